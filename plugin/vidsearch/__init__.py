@@ -1,0 +1,49 @@
+"""Text-to-video search for the Elasticsearch or OpenSearch you already run.
+
+Importing this package loads neither torch, transformers, cv2, av, celery nor a search client:
+the names below are imported when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from vidsearch.config import Settings, load_settings
+    from vidsearch.errors import VidsearchError
+    from vidsearch.search import Hit, Moment, SearchResult, VideoSearch
+
+__all__ = [
+    "Hit",
+    "Moment",
+    "SearchResult",
+    "Settings",
+    "VideoSearch",
+    "VidsearchError",
+    "__version__",
+    "load_settings",
+]
+
+_HOMES = {
+    "Settings": "vidsearch.config",
+    "load_settings": "vidsearch.config",
+    "VidsearchError": "vidsearch.errors",
+    "Hit": "vidsearch.search",
+    "Moment": "vidsearch.search",
+    "SearchResult": "vidsearch.search",
+    "VideoSearch": "vidsearch.search",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,258 @@
+"""Settings: read once at the edge, passed inwards.
+
+Sources, the first one wins: arguments, environment (``VIDSEARCH_ENGINE__URL``), a TOML file
+(``vidsearch.toml`` in the working folder, or the file that ``VIDSEARCH_CONFIG`` names), defaults.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from vidsearch.errors import ConfigError
+
+__all__ = [
+    "BrokerSettings",
+    "EngineSettings",
+    "IndexSettings",
+    "IngestSettings",
+    "ModelSettings",
+    "SearchSettings",
+    "Settings",
+    "load_settings",
+    "redact_url",
+]
+
+_PREFIX = "VIDSEARCH_"
+_CONFIG_VARIABLE = "VIDSEARCH_CONFIG"
+_DEFAULT_FILE = "vidsearch.toml"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EngineSettings(_Section):
+    """The cluster that holds the videos."""
+
+    url: str = Field("http://localhost:9200", description="URL of the cluster.")
+    kind: Literal["auto", "elasticsearch", "opensearch"] = Field(
+        "auto", description="Which engine answers there; `auto` asks it."
+    )
+    api_key: SecretStr | None = Field(None, description="Elasticsearch API key (base64 form).")
+    username: str | None = Field(None, description="User for basic authentication.")
+    password: SecretStr | None = Field(None, description="Password for basic authentication.")
+    ca_certs: Path | None = Field(None, description="CA bundle that signed the cluster's TLS.")
+    verify_certs: bool = Field(True, description="Check the cluster's TLS certificate.")
+    timeout: float = Field(30.0, gt=0, description="Seconds before a request is given up.")
+
+    @field_validator("url")
+    @classmethod
+    def _http_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("must look like http://host:9200 or https://host:9200")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("must not hold credentials; set engine.username and engine.password")
+        return value.rstrip("/")
+
+
+class IndexSettings(_Section):
+    """The index and how videos are laid out in it."""
+
+    name: str = Field("videos", min_length=1, description="Alias that readers use.")
+    field: str = Field(
+        "video", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Object that holds our data."
+    )
+    quantization: Literal["float", "int8", "flat"] = Field(
+        "int8", description="How the engine keeps vectors."
+    )
+    shards: int = Field(1, ge=1, description="Primary shards of a new index.")
+    replicas: int = Field(0, ge=0, description="Replicas of a new index.")
+    segment_seconds: float = Field(10.0, gt=0, description="Length of a moment in seconds.")
+    max_segments: int = Field(
+        512, ge=1, le=10_000, description="Most moments per video; windows grow beyond it."
+    )
+
+    @property
+    def registry(self) -> str:
+        """Name of the registry index."""
+        return f"{self.name}-registry"
+
+
+class ModelSettings(_Section):
+    """The encoder."""
+
+    name: str = Field(
+        "Searchium-ai/clip4clip-webvid150k",
+        description="Hub id or folder of a CLIP checkpoint, or `demo` for the shipped toy.",
+    )
+    revision: str | None = Field(None, description="Hub revision to pin.")
+    device: str = Field("auto", description="`auto`, `cpu`, `cuda`, `mps`, …")
+    batch_size: int = Field(16, ge=1, description="Frames per forward pass.")
+    threads: int = Field(1, ge=1, description="Torch threads per process.")
+    offline: bool = Field(False, description="Never ask the model hub.")
+    token: SecretStr | None = Field(None, description="Model hub token.")
+
+
+class BrokerSettings(_Section):
+    """Celery's broker."""
+
+    url: SecretStr = Field(SecretStr("redis://localhost:6379/0"), description="Broker URL.")
+    queue: str = Field("vidsearch", min_length=1, description="Queue of the ingestion tasks.")
+
+
+class IngestSettings(_Section):
+    """What a worker does with a registered video."""
+
+    fps: float = Field(1.0, gt=0, le=60, description="Frames read per second of video.")
+    decoder: Literal["opencv"] = Field("opencv", description="Which decoder reads frames.")
+    lease_seconds: float = Field(
+        120.0, ge=1, description="A worker silent for so long has lost its video."
+    )
+    max_attempts: int = Field(3, ge=1, description="Attempts before a video is `dead`.")
+    retry_seconds: float = Field(
+        5.0, gt=0, description="First wait before a retry; it doubles, with jitter."
+    )
+    sweep_seconds: float = Field(60.0, gt=0, description="How often beat runs the sweep.")
+
+
+class SearchSettings(_Section):
+    """Defaults of a search."""
+
+    keyword_fields: tuple[str, ...] = Field(
+        ("title^2", "description", "tags", "*"),
+        description="Fields of the keyword leg, with boosts.",
+    )
+    num_candidates: int = Field(200, ge=1, le=10_000, description="Candidates per shard.")
+    window: int = Field(100, ge=1, le=10_000, description="Hits of each leg that are fused.")
+    rank_constant: int = Field(60, ge=1, description="Constant of reciprocal rank fusion.")
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Build it with :func:`load_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    engine: EngineSettings = EngineSettings()
+    index: IndexSettings = IndexSettings()
+    model: ModelSettings = ModelSettings()
+    broker: BrokerSettings = BrokerSettings()
+    ingest: IngestSettings = IngestSettings()
+    search: SearchSettings = SearchSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        path = settings_file()
+        toml = (TomlConfigSettingsSource(settings_cls, path),) if path else ()
+        return (init_settings, env_settings, *toml)
+
+
+def settings_file() -> Path | None:
+    """The TOML file in force, if any.
+
+    Raises:
+        ConfigError: ``VIDSEARCH_CONFIG`` names a file that is not there.
+    """
+    named = os.environ.get(_CONFIG_VARIABLE)
+    if named:
+        path = Path(named)
+        if not path.is_file():
+            raise ConfigError(f"{_CONFIG_VARIABLE} names {named!r}, but there is no such file")
+        return path
+    default = Path(_DEFAULT_FILE)
+    return default if default.is_file() else None
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read and check all settings.
+
+    Args:
+        overrides: sections or parts of them, which win over everything else:
+            ``load_settings(engine={"url": …})``.
+
+    Raises:
+        ConfigError: a value is out of range, or a name is unknown; the message names each.
+    """
+    _refuse_unknown_variables(os.environ)
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from error
+    except ValueError as error:  # a TOML file that does not parse, or a variable that is no JSON
+        raise ConfigError(f"settings cannot be read: {error}") from error
+
+
+def redact_url(url: str) -> str:
+    """The URL with its password masked, for messages and logs."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    host = parts.hostname or ""
+    if parts.port is not None:
+        host = f"{host}:{parts.port}"
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
+
+
+def setting_paths() -> Iterator[tuple[str, str, Any]]:
+    """Every setting as ``(section, name, FieldInfo)``, in order of declaration."""
+    for section, info in Settings.model_fields.items():
+        model = info.annotation
+        assert isinstance(model, type) and issubclass(model, BaseModel)
+        for name, field in model.model_fields.items():
+            yield section, name, field
+
+
+def variable_name(section: str, name: str) -> str:
+    """The environment variable of a setting."""
+    return f"{_PREFIX}{section}__{name}".upper()
+
+
+def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
+    # pydantic-settings passes over variables that match no field, so a typing error would
+    # silently leave the default in force.
+    known = {variable_name(section, name) for section, name, _ in setting_paths()}
+    known |= {f"{_PREFIX}{section}".upper() for section in Settings.model_fields}
+    known.add(_CONFIG_VARIABLE)
+    unknown = sorted(v for v in environ if v.upper().startswith(_PREFIX) and v.upper() not in known)
+    if unknown:
+        import difflib
+
+        hints = []
+        for variable in unknown:
+            close = difflib.get_close_matches(variable.upper(), sorted(known), n=1)
+            hints.append(f"{variable} (did you mean {close[0]}?)" if close else variable)
+        raise ConfigError(
+            f"unknown setting: {', '.join(hints)}. `vidsearch settings` lists the known ones."
+        )
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for item in error.errors(include_url=False, include_input=False):
+        name = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            lines.append(f"unknown setting {name}. `vidsearch settings` lists the known ones.")
+        else:
+            lines.append(f"setting {name}: {item['msg'].removeprefix('Value error, ')}")
+    return "; ".join(lines)

@@ -1,0 +1,74 @@
+"""What makes two sets of vectors comparable, and the one place that compares it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from vidsearch.errors import ModelMismatch
+
+__all__ = ["ModelIdentity"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """Identity of an encoder, kept under ``_meta.vidsearch.model`` of every index mapping.
+
+    Vectors are comparable only where every field is equal.
+    """
+
+    name: str
+    """Hub id, folder name or ``demo``."""
+    revision: str
+    """Pinned hub revision, else a content hash of the weights."""
+    dims: int
+    image_size: int
+    """Side of the square fed to the image tower, in pixels."""
+    pooling: str = "mean-l2"
+    """Unit frame vectors, mean, unit again (CLIP4Clip's parameter-free mean pooling)."""
+    sampling: str = "played-at@1fps"
+
+    def to_meta(self) -> dict[str, Any]:
+        """As JSON for the mapping."""
+        return asdict(self)
+
+    @classmethod
+    def from_meta(cls, meta: Mapping[str, Any]) -> ModelIdentity:
+        """From the mapping's JSON; keys of a newer version are ignored.
+
+        Raises:
+            KeyError: a required key is missing.
+        """
+        known = {f.name for f in fields(cls)}
+        missing = {"name", "revision", "dims", "image_size"} - meta.keys()
+        if missing:
+            raise KeyError(", ".join(sorted(missing)))
+        return cls(**{key: value for key, value in meta.items() if key in known})
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}@{self.revision[:12]} ({self.dims} dims, {self.image_size} px, "
+            f"{self.pooling}, {self.sampling})"
+        )
+
+    def require(self, other: ModelIdentity, *, where: str) -> None:
+        """Refuse to mix vectors of two models.
+
+        Args:
+            other: the identity that ``where`` holds.
+            where: what holds it, for the message: ``"index 'videos'"``.
+
+        Raises:
+            ModelMismatch: any field differs; the message shows both identities.
+        """
+        if self == other:
+            return
+        differing = [
+            f.name for f in fields(self) if getattr(self, f.name) != getattr(other, f.name)
+        ]
+        raise ModelMismatch(
+            f"{where} holds vectors of {other}, but the configured model is {self} "
+            f"(differs in {', '.join(differing)}). "
+            "Configure that model, or reindex into a new index."
+        )

@@ -1,0 +1,161 @@
+"""The seam to the search engine: thin, the same for every kind, no knowledge of videos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+__all__ = ["Document", "Engine", "EngineInfo", "EngineKind", "Json", "Revision", "Write"]
+
+EngineKind = Literal["elasticsearch", "opensearch"]
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What answers at the URL."""
+
+    kind: EngineKind
+    version: tuple[int, int, int]
+    url: str
+    """Without credentials."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {'.'.join(map(str, self.version))} at {self.url}"
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """The state of one document, for compare-and-set."""
+
+    seq_no: int
+    primary_term: int
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A stored document with its revision."""
+
+    id: str
+    source: Json
+    revision: Revision
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One action of a bulk write. ``update`` merges ``source`` into the stored document."""
+
+    op: Literal["index", "create", "update", "delete"]
+    id: str
+    source: Json | None = None
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Thin I/O over one cluster. Thread-safe.
+
+    Every method maps the client library's exceptions:
+
+    Raises:
+        BackendUnavailable: not reachable, timed out, overloaded (429, 5xx).
+        BackendRefused: 401 or 403.
+        IndexMissing: no such index or alias.
+        MappingConflict: a mapping or query that the engine rejects (400).
+        VersionConflict: a compare-and-set lost (409).
+    """
+
+    @property
+    def kind(self) -> EngineKind: ...
+
+    def info(self) -> EngineInfo:
+        """Kind and version; asked once, then cached."""
+        ...
+
+    def create_index(self, name: str, body: Mapping[str, Any]) -> None:
+        """Create an index. Raises MappingConflict where it exists already."""
+        ...
+
+    def delete_index(self, name: str) -> None:
+        """Drop a concrete index."""
+        ...
+
+    def indices_of(self, name: str) -> tuple[str, ...]:
+        """Concrete index names behind an index or alias name, sorted; empty where none."""
+        ...
+
+    def mapping(self, index: str) -> Json:
+        """The mapping (``_meta``, ``properties``) of the one index behind ``index``."""
+        ...
+
+    def update_aliases(self, actions: Sequence[Mapping[str, Any]]) -> None:
+        """Run alias actions (``{"add": {"index": …, "alias": …}}``) in one atomic call."""
+        ...
+
+    def get(self, index: str, id: str) -> Document | None:
+        """Read one document in real time; ``None`` where absent."""
+        ...
+
+    def put(
+        self,
+        index: str,
+        id: str,
+        source: Mapping[str, Any],
+        *,
+        expect: Revision | Literal["absent"] | None = None,
+        refresh: bool = False,
+    ) -> Revision:
+        """Write one whole document.
+
+        Args:
+            expect: the revision that must still be stored, ``"absent"`` for create-only,
+                ``None`` for an unconditional write.
+            refresh: wait until the write is visible to searches.
+        """
+        ...
+
+    def delete(
+        self, index: str, id: str, *, expect: Revision | None = None, refresh: bool = False
+    ) -> bool:
+        """Delete one document; ``False`` where it was absent."""
+        ...
+
+    def bulk(self, index: str, writes: Sequence[Write], *, refresh: bool = False) -> None:
+        """Run many writes in one request; ``delete`` of an absent id is not a failure.
+
+        Raises:
+            BulkError: items were rejected for what they are; ``failures`` has every one.
+            BackendUnavailable: items were rejected for load (429, 503).
+        """
+        ...
+
+    def search(self, index: str, body: Mapping[str, Any]) -> Json:
+        """Run one ``_search`` and return the response."""
+        ...
+
+    def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Json]:
+        """Run several searches in one round trip. The first failed one is raised."""
+        ...
+
+    def count(self, index: str, query: Mapping[str, Any] | None = None) -> int:
+        """Number of matching documents."""
+        ...
+
+    def scan(
+        self,
+        index: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        source: Sequence[str] | bool = True,
+        page_size: int = 500,
+    ) -> Iterator[Document]:
+        """All matching documents, read page by page from one point in time."""
+        ...
+
+    def refresh(self, index: str) -> None:
+        """Make earlier writes visible to searches."""
+        ...
+
+    def close(self) -> None:
+        """Close connections; a client that was handed in stays open."""
+        ...

@@ -1,0 +1,168 @@
+"""One error tree.
+
+Every error that vidsearch raises on purpose is a :class:`VidsearchError`. Exceptions of the
+libraries below are mapped at the seams (engine adapters, decoders, encoders, broker) to the most
+specific class here and kept as ``__cause__``.
+
+::
+
+    VidsearchError
+    ├── ConfigError                a setting is missing, unknown or out of range
+    │   └── MissingExtra           an optional dependency is not installed
+    ├── QueryError                 the search itself is wrong: empty text, k out of range, …
+    ├── VideoError                 the video is at fault: never retried
+    │   ├── VideoNotFound          nothing at that URI
+    │   ├── VideoOpenError         not a video, or damaged beyond reading
+    │   └── NoFramesError          opened, but no frame decodes
+    ├── SourceUnavailable          the place that holds the video did not answer: retried
+    ├── RegistryError
+    │   ├── VideoUnknown           no such video id in the registry
+    │   └── LeaseLost              another worker owns the video, or it was deleted
+    ├── EncoderError
+    │   ├── ModelUnavailable       the checkpoint cannot be loaded
+    │   └── ModelMismatch          model or dims differ from the index's
+    ├── BackendError               the search engine or the broker
+    │   ├── BackendUnavailable     not reachable or overloaded: retried with backoff
+    │   ├── BackendRefused         wrong credentials or missing rights
+    │   ├── IndexMissing           no such index or alias
+    │   ├── MappingConflict        the live mapping is not the one we need
+    │   ├── VersionConflict        a compare-and-set lost against another writer
+    │   └── BulkError              some items of a bulk were rejected; see ``failures``
+    └── LocalError                 a node or service on this machine did not start
+
+The constructors take one positional message and keyword attributes with defaults only, so that an
+error survives pickling and Celery's JSON result backend. Whatever a reader must know stands in the
+message itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+__all__ = [
+    "BackendError",
+    "BackendRefused",
+    "BackendUnavailable",
+    "BulkError",
+    "ConfigError",
+    "EncoderError",
+    "IndexMissing",
+    "LeaseLost",
+    "LocalError",
+    "MappingConflict",
+    "MissingExtra",
+    "ModelMismatch",
+    "ModelUnavailable",
+    "NoFramesError",
+    "QueryError",
+    "RegistryError",
+    "SourceUnavailable",
+    "VersionConflict",
+    "VideoError",
+    "VideoNotFound",
+    "VideoOpenError",
+    "VideoUnknown",
+    "VidsearchError",
+]
+
+
+class VidsearchError(Exception):
+    """Base of everything vidsearch raises on purpose."""
+
+
+class ConfigError(VidsearchError):
+    """A setting is missing, unknown or out of range."""
+
+
+class MissingExtra(ConfigError):
+    """An optional dependency is not installed."""
+
+    @classmethod
+    def of(cls, extra: str, *, needed_for: str) -> MissingExtra:
+        """The one-line message that names the extra to install."""
+        return cls(f"{needed_for} needs an extra: pip install 'vidsearch[{extra}]'")
+
+
+class QueryError(VidsearchError):
+    """The search request is wrong; nothing was sent."""
+
+
+class VideoError(VidsearchError):
+    """The video is at fault. It is recorded as failed and never retried by itself."""
+
+
+class VideoNotFound(VideoError):
+    """Nothing was found at the URI."""
+
+
+class VideoOpenError(VideoError):
+    """The file is not a video that can be opened, or is damaged beyond reading."""
+
+
+class NoFramesError(VideoError):
+    """The file opened, but no frame of it decodes."""
+
+
+class SourceUnavailable(VidsearchError):
+    """The place that holds the video did not answer. Retried with backoff."""
+
+
+class RegistryError(VidsearchError):
+    """The registry refused a transition."""
+
+
+class VideoUnknown(RegistryError):
+    """No video with that id is registered."""
+
+
+class LeaseLost(RegistryError):
+    """The lease of a video is held by another worker, or the video was deleted meanwhile."""
+
+
+class EncoderError(VidsearchError):
+    """The encoder failed."""
+
+
+class ModelUnavailable(EncoderError):
+    """The checkpoint cannot be loaded."""
+
+
+class ModelMismatch(EncoderError):
+    """The model differs from the one whose vectors the index holds."""
+
+
+class BackendError(VidsearchError):
+    """The search engine or the broker failed."""
+
+
+class BackendUnavailable(BackendError):
+    """Not reachable, timed out or overloaded. Retried with backoff and jitter."""
+
+
+class BackendRefused(BackendError):
+    """Wrong credentials or missing rights."""
+
+
+class IndexMissing(BackendError):
+    """No such index or alias."""
+
+
+class MappingConflict(BackendError):
+    """The live mapping is not the one that is needed."""
+
+
+class VersionConflict(BackendError):
+    """A compare-and-set lost against another writer."""
+
+
+class BulkError(BackendError):
+    """Some items of a bulk write were rejected."""
+
+    def __init__(self, message: str, *, failures: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.failures: dict[str, str] = dict(failures or {})
+        """Reason per document id."""
+
+
+class LocalError(VidsearchError):
+    """A search node or Redis on this machine did not start or stop."""
