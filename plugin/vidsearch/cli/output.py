@@ -1,0 +1,123 @@
+"""How commands talk: data on stdout, talk and progress on stderr, plain lines in a pipe."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from vidsearch.config import Settings
+
+__all__ = [
+    "Progress",
+    "json_option",
+    "print_json",
+    "print_table",
+    "progress",
+    "settings",
+    "talk",
+]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def settings(**overrides: Any) -> Settings:
+    """The settings in force; ``ConfigError`` ends the command with exit code 2."""
+    from vidsearch.config import load_settings
+
+    return load_settings(**overrides)
+
+
+def json_option(command: _F) -> _F:
+    """Adds ``--json``, passed to the command as ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")(command)
+
+
+def talk(message: str) -> None:
+    """Say something to the person, not to the pipe."""
+    click.echo(message, err=True)
+
+
+def print_json(data: Any) -> None:
+    """One JSON document on stdout; indented for a person, one line for a pipe."""
+    indent = 2 if sys.stdout.isatty() else None
+    click.echo(json.dumps(data, indent=indent, ensure_ascii=False, default=str))
+
+
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    title: str | None = None,
+    right: Sequence[str] = (),
+) -> None:
+    """A table on stdout: drawn on a terminal, tab-separated in a pipe.
+
+    Args:
+        columns: headings.
+        rows: cells, turned into text; ``None`` shows as ``-``.
+        title: shown above it, on a terminal only.
+        right: the columns to align right.
+    """
+    cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        for row in [list(columns), *cells]:
+            click.echo("\t".join(" ".join(cell.split()) for cell in row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in cells:
+        # Text, not markup: a title such as "[red] dog" is shown as it is.
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)
+
+
+class Progress:
+    """Progress of a known number of steps."""
+
+    def __init__(self, report: Callable[[int, str], None]) -> None:
+        self._report = report
+
+    def at(self, done: int, note: str = "") -> None:
+        """Say that ``done`` steps are behind us."""
+        self._report(done, note)
+
+
+@contextmanager
+def progress(label: str, *, total: int) -> Iterator[Progress]:
+    """A bar on a terminal; in a pipe a plain line on stderr whenever the count moved."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bar
+
+        with Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=Console(stderr=True),
+        ) as bar:
+            task = bar.add_task(label, total=total, note="")
+            yield Progress(lambda done, note: bar.update(task, completed=done, note=note))
+        return
+    last = -1
+
+    def line(done: int, note: str) -> None:
+        nonlocal last
+        if done != last:
+            talk(f"{label}: {done}/{total}{f' {note}' if note else ''}")
+            last = done
+
+    yield Progress(line)

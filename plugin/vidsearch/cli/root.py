@@ -1,0 +1,133 @@
+"""The root command: late imports, and the one place that turns an error into an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from vidsearch import __version__
+from vidsearch.errors import ConfigError, QueryError, VidsearchError
+
+__all__ = ["cli", "main"]
+
+# Name → one line for the list of commands. Each module is imported only when its command runs:
+# `vidsearch search` must not pay for Celery, nor `vidsearch local` for a search client.
+_COMMANDS = {
+    "demo": "Show the whole way on this machine.",
+    "check": "Check the cluster, the index, the model and the broker.",
+    "settings": "Show every setting and where to set it.",
+    "index": "Create, show or drop the videos index.",
+    "ingest": "Register videos and enqueue their ingestion.",
+    "sweep": "Requeue videos whose worker was lost.",
+    "videos": "List, show, retry or delete registered videos.",
+    "status": "Show counts per state and the queue's depth.",
+    "search": "Search videos by text.",
+    "embed": "Print the vector of a text or a video.",
+    "reindex": "Enqueue videos again.",
+    "local": "A real search node and Redis on this machine.",
+}
+
+
+class _LateGroup(click.Group):
+    """A group whose commands live in modules of the same name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"vidsearch.cli.{cmd_name}")
+        command = getattr(module, cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            close = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            if close:
+                error.message += f" Did you mean {close[0]!r}?"
+            raise
+
+
+@click.group(cls=_LateGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="vidsearch")
+@click.option("-v", "--verbose", is_flag=True, help="Log what happens; show tracebacks.")
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="TOML file of settings (else VIDSEARCH_CONFIG, else ./vidsearch.toml).",
+)
+@click.pass_context
+def cli(ctx: click.Context, verbose: bool, config: str | None) -> None:
+    """Text-to-video search inside your own Elasticsearch or OpenSearch.
+
+    Settings come from VIDSEARCH_… variables or a TOML file; `vidsearch settings` lists them.
+    Exit code 0: done; 1: failed; 2: the call or a setting is wrong.
+    """
+    import logging
+    import os
+
+    ctx.ensure_object(dict)
+    ctx.obj["verbose"] = verbose
+    if config:
+        os.environ["VIDSEARCH_CONFIG"] = config
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO if verbose else logging.ERROR,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line and exit."""
+    sys.exit(_run(list(sys.argv[1:] if args is None else args)))
+
+
+def _run(args: list[str]) -> int:
+    try:
+        result = cli.main(args=args, prog_name="vidsearch", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Aborted.", err=True)
+        return 130
+    except VidsearchError as error:
+        _report(error, verbose=_is_verbose(args))
+        return 2 if isinstance(error, (ConfigError, QueryError)) else 1
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`); Python would complain at exit.
+        import os
+
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def _is_verbose(args: Sequence[str]) -> bool:
+    return any(arg in {"-v", "--verbose"} for arg in args)
+
+
+def _report(error: VidsearchError, *, verbose: bool) -> None:
+    if verbose:
+        traceback.print_exception(error, file=sys.stderr)
+    click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
+    click.echo(str(error), err=True)
