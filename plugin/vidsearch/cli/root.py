@@ -58,10 +58,11 @@ class _LateGroup(click.Group):
         except click.UsageError as error:
             import difflib
 
+            # click suggests names of loaded commands only, and ours are not loaded yet.
             close = difflib.get_close_matches(args[0], _COMMANDS, n=1)
-            if close:
-                error.message += f" Did you mean {close[0]!r}?"
-            raise
+            if not close:
+                raise
+            raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?", ctx) from error
 
 
 @click.group(cls=_LateGroup, context_settings={"help_option_names": ["-h", "--help"]})

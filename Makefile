@@ -1,0 +1,38 @@
+# The same commands for people and for CI. `make` lists them.
+ENGINE ?= elasticsearch
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format docs bench clean
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: ## make .venv with everything
+	@scripts/setup
+
+demo: setup ## the whole way on this machine (ENGINE=opensearch for the other engine)
+	@$(BIN)/vidsearch demo --engine $(ENGINE)
+
+test: setup ## all tests, on real nodes, Redis and workers
+	@$(BIN)/python -m pytest
+
+check: setup ## format, lint, types, import contract, docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/generate_docs.py --check
+
+format: setup ## format the code and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: setup ## write the generated parts of the docs
+	$(BIN)/python scripts/generate_docs.py
+
+bench: setup ## the benchmarks
+	$(BIN)/python -m benchmarks
+
+clean: ## remove what setup and runs made
+	rm -rf .venv .vidsearch build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
