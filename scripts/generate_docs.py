@@ -37,8 +37,9 @@ def cli_reference() -> str:
     """The whole of docs/cli.md."""
     parts = [
         "# Command line\n",
-        "Data goes to stdout, talk and progress to stderr. Exit code 0: done; 1: failed; 2: the call or"
-        " a setting is wrong.\nThis page is written by `make docs` from the commands' own help.\n",
+        "Data goes to stdout, talk and progress to stderr.",
+        "Exit code 0: done; 1: failed; 2: the call or a setting is wrong.",
+        "This page is written by `make docs` from the commands' own help.\n",
     ]
     for name, text in commands(cli, ("vidsearch",)):
         parts.append(f"## {name}\n\n```text\n{text.rstrip()}\n```\n")
