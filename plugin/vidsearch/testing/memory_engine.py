@@ -1,0 +1,252 @@
+"""A search engine in memory, for tests without a node.
+
+It keeps what vidsearch relies on: revisions with compare-and-set, create-only writes, aliases,
+strict objects, dims of vectors, filters, exact kNN. It leaves out what a real node adds: writes are
+visible at once, text scoring is a word share instead of BM25, and kNN is exact. The contract tests
+hold it and the real adapters to the same behaviour.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from vidsearch.engines.base import Document, EngineInfo, EngineKind, Json, Revision, Write
+from vidsearch.errors import BulkError, IndexMissing, MappingConflict, VersionConflict
+from vidsearch.testing.memory_mapping import check
+from vidsearch.testing.memory_search import page, search
+
+__all__ = ["MemoryEngine"]
+
+
+@dataclass
+class _Index:
+    mapping: Json
+    aliases: dict[str, Json] = field(default_factory=dict)
+    documents: dict[str, Document] = field(default_factory=dict)
+    seq_no: int = -1
+
+    def next_revision(self) -> Revision:
+        self.seq_no += 1
+        return Revision(self.seq_no, 1)
+
+
+class MemoryEngine:
+    """Implements the ``Engine`` protocol in a dictionary. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._indices: dict[str, _Index] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def kind(self) -> EngineKind:
+        return "elasticsearch"
+
+    def info(self) -> EngineInfo:
+        return EngineInfo("elasticsearch", (9, 0, 0), "memory://")
+
+    def create_index(self, name: str, body: Mapping[str, Any]) -> None:
+        with self._lock:
+            if name in self._indices or self._behind(name):
+                raise MappingConflict(f"index or alias {name!r} exists already")
+            aliases = _json(body.get("aliases", {}))
+            self._indices[name] = _Index(_json(body.get("mappings", {})), aliases)
+
+    def delete_index(self, name: str) -> None:
+        with self._lock:
+            if name not in self._indices:
+                raise IndexMissing(f"no index {name!r}")
+            del self._indices[name]
+
+    def indices_of(self, name: str) -> tuple[str, ...]:
+        with self._lock:
+            return self._behind(name)
+
+    def mapping(self, index: str) -> Json:
+        with self._lock:
+            mapping: Json = _json(self._one(index).mapping)
+            return mapping
+
+    def update_aliases(self, actions: Sequence[Mapping[str, Any]]) -> None:
+        with self._lock:
+            after = {name: dict(index.aliases) for name, index in self._indices.items()}
+            for action in actions:
+                ((verb, what),) = action.items()
+                name = what["index"]
+                if name not in after:
+                    raise IndexMissing(f"no index {name!r}")
+                if verb == "remove_index":
+                    del after[name]
+                elif verb == "remove":
+                    if after[name].pop(what["alias"], None) is None:
+                        raise IndexMissing(f"index {name!r} has no alias {what['alias']!r}")
+                else:
+                    if what["alias"] in after:
+                        raise MappingConflict(f"{what['alias']!r} is an index, not an alias")
+                    options = {k: v for k, v in what.items() if k not in {"index", "alias"}}
+                    after[name][what["alias"]] = options
+            self._indices = {name: self._indices[name] for name in after}
+            for name, aliases in after.items():
+                self._indices[name].aliases = aliases
+
+    def get(self, index: str, id: str) -> Document | None:
+        with self._lock:
+            found = self._one(index).documents.get(id)
+            return None if found is None else _copy(found)
+
+    def put(
+        self,
+        index: str,
+        id: str,
+        source: Mapping[str, Any],
+        *,
+        expect: Revision | Literal["absent"] | None = None,
+        refresh: bool = False,
+    ) -> Revision:
+        with self._lock:
+            target = self._one(index, to_write=True)
+            stored = target.documents.get(id)
+            if expect == "absent" and stored is not None:
+                raise VersionConflict(f"document {id!r} of {index!r} exists already")
+            if isinstance(expect, Revision):
+                _expect(stored, expect, id=id, index=index)
+            return _store(target, id, _json(source))
+
+    def delete(
+        self, index: str, id: str, *, expect: Revision | None = None, refresh: bool = False
+    ) -> bool:
+        with self._lock:
+            target = self._one(index, to_write=True)
+            if expect is not None:
+                _expect(target.documents.get(id), expect, id=id, index=index)
+            if target.documents.pop(id, None) is None:
+                return False
+            target.next_revision()
+            return True
+
+    def bulk(self, index: str, writes: Sequence[Write], *, refresh: bool = False) -> None:
+        failures: dict[str, str] = {}
+        with self._lock:
+            target = self._one(index, to_write=True)
+            for write in writes:
+                try:
+                    _apply(target, write)
+                except (MappingConflict, VersionConflict) as error:
+                    failures[write.id] = str(error)
+        if failures:
+            id, reason = next(iter(failures.items()))
+            raise BulkError(
+                f"{len(failures)} of {len(writes)} writes to {index!r} were rejected, "
+                f"first {id!r}: {reason}",
+                failures=failures,
+            )
+
+    def search(self, index: str, body: Mapping[str, Any]) -> Json:
+        return search(self._snapshot(index), _json(body))
+
+    def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Json]:
+        documents = self._snapshot(index)
+        return [search(documents, _json(body)) for body in bodies]
+
+    def count(self, index: str, query: Mapping[str, Any] | None = None) -> int:
+        found = search(self._snapshot(index), {"query": query or {"match_all": {}}, "size": 0})
+        total: int = found["hits"]["total"]["value"]
+        return total
+
+    def scan(
+        self,
+        index: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        source: Sequence[str] | bool = True,
+        page_size: int = 500,
+    ) -> Iterator[Document]:
+        wanted = dict(query or {"match_all": {}})
+        for _, document, _ in page(self._snapshot(index), query=wanted, source=source):
+            yield document
+
+    def refresh(self, index: str) -> None:
+        with self._lock:
+            self._require(index)
+
+    def close(self) -> None:
+        return None
+
+    def _behind(self, name: str) -> tuple[str, ...]:
+        if name in self._indices:
+            return (name,)
+        return tuple(sorted(n for n, index in self._indices.items() if name in index.aliases))
+
+    def _require(self, name: str) -> tuple[str, ...]:
+        names = self._behind(name)
+        if not names:
+            raise IndexMissing(f"no index or alias {name!r}")
+        return names
+
+    def _one(self, name: str, *, to_write: bool = False) -> _Index:
+        names = self._require(name)
+        if to_write and len(names) > 1:
+            names = tuple(
+                n for n in names if self._indices[n].aliases[name].get("is_write_index", False)
+            )
+        if len(names) != 1:
+            raise MappingConflict(f"alias {name!r} does not stand for one index")
+        return self._indices[names[0]]
+
+    def _snapshot(self, name: str) -> list[tuple[str, Document]]:
+        with self._lock:
+            return [
+                (index, _copy(document))
+                for index in self._require(name)
+                for document in self._indices[index].documents.values()
+            ]
+
+
+def _json(value: Any) -> Any:
+    # A real client serialises; so a value that is no JSON fails here as well, and no caller
+    # shares an object with the store.
+    return json.loads(json.dumps(value))
+
+
+def _copy(document: Document) -> Document:
+    return Document(document.id, _json(document.source), document.revision)
+
+
+def _expect(stored: Document | None, revision: Revision, *, id: str, index: str) -> None:
+    if stored is None or stored.revision != revision:
+        raise VersionConflict(f"document {id!r} of {index!r} changed meanwhile")
+
+
+def _store(target: _Index, id: str, source: Json) -> Revision:
+    check(source, target.mapping)
+    revision = target.next_revision()
+    target.documents[id] = Document(id, source, revision)
+    return revision
+
+
+def _apply(target: _Index, write: Write) -> None:
+    source = _json(write.source or {})
+    stored = target.documents.get(write.id)
+    if write.op == "delete":
+        if target.documents.pop(write.id, None) is not None:
+            target.next_revision()
+        return
+    if write.op == "create" and stored is not None:
+        raise VersionConflict(f"document {write.id!r} exists already")
+    if write.op == "update":
+        if stored is None:
+            raise MappingConflict(f"document {write.id!r} is missing")
+        source = _merged(stored.source, source)
+    _store(target, write.id, source)
+
+
+def _merged(old: Json, new: Json) -> Json:
+    merged = dict(old)
+    for key, value in new.items():
+        before = merged.get(key)
+        both = isinstance(before, dict) and isinstance(value, dict)
+        merged[key] = _merged(before, value) if both else value  # type: ignore[arg-type]
+    return merged

@@ -1,0 +1,248 @@
+"""How :class:`MemoryEngine` answers a ``_search`` body."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vidsearch.engines.base import Document, Json
+from vidsearch.errors import MappingConflict
+from vidsearch.testing.memory_query import nearest_segments, score, values_at
+
+__all__ = ["page", "search"]
+
+Stored = Sequence[tuple[str, Document]]
+"""Documents with the name of the concrete index that holds each."""
+
+_KNOWN = {
+    *("query", "knn", "size", "from", "sort", "_source", "search_after", "seq_no_primary_term"),
+    *("track_total_hits", "track_scores", "min_score", "timeout", "fields"),
+}
+
+
+def page(
+    documents: Stored, *, query: Json, source: Sequence[str] | bool
+) -> list[tuple[str, Document, float]]:
+    """All matches of a query in order of score, then id."""
+    found = [
+        (index, Document(d.id, _filtered(d.source, source), d.revision), points)
+        for index, d in documents
+        if (points := score(query, d.id, d.source)) is not None
+    ]
+    return sorted(found, key=lambda hit: (-hit[2], hit[1].id))
+
+
+def search(documents: Stored, body: Json) -> Json:
+    """The response to one search body.
+
+    Raises:
+        MappingConflict: the body asks for something this stand-in does not know.
+    """
+    unknown = body.keys() - _KNOWN
+    if unknown:
+        raise MappingConflict(f"unknown key of a search body: {', '.join(sorted(unknown))}")
+    knn = body.get("knn")
+    clauses: list[Json] = [] if knn is None else knn if isinstance(knn, list) else [knn]
+    found = _matches(documents, body.get("query"), clauses)
+    if "min_score" in body:
+        found = [hit for hit in found if hit[2] >= body["min_score"]]
+    total = len(found)
+    keys = _sort_keys(body)
+    found = _sorted(found, keys)
+    if "search_after" in body:
+        found = [hit for hit in found if _comes_after(_sort_values(hit, keys), body, keys)]
+    start = body.get("from", 0)
+    hits = [
+        _hit(hit, body, clauses, keys) for hit in found[start : start + int(body.get("size", 10))]
+    ]
+    return {
+        "took": 0,
+        "timed_out": False,
+        "_shards": {"total": 1, "successful": 1, "skipped": 0, "failed": 0},
+        "hits": {
+            "total": {"value": total, "relation": "eq"},
+            "max_score": max((hit[2] for hit in found), default=None),
+            "hits": hits,
+        },
+    }
+
+
+_Match = tuple[str, Document, float]
+
+
+def _matches(documents: Stored, query: Json | None, clauses: list[Json]) -> list[_Match]:
+    points: dict[int, float] = {}
+    if query is not None or not clauses:
+        for position, (_, document) in enumerate(documents):
+            value = score(query or {"match_all": {}}, document.id, document.source)
+            if value is not None:
+                points[position] = value
+    for clause in clauses:
+        for position, value in _knn_matches(documents, clause):
+            points[position] = points.get(position, 0.0) + value
+    return [(*documents[position], value) for position, value in points.items()]
+
+
+def _knn_matches(documents: Stored, clause: Json) -> list[tuple[int, float]]:
+    conditions = clause.get("filter", [])
+    filters = {"bool": {"filter": conditions}}
+    found = []
+    for position, (_, document) in enumerate(documents):
+        if conditions and score(filters, document.id, document.source) is None:
+            continue
+        value = score({"knn": clause}, document.id, document.source)
+        if value is not None:
+            found.append((position, value))
+    found.sort(key=lambda hit: (-hit[1], documents[hit[0]][1].id))
+    return found[: int(clause.get("k", 10))]
+
+
+def _sort_keys(body: Mapping[str, Any]) -> list[tuple[str, str]]:
+    keys = []
+    wanted = body.get("sort", [])
+    for item in [wanted] if isinstance(wanted, (str, Mapping)) else wanted:
+        if isinstance(item, str):
+            keys.append((item, "desc" if item == "_score" else "asc"))
+            continue
+        ((name, order),) = item.items()
+        keys.append((name, order if isinstance(order, str) else order.get("order", "asc")))
+    return keys
+
+
+def _sort_values(hit: _Match, keys: Sequence[tuple[str, str]]) -> list[Any]:
+    _, document, points = hit
+    values: list[Any] = []
+    for name, _ in keys:
+        if name == "_score":
+            values.append(points)
+        elif name in {"_id", "_doc", "_shard_doc"}:
+            values.append(document.id)
+        else:
+            values.append(next(iter(values_at(document.source, name)), None))
+    return values
+
+
+def _sorted(found: list[_Match], keys: Sequence[tuple[str, str]]) -> list[_Match]:
+    if not keys:
+        return sorted(found, key=lambda hit: (-hit[2], hit[1].id))
+    for at, (_, order) in reversed(list(enumerate(keys))):
+        present = [hit for hit in found if _sort_values(hit, keys)[at] is not None]
+        missing = [hit for hit in found if _sort_values(hit, keys)[at] is None]
+        present.sort(key=lambda hit: _sort_values(hit, keys)[at], reverse=order == "desc")
+        found = present + missing
+    return found
+
+
+def _comes_after(
+    values: Sequence[Any], body: Mapping[str, Any], keys: Sequence[tuple[str, str]]
+) -> bool:
+    for value, before, (_, order) in zip(values, body["search_after"], keys, strict=True):
+        if value != before:
+            return bool(value < before) if order == "desc" else bool(value > before)
+    return False
+
+
+def _hit(hit: _Match, body: Json, clauses: Sequence[Json], keys: Sequence[tuple[str, str]]) -> Json:
+    index, document, points = hit
+    shown: Json = {"_index": index, "_id": document.id, "_score": points}
+    wanted = body.get("_source", True)
+    if wanted is not False:
+        shown["_source"] = _filtered(document.source, wanted)
+    if body.get("seq_no_primary_term"):
+        shown["_seq_no"] = document.revision.seq_no
+        shown["_primary_term"] = document.revision.primary_term
+    if keys:
+        shown["sort"] = _sort_values(hit, keys)
+    inner = [*clauses, *_nested_knn(body.get("query"))]
+    for clause in inner:
+        if "inner_hits" in clause:
+            name, found = _inner_hits(clause, document, index)
+            shown.setdefault("inner_hits", {})[name] = {"hits": found}
+    return shown
+
+
+def _nested_knn(query: Any) -> list[Json]:
+    """kNN clauses inside ``nested`` queries, each with the inner hits that the query asks for."""
+    if isinstance(query, list):
+        return [clause for item in query for clause in _nested_knn(item)]
+    if not isinstance(query, Mapping):
+        return []
+    nested = query.get("nested")
+    if isinstance(nested, Mapping) and "knn" in nested.get("query", {}):
+        clause = dict(nested["query"]["knn"])
+        if "inner_hits" in nested:
+            clause["inner_hits"] = {"name": nested["path"], **nested["inner_hits"]}
+        return [clause]
+    return [clause for value in query.values() for clause in _nested_knn(value)]
+
+
+def _inner_hits(clause: Json, document: Document, index: str) -> tuple[str, Json]:
+    path, _, leaf = clause["field"].rpartition(".")
+    wanted = clause["inner_hits"]
+    found = nearest_segments(document.source, path=path, leaf=leaf, vector=clause["query_vector"])
+    shown: list[Json] = []
+    for offset, item, points in found[: wanted.get("size", 3)]:
+        one: Json = {
+            "_index": index,
+            "_id": document.id,
+            "_nested": {"field": path, "offset": offset},
+            "_score": points,
+        }
+        source = wanted.get("_source", True)
+        if source is not False:
+            one["_source"] = _filtered(item, _relative(source, path))
+        if "fields" in wanted:
+            names = _relative(wanted["fields"], path)
+            one["fields"] = {path: [{n: [item[n]] for n in names if item.get(n) is not None}]}
+        shown.append(one)
+    top = shown[0]["_score"] if shown else None
+    total = {"value": len(found), "relation": "eq"}
+    return wanted.get("name", path), {"total": total, "max_score": top, "hits": shown}
+
+
+def _relative(wanted: Any, path: str) -> Any:
+    if isinstance(wanted, list):
+        return [name.removeprefix(f"{path}.") for name in wanted]
+    if isinstance(wanted, Mapping):
+        return {key: _relative(value, path) for key, value in wanted.items()}
+    return wanted
+
+
+def _filtered(source: Json, wanted: Any) -> Json:
+    if wanted is True:
+        return source
+    if wanted is False:
+        return {}
+    if isinstance(wanted, str):
+        wanted = [wanted]
+    if isinstance(wanted, Mapping):
+        includes, excludes = wanted.get("includes"), wanted.get("excludes", [])
+    else:
+        includes, excludes = wanted, []
+    return _select(source, includes, excludes, "")
+
+
+def _select(source: Json, includes: Any, excludes: Any, path: str) -> Json:
+    kept: Json = {}
+    for name, value in source.items():
+        where = f"{path}{name}"
+        if any(_covers(pattern, where) for pattern in excludes):
+            continue
+        whole = includes is None or any(_covers(pattern, where) for pattern in includes)
+        below = None if whole else includes
+        if isinstance(value, dict):
+            part = _select(value, below, excludes, f"{where}.")
+            if part or (whole and not value):
+                kept[name] = part
+        elif isinstance(value, list) and value and all(isinstance(v, dict) for v in value):
+            parts = [_select(item, below, excludes, f"{where}.") for item in value]
+            if any(parts):
+                kept[name] = parts
+        elif whole:
+            kept[name] = value
+    return kept
+
+
+def _covers(pattern: str, path: str) -> bool:
+    return fnmatch.fnmatchcase(path, pattern) or path.startswith(f"{pattern}.")
