@@ -1,1 +1,29 @@
-"""media."""
+"""A video's URI → a local file → frames → CLIP pixels.
+
+Importing this package loads neither cv2, PIL, av nor fsspec; they are imported when first used.
+"""
+
+from __future__ import annotations
+
+from vidsearch.media.decoders import open_decoder
+from vidsearch.media.frames import Decoder, FrameBatch, VideoInfo
+from vidsearch.media.hashing import content_hash
+from vidsearch.media.pixels import CLIP_PIXELS, PixelRecipe, clip_pixels
+from vidsearch.media.source import LocalFile, fetch, public_uri
+from vidsearch.media.windows import Window, fixed_windows
+
+__all__ = [
+    "CLIP_PIXELS",
+    "Decoder",
+    "FrameBatch",
+    "LocalFile",
+    "PixelRecipe",
+    "VideoInfo",
+    "Window",
+    "clip_pixels",
+    "content_hash",
+    "fetch",
+    "fixed_windows",
+    "open_decoder",
+    "public_uri",
+]

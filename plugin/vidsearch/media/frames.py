@@ -37,6 +37,9 @@ class FrameBatch:
     """RGB pixels, shape ``(n, height, width, 3)``."""
     pts_seconds: NDArray[np.float64]
     """Presentation time of each frame in seconds from the start, shape ``(n,)``."""
+    end_seconds: float | None = None
+    """Where the stream ends, in seconds; known with its last batch only. Unlike the duration in
+    the container's header this is what was read."""
 
     def __post_init__(self) -> None:
         if self.data.dtype != np.uint8 or self.data.ndim != 4 or self.data.shape[3] != 3:
@@ -84,6 +87,8 @@ class Decoder(Protocol):
         self, path: Path, *, rate: float = 1.0, batch_size: int = 16
     ) -> Iterator[FrameBatch]:
         """Yield the sampled frames in batches of at most ``batch_size``; memory stays flat.
+
+        The last batch carries ``end_seconds``, the length of the video as it was read.
 
         Raises:
             VideoNotFound: no file there.

@@ -1,0 +1,128 @@
+"""One ``cv2.VideoCapture``, with its time stamps made trustworthy and its noise kept off stderr."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidsearch.errors import MissingExtra, VideoNotFound, VideoOpenError
+from vidsearch.media.diagnosis import why_not_a_video
+from vidsearch.media.frames import VideoInfo
+
+__all__ = ["Capture", "opened"]
+
+_MOST_FAILED_READS = 100
+_SANE_FPS = 1000.0
+_FALLBACK_STEP = 1 / 25
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Capture]:
+    """Open a file for one pass.
+
+    Raises:
+        VideoNotFound: no file there.
+        VideoOpenError: not a readable video; the message says why.
+        MissingExtra: OpenCV is not installed.
+    """
+    if not path.exists():
+        raise VideoNotFound(f"no such file: {path}")
+    cv2 = _quiet_cv2()
+    # An absolute path, so that a file name can never be read as a protocol ("concat:…").
+    source = cv2.VideoCapture(
+        str(path.absolute()),
+        cv2.CAP_FFMPEG,
+        [cv2.CAP_PROP_N_THREADS, 1, cv2.CAP_PROP_HW_ACCELERATION, cv2.VIDEO_ACCELERATION_NONE],
+    )
+    try:
+        if not source.isOpened():
+            raise VideoOpenError(f"{path.name} {why_not_a_video(path)}")
+        yield Capture(cv2, source, name=path.name)
+    finally:
+        source.release()
+
+
+class Capture:
+    """Reads forward, one frame at a time; see :func:`opened`."""
+
+    def __init__(self, cv2: Any, source: Any, *, name: str) -> None:
+        self._cv2 = cv2
+        self._source = source
+        self._name = name
+        self._origin: float | None = None
+        fps = float(source.get(cv2.CAP_PROP_FPS))
+        count = float(source.get(cv2.CAP_PROP_FRAME_COUNT))
+        self._promised = int(count) if 0 < count < 1e12 else None
+        known = fps if 0 < fps <= _SANE_FPS else None
+        self.info = VideoInfo(
+            width=int(source.get(cv2.CAP_PROP_FRAME_WIDTH)),
+            height=int(source.get(cv2.CAP_PROP_FRAME_HEIGHT)),
+            duration=self._promised / known if self._promised and known else None,
+            fps=known,
+        )
+        self.step = 1 / known if known else _FALLBACK_STEP
+        """Usual time between two frames in seconds."""
+        self.pts = 0.0
+        """When the current frame comes on display, in seconds after the first one."""
+
+    def read(self) -> bool:
+        """Decode the next frame; ``False`` at the end of the stream."""
+        # OpenCV says "no frame" for a damaged packet as well as for the end, so one failure ends
+        # nothing; at the end a failure costs a microsecond.
+        for _ in range(_MOST_FAILED_READS):
+            if self._source.grab():
+                self._advance()
+                return True
+        return False
+
+    def image(self) -> NDArray[np.uint8] | None:
+        """The current frame as displayed, RGB ``(height, width, 3)``; ``None`` if damaged."""
+        ok, bgr = self._source.retrieve()
+        if not ok or bgr is None:
+            return None
+        rgb: NDArray[np.uint8] = self._cv2.cvtColor(bgr, self._cv2.COLOR_BGR2RGB)
+        return rgb
+
+    def no_frames_message(self) -> str:
+        """Why a file that opened is of no use."""
+        info = self.info
+        fourcc = int(self._source.get(self._cv2.CAP_PROP_FOURCC)).to_bytes(4, "little", signed=True)
+        codec = "".join(chr(c) for c in fourcc if 32 < c < 127) or "unknown"
+        promise = f"promises {self._promised} frames" if self._promised else "opens"
+        return (
+            f"{self._name} {promise} of {info.width}x{info.height} (codec {codec}), but none of "
+            f"them decodes: the file is damaged, or this OpenCV build cannot decode {codec}"
+        )
+
+    def _advance(self) -> None:
+        # The millisecond position is right for constant and variable rates alike. Streams
+        # without time stamps (raw H.264, image sequences) report 0 or -1 for every frame, and
+        # joined streams jump back: there the frame comes one step after the one before.
+        position = float(self._source.get(self._cv2.CAP_PROP_POS_MSEC)) / 1000
+        if self._origin is None:
+            self._origin = position if math.isfinite(position) else 0.0
+            return
+        pts = position - self._origin
+        self.pts = pts if math.isfinite(pts) and pts > self.pts else self.pts + self.step
+
+
+@cache
+def _quiet_cv2() -> Any:
+    # FFmpeg inside OpenCV reads its level once, from the environment, at the first capture.
+    # Failures come back as our own errors, so what both print is noise. Users' settings win.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    try:
+        import cv2
+    except ImportError as error:
+        raise MissingExtra.of("worker", needed_for="decoding video") from error
+    if "OPENCV_LOG_LEVEL" not in os.environ:
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    return cv2
