@@ -1,0 +1,184 @@
+"""From ``{"tags": "sport", "year": {"gte": 2020}}`` to clauses of the engines' query language."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from vidsearch.errors import QueryError
+from vidsearch.search.live_mapping import Field, find_field, walk
+
+__all__ = ["Filter", "build_filters"]
+
+Filter = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+"""Conditions by field, or clauses of the query language, or a list of both: all must hold."""
+
+_RANGE_KEYS = frozenset({"gt", "gte", "lt", "lte", "format", "time_zone"})
+_CLAUSES = frozenset(
+    {
+        *("bool", "boosting", "constant_score", "dis_max", "exists", "fuzzy", "geo_bounding_box"),
+        *("geo_distance", "geo_polygon", "geo_shape", "has_child", "has_parent", "ids"),
+        *("intervals", "match", "match_all", "match_bool_prefix", "match_none", "match_phrase"),
+        *("match_phrase_prefix", "multi_match", "nested", "parent_id", "prefix", "query_string"),
+        *("range", "regexp", "script", "simple_query_string", "term", "terms", "terms_set"),
+        *("wildcard",),
+    }
+)
+_NUMBERS = frozenset(
+    {
+        *("byte", "short", "integer", "long", "unsigned_long"),
+        *("half_float", "float", "double", "scaled_float"),
+    }
+)
+_VECTORS = frozenset({"dense_vector", "knn_vector", "sparse_vector", "rank_features"})
+
+
+def build_filters(filter: Filter | None, *, properties: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The clauses for a filter, checked against a live mapping.
+
+    ========================  ================================================================
+    ``{"tags": "sport"}``     equal; the exact value, a ``text`` through its keyword subfield
+    ``{"tags": ["a", "b"]}``  equal to one of them
+    ``{"year": {"gte": 2}}``  in a range: ``gt``, ``gte``, ``lt``, ``lte``
+    ``{"year": {"exists":     has a value, or (``False``) has none
+    True}}``
+    ``{"term": {…}}``         a clause of the query language: sent as it is, not checked
+    ========================  ================================================================
+
+    Several fields, and several items of a list, must all hold.
+
+    Args:
+        filter: see above; ``None`` or empty: no condition.
+        properties: ``properties`` of the live mapping.
+
+    Raises:
+        QueryError: a field is not mapped or cannot be filtered, or a value does not fit it.
+    """
+    if filter is None:
+        return []
+    if isinstance(filter, Mapping):
+        return _from_mapping(filter, properties)
+    if not isinstance(filter, (list, tuple)):
+        raise QueryError(f"a filter is a dict or a list of dicts, not {filter!r}")
+    clauses = []
+    for item in filter:
+        if not isinstance(item, Mapping):
+            raise QueryError(f"an item of a filter list must be a dict, not {item!r}")
+        clauses += _from_mapping(item, properties)
+    return clauses
+
+
+def _from_mapping(filter: Mapping[str, Any], properties: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if _is_clause(filter, properties):
+        return [dict(filter)]
+    return [_condition(name, value, properties) for name, value in filter.items()]
+
+
+def _is_clause(filter: Mapping[str, Any], properties: Mapping[str, Any]) -> bool:
+    if len(filter) != 1:
+        return False
+    ((name, value),) = filter.items()
+    # A host may well have a field called `range` or `match`: a mapped field goes first.
+    return name in _CLAUSES and isinstance(value, Mapping) and name not in properties
+
+
+def _condition(name: str, value: Any, properties: Mapping[str, Any]) -> dict[str, Any]:
+    field = _require(name, properties)
+    if isinstance(value, Mapping):
+        if "exists" in value:
+            return _exists(field, value)
+        return {"range": {_exact(field): _range(field, value)}}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        if not value:
+            raise QueryError(f"filter on {name!r}: an empty list of values matches nothing")
+        return {"terms": {_exact(field): [_value(field, item) for item in value]}}
+    return {"term": {_exact(field): _value(field, value)}}
+
+
+def _require(name: str, properties: Mapping[str, Any]) -> Field:
+    field = find_field(properties, name)
+    if field is None:
+        known = ", ".join(_filterable(properties)) or "none"
+        raise QueryError(f"filter on {name!r}: no such field in the index. Mapped fields: {known}")
+    if field.type in _VECTORS:
+        raise QueryError(f"filter on {name!r}: it holds vectors, which cannot be filtered")
+    if field.nested is not None or field.type == "nested":
+        raise QueryError(
+            f"filter on {name!r}: it lies in the nested object {field.nested or name!r}; "
+            'give a clause instead: {"nested": {"path": …, "query": …}}'
+        )
+    return field
+
+
+def _filterable(properties: Mapping[str, Any]) -> list[str]:
+    return sorted(
+        field.path
+        for field in walk(properties)
+        if field.exact is not None and field.nested is None and field.type not in _VECTORS
+    )
+
+
+def _exact(field: Field) -> str:
+    if field.exact is not None:
+        return field.exact
+    if field.type == "object":
+        raise QueryError(
+            f"filter on {field.path!r}: it is an object; name one of its fields, as in "
+            f'"{field.path}.name"'
+        )
+    raise QueryError(
+        f"filter on {field.path!r}: it is full text without a keyword subfield; give a clause "
+        f'instead: {{"match": {{"{field.path}": …}}}}'
+    )
+
+
+def _exists(field: Field, value: Mapping[str, Any]) -> dict[str, Any]:
+    wanted = value["exists"]
+    if len(value) != 1 or not isinstance(wanted, bool):
+        raise QueryError(
+            f'filter on {field.path!r}: write {{"exists": true}} or {{"exists": false}}, '
+            f"not {dict(value)!r}"
+        )
+    clause = {"exists": {"field": field.path}}
+    return clause if wanted else {"bool": {"must_not": [clause]}}
+
+
+def _range(field: Field, value: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = value.keys() - _RANGE_KEYS
+    if unknown or not value.keys() & {"gt", "gte", "lt", "lte"}:
+        raise QueryError(
+            f"filter on {field.path!r}: a range is made of gt, gte, lt, lte, "
+            f"not {', '.join(map(repr, sorted(map(str, value)))) or 'nothing'}"
+        )
+    return {
+        key: bound if key in {"format", "time_zone"} else _value(field, bound)
+        for key, bound in value.items()
+    }
+
+
+def _value(field: Field, value: Any) -> Any:
+    if isinstance(value, date):  # and datetime, which is one
+        return value.isoformat()
+    if value is None:
+        raise QueryError(
+            f"filter on {field.path!r}: None is no value; for videos without one write "
+            '{"exists": false}'
+        )
+    if not isinstance(value, (str, int, float)):
+        raise QueryError(
+            f"filter on {field.path!r}: {value!r} is neither text, number, truth value nor date"
+        )
+    if field.type in _NUMBERS and not _is_number(value):
+        raise QueryError(f"filter on {field.path!r}: it is a {field.type}, {value!r} is no number")
+    if field.type == "boolean" and value not in (True, False, "true", "false"):
+        raise QueryError(f"filter on {field.path!r}: it is true or false, not {value!r}")
+    return value
+
+
+def _is_number(value: str | int | float) -> bool:
+    try:
+        return not isinstance(value, bool) and math.isfinite(float(value))
+    except (ValueError, OverflowError):
+        return False

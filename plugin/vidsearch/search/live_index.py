@@ -1,0 +1,117 @@
+"""What stands behind an alias right now, without asking before every search."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vidsearch.encoders.identity import ModelIdentity
+from vidsearch.engines.base import Engine
+from vidsearch.errors import IndexMissing, MappingConflict
+from vidsearch_mappings import MetaError, read_meta
+from vidsearch_mappings.queries import Level, vector_path
+from vidsearch_mappings.scores import Similarity, similarity_of
+
+__all__ = ["IndexView", "LiveIndex"]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexView:
+    """One concrete index as a search sees it."""
+
+    name: str
+    """The concrete index, not its alias."""
+    field: str
+    """The object that holds our data."""
+    identity: ModelIdentity
+    """The model whose vectors it holds."""
+    properties: Mapping[str, Any]
+    """``properties`` of its mapping."""
+
+    def similarity(self, level: Level) -> Similarity:
+        """How the engine scores the vectors of a level.
+
+        Raises:
+            MappingConflict: no such vector, or not comparable.
+        """
+        path = vector_path(self.field, level=level)
+        definition: Mapping[str, Any] = {"properties": self.properties}
+        try:
+            for name in path.split("."):
+                definition = definition["properties"][name]
+            return similarity_of(definition)
+        except KeyError:
+            raise MappingConflict(f"index {self.name!r} has no field {path!r}") from None
+        except ValueError as error:
+            raise MappingConflict(f"index {self.name!r}, field {path!r}: {error}") from error
+
+
+class LiveIndex:
+    """Reads and remembers the :class:`IndexView` behind an alias. Thread-safe.
+
+    The view is kept for ``max_age`` seconds, which bounds how long a new field of the host stays
+    unknown to the keyword leg. A swap of the alias is noticed at once and for free: every hit names
+    its concrete index, and a search whose hits name another one than the view asks anew.
+    """
+
+    def __init__(
+        self,
+        engine: Callable[[], Engine],
+        alias: str,
+        *,
+        max_age: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine = engine
+        self._alias = alias
+        self._max_age = max_age
+        self._clock = clock
+        # Replaced as a whole, so that threads need no lock: at worst two of them read it anew.
+        self._kept: tuple[float, IndexView] | None = None
+
+    def view(self, *, fresh: bool = False) -> IndexView:
+        """The index behind the alias, at most ``max_age`` seconds old.
+
+        Args:
+            fresh: ask the engine now.
+
+        Raises:
+            IndexMissing: no such index or alias.
+            MappingConflict: several indices, or not one of ours.
+        """
+        now = self._clock()
+        if not fresh and self._kept is not None and now - self._kept[0] < self._max_age:
+            return self._kept[1]
+        view = self._read()
+        self._kept = (now, view)
+        return view
+
+    def missing(self) -> IndexMissing:
+        """The error for an alias without an index, with advice."""
+        return IndexMissing(
+            f"no index or alias {self._alias!r} at {self._engine().info().url}: create it with "
+            "`vidsearch index create`, or name another one in VIDSEARCH_INDEX__NAME"
+        )
+
+    def _read(self) -> IndexView:
+        engine = self._engine()
+        names = engine.indices_of(self._alias)
+        if not names:
+            raise self.missing()
+        if len(names) > 1:
+            raise MappingConflict(
+                f"alias {self._alias!r} stands for {len(names)} indices ({', '.join(names)}); "
+                "a search needs one"
+            )
+        mapping = engine.mapping(names[0])
+        try:
+            meta = read_meta(mapping)
+            identity = ModelIdentity.from_meta(meta.model)
+        except (MetaError, KeyError) as error:
+            raise MappingConflict(
+                f"index {names[0]!r} does not say which model's vectors it holds ({error}): it was "
+                "not made by `vidsearch index create`"
+            ) from error
+        return IndexView(names[0], meta.field, identity, mapping.get("properties", {}))

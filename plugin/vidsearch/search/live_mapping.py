@@ -1,0 +1,109 @@
+"""Questions to the properties of a live mapping: which fields are there, and of what type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+__all__ = ["Field", "expand_fields", "find_field", "walk"]
+
+_WORD_TYPES = frozenset(
+    {"text", "keyword", "constant_keyword", "match_only_text", "search_as_you_type", "wildcard"}
+)
+_OPEN_TYPES = frozenset({"flattened", "flat_object"})
+
+
+class Field(NamedTuple):
+    """One field of a mapping."""
+
+    path: str
+    type: str
+    exact: str | None
+    """The path that holds its exact value: itself, or a keyword subfield of a text; or none."""
+    nested: str | None
+    """Path of the nested object that it lies in, if any."""
+
+
+def walk(properties: Mapping[str, Any]) -> Iterator[Field]:
+    """Every field of a mapping, objects included, subfields not, in order of declaration."""
+    yield from _walk(properties, prefix="", nested=None)
+
+
+def find_field(properties: Mapping[str, Any], path: str) -> Field | None:
+    """The field at a dotted path, which may be a subfield or a key inside a flattened field."""
+    for field in walk(properties):
+        if field.path == path:
+            return field
+        if not path.startswith(f"{field.path}."):
+            continue
+        if field.type in _OPEN_TYPES:
+            return Field(path, "keyword", path, field.nested)
+        subfields = _definition(properties, field.path).get("fields", {})
+        rest = path[len(field.path) + 1 :]
+        if rest in subfields:
+            kind = subfields[rest].get("type", "object")
+            return Field(path, kind, None if kind == "text" else path, field.nested)
+    return None
+
+
+def expand_fields(
+    properties: Mapping[str, Any], patterns: tuple[str, ...], *, hidden: str
+) -> tuple[str, ...]:
+    """The concrete fields of words behind ``("title^2", "meta.*", "*")``, with their boosts.
+
+    The engine could expand ``*`` itself, but would then also look into our own object, where every
+    video matches a query that happens to be the model's name. So a pattern passes over the object
+    ``hidden`` and over anything that holds no words; a field named in full is taken if it exists.
+    The first mention of a field decides its boost.
+    """
+    fields = list(walk(properties))
+    found: dict[str, str] = {}
+    for pattern in patterns:
+        name, caret, boost = pattern.partition("^")
+        if "*" not in name:
+            field = find_field(properties, name)
+            if field is not None and field.type in _WORD_TYPES:
+                found.setdefault(name, caret + boost)
+            continue
+        for field in fields:
+            ours = field.path == hidden or field.path.startswith(f"{hidden}.")
+            if (
+                field.type in _WORD_TYPES
+                and field.nested is None
+                and not ours
+                and fnmatchcase(field.path, name)
+            ):
+                found.setdefault(field.path, caret + boost)
+    return tuple(name + boost for name, boost in found.items())
+
+
+def _walk(properties: Mapping[str, Any], *, prefix: str, nested: str | None) -> Iterator[Field]:
+    for name, definition in properties.items():
+        path = f"{prefix}{name}"
+        kind = definition.get("type", "object")
+        yield Field(path, kind, _exact(path, kind, definition), nested)
+        yield from _walk(
+            definition.get("properties", {}),
+            prefix=f"{path}.",
+            nested=path if kind == "nested" else nested,
+        )
+
+
+def _exact(path: str, kind: str, definition: Mapping[str, Any]) -> str | None:
+    if kind in {"object", "nested"}:
+        return None
+    if kind not in {"text", "match_only_text", "search_as_you_type"}:
+        return path
+    subfields: Mapping[str, Any] = definition.get("fields", {})
+    for name, subfield in subfields.items():
+        if subfield.get("type") == "keyword":
+            return f"{path}.{name}"
+    return None
+
+
+def _definition(properties: Mapping[str, Any], path: str) -> Mapping[str, Any]:
+    definition: Mapping[str, Any] = {"properties": properties}
+    for name in path.split("."):
+        definition = definition["properties"][name]
+    return definition

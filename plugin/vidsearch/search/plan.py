@@ -1,0 +1,159 @@
+"""From the arguments of a search to the bodies of its legs. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from vidsearch.config import SearchSettings
+from vidsearch.engines.base import EngineKind, Json
+from vidsearch.errors import QueryError
+from vidsearch.search.filters import Filter, build_filters
+from vidsearch.search.live_index import IndexView
+from vidsearch.search.live_mapping import expand_fields
+from vidsearch.search.types import Level, Mode
+from vidsearch_mappings.queries import keyword_query, vector_query
+
+__all__ = ["Asked", "Leg", "ask", "plan", "require_text"]
+
+Leg = str
+"""``vector`` or ``keyword``."""
+
+_LEGS: dict[Mode, tuple[Leg, ...]] = {
+    "hybrid": ("vector", "keyword"),
+    "vector": ("vector",),
+    "keyword": ("keyword",),
+}
+_MOST_MOMENTS = 100  # the engines' own limit of inner hits
+# Lucene counts one clause per word and field, and OpenSearch stops at 1,024 of them.
+_MOST_CLAUSES = 900
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A search whose arguments were checked as far as that goes without the index."""
+
+    text: str
+    k: int
+    mode: Mode
+    level: Level
+    filter: Filter | None
+    min_cosine: float | None
+    moments: int
+
+    @property
+    def legs(self) -> tuple[Leg, ...]:
+        return _LEGS[self.mode]
+
+    @property
+    def needs_vector(self) -> bool:
+        return "vector" in self.legs
+
+
+def ask(
+    text: str,
+    *,
+    k: int,
+    mode: Mode,
+    level: Level,
+    filter: Filter | None,
+    min_cosine: float | None,
+    moments: int,
+    window: int,
+) -> Asked:
+    """Check the arguments.
+
+    Raises:
+        QueryError: one of them is wrong; the message names it and what is allowed.
+    """
+    text = require_text(text)
+    if mode not in get_args(Mode):
+        raise QueryError(f"mode must be hybrid, vector or keyword, not {mode!r}")
+    if level not in get_args(Level):
+        raise QueryError(f"level must be segment or video, not {level!r}")
+    _require_int("k", k, 1, window, why=" (the setting search.window)")
+    _require_int("moments", moments, 0, _MOST_MOMENTS)
+    if min_cosine is not None and not (_is_real(min_cosine) and -1 <= min_cosine <= 1):
+        raise QueryError(f"min_cosine must be a number between -1 and 1, not {min_cosine!r}")
+    return Asked(text, k, mode, level, filter, min_cosine, moments)
+
+
+def require_text(text: str) -> str:
+    """The text without blanks around it.
+
+    Raises:
+        QueryError: not a text, or nothing in it.
+    """
+    if not isinstance(text, str):
+        raise QueryError(f"the search text must be a str, not {type(text).__name__}")
+    text = text.strip()
+    if not text:
+        raise QueryError("the search text is empty: say what the video should show")
+    return text
+
+
+def plan(
+    asked: Asked,
+    *,
+    kind: EngineKind,
+    view: IndexView,
+    vector: Sequence[float],
+    settings: SearchSettings,
+) -> tuple[dict[Leg, Json], list[str]]:
+    """The body of each leg, and what the user should be told about them.
+
+    Args:
+        vector: of the text; not looked at in keyword mode.
+
+    Raises:
+        QueryError: the filter does not fit the index.
+    """
+    filters = build_filters(asked.filter, properties=view.properties)
+    # A single leg needs no window to be fused in; the hits asked for are enough.
+    size = settings.window if len(asked.legs) > 1 else asked.k
+    bodies: dict[Leg, Json] = {}
+    warnings: list[str] = []
+    for leg in asked.legs:
+        if leg == "vector":
+            bodies[leg] = vector_query(
+                kind,
+                field=view.field,
+                vector=vector,
+                level=asked.level,
+                k=size,
+                num_candidates=settings.num_candidates,
+                moments=asked.moments,
+                filters=filters,
+            )
+        else:
+            fields = expand_fields(view.properties, settings.keyword_fields, hidden=view.field)
+            text, said = _cut(asked.text, fields)
+            warnings += said
+            bodies[leg] = keyword_query(
+                field=view.field, text=text, fields=fields, size=size, filters=filters
+            )
+    return bodies, warnings
+
+
+def _cut(text: str, fields: Sequence[str]) -> tuple[str, list[str]]:
+    """As many words as the engine can look for in all the fields."""
+    if not fields:
+        said = "the index has none of the fields of search.keyword_fields: no hit by keyword"
+        return text, [said]
+    words = text.split()
+    most = max(1, _MOST_CLAUSES // len(fields))
+    if len(words) <= most:
+        return text, []
+    return " ".join(words[:most]), [
+        f"the keyword leg looks for the first {most} of {len(words)} words only"
+    ]
+
+
+def _require_int(name: str, value: Any, low: int, high: int, *, why: str = "") -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise QueryError(f"{name} must be a whole number from {low} to {high}{why}, not {value!r}")
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,292 @@
+"""Text in, videos and their best moments out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidsearch.config import SearchSettings, Settings
+from vidsearch.encoders.base import Encoder
+from vidsearch.engines.base import Engine, Json
+from vidsearch.errors import BackendUnavailable, IndexMissing, MappingConflict, QueryError
+from vidsearch.search.filters import Filter
+from vidsearch.search.fusion import Fusion, rrf
+from vidsearch.search.legs import combine, index_of, read_leg, shard_warning
+from vidsearch.search.live_index import IndexView, LiveIndex
+from vidsearch.search.plan import Asked, Leg, ask, plan, require_text
+from vidsearch.search.types import Level, Mode, SearchResult
+
+__all__ = ["VideoSearch"]
+
+_T = TypeVar("_T")
+_ATTEMPTS = 3  # an alias that moves during each of them is no longer a matter of patience
+
+
+class VideoSearch:
+    """Searches the videos of one index. Thread-safe; never writes.
+
+    A hybrid search is one ``_msearch`` of a vector leg and a keyword leg, fused here: right on
+    every licence and the same on both engines. A hit that only the keyword leg found has no cosine
+    and no moments, as they would cost a second round trip.
+
+    Args:
+        engine: the cluster.
+        encoder: of the model whose vectors the index holds.
+        index: alias or name of the videos index.
+        settings: candidates, window, fields of the keyword leg.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        encoder: Encoder,
+        *,
+        index: str = "videos",
+        settings: SearchSettings | None = None,
+    ) -> None:
+        self._set_up(lambda: engine, lambda: encoder, index=index, settings=settings)
+
+    @classmethod
+    def from_settings(cls, settings: Settings, *, client: Any = None) -> VideoSearch:
+        """Connects, and loads the model, when first needed; a keyword search loads no model.
+
+        Args:
+            settings: the sections ``engine``, ``model``, ``index``, ``search``; ``ingest.fps``.
+            client: an Elasticsearch or OpenSearch client to use instead of a new one.
+        """
+
+        def connect() -> Engine:
+            from vidsearch import engines
+
+            return engines.connect(settings.engine, client=client)
+
+        def load() -> Encoder:
+            from vidsearch import encoders
+
+            return encoders.load_encoder(settings.model, rate=settings.ingest.fps)
+
+        made = cls.__new__(cls)
+        made._set_up(connect, load, index=settings.index.name, settings=settings.search)
+        made._owns_engine = True
+        return made
+
+    def _set_up(
+        self,
+        engine: Callable[[], Engine],
+        encoder: Callable[[], Encoder],
+        *,
+        index: str,
+        settings: SearchSettings | None,
+    ) -> None:
+        self._engine = _Once(engine)
+        self._encoder = _Once(encoder)
+        self._alias = index
+        self._settings = settings or SearchSettings()
+        self._index = LiveIndex(self._engine, index)
+        self._owns_engine = False
+
+    def search(
+        self,
+        text: str,
+        *,
+        k: int = 10,
+        mode: Mode = "hybrid",
+        level: Level = "segment",
+        filter: Filter | None = None,
+        min_cosine: float | None = None,
+        moments: int = 3,
+        fusion: Fusion | None = None,
+    ) -> SearchResult:
+        """The ``k`` best videos for a text.
+
+        Args:
+            text: what is to be seen, or words of the videos' own fields.
+            k: number of hits, from 1 to the setting ``search.window``.
+            mode: ``vector`` compares with what is seen, ``keyword`` with the words; ``hybrid``
+                fuses both.
+            level: ``segment`` scores a video by its best moment, ``video`` as a whole.
+            filter: conditions on the videos, in both legs; see
+                :func:`~vidsearch.search.filters.build_filters`.
+            min_cosine: the vector leg leaves out videos and moments below it.
+            moments: most moments per hit, 0 to 100.
+            fusion: how ``hybrid`` fuses; default: :func:`~vidsearch.search.fusion.rrf` with the
+                settings' constant and window.
+
+        Raises:
+            QueryError: the call is wrong; the message says how.
+            IndexMissing: no such index.
+            ModelMismatch: the index holds vectors of another model.
+            EncoderError: the model cannot be loaded, or failed.
+            BackendError: the engine failed or refused.
+        """
+        started = time.perf_counter()
+        asked = ask(
+            text,
+            k=k,
+            mode=mode,
+            level=level,
+            filter=filter,
+            min_cosine=min_cosine,
+            moments=moments,
+            window=self._settings.window,
+        )
+        fusion = fusion or partial(
+            rrf, constant=self._settings.rank_constant, window=self._settings.window
+        )
+
+        def run(view: IndexView, bodies: dict[Leg, Json], said: list[str]) -> SearchResult:
+            responses = self._send(view, bodies)
+            legs = {
+                leg: read_leg(
+                    leg,
+                    response,
+                    field=view.field,
+                    similarity=view.similarity(level),
+                    min_cosine=min_cosine,
+                )
+                for leg, response in responses.items()
+            }
+            hits = combine(legs, fusion=fusion)[:k]
+            said = said + [text for r in responses.values() if (text := shard_warning(r))]
+            took = 1000 * (time.perf_counter() - started)
+            return SearchResult(hits, mode, level, view.name, took, tuple(dict.fromkeys(said)))
+
+        return self._on_live_index(asked, run)
+
+    def embed(self, text: str) -> NDArray[np.float32]:
+        """The unit vector of a text: ``(dims,)`` float32.
+
+        Raises:
+            QueryError: the text is empty.
+            EncoderError: the model cannot be loaded, or failed.
+        """
+        vector: NDArray[np.float32] = self._encoder().encode_text([require_text(text)])[0]
+        return vector
+
+    def body(
+        self,
+        text: str,
+        *,
+        k: int = 10,
+        mode: Mode = "hybrid",
+        level: Level = "segment",
+        filter: Filter | None = None,
+        moments: int = 3,
+    ) -> dict[Leg, Json]:
+        """The bodies that :meth:`search` would send, by leg, to send them oneself.
+
+        Each goes to ``POST /<index>/_search``. Arguments and errors are those of :meth:`search`.
+        """
+        asked = ask(
+            text,
+            k=k,
+            mode=mode,
+            level=level,
+            filter=filter,
+            min_cosine=None,
+            moments=moments,
+            window=self._settings.window,
+        )
+        return self._on_live_index(asked, lambda _view, bodies, _said: bodies)
+
+    def close(self) -> None:
+        """Close what :meth:`from_settings` opened; an engine that was handed in stays open."""
+        if self._owns_engine and self._engine.is_built:
+            self._engine().close()
+
+    def __enter__(self) -> VideoSearch:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"VideoSearch(index={self._alias!r})"
+
+    def _on_live_index(
+        self, asked: Asked, run: Callable[[IndexView, dict[Leg, Json], list[str]], _T]
+    ) -> _T:
+        """Plan and run; once more where the remembered view of the index proves outdated."""
+        view = self._index.view()
+        vector, said = self._vector(asked, view)
+        for _ in range(_ATTEMPTS):
+            try:
+                bodies, more = plan(
+                    asked,
+                    kind=self._engine().kind,
+                    view=view,
+                    vector=vector,
+                    settings=self._settings,
+                )
+                return run(view, bodies, said + more)
+            except (QueryError, IndexMissing, MappingConflict, _Moved) as error:
+                fresh = self._index.view(fresh=True)
+                if fresh == view and not isinstance(error, _Moved):
+                    if isinstance(error, MappingConflict) and asked.filter:
+                        raise QueryError(f"the engine refused the query: {error}") from error
+                    raise
+                self._require_model(asked, fresh)
+                view = fresh
+        raise BackendUnavailable(
+            f"{self._alias!r} pointed to another index at each of {_ATTEMPTS} attempts; try again"
+        )
+
+    def _vector(self, asked: Asked, view: IndexView) -> tuple[list[float], list[str]]:
+        if not asked.needs_vector:
+            return [], []
+        self._require_model(asked, view)
+        encoder = self._encoder()
+        tokens = encoder.count_tokens(asked.text)
+        said = []
+        if tokens > encoder.context_length:
+            length = encoder.context_length
+            said = [f"the text has {tokens} tokens, the model reads the first {length} only"]
+        return self.embed(asked.text).tolist(), said
+
+    def _require_model(self, asked: Asked, view: IndexView) -> None:
+        if asked.needs_vector:
+            self._encoder().identity.require(view.identity, where=f"index {view.name!r}")
+
+    def _send(self, view: IndexView, bodies: dict[Leg, Json]) -> dict[Leg, Json]:
+        responses = self._engine().msearch(self._alias, list(bodies.values()))
+        # Every hit names its index. Without a hit there is nothing to tell, so it is asked.
+        seen = {name for response in responses if (name := index_of(response))}
+        if (seen or {self._index.view(fresh=True).name}) != {view.name}:
+            raise _Moved
+        return dict(zip(bodies, responses, strict=True))
+
+
+class _Moved(Exception):
+    """The alias pointed elsewhere than the view. Never leaves this module."""
+
+
+class _Once(Generic[_T]):
+    """A value that the first thread to need it builds."""
+
+    def __init__(self, build: Callable[[], _T]) -> None:
+        self._build = build
+        self._lock = threading.Lock()
+        self._built: list[_T] = []
+
+    def __call__(self) -> _T:
+        if not self._built:
+            with self._lock:
+                if not self._built:
+                    self._built.append(self._build())
+        return self._built[0]
+
+    @property
+    def is_built(self) -> bool:
+        return bool(self._built)
