@@ -1,0 +1,55 @@
+"""Runs a command and ends it when the parent is gone, even by SIGKILL.
+
+A script of its own, run with ``python -I -S``: ``guard.py PARENT_PID FOLDER_OR_EMPTY COMMAND…``.
+Asking for the parent's pid now and then works for every kind of death, on every Unix, and whichever
+thread of the parent started us; a pipe stays open in forked siblings, PR_SET_PDEATHSIG fires when
+the starting thread ends.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+_POLL_SECONDS = 0.1
+_GRACE_SECONDS = 10.0
+
+
+def main(parent: int, remove: str, command: list[str]) -> int:
+    """Return the command's exit code, or 0 where it was stopped."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, _leave)
+    child = subprocess.Popen(command)
+    try:
+        while os.getppid() == parent:
+            code = child.poll()
+            if code is not None:
+                return code
+            time.sleep(_POLL_SECONDS)
+    finally:
+        _end(child)
+    if remove:
+        shutil.rmtree(remove, ignore_errors=True)
+    return 0
+
+
+def _leave(number: int, frame: object) -> None:
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(0)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.terminate()
+    try:
+        child.wait(_GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), sys.argv[2], sys.argv[3:]))

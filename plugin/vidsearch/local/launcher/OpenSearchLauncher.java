@@ -1,0 +1,64 @@
+import java.nio.file.Path;
+import java.util.Collection;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import org.opensearch.common.logging.LogConfigurator;
+import org.opensearch.common.settings.Settings;
+import org.opensearch.env.Environment;
+import org.opensearch.index.reindex.ReindexPlugin;
+import org.opensearch.knn.plugin.KNNPlugin;
+import org.opensearch.neuralsearch.plugin.NeuralSearch;
+import org.opensearch.node.InternalSettingsPreparer;
+import org.opensearch.node.Node;
+import org.opensearch.painless.PainlessPlugin;
+import org.opensearch.plugins.Plugin;
+import org.opensearch.transport.Netty4Plugin;
+
+/**
+ * Runs one OpenSearch 2.19 node with k-NN and neural-search from plain jars on the class path.
+ *
+ * Arguments are settings, "name=value" each; path.home must be among them. SIGTERM stops the node.
+ */
+public final class OpenSearchLauncher extends Node {
+
+    private static final List<Class<? extends Plugin>> PLUGINS = List.of(
+        Netty4Plugin.class,
+        PainlessPlugin.class,
+        ReindexPlugin.class,
+        KNNPlugin.class,
+        NeuralSearch.class
+    );
+
+    private OpenSearchLauncher(Environment environment, Collection<Class<? extends Plugin>> plugins) {
+        super(environment, plugins, false);
+    }
+
+    public static void main(String[] args) throws Exception {
+        Settings.Builder given = Settings.builder();
+        for (String arg : args) {
+            int cut = arg.indexOf('=');
+            given.put(arg.substring(0, cut), arg.substring(cut + 1));
+        }
+        given.put("transport.type", "netty4").put("http.type", "netty4");
+        Settings settings = given.build();
+        LogConfigurator.registerErrorListener();
+        LogConfigurator.configureWithoutConfig(settings);
+
+        Path config = Path.of(settings.get("path.home"), "config");
+        Environment environment = InternalSettingsPreparer.prepareEnvironment(settings, Map.of(), config, () -> "local");
+        OpenSearchLauncher node = new OpenSearchLauncher(environment, PLUGINS);
+
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> {
+            try {
+                node.close();
+                node.awaitClose(10, TimeUnit.SECONDS);
+            } catch (Exception error) {
+                error.printStackTrace();
+            }
+        }));
+        node.start();
+        new CountDownLatch(1).await();
+    }
+}

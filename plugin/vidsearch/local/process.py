@@ -1,0 +1,123 @@
+"""Child processes, told apart by pid and start time: a reused pid is never taken for ours."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidsearch.errors import LocalError
+
+__all__ = ["Process", "spawn", "tail"]
+
+_GUARD = Path(__file__).with_name("guard.py")
+_POLL_SECONDS = 0.05
+_RESET = [signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that leads its own session, perhaps started by another program."""
+
+    pid: int
+    started: str
+    """Start time as the kernel tells it; a reused pid has another one."""
+
+    def alive(self) -> bool:
+        """Whether that very process runs still; reaps it where it is ours and has ended."""
+        with suppress(ChildProcessError):  # not our child, or reaped before
+            os.waitpid(self.pid, os.WNOHANG)
+        return _start_time(self.pid) == self.started
+
+    def stop(self, *, grace: float = 15.0) -> None:
+        """SIGTERM, then after ``grace`` seconds SIGKILL to all of its session's group."""
+        if not self.alive():
+            return
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGTERM)
+        self._wait(grace)
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._wait(5.0)
+
+    def _wait(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while self.alive() and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+
+
+def spawn(
+    command: Sequence[str],
+    *,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    bound: bool = False,
+    remove: Path | None = None,
+) -> Process:
+    """Start ``command`` in a session of its own, its output appended to ``log``.
+
+    Args:
+        bound: the process ends when this one does, however this one ends.
+        remove: folder that is removed in that case; the caller removes it otherwise.
+
+    Raises:
+        LocalError: the program cannot be executed.
+    """
+    program = shutil.which(command[0])
+    if program is None:
+        raise LocalError(f"cannot run {command[0]!r}: no such program")
+    arguments = [program, *command[1:]]
+    if bound:
+        guard = [sys.executable, "-I", "-S", str(_GUARD), str(os.getpid()), str(remove or "")]
+        arguments = [*guard, *arguments]
+    try:
+        pid = os.posix_spawn(
+            arguments[0],
+            arguments,
+            os.environ if env is None else env,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+            setsigmask=[],
+            setsigdef=_RESET,
+        )
+    except OSError as error:
+        raise LocalError(f"cannot run {program}: {error.strerror}") from error
+    return Process(pid, _start_time(pid) or "")
+
+
+def tail(log: Path, *, lines: int = 25) -> str:
+    """The last lines of a log, for an error message."""
+    try:
+        text = log.read_text(errors="replace")
+    except OSError:
+        return "(no log)"
+    return "\n".join(text.splitlines()[-lines:]) or "(the log is empty)"
+
+
+def _start_time(pid: int) -> str | None:
+    """When the process started, ``None`` where there is none or where it is a zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None if Path("/proc/self/stat").exists() else _start_time_from_ps(pid)
+    # The name, field 2, may hold spaces and brackets itself; field 3 follows its last bracket.
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def _start_time_from_ps(pid: int) -> str | None:  # macOS
+    command = ["ps", "-o", "stat=,lstart=", "-p", str(pid)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    state, _, started = answer.stdout.strip().partition(" ")
+    return None if not started or state.startswith("Z") else started.strip()

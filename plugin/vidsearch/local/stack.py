@@ -1,0 +1,248 @@
+"""What ``vidsearch local up`` runs: a node, Redis and a worker that outlive the command."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from vidsearch.errors import LocalError
+from vidsearch.local.node import SearchNode
+from vidsearch.local.parts import Talk
+from vidsearch.local.process import Process, spawn, tail
+from vidsearch.local.redis import RedisServer
+
+__all__ = ["Service", "Stack"]
+
+_STATE = "state.json"
+_WORKER_DEADLINE = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One running part of the stack."""
+
+    name: str
+    """``engine``, ``redis`` or ``worker``."""
+    title: str
+    process: Process
+    log: Path
+    url: str | None = None
+
+    def alive(self) -> bool:
+        """Whether its process runs."""
+        return self.process.alive()
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The services of one folder. Two stacks in two folders may run at once."""
+
+    folder: Path
+    services: tuple[Service, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """The variables that point vidsearch at this stack."""
+
+    @classmethod
+    def up(
+        cls,
+        folder: Path,
+        *,
+        engine: str = "elasticsearch",
+        version: str | None = None,
+        worker: bool = True,
+        model: str | None = None,
+        heap: str = "1g",
+        talk: Talk = lambda message: None,
+    ) -> Stack:
+        """Start the stack of ``folder``; one that runs already is returned as it is.
+
+        Args:
+            folder: state, data and logs; made where absent.
+            version: engine version; ``None`` takes the newest that the installed Java runs.
+            model: ``model.name`` for the worker; ``None`` leaves the settings in force.
+
+        Raises:
+            LocalError: a part did not start (the others are stopped again), or another stack
+                runs in that folder.
+        """
+        folder = folder.resolve()
+        with _locked(folder):
+            present = cls._read(folder)
+            if present is not None and all(each.alive() for each in present.services):
+                present._refuse_other(engine=engine, version=version, worker=worker, model=model)
+                talk(f"running already in {folder}")
+                return present
+            if present is not None:
+                talk("the last stack is gone or incomplete; starting anew")
+                present._stop()
+            return cls._start(folder, engine, version, worker, model, heap, talk)
+
+    @classmethod
+    def find(cls, folder: Path) -> Stack | None:
+        """The stack of ``folder``, wholly or partly alive; ``None`` where none is."""
+        folder = folder.resolve()
+        stack = cls._read(folder)
+        if stack is None or any(each.alive() for each in stack.services):
+            return stack
+        with _locked(folder):
+            stack = cls._read(folder)
+            if stack is not None and not any(each.alive() for each in stack.services):
+                (folder / _STATE).unlink(missing_ok=True)  # a reboot, or all were killed
+                return None
+            return stack
+
+    def down(self) -> None:
+        """Stop all services; the engine's data stay in the folder."""
+        with _locked(self.folder):
+            self._stop()
+
+    @classmethod
+    def _start(
+        cls,
+        folder: Path,
+        engine: str,
+        version: str | None,
+        worker: bool,
+        model: str | None,
+        heap: str,
+        talk: Talk,
+    ) -> Stack:
+        stack = cls(folder, ())
+        try:
+            node = SearchNode.start(
+                engine,
+                version=version,
+                folder=folder / "engine",
+                heap=heap,
+                bound=False,
+                talk=talk,
+            )
+            stack = stack._with(
+                Service(
+                    "engine",
+                    f"{node.kind} {node.version}",
+                    node.process,
+                    node.folder / "node.log",
+                    node.url,
+                ),
+                VIDSEARCH_ENGINE__URL=node.url,
+                VIDSEARCH_ENGINE__KIND=node.kind,
+            )
+            talk("starting Redis")
+            redis = RedisServer.start(folder=folder / "redis", bound=False)
+            stack = stack._with(
+                Service("redis", "redis", redis.process, redis.folder / "redis.log", redis.url),
+                VIDSEARCH_BROKER__URL=redis.url,
+                **({} if model is None else {"VIDSEARCH_MODEL__NAME": model}),
+            )
+            if worker:
+                talk("starting a worker")
+                stack = stack._with(_start_worker(folder, stack.environment, redis.url))
+        except BaseException:
+            stack._stop()
+            raise
+        return stack
+
+    def _with(self, service: Service, **environment: str) -> Stack:
+        """The stack with one more service, written down at once."""
+        stack = Stack(self.folder, (*self.services, service), {**self.environment, **environment})
+        data = {
+            "services": [{**asdict(each), "log": str(each.log)} for each in stack.services],
+            "environment": stack.environment,
+        }
+        partial = self.folder / f"{_STATE}.partial"
+        partial.write_text(json.dumps(data, indent=2) + "\n")
+        partial.rename(self.folder / _STATE)
+        return stack
+
+    @classmethod
+    def _read(cls, folder: Path) -> Stack | None:
+        try:
+            data = json.loads((folder / _STATE).read_text())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise LocalError(f"{folder / _STATE} cannot be read: {error}") from error
+        services = tuple(
+            Service(
+                each["name"],
+                each["title"],
+                Process(**each["process"]),
+                Path(each["log"]),
+                each["url"],
+            )
+            for each in data["services"]
+        )
+        return cls(folder, services, data["environment"])
+
+    def _stop(self) -> None:
+        for service in reversed(self.services):  # the worker first: it may still write
+            service.process.stop(grace=20.0)
+        (self.folder / _STATE).unlink(missing_ok=True)
+
+    def _refuse_other(
+        self, *, engine: str, version: str | None, worker: bool, model: str | None
+    ) -> None:
+        """Raise where what runs is not what is asked for."""
+        title = next(each.title for each in self.services if each.name == "engine")
+        has_worker = any(each.name == "worker" for each in self.services)
+        same = (
+            title.startswith(f"{engine} ")
+            and version in (None, title.partition(" ")[2])
+            and (has_worker or not worker)
+            and model in (None, self.environment.get("VIDSEARCH_MODEL__NAME"))
+        )
+        if not same:
+            raise LocalError(
+                f"another stack runs in {self.folder} ({title}"
+                f"{'' if has_worker else ', no worker'}). "
+                "Stop it with `vidsearch local down`, or give another --dir."
+            )
+
+
+def _start_worker(folder: Path, environment: Mapping[str, str], broker: str) -> Service:
+    log = folder / "worker" / "worker.log"
+    log.parent.mkdir(exist_ok=True)
+    process = spawn(
+        [
+            sys.executable,
+            *("-m", "celery", "-A", "vidsearch_tasks", "worker"),
+            *("--loglevel", "INFO"),
+            *("--concurrency", "1"),
+            # Beat in the same process: the sweep must run for lost videos to be found.
+            *("--beat", "--schedule", str(log.parent / "beat")),
+        ],
+        log=log,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+    )
+    if not _worker_answers(process, broker):
+        process.stop()
+        raise LocalError(f"the worker did not start. The end of its log ({log}):\n{tail(log)}")
+    return Service("worker", "celery worker with beat", process, log)
+
+
+def _worker_answers(process: Process, broker: str) -> bool:
+    from celery import Celery
+
+    until = time.monotonic() + _WORKER_DEADLINE
+    with Celery(broker=broker, set_as_current=False) as client:
+        while process.alive() and time.monotonic() < until:
+            if client.control.ping(timeout=1.0, limit=1):
+                return True
+    return False
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One ``up`` or ``down`` at a time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,89 @@
+"""Fixtures for all tests.
+
+Services are real and started on first use: ``search_node`` (each of the three engines in turn),
+``elasticsearch_9``, ``elasticsearch_8``, ``opensearch_2``, ``redis_url``. Where one cannot be had,
+the test is skipped with the reason, or fails where ``CI`` is set.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.services import NODES, Services
+
+from vidsearch.engines.base import Engine
+from vidsearch.local import SearchNode
+
+# The developer's own settings must not reach a test, nor a process that a test starts.
+for _name in [name for name in os.environ if name.upper().startswith("VIDSEARCH_")]:
+    del os.environ[_name]
+
+
+@pytest.fixture(scope="session")
+def services() -> Iterator[Services]:
+    """All services of the session; prefer the fixtures below."""
+    running = Services()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_9(services: Services) -> SearchNode:
+    """Elasticsearch 9.5.3: ``.url``, ``.kind``, ``.version``."""
+    return services.node("es-9.5.3")
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_8(services: Services) -> SearchNode:
+    """Elasticsearch 8.19.21."""
+    return services.node("es-8.19.21")
+
+
+@pytest.fixture(scope="session")
+def opensearch_2(services: Services) -> SearchNode:
+    """OpenSearch 2.19.1 with k-NN and neural-search."""
+    return services.node("os-2.19.1")
+
+
+@pytest.fixture(scope="session", params=list(NODES))
+def search_node(request: pytest.FixtureRequest, services: Services) -> SearchNode:
+    """Each of the three nodes in turn."""
+    return services.node(request.param)
+
+
+@pytest.fixture(scope="session")
+def redis_url(services: Services) -> str:
+    """URL of a Redis for this session; take a queue name of your own."""
+    return services.redis_url()
+
+
+@pytest.fixture
+def engine(search_node: SearchNode) -> Iterator[Engine]:
+    """A connected engine of each of the three nodes in turn."""
+    from vidsearch.config import EngineSettings
+    from vidsearch.engines import connect
+
+    connected = connect(EngineSettings(url=search_node.url, kind=search_node.kind))
+    yield connected
+    connected.close()
+
+
+@pytest.fixture
+def index_name(services: Services) -> Iterator[str]:
+    """A name of its own per test; all indices that start with it are dropped afterwards."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    yield name
+    services.drop(name)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with the clips and golden tensors that live beside the repository."""
+    folder = Path(__file__).resolve().parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip("no ../shared folder with clips and golden tensors here")
+    return folder

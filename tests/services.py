@@ -1,0 +1,97 @@
+"""Real services for tests: started when first asked for, shared by the session, gone at its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.request
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from vidsearch.errors import LocalError
+from vidsearch.local import RedisServer, SearchNode
+
+NODES = {
+    "es-9.5.3": ("elasticsearch", "9.5.3"),
+    "es-8.19.21": ("elasticsearch", "8.19.21"),
+    "os-2.19.1": ("opensearch", "2.19.1"),
+}
+"""Kind and version of every node that the tests know, by the id that test names carry."""
+
+# A proxy of the environment must not see what stays on this machine.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass
+class Services:
+    """The services of one test session."""
+
+    nodes: dict[str, SearchNode] = field(default_factory=dict)
+    redis: RedisServer | None = None
+    missing: dict[str, str] = field(default_factory=dict)
+
+    def node(self, name: str) -> SearchNode:
+        """The node of that id, started if it is not running."""
+        if name not in self.nodes:
+            kind, version = NODES[name]
+            with _Missing(self, name):
+                self.nodes[name] = SearchNode.start(kind, version=version, quick=True)
+        return self.nodes[name]
+
+    def redis_url(self) -> str:
+        """URL of Redis, started if it is not running."""
+        if self.redis is None:
+            with _Missing(self, "redis"):
+                self.redis = RedisServer.start()
+        assert self.redis is not None
+        return self.redis.url
+
+    def drop(self, prefix: str) -> None:
+        """Drop every index whose name starts with ``prefix``, and with it its aliases."""
+        for node in self.nodes.values():
+            path = f"/_cat/indices/{prefix}*?format=json&h=index&expand_wildcards=all"
+            for row in call(node.url, "GET", path):
+                call(node.url, "DELETE", f"/{row['index']}")
+
+    def stop(self) -> None:
+        """Stop all of them."""
+        for service in (*self.nodes.values(), *([self.redis] if self.redis else [])):
+            service.stop()
+
+
+@dataclass
+class _Missing:
+    """A service that cannot be had: a failed test in CI, a skipped one elsewhere."""
+
+    services: Services
+    name: str
+
+    def __enter__(self) -> None:
+        self._give_up()
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, LocalError):
+            self.services.missing[self.name] = str(error)
+            self._give_up()
+
+    def _give_up(self) -> None:
+        reason = self.services.missing.get(self.name)
+        if reason is None:
+            return
+        message = f"{self.name} is not available: {reason}"
+        if os.environ.get("CI"):
+            pytest.fail(message, pytrace=False)
+        pytest.skip(message)
+
+
+def call(url: str, method: str, path: str, body: Any = None, *, timeout: float = 30.0) -> Any:
+    """One JSON request to a node, without any client; raises ``HTTPError`` on a bad status."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(
+        url + path, data=data, method=method, headers={"Content-Type": "application/json"}
+    )
+    with _OPENER.open(request, timeout=timeout) as answer:
+        content = answer.read()
+    return json.loads(content) if content else None
