@@ -1,0 +1,125 @@
+"""``vidsearch local``: a real search node, Redis and a worker on this machine."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from vidsearch.cli.output import json_option, print_json, print_table, talk
+
+__all__ = ["local"]
+
+
+_folder = click.option(
+    "--dir",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".vidsearch"),
+    show_default=True,
+    help="Folder of state, data and logs.",
+)
+
+
+@click.group()
+def local() -> None:
+    """A real search node, Redis and a worker on this machine, without Docker."""
+
+
+@local.command()
+@click.option(
+    "--engine",
+    type=click.Choice(["elasticsearch", "opensearch"]),
+    default="elasticsearch",
+    show_default=True,
+    help="Search engine.",
+)
+@click.option("--version", help="Its version.  [default: the newest that your Java runs]")
+@click.option("--worker/--no-worker", default=True, show_default=True, help="Start a worker too.")
+@click.option("--model", help="Model of the worker, for example `demo`.")
+@click.option("--heap", default="1g", show_default=True, help="Heap of the search node.")
+@_folder
+def up(
+    engine: str, version: str | None, worker: bool, model: str | None, heap: str, folder: Path
+) -> None:
+    """Start everything and print the variables that point vidsearch at it.
+
+    Use it as: eval "$(vidsearch local up)"
+    """
+    from vidsearch.local import Stack
+
+    stack = Stack.up(
+        folder,
+        engine=engine,
+        version=version,
+        worker=worker,
+        model=model,
+        heap=heap,
+        talk=talk,
+    )
+    for name, value in stack.environment.items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+
+
+@local.command()
+@_folder
+def down(folder: Path) -> None:
+    """Stop everything; the engine's data stay in the folder."""
+    from vidsearch.local import Stack
+
+    stack = Stack.find(folder)
+    if stack is None:
+        talk(f"nothing runs in {folder}")
+        return
+    stack.down()
+    talk(f"stopped {', '.join(each.title for each in stack.services)}")
+
+
+@local.command()
+@json_option
+@_folder
+@click.pass_context
+def status(ctx: click.Context, as_json: bool, folder: Path) -> None:
+    """Show what runs; exit code 1 unless all of it does."""
+    from vidsearch.local import Stack
+
+    stack = Stack.find(folder)
+    services = () if stack is None else stack.services
+    alive = {each.name: each.alive() for each in services}
+    if as_json:
+        print_json(
+            {
+                "folder": str(folder.resolve()),
+                "environment": {} if stack is None else dict(stack.environment),
+                "services": [
+                    {
+                        "name": each.name,
+                        "title": each.title,
+                        "alive": alive[each.name],
+                        "pid": each.process.pid,
+                        "url": each.url,
+                        "log": str(each.log),
+                    }
+                    for each in services
+                ],
+            }
+        )
+    elif services:
+        print_table(
+            ("service", "what", "state", "pid", "url", "log"),
+            (
+                (
+                    each.name,
+                    each.title,
+                    "running" if alive[each.name] else "dead",
+                    each.process.pid,
+                    each.url,
+                    each.log,
+                )
+                for each in services
+            ),
+        )
+    else:
+        talk(f"nothing runs in {folder}; start it with `vidsearch local up`")
+    ctx.exit(0 if alive and all(alive.values()) else 1)
