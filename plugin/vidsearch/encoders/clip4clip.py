@@ -1,0 +1,199 @@
+"""CLIP4Clip with torch and transformers: text and frames → unit vectors, as the model card does."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic import SecretStr
+
+from vidsearch.encoders.base import Vectors
+from vidsearch.encoders.checkpoint import Checkpoint, open_checkpoint
+from vidsearch.encoders.identity import ModelIdentity
+from vidsearch.errors import EncoderError, ModelUnavailable
+from vidsearch.media.frames import FrameBatch
+from vidsearch.media.pixels import clip_pixels
+
+__all__ = ["Clip4ClipEncoder"]
+
+_T = TypeVar("_T")
+_PROBES = ("a red circle", "two people walk a dog")
+
+
+class Clip4ClipEncoder:
+    """Any Hugging Face CLIP checkpoint as an :class:`~vidsearch.encoders.base.Encoder`.
+
+    Building one costs nothing. ``identity`` reads the checkpoint's small files (and hashes a
+    folder's weights); the tokenizer and each tower are loaded when first needed, so a process
+    that only searches never loads the image tower.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        revision: str | None = None,
+        device: str = "auto",
+        batch_size: int = 16,
+        threads: int = 1,
+        offline: bool = False,
+        token: SecretStr | None = None,
+        rate: float = 1.0,
+    ) -> None:
+        """
+        Args:
+            name: hub id, folder, or ``demo``.
+            revision: of the hub: commit, tag or branch.
+            device: torch device, or ``auto``.
+            batch_size: frames or texts per forward pass.
+            threads: torch threads, for the whole process.
+            offline: never ask the hub.
+            token: of the hub.
+            rate: frames per second that videos are sampled at; part of the identity.
+        """
+        self._name = name
+        self._revision = revision
+        self._device_name = device
+        self._batch_size = batch_size
+        self._threads = threads
+        self._offline = offline
+        self._token = token
+        self._rate = rate
+        self._lock = threading.RLock()
+        self._parts: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"Clip4ClipEncoder({self._name!r})"
+
+    @cached_property
+    def identity(self) -> ModelIdentity:
+        """See :class:`~vidsearch.encoders.base.Encoder`. Loads no weights.
+
+        Raises:
+            ModelUnavailable: there is no such checkpoint.
+        """
+        return self._checkpoint.identity(rate=self._rate)
+
+    @property
+    def dims(self) -> int:
+        """Length of a vector."""
+        return self.identity.dims
+
+    @property
+    def context_length(self) -> int:
+        """See :class:`~vidsearch.encoders.base.Encoder`."""
+        return self._checkpoint.context_length
+
+    def count_tokens(self, text: str) -> int:
+        """See :class:`~vidsearch.encoders.base.Encoder`."""
+        tokenizer = self._tokenizer
+        with self._lock:
+            return len(tokenizer(text, verbose=False)["input_ids"])
+
+    def encode_text(self, texts: Sequence[str]) -> Vectors:
+        """See :class:`~vidsearch.encoders.base.Encoder`."""
+        tower = self._text_tower
+        return self._in_batches(lambda part: self._embed_text(tower, list(part)), texts)
+
+    def encode_frames(self, frames: FrameBatch) -> Vectors:
+        """See :class:`~vidsearch.encoders.base.Encoder`."""
+        tower = self._vision_tower
+        recipe = self._checkpoint.pixels
+
+        def embed(part: Any) -> Any:
+            import torch
+
+            pixels = torch.from_numpy(clip_pixels(part, recipe)).to(tower.device)
+            return tower(pixel_values=pixels)[0]
+
+        return self._in_batches(embed, frames.data)
+
+    def _embed_text(self, tower: Any, texts: list[str]) -> Any:
+        # Padded to the longest text of the batch only: the tower is causal and pools at the end
+        # token, so padding changes time and nothing else. The fast tokenizer keeps truncation and
+        # padding as state, hence the lock.
+        tokenizer = self._tokenizer
+        with self._lock:
+            tokens = tokenizer(
+                texts,
+                padding=True,
+                truncation=True,
+                max_length=self.context_length,
+                return_tensors="pt",
+            ).to(tower.device)
+        return tower(input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"])[0]
+
+    def _in_batches(self, embed: Callable[[Any], Any], items: Any) -> Vectors:
+        import torch
+
+        rows: list[Vectors] = [np.empty((0, self.dims), dtype=np.float32)]
+        try:
+            with torch.inference_mode():
+                for start in range(0, len(items), self._batch_size):
+                    output = embed(items[start : start + self._batch_size])
+                    unit = output / output.norm(dim=-1, keepdim=True)
+                    rows.append(unit.float().cpu().numpy())
+        except RuntimeError as error:  # out of memory, a device that went away
+            raise EncoderError(f"{self._name!r} failed: {str(error).splitlines()[0]}") from error
+        return np.concatenate(rows)
+
+    # Parts, each made once and under the lock.
+
+    @property
+    def _checkpoint(self) -> Checkpoint:
+        return self._once(
+            "checkpoint",
+            lambda: open_checkpoint(
+                self._name, revision=self._revision, offline=self._offline, token=self._token
+            ),
+        )
+
+    @property
+    def _device(self) -> Any:
+        from vidsearch.encoders.towers import torch_device
+
+        return self._once("device", lambda: torch_device(self._device_name, threads=self._threads))
+
+    @property
+    def _tokenizer(self) -> Any:
+        from vidsearch.encoders.towers import load_tokenizer
+
+        return self._once("tokenizer", lambda: load_tokenizer(self._checkpoint))
+
+    @property
+    def _vision_tower(self) -> Any:
+        from vidsearch.encoders.towers import load_tower
+
+        return self._once(
+            "vision", lambda: load_tower(self._checkpoint, "vision", device=self._device)
+        )
+
+    @property
+    def _text_tower(self) -> Any:
+        return self._once("text", self._load_text_tower)
+
+    def _load_text_tower(self) -> Any:
+        import torch
+
+        from vidsearch.encoders.towers import load_tower
+
+        tower = load_tower(self._checkpoint, "text", device=self._device)
+        with torch.inference_mode():
+            one, other = self._embed_text(tower, list(_PROBES))
+        # With an eos_token_id that is not the tokenizer's, every text is the same vector.
+        if torch.allclose(one, other, rtol=1e-4, atol=1e-6):
+            raise ModelUnavailable(
+                f"{self._name!r} gives one and the same vector for different texts: its "
+                "text_config.eos_token_id is not the end token of its tokenizer"
+            )
+        return tower
+
+    def _once(self, part: str, make: Callable[[], _T]) -> _T:
+        with self._lock:
+            if part not in self._parts:
+                self._parts[part] = make()
+            found: _T = self._parts[part]
+            return found

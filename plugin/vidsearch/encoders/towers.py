@@ -1,0 +1,132 @@
+"""Load one tower of a CLIP checkpoint with transformers, and refuse one that would lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from vidsearch.encoders.checkpoint import Checkpoint
+from vidsearch.errors import ConfigError, MissingExtra, ModelUnavailable
+
+__all__ = ["load_tokenizer", "load_tower", "quiet_transformers", "torch_device"]
+
+_CLASSES = {"text": "CLIPTextModelWithProjection", "vision": "CLIPVisionModelWithProjection"}
+
+
+def torch_device(name: str, *, threads: int) -> Any:
+    """The ``torch.device`` of a setting; ``auto`` is CUDA where there is a card, else the CPU.
+
+    Raises:
+        ConfigError: this machine has no such device.
+        MissingExtra: torch is not installed.
+    """
+    torch = _torch()
+    torch.set_num_threads(threads)
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"torch cannot use the device {name!r} ({reason}); set VIDSEARCH_MODEL__DEVICE to "
+            "'auto' or 'cpu'"
+        ) from error
+    return torch.device(name)
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> Any:
+    """The checkpoint's ``CLIPTokenizerFast``.
+
+    Raises:
+        ModelUnavailable: missing, or not the vocabulary that the model was trained with.
+        MissingExtra: transformers is not installed.
+    """
+    transformers = _transformers()
+    with _loading(checkpoint, "the tokenizer"), quiet_transformers():
+        tokenizer = transformers.CLIPTokenizerFast.from_pretrained(
+            checkpoint.source, **checkpoint.pretrained_arguments()
+        )
+    expected = checkpoint.vocabulary_size
+    # transformers 5 builds a vocabulary of three tokens, silently, where the files are missing.
+    if len(tokenizer) != expected:
+        raise ModelUnavailable(
+            f"the tokenizer of {checkpoint.name!r} knows {len(tokenizer)} tokens, but the model "
+            f"{expected}: tokenizer files are missing or belong to another checkpoint"
+        )
+    return tokenizer
+
+
+def load_tower(checkpoint: Checkpoint, tower: Literal["text", "vision"], *, device: Any) -> Any:
+    """One tower with its projection, in fp32 and evaluation mode, on ``device``.
+
+    Raises:
+        ModelUnavailable: weights are missing or of another shape.
+        MissingExtra: torch or transformers is not installed.
+    """
+    torch = _torch()
+    transformers = _transformers()
+    with _loading(checkpoint, f"the {tower} tower"), quiet_transformers():
+        # A checkpoint saved in half precision would load in half precision.
+        model, report = getattr(transformers, _CLASSES[tower]).from_pretrained(
+            checkpoint.source,
+            **{_dtype_argument(transformers): torch.float32},
+            output_loading_info=True,
+            **checkpoint.pretrained_arguments(),
+        )
+    # transformers fills missing weights with random numbers and only warns.
+    if missing := sorted(report["missing_keys"]):
+        raise ModelUnavailable(
+            f"{checkpoint.name!r} lacks weights of the {tower} tower ({missing[0]} and "
+            f"{len(missing) - 1} more): not a CLIP checkpoint with a projection"
+        )
+    return model.eval().to(device)
+
+
+def _torch() -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtra.of("worker", needed_for="running a checkpoint with torch") from error
+    return torch
+
+
+def _transformers() -> Any:
+    _torch()
+    try:
+        import transformers
+    except ImportError as error:
+        raise MissingExtra.of("worker", needed_for="loading a checkpoint") from error
+    return transformers
+
+
+def _dtype_argument(transformers: Any) -> str:
+    return "dtype" if int(transformers.__version__.split(".")[0]) >= 5 else "torch_dtype"
+
+
+@contextmanager
+def _loading(checkpoint: Checkpoint, part: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelUnavailable(
+            f"{part} of {checkpoint.name!r} cannot be loaded: {reason}"
+        ) from error
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """No warnings and no progress bars from transformers; errors are still raised and logged."""
+    # Each tower class reports the other tower's weights as unexpected, at length.
+    logging = _transformers().utils.logging
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
