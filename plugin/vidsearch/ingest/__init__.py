@@ -2,8 +2,40 @@
 
 from __future__ import annotations
 
+from vidsearch.ingest.embedding import Segment, VideoEmbedding, embed_video
+from vidsearch.ingest.indexer import Indexer, Outcome
 from vidsearch.ingest.record import ErrorRecord, State, VideoRecord
 from vidsearch.ingest.registry import Registry
+from vidsearch.ingest.removal import delete_video, purge_video, remove_document
+from vidsearch.ingest.sweep import SweepReport, sweep
 from vidsearch.ingest.transition import Lease
+from vidsearch.ingest.videos_index import (
+    VideosIndex,
+    create_videos_index,
+    drop_videos_index,
+    open_videos_index,
+    show_videos_index,
+)
 
-__all__ = ["ErrorRecord", "Lease", "Registry", "State", "VideoRecord"]
+__all__ = [
+    "ErrorRecord",
+    "Indexer",
+    "Lease",
+    "Outcome",
+    "Registry",
+    "Segment",
+    "State",
+    "SweepReport",
+    "VideoEmbedding",
+    "VideoRecord",
+    "VideosIndex",
+    "create_videos_index",
+    "delete_video",
+    "drop_videos_index",
+    "embed_video",
+    "open_videos_index",
+    "purge_video",
+    "remove_document",
+    "show_videos_index",
+    "sweep",
+]

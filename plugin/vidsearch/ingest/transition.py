@@ -64,7 +64,7 @@ class RegistryStore(RegistryReader):
                 return Lease(after, self._put(after, revision))
             except VersionConflict as error:
                 found = self._read(lease.id)
-                record = found and VideoRecord.from_source(lease.id, found.source)
+                record = VideoRecord.from_source(lease.id, found.source) if found else None
                 if found is None or record is None or not _holds(lease, record):
                     raise _lost(lease, record) from error
                 # Our own renewal, whose answer was lost on the way: a token is never used twice.

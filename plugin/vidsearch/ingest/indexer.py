@@ -1,0 +1,282 @@
+"""What a worker does with one video, from the lease to the searchable vectors."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Literal
+
+from vidsearch.config import IndexSettings, IngestSettings
+from vidsearch.encoders import Encoder
+from vidsearch.engines.base import Document, Engine, Json, Revision
+from vidsearch.errors import (
+    BackendUnavailable,
+    ConfigError,
+    LeaseLost,
+    MappingConflict,
+    MissingExtra,
+    SourceUnavailable,
+    VersionConflict,
+    VideoError,
+)
+from vidsearch.ingest.document import fingerprint, video_document, with_fields
+from vidsearch.ingest.embedding import embed_video
+from vidsearch.ingest.lease_keeper import LeaseKeeper
+from vidsearch.ingest.record import ErrorRecord, State, VideoRecord
+from vidsearch.ingest.registry import Registry
+from vidsearch.ingest.stages import Stages
+from vidsearch.ingest.videos_index import VideosIndex, open_videos_index
+from vidsearch.media import Decoder, content_hash, fetch
+
+__all__ = ["Indexer", "Outcome"]
+
+_log = logging.getLogger(__name__)
+_WRITE_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended."""
+
+    status: Literal["indexed", "unchanged", "failed", "retry", "dead", "skipped"]
+    """``indexed``: embedded and written. ``unchanged``: the vectors were current already.
+    ``failed``: the video is at fault. ``retry``: it was given back for another attempt, which the
+    caller has to start. ``dead``: that was the last one. ``skipped``: it was not ours to do."""
+    record: VideoRecord | None = None
+    """As stored at the end; ``None`` where it was skipped."""
+    reason: str | None = None
+
+
+class Indexer:
+    """Ingests registered videos into the videos index.
+
+    Args:
+        engine: the cluster.
+        registry: where the videos are registered.
+        encoder: frames to vectors.
+        decoder: files to frames.
+        index: name and layout settings of the videos index.
+        settings: sampling.
+        batch_size: frames per step.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        registry: Registry,
+        *,
+        encoder: Encoder,
+        decoder: Decoder,
+        index: IndexSettings,
+        settings: IngestSettings,
+        batch_size: int = 16,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._engine = engine
+        self._registry = registry
+        self._encoder = encoder
+        self._decoder = decoder
+        self._index = index
+        self._settings = settings
+        self._batch_size = batch_size
+        self._clock = clock
+
+    def ingest(
+        self,
+        video_id: str,
+        *,
+        owner: str,
+        retry_delay: float = 0.0,
+        count_outage: bool = False,
+    ) -> Outcome:
+        """Do everything for one video. Whatever happens is in the registry afterwards.
+
+        Args:
+            video_id: as registered.
+            owner: who does it; see ``Registry.claim``.
+            retry_delay: seconds after which the caller would start the next attempt.
+            count_outage: let an outage use up an attempt, too; otherwise it is taken back.
+
+        Raises:
+            VideoUnknown: never registered.
+            BackendUnavailable, SourceUnavailable: an outage; to be tried again later.
+        """
+        try:
+            lease = self._registry.claim(video_id, owner=owner)
+        except LeaseLost as error:
+            _log.info("video %r skipped: %s", video_id, error)
+            return Outcome("skipped", reason=str(error))
+        stages = Stages()
+        with LeaseKeeper(self._registry, lease) as keeper:
+            try:
+                return self._attempt(lease.record, keeper, stages)
+            except LeaseLost as error:
+                _log.warning("video %r left alone: %s", video_id, error)
+                return Outcome("skipped", reason=str(error))
+            except Exception as error:
+                return self._unsuccessful(
+                    error, keeper, stages, delay=retry_delay, count_outage=count_outage
+                )
+
+    def _attempt(self, record: VideoRecord, keeper: LeaseKeeper, stages: Stages) -> Outcome:
+        def at(stage: str) -> None:
+            keeper.check()
+            stages.enter(stage)
+
+        at("prepare")
+        index = open_videos_index(self._engine, self._index)
+        index.require_model(self._encoder.identity)
+        stored = index.read(record.id)
+        at("fetch")
+        with fetch(record.uri) as file:
+            at("hash")
+            mark = fingerprint(
+                content_hash(file.path),
+                model=index.model,
+                index=index,
+                max_segments=self._index.max_segments,
+            )
+            if stored and _is_current(record, stored, mark, index):
+                return self._keep(record, stored, keeper, stages, index)
+            embedding = embed_video(
+                file.path,
+                decoder=self._decoder,
+                encoder=self._encoder,
+                segment_seconds=index.segment_seconds,
+                max_segments=self._index.max_segments,
+                rate=self._settings.fps,
+                batch_size=self._batch_size,
+                at=at,
+            )
+        at("write")
+        document = video_document(
+            record, embedding, index=index, fingerprint=mark, embedded_at=self._clock()
+        )
+        written = self._write(record.id, document, stored, keeper, index)
+        with self._taken_back_if_lost(record.id, written, index):
+            after = self._registry.complete(
+                keeper.finish(),
+                fingerprint=mark,
+                frames=embedding.frames,
+                segments=len(embedding.segments),
+                duration=embedding.duration,
+                seconds=stages.end(),
+            )
+        _log.info("video %r indexed: %r in %s", record.id, embedding, stages)
+        return Outcome("indexed", record=after)
+
+    def _keep(
+        self,
+        record: VideoRecord,
+        stored: Document,
+        keeper: LeaseKeeper,
+        stages: Stages,
+        index: VideosIndex,
+    ) -> Outcome:
+        """The vectors are current; only the host's fields may have changed."""
+        stages.enter("write")
+        document = with_fields(record, stored.source, index=index)
+        written = stored.revision
+        if document != stored.source:
+            written = self._write(record.id, document, stored, keeper, index)
+        assert record.fingerprint is not None
+        with self._taken_back_if_lost(record.id, written, index):
+            after = self._registry.complete(
+                keeper.finish(),
+                fingerprint=record.fingerprint,
+                frames=record.frames,
+                segments=record.segments,
+                duration=record.duration,
+                seconds=stages.end(),
+            )
+        _log.info("video %r unchanged: its vectors are current", record.id)
+        return Outcome("unchanged", record=after)
+
+    def _write(
+        self,
+        id: str,
+        document: Json,
+        stored: Document | None,
+        keeper: LeaseKeeper,
+        index: VideosIndex,
+    ) -> Revision:
+        """Write over what was read at the start, and over nothing newer.
+
+        A worker that lost its lease without noticing would otherwise overwrite its successor.
+        """
+        for _ in range(_WRITE_TRIES):
+            keeper.renew()
+            try:
+                return index.write(id, document, expect=stored.revision if stored else "absent")
+            except VersionConflict:
+                # Somebody wrote although the lease is ours: the host, or a predecessor that was
+                # late. Ours is the newer knowledge.
+                stored = index.read(id)
+        raise VersionConflict(f"the document of video {id!r} keeps changing under our hands")
+
+    @contextmanager
+    def _taken_back_if_lost(self, id: str, written: Revision, index: VideosIndex) -> Iterator[None]:
+        """A deletion during the work wins: what was written after it is removed again."""
+        try:
+            yield
+        except LeaseLost:
+            current = self._registry.find(id)
+            if current is None or current.state is State.DELETED:
+                with suppress(VersionConflict):
+                    index.remove(id, expect=written)
+            raise
+
+    def _unsuccessful(
+        self,
+        error: Exception,
+        keeper: LeaseKeeper,
+        stages: Stages,
+        *,
+        delay: float,
+        count_outage: bool,
+    ) -> Outcome:
+        id = keeper.video_id
+        record = ErrorRecord.of(error, stage=stages.current)
+        outage = isinstance(error, (BackendUnavailable, SourceUnavailable))
+        try:
+            lease = keeper.finish()
+            if _is_at_fault(error, stage=stages.current):
+                _log.warning("video %r failed: %s", id, record)
+                after = self._registry.fail(lease, record)
+                return Outcome("failed", record=after, reason=str(record))
+            after = self._registry.release(
+                lease, record, counted=count_outage or not outage, delay=delay
+            )
+        except LeaseLost as lost:
+            _log.warning("video %r left alone: %s", id, lost)
+            return Outcome("skipped", reason=str(lost))
+        except BackendUnavailable as away:
+            # The registry cannot be told. The lease runs out by itself, and until then the same
+            # owner may take it up again.
+            raise error if outage else away from error
+        if outage:
+            _log.warning("video %r interrupted by an outage: %s", id, record)
+            raise error
+        _log.error("video %r: attempt %d failed", id, after.attempts, exc_info=error)
+        status: Literal["retry", "dead"] = "dead" if after.state is State.DEAD else "retry"
+        return Outcome(status, record=after, reason=str(record))
+
+
+def _is_current(record: VideoRecord, stored: Document, mark: str, index: VideosIndex) -> bool:
+    ours = stored.source.get(index.field) or {}
+    # An engine that keeps vectors out of the source could not write them back.
+    complete = "vector" in ours and "segments" in ours
+    return complete and record.fingerprint == mark == ours.get("fingerprint")
+
+
+def _is_at_fault(error: Exception, *, stage: str) -> bool:
+    """Whether the video or its registration is to blame, so that another try would end the same."""
+    if stage == "fetch" and isinstance(error, ConfigError):  # a scheme that nobody reads
+        return not isinstance(error, MissingExtra)
+    if stage == "write" and isinstance(error, MappingConflict):  # a field that does not fit
+        return True
+    return isinstance(error, VideoError)

@@ -1,0 +1,100 @@
+"""Keeps a lease alive while work goes on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from types import TracebackType
+
+from vidsearch.errors import LeaseLost, VidsearchError
+from vidsearch.ingest.registry import Registry
+from vidsearch.ingest.transition import Lease
+
+__all__ = ["LeaseKeeper"]
+
+_log = logging.getLogger(__name__)
+
+
+class LeaseKeeper:
+    """Renews a lease from a thread of its own, three times per term.
+
+    One long step (a download, a slow batch) would otherwise outlast the lease. A worker that hangs
+    for good is ended by the task's time limit, and its lease with it.
+
+    Args:
+        registry: where the lease stands.
+        lease: as claimed.
+    """
+
+    def __init__(self, registry: Registry, lease: Lease) -> None:
+        self._registry = registry
+        self._lease = lease
+        self._lost: LeaseLost | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(
+            target=self._renew_until_stopped, name=f"lease-{lease.id}", daemon=True
+        )
+
+    def __enter__(self) -> LeaseKeeper:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._end()
+
+    @property
+    def video_id(self) -> str:
+        """Whose lease it is."""
+        return self._lease.id
+
+    def check(self) -> None:
+        """Stop work that is no longer ours.
+
+        Raises:
+            LeaseLost: another worker has the video, or it was deleted or registered anew.
+        """
+        if self._lost is not None:
+            raise self._lost
+
+    def renew(self) -> None:
+        """Renew now, in the caller's thread.
+
+        Raises:
+            LeaseLost: see :meth:`check`.
+            BackendUnavailable: the engine does not answer.
+        """
+        self.finish()
+        self._lease = self._registry.renew(self._lease)
+
+    def finish(self) -> Lease:
+        """Stop renewing and hand out the lease as it stands.
+
+        Raises:
+            LeaseLost: see :meth:`check`.
+        """
+        self._end()
+        self.check()
+        return self._lease
+
+    def _end(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _renew_until_stopped(self) -> None:
+        pause = self._registry.lease_seconds / 3
+        while not self._stop.wait(pause):
+            try:
+                self._lease = self._registry.renew(self._lease)
+            except LeaseLost as error:
+                self._lost = error
+                return
+            except VidsearchError as error:
+                # The registry lives in the engine: while it is away nobody else can take the
+                # lease either, so the work goes on.
+                _log.warning("lease of video %s not renewed: %s", self._lease.id, error)

@@ -1,0 +1,51 @@
+"""Delete and purge: the entry in the registry and the document in the index."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from vidsearch.errors import VersionConflict
+from vidsearch.ingest.record import State, VideoRecord
+from vidsearch.ingest.registry import Registry
+from vidsearch.ingest.videos_index import VideosIndex
+
+__all__ = ["delete_video", "purge_video", "remove_document"]
+
+_UNWANTED = {State.DELETED, State.DEAD, State.FAILED}
+
+
+def delete_video(registry: Registry, index: VideosIndex, id: str) -> VideoRecord:
+    """Delete a video from the index and leave a tombstone in the registry.
+
+    The tombstone comes first: an ingest that is running finds it when it completes, and takes back
+    what it wrote. Safe to repeat.
+
+    Raises:
+        VideoUnknown: it was never registered.
+    """
+    record = registry.delete(id)
+    remove_document(registry, index, id)
+    return record
+
+
+def purge_video(registry: Registry, index: VideosIndex, id: str) -> bool:
+    """Drop all trace of a deleted, dead or failed video; ``False`` where it is none of these.
+
+    A tombstone whose ingest may still be running is kept; the sweep frees it.
+    """
+    remove_document(registry, index, id)
+    return registry.purge(id)
+
+
+def remove_document(registry: Registry, index: VideosIndex, id: str) -> None:
+    """Remove the document of a deleted, dead or failed video, but of no other.
+
+    Read before the registry is asked, removed only if still the same: a video that is registered
+    again at this very moment keeps what its new ingest writes.
+    """
+    document = index.read(id)
+    record = registry.find(id)
+    if document is None or record is None or record.state not in _UNWANTED:
+        return
+    with suppress(VersionConflict):
+        index.remove(id, expect=document.revision)

@@ -1,0 +1,88 @@
+"""Finds the videos that nobody takes care of any more, and sees to them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from vidsearch.errors import BackendUnavailable
+from vidsearch.ingest.record import State
+from vidsearch.ingest.registry import Registry
+
+__all__ = ["SweepReport", "sweep"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepReport:
+    """What a sweep did, by video id."""
+
+    requeued: tuple[str, ...] = ()
+    """A message is in the queue again."""
+    dead: tuple[str, ...] = ()
+    """Out of attempts."""
+    cleaned: tuple[str, ...] = ()
+    """Deleted while a worker was at it; what that worker may have left is removed."""
+    waiting: tuple[str, ...] = ()
+    """Recovered, but the broker did not take the message; the next sweep tries again."""
+    problem: str | None = None
+    """Why the broker did not."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For people and their scripts."""
+        return asdict(self)
+
+
+def sweep(
+    registry: Registry,
+    *,
+    enqueue: Callable[[str], object],
+    clean: Callable[[str], object],
+    depth: Callable[[], int],
+) -> SweepReport:
+    """Requeue what was lost. Safe to run often and in several places at once.
+
+    Args:
+        registry: of the videos.
+        enqueue: puts a message for one video id into the queue and marks it queued;
+            ``BackendUnavailable`` where the broker does not answer.
+        clean: removes the document of one deleted video; see ``remove_document``.
+        depth: number of messages that wait in the queue; ``BackendUnavailable`` as above.
+
+    A video whose message waits in a long queue looks like one whose message was lost. As long as
+    at least as many messages wait as videos are queued, none of them counts as lost.
+    """
+    try:
+        queued_may_be_lost = depth() < registry.counts()[State.QUEUED]
+    except BackendUnavailable as error:
+        _log.warning("sweep: %s", error)
+        queued_may_be_lost = False
+    found: dict[str, list[str]] = {"requeued": [], "dead": [], "cleaned": [], "waiting": []}
+    problem: str | None = None
+    for candidate in registry.sweepable():
+        if candidate.state is State.QUEUED and not queued_may_be_lost:
+            continue
+        if candidate.state is State.DELETED:
+            # First the document, then the mark: a sweep that dies in between is repeated.
+            clean(candidate.id)
+        record = registry.recover(candidate.id)
+        if record is None:
+            continue
+        if record.state is State.DELETED:
+            found["cleaned"].append(record.id)
+        elif record.state is State.DEAD:
+            _log.warning("video %r is dead: %s", record.id, record.error)
+            found["dead"].append(record.id)
+        elif problem is None:
+            try:
+                enqueue(record.id)
+                found["requeued"].append(record.id)
+            except BackendUnavailable as error:
+                problem = str(error)
+                found["waiting"].append(record.id)
+        else:
+            found["waiting"].append(record.id)
+    return SweepReport(problem=problem, **{name: tuple(ids) for name, ids in found.items()})
