@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 import time
 import urllib.request
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from vidsearch.engines.base import EngineKind
 from vidsearch.errors import LocalError
+from vidsearch.local.folders import Folder, make_folder
 from vidsearch.local.java import Jdk, find_jdks, pick_jdk
 from vidsearch.local.parts import Parts, Talk, prepare
 from vidsearch.local.process import Process, spawn, tail
@@ -31,10 +30,9 @@ class SearchNode:
     kind: EngineKind
     version: str
     url: str
-    folder: Path
+    folder: Folder
     """Holds ``data``, ``logs`` and ``node.log``."""
-    process: Process = field(repr=False)
-    temporary: bool = field(default=False, repr=False)
+    process: Process
 
     @classmethod
     def start(
@@ -73,33 +71,29 @@ class SearchNode:
             needed_for=chosen.title,
         )
         parts = prepare(chosen, jdk, talk=talk)
-        temporary = folder is None
-        place = Path(tempfile.mkdtemp(prefix="vidsearch-node-")) if folder is None else folder
-        place = place.resolve()
-        (place / "logs").mkdir(parents=True, exist_ok=True)
-        for ports in (place / "logs").glob("*.ports"):
+        place = Folder.claim(folder, prefix="vidsearch-node-")
+        logs = make_folder(place.path / "logs")
+        for ports in logs.glob("*.ports"):
             ports.unlink()  # of an earlier run
         talk(f"starting {chosen.title} on Java {jdk.major}")
         process = spawn(
-            _command(chosen, jdk, parts, place, heap=heap, quick=quick),
-            log=place / "node.log",
+            _command(chosen, jdk, parts, place.path, heap=heap, quick=quick),
+            log=place.path / "node.log",
             bound=bound,
-            remove=place if temporary else None,
+            remove=place.to_remove,
         )
         try:
-            url = _wait(process, chosen, place, deadline)
+            url = _wait(process, chosen, place.path, deadline)
         except BaseException:
             process.stop()
-            if temporary:
-                shutil.rmtree(place, ignore_errors=True)
+            place.release()
             raise
-        return cls(chosen.kind, chosen.version, url, place, process, temporary)
+        return cls(chosen.kind, chosen.version, url, place, process)
 
     def stop(self) -> None:
         """Stop the node and remove its folder where that is a temporary one."""
         self.process.stop()
-        if self.temporary:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.release()
 
     def __enter__(self) -> SearchNode:
         return self

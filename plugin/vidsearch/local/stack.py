@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from vidsearch.errors import LocalError
+from vidsearch.local.folders import make_folder
 from vidsearch.local.node import SearchNode
 from vidsearch.local.parts import Talk
 from vidsearch.local.process import Process, spawn, tail
@@ -129,7 +130,7 @@ class Stack:
                     "engine",
                     f"{node.kind} {node.version}",
                     node.process,
-                    node.folder / "node.log",
+                    node.folder.path / "node.log",
                     node.url,
                 ),
                 VIDSEARCH_ENGINE__URL=node.url,
@@ -138,7 +139,9 @@ class Stack:
             talk("starting Redis")
             redis = RedisServer.start(folder=folder / "redis", bound=False)
             stack = stack._with(
-                Service("redis", "redis", redis.process, redis.folder / "redis.log", redis.url),
+                Service(
+                    "redis", "redis", redis.process, redis.folder.path / "redis.log", redis.url
+                ),
                 VIDSEARCH_BROKER__URL=redis.url,
                 **({} if model is None else {"VIDSEARCH_MODEL__NAME": model}),
             )
@@ -208,8 +211,7 @@ class Stack:
 
 
 def _start_worker(folder: Path, environment: Mapping[str, str], broker: str) -> Service:
-    log = folder / "worker" / "worker.log"
-    log.parent.mkdir(exist_ok=True)
+    log = make_folder(folder / "worker") / "worker.log"
     process = spawn(
         [
             sys.executable,
@@ -242,7 +244,7 @@ def _worker_answers(process: Process, broker: str) -> bool:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """One ``up`` or ``down`` at a time."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
