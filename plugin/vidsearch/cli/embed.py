@@ -1,0 +1,108 @@
+"""``vidsearch embed``: the bare unit vector of a text or a video."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vidsearch.cli import output
+from vidsearch.errors import QueryError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from vidsearch.encoders import ModelIdentity
+
+__all__ = ["embed"]
+
+_out_option = click.option(
+    "--out",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    metavar="FILE.npy",
+    help="Write the vector as a NumPy file.",
+)
+
+
+@click.group()
+def embed() -> None:
+    """Print the vector of a text or a video."""
+
+
+@embed.command()
+@click.argument("text")
+@_out_option
+@output.json_option
+def text(text: str, out: Path | None, as_json: bool) -> None:
+    """The vector of TEXT."""
+    if not text.strip():
+        raise QueryError("the text is empty; there is nothing to embed")
+    from vidsearch.encoders import load_encoder
+
+    settings = output.settings()
+    encoder = load_encoder(settings.model, rate=settings.ingest.fps)
+    tokens = encoder.count_tokens(text)
+    if tokens > encoder.context_length:
+        output.talk(
+            f"The text has {tokens} tokens; the model reads the first {encoder.context_length}."
+        )
+    vector = encoder.encode_text([text])[0]
+    _show(vector, {"text": text, "tokens": tokens}, encoder.identity, out=out, as_json=as_json)
+
+
+@embed.command()
+@click.argument("uri", metavar="FILE")
+@_out_option
+@output.json_option
+def video(uri: str, out: Path | None, as_json: bool) -> None:
+    """The vector of the video FILE (a path or a URI): the unit mean of its frames."""
+    from vidsearch.encoders import load_encoder
+    from vidsearch.ingest.embedding import embed_video
+    from vidsearch.media import fetch, open_decoder
+
+    settings = output.settings()
+    encoder = load_encoder(settings.model, rate=settings.ingest.fps)
+    with fetch(uri) as file:
+        embedding = embed_video(
+            file.path,
+            decoder=open_decoder(settings.ingest.decoder),
+            encoder=encoder,
+            segment_seconds=settings.index.segment_seconds,
+            max_segments=settings.index.max_segments,
+            rate=settings.ingest.fps,
+            batch_size=settings.model.batch_size,
+        )
+    about = {"uri": uri, "duration": round(embedding.duration, 3), "frames": embedding.frames}
+    _show(embedding.vector, about, encoder.identity, out=out, as_json=as_json)
+
+
+def _show(
+    vector: NDArray[np.float32],
+    about: dict[str, Any],
+    model: ModelIdentity,
+    *,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    import numpy as np
+
+    if out is not None:
+        # Through a file object: given a name, NumPy would append ".npy" to it.
+        with out.open("wb") as file:
+            np.save(file, vector)
+        output.talk(f"Wrote {vector.size} floats to {out}.")
+    if as_json:
+        values = [float(value) for value in vector]
+        output.print_json({**about, "model": model.to_meta(), "vector": values})
+        return
+    first = " ".join(f"{value:+.4f}" for value in vector[:6])
+    rows = [
+        *about.items(),
+        ("model", model),
+        ("dims", vector.size),
+        ("norm", f"{float(np.linalg.norm(vector)):.6f}"),
+        ("first values", f"{first} …"),
+    ]
+    output.print_table(("", "value"), rows)
