@@ -1,1 +1,38 @@
-"""Celery."""
+"""The Celery side: ``celery -A vidsearch_tasks worker``, and ``register_video`` for applications.
+
+``app`` is built from the settings when it is first asked for, so that importing this package reads
+no settings and connects nowhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vidsearch_tasks.broker import BrokerState, broker_state, queue_depth
+from vidsearch_tasks.celery_app import make_app
+from vidsearch_tasks.registering import enqueue, register_video
+from vidsearch_tasks.runtime import Runtime, configure, runtime
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    app: Celery
+
+__all__ = [
+    "BrokerState",
+    "Runtime",
+    "app",
+    "broker_state",
+    "configure",
+    "enqueue",
+    "make_app",
+    "queue_depth",
+    "register_video",
+    "runtime",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "app":
+        return runtime().app
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from os import getpid
+from socket import gethostname
 from typing import Any
 from uuid import uuid4
 
@@ -189,18 +191,19 @@ class Registry(RegistryStore):
 
         Args:
             id: of the video.
-            owner: who works on it; the same for the retries of one message, so that a worker which
-                could not give its lease back during an outage takes it up again, uncounted.
+            owner: the message that is followed; the same for its retries, so that one which could
+                not give the lease back during an outage takes it up again, uncounted.
 
         Raises:
             VideoUnknown: it was never registered.
             LeaseLost: another lease is live, or nothing is to be done: a late duplicate.
         """
-        token = f"{owner}#{uuid4().hex[:8]}"
+        # Used once, so that the holder of a lease knows it again by its token alone.
+        token = f"{owner}#{gethostname()}:{getpid()}:{uuid4().hex[:8]}"
 
         def decide(old: VideoRecord | None) -> VideoRecord:
             record, now = _known(old, id), self._clock()
-            mine = bool(record.owner) and str(record.owner).rpartition("#")[0] == owner
+            mine = bool(record.owner) and str(record.owner).partition("#")[0] == owner
             if record.state is State.PROCESSING:
                 if not mine and (record.lease_until or 0.0) >= now:
                     raise LeaseLost(f"video {id!r} is being worked on by {record.owner}")

@@ -1,0 +1,110 @@
+"""The broker: send a message, count what waits, ask who works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vidsearch.config import redact_url
+from vidsearch.errors import BackendUnavailable
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from vidsearch.config import Settings
+
+__all__ = ["BrokerState", "broker_errors", "broker_state", "queue_depth", "send_ingest"]
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerState:
+    """What the broker and the workers say."""
+
+    url: str
+    """Without its password."""
+    queue: str
+    queued: int
+    """Messages that wait in our queue; those that a worker has taken are not counted."""
+    workers: tuple[str, ...]
+    """Names of the workers that serve our queue."""
+
+
+@contextmanager
+def broker_errors(url: str) -> Iterator[None]:
+    """Map what the broker's client raises.
+
+    Raises:
+        BackendUnavailable: the broker cannot be reached or refuses.
+    """
+    from kombu.exceptions import OperationalError
+    from redis.exceptions import RedisError
+
+    try:
+        yield
+    except (OperationalError, RedisError, OSError) as error:
+        # A client's message may show the URL with its password.
+        reason = str(error).replace(url, redact_url(url)) or type(error).__name__
+        raise BackendUnavailable(
+            f"the broker at {redact_url(url)} does not answer: {reason}"
+        ) from error
+
+
+def send_ingest(app: Celery, video_id: str, *, queue: str) -> None:
+    """Put the message for one video into the queue: its id and nothing else.
+
+    Raises:
+        BackendUnavailable: the broker did not take it.
+    """
+    from vidsearch_tasks.celery_app import INGEST
+
+    with broker_errors(_url(app)):
+        app.send_task(
+            INGEST, args=[video_id], queue=queue, serializer="json", retry=False, ignore_result=True
+        )
+
+
+def queue_depth(app: Celery, *, queue: str) -> int:
+    """Messages that wait in a queue.
+
+    Raises:
+        BackendUnavailable: the broker does not answer.
+    """
+    from kombu.exceptions import ChannelError
+
+    with broker_errors(_url(app)), app.connection_for_write() as connection:
+        channel = connection.default_channel
+        try:
+            return int(channel.queue_declare(queue=queue, passive=True).message_count)
+        except ChannelError + connection.channel_errors:  # no message has ever been sent there
+            return 0
+
+
+def broker_state(settings: Settings, *, timeout: float = 1.0) -> BrokerState:
+    """Ask the broker for the queue, and the workers for themselves.
+
+    Args:
+        settings: whose broker and queue.
+        timeout: seconds to wait for the workers' answers.
+
+    Raises:
+        BackendUnavailable: the broker does not answer.
+    """
+    from vidsearch_tasks.celery_app import make_app
+
+    app = make_app(settings)
+    queue = settings.broker.queue
+    queued = queue_depth(app, queue=queue)
+    with broker_errors(_url(app)):
+        answers = app.control.inspect(timeout=timeout).active_queues() or {}
+    serving = [
+        name for name, queues in answers.items() if any(found["name"] == queue for found in queues)
+    ]
+    return BrokerState(
+        url=redact_url(_url(app)), queue=queue, queued=queued, workers=tuple(sorted(serving))
+    )
+
+
+def _url(app: Celery) -> str:
+    return str(app.conf.broker_write_url or app.conf.broker_url)

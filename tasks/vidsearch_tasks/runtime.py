@@ -1,0 +1,196 @@
+"""The parts that tasks work with: built once per process, on first use.
+
+Workers fork. Nothing is built in the parent, so no connection and no model is shared by accident;
+what a host builds there itself and hands in must be fit to be used after a fork (a client that has
+not been used yet is).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from celery.signals import worker_process_init
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from vidsearch.config import Settings
+    from vidsearch.encoders import Encoder
+    from vidsearch.engines import Engine
+    from vidsearch.ingest import Indexer, Registry, VideosIndex
+
+__all__ = ["Runtime", "configure", "runtime"]
+
+_T = TypeVar("_T")
+
+
+class Runtime:
+    """Settings and the parts built from them.
+
+    Args:
+        settings: ``None`` reads them from the environment when they are first needed.
+        client: a search client of the host; ``None`` connects to ``engine.url``.
+        encoder: ``None`` loads the model that the settings name.
+        app: a Celery app of the host, which has our tasks; ``None`` makes one.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        client: Any = None,
+        encoder: Encoder | None = None,
+        app: Celery | None = None,
+    ) -> None:
+        self._given = {"settings": settings, "encoder": encoder, "app": app}
+        self._client = client
+        self._built: dict[str, Any] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+
+        def load() -> Settings:
+            from vidsearch.config import load_settings
+
+            return load_settings()
+
+        return self._part("settings", load)
+
+    @property
+    def app(self) -> Celery:
+        """The Celery app that messages are sent with."""
+
+        def make() -> Celery:
+            from vidsearch_tasks.celery_app import make_app
+
+            return make_app(self.settings)
+
+        return self._part("app", make)
+
+    @property
+    def engine(self) -> Engine:
+        """The cluster; ``BackendUnavailable`` where it must be asked for its kind and is away."""
+
+        def build() -> Engine:
+            from vidsearch.engines import connect
+
+            return connect(self.settings.engine, client=self._client)
+
+        return self._part("engine", build)
+
+    @property
+    def registry(self) -> Registry:
+        """Where the videos are registered."""
+
+        def build() -> Registry:
+            from vidsearch.ingest import Registry
+
+            return Registry(
+                self.engine,
+                index=self.settings.index.registry,
+                lease_seconds=self.settings.ingest.lease_seconds,
+                max_attempts=self.settings.ingest.max_attempts,
+                reserved=self.settings.index.field,
+            )
+
+        return self._part("registry", build)
+
+    @property
+    def encoder(self) -> Encoder:
+        """Frames and text to vectors; reads its model on first use."""
+
+        def build() -> Encoder:
+            from vidsearch.encoders import load_encoder
+
+            return load_encoder(self.settings.model, rate=self.settings.ingest.fps)
+
+        return self._part("encoder", build)
+
+    @property
+    def indexer(self) -> Indexer:
+        """What ingests."""
+
+        def build() -> Indexer:
+            from vidsearch.ingest import Indexer
+            from vidsearch.media import open_decoder
+
+            return Indexer(
+                self.engine,
+                self.registry,
+                encoder=self.encoder,
+                decoder=open_decoder(self.settings.ingest.decoder),
+                index=self.settings.index,
+                settings=self.settings.ingest,
+                batch_size=self.settings.model.batch_size,
+            )
+
+        return self._part("indexer", build)
+
+    def open_index(self) -> VideosIndex:
+        """The videos index as it stands now; it is read anew each time, as an alias can move."""
+        from vidsearch.ingest import open_videos_index
+
+        return open_videos_index(self.engine, self.settings.index)
+
+    def after_fork(self) -> None:
+        """Forget what a parent process built, and keep the number of threads down.
+
+        As many workers as cores, each with as many threads as cores, would spend their time
+        waiting for each other. A thread count that the operator set stays.
+        """
+        self._lock = threading.RLock()
+        self._built.clear()
+        threads = str(self.settings.model.threads)
+        for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ.setdefault(variable, threads)
+
+    def close(self) -> None:
+        """Close connections; what was handed in stays open."""
+        with self._lock:
+            engine = self._built.pop("engine", None)
+            self._built.clear()
+        if engine is not None:
+            engine.close()
+
+    def _part(self, name: str, build: Callable[[], _T]) -> _T:
+        given = self._given.get(name)
+        if given is not None:
+            return cast(_T, given)
+        with self._lock:
+            if name not in self._built:
+                self._built[name] = build()
+            return cast(_T, self._built[name])
+
+
+_current = Runtime()
+
+
+def runtime() -> Runtime:
+    """The parts of this process."""
+    return _current
+
+
+def configure(
+    settings: Settings | None = None,
+    *,
+    client: Any = None,
+    encoder: Encoder | None = None,
+    app: Celery | None = None,
+) -> Runtime:
+    """Hand in what the host application has already; see :class:`Runtime`.
+
+    Call it where the host's Celery app is made, so that the workers see it as well.
+    """
+    global _current
+    _current = Runtime(settings, client=client, encoder=encoder, app=app)
+    return _current
+
+
+@worker_process_init.connect  # type: ignore[untyped-decorator]
+def _start_process(**_: Any) -> None:
+    _current.after_fork()

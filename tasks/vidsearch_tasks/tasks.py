@@ -1,0 +1,90 @@
+"""The two tasks. They are shared tasks: our own app has them, and so has a host's app."""
+
+from __future__ import annotations
+
+import logging
+import random
+from typing import Any
+from uuid import uuid4
+
+from celery import shared_task
+
+from vidsearch.errors import BackendError, SourceUnavailable, VideoUnknown
+from vidsearch_tasks.broker import queue_depth
+from vidsearch_tasks.celery_app import INGEST, SWEEP, TIME_LIMIT
+from vidsearch_tasks.registering import enqueue
+from vidsearch_tasks.runtime import runtime
+
+__all__ = ["ingest_video", "retry_delay", "sweep"]
+
+_log = logging.getLogger(__name__)
+_LONGEST_DELAY = 600.0
+_OUTAGES_PER_ATTEMPT = 10
+"""So many tries in a row that end in an outage use up one attempt: with the growing delay that is
+more than half an hour. A source that never answers must not be asked for ever."""
+
+
+def retry_delay(retries: int, *, first: float) -> float:
+    """Seconds before the next try: doubles each time up to ten minutes, less up to half of it.
+
+    The jitter keeps the videos that one outage stopped from returning all at once.
+    """
+    longest = min(_LONGEST_DELAY, first * 2.0 ** min(retries, 20))
+    return longest * random.uniform(0.5, 1.0)
+
+
+@shared_task(  # type: ignore[untyped-decorator]
+    name=INGEST,
+    bind=True,
+    acks_late=True,
+    ignore_result=True,
+    max_retries=None,
+    soft_time_limit=TIME_LIMIT,
+    time_limit=TIME_LIMIT + 60,
+)
+def ingest_video(self: Any, video_id: str, owner: str | None = None) -> str:
+    """Ingest one registered video.
+
+    Args:
+        self: the task.
+        video_id: as registered.
+        owner: set by a retry, to take up a lease that could not be given back in an outage.
+    """
+    parts = runtime()
+    owner = owner or uuid4().hex[:12]
+    tries = self.request.retries
+    delay = retry_delay(tries, first=parts.settings.ingest.retry_seconds)
+    again = {"args": [video_id], "kwargs": {"owner": owner}, "countdown": delay}
+    try:
+        outcome = parts.indexer.ingest(
+            video_id,
+            owner=owner,
+            retry_delay=delay,
+            count_outage=(tries + 1) % _OUTAGES_PER_ATTEMPT == 0,
+        )
+    except VideoUnknown as error:
+        _log.warning("message ignored: %s", error)
+        return "unknown"
+    except (BackendError, SourceUnavailable) as error:
+        _log.warning("video %r: next try in %.0f s after %s", video_id, delay, error)
+        raise self.retry(exc=error, **again) from error
+    if outcome.status == "retry":
+        raise self.retry(**again)
+    return outcome.status
+
+
+@shared_task(name=SWEEP, bind=True, ignore_result=True)  # type: ignore[untyped-decorator]
+def sweep(self: Any) -> dict[str, Any]:
+    """Requeue what was lost; beat sends it every ``ingest.sweep_seconds``."""
+    from vidsearch.ingest import remove_document
+    from vidsearch.ingest import sweep as run
+
+    parts = runtime()
+    report = run(
+        parts.registry,
+        enqueue=lambda id: enqueue(id, using=parts, app=self.app),
+        clean=lambda id: remove_document(parts.registry, parts.open_index(), id),
+        depth=lambda: queue_depth(self.app, queue=parts.settings.broker.queue),
+    )
+    _log.info("sweep: %s", report)
+    return report.to_json()
