@@ -17,10 +17,11 @@ from vidsearch.errors import ModelUnavailable
 from vidsearch.media.hashing import content_hash
 from vidsearch.media.pixels import CLIP_PIXELS, PixelRecipe
 
-__all__ = ["Checkpoint", "open_checkpoint"]
+__all__ = ["DEMO_FOLDER", "Checkpoint", "open_checkpoint"]
 
 _DEMO = "demo"
-_DEMO_FOLDER = Path(__file__).parent / "demo_checkpoint"
+DEMO_FOLDER = Path(__file__).parent / "demo_checkpoint"
+"""The checkpoint that ships with the package."""
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 """In transformers' order of preference; each may come in shards with an index."""
@@ -102,7 +103,7 @@ def open_checkpoint(
         MissingExtra: a hub id is given and the hub's client is not installed.
     """
     if name == _DEMO:
-        return _open_folder(_DEMO_FOLDER, name=_DEMO)
+        return _open_folder(DEMO_FOLDER, name=_DEMO)
     folder = Path(name).expanduser()
     if folder.is_dir():
         return _open_folder(folder, name="local")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -45,15 +48,16 @@ def hub_file(
 
     at = f"{name!r} (revision {revision!r})" if revision else repr(name)
     try:
-        return Path(
-            hf_hub_download(
-                name,
-                filename,
-                revision=revision,
-                local_files_only=offline,
-                token=token.get_secret_value() if token else None,
+        with _quiet_hub():
+            return Path(
+                hf_hub_download(
+                    name,
+                    filename,
+                    revision=revision,
+                    local_files_only=offline,
+                    token=token.get_secret_value() if token else None,
+                )
             )
-        )
     except LocalEntryNotFoundError as error:
         if optional:
             return None
@@ -77,3 +81,24 @@ def hub_file(
         ) from error
     except HfHubHTTPError as error:
         raise ModelUnavailable(f"the model hub failed on {at}: {error}") from error
+
+
+@contextmanager
+def _quiet_hub() -> Iterator[None]:
+    # The client announces every retry and draws a bar for a file of one kilobyte.
+    from huggingface_hub.utils import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    log = logging.getLogger("huggingface_hub")
+    level, bars = log.level, not are_progress_bars_disabled()
+    log.setLevel(logging.ERROR)
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        if bars:
+            enable_progress_bars()

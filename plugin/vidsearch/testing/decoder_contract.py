@@ -1,0 +1,225 @@
+"""What every decoder must do. Subclass it, give it a decoder, run it with pytest."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from vidsearch.errors import NoFramesError, VideoError, VideoNotFound, VideoOpenError
+from vidsearch.media import Decoder, FrameBatch
+from vidsearch.testing.clips import counter_frame, read_counter, write_clip
+
+__all__ = ["DecoderContract", "expected_frames"]
+
+_NTSC = Fraction(30_000, 1001)
+_THIRTIETHS = [Fraction(i, 30) for i in range(100)]
+_UNEVEN = [Fraction(int(x), 1000) for x in np.cumsum([*([20, 90, 33, 150, 7, 41] * 12)])]
+_SPARSE = [Fraction(x, 30) for x in (0, 1, 2, 105, 108, 240, 243)]
+
+
+def expected_frames(times: list[Fraction], *, rate: Fraction = Fraction(1)) -> list[int]:
+    """Index of the frame on display at ``k / rate``, up to the last frame's appearance."""
+    shifted = [time - times[0] for time in times]
+    points = range(int(shifted[-1] * rate) + 1)
+    return [max(i for i, time in enumerate(shifted) if time <= k / rate) for k in points]
+
+
+def _read(
+    decoder: Decoder, path: Path, *, rate: float = 1.0, batch_size: int = 16
+) -> tuple[list[int], list[float], list[FrameBatch]]:
+    batches = list(decoder.frames(path, rate=rate, batch_size=batch_size))
+    numbers = [read_counter(frame) for batch in batches for frame in batch.data]
+    times = [float(time) for batch in batches for time in batch.pts_seconds]
+    return numbers, times, batches
+
+
+class DecoderContract:
+    """Define a fixture ``decoder`` in the subclass. Clips are written with PyAV."""
+
+    def test_it_is_a_decoder(self, decoder: Decoder) -> None:
+        assert isinstance(decoder, Decoder)
+        assert decoder.name
+
+    @pytest.mark.parametrize(
+        ("name", "times", "rate"),
+        [
+            pytest.param("clip.mp4", _THIRTIETHS, 30, id="constant"),
+            pytest.param("clip.mkv", _THIRTIETHS, 30, id="matroska"),
+            pytest.param("clip.mp4", [i / _NTSC for i in range(200)], _NTSC, id="29.97"),
+            pytest.param("clip.mp4", _UNEVEN, 30, id="variable"),
+            pytest.param("clip.mkv", _UNEVEN, 30, id="variable-matroska"),
+            pytest.param("clip.mp4", _SPARSE, 30, id="held-for-seconds"),
+            pytest.param("clip.mp4", [t + 5 for t in _THIRTIETHS], 30, id="begins-at-5s"),
+            pytest.param("clip.ts", [t + 5 for t in _THIRTIETHS], 30, id="transport-stream"),
+            pytest.param("clip.mp4", [Fraction(0)], 30, id="one-frame"),
+        ],
+    )
+    @pytest.mark.parametrize("sampling", [Fraction(1), Fraction(5, 2), Fraction(1, 2)])
+    def test_the_frame_on_display_is_taken_with_its_own_time(
+        self,
+        decoder: Decoder,
+        tmp_path: Path,
+        name: str,
+        times: list[Fraction],
+        rate: Fraction | int,
+        sampling: Fraction,
+    ) -> None:
+        path = write_clip(tmp_path / name, times, rate=rate)
+        numbers, seconds, _ = _read(decoder, path, rate=float(sampling))
+        expected = expected_frames(times, rate=sampling)
+        # What follows is the last frame again, for as long as it is held.
+        assert numbers[: len(expected)] == expected
+        assert set(numbers[len(expected) :]) <= {len(times) - 1}
+        own = [float(times[number] - times[0]) for number in numbers]
+        np.testing.assert_allclose(seconds, own, atol=1.1e-3)
+
+    def test_batches_are_full_but_for_the_last(self, decoder: Decoder, tmp_path: Path) -> None:
+        path = write_clip(tmp_path / "clip.mp4", [Fraction(i, 10) for i in range(70)], rate=10)
+        numbers, _, batches = _read(decoder, path, batch_size=3)
+        assert [len(batch) for batch in batches] == [3, 3, 1]
+        assert numbers == [0, 10, 20, 30, 40, 50, 60]
+        assert batches[0].data.shape == (3, 96, 128, 3)
+
+    def test_the_last_batch_knows_the_end(self, decoder: Decoder, tmp_path: Path) -> None:
+        path = write_clip(tmp_path / "clip.mp4", [Fraction(i, 10) for i in range(47)], rate=10)
+        *earlier, last = _read(decoder, path, batch_size=2)[2]
+        assert last.end_seconds == pytest.approx(4.7, abs=1e-3)
+        assert {batch.end_seconds for batch in earlier} == {None}
+
+    def test_a_clip_of_whole_seconds_gives_one_frame_per_second(
+        self, decoder: Decoder, tmp_path: Path
+    ) -> None:
+        for name in ("clip.mp4", "clip.mkv"):
+            path = write_clip(tmp_path / name, [Fraction(i, 30) for i in range(90)])
+            assert _read(decoder, path)[0] == [0, 30, 60]
+
+    def test_colours_are_red_green_blue(self, decoder: Decoder, tmp_path: Path) -> None:
+        colours = np.array([(220, 40, 40), (40, 200, 40), (40, 40, 220)], dtype=np.uint8)
+
+        def picture(index: int) -> NDArray[np.uint8]:
+            return np.broadcast_to(colours[index], (64, 96, 3)).copy()
+
+        path = write_clip(tmp_path / "clip.mp4", [Fraction(i) for i in range(3)], picture=picture)
+        frames = np.concatenate([batch.data for batch in decoder.frames(path)])[:3]
+        # Colour spaces differ by a few levels; a swap of channels by two hundred.
+        np.testing.assert_allclose(frames.mean((1, 2)), colours, atol=30)
+
+    @pytest.mark.parametrize("degrees", [90, 180, 270])
+    def test_rotation_is_applied(self, decoder: Decoder, tmp_path: Path, degrees: int) -> None:
+        straight = write_clip(tmp_path / "straight.mp4", [Fraction(0), Fraction(1, 10)], rate=10)
+        path = _with_rotation(straight, tmp_path / "rotated.mp4", degrees=degrees)
+        (batch,) = decoder.frames(path)
+        upright = np.rot90(counter_frame(0), k=-degrees // 90)
+        assert batch.data.shape[1:] == upright.shape
+        info = decoder.probe(path)
+        assert (info.height, info.width) == upright.shape[:2]
+
+    def test_rotation_turns_the_right_way(self, decoder: Decoder, tmp_path: Path) -> None:
+        # Bars that are white on the left only: after a turn to the right they are white on top.
+        straight = write_clip(
+            tmp_path / "straight.mp4", [Fraction(0)], picture=lambda _: counter_frame(0b11110000)
+        )
+        tops = {}
+        for degrees in (90, 270):
+            path = _with_rotation(straight, tmp_path / f"{degrees}.mp4", degrees=degrees)
+            (batch,) = decoder.frames(path)
+            tops[degrees] = float(batch.data[0, :32].mean())
+        assert tops[90] > 200
+        assert tops[270] < 50
+
+    def test_probe_reads_the_header(self, decoder: Decoder, tmp_path: Path) -> None:
+        path = write_clip(tmp_path / "clip.mp4", [Fraction(i, 25) for i in range(50)], rate=25)
+        info = decoder.probe(path)
+        assert (info.width, info.height) == (128, 96)
+        assert info.duration == pytest.approx(2.0, abs=0.05)
+        assert info.fps == pytest.approx(25, abs=0.1)
+
+    def test_it_can_be_left_early_and_read_again(self, decoder: Decoder, tmp_path: Path) -> None:
+        path = write_clip(tmp_path / "clip.mp4", _THIRTIETHS)
+        first = next(iter(decoder.frames(path, batch_size=1)))
+        assert read_counter(first.data[0]) == 0
+        assert _read(decoder, path)[0] == [0, 30, 60, 90]
+
+    @pytest.mark.parametrize("name", ["ünï cödé 東京.mp4", "with space.mp4", "%03d.mp4", "a:b.mp4"])
+    def test_file_names_are_taken_as_they_are(
+        self, decoder: Decoder, tmp_path: Path, name: str
+    ) -> None:
+        path = write_clip(tmp_path / "clip.mp4", _THIRTIETHS[:2]).rename(tmp_path / name)
+        assert _read(decoder, path)[0] == [0]
+
+    def test_a_truncated_file_gives_what_it_has(self, decoder: Decoder, tmp_path: Path) -> None:
+        whole = write_clip(tmp_path / "clip.mkv", _THIRTIETHS, options={"g": "10"})
+        half = tmp_path / "half.mkv"
+        content = whole.read_bytes()
+        half.write_bytes(content[: len(content) * 2 // 3])
+        numbers, _, _ = _read(decoder, half)
+        assert numbers[:2] == [0, 30]
+
+    @pytest.mark.parametrize("method", ["probe", "frames"])
+    def test_a_missing_file(self, decoder: Decoder, tmp_path: Path, method: str) -> None:
+        with pytest.raises(VideoNotFound, match=r"nothing\.mp4"):
+            _use(decoder, method, tmp_path / "nothing.mp4")
+
+    @pytest.mark.parametrize("method", ["probe", "frames"])
+    @pytest.mark.parametrize("content", [b"", b"no video at all\n" * 100, bytes(5000)])
+    def test_a_file_that_is_no_video(
+        self, decoder: Decoder, tmp_path: Path, method: str, content: bytes
+    ) -> None:
+        path = tmp_path / "nonsense.mp4"
+        path.write_bytes(content)
+        with pytest.raises(VideoOpenError, match=r"nonsense\.mp4"):
+            _use(decoder, method, path)
+
+    def test_a_folder(self, decoder: Decoder, tmp_path: Path) -> None:
+        with pytest.raises(VideoError, match="folder"):
+            _use(decoder, "frames", tmp_path)
+
+    def test_a_video_of_which_nothing_decodes(self, decoder: Decoder, tmp_path: Path) -> None:
+        whole = write_clip(tmp_path / "clip.mp4", _THIRTIETHS, options={"bf": "0"})
+        content = bytearray(whole.read_bytes())
+        start = content.index(b"mdat") + 4
+        end = content.index(b"moov") - 4
+        content[start:end] = bytes(end - start)
+        path = tmp_path / "zeroed.mp4"
+        path.write_bytes(content)
+        with pytest.raises(NoFramesError, match=r"zeroed\.mp4.*100 frames"):
+            _use(decoder, "frames", path)
+
+    @pytest.mark.parametrize(("rate", "batch_size"), [(0, 1), (-1, 1), (float("nan"), 1), (1, 0)])
+    def test_senseless_arguments(
+        self, decoder: Decoder, tmp_path: Path, rate: float, batch_size: int
+    ) -> None:
+        with pytest.raises(ValueError, match="positive"):
+            decoder.frames(tmp_path, rate=rate, batch_size=batch_size)
+
+
+def _use(decoder: Decoder, method: str, path: Path) -> None:
+    if method == "probe":
+        decoder.probe(path)
+    else:
+        list(decoder.frames(path))
+
+
+def _with_rotation(source: Path, target: Path, *, degrees: int) -> Path:
+    """Copy an mp4 with another display matrix (clockwise)."""
+    content = source.read_bytes()
+    one, minus = 0x10000, 0x100000000 - 0x10000
+    identity = _matrix(one, 0, 0, one)
+    turned = {
+        90: _matrix(0, one, minus, 0),
+        180: _matrix(minus, 0, 0, minus),
+        270: _matrix(0, minus, one, 0),
+    }[degrees]
+    track = content.index(b"tkhd")
+    at = content.index(identity, track)
+    target.write_bytes(content[:at] + turned + content[at + len(turned) :])
+    return target
+
+
+def _matrix(a: int, b: int, c: int, d: int) -> bytes:
+    cells = (a, b, 0, c, d, 0, 0, 0, 0x40000000)
+    return b"".join(cell.to_bytes(4, "big") for cell in cells)

@@ -1,0 +1,42 @@
+"""Every encoder keeps the same contract."""
+
+from __future__ import annotations
+
+import pytest
+
+from vidsearch.encoders import Clip4ClipEncoder, Encoder
+from vidsearch.encoders.checkpoint import DEMO_FOLDER
+from vidsearch.testing.checkpoints import random_clip_checkpoint
+from vidsearch.testing.encoder_contract import EncoderContract
+from vidsearch.testing.fake_encoder import FakeEncoder
+
+
+@pytest.fixture(scope="module")
+def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
+    folder = random_clip_checkpoint(tmp_path_factory.mktemp("models") / "tiny", half=True)
+    return Clip4ClipEncoder(str(folder), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def demo_weights() -> Encoder:
+    if not (DEMO_FOLDER / "model.safetensors").is_file():
+        pytest.skip("the demo checkpoint is not in this tree")
+    return Clip4ClipEncoder("demo", device="cpu")
+
+
+class TestFakeEncoder(EncoderContract):
+    @pytest.fixture
+    def encoder(self) -> Encoder:
+        return FakeEncoder()
+
+
+class TestClip4ClipEncoderOnRandomWeights(EncoderContract):
+    @pytest.fixture
+    def encoder(self, random_weights: Encoder) -> Encoder:
+        return random_weights
+
+
+class TestClip4ClipEncoderOnTheDemoCheckpoint(EncoderContract):
+    @pytest.fixture
+    def encoder(self, demo_weights: Encoder) -> Encoder:
+        return demo_weights
