@@ -60,6 +60,7 @@ class Stack:
         worker: bool = True,
         model: str | None = None,
         heap: str = "1g",
+        bound: bool = False,
         talk: Talk = lambda message: None,
     ) -> Stack:
         """Start the stack of ``folder``; one that runs already is returned as it is.
@@ -68,6 +69,8 @@ class Stack:
             folder: state, data and logs; made where absent.
             version: engine version; ``None`` takes the newest that the installed Java runs.
             model: ``model.name`` for the worker; ``None`` leaves the settings in force.
+            bound: the stack ends with this process, however this one ends; otherwise it stays
+                until :meth:`down`.
 
         Raises:
             LocalError: a part did not start (the others are stopped again), or another stack
@@ -83,7 +86,7 @@ class Stack:
             if present is not None:
                 talk("the last stack is gone or incomplete; starting anew")
                 present._stop()
-            return cls._start(folder, engine, version, worker, model, heap, talk)
+            return cls._start(folder, engine, version, worker, model, heap, bound, talk)
 
     @classmethod
     def find(cls, folder: Path) -> Stack | None:
@@ -113,6 +116,7 @@ class Stack:
         worker: bool,
         model: str | None,
         heap: str,
+        bound: bool,
         talk: Talk,
     ) -> Stack:
         stack = cls(folder, ())
@@ -122,7 +126,7 @@ class Stack:
                 version=version,
                 folder=folder / "engine",
                 heap=heap,
-                bound=False,
+                bound=bound,
                 talk=talk,
             )
             stack = stack._with(
@@ -137,7 +141,7 @@ class Stack:
                 VIDSEARCH_ENGINE__KIND=node.kind,
             )
             talk("starting Redis")
-            redis = RedisServer.start(folder=folder / "redis", bound=False)
+            redis = RedisServer.start(folder=folder / "redis", bound=bound)
             stack = stack._with(
                 Service(
                     "redis", "redis", redis.process, redis.folder.path / "redis.log", redis.url
@@ -147,7 +151,9 @@ class Stack:
             )
             if worker:
                 talk("starting a worker")
-                stack = stack._with(_start_worker(folder, stack.environment, redis.url))
+                stack = stack._with(
+                    _start_worker(folder, stack.environment, redis.url, bound=bound)
+                )
         except BaseException:
             stack._stop()
             raise
@@ -210,7 +216,9 @@ class Stack:
             )
 
 
-def _start_worker(folder: Path, environment: Mapping[str, str], broker: str) -> Service:
+def _start_worker(
+    folder: Path, environment: Mapping[str, str], broker: str, *, bound: bool
+) -> Service:
     log = make_folder(folder / "worker") / "worker.log"
     process = spawn(
         [
@@ -223,6 +231,7 @@ def _start_worker(folder: Path, environment: Mapping[str, str], broker: str) -> 
         ],
         log=log,
         env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        bound=bound,
     )
     if not _worker_answers(process, broker):
         process.stop()
