@@ -1,0 +1,138 @@
+"""``docker-compose.yml`` is right as far as that can be known without Docker."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import jsonschema
+import pytest
+import yaml
+
+from vidsearch.config import load_settings, setting_paths, variable_name
+
+ROOT = Path(__file__).resolve().parents[2]
+LONG_LIVED = {"elasticsearch", "opensearch", "redis", "worker", "beat"}
+
+
+def _substituted(text: str) -> str:
+    """The text with ``${NAME:-default}`` replaced by its default, and ``$$`` by ``$``."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text).replace("$$", "$")
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    text = (ROOT / "docker-compose.yml").read_text()
+    return yaml.safe_load(_substituted(text))
+
+
+@pytest.fixture(scope="module")
+def services(compose: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return compose["services"]
+
+
+def test_follows_the_compose_schema(compose: dict[str, Any]) -> None:
+    schema = json.loads((ROOT / "tests/data/compose-spec.json").read_text())
+    jsonschema.Draft7Validator.check_schema(schema)
+    jsonschema.Draft7Validator(schema).validate(compose)
+
+
+def test_schema_would_notice_a_wrong_key(compose: dict[str, Any]) -> None:
+    schema = json.loads((ROOT / "tests/data/compose-spec.json").read_text())
+    wrong = {**compose, "services": {"worker": {"image": "x", "healthchek": {}}}}
+    with pytest.raises(jsonschema.ValidationError, match="healthchek"):
+        jsonschema.Draft7Validator(schema).validate(wrong)
+
+
+def test_offers_the_whole_stack(services: dict[str, dict[str, Any]]) -> None:
+    assert set(services) == LONG_LIVED
+    assert [name for name, each in services.items() if "profiles" in each] == ["opensearch"]
+
+
+@pytest.mark.parametrize("name", sorted(LONG_LIVED))
+def test_service_is_watched_restarted_and_bounded(
+    name: str, services: dict[str, dict[str, Any]]
+) -> None:
+    service = services[name]
+    assert service["healthcheck"]["test"]
+    assert service["restart"] == "unless-stopped"
+    assert service["mem_limit"]
+
+
+def test_ports_are_open_on_this_machine_only(services: dict[str, dict[str, Any]]) -> None:
+    ports = [port for each in services.values() for port in each.get("ports", [])]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+    hosts = [port.split(":")[1] for port in ports]
+    assert len(set(hosts)) == len(hosts)
+
+
+def test_waits_only_for_services_that_tell_their_health(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    for name in ("worker", "beat"):
+        waits = services[name]["depends_on"]
+        assert {"elasticsearch", "redis"} <= set(waits)
+        assert {each["condition"] for each in waits.values()} == {"service_healthy"}
+        optional = {each for each, rule in waits.items() if rule.get("required") is False}
+        assert optional == {each for each in waits if "profiles" in services[each]}
+
+
+def test_named_volumes_are_declared_and_used(compose: dict[str, Any]) -> None:
+    mounts = [mount for each in compose["services"].values() for mount in each.get("volumes", [])]
+    named = {mount.split(":")[0] for mount in mounts if not mount.startswith(".")}
+    assert named == set(compose["volumes"])
+
+
+@pytest.mark.parametrize("name", ["worker", "beat"])
+def test_variables_are_settings_with_values_that_load(
+    name: str, services: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    known = {variable_name(section, setting) for section, setting, _ in setting_paths()}
+    given = {k: v for k, v in services[name]["environment"].items() if k.startswith("VIDSEARCH_")}
+    assert given
+    assert set(given) <= known
+
+    monkeypatch.chdir(tmp_path)
+    for variable, value in given.items():
+        monkeypatch.setenv(variable, value)
+    settings = load_settings()
+    for url in (settings.engine.url, settings.broker.url.get_secret_value()):
+        assert urlsplit(url).hostname in services
+
+
+def test_variables_taken_from_outside_keep_their_names() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    pairs = re.findall(r"(VIDSEARCH_\w+): \$\{(\w+):-", text)
+    assert pairs
+    assert all(inner == outer for inner, outer in pairs)
+
+
+def test_model_cache_and_schedule_are_on_volumes(services: dict[str, dict[str, Any]]) -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    cache = re.search(r"HF_HOME=(\S+)", dockerfile)
+    assert cache
+    assert f"models:{cache[1]}" in services["worker"]["volumes"]
+    command = services["beat"]["command"]
+    schedule = command[command.index("--schedule") + 1]
+    assert f"beat:{Path(schedule).parent}" in services["beat"]["volumes"]
+
+
+def test_image_runs_as_nobody_special_and_has_the_sources() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    users = [line.split()[1] for line in lines if line.startswith("USER ")]
+    assert users == ["vidsearch"]
+    allowed = (ROOT / ".dockerignore").read_text().splitlines()
+    copied = [
+        word
+        for line in lines
+        if line.startswith("COPY ") and "--from" not in line
+        for word in line.split()[1:-1]
+    ]
+    assert {"plugin", "tasks", "mappings", "pyproject.toml"} <= set(copied)
+    for source in copied:
+        assert (ROOT / source).exists()
+        assert f"!{source}" in allowed
