@@ -1,0 +1,87 @@
+"""What an index says of its own vectors: the ``_meta.vidsearch`` of its mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["LAYOUT", "IndexMeta", "MetaError", "index_meta", "read_meta"]
+
+LAYOUT = 1
+"""Version of the document layout; a change that old readers misread raises it."""
+
+_KEY = "vidsearch"
+
+
+class MetaError(ValueError):
+    """The mapping holds no usable ``_meta.vidsearch``."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexMeta:
+    """What ``_meta.vidsearch`` says."""
+
+    model: dict[str, Any]
+    """Identity of the encoder, as ``ModelIdentity.to_meta`` writes it."""
+    layout: int
+    quantization: str
+    field: str
+    """The object that holds our data."""
+    segment_seconds: float
+
+
+def index_meta(
+    *, model: Mapping[str, Any], quantization: str, field: str, segment_seconds: float
+) -> dict[str, Any]:
+    """The ``_meta`` of a videos index: ``{"vidsearch": {…}}``.
+
+    Args:
+        model: identity of the encoder as JSON.
+        quantization: ``float``, ``int8`` or ``flat``.
+        field: the object that holds our data.
+        segment_seconds: length of a moment.
+    """
+    return {
+        _KEY: {
+            "layout": LAYOUT,
+            "model": dict(model),
+            "quantization": quantization,
+            "field": field,
+            "segment_seconds": float(segment_seconds),
+        }
+    }
+
+
+def read_meta(mapping: Mapping[str, Any]) -> IndexMeta:
+    """The inverse of :func:`index_meta`.
+
+    Args:
+        mapping: of the index, with ``_meta`` and ``properties``.
+
+    Raises:
+        MetaError: it is absent, malformed or of a newer layout.
+    """
+    meta = mapping.get("_meta")
+    ours = meta.get(_KEY) if isinstance(meta, Mapping) else None
+    if not isinstance(ours, Mapping):
+        raise MetaError(f"its mapping has no _meta.{_KEY}")
+    layout = _take(ours, "layout", int)
+    if layout > LAYOUT:
+        raise MetaError(f"its layout is {layout}, this version of vidsearch knows up to {LAYOUT}")
+    return IndexMeta(
+        model=dict(_take(ours, "model", Mapping)),
+        layout=layout,
+        quantization=_take(ours, "quantization", str),
+        field=_take(ours, "field", str),
+        segment_seconds=float(_take(ours, "segment_seconds", (int, float))),
+    )
+
+
+def _take(meta: Mapping[str, Any], key: str, type_: type | tuple[type, ...]) -> Any:
+    if key not in meta:
+        raise MetaError(f"_meta.{_KEY}.{key} is missing")
+    value = meta[key]
+    if not isinstance(value, type_) or isinstance(value, bool):
+        raise MetaError(f"_meta.{_KEY}.{key} is not usable: {value!r}")
+    return value
