@@ -48,7 +48,8 @@ class RegistryReader:
         self.index = index
         self.lease_seconds = lease_seconds
         self._engine = engine
-        self._clock = clock
+        # The stored stamps count milliseconds; so does what is handed out.
+        self._clock = lambda: round(clock(), 3)
 
     def find(self, id: str) -> VideoRecord | None:
         """One video, read in real time; ``None`` where it was never registered."""

@@ -1,0 +1,510 @@
+"""One video's way through the indexer: real files, the engine and the encoder faked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vidsearch.config import IndexSettings, IngestSettings
+from vidsearch.encoders import Vectors
+from vidsearch.errors import BackendUnavailable, ModelMismatch, VersionConflict, VideoUnknown
+from vidsearch.ingest import (
+    Indexer,
+    Registry,
+    State,
+    create_videos_index,
+    delete_video,
+    remove_document,
+    sweep,
+)
+from vidsearch.ingest.videos_index import open_videos_index
+from vidsearch.media import FrameBatch, open_decoder
+from vidsearch.testing.clips import write_clip
+from vidsearch.testing.fake_encoder import FakeEncoder
+from vidsearch.testing.memory_engine import MemoryEngine
+
+SETTINGS = IndexSettings(name="videos", segment_seconds=2.0)
+
+
+class Flaky(MemoryEngine):
+    """Answers until told not to."""
+
+    away = False
+
+    def get(self, index: str, id: str) -> Any:
+        if self.away:
+            raise BackendUnavailable("connection refused")
+        return super().get(index, id)
+
+    def put(self, index: str, id: str, source: Any, **options: Any) -> Any:
+        if self.away:
+            raise BackendUnavailable("connection refused")
+        return super().put(index, id, source, **options)
+
+
+class Watched(FakeEncoder):
+    """Counts frames, and lets a test step in before each batch."""
+
+    frames = 0
+    before: Callable[[], None] = staticmethod(lambda: None)
+
+    def encode_frames(self, frames: FrameBatch) -> Vectors:
+        type(self).before()
+        self.frames += len(frames)
+        return super().encode_frames(frames)
+
+
+@pytest.fixture
+def memory() -> Flaky:
+    engine = Flaky()
+    create_videos_index(engine, SETTINGS, FakeEncoder().identity)
+    return engine
+
+
+@pytest.fixture
+def registry(memory: Flaky) -> Registry:
+    return Registry(memory, index=SETTINGS.registry, lease_seconds=30, max_attempts=2)
+
+
+@pytest.fixture
+def encoder() -> Watched:
+    class Fresh(Watched):
+        pass
+
+    return Fresh()
+
+
+@pytest.fixture
+def indexer(memory: Flaky, registry: Registry, encoder: Watched) -> Indexer:
+    return make_indexer(memory, registry, encoder)
+
+
+def make_indexer(memory: Flaky, registry: Registry, encoder: FakeEncoder) -> Indexer:
+    return Indexer(
+        memory,
+        registry,
+        encoder=encoder,
+        decoder=open_decoder("opencv"),
+        index=SETTINGS,
+        settings=IngestSettings(),
+        batch_size=2,
+    )
+
+
+def solid(colour: tuple[int, int, int]) -> Callable[[int], Any]:
+    return lambda _: np.full((48, 64, 3), colour, dtype=np.uint8)
+
+
+@pytest.fixture
+def red(tmp_path: Path) -> Path:
+    """Six seconds of red."""
+    return write_clip(
+        tmp_path / "red.mp4", [i / 10 for i in range(60)], picture=solid((255, 0, 0)), rate=10
+    )
+
+
+def stored(memory: MemoryEngine, id: str) -> dict[str, Any]:
+    document = memory.get("videos", id)
+    assert document is not None
+    return document.source
+
+
+def test_a_video_becomes_a_document(
+    memory: Flaky, registry: Registry, indexer: Indexer, red: Path
+) -> None:
+    registry.register("a", uri=str(red), fields={"title": "Red", "tags": ["x"]})
+    outcome = indexer.ingest("a", owner="w")
+    assert outcome.status == "indexed"
+    source = stored(memory, "a")
+    assert (source["title"], source["tags"]) == ("Red", ["x"])
+    ours = source["video"]
+    assert ours["uri"] == str(red)
+    assert (ours["width"], ours["height"]) == (64, 48)
+    assert ours["duration"] == pytest.approx(6.0, abs=0.11)
+    assert ours["model"] == "fake@1"
+    assert np.linalg.norm(ours["vector"]) == pytest.approx(1, abs=1e-6)
+    assert [(s["start"], s["end"]) for s in ours["segments"]] == [
+        (0, 2),
+        (2, 4),
+        (4, pytest.approx(6.0, abs=0.11)),
+    ]
+    text = FakeEncoder().encode_text(["red"])[0]
+    assert np.dot(text, ours["vector"]) > 0.9
+    record = registry.get("a")
+    assert record == outcome.record
+    assert (record.state, record.frames, record.segments) == (State.INDEXED, 6, 3)
+    assert record.fingerprint == ours["fingerprint"]
+    assert set(record.seconds) == {"prepare", "fetch", "hash", "decode", "encode", "write"}
+
+
+def test_the_same_content_is_not_embedded_twice(
+    memory: Flaky, registry: Registry, indexer: Indexer, encoder: Watched, red: Path
+) -> None:
+    registry.register("a", uri=str(red), fields={"title": "Red"})
+    indexer.ingest("a", owner="w")
+    embedded, first = encoder.frames, stored(memory, "a")
+    registry.register("a", uri=str(red), fields={"title": "Crimson"})
+    assert indexer.ingest("a", owner="w").status == "unchanged"
+    assert encoder.frames == embedded
+    assert stored(memory, "a") == {**first, "title": "Crimson"}
+    assert registry.get("a").frames == 6
+
+    registry.reopen("a")
+    before = memory.get("videos", "a")
+    assert indexer.ingest("a", owner="w").status == "unchanged"
+    assert memory.get("videos", "a") == before, "nothing to write"
+
+    registry.reopen("a", forget=True)
+    assert indexer.ingest("a", owner="w").status == "indexed"
+    assert encoder.frames == 2 * embedded
+
+
+def test_a_lost_document_is_embedded_again(
+    memory: Flaky, registry: Registry, indexer: Indexer, red: Path
+) -> None:
+    registry.register("a", uri=str(red))
+    indexer.ingest("a", owner="w")
+    memory.delete("videos", "a")
+    registry.reopen("a")
+    assert indexer.ingest("a", owner="w").status == "indexed"
+    assert stored(memory, "a")["video"]["segments"]
+
+
+def test_other_content_under_the_same_uri_is_seen(
+    registry: Registry, indexer: Indexer, red: Path, tmp_path: Path
+) -> None:
+    registry.register("a", uri=str(red))
+    indexer.ingest("a", owner="w")
+    first = registry.get("a").fingerprint
+    write_clip(red, [i / 10 for i in range(30)], picture=solid((0, 0, 255)), rate=10)
+    registry.reopen("a")
+    assert indexer.ingest("a", owner="w").status == "indexed"
+    assert registry.get("a").fingerprint != first
+
+
+def test_a_late_duplicate_is_a_no_op(
+    memory: Flaky, registry: Registry, indexer: Indexer, encoder: Watched, red: Path
+) -> None:
+    registry.register("a", uri=str(red))
+    indexer.ingest("a", owner="w")
+    document, embedded = memory.get("videos", "a"), encoder.frames
+    outcome = indexer.ingest("a", owner="late")
+    assert (outcome.status, outcome.reason) == (
+        "skipped",
+        "video 'a' is indexed, nothing is to be done",
+    )
+    assert (memory.get("videos", "a"), encoder.frames) == (document, embedded)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "stage"),
+    [(b"this is no video", "VideoOpenError", "decode"), (None, "VideoNotFound", "fetch")],
+    ids=["damaged", "absent"],
+)
+def test_a_bad_file_fails_with_the_reason(
+    memory: Flaky,
+    registry: Registry,
+    indexer: Indexer,
+    tmp_path: Path,
+    content: bytes | None,
+    kind: str,
+    stage: str,
+) -> None:
+    path = tmp_path / "bad.mp4"
+    if content is not None:
+        path.write_bytes(content)
+    registry.register("a", uri=str(path))
+    outcome = indexer.ingest("a", owner="w")
+    record = registry.get("a")
+    assert (outcome.status, record.state) == ("failed", State.FAILED)
+    assert record.error is not None
+    assert (record.error.type, record.error.stage) == (kind, stage)
+    assert "bad.mp4" in record.error.message
+    assert memory.get("videos", "a") is None
+
+
+def test_a_uri_nobody_reads_fails(registry: Registry, indexer: Indexer) -> None:
+    registry.register("a", uri="gopher://host/a.mp4")
+    assert indexer.ingest("a", owner="w").status == "failed"
+    assert "gopher" in str(registry.get("a").error)
+
+
+def test_an_unknown_id_is_refused(indexer: Indexer) -> None:
+    with pytest.raises(VideoUnknown, match="'nobody'"):
+        indexer.ingest("nobody", owner="w")
+
+
+def test_another_model_is_refused_with_both_names(
+    memory: Flaky, registry: Registry, red: Path
+) -> None:
+    registry.register("a", uri=str(red))
+    other = make_indexer(memory, registry, FakeEncoder(revision="2"))
+    outcome = other.ingest("a", owner="w")
+    assert outcome.status == "retry"
+    error = registry.get("a").error
+    assert error is not None
+    assert (error.type, error.stage) == (ModelMismatch.__name__, "prepare")
+    assert "fake@1" in error.message
+    assert "fake@2" in error.message
+    assert other.ingest("a", owner="w").status == "dead"
+    assert registry.get("a").state is State.DEAD
+    assert memory.get("videos", "a") is None
+
+
+def test_an_unexpected_error_is_recorded_and_counted(
+    registry: Registry, indexer: Indexer, encoder: Watched, red: Path
+) -> None:
+    def fall() -> None:
+        raise RuntimeError("out of luck")
+
+    type(encoder).before = staticmethod(fall)
+    registry.register("a", uri=str(red))
+    outcome = indexer.ingest("a", owner="w", retry_delay=9)
+    record = registry.get("a")
+    assert (outcome.status, record.state, record.attempts) == ("retry", State.QUEUED, 1)
+    assert str(record.error) == "RuntimeError (encode): out of luck"
+    assert record.due_at is not None
+    assert record.due_at - record.updated_at == pytest.approx(9, abs=0.5)
+    assert indexer.ingest("a", owner="w").status == "dead"
+
+
+def test_an_outage_in_mid_work_uses_up_no_attempt(
+    memory: Flaky, registry: Registry, indexer: Indexer, encoder: Watched, red: Path
+) -> None:
+    def leave() -> None:
+        memory.away = True
+
+    type(encoder).before = staticmethod(leave)
+    registry.register("a", uri=str(red))
+    with pytest.raises(BackendUnavailable):
+        indexer.ingest("a", owner="message-1")
+    with pytest.raises(BackendUnavailable):
+        indexer.ingest("a", owner="message-1")
+    memory.away = False
+    assert registry.get("a").state is State.PROCESSING, "it could not be given back"
+    assert indexer.ingest("a", owner="message-2").status == "skipped", "the lease is live"
+    type(encoder).before = staticmethod(lambda: None)
+    assert indexer.ingest("a", owner="message-1").status == "indexed"
+    assert registry.get("a").attempts == 1
+
+
+def test_a_deletion_in_mid_work_wins(
+    memory: Flaky, registry: Registry, indexer: Indexer, encoder: Watched, red: Path
+) -> None:
+    index = open_videos_index(memory, SETTINGS)
+    type(encoder).before = staticmethod(lambda: delete_video(registry, index, "a"))
+    registry.register("a", uri=str(red))
+    assert indexer.ingest("a", owner="w").status == "skipped"
+    assert memory.get("videos", "a") is None
+    assert registry.get("a").state is State.DELETED
+
+
+def test_a_deletion_between_write_and_completion_wins(
+    memory: Flaky, registry: Registry, indexer: Indexer, red: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The tombstone is laid after the document is written, and its layer found no document yet.
+    written: list[str] = []
+    put = memory.put
+
+    def put_then_delete(index: str, id: str, source: Any, **options: Any) -> Any:
+        revision = put(index, id, source, **options)
+        if index == "videos-000001":
+            written.append(id)
+            registry.delete(id)
+        return revision
+
+    monkeypatch.setattr(memory, "put", put_then_delete)
+    registry.register("a", uri=str(red))
+    assert indexer.ingest("a", owner="w").status == "skipped"
+    assert written == ["a"]
+    assert memory.get("videos", "a") is None
+    assert registry.get("a").state is State.DELETED
+
+
+def test_a_worker_that_lost_its_lease_cannot_overwrite_its_successor(
+    memory: Flaky, registry: Registry, red: Path, tmp_path: Path
+) -> None:
+    blue = write_clip(
+        tmp_path / "blue.mp4", [i / 10 for i in range(20)], picture=solid((0, 0, 255)), rate=10
+    )
+
+    class Overtaken(FakeEncoder):
+        def encode_frames(self, frames: FrameBatch) -> Vectors:
+            registry.register("a", uri=str(blue))
+            make_indexer(memory, registry, FakeEncoder()).ingest("a", owner="new")
+            return super().encode_frames(frames)
+
+    registry.register("a", uri=str(red))
+    outcome = make_indexer(memory, registry, Overtaken()).ingest("a", owner="old")
+    assert outcome.status == "skipped"
+    assert stored(memory, "a")["video"]["uri"] == str(blue)
+    assert registry.get("a").state is State.INDEXED
+
+
+def test_the_host_may_touch_the_document_meanwhile(
+    memory: Flaky, registry: Registry, indexer: Indexer, encoder: Watched, red: Path
+) -> None:
+    registry.register("a", uri=str(red), fields={"title": "Red"})
+    type(encoder).before = staticmethod(lambda: memory.put("videos", "a", {"views": 1}))
+    assert indexer.ingest("a", owner="w").status == "indexed"
+    assert stored(memory, "a")["title"] == "Red"
+
+
+def test_long_work_keeps_its_lease(memory: Flaky, encoder: Watched, red: Path) -> None:
+    registry = Registry(memory, index=SETTINGS.registry, lease_seconds=0.3)
+    type(encoder).before = staticmethod(lambda: time.sleep(0.4))
+    registry.register("a", uri=str(red))
+    assert make_indexer(memory, registry, encoder).ingest("a", owner="w").status == "indexed"
+    assert registry.get("a").attempts == 1
+
+
+def test_a_field_that_does_not_fit_fails_the_video(
+    memory: Flaky, registry: Registry, indexer: Indexer, red: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vidsearch.errors import MappingConflict
+
+    put = memory.put
+
+    def refuse(index: str, id: str, source: Any, **options: Any) -> Any:
+        if index == "videos-000001":
+            raise MappingConflict("failed to parse field [year] of type [long]")
+        return put(index, id, source, **options)
+
+    monkeypatch.setattr(memory, "put", refuse)
+    registry.register("a", uri=str(red), fields={"year": "unknown"})
+    assert indexer.ingest("a", owner="w").status == "failed"
+    assert "[year]" in str(registry.get("a").error)
+
+
+def test_a_document_that_never_holds_still_is_given_up(
+    memory: Flaky, registry: Registry, indexer: Indexer, red: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = memory.put
+
+    def conflict(index: str, id: str, source: Any, **options: Any) -> Any:
+        if index == "videos-000001":
+            raise VersionConflict("changed")
+        return put(index, id, source, **options)
+
+    monkeypatch.setattr(memory, "put", conflict)
+    registry.register("a", uri=str(red))
+    assert indexer.ingest("a", owner="w").status == "retry"
+    assert "keeps changing" in str(registry.get("a").error)
+
+
+class Sweep:
+    """A sweep with a queue that is a list."""
+
+    def __init__(self, memory: Flaky, registry: Registry) -> None:
+        self.sent: list[str] = []
+        self.broken = False
+        self.depth = 0
+        self._memory, self._registry = memory, registry
+
+    def enqueue(self, id: str) -> None:
+        if self.broken:
+            raise BackendUnavailable("no broker")
+        self.sent.append(id)
+        self._registry.mark_queued(id)
+
+    def __call__(self) -> Any:
+        index = open_videos_index(self._memory, SETTINGS)
+        return sweep(
+            self._registry,
+            enqueue=self.enqueue,
+            clean=lambda id: remove_document(self._registry, index, id),
+            depth=lambda: self.depth,
+        )
+
+
+class Late(Registry):
+    """A registry whose clock can be put forward."""
+
+    ahead = 0.0
+
+    def __init__(self, memory: Flaky) -> None:
+        super().__init__(
+            memory,
+            index=SETTINGS.registry,
+            lease_seconds=30,
+            max_attempts=2,
+            clock=lambda: time.time() + self.ahead,
+        )
+
+
+def test_the_sweep_sees_to_what_was_forgotten(memory: Flaky, red: Path) -> None:
+    registry = Late(memory)
+    run = Sweep(memory, registry)
+    for id in ("never-sent", "lost-message", "lost-worker", "done"):
+        registry.register(id, uri=str(red))
+    registry.mark_queued("lost-message")
+    registry.claim("lost-worker", owner="w")
+    make_indexer(memory, registry, FakeEncoder()).ingest("done", owner="w")
+    assert run().requeued == (), "nothing is late yet"
+    registry.ahead = 31
+    report = run()
+    assert sorted(report.requeued) == ["lost-message", "lost-worker", "never-sent"]
+    assert sorted(run.sent) == sorted(report.requeued)
+    assert registry.get("lost-worker").state is State.QUEUED
+    assert registry.get("lost-worker").attempts == 1
+    assert run().requeued == (), "they have their time again"
+
+
+def test_messages_that_wait_in_a_long_queue_are_not_sent_again(
+    memory: Flaky, registry: Registry
+) -> None:
+    late = Late(memory)
+    run = Sweep(memory, late)
+    for id in ("a", "b"):
+        late.register(id, uri="/x.mp4")
+        late.mark_queued(id)
+    late.ahead = 31
+    run.depth = 2
+    assert run().requeued == ()
+    run.depth = 1
+    assert sorted(run().requeued) == ["a", "b"]
+
+
+def test_a_video_that_kills_its_worker_ends_dead(memory: Flaky, red: Path) -> None:
+    registry = Late(memory)
+    run = Sweep(memory, registry)
+    registry.register("a", uri=str(red))
+    for _ in range(2):
+        registry.claim("a", owner="w")
+        registry.ahead += 31
+        report = run()
+    assert report.dead == ("a",)
+    record = registry.get("a")
+    assert record.state is State.DEAD
+    assert "fell silent in attempt 2" in str(record.error)
+
+
+def test_a_broker_that_is_away_leaves_them_for_the_next_sweep(memory: Flaky, red: Path) -> None:
+    registry = Late(memory)
+    run = Sweep(memory, registry)
+    registry.register("a", uri=str(red))
+    registry.claim("a", owner="w")
+    registry.ahead = 31
+    run.broken = True
+    report = run()
+    assert (report.waiting, report.problem) == (("a",), "no broker")
+    assert registry.get("a").state is State.REGISTERED
+    run.broken = False
+    registry.ahead = 62
+    assert run().requeued == ("a",)
+
+
+def test_what_a_killed_worker_wrote_after_the_deletion_is_removed(memory: Flaky, red: Path) -> None:
+    registry = Late(memory)
+    registry.register("a", uri=str(red))
+    registry.claim("a", owner="w")
+    registry.delete("a")
+    memory.put("videos", "a", {"title": "left behind"})
+    registry.ahead = 31
+    assert Sweep(memory, registry)().cleaned == ("a",)
+    assert memory.get("videos", "a") is None

@@ -1,0 +1,315 @@
+"""The registry's transitions, each a compare-and-set."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from vidsearch.errors import IndexMissing, LeaseLost, RegistryError, VideoUnknown
+from vidsearch.ingest import ErrorRecord, Lease, Registry, State
+from vidsearch.testing.memory_engine import MemoryEngine
+
+INDEX = "videos-registry"
+BROKEN = ErrorRecord(type="VideoOpenError", stage="decode", message="not a video")
+AWAY = ErrorRecord(type="BackendUnavailable", stage="write", message="timed out")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def memory() -> MemoryEngine:
+    engine = MemoryEngine()
+    engine.create_index(INDEX, {})
+    return engine
+
+
+@pytest.fixture
+def registry(memory: MemoryEngine, clock: Clock) -> Registry:
+    return Registry(memory, index=INDEX, lease_seconds=60, max_attempts=2, clock=clock)
+
+
+def complete(registry: Registry, lease: Lease, fingerprint: str = "f1") -> None:
+    registry.complete(
+        lease, fingerprint=fingerprint, frames=3, segments=1, duration=3.0, seconds={"decode": 1.0}
+    )
+
+
+def index_one(registry: Registry, id: str = "a", *, uri: str = "/a.mp4") -> None:
+    registry.register(id, uri=uri, fields={"title": "A"})
+    complete(registry, registry.claim(id, owner="w"))
+
+
+def test_the_usual_way(registry: Registry, clock: Clock) -> None:
+    record = registry.register("a", uri="/a.mp4", fields={"title": "A", "tags": ["x"]})
+    assert (record.state, record.attempts) == (State.REGISTERED, 0)
+    assert registry.mark_queued("a").state is State.QUEUED
+    lease = registry.claim("a", owner="w1")
+    assert lease.record.lease_until == clock.now + 60
+    complete(registry, lease)
+    found = registry.get("a")
+    assert found.state is State.INDEXED
+    assert (found.attempts, found.frames, found.segments) == (1, 3, 1)
+    assert found.fields == {"title": "A", "tags": ["x"]}
+    assert found.seconds == {"decode": 1.0}
+    assert (found.owner, found.lease_until, found.error) == (None, None, None)
+
+
+def test_registering_the_same_again_changes_nothing(
+    registry: Registry, memory: MemoryEngine
+) -> None:
+    index_one(registry)
+    before = memory.get(INDEX, "a")
+    assert registry.register("a", uri="/a.mp4", fields={"title": "A"}).state is State.INDEXED
+    assert memory.get(INDEX, "a") == before
+
+
+@pytest.mark.parametrize(
+    ("uri", "title"), [("/other.mp4", "A"), ("/a.mp4", "B")], ids=["uri", "fields"]
+)
+def test_registering_something_else_starts_afresh(registry: Registry, uri: str, title: str) -> None:
+    index_one(registry)
+    record = registry.register("a", uri=uri, fields={"title": title})
+    assert (record.state, record.attempts) == (State.REGISTERED, 0)
+    assert record.fingerprint == "f1", "lets an ingest see that the vectors are current"
+
+
+def test_registering_during_the_work_takes_the_lease_away(registry: Registry) -> None:
+    registry.register("a", uri="/a.mp4")
+    lease = registry.claim("a", owner="w")
+    registry.register("a", uri="/b.mp4")
+    with pytest.raises(LeaseLost, match="no longer ours: it is registered"):
+        complete(registry, lease)
+    assert registry.get("a").uri == "/b.mp4"
+
+
+def test_a_live_lease_is_respected_and_an_old_one_taken(registry: Registry, clock: Clock) -> None:
+    registry.register("a", uri="/a.mp4")
+    old = registry.claim("a", owner="w1")
+    with pytest.raises(LeaseLost, match="worked on by w1"):
+        registry.claim("a", owner="w2")
+    clock.now += 61
+    new = registry.claim("a", owner="w2")
+    assert new.record.attempts == 2
+    with pytest.raises(LeaseLost, match="owned by w2"):
+        registry.renew(old)
+    with pytest.raises(LeaseLost):
+        complete(registry, old)
+    with pytest.raises(LeaseLost):
+        registry.fail(old, BROKEN)
+    with pytest.raises(LeaseLost):
+        registry.release(old, AWAY, counted=True)
+    complete(registry, new)
+
+
+def test_renewing_keeps_the_lease(registry: Registry, clock: Clock) -> None:
+    registry.register("a", uri="/a.mp4")
+    lease = registry.claim("a", owner="w1")
+    for _ in range(5):
+        clock.now += 50
+        lease = registry.renew(lease)
+    with pytest.raises(LeaseLost):
+        registry.claim("a", owner="w2")
+    complete(registry, lease)
+
+
+def test_a_renewal_whose_answer_was_lost_does_not_cost_the_lease(registry: Registry) -> None:
+    registry.register("a", uri="/a.mp4")
+    lease = registry.claim("a", owner="w1")
+    registry.renew(lease)  # stored, but the worker holds the older revision still
+    complete(registry, lease)
+    assert registry.get("a").state is State.INDEXED
+
+
+@pytest.mark.parametrize("state", [State.INDEXED, State.FAILED, State.DEAD, State.DELETED])
+def test_a_late_duplicate_finds_nothing_to_do(registry: Registry, state: State) -> None:
+    registry.register("a", uri="/a.mp4")
+    lease = registry.claim("a", owner="w1")
+    if state is State.INDEXED:
+        complete(registry, lease)
+    elif state is State.FAILED:
+        registry.fail(lease, BROKEN)
+    elif state is State.DEAD:
+        registry.release(lease, AWAY, counted=True)
+        registry.release(registry.claim("a", owner="w1"), AWAY, counted=True)
+    else:
+        registry.delete("a")
+    assert registry.get("a").state is state
+    with pytest.raises(LeaseLost, match=f"is {state}, nothing is to be done"):
+        registry.claim("a", owner="w2")
+
+
+def test_attempts_run_out_and_a_retry_brings_them_back(registry: Registry, clock: Clock) -> None:
+    registry.register("a", uri="/a.mp4")
+    record = registry.release(registry.claim("a", owner="w"), AWAY, counted=True, delay=7)
+    assert (record.state, record.attempts, record.due_at) == (State.QUEUED, 1, clock.now + 7)
+    record = registry.release(registry.claim("a", owner="w"), AWAY, counted=True)
+    assert (record.state, record.attempts) == (State.DEAD, 2)
+    assert record.error == AWAY
+    record = registry.retry("a")
+    assert (record.state, record.attempts, record.error) == (State.REGISTERED, 0, None)
+
+
+def test_outages_use_up_no_attempt(registry: Registry) -> None:
+    registry.register("a", uri="/a.mp4")
+    for _ in range(5):
+        record = registry.release(registry.claim("a", owner="w"), AWAY, counted=False)
+        assert (record.state, record.attempts) == (State.QUEUED, 0)
+
+
+def test_the_same_message_takes_its_own_lease_up_again(registry: Registry) -> None:
+    registry.register("a", uri="/a.mp4")
+    first = registry.claim("a", owner="m1")
+    second = registry.claim("a", owner="m1")
+    assert second.record.attempts == 1
+    with pytest.raises(LeaseLost):
+        registry.renew(first)
+    complete(registry, second)
+
+
+def test_only_failed_and_dead_videos_are_retried(registry: Registry) -> None:
+    index_one(registry)
+    with pytest.raises(RegistryError, match="'a' is indexed; only failed or dead"):
+        registry.retry("a")
+
+
+def test_registering_a_failed_video_again_retries_it(registry: Registry) -> None:
+    registry.register("a", uri="/a.mp4")
+    registry.fail(registry.claim("a", owner="w"), BROKEN)
+    assert registry.get("a").error == BROKEN
+    assert registry.register("a", uri="/a.mp4").state is State.REGISTERED
+
+
+def test_reopening(registry: Registry) -> None:
+    index_one(registry)
+    kept = registry.reopen("a")
+    assert (kept.state, kept.fingerprint) == (State.REGISTERED, "f1")
+    assert registry.reopen("a").updated_at == kept.updated_at
+    assert registry.reopen("a", forget=True).fingerprint is None
+
+
+def test_deleting_wins_over_running_work(registry: Registry, clock: Clock) -> None:
+    registry.register("a", uri="/a.mp4", fields={"title": "A"})
+    lease = registry.claim("a", owner="w")
+    tombstone = registry.delete("a")
+    assert (tombstone.state, tombstone.fields) == (State.DELETED, {})
+    with pytest.raises(LeaseLost, match="it is deleted"):
+        complete(registry, lease)
+    assert registry.purge("a") is False, "its worker may still write"
+    clock.now += 61
+    assert [r.id for r in registry.sweepable()] == ["a"]
+    recovered = registry.recover("a")
+    assert recovered is not None
+    assert recovered.state is State.DELETED
+    assert list(registry.sweepable()) == []
+    assert registry.purge("a") is True
+    with pytest.raises(VideoUnknown):
+        registry.get("a")
+
+
+def test_a_deleted_id_may_be_registered_again(registry: Registry) -> None:
+    index_one(registry)
+    registry.delete("a")
+    with pytest.raises(VideoUnknown, match="deleted"):
+        registry.reopen("a")
+    record = registry.register("a", uri="/a.mp4", fields={"title": "A"})
+    assert (record.state, record.fingerprint) == (State.REGISTERED, None)
+
+
+def test_only_finished_business_is_purged(registry: Registry) -> None:
+    index_one(registry)
+    assert registry.purge("a") is False
+    assert registry.purge("nobody") is False
+    registry.delete("a")
+    assert registry.purge("a") is True
+
+
+@pytest.mark.parametrize("method", ["get", "mark_queued", "retry", "reopen", "delete", "recover"])
+def test_an_unknown_id_is_named(registry: Registry, method: str) -> None:
+    with pytest.raises(VideoUnknown, match="no video 'x' is registered"):
+        getattr(registry, method)("x")
+
+
+def test_a_missing_registry_says_what_to_do(memory: MemoryEngine) -> None:
+    registry = Registry(memory, index="nowhere")
+    for act in (
+        lambda: registry.register("a", uri="/a.mp4"),
+        lambda: registry.get("a"),
+        registry.counts,
+    ):
+        with pytest.raises(IndexMissing, match="vidsearch index create"):
+            act()
+
+
+@pytest.mark.parametrize(
+    ("id", "uri", "fields", "message"),
+    [
+        ("", "/a.mp4", {}, "a video's id"),
+        ("x" * 600, "/a.mp4", {}, "512 bytes"),
+        ("a", " ", {}, "needs a uri"),
+        ("a", "/a.mp4", {"video": 1}, "field 'video' is taken"),
+        ("a", "/a.mp4", {"video.uri": 1}, "field 'video.uri' is taken"),
+        ("a", "/a.mp4", {"when": object()}, "plain JSON"),
+        ("a", "/a.mp4", {"score": float("nan")}, "plain JSON"),
+        ("a", "/a.mp4", {"": 1}, "name must be a text"),
+    ],
+)
+def test_what_cannot_be_stored_is_refused(
+    registry: Registry, id: str, uri: str, fields: dict[str, object], message: str
+) -> None:
+    with pytest.raises(RegistryError, match=message):
+        registry.register(id, uri=uri, fields=fields)
+
+
+def test_listing_and_counting(registry: Registry, clock: Clock) -> None:
+    for id in ("a", "b", "c"):
+        clock.now += 1
+        registry.register(id, uri=f"/{id}.mp4")
+    clock.now += 1
+    registry.fail(registry.claim("b", owner="w"), BROKEN)
+    clock.now += 1
+    registry.delete("c")
+    assert [r.id for r in registry.list()] == ["b", "a"]
+    assert [r.id for r in registry.list(limit=1)] == ["b"]
+    assert [r.id for r in registry.list(state=State.DELETED)] == ["c"]
+    counts = registry.counts()
+    assert {state: n for state, n in counts.items() if n} == {
+        State.REGISTERED: 1,
+        State.FAILED: 1,
+        State.DELETED: 1,
+    }
+    assert sorted(r.id for r in registry.scan()) == ["a", "b"]
+    assert [r.id for r in registry.scan(State.FAILED)] == ["b"]
+
+
+def test_of_many_workers_one_gets_the_lease(registry: Registry) -> None:
+    registry.register("a", uri="/a.mp4")
+    won: list[str] = []
+    start = threading.Barrier(8)
+
+    def work(name: str) -> None:
+        start.wait()
+        try:
+            registry.claim("a", owner=name)
+        except LeaseLost:
+            return
+        won.append(name)
+
+    threads = [threading.Thread(target=work, args=(f"w{i}",)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    assert registry.get("a").attempts == 1
