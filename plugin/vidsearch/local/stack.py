@@ -173,23 +173,26 @@ class Stack:
 
     @classmethod
     def _read(cls, folder: Path) -> Stack | None:
+        file = folder / _STATE
         try:
-            data = json.loads((folder / _STATE).read_text())
+            data = json.loads(file.read_text())
+            services = tuple(
+                Service(
+                    each["name"],
+                    each["title"],
+                    Process(**each["process"]),
+                    Path(each["log"]),
+                    each["url"],
+                )
+                for each in data["services"]
+            )
+            return cls(folder, services, data["environment"])
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
-            raise LocalError(f"{folder / _STATE} cannot be read: {error}") from error
-        services = tuple(
-            Service(
-                each["name"],
-                each["title"],
-                Process(**each["process"]),
-                Path(each["log"]),
-                each["url"],
-            )
-            for each in data["services"]
-        )
-        return cls(folder, services, data["environment"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise LocalError(
+                f"{file} cannot be read ({error!r}); remove it, and what it has started"
+            ) from error
 
     def _stop(self) -> None:
         for service in reversed(self.services):  # the worker first: it may still write

