@@ -15,31 +15,25 @@ import subprocess
 import sys
 import time
 
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.05
 _GRACE_SECONDS = 10.0
 
 
 def main(parent: int, remove: str, command: list[str]) -> int:
     """Return the command's exit code, or 0 where it was stopped."""
+    told: list[int] = []  # the handler only notes: raising could hit the middle of Popen
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _leave)
+        signal.signal(number, lambda number, frame: told.append(number))
     child = subprocess.Popen(command)
-    try:
-        while os.getppid() == parent:
-            code = child.poll()
-            if code is not None:
-                return code
-            time.sleep(_POLL_SECONDS)
-    finally:
-        _end(child)
-    if remove:
+    while not told and os.getppid() == parent:
+        code = child.poll()
+        if code is not None:
+            return code
+        time.sleep(_POLL_SECONDS)
+    _end(child)
+    if remove and not told:
         shutil.rmtree(remove, ignore_errors=True)
     return 0
-
-
-def _leave(number: int, frame: object) -> None:
-    signal.signal(number, signal.SIG_IGN)
-    sys.exit(0)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
