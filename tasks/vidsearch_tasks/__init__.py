@@ -12,6 +12,7 @@ from vidsearch_tasks.broker import BrokerState, broker_state, queue_depth
 from vidsearch_tasks.celery_app import make_app
 from vidsearch_tasks.registering import enqueue, register_video
 from vidsearch_tasks.runtime import Runtime, configure, runtime
+from vidsearch_tasks.sweeping import run_sweep
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -28,6 +29,7 @@ __all__ = [
     "make_app",
     "queue_depth",
     "register_video",
+    "run_sweep",
     "runtime",
 ]
 

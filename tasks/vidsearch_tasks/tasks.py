@@ -10,10 +10,9 @@ from uuid import uuid4
 from celery import shared_task
 
 from vidsearch.errors import BackendError, SourceUnavailable, VideoUnknown
-from vidsearch_tasks.broker import queue_depth
 from vidsearch_tasks.celery_app import INGEST, SWEEP, TIME_LIMIT
-from vidsearch_tasks.registering import enqueue
 from vidsearch_tasks.runtime import runtime
+from vidsearch_tasks.sweeping import run_sweep
 
 __all__ = ["ingest_video", "retry_delay", "sweep"]
 
@@ -76,15 +75,6 @@ def ingest_video(self: Any, video_id: str, owner: str | None = None) -> str:
 @shared_task(name=SWEEP, bind=True, ignore_result=True)  # type: ignore[untyped-decorator]
 def sweep(self: Any) -> dict[str, Any]:
     """Requeue what was lost; beat sends it every ``ingest.sweep_seconds``."""
-    from vidsearch.ingest import remove_document
-    from vidsearch.ingest import sweep as run
-
-    parts = runtime()
-    report = run(
-        parts.registry,
-        enqueue=lambda id: enqueue(id, using=parts, app=self.app),
-        clean=lambda id: remove_document(parts.registry, parts.open_index(), id),
-        depth=lambda: queue_depth(self.app, queue=parts.settings.broker.queue),
-    )
+    report = run_sweep(app=self.app)
     _log.info("sweep: %s", report)
     return report.to_json()

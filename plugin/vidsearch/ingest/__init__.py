@@ -6,6 +6,7 @@ from vidsearch.ingest.embedding import Segment, VideoEmbedding, embed_video
 from vidsearch.ingest.indexer import Indexer, Outcome
 from vidsearch.ingest.record import ErrorRecord, State, VideoRecord
 from vidsearch.ingest.registry import Registry
+from vidsearch.ingest.reindex import missing_videos
 from vidsearch.ingest.removal import delete_video, purge_video, remove_document
 from vidsearch.ingest.sweep import SweepReport, sweep
 from vidsearch.ingest.transition import Lease
@@ -33,6 +34,7 @@ __all__ = [
     "delete_video",
     "drop_videos_index",
     "embed_video",
+    "missing_videos",
     "open_videos_index",
     "purge_video",
     "remove_document",

@@ -12,6 +12,8 @@ from vidsearch.ingest.record import State, VideoRecord, to_stamp
 
 __all__ = ["RegistryReader", "needs_sweep"]
 
+_IDS_PER_QUERY = 1000
+
 
 def needs_sweep(record: VideoRecord, *, now: float, patience: float) -> bool:
     """Whether nobody takes care of a video although somebody should.
@@ -48,8 +50,11 @@ class RegistryReader:
         self.index = index
         self.lease_seconds = lease_seconds
         self._engine = engine
-        # The stored stamps count milliseconds; so does what is handed out.
-        self._clock = lambda: round(clock(), 3)
+        self._time = clock
+
+    def _clock(self) -> float:
+        # Stored stamps count milliseconds, so what is handed out must, too.
+        return round(self._time(), 3)
 
     def find(self, id: str) -> VideoRecord | None:
         """One video, read in real time; ``None`` where it was never registered."""
@@ -89,6 +94,14 @@ class RegistryReader:
         query = {"terms": {"state": [str(state) for state in states]}} if states else _alive()
         for document in self._engine.scan(self.index, query=query):
             yield VideoRecord.from_source(document.id, document.source)
+
+    def among(self, ids: Sequence[str]) -> Iterator[VideoRecord]:
+        """Those of some ids that are registered, tombstones included, in no order."""
+        self._refresh()
+        for start in range(0, len(ids), _IDS_PER_QUERY):
+            query = {"ids": {"values": list(ids[start : start + _IDS_PER_QUERY])}}
+            for document in self._engine.scan(self.index, query=query):
+                yield VideoRecord.from_source(document.id, document.source)
 
     def counts(self) -> dict[State, int]:
         """Number of videos in each state."""

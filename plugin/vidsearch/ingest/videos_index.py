@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -46,6 +47,12 @@ class VideosIndex:
     def count(self) -> int:
         """Number of documents."""
         return self.engine.count(self.alias)
+
+    def fingerprints(self) -> Iterator[tuple[str, str | None]]:
+        """Id and fingerprint of every document; ``None`` where it has no vectors of ours."""
+        name = f"{self.field}.fingerprint"
+        for document in self.engine.scan(self.name, source=[name]):
+            yield document.id, (document.source.get(self.field) or {}).get("fingerprint")
 
     def read(self, id: str) -> Document | None:
         """One document in real time, ``None`` where absent."""

@@ -1,0 +1,123 @@
+"""``vidsearch ingest``: register videos and have the workers ingest them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vidsearch.cli import output
+from vidsearch.cli.parts import opened_parts
+from vidsearch.cli.records import report
+from vidsearch.cli.sources import (
+    IdFrom,
+    Source,
+    from_csv,
+    from_folder,
+    from_uris,
+    parse_fields,
+)
+from vidsearch.cli.waiting import wait_for
+
+if TYPE_CHECKING:
+    from vidsearch.ingest import VideoRecord
+    from vidsearch_tasks import Runtime
+
+__all__ = ["ingest"]
+
+
+@click.command()
+@click.argument("uris", nargs=-1, metavar="[URI]...")
+@click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Every video file below a folder.",
+)
+@click.option(
+    "--csv",
+    "csv_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A CSV file with a column `uri`, perhaps `id`, and any others as fields.",
+)
+@click.option(
+    "--id-from",
+    type=click.Choice(["uri", "name"]),
+    default="uri",
+    show_default=True,
+    help="Make ids from the whole URI, or from the file's name alone.",
+)
+@click.option(
+    "--field", "pairs", multiple=True, metavar="NAME=VALUE", help="A field of every video."
+)
+@click.option("--wait", is_flag=True, help="Wait until all are ingested; exit 1 if any is not.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer than this."
+)
+@output.json_option
+def ingest(
+    uris: tuple[str, ...],
+    folder: Path | None,
+    csv_file: Path | None,
+    id_from: IdFrom,
+    pairs: tuple[str, ...],
+    wait: bool,
+    timeout: float | None,
+    as_json: bool,
+) -> None:
+    """Register videos by URI, folder or CSV file, and enqueue them.
+
+    Safe to repeat: what is indexed or on its way is left as it is. A URI is a path, file://,
+    http:// or https://, as the workers can reach it.
+    """
+    if timeout is not None and not wait:
+        raise click.UsageError("--timeout goes with --wait")
+    fields = parse_fields(pairs)
+    sources = from_uris(uris, id_from=id_from)
+    if folder:
+        sources += from_folder(folder, id_from=id_from)
+    if csv_file:
+        sources += from_csv(csv_file, id_from=id_from)
+    if not sources:
+        raise click.UsageError("name at least one URI, or use --folder or --csv")
+    _refuse_double_ids(sources)
+    with opened_parts() as parts:
+        _refuse_missing_index(parts)
+        records = _register(parts, sources, fields)
+        if wait:
+            records = wait_for(parts.registry, [r.id for r in records], timeout=timeout)
+        report(records, as_json=as_json)
+
+
+def _refuse_double_ids(sources: list[Source]) -> None:
+    uris: dict[str, str] = {}
+    for source in sources:
+        other = uris.setdefault(source.id, source.uri)
+        if other != source.uri:
+            raise click.UsageError(f"{other} and {source.uri} have the same id {source.id!r}")
+
+
+def _refuse_missing_index(parts: Runtime) -> None:
+    # The workers would find out, but long after the person has gone.
+    parts.open_index()
+
+
+def _register(
+    parts: Runtime, sources: list[Source], fields: dict[str, object]
+) -> list[VideoRecord]:
+    from vidsearch_tasks import register_video
+
+    records: dict[str, VideoRecord] = {}
+    with output.progress("Registering", total=len(sources)) as bar:
+        for done, source in enumerate(sources, start=1):
+            records[source.id] = register_video(
+                source.id, uri=source.uri, fields={**fields, **source.fields}, using=parts
+            )
+            bar.at(done, _note(records))
+    return list(records.values())
+
+
+def _note(records: dict[str, VideoRecord]) -> str:
+    counts = Counter(str(record.state) for record in records.values())
+    return ", ".join(f"{n} {state}" for state, n in counts.most_common())

@@ -1,0 +1,95 @@
+"""``vidsearch reindex``: have videos ingested again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from vidsearch.cli import output
+from vidsearch.cli.parts import opened_parts
+from vidsearch.cli.records import report
+from vidsearch.cli.waiting import wait_for
+
+if TYPE_CHECKING:
+    from vidsearch.ingest import VideoRecord
+    from vidsearch_tasks import Runtime
+
+__all__ = ["reindex"]
+
+
+@click.command()
+@click.option("--all", "everything", is_flag=True, help="Embed every video again.")
+@click.option("--missing", is_flag=True, help="Videos whose vectors the index does not hold.")
+@click.option("--ids", multiple=True, metavar="ID", help="These videos; may be given often.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@click.option("--wait", is_flag=True, help="Wait until all are ingested; exit 1 if any is not.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer than this."
+)
+@output.json_option
+def reindex(
+    everything: bool,
+    missing: bool,
+    ids: tuple[str, ...],
+    dry_run: bool,
+    wait: bool,
+    timeout: float | None,
+    as_json: bool,
+) -> None:
+    """Enqueue videos again, into the index that they are in.
+
+    --all embeds even what has not changed. --ids looks at the file first: a video whose content,
+    model and settings are the same is left as it is, others are embedded. Searches see the old
+    vectors until the new ones are written.
+    """
+    if sum((everything, missing, bool(ids))) != 1:
+        raise click.UsageError("choose one of --all, --missing and --ids")
+    if (timeout is not None and not wait) or (wait and dry_run):
+        raise click.UsageError("--timeout goes with --wait, and --wait not with --dry-run")
+    with opened_parts() as parts:
+        records = _chosen(parts, everything=everything, ids=ids)
+        if dry_run:
+            _show_plan(records, embed=everything or missing, as_json=as_json)
+            return
+        records = _enqueue(parts, records, forget=everything or missing)
+        if wait:
+            records = wait_for(parts.registry, [r.id for r in records], timeout=timeout)
+        report(records, as_json=as_json)
+
+
+def _chosen(parts: Runtime, *, everything: bool, ids: tuple[str, ...]) -> list[VideoRecord]:
+    from vidsearch.ingest import missing_videos
+
+    index = parts.open_index()
+    if ids:
+        return [parts.registry.get(id) for id in dict.fromkeys(ids)]
+    if everything:
+        return list(parts.registry.scan())
+    parts.engine.refresh(index.name)
+    return list(missing_videos(parts.registry, index))
+
+
+def _show_plan(records: list[VideoRecord], *, embed: bool, as_json: bool) -> None:
+    action = "embed again" if embed else "embed if changed"
+    if as_json:
+        output.print_json([{"id": r.id, "state": str(r.state), "action": action} for r in records])
+    else:
+        rows = [(r.id, r.state, action) for r in records]
+        output.print_table(("id", "state", "action"), rows)
+    output.talk(f"{len(records)} videos would be enqueued; nothing was changed")
+
+
+def _enqueue(parts: Runtime, records: list[VideoRecord], *, forget: bool) -> list[VideoRecord]:
+    from vidsearch.ingest import State
+    from vidsearch_tasks import enqueue
+
+    after = []
+    with output.progress("Enqueuing", total=len(records)) as bar:
+        for done, record in enumerate(records, start=1):
+            opened = parts.registry.reopen(record.id, forget=forget)
+            if opened.state is State.REGISTERED:
+                opened = enqueue(record.id, using=parts)
+            after.append(opened)
+            bar.at(done)
+    return after

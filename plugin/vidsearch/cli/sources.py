@@ -1,0 +1,147 @@
+"""From what was typed, a folder or a CSV file to the videos to register."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
+
+import click
+
+__all__ = ["IdFrom", "Source", "from_csv", "from_folder", "from_uris", "parse_fields", "stable_id"]
+
+IdFrom = Literal["uri", "name"]
+
+_SUFFIXES = frozenset(
+    {".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov"}
+    | {".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"}
+)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One video to register."""
+
+    id: str
+    uri: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+def stable_id(uri: str, *, id_from: IdFrom = "uri") -> str:
+    """The same id for the same uri, on every run and machine.
+
+    Args:
+        uri: of the video.
+        id_from: ``uri`` makes a readable name and a hash of the whole; ``name`` takes the file's
+            name without its suffix, for who knows that those are unique.
+    """
+    path = unquote(urlsplit(uri).path) if _SCHEME.match(uri) else uri
+    name = re.sub(r"[^\w.-]+", "-", PurePosixPath(path).stem).strip("-")
+    if id_from == "name" and name:
+        return name
+    digest = hashlib.sha256(uri.encode()).hexdigest()[:12]
+    return f"{name[:80]}-{digest}" if name else digest
+
+
+def from_uris(uris: Sequence[str], *, id_from: IdFrom, base: Path | None = None) -> list[Source]:
+    """Paths become absolute, so that a worker with another working folder finds them."""
+    return [
+        Source(stable_id(uri, id_from=id_from), uri)
+        for uri in (_absolute(uri, base=base) for uri in uris)
+    ]
+
+
+def from_folder(folder: Path, *, id_from: IdFrom) -> list[Source]:
+    """Every video file below a folder, by suffix, in order of path."""
+    paths = sorted(
+        path
+        for path in folder.resolve().rglob("*")
+        if path.suffix.lower() in _SUFFIXES and path.is_file()
+    )
+    if not paths:
+        raise click.UsageError(f"no video file below {folder} ({' '.join(sorted(_SUFFIXES))})")
+    return [Source(stable_id(str(path), id_from=id_from), str(path)) for path in paths]
+
+
+def from_csv(path: Path, *, id_from: IdFrom) -> list[Source]:
+    """A column ``uri``, perhaps ``id``, and any others as fields; empty cells are left out.
+
+    Paths count from the file's folder. In the column ``tags`` a ``;`` separates tags.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return list(_rows(csv.DictReader(file, strict=True), path=path, id_from=id_from))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{path} is no CSV file in UTF-8: {error}") from error
+
+
+def _rows(reader: csv.DictReader[str], *, path: Path, id_from: IdFrom) -> Iterator[Source]:
+    names = reader.fieldnames or []
+    if "uri" not in names:
+        raise click.UsageError(
+            f"{path} has no column 'uri' in its first line (found: {', '.join(names) or 'nothing'})"
+        )
+    for row in reader:
+        if None in row:
+            raise click.UsageError(f"{path}, line {reader.line_num}: more cells than columns")
+        cells = {name: cell for name, cell in row.items() if cell}
+        if not cells:
+            continue
+        if "uri" not in cells:
+            raise click.UsageError(f"{path}, line {reader.line_num}: the uri is empty")
+        try:
+            uri = _absolute(cells.pop("uri"), base=path.resolve().parent)
+        except click.UsageError as error:
+            where = f"{path}, line {reader.line_num}"
+            raise click.UsageError(f"{where}: {error.message}") from error
+        id = cells.pop("id", None) or stable_id(uri, id_from=id_from)
+        fields: dict[str, Any] = dict(cells)
+        if "tags" in fields:
+            fields["tags"] = [tag.strip() for tag in cells["tags"].split(";") if tag.strip()]
+        yield Source(id, uri, fields)
+
+
+def parse_fields(pairs: Sequence[str]) -> dict[str, Any]:
+    """``name=value`` pairs; a value that is a JSON number, truth value or list is taken as such.
+
+    A name that comes twice makes a list.
+    """
+    fields: dict[str, Any] = {}
+    for pair in pairs:
+        name, sign, text = pair.partition("=")
+        if not sign or not name:
+            raise click.UsageError(f"--field {pair!r} must look like name=value")
+        value = _value(text)
+        if name in fields:
+            before = fields[name]
+            value = [*(before if isinstance(before, list) else [before]), value]
+        fields[name] = value
+    return fields
+
+
+def _value(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, (bool, int, float, list)) else text
+
+
+def _absolute(uri: str, *, base: Path | None) -> str:
+    if _SCHEME.match(uri):
+        return uri
+    path = (base or Path.cwd()) / uri
+    if not path.exists():
+        raise click.UsageError(
+            f"no such file: {uri} (write file:///… for one that only the workers can see)"
+        )
+    if path.is_dir():
+        raise click.UsageError(f"{uri} is a folder; use --folder {uri}")
+    return str(path.resolve())

@@ -1,0 +1,55 @@
+"""``vidsearch status``: where all videos stand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from vidsearch.cli import output
+from vidsearch.cli.parts import opened_parts
+from vidsearch.errors import BackendUnavailable
+
+__all__ = ["status"]
+
+
+@click.command()
+@output.json_option
+def status(as_json: bool) -> None:
+    """Show the number of videos per state, what can be searched, and the queue.
+
+    Exit code 1 if the broker does not answer.
+    """
+    from vidsearch_tasks import broker_state
+
+    with opened_parts() as parts:
+        states = {str(state): n for state, n in parts.registry.counts().items()}
+        index = parts.open_index()
+        parts.engine.refresh(index.name)
+        found: dict[str, Any] = {
+            "states": states,
+            "index": index.name,
+            "searchable": index.count(),
+            "queue": parts.settings.broker.queue,
+            "queued_messages": None,
+            "workers": None,
+        }
+        problem: BackendUnavailable | None = None
+        try:
+            broker = broker_state(parts.settings)
+            found |= {"queued_messages": broker.queued, "workers": list(broker.workers)}
+        except BackendUnavailable as error:
+            problem = error
+    if as_json:
+        output.print_json(found)
+    else:
+        rows: list[tuple[str, int | None]] = list(states.items())
+        rows.append((f"searchable in {found['index']}", found["searchable"]))
+        rows.append((f"messages in queue {found['queue']!r}", found["queued_messages"]))
+        workers = found["workers"]
+        rows.append(("workers", None if workers is None else len(workers)))
+        output.print_table(("what", "number"), rows, right=("number",))
+        if workers == []:
+            output.talk("No worker serves the queue: celery -A vidsearch_tasks worker")
+    if problem:
+        raise problem

@@ -1,0 +1,33 @@
+"""``vidsearch sweep``: requeue what was lost, now."""
+
+from __future__ import annotations
+
+import click
+
+from vidsearch.cli import output
+from vidsearch.cli.parts import opened_parts
+from vidsearch.errors import BackendUnavailable
+
+__all__ = ["sweep"]
+
+
+@click.command()
+@output.json_option
+def sweep(as_json: bool) -> None:
+    """Requeue videos whose worker or message was lost; give up those out of attempts.
+
+    The same as Celery beat runs by itself. Exit code 1 if the broker took no messages.
+    """
+    from vidsearch_tasks import run_sweep
+
+    with opened_parts() as parts:
+        report = run_sweep(using=parts)
+    if as_json:
+        output.print_json(report.to_json())
+    else:
+        outcomes = ("requeued", "dead", "cleaned", "waiting")
+        rows = [(id, outcome) for outcome in outcomes for id in getattr(report, outcome)]
+        output.print_table(("id", "outcome"), rows)
+        output.talk(", ".join(f"{len(getattr(report, name))} {name}" for name in outcomes))
+    if report.problem:
+        raise BackendUnavailable(report.problem)

@@ -1,0 +1,169 @@
+"""``vidsearch videos``: single entries of the registry."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vidsearch.cli import output
+from vidsearch.cli.parts import opened_parts
+from vidsearch.cli.records import shown
+
+if TYPE_CHECKING:
+    from vidsearch.ingest import State, VideoRecord
+
+__all__ = ["videos"]
+
+_STATES = ("registered", "queued", "processing", "indexed", "failed", "dead", "deleted")
+
+
+@click.group()
+def videos() -> None:
+    """List, show, retry, delete or purge registered videos."""
+
+
+@videos.command("list")
+@click.option("--state", type=click.Choice(_STATES), help="Only videos in this state.")
+@click.option(
+    "--limit",
+    default=50,
+    show_default=True,
+    type=click.IntRange(1, 10_000),
+    help="At most so many.",
+)
+@output.json_option
+def list_(state: str | None, limit: int, as_json: bool) -> None:
+    """List videos, the one that changed last first. Tombstones only with --state deleted."""
+    with opened_parts() as parts:
+        records = parts.registry.list(state=_state(state) if state else None, limit=limit)
+    if as_json:
+        output.print_json([shown(record) for record in records])
+        return
+    now = time.time()
+    output.print_table(
+        ("id", "state", "attempts", "seconds", "segments", "changed", "error"),
+        [
+            (
+                r.id,
+                r.state,
+                r.attempts,
+                None if r.duration is None else f"{r.duration:.1f}",
+                r.segments,
+                _ago(now - r.updated_at),
+                r.error or "",
+            )
+            for r in records
+        ],
+        right=("attempts", "seconds", "segments", "changed"),
+    )
+    if len(records) == limit:
+        output.talk(f"the {limit} that changed last; --limit shows more")
+
+
+@videos.command()
+@click.argument("id")
+@output.json_option
+def show(id: str, as_json: bool) -> None:
+    """Show all that the registry knows of one video."""
+    with opened_parts() as parts:
+        found = shown(parts.registry.get(id))
+    if as_json:
+        output.print_json(found)
+        return
+    rows: list[tuple[str, Any]] = []
+    for name, value in found.items():
+        if isinstance(value, dict):
+            rows += [(f"{name}.{key}", part) for key, part in value.items()]
+        else:
+            rows.append((name, value))
+    output.print_table(("what", "value"), rows)
+
+
+@videos.command()
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option("--failed", is_flag=True, help="All failed videos.")
+@click.option("--dead", is_flag=True, help="All dead videos.")
+@output.json_option
+def retry(ids: tuple[str, ...], failed: bool, dead: bool, as_json: bool) -> None:
+    """Give failed or dead videos a new start."""
+    from vidsearch_tasks import enqueue
+
+    with opened_parts() as parts:
+        records = []
+        for id in _chosen(parts, ids, failed=failed, dead=dead):
+            parts.registry.retry(id)
+            records.append(enqueue(id, using=parts))
+    _tell(records, done="queued again", as_json=as_json)
+
+
+@videos.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@output.json_option
+def delete(ids: tuple[str, ...], as_json: bool) -> None:
+    """Delete videos from the index. A tombstone stays until it is purged."""
+    from vidsearch.ingest import delete_video
+
+    with opened_parts() as parts:
+        index = parts.open_index()
+        for id in ids:  # all or none: a typing error must not be noticed half-way
+            parts.registry.get(id)
+        records = [delete_video(parts.registry, index, id) for id in ids]
+    _tell(records, done="deleted", as_json=as_json)
+
+
+@videos.command()
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option("--failed", is_flag=True, help="All failed videos, too.")
+@click.option("--dead", is_flag=True, help="All dead videos, too.")
+@output.json_option
+def purge(ids: tuple[str, ...], failed: bool, dead: bool, as_json: bool) -> None:
+    """Drop all trace of deleted videos, or of the named ones if deleted, dead or failed."""
+    from vidsearch.ingest import purge_video
+
+    with opened_parts() as parts:
+        index = parts.open_index()
+        if ids and not (failed or dead):
+            records = [parts.registry.get(id) for id in ids]
+        else:
+            chosen = _chosen(parts, ids, failed=failed, dead=dead, deleted=True)
+            records = [parts.registry.get(id) for id in chosen]
+        purged = [record for record in records if purge_video(parts.registry, index, record.id)]
+    _tell(purged, done="purged", as_json=as_json)
+    kept = len(records) - len(purged)
+    if kept:
+        output.talk(f"{kept} kept: not deleted, dead or failed, or a worker may still be at it")
+        click.get_current_context().exit(1)
+
+
+def _state(name: str) -> State:
+    from vidsearch.ingest import State
+
+    return State(name)
+
+
+def _chosen(
+    parts: Any, ids: tuple[str, ...], *, failed: bool, dead: bool, deleted: bool = False
+) -> list[str]:
+    wanted = [("failed", failed), ("dead", dead), ("deleted", deleted)]
+    states = [_state(name) for name, asked in wanted if asked]
+    if not ids and not states:
+        raise click.UsageError("name at least one ID, or use --failed or --dead")
+    found = [record.id for record in parts.registry.scan(*states)] if states else []
+    return list(dict.fromkeys([*ids, *found]))
+
+
+def _tell(records: list[VideoRecord], *, done: str, as_json: bool) -> None:
+    if as_json:
+        output.print_json([shown(record) for record in records])
+    else:
+        output.print_table(("id", "state"), [(record.id, record.state) for record in records])
+    output.talk(f"{len(records)} {done}")
+
+
+def _ago(seconds: float) -> str:
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return f"{max(seconds, 0):.0f} s ago"
