@@ -13,6 +13,7 @@ __all__ = [
     "MOMENTS",
     "MOMENT_FIELDS",
     "Level",
+    "documents_query",
     "keyword_query",
     "moment_path",
     "vector_path",
@@ -49,6 +50,8 @@ def vector_query(
     k: int,
     num_candidates: int,
     moments: int = 3,
+    source: bool = True,
+    rescore: bool = False,
     filters: Sequence[Mapping[str, Any]] = (),
 ) -> Json:
     """The ``k`` videos nearest to a unit vector.
@@ -61,6 +64,8 @@ def vector_query(
         k: number of videos.
         num_candidates: candidates per shard; raised to ``k`` where smaller.
         moments: inner hits per video, best first; 0 for none.
+        source: bring the documents back; without, ids and scores only.
+        rescore: score the ``k`` best anew with the exact vectors; for quantised ones.
         filters: clauses on the videos, all of which must match. They stand inside the kNN clause,
             so that ``k`` videos are found *among the matching ones*.
     """
@@ -74,11 +79,14 @@ def vector_query(
             "k": k,
             "num_candidates": candidates,
         }
+        if rescore:
+            # It makes the scores of the inner hits exact as well.
+            knn["rescore_vector"] = {"oversample": 1.0}
         if filters:
             knn["filter"] = _all_of(filters)
         if inner:
             knn["inner_hits"] = inner
-        return {**_page(field, size=k), "knn": knn}
+        return {**_page(field, size=k, source=source), "knn": knn}
 
     clause: Json = {
         "vector": list(vector),
@@ -86,10 +94,12 @@ def vector_query(
         # OpenSearch's word for the candidates that the graph search keeps.
         "method_parameters": {"ef_search": candidates},
     }
-    if filters:
-        clause["filter"] = _all_of(filters)
     if level == "video":
-        return {**_page(field, size=k), "query": {"knn": {path: clause}}}
+        if filters:
+            clause["filter"] = _all_of(filters)
+        return {**_page(field, size=k, source=source), "query": {"knn": {path: clause}}}
+    if filters:
+        clause["filter"] = _all_of([_on_videos(field), *filters])
     # Without it only the best segment of each video would come back; with it the default score
     # of a video becomes the average of its segments, hence `max`.
     clause["expand_nested_docs"] = True
@@ -100,7 +110,7 @@ def vector_query(
     }
     if inner:
         nested["inner_hits"] = inner
-    return {**_page(field, size=k), "query": {"nested": nested}}
+    return {**_page(field, size=k, source=source), "query": {"nested": nested}}
 
 
 def keyword_query(
@@ -109,6 +119,7 @@ def keyword_query(
     text: str,
     fields: Sequence[str],
     size: int,
+    source: bool = True,
     filters: Sequence[Mapping[str, Any]] = (),
 ) -> Json:
     """The ``size`` videos whose own words match best, by BM25.
@@ -119,6 +130,7 @@ def keyword_query(
         fields: concrete fields with optional boosts, ``"title^2"``. None: nothing matches, where
             the engine would fall back to every field it has.
         size: number of videos.
+        source: bring the documents back; without, ids and scores only.
         filters: clauses on the videos, all of which must match.
     """
     words: Json = (
@@ -129,14 +141,21 @@ def keyword_query(
     query: Json = {"must": [words]}
     if filters:
         query["filter"] = [dict(clause) for clause in filters]
-    return {**_page(field, size=size), "query": {"bool": query}}
+    return {**_page(field, size=size, source=source), "query": {"bool": query}}
 
 
-def _page(field: str, *, size: int) -> Json:
+def documents_query(*, field: str, ids: Sequence[str]) -> Json:
+    """The documents of some videos without their vectors."""
+    query = {"ids": {"values": list(ids)}}
+    return {**_page(field, size=len(ids), source=True), "query": query}
+
+
+def _page(field: str, *, size: int, source: bool) -> Json:
+    excludes = [f"{field}.vector", moment_path(field)]
     return {
         "size": size,
         "track_total_hits": False,
-        "_source": {"excludes": [f"{field}.vector", moment_path(field)]},
+        "_source": {"excludes": excludes} if source else False,
     }
 
 
@@ -148,6 +167,17 @@ def _inner_hits(field: str, size: int) -> Json:
         "_source": False,
         "fields": [f"{path}.{name}" for name in MOMENT_FIELDS],
     }
+
+
+def _on_videos(field: str) -> Json:
+    """A clause that holds for every video and for no segment.
+
+    OpenSearch decides from the clauses whether a filter speaks of the videos or of the nested
+    segments, and takes ``exists``, ``prefix``, ``wildcard``, ``must_not`` and some dates for the
+    latter: the search then finds nothing, or what was to be left out. One clause on a number
+    outside the nested object settles it. Seen on 2.19.1.
+    """
+    return {"range": {f"{field}.duration": {"gte": 0}}}
 
 
 def _all_of(filters: Sequence[Mapping[str, Any]]) -> Json:

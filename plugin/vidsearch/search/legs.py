@@ -6,80 +6,97 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vidsearch.search.fusion import Fusion, Scored
+from vidsearch.search.fusion import Scored
 from vidsearch.search.plan import Leg
 from vidsearch.search.types import Hit, Moment
 from vidsearch_mappings.queries import MOMENT_FIELDS, MOMENTS, moment_path
 from vidsearch_mappings.scores import Similarity, cosine_from_score
 
-__all__ = ["Found", "combine", "index_of", "read_leg", "shard_warning"]
+__all__ = ["Found", "assemble", "by_id", "index_of", "read_near", "read_words", "shard_warning"]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A video as one leg found it."""
+    """A video in one response."""
 
     id: str
     score: float
-    """Cosine in the vector leg, BM25 in the keyword leg."""
+    """Cosine where the response is about vectors, else the engine's score."""
     fields: Mapping[str, Any]
     moments: tuple[Moment, ...] = ()
 
 
-def read_leg(
-    leg: Leg,
+def read_words(response: Mapping[str, Any]) -> list[Found]:
+    """The videos of a response about words, best first; equal scores in the order of their ids."""
+    return _ranked(
+        [
+            Found(hit["_id"], float(hit["_score"]), hit.get("_source", {}))
+            for hit in response["hits"]["hits"]
+        ]
+    )
+
+
+def read_near(
     response: Mapping[str, Any],
     *,
     field: str,
     similarity: Similarity,
     min_cosine: float | None = None,
 ) -> list[Found]:
-    """The videos of a leg, best first; equal scores in the order of their ids.
+    """The videos of a response about vectors, best first; equal cosines in the order of their ids.
 
     Args:
         field: the object that holds our data.
-        similarity: how the engine scored the vectors.
-        min_cosine: the vector leg leaves out videos and moments below it.
+        similarity: how the engine scored.
+        min_cosine: videos and moments below it are left out.
     """
-    floor = -1.0 if min_cosine is None or leg == "keyword" else min_cosine
+    floor = -1.0 if min_cosine is None else min_cosine
     found = []
     for hit in response["hits"]["hits"]:
-        score = float(hit["_score"])
-        moments: tuple[Moment, ...] = ()
-        if leg == "vector":
+        cosine = cosine_from_score(float(hit["_score"]), similarity=similarity)
+        if cosine >= floor:
             moments = _moments(hit, path=moment_path(field), similarity=similarity)
-            # Inner hits are scored with the exact vectors, the hit itself by the quantised ones.
-            score = (
-                moments[0].cosine if moments else cosine_from_score(score, similarity=similarity)
-            )
-        if leg == "keyword" or score >= floor:
             kept = tuple(moment for moment in moments if moment.cosine >= floor)
-            found.append(Found(hit["_id"], score, hit.get("_source", {}), kept))
-    # Engines break ties by the order of writing, which no two indices share.
-    return sorted(found, key=lambda one: (-one.score, one.id))
+            found.append(Found(hit["_id"], cosine, hit.get("_source", {}), kept))
+    return _ranked(found)
 
 
-def combine(legs: Mapping[Leg, Sequence[Found]], *, fusion: Fusion) -> tuple[Hit, ...]:
-    """All hits of the legs, best first. A single leg keeps its own scores and order."""
-    scored = {leg: [Scored(one.id, one.score) for one in found] for leg, found in legs.items()}
-    order = fusion(scored) if len(scored) > 1 else next(iter(scored.values()))
-    ranks = {
-        leg: {one.id: rank for rank, one in enumerate(found, 1)} for leg, found in legs.items()
-    }
-    by_id = {leg: {one.id: one for one in found} for leg, found in legs.items()}
-    vector, keyword = by_id.get("vector", {}), by_id.get("keyword", {})
+def assemble(
+    order: Sequence[Scored],
+    legs: Mapping[Leg, Sequence[Found]],
+    *,
+    near: Mapping[str, Found],
+    documents: Mapping[str, Found],
+) -> tuple[Hit, ...]:
+    """The hits in the given order.
+
+    Args:
+        order: ids with the score they are ordered by.
+        legs: the ranked videos of each leg that was asked.
+        near: where cosine and moments come from, by id.
+        documents: where the fields come from, by id; a video that is not there was deleted
+            meanwhile and is left out.
+    """
+    ranks = {leg: {one.id: at for at, one in enumerate(found, 1)} for leg, found in legs.items()}
+    words = by_id(legs.get("keyword", ()))
     return tuple(
         Hit(
             id=id,
             score=score,
-            cosine=vector[id].score if id in vector else None,
-            bm25=keyword[id].score if id in keyword else None,
+            cosine=near[id].score if id in near else None,
+            bm25=words[id].score if id in words else None,
             rank_per_leg={leg: ranked.get(id) for leg, ranked in ranks.items()},
-            fields=(vector.get(id) or keyword[id]).fields,
-            moments=vector[id].moments if id in vector else (),
+            fields=documents[id].fields,
+            moments=near[id].moments if id in near else (),
         )
         for id, score in order
+        if id in documents
     )
+
+
+def by_id(found: Sequence[Found]) -> dict[str, Found]:
+    """The videos by their ids."""
+    return {one.id: one for one in found}
 
 
 def index_of(response: Mapping[str, Any]) -> str | None:
@@ -98,12 +115,26 @@ def shard_warning(response: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _moments(hit: Mapping[str, Any], *, path: str, similarity: Similarity) -> tuple[Moment, ...]:
+def _ranked(found: list[Found]) -> list[Found]:
+    # Engines break ties by the order of writing, which no two indices share.
+    return sorted(found, key=lambda one: (-one.score, one.id))
+
+
+def _moments(hit: Mapping[str, Any], *, path: str, similarity: Similarity) -> list[Moment]:
     found = []
     for segment in hit.get("inner_hits", {}).get(MOMENTS, {"hits": {"hits": []}})["hits"]["hits"]:
-        # Grouped under the nested object: {"video.segments": [{"start": [0.0], …}]}
-        values = segment["fields"][path][0]
+        values = _segment_fields(segment["fields"], path)
         start, end, thumbnail = (values.get(name, [None])[0] for name in MOMENT_FIELDS)
         cosine = cosine_from_score(float(segment["_score"]), similarity=similarity)
         found.append(Moment(float(start), float(end), cosine, thumbnail))
-    return tuple(sorted(found, key=lambda moment: (-moment.cosine, moment.start)))
+    return sorted(found, key=lambda moment: (-moment.cosine, moment.start))
+
+
+def _segment_fields(fields: Mapping[str, Any], path: str) -> Mapping[str, Any]:
+    # Elasticsearch groups them, {"video.segments": [{"start": [0.0]}]}; OpenSearch does not,
+    # {"video.segments.start": [0.0]}.
+    grouped = fields.get(path)
+    if grouped is not None:
+        values: Mapping[str, Any] = grouped[0]
+        return values
+    return {name.removeprefix(f"{path}."): value for name, value in fields.items()}

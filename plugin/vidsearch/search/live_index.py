@@ -27,6 +27,8 @@ class IndexView:
     """The object that holds our data."""
     identity: ModelIdentity
     """The model whose vectors it holds."""
+    quantized: bool
+    """Whether the engine compares with shortened vectors."""
     properties: Mapping[str, Any]
     """``properties`` of its mapping."""
 
@@ -114,4 +116,10 @@ class LiveIndex:
                 f"index {names[0]!r} does not say which model's vectors it holds ({error}): it was "
                 "not made by `vidsearch index create`"
             ) from error
-        return IndexView(names[0], meta.field, identity, mapping.get("properties", {}))
+        return IndexView(
+            name=names[0],
+            field=meta.field,
+            identity=identity,
+            quantized=meta.quantization == "int8",
+            properties=mapping.get("properties", {}),
+        )

@@ -13,9 +13,9 @@ from vidsearch.search.filters import Filter, build_filters
 from vidsearch.search.live_index import IndexView
 from vidsearch.search.live_mapping import expand_fields
 from vidsearch.search.types import Level, Mode
-from vidsearch_mappings.queries import keyword_query, vector_query
+from vidsearch_mappings.queries import documents_query, keyword_query, vector_query
 
-__all__ = ["Asked", "Leg", "ask", "plan", "require_text"]
+__all__ = ["Asked", "Leg", "ask", "plan", "plan_page", "require_text"]
 
 Leg = str
 """``vector`` or ``keyword``."""
@@ -45,6 +45,10 @@ class Asked:
     @property
     def legs(self) -> tuple[Leg, ...]:
         return _LEGS[self.mode]
+
+    @property
+    def fuses(self) -> bool:
+        return len(self.legs) > 1
 
     @property
     def needs_vector(self) -> bool:
@@ -100,40 +104,83 @@ def plan(
     view: IndexView,
     vector: Sequence[float],
     settings: SearchSettings,
+    content: bool = True,
 ) -> tuple[dict[Leg, Json], list[str]]:
     """The body of each leg, and what the user should be told about them.
 
     Args:
         vector: of the text; not looked at in keyword mode.
+        content: bring back documents and moments, not only ids and scores.
 
     Raises:
         QueryError: the filter does not fit the index.
     """
     filters = build_filters(asked.filter, properties=view.properties)
     # A single leg needs no window to be fused in; the hits asked for are enough.
-    size = settings.window if len(asked.legs) > 1 else asked.k
+    size = settings.window if asked.fuses else asked.k
     bodies: dict[Leg, Json] = {}
-    warnings: list[str] = []
-    for leg in asked.legs:
-        if leg == "vector":
-            bodies[leg] = vector_query(
-                kind,
-                field=view.field,
-                vector=vector,
-                level=asked.level,
-                k=size,
-                num_candidates=settings.num_candidates,
-                moments=asked.moments,
-                filters=filters,
-            )
-        else:
-            fields = expand_fields(view.properties, settings.keyword_fields, hidden=view.field)
-            text, said = _cut(asked.text, fields)
-            warnings += said
-            bodies[leg] = keyword_query(
-                field=view.field, text=text, fields=fields, size=size, filters=filters
-            )
-    return bodies, warnings
+    said: list[str] = []
+    if asked.needs_vector:
+        _refuse_nested(filters, kind=kind, level=asked.level)
+        bodies["vector"] = vector_query(
+            kind,
+            field=view.field,
+            vector=vector,
+            level=asked.level,
+            k=size,
+            num_candidates=settings.num_candidates,
+            moments=asked.moments if content else 0,
+            source=content,
+            rescore=view.quantized,
+            filters=filters,
+        )
+    if "keyword" in asked.legs:
+        fields = expand_fields(view.properties, settings.keyword_fields, hidden=view.field)
+        text, said = _cut(asked.text, fields)
+        bodies["keyword"] = keyword_query(
+            field=view.field, text=text, fields=fields, size=size, source=content, filters=filters
+        )
+    return bodies, said
+
+
+def plan_page(
+    asked: Asked,
+    ids: Sequence[str],
+    *,
+    kind: EngineKind,
+    view: IndexView,
+    vector: Sequence[float],
+    settings: SearchSettings,
+) -> tuple[Json, Json]:
+    """The two bodies that fill the final hits: cosines and moments, and documents."""
+    near = vector_query(
+        kind,
+        field=view.field,
+        vector=vector,
+        level=asked.level,
+        k=len(ids),
+        num_candidates=settings.num_candidates,
+        moments=asked.moments,
+        source=False,
+        rescore=view.quantized,
+        filters=[{"ids": {"values": list(ids)}}],
+    )
+    return near, documents_query(field=view.field, ids=ids)
+
+
+def _refuse_nested(filters: Any, *, kind: EngineKind, level: Level) -> None:
+    """OpenSearch reads a nested clause inside a nested kNN clause wrongly, without a word."""
+    if kind != "opensearch" or level != "segment":
+        return
+    for clause in filters if isinstance(filters, list) else [filters]:
+        if isinstance(clause, dict):
+            if "nested" in clause:
+                raise QueryError(
+                    "OpenSearch cannot filter moments by a `nested` clause: "
+                    "search at level=video, or without it"
+                )
+            for inner in clause.values():
+                _refuse_nested(inner, kind=kind, level=level)
 
 
 def _cut(text: str, fields: Sequence[str]) -> tuple[str, list[str]]:

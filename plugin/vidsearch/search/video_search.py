@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,24 +16,35 @@ from vidsearch.encoders.base import Encoder
 from vidsearch.engines.base import Engine, Json
 from vidsearch.errors import BackendUnavailable, IndexMissing, MappingConflict, QueryError
 from vidsearch.search.filters import Filter
-from vidsearch.search.fusion import Fusion, rrf
-from vidsearch.search.legs import combine, index_of, read_leg, shard_warning
+from vidsearch.search.fusion import Fusion, Scored, rrf
+from vidsearch.search.legs import (
+    assemble,
+    by_id,
+    index_of,
+    read_near,
+    read_words,
+    shard_warning,
+)
 from vidsearch.search.live_index import IndexView, LiveIndex
-from vidsearch.search.plan import Asked, Leg, ask, plan, require_text
+from vidsearch.search.once import Once
+from vidsearch.search.plan import Asked, Leg, ask, plan, plan_page, require_text
 from vidsearch.search.types import Level, Mode, SearchResult
 
 __all__ = ["VideoSearch"]
 
 _T = TypeVar("_T")
+_NOTHING: Json = {"hits": {"hits": []}}
 _ATTEMPTS = 3  # an alias that moves during each of them is no longer a matter of patience
 
 
 class VideoSearch:
     """Searches the videos of one index. Thread-safe; never writes.
 
-    A hybrid search is one ``_msearch`` of a vector leg and a keyword leg, fused here: right on
-    every licence and the same on both engines. A hit that only the keyword leg found has no cosine
-    and no moments, as they would cost a second round trip.
+    A hybrid search is one ``_msearch`` of a vector leg and a keyword leg that brings back ids and
+    scores only, fused here: right on every licence and the same on both engines. A second one
+    reads documents, cosines and moments of the final hits, those that only the keyword leg found
+    included. Reading every document of both windows in the first would cost several times as much,
+    as older engines must parse all vectors of a document to leave them out.
 
     Args:
         engine: the cluster.
@@ -85,8 +95,8 @@ class VideoSearch:
         index: str,
         settings: SearchSettings | None,
     ) -> None:
-        self._engine = _Once(engine)
-        self._encoder = _Once(encoder)
+        self._engine = Once(engine)
+        self._encoder = Once(encoder)
         self._alias = index
         self._settings = settings or SearchSettings()
         self._index = LiveIndex(self._engine, index)
@@ -141,20 +151,32 @@ class VideoSearch:
             rrf, constant=self._settings.rank_constant, window=self._settings.window
         )
 
-        def run(view: IndexView, bodies: dict[Leg, Json], said: list[str]) -> SearchResult:
+        def run(view: IndexView, vector: list[float], said: list[str]) -> SearchResult:
+            bodies, more = self._plan(asked, view, vector, content=not asked.fuses)
             responses = self._send(view, bodies)
+            near = partial(
+                read_near,
+                field=view.field,
+                similarity=view.similarity(level),
+                min_cosine=min_cosine,
+            )
             legs = {
-                leg: read_leg(
-                    leg,
-                    response,
-                    field=view.field,
-                    similarity=view.similarity(level),
-                    min_cosine=min_cosine,
-                )
+                leg: near(response) if leg == "vector" else read_words(response)
                 for leg, response in responses.items()
             }
-            hits = combine(legs, fusion=fusion)[:k]
-            said = said + [text for r in responses.values() if (text := shard_warning(r))]
+            if asked.fuses:
+                scored = {leg: [Scored(f.id, f.score) for f in legs[leg]] for leg in legs}
+                order = fusion(scored)[:k]
+                page = self._page(asked, [hit.id for hit in order], view, vector)
+                seen = by_id(legs["vector"]) | by_id(near(page[0]))
+                documents = by_id(read_words(page[1]))
+            else:
+                (found,) = legs.values()
+                order = [Scored(one.id, one.score) for one in found[:k]]
+                documents = by_id(found)
+                seen = documents if asked.needs_vector else {}
+            hits = assemble(order, legs, near=seen, documents=documents)
+            said = said + more + [t for r in responses.values() if (t := shard_warning(r))]
             took = 1000 * (time.perf_counter() - started)
             return SearchResult(hits, mode, level, view.name, took, tuple(dict.fromkeys(said)))
 
@@ -180,9 +202,11 @@ class VideoSearch:
         filter: Filter | None = None,
         moments: int = 3,
     ) -> dict[Leg, Json]:
-        """The bodies that :meth:`search` would send, by leg, to send them oneself.
+        """The request bodies by leg, vectors included, to send them oneself.
 
-        Each goes to ``POST /<index>/_search``. Arguments and errors are those of :meth:`search`.
+        Each goes to ``POST /<index>/_search`` and is complete in itself: it brings back documents
+        and moments, which :meth:`search` in hybrid mode reads for its final hits only. Arguments
+        and errors are those of :meth:`search`.
         """
         asked = ask(
             text,
@@ -194,7 +218,9 @@ class VideoSearch:
             moments=moments,
             window=self._settings.window,
         )
-        return self._on_live_index(asked, lambda _view, bodies, _said: bodies)
+        return self._on_live_index(
+            asked, lambda view, vector, _said: self._plan(asked, view, vector)[0]
+        )
 
     def close(self) -> None:
         """Close what :meth:`from_settings` opened; an engine that was handed in stays open."""
@@ -216,21 +242,14 @@ class VideoSearch:
         return f"VideoSearch(index={self._alias!r})"
 
     def _on_live_index(
-        self, asked: Asked, run: Callable[[IndexView, dict[Leg, Json], list[str]], _T]
+        self, asked: Asked, run: Callable[[IndexView, list[float], list[str]], _T]
     ) -> _T:
-        """Plan and run; once more where the remembered view of the index proves outdated."""
+        """Run; once more where the remembered view of the index proves outdated."""
         view = self._index.view()
         vector, said = self._vector(asked, view)
         for _ in range(_ATTEMPTS):
             try:
-                bodies, more = plan(
-                    asked,
-                    kind=self._engine().kind,
-                    view=view,
-                    vector=vector,
-                    settings=self._settings,
-                )
-                return run(view, bodies, said + more)
+                return run(view, vector, said)
             except (QueryError, IndexMissing, MappingConflict, _Moved) as error:
                 fresh = self._index.view(fresh=True)
                 if fresh == view and not isinstance(error, _Moved):
@@ -259,34 +278,43 @@ class VideoSearch:
         if asked.needs_vector:
             self._encoder().identity.require(view.identity, where=f"index {view.name!r}")
 
+    def _plan(
+        self, asked: Asked, view: IndexView, vector: list[float], *, content: bool = True
+    ) -> tuple[dict[Leg, Json], list[str]]:
+        return plan(
+            asked,
+            kind=self._engine().kind,
+            view=view,
+            vector=vector,
+            settings=self._settings,
+            content=content,
+        )
+
     def _send(self, view: IndexView, bodies: dict[Leg, Json]) -> dict[Leg, Json]:
         responses = self._engine().msearch(self._alias, list(bodies.values()))
-        # Every hit names its index. Without a hit there is nothing to tell, so it is asked.
+        # Every hit names its index. Without a hit there is nothing to tell by, so it is asked.
         seen = {name for response in responses if (name := index_of(response))}
         if (seen or {self._index.view(fresh=True).name}) != {view.name}:
             raise _Moved
         return dict(zip(bodies, responses, strict=True))
 
+    def _page(
+        self, asked: Asked, ids: list[str], view: IndexView, vector: list[float]
+    ) -> tuple[Json, Json]:
+        if not ids:
+            return _NOTHING, _NOTHING
+        bodies = plan_page(
+            asked,
+            ids,
+            kind=self._engine().kind,
+            view=view,
+            vector=vector,
+            settings=self._settings,
+        )
+        # The concrete index: the ids are its own, whatever the alias does meanwhile.
+        near, documents = self._engine().msearch(view.name, bodies)
+        return near, documents
+
 
 class _Moved(Exception):
     """The alias pointed elsewhere than the view. Never leaves this module."""
-
-
-class _Once(Generic[_T]):
-    """A value that the first thread to need it builds."""
-
-    def __init__(self, build: Callable[[], _T]) -> None:
-        self._build = build
-        self._lock = threading.Lock()
-        self._built: list[_T] = []
-
-    def __call__(self) -> _T:
-        if not self._built:
-            with self._lock:
-                if not self._built:
-                    self._built.append(self._build())
-        return self._built[0]
-
-    @property
-    def is_built(self) -> bool:
-        return bool(self._built)
