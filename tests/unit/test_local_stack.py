@@ -23,7 +23,7 @@ def sleeper(tmp_path: Path) -> Iterator[Process]:
     process.stop()
 
 
-def _write(folder: Path, *processes: Process) -> None:
+def _write(folder: Path, *processes: Process, ready: bool = True) -> None:
     names = ["engine", "redis", "worker"]
     services = [
         {
@@ -37,7 +37,7 @@ def _write(folder: Path, *processes: Process) -> None:
     ]
     environment = {"VIDSEARCH_ENGINE__URL": "http://127.0.0.1:1"}
     (folder / "state.json").write_text(
-        json.dumps({"services": services, "environment": environment})
+        json.dumps({"ready": ready, "services": services, "environment": environment})
     )
 
 
@@ -83,6 +83,32 @@ def test_up_refuses_another_stack_in_the_same_folder(
     with pytest.raises(LocalError, match=r"another stack runs in .* \(elasticsearch 9.5.3, no wor"):
         Stack.up(tmp_path, **{"worker": False, **wish})  # type: ignore[arg-type]
     assert sleeper.alive()
+
+
+def test_half_started_stack_is_not_running(tmp_path: Path, sleeper: Process) -> None:
+    """``up`` was killed: the next one must not take what is there for the whole."""
+    _write(tmp_path, sleeper, ready=False)
+    stack = Stack.find(tmp_path)
+    assert stack is not None
+    assert not stack.running()
+    assert CliRunner().invoke(local, ["status", "--dir", str(tmp_path)]).exit_code == 1
+    assert CliRunner().invoke(local, ["down", "--dir", str(tmp_path)]).exit_code == 0
+    assert not sleeper.alive()
+
+
+def test_down_stops_what_another_shell_has_started_meanwhile(
+    tmp_path: Path, sleeper: Process
+) -> None:
+    _write(tmp_path, Process(os.getpid(), "1"), sleeper)
+    seen = Stack.find(tmp_path)
+    assert seen is not None
+    other = spawn(["sleep", "60"], log=tmp_path / "other.log")
+    try:
+        _write(tmp_path, other)
+        seen.down()
+        assert not other.alive()
+    finally:
+        other.stop()
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"services": [{}], "environment": {}}'])

@@ -87,10 +87,12 @@ def status(ctx: click.Context, as_json: bool, folder: Path) -> None:
     stack = Stack.find(folder)
     services = () if stack is None else stack.services
     alive = {each.name: each.alive() for each in services}
+    running = stack is not None and stack.ready and all(alive.values())
     if as_json:
         print_json(
             {
                 "folder": str(folder.resolve()),
+                "running": running,
                 "environment": {} if stack is None else dict(stack.environment),
                 "services": [
                     {
@@ -122,4 +124,4 @@ def status(ctx: click.Context, as_json: bool, folder: Path) -> None:
         )
     else:
         talk(f"nothing runs in {folder}; start it with `vidsearch local up`")
-    ctx.exit(0 if alive and all(alive.values()) else 1)
+    ctx.exit(0 if running else 1)

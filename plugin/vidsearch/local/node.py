@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,7 @@ class SearchNode:
         bound: bool = True,
         deadline: float = 120.0,
         talk: Talk = lambda message: None,
+        spawned: Callable[[Process], object] = lambda process: None,
     ) -> SearchNode:
         """Start a node on a free port and wait until it answers.
 
@@ -57,6 +59,7 @@ class SearchNode:
             bound: the node ends with this process, however this one ends.
             deadline: seconds until it must answer; fetching its parts does not count.
             talk: told what takes long.
+            spawned: told the process before it answers, so that it can be written down.
 
         Raises:
             LocalError: Java or Maven are missing, or the node did not start; with the end of
@@ -83,6 +86,7 @@ class SearchNode:
             remove=place.to_remove,
         )
         try:
+            spawned(process)
             url = _wait(process, chosen, place.path, deadline)
         except BaseException:
             process.stop()

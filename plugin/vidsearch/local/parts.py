@@ -17,6 +17,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from vidsearch.errors import LocalError
+from vidsearch.local.folders import make_folder
 from vidsearch.local.java import Jdk
 from vidsearch.local.releases import Release
 
@@ -24,6 +25,8 @@ __all__ = ["Parts", "cache_folder", "prepare"]
 
 _LAYOUT = 1
 """Raise it when the way a folder of the cache is made changes."""
+
+_MAVEN_SECONDS = 900
 
 Talk = Callable[[str], None]
 
@@ -75,7 +78,7 @@ def _made_once(folder: Path) -> Iterator[Path | None]:
     if folder.is_dir():
         yield None
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     with (folder.parent / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if folder.is_dir():
@@ -87,6 +90,8 @@ def _made_once(folder: Path) -> Iterator[Path | None]:
         try:
             yield partial
             partial.rename(folder)
+        except OSError as error:
+            raise LocalError(f"cannot fill {folder}: {error}") from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
@@ -131,7 +136,20 @@ def _copy_dependencies(release: Release, target: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="vidsearch-maven-") as folder:
         (Path(folder) / "pom.xml").write_text(_pom(release))
         command = [maven, "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={target}"]
-        answer = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        try:
+            answer = subprocess.run(
+                command,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=_MAVEN_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise LocalError(
+                f"Maven did not fetch {release.title} in {_MAVEN_SECONDS} s; try again later"
+            ) from error
     if answer.returncode != 0:
         output = "\n".join((answer.stdout + answer.stderr).strip().splitlines()[-12:])
         raise LocalError(

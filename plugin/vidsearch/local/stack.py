@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
-import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from vidsearch.errors import LocalError
 from vidsearch.local.folders import make_folder
+from vidsearch.local.java import find_jdks
 from vidsearch.local.node import SearchNode
 from vidsearch.local.parts import Talk
-from vidsearch.local.process import Process, spawn, tail
+from vidsearch.local.process import Process
 from vidsearch.local.redis import RedisServer
+from vidsearch.local.releases import release
+from vidsearch.local.worker import start_worker, wait_for_worker, worker_log
 
 __all__ = ["Service", "Stack"]
 
 _STATE = "state.json"
-_WORKER_DEADLINE = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +45,11 @@ class Stack:
     """The services of one folder. Two stacks in two folders may run at once."""
 
     folder: Path
-    services: tuple[Service, ...]
+    services: tuple[Service, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     """The variables that point vidsearch at this stack."""
+    ready: bool = False
+    """Whether all of it has started; ``False`` too where ``up`` was killed half-way."""
 
     @classmethod
     def up(
@@ -69,6 +70,7 @@ class Stack:
             folder: state, data and logs; made where absent.
             version: engine version; ``None`` takes the newest that the installed Java runs.
             model: ``model.name`` for the worker; ``None`` leaves the settings in force.
+            heap: JVM heap of the node.
             bound: the stack ends with this process, however this one ends; otherwise it stays
                 until :meth:`down`.
 
@@ -79,14 +81,27 @@ class Stack:
         folder = folder.resolve()
         with _locked(folder):
             present = cls._read(folder)
-            if present is not None and all(each.alive() for each in present.services):
+            if present is not None and present.running():
                 present._refuse_other(engine=engine, version=version, worker=worker, model=model)
                 talk(f"running already in {folder}")
                 return present
             if present is not None:
                 talk("the last stack is gone or incomplete; starting anew")
                 present._stop()
-            return cls._start(folder, engine, version, worker, model, heap, bound, talk)
+            stack = cls(folder)
+            try:
+                stack = stack._start_node(engine, version, heap=heap, bound=bound, talk=talk)
+                talk("starting Redis")
+                stack = stack._start_redis(bound=bound)
+                if model is not None:
+                    stack = stack._with(VIDSEARCH_MODEL__NAME=model)
+                if worker:
+                    talk("starting a worker")
+                    stack = stack._start_worker(bound=bound)
+                return replace(stack, ready=True)._write()
+            except BaseException:
+                stack._stop()
+                raise
 
     @classmethod
     def find(cls, folder: Path) -> Stack | None:
@@ -102,74 +117,77 @@ class Stack:
                 return None
             return stack
 
-    def down(self) -> None:
-        """Stop all services; the engine's data stay in the folder."""
-        with _locked(self.folder):
-            self._stop()
+    def running(self) -> bool:
+        """Whether all of it has started and is alive still."""
+        return self.ready and all(each.alive() for each in self.services)
 
-    @classmethod
-    def _start(
-        cls,
-        folder: Path,
-        engine: str,
-        version: str | None,
-        worker: bool,
-        model: str | None,
-        heap: str,
-        bound: bool,
-        talk: Talk,
+    def down(self) -> None:
+        """Stop all services of the folder; the engine's data stay in it."""
+        with _locked(self.folder):
+            present = self._read(self.folder)  # an `up` may have changed it meanwhile
+            (present or self)._stop()
+
+    def _start_node(
+        self, engine: str, version: str | None, *, heap: str, bound: bool, talk: Talk
     ) -> Stack:
-        stack = cls(folder, ())
+        chosen = release(engine, version, jdks=find_jdks())
+        # Data of one version are never opened by another, which might not be able to.
+        folder = self.folder / chosen.name
+        title = f"{chosen.kind} {chosen.version}"
+        log = folder / "node.log"
+        node = SearchNode.start(
+            chosen.kind,
+            version=chosen.version,
+            folder=folder,
+            heap=heap,
+            bound=bound,
+            talk=talk,
+            spawned=lambda process: self._with(Service("engine", title, process, log))._write(),
+        )
+        return self._with(
+            Service("engine", title, node.process, log, node.url),
+            VIDSEARCH_ENGINE__URL=node.url,
+            VIDSEARCH_ENGINE__KIND=node.kind,
+        )._write()
+
+    def _start_redis(self, *, bound: bool) -> Stack:
+        redis = RedisServer.start(folder=self.folder / "redis", bound=bound)
+        log = redis.folder.path / "redis.log"
+        return self._with(
+            Service("redis", "redis", redis.process, log, redis.url),
+            VIDSEARCH_BROKER__URL=redis.url,
+        )._write()
+
+    def _start_worker(self, *, bound: bool) -> Stack:
+        folder = make_folder(self.folder / "worker")
+        worker = start_worker(folder, self.environment, bound=bound)
+        stack = self._with(Service("worker", "celery worker with beat", worker, worker_log(folder)))
+        stack._write()
         try:
-            node = SearchNode.start(
-                engine,
-                version=version,
-                folder=folder / "engine",
-                heap=heap,
-                bound=bound,
-                talk=talk,
-            )
-            stack = stack._with(
-                Service(
-                    "engine",
-                    f"{node.kind} {node.version}",
-                    node.process,
-                    node.folder.path / "node.log",
-                    node.url,
-                ),
-                VIDSEARCH_ENGINE__URL=node.url,
-                VIDSEARCH_ENGINE__KIND=node.kind,
-            )
-            talk("starting Redis")
-            redis = RedisServer.start(folder=folder / "redis", bound=bound)
-            stack = stack._with(
-                Service(
-                    "redis", "redis", redis.process, redis.folder.path / "redis.log", redis.url
-                ),
-                VIDSEARCH_BROKER__URL=redis.url,
-                **({} if model is None else {"VIDSEARCH_MODEL__NAME": model}),
-            )
-            if worker:
-                talk("starting a worker")
-                stack = stack._with(
-                    _start_worker(folder, stack.environment, redis.url, bound=bound)
-                )
+            wait_for_worker(worker, folder, broker=self.environment["VIDSEARCH_BROKER__URL"])
         except BaseException:
-            stack._stop()
+            worker.stop()
             raise
         return stack
 
-    def _with(self, service: Service, **environment: str) -> Stack:
-        """The stack with one more service, written down at once."""
-        stack = Stack(self.folder, (*self.services, service), {**self.environment, **environment})
+    def _with(self, *services: Service, **environment: str) -> Stack:
+        return replace(
+            self,
+            services=(*self.services, *services),
+            environment={**self.environment, **environment},
+        )
+
+    def _write(self) -> Stack:
+        """Write it down, so that another process can stop it; whole or not at all."""
         data = {
-            "services": [{**asdict(each), "log": str(each.log)} for each in stack.services],
-            "environment": stack.environment,
+            "ready": self.ready,
+            "services": [{**asdict(each), "log": str(each.log)} for each in self.services],
+            "environment": self.environment,
         }
         partial = self.folder / f"{_STATE}.partial"
         partial.write_text(json.dumps(data, indent=2) + "\n")
         partial.rename(self.folder / _STATE)
-        return stack
+        return self
 
     @classmethod
     def _read(cls, folder: Path) -> Stack | None:
@@ -186,7 +204,7 @@ class Stack:
                 )
                 for each in data["services"]
             )
-            return cls(folder, services, data["environment"])
+            return cls(folder, services, data["environment"], data["ready"])
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -217,40 +235,6 @@ class Stack:
                 f"{'' if has_worker else ', no worker'}). "
                 "Stop it with `vidsearch local down`, or give another --dir."
             )
-
-
-def _start_worker(
-    folder: Path, environment: Mapping[str, str], broker: str, *, bound: bool
-) -> Service:
-    log = make_folder(folder / "worker") / "worker.log"
-    process = spawn(
-        [
-            sys.executable,
-            *("-m", "celery", "-A", "vidsearch_tasks", "worker"),
-            *("--loglevel", "INFO"),
-            *("--concurrency", "1"),
-            # Beat in the same process: the sweep must run for lost videos to be found.
-            *("--beat", "--schedule", str(log.parent / "beat")),
-        ],
-        log=log,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        bound=bound,
-    )
-    if not _worker_answers(process, broker):
-        process.stop()
-        raise LocalError(f"the worker did not start. The end of its log ({log}):\n{tail(log)}")
-    return Service("worker", "celery worker with beat", process, log)
-
-
-def _worker_answers(process: Process, broker: str) -> bool:
-    from celery import Celery
-
-    until = time.monotonic() + _WORKER_DEADLINE
-    with Celery(broker=broker, set_as_current=False) as client:
-        while process.alive() and time.monotonic() < until:
-            if client.control.ping(timeout=1.0, limit=1):
-                return True
-    return False
 
 
 @contextmanager

@@ -1,0 +1,58 @@
+"""The worker of the local stack, with beat in the same process."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from vidsearch.errors import LocalError
+from vidsearch.local.process import Process, spawn, tail
+
+__all__ = ["start_worker", "wait_for_worker", "worker_log"]
+
+_DEADLINE = 90.0
+
+
+def worker_log(folder: Path) -> Path:
+    """Where the worker of that folder logs."""
+    return folder / "worker.log"
+
+
+def start_worker(folder: Path, environment: Mapping[str, str], *, bound: bool) -> Process:
+    """Start it; :func:`wait_for_worker` tells whether it took up its work.
+
+    Args:
+        environment: added to our own, so that the settings in force hold for the worker too.
+    """
+    command = [
+        sys.executable,
+        *("-m", "celery", "-A", "vidsearch_tasks", "worker"),
+        *("--loglevel", "INFO"),
+        *("--concurrency", "1"),
+        # There is but one worker: no neighbours to look for.
+        *("--without-mingle", "--without-gossip"),
+        # Lost videos are found by the sweep, which beat runs.
+        *("--beat", "--schedule", str(folder / "beat")),
+    ]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    return spawn(command, log=worker_log(folder), env=env, bound=bound)
+
+
+def wait_for_worker(process: Process, folder: Path, *, broker: str) -> None:
+    """Wait until the worker answers over its broker.
+
+    Raises:
+        LocalError: it ended or did not answer in time; with the end of its log.
+    """
+    from celery import Celery
+
+    until = time.monotonic() + _DEADLINE
+    with Celery(broker=broker, set_as_current=False) as client:
+        while process.alive() and time.monotonic() < until:
+            if client.control.ping(timeout=1.0, limit=1):
+                return
+    log = worker_log(folder)
+    raise LocalError(f"the worker did not start. The end of its log ({log}):\n{tail(log)}")
