@@ -1,0 +1,143 @@
+"""From what an engine answered, or failed to answer, to our error tree.
+
+The two client libraries disagree on everything here: which exceptions are HTTP answers, whether a
+timeout is a connection error, what their base class is. The adapters reduce an HTTP answer to its
+status and body, and whatever is no answer to one of two words; the rest is decided in this module,
+once.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from typing import Any
+
+from vidsearch.errors import (
+    BackendError,
+    BackendRefused,
+    BackendUnavailable,
+    IndexMissing,
+    MappingConflict,
+    VersionConflict,
+)
+
+__all__ = ["error_of", "reason_of", "timed_out", "unavailable", "unreachable", "unreadable"]
+
+_LONGEST = 600
+"""Characters of a reason; engines like to echo a whole vector."""
+
+
+def error_of(status: int, body: Any, *, url: str, index: str | None) -> BackendError:
+    """The error for an HTTP status that is not a success.
+
+    Args:
+        status: HTTP status, of the response or of one item in it.
+        body: the engine's JSON, or text where a proxy answered.
+        url: of the cluster, without credentials.
+        index: name of the index or alias that was asked for.
+    """
+    kind, reason = _type_of(body), reason_of(body)
+    said = f"({status}): {reason}"
+    where = f"index {index!r} at {url}" if index else url
+    if status == 401:
+        return BackendRefused(
+            f"{url} refused the credentials {said}. "
+            "Check engine.api_key, or engine.username and engine.password"
+        )
+    if status == 403:
+        return BackendRefused(f"{where} refused the request {said}")
+    if kind in {"index_not_found_exception", "aliases_not_found_exception"}:
+        return IndexMissing(f"there is no index or alias {_named(body) or index!r} at {url}")
+    if kind == "resource_already_exists_exception":
+        return MappingConflict(f"{where} exists already")
+    if status == 409:
+        return VersionConflict(f"{where} was changed by another writer {said}")
+    if status == 400:
+        return MappingConflict(f"{where} rejected the request {said}")
+    if unavailable(status):
+        return BackendUnavailable(f"{where} is overloaded or failing {said}")
+    return BackendError(f"{where} answered {said}")
+
+
+def unavailable(status: int) -> bool:
+    """Whether the same request may well succeed later."""
+    return status in {408, 429} or status >= 500
+
+
+def unreachable(error: BaseException, *, url: str) -> BackendUnavailable:
+    """No connection: refused, reset, unknown host, TLS that does not fit."""
+    cause = _innermost(error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return BackendUnavailable(
+            f"the TLS certificate of {url} is not trusted: {cause.verify_message}. "
+            "Set engine.ca_certs to the CA bundle that signed it"
+        )
+    reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
+    return BackendUnavailable(
+        f"{url} does not answer: {_short(reason)}. "
+        "Is the search engine running, and is engine.url right?"
+    )
+
+
+def timed_out(*, url: str) -> BackendUnavailable:
+    """Connected, but no answer within the timeout; a write may have been done all the same."""
+    return BackendUnavailable(f"{url} did not answer in time (engine.timeout)")
+
+
+def unreadable(error: BaseException, *, url: str) -> BackendError:
+    """JSON that cannot be written or read."""
+    return BackendError(f"JSON from or to {url} is unusable: {_short(str(error))}")
+
+
+def reason_of(body: Any) -> str:
+    """The engine's own words, as short and as deep as they get.
+
+    Args:
+        body: a response with ``error``, an item of a bulk response, or text.
+    """
+    if isinstance(body, dict) and "error" in body:
+        body = body["error"]
+    if not isinstance(body, dict):
+        return _short(str(body)) if body else "no reason given"
+    first = (body.get("root_cause") or [body])[0]
+    reasons = [_words(first)]
+    for cause in _caused_by(body):
+        # Outer reasons often quote the inner ones.
+        if not any(str(cause.get("reason")) in reason for reason in reasons):
+            reasons.append(_words(cause))
+    return _short(": ".join(reasons))
+
+
+def _caused_by(error: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    cause = error.get("caused_by")
+    while isinstance(cause, dict):
+        yield cause
+        cause = cause.get("caused_by")
+
+
+def _words(error: dict[str, Any]) -> str:
+    return str(error.get("reason") or error.get("type") or "no reason given")
+
+
+def _type_of(body: Any) -> str:
+    error = body.get("error") if isinstance(body, dict) else None
+    return str(error.get("type", "")) if isinstance(error, dict) else ""
+
+
+def _named(body: Any) -> str | None:
+    """The index that the engine misses, which may be one behind the name that was asked for."""
+    name = body["error"].get("index")
+    return name if isinstance(name, str) else None
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The deepest operating system error in the chain, else the deepest error."""
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) and cause not in chain:
+        chain.append(cause)
+    return next((e for e in reversed(chain) if isinstance(e, OSError)), chain[-1])
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
