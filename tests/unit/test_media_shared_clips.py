@@ -1,0 +1,127 @@
+"""Every real clip ends as frames or as an error that says why."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vidsearch.errors import NoFramesError, VideoError, VideoOpenError
+from vidsearch.media import FrameBatch, open_decoder
+from vidsearch.testing.decoder_contract import expected_frames
+
+av = pytest.importorskip("av")
+
+_CLIPS = 49
+_UNREADABLE: dict[str, tuple[type[VideoError], str]] = {
+    "mp4parse_opus_audioinit.mp4": (VideoOpenError, "no video stream, only audio"),
+    "mp4parse_zero_empty_stsc.mp4": (NoFramesError, "promises 1040 frames of 1280x720"),
+    # OpenCV's own FFmpeg decodes AV1 on special hardware only.
+    "mp4parse_tiny_av1.mp4": (NoFramesError, "cannot decode AV01"),
+    "torchcodec_av1_video.mkv": (NoFramesError, "cannot decode AV01"),
+}
+_SIZES = {  # (height, width) as displayed
+    "decord_video_0.mov": (320, 568),
+    "decord_video_90.mov": (568, 320),
+    "decord_video_180.mov": (320, 568),
+    "decord_video_270.mov": (568, 320),
+    "mp4parse_video_rotation_90.mp4": (100, 60),
+    "moviepy_fire2.mp4": (720, 1280),
+    "intel_preview_person-bicycle-car-detection.gif": (270, 480),
+    "moviepy_transparent.webm": (200, 200),
+}
+_FRAMES = {
+    "decord_corrupted.mp4": 5,
+    "moviepy_no_duration.webm": 5,
+    "moviepy_transparent.webm": 5,
+    "moviepy_fire2.mp4": 3,
+    "mp4parse_white.mp4": 10,
+    "vitrivr_color_test.mp4": 3,
+    "decord_unordered.mov": 1,
+}
+_ENDS = {"moviepy_no_duration.webm": 4.939, "decord_corrupted.mp4": 5.0, "cve_vid1.mp4": 2.24}
+
+
+@pytest.fixture(scope="module")
+def clips(shared: Path) -> Path:
+    lines = (shared / "clips" / "MANIFEST.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len([json.loads(line) for line in lines]) == _CLIPS
+    return shared / "clips"
+
+
+def names() -> list[str]:
+    folder = Path(__file__).resolve().parents[3] / "shared" / "clips"
+    return sorted(p.name for p in folder.glob("*") if p.suffix != ".jsonl") or ["no clips here"]
+
+
+def container_times(path: Path) -> list:
+    """Presentation times of the frames that decode, by PyAV, from the first one on."""
+    times = []
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        try:
+            for frame in container.decode(stream):
+                times.append(frame.pts * stream.time_base)
+        except av.FFmpegError:
+            return []  # damaged: PyAV stops at the first broken packet
+    return [time - times[0] for time in times]
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_clip_gives_frames_or_a_reason(clips: Path, name: str) -> None:
+    path = clips / name
+    decoder = open_decoder()
+    if name in _UNREADABLE:
+        error, message = _UNREADABLE[name]
+        with pytest.raises(error, match=message) as caught:
+            list(decoder.frames(path))
+        assert name in str(caught.value)
+        return
+
+    batches = list(decoder.frames(path))
+    data: list[FrameBatch] = batches
+    times = np.concatenate([batch.pts_seconds for batch in data])
+    info = decoder.probe(path)
+    end = batches[-1].end_seconds
+    assert {batch.data.shape[1:3] for batch in data} == {(info.height, info.width)}
+    assert (np.diff(times) >= 0).all()
+    assert end is not None
+    assert times[-1] < end
+    # One frame per second of what was read, the first at 0.
+    assert len(times) == max(1, int(np.ceil(end - 2e-3)))
+    if name in _SIZES:
+        assert (info.height, info.width) == _SIZES[name]
+    if name in _FRAMES:
+        assert len(times) == _FRAMES[name]
+    if name in _ENDS:
+        assert end == pytest.approx(_ENDS[name], abs=2e-3)
+    if exact := container_times(path):
+        shown = expected_frames(exact)
+        np.testing.assert_allclose(
+            times[: len(shown)], [float(exact[index]) for index in shown], atol=1e-3
+        )
+
+
+def test_colours_of_a_real_file(clips: Path) -> None:
+    (batch,) = open_decoder().frames(clips / "vitrivr_color_test.mp4")
+    assert batch.data.mean((1, 2)).argmax(1).tolist() == [0, 1, 2]  # red, green, blue
+
+
+def test_a_clip_without_frames_can_still_be_probed(clips: Path) -> None:
+    info = open_decoder().probe(clips / "mp4parse_zero_empty_stsc.mp4")
+    assert (info.width, info.height) == (1280, 720)
+    assert open_decoder().probe(clips / "moviepy_no_duration.webm").duration is None
+
+
+def test_the_noise_of_ffmpeg_stays_off_stderr(
+    clips: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    decoder = open_decoder()
+    for name in ("decord_corrupted.mp4", *_UNREADABLE):
+        try:
+            list(decoder.frames(clips / name))
+        except VideoError:
+            continue
+    assert capfd.readouterr() == ("", "")

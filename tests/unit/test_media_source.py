@@ -1,0 +1,223 @@
+"""URIs become files; whatever goes wrong is said without giving secrets away."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+import threading
+import traceback
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from vidsearch.errors import (
+    ConfigError,
+    SourceUnavailable,
+    VideoNotFound,
+    VideoOpenError,
+    VidsearchError,
+)
+from vidsearch.media import fetch, public_uri, source
+
+pytest.importorskip("aiohttp")
+
+_CONTENT = bytes(range(256)) * 40_000  # 10 MB: more than one chunk
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        if path.startswith("/status/"):
+            self._answer(int(path.split("/")[2]), b"no")
+        elif path == "/moved":
+            self._answer(302, b"", Location="/video.mp4")
+        elif path == "/broken":
+            self.send_response(200)
+            self.send_header("Content-Length", "1000000")
+            self.end_headers()
+            self.wfile.write(b"begin")
+            self.close_connection = True
+        elif path == "/silent":
+            self.server.release.wait(20)  # type: ignore[attr-defined]
+            self.close_connection = True
+        elif path == "/private":
+            right = self.headers.get("Authorization") == "Basic dXNlcjpwYXNz"  # user:pass
+            self._answer(200 if right else 401, b"for your eyes")
+        else:
+            self._answer(200, _CONTENT)
+
+    def _answer(self, status: int, content: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as running:
+        running.release = threading.Event()  # type: ignore[attr-defined]
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.release.set()  # type: ignore[attr-defined]
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A temporary folder of our own, empty again after every test."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    assert list(folder.iterdir()) == []
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "a video: 100% ü.mp4"
+    path.write_bytes(b"content")
+    return path
+
+
+def test_a_local_file_is_used_where_it_is(file: Path) -> None:
+    for uri in (str(file), file.as_uri(), f"file://localhost{file.as_uri()[7:]}"):
+        with fetch(uri) as local:
+            assert local.path == file
+            assert local.size == 7
+            assert local.uri == uri
+    assert file.read_bytes() == b"content"
+
+
+def test_a_relative_path(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(file.parent)
+    with fetch(file.name) as local:
+        assert local.path.read_bytes() == b"content"
+
+
+def test_a_name_that_looks_like_a_scheme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "talk:part1.mp4").write_bytes(b"content")
+    monkeypatch.chdir(tmp_path)
+    with fetch("talk:part1.mp4") as local:
+        assert local.size == 7
+
+
+def test_a_download_lives_as_long_as_the_context(server: str, temporary: Path) -> None:
+    with fetch(f"{server}/video.mp4?signature=abc") as local:
+        assert local.path.suffix == ".mp4"
+        assert local.path.is_relative_to(temporary)
+        assert local.size == len(_CONTENT)
+        assert local.path.read_bytes() == _CONTENT
+    assert not local.path.exists()
+
+
+def test_a_download_goes_away_when_the_work_fails(server: str, temporary: Path) -> None:
+    def work() -> None:
+        with fetch(f"{server}/video.mp4"):
+            assert list(temporary.iterdir())
+            raise RuntimeError("work failed")
+
+    with pytest.raises(RuntimeError, match="work failed"):
+        work()
+
+
+def test_redirects_and_credentials(server: str) -> None:
+    with fetch(f"{server}/moved") as local:
+        assert local.size == len(_CONTENT)
+    with fetch(server.replace("http://", "http://user:pass@") + "/private") as local:
+        assert local.path.read_bytes() == b"for your eyes"
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "message"),
+    [
+        ("/status/404", VideoNotFound, "404"),
+        ("/status/410", VideoNotFound, "410"),
+        ("/status/403", VideoNotFound, "403"),
+        ("/private", VideoNotFound, "401"),
+        ("/status/429", SourceUnavailable, "429"),
+        ("/status/408", SourceUnavailable, "408"),
+        ("/status/500", SourceUnavailable, "500"),
+        ("/status/503", SourceUnavailable, "503"),
+        ("/broken", SourceUnavailable, "broke off"),
+    ],
+)
+def test_what_a_server_may_say(
+    server: str, path: str, error: type[VidsearchError], message: str
+) -> None:
+    with pytest.raises(error, match=message) as caught, fetch(server + path):
+        pass
+    assert f"{server}{path}" in str(caught.value)
+
+
+def test_a_server_that_is_silent(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "_SILENCE_SECONDS", 0.3)
+    with pytest.raises(SourceUnavailable, match="in time"), fetch(f"{server}/silent"):
+        pass
+
+
+def test_a_server_that_is_not_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    with pytest.raises(SourceUnavailable, match="reached"), fetch(f"http://127.0.0.1:{port}/v.mp4"):
+        pass
+    with pytest.raises(SourceUnavailable, match="reached"), fetch("http://nowhere.invalid/v.mp4"):
+        pass
+
+
+@pytest.mark.parametrize("path", ["/status/404", "/status/500", "/status/403", "/broken"])
+def test_secrets_stay_out_of_messages_and_tracebacks(server: str, path: str) -> None:
+    uri = server.replace("http://", "http://me:hunter2@") + path + "?X-Signature=s3cret#frag"
+    with pytest.raises(VidsearchError) as caught, fetch(uri):
+        pass
+    text = "".join(traceback.format_exception(caught.value))
+    assert "hunter2" not in text
+    assert "s3cret" not in text
+
+
+def test_public_uri() -> None:
+    assert public_uri("https://me:pw@host:8443/a/b.mp4?sig=1#t") == "https://host:8443/a/b.mp4"
+    assert public_uri("https://token@host/b.mp4") == "https://host/b.mp4"
+    assert public_uri("/videos/what?.mp4") == "/videos/what?.mp4"
+    assert public_uri("file:///videos/a.mp4") == "file:///videos/a.mp4"
+
+
+@pytest.mark.parametrize("uri", ["/nowhere/at-all.mp4", "file:///nowhere/at-all.mp4", "gone.mp4"])
+def test_a_missing_file(uri: str) -> None:
+    with pytest.raises(VideoNotFound, match="no such file"), fetch(uri):
+        pass
+
+
+def test_a_folder_and_a_path_below_a_file(file: Path) -> None:
+    with pytest.raises(VideoOpenError, match="folder"), fetch(str(file.parent)):
+        pass
+    with pytest.raises(VideoNotFound, match="no such file"), fetch(f"{file}/below.mp4"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("", "empty"),
+        ("  ", "empty"),
+        ("s3://bucket/key.mp4?token=abc", "scheme 's3'.*https://"),
+        ("rtsp://me:pw@camera/1", "scheme 'rtsp'"),
+        ("file://otherhost/a.mp4", "'otherhost'"),
+    ],
+)
+def test_a_uri_that_nothing_reads(uri: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught, fetch(uri):
+        pass
+    assert "pw" not in str(caught.value)
+    assert "abc" not in str(caught.value)
