@@ -15,7 +15,7 @@ from vidsearch.errors import QueryError
 if TYPE_CHECKING:
     from vidsearch.search import Hit, Level, Mode, SearchResult
 
-__all__ = ["search"]
+__all__ = ["parse_conditions", "print_result", "search", "timecode"]
 
 _CONDITION = re.compile(r"(?P<field>[^=<>]+?)\s*(?P<sign>>=|<=|=|>|<)\s*(?P<value>.*)", re.DOTALL)
 _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
@@ -76,7 +76,7 @@ def search(
     if as_json:
         output.print_json(result.to_dict())
     elif result.hits:
-        _print(result, explain=explain)
+        print_result(result, explain=explain)
     if not result.hits:
         output.talk("No videos found.")
 
@@ -118,7 +118,8 @@ def _parse(condition: str) -> dict[str, Any]:
     return {field: values if len(values) > 1 else value}
 
 
-def _print(result: SearchResult, *, explain: bool) -> None:
+def print_result(result: SearchResult, *, explain: bool) -> None:
+    """The hits as a table; with ``explain`` the scores and ranks of each leg too."""
     columns = ["#", "id", "title", "score", "cosine", "moments"]
     right = ["#", "score", "cosine"]
     if explain:
