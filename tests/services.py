@@ -6,8 +6,10 @@ import json
 import os
 import urllib.request
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from vidsearch.errors import LocalError
@@ -57,8 +59,10 @@ class Services:
 
     def stop(self) -> None:
         """Stop all of them."""
-        for service in (*self.nodes.values(), *([self.redis] if self.redis else [])):
-            service.stop()
+        for node in self.nodes.values():
+            node.stop()
+        if self.redis is not None:
+            self.redis.stop()
 
 
 @dataclass
@@ -95,3 +99,12 @@ def call(url: str, method: str, path: str, body: Any = None, *, timeout: float =
     with _OPENER.open(request, timeout=timeout) as answer:
         content = answer.read()
     return json.loads(content) if content else None
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Pids of all processes whose command line names the folder."""
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if any(str(folder) in part for part in process.info["cmdline"] or [])
+    ]

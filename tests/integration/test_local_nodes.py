@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -11,9 +10,8 @@ import time
 from pathlib import Path
 from urllib.error import HTTPError
 
-import psutil
 import pytest
-from tests.services import NODES, call
+from tests.services import NODES, Services, call, processes_of
 
 from vidsearch.errors import LocalError
 from vidsearch.local import RedisServer, SearchNode
@@ -41,21 +39,11 @@ def _axis(number: int) -> list[float]:
     return [1.0 if each == number else 0.0 for each in range(512)]
 
 
-def _processes_of(folder: Path) -> list[int]:
-    """Pids whose command line names the folder."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "status"]):
-        command = process.info["cmdline"] or []
-        if any(str(folder) in part for part in command):
-            found.append(process.pid)
-    return found
-
-
 def _gone(folder: Path, *, seconds: float = 15.0) -> bool:
     until = time.monotonic() + seconds
-    while _processes_of(folder) and time.monotonic() < until:
+    while processes_of(folder) and time.monotonic() < until:
         time.sleep(0.1)
-    return not _processes_of(folder)
+    return not processes_of(folder)
 
 
 def test_node_says_who_it_is(search_node: SearchNode) -> None:
@@ -87,13 +75,15 @@ def test_node_finds_the_nearest_vector(search_node: SearchNode, index_name: str)
 
 
 @pytest.mark.parametrize("name", NODES)
-def test_node_stops_cleanly_and_keeps_its_data(name: str, services: object, tmp_path: Path) -> None:
+def test_node_stops_cleanly_and_keeps_its_data(
+    name: str, services: Services, tmp_path: Path
+) -> None:
     kind, version = NODES[name]
-    services.node(name)  # type: ignore[attr-defined]  # skips where it cannot be had
+    services.node(name)  # skips where it cannot be had
     with SearchNode.start(kind, version=version, folder=tmp_path, quick=True) as node:
         call(node.url, "PUT", "/kept/_doc/1?refresh=true", {"title": "stays"})
-        assert _processes_of(tmp_path)
-    assert not _processes_of(tmp_path)
+        assert processes_of(tmp_path)
+    assert not processes_of(tmp_path)
     with pytest.raises(OSError, match="refused"):
         call(node.url, "GET", "/")
 
@@ -123,13 +113,13 @@ def test_two_nodes_cannot_share_a_folder(elasticsearch_9: SearchNode) -> None:
 def test_error_carries_the_end_of_the_log(elasticsearch_9: SearchNode, tmp_path: Path) -> None:
     with pytest.raises(LocalError, match="Invalid initial heap size: -Xmsmuch"):
         SearchNode.start("elasticsearch", version="9.5.3", folder=tmp_path, heap="much")
-    assert not _processes_of(tmp_path)
+    assert not processes_of(tmp_path)
 
 
 def test_deadline_is_kept_and_the_node_stopped(opensearch_2: SearchNode, tmp_path: Path) -> None:
     with pytest.raises(LocalError, match="was not healthy after 0 s"):
         SearchNode.start("opensearch", folder=tmp_path, deadline=0.3)
-    assert not _processes_of(tmp_path)
+    assert not processes_of(tmp_path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -148,7 +138,7 @@ def test_services_die_with_their_parent(
         assert parent.stdout is not None
         folders = [Path(each) for each in parent.stdout.readline().split()]
         assert len(folders) == 2
-        assert all(_processes_of(folder) for folder in folders)
+        assert all(processes_of(folder) for folder in folders)
         parent.send_signal(number)
     for folder in folders:
         assert _gone(folder)
@@ -165,7 +155,7 @@ def test_redis_answers_and_stops(redis_url: str, tmp_path: Path) -> None:
         assert server.url != redis_url
         with redis.Redis.from_url(server.url) as client:
             client.set("key", "stays")
-    assert not _processes_of(tmp_path)
+    assert not processes_of(tmp_path)
     with (
         RedisServer.start(folder=tmp_path, persist=True) as server,
         redis.Redis.from_url(server.url) as client,
@@ -177,15 +167,15 @@ def test_redis_that_cannot_start_shows_its_log(redis_url: str, tmp_path: Path) -
     (tmp_path / "appendonly.aof").write_text("this is not an append-only file\n")
     with pytest.raises(LocalError, match="Bad file format reading the append only file"):
         RedisServer.start(folder=tmp_path, persist=True)
-    assert not _processes_of(tmp_path)
+    assert not processes_of(tmp_path)
 
 
-def test_indices_of_a_test_are_dropped(services: object, elasticsearch_9: SearchNode) -> None:
+def test_indices_of_a_test_are_dropped(services: Services, elasticsearch_9: SearchNode) -> None:
     call(elasticsearch_9.url, "PUT", "/prefixed-000001", {"aliases": {"prefixed": {}}})
     call(elasticsearch_9.url, "PUT", "/prefixed-registry", {})
     call(elasticsearch_9.url, "PUT", "/other", {})
 
-    services.drop("prefixed")  # type: ignore[attr-defined]
+    services.drop("prefixed")
 
     for name in ("prefixed", "prefixed-registry"):
         with pytest.raises(HTTPError) as caught:
@@ -193,7 +183,7 @@ def test_indices_of_a_test_are_dropped(services: object, elasticsearch_9: Search
         assert caught.value.code == 404
         caught.value.close()
     assert "other" in call(elasticsearch_9.url, "GET", "/other")
-    services.drop("other")  # type: ignore[attr-defined]
+    services.drop("other")
 
 
 def test_killed_session_leaves_nothing_behind(redis_url: str, tmp_path: Path) -> None:
@@ -219,99 +209,8 @@ def test_killed_session_leaves_nothing_behind(redis_url: str, tmp_path: Path) ->
         while not (marker.exists() and marker.read_text()) and time.monotonic() < until:
             time.sleep(0.1)
         place = Path(marker.read_text())
-        assert _processes_of(place)
+        assert processes_of(place)
     finally:
         os.killpg(session.pid, signal.SIGKILL)
         session.wait()
     assert _gone(place)
-
-
-_MAIN = "import sys; from vidsearch.cli import main; sys.exit(main())"
-
-
-def _cli(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", _MAIN, "local", *arguments]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
-    if check:
-        assert answer.returncode == 0, answer.stderr
-    return answer
-
-
-def _exports(stdout: str) -> dict[str, str]:
-    lines = [line.removeprefix("export ") for line in stdout.splitlines()]
-    return dict(line.split("=", 1) for line in lines)
-
-
-def test_up_status_down(elasticsearch_9: SearchNode, redis_url: str, tmp_path: Path) -> None:
-    where = ("--dir", str(tmp_path / "stack"))
-    assert _cli("status", *where, check=False).returncode == 1
-    try:
-        up = _cli("up", "--no-worker", *where)
-        variables = _exports(up.stdout)
-        assert set(variables) == {
-            "VIDSEARCH_ENGINE__URL",
-            "VIDSEARCH_ENGINE__KIND",
-            "VIDSEARCH_BROKER__URL",
-        }
-        assert call(variables["VIDSEARCH_ENGINE__URL"], "GET", "/")["version"]["number"]
-        assert "Elasticsearch" in up.stderr
-
-        status = json.loads(_cli("status", "--json", *where).stdout)
-        assert status["environment"] == variables
-        assert {each["name"]: each["alive"] for each in status["services"]} == {
-            "engine": True,
-            "redis": True,
-        }
-
-        again = _cli("up", "--no-worker", *where)
-        assert _exports(again.stdout) == variables
-        assert "running already" in again.stderr
-
-        other = _cli("up", "--no-worker", "--engine", "opensearch", *where, check=False)
-        assert other.returncode == 1
-        assert "another stack runs in" in other.stderr
-
-        # A service that dies is said, and the next `up` starts all anew, with the data kept.
-        call(variables["VIDSEARCH_ENGINE__URL"], "PUT", "/kept/_doc/1?refresh=true", {"a": 1})
-        redis_pid = next(each["pid"] for each in status["services"] if each["name"] == "redis")
-        os.kill(redis_pid, signal.SIGKILL)
-        lame = _cli("status", "--json", *where, check=False)
-        assert lame.returncode == 1
-        assert {each["name"]: each["alive"] for each in json.loads(lame.stdout)["services"]} == {
-            "engine": True,
-            "redis": False,
-        }
-        fresh = _exports(_cli("up", "--no-worker", *where).stdout)
-        assert call(fresh["VIDSEARCH_ENGINE__URL"], "GET", "/kept/_doc/1")["_source"] == {"a": 1}
-    finally:
-        _cli("down", *where)
-    assert not _processes_of(tmp_path)
-    down = _cli("down", *where)
-    assert "nothing runs" in down.stderr
-
-
-def test_two_stacks_at_once(elasticsearch_9: SearchNode, redis_url: str, tmp_path: Path) -> None:
-    places = [tmp_path / "one", tmp_path / "two"]
-    try:
-        urls = [
-            _exports(_cli("up", "--no-worker", "--dir", str(place)).stdout)["VIDSEARCH_ENGINE__URL"]
-            for place in places
-        ]
-        assert urls[0] != urls[1]
-        _cli("down", "--dir", str(places[0]))
-        assert not _processes_of(places[0])
-        assert call(urls[1], "GET", "/_cluster/health")["number_of_nodes"] == 1
-    finally:
-        for place in places:
-            _cli("down", "--dir", str(place))
-    assert not _processes_of(tmp_path)
-
-
-def test_failed_up_stops_what_it_started(elasticsearch_9: SearchNode, tmp_path: Path) -> None:
-    (tmp_path / "redis").write_text("a file where the folder of Redis should be")
-    failed = _cli("up", "--no-worker", "--dir", str(tmp_path), check=False)
-    assert failed.returncode == 1
-    assert failed.stderr.splitlines()[-1].startswith("Error: ")
-    assert "Traceback" not in failed.stderr
-    assert not _processes_of(tmp_path)
-    assert _cli("status", "--dir", str(tmp_path), check=False).returncode == 1

@@ -56,8 +56,7 @@ def prepare(release: Release, jdk: Jdk, *, talk: Talk = lambda message: None) ->
     home = cache / f"{release.name}-{_LAYOUT}"
     with _made_once(home) as missing:
         if missing:
-            talk(f"fetching {release.title} with Maven (once; about 50 MB)")
-            _assemble(release, missing)
+            _assemble(release, missing, talk=talk)
     jars = os.pathsep.join(str(folder / "*") for folder in (home / "lib", home / "bundles"))
 
     source = _launcher_source(release)
@@ -96,11 +95,13 @@ def _made_once(folder: Path) -> Iterator[Path | None]:
             shutil.rmtree(partial, ignore_errors=True)
 
 
-def _assemble(release: Release, home: Path) -> None:
+def _assemble(release: Release, home: Path, *, talk: Talk) -> None:
+    maven = _maven(release)
+    talk(f"fetching {release.title} with Maven (once; about 50 MB)")
     library, bundles = home / "lib", home / "bundles"
     for name in ("lib", "bundles", "config", "plugins", "modules"):
         (home / name).mkdir()
-    _copy_dependencies(release, library)
+    _copy_dependencies(maven, release, library)
     for archive in sorted(library.glob("*.zip")):  # OpenSearch's plugins join the class path
         with zipfile.ZipFile(archive) as opened:
             for member in opened.namelist():
@@ -126,13 +127,17 @@ def _make_netty_module(release: Release, library: Path, module: Path) -> None:
         jar.rename(module / jar.name)
 
 
-def _copy_dependencies(release: Release, target: Path) -> None:
+def _maven(release: Release) -> str:
     maven = shutil.which("mvn")
     if maven is None:
         raise LocalError(
             f"{release.title} is fetched with Maven, and there is no `mvn` on PATH. "
             f"On Debian: apt-get install maven"
         )
+    return maven
+
+
+def _copy_dependencies(maven: str, release: Release, target: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="vidsearch-maven-") as folder:
         (Path(folder) / "pom.xml").write_text(_pom(release))
         command = [maven, "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={target}"]

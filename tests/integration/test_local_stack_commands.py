@@ -1,0 +1,188 @@
+"""``vidsearch local`` as a user runs it: real commands, real services that outlive them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.services import call, processes_of
+
+from vidsearch.local import SearchNode
+
+pytestmark = pytest.mark.integration
+
+_MAIN = "import sys; from vidsearch.cli import main; sys.exit(main())"
+
+
+def _environ() -> dict[str, str]:
+    """Ours, and for the node what a short life wants."""
+    return {**os.environ, "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
+
+
+def _cli(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", _MAIN, "local", *arguments]
+    answer = subprocess.run(
+        command, env=_environ(), capture_output=True, text=True, timeout=200, check=False
+    )
+    if check:
+        assert answer.returncode == 0, answer.stderr
+    return answer
+
+
+def _exports(stdout: str) -> dict[str, str]:
+    lines = [line.removeprefix("export ") for line in stdout.splitlines()]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def test_up_status_down(elasticsearch_9: SearchNode, redis_url: str, tmp_path: Path) -> None:
+    where = ("--dir", str(tmp_path / "stack"))
+    assert _cli("status", *where, check=False).returncode == 1
+    try:
+        up = _cli("up", "--no-worker", *where)
+        variables = _exports(up.stdout)
+        assert set(variables) == {
+            "VIDSEARCH_ENGINE__URL",
+            "VIDSEARCH_ENGINE__KIND",
+            "VIDSEARCH_BROKER__URL",
+        }
+        assert call(variables["VIDSEARCH_ENGINE__URL"], "GET", "/")["version"]["number"]
+        assert "Elasticsearch" in up.stderr
+
+        status = json.loads(_cli("status", "--json", *where).stdout)
+        assert status["environment"] == variables
+        assert {each["name"]: each["alive"] for each in status["services"]} == {
+            "engine": True,
+            "redis": True,
+        }
+
+        again = _cli("up", "--no-worker", *where)
+        assert _exports(again.stdout) == variables
+        assert "running already" in again.stderr
+
+        other = _cli("up", "--no-worker", "--engine", "opensearch", *where, check=False)
+        assert other.returncode == 1
+        assert "another stack runs in" in other.stderr
+
+        # A service that dies is said, and the next `up` starts all anew, with the data kept.
+        call(variables["VIDSEARCH_ENGINE__URL"], "PUT", "/kept/_doc/1?refresh=true", {"a": 1})
+        redis_pid = next(each["pid"] for each in status["services"] if each["name"] == "redis")
+        os.kill(redis_pid, signal.SIGKILL)
+        lame = _cli("status", "--json", *where, check=False)
+        assert lame.returncode == 1
+        assert {each["name"]: each["alive"] for each in json.loads(lame.stdout)["services"]} == {
+            "engine": True,
+            "redis": False,
+        }
+        fresh = _exports(_cli("up", "--no-worker", *where).stdout)
+        assert call(fresh["VIDSEARCH_ENGINE__URL"], "GET", "/kept/_doc/1")["_source"] == {"a": 1}
+    finally:
+        _cli("down", *where)
+    assert not processes_of(tmp_path)
+    down = _cli("down", *where)
+    assert "nothing runs" in down.stderr
+
+
+def test_two_stacks_at_once(elasticsearch_9: SearchNode, redis_url: str, tmp_path: Path) -> None:
+    places = [tmp_path / "one", tmp_path / "two"]
+    try:
+        urls = [
+            _exports(_cli("up", "--no-worker", "--dir", str(place)).stdout)["VIDSEARCH_ENGINE__URL"]
+            for place in places
+        ]
+        assert urls[0] != urls[1]
+        _cli("down", "--dir", str(places[0]))
+        assert not processes_of(places[0])
+        assert call(urls[1], "GET", "/_cluster/health")["number_of_nodes"] == 1
+    finally:
+        for place in places:
+            _cli("down", "--dir", str(place))
+    assert not processes_of(tmp_path)
+
+
+def test_failed_up_stops_what_it_started(elasticsearch_9: SearchNode, tmp_path: Path) -> None:
+    (tmp_path / "redis").write_text("a file where the folder of Redis should be")
+    failed = _cli("up", "--no-worker", "--dir", str(tmp_path), check=False)
+    assert failed.returncode == 1
+    assert failed.stderr.splitlines()[-1].startswith("Error: ")
+    assert "Traceback" not in failed.stderr
+    assert not processes_of(tmp_path)
+    assert _cli("status", "--dir", str(tmp_path), check=False).returncode == 1
+
+
+def test_killed_up_leaves_nothing_unknown(
+    elasticsearch_9: SearchNode, redis_url: str, tmp_path: Path
+) -> None:
+    where = ("--dir", str(tmp_path))
+    command = [sys.executable, "-c", _MAIN, "local", "up", "--no-worker", *where]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as up:
+        until = time.monotonic() + 60
+        while not (tmp_path / "state.json").exists() and time.monotonic() < until:
+            time.sleep(0.02)
+        up.kill()
+    assert processes_of(tmp_path)
+    status = _cli("status", "--json", *where, check=False)
+    assert status.returncode == 1
+    assert json.loads(status.stdout)["running"] is False
+    try:
+        again = _cli("up", "--no-worker", *where)
+        assert "starting anew" in again.stderr
+        assert call(_exports(again.stdout)["VIDSEARCH_ENGINE__URL"], "GET", "/")
+    finally:
+        _cli("down", *where)
+    assert not processes_of(tmp_path)
+
+
+def test_up_with_a_worker(opensearch_2: SearchNode, redis_url: str, tmp_path: Path) -> None:
+    from celery import Celery
+
+    where = ("--dir", str(tmp_path))
+    try:
+        up = _cli("up", "--engine", "opensearch", "--model", "demo", *where)
+        variables = _exports(up.stdout)
+        assert variables["VIDSEARCH_ENGINE__KIND"] == "opensearch"
+        assert variables["VIDSEARCH_MODEL__NAME"] == "demo"
+        with Celery(broker=variables["VIDSEARCH_BROKER__URL"], set_as_current=False) as client:
+            (tasks,) = client.control.inspect(timeout=5).registered().values()
+        assert {"vidsearch.ingest_video", "vidsearch.sweep"} <= set(tasks)
+
+        status = json.loads(_cli("status", "--json", *where).stdout)
+        worker = next(each for each in status["services"] if each["name"] == "worker")
+        environ = Path(f"/proc/{worker['pid']}/environ").read_text().split("\0")
+        assert {f"{name}={value}" for name, value in variables.items()} <= set(environ)
+        assert "OMP_NUM_THREADS=1" in environ
+    finally:
+        _cli("down", *where)
+    assert not processes_of(tmp_path)
+
+
+def test_worker_that_cannot_start_shows_its_log(
+    elasticsearch_9: SearchNode, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDSEARCH_INGEST__FPS", "-1")  # the worker reads our settings too
+    failed = _cli("up", "--dir", str(tmp_path), check=False)
+    assert failed.returncode == 1
+    assert "the worker did not start" in failed.stderr
+    assert "ingest.fps" in failed.stderr
+    assert not processes_of(tmp_path)
+
+
+def test_missing_maven_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    failed = _cli("up", "--dir", str(tmp_path / "stack"), check=False)
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("Error: ")
+    assert "apt-get install" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_unknown_version_names_those_that_work(tmp_path: Path) -> None:
+    failed = _cli("up", "--version", "5.6.0", "--dir", str(tmp_path), check=False)
+    assert failed.returncode == 1
+    assert "elasticsearch 5.6.0 cannot be started here; try 9.5.3 or 8.19.21" in failed.stderr

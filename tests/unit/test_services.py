@@ -1,0 +1,84 @@
+"""The fixtures' promises: a missing service fails in CI and is skipped elsewhere; settings of the
+developer reach no test."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.services import Services
+
+from vidsearch.errors import LocalError
+from vidsearch.local import RedisServer, SearchNode
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """No service can be started; returns the attempts."""
+    attempts: list[str] = []
+
+    def refuse(*arguments: object, **options: object) -> None:
+        attempts.append(str(arguments))
+        raise LocalError("there is no Java")
+
+    monkeypatch.setattr(SearchNode, "start", refuse)
+    monkeypatch.setattr(RedisServer, "start", refuse)
+    return attempts
+
+
+def test_missing_service_is_skipped_with_its_reason(
+    nothing_installed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    services = Services()
+    for _ in range(3):
+        with pytest.raises(pytest.skip.Exception, match=r"es-9\.5\.3 is not available: there is"):
+            services.node("es-9.5.3")
+    assert len(nothing_installed) == 1  # not tried again for each test
+    with pytest.raises(pytest.skip.Exception, match="redis is not available: there is no Java"):
+        services.redis_url()
+    services.stop()
+
+
+def test_missing_service_fails_in_ci(
+    nothing_installed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    for _ in range(2):
+        with pytest.raises(pytest.fail.Exception, match=r"os-2\.19\.1 is not available"):
+            Services().node("os-2.19.1")
+
+
+def test_other_errors_are_not_taken_for_a_missing_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_down(*arguments: object, **options: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(SearchNode, "start", break_down)
+    with pytest.raises(ZeroDivisionError):
+        Services().node("es-9.5.3")
+
+
+def test_settings_of_the_developer_do_not_reach_tests(tmp_path: Path) -> None:
+    test = tmp_path / "test_environment.py"
+    test.write_text(
+        "import os\n"
+        "def test_environment():\n"
+        "    assert 'KEPT' in os.environ\n"
+        "    assert not [name for name in os.environ if name.startswith('VIDSEARCH_')]\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", str(test)]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "KEPT": "1", "VIDSEARCH_INDEX__NAME": "mine"}
+    answer = subprocess.run(command, env=environ, capture_output=True, text=True, cwd=ROOT)
+    assert answer.returncode == 0, answer.stdout
+    assert "1 passed" in answer.stdout
+
+
+def test_each_test_has_an_index_name_of_its_own(index_name: str) -> None:
+    assert index_name.startswith("test-")
+    assert index_name == index_name.lower()
+    assert len(index_name) > 12
