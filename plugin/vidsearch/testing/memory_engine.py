@@ -113,7 +113,10 @@ class MemoryEngine:
                 raise VersionConflict(f"document {id!r} of {index!r} exists already")
             if isinstance(expect, Revision):
                 _expect(stored, expect, id=id, index=index)
-            return _store(target, id, _json(source))
+            try:
+                return _store(target, id, _json(source))
+            except MappingConflict as error:
+                raise MappingConflict(f"index {index!r} rejected the document: {error}") from error
 
     def delete(
         self, index: str, id: str, *, expect: Revision | None = None, refresh: bool = False
@@ -193,7 +196,8 @@ class MemoryEngine:
                 n for n in names if self._indices[n].aliases[name].get("is_write_index", False)
             )
         if len(names) != 1:
-            raise MappingConflict(f"alias {name!r} does not stand for one index")
+            behind = ", ".join(self._behind(name))
+            raise MappingConflict(f"alias {name!r} stands for {behind}, not for one index")
         return self._indices[names[0]]
 
     def _snapshot(self, name: str) -> list[tuple[str, Document]]:

@@ -1,0 +1,193 @@
+"""The half of the engine contract that is about searches; see :mod:`.engine_contract`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from vidsearch.engines import Engine, Json, Write
+from vidsearch.errors import MappingConflict
+from vidsearch.testing.small_index import small_index
+from vidsearch_mappings import vector_query
+from vidsearch_mappings.queries import Level
+
+__all__ = ["EngineSearchContract"]
+
+_DIMS = 16
+_STEP = math.pi / 18
+_AXES = [[(-1.0) ** (d // step) / 4 for d in range(_DIMS)] for step in (1, 2)]
+"""Two directions at right angles, with a part in every dimension."""
+
+
+def _at(step: float) -> list[float]:
+    """The unit vector at so many steps of ten degrees on a quarter of a circle."""
+    cos, sin = math.cos(step * _STEP), math.sin(step * _STEP)
+    return [cos * x + sin * y for x, y in zip(*_AXES, strict=True)]
+
+
+def _video(step: int) -> Json:
+    moments = [
+        {"start": 10.0 * n, "end": 10.0 * (n + 1), "vector": vector}
+        for n, vector in enumerate([_at(step), [-x for x in _at(step)]])
+    ]
+    tag = "odd" if step % 2 else "even"
+    return {"tags": [tag], "video": {"vector": _at(step), "segments": moments}}
+
+
+def _nearest(
+    engine: Engine,
+    level: Level,
+    *,
+    at: float,
+    k: int,
+    filters: Sequence[Mapping[str, Any]] = (),
+) -> Json:
+    return vector_query(
+        engine.kind,
+        field="video",
+        vector=_at(at),
+        level=level,
+        k=k,
+        num_candidates=50,
+        filters=filters,
+    )
+
+
+def _ids(response: Json) -> list[str]:
+    return [hit["_id"] for hit in response["hits"]["hits"]]
+
+
+class EngineSearchContract:
+    """Searches, counts, scans, vectors."""
+
+    # -- searches
+
+    @pytest.fixture
+    def index(self, engine: Engine, index_name: str) -> str:
+        """An empty videos index."""
+        engine.create_index(index_name, small_index(engine))
+        return index_name
+
+    @pytest.fixture
+    def filled(self, engine: Engine, index: str) -> str:
+        """Twenty-five documents, ``00`` to ``24``; every fifth has the tag ``five``."""
+        writes = [
+            Write("index", f"{n:02}", {"n": n, "tags": ["five"] if n % 5 == 0 else []})
+            for n in range(25)
+        ]
+        engine.bulk(index, writes)
+        engine.refresh(index)
+        return index
+
+    def test_search(self, engine: Engine, filled: str) -> None:
+        body = {
+            "query": {
+                "bool": {"filter": [{"term": {"tags": "five"}}, {"range": {"n": {"lt": 20}}}]}
+            },
+            "sort": [{"n": "desc"}],
+            "size": 3,
+            "_source": ["n"],
+        }
+        response = engine.search(filled, body)
+        assert _ids(response) == ["15", "10", "05"]
+        assert [hit["_source"] for hit in response["hits"]["hits"]] == [
+            {"n": 15},
+            {"n": 10},
+            {"n": 5},
+        ]
+        assert response["hits"]["total"] == {"value": 4, "relation": "eq"}
+
+    def test_a_search_that_is_wrong_is_rejected(self, engine: Engine, filled: str) -> None:
+        with pytest.raises(MappingConflict, match="no_such_query"):
+            engine.search(filled, {"query": {"no_such_query": {}}})
+        with pytest.raises(MappingConflict, match="no_such_key"):
+            engine.search(filled, {"no_such_key": 1})
+
+    def test_msearch_answers_in_order(self, engine: Engine, filled: str) -> None:
+        bodies = [{"query": {"term": {"n": n}}} for n in (3, 1, 2)]
+        answers = engine.msearch(filled, bodies)
+        assert [_ids(answer) for answer in answers] == [["03"], ["01"], ["02"]]
+        assert engine.msearch(filled, []) == []
+
+    def test_msearch_raises_what_one_of_them_would(self, engine: Engine, filled: str) -> None:
+        with pytest.raises(MappingConflict, match="no_such_query"):
+            engine.msearch(filled, [{}, {"query": {"no_such_query": {}}}, {}])
+
+    def test_count(self, engine: Engine, filled: str) -> None:
+        assert engine.count(filled) == 25
+        assert engine.count(filled, {"term": {"tags": "five"}}) == 5
+        assert engine.count(filled, {"term": {"tags": "six"}}) == 0
+
+    # -- scans
+
+    @pytest.mark.parametrize("page_size", [1, 5, 7, 25, 26])
+    def test_scan_yields_every_document_once(
+        self, engine: Engine, filled: str, page_size: int
+    ) -> None:
+        documents = list(engine.scan(filled, page_size=page_size))
+        assert sorted(d.id for d in documents) == [f"{n:02}" for n in range(25)]
+        assert all(d.source["n"] == int(d.id) for d in documents)
+
+    def test_scan_of_some_documents_and_some_of_their_fields(
+        self, engine: Engine, filled: str
+    ) -> None:
+        query = {"term": {"tags": "five"}}
+        found = list(engine.scan(filled, query=query, source=["n"], page_size=2))
+        assert sorted(d.source["n"] for d in found) == [0, 5, 10, 15, 20]
+        assert all(d.source.keys() == {"n"} for d in found)
+        assert {str(d.source) for d in engine.scan(filled, source=False)} == {"{}"}
+        assert list(engine.scan(filled, query={"term": {"tags": "six"}})) == []
+
+    def test_scan_brings_revisions_and_vectors(self, engine: Engine, index: str) -> None:
+        source = {"title": "x", "video": {"vector": [0.0, 1.0, 0.0, 0.0]}}
+        revision = engine.put(index, "a", source, refresh=True)
+        (found,) = engine.scan(index)
+        assert (found.source, found.revision) == (source, revision)
+        (found,) = engine.scan(index, source=["video.vector"])
+        assert found.source == {"video": source["video"]}
+        engine.put(index, "a", {"n": 1}, expect=found.revision)
+
+    def test_scan_reads_one_point_in_time(self, engine: Engine, filled: str) -> None:
+        scan = engine.scan(filled, page_size=5)
+        first = next(scan)
+        engine.bulk(filled, [Write("delete", f"{n:02}") for n in range(25)])
+        engine.bulk(filled, [Write("index", f"new {n}", {"n": n}) for n in range(25)])
+        engine.refresh(filled)
+        rest = [document.id for document in scan]
+        assert sorted([first.id, *rest]) == [f"{n:02}" for n in range(25)]
+
+    # -- vectors
+
+    @pytest.fixture(params=["float", "int8", "flat"])
+    def vectors(self, engine: Engine, index_name: str, request: pytest.FixtureRequest) -> str:
+        """Videos on a quarter circle from ``00`` to ``09``, each with a second, opposite moment."""
+        engine.create_index(index_name, small_index(engine, quantization=request.param, dims=_DIMS))
+        writes = [Write("index", f"{step:02}", _video(step)) for step in range(10)]
+        engine.bulk(index_name, writes)
+        engine.refresh(index_name)
+        return index_name
+
+    def test_the_nearest_video_comes_first(self, engine: Engine, vectors: str) -> None:
+        query = _nearest(engine, "video", at=3.2, k=4)
+        response = engine.search(vectors, query)
+        assert _ids(response) == ["03", "04", "02", "05"]
+        scores = [hit["_score"] for hit in response["hits"]["hits"]]
+        expected = [(1 + math.cos((3.2 - step) * _STEP)) / 2 for step in (3, 4, 2, 5)]
+        assert scores == pytest.approx(expected, abs=0.01)
+
+    def test_a_filter_stands_inside_the_vector_search(self, engine: Engine, vectors: str) -> None:
+        query = _nearest(engine, "video", at=3.2, k=2, filters=[{"term": {"tags": "odd"}}])
+        assert _ids(engine.search(vectors, query)) == ["03", "05"]
+
+    def test_the_video_with_the_nearest_moment_comes_first(
+        self, engine: Engine, vectors: str
+    ) -> None:
+        query = _nearest(engine, "segment", at=3.2, k=3)
+        response = engine.search(vectors, query)
+        assert _ids(response) == ["03", "04", "02"]
+        moments = response["hits"]["hits"][0]["inner_hits"]["moments"]["hits"]["hits"]
+        assert moments[0]["_nested"]["offset"] == 0
+        assert moments[0]["_score"] == pytest.approx((1 + math.cos(0.2 * _STEP)) / 2, abs=0.01)
