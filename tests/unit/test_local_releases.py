@@ -28,7 +28,7 @@ def test_default_opensearch() -> None:
 @pytest.mark.parametrize(
     ("kind", "version"),
     [
-        ("elasticsearch", "7.17.0"),
+        ("elasticsearch", "8.18.0"),
         ("elasticsearch", "9"),
         ("elasticsearch", "newest"),
         ("opensearch", "3.5.0"),

@@ -67,7 +67,7 @@ def release(kind: str, version: str | None = None, *, jdks: Sequence[Jdk] = ()) 
         return next((each for each in defaults if each.java_minimum <= newest), defaults[-1])
     match = re.fullmatch(r"(\d+)\.(\d+)\.\d+", version)
     number = (int(match[1]), int(match[2])) if match else (0, 0)
-    if kind == "elasticsearch" and number >= (8, 17):
+    if kind == "elasticsearch" and number >= (8, 19):
         return _elasticsearch(version, major=number[0])
     if kind == "opensearch" and number == (2, 19):
         return _opensearch(version)
