@@ -8,8 +8,6 @@ from vidsearch_mappings.videos import MAX_KEYWORD, Kind
 
 __all__ = ["registry_index"]
 
-_DATE = {"type": "date", "format": "strict_date_time||epoch_millis"}
-
 
 def registry_index(kind: Kind, *, shards: int, replicas: int) -> dict[str, Any]:
     """Settings and mapping of the registry, for ``PUT /<index>``: one document per video.
@@ -37,7 +35,7 @@ def registry_index(kind: Kind, *, shards: int, replicas: int) -> dict[str, Any]:
                 "state": {"type": "keyword"},
                 "attempts": {"type": "integer"},
                 "owner": {"type": "keyword"},
-                "lease_until": _DATE,
+                "lease_until": _date(),
                 "fingerprint": {"type": "keyword"},
                 "error": {
                     "properties": {
@@ -50,10 +48,14 @@ def registry_index(kind: Kind, *, shards: int, replicas: int) -> dict[str, Any]:
                 "segments": {"type": "integer"},
                 "duration": {"type": "float"},
                 "seconds": {"type": "object", "enabled": False},
-                "registered_at": _DATE,
-                "updated_at": _DATE,
-                "due_at": _DATE,
-                "indexed_at": _DATE,
+                "registered_at": _date(),
+                "updated_at": _date(),
+                "due_at": _date(),
+                "indexed_at": _date(),
             },
         },
     }
+
+
+def _date() -> dict[str, Any]:
+    return {"type": "date", "format": "strict_date_time||epoch_millis"}

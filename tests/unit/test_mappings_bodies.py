@@ -1,0 +1,162 @@
+"""The bodies that create indices, and what they say of themselves."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests import golden_index_bodies
+from tests.golden_index_bodies import GOLDEN, bodies, main, text
+
+from vidsearch.encoders.identity import ModelIdentity
+from vidsearch.ingest import VideoRecord
+from vidsearch_mappings import (
+    LAYOUT,
+    IndexMeta,
+    MetaError,
+    index_meta,
+    read_meta,
+    registry_index,
+    videos_index,
+)
+
+COMMON: dict[str, Any] = {"dims": 4, "field": "video", "meta": {}, "shards": 1, "replicas": 0}
+
+
+@pytest.mark.parametrize("name", sorted(bodies()))
+def test_body_is_the_golden_one(name: str) -> None:
+    assert bodies()[name] == json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def test_every_golden_body_is_compared() -> None:
+    assert {path.stem for path in GOLDEN.glob("index_*.json")} == set(bodies())
+
+
+def test_goldens_are_written_only_on_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(golden_index_bodies, "GOLDEN", tmp_path)
+    shutil.copytree(GOLDEN, tmp_path, dirs_exist_ok=True)
+    assert main([]) == 0
+    stale = tmp_path / "index_registry_opensearch.json"
+    stale.write_text("{}", encoding="utf-8")
+
+    assert main([]) == 1
+    assert stale.read_text(encoding="utf-8") == "{}"
+    assert main(["--write"]) == 0
+    assert stale.read_text(encoding="utf-8") == text(bodies()[stale.stem])
+    said = capsys.readouterr().out.splitlines()
+    assert said == [f"differs {stale.name}", f"wrote {stale.name}"]
+
+
+def vector_fields(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        if node.get("type") in {"dense_vector", "knn_vector"}:
+            yield node
+        for child in node.values():
+            yield from vector_fields(child)
+
+
+@pytest.mark.parametrize("quantization", ["float", "int8", "flat"])
+def test_no_vector_relies_on_the_default_of_its_engine(quantization: Any) -> None:
+    for field in vector_fields(videos_index("elasticsearch", quantization=quantization, **COMMON)):
+        assert field["index"] is True
+        assert field["similarity"] == "cosine"
+        assert field["index_options"]["type"] in {"hnsw", "int8_hnsw", "flat"}
+    for field in vector_fields(videos_index("opensearch", quantization=quantization, **COMMON)):
+        method = field["method"]
+        assert method["space_type"] == "cosinesimil"
+        assert method["engine"] in {"lucene", "faiss"}
+        assert method["parameters"].keys() >= {"m", "ef_construction"}
+
+
+@pytest.mark.parametrize("kind", ["elasticsearch", "opensearch"])
+def test_our_object_is_strict_and_stands_under_the_name_of_the_setting(kind: Any) -> None:
+    body = videos_index(kind, quantization="int8", **{**COMMON, "field": "clip"})
+    properties = body["mappings"]["properties"]
+    assert properties["clip"]["dynamic"] == "strict"
+    assert properties["clip"]["properties"]["segments"]["dynamic"] == "strict"
+    assert "video" not in properties
+    assert len(list(vector_fields(body))) == 2
+
+
+@pytest.mark.parametrize("kind", ["elasticsearch", "opensearch"])
+def test_the_registry_knows_every_field_of_a_record(kind: Any) -> None:
+    mapping = registry_index(kind, shards=1, replicas=0)["mappings"]
+    assert mapping["dynamic"] == "strict"
+    assert VideoRecord(id="a", uri="a.mp4").to_source().keys() == mapping["properties"].keys()
+
+
+def test_unknown_words_are_refused() -> None:
+    with pytest.raises(ValueError, match="unknown quantization 'int4'"):
+        videos_index("elasticsearch", quantization="int4", **COMMON)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="unknown engine 'solr'"):
+        videos_index("solr", quantization="int8", **COMMON)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="unknown engine 'solr'"):
+        registry_index("solr", shards=1, replicas=0)  # type: ignore[arg-type]
+
+
+def test_bodies_are_independent_of_each_other() -> None:
+    body = videos_index("elasticsearch", quantization="int8", **COMMON)
+    body["mappings"]["properties"]["title"]["type"] = "changed"
+    body["mappings"]["properties"]["video"]["properties"]["vector"]["dims"] = 0
+    again = videos_index("elasticsearch", quantization="int8", **COMMON)
+    assert again["mappings"]["properties"]["title"]["type"] == "text"
+    assert {field["dims"] for field in vector_fields(again)} == {4}
+    registry = registry_index("elasticsearch", shards=1, replicas=0)
+    registry["mappings"]["properties"]["due_at"]["type"] = "changed"
+    assert registry["mappings"]["properties"]["updated_at"]["type"] == "date"
+
+
+# -- _meta
+
+
+META = {"model": {"name": "demo"}, "quantization": "int8", "field": "video"}
+
+
+def test_meta_is_read_as_it_was_written() -> None:
+    identity = ModelIdentity(name="demo", revision="0", dims=4, image_size=8)
+    meta = index_meta(
+        model=identity.to_meta(), quantization="flat", field="clip", segment_seconds=10
+    )
+    read = read_meta(json.loads(json.dumps({"_meta": meta, "properties": {}})))
+    assert read == IndexMeta(
+        model=identity.to_meta(),
+        layout=LAYOUT,
+        quantization="flat",
+        field="clip",
+        segment_seconds=10.0,
+    )
+    assert ModelIdentity.from_meta(read.model) == identity
+
+
+@pytest.mark.parametrize(
+    ("mapping", "reason"),
+    [
+        ({}, "its mapping has no _meta.vidsearch"),
+        ({"_meta": None}, "its mapping has no _meta.vidsearch"),
+        ({"_meta": {"other": {}}}, "its mapping has no _meta.vidsearch"),
+        ({"_meta": {"vidsearch": []}}, "its mapping has no _meta.vidsearch"),
+        ({"_meta": {"vidsearch": {"layout": 1}}}, "_meta.vidsearch.model is missing"),
+        (
+            {"_meta": {"vidsearch": {"layout": "1", "model": {}}}},
+            "_meta.vidsearch.layout is not usable: '1'",
+        ),
+        (
+            {"_meta": {"vidsearch": {**META, "layout": 1, "segment_seconds": True}}},
+            "_meta.vidsearch.segment_seconds is not usable: True",
+        ),
+        (
+            {"_meta": {"vidsearch": {**META, "layout": LAYOUT + 1}}},
+            f"its layout is {LAYOUT + 1}, this version of vidsearch knows up to {LAYOUT}",
+        ),
+    ],
+)
+def test_meta_that_cannot_be_used_says_why(mapping: dict[str, Any], reason: str) -> None:
+    with pytest.raises(MetaError) as raised:
+        read_meta(mapping)
+    assert str(raised.value) == reason
