@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
+from vidsearch.encoders.hub import hub_folder
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.errors import ModelUnavailable
 from vidsearch.media.hashing import content_hash
@@ -23,8 +23,20 @@ _DEMO = "demo"
 DEMO_FOLDER = Path(__file__).parent / "demo_checkpoint"
 """The checkpoint that ships with the package."""
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-"""In transformers' order of preference; each may come in shards with an index."""
+_PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
+"""transformers 4 and 5."""
+_SMALL_FILES = (
+    "config.json",
+    *_PREPROCESSORS,
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+)
+_WEIGHTS = (("model", "safetensors"), ("pytorch_model", "bin"))
+"""Stem and suffix in transformers' order of preference; either may come in shards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +47,12 @@ class Checkpoint:
     """Hub id, ``demo``, or ``local`` for any other folder: the path says nothing of vectors."""
     revision: str
     """The hub's commit, or the SHA-256 of a folder's weights."""
-    source: str
-    """What ``from_pretrained`` takes: hub id or folder."""
+    folder: Path
+    """Holds the small files, and the weights once :meth:`with_weights` was called."""
     config: dict[str, Any] = field(repr=False)
     pixels: PixelRecipe
-    offline: bool
-    token: SecretStr | None
-
-    @property
-    def is_local(self) -> bool:
-        """Whether ``source`` is a folder."""
-        return self.name in {_DEMO, "local"}
-
-    @property
-    def dims(self) -> int:
-        """Length of a vector."""
-        return int(self.config.get("projection_dim", 512))
+    offline: bool = True
+    token: SecretStr | None = None
 
     @property
     def context_length(self) -> int:
@@ -67,20 +69,30 @@ class Checkpoint:
         return ModelIdentity(
             name=self.name,
             revision=self.revision,
-            dims=self.dims,
+            dims=int(self.config.get("projection_dim", 512)),
             image_size=self.pixels.size,
             sampling=f"played-at@{rate:g}fps",
         )
 
-    def pretrained_arguments(self) -> dict[str, Any]:
-        """Keyword arguments for ``from_pretrained`` beside ``source``."""
-        if self.is_local:
-            return {"local_files_only": True}
-        return {
-            "revision": self.revision,
-            "local_files_only": self.offline,
-            "token": self.token.get_secret_value() if self.token else None,
-        }
+    def with_weights(self) -> Path:
+        """The folder with the weights in it; a hub's weights are downloaded now if need be.
+
+        Raises:
+            ModelUnavailable: the hub has none, or they are neither cached nor reachable.
+        """
+        if _weight_files(self.folder):
+            return self.folder
+        for stem, suffix in _WEIGHTS:
+            folder = hub_folder(
+                self.name,
+                [f"{stem}*.{suffix}", f"{stem}.{suffix}.index.json"],
+                revision=self.revision,
+                offline=self.offline,
+                token=self.token,
+            )
+            if _weight_files(folder):
+                return folder
+        raise ModelUnavailable(f"hub checkpoint {self.name!r} has {_NO_WEIGHTS}")
 
 
 def open_checkpoint(
@@ -90,7 +102,7 @@ def open_checkpoint(
     offline: bool = False,
     token: SecretStr | None = None,
 ) -> Checkpoint:
-    """Find a checkpoint and read its configuration. Weights are hashed, but not loaded.
+    """Find a checkpoint and read its configuration.
 
     Args:
         name: ``demo``, a folder, or a hub id.
@@ -112,55 +124,60 @@ def open_checkpoint(
             f"there is no folder {name!r}; set VIDSEARCH_MODEL__NAME to the folder of a CLIP "
             "checkpoint, a hub id such as 'Searchium-ai/clip4clip-webvid150k', or 'demo'"
         )
-    return _open_hub(name, revision=revision, offline=offline, token=token)
-
-
-def _open_folder(folder: Path, *, name: str) -> Checkpoint:
-    config = _read_config(folder / "config.json", where=f"folder {str(folder)!r}")
+    folder = hub_folder(name, _SMALL_FILES, revision=revision, offline=offline, token=token)
+    config = _read_config(folder, where=f"hub checkpoint {name!r}")
     return Checkpoint(
         name=name,
-        revision=_weights_hash(folder),
-        source=str(folder),
+        # The folder is named like the commit: whatever is read later is read from that very one.
+        revision=folder.name,
+        folder=folder,
         config=config,
-        pixels=_pixel_recipe(config, [folder / file for file in _PREPROCESSORS]),
-        offline=True,
-        token=None,
-    )
-
-
-def _open_hub(
-    name: str, *, revision: str | None, offline: bool, token: SecretStr | None
-) -> Checkpoint:
-    from vidsearch.encoders.hub import hub_file
-
-    config_file = hub_file(name, "config.json", revision=revision, offline=offline, token=token)
-    if config_file is None:
-        raise ModelUnavailable(f"hub checkpoint {name!r} has no config.json: not a checkpoint")
-    # …/snapshots/<commit>/config.json; everything else is then read from that very commit.
-    commit = config_file.parent.name
-    config = _read_config(config_file, where=f"hub checkpoint {name!r}")
-    preprocessors = (
-        hub_file(name, file, revision=commit, offline=offline, token=token, optional=True)
-        for file in _PREPROCESSORS
-    )
-    return Checkpoint(
-        name=name,
-        revision=commit,
-        source=name,
-        config=config,
-        pixels=_pixel_recipe(config, preprocessors),
+        pixels=_pixel_recipe(folder, config),
         offline=offline,
         token=token,
     )
 
 
-_PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
-"""transformers 4 and 5."""
+def _open_folder(folder: Path, *, name: str) -> Checkpoint:
+    where = f"folder {str(folder)!r}"
+    config = _read_config(folder, where=where)
+    weights = _weight_files(folder)
+    if not weights:
+        raise ModelUnavailable(f"{where} has {_NO_WEIGHTS}")
+    # A hash of the weights alone, so that two copies of one checkpoint are the same model.
+    hashes = [content_hash(file) for file in weights]
+    return Checkpoint(
+        name=name,
+        revision=hashes[0]
+        if len(hashes) == 1
+        else hashlib.sha256("".join(hashes).encode()).hexdigest(),
+        folder=folder,
+        config=config,
+        pixels=_pixel_recipe(folder, config),
+    )
 
 
-def _read_config(path: Path, *, where: str) -> dict[str, Any]:
+_NO_WEIGHTS = "no weights: " + " or ".join(f"{stem}.{suffix}" for stem, suffix in _WEIGHTS)
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    for stem, suffix in _WEIGHTS:
+        whole = folder / f"{stem}.{suffix}"
+        found = [whole] if whole.is_file() else sorted(folder.glob(f"{stem}-*-of-*.{suffix}"))
+        if found:
+            return found
+    return []
+
+
+def _hash_of(weights: list[Path]) -> str:
+    # Of the weights alone, so that two copies of one checkpoint are the same model.
+    hashes = [content_hash(file) for file in weights]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+def _read_config(folder: Path, *, where: str) -> dict[str, Any]:
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ModelUnavailable(f"{where} has no config.json: not a checkpoint") from error
     except (OSError, ValueError) as error:
@@ -171,28 +188,18 @@ def _read_config(path: Path, *, where: str) -> dict[str, Any]:
     return dict(config)
 
 
-def _pixel_recipe(config: dict[str, Any], files: Iterable[Path | None]) -> PixelRecipe:
-    size = int(config.get("vision_config", {}).get("image_size", CLIP_PIXELS.size))
+def _pixel_recipe(folder: Path, config: dict[str, Any]) -> PixelRecipe:
     found: dict[str, Any] = {}
-    for path in files:
-        if path is not None and path.is_file():
-            content = json.loads(path.read_text(encoding="utf-8"))
+    for path in (folder / name for name in _PREPROCESSORS):
+        if path.is_file():
+            try:
+                content = json.loads(path.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise ModelUnavailable(f"{path} cannot be read ({error})") from error
             found = content.get("image_processor", content)
             break
     return PixelRecipe(
-        size=size,
+        size=int(config.get("vision_config", {}).get("image_size", CLIP_PIXELS.size)),
         mean=tuple(found.get("image_mean", CLIP_PIXELS.mean)),
         std=tuple(found.get("image_std", CLIP_PIXELS.std)),
     )
-
-
-def _weights_hash(folder: Path) -> str:
-    """SHA-256 over the weights, so that two copies of one checkpoint are the same model."""
-    for name in _WEIGHTS:
-        if (folder / name).is_file():
-            return content_hash(folder / name)
-        stem, _, suffix = name.rpartition(".")
-        if shards := sorted(folder.glob(f"{stem}-*-of-*.{suffix}")):
-            hashes = "".join(content_hash(shard) for shard in shards)
-            return hashlib.sha256(hashes.encode()).hexdigest()
-    raise ModelUnavailable(f"folder {str(folder)!r} has no weights ({' or '.join(_WEIGHTS)})")

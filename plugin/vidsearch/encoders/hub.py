@@ -1,48 +1,48 @@
-"""Single files of the Hugging Face hub, with its errors in our words."""
+"""Files of the Hugging Face hub, with its errors in our words."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
 
 from vidsearch.errors import MissingExtra, ModelUnavailable
 
-__all__ = ["hub_file"]
+__all__ = ["hub_folder"]
 
 
-def hub_file(
+def hub_folder(
     name: str,
-    filename: str,
+    files: Sequence[str],
     *,
     revision: str | None,
     offline: bool,
     token: SecretStr | None,
-    optional: bool = False,
-) -> Path | None:
-    """Path in the hub's local cache of one file, downloaded if need be; ``None`` if there is none.
+) -> Path:
+    """The folder in the hub's local cache that holds one commit; missing files are downloaded.
 
-    The file's folder is named like the commit that it belongs to. An ``optional`` file counts as
-    absent where the hub cannot be asked: a cache does not tell "absent" from "never fetched".
+    Args:
+        name: hub id.
+        files: names or patterns of the files that are wanted; what the hub does not have is not
+            an error.
+        revision: commit, tag or branch; the default branch where ``None``.
+        offline: never ask the hub.
+        token: for private checkpoints.
+
+    Returns:
+        A folder named like the commit. Where the hub does not answer, the one that an earlier
+        download left, if there is one.
 
     Raises:
         ModelUnavailable: no such repository or revision, or neither cached nor reachable.
         MissingExtra: the hub's client is not installed.
     """
     try:
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import (
-            EntryNotFoundError,
-            GatedRepoError,
-            HfHubHTTPError,
-            HFValidationError,
-            LocalEntryNotFoundError,
-            RepositoryNotFoundError,
-            RevisionNotFoundError,
-        )
+        from huggingface_hub import errors, snapshot_download
     except ImportError as error:
         raise MissingExtra.of("worker", needed_for="a checkpoint of the model hub") from error
 
@@ -50,55 +50,49 @@ def hub_file(
     try:
         with _quiet_hub():
             return Path(
-                hf_hub_download(
+                snapshot_download(
                     name,
-                    filename,
                     revision=revision,
+                    allow_patterns=list(files),
                     local_files_only=offline,
                     token=token.get_secret_value() if token else None,
                 )
             )
-    except LocalEntryNotFoundError as error:
-        if optional:
-            return None
+    except errors.LocalEntryNotFoundError as error:
         why = "and asking the hub is switched off" if offline else "and the hub did not answer"
         raise ModelUnavailable(
             f"the checkpoint {at} is not on this machine {why}. Fetch it once where there is a "
             f"network (`hf download {name}`), or set VIDSEARCH_MODEL__NAME to a folder or 'demo'"
         ) from error
-    except EntryNotFoundError:
-        return None
-    except GatedRepoError as error:
+    except errors.GatedRepoError as error:
         raise ModelUnavailable(
             f"the model hub refuses {at}: set VIDSEARCH_MODEL__TOKEN to a token with access"
         ) from error
-    except RevisionNotFoundError as error:
+    except errors.RevisionNotFoundError as error:
         raise ModelUnavailable(f"the model hub has no {at}") from error
-    except (RepositoryNotFoundError, HFValidationError) as error:
+    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         raise ModelUnavailable(
             f"the model hub knows no {at}. If it is private, set VIDSEARCH_MODEL__TOKEN; if a "
             "folder is meant, it is not there"
         ) from error
-    except HfHubHTTPError as error:
-        raise ModelUnavailable(f"the model hub failed on {at}: {error}") from error
+    except Exception as error:  # of the client or of the HTTP library below it
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelUnavailable(f"fetching {at} from the model hub failed: {reason}") from error
 
 
 @contextmanager
 def _quiet_hub() -> Iterator[None]:
-    # The client announces every retry and draws a bar for a file of one kilobyte.
-    from huggingface_hub.utils import (
-        are_progress_bars_disabled,
-        disable_progress_bars,
-        enable_progress_bars,
-    )
+    # The client announces every retry and draws several bars per download.
+    import huggingface_hub.utils
 
+    utils: Any = huggingface_hub.utils
     log = logging.getLogger("huggingface_hub")
-    level, bars = log.level, not are_progress_bars_disabled()
+    level, bars = log.level, not utils.are_progress_bars_disabled()
     log.setLevel(logging.ERROR)
-    disable_progress_bars()
+    utils.disable_progress_bars()
     try:
         yield
     finally:
         log.setLevel(level)
         if bars:
-            enable_progress_bars()
+            utils.enable_progress_bars()

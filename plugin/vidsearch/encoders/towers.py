@@ -46,7 +46,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
     transformers = _transformers()
     with _loading(checkpoint, "the tokenizer"), quiet_transformers():
         tokenizer = transformers.CLIPTokenizerFast.from_pretrained(
-            checkpoint.source, **checkpoint.pretrained_arguments()
+            str(checkpoint.folder), local_files_only=True
         )
     expected = checkpoint.vocabulary_size
     # transformers 5 builds a vocabulary of three tokens, silently, where the files are missing.
@@ -67,13 +67,14 @@ def load_tower(checkpoint: Checkpoint, tower: Literal["text", "vision"], *, devi
     """
     torch = _torch()
     transformers = _transformers()
+    folder = checkpoint.with_weights()
     with _loading(checkpoint, f"the {tower} tower"), quiet_transformers():
         # A checkpoint saved in half precision would load in half precision.
         model, report = getattr(transformers, _CLASSES[tower]).from_pretrained(
-            checkpoint.source,
+            str(folder),
             **{_dtype_argument(transformers): torch.float32},
             output_loading_info=True,
-            **checkpoint.pretrained_arguments(),
+            local_files_only=True,
         )
     # transformers fills missing weights with random numbers and only warns.
     if missing := sorted(report["missing_keys"]):
@@ -109,8 +110,8 @@ def _dtype_argument(transformers: Any) -> str:
 def _loading(checkpoint: Checkpoint, part: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except Exception as error:  # files of any kind, read by several libraries: any error at all
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelUnavailable(
             f"{part} of {checkpoint.name!r} cannot be loaded: {reason}"
         ) from error
