@@ -1,0 +1,194 @@
+"""``vidsearch demo``: the whole way on this machine, on real parts, with drawn clips."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vidsearch.cli import output
+from vidsearch.cli.search import print_result
+from vidsearch.errors import VidsearchError
+
+if TYPE_CHECKING:
+    from vidsearch.config import Settings
+    from vidsearch.demo import DemoClip
+    from vidsearch.local import Stack
+    from vidsearch.search import SearchResult, VideoSearch
+    from vidsearch_tasks import Runtime
+
+__all__ = ["demo"]
+
+_DEADLINE = 180.0
+_POLL_SECONDS = 0.3
+
+
+@click.command()
+@click.option(
+    "--engine",
+    type=click.Choice(["elasticsearch", "opensearch"]),
+    default="elasticsearch",
+    show_default=True,
+    help="Search engine.",
+)
+@click.option("--clips", "number", default=24, show_default=True, type=click.IntRange(8, 200))
+@click.option("--seed", default=7, show_default=True, help="Seed of the drawn clips.")
+def demo(engine: str, number: int, seed: int) -> None:
+    """Show the whole way on this machine: node, Redis, worker, drawn clips, searches.
+
+    Everything is real but small: a search node and a Redis of its own on free ports, a Celery
+    worker, H.264 clips drawn for the occasion and the tiny `demo` checkpoint. It all stops and is
+    removed at the end; nothing outside a temporary folder is touched.
+    """
+    started = time.monotonic()
+    with (
+        tempfile.TemporaryDirectory(prefix="vidsearch-demo-") as name,
+        ThreadPoolExecutor() as pool,
+    ):
+        folder = Path(name)
+        output.talk(f"Drawing {number} clips while {engine} starts …")
+        drawing = pool.submit(_draw, folder / "clips", number=number, seed=seed)
+        with _stack(folder / "stack", engine) as stack:
+            clips = drawing.result()
+            settings = _settings(stack)
+            with _runtime(settings) as parts, _video_search(settings) as videos:
+                _ingest(parts, clips)
+                _show_registry(parts)
+                _search_four_ways(videos, clips)
+    output.talk(f"\nDone in {time.monotonic() - started:.0f} s; everything is stopped and removed.")
+    output.talk("Next: README.md says how to point vidsearch at your own cluster and videos.")
+
+
+def _draw(folder: Path, *, number: int, seed: int) -> tuple[DemoClip, ...]:
+    from vidsearch.demo import demo_clips
+
+    return demo_clips(folder, number=number, seed=seed)
+
+
+@contextmanager
+def _stack(folder: Path, engine: str) -> Iterator[Stack]:
+    from vidsearch.local import Stack
+
+    stack = Stack.up(folder, engine=engine, model="demo", bound=True, talk=output.talk)
+    try:
+        yield stack
+    finally:
+        output.talk("\nStopping everything …")
+        stack.down()
+
+
+def _settings(stack: Stack) -> Settings:
+    """Of the stack alone: a demo must not reach the cluster that the environment names."""
+    from vidsearch.config import Settings
+
+    return Settings(
+        engine={
+            "url": stack.environment["VIDSEARCH_ENGINE__URL"],
+            "kind": stack.environment["VIDSEARCH_ENGINE__KIND"],
+        },
+        broker={"url": stack.environment["VIDSEARCH_BROKER__URL"]},
+        model={"name": "demo"},
+    )
+
+
+@contextmanager
+def _runtime(settings: Settings) -> Iterator[Runtime]:
+    from vidsearch_tasks import Runtime
+
+    parts = Runtime(settings)
+    try:
+        yield parts
+    finally:
+        parts.close()
+
+
+def _video_search(settings: Settings) -> VideoSearch:
+    from vidsearch.search import VideoSearch
+
+    return VideoSearch.from_settings(settings)
+
+
+def _ingest(parts: Runtime, clips: Sequence[DemoClip]) -> None:
+    """Register every clip and wait until the worker has seen to all of them."""
+    from vidsearch.ingest import State, create_videos_index
+    from vidsearch_tasks import register_video
+
+    name = create_videos_index(parts.engine, parts.settings.index, parts.encoder.identity)
+    output.talk(f"Created index {name} on {parts.engine.info()}")
+    ends = {State.INDEXED, State.FAILED, State.DEAD}
+    deadline = time.monotonic() + _DEADLINE
+    with output.progress("Ingesting", total=len(clips)) as bar:
+        for clip in clips:
+            fields = {"title": clip.title, "tags": list(clip.tags)}
+            register_video(clip.id, uri=str(clip.path), fields=fields, using=parts)
+        while True:
+            counts = parts.registry.counts()
+            done = sum(count for state, count in counts.items() if state in ends)
+            bar.at(done)
+            if done >= len(clips):
+                break
+            if time.monotonic() > deadline:
+                raise VidsearchError(
+                    f"only {done} of {len(clips)} clips were ingested in {_DEADLINE:.0f} s"
+                )
+            time.sleep(_POLL_SECONDS)
+    parts.engine.refresh(parts.settings.index.name)
+
+
+def _show_registry(parts: Runtime) -> None:
+    rows = []
+    for record in sorted(parts.registry.list(limit=200), key=lambda record: record.id):
+        seconds = sum(record.seconds.values())
+        rows.append(
+            (
+                record.id,
+                record.fields.get("title"),
+                record.state,
+                f"{record.duration or 0:.0f} s",
+                record.frames,
+                record.segments,
+                f"{seconds:.2f} s",
+            )
+        )
+    output.print_table(
+        ("id", "title", "state", "length", "frames", "segments", "work"),
+        rows,
+        title="\nThe registry",
+        right=("length", "frames", "segments", "work"),
+    )
+
+
+def _search_four_ways(videos: VideoSearch, clips: Sequence[DemoClip]) -> None:
+    single = next(clip for clip in clips if len(clip.scenes) == 1)
+    double = next(clip for clip in clips if len(clip.scenes) > 1)
+    late = double.scenes[1]
+    place = single.title.split()[0]
+    tag = next(tag for tag in single.tags if tag in {"dark", "light"})
+    words = f"{place} {single.scenes[0].caption}"
+    _show(
+        f"Keyword: {place!r}, a word of the titles",
+        videos.search(place, k=3, mode="keyword"),
+    )
+    _show(
+        f"Vector: {single.scenes[0].caption!r}, which no title says ({single.id} shows it)",
+        videos.search(single.scenes[0].caption, k=3, mode="vector"),
+    )
+    _show(
+        f"Hybrid: {words!r}, only where tags = {tag} ({single.id} has both)",
+        videos.search(words, k=3, filter={"tags": tag}),
+    )
+    _show(
+        f"A moment: {late.caption!r} ({double.id} shows it from {late.start:.0f} s on)",
+        videos.search(late.caption, k=3, mode="vector"),
+    )
+
+
+def _show(question: str, result: SearchResult) -> None:
+    click.secho(f"\n{question}", bold=True)
+    print_result(result, explain=False)
