@@ -1,0 +1,36 @@
+"""A Celery app as a host would make it: our tasks, and an encoder handed in.
+
+What the encoder does is told by files in the folder that ``TEST_SWITCHES`` names: ``slow`` makes it
+pause before each batch, ``deadly`` makes it kill its own process.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from vidsearch.config import load_settings
+from vidsearch.encoders import Vectors
+from vidsearch.media import FrameBatch
+from vidsearch.testing.fake_encoder import FakeEncoder
+from vidsearch_tasks import configure, make_app
+
+
+class SwitchedEncoder(FakeEncoder):
+    """The fake encoder with misfortunes."""
+
+    def encode_frames(self, frames: FrameBatch) -> Vectors:
+        switches = Path(os.environ["TEST_SWITCHES"])
+        if (switches / "deadly").exists():
+            os.kill(os.getpid(), signal.SIGKILL)
+        if (switches / "slow").exists():
+            (switches / "at-work").touch()
+            time.sleep(0.5)
+        return super().encode_frames(frames)
+
+
+settings = load_settings()
+app = make_app(settings)
+configure(settings, encoder=SwitchedEncoder(), app=app)

@@ -1,0 +1,416 @@
+"""Registered videos and a real worker process on a real engine and Redis."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from tests.integration.worker import Worker, until
+
+from vidsearch.config import Settings
+from vidsearch.errors import BackendUnavailable, VideoUnknown
+from vidsearch.ingest import State, VideoRecord, create_videos_index, delete_video
+from vidsearch.local import SearchNode
+from vidsearch.testing.clips import write_clip
+from vidsearch.testing.fake_encoder import FakeEncoder
+from vidsearch_tasks import Runtime, enqueue, queue_depth, register_video, run_sweep
+from vidsearch_tasks.broker import send_ingest
+
+pytestmark = pytest.mark.integration
+
+LEASE = 2.0
+
+
+@dataclass
+class Stage:
+    """An index, a queue and workers of one test."""
+
+    parts: Runtime
+    env: dict[str, str]
+    folder: Path
+    workers: list[Worker] = field(default_factory=list)
+
+    @property
+    def switches(self) -> Path:
+        return self.folder / "switches"
+
+    def worker(self, **env: str) -> Worker:
+        worker = Worker(self.folder / f"worker-{len(self.workers)}", {**self.env, **env})
+        self.workers.append(worker)
+        return worker
+
+    def register(self, id: str, path: Path, **fields: Any) -> VideoRecord:
+        return register_video(id, uri=str(path), fields=fields, using=self.parts)
+
+    def record(self, id: str) -> VideoRecord:
+        return self.parts.registry.get(id)
+
+    def until(self, id: str, *states: State, worker: Worker | None = None) -> VideoRecord:
+        until(
+            lambda: self.record(id).state in states,
+            what=f"{id} is {' or '.join(states)}",
+            worker=worker,
+        )
+        return self.record(id)
+
+    def document(self, id: str) -> dict[str, Any] | None:
+        found = self.parts.open_index().read(id)
+        return None if found is None else found.source
+
+
+def make_stage(node: SearchNode, redis_url: str, index_name: str, folder: Path) -> Stage:
+    settings = Settings(
+        engine={"url": node.url, "kind": node.kind},
+        broker={"url": redis_url, "queue": f"q-{uuid.uuid4().hex[:8]}"},
+        index={"name": index_name, "segment_seconds": 2},
+        ingest={"lease_seconds": LEASE, "retry_seconds": 0.3, "max_attempts": 2},
+    )
+    env = {
+        f"VIDSEARCH_{section}__{name}".upper(): str(value)
+        for section, names in {
+            "engine": {"url": node.url, "kind": node.kind},
+            "broker": {"url": redis_url, "queue": settings.broker.queue},
+            "index": {"name": index_name, "segment_seconds": 2},
+            "ingest": {"lease_seconds": LEASE, "retry_seconds": 0.3, "max_attempts": 2},
+        }.items()
+        for name, value in names.items()
+    }
+    stage = Stage(Runtime(settings), {**env, "TEST_SWITCHES": str(folder / "switches")}, folder)
+    stage.switches.mkdir()
+    create_videos_index(stage.parts.engine, settings.index, FakeEncoder().identity)
+    return stage
+
+
+@pytest.fixture
+def everywhere(
+    search_node: SearchNode, redis_url: str, index_name: str, tmp_path: Path
+) -> Iterator[Stage]:
+    """On each of the engines in turn."""
+    stage = make_stage(search_node, redis_url, index_name, tmp_path)
+    yield stage
+    for worker in stage.workers:
+        worker.stop()
+    stage.parts.close()
+
+
+@pytest.fixture
+def stage(
+    elasticsearch_9: SearchNode, redis_url: str, index_name: str, tmp_path: Path
+) -> Iterator[Stage]:
+    """On one engine."""
+    stage = make_stage(elasticsearch_9, redis_url, index_name, tmp_path)
+    yield stage
+    for worker in stage.workers:
+        worker.stop()
+    stage.parts.close()
+
+
+def solid(colour: tuple[int, int, int]) -> Callable[[int], Any]:
+    return lambda _: np.full((48, 64, 3), colour, dtype=np.uint8)
+
+
+@pytest.fixture
+def red(tmp_path: Path) -> Path:
+    """Six seconds of red."""
+    return write_clip(
+        tmp_path / "red.mp4", [i / 10 for i in range(60)], picture=solid((255, 0, 0)), rate=10
+    )
+
+
+def test_from_registration_to_the_index(everywhere: Stage, red: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"\0" * 5000)
+    record = everywhere.register("good", red, title="Red", tags=["warm"])
+    assert record.state is State.QUEUED
+    everywhere.register("broken", broken)
+    everywhere.register("absent", tmp_path / "absent.mp4")
+    assert queue_depth(everywhere.parts.app, queue=everywhere.parts.settings.broker.queue) == 3
+    with everywhere.worker() as worker:
+        good = everywhere.until("good", State.INDEXED, worker=worker)
+        assert (good.attempts, good.frames, good.segments) == (1, 6, 3)
+        document = everywhere.document("good")
+        assert document is not None
+        assert (document["title"], document["tags"]) == ("Red", ["warm"])
+        text = FakeEncoder().encode_text(["red"])[0]
+        assert np.dot(text, document["video"]["vector"]) > 0.9
+        assert document["video"]["fingerprint"] == good.fingerprint
+
+        for id, kind in (("broken", "VideoOpenError"), ("absent", "VideoNotFound")):
+            failed = everywhere.until(id, State.FAILED, worker=worker)
+            assert failed.error is not None
+            assert failed.error.type == kind
+            assert everywhere.document(id) is None
+
+        # Other fields, same content: the vectors of the index are kept as they are.
+        everywhere.register("good", red, title="Crimson")
+        until(
+            lambda: (everywhere.record("good").indexed_at or 0) > (good.indexed_at or 0),
+            what="good is indexed again",
+            worker=worker,
+        )
+        again = everywhere.record("good")
+        changed = everywhere.document("good")
+        assert changed == {"title": "Crimson", "video": document["video"]}
+        assert "decode" not in again.seconds
+
+
+def test_a_duplicate_delivery_is_a_no_op(stage: Stage, red: Path) -> None:
+    stage.register("a", red)
+    with stage.worker() as worker:
+        first = stage.until("a", State.INDEXED, worker=worker)
+        before = stage.parts.open_index().read("a")
+        for _ in range(3):
+            send_ingest(stage.parts.app, "a", queue=stage.parts.settings.broker.queue)
+        until(
+            lambda: worker.text().count("nothing is to be done") == 3,
+            what="three duplicates were skipped",
+            worker=worker,
+        )
+        assert stage.record("a") == first
+        assert stage.parts.open_index().read("a") == before
+
+
+def test_a_message_for_an_unknown_id_is_ignored(stage: Stage, red: Path) -> None:
+    send_ingest(stage.parts.app, "nobody", queue=stage.parts.settings.broker.queue)
+    stage.register("a", red)
+    with stage.worker() as worker:
+        stage.until("a", State.INDEXED, worker=worker)
+        assert "message ignored: no video 'nobody' is registered" in worker.text()
+    with pytest.raises(VideoUnknown):
+        stage.record("nobody")
+
+
+def test_messages_hold_the_id_and_nothing_else(stage: Stage, red: Path, redis_url: str) -> None:
+    import base64
+
+    import redis
+
+    stage.register("a", red, title="a secret title")
+    client = redis.Redis.from_url(redis_url)
+    (raw,) = client.lrange(stage.parts.settings.broker.queue, 0, -1)
+    client.close()
+    message = json.loads(raw)
+    assert message["content-type"] == "application/json"
+    args, kwargs, _ = json.loads(base64.b64decode(message["body"]))
+    assert (args, kwargs) == (["a"], {})
+    assert b"secret" not in raw
+    assert str(red).encode() not in raw
+
+
+def test_a_killed_worker_loses_its_video_to_the_next(stage: Stage, red: Path) -> None:
+    (stage.switches / "slow").touch()
+    stage.register("a", red)
+    with stage.worker() as first:
+        until(lambda: (stage.switches / "at-work").exists(), what="work began", worker=first)
+        first.kill()
+        held = stage.record("a")
+        assert held.state is State.PROCESSING
+        (stage.switches / "slow").unlink()
+        assert run_sweep(using=stage.parts).requeued == (), "the lease is still live"
+        with stage.worker() as second:
+            time.sleep(LEASE)
+            assert run_sweep(using=stage.parts).requeued == ("a",)
+            after = stage.until("a", State.INDEXED, worker=second)
+    assert after.attempts == 2
+    assert after.error is None
+
+
+def test_a_video_that_kills_its_worker_ends_dead_and_may_be_retried(
+    stage: Stage, red: Path
+) -> None:
+    (stage.switches / "deadly").touch()
+    stage.register("a", red)
+    with stage.worker() as worker:
+        reports = []
+
+        def swept() -> bool:
+            reports.append(run_sweep(using=stage.parts))
+            return stage.record("a").state is State.DEAD
+
+        until(swept, what="a is dead", worker=worker)
+        dead = stage.record("a")
+        assert dead.attempts == 2
+        assert dead.error is not None
+        assert (dead.error.type, dead.error.stage) == ("WorkerLost", "processing")
+        assert [r.dead for r in reports if r.dead] == [("a",)]
+
+        (stage.switches / "deadly").unlink()
+        assert stage.parts.registry.retry("a").attempts == 0
+        enqueue("a", using=stage.parts)
+        assert stage.until("a", State.INDEXED, worker=worker).attempts == 1
+
+
+def test_deleting(stage: Stage, red: Path) -> None:
+    (stage.switches / "slow").touch()
+    stage.register("a", red)
+    index = stage.parts.open_index()
+    with stage.worker() as worker:
+        until(lambda: (stage.switches / "at-work").exists(), what="work began", worker=worker)
+        delete_video(stage.parts.registry, index, "a")
+        until(lambda: "left alone" in worker.text(), what="the work stopped", worker=worker)
+        assert stage.document("a") is None
+        assert stage.record("a").state is State.DELETED
+
+        (stage.switches / "slow").unlink()
+        stage.register("a", red, title="again")
+        stage.until("a", State.INDEXED, worker=worker)
+        assert stage.document("a") is not None
+        delete_video(stage.parts.registry, index, "a")
+        assert stage.document("a") is None
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def test_a_broker_that_is_down_when_registering(stage: Stage, red: Path) -> None:
+    away = stage.parts.settings.model_copy(
+        update={
+            "broker": stage.parts.settings.broker.model_validate(
+                {
+                    "url": f"redis://:hush@127.0.0.1:{free_port()}/0",
+                    "queue": stage.parts.settings.broker.queue,
+                }
+            )
+        }
+    )
+    parts = Runtime(away)
+    started = time.monotonic()
+    with pytest.raises(BackendUnavailable, match="'a' is registered but not queued") as caught:
+        register_video("a", uri=str(red), using=parts)
+    assert time.monotonic() - started < 5
+    assert "hush" not in str(caught.value)
+    assert stage.record("a").state is State.REGISTERED
+    with pytest.raises(BackendUnavailable):
+        queue_depth(parts.app, queue="any")
+    parts.close()
+
+    time.sleep(LEASE)
+    assert run_sweep(using=stage.parts).requeued == ("a",)
+    with stage.worker() as worker:
+        assert stage.until("a", State.INDEXED, worker=worker).attempts == 1
+
+
+def test_a_redis_that_lost_everything_loses_no_video(
+    stage: Stage, red: Path, redis_url: str
+) -> None:
+    import redis
+
+    stage.register("a", red)
+    client = redis.Redis.from_url(redis_url)
+    client.delete(stage.parts.settings.broker.queue)
+    client.close()
+    time.sleep(LEASE)
+    assert run_sweep(using=stage.parts).requeued == ("a",)
+    with stage.worker() as worker:
+        stage.until("a", State.INDEXED, worker=worker)
+
+
+def test_beat_sends_the_sweep(stage: Stage, red: Path) -> None:
+    stage.parts.registry.register("a", uri=str(red))  # and no message
+    env = {**stage.env, "VIDSEARCH_INGEST__SWEEP_SECONDS": "1"}
+    options = ("--beat", "--schedule", str(stage.folder / "beat"))
+    worker = Worker(stage.folder / "with-beat", env, options=options)
+    stage.workers.append(worker)
+    with worker:
+        assert stage.until("a", State.INDEXED, worker=worker).attempts == 1
+
+
+class Relay:
+    """A TCP relay before a real service, which can be taken away and brought back."""
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        import threading
+
+        self._target = target
+        self.port = free_port()
+        self._connections: list[socket.socket] = []
+        self._server: socket.socket | None = None
+        self._threading = threading
+        self.up()
+
+    def up(self) -> None:
+        server = socket.create_server(("127.0.0.1", self.port))
+        self._server = server
+        self._threading.Thread(target=self._accept, args=(server,), daemon=True).start()
+
+    def down(self) -> None:
+        assert self._server is not None
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        self._server = None
+        for connection in self._connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+        self._connections.clear()
+
+    def _accept(self, server: socket.socket) -> None:
+        while True:
+            try:
+                near, _ = server.accept()
+            except OSError:
+                return
+            far = socket.create_connection(self._target)
+            self._connections += [near, far]
+            for one, other in ((near, far), (far, near)):
+                self._threading.Thread(target=self._pump, args=(one, other), daemon=True).start()
+
+    @staticmethod
+    def _pump(one: socket.socket, other: socket.socket) -> None:
+        try:
+            while data := one.recv(65536):
+                other.sendall(data)
+            other.shutdown(socket.SHUT_WR)
+        except OSError:
+            return
+
+
+def test_an_engine_that_goes_away_and_comes_back(
+    stage: Stage, red: Path, elasticsearch_9: SearchNode
+) -> None:
+    host, port = elasticsearch_9.url.removeprefix("http://").split(":")
+    relay = Relay((host, int(port)))
+    (stage.switches / "slow").touch()
+    stage.register("a", red)
+    try:
+        with stage.worker(VIDSEARCH_ENGINE__URL=f"http://127.0.0.1:{relay.port}") as worker:
+            until(lambda: (stage.switches / "at-work").exists(), what="work began", worker=worker)
+            relay.down()
+            until(lambda: "next try in" in worker.text(), what="a retry", worker=worker)
+            assert stage.record("a").state is State.PROCESSING
+            (stage.switches / "slow").unlink()
+            relay.up()
+            after = stage.until("a", State.INDEXED, worker=worker)
+            assert after.attempts == 1, "an outage uses up no attempt"
+    finally:
+        if relay._server is not None:
+            relay.down()
+
+
+def test_a_worker_whose_child_is_killed_goes_on(stage: Stage, red: Path) -> None:
+    (stage.switches / "slow").touch()
+    stage.register("a", red)
+    with stage.worker() as worker:
+        until(lambda: (stage.switches / "at-work").exists(), what="work began", worker=worker)
+        (child,) = psutil.Process(worker.process.pid).children()
+        os.kill(child.pid, signal.SIGKILL)
+        (stage.switches / "slow").unlink()
+        time.sleep(LEASE)
+        until(lambda: bool(run_sweep(using=stage.parts).requeued), what="requeued", worker=worker)
+        assert stage.until("a", State.INDEXED, worker=worker).attempts == 2

@@ -1,0 +1,106 @@
+"""A real worker process for tests."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+_ROOT = Path(__file__).resolve().parents[2]
+_DEADLINE = 60.0
+
+FAKE_APP = "tests.integration.fake_app"
+"""Our tasks with the fake encoder."""
+
+
+class Worker:
+    """``python -m celery -A … worker`` with prefork, in a process group of its own.
+
+    Args:
+        folder: for its log.
+        env: settings.
+        app: what ``-A`` names.
+        options: further options of the command line.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        env: Mapping[str, str],
+        *,
+        app: str = FAKE_APP,
+        options: tuple[str, ...] = (),
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.log = folder / "worker.log"
+        command = [
+            *(sys.executable, "-m", "celery", "-A", app, "worker"),
+            *("--pool", "prefork", "--concurrency", "1", "--loglevel", "INFO"),
+            *("--without-mingle", "--without-gossip", "--hostname", f"{folder.name}@%h"),
+            *options,
+        ]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                cwd=_ROOT,
+                env={**os.environ, "OMP_NUM_THREADS": "1", **env},
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> Worker:
+        try:
+            until(lambda: " ready." in self.text(), what="the worker is ready", worker=self)
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def text(self) -> str:
+        """Its log so far."""
+        return self.log.read_text(errors="replace")
+
+    def stop(self) -> None:
+        """Warm shutdown; whatever is left after it is killed."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(20)
+        self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL to the whole group: no clean-up of any kind."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(20)
+
+
+def until(
+    condition: object, *, what: str, worker: Worker | None = None, seconds: float = _DEADLINE
+) -> None:
+    """Wait for a condition; a timeout shows the end of the worker's log."""
+    assert callable(condition)
+    deadline = time.monotonic() + seconds
+    while not condition():
+        ended = worker is not None and worker.process.poll() is not None
+        if ended or time.monotonic() > deadline:
+            log = worker.text()[-3000:] if worker else ""
+            why = "the worker ended" if ended else f"{seconds:g} s passed"
+            raise AssertionError(f"{why}, but not: {what}\n{log}")
+        time.sleep(0.05)
