@@ -37,7 +37,14 @@ _POLL_SECONDS = 0.3
     show_default=True,
     help="Search engine.",
 )
-@click.option("--clips", "number", default=24, show_default=True, type=click.IntRange(8, 200))
+@click.option(
+    "--clips",
+    "number",
+    default=24,
+    show_default=True,
+    type=click.IntRange(8, 200),
+    help="Number of drawn clips.",
+)
 @click.option("--seed", default=7, show_default=True, help="Seed of the drawn clips.")
 def demo(engine: str, number: int, seed: int) -> None:
     """Show the whole way on this machine: node, Redis, worker, drawn clips, searches.

@@ -1,0 +1,167 @@
+"""The root command: help, unknown names, exit codes, tracebacks only on request."""
+
+from __future__ import annotations
+
+import json
+
+import click
+import pytest
+
+from vidsearch.cli import cli, output, root
+from vidsearch.errors import BackendUnavailable, ConfigError, QueryError, VidsearchError
+
+
+def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stop:
+        root.main(args)
+    out, err = capsys.readouterr()
+    assert isinstance(stop.value.code, int)
+    return stop.value.code, out, err
+
+
+@pytest.fixture
+def raising(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
+    """Makes `vidsearch settings` raise what the test puts into the list."""
+    errors: list[BaseException] = []
+
+    def load(**_: object) -> None:
+        raise errors[0]
+
+    monkeypatch.setattr(output, "settings", load)
+    return errors
+
+
+def every_command() -> list[tuple[str, click.Command]]:
+    found: list[tuple[str, click.Command]] = []
+
+    def walk(name: str, command: click.Command) -> None:
+        found.append((name, command))
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for child in command.list_commands(context):
+                loaded = command.get_command(context, child)
+                assert loaded is not None
+                walk(f"{name} {child}", loaded)
+
+    walk("vidsearch", cli)
+    return found
+
+
+def test_every_command_and_option_has_help() -> None:
+    for name, command in every_command():
+        assert command.help, name
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help, f"{name} {parameter.opts}"
+
+
+def test_every_command_that_prints_data_has_json() -> None:
+    acting = {"demo", "up", "down", "create", "drop"}
+    for name, command in every_command():
+        if isinstance(command, click.Group) or name.split()[-1] in acting:
+            continue
+        assert any("--json" in parameter.opts for parameter in command.params), name
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "--help")
+    assert code == 0
+    assert "reindex" in out
+    code, out, _ = run(capsys, "--version")
+    assert code == 0
+    assert out.startswith("vidsearch, version ")
+
+
+def test_a_misspelt_command_is_put_right(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "serch", "dog")
+    assert code == 2
+    assert out == ""
+    assert "No such command 'serch'. Did you mean 'search'?" in err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError("setting x: bad"), 2),
+        (QueryError("k must be at least 1"), 2),
+        (BackendUnavailable("http://x:1 does not answer"), 1),
+        (VidsearchError("no"), 1),
+    ],
+)
+def test_errors_become_one_line_and_an_exit_code(
+    capsys: pytest.CaptureFixture[str],
+    raising: list[BaseException],
+    error: VidsearchError,
+    code: int,
+) -> None:
+    raising.append(error)
+    found, out, err = run(capsys, "settings")
+    assert (found, out, err) == (code, "", f"Error: {error}\n")
+
+
+def test_verbose_shows_the_chain_of_causes(
+    capsys: pytest.CaptureFixture[str], raising: list[BaseException]
+) -> None:
+    error = BackendUnavailable("down")
+    error.__cause__ = OSError("connection refused")
+    raising.append(error)
+    code, _, err = run(capsys, "-v", "settings")
+    assert code == 1
+    assert "OSError: connection refused" in err
+    assert err.endswith("Error: down\n")
+
+
+def test_interrupt_ends_quietly(
+    capsys: pytest.CaptureFixture[str], raising: list[BaseException]
+) -> None:
+    raising.append(KeyboardInterrupt())
+    code, out, err = run(capsys, "settings")
+    assert (code, out, err) == (130, "", "\nAborted.\n")
+
+
+def test_settings_lists_every_setting_and_no_secret(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDSEARCH_ENGINE__PASSWORD", "hunter2")
+    monkeypatch.setenv("VIDSEARCH_BROKER__URL", "redis://me:hunter2@host:1/0")
+    code, out, _ = run(capsys, "settings", "--json")
+    assert code == 0
+    assert "hunter2" not in out
+    shown = json.loads(out)
+    assert shown["VIDSEARCH_BROKER__URL"] == "redis://me:***@host:1/0"
+    assert shown["VIDSEARCH_ENGINE__PASSWORD"] == "***"
+    assert shown["VIDSEARCH_INDEX__NAME"] == "videos"
+    code, out, _ = run(capsys, "settings")
+    assert code == 0
+    assert "hunter2" not in out
+    assert "VIDSEARCH_INDEX__NAME\tvideos\tAlias that readers use." in out.splitlines()
+
+
+def test_config_option_names_the_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pathlib import Path
+
+    file = Path(str(tmp_path)) / "mine.toml"
+    file.write_text('[index]\nname = "clips"\n')
+    monkeypatch.setenv("VIDSEARCH_CONFIG", "")  # restored afterwards; the option sets it
+    code, out, _ = run(capsys, "--config", str(file), "settings", "--json")
+    assert code == 0
+    assert json.loads(out)["VIDSEARCH_INDEX__NAME"] == "clips"
+    code, _, err = run(capsys, "--config", "absent.toml", "settings")
+    assert code == 2
+    assert "absent.toml" in err
+
+
+def test_tables_in_a_pipe_are_one_line_per_row(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_table(("id", "note"), [("a", "two\nlines\tand a tab"), ("b", None)], title="Shown")
+    assert capsys.readouterr().out == "id\tnote\na\ttwo lines and a tab\nb\t-\n"
+
+
+def test_progress_in_a_pipe_says_each_count_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with output.progress("Ingesting", total=2) as bar:
+        for done in (0, 0, 1, 2, 2):
+            bar.at(done)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "Ingesting: 0/2\nIngesting: 1/2\nIngesting: 2/2\n"

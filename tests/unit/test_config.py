@@ -1,0 +1,117 @@
+"""Settings: where they come from, what is refused, what is hidden."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vidsearch.config import load_settings, redact_url, setting_paths, variable_name
+from vidsearch.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_argument_beats_variable_beats_file_beats_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_settings().engine.url == "http://localhost:9200"
+    (tmp_path / "vidsearch.toml").write_text('[engine]\nurl = "http://file:1"\ntimeout = 7\n')
+    assert load_settings().engine.url == "http://file:1"
+    monkeypatch.setenv("VIDSEARCH_ENGINE__URL", "http://variable:2/")
+    assert load_settings().engine.url == "http://variable:2"
+    assert load_settings().engine.timeout == 7
+    assert load_settings(engine={"url": "http://argument:3"}).engine.url == "http://argument:3"
+
+
+def test_the_named_file_is_read_and_must_exist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = tmp_path / "other.toml"
+    monkeypatch.setenv("VIDSEARCH_CONFIG", str(named))
+    with pytest.raises(ConfigError, match=r"VIDSEARCH_CONFIG names '.*other.toml'"):
+        load_settings()
+    named.write_text('[model]\nname = "demo"\n')
+    assert load_settings().model.name == "demo"
+
+
+@pytest.mark.parametrize(
+    ("variable", "hint"),
+    [
+        ("VIDSEARCH_ENGIN__URL", "did you mean VIDSEARCH_ENGINE__URL"),
+        ("VIDSEARCH_ENGINE_URL", "did you mean VIDSEARCH_ENGINE__URL"),
+        ("VIDSEARCH_ZZZZ", "unknown setting: VIDSEARCH_ZZZZ"),
+    ],
+)
+def test_an_unknown_variable_is_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, hint: str
+) -> None:
+    monkeypatch.setenv(variable, "x")
+    with pytest.raises(ConfigError) as caught:
+        load_settings()
+    assert hint in str(caught.value)
+    assert "`vidsearch settings`" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("toml", "message"),
+    [
+        ('[engine]\nurll = "http://x:1"\n', "unknown setting engine.urll"),
+        ("[nonsense]\nx = 1\n", "unknown setting nonsense"),
+        ('[engine]\nurl = "localhost:9200"\n', "setting engine.url: must look like http://"),
+        ('[engine]\nurl = "http://u:secret@x:1"\n', "must not hold credentials"),
+        ("[engine]\ntimeout = 0\n", "setting engine.timeout: Input should be greater than 0"),
+        ('[index]\nquantization = "int3"\n', "setting index.quantization: Input should be"),
+        ('[index]\nfield = "a.b"\n', "setting index.field"),
+        ("not toml at all", "settings cannot be read"),
+    ],
+)
+def test_bad_values_are_named(tmp_path: Path, toml: str, message: str) -> None:
+    (tmp_path / "vidsearch.toml").write_text(toml)
+    with pytest.raises(ConfigError) as caught:
+        load_settings()
+    assert message in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_secrets_show_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDSEARCH_ENGINE__PASSWORD", "hunter2")
+    monkeypatch.setenv("VIDSEARCH_ENGINE__API_KEY", "hunter2")
+    monkeypatch.setenv("VIDSEARCH_MODEL__TOKEN", "hunter2")
+    monkeypatch.setenv("VIDSEARCH_BROKER__URL", "redis://u:hunter2@localhost/0")
+    settings = load_settings()
+    assert "hunter2" not in repr(settings)
+    assert "hunter2" not in str(settings)
+    assert "hunter2" not in settings.model_dump_json()
+    assert settings.engine.password is not None
+    assert settings.engine.password.get_secret_value() == "hunter2"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://localhost:6379/0", "redis://localhost:6379/0"),
+        ("redis://:pw@host:6379/0", "redis://:***@host:6379/0"),
+        ("redis://me:pw@host/0", "redis://me:***@host/0"),
+        ("amqp://me@host//", "amqp://me@host//"),
+    ],
+)
+def test_redact_url(url: str, shown: str) -> None:
+    assert redact_url(url) == shown
+
+
+def test_every_setting_is_described_and_has_a_variable() -> None:
+    seen = set()
+    for section, name, field in setting_paths():
+        assert field.description, f"{section}.{name}"
+        seen.add(variable_name(section, name))
+    assert {"VIDSEARCH_ENGINE__URL", "VIDSEARCH_INDEX__NAME", "VIDSEARCH_BROKER__URL"} <= seen
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings = load_settings()
+    with pytest.raises(ValueError, match="frozen"):
+        settings.engine.url = "http://x:1"

@@ -1,0 +1,40 @@
+"""The error tree: one base, picklable, complete."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+
+import pytest
+
+from vidsearch import errors
+from vidsearch.errors import BulkError, MissingExtra, VidsearchError
+
+_CLASSES = [
+    value
+    for value in vars(errors).values()
+    if inspect.isclass(value) and issubclass(value, Exception)
+]
+
+
+def test_all_is_complete_and_sorted() -> None:
+    assert errors.__all__ == sorted(kind.__name__ for kind in _CLASSES)
+
+
+@pytest.mark.parametrize("kind", _CLASSES)
+def test_one_base_one_message_and_it_survives_pickling(kind: type[Exception]) -> None:
+    assert issubclass(kind, VidsearchError)
+    assert kind.__doc__
+    back = pickle.loads(pickle.dumps(kind("video 'a' failed")))
+    assert type(back) is kind
+    assert str(back) == "video 'a' failed"
+
+
+def test_bulk_failures_survive_pickling() -> None:
+    back = pickle.loads(pickle.dumps(BulkError("2 rejected", failures={"a": "bad"})))
+    assert back.failures == {"a": "bad"}
+
+
+def test_missing_extra_names_the_extra_to_install() -> None:
+    error = MissingExtra.of("worker", needed_for="decoding video")
+    assert str(error) == "decoding video needs an extra: pip install 'vidsearch[worker]'"
