@@ -1,0 +1,100 @@
+"""What an import costs, and what is said when a heavy package is not installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vidsearch.testing.checkpoints import random_clip_checkpoint
+
+_HEAVY = {"torch", "transformers", "tokenizers", "huggingface_hub", "cv2", "av", "PIL", "aiohttp"}
+_BLOCK = """
+import sys
+
+class Absent:
+    def __init__(self, names): self.names = names
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in self.names:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent(sys.argv.pop(1).split(",")))
+from vidsearch.cli.root import main
+main()
+"""
+
+
+def run(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["vidsearch", "vidsearch.media", "vidsearch.encoders", "vidsearch.cli.embed"],
+)
+def test_importing_is_light(module: str) -> None:
+    code = f"import {module}, sys, json; print(json.dumps(sorted(sys.modules)))"
+    done = run(code)
+    assert done.returncode == 0, done.stderr
+    loaded = {name.partition(".")[0] for name in json.loads(done.stdout)}
+    assert loaded & (_HEAVY | {"fsspec", "celery", "elasticsearch", "opensearchpy"}) == set()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    pytest.importorskip("torch")
+    return str(random_clip_checkpoint(tmp_path_factory.mktemp("models") / "tiny"))
+
+
+@pytest.mark.parametrize(
+    ("absent", "arguments", "needed_for"),
+    [
+        ("torch", ["text", "a red circle"], "running a checkpoint with torch"),
+        ("transformers", ["text", "a red circle"], "loading a checkpoint"),
+        ("cv2", ["video", "{clip}"], "decoding video"),
+        ("aiohttp", ["video", "http://127.0.0.1:9/clip.mp4"], "reading videos over http"),
+        ("PIL", ["video", "{clip}"], "turning frames into pixels"),
+    ],
+)
+def test_a_missing_extra_is_one_line(
+    model: str, tmp_path: Path, absent: str, arguments: list[str], needed_for: str
+) -> None:
+    from vidsearch.testing.clips import write_clip
+
+    clip = write_clip(tmp_path / "clip.mp4", [0, 1])
+    done = run(
+        _BLOCK,
+        absent,
+        "embed",
+        *(argument.format(clip=clip) for argument in arguments),
+        VIDSEARCH_MODEL__NAME=model,
+    )
+    assert done.stderr == f"Error: {needed_for} needs an extra: pip install 'vidsearch[worker]'\n"
+    assert done.stdout == ""
+    assert done.returncode == 2
+
+
+def test_a_hub_checkpoint_without_the_hub_client(model: str) -> None:
+    done = run(_BLOCK, "huggingface_hub", "embed", "text", "a", VIDSEARCH_MODEL__NAME="acme/clip")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "pip install 'vidsearch[worker]'" in done.stderr
+
+
+def test_a_broken_file_is_explained_without_pyav_too(model: str, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    done = run(_BLOCK, "av", "embed", "video", str(broken), VIDSEARCH_MODEL__NAME=model)
+    assert done.returncode == 1
+    assert done.stderr == "Error: broken.mp4 cannot be opened as a video\n"
