@@ -92,6 +92,22 @@ def test_node_stops_cleanly_and_keeps_its_data(
     assert "ERROR" not in (tmp_path / "node.log").read_text()
 
 
+@pytest.mark.parametrize("name", ["es-8.19.21", "os-2.19.1"])
+def test_surroundings_do_not_matter(
+    name: str, services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plain locale, a folder with blanks and umlauts, a proxy that knows nothing of us."""
+    services.node(name)
+    monkeypatch.setenv("LC_ALL", "C")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    kind, version = NODES[name]
+    folder = tmp_path / "Filme für später; alle"
+    with SearchNode.start(kind, version=version, folder=folder, quick=True) as node:
+        assert call(node.url, "GET", "/_cluster/health")["number_of_nodes"] == 1
+    with RedisServer.start(folder=folder / "redis") as server:
+        assert server.process.alive()
+
+
 def test_temporary_folder_is_removed(elasticsearch_9: SearchNode) -> None:
     with SearchNode.start("elasticsearch", version="9.5.3", quick=True) as node:
         assert (node.folder.path / "data").is_dir()

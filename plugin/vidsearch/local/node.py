@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import urllib.request
 from collections.abc import Callable
@@ -82,6 +83,8 @@ class SearchNode:
         process = spawn(
             _command(chosen, jdk, parts, place.path, heap=heap, quick=quick),
             log=place.path / "node.log",
+            # The JVM reads path names in the locale's encoding.
+            env={**os.environ, "LC_ALL": "C.UTF-8"},
             bound=bound,
             remove=place.to_remove,
         )
