@@ -106,7 +106,7 @@ def _parse(condition: str) -> dict[str, Any]:
         assert isinstance(clause, dict)
         return clause
     match = _CONDITION.fullmatch(condition)
-    if match is None or not match["value"]:
+    if match is None or not match["value"].strip(", "):
         raise QueryError(
             f"--filter {condition!r} is no condition: write tags=sport, tags=a,b, year>=2020 "
             "or a JSON clause"
@@ -115,7 +115,7 @@ def _parse(condition: str) -> dict[str, Any]:
     if sign != "=":
         return {field: {_RANGES[sign]: value}}
     values = [part.strip() for part in value.split(",") if part.strip()]
-    return {field: values if len(values) > 1 else value}
+    return {field: values if len(values) > 1 else values[0]}
 
 
 def print_result(result: SearchResult, *, explain: bool) -> None:

@@ -170,15 +170,24 @@ def _value(field: Field, value: Any) -> Any:
         raise QueryError(
             f"filter on {field.path!r}: {value!r} is neither text, number, truth value nor date"
         )
-    if field.type in _NUMBERS and not _is_number(value):
-        raise QueryError(f"filter on {field.path!r}: it is a {field.type}, {value!r} is no number")
-    if field.type == "boolean" and value not in (True, False, "true", "false"):
-        raise QueryError(f"filter on {field.path!r}: it is true or false, not {value!r}")
+    if field.type in _NUMBERS:
+        return _number(field, value)
+    if field.type == "boolean":
+        if value not in (True, False, "true", "false"):
+            raise QueryError(f"filter on {field.path!r}: it is true or false, not {value!r}")
+        return value in (True, "true")
     return value
 
 
-def _is_number(value: str | int | float) -> bool:
-    try:
-        return not isinstance(value, bool) and math.isfinite(float(value))
-    except (ValueError, OverflowError):
-        return False
+def _number(field: Field, value: str | int | float) -> int | float:
+    """A number, also from text: a command line and a URL have nothing else."""
+    for kind in (int, float):
+        try:
+            number = kind(value) if isinstance(value, str) else value
+        except ValueError:
+            continue
+        if not isinstance(number, bool) and math.isfinite(number):
+            return number
+    raise QueryError(
+        f"filter on {field.path!r}: it is of type {field.type}, {value!r} is no number"
+    )

@@ -12,7 +12,7 @@ from vidsearch.search.types import Hit, Moment
 from vidsearch_mappings.queries import MOMENT_FIELDS, MOMENTS, moment_path
 from vidsearch_mappings.scores import Similarity, cosine_from_score
 
-__all__ = ["Found", "assemble", "by_id", "index_of", "read_near", "read_words", "shard_warning"]
+__all__ = ["Found", "assemble", "by_id", "index_of", "read_near", "read_words"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +103,6 @@ def index_of(response: Mapping[str, Any]) -> str | None:
     """The concrete index that gave the first hit; ``None`` without hits."""
     hits = response["hits"]["hits"]
     return str(hits[0]["_index"]) if hits else None
-
-
-def shard_warning(response: Mapping[str, Any]) -> str | None:
-    """What to tell the user where the engine answered only in part."""
-    shards = response.get("_shards", {})
-    if shards.get("failed"):
-        return f"{shards['failed']} of {shards['total']} shards failed: hits may be missing"
-    if response.get("timed_out"):
-        return "the engine ran out of time: hits may be missing"
-    return None
 
 
 def _ranked(found: list[Found]) -> list[Found]:

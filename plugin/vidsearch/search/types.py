@@ -72,7 +72,7 @@ class SearchResult:
     took: float
     """Milliseconds from the call to the answer, embedding included."""
     warnings: tuple[str, ...] = field(default=())
-    """What the caller should tell its user: text cut off, a shard that failed."""
+    """What the caller should tell its user: text that was cut off, no field to look in."""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""

@@ -23,7 +23,6 @@ from vidsearch.search.legs import (
     index_of,
     read_near,
     read_words,
-    shard_warning,
 )
 from vidsearch.search.live_index import IndexView, LiveIndex
 from vidsearch.search.once import Once
@@ -176,9 +175,8 @@ class VideoSearch:
                 documents = by_id(found)
                 seen = documents if asked.needs_vector else {}
             hits = assemble(order, legs, near=seen, documents=documents)
-            said = said + more + [t for r in responses.values() if (t := shard_warning(r))]
             took = 1000 * (time.perf_counter() - started)
-            return SearchResult(hits, mode, level, view.name, took, tuple(dict.fromkeys(said)))
+            return SearchResult(hits, mode, level, view.name, took, (*said, *more))
 
         return self._on_live_index(asked, run)
 

@@ -1,0 +1,430 @@
+"""The search on the three real engines, against brute force."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from elasticsearch import Elasticsearch
+from opensearchpy import OpenSearch
+from tests.search_index import (
+    SEGMENT_SECONDS,
+    TableEncoder,
+    Video,
+    create_index,
+    make_videos,
+    nearest,
+    unit_vectors,
+)
+from tests.services import Services
+
+from vidsearch.config import EngineSettings, IndexSettings, SearchSettings, Settings
+from vidsearch.engines import connect
+from vidsearch.engines.base import Engine, Write
+from vidsearch.errors import BackendUnavailable, IndexMissing, ModelMismatch, QueryError
+from vidsearch.local import SearchNode
+from vidsearch.search import Level, Mode, VideoSearch
+from vidsearch.search.fusion import Scored, rrf
+
+pytestmark = pytest.mark.integration
+
+VIDEOS = make_videos()
+QUERY = "a red circle at night"
+
+
+@pytest.fixture(scope="module")
+def shared_engine(search_node: SearchNode) -> Iterator[Engine]:
+    """An engine of each node for tests that only read."""
+    engine = connect(EngineSettings(url=search_node.url, kind=search_node.kind))
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def shared_index(shared_engine: Engine, services: Services) -> Iterator[str]:
+    """Alias of an index of exact vectors for tests that only read."""
+    name = f"test-search-{uuid.uuid4().hex[:8]}"
+    create_index(shared_engine, f"{name}-000001", VIDEOS, alias=name)
+    yield name
+    services.drop(name)
+
+
+@pytest.fixture
+def search(shared_engine: Engine, shared_index: str) -> VideoSearch:
+    """Over exact vectors, behind an alias; for tests that only read."""
+    return VideoSearch(shared_engine, TableEncoder(), index=shared_index)
+
+
+@pytest.fixture
+def own_search(engine: Engine, index_name: str) -> VideoSearch:
+    """The same over an index of the test's own, ``index_name``."""
+    create_index(engine, f"{index_name}-000001", VIDEOS, alias=index_name)
+    return VideoSearch(engine, TableEncoder(), index=index_name)
+
+
+def ids(pairs: Any) -> list[str]:
+    return [pair[0] for pair in pairs]
+
+
+@pytest.mark.parametrize("level", ["segment", "video"])
+def test_the_nearest_come_first(search: VideoSearch, level: Level) -> None:
+    expected = nearest(VIDEOS, unit_vectors(QUERY, 1)[0], level=level)[:15]
+    result = search.search(QUERY, k=15, mode="vector", level=level)
+    assert [hit.id for hit in result] == ids(expected)
+    assert [hit.cosine for hit in result] == pytest.approx([c for _, c in expected], abs=1e-5)
+    assert [hit.score for hit in result] == [hit.cosine for hit in result]
+    assert result.warnings == ()
+
+
+@pytest.mark.parametrize("quantization", ["int8", "flat"])
+def test_other_quantizations(engine: Engine, index_name: str, quantization: Any) -> None:
+    dims = 512
+    videos, encoder = make_videos(dims=dims), TableEncoder(dims=dims)
+    create_index(engine, index_name, videos, quantization=quantization, identity=encoder.identity)
+    search = VideoSearch(engine, encoder, index=index_name)
+    vector = unit_vectors(QUERY, 1, dims=dims)[0]
+    # OpenSearch's lucene engine scores with the seven bits that it keeps, whatever is asked.
+    exact = quantization == "flat" or engine.kind == "elasticsearch"
+    for level in get_args(Level):
+        true = dict(nearest(videos, vector, level=level))
+        result = search.search(QUERY, k=10, mode="vector", level=level, filter={"tags": "odd"})
+        assert [h.cosine for h in result] == pytest.approx(
+            [true[h.id] for h in result], abs=1e-5 if exact else 2e-2
+        )
+        best = nearest(videos, vector, level=level, where=lambda v: "odd" in v.fields["tags"])
+        if exact:
+            assert [h.id for h in result] == ids(best[:10])
+        else:
+            assert len({h.id for h in result} & set(ids(best[:10]))) >= 8
+        for hit in result:
+            for moment in hit.moments:
+                segment = videos[int(hit.id[1:])].segments[round(moment.start / SEGMENT_SECONDS)]
+                assert moment.cosine == pytest.approx(
+                    float(segment @ vector), abs=1e-5 if exact else 2e-2
+                )
+
+
+def test_moments_are_the_best_segments_with_their_times(search: VideoSearch) -> None:
+    vector = unit_vectors(QUERY, 1)[0]
+    by_id = {video.id: video for video in VIDEOS}
+    result = search.search(QUERY, k=20, mode="vector", moments=3)
+    for hit in result:
+        cosines = by_id[hit.id].segments @ vector
+        best = np.argsort(-cosines)[:3]
+        assert [m.start for m in hit.moments] == [SEGMENT_SECONDS * at for at in best]
+        assert [m.end for m in hit.moments] == [SEGMENT_SECONDS * at + 9.3 for at in best]
+        assert [m.cosine for m in hit.moments] == pytest.approx(list(cosines[best]), abs=1e-5)
+        assert [m.thumbnail for m in hit.moments] == [f"thumb-{hit.id}-{at}" for at in best]
+        assert hit.cosine == pytest.approx(hit.moments[0].cosine, abs=1e-6)
+
+
+def test_moments_can_be_switched_off(search: VideoSearch) -> None:
+    assert all(hit.moments == () for hit in search.search(QUERY, moments=0))
+    assert all(hit.moments == () for hit in search.search(QUERY, level="video"))
+
+
+CONDITIONS: dict[str, tuple[Any, Callable[[Video], bool]]] = {
+    "term": ({"tags": "odd"}, lambda v: "odd" in v.fields["tags"]),
+    "terms": ({"tags": ["red", "blue"]}, lambda v: v.fields["tags"][0] in {"red", "blue"}),
+    "range": ({"year": {"gte": 2010, "lt": 2020}}, lambda v: 2010 <= v.fields["year"] < 2020),
+    "two": (
+        {"tags": "even", "year": {"gt": 2004}},
+        lambda v: "even" in v.fields["tags"] and v.fields["year"] > 2004,
+    ),
+    "date": ({"recorded": {"gte": "2020-02-10"}}, lambda v: v.fields["recorded"] >= "2020-02-10"),
+    "date that holds for all": ({"recorded": {"gte": "2000-01-01"}}, lambda v: True),
+    "text": ({"licence": "CC BY"}, lambda v: v.fields.get("licence") == "CC BY"),
+    "exists": ({"licence": {"exists": True}}, lambda v: "licence" in v.fields),
+    "exists not": ({"licence": {"exists": False}}, lambda v: "licence" not in v.fields),
+    "exists nowhere": ({"rating": {"exists": True}}, lambda v: False),
+    "ours": ({"video.duration": {"gte": 40}}, lambda v: len(v.segments) >= 4),
+    "id": ({"ids": {"values": ["v03", "v50"]}}, lambda v: v.id in {"v03", "v50"}),
+    "not": (
+        {"bool": {"must_not": [{"term": {"tags": "odd"}}]}},
+        lambda v: "odd" not in v.fields["tags"],
+    ),
+    "prefix": ({"prefix": {"tags": "re"}}, lambda v: v.fields["tags"][0] == "red"),
+    "wildcard": ({"wildcard": {"tags": "*ee*"}}, lambda v: v.fields["tags"][0] == "green"),
+    "not in a range": (
+        {"bool": {"must_not": {"range": {"year": {"gte": 2010}}}}},
+        lambda v: v.fields["year"] < 2010,
+    ),
+    "match": ({"match": {"title": "dog"}}, lambda v: "dog" in v.fields["title"]),
+    "list": (
+        [{"tags": "red"}, {"tags": "odd"}],
+        lambda v: v.fields["tags"] == ["red", "odd"],
+    ),
+}
+
+
+@pytest.mark.parametrize("level", ["segment", "video"])
+def test_filters_choose_before_the_nearest_are_taken(search: VideoSearch, level: Level) -> None:
+    vector = unit_vectors(QUERY, 1)[0]
+    for name, (filter, where) in CONDITIONS.items():
+        expected = ids(nearest(VIDEOS, vector, level=level, where=where)[:8])
+        result = search.search(QUERY, k=8, mode="vector", level=level, filter=filter)
+        assert [hit.id for hit in result] == expected, name
+
+
+def test_filters_apply_to_the_keyword_leg(search: VideoSearch) -> None:
+    for name, (filter, where) in CONDITIONS.items():
+        expected = {v.id for v in VIDEOS if where(v) and "circle" in v.fields["title"]}
+        result = search.search("circle", k=100, mode="keyword", filter=filter)
+        assert {hit.id for hit in result} == expected, name
+
+
+def test_a_filter_that_excludes_the_best_still_gives_k(search: VideoSearch) -> None:
+    best = ids(nearest(VIDEOS, unit_vectors(QUERY, 1)[0])[:20])
+    clause = {"bool": {"must_not": [{"ids": {"values": best}}]}}
+    for mode in ("vector", "hybrid"):
+        result = search.search(QUERY, k=10, mode=mode, filter=clause)
+        assert len(result) == 10
+        assert not {hit.id for hit in result} & set(best)
+
+
+def test_hybrid_is_rrf_of_the_two_legs(search: VideoSearch) -> None:
+    vector = search.search(QUERY, k=100, mode="vector")
+    keyword = search.search(QUERY, k=100, mode="keyword")
+    assert 10 < len(keyword) < len(VIDEOS)
+    expected = rrf(
+        {
+            "vector": [Scored(hit.id, hit.score) for hit in vector],
+            "keyword": [Scored(hit.id, hit.score) for hit in keyword],
+        },
+        constant=60,
+    )
+    result = search.search(QUERY, k=60)
+    assert [(hit.id, hit.score) for hit in result] == expected
+    bm25 = {hit.id: hit.score for hit in keyword}
+    fields = {hit.id: hit.fields for hit in vector}
+    moments = {hit.id: hit.moments for hit in vector}
+    for hit in result:
+        assert hit.bm25 == pytest.approx(bm25.get(hit.id))
+        assert (hit.rank_per_leg["keyword"] is None) == (hit.id not in bm25)
+        assert hit.fields == fields[hit.id]
+        assert hit.moments == moments[hit.id]
+
+
+def test_a_hit_of_the_keyword_leg_only_has_its_moments_too(engine: Engine, index_name: str) -> None:
+    create_index(engine, index_name, VIDEOS)
+    settings = SearchSettings(window=5)
+    search = VideoSearch(engine, TableEncoder(), index=index_name, settings=settings)
+    result = search.search("number 41", k=5)
+    (hit,) = (hit for hit in result if hit.rank_per_leg["vector"] is None and hit.id == "v41")
+    assert hit.rank_per_leg == {"vector": None, "keyword": 1}
+    expected = dict(nearest(VIDEOS, unit_vectors("number 41", 1)[0]))["v41"]
+    assert hit.cosine == pytest.approx(expected, abs=1e-5)
+    assert hit.cosine == pytest.approx(hit.moments[0].cosine, abs=1e-6)
+
+
+def test_a_video_without_vectors_is_found_by_its_words(engine: Engine, index_name: str) -> None:
+    create_index(engine, index_name, VIDEOS)
+    engine.bulk(index_name, [Write("index", "bare", {"title": "aardvark"})], refresh=True)
+    search = VideoSearch(engine, TableEncoder(), index=index_name)
+    hit = search.search("aardvark").hits[0]
+    assert (hit.id, hit.cosine, hit.moments) == ("bare", None, ())
+    assert hit.fields == {"title": "aardvark"}
+
+
+def test_min_cosine_is_a_floor_of_the_vector_leg(search: VideoSearch) -> None:
+    expected = nearest(VIDEOS, unit_vectors(QUERY, 1)[0])
+    floor = expected[5][1] - 1e-4
+    result = search.search(QUERY, k=50, mode="vector", min_cosine=floor)
+    assert [hit.id for hit in result] == ids(expected[:6])
+    assert all(moment.cosine >= floor for hit in result for moment in hit.moments)
+    hybrid = search.search("circle", k=100, min_cosine=0.99)
+    assert {hit.rank_per_leg["vector"] for hit in hybrid} == {None}
+    assert {hit.cosine for hit in hybrid} == {None}
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "vector", "keyword"])
+@pytest.mark.parametrize("level", ["segment", "video"])
+def test_no_vector_comes_back(
+    search: VideoSearch, shared_engine: Engine, shared_index: str, mode: Mode, level: Level
+) -> None:
+    for body in search.body("red circle", mode=mode, level=level).values():
+        answer = shared_engine.search(shared_index, body)
+        assert answer["hits"]["hits"]
+        assert '"vector"' not in json.dumps(answer)
+    for hit in search.search("red circle", mode=mode, level=level):
+        assert hit.fields["video"].keys() == {
+            *("uri", "model", "fingerprint", "embedded_at", "duration", "width", "height")
+        }
+
+
+def test_body_sent_by_hand_gives_the_same_hits(
+    search: VideoSearch, shared_engine: Engine, shared_index: str
+) -> None:
+    body = search.body(QUERY, k=5, mode="vector", filter={"tags": "odd"})["vector"]
+    answer = shared_engine.search(shared_index, body)
+    result = search.search(QUERY, k=5, mode="vector", filter={"tags": "odd"})
+    assert [hit["_id"] for hit in answer["hits"]["hits"]] == [hit.id for hit in result]
+
+
+def test_a_long_text_is_cut_and_the_search_goes_on(search: VideoSearch) -> None:
+    text = "circle " + " ".join(f"word{at}" for at in range(3000))
+    result = search.search(text, k=60)
+    assert len(result.warnings) == 2
+    assert "3003 tokens, the model reads the first 12 only" in result.warnings[0]
+    assert "of 3001 words" in result.warnings[1]
+    assert {h.id for h in result if h.rank_per_leg["keyword"]} == {
+        video.id for video in VIDEOS if "circle" in video.fields["title"]
+    }
+
+
+def test_odd_texts_are_words_not_syntax(search: VideoSearch) -> None:
+    for text in ('"red" AND (circle', "title:red^9", "*", "\\", "ÄÖ 你好 🎥", "a" * 5000):
+        assert len(search.search(text, k=3)) == 3
+
+
+def test_an_unmapped_field_is_named(search: VideoSearch) -> None:
+    with pytest.raises(QueryError, match=r"'colour': no such field.*tags.*video\.duration"):
+        search.search(QUERY, filter={"colour": "red"})
+
+
+def test_a_value_that_the_engine_refuses_is_a_query_error(search: VideoSearch) -> None:
+    with pytest.raises(QueryError, match="refused the query"):
+        search.search(QUERY, filter={"recorded": {"gte": "yesterday-ish"}})
+
+
+def test_another_model_is_refused(
+    search: VideoSearch, shared_engine: Engine, shared_index: str
+) -> None:
+    other = VideoSearch(shared_engine, TableEncoder(revision="2"), index=shared_index)
+    with pytest.raises(ModelMismatch, match=r"table@1.*table@2"):
+        other.search(QUERY)
+    assert len(other.search("circle", mode="keyword")) > 0
+
+
+def test_a_missing_index_is_named_with_advice(engine: Engine, index_name: str) -> None:
+    search = VideoSearch(engine, TableEncoder(), index=index_name)
+    with pytest.raises(IndexMissing, match=rf"{index_name}.*vidsearch index create"):
+        search.search(QUERY)
+
+
+def test_an_index_that_goes_away_is_named_with_advice(
+    own_search: VideoSearch, engine: Engine, index_name: str
+) -> None:
+    own_search.search(QUERY)
+    engine.delete_index(f"{index_name}-000001")
+    with pytest.raises(IndexMissing, match="vidsearch index create"):
+        own_search.search(QUERY)
+
+
+def test_an_engine_that_is_down_is_said() -> None:
+    engine = connect(EngineSettings(url="http://127.0.0.1:9", kind="elasticsearch"))
+    with pytest.raises(BackendUnavailable, match=r"127\.0\.0\.1:9"):
+        VideoSearch(engine, TableEncoder()).search(QUERY)
+    engine.close()
+
+
+def test_a_swap_of_the_alias_is_noticed_at_once(
+    own_search: VideoSearch, engine: Engine, index_name: str
+) -> None:
+    old, new = f"{index_name}-000001", f"{index_name}-000002"
+    assert own_search.search(QUERY).index == old
+    fewer = VIDEOS[30:]
+    create_index(engine, new, fewer)
+    swap = [
+        {"remove": {"index": old, "alias": index_name}},
+        {"add": {"index": new, "alias": index_name}},
+    ]
+    engine.update_aliases(swap)
+    result = own_search.search(QUERY, k=60, mode="vector")
+    assert result.index == new
+    assert [hit.id for hit in result] == ids(nearest(fewer, unit_vectors(QUERY, 1)[0]))
+
+
+@pytest.mark.parametrize("dims", [64, 32])
+def test_a_swap_to_another_model_is_refused_at_once(
+    own_search: VideoSearch, engine: Engine, index_name: str, dims: int
+) -> None:
+    own_search.search(QUERY)
+    old, new = f"{index_name}-000001", f"{index_name}-000002"
+    other = TableEncoder(revision="2", dims=dims).identity
+    videos = [Video(v.id, v.fields, v.segments[:, :dims]) for v in VIDEOS[:5]]
+    create_index(engine, new, videos, identity=other)
+    engine.update_aliases(
+        [
+            {"remove": {"index": old, "alias": index_name}},
+            {"add": {"index": new, "alias": index_name}},
+        ]
+    )
+    for _ in range(2):
+        with pytest.raises(ModelMismatch, match=new):
+            own_search.search(QUERY)
+
+
+def test_a_field_that_is_new_is_known_at_once(
+    own_search: VideoSearch, engine: Engine, index_name: str
+) -> None:
+    own_search.search(QUERY)
+    document = VIDEOS[0].document("video") | {"team": "blue sharks"}
+    engine.bulk(index_name, [Write("index", "new", document)], refresh=True)
+    result = own_search.search(QUERY, filter={"team": "blue sharks"})
+    assert [hit.id for hit in result] == ["new"]
+
+
+def test_our_data_may_live_under_another_field(engine: Engine, index_name: str) -> None:
+    create_index(engine, index_name, VIDEOS[:10], field="clip")
+    search = VideoSearch(engine, TableEncoder(), index=index_name)
+    result = search.search(QUERY, k=3, filter={"clip.duration": {"gte": 20}})
+    assert len(result) == 3
+    assert all(hit.moments and "vector" not in hit.fields["clip"] for hit in result)
+
+
+def test_an_empty_index_gives_no_hits(engine: Engine, index_name: str) -> None:
+    create_index(engine, index_name, [])
+    for mode in ("hybrid", "vector", "keyword"):
+        assert (
+            VideoSearch(engine, TableEncoder(), index=index_name).search(QUERY, mode=mode).hits
+            == ()
+        )
+
+
+def test_our_own_words_are_not_searched(search: VideoSearch) -> None:
+    assert search.search("file:///videos/v07.mp4", mode="keyword").hits == ()
+    assert search.search("fingerprint", mode="keyword").hits == ()
+
+
+def test_from_settings_with_the_hosts_own_client(
+    search: VideoSearch, search_node: SearchNode, shared_index: str
+) -> None:
+    library = {"elasticsearch": Elasticsearch, "opensearch": OpenSearch}[search_node.kind]
+    client = library(search_node.url)
+    settings = Settings(index=IndexSettings(name=shared_index))
+    for _ in range(2):  # leaving the context closes what it opened, not the host's client
+        with VideoSearch.from_settings(settings, client=client) as mine:
+            found = [hit.id for hit in mine.search("circle", mode="keyword")]
+        assert found == [hit.id for hit in search.search("circle", mode="keyword")]
+    client.close()
+
+
+_SEEN: dict[str, dict[str, Any]] = {}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"mode": "hybrid"},
+        {"mode": "vector"},
+        {"mode": "keyword"},
+        {"mode": "hybrid", "level": "video"},
+        {"mode": "hybrid", "filter": {"tags": ["red", "green"], "year": {"gte": 2005}}},
+    ],
+    ids=str,
+)
+def test_the_engines_agree(
+    search: VideoSearch, call: dict[str, Any], request: pytest.FixtureRequest
+) -> None:
+    hits = [
+        (h.id, round(h.score, 4), round(h.cosine or 0, 4), dict(h.rank_per_leg), len(h.moments))
+        for h in search.search("white dog at night", k=40, **call)
+    ]
+    assert hits
+    first = _SEEN.setdefault(str(call), {"hits": hits})
+    assert hits == first["hits"]

@@ -1,0 +1,194 @@
+"""``vidsearch search``: what a person and a pipe see."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from tests.search_index import TableEncoder, create_index, make_videos
+
+from vidsearch.cli import cli, main
+from vidsearch.cli.search import parse_conditions, timecode
+from vidsearch.errors import QueryError
+from vidsearch.testing.memory_engine import MemoryEngine
+
+
+@pytest.fixture(autouse=True)
+def engine(monkeypatch: pytest.MonkeyPatch) -> MemoryEngine:
+    engine = MemoryEngine()
+    create_index(engine, "videos-000001", make_videos(20), alias="videos")
+    monkeypatch.setattr("vidsearch.engines.connect", lambda settings, client=None: engine)
+    monkeypatch.setattr("vidsearch.encoders.load_encoder", lambda *a, **o: TableEncoder())
+    return engine
+
+
+def run(*args: str) -> Result:
+    result = CliRunner().invoke(cli, ["search", *args], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def lines(result: Result) -> list[list[str]]:
+    return [line.split("\t") for line in result.stdout.splitlines()]
+
+
+def test_a_table_in_a_pipe() -> None:
+    result = run("red circle", "-k", "20")
+    heading, *rows = lines(result)
+    assert heading == ["#", "id", "title", "score", "cosine", "moments"]
+    assert [row[0] for row in rows] == [str(rank) for rank in range(1, 21)]
+    assert "red circle" in {row[2] for row in rows}
+    assert all("–" in row[5] for row in rows)
+    assert result.stderr == ""
+
+
+def test_explain_shows_each_leg() -> None:
+    result = run("red circle", "-k", "15", "--explain")
+    heading, *rows = lines(result)
+    assert heading[-3:] == ["bm25", "vector rank", "keyword rank"]
+    assert {row[-2] for row in rows} >= {"1", "2"}
+    assert "-" in {row[-1] for row in rows}
+    assert "videos-000001, hybrid, segment level" in result.stderr
+
+
+def test_explain_of_one_leg() -> None:
+    heading, row, *_ = lines(run("circle", "--mode", "keyword", "--explain"))
+    assert heading[-2:] == ["bm25", "keyword rank"]
+    assert row[-1] == "1"
+    assert row[4:6] == ["-", "-"]  # neither cosine nor moments
+
+
+def test_json() -> None:
+    answer = json.loads(run("red circle", "-k", "2", "--json").stdout)
+    assert len(answer["hits"]) == 2
+    assert answer["hits"][0].keys() == {
+        *("id", "score", "cosine", "bm25", "rank_per_leg", "fields", "moments")
+    }
+    assert answer["index"] == "videos-000001"
+
+
+def test_body_searches_nothing(engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def msearch(*args: Any) -> None:
+        raise AssertionError("searched")
+
+    monkeypatch.setattr(engine, "msearch", msearch)
+    body = json.loads(run("red circle", "--body", "--mode", "vector", "--level", "video").stdout)
+    assert body.keys() == {"vector"}
+    assert body["vector"]["knn"]["field"] == "video.vector"
+
+
+def test_filters() -> None:
+    result = run("circle", "--filter", "tags=red,blue", "--filter", "year>=2005", "--json")
+    hits = json.loads(result.stdout)["hits"]
+    assert hits
+    for hit in hits:
+        assert {"red", "blue"} & set(hit["fields"]["tags"])
+        assert hit["fields"]["year"] >= 2005
+
+
+def test_no_hit_is_said_and_is_no_failure() -> None:
+    result = run("zebra", "--mode", "keyword")
+    assert result.stdout == ""
+    assert result.stderr == "No videos found.\n"
+    result = run("zebra", "--mode", "keyword", "--json")
+    assert json.loads(result.stdout)["hits"] == []
+
+
+def test_a_cut_text_is_said_on_stderr() -> None:
+    result = run("dog " * 20, "--json")
+    assert result.stderr.startswith("Warning: the text has 22 tokens, the model reads")
+    assert json.loads(result.stdout)["warnings"]
+
+
+def test_a_floor_for_the_cosine() -> None:
+    assert run("dog", "--mode", "vector", "--min-cosine", "0.99").stderr == "No videos found.\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["  "], "the search text is empty"),
+        (["dog", "-k", "0"], "k must be a whole number from 1 to 100"),
+        (["dog", "-k", "101"], "k must be a whole number from 1 to 100"),
+        (["dog", "-k", "many"], "'many' is not a valid integer"),
+        (["dog", "--mode", "fuzzy"], "'fuzzy' is not one of"),
+        (["dog", "--filter", "colour=red"], "'colour': no such field in the index. Mapped fields:"),
+        (["dog", "--filter", "sport"], "--filter 'sport' is no condition: write tags=sport"),
+        (["dog", "--min-cosine", "2"], "min_cosine must be a number between -1 and 1"),
+        ([], "Missing argument 'TEXT'"),
+    ],
+)
+def test_a_wrong_call_ends_with_two(
+    capsys: pytest.CaptureFixture[str], args: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["search", *args])
+    said = capsys.readouterr()
+    assert stop.value.code == 2
+    assert message in said.err
+    assert "Traceback" not in said.err
+    assert said.out == ""
+
+
+def test_a_missing_index_ends_with_one(
+    capsys: pytest.CaptureFixture[str], engine: MemoryEngine
+) -> None:
+    engine.delete_index("videos-000001")
+    with pytest.raises(SystemExit) as stop:
+        main(["search", "dog"])
+    assert stop.value.code == 1
+    assert "no index or alias 'videos'" in capsys.readouterr().err
+
+
+def test_another_model_ends_with_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "vidsearch.encoders.load_encoder", lambda *a, **o: TableEncoder(revision="2")
+    )
+    with pytest.raises(SystemExit) as stop:
+        main(["search", "dog"])
+    assert stop.value.code == 1
+    assert "table@1" in (said := capsys.readouterr().err)
+    assert "table@2" in said
+
+
+@pytest.mark.parametrize(
+    ("condition", "parsed"),
+    [
+        ("tags=sport", {"tags": "sport"}),
+        (" tags = sport ", {"tags": "sport"}),
+        ("tags=a,b, c", {"tags": ["a", "b", "c"]}),
+        ("title=a=b", {"title": "a=b"}),
+        ("year>=2020", {"year": {"gte": "2020"}}),
+        ("year<=2020", {"year": {"lte": "2020"}}),
+        ("year>2020", {"year": {"gt": "2020"}}),
+        ("video.duration < 3.5", {"video.duration": {"lt": "3.5"}}),
+        ('{"match": {"title": "dog"}}', {"match": {"title": "dog"}}),
+    ],
+)
+def test_conditions(condition: str, parsed: dict[str, Any]) -> None:
+    assert parse_conditions([condition]) == [parsed]
+
+
+@pytest.mark.parametrize("condition", ["", "tags", "=a", "tags=", "tags!", "tags=,", '{"match": '])
+def test_what_is_no_condition(condition: str) -> None:
+    with pytest.raises(QueryError, match="--filter"):
+        parse_conditions([condition])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0:00"),
+        (9.4, "0:09"),
+        (59.6, "1:00"),
+        (605, "10:05"),
+        (3600, "1:00:00"),
+        (7322, "2:02:02"),
+    ],
+)
+def test_timecodes(seconds: float, text: str) -> None:
+    assert timecode(seconds) == text

@@ -1,0 +1,134 @@
+"""Filters against a mapping, and the fields of the keyword leg."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timezone
+from typing import Any
+
+import pytest
+
+from vidsearch.errors import QueryError
+from vidsearch.search.filters import build_filters
+from vidsearch.search.live_mapping import expand_fields
+
+KEYWORD = {"type": "keyword"}
+TEXT = {"type": "text", "fields": {"keyword": KEYWORD}}
+PROPERTIES: dict[str, Any] = {
+    "title": TEXT,
+    "body": {"type": "text", "fields": {"english": {"type": "text"}}},
+    "tags": KEYWORD,
+    "year": {"type": "integer"},
+    "public": {"type": "boolean"},
+    "day": {"type": "date"},
+    "range": {"type": "integer"},
+    "owner": {"properties": {"name": TEXT, "id": KEYWORD}},
+    "labels": {"type": "flattened"},
+    "cast": {"type": "nested", "properties": {"name": KEYWORD}},
+    "video": {
+        "properties": {
+            "uri": KEYWORD,
+            "duration": {"type": "float"},
+            "vector": {"type": "dense_vector", "dims": 3},
+            "segments": {"type": "nested", "properties": {"text": {"type": "text"}}},
+        }
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("filter", "clauses"),
+    [
+        (None, []),
+        ({}, []),
+        ([], []),
+        ({"tags": "sport"}, [{"term": {"tags": "sport"}}]),
+        ({"tags": ["a", "b"]}, [{"terms": {"tags": ["a", "b"]}}]),
+        ({"year": {"gte": 2020}}, [{"range": {"year": {"gte": 2020}}}]),
+        ({"year": {"gt": "1", "lte": 9.5}}, [{"range": {"year": {"gt": 1, "lte": 9.5}}}]),
+        ({"title": "Dog"}, [{"term": {"title.keyword": "Dog"}}]),
+        ({"title.keyword": "Dog"}, [{"term": {"title.keyword": "Dog"}}]),
+        ({"owner.name": "Ann"}, [{"term": {"owner.name.keyword": "Ann"}}]),
+        ({"labels.team": "x"}, [{"term": {"labels.team": "x"}}]),
+        ({"public": True}, [{"term": {"public": True}}]),
+        ({"public": "false"}, [{"term": {"public": False}}]),
+        ({"video.duration": "1e3"}, [{"term": {"video.duration": 1000.0}}]),
+        ({"day": date(2020, 1, 2)}, [{"term": {"day": "2020-01-02"}}]),
+        (
+            {"day": {"lt": datetime(2020, 1, 2, tzinfo=timezone.utc), "time_zone": "+01:00"}},
+            [{"range": {"day": {"lt": "2020-01-02T00:00:00+00:00", "time_zone": "+01:00"}}}],
+        ),
+        ({"body": {"exists": True}}, [{"exists": {"field": "body"}}]),
+        ({"owner": {"exists": True}}, [{"exists": {"field": "owner"}}]),
+        (
+            {"tags": {"exists": False}},
+            [{"bool": {"must_not": [{"exists": {"field": "tags"}}]}}],
+        ),
+        ({"video.duration": {"lt": 9}}, [{"range": {"video.duration": {"lt": 9}}}]),
+        (
+            {"tags": "a", "year": 2020},
+            [{"term": {"tags": "a"}}, {"term": {"year": 2020}}],
+        ),
+        (
+            [{"tags": "a"}, {"tags": "b"}, {"match": {"title": "dog"}}],
+            [{"term": {"tags": "a"}}, {"term": {"tags": "b"}}, {"match": {"title": "dog"}}],
+        ),
+        ({"bool": {"must_not": []}}, [{"bool": {"must_not": []}}]),
+        ({"term": {"nowhere": 1}}, [{"term": {"nowhere": 1}}]),
+        # A mapped field goes before a clause of the same name.
+        ({"range": {"gte": 3}}, [{"range": {"range": {"gte": 3}}}]),
+        ({"range": 3}, [{"term": {"range": 3}}]),
+    ],
+)
+def test_clauses(filter: Any, clauses: list[dict[str, Any]]) -> None:
+    assert build_filters(filter, properties=PROPERTIES) == clauses
+
+
+@pytest.mark.parametrize(
+    ("filter", "message"),
+    [
+        ({"colour": "red"}, r"'colour': no such field in the index. Mapped fields: day, labels"),
+        ({"title.english": "x"}, "'title.english': no such field"),
+        ({"term": "x"}, "'term': no such field"),
+        ({"tags": "a", "bool": {}}, "'bool': no such field"),
+        ({"body": "x"}, r"'body': it is full text without a keyword subfield.*\"match\""),
+        ({"body.english": "x"}, "full text without a keyword subfield"),
+        ({"owner": "Ann"}, r"'owner': it is an object; name one of its fields"),
+        ({"video.vector": "x"}, "holds vectors"),
+        ({"cast.name": "x"}, "lies in the nested object 'cast'"),
+        ({"video.segments": {"exists": True}}, "lies in the nested object 'video.segments'"),
+        ({"tags": []}, "an empty list of values matches nothing"),
+        ({"tags": None}, r"None is no value.*\"exists\": false"),
+        ({"tags": ["a", None]}, "None is no value"),
+        ({"tags": [["a"]]}, "neither text, number, truth value nor date"),
+        ({"year": "soon"}, "it is of type integer, 'soon' is no number"),
+        ({"year": True}, "it is of type integer, True is no number"),
+        ({"year": {"gte": "x"}}, "'x' is no number"),
+        ({"year": float("nan")}, "nan is no number"),
+        ({"year": "inf"}, "'inf' is no number"),
+        ({"public": "maybe"}, "it is true or false, not 'maybe'"),
+        ({"year": {}}, "a range is made of gt, gte, lt, lte, not nothing"),
+        ({"year": {"from": 1}}, "a range is made of gt, gte, lt, lte, not 'from'"),
+        ({"year": {"format": "yyyy"}}, "a range is made of"),
+        ({"year": {"exists": 1}}, 'write {"exists": true} or {"exists": false}'),
+        ("tags:sport", "a filter is a dict or a list of dicts, not 'tags:sport'"),
+        (["tags"], "an item of a filter list must be a dict, not 'tags'"),
+    ],
+)
+def test_what_cannot_be_filtered_is_said(filter: Any, message: str) -> None:
+    with pytest.raises(QueryError, match=message):
+        build_filters(filter, properties=PROPERTIES)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "fields"),
+    [
+        (("title^2", "tags"), ("title^2", "tags")),
+        (("title^2", "*"), ("title^2", "body", "tags", "owner.name", "owner.id")),
+        (("*", "title^2"), ("title", "body", "tags", "owner.name", "owner.id")),
+        (("owner.*^0.5",), ("owner.name^0.5", "owner.id^0.5")),
+        (("nowhere", "year", "video.*"), ()),
+        (("title.keyword", "video.uri"), ("title.keyword", "video.uri")),
+    ],
+)
+def test_fields_of_the_keyword_leg(patterns: tuple[str, ...], fields: tuple[str, ...]) -> None:
+    assert expand_fields(PROPERTIES, patterns, hidden="video") == fields

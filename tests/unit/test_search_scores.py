@@ -1,0 +1,59 @@
+"""Scores of each engine back to cosines, against numbers that the engines gave."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidsearch_mappings.scores import Similarity, cosine_from_score, similarity_of
+
+
+def _score(cosine: float, similarity: Similarity) -> float:
+    """As the engines document it."""
+    if similarity == "cosine":
+        return (1 + cosine) / 2
+    if similarity == "inner_product":
+        return 1 + cosine if cosine >= 0 else 1 / (1 - cosine)
+    return 1 / (1 + 2 - 2 * cosine)
+
+
+@pytest.mark.parametrize(
+    ("field", "score", "cosine"),
+    [
+        ({"type": "dense_vector", "similarity": "cosine"}, 0.75, 0.5),
+        ({"type": "dense_vector"}, 0.75, 0.5),
+        ({"type": "dense_vector", "similarity": "dot_product"}, 0.25, -0.5),
+        ({"type": "dense_vector", "similarity": "max_inner_product"}, 1.5, 0.5),
+        ({"type": "dense_vector", "similarity": "max_inner_product"}, 2 / 3, -0.5),
+        ({"type": "dense_vector", "similarity": "l2_norm"}, 0.5, 0.5),
+        ({"type": "knn_vector", "method": {"space_type": "cosinesimil"}}, 0.75, 0.5),
+        ({"type": "knn_vector", "space_type": "innerproduct"}, 2.0, 1.0),
+        ({"type": "knn_vector", "space_type": "l2", "method": {}}, 0.2, -1.0),
+        ({"type": "knn_vector"}, 1.0, 1.0),
+    ],
+)
+def test_known_scores(field: dict[str, object], score: float, cosine: float) -> None:
+    assert cosine_from_score(score, similarity=similarity_of(field)) == pytest.approx(cosine)
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "inner_product", "l2"])
+@given(cosine=st.floats(-1, 1))
+def test_there_and_back(similarity: Similarity, cosine: float) -> None:
+    score = _score(cosine, similarity)
+    assert math.isclose(
+        cosine_from_score(score, similarity=similarity), cosine, abs_tol=1e-12, rel_tol=1e-9
+    )
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "inner_product", "l2"])
+def test_beyond_the_range_is_cut_off(similarity: Similarity) -> None:
+    assert cosine_from_score(3.0, similarity=similarity) == 1.0
+    assert cosine_from_score(0.0, similarity=similarity) == -1.0
+
+
+def test_a_similarity_that_is_not_for_unit_vectors_is_refused() -> None:
+    with pytest.raises(ValueError, match="hamming"):
+        similarity_of({"type": "knn_vector", "space_type": "hamming"})

@@ -1,0 +1,498 @@
+"""``VideoSearch`` over the engine in memory: arguments, warnings, laziness, the live index."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.search_index import TableEncoder, create_index, make_videos, nearest, unit_vectors
+
+from vidsearch.config import EngineSettings, SearchSettings, Settings
+from vidsearch.engines.base import Engine, Json
+from vidsearch.errors import (
+    BackendUnavailable,
+    IndexMissing,
+    MappingConflict,
+    MissingExtra,
+    ModelMismatch,
+    QueryError,
+)
+from vidsearch.search import Hit, Moment, SearchResult, VideoSearch
+from vidsearch.search.live_index import LiveIndex
+from vidsearch.search.once import Once
+from vidsearch.search.plan import ask, plan
+from vidsearch.testing.memory_engine import MemoryEngine
+
+VIDEOS = make_videos(20)
+
+
+class CountingEngine(MemoryEngine):
+    """Remembers what was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+        self.closed = False
+
+    def indices_of(self, name: str) -> tuple[str, ...]:
+        self.calls.append("indices_of")
+        return super().indices_of(name)
+
+    def mapping(self, index: str) -> Json:
+        self.calls.append("mapping")
+        return super().mapping(index)
+
+    def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Json]:
+        self.calls.append(f"msearch {index} {len(bodies)}")
+        return super().msearch(index, bodies)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def engine() -> CountingEngine:
+    engine = CountingEngine()
+    create_index(engine, "videos-000001", VIDEOS, alias="videos")
+    engine.calls.clear()
+    return engine
+
+
+@pytest.fixture
+def encoder() -> TableEncoder:
+    return TableEncoder()
+
+
+@pytest.fixture
+def search(engine: CountingEngine, encoder: TableEncoder) -> VideoSearch:
+    return VideoSearch(engine, encoder)
+
+
+def test_hits_of_a_hybrid_search(search: VideoSearch) -> None:
+    result = search.search("red circle", k=3)
+    assert (len(result), result.mode, result.level, result.index) == (
+        *(3, "hybrid", "segment"),
+        "videos-000001",
+    )
+    hit = result.hits[0]
+    assert hit.rank_per_leg.keys() == {"vector", "keyword"}
+    assert hit.cosine is not None
+    assert 1 <= len(hit.moments) <= 3
+    assert hit.fields["title"]
+    assert result.took > 0
+
+
+@pytest.mark.parametrize("text", ["", "  \n", None, 3, b"dog"])
+def test_a_text_that_is_none_is_refused(search: VideoSearch, text: Any) -> None:
+    with pytest.raises(QueryError, match="text"):
+        search.search(text)
+    with pytest.raises(QueryError, match="text"):
+        search.embed(text)
+    with pytest.raises(QueryError, match="text"):
+        search.body(text)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ({"k": 0}, r"k must be a whole number from 1 to 100 \(the setting search\.window\), not 0"),
+        ({"k": 101}, "from 1 to 100.*not 101"),
+        ({"k": -1}, "not -1"),
+        ({"k": 2.5}, "not 2.5"),
+        ({"k": True}, "not True"),
+        ({"k": "10"}, "not '10'"),
+        ({"mode": "fuzzy"}, "mode must be hybrid, vector or keyword, not 'fuzzy'"),
+        ({"level": "frame"}, "level must be segment or video, not 'frame'"),
+        ({"moments": -1}, "moments must be a whole number from 0 to 100, not -1"),
+        ({"moments": 101}, "not 101"),
+        ({"min_cosine": 1.5}, "min_cosine must be a number between -1 and 1, not 1.5"),
+        ({"min_cosine": float("nan")}, "not nan"),
+        ({"min_cosine": "high"}, "not 'high'"),
+    ],
+)
+def test_wrong_arguments_are_named_and_nothing_is_sent(
+    search: VideoSearch, engine: CountingEngine, call: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(QueryError, match=message):
+        search.search("dog", **call)
+    assert engine.calls == []
+
+
+def test_the_window_bounds_k(engine: Engine, encoder: TableEncoder) -> None:
+    search = VideoSearch(engine, encoder, settings=SearchSettings(window=7))
+    assert len(search.search("dog", k=7)) == 7
+    with pytest.raises(QueryError, match="from 1 to 7"):
+        search.search("dog", k=8)
+
+
+def test_a_filter_on_an_unmapped_field_asks_for_a_fresh_mapping_first(
+    search: VideoSearch, engine: CountingEngine
+) -> None:
+    search.search("dog")
+    engine.calls.clear()
+    with pytest.raises(QueryError, match="'nope': no such field"):
+        search.search("dog", filter={"nope": 1})
+    assert engine.calls == ["indices_of", "mapping"]
+
+
+def test_a_text_beyond_the_context_is_said(search: VideoSearch) -> None:
+    assert search.search("dog " * 10).warnings == ()
+    (warning,) = search.search("dog " * 11).warnings
+    assert warning == "the text has 13 tokens, the model reads the first 12 only"
+    assert search.search("dog " * 11, mode="keyword").warnings == ()
+
+
+def test_too_many_words_for_the_engine_are_cut_and_said(engine: Engine) -> None:
+    search = VideoSearch(engine, TableEncoder(), settings=SearchSettings(keyword_fields=("title",)))
+    (warning,) = search.search("dog " * 901, mode="keyword").warnings
+    assert warning == "the keyword leg looks for the first 900 of 901 words only"
+    assert search.search("dog " * 900, mode="keyword").warnings == ()
+
+
+def test_no_field_to_look_in_is_said(engine: Engine) -> None:
+    search = VideoSearch(engine, TableEncoder(), settings=SearchSettings(keyword_fields=("nope",)))
+    result = search.search("dog", mode="keyword")
+    assert result.hits == ()
+    assert "none of the fields of search.keyword_fields" in result.warnings[0]
+
+
+def test_one_leg_of_a_single_mode_needs_one_request(
+    search: VideoSearch, engine: CountingEngine
+) -> None:
+    search.search("dog", mode="vector")
+    assert engine.calls == ["indices_of", "mapping", "msearch videos 1"]
+
+
+def test_a_hybrid_search_needs_two_requests_and_no_look_at_the_mapping(
+    search: VideoSearch, engine: CountingEngine
+) -> None:
+    search.search("dog")
+    engine.calls.clear()
+    search.search("dog")
+    assert engine.calls == ["msearch videos 2", "msearch videos-000001 2"]
+
+
+def test_the_caller_may_fuse(search: VideoSearch) -> None:
+    def worst_first(legs: Any) -> list[Any]:
+        assert legs.keys() == {"vector", "keyword"}
+        return list(reversed(legs["vector"]))
+
+    expected = nearest(VIDEOS, unit_vectors("dog", 1)[0])[::-1]
+    result = search.search("dog", k=4, fusion=worst_first)
+    assert [hit.id for hit in result] == [id for id, _ in expected[:4]]
+
+
+def test_a_document_that_vanishes_between_the_requests_is_left_out(
+    encoder: TableEncoder,
+) -> None:
+    class Vanishing(CountingEngine):
+        def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Json]:
+            responses = super().msearch(index, bodies)
+            if index == "videos":
+                self.delete("videos-000001", responses[0]["hits"]["hits"][0]["_id"])
+            return responses
+
+    engine = Vanishing()
+    create_index(engine, "videos-000001", VIDEOS, alias="videos")
+    (best, _), *_ = nearest(VIDEOS, unit_vectors("xyzzy", 1)[0])
+    result = VideoSearch(engine, encoder).search("xyzzy", k=5)
+    assert len(result) == 4
+    assert best not in {hit.id for hit in result}
+
+
+def test_embed_gives_the_bare_unit_vector(search: VideoSearch, engine: CountingEngine) -> None:
+    vector = search.embed(" dog ")
+    assert np.array_equal(vector, unit_vectors("dog", 1)[0])
+    assert engine.calls == []
+
+
+def test_body_holds_the_vector_and_the_words(search: VideoSearch) -> None:
+    bodies = search.body("dog", k=4, filter={"tags": "odd"})
+    assert bodies.keys() == {"vector", "keyword"}
+    assert bodies["vector"]["knn"]["query_vector"] == unit_vectors("dog", 1)[0].tolist()
+    assert bodies["vector"]["knn"]["filter"] == {"term": {"tags": "odd"}}
+    assert bodies["vector"]["knn"]["k"] == 100
+    assert bodies["keyword"]["query"]["bool"]["filter"] == [{"term": {"tags": "odd"}}]
+    assert search.body("dog", k=4, mode="vector")["vector"]["knn"]["k"] == 4
+
+
+def test_exact_scores_are_asked_of_quantised_vectors_only(encoder: TableEncoder) -> None:
+    engine = MemoryEngine()
+    create_index(engine, "a", VIDEOS, quantization="int8")
+    create_index(engine, "b", VIDEOS, quantization="flat")
+    for index, asked in (("a", True), ("b", False)):
+        knn = VideoSearch(engine, encoder, index=index).body("dog")["vector"]["knn"]
+        assert ("rescore_vector" in knn) == asked
+
+
+def test_opensearch_is_not_given_a_nested_filter_that_it_misreads(engine: Engine) -> None:
+    view = LiveIndex(lambda: engine, "videos").view()
+    clause = {"bool": {"should": [{"nested": {"path": "cast", "query": {}}}]}}
+    for kind, level, refused in (
+        ("opensearch", "segment", True),
+        ("opensearch", "video", False),
+        ("elasticsearch", "segment", False),
+    ):
+        asked = ask(
+            *("dog",),
+            k=1,
+            mode="hybrid",
+            level=level,
+            filter=clause,
+            min_cosine=None,
+            moments=1,
+            window=10,
+        )
+        options: dict[str, Any] = {
+            "kind": kind,
+            "view": view,
+            "vector": [1.0],
+            "settings": SearchSettings(),
+        }
+        if refused:
+            with pytest.raises(QueryError, match="level=video"):
+                plan(asked, **options)
+        else:
+            assert plan(asked, **options)[0].keys() == {"vector", "keyword"}
+
+
+# -- the live index
+
+
+def _swap(engine: Engine, old: str, new: str) -> None:
+    engine.update_aliases(
+        [{"remove": {"index": old, "alias": "videos"}}, {"add": {"index": new, "alias": "videos"}}]
+    )
+
+
+def test_a_swap_of_the_alias_is_noticed(search: VideoSearch, engine: Engine) -> None:
+    search.search("dog")
+    create_index(engine, "videos-000002", VIDEOS[:5])
+    _swap(engine, "videos-000001", "videos-000002")
+    result = search.search("dog", k=10)
+    assert (result.index, len(result)) == ("videos-000002", 5)
+
+
+def test_a_swap_to_an_empty_index_is_noticed(search: VideoSearch, engine: Engine) -> None:
+    search.search("dog")
+    create_index(engine, "videos-000002", [])
+    _swap(engine, "videos-000001", "videos-000002")
+    result = search.search("dog")
+    assert (result.index, len(result)) == ("videos-000002", 0)
+
+
+def test_a_swap_to_another_model_is_refused(search: VideoSearch, engine: Engine) -> None:
+    search.search("dog")
+    other = TableEncoder(revision="2").identity
+    create_index(engine, "videos-000002", VIDEOS, identity=other)
+    _swap(engine, "videos-000001", "videos-000002")
+    with pytest.raises(ModelMismatch, match=r"videos-000002.*table@2.*table@1.*revision"):
+        search.search("dog")
+
+
+def test_an_alias_that_never_rests_is_given_up(encoder: TableEncoder) -> None:
+    class Restless(CountingEngine):
+        def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Json]:
+            here, there = "videos-000001", "videos-000002"
+            if self.indices_of("videos") == (there,):
+                here, there = there, here
+            _swap(self, here, there)
+            return super().msearch(index, bodies)
+
+    engine = Restless()
+    create_index(engine, "videos-000001", VIDEOS, alias="videos")
+    create_index(engine, "videos-000002", VIDEOS)
+    with pytest.raises(BackendUnavailable, match="another index at each of 3 attempts"):
+        VideoSearch(engine, encoder).search("dog")
+
+
+def test_the_view_is_kept_for_ten_seconds(engine: CountingEngine) -> None:
+    now = [100.0]
+    index = LiveIndex(lambda: engine, "videos", clock=lambda: now[0])
+    first = index.view()
+    now[0] += 9.9
+    assert index.view() is first
+    assert engine.calls == ["indices_of", "mapping"]
+    now[0] += 0.2
+    assert index.view() == first
+    assert engine.calls == ["indices_of", "mapping"] * 2
+
+
+def test_a_missing_index_is_named_with_advice(encoder: TableEncoder) -> None:
+    with pytest.raises(IndexMissing, match=r"'films' at memory://.*vidsearch index create"):
+        VideoSearch(MemoryEngine(), encoder, index="films").search("dog")
+
+
+def test_an_alias_of_two_indices_is_refused(search: VideoSearch, engine: Engine) -> None:
+    create_index(engine, "videos-000002", VIDEOS, alias="videos")
+    with pytest.raises(MappingConflict, match=r"2 indices \(videos-000001, videos-000002\)"):
+        search.search("dog")
+
+
+@pytest.mark.parametrize("meta", [{}, {"vidsearch": {"field": "video"}}, {"vidsearch": 3}])
+def test_an_index_that_is_not_ours_is_refused(encoder: TableEncoder, meta: Any) -> None:
+    engine = MemoryEngine()
+    engine.create_index("videos", {"mappings": {"_meta": meta, "properties": {}}})
+    with pytest.raises(MappingConflict, match="'videos' does not say which model's vectors"):
+        VideoSearch(engine, encoder).search("dog", mode="keyword")
+
+
+def test_an_index_without_our_vector_is_refused(engine: Engine, encoder: TableEncoder) -> None:
+    mapping = engine.mapping("videos")
+    del mapping["properties"]["video"]
+    engine.create_index("bare", {"mappings": mapping})
+    with pytest.raises(MappingConflict, match=r"'bare' has no field 'video\.segments\.vector'"):
+        VideoSearch(engine, encoder, index="bare").search("dog", mode="vector")
+
+
+# -- laziness and threads
+
+
+def test_a_keyword_search_asks_no_encoder(engine: Engine) -> None:
+    search = VideoSearch(engine, encoder=None)  # type: ignore[arg-type]
+    assert len(search.search("circle", mode="keyword")) > 0
+    with pytest.raises(AttributeError):
+        search.search("circle")
+
+
+def test_from_settings_connects_and_loads_when_needed(
+    monkeypatch: pytest.MonkeyPatch, engine: CountingEngine, encoder: TableEncoder
+) -> None:
+    done: list[str] = []
+
+    def connect(settings: EngineSettings, *, client: Any = None) -> Engine:
+        done.append(f"connect {settings.url} {client}")
+        return engine
+
+    def load_encoder(settings: Any, *, rate: float) -> TableEncoder:
+        done.append(f"load {settings.name} {rate}")
+        return encoder
+
+    monkeypatch.setattr("vidsearch.engines.connect", connect)
+    monkeypatch.setattr("vidsearch.encoders.load_encoder", load_encoder)
+    settings = Settings(model={"name": "demo"}, ingest={"fps": 2})  # type: ignore[arg-type]
+    with VideoSearch.from_settings(settings, client="mine") as search:
+        assert done == []
+        search.search("circle", mode="keyword")
+        assert done == ["connect http://localhost:9200 mine"]
+        search.search("circle")
+        search.search("circle")
+        assert done[1:] == ["load demo 2.0"]
+    assert engine.closed
+
+
+def test_an_engine_that_was_handed_in_stays_open(
+    engine: CountingEngine, encoder: TableEncoder
+) -> None:
+    with VideoSearch(engine, encoder) as search:
+        search.search("dog")
+    assert not engine.closed
+
+
+def test_closing_what_never_connected_connects_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(*args: Any, **options: Any) -> Engine:
+        raise AssertionError("connected")
+
+    monkeypatch.setattr("vidsearch.engines.connect", connect)
+    VideoSearch.from_settings(Settings()).close()
+
+
+def test_searching_by_words_loads_no_model_library() -> None:
+    code = """
+import sys
+from vidsearch import Settings, VideoSearch
+from vidsearch.errors import BackendUnavailable
+
+nowhere = Settings(engine={"url": "http://127.0.0.1:9", "kind": "elasticsearch"})
+try:
+    VideoSearch.from_settings(nowhere).search("dog", mode="keyword")
+except BackendUnavailable:
+    heavy = {"torch", "transformers", "cv2", "av", "celery", "opensearchpy"}
+    print(sorted(heavy & sys.modules.keys()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_many_threads_build_once_and_agree(
+    monkeypatch: pytest.MonkeyPatch, engine: Engine, encoder: TableEncoder
+) -> None:
+    built: list[int] = []
+
+    def connect(*args: Any, **options: Any) -> Engine:
+        time.sleep(0.05)
+        built.append(1)
+        return engine
+
+    monkeypatch.setattr("vidsearch.engines.connect", connect)
+    monkeypatch.setattr("vidsearch.encoders.load_encoder", lambda *a, **o: encoder)
+    search = VideoSearch.from_settings(Settings())
+    found: list[list[str]] = []
+    threads = [
+        threading.Thread(target=lambda: found.append([h.id for h in search.search("red dog")]))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert built == [1]
+    assert len(found) == 8
+    assert len({tuple(ids) for ids in found}) == 1
+
+
+def test_what_failed_to_build_is_tried_again() -> None:
+    def outcomes() -> Iterator[int]:
+        yield 1
+
+    source = outcomes()
+    failing = [True]
+
+    def build() -> int:
+        if failing.pop() if failing else False:
+            raise MissingExtra.of("worker", needed_for="CLIP")
+        return next(source)
+
+    once = Once(build)
+    with pytest.raises(MissingExtra):
+        once()
+    assert not once.is_built
+    assert (once(), once()) == (1, 1)
+
+
+# -- what comes back
+
+
+def test_results_as_json_and_as_text() -> None:
+    moment = Moment(10.0, 20.0, 0.31, "thumb")
+    hit = Hit("a", 0.032, 0.31, None, {"vector": 1, "keyword": None}, {"title": "x"}, (moment,))
+    result = SearchResult((hit,), "hybrid", "segment", "videos-000001", 12.3, ("cut",))
+    assert result.to_dict() == {
+        "hits": (
+            {
+                "id": "a",
+                "score": 0.032,
+                "cosine": 0.31,
+                "bm25": None,
+                "rank_per_leg": {"vector": 1, "keyword": None},
+                "fields": {"title": "x"},
+                "moments": ({"start": 10.0, "end": 20.0, "cosine": 0.31, "thumbnail": "thumb"},),
+            },
+        ),
+        "mode": "hybrid",
+        "level": "segment",
+        "index": "videos-000001",
+        "took": 12.3,
+        "warnings": ("cut",),
+    }
+    assert repr(moment) == "Moment(10-20 s, cosine=0.310)"
+    assert repr(hit) == "Hit('a', score=0.0320, cosine=0.310, vector=#1, 1 moments from 10 s)"
+    assert repr(result) == ("SearchResult(1 hits, hybrid, segment level, 12 ms, warnings=['cut'])")
+    assert list(result) == [hit]
+    assert repr(VideoSearch(MemoryEngine(), TableEncoder())) == "VideoSearch(index='videos')"
