@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -144,8 +145,16 @@ def _check(settings: EngineSettings) -> None:
         raise ConfigError("set engine.api_key or engine.username, not both")
     if (settings.username is None) != (settings.password is None):
         raise ConfigError("engine.username and engine.password belong together: set both")
-    if settings.ca_certs is not None and not settings.ca_certs.is_file():
-        raise ConfigError(f"engine.ca_certs: there is no file {str(settings.ca_certs)!r}")
+    if settings.ca_certs is not None:
+        path = str(settings.ca_certs)
+        if not settings.ca_certs.is_file():
+            raise ConfigError(f"engine.ca_certs: there is no file {path!r}")
+        try:
+            ssl.create_default_context(cafile=path)
+        except ssl.SSLError as error:
+            raise ConfigError(
+                f"engine.ca_certs: {path!r} holds no certificate in PEM format"
+            ) from error
 
 
 def _basic_auth(settings: EngineSettings) -> tuple[str, str]:

@@ -74,7 +74,7 @@ def unreachable(error: BaseException, *, url: str) -> BackendUnavailable:
         )
     reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
     return BackendUnavailable(
-        f"{url} does not answer: {_short(reason)}. "
+        f"{url} does not answer: {_short(reason).rstrip('.')}. "
         "Is the search engine running, and is engine.url right?"
     )
 
@@ -86,7 +86,8 @@ def timed_out(*, url: str) -> BackendUnavailable:
 
 def unreadable(error: BaseException, *, url: str) -> BackendError:
     """JSON that cannot be written or read."""
-    return BackendError(f"JSON from or to {url} is unusable: {_short(str(error))}")
+    reason = str(error.args[-1] if error.args else error)  # OpenSearch's puts the data before it
+    return BackendError(f"JSON from or to {url} is unusable: {_short(reason)}")
 
 
 def reason_of(body: Any) -> str:

@@ -57,14 +57,16 @@ class OpenSearchEngine(RestEngine):
         except opensearchpy.ConnectionError as error:
             raise unreachable(error, url=self._url) from error
         except opensearchpy.TransportError as error:
-            return Answer(int(error.status_code), error.info, error)
+            # Where the body is no JSON, a proxy's page for one, only the other attribute has it.
+            body_or_text = error.info if error.info is not None else error.error
+            return Answer(int(error.status_code), body_or_text, error)
         except opensearchpy.SerializationError as error:
             raise unreadable(error, url=self._url) from error
         return Answer(200, answer)
 
     def _version(self, root: Json) -> str:
-        version: Json = root["version"]
-        if version.get("distribution") != self.kind:
+        version = root.get("version")
+        if not isinstance(version, dict) or version.get("distribution") != self.kind:
             raise BackendError(
                 f"{self._url} is not OpenSearch; set engine.kind to what it is, or to auto"
             )

@@ -1,0 +1,228 @@
+"""How an engine is reached: which client, whose it is, what it asks, what it leaves behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import opensearchpy
+import pytest
+from elasticsearch import Elasticsearch
+from opensearchpy import OpenSearch
+from tests.http_stub import ELASTIC, Asked, Reply, http_stub
+from tests.services import call
+
+from vidsearch.config import EngineSettings
+from vidsearch.engines import Engine, Write, connect
+from vidsearch.errors import ConfigError, MissingExtra
+from vidsearch.local import SearchNode
+from vidsearch.testing.small_index import small_index
+
+pytestmark = pytest.mark.integration
+
+WHOLE = {"count": 7, "_shards": {"failed": 0}}
+
+
+def test_importing_the_room_loads_no_client() -> None:
+    code = (
+        "import sys, vidsearch.engines\n"
+        "print(sorted({'elasticsearch', 'elastic_transport', 'opensearchpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_node_is_asked_what_it_is(search_node: SearchNode) -> None:
+    engine = connect(EngineSettings(url=search_node.url))
+    info = engine.info()
+    engine.close()
+    assert (engine.kind, info.kind) == (search_node.kind, search_node.kind)
+    assert ".".join(map(str, info.version)) == search_node.version
+    assert str(info) == f"{search_node.kind} {search_node.version} at {search_node.url}"
+    assert search_node.url in repr(engine)
+
+
+@pytest.mark.parametrize("kind", ["elasticsearch", "opensearch"])
+def test_the_version_of_a_node_that_does_not_serve_its_root(kind: Any) -> None:
+    def answer(asked: Asked) -> Reply:
+        if asked.path == "/":
+            return Reply(405, {"error": "Incorrect HTTP method for uri [/]"}, ELASTIC)
+        return Reply(body={"nodes": {"abc": {"version": "9.1.2-SNAPSHOT"}}}, headers=ELASTIC)
+
+    with http_stub(answer) as stub:
+        engine = connect(EngineSettings(url=stub.url, kind=kind))
+        assert engine.info().version == (9, 1, 2)
+        assert engine.info().version == (9, 1, 2)
+        engine.close()
+    assert stub.paths() == ["GET /", "GET /_nodes/_local/http"]
+
+
+# -- an Elasticsearch that is one major version behind the client
+
+
+def behind(asked: Asked) -> Reply:
+    """Refuses like 8.19 what only 9 knows."""
+    if "compatible-with=9" in asked.headers["accept"]:
+        return Reply(400, {"error": {"type": "media_type_header_exception"}}, ELASTIC)
+    if "_source_exclude_vectors" in asked.path:
+        reason = "request contains unrecognized parameter: [_source_exclude_vectors]"
+        return Reply(
+            400, {"error": {"type": "illegal_argument_exception", "reason": reason}}, ELASTIC
+        )
+    if "_doc" in asked.path:
+        found = {"_id": "a", "_seq_no": 1, "_primary_term": 1, "found": True, "_source": {"n": 1}}
+        return Reply(body=found, headers=ELASTIC)
+    return Reply(body=WHOLE, headers=ELASTIC)
+
+
+def test_an_older_elasticsearch_is_spoken_to_in_its_dialect() -> None:
+    with http_stub(behind) as stub:
+        engine = connect(EngineSettings(url=stub.url, kind="elasticsearch"))
+        assert [engine.count("videos"), engine.count("videos")] == [7, 7]
+        for _ in range(2):
+            found = engine.get("videos", "a")
+            assert found is not None
+            assert found.source == {"n": 1}
+        engine.close()
+    # One refusal each is enough to know it for good.
+    assert stub.paths() == [
+        "POST /videos/_count",
+        "POST /videos/_count",
+        "POST /videos/_count",
+        "GET /videos/_doc/a",
+        "GET /videos/_doc/a",
+        "GET /videos/_doc/a",
+    ]
+    assert (
+        stub.asked[-1].headers["accept"] == "application/vnd.elasticsearch+json; compatible-with=8"
+    )
+
+
+# -- whose client
+
+
+def make_client(node: SearchNode) -> Any:
+    if node.kind == "elasticsearch":
+        return Elasticsearch(node.url)
+    return OpenSearch([node.url])
+
+
+def test_a_client_that_was_handed_in_is_used_and_stays_open(
+    search_node: SearchNode, index_name: str
+) -> None:
+    client = make_client(search_node)
+    engine = connect(EngineSettings(url="http://elsewhere:1"), client=client)
+    assert engine.kind == search_node.kind
+    assert engine.info().url == search_node.url
+    engine.create_index(index_name, small_index(engine))
+    engine.put(index_name, "a", {"n": 1}, refresh=True)
+    engine.close()
+    assert engine.count(index_name) == 1
+    client.close()
+
+
+def test_a_subclass_of_a_client_is_one(elasticsearch_9: SearchNode) -> None:
+    class Ours(Elasticsearch):
+        """As host applications have them."""
+
+    client = Ours(elasticsearch_9.url)
+    assert connect(EngineSettings(), client=client).info().kind == "elasticsearch"
+    client.close()
+
+
+def test_the_credentials_of_a_client_stay_out_of_sight() -> None:
+    with http_stub(lambda _: Reply(body=WHOLE, headers=ELASTIC)) as stub:
+        url = stub.url.replace("://", "://me:hidden@")
+        for client in (Elasticsearch(url), OpenSearch([url])):
+            engine = connect(EngineSettings(), client=client)
+            assert engine.count("videos") == 7
+            assert stub.asked[-1].headers["authorization"].startswith("Basic ")
+            assert "hidden" not in repr(engine)
+            assert stub.url in repr(engine)
+            client.close()
+
+
+def test_a_client_of_another_library() -> None:
+    with pytest.raises(ConfigError) as raised:
+        connect(EngineSettings(), client=object())
+    assert str(raised.value) == (
+        "a client of type builtins.object is not usable: "
+        "hand in an elasticsearch.Elasticsearch or an opensearchpy.OpenSearch"
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"api_key": "x", "username": "me", "password": "y"},
+            "set engine.api_key or engine.username, not both",
+        ),
+        (
+            {"username": "me"},
+            "engine.username and engine.password belong together: set both",
+        ),
+        (
+            {"password": "y"},
+            "engine.username and engine.password belong together: set both",
+        ),
+        (
+            {"kind": "opensearch", "api_key": "x"},
+            (
+                "engine.api_key is for Elasticsearch; for OpenSearch set engine.username and "
+                "engine.password, or hand in a client"
+            ),
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other(settings: Any, said: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        connect(EngineSettings(**settings))
+    assert str(raised.value) == said
+
+
+def test_opensearch_without_its_library(
+    opensearch_2: SearchNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, opensearchpy.__name__, None)
+    for kind in ("auto", "opensearch"):
+        with pytest.raises(MissingExtra) as raised:
+            connect(EngineSettings(url=opensearch_2.url, kind=kind))
+        assert str(raised.value) == (
+            f"OpenSearch at {opensearch_2.url} needs an extra: pip install 'vidsearch[opensearch]'"
+        )
+
+
+@pytest.mark.parametrize("kind", ["elasticsearch", "opensearch"])
+def test_a_url_may_have_a_path_and_no_port(kind: Any) -> None:
+    with http_stub(lambda _: Reply(body=WHOLE, headers=ELASTIC)) as stub:
+        engine = connect(EngineSettings(url=f"{stub.url}/search/", kind=kind))
+        assert engine.count("videos") == 7
+        engine.close()
+    assert stub.paths() == ["POST /search/videos/_count"]
+    connect(EngineSettings(url="https://search.example.org", kind=kind)).close()
+
+
+# -- what is left behind
+
+
+def open_contexts(node: SearchNode) -> int:
+    stats = call(node.url, "GET", "/_nodes/stats/indices/search")
+    return sum(one["indices"]["search"]["open_contexts"] for one in stats["nodes"].values())
+
+
+def test_a_scan_leaves_nothing_open(
+    engine: Engine, index_name: str, search_node: SearchNode
+) -> None:
+    engine.create_index(index_name, small_index(engine))
+    engine.bulk(index_name, [Write("index", str(n), {"n": n}) for n in range(9)], refresh=True)
+    before = open_contexts(search_node)
+    assert len(list(engine.scan(index_name, page_size=2))) == 9
+    assert open_contexts(search_node) == before
+
+    started = engine.scan(index_name, page_size=2)
+    next(started)
+    assert open_contexts(search_node) > before
+    started.close()  # type: ignore[attr-defined]
+    assert open_contexts(search_node) == before

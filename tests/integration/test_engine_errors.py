@@ -1,0 +1,412 @@
+"""What a user reads when the search engine is away, refuses, or rejects."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import subprocess
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.http_stub import ELASTIC, Asked, Reply, http_stub, wait_until
+
+from vidsearch.config import EngineSettings
+from vidsearch.engines import Engine, Write, connect
+from vidsearch.errors import (
+    BackendError,
+    BackendRefused,
+    BackendUnavailable,
+    BulkError,
+    ConfigError,
+    IndexMissing,
+    MappingConflict,
+    VersionConflict,
+    VidsearchError,
+)
+from vidsearch.local import SearchNode
+from vidsearch.testing.small_index import small_index
+
+pytestmark = pytest.mark.integration
+
+SECRET = "c3VwZXJzZWNyZXQ="
+KINDS = ("elasticsearch", "opensearch")
+WHY = {"error": {"type": "x", "reason": "because", "root_cause": [{"reason": "because"}]}}
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> Any:
+    """Both adapters in turn."""
+    return request.param
+
+
+def raised(attempt: Callable[[], object]) -> VidsearchError:
+    with pytest.raises(VidsearchError) as found:
+        attempt()
+    assert found.value.__cause__ is not found.value
+    return found.value
+
+
+def message(attempt: Callable[[], object], type_: type[VidsearchError]) -> str:
+    error = raised(attempt)
+    assert type(error) is type_
+    return str(error)
+
+
+# -- nobody answers
+
+
+def test_nothing_listens(kind: Any) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, but not listening
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        engine = connect(EngineSettings(url=url, kind=kind))
+        assert message(lambda: engine.count("videos"), BackendUnavailable) == (
+            f"{url} does not answer: Connection refused. "
+            "Is the search engine running, and is engine.url right?"
+        )
+        engine.close()
+
+
+def test_nothing_listens_to_the_question_what_it_is() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        assert message(lambda: connect(EngineSettings(url=url)), BackendUnavailable) == (
+            f"{url} does not answer: Connection refused. "
+            "Is the search engine running, and is engine.url right?"
+        )
+
+
+def test_an_answer_that_takes_too_long_is_given_up_and_not_repeated(kind: Any) -> None:
+    with http_stub(lambda _: Reply(delay=30, headers=ELASTIC)) as stub:
+        engine = connect(EngineSettings(url=stub.url, kind=kind, timeout=0.2))
+        assert message(lambda: engine.count("videos"), BackendUnavailable) == (
+            f"{stub.url} did not answer in time (engine.timeout)"
+        )
+        engine.close()
+    assert stub.paths() == ["POST /videos/_count"]
+
+
+def test_a_connection_that_was_closed_meanwhile_is_opened_anew(kind: Any) -> None:
+    whole = {"count": 7, "_shards": {"failed": 0}}
+    with http_stub(lambda _: Reply(body=whole, headers=ELASTIC, hang_up=True)) as stub:
+        engine = connect(EngineSettings(url=stub.url, kind=kind))
+        for times in (1, 2, 3):
+            assert engine.count("videos") == 7
+            assert wait_until(lambda: stub.closed, reaches=times)
+            time.sleep(0.05)  # until the end of the connection has arrived on our side
+        engine.close()
+
+
+# -- somebody refuses
+
+
+@pytest.mark.parametrize(
+    ("status", "type_", "said"),
+    [
+        (
+            401,
+            BackendRefused,
+            (
+                "{url} refused the credentials (401): because. Check engine.api_key, "
+                "or engine.username and engine.password"
+            ),
+        ),
+        (403, BackendRefused, "index 'videos' at {url} refused the request (403): because"),
+        (404, BackendError, "index 'videos' at {url} answered (404): because"),
+        (
+            409,
+            VersionConflict,
+            "index 'videos' at {url} was changed by another writer (409): because",
+        ),
+        (413, BackendError, "index 'videos' at {url} answered (413): because"),
+        (
+            429,
+            BackendUnavailable,
+            "index 'videos' at {url} is overloaded or failing (429): because",
+        ),
+        (
+            503,
+            BackendUnavailable,
+            "index 'videos' at {url} is overloaded or failing (503): because",
+        ),
+    ],
+)
+def test_a_status_says_what_it_means_and_is_not_repeated(
+    kind: Any, status: int, type_: type[VidsearchError], said: str
+) -> None:
+    with http_stub(lambda _: Reply(status, WHY, ELASTIC)) as stub:
+        engine = connect(EngineSettings(url=stub.url, kind=kind))
+        assert message(lambda: engine.count("videos"), type_) == said.format(url=stub.url)
+        engine.close()
+    assert len(stub.asked) == 1
+
+
+def test_the_page_of_a_proxy_is_shown_in_one_line(kind: Any) -> None:
+    with http_stub(lambda _: Reply(502, "<h1>Bad\n gateway</h1>")) as stub:
+        engine = connect(EngineSettings(url=stub.url, kind=kind))
+        assert message(lambda: engine.count("videos"), BackendUnavailable) == (
+            f"index 'videos' at {stub.url} is overloaded or failing (502): <h1>Bad gateway</h1>"
+        )
+        engine.close()
+
+
+def test_credentials_that_may_not_ask_for_the_version() -> None:
+    with http_stub(lambda _: Reply(403, WHY, ELASTIC)) as stub:
+        assert message(lambda: connect(EngineSettings(url=stub.url)), BackendRefused) == (
+            f"{stub.url} refused the request (403): because. "
+            "If they may not ask for the version, set engine.kind"
+        )
+
+
+def test_something_else_answers() -> None:
+    with http_stub(lambda _: Reply(body={"hello": "world"})) as stub:
+        assert message(lambda: connect(EngineSettings(url=stub.url)), BackendError) == (
+            f"{stub.url} is neither Elasticsearch nor OpenSearch, or too old; "
+            "set engine.kind if it is one of them behind a proxy"
+        )
+        engine = connect(EngineSettings(url=stub.url, kind="opensearch"))
+        assert message(engine.info, BackendError) == (
+            f"{stub.url} is not OpenSearch; set engine.kind to what it is, or to auto"
+        )
+        engine.close()
+
+
+def test_the_other_engine_answers(opensearch_2: SearchNode, elasticsearch_9: SearchNode) -> None:
+    engine = connect(EngineSettings(url=opensearch_2.url, kind="elasticsearch"))
+    error = raised(lambda: engine.count("videos"))
+    engine.close()
+    assert isinstance(error, BackendError)
+    # OpenSearch does not know the dialect of the other's client, so it answers with an error.
+    assert "406" in str(error) or "is not Elasticsearch" in str(error)
+
+    engine = connect(EngineSettings(url=elasticsearch_9.url, kind="opensearch"))
+    assert message(engine.info, BackendError) == (
+        f"{elasticsearch_9.url} is not OpenSearch; set engine.kind to what it is, or to auto"
+    )
+    engine.close()
+
+
+# -- no secret is shown
+
+
+@pytest.mark.parametrize(
+    ("kind", "credentials"),
+    [
+        ("elasticsearch", {"api_key": SECRET}),
+        ("elasticsearch", {"username": "me", "password": SECRET}),
+        ("opensearch", {"username": "me", "password": SECRET}),
+    ],
+)
+def test_no_secret_is_shown(kind: Any, credentials: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    replies = [Reply(status, WHY, ELASTIC) for status in (400, 401, 403, 404, 409, 429, 500)]
+    replies += [Reply(502, "no JSON"), Reply(body="no JSON"), Reply(delay=30)]
+    waiting = iter(replies)
+    shown = []
+    with http_stub(lambda _: next(waiting)) as stub:
+        engine = connect(EngineSettings(url=stub.url, kind=kind, timeout=0.2, **credentials))
+        for _ in replies:
+            error = raised(lambda: engine.count("videos"))
+            shown += [str(error), repr(error), *traceback.format_exception(error)]
+        sent = {asked.headers.get("authorization") for asked in stub.asked}
+        shown += [repr(engine), str(engine), *(record.getMessage() for record in caplog.records)]
+        engine.close()
+    (header,) = sent
+    assert header is not None
+    text = "\n".join(shown)
+    assert len(text) > 1000
+    assert SECRET not in text
+    assert header.split()[1] not in text
+
+
+# -- TLS
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that nobody signed, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    paths = folder / "certificate.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-out", str(paths[0]), "-keyout", str(paths[1])]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no certificate without a recent openssl: {error}")
+    return paths
+
+
+def test_a_certificate_must_be_trusted(kind: Any, certificate: tuple[Path, Path]) -> None:
+    whole = {"count": 7, "_shards": {"failed": 0}}
+    with http_stub(lambda _: Reply(body=whole, headers=ELASTIC), certificate=certificate) as stub:
+        engine = connect(EngineSettings(url=stub.url, kind=kind))
+        assert message(lambda: engine.count("videos"), BackendUnavailable) == (
+            f"the TLS certificate of {stub.url} is not trusted: self-signed certificate. "
+            "Set engine.ca_certs to the CA bundle that signed it"
+        )
+        engine.close()
+        for trust in ({"ca_certs": certificate[0]}, {"verify_certs": False}):
+            engine = connect(EngineSettings(url=stub.url, kind=kind, **trust))
+            assert engine.count("videos") == 7
+            engine.close()
+
+
+def test_a_bundle_without_a_certificate(tmp_path: Path) -> None:
+    path = tmp_path / "bundle.pem"
+    settings = EngineSettings(url="https://localhost:9200", ca_certs=path)
+    assert message(lambda: connect(settings), ConfigError) == (
+        f"engine.ca_certs: there is no file '{path}'"
+    )
+    path.write_text("hello", encoding="utf-8")
+    assert message(lambda: connect(settings), ConfigError) == (
+        f"engine.ca_certs: '{path}' holds no certificate in PEM format"
+    )
+
+
+# -- the index is not there, or does not fit
+
+
+def test_the_index_is_missing(engine: Engine, index_name: str) -> None:
+    url = engine.info().url
+    said = f"there is no index or alias '{index_name}' at {url}"
+    for attempt in (
+        lambda: engine.count(index_name),
+        lambda: engine.put(index_name, "a", {"n": 1}),
+        lambda: engine.msearch(index_name, [{}]),
+        lambda: next(engine.scan(index_name)),
+    ):
+        assert message(attempt, IndexMissing) == said
+    assert message(lambda: engine.delete_index(index_name), IndexMissing) == (
+        f"there is no index '{index_name}' at {url}"
+    )
+
+
+def test_an_index_that_cannot_be_made(engine: Engine, index_name: str) -> None:
+    body = {"mappings": {"properties": {"n": {"type": "no-such-type"}}}}
+    said = message(lambda: engine.create_index(index_name, body), MappingConflict)
+    assert said.startswith(
+        f"index '{index_name}' at {engine.info().url} rejected the request (400): "
+    )
+    assert "no-such-type" in said
+    assert engine.indices_of(index_name) == ()
+    engine.create_index(index_name, small_index(engine))
+    assert message(lambda: engine.create_index(index_name, {}), MappingConflict) == (
+        f"index '{index_name}' at {engine.info().url} exists already"
+    )
+
+
+WRONG_DIMS = {
+    "elasticsearch": (
+        "[1:28] failed to parse: The [dense_vector] field [video.vector] in doc [document with id "
+        "'a'] has a different number of dimensions [2] than defined in the mapping [4]"
+    ),
+    "opensearch": (
+        "failed to parse field [video.vector] of type [knn_vector] in document with id 'a'. "
+        "Preview of field's value: 'null': Vector dimension mismatch. Expected: 4, Given: 2"
+    ),
+}
+
+
+def test_a_vector_of_the_wrong_length(engine: Engine, index_name: str) -> None:
+    engine.create_index(index_name, small_index(engine))
+    source = {"video": {"vector": [1.0, 0.0]}}
+    reason = WRONG_DIMS[engine.kind]
+    where = f"{index_name!r} at {engine.info().url}"
+    assert message(lambda: engine.put(index_name, "a", source), MappingConflict) == (
+        f"index {where} rejected the request (400): {reason}"
+    )
+    error = raised(
+        lambda: engine.bulk(
+            index_name, [Write("index", "a", source), Write("index", "b", {"n": 1})]
+        )
+    )
+    assert isinstance(error, BulkError)
+    assert str(error) == f"1 of 2 writes to index {where} were rejected, first 'a': {reason}"
+    assert error.failures == {"a": reason}
+
+
+def test_a_document_that_is_no_json(engine: Engine, index_name: str) -> None:
+    engine.create_index(index_name, small_index(engine))
+    error = raised(lambda: engine.put(index_name, "a", {"n": object()}))
+    assert type(error) is BackendError
+    assert str(error).startswith(
+        f"JSON from or to {engine.info().url} is unusable: Unable to serialize "
+    )
+    assert isinstance(
+        raised(lambda: engine.put(index_name, "a", {"n": float("nan")})), BackendError
+    )
+    assert engine.get(index_name, "a") is None
+
+
+@pytest.mark.parametrize("id", ["", ".", ".."])
+def test_an_id_that_would_change_the_path(engine: Engine, index_name: str, id: str) -> None:
+    engine.create_index(index_name, small_index(engine))
+    for attempt in (
+        lambda: engine.delete(index_name, id),
+        lambda: engine.put(index_name, id, {"n": 1}),
+        lambda: engine.get(index_name, id),
+        lambda: engine.delete_index(id),
+    ):
+        assert message(attempt, BackendError) == (
+            f"{id!r} is not usable as an id or the name of an index"
+        )
+    assert engine.indices_of(index_name) == (index_name,)
+
+
+# -- half an answer is none
+
+
+def shards(failed: int) -> dict[str, Any]:
+    failures = [{"reason": {"type": "x", "reason": "disk is gone"}}] * failed
+    return {"total": 2, "successful": 2 - failed, "failed": failed, "failures": failures}
+
+
+def test_an_answer_of_some_shards_is_none(kind: Any) -> None:
+    part: dict[str, Any] = {"_shards": shards(1), "count": 1, "hits": {"hits": []}}
+
+    def answer(asked: Asked) -> Reply:
+        body = {"responses": [part]} if asked.path.startswith("/videos/_msearch") else part
+        return Reply(body=body, headers=ELASTIC)
+
+    with http_stub(answer) as stub:
+        engine = connect(EngineSettings(url=stub.url, kind=kind))
+        for attempt in (
+            lambda: engine.count("videos"),
+            lambda: engine.search("videos", {}),
+            lambda: engine.msearch("videos", [{}]),
+        ):
+            assert message(attempt, BackendUnavailable) == (
+                f"1 of 2 shards of index 'videos' at {stub.url} did not answer: disk is gone"
+            )
+        engine.close()
+    search, msearch = stub.asked[1:]
+    assert "allow_partial_search_results=false" in search.path
+    assert '"allow_partial_search_results":false' in msearch.body.replace(" ", "")
+
+
+def test_bulk_items_that_were_not_taken_for_load(kind: Any) -> None:
+    full = {"type": "rejected", "reason": "queue is full"}
+    items = [
+        {"index": {"_id": "a", "status": 201}},
+        {"index": {"_id": "b", "status": 400, "error": {"type": "x", "reason": "bad"}}},
+        {"index": {"_id": "c", "status": 429, "error": full}},
+        {"delete": {"_id": "d", "status": 404, "result": "not_found"}},
+    ]
+
+    def answer(asked: Asked) -> Reply:
+        body: Any = {"items": items} if asked.method == "POST" else {"videos": {"aliases": {}}}
+        return Reply(body=body, headers=ELASTIC)
+
+    with http_stub(answer) as stub:
+        engine = connect(EngineSettings(url=stub.url, kind=kind))
+        writes = [Write("index", id, {}) for id in "abc"] + [Write("delete", "d")]
+        assert message(lambda: engine.bulk("videos", writes), BackendUnavailable) == (
+            f"2 of 4 writes to index 'videos' at {stub.url} were not taken (429): queue is full"
+        )
+        engine.close()
