@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -125,3 +128,24 @@ def test_the_noise_of_ffmpeg_stays_off_stderr(
         except VideoError:
             continue
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+def test_memory_stays_flat(clips: Path) -> None:
+    """720 frames of 1280x720 are 2 GB; one batch is 11 MB."""
+    code = (
+        "import sys; from pathlib import Path; from vidsearch.media import open_decoder\n"
+        "frames = open_decoder().frames(Path(sys.argv[1]), rate=24, batch_size=4)\n"
+        "print(sum(len(batch) for batch in frames))\n"
+        # Not ru_maxrss: a child inherits that from the process that started it.
+        "print(Path('/proc/self/status').read_text())"
+    )
+    path = clips / "moviepy_big_buck_bunny_0_30.webm"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    )
+    frames, status = done.stdout.split("\n", 1)
+    peak = re.search(r"VmHWM:\s+(\d+) kB", status)
+    assert int(frames) == 720
+    assert peak is not None
+    assert int(peak[1]) < 300_000

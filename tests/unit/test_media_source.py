@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import tempfile
 import threading
@@ -19,7 +20,7 @@ from vidsearch.errors import (
     VideoOpenError,
     VidsearchError,
 )
-from vidsearch.media import fetch, public_uri, source
+from vidsearch.media import fetch, open_decoder, public_uri, source
 
 pytest.importorskip("aiohttp")
 
@@ -204,6 +205,42 @@ def test_a_folder_and_a_path_below_a_file(file: Path) -> None:
         pass
     with pytest.raises(VideoNotFound, match="no such file"), fetch(f"{file}/below.mp4"):
         pass
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://",
+        "http:///clip.mp4",
+        "http://[::1/clip.mp4?sig=s3cret",
+        "http://127.0.0.1:99999/clip.mp4?sig=s3cret",
+    ],
+)
+def test_a_url_that_is_none(uri: str) -> None:
+    with pytest.raises(VideoNotFound, match="not a valid URL") as caught, fetch(uri):
+        pass
+    assert "s3cret" not in str(caught.value)
+
+
+def test_names_that_no_file_can_have() -> None:
+    for uri in ("nul\0l.mp4", "x" * 5000):
+        with pytest.raises(VideoNotFound, match="no such file"), fetch(uri):
+            pass
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(VideoOpenError, match="regular"), fetch(str(tmp_path / "pipe.mp4")):
+        pass
+    with pytest.raises(VideoOpenError, match="regular"):
+        open_decoder().probe(tmp_path / "pipe.mp4")
+
+
+def test_a_full_disk(server: str) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("/dev/full is a thing of Linux")
+    with pytest.raises(SourceUnavailable, match="stored: No space left"):
+        source._download(f"{server}/video.mp4", Path("/dev/full"))
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def video(uri: str, out: Path | None, as_json: bool) -> None:
     """The vector of the video FILE (a path or a URI): the unit mean of its frames."""
     from vidsearch.encoders import load_encoder
     from vidsearch.ingest.embedding import embed_video
-    from vidsearch.media import fetch, open_decoder
+    from vidsearch.media import fetch, open_decoder, public_uri
 
     settings = output.settings()
     encoder = load_encoder(settings.model, rate=settings.ingest.fps)
@@ -74,7 +74,11 @@ def video(uri: str, out: Path | None, as_json: bool) -> None:
             rate=settings.ingest.fps,
             batch_size=settings.model.batch_size,
         )
-    about = {"uri": uri, "duration": round(embedding.duration, 3), "frames": embedding.frames}
+    about = {
+        "uri": public_uri(uri),
+        "duration": round(embedding.duration, 3),
+        "frames": embedding.frames,
+    }
     _show(embedding.vector, about, encoder.identity, out=out, as_json=as_json)
 
 
@@ -105,4 +109,4 @@ def _show(
         ("norm", f"{float(np.linalg.norm(vector)):.6f}"),
         ("first values", f"{first} …"),
     ]
-    output.print_table(("", "value"), rows)
+    output.print_table(("what", "value"), rows)

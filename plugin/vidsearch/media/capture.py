@@ -35,6 +35,8 @@ def opened(path: Path) -> Iterator[Capture]:
     """
     if not path.exists():
         raise VideoNotFound(f"no such file: {path}")
+    if not path.is_file():  # FFmpeg would wait for a pipe for ever
+        raise VideoOpenError(f"{path.name} {why_not_a_video(path)}")
     cv2 = _quiet_cv2()
     # An absolute path, so that a file name can never be read as a protocol ("concat:…").
     source = cv2.VideoCapture(

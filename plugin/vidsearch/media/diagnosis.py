@@ -14,6 +14,8 @@ def why_not_a_video(path: Path) -> str:
     """
     if path.is_dir():
         return "is a folder, not a video"
+    if not path.is_file():
+        return "is not a regular file"
     try:
         if path.stat().st_size == 0:
             return "is empty (0 bytes)"

@@ -55,18 +55,19 @@ class OpenCvDecoder:
 
 
 def _batches(path: Path, *, rate: float, batch_size: int) -> Iterator[FrameBatch]:
-    images: list[NDArray[np.uint8]] = []
     times: list[float] = []
+    data = np.empty((0, 0, 0, 3), dtype=np.uint8)
     sampler = _Sampler(path, rate=rate)
     for pts, image in sampler:
-        if images and (len(images) == batch_size or images[0].shape != image.shape):
-            yield FrameBatch(data=np.stack(images), pts_seconds=np.array(times))
-            images.clear()
+        if times and (len(times) == batch_size or data.shape[1:] != image.shape):
+            yield FrameBatch(data=data[: len(times)], pts_seconds=np.array(times))
             times.clear()
-        images.append(image)
+        if not times:
+            data = np.empty((batch_size, *image.shape), dtype=np.uint8)
+        data[len(times)] = image
         times.append(pts)
     yield FrameBatch(
-        data=np.stack(images), pts_seconds=np.array(times), end_seconds=sampler.end_seconds
+        data=data[: len(times)], pts_seconds=np.array(times), end_seconds=sampler.end_seconds
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import re
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,9 +43,13 @@ class LocalFile:
 
 def public_uri(uri: str) -> str:
     """The URI without credentials, query and fragment: for messages, logs and error records."""
-    if not _SCHEME.match(uri):
+    match = _SCHEME.match(uri)
+    if not match:
         return uri
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # what cannot be taken apart cannot be cleaned
+        return f"{match[0]}…"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
@@ -69,7 +76,7 @@ def fetch(uri: str) -> Iterator[LocalFile]:
         yield LocalFile(path=path, uri=uri, size=_size(path))
     elif scheme in {"http", "https"}:
         with tempfile.TemporaryDirectory(prefix="vidsearch-") as folder:
-            path = Path(folder, "video" + PurePosixPath(urlsplit(uri).path).suffix[:16])
+            path = Path(folder, "video" + PurePosixPath(public_uri(uri)).suffix[:16])
             _download(uri, path)
             yield LocalFile(path=path, uri=uri, size=path.stat().st_size)
     elif "://" not in uri and Path(uri).exists():  # a plain file name with a colon in it
@@ -89,15 +96,18 @@ def _file_uri_path(uri: str) -> Path:
 
 def _size(path: Path) -> int:
     try:
-        if path.is_dir():
-            raise VideoOpenError(f"{path} is a folder, not a video")
-        return path.stat().st_size
-    except FileNotFoundError as error:
-        raise VideoNotFound(f"no such file: {path}") from error
-    except NotADirectoryError as error:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         raise VideoNotFound(f"no such file: {path}") from error
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise VideoNotFound(f"no such file (name too long): {str(path)[:80]}…") from error
         raise SourceUnavailable(f"{path} cannot be read: {error.strerror}") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise VideoOpenError(f"{path} is a folder, not a video")
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+        raise VideoOpenError(f"{path} is not a regular file")
+    return status.st_size
 
 
 def _download(uri: str, path: Path) -> None:
@@ -123,11 +133,13 @@ def _download(uri: str, path: Path) -> None:
         if error.status >= 500 or error.status in _RETRIED_STATUS:
             raise SourceUnavailable(reason) from None
         raise VideoNotFound(reason) from None
-    except aiohttp.InvalidURL:
+    except (aiohttp.InvalidURL, ValueError):
         raise VideoNotFound(f"{where} is not a valid URL") from None
-    except (TimeoutError, aiohttp.ServerTimeoutError):
+    except (TimeoutError, asyncio.TimeoutError, aiohttp.ServerTimeoutError):
         raise SourceUnavailable(f"{where} did not answer in time") from None
     except aiohttp.ClientConnectorError as error:
         raise SourceUnavailable(f"{where} cannot be reached: {error.os_error}") from None
     except aiohttp.ClientError as error:
         raise SourceUnavailable(f"{where} broke off: {type(error).__name__}") from None
+    except OSError as error:  # on this side: the disk is full
+        raise SourceUnavailable(f"{where} cannot be stored: {error.strerror}") from error

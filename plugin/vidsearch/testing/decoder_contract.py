@@ -159,6 +159,31 @@ class DecoderContract:
         numbers, _, _ = _read(decoder, half)
         assert numbers[:2] == [0, 30]
 
+    def test_joined_streams_go_on(self, decoder: Decoder, tmp_path: Path) -> None:
+        """Time stamps that jump back: the second part follows the first."""
+        part = write_clip(tmp_path / "part.ts", [Fraction(i, 10) for i in range(30)], rate=10)
+        path = tmp_path / "joined.ts"
+        path.write_bytes(part.read_bytes() * 2)
+        numbers, times, _ = _read(decoder, path)
+        assert numbers == [0, 10, 20] * 2
+        np.testing.assert_allclose(times, range(6), atol=0.15)
+
+    def test_a_picture_size_that_changes(self, decoder: Decoder, tmp_path: Path) -> None:
+        times = [Fraction(i, 10) for i in range(30)]
+        small = write_clip(tmp_path / "small.ts", times, rate=10)
+        large = write_clip(
+            tmp_path / "large.ts",
+            [time + 3 for time in times],
+            rate=10,
+            picture=lambda number: counter_frame(number, width=256, height=144),
+        )
+        path = tmp_path / "joined.ts"
+        path.write_bytes(small.read_bytes() + large.read_bytes())
+        numbers, _, batches = _read(decoder, path)
+        assert numbers == [0, 10, 20] * 2
+        # The second part comes in its own size or scaled to the first; never mixed in one batch.
+        assert {batch.data.shape[1:3] for batch in batches} <= {(96, 128), (144, 256)}
+
     @pytest.mark.parametrize("method", ["probe", "frames"])
     def test_a_missing_file(self, decoder: Decoder, tmp_path: Path, method: str) -> None:
         with pytest.raises(VideoNotFound, match=r"nothing\.mp4"):
