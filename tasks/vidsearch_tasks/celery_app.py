@@ -19,7 +19,7 @@ worker would else renew its lease for ever."""
 
 _VISIBILITY_TIMEOUT = 2 * TIME_LIMIT
 _CONNECT_SECONDS = 3.0
-_ANSWER_SECONDS = 30.0
+_ANSWER_SECONDS = 10.0
 
 
 def make_app(settings: Settings) -> Celery:

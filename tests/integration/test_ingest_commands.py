@@ -1,0 +1,272 @@
+"""The commands ingest, videos, status, sweep and reindex on a real engine, Redis and worker."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.integration.worker import Worker
+
+from vidsearch.cli import main
+from vidsearch.config import load_settings
+from vidsearch.ingest import create_videos_index
+from vidsearch.local import SearchNode
+from vidsearch.testing.clips import write_clip
+from vidsearch.testing.fake_encoder import FakeEncoder
+from vidsearch_tasks import Runtime
+
+pytestmark = pytest.mark.integration
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        return json.loads(self.out)
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def env(
+    elasticsearch_9: SearchNode,
+    redis_url: str,
+    index_name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> dict[str, str]:
+    """Settings in the environment, as a person would set them."""
+    values = {
+        "VIDSEARCH_ENGINE__URL": elasticsearch_9.url,
+        "VIDSEARCH_BROKER__URL": redis_url,
+        "VIDSEARCH_BROKER__QUEUE": f"q-{uuid.uuid4().hex[:8]}",
+        "VIDSEARCH_INDEX__NAME": index_name,
+        "VIDSEARCH_INGEST__RETRY_SECONDS": "0.2",
+        "VIDSEARCH_INGEST__LEASE_SECONDS": "5",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    switches = tmp_path / "switches"
+    switches.mkdir()
+    return {**values, "TEST_SWITCHES": str(switches)}
+
+
+@pytest.fixture
+def run(env: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command line, in this process."""
+
+    def call(*args: str) -> Result:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main(args)
+        shown = capsys.readouterr()
+        return Result(int(stop.value.code or 0), shown.out, shown.err)
+
+    return call
+
+
+@pytest.fixture
+def index(env: dict[str, str]) -> None:
+    parts = Runtime(load_settings())
+    create_videos_index(parts.engine, parts.settings.index, FakeEncoder().identity)
+    parts.close()
+
+
+@pytest.fixture
+def worker(env: dict[str, str], index: None, tmp_path: Path) -> Iterator[Worker]:
+    with Worker(tmp_path / "worker", env) as running:
+        yield running
+
+
+def picture(_: int) -> Any:
+    return np.full((48, 64, 3), (255, 0, 0), dtype=np.uint8)
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    """Two good videos and a broken one."""
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for name in ("one", "two"):
+        write_clip(folder / f"{name}.mp4", [i / 5 for i in range(15)], picture=picture, rate=5)
+    (folder / "broken.mp4").write_bytes(b"no video")
+    return folder
+
+
+def test_a_folder_from_ingest_to_purge(run: Run, worker: Worker, clips: Path) -> None:
+    args = ("ingest", "--folder", str(clips), "--id-from", "name", "--field", "title=Clip")
+    ingested = run(*args, "--wait", "--timeout", "60", "--json")
+    assert ingested.code == 1, "one of the three is broken"
+    states = {record["id"]: record["state"] for record in ingested.data}
+    assert states == {"broken": "failed", "one": "indexed", "two": "indexed"}
+    assert "2 indexed, 1 failed" in ingested.err
+    assert "Ingesting: 3/3" in ingested.err
+
+    again = run("ingest", str(clips / "one.mp4"), "--id-from", "name", "--field", "title=Clip")
+    assert (again.code, again.out.splitlines()[1].split("\t")[:2]) == (0, ["one", "indexed"])
+
+    listed = run("videos", "list", "--state", "failed")
+    (row,) = listed.out.splitlines()[1:]
+    assert row.startswith("broken\tfailed\t1\t")
+    assert "VideoOpenError (decode)" in row
+    assert {r["id"] for r in run("videos", "list", "--json").data} == set(states)
+
+    shown = run("videos", "show", "one", "--json").data
+    assert shown["fields"] == {"title": "Clip"}
+    assert shown["frames"] == 3
+
+    status = run("status", "--json").data
+    assert status["states"]["indexed"] == 2
+    assert status["states"]["failed"] == 1
+    assert status["searchable"] == 2
+    assert status["queued_messages"] == 0
+    assert len(status["workers"]) == 1
+    assert "failed\t1" in run("status").out
+
+    deleted = run("videos", "delete", "two")
+    assert (deleted.code, deleted.out.splitlines()[1]) == (0, "two\tdeleted")
+    assert run("status", "--json").data["searchable"] == 1
+    purged = run("videos", "purge", "--failed", "--json")
+    assert sorted(r["id"] for r in purged.data) == ["broken", "two"]
+    assert run("videos", "show", "two").code == 1
+
+    kept = run("videos", "purge", "one")
+    assert kept.code == 1
+    assert "1 kept" in kept.err
+
+
+def test_retrying_what_was_repaired(run: Run, worker: Worker, clips: Path) -> None:
+    path = clips / "broken.mp4"
+    assert run("ingest", str(path), "--wait", "--id-from", "name").code == 1
+    path.write_bytes((clips / "one.mp4").read_bytes())
+    assert run("videos", "retry", "--failed", "--json").data[0]["state"] in {"queued", "processing"}
+    assert run("ingest", str(path), "--wait", "--id-from", "name").code == 0
+    refused = run("videos", "retry", "broken")
+    assert (refused.code, refused.err) == (
+        1,
+        "Error: video 'broken' is indexed; only failed or dead videos are retried\n",
+    )
+
+
+def test_reindexing(run: Run, worker: Worker, clips: Path) -> None:
+    for name in ("one", "two"):
+        assert run("ingest", str(clips / f"{name}.mp4"), "--wait", "--id-from", "name").code == 0
+    before = {r["id"]: r for r in run("videos", "list", "--json").data}
+
+    plan = run("reindex", "--all", "--dry-run", "--json")
+    assert plan.data == [
+        {"id": id, "state": "indexed", "action": "embed again"}
+        for id in [record["id"] for record in plan.data]
+    ]
+    assert {r["id"]: r for r in run("videos", "list", "--json").data} == before
+
+    unchanged = run("reindex", "--ids", "one", "--wait", "--json")
+    assert (unchanged.code, len(unchanged.data)) == (0, 1)
+    assert "decode" not in unchanged.data[0]["seconds"]
+
+    everything = run("reindex", "--all", "--wait", "--json")
+    assert everything.code == 0
+    assert all("decode" in record["seconds"] for record in everything.data)
+
+    assert run("reindex", "--missing", "--dry-run", "--json").data == []
+    parts = Runtime(load_settings())
+    parts.open_index().remove("two")
+    parts.close()
+    assert [r["id"] for r in run("reindex", "--missing", "--dry-run", "--json").data] == ["two"]
+    assert run("reindex", "--missing", "--wait").code == 0
+    assert run("status", "--json").data["searchable"] == 2
+
+
+def test_without_a_worker(run: Run, index: None, clips: Path) -> None:
+    late = run("ingest", str(clips / "one.mp4"), "--wait", "--timeout", "0.5")
+    assert late.code == 1
+    assert "Error: 1 videos are not done after 0.5 s (1 queued); is a worker running?" in late.err
+    status = run("status")
+    assert status.code == 0
+    assert "workers\t0" in status.out
+    assert "celery -A vidsearch_tasks worker" in status.err
+    assert "messages in queue" in status.out
+    swept = run("sweep")
+    assert (swept.code, swept.err) == (0, "0 requeued, 0 dead, 0 cleaned, 0 waiting\n")
+
+
+def test_a_broker_that_is_down(
+    run: Run, index: None, clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDSEARCH_BROKER__URL", "redis://:hush@127.0.0.1:1/0")
+    monkeypatch.setenv("VIDSEARCH_INGEST__LEASE_SECONDS", "1")
+    refused = run("ingest", str(clips / "one.mp4"), "--id-from", "name")
+    assert refused.code == 1
+    assert "video 'one' is registered but not queued" in refused.err
+    assert "redis://:***@127.0.0.1:1/0" in refused.err
+    assert run("videos", "show", "one", "--json").data["state"] == "registered"
+    status = run("status", "--json")
+    assert (status.code, status.data["queued_messages"]) == (1, None)
+    assert status.data["states"]["registered"] == 1
+    for result in (refused, status):
+        assert "hush" not in result.out + result.err
+        assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["ingest"], 2, "name at least one URI"),
+        (["ingest", "nosuch.mp4"], 2, "no such file: nosuch.mp4"),
+        (["ingest", "https://h/a.mp4", "--timeout", "3"], 2, "--timeout goes with --wait"),
+        (["ingest", "https://h/a.mp4", "--field", "video=1"], 1, "field 'video' is taken"),
+        (["ingest", "https://h/a/x.mp4", "https://h/b/x.mp4", "--id-from", "name"], 2, "same id"),
+        (["videos", "show", "nobody"], 1, "no video 'nobody' is registered"),
+        (["videos", "retry"], 2, "name at least one ID"),
+        (["videos", "retry", "nobody"], 1, "no video 'nobody' is registered"),
+        (["videos", "delete", "nobody"], 1, "no video 'nobody' is registered"),
+        (["videos", "list", "--limit", "0"], 2, "limit"),
+        (["reindex"], 2, "choose one of --all, --missing and --ids"),
+        (["reindex", "--all", "--missing"], 2, "choose one of"),
+        (["reindex", "--ids", "nobody"], 1, "no video 'nobody' is registered"),
+    ],
+)
+def test_bad_calls(run: Run, index: None, args: list[str], code: int, message: str) -> None:
+    result = run(*args)
+    assert result.code == code
+    assert message in result.err
+    assert result.out == ""
+    assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["ingest", "https://h/a.mp4"],
+        ["videos", "list"],
+        ["videos", "show", "a"],
+        ["status"],
+        ["sweep"],
+        ["reindex", "--all"],
+    ],
+)
+def test_a_missing_index_says_what_to_do(run: Run, args: list[str]) -> None:
+    result = run(*args)
+    assert result.code == 1
+    assert "vidsearch index create" in result.err
+    assert "Traceback" not in result.err
+
+
+def test_an_engine_that_is_down(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDSEARCH_ENGINE__URL", "http://127.0.0.1:1")
+    for args in (["status"], ["videos", "list"], ["ingest", "https://h/a.mp4"], ["sweep"]):
+        result = run(*args)
+        assert result.code == 1
+        assert "127.0.0.1:1" in result.err
+        assert "Traceback" not in result.err

@@ -1,0 +1,99 @@
+"""What the command ``ingest`` makes of its arguments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+
+from vidsearch.cli.sources import from_csv, from_folder, from_uris, parse_fields, stable_id
+
+
+def test_ids_are_stable_readable_and_unique() -> None:
+    assert stable_id("/a/my clip.mp4") == stable_id("/a/my clip.mp4")
+    assert stable_id("/a/my clip.mp4").startswith("my-clip-")
+    assert stable_id("/a/clip.mp4") != stable_id("/b/clip.mp4")
+    assert stable_id("https://host/v/clip%201.mp4?sig=1").startswith("clip-1-")
+    assert stable_id("https://host/").isalnum()
+    assert len(stable_id("/" + "x" * 1000 + ".mp4").encode()) < 512
+    assert stable_id("/a/clip.mp4", id_from="name") == "clip"
+
+
+def test_ids_do_not_change_between_releases() -> None:
+    # They are the documents' ids: another rule would register every video a second time.
+    assert stable_id("/videos/dog.mp4") == "dog-a5da03ceaba7"
+
+
+def test_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.mp4").touch()
+    monkeypatch.chdir(tmp_path)
+    (source,) = from_uris(["a.mp4"], id_from="uri")
+    assert source.uri == str(tmp_path.resolve() / "a.mp4")
+    (remote,) = from_uris(["https://host/a.mp4"], id_from="uri")
+    assert remote.uri == "https://host/a.mp4"
+
+
+def test_typing_errors_are_named(tmp_path: Path) -> None:
+    with pytest.raises(click.UsageError, match=r"no such file: nosuch\.mp4"):
+        from_uris(["nosuch.mp4"], id_from="uri")
+    with pytest.raises(click.UsageError, match="use --folder"):
+        from_uris([str(tmp_path)], id_from="uri")
+
+
+def test_a_folder_is_searched_for_videos(tmp_path: Path) -> None:
+    for name in ("b.MP4", "deep/a.webm", "notes.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    found = [Path(source.uri).name for source in from_folder(tmp_path, id_from="uri")]
+    assert found == ["b.MP4", "a.webm"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(click.UsageError, match="no video file below"):
+        from_folder(tmp_path / "empty", id_from="uri")
+
+
+def test_csv(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    path = tmp_path / "list.csv"
+    path.write_text(
+        '\ufeffuri,id,title,tags\na.mp4,one,"Red, round",x; y\n\nhttps://host/b.mp4,,Blue,\n',
+        encoding="utf-8",
+    )
+    one, two = from_csv(path, id_from="uri")
+    assert (one.id, one.uri) == ("one", str(tmp_path.resolve() / "a.mp4"))
+    assert one.fields == {"title": "Red, round", "tags": ["x", "y"]}
+    assert two.id == stable_id("https://host/b.mp4")
+    assert two.fields == {"title": "Blue"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("title\nRed\n", "no column 'uri'"),
+        ("", "no column 'uri'"),
+        ("uri,title\n,Red\n", "line 2: the uri is empty"),
+        ("uri\nnosuch.mp4\n", r"line 2: no such file: nosuch\.mp4"),
+        ("uri\nhttps://h/a.mp4,b\n", "line 2: more cells than columns"),
+        ('uri\n"https://h/a.mp4\n', "no CSV file in UTF-8"),
+    ],
+)
+def test_a_bad_csv_names_the_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text(text)
+    with pytest.raises(click.UsageError, match=message):
+        from_csv(path, id_from="uri")
+
+
+def test_fields() -> None:
+    pairs = ["title=Red = round", "year=2020", "live=true", "tags=a", "tags=b", "code=007", "e="]
+    assert parse_fields(pairs) == {
+        "title": "Red = round",
+        "year": 2020,
+        "live": True,
+        "tags": ["a", "b"],
+        "code": "007",
+        "e": "",
+    }
+    with pytest.raises(click.UsageError, match="must look like name=value"):
+        parse_fields(["title"])
