@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vidsearch_tasks.broker import BrokerState, broker_state, queue_depth
-from vidsearch_tasks.celery_app import make_app
+from vidsearch_tasks.celery_app import beat_schedule, make_app
+from vidsearch_tasks.parts import Runtime, configure, runtime
 from vidsearch_tasks.registering import enqueue, register_video
-from vidsearch_tasks.runtime import Runtime, configure, runtime
 from vidsearch_tasks.sweeping import run_sweep
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ __all__ = [
     "BrokerState",
     "Runtime",
     "app",
+    "beat_schedule",
     "broker_state",
     "configure",
     "enqueue",

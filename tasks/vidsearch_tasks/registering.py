@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidsearch.errors import BackendUnavailable
 from vidsearch_tasks.broker import send_ingest
-from vidsearch_tasks.runtime import Runtime, runtime
+from vidsearch_tasks.parts import Runtime, runtime
 
 if TYPE_CHECKING:
     from celery import Celery

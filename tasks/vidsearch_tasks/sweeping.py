@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vidsearch_tasks.broker import queue_depth
+from vidsearch_tasks.parts import Runtime, runtime
 from vidsearch_tasks.registering import enqueue
-from vidsearch_tasks.runtime import Runtime, runtime
 
 if TYPE_CHECKING:
     from celery import Celery

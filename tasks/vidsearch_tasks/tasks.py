@@ -11,7 +11,7 @@ from celery import shared_task
 
 from vidsearch.errors import BackendError, SourceUnavailable, VideoUnknown
 from vidsearch_tasks.celery_app import INGEST, SWEEP, TIME_LIMIT
-from vidsearch_tasks.runtime import runtime
+from vidsearch_tasks.parts import runtime
 from vidsearch_tasks.sweeping import run_sweep
 
 __all__ = ["ingest_video", "retry_delay", "sweep"]

@@ -8,7 +8,7 @@ from vidsearch.ingest.record import ErrorRecord, State, VideoRecord
 from vidsearch.ingest.registry import Registry
 from vidsearch.ingest.reindex import missing_videos
 from vidsearch.ingest.removal import delete_video, purge_video, remove_document
-from vidsearch.ingest.sweep import SweepReport, sweep
+from vidsearch.ingest.sweeping import SweepReport, sweep
 from vidsearch.ingest.transition import Lease
 from vidsearch.ingest.videos_index import (
     VideosIndex,

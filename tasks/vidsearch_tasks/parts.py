@@ -7,6 +7,7 @@ not been used yet is).
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["Runtime", "configure", "runtime"]
 
 _T = TypeVar("_T")
+
+_QUIET = {
+    # A line per request; and to opensearch-py, a document that is not there yet is a warning.
+    "elastic_transport": logging.WARNING,
+    "opensearch": logging.ERROR,
+}
 
 
 class Runtime:
@@ -138,16 +145,22 @@ class Runtime:
         return open_videos_index(self.engine, self.settings.index)
 
     def after_fork(self) -> None:
-        """Forget what a parent process built, and keep the number of threads down.
+        """Forget what a parent process built; keep threads and log lines down.
 
         As many workers as cores, each with as many threads as cores, would spend their time
-        waiting for each other. A thread count that the operator set stays.
+        waiting for each other. A thread count that the operator set stays, and so does any level
+        of a logger. A host that brings its own app has its own mind about logs.
         """
         self._lock = threading.RLock()
         self._built.clear()
         threads = str(self.settings.model.threads)
         for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ.setdefault(variable, threads)
+        if self._given["app"] is None:
+            for name, level in _QUIET.items():
+                logger = logging.getLogger(name)
+                if logger.level == logging.NOTSET:
+                    logger.setLevel(level)
 
     def close(self) -> None:
         """Close connections; what was handed in stays open."""

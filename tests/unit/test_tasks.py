@@ -1,0 +1,151 @@
+"""The tasks as functions, and the app that carries them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from celery import Celery, current_app
+
+import vidsearch_tasks
+from vidsearch.config import Settings
+from vidsearch.errors import BackendUnavailable, ConfigError, VideoUnknown
+from vidsearch.ingest import Outcome
+from vidsearch_tasks import Runtime, beat_schedule, configure, make_app, runtime
+from vidsearch_tasks import parts as parts_module
+from vidsearch_tasks import tasks as tasks_module
+from vidsearch_tasks.tasks import ingest_video, retry_delay
+
+
+class FakeIndexer:
+    """Ends every attempt as told, and notes how it was called."""
+
+    def __init__(self, end: Outcome | Exception) -> None:
+        self.end = end
+        self.calls: list[dict[str, Any]] = []
+
+    def ingest(self, video_id: str, **options: Any) -> Outcome:
+        self.calls.append({"id": video_id, **options})
+        if isinstance(self.end, Exception):
+            raise self.end
+        return self.end
+
+
+class FakeParts:
+    def __init__(self, end: Outcome | Exception) -> None:
+        self.settings = Settings(ingest={"retry_seconds": 4})
+        self.indexer = FakeIndexer(end)
+
+
+@pytest.fixture
+def parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> FakeParts:
+    fake = FakeParts(request.param)
+    monkeypatch.setattr(tasks_module, "runtime", lambda: fake)
+    return fake
+
+
+@pytest.mark.parametrize("parts", [Outcome("indexed")], indirect=True)
+def test_the_outcome_is_the_result(parts: FakeParts) -> None:
+    assert ingest_video("a") == "indexed"
+    (call,) = parts.indexer.calls
+    assert call["id"] == "a"
+    assert call["count_outage"] is False
+    assert 2 <= call["retry_delay"] <= 4
+    ingest_video("a")
+    owners = [call["owner"] for call in parts.indexer.calls]
+    assert owners[0] != owners[1], "two deliveries are two owners"
+
+
+@pytest.mark.parametrize("parts", [BackendUnavailable("away")], indirect=True)
+@pytest.mark.parametrize(("tries", "counted"), [(0, False), (8, False), (9, True), (19, True)])
+def test_every_tenth_outage_in_a_row_counts(parts: FakeParts, tries: int, counted: bool) -> None:
+    # A task that is called directly raises the reason itself instead of a retry.
+    ingest_video.push_request(retries=tries, called_directly=True)
+    try:
+        with pytest.raises(BackendUnavailable, match="away"):
+            ingest_video.run("a", owner="first")
+    finally:
+        ingest_video.pop_request()
+    (call,) = parts.indexer.calls
+    assert (call["owner"], call["count_outage"]) == ("first", counted)
+
+
+@pytest.mark.parametrize("parts", [VideoUnknown("no video 'a' is registered")], indirect=True)
+def test_an_unknown_video_ends_the_message(parts: FakeParts) -> None:
+    assert ingest_video("a") == "unknown"
+    assert len(parts.indexer.calls) == 1
+
+
+def test_the_delay_doubles_with_jitter_up_to_ten_minutes() -> None:
+    for retries, longest in ((0, 5), (1, 10), (3, 40), (7, 600), (1000, 600)):
+        delays = [retry_delay(retries, first=5) for _ in range(200)]
+        assert longest / 2 <= min(delays)
+        assert max(delays) <= longest
+        assert max(delays) - min(delays) > longest / 4
+
+
+def test_our_app() -> None:
+    settings = Settings(broker={"url": "redis://h:1/0", "queue": "q"}, ingest={"sweep_seconds": 9})
+    before = current_app._get_current_object()
+    app = make_app(settings)
+    assert current_app._get_current_object() is before, "the host's app stays the current one"
+    app.loader.import_default_modules()
+    assert {"vidsearch.ingest_video", "vidsearch.sweep"} <= app.tasks.keys()
+    assert app.conf.accept_content == ["json"]
+    assert app.conf.task_acks_late is True
+    assert app.conf.worker_prefetch_multiplier == 1
+    assert app.conf.task_default_queue == "q"
+    entry = app.conf.beat_schedule["vidsearch.sweep"]
+    assert (entry["schedule"], entry["options"]) == (9, {"queue": "q", "expires": 9})
+    task = app.tasks["vidsearch.ingest_video"]
+    assert app.conf.broker_transport_options["visibility_timeout"] > task.time_limit
+    assert task.time_limit > task.soft_time_limit
+
+
+def test_a_hosts_app_has_the_tasks_with_their_limits() -> None:
+    host = Celery("host", include=["vidsearch_tasks.tasks"], set_as_current=False)
+    host.conf.beat_schedule = beat_schedule(Settings())
+    host.loader.import_default_modules()
+    task = host.tasks["vidsearch.ingest_video"]
+    assert task.acks_late is True
+    assert task.ignore_result is True
+    assert task.max_retries is None
+    assert host.conf.beat_schedule["vidsearch.sweep"]["task"] in host.tasks
+
+
+def test_what_the_host_hands_in_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts_module, "_current", runtime())  # put back at the end
+    host = Celery("host", set_as_current=False)
+    settings = Settings(index={"name": "clips"})
+    parts = configure(settings, app=host)
+    assert runtime() is parts
+    assert vidsearch_tasks.app is host
+    assert parts.settings.index.registry == "clips-registry"
+
+
+def test_threads_of_a_worker_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("MKL_NUM_THREADS", "7")
+    Runtime(Settings(model={"threads": 2}), app=Celery("host", set_as_current=False)).after_fork()
+    assert os.environ["OMP_NUM_THREADS"] == "2"
+    assert os.environ["MKL_NUM_THREADS"] == "7", "the operator's word counts"
+
+
+def test_a_bad_setting_is_told_when_the_app_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDSEARCH_BROKER__QEUE", "x")
+    with pytest.raises(ConfigError, match="VIDSEARCH_BROKER__QUEUE"):
+        _ = Runtime().app
+
+
+def test_importing_the_tasks_is_light() -> None:
+    code = (
+        "import sys, vidsearch_tasks.tasks\n"
+        "heavy = {'torch', 'transformers', 'cv2', 'av', 'elasticsearch', 'opensearchpy', 'numpy'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
