@@ -64,7 +64,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
         ("transformers", ["text", "a red circle"], "loading a checkpoint"),
         ("cv2", ["video", "{clip}"], "decoding video"),
         ("aiohttp", ["video", "http://127.0.0.1:9/clip.mp4"], "reading videos over http"),
-        ("PIL", ["video", "{clip}"], "turning frames into pixels"),
     ],
 )
 def test_a_missing_extra_is_one_line(
@@ -83,6 +82,18 @@ def test_a_missing_extra_is_one_line(
     assert done.stderr == f"Error: {needed_for} needs an extra: pip install 'vidsearch[worker]'\n"
     assert done.stdout == ""
     assert done.returncode == 2
+
+
+def test_pixels_without_pillow() -> None:
+    code = (
+        "import sys; sys.modules['PIL'] = None\n"
+        "import numpy as np; from vidsearch.errors import MissingExtra\n"
+        "from vidsearch.media import clip_pixels\n"
+        "try: clip_pixels(np.zeros((1, 4, 4, 3), np.uint8))\n"
+        "except MissingExtra as error: print(error)"
+    )
+    expected = "turning frames into pixels needs an extra: pip install 'vidsearch[worker]'\n"
+    assert run(code).stdout == expected
 
 
 def test_a_hub_checkpoint_without_the_hub_client(model: str) -> None:

@@ -126,5 +126,7 @@ def _quiet_cv2() -> Any:
     except ImportError as error:
         raise MissingExtra.of("worker", needed_for="decoding video") from error
     if "OPENCV_LOG_LEVEL" not in os.environ:
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        # OpenCV 4, else 5; 0 is "silent" in both.
+        set_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
+        set_level(0)
     return cv2
