@@ -74,19 +74,20 @@ class ElasticsearchEngine(RestEngine):
         *,
         many: bool,
     ) -> Answer:
-        headers = {"accept": media_type.format("json")}
+        headers = {}  # without a body there is no dialect to agree on
         if content is not None:
+            headers["accept"] = media_type.format("json")
             headers["content-type"] = media_type.format("x-ndjson" if many else "json")
         try:
             response = self._client.perform_request(
                 method, path, params=params, headers=headers, body=content
             )
         except elasticsearch.UnsupportedProductError as error:
-            raise NotElasticsearch(
-                f"{self._url} is not Elasticsearch; set engine.kind to what it is, or to auto",
-                root=error.body,
-            ) from error
+            raise self._not_elasticsearch(error) from error
         except elasticsearch.ApiError as error:
+            # The dialect itself is unheard of.
+            if error.meta.status == 406 and "x-elastic-product" not in error.meta.headers:
+                raise self._not_elasticsearch(error) from error
             return Answer(error.meta.status, error.body, error)
         except elasticsearch.ConnectionTimeout as error:
             raise timed_out(url=self._url) from error
@@ -95,6 +96,12 @@ class ElasticsearchEngine(RestEngine):
         except elasticsearch.TransportError as error:
             raise unreachable(error, url=self._url) from error
         return Answer(response.meta.status, response.body)
+
+    def _not_elasticsearch(self, error: elasticsearch.ApiError) -> NotElasticsearch:
+        return NotElasticsearch(
+            f"{self._url} is not Elasticsearch; set engine.kind to what it is, or to auto",
+            root=error.body,
+        )
 
     def _version(self, root: Json) -> str:
         return str(root["version"]["number"])

@@ -351,6 +351,14 @@ class EngineContract(EngineSearchContract):
             "gone": None,
         }
 
+    def test_an_update_keeps_the_vectors(self, engine: Engine, index: str) -> None:
+        video = {"vector": [0.0, 1.0, 0.0, 0.0], "segments": [{"vector": [1.0, 0.0, 0.0, 0.0]}]}
+        engine.put(index, "a", {"title": "old", "video": video})
+        engine.bulk(index, [Write("update", "a", {"title": "new", "video": {"uri": "a.mp4"}})])
+        found = engine.get(index, "a")
+        assert found is not None
+        assert found.source == {"title": "new", "video": {**video, "uri": "a.mp4"}}
+
     def test_bulk_of_nothing(self, engine: Engine, index: str) -> None:
         engine.bulk(index, [])
         assert engine.count(index) == 0
