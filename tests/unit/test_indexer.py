@@ -12,7 +12,13 @@ import pytest
 
 from vidsearch.config import IndexSettings, IngestSettings
 from vidsearch.encoders import Vectors
-from vidsearch.errors import BackendUnavailable, ModelMismatch, VersionConflict, VideoUnknown
+from vidsearch.errors import (
+    BackendUnavailable,
+    ModelMismatch,
+    SourceUnavailable,
+    VersionConflict,
+    VideoUnknown,
+)
 from vidsearch.ingest import (
     Indexer,
     Registry,
@@ -291,6 +297,20 @@ def test_an_outage_in_mid_work_uses_up_no_attempt(
     type(encoder).before = staticmethod(lambda: None)
     assert indexer.ingest("a", owner="message-1").status == "indexed"
     assert registry.get("a").attempts == 1
+
+
+def test_a_source_that_never_answers_ends_dead(registry: Registry, indexer: Indexer) -> None:
+    registry.register("a", uri="http://127.0.0.1:1/a.mp4")
+    for _ in range(3):
+        with pytest.raises(SourceUnavailable):
+            indexer.ingest("a", owner="w")
+    record = registry.get("a")
+    assert (record.state, record.attempts) == (State.QUEUED, 0)
+    assert "127.0.0.1:1" in str(record.error)
+    for _ in range(2):
+        with pytest.raises(SourceUnavailable):
+            indexer.ingest("a", owner="w", count_outage=True)
+    assert registry.get("a").state is State.DEAD
 
 
 def test_a_deletion_in_mid_work_wins(

@@ -161,6 +161,27 @@ def test_attempts_run_out_and_a_retry_brings_them_back(registry: Registry, clock
     assert (record.state, record.attempts, record.error) == (State.REGISTERED, 0, None)
 
 
+def test_a_redelivery_of_a_video_that_kills_its_workers_ends_it(
+    registry: Registry, clock: Clock
+) -> None:
+    registry.register("a", uri="/a.mp4")
+    for _ in range(2):
+        registry.claim("a", owner=f"w{clock.now}")
+        clock.now += 61
+    with pytest.raises(LeaseLost, match="is dead: WorkerLost"):
+        registry.claim("a", owner="w3")
+    assert (registry.get("a").state, registry.get("a").attempts) == (State.DEAD, 2)
+
+
+def test_a_retry_that_is_not_due_is_not_swept(registry: Registry, clock: Clock) -> None:
+    registry.register("a", uri="/a.mp4")
+    registry.release(registry.claim("a", owner="w"), AWAY, counted=False, delay=600)
+    clock.now += 61
+    assert list(registry.sweepable()) == []
+    clock.now += 600
+    assert [record.id for record in registry.sweepable()] == ["a"]
+
+
 def test_outages_use_up_no_attempt(registry: Registry) -> None:
     registry.register("a", uri="/a.mp4")
     for _ in range(5):

@@ -207,6 +207,8 @@ class Registry(RegistryStore):
             if record.state is State.PROCESSING:
                 if not mine and (record.lease_until or 0.0) >= now:
                     raise LeaseLost(f"video {id!r} is being worked on by {record.owner}")
+                if not mine and record.attempts >= self.max_attempts:
+                    return self._recovered(record, now)
             elif record.state not in {State.REGISTERED, State.QUEUED}:
                 raise LeaseLost(f"video {id!r} is {record.state}, nothing is to be done")
             goes_on = record.state is State.PROCESSING and mine
@@ -219,7 +221,10 @@ class Registry(RegistryStore):
                 updated_at=now,
             )
 
-        return self._change(id, decide)
+        lease = self._change(id, decide)
+        if lease.record.state is State.DEAD:
+            raise LeaseLost(f"video {id!r} is dead: {lease.record.error}")
+        return lease
 
     def renew(self, lease: Lease) -> Lease:
         """Extend the lease from now.
