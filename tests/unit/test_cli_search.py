@@ -39,7 +39,7 @@ def test_a_table_in_a_pipe() -> None:
     heading, *rows = lines(result)
     assert heading == ["#", "id", "title", "score", "cosine", "moments"]
     assert [row[0] for row in rows] == [str(rank) for rank in range(1, 21)]
-    assert "red circle" in {row[2] for row in rows}
+    assert "red circle at night" in {row[2] for row in rows}
     assert all("–" in row[5] for row in rows)
     assert result.stderr == ""
 

@@ -26,7 +26,7 @@ from vidsearch.errors import (
 from vidsearch.search import Hit, Moment, SearchResult, VideoSearch
 from vidsearch.search.live_index import LiveIndex
 from vidsearch.search.once import Once
-from vidsearch.search.plan import ask, plan
+from vidsearch.search.plan import Plan, ask
 from vidsearch.testing.memory_engine import MemoryEngine
 
 VIDEOS = make_videos(20)
@@ -151,8 +151,16 @@ def test_a_text_beyond_the_context_is_said(search: VideoSearch) -> None:
 def test_too_many_words_for_the_engine_are_cut_and_said(engine: Engine) -> None:
     search = VideoSearch(engine, TableEncoder(), settings=SearchSettings(keyword_fields=("title",)))
     (warning,) = search.search("dog " * 901, mode="keyword").warnings
-    assert warning == "the keyword leg looks for the first 900 of 901 words only"
+    assert warning == "only the first 900 of 901 words are looked for by keyword"
     assert search.search("dog " * 900, mode="keyword").warnings == ()
+    # Counted as the standard analyzer cuts them.
+    assert search.search("a-b.c/d " * 225, mode="keyword").warnings == ()
+    assert search.search("a-b.c/d " * 226, mode="keyword").warnings != ()
+    assert search.search("视频" * 450, mode="keyword").warnings == ()
+    assert search.search("视频" * 451, mode="keyword").warnings != ()
+    body = search.body("dog " * 899 + "cat-mouse", mode="keyword")["keyword"]
+    words = body["query"]["bool"]["must"][0]["multi_match"]["query"]
+    assert (len(words.split()), words[-3:]) == (900, "cat")
 
 
 def test_no_field_to_look_in_is_said(engine: Engine) -> None:
@@ -234,11 +242,12 @@ def test_exact_scores_are_asked_of_quantised_vectors_only(encoder: TableEncoder)
 def test_opensearch_is_not_given_a_nested_filter_that_it_misreads(engine: Engine) -> None:
     view = LiveIndex(lambda: engine, "videos").view()
     clause = {"bool": {"should": [{"nested": {"path": "cast", "query": {}}}]}}
-    for kind, level, refused in (
+    cases: list[tuple[Any, Any, bool]] = [
         ("opensearch", "segment", True),
         ("opensearch", "video", False),
         ("elasticsearch", "segment", False),
-    ):
+    ]
+    for kind, level, refused in cases:
         asked = ask(
             *("dog",),
             k=1,
@@ -249,17 +258,25 @@ def test_opensearch_is_not_given_a_nested_filter_that_it_misreads(engine: Engine
             moments=1,
             window=10,
         )
-        options: dict[str, Any] = {
-            "kind": kind,
-            "view": view,
-            "vector": [1.0],
-            "settings": SearchSettings(),
-        }
+        drawn = Plan(asked, kind, view, [1.0], SearchSettings())
         if refused:
             with pytest.raises(QueryError, match="level=video"):
-                plan(asked, **options)
+                drawn.legs()
         else:
-            assert plan(asked, **options)[0].keys() == {"vector", "keyword"}
+            assert drawn.legs()[0].keys() == {"vector", "keyword"}
+
+
+def test_more_fields_than_the_engine_takes_are_cut_and_said(encoder: TableEncoder) -> None:
+    engine = MemoryEngine()
+    create_index(engine, "source", [])
+    mapping = engine.mapping("source")
+    mapping["properties"] |= {f"f{at}": {"type": "keyword"} for at in range(1000)}
+    engine.create_index("wide", {"mappings": mapping})
+    bodies = VideoSearch(engine, encoder, index="wide").body("red dog", mode="keyword")
+    query = bodies["keyword"]["query"]["bool"]["must"][0]["multi_match"]
+    assert (len(query["fields"]), query["query"]) == (900, "red")
+    warnings = VideoSearch(engine, encoder, index="wide").search("dog", mode="keyword").warnings
+    assert warnings == ("words are looked for in 900 of 1004 fields only",)
 
 
 # -- the live index
@@ -376,7 +393,7 @@ def test_from_settings_connects_and_loads_when_needed(
 
     monkeypatch.setattr("vidsearch.engines.connect", connect)
     monkeypatch.setattr("vidsearch.encoders.load_encoder", load_encoder)
-    settings = Settings(model={"name": "demo"}, ingest={"fps": 2})  # type: ignore[arg-type]
+    settings = Settings(model={"name": "demo"}, ingest={"fps": 2})
     with VideoSearch.from_settings(settings, client="mine") as search:
         assert done == []
         search.search("circle", mode="keyword")

@@ -12,7 +12,7 @@ from vidsearch.search.types import Hit, Moment
 from vidsearch_mappings.queries import MOMENT_FIELDS, MOMENTS, moment_path
 from vidsearch_mappings.scores import Similarity, cosine_from_score
 
-__all__ = ["Found", "assemble", "by_id", "index_of", "read_near", "read_words"]
+__all__ = ["Found", "assemble", "index_of", "read_near", "read_words"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,44 +65,43 @@ def assemble(
     order: Sequence[Scored],
     legs: Mapping[Leg, Sequence[Found]],
     *,
-    near: Mapping[str, Found],
-    documents: Mapping[str, Found],
+    near: Sequence[Found],
+    documents: Sequence[Found],
 ) -> tuple[Hit, ...]:
     """The hits in the given order.
 
     Args:
         order: ids with the score they are ordered by.
         legs: the ranked videos of each leg that was asked.
-        near: where cosine and moments come from, by id.
-        documents: where the fields come from, by id; a video that is not there was deleted
-            meanwhile and is left out.
+        near: where cosines and moments come from; a later mention of a video goes first.
+        documents: where the fields come from; a video that is not there was deleted meanwhile and
+            is left out.
     """
     ranks = {leg: {one.id: at for at, one in enumerate(found, 1)} for leg, found in legs.items()}
-    words = by_id(legs.get("keyword", ()))
+    words, seen, stored = _by_id(legs.get("keyword", ())), _by_id(near), _by_id(documents)
     return tuple(
         Hit(
             id=id,
             score=score,
-            cosine=near[id].score if id in near else None,
+            cosine=seen[id].score if id in seen else None,
             bm25=words[id].score if id in words else None,
             rank_per_leg={leg: ranked.get(id) for leg, ranked in ranks.items()},
-            fields=documents[id].fields,
-            moments=near[id].moments if id in near else (),
+            fields=stored[id].fields,
+            moments=seen[id].moments if id in seen else (),
         )
         for id, score in order
-        if id in documents
+        if id in stored
     )
-
-
-def by_id(found: Sequence[Found]) -> dict[str, Found]:
-    """The videos by their ids."""
-    return {one.id: one for one in found}
 
 
 def index_of(response: Mapping[str, Any]) -> str | None:
     """The concrete index that gave the first hit; ``None`` without hits."""
     hits = response["hits"]["hits"]
     return str(hits[0]["_index"]) if hits else None
+
+
+def _by_id(found: Sequence[Found]) -> dict[str, Found]:
+    return {one.id: one for one in found}
 
 
 def _ranked(found: list[Found]) -> list[Found]:

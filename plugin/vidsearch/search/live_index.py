@@ -5,16 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines.base import Engine
-from vidsearch.errors import IndexMissing, MappingConflict
+from vidsearch.errors import BackendUnavailable, IndexMissing, MappingConflict, QueryError
 from vidsearch_mappings import MetaError, read_meta
 from vidsearch_mappings.queries import Level, vector_path
 from vidsearch_mappings.scores import Similarity, similarity_of
 
-__all__ = ["IndexView", "LiveIndex"]
+__all__ = ["IndexMoved", "IndexView", "LiveIndex"]
+
+_T = TypeVar("_T")
+_ATTEMPTS = 3  # an alias that moves during each of them is no longer a matter of patience
+
+
+class IndexMoved(Exception):
+    """The engine answered from another index than the view. Never reaches the caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +97,33 @@ class LiveIndex:
         self._kept = (now, view)
         return view
 
-    def missing(self) -> IndexMissing:
-        """The error for an alias without an index, with advice."""
-        return IndexMissing(
-            f"no index or alias {self._alias!r} at {self._engine().info().url}: create it with "
-            "`vidsearch index create`, or name another one in VIDSEARCH_INDEX__NAME"
+    def run(self, work: Callable[[IndexView], _T]) -> _T:
+        """Do something with the view; again with a new one where the view proves outdated.
+
+        What the work raises goes through, but for errors that an outdated view explains: a field
+        that was not mapped yet, an index that is gone, :class:`IndexMoved`.
+        """
+        view = self.view()
+        for _ in range(_ATTEMPTS):
+            try:
+                return work(view)
+            except (QueryError, IndexMissing, MappingConflict, IndexMoved) as error:
+                fresh = self.view(fresh=True)
+                if fresh == view and not isinstance(error, IndexMoved):
+                    raise
+                view = fresh
+        raise BackendUnavailable(
+            f"{self._alias!r} pointed to another index at each of {_ATTEMPTS} attempts; try again"
         )
 
     def _read(self) -> IndexView:
         engine = self._engine()
         names = engine.indices_of(self._alias)
         if not names:
-            raise self.missing()
+            raise IndexMissing(
+                f"no index or alias {self._alias!r} at {engine.info().url}: create it with "
+                "`vidsearch index create`, or name another one in VIDSEARCH_INDEX__NAME"
+            )
         if len(names) > 1:
             raise MappingConflict(
                 f"alias {self._alias!r} stands for {len(names)} indices ({', '.join(names)}); "

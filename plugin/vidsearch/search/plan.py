@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -15,7 +16,7 @@ from vidsearch.search.live_mapping import expand_fields
 from vidsearch.search.types import Level, Mode
 from vidsearch_mappings.queries import documents_query, keyword_query, vector_query
 
-__all__ = ["Asked", "Leg", "ask", "plan", "plan_page", "require_text"]
+__all__ = ["Asked", "Leg", "Plan", "ask", "require_text"]
 
 Leg = str
 """``vector`` or ``keyword``."""
@@ -28,6 +29,9 @@ _LEGS: dict[Mode, tuple[Leg, ...]] = {
 _MOST_MOMENTS = 100  # the engines' own limit of inner hits
 # Lucene counts one clause per word and field, and OpenSearch stops at 1,024 of them.
 _MOST_CLAUSES = 900
+# Much as the standard analyzer cuts: runs of letters and digits, and single CJK characters.
+_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,75 +101,70 @@ def require_text(text: str) -> str:
     return text
 
 
-def plan(
-    asked: Asked,
-    *,
-    kind: EngineKind,
-    view: IndexView,
-    vector: Sequence[float],
-    settings: SearchSettings,
-    content: bool = True,
-) -> tuple[dict[Leg, Json], list[str]]:
-    """The body of each leg, and what the user should be told about them.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A search that meets an index: makes the bodies."""
 
-    Args:
-        vector: of the text; not looked at in keyword mode.
-        content: bring back documents and moments, not only ids and scores.
+    asked: Asked
+    kind: EngineKind
+    view: IndexView
+    vector: Sequence[float]
+    """Of the text; empty in keyword mode."""
+    settings: SearchSettings
 
-    Raises:
-        QueryError: the filter does not fit the index.
-    """
-    filters = build_filters(asked.filter, properties=view.properties)
-    # A single leg needs no window to be fused in; the hits asked for are enough.
-    size = settings.window if asked.fuses else asked.k
-    bodies: dict[Leg, Json] = {}
-    said: list[str] = []
-    if asked.needs_vector:
-        _refuse_nested(filters, kind=kind, level=asked.level)
-        bodies["vector"] = vector_query(
-            kind,
-            field=view.field,
-            vector=vector,
-            level=asked.level,
-            k=size,
-            num_candidates=settings.num_candidates,
-            moments=asked.moments if content else 0,
-            source=content,
-            rescore=view.quantized,
+    def legs(self, *, content: bool = True) -> tuple[dict[Leg, Json], list[str]]:
+        """The body of each leg, and what the user should be told about them.
+
+        Args:
+            content: bring back documents and moments, not only ids and scores.
+
+        Raises:
+            QueryError: the filter does not fit the index.
+        """
+        asked, view = self.asked, self.view
+        filters = build_filters(asked.filter, properties=view.properties)
+        # A single leg needs no window to be fused in; the hits asked for are enough.
+        size = self.settings.window if asked.fuses else asked.k
+        bodies: dict[Leg, Json] = {}
+        said: list[str] = []
+        if asked.needs_vector:
+            _refuse_nested(filters, kind=self.kind, level=asked.level)
+            moments = asked.moments if content else 0
+            bodies["vector"] = self._near(size, filters, moments=moments, source=content)
+        if "keyword" in asked.legs:
+            text, fields, said = _within_limits(
+                asked.text,
+                expand_fields(view.properties, self.settings.keyword_fields, hidden=view.field),
+            )
+            bodies["keyword"] = keyword_query(
+                field=view.field,
+                text=text,
+                fields=fields,
+                size=size,
+                source=content,
+                filters=filters,
+            )
+        return bodies, said
+
+    def page(self, ids: Sequence[str]) -> tuple[Json, Json]:
+        """The two bodies that fill the final hits: cosines and moments, and documents."""
+        chosen = [{"ids": {"values": list(ids)}}]
+        near = self._near(len(ids), chosen, moments=self.asked.moments, source=False)
+        return near, documents_query(field=self.view.field, ids=ids)
+
+    def _near(self, k: int, filters: list[Json], *, moments: int, source: bool) -> Json:
+        return vector_query(
+            self.kind,
+            field=self.view.field,
+            vector=self.vector,
+            level=self.asked.level,
+            k=k,
+            num_candidates=self.settings.num_candidates,
+            moments=moments,
+            source=source,
+            rescore=self.view.quantized,
             filters=filters,
         )
-    if "keyword" in asked.legs:
-        fields = expand_fields(view.properties, settings.keyword_fields, hidden=view.field)
-        text, said = _cut(asked.text, fields)
-        bodies["keyword"] = keyword_query(
-            field=view.field, text=text, fields=fields, size=size, source=content, filters=filters
-        )
-    return bodies, said
-
-
-def plan_page(
-    asked: Asked,
-    ids: Sequence[str],
-    *,
-    kind: EngineKind,
-    view: IndexView,
-    vector: Sequence[float],
-    settings: SearchSettings,
-) -> tuple[Json, Json]:
-    """The two bodies that fill the final hits: cosines and moments, and documents."""
-    near = vector_query(
-        kind,
-        field=view.field,
-        vector=vector,
-        level=asked.level,
-        k=len(ids),
-        num_candidates=settings.num_candidates,
-        moments=asked.moments,
-        source=False,
-        rescore=view.quantized,
-        filters=[{"ids": {"values": list(ids)}}],
-    )
-    return near, documents_query(field=view.field, ids=ids)
 
 
 def _refuse_nested(filters: Any, *, kind: EngineKind, level: Level) -> None:
@@ -183,18 +182,21 @@ def _refuse_nested(filters: Any, *, kind: EngineKind, level: Level) -> None:
                 _refuse_nested(inner, kind=kind, level=level)
 
 
-def _cut(text: str, fields: Sequence[str]) -> tuple[str, list[str]]:
-    """As many words as the engine can look for in all the fields."""
+def _within_limits(text: str, fields: tuple[str, ...]) -> tuple[str, tuple[str, ...], list[str]]:
+    """As many fields, and words in all of them, as the engine can look for."""
     if not fields:
         said = "the index has none of the fields of search.keyword_fields: no hit by keyword"
-        return text, [said]
-    words = text.split()
-    most = max(1, _MOST_CLAUSES // len(fields))
-    if len(words) <= most:
-        return text, []
-    return " ".join(words[:most]), [
-        f"the keyword leg looks for the first {most} of {len(words)} words only"
-    ]
+        return text, fields, [said]
+    warnings = []
+    if len(fields) > _MOST_CLAUSES:
+        warnings.append(f"words are looked for in {_MOST_CLAUSES} of {len(fields)} fields only")
+        fields = fields[:_MOST_CLAUSES]
+    words = list(_WORD.finditer(text))
+    most = _MOST_CLAUSES // len(fields)
+    if len(words) > most:
+        warnings.append(f"only the first {most} of {len(words)} words are looked for by keyword")
+        text = text[: words[most - 1].end()]
+    return text, fields, warnings
 
 
 def _require_int(name: str, value: Any, low: int, high: int, *, why: str = "") -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,26 +14,16 @@ from numpy.typing import NDArray
 from vidsearch.config import SearchSettings, Settings
 from vidsearch.encoders.base import Encoder
 from vidsearch.engines.base import Engine, Json
-from vidsearch.errors import BackendUnavailable, IndexMissing, MappingConflict, QueryError
+from vidsearch.errors import MappingConflict, QueryError
 from vidsearch.search.filters import Filter
 from vidsearch.search.fusion import Fusion, Scored, rrf
-from vidsearch.search.legs import (
-    assemble,
-    by_id,
-    index_of,
-    read_near,
-    read_words,
-)
-from vidsearch.search.live_index import IndexView, LiveIndex
+from vidsearch.search.legs import Found, assemble, index_of, read_near, read_words
+from vidsearch.search.live_index import IndexMoved, IndexView, LiveIndex
 from vidsearch.search.once import Once
-from vidsearch.search.plan import Asked, Leg, ask, plan, plan_page, require_text
-from vidsearch.search.types import Level, Mode, SearchResult
+from vidsearch.search.plan import Asked, Leg, Plan, ask, require_text
+from vidsearch.search.types import Hit, Level, Mode, SearchResult
 
 __all__ = ["VideoSearch"]
-
-_T = TypeVar("_T")
-_NOTHING: Json = {"hits": {"hits": []}}
-_ATTEMPTS = 3  # an alias that moves during each of them is no longer a matter of patience
 
 
 class VideoSearch:
@@ -150,35 +140,15 @@ class VideoSearch:
             rrf, constant=self._settings.rank_constant, window=self._settings.window
         )
 
-        def run(view: IndexView, vector: list[float], said: list[str]) -> SearchResult:
-            bodies, more = self._plan(asked, view, vector, content=not asked.fuses)
-            responses = self._send(view, bodies)
-            near = partial(
-                read_near,
-                field=view.field,
-                similarity=view.similarity(level),
-                min_cosine=min_cosine,
-            )
-            legs = {
-                leg: near(response) if leg == "vector" else read_words(response)
-                for leg, response in responses.items()
-            }
-            if asked.fuses:
-                scored = {leg: [Scored(f.id, f.score) for f in legs[leg]] for leg in legs}
-                order = fusion(scored)[:k]
-                page = self._page(asked, [hit.id for hit in order], view, vector)
-                seen = by_id(legs["vector"]) | by_id(near(page[0]))
-                documents = by_id(read_words(page[1]))
-            else:
-                (found,) = legs.values()
-                order = [Scored(one.id, one.score) for one in found[:k]]
-                documents = by_id(found)
-                seen = documents if asked.needs_vector else {}
-            hits = assemble(order, legs, near=seen, documents=documents)
-            took = 1000 * (time.perf_counter() - started)
-            return SearchResult(hits, mode, level, view.name, took, (*said, *more))
+        vector = Once(lambda: self.embed(asked.text).tolist())
 
-        return self._on_live_index(asked, run)
+        def run(view: IndexView) -> tuple[tuple[Hit, ...], str, list[str]]:
+            hits, said = self._answer(self._plan(asked, view, vector), fusion)
+            return hits, view.name, said
+
+        hits, name, said = self._index.run(run)
+        took = 1000 * (time.perf_counter() - started)
+        return SearchResult(hits, mode, level, name, took, (*self._truncation(asked), *said))
 
     def embed(self, text: str) -> NDArray[np.float32]:
         """The unit vector of a text: ``(dims,)`` float32.
@@ -216,9 +186,8 @@ class VideoSearch:
             moments=moments,
             window=self._settings.window,
         )
-        return self._on_live_index(
-            asked, lambda view, vector, _said: self._plan(asked, view, vector)[0]
-        )
+        vector = Once(lambda: self.embed(asked.text).tolist())
+        return self._index.run(lambda view: self._plan(asked, view, vector).legs()[0])
 
     def close(self) -> None:
         """Close what :meth:`from_settings` opened; an engine that was handed in stays open."""
@@ -239,80 +208,59 @@ class VideoSearch:
     def __repr__(self) -> str:
         return f"VideoSearch(index={self._alias!r})"
 
-    def _on_live_index(
-        self, asked: Asked, run: Callable[[IndexView, list[float], list[str]], _T]
-    ) -> _T:
-        """Run; once more where the remembered view of the index proves outdated."""
-        view = self._index.view()
-        vector, said = self._vector(asked, view)
-        for _ in range(_ATTEMPTS):
-            try:
-                return run(view, vector, said)
-            except (QueryError, IndexMissing, MappingConflict, _Moved) as error:
-                fresh = self._index.view(fresh=True)
-                if fresh == view and not isinstance(error, _Moved):
-                    if isinstance(error, MappingConflict) and asked.filter:
-                        raise QueryError(f"the engine refused the query: {error}") from error
-                    raise
-                self._require_model(asked, fresh)
-                view = fresh
-        raise BackendUnavailable(
-            f"{self._alias!r} pointed to another index at each of {_ATTEMPTS} attempts; try again"
-        )
-
-    def _vector(self, asked: Asked, view: IndexView) -> tuple[list[float], list[str]]:
+    def _plan(self, asked: Asked, view: IndexView, vector: Once[list[float]]) -> Plan:
+        kind = self._engine().kind
         if not asked.needs_vector:
-            return [], []
-        self._require_model(asked, view)
-        encoder = self._encoder()
-        tokens = encoder.count_tokens(asked.text)
-        said = []
-        if tokens > encoder.context_length:
-            length = encoder.context_length
-            said = [f"the text has {tokens} tokens, the model reads the first {length} only"]
-        return self.embed(asked.text).tolist(), said
+            return Plan(asked, kind, view, (), self._settings)
+        self._encoder().identity.require(view.identity, where=f"index {view.name!r}")
+        return Plan(asked, kind, view, vector(), self._settings)
 
-    def _require_model(self, asked: Asked, view: IndexView) -> None:
-        if asked.needs_vector:
-            self._encoder().identity.require(view.identity, where=f"index {view.name!r}")
+    def _answer(self, plan: Plan, fusion: Fusion) -> tuple[tuple[Hit, ...], list[str]]:
+        asked, view = plan.asked, plan.view
+        bodies, said = plan.legs(content=not asked.fuses)
+        responses = self._send(asked, view, bodies)
+        legs: dict[Leg, list[Found]] = {}
+        if "vector" in responses:
+            near = partial(
+                read_near,
+                field=view.field,
+                similarity=view.similarity(asked.level),
+                min_cosine=asked.min_cosine,
+            )
+            legs["vector"] = near(responses["vector"])
+        if "keyword" in responses:
+            legs["keyword"] = read_words(responses["keyword"])
+        if not asked.fuses:
+            (found,) = legs.values()
+            order = [Scored(one.id, one.score) for one in found[: asked.k]]
+            return assemble(order, legs, near=legs.get("vector", []), documents=found), said
 
-    def _plan(
-        self, asked: Asked, view: IndexView, vector: list[float], *, content: bool = True
-    ) -> tuple[dict[Leg, Json], list[str]]:
-        return plan(
-            asked,
-            kind=self._engine().kind,
-            view=view,
-            vector=vector,
-            settings=self._settings,
-            content=content,
-        )
+        scored = {leg: [Scored(one.id, one.score) for one in legs[leg]] for leg in legs}
+        order = fusion(scored)[: asked.k]
+        if not order:
+            return (), said
+        # The concrete index: the ids are its own, whatever the alias does meanwhile.
+        moments, documents = self._engine().msearch(view.name, plan.page([hit.id for hit in order]))
+        seen = [*legs["vector"], *near(moments)]
+        return assemble(order, legs, near=seen, documents=read_words(documents)), said
 
-    def _send(self, view: IndexView, bodies: dict[Leg, Json]) -> dict[Leg, Json]:
-        responses = self._engine().msearch(self._alias, list(bodies.values()))
+    def _send(self, asked: Asked, view: IndexView, bodies: dict[Leg, Json]) -> dict[Leg, Json]:
+        try:
+            responses = self._engine().msearch(self._alias, list(bodies.values()))
+        except MappingConflict as error:
+            if not asked.filter:
+                raise
+            raise QueryError(f"the engine refused the query, see its filter: {error}") from error
         # Every hit names its index. Without a hit there is nothing to tell by, so it is asked.
         seen = {name for response in responses if (name := index_of(response))}
         if (seen or {self._index.view(fresh=True).name}) != {view.name}:
-            raise _Moved
+            raise IndexMoved
         return dict(zip(bodies, responses, strict=True))
 
-    def _page(
-        self, asked: Asked, ids: list[str], view: IndexView, vector: list[float]
-    ) -> tuple[Json, Json]:
-        if not ids:
-            return _NOTHING, _NOTHING
-        bodies = plan_page(
-            asked,
-            ids,
-            kind=self._engine().kind,
-            view=view,
-            vector=vector,
-            settings=self._settings,
-        )
-        # The concrete index: the ids are its own, whatever the alias does meanwhile.
-        near, documents = self._engine().msearch(view.name, bodies)
-        return near, documents
-
-
-class _Moved(Exception):
-    """The alias pointed elsewhere than the view. Never leaves this module."""
+    def _truncation(self, asked: Asked) -> list[str]:
+        if not asked.needs_vector:
+            return []
+        tokens, length = self._encoder().count_tokens(asked.text), self._encoder().context_length
+        if tokens <= length:
+            return []
+        return [f"the text has {tokens} tokens, the model reads the first {length} only"]
