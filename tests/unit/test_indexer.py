@@ -366,6 +366,29 @@ def test_a_worker_that_lost_its_lease_cannot_overwrite_its_successor(
     assert registry.get("a").state is State.INDEXED
 
 
+def test_a_worker_that_slept_before_its_write_cannot_overwrite_its_successor(
+    memory: Flaky, registry: Registry, red: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blue = write_clip(
+        tmp_path / "blue.mp4", [i / 10 for i in range(20)], picture=solid((0, 0, 255)), rate=10
+    )
+    put = memory.put
+
+    def late(index: str, id: str, source: Any, **options: Any) -> Any:
+        if index == "videos-000001":
+            monkeypatch.setattr(memory, "put", put)
+            registry.register("a", uri=str(blue))
+            make_indexer(memory, registry, FakeEncoder()).ingest("a", owner="new")
+        return put(index, id, source, **options)
+
+    registry.register("a", uri=str(red))
+    monkeypatch.setattr(memory, "put", late)
+    outcome = make_indexer(memory, registry, FakeEncoder()).ingest("a", owner="old")
+    assert outcome.status == "skipped"
+    assert stored(memory, "a")["video"]["uri"] == str(blue)
+    assert registry.get("a").state is State.INDEXED
+
+
 def test_the_host_may_touch_the_document_meanwhile(
     memory: Flaky, registry: Registry, indexer: Indexer, encoder: Watched, red: Path
 ) -> None:

@@ -71,6 +71,9 @@ class RegistryMachine(RuleBasedStateMachine):
                 State.PROCESSING,
             }
             return None
+        if before.state is State.PROCESSING:
+            own = str(before.owner).startswith(f"{owner}#")
+            assert own or (before.lease_until or 0) < self.now, "the lease was live"
         assert lease.record.owner not in self.tokens, "a token is used once"
         self.tokens.add(lease.record.owner)
         self.holder = lease.record.owner
