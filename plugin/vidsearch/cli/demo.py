@@ -19,6 +19,7 @@ from vidsearch.errors import VidsearchError
 if TYPE_CHECKING:
     from vidsearch.config import Settings
     from vidsearch.demo import DemoClip
+    from vidsearch.encoders import Encoder
     from vidsearch.local import Stack
     from vidsearch.search import SearchResult, VideoSearch
     from vidsearch_tasks import Runtime
@@ -61,13 +62,15 @@ def demo(engine: str, number: int, seed: int) -> None:
         folder = Path(name)
         output.talk(f"Drawing {number} clips while {engine} starts …")
         drawing = pool.submit(_draw, folder / "clips", number=number, seed=seed)
-        with _stack(folder / "stack", engine) as stack:
+        loading = pool.submit(_load_encoder)
+        with (
+            _stack(folder / "stack", engine) as stack,
+            _runtime(_settings(stack), loading.result()) as parts,
+        ):
             clips = drawing.result()
-            settings = _settings(stack)
-            with _runtime(settings) as parts, _video_search(settings) as videos:
-                _ingest(parts, clips)
-                _show_registry(parts)
-                _search_four_ways(videos, clips)
+            _ingest(parts, clips)
+            _show_registry(parts)
+            _search_four_ways(_video_search(parts), clips)
     output.talk(f"\nDone in {time.monotonic() - started:.0f} s; everything is stopped and removed.")
     output.talk("Next: README.md says how to point vidsearch at your own cluster and videos.")
 
@@ -76,6 +79,16 @@ def _draw(folder: Path, *, number: int, seed: int) -> tuple[DemoClip, ...]:
     from vidsearch.demo import demo_clips
 
     return demo_clips(folder, number=number, seed=seed)
+
+
+def _load_encoder() -> Encoder:
+    """Ready to embed text: loading torch and the model takes longer than everything after it."""
+    from vidsearch.config import ModelSettings
+    from vidsearch.encoders import load_encoder
+
+    encoder = load_encoder(ModelSettings(name="demo"))
+    encoder.encode_text(["a red circle"])
+    return encoder
 
 
 @contextmanager
@@ -105,20 +118,25 @@ def _settings(stack: Stack) -> Settings:
 
 
 @contextmanager
-def _runtime(settings: Settings) -> Iterator[Runtime]:
+def _runtime(settings: Settings, encoder: Encoder) -> Iterator[Runtime]:
     from vidsearch_tasks import Runtime
 
-    parts = Runtime(settings)
+    parts = Runtime(settings, encoder=encoder)
     try:
         yield parts
     finally:
         parts.close()
 
 
-def _video_search(settings: Settings) -> VideoSearch:
+def _video_search(parts: Runtime) -> VideoSearch:
     from vidsearch.search import VideoSearch
 
-    return VideoSearch.from_settings(settings)
+    return VideoSearch(
+        parts.engine,
+        parts.encoder,
+        index=parts.settings.index.name,
+        settings=parts.settings.search,
+    )
 
 
 def _ingest(parts: Runtime, clips: Sequence[DemoClip]) -> None:
@@ -172,22 +190,21 @@ def _show_registry(parts: Runtime) -> None:
 
 
 def _search_four_ways(videos: VideoSearch, clips: Sequence[DemoClip]) -> None:
-    single = next(clip for clip in clips if len(clip.scenes) == 1)
+    singles = [clip for clip in clips if len(clip.scenes) == 1]
+    seen, described = singles[0], singles[-1]
     double = next(clip for clip in clips if len(clip.scenes) > 1)
     late = double.scenes[1]
-    place = single.title.split()[0]
-    tag = next(tag for tag in single.tags if tag in {"dark", "light"})
-    words = f"{place} {single.scenes[0].caption}"
+    place = singles[1].title.split()[0]
+    look = seen.scenes[0].caption
+    tag = next(tag for tag in described.tags if tag in {"dark", "light"})
+    words = f"{described.title.split()[0]} {described.scenes[0].short_caption}"
+    _show(f"Keyword: {place!r}, a word of the titles", videos.search(place, k=3, mode="keyword"))
     _show(
-        f"Keyword: {place!r}, a word of the titles",
-        videos.search(place, k=3, mode="keyword"),
+        f"Vector: {look!r} ({seen.id} shows it, no title says it)",
+        videos.search(look, k=3, mode="vector"),
     )
     _show(
-        f"Vector: {single.scenes[0].caption!r}, which no title says ({single.id} shows it)",
-        videos.search(single.scenes[0].caption, k=3, mode="vector"),
-    )
-    _show(
-        f"Hybrid: {words!r}, only where tags = {tag} ({single.id} has both)",
+        f"Hybrid: {words!r} where tags = {tag} ({described.id} has both)",
         videos.search(words, k=3, filter={"tags": tag}),
     )
     _show(

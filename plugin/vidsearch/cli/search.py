@@ -132,7 +132,9 @@ def print_result(result: SearchResult, *, explain: bool) -> None:
 
 
 def _row(rank: int, hit: Hit, *, explain: bool) -> Sequence[Any]:
-    moments = ", ".join(f"{timecode(m.start)}–{timecode(m.end)}" for m in hit.moments)
+    moments = ", ".join(
+        f"{timecode(m.start)}–{timecode(m.end)} ({m.cosine:.2f})" for m in hit.moments
+    )
     row: list[Any] = [
         rank,
         hit.id,
