@@ -6,6 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
+import elasticsearch
 import opensearchpy
 import pytest
 from elasticsearch import Elasticsearch
@@ -61,9 +62,12 @@ def test_the_version_of_a_node_that_does_not_serve_its_root(kind: Any) -> None:
 # -- an Elasticsearch that is one major version behind the client
 
 
+CLIENT: int = elasticsearch.__version__[0]
+
+
 def behind(asked: Asked) -> Reply:
-    """Refuses like 8.19 what only 9 knows."""
-    if "compatible-with=9" in asked.headers.get("accept", ""):
+    """Refuses, as 8.19 does with the client of 9, what only a newer server knows."""
+    if f"compatible-with={CLIENT}" in asked.headers.get("accept", ""):
         return Reply(400, {"error": {"type": "media_type_header_exception"}}, ELASTIC)
     if "_source_exclude_vectors" in asked.path:
         reason = "request contains unrecognized parameter: [_source_exclude_vectors]"
@@ -85,7 +89,7 @@ def test_an_older_elasticsearch_is_spoken_to_in_its_dialect() -> None:
             assert found is not None
             assert found.source == {"n": 1}
         engine.close()
-    older = "application/vnd.elasticsearch+json; compatible-with=8"
+    older = f"application/vnd.elasticsearch+json; compatible-with={CLIENT - 1}"
     assert [asked.headers.get("accept") for asked in stub.asked[1:4]] == [older, older, None]
     # One refusal each is enough to know it for good.
     assert stub.paths() == [

@@ -55,6 +55,9 @@ class Write:
 class Engine(Protocol):
     """Thin I/O over one cluster. Thread-safe.
 
+    A write never creates an index, as the engines do by default. A search or count that did not
+    reach every shard is an error. Nothing is retried in here.
+
     Every method maps the client library's exceptions:
 
     Raises:
@@ -77,7 +80,7 @@ class Engine(Protocol):
         ...
 
     def delete_index(self, name: str) -> None:
-        """Drop a concrete index."""
+        """Drop a concrete index; an alias or a pattern is IndexMissing."""
         ...
 
     def indices_of(self, name: str) -> tuple[str, ...]:
@@ -93,7 +96,7 @@ class Engine(Protocol):
         ...
 
     def get(self, index: str, id: str) -> Document | None:
-        """Read one document in real time; ``None`` where absent."""
+        """Read one document in real time, vectors included; ``None`` where absent."""
         ...
 
     def put(
@@ -149,7 +152,15 @@ class Engine(Protocol):
         source: Sequence[str] | bool = True,
         page_size: int = 500,
     ) -> Iterator[Document]:
-        """All matching documents, read page by page from one point in time."""
+        """All matching documents in no order, read page by page from one point in time.
+
+        Args:
+            index: index or alias.
+            query: which documents; all where ``None``.
+            source: names of the fields to bring, ``True`` for all of them, vectors included,
+                ``False`` for ids and revisions only.
+            page_size: documents per request; each page must be used up within five minutes.
+        """
         ...
 
     def refresh(self, index: str) -> None:

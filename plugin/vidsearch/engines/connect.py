@@ -25,6 +25,10 @@ def connect(settings: EngineSettings, *, client: Any = None) -> Engine:
     could lose a compare-and-set against itself. Share the engine between threads, but make one
     after a fork, not before.
 
+    The credentials need the index privileges ``read``, ``write`` and ``view_index_metadata``, and
+    ``manage`` to create, drop or reindex; the cluster privilege ``monitor`` only to be asked for
+    the version.
+
     Args:
         settings: URL, kind, credentials, TLS.
         client: an ``elasticsearch.Elasticsearch`` or ``opensearchpy.OpenSearch`` of the host's.
