@@ -1,0 +1,162 @@
+"""The managed index and the indexer on each of the engines, without a worker between."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vidsearch.config import IndexSettings, IngestSettings
+from vidsearch.engines.base import Engine
+from vidsearch.errors import IndexMissing, MappingConflict, ModelMismatch
+from vidsearch.ingest import (
+    Indexer,
+    Registry,
+    State,
+    create_videos_index,
+    drop_videos_index,
+    missing_videos,
+    open_videos_index,
+    show_videos_index,
+)
+from vidsearch.media import open_decoder
+from vidsearch.testing.clips import write_clip
+from vidsearch.testing.fake_encoder import FakeEncoder
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def settings(index_name: str) -> IndexSettings:
+    return IndexSettings(name=index_name, segment_seconds=2)
+
+
+@pytest.fixture
+def registry(engine: Engine, settings: IndexSettings) -> Registry:
+    create_videos_index(engine, settings, FakeEncoder().identity)
+    return Registry(engine, index=settings.registry, max_attempts=2)
+
+
+@pytest.fixture
+def indexer(engine: Engine, settings: IndexSettings, registry: Registry) -> Indexer:
+    return make_indexer(engine, settings, registry, FakeEncoder())
+
+
+def make_indexer(
+    engine: Engine, settings: IndexSettings, registry: Registry, encoder: FakeEncoder
+) -> Indexer:
+    return Indexer(
+        engine,
+        registry,
+        encoder=encoder,
+        decoder=open_decoder("opencv"),
+        index=settings,
+        settings=IngestSettings(),
+    )
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> str:
+    def picture(_: int) -> Any:
+        return np.full((48, 64, 3), (0, 0, 255), dtype=np.uint8)
+
+    return str(write_clip(tmp_path / "a.mp4", [i / 5 for i in range(25)], picture=picture, rate=5))
+
+
+def test_create_show_and_drop(engine: Engine, settings: IndexSettings) -> None:
+    with pytest.raises(IndexMissing, match="create it with `vidsearch index create`"):
+        open_videos_index(engine, settings)
+    identity = FakeEncoder().identity
+    name = create_videos_index(engine, settings, identity)
+    assert name == f"{settings.name}-000001"
+    assert engine.indices_of(settings.name) == (name,)
+    with pytest.raises(MappingConflict, match="exists already"):
+        create_videos_index(engine, settings, identity)
+
+    shown = show_videos_index(engine, settings)
+    assert (shown["index"], shown["videos"], shown["registered"]) == (name, 0, 0)
+    assert shown["model"] == identity.to_meta()
+    index = open_videos_index(engine, settings)
+    assert index.segment_seconds == 2
+    index.require_model(identity)
+    with pytest.raises(ModelMismatch, match=r"fake@1 .* fake@2"):
+        index.require_model(FakeEncoder(revision="2").identity)
+
+    other = settings.model_copy(update={"field": "clip"})
+    with pytest.raises(MappingConflict, match=r"'video'.*index\.field is 'clip'"):
+        open_videos_index(engine, other)
+
+    assert drop_videos_index(engine, settings) == (name, settings.registry)
+    assert engine.indices_of(settings.name) == ()
+    with pytest.raises(IndexMissing):
+        drop_videos_index(engine, settings)
+
+
+def test_a_foreign_index_is_left_alone(engine: Engine, settings: IndexSettings) -> None:
+    engine.create_index(settings.name, {"mappings": {"properties": {"a": {"type": "keyword"}}}})
+    with pytest.raises(MappingConflict, match="was not made by vidsearch"):
+        open_videos_index(engine, settings)
+    with pytest.raises(MappingConflict):
+        drop_videos_index(engine, settings)
+    with pytest.raises(MappingConflict, match="exists already"):
+        create_videos_index(engine, settings, FakeEncoder().identity)
+    assert engine.indices_of(settings.name) == (settings.name,)
+
+
+def test_the_vectors_survive_a_change_of_fields(
+    engine: Engine, settings: IndexSettings, registry: Registry, indexer: Indexer, clip: str
+) -> None:
+    registry.register("a", uri=clip, fields={"title": "Blue", "year": 2020})
+    assert indexer.ingest("a", owner="w").status == "indexed"
+    index = open_videos_index(engine, settings)
+    first = index.read("a")
+    assert first is not None
+    assert len(first.source["video"]["vector"]) == FakeEncoder().identity.dims
+    registry.register("a", uri=clip, fields={"title": "Azure"})
+    assert indexer.ingest("a", owner="w").status == "unchanged"
+    second = index.read("a")
+    assert second is not None
+    assert second.source == {"title": "Azure", "video": first.source["video"]}
+
+
+def test_a_field_that_does_not_fit_fails_the_video(
+    engine: Engine, registry: Registry, indexer: Indexer, clip: str
+) -> None:
+    registry.register("a", uri=clip, fields={"year": 2020})
+    assert indexer.ingest("a", owner="w").status == "indexed"
+    registry.register("b", uri=clip, fields={"year": "long ago"})
+    assert indexer.ingest("b", owner="w").status == "failed"
+    error = registry.get("b").error
+    assert error is not None
+    assert (error.type, error.stage) == ("MappingConflict", "write")
+    assert "year" in error.message
+
+
+def test_another_model_is_refused(
+    engine: Engine, settings: IndexSettings, registry: Registry, clip: str
+) -> None:
+    registry.register("a", uri=clip)
+    other = make_indexer(engine, settings, registry, FakeEncoder(revision="2"))
+    assert other.ingest("a", owner="w").status == "retry"
+    assert "fake@2" in str(registry.get("a").error)
+    assert engine.get(f"{settings.name}-000001", "a") is None
+
+
+def test_missing_vectors_are_found(
+    engine: Engine, settings: IndexSettings, registry: Registry, indexer: Indexer, clip: str
+) -> None:
+    for id in ("a", "b", "c"):
+        registry.register(id, uri=clip)
+        indexer.ingest(id, owner="w")
+    index = open_videos_index(engine, settings)
+    engine.refresh(index.name)
+    assert list(missing_videos(registry, index)) == []
+    index.remove("a")
+    index.write("b", {"title": "overwritten"}, expect=None)
+    engine.refresh(index.name)
+    assert {record.id for record in missing_videos(registry, index)} == {"a", "b"}
+    registry.reopen("a", forget=True)
+    assert indexer.ingest("a", owner="w").status == "indexed"
+    assert registry.get("a").state is State.INDEXED
