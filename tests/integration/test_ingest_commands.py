@@ -137,6 +137,10 @@ def test_a_folder_from_ingest_to_purge(run: Run, worker: Worker, clips: Path) ->
     deleted = run("videos", "delete", "two")
     assert (deleted.code, deleted.out.splitlines()[1]) == (0, "two\tdeleted")
     assert run("status", "--json").data["searchable"] == 1
+    for args in (("--dry-run",), ()):
+        gone = run("reindex", "--ids", "one", "--ids", "two", *args)
+        assert (gone.code, gone.err) == (1, "Error: video 'two' was deleted\n")
+    assert run("videos", "show", "one", "--json").data["state"] == "indexed"
     purged = run("videos", "purge", "--failed", "--json")
     assert sorted(r["id"] for r in purged.data) == ["broken", "two"]
     assert run("videos", "show", "two").code == 1

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
-import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -17,6 +15,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from tests.integration.relay import Relay, free_port
 from tests.integration.worker import Worker, until
 
 from vidsearch.config import Settings
@@ -271,13 +270,6 @@ def test_deleting(stage: Stage, red: Path) -> None:
         assert stage.document("a") is None
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def test_a_broker_that_is_down_when_registering(stage: Stage, red: Path) -> None:
     away = stage.parts.settings.model_copy(
         update={
@@ -331,65 +323,14 @@ def test_beat_sends_the_sweep(stage: Stage, red: Path) -> None:
         assert stage.until("a", State.INDEXED, worker=worker).attempts == 1
 
 
-class Relay:
-    """A TCP relay before a real service, which can be taken away and brought back."""
-
-    def __init__(self, target: tuple[str, int]) -> None:
-        import threading
-
-        self._target = target
-        self.port = free_port()
-        self._connections: list[socket.socket] = []
-        self._server: socket.socket | None = None
-        self._threading = threading
-        self.up()
-
-    def up(self) -> None:
-        server = socket.create_server(("127.0.0.1", self.port))
-        self._server = server
-        self._threading.Thread(target=self._accept, args=(server,), daemon=True).start()
-
-    def down(self) -> None:
-        assert self._server is not None
-        self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
-        self._server = None
-        for connection in self._connections:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
-        self._connections.clear()
-
-    def _accept(self, server: socket.socket) -> None:
-        while True:
-            try:
-                near, _ = server.accept()
-            except OSError:
-                return
-            far = socket.create_connection(self._target)
-            self._connections += [near, far]
-            for one, other in ((near, far), (far, near)):
-                self._threading.Thread(target=self._pump, args=(one, other), daemon=True).start()
-
-    @staticmethod
-    def _pump(one: socket.socket, other: socket.socket) -> None:
-        try:
-            while data := one.recv(65536):
-                other.sendall(data)
-            other.shutdown(socket.SHUT_WR)
-        except OSError:
-            return
-
-
 def test_an_engine_that_goes_away_and_comes_back(
     stage: Stage, red: Path, elasticsearch_9: SearchNode
 ) -> None:
-    host, port = elasticsearch_9.url.removeprefix("http://").split(":")
-    relay = Relay((host, int(port)))
+    relay = Relay(elasticsearch_9.url)
     (stage.switches / "slow").touch()
     stage.register("a", red)
     try:
-        with stage.worker(VIDSEARCH_ENGINE__URL=f"http://127.0.0.1:{relay.port}") as worker:
+        with stage.worker(VIDSEARCH_ENGINE__URL=relay.url) as worker:
             until(lambda: (stage.switches / "at-work").exists(), what="work began", worker=worker)
             relay.down()
             until(lambda: "next try in" in worker.text(), what="a retry", worker=worker)
@@ -399,8 +340,24 @@ def test_an_engine_that_goes_away_and_comes_back(
             after = stage.until("a", State.INDEXED, worker=worker)
             assert after.attempts == 1, "an outage uses up no attempt"
     finally:
-        if relay._server is not None:
+        relay.down()
+
+
+def test_a_redis_that_goes_away_and_comes_back(stage: Stage, red: Path, redis_url: str) -> None:
+    relay = Relay(redis_url)
+    (stage.switches / "slow").touch()
+    stage.register("a", red)
+    try:
+        with stage.worker(VIDSEARCH_BROKER__URL=relay.url) as worker:
+            until(lambda: (stage.switches / "at-work").exists(), what="work began", worker=worker)
             relay.down()
+            stage.until("a", State.INDEXED, worker=worker)
+            stage.register("b", red)
+            (stage.switches / "slow").unlink()
+            relay.up()
+            assert stage.until("b", State.INDEXED, worker=worker).attempts == 1
+    finally:
+        relay.down()
 
 
 def test_a_worker_whose_child_is_killed_goes_on(stage: Stage, red: Path) -> None:
@@ -414,3 +371,13 @@ def test_a_worker_whose_child_is_killed_goes_on(stage: Stage, red: Path) -> None
         time.sleep(LEASE)
         until(lambda: bool(run_sweep(using=stage.parts).requeued), what="requeued", worker=worker)
         assert stage.until("a", State.INDEXED, worker=worker).attempts == 2
+
+
+def test_a_host_with_its_own_app_and_client(stage: Stage, red: Path) -> None:
+    options = ("-Q", f"the-hosts-own,{stage.parts.settings.broker.queue}")
+    app = "tests.integration.host_app"
+    stage.register("a", red)
+    with Worker(stage.folder / "host", stage.env, app=app, options=options) as worker:
+        stage.workers.append(worker)
+        assert stage.until("a", State.INDEXED, worker=worker).attempts == 1
+        assert "host.hello" in worker.text()

@@ -10,6 +10,7 @@ from vidsearch.cli import output
 from vidsearch.cli.parts import opened_parts
 from vidsearch.cli.records import report
 from vidsearch.cli.waiting import wait_for
+from vidsearch.errors import VideoUnknown
 
 if TYPE_CHECKING:
     from vidsearch.ingest import VideoRecord
@@ -59,11 +60,15 @@ def reindex(
 
 
 def _chosen(parts: Runtime, *, everything: bool, ids: tuple[str, ...]) -> list[VideoRecord]:
-    from vidsearch.ingest import missing_videos
+    from vidsearch.ingest import State, missing_videos
 
     index = parts.open_index()
     if ids:
-        return [parts.registry.get(id) for id in dict.fromkeys(ids)]
+        records = [parts.registry.get(id) for id in dict.fromkeys(ids)]
+        for record in records:  # all or none: a typing error must not be noticed half-way
+            if record.state is State.DELETED:
+                raise VideoUnknown(f"video {record.id!r} was deleted")
+        return records
     if everything:
         return list(parts.registry.scan())
     parts.engine.refresh(index.name)
