@@ -132,7 +132,8 @@ def print_result(result: SearchResult, *, explain: bool) -> None:
 
 
 def _row(rank: int, hit: Hit, *, explain: bool) -> Sequence[Any]:
-    moments = ", ".join(
+    # A line each on a terminal; in a pipe a table's cells are put on one line.
+    moments = ",\n".join(
         f"{timecode(m.start)}–{timecode(m.end)} ({m.cosine:.2f})" for m in hit.moments
     )
     row: list[Any] = [

@@ -29,9 +29,10 @@ _LEGS: dict[Mode, tuple[Leg, ...]] = {
 _MOST_MOMENTS = 100  # the engines' own limit of inner hits
 # Lucene counts one clause per word and field, and OpenSearch stops at 1,024 of them.
 _MOST_CLAUSES = 900
-# Much as the standard analyzer cuts: runs of letters and digits, and single CJK characters.
-_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+")
+# Much as the standard analyzer cuts: single CJK characters, runs of letters and digits up to its
+# limit, single symbols beyond ASCII (emoji).
+_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]{{1,255}}|[^\w\s\x00-\u203b]")
 
 
 @dataclass(frozen=True, slots=True)
