@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from vidsearch.encoders import Clip4ClipEncoder, mean_unit
 from vidsearch.encoders.checkpoint import DEMO_FOLDER
 from vidsearch.media import open_decoder
 from vidsearch.testing.checkpoints import random_clip_checkpoint
+from vidsearch.testing.notebook import notebook_embedding, notebook_frames, notebook_pixels
 
 cv2 = pytest.importorskip("cv2")
 torch = pytest.importorskip("torch")
@@ -81,50 +81,20 @@ def test_text_equals_the_model_card(model: Model, padding: bool | str) -> None:
     np.testing.assert_allclose(ours, np.stack(theirs), atol=2e-6)
 
 
-def notebook_frames(path: Path, *, size: int) -> Any:
-    """Seek to each whole second by frame number, preprocess as torchvision's Compose does."""
-    video = cv2.VideoCapture(str(path))
-    rate, count = round(video.get(cv2.CAP_PROP_FPS)), int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-    mean = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(3, 1, 1)
-    std = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(3, 1, 1)
-    images = []
-    for number in range(0, count, rate):
-        video.set(cv2.CAP_PROP_POS_FRAMES, number)
-        found, frame = video.read()
-        if not found:
-            break
-        image = Image.fromarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
-        width, height = image.size
-        scale = size / min(width, height)
-        short_first = (size, int(height * scale)) if width < height else (int(width * scale), size)
-        image = image.resize(short_first, Image.BICUBIC)
-        left = int(round((image.width - size) / 2.0))  # noqa: RUF046
-        top = int(round((image.height - size) / 2.0))  # noqa: RUF046
-        image = image.crop((left, top, left + size, top + size)).convert("RGB")
-        tensor = torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div(255)
-        images.append((tensor - mean) / std)
-    video.release()
-    return torch.stack(images)
-
-
 @pytest.mark.parametrize("clip", _CLIPS)
 def test_video_equals_the_notebook(model: Model, shared: Path, clip: str) -> None:
     path = shared / "clips" / clip
     tower = transformers.CLIPVisionModelWithProjection.from_pretrained(
         model.folder, dtype=torch.float32
     )
-    pixels = notebook_frames(path, size=model.size)
-    with torch.no_grad():
-        theirs = tower(pixel_values=pixels).image_embeds
-    theirs = theirs / theirs.norm(dim=-1, keepdim=True)
-    their_video = theirs.mean(dim=0)
-    their_video = their_video / their_video.norm(dim=-1, keepdim=True)
+    pixels = notebook_pixels(notebook_frames(path), size=model.size)
+    theirs, their_video = notebook_embedding(tower, pixels)
 
     batches = open_decoder().frames(path)
     ours = np.concatenate([model.encoder.encode_frames(batch) for batch in batches])
-    assert cosines(ours, theirs.numpy()).min() >= 0.999999
-    assert cosines(mean_unit(ours), their_video.numpy()) >= 0.999999
-    np.testing.assert_allclose(mean_unit(ours), their_video.numpy(), atol=2e-6)
+    assert cosines(ours, theirs).min() >= 0.999999
+    assert cosines(mean_unit(ours), their_video) >= 0.999999
+    np.testing.assert_allclose(mean_unit(ours), their_video, atol=2e-6)
 
 
 def test_the_comparison_can_fail(model: Model, shared: Path) -> None:

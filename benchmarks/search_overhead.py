@@ -1,0 +1,74 @@
+"""What the search helper costs over a hand-written `_msearch` with the raw client."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.harness import Comparison, compare
+from vidsearch.config import EngineSettings, IndexSettings, ModelSettings, SearchSettings
+from vidsearch.encoders import load_encoder
+from vidsearch.engines import connect
+from vidsearch.engines.base import Write
+from vidsearch.ingest import create_videos_index
+from vidsearch.local import SearchNode
+from vidsearch.search import VideoSearch
+
+VIDEOS = 2000
+QUERY = "a red circle"
+
+
+def run(*, rounds: int) -> list[Comparison]:
+    """A hybrid search for ten videos among random ones; both ways embed the text each time."""
+    from elasticsearch import Elasticsearch
+
+    encoder = load_encoder(ModelSettings(name="demo"))
+    with SearchNode.start("elasticsearch", heap="1g") as node:
+        engine = connect(EngineSettings(url=node.url, kind=node.kind))
+        create_videos_index(engine, IndexSettings(), encoder.identity)
+        rng = np.random.default_rng(1)
+        for start in range(0, VIDEOS, 200):
+            engine.bulk("videos", [_video(rng, start + n) for n in range(200)])
+        engine.refresh("videos")
+        videos = VideoSearch(engine, encoder, index="videos", settings=SearchSettings())
+        bodies = list(videos.body(QUERY).values())
+        raw = Elasticsearch(node.url)
+
+        def by_hand() -> object:
+            encoder.encode_text([QUERY])
+            lines: list[dict[str, object]] = []
+            for body in bodies:
+                lines += [{}, body]
+            return raw.msearch(index="videos", searches=lines)
+
+        comparison = compare(
+            f"Hybrid search, k=10, {VIDEOS} videos, client side (20 searches a round)",
+            {
+                "hand-written _msearch": lambda: [by_hand() for _ in range(20)],
+                "VideoSearch.search": lambda: [videos.search(QUERY) for _ in range(20)],
+            },
+            rounds=rounds,
+        )
+        raw.close()
+        engine.close()
+    return [comparison]
+
+
+def _video(rng: np.random.Generator, number: int) -> Write:
+    vectors = rng.standard_normal((4, 512)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    segments = [
+        {"start": 10.0 * n, "end": 10.0 * (n + 1), "vector": vectors[n + 1].tolist()}
+        for n in range(3)
+    ]
+    return Write(
+        "index",
+        f"v{number}",
+        {
+            "title": f"clip number {number} with a {('red', 'green', 'blue')[number % 3]} thing",
+            "video": {
+                "uri": f"file:///{number}.mp4",
+                "vector": vectors[0].tolist(),
+                "segments": segments,
+            },
+        },
+    )
