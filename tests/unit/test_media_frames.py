@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,8 @@ import pytest
 
 from vidsearch.errors import ConfigError
 from vidsearch.media import FrameBatch, content_hash, open_decoder, opencv
+from vidsearch.media.capture import Capture
+from vidsearch.testing.clips import write_clip
 
 
 def test_a_batch_says_what_it_is_without_pixels() -> None:
@@ -56,6 +60,66 @@ def test_pictures_of_two_sizes_never_share_a_batch(monkeypatch: pytest.MonkeyPat
     assert [batch.data.shape[:2] for batch in batches] == [(2, 4), (1, 4), (2, 6)]
     assert [float(frame.mean()) for batch in batches for frame in batch.data] == [0, 1, 2, 3, 4]
     assert [batch.end_seconds for batch in batches] == [None, None, 5.0]
+
+
+@pytest.mark.parametrize(
+    ("times", "passes"),
+    [
+        ([i / 30 for i in range(90)], 1),
+        ([i * 1001 / 30_000 for i in range(90)], 1),
+        ([i / 30 + 0.012 * (i % 3) for i in range(90)], 1),
+        ([0.0, 1 / 30, 2 / 30, 3.5, 3.6], 2),
+    ],
+)
+def test_only_a_clip_with_long_pauses_is_read_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: list[float], passes: int
+) -> None:
+    path = write_clip(tmp_path / "clip.mkv", times)
+    reads = []
+    original = opencv.opened
+
+    def counted(path: Path) -> AbstractContextManager[Capture]:
+        reads.append(path)
+        return original(path)
+
+    monkeypatch.setattr(opencv, "opened", counted)
+    list(open_decoder().frames(path))
+    assert len(reads) == passes
+
+
+class Source:
+    """A ``cv2.VideoCapture`` that reports the positions it is told to."""
+
+    def __init__(self, positions: list[float]) -> None:
+        self.positions = positions
+
+    def get(self, _: int) -> float:
+        return self.positions[0]
+
+    def grab(self) -> bool:
+        self.positions = self.positions[1:]
+        return bool(self.positions)
+
+
+@pytest.mark.parametrize(
+    ("positions", "expected"),
+    [
+        ([0, 40, 80], [0, 0.04, 0.08]),
+        ([0, 0, 0], [0, 0.04, 0.08]),
+        ([-1, -1, -1], [0, 0.04, 0.08]),
+        ([-80, -40, 0], [0, 0.04, 0.08]),
+        ([2000, 2040, 2100], [2, 2.04, 2.1]),
+        ([0, 500, 20, 60], [0, 0.5, 0.54, 0.58]),
+        ([math.nan, math.nan], [0, 0.04]),
+    ],
+)
+def test_time_stamps_are_made_to_ascend(positions: list[float], expected: list[float]) -> None:
+    cv2 = pytest.importorskip("cv2")
+    capture = Capture(cv2, Source([0.0, *positions]), name="clip")
+    times = []
+    while capture.read():
+        times.append(capture.pts)
+    assert times == pytest.approx(expected)
 
 
 def test_an_unknown_decoder() -> None:

@@ -19,7 +19,7 @@ from vidsearch.media.frames import VideoInfo
 
 __all__ = ["Capture", "opened"]
 
-_MOST_FAILED_READS = 100
+_MOST_FAILED_READS = 2000
 _SANE_FPS = 1000.0
 _FALLBACK_STEP = 1 / 25
 
@@ -59,7 +59,8 @@ class Capture:
         self._cv2 = cv2
         self._source = source
         self._name = name
-        self._origin: float | None = None
+        self._origin = 0.0
+        self._read_one = False
         fps = float(source.get(cv2.CAP_PROP_FPS))
         count = float(source.get(cv2.CAP_PROP_FRAME_COUNT))
         self._promised = int(count) if 0 < count < 1e12 else None
@@ -73,7 +74,7 @@ class Capture:
         self.step = 1 / known if known else _FALLBACK_STEP
         """Usual time between two frames in seconds."""
         self.pts = 0.0
-        """When the current frame comes on display, in seconds after the first one."""
+        """When the current frame comes on display, in seconds from the stream's start."""
 
     def read(self) -> bool:
         """Decode the next frame; ``False`` at the end of the stream."""
@@ -105,15 +106,20 @@ class Capture:
         )
 
     def _advance(self) -> None:
-        # The millisecond position is right for constant and variable rates alike. Streams
-        # without time stamps (raw H.264, image sequences) report 0 or -1 for every frame, and
-        # joined streams jump back: there the frame comes one step after the one before.
+        # The millisecond position counts from the stream's start, and is right for constant and
+        # variable rates alike. Streams without time stamps (raw H.264, image sequences) report 0
+        # or -1 for every frame, and joined streams jump back: there the frame comes one step
+        # after the one before.
         position = float(self._source.get(self._cv2.CAP_PROP_POS_MSEC)) / 1000
-        if self._origin is None:
-            self._origin = position if math.isfinite(position) else 0.0
+        if not math.isfinite(position):
+            position = self._origin
+        if not self._read_one:
+            self._read_one = True
+            self._origin = min(position, 0.0)
+            self.pts = position - self._origin
             return
         pts = position - self._origin
-        self.pts = pts if math.isfinite(pts) and pts > self.pts else self.pts + self.step
+        self.pts = pts if pts > self.pts else self.pts + self.step
 
 
 @cache

@@ -97,10 +97,15 @@ class _Sampler:
         # OpenCV converts the current frame only. Converting every frame costs up to as much as
         # decoding it, so only those shortly before a point are.
         held: _Held | None = None
+        begin = 0.0
         with opened(self._path) as capture:
             ahead = math.inf if convert_all else _LOOKAHEAD_FRAMES * capture.step
             while capture.read():
-                if held is not None:
+                if held is None:
+                    # A damaged beginning: points that no frame can be on display at are left out.
+                    self._done = max(self._done, math.floor(capture.pts * self._rate + _EPSILON))
+                    begin = self._done / self._rate
+                else:
                     yield from self._shown(held, until=capture.pts)
                 wanted = capture.pts + ahead > self._done / self._rate
                 image = capture.image() if wanted else None
@@ -110,9 +115,9 @@ class _Sampler:
             if held is None:
                 raise NoFramesError(capture.no_frames_message())
             self.end_seconds = max(capture.pts + capture.step, held[0])
-            yield from self._shown(
-                held, until=max(self.end_seconds - _END_TOLERANCE, _END_TOLERANCE)
-            )
+            # However short it is, a clip has one frame.
+            until = max(self.end_seconds - _END_TOLERANCE, begin + 2 * _EPSILON)
+            yield from self._shown(held, until=until)
 
     def _shown(self, held: _Held, *, until: float) -> Iterator[tuple[float, NDArray[np.uint8]]]:
         pts, image = held

@@ -159,6 +159,19 @@ class DecoderContract:
         numbers, _, _ = _read(decoder, half)
         assert numbers[:2] == [0, 30]
 
+    def test_a_damaged_beginning_shifts_nothing(self, decoder: Decoder, tmp_path: Path) -> None:
+        times = [Fraction(i, 30) for i in range(240)]
+        whole = write_clip(tmp_path / "clip.mp4", times, options={"g": "15", "bf": "0"})
+        content = bytearray(whole.read_bytes())
+        start, end = content.index(b"mdat") + 4, content.index(b"moov") - 4
+        # The first third of the data: frames up to about the 80th.
+        content[start : start + (end - start) // 3] = bytes((end - start) // 3)
+        path = tmp_path / "damaged.mp4"
+        path.write_bytes(content)
+        numbers, seconds, _ = _read(decoder, path)
+        assert numbers[-5:] == [90, 120, 150, 180, 210]
+        np.testing.assert_allclose(seconds[-5:], [3, 4, 5, 6, 7], atol=1e-3)
+
     def test_joined_streams_go_on(self, decoder: Decoder, tmp_path: Path) -> None:
         """Time stamps that jump back: the second part follows the first."""
         part = write_clip(tmp_path / "part.ts", [Fraction(i, 10) for i in range(30)], rate=10)
