@@ -91,7 +91,7 @@ class Clip4ClipEncoder:
         """See :class:`~vidsearch.encoders.base.Encoder`."""
         tokenizer = self._tokenizer
         with self._lock:
-            return len(tokenizer(text, verbose=False)["input_ids"])
+            return len(tokenizer(_encodable(text), verbose=False)["input_ids"])
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
         """See :class:`~vidsearch.encoders.base.Encoder`."""
@@ -118,7 +118,7 @@ class Clip4ClipEncoder:
         tokenizer = self._tokenizer
         with self._lock:
             tokens = tokenizer(
-                texts,
+                [_encodable(text) for text in texts],
                 padding=True,
                 truncation=True,
                 max_length=self.context_length,
@@ -197,3 +197,9 @@ class Clip4ClipEncoder:
                 self._parts[part] = make()
             found: _T = self._parts[part]
             return found
+
+
+def _encodable(text: str) -> str:
+    # Bytes of a command line that are no UTF-8 arrive as lone surrogates, which the tokenizer's
+    # Rust side refuses.
+    return text.encode("utf-8", "replace").decode("utf-8")

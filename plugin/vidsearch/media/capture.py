@@ -88,10 +88,13 @@ class Capture:
 
     def image(self) -> NDArray[np.uint8] | None:
         """The current frame as displayed, RGB ``(height, width, 3)``; ``None`` if damaged."""
-        ok, bgr = self._source.retrieve()
-        if not ok or bgr is None:
+        try:
+            ok, bgr = self._source.retrieve()
+            if not ok or bgr is None:
+                return None
+            rgb: NDArray[np.uint8] = self._cv2.cvtColor(bgr, self._cv2.COLOR_BGR2RGB)
+        except self._cv2.error:
             return None
-        rgb: NDArray[np.uint8] = self._cv2.cvtColor(bgr, self._cv2.COLOR_BGR2RGB)
         return rgb
 
     def no_frames_message(self) -> str:
@@ -99,10 +102,10 @@ class Capture:
         info = self.info
         fourcc = int(self._source.get(self._cv2.CAP_PROP_FOURCC)).to_bytes(4, "little", signed=True)
         codec = "".join(chr(c) for c in fourcc if 32 < c < 127) or "unknown"
-        promise = f"promises {self._promised} frames" if self._promised else "opens"
+        promise = f"promises {self._promised} frames" if self._promised else "opens as a video"
         return (
-            f"{self._name} {promise} of {info.width}x{info.height} (codec {codec}), but none of "
-            f"them decodes: the file is damaged, or this OpenCV build cannot decode {codec}"
+            f"{self._name} {promise} of {info.width}x{info.height} (codec {codec}), but no frame "
+            f"decodes: the file is damaged, or this OpenCV build cannot decode {codec}"
         )
 
     def _advance(self) -> None:

@@ -27,7 +27,7 @@ _Held = tuple[float, "NDArray[np.uint8] | None"]
 class OpenCvDecoder:
     """Reads with ``cv2.VideoCapture`` on FFmpeg, with one decoding thread per file.
 
-    Times count from the first frame, whatever time stamp it carries. Rotation metadata is
+    Times count from the stream's start, whatever time stamp it begins with. Rotation metadata is
     applied; transparency is dropped. What decodes of a damaged stream is used.
     """
 
