@@ -72,6 +72,30 @@ def test_the_sampling_rate_is_part_of_the_identity(tiny: Path) -> None:
     assert load_encoder(settings, rate=2).identity == encoder(tiny, rate=2).identity
 
 
+def test_the_demo_checkpoint_goes_by_its_name() -> None:
+    identity = Clip4ClipEncoder("demo").identity
+    assert (identity.name, identity.dims) == ("demo", 512)
+    assert len(identity.revision) == 64
+
+
+def test_every_setting_reaches_the_encoder() -> None:
+    settings = ModelSettings(
+        name="acme/clip",
+        revision="v1",
+        device="cpu",
+        batch_size=3,
+        threads=2,
+        offline=True,
+        token=SecretStr("hf_secret"),
+    )
+    made = load_encoder(settings, rate=2.0)
+    direct = Clip4ClipEncoder(settings.name, rate=2.0, **settings.model_dump(exclude={"name"}))
+    ignored = {"_lock"}
+    assert {k: v for k, v in vars(made).items() if k not in ignored} == {
+        k: v for k, v in vars(direct).items() if k not in ignored
+    }
+
+
 def test_weights_in_shards_have_an_identity(tiny: Path, tmp_path: Path) -> None:
     def sharded(name: str) -> Path:
         folder = Path(shutil.copytree(tiny, tmp_path / name))
