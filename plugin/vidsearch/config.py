@@ -218,7 +218,8 @@ def setting_paths() -> Iterator[tuple[str, str, Any]]:
     """Every setting as ``(section, name, FieldInfo)``, in order of declaration."""
     for section, info in Settings.model_fields.items():
         model = info.annotation
-        assert isinstance(model, type) and issubclass(model, BaseModel)
+        assert isinstance(model, type)
+        assert issubclass(model, BaseModel)
         for name, field in model.model_fields.items():
             yield section, name, field
 
