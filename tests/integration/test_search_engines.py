@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any, get_args
@@ -408,6 +411,38 @@ def test_from_settings_with_the_hosts_own_client(
             found = [hit.id for hit in mine.search("circle", mode="keyword")]
         assert found == [hit.id for hit in search.search("circle", mode="keyword")]
     client.close()
+
+
+def _command(*args: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    code = "from vidsearch.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, "search", *args],
+        env={**os.environ, **{f"VIDSEARCH_{name}": value for name, value in settings.items()}},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_the_command_asks_the_engine_what_it_is(
+    search: VideoSearch, search_node: SearchNode, shared_index: str
+) -> None:
+    args = ("circle", "-k", "4", "--mode", "keyword", "--filter", "year>=2005", "--json")
+    done = _command(*args, ENGINE__URL=search_node.url, INDEX__NAME=shared_index)
+    assert done.returncode == 0, done.stderr
+    expected = search.search("circle", k=4, mode="keyword", filter={"year": {"gte": 2005}})
+    assert [hit["id"] for hit in json.loads(done.stdout)["hits"]] == [h.id for h in expected]
+
+
+def test_the_command_says_what_is_wrong_in_one_line(search_node: SearchNode) -> None:
+    down = _command("circle", "--mode", "keyword", ENGINE__URL="http://127.0.0.1:9")
+    missing = _command("circle", "--mode", "keyword", ENGINE__URL=search_node.url, INDEX__NAME="no")
+    for done, reason in ((down, "http://127.0.0.1:9 does not answer"), (missing, "alias 'no'")):
+        assert done.returncode == 1
+        assert done.stderr.startswith("Error: ")
+        assert reason in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert done.stdout == ""
 
 
 _SEEN: dict[str, dict[str, Any]] = {}
