@@ -12,6 +12,7 @@ from benchmarks.harness import Comparison, compare
 from vidsearch.demo import Shot, scenes, write_clip
 from vidsearch.encoders import Clip4ClipEncoder, mean_unit
 from vidsearch.encoders.base import Vectors
+from vidsearch.encoders.towers import quiet_transformers
 from vidsearch.media import FrameBatch, open_decoder
 from vidsearch.testing.checkpoints import random_clip_checkpoint
 from vidsearch.testing.notebook import notebook_embedding, notebook_frames, notebook_pixels
@@ -23,17 +24,15 @@ def run(*, rounds: int) -> list[Comparison]:
     """Decoding alone, and the whole way with a ViT-B/32-shaped checkpoint of random weights."""
     import torch
     from transformers import CLIPVisionModelWithProjection
-    from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
-    set_verbosity_error()  # type: ignore[no-untyped-call]
-    disable_progress_bar()  # type: ignore[no-untyped-call]
     torch.set_num_threads(1)
     found = []
     with tempfile.TemporaryDirectory(prefix="vidsearch-bench-") as name:
         folder = Path(name)
         checkpoint = random_clip_checkpoint(folder / "vit-b-32", shape="vit-b-32")
         encoder = Clip4ClipEncoder(str(checkpoint), device="cpu")
-        tower = CLIPVisionModelWithProjection.from_pretrained(checkpoint, dtype=torch.float32)
+        with quiet_transformers():
+            tower = CLIPVisionModelWithProjection.from_pretrained(checkpoint, dtype=torch.float32)
         decoder = open_decoder()
 
         def decode(path: Path) -> list[FrameBatch]:

@@ -187,6 +187,7 @@ def _show_registry(parts: Runtime) -> None:
         title="\nThe registry",
         right=("length", "frames", "segments", "work"),
     )
+    output.talk("(The first video's work includes loading the model.)")
 
 
 def _search_four_ways(videos: VideoSearch, clips: Sequence[DemoClip]) -> None:
