@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 from tests.integration.relay import Relay, free_port
 from tests.integration.worker import Worker, until
@@ -365,8 +364,7 @@ def test_a_worker_whose_child_is_killed_goes_on(stage: Stage, red: Path) -> None
     stage.register("a", red)
     with stage.worker() as worker:
         until(lambda: (stage.switches / "at-work").exists(), what="work began", worker=worker)
-        (child,) = psutil.Process(worker.process.pid).children()
-        os.kill(child.pid, signal.SIGKILL)
+        os.kill(worker.child(), signal.SIGKILL)
         (stage.switches / "slow").unlink()
         time.sleep(LEASE)
         until(lambda: bool(run_sweep(using=stage.parts).requeued), what="requeued", worker=worker)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+
+import psutil
+
+from vidsearch.local.process import spawn
 
 _ROOT = Path(__file__).resolve().parents[2]
 _DEADLINE = 60.0
@@ -20,7 +23,9 @@ FAKE_APP = "tests.integration.fake_app"
 
 
 class Worker:
-    """``python -m celery -A … worker`` with prefork, in a process group of its own.
+    """``python -m celery -A … worker`` with prefork and one child.
+
+    It ends with the test session, however that one ends.
 
     Args:
         folder: for its log.
@@ -45,16 +50,8 @@ class Worker:
             *("--without-mingle", "--without-gossip", "--hostname", f"{folder.name}@%h"),
             *options,
         ]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command,
-                cwd=_ROOT,
-                env={**os.environ, "OMP_NUM_THREADS": "1", **env},
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(_ROOT), **env}
+        self._process = spawn(command, log=self.log, env=environment, bound=True)
 
     def __enter__(self) -> Worker:
         try:
@@ -74,21 +71,31 @@ class Worker:
 
     def text(self) -> str:
         """Its log so far."""
-        return self.log.read_text(errors="replace")
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.alive()
+
+    def child(self) -> int:
+        """Pid of the process that does the work."""
+        (leaf,) = (
+            process
+            for process in psutil.Process(self._process.pid).children(recursive=True)
+            if not process.children()
+        )
+        return leaf.pid
 
     def stop(self) -> None:
         """Warm shutdown; whatever is left after it is killed."""
-        if self.process.poll() is None:
-            self.process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(20)
-        self.kill()
+        self._process.stop(grace=20)
 
     def kill(self) -> None:
-        """SIGKILL to the whole group: no clean-up of any kind."""
+        """SIGKILL to the parent and its child: no clean-up of any kind."""
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(20)
+            os.killpg(self._process.pid, signal.SIGKILL)
+        while self.alive():
+            time.sleep(0.02)
 
 
 def until(
@@ -98,7 +105,7 @@ def until(
     assert callable(condition)
     deadline = time.monotonic() + seconds
     while not condition():
-        ended = worker is not None and worker.process.poll() is not None
+        ended = worker is not None and not worker.alive()
         if ended or time.monotonic() > deadline:
             log = worker.text()[-3000:] if worker else ""
             why = "the worker ended" if ended else f"{seconds:g} s passed"
