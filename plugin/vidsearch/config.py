@@ -204,14 +204,17 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def redact_url(url: str) -> str:
-    """The URL with its password masked, for messages and logs."""
+    """The URL with its password masked, for messages and logs.
+
+    A user without a password is masked, too: some services take a token in that place.
+    """
     parts = urlsplit(url)
-    if parts.password is None:
+    user, found, host = parts.netloc.rpartition("@")
+    if not found:
         return url
-    host = parts.hostname or ""
-    if parts.port is not None:
-        host = f"{host}:{parts.port}"
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
+    name, has_password, _ = user.partition(":")
+    shown = f"{name}:***" if has_password else "***"
+    return urlunsplit(parts._replace(netloc=f"{shown}@{host}"))
 
 
 def setting_paths() -> Iterator[tuple[str, str, Any]]:

@@ -96,7 +96,8 @@ def test_secrets_show_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
         ("redis://localhost:6379/0", "redis://localhost:6379/0"),
         ("redis://:pw@host:6379/0", "redis://:***@host:6379/0"),
         ("redis://me:pw@host/0", "redis://me:***@host/0"),
-        ("amqp://me@host//", "amqp://me@host//"),
+        ("amqp://token@host//", "amqp://***@host//"),
+        ("redis://me:p@ss@[::1]:1/0", "redis://me:***@[::1]:1/0"),
     ],
 )
 def test_redact_url(url: str, shown: str) -> None:
