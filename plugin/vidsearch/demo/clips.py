@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vidsearch.demo.draw import BACKGROUNDS, draw
+from vidsearch.demo.draw import draw, is_light
 from vidsearch.demo.scenes import Scene, scenes
 
 if TYPE_CHECKING:
@@ -179,5 +179,5 @@ def _varied(number: int, *, seed: int) -> list[Scene]:
 
 
 def _tags(shots: Sequence[Shot]) -> tuple[str, ...]:
-    dark = sum(BACKGROUNDS[shots[0].scene.background]) < 3 * 120
-    return ("drawn", "dark" if dark else "light", "two scenes" if len(shots) > 1 else "one scene")
+    light = is_light(shots[0].scene)
+    return ("drawn", "light" if light else "dark", "two scenes" if len(shots) > 1 else "one scene")

@@ -36,19 +36,20 @@ COLOURS: Mapping[str, Rgb] = MappingProxyType(
     }
 )
 
-# A ladder of greys, because a missing mean/std normalisation shifts brightness; the four others
-# swap under BGR.
+# All but black and white come in pairs that swap under BGR, dark, middling and light, because a
+# missing mean/std normalisation shifts brightness.
 BACKGROUNDS: Mapping[str, Rgb] = MappingProxyType(
     {
         "black": (10, 10, 10),
-        "charcoal": (70, 70, 70),
-        "grey": (130, 130, 130),
-        "silver": (190, 190, 190),
         "white": (248, 248, 248),
         "navy": (10, 15, 95),
         "maroon": (95, 15, 10),
         "peach": (255, 205, 155),
         "sky": (155, 205, 255),
+        "olive": (105, 95, 10),
+        "teal": (10, 95, 105),
+        "tan": (165, 130, 105),
+        "steel": (105, 130, 165),
     }
 )
 
@@ -60,7 +61,9 @@ _DOT_PITCH = 0.1
 _DOT_RADIUS = 0.034
 _CHECK_CELL = 0.06
 
-_DARK_LUMA = 120  # backgrounds darker than this get white ink, the others black
+_LIGHT_LUMA = 110
+_LIGHT_INK: Rgb = (255, 240, 205)  # warm, so that this swaps under BGR as well
+_DARK_INK: Rgb = (12, 8, 4)
 _SHIFT = 4  # fractional bits of polygon coordinates
 
 
@@ -102,14 +105,19 @@ def draw(
     colour = np.array(
         [channel + rng.uniform(-8, 8) for channel in COLOURS[scene.colour]], dtype=np.float32
     )
-    luma = 0.3 * background[0] + 0.6 * background[1] + 0.1 * background[2]
     # Texture ink contrasts with the background, so that the outline of the shape stays visible.
-    ink = np.full(3, 250 if luma < _DARK_LUMA else 8, dtype=np.float32)
+    ink = np.array(_DARK_INK if is_light(scene) else _LIGHT_INK, dtype=np.float32)
     canvas = np.empty((height, width, 3), dtype=np.uint8)
     canvas[:] = np.array(background).round().clip(0, 255).astype(np.uint8)
     for item in _layout(scene, rng):
         _paint(canvas, scene, item.pose(time), item.size, side, colour, ink)
     return canvas
+
+
+def is_light(scene: Scene) -> bool:
+    """True if the background is light."""
+    red, green, blue = BACKGROUNDS[scene.background]
+    return 0.3 * red + 0.6 * green + 0.1 * blue > _LIGHT_LUMA
 
 
 def _layout(scene: Scene, rng: random.Random) -> list[_Item]:

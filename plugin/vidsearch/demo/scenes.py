@@ -61,14 +61,15 @@ WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
         },
         "background": {
             "black": ("black",),
-            "charcoal": ("charcoal", "dark grey", "dark gray"),
-            "grey": ("grey", "gray"),
-            "silver": ("silver", "light grey", "light gray"),
             "white": ("white",),
             "navy": ("navy", "dark blue"),
             "maroon": ("maroon", "dark red"),
             "peach": ("peach", "light orange"),
             "sky": ("sky", "light blue"),
+            "olive": ("olive",),
+            "teal": ("teal",),
+            "tan": ("tan", "light brown"),
+            "steel": ("steel", "steel grey", "steel gray"),
         },
     }
 )
