@@ -1,0 +1,139 @@
+"""``vidsearch index`` and ``vidsearch check`` on each real node."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from tests.integration.worker import Worker
+from tests.services import call
+
+from vidsearch.cli import main
+from vidsearch.local import SearchNode
+
+pytestmark = pytest.mark.integration
+
+
+class Admin:
+    """Runs commands in this process, with the settings of one index in the environment."""
+
+    def __init__(
+        self,
+        capsys: pytest.CaptureFixture[str],
+        patch: pytest.MonkeyPatch,
+        env: dict[str, str],
+        node: SearchNode,
+    ) -> None:
+        self._capsys = capsys
+        self.env = env
+        self.node = node
+        for name, value in env.items():
+            patch.setenv(name, value)
+
+    def __call__(self, *args: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stop:
+            main(args)
+        out, err = self._capsys.readouterr()
+        assert isinstance(stop.value.code, int)
+        return stop.value.code, out, err
+
+    def findings(self) -> tuple[int, dict[str, tuple[bool, str]]]:
+        code, out, _ = self("check", "--json")
+        return code, {each["part"]: (each["ok"], each["detail"]) for each in json.loads(out)}
+
+
+@pytest.fixture
+def admin(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    search_node: SearchNode,
+    redis_url: str,
+    index_name: str,
+) -> Admin:
+    env = {
+        "VIDSEARCH_ENGINE__URL": search_node.url,
+        "VIDSEARCH_INDEX__NAME": index_name,
+        "VIDSEARCH_MODEL__NAME": "demo",
+        "VIDSEARCH_BROKER__URL": redis_url,
+        "VIDSEARCH_BROKER__QUEUE": f"q-{index_name}",
+    }
+    return Admin(capsys, monkeypatch, env, search_node)
+
+
+def test_create_show_drop(admin: Admin, index_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert admin("index", "create")[0] == 0
+    code, out, _ = admin("index", "show", "--json")
+    assert code == 0
+    shown = json.loads(out)
+    assert shown["alias"] == index_name
+    assert shown["index"] == f"{index_name}-000001"
+    assert (shown["videos"], shown["registered"]) == (0, 0)
+    assert shown["quantization"] == "int8"
+    assert shown["model"]["name"] == "demo"
+    assert shown["model"]["dims"] == 512
+
+    # The live mapping says so too, and its vector options are explicit.
+    mapping = call(admin.node.url, "GET", f"/{index_name}/_mapping")[shown["index"]]["mappings"]
+    assert mapping["_meta"]["vidsearch"]["model"] == shown["model"]
+    assert mapping["properties"]["video"]["dynamic"] == "strict"
+
+    # Without --yes it asks, and an answer of no keeps everything.
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    code, out, err = admin("index", "drop")
+    assert code != 0
+    assert f"Drop {index_name}-000001 with 0 videos, and the registry, from " in out + err
+    assert admin("index", "show")[0] == 0
+
+    code, out, err = admin("index", "drop", "--yes")
+    assert (code, out) == (0, "")
+    assert err == f"dropped {index_name}-000001, {index_name}-registry\n"
+    left = call(admin.node.url, "GET", f"/_cat/indices/{index_name}*?format=json")
+    assert left == []
+    code, _, err = admin("index", "drop", "--yes")
+    assert code == 1
+    assert err == f"Error: there is no index {index_name!r}\n"
+
+
+def test_a_foreign_index_is_not_dropped(admin: Admin, index_name: str) -> None:
+    call(admin.node.url, "PUT", f"/{index_name}", {"mappings": {"properties": {}}})
+    code, _, err = admin("index", "drop", "--yes")
+    assert code == 1
+    assert "was not made by vidsearch" in err
+    assert call(admin.node.url, "GET", f"/_cat/indices/{index_name}?format=json")
+
+
+def test_check_names_each_part_that_is_wrong(admin: Admin, tmp_path: Path) -> None:
+    code, found = admin.findings()
+    assert code == 1
+    assert found["engine"][0]
+    assert found["model"][0]
+    name = admin.env["VIDSEARCH_INDEX__NAME"]
+    advice = f"there is no index {name!r}; create it with `vidsearch index create`"
+    assert found["index"] == (False, advice)
+    ok, detail = found["broker"]
+    assert not ok
+    assert detail.endswith(
+        "answers, but no worker does. Start one: celery -A vidsearch_tasks worker"
+    )
+
+    assert admin("index", "create")[0] == 0
+    with Worker(tmp_path / "worker", admin.env, app="vidsearch_tasks"):
+        code, found = admin.findings()
+    assert (code, [ok for ok, _ in found.values()]) == (0, [True] * 4)
+    assert admin.node.version in found["engine"][1]
+    assert "0 videos, same model" in found["index"][1]
+    assert "worker@" in found["broker"][1]
+
+
+def test_check_goes_on_after_an_outage(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDSEARCH_ENGINE__URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("VIDSEARCH_BROKER__URL", "redis://me:hunter2@127.0.0.1:1/0")
+    code, found = admin.findings()
+    assert code == 1
+    assert found["engine"][1].startswith("http://127.0.0.1:1 does not answer: Connection refused")
+    assert found["model"][0]
+    assert found["index"] == (False, "not checked: engine failed")
+    assert "redis://me:***@127.0.0.1:1/0 does not answer" in found["broker"][1]
+    assert "hunter2" not in json.dumps(found)
