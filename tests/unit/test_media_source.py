@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from tests.http_stub import Reply, http_stub
 
 from vidsearch.errors import (
     ConfigError,
@@ -138,8 +139,28 @@ def test_a_download_goes_away_when_the_work_fails(server: str, temporary: Path) 
 def test_redirects_and_credentials(server: str) -> None:
     with fetch(f"{server}/moved") as local:
         assert local.size == len(_CONTENT)
-    with fetch(server.replace("http://", "http://user:pass@") + "/private") as local:
-        assert local.path.read_bytes() == b"for your eyes"
+    for credentials in ("user:pass", "us%65r:p%61ss"):
+        with fetch(server.replace("http://", f"http://{credentials}@") + "/private") as local:
+            assert local.path.read_bytes() == b"for your eyes"
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        # A signature may cover the very bytes of path and query, so they must not be tidied up.
+        (
+            "/a%2fb%7E.mp4?sig=ab%2Fcd%2B%3D&acl=%2f*~x",
+            "/a%2fb%7E.mp4?sig=ab%2Fcd%2B%3D&acl=%2f*~x",
+        ),
+        ("/ü b.mp4?q=ä", "/%C3%BC%20b.mp4?q=%C3%A4"),
+        ("/100%.mp4", "/100%25.mp4"),
+        ("/a[1].mp4", "/a%5B1%5D.mp4"),
+    ],
+)
+def test_what_the_server_is_asked_for(given: str, asked: str) -> None:
+    with http_stub(lambda _: Reply(body="content")) as stub, fetch(f"{stub.url}{given}#part"):
+        pass
+    assert [one.path for one in stub.asked] == [asked]
 
 
 @pytest.mark.parametrize(
@@ -209,6 +230,37 @@ def test_a_folder_and_a_path_below_a_file(file: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("locked", ["folder", "folder/a.mp4"])
+def test_what_this_user_may_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locked: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.mp4").write_bytes(b"content")
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)  # the folders above are not for everyone's eyes
+    mode = Path(locked).stat().st_mode
+    Path(locked).chmod(0)
+    try:
+        with _nobody(), pytest.raises(VideoOpenError) as caught, fetch("folder/a.mp4"):
+            pass
+    finally:
+        Path(locked).chmod(mode)
+    assert str(caught.value) == "folder/a.mp4 cannot be read: Permission denied"
+
+
+@contextlib.contextmanager
+def _nobody() -> Iterator[None]:
+    """Root may read everything, so be someone else."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
 @pytest.mark.parametrize(
     "uri",
     [
@@ -253,6 +305,7 @@ def test_a_full_disk(server: str) -> None:
         ("s3://bucket/key.mp4?token=abc", "scheme 's3'.*https://"),
         ("rtsp://me:pw@camera/1", "scheme 'rtsp'"),
         ("file://otherhost/a.mp4", "'otherhost'"),
+        ("file://me:pw@otherhost/a.mp4?token=abc", "'otherhost'"),
     ],
 )
 def test_a_uri_that_nothing_reads(uri: str, message: str) -> None:

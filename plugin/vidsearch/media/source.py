@@ -27,6 +27,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _CONNECT_SECONDS = 15.0
 _SILENCE_SECONDS = 60.0
 _RETRIED_STATUS = {408, 425, 429}
+_ENCODED = re.compile(r"(?:[A-Za-z0-9._~:/?#@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*")
 _SUPPORTED = "a path, file://, http:// or https://"
 
 
@@ -62,7 +63,7 @@ def fetch(uri: str) -> Iterator[LocalFile]:
 
     Raises:
         VideoNotFound: no such file, or the server says that there is none for us (4xx).
-        VideoOpenError: a folder.
+        VideoOpenError: a folder, or a file that may not be read.
         SourceUnavailable: refused, timed out, broke off, or 5xx. Worth a retry.
         ConfigError: empty, or a scheme that is not supported.
         MissingExtra: the scheme needs a package that is not installed.
@@ -90,22 +91,28 @@ def fetch(uri: str) -> Iterator[LocalFile]:
 def _file_uri_path(uri: str) -> Path:
     parts = urlsplit(uri)
     if parts.netloc not in {"", "localhost"}:
-        raise ConfigError(f"{uri!r} names the host {parts.netloc!r}; write file:///path")
+        where = public_uri(uri)
+        host = parts.netloc.rpartition("@")[2]
+        raise ConfigError(f"{where!r} names the host {host!r}; write file:///path")
     return Path(unquote(parts.path))
 
 
 def _size(path: Path) -> int:
     try:
         status = path.stat()
+        if stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+            path.open("rb").close()
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         raise VideoNotFound(f"no such file: {path}") from error
+    except PermissionError as error:
+        raise VideoOpenError(f"{path} cannot be read: {error.strerror}") from error
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise VideoNotFound(f"no such file (name too long): {str(path)[:80]}…") from error
         raise SourceUnavailable(f"{path} cannot be read: {error.strerror}") from error
     if stat.S_ISDIR(status.st_mode):
         raise VideoOpenError(f"{path} is a folder, not a video")
-    if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+    if not stat.S_ISREG(status.st_mode):
         raise VideoOpenError(f"{path} is not a regular file")
     return status.st_size
 
@@ -122,7 +129,10 @@ def _download(uri: str, path: Path) -> None:
     timeout = aiohttp.ClientTimeout(
         total=None, sock_connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS
     )
-    files = HTTPFileSystem(client_kwargs={"timeout": timeout})
+    # A URL that needs no encoding is sent as it is: a signature may cover its very bytes, and the
+    # library would turn the `%2F` of a query into a slash.
+    encoded = bool(_ENCODED.fullmatch(uri))
+    files = HTTPFileSystem(client_kwargs={"timeout": timeout}, encoded=encoded)
     # "from None": the library's messages hold the whole URL, with its signature or password.
     try:
         files.get_file(uri, str(path))
