@@ -7,6 +7,7 @@ Sources, the first one wins: arguments, environment (``VIDSEARCH_ENGINE__URL``),
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -37,6 +38,7 @@ __all__ = [
 _PREFIX = "VIDSEARCH_"
 _CONFIG_VARIABLE = "VIDSEARCH_CONFIG"
 _DEFAULT_FILE = "vidsearch.toml"
+_NEXT_URL = re.compile(r";(?=[A-Za-z][A-Za-z0-9+.-]*://)")
 
 
 class _Section(BaseModel):
@@ -206,8 +208,13 @@ def load_settings(**overrides: Any) -> Settings:
 def redact_url(url: str) -> str:
     """The URL with its password masked, for messages and logs.
 
-    A user without a password is masked, too: some services take a token in that place.
+    A user without a password is masked, too: some services take a token in that place. A broker
+    can have several URLs, separated by ``;``.
     """
+    return ";".join(_redact_one(one) for one in _NEXT_URL.split(url))
+
+
+def _redact_one(url: str) -> str:
     parts = urlsplit(url)
     user, found, host = parts.netloc.rpartition("@")
     if not found:

@@ -47,7 +47,8 @@ def broker_errors(url: str) -> Iterator[None]:
         # A client's message may show the URL with its password.
         reason = str(error).replace(url, redact_url(url)) or type(error).__name__
         raise BackendUnavailable(
-            f"the broker at {redact_url(url)} does not answer: {reason}"
+            f"the broker at {redact_url(url)} does not answer: {reason.rstrip('.')}. "
+            "Is it running, and is broker.url right?"
         ) from error
 
 
@@ -105,4 +106,5 @@ def broker_state(settings: Settings, *, timeout: float = 1.0) -> BrokerState:
 
 
 def _url(app: Celery) -> str:
-    return str(app.conf.broker_write_url or app.conf.broker_url)
+    url = app.conf.broker_write_url or app.conf.broker_url
+    return url if isinstance(url, str) else ";".join(url or ())

@@ -98,6 +98,8 @@ def test_secrets_show_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
         ("redis://me:pw@host/0", "redis://me:***@host/0"),
         ("amqp://token@host//", "amqp://***@host//"),
         ("redis://me:p@ss@[::1]:1/0", "redis://me:***@[::1]:1/0"),
+        ("redis://:p;w@host/0", "redis://:***@host/0"),
+        ("sentinel://:pw@a:1;sentinel://:pw@b:2/0", "sentinel://:***@a:1;sentinel://:***@b:2/0"),
     ],
 )
 def test_redact_url(url: str, shown: str) -> None:

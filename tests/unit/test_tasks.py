@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from vidsearch.ingest import Outcome
 from vidsearch_tasks import Runtime, beat_schedule, configure, make_app, runtime
 from vidsearch_tasks import parts as parts_module
 from vidsearch_tasks import tasks as tasks_module
+from vidsearch_tasks.broker import send_ingest
 from vidsearch_tasks.tasks import ingest_video, retry_delay
 
 
@@ -113,6 +115,16 @@ def test_a_hosts_app_has_the_tasks_with_their_limits() -> None:
     assert task.ignore_result is True
     assert task.max_retries is None
     assert host.conf.beat_schedule["vidsearch.sweep"]["task"] in host.tasks
+
+
+@pytest.mark.parametrize("several", [list, ";".join], ids=["list", "text"])
+def test_passwords_of_several_brokers_stay_out_of_messages(several: Callable[..., Any]) -> None:
+    url = several(["redis://:hunter2@127.0.0.1:1/0", "redis://:hunter3@127.0.0.1:2/0"])
+    app = Celery("host", broker=url, set_as_current=False)
+    app.conf.broker_transport_options = {"socket_connect_timeout": 1, "max_retries": 0}
+    with pytest.raises(BackendUnavailable, match=r"broker at redis://:\*\*\*@127") as caught:
+        send_ingest(app, "a", queue="q")
+    assert "hunter" not in str(caught.value)
 
 
 def test_what_the_host_hands_in_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
