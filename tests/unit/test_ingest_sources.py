@@ -41,6 +41,18 @@ def test_typing_errors_are_named(tmp_path: Path) -> None:
         from_uris([str(tmp_path)], id_from="uri")
 
 
+def test_a_name_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
+    # A document cannot hold it. Python reads such a byte as half a surrogate pair.
+    path = tmp_path / "caf\udce9.mp4"
+    path.touch()
+    for make in (
+        lambda: from_uris([str(path)], id_from="uri"),
+        lambda: from_folder(tmp_path, id_from="name"),
+    ):
+        with pytest.raises(click.UsageError, match=r"caf.udce9\.mp4' is not UTF-8: rename"):
+            make()
+
+
 def test_a_folder_is_searched_for_videos(tmp_path: Path) -> None:
     for name in ("b.MP4", "deep/a.webm", "notes.txt"):
         path = tmp_path / name

@@ -278,6 +278,11 @@ def test_a_missing_registry_says_what_to_do(memory: MemoryEngine) -> None:
     [
         ("", "/a.mp4", {}, "a video's id"),
         ("x" * 600, "/a.mp4", {}, "512 bytes"),
+        ("..", "/a.mp4", {}, "at least one letter"),
+        ("a\udcff", "/a.mp4", {}, "id 'a.udcff' is no text in Unicode"),
+        ("a", "/\udcff.mp4", {}, "uri of video 'a' is no text in Unicode"),
+        ("a", "/a.mp4", {"title": ["\udcff"]}, "fields must be plain JSON"),
+        ("a", "/a.mp4", {"a\udcff": 1}, "fields must be plain JSON"),
         ("a", " ", {}, "needs a uri"),
         ("a", "/a.mp4", {"video": 1}, "field 'video' is taken"),
         ("a", "/a.mp4", {"video.uri": 1}, "field 'video.uri' is taken"),

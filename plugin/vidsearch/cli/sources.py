@@ -42,11 +42,14 @@ def stable_id(uri: str, *, id_from: IdFrom = "uri") -> str:
         id_from: ``uri`` makes a readable name and a hash of the whole; ``name`` takes the file's
             name without its suffix, for who knows that those are unique.
     """
+    try:
+        digest = hashlib.sha256(uri.encode()).hexdigest()[:12]
+    except UnicodeEncodeError as error:
+        raise click.UsageError(f"the name {uri!r} is not UTF-8: rename the file") from error
     path = unquote(urlsplit(uri).path) if _SCHEME.match(uri) else uri
     name = re.sub(r"[^\w.-]+", "-", PurePosixPath(path).stem).strip("-")
     if id_from == "name" and name:
         return name
-    digest = hashlib.sha256(uri.encode()).hexdigest()[:12]
     return f"{name[:80]}-{digest}" if name else digest
 
 

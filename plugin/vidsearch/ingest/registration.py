@@ -18,11 +18,11 @@ def check_id(id: str) -> None:
     """Refuse an id that the engines would not store.
 
     Raises:
-        RegistryError: empty, or longer than 512 bytes.
+        RegistryError: empty, nothing but dots, no Unicode, or longer than 512 bytes.
     """
-    if not isinstance(id, str) or not id.strip():
+    if not isinstance(id, str) or not id.strip().strip("."):
         raise RegistryError(f"a video's id must be a text with at least one letter, not {id!r}")
-    if len(id.encode()) > _ID_BYTES:
+    if _bytes(id, what=f"the id {id!r}") > _ID_BYTES:
         raise RegistryError(f"the id {id[:40]!r}… has more than {_ID_BYTES} bytes")
 
 
@@ -30,11 +30,11 @@ def check_uri(uri: str, *, id: str) -> None:
     """Refuse a uri that cannot name a video.
 
     Raises:
-        RegistryError: empty, or longer than a keyword may be.
+        RegistryError: empty, no Unicode, or longer than a keyword may be.
     """
     if not isinstance(uri, str) or not uri.strip():
         raise RegistryError(f"video {id!r} needs a uri: a path, file://, http:// or https://")
-    if len(uri.encode()) > _URI_BYTES:
+    if _bytes(uri, what=f"the uri of video {id!r}") > _URI_BYTES:
         raise RegistryError(f"the uri of video {id!r} has more than {_URI_BYTES} bytes")
 
 
@@ -53,7 +53,15 @@ def check_fields(fields: Mapping[str, Any], *, reserved: str) -> dict[str, Any]:
                 "(setting index.field)"
             )
     try:
-        plain: dict[str, Any] = json.loads(json.dumps(dict(fields), allow_nan=False))
+        text = json.dumps(dict(fields), allow_nan=False, ensure_ascii=False).encode()
+        plain: dict[str, Any] = json.loads(text)
     except (TypeError, ValueError) as error:
         raise RegistryError(f"fields must be plain JSON values: {error}") from error
     return plain
+
+
+def _bytes(text: str, *, what: str) -> int:
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError as error:  # half a surrogate pair, as from a name that is no UTF-8
+        raise RegistryError(f"{what} is no text in Unicode: {error.reason}") from error
