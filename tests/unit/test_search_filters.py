@@ -86,6 +86,8 @@ def test_clauses(filter: Any, clauses: list[dict[str, Any]]) -> None:
 @pytest.mark.parametrize(
     ("filter", "message"),
     [
+        ({"year": 10**400}, "no number"),
+        ({"year": {"gte": "9" * 400}}, "no number"),
         ({"colour": "red"}, r"'colour': no such field in the index. Mapped fields: day, labels"),
         ({"title.english": "x"}, "'title.english': no such field"),
         ({"term": "x"}, "'term': no such field"),

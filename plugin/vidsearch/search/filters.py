@@ -184,10 +184,10 @@ def _number(field: Field, value: str | int | float) -> int | float:
     for kind in (int, float):
         try:
             number = kind(value) if isinstance(value, str) else value
-        except ValueError:
+            if not isinstance(number, bool) and math.isfinite(number):
+                return number
+        except (ValueError, OverflowError):  # beyond what a float holds, an int is no number here
             continue
-        if not isinstance(number, bool) and math.isfinite(number):
-            return number
     raise QueryError(
         f"filter on {field.path!r}: it is of type {field.type}, {value!r} is no number"
     )
