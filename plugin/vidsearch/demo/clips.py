@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 _PLACES = ("Harbour", "Attic", "Garden", "Station", "Library", "Kitchen", "Rooftop", "Workshop")
 _KINDS = ("test reel", "rehearsal", "camera check", "screen test", "morning take", "evening take")
 _TWO_SCENES_EVERY = 4
-_BT601 = 6  # SMPTE 170M in the H.264 tables
+_BT601 = 6  # SMPTE 170M in H.264's tables of matrices, primaries and transfer curves
+_LIMITED = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +94,7 @@ def write_clip(
     `gop` is the distance of key frames in frames; width and height must be even.
     """
     import av
-    from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+    from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
     if not shots:
         raise ValueError("a clip needs at least one shot")
@@ -111,16 +112,15 @@ def write_clip(
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
             context = stream.codec_context
             context.gop_size = gop
-            # One thread: clips are short, and the bytes then do not depend on the machine.
-            context.thread_count = 1
-            context.color_range = ColorRange.MPEG
-            context.colorspace = _BT601  # unlike below, this is the code written into the stream
-            context.color_primaries = ColorPrimaries.SMPTE170M
-            context.color_trc = ColorTrc.SMPTE170M
+            context.thread_count = 1  # clips are short, and other processes have work to do
+            context.color_range = _LIMITED
+            context.colorspace = context.color_primaries = context.color_trc = _BT601
+            reformatter = VideoReformatter()  # kept: setting one up costs more than its work
             for index, pixels in enumerate(shot_frames(shots, fps=fps, width=width, height=height)):
-                picture = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(
+                picture = reformatter.reformat(
+                    av.VideoFrame.from_ndarray(pixels, format="rgb24"),
                     format="yuv420p",
-                    dst_colorspace=Colorspace.SMPTE170M,
+                    dst_colorspace=Colorspace.ITU601,
                     dst_color_range=ColorRange.MPEG,
                 )
                 picture.pts = index
