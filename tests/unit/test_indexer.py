@@ -12,6 +12,7 @@ import pytest
 
 from vidsearch.config import IndexSettings, IngestSettings
 from vidsearch.encoders import Vectors
+from vidsearch.engines import Write
 from vidsearch.errors import (
     BackendUnavailable,
     ModelMismatch,
@@ -346,6 +347,49 @@ def test_a_deletion_between_write_and_completion_wins(
     assert registry.get("a").state is State.DELETED
 
 
+def test_a_deletion_wins_over_a_host_that_touches_the_document(
+    memory: Flaky, registry: Registry, indexer: Indexer, red: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touched = touch_before_delete(memory, monkeypatch)
+    registry.register("a", uri=str(red))
+    indexer.ingest("a", owner="w")
+    delete_video(registry, open_videos_index(memory, SETTINGS), "a")
+    assert touched == ["a"]
+    assert memory.get("videos", "a") is None
+
+
+def test_what_is_taken_back_may_have_been_touched_by_the_host(
+    memory: Flaky, registry: Registry, indexer: Indexer, red: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touched = touch_before_delete(memory, monkeypatch)
+    complete = registry.complete
+
+    def delete_first(lease: Any, **values: Any) -> Any:
+        registry.delete("a")
+        return complete(lease, **values)
+
+    monkeypatch.setattr(registry, "complete", delete_first)
+    registry.register("a", uri=str(red))
+    assert indexer.ingest("a", owner="w").status == "skipped"
+    assert touched == ["a"]
+    assert memory.get("videos", "a") is None
+
+
+def touch_before_delete(memory: Flaky, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Have a host update a document once, between our look at it and our removal of it."""
+    touched: list[str] = []
+    delete = memory.delete
+
+    def late(index: str, id: str, **options: Any) -> bool:
+        if not touched:
+            touched.append(id)
+            memory.bulk(index, [Write("update", id, {"views": 1})])
+        return delete(index, id, **options)
+
+    monkeypatch.setattr(memory, "delete", late)
+    return touched
+
+
 def test_a_worker_that_lost_its_lease_cannot_overwrite_its_successor(
     memory: Flaky, registry: Registry, red: Path, tmp_path: Path
 ) -> None:
@@ -551,3 +595,48 @@ def test_what_a_killed_worker_wrote_after_the_deletion_is_removed(memory: Flaky,
     registry.ahead = 31
     assert Sweep(memory, registry)().cleaned == ("a",)
     assert memory.get("videos", "a") is None
+
+
+def test_a_purge_in_mid_sweep_does_not_end_it(memory: Flaky, red: Path) -> None:
+    registry = Late(memory)
+    run = Sweep(memory, registry)
+    for id in ("a", "b", "c"):
+        registry.register(id, uri=str(red))
+    registry.ahead = 31
+    purged: list[str] = []
+    recover, enqueue = registry.recover, run.enqueue
+
+    def purge(id: str) -> None:
+        purged.append(id)
+        memory.delete(SETTINGS.registry, id)
+
+    def purge_before(id: str) -> Any:
+        if not purged:
+            purge(id)
+        return recover(id)
+
+    def purge_after(id: str) -> None:
+        if len(purged) == 1:
+            purge(id)
+        enqueue(id)
+
+    registry.recover = purge_before  # type: ignore[method-assign]
+    run.enqueue = purge_after  # type: ignore[method-assign]
+    report = run()
+    (left,) = {"a", "b", "c"} - set(purged)
+    assert report.requeued == (left,)
+    assert registry.get(left).state is State.QUEUED
+
+
+def test_an_outage_that_cannot_be_recorded_is_told_as_it_was(
+    memory: Flaky, registry: Registry, encoder: Watched, indexer: Indexer, red: Path
+) -> None:
+    def go_away() -> None:
+        memory.away = True
+        raise SourceUnavailable("the disk is gone")
+
+    type(encoder).before = staticmethod(go_away)
+    registry.register("a", uri=str(red))
+    with pytest.raises(SourceUnavailable, match="the disk is gone") as caught:
+        indexer.ingest("a", owner="w")
+    assert caught.value.__cause__ is None

@@ -27,6 +27,7 @@ from vidsearch.ingest.embedding import embed_video
 from vidsearch.ingest.lease_keeper import LeaseKeeper
 from vidsearch.ingest.record import ErrorRecord, State, VideoRecord
 from vidsearch.ingest.registry import Registry
+from vidsearch.ingest.removal import remove_document
 from vidsearch.ingest.stages import Stages
 from vidsearch.ingest.videos_index import VideosIndex, open_videos_index
 from vidsearch.media import Decoder, content_hash, fetch
@@ -225,9 +226,11 @@ class Indexer:
             yield
         except LeaseLost:
             current = self._registry.find(id)
-            if current is None or current.state is State.DELETED:
+            if current is None:
                 with suppress(VersionConflict):
                     index.remove(id, expect=written)
+            elif current.state is State.DELETED:
+                remove_document(self._registry, index, id)
             raise
 
     def _unsuccessful(
@@ -257,7 +260,9 @@ class Indexer:
         except BackendUnavailable as away:
             # The registry cannot be told. The lease runs out by itself, and until then the same
             # owner may take it up again.
-            raise error if outage else away from error
+            if outage:
+                raise error from error.__cause__
+            raise away from error
         if outage:
             _log.warning("video %r interrupted by an outage: %s", id, record)
             raise error

@@ -11,6 +11,7 @@ from vidsearch.ingest.videos_index import VideosIndex
 
 __all__ = ["delete_video", "purge_video", "remove_document"]
 
+_TRIES = 8
 _UNWANTED = {State.DELETED, State.DEAD, State.FAILED}
 
 
@@ -41,11 +42,18 @@ def remove_document(registry: Registry, index: VideosIndex, id: str) -> None:
     """Remove the document of a deleted, dead or failed video, but of no other.
 
     Read before the registry is asked, removed only if still the same: a video that is registered
-    again at this very moment keeps what its new ingest writes.
+    again at this very moment keeps what its new ingest writes. Where it is not the same, both are
+    looked at again: it may be the host that touched a document which nobody wants.
+
+    Raises:
+        VersionConflict: it keeps changing.
     """
-    document = index.read(id)
-    record = registry.find(id)
-    if document is None or record is None or record.state not in _UNWANTED:
-        return
-    with suppress(VersionConflict):
-        index.remove(id, expect=document.revision)
+    for _ in range(_TRIES):
+        document = index.read(id)
+        record = registry.find(id)
+        if document is None or record is None or record.state not in _UNWANTED:
+            return
+        with suppress(VersionConflict):
+            index.remove(id, expect=document.revision)
+            return
+    raise VersionConflict(f"the document of video {id!r} keeps changing while it is to be removed")

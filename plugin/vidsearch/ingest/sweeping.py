@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vidsearch.errors import BackendUnavailable
+from vidsearch.errors import BackendUnavailable, VideoUnknown
 from vidsearch.ingest.record import State
 from vidsearch.ingest.registry import Registry
 
@@ -68,21 +69,22 @@ def sweep(
         if candidate.state is State.DELETED:
             # First the document, then the mark: a sweep that dies in between is repeated.
             clean(candidate.id)
-        record = registry.recover(candidate.id)
-        if record is None:
-            continue
-        if record.state is State.DELETED:
-            found["cleaned"].append(record.id)
-        elif record.state is State.DEAD:
-            _log.warning("video %r is dead: %s", record.id, record.error)
-            found["dead"].append(record.id)
-        elif problem is None:
-            try:
-                enqueue(record.id)
-                found["requeued"].append(record.id)
-            except BackendUnavailable as error:
-                problem = str(error)
+        with suppress(VideoUnknown):  # purged meanwhile
+            record = registry.recover(candidate.id)
+            if record is None:
+                continue
+            if record.state is State.DELETED:
+                found["cleaned"].append(record.id)
+            elif record.state is State.DEAD:
+                _log.warning("video %r is dead: %s", record.id, record.error)
+                found["dead"].append(record.id)
+            elif problem is None:
+                try:
+                    enqueue(record.id)
+                    found["requeued"].append(record.id)
+                except BackendUnavailable as error:
+                    problem = str(error)
+                    found["waiting"].append(record.id)
+            else:
                 found["waiting"].append(record.id)
-        else:
-            found["waiting"].append(record.id)
     return SweepReport(problem=problem, **{name: tuple(ids) for name, ids in found.items()})
