@@ -65,7 +65,6 @@ def enqueue(id: str, *, using: Runtime | None = None, app: Celery | None = None)
         send_ingest(app or parts.app, id, queue=parts.settings.broker.queue)
     except BackendUnavailable as error:
         raise BackendUnavailable(
-            f"video {id!r} is registered but not queued: {error}. "
-            "The sweep will queue it once the broker is back"
+            f"video {id!r} is registered but not queued, the sweep will queue it later: {error}"
         ) from error
     return parts.registry.mark_queued(id)

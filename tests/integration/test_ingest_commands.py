@@ -118,7 +118,8 @@ def test_a_folder_from_ingest_to_purge(run: Run, worker: Worker, clips: Path) ->
 
     listed = run("videos", "list", "--state", "failed")
     (row,) = listed.out.splitlines()[1:]
-    assert row.startswith("broken\tfailed\t1\t")
+    assert row.startswith("broken\tfailed\t-\t")
+    assert row.split("\t")[4] == "Clip"
     assert "VideoOpenError (decode)" in row
     assert {r["id"] for r in run("videos", "list", "--json").data} == set(states)
 
@@ -145,9 +146,12 @@ def test_a_folder_from_ingest_to_purge(run: Run, worker: Worker, clips: Path) ->
     assert sorted(r["id"] for r in purged.data) == ["broken", "two"]
     assert run("videos", "show", "two").code == 1
 
+    empty = run("videos", "list", "--state", "dead")
+    assert "no video is dead" in empty.err
     kept = run("videos", "purge", "one")
     assert kept.code == 1
     assert "1 kept" in kept.err
+    assert "one (indexed)" in kept.err
 
 
 def test_retrying_what_was_repaired(run: Run, worker: Worker, clips: Path) -> None:
@@ -215,6 +219,8 @@ def test_a_broker_that_is_down(
     assert "video 'one' is registered but not queued" in refused.err
     assert "redis://:***@127.0.0.1:1/0" in refused.err
     assert run("videos", "show", "one", "--json").data["state"] == "registered"
+    assert "Connection refused. Is it running, and is broker.url right?" in refused.err
+    assert ".." not in refused.err
     status = run("status", "--json")
     assert (status.code, status.data["queued_messages"]) == (1, None)
     assert status.data["states"]["registered"] == 1

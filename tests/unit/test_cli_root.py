@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import click
 import pytest
@@ -158,10 +159,36 @@ def test_tables_in_a_pipe_are_one_line_per_row(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out == "id\tnote\na\ttwo lines and a tab\nb\t-\n"
 
 
-def test_progress_in_a_pipe_says_each_count_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_in_a_pipe_says_each_count_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "_PLAIN_SECONDS", 0.0)
     with output.progress("Ingesting", total=2) as bar:
         for done in (0, 0, 1, 2, 2):
             bar.at(done)
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "Ingesting: 0/2\nIngesting: 1/2\nIngesting: 2/2\n"
+
+
+def test_progress_in_a_pipe_is_no_flood(capsys: pytest.CaptureFixture[str]) -> None:
+    with output.progress("Registering", total=10_000) as bar:
+        for done in range(10_001):
+            bar.at(done)
+    err = capsys.readouterr().err.splitlines()
+    assert (err[0], err[-1]) == ("Registering: 0/10000", "Registering: 10000/10000")
+    assert len(err) < 20
+
+
+def test_ids_stay_whole_on_a_narrow_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    id, long = "harbour-at-dawn-5fb59b7a39e9", "x" * 70
+    output.print_table(("id", "title"), [(id, "a long title " * 20)], whole=("id",))
+    assert id in capsys.readouterr().out
+    output.print_table(("id", "title"), [(long, "a long title " * 20)], whole=("id",))
+    out = capsys.readouterr().out
+    assert out.count("x") == len(long)
+    assert max(len(click.unstyle(line)) for line in out.splitlines()) <= 80

@@ -14,6 +14,8 @@ from vidsearch.cli.search import parse_conditions, timecode
 from vidsearch.errors import QueryError
 from vidsearch.testing.memory_engine import MemoryEngine
 
+NOTHING = "No videos found; `vidsearch status` shows how many can be searched.\n"
+
 
 @pytest.fixture(autouse=True)
 def engine(monkeypatch: pytest.MonkeyPatch) -> MemoryEngine:
@@ -91,7 +93,7 @@ def test_filters() -> None:
 def test_no_hit_is_said_and_is_no_failure() -> None:
     result = run("zebra", "--mode", "keyword")
     assert result.stdout == ""
-    assert result.stderr == "No videos found.\n"
+    assert result.stderr == NOTHING
     result = run("zebra", "--mode", "keyword", "--json")
     assert json.loads(result.stdout)["hits"] == []
 
@@ -103,7 +105,7 @@ def test_a_cut_text_is_said_on_stderr() -> None:
 
 
 def test_a_floor_for_the_cosine() -> None:
-    assert run("dog", "--mode", "vector", "--min-cosine", "0.99").stderr == "No videos found.\n"
+    assert run("dog", "--mode", "vector", "--min-cosine", "0.99").stderr == NOTHING
 
 
 @pytest.mark.parametrize(

@@ -109,4 +109,4 @@ def _show(
         ("norm", f"{float(np.linalg.norm(vector)):.6f}"),
         ("first values", f"{first} …"),
     ]
-    output.print_table(("what", "value"), rows)
+    output.print_table(("what", "value"), rows, whole=("what",))

@@ -48,7 +48,7 @@ def show(as_json: bool) -> None:
         return
     model = shown.pop("model")
     rows = [*shown.items(), *((f"model {name}", value) for name, value in model.items())]
-    output.print_table(("what", "value"), rows)
+    output.print_table(("what", "value"), rows, whole=("what",))
 
 
 @index.command()

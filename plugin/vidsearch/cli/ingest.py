@@ -91,11 +91,14 @@ def ingest(
 
 
 def _refuse_double_ids(sources: list[Source]) -> None:
+    from vidsearch.media import public_uri
+
     uris: dict[str, str] = {}
     for source in sources:
         other = uris.setdefault(source.id, source.uri)
         if other != source.uri:
-            raise click.UsageError(f"{other} and {source.uri} have the same id {source.id!r}")
+            shown = " and ".join(public_uri(uri) for uri in (other, source.uri))
+            raise click.UsageError(f"{shown} have the same id {source.id!r}")
 
 
 def _refuse_missing_index(parts: Runtime) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,6 +24,11 @@ __all__ = [
     "settings",
     "talk",
 ]
+
+# A cell that must not be broken takes at most this share of a line.
+_WHOLE_SHARE = 0.4
+# In a pipe, progress is a line so often, and one at the start and at the end.
+_PLAIN_SECONDS = 2.0
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -55,6 +62,7 @@ def print_table(
     *,
     title: str | None = None,
     right: Sequence[str] = (),
+    whole: Sequence[str] = (),
 ) -> None:
     """A table on stdout: drawn on a terminal, tab-separated in a pipe.
 
@@ -63,6 +71,8 @@ def print_table(
         rows: cells, turned into text; ``None`` shows as ``-``.
         title: shown above it, on a terminal only.
         right: the columns to align right.
+        whole: the columns whose cells stay on one line, to be copied, unless they are too long
+            for the terminal.
     """
     cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
@@ -74,15 +84,29 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
+    console = Console()
     table = Table(
-        title=title, title_justify="left", title_style="bold", header_style="bold", box=SIMPLE_HEAD
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
     )
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for place, column in enumerate(columns):
+        lines = [line for row in cells for line in row[place].splitlines()]
+        longest = max(map(len, lines), default=0)
+        table.add_column(
+            column,
+            justify="right" if column in right else "left",
+            overflow="fold",
+            no_wrap=column in whole and longest <= _WHOLE_SHARE * console.width,
+        )
     for row in cells:
         # Text, not markup: a title such as "[red] dog" is shown as it is.
         table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+    console.print(table)
 
 
 class Progress:
@@ -98,7 +122,7 @@ class Progress:
 
 @contextmanager
 def progress(label: str, *, total: int) -> Iterator[Progress]:
-    """A bar on a terminal; in a pipe a plain line on stderr whenever the count moved."""
+    """A bar on a terminal; in a pipe a plain line on stderr now and then, if the count moved."""
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -115,12 +139,13 @@ def progress(label: str, *, total: int) -> Iterator[Progress]:
             task = bar.add_task(label, total=total, note="")
             yield Progress(lambda done, note: bar.update(task, completed=done, note=note))
         return
-    last = -1
+    last, said_at = -1, -math.inf
 
     def line(done: int, note: str) -> None:
-        nonlocal last
-        if done != last:
+        nonlocal last, said_at
+        now = time.monotonic()
+        if done != last and (done == total or now - said_at >= _PLAIN_SECONDS):
             talk(f"{label}: {done}/{total}{f' {note}' if note else ''}")
-            last = done
+            last, said_at = done, now
 
     yield Progress(line)

@@ -38,7 +38,9 @@ def report(records: Sequence[VideoRecord], *, as_json: bool) -> None:
         rows = bad if sys.stdout.isatty() else records
         if rows:
             output.print_table(
-                ("id", "state", "reason"), [(r.id, r.state, r.error or "") for r in rows]
+                ("id", "state", "reason"),
+                [(r.id, r.state, r.error or "") for r in rows],
+                whole=("id", "state"),
             )
     counts = Counter(str(record.state) for record in records)
     output.talk(", ".join(f"{n} {state}" for state, n in counts.most_common()) or "nothing to do")

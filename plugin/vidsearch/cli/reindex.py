@@ -81,7 +81,7 @@ def _show_plan(records: list[VideoRecord], *, embed: bool, as_json: bool) -> Non
         output.print_json([{"id": r.id, "state": str(r.state), "action": action} for r in records])
     else:
         rows = [(r.id, r.state, action) for r in records]
-        output.print_table(("id", "state", "action"), rows)
+        output.print_table(("id", "state", "action"), rows, whole=("id",))
     output.talk(f"{len(records)} videos would be enqueued; nothing was changed")
 
 

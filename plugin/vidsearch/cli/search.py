@@ -78,7 +78,7 @@ def search(
     elif result.hits:
         print_result(result, explain=explain)
     if not result.hits:
-        output.talk("No videos found.")
+        output.talk("No videos found; `vidsearch status` shows how many can be searched.")
 
 
 def parse_conditions(conditions: Iterable[str]) -> list[dict[str, Any]]:
@@ -128,7 +128,7 @@ def print_result(result: SearchResult, *, explain: bool) -> None:
         right += columns[-len(legs) - 1 :]
         output.talk(f"{result.index}, {result.mode}, {result.level} level, {result.took:.0f} ms")
     rows = [_row(rank, hit, explain=explain) for rank, hit in enumerate(result.hits, 1)]
-    output.print_table(columns, rows, right=right)
+    output.print_table(columns, rows, right=right, whole=("id", "moments"))
 
 
 def _row(rank: int, hit: Hit, *, explain: bool) -> Sequence[Any]:

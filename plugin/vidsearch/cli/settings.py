@@ -31,4 +31,4 @@ def settings(as_json: bool) -> None:
     if as_json:
         output.print_json({variable: value for variable, value, _ in found})
         return
-    output.print_table(("variable", "value", "meaning"), found)
+    output.print_table(("variable", "value", "meaning"), found, whole=("variable",))

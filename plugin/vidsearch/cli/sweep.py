@@ -27,7 +27,7 @@ def sweep(as_json: bool) -> None:
     else:
         outcomes = ("requeued", "dead", "cleaned", "waiting")
         rows = [(id, outcome) for outcome in outcomes for id in getattr(report, outcome)]
-        output.print_table(("id", "outcome"), rows)
+        output.print_table(("id", "outcome"), rows, whole=("id",))
         output.talk(", ".join(f"{len(getattr(report, name))} {name}" for name in outcomes))
     if report.problem:
         raise BackendUnavailable(report.problem)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -41,24 +43,14 @@ def list_(state: str | None, limit: int, as_json: bool) -> None:
     if as_json:
         output.print_json([shown(record) for record in records])
         return
-    now = time.time()
-    output.print_table(
-        ("id", "state", "attempts", "seconds", "segments", "changed", "error"),
-        [
-            (
-                r.id,
-                r.state,
-                r.attempts,
-                None if r.duration is None else f"{r.duration:.1f}",
-                r.segments,
-                _ago(now - r.updated_at),
-                r.error or "",
-            )
-            for r in records
-        ],
-        right=("attempts", "seconds", "segments", "changed"),
-    )
-    if len(records) == limit:
+    _print_list(records)
+    if not records:
+        output.talk(
+            f"no video is {state}; `vidsearch status` shows how many are in each state"
+            if state
+            else "no videos are registered; `vidsearch ingest` registers some"
+        )
+    elif len(records) == limit:
         output.talk(f"the {limit} that changed last; --limit shows more")
 
 
@@ -78,7 +70,7 @@ def show(id: str, as_json: bool) -> None:
             rows += [(f"{name}.{key}", part) for key, part in value.items()]
         else:
             rows.append((name, value))
-    output.print_table(("what", "value"), rows)
+    output.print_table(("what", "value"), rows, whole=("what",))
 
 
 @videos.command()
@@ -131,10 +123,28 @@ def purge(ids: tuple[str, ...], failed: bool, dead: bool, as_json: bool) -> None
             records = [parts.registry.get(id) for id in chosen]
         purged = [record for record in records if purge_video(parts.registry, index, record.id)]
     _tell(purged, done="purged", as_json=as_json)
-    kept = len(records) - len(purged)
+    kept = [record for record in records if record not in purged]
     if kept:
-        output.talk(f"{kept} kept: not deleted, dead or failed, or a worker may still be at it")
+        output.talk(
+            f"{len(kept)} kept, as not deleted, dead or failed, or as a worker may still be at it: "
+            + ", ".join(f"{record.id} ({record.state})" for record in kept)
+        )
         click.get_current_context().exit(1)
+
+
+def _print_list(records: Sequence[VideoRecord]) -> None:
+    # A line of a terminal has no room for both; a pipe has.
+    shared = sys.stdout.isatty()
+    now = time.time()
+    rows = []
+    for record in records:
+        title, error = record.fields.get("title"), record.error
+        length = None if record.duration is None else f"{record.duration:.0f} s"
+        row = (record.id, record.state, length, _ago(now - record.updated_at))
+        rows.append((*row, error or title) if shared else (*row, title, error))
+    head = ("id", "state", "length", "changed")
+    tail = ("title or error",) if shared else ("title", "error")
+    output.print_table((*head, *tail), rows, right=("length", "changed"), whole=head)
 
 
 def _state(name: str) -> State:
@@ -158,7 +168,8 @@ def _tell(records: list[VideoRecord], *, done: str, as_json: bool) -> None:
     if as_json:
         output.print_json([shown(record) for record in records])
     else:
-        output.print_table(("id", "state"), [(record.id, record.state) for record in records])
+        rows = [(record.id, record.state) for record in records]
+        output.print_table(("id", "state"), rows, whole=("id",))
     output.talk(f"{len(records)} {done}")
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from vidsearch.cli import output
@@ -34,11 +35,13 @@ def wait_for(registry: Registry, ids: Sequence[str], *, timeout: float | None) -
     """
     from vidsearch.ingest import State
 
+    if not ids:
+        return []
     ends = {State.INDEXED, State.FAILED, State.DEAD, State.DELETED}
     deadline = None if timeout is None else time.monotonic() + timeout
     done: dict[str, VideoRecord] = {}
     pause = _FIRST_PAUSE
-    with output.progress("Ingesting", total=len(ids)) as bar:
+    with _workers_go_on(), output.progress("Ingesting", total=len(ids)) as bar:
         while True:
             found = {record.id: record for record in registry.among(_rest(ids, done))}
             for id in _rest(ids, done):
@@ -54,6 +57,17 @@ def wait_for(registry: Registry, ids: Sequence[str], *, timeout: float | None) -
                 raise VidsearchError(_unfinished([found[id] for id in _rest(ids, done)], timeout))
             pause = _FIRST_PAUSE if news else min(pause * 1.5, _LONGEST_PAUSE)
             time.sleep(pause)
+
+
+@contextmanager
+def _workers_go_on() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        output.talk(
+            "\nStopped waiting; the workers go on. `vidsearch status` shows how far they are."
+        )
+        raise
 
 
 def _rest(ids: Sequence[str], done: Mapping[str, VideoRecord]) -> list[str]:
