@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
+from vidsearch.cli.ingest import ingest
 from vidsearch.cli.sources import from_csv, from_folder, from_uris, parse_fields, stable_id
 
 
@@ -109,3 +111,11 @@ def test_fields() -> None:
     }
     with pytest.raises(click.UsageError, match="must look like name=value"):
         parse_fields(["title"])
+
+
+def test_two_sources_of_one_id_are_named_without_their_signatures() -> None:
+    uris = ["https://me:hush@h/a/x.mp4?sig=hush", "https://h/b/x.mp4?sig=hush"]
+    result = CliRunner().invoke(ingest, [*uris, "--id-from", "name"])
+    assert result.exit_code == 2
+    assert "https://h/a/x.mp4 and https://h/b/x.mp4 have the same id 'x'" in result.output
+    assert "hush" not in result.output

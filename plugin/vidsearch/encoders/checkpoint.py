@@ -144,13 +144,9 @@ def _open_folder(folder: Path, *, name: str) -> Checkpoint:
     weights = _weight_files(folder)
     if not weights:
         raise ModelUnavailable(f"{where} has {_NO_WEIGHTS}")
-    # A hash of the weights alone, so that two copies of one checkpoint are the same model.
-    hashes = [content_hash(file) for file in weights]
     return Checkpoint(
         name=name,
-        revision=hashes[0]
-        if len(hashes) == 1
-        else hashlib.sha256("".join(hashes).encode()).hexdigest(),
+        revision=_hash_of(weights),
         folder=folder,
         config=config,
         pixels=_pixel_recipe(folder, config),
