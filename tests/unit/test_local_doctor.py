@@ -31,18 +31,20 @@ def test_runs_bare_and_prints_one_package_per_line(tmp_path: Path) -> None:
     assert answer.stderr == ""
     assert answer.returncode == 1
     assert "maven" in answer.stdout.split("\n")
-    assert set(answer.stdout.split()) <= {"default-jdk-headless", "maven", "redis-server"}
+    assert "make" in answer.stdout.split("\n")
+    assert set(answer.stdout.split()) <= {"default-jdk-headless", "maven", "make", "redis-server"}
 
 
 @pytest.mark.parametrize(
     ("major", "programs", "wheel", "expected"),
     [
-        (17, ("mvn",), True, ()),
-        (11, ("mvn",), True, ("default-jdk-headless",)),
-        (21, (), True, ("maven",)),
-        (21, ("mvn",), False, ("redis-server",)),
-        (21, ("mvn", "redis-server"), False, ()),
-        (None, (), False, ("default-jdk-headless", "maven", "redis-server")),
+        (17, ("mvn", "make"), True, ()),
+        (11, ("mvn", "make"), True, ("default-jdk-headless",)),
+        (21, ("make",), True, ("maven",)),
+        (21, ("mvn",), True, ("make",)),
+        (21, ("mvn", "make"), False, ("redis-server",)),
+        (21, ("mvn", "make", "redis-server"), False, ()),
+        (None, (), False, ("default-jdk-headless", "maven", "make", "redis-server")),
     ],
 )
 def test_tells_what_is_missing(

