@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import pytest
+from tests.claiming import race_for
 
 from vidsearch.engines.base import Engine
-from vidsearch.errors import LeaseLost
 from vidsearch.ingest import ErrorRecord, Registry, State
 from vidsearch_mappings import registry_index
 
@@ -37,23 +36,7 @@ def test_a_record_comes_back_as_it_was_written(registry: Registry) -> None:
 
 def test_of_many_workers_one_gets_the_lease(registry: Registry) -> None:
     registry.register("a", uri="/a.mp4")
-    won: list[str] = []
-    start = threading.Barrier(6)
-
-    def work(name: str) -> None:
-        start.wait()
-        try:
-            registry.claim("a", owner=name)
-        except LeaseLost:
-            return
-        won.append(name)
-
-    threads = [threading.Thread(target=work, args=(f"w{i}",)) for i in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(won) == 1
+    assert len(race_for(registry, "a", workers=6)) == 1
     assert registry.get("a").attempts == 1
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
+from tests.claiming import race_for
 
 from vidsearch.errors import IndexMissing, LeaseLost, RegistryError, VideoUnknown
 from vidsearch.ingest import ErrorRecord, Lease, Registry, State
@@ -321,21 +320,5 @@ def test_listing_and_counting(registry: Registry, clock: Clock) -> None:
 
 def test_of_many_workers_one_gets_the_lease(registry: Registry) -> None:
     registry.register("a", uri="/a.mp4")
-    won: list[str] = []
-    start = threading.Barrier(8)
-
-    def work(name: str) -> None:
-        start.wait()
-        try:
-            registry.claim("a", owner=name)
-        except LeaseLost:
-            return
-        won.append(name)
-
-    threads = [threading.Thread(target=work, args=(f"w{i}",)) for i in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(won) == 1
+    assert len(race_for(registry, "a", workers=8)) == 1
     assert registry.get("a").attempts == 1
