@@ -84,6 +84,23 @@ def test_a_missing_extra_is_one_line(
     assert done.returncode == 2
 
 
+def test_checking_the_model_without_torch(model: str) -> None:
+    done = run(
+        _BLOCK,
+        "torch",
+        "check",
+        VIDSEARCH_MODEL__NAME=model,
+        VIDSEARCH_ENGINE__URL="http://127.0.0.1:1",
+        VIDSEARCH_BROKER__URL="redis://127.0.0.1:1/0",
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 1
+    states = dict(line.split("\t", 1) for line in done.stdout.splitlines())
+    assert states["model"] == (
+        "FAILED\trunning a checkpoint with torch needs an extra: pip install 'vidsearch[worker]'"
+    )
+
+
 def test_pixels_without_pillow() -> None:
     code = (
         "import sys; sys.modules['PIL'] = None\n"

@@ -176,11 +176,12 @@ class Clip4ClipEncoder:
         return self._once("text", self._load_text_tower)
 
     def _load_text_tower(self) -> Any:
-        import torch
-
         from vidsearch.encoders.towers import load_tower
 
+        # First, as it names the extra where there is no torch.
         tower = load_tower(self._checkpoint, "text", device=self._device)
+        import torch
+
         with torch.inference_mode():
             one, other = self._embed_text(tower, list(_PROBES))
         # With an eos_token_id that is not the tokenizer's, every text is the same vector.
