@@ -1,0 +1,17 @@
+"""Run the ingestion in a Celery app of your own, on a search client of your own."""
+
+from celery import Celery
+from elasticsearch import Elasticsearch
+
+from vidsearch import load_settings
+from vidsearch_tasks import beat_schedule, configure
+
+settings = load_settings()
+app = Celery(
+    "yours",
+    broker=settings.broker.url.get_secret_value(),
+    include=["vidsearch_tasks.tasks"],
+)
+app.conf.broker_transport_options = {"visibility_timeout": 4 * 3600}  # above the longest task
+app.conf.beat_schedule = {**beat_schedule(settings)}  # the sweep, beside your own entries
+configure(settings, client=Elasticsearch(settings.engine.url), app=app)

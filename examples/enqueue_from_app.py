@@ -1,0 +1,14 @@
+"""Register a video from an application, and have the workers ingest it."""
+
+from vidsearch.errors import BackendUnavailable
+from vidsearch_tasks import register_video
+
+try:
+    record = register_video(
+        "clip-42",
+        uri="https://media.example/clip-42.mp4",  # or a path, as the workers see it
+        fields={"title": "Harbour at dawn", "tags": ["harbour", "2026"], "year": 2026},
+    )
+    print(record.state)  # queued; a worker makes it indexed, or failed with a reason
+except BackendUnavailable as error:
+    print(error)  # says whether it was registered; if so, the sweep queues it later

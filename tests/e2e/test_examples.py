@@ -1,0 +1,101 @@
+"""The README shows the files of ``examples/``, and they run: on a real node, Redis and worker."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.integration.worker import Worker, until
+
+from vidsearch.demo import demo_clips
+from vidsearch.local import SearchNode
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = {path.name: path.read_text() for path in (ROOT / "examples").glob("*.py")}
+_URI = "https://media.example/clip-42.mp4"
+
+
+def test_the_readme_shows_the_examples_as_they_are() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    bodies = [text.split('"""\n\n', 1)[1] for text in EXAMPLES.values()]
+    assert sorted(blocks) == sorted(bodies)
+
+
+@dataclass(frozen=True)
+class Host:
+    """An application with settings in its environment and a clip for ``clip-42``."""
+
+    env: dict[str, str]
+    clip: Path
+
+    def python(self, *args: str) -> str:
+        """What a run prints; it must print nothing on stderr."""
+        done = subprocess.run(
+            [sys.executable, *args],
+            env={**os.environ, **self.env},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        return done.stdout
+
+
+@pytest.fixture
+def host(
+    elasticsearch_9: SearchNode, redis_url: str, index_name: str, tmp_path: Path
+) -> Iterator[Host]:
+    """With a worker of the example's Celery app."""
+    env = {
+        "VIDSEARCH_ENGINE__URL": elasticsearch_9.url,
+        "VIDSEARCH_BROKER__URL": redis_url,
+        "VIDSEARCH_BROKER__QUEUE": f"q-{index_name}",
+        "VIDSEARCH_INDEX__NAME": index_name,
+        "VIDSEARCH_MODEL__NAME": "demo",
+    }
+    (clip, *_) = demo_clips(tmp_path / "clips", number=8, seed=5)
+    found = Host(env, clip.path)
+    created = [sys.executable, "-m", "vidsearch.cli", "index", "create"]
+    subprocess.run(created, env={**os.environ, **env}, check=True)
+    worker = Worker(
+        tmp_path / "worker",
+        {**env, "PYTHONPATH": str(ROOT / "examples")},
+        app="celery_app",
+        options=("-Q", f"celery,q-{index_name}"),
+    )
+    with worker:
+        yield found
+
+
+def test_enqueue_and_search_from_an_app(host: Host, tmp_path: Path) -> None:
+    enqueue = tmp_path / "enqueue.py"
+    assert EXAMPLES["enqueue_from_app.py"].count(_URI) == 1
+    enqueue.write_text(EXAMPLES["enqueue_from_app.py"].replace(_URI, str(host.clip)))
+    assert host.python(str(enqueue)) in {"queued\n", "processing\n"}
+    show = ("-m", "vidsearch.cli", "videos", "show", "clip-42")
+    until(lambda: "state\tindexed" in host.python(*show), what="clip-42 is indexed")
+
+    def shown() -> list[str]:
+        return host.python(str(ROOT / "examples/search_from_app.py")).splitlines()
+
+    until(lambda: bool(shown()), what="clip-42 is searchable", seconds=30)
+    hit, *moments = shown()
+    assert hit.startswith("clip-42 Harbour at dawn ")
+    assert "'keyword': 1" in hit, "harbour is a word of its title"
+    assert moments
+    assert all(re.fullmatch(r"  \d+-\d+ s, cosine -?\d\.\d\d", moment) for moment in moments)
+
+
+def test_enqueue_says_so_where_the_broker_is_away(host: Host) -> None:
+    away = Host({**host.env, "VIDSEARCH_BROKER__URL": "redis://127.0.0.1:1/0"}, host.clip)
+    said = away.python(str(ROOT / "examples/enqueue_from_app.py"))
+    assert said.startswith("video 'clip-42' is registered but not queued, the sweep will queue it")
