@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vidsearch.search.legs import read_near
 from vidsearch_mappings.scores import Similarity, cosine_from_score, similarity_of
 
 
@@ -57,3 +59,22 @@ def test_beyond_the_range_is_cut_off(similarity: Similarity) -> None:
 def test_a_similarity_that_is_not_for_unit_vectors_is_refused() -> None:
     with pytest.raises(ValueError, match="hamming"):
         similarity_of({"type": "knn_vector", "space_type": "hamming"})
+
+
+def test_a_video_is_as_near_as_its_best_moment() -> None:
+    # Seen on Elasticsearch 9.5.3: the score is that of the best segment the graph search came by.
+    def hit(id: str, score: float, *moments: float) -> dict[str, Any]:
+        segments = [
+            {"_score": s, "fields": {"video.segments": [{"start": [float(i)], "end": [i + 1.0]}]}}
+            for i, s in enumerate(moments)
+        ]
+        return {
+            "_id": id,
+            "_score": score,
+            "inner_hits": {"moments": {"hits": {"hits": segments}}},
+        }
+
+    response = {"hits": {"hits": [hit("a", 0.90, 0.90), hit("b", 0.89, 0.89, 0.95), hit("c", 0.7)]}}
+    found = read_near(response, field="video", similarity="cosine", min_cosine=0.79)
+    assert [(one.id, round(one.score, 6)) for one in found] == [("b", 0.9), ("a", 0.8)]
+    assert [moment.start for moment in found[0].moments] == [1.0]

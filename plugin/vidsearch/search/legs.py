@@ -53,9 +53,11 @@ def read_near(
     floor = -1.0 if min_cosine is None else min_cosine
     found = []
     for hit in response["hits"]["hits"]:
-        cosine = cosine_from_score(float(hit["_score"]), similarity=similarity)
+        moments = _moments(hit, path=moment_path(field), similarity=similarity)
+        # A walk through the graph may pass over a video's best segment; the inner hits never do.
+        scored = cosine_from_score(float(hit["_score"]), similarity=similarity)
+        cosine = max([scored, *(moment.cosine for moment in moments)])
         if cosine >= floor:
-            moments = _moments(hit, path=moment_path(field), similarity=similarity)
             kept = tuple(moment for moment in moments if moment.cosine >= floor)
             found.append(Found(hit["_id"], cosine, hit.get("_source", {}), kept))
     return _ranked(found)
