@@ -128,7 +128,8 @@ def print_result(result: SearchResult, *, explain: bool) -> None:
         right += columns[-len(legs) - 1 :]
         output.talk(f"{result.index}, {result.mode}, {result.level} level, {result.took:.0f} ms")
     rows = [_row(rank, hit, explain=explain) for rank, hit in enumerate(result.hits, 1)]
-    output.print_table(columns, rows, right=right, whole=("id", "moments"))
+    whole = ["id", "score", "cosine"] if explain else ["id", "score", "cosine", "moments"]
+    output.print_table(columns, rows, right=right, whole=whole)
 
 
 def _row(rank: int, hit: Hit, *, explain: bool) -> Sequence[Any]:
