@@ -15,7 +15,7 @@ from tests.integration.worker import Worker
 
 from vidsearch.cli import main
 from vidsearch.config import load_settings
-from vidsearch.ingest import create_videos_index
+from vidsearch.ingest import Registry, create_videos_index
 from vidsearch.local import SearchNode
 from vidsearch.testing.clips import write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder
@@ -194,6 +194,24 @@ def test_reindexing(run: Run, worker: Worker, clips: Path) -> None:
     assert [r["id"] for r in run("reindex", "--missing", "--dry-run", "--json").data] == ["two"]
     assert run("reindex", "--missing", "--wait").code == 0
     assert run("status", "--json").data["searchable"] == 2
+
+
+def test_a_deletion_meanwhile_does_not_end_a_reindex(
+    run: Run, index: None, clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        assert run("ingest", str(clips / f"{name}.mp4"), "--id-from", "name").code == 0
+    reopen = Registry.reopen
+
+    def late(registry: Registry, id: str, **options: Any) -> Any:
+        if id == "one":
+            registry.delete(id)
+        return reopen(registry, id, **options)
+
+    monkeypatch.setattr(Registry, "reopen", late)
+    everything = run("reindex", "--all", "--json")
+    assert (everything.code, [r["id"] for r in everything.data]) == (0, ["two"])
+    assert "left out: video 'one' was deleted\n" in everything.err
 
 
 def test_without_a_worker(run: Run, index: None, clips: Path) -> None:

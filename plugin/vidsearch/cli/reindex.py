@@ -92,9 +92,12 @@ def _enqueue(parts: Runtime, records: list[VideoRecord], *, forget: bool) -> lis
     after = []
     with output.progress("Enqueuing", total=len(records)) as bar:
         for done, record in enumerate(records, start=1):
-            opened = parts.registry.reopen(record.id, forget=forget)
-            if opened.state is State.REGISTERED:
-                opened = enqueue(record.id, using=parts)
-            after.append(opened)
+            try:
+                opened = parts.registry.reopen(record.id, forget=forget)
+                if opened.state is State.REGISTERED:
+                    opened = enqueue(record.id, using=parts)
+                after.append(opened)
+            except VideoUnknown as error:  # deleted since they were listed
+                output.talk(f"left out: {error}")
             bar.at(done)
     return after
