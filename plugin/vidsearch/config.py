@@ -146,7 +146,11 @@ class Settings(BaseSettings):
     """Everything that can be set. Build it with :func:`load_settings`."""
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+        env_prefix=_PREFIX,
+        env_nested_delimiter="__",
+        env_ignore_empty=True,  # `NAME=` is how compose files and charts leave a thing unset
+        extra="forbid",
+        frozen=True,
     )
 
     engine: EngineSettings = EngineSettings()

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from vidsearch.config import load_settings, redact_url, setting_paths, variable_name
+from vidsearch.config import (
+    Settings,
+    load_settings,
+    redact_url,
+    setting_paths,
+    variable_name,
+)
 from vidsearch.errors import ConfigError
 
 
@@ -112,6 +118,12 @@ def test_every_setting_is_described_and_has_a_variable() -> None:
         assert field.description, f"{section}.{name}"
         seen.add(variable_name(section, name))
     assert {"VIDSEARCH_ENGINE__URL", "VIDSEARCH_INDEX__NAME", "VIDSEARCH_BROKER__URL"} <= seen
+
+
+def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ENGINE__URL", "ENGINE__API_KEY", "MODEL__REVISION", "MODEL__OFFLINE"):
+        monkeypatch.setenv(f"VIDSEARCH_{name}", "")
+    assert load_settings() == Settings()
 
 
 def test_settings_cannot_be_changed() -> None:
