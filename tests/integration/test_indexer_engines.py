@@ -100,9 +100,10 @@ def test_a_foreign_index_is_left_alone(engine: Engine, settings: IndexSettings) 
         open_videos_index(engine, settings)
     with pytest.raises(MappingConflict):
         drop_videos_index(engine, settings)
-    with pytest.raises(MappingConflict, match="exists already"):
+    with pytest.raises(MappingConflict, match=r"was not made by vidsearch.*Choose another name"):
         create_videos_index(engine, settings, FakeEncoder().identity)
     assert engine.indices_of(settings.name) == (settings.name,)
+    assert engine.indices_of(settings.registry) == ()
 
 
 def test_the_vectors_survive_a_change_of_fields(

@@ -77,17 +77,31 @@ class VideosIndex:
 def create_videos_index(engine: Engine, settings: IndexSettings, identity: ModelIdentity) -> str:
     """Create ``<name>-000001`` with the alias ``<name>``, and the registry where it is absent.
 
-    Returns the name of the concrete index.
+    Where a registry alone was lost, it alone is created, empty: the index keeps its vectors.
+
+    Returns:
+        The name of the concrete index, or of the registry where only that was missing.
 
     Raises:
-        MappingConflict: an index or alias of that name exists already.
+        MappingConflict: an index or alias of that name exists already, or is not ours.
+        ModelMismatch: the registry was lost, but the index holds vectors of another model.
     """
     existing = engine.indices_of(settings.name)
-    if existing:
+    has_registry = bool(engine.indices_of(settings.registry))
+    if existing and has_registry:
         raise MappingConflict(
             f"{settings.name!r} exists already ({', '.join(existing)}); "
             "use it as it is, or drop it first with `vidsearch index drop`"
         )
+    if existing:
+        open_videos_index(engine, settings).require_model(identity)
+    if not has_registry:
+        engine.create_index(
+            settings.registry,
+            registry_index(engine.kind, shards=settings.shards, replicas=settings.replicas),
+        )
+    if existing:
+        return settings.registry
     name = f"{settings.name}-000001"
     meta = index_meta(
         model=identity.to_meta(),
@@ -104,11 +118,6 @@ def create_videos_index(engine: Engine, settings: IndexSettings, identity: Model
         shards=settings.shards,
         replicas=settings.replicas,
     )
-    if not engine.indices_of(settings.registry):
-        engine.create_index(
-            settings.registry,
-            registry_index(engine.kind, shards=settings.shards, replicas=settings.replicas),
-        )
     # With the alias in the same request: there is never an index without it.
     engine.create_index(name, {**body, "aliases": {settings.name: {}}})
     return name
@@ -188,6 +197,7 @@ def drop_videos_index(engine: Engine, settings: IndexSettings) -> tuple[str, ...
     names += engine.indices_of(settings.registry)
     if not names:
         raise IndexMissing(f"there is no index {settings.name!r}")
-    for name in names:
+    # The registry first: where this breaks off, what is left can still be shown, and dropped.
+    for name in reversed(names):
         engine.delete_index(name)
     return names
