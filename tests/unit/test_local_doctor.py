@@ -14,7 +14,7 @@ from vidsearch.local import doctor
 from vidsearch.local.doctor import missing_packages
 from vidsearch.local.java import Jdk
 
-ROOT = Path(doctor.__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = Path(doctor.__file__).resolve().parents[2]
 
 

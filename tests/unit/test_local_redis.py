@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -42,6 +43,12 @@ def test_names_the_packages_where_the_extra_has_no_binary(
 
 def test_taken_port_is_tried_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process may take the port between the question and the start."""
+    try:
+        redis_program()
+    except LocalError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
     free_port = local_redis._free_port
     with RedisServer.start() as other:
         taken = int(other.url.rpartition(":")[2].removesuffix("/0"))
