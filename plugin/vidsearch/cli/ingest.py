@@ -39,7 +39,8 @@ __all__ = ["ingest"]
     "--csv",
     "csv_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A CSV file with a column `uri`, perhaps `id`, and any others as fields.",
+    help="A CSV file with a column `uri`, perhaps `id`, and any others as text fields; "
+    "in `tags` a ; separates.",
 )
 @click.option(
     "--id-from",
