@@ -81,7 +81,7 @@ class IndexSettings(_Section):
         "int8", description="How the engine keeps vectors."
     )
     shards: int = Field(1, ge=1, description="Primary shards of a new index.")
-    replicas: int = Field(0, ge=0, description="Replicas of a new index.")
+    replicas: int = Field(1, ge=0, description="Replicas of a new index, and of the registry.")
     segment_seconds: float = Field(10.0, gt=0, description="Length of a moment in seconds.")
     max_segments: int = Field(
         512, ge=1, le=10_000, description="Most moments per video; windows grow beyond it."

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from celery import shared_task
 
-from vidsearch.errors import BackendError, SourceUnavailable, VideoUnknown
+from vidsearch.errors import VideoUnknown, VidsearchError
 from vidsearch_tasks.celery_app import INGEST, SWEEP, TIME_LIMIT
 from vidsearch_tasks.parts import runtime
 from vidsearch_tasks.sweeping import run_sweep
@@ -64,7 +64,7 @@ def ingest_video(self: Any, video_id: str, owner: str | None = None) -> str:
     except VideoUnknown as error:
         _log.warning("message ignored: %s", error)
         return "unknown"
-    except (BackendError, SourceUnavailable) as error:
+    except VidsearchError as error:
         _log.warning("video %r: next try in %.0f s after %s", video_id, delay, error)
         raise self.retry(exc=error, **again) from error
     if outcome.status == "retry":

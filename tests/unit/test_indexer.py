@@ -14,11 +14,16 @@ from vidsearch.config import IndexSettings, IngestSettings
 from vidsearch.encoders import Vectors
 from vidsearch.engines import Write
 from vidsearch.errors import (
+    BackendRefused,
     BackendUnavailable,
+    IndexMissing,
+    MissingExtra,
     ModelMismatch,
+    ModelUnavailable,
     SourceUnavailable,
     VersionConflict,
     VideoUnknown,
+    VidsearchError,
 )
 from vidsearch.ingest import (
     Indexer,
@@ -251,16 +256,41 @@ def test_another_model_is_refused_with_both_names(
 ) -> None:
     registry.register("a", uri=str(red))
     other = make_indexer(memory, registry, FakeEncoder(revision="2"))
-    outcome = other.ingest("a", owner="w")
-    assert outcome.status == "retry"
+    with pytest.raises(ModelMismatch):
+        other.ingest("a", owner="w")
     error = registry.get("a").error
     assert error is not None
     assert (error.type, error.stage) == (ModelMismatch.__name__, "prepare")
     assert "fake@1" in error.message
     assert "fake@2" in error.message
-    assert other.ingest("a", owner="w").status == "dead"
-    assert registry.get("a").state is State.DEAD
     assert memory.get("videos", "a") is None
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ModelUnavailable("the hub did not answer"),
+        BackendRefused("401"),
+        MissingExtra.of("worker", needed_for="decoding video"),
+        IndexMissing("gone"),
+    ],
+)
+def test_a_worker_that_is_not_set_up_right_uses_up_no_attempt(
+    registry: Registry, indexer: Indexer, encoder: Watched, red: Path, fault: VidsearchError
+) -> None:
+    def fall() -> None:
+        raise fault
+
+    type(encoder).before = staticmethod(fall)
+    registry.register("a", uri=str(red))
+    for _ in range(5):
+        with pytest.raises(type(fault)):
+            indexer.ingest("a", owner="w")
+    record = registry.get("a")
+    assert (record.state, record.attempts) == (State.QUEUED, 0)
+    assert str(fault) in str(record.error)
+    type(encoder).before = staticmethod(lambda: None)
+    assert indexer.ingest("a", owner="w").status == "indexed"
 
 
 def test_an_unexpected_error_is_recorded_and_counted(

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidsearch.errors import ConfigError
+from vidsearch.errors import ConfigError, SourceUnavailable
 from vidsearch.media import FrameBatch, content_hash, open_decoder, opencv
 from vidsearch.media.capture import Capture
 from vidsearch.testing.clips import write_clip
@@ -42,6 +42,11 @@ def test_content_hash_is_sha256(tmp_path: Path) -> None:
     for content in (b"", b"abc", bytes(range(256)) * 12_345):
         path.write_bytes(content)
         assert content_hash(path) == hashlib.sha256(content).hexdigest()
+
+
+def test_a_disk_that_fails_is_an_outage(tmp_path: Path) -> None:
+    with pytest.raises(SourceUnavailable, match="cannot be read: Is a directory"):
+        content_hash(tmp_path)
 
 
 def test_pictures_of_two_sizes_never_share_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,14 +13,18 @@ from vidsearch.config import IndexSettings, IngestSettings
 from vidsearch.encoders import Encoder
 from vidsearch.engines.base import Document, Engine, Json, Revision
 from vidsearch.errors import (
+    BackendRefused,
     BackendUnavailable,
     ConfigError,
+    IndexMissing,
     LeaseLost,
     MappingConflict,
     MissingExtra,
+    ModelUnavailable,
     SourceUnavailable,
     VersionConflict,
     VideoError,
+    VidsearchError,
 )
 from vidsearch.ingest.document import fingerprint, video_document, with_fields
 from vidsearch.ingest.embedding import embed_video
@@ -36,6 +40,14 @@ __all__ = ["Indexer", "Outcome"]
 
 _log = logging.getLogger(__name__)
 _WRITE_TRIES = 3
+_SURROUNDINGS = (
+    BackendRefused,
+    BackendUnavailable,
+    IndexMissing,
+    MissingExtra,
+    ModelUnavailable,
+    SourceUnavailable,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +116,8 @@ class Indexer:
 
         Raises:
             VideoUnknown: never registered.
-            BackendUnavailable, SourceUnavailable: an outage; to be tried again later.
+            VidsearchError: an outage, or a worker that is not set up right (no index, another
+                model, wrong credentials, a missing extra); to be tried again later.
         """
         try:
             lease = self._registry.claim(video_id, owner=owner)
@@ -244,7 +257,7 @@ class Indexer:
     ) -> Outcome:
         id = keeper.video_id
         record = ErrorRecord.of(error, stage=stages.current)
-        outage = isinstance(error, (BackendUnavailable, SourceUnavailable))
+        outage = _is_outage(error, stage=stages.current)
         try:
             lease = keeper.finish()
             if _is_at_fault(error, stage=stages.current):
@@ -264,7 +277,7 @@ class Indexer:
                 raise error from error.__cause__
             raise away from error
         if outage:
-            _log.warning("video %r interrupted by an outage: %s", id, record)
+            _log.warning("video %r interrupted, no fault of its own: %s", id, record)
             raise error
         _log.error("video %r: attempt %d failed", id, after.attempts, exc_info=error)
         status: Literal["retry", "dead"] = "dead" if after.state is State.DEAD else "retry"
@@ -276,6 +289,17 @@ def _is_current(record: VideoRecord, stored: Document, mark: str, index: VideosI
     # An engine that keeps vectors out of the source could not write them back.
     complete = "vector" in ours and "segments" in ours
     return complete and record.fingerprint == mark == ours.get("fingerprint")
+
+
+def _is_outage(error: Exception, *, stage: str) -> bool:
+    """Whether the surroundings are to blame, which somebody will put right.
+
+    A worker with a wrong setting must not use up the attempts of every video in the queue.
+    """
+    # Nothing has been done for the video yet: no index, or one that holds another model's vectors.
+    return isinstance(error, _SURROUNDINGS) or (
+        stage == "prepare" and isinstance(error, VidsearchError)
+    )
 
 
 def _is_at_fault(error: Exception, *, stage: str) -> bool:

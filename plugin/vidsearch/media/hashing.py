@@ -5,17 +5,26 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from vidsearch.errors import SourceUnavailable
+
 __all__ = ["content_hash"]
 
 _CHUNK = 1 << 20
 
 
 def content_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes as 64 hex digits; memory stays flat."""
+    """SHA-256 of a file's bytes as 64 hex digits; memory stays flat.
+
+    Raises:
+        SourceUnavailable: the disk or the share failed while it was read.
+    """
     digest = hashlib.sha256()
     buffer = bytearray(_CHUNK)
     view = memoryview(buffer)
-    with path.open("rb", buffering=0) as file:
-        while read := file.readinto(buffer):
-            digest.update(view[:read])
+    try:
+        with path.open("rb", buffering=0) as file:
+            while read := file.readinto(buffer):
+                digest.update(view[:read])
+    except OSError as error:
+        raise SourceUnavailable(f"{path} cannot be read: {error.strerror}") from error
     return digest.hexdigest()
