@@ -140,8 +140,11 @@ def test_another_model_is_refused(
 ) -> None:
     registry.register("a", uri=clip)
     other = make_indexer(engine, settings, registry, FakeEncoder(revision="2"))
-    assert other.ingest("a", owner="w").status == "retry"
-    assert "fake@2" in str(registry.get("a").error)
+    with pytest.raises(ModelMismatch, match=r"fake@1 .* fake@2"):
+        other.ingest("a", owner="w")
+    record = registry.get("a")
+    assert (record.state, record.attempts) == (State.QUEUED, 0)
+    assert "fake@2" in str(record.error)
     assert engine.get(f"{settings.name}-000001", "a") is None
 
 
