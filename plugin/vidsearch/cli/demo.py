@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ import click
 
 from vidsearch.cli import output
 from vidsearch.cli.search import print_result
-from vidsearch.errors import VidsearchError
+from vidsearch.errors import MissingExtra, VidsearchError
 
 if TYPE_CHECKING:
     from vidsearch.config import Settings
@@ -28,6 +29,7 @@ __all__ = ["demo"]
 
 _DEADLINE = 180.0
 _POLL_SECONDS = 0.3
+_OF_WORKER = ("av", "cv2", "PIL", "torch", "transformers")
 
 
 @click.command()
@@ -54,6 +56,7 @@ def demo(engine: str, number: int, seed: int) -> None:
     worker, H.264 clips drawn for the occasion and the tiny `demo` checkpoint. It all stops and is
     removed at the end; nothing outside a temporary folder is touched.
     """
+    _require_extras(engine)
     started = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="vidsearch-demo-") as name,
@@ -73,6 +76,14 @@ def demo(engine: str, number: int, seed: int) -> None:
             _search_four_ways(_video_search(parts), clips)
     output.talk(f"\nDone in {time.monotonic() - started:.0f} s; everything is stopped and removed.")
     output.talk("Next: README.md says how to point vidsearch at your own cluster and videos.")
+
+
+def _require_extras(engine: str) -> None:
+    """Say what is not installed before a node is started that would be of no use."""
+    if not all(importlib.util.find_spec(module) for module in _OF_WORKER):
+        raise MissingExtra.of("worker", needed_for="the demo")
+    if engine == "opensearch" and not importlib.util.find_spec("opensearchpy"):
+        raise MissingExtra.of("opensearch", needed_for="the demo on OpenSearch")
 
 
 def _draw(folder: Path, *, number: int, seed: int) -> tuple[DemoClip, ...]:
