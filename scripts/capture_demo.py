@@ -41,6 +41,7 @@ def run_in_terminal(command: list[str]) -> str:
 
 
 def main() -> int:
+    """Run the demo and write the picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--engine", default="elasticsearch")
     engine = parser.parse_args().engine

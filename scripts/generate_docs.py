@@ -74,6 +74,7 @@ def readme(text: str) -> str:
 
 
 def main() -> int:
+    """Write or check; exit code 1 where a part is stale."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if stale")
     check = parser.parse_args().check

@@ -33,6 +33,9 @@ __all__ = [
     "Settings",
     "load_settings",
     "redact_url",
+    "setting_paths",
+    "settings_file",
+    "variable_name",
 ]
 
 _PREFIX = "VIDSEARCH_"
@@ -169,6 +172,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then variables, then the TOML file; no dotenv and no secrets folder."""
         path = settings_file()
         toml = (TomlConfigSettingsSource(settings_cls, path),) if path else ()
         return (init_settings, env_settings, *toml)

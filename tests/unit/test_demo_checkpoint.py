@@ -1,3 +1,5 @@
+"""The shipped checkpoint: its format, its tokenizer, and that it finds what it never saw."""
+
 from __future__ import annotations
 
 import json

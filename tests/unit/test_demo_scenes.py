@@ -1,3 +1,5 @@
+"""Drawn scenes and clips: captions, splits, pictures, files."""
+
 from __future__ import annotations
 
 import random

@@ -21,7 +21,7 @@ __all__ = ["check"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class _Finding:
     """The outcome for one part."""
 
     part: str
@@ -90,7 +90,7 @@ class _Parts:
         return f"{state.url}, {state.queued} queued, workers: {', '.join(state.workers)}"
 
 
-def _findings(parts: _Parts) -> Iterator[Finding]:
+def _findings(parts: _Parts) -> Iterator[_Finding]:
     steps: tuple[tuple[str, Callable[[], str], tuple[str, ...]], ...] = (
         ("engine", parts.check_engine, ()),
         ("model", parts.check_model, ()),
@@ -101,12 +101,12 @@ def _findings(parts: _Parts) -> Iterator[Finding]:
     for part, step, needs in steps:
         missing = [need for need in needs if need in bad]
         if missing:
-            finding = Finding(part, False, f"not checked: {' and '.join(missing)} failed")
+            finding = _Finding(part, False, f"not checked: {' and '.join(missing)} failed")
         else:
             try:
-                finding = Finding(part, True, step())
+                finding = _Finding(part, True, step())
             except VidsearchError as error:
-                finding = Finding(part, False, str(error))
+                finding = _Finding(part, False, str(error))
         if not finding.ok:
             bad.add(part)
         yield finding

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+__all__ = ["DemoClip", "DemoScene", "Shot", "demo_clips", "shot_frames", "write_clip"]
+
 _PLACES = ("Harbour", "Attic", "Garden", "Station", "Library", "Kitchen", "Rooftop", "Workshop")
 _KINDS = ("test reel", "rehearsal", "camera check", "screen test", "morning take", "evening take")
 _TWO_SCENES_EVERY = 4

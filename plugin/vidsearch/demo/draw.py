@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
+__all__ = ["BACKGROUNDS", "COLOURS", "SIZES", "draw", "is_light"]
+
 Rgb = tuple[int, int, int]
 
 # All but green turn into another colour of the list when red and blue are swapped, so that a

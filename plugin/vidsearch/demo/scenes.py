@@ -13,6 +13,20 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
+__all__ = [
+    "ATTRIBUTES",
+    "HELD_OUT_PERCENT",
+    "SHAPES",
+    "VALUES",
+    "WORDS",
+    "Scene",
+    "Split",
+    "neighbours",
+    "paraphrase",
+    "random_scene",
+    "scenes",
+]
+
 ATTRIBUTES = ("shape", "colour", "count", "size", "texture", "background")
 
 # Percentage of all attribute combinations that training never sees.

@@ -69,7 +69,9 @@ class Engine(Protocol):
     """
 
     @property
-    def kind(self) -> EngineKind: ...
+    def kind(self) -> EngineKind:
+        """Which engine it is."""
+        ...
 
     def info(self) -> EngineInfo:
         """Kind and version; asked once, then cached."""

@@ -15,6 +15,8 @@ import subprocess
 import sys
 import time
 
+__all__ = ["main"]
+
 _POLL_SECONDS = 0.05
 _GRACE_SECONDS = 10.0
 

@@ -30,10 +30,12 @@ class Jdk:
 
     @property
     def java(self) -> str:
+        """Path of ``java``."""
         return str(self.home / "bin" / "java")
 
     @property
     def javac(self) -> str:
+        """Path of ``javac``."""
         return str(self.home / "bin" / "javac")
 
 

@@ -41,6 +41,7 @@ class Release:
 
     @property
     def name(self) -> str:
+        """For folders."""
         return f"{self.kind}-{self.version}"
 
     @property

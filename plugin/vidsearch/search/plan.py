@@ -49,14 +49,17 @@ class Asked:
 
     @property
     def legs(self) -> tuple[Leg, ...]:
+        """The legs that the mode has."""
         return _LEGS[self.mode]
 
     @property
     def fuses(self) -> bool:
+        """Whether there are several legs to fuse."""
         return len(self.legs) > 1
 
     @property
     def needs_vector(self) -> bool:
+        """Whether the text must be embedded."""
         return "vector" in self.legs
 
 
