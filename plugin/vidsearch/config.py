@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -41,11 +41,13 @@ __all__ = [
 _PREFIX = "VIDSEARCH_"
 _CONFIG_VARIABLE = "VIDSEARCH_CONFIG"
 _DEFAULT_FILE = "vidsearch.toml"
+_BLANK = re.compile(r"\s")
 _NEXT_URL = re.compile(r";(?=[A-Za-z][A-Za-z0-9+.-]*://)")
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Hidden, as a wrong value may hold a secret, and a traceback shows the message.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class EngineSettings(_Section):
@@ -65,8 +67,12 @@ class EngineSettings(_Section):
     @field_validator("url")
     @classmethod
     def _http_url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        try:
+            parts = urlsplit(value)
+            usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        except ValueError:  # brackets that do not close, a port that is no number
+            usable = False
+        if not usable or _BLANK.search(value):
             raise ValueError("must look like http://host:9200 or https://host:9200")
         if parts.username is not None or parts.password is not None:
             raise ValueError("must not hold credentials; set engine.username and engine.password")
@@ -154,6 +160,7 @@ class Settings(BaseSettings):
         env_ignore_empty=True,  # `NAME=` is how compose files and charts leave a thing unset
         extra="forbid",
         frozen=True,
+        hide_input_in_errors=True,
     )
 
     engine: EngineSettings = EngineSettings()
@@ -223,13 +230,16 @@ def redact_url(url: str) -> str:
 
 
 def _redact_one(url: str) -> str:
-    parts = urlsplit(url)
-    user, found, host = parts.netloc.rpartition("@")
+    # Up to the last @, wherever it stands: a password may hold a slash that is not encoded.
+    scheme, slashes, rest = url.partition("://")
+    if not slashes:
+        scheme, rest = "", url
+    user, found, host = rest.rpartition("@")
     if not found:
         return url
     name, has_password, _ = user.partition(":")
     shown = f"{name}:***" if has_password else "***"
-    return urlunsplit(parts._replace(netloc=f"{shown}@{host}"))
+    return f"{scheme}{slashes}{shown}@{host}"
 
 
 def setting_paths() -> Iterator[tuple[str, str, Any]]:
