@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vidsearch.config import redact_url
-from vidsearch.errors import BackendUnavailable
+from vidsearch.errors import BackendUnavailable, ConfigError
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -37,10 +37,21 @@ def broker_errors(url: str) -> Iterator[None]:
 
     Raises:
         BackendUnavailable: the broker cannot be reached or refuses.
+        ConfigError: the URL names no broker.
     """
+    from kombu.connection import Connection
     from kombu.exceptions import OperationalError
     from redis.exceptions import RedisError
 
+    untyped: Any = Connection
+    try:
+        untyped(url).get_transport_cls()
+    except (KeyError, ValueError, ImportError):
+        # "from None": what was taken for a port may be a piece of the password.
+        raise ConfigError(
+            f"broker.url {redact_url(url)!r} is not usable: write redis://host:6379/0, "
+            "and a / in a password as %2F"
+        ) from None
     try:
         yield
     except (OperationalError, RedisError, OSError) as error:

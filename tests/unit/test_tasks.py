@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -125,6 +126,25 @@ def test_passwords_of_several_brokers_stay_out_of_messages(several: Callable[...
     with pytest.raises(BackendUnavailable, match=r"broker at redis://:\*\*\*@127") as caught:
         send_ingest(app, "a", queue="q")
     assert "hunter" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("nonsense://me:hunter2@host/0", "nonsense://me:***@host/0"),
+        ("redis://:hunter2@host:port/0", "redis://:***@host:port/0"),
+        ("redis://:hunter2/x@host/0", "redis://:***@host/0"),
+    ],
+)
+def test_a_url_that_names_no_broker_is_a_wrong_setting(url: str, shown: str) -> None:
+    app = Celery("host", broker=url, set_as_current=False)
+    with pytest.raises(ConfigError) as caught:
+        send_ingest(app, "a", queue="q")
+    assert str(caught.value) == (
+        f"broker.url {shown!r} is not usable: write redis://host:6379/0, "
+        "and a / in a password as %2F"
+    )
+    assert "hunter" not in "".join(traceback.format_exception(caught.value))  # as with -v
 
 
 def test_what_the_host_hands_in_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
