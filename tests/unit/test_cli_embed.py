@@ -95,6 +95,7 @@ def test_a_text_that_is_cut_off_is_said_to_be(capfd: pytest.CaptureFixture[str])
         (["video", "nothing.mp4"], 1, "no such file: nothing.mp4"),
         (["video", "s3://bucket/a.mp4"], 2, "no reader for the scheme 's3'"),
         (["video", "."], 1, "is a folder"),
+        (["text", "a", "--out", "no/x.npy"], 1, "no/x.npy cannot be written: No such file or"),
     ],
 )
 def test_bad_input(

@@ -39,6 +39,8 @@ def test_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_typing_errors_are_named(tmp_path: Path) -> None:
     with pytest.raises(click.UsageError, match=r"no such file: nosuch\.mp4"):
         from_uris(["nosuch.mp4"], id_from="uri")
+    with pytest.raises(click.UsageError, match=r"no such file: xxx"):
+        from_uris(["x" * 5000], id_from="uri")  # longer than any file's name
     with pytest.raises(click.UsageError, match="use --folder"):
         from_uris([str(tmp_path)], id_from="uri")
 

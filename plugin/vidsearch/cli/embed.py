@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidsearch.cli import output
-from vidsearch.errors import QueryError
+from vidsearch.errors import QueryError, VidsearchError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,8 +94,11 @@ def _show(
 
     if out is not None:
         # Through a file object: given a name, NumPy would append ".npy" to it.
-        with out.open("wb") as file:
-            np.save(file, vector)
+        try:
+            with out.open("wb") as file:
+                np.save(file, vector)
+        except OSError as error:
+            raise VidsearchError(f"{out} cannot be written: {error.strerror}") from error
         output.talk(f"Wrote {vector.size} floats to {out}.")
     if as_json:
         values = [float(value) for value in vector]

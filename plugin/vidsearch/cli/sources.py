@@ -141,7 +141,11 @@ def _absolute(uri: str, *, base: Path | None) -> str:
     if _SCHEME.match(uri):
         return uri
     path = (base or Path.cwd()) / uri
-    if not path.exists():
+    try:
+        exists = path.exists()
+    except OSError:  # the name is too long
+        exists = False
+    if not exists:
         raise click.UsageError(
             f"no such file: {uri} (write file:///… for one that only the workers can see)"
         )
