@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 import sys
 from typing import Any
@@ -146,6 +147,22 @@ def test_the_credentials_of_a_client_stay_out_of_sight() -> None:
             client.close()
 
 
+def test_a_password_beyond_ascii_arrives_as_utf_8() -> None:
+    with http_stub(lambda _: Reply(body=WHOLE, headers=ELASTIC)) as stub:
+        settings = EngineSettings(
+            url=stub.url,
+            kind="elasticsearch",
+            username="j\u00fcrgen",
+            password="\u043a\u043b\u044e\u0447",
+        )
+        engine = connect(settings)
+        assert engine.count("videos") == 7
+        scheme, sent = stub.asked[-1].headers["authorization"].split()
+        engine.close()
+    assert scheme == "Basic"
+    assert base64.b64decode(sent).decode() == "j\u00fcrgen:\u043a\u043b\u044e\u0447"
+
+
 def test_a_client_of_another_library() -> None:
     with pytest.raises(ConfigError) as raised:
         connect(EngineSettings(), client=object())
@@ -176,6 +193,13 @@ def test_a_client_of_another_library() -> None:
                 "engine.api_key is for Elasticsearch; for OpenSearch set engine.username and "
                 "engine.password, or hand in a client"
             ),
+        ),
+        *(
+            (
+                {"api_key": key},
+                "engine.api_key must be ASCII on one line; is there a line break in it?",
+            )
+            for key in ("hunter2\n", "hunter\u00fc")
         ),
     ],
 )

@@ -206,7 +206,7 @@ def test_a_token_opens_a_private_checkpoint(client: Client) -> None:
     refused = client.encode("acme/private")
     assert refused["error"] == "ModelUnavailable"
     assert "VIDSEARCH_MODEL__TOKEN" in refused["message"]
-    opened = client.encode("acme/private", token="hf_right")
+    opened = client.encode("acme/private", token="hf_right\n")
     assert opened["identity"]["name"] == "acme/private"
 
 

@@ -46,6 +46,7 @@ def hub_folder(
     except ImportError as error:
         raise MissingExtra.of("worker", needed_for="a checkpoint of the model hub") from error
 
+    secret = token.get_secret_value().strip() if token else None
     at = f"{name!r} (revision {revision!r})" if revision else repr(name)
     try:
         with _quiet_hub():
@@ -55,7 +56,7 @@ def hub_folder(
                     revision=revision,
                     allow_patterns=list(files),
                     local_files_only=offline,
-                    token=token.get_secret_value() if token else None,
+                    token=secret or None,
                 )
             )
     except errors.LocalEntryNotFoundError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
@@ -86,7 +87,9 @@ def _elasticsearch(settings: EngineSettings) -> ElasticsearchEngine:
     if settings.api_key is not None:
         options["api_key"] = settings.api_key.get_secret_value()
     if settings.username is not None:
-        options["basic_auth"] = _basic_auth(settings)
+        # Encoded here, as the client takes nothing but ASCII, and the server reads UTF-8.
+        pair = ":".join(_basic_auth(settings))
+        options["basic_auth"] = base64.b64encode(pair.encode()).decode()
     client = Elasticsearch(
         _with_port(settings.url), request_timeout=settings.timeout, max_retries=0, **options
     )
@@ -147,6 +150,10 @@ def _library(client: Any) -> EngineKind | None:
 def _check(settings: EngineSettings) -> None:
     if settings.api_key is not None and settings.username is not None:
         raise ConfigError("set engine.api_key or engine.username, not both")
+    key = settings.api_key.get_secret_value() if settings.api_key is not None else ""
+    if not (key.isascii() and key.isprintable()):
+        # Else the HTTP library refuses the header, and shows the key.
+        raise ConfigError("engine.api_key must be ASCII on one line; is there a line break in it?")
     if (settings.username is None) != (settings.password is None):
         raise ConfigError("engine.username and engine.password belong together: set both")
     if settings.ca_certs is not None:
