@@ -147,11 +147,12 @@ def test_the_credentials_of_a_client_stay_out_of_sight() -> None:
             client.close()
 
 
-def test_a_password_beyond_ascii_arrives_as_utf_8() -> None:
+@pytest.mark.parametrize("kind", ["elasticsearch", "opensearch"])
+def test_a_password_beyond_ascii_arrives_as_utf_8(kind: Any) -> None:
     with http_stub(lambda _: Reply(body=WHOLE, headers=ELASTIC)) as stub:
         settings = EngineSettings(
             url=stub.url,
-            kind="elasticsearch",
+            kind=kind,
             username="j\u00fcrgen",
             password="\u043a\u043b\u044e\u0447",
         )

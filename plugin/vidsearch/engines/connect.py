@@ -87,9 +87,7 @@ def _elasticsearch(settings: EngineSettings) -> ElasticsearchEngine:
     if settings.api_key is not None:
         options["api_key"] = settings.api_key.get_secret_value()
     if settings.username is not None:
-        # Encoded here, as the client takes nothing but ASCII, and the server reads UTF-8.
-        pair = ":".join(_basic_auth(settings))
-        options["basic_auth"] = base64.b64encode(pair.encode()).decode()
+        options["basic_auth"] = _basic_auth(settings)
     client = Elasticsearch(
         _with_port(settings.url), request_timeout=settings.timeout, max_retries=0, **options
     )
@@ -111,7 +109,7 @@ def _opensearch(settings: EngineSettings) -> OpenSearchEngine:
         )
     options = _tls(settings)
     if settings.username is not None:
-        options["http_auth"] = _basic_auth(settings)
+        options["headers"] = {"authorization": f"Basic {_basic_auth(settings)}"}
     client = OpenSearch(
         [_with_port(settings.url)], timeout=settings.timeout, max_retries=0, **options
     )
@@ -168,9 +166,10 @@ def _check(settings: EngineSettings) -> None:
             ) from error
 
 
-def _basic_auth(settings: EngineSettings) -> tuple[str, str]:
+def _basic_auth(settings: EngineSettings) -> str:
+    # Encoded here: the servers read UTF-8, and the clients would take ASCII or Latin-1 only.
     password = settings.password.get_secret_value() if settings.password is not None else ""
-    return settings.username or "", password
+    return base64.b64encode(f"{settings.username or ''}:{password}".encode()).decode()
 
 
 def _tls(settings: EngineSettings) -> dict[str, Any]:
