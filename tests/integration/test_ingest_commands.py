@@ -158,6 +158,8 @@ def test_retrying_what_was_repaired(run: Run, worker: Worker, clips: Path) -> No
     path = clips / "broken.mp4"
     assert run("ingest", str(path), "--wait", "--id-from", "name").code == 1
     path.write_bytes((clips / "one.mp4").read_bytes())
+    assert run("videos", "retry", "broken", "nobody").code == 1
+    assert run("videos", "show", "broken", "--json").data["state"] == "failed", "all or none"
     assert run("videos", "retry", "--failed", "--json").data[0]["state"] in {"queued", "processing"}
     assert run("ingest", str(path), "--wait", "--id-from", "name").code == 0
     refused = run("videos", "retry", "broken")
@@ -252,6 +254,7 @@ def test_a_broker_that_is_down(
     [
         (["ingest"], 2, "name at least one URI"),
         (["ingest", "nosuch.mp4"], 2, "no such file: nosuch.mp4"),
+        (["ingest", ""], 2, "a URI is empty"),
         (["ingest", "https://h/a.mp4", "--timeout", "3"], 2, "--timeout goes with --wait"),
         (["ingest", "https://h/a.mp4", "--field", "video=1"], 1, "field 'video' is taken"),
         (["ingest", "https://h/a/x.mp4", "https://h/b/x.mp4", "--id-from", "name"], 2, "same id"),

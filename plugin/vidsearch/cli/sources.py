@@ -140,6 +140,8 @@ def _value(text: str) -> Any:
 def _absolute(uri: str, *, base: Path | None) -> str:
     if _SCHEME.match(uri):
         return uri
+    if not uri.strip():
+        raise click.UsageError("a URI is empty: name a file, file://, http:// or https://")
     path = (base or Path.cwd()) / uri
     try:
         exists = path.exists()

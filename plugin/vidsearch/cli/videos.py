@@ -83,6 +83,8 @@ def retry(ids: tuple[str, ...], failed: bool, dead: bool, as_json: bool) -> None
     from vidsearch_tasks import enqueue
 
     with opened_parts() as parts:
+        for id in ids:  # all or none: a typing error must not be noticed half-way
+            parts.registry.get(id)
         records = []
         for id in _chosen(parts, ids, failed=failed, dead=dead):
             parts.registry.retry(id)
