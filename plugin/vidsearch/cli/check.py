@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import click
 
 from vidsearch.cli import output
+from vidsearch.cli.parts import opened_parts
 from vidsearch.errors import VidsearchError
 
 if TYPE_CHECKING:
-    from vidsearch.config import Settings
-    from vidsearch.encoders import Encoder
-    from vidsearch.engines import Engine
+    from vidsearch_tasks import Runtime
 
 __all__ = ["check"]
 
@@ -36,7 +34,8 @@ def check(as_json: bool) -> None:
 
     Writes nothing. Exit code 1 if any part is not as it should be.
     """
-    findings = list(_findings(_Parts(output.settings())))
+    with opened_parts() as parts:
+        findings = list(_findings(parts))
     if as_json:
         output.print_json([asdict(finding) for finding in findings])
     else:
@@ -46,65 +45,50 @@ def check(as_json: bool) -> None:
         raise SystemExit(1)
 
 
-class _Parts:
-    """The parts, built when first asked for."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-
-    @cached_property
-    def engine(self) -> Engine:
-        from vidsearch.engines import connect
-
-        return connect(self.settings.engine)
-
-    @cached_property
-    def encoder(self) -> Encoder:
-        from vidsearch.encoders import load_encoder
-
-        return load_encoder(self.settings.model, rate=self.settings.ingest.fps)
-
-    def check_engine(self) -> str:
-        return str(self.engine.info())
-
-    def check_model(self) -> str:
-        vectors = self.encoder.encode_text(["a red circle"])
-        return f"{self.encoder.identity}; embeds text to {vectors.shape[1]} dims"
-
-    def check_index(self) -> str:
-        from vidsearch.ingest import open_videos_index
-
-        index = open_videos_index(self.engine, self.settings.index)
-        index.require_model(self.encoder.identity)
-        return f"{index.alias} -> {index.name}, {index.count()} videos, same model"
-
-    def check_broker(self) -> str:
-        from vidsearch_tasks import broker_state
-
-        state = broker_state(self.settings)
-        if not state.workers:
-            raise VidsearchError(
-                f"{state.url} answers, but no worker does. "
-                "Start one: celery -A vidsearch_tasks worker"
-            )
-        return f"{state.url}, {state.queued} queued, workers: {', '.join(state.workers)}"
+def _check_engine(parts: Runtime) -> str:
+    return str(parts.engine.info())
 
 
-def _findings(parts: _Parts) -> Iterator[_Finding]:
-    steps: tuple[tuple[str, Callable[[], str], tuple[str, ...]], ...] = (
-        ("engine", parts.check_engine, ()),
-        ("model", parts.check_model, ()),
-        ("index", parts.check_index, ("engine", "model")),
-        ("broker", parts.check_broker, ()),
-    )
+def _check_model(parts: Runtime) -> str:
+    vectors = parts.encoder.encode_text(["a red circle"])
+    return f"{parts.encoder.identity}; embeds text to {vectors.shape[1]} dims"
+
+
+def _check_index(parts: Runtime) -> str:
+    index = parts.open_index()
+    index.require_model(parts.encoder.identity)
+    return f"{index.alias} -> {index.name}, {index.count()} videos, same model"
+
+
+def _check_broker(parts: Runtime) -> str:
+    from vidsearch_tasks import broker_state
+
+    state = broker_state(parts.settings)
+    if not state.workers:
+        raise VidsearchError(
+            f"{state.url} answers, but no worker does. Start one: celery -A vidsearch_tasks worker"
+        )
+    return f"{state.url}, {state.queued} queued, workers: {', '.join(state.workers)}"
+
+
+_STEPS: tuple[tuple[str, Callable[[Runtime], str], tuple[str, ...]], ...] = (
+    ("engine", _check_engine, ()),
+    ("model", _check_model, ()),
+    ("index", _check_index, ("engine", "model")),
+    ("broker", _check_broker, ()),
+)
+"""Each part, how it is checked, and the parts without which it cannot be."""
+
+
+def _findings(parts: Runtime) -> Iterator[_Finding]:
     bad: set[str] = set()
-    for part, step, needs in steps:
+    for part, step, needs in _STEPS:
         missing = [need for need in needs if need in bad]
         if missing:
             finding = _Finding(part, False, f"not checked: {' and '.join(missing)} failed")
         else:
             try:
-                finding = _Finding(part, True, step())
+                finding = _Finding(part, True, step(parts))
             except VidsearchError as error:
                 finding = _Finding(part, False, str(error))
         if not finding.ok:

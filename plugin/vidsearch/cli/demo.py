@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 import click
 
 from vidsearch.cli import output
+from vidsearch.cli.parts import opened_parts
 from vidsearch.cli.search import print_result
-from vidsearch.errors import MissingExtra, VidsearchError
+from vidsearch.cli.waiting import watch
+from vidsearch.errors import MissingExtra
 
 if TYPE_CHECKING:
     from vidsearch.config import Settings
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 _DEADLINE = 180.0
-_POLL_SECONDS = 0.3
 _OF_WORKER = ("av", "cv2", "PIL", "torch", "transformers")
 
 
@@ -68,7 +69,7 @@ def demo(engine: str, number: int, seed: int) -> None:
         loading = pool.submit(_load_encoder)
         with (
             _stack(folder / "stack", engine) as stack,
-            _runtime(_settings(stack), loading.result()) as parts,
+            opened_parts(_settings(stack), encoder=loading.result()) as parts,
         ):
             clips = drawing.result()
             _ingest(parts, clips)
@@ -128,17 +129,6 @@ def _settings(stack: Stack) -> Settings:
     )
 
 
-@contextmanager
-def _runtime(settings: Settings, encoder: Encoder) -> Iterator[Runtime]:
-    from vidsearch_tasks import Runtime
-
-    parts = Runtime(settings, encoder=encoder)
-    try:
-        yield parts
-    finally:
-        parts.close()
-
-
 def _video_search(parts: Runtime) -> VideoSearch:
     from vidsearch.search import VideoSearch
 
@@ -152,28 +142,15 @@ def _video_search(parts: Runtime) -> VideoSearch:
 
 def _ingest(parts: Runtime, clips: Sequence[DemoClip]) -> None:
     """Register every clip and wait until the worker has seen to all of them."""
-    from vidsearch.ingest import State, create_videos_index
+    from vidsearch.ingest import create_videos_index
     from vidsearch_tasks import register_video
 
     name = create_videos_index(parts.engine, parts.settings.index, parts.encoder.identity)
     output.talk(f"Created index {name} on {parts.engine.info()}")
-    ends = {State.INDEXED, State.FAILED, State.DEAD}
-    deadline = time.monotonic() + _DEADLINE
-    with output.progress("Ingesting", total=len(clips)) as bar:
-        for clip in clips:
-            fields = {"title": clip.title, "tags": list(clip.tags)}
-            register_video(clip.id, uri=str(clip.path), fields=fields, using=parts)
-        while True:
-            counts = parts.registry.counts()
-            done = sum(count for state, count in counts.items() if state in ends)
-            bar.at(done)
-            if done >= len(clips):
-                break
-            if time.monotonic() > deadline:
-                raise VidsearchError(
-                    f"only {done} of {len(clips)} clips were ingested in {_DEADLINE:.0f} s"
-                )
-            time.sleep(_POLL_SECONDS)
+    for clip in clips:
+        fields = {"title": clip.title, "tags": list(clip.tags)}
+        register_video(clip.id, uri=str(clip.path), fields=fields, using=parts)
+    watch(parts.registry, [clip.id for clip in clips], timeout=_DEADLINE)
     parts.engine.refresh(parts.settings.index.name)
 
 

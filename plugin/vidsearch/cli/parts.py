@@ -9,17 +9,26 @@ from typing import TYPE_CHECKING
 from vidsearch.cli import output
 
 if TYPE_CHECKING:
+    from vidsearch.config import Settings
+    from vidsearch.encoders import Encoder
     from vidsearch_tasks import Runtime
 
 __all__ = ["opened_parts"]
 
 
 @contextmanager
-def opened_parts() -> Iterator[Runtime]:
-    """Engine, registry and broker as the settings name them; closed at the end."""
+def opened_parts(
+    settings: Settings | None = None, *, encoder: Encoder | None = None
+) -> Iterator[Runtime]:
+    """Engine, registry, encoder and broker, each made when first used; closed at the end.
+
+    Args:
+        settings: ``None`` takes those in force.
+        encoder: one that is loaded already; ``None`` makes the one that the settings name.
+    """
     from vidsearch_tasks import Runtime
 
-    parts = Runtime(output.settings())
+    parts = Runtime(settings or output.settings(), encoder=encoder)
     try:
         yield parts
     finally:

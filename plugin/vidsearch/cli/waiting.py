@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from vidsearch.cli import output
@@ -14,13 +13,24 @@ from vidsearch.errors import VideoUnknown, VidsearchError
 if TYPE_CHECKING:
     from vidsearch.ingest import Registry, VideoRecord
 
-__all__ = ["wait_for"]
+__all__ = ["wait_for", "watch"]
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 2.0
 
 
 def wait_for(registry: Registry, ids: Sequence[str], *, timeout: float | None) -> list[VideoRecord]:
+    """As :func:`watch`; who interrupts it is told that the workers go on."""
+    try:
+        return watch(registry, ids, timeout=timeout)
+    except KeyboardInterrupt:
+        output.talk(
+            "\nStopped waiting; the workers go on. `vidsearch status` shows how far they are."
+        )
+        raise
+
+
+def watch(registry: Registry, ids: Sequence[str], *, timeout: float | None) -> list[VideoRecord]:
     """Wait until each video is indexed, failed, dead or deleted; shows progress.
 
     Args:
@@ -41,7 +51,7 @@ def wait_for(registry: Registry, ids: Sequence[str], *, timeout: float | None) -
     deadline = None if timeout is None else time.monotonic() + timeout
     done: dict[str, VideoRecord] = {}
     pause = _FIRST_PAUSE
-    with _workers_go_on(), output.progress("Ingesting", total=len(ids)) as bar:
+    with output.progress("Ingesting", total=len(ids)) as bar:
         while True:
             found = {record.id: record for record in registry.among(_rest(ids, done))}
             for id in _rest(ids, done):
@@ -57,17 +67,6 @@ def wait_for(registry: Registry, ids: Sequence[str], *, timeout: float | None) -
                 raise VidsearchError(_unfinished([found[id] for id in _rest(ids, done)], timeout))
             pause = _FIRST_PAUSE if news else min(pause * 1.5, _LONGEST_PAUSE)
             time.sleep(pause)
-
-
-@contextmanager
-def _workers_go_on() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        output.talk(
-            "\nStopped waiting; the workers go on. `vidsearch status` shows how far they are."
-        )
-        raise
 
 
 def _rest(ids: Sequence[str], done: Mapping[str, VideoRecord]) -> list[str]:
