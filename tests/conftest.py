@@ -87,3 +87,13 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("no ../shared folder with clips and golden tensors here")
     return folder
+
+
+@pytest.fixture
+def red(tmp_path: Path) -> Path:
+    """A clip of six seconds of red."""
+    from vidsearch.testing.clips import solid, write_clip
+
+    return write_clip(
+        tmp_path / "red.mp4", [i / 10 for i in range(60)], picture=solid((255, 0, 0)), rate=10
+    )

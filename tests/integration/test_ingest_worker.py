@@ -7,7 +7,7 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from vidsearch.config import Settings
 from vidsearch.errors import BackendUnavailable, VideoUnknown
 from vidsearch.ingest import State, VideoRecord, create_videos_index, delete_video
 from vidsearch.local import SearchNode
-from vidsearch.testing.clips import write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch_tasks import Runtime, enqueue, queue_depth, register_video, run_sweep
 from vidsearch_tasks.broker import send_ingest
@@ -113,18 +112,6 @@ def stage(
     for worker in stage.workers:
         worker.stop()
     stage.parts.close()
-
-
-def solid(colour: tuple[int, int, int]) -> Callable[[int], Any]:
-    return lambda _: np.full((48, 64, 3), colour, dtype=np.uint8)
-
-
-@pytest.fixture
-def red(tmp_path: Path) -> Path:
-    """Six seconds of red."""
-    return write_clip(
-        tmp_path / "red.mp4", [i / 10 for i in range(60)], picture=solid((255, 0, 0)), rate=10
-    )
 
 
 def test_from_registration_to_the_index(everywhere: Stage, red: Path, tmp_path: Path) -> None:

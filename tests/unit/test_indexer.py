@@ -36,7 +36,7 @@ from vidsearch.ingest import (
 )
 from vidsearch.ingest.videos_index import open_videos_index
 from vidsearch.media import FrameBatch, open_decoder
-from vidsearch.testing.clips import write_clip
+from vidsearch.testing.clips import solid, write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
 
@@ -105,18 +105,6 @@ def make_indexer(memory: Flaky, registry: Registry, encoder: FakeEncoder) -> Ind
         index=SETTINGS,
         settings=IngestSettings(),
         batch_size=2,
-    )
-
-
-def solid(colour: tuple[int, int, int]) -> Callable[[int], Any]:
-    return lambda _: np.full((48, 64, 3), colour, dtype=np.uint8)
-
-
-@pytest.fixture
-def red(tmp_path: Path) -> Path:
-    """Six seconds of red."""
-    return write_clip(
-        tmp_path / "red.mp4", [i / 10 for i in range(60)], picture=solid((255, 0, 0)), rate=10
     )
 
 

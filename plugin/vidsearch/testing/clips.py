@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["counter_frame", "read_counter", "write_clip"]
+__all__ = ["counter_frame", "read_counter", "solid", "write_clip"]
 
 _BITS = 8
 
@@ -28,6 +28,11 @@ def read_counter(frame: NDArray[np.uint8]) -> int:
     width = frame.shape[1] // _BITS
     bars = [frame[:, i * width : (i + 1) * width].mean() for i in range(_BITS)]
     return sum(int(bar > 127) << bit for bit, bar in zip(reversed(range(_BITS)), bars, strict=True))
+
+
+def solid(colour: tuple[int, int, int]) -> Callable[[int], NDArray[np.uint8]]:
+    """For :func:`write_clip`: every frame is 64x48 pixels of one RGB colour."""
+    return lambda _: np.full((48, 64, 3), colour, dtype=np.uint8)
 
 
 def write_clip(
