@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -31,6 +39,8 @@ __all__ = [
     "ModelSettings",
     "SearchSettings",
     "Settings",
+    "SourceSettings",
+    "ThumbnailSettings",
     "load_settings",
     "redact_url",
     "setting_paths",
@@ -95,6 +105,20 @@ class IndexSettings(_Section):
     max_segments: int = Field(
         512, ge=1, le=10_000, description="Most moments per video; windows grow beyond it."
     )
+    segments: Literal["fixed", "semantic", "shots"] = Field(
+        "fixed",
+        description="Where moments end: every `segment_seconds`, where the content changes, "
+        "or at the cuts (extra `shots`).",
+    )
+    segment_overlap: float = Field(
+        0.0, ge=0, description="Seconds that neighbouring `fixed` moments share."
+    )
+
+    @model_validator(mode="after")
+    def _overlap_fits(self) -> IndexSettings:
+        if self.segment_overlap >= self.segment_seconds:
+            raise ValueError("segment_overlap must be shorter than segment_seconds")
+        return self
 
     @property
     def registry(self) -> str:
@@ -128,7 +152,30 @@ class IngestSettings(_Section):
     """What a worker does with a registered video."""
 
     fps: float = Field(1.0, gt=0, le=60, description="Frames read per second of video.")
-    decoder: Literal["opencv"] = Field("opencv", description="Which decoder reads frames.")
+    sampling: Literal["played-at", "notebook"] = Field(
+        "played-at",
+        description="Which frames: the one on display at each instant, or the frame numbers "
+        "that the CLIP4Clip notebook takes.",
+    )
+    decoder: Literal["pyav", "opencv"] = Field(
+        "pyav", description="Which decoder reads frames; `opencv` is the slower reference."
+    )
+    decoder_threads: int = Field(1, ge=1, description="Decoding threads per worker process.")
+    max_damaged: float = Field(
+        0.5, ge=0, le=1, description="Share of a video's frames that may fail to decode."
+    )
+    isolate: bool = Field(
+        True, description="Decode in a child process, which a broken codec may hang or crash."
+    )
+    stall_seconds: float = Field(
+        60.0, gt=0, description="A decoder without a new frame for so long is stopped."
+    )
+    decode_megabytes: int = Field(
+        4096, ge=512, description="Most memory of the decoding process (address space)."
+    )
+    subtitles: bool = Field(
+        True, description="Read subtitle tracks, and .srt and .vtt files beside a video."
+    )
     lease_seconds: float = Field(
         120.0, ge=1, description="A worker silent for so long has lost its video."
     )
@@ -137,6 +184,44 @@ class IngestSettings(_Section):
         5.0, gt=0, description="First wait before a retry; it doubles, with jitter."
     )
     sweep_seconds: float = Field(60.0, gt=0, description="How often beat runs the sweep.")
+
+
+class SourceSettings(_Section):
+    """Where videos may be read from, and how large they may be."""
+
+    schemes: tuple[str, ...] = Field(
+        ("file", "http", "https", "s3", "gs", "az"),
+        description="Schemes of a video's URI that are read; a bare path counts as `file`.",
+    )
+    roots: tuple[Path, ...] = Field(
+        (), description="Folders that local videos must lie in; empty allows any."
+    )
+    hosts: tuple[str, ...] = Field(
+        (),
+        description="Hosts (`*.example.com` for all below) and buckets that videos may come from; "
+        "empty allows any.",
+    )
+    private_hosts: tuple[str, ...] = Field(
+        (),
+        description="Hosts or networks (CIDR) of your own that may be reached at private, loopback "
+        "or link-local addresses; all others are refused there.",
+    )
+    max_bytes: int = Field(10 * 2**30, ge=1, description="Most bytes of a video.")
+    max_seconds: float = Field(12 * 3600.0, gt=0, description="Longest video.")
+    max_pixels: int = Field(8192 * 4320, ge=1, description="Most pixels of a frame.")
+    folder: Path | None = Field(
+        None, description="Folder for temporary copies of remote videos; unset is the system's."
+    )
+
+
+class ThumbnailSettings(_Section):
+    """A picture for every moment."""
+
+    url: str | None = Field(
+        None, description="Folder or bucket (fsspec URL) for them; unset makes none."
+    )
+    format: Literal["webp", "jpeg"] = Field("webp", description="Format of the pictures.")
+    size: int = Field(320, ge=16, le=4096, description="Longer side in pixels.")
 
 
 class SearchSettings(_Section):
@@ -168,6 +253,8 @@ class Settings(BaseSettings):
     model: ModelSettings = ModelSettings()
     broker: BrokerSettings = BrokerSettings()
     ingest: IngestSettings = IngestSettings()
+    sources: SourceSettings = SourceSettings()
+    thumbnails: ThumbnailSettings = ThumbnailSettings()
     search: SearchSettings = SearchSettings()
 
     @classmethod

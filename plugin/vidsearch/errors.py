@@ -13,8 +13,13 @@ specific class here and kept as ``__cause__``.
     ├── VideoError                 the video is at fault: never retried
     │   ├── VideoNotFound          nothing at that URI
     │   ├── VideoOpenError         not a video, or damaged beyond reading
-    │   └── NoFramesError          opened, but no frame decodes
+    │   ├── NoFramesError          opened, but no frame decodes
+    │   ├── VideoDamaged           more of it fails to decode than the settings allow
+    │   ├── VideoTooLarge          more bytes, seconds or pixels than the settings allow
+    │   ├── SourceForbidden        lies where the settings let nothing be read from
+    │   └── DecoderFailed          a codec hung, crashed or ran out of memory on it
     ├── SourceUnavailable          the place that holds the video did not answer: retried
+    ├── DecoderLost                the decoding process was killed from outside: retried
     ├── RegistryError
     │   ├── VideoUnknown           no such video id in the registry
     │   └── LeaseLost              another worker owns the video, or it was deleted
@@ -45,6 +50,8 @@ __all__ = [
     "BackendUnavailable",
     "BulkError",
     "ConfigError",
+    "DecoderFailed",
+    "DecoderLost",
     "EncoderError",
     "IndexMissing",
     "LeaseLost",
@@ -56,11 +63,14 @@ __all__ = [
     "NoFramesError",
     "QueryError",
     "RegistryError",
+    "SourceForbidden",
     "SourceUnavailable",
     "VersionConflict",
+    "VideoDamaged",
     "VideoError",
     "VideoNotFound",
     "VideoOpenError",
+    "VideoTooLarge",
     "VideoUnknown",
     "VidsearchError",
 ]
@@ -103,8 +113,28 @@ class NoFramesError(VideoError):
     """The file opened, but no frame of it decodes."""
 
 
+class VideoDamaged(VideoError):
+    """More of the video fails to decode than ``ingest.max_damaged`` allows."""
+
+
+class VideoTooLarge(VideoError):
+    """More bytes, seconds or pixels than the section ``sources`` of the settings allows."""
+
+
+class SourceForbidden(VideoError):
+    """The video lies where the section ``sources`` of the settings lets nothing be read from."""
+
+
+class DecoderFailed(VideoError):
+    """A codec hung, crashed or ran out of memory on the video; the worker lives on."""
+
+
 class SourceUnavailable(VidsearchError):
     """The place that holds the video did not answer. Retried with backoff."""
+
+
+class DecoderLost(VidsearchError):
+    """The decoding process was killed from outside, so the video need not be at fault. Retried."""
 
 
 class RegistryError(VidsearchError):

@@ -5,12 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Decoder", "FrameBatch", "VideoInfo"]
+__all__ = ["Decoder", "FrameBatch", "MediaLimits", "Sampling", "VideoInfo"]
+
+Sampling = Literal["played-at", "notebook"]
+"""Which frames are taken, for k = 0, 1, …:
+
+- ``played-at``: the one on display at ``k / rate`` seconds by presentation time, counted from the
+  first frame ("played at" in torchcodec's words);
+- ``notebook``: number ``floor(k * int(fps) / rate)`` in order of presentation, as the CLIP4Clip
+  notebook takes them, whose steps are not quite a second at 29.97 fps.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaLimits:
+    """What a decoder refuses to go beyond, with :class:`~vidsearch.errors.VideoTooLarge`."""
+
+    max_seconds: float = 12 * 3600.0
+    max_pixels: int = 8192 * 4320
+    """Of one frame, as coded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +58,9 @@ class FrameBatch:
     end_seconds: float | None = None
     """Where the stream ends, in seconds; known with its last batch only. Unlike the duration in
     the container's header this is what was read."""
+    damaged: int = 0
+    """Sampling points of the whole video whose own frame does not decode, so that the frame before
+    stands in for it or the point is left out; known with the last batch."""
 
     def __post_init__(self) -> None:
         if self.data.dtype != np.uint8 or self.data.ndim != 4 or self.data.shape[3] != 3:
@@ -63,15 +84,13 @@ class FrameBatch:
 
 @runtime_checkable
 class Decoder(Protocol):
-    """Reads frames at a fixed rate from a local video file.
-
-    The frame at sampling point ``t = k / rate`` is the one on display at ``t`` by presentation
-    time ("played at" in torchcodec's words); ``pts_seconds`` is that frame's own time.
+    """Reads frames at a fixed rate from a local video file; ``pts_seconds`` is each frame's own
+    time, counted from the first frame of the stream.
     """
 
     @property
     def name(self) -> str:
-        """Short name for settings and logs, for example ``"opencv"``."""
+        """Short name for settings and logs, for example ``"pyav"``."""
         ...
 
     def probe(self, path: Path) -> VideoInfo:
@@ -80,19 +99,29 @@ class Decoder(Protocol):
         Raises:
             VideoNotFound: no file there.
             VideoOpenError: not a readable video.
+            VideoTooLarge: its header says so.
         """
         ...
 
     def frames(
-        self, path: Path, *, rate: float = 1.0, batch_size: int = 16
+        self,
+        path: Path,
+        *,
+        rate: float = 1.0,
+        batch_size: int = 16,
+        sampling: Sampling = "played-at",
     ) -> Iterator[FrameBatch]:
         """Yield the sampled frames in batches of at most ``batch_size``; memory stays flat.
 
-        The last batch carries ``end_seconds``, the length of the video as it was read.
+        The last batch carries ``end_seconds``, the length of the video as it was read, and
+        ``damaged``.
 
         Raises:
             VideoNotFound: no file there.
             VideoOpenError: not a readable video.
             NoFramesError: not one frame decodes.
+            VideoDamaged: too large a share of the points is damaged; raised at the end.
+            VideoTooLarge: too long, or frames too large.
+            ValueError: ``rate`` or ``batch_size`` is not positive, or an unknown ``sampling``.
         """
         ...
