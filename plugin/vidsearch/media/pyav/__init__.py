@@ -1,0 +1,5 @@
+"""The decoder on PyAV: reads the packet index first and decodes only what a wanted frame needs."""
+
+from __future__ import annotations
+
+
