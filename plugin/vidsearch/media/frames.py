@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # the decoding child process does without pydantic
+    from vidsearch.config import SourceSettings
 
 __all__ = ["Decoder", "FrameBatch", "MediaLimits", "Sampling", "VideoInfo"]
 
@@ -29,6 +32,11 @@ class MediaLimits:
     max_seconds: float = 12 * 3600.0
     max_pixels: int = 8192 * 4320
     """Of one frame, as coded."""
+
+    @classmethod
+    def of(cls, settings: SourceSettings) -> MediaLimits:
+        """Those of the section ``sources``."""
+        return cls(max_seconds=settings.max_seconds, max_pixels=settings.max_pixels)
 
 
 @dataclass(frozen=True, slots=True)
