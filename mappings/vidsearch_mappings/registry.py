@@ -45,6 +45,7 @@ def registry_index(kind: Kind, *, shards: int, replicas: int) -> dict[str, Any]:
                     }
                 },
                 "frames": {"type": "integer"},
+                "damaged": {"type": "integer"},
                 "segments": {"type": "integer"},
                 "duration": {"type": "float"},
                 "seconds": {"type": "object", "enabled": False},

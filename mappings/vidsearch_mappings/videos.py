@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
-__all__ = ["MAX_KEYWORD", "Kind", "Quantization", "videos_index"]
+__all__ = ["MAX_KEYWORD", "SUBTITLES", "Kind", "Quantization", "videos_index"]
 
 Kind = Literal["elasticsearch", "opensearch"]
 Quantization = Literal["float", "int8", "flat"]
@@ -15,6 +15,9 @@ Json = dict[str, Any]
 # has changed between minor versions, and depends on the licence.
 _M = 16
 _EF_CONSTRUCTION = 100
+
+SUBTITLES = "subtitles"
+"""What is said in the whole video; in our object, and open to the keyword leg."""
 
 MAX_KEYWORD = 8191
 """Characters of the longest keyword that is surely indexed; a signed URI can be longer."""
@@ -104,6 +107,7 @@ def _video(vector: Callable[[], Json]) -> Json:
             "duration": {"type": "float"},
             "width": {"type": "integer"},
             "height": {"type": "integer"},
+            SUBTITLES: {"type": "text"},
             "vector": vector(),
             "segments": {
                 "type": "nested",

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pydantic import SecretStr
 
-from vidsearch.config import ModelSettings
+from vidsearch.config import IngestSettings, ModelSettings
 from vidsearch.encoders import Clip4ClipEncoder, load_encoder
 from vidsearch.errors import ConfigError, ModelUnavailable
 from vidsearch.media import FrameBatch
@@ -69,7 +69,7 @@ def test_the_sampling_rate_is_part_of_the_identity(tiny: Path) -> None:
     assert encoder(tiny, rate=2.0).identity.sampling == "played-at@2fps"
     assert encoder(tiny, rate=0.5).identity.sampling == "played-at@0.5fps"
     settings = ModelSettings(name=str(tiny), device="cpu")
-    assert load_encoder(settings, rate=2).identity == encoder(tiny, rate=2).identity
+    assert load_encoder(settings, IngestSettings(fps=2)).identity == encoder(tiny, rate=2).identity
 
 
 def test_the_demo_checkpoint_goes_by_its_name() -> None:
@@ -88,7 +88,7 @@ def test_every_setting_reaches_the_encoder() -> None:
         offline=True,
         token=SecretStr("hf_secret"),
     )
-    made = load_encoder(settings, rate=2.0)
+    made = load_encoder(settings, IngestSettings(fps=2))
     direct = Clip4ClipEncoder(settings.name, rate=2.0, **settings.model_dump(exclude={"name"}))
     ignored = {"_lock"}
     assert {k: v for k, v in vars(made).items() if k not in ignored} == {

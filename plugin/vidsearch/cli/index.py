@@ -30,7 +30,7 @@ def create() -> None:
     from vidsearch.ingest import create_videos_index
 
     settings = output.settings()
-    identity = load_encoder(settings.model, rate=settings.ingest.fps).identity
+    identity = load_encoder(settings.model, settings.ingest).identity
     name = create_videos_index(_connect(settings), settings.index, identity)
     output.talk(f"created {name}, alias {settings.index.name}, for model {identity}")
 

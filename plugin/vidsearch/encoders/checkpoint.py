@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from vidsearch.encoders.hub import hub_folder
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.errors import ModelUnavailable
+from vidsearch.media.frames import Sampling
 from vidsearch.media.hashing import content_hash
 from vidsearch.media.pixels import CLIP_PIXELS, PixelRecipe
 
@@ -64,14 +65,14 @@ class Checkpoint:
         """Tokens that the text tower knows."""
         return int(self.config.get("text_config", {}).get("vocab_size", 49408))
 
-    def identity(self, *, rate: float) -> ModelIdentity:
+    def identity(self, *, rate: float, sampling: Sampling) -> ModelIdentity:
         """What the index remembers of vectors made with this checkpoint."""
         return ModelIdentity(
             name=self.name,
             revision=self.revision,
             dims=int(self.config.get("projection_dim", 512)),
             image_size=self.pixels.size,
-            sampling=f"played-at@{rate:g}fps",
+            sampling=f"{sampling}@{rate:g}fps",
         )
 
     def with_weights(self) -> Path:

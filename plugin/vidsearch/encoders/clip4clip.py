@@ -14,7 +14,7 @@ from vidsearch.encoders.base import Vectors
 from vidsearch.encoders.checkpoint import Checkpoint, open_checkpoint
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.errors import EncoderError, ModelUnavailable
-from vidsearch.media.frames import FrameBatch
+from vidsearch.media.frames import FrameBatch, Sampling
 from vidsearch.media.pixels import clip_pixels
 
 __all__ = ["Clip4ClipEncoder"]
@@ -42,6 +42,7 @@ class Clip4ClipEncoder:
         offline: bool = False,
         token: SecretStr | None = None,
         rate: float = 1.0,
+        sampling: Sampling = "played-at",
     ) -> None:
         """
         Args:
@@ -53,6 +54,7 @@ class Clip4ClipEncoder:
             offline: never ask the hub.
             token: of the hub.
             rate: frames per second that videos are sampled at; part of the identity.
+            sampling: how those frames are chosen; part of it as well.
         """
         self._name = name
         self._revision = revision
@@ -62,6 +64,7 @@ class Clip4ClipEncoder:
         self._offline = offline
         self._token = token
         self._rate = rate
+        self._sampling: Sampling = sampling
         self._lock = threading.RLock()
         self._parts: dict[str, Any] = {}
 
@@ -75,7 +78,7 @@ class Clip4ClipEncoder:
         Raises:
             ModelUnavailable: there is no such checkpoint.
         """
-        return self._checkpoint.identity(rate=self._rate)
+        return self._checkpoint.identity(rate=self._rate, sampling=self._sampling)
 
     @property
     def dims(self) -> int:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from vidsearch.config import ModelSettings
+from vidsearch.config import IngestSettings, ModelSettings
 from vidsearch.encoders.base import Encoder
 from vidsearch.encoders.clip4clip import Clip4ClipEncoder
 
 __all__ = ["load_encoder"]
 
 
-def load_encoder(settings: ModelSettings, *, rate: float = 1.0) -> Encoder:
+def load_encoder(settings: ModelSettings, ingest: IngestSettings | None = None) -> Encoder:
     """Build the configured encoder. Nothing is read or imported until it is used.
 
     Args:
         settings: the section ``model``.
-        rate: frames per second that videos are sampled at; part of the encoder's identity.
+        ingest: the section ``ingest``: how frames are chosen is part of an encoder's identity.
     """
+    ingest = ingest or IngestSettings()
     return Clip4ClipEncoder(
         settings.name,
         revision=settings.revision,
@@ -24,5 +25,6 @@ def load_encoder(settings: ModelSettings, *, rate: float = 1.0) -> Encoder:
         threads=settings.threads,
         offline=settings.offline,
         token=settings.token,
-        rate=rate,
+        rate=ingest.fps,
+        sampling=ingest.sampling,
     )

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
+from vidsearch_mappings.videos import SUBTITLES
+
 __all__ = ["Field", "expand_fields", "find_field", "walk"]
 
 _WORD_TYPES = frozenset(
@@ -54,10 +56,12 @@ def expand_fields(
 
     The engine could expand ``*`` itself, but would then also look into our own object, where every
     video matches a query that happens to be the model's name. So a pattern passes over the object
-    ``hidden`` and over anything that holds no words; a field named in full is taken if it exists.
+    ``hidden``, but for the subtitles in it, and over anything that holds no words; a field named
+    in full is taken if it exists.
     The first mention of a field decides its boost.
     """
     fields = list(walk(properties))
+    spoken = f"{hidden}.{SUBTITLES}"
     found: dict[str, str] = {}
     for pattern in patterns:
         name, caret, boost = pattern.partition("^")
@@ -68,6 +72,7 @@ def expand_fields(
             continue
         for field in fields:
             ours = field.path == hidden or field.path.startswith(f"{hidden}.")
+            ours = ours and field.path != spoken
             if (
                 field.type in _WORD_TYPES
                 and field.nested is None

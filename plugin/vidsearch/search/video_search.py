@@ -69,7 +69,7 @@ class VideoSearch:
         def load() -> Encoder:
             from vidsearch import encoders
 
-            return encoders.load_encoder(settings.model, rate=settings.ingest.fps)
+            return encoders.load_encoder(settings.model, settings.ingest)
 
         made = cls.__new__(cls)
         made._set_up(connect, load, index=settings.index.name, settings=settings.search)
