@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+from vidsearch.media.ffmpeg_reach import AV_OPTIONS
 
 __all__ = ["why_not_a_video"]
 
@@ -28,15 +31,19 @@ def why_not_a_video(path: Path) -> str:
     except ImportError:
         return "cannot be opened as a video"
     try:
-        with av.open(str(path.absolute())) as container:
-            kinds = [
-                f"{stream.type} ({stream.codec_context.name})"
-                if stream.type == "audio"
-                else stream.type
-                for stream in container.streams
-            ]
-            if container.streams.video:
-                return f"is {container.format.name} with a video stream that cannot be opened"
-            return f"has no video stream, only {', '.join(kinds) or 'an empty container'}"
+        with av.open(
+            str(path.absolute()), options=dict(AV_OPTIONS), metadata_errors="replace"
+        ) as container:
+            return _why_not_this(container)
     except av.FFmpegError as error:
         return f"is not a readable video: {error.strerror}"
+
+
+def _why_not_this(container: Any) -> str:
+    kinds = [
+        f"{stream.type} ({stream.codec_context.name})" if stream.type == "audio" else stream.type
+        for stream in container.streams
+    ]
+    if container.streams.video:
+        return f"is {container.format.name} with a video stream that cannot be opened"
+    return f"has no video stream, only {', '.join(kinds) or 'an empty container'}"

@@ -1,0 +1,164 @@
+"""A video file opened through PyAV: guarded, with the right stream, and reasons for refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidsearch.errors import MissingExtra, VideoNotFound, VideoOpenError
+from vidsearch.media.diagnosis import why_not_a_video
+from vidsearch.media.ffmpeg_reach import AV_OPTIONS
+from vidsearch.media.frames import VideoInfo
+from vidsearch.media.pyav.picture import Pictures, displayed_size, is_quarter_turned
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+__all__ = ["Video", "opened"]
+
+_SANE_FPS = 1000
+_PICTURES_ONLY = "attached_pic", "timed_thumbnails", "still_image"
+_MOST_PACKETS_BEFORE_A_FRAME = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """An open file and the stream of it that is watched; see :func:`opened`."""
+
+    path: Path
+    container: InputContainer
+    stream: VideoStream
+
+    @property
+    def name(self) -> str:
+        """The file's name, for messages."""
+        return self.path.name
+
+    @property
+    def pixel_aspect(self) -> Fraction | None:
+        """Width of a coded pixel divided by its height; ``None`` where unknown or square."""
+        return self.stream.sample_aspect_ratio or None
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from the header, of the stream or else of the file."""
+        if self.stream.duration and self.stream.time_base:
+            return float(self.stream.duration * self.stream.time_base)
+        return self.container.duration / 1e6 if self.container.duration else None
+
+    @property
+    def fps(self) -> float | None:
+        """Average frames per second from the header; ``None`` where unknown or senseless."""
+        rate = self.stream.average_rate or self.stream.guessed_rate
+        return float(rate) if rate and 0 < rate <= _SANE_FPS else None
+
+    @property
+    def coded_size(self) -> tuple[int, int]:
+        """Width and height of a decoded frame."""
+        return self.stream.codec_context.width, self.stream.codec_context.height
+
+    def pictures(self) -> Pictures:
+        """A converter for the frames of the stream."""
+        return Pictures(pixel_aspect=self.pixel_aspect)
+
+    def info(self) -> VideoInfo:
+        """What the header says; whether the picture is turned is read off the first frame."""
+        width, height = self.coded_size
+        first = _first_frame(self.path)
+        width, height = displayed_size(
+            width,
+            height,
+            pixel_aspect=self.pixel_aspect,
+            quarter_turned=first is not None and is_quarter_turned(first),
+        )
+        return VideoInfo(width=width, height=height, duration=self.duration, fps=self.fps)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Video]:
+    """Open a file for one pass. Nothing but this file is opened, whatever it says.
+
+    Of several video streams the one that the container marks as default is taken, then the one
+    with the largest picture, then the first. Cover art and thumbnails are never taken.
+
+    Raises:
+        VideoNotFound: no file there.
+        VideoOpenError: not a readable video; the message says why.
+        MissingExtra: PyAV is not installed.
+    """
+    if not path.exists():
+        raise VideoNotFound(f"no such file: {path}")
+    if not path.is_file():  # FFmpeg would wait for a pipe for ever
+        raise VideoOpenError(f"{path.name} {why_not_a_video(path)}")
+    try:
+        import av
+    except ImportError as error:
+        raise MissingExtra.of("worker", needed_for="decoding video") from error
+    try:
+        container = _open(path)
+    except (av.FFmpegError, OSError) as error:
+        raise VideoOpenError(f"{path.name} {why_not_a_video(path)}") from error
+    with container:
+        stream = _watched(container)
+        if stream is None or _is_encrypted(stream):
+            raise VideoOpenError(f"{path.name} {why_not_a_video(path)}")
+        yield Video(path=path, container=container, stream=stream)
+
+
+def _open(path: Path) -> InputContainer:
+    import av
+
+    # An absolute path, so that a file name can never be read as a protocol ("concat:…").
+    return av.open(str(path.absolute()), options=dict(AV_OPTIONS), metadata_errors="replace")
+
+
+def _watched(container: InputContainer) -> VideoStream | None:
+    return max(
+        (stream for stream in container.streams.video if _is_moving(stream)),
+        key=lambda stream: (_has(stream, "default"), _area(stream), -stream.index),
+        default=None,
+    )
+
+
+def _is_moving(stream: Any) -> bool:
+    if any(_has(stream, name) for name in _PICTURES_ONLY):
+        return False
+    return stream.codec_context is not None and bool(_area(stream))
+
+
+def _has(stream: Any, name: str) -> bool:
+    flag = getattr(type(stream.disposition), name, None)
+    return flag is not None and bool(stream.disposition & flag)
+
+
+def _area(stream: Any) -> int:
+    return int(stream.codec_context.width * stream.codec_context.height)
+
+
+def _is_encrypted(stream: Any) -> bool:
+    return stream.codec_context.codec_tag == "encv"
+
+
+def _first_frame(path: Path) -> av.VideoFrame | None:
+    # In a container of its own, as not every format can go back to its beginning.
+    import av
+
+    with _open(path) as container:
+        stream = _watched(container)
+        if stream is None:
+            return None
+        for number, packet in enumerate(container.demux(stream)):
+            if number > _MOST_PACKETS_BEFORE_A_FRAME:
+                return None
+            try:
+                for frame in packet.decode():
+                    return frame
+            except av.FFmpegError:
+                continue
+    return None

@@ -1,0 +1,158 @@
+"""From a decoded frame to the RGB picture that a viewer sees.
+
+The colours are those of OpenCV's decoder, byte for byte: swscale's conversion with the stream's
+own matrix and range, BT.601 and limited range where the stream names none (as the ``ffmpeg``
+command does), transparency dropped, HDR (PQ, HLG) decoded without tone mapping, both fields of an
+interlaced frame left woven.
+
+The geometry is that of players: the display matrix turns and mirrors, then pixels that are not
+square are stretched along the displayed width.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import av
+
+__all__ = ["Pictures", "displayed_size", "square_pixels"]
+
+# swscale goes through the same arithmetic for RGB and BGR only here; elsewhere BGR is made first,
+# as OpenCV does, and its channels swapped.
+_SAME_EITHER_WAY = frozenset(
+    {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "yuva420p", "gray"}
+)
+_MOST_ASPECT = 5
+"""Pixels that are longer than this are a wrong header; also a bound on the picture's size."""
+_LEAST_DEVIATION = 0.005
+_RIGHT_ANGLE = 0.02
+_ONE = 1 << 16
+
+
+class Pictures:
+    """Converts the frames of one stream; the converter's set-up is kept from frame to frame."""
+
+    def __init__(self, *, pixel_aspect: Fraction | None = None) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self._reformatter = VideoReformatter()
+        self._pixel_aspect = pixel_aspect
+
+    def to_rgb(
+        self, frame: av.VideoFrame, out: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.uint8]:
+        """The frame as displayed, RGB ``(height, width, 3)``.
+
+        Args:
+            frame: a decoded frame.
+            out: written and returned where its shape is the picture's; it saves a copy.
+
+        Raises:
+            av.FFmpegError: swscale cannot read the frame's format.
+        """
+        form = "rgb24" if frame.format.name in _SAME_EITHER_WAY else "bgr24"
+        plain = self._reformatter.reformat(frame, format=form, interpolation="BICUBIC", threads=1)
+        plane = plain.planes[0]
+        rows = np.frombuffer(plane, dtype=np.uint8).reshape(plane.height, plane.line_size)
+        picture = rows[:, : 3 * plane.width].reshape(plane.height, plane.width, 3)
+        if form == "bgr24":
+            picture = picture[:, :, ::-1]
+        picture = _turned(picture, frame)
+        picture = square_pixels(picture, pixel_aspect=_after_turn(self._pixel_aspect, frame))
+        if out is not None and out.shape == picture.shape:
+            np.copyto(out, picture)
+            return out
+        return np.ascontiguousarray(picture) if picture.base is None else picture.copy()
+
+
+def square_pixels(
+    picture: NDArray[np.uint8], *, pixel_aspect: Fraction | float | None
+) -> NDArray[np.uint8]:
+    """An RGB picture with its width scaled, so that its pixels become square.
+
+    Args:
+        picture: ``(height, width, 3)``, turned upright already.
+        pixel_aspect: width of a displayed pixel divided by its height; ``None``, one that is
+            square to half a percent, and senseless ones (beyond 5:1) change nothing.
+    """
+    height, width = picture.shape[:2]
+    wanted, _ = displayed_size(width, height, pixel_aspect=pixel_aspect)
+    if wanted == width:
+        return picture
+    from PIL import Image
+
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    return np.asarray(image.resize((wanted, height), Image.Resampling.BICUBIC))
+
+
+def displayed_size(
+    width: int, height: int, *, pixel_aspect: Fraction | float | None, quarter_turned: bool = False
+) -> tuple[int, int]:
+    """Width and height on display of a picture that is coded as ``width`` x ``height``.
+
+    Args:
+        width: of the coded picture.
+        height: of the coded picture.
+        pixel_aspect: of the coded picture; see :func:`square_pixels`.
+        quarter_turned: a turn by 90 degrees to either side comes first.
+    """
+    if quarter_turned:
+        width, height = height, width
+        pixel_aspect = 1 / pixel_aspect if pixel_aspect else None
+    if (
+        not pixel_aspect
+        or not 1 / _MOST_ASPECT <= pixel_aspect <= _MOST_ASPECT
+        or abs(pixel_aspect - 1) <= _LEAST_DEVIATION
+    ):
+        return width, height
+    return max(round(width * pixel_aspect), 1), height
+
+
+def is_quarter_turned(frame: av.VideoFrame) -> bool:
+    """Whether the frame lies on its side, so that its width is displayed as height."""
+    matrix = _right_angled(frame)
+    return matrix is not None and matrix[0] == 0
+
+
+def _after_turn(pixel_aspect: Fraction | None, frame: av.VideoFrame) -> Fraction | None:
+    return 1 / pixel_aspect if pixel_aspect and is_quarter_turned(frame) else pixel_aspect
+
+
+def _turned(picture: NDArray[np.uint8], frame: av.VideoFrame) -> NDArray[np.uint8]:
+    matrix = _right_angled(frame)
+    if matrix is None:
+        return picture
+    a, b, c, d = matrix
+    if a == 0:  # x on display is the coded y
+        return picture.transpose(1, 0, 2)[:: (-1 if b < 0 else 1), :: (-1 if c < 0 else 1)]
+    return picture[:: (-1 if d < 0 else 1), :: (-1 if a < 0 else 1)]
+
+
+def _right_angled(frame: av.VideoFrame) -> tuple[int, int, int, int] | None:
+    """Signs of the display matrix ``x' = a·x + c·y, y' = b·x + d·y``; ``None`` for no change.
+
+    Angles that are no multiple of 90 degrees change nothing, as in OpenCV.
+    """
+    data: Any = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return None
+    cells = np.frombuffer(bytes(data), dtype=np.int32)
+    if len(cells) < 5:
+        return None
+    a, b, c, d = (int(cells[i]) / _ONE for i in (0, 1, 3, 4))
+    size = max(abs(a), abs(b), abs(c), abs(d))
+    straight, across = min(abs(a), abs(d)), min(abs(b), abs(c))
+    if size == 0 or min(max(abs(a), abs(d)), max(abs(b), abs(c))) > _RIGHT_ANGLE * size:
+        return None
+    if straight > across:
+        signs = (1 if a > 0 else -1, 0, 0, 1 if d > 0 else -1)
+    elif across > 0:
+        signs = (0, 1 if b > 0 else -1, 1 if c > 0 else -1, 0)
+    else:
+        return None
+    return None if signs == (1, 0, 0, 1) else signs
