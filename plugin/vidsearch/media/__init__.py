@@ -9,8 +9,8 @@ from vidsearch.media.decoders import open_decoder
 from vidsearch.media.frames import Decoder, FrameBatch, VideoInfo
 from vidsearch.media.hashing import content_hash
 from vidsearch.media.pixels import CLIP_PIXELS, PixelRecipe, clip_pixels
+from vidsearch.media.segments import Window, fixed_windows, semantic_windows, shot_windows
 from vidsearch.media.source import LocalFile, fetch, public_uri
-from vidsearch.media.windows import Window, fixed_windows
 
 __all__ = [
     "CLIP_PIXELS",
@@ -26,4 +26,6 @@ __all__ = [
     "fixed_windows",
     "open_decoder",
     "public_uri",
+    "semantic_windows",
+    "shot_windows",
 ]
