@@ -134,7 +134,18 @@ class ModelSettings(_Section):
         description="Hub id or folder of a CLIP checkpoint, or `demo` for the shipped toy.",
     )
     revision: str | None = Field(None, description="Hub revision to pin.")
+    encoder: str = Field(
+        "auto",
+        min_length=1,
+        description="What runs the model: `torch`, `onnx` (a folder made by `vidsearch model "
+        "export`), `auto` (by what `name` holds), or your own, as `package.module:Name`.",
+    )
     device: str = Field("auto", description="`auto`, `cpu`, `cuda`, `mps`, …")
+    precision: Literal["auto", "fp32", "bf16", "int8"] = Field(
+        "auto",
+        description="Numbers the model computes with: `auto` takes bf16 for frames where the "
+        "hardware has it, else fp32; `int8` needs an ONNX export.",
+    )
     batch_size: int = Field(16, ge=1, description="Frames per forward pass.")
     threads: int = Field(1, ge=1, description="Torch threads per process.")
     offline: bool = Field(False, description="Never ask the model hub.")
