@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from vidsearch.media.ffmpeg_reach import AV_OPTIONS
+from vidsearch.media.lookalikes import HEAD_BYTES, lookalike
+from vidsearch.media.mp4_boxes import has_external_data, is_encrypted, lacks_index
+from vidsearch.media.pyav.streams import what_is_in
 
-__all__ = ["why_not_a_video"]
+__all__ = ["ENCRYPTED", "why_no_frames", "why_not_a_video"]
+
+ENCRYPTED = "is encrypted (DRM); register a copy without copy protection"
+"""The rest of a sentence that begins with the file's name."""
+
+_NO_INDEX = (
+    "is an MP4 or MOV without its index (moov): the recording or the upload broke off "
+    "before the end, where the index is written"
+)
 
 
 def why_not_a_video(path: Path) -> str:
@@ -22,10 +32,25 @@ def why_not_a_video(path: Path) -> str:
     try:
         if path.stat().st_size == 0:
             return "is empty (0 bytes)"
-        with path.open("rb"):
-            pass
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+        if lacks_index(path):
+            return _NO_INDEX
+        if is_encrypted(path):
+            return ENCRYPTED
     except OSError as error:
         return f"cannot be read: {error.strerror}"
+    return lookalike(head) or _what_ffmpeg_says(path)
+
+
+def why_no_frames(path: Path) -> str | None:
+    """Why a file that opened has no frames, where that can be told; the rest of a sentence."""
+    if has_external_data(path):
+        return "keeps its pictures in another file (external data reference), which is not followed"
+    return None
+
+
+def _what_ffmpeg_says(path: Path) -> str:
     try:
         import av
     except ImportError:
@@ -34,16 +59,8 @@ def why_not_a_video(path: Path) -> str:
         with av.open(
             str(path.absolute()), options=dict(AV_OPTIONS), metadata_errors="replace"
         ) as container:
-            return _why_not_this(container)
-    except av.FFmpegError as error:
+            return what_is_in(container)
+    except av.error.ArgumentError:  # not on the list of formats
+        return "is in a format that is not read as video"
+    except (av.FFmpegError, OSError) as error:
         return f"is not a readable video: {error.strerror}"
-
-
-def _why_not_this(container: Any) -> str:
-    kinds = [
-        f"{stream.type} ({stream.codec_context.name})" if stream.type == "audio" else stream.type
-        for stream in container.streams
-    ]
-    if container.streams.video:
-        return f"is {container.format.name} with a video stream that cannot be opened"
-    return f"has no video stream, only {', '.join(kinds) or 'an empty container'}"

@@ -24,9 +24,11 @@ _DEMUXERS = (
     "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,vvc,evc,av1,obu,ivf,h261,h263,"
     "ogg,flv,live_flv,kux,asf,asf_o,gif,apng,jpegxl_anim,mxf,gxf,lxf,nut,nuv,dv,dirac,dnxhd,vc1,"
     "vc1test,cavsvideo,avs2,avs3,mjpeg,mjpeg_2000,smjpeg,yuv4mpegpipe,rm,ivr,wtv,swf,vivo,flic,"
-    "film_cpk,roq,smk,bink,binka,wc3movie,4xm,ea,idcin,rl2,nsv,pva,ty,r3d,cine,filmstrip,dhav,"
+    "film_cpk,roq,smk,bink,wc3movie,4xm,ea,idcin,rl2,nsv,pva,ty,r3d,cine,filmstrip,dhav,"
     "hnm,mtv,mv,mvi,paf,psxstr,tiertexseq,tmv,thp,vmd,xmv,yop,amv,bfi,c93,dsicin,dxa,anm,bethsoftvid,"
-    "viv,ifv,ipu,luodat,moflex,argo_brp,avr,avs,alp,cdxl,jv,lmlm4,mm,mlv,usm,v210,pmp,sdr2"
+    "ifv,ipu,luodat,moflex,argo_brp,avr,avs,cdxl,jv,lmlm4,mm,mlv,usm,v210,pmp,sdr2,"
+    # Without pictures, or with cover art only; listed so that the message can say so.
+    "mp3,wav,w64,flac,aac,ac3,eac3,dts,aiff,caf,amr,ape,wv,tta,au,tak,mpc,mpc8"
 )
 
 AV_OPTIONS: dict[str, str] = {

@@ -7,13 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vidsearch.errors import MissingExtra, VideoNotFound, VideoOpenError
-from vidsearch.media.diagnosis import why_not_a_video
+from vidsearch.media.diagnosis import ENCRYPTED, why_not_a_video
 from vidsearch.media.ffmpeg_reach import AV_OPTIONS
 from vidsearch.media.frames import VideoInfo
+from vidsearch.media.mp4_boxes import is_encrypted
 from vidsearch.media.pyav.picture import Pictures, displayed_size, is_quarter_turned
+from vidsearch.media.pyav.streams import is_keyed, watched, what_is_in
 
 if TYPE_CHECKING:
     import av
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Video", "opened"]
 
 _SANE_FPS = 1000
-_PICTURES_ONLY = "attached_pic", "timed_thumbnails", "still_image"
 _MOST_PACKETS_BEFORE_A_FRAME = 500
 
 
@@ -84,8 +85,7 @@ class Video:
 def opened(path: Path) -> Iterator[Video]:
     """Open a file for one pass. Nothing but this file is opened, whatever it says.
 
-    Of several video streams the one that the container marks as default is taken, then the one
-    with the largest picture, then the first. Cover art and thumbnails are never taken.
+    Which of several video streams is taken says :func:`~vidsearch.media.pyav.streams.watched`.
 
     Raises:
         VideoNotFound: no file there.
@@ -105,10 +105,13 @@ def opened(path: Path) -> Iterator[Video]:
     except (av.FFmpegError, OSError) as error:
         raise VideoOpenError(f"{path.name} {why_not_a_video(path)}") from error
     with container:
-        stream = _watched(container)
-        if stream is None or _is_encrypted(stream):
-            raise VideoOpenError(f"{path.name} {why_not_a_video(path)}")
-        yield Video(path=path, container=container, stream=stream)
+        stream = watched(container)
+        if stream is None:
+            raise VideoOpenError(f"{path.name} {what_is_in(container)}")
+        video = Video(path=path, container=container, stream=stream)
+        if _is_encrypted(video):
+            raise VideoOpenError(f"{path.name} {ENCRYPTED}")
+        yield video
 
 
 def _open(path: Path) -> InputContainer:
@@ -118,31 +121,10 @@ def _open(path: Path) -> InputContainer:
     return av.open(str(path.absolute()), options=dict(AV_OPTIONS), metadata_errors="replace")
 
 
-def _watched(container: InputContainer) -> VideoStream | None:
-    return max(
-        (stream for stream in container.streams.video if _is_moving(stream)),
-        key=lambda stream: (_has(stream, "default"), _area(stream), -stream.index),
-        default=None,
-    )
-
-
-def _is_moving(stream: Any) -> bool:
-    if any(_has(stream, name) for name in _PICTURES_ONLY):
-        return False
-    return stream.codec_context is not None and bool(_area(stream))
-
-
-def _has(stream: Any, name: str) -> bool:
-    flag = getattr(type(stream.disposition), name, None)
-    return flag is not None and bool(stream.disposition & flag)
-
-
-def _area(stream: Any) -> int:
-    return int(stream.codec_context.width * stream.codec_context.height)
-
-
-def _is_encrypted(stream: Any) -> bool:
-    return stream.codec_context.codec_tag == "encv"
+def _is_encrypted(video: Video) -> bool:
+    if "mp4" in video.container.format.name:
+        return is_encrypted(video.path)
+    return is_keyed(video.stream)
 
 
 def _first_frame(path: Path) -> av.VideoFrame | None:
@@ -150,7 +132,7 @@ def _first_frame(path: Path) -> av.VideoFrame | None:
     import av
 
     with _open(path) as container:
-        stream = _watched(container)
+        stream = watched(container)
         if stream is None:
             return None
         for number, packet in enumerate(container.demux(stream)):

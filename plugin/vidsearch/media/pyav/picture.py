@@ -58,7 +58,9 @@ class Pictures:
         form = "rgb24" if frame.format.name in _SAME_EITHER_WAY else "bgr24"
         plain = self._reformatter.reformat(frame, format=form, interpolation="BICUBIC", threads=1)
         plane = plain.planes[0]
-        rows = np.frombuffer(plane, dtype=np.uint8).reshape(plane.height, plane.line_size)
+        rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(
+            plane.height, plane.line_size
+        )
         picture = rows[:, : 3 * plane.width].reshape(plane.height, plane.width, 3)
         if form == "bgr24":
             picture = picture[:, :, ::-1]
@@ -67,7 +69,7 @@ class Pictures:
         if out is not None and out.shape == picture.shape:
             np.copyto(out, picture)
             return out
-        return np.ascontiguousarray(picture) if picture.base is None else picture.copy()
+        return np.ascontiguousarray(picture)
 
 
 def square_pixels(
@@ -103,14 +105,14 @@ def displayed_size(
     """
     if quarter_turned:
         width, height = height, width
-        pixel_aspect = 1 / pixel_aspect if pixel_aspect else None
+        pixel_aspect = 1 / float(pixel_aspect) if pixel_aspect else None
     if (
         not pixel_aspect
-        or not 1 / _MOST_ASPECT <= pixel_aspect <= _MOST_ASPECT
+        or not 1 / _MOST_ASPECT <= float(pixel_aspect) <= _MOST_ASPECT
         or abs(pixel_aspect - 1) <= _LEAST_DEVIATION
     ):
         return width, height
-    return max(round(width * pixel_aspect), 1), height
+    return max(round(width * float(pixel_aspect)), 1), height
 
 
 def is_quarter_turned(frame: av.VideoFrame) -> bool:

@@ -1,0 +1,96 @@
+"""Files that are handed in as videos and are something else, told by their first bytes."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["HEAD_BYTES", "lookalike"]
+
+HEAD_BYTES = 4096
+"""How much of a file :func:`lookalike` wants to see."""
+
+_ONLY_NAMES = "which only names other files or addresses; these are never followed"
+
+_BEGINNINGS: tuple[tuple[bytes, str], ...] = (
+    (b"#extm3u", f"is a playlist (HLS or M3U), {_ONLY_NAMES}"),
+    (b"ffconcat", f"is an ffconcat script, {_ONLY_NAMES}"),
+    (b"[playlist]", f"is a playlist (PLS), {_ONLY_NAMES}"),
+    (b"[internetshortcut]", f"is a link to a web page, {_ONLY_NAMES}"),
+    (b"# vobsub index", "is a VobSub subtitle index, not a video"),
+    (b"webvtt", "is a subtitle file (WebVTT), not a video"),
+    (b"[script info]", "is a subtitle file (SubStation Alpha), not a video"),
+    (b"%pdf", "is a PDF document, not a video"),
+    (b"pk\x03\x04", "is a ZIP archive (or an office document), not a video; unpack it first"),
+    (b"\x1f\x8b", "is a gzip archive, not a video; unpack it first"),
+    (b"7z\xbc\xaf\x27\x1c", "is a 7z archive, not a video; unpack it first"),
+    (b"rar!\x1a\x07", "is a RAR archive, not a video; unpack it first"),
+    (b"\xff\xd8\xff", "is a still picture (JPEG), not a video"),
+    (b"\x89png", "is a still picture (PNG), not a video"),
+    (b"ii*\x00", "is a still picture (TIFF), not a video"),
+    (b"mm\x00*", "is a still picture (TIFF), not a video"),
+    (b"\xff\x0a", "is a still picture (JPEG XL), not a video"),
+    (b"version https://git-lfs", "is a Git LFS pointer; fetch the file that it stands for"),
+)
+_MARKUP: tuple[tuple[str, str], ...] = (
+    (r"<mpd\b", f"is a DASH manifest, {_ONLY_NAMES}"),
+    (r"<(playlist|asx|smil|compositionplaylist|assetmap)\b", f"is a playlist, {_ONLY_NAMES}"),
+    (r"<smoothstreamingmedia\b", f"is a Smooth Streaming manifest, {_ONLY_NAMES}"),
+    (r"<(!doctype html|html|head|body)\b", "is a web page (HTML), not a video"),
+    (r"<error>|<code>accessdenied", "is an error message of a storage service, not a video"),
+    (r"<svg\b", "is a still picture (SVG), not a video"),
+)
+_SDP = re.compile(rb"v=0\r?\n.*?^m=\w+ \d+", re.DOTALL | re.MULTILINE)
+_SRT = re.compile(rb"\d+\r?\n\d\d:\d\d:\d\d[,.]\d{3} --> ")
+_TEXT = re.compile(rb"[\t\n\r\f\x20-\x7e\x80-\xff]+")
+_BYTE_ORDER_MARKS = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+_STILL_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif"})
+
+
+def lookalike(head: bytes) -> str | None:
+    """The rest of a sentence that begins with the file's name; ``None`` for what is unknown here.
+
+    Args:
+        head: the first :data:`HEAD_BYTES` of the file, or all of a shorter one.
+    """
+    if not head.strip(b"\0"):
+        return "begins with nothing but zero bytes: it was not copied or downloaded completely"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        if b"ANIM" in head[12:64]:
+            return "is an animated WebP, which FFmpeg cannot read; convert it to GIF, PNG or MP4"
+        return "is a still picture (WebP), not a video"
+    if head[:2] == b"BM" and head[6:10] == bytes(4):
+        return "is a still picture (BMP), not a video"
+    if head[4:8] == b"ftyp" and head[8:12] in _STILL_BRANDS:
+        return "is a still picture (HEIF or AVIF), not a video"
+    return _text_lookalike(_as_utf8(head).lstrip())
+
+
+def _text_lookalike(head: bytes) -> str | None:
+    lowered = head.lower()
+    for beginning, what in _BEGINNINGS:
+        if lowered.startswith(beginning):
+            return what
+    if not _TEXT.fullmatch(head):
+        return None
+    if lowered.startswith(b"<"):
+        markup = lowered.decode("latin-1")
+        for pattern, what in _MARKUP:
+            if re.search(pattern, markup):
+                return what
+        return "is an XML file, not a video"
+    if _SDP.match(head):
+        return f"is an SDP session description, {_ONLY_NAMES}"
+    if _SRT.match(head):
+        return "is a subtitle file (SubRip), not a video"
+    return "is a text file, not a video"
+
+
+def _as_utf8(head: bytes) -> bytes:
+    for mark, encoding in _BYTE_ORDER_MARKS:
+        if head.startswith(mark):
+            return head.decode(encoding, errors="replace").encode()
+    return head

@@ -1,0 +1,64 @@
+"""Which of a file's streams is the video, and what is said of a file that has none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+__all__ = ["is_keyed", "watched", "what_is_in"]
+
+_PICTURES = ("attached_pic", "timed_thumbnails", "still_image")
+_DEFAULT_WEIGHT = 5_000_000
+"""Pixels that the mark "default" is worth, as in the ``ffmpeg`` command."""
+
+
+def watched(container: InputContainer) -> VideoStream | None:
+    """The video stream that is read, by the rule of the ``ffmpeg`` command.
+
+    It is the largest one by pixels, where one that the container marks as default counts as five
+    million pixels larger; among equals it is the first. Cover art and thumbnails are never taken.
+    """
+    return max(
+        (stream for stream in container.streams.video if not _is_picture(stream) and _area(stream)),
+        key=lambda stream: _area(stream) + _DEFAULT_WEIGHT * _marked(stream, "default"),
+        default=None,
+    )
+
+
+def is_keyed(stream: VideoStream) -> bool:
+    """Whether the stream of a Matroska or WebM file is encrypted."""
+    return "enc_key_id" in stream.metadata
+
+
+def what_is_in(container: InputContainer) -> str:
+    """Why a file that opened has no video; the rest of a sentence that begins with its name."""
+    form = container.format.long_name
+    if any(not _is_picture(stream) for stream in container.streams.video):
+        return f"is {form} with a video stream that cannot be decoded: an unknown codec or no size"
+    kinds = [_kind(stream) for stream in container.streams]
+    return f"is {form} without a video stream: it holds {' and '.join(kinds) or 'nothing'}"
+
+
+def _kind(stream: Any) -> str:
+    if stream.type == "video":
+        return "a cover picture"
+    if stream.type == "audio" and stream.codec_context is not None:
+        return f"audio ({stream.codec_context.name})"
+    return str(stream.type)
+
+
+def _is_picture(stream: Any) -> bool:
+    return any(_marked(stream, name) for name in _PICTURES)
+
+
+def _marked(stream: Any, name: str) -> bool:
+    flag = getattr(type(stream.disposition), name, None)  # not every PyAV knows every mark
+    return flag is not None and bool(stream.disposition & flag)
+
+
+def _area(stream: Any) -> int:
+    context = stream.codec_context  # None without a decoder
+    return int(context.width * context.height) if context is not None else 0
