@@ -21,7 +21,7 @@ _Box = tuple[bytes, int, int]
 
 
 def lacks_index(path: Path) -> bool:
-    """Whether it is an MP4 or MOV whose index (``moov``) is missing, so that nothing can be read."""
+    """Whether it is an MP4 or MOV whose index (``moov``) is missing: nothing of it can be read."""
     with path.open("rb") as file:
         boxes = [kind for kind, _, _ in _boxes(file, 0, path.stat().st_size)]
     return bool(boxes) and boxes[0] in _FIRST_BOXES and b"moov" not in boxes

@@ -58,9 +58,7 @@ class Pictures:
         form = "rgb24" if frame.format.name in _SAME_EITHER_WAY else "bgr24"
         plain = self._reformatter.reformat(frame, format=form, interpolation="BICUBIC", threads=1)
         plane = plain.planes[0]
-        rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(
-            plane.height, plane.line_size
-        )
+        rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(plane.height, -1)
         picture = rows[:, : 3 * plane.width].reshape(plane.height, plane.width, 3)
         if form == "bgr24":
             picture = picture[:, :, ::-1]
@@ -103,16 +101,13 @@ def displayed_size(
         pixel_aspect: of the coded picture; see :func:`square_pixels`.
         quarter_turned: a turn by 90 degrees to either side comes first.
     """
+    aspect = float(pixel_aspect or 1)
     if quarter_turned:
-        width, height = height, width
-        pixel_aspect = 1 / float(pixel_aspect) if pixel_aspect else None
-    if (
-        not pixel_aspect
-        or not 1 / _MOST_ASPECT <= float(pixel_aspect) <= _MOST_ASPECT
-        or abs(pixel_aspect - 1) <= _LEAST_DEVIATION
-    ):
+        width, height, aspect = height, width, 1 / aspect
+    sensible = 1 / _MOST_ASPECT <= aspect <= _MOST_ASPECT
+    if not sensible or abs(aspect - 1) <= _LEAST_DEVIATION:
         return width, height
-    return max(round(width * float(pixel_aspect)), 1), height
+    return max(round(width * aspect), 1), height
 
 
 def is_quarter_turned(frame: av.VideoFrame) -> bool:

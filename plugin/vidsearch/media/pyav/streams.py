@@ -35,11 +35,11 @@ def is_keyed(stream: VideoStream) -> bool:
 
 def what_is_in(container: InputContainer) -> str:
     """Why a file that opened has no video; the rest of a sentence that begins with its name."""
-    form = container.format.long_name
     if any(not _is_picture(stream) for stream in container.streams.video):
+        form = container.format.long_name
         return f"is {form} with a video stream that cannot be decoded: an unknown codec or no size"
     kinds = [_kind(stream) for stream in container.streams]
-    return f"is {form} without a video stream: it holds {' and '.join(kinds) or 'nothing'}"
+    return f"has no video stream, only {' and '.join(kinds) or 'an empty container'}"
 
 
 def _kind(stream: Any) -> str:
