@@ -94,7 +94,8 @@ def test_video_equals_the_notebook(model: Model, shared: Path, clip: str) -> Non
     ours = np.concatenate([model.encoder.encode_frames(batch) for batch in batches])
     assert cosines(ours, theirs).min() >= 0.999999
     assert cosines(mean_unit(ours), their_video) >= 0.999999
-    np.testing.assert_allclose(mean_unit(ours), their_video, atol=2e-6)
+    # Of unit length, too; a level of 255 in some pixels moves a component by some 1e-5.
+    np.testing.assert_allclose(mean_unit(ours), their_video, atol=5e-5)
 
 
 def test_the_comparison_can_fail(model: Model, shared: Path) -> None:

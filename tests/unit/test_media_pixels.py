@@ -1,75 +1,90 @@
-"""Pixels as the image tower was trained on them."""
+"""The arithmetic behind CLIP pixels; the pixels themselves are in the contract tests."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from vidsearch.media import CLIP_PIXELS, PixelRecipe, clip_pixels
-
-Image = pytest.importorskip("PIL.Image")
-
-_STD = np.array(CLIP_PIXELS.std, dtype=np.float32).reshape(3, 1, 1)
-
-
-def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    rough = rng.integers(0, 256, (height // 8 + 2, width // 8 + 2, 3), dtype=np.uint8)
-    smooth = Image.fromarray(rough).resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(smooth)
-
-
-def test_golden_tensors(shared: Path) -> None:
-    golden = np.load(shared / "clip_golden" / "golden.npz")
-    for name, expected in zip(golden["names"], golden["image_tensors"], strict=True):
-        image = Image.open(shared / "clip_golden" / "images" / f"{name}.jpg").convert("RGB")
-        (ours,) = clip_pixels(np.asarray(image)[None])
-        levels = np.abs(ours - expected) * _STD * 255
-        assert levels.max() <= 2, name
+from vidsearch.media.pixels import CLIP_PIXELS, PixelRecipe, clip_levels, clip_pixels, fit
 
 
 @pytest.mark.parametrize(
-    ("height", "width"),
-    [(360, 640), (427, 640), (480, 848), (816, 1920), (640, 427), (224, 224), (225, 224)],
+    ("height", "width", "resized", "corner"),
+    [
+        (360, 640, (224, 398), (0, 87)),
+        (427, 640, (224, 335), (0, 56)),  # 55.5, to even; transformers takes 55
+        (480, 848, (224, 395), (0, 86)),  # 85.5
+        (816, 1920, (224, 527), (0, 152)),  # 151.5
+        (640, 427, (335, 224), (56, 0)),
+        (224, 227, (224, 227), (0, 2)),  # 1.5
+        (224, 229, (224, 229), (0, 2)),  # 2.5, to even
+        (100, 100, (224, 224), (0, 0)),
+        (1, 640, (224, 143_360), (0, 71_568)),
+    ],
 )
-def test_offset_and_size_follow_torchvision(height: int, width: int) -> None:
-    image = picture(height, width)
-    size = 224
-    short, long = min(height, width), max(height, width)
-    resized = (size, int(size * long / short))
-    if width > height:
-        resized = resized[::-1]
-    # `resized` is (width, height) now, as PIL takes it.
-    left, top = (int(round((side - size) / 2.0)) for side in resized)  # noqa: RUF046
-    expected = np.asarray(Image.fromarray(image).resize(resized, Image.Resampling.BICUBIC))
-    expected = expected[top : top + size, left : left + size]
-    (ours,) = clip_pixels(image[None])
-    back = (ours * _STD + np.array(CLIP_PIXELS.mean, dtype=np.float32).reshape(3, 1, 1)) * 255
-    np.testing.assert_allclose(back.transpose(1, 2, 0), expected, atol=1e-3)
+def test_size_and_corner_are_torchvisions(
+    height: int, width: int, resized: tuple[int, int], corner: tuple[int, int]
+) -> None:
+    found = fit(height, width, size=224)
+    assert ((found.height, found.width), (found.top, found.left)) == (resized, corner)
 
 
-def test_colours_stay_in_their_channel() -> None:
-    red = np.zeros((1, 50, 80, 3), dtype=np.uint8)
-    red[..., 0] = 255
-    plain = PixelRecipe(size=10, mean=(0, 0, 0), std=(1, 1, 1))
-    pixels = clip_pixels(red, plain)
-    assert pixels.shape == (1, 3, 10, 10)
-    assert pixels.dtype == np.float32
-    assert pixels.flags.c_contiguous
-    np.testing.assert_array_equal(pixels[0, 0], 1.0)
-    np.testing.assert_array_equal(pixels[0, 1:], 0.0)
+@pytest.mark.parametrize(
+    ("height", "width", "vertical"),
+    [
+        (601, 300, True),
+        (600, 300, False),  # not taller than 2:1
+        (600, 200, False),  # grows
+        (300, 601, False),
+    ],
+)
+def test_only_what_shrinks_and_is_tall_goes_vertically_first(
+    height: int, width: int, vertical: bool
+) -> None:
+    assert fit(height, width, size=224).vertical_first is vertical
 
 
-def test_mean_and_deviation_come_from_the_recipe() -> None:
-    grey = np.full((1, 20, 20, 3), 51, dtype=np.uint8)
-    pixels = clip_pixels(grey, PixelRecipe(size=4, mean=(0.1, 0.2, 0.3), std=(0.5, 1.0, 2.0)))
-    np.testing.assert_allclose(pixels[0, :, 0, 0], [0.2, 0.0, -0.05], atol=1e-6)
+@given(height=st.integers(1, 9000), width=st.integers(1, 9000), size=st.integers(1, 512))
+def test_the_square_lies_within_the_resized_frame(height: int, width: int, size: int) -> None:
+    found = fit(height, width, size=size)
+    assert 0 <= found.top <= found.top + size <= found.height
+    assert 0 <= found.left <= found.left + size <= found.width
 
 
-def test_no_frames_no_pixels() -> None:
-    assert clip_pixels(np.empty((0, 9, 9, 3), dtype=np.uint8)).shape == (0, 3, 224, 224)
+def test_what_is_cropped_away_is_not_resized(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A strip of one row would grow to 30 million pixels."""
+    image = pytest.importorskip("PIL.Image")
+    sizes = []
+    resize = image.Image.resize
+
+    def recorded(self: Any, size: tuple[int, int], *arguments: Any) -> Any:
+        sizes.append(size)
+        return resize(self, size, *arguments)
+
+    monkeypatch.setattr(image.Image, "resize", recorded)
+    clip_levels(np.zeros((1, 1, 640, 3), dtype=np.uint8), size=224)
+    assert max(width * height for width, height in sizes) <= 224 * 224
+
+
+def test_torch_leaves_extreme_strips_alone() -> None:
+    torch = pytest.importorskip("torch")
+    from vidsearch.media.torch_pixels import clip_pixels_torch
+
+    strip = np.random.default_rng(0).integers(0, 256, (2, 2, 900, 3), dtype=np.uint8)
+    expected = torch.from_numpy(clip_pixels(strip))
+    assert torch.allclose(clip_pixels_torch(strip), expected, atol=1e-6)
+
+
+def test_scale_and_shift_are_the_normalisation() -> None:
+    levels = np.arange(256, dtype=np.float64)
+    scale, shift = CLIP_PIXELS.scale_and_shift
+    for channel in range(3):
+        plain = (levels / 255 - CLIP_PIXELS.mean[channel]) / CLIP_PIXELS.std[channel]
+        np.testing.assert_allclose(levels * scale[channel] + shift[channel], plain, atol=1e-6)
 
 
 @pytest.mark.parametrize(

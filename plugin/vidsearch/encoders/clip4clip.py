@@ -15,7 +15,7 @@ from vidsearch.encoders.checkpoint import Checkpoint, open_checkpoint
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.errors import EncoderError, ModelUnavailable
 from vidsearch.media.frames import FrameBatch, Sampling
-from vidsearch.media.pixels import clip_pixels
+from vidsearch.media.torch_pixels import clip_pixels_torch
 
 __all__ = ["Clip4ClipEncoder"]
 
@@ -107,10 +107,7 @@ class Clip4ClipEncoder:
         recipe = self._checkpoint.pixels
 
         def embed(part: Any) -> Any:
-            import torch
-
-            pixels = torch.from_numpy(clip_pixels(part, recipe)).to(tower.device)
-            return tower(pixel_values=pixels)[0]
+            return tower(pixel_values=clip_pixels_torch(part, recipe).to(tower.device))[0]
 
         return self._in_batches(embed, frames.data)
 

@@ -1,11 +1,13 @@
-"""RGB frames → the tensor that a CLIP image tower was trained on.
+"""RGB frames → the tensor that a CLIP image tower was trained on, without torch.
 
 This is the preprocessing of the CLIP4Clip notebook (torchvision on PIL images): bicubic resize of
-the shorter side, centre crop, scale to [0, 1], mean and standard deviation per channel.
+the shorter side, centre crop, scale to [0, 1], mean and standard deviation per channel. Where
+torch is at hand, :func:`~vidsearch.media.torch_pixels.clip_pixels_torch` does the same faster.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +15,10 @@ from numpy.typing import NDArray
 
 from vidsearch.errors import MissingExtra
 
-__all__ = ["CLIP_PIXELS", "PixelRecipe", "clip_pixels"]
+__all__ = ["CLIP_PIXELS", "Fit", "PixelRecipe", "clip_levels", "clip_pixels", "fit"]
+
+_REACH = 2.0
+"""Half the width of the bicubic kernel, in pixels of the coarser side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,12 @@ class PixelRecipe:
         if self.size < 1 or len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise ValueError(f"not a preprocessing recipe: {self}")
 
+    @property
+    def scale_and_shift(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Per channel: ``level * scale + shift`` is ``(level / 255 - mean) / std``."""
+        mean, std = np.asarray(self.mean), np.asarray(self.std)
+        return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
+
 
 CLIP_PIXELS = PixelRecipe(
     size=224,
@@ -42,6 +53,39 @@ CLIP_PIXELS = PixelRecipe(
     std=(0.26862954, 0.26130258, 0.27577711),
 )
 """CLIP ViT-B/32 as published."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How a frame is resized, and where in the result the square is cut out."""
+
+    height: int
+    width: int
+    top: int
+    left: int
+    vertical_first: bool
+    """Which way is resized first. It shows, by a few levels, where bicubic overshoots black or
+    white, as the picture between the two passes has eight bits."""
+
+
+def fit(height: int, width: int, *, size: int) -> Fit:
+    """The arithmetic of torchvision's ``Resize`` and ``CenterCrop``.
+
+    The longer side is cut down to an integer, the crop is rounded (to even at .5). Libraries
+    differ here, and a crop off by one pixel costs a cosine of 0.001. The order of the passes is
+    Pillow's, whose 13 resizes what shrinks and is taller than 2:1 vertically first.
+    """
+    if width <= height:
+        new_width, new_height = size, int(size * height / width)
+    else:
+        new_width, new_height = int(size * width / height), size
+    return Fit(
+        height=new_height,
+        width=new_width,
+        top=round((new_height - size) / 2),
+        left=round((new_width - size) / 2),
+        vertical_first=height > 2 * width and new_height < height,
+    )
 
 
 def clip_pixels(
@@ -54,19 +98,30 @@ def clip_pixels(
         recipe: size, mean and standard deviation.
 
     Returns:
-        Shape ``(n, 3, size, size)``, float32.
+        Shape ``(n, 3, size, size)``, float32. Before the last step, at most two levels of 255 from
+        Pillow's bicubic of the whole frame.
 
     Raises:
         MissingExtra: Pillow is not installed.
     """
-    size = recipe.size
-    pixels = np.empty((len(frames), size, size, 3), dtype=np.float32)
+    levels = clip_levels(frames, size=recipe.size)
+    pixels = np.empty((len(levels), 3, recipe.size, recipe.size), dtype=np.float32)
+    for channel, (scale, shift) in enumerate(zip(*recipe.scale_and_shift, strict=True)):
+        np.multiply(levels[..., channel], scale, out=pixels[:, channel], dtype=np.float32)
+        pixels[:, channel] += shift
+    return pixels
+
+
+def clip_levels(frames: NDArray[np.uint8], *, size: int) -> NDArray[np.uint8]:
+    """Resize and crop only: ``(n, height, width, 3)`` to ``(n, size, size, 3)``, both uint8.
+
+    Raises:
+        MissingExtra: Pillow is not installed.
+    """
+    levels = np.empty((len(frames), size, size, 3), dtype=np.uint8)
     for index, frame in enumerate(frames):
-        pixels[index] = _resized_and_cropped(frame, size)
-    pixels /= 255.0
-    pixels -= np.asarray(recipe.mean, dtype=np.float32)
-    pixels /= np.asarray(recipe.std, dtype=np.float32)
-    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+        levels[index] = _resized_and_cropped(frame, size)
+    return levels
 
 
 def _resized_and_cropped(frame: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -76,12 +131,39 @@ def _resized_and_cropped(frame: NDArray[np.uint8], size: int) -> NDArray[np.uint
         raise MissingExtra.of("worker", needed_for="turning frames into pixels") from error
 
     height, width = frame.shape[:2]
-    # torchvision's arithmetic: the longer side is cut down to an integer, the crop is rounded (to
-    # even at .5). Libraries differ here, and a crop off by one pixel costs a cosine of 0.001.
-    if width <= height:
-        new_width, new_height = size, int(size * height / width)
-    else:
-        new_width, new_height = int(size * width / height), size
-    left, top = round((new_width - size) / 2), round((new_height - size) / 2)
-    image = Image.fromarray(frame).resize((new_width, new_height), Image.Resampling.BICUBIC)
-    return np.asarray(image.crop((left, top, left + size, top + size)))
+    to = fit(height, width, size=size)
+    rows = _Kept.of(height, resized=to.height, start=to.top, size=size)
+    columns = _Kept.of(width, resized=to.width, start=to.left, size=size)
+    # What the crop throws away is not resized in the first place.
+    image = Image.fromarray(frame[rows.first : rows.last, columns.first : columns.last])
+    # One pass at a time, as Pillow's own order depends on its version and on what was cut off.
+    for vertical in (to.vertical_first, not to.vertical_first):
+        across, down = image.size
+        box: tuple[float, float, float, float]
+        if vertical:
+            down, box = size, (0, rows.low, across, rows.high)
+        else:
+            across, box = size, (columns.low, 0, columns.high, down)
+        image = image.resize((across, down), Image.Resampling.BICUBIC, box)
+    return np.asarray(image)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is needed of one side of a frame: pixels ``first`` to ``last`` (after it), and within
+    them the stretch ``low`` to ``high`` that the crop shows; the rest is under the kernel."""
+
+    first: int
+    last: int
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, side: int, *, resized: int, start: int, size: int) -> _Kept:
+        scale = side / resized
+        low, high = start * scale, min((start + size) * scale, side)
+        reach = (
+            _REACH * max(scale, 1.0) + 1
+        )  # one more, as Pillow takes the box in single precision
+        first, last = max(0, math.floor(low - reach)), min(side, math.ceil(high + reach))
+        return cls(first, last, low - first, high - first)
