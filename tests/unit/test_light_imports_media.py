@@ -12,7 +12,7 @@ import pytest
 
 from vidsearch.testing.checkpoints import random_clip_checkpoint
 
-_HEAVY = {"torch", "transformers", "tokenizers", "huggingface_hub", "cv2", "av", "PIL", "aiohttp"}
+_HEAVY = {"torch", "transformers", "tokenizers", "huggingface_hub", "cv2", "av", "PIL", "httpcore"}
 _BLOCK = """
 import sys
 
@@ -63,7 +63,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
         ("torch", ["text", "a red circle"], "running a checkpoint with torch"),
         ("transformers", ["text", "a red circle"], "loading a checkpoint"),
         ("cv2", ["video", "{clip}"], "decoding video"),
-        ("aiohttp", ["video", "http://127.0.0.1:9/clip.mp4"], "reading videos over http"),
+        ("httpcore", ["video", "http://127.0.0.1:9/clip.mp4"], "reading videos over http"),
     ],
 )
 def test_a_missing_extra_is_one_line(

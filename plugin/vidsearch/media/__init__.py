@@ -10,7 +10,7 @@ from vidsearch.media.frames import Decoder, FrameBatch, VideoInfo
 from vidsearch.media.hashing import content_hash
 from vidsearch.media.pixels import CLIP_PIXELS, PixelRecipe, clip_pixels
 from vidsearch.media.segments import Window, fixed_windows, semantic_windows, shot_windows
-from vidsearch.media.source import LocalFile, fetch, public_uri
+from vidsearch.media.sources import LocalFile, fetch, public_uri
 
 __all__ = [
     "CLIP_PIXELS",

@@ -1,0 +1,8 @@
+"""URI → a file on this machine, within what the section ``sources`` of the settings allows."""
+
+from __future__ import annotations
+
+from vidsearch.media.sources.fetching import LocalFile, fetch
+from vidsearch.media.sources.uris import public_uri
+
+__all__ = ["LocalFile", "fetch", "public_uri"]

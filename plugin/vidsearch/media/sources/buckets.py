@@ -1,0 +1,185 @@
+"""Videos in S3, Google Cloud Storage and Azure, through fsspec.
+
+Endpoint and credentials are the worker's, never the URI's: for S3 the usual variables
+(``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``, ``AWS_PROFILE``, …) and files of boto, for the others
+those of their own libraries; and what fsspec reads for all (``FSSPEC_S3_ENDPOINT_URL``, its
+configuration folder).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from vidsearch.config import SourceSettings
+from vidsearch.errors import (
+    MissingExtra,
+    SourceUnavailable,
+    VideoNotFound,
+    VideoOpenError,
+    VidsearchError,
+)
+from vidsearch.media.sources.patience import USUAL, Pace, Patience
+from vidsearch.media.sources.reach import Reach
+from vidsearch.media.sources.schemes import BUCKET_EXTRAS
+from vidsearch.media.sources.sidecars import SIDECAR_BYTES, choose_sidecars
+from vidsearch.media.sources.temporary import BoundedFile
+from vidsearch.media.sources.uris import BucketUri
+
+__all__ = ["copy_object", "copy_sidecars"]
+
+_log = logging.getLogger(__name__)
+
+_CHUNK = 4 * 2**20
+_QUERY = re.compile(r"\?\S+")
+_CREDENTIALS = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or a role",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS or a service account",
+    "az": "AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT_NAME with a key or token",
+}
+# By name, as their modules may not be installed. What the libraries raise when nobody gave them
+# credentials, or wrong ones.
+_REFUSALS = {
+    "NoCredentialsError",
+    "PartialCredentialsError",
+    "CredentialRetrievalError",
+    "TokenRetrievalError",
+    "UnauthorizedSSOTokenError",
+    "ProfileNotFound",
+    "DefaultCredentialsError",
+    "RefreshError",
+    "ClientAuthenticationError",
+    "CredentialUnavailableError",
+}
+
+
+def copy_object(
+    source: BucketUri,
+    file: BoundedFile,
+    *,
+    settings: SourceSettings,
+    where: str,
+    patience: Patience = USUAL,
+) -> None:
+    """Stream an object into a file.
+
+    Raises:
+        VideoNotFound: no such bucket or object.
+        VideoOpenError: a folder.
+        VideoTooLarge: more bytes than the settings allow.
+        SourceForbidden: the bucket is not listed.
+        SourceUnavailable: no or wrong credentials, throttled, too slow, unreachable.
+        MissingExtra: the package for this kind of bucket is not installed.
+    """
+    Reach(settings).require_listed(source.bucket, port=None, where=where)
+    files = _filesystem(source.scheme)
+    pace = Pace(where, patience)
+    with _mapped(source, where):
+        files.invalidate_cache()  # it remembers listings, of yesterday if need be
+        info = files.info(source.path)
+        if info.get("type") == "directory":
+            raise VideoOpenError(f"{where} is a folder, not a video")
+        size = info.get("size")
+        if size is not None:
+            file.expect(size)
+        pace.answered()
+        with files.open(source.path, "rb", cache_type="none", block_size=_CHUNK) as remote:
+            while chunk := remote.read(_CHUNK):
+                pace.count(len(chunk))
+                file.write(chunk)
+    if size is not None and file.size != size:
+        raise SourceUnavailable(f"{where} broke off: {file.size} of {size} bytes came")
+
+
+def copy_sidecars(source: BucketUri, folder: Path, *, stem: str) -> tuple[Path, ...]:
+    """Copy the subtitle files beside an object into a folder, best first, as ``<stem>.…``.
+
+    They are an addition: where the bucket may not be listed, or one of them fails, the video goes
+    without, and the log says so.
+    """
+    files = _filesystem(source.scheme)
+    key = PurePosixPath(source.key)
+    parent = source.path.rpartition("/")[0]
+    try:
+        with _mapped(source, f"subtitles beside {source.scheme}://{source.path}"):
+            listed = files.find(parent, prefix=f"{key.stem}.")
+    except VidsearchError as error:
+        _log.warning("%s", error)
+        return ()
+    names = [path[len(parent) + 1 :] for path in listed if path.startswith(f"{parent}/")]
+    copies = []
+    for name in choose_sidecars(key.name, names):
+        copy = folder / f"{stem}{name[len(key.stem) :]}"
+        where = f"{source.scheme}://{parent}/{name}"
+        try:
+            with (
+                BoundedFile(copy, limit=SIDECAR_BYTES, where=where) as file,
+                _mapped(source, where),
+            ):
+                file.write(files.cat_file(f"{parent}/{name}", start=0, end=SIDECAR_BYTES + 1))
+        except VidsearchError as error:
+            _log.warning("subtitles left alone: %s", error)
+            copy.unlink(missing_ok=True)
+        else:
+            copies.append(copy)
+    return tuple(copies)
+
+
+def _filesystem(scheme: str) -> Any:
+    try:
+        import fsspec
+
+        kind = fsspec.get_filesystem_class(scheme)
+    except ImportError as error:
+        raise MissingExtra.of(
+            BUCKET_EXTRAS[scheme], needed_for=f"reading videos from {scheme}://"
+        ) from error
+    try:
+        return kind()
+    except Exception as error:  # adlfs asks for an account already here, with a ValueError
+        raise _refused(scheme, f"{scheme}:// cannot be opened", error) from error
+
+
+@contextmanager
+def _mapped(source: BucketUri, where: str) -> Iterator[None]:
+    try:
+        yield
+    except VidsearchError:
+        raise
+    except FileNotFoundError as error:
+        raise VideoNotFound(f"{where} was not found") from error
+    except PermissionError as error:
+        raise _refused(source.scheme, f"{where} may not be read", error) from error
+    except Exception as error:
+        if type(error).__name__ in _REFUSALS or _status(error) in {401, 403}:
+            raise _refused(source.scheme, f"{where} may not be read", error) from error
+        if _status(error) == 404:
+            raise VideoNotFound(f"{where} was not found") from error
+        raise SourceUnavailable(f"{where} cannot be read: {_reason(error)}") from error
+
+
+def _refused(scheme: str, what: str, error: Exception) -> SourceUnavailable:
+    # Not the video's fault, but of the surroundings, which somebody will put right.
+    return SourceUnavailable(
+        f"{what}: {_reason(error)}; check the worker's credentials ({_CREDENTIALS[scheme]}) and "
+        "their rights"
+    )
+
+
+def _status(error: Exception) -> int | None:
+    """HTTP status, as gcsfs (``code``) and azure (``status_code``) keep it."""
+    for name in ("status_code", "code"):
+        value = getattr(error, name, None)
+        if isinstance(value, int):
+            return value
+    return None
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).splitlines() or [""]
+    text = _QUERY.sub("?…", lines[0])[:200]  # a query may hold a signature
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

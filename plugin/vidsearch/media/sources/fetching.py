@@ -1,0 +1,84 @@
+"""URI → a file on this machine, for as long as it is needed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from vidsearch.config import SourceSettings
+from vidsearch.errors import ConfigError
+from vidsearch.media.sources.buckets import copy_object, copy_sidecars
+from vidsearch.media.sources.local import local_sidecars, opened_file
+from vidsearch.media.sources.schemes import canonical_scheme, require_scheme
+from vidsearch.media.sources.temporary import BoundedFile, workspace
+from vidsearch.media.sources.uris import BucketUri, file_path, public_uri, scheme_of
+from vidsearch.media.sources.web import download
+
+__all__ = ["LocalFile", "fetch"]
+
+_DEFAULTS = SourceSettings()
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A video that can be opened by path."""
+
+    path: Path
+    uri: str = field(repr=False)
+    """As given; may hold a signature or credentials, so show :func:`public_uri` of it."""
+    size: int
+    """Bytes."""
+    sidecars: tuple[Path, ...] = ()
+    """Subtitle files beside it, the one to prefer first (see :func:`choose_sidecars`)."""
+
+
+@contextmanager
+def fetch(uri: str, *, settings: SourceSettings = _DEFAULTS) -> Iterator[LocalFile]:
+    """Make a video readable by path for as long as the context lasts.
+
+    A local file is used where it is. A remote one is streamed into a temporary folder, which is
+    removed when the context ends, whatever happened. Subtitle files come along from a folder or a
+    bucket, but not over http.
+
+    Raises:
+        VideoNotFound: no such file or object, or the server says that there is none for us (4xx).
+        VideoOpenError: a folder, or a file that may not be read.
+        VideoTooLarge: more bytes than the settings allow.
+        SourceForbidden: it lies, or leads, where the settings let nothing be read from.
+        SourceUnavailable: the other side or the disk failed, or a local file changed while it was
+            read. Worth a retry.
+        ConfigError: empty, or a scheme that nobody reads.
+        MissingExtra: the scheme needs a package that is not installed.
+    """
+    if not uri.strip():
+        raise ConfigError("the video's URI is empty; give a path, file://, https:// or s3://…")
+    where = public_uri(uri)
+    scheme = canonical_scheme(scheme_of(uri) or "file")
+    path: Path | None = None
+    if scheme == "file":
+        path = Path(file_path(uri) if scheme_of(uri) else uri)
+    elif "://" not in uri and Path(uri).exists():  # a plain file name with a colon in it
+        scheme, path = "file", Path(uri)
+    require_scheme(scheme, settings, where=where)
+
+    if path is not None:
+        with opened_file(path, roots=settings.roots, limit=settings.max_bytes) as (real, size):
+            yield LocalFile(real, uri, size, local_sidecars(path, settings))
+        return
+    with workspace(settings.folder) as folder:
+        suffix = PurePosixPath(where).suffix
+        copy = folder / f"video{suffix if _SUFFIX.fullmatch(suffix) else ''}"
+        sidecars: tuple[Path, ...] = ()
+        with BoundedFile(copy, limit=settings.max_bytes, where=where) as file:
+            if scheme in {"http", "https"}:
+                download(uri, file, settings=settings)
+            else:
+                source = BucketUri.parse(uri, scheme=scheme)
+                copy_object(source, file, settings=settings, where=where)
+        if scheme not in {"http", "https"}:
+            sidecars = copy_sidecars(source, folder, stem=copy.stem)
+        yield LocalFile(copy, uri, file.size, sidecars)

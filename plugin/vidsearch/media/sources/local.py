@@ -1,0 +1,156 @@
+"""Files of this machine: inside the configured roots, regular, not too large.
+
+What the roots hold against: ``..``, symbolic links anywhere in the path, and links that are swapped
+while the path is checked (the opened file's own place is checked, not the name's). What they do not
+hold against: hard links, and somebody who may write to a root and swaps a file between our check
+and the decoder's own opening, which is by path. A swap or change that is still there at the end is
+noticed and the video is tried again.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from vidsearch.config import SourceSettings
+from vidsearch.errors import (
+    SourceForbidden,
+    SourceUnavailable,
+    VideoError,
+    VideoNotFound,
+    VideoOpenError,
+    VideoTooLarge,
+)
+from vidsearch.media.sources.sidecars import SIDECAR_BYTES, choose_sidecars
+
+__all__ = ["local_sidecars", "opened_file"]
+
+_log = logging.getLogger(__name__)
+
+# Without waiting: a pipe put there at the last moment must not hold us.
+_OPEN = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_OWN_DESCRIPTORS = Path("/proc/self/fd")
+
+
+@contextmanager
+def opened_file(
+    path: Path, *, roots: Sequence[Path] = (), limit: int | None = None
+) -> Iterator[tuple[Path, int]]:
+    """Check a file and keep it open, so that it can be told at the end whether it is the same.
+
+    Yields:
+        Its path without links and ``..``, and its size in bytes.
+
+    Raises:
+        VideoNotFound: no such file.
+        VideoOpenError: a folder, a pipe, a device, or a file that may not be read.
+        VideoTooLarge: more than ``limit`` bytes.
+        SourceForbidden: outside of ``roots``, whether or not it is there.
+        SourceUnavailable: the disk or share failed, or the file changed while it was read.
+    """
+    real = _within(path, roots)
+    descriptor = _open(path, real)
+    try:
+        status = os.fstat(descriptor)
+        _require_regular(path, status.st_mode)
+        _require_still_within(path, real, descriptor, roots)
+        if limit is not None and status.st_size > limit:
+            raise VideoTooLarge(
+                f"{path} has {status.st_size} bytes, and sources.max_bytes allows {limit}"
+            )
+        yield real, status.st_size
+        _require_unchanged(path, real, status, os.fstat(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def local_sidecars(path: Path, settings: SourceSettings) -> tuple[Path, ...]:
+    """Subtitle files beside the video's given name; those that may not be read are left out."""
+    try:
+        names = choose_sidecars(path.name, [entry.name for entry in os.scandir(path.parent)])
+    except OSError as error:  # the folder may be entered, but not listed
+        _log.debug("no subtitles beside %s: %s", path, error.strerror)
+        return ()
+    found = []
+    for name in names:
+        try:
+            with opened_file(path.with_name(name), roots=settings.roots, limit=SIDECAR_BYTES) as (
+                real,
+                _,
+            ):
+                found.append(real)
+        except (VideoError, SourceUnavailable) as error:
+            _log.warning("subtitles left alone: %s", error)
+    return tuple(found)
+
+
+def _within(path: Path, roots: Sequence[Path]) -> Path:
+    try:
+        real = Path(os.path.realpath(path))
+    except ValueError as error:  # a character that no name can have
+        raise VideoNotFound(f"no such file: {path}") from error
+    if not _is_within(real, roots):
+        raise _forbidden(path)
+    return real
+
+
+def _is_within(real: Path, roots: Sequence[Path]) -> bool:
+    return not roots or any(real.is_relative_to(os.path.realpath(root)) for root in roots)
+
+
+def _forbidden(path: Path) -> SourceForbidden:
+    # Where a link leads is not said: it may be told to somebody who should not know.
+    return SourceForbidden(
+        f"{path} may not be read: it lies, or leads, outside of sources.roots; move it there or "
+        "add its folder"
+    )
+
+
+def _open(path: Path, real: Path) -> int:
+    try:
+        _require_regular(path, real.stat().st_mode)  # opening a device may do something
+        return os.open(real, _OPEN)
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        raise VideoNotFound(f"no such file: {path}") from error
+    except PermissionError as error:
+        raise VideoOpenError(f"{path} cannot be read: {error.strerror}") from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise VideoNotFound(f"no such file (name too long): {str(path)[:80]}…") from error
+        if error.errno == errno.ELOOP:
+            raise VideoNotFound(f"no such file (links in a circle): {path}") from error
+        raise SourceUnavailable(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _require_regular(path: Path, mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise VideoOpenError(f"{path} is a folder, not a video")
+    if not stat.S_ISREG(mode):
+        raise VideoOpenError(f"{path} is not a regular file")
+
+
+def _require_still_within(path: Path, real: Path, descriptor: int, roots: Sequence[Path]) -> None:
+    """A folder of the path may have become a link since it was resolved."""
+    try:
+        opened = (_OWN_DESCRIPTORS / str(descriptor)).readlink()
+    except OSError:  # no /proc on this system: ask the name once more
+        opened = Path(os.path.realpath(real))
+    if not _is_within(opened, roots):
+        raise _forbidden(path)
+
+
+def _require_unchanged(
+    path: Path, real: Path, before: os.stat_result, after: os.stat_result
+) -> None:
+    same = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+    try:
+        named = real.stat()
+    except OSError:  # moved away meanwhile, as an inbox is emptied: what was read is whole
+        named = after
+    if not same or (named.st_dev, named.st_ino) != (before.st_dev, before.st_ino):
+        raise SourceUnavailable(f"{path} changed while it was read; it is read again later")

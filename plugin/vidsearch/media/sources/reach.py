@@ -1,0 +1,133 @@
+"""Which hosts, buckets and addresses the settings let videos come from."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from vidsearch.config import SourceSettings
+from vidsearch.errors import ConfigError, SourceForbidden
+from vidsearch.media.sources.uris import normal_host
+
+__all__ = ["Reach", "is_public"]
+
+_log = logging.getLogger(__name__)
+
+Address: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
+Network: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
+
+# Addresses that belong to the platform under us although the registries call them public.
+_PLATFORM = {ipaddress.ip_address("168.63.129.16")}  # Azure's agent of the virtual machine
+_GLOBAL_6 = ipaddress.ip_network("2000::/3")
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_TEREDO = ipaddress.ip_network("2001::/32")
+
+
+def is_public(address: Address) -> bool:
+    """Whether the address is one of the public internet, and so of nobody's inner network.
+
+    An IPv6 address that carries an IPv4 address (mapped, 6to4, NAT64) is as public as that one.
+    All that is not known to be public is not: CGNAT, Teredo, site-local, documentation, ….
+    """
+    if isinstance(address, ipaddress.IPv4Address):
+        return (
+            address.is_global
+            and not address.is_multicast
+            and not address.is_reserved
+            and address not in _PLATFORM
+        )
+    inner = address.ipv4_mapped or address.sixtofour
+    if address in _NAT64:
+        inner = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    if inner is not None:
+        return is_public(inner)
+    return address in _GLOBAL_6 and address not in _TEREDO and address.is_global
+
+
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """An entry of a list of hosts: ``example.com``, ``*.example.com``, ``host:8443``, ``[::1]``."""
+
+    host: str
+    below: bool
+    port: int | None
+
+    @classmethod
+    def parse(cls, entry: str) -> _Name:
+        host, port = entry, ""
+        if entry.startswith("["):
+            host, _, port = entry[1:].partition("]")
+            port = port.removeprefix(":")
+        elif entry.count(":") == 1:
+            host, _, port = entry.partition(":")
+        below = host.startswith("*.")
+        number = int(port) if port else None
+        return cls(normal_host(host.removeprefix("*.")), below, number)
+
+    def covers(self, host: str, port: int | None) -> bool:
+        if self.port is not None and port != self.port:
+            return False
+        return host.endswith(f".{self.host}") if self.below else host == self.host
+
+
+class Reach:
+    """The lists ``hosts`` and ``private_hosts`` of the settings, ready for use.
+
+    Raises:
+        ConfigError: an entry is neither a host nor a network.
+    """
+
+    def __init__(self, settings: SourceSettings) -> None:
+        self._hosts = [_name("hosts", entry) for entry in settings.hosts]
+        self._private_names: list[_Name] = []
+        self._private_networks: list[Network] = []
+        for entry in settings.private_hosts:
+            try:
+                self._private_networks.append(ipaddress.ip_network(entry, strict=False))
+            except ValueError:
+                self._private_names.append(_name("private_hosts", entry))
+
+    def require_listed(self, host: str, *, port: int | None, where: str) -> None:
+        """Refuse a host or bucket that ``hosts`` does not list.
+
+        Raises:
+            SourceForbidden: it is not listed, and the list is not empty.
+        """
+        if self._hosts and not any(name.covers(host, port) for name in self._hosts):
+            raise SourceForbidden(
+                f"{where} may not be read: {host!r} is not in sources.hosts; add it there if "
+                "videos may come from it"
+            )
+
+    def require_reachable(
+        self, host: str, *, port: int, addresses: Iterable[str], where: str
+    ) -> None:
+        """Refuse a host if one of its addresses is not public, unless ``private_hosts`` lists it.
+
+        Raises:
+            SourceForbidden: so it is. The message does not give the address away.
+        """
+        if any(name.covers(host, port) for name in self._private_names):
+            return
+        for text in addresses:
+            address = ipaddress.ip_address(text.partition("%")[0])
+            if is_public(address) or any(address in one for one in self._private_networks):
+                continue
+            _log.warning("%s refused: %s is at %s", where, host, address)
+            raise SourceForbidden(
+                f"{where} may not be read: {host!r} is at a private, loopback or link-local "
+                "address; list it in sources.private_hosts if it is your own"
+            )
+
+
+def _name(setting: str, entry: str) -> _Name:
+    try:
+        return _Name.parse(entry)
+    except ValueError as error:
+        raise ConfigError(
+            f"setting sources.{setting}: {entry!r} is no host like example.com, *.example.com "
+            "or [::1]:8080" + (", nor a network like 10.0.0.0/8" if "private" in setting else "")
+        ) from error

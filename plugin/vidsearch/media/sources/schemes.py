@@ -1,0 +1,36 @@
+"""Which schemes are read at all, and which of them the settings allow."""
+
+from __future__ import annotations
+
+from vidsearch.config import SourceSettings
+from vidsearch.errors import ConfigError, SourceForbidden
+
+__all__ = ["BUCKET_EXTRAS", "canonical_scheme", "require_scheme"]
+
+BUCKET_EXTRAS = {"s3": "s3", "gs": "gcs", "az": "azure"}
+"""Scheme of fsspec → the extra that reads it."""
+
+_ALIASES = {"s3a": "s3", "gcs": "gs", "abfs": "az", "abfss": "az"}
+_READ = {"file", "http", "https", *BUCKET_EXTRAS}
+_FORMS = "a path, file://, http://, https://, s3://, gs:// or az://"
+
+
+def canonical_scheme(scheme: str) -> str:
+    """One name per kind of place: ``gcs`` is ``gs``, ``abfs`` is ``az``, ``s3a`` is ``s3``."""
+    return _ALIASES.get(scheme, scheme)
+
+
+def require_scheme(scheme: str, settings: SourceSettings, *, where: str) -> None:
+    """Refuse what nobody reads, and what the settings do not list.
+
+    Raises:
+        ConfigError: no reader for such a scheme.
+        SourceForbidden: not in ``sources.schemes``.
+    """
+    if scheme not in _READ:
+        raise ConfigError(f"{where!r}: no reader for the scheme {scheme!r}; give {_FORMS}")
+    if scheme not in {canonical_scheme(one.lower()) for one in settings.schemes}:
+        raise SourceForbidden(
+            f"{where} may not be read: {scheme!r} is not in sources.schemes; add it there if "
+            "videos may come from such a place"
+        )

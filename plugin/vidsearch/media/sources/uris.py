@@ -1,0 +1,170 @@
+"""Taking a video's URI apart, and showing it without its secrets."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass, field
+from urllib.parse import quote, unquote, unquote_to_bytes, urljoin, urlsplit, urlunsplit
+
+from vidsearch.errors import ConfigError, VideoNotFound
+
+__all__ = ["BucketUri", "WebUri", "file_path", "normal_host", "public_uri", "scheme_of"]
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?")
+_LONGEST_HOST = 253
+_BUCKET = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._-]{0,254}")
+# What may stand in a request line as it is. All else is percent-encoded, and nothing is decoded: a
+# signature may cover the very bytes of path and query.
+_TO_ENCODE = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9._~:/?@!$&'()*+,;=%-]")
+_PORTS = {"http": 80, "https": 443}
+
+
+def scheme_of(uri: str) -> str | None:
+    """The scheme in lower case, or ``None`` for a bare path."""
+    match = _SCHEME.match(uri)
+    return match[1].lower() if match else None
+
+
+def public_uri(uri: str) -> str:
+    """The URI without credentials, query and fragment: for messages, logs and error records."""
+    match = _SCHEME.match(uri)
+    if not match:
+        return uri
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # what cannot be taken apart cannot be cleaned
+        return f"{match[0]}…"
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def file_path(uri: str) -> str:
+    """The path that a ``file:`` URI names.
+
+    Raises:
+        ConfigError: it names another host.
+    """
+    parts = urlsplit(uri)
+    if parts.netloc not in {"", "localhost"}:
+        host = parts.netloc.rpartition("@")[2]
+        raise ConfigError(
+            f"{public_uri(uri)!r} names the host {host!r}, and only files of this machine are "
+            "read; write file:///path"
+        )
+    return unquote(parts.path)
+
+
+def normal_host(host: str) -> str:
+    """One spelling per host: lower case, IDNA, no trailing dot; the short form of IPv6.
+
+    Raises:
+        ValueError: no host can be called so.
+    """
+    if ":" in host:
+        if "%" in host:
+            raise ValueError("an IPv6 zone says nothing to another machine")
+        return ipaddress.IPv6Address(host).compressed
+    if len(host) > _LONGEST_HOST:
+        raise ValueError("too long")
+    name = host.encode("idna").decode("ascii").lower().removesuffix(".")
+    if not _HOST.fullmatch(name):
+        raise ValueError("not a host name")
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class WebUri:
+    """An http or https URL. What is checked here is what is connected to: it is parsed once."""
+
+    scheme: str
+    host: str
+    """As :func:`normal_host` spells it, without brackets."""
+    port: int
+    target: str = field(repr=False)
+    """Path and query as they are sent, ASCII."""
+    credentials: bytes | None = field(default=None, repr=False)
+    """``user:password``, percent-decoded."""
+
+    @classmethod
+    def parse(cls, uri: str) -> WebUri:
+        """Take a URL apart.
+
+        Raises:
+            VideoNotFound: it is none.
+        """
+        try:
+            return cls._parse(uri)
+        except ValueError:  # "from None": the library's message may hold a secret of the URL
+            raise VideoNotFound(f"{public_uri(uri)} is not a valid URL") from None
+
+    @classmethod
+    def _parse(cls, uri: str) -> WebUri:
+        # urlsplit drops some control characters, and browsers take a backslash for a slash: what
+        # two parsers read differently is refused.
+        if _CONTROL.search(uri):
+            raise ValueError("control characters")
+        parts = urlsplit(uri)
+        if "\\" in parts.netloc or not parts.hostname:
+            raise ValueError("no host")
+        if parts.port == 0:
+            raise ValueError("no port")
+        user, at, _ = parts.netloc.rpartition("@")
+        name, _, password = user.partition(":")
+        rest = uri.partition("#")[0].partition("://")[2][len(parts.netloc) :]
+        target = rest if rest.startswith("/") else f"/{rest}"
+        return cls(
+            scheme=parts.scheme,
+            host=normal_host(parts.hostname),
+            port=parts.port or _PORTS[parts.scheme],
+            target=_TO_ENCODE.sub(lambda found: quote(found[0], safe=""), target),
+            credentials=unquote_to_bytes(name) + b":" + unquote_to_bytes(password) if at else None,
+        )
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """Scheme, host and port: whoever may know the credentials."""
+        return self.scheme, self.host, self.port
+
+    @property
+    def authority(self) -> str:
+        """The ``Host`` header."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    def join(self, location: str) -> str:
+        """The URI that a redirect to ``location`` leads to."""
+        if _ABSOLUTE.match(location):
+            return location
+        return urljoin(f"{self.scheme}://{self.authority}{self.target}", location)
+
+
+@dataclass(frozen=True, slots=True)
+class BucketUri:
+    """An object in a bucket or container. The key is taken literally, as every cloud's CLI does."""
+
+    scheme: str
+    bucket: str
+    key: str
+
+    @classmethod
+    def parse(cls, uri: str, *, scheme: str) -> BucketUri:
+        """Take it apart; ``scheme`` is the one of fsspec.
+
+        Raises:
+            VideoNotFound: no bucket or no key.
+        """
+        bucket, _, key = uri.partition("://")[2].partition("/")
+        if not _BUCKET.fullmatch(bucket) or not key:
+            raise VideoNotFound(
+                f"{public_uri(uri)} is not an object in a bucket; write {scheme}://bucket/key "
+                "(account and credentials come from the worker's surroundings)"
+            )
+        return cls(scheme, bucket, key)
+
+    @property
+    def path(self) -> str:
+        """As fsspec takes it."""
+        return f"{self.bucket}/{self.key}"
