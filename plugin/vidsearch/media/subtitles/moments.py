@@ -1,0 +1,38 @@
+"""Which words belong to which moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vidsearch.media.reader import Cue
+
+__all__ = ["spoken_in", "transcript"]
+
+_ENOUGH_SECONDS = 1.0
+
+
+def spoken_in(cues: Sequence[Cue], start: float, end: float) -> str:
+    """The lines of a moment, in one string.
+
+    A line at a boundary belongs to both moments, unless it only touches one of them: what counts is
+    half of the line, a second of it, or half of the moment. So every line that is shown during the
+    video belongs to a moment at least.
+
+    Args:
+        cues: lines in order.
+        start: of the moment, in seconds.
+        end: of the moment, in seconds.
+    """
+    return " ".join(cue.text for cue in cues if _belongs(cue, start, end))
+
+
+def transcript(cues: Sequence[Cue]) -> str:
+    """All lines of a video, in one string."""
+    return " ".join(cue.text for cue in cues)
+
+
+def _belongs(cue: Cue, start: float, end: float) -> bool:
+    if cue.start == cue.end:
+        return start <= cue.start < end
+    shared = min(cue.end, end) - max(cue.start, start)
+    return 0 < shared >= min((cue.end - cue.start) / 2, _ENOUGH_SECONDS, (end - start) / 2)
