@@ -6,7 +6,7 @@ import json
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,7 +29,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer; ``body`` is sent as JSON unless it is text."""
+    """One answer; ``body`` is sent as JSON unless it is text or bytes."""
 
     status: int = 200
     body: Any = field(default_factory=dict)
@@ -37,6 +37,11 @@ class Reply:
     delay: float = 0.0
     hang_up: bool = False
     """Close the connection afterwards without a word, as a balancer does with an idle one."""
+    pieces: Iterable[bytes] | None = None
+    """Written one by one after the head instead of ``body``, for as long as somebody listens; the
+    head has no length then. A generator may take its time."""
+    raw: bool = False
+    """``pieces`` are all that is written: the head is theirs, too."""
 
 
 @dataclass
@@ -78,21 +83,23 @@ def http_stub(
             if reply.delay:
                 released.wait(reply.delay)
             as_text = isinstance(reply.body, str)
-            content = (reply.body if as_text else json.dumps(reply.body)).encode()
-            headers = {
-                "content-type": "text/html" if as_text else "application/json",
-                "content-length": str(len(content)),
-                **reply.headers,
-            }
+            content = reply.body
+            if not isinstance(content, bytes):
+                content = (content if as_text else json.dumps(content)).encode()
+            headers = {"content-type": "text/html" if as_text else "application/json"}
+            if reply.pieces is None:
+                headers["content-length"] = str(len(content))
             try:
-                self.send_response(reply.status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(content)
+                if not reply.raw:
+                    self.send_response(reply.status)
+                    for name, value in {**headers, **reply.headers}.items():
+                        self.send_header(name, value)
+                    self.end_headers()
+                for piece in [content] if reply.pieces is None else reply.pieces:
+                    self.wfile.write(piece)
             except (BrokenPipeError, ConnectionResetError):
                 self.close_connection = True  # the client gave up, as some tests want
-            if reply.hang_up:
+            if reply.hang_up or reply.pieces is not None:
                 self.close_connection = True
 
         def finish(self) -> None:

@@ -34,7 +34,7 @@ __all__ = ["copy_object", "copy_sidecars"]
 
 _log = logging.getLogger(__name__)
 
-_CHUNK = 4 * 2**20
+_CHUNK = 8 * 2**20
 _QUERY = re.compile(r"\?\S+")
 _CREDENTIALS = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or a role",
@@ -166,7 +166,7 @@ def _refused(scheme: str, what: str, error: Exception) -> SourceUnavailable:
     # Not the video's fault, but of the surroundings, which somebody will put right.
     return SourceUnavailable(
         f"{what}: {_reason(error)}; check the worker's credentials ({_CREDENTIALS[scheme]}) and "
-        "their rights"
+        "their rights (to who may not list a bucket, a missing object looks the same)"
     )
 
 

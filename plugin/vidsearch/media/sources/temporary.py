@@ -44,17 +44,17 @@ def workspace(folder: Path | None) -> Iterator[Path]:
         made = Path(tempfile.mkdtemp(prefix=_prefix(), dir=base))
     except OSError as error:
         raise SourceUnavailable(
-            f"no temporary folder can be made in {folder or 'the system’s place for them'}: "
+            f"no temporary folder can be made in {folder or 'the place of the system'}: "
             f"{error.strerror}; make room there or set sources.folder"
         ) from error
+    lock: int | None = None
     try:
-        lock = _lock(made)
-        try:
-            yield made
-        finally:
-            if lock is not None:
-                os.close(lock)
+        with contextlib.suppress(OSError):  # a full disk is told when the video is stored
+            lock = _lock(made)
+        yield made
     finally:
+        if lock is not None:
+            os.close(lock)
         shutil.rmtree(made, ignore_errors=True)
 
 

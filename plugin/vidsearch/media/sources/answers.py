@@ -1,0 +1,109 @@
+"""What a web server's answer says about a video."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from vidsearch.errors import SourceUnavailable, VideoNotFound, VideoOpenError
+
+if TYPE_CHECKING:
+    import httpcore
+
+__all__ = ["header", "mapped", "require_plain", "require_success", "strong_validator"]
+
+_TRIED_AGAIN = {202, 408, 425, 429}
+_COMPRESSED = {"gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress"}
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
+_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
+_HINTS = {
+    401: "; it needs credentials, or others",
+    403: "; the link may have run out, or needs credentials",
+}
+
+
+def require_success(response: httpcore.Response, *, offset: int, where: str) -> None:
+    """Refuse what is not the video, or its rest from ``offset`` on.
+
+    Raises:
+        VideoNotFound: the server has nothing for us.
+        SourceUnavailable: it may have later.
+    """
+    status = response.status
+    if status == HTTPStatus.OK:
+        return
+    if status == HTTPStatus.PARTIAL_CONTENT and offset:
+        found = _CONTENT_RANGE.fullmatch(header(response, "content-range"))
+        if found and int(found[1]) == offset:
+            return
+        raise SourceUnavailable(f"{where} went on at a place that was not asked for")
+    if status == HTTPStatus.NOT_FOUND:
+        raise VideoNotFound(f"{where} was not found (404)")
+    phrase = response.extensions.get("reason_phrase", b"").decode("ascii", "replace")
+    reason = f"{where} was answered with {status} {phrase}".rstrip()
+    if status >= 500 or status in _TRIED_AGAIN:
+        raise SourceUnavailable(reason)
+    raise VideoNotFound(reason + _HINTS.get(status, ""))
+
+
+def require_plain(response: httpcore.Response, *, where: str) -> None:
+    """Refuse a compressed body, whose true size nobody knows before it is unpacked.
+
+    Raises:
+        VideoOpenError: it is compressed although that was declined.
+    """
+    encodings = {one.strip() for one in header(response, "content-encoding").lower().split(",")}
+    if encodings & _COMPRESSED:
+        raise VideoOpenError(
+            f"{where} comes compressed ({', '.join(sorted(encodings))}) although that was declined"
+        )
+
+
+@contextmanager
+def mapped(where: str) -> Iterator[None]:
+    """Errors of httpcore up to the head of the answer.
+
+    Raises:
+        SourceUnavailable: the server cannot be reached, is silent or speaks something else.
+        VideoNotFound: what would be asked for cannot be written as a request.
+    """
+    import httpcore
+
+    try:
+        yield
+    except httpcore.TimeoutException as error:
+        raise SourceUnavailable(f"{where} did not answer in time") from error
+    except httpcore.ConnectError as error:
+        hint = ""
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            hint = "; SSL_CERT_FILE may name a bundle with the authority of your own servers"
+        raise SourceUnavailable(f"{where} cannot be reached: {error}{hint}") from error
+    except httpcore.LocalProtocolError:  # "from None": the message holds what was to be sent
+        raise VideoNotFound(f"{where} is not a valid URL") from None
+    except (httpcore.NetworkError, httpcore.ProtocolError) as error:
+        raise SourceUnavailable(f"{where} broke off: {type(error).__name__}") from error
+
+
+def header(response: httpcore.Response, name: str) -> str:
+    """The last header of this name (in lower case), or nothing."""
+    values = [value for key, value in response.headers if key.lower() == name.encode()]
+    return values[-1].decode("utf-8", "replace").strip() if values else ""
+
+
+def strong_validator(response: httpcore.Response) -> str | None:
+    """By which a server can tell that a part belongs to the same bytes (RFC 9110, 8.8)."""
+    if header(response, "accept-ranges").lower() == "none":
+        return None
+    etag = header(response, "etag")
+    if _STRONG_ETAG.fullmatch(etag):
+        return etag
+    modified = header(response, "last-modified")
+    try:
+        age = parsedate_to_datetime(header(response, "date")) - parsedate_to_datetime(modified)
+    except (TypeError, ValueError):
+        return None
+    return modified if age.total_seconds() >= 1 and modified.isascii() else None
