@@ -9,23 +9,38 @@ from vidsearch.media.decoders import open_decoder
 from vidsearch.media.frames import Decoder, FrameBatch, VideoInfo
 from vidsearch.media.hashing import content_hash
 from vidsearch.media.pixels import CLIP_PIXELS, PixelRecipe, clip_pixels
-from vidsearch.media.segments import Window, fixed_windows, semantic_windows, shot_windows
+from vidsearch.media.segments import (
+    Window,
+    find_shots,
+    fixed_windows,
+    semantic_windows,
+    shot_windows,
+)
 from vidsearch.media.sources import LocalFile, fetch, public_uri
+from vidsearch.media.subtitles import embedded_cues, sidecar_cues, spoken_in, transcript
+from vidsearch.media.thumbnails import Candidates, ThumbnailStore
 
 __all__ = [
     "CLIP_PIXELS",
+    "Candidates",
     "Decoder",
     "FrameBatch",
     "LocalFile",
     "PixelRecipe",
+    "ThumbnailStore",
     "VideoInfo",
     "Window",
     "clip_pixels",
     "content_hash",
+    "embedded_cues",
     "fetch",
+    "find_shots",
     "fixed_windows",
     "open_decoder",
     "public_uri",
     "semantic_windows",
     "shot_windows",
+    "sidecar_cues",
+    "spoken_in",
+    "transcript",
 ]

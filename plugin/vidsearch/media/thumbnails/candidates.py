@@ -1,0 +1,116 @@
+"""All sampled frames of a video as small pictures, to choose from once its moments are known."""
+
+from __future__ import annotations
+
+import tempfile
+from array import array
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from vidsearch.errors import SourceUnavailable
+from vidsearch.media.frames import FrameBatch
+from vidsearch.media.segments import Window
+from vidsearch.media.thumbnails.pictures import (
+    Look,
+    PictureFormat,
+    as_jpeg,
+    look_of,
+    recoded,
+    shrunk,
+)
+
+if TYPE_CHECKING:
+    from vidsearch.media.thumbnails.store import ThumbnailStore
+
+__all__ = ["Candidates"]
+
+_IN_MEMORY = 8 * 2**20
+_EDGE_WEIGHT = 0.5
+
+
+class Candidates:
+    """Takes the frames of one video, batch by batch, and gives the best picture of a stretch.
+
+    The small pictures wait in a temporary file, a few kilobytes each, so that memory stays flat.
+    It is gone when the object is closed, or the process ends.
+    """
+
+    def __init__(self, *, size: int = 320, format: PictureFormat = "webp") -> None:
+        self._size = size
+        self._format: PictureFormat = format
+        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
+        self._ends = array("q", [0])
+        self._times = array("d")
+        self._looks: list[Look] = []
+
+    @classmethod
+    def of(cls, store: ThumbnailStore) -> Candidates:
+        """For pictures of the form that a store keeps."""
+        return cls(size=store.size, format=store.format)
+
+    def __len__(self) -> int:
+        return len(self._looks)
+
+    def add(self, batch: FrameBatch) -> None:
+        """Take the next frames.
+
+        Raises:
+            SourceUnavailable: the temporary file cannot be written (the disk is full).
+            MissingExtra: Pillow is not installed.
+        """
+        for frame, time in zip(batch.data, batch.pts_seconds, strict=True):
+            picture = shrunk(frame, size=self._size)
+            data = as_jpeg(picture)
+            try:
+                self._file.seek(self._ends[-1])
+                self._file.write(data)
+            except OSError as error:
+                raise SourceUnavailable(
+                    f"no room for thumbnails in {tempfile.gettempdir()}: {error.strerror}"
+                ) from error
+            self._ends.append(self._ends[-1] + len(data))
+            self._times.append(time)
+            self._looks.append(look_of(picture))
+
+    def best(self, window: Window) -> bytes:
+        """The picture that stands for a moment, as a file.
+
+        The sharpest frame, where one at the edge of the moment has to be twice as sharp as one in
+        its middle. Frames that are black, white or of one colour are taken only where all are, and
+        then the one with the most contrast.
+
+        Args:
+            window: its frames are those of the batches, in order.
+
+        Raises:
+            IndexError: it names frames that were not added.
+        """
+        if not 0 <= window.first < window.last <= len(self):
+            raise IndexError(f"{window} names frames beyond the {len(self)} that were added")
+        number = max(range(window.first, window.last), key=lambda n: self._score(n, window))
+        self._file.seek(self._ends[number])
+        return recoded(self._file.read(self._ends[number + 1] - self._ends[number]), self._format)
+
+    def close(self) -> None:
+        """Remove the temporary file."""
+        self._file.close()
+
+    def __enter__(self) -> Candidates:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _score(self, number: int, window: Window) -> tuple[bool, float, float]:
+        look = self._looks[number]
+        half = (window.end - window.start) / 2
+        off = abs(self._times[number] - window.start - half) / half if half else 0.0
+        centred = 1.0 - _EDGE_WEIGHT * min(off, 1.0)
+        if look.is_blank:
+            return False, look.contrast, centred
+        return True, look.sharpness * centred, centred

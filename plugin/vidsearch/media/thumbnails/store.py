@@ -1,0 +1,147 @@
+"""Where the pictures are put: a folder or bucket, under keys that follow from their content."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from vidsearch.errors import ConfigError, MissingExtra, SourceUnavailable
+from vidsearch.media.sources.uris import public_uri
+from vidsearch.media.thumbnails.pictures import PictureFormat
+
+if TYPE_CHECKING:
+    from vidsearch.config import ThumbnailSettings
+
+__all__ = ["ThumbnailStore"]
+
+_EXTRAS = {
+    "s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure",
+    "abfss": "azure",
+}  # fmt: skip
+_APPEARS_COMPLETE = frozenset({*_EXTRAS, "memory"})
+"""Schemes of stores in which a file is never seen half written."""
+
+
+class ThumbnailStore:
+    """Pictures in a folder or bucket that fsspec can write to.
+
+    A picture's key is the SHA-256 of its bytes (``ab/abcdef….webp``), so that the same picture is
+    kept once and may be cached for ever; nothing is overwritten, and nothing is removed here.
+    """
+
+    def __init__(
+        self, url: str, *, format: PictureFormat = "webp", size: int = 320, **options: Any
+    ) -> None:
+        """Nothing is read or written yet.
+
+        Args:
+            url: ``/folder``, ``file:///folder``, ``s3://bucket/prefix`` or another of fsspec's.
+            format: of the pictures.
+            size: longer side in pixels.
+            options: for the file system of fsspec, such as ``endpoint_url`` for ``s3``.
+
+        Raises:
+            ConfigError: a scheme that fsspec does not know, or a URL without a place in it.
+            MissingExtra: the package for the scheme is not installed.
+        """
+        from vidsearch.config import redact_url
+
+        self.format: PictureFormat = format
+        self.size = size
+        # The second for a password with a slash in it, which the first takes for a host.
+        self._shown = redact_url(public_uri(url))
+        self._files, self._root = self._opened(url, options)
+
+    @classmethod
+    def of(cls, settings: ThumbnailSettings) -> ThumbnailStore | None:
+        """The store that the section ``thumbnails`` names; ``None`` where it names none."""
+        if settings.url is None:
+            return None
+        return cls(settings.url, format=settings.format, size=settings.size)
+
+    @property
+    def form(self) -> str:
+        """What the pictures are like, for example ``"webp-320"``."""
+        return f"{self.format}-{self.size}"
+
+    def __repr__(self) -> str:
+        return f"ThumbnailStore({self._shown!r}, {self.form})"
+
+    def put(self, picture: bytes) -> str:
+        """Keep a picture, unless it is there already, and return its key below the URL.
+
+        Raises:
+            SourceUnavailable: the place did not answer, or is full. Worth a retry.
+            ConfigError: there is no such place, or it refuses to be written to.
+        """
+        digest = hashlib.sha256(picture).hexdigest()
+        key = f"{digest[:2]}/{digest}.{self.format}"
+        path = f"{self._root}/{key}"
+        with self._mapped():
+            if not self._files.exists(path):
+                self._write(path, picture)
+        return key
+
+    def _write(self, path: str, picture: bytes) -> None:
+        if not _APPEARS_COMPLETE.isdisjoint(_schemes(self._files)):
+            self._files.pipe_file(path, picture)
+            return
+        self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
+        unfinished = f"{path}.{uuid.uuid4().hex}.tmp"
+        try:
+            self._files.pipe_file(unfinished, picture)
+            self._files.mv(unfinished, path)
+        except BaseException:
+            if self._files.exists(unfinished):
+                self._files.rm_file(unfinished)
+            raise
+
+    def _opened(self, url: str, options: dict[str, Any]) -> tuple[Any, str]:
+        from fsspec.core import url_to_fs
+
+        scheme = url.partition("://")[0] if "://" in url else "file"
+        try:
+            files, root = url_to_fs(url, **options)
+        except ImportError as error:
+            extra = _EXTRAS.get(scheme)
+            if extra is None:
+                raise ConfigError(
+                    f"thumbnails.url {self._shown!r}: the package that fsspec needs for "
+                    f"{scheme!r} is not installed"
+                ) from error
+            raise MissingExtra.of(extra, needed_for=f"writing thumbnails to {scheme}://") from error
+        except (ValueError, TypeError) as error:
+            raise ConfigError(
+                f"thumbnails.url {self._shown!r} is no folder or bucket that fsspec knows; give a "
+                f"path, s3://bucket/prefix, gs:// or az://"
+            ) from error
+        root = str(root).rstrip("/")
+        if not root and scheme != "memory":
+            raise ConfigError(f"thumbnails.url {self._shown!r} names no folder or bucket")
+        return files, root
+
+    @contextmanager
+    def _mapped(self) -> Iterator[None]:
+        # Each of fsspec's file systems raises what its library does, so all of it is caught; and
+        # "from None", as a message may hold the URL with its password.
+        try:
+            yield
+        except (FileNotFoundError, NotADirectoryError):
+            raise ConfigError(f"thumbnails.url {self._shown!r} does not exist") from None
+        except PermissionError:
+            raise ConfigError(
+                f"thumbnails.url {self._shown!r} refuses to be written to; check its rights and "
+                f"the credentials"
+            ) from None
+        except Exception as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise SourceUnavailable(
+                f"thumbnails.url {self._shown!r} cannot be written to: {reason}"
+            ) from None
+
+
+def _schemes(files: Any) -> set[str]:
+    return {files.protocol} if isinstance(files.protocol, str) else set(files.protocol)
