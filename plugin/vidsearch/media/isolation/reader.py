@@ -1,0 +1,255 @@
+"""A media reader whose codecs run in a child process."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidsearch.errors import DecoderFailed, DecoderLost, VidsearchError
+from vidsearch.media.batches import Batches
+from vidsearch.media.frames import FrameBatch, Sampling, VideoInfo
+from vidsearch.media.isolation.environment import COMMAND
+from vidsearch.media.isolation.faults import Blame, Fault
+from vidsearch.media.isolation.process import DecodingProcess
+from vidsearch.media.isolation.protocol import FrameHeader, Message, ProtocolError, Setup
+from vidsearch.media.reader import Cue
+
+__all__ = ["IsolatedReader"]
+
+_log = logging.getLogger(__name__)
+_MOST_ITEMS = 200_000
+"""Cues or cuts of one video."""
+
+_T = TypeVar("_T")
+_Read = Callable[[memoryview], None]
+
+
+class IsolatedReader:
+    """Reads files in a child process that is kept from video to video.
+
+    It is started when it is first needed, and again after it had to be killed. Each thread that
+    reads at the same time has a process of its own; after a fork, so has each side.
+
+    A codec that hangs, crashes or wants too much memory ends its process, and the video fails with
+    :class:`~vidsearch.errors.DecoderFailed`. Where the process had read another file before, the
+    video is read again in a new one first, so that no video is blamed for what its predecessor
+    did to the memory.
+
+    Args:
+        setup: the decoder and its limits.
+        stall_seconds: after which a decoder without progress is given up. Progress is a frame, or
+            on Linux that the file is being read.
+    """
+
+    def __init__(
+        self, setup: Setup, *, stall_seconds: float, _command: Sequence[str] = COMMAND
+    ) -> None:
+        self._setup = setup
+        self._stall_seconds = stall_seconds
+        self._command = _command
+        self._idle: list[DecodingProcess] = []  # its append and pop are atomic
+
+    def __repr__(self) -> str:
+        return f"IsolatedReader({self._setup}, stall_seconds={self._stall_seconds:g})"
+
+    @property
+    def name(self) -> str:
+        """That of the decoder."""
+        return self._setup.decoder
+
+    def probe(self, path: Path) -> VideoInfo:
+        """See :class:`~vidsearch.media.frames.Decoder`.
+
+        Raises:
+            DecoderFailed: the codec hung, crashed or ran out of memory.
+            DecoderLost: the process was killed by somebody else.
+        """
+        doing = "while reading the header"
+        found = tuple(self._ask("probe", path, _info, doing=doing, most=1))
+        if not found:
+            raise self._failure(_nonsense("nothing"), path, doing)
+        return found[0]
+
+    def frames(
+        self,
+        path: Path,
+        *,
+        rate: float = 1.0,
+        batch_size: int = 16,
+        sampling: Sampling = "played-at",
+    ) -> Iterator[FrameBatch]:
+        """See :class:`~vidsearch.media.frames.Decoder`; the next batch is decoded meanwhile.
+
+        Raises:
+            DecoderFailed: the codec hung, crashed or ran out of memory.
+            DecoderLost: the process was killed by somebody else.
+        """
+        if not rate > 0 or batch_size < 1:
+            raise ValueError(f"rate and batch_size must be positive, not {rate} and {batch_size}")
+        return self._batches(path, rate=rate, batch_size=batch_size, sampling=sampling)
+
+    def cues(self, path: Path) -> tuple[Cue, ...]:
+        """See :class:`~vidsearch.media.reader.MediaReader`; raises as :meth:`probe` does."""
+        asked = self._ask("cues", path, _cue, doing="while reading subtitles", most=_MOST_ITEMS)
+        return tuple(asked)
+
+    def shots(self, path: Path) -> tuple[float, ...]:
+        """See :class:`~vidsearch.media.reader.MediaReader`; raises as :meth:`probe` does."""
+        asked = self._ask("shots", path, _shot, doing="while looking for cuts", most=_MOST_ITEMS)
+        return tuple(asked)
+
+    def close(self) -> None:
+        """End the processes that have nothing to do."""
+        while (process := self._take_idle()) is not None:
+            process.end()
+
+    def _batches(self, path: Path, *, batch_size: int, **sampled: Any) -> Iterator[FrameBatch]:
+        batches = Batches(batch_size)
+        complete: list[FrameBatch] = []
+
+        def receive(header: FrameHeader, read_into: _Read) -> None:
+            def draw(slot: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+                if slot is None or slot.shape != header.shape:
+                    slot = np.empty(header.shape, dtype=np.uint8)
+                read_into(slot.reshape(-1).data)
+                return slot
+
+            complete.extend(batches.add(header.pts, draw))
+
+        asked = self._ask(
+            "frames",
+            path,
+            self._header,
+            doing="before the first frame",
+            # A rate of frames that is no whole number gives more of them than points.
+            most=16 + 2 * self._setup.max_seconds * sampled["rate"],
+            receive=receive,
+            **sampled,
+        )
+        last: FrameHeader | None = None
+        with closing(asked):
+            for header in asked:
+                last = header
+                yield from complete
+                complete.clear()
+        if last is None or last.end is None:
+            raise self._failure(_nonsense("no end"), path, "at the end")
+        yield batches.last(end_seconds=last.end, damaged=last.damaged)
+
+    def _header(self, message: Message) -> FrameHeader:
+        return FrameHeader.of(message, max_pixels=self._setup.max_pixels)
+
+    def _ask(
+        self,
+        do: str,
+        path: Path,
+        parse: Callable[[Message], _T],
+        *,
+        doing: str,
+        most: float,
+        receive: Callable[[_T, _Read], None] | None = None,
+        **arguments: Any,
+    ) -> Generator[_T, None, None]:
+        """The parsed answers to a request; left early, its process is killed."""
+        given = 0
+        request = {"do": do, **arguments}
+        while True:
+            process = self._check_out()
+            try:
+                answers = process.ask(request, path, steady=receive is not None)
+                for number, message in enumerate(answers):
+                    if number >= most:
+                        raise ProtocolError("more than a video can have")
+                    item = parse(message)
+                    if isinstance(item, FrameHeader):
+                        doing = f"at {item.pts:.1f} s"
+                    again = number < given  # what the process before this one had read already
+                    if receive:
+                        (_pass_over if again else receive)(item, process.read_into)
+                    if not again:
+                        given += 1
+                        yield item
+            except VidsearchError:
+                self._idle.append(process)
+                raise
+            except (Fault, ProtocolError) as error:
+                process.end()
+                fault = error if isinstance(error, Fault) else _nonsense(error)
+                if fault.blame is not Blame.HEAP or not process.has_read_others:
+                    raise self._failure(fault, path, doing) from error
+                _log.warning("%s; a new process tries once more", self._failure(fault, path, doing))
+            except BaseException:
+                process.end()
+                raise
+            else:
+                self._idle.append(process)
+                return
+
+    def _check_out(self) -> DecodingProcess:
+        while (process := self._take_idle()) is not None:
+            if process.is_usable:
+                return process
+            process.end()
+        return DecodingProcess(
+            self._setup, stall_seconds=self._stall_seconds, command=self._command
+        )
+
+    def _take_idle(self) -> DecodingProcess | None:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
+
+    def _failure(self, fault: Fault, path: Path, doing: str) -> VidsearchError:
+        advice = f": {fault.advice}" if fault.advice else ""
+        kind = DecoderLost if fault.blame is Blame.OUTSIDE else DecoderFailed
+        return kind(f"{path.name}: the decoder ({self.name}) {fault.what} {doing}{advice}")
+
+
+def _nonsense(error: ProtocolError | str) -> Fault:
+    return Fault(f"answered nonsense ({error})", blame=Blame.HEAP)
+
+
+def _pass_over(header: Any, read_into: _Read) -> None:
+    read_into(memoryview(bytearray(math.prod(header.shape))))
+
+
+def _info(message: Message) -> VideoInfo:
+    try:
+        width, height, duration, fps = message["info"]
+        return VideoInfo(
+            width=int(width),
+            height=int(height),
+            duration=None if duration is None else _finite(duration),
+            fps=None if fps is None else _finite(fps),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ProtocolError("a header without proper numbers") from error
+
+
+def _cue(message: Message) -> Cue:
+    try:
+        start, end, text = message["cue"]
+        return Cue(_finite(start), _finite(end), str(text))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ProtocolError("a cue without proper times") from error
+
+
+def _shot(message: Message) -> float:
+    try:
+        return _finite(message["shot"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ProtocolError("a cut without a proper time") from error
+
+
+def _finite(number: Any) -> float:
+    if not math.isfinite(number):
+        raise ValueError(number)
+    return float(number)
