@@ -19,8 +19,12 @@ _log = logging.getLogger(__name__)
 Address: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
 Network: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
 
-# Addresses that belong to the platform under us although the registries call them public.
-_PLATFORM = {ipaddress.ip_address("168.63.129.16")}  # Azure's agent of the virtual machine
+# What some versions of Python or the registries themselves call public, and is not.
+_INNER_4 = (
+    ipaddress.ip_network("192.0.0.0/24"),  # protocol assignments; a metadata service at Oracle
+    ipaddress.ip_network("192.88.99.0/24"),  # relays of 6to4, given up
+    ipaddress.ip_network("168.63.129.16/32"),  # Azure's agent of the virtual machine
+)
 _GLOBAL_6 = ipaddress.ip_network("2000::/3")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _TEREDO = ipaddress.ip_network("2001::/32")
@@ -37,7 +41,7 @@ def is_public(address: Address) -> bool:
             address.is_global
             and not address.is_multicast
             and not address.is_reserved
-            and address not in _PLATFORM
+            and not any(address in network for network in _INNER_4)
         )
     inner = address.ipv4_mapped or address.sixtofour
     if address in _NAT64:
@@ -59,7 +63,9 @@ class _Name:
     def parse(cls, entry: str) -> _Name:
         host, port = entry, ""
         if entry.startswith("["):
-            host, _, port = entry[1:].partition("]")
+            host, closed, port = entry[1:].partition("]")
+            if not closed or (port and not port.startswith(":")):
+                raise ValueError("brackets that do not close")
             port = port.removeprefix(":")
         elif entry.count(":") == 1:
             host, _, port = entry.partition(":")
