@@ -84,7 +84,11 @@ class _PacedStream(httpcore.NetworkStream):
         self._pace = pace
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        content = self._stream.read(max_bytes, self._pace.wait())
+        try:
+            content = self._stream.read(max_bytes, self._pace.wait())
+        except httpcore.ReadTimeout:
+            self._pace.count(0)  # which limit it was
+            raise
         self._pace.count(len(content))
         return content
 

@@ -116,7 +116,6 @@ class _Download:
             except _Broken as broken:
                 if self.validator is None or not left:
                     raise SourceUnavailable(str(broken)) from broken.__cause__
-                self.pace.count(0)
                 _log.info("%s; going on at byte %d", broken, self.file.size)
             time.sleep(pause)
             pause *= 2

@@ -1,0 +1,291 @@
+"""Local files: inside the roots whatever the path says, and the subtitles beside them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from vidsearch.config import SourceSettings
+from vidsearch.errors import (
+    SourceForbidden,
+    SourceUnavailable,
+    VideoNotFound,
+    VideoOpenError,
+    VideoTooLarge,
+)
+from vidsearch.media import fetch
+from vidsearch.media.sources import local, temporary
+from vidsearch.media.sources.sidecars import choose_sidecars
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A root with a video; another video lies beside it, outside."""
+    folder = tmp_path / "root"
+    (folder / "below").mkdir(parents=True)
+    (folder / "below" / "a.mp4").write_bytes(b"inside")
+    (tmp_path / "secret.mp4").write_bytes(b"outside")
+    (tmp_path / "root-of-another").mkdir()
+    (tmp_path / "root-of-another" / "a.mp4").write_bytes(b"outside")
+    return folder
+
+
+def read(path: Path | str, root: Path) -> bytes:
+    with fetch(str(path), settings=SourceSettings(roots=(root,))) as video:
+        return video.path.read_bytes()
+
+
+def test_inside_of_the_roots(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(root / "below" / "a.mp4", root) == b"inside"
+    assert read((root / "below" / "a.mp4").as_uri(), root) == b"inside"
+    assert read(f"{root}/below/../below/./a.mp4", root) == b"inside"
+    (root / "link.mp4").symlink_to(root / "below" / "a.mp4")
+    assert read(root / "link.mp4", root) == b"inside"
+    (tmp_path / "way in").symlink_to(root)
+    assert read(tmp_path / "way in" / "below" / "a.mp4", root) == b"inside"
+    assert read(root / "below" / "a.mp4", tmp_path / "way in") == b"inside", "a root that is a link"
+    monkeypatch.chdir(root)
+    assert read("below/a.mp4", Path()) == b"inside"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "{outside}/secret.mp4",
+        "file://{outside}/secret.mp4",
+        "{root}/../secret.mp4",
+        "{root}/below/../../secret.mp4",
+        "file://{root}/%2e%2e/secret.mp4",
+        "file://{root}/..%2fsecret.mp4",
+        "{root}/link.mp4",
+        "{root}/folder/secret.mp4",
+        "{root}/folder/root/../secret.mp4",
+        "{root}/chain.mp4",
+        "{outside}/root-of-another/a.mp4",
+        "{outside}/not-there.mp4",
+        "{root}/../not-there.mp4",
+        "/etc/passwd",
+        "/dev/zero",
+        "/proc/self/environ",
+    ],
+)
+def test_outside_of_the_roots(root: Path, tmp_path: Path, path: str) -> None:
+    (root / "link.mp4").symlink_to(tmp_path / "secret.mp4")
+    (root / "folder").symlink_to(tmp_path)
+    (root / "chain.mp4").symlink_to("link.mp4")
+    with pytest.raises(SourceForbidden, match=r"outside of sources\.roots") as caught:
+        read(path.format(root=root, outside=tmp_path), root)
+    given = path.removeprefix("file://").replace("%2e", ".").replace("%2f", "/")
+    assert str(caught.value).startswith(given.format(root=root, outside=tmp_path))
+    if "link" in path or "chain" in path:
+        assert "secret" not in str(caught.value), "where a link leads is nobody's business"
+
+
+def test_several_roots(root: Path, tmp_path: Path) -> None:
+    settings = SourceSettings(roots=(tmp_path / "not-there", tmp_path / "root-of-another", root))
+    with fetch(str(root / "below" / "a.mp4"), settings=settings) as video:
+        assert video.size == 6
+
+
+@pytest.mark.parametrize("at", ["file", "folder"])
+@pytest.mark.parametrize("proc", [True, False])
+def test_a_link_that_is_swapped_in_after_the_check(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str, proc: bool
+) -> None:
+    """Between resolving the path and opening it, an attacker replaces a part of it by a link."""
+    real_open = os.open
+
+    def swapped_first(path: Path, flags: int) -> int:
+        if at == "file":
+            Path(path).unlink()
+            Path(path).symlink_to(tmp_path / "secret.mp4")
+        else:
+            (root / "below").rename(root / "was below")
+            (root / "below").symlink_to(tmp_path / "root-of-another")
+        return real_open(path, flags)
+
+    if not proc:
+        monkeypatch.setattr(local, "_OWN_DESCRIPTORS", tmp_path / "no-proc-here")
+    monkeypatch.setattr(os, "open", swapped_first)
+    with pytest.raises((SourceForbidden, VideoNotFound)) as caught:
+        read(root / "below" / "a.mp4", root)
+    assert "outside of sources.roots" in str(caught.value) or "links" in str(caught.value)
+
+
+def test_a_file_that_changes_while_it_is_read(root: Path) -> None:
+    path, new = root / "below" / "a.mp4", root / "new.mp4"
+    with (
+        pytest.raises(SourceUnavailable, match="changed while it was read"),
+        fetch(str(path)),
+    ):
+        path.write_bytes(b"still being uploaded")
+    new.write_bytes(path.read_bytes())
+    os.utime(new, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
+    with (
+        pytest.raises(SourceUnavailable, match="changed while it was read"),
+        fetch(str(path)),
+    ):
+        new.replace(path)
+    with fetch(str(path)):
+        path.unlink()  # an inbox is emptied: what was read is whole
+
+
+def test_what_is_no_regular_file(root: Path) -> None:
+    os.mkfifo(root / "pipe.mp4")
+    (root / "circle.mp4").symlink_to("circle.mp4")
+    for name, error, match in (
+        ("pipe.mp4", VideoOpenError, "not a regular file"),
+        ("below", VideoOpenError, "is a folder"),
+        ("circle.mp4", VideoNotFound, "links in a circle"),
+        ("gone.mp4", VideoNotFound, "no such file"),
+    ):
+        with pytest.raises(error, match=match):
+            read(root / name, root)
+    with pytest.raises(VideoOpenError, match="not a regular file"), fetch("/dev/zero"):
+        pass
+
+
+def test_a_file_beyond_the_limit(root: Path) -> None:
+    path = root / "below" / "a.mp4"
+    with fetch(str(path), settings=SourceSettings(max_bytes=6)) as video:
+        assert video.size == 6
+    with (
+        pytest.raises(VideoTooLarge, match=r"has 6 bytes, and sources\.max_bytes allows 5"),
+        fetch(str(path), settings=SourceSettings(max_bytes=5)),
+    ):
+        pass
+
+
+def test_no_descriptor_is_left_open(root: Path) -> None:
+    def count() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("no /proc here")
+    before = count()
+    for _ in range(5):
+        read(root / "below" / "a.mp4", root)
+        for bad in (root / "below", root / "gone.mp4", root / ".." / "secret.mp4"):
+            with pytest.raises((SourceForbidden, VideoNotFound, VideoOpenError)):
+                read(bad, root)
+    assert count() == before
+
+
+# Subtitles beside it
+
+
+def test_which_names_are_subtitles_and_in_which_order() -> None:
+    names = [
+        "talk.vtt", "talk.srt", "talk.en.srt", "talk.de.vtt", "talk.de.srt", "talk.pt-BR.srt",
+        "talk.de.forced.srt", "talk.de.sdh.srt", "talk.cc.srt", "talk.zh_Hans.VTT",
+        "talk.mp4", "talk.txt", "talks.srt", "talk.part2.srt", "talk.en.bak.srt", "talk..srt",
+        "other.srt", "srt", ".srt", "talksrt", "talk.en.srt.txt", "TALK.srt", "talk.d/x.srt",
+    ]  # fmt: skip
+    expected = (
+        "talk.srt", "talk.vtt", "talk.cc.srt",
+        "talk.de.srt", "talk.de.vtt", "talk.de.sdh.srt", "talk.de.forced.srt",
+        "talk.en.srt", "talk.pt-BR.srt", "talk.zh_Hans.VTT",
+    )  # fmt: skip
+    assert choose_sidecars("talk.mp4", names) == expected
+    assert choose_sidecars("talk.mp4", reversed(names)) == expected
+    assert choose_sidecars("a.b.mp4", ["a.srt", "a.b.srt", "a.b.en.srt"]) == (
+        "a.b.srt",
+        "a.b.en.srt",
+    )
+    assert choose_sidecars("a.srt", ["a.srt"]) == ()
+    many = [f"a.{x}{y}.srt" for x in "abcdefg" for y in "abcdefg"]
+    assert len(choose_sidecars("a.mp4", many)) == 32
+
+
+def test_subtitles_beside_a_local_file(root: Path, tmp_path: Path) -> None:
+    video = root / "below" / "a.mp4"
+    (root / "below" / "a.en.srt").write_text("en")
+    (root / "below" / "a.vtt").write_text("plain")
+    (root / "below" / "a.de.srt").write_bytes(b"x" * (5 * 2**20 + 1))
+    (tmp_path / "stolen.srt").write_text("secret")
+    (root / "below" / "a.fr.srt").symlink_to(tmp_path / "stolen.srt")
+    os.mkfifo(root / "below" / "a.it.srt")
+    (root / "below" / "a.es.srt").mkdir()
+    with fetch(str(video), settings=SourceSettings(roots=(root,))) as file:
+        assert [path.name for path in file.sidecars] == ["a.vtt", "a.en.srt"]
+        assert [path.read_text() for path in file.sidecars] == ["plain", "en"]
+
+
+def test_subtitles_beside_the_name_that_was_given(root: Path) -> None:
+    (root / "link.mp4").symlink_to(root / "below" / "a.mp4")
+    (root / "link.srt").write_text("ours")
+    with fetch(str(root / "link.mp4")) as file:
+        assert file.path == root / "below" / "a.mp4"
+        assert [path.read_text() for path in file.sidecars] == ["ours"]
+
+
+# Temporary folders
+
+_HOLD = """
+import sys, time
+from pathlib import Path
+from vidsearch.media.sources.temporary import workspace
+with workspace(Path(sys.argv[1])) as folder:
+    (folder / "video.mp4").write_bytes(b"half of it")
+    print(folder, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_leftovers_of_a_killed_worker_are_cleared(tmp_path: Path) -> None:
+    def hold() -> tuple[subprocess.Popen[str], Path]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        return process, Path(process.stdout.readline().strip())
+
+    killed, leftover = hold()
+    alive, held = hold()
+    try:
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+        assert (leftover / "video.mp4").exists()
+        (tmp_path / "somebody's").mkdir()
+        (tmp_path / "vidsearch-elsewhere-abc").mkdir()
+        (tmp_path / "vidsearch-elsewhere-abc" / ".lock").touch()
+        hour_ago = time.time() - 3600
+        for lock in tmp_path.glob("*/.lock"):
+            os.utime(lock, (hour_ago, hour_ago))
+        with temporary.workspace(tmp_path) as ours:
+            left = {path.name for path in tmp_path.iterdir()}
+        assert left == {held.name, ours.name, "somebody's", "vidsearch-elsewhere-abc"}
+        assert (held / "video.mp4").exists(), "a living worker's folder is left alone"
+    finally:
+        for process in (killed, alive):
+            process.kill()
+            process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+def test_a_young_folder_is_left_alone(tmp_path: Path) -> None:
+    """Its worker may be just about to lock it."""
+    with temporary.workspace(tmp_path) as first:
+        young = tmp_path / (first.name + "x")
+    young.mkdir()
+    (young / ".lock").touch()
+    temporary._clear_leftovers.cache_clear()
+    with temporary.workspace(tmp_path):
+        pass
+    assert young.exists()
+
+
+def test_a_place_for_copies_that_is_not_there(tmp_path: Path) -> None:
+    settings = SourceSettings(folder=tmp_path / "gone", private_hosts=("127.0.0.1",))
+    with (
+        pytest.raises(SourceUnavailable, match=r"gone: No such file.*sources\.folder"),
+        fetch("http://127.0.0.1:1/a.mp4", settings=settings),
+    ):
+        pass

@@ -1,0 +1,436 @@
+"""Downloads: bounded in bytes and time, resumed after a break, over TLS that is verified."""
+
+from __future__ import annotations
+
+import gzip
+import ipaddress
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from tests.http_stub import Asked, Reply, http_stub
+
+from vidsearch.config import SourceSettings
+from vidsearch.errors import (
+    SourceForbidden,
+    SourceUnavailable,
+    VideoNotFound,
+    VideoOpenError,
+    VideoTooLarge,
+)
+from vidsearch.media import fetch
+from vidsearch.media.sources.patience import USUAL, Patience
+from vidsearch.media.sources.temporary import BoundedFile
+from vidsearch.media.sources.web import download
+
+pytest.importorskip("httpcore")
+
+_HERE = SourceSettings(private_hosts=("127.0.0.1",), max_bytes=100_000)
+_IMPATIENT = Patience(silence=0.5, window=0.3, window_bytes=1000, total=3.0, pause=0.01)
+_CONTENT = bytes(range(256)) * 300
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Iterator[BoundedFile]:
+    with BoundedFile(tmp_path / "video", limit=_HERE.max_bytes, where="the video") as file:
+        yield file
+
+
+def endless(piece: bytes, *, every: float = 0.0, after: bytes = b"") -> Iterator[bytes]:
+    yield after
+    for _ in range(100_000):  # so that a failing test ends, too
+        time.sleep(every)
+        yield piece
+
+
+def test_a_length_beyond_the_limit_is_refused_at_once() -> None:
+    with (
+        http_stub(lambda _: Reply(pieces=[], headers={"content-length": "100001"})) as stub,
+        pytest.raises(
+            VideoTooLarge, match=r"has 100001 bytes, and sources\.max_bytes allows 100000"
+        ),
+        fetch(f"{stub.url}/v.mp4", settings=_HERE),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("headers", [{}, {"transfer-encoding": "chunked"}])
+def test_a_body_without_end(headers: dict[str, str], tmp_path: Path) -> None:
+    piece = b"x" * 5000
+    if headers:
+        piece = b"1388\r\n" + piece + b"\r\n"
+    settings = _HERE.model_copy(update={"folder": tmp_path})
+    with (
+        http_stub(lambda _: Reply(pieces=endless(piece), headers=headers)) as stub,
+        pytest.raises(VideoTooLarge, match=r"has more, and sources\.max_bytes allows 100000"),
+        fetch(f"{stub.url}/v.mp4", settings=settings),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_length_that_lies() -> None:
+    less = {"content-length": "10"}
+    with (
+        http_stub(lambda _: Reply(body=_CONTENT, headers=less, hang_up=True)) as stub,
+        fetch(f"{stub.url}/v.mp4", settings=_HERE) as video,
+    ):
+        assert video.path.read_bytes() == _CONTENT[:10]
+    more = {"content-length": "90000"}
+    with (
+        http_stub(lambda _: Reply(body=_CONTENT, headers=more, hang_up=True)) as stub,
+        pytest.raises(SourceUnavailable, match="broke off"),
+        fetch(f"{stub.url}/v.mp4", settings=_HERE),
+    ):
+        pass
+    assert len(stub.asked) == 1, "nothing says that a second answer would be the same video"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "X-GZIP", "identity, br", "zstd"])
+def test_a_compressed_body_is_not_unpacked(encoding: str) -> None:
+    bomb = gzip.compress(b"\0" * 10_000_000)
+    headers = {"content-encoding": encoding}
+    with (
+        http_stub(lambda _: Reply(body=bomb, headers=headers)) as stub,
+        pytest.raises(VideoOpenError, match=r"comes compressed \(.*\) although that was declined"),
+        fetch(f"{stub.url}/v.mp4", settings=_HERE),
+    ):
+        pass
+    assert stub.asked[0].headers["Accept-Encoding"] == "identity"
+
+
+def test_a_file_that_is_compressed_itself_is_left_as_it_is() -> None:
+    packed = gzip.compress(b"\0" * 10_000_000)
+    with (
+        http_stub(lambda _: Reply(body=packed)) as stub,
+        fetch(f"{stub.url}/v.mp4", settings=_HERE) as video,
+    ):
+        assert video.path.read_bytes() == packed
+
+
+def test_a_disk_without_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage("/")._replace(free=10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with (
+        http_stub(lambda _: Reply(body=b"eleven bytes")) as stub,
+        pytest.raises(SourceUnavailable, match="it has 12 bytes, and 10 are free"),
+        fetch(f"{stub.url}/v.mp4", settings=_HERE),
+    ):
+        pass
+
+
+def test_a_drip_of_bytes(copy: BoundedFile) -> None:
+    with http_stub(lambda _: Reply(pieces=endless(b"x", every=0.02))) as stub:
+        begun = time.monotonic()
+        with pytest.raises(SourceUnavailable, match=r"is too slow: \d+ bytes in 0\.\d s"):
+            download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+    assert time.monotonic() - begun < 2
+    assert USUAL.silence + USUAL.window <= 120, "what a drip costs a worker outside of tests"
+
+
+@pytest.mark.parametrize(
+    "drip",
+    [
+        (b"x", b"HTTP/1.1 200 OK\r\nX-Long: "),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", b""),
+        (b"HTTP/1.1 102 Processing\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    ],
+)
+def test_a_head_that_does_not_end(copy: BoundedFile, drip: tuple[bytes, bytes]) -> None:
+    piece, after = drip
+    with http_stub(
+        lambda _: Reply(raw=True, pieces=endless(piece, every=0.02, after=after))
+    ) as stub:
+        begun = time.monotonic()
+        with pytest.raises(SourceUnavailable, match="did not answer in time"):
+            download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+    assert time.monotonic() - begun < 2
+
+
+def test_a_head_without_bounds(copy: BoundedFile) -> None:
+    head = endless(b"x" * 1000, after=b"HTTP/1.1 200 OK\r\nX-Long: ")
+    with (
+        http_stub(lambda _: Reply(raw=True, pieces=head)) as stub,
+        pytest.raises(SourceUnavailable, match="broke off"),
+    ):
+        download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+
+
+def test_what_is_no_http_at_all(copy: BoundedFile) -> None:
+    with (
+        http_stub(lambda _: Reply(raw=True, pieces=[b"-ERR unknown command\r\n"])) as stub,
+        pytest.raises(SourceUnavailable, match="broke off"),
+    ):
+        download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+
+
+def test_a_whole_that_takes_too_long(copy: BoundedFile) -> None:
+    quick_enough = endless(b"x" * 100, every=0.01)
+    patience = Patience(window=0.2, window_bytes=100, total=0.6)
+    with (
+        http_stub(lambda _: Reply(pieces=quick_enough)) as stub,
+        pytest.raises(SourceUnavailable, match=r"given up: not complete after 0\.6 s"),
+    ):
+        download(stub.url, copy, settings=_HERE, patience=patience)
+
+
+def test_silence_in_the_middle(copy: BoundedFile) -> None:
+    pieces = endless(b"x", every=2, after=b"begin")
+    with http_stub(lambda _: Reply(pieces=pieces)) as stub:
+        begun = time.monotonic()
+        with pytest.raises(SourceUnavailable, match="did not answer in time"):
+            download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+    assert time.monotonic() - begun < 2
+
+
+class Breaking:
+    """A server whose connection breaks after every third of the video."""
+
+    def __init__(self, headers: dict[str, str], *, ranges: bool = True, step: int = 30_000) -> None:
+        self.headers = headers
+        self.ranges = ranges
+        self.step = step
+        self.content = _CONTENT
+
+    def __call__(self, asked: Asked) -> Reply:
+        begin = 0
+        wanted = asked.headers.get("Range")
+        if wanted and self.ranges and asked.headers["If-Range"] in self.headers.values():
+            begin = int(wanted.removeprefix("bytes=").removesuffix("-"))
+        rest = self.content[begin:]
+        headers = {**self.headers, "content-length": str(len(rest))}
+        if begin:
+            size = len(self.content)
+            headers["content-range"] = f"bytes {begin}-{size - 1}/{size}"
+        return Reply(206 if begin else 200, headers=headers, pieces=[rest[: self.step]])
+
+
+def test_a_broken_download_goes_on(copy: BoundedFile, tmp_path: Path) -> None:
+    with http_stub(Breaking({"etag": '"one"'})) as stub:
+        download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+    assert [one.headers.get("Range") for one in stub.asked] == [
+        None,
+        "bytes=30000-",
+        "bytes=60000-",
+    ]
+    assert {one.headers.get("If-Range") for one in stub.asked[1:]} == {'"one"'}
+    assert copy.size == len(_CONTENT)
+    copy.__exit__(None, None, None)
+    assert (tmp_path / "video").read_bytes() == _CONTENT
+
+
+def test_a_date_is_a_validator_where_it_is_old_enough(copy: BoundedFile) -> None:
+    old = {"last-modified": "Wed, 21 Oct 2015 07:28:00 GMT"}
+    with http_stub(Breaking(old)) as stub:
+        download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+    assert copy.size == len(_CONTENT)
+    assert stub.asked[1].headers["If-Range"] == old["last-modified"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"etag": 'W/"weak"'},
+        {"etag": "unquoted"},
+        {"etag": '"one"', "accept-ranges": "none"},
+        {"last-modified": "now and then"},
+        {"last-modified": "Fri, 31 Dec 2100 00:00:00 GMT"},
+        {"last-modified": "Wed, 21 Oct 2015 07:28:00 -0000"},
+    ],
+)
+def test_without_a_strong_validator_it_does_not(copy: BoundedFile, headers: dict[str, str]) -> None:
+    with (
+        http_stub(Breaking(headers)) as stub,
+        pytest.raises(SourceUnavailable, match="broke off"),
+    ):
+        download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+    assert len(stub.asked) == 1
+
+
+def test_a_server_that_always_breaks_off_is_given_up(copy: BoundedFile) -> None:
+    with (
+        http_stub(Breaking({"etag": '"one"'}, step=100)) as stub,
+        pytest.raises(SourceUnavailable, match="broke off"),
+    ):
+        download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+    assert len(stub.asked) == 1 + _IMPATIENT.resumes
+
+
+def test_a_video_that_changed_meanwhile_is_begun_anew(copy: BoundedFile, tmp_path: Path) -> None:
+    first, second = Breaking({"etag": '"one"'}), Breaking({"etag": '"two"'}, step=90_000)
+    second.content = b"another video"
+    with http_stub(lambda asked: (second if "Range" in asked.headers else first)(asked)) as stub:
+        download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+    assert copy.size == 13
+    copy.__exit__(None, None, None)
+    assert (tmp_path / "video").read_bytes() == b"another video"
+
+
+def test_parts_do_not_add_up_beyond_the_limit(copy: BoundedFile) -> None:
+    def answer(asked: Asked) -> Reply:
+        if "Range" not in asked.headers:
+            return Breaking({"etag": '"one"'})(asked)
+        headers = {"content-range": "bytes 30000-99999/100000", "transfer-encoding": "chunked"}
+        return Reply(206, headers=headers, pieces=endless(b"1388\r\n" + b"x" * 5000 + b"\r\n"))
+
+    with http_stub(answer) as stub, pytest.raises(VideoTooLarge, match="has more"):
+        download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+
+
+@pytest.mark.parametrize("place", ["bytes 0-9/10", "bytes 29999-40000/40001", "bytes */10", ""])
+def test_a_part_that_was_not_asked_for(copy: BoundedFile, place: str) -> None:
+    def answer(asked: Asked) -> Reply:
+        if "Range" not in asked.headers:
+            return Breaking({"etag": '"one"'})(asked)
+        return Reply(206, body=b"x", headers={"content-range": place})
+
+    with http_stub(answer) as stub, pytest.raises(SourceUnavailable, match="not asked for"):
+        download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+
+
+def test_a_hop_is_checked_again_when_a_download_goes_on(copy: BoundedFile) -> None:
+    def answer(asked: Asked) -> Reply:
+        if "Range" not in asked.headers:
+            return Breaking({"etag": '"one"'})(asked)
+        return Reply(302, headers={"location": "http://169.254.169.254/latest"})
+
+    with http_stub(answer) as stub, pytest.raises(SourceForbidden, match="private"):
+        download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "match"),
+    [
+        (401, VideoNotFound, "401 Unauthorized; it needs credentials"),
+        (403, VideoNotFound, "403 Forbidden; the link may have run out"),
+        (404, VideoNotFound, "not found"),
+        (204, VideoNotFound, "204"),
+        (206, VideoNotFound, "206"),
+        (304, VideoNotFound, "304"),
+        (202, SourceUnavailable, "202"),
+        (425, SourceUnavailable, "425"),
+        (429, SourceUnavailable, "429"),
+        (507, SourceUnavailable, "507"),
+    ],
+)
+def test_what_an_answer_means(status: int, error: type[Exception], match: str) -> None:
+    with (
+        http_stub(lambda _: Reply(status, pieces=[])) as stub,
+        pytest.raises(error, match=match),
+        fetch(f"{stub.url}/v.mp4?token=s3cret", settings=_HERE),
+    ):
+        pass
+
+
+# TLS
+
+
+def certificate(folder: Path, *names: str) -> tuple[Path, Path]:
+    """A self-signed certificate and its key."""
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "vidsearch test")])
+    now = datetime.now(timezone.utc)
+    alternatives = [
+        x509.IPAddress(ipaddress.ip_address(name)) if name[0].isdigit() else x509.DNSName(name)
+        for name in names
+    ]
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = folder / "certificate.pem"
+    pem.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    private = folder / "key.pem"
+    private.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return pem, private
+
+
+def test_a_server_with_a_certificate_we_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = certificate(tmp_path, "localhost", "127.0.0.1")
+    monkeypatch.setenv("SSL_CERT_FILE", str(files[0]))
+    ours = SourceSettings(private_hosts=("127.0.0.1", "localhost"))
+    with http_stub(lambda _: Reply(body=b"video"), certificate=files) as stub:
+        for url in (stub.url, stub.url.replace("127.0.0.1", "localhost")):
+            with fetch(f"{url}/v.mp4", settings=ours) as video:
+                assert video.path.read_bytes() == b"video"
+    assert stub.asked[1].headers["Host"].startswith("localhost:"), "the name, not the address"
+
+
+def test_a_self_signed_server_is_refused(tmp_path: Path) -> None:
+    files = certificate(tmp_path, "127.0.0.1")
+    with (
+        http_stub(lambda _: Reply(body=b"video"), certificate=files) as stub,
+        pytest.raises(SourceUnavailable, match=r"CERTIFICATE_VERIFY_FAILED.*SSL_CERT_FILE"),
+        fetch(f"{stub.url}/v.mp4", settings=_HERE),
+    ):
+        pass
+    assert stub.asked == []
+
+
+def test_another_hosts_certificate_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = certificate(tmp_path, "other.example")
+    monkeypatch.setenv("SSL_CERT_FILE", str(files[0]))
+    with (
+        http_stub(lambda _: Reply(body=b"video"), certificate=files) as stub,
+        pytest.raises(SourceUnavailable, match=r"not valid for '127\.0\.0\.1'"),
+        fetch(f"{stub.url}/v.mp4", settings=_HERE),
+    ):
+        pass
+    assert stub.asked == []
+
+
+def test_a_redirect_from_https_to_http_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = certificate(tmp_path, "127.0.0.1")
+    monkeypatch.setenv("SSL_CERT_FILE", str(files[0]))
+    with http_stub(lambda _: Reply(body=b"video")) as plain:
+        away = Reply(302, headers={"location": f"{plain.url}/v.mp4?sig=s3cret"})
+        with (
+            http_stub(lambda _: away, certificate=files) as stub,
+            pytest.raises(SourceForbidden, match="from https to http") as caught,
+            fetch(f"{stub.url}/v.mp4", settings=_HERE),
+        ):
+            pass
+    assert "s3cret" not in str(caught.value)
+    assert plain.asked == []
+
+
+def test_a_handshake_that_never_comes(copy: BoundedFile) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        begun = time.monotonic()
+        with pytest.raises(SourceUnavailable, match="did not answer in time"):
+            download(
+                f"https://127.0.0.1:{silent.getsockname()[1]}/v.mp4",
+                copy,
+                settings=_HERE,
+                patience=Patience(connect=0.4),
+            )
+    assert time.monotonic() - begun < 2
