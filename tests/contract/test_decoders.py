@@ -12,3 +12,9 @@ class TestOpenCvDecoder(DecoderContract):
     @pytest.fixture
     def decoder(self) -> Decoder:
         return open_decoder("opencv")
+
+
+class TestPyAvDecoder(DecoderContract):
+    @pytest.fixture
+    def decoder(self) -> Decoder:
+        return open_decoder("pyav")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,18 +14,19 @@ from numpy.typing import NDArray
 
 from vidsearch.errors import MissingExtra, VideoNotFound, VideoOpenError
 from vidsearch.media.diagnosis import why_not_a_video
+from vidsearch.media.display import FALLBACK_STEP, Clock
+from vidsearch.media.ffmpeg_reach import opencv_reach_closed
 from vidsearch.media.frames import VideoInfo
 
 __all__ = ["Capture", "opened"]
 
 _MOST_FAILED_READS = 2000
 _SANE_FPS = 1000.0
-_FALLBACK_STEP = 1 / 25
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Capture]:
-    """Open a file for one pass.
+def opened(path: Path, *, threads: int = 1) -> Iterator[Capture]:
+    """Open a file for one pass. Nothing but this file is opened, whatever it says.
 
     Raises:
         VideoNotFound: no file there.
@@ -39,11 +39,16 @@ def opened(path: Path) -> Iterator[Capture]:
         raise VideoOpenError(f"{path.name} {why_not_a_video(path)}")
     cv2 = _quiet_cv2()
     # An absolute path, so that a file name can never be read as a protocol ("concat:…").
-    source = cv2.VideoCapture(
-        str(path.absolute()),
-        cv2.CAP_FFMPEG,
-        [cv2.CAP_PROP_N_THREADS, 1, cv2.CAP_PROP_HW_ACCELERATION, cv2.VIDEO_ACCELERATION_NONE],
-    )
+    settings = {
+        cv2.CAP_PROP_N_THREADS: threads,
+        cv2.CAP_PROP_HW_ACCELERATION: cv2.VIDEO_ACCELERATION_NONE,
+    }
+    with opencv_reach_closed():
+        source = cv2.VideoCapture(
+            str(path.absolute()),
+            cv2.CAP_FFMPEG,
+            [value for pair in settings.items() for value in pair],
+        )
     try:
         if not source.isOpened():
             raise VideoOpenError(f"{path.name} {why_not_a_video(path)}")
@@ -58,9 +63,8 @@ class Capture:
     def __init__(self, cv2: Any, source: Any, *, name: str) -> None:
         self._cv2 = cv2
         self._source = source
-        self._name = name
-        self._origin = 0.0
-        self._read_one = False
+        self.name = name
+        """The file's name, for messages."""
         fps = float(source.get(cv2.CAP_PROP_FPS))
         count = float(source.get(cv2.CAP_PROP_FRAME_COUNT))
         self._promised = int(count) if 0 < count < 1e12 else None
@@ -71,17 +75,26 @@ class Capture:
             duration=self._promised / known if self._promised and known else None,
             fps=known,
         )
-        self.step = 1 / known if known else _FALLBACK_STEP
+        self.step = 1 / known if known else FALLBACK_STEP
         """Usual time between two frames in seconds."""
-        self.pts = 0.0
+        self._clock: Clock | None = None
+        self.number = 0
+        """Of the current frame, in order of presentation."""
+        self.lost = 0
+        """Failures between the frame before and the current one."""
+
+    @property
+    def pts(self) -> float:
         """When the current frame comes on display, in seconds from the stream's start."""
+        return self._clock.seconds if self._clock else 0.0
 
     def read(self) -> bool:
         """Decode the next frame; ``False`` at the end of the stream."""
         # OpenCV says "no frame" for a damaged packet as well as for the end, so one failure ends
         # nothing; at the end a failure costs a microsecond.
-        for _ in range(_MOST_FAILED_READS):
+        for lost in range(_MOST_FAILED_READS):
             if self._source.grab():
+                self.lost = lost
                 self._advance()
                 return True
         return False
@@ -104,25 +117,21 @@ class Capture:
         codec = "".join(chr(c) for c in fourcc if 32 < c < 127) or "unknown"
         promise = f"promises {self._promised} frames" if self._promised else "opens as a video"
         return (
-            f"{self._name} {promise} of {info.width}x{info.height} (codec {codec}), but no frame "
+            f"{self.name} {promise} of {info.width}x{info.height} (codec {codec}), but no frame "
             f"decodes: the file is damaged, or this OpenCV build cannot decode {codec}"
         )
 
     def _advance(self) -> None:
         # The millisecond position counts from the stream's start, and is right for constant and
-        # variable rates alike. Streams without time stamps (raw H.264, image sequences) report 0
-        # or -1 for every frame, and joined streams jump back: there the frame comes one step
-        # after the one before.
-        position = float(self._source.get(self._cv2.CAP_PROP_POS_MSEC)) / 1000
-        if not math.isfinite(position):
-            position = self._origin
-        if not self._read_one:
-            self._read_one = True
-            self._origin = min(position, 0.0)
-            self.pts = position - self._origin
-            return
-        pts = position - self._origin
-        self.pts = pts if pts > self.pts else self.pts + self.step
+        # variable rates alike; without time stamps it is 0 or -1 for every frame.
+        stamp = float(self._source.get(self._cv2.CAP_PROP_POS_MSEC)) / 1000
+        if self._clock is None:
+            self._clock = Clock(self.step)
+            self._clock.start(stamp, origin=min(stamp, 0.0))
+            self.number = round(self.pts / self.step)  # a damaged beginning
+        else:
+            self._clock.tick(stamp)
+            self.number += 1
 
 
 @cache

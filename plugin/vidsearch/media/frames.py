@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:  # the decoding child process does without pydantic
     from vidsearch.config import SourceSettings
 
-__all__ = ["Decoder", "FrameBatch", "MediaLimits", "Sampling", "VideoInfo"]
+__all__ = ["DEFAULT_LIMITS", "Decoder", "FrameBatch", "MediaLimits", "Sampling", "VideoInfo"]
 
 Sampling = Literal["played-at", "notebook"]
 """Which frames are taken, for k = 0, 1, …:
@@ -37,6 +37,9 @@ class MediaLimits:
     def of(cls, settings: SourceSettings) -> MediaLimits:
         """Those of the section ``sources``."""
         return cls(max_seconds=settings.max_seconds, max_pixels=settings.max_pixels)
+
+
+DEFAULT_LIMITS = MediaLimits()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,86 +4,118 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidsearch.errors import NoFramesError
-from vidsearch.media.capture import opened
-from vidsearch.media.frames import FrameBatch, VideoInfo
+from vidsearch.media.batches import Batches
+from vidsearch.media.capture import Capture, opened
+from vidsearch.media.display import (
+    EPSILON,
+    Points,
+    check_request,
+    refuse_damaged,
+    refuse_too_long,
+    refuse_too_many_pixels,
+)
+from vidsearch.media.frames import DEFAULT_LIMITS, FrameBatch, MediaLimits, Sampling, VideoInfo
 
 __all__ = ["OpenCvDecoder"]
 
-_EPSILON = 1e-6
-"""Seconds; OpenCV's milliseconds are doubles with a rounding error."""
-_END_TOLERANCE = 1e-3
-"""Seconds; Matroska rounds time stamps to milliseconds, which must not add a frame at the end."""
 _LOOKAHEAD_FRAMES = 3
-
-_Held = tuple[float, "NDArray[np.uint8] | None"]
 
 
 class OpenCvDecoder:
-    """Reads with ``cv2.VideoCapture`` on FFmpeg, with one decoding thread per file.
+    """Reads with ``cv2.VideoCapture`` on FFmpeg. The plainest way, and the reference for others.
 
     Times count from the stream's start, whatever time stamp it begins with. Rotation metadata is
-    applied; transparency is dropped. What decodes of a damaged stream is used.
+    applied; transparency is dropped. What decodes of a damaged stream is used; OpenCV passes over
+    most damage in silence, so that what is counted as damaged is a lower bound.
+
+    Args:
+        limits: what is refused.
+        max_damaged: share of the sampling points whose own frame may fail to decode.
+        threads: of the codec.
     """
 
     name = "opencv"
 
+    def __init__(
+        self,
+        *,
+        limits: MediaLimits = DEFAULT_LIMITS,
+        max_damaged: float = 0.5,
+        threads: int = 1,
+    ) -> None:
+        self._limits = limits
+        self._max_damaged = max_damaged
+        self._threads = threads
+
     def probe(self, path: Path) -> VideoInfo:
         """See :class:`~vidsearch.media.frames.Decoder`. No frame is decoded."""
-        with opened(path) as capture:
+        with opened(path, threads=self._threads) as capture:
+            _refuse_by_header(capture, self._limits)
             return capture.info
 
     def frames(
-        self, path: Path, *, rate: float = 1.0, batch_size: int = 16
+        self,
+        path: Path,
+        *,
+        rate: float = 1.0,
+        batch_size: int = 16,
+        sampling: Sampling = "played-at",
     ) -> Iterator[FrameBatch]:
         """See :class:`~vidsearch.media.frames.Decoder`.
 
         A batch is shorter than ``batch_size`` at the end of the stream, and where the picture
         size changes within it. The last batch knows the stream's true end (``end_seconds``).
-
-        Raises:
-            ValueError: ``rate`` or ``batch_size`` is not positive.
         """
-        if not rate > 0 or batch_size < 1:
-            raise ValueError(f"rate and batch_size must be positive, not {rate} and {batch_size}")
-        return _batches(path, rate=rate, batch_size=batch_size)
+        check_request(rate=rate, batch_size=batch_size, sampling=sampling)
+        return self._batches(path, rate=rate, batch_size=batch_size, sampling=sampling)
 
-
-def _batches(path: Path, *, rate: float, batch_size: int) -> Iterator[FrameBatch]:
-    times: list[float] = []
-    data = np.empty((0, 0, 0, 3), dtype=np.uint8)
-    sampler = _Sampler(path, rate=rate)
-    for pts, image in sampler:
-        if times and (len(times) == batch_size or data.shape[1:] != image.shape):
-            yield FrameBatch(data=data[: len(times)], pts_seconds=np.array(times))
-            times.clear()
-        if not times:
-            data = np.empty((batch_size, *image.shape), dtype=np.uint8)
-        data[len(times)] = image
-        times.append(pts)
-    yield FrameBatch(
-        data=data[: len(times)], pts_seconds=np.array(times), end_seconds=sampler.end_seconds
-    )
+    def _batches(
+        self, path: Path, *, rate: float, batch_size: int, sampling: Sampling
+    ) -> Iterator[FrameBatch]:
+        with opened(path, threads=self._threads) as capture:
+            _refuse_by_header(capture, self._limits)
+            points = Points(rate=rate, sampling=sampling, fps=capture.info.fps)
+        batches = Batches(batch_size)
+        sampler = _Sampler(path, points, limits=self._limits, threads=self._threads)
+        for seconds, image in sampler:
+            yield from batches.add(seconds, lambda _, image=image: image)  # type: ignore[misc]
+        refuse_damaged(path.name, sampler.damaged, points.done, most=self._max_damaged)
+        yield batches.last(end_seconds=sampler.end_seconds, damaged=sampler.damaged)
 
 
 class _TooSparseError(Exception):
     """A frame stayed on display for longer than was looked ahead."""
 
 
-class _Sampler:
-    """Iterates over ``(pts, image)`` of the frame on display at ``k / rate``, k = 0, 1, …"""
+@dataclass(slots=True)
+class _Held:
+    """The frame that is on display until the next one comes."""
 
-    def __init__(self, path: Path, *, rate: float) -> None:
+    number: int
+    seconds: float
+    image: NDArray[np.uint8] | None
+    """``None`` where it was not expected to be wanted."""
+    own_until: float = math.inf
+    """Position from which it stands in for one that does not decode."""
+
+
+class _Sampler:
+    """Iterates over ``(seconds, image)`` of the frame on display at each sampling point."""
+
+    def __init__(self, path: Path, points: Points, *, limits: MediaLimits, threads: int) -> None:
         self._path = path
-        self._rate = rate
-        self._done = 0
-        """Sampling points that are behind us."""
+        self._points = points
+        self._limits = limits
+        self._threads = threads
         self.end_seconds = 0.0
+        self.damaged = 0
 
     def __iter__(self) -> Iterator[tuple[float, NDArray[np.uint8]]]:
         try:
@@ -96,33 +128,57 @@ class _Sampler:
         # Which frame is on display at a point is known only once the next one has been read, and
         # OpenCV converts the current frame only. Converting every frame costs up to as much as
         # decoding it, so only those shortly before a point are.
+        points = self._points
         held: _Held | None = None
-        begin = 0.0
-        with opened(self._path) as capture:
+        with opened(self._path, threads=self._threads) as capture:
             ahead = math.inf if convert_all else _LOOKAHEAD_FRAMES * capture.step
             while capture.read():
+                refuse_too_long(self._path.name, capture.pts, self._limits)
+                position = points.place(capture.number, capture.pts)
                 if held is None:
                     # A damaged beginning: points that no frame can be on display at are left out.
-                    self._done = max(self._done, math.floor(capture.pts * self._rate + _EPSILON))
-                    begin = self._done / self._rate
+                    before = points.done
+                    points.begin(position)
+                    self.damaged += points.done - before
                 else:
-                    yield from self._shown(held, until=capture.pts)
-                wanted = capture.pts + ahead > self._done / self._rate
-                image = capture.image() if wanted else None
+                    if capture.lost:
+                        usual = 1 if points.by_number else capture.step
+                        held.own_until = min(
+                            held.own_until, points.place(held.number, held.seconds) + usual
+                        )
+                    yield from self._shown(held, until=position)
+                if points.by_number:
+                    wanted = convert_all or points.position(points.done) <= capture.number
+                else:
+                    wanted = points.position(points.done) < capture.pts + ahead
+                image = self._image(capture) if wanted else None
                 if image is not None or not wanted:
-                    held = (capture.pts, image)
-                # else: decoded but not convertible, so the frame before stays on display
+                    held = _Held(capture.number, capture.pts, image)
+                elif held is not None:  # not convertible, so the frame before stays on display
+                    held.own_until = min(held.own_until, position)
             if held is None:
                 raise NoFramesError(capture.no_frames_message())
-            self.end_seconds = max(capture.pts + capture.step, held[0])
-            # However short it is, a clip has one frame.
-            until = max(self.end_seconds - _END_TOLERANCE, begin + 2 * _EPSILON)
+            self.end_seconds = max(capture.pts + capture.step, held.seconds)
+            until = points.end(seconds=self.end_seconds, frames=capture.number + 1)
             yield from self._shown(held, until=until)
 
     def _shown(self, held: _Held, *, until: float) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-        pts, image = held
-        while self._done / self._rate < until - _EPSILON:
-            if image is None:
+        points = self._points
+        for _ in range(points.due(until)):
+            if held.image is None:
                 raise _TooSparseError
-            self._done += 1
-            yield pts, image
+            self.damaged += points.position(points.done) >= held.own_until - EPSILON
+            points.done += 1
+            yield held.seconds, held.image
+
+    def _image(self, capture: Capture) -> NDArray[np.uint8] | None:
+        image = capture.image()
+        if image is not None:
+            refuse_too_many_pixels(self._path.name, image.shape[1], image.shape[0], self._limits)
+        return image
+
+
+def _refuse_by_header(capture: Capture, limits: MediaLimits) -> None:
+    name, info = capture.name, capture.info
+    refuse_too_many_pixels(name, info.width, info.height, limits)
+    refuse_too_long(name, info.duration, limits)

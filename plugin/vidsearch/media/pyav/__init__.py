@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
+from vidsearch.media.pyav.decoder import PyAvDecoder
 
+__all__ = ["PyAvDecoder"]

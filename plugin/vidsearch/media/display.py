@@ -1,0 +1,189 @@
+"""Which frame is on display at a sampling point, and when: the rules that all decoders share."""
+
+from __future__ import annotations
+
+import math
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidsearch.errors import VideoDamaged, VideoTooLarge
+from vidsearch.media.frames import MediaLimits, Sampling
+
+__all__ = [
+    "EPSILON",
+    "FALLBACK_STEP",
+    "LONGEST_HOLD",
+    "Clock",
+    "Points",
+    "ascending_seconds",
+    "check_request",
+    "refuse_damaged",
+    "refuse_too_long",
+    "refuse_too_many_pixels",
+]
+
+EPSILON = 1e-6
+"""Seconds; times are doubles with a rounding error."""
+FALLBACK_STEP = 1 / 25
+"""Seconds from frame to frame where a file does not say."""
+LONGEST_HOLD = 3600.0
+"""Seconds. Time stamps of damaged streams leap by hours in one step. No video holds a frame for
+longer than this, so that beyond it the next frame is taken to come one step later."""
+_JUMP_BACK = 1.0
+"""Seconds. Stamps that go back by more belong to another stream that was joined on; by less, they
+are out of order."""
+_END_TOLERANCE = 1e-3
+"""Seconds; Matroska rounds time stamps to milliseconds, which must not add a frame at the end."""
+
+
+class Points:
+    """The sampling points of one video, k = 0, 1, …, and how many of them have had their frame.
+
+    A point has a position: ``k / rate`` in seconds, or a frame's number for ``notebook``. The frame
+    of a point is the last one at or before its position, so a frame serves all points before the
+    position of the next one.
+
+    The notebook takes ``int(fps)``, and fails below one frame per second; here it is at least 1.
+    It also stops at the number of frames that the header promises, right or wrong; here the stream
+    decides.
+    """
+
+    def __init__(self, *, rate: float, sampling: Sampling, fps: float | None) -> None:
+        self.rate = rate
+        self.by_number = sampling == "notebook"
+        self._interval = max(int(fps or 1 / FALLBACK_STEP), 1) / rate
+        self.done = 0
+        """Points that are behind us."""
+        self._first = 0
+
+    def place(self, number: int, seconds: float) -> float:
+        """The position of a frame."""
+        return number if self.by_number else seconds
+
+    def position(self, k: int) -> float:
+        """The position of a point."""
+        return math.floor(k * self._interval) if self.by_number else k / self.rate
+
+    def due(self, before: float) -> int:
+        """How many points, from ``done`` on, lie before a position."""
+        k = self.done
+        while self.position(k) < before - EPSILON:
+            k += 1
+        return k - self.done
+
+    def begin(self, first: float) -> None:
+        """Leave out the points that no frame can be on display at, as the first one that decodes
+        has the position ``first``. The last point before it is kept.
+        """
+        while self.position(self.done + 1) <= first + EPSILON:
+            self.done += 1
+        self._first = self.done
+
+    def end(self, *, seconds: float, frames: int) -> float:
+        """The position before which the last points lie; however short it is, a video has one."""
+        if self.by_number:
+            return frames
+        return max(seconds - _END_TOLERANCE, self.position(self._first) + 2 * EPSILON)
+
+    def numbers(self, seconds: NDArray[np.float64], *, end: float) -> NDArray[np.int64]:
+        """The number of the frame that each point shows.
+
+        Args:
+            seconds: when each frame of the whole video comes on display, ascending from 0.
+            end: of the last one.
+        """
+        last = self.end(seconds=end, frames=len(seconds))
+        if self.by_number:
+            k = np.arange(math.ceil(last / self._interval) + 1)
+            numbers: NDArray[np.int64] = np.floor(k * self._interval).astype(np.int64)
+            return numbers[numbers < last]
+        k = np.arange(math.ceil(last * self.rate) + 1)
+        times = k / self.rate
+        times = times[times < last - EPSILON]
+        shown: NDArray[np.int64] = np.searchsorted(seconds, times + EPSILON, side="right") - 1
+        return shown
+
+
+class Clock:
+    """Turns the time stamps of frames in the order of presentation into times that ascend.
+
+    Streams without time stamps (raw H.264) report none or the same one for every frame, joined
+    streams jump back, damaged ones leap ahead: there a frame comes one step after the one before.
+    """
+
+    def __init__(self, step: float) -> None:
+        self.step = step
+        """Usual time between two frames in seconds."""
+        self.seconds = 0.0
+        """When the current frame comes on display."""
+        self._offset = 0.0
+        self._started = False
+
+    def start(self, stamp: float | None, *, origin: float | None = None) -> float:
+        """The first frame's time; it counts from ``origin``, by default from this frame on."""
+        self._started = True
+        if stamp is not None and math.isfinite(stamp):
+            self._offset = -(stamp if origin is None else origin)
+            self.seconds = stamp + self._offset
+        return self.seconds
+
+    def tick(self, stamp: float | None, *, lost: int = 0) -> float:
+        """The next frame's time; ``lost`` frames before it did not decode."""
+        if not self._started:
+            return self.start(stamp)
+        usual = self.seconds + self.step * (1 + lost)
+        if stamp is None or not math.isfinite(stamp):
+            self.seconds = usual
+            return usual
+        seconds = stamp + self._offset
+        if seconds < self.seconds - _JUMP_BACK or seconds > self.seconds + LONGEST_HOLD:
+            self._offset = usual - stamp
+            seconds = usual
+        self.seconds = seconds if seconds > self.seconds else usual
+        return self.seconds
+
+
+def ascending_seconds(stamps: NDArray[np.float64], *, step: float) -> NDArray[np.float64]:
+    """Times from 0 of sorted stamps in seconds, with leaps taken out as :class:`Clock` does."""
+    gaps = np.diff(stamps, prepend=stamps[:1])
+    leaps = gaps > LONGEST_HOLD
+    if not leaps.any():
+        return np.asarray(stamps - stamps[0])
+    return np.asarray(np.cumsum(np.where(leaps, step, gaps)))
+
+
+def check_request(*, rate: float, batch_size: int, sampling: Sampling) -> None:
+    """Raises :class:`ValueError` for arguments of ``Decoder.frames`` that make no sense."""
+    if not rate > 0 or batch_size < 1:
+        raise ValueError(f"rate and batch_size must be positive, not {rate} and {batch_size}")
+    if sampling not in get_args(Sampling):
+        raise ValueError(f"sampling must be one of {get_args(Sampling)}, not {sampling!r}")
+
+
+def refuse_too_long(name: str, seconds: float | None, limits: MediaLimits) -> None:
+    """Raises :class:`VideoTooLarge` for a video of so many seconds, where that is too long."""
+    if seconds is not None and seconds > limits.max_seconds + EPSILON:
+        raise VideoTooLarge(
+            f"{name} is {seconds:.0f} s long, but no more than {limits.max_seconds:.0f} s are "
+            f"allowed (sources.max_seconds)"
+        )
+
+
+def refuse_too_many_pixels(name: str, width: int, height: int, limits: MediaLimits) -> None:
+    """Raises :class:`VideoTooLarge` for a picture of that size, where that is too large."""
+    if width * height > limits.max_pixels:
+        raise VideoTooLarge(
+            f"{name} has pictures of {width}x{height}, but no more than {limits.max_pixels} pixels "
+            f"are allowed (sources.max_pixels)"
+        )
+
+
+def refuse_damaged(name: str, damaged: int, points: int, *, most: float) -> None:
+    """Raises :class:`VideoDamaged` where more than the share ``most`` of the points is damaged."""
+    if damaged > most * points:
+        raise VideoDamaged(
+            f"{name}: {damaged} of {points} frames that were wanted do not decode, more than the "
+            f"share of {most:g} that is allowed (ingest.max_damaged)"
+        )

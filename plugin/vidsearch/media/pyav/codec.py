@@ -1,0 +1,52 @@
+"""How a codec is set up, and what may be skipped in it without a change to other frames."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vidsearch.media.frames import MediaLimits
+from vidsearch.media.pyav.container import Video
+
+if TYPE_CHECKING:
+    from av.video.codeccontext import VideoCodecContext
+
+__all__ = ["prepare", "skips_exactly"]
+
+_ALIGNMENT = 64
+# Tested frame by frame. In VP8, VP9 and AV1 there is next to nothing to skip: what is not displayed
+# is referred to, and what a skipped frame would teach the decoder (segment maps) is lost.
+_EXACT = frozenset({"h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video"})
+_HEVC_VPS = 32
+
+
+def prepare(video: Video, *, limits: MediaLimits, threads: int) -> VideoCodecContext:
+    """The stream's codec, not opened yet, so set up that it allocates no larger picture."""
+    codec = video.stream.codec_context
+    codec.thread_count = threads
+    codec.thread_type = "AUTO" if threads > 1 else "NONE"
+    # The codec counts rows and columns that are cut off before display, too.
+    width, height = video.coded_size
+    spare = _ALIGNMENT * (width + height + _ALIGNMENT)
+    codec.options = {**codec.options, "max_pixels": str(limits.max_pixels + spare)}
+    return codec
+
+
+def skips_exactly(video: Video) -> bool:
+    """Whether the frames that the codec calls non-reference can be skipped and all others come out
+    the same, byte for byte.
+    """
+    codec = video.stream.codec_context
+    if codec.name == "hevc":
+        # With temporal layers, "non-reference" is said of a frame's own layer only.
+        return _hevc_layers(codec.extradata or b"") == 1
+    return codec.name in _EXACT
+
+
+def _hevc_layers(extradata: bytes) -> int | None:
+    """Temporal layers of an HEVC stream; ``None`` where it does not say."""
+    if len(extradata) > 22 and extradata[0] == 1:  # hvcC, ISO/IEC 14496-15
+        return (extradata[21] >> 3 & 7) or None
+    at = extradata.find(b"\x00\x00\x01" + bytes([_HEVC_VPS << 1]))  # a byte stream, ITU-T H.265
+    if at < 0 or len(extradata) < at + 7:
+        return None
+    return (extradata[at + 6] >> 1 & 7) + 1

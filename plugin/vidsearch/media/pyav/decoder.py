@@ -1,0 +1,246 @@
+"""The decoder on PyAV."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidsearch.errors import NoFramesError, VideoOpenError
+from vidsearch.media.batches import Batches
+from vidsearch.media.display import (
+    EPSILON,
+    Points,
+    check_request,
+    refuse_damaged,
+    refuse_too_long,
+    refuse_too_many_pixels,
+)
+from vidsearch.media.frames import DEFAULT_LIMITS, FrameBatch, MediaLimits, Sampling, VideoInfo
+from vidsearch.media.pyav.container import Video, opened
+from vidsearch.media.pyav.packets import PacketIndex, read_packets, step_of
+from vidsearch.media.pyav.picture import Pictures
+from vidsearch.media.pyav.plan import presentation, why_no_plan
+from vidsearch.media.pyav.planned import PlanFailedError, planned_frames
+from vidsearch.media.pyav.sequential import FrontToBack, Seen
+from vidsearch.media.pyav.survey import Survey
+
+if TYPE_CHECKING:
+    import av
+
+__all__ = ["PyAvDecoder"]
+
+_log = logging.getLogger(__name__)
+_PROGRESSIVE = 1
+
+
+class PyAvDecoder:
+    """Reads the packet index, then decodes only what the wanted frames depend on.
+
+    Where that does not apply (no time stamps, no key frames, damage, …) the stream is decoded from
+    front to back; the reason is logged at level ``INFO``. The frames are the same either way.
+
+    Args:
+        limits: what is refused.
+        max_damaged: share of the sampling points whose own frame may fail to decode.
+        threads: of the codec.
+    """
+
+    name = "pyav"
+
+    def __init__(
+        self,
+        *,
+        limits: MediaLimits = DEFAULT_LIMITS,
+        max_damaged: float = 0.5,
+        threads: int = 1,
+    ) -> None:
+        self._limits = limits
+        self._max_damaged = max_damaged
+        self._threads = threads
+
+    def probe(self, path: Path) -> VideoInfo:
+        """See :class:`~vidsearch.media.frames.Decoder`. One frame is decoded: it knows whether
+        the picture is turned.
+        """
+        with opened(path) as video:
+            _refuse_by_header(video, self._limits)
+            return video.info()
+
+    def frames(
+        self,
+        path: Path,
+        *,
+        rate: float = 1.0,
+        batch_size: int = 16,
+        sampling: Sampling = "played-at",
+    ) -> Iterator[FrameBatch]:
+        """See :class:`~vidsearch.media.frames.Decoder`.
+
+        A batch is shorter than ``batch_size`` at the end of the stream, and where the picture
+        size changes within it.
+        """
+        check_request(rate=rate, batch_size=batch_size, sampling=sampling)
+        return self._batches(path, rate=rate, batch_size=batch_size, sampling=sampling)
+
+    def _batches(
+        self, path: Path, *, rate: float, batch_size: int, sampling: Sampling
+    ) -> Iterator[FrameBatch]:
+        batches = Batches(batch_size)
+        with opened(path) as video:
+            _refuse_by_header(video, self._limits)
+            rates = video.stream.guessed_rate or video.stream.average_rate
+            points = Points(rate=rate, sampling=sampling, fps=float(rates) if rates else None)
+            index = read_packets(video)
+            survey, reason = _survey(video, index, points)
+            if survey:
+                refuse_too_long(video.name, survey.end, self._limits)
+            if survey and not reason:
+                try:
+                    yield from self._by_plan(video, survey, points, batches)
+                    yield batches.last(end_seconds=survey.end, damaged=0)
+                    return
+                except PlanFailedError as error:
+                    reason = str(error)
+        _log.info("%s is decoded from front to back: %s", path.name, reason)
+        with opened(path) as video:
+            yield from self._front_to_back(video, index, survey, points, batches)
+
+    def _by_plan(
+        self, video: Video, survey: Survey, points: Points, batches: Batches
+    ) -> Iterator[FrameBatch]:
+        runs = [(number, len(list(same))) for number, same in groupby(survey.numbers.tolist())]
+        frames = planned_frames(
+            video,
+            survey.index,
+            survey.actions(),
+            survey.order.stamps[[number for number, _ in runs]].tolist(),
+            limits=self._limits,
+            threads=self._threads,
+        )
+        draw = _Draw(video, self._limits)
+        for (number, times), frame in zip(runs, frames, strict=True):
+            for _ in range(times):
+                points.done += 1
+                yield from batches.add(float(survey.seconds[number]), partial(draw, frame))
+
+    def _front_to_back(
+        self,
+        video: Video,
+        index: PacketIndex,
+        survey: Survey | None,
+        points: Points,
+        batches: Batches,
+    ) -> Iterator[FrameBatch]:
+        draw = _Draw(video, self._limits)
+        stream = FrontToBack(video, survey, limits=self._limits, threads=self._threads)
+        shown = _Shown(survey, step=step_of(video), done=points.done)
+        held: Seen | None = None
+        for seen in stream:
+            refuse_too_long(video.name, seen.seconds, self._limits)
+            position = points.place(seen.number, seen.seconds)
+            if held is None:
+                points.begin(position)
+            else:
+                for _ in range(points.due(position)):
+                    shown.count(points, held, followed_by=seen)
+                    yield from batches.add(held.seconds, partial(draw, held.frame))
+            held = seen
+        if held is None:
+            raise NoFramesError(_no_frames_message(video, index))
+        end = held.seconds + stream.duration(held)
+        for _ in range(points.due(points.end(seconds=end, frames=held.number + 1))):
+            shown.count(points, held, followed_by=None)
+            yield from batches.add(held.seconds, partial(draw, held.frame))
+        damaged, total = shown.damaged(any_lost=stream.lost > 0)
+        refuse_damaged(video.name, damaged, total, most=self._max_damaged)
+        yield batches.last(end_seconds=end, damaged=damaged)
+
+
+class _Draw:
+    """Draws frames of one video; refuses those that are too large."""
+
+    def __init__(self, video: Video, limits: MediaLimits) -> None:
+        self._video = video
+        self._pictures: Pictures = video.pictures()
+        self._limits = limits
+
+    def __call__(self, frame: av.VideoFrame, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+        import av
+
+        name = self._video.name
+        refuse_too_many_pixels(name, frame.width, frame.height, self._limits)
+        try:
+            return self._pictures.to_rgb(frame, out)
+        except av.FFmpegError as error:
+            raise VideoOpenError(
+                f"{name} has pictures in the format {frame.format.name}, which cannot be turned "
+                f"into RGB ({error.strerror})"
+            ) from error
+
+
+class _Shown:
+    """Counts the points whose own frame does not decode, while a stream is read front to back."""
+
+    def __init__(self, survey: Survey | None, *, step: float, done: int) -> None:
+        self._survey = survey
+        self._step = step
+        self._own = done
+        self._others = 0
+
+    def count(self, points: Points, held: Seen, *, followed_by: Seen | None) -> None:
+        """The next point shows ``held``."""
+        if self._survey is not None:
+            numbers = self._survey.numbers
+            own = points.done < len(numbers) and numbers[points.done] == held.number
+        elif followed_by is None or not followed_by.lost:
+            own = True
+        else:
+            usual = 1 if points.by_number else self._step
+            next_place = points.place(held.number, held.seconds) + usual
+            own = points.position(points.done) < next_place - EPSILON
+        points.done += 1
+        self._own += own
+        self._others += not own
+
+    def damaged(self, *, any_lost: bool) -> tuple[int, int]:
+        """Points that are damaged, and all points.
+
+        A frame may be missing for other reasons than damage (it repeats the one before, or is not
+        meant for display): where every packet decodes, nothing is damaged.
+        """
+        total = len(self._survey.numbers) if self._survey else self._own + self._others
+        return (total - self._own if any_lost else 0), total
+
+
+def _survey(video: Video, index: PacketIndex, points: Points) -> tuple[Survey | None, str | None]:
+    """What the packets tell, and why the stream is read front to back nevertheless."""
+    order = presentation(index)
+    if isinstance(order, str):
+        return None, order
+    codec = video.stream.codec_context
+    if codec.name == "h264" and getattr(codec, "field_order", 0) > _PROGRESSIVE:
+        # A packet may hold half a frame, so that packets are no frames.
+        return None, "interlaced H.264"
+    return Survey.of(video, index, order, points), why_no_plan(index)
+
+
+def _refuse_by_header(video: Video, limits: MediaLimits) -> None:
+    refuse_too_many_pixels(video.name, *video.coded_size, limits)
+    refuse_too_long(video.name, video.duration, limits)
+
+
+def _no_frames_message(video: Video, index: PacketIndex) -> str:
+    count = video.stream.frames or len(index)
+    width, height = video.coded_size
+    promise = f"promises {count} frames" if count else "opens as a video"
+    return (
+        f"{video.name} {promise} of {width}x{height} (codec {video.stream.codec_context.name}), "
+        f"but no frame decodes: the file is damaged"
+    )

@@ -1,0 +1,150 @@
+"""Carries a plan out: decodes the packets that it names, and gives the frames that are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidsearch.media.frames import MediaLimits
+from vidsearch.media.pyav.codec import prepare, skips_exactly
+from vidsearch.media.pyav.container import Video, opened
+from vidsearch.media.pyav.packets import PacketIndex, filled
+from vidsearch.media.pyav.plan import START, TAKE
+
+if TYPE_CHECKING:
+    import av
+    from av.packet import Packet
+
+__all__ = ["PlanFailedError", "planned_frames"]
+
+
+class PlanFailedError(Exception):
+    """The stream does not behave as its packets promise; the message says how."""
+
+
+def planned_frames(
+    video: Video,
+    index: PacketIndex,
+    actions: NDArray[np.uint8],
+    wanted: Sequence[int],
+    *,
+    limits: MediaLimits,
+    threads: int,
+) -> Iterator[av.VideoFrame]:
+    """Yield the wanted frames, in order.
+
+    Args:
+        video: was demuxed to its end.
+        index: its packets.
+        actions: what to do with each.
+        wanted: time stamps of the wanted frames, ascending.
+        limits: for the codec.
+        threads: of the codec.
+
+    Raises:
+        PlanFailedError: a frame is missing, or a packet does not decode or is another one now.
+    """
+    import av
+
+    with ExitStack() as held:
+        video = _rewound(video, index, held)
+        run = _Run(video, wanted, limits=limits, threads=threads)
+        plan = actions.tobytes()
+        last = max(plan.rfind(TAKE), plan.rfind(TAKE | START))
+        try:
+            for position, packet in enumerate(filled(video.container.demux(video.stream))):
+                action = plan[position]
+                if not action:
+                    continue
+                if packet.size != index.sizes[position] or packet.pts != index.stamps[position]:
+                    raise PlanFailedError("the file reads differently the second time")
+                if action & START:
+                    yield from run.finish()
+                    run.start(packet.pts if index.shown[position] else None)
+                yield from run.feed(packet, take=bool(action & TAKE))
+                if position == last:
+                    break
+            yield from run.finish()
+        except av.FFmpegError as error:
+            raise PlanFailedError(f"a packet does not decode ({error.strerror})") from error
+        if run.given < len(wanted):
+            raise PlanFailedError("the file reads differently the second time")
+
+
+class _Run:
+    """Decodes GOP prefixes, one after the other."""
+
+    def __init__(
+        self, video: Video, wanted: Sequence[int], *, limits: MediaLimits, threads: int
+    ) -> None:
+        self._codec = prepare(video, limits=limits, threads=threads)
+        self._exact = skips_exactly(video)
+        self._skips = False
+        self._wanted = wanted
+        self._fed = 0
+        """Wanted frames whose packets were fed."""
+        self.given = 0
+        """Wanted frames that came out."""
+        self._first: int | None = None
+        self._used = False
+
+    def start(self, stamp: int | None) -> None:
+        """Begin at a key frame, which must come out first; ``None`` if it is not displayed."""
+        if self._used:
+            self._codec.flush_buffers()
+        self._used = True
+        self._first = stamp
+
+    def feed(self, packet: Packet[Any], *, take: bool) -> Iterator[av.VideoFrame]:
+        if self._exact and self._skips == take:
+            self._skips = not take
+            self._codec.skip_frame = "NONREF" if self._skips else "DEFAULT"
+        self._fed += take
+        return self._wanted_of(self._codec.decode(packet))
+
+    def finish(self) -> Iterator[av.VideoFrame]:
+        """What the decoder still holds back; all that was wanted must be there then."""
+        if self.given < self._fed:
+            yield from self._wanted_of(self._codec.decode(None))
+        if self.given < self._fed:
+            raise PlanFailedError("a frame that is wanted does not decode")
+
+    def _wanted_of(self, frames: list[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+        for frame in frames:
+            if frame.pts is None:
+                raise PlanFailedError("a frame comes out without a time stamp")
+            if self._first is not None:
+                if frame.pts != self._first:
+                    raise PlanFailedError("decoding cannot start at a key frame of it")
+                self._first = None
+            if self.given == len(self._wanted) or frame.pts < self._wanted[self.given]:
+                continue
+            if frame.pts > self._wanted[self.given]:
+                raise PlanFailedError("a frame that is wanted does not decode")
+            self.given += 1
+            yield frame
+
+
+def _rewound(video: Video, index: PacketIndex, held: ExitStack) -> Video:
+    """The video at its first packet again, by a seek where that leads there exactly."""
+    import av
+
+    try:
+        video.container.seek(index.first_decoding, stream=video.stream)
+        first = next(filled(video.container.demux(video.stream)), None)
+        exact = (
+            first is not None
+            and first.size == index.sizes[0]
+            and first.pts == index.stamps[0]
+            and first.dts == index.first_decoding
+        )
+        if exact:
+            video.container.seek(index.first_decoding, stream=video.stream)
+            return video
+    except av.FFmpegError:
+        pass  # a format that cannot seek
+    return held.enter_context(opened(video.path))
