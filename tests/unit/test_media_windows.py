@@ -116,3 +116,71 @@ def test_properties(gaps: list[float], tail: float, length: float, limit: int) -
 def test_senseless_input(times: list, settings: dict) -> None:
     with pytest.raises(ValueError, match=r"must|need"):
         fixed_windows(times, **{"duration": 1.0, "length": 10.0, "limit": 5, **settings})
+
+
+def test_overlapping_windows() -> None:
+    windows = fixed_windows(seconds(30), duration=30, length=10, limit=512, overlap=5)
+    assert spans(windows) == [(0, 10), (5, 15), (10, 20), (15, 25), (20, 30)]
+    assert [(w.first, w.last) for w in windows] == [(0, 10), (5, 15), (10, 20), (15, 25), (20, 30)]
+
+
+@pytest.mark.parametrize(
+    ("duration", "expected"),
+    [
+        (30.9, [(0, 10), (6, 16), (12, 22), (18, 30.9)]),  # less than half a step is left
+        (31, [(0, 10), (6, 16), (12, 22), (18, 28), (24, 31)]),
+        (9, [(0, 9)]),
+        (3, [(0, 3)]),
+    ],
+)
+def test_the_tail_of_overlapping_windows(
+    duration: float, expected: list[tuple[float, float]]
+) -> None:
+    times = seconds(math.ceil(duration))
+    windows = fixed_windows(times, duration=duration, length=10, limit=512, overlap=4)
+    assert spans(windows) == expected
+
+
+def test_overlapping_windows_grow_beyond_the_limit_and_keep_their_overlap() -> None:
+    windows = fixed_windows(seconds(102), duration=102, length=10, limit=4, overlap=2)
+    assert spans(windows) == [(0, 27), (25, 52), (50, 77), (75, 102)]
+
+
+def test_an_overlapping_window_without_a_frame_of_its_own_joins_the_one_before() -> None:
+    windows = fixed_windows([0, 1, 2, 31], duration=40, length=10, limit=512, overlap=5)
+    assert spans(windows) == [(0, 30), (25, 40)]
+    assert [(w.first, w.last) for w in windows] == [(0, 3), (3, 4)]
+
+
+@given(
+    gaps=st.lists(st.floats(0, 50), min_size=1, max_size=200),
+    tail=st.floats(0, 100),
+    length=st.floats(0.1, 100),
+    share=st.floats(0, 0.95),
+    limit=st.integers(1, 50),
+)
+def test_properties_of_overlapping_windows(
+    gaps: list[float], tail: float, length: float, share: float, limit: int
+) -> None:
+    times = np.cumsum(gaps)
+    duration = float(times[-1] + tail)
+    overlap = share * length
+    windows = fixed_windows(times, duration=duration, length=length, limit=limit, overlap=overlap)
+
+    assert 1 <= len(windows) <= limit
+    assert (windows[0].start, windows[0].first) == (0, 0)
+    assert (windows[-1].end, windows[-1].last) == (duration, len(times))
+    for window in windows:
+        assert window.last > window.first
+        assert window.start <= times[window.first]
+        assert times[window.last - 1] <= window.end
+    for before, after in itertools.pairwise(windows):
+        assert before.start < after.start <= before.end < after.end
+        assert before.first <= after.first <= before.last < after.last
+        assert before.end - after.start >= overlap * (1 - 1e-6) - 1e-9
+
+
+@pytest.mark.parametrize("overlap", [-1, 10, 11, math.nan])
+def test_senseless_overlap(overlap: float) -> None:
+    with pytest.raises(ValueError, match="overlap must be"):
+        fixed_windows([0.0], duration=1.0, length=10.0, limit=5, overlap=overlap)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from vidsearch.media.segments.window import LONGEST, Window
 
@@ -31,35 +32,26 @@ def merged(
         limit: most windows.
         cost: of joining two neighbours.
     """
-    kept: list[Window | None] = list(windows)
-    after = list(range(1, len(kept) + 1))
-    before = list(range(-1, len(kept) - 1))
     bound = LONGEST * max(length, (windows[-1].end - windows[0].start) / limit) * (1 + _CLOSE)
+    by_first = {window.first: window for window in windows}
+    by_last = {window.last: window for window in windows}
+    offers: list[tuple[float, int, int, int]] = []
 
-    heap: list[tuple[float, int, Window, Window]] = []
+    def offer(a: Window | None, b: Window | None) -> None:
+        if a and b and b.end - a.start <= bound:
+            heapq.heappush(offers, (cost(a, b), a.first, b.first, b.last))
 
-    def offer(left: int, right: int) -> None:
-        if left < 0 or right >= len(kept):
-            return
-        a, b = kept[left], kept[right]
-        if a is not None and b is not None and b.end - a.start <= bound:
-            heapq.heappush(heap, (cost(a, b), left, a, b))
-
-    count = len(kept)
-    if count > limit:
-        for i in range(count - 1):
-            offer(i, i + 1)
-    while count > limit and heap:
-        _, left, a, b = heapq.heappop(heap)
-        right = after[left]
-        if kept[left] is not a or right >= len(kept) or kept[right] is not b:
+    if len(windows) > limit:
+        for a, b in pairwise(windows):
+            offer(a, b)
+    while len(by_first) > limit and offers:
+        _, first, middle, last = heapq.heappop(offers)
+        left, right = by_first.get(first), by_first.get(middle)
+        if not left or not right or (left.last, right.last) != (middle, last):
             continue  # one of the two was joined to another meanwhile
-        kept[left] = Window(a.start, b.end, a.first, b.last)
-        kept[right] = None
-        after[left] = after[right]
-        if after[left] < len(kept):
-            before[after[left]] = left
-        count -= 1
-        offer(before[left], left)
-        offer(left, after[left])
-    return tuple(window for window in kept if window is not None)
+        joined = Window(left.start, right.end, first, last)
+        del by_first[middle], by_last[middle]
+        by_first[first] = by_last[last] = joined
+        offer(by_last.get(first), joined)
+        offer(joined, by_first.get(last))
+    return tuple(by_first[first] for first in sorted(by_first))

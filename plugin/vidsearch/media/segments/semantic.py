@@ -19,9 +19,10 @@ from vidsearch.media.segments.window import (
 
 __all__ = ["semantic_windows"]
 
-_LEAST_DEPTH = 0.05
+_LEAST_DEPTH = 0.1
 """Of a valley that counts; compression noise in a still picture stays well below."""
-_OF_SPREAD = 1.0
+_LEAST_SHARE = 0.5
+"""Of the spread of the video; a cut between two scenes is about twice the spread deep, or more."""
 _MOST_FRAMES_COMPARED = 8
 
 
@@ -45,9 +46,10 @@ def semantic_windows(
     Proceedings of the IEEE 78(4), 1990) takes out single frames that are unlike both their
     neighbours: flashes, and damaged pictures.
 
-    - A gap counts if it is at least 0.05 deep and at least as deep as the frames of the video
-      differ altogether (one minus their mean cosine), so that neither noise in a still video nor
-      a steady camera movement is cut. The deepest come first.
+    - A gap counts if it is at least 0.1 deep, and half as deep as the frames of the video differ
+      altogether (one minus their mean cosine), so that neither noise in a still video nor a steady
+      camera movement is cut. (Hearst's own bound, relative to the depths of all gaps, takes for
+      granted that there are boundaries.) The deepest come first.
     - No window is shorter than a quarter of ``length`` (but the one of a shorter video).
     - One that is longer than twice ``length`` is cut into equal parts near ``length``.
     - A window that holds no frame (one was on display for longer than that) joins the one before.
@@ -99,7 +101,7 @@ def _depths(rows: NDArray[np.floating], *, compared: int) -> NDArray[np.float64]
     depths[bottom] = (left + right - 2 * similar)[bottom]
     mean = rows.mean(axis=0, dtype=np.float64)
     spread = 1.0 - float(mean @ mean)
-    depths[depths < max(_LEAST_DEPTH, _OF_SPREAD * spread)] = 0.0
+    depths[depths < max(_LEAST_DEPTH, _LEAST_SHARE * spread)] = 0.0
     return depths
 
 
@@ -120,7 +122,7 @@ def _across(rows: NDArray[np.floating], compared: int) -> NDArray[np.float64]:
     count = len(rows)
     left = np.zeros((count - 1, rows.shape[1]))
     right = np.zeros((count - 1, rows.shape[1]))
-    for back in range(compared):
+    for back in range(min(compared, count - 1)):
         left[back:] += rows[: count - 1 - back]
         right[: count - 1 - back] += rows[1 + back :]
     return _cosines(left, right)

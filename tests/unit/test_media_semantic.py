@@ -1,0 +1,210 @@
+"""Moments that end where the vectors of the frames change."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
+from vidsearch.media import Window, semantic_windows
+
+_DIMS = 64
+_SCENES = np.eye(_DIMS, dtype=np.float32)
+
+
+def video(*shots: tuple[int, int]) -> NDArray[np.float32]:
+    """Vectors of shots, each given as the number of its scene and of its frames."""
+    return np.concatenate([np.repeat(_SCENES[[scene]], count, axis=0) for scene, count in shots])
+
+
+def noisy(vectors: NDArray[np.float32], *, noise: float, seed: int = 0) -> NDArray[np.float32]:
+    rng = np.random.default_rng(seed)
+    vectors = vectors + rng.normal(0, noise / math.sqrt(_DIMS), vectors.shape)
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def starts(vectors: NDArray[np.float32], *, length: float = 10, limit: int = 512) -> list[float]:
+    """At one frame per second."""
+    windows = semantic_windows(
+        np.arange(len(vectors), dtype=np.float64),
+        vectors,
+        duration=len(vectors),
+        length=length,
+        limit=limit,
+    )
+    return [window.start for window in windows]
+
+
+def test_windows_begin_with_the_first_frame_of_each_scene() -> None:
+    vectors = video((0, 7), (1, 12), (2, 3), (0, 9))
+    (a, b, c, d) = semantic_windows(range(31), vectors, duration=31, length=10, limit=9)
+    assert a == Window(0, 7, 0, 7)
+    assert b == Window(7, 19, 7, 19)
+    assert c == Window(19, 22, 19, 22)
+    assert d == Window(22, 31, 22, 31)
+
+
+@pytest.mark.parametrize("noise", [0.05, 0.2, 0.5])
+@pytest.mark.parametrize("seed", range(5))
+def test_noise_moves_no_boundary(noise: float, seed: int) -> None:
+    vectors = noisy(video((0, 7), (1, 12), (2, 5), (3, 16)), noise=noise, seed=seed)
+    assert starts(vectors) == [0, 7, 19, 24]
+
+
+@pytest.mark.parametrize("noise", [0, 0.05, 0.2])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_still_video_is_cut_evenly(noise: float, seed: int) -> None:
+    assert starts(noisy(video((0, 60)), noise=noise, seed=seed)) == [0, 10, 20, 30, 40, 50]
+    assert starts(noisy(video((0, 20)), noise=noise, seed=seed)) == [0]
+    assert starts(noisy(video((0, 25)), noise=noise, seed=seed)) == [0, 12.5]
+
+
+def test_a_steady_camera_movement_is_cut_evenly() -> None:
+    angles = np.linspace(0, math.pi / 2, 40)
+    vectors = np.outer(np.cos(angles), _SCENES[0]) + np.outer(np.sin(angles), _SCENES[1])
+    assert starts(vectors.astype(np.float32)) == [0, 10, 20, 30]
+
+
+@pytest.mark.parametrize("at", [1, 5, 9, 10, 11, 18])
+def test_a_flash_of_one_frame_is_no_boundary(at: int) -> None:
+    vectors = video((0, 10), (1, 10))
+    vectors[at] = _SCENES[9]
+    (zero, boundary) = starts(vectors)
+    assert zero == 0
+    assert abs(boundary - 10) <= (1 if at in {9, 10} else 0)
+
+
+def test_two_frames_are_too_short_for_a_moment_of_their_own() -> None:
+    assert starts(video((0, 9), (1, 2), (0, 9))) in ([0, 9], [0, 11], [0])
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 4])
+def test_a_dissolve_has_one_boundary_in_its_middle(frames: int) -> None:
+    share = np.linspace(0, 1, frames + 2)[1:-1, None]
+    between = (1 - share) * _SCENES[0] + share * _SCENES[1]
+    between /= np.linalg.norm(between, axis=1, keepdims=True)
+    vectors = np.concatenate([video((0, 10)), between.astype(np.float32), video((1, 10))])
+    (_, boundary) = starts(vectors)
+    assert 10 <= boundary <= 10 + frames
+
+
+@pytest.mark.parametrize("shares", [[], [0.5], [0.7, 0.3]])
+@pytest.mark.parametrize("black", [1, 2])
+def test_a_fade_through_black_takes_no_other_frames_along(shares: list[float], black: int) -> None:
+    dark = _SCENES[20]
+    fading = [s * _SCENES[0] + (1 - s) * dark for s in shares]
+    rising = [s * _SCENES[1] + (1 - s) * dark for s in reversed(shares)]
+    frames = np.stack([*fading, *[dark] * black, *rising]).astype(np.float32)
+    frames /= np.linalg.norm(frames, axis=1, keepdims=True)
+    vectors = np.concatenate([video((0, 10)), frames, video((1, 10))])
+    (_, *boundaries) = starts(vectors)
+    # From 3 s on the black stretch is a moment of its own.
+    assert len(boundaries) in ({1} if len(frames) < 3 else {1, 2})
+    assert all(10 <= boundary <= 10 + len(frames) for boundary in boundaries)
+
+
+def test_scenes_that_resemble_each_other_are_told_apart() -> None:
+    other = 0.8 * _SCENES[0] + 0.6 * _SCENES[1]
+    vectors = np.concatenate([video((0, 12)), np.repeat(other[None], 12, axis=0)])
+    assert starts(vectors.astype(np.float32)) == [0, 12]
+
+
+def test_no_window_is_shorter_than_a_quarter_of_the_length() -> None:
+    cuts = list(itertools.pairwise([*starts(video(*((i % 7, 2) for i in range(20)))), 40]))
+    assert min(end - start for start, end in cuts) >= 2.5
+
+
+def test_the_most_similar_neighbours_are_joined_beyond_the_limit() -> None:
+    alike = 0.6 * _SCENES[1] + 0.8 * _SCENES[2]
+    vectors = np.concatenate(
+        [video((0, 8), (1, 8)), np.repeat(alike[None], 8, axis=0), video((3, 8), (4, 8))]
+    ).astype(np.float32)
+    assert starts(vectors) == [0, 8, 16, 24, 32]
+    assert starts(vectors, limit=4) == [0, 8, 24, 32]
+    assert starts(vectors, limit=1) == [0]
+
+
+def test_more_frames_per_second_blur_no_boundary() -> None:
+    vectors = noisy(video((0, 40), (1, 40), (2, 40)), noise=0.2)
+    times = np.arange(120) / 5
+    windows = semantic_windows(times, vectors, duration=24, length=10, limit=9)
+    assert [window.start for window in windows] == [0, 8, 16]
+
+
+def test_ten_thousand_frames_take_seconds_at_most() -> None:
+    vectors = noisy(video(*((i % 50, 4) for i in range(2500))), noise=0.1)
+    begin = starts(vectors, limit=512)
+    assert len(begin) <= 512
+
+
+@st.composite
+def _videos(draw: st.DrawFn) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    gaps = draw(st.lists(st.floats(0, 30), min_size=1, max_size=80))
+    rows = draw(arrays(np.float32, (len(gaps), 3), elements=st.floats(-1, 1, width=32)))
+    return np.cumsum(gaps), rows
+
+
+@given(drawn=_videos(), tail=st.floats(0, 60), length=st.floats(0.5, 60), limit=st.integers(1, 40))
+def test_properties(
+    drawn: tuple[NDArray[np.float64], NDArray[np.float32]], tail: float, length: float, limit: int
+) -> None:
+    times, vectors = drawn
+    duration = float(times[-1] + tail)
+    windows = semantic_windows(times, vectors, duration=duration, length=length, limit=limit)
+
+    assert 1 <= len(windows) <= limit
+    assert (windows[0].start, windows[0].first) == (0, 0)
+    assert (windows[-1].end, windows[-1].last) == (duration, len(times))
+    for before, after in itertools.pairwise(windows):
+        assert before.end == after.start
+        assert before.last == after.first
+    for window in windows:
+        assert window.last > window.first
+        assert window.start <= times[window.first]
+        assert times[window.last - 1] <= window.end
+    if len(windows) > 1:
+        assert min(w.end - w.start for w in windows) >= length / 4 * (1 - 1e-6)
+    unseen = float(np.diff(times, prepend=0, append=duration).max())
+    longest = max(w.end - w.start for w in windows)
+    assert longest <= 2 * max(length, duration / limit) * (1 + 1e-5) + 2 * unseen
+
+
+@pytest.mark.parametrize(
+    "vectors",
+    [np.zeros(3), np.zeros((2, 4)), np.full((3, 4), np.nan)],
+    ids=["flat", "too few", "not finite"],
+)
+def test_senseless_vectors(vectors: NDArray[np.float64]) -> None:
+    with pytest.raises(ValueError, match=r"vectors"):
+        semantic_windows([0, 1, 2], vectors, duration=3, length=10, limit=5)
+
+
+def test_scene_changes_of_drawn_clips_are_found_within_a_second(tmp_path: Path) -> None:
+    from vidsearch.demo import Shot, scenes, write_clip
+    from vidsearch.encoders import Clip4ClipEncoder
+    from vidsearch.media import open_decoder
+
+    encoder, decoder, rng = Clip4ClipEncoder("demo"), open_decoder(), random.Random(8)
+    pool = iter(scenes(20, seed=21))
+    for seconds in ([6.0, 9.3, 7.4], [12.0, 4.5, 5.2, 10.0], [15.0]):
+        shots = [Shot(scene=next(pool), seconds=s, seed=rng.randrange(99)) for s in seconds]
+        clip = write_clip(tmp_path / f"{len(seconds)}.mp4", shots)
+        batches = list(decoder.frames(clip))
+        windows = semantic_windows(
+            np.concatenate([batch.pts_seconds for batch in batches]),
+            np.concatenate([encoder.encode_frames(batch) for batch in batches]),
+            duration=sum(seconds),
+            length=10,
+            limit=512,
+        )
+        changes = np.cumsum(seconds)[:-1]
+        assert len(windows) == len(seconds)
+        assert np.abs([w.start for w in windows[1:]] - changes).max(initial=0) <= 1.0

@@ -1,0 +1,210 @@
+"""Moments that end at the cuts, and the search for them."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import math
+import random
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from vidsearch.errors import (
+    MissingExtra,
+    NoFramesError,
+    VideoNotFound,
+    VideoOpenError,
+    VideoTooLarge,
+)
+from vidsearch.media import Window, find_shots, shot_windows
+from vidsearch.media.frames import MediaLimits
+from vidsearch.testing.clips import write_clip
+
+_LIMITS = MediaLimits()
+needs_scenedetect = pytest.mark.skipif(
+    importlib.util.find_spec("scenedetect") is None, reason="the extra `shots` is not installed"
+)
+
+
+def spans(
+    cuts: list[float], *, duration: float, length: float = 10, limit: int = 512
+) -> list[tuple[float, float]]:
+    times = np.arange(math.ceil(duration), dtype=np.float64)
+    windows = shot_windows(times, cuts, duration=duration, length=length, limit=limit)
+    return [(window.start, window.end) for window in windows]
+
+
+def test_windows_end_at_the_very_times_of_the_cuts() -> None:
+    windows = shot_windows([0, 1, 2, 3, 4, 5, 6], [3.04, 5.96], duration=9, length=10, limit=512)
+    assert windows == (Window(0, 3.04, 0, 4), Window(3.04, 5.96, 4, 6), Window(5.96, 9, 6, 7))
+
+
+@pytest.mark.parametrize(
+    ("cuts", "expected"),
+    [
+        ([], [(0, 9), (9, 18), (18, 27)]),  # long shots are split evenly
+        ([8.5], [(0, 8.5), (8.5, 27)]),
+        ([3.5], [(0, 3.5), (3.5, 15.25), (15.25, 27)]),
+        ([8, 9, 10, 18], [(0, 8), (8, 18), (18, 27)]),  # short ones join what follows
+        ([1, 14], [(0, 14), (14, 27)]),
+        ([14, 26], [(0, 14), (14, 27)]),  # or what comes before, at the end
+        ([14, 14, 8], [(0, 8), (8, 14), (14, 27)]),  # in any order
+        ([-3, 0, 14, 27, 40], [(0, 14), (14, 27)]),
+    ],
+)
+def test_cuts(cuts: list[float], expected: list[tuple[float, float]]) -> None:
+    assert spans(cuts, duration=27) == expected
+
+
+def test_the_shortest_neighbours_are_joined_beyond_the_limit() -> None:
+    cuts = [9, 14, 18, 30, 36]
+    assert spans(cuts, duration=46, limit=5) == [(0, 9), (9, 18), (18, 30), (30, 36), (36, 46)]
+    assert spans(cuts, duration=46, limit=1) == [(0, 46)]
+
+
+def test_a_shot_between_two_sampled_frames_joins_the_one_before() -> None:
+    windows = shot_windows([0, 10, 20], [11, 14, 18], duration=30, length=10, limit=9)
+    assert windows == (Window(0, 18, 0, 2), Window(18, 30, 2, 3))
+
+
+@given(
+    gaps=st.lists(st.floats(0, 30), min_size=1, max_size=120),
+    cuts=st.lists(st.floats(-10, 2000), max_size=120),
+    tail=st.floats(0, 60),
+    length=st.floats(0.5, 60),
+    limit=st.integers(1, 40),
+)
+def test_properties(
+    gaps: list[float], cuts: list[float], tail: float, length: float, limit: int
+) -> None:
+    times = np.cumsum(gaps)
+    duration = float(times[-1] + tail)
+    windows = shot_windows(times, cuts, duration=duration, length=length, limit=limit)
+
+    assert 1 <= len(windows) <= limit
+    assert (windows[0].start, windows[0].first) == (0, 0)
+    assert (windows[-1].end, windows[-1].last) == (duration, len(times))
+    for before, after in itertools.pairwise(windows):
+        assert before.end == after.start
+        assert before.last == after.first
+    for window in windows:
+        assert window.last > window.first
+        assert window.start <= times[window.first]
+        assert times[window.last - 1] <= window.end
+    if len(windows) > 1:
+        assert min(w.end - w.start for w in windows) >= length / 4 * (1 - 1e-6)
+    unseen = float(np.diff(times, prepend=0, append=duration).max())
+    longest = max(w.end - w.start for w in windows)
+    assert longest <= 2 * max(length, duration / limit) * (1 + 1e-5) + 2 * unseen
+
+
+@pytest.mark.parametrize("cut", [math.nan, math.inf])
+def test_senseless_cuts(cut: float) -> None:
+    with pytest.raises(ValueError, match="cuts must be finite"):
+        shot_windows([0, 1], [cut], duration=2, length=10, limit=5)
+
+
+def _scenes(tmp_path: Path, times: list[Fraction], cuts: list[int], **options: object) -> Path:
+    """A clip with a new picture from each frame number of ``cuts`` on; something always moves."""
+    rng = np.random.default_rng(1)
+    grounds = rng.integers(0, 256, (len(cuts) + 1, 6, 8, 3), dtype=np.uint8)
+
+    def picture(number: int) -> NDArray[np.uint8]:
+        ground = grounds[sum(number >= cut for cut in cuts)]
+        image = ground.repeat(16, axis=0).repeat(16, axis=1)
+        left = number % 100
+        image[40:56, left : left + 16] = 255
+        return image
+
+    return write_clip(tmp_path / "scenes.mkv", times, picture=picture, **options)  # type: ignore[arg-type]
+
+
+@needs_scenedetect
+@pytest.mark.parametrize("threads", [1, 2])
+def test_cuts_are_found_at_their_first_frame(tmp_path: Path, threads: int) -> None:
+    times = [Fraction(i, 25) for i in range(200)]
+    clip = _scenes(tmp_path, times, [50, 75, 160], rate=25)
+    assert find_shots(clip, limits=_LIMITS, threads=threads) == pytest.approx([2.0, 3.0, 6.4])
+
+
+@needs_scenedetect
+def test_times_count_from_the_first_frame_whatever_the_frame_rate(tmp_path: Path) -> None:
+    steps = itertools.cycle([20, 90, 33, 150, 7, 41])
+    times = list(itertools.accumulate((Fraction(next(steps), 1000) for _ in range(149)), initial=5))
+    clip = _scenes(tmp_path, times, [60, 111], time_base=Fraction(1, 1000))
+    expected = [float(times[60] - 5), float(times[111] - 5)]
+    assert find_shots(clip, limits=_LIMITS) == pytest.approx(expected, abs=1e-3)
+
+
+@needs_scenedetect
+def test_drawn_scenes(tmp_path: Path) -> None:
+    from vidsearch.demo import Shot, scenes, write_clip
+
+    rng, seconds = random.Random(4), [3.1, 7.4, 2.2, 5.0]
+    shots = [
+        Shot(scene=scene, seconds=s, seed=rng.randrange(99))
+        for scene, s in zip(scenes(4, seed=17), seconds, strict=True)
+    ]
+    clip = write_clip(tmp_path / "drawn.mp4", shots)
+    expected = list(itertools.accumulate(seconds))[:-1]
+    assert find_shots(clip, limits=_LIMITS) == pytest.approx(expected)
+
+
+@needs_scenedetect
+def test_red_green_and_blue(shared: Path) -> None:
+    clip = shared / "clips" / "vitrivr_color_test.mp4"
+    assert find_shots(clip, limits=_LIMITS) == pytest.approx([1.0, 2.0])
+
+
+@needs_scenedetect
+def test_a_video_without_cuts(red: Path) -> None:
+    assert find_shots(red, limits=_LIMITS) == ()
+
+
+@needs_scenedetect
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        (MediaLimits(max_seconds=5), "longer than sources.max_seconds"),
+        (MediaLimits(max_pixels=3000), "64x48"),
+    ],
+)
+def test_limits(red: Path, limits: MediaLimits, message: str) -> None:
+    with pytest.raises(VideoTooLarge, match=message):
+        find_shots(red, limits=limits)
+
+
+@needs_scenedetect
+def test_what_is_no_video(tmp_path: Path) -> None:
+    with pytest.raises(VideoNotFound):
+        find_shots(tmp_path / "absent.mp4", limits=_LIMITS)
+    (tmp_path / "text.mp4").write_text("no video")
+    with pytest.raises(VideoOpenError):
+        find_shots(tmp_path / "text.mp4", limits=_LIMITS)
+
+
+@needs_scenedetect
+def test_no_frame_decodes(red: Path) -> None:
+    data = bytearray(red.read_bytes())
+    begin, size = (
+        data.index(b"mdat") + 4,
+        int.from_bytes(data[data.index(b"mdat") - 4 :][:4], "big"),
+    )
+    data[begin : begin + size - 8] = bytes(size - 8)
+    red.write_bytes(data)
+    with pytest.raises(NoFramesError, match=r"red\.mp4"):
+        find_shots(red, limits=_LIMITS)
+
+
+def test_without_pyscenedetect(monkeypatch: pytest.MonkeyPatch, red: Path) -> None:
+    for name in ("scenedetect", "scenedetect.common", "scenedetect.detectors"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(MissingExtra, match=r"finding cuts .*'vidsearch\[shots\]'"):
+        find_shots(red, limits=_LIMITS)
