@@ -223,6 +223,20 @@ def test_a_broken_download_goes_on(copy: BoundedFile, tmp_path: Path) -> None:
     assert (tmp_path / "video").read_bytes() == _CONTENT
 
 
+def test_a_silent_download_goes_on(copy: BoundedFile) -> None:
+    def answer(asked: Asked) -> Reply:
+        if "Range" in asked.headers:
+            headers = {"content-range": "bytes 5-9/10", "etag": '"one"'}
+            return Reply(206, body=b"-end.", headers=headers)
+        headers = {"content-length": "10", "etag": '"one"'}
+        return Reply(headers=headers, pieces=endless(b"-", every=2, after=b"begin"))
+
+    with http_stub(answer) as stub:
+        download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+    assert copy.size == 10
+    assert len(stub.asked) == 2
+
+
 def test_a_date_is_a_validator_where_it_is_old_enough(copy: BoundedFile) -> None:
     old = {"last-modified": "Wed, 21 Oct 2015 07:28:00 GMT"}
     with http_stub(Breaking(old)) as stub:

@@ -68,11 +68,11 @@ class Pace:
             left = min(left, self._head_by - now)
         return max(0.001, min(self._patience.silence, left))
 
-    def count(self, size: int) -> None:
-        """So many bytes came in.
+    def require_time(self) -> None:
+        """Whether there is any left.
 
         Raises:
-            SourceUnavailable: they were too few for the time, or the time is over.
+            SourceUnavailable: for the head of the answer, or for the whole video.
         """
         now = time.monotonic()
         if now >= self._ends:
@@ -81,13 +81,22 @@ class Pace:
             )
         if self._head_by is not None and now >= self._head_by:
             raise SourceUnavailable(f"{self._where} did not answer in time")
+
+    def count(self, size: int) -> None:
+        """So many bytes came in.
+
+        Raises:
+            SourceUnavailable: they were too few for the time, or the time is over.
+        """
+        self.require_time()
         if self._since is None:
             return
         self._bytes += size
-        if now - self._since < self._patience.window:
+        seconds = time.monotonic() - self._since
+        if seconds < self._patience.window:
             return
         if self._bytes < self._patience.window_bytes:
             raise SourceUnavailable(
-                f"{self._where} is too slow: {self._bytes} bytes in {now - self._since:.1f} s"
+                f"{self._where} is too slow: {self._bytes} bytes in {seconds:.1f} s"
             )
-        self._since, self._bytes = now, 0
+        self._since, self._bytes = self._since + seconds, 0

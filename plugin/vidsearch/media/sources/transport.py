@@ -87,7 +87,7 @@ class _PacedStream(httpcore.NetworkStream):
         try:
             content = self._stream.read(max_bytes, self._pace.wait())
         except httpcore.ReadTimeout:
-            self._pace.count(0)  # which limit it was
+            self._pace.require_time()  # was it silence, or the end of the time?
             raise
         self._pace.count(len(content))
         return content

@@ -1,0 +1,188 @@
+"""Buckets whose packages are not here: what is said, and how their errors are taken."""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+from vidsearch.config import SourceSettings
+from vidsearch.errors import (
+    MissingExtra,
+    SourceUnavailable,
+    VideoNotFound,
+    VideoTooLarge,
+    VidsearchError,
+)
+from vidsearch.media import fetch
+from vidsearch.media.sources.buckets import copy_object
+from vidsearch.media.sources.patience import Patience
+from vidsearch.media.sources.temporary import BoundedFile
+from vidsearch.media.sources.uris import BucketUri
+
+
+@pytest.mark.parametrize(
+    ("uri", "module", "extra"),
+    [
+        ("s3://bucket/a.mp4", "s3fs", "s3"),
+        ("gs://bucket/a.mp4", "gcsfs", "gcs"),
+        ("gcs://bucket/a.mp4", "gcsfs", "gcs"),
+        ("az://container/a.mp4", "adlfs", "azure"),
+        ("abfs://container/a.mp4", "adlfs", "azure"),
+    ],
+)
+def test_a_package_that_is_missing(
+    monkeypatch: pytest.MonkeyPatch, uri: str, module: str, extra: str
+) -> None:
+    loaded = sys.modules["fsspec.registry"]._registry  # what an earlier test may have used
+    for scheme in ("s3", "gs", "az"):
+        monkeypatch.delitem(loaded, scheme, raising=False)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtra, match=rf"'vidsearch\[{extra}\]'"), fetch(uri):
+        pass
+
+
+class _Files:
+    """A file system of one object, or of one error."""
+
+    error: Exception | None = None
+    size: int | None = 5
+    content: Any = io.BytesIO
+
+    def invalidate_cache(self) -> None: ...
+
+    def info(self, path: str) -> dict[str, Any]:
+        if self.error is not None:
+            raise self.error
+        return {"type": "file", "size": self.size}
+
+    def open(self, path: str, mode: str, **options: Any) -> Any:
+        return self.content(b"video")
+
+    def find(self, path: str, *, prefix: str) -> list[str]:
+        return []
+
+
+@pytest.fixture
+def files(monkeypatch: pytest.MonkeyPatch) -> type[_Files]:
+    kind = type("Files", (_Files,), {})
+    monkeypatch.setattr(fsspec, "get_filesystem_class", lambda scheme: kind)
+    return kind
+
+
+def _error(name: str, message: str = "no", **attributes: Any) -> Exception:
+    """As a package would raise it that is not here."""
+    error = type(name, (Exception,), {})(message)
+    vars(error).update(attributes)
+    assert isinstance(error, Exception)
+    return error
+
+
+@pytest.mark.parametrize("scheme", ["gs", "az"])
+@pytest.mark.parametrize(
+    ("error", "expected", "match"),
+    [
+        (FileNotFoundError("a.mp4"), VideoNotFound, "was not found"),
+        (_error("ResourceNotFoundError", status_code=404), VideoNotFound, "was not found"),
+        (PermissionError("no"), SourceUnavailable, "credentials"),
+        (_error("HttpError", code=403), SourceUnavailable, "credentials"),
+        (_error("ClientAuthenticationError"), SourceUnavailable, "credentials"),
+        (_error("DefaultCredentialsError"), SourceUnavailable, "credentials"),
+        (_error("HttpError", code=429), SourceUnavailable, "cannot be read: HttpError"),
+        (_error("HttpResponseError", status_code=503), SourceUnavailable, "cannot be read"),
+        (_error("ServiceRequestError"), SourceUnavailable, "cannot be read"),
+        (TimeoutError(), SourceUnavailable, "cannot be read: TimeoutError"),
+        (
+            _error("Odd", "GET https://x.example/a?sig=s3cret&se=1 failed\nsig=s3cret"),
+            SourceUnavailable,
+            r"Odd: GET https://x\.example/a\?… failed",
+        ),
+    ],
+)
+def test_what_a_package_may_raise(
+    files: type[_Files], scheme: str, error: Exception, expected: type[VidsearchError], match: str
+) -> None:
+    files.error = error
+    with pytest.raises(expected, match=match) as caught, fetch(f"{scheme}://bucket/a.mp4"):
+        pass
+    assert "s3cret" not in str(caught.value)
+    assert f"{scheme}://bucket/a.mp4" in str(caught.value)
+
+
+def test_a_package_that_asks_for_an_account_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unset() -> None:
+        raise ValueError("Must provide either a connection_string or account_name")
+
+    monkeypatch.setattr(fsspec, "get_filesystem_class", lambda scheme: unset)
+    with (
+        pytest.raises(SourceUnavailable, match="AZURE_STORAGE_CONNECTION_STRING"),
+        fetch("az://container/a.mp4"),
+    ):
+        pass
+
+
+class _Endless(io.RawIOBase):
+    """More and more bytes, or a drip of them."""
+
+    def __init__(self, _: bytes, *, piece: bytes = b"x" * 1000, every: float = 0.0) -> None:
+        self._piece = piece
+        self._every = every
+
+    def read(self, size: int = -1) -> bytes:
+        time.sleep(self._every)
+        return self._piece
+
+
+@pytest.mark.parametrize("size", [None, 10])
+def test_an_object_larger_than_its_size(files: type[_Files], size: int | None) -> None:
+    files.size, files.content = size, _Endless
+    with (
+        pytest.raises(VideoTooLarge, match="has more, and"),
+        fetch("gs://bucket/a.mp4", settings=SourceSettings(max_bytes=50_000)),
+    ):
+        pass
+
+
+def test_an_object_shorter_than_its_size(files: type[_Files]) -> None:
+    files.size = 6
+    with (
+        pytest.raises(SourceUnavailable, match="broke off: 5 of 6 bytes came"),
+        fetch("gs://bucket/a.mp4"),
+    ):
+        pass
+
+
+def test_a_drip(files: type[_Files], tmp_path: Path) -> None:
+    files.size = 10_000
+    files.content = staticmethod(lambda _: _Endless(b"", piece=b"x", every=0.02))
+    with (
+        BoundedFile(tmp_path / "video", limit=10_000, where="it") as file,
+        pytest.raises(SourceUnavailable, match="is too slow"),
+    ):
+        copy_object(
+            BucketUri("gs", "bucket", "a.mp4"),
+            file,
+            settings=SourceSettings(),
+            where="it",
+            patience=Patience(window=0.2, window_bytes=1000),
+        )
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "az://container@account.dfs.core.windows.net/a.mp4",
+        "gs://-bucket/a.mp4",
+        "gs://buc ket/a.mp4",
+        "gs://bucket?x/a.mp4",
+        "gs:bucket/a.mp4",
+    ],
+)
+def test_what_is_no_object(files: type[_Files], uri: str) -> None:
+    with pytest.raises(VideoNotFound, match="not an object in a bucket"), fetch(uri):
+        pass
