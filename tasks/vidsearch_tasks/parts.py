@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vidsearch.encoders import Encoder
     from vidsearch.engines import Engine
     from vidsearch.ingest import Indexer, Registry, VideosIndex
+    from vidsearch.media import MediaReader, ThumbnailStore
 
 __all__ = ["Runtime", "configure", "runtime"]
 
@@ -114,9 +115,31 @@ class Runtime:
         def build() -> Encoder:
             from vidsearch.encoders import load_encoder
 
-            return load_encoder(self.settings.model, rate=self.settings.ingest.fps)
+            return load_encoder(self.settings.model, self.settings.ingest)
 
         return self._part("encoder", build)
+
+    @property
+    def reader(self) -> MediaReader:
+        """Files to frames, cuts and subtitles."""
+
+        def build() -> MediaReader:
+            from vidsearch.media import MediaLimits, open_reader
+
+            return open_reader(self.settings.ingest, limits=MediaLimits.of(self.settings.sources))
+
+        return self._part("reader", build)
+
+    @property
+    def thumbnails(self) -> ThumbnailStore | None:
+        """Where a picture of every moment is put, if anywhere."""
+
+        def build() -> ThumbnailStore | None:
+            from vidsearch.media import ThumbnailStore
+
+            return ThumbnailStore.of(self.settings.thumbnails)
+
+        return self._part("thumbnails", build)
 
     @property
     def indexer(self) -> Indexer:
@@ -124,15 +147,16 @@ class Runtime:
 
         def build() -> Indexer:
             from vidsearch.ingest import Indexer
-            from vidsearch.media import open_decoder
 
             return Indexer(
                 self.engine,
                 self.registry,
                 encoder=self.encoder,
-                decoder=open_decoder(self.settings.ingest.decoder),
+                reader=self.reader,
                 index=self.settings.index,
                 settings=self.settings.ingest,
+                sources=self.settings.sources,
+                thumbnails=self.thumbnails,
                 batch_size=self.settings.model.batch_size,
             )
 
@@ -165,10 +189,11 @@ class Runtime:
     def close(self) -> None:
         """Close connections; what was handed in stays open."""
         with self._lock:
-            engine = self._built.pop("engine", None)
+            held = [self._built.get(name) for name in ("reader", "engine")]
             self._built.clear()
-        if engine is not None:
-            engine.close()
+        for part in held:
+            if part is not None:
+                part.close()
 
     def _part(self, name: str, build: Callable[[], _T]) -> _T:
         given = self._given.get(name)

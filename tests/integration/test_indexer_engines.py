@@ -21,7 +21,8 @@ from vidsearch.ingest import (
     open_videos_index,
     show_videos_index,
 )
-from vidsearch.media import open_decoder
+from vidsearch.media import MediaLimits
+from vidsearch.media.reader import DirectReader
 from vidsearch.testing.clips import write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder
 
@@ -51,7 +52,7 @@ def make_indexer(
         engine,
         registry,
         encoder=encoder,
-        decoder=open_decoder("opencv"),
+        reader=DirectReader("pyav", limits=MediaLimits()),
         index=settings,
         settings=IngestSettings(),
     )

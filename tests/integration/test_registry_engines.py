@@ -28,7 +28,13 @@ def test_a_record_comes_back_as_it_was_written(registry: Registry) -> None:
     lease = registry.claim("a", owner="w")
     assert registry.get("a") == lease.record
     done = registry.complete(
-        lease, fingerprint="f", frames=3, segments=1, duration=2.5, seconds={"decode": 0.25}
+        lease,
+        fingerprint="f",
+        frames=3,
+        damaged=0,
+        segments=1,
+        duration=2.5,
+        seconds={"decode": 0.25},
     )
     assert registry.get("a") == done
     assert registry.get("a").fields == fields

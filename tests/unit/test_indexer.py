@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vidsearch.config import IndexSettings, IngestSettings
+from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
 from vidsearch.encoders import Vectors
 from vidsearch.engines import Write
 from vidsearch.errors import (
@@ -35,7 +35,8 @@ from vidsearch.ingest import (
     sweep,
 )
 from vidsearch.ingest.videos_index import open_videos_index
-from vidsearch.media import FrameBatch, open_decoder
+from vidsearch.media import FrameBatch, MediaLimits
+from vidsearch.media.reader import DirectReader
 from vidsearch.testing.clips import solid, write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
@@ -101,9 +102,10 @@ def make_indexer(memory: Flaky, registry: Registry, encoder: FakeEncoder) -> Ind
         memory,
         registry,
         encoder=encoder,
-        decoder=open_decoder("opencv"),
+        reader=DirectReader("pyav", limits=MediaLimits()),
         index=SETTINGS,
         settings=IngestSettings(),
+        sources=SourceSettings(private_hosts=("127.0.0.1",)),
         batch_size=2,
     )
 

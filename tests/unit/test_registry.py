@@ -41,7 +41,13 @@ def registry(memory: MemoryEngine, clock: Clock) -> Registry:
 
 def complete(registry: Registry, lease: Lease, fingerprint: str = "f1") -> None:
     registry.complete(
-        lease, fingerprint=fingerprint, frames=3, segments=1, duration=3.0, seconds={"decode": 1.0}
+        lease,
+        fingerprint=fingerprint,
+        frames=3,
+        damaged=0,
+        segments=1,
+        duration=3.0,
+        seconds={"decode": 1.0},
     )
 
 

@@ -98,7 +98,13 @@ class RegistryMachine(RuleBasedStateMachine):
         try:
             if end == "complete":
                 self.registry.complete(
-                    lease, fingerprint="f", frames=1, segments=1, duration=1.0, seconds={}
+                    lease,
+                    fingerprint="f",
+                    frames=1,
+                    damaged=0,
+                    segments=1,
+                    duration=1.0,
+                    seconds={},
                 )
             elif end == "fail":
                 self.registry.fail(lease, WENT_WRONG)

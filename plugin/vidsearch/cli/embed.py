@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ def text(text: str, out: Path | None, as_json: bool) -> None:
     from vidsearch.encoders import load_encoder
 
     settings = output.settings()
-    encoder = load_encoder(settings.model, rate=settings.ingest.fps)
+    encoder = load_encoder(settings.model, settings.ingest)
     tokens = encoder.count_tokens(text)
     if tokens > encoder.context_length:
         output.talk(
@@ -60,24 +61,27 @@ def video(uri: str, out: Path | None, as_json: bool) -> None:
     """The vector of the video FILE (a path or a URI): the unit mean of its frames."""
     from vidsearch.encoders import load_encoder
     from vidsearch.ingest.embedding import embed_video
-    from vidsearch.media import fetch, open_decoder, public_uri
+    from vidsearch.ingest.moments import MomentPolicy
+    from vidsearch.media import MediaLimits, fetch, open_reader, public_uri
 
     settings = output.settings()
-    encoder = load_encoder(settings.model, rate=settings.ingest.fps)
-    with fetch(uri) as file:
+    encoder = load_encoder(settings.model, settings.ingest)
+    reader = open_reader(settings.ingest, limits=MediaLimits.of(settings.sources))
+    with fetch(uri, settings=settings.sources) as file, closing(reader):
         embedding = embed_video(
             file.path,
-            decoder=open_decoder(settings.ingest.decoder),
+            reader=reader,
             encoder=encoder,
-            segment_seconds=settings.index.segment_seconds,
-            max_segments=settings.index.max_segments,
+            moments=MomentPolicy.of(settings.index),
             rate=settings.ingest.fps,
+            sampling=settings.ingest.sampling,
             batch_size=settings.model.batch_size,
         )
     about = {
         "uri": public_uri(uri),
         "duration": round(embedding.duration, 3),
         "frames": embedding.frames,
+        "damaged": embedding.damaged,
     }
     _show(embedding.vector, about, encoder.identity, out=out, as_json=as_json)
 

@@ -4,34 +4,46 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from vidsearch.encoders import ModelIdentity
 from vidsearch.engines.base import Json
-from vidsearch.ingest.embedding import VideoEmbedding
+from vidsearch.ingest.embedding import Segment, VideoEmbedding
+from vidsearch.ingest.moments import MomentPolicy
 from vidsearch.ingest.record import VideoRecord, to_stamp
 from vidsearch.ingest.videos_index import VideosIndex
+from vidsearch_mappings.videos import SUBTITLES
 
 __all__ = ["fingerprint", "model_name", "video_document", "with_fields"]
 
 
 def fingerprint(
-    content: str, *, model: ModelIdentity, index: VideosIndex, max_segments: int
+    content: str,
+    *,
+    index: VideosIndex,
+    moments: MomentPolicy,
+    subtitles: Sequence[str] | None,
+    thumbnails: str | None,
 ) -> str:
-    """Equal where ingesting again would write the same vectors; 64 hex digits.
+    """Equal where ingesting again would write the same document; 64 hex digits.
 
     Args:
         content: hash of the file's bytes.
-        model: identity of the encoder, sampling included.
-        index: its layout and segment length.
-        max_segments: most moments per video.
+        index: its layout and its model, sampling included.
+        moments: how videos are cut.
+        subtitles: hashes of the files that lie beside the video; ``None`` where subtitles are not
+            read at all.
+        thumbnails: form of the pictures; ``None`` where none are made.
     """
     parts = {
         "content": content,
-        "model": model.to_meta(),
+        "model": index.model.to_meta(),
         "layout": index.layout,
-        "segment_seconds": index.segment_seconds,
-        "max_segments": max_segments,
+        "moments": asdict(moments),
+        "subtitles": subtitles if subtitles is None else list(subtitles),
+        "thumbnails": thumbnails,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -59,12 +71,24 @@ def video_document(
         "width": embedding.width,
         "height": embedding.height,
         "vector": embedding.vector.tolist(),
-        "segments": [
-            {"start": s.start, "end": s.end, "vector": s.vector.tolist()}
-            for s in embedding.segments
-        ],
+        "segments": [_segment(segment) for segment in embedding.segments],
     }
+    if embedding.subtitles:
+        ours[SUBTITLES] = embedding.subtitles
     return {**record.fields, index.field: ours}
+
+
+def _segment(segment: Segment) -> Json:
+    source: Json = {
+        "start": segment.start,
+        "end": segment.end,
+        "vector": segment.vector.tolist(),
+    }
+    if segment.text:
+        source["text"] = segment.text
+    if segment.thumbnail:
+        source["thumbnail"] = segment.thumbnail
+    return source
 
 
 def with_fields(record: VideoRecord, stored: Json, *, index: VideosIndex) -> Json:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsearch.encoders import Encoder, mean_unit
-from vidsearch.media import Decoder, fixed_windows
+from vidsearch.ingest.moments import MomentPolicy
+from vidsearch.media import (
+    Candidates,
+    Cue,
+    MediaReader,
+    Sampling,
+    ThumbnailStore,
+    spoken_in,
+    transcript,
+)
 
 __all__ = ["Segment", "VideoEmbedding", "embed_video"]
 
@@ -25,6 +35,10 @@ class Segment:
     """Seconds."""
     vector: NDArray[np.float32]
     """Shape ``(dims,)``, unit length."""
+    text: str = ""
+    """The subtitles in it."""
+    thumbnail: str | None = None
+    """Key of its picture in the thumbnail store."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -35,14 +49,19 @@ class VideoEmbedding:
     """Unit mean of all frames, shape ``(dims,)``."""
     segments: tuple[Segment, ...]
     frames: int
+    damaged: int
+    """Sampling points whose own frame does not decode."""
     duration: float
     """Seconds, as read rather than as the header says."""
     width: int
     height: int
+    subtitles: str = ""
+    """All that is said in it."""
 
     def __repr__(self) -> str:
+        damage = f" ({self.damaged} damaged)" if self.damaged else ""
         return (
-            f"VideoEmbedding({self.frames} frames, {len(self.segments)} segments, "
+            f"VideoEmbedding({self.frames} frames{damage}, {len(self.segments)} segments, "
             f"{self.duration:.2f} s, {self.width}x{self.height})"
         )
 
@@ -50,54 +69,81 @@ class VideoEmbedding:
 def embed_video(
     path: Path,
     *,
-    decoder: Decoder,
+    reader: MediaReader,
     encoder: Encoder,
-    segment_seconds: float,
-    max_segments: int,
+    moments: MomentPolicy,
     rate: float = 1.0,
+    sampling: Sampling = "played-at",
     batch_size: int = 16,
+    cues: Sequence[Cue] = (),
+    thumbnails: ThumbnailStore | None = None,
     at: Callable[[str], None] = lambda stage: None,
 ) -> VideoEmbedding:
     """Decode, encode and pool one video. Pixels never pile up: one batch is held at a time.
 
     Args:
         path: of the file.
-        decoder: reads the frames.
+        reader: reads the frames.
         encoder: turns them into unit vectors.
-        segment_seconds: length of a moment.
-        max_segments: most moments; they grow beyond it.
+        moments: how the video is cut.
         rate: frames per second.
+        sampling: which frames.
         batch_size: frames per step.
-        at: called with ``"decode"`` or ``"encode"`` before each step; what it raises ends the work.
+        cues: its subtitles.
+        thumbnails: where a picture per moment is put; ``None`` makes none.
+        at: called with ``"decode"``, ``"encode"``, … before each step; what it raises ends the
+            work.
 
     Raises:
         VideoError: the file is no video that can be read.
         EncoderError: the model failed.
+        SourceUnavailable: the thumbnail store did not answer.
     """
     at("decode")
-    info = decoder.probe(path)
+    info = reader.probe(path)
     vectors: list[NDArray[np.float32]] = []
     times: list[NDArray[np.float64]] = []
     end: float | None = None
-    for batch in decoder.frames(path, rate=rate, batch_size=batch_size):
-        at("encode")
-        vectors.append(encoder.encode_frames(batch))
-        times.append(batch.pts_seconds)
-        end = batch.end_seconds
-        at("decode")
+    damaged = 0
+    with ExitStack() as held:
+        candidates = held.enter_context(Candidates.of(thumbnails)) if thumbnails else None
+        for batch in reader.frames(path, rate=rate, sampling=sampling, batch_size=batch_size):
+            if candidates:
+                at("thumbnails")
+                candidates.add(batch)
+            at("encode")
+            vectors.append(encoder.encode_frames(batch))
+            times.append(batch.pts_seconds)
+            end, damaged = batch.end_seconds, batch.damaged
+            at("decode")
 
-    frame_vectors, pts = np.concatenate(vectors), np.concatenate(times)
-    if end is None:
-        end = info.duration or float(pts[-1]) + 1.0 / rate
-    windows = fixed_windows(pts, duration=end, length=segment_seconds, limit=max_segments)
+        frame_vectors, pts = np.concatenate(vectors), np.concatenate(times)
+        if end is None:
+            end = info.duration or float(pts[-1]) + 1.0 / rate
+        windows = moments.windows(
+            pts, frame_vectors, duration=end, shots=lambda: reader.shots(path)
+        )
+        keys: list[str | None] = [None] * len(windows)
+        if candidates and thumbnails:
+            for number, window in enumerate(windows):
+                at("thumbnails")
+                keys[number] = thumbnails.put(candidates.best(window))
     return VideoEmbedding(
         vector=mean_unit(frame_vectors),
         segments=tuple(
-            Segment(start=w.start, end=w.end, vector=mean_unit(frame_vectors[w.first : w.last]))
-            for w in windows
+            Segment(
+                start=w.start,
+                end=w.end,
+                vector=mean_unit(frame_vectors[w.first : w.last]),
+                text=spoken_in(cues, w.start, w.end),
+                thumbnail=key,
+            )
+            for w, key in zip(windows, keys, strict=True)
         ),
         frames=len(pts),
+        damaged=damaged,
         duration=windows[-1].end,
         width=info.width,
         height=info.height,
+        subtitles=transcript(cues),
     )

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from vidsearch.config import IndexSettings, IngestSettings
+from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
 from vidsearch.encoders import Encoder
 from vidsearch.engines.base import Document, Engine, Json, Revision
 from vidsearch.errors import (
@@ -29,12 +29,21 @@ from vidsearch.errors import (
 from vidsearch.ingest.document import fingerprint, video_document, with_fields
 from vidsearch.ingest.embedding import embed_video
 from vidsearch.ingest.lease_keeper import LeaseKeeper
+from vidsearch.ingest.moments import MomentPolicy
 from vidsearch.ingest.record import ErrorRecord, State, VideoRecord
 from vidsearch.ingest.registry import Registry
 from vidsearch.ingest.removal import remove_document
 from vidsearch.ingest.stages import Stages
 from vidsearch.ingest.videos_index import VideosIndex, open_videos_index
-from vidsearch.media import Decoder, content_hash, fetch
+from vidsearch.media import (
+    Cue,
+    LocalFile,
+    MediaReader,
+    ThumbnailStore,
+    content_hash,
+    fetch,
+    sidecar_cues,
+)
 
 __all__ = ["Indexer", "Outcome"]
 
@@ -70,9 +79,11 @@ class Indexer:
         engine: the cluster.
         registry: where the videos are registered.
         encoder: frames to vectors.
-        decoder: files to frames.
+        reader: files to frames, cuts and subtitles.
         index: name and layout settings of the videos index.
-        settings: sampling.
+        settings: sampling and subtitles.
+        sources: where videos may be read from.
+        thumbnails: where a picture of every moment is put; ``None`` makes none.
         batch_size: frames per step.
         clock: seconds since the epoch.
     """
@@ -83,18 +94,22 @@ class Indexer:
         registry: Registry,
         *,
         encoder: Encoder,
-        decoder: Decoder,
+        reader: MediaReader,
         index: IndexSettings,
         settings: IngestSettings,
+        sources: SourceSettings | None = None,
+        thumbnails: ThumbnailStore | None = None,
         batch_size: int = 16,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._engine = engine
         self._registry = registry
         self._encoder = encoder
-        self._decoder = decoder
+        self._reader = reader
         self._index = index
         self._settings = settings
+        self._sources = sources or SourceSettings()
+        self._thumbnails = thumbnails
         self._batch_size = batch_size
         self._clock = clock
 
@@ -145,25 +160,23 @@ class Indexer:
         index = open_videos_index(self._engine, self._index)
         index.require_model(self._encoder.identity)
         stored = index.read(record.id)
+        moments = MomentPolicy.of(self._index, length=index.segment_seconds)
         at("fetch")
-        with fetch(record.uri) as file:
+        with fetch(record.uri, settings=self._sources) as file:
             at("hash")
-            mark = fingerprint(
-                content_hash(file.path),
-                model=index.model,
-                index=index,
-                max_segments=self._index.max_segments,
-            )
+            mark = self._fingerprint(file, index=index, moments=moments)
             if stored and _is_current(record, stored, mark, index):
                 return self._keep(record, stored, keeper, stages, index)
             embedding = embed_video(
                 file.path,
-                decoder=self._decoder,
+                reader=self._reader,
                 encoder=self._encoder,
-                segment_seconds=index.segment_seconds,
-                max_segments=self._index.max_segments,
+                moments=moments,
                 rate=self._settings.fps,
+                sampling=self._settings.sampling,
                 batch_size=self._batch_size,
+                cues=self._cues(file, at=at),
+                thumbnails=self._thumbnails,
                 at=at,
             )
         at("write")
@@ -176,12 +189,33 @@ class Indexer:
                 keeper.finish(),
                 fingerprint=mark,
                 frames=embedding.frames,
+                damaged=embedding.damaged,
                 segments=len(embedding.segments),
                 duration=embedding.duration,
                 seconds=stages.end(),
             )
         _log.info("video %r indexed: %r in %s", record.id, embedding, stages)
         return Outcome("indexed", record=after)
+
+    def _fingerprint(self, file: LocalFile, *, index: VideosIndex, moments: MomentPolicy) -> str:
+        spoken = self._settings.subtitles
+        return fingerprint(
+            content_hash(file.path),
+            index=index,
+            moments=moments,
+            subtitles=[content_hash(path) for path in file.sidecars] if spoken else None,
+            thumbnails=self._thumbnails.form if self._thumbnails else None,
+        )
+
+    def _cues(self, file: LocalFile, *, at: Callable[[str], None]) -> tuple[Cue, ...]:
+        """Subtitles: of a file beside it, which somebody put there on purpose, or its own."""
+        if not self._settings.subtitles:
+            return ()
+        at("subtitles")
+        for path in file.sidecars:
+            if cues := sidecar_cues(path):
+                return cues
+        return self._reader.cues(file.path)
 
     def _keep(
         self,
@@ -203,6 +237,7 @@ class Indexer:
                 keeper.finish(),
                 fingerprint=record.fingerprint,
                 frames=record.frames,
+                damaged=record.damaged,
                 segments=record.segments,
                 duration=record.duration,
                 seconds=stages.end(),
@@ -296,9 +331,10 @@ def _is_outage(error: Exception, *, stage: str) -> bool:
 
     A worker with a wrong setting must not use up the attempts of every video in the queue.
     """
-    # Nothing has been done for the video yet: no index, or one that holds another model's vectors.
+    # Nothing has been done for the video yet (no index, or one that holds another model's vectors),
+    # or its pictures have nowhere to go.
     return isinstance(error, _SURROUNDINGS) or (
-        stage == "prepare" and isinstance(error, VidsearchError)
+        stage in {"prepare", "thumbnails"} and isinstance(error, VidsearchError)
     )
 
 

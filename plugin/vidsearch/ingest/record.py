@@ -65,6 +65,8 @@ class VideoRecord:
     """Of the content, model, sampling and layout that were indexed last."""
     error: ErrorRecord | None = None
     frames: int | None = None
+    damaged: int | None = None
+    """Of them (and of those left out), how many did not decode: see ``FrameBatch.damaged``."""
     segments: int | None = None
     duration: float | None = None
     """Of the video, in seconds."""

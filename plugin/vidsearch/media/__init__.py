@@ -6,9 +6,10 @@ Importing this package loads neither cv2, PIL, av nor fsspec; they are imported 
 from __future__ import annotations
 
 from vidsearch.media.decoders import open_decoder
-from vidsearch.media.frames import Decoder, FrameBatch, VideoInfo
+from vidsearch.media.frames import Decoder, FrameBatch, MediaLimits, Sampling, VideoInfo
 from vidsearch.media.hashing import content_hash
 from vidsearch.media.pixels import CLIP_PIXELS, PixelRecipe, clip_pixels
+from vidsearch.media.reader import Cue, MediaReader, open_reader
 from vidsearch.media.segments import (
     Window,
     find_shots,
@@ -23,10 +24,14 @@ from vidsearch.media.thumbnails import Candidates, ThumbnailStore
 __all__ = [
     "CLIP_PIXELS",
     "Candidates",
+    "Cue",
     "Decoder",
     "FrameBatch",
     "LocalFile",
+    "MediaLimits",
+    "MediaReader",
     "PixelRecipe",
+    "Sampling",
     "ThumbnailStore",
     "VideoInfo",
     "Window",
@@ -37,6 +42,7 @@ __all__ = [
     "find_shots",
     "fixed_windows",
     "open_decoder",
+    "open_reader",
     "public_uri",
     "semantic_windows",
     "shot_windows",
