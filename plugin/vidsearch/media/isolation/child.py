@@ -7,6 +7,7 @@ its input. What libraries print goes to standard error, which the worker keeps t
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from vidsearch.media.isolation.confinement import (
     limit_resources,
     tied_to,
 )
+from vidsearch.media.isolation.logs import LOGGER, send_logs
 from vidsearch.media.isolation.protocol import (
     LENGTH,
     FrameHeader,
@@ -56,6 +58,7 @@ def main() -> None:
         except Exception as error:
             _write(answers, error_message(error))
             return
+        send_logs(lambda message: _write(answers, message))
         _write(answers, {"ready": True})
         while (request := _read_message()) is not None:
             with tied_to(_STDIN):
@@ -83,6 +86,7 @@ def _reader(setup: Setup) -> MediaReader:
 
 def _serve(request: Message, reader: MediaReader, answers: int) -> Message:
     """Answer one request, but for its last message."""
+    logging.getLogger(LOGGER).setLevel(request.pop("level"))
     try:
         for message, pixels in _REQUESTS[request.pop("do")](
             reader, Path(request.pop("path")), **request

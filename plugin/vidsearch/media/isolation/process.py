@@ -19,6 +19,7 @@ from typing import IO
 from vidsearch.errors import ConfigError, DecoderLost, VidsearchError
 from vidsearch.media.isolation.environment import child_environment
 from vidsearch.media.isolation.faults import Blame, Fault, fault_of_exit
+from vidsearch.media.isolation.logs import LOGGER, log_again
 from vidsearch.media.isolation.procfs import bytes_read, megabytes_held
 from vidsearch.media.isolation.protocol import (
     LENGTH,
@@ -123,7 +124,8 @@ class DecodingProcess:
         self._read_before = bytes_read(self.pid) or 0
         with suppress(OSError):  # the decoder will say what is wrong with the file
             self._read_at_most = self._read_before + (1 << 30) + _MOST_READS * path.stat().st_size
-        self._send({**request, "path": str(path.absolute())})
+        level = logging.getLogger(LOGGER).getEffectiveLevel()
+        self._send({**request, "path": str(path.absolute()), "level": level})
         while "done" not in (message := self._message()):
             if "error" in message:
                 raise self._error(message)
@@ -168,10 +170,14 @@ class DecodingProcess:
 
     def _message(self) -> Message:
         self._deadline = time.monotonic() + self._patience
-        (length,) = LENGTH.unpack(self._exactly(LENGTH.size))
-        if length > MOST_BYTES:
-            raise ProtocolError(f"a message of {length} bytes")
-        return unpack(self._exactly(length))
+        while True:
+            (length,) = LENGTH.unpack(self._exactly(LENGTH.size))
+            if length > MOST_BYTES:
+                raise ProtocolError(f"a message of {length} bytes")
+            message = unpack(self._exactly(length))
+            if "log" not in message:
+                return message
+            log_again(message)
 
     def _exactly(self, size: int) -> bytearray:
         received = bytearray(size)
@@ -266,7 +272,7 @@ os.register_at_fork(after_in_child=_abandon_all)
 def _started(command: Sequence[str]) -> subprocess.Popen[bytes]:
     try:
         popen = subprocess.Popen(
-            command,
+            list(command),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

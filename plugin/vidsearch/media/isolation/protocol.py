@@ -10,6 +10,7 @@ was taken over by a video may say anything.
     setup                            →
                                      ←        ready | error
     {"do": "frames", "path": …}      →
+                                     ←        {"log": …}, at any time
                                      ←        {"frame": …} and pixels, any number of times
                                      ←        done | error
 """

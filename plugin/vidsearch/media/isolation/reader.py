@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vidsearch.errors import DecoderFailed, DecoderLost, VidsearchError
 from vidsearch.media.batches import Batches
+from vidsearch.media.display import check_request
 from vidsearch.media.frames import FrameBatch, Sampling, VideoInfo
 from vidsearch.media.isolation.environment import COMMAND
 from vidsearch.media.isolation.faults import Blame, Fault
@@ -91,8 +92,7 @@ class IsolatedReader:
             DecoderFailed: the codec hung, crashed or ran out of memory.
             DecoderLost: the process was killed by somebody else.
         """
-        if not rate > 0 or batch_size < 1:
-            raise ValueError(f"rate and batch_size must be positive, not {rate} and {batch_size}")
+        check_request(rate=rate, batch_size=batch_size, sampling=sampling)
         return self._batches(path, rate=rate, batch_size=batch_size, sampling=sampling)
 
     def cues(self, path: Path) -> tuple[Cue, ...]:
