@@ -1,9 +1,9 @@
 """From a decoded frame to the RGB picture that a viewer sees.
 
-The colours are those of OpenCV's decoder, byte for byte: swscale's conversion with the stream's
-own matrix and range, BT.601 and limited range where the stream names none (as the ``ffmpeg``
-command does), transparency dropped, HDR (PQ, HLG) decoded without tone mapping, both fields of an
-interlaced frame left woven.
+The colours are those of OpenCV 5's decoder, byte for byte: swscale's conversion with the stream's
+own matrix and range, and BT.601 in limited range where the stream names none, as the ``ffmpeg``
+command does. HDR (PQ, HLG) and wide gamuts (BT.2020, P3) become SDR in the gamut of BT.709.
+Transparency is dropped, and both fields of an interlaced frame stay woven.
 
 The geometry is that of players: the display matrix turns and mirrors, then pixels that are not
 square are stretched along the displayed width.
@@ -27,6 +27,18 @@ __all__ = ["Pictures", "displayed_size", "square_pixels"]
 _SAME_EITHER_WAY = frozenset(
     {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "yuva420p", "gray"}
 )
+# Numbers of ITU-T H.273.
+_BT709 = 1
+_BT2020 = 9
+_HDR = frozenset({16, 18})
+"""Transfer characteristics PQ and HLG."""
+_LOG = frozenset({9, 10})
+"""Logarithmic transfer characteristics, which swscale refuses; passed over."""
+_NARROW = frozenset({1, 2, 4, 5, 6, 7})
+"""Primaries that are near enough to those of BT.709 for swscale to keep them."""
+_NOT_IN_SWSCALE = frozenset({8, *range(10, 18)})
+"""Matrices that are no matrix of luma and two colour differences: YCgCo, constant luminance, …"""
+
 _MOST_ASPECT = 5
 """Pixels that are longer than this are a wrong header; also a bound on the picture's size."""
 _LEAST_DEVIATION = 0.005
@@ -55,8 +67,12 @@ class Pictures:
         Raises:
             av.FFmpegError: swscale cannot read the frame's format.
         """
-        form = "rgb24" if frame.format.name in _SAME_EITHER_WAY else "bgr24"
-        plain = self._reformatter.reformat(frame, format=form, interpolation="BICUBIC", threads=1)
+        colours = _colours(frame)
+        same = frame.format.name in _SAME_EITHER_WAY and not colours
+        form = "rgb24" if same else "bgr24"
+        plain = self._reformatter.reformat(
+            frame, format=form, interpolation="BICUBIC", threads=1, **colours
+        )
         plane = plain.planes[0]
         rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(plane.height, -1)
         picture = rows[:, : 3 * plane.width].reshape(plane.height, plane.width, 3)
@@ -114,6 +130,20 @@ def is_quarter_turned(frame: av.VideoFrame) -> bool:
     """Whether the frame lies on its side, so that its width is displayed as height."""
     matrix = _right_angled(frame)
     return matrix is not None and matrix[0] == 0
+
+
+def _colours(frame: av.VideoFrame) -> dict[str, int]:
+    # What swscale infers by itself for a destination that is left open, as OpenCV leaves it; PyAV
+    # leaves gamut and transfer alone unless told.
+    trc, primaries, matrix = frame.color_trc, frame.color_primaries, frame.colorspace
+    wanted: dict[str, int] = {}
+    if trc in _HDR or primaries not in _NARROW:
+        if trc not in _LOG:
+            wanted["dst_color_trc"] = _BT709 if trc in _HDR else trc
+        wanted["dst_color_primaries"] = primaries if primaries in _NARROW else _BT709
+    if matrix in _NOT_IN_SWSCALE:
+        wanted["src_colorspace"] = _BT2020 if matrix in (10, 13, 14) else _BT709
+    return wanted
 
 
 def _after_turn(pixel_aspect: Fraction | None, frame: av.VideoFrame) -> Fraction | None:
