@@ -1,0 +1,337 @@
+"""Subtitles of files beside the video and of tracks in it."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+
+from vidsearch.errors import MissingExtra, VideoNotFound, VideoOpenError
+from vidsearch.media import embedded_cues, sidecar_cues, spoken_in, transcript
+from vidsearch.media.reader import Cue
+from vidsearch.media.subtitles.lines import cues_of, plain_lines
+from vidsearch.testing.clips import solid, write_clip
+
+SRT = """1
+00:00:01,000 --> 00:00:03,000
+<i>Grüße</i> &amp; more
+of it
+
+2
+00:00:04,500 --> 00:00:05,250
+{\\an8}- Bye
+"""
+CUES = (Cue(1.0, 3.0, "Grüße & more of it"), Cue(4.5, 5.25, "Bye"))
+
+
+class TestLines:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("<i>so</i> <b>much</b> <font color='red'>markup</font>", ["so much markup"]),
+            ("{\\an8}{\\i1}so{\\i0} much", ["so much"]),
+            ("{\\p1}m 0 0 l 100 0 100 100{\\p0}drawn", ["drawn"]),
+            ("<v Anna Lee>hello</v> <c.yellow>there</c>", ["hello there"]),
+            ("one<00:00:01.500><c> two</c>", ["one two"]),
+            (
+                "fish &amp; chips &lt;3 &quot;now&quot;&nbsp;please",
+                ['fish & chips <3 "now" please'],
+            ),
+            ("- Yes?\n- No!", ["Yes?", "No!"]),
+            ("-Yes?", ["Yes?"]),
+            ("-5 degrees", ["-5 degrees"]),
+            (">> HOST: welcome", ["HOST: welcome"]),
+            ("first\\Nsecond\\hhalf\r\nthird", ["first", "second half", "third"]),
+            ("a < b, b > a, {braces} stay, I <3 it", ["a < b, b > a, {braces} stay, I <3 it"]),
+            ("\u202bright to left\u202c\u200b", ["right to left"]),
+            (" \t <i></i>\n&nbsp;", []),
+        ],
+    )
+    def test_markup(self, text: str, expected: list[str]) -> None:
+        assert plain_lines(text) == expected
+
+    @pytest.mark.parametrize("piece", ["<", "{", "{\\", "<a", "&", "\n", "\\N", "- ", " "])
+    def test_hostile_text_takes_no_time(self, piece: str) -> None:
+        begin = time.process_time()
+        plain_lines(piece * 1_000_000)
+        assert time.process_time() - begin < 1
+
+    def test_rolling_captions_are_said_once(self) -> None:
+        cues = cues_of(
+            [
+                (0.0, 2.0, " \nso today we"),
+                (2.0, 2.01, "so today we\n "),
+                (2.01, 4.0, "so today we\nare going to"),
+                (4.0, 4.01, "are going to\n "),
+                (4.01, 6.0, "are going to\nlook at cats"),
+            ]
+        )
+        assert transcript(cues) == "so today we are going to look at cats"
+        assert [cue.start for cue in cues] == [0.0, 2.01, 4.01]
+        assert cues[0].end == 2.01
+
+    def test_captions_that_grow_are_said_once(self) -> None:
+        lines = [(0.0, 1.0, "I"), (1.0, 2.0, "I think"), (2.0, 3.0, "I think so")]
+        assert cues_of(lines) == (Cue(0.0, 3.0, "I think so"),)
+
+    def test_lines_drawn_twice_are_said_once(self) -> None:
+        assert cues_of([(1, 3, "{\\bord4}hey"), (1, 4, "hey")]) == (Cue(1, 4, "hey"),)
+
+    def test_a_word_repeated_later_is_said_again(self) -> None:
+        assert transcript(cues_of([(0, 1, "No."), (2, 3, "No.")])) == "No. No."
+
+    def test_lines_are_put_in_order(self) -> None:
+        assert cues_of([(5, 6, "b"), (1, 2, "a")]) == (Cue(1, 2, "a"), Cue(5, 6, "b"))
+
+    def test_times_before_the_first_frame_and_backwards(self) -> None:
+        lines = [(-3.0, -1.0, "gone"), (-1.0, 2.0, "cut"), (8.0, 7.0, "backwards")]
+        assert cues_of(lines) == (Cue(0.0, 2.0, "cut"), Cue(8.0, 8.0, "backwards"))
+
+    def test_bounds(self) -> None:
+        assert len(cues_of((i, i + 0.5, f"line {i}") for i in range(60_000))) == 50_000
+        assert len(transcript(cues_of((i, i + 0.5, "x" * 5000) for i in range(5000)))) < 2_010_000
+
+
+class TestMoments:
+    CUES = (Cue(0, 4, "one"), Cue(8.5, 11.5, "two"), Cue(19.8, 22, "three"), Cue(30, 30, "four"))
+
+    @pytest.mark.parametrize(
+        ("start", "end", "expected"),
+        [
+            (0, 10, "one two"),
+            (10, 20, "two"),  # both moments hold at least a second of it, but not of "three"
+            (20, 30, "three"),
+            (30, 40, "four"),
+            (40, 50, ""),
+            (1, 2, "one"),
+        ],
+    )
+    def test_a_line_belongs_to_the_moments_that_hold_enough_of_it(
+        self, start: float, end: float, expected: str
+    ) -> None:
+        assert spoken_in(self.CUES, start, end) == expected
+
+    @pytest.mark.parametrize("length", [0.3, 1.0, 2.5, 7.0, 100.0])
+    def test_every_line_belongs_to_a_moment(self, length: float) -> None:
+        cues = [Cue(i * 1.37, i * 1.37 + i % 9 * 0.4, f"<{i}>") for i in range(60)]
+        windows = [(k * length, (k + 1) * length) for k in range(int(100 / length) + 1)]
+        said = " ".join(spoken_in(cues, *window) for window in windows)
+        assert {cue.text for cue in cues} == set(said.split())
+
+    def test_the_transcript_is_all_of_it(self) -> None:
+        assert transcript(self.CUES) == "one two three four"
+        assert transcript(()) == spoken_in((), 0, 1) == ""
+
+
+class TestSidecar:
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+    @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+    def test_encodings(self, tmp_path: Path, encoding: str, newline: str) -> None:
+        path = tmp_path / "a.srt"
+        path.write_bytes(SRT.replace("\n", newline).encode(encoding))
+        assert sidecar_cues(path) == CUES
+
+    def test_windows_1252(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.srt"
+        path.write_bytes(SRT.replace("more", "“more” €").encode("cp1252"))
+        assert sidecar_cues(path)[0].text == "Grüße & “more” € of it"
+
+    def test_webvtt(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.vtt"
+        path.write_text(
+            "WEBVTT - a title\n\nSTYLE\n::cue { color: red }\n\nNOTE not shown\n\n"
+            "intro\n00:01.000 --> 00:03.000 align:start position:0%\n<v Anna>Hello</v>\n\n"
+            "NOTE neither\nis this\n\n"
+            "outro-7\n01:00:04.500 --> 01:00:05.250\nBye\n",
+            encoding="utf-8",
+        )
+        assert sidecar_cues(path) == (Cue(1.0, 3.0, "Hello"), Cue(3604.5, 3605.25, "Bye"))
+
+    def test_content_decides_the_format(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.srt"
+        path.write_text("WEBVTT\n\n00:01.000 --> 00:03.000\nHello\n")
+        assert sidecar_cues(path) == (Cue(1.0, 3.0, "Hello"),)
+
+    @pytest.mark.parametrize(
+        "data",
+        [b"", b"no subtitles at all", bytes(range(256)) * 40, b"\xff\xfe\x00", SRT.encode()[:3]],
+        ids=["empty", "prose", "binary", "odd utf-16", "cut off"],
+    )
+    def test_a_broken_file_is_left_out_with_a_warning(
+        self, tmp_path: Path, data: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        path = tmp_path / "broken.srt"
+        path.write_bytes(data)
+        with caplog.at_level(logging.WARNING):
+            assert sidecar_cues(path) == ()
+        assert "broken.srt" in caplog.text
+        assert "left out" in caplog.text
+
+    def test_a_file_that_cannot_be_read(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        assert sidecar_cues(tmp_path / "absent.vtt") == sidecar_cues(tmp_path) == ()
+        assert "No such file" in caplog.text
+        assert "Is a directory" in caplog.text
+
+    def test_a_huge_file_is_not_read(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        path = tmp_path / "huge.srt"
+        with path.open("wb") as file:
+            file.truncate(2**40)
+        assert sidecar_cues(path) == ()
+        assert "larger than" in caplog.text
+
+    @pytest.mark.parametrize("piece", ["\n", " \n", "<i", "{", "1\n", "00:00:01,000 --> ", "  "])
+    def test_a_hostile_file_takes_no_time(self, tmp_path: Path, piece: str) -> None:
+        path = tmp_path / "hostile.srt"
+        path.write_text("1\n00:00:01,000 --> 00:00:02,000\nhey" + piece * 400_000 + "you\n")
+        begin = time.process_time()
+        sidecar_cues(path)
+        assert time.process_time() - begin < 10
+
+    def test_without_pysubs2(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setitem(sys.modules, "pysubs2", None)
+        with pytest.raises(MissingExtra, match="reading subtitle files"):
+            sidecar_cues(tmp_path / "a.srt")
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Six seconds, without subtitles."""
+    times = [Fraction(i, 5) for i in range(30)]
+    return write_clip(tmp_path / "clip.mkv", times, picture=solid((0, 0, 255)), rate=5)
+
+
+def ffmpeg(*arguments: str | Path) -> None:
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("the command ffmpeg, which writes subtitle tracks, is not installed")
+    subprocess.run(["ffmpeg", "-v", "error", "-y", *map(str, arguments)], check=True, timeout=60)
+
+
+@pytest.fixture
+def srt(tmp_path: Path) -> Path:
+    path = tmp_path / "lines.srt"
+    path.write_text(SRT, encoding="utf-8")
+    return path
+
+
+class TestEmbedded:
+    @pytest.mark.parametrize(
+        ("name", "codec", "video"),
+        [
+            ("subtitled.mp4", "mov_text", "copy"),
+            ("subtitled.mov", "mov_text", "copy"),
+            ("subtitled.mkv", "srt", "copy"),
+            ("subtitled.mkv", "ass", "copy"),
+            ("subtitled.webm", "webvtt", "libvpx"),
+        ],
+    )
+    @pytest.mark.parametrize("offset", ["0", "7"])
+    def test_text_tracks(
+        self, tmp_path: Path, clip: Path, srt: Path, name: str, codec: str, video: str, offset: str
+    ) -> None:
+        path = tmp_path / name
+        ffmpeg(
+            "-i", clip, "-i", srt, "-map", "0", "-map", "1", "-c:v", video, "-c:s", codec,
+            "-output_ts_offset", offset, path,
+        )  # fmt: skip
+        cues = embedded_cues(path)
+        assert [cue.text for cue in cues] == [cue.text for cue in CUES]
+        assert [cue.start for cue in cues] == pytest.approx([1, 4.5], abs=0.011)
+        assert [cue.end for cue in cues] == pytest.approx([3, 5.25], abs=0.011)
+
+    def test_no_track(self, clip: Path) -> None:
+        assert embedded_cues(clip) == ()
+
+    @pytest.mark.parametrize(
+        ("dispositions", "expected"),
+        [
+            (("0", "0", "0"), "one"),
+            (("0", "0", "default"), "three"),
+            (("forced", "0", "0"), "two"),
+            (("forced+default", "0", "0"), "two"),
+            (("comment", "forced", "0"), "three"),
+        ],
+    )
+    def test_choice_of_track(
+        self, tmp_path: Path, clip: Path, dispositions: tuple[str, ...], expected: str
+    ) -> None:
+        path = tmp_path / "several.mkv"
+        inputs: list[str | Path] = ["-i", clip]
+        choice: list[str] = ["-map", "0"]
+        for number, (word, flags) in enumerate(
+            zip(["one", "two", "three"], dispositions, strict=True)
+        ):
+            srt = tmp_path / f"{word}.srt"
+            srt.write_text(f"1\n00:00:01,000 --> 00:00:02,000\n{word}\n")
+            inputs += ["-i", srt]
+            choice += ["-map", str(number + 1), f"-disposition:s:{number}", flags]
+        ffmpeg(*inputs, *choice, "-c", "copy", path)
+        assert transcript(embedded_cues(path)) == expected
+
+    def test_a_track_without_lines_is_passed_over(
+        self, tmp_path: Path, clip: Path, srt: Path
+    ) -> None:
+        empty, path = tmp_path / "empty.srt", tmp_path / "several.mkv"
+        empty.write_text("1\n00:00:01,000 --> 00:00:02,000\n<i></i>\n")
+        ffmpeg(
+            "-i", clip, "-i", empty, "-i", srt, "-map", "0", "-map", "1", "-map", "2",
+            "-c", "copy", path,
+        )  # fmt: skip
+        assert embedded_cues(path) == CUES
+
+    def test_tracks_of_pictures_are_never_taken(
+        self, tmp_path: Path, clip: Path, srt: Path
+    ) -> None:
+        drawn, both = tmp_path / "drawn.mkv", tmp_path / "both.mkv"
+        with av.open(str(drawn), "w") as container:
+            stream = container.add_stream("dvdsub")
+            packet = av.Packet(bytes(64))
+            packet.stream, packet.pts, packet.dts, packet.duration = stream, 1000, 1000, 1000
+            packet.time_base = Fraction(1, 1000)
+            container.mux(packet)
+        ffmpeg("-i", clip, "-i", drawn, "-map", "0", "-map", "1", "-c", "copy", both)
+        assert embedded_cues(both) == ()
+        ffmpeg(
+            "-i", clip, "-i", drawn, "-i", srt, "-map", "0", "-map", "1", "-map", "2",
+            "-c", "copy", "-disposition:s:0", "default", both,
+        )  # fmt: skip
+        with av.open(str(both)) as container:
+            names = [stream.codec_context.name for stream in container.streams.subtitles]
+        assert len(names) == 2
+        assert names[0].startswith("dvd")
+        assert embedded_cues(both) == CUES
+
+    def test_a_damaged_file_gives_the_lines_up_to_there(
+        self, tmp_path: Path, clip: Path, srt: Path
+    ) -> None:
+        path = tmp_path / "subtitled.mkv"
+        ffmpeg("-i", clip, "-i", srt, "-map", "0", "-map", "1", "-c", "copy", path)
+        data = path.read_bytes()
+        path.write_bytes(data[: data.index(b"Bye") - 20])
+        assert embedded_cues(path) == CUES[:1]
+
+    def test_lines_that_do_not_decode_are_left_out(
+        self, tmp_path: Path, clip: Path, srt: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        path = tmp_path / "subtitled.mkv"
+        ffmpeg("-i", clip, "-i", srt, "-map", "0", "-map", "1", "-c", "copy", path)
+        path.write_bytes(path.read_bytes().replace("Grüße".encode(), b"Gr\xff\xfe\xff\xfee"))
+        assert [cue.text for cue in embedded_cues(path)] == ["Bye"]
+        assert "1 of its subtitles" in caplog.text
+
+    def test_what_is_no_video(self, tmp_path: Path) -> None:
+        with pytest.raises(VideoNotFound):
+            embedded_cues(tmp_path / "absent.mkv")
+        (tmp_path / "text.mkv").write_text("no video")
+        with pytest.raises(VideoOpenError):
+            embedded_cues(tmp_path / "text.mkv")
