@@ -206,8 +206,8 @@ class _Shown:
             next_place = points.place(held.number, held.seconds) + usual
             own = points.position(points.done) < next_place - EPSILON
         points.done += 1
-        self._own += own
-        self._others += not own
+        self._own += bool(own)
+        self._others += not bool(own)
 
     def damaged(self, *, any_lost: bool) -> tuple[int, int]:
         """Points that are damaged, and all points.
