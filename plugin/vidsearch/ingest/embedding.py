@@ -75,7 +75,7 @@ def embed_video(
     rate: float = 1.0,
     sampling: Sampling = "played-at",
     batch_size: int = 16,
-    cues: Sequence[Cue] = (),
+    cues: Callable[[], Sequence[Cue]] = tuple,
     thumbnails: ThumbnailStore | None = None,
     at: Callable[[str], None] = lambda stage: None,
 ) -> VideoEmbedding:
@@ -89,7 +89,7 @@ def embed_video(
         rate: frames per second.
         sampling: which frames.
         batch_size: frames per step.
-        cues: its subtitles.
+        cues: reads its subtitles; called once its frames are through.
         thumbnails: where a picture per moment is put; ``None`` makes none.
         at: called with ``"decode"``, ``"encode"``, … before each step; what it raises ends the
             work.
@@ -106,9 +106,11 @@ def embed_video(
     end: float | None = None
     damaged = 0
     with ExitStack() as held:
-        candidates = held.enter_context(Candidates.of(thumbnails)) if thumbnails else None
+        candidates = (
+            held.enter_context(Candidates.of(thumbnails)) if thumbnails is not None else None
+        )
         for batch in reader.frames(path, rate=rate, sampling=sampling, batch_size=batch_size):
-            if candidates:
+            if candidates is not None:
                 at("thumbnails")
                 candidates.add(batch)
             at("encode")
@@ -124,10 +126,12 @@ def embed_video(
             pts, frame_vectors, duration=end, shots=lambda: reader.shots(path)
         )
         keys: list[str | None] = [None] * len(windows)
-        if candidates and thumbnails:
+        if candidates is not None and thumbnails is not None:
             for number, window in enumerate(windows):
                 at("thumbnails")
                 keys[number] = thumbnails.put(candidates.best(window))
+    at("subtitles")
+    lines = cues()
     return VideoEmbedding(
         vector=mean_unit(frame_vectors),
         segments=tuple(
@@ -135,7 +139,7 @@ def embed_video(
                 start=w.start,
                 end=w.end,
                 vector=mean_unit(frame_vectors[w.first : w.last]),
-                text=spoken_in(cues, w.start, w.end),
+                text=spoken_in(lines, w.start, w.end),
                 thumbnail=key,
             )
             for w, key in zip(windows, keys, strict=True)
@@ -145,5 +149,5 @@ def embed_video(
         duration=windows[-1].end,
         width=info.width,
         height=info.height,
-        subtitles=transcript(cues),
+        subtitles=transcript(lines),
     )

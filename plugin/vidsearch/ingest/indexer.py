@@ -175,7 +175,7 @@ class Indexer:
                 rate=self._settings.fps,
                 sampling=self._settings.sampling,
                 batch_size=self._batch_size,
-                cues=self._cues(file, at=at),
+                cues=lambda: self._cues(file),
                 thumbnails=self._thumbnails,
                 at=at,
             )
@@ -207,11 +207,10 @@ class Indexer:
             thumbnails=self._thumbnails.form if self._thumbnails else None,
         )
 
-    def _cues(self, file: LocalFile, *, at: Callable[[str], None]) -> tuple[Cue, ...]:
+    def _cues(self, file: LocalFile) -> tuple[Cue, ...]:
         """Subtitles: of a file beside it, which somebody put there on purpose, or its own."""
         if not self._settings.subtitles:
             return ()
-        at("subtitles")
         for path in file.sidecars:
             if cues := sidecar_cues(path):
                 return cues

@@ -1,0 +1,222 @@
+"""What ingestion does with subtitles, pictures, cuts, damage and guards, on real files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
+from vidsearch.errors import ConfigError
+from vidsearch.ingest import Indexer, Registry, State, create_videos_index
+from vidsearch.media import MediaLimits, ThumbnailStore
+from vidsearch.media.reader import DirectReader
+from vidsearch.testing.clips import write_clip
+from vidsearch.testing.fake_encoder import FakeEncoder
+from vidsearch.testing.memory_engine import MemoryEngine
+
+_COLOURS = [(220, 30, 30), (30, 30, 220), (30, 200, 30)]
+_SRT = """1
+00:00:00,500 --> 00:00:03,000
+A <i>red</i> wall.
+
+2
+00:00:05,000 --> 00:00:07,000
+Now it is blue.
+"""
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Twelve seconds: four red, four blue, four green."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+
+    def picture(number: int) -> np.ndarray:
+        frame = np.full((96, 128, 3), _COLOURS[number // 40], dtype=np.uint8)
+        frame[40:56, number : number + 8] = 255
+        return frame
+
+    return write_clip(
+        folder / "clip.mp4",
+        [i / 10 for i in range(120)],
+        picture=picture,
+        rate=10,
+        options={"g": "10", "bf": "0"},
+    )
+
+
+class Bench:
+    """An indexer on the fake engine and encoder, with the settings of one test."""
+
+    def __init__(
+        self,
+        *,
+        index: IndexSettings | None = None,
+        ingest: IngestSettings | None = None,
+        sources: SourceSettings | None = None,
+        thumbnails: ThumbnailStore | None = None,
+        limits: MediaLimits | None = None,
+        engine: MemoryEngine | None = None,
+    ) -> None:
+        index, ingest = index or IndexSettings(), ingest or IngestSettings()
+        self.memory = engine or MemoryEngine()
+        if engine is None:
+            create_videos_index(self.memory, index, FakeEncoder().identity)
+        self.registry = Registry(
+            self.memory, index=index.registry, lease_seconds=30, max_attempts=2
+        )
+        self.indexer = Indexer(
+            self.memory,
+            self.registry,
+            encoder=FakeEncoder(),
+            reader=DirectReader("pyav", limits=limits or MediaLimits()),
+            index=index,
+            settings=ingest,
+            sources=sources,
+            thumbnails=thumbnails,
+            batch_size=4,
+        )
+
+    def ingest(self, uri: Path | str) -> str:
+        self.registry.register("a", uri=str(uri))
+        return self.indexer.ingest("a", owner="w").status
+
+    @property
+    def video(self) -> dict[str, Any]:
+        document = self.memory.get("videos", "a")
+        assert document is not None
+        ours: dict[str, Any] = document.source["video"]
+        return ours
+
+    @property
+    def error(self) -> str:
+        assert self.registry.get("a").state is State.FAILED
+        return str(self.registry.get("a").error)
+
+
+def test_subtitles_beside_a_video_stand_in_its_moments_and_in_one_field(clip: Path) -> None:
+    clip.with_suffix(".srt").write_text(_SRT, encoding="utf-8")
+    bench = Bench(index=IndexSettings(segment_seconds=4))
+    assert bench.ingest(clip) == "indexed"
+    texts = [segment.get("text") for segment in bench.video["segments"]]
+    assert texts == ["A red wall.", "Now it is blue.", None]
+    assert bench.video["subtitles"] == "A red wall. Now it is blue."
+
+
+def test_other_subtitles_make_another_document(clip: Path) -> None:
+    bench = Bench()
+    assert bench.ingest(clip) == "indexed"
+    assert "subtitles" not in bench.video
+    bench.registry.reopen("a")
+    assert bench.indexer.ingest("a", owner="w").status == "unchanged"
+    clip.with_suffix(".srt").write_text(_SRT, encoding="utf-8")
+    bench.registry.reopen("a")
+    assert bench.indexer.ingest("a", owner="w").status == "indexed"
+    assert "blue" in bench.video["subtitles"]
+
+
+def test_subtitles_can_be_left_alone(clip: Path) -> None:
+    clip.with_suffix(".srt").write_text(_SRT, encoding="utf-8")
+    bench = Bench(ingest=IngestSettings(subtitles=False))
+    assert bench.ingest(clip) == "indexed"
+    assert "subtitles" not in bench.video
+    assert all("text" not in segment for segment in bench.video["segments"])
+
+
+def test_every_moment_gets_a_picture_of_its_own(clip: Path, tmp_path: Path) -> None:
+    store = ThumbnailStore(str(tmp_path / "pictures"))
+    bench = Bench(index=IndexSettings(segment_seconds=4), thumbnails=store)
+    assert bench.ingest(clip) == "indexed"
+    keys = [segment["thumbnail"] for segment in bench.video["segments"]]
+    assert len(set(keys)) == 3
+    for key, colour in zip(keys, _COLOURS, strict=True):
+        with Image.open(tmp_path / "pictures" / key) as picture:
+            assert picture.format == "WEBP"
+            mean = np.asarray(picture.convert("RGB")).mean((0, 1))
+        assert mean.argmax() == np.argmax(colour)
+
+
+def test_a_store_of_pictures_that_is_away_costs_no_attempt(clip: Path, tmp_path: Path) -> None:
+    blocked = tmp_path / "a file"
+    blocked.write_text("not a folder")
+    bench = Bench(thumbnails=ThumbnailStore(str(blocked / "pictures")))
+    bench.registry.register("a", uri=str(clip))
+    with pytest.raises(ConfigError, match="a file"):
+        bench.indexer.ingest("a", owner="w")
+    record = bench.registry.get("a")
+    assert (record.state, record.attempts) == (State.QUEUED, 0)
+    assert record.error is not None
+    assert record.error.stage == "thumbnails"
+
+
+@pytest.mark.parametrize("method", ["semantic", "shots"])
+def test_moments_end_where_the_picture_changes(clip: Path, method: Any) -> None:
+    bench = Bench(index=IndexSettings(segments=method))
+    assert bench.ingest(clip) == "indexed"
+    segments = bench.video["segments"]
+    assert [round(segment["start"]) for segment in segments] == [0, 4, 8]
+    assert [segment["end"] for segment in segments[:-1]] == [s["start"] for s in segments[1:]]
+    assert segments[-1]["end"] == pytest.approx(12, abs=0.01)
+
+
+def test_moments_may_overlap(clip: Path) -> None:
+    bench = Bench(index=IndexSettings(segment_seconds=6, segment_overlap=3))
+    assert bench.ingest(clip) == "indexed"
+    starts = [segment["start"] for segment in bench.video["segments"]]
+    ends = [segment["end"] for segment in bench.video["segments"]]
+    assert starts == pytest.approx([0, 3, 6], abs=0.01)
+    assert ends == pytest.approx([6, 9, 12], abs=0.01)
+
+
+def test_another_policy_is_another_document(clip: Path) -> None:
+    bench = Bench()
+    assert bench.ingest(clip) == "indexed"
+    other = Bench(index=IndexSettings(segments="semantic"), engine=bench.memory)
+    bench.registry.reopen("a")
+    assert other.indexer.ingest("a", owner="w").status == "indexed"
+    assert len(other.video["segments"]) == 3
+
+
+def test_an_overlap_that_does_not_fit_the_live_index_says_so(clip: Path) -> None:
+    bench = Bench(index=IndexSettings(segment_seconds=2))
+    other = Bench(index=IndexSettings(segment_seconds=10, segment_overlap=3), engine=bench.memory)
+    bench.registry.register("a", uri=str(clip))
+    with pytest.raises(Exception, match="overlap less"):
+        other.indexer.ingest("a", owner="w")
+    assert bench.registry.get("a").attempts == 0
+
+
+def test_damage_is_counted(clip: Path) -> None:
+    content = bytearray(clip.read_bytes())
+    start, end = content.index(b"mdat") + 4, content.index(b"moov") - 4
+    content[start : start + (end - start) // 4] = bytes((end - start) // 4)
+    clip.write_bytes(content)
+    bench = Bench()
+    assert bench.ingest(clip) == "indexed"
+    record = bench.registry.get("a")
+    assert record.damaged is not None
+    assert record.damaged > 0
+
+
+@pytest.mark.parametrize(
+    ("sources", "limits", "message"),
+    [
+        (SourceSettings(roots=(Path("/srv/elsewhere"),)), MediaLimits(), "SourceForbidden"),
+        (SourceSettings(schemes=("https",)), MediaLimits(), "SourceForbidden"),
+        (SourceSettings(max_bytes=100), MediaLimits(), "VideoTooLarge"),
+        (SourceSettings(), MediaLimits(max_seconds=5), "VideoTooLarge"),
+        (SourceSettings(), MediaLimits(max_pixels=64 * 64), "VideoTooLarge"),
+    ],
+    ids=["root", "scheme", "bytes", "seconds", "pixels"],
+)
+def test_what_a_guard_refuses_is_failed_with_the_reason(
+    clip: Path, sources: SourceSettings, limits: MediaLimits, message: str
+) -> None:
+    bench = Bench(sources=sources, limits=limits)
+    assert bench.ingest(clip) == "failed"
+    assert message in bench.error
+    assert "clip.mp4" in bench.error
