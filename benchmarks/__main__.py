@@ -1,59 +1,89 @@
-"""``python -m benchmarks``: run all of them and write docs/benchmarks.md."""
+"""``python -m benchmarks``: run them, all or some, and write docs/benchmarks.md.
+
+What each module found is kept in .vidsearch/benchmarks, so that one can be run again by itself;
+the report is written from all that is there.
+"""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
-import platform
+import shutil
+import subprocess
 import sys
-from datetime import date
-from importlib.metadata import version
+import tempfile
+import time
 from pathlib import Path
 
 # Before numpy and torch are imported: every way is measured on one thread.
-os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", OPENCV_FFMPEG_LOGLEVEL="-8")
 
-REPORT = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+ROOT = Path(__file__).resolve().parent.parent
+REPORT = ROOT / "docs" / "benchmarks.md"
+RESULTS = ROOT / ".vidsearch" / "benchmarks"
+MODULES = ("decode", "preprocess", "whole_clip", "memory", "isolation", "search_overhead")
 
 
 def main() -> int:
-    """Run the benchmarks; exit code 0 where all could be measured."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Run the benchmarks; exit code 0 where all could be measured, whatever they say."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="rounds per comparison")
-    parser.add_argument("--only", choices=["whole_clip", "search_overhead"], help="run just one")
+    parser.add_argument("--only", choices=MODULES, nargs="+", help="run just these")
+    parser.add_argument("--render", action="store_true", help="run none; write the report only")
+    parser.add_argument(
+        "--torchcodec", action="store_true", help="install torchcodec for the run, and measure it"
+    )
     arguments = parser.parse_args()
 
-    from benchmarks import search_overhead, whole_clip
-
-    comparisons = []
-    for module in (whole_clip, search_overhead):
-        name = module.__name__.rpartition(".")[2]
-        if arguments.only in (None, name):
-            for comparison in module.run(rounds=arguments.rounds):
-                print(comparison.markdown(), flush=True)
-                comparisons.append(comparison)
-    if arguments.only is None:
-        head = (
-            "# Benchmarks\n\n"
-            f"Written by `make bench` on {date.today()}: {arguments.rounds} rounds, "
-            f"{_processor()}, {os.cpu_count()} cores shared with other work, Python "
-            f"{platform.python_version()}, torch {version('torch')}, "
-            f"OpenCV {version('opencv-python-headless')}.\n"
-            "Ratios are medians of CPU time within a round, above 1 is faster than the first way;"
-            " absolute times say little on a shared machine.\n"
-        )
-        REPORT.write_text("\n".join([head, *(each.markdown() for each in comparisons)]))
-        print(f"wrote {REPORT.name}")
+    with tempfile.TemporaryDirectory(prefix="vidsearch-bench-") as name:
+        folder = Path(name)
+        if arguments.torchcodec:
+            _bring_torchcodec(folder / "torchcodec")
+        for module in () if arguments.render else arguments.only or MODULES:
+            _run(module, rounds=arguments.rounds, folder=folder)
+    _write_report()
     return 0
 
 
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+def _run(module: str, *, rounds: int, folder: Path) -> None:
+    from benchmarks.machine import made_on
+    from benchmarks.report import save
+
+    began = time.perf_counter()
+    sections = []
+    for section in importlib.import_module(f"benchmarks.{module}").run(
+        rounds=rounds, folder=folder
+    ):
+        print(section.markdown(), flush=True)
+        sections.append(section)
+    took = time.perf_counter() - began
+    save(RESULTS, module, sections, made=made_on(module, rounds=rounds, seconds=took))
+
+
+def _write_report() -> None:
+    from benchmarks.machine import head
+    from benchmarks.report import load, render
+
+    found = []
+    for module in MODULES:
+        kept = load(RESULTS, module)
+        if kept is not None:
+            title = importlib.import_module(f"benchmarks.{module}").TITLE
+            found.append((title, *kept))
+    REPORT.write_text(render(head(), found), encoding="utf-8")
+    print(f"wrote {REPORT.relative_to(ROOT)}")
+
+
+def _bring_torchcodec(folder: Path) -> None:
+    """Install it into a folder of its own; it needs FFmpeg's libraries from the system, too."""
+    uv = shutil.which("uv")
+    pip = [uv, "pip"] if uv else [sys.executable, "-m", "pip"]
+    python = ["--python", sys.executable] if uv else []
+    command = [*pip, "install", "--quiet", *python, "--no-deps", "--target", str(folder)]
+    if subprocess.run([*command, "torchcodec"], check=False).returncode:
+        print("torchcodec cannot be installed; going on without", file=sys.stderr)
+    sys.path.append(str(folder))
 
 
 if __name__ == "__main__":

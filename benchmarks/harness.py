@@ -1,81 +1,130 @@
 """Interleaved measuring on a machine that is shared and noisy.
 
-All ways of one comparison run in turn in one process, the order reversed every other round, after
-a warm-up. CPU seconds (user and system, all threads) are the figure to trust; wall time is shown
-beside it. The ratio is the median over rounds of reference / way *within* a round, so that a slow
-spell of the machine hits both sides.
+All ways of one comparison run in turn, the order reversed every other round, after a warm-up. CPU
+seconds (user and system, all threads, child processes too) are the figure to trust; wall time is
+shown beside it. Per round the CPU that *other* processes used is read from the kernel, and the
+quieter half of the rounds is kept. A ratio is the median over those of reference / way *within* a
+round, so that a slow spell of the machine hits both sides.
 """
 
 from __future__ import annotations
 
+import math
+import os
+import resource
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-__all__ = ["Comparison", "Figure", "compare"]
+__all__ = ["Measured", "Ratio", "cpu_seconds", "descendants", "measure"]
 
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One way's medians over the rounds."""
-
-    name: str
-    cpu_ms: float
-    wall_ms: float
-    ratio: float
-    """CPU time of the reference / CPU time of this way; above 1 is faster than the reference."""
-    spread: tuple[float, float]
-    """Smallest and largest ratio of any round."""
+_PROC = Path("/proc")
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """A titled set of figures; the first is the reference."""
+class Ratio:
+    """CPU time of a reference / CPU time of a way; above 1 is faster than the reference."""
 
-    title: str
-    figures: tuple[Figure, ...]
-
-    def markdown(self) -> str:
-        """As a table for the report."""
-        lines = [
-            f"### {self.title}\n",
-            "| way | CPU ms | wall ms | reference / way (min-max) |",
-            "|---|---:|---:|---:|",
-        ]
-        for figure in self.figures:
-            low, high = figure.spread
-            lines.append(
-                f"| {figure.name} | {figure.cpu_ms:.1f} | {figure.wall_ms:.1f} "
-                f"| {figure.ratio:.2f} ({low:.2f}-{high:.2f}) |"
-            )
-        return "\n".join(lines) + "\n"
+    median: float
+    low: float
+    """Smallest of any kept round."""
+    high: float
 
 
-def compare(title: str, ways: Mapping[str, Callable[[], object]], *, rounds: int = 7) -> Comparison:
-    """Measure ``ways`` against the first of them."""
-    names = list(ways)
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Seconds per way and kept round."""
+
+    cpu: Mapping[str, tuple[float, ...]]
+    wall: Mapping[str, tuple[float, ...]]
+    others: float
+    """Cores that other processes kept busy in the noisiest of the kept rounds."""
+
+    def ratio(self, reference: str, way: str) -> Ratio:
+        """How many times cheaper ``way`` is than ``reference``."""
+        ratios = [a / b for a, b in zip(self.cpu[reference], self.cpu[way], strict=True)]
+        return Ratio(statistics.median(ratios), min(ratios), max(ratios))
+
+    def cpu_ms(self, way: str) -> float:
+        """Median CPU time in milliseconds."""
+        return statistics.median(self.cpu[way]) * 1000
+
+    def wall_ms(self, way: str) -> float:
+        """Median wall time in milliseconds."""
+        return statistics.median(self.wall[way]) * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    cpu: dict[str, float]
+    wall: dict[str, float]
+    others: float
+
+
+def measure(ways: Mapping[str, Callable[[], object]], *, rounds: int = 7) -> Measured:
+    """Run ``ways`` against each other.
+
+    Args:
+        ways: name → what to run; the results are dropped.
+        rounds: how often; the quieter half is kept.
+    """
     for way in ways.values():
         way()
-    cpu: dict[str, list[float]] = {name: [] for name in names}
-    wall: dict[str, list[float]] = {name: [] for name in names}
-    for number in range(rounds):
-        for name in names if number % 2 == 0 else reversed(names):
-            started, used = time.perf_counter(), time.process_time()
-            ways[name]()
-            cpu[name].append(time.process_time() - used)
-            wall[name].append(time.perf_counter() - started)
-    reference = cpu[names[0]]
-    figures = []
-    for name in names:
-        ratios = [a / b for a, b in zip(reference, cpu[name], strict=True)]
-        figures.append(
-            Figure(
-                name=name,
-                cpu_ms=statistics.median(cpu[name]) * 1000,
-                wall_ms=statistics.median(wall[name]) * 1000,
-                ratio=statistics.median(ratios),
-                spread=(min(ratios), max(ratios)),
-            )
-        )
-    return Comparison(title=title, figures=tuple(figures))
+    taken = [_round(ways, backwards=number % 2 == 1) for number in range(rounds)]
+    kept = sorted(taken, key=lambda each: each.others)[: math.ceil(rounds / 2)]
+    return Measured(
+        cpu={name: tuple(each.cpu[name] for each in kept) for name in ways},
+        wall={name: tuple(each.wall[name] for each in kept) for name in ways},
+        others=kept[-1].others,
+    )
+
+
+def _round(ways: Mapping[str, Callable[[], object]], *, backwards: bool) -> _Round:
+    cpu: dict[str, float] = {}
+    wall: dict[str, float] = {}
+    names = list(ways)
+    busy, own, began = _busy_seconds(), cpu_seconds(), time.perf_counter()
+    for name in reversed(names) if backwards else names:
+        used, started = cpu_seconds(), time.perf_counter()
+        ways[name]()
+        cpu[name] = cpu_seconds() - used
+        wall[name] = time.perf_counter() - started
+    elsewhere = (_busy_seconds() - busy) - (cpu_seconds() - own)
+    return _Round(cpu, wall, max(0.0, elsewhere) / (time.perf_counter() - began))
+
+
+def cpu_seconds() -> float:
+    """CPU time so far of this process and of its children, the living and the ended ones."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    total = time.process_time() + ended.ru_utime + ended.ru_stime
+    for pid in descendants():
+        try:
+            # What clock_getcpuclockid(3) computes: the CPU-time clock of another process.
+            total += time.clock_gettime((~pid << 3) | 2)
+        except OSError:  # it ended meanwhile, or is not Linux
+            continue
+    return total
+
+
+def descendants(pid: int | None = None) -> Iterator[int]:
+    """Ids of the processes that ``pid`` (this one) started, and of those that they did."""
+    for children in _PROC.glob(f"{os.getpid() if pid is None else pid}/task/*/children"):
+        try:
+            found = children.read_text().split()
+        except OSError:
+            continue
+        for child in map(int, found):
+            yield child
+            yield from descendants(child)
+
+
+def _busy_seconds() -> float:
+    """CPU time so far of all processes of the machine, and what its host took away."""
+    try:
+        fields = (_PROC / "stat").read_text().splitlines()[0].split()[1:9]
+    except OSError:
+        return 0.0
+    user, nice, system, _idle, _wait, hard, soft, stolen = map(int, fields)
+    return (user + nice + system + hard + soft + stolen) / os.sysconf("SC_CLK_TCK")

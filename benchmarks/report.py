@@ -1,0 +1,153 @@
+"""What a benchmark found, kept per module as JSON, and the report that is written from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from benchmarks.harness import Measured
+
+__all__ = ["Bar", "Section", "Verdict", "comparison", "load", "render", "save"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """How many times cheaper one way has to be than another."""
+
+    way: str
+    reference: str
+    at_least: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A bar, what was measured, and whether it holds."""
+
+    bar: str
+    measured: str
+    holds: bool
+    verdict: str
+    """``holds``, or by how much it is missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A table of the report."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+    verdicts: tuple[Verdict, ...] = field(default=())
+
+    def markdown(self) -> str:
+        """Title, table, notes and verdicts."""
+        parts = [f"### {self.title}\n", *_table(self.columns, self.rows), ""]
+        for verdict in self.verdicts:
+            parts.append(f"- {verdict.bar}: {verdict.measured}, **{verdict.verdict}**")
+        parts += [f"- {note}" for note in self.notes]
+        return "\n".join(parts).rstrip() + "\n"
+
+
+def comparison(
+    title: str,
+    measured: Measured,
+    *,
+    references: Sequence[str],
+    bars: Iterable[Bar] = (),
+    notes: Iterable[str] = (),
+) -> Section:
+    """The section of ways that were measured against each other.
+
+    A bar whose way or reference was not measured is left out.
+    """
+    rows = []
+    for way in measured.cpu:
+        ratios = [measured.ratio(reference, way) for reference in references]
+        cells = [f"{r.median:.2f} ({r.low:.2f}-{r.high:.2f})" for r in ratios]
+        rows.append((way, f"{measured.cpu_ms(way):.1f}", f"{measured.wall_ms(way):.1f}", *cells))
+    return Section(
+        title=title,
+        columns=("way", "CPU ms", "wall ms", *(f"× {name}" for name in references)),
+        rows=tuple(rows),
+        notes=(*notes, f"other processes: up to {measured.others:.2f} cores"),
+        verdicts=tuple(
+            _judged(title, measured, bar)
+            for bar in bars
+            if bar.way in measured.cpu and bar.reference in measured.cpu
+        ),
+    )
+
+
+def _judged(title: str, measured: Measured, bar: Bar) -> Verdict:
+    ratio = measured.ratio(bar.reference, bar.way)
+    holds = ratio.median >= bar.at_least
+    if holds:
+        verdict = "holds"
+    else:
+        verdict = f"misses by {(1 - ratio.median / bar.at_least) * 100:.0f} %"
+        if ratio.high >= bar.at_least:
+            verdict += f" (best round {ratio.high:.2f}×)"
+    return Verdict(
+        bar=f"{title}: {bar.way} against {bar.reference}, at least {bar.at_least:g}×",
+        measured=f"{ratio.median:.2f}×",
+        holds=holds,
+        verdict=verdict,
+    )
+
+
+def save(folder: Path, module: str, sections: Sequence[Section], *, made: str) -> None:
+    """Keep what a module found; ``made`` tells when and on what."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"made": made, "sections": [asdict(section) for section in sections]}
+    (folder / f"{module}.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def load(folder: Path, module: str) -> tuple[str, list[Section]] | None:
+    """What :func:`save` kept, or ``None``."""
+    try:
+        content = json.loads((folder / f"{module}.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return content["made"], [_section(each) for each in content["sections"]]
+
+
+def _section(kept: dict[str, object]) -> Section:
+    def rows(name: str) -> list[list[str]]:
+        found = kept[name]
+        assert isinstance(found, list)
+        return found
+
+    verdicts = kept["verdicts"]
+    assert isinstance(verdicts, list)
+    return Section(
+        title=str(kept["title"]),
+        columns=tuple(str(each) for each in rows("columns")),
+        rows=tuple(tuple(row) for row in rows("rows")),
+        notes=tuple(str(each) for each in rows("notes")),
+        verdicts=tuple(Verdict(**each) for each in verdicts),
+    )
+
+
+def render(head: str, found: Sequence[tuple[str, str, Sequence[Section]]]) -> str:
+    """The whole report.
+
+    Args:
+        head: what stands above everything.
+        found: per module its title, when and on what it was made, and its sections.
+    """
+    verdicts = [v for _, _, sections in found for s in sections for v in s.verdicts]
+    held = sum(verdict.holds for verdict in verdicts)
+    rows = [(v.bar, v.measured, v.verdict if v.holds else f"**{v.verdict}**") for v in verdicts]
+    parts = [head, f"## Bars: {held} of {len(verdicts)} hold\n"]
+    parts += [*_table(("bar", "measured", "verdict"), rows), ""]
+    for title, made, sections in found:
+        parts += [f"## {title}\n", f"{made}\n", *(section.markdown() for section in sections)]
+    return "\n".join(parts)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    aligned = ("---", *("---:" for _ in columns[1:]))
+    return [f"| {' | '.join(cells)} |" for cells in (columns, aligned, *rows)]
