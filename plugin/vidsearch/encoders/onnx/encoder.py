@@ -1,0 +1,182 @@
+"""The encoder of a process that shall not need torch: a web process, or a worker on a CPU."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidsearch.encoders.base import Vectors
+from vidsearch.encoders.identity import ModelIdentity
+from vidsearch.encoders.onnx.cache import VectorCache
+from vidsearch.encoders.onnx.layout import PRECISIONS, Export, Precision, Tower, read_export
+from vidsearch.encoders.onnx.sessions import TowerSession, load_tokenizer
+from vidsearch.errors import ConfigError, ModelUnavailable
+from vidsearch.media.frames import FrameBatch, Sampling
+from vidsearch.media.pixels import clip_pixels
+
+__all__ = ["OnnxEncoder"]
+
+_T = TypeVar("_T")
+
+
+class OnnxEncoder:
+    """An export of ``vidsearch model export`` as an :class:`~vidsearch.encoders.base.Encoder`.
+
+    Needs onnxruntime and tokenizers (extra ``query``), and Pillow for frames. Building one costs
+    nothing; the tokenizer and each tower are loaded when first needed, so a process that only
+    searches never loads the image tower. Its identity is that of the checkpoint which was
+    exported: an index of the one takes vectors of the other.
+
+    Every text is computed at its own length, and in int8 every text and frame by itself, as
+    onnxruntime scales the numbers of a whole batch by its largest: a vector does not depend on
+    what else was asked for.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        precision: str = "auto",
+        threads: int = 1,
+        batch_size: int = 16,
+        cache_size: int = 1024,
+        rate: float = 1.0,
+        sampling: Sampling = "played-at",
+    ) -> None:
+        """
+        Args:
+            folder: made by ``vidsearch model export``.
+            precision: ``fp32``, ``int8``, or ``auto``: fp32 where the export holds it.
+            threads: per tower and call.
+            batch_size: most frames or texts per call of onnxruntime.
+            cache_size: texts whose vectors are kept, 2 KB each; 0 keeps none.
+            rate: frames per second that videos are sampled at; part of the identity.
+            sampling: how those frames are chosen; part of it as well.
+
+        Raises:
+            ConfigError: no such precision.
+        """
+        if precision not in ("auto", *PRECISIONS):
+            raise ConfigError(
+                f"an ONNX export has no precision {precision!r}; set VIDSEARCH_MODEL__PRECISION to "
+                f"'auto', {' or '.join(map(repr, PRECISIONS))}"
+            )
+        self._folder = Path(folder).expanduser()
+        self._precision = precision
+        self._threads = threads
+        self._batch_size = batch_size
+        self._rate = rate
+        self._sampling: Sampling = sampling
+        self._cache = VectorCache(cache_size)
+        self._lock = threading.RLock()
+        self._parts: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"OnnxEncoder({str(self._folder)!r})"
+
+    @property
+    def export(self) -> Export:
+        """What its folder holds.
+
+        Raises:
+            ModelUnavailable: no export there, or one of another version.
+        """
+        return self._once("export", lambda: read_export(self._folder))
+
+    @property
+    def precision(self) -> Precision:
+        """The numbers it computes with.
+
+        Raises:
+            ModelUnavailable: the export does not hold the one that was asked for.
+        """
+        held = self.export.towers
+        for precision in PRECISIONS:
+            if precision in held and self._precision in ("auto", precision):
+                return precision
+        raise ModelUnavailable(
+            f"the export {str(self._folder)!r} holds {' and '.join(held) or 'nothing'}, not "
+            f"{self._precision}; set VIDSEARCH_MODEL__PRECISION to what it holds, or export again"
+        )
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """See :class:`~vidsearch.encoders.base.Encoder`. Loads no weights."""
+        return self.export.identity(rate=self._rate, sampling=self._sampling)
+
+    @property
+    def context_length(self) -> int:
+        """See :class:`~vidsearch.encoders.base.Encoder`."""
+        return self.export.context_length
+
+    def count_tokens(self, text: str) -> int:
+        """See :class:`~vidsearch.encoders.base.Encoder`."""
+        return len(self._ids(text))
+
+    def encode_text(self, texts: Sequence[str]) -> Vectors:
+        """See :class:`~vidsearch.encoders.base.Encoder`."""
+        known = {text: vector for text in texts if (vector := self._cache.get(text)) is not None}
+        for part, ids in self._by_length(
+            [text for text in dict.fromkeys(texts) if text not in known]
+        ):
+            for text, vector in zip(part, self._session("text")(ids), strict=True):
+                known[text] = vector
+                self._cache.put(text, vector)
+        return self._rows([known[text][np.newaxis] for text in texts])
+
+    def encode_frames(self, frames: FrameBatch) -> Vectors:
+        """See :class:`~vidsearch.encoders.base.Encoder`."""
+        session, recipe, step = self._session("vision"), self.export.pixels, self._step
+        return self._rows(
+            [
+                session(clip_pixels(frames.data[start : start + step], recipe))
+                for start in range(0, len(frames), step)
+            ]
+        )
+
+    @property
+    def _step(self) -> int:
+        return self._batch_size if self.precision == "fp32" else 1
+
+    def _rows(self, parts: list[Vectors]) -> Vectors:
+        return np.concatenate([np.empty((0, self.identity.dims), dtype=np.float32), *parts])
+
+    def _by_length(self, texts: Sequence[str]) -> Iterator[tuple[list[str], NDArray[np.int64]]]:
+        groups: dict[int, list[tuple[str, list[int]]]] = {}
+        for text in texts:
+            ids = self._ids(text)
+            if len(ids) > self.context_length:
+                # The end token stays, as it is what the tower pools at.
+                ids = [*ids[: self.context_length - 1], ids[-1]]
+            groups.setdefault(len(ids), []).append((text, ids))
+        for group in groups.values():
+            for start in range(0, len(group), self._step):
+                part, ids_of_part = zip(*group[start : start + self._step], strict=True)
+                yield list(part), np.array(ids_of_part, dtype=np.int64)
+
+    def _ids(self, text: str) -> list[int]:
+        tokenizer = self._once("tokenizer", lambda: load_tokenizer(self.export))
+        # Bytes of a command line that are no UTF-8 arrive as lone surrogates, which the
+        # tokenizer's Rust side refuses.
+        ids: list[int] = tokenizer.encode(text.encode("utf-8", "replace").decode("utf-8")).ids
+        return ids
+
+    def _session(self, tower: Tower) -> TowerSession:
+        return self._once(
+            tower,
+            lambda: TowerSession(
+                self.export, tower, precision=self.precision, threads=self._threads
+            ),
+        )
+
+    def _once(self, part: str, make: Callable[[], _T]) -> _T:
+        with self._lock:
+            if part not in self._parts:
+                self._parts[part] = make()
+            found: _T = self._parts[part]
+            return found

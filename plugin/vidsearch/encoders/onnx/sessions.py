@@ -1,0 +1,91 @@
+"""One tower of an export in onnxruntime, and its tokenizer; their errors in our words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidsearch.encoders.base import Vectors
+from vidsearch.encoders.onnx.layout import EXPORT_AGAIN, Export, Precision, Tower
+from vidsearch.errors import EncoderError, MissingExtra, ModelUnavailable
+
+__all__ = ["TowerSession", "load_tokenizer"]
+
+
+class TowerSession:
+    """Runs one tower; may be called from many threads at once.
+
+    Raises:
+        ModelUnavailable: the export lacks the tower, or its files are damaged.
+        MissingExtra: onnxruntime is not installed.
+    """
+
+    def __init__(self, export: Export, tower: Tower, *, precision: Precision, threads: int) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise MissingExtra.of("query", needed_for="running an ONNX export") from error
+
+        self._what = f"the {tower} tower of the export {str(export.folder)!r} ({precision})"
+        files = export.towers.get(precision, {}).get(tower)
+        if files is None:
+            raise ModelUnavailable(f"{self._what} is not there: {EXPORT_AGAIN}")
+        graph = files.graph.checked(export.folder)
+        files.weights.checked(export.folder)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # Threads that wait by spinning take the cores from the other processes of a worker.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3  # errors; they are raised as well
+        try:
+            self._session: Any = onnxruntime.InferenceSession(
+                str(graph), options, providers=["CPUExecutionProvider"]
+            )
+            self._input: str = self._session.get_inputs()[0].name
+        except Exception as error:  # onnxruntime's have no common base
+            raise ModelUnavailable(
+                f"{self._what} cannot be loaded by onnxruntime {onnxruntime.__version__}: "
+                f"{_first_line(error)}. Upgrade onnxruntime, or {EXPORT_AGAIN} here"
+            ) from error
+
+    def __call__(self, batch: NDArray[Any]) -> Vectors:
+        """Unit vectors ``(n, dims)`` of token ids ``(n, length)`` or pixels ``(n, 3, s, s)``.
+
+        Raises:
+            EncoderError: onnxruntime failed.
+        """
+        try:
+            output: Vectors = self._session.run(None, {self._input: batch})[0]
+        except Exception as error:
+            raise EncoderError(f"{self._what} failed: {_first_line(error)}") from error
+        unit: Vectors = output / np.linalg.norm(output, axis=1, keepdims=True)
+        return unit
+
+
+def load_tokenizer(export: Export) -> Any:
+    """Its ``tokenizers.Tokenizer``, which neither pads nor cuts off.
+
+    Raises:
+        ModelUnavailable: the file is damaged.
+        MissingExtra: tokenizers is not installed.
+    """
+    try:
+        from tokenizers import Tokenizer
+    except ImportError as error:
+        raise MissingExtra.of("query", needed_for="reading text for an ONNX export") from error
+
+    path = export.tokenizer.checked(export.folder)
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # a bare Exception is what tokenizers raises
+        raise ModelUnavailable(
+            f"the tokenizer of the export {str(export.folder)!r} cannot be loaded: "
+            f"{_first_line(error)}. Upgrade tokenizers, or {EXPORT_AGAIN} here"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
