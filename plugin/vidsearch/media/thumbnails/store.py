@@ -35,7 +35,7 @@ class ThumbnailStore:
     def __init__(
         self, url: str, *, format: PictureFormat = "webp", size: int = 320, **options: Any
     ) -> None:
-        """Nothing is read or written yet.
+        """Nothing is written yet.
 
         Args:
             url: ``/folder``, ``file:///folder``, ``s3://bucket/prefix`` or another of fsspec's.
@@ -46,6 +46,7 @@ class ThumbnailStore:
         Raises:
             ConfigError: a scheme that fsspec does not know, or a URL without a place in it.
             MissingExtra: the package for the scheme is not installed.
+            SourceUnavailable: the place did not answer; some file systems ask at once.
         """
         from vidsearch.config import redact_url
 
@@ -104,31 +105,36 @@ class ThumbnailStore:
 
         scheme = url.partition("://")[0] if "://" in url else "file"
         try:
-            files, root = url_to_fs(url, **options)
+            if not url.strip():
+                raise ValueError("empty")
+            with self._mapped(but=(ImportError, ValueError, TypeError)):
+                files, root = url_to_fs(url, **options)
         except ImportError as error:
-            extra = _EXTRAS.get(scheme)
-            if extra is None:
-                raise ConfigError(
-                    f"thumbnails.url {self._shown!r}: the package that fsspec needs for "
-                    f"{scheme!r} is not installed"
-                ) from error
-            raise MissingExtra.of(extra, needed_for=f"writing thumbnails to {scheme}://") from error
-        except (ValueError, TypeError) as error:
+            if extra := _EXTRAS.get(scheme):
+                needed_for = f"writing thumbnails to {scheme}://"
+                raise MissingExtra.of(extra, needed_for=needed_for) from error
+            raise ConfigError(
+                f"thumbnails.url {self._shown!r}: the package that fsspec needs for {scheme!r} is "
+                f"not installed"
+            ) from error
+        except (ValueError, TypeError):
             raise ConfigError(
                 f"thumbnails.url {self._shown!r} is no folder or bucket that fsspec knows; give a "
                 f"path, s3://bucket/prefix, gs:// or az://"
-            ) from error
+            ) from None
         root = str(root).rstrip("/")
-        if not root and scheme != "memory":
-            raise ConfigError(f"thumbnails.url {self._shown!r} names no folder or bucket")
+        if not root and scheme in _EXTRAS:
+            raise ConfigError(f"thumbnails.url {self._shown!r} names no bucket")
         return files, root
 
     @contextmanager
-    def _mapped(self) -> Iterator[None]:
+    def _mapped(self, *, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
         # Each of fsspec's file systems raises what its library does, so all of it is caught; and
         # "from None", as a message may hold the URL with its password.
         try:
             yield
+        except but:
+            raise
         except (FileNotFoundError, NotADirectoryError):
             raise ConfigError(f"thumbnails.url {self._shown!r} does not exist") from None
         except PermissionError:
