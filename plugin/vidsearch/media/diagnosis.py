@@ -6,10 +6,10 @@ from pathlib import Path
 
 from vidsearch.media.ffmpeg_reach import AV_OPTIONS
 from vidsearch.media.lookalikes import HEAD_BYTES, lookalike
-from vidsearch.media.mp4_boxes import has_external_data, is_encrypted, lacks_index
+from vidsearch.media.mp4_boxes import has_external_data, is_encrypted, is_mp4, lacks_index
 from vidsearch.media.pyav.streams import what_is_in
 
-__all__ = ["ENCRYPTED", "why_no_frames", "why_not_a_video"]
+__all__ = ["ENCRYPTED", "why_locked", "why_not_a_video"]
 
 ENCRYPTED = "is encrypted (DRM); register a copy without copy protection"
 """The rest of a sentence that begins with the file's name."""
@@ -36,17 +36,25 @@ def why_not_a_video(path: Path) -> str:
             head = file.read(HEAD_BYTES)
         if lacks_index(path):
             return _NO_INDEX
-        if is_encrypted(path):
-            return ENCRYPTED
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     return lookalike(head) or _what_ffmpeg_says(path)
 
 
-def why_no_frames(path: Path) -> str | None:
-    """Why a file that opened has no frames, where that can be told; the rest of a sentence."""
-    if has_external_data(path):
-        return "keeps its pictures in another file (external data reference), which is not followed"
+def why_locked(path: Path) -> str | None:
+    """Why a file that opens must not be decoded; the rest of a sentence, or ``None``.
+
+    FFmpeg would take what is encrypted for damaged, and show the noise that decodes.
+    """
+    try:
+        if not is_mp4(path):
+            return None
+        if is_encrypted(path):
+            return ENCRYPTED
+        if has_external_data(path):
+            return "keeps its pictures in another file (a reference movie), which is never followed"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
     return None
 
 

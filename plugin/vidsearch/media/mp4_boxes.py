@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["has_external_data", "is_encrypted", "lacks_index"]
+__all__ = ["has_external_data", "is_encrypted", "is_mp4", "lacks_index"]
 
 _FIRST_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"styp"})
 _NESTING = frozenset({b"moov", b"trak", b"mdia", b"minf", b"dinf", b"stbl"})
@@ -14,10 +14,18 @@ _ENCRYPTED = frozenset({b"encv", b"drmi"})
 _COUNTED_HEADER = 8
 """Version, flags and number of entries, which come before the entries of a table."""
 _MOST_BOXES = 10_000
-_SELF_CONTAINED = 1
+_OWN_DATA = 1
+_SHORT_ALIAS = 150
+"""Bytes of an alias without a path."""
 
 _Box = tuple[bytes, int, int]
 """Type, and where its content begins and ends in the file."""
+
+
+def is_mp4(path: Path) -> bool:
+    """Whether the file begins like an MP4 or MOV."""
+    with path.open("rb") as file:
+        return file.read(8)[4:] in _FIRST_BOXES
 
 
 def lacks_index(path: Path) -> bool:
@@ -38,12 +46,15 @@ def is_encrypted(path: Path) -> bool:
 
 
 def has_external_data(path: Path) -> bool:
-    """Whether a track keeps its data in another file (a data reference that leads elsewhere)."""
+    """Whether a track keeps its data in another file (an alias of QuickTime that leads elsewhere).
+
+    Other kinds of data references are rare; FFmpeg reads their data from the same file.
+    """
     with path.open("rb") as file:
         return any(
-            not _flags(file, first) & _SELF_CONTAINED
+            kind == b"alis" and last - first > _SHORT_ALIAS and not _flags(file, first) & _OWN_DATA
             for begin, end in _find(file, 0, path.stat().st_size, b"dref")
-            for _, first, _ in _boxes(file, begin + _COUNTED_HEADER, end)
+            for kind, first, last in _boxes(file, begin + _COUNTED_HEADER, end)
         )
 
 

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidsearch.errors import MissingExtra, VideoNotFound, VideoOpenError
-from vidsearch.media.diagnosis import ENCRYPTED, why_not_a_video
+from vidsearch.media.diagnosis import ENCRYPTED, why_locked, why_not_a_video
 from vidsearch.media.ffmpeg_reach import AV_OPTIONS
 from vidsearch.media.frames import VideoInfo
-from vidsearch.media.mp4_boxes import is_encrypted
 from vidsearch.media.pyav.picture import Pictures, displayed_size, is_quarter_turned
 from vidsearch.media.pyav.streams import is_keyed, watched, what_is_in
 
@@ -108,10 +107,10 @@ def opened(path: Path) -> Iterator[Video]:
         stream = watched(container)
         if stream is None:
             raise VideoOpenError(f"{path.name} {what_is_in(container)}")
-        video = Video(path=path, container=container, stream=stream)
-        if _is_encrypted(video):
-            raise VideoOpenError(f"{path.name} {ENCRYPTED}")
-        yield video
+        locked = ENCRYPTED if is_keyed(stream) else why_locked(path)
+        if locked:
+            raise VideoOpenError(f"{path.name} {locked}")
+        yield Video(path=path, container=container, stream=stream)
 
 
 def _open(path: Path) -> InputContainer:
@@ -119,12 +118,6 @@ def _open(path: Path) -> InputContainer:
 
     # An absolute path, so that a file name can never be read as a protocol ("concat:…").
     return av.open(str(path.absolute()), options=dict(AV_OPTIONS), metadata_errors="replace")
-
-
-def _is_encrypted(video: Video) -> bool:
-    if "mp4" in video.container.format.name:
-        return is_encrypted(video.path)
-    return is_keyed(video.stream)
 
 
 def _first_frame(path: Path) -> av.VideoFrame | None:
