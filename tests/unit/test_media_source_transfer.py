@@ -133,18 +133,19 @@ def test_a_drip_of_bytes(copy: BoundedFile) -> None:
 
 
 @pytest.mark.parametrize(
-    "drip",
+    ("piece", "every", "after"),
     [
-        (b"x", b"HTTP/1.1 200 OK\r\nX-Long: "),
-        (b"HTTP/1.1 100 Continue\r\n\r\n", b""),
-        (b"HTTP/1.1 102 Processing\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+        (b"x", 0.02, b"HTTP/1.1 200 OK\r\nX-Long: "),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", 0.02, b""),
+        (b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100, 0.0, b""),
+        (b"HTTP/1.1 102 Processing\r\n\r\n", 0.4, b""),
     ],
 )
-def test_a_head_that_does_not_end(copy: BoundedFile, drip: tuple[bytes, bytes]) -> None:
-    piece, after = drip
-    with http_stub(
-        lambda _: Reply(raw=True, pieces=endless(piece, every=0.02, after=after))
-    ) as stub:
+def test_a_head_that_does_not_end(
+    copy: BoundedFile, piece: bytes, every: float, after: bytes
+) -> None:
+    pieces = endless(piece, every=every, after=after)
+    with http_stub(lambda _: Reply(raw=True, pieces=pieces)) as stub:
         begun = time.monotonic()
         with pytest.raises(SourceUnavailable, match="did not answer in time"):
             download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)

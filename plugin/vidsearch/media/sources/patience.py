@@ -22,7 +22,7 @@ class Patience:
     """Every stretch of so long must bring ``window_bytes``, or the server is too slow. Together
     with ``silence``, a drip of bytes is given up after two minutes."""
     window_bytes: int = 1 << 20
-    total: float = 12 * 3600.0
+    total: float = 6 * 3600.0
     """For the whole video, redirects and resumed parts included."""
     resumes: int = 4
     """Times that a broken download is taken up again."""

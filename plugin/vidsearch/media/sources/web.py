@@ -139,7 +139,7 @@ class _Download:
     def _next(self, hop: WebUri, location: str) -> WebUri:
         target = hop.join(location)
         scheme = scheme_of(target)
-        leads = f"{self.where} may not be read: it redirects to {public_uri(target)}"
+        leads = f"{self.where} may not be read: it redirects to {public_uri(target)[:200]}"
         if scheme not in {"http", "https"}:
             raise SourceForbidden(f"{leads}, which is not http or https")
         if hop.scheme == "https" and scheme == "http":
