@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from vidsearch.errors import MissingExtra, NoFramesError, VideoTooLarge
+import numpy as np
+from numpy.typing import NDArray
+
+from vidsearch.errors import MissingExtra, NoFramesError
+from vidsearch.media.display import refuse_too_long, refuse_too_many_pixels
 from vidsearch.media.frames import MediaLimits
 from vidsearch.media.pyav.container import Video, opened
-
-if TYPE_CHECKING:
-    import av
+from vidsearch.media.pyav.sequential import FrontToBack
 
 __all__ = ["find_shots"]
 
@@ -54,11 +55,12 @@ def find_shots(path: Path, *, limits: MediaLimits, threads: int = 1) -> tuple[fl
 
     detector = AdaptiveDetector(min_scene_len=_LEAST_SECONDS)
     cuts: list[float] = []
+    seconds = None
     with opened(path) as video:
-        video.stream.codec_context.thread_count = threads
+        refuse_too_long(video.name, video.duration, limits)
+        refuse_too_many_pixels(video.name, *video.coded_size, limits)
         rate = Fraction(video.fps or _FALLBACK_FPS).limit_denominator(1001)
-        seconds = None
-        for seconds, picture in _pictures(video, limits=limits):
+        for seconds, picture in _pictures(video, limits=limits, threads=threads):
             time = FrameTimecode(Timecode(round(seconds * _TICKS), Fraction(1, _TICKS)), fps=rate)
             cuts += [cut.seconds for cut in detector.process_frame(time, picture)]
         if seconds is None:
@@ -66,43 +68,30 @@ def find_shots(path: Path, *, limits: MediaLimits, threads: int = 1) -> tuple[fl
     return tuple(cuts)
 
 
-def _pictures(video: Video, *, limits: MediaLimits) -> Iterator[tuple[float, Any]]:
+def _pictures(
+    video: Video, *, limits: MediaLimits, threads: int
+) -> Iterator[tuple[float, NDArray[np.uint8]]]:
     """Seconds since the first frame and a small BGR picture ``(height, width, 3)`` of each."""
     from av.video.reformatter import VideoReformatter
 
     reformatter = VideoReformatter()
-    begin = last = 0.0
-    size: tuple[int, int] | None = None
-    for number, frame in enumerate(_frames(video)):
-        time = frame.time if frame.time is not None else number / (video.fps or _FALLBACK_FPS)
-        if frame.width * frame.height > limits.max_pixels:
-            raise VideoTooLarge(
-                f"{video.name} has pictures of {frame.width}x{frame.height}, more than "
-                f"sources.max_pixels ({limits.max_pixels}) allows"
-            )
-        if size is None:
-            begin, size = time, _small(frame.width, frame.height)
-        elif time - begin <= last:
+    size: tuple[int, int] | None = None  # one for all, also where the video's own changes
+    last = -1.0
+    for seen in FrontToBack(video, None, limits=limits, threads=threads):
+        if seen.seconds <= last:
             continue  # a time stamp that goes back
-        last = time - begin
-        if last > limits.max_seconds:
-            raise VideoTooLarge(
-                f"{video.name} is longer than sources.max_seconds ({limits.max_seconds:g}) allows"
-            )
+        last = seen.seconds
+        refuse_too_long(video.name, last, limits)
+        size = size or _small(seen.frame.width, seen.frame.height)
         small = reformatter.reformat(
-            frame, width=size[0], height=size[1], format="bgr24", interpolation="AREA", threads=1
+            seen.frame,
+            width=size[0],
+            height=size[1],
+            format="bgr24",
+            interpolation="AREA",
+            threads=1,
         )
-        yield last, small.to_ndarray()
-
-
-def _frames(video: Video) -> Iterator[av.VideoFrame]:
-    import av
-
-    for packet in video.container.demux(video.stream):
-        try:
-            yield from packet.decode()
-        except av.FFmpegError:
-            continue  # damaged: what does decode is compared
+        yield last, np.asarray(small.to_ndarray(), dtype=np.uint8)
 
 
 def _small(width: int, height: int) -> tuple[int, int]:

@@ -15,6 +15,8 @@ __all__ = ["embedded_cues"]
 
 _log = logging.getLogger(__name__)
 
+_MOST_TRACKS = 8
+_MOST_BYTES_IN_A_LINE = 8192
 _UNKNOWN_SECONDS = 5.0
 """How long a line is shown where the container does not say."""
 
@@ -46,7 +48,7 @@ def embedded_cues(path: Path) -> tuple[Cue, ...]:
 
 def _text_tracks(video: Video) -> list[Any]:
     """The best first."""
-    return sorted(
+    tracks = sorted(
         (
             stream
             for stream in video.container.streams.subtitles
@@ -59,6 +61,7 @@ def _text_tracks(video: Video) -> list[Any]:
             stream.index,
         ),
     )
+    return tracks[:_MOST_TRACKS]
 
 
 def _first_frame_seconds(video: Video) -> float:
@@ -94,7 +97,7 @@ def _lines(video: Video, wanted: set[int]) -> Iterator[tuple[int, Line]]:
             start = float(packet.pts * packet.time_base)
             shown = float(packet.duration * packet.time_base) if packet.duration else 0.0
             for rect in rects:
-                text = rect.dialogue.decode(errors="replace")
+                text = rect.dialogue[:_MOST_BYTES_IN_A_LINE].decode(errors="replace")
                 yield packet.stream.index, (start, start + (shown or _UNKNOWN_SECONDS), text)
     except av.FFmpegError as error:
         _log.warning("%s: its subtitles end early (%s)", video.name, error.strerror)
