@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,10 @@ class Video:
         """Width and height of a decoded frame."""
         return self.stream.codec_context.width, self.stream.codec_context.height
 
+    def first_frame(self) -> av.VideoFrame | None:
+        """The first frame that decodes, read apart from :attr:`container`; ``None`` without one."""
+        return _first_frame(self.path)
+
     def pictures(self) -> Pictures:
         """A converter for the frames of the stream."""
         return Pictures(pixel_aspect=self.pixel_aspect)
@@ -70,7 +75,7 @@ class Video:
     def info(self) -> VideoInfo:
         """What the header says; whether the picture is turned is read off the first frame."""
         width, height = self.coded_size
-        first = _first_frame(self.path)
+        first = self.first_frame()
         width, height = displayed_size(
             width,
             height,
@@ -124,16 +129,15 @@ def _first_frame(path: Path) -> av.VideoFrame | None:
     # In a container of its own, as not every format can go back to its beginning.
     import av
 
-    with _open(path) as container:
-        stream = watched(container)
-        if stream is None:
-            return None
-        for number, packet in enumerate(container.demux(stream)):
-            if number > _MOST_PACKETS_BEFORE_A_FRAME:
-                return None
-            try:
-                for frame in packet.decode():
-                    return frame
-            except av.FFmpegError:
-                continue
+    try:
+        with _open(path) as container:
+            stream = watched(container)
+            packets = container.demux(stream) if stream is not None else iter(())
+            for packet in islice(packets, _MOST_PACKETS_BEFORE_A_FRAME):
+                with suppress(av.FFmpegError):
+                    for frame in packet.decode():
+                        if isinstance(frame, av.VideoFrame):
+                            return frame
+    except av.FFmpegError:  # damaged before the first frame
+        return None
     return None

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import av
 
-__all__ = ["Pictures", "displayed_size", "square_pixels"]
+__all__ = ["Pictures", "displayed_size", "is_exotic", "is_quarter_turned", "square_pixels"]
 
 # swscale goes through the same arithmetic for RGB and BGR only here; elsewhere BGR is made first,
 # as OpenCV does, and its channels swapped.
@@ -144,6 +144,11 @@ def _colours(frame: av.VideoFrame) -> dict[str, int]:
     if matrix in _NOT_IN_SWSCALE:
         wanted["src_colorspace"] = _BT2020 if matrix in (10, 13, 14) else _BT709
     return wanted
+
+
+def is_exotic(frame: av.VideoFrame) -> bool:
+    """Whether swscale refuses the frame's colours, so that a near relative has to stand in."""
+    return frame.colorspace in _NOT_IN_SWSCALE or frame.color_trc in _LOG
 
 
 def _after_turn(pixel_aspect: Fraction | None, frame: av.VideoFrame) -> Fraction | None:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-__all__ = ["is_keyed", "watched", "what_is_in"]
+__all__ = ["is_keyed", "is_picture", "watched", "what_is_in"]
 
 _PICTURES = ("attached_pic", "timed_thumbnails", "still_image")
 _DEFAULT_WEIGHT = 5_000_000
@@ -22,7 +22,7 @@ def watched(container: InputContainer) -> VideoStream | None:
     million pixels larger; among equals it is the first. Cover art and thumbnails are never taken.
     """
     return max(
-        (stream for stream in container.streams.video if not _is_picture(stream) and _area(stream)),
+        (stream for stream in container.streams.video if not is_picture(stream) and _area(stream)),
         key=lambda stream: _area(stream) + _DEFAULT_WEIGHT * _marked(stream, "default"),
         default=None,
     )
@@ -35,7 +35,7 @@ def is_keyed(stream: VideoStream) -> bool:
 
 def what_is_in(container: InputContainer) -> str:
     """Why a file that opened has no video; the rest of a sentence that begins with its name."""
-    if any(not _is_picture(stream) for stream in container.streams.video):
+    if any(not is_picture(stream) for stream in container.streams.video):
         form = container.format.long_name
         return f"is {form} with a video stream that cannot be decoded: an unknown codec or no size"
     kinds = [_kind(stream) for stream in container.streams]
@@ -50,7 +50,8 @@ def _kind(stream: Any) -> str:
     return str(stream.type)
 
 
-def _is_picture(stream: Any) -> bool:
+def is_picture(stream: Any) -> bool:
+    """Whether a video stream is cover art or thumbnails."""
     return any(_marked(stream, name) for name in _PICTURES)
 
 
