@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from vidsearch.media.diagnosis import why_not_a_video
 from vidsearch.media.display import FALLBACK_STEP, Clock
 from vidsearch.media.ffmpeg_reach import opencv_reach_closed
 from vidsearch.media.frames import VideoInfo
+from vidsearch.media.pyav.picture import displayed_size, square_pixels
 
 __all__ = ["Capture", "opened"]
 
@@ -69,9 +71,15 @@ class Capture:
         count = float(source.get(cv2.CAP_PROP_FRAME_COUNT))
         self._promised = int(count) if 0 < count < 1e12 else None
         known = fps if 0 < fps <= _SANE_FPS else None
+        self._pixel_aspect = _pixel_aspect(cv2, source)
+        width, height = displayed_size(
+            int(source.get(cv2.CAP_PROP_FRAME_WIDTH)),
+            int(source.get(cv2.CAP_PROP_FRAME_HEIGHT)),
+            pixel_aspect=self._pixel_aspect,
+        )
         self.info = VideoInfo(
-            width=int(source.get(cv2.CAP_PROP_FRAME_WIDTH)),
-            height=int(source.get(cv2.CAP_PROP_FRAME_HEIGHT)),
+            width=width,
+            height=height,
             duration=self._promised / known if self._promised and known else None,
             fps=known,
         )
@@ -108,7 +116,7 @@ class Capture:
             rgb: NDArray[np.uint8] = self._cv2.cvtColor(bgr, self._cv2.COLOR_BGR2RGB)
         except self._cv2.error:
             return None
-        return rgb
+        return square_pixels(rgb, pixel_aspect=self._pixel_aspect)
 
     def no_frames_message(self) -> str:
         """Why a file that opened is of no use."""
@@ -132,6 +140,15 @@ class Capture:
         else:
             self._clock.tick(stamp)
             self.number += 1
+
+
+def _pixel_aspect(cv2: Any, source: Any) -> Fraction | None:
+    """Width of a displayed pixel divided by its height; OpenCV tells it, but turns only."""
+    wide, high = (int(source.get(cv2.CAP_PROP_SAR_NUM)), int(source.get(cv2.CAP_PROP_SAR_DEN)))
+    if wide <= 0 or high <= 0:
+        return None
+    quarter_turned = int(source.get(cv2.CAP_PROP_ORIENTATION_META)) % 180 == 90
+    return Fraction(high, wide) if quarter_turned else Fraction(wide, high)
 
 
 @cache

@@ -77,7 +77,10 @@ class Points:
         """Leave out the points that no frame can be on display at, as the first one that decodes
         has the position ``first``. The last point before it is kept.
         """
-        while self.position(self.done + 1) <= first + EPSILON:
+        while (
+            self.position(self.done) < first - EPSILON
+            and self.position(self.done + 1) <= first + EPSILON
+        ):
             self.done += 1
         self._first = self.done
 

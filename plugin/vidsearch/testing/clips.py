@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["counter_frame", "read_counter", "solid", "write_clip"]
+__all__ = ["counter_frame", "moving_frame", "read_counter", "solid", "write_clip"]
 
 _BITS = 8
 
@@ -30,6 +30,18 @@ def read_counter(frame: NDArray[np.uint8]) -> int:
     return sum(int(bar > 127) << bit for bit, bar in zip(reversed(range(_BITS)), bars, strict=True))
 
 
+def moving_frame(number: int, *, width: int = 176, height: int = 144) -> NDArray[np.uint8]:
+    """An RGB picture with motion and noise: encoders find use for every type of frame."""
+    y, x = np.mgrid[0:height, 0:width]
+    waves = [np.sin((x * (1 + c) + y + 5 * number) / 17) + np.cos(y / (9 + c)) for c in range(3)]
+    noise = np.random.default_rng(number).normal(0, 6, (height, width, 1))
+    picture = 127 + 55 * np.stack(waves, axis=2) + noise
+    side = height // 4
+    left = 3 * number % (width - side)
+    picture[side : 2 * side, left : left + side] = (230, 40, 40 + number % 200)
+    return picture.clip(0, 255).astype(np.uint8)
+
+
 def solid(colour: tuple[int, int, int]) -> Callable[[int], NDArray[np.uint8]]:
     """For :func:`write_clip`: every frame is 64x48 pixels of one RGB colour."""
     return lambda _: np.full((48, 64, 3), colour, dtype=np.uint8)
@@ -43,6 +55,7 @@ def write_clip(
     codec: str = "libx264",
     rate: Fraction | int = 30,
     time_base: Fraction = Fraction(1, 90_000),
+    pix_fmt: str = "yuv420p",
     options: dict[str, str] | None = None,
 ) -> Path:
     """Encode one picture per presentation time.
@@ -54,6 +67,7 @@ def write_clip(
         codec: an FFmpeg encoder.
         rate: nominal frames per second, written into the header.
         time_base: unit of the time stamps.
+        pix_fmt: pixel format that is encoded.
         options: of the encoder.
 
     Returns:
@@ -65,7 +79,7 @@ def write_clip(
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream(codec, rate=rate, options=options or {})
         stream.height, stream.width = first.shape[:2]
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = pix_fmt
         stream.codec_context.time_base = time_base
         for index, time in enumerate(times):
             frame = av.VideoFrame.from_ndarray(picture(index), format="rgb24")

@@ -1,6 +1,6 @@
 """The usual notebook recipe for CLIP4Clip, written independently of ours: the reference.
 
-Seek to every whole second by frame number with OpenCV, Pillow's bicubic resize and centre crop as
+Seek to one frame per second by its number with OpenCV, Pillow's bicubic resize and centre crop as
 torchvision's Compose does them, CLIP's mean and deviation, transformers' vision tower, unit frame
 vectors, their mean, unit again. Tests compare vectors with it, benchmarks compare cost.
 """
@@ -19,15 +19,20 @@ _MEAN = (0.48145466, 0.4578275, 0.40821073)
 _STD = (0.26862954, 0.26130258, 0.27577711)
 
 
-def notebook_frames(path: Path) -> list[NDArray[np.uint8]]:
-    """One RGB frame ``(height, width, 3)`` per second; right at whole, constant frame rates."""
+def notebook_frames(path: Path, *, rate: float = 1.0) -> list[NDArray[np.uint8]]:
+    """RGB frames ``(height, width, 3)``, ``rate`` per ``int(fps)`` frames of the video.
+
+    The arithmetic is the notebook's: a frame rate of 29.97 counts as 29, and the header's number of
+    frames says where to stop. Right at constant frame rates.
+    """
     import cv2
 
     video = cv2.VideoCapture(str(path))
-    rate = round(video.get(cv2.CAP_PROP_FPS))
     count = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
+    fps = int(video.get(cv2.CAP_PROP_FPS))
+    seconds = (count + fps - 1) // fps
     frames = []
-    for number in range(0, count, rate):
+    for number in np.floor(np.arange(0, seconds * fps, fps / rate)):
         video.set(cv2.CAP_PROP_POS_FRAMES, number)
         found, frame = video.read()
         if not found:

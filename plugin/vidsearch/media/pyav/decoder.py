@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["PyAvDecoder"]
 
 _log = logging.getLogger(__name__)
-_PROGRESSIVE = 1
 
 
 class PyAvDecoder:
@@ -224,10 +223,6 @@ def _survey(video: Video, index: PacketIndex, points: Points) -> tuple[Survey | 
     order = presentation(index)
     if isinstance(order, str):
         return None, order
-    codec = video.stream.codec_context
-    if codec.name == "h264" and getattr(codec, "field_order", 0) > _PROGRESSIVE:
-        # A packet may hold half a frame, so that packets are no frames.
-        return None, "interlaced H.264"
     return Survey.of(video, index, order, points), why_no_plan(index)
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PacketIndex", "filled", "read_packets", "step_of"]
 
+_PROGRESSIVE = 1
+"""FFmpeg's ``AV_FIELD_PROGRESSIVE``; 0 is unknown."""
 _NO_STAMP = -(2**63)
 _VP8_SHOWN = 0x10
 """Bit of a VP8 packet's first byte: a frame that is not shown is only referred to."""
@@ -38,6 +40,13 @@ class PacketIndex:
     """Whether its frame is meant for display: not cut off by an edit list."""
     sizes: NDArray[np.int64]
     """Bytes."""
+    format: str
+    """The container's, as FFmpeg names it."""
+    reorders: bool
+    """The codec may hold frames back, to present them in another order."""
+    interlaced_rate: float | None
+    """Frames per second, 0 if unknown, of H.264 that is interlaced, where a packet may hold half a
+    frame; else ``None``."""
     time_base: Fraction
     """Seconds per unit of the stamps."""
     last_duration: float
@@ -90,11 +99,21 @@ def read_packets(video: Video) -> PacketIndex:
         keys=np.frombuffer(keys, dtype=np.bool_),
         shown=np.frombuffer(shown, dtype=np.bool_),
         sizes=np.frombuffer(sizes, dtype=np.int64),
+        format=video.container.format.name,
+        reorders=bool(video.stream.codec_context.has_b_frames),
+        interlaced_rate=_interlaced_rate(video),
         time_base=time_base,
         last_duration=duration if 0 < duration <= LONGEST_HOLD else step_of(video),
         first_decoding=_NO_STAMP if first_decoding is None else first_decoding,
         reconfigured=reconfigured,
     )
+
+
+def _interlaced_rate(video: Video) -> float | None:
+    codec = video.stream.codec_context
+    if codec.name != "h264" or getattr(codec, "field_order", 0) <= _PROGRESSIVE:
+        return None
+    return float(codec.framerate or video.stream.guessed_rate or 0)
 
 
 def filled(packets: Iterable[Packet[Any]]) -> Iterator[Packet[Any]]:

@@ -30,6 +30,8 @@ DROP, FEED, TAKE = 0, 1, 2
 """What is done with a packet: nothing; it is decoded for others' sake; its frame is wanted."""
 START = 4
 """Added where the decoder starts anew, at a key frame."""
+_A_FRAME = 0.75
+"""Of the frame's usual duration; a field takes half of it."""
 _MOST_DELAY = 64
 """Packets; no codec displays a frame further from its place in the order of decoding."""
 
@@ -51,12 +53,18 @@ def presentation(index: PacketIndex) -> Presentation | str:
         return "no packet holds a picture"
     if not index.stamped[index.shown].all():
         return "packets without time stamps"
+    if index.format == "avi" and index.reorders and (np.diff(index.stamps) > 0).all():
+        return "AVI does not time frames that are decoded in another order"
     order = np.argsort(index.stamps[packets], kind="stable")
     if np.abs(order - np.arange(len(order))).max() > _MOST_DELAY:
         return "time stamps that jump back"
     stamps = index.stamps[packets][order]
-    if (np.diff(stamps) == 0).any():
+    gaps = np.diff(stamps)
+    if (gaps == 0).any():
         return "frames with the same time stamp"
+    rate = index.interlaced_rate
+    if rate is not None and (gaps * float(index.time_base) * rate < _A_FRAME).any():
+        return "interlaced H.264 with a field per packet"
     return Presentation(packets=packets[order], stamps=stamps)
 
 

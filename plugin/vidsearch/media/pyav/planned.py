@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PlanFailedError", "planned_frames"]
 
+_NO_START = "decoding cannot start at a key frame of it"
+_MISSING = "a frame that is wanted does not decode"
+
 
 class PlanFailedError(Exception):
     """The stream does not behave as its packets promise; the message says how."""
@@ -111,7 +114,7 @@ class _Run:
         if self.given < self._fed:
             yield from self._wanted_of(self._codec.decode(None))
         if self.given < self._fed:
-            raise PlanFailedError("a frame that is wanted does not decode")
+            raise PlanFailedError(_NO_START if self._first is not None else _MISSING)
 
     def _wanted_of(self, frames: list[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         for frame in frames:
@@ -119,12 +122,12 @@ class _Run:
                 raise PlanFailedError("a frame comes out without a time stamp")
             if self._first is not None:
                 if frame.pts != self._first:
-                    raise PlanFailedError("decoding cannot start at a key frame of it")
+                    raise PlanFailedError(_NO_START)
                 self._first = None
             if self.given == len(self._wanted) or frame.pts < self._wanted[self.given]:
                 continue
             if frame.pts > self._wanted[self.given]:
-                raise PlanFailedError("a frame that is wanted does not decode")
+                raise PlanFailedError(_MISSING)
             self.given += 1
             yield frame
 

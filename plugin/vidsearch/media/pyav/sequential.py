@@ -54,11 +54,12 @@ class FrontToBack:
 
     def __iter__(self) -> Iterator[Seen]:
         clock = Clock(self._step)
+        is_avi = self._video.container.format.name == "avi"
         number, lost_before = -1, 0
         for frame in self._frames():
             lost, lost_before = self.lost - lost_before, self.lost
-            # As FFmpeg's own "best effort": the time of decoding is better than none.
-            stamp = frame.pts if frame.pts is not None else frame.dts
+            # The time of decoding is better than none, or than one that AVI made up.
+            stamp = frame.dts if frame.pts is None or (is_avi and not self._survey) else frame.pts
             if self._survey is not None and stamp is not None:
                 number = self._survey.number(stamp)
                 if number >= 0:
