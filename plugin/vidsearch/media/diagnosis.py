@@ -6,14 +6,21 @@ from pathlib import Path
 
 from vidsearch.media.ffmpeg_reach import AV_OPTIONS
 from vidsearch.media.lookalikes import HEAD_BYTES, lookalike
-from vidsearch.media.mp4_boxes import has_external_data, is_encrypted, is_mp4, lacks_index
+from vidsearch.media.mp4_boxes import (
+    has_external_data,
+    is_encrypted,
+    is_mp4,
+    is_still_picture,
+    lacks_index,
+)
 from vidsearch.media.pyav.streams import what_is_in
 
-__all__ = ["ENCRYPTED", "why_locked", "why_not_a_video"]
+__all__ = ["ENCRYPTED", "why_refused", "why_not_a_video"]
 
 ENCRYPTED = "is encrypted (DRM); register a copy without copy protection"
 """The rest of a sentence that begins with the file's name."""
 
+_STILL = "is a still picture (HEIF or AVIF), not a video"
 _NO_INDEX = (
     "is an MP4 or MOV without its index (moov): the recording or the upload broke off "
     "before the end, where the index is written"
@@ -34,6 +41,8 @@ def why_not_a_video(path: Path) -> str:
             return "is empty (0 bytes)"
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
+        if is_still_picture(path):
+            return _STILL
         if lacks_index(path):
             return _NO_INDEX
     except OSError as error:
@@ -41,7 +50,7 @@ def why_not_a_video(path: Path) -> str:
     return lookalike(head) or _what_ffmpeg_says(path)
 
 
-def why_locked(path: Path) -> str | None:
+def why_refused(path: Path) -> str | None:
     """Why a file that opens must not be decoded; the rest of a sentence, or ``None``.
 
     FFmpeg would take what is encrypted for damaged, and show the noise that decodes.
@@ -49,6 +58,8 @@ def why_locked(path: Path) -> str | None:
     try:
         if not is_mp4(path):
             return None
+        if is_still_picture(path):
+            return _STILL
         if is_encrypted(path):
             return ENCRYPTED
         if has_external_data(path):

@@ -47,7 +47,6 @@ _BYTE_ORDER_MARKS = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
-_STILL_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif"})
 
 
 def lookalike(head: bytes) -> str | None:
@@ -64,8 +63,6 @@ def lookalike(head: bytes) -> str | None:
         return "is a still picture (WebP), not a video"
     if head[:2] == b"BM" and head[6:10] == bytes(4):
         return "is a still picture (BMP), not a video"
-    if head[4:8] == b"ftyp" and head[8:12] in _STILL_BRANDS:
-        return "is a still picture (HEIF or AVIF), not a video"
     return _text_lookalike(_as_utf8(head).lstrip())
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["has_external_data", "is_encrypted", "is_mp4", "lacks_index"]
+__all__ = ["has_external_data", "is_encrypted", "is_mp4", "is_still_picture", "lacks_index"]
 
 _FIRST_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"styp"})
+_STILL_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif"})
 _NESTING = frozenset({b"moov", b"trak", b"mdia", b"minf", b"dinf", b"stbl"})
 _ENCRYPTED = frozenset({b"encv", b"drmi"})
 _COUNTED_HEADER = 8
@@ -26,6 +27,13 @@ def is_mp4(path: Path) -> bool:
     """Whether the file begins like an MP4 or MOV."""
     with path.open("rb") as file:
         return file.read(8)[4:] in _FIRST_BOXES
+
+
+def is_still_picture(path: Path) -> bool:
+    """Whether it is a HEIF or AVIF file with one picture, which FFmpeg opens like a video."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    return head[4:8] == b"ftyp" and head[8:] in _STILL_BRANDS
 
 
 def lacks_index(path: Path) -> bool:

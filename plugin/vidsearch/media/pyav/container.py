@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidsearch.errors import MissingExtra, VideoNotFound, VideoOpenError
-from vidsearch.media.diagnosis import ENCRYPTED, why_locked, why_not_a_video
+from vidsearch.media.diagnosis import ENCRYPTED, why_not_a_video, why_refused
 from vidsearch.media.ffmpeg_reach import AV_OPTIONS
 from vidsearch.media.frames import VideoInfo
 from vidsearch.media.pyav.picture import Pictures, displayed_size, is_quarter_turned
@@ -112,9 +112,9 @@ def opened(path: Path) -> Iterator[Video]:
         stream = watched(container)
         if stream is None:
             raise VideoOpenError(f"{path.name} {what_is_in(container)}")
-        locked = ENCRYPTED if is_keyed(stream) else why_locked(path)
-        if locked:
-            raise VideoOpenError(f"{path.name} {locked}")
+        refusal = ENCRYPTED if is_keyed(stream) else why_refused(path)
+        if refusal:
+            raise VideoOpenError(f"{path.name} {refusal}")
         yield Video(path=path, container=container, stream=stream)
 
 

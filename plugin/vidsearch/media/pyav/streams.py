@@ -11,19 +11,26 @@ if TYPE_CHECKING:
 __all__ = ["is_keyed", "is_picture", "watched", "what_is_in"]
 
 _PICTURES = ("attached_pic", "timed_thumbnails", "still_image")
+_PICTURE_CODECS = frozenset({"mjpeg", "png", "bmp", "tiff", "webp"})
 _DEFAULT_WEIGHT = 5_000_000
 """Pixels that the mark "default" is worth, as in the ``ffmpeg`` command."""
 
 
 def watched(container: InputContainer) -> VideoStream | None:
-    """The video stream that is read, by the rule of the ``ffmpeg`` command.
+    """The video stream that is read; ``None`` without one that can be decoded.
 
-    It is the largest one by pixels, where one that the container marks as default counts as five
-    million pixels larger; among equals it is the first. Cover art and thumbnails are never taken.
+    The rule is that of the ``ffmpeg`` command: the largest one by pixels, where one that the
+    container marks as default counts as five million pixels larger; among equals the first. Cover
+    art and thumbnails are never taken, and a track of JPEGs or PNGs, which may be cover art that
+    is not marked, only where there is no other.
     """
+    streams = [stream for stream in container.streams.video if not is_picture(stream)]
     return max(
-        (stream for stream in container.streams.video if not is_picture(stream) and _area(stream)),
-        key=lambda stream: _area(stream) + _DEFAULT_WEIGHT * _marked(stream, "default"),
+        (stream for stream in streams if _area(stream)),
+        key=lambda stream: (
+            stream.codec_context.name not in _PICTURE_CODECS,
+            _area(stream) + _DEFAULT_WEIGHT * _marked(stream, "default"),
+        ),
         default=None,
     )
 

@@ -1,0 +1,479 @@
+"""Every odd stream has a named outcome: the right frames, or an error that says why."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import zipfile
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from vidsearch.errors import NoFramesError, VideoDamaged, VideoError, VideoOpenError
+from vidsearch.media import Decoder, FrameBatch, open_decoder
+from vidsearch.media.opencv_checks import refuse_what_opencv_misreads
+from vidsearch.media.pyav.container import opened
+from vidsearch.testing.clips import counter_frame, read_counter
+from vidsearch.testing.odd_clips import Track, cover, damaged_copies, patched, write_tracks
+
+av = pytest.importorskip("av")
+pytest.importorskip("cv2")
+image = pytest.importorskip("PIL.Image")
+
+_PLAIN = Track()
+_LARGE = Track(picture=lambda number: counter_frame(number + 100, width=256, height=144))
+_KEY = {
+    "encryption_scheme": "cenc-aes-ctr",
+    "encryption_key": "76a6c65c5ea762046bd749a2e632ccbb",
+    "encryption_kid": "a7e61c373e219033c21091fa607bf3b8",
+}
+
+
+@pytest.fixture
+def decoder() -> Decoder:
+    return open_decoder("pyav")
+
+
+def _read(decoder: Decoder, path: Path, *, rate: float = 1.0) -> tuple[list[int], list[float]]:
+    batches = list(decoder.frames(path, rate=rate))
+    numbers = [read_counter(frame) for batch in batches for frame in batch.data]
+    return numbers, [round(float(time), 3) for batch in batches for time in batch.pts_seconds]
+
+
+def _end(decoder: Decoder, path: Path) -> float | None:
+    last: FrameBatch
+    *_, last = decoder.frames(path)
+    return last.end_seconds
+
+
+class TestSeveralStreams:
+    @pytest.mark.parametrize("name", ["clip.mp4", "clip.mov", "clip.mkv"])
+    @pytest.mark.parametrize("art_first", [True, False])
+    def test_cover_art_is_passed_over(
+        self, decoder: Decoder, tmp_path: Path, name: str, art_first: bool
+    ) -> None:
+        tracks = (cover(), _PLAIN) if art_first else (_PLAIN, cover())
+        path = write_tracks(tmp_path / name, *tracks)
+        assert _read(decoder, path) == ([0, 10, 20], [0, 1, 2])
+        assert decoder.probe(path).width == 128
+
+    def test_an_attachment_is_no_video(self, decoder: Decoder, tmp_path: Path) -> None:
+        art = tmp_path / "cover.jpg"
+        image.new("RGB", (640, 480)).save(art)
+        path = tmp_path / "clip.mkv"
+        with av.open(str(path), "w") as container:
+            if not hasattr(container, "add_attachment"):
+                pytest.skip("this PyAV does not write attachments")
+            container.add_attachment("cover.jpg", "image/jpeg", art.read_bytes())
+            stream = container.add_stream("libx264", rate=10)
+            stream.width, stream.height = 128, 96
+            for number in range(30):
+                frame = av.VideoFrame.from_ndarray(counter_frame(number), format="rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        assert _read(decoder, path) == ([0, 10, 20], [0, 1, 2])
+
+    @pytest.mark.parametrize("name", ["clip.mkv", "clip.ts"])
+    @pytest.mark.parametrize("large_first", [True, False])
+    def test_the_larger_of_two_is_read(
+        self, decoder: Decoder, tmp_path: Path, name: str, large_first: bool
+    ) -> None:
+        tracks = (_LARGE, _PLAIN) if large_first else (_PLAIN, _LARGE)
+        path = write_tracks(tmp_path / name, *tracks)
+        assert _read(decoder, path) == ([100, 110, 120], [0, 1, 2])
+
+    def test_the_one_marked_as_default_is_read(self, decoder: Decoder, tmp_path: Path) -> None:
+        def mark(disposition: int) -> Callable[[Any], None]:
+            return lambda stream: setattr(stream, "disposition", disposition)
+
+        path = write_tracks(
+            tmp_path / "clip.mkv",
+            Track(picture=_LARGE.picture, prepare=mark(0)),
+            Track(prepare=mark(1)),
+        )
+        assert _read(decoder, path)[0] == [0, 10, 20]
+
+    def test_the_first_of_equals_is_read(self, decoder: Decoder, tmp_path: Path) -> None:
+        other = Track(picture=lambda number: counter_frame(number + 100))
+        path = write_tracks(tmp_path / "clip.mp4", _PLAIN, other)
+        assert _read(decoder, path)[0] == [0, 10, 20]
+
+    def test_sound_beside_it_changes_nothing(self, decoder: Decoder, tmp_path: Path) -> None:
+        path = write_tracks(tmp_path / "clip.mp4", _PLAIN, seconds_of_sound=5)
+        assert _read(decoder, path) == ([0, 10, 20], [0, 1, 2])
+        assert _end(decoder, path) == pytest.approx(3, abs=1e-3)
+
+    @pytest.mark.parametrize("name", ["song.m4a", "song.mp4", "song.mkv"])
+    def test_sound_only(self, decoder: Decoder, tmp_path: Path, name: str) -> None:
+        path = write_tracks(tmp_path / name, seconds_of_sound=1)
+        _refused(decoder, path, rf"{name} has no video stream, only audio \(aac\)$")
+
+    def test_sound_with_cover_art(self, decoder: Decoder, tmp_path: Path) -> None:
+        path = write_tracks(tmp_path / "song.mp4", cover(), seconds_of_sound=1)
+        _refused(decoder, path, r"no video stream, only audio \(aac\) and a cover picture$")
+
+
+class TestTimes:
+    def test_an_edit_list_cuts_the_beginning_off(self, decoder: Decoder, tmp_path: Path) -> None:
+        """Frames before zero are decoded, and not shown; as ``ffmpeg -ss … -c copy`` leaves it."""
+        path = write_tracks(
+            tmp_path / "clip.mp4",
+            Track(start=Fraction(-3, 4)),
+            options={"avoid_negative_ts": "disabled"},
+        )
+        assert b"elst" in path.read_bytes()
+        numbers, times = _read(decoder, path)
+        assert numbers == [8, 18, 28]
+        np.testing.assert_allclose(times, [0, 1, 2], atol=2e-3)
+
+    def test_an_edit_list_that_begins_late_counts_from_the_first_frame(
+        self, decoder: Decoder, tmp_path: Path
+    ) -> None:
+        path = write_tracks(tmp_path / "clip.mp4", Track(start=Fraction(2)))
+        assert _read(decoder, path) == ([0, 10, 20], [0, 1, 2])
+
+    @pytest.mark.parametrize("name", ["clip.ts", "clip.mkv", "clip.mov"])
+    @pytest.mark.parametrize("start", [Fraction(5), Fraction(3600)])
+    def test_a_late_start_counts_from_the_first_frame(
+        self, decoder: Decoder, tmp_path: Path, name: str, start: Fraction
+    ) -> None:
+        path = write_tracks(tmp_path / name, Track(start=start))
+        assert _read(decoder, path) == ([0, 10, 20], [0, 1, 2])
+
+    def test_negative_times_in_a_transport_stream(self, decoder: Decoder, tmp_path: Path) -> None:
+        """The 33-bit clock runs over within the first second."""
+        start = Fraction(2**33, 90_000) - Fraction(17, 10)
+        path = write_tracks(tmp_path / "clip.ts", Track(start=start))
+        numbers, times = _read(decoder, path)
+        assert numbers == [0, 10, 20]
+        np.testing.assert_allclose(times, [0, 1, 2], atol=2e-3)
+
+    @pytest.mark.parametrize(
+        ("name", "codec", "options"),
+        [
+            ("clip.webm", "libvpx-vp9", {"live": "1"}),
+            ("clip.mkv", "libx264", {"live": "1"}),
+            ("clip.flv", "flv", {"flvflags": "no_duration_filesize"}),
+            ("clip.mp4", "libx264", {"movflags": "empty_moov+frag_keyframe+default_base_moof"}),
+            ("clip.ts", "libx264", {}),
+            ("clip.ivf", "libvpx", {}),
+        ],
+    )
+    def test_a_missing_duration(
+        self, decoder: Decoder, tmp_path: Path, name: str, codec: str, options: dict[str, str]
+    ) -> None:
+        path = write_tracks(tmp_path / name, Track(codec=codec), options=options)
+        assert _read(decoder, path) == ([0, 10, 20], [0, 1, 2])
+        assert _end(decoder, path) == pytest.approx(3, abs=2e-3)
+
+    @pytest.mark.parametrize("claimed", [1, 7, 3000])
+    def test_a_wrong_frame_count_and_duration_in_avi(
+        self, decoder: Decoder, tmp_path: Path, claimed: int
+    ) -> None:
+        whole = write_tracks(tmp_path / "clip.avi", Track(codec="mpeg4"))
+        content = whole.read_bytes()
+        count = struct.pack("<I", claimed)
+        total = content.index(b"avih") + 8 + 16
+        length = content.index(b"strh") + 8 + 32
+        path = patched(whole, tmp_path / "wrong.avi", [(total, count), (length, count)])
+        assert _read(decoder, path) == ([0, 10, 20], [0, 1, 2])
+        assert _end(decoder, path) == pytest.approx(3, abs=2e-3)
+
+    @pytest.mark.parametrize("seconds", [1, 3000])
+    def test_a_wrong_duration_in_mp4(self, decoder: Decoder, tmp_path: Path, seconds: int) -> None:
+        whole = write_tracks(tmp_path / "clip.mp4", _PLAIN)
+        content = whole.read_bytes()
+        changes = []
+        for box, to_duration in ((b"mvhd", 16), (b"mdhd", 16)):
+            place = content.index(box) + 4 + to_duration
+            (scale,) = struct.unpack(">I", content[place - 4 : place])
+            changes.append((place, struct.pack(">I", seconds * scale)))
+        path = patched(whole, tmp_path / "wrong.mp4", changes)
+        assert _read(decoder, path) == ([0, 10, 20], [0, 1, 2])
+        assert _end(decoder, path) == pytest.approx(3, abs=2e-3)
+
+    def test_a_raw_stream_counts_its_frames_at_the_rate_it_names(
+        self, decoder: Decoder, tmp_path: Path
+    ) -> None:
+        path = write_tracks(tmp_path / "clip.h264", _PLAIN)
+        numbers, _ = _read(decoder, path)
+        assert numbers[0] == 0
+        assert 2 <= len(numbers) <= 3
+
+
+class TestPictures:
+    """That they look right is tested in ``test_media_picture``; here, that decoders say so."""
+
+    def test_a_turned_clip(self, decoder: Decoder, tmp_path: Path) -> None:
+        track = Track(prepare=lambda stream: stream.set_display_rotation(180))
+        path = write_tracks(tmp_path / "clip.mp4", track)
+        (batch,) = decoder.frames(path)
+        numbers = [read_counter(frame[:, ::-1]) for frame in batch.data]
+        assert numbers == [0, 10, 20]
+
+    @pytest.mark.parametrize("aspect", [Fraction(16, 11), Fraction(8, 9)])
+    def test_long_pixels(self, decoder: Decoder, tmp_path: Path, aspect: Fraction) -> None:
+        path = write_tracks(tmp_path / "clip.mp4", Track(tags={"sample_aspect_ratio": aspect}))
+        (batch,) = decoder.frames(path)
+        info = decoder.probe(path)
+        assert batch.data.shape[1:3] == (96, round(128 * aspect)) == (info.height, info.width)
+        assert _read(decoder, path)[0] == [0, 10, 20]
+
+    def test_interlaced(self, decoder: Decoder, tmp_path: Path) -> None:
+        options = {"flags": "+ildct", "x264-params": "tff=1"}
+        path = write_tracks(tmp_path / "clip.mp4", Track(options=options))
+        assert _read(decoder, path) == ([0, 10, 20], [0, 1, 2])
+
+    def test_an_animated_gif(self, decoder: Decoder, tmp_path: Path) -> None:
+        path = tmp_path / "clip.gif"
+        frames = [image.fromarray(counter_frame(number)) for number in range(30)]
+        frames[0].save(path, save_all=True, append_images=frames[1:], duration=100, loop=0)
+        assert _read(decoder, path) == ([0, 10, 20], [0, 1, 2])
+
+    def test_a_gif_with_uneven_delays_and_partial_frames(
+        self, decoder: Decoder, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "clip.gif"
+        frames = [image.fromarray(counter_frame(number)) for number in (1, 2, 4, 8)]
+        delays = [700, 900, 1000, 500]
+        frames[0].save(path, save_all=True, append_images=frames[1:], duration=delays, loop=0)
+        assert _read(decoder, path) == ([1, 2, 4, 8], [0, 0.7, 1.6, 2.6])
+
+    def test_an_animated_png(self, decoder: Decoder, tmp_path: Path) -> None:
+        path = write_tracks(
+            tmp_path / "clip.png", Track(codec="apng", pixel_format="rgb24"), form="apng"
+        )
+        assert _read(decoder, path) == ([0, 10, 20], [0, 1, 2])
+
+    def test_an_animated_webp(self, decoder: Decoder, tmp_path: Path) -> None:
+        path = tmp_path / "clip.webp"
+        frames = [image.fromarray(counter_frame(number)) for number in range(5)]
+        frames[0].save(path, save_all=True, append_images=frames[1:], duration=500)
+        _refused(decoder, path, "animated WebP, which FFmpeg cannot read; convert it to")
+
+    @pytest.mark.parametrize("name", ["clip.mp4", "picture"])
+    @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF"])
+    def test_a_still_picture(self, decoder: Decoder, tmp_path: Path, form: str, name: str) -> None:
+        path = tmp_path / (name if name == "clip.mp4" else f"{name}.{form.lower()}")
+        try:
+            image.fromarray(counter_frame(5)).save(path, format=form)
+        except (KeyError, OSError):
+            pytest.skip(f"this Pillow does not write {form}")
+        _refused(decoder, path, rf"(?i){path.name} is a still picture \(.*{form}.*\), not")
+
+    def test_a_gif_of_one_picture_is_a_video_of_one_frame(
+        self, decoder: Decoder, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "one.gif"
+        image.fromarray(counter_frame(5)).save(path)
+        assert _read(decoder, path) == ([5], [0])
+
+
+class TestWhatIsNoVideo:
+    @pytest.mark.parametrize(
+        ("content", "reason"),
+        [
+            (b"", r"is empty \(0 bytes\)"),
+            (bytes(100_000), "nothing but zero bytes: it was not copied or downloaded completely"),
+            (b"<!DOCTYPE html><html><body>Sign in</body></html>", r"is a web page \(HTML\)"),
+            ("\ufeff <HTML><head></head></HTML>".encode(), r"is a web page \(HTML\)"),
+            ("<html>ä</html>".encode("utf-16"), r"is a web page \(HTML\)"),
+            (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "error message of"),
+            (b"<?xml version='1.0'?><a/>", "is an XML file"),
+            (b'{"error": "not found"}', "is a text file"),
+            (b"just some words\n" * 300, "is a text file"),
+            (b"WEBVTT\n\n00:00.000 --> 00:01.000\nhi\n", "subtitle file"),
+            (b"1\n00:00:00,000 --> 00:00:01,000\nhi\n", "subtitle file"),
+            (b"%PDF-1.7\n%\xe2\xe3", "PDF document"),
+            (b"\x1f\x8b\x08\0" + bytes(range(256)), "gzip archive"),
+            (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"),
+            (bytes(range(256)) * 20, "is not a readable video"),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )
+    @pytest.mark.parametrize("name", ["clip.mp4", "clip"])
+    def test_it_is_named(
+        self, decoder: Decoder, tmp_path: Path, content: bytes, reason: str, name: str
+    ) -> None:
+        path = tmp_path / name
+        path.write_bytes(content)
+        _refused(decoder, path, f"^{name} .*{reason}")
+
+    def test_a_zip(self, decoder: Decoder, tmp_path: Path) -> None:
+        clip = write_tracks(tmp_path / "clip.mp4", _PLAIN)
+        with zipfile.ZipFile(tmp_path / "clips.zip", "w") as archive:
+            archive.write(clip, "clip.mp4")
+        _refused(decoder, tmp_path / "clips.zip", "is a ZIP archive.*unpack it first")
+
+    def test_a_pipe_is_not_waited_for(self, decoder: Decoder, tmp_path: Path) -> None:
+        import os
+
+        os.mkfifo(tmp_path / "clip.mp4")
+        _refused(decoder, tmp_path / "clip.mp4", "is not a regular file")
+
+
+class TestLockedAndCut:
+    @pytest.mark.parametrize("name", ["clip.mp4", "clip.mov"])
+    def test_encrypted(self, decoder: Decoder, tmp_path: Path, name: str) -> None:
+        path = write_tracks(tmp_path / "plain.mp4", _PLAIN, options=_KEY).rename(tmp_path / name)
+        _refused(decoder, path, rf"^{name} is encrypted \(DRM\); register a copy without")
+
+    def test_an_encrypted_sound_track_hides_no_picture(
+        self, decoder: Decoder, tmp_path: Path
+    ) -> None:
+        path = write_tracks(tmp_path / "clip.mp4", _PLAIN, seconds_of_sound=1)
+        content = path.read_bytes()
+        path = patched(path, tmp_path / "enca.mp4", [(content.index(b"mp4a"), b"enca")])
+        assert _read(decoder, path)[0] == [0, 10, 20]
+
+    def test_cut_off_before_its_index(self, decoder: Decoder, tmp_path: Path) -> None:
+        whole = write_tracks(tmp_path / "clip.mp4", _PLAIN).read_bytes()
+        path = tmp_path / "cut.mp4"
+        for length in (40, len(whole) // 2, whole.index(b"moov") - 4):
+            path.write_bytes(whole[:length])
+            _refused(decoder, path, r"without its index \(moov\): the recording or the upload")
+
+    def test_cut_off_within_its_index(self, decoder: Decoder, tmp_path: Path) -> None:
+        whole = write_tracks(tmp_path / "clip.mp4", _PLAIN, options={"movflags": "faststart"})
+        content = whole.read_bytes()
+        path = tmp_path / "cut.mp4"
+        for box in (b"stts", b"stsz", b"stco", b"trak", b"mdia"):
+            path.write_bytes(content[: content.index(box) + 4])
+            with pytest.raises((VideoOpenError, NoFramesError), match=r"cut\.mp4"):
+                list(decoder.frames(path))
+
+    @pytest.mark.parametrize(
+        ("name", "options"), [("clip.mp4", {"movflags": "faststart"}), ("clip.mkv", {})]
+    )
+    def test_cut_off_after_its_index_gives_what_is_there(
+        self, decoder: Decoder, tmp_path: Path, name: str, options: dict[str, str]
+    ) -> None:
+        track = Track(frames=100, options={"g": "10", "crf": "0"})
+        whole = write_tracks(tmp_path / name, track, options=options)
+        content = whole.read_bytes()
+        path = tmp_path / f"cut-{name}"
+        path.write_bytes(content[: len(content) * 3 // 4])
+        numbers, times = _read(decoder, path)
+        assert 4 <= len(numbers) <= 10
+        wanted = [10 * number for number in range(len(numbers))]
+        # The last point may show the frame before its own, which is cut off.
+        assert numbers[:-1] == wanted[:-1]
+        assert times[:-1] == list(range(len(numbers) - 1))
+
+    def test_a_movie_of_which_little_is_left_is_damaged(self, tmp_path: Path) -> None:
+        track = Track(frames=100, options={"g": "10", "bf": "0"})
+        whole = write_tracks(tmp_path / "clip.mp4", track, options={"movflags": "faststart"})
+        content = bytearray(whole.read_bytes())
+        start = content.index(b"mdat") + 4 + (len(content) - content.index(b"mdat")) // 10
+        content[start:] = bytes(len(content) - start)
+        path = tmp_path / "zeroed.mp4"
+        path.write_bytes(content)
+        with pytest.raises((VideoDamaged, NoFramesError), match=r"zeroed\.mp4"):
+            list(open_decoder("pyav", max_damaged=0.2).frames(path))
+
+
+class TestFuzz:
+    """Whatever the bytes: frames, or one of our errors."""
+
+    @pytest.mark.parametrize(
+        ("name", "track", "options", "count"),
+        [
+            ("clip.mp4", Track(frames=12, options={"g": "5"}), {}, 70),
+            ("clip.mp4", Track(frames=12), {"movflags": "frag_keyframe+empty_moov"}, 40),
+            ("clip.mkv", Track(frames=12, codec="mpeg4"), {}, 50),
+            ("clip.webm", Track(frames=12, codec="libvpx"), {}, 40),
+            ("clip.avi", Track(frames=12, codec="mjpeg", pixel_format="yuvj420p"), {}, 40),
+            ("clip.ts", Track(frames=12, codec="mpeg2video"), {}, 40),
+            ("clip.gif", Track(frames=6, codec="gif", pixel_format="rgb8"), {}, 40),
+            ("clip.flv", Track(frames=12, codec="flv"), {}, 30),
+            ("clip.mov", Track(frames=6, codec="prores_ks", pixel_format="yuv422p10le"), {}, 30),
+        ],
+        ids=["mp4", "fragmented", "mkv", "webm", "avi", "ts", "gif", "flv", "mov"],
+    )
+    def test_damaged_bytes(
+        self,
+        tmp_path: Path,
+        name: str,
+        track: Track,
+        options: dict[str, str],
+        count: int,
+    ) -> None:
+        whole = write_tracks(tmp_path / name, track, options=options).read_bytes()
+        decoder = open_decoder("pyav")
+        path = tmp_path / f"damaged-{name}"
+        good = 0
+        messages = []
+        for content in damaged_copies(whole, count=count, seed=4):
+            path.write_bytes(content)
+            for use in (_probed, _all_frames):
+                try:
+                    use(decoder, path)
+                    good += 1
+                except VideoError as error:
+                    messages.append(str(error))
+        assert good
+        assert all(path.name in message for message in messages)
+
+
+class TestOpenCv:
+    """What OpenCV must not be given, and what it reads otherwise."""
+
+    def test_plain_clips_pass(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        refuse_what_opencv_misreads(write_tracks(tmp_path / "clip.mp4", cover(), _PLAIN))
+        assert not caplog.records
+
+    def test_interlaced_frames(self, tmp_path: Path) -> None:
+        options = {"flags": "+ildct", "x264-params": "tff=1"}
+        path = write_tracks(tmp_path / "clip.mp4", Track(options=options))
+        with pytest.raises(VideoOpenError, match=r"clip\.mp4 is interlaced.*decoder to pyav"):
+            refuse_what_opencv_misreads(path)
+
+    def test_exotic_colours(self, tmp_path: Path) -> None:
+        def label(stream: Any) -> None:
+            stream.codec_context.colorspace = 8
+
+        path = write_tracks(tmp_path / "clip.mp4", Track(prepare=label))
+        with pytest.raises(VideoOpenError, match=r"clip\.mp4 has colours.*decoder to pyav"):
+            refuse_what_opencv_misreads(path)
+
+    def test_what_nobody_can_read(self, tmp_path: Path) -> None:
+        path = write_tracks(tmp_path / "clip.mp4", _PLAIN, options=_KEY)
+        with pytest.raises(VideoOpenError, match="encrypted"):
+            refuse_what_opencv_misreads(path)
+
+    def test_another_stream_is_read_with_a_warning(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        path = write_tracks(tmp_path / "clip.mkv", _PLAIN, _LARGE)
+        refuse_what_opencv_misreads(path)
+        (record,) = caplog.records
+        assert "number 0, not the main one, number 1" in record.getMessage()
+
+
+def test_nothing_is_kept_open(tmp_path: Path) -> None:
+    path = write_tracks(tmp_path / "clip.mp4", _PLAIN)
+    with opened(path) as video:
+        video.info()
+        container = video.container
+    shutil.rmtree(tmp_path)
+    with pytest.raises(AssertionError):
+        container.decode(video=0).__next__()
+
+
+def _refused(decoder: Decoder, path: Path, reason: str) -> None:
+    for use in (_probed, _all_frames):
+        with pytest.raises(VideoOpenError, match=reason):
+            use(decoder, path)
+
+
+def _probed(decoder: Decoder, path: Path) -> None:
+    decoder.probe(path)
+
+
+def _all_frames(decoder: Decoder, path: Path) -> list[NDArray[np.uint8]]:
+    return [frame for batch in decoder.frames(path) for frame in batch.data]
