@@ -62,6 +62,7 @@ def test_a_picture_is_put_once(files: Any) -> None:
     key = store.put(b"a picture")
     assert key == f"{digest[:2]}/{digest}.webp"
     assert files.cat_file(path) == b"a picture"
+    assert files.info(path)["ContentType"] == "image/webp"
 
     files.pipe_file(path, b"written once")
     assert store.put(b"a picture") == key
@@ -70,6 +71,16 @@ def test_a_picture_is_put_once(files: Any) -> None:
     files.rm_file(path)
     assert store.put(b"a picture") == key
     assert files.cat_file(path) == b"a picture"
+
+
+def test_rights_to_write_but_not_to_list(files: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(_: str) -> bool:
+        raise PermissionError("Forbidden")
+
+    store = ThumbnailStore(f"s3://{_BUCKET}")
+    monkeypatch.setattr(store._files, "exists", forbidden)
+    key = store.put(b"a picture, written blindly")
+    assert files.cat_file(f"{_BUCKET}/{key}") == b"a picture, written blindly"
 
 
 def test_no_such_bucket(files: Any) -> None:

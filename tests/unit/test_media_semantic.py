@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -139,10 +140,11 @@ def test_more_frames_per_second_blur_no_boundary() -> None:
     assert [window.start for window in windows] == [0, 8, 16]
 
 
-def test_ten_thousand_frames_take_seconds_at_most() -> None:
-    vectors = noisy(video(*((i % 50, 4) for i in range(2500))), noise=0.1)
-    begin = starts(vectors, limit=512)
-    assert len(begin) <= 512
+def test_twelve_hours_take_seconds() -> None:
+    vectors = noisy(video(*((i % 50, 4) for i in range(12 * 900))), noise=0.1)
+    begin = time.process_time()
+    assert len(starts(vectors, limit=512)) <= 512
+    assert time.process_time() - begin < 20
 
 
 @st.composite
@@ -152,6 +154,7 @@ def _videos(draw: st.DrawFn) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     return np.cumsum(gaps), rows
 
 
+@settings(deadline=None)
 @given(drawn=_videos(), tail=st.floats(0, 60), length=st.floats(0.5, 60), limit=st.integers(1, 40))
 def test_properties(
     drawn: tuple[NDArray[np.float64], NDArray[np.float32]], tail: float, length: float, limit: int
@@ -194,9 +197,9 @@ def test_scene_changes_of_drawn_clips_are_found_within_a_second(tmp_path: Path) 
 
     encoder, decoder, rng = Clip4ClipEncoder("demo"), open_decoder(), random.Random(8)
     pool = iter(scenes(20, seed=21))
-    for seconds in ([6.0, 9.3, 7.4], [12.0, 4.5, 5.2, 10.0], [15.0]):
+    for seconds in ([6.0, 9.4, 7.2], [4.6, 5.2, 8.0, 4.0], [12.0]):
         shots = [Shot(scene=next(pool), seconds=s, seed=rng.randrange(99)) for s in seconds]
-        clip = write_clip(tmp_path / f"{len(seconds)}.mp4", shots)
+        clip = write_clip(tmp_path / f"{len(seconds)}.mp4", shots, fps=5)
         batches = list(decoder.frames(clip))
         windows = semantic_windows(
             np.concatenate([batch.pts_seconds for batch in batches]),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -74,6 +74,7 @@ def test_a_shot_between_two_sampled_frames_joins_the_one_before() -> None:
     assert windows == (Window(0, 18, 0, 2), Window(18, 30, 2, 3))
 
 
+@settings(deadline=None)
 @given(
     gaps=st.lists(st.floats(0, 30), min_size=1, max_size=120),
     cuts=st.lists(st.floats(-10, 2000), max_size=120),

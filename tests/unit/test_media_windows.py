@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidsearch.media import Window, fixed_windows
@@ -68,6 +68,7 @@ def test_an_understated_duration_is_corrected() -> None:
     assert window.end == 3
 
 
+@settings(deadline=None)
 @given(
     gaps=st.lists(st.floats(0, 50), min_size=1, max_size=200),
     tail=st.floats(0, 100),
@@ -152,6 +153,7 @@ def test_an_overlapping_window_without_a_frame_of_its_own_joins_the_one_before()
     assert [(w.first, w.last) for w in windows] == [(0, 3), (3, 4)]
 
 
+@settings(deadline=None)
 @given(
     gaps=st.lists(st.floats(0, 50), min_size=1, max_size=200),
     tail=st.floats(0, 100),

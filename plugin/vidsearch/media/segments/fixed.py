@@ -42,7 +42,7 @@ def fixed_windows(
         raise ValueError(f"overlap must be from 0 to below {length}, not {overlap}")
 
     step = length - overlap
-    count = _count((end - overlap) / step)
+    count = _count(min((end - overlap) / step, limit + 1.0))
     if count > limit:
         step, count = (end - overlap) / limit, limit
     starts = np.arange(count, dtype=np.float64) * step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 from vidsearch.media.reader import Cue
 
@@ -23,7 +24,8 @@ def spoken_in(cues: Sequence[Cue], start: float, end: float) -> str:
         start: of the moment, in seconds.
         end: of the moment, in seconds.
     """
-    return " ".join(cue.text for cue in cues if _belongs(cue, start, end))
+    shown = takewhile(lambda cue: cue.start < end, cues)
+    return " ".join(cue.text for cue in shown if _belongs(cue, start, end))
 
 
 def transcript(cues: Sequence[Cue]) -> str:

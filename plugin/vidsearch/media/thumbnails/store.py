@@ -23,6 +23,8 @@ _EXTRAS = {
 }  # fmt: skip
 _APPEARS_COMPLETE = frozenset({*_EXTRAS, "memory"})
 """Schemes of stores in which a file is never seen half written."""
+_CONTENT_TYPE = {"s3": "ContentType", "gs": "content_type"}
+"""What the file systems that let one say it call the media type."""
 
 
 class ThumbnailStore:
@@ -82,13 +84,22 @@ class ThumbnailStore:
         key = f"{digest[:2]}/{digest}.{self.format}"
         path = f"{self._root}/{key}"
         with self._mapped():
-            if not self._files.exists(path):
+            if not self._is_there(path):
                 self._write(path, picture)
         return key
 
+    def _is_there(self, path: str) -> bool:
+        try:
+            return bool(self._files.exists(path))
+        except PermissionError:
+            # S3 says so of what is not there, to those who may write but not list.
+            return False
+
     def _write(self, path: str, picture: bytes) -> None:
-        if not _APPEARS_COMPLETE.isdisjoint(_schemes(self._files)):
-            self._files.pipe_file(path, picture)
+        schemes = _schemes(self._files)
+        if not _APPEARS_COMPLETE.isdisjoint(schemes):
+            names = [name for scheme, name in _CONTENT_TYPE.items() if scheme in schemes]
+            self._files.pipe_file(path, picture, **dict.fromkeys(names, f"image/{self.format}"))
             return
         self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
         unfinished = f"{path}.{uuid.uuid4().hex}.tmp"
