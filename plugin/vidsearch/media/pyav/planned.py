@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["PlanFailedError", "planned_frames"]
 
 _NO_START = "decoding cannot start at a key frame of it"
+_DEPENDENT = (2, 3)
+"""Picture types P and B."""
 _MISSING = "a frame that is wanted does not decode"
 
 
@@ -121,7 +123,8 @@ class _Run:
             if frame.pts is None:
                 raise PlanFailedError("a frame comes out without a time stamp")
             if self._first is not None:
-                if frame.pts != self._first:
+                # Some containers (H.263 in AVI) mark packets as key frames that are none.
+                if frame.pts != self._first or frame.pict_type in _DEPENDENT:
                     raise PlanFailedError(_NO_START)
                 self._first = None
             if self.given == len(self._wanted) or frame.pts < self._wanted[self.given]:
