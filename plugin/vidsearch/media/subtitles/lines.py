@@ -25,6 +25,8 @@ _TAG = re.compile(r"</?(?:[A-Za-z][^<>]*|[0-9:.]+)?>")
 _BREAK = re.compile(r"\\[Nn]|[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
 _UNSEEN = re.compile(r"[\x00-\x08\x0e-\x1b\x7f\u200b\u200e\u200f\u2060\u202a-\u202e\ufeff]|\\h")
 _TURN = re.compile(r"^(?:>>+|[-–—](?=\s|[^\W\d]))\s*")
+_MOST_ROLLING = 8
+"""Lines on display at a time."""
 _CLOSE_SECONDS = 0.25
 """A line that follows the one before within this time may be the same one, shown on."""
 
@@ -53,6 +55,8 @@ def cues_of(lines: Iterable[Line]) -> tuple[Cue, ...]:
     shown: list[str] = []
     characters = 0
     for start, end, text in sorted(islice(lines, MOST_LINES), key=lambda line: line[:2]):
+        if characters > MOST_CHARACTERS:
+            break
         read = plain_lines(text)
         if not read or end <= 0:
             continue
@@ -63,9 +67,8 @@ def cues_of(lines: Iterable[Line]) -> tuple[Cue, ...]:
         if follows and (not fresh or words.startswith(cues[-1].text + " ")):
             last = cues.pop()
             start, end, words = last.start, max(end, last.end), words or last.text
+            characters -= len(last.text)
         characters += len(words)
-        if characters > MOST_CHARACTERS:
-            break
         cues.append(Cue(start=start, end=end, text=words))
         shown = read if fresh else shown
     return tuple(cues)
@@ -73,7 +76,7 @@ def cues_of(lines: Iterable[Line]) -> tuple[Cue, ...]:
 
 def _repeated(shown: list[str], read: list[str]) -> int:
     """How many lines at the beginning of ``read`` are the last ones of ``shown``."""
-    for count in range(min(len(shown), len(read)), 0, -1):
+    for count in range(min(len(shown), len(read), _MOST_ROLLING), 0, -1):
         if shown[-count:] == read[:count]:
             return count
     return 0
