@@ -169,7 +169,7 @@ class OnnxEncoder:
     def _session(self, tower: Tower) -> TowerSession:
         return self._once(
             tower,
-            lambda: TowerSession(
+            lambda: TowerSession.of(
                 self.export, tower, precision=self.precision, threads=self._threads
             ),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,25 +16,25 @@ __all__ = ["TowerSession", "load_tokenizer"]
 
 
 class TowerSession:
-    """Runs one tower; may be called from many threads at once.
+    """Runs one tower; may be called from many threads at once."""
 
-    Raises:
-        ModelUnavailable: the export lacks the tower, or its files are damaged.
-        MissingExtra: onnxruntime is not installed.
-    """
+    def __init__(self, graph: Path, *, what: str, threads: int) -> None:
+        """
+        Args:
+            graph: an ONNX file, with its weights beside it.
+            what: it is, for messages.
+            threads: per call.
 
-    def __init__(self, export: Export, tower: Tower, *, precision: Precision, threads: int) -> None:
+        Raises:
+            ModelUnavailable: onnxruntime cannot load it.
+            MissingExtra: onnxruntime is not installed.
+        """
         try:
             import onnxruntime
         except ImportError as error:
             raise MissingExtra.of("query", needed_for="running an ONNX export") from error
 
-        self._what = f"the {tower} tower of the export {str(export.folder)!r} ({precision})"
-        files = export.towers.get(precision, {}).get(tower)
-        if files is None:
-            raise ModelUnavailable(f"{self._what} is not there: {EXPORT_AGAIN}")
-        graph = files.graph.checked(export.folder)
-        files.weights.checked(export.folder)
+        self._what = what
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -47,9 +48,26 @@ class TowerSession:
             self._input: str = self._session.get_inputs()[0].name
         except Exception as error:  # onnxruntime's have no common base
             raise ModelUnavailable(
-                f"{self._what} cannot be loaded by onnxruntime {onnxruntime.__version__}: "
-                f"{_first_line(error)}. Upgrade onnxruntime, or {EXPORT_AGAIN} here"
+                f"onnxruntime {onnxruntime.__version__} cannot load {what}: {_first_line(error)}. "
+                f"Upgrade onnxruntime, or {EXPORT_AGAIN} here"
             ) from error
+
+    @classmethod
+    def of(
+        cls, export: Export, tower: Tower, *, precision: Precision, threads: int
+    ) -> TowerSession:
+        """A tower of an export.
+
+        Raises:
+            ModelUnavailable: the export lacks it, or its files are damaged.
+            MissingExtra: onnxruntime is not installed.
+        """
+        what = f"the {tower} tower of the export {str(export.folder)!r} in {precision}"
+        files = export.towers.get(precision, {}).get(tower)
+        if files is None:
+            raise ModelUnavailable(f"{what} is not there: {EXPORT_AGAIN}")
+        files.weights.checked(export.folder)
+        return cls(files.graph.checked(export.folder), what=what, threads=threads)
 
     def __call__(self, batch: NDArray[Any]) -> Vectors:
         """Unit vectors ``(n, dims)`` of token ids ``(n, length)`` or pixels ``(n, 3, s, s)``.
