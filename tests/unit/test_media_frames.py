@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -13,7 +13,11 @@ import pytest
 
 from vidsearch.errors import ConfigError, SourceUnavailable
 from vidsearch.media import FrameBatch, content_hash, open_decoder, opencv
+from vidsearch.media.batches import Batches
 from vidsearch.media.capture import Capture
+from vidsearch.media.pyav import codec, decoder
+from vidsearch.media.pyav.container import Video
+from vidsearch.media.pyav.packets import PacketIndex
 from vidsearch.testing.clips import write_clip
 
 
@@ -49,22 +53,37 @@ def test_a_disk_that_fails_is_an_outage(tmp_path: Path) -> None:
         content_hash(tmp_path)
 
 
-def test_pictures_of_two_sizes_never_share_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Sampler:
-        end_seconds = 5.0
-
-        def __init__(self, path: Path, *, rate: float) -> None:
-            pass
-
-        def __iter__(self) -> Iterator[tuple[float, np.ndarray]]:
-            for index, side in enumerate([4, 4, 4, 6, 6]):
-                yield float(index), np.full((side, side, 3), index, dtype=np.uint8)
-
-    monkeypatch.setattr(opencv, "_Sampler", Sampler)
-    batches = list(open_decoder().frames(Path("any"), batch_size=2))
+def test_pictures_of_two_sizes_never_share_a_batch() -> None:
+    gathered = Batches(2)
+    batches = []
+    for index, side in enumerate([4, 4, 4, 6, 6]):
+        picture = np.full((side, side, 3), index, dtype=np.uint8)
+        batches += gathered.add(float(index), lambda _, picture=picture: picture)
+    batches.append(gathered.last(end_seconds=5.0, damaged=1))
     assert [batch.data.shape[:2] for batch in batches] == [(2, 4), (1, 4), (2, 6)]
     assert [float(frame.mean()) for batch in batches for frame in batch.data] == [0, 1, 2, 3, 4]
+    assert [time for batch in batches for time in batch.pts_seconds] == [0, 1, 2, 3, 4]
     assert [batch.end_seconds for batch in batches] == [None, None, 5.0]
+    assert [batch.damaged for batch in batches] == [0, 0, 1]
+
+
+def test_pictures_are_drawn_into_the_batch() -> None:
+    gathered = Batches(2)
+    slots = []
+
+    def draw(out: np.ndarray | None) -> np.ndarray:
+        slots.append(out)
+        picture = out if out is not None else np.empty((4, 6, 3), dtype=np.uint8)
+        picture[:] = len(slots)
+        return picture
+
+    batches = [batch for index in range(3) for batch in gathered.add(float(index), draw)]
+    batches.append(gathered.last(end_seconds=3.0, damaged=0))
+    assert slots[0] is None
+    assert np.shares_memory(slots[1], batches[0].data)
+    assert np.shares_memory(slots[2], batches[1].data)
+    assert not np.shares_memory(batches[0].data, batches[1].data)
+    assert [float(frame.mean()) for batch in batches for frame in batch.data] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -83,13 +102,13 @@ def test_only_a_clip_with_long_pauses_is_read_twice(
     reads = []
     original = opencv.opened
 
-    def counted(path: Path) -> AbstractContextManager[Capture]:
+    def counted(path: Path, *, threads: int) -> AbstractContextManager[Capture]:
         reads.append(path)
-        return original(path)
+        return original(path, threads=threads)
 
     monkeypatch.setattr(opencv, "opened", counted)
-    list(open_decoder().frames(path))
-    assert len(reads) == passes
+    list(open_decoder("opencv").frames(path))
+    assert len(reads) - 1 == passes  # once for the header
 
 
 class Source:
@@ -115,6 +134,8 @@ class Source:
         ([-80, -40, 0], [0, 0.04, 0.08]),
         ([2000, 2040, 2100], [2, 2.04, 2.1]),
         ([0, 500, 20, 60], [0, 0.5, 0.54, 0.58]),
+        ([0, 3000, 0, 50], [0, 3, 3.04, 3.09]),
+        ([0, 36e6, 36e6 + 50], [0, 0.04, 0.09]),
         ([math.nan, math.nan], [0, 0.04]),
     ],
 )
@@ -128,5 +149,47 @@ def test_time_stamps_are_made_to_ascend(positions: list[float], expected: list[f
 
 
 def test_an_unknown_decoder() -> None:
-    with pytest.raises(ConfigError, match=r"'vhs'.*'opencv'"):
+    with pytest.raises(ConfigError, match=r"'vhs'.*'pyav', 'opencv'"):
         open_decoder("vhs")
+
+
+def test_pyav_is_the_default() -> None:
+    assert [open_decoder().name, open_decoder("opencv").name] == ["pyav", "opencv"]
+
+
+def test_why_a_video_is_read_front_to_back_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_clip(tmp_path / "clip.h264", [i / 10 for i in range(20)], rate=10)
+    with caplog.at_level("INFO", logger="vidsearch"):
+        list(open_decoder().frames(path))
+    assert caplog.messages == [
+        "clip.h264 is decoded from front to back: packets without time stamps"
+    ]
+
+
+def test_a_file_that_changes_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The plan is not carried out on packets that it was not made for."""
+    path = write_clip(tmp_path / "clip.mp4", [i / 10 for i in range(60)], rate=10)
+    read = decoder.read_packets
+
+    def read_before(video: Video) -> PacketIndex:
+        index = read(video)
+        return dataclasses.replace(index, sizes=np.where(np.arange(60) < 30, index.sizes, 1))
+
+    monkeypatch.setattr(decoder, "read_packets", read_before)
+    with caplog.at_level("INFO", logger="vidsearch"):
+        batches = list(open_decoder().frames(path))
+    assert "reads differently the second time" in caplog.text
+    assert sum(len(batch) for batch in batches) == 6
+    assert batches[-1].pts_seconds.tolist() == pytest.approx(range(6), abs=1e-6)
+
+
+def test_temporal_layers_of_hevc() -> None:
+    # hvcC: numTemporalLayers is the middle of byte 21; a VPS: vps_max_sub_layers_minus1.
+    assert codec.hevc_layers(bytes([1, *[0] * 20, 0b00_011_1_11, 0])) == 3
+    assert codec.hevc_layers(bytes([1, *[0] * 20, 0b00_000_1_11, 0])) is None
+    assert codec.hevc_layers(b"\0\0\0\1\x40\x01\x0c\x03\xff") == 2
+    assert codec.hevc_layers(b"") is None

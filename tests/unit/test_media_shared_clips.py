@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from vidsearch.errors import NoFramesError, VideoError, VideoOpenError
-from vidsearch.media import FrameBatch, open_decoder
+from vidsearch.media import Decoder, FrameBatch, open_decoder
 from vidsearch.testing.decoder_contract import expected_frames
 
 av = pytest.importorskip("av")
@@ -21,6 +21,8 @@ _CLIPS = 49
 _UNREADABLE: dict[str, tuple[type[VideoError], str]] = {
     "mp4parse_opus_audioinit.mp4": (VideoOpenError, "no video stream, only audio"),
     "mp4parse_zero_empty_stsc.mp4": (NoFramesError, "promises 1040 frames of 1280x720"),
+}
+_NOT_BY_OPENCV = {
     # OpenCV's own FFmpeg decodes AV1 on special hardware only.
     "mp4parse_tiny_av1.mp4": (NoFramesError, "cannot decode AV01"),
     "torchcodec_av1_video.mkv": (NoFramesError, "cannot decode AV01"),
@@ -44,6 +46,7 @@ _FRAMES = {
     "vitrivr_color_test.mp4": 3,
     "decord_unordered.mov": 1,
 }
+_FRONT_TO_BACK = {"decord_corrupted.mp4"}
 _ENDS = {"moviepy_no_duration.webm": 4.939, "decord_corrupted.mp4": 5.0, "cve_vid1.mp4": 2.24}
 
 
@@ -73,27 +76,28 @@ def container_times(path: Path) -> list:
 
 
 @pytest.mark.parametrize("name", names())
-def test_a_clip_gives_frames_or_a_reason(clips: Path, name: str) -> None:
+def test_a_clip_gives_frames_or_a_reason(
+    clips: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     path = clips / name
     decoder = open_decoder()
     if name in _UNREADABLE:
-        error, message = _UNREADABLE[name]
-        with pytest.raises(error, match=message) as caught:
-            list(decoder.frames(path))
-        assert name in str(caught.value)
+        for each in (decoder, open_decoder("opencv")):
+            _ends_with(*_UNREADABLE[name], each, path)
         return
 
-    batches = list(decoder.frames(path))
-    data: list[FrameBatch] = batches
+    with caplog.at_level("INFO", logger="vidsearch"):
+        data = list(decoder.frames(path))
+    assert bool(caplog.messages) == (name in _FRONT_TO_BACK), caplog.messages
     times = np.concatenate([batch.pts_seconds for batch in data])
     info = decoder.probe(path)
-    end = batches[-1].end_seconds
+    end = data[-1].end_seconds
     assert {batch.data.shape[1:3] for batch in data} == {(info.height, info.width)}
     assert (np.diff(times) >= 0).all()
     assert end is not None
     assert times[-1] < end
     # One frame per second of what was read, the first at 0.
-    assert len(times) == max(1, int(np.ceil(end - 2e-3)))
+    assert len(times) == max(1, int(np.ceil(end - 1e-3 - 1e-6)))
     if name in _SIZES:
         assert (info.height, info.width) == _SIZES[name]
     if name in _FRAMES:
@@ -105,6 +109,25 @@ def test_a_clip_gives_frames_or_a_reason(clips: Path, name: str) -> None:
         np.testing.assert_allclose(
             times[: len(shown)], [float(exact[index]) for index in shown], atol=1e-3
         )
+    _the_same_by_opencv(data, path)
+
+
+def _the_same_by_opencv(ours: list[FrameBatch], path: Path) -> None:
+    decoder = open_decoder("opencv")
+    if path.name in _NOT_BY_OPENCV:
+        _ends_with(*_NOT_BY_OPENCV[path.name], decoder, path)
+        return
+    info = decoder.probe(path)
+    assert ours[0].data.shape[1:3] == (info.height, info.width)
+    for batch, theirs in zip(ours, decoder.frames(path), strict=True):
+        np.testing.assert_array_equal(batch.data, theirs.data)
+        np.testing.assert_allclose(batch.pts_seconds, theirs.pts_seconds, atol=2e-3)
+
+
+def _ends_with(error: type[VideoError], message: str, decoder: Decoder, path: Path) -> None:
+    with pytest.raises(error, match=message) as caught:
+        list(decoder.frames(path))
+    assert path.name in str(caught.value)
 
 
 def test_colours_of_a_real_file(clips: Path) -> None:

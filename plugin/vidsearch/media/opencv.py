@@ -22,6 +22,7 @@ from vidsearch.media.display import (
     refuse_too_many_pixels,
 )
 from vidsearch.media.frames import DEFAULT_LIMITS, FrameBatch, MediaLimits, Sampling, VideoInfo
+from vidsearch.media.opencv_checks import refuse_what_opencv_misreads
 
 __all__ = ["OpenCvDecoder"]
 
@@ -55,7 +56,8 @@ class OpenCvDecoder:
         self._threads = threads
 
     def probe(self, path: Path) -> VideoInfo:
-        """See :class:`~vidsearch.media.frames.Decoder`. No frame is decoded."""
+        """See :class:`~vidsearch.media.frames.Decoder`."""
+        refuse_what_opencv_misreads(path)
         with opened(path, threads=self._threads) as capture:
             _refuse_by_header(capture, self._limits)
             return capture.info
@@ -79,6 +81,7 @@ class OpenCvDecoder:
     def _batches(
         self, path: Path, *, rate: float, batch_size: int, sampling: Sampling
     ) -> Iterator[FrameBatch]:
+        refuse_what_opencv_misreads(path)
         with opened(path, threads=self._threads) as capture:
             _refuse_by_header(capture, self._limits)
             points = Points(rate=rate, sampling=sampling, fps=capture.info.fps)

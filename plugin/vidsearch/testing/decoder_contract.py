@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vidsearch.errors import NoFramesError, VideoError, VideoNotFound, VideoOpenError
+from vidsearch.errors import (
+    NoFramesError,
+    VideoDamaged,
+    VideoError,
+    VideoNotFound,
+    VideoOpenError,
+    VideoTooLarge,
+)
 from vidsearch.media import Decoder, FrameBatch
+from vidsearch.media.frames import DEFAULT_LIMITS, MediaLimits
 from vidsearch.testing.clips import counter_frame, read_counter, write_clip
 
-__all__ = ["DecoderContract", "expected_frames"]
+__all__ = ["DecoderContract", "MakeDecoder", "expected_frames"]
 
 _NTSC = Fraction(30_000, 1001)
 _THIRTIETHS = [Fraction(i, 30) for i in range(100)]
@@ -37,8 +46,28 @@ def _read(
     return numbers, times, batches
 
 
+class MakeDecoder(Protocol):
+    """Opens a decoder with settings of its own."""
+
+    def __call__(
+        self, *, limits: MediaLimits = DEFAULT_LIMITS, max_damaged: float = 0.5
+    ) -> Decoder:
+        """A decoder."""
+        ...
+
+
 class DecoderContract:
-    """Define a fixture ``decoder`` in the subclass. Clips are written with PyAV."""
+    """Define a fixture ``make_decoder`` in the subclass (:class:`MakeDecoder`; it also closes what
+    it opened). Clips are written with PyAV.
+    """
+
+    sees_all_damage = True
+    """Set it to ``False`` for a decoder whose count of damaged points is a lower bound."""
+
+    @pytest.fixture
+    def decoder(self, make_decoder: MakeDecoder) -> Decoder:
+        """One with the default settings."""
+        return make_decoder()
 
     def test_it_is_a_decoder(self, decoder: Decoder) -> None:
         assert isinstance(decoder, Decoder)
@@ -159,18 +188,119 @@ class DecoderContract:
         numbers, _, _ = _read(decoder, half)
         assert numbers[:2] == [0, 30]
 
-    def test_a_damaged_beginning_shifts_nothing(self, decoder: Decoder, tmp_path: Path) -> None:
+    def test_a_damaged_beginning_shifts_nothing(
+        self, decoder: Decoder, make_decoder: MakeDecoder, tmp_path: Path
+    ) -> None:
         times = [Fraction(i, 30) for i in range(240)]
         whole = write_clip(tmp_path / "clip.mp4", times, options={"g": "15", "bf": "0"})
-        content = bytearray(whole.read_bytes())
-        start, end = content.index(b"mdat") + 4, content.index(b"moov") - 4
-        # The first third of the data: frames up to about the 80th.
-        content[start : start + (end - start) // 3] = bytes((end - start) // 3)
-        path = tmp_path / "damaged.mp4"
-        path.write_bytes(content)
-        numbers, seconds, _ = _read(decoder, path)
+        # Frames up to about the 80th.
+        path = _overwritten(whole, tmp_path / "damaged.mp4", part=(0.0, 1 / 3))
+        numbers, seconds, batches = _read(decoder, path)
         assert numbers[-5:] == [90, 120, 150, 180, 210]
         np.testing.assert_allclose(seconds[-5:], [3, 4, 5, 6, 7], atol=1e-3)
+        # Of 0, 1 and 2 s, the last is made good by the first frame that decodes.
+        assert len(numbers) == 6
+        assert batches[-1].damaged == (3 if self.sees_all_damage else 2)
+        assert {batch.damaged for batch in batches[:-1]} <= {0}
+        with pytest.raises(VideoDamaged, match=r"damaged\.mp4: [23] of [68] frames"):
+            _read(make_decoder(max_damaged=0.2), path)
+
+    def test_a_damaged_middle_shows_the_frame_before(
+        self, decoder: Decoder, make_decoder: MakeDecoder, tmp_path: Path
+    ) -> None:
+        times = [Fraction(i, 30) for i in range(240)]
+        whole = write_clip(tmp_path / "clip.mp4", times, options={"g": "15", "bf": "2"})
+        path = _overwritten(whole, tmp_path / "damaged.mp4", part=(0.4, 0.6))
+        numbers, seconds, batches = _read(decoder, path)
+        assert len(numbers) == 8
+        right = [number == 30 * k for k, number in enumerate(numbers)]
+        assert right[:3] == [True] * 3
+        assert right[-3:] == [True] * 3
+        # A frame that stands in has its own time; it may be patched up by the codec.
+        assert [time > k - 1e-3 for k, time in enumerate(seconds)] == right
+        wrong = right.count(False)
+        assert wrong in {1, 2}
+        assert batches[-1].damaged in ({wrong} if self.sees_all_damage else range(wrong + 1))
+        if self.sees_all_damage:
+            with pytest.raises(VideoDamaged, match=rf"{wrong} of 8 frames"):
+                _read(make_decoder(max_damaged=0.05), path)
+            assert len(_read(make_decoder(max_damaged=0.3), path)[0]) == 8
+
+    def test_what_is_whole_is_not_damaged(self, make_decoder: MakeDecoder, tmp_path: Path) -> None:
+        path = write_clip(tmp_path / "clip.mp4", _SPARSE)
+        *_, last = make_decoder(max_damaged=0.0).frames(path)
+        assert last.damaged == 0
+
+    def test_a_leap_of_the_time_stamps_is_taken_out(self, decoder: Decoder, tmp_path: Path) -> None:
+        """The clock of a damaged stream leaps by ten hours; nobody waits that long."""
+        times = [Fraction(i, 10) + (36_000 if i >= 20 else 0) for i in range(40)]
+        path = write_clip(tmp_path / "clip.mkv", times, rate=10, options={"g": "10"})
+        numbers, seconds, batches = _read(decoder, path)
+        assert numbers == [0, 10, 20, 30]
+        np.testing.assert_allclose(seconds, range(4), atol=2e-3)
+        assert batches[-1].end_seconds == pytest.approx(4, abs=0.1)
+
+    @pytest.mark.parametrize(
+        ("times", "rate", "expected"),
+        [
+            pytest.param(_THIRTIETHS, 30, [0, 30, 60, 90], id="constant"),
+            pytest.param(
+                [i / _NTSC for i in range(100)], _NTSC, [0, 29, 58, 87], id="29.97-counts-as-29"
+            ),
+            pytest.param(
+                [Fraction(2 * i) for i in range(4)], Fraction(1, 2), [0, 1, 2, 3], id="0.5"
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
+    def test_the_sampling_of_the_notebook(
+        self,
+        decoder: Decoder,
+        tmp_path: Path,
+        name: str,
+        times: list[Fraction],
+        rate: Fraction | int,
+        expected: list[int],
+    ) -> None:
+        path = write_clip(tmp_path / name, times, rate=rate)
+        batches = list(decoder.frames(path, sampling="notebook"))
+        assert [read_counter(frame) for batch in batches for frame in batch.data] == expected
+        seconds = np.concatenate([batch.pts_seconds for batch in batches])
+        np.testing.assert_allclose(seconds, [float(times[n]) for n in expected], atol=1.1e-3)
+
+    def test_the_notebook_can_take_frames_twice(self, decoder: Decoder, tmp_path: Path) -> None:
+        path = write_clip(tmp_path / "clip.mp4", [Fraction(i, 10) for i in range(5)], rate=10)
+        batches = list(decoder.frames(path, sampling="notebook", rate=20, batch_size=4))
+        numbers = [read_counter(frame) for batch in batches for frame in batch.data]
+        assert numbers == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+
+    @pytest.mark.parametrize("method", ["probe", "frames"])
+    def test_a_video_that_is_too_long(
+        self, make_decoder: MakeDecoder, tmp_path: Path, method: str
+    ) -> None:
+        path = write_clip(tmp_path / "long.mp4", [Fraction(i, 10) for i in range(50)], rate=10)
+        decoder = make_decoder(limits=MediaLimits(max_seconds=4))
+        with pytest.raises(VideoTooLarge, match=r"long\.mp4 is 5 s long.*4 s.*max_seconds"):
+            _use(decoder, method, path)
+        assert len(_read(make_decoder(limits=MediaLimits(max_seconds=5)), path)[0]) == 5
+
+    def test_a_header_that_hides_the_length(
+        self, make_decoder: MakeDecoder, tmp_path: Path
+    ) -> None:
+        # A raw stream knows neither its length nor its times.
+        path = write_clip(tmp_path / "long.h264", [Fraction(i, 25) for i in range(100)], rate=25)
+        with pytest.raises(VideoTooLarge, match=r"long\.h264.*max_seconds"):
+            _use(make_decoder(limits=MediaLimits(max_seconds=2)), "frames", path)
+
+    @pytest.mark.parametrize("method", ["probe", "frames"])
+    def test_pictures_that_are_too_large(
+        self, make_decoder: MakeDecoder, tmp_path: Path, method: str
+    ) -> None:
+        path = write_clip(tmp_path / "large.mp4", _THIRTIETHS[:5])
+        decoder = make_decoder(limits=MediaLimits(max_pixels=128 * 96 - 1))
+        with pytest.raises(VideoTooLarge, match=r"large\.mp4.*128x96.*max_pixels"):
+            _use(decoder, method, path)
+        assert len(_read(make_decoder(limits=MediaLimits(max_pixels=128 * 96)), path)[0]) == 1
 
     def test_joined_streams_go_on(self, decoder: Decoder, tmp_path: Path) -> None:
         """Time stamps that jump back: the second part follows the first."""
@@ -220,12 +350,7 @@ class DecoderContract:
 
     def test_a_video_of_which_nothing_decodes(self, decoder: Decoder, tmp_path: Path) -> None:
         whole = write_clip(tmp_path / "clip.mp4", _THIRTIETHS, options={"bf": "0"})
-        content = bytearray(whole.read_bytes())
-        start = content.index(b"mdat") + 4
-        end = content.index(b"moov") - 4
-        content[start:end] = bytes(end - start)
-        path = tmp_path / "zeroed.mp4"
-        path.write_bytes(content)
+        path = _overwritten(whole, tmp_path / "zeroed.mp4", part=(0.0, 1.0))
         with pytest.raises(NoFramesError, match=r"zeroed\.mp4.*100 frames"):
             _use(decoder, "frames", path)
 
@@ -235,6 +360,20 @@ class DecoderContract:
     ) -> None:
         with pytest.raises(ValueError, match="positive"):
             decoder.frames(tmp_path, rate=rate, batch_size=batch_size)
+
+    def test_an_unknown_sampling(self, decoder: Decoder, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match="sampling"):
+            decoder.frames(tmp_path, sampling="at-random")  # type: ignore[arg-type]
+
+
+def _overwritten(source: Path, target: Path, *, part: tuple[float, float]) -> Path:
+    """Copy an mp4 with zeros in a part of its data."""
+    content = bytearray(source.read_bytes())
+    start, end = content.index(b"mdat") + 4, content.index(b"moov") - 4
+    first, last = (start + int((end - start) * share) for share in part)
+    content[first:last] = bytes(last - first)
+    target.write_bytes(content)
+    return target
 
 
 def _use(decoder: Decoder, method: str, path: Path) -> None:

@@ -10,7 +10,7 @@ from vidsearch.media.pyav.container import Video
 if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
 
-__all__ = ["prepare", "skips_exactly"]
+__all__ = ["hevc_layers", "prepare", "skips_exactly"]
 
 _ALIGNMENT = 64
 # Tested frame by frame. In VP8, VP9 and AV1 there is next to nothing to skip: what is not displayed
@@ -38,11 +38,11 @@ def skips_exactly(video: Video) -> bool:
     codec = video.stream.codec_context
     if codec.name == "hevc":
         # With temporal layers, "non-reference" is said of a frame's own layer only.
-        return _hevc_layers(codec.extradata or b"") == 1
+        return hevc_layers(codec.extradata or b"") == 1
     return codec.name in _EXACT
 
 
-def _hevc_layers(extradata: bytes) -> int | None:
+def hevc_layers(extradata: bytes) -> int | None:
     """Temporal layers of an HEVC stream; ``None`` where it does not say."""
     if len(extradata) > 22 and extradata[0] == 1:  # hvcC, ISO/IEC 14496-15
         return (extradata[21] >> 3 & 7) or None

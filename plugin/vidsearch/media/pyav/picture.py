@@ -44,6 +44,7 @@ _MOST_ASPECT = 5
 _LEAST_DEVIATION = 0.005
 _RIGHT_ANGLE = 0.02
 _ONE = 1 << 16
+_Signs = tuple[int, int, int, int]
 
 
 class Pictures:
@@ -54,6 +55,8 @@ class Pictures:
 
         self._reformatter = VideoReformatter()
         self._pixel_aspect = pixel_aspect
+        self._rotation: int | None = None
+        self._signs: _Signs | None = None
 
     def to_rgb(
         self, frame: av.VideoFrame, out: NDArray[np.uint8] | None = None
@@ -78,12 +81,21 @@ class Pictures:
         picture = rows[:, : 3 * plane.width].reshape(plane.height, plane.width, 3)
         if form == "bgr24":
             picture = picture[:, :, ::-1]
-        picture = _turned(picture, frame)
-        picture = square_pixels(picture, pixel_aspect=_after_turn(self._pixel_aspect, frame))
+        signs = self._turn(frame)
+        picture = _turned(picture, signs)
+        picture = square_pixels(picture, pixel_aspect=_after_turn(self._pixel_aspect, signs))
         if out is not None and out.shape == picture.shape:
             np.copyto(out, picture)
             return out
         return np.ascontiguousarray(picture)
+
+    def _turn(self, frame: av.VideoFrame) -> _Signs | None:
+        # PyAV's side data and its frame hold each other, so that frames whose side data is looked
+        # at stay until Python's garbage collector comes by: hundreds of megabytes.
+        if frame.rotation != self._rotation:
+            self._rotation = frame.rotation
+            self._signs = _right_angled(frame)
+        return self._signs
 
 
 def square_pixels(
@@ -151,21 +163,21 @@ def is_exotic(frame: av.VideoFrame) -> bool:
     return frame.colorspace in _NOT_IN_SWSCALE or frame.color_trc in _LOG
 
 
-def _after_turn(pixel_aspect: Fraction | None, frame: av.VideoFrame) -> Fraction | None:
-    return 1 / pixel_aspect if pixel_aspect and is_quarter_turned(frame) else pixel_aspect
+def _after_turn(pixel_aspect: Fraction | None, signs: _Signs | None) -> Fraction | None:
+    quarter_turned = signs is not None and signs[0] == 0
+    return 1 / pixel_aspect if pixel_aspect and quarter_turned else pixel_aspect
 
 
-def _turned(picture: NDArray[np.uint8], frame: av.VideoFrame) -> NDArray[np.uint8]:
-    matrix = _right_angled(frame)
-    if matrix is None:
+def _turned(picture: NDArray[np.uint8], signs: _Signs | None) -> NDArray[np.uint8]:
+    if signs is None:
         return picture
-    a, b, c, d = matrix
+    a, b, c, d = signs
     if a == 0:  # x on display is the coded y
         return picture.transpose(1, 0, 2)[:: (-1 if b < 0 else 1), :: (-1 if c < 0 else 1)]
     return picture[:: (-1 if d < 0 else 1), :: (-1 if a < 0 else 1)]
 
 
-def _right_angled(frame: av.VideoFrame) -> tuple[int, int, int, int] | None:
+def _right_angled(frame: av.VideoFrame) -> _Signs | None:
     """Signs of the display matrix ``x' = a·x + c·y, y' = b·x + d·y``; ``None`` for no change.
 
     Angles that are no multiple of 90 degrees change nothing, as in OpenCV.
