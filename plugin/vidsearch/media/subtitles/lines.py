@@ -17,10 +17,10 @@ MOST_CHARACTERS = 2_000_000
 """Of one track; three hours of talk are a tenth of that."""
 _MOST_IN_A_LINE = 2000
 
-# SubStation's drawings, then its other overrides; SubRip's and WebVTT's tags (among them the names
-# of voices: `<v Anna>`) and times of words. What is left in braces or angles was meant to be read.
-_DRAWING = re.compile(r"\{[^{}]*\\p[1-9][^{}]*\}[^{}]*")
-_OVERRIDE = re.compile(r"\{[^{}\\]*\\[^{}]*\}")
+# SubStation's overrides, and what follows them; SubRip's and WebVTT's tags (among them the names of
+# voices: `<v Anna>`) and times of words. What is left in braces or angles was meant to be read.
+_BRACES = re.compile(r"\{([^{}]*)\}([^{}]*)")
+_DRAWS = re.compile(r"\\p[1-9]")
 _TAG = re.compile(r"</?(?:[A-Za-z][^<>]*|[0-9:.]+)?>")
 _BREAK = re.compile(r"\\[Nn]|[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
 _UNSEEN = re.compile(r"[\x00-\x08\x0e-\x1b\x7f\u200b\u200e\u200f\u2060\u202a-\u202e\ufeff]|\\h")
@@ -36,7 +36,7 @@ Line = tuple[float, float, str]
 
 def plain_lines(text: str) -> list[str]:
     """What a viewer reads: without markup, entities and the dash of a speaker's turn."""
-    text = _OVERRIDE.sub("", _DRAWING.sub("", text[: 2 * _MOST_IN_A_LINE]))
+    text = _BRACES.sub(_without_override, text[: 2 * _MOST_IN_A_LINE])
     text = html.unescape(_TAG.sub("", text))
     lines = (" ".join(_UNSEEN.sub(" ", line).split()) for line in _BREAK.split(text))
     return [line for line in (_TURN.sub("", line) for line in lines) if line]
@@ -72,6 +72,13 @@ def cues_of(lines: Iterable[Line]) -> tuple[Cue, ...]:
         cues.append(Cue(start=start, end=end, text=words))
         shown = read if fresh else shown
     return tuple(cues)
+
+
+def _without_override(match: re.Match[str]) -> str:
+    inside, after = match.groups()
+    if "\\" not in inside:
+        return match[0]
+    return "" if _DRAWS.search(inside) else after
 
 
 def _repeated(shown: list[str], read: list[str]) -> int:
