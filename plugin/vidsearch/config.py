@@ -209,13 +209,14 @@ class SourceSettings(_Section):
     )
     hosts: tuple[str, ...] = Field(
         (),
-        description="Hosts (`*.example.com` for all below) and buckets that videos may come from; "
-        "empty allows any.",
+        description="Hosts (`*.example.com` for all below, `host:port`) and buckets that videos may "
+        "come from; empty allows any.",
     )
     private_hosts: tuple[str, ...] = Field(
         (),
         description="Hosts or networks (CIDR) of your own that may be reached at private, loopback "
-        "or link-local addresses; all others are refused there.",
+        "or link-local addresses; all others are refused there. Where `hosts` is set, they must "
+        "stand in both.",
     )
     max_bytes: int = Field(10 * 2**30, ge=1, description="Most bytes of a video.")
     max_seconds: float = Field(12 * 3600.0, gt=0, description="Longest video.")

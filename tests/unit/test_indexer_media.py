@@ -220,3 +220,8 @@ def test_what_a_guard_refuses_is_failed_with_the_reason(
     assert bench.ingest(clip) == "failed"
     assert message in bench.error
     assert "clip.mp4" in bench.error
+
+
+def test_a_typing_error_in_a_list_of_hosts_is_nobodys_video(clip: Path) -> None:
+    with pytest.raises(ConfigError, match=r"sources\.hosts.*exa mple"):
+        Bench(sources=SourceSettings(hosts=("exa mple",)))

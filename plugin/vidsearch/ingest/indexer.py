@@ -40,6 +40,7 @@ from vidsearch.media import (
     LocalFile,
     MediaReader,
     ThumbnailStore,
+    check_sources,
     content_hash,
     fetch,
     sidecar_cues,
@@ -86,6 +87,9 @@ class Indexer:
         thumbnails: where a picture of every moment is put; ``None`` makes none.
         batch_size: frames per step.
         clock: seconds since the epoch.
+
+    Raises:
+        ConfigError: ``sources`` lists what is no host.
     """
 
     def __init__(
@@ -109,6 +113,7 @@ class Indexer:
         self._index = index
         self._settings = settings
         self._sources = sources or SourceSettings()
+        check_sources(self._sources)
         self._thumbnails = thumbnails
         self._batch_size = batch_size
         self._clock = clock

@@ -17,7 +17,7 @@ from vidsearch.media.segments import (
     semantic_windows,
     shot_windows,
 )
-from vidsearch.media.sources import LocalFile, fetch, public_uri
+from vidsearch.media.sources import LocalFile, check_sources, fetch, public_uri
 from vidsearch.media.subtitles import embedded_cues, sidecar_cues, spoken_in, transcript
 from vidsearch.media.thumbnails import Candidates, ThumbnailStore
 
@@ -35,6 +35,7 @@ __all__ = [
     "ThumbnailStore",
     "VideoInfo",
     "Window",
+    "check_sources",
     "clip_pixels",
     "content_hash",
     "embedded_cues",

@@ -12,12 +12,13 @@ from vidsearch.config import SourceSettings
 from vidsearch.errors import ConfigError
 from vidsearch.media.sources.buckets import copy_object, copy_sidecars
 from vidsearch.media.sources.local import local_sidecars, opened_file
+from vidsearch.media.sources.reach import Reach
 from vidsearch.media.sources.schemes import canonical_scheme, require_scheme
 from vidsearch.media.sources.temporary import BoundedFile, workspace
 from vidsearch.media.sources.uris import BucketUri, file_path, public_uri, scheme_of
 from vidsearch.media.sources.web import download
 
-__all__ = ["LocalFile", "fetch"]
+__all__ = ["LocalFile", "check_sources", "fetch"]
 
 _DEFAULTS = SourceSettings()
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
@@ -34,6 +35,15 @@ class LocalFile:
     """Bytes."""
     sidecars: tuple[Path, ...] = ()
     """Subtitle files beside it, the one to prefer first (see :func:`choose_sidecars`)."""
+
+
+def check_sources(settings: SourceSettings) -> None:
+    """Read the lists of hosts once, before a video is refused for a typing error in them.
+
+    Raises:
+        ConfigError: an entry is neither a host nor a network.
+    """
+    Reach(settings)
 
 
 @contextmanager
