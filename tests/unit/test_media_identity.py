@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import logging
+import shutil
+import subprocess
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from vidsearch.media import open_decoder
+from vidsearch.media.frames import Sampling
 from vidsearch.media.pyav.container import opened
 from vidsearch.testing.clips import moving_frame, write_clip
 from vidsearch.testing.notebook import notebook_frames
@@ -236,3 +240,66 @@ def test_the_sampling_of_the_notebook(tmp_path: Path, name: str, rate: float) ->
     for decoder in ("pyav", "opencv"):
         frames, _ = taken(decoder, path, rate=rate, sampling="notebook")
         np.testing.assert_array_equal(frames, expected)
+
+
+TIMED = {
+    "29.97": ("c.mp4", tuple(_NTSC), Fraction(30_000, 1001)),
+    "29.97-mkv": ("c.mkv", tuple(_NTSC), Fraction(30_000, 1001)),
+    "variable": ("c.mp4", tuple(_UNEVEN), _RATE),
+    "variable-mkv": ("c.mkv", tuple(_UNEVEN), _RATE),
+    "variable-ts": ("c.ts", tuple(_UNEVEN), _RATE),
+    "begins-late": ("c.mp4", tuple(time + 7 for time in _EVEN), _RATE),
+    "begins-late-ts": ("c.ts", tuple(time + 7 for time in _EVEN), _RATE),
+    "begins-late-mkv": ("c.mkv", tuple(time + 7 for time in _EVEN), _RATE),
+    "begins-early": ("c.mkv", tuple(time - Fraction(3, 2) for time in _EVEN), _RATE),
+    "begins-early-ts": ("c.ts", tuple(time - Fraction(3, 2) for time in _EVEN), _RATE),
+}
+
+
+@pytest.mark.parametrize("sampling", ["played-at", "notebook"])
+@pytest.mark.parametrize("name", TIMED)
+def test_times_are_those_that_ffprobe_tells(tmp_path: Path, name: str, sampling: Sampling) -> None:
+    file, times, rate = TIMED[name]
+    path = Clip(file, options=x264(), times=times, rate=rate).write(tmp_path)
+    _compare_with_ffprobe(path, sampling=sampling)
+
+
+@pytest.mark.parametrize("start", [0.0, 0.5, 0.97])
+def test_an_edit_list_cuts_the_beginning_off(tmp_path: Path, start: float) -> None:
+    """Frames before the cut are decoded, as others refer to them, and not shown."""
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("no ffmpeg command here, which writes edit lists")
+    whole = Clip("whole.mp4", options=x264(g="40")).write(tmp_path)
+    path = tmp_path / "cut.mp4"
+    command = ["ffmpeg", "-v", "error", "-ss", str(start), "-i", str(whole), "-c", "copy"]
+    subprocess.run([*command, str(path)], check=True, timeout=60)
+    _compare_with_ffprobe(path, sampling="played-at")
+    _, pictures = everything(path)
+    frames, _ = taken("pyav", path, rate=float(_RATE))
+    np.testing.assert_array_equal(frames, np.stack(pictures))
+
+
+def _compare_with_ffprobe(path: Path, *, sampling: Sampling) -> None:
+    if shutil.which("ffprobe") is None:
+        pytest.skip("no ffprobe command here")
+    command = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-of", "json"]
+    done = subprocess.run(
+        [*command, "-show_entries", "frame=best_effort_timestamp_time", str(path)],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    told = [float(f["best_effort_timestamp_time"]) for f in json.loads(done.stdout)["frames"]]
+    own = np.array(told) - told[0]
+    fps = open_decoder("opencv").probe(path).fps
+    assert fps is not None
+    for decoder in ("pyav", "opencv"):
+        _, seconds = taken(decoder, path, sampling=sampling)
+        k = np.arange(len(seconds))
+        shown = (
+            k * int(fps)
+            if sampling == "notebook"
+            else np.searchsorted(own, k + 1e-6, side="right") - 1
+        )
+        assert len(k) >= int(own[-1]) or sampling == "notebook"
+        np.testing.assert_allclose(seconds, own[shown], atol=1e-3)
