@@ -62,6 +62,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     [
         ("torch", ["text", "a red circle"], "running a checkpoint with torch"),
         ("transformers", ["text", "a red circle"], "loading a checkpoint"),
+        ("av", ["video", "{clip}"], "decoding video"),
         ("cv2", ["video", "{clip}"], "decoding video"),
         ("httpcore", ["video", "http://127.0.0.1:9/clip.mp4"], "reading videos over http"),
     ],
@@ -78,6 +79,8 @@ def test_a_missing_extra_is_one_line(
         "embed",
         *(argument.format(clip=clip) for argument in arguments),
         VIDSEARCH_MODEL__NAME=model,
+        VIDSEARCH_INGEST__DECODER="opencv" if absent == "cv2" else "pyav",
+        VIDSEARCH_INGEST__ISOLATE="false",  # a child process would not know what is blocked here
     )
     assert done.stderr == f"Error: {needed_for} needs an extra: pip install 'vidsearch[worker]'\n"
     assert done.stdout == ""
@@ -123,6 +126,15 @@ def test_a_hub_checkpoint_without_the_hub_client(model: str) -> None:
 def test_a_broken_file_is_explained_without_pyav_too(model: str, tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
-    done = run(_BLOCK, "av", "embed", "video", str(broken), VIDSEARCH_MODEL__NAME=model)
+    done = run(
+        _BLOCK,
+        "av",
+        "embed",
+        "video",
+        str(broken),
+        VIDSEARCH_MODEL__NAME=model,
+        VIDSEARCH_INGEST__DECODER="opencv",
+        VIDSEARCH_INGEST__ISOLATE="false",
+    )
     assert done.returncode == 1
-    assert done.stderr == "Error: broken.mp4 cannot be opened as a video\n"
+    assert done.stderr == "Error: broken.mp4 is a text file, not a video\n"
