@@ -121,20 +121,3 @@ def test_a_hub_checkpoint_without_the_hub_client(model: str) -> None:
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "pip install 'vidsearch[worker]'" in done.stderr
-
-
-def test_a_broken_file_is_explained_without_pyav_too(model: str, tmp_path: Path) -> None:
-    broken = tmp_path / "broken.mp4"
-    broken.write_bytes(b"no video")
-    done = run(
-        _BLOCK,
-        "av",
-        "embed",
-        "video",
-        str(broken),
-        VIDSEARCH_MODEL__NAME=model,
-        VIDSEARCH_INGEST__DECODER="opencv",
-        VIDSEARCH_INGEST__ISOLATE="false",
-    )
-    assert done.returncode == 1
-    assert done.stderr == "Error: broken.mp4 is a text file, not a video\n"
