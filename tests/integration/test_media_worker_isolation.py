@@ -1,0 +1,135 @@
+"""A real worker whose decoder hangs, crashes and is killed: the video fails, the worker goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.integration.test_ingest_worker import Stage, make_stage
+from tests.integration.worker import Worker, until
+
+from vidsearch.ingest import State
+from vidsearch.local import SearchNode
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(os.name != "posix", reason="decoding in a child process needs POSIX"),
+]
+
+APP = "tests.integration.misbehaving_app"
+
+
+@pytest.fixture
+def stage(
+    elasticsearch_9: SearchNode, redis_url: str, index_name: str, tmp_path: Path
+) -> Iterator[Stage]:
+    stage = make_stage(elasticsearch_9, redis_url, index_name, tmp_path)
+    yield stage
+    for worker in stage.workers:
+        worker.stop()
+    stage.parts.close()
+
+
+def worker_of(stage: Stage, *, stall_seconds: float) -> Worker:
+    env = {**stage.env, "VIDSEARCH_INGEST__STALL_SECONDS": str(stall_seconds)}
+    worker = Worker(stage.folder / "worker", env, app=APP)
+    stage.workers.append(worker)
+    return worker
+
+
+def processes(worker: Worker) -> tuple[list[int], list[int]]:
+    """Pids of the worker's own processes and of the decoding ones below them."""
+    ours: list[int] = []
+    decoding: list[int] = []
+    for process in psutil.Process(worker._process.pid).children(recursive=True):
+        try:
+            found = decoding if "misbehaving_child" in " ".join(process.cmdline()) else ours
+        except psutil.NoSuchProcess:
+            continue
+        found.append(process.pid)
+    return ours, decoding
+
+
+def gone(pids: list[int]) -> bool:
+    return not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_a_video_that_breaks_its_decoder_fails_alone(stage: Stage, red: Path) -> None:
+    names = {
+        "segfault": ("segfault@2.mp4", r"crashed (SIGSEGV) at 1.0 s"),
+        "abort": ("abort@0.mp4", "crashed (SIGABRT) before the first frame"),
+        "hang": ("hang@3.mp4", "was stuck at 2.0 s: no progress for 2 s"),
+        "exit": ("exit@1.mp4", "ended by itself (exit code 3) at 0.0 s"),
+    }
+    with worker_of(stage, stall_seconds=2) as worker:
+        stage.register("first", red)
+        assert stage.until("first", State.INDEXED, worker=worker).attempts == 1
+        before, _ = processes(worker)
+        for id, (name, _) in names.items():
+            stage.register(id, Path(shutil.copy(red, red.with_name(name))))
+            stage.register(f"after-{id}", red)
+        stage.register("killed", Path(shutil.copy(red, red.with_name("killed@1.mp4"))))
+
+        for id, (name, reason) in names.items():
+            failed = stage.until(id, State.FAILED, worker=worker)
+            assert failed.attempts == 1
+            assert failed.error is not None
+            assert failed.error.type == "DecoderFailed"
+            assert f"{name}: the decoder (pyav) {reason}" in failed.error.message
+            assert stage.document(id) is None
+            after = stage.until(f"after-{id}", State.INDEXED, worker=worker)
+            assert (after.attempts, after.frames) == (1, 6)
+
+        # Nobody's fault that is known: tried as often as the settings say.
+        dead = stage.until("killed", State.DEAD, worker=worker)
+        assert dead.attempts == 2
+        assert dead.error is not None
+        assert dead.error.type == "DecoderLost"
+        assert "killed from outside (SIGKILL)" in dead.error.message
+
+        assert processes(worker)[0] == before, "the worker's own processes are the same"
+        assert "Fatal Python error: Segmentation fault" in worker.text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sure on Linux only")
+@pytest.mark.parametrize("name", ["hang@1.mp4", "sleep@1.mp4"])
+def test_no_decoding_process_outlives_a_killed_worker(stage: Stage, red: Path, name: str) -> None:
+    stage.register("stuck", Path(shutil.copy(red, red.with_name(name))))
+    with worker_of(stage, stall_seconds=600) as worker:
+        until(lambda: bool(processes(worker)[1]), what="it decodes", worker=worker)
+        time.sleep(1)  # into the hang
+        decoding = processes(worker)[1]
+        worker.kill()
+        until(lambda: gone(decoding), what="the decoding process is gone", seconds=10)
+
+
+def test_no_decoding_process_outlives_a_worker_that_stops(stage: Stage, red: Path) -> None:
+    stage.register("a", red)
+    with worker_of(stage, stall_seconds=600) as worker:
+        stage.until("a", State.INDEXED, worker=worker)
+        decoding = processes(worker)[1]
+        assert len(decoding) == 1, "kept for the next video"
+        worker.stop()
+        until(lambda: gone(decoding), what="the decoding process is gone", seconds=10)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sure on Linux only")
+def test_no_decoding_process_outlives_a_killed_pool_process(stage: Stage, red: Path) -> None:
+    """As Celery kills them at its hard time limit."""
+    stage.register("stuck", Path(shutil.copy(red, red.with_name("hang@1.mp4"))))
+    with worker_of(stage, stall_seconds=600) as worker:
+        until(lambda: bool(processes(worker)[1]), what="it decodes", worker=worker)
+        time.sleep(1)
+        (decoding,) = processes(worker)[1]
+        parent = psutil.Process(decoding).parent()
+        assert parent is not None
+        parent.kill()
+        until(lambda: gone([decoding]), what="the decoding process is gone", seconds=10)
+        stage.register("next", red)
+        assert stage.until("next", State.INDEXED, worker=worker).attempts == 1
