@@ -50,9 +50,9 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def model(request: pytest.FixtureRequest) -> Model:
     if request.param == "demo":
         size = transformers.CLIPConfig.from_pretrained(DEMO_FOLDER).vision_config.image_size
-        return Model(DEMO_FOLDER, size, Clip4ClipEncoder("demo", device="cpu"))
+        return Model(DEMO_FOLDER, size, Clip4ClipEncoder("demo", device="cpu", precision="fp32"))
     folder = request.getfixturevalue("large")
-    return Model(folder, 224, Clip4ClipEncoder(str(folder), device="cpu"))
+    return Model(folder, 224, Clip4ClipEncoder(str(folder), device="cpu", precision="fp32"))
 
 
 def cosines(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,16 +57,22 @@ class Checkpoint:
     token: SecretStr | None = None
 
     @property
+    def _text_config(self) -> dict[str, Any]:
+        return _section(self.config, "text_config")
+
+    @property
     def context_length(self) -> int:
         """Tokens that the text tower reads."""
-        return int(self.config.get("text_config", {}).get("max_position_embeddings", 77))
+        return int(self._text_config.get("max_position_embeddings", 77))
 
     @property
     def vocabulary_size(self) -> int:
         """Tokens that the text tower knows."""
-        return int(self.config.get("text_config", {}).get("vocab_size", 49408))
+        return int(self._text_config.get("vocab_size", 49408))
 
-    def identity(self, *, rate: float, sampling: Sampling) -> ModelIdentity:
+    def identity(
+        self, *, rate: float, sampling: Sampling, precision: str = "fp32"
+    ) -> ModelIdentity:
         """What the index remembers of vectors made with this checkpoint."""
         return ModelIdentity(
             name=self.name,
@@ -73,6 +80,7 @@ class Checkpoint:
             dims=int(self.config.get("projection_dim", 512)),
             image_size=self.pixels.size,
             sampling=f"{sampling}@{rate:g}fps",
+            precision=precision,
         )
 
     def with_weights(self) -> Path:
@@ -185,6 +193,11 @@ def _read_config(folder: Path, *, where: str) -> dict[str, Any]:
     return dict(config)
 
 
+def _section(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    # Early checkpoints say it a second time, which is what transformers then goes by.
+    return {**(config.get(name) or {}), **(config.get(f"{name}_dict") or {})}
+
+
 def _pixel_recipe(folder: Path, config: dict[str, Any]) -> PixelRecipe:
     found: dict[str, Any] = {}
     for path in (folder / name for name in _PREPROCESSORS):
@@ -196,7 +209,7 @@ def _pixel_recipe(folder: Path, config: dict[str, Any]) -> PixelRecipe:
             found = content.get("image_processor", content)
             break
     return PixelRecipe(
-        size=int(config.get("vision_config", {}).get("image_size", CLIP_PIXELS.size)),
+        size=int(_section(config, "vision_config").get("image_size", CLIP_PIXELS.size)),
         mean=tuple(found.get("image_mean", CLIP_PIXELS.mean)),
         std=tuple(found.get("image_std", CLIP_PIXELS.std)),
     )

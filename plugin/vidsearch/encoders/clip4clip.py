@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from vidsearch.encoders.base import Vectors
 from vidsearch.encoders.checkpoint import Checkpoint, open_checkpoint
 from vidsearch.encoders.identity import ModelIdentity
+from vidsearch.encoders.precision import FramePrecision, frame_precision, may_have_card
 from vidsearch.errors import EncoderError, ModelUnavailable
 from vidsearch.media.frames import FrameBatch, Sampling
 from vidsearch.media.torch_pixels import clip_pixels_torch
@@ -37,6 +38,7 @@ class Clip4ClipEncoder:
         *,
         revision: str | None = None,
         device: str = "auto",
+        precision: str = "auto",
         batch_size: int = 16,
         threads: int = 1,
         offline: bool = False,
@@ -49,16 +51,23 @@ class Clip4ClipEncoder:
             name: hub id, folder, or ``demo``.
             revision: of the hub: commit, tag or branch.
             device: torch device, or ``auto``.
+            precision: of frames: ``fp32``, ``bf16``, or ``auto``: bf16 where the hardware has it.
+                Text is always computed in fp32.
             batch_size: frames or texts per forward pass.
             threads: torch threads, for the whole process.
             offline: never ask the hub.
             token: of the hub.
             rate: frames per second that videos are sampled at; part of the identity.
             sampling: how those frames are chosen; part of it as well.
+
+        Raises:
+            ConfigError: no such precision, or one that torch does not have.
         """
+        frame_precision(precision)
         self._name = name
         self._revision = revision
         self._device_name = device
+        self._precision = precision
         self._batch_size = batch_size
         self._threads = threads
         self._offline = offline
@@ -78,7 +87,18 @@ class Clip4ClipEncoder:
         Raises:
             ModelUnavailable: there is no such checkpoint.
         """
-        return self._checkpoint.identity(rate=self._rate, sampling=self._sampling)
+        return self._checkpoint.identity(
+            rate=self._rate, sampling=self._sampling, precision=self.precision
+        )
+
+    @property
+    def precision(self) -> FramePrecision:
+        """Numbers that frames are computed with here."""
+        on_cpu = self._device_name == "cpu" or (self._device_name == "auto" and not may_have_card())
+        # What the CPU has is known without torch, and an index can be made where there is none.
+        if self._precision != "auto" or on_cpu:
+            return frame_precision(self._precision)
+        return frame_precision(self._precision, device=self._device)
 
     @property
     def dims(self) -> int:
@@ -107,7 +127,8 @@ class Clip4ClipEncoder:
         recipe = self._checkpoint.pixels
 
         def embed(part: Any) -> Any:
-            return tower(pixel_values=clip_pixels_torch(part, recipe).to(tower.device))[0]
+            pixels = clip_pixels_torch(part, recipe)
+            return tower(pixel_values=pixels.to(tower.device, tower.dtype))[0]
 
         return self._in_batches(embed, frames.data)
 
@@ -133,9 +154,9 @@ class Clip4ClipEncoder:
         try:
             with torch.inference_mode():
                 for start in range(0, len(items), self._batch_size):
-                    output = embed(items[start : start + self._batch_size])
+                    output = embed(items[start : start + self._batch_size]).float()
                     unit = output / output.norm(dim=-1, keepdim=True)
-                    rows.append(unit.float().cpu().numpy())
+                    rows.append(unit.cpu().numpy())
         except RuntimeError as error:  # out of memory, a device that went away
             raise EncoderError(f"{self._name!r} failed: {str(error).splitlines()[0]}") from error
         return np.concatenate(rows)
@@ -168,7 +189,10 @@ class Clip4ClipEncoder:
         from vidsearch.encoders.towers import load_tower
 
         return self._once(
-            "vision", lambda: load_tower(self._checkpoint, "vision", device=self._device)
+            "vision",
+            lambda: load_tower(
+                self._checkpoint, "vision", device=self._device, precision=self.precision
+            ),
         )
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from vidsearch.errors import ModelMismatch
@@ -15,11 +15,12 @@ __all__ = ["ModelIdentity"]
 class ModelIdentity:
     """Identity of an encoder, kept under ``_meta.vidsearch.model`` of every index mapping.
 
-    Vectors are comparable only where every field is equal.
+    Vectors are comparable only where every field is equal but those that are noted for the reader
+    alone: ``precision``.
     """
 
     name: str
-    """Hub id, folder name or ``demo``."""
+    """Hub id, ``local`` for a folder, or ``demo``."""
     revision: str
     """Pinned hub revision, else a content hash of the weights."""
     dims: int
@@ -28,10 +29,17 @@ class ModelIdentity:
     pooling: str = "mean-l2"
     """Unit frame vectors, mean, unit again (CLIP4Clip's parameter-free mean pooling)."""
     sampling: str = "played-at@1fps"
+    precision: str = field(default="fp32", compare=False)
+    """Numbers that frames are computed with. Noted, not compared: bf16 and int8 approximate the
+    same vectors, and an index may be written by machines that differ in it."""
 
     def to_meta(self) -> dict[str, Any]:
-        """As JSON for the mapping."""
+        """As JSON for the mapping, with what is only noted."""
         return asdict(self)
+
+    def compared(self) -> dict[str, Any]:
+        """As JSON, without what is only noted."""
+        return {name: getattr(self, name) for name in self._compared()}
 
     @classmethod
     def from_meta(cls, meta: Mapping[str, Any]) -> ModelIdentity:
@@ -60,15 +68,19 @@ class ModelIdentity:
             where: what holds it, for the message: ``"index 'videos'"``.
 
         Raises:
-            ModelMismatch: any field differs; the message shows both identities.
+            ModelMismatch: a compared field differs; the message shows both identities.
         """
         if self == other:
             return
         differing = [
-            f.name for f in fields(self) if getattr(self, f.name) != getattr(other, f.name)
+            name for name in self._compared() if getattr(self, name) != getattr(other, name)
         ]
         raise ModelMismatch(
             f"{where} holds vectors of {other}, but the configured model is {self} "
             f"(differs in {', '.join(differing)}). "
             "Configure that model, or reindex into a new index."
         )
+
+    @classmethod
+    def _compared(cls) -> list[str]:
+        return [f.name for f in fields(cls) if f.compare]

@@ -5,22 +5,50 @@ from __future__ import annotations
 from vidsearch.config import IngestSettings, ModelSettings
 from vidsearch.encoders.base import Encoder
 from vidsearch.encoders.clip4clip import Clip4ClipEncoder
+from vidsearch.encoders.custom import is_dotted, load_custom
+from vidsearch.errors import ConfigError
 
 __all__ = ["load_encoder"]
 
 
 def load_encoder(settings: ModelSettings, ingest: IngestSettings | None = None) -> Encoder:
-    """Build the configured encoder. Nothing is read or imported until it is used.
+    """Build the configured encoder.
+
+    Ours read and import nothing until they are used; one of your own is imported and called.
 
     Args:
         settings: the section ``model``.
         ingest: the section ``ingest``: how frames are chosen is part of an encoder's identity.
+
+    Raises:
+        ConfigError: no such encoder, one of your own that cannot be had, or a precision that the
+            encoder does not have.
     """
     ingest = ingest or IngestSettings()
+    kind = settings.encoder
+    if is_dotted(kind):
+        return load_custom(kind, settings, ingest)
+    if kind not in {"auto", "torch", "onnx"}:
+        raise ConfigError(
+            f"there is no encoder {kind!r}; set VIDSEARCH_MODEL__ENCODER to 'auto', 'torch', "
+            "'onnx', or to one of your own as 'package.module:Name'"
+        )
+    if kind == "onnx" or (kind == "auto" and _is_export(settings.name)):
+        from vidsearch.encoders.onnx import OnnxEncoder
+
+        return OnnxEncoder(
+            settings.name,
+            precision=settings.precision,
+            threads=settings.threads,
+            batch_size=settings.batch_size,
+            rate=ingest.fps,
+            sampling=ingest.sampling,
+        )
     return Clip4ClipEncoder(
         settings.name,
         revision=settings.revision,
         device=settings.device,
+        precision=settings.precision,
         batch_size=settings.batch_size,
         threads=settings.threads,
         offline=settings.offline,
@@ -28,3 +56,9 @@ def load_encoder(settings: ModelSettings, ingest: IngestSettings | None = None) 
         rate=ingest.fps,
         sampling=ingest.sampling,
     )
+
+
+def _is_export(name: str) -> bool:
+    from vidsearch.encoders.onnx import is_export
+
+    return is_export(name)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
 from vidsearch.encoders.checkpoint import Checkpoint
+from vidsearch.encoders.precision import FramePrecision
 from vidsearch.errors import ConfigError, MissingExtra, ModelUnavailable
 
 __all__ = ["load_tokenizer", "load_tower", "quiet_transformers", "torch_device"]
 
 _CLASSES = {"text": "CLIPTextModelWithProjection", "vision": "CLIPVisionModelWithProjection"}
+_log = logging.getLogger(__name__)
 
 
 def torch_device(name: str, *, threads: int) -> Any:
@@ -23,6 +26,7 @@ def torch_device(name: str, *, threads: int) -> Any:
     """
     torch = _torch()
     torch.set_num_threads(threads)
+    _one_thread_between_operators(torch)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -34,6 +38,14 @@ def torch_device(name: str, *, threads: int) -> Any:
             "'auto' or 'cpu'"
         ) from error
     return torch.device(name)
+
+
+def _one_thread_between_operators(torch: Any) -> None:
+    # It serves torch.jit's forks alone, and can be set once per process.
+    try:
+        torch.set_num_interop_threads(1)
+    except RuntimeError:
+        _log.debug("torch's threads between operators were set before", exc_info=True)
 
 
 def load_tokenizer(checkpoint: Checkpoint) -> Any:
@@ -58,8 +70,14 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
     return tokenizer
 
 
-def load_tower(checkpoint: Checkpoint, tower: Literal["text", "vision"], *, device: Any) -> Any:
-    """One tower with its projection, in fp32 and evaluation mode, on ``device``.
+def load_tower(
+    checkpoint: Checkpoint,
+    tower: Literal["text", "vision"],
+    *,
+    device: Any,
+    precision: FramePrecision = "fp32",
+) -> Any:
+    """One tower with its projection, in evaluation mode, on ``device``.
 
     Raises:
         ModelUnavailable: weights are missing or of another shape.
@@ -69,12 +87,25 @@ def load_tower(checkpoint: Checkpoint, tower: Literal["text", "vision"], *, devi
     transformers = _transformers()
     folder = checkpoint.with_weights()
     with _loading(checkpoint, f"the {tower} tower"), quiet_transformers():
+        whole = transformers.CLIPConfig.from_pretrained(str(folder), local_files_only=True)
+        config = whole.text_config if tower == "text" else whole.vision_config
+        # The whole model goes by its own, a tower by one that some checkpoints do not name.
+        config.projection_dim = whole.projection_dim
         # A checkpoint saved in half precision would load in half precision.
         model, report = getattr(transformers, _CLASSES[tower]).from_pretrained(
             str(folder),
+            config=config,
             **{_dtype_argument(transformers): torch.float32},
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
             local_files_only=True,
+        )
+    if mismatched := sorted(report["mismatched_keys"]):
+        name, stored, expected = mismatched[0]
+        raise ModelUnavailable(
+            f"the {tower} tower of {checkpoint.name!r} cannot be loaded: {name} has the shape "
+            f"{tuple(stored)}, but config.json asks for {tuple(expected)}: weights and config.json "
+            "belong to different checkpoints"
         )
     # transformers fills missing weights with random numbers and only warns.
     if missing := sorted(report["missing_keys"]):
@@ -82,7 +113,8 @@ def load_tower(checkpoint: Checkpoint, tower: Literal["text", "vision"], *, devi
             f"{checkpoint.name!r} lacks weights of the {tower} tower ({missing[0]} and "
             f"{len(missing) - 1} more): not a CLIP checkpoint with a projection"
         )
-    return model.eval().to(device)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    return model.eval().requires_grad_(False).to(device, dtype)
 
 
 def _torch() -> Any:

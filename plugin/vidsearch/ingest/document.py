@@ -39,7 +39,7 @@ def fingerprint(
     """
     parts = {
         "content": content,
-        "model": index.model.to_meta(),
+        "model": index.model.compared(),
         "layout": index.layout,
         "moments": asdict(moments),
         "subtitles": subtitles if subtitles is None else list(subtitles),
