@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import struct
+import time
 import zipfile
 from collections.abc import Callable
 from fractions import Fraction
@@ -330,6 +331,26 @@ class TestLockedAndCut:
         content = path.read_bytes()
         path = patched(path, tmp_path / "enca.mp4", [(content.index(b"mp4a"), b"enca")])
         assert _read(decoder, path)[0] == [0, 10, 20]
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            b"\0\0\0\x01ftyp" + b"\xff" * 8 + bytes(100),
+            b"\0\0\0\x08ftyp"
+            + b"".join((8 * n).to_bytes(4, "big") + b"moov" for n in range(9999, 0, -1)),
+            b"\0\0\0\x08ftyp" + b"\0\0\0\x08free" * 300_000,
+            b"\0\0\0\x08ftyp\0\0\0\0moov\0\0\0\x10trak",
+        ],
+        ids=["enormous", "nested", "many", "endless"],
+    )
+    def test_boxes_that_lead_nowhere(
+        self, decoder: Decoder, tmp_path: Path, content: bytes
+    ) -> None:
+        path = tmp_path / "bomb.mp4"
+        path.write_bytes(content)
+        start = time.process_time()
+        _refused(decoder, path, r"^bomb\.mp4 ")
+        assert time.process_time() - start < 5
 
     def test_cut_off_before_its_index(self, decoder: Decoder, tmp_path: Path) -> None:
         whole = write_tracks(tmp_path / "clip.mp4", _PLAIN).read_bytes()

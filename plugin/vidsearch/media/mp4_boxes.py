@@ -12,6 +12,7 @@ _FIRST_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", 
 _STILL_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif"})
 _NESTING = frozenset({b"moov", b"trak", b"mdia", b"minf", b"dinf", b"stbl"})
 _ENCRYPTED = frozenset({b"encv", b"drmi"})
+_HEADER = 8
 _COUNTED_HEADER = 8
 """Version, flags and number of entries, which come before the entries of a table."""
 _MOST_BOXES = 10_000
@@ -39,18 +40,16 @@ def is_still_picture(path: Path) -> bool:
 def lacks_index(path: Path) -> bool:
     """Whether it is an MP4 or MOV whose index (``moov``) is missing: nothing of it can be read."""
     with path.open("rb") as file:
-        boxes = [kind for kind, _, _ in _boxes(file, 0, path.stat().st_size)]
-    return bool(boxes) and boxes[0] in _FIRST_BOXES and b"moov" not in boxes
+        boxes = _Boxes(file, path.stat().st_size)
+        kinds = [kind for kind, _, _ in boxes.among(0, boxes.size)]
+    return bool(kinds) and kinds[0] in _FIRST_BOXES and b"moov" not in kinds
 
 
 def is_encrypted(path: Path) -> bool:
     """Whether a video track is encrypted (Common Encryption); FFmpeg would decode noise."""
     with path.open("rb") as file:
-        return any(
-            kind in _ENCRYPTED
-            for begin, end in _find(file, 0, path.stat().st_size, b"stsd")
-            for kind, _, _ in _boxes(file, begin + _COUNTED_HEADER, end)
-        )
+        boxes = _Boxes(file, path.stat().st_size)
+        return any(kind in _ENCRYPTED for kind, _, _ in boxes.entries(b"stsd"))
 
 
 def has_external_data(path: Path) -> bool:
@@ -59,37 +58,51 @@ def has_external_data(path: Path) -> bool:
     Other kinds of data references are rare; FFmpeg reads their data from the same file.
     """
     with path.open("rb") as file:
+        boxes = _Boxes(file, path.stat().st_size)
         return any(
-            kind == b"alis" and last - first > _SHORT_ALIAS and not _flags(file, first) & _OWN_DATA
-            for begin, end in _find(file, 0, path.stat().st_size, b"dref")
-            for kind, first, last in _boxes(file, begin + _COUNTED_HEADER, end)
+            kind == b"alis" and last - first > _SHORT_ALIAS and not boxes.flags(first) & _OWN_DATA
+            for kind, first, last in boxes.entries(b"dref")
         )
 
 
-def _find(file: BinaryIO, begin: int, end: int, wanted: bytes) -> Iterator[tuple[int, int]]:
-    for kind, first, last in _boxes(file, begin, end):
-        if kind == wanted:
-            yield first, last
-        elif kind in _NESTING:
-            yield from _find(file, first, last, wanted)
+class _Boxes:
+    """Walks over the boxes of a file that may be anything: depth and number are bounded."""
 
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self._left = _MOST_BOXES
+        self.size = size
 
-def _boxes(file: BinaryIO, begin: int, end: int) -> Iterator[_Box]:
-    for _ in range(_MOST_BOXES):
-        file.seek(begin)
-        header = file.read(16)
-        if begin + 8 > end or len(header) < 8:
-            return
-        size, content = int.from_bytes(header[:4], "big"), begin + 8
-        if size == 1:  # the size does not fit into 32 bits, and follows
-            size, content = int.from_bytes(header[8:16], "big"), begin + 16
-        last = begin + size if size else end  # 0: up to the end
-        if last < content:
-            return
-        yield header[4:8], content, min(last, end)
-        begin = last
+    def entries(self, table: bytes) -> Iterator[_Box]:
+        """The entries of every table of that name in the index."""
+        for begin, end in self._find(table, 0, self.size, depth=0):
+            yield from self.among(begin + _COUNTED_HEADER, end)
 
+    def among(self, begin: int, end: int) -> Iterator[_Box]:
+        """The boxes that follow each other from ``begin`` to ``end``."""
+        while begin + _HEADER <= end and self._left:
+            self._left -= 1
+            self._file.seek(begin)
+            header = self._file.read(2 * _HEADER)
+            if len(header) < _HEADER:
+                return
+            size, content = int.from_bytes(header[:4], "big"), begin + _HEADER
+            if size == 1:  # the size does not fit into 32 bits, and follows
+                size, content = int.from_bytes(header[8:], "big"), begin + 2 * _HEADER
+            last = begin + size if size else end  # 0: up to the end
+            if last < content:
+                return
+            yield header[4:8], content, min(last, end)
+            begin = last
 
-def _flags(file: BinaryIO, begin: int) -> int:
-    file.seek(begin)
-    return int.from_bytes(file.read(4), "big") & 0xFFFFFF
+    def flags(self, begin: int) -> int:
+        """The flags of a box whose content begins there."""
+        self._file.seek(begin)
+        return int.from_bytes(self._file.read(4), "big") & 0xFFFFFF
+
+    def _find(self, table: bytes, begin: int, end: int, *, depth: int) -> Iterator[tuple[int, int]]:
+        for kind, first, last in self.among(begin, end):
+            if kind == table:
+                yield first, last
+            elif kind in _NESTING and depth < len(_NESTING):
+                yield from self._find(table, first, last, depth=depth + 1)
