@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PyAvDecoder"]
 
+_SANE_FPS = 1000
 _log = logging.getLogger(__name__)
 
 
@@ -94,8 +95,7 @@ class PyAvDecoder:
         batches = Batches(batch_size)
         with opened(path) as video:
             _refuse_by_header(video, self._limits)
-            rates = video.stream.guessed_rate or video.stream.average_rate
-            points = Points(rate=rate, sampling=sampling, fps=float(rates) if rates else None)
+            points = Points(rate=rate, sampling=sampling, fps=_guessed_fps(video))
             index = read_packets(video)
             survey, reason = _survey(video, index, points)
             if survey:
@@ -224,6 +224,12 @@ def _survey(video: Video, index: PacketIndex, points: Points) -> tuple[Survey | 
     if isinstance(order, str):
         return None, order
     return Survey.of(video, index, order, points), why_no_plan(index)
+
+
+def _guessed_fps(video: Video) -> float | None:
+    """What OpenCV and so the notebook take for the frame rate; ``None`` where it is senseless."""
+    rate = video.stream.guessed_rate or video.stream.average_rate
+    return float(rate) if rate and 0 < rate <= _SANE_FPS else None
 
 
 def _refuse_by_header(video: Video, limits: MediaLimits) -> None:
