@@ -25,10 +25,10 @@ _INSTEAD = "set ingest.decoder to pyav"
 def refuse_what_opencv_misreads(path: Path) -> None:
     """Call it before OpenCV opens the file.
 
-    OpenCV 5 hands out memory that nothing was written to for interlaced frames and for colours
-    that swscale refuses; it takes cover art for a video, and decodes what is encrypted to noise.
-    It reads the first video stream of several: where that is not the one that ought to be
-    watched, a warning is logged.
+    For interlaced frames and for colours that swscale refuses, OpenCV (4.14 and 5.0, not 4.10)
+    hands out memory that nothing was written to; it takes cover art for a video, and decodes what
+    is encrypted to noise. It reads the first video stream of several: where that is not the one
+    that ought to be watched, a warning is logged.
 
     Raises:
         VideoNotFound: no file there.
@@ -53,8 +53,9 @@ def refuse_what_opencv_misreads(path: Path) -> None:
 
 
 def _why_not(video: Video, frame: av.VideoFrame) -> str | None:
-    if frame.interlaced_frame or video.stream.codec_context.field_order not in _PROGRESSIVE:
-        return "is interlaced, which OpenCV 5 shows as noise"
+    order = getattr(video.stream.codec_context, "field_order", 0)  # since PyAV 18.1
+    if frame.interlaced_frame or order not in _PROGRESSIVE:
+        return "is interlaced, which OpenCV shows as noise"
     if is_exotic(frame):
-        return "has colours that OpenCV 5 shows as noise (neither RGB nor plain luma and chroma)"
+        return "has colours that OpenCV shows as noise (neither RGB nor plain luma and chroma)"
     return None

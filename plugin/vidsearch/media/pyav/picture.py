@@ -12,6 +12,7 @@ square are stretched along the displayed width.
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,10 +74,7 @@ class Pictures:
         colours = _colours(frame)
         same = frame.format.name in _SAME_EITHER_WAY and not colours
         form = "rgb24" if same else "bgr24"
-        plain = self._reformatter.reformat(
-            frame, format=form, interpolation="BICUBIC", threads=1, **colours
-        )
-        plane = plain.planes[0]
+        plane = self._converted(frame, form, colours).planes[0]
         rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(plane.height, -1)
         picture = rows[:, : 3 * plane.width].reshape(plane.height, plane.width, 3)
         if form == "bgr24":
@@ -88,6 +86,20 @@ class Pictures:
             np.copyto(out, picture)
             return out
         return np.ascontiguousarray(picture)
+
+    def _converted(self, frame: av.VideoFrame, form: str, colours: dict[str, int]) -> av.VideoFrame:
+        import av
+
+        convert = partial(
+            self._reformatter.reformat, frame, format=form, interpolation="BICUBIC", threads=1
+        )
+        try:
+            return convert(**colours)
+        except (av.FFmpegError, TypeError):
+            # Older PyAV knows less of wide gamuts: nearly right colours are better than none.
+            if not colours:
+                raise
+            return convert(src_colorspace=_BT709)
 
     def _turn(self, frame: av.VideoFrame) -> _Signs | None:
         # PyAV's side data and its frame hold each other, so that frames whose side data is looked
@@ -144,11 +156,11 @@ def is_quarter_turned(frame: av.VideoFrame) -> bool:
     return matrix is not None and matrix[0] == 0
 
 
-def _colours(frame: av.VideoFrame) -> dict[str, int]:
+def _colours(frame: av.VideoFrame) -> dict[str, Any]:
     # What swscale infers by itself for a destination that is left open, as OpenCV leaves it; PyAV
     # leaves gamut and transfer alone unless told.
     trc, primaries, matrix = frame.color_trc, frame.color_primaries, frame.colorspace
-    wanted: dict[str, int] = {}
+    wanted: dict[str, Any] = {}
     if trc in _HDR or primaries not in _NARROW:
         if trc not in _LOG:
             wanted["dst_color_trc"] = _BT709 if trc in _HDR else trc
