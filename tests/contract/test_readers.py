@@ -5,16 +5,17 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vidsearch.config import IngestSettings
-from vidsearch.media.frames import MediaLimits
+from vidsearch.media.frames import DEFAULT_LIMITS, Decoder, MediaLimits
 from vidsearch.media.reader import Cue, MediaReader, open_reader
 from vidsearch.testing.clips import write_clip
-from vidsearch.testing.decoder_contract import DecoderContract
+from vidsearch.testing.decoder_contract import DecoderContract, MakeDecoder
 
 _COLOURS = [np.full((96, 128, 3), colour, np.uint8) for colour in ((200, 30, 30), (30, 30, 200))]
 _SUBTITLES = """1
@@ -33,6 +34,17 @@ class ReaderContract(DecoderContract):
     @pytest.fixture
     def decoder(self, reader: MediaReader) -> MediaReader:
         return reader
+
+    @pytest.fixture
+    def make_decoder(self, settings: IngestSettings) -> Iterator[MakeDecoder]:
+        """Readers with other settings, closed in the end."""
+        with ExitStack() as made:
+
+            def make(*, limits: MediaLimits = DEFAULT_LIMITS, max_damaged: float = 0.5) -> Decoder:
+                changed = settings.model_copy(update={"max_damaged": max_damaged})
+                return made.enter_context(closing(open_reader(changed, limits=limits)))
+
+            yield make
 
     def test_it_is_a_reader(self, reader: MediaReader) -> None:
         assert isinstance(reader, MediaReader)
@@ -74,20 +86,42 @@ def _with_subtitles(clip: Path) -> Path:
 
 class TestInThisProcess(ReaderContract):
     @pytest.fixture
-    def reader(self) -> MediaReader:
-        return open_reader(IngestSettings(isolate=False), limits=MediaLimits())
+    def settings(self) -> IngestSettings:
+        return IngestSettings(isolate=False)
 
-
-@pytest.fixture(scope="module", params=["pyav", "opencv"])
-def warm(request: pytest.FixtureRequest) -> Iterator[MediaReader]:
-    """Its process reads the clips of all tests, as that of a worker does."""
-    settings = IngestSettings(decoder=request.param, stall_seconds=30)
-    reader = open_reader(settings, limits=MediaLimits())
-    yield reader
-    reader.close()
-
-
-class TestInAChildProcess(ReaderContract):
     @pytest.fixture
-    def reader(self, warm: MediaReader) -> MediaReader:
-        return warm
+    def reader(self, settings: IngestSettings) -> MediaReader:
+        return open_reader(settings, limits=MediaLimits())
+
+
+class Isolated(ReaderContract):
+    """One process reads the clips of all tests, as that of a worker does."""
+
+    @pytest.fixture
+    def reader(self, settings: IngestSettings, warm: dict[str, MediaReader]) -> MediaReader:
+        if settings.decoder not in warm:
+            warm[settings.decoder] = open_reader(settings, limits=MediaLimits())
+        return warm[settings.decoder]
+
+
+class TestPyAvInAChildProcess(Isolated):
+    @pytest.fixture
+    def settings(self) -> IngestSettings:
+        return IngestSettings(decoder="pyav", stall_seconds=30)
+
+
+class TestOpenCvInAChildProcess(Isolated):
+    sees_all_damage = False
+
+    @pytest.fixture
+    def settings(self) -> IngestSettings:
+        return IngestSettings(decoder="opencv", stall_seconds=30)
+
+
+@pytest.fixture(scope="module")
+def warm() -> Iterator[dict[str, MediaReader]]:
+    """Readers by the name of their decoder."""
+    readers: dict[str, MediaReader] = {}
+    yield readers
+    for reader in readers.values():
+        reader.close()
