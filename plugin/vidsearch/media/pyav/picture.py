@@ -87,7 +87,7 @@ class Pictures:
             return out
         return np.ascontiguousarray(picture)
 
-    def _converted(self, frame: av.VideoFrame, form: str, colours: dict[str, int]) -> av.VideoFrame:
+    def _converted(self, frame: av.VideoFrame, form: str, colours: dict[str, Any]) -> av.VideoFrame:
         import av
 
         convert = partial(
