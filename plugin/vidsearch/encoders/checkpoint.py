@@ -37,6 +37,8 @@ _SMALL_FILES = (
     "vocab.json",
     "merges.txt",
 )
+_BICUBIC = 3
+"""Pillow's number for it."""
 _WEIGHTS = (("model", "safetensors"), ("pytorch_model", "bin"))
 """Stem and suffix in transformers' order of preference; either may come in shards."""
 
@@ -207,9 +209,20 @@ def _pixel_recipe(folder: Path, config: dict[str, Any]) -> PixelRecipe:
             except ValueError as error:
                 raise ModelUnavailable(f"{path} cannot be read ({error})") from error
             found = content.get("image_processor", content)
+            _require_clip_recipe(found, path)
             break
     return PixelRecipe(
         size=int(_section(config, "vision_config").get("image_size", CLIP_PIXELS.size)),
         mean=tuple(found.get("image_mean", CLIP_PIXELS.mean)),
         std=tuple(found.get("image_std", CLIP_PIXELS.std)),
     )
+
+
+def _require_clip_recipe(found: Mapping[str, Any], path: Path) -> None:
+    expected = dict.fromkeys(("do_resize", "do_center_crop", "do_rescale", "do_normalize"), True)
+    for key, value in {**expected, "resample": _BICUBIC}.items():
+        if found.get(key) not in (None, value):
+            raise ModelUnavailable(
+                f"{path} asks for {key}={found[key]!r}, but frames are prepared as CLIP's are "
+                f"({key}={value!r}): use an encoder of your own (VIDSEARCH_MODEL__ENCODER)"
+            )
