@@ -182,7 +182,7 @@ class IngestSettings(_Section):
         60.0, gt=0, description="A decoder without a new frame for so long is stopped."
     )
     decode_megabytes: int = Field(
-        4096, ge=512, description="Most memory of the decoding process (address space)."
+        4096, ge=1024, description="Most memory of the decoding process (address space)."
     )
     subtitles: bool = Field(
         True, description="Read subtitle tracks, and .srt and .vtt files beside a video."

@@ -78,12 +78,13 @@ class Worker:
         return self._process.alive()
 
     def child(self) -> int:
-        """Pid of the process that does the work."""
-        (leaf,) = (
+        """Pid of the process that does the work; not of one that decodes for it."""
+        pool = [
             process
             for process in psutil.Process(self._process.pid).children(recursive=True)
-            if not process.children()
-        )
+            if "vidsearch.media.isolation.child" not in process.cmdline()
+        ]
+        (leaf,) = (p for p in pool if not any(other.ppid() == p.pid for other in pool))
         return leaf.pid
 
     def stop(self) -> None:

@@ -54,7 +54,6 @@ _SURROUNDINGS = (
     BackendRefused,
     BackendUnavailable,
     IndexMissing,
-    MissingExtra,
     ModelUnavailable,
     SourceUnavailable,
 )
@@ -337,6 +336,8 @@ def _is_outage(error: Exception, *, stage: str) -> bool:
     """
     # Nothing has been done for the video yet (no index, or one that holds another model's vectors),
     # or its pictures have nowhere to go.
+    if isinstance(error, ConfigError):  # a worker's setting, unless it is about the video's URI
+        return isinstance(error, MissingExtra) or stage != "fetch"
     return isinstance(error, _SURROUNDINGS) or (
         stage in {"prepare", "thumbnails"} and isinstance(error, VidsearchError)
     )
