@@ -56,7 +56,7 @@ def test_it_equals_torch(
     else:
         export, checkpoint = tiny_export(tmp_path_factory), str(tiny_checkpoint(tmp_path_factory))
     ours = OnnxEncoder(export, precision=precision)
-    theirs = Clip4ClipEncoder(checkpoint, device="cpu")
+    theirs = Clip4ClipEncoder(checkpoint, device="cpu", precision="fp32")
     # Of the drawn kind: noise alone is one and the same grey to any encoder.
     rng = np.random.default_rng(1)
     data = rng.integers(0, 64, (5, 90, 160, 3), dtype=np.uint8)
@@ -66,6 +66,7 @@ def test_it_equals_torch(
     assert (ours.encode_text(_TEXTS) * theirs.encode_text(_TEXTS)).sum(1).min() >= bar
     assert (ours.encode_frames(frames) * theirs.encode_frames(frames)).sum(1).min() >= bar
     assert ours.identity == theirs.identity
+    assert ours.identity.precision == precision
     assert ours.context_length == theirs.context_length
     assert [ours.count_tokens(text) for text in _TEXTS] == [
         theirs.count_tokens(text) for text in _TEXTS

@@ -26,6 +26,7 @@ _COMMANDS = {
     "videos": "List, show, retry or delete registered videos.",
     "status": "Show counts per state and the queue's depth.",
     "search": "Search videos by text.",
+    "model": "Show, export or time the model.",
     "embed": "Print the vector of a text or a video.",
     "reindex": "Enqueue videos again.",
     "local": "A real search node and Redis on this machine.",

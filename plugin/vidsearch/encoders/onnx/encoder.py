@@ -30,7 +30,7 @@ class OnnxEncoder:
     Needs onnxruntime and tokenizers (extra ``query``), and Pillow for frames. Building one costs
     nothing; the tokenizer and each tower are loaded when first needed, so a process that only
     searches never loads the image tower. Its identity is that of the checkpoint which was
-    exported: an index of the one takes vectors of the other.
+    exported, its own precision noted: an index of the one takes vectors of the other.
 
     Every text is computed at its own length, and in int8 every text and frame by itself, as
     onnxruntime scales the numbers of a whole batch by its largest: a vector does not depend on
@@ -107,7 +107,9 @@ class OnnxEncoder:
     @property
     def identity(self) -> ModelIdentity:
         """See :class:`~vidsearch.encoders.base.Encoder`. Loads no weights."""
-        return self.export.identity(rate=self._rate, sampling=self._sampling)
+        return self.export.identity(
+            rate=self._rate, sampling=self._sampling, precision=self.precision
+        )
 
     @property
     def context_length(self) -> int:

@@ -92,7 +92,7 @@ def _write(
         made = _write_tower(checkpoint, name, work, tokenizer=tokenizer, int8=int8, report=report)
         for precision, tower in made.items():
             towers[precision][name] = tower
-    identity = checkpoint.identity(rate=1.0, sampling="played-at").to_meta()
+    identity = checkpoint.identity(rate=1.0, sampling="played-at").compared()
     return Export(
         folder=work,
         # How frames are sampled is for the settings of a worker to say.

@@ -102,9 +102,11 @@ class Export:
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of what made it."""
 
-    def identity(self, *, rate: float, sampling: Sampling) -> ModelIdentity:
-        """That of the checkpoint which was exported."""
-        return ModelIdentity.from_meta({**self.model, "sampling": f"{sampling}@{rate:g}fps"})
+    def identity(self, *, rate: float, sampling: Sampling, precision: Precision) -> ModelIdentity:
+        """That of the checkpoint which was exported, with the precision noted."""
+        return ModelIdentity.from_meta(
+            {**self.model, "sampling": f"{sampling}@{rate:g}fps", "precision": precision}
+        )
 
     def files(self) -> list[ExportedFile]:
         """All of them but the manifest."""

@@ -1,0 +1,95 @@
+"""How many frames and queries per second an encoder takes on this machine."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from vidsearch.encoders.base import Encoder
+
+if TYPE_CHECKING:
+    from vidsearch.media.frames import FrameBatch
+
+__all__ = ["bench_encoder"]
+
+_HEIGHT, _WIDTH = 360, 640
+_QUERY = "two dogs run over a green meadow"
+
+
+def bench_encoder(
+    encoder: Encoder,
+    *,
+    batch_size: int,
+    seconds: float,
+    report: Callable[[str], None] = lambda step: None,
+) -> dict[str, float | int]:
+    """Time any encoder, after a call of each kind to warm up.
+
+    Args:
+        encoder: whichever is configured.
+        batch_size: frames per call of the larger measurement.
+        seconds: each measurement takes at least so long.
+        report: told of every measurement when it starts.
+
+    Returns:
+        Frames per second by batch size, queries per second with the median and the 95th
+        percentile in milliseconds, the seconds of the first query with what it loads, and the
+        cores of this machine.
+
+    Raises:
+        EncoderError: the model cannot be loaded, or failed.
+    """
+    texts = _texts()
+    report("queries, one by one")
+    first = _timed(lambda: encoder.encode_text([next(texts)]))
+    queries = list(_calls(lambda: encoder.encode_text([next(texts)]), seconds=seconds))
+    found: dict[str, float | int] = {
+        "queries_per_second": round(len(queries) / sum(queries), 1),
+        "query_p50_ms": round(1000 * _percentile(queries, 50), 2),
+        "query_p95_ms": round(1000 * _percentile(queries, 95), 2),
+        "first_query_seconds": round(first, 2),
+    }
+    for size in sorted({1, batch_size}):
+        report(f"frames, {size} at once")
+        call = partial(encoder.encode_frames, _frames(size))
+        call()
+        calls = list(_calls(call, seconds=seconds))
+        found[f"frames_per_second_batch_{size}"] = round(size * len(calls) / sum(calls), 1)
+    return {**found, "cores": os.cpu_count() or 1}
+
+
+def _texts() -> Iterator[str]:
+    # Never the same twice, and all of one length.
+    return (f"{_QUERY} {number}" for number in itertools.count(100_000))
+
+
+def _frames(count: int) -> FrameBatch:
+    import numpy as np
+
+    from vidsearch.media.frames import FrameBatch
+
+    data = np.random.default_rng(0).integers(0, 256, (count, _HEIGHT, _WIDTH, 3), dtype=np.uint8)
+    return FrameBatch(data, np.arange(count, dtype=np.float64))
+
+
+def _calls(call: Callable[[], object], *, seconds: float) -> Iterator[float]:
+    end = time.perf_counter() + seconds
+    yield _timed(call)
+    while time.perf_counter() < end:
+        yield _timed(call)
+
+
+def _timed(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def _percentile(values: list[float], percent: float) -> float:
+    import numpy as np
+
+    return float(np.percentile(values, percent))

@@ -1,0 +1,196 @@
+"""What the ONNX encoder keeps, what it refuses, and what an export consists of."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.exports import tiny_checkpoint, tiny_export
+
+from vidsearch.config import IngestSettings, ModelSettings
+from vidsearch.encoders import Clip4ClipEncoder, load_encoder
+from vidsearch.encoders.onnx import OnnxEncoder, is_export, read_export
+from vidsearch.encoders.onnx.cache import VectorCache
+from vidsearch.encoders.onnx.layout import MANIFEST
+from vidsearch.errors import ConfigError, ModelUnavailable
+from vidsearch.media import FrameBatch
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_export(tmp_path_factory)
+
+
+@pytest.fixture
+def copy(export: Path, tmp_path: Path) -> Path:
+    """An export to damage."""
+    return Path(shutil.copytree(export, tmp_path / "copy"))
+
+
+# The cache
+
+
+def test_the_text_used_longest_ago_makes_room() -> None:
+    cache = VectorCache(2)
+    for index, text in enumerate("ab"):
+        cache.put(text, np.full(3, index, dtype=np.float32))
+    assert cache.get("a") is not None
+    cache.put("c", np.zeros(3, dtype=np.float32))
+    assert cache.get("b") is None
+    assert cache.get("a") is not None
+    assert len(cache) == 2
+
+
+def test_a_vector_from_the_cache_cannot_be_spoilt(export: Path) -> None:
+    encoder = OnnxEncoder(export)
+    first = encoder.encode_text(["a dog"])
+    kept = first.copy()
+    first[:] = 0
+    encoder.encode_text(["a dog"])[:] = 0
+    np.testing.assert_array_equal(encoder.encode_text(["a dog", "a dog"]), [kept[0], kept[0]])
+
+
+def test_long_texts_and_a_cache_of_none_are_not_kept() -> None:
+    none, some = VectorCache(0), VectorCache(9)
+    none.put("a", np.zeros(3, dtype=np.float32))
+    some.put("a" * 1001, np.zeros(3, dtype=np.float32))
+    assert (len(none), len(some)) == (0, 0)
+    with pytest.raises(ValueError, match="-1"):
+        VectorCache(-1)
+
+
+# The export
+
+
+def test_the_manifest_names_every_file(export: Path) -> None:
+    named = {file.name for file in read_export(export).files()} | {MANIFEST}
+    assert {path.name for path in export.iterdir()} == named
+
+
+def test_the_tokenizer_is_saved_without_padding(export: Path) -> None:
+    content = json.loads((export / "tokenizer.json").read_text())
+    assert (content["padding"], content["truncation"]) == (None, None)
+
+
+def test_no_path_of_the_machine_is_in_it(export: Path) -> None:
+    for graph in export.glob("*.onnx"):
+        assert not re.search(rb"\.py\W|site-packages", graph.read_bytes())
+
+
+def test_everybody_may_read_what_the_owner_may(export: Path) -> None:
+    modes = {path.stat().st_mode for path in export.iterdir()}
+    assert len(modes) == 1
+
+
+def test_an_index_of_the_checkpoint_takes_the_export(
+    export: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    torch = Clip4ClipEncoder(
+        str(tiny_checkpoint(tmp_path_factory)), device="cpu", rate=2, sampling="notebook"
+    )
+    ours = load_encoder(
+        ModelSettings(name=str(export), precision="int8"),
+        IngestSettings(fps=2, sampling="notebook"),
+    )
+    assert isinstance(ours, OnnxEncoder)
+    torch.identity.require(ours.identity, where="index 'videos'")
+    assert ours.identity.precision == "int8"
+
+
+# What is refused
+
+
+def _cut(folder: Path) -> None:
+    file = folder / "text.fp32.onnx.data"
+    os.truncate(file, file.stat().st_size - 1)
+
+
+def _flip(folder: Path) -> None:
+    file = folder / "text.fp32.onnx.data"
+    content = bytearray(file.read_bytes())
+    content[1000] ^= 1
+    file.write_bytes(content)
+
+
+def _older(folder: Path) -> None:
+    manifest = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps({**manifest, "layout": 0}))
+
+
+def _nameless(folder: Path) -> None:
+    manifest = json.loads((folder / MANIFEST).read_text())
+    del manifest["model"]["revision"]
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_cut, "'text.fp32.onnx.data' of the export .* is not what was exported"),
+        (_flip, "'text.fp32.onnx.data' of the export .* is not what was exported"),
+        (lambda f: (f / "text.fp32.onnx").unlink(), "'text.fp32.onnx' .* is missing: copy the"),
+        (lambda f: (f / "tokenizer.json").unlink(), "'tokenizer.json' .* is missing: copy the"),
+        (lambda f: (f / MANIFEST).write_text("{"), "cannot be read: make it again"),
+        (lambda f: (f / MANIFEST).write_text("[]"), "cannot be read: make it again"),
+        (lambda f: (f / MANIFEST).unlink(), "holds no vidsearch-export.json: not made by"),
+        (_older, "has the layout 0, but this version of vidsearch reads 1: make it again"),
+        (_nameless, "lacks something or is damaged .'revision'"),
+    ],
+)
+def test_a_damaged_export(copy: Path, damage: Callable[[Path], object], message: str) -> None:
+    damage(copy)
+    with pytest.raises(ModelUnavailable, match=message):
+        OnnxEncoder(copy).encode_text(["a dog"])
+
+
+def test_no_manifest_is_no_export(copy: Path) -> None:
+    assert is_export(copy)
+    (copy / MANIFEST).unlink()
+    assert not is_export(copy)
+
+
+def test_a_search_does_without_the_other_tower_and_precision(copy: Path) -> None:
+    for path in {*copy.glob("vision.*"), *copy.glob("*.fp32.*")}:
+        path.unlink()
+    encoder = OnnxEncoder(copy, precision="int8")
+    assert encoder.encode_text(["a dog"]).shape == (1, 64)
+    frames = FrameBatch(np.zeros((1, 4, 4, 3), dtype=np.uint8), np.zeros(1))
+    with pytest.raises(ModelUnavailable, match=r"vision\.int8\.onnx\.data.*is missing"):
+        encoder.encode_frames(frames)
+
+
+def test_a_precision_that_is_not_there(copy: Path) -> None:
+    with pytest.raises(ConfigError, match="no precision 'bf16'; set VIDSEARCH_MODEL__PRECISION"):
+        OnnxEncoder(copy, precision="bf16")
+    manifest = json.loads((copy / MANIFEST).read_text())
+    del manifest["towers"]["int8"]
+    (copy / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(ModelUnavailable, match="holds fp32, not int8"):
+        OnnxEncoder(copy, precision="int8").encode_text(["a dog"])
+
+
+@pytest.mark.parametrize("absent", ["onnxruntime", "tokenizers"])
+def test_a_missing_extra_is_one_line(export: Path, absent: str) -> None:
+    code = (
+        f"import sys; sys.modules[{absent!r}] = None\n"
+        "from vidsearch.cli.root import main\nmain(['embed', 'text', 'a dog'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "VIDSEARCH_MODEL__NAME": str(export)},
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith("needs an extra: pip install 'vidsearch[query]'\n")
+    assert done.stderr.count("\n") == 1
