@@ -68,7 +68,7 @@ STREAMS = (
         Clip("hd-gop2.mp4", "1080p, B-frames, GOP 2 s", height=1080, seconds=10), seek=4, grab=1.4
     ),
     Stream(
-        Clip("hd-gop10.mp4", "1080p, B-frames, GOP 10 s", height=1080, seconds=10, options=GOP_10),
+        Clip("hd-gop10.mp4", "1080p, B-frames, GOP 10 s", height=1080, seconds=20, options=GOP_10),
         seek=9,
         grab=1.4,
     ),

@@ -80,7 +80,7 @@ def _verdict(bar: str, measured: str, *, missed_by: float) -> Verdict:
     return Verdict(
         bar=f"Memory, {bar}",
         measured=measured,
-        holds=missed_by <= 0,
+        outcome="holds" if missed_by <= 0 else "missed",
         verdict="holds" if missed_by <= 0 else f"misses by {missed_by * 100:.0f} %",
     )
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from benchmarks.harness import Measured
 
@@ -27,9 +29,10 @@ class Verdict:
 
     bar: str
     measured: str
-    holds: bool
+    outcome: Literal["holds", "even", "missed"]
+    """``even``: a bar of 1, and the rounds lie on both sides of it."""
     verdict: str
-    """``holds``, or by how much it is missed."""
+    """The outcome in words: ``holds``, or by how much it is missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +86,19 @@ def comparison(
 
 def _judged(title: str, measured: Measured, bar: Bar) -> Verdict:
     ratio = measured.ratio(bar.reference, bar.way)
-    holds = ratio.median >= bar.at_least
-    if holds:
-        verdict = "holds"
-    else:
-        verdict = f"misses by {(1 - ratio.median / bar.at_least) * 100:.0f} %"
-        if ratio.high >= bar.at_least:
-            verdict += f" (best round {ratio.high:.2f}×)"
+    rounds = f"rounds {ratio.low:.2f}-{ratio.high:.2f}"
+    outcome: Literal["holds", "even", "missed"] = "holds"
+    verdict = "holds"
+    if ratio.median < bar.at_least:
+        if bar.at_least == 1 and ratio.high >= 1:
+            outcome, verdict = "even", f"even, {rounds}"
+        else:
+            outcome = "missed"
+            verdict = f"misses by {(1 - ratio.median / bar.at_least) * 100:.1f} %, {rounds}"
     return Verdict(
         bar=f"{title}: {bar.way} against {bar.reference}, at least {bar.at_least:g}×",
         measured=f"{ratio.median:.2f}×",
-        holds=holds,
+        outcome=outcome,
         verdict=verdict,
     )
 
@@ -139,9 +144,13 @@ def render(head: str, found: Sequence[tuple[str, str, Sequence[Section]]]) -> st
         found: per module its title, when and on what it was made, and its sections.
     """
     verdicts = [v for _, _, sections in found for s in sections for v in s.verdicts]
-    held = sum(verdict.holds for verdict in verdicts)
-    rows = [(v.bar, v.measured, v.verdict if v.holds else f"**{v.verdict}**") for v in verdicts]
-    parts = [head, f"## Bars: {held} of {len(verdicts)} hold\n"]
+    count = Counter(verdict.outcome for verdict in verdicts)
+    tally = f"{count['holds']} hold, {count['even']} are even, {count['missed']} are missed"
+    rows = [
+        (v.bar, v.measured, v.verdict if v.outcome == "holds" else f"**{v.verdict}**")
+        for v in verdicts
+    ]
+    parts = [head, f"## Bars: {tally}\n"]
     parts += [*_table(("bar", "measured", "verdict"), rows), ""]
     for title, made, sections in found:
         parts += [f"## {title}\n", f"{made}\n", *(section.markdown() for section in sections)]
