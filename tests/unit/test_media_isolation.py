@@ -528,7 +528,7 @@ def test_the_child_imports_little(clip: Clip, tmp_path: Path) -> None:
 def test_the_settings_choose(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     limits = MediaLimits(max_seconds=10, max_pixels=1000)
-    reader = open_reader(IngestSettings(decode_megabytes=600), limits=limits)
+    reader = open_reader(IngestSettings(decode_megabytes=1024), limits=limits)
     assert isinstance(reader, IsolatedReader)
     assert "megabytes=600" in repr(reader)
     assert reader.name == "pyav"

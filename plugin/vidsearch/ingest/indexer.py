@@ -334,10 +334,10 @@ def _is_outage(error: Exception, *, stage: str) -> bool:
 
     A worker with a wrong setting must not use up the attempts of every video in the queue.
     """
-    # Nothing has been done for the video yet (no index, or one that holds another model's vectors),
-    # or its pictures have nowhere to go.
     if isinstance(error, ConfigError):  # a worker's setting, unless it is about the video's URI
         return isinstance(error, MissingExtra) or stage != "fetch"
+    # Nothing has been done for the video yet (no index, or one that holds another model's vectors),
+    # or its pictures have nowhere to go.
     return isinstance(error, _SURROUNDINGS) or (
         stage in {"prepare", "thumbnails"} and isinstance(error, VidsearchError)
     )
