@@ -530,7 +530,7 @@ def test_the_settings_choose(caplog: pytest.LogCaptureFixture) -> None:
     limits = MediaLimits(max_seconds=10, max_pixels=1000)
     reader = open_reader(IngestSettings(decode_megabytes=1024), limits=limits)
     assert isinstance(reader, IsolatedReader)
-    assert "megabytes=600" in repr(reader)
+    assert "megabytes=1024" in repr(reader)
     assert reader.name == "pyav"
     direct = open_reader(IngestSettings(isolate=False, decoder="opencv"), limits=limits)
     assert type(direct).__name__ == "DirectReader"
