@@ -55,6 +55,7 @@ def run(*, rounds: int, folder: Path) -> Iterator[Section]:
                     OURS: lambda: [videos.search(QUERY) for _ in range(20)],
                 },
                 rounds=rounds,
+                children=False,
             ),
             references=[BY_HAND],
             notes=["the engine's own CPU time is not counted"],
