@@ -88,8 +88,19 @@ def clip(five: Path, tmp_path: Path) -> Clip:
     return named
 
 
+_others: set[int] = set()
+"""Children that the session has had before the test: the nodes of other tests."""
+
+
+@pytest.fixture(autouse=True)
+def _count_others() -> None:
+    _others.clear()
+    _others.update(child.pid for child in psutil.Process().children(recursive=True))
+
+
 def children() -> list[int]:
-    return [child.pid for child in psutil.Process().children(recursive=True)]
+    found = [child.pid for child in psutil.Process().children(recursive=True)]
+    return [pid for pid in found if pid not in _others]
 
 
 def numbers(reader: IsolatedReader, path: Path, **options: Any) -> list[int]:

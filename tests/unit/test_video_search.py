@@ -276,7 +276,7 @@ def test_more_fields_than_the_engine_takes_are_cut_and_said(encoder: TableEncode
     query = bodies["keyword"]["query"]["bool"]["must"][0]["multi_match"]
     assert (len(query["fields"]), query["query"]) == (900, "red")
     warnings = VideoSearch(engine, encoder, index="wide").search("dog", mode="keyword").warnings
-    assert warnings == ("words are looked for in 900 of 1004 fields only",)
+    assert warnings == ("words are looked for in 900 of 1005 fields only",)
 
 
 # -- the live index
@@ -387,8 +387,8 @@ def test_from_settings_connects_and_loads_when_needed(
         done.append(f"connect {settings.url} {client}")
         return engine
 
-    def load_encoder(settings: Any, *, rate: float) -> TableEncoder:
-        done.append(f"load {settings.name} {rate}")
+    def load_encoder(settings: Any, ingest: Any) -> TableEncoder:
+        done.append(f"load {settings.name} {ingest.fps}")
         return encoder
 
     monkeypatch.setattr("vidsearch.engines.connect", connect)
