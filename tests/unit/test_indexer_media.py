@@ -12,6 +12,7 @@ from PIL import Image
 from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
 from vidsearch.errors import ConfigError
 from vidsearch.ingest import Indexer, Registry, State, create_videos_index
+from vidsearch.ingest.moments import MomentPolicy
 from vidsearch.media import MediaLimits, ThumbnailStore
 from vidsearch.media.reader import DirectReader
 from vidsearch.testing.clips import write_clip
@@ -179,6 +180,14 @@ def test_another_policy_is_another_document(clip: Path) -> None:
     bench.registry.reopen("a")
     assert other.indexer.ingest("a", owner="w").status == "indexed"
     assert len(other.video["segments"]) == 3
+
+
+def test_an_overlap_counts_for_fixed_moments_only() -> None:
+    lengths = [
+        MomentPolicy.of(IndexSettings(segments=method, segment_overlap=3), length=10).overlap
+        for method in ("fixed", "semantic", "shots")
+    ]
+    assert lengths == [3, 0, 0]
 
 
 def test_an_overlap_that_does_not_fit_the_live_index_says_so(clip: Path) -> None:

@@ -14,7 +14,7 @@ import av
 import pytest
 
 from vidsearch.errors import MissingExtra, VideoNotFound, VideoOpenError
-from vidsearch.media import embedded_cues, sidecar_cues, spoken_in, transcript
+from vidsearch.media import embedded_cues, sidecar_cues, spoken_in, spoken_in_each, transcript
 from vidsearch.media.reader import Cue
 from vidsearch.media.subtitles.lines import cues_of, plain_lines
 from vidsearch.testing.clips import solid, write_clip
@@ -127,6 +127,12 @@ class TestMoments:
         windows = [(k * length, (k + 1) * length) for k in range(int(100 / length) + 1)]
         said = " ".join(spoken_in(cues, *window) for window in windows)
         assert {cue.text for cue in cues} == set(said.split())
+
+    @pytest.mark.parametrize("step", [0.7, 3.0, 5.0])
+    def test_one_pass_for_all_moments_finds_the_same(self, step: float) -> None:
+        cues = [Cue(i * 1.37, i * 1.37 + i % 11 * 1.9, f"<{i}>") for i in range(60)]
+        moments = [(k * step, k * step + 5.0) for k in range(120)]
+        assert list(spoken_in_each(cues, moments)) == [spoken_in(cues, *each) for each in moments]
 
     def test_the_transcript_is_all_of_it(self) -> None:
         assert transcript(self.CUES) == "one two three four"

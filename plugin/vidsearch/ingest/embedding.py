@@ -18,7 +18,7 @@ from vidsearch.media import (
     MediaReader,
     Sampling,
     ThumbnailStore,
-    spoken_in,
+    spoken_in_each,
     transcript,
 )
 
@@ -132,6 +132,7 @@ def embed_video(
                 keys[number] = thumbnails.put(candidates.best(window))
     at("subtitles")
     lines = cues()
+    texts = spoken_in_each(lines, ((w.start, w.end) for w in windows))
     return VideoEmbedding(
         vector=mean_unit(frame_vectors),
         segments=tuple(
@@ -139,10 +140,10 @@ def embed_video(
                 start=w.start,
                 end=w.end,
                 vector=mean_unit(frame_vectors[w.first : w.last]),
-                text=spoken_in(lines, w.start, w.end),
+                text=text,
                 thumbnail=key,
             )
-            for w, key in zip(windows, keys, strict=True)
+            for w, key, text in zip(windows, keys, texts, strict=True)
         ),
         frames=len(pts),
         damaged=damaged,

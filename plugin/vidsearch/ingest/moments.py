@@ -41,7 +41,7 @@ class MomentPolicy:
             ConfigError: they would overlap by their whole length.
         """
         length = settings.segment_seconds if length is None else length
-        if settings.segment_overlap >= length:
+        if settings.segments == "fixed" and settings.segment_overlap >= length:
             raise ConfigError(
                 f"index.segment_overlap is {settings.segment_overlap:g} s, but the moments of "
                 f"index {settings.name!r} are {length:g} s long: overlap less"
@@ -49,7 +49,7 @@ class MomentPolicy:
         return cls(
             method=settings.segments,
             length=length,
-            overlap=settings.segment_overlap,
+            overlap=settings.segment_overlap if settings.segments == "fixed" else 0.0,
             limit=settings.max_segments,
         )
 

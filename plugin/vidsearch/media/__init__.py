@@ -18,7 +18,13 @@ from vidsearch.media.segments import (
     shot_windows,
 )
 from vidsearch.media.sources import LocalFile, check_sources, fetch, public_uri
-from vidsearch.media.subtitles import embedded_cues, sidecar_cues, spoken_in, transcript
+from vidsearch.media.subtitles import (
+    embedded_cues,
+    sidecar_cues,
+    spoken_in,
+    spoken_in_each,
+    transcript,
+)
 from vidsearch.media.thumbnails import Candidates, ThumbnailStore
 
 __all__ = [
@@ -49,5 +55,6 @@ __all__ = [
     "shot_windows",
     "sidecar_cues",
     "spoken_in",
+    "spoken_in_each",
     "transcript",
 ]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import takewhile
+from collections.abc import Iterable, Iterator, Sequence
 
 from vidsearch.media.reader import Cue
 
-__all__ = ["spoken_in", "transcript"]
+__all__ = ["spoken_in", "spoken_in_each", "transcript"]
 
 _ENOUGH_SECONDS = 1.0
 
@@ -24,8 +23,24 @@ def spoken_in(cues: Sequence[Cue], start: float, end: float) -> str:
         start: of the moment, in seconds.
         end: of the moment, in seconds.
     """
-    shown = takewhile(lambda cue: cue.start < end, cues)
-    return " ".join(cue.text for cue in shown if _belongs(cue, start, end))
+    return next(spoken_in_each(cues, [(start, end)]))
+
+
+def spoken_in_each(cues: Sequence[Cue], moments: Iterable[tuple[float, float]]) -> Iterator[str]:
+    """:func:`spoken_in` for moments whose starts ascend, in one pass over the lines.
+
+    Args:
+        cues: lines in order.
+        moments: start and end of each, in seconds.
+    """
+    near: list[Cue] = []
+    read = 0
+    for start, end in moments:
+        while read < len(cues) and cues[read].start < end:
+            near.append(cues[read])
+            read += 1
+        near = [cue for cue in near if cue.end >= start]
+        yield " ".join(cue.text for cue in near if _belongs(cue, start, end))
 
 
 def transcript(cues: Sequence[Cue]) -> str:
