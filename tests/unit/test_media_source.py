@@ -239,6 +239,25 @@ def test_public_uri() -> None:
     assert public_uri("file:///videos/a.mp4") == "file:///videos/a.mp4"
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://me:hunt/er2@host/v.mp4",
+        "https://me:hunt#er2@host/v.mp4",
+        "https:///me:hunter2@host/v.mp4",
+        "https:/me:hunter2@host/v.mp4",
+    ],
+)
+def test_of_what_is_not_quite_a_url_nothing_is_shown(uri: str) -> None:
+    assert public_uri(uri) == "https:…"
+
+
+def test_a_data_url_is_refused_however_long() -> None:
+    uri = "data:video/mp4;base64," + "A" * 5000
+    with pytest.raises(ConfigError, match="no reader for the scheme 'data'"), fetch(uri):
+        pass
+
+
 @pytest.mark.parametrize("uri", ["/nowhere/at-all.mp4", "file:///nowhere/at-all.mp4", "gone.mp4"])
 def test_a_missing_file(uri: str) -> None:
     with pytest.raises(VideoNotFound, match="no such file"), fetch(uri):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,7 +72,8 @@ def fetch(uri: str, *, settings: SourceSettings = _DEFAULTS) -> Iterator[LocalFi
     path: Path | None = None
     if scheme == "file":
         path = Path(file_path(uri) if scheme_of(uri) else uri)
-    elif "://" not in uri and Path(uri).exists():  # a plain file name with a colon in it
+    elif "://" not in uri and os.path.exists(uri):  # noqa: PTH110  (Path.exists raises, too)
+        # a plain file name with a colon in it
         scheme, path = "file", Path(uri)
     require_scheme(scheme, settings, where=where)
 

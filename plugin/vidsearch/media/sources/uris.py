@@ -36,6 +36,9 @@ def public_uri(uri: str) -> str:
         return uri
     try:
         parts = urlsplit(uri)
+        _ = parts.port  # the beginning of a password that holds a slash looks like one
+        if parts.scheme in _PORTS and not parts.netloc:
+            raise ValueError("a slash too few or too many")
     except ValueError:  # what cannot be taken apart cannot be cleaned
         return f"{match[0]}…"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
