@@ -9,6 +9,7 @@ import random
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from vidsearch.errors import (
 from vidsearch.media import Window, find_shots, shot_windows
 from vidsearch.media.frames import MediaLimits
 from vidsearch.testing.clips import write_clip
+from vidsearch.testing.odd_clips import Track, write_tracks
 
 _LIMITS = MediaLimits()
 needs_scenedetect = pytest.mark.skipif(
@@ -142,6 +144,17 @@ def test_times_count_from_the_first_frame_whatever_the_frame_rate(tmp_path: Path
     clip = _scenes(tmp_path, times, [60, 111], time_base=Fraction(1, 1000))
     expected = [float(times[60] - 5), float(times[111] - 5)]
     assert find_shots(clip, limits=_LIMITS) == pytest.approx(expected, abs=1e-3)
+
+
+@needs_scenedetect
+@pytest.mark.parametrize("matrix", [8, 10])
+def test_colours_that_swscale_does_not_know(tmp_path: Path, matrix: int) -> None:
+    def label(stream: Any) -> None:
+        stream.codec_context.colorspace = matrix
+
+    plain = write_tracks(tmp_path / "plain.mp4", Track())
+    labelled = write_tracks(tmp_path / "labelled.mp4", Track(prepare=label))
+    assert find_shots(labelled, limits=_LIMITS) == find_shots(plain, limits=_LIMITS)
 
 
 @needs_scenedetect

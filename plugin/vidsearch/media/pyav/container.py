@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Video", "opened"]
 
 _SANE_FPS = 1000
+_WITHOUT_DURATION = frozenset({"mpegts", "mpeg"})
 _MOST_PACKETS_BEFORE_A_FRAME = 500
 
 
@@ -52,6 +53,13 @@ class Video:
         if self.stream.duration and self.stream.time_base:
             return float(self.stream.duration * self.stream.time_base)
         return self.container.duration / 1e6 if self.container.duration else None
+
+    @property
+    def promised(self) -> float | None:
+        """The duration where the file itself tells it. For transport and program streams FFmpeg
+        takes it from the first and last time stamp, which in joined ones are a day apart.
+        """
+        return None if self.container.format.name in _WITHOUT_DURATION else self.duration
 
     @property
     def fps(self) -> float | None:
@@ -138,6 +146,6 @@ def _first_frame(path: Path) -> av.VideoFrame | None:
                     for frame in packet.decode():
                         if isinstance(frame, av.VideoFrame):
                             return frame
-    except av.FFmpegError:  # damaged before the first frame
+    except (av.FFmpegError, IndexError):  # damaged, or another stream begins, before the first
         return None
     return None

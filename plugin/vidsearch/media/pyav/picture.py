@@ -87,11 +87,35 @@ class Pictures:
             return out
         return np.ascontiguousarray(picture)
 
-    def _converted(self, frame: av.VideoFrame, form: str, colours: dict[str, Any]) -> av.VideoFrame:
+    def small_bgr(self, frame: av.VideoFrame, *, width: int, height: int) -> NDArray[np.uint8]:
+        """The frame as coded, scaled down to BGR ``(height, width, 3)``.
+
+        Raises:
+            av.FFmpegError: swscale cannot read the frame's format.
+        """
+        small = self._converted(
+            frame, "bgr24", _colours(frame), width=width, height=height, interpolation="AREA"
+        )
+        return np.asarray(small.to_ndarray(), dtype=np.uint8)
+
+    def _converted(
+        self,
+        frame: av.VideoFrame,
+        form: str,
+        colours: dict[str, Any],
+        *,
+        interpolation: str = "BICUBIC",
+        **size: int,
+    ) -> av.VideoFrame:
         import av
 
         convert = partial(
-            self._reformatter.reformat, frame, format=form, interpolation="BICUBIC", threads=1
+            self._reformatter.reformat,
+            frame,
+            format=form,
+            interpolation=interpolation,
+            threads=1,
+            **size,
         )
         try:
             return convert(**colours)

@@ -57,7 +57,7 @@ def find_shots(path: Path, *, limits: MediaLimits, threads: int = 1) -> tuple[fl
     cuts: list[float] = []
     seconds = None
     with opened(path) as video:
-        refuse_too_long(video.name, video.duration, limits)
+        refuse_too_long(video.name, video.promised, limits)
         refuse_too_many_pixels(video.name, *video.coded_size, limits)
         rate = Fraction(video.fps or _FALLBACK_FPS).limit_denominator(1001)
         for seconds, picture in _pictures(video, limits=limits, threads=threads):
@@ -72,9 +72,7 @@ def _pictures(
     video: Video, *, limits: MediaLimits, threads: int
 ) -> Iterator[tuple[float, NDArray[np.uint8]]]:
     """Seconds since the first frame and a small BGR picture ``(height, width, 3)`` of each."""
-    from av.video.reformatter import VideoReformatter
-
-    reformatter = VideoReformatter()
+    pictures = video.pictures()
     size: tuple[int, int] | None = None  # one for all, also where the video's own changes
     last = -1.0
     for seen in FrontToBack(video, None, limits=limits, threads=threads):
@@ -83,15 +81,7 @@ def _pictures(
         last = seen.seconds
         refuse_too_long(video.name, last, limits)
         size = size or _small(seen.frame.width, seen.frame.height)
-        small = reformatter.reformat(
-            seen.frame,
-            width=size[0],
-            height=size[1],
-            format="bgr24",
-            interpolation="AREA",
-            threads=1,
-        )
-        yield last, np.asarray(small.to_ndarray(), dtype=np.uint8)
+        yield last, pictures.small_bgr(seen.frame, width=size[0], height=size[1])
 
 
 def _small(width: int, height: int) -> tuple[int, int]:
