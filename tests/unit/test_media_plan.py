@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import itertools
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vidsearch.errors import VideoTooLarge
 from vidsearch.media.display import Clock, Points, ascending_seconds
-from vidsearch.media.pyav.packets import PacketIndex
+from vidsearch.media.frames import MediaLimits
+from vidsearch.media.pyav.container import opened
+from vidsearch.media.pyav.packets import PacketIndex, read_packets
 from vidsearch.media.pyav.plan import (
     DROP,
     FEED,
@@ -22,6 +26,8 @@ from vidsearch.media.pyav.plan import (
     presentation,
     why_no_plan,
 )
+from vidsearch.media.pyav.survey import Survey
+from vidsearch.testing.clips import write_clip
 
 
 class Stream:
@@ -321,3 +327,16 @@ def test_the_numbers_of_the_notebook(fps: float, rate: float, expected: list[int
     numbers = points.numbers(np.arange(100) / 30, end=100 / 30).tolist()
     assert numbers[: len(expected)] == expected
     assert numbers[-1] < 100
+
+
+def test_a_leap_per_packet_is_refused_before_memory_is_taken_for_it(tmp_path: Path) -> None:
+    """Its points would take gigabytes."""
+    times = [Fraction(3599 * i) for i in range(14)]
+    path = write_clip(tmp_path / "leaps.mkv", times, rate=1)
+    with opened(path) as video:
+        index = read_packets(video)
+        points = Points(rate=1e12, sampling="played-at", fps=25)
+        order = presentation(index)
+        assert isinstance(order, Presentation)
+        with pytest.raises(VideoTooLarge, match="max_seconds"):
+            Survey.of(video, index, order, points, limits=MediaLimits(max_seconds=3600))

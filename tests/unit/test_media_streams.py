@@ -153,6 +153,32 @@ class TestTimes:
         assert numbers == [0, 10, 20]
         np.testing.assert_allclose(times, [0, 1, 2], atol=2e-3)
 
+    def test_joined_recordings_whose_clock_goes_back_are_not_a_day_long(
+        self, decoder: Decoder, tmp_path: Path
+    ) -> None:
+        late = write_tracks(tmp_path / "late.ts", Track(start=Fraction(1000)))
+        early = write_tracks(tmp_path / "early.ts", Track(start=Fraction(5)))
+        path = tmp_path / "joined.ts"
+        path.write_bytes(late.read_bytes() + early.read_bytes())
+        with opened(path) as video:
+            assert (video.duration or 0) > 12 * 3600
+        numbers, times = _read(decoder, path)
+        assert numbers == [0, 10, 20, 0, 10, 20]
+        np.testing.assert_allclose(times, range(6), atol=2e-3)
+
+    def test_a_stream_that_begins_late_is_passed_over(
+        self, decoder: Decoder, tmp_path: Path
+    ) -> None:
+        """A broadcast gets sound; only streams that begin early are known from the start."""
+        silent = write_tracks(tmp_path / "silent.ts", _PLAIN)
+        loud = write_tracks(tmp_path / "loud.ts", _PLAIN, seconds_of_sound=3)
+        path = tmp_path / "joined.ts"
+        empty = (b"\x47\x1f\xff\x10" + bytes(184)) * 30_000
+        # FFmpeg looks for streams in the beginning, and for the duration at the end.
+        parts = (silent.read_bytes(), empty, loud.read_bytes(), empty, silent.read_bytes())
+        path.write_bytes(b"".join(parts))
+        assert _read(decoder, path)[0] == [0, 10, 20] * 3
+
     @pytest.mark.parametrize(
         ("name", "codec", "options"),
         [

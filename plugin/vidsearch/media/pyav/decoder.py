@@ -97,9 +97,7 @@ class PyAvDecoder:
             _refuse_by_header(video, self._limits)
             points = Points(rate=rate, sampling=sampling, fps=_guessed_fps(video))
             index = read_packets(video)
-            survey, reason = _survey(video, index, points)
-            if survey:
-                refuse_too_long(video.name, survey.end, self._limits)
+            survey, reason = _survey(video, index, points, self._limits)
             if survey and not reason:
                 try:
                     yield from self._by_plan(video, survey, points, batches)
@@ -218,12 +216,14 @@ class _Shown:
         return (total - self._own if any_lost else 0), total
 
 
-def _survey(video: Video, index: PacketIndex, points: Points) -> tuple[Survey | None, str | None]:
+def _survey(
+    video: Video, index: PacketIndex, points: Points, limits: MediaLimits
+) -> tuple[Survey | None, str | None]:
     """What the packets tell, and why the stream is read front to back nevertheless."""
     order = presentation(index)
     if isinstance(order, str):
         return None, order
-    return Survey.of(video, index, order, points), why_no_plan(index)
+    return Survey.of(video, index, order, points, limits=limits), why_no_plan(index)
 
 
 def _guessed_fps(video: Video) -> float | None:
@@ -234,7 +234,7 @@ def _guessed_fps(video: Video) -> float | None:
 
 def _refuse_by_header(video: Video, limits: MediaLimits) -> None:
     refuse_too_many_pixels(video.name, *video.coded_size, limits)
-    refuse_too_long(video.name, video.duration, limits)
+    refuse_too_long(video.name, video.promised, limits)
 
 
 def _no_frames_message(video: Video, index: PacketIndex) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from vidsearch.media.pyav.container import Video
 if TYPE_CHECKING:
     from av.packet import Packet
 
-__all__ = ["PacketIndex", "filled", "read_packets", "step_of"]
+__all__ = ["PacketIndex", "packets_of", "read_packets", "step_of"]
 
 _PROGRESSIVE = 1
 """FFmpeg's ``AV_FIELD_PROGRESSIVE``; 0 is unknown."""
@@ -73,7 +73,7 @@ def read_packets(video: Video) -> PacketIndex:
     last, last_duration, first_decoding = _NO_STAMP, 0, None
     reconfigured = False
     try:
-        for packet in filled(video.container.demux(video.stream)):
+        for packet in packets_of(video):
             size, stamp = packet.size, packet.pts
             if not sizes:
                 first_decoding = packet.dts
@@ -116,11 +116,18 @@ def _interlaced_rate(video: Video) -> float | None:
     return float(codec.framerate or video.stream.guessed_rate or 0)
 
 
-def filled(packets: Iterable[Packet[Any]]) -> Iterator[Packet[Any]]:
-    """The packets that hold something: an empty one would tell the codec that the end is reached,
-    as does the one that PyAV adds at the end.
+def packets_of(video: Video) -> Iterator[Packet[Any]]:
+    """The stream's packets that hold something, from where the container is read on: an empty one
+    would tell the codec that the end is reached, as does the one that PyAV adds at the end.
     """
-    return (packet for packet in packets if packet.size)
+    while True:
+        try:
+            yield from (packet for packet in video.container.demux(video.stream) if packet.size)
+        except IndexError:
+            # PyAV stops at the first packet of a stream that begins later (a broadcast that gets
+            # another sound). It is passed over, being none of ours.
+            continue
+        return
 
 
 def step_of(video: Video) -> float:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vidsearch.media.frames import MediaLimits
 from vidsearch.media.pyav.codec import prepare, skips_exactly
 from vidsearch.media.pyav.container import Video, opened
-from vidsearch.media.pyav.packets import PacketIndex, filled
+from vidsearch.media.pyav.packets import PacketIndex, packets_of
 from vidsearch.media.pyav.plan import START, TAKE
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def planned_frames(
         plan = actions.tobytes()
         last = max(plan.rfind(TAKE), plan.rfind(TAKE | START))
         try:
-            for position, packet in enumerate(filled(video.container.demux(video.stream))):
+            for position, packet in enumerate(packets_of(video)):
                 action = plan[position]
                 if not action:
                     continue
@@ -141,7 +141,7 @@ def _rewound(video: Video, index: PacketIndex, held: ExitStack) -> Video:
 
     try:
         video.container.seek(index.first_decoding, stream=video.stream)
-        first = next(filled(video.container.demux(video.stream)), None)
+        first = next(packets_of(video), None)
         exact = (
             first is not None
             and first.size == index.sizes[0]

@@ -10,7 +10,7 @@ from vidsearch.media.display import Clock
 from vidsearch.media.frames import MediaLimits
 from vidsearch.media.pyav.codec import prepare
 from vidsearch.media.pyav.container import Video
-from vidsearch.media.pyav.packets import filled, step_of
+from vidsearch.media.pyav.packets import packets_of, step_of
 from vidsearch.media.pyav.survey import Survey
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class FrontToBack:
     def _frames(self) -> Iterator[av.VideoFrame]:
         import av
 
-        packets = filled(self._video.container.demux(self._video.stream))
+        packets = packets_of(self._video)
         while True:
             try:
                 packet = next(packets, None)

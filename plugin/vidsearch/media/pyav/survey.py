@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsearch.media.display import Points, ascending_seconds
+from vidsearch.media.display import Points, ascending_seconds, refuse_too_long
+from vidsearch.media.frames import MediaLimits
 from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.packets import PacketIndex, step_of
 from vidsearch.media.pyav.plan import Presentation, plan_packets
@@ -29,12 +30,25 @@ class Survey:
     """The frame of each sampling point."""
 
     @classmethod
-    def of(cls, video: Video, index: PacketIndex, order: Presentation, points: Points) -> Survey:
-        """Look at a whole video."""
+    def of(
+        cls,
+        video: Video,
+        index: PacketIndex,
+        order: Presentation,
+        points: Points,
+        *,
+        limits: MediaLimits,
+    ) -> Survey:
+        """Look at a whole video.
+
+        Raises:
+            VideoTooLarge: it is too long; found before memory is taken for its points.
+        """
         seconds = ascending_seconds(
             np.asarray(order.stamps * float(index.time_base)), step=step_of(video)
         )
         end = float(seconds[-1]) + index.last_duration
+        refuse_too_long(video.name, end, limits)
         return cls(
             index=index,
             order=order,
