@@ -209,8 +209,8 @@ class SourceSettings(_Section):
     )
     hosts: tuple[str, ...] = Field(
         (),
-        description="Hosts (`*.example.com` for all below, `host:port`) and buckets that videos may "
-        "come from; empty allows any.",
+        description="Hosts (`*.example.com` for all below, `host:port`) and buckets that videos "
+        "may come from; empty allows any.",
     )
     private_hosts: tuple[str, ...] = Field(
         (),
@@ -316,7 +316,9 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         raise ConfigError(_explain(error)) from error
     except ValueError as error:  # a TOML file that does not parse, or a variable that is no JSON
-        raise ConfigError(f"settings cannot be read: {error}") from error
+        no_json = ", ".join(_lists_that_are_no_json(os.environ))
+        reason = f'{no_json} must be a JSON list, such as \'["a", "b"]\'' if no_json else error
+        raise ConfigError(f"settings cannot be read: {reason}") from error
 
 
 def redact_url(url: str) -> str:
@@ -373,6 +375,18 @@ def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
         raise ConfigError(
             f"unknown setting: {', '.join(hints)}. `vidsearch settings` lists the known ones."
         )
+
+
+def _lists_that_are_no_json(environ: Mapping[str, str]) -> Iterator[str]:
+    import json
+
+    lists = {variable_name(a, b) for a, b, info in setting_paths() if type(info.default) is tuple}
+    for variable, value in environ.items():
+        if value and variable.upper() in lists:
+            try:
+                json.loads(value)
+            except ValueError:
+                yield variable
 
 
 def _explain(error: ValidationError) -> str:

@@ -88,6 +88,13 @@ def test_bad_values_are_named(tmp_path: Path, toml: str, message: str) -> None:
     assert "secret" not in "".join(traceback.format_exception(caught.value))  # as with -v
 
 
+def test_a_list_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDSEARCH_SOURCES__HOSTS", '["example.com"]')
+    monkeypatch.setenv("VIDSEARCH_SOURCES__ROOTS", "/srv/videos")
+    with pytest.raises(ConfigError, match=r"read: VIDSEARCH_SOURCES__ROOTS must be a JSON list"):
+        load_settings()
+
+
 def test_secrets_show_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIDSEARCH_ENGINE__PASSWORD", "hunter2")
     monkeypatch.setenv("VIDSEARCH_ENGINE__API_KEY", "hunter2")
