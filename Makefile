@@ -32,7 +32,7 @@ docs: setup ## write the generated parts of the docs
 	$(BIN)/python scripts/generate_docs.py
 
 bench: setup ## the benchmarks
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --torchcodec
 
 clean: ## remove what setup and runs made
 	rm -rf .venv .vidsearch build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
