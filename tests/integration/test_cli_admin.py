@@ -121,10 +121,22 @@ def test_check_names_each_part_that_is_wrong(admin: Admin, tmp_path: Path) -> No
     assert admin("index", "create")[0] == 0
     with Worker(tmp_path / "worker", admin.env, app="vidsearch_tasks"):
         code, found = admin.findings()
-    assert (code, [ok for ok, _ in found.values()]) == (0, [True] * 4)
+    assert (code, [ok for ok, _ in found.values()]) == (0, [True] * 5)
     assert admin.node.version in found["engine"][1]
     assert "0 videos, same model" in found["index"][1]
+    assert found["media"][1].startswith("pyav in a child process; local videos from any folder")
     assert "worker@" in found["broker"][1]
+
+
+def test_check_reads_the_settings_of_media(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDSEARCH_THUMBNAILS__URL", "qq://x/y")
+    ok, detail = admin.findings()[1]["media"]
+    assert not ok
+    assert "thumbnails.url 'qq://x/y'" in detail
+    monkeypatch.setenv("VIDSEARCH_SOURCES__PRIVATE_HOSTS", '["127.0.0.0/99"]')
+    ok, detail = admin.findings()[1]["media"]
+    assert not ok
+    assert "sources.private_hosts: '127.0.0.0/99'" in detail
 
 
 def test_check_goes_on_after_an_outage(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:

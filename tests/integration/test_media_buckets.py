@@ -128,7 +128,7 @@ def test_an_object_and_its_subtitles(
             assert video.path.is_relative_to(tmp_path)
             assert (video.path.suffix, video.size) == (".mp4", len(_CONTENT))
             assert video.path.read_bytes() == _CONTENT
-            assert [path.name for path in video.sidecars] == ["video.srt", "video.en.vtt"]
+            assert [path.name for path in video.sidecars] == ["talk.srt", "talk.en.vtt"]
             assert [path.read_bytes() for path in video.sidecars] == [b"plain", b"english"]
         assert list(tmp_path.iterdir()) == []
     assert "talk.de.srt has more, and" in caplog.text

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
-from vidsearch.errors import ConfigError
+from vidsearch.errors import ConfigError, DecoderFailed
 from vidsearch.ingest import Indexer, Registry, State, create_videos_index
 from vidsearch.ingest.moments import MomentPolicy
-from vidsearch.media import MediaLimits, ThumbnailStore
+from vidsearch.media import Cue, MediaLimits, ThumbnailStore
 from vidsearch.media.reader import DirectReader
 from vidsearch.testing.clips import write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder
@@ -234,3 +234,20 @@ def test_what_a_guard_refuses_is_failed_with_the_reason(
 def test_a_typing_error_in_a_list_of_hosts_is_nobodys_video(clip: Path) -> None:
     with pytest.raises(ConfigError, match=r"sources\.hosts.*exa mple"):
         Bench(sources=SourceSettings(hosts=("exa mple",)))
+
+
+def test_an_unknown_scheme_in_the_settings_is_nobodys_video(clip: Path) -> None:
+    with pytest.raises(ConfigError, match=r"sources\.schemes: no reader for 'htps'; known: az"):
+        Bench(sources=SourceSettings(schemes=("htps",)))
+
+
+def test_a_decoder_that_falls_over_subtitles_costs_the_lines_only(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fall(self: DirectReader, path: Path) -> tuple[Cue, ...]:
+        raise DecoderFailed(f"{path.name}: the decoder crashed (SIGSEGV)")
+
+    monkeypatch.setattr(DirectReader, "cues", fall)
+    bench = Bench()
+    assert bench.ingest(clip) == "indexed"
+    assert "subtitles" not in bench.video

@@ -130,6 +130,7 @@ def test_a_name_that_looks_like_a_scheme(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_download_lives_as_long_as_the_context(server: str, temporary: Path) -> None:
     with fetch(f"{server}/video.mp4?signature=abc", settings=_HERE) as local:
+        assert local.path.name == "video.mp4"
         assert local.path.suffix == ".mp4"
         assert local.path.is_relative_to(temporary)
         assert local.size == len(_CONTENT)
@@ -358,3 +359,20 @@ def test_a_uri_that_nothing_reads(uri: str, message: str) -> None:
         pass
     assert "pw" not in str(caught.value)
     assert "abc" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [
+        ("https://host/talks/My talk (1).mp4", "My_talk_1.mp4"),
+        ("s3://bucket/東京.mkv", "video.mkv"),
+        ("https://host/", "host"),
+        ("https://host/..%2f..%2fetc", "2f"),
+        ("https://host/.lock", "lock"),
+        ("https://host/" + "a" * 300 + ".mp4", "a" * 80 + ".mp4"),
+    ],
+)
+def test_a_copy_has_the_name_that_messages_show(where: str, name: str) -> None:
+    from vidsearch.media.sources.fetching import _copy_name
+
+    assert _copy_name(where) == name

@@ -134,6 +134,12 @@ class TestMoments:
         moments = [(k * step, k * step + 5.0) for k in range(120)]
         assert list(spoken_in_each(cues, moments)) == [spoken_in(cues, *each) for each in moments]
 
+    def test_lines_that_are_shown_all_the_time_have_an_end(self) -> None:
+        cues = [Cue(0, 10_000, "word " * 400) for _ in range(500)]
+        moments = [(k * 10.0, k * 10 + 10.0) for k in range(1000)]
+        texts = list(spoken_in_each(cues, moments))
+        assert {len(text) for text in texts} <= {3999, 4000}
+
     def test_the_transcript_is_all_of_it(self) -> None:
         assert transcript(self.CUES) == "one two three four"
         assert transcript(()) == spoken_in((), 0, 1) == ""

@@ -147,6 +147,21 @@ class TestLockedAndCut:
         assert numbers[:-1] == wanted[:-1]
         assert times[:-1] == list(range(len(numbers) - 1))
 
+    def test_what_is_cut_off_counts_as_damaged(self, tmp_path: Path) -> None:
+        track = Track(frames=100, options={"g": "10", "crf": "0"})
+        whole = write_tracks(tmp_path / "clip.mp4", track, options={"movflags": "faststart"})
+        content = whole.read_bytes()
+        path = tmp_path / "cut.mp4"
+        path.write_bytes(content[: len(content) * 3 // 4])
+        batches = list(open_decoder("pyav").frames(path))
+        frames = sum(len(batch) for batch in batches)
+        assert frames < 10
+        assert frames + batches[-1].damaged == 10
+        assert list(open_decoder("pyav").frames(whole))[-1].damaged == 0
+        path.write_bytes(content[: len(content) // 2])
+        with pytest.raises(VideoDamaged, match=r"cut\.mp4: \d of 10 frames"):
+            list(open_decoder("pyav").frames(path))
+
     def test_a_movie_of_which_little_is_left_is_damaged(self, tmp_path: Path) -> None:
         track = Track(frames=100, options={"g": "10", "bf": "0"})
         whole = write_tracks(tmp_path / "clip.mp4", track, options={"movflags": "faststart"})

@@ -30,7 +30,7 @@ class _Finding:
 @click.command()
 @output.json_option
 def check(as_json: bool) -> None:
-    """Check the cluster, the index, the model and the broker, one by one.
+    """Check the cluster, the index, the model, the reading of videos and the broker, one by one.
 
     Writes nothing. Exit code 1 if any part is not as it should be.
     """
@@ -71,10 +71,22 @@ def _check_broker(parts: Runtime) -> str:
     return f"{state.url}, {state.queued} queued, workers: {', '.join(state.workers)}"
 
 
+def _check_media(parts: Runtime) -> str:
+    from vidsearch.media import check_sources
+
+    sources, ingest = parts.settings.sources, parts.settings.ingest
+    check_sources(sources)
+    roots = ", ".join(str(root) for root in sources.roots) or "any folder"
+    where = "in a child process" if ingest.isolate else "in the worker"
+    pictures = parts.thumbnails or "none"
+    return f"{ingest.decoder} {where}; local videos from {roots}; thumbnails: {pictures}"
+
+
 _STEPS: tuple[tuple[str, Callable[[Runtime], str], tuple[str, ...]], ...] = (
     ("engine", _check_engine, ()),
     ("model", _check_model, ()),
     ("index", _check_index, ("engine", "model")),
+    ("media", _check_media, ()),
     ("broker", _check_broker, ()),
 )
 """Each part, how it is checked, and the parts without which it cannot be."""

@@ -132,7 +132,7 @@ def embed_video(
                 keys[number] = thumbnails.put(candidates.best(window))
     at("subtitles")
     lines = cues()
-    texts = spoken_in_each(lines, ((w.start, w.end) for w in windows))
+    texts = spoken_in_each(lines, [(w.start, w.end) for w in windows])
     return VideoEmbedding(
         vector=mean_unit(frame_vectors),
         segments=tuple(

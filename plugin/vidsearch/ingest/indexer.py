@@ -16,6 +16,7 @@ from vidsearch.errors import (
     BackendRefused,
     BackendUnavailable,
     ConfigError,
+    DecoderFailed,
     IndexMissing,
     LeaseLost,
     MappingConflict,
@@ -218,7 +219,11 @@ class Indexer:
         for path in file.sidecars:
             if cues := sidecar_cues(path):
                 return cues
-        return self._reader.cues(file.path)
+        try:
+            return self._reader.cues(file.path)
+        except DecoderFailed as error:  # its frames are fine
+            _log.warning("subtitles left alone: %s", error)
+            return ()
 
     def _keep(
         self,

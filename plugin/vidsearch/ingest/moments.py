@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from vidsearch.config import IndexSettings
 from vidsearch.errors import ConfigError
-from vidsearch.media import Window, fixed_windows, semantic_windows, shot_windows
+from vidsearch.media import (
+    Window,
+    fixed_windows,
+    require_shots,
+    semantic_windows,
+    shot_windows,
+)
 
 __all__ = ["MomentPolicy"]
 
@@ -39,6 +45,7 @@ class MomentPolicy:
 
         Raises:
             ConfigError: they would overlap by their whole length.
+            MissingExtra: what finds the cuts is not installed.
         """
         length = settings.segment_seconds if length is None else length
         if settings.segments == "fixed" and settings.segment_overlap >= length:
@@ -46,6 +53,8 @@ class MomentPolicy:
                 f"index.segment_overlap is {settings.segment_overlap:g} s, but the moments of "
                 f"index {settings.name!r} are {length:g} s long: overlap less"
             )
+        if settings.segments == "shots":
+            require_shots()
         return cls(
             method=settings.segments,
             length=length,

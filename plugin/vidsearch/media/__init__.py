@@ -14,6 +14,7 @@ from vidsearch.media.segments import (
     Window,
     find_shots,
     fixed_windows,
+    require_shots,
     semantic_windows,
     shot_windows,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "open_decoder",
     "open_reader",
     "public_uri",
+    "require_shots",
     "semantic_windows",
     "shot_windows",
     "sidecar_cues",

@@ -90,6 +90,15 @@ class Points:
             return frames
         return max(seconds - _END_TOLERANCE, self.position(self._first) + 2 * EPSILON)
 
+    def missing(self, end: float, promised: float | None) -> int:
+        """How many points a file lacks that ends at ``end`` seconds in place of ``promised``."""
+        if promised is None:
+            return 0
+        last, due = (
+            math.ceil((seconds - _END_TOLERANCE) * self.rate) for seconds in (end, promised)
+        )
+        return max(0, due - last)
+
     def numbers(self, seconds: NDArray[np.float64], *, end: float) -> NDArray[np.int64]:
         """The number of the frame that each point shows.
 

@@ -24,7 +24,7 @@ from vidsearch.media.display import (
 )
 from vidsearch.media.frames import DEFAULT_LIMITS, FrameBatch, MediaLimits, Sampling, VideoInfo
 from vidsearch.media.pyav.container import Video, opened
-from vidsearch.media.pyav.packets import PacketIndex, read_packets, step_of
+from vidsearch.media.pyav.packets import PacketIndex, cut_off_at, read_packets, step_of
 from vidsearch.media.pyav.picture import Pictures
 from vidsearch.media.pyav.plan import presentation, why_no_plan
 from vidsearch.media.pyav.planned import PlanFailedError, planned_frames
@@ -98,16 +98,20 @@ class PyAvDecoder:
             points = Points(rate=rate, sampling=sampling, fps=_guessed_fps(video))
             index = read_packets(video)
             survey, reason = _survey(video, index, points, self._limits)
+            promised = cut_off_at(video)
             if survey and not reason:
+                missing = points.missing(survey.end, promised)
+                total = len(survey.numbers) + missing
+                refuse_damaged(path.name, missing, total, most=self._max_damaged)
                 try:
                     yield from self._by_plan(video, survey, points, batches)
-                    yield batches.last(end_seconds=survey.end, damaged=0)
+                    yield batches.last(end_seconds=survey.end, damaged=missing)
                     return
                 except PlanFailedError as error:
                     reason = str(error)
         _log.info("%s is decoded from front to back: %s", path.name, reason)
         with opened(path) as video:
-            yield from self._front_to_back(video, index, survey, points, batches)
+            yield from self._front_to_back(video, index, survey, points, batches, promised=promised)
 
     def _by_plan(
         self, video: Video, survey: Survey, points: Points, batches: Batches
@@ -134,6 +138,8 @@ class PyAvDecoder:
         survey: Survey | None,
         points: Points,
         batches: Batches,
+        *,
+        promised: float | None,
     ) -> Iterator[FrameBatch]:
         draw = _Draw(video, self._limits)
         stream = FrontToBack(video, survey, limits=self._limits, threads=self._threads)
@@ -156,6 +162,8 @@ class PyAvDecoder:
             shown.count(points, held, followed_by=None)
             yield from batches.add(held.seconds, partial(draw, held.frame))
         damaged, total = shown.damaged(any_lost=stream.lost > 0)
+        missing = points.missing(end, promised)
+        damaged, total = damaged + missing, total + missing
         refuse_damaged(video.name, damaged, total, most=self._max_damaged)
         yield batches.last(end_seconds=end, damaged=damaged)
 

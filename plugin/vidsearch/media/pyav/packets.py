@@ -17,7 +17,7 @@ from vidsearch.media.pyav.container import Video
 if TYPE_CHECKING:
     from av.packet import Packet
 
-__all__ = ["PacketIndex", "packets_of", "read_packets", "step_of"]
+__all__ = ["cut_off_at", "PacketIndex", "packets_of", "read_packets", "step_of"]
 
 _PROGRESSIVE = 1
 """FFmpeg's ``AV_FIELD_PROGRESSIVE``; 0 is unknown."""
@@ -114,6 +114,24 @@ def _interlaced_rate(video: Video) -> float | None:
     if codec.name != "h264" or getattr(codec, "field_order", 0) <= _PROGRESSIVE:
         return None
     return float(codec.framerate or video.stream.guessed_rate or 0)
+
+
+def cut_off_at(video: Video) -> float | None:
+    """When a file would end that has lost its rest: seconds by the header of its stream.
+
+    Only an MP4 file whose index comes first knows; ``None`` where nothing is missing, or nobody
+    can tell.
+    """
+    stream = video.stream
+    if "mp4" not in video.container.format.name or not stream.duration or not stream.time_base:
+        return None
+    entries = stream.index_entries
+    if not len(entries):
+        return None
+    last = entries[len(entries) - 1]
+    if last.pos + last.size <= video.path.stat().st_size:
+        return None
+    return float(stream.duration * stream.time_base)
 
 
 def packets_of(video: Video) -> Iterator[Packet[Any]]:

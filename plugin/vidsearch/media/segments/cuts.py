@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from vidsearch.media.frames import MediaLimits
 from vidsearch.media.pyav.container import Video, opened
 from vidsearch.media.pyav.sequential import FrontToBack
 
-__all__ = ["find_shots"]
+__all__ = ["find_shots", "require_shots"]
 
 _LONGER_SIDE = 256
 """Pixels; PySceneDetect's own reader scales pictures down to such a width."""
@@ -23,6 +24,16 @@ _LEAST_SECONDS = 0.5
 """Between two cuts."""
 _FALLBACK_FPS = 25
 _TICKS = 1_000_000
+
+
+def require_shots() -> None:
+    """Say before a video is read that its cuts could not be found.
+
+    Raises:
+        MissingExtra: PySceneDetect is not installed.
+    """
+    if find_spec("scenedetect") is None:
+        raise MissingExtra.of("shots", needed_for="finding cuts")
 
 
 def find_shots(path: Path, *, limits: MediaLimits, threads: int = 1) -> tuple[float, ...]:
@@ -47,11 +58,9 @@ def find_shots(path: Path, *, limits: MediaLimits, threads: int = 1) -> tuple[fl
         VideoTooLarge: beyond the limits.
         NoFramesError: not one frame decodes.
     """
-    try:
-        from scenedetect.common import FrameTimecode, Timecode
-        from scenedetect.detectors import AdaptiveDetector
-    except ImportError as error:
-        raise MissingExtra.of("shots", needed_for="finding cuts") from error
+    require_shots()
+    from scenedetect.common import FrameTimecode, Timecode
+    from scenedetect.detectors import AdaptiveDetector
 
     detector = AdaptiveDetector(min_scene_len=_LEAST_SECONDS)
     cuts: list[float] = []

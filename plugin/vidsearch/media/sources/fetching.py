@@ -14,7 +14,7 @@ from vidsearch.errors import ConfigError
 from vidsearch.media.sources.buckets import copy_object, copy_sidecars
 from vidsearch.media.sources.local import local_sidecars, opened_file
 from vidsearch.media.sources.reach import Reach
-from vidsearch.media.sources.schemes import canonical_scheme, require_scheme
+from vidsearch.media.sources.schemes import canonical_scheme, check_schemes, require_scheme
 from vidsearch.media.sources.temporary import BoundedFile, workspace
 from vidsearch.media.sources.uris import BucketUri, file_path, public_uri, scheme_of
 from vidsearch.media.sources.web import download
@@ -23,6 +23,7 @@ __all__ = ["LocalFile", "check_sources", "fetch"]
 
 _DEFAULTS = SourceSettings()
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,20 @@ class LocalFile:
     """Subtitle files beside it, the one to prefer first (see :func:`choose_sidecars`)."""
 
 
+def _copy_name(where: str) -> str:
+    """The video's own name, as messages show it, in letters that no file system minds."""
+    name = PurePosixPath(where)
+    stem = _UNSAFE.sub("_", name.stem).strip("._")[:80] or "video"
+    return f"{stem}{name.suffix if _SUFFIX.fullmatch(name.suffix) else ''}"
+
+
 def check_sources(settings: SourceSettings) -> None:
-    """Read the lists of hosts once, before a video is refused for a typing error in them.
+    """Read the lists once, before a video is refused for a typing error in them.
 
     Raises:
-        ConfigError: an entry is neither a host nor a network.
+        ConfigError: an entry is neither a host nor a network, or no scheme that is read.
     """
+    check_schemes(settings)
     Reach(settings)
 
 
@@ -82,8 +91,7 @@ def fetch(uri: str, *, settings: SourceSettings = _DEFAULTS) -> Iterator[LocalFi
             yield LocalFile(real, uri, size, local_sidecars(path, settings))
         return
     with workspace(settings.folder) as folder:
-        suffix = PurePosixPath(where).suffix
-        copy = folder / f"video{suffix if _SUFFIX.fullmatch(suffix) else ''}"
+        copy = folder / _copy_name(where)
         sidecars: tuple[Path, ...] = ()
         with BoundedFile(copy, limit=settings.max_bytes, where=where) as file:
             if scheme in {"http", "https"}:

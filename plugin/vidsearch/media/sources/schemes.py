@@ -5,7 +5,7 @@ from __future__ import annotations
 from vidsearch.config import SourceSettings
 from vidsearch.errors import ConfigError, SourceForbidden
 
-__all__ = ["BUCKET_EXTRAS", "canonical_scheme", "require_scheme"]
+__all__ = ["BUCKET_EXTRAS", "canonical_scheme", "check_schemes", "require_scheme"]
 
 BUCKET_EXTRAS = {"s3": "s3", "gs": "gcs", "az": "azure"}
 """Scheme of fsspec → the extra that reads it."""
@@ -18,6 +18,20 @@ _FORMS = "a path, file://, http://, https://, s3://, gs:// or az://"
 def canonical_scheme(scheme: str) -> str:
     """One name per kind of place: ``gcs`` is ``gs``, ``abfs`` is ``az``, ``s3a`` is ``s3``."""
     return _ALIASES.get(scheme, scheme)
+
+
+def check_schemes(settings: SourceSettings) -> None:
+    """Refuse a list of schemes that names one that nobody reads.
+
+    Raises:
+        ConfigError: so it does.
+    """
+    for scheme in settings.schemes:
+        if canonical_scheme(scheme.lower()) not in _READ:
+            raise ConfigError(
+                f"setting sources.schemes: no reader for {scheme!r}; known: "
+                f"{', '.join(sorted(_READ))}"
+            )
 
 
 def require_scheme(scheme: str, settings: SourceSettings, *, where: str) -> None:

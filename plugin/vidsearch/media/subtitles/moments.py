@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from vidsearch.media.reader import Cue
 
 __all__ = ["spoken_in", "spoken_in_each", "transcript"]
 
 _ENOUGH_SECONDS = 1.0
+_MOST_IN_ALL = 4_000_000
+"""Characters of all moments together: lines that are shown all the time would stand in each."""
+_LEAST_EACH = 500
 
 
 def spoken_in(cues: Sequence[Cue], start: float, end: float) -> str:
@@ -26,13 +29,16 @@ def spoken_in(cues: Sequence[Cue], start: float, end: float) -> str:
     return next(spoken_in_each(cues, [(start, end)]))
 
 
-def spoken_in_each(cues: Sequence[Cue], moments: Iterable[tuple[float, float]]) -> Iterator[str]:
+def spoken_in_each(cues: Sequence[Cue], moments: Sequence[tuple[float, float]]) -> Iterator[str]:
     """:func:`spoken_in` for moments whose starts ascend, in one pass over the lines.
+
+    A text is cut off where all of such a length would be more than four million characters.
 
     Args:
         cues: lines in order.
         moments: start and end of each, in seconds.
     """
+    most = max(_LEAST_EACH, _MOST_IN_ALL // max(len(moments), 1))
     near: list[Cue] = []
     read = 0
     for start, end in moments:
@@ -40,7 +46,7 @@ def spoken_in_each(cues: Sequence[Cue], moments: Iterable[tuple[float, float]]) 
             near.append(cues[read])
             read += 1
         near = [cue for cue in near if cue.end >= start]
-        yield " ".join(cue.text for cue in near if _belongs(cue, start, end))
+        yield " ".join(cue.text for cue in near if _belongs(cue, start, end))[:most].rstrip()
 
 
 def transcript(cues: Sequence[Cue]) -> str:
