@@ -146,7 +146,7 @@ class ModelSettings(_Section):
         description="Numbers the model computes with: `auto` takes bf16 for frames where the "
         "hardware has it, else fp32; `int8` needs an ONNX export.",
     )
-    batch_size: int = Field(16, ge=1, description="Frames per forward pass.")
+    batch_size: int = Field(8, ge=1, description="Frames per forward pass.")
     threads: int = Field(1, ge=1, description="Torch threads per process.")
     offline: bool = Field(False, description="Never ask the model hub.")
     token: SecretStr | None = Field(None, description="Model hub token.")

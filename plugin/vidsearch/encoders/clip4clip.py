@@ -39,7 +39,7 @@ class Clip4ClipEncoder:
         revision: str | None = None,
         device: str = "auto",
         precision: str = "auto",
-        batch_size: int = 16,
+        batch_size: int = 8,
         threads: int = 1,
         offline: bool = False,
         token: SecretStr | None = None,

@@ -74,7 +74,7 @@ def embed_video(
     moments: MomentPolicy,
     rate: float = 1.0,
     sampling: Sampling = "played-at",
-    batch_size: int = 16,
+    batch_size: int = 8,
     cues: Callable[[], Sequence[Cue]] = tuple,
     thumbnails: ThumbnailStore | None = None,
     at: Callable[[str], None] = lambda stage: None,

@@ -103,7 +103,7 @@ class Indexer:
         settings: IngestSettings,
         sources: SourceSettings | None = None,
         thumbnails: ThumbnailStore | None = None,
-        batch_size: int = 16,
+        batch_size: int = 8,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._engine = engine
