@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 import random
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -140,11 +139,10 @@ def test_more_frames_per_second_blur_no_boundary() -> None:
     assert [window.start for window in windows] == [0, 8, 16]
 
 
-def test_twelve_hours_take_seconds() -> None:
+@pytest.mark.timeout(120)
+def test_twelve_hours_are_no_trouble() -> None:
     vectors = noisy(video(*((i % 50, 4) for i in range(12 * 900))), noise=0.1)
-    begin = time.process_time()
-    assert len(starts(vectors, limit=512)) <= 512
-    assert time.process_time() - begin < 20
+    assert 100 < len(starts(vectors, limit=512)) <= 512
 
 
 @st.composite
@@ -155,6 +153,9 @@ def _videos(draw: st.DrawFn) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
 
 
 @settings(deadline=None)
+@example(
+    drawn=(np.zeros(1), np.zeros((1, 3), dtype=np.float32)), tail=2.2e-309, length=2.0, limit=1
+)
 @given(drawn=_videos(), tail=st.floats(0, 60), length=st.floats(0.5, 60), limit=st.integers(1, 40))
 def test_properties(
     drawn: tuple[NDArray[np.float64], NDArray[np.float32]], tail: float, length: float, limit: int

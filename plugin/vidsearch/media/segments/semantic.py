@@ -76,8 +76,8 @@ def semantic_windows(
 
     shortest = SHORTEST * length
     # As many frames as fit into the shortest window, so that no two drops blur into one.
-    compared = round(shortest * len(times) / end) if end else 1
-    depths = _depths(rows, compared=min(max(compared, 1), _MOST_FRAMES_COMPARED))
+    fit = min(shortest * len(times) / end, _MOST_FRAMES_COMPARED) if end else 1
+    depths = _depths(rows, compared=max(round(fit), 1))
     starts = _chosen(times, depths, end=end, apart=shortest)
     windows = windows_at(split_evenly(starts, end=end, length=length), times, end=end)
 
