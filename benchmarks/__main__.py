@@ -22,7 +22,17 @@ os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", OPENCV_FFMPEG_LOGLEV
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "docs" / "benchmarks.md"
 RESULTS = ROOT / ".vidsearch" / "benchmarks"
-MODULES = ("decode", "preprocess", "whole_clip", "memory", "isolation", "search_overhead")
+MODULES = (
+    "decode",
+    "preprocess",
+    "encoders",
+    "whole_clip",
+    "cold_start",
+    "workers",
+    "memory",
+    "isolation",
+    "search_overhead",
+)
 
 
 def main() -> int:

@@ -14,11 +14,24 @@ import os
 import resource
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
-__all__ = ["Measured", "Ratio", "cpu_seconds", "descendants", "measure"]
+__all__ = [
+    "QUIET",
+    "Measured",
+    "Ratio",
+    "cpu_seconds",
+    "descendants",
+    "measure",
+    "others_from_now",
+    "quieter_half",
+]
+
+QUIET = 0.3
+"""Cores that other processes may keep busy where wall time is what is judged."""
 
 _PROC = Path("/proc")
 _FEWEST_ROUNDS = 5
@@ -59,6 +72,16 @@ class Measured:
         return statistics.median(self.wall[way]) * 1000
 
 
+class _Disturbed(Protocol):
+    @property
+    def others(self) -> float:
+        """Cores that other processes kept busy."""
+        ...
+
+
+_R = TypeVar("_R", bound=_Disturbed)
+
+
 @dataclass(frozen=True, slots=True)
 class _Round:
     cpu: dict[str, float]
@@ -85,7 +108,7 @@ def measure(
         taken.append(_round(ways, backwards=len(taken) % 2 == 1, children=children))
         if len(taken) >= _FEWEST_ROUNDS and time.perf_counter() - began > _LONG_ENOUGH:
             break
-    kept = sorted(taken, key=lambda each: each.others)[: math.ceil(rounds / 2)]
+    kept = quieter_half(taken, rounds=rounds)
     return Measured(
         cpu={name: tuple(each.cpu[name] for each in kept) for name in ways},
         wall={name: tuple(each.wall[name] for each in kept) for name in ways},
@@ -98,14 +121,29 @@ def _round(ways: Mapping[str, Callable[[], object]], *, backwards: bool, childre
     cpu: dict[str, float] = {}
     wall: dict[str, float] = {}
     names = list(ways)
-    busy, own, began = _busy_seconds(), cpu_seconds(), time.perf_counter()
+    others = others_from_now()
     for name in reversed(names) if backwards else names:
         used, started = clock(), time.perf_counter()
         ways[name]()
         cpu[name] = clock() - used
         wall[name] = time.perf_counter() - started
-    elsewhere = (_busy_seconds() - busy) - (cpu_seconds() - own)
-    return _Round(cpu, wall, max(0.0, elsewhere) / (time.perf_counter() - began))
+    return _Round(cpu, wall, others())
+
+
+def quieter_half(taken: Sequence[_R], *, rounds: int) -> list[_R]:
+    """Half of ``rounds``, those in which other processes were least busy; the noisiest is last."""
+    return sorted(taken, key=lambda each: each.others)[: math.ceil(rounds / 2)]
+
+
+def others_from_now() -> Callable[[], float]:
+    """Call the result later: it says how many cores other processes kept busy in between."""
+    busy, own, began = _busy_seconds(), cpu_seconds(), time.perf_counter()
+
+    def others() -> float:
+        elsewhere = (_busy_seconds() - busy) - (cpu_seconds() - own)
+        return max(0.0, elsewhere) / (time.perf_counter() - began)
+
+    return others
 
 
 def cpu_seconds() -> float:

@@ -52,16 +52,16 @@ def run(*, rounds: int, folder: Path) -> Iterator[Section]:
         rows.append((title, *(f"{held[mark]:.0f}" for mark in _MARKS), f"{peak:.0f}"))
         growth = held[_MARKS[-1]] / held[_MARKS[0]]
         verdicts.append(
-            _verdict(
-                f"{title}: flat, at the end at most {_MOST_GROWTH:g}× of after 10 min",
+            Verdict.of_figure(
+                f"Memory, {title}: flat, at the end at most {_MOST_GROWTH:g}× of after 10 min",
                 f"{growth:.3f}×",
                 missed_by=growth / _MOST_GROWTH - 1,
             )
         )
         if way != "embedding":
             verdicts.append(
-                _verdict(
-                    f"{title}: peak under {_MOST_MEGABYTES} MB",
+                Verdict.of_figure(
+                    f"Memory, {title}: peak under {_MOST_MEGABYTES} MB",
                     f"{peak:.0f} MB",
                     missed_by=peak / _MOST_MEGABYTES - 1,
                 )
@@ -73,15 +73,6 @@ def run(*, rounds: int, folder: Path) -> Iterator[Section]:
         rows=tuple(rows),
         verdicts=tuple(verdicts),
         notes=(_WHAT_IS_COUNTED,),
-    )
-
-
-def _verdict(bar: str, measured: str, *, missed_by: float) -> Verdict:
-    return Verdict(
-        bar=f"Memory, {bar}",
-        measured=measured,
-        outcome="holds" if missed_by <= 0 else "missed",
-        verdict="holds" if missed_by <= 0 else f"misses by {missed_by * 100:.0f} %",
     )
 
 

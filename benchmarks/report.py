@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.harness import Measured
+from benchmarks.harness import QUIET, Measured
 
 __all__ = ["Bar", "Section", "Verdict", "comparison", "load", "render", "save"]
 
@@ -29,10 +29,31 @@ class Verdict:
 
     bar: str
     measured: str
-    outcome: Literal["holds", "even", "missed"]
-    """``even``: a bar of 1, and the rounds lie on both sides of it."""
+    outcome: Literal["holds", "even", "missed", "open"]
+    """``even``: a bar of 1, and the rounds lie on both sides of it. ``open``: other processes were
+    too busy to tell."""
     verdict: str
     """The outcome in words: ``holds``, or by how much it is missed."""
+
+    @classmethod
+    def of_figure(
+        cls, bar: str, measured: str, *, missed_by: float, others: float | None = None
+    ) -> Verdict:
+        """Of a figure that is not a ratio of CPU times.
+
+        Args:
+            bar: what has to hold.
+            measured: the figure.
+            missed_by: as a share of the bar; up to 0 it holds.
+            others: cores that other processes kept busy, where that would falsify the figure.
+        """
+        if others is not None and others > QUIET:
+            return cls(
+                bar, measured, "open", f"no verdict: other processes took {others:.2f} cores"
+            )
+        if missed_by <= 0:
+            return cls(bar, measured, "holds", "holds")
+        return cls(bar, measured, "missed", f"misses by {missed_by * 100:.1f} %")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +167,8 @@ def render(head: str, found: Sequence[tuple[str, str, Sequence[Section]]]) -> st
     verdicts = [v for _, _, sections in found for s in sections for v in s.verdicts]
     count = Counter(verdict.outcome for verdict in verdicts)
     tally = f"{count['holds']} hold, {count['even']} are even, {count['missed']} are missed"
+    if count["open"]:
+        tally += f", {count['open']} without a verdict"
     rows = [
         (v.bar, v.measured, v.verdict if v.outcome == "holds" else f"**{v.verdict}**")
         for v in verdicts
