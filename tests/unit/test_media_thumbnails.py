@@ -297,7 +297,11 @@ class TestStore:
     @pytest.mark.parametrize(
         ("url", "error", "shown_url"),
         [
-            ("ftp://user:s3cret@127.0.0.1:1/x?token=s3cret", SourceUnavailable, "127.0.0.1:1/x"),
+            (
+                "ftp://user:s3cret@127.0.0.1:1/x?token=s3cret",
+                SourceUnavailable,
+                "ftp://127.0.0.1:1/x",
+            ),
             ("ftp://user:s3cr/et@127.0.0.1:1/x", ConfigError, "ftp:…"),
         ],
     )
