@@ -118,7 +118,7 @@ def _section(kept: Sequence[_Round], facts: Mapping[str, str]) -> Section:
             for way in (ONE, *_THREADS)
         ),
         notes=(
-            f"a round: batches of {_BATCH} frames for {_SECONDS:g} s, all processes at once",
+            f"a round: {_BATCH} frames at a time for {_SECONDS:g} s, all processes at once",
             f"medians of {len(kept)} rounds (smallest-largest)",
             f"{os.cpu_count()} cores; other processes: up to {others:.2f} of them",
         ),
@@ -152,7 +152,7 @@ def work(threads: str, checkpoint: str) -> None:
     from vidsearch.encoders import Clip4ClipEncoder, load_encoder
     from vidsearch.media.frames import FrameBatch
 
-    settings = ModelSettings(name=checkpoint, batch_size=_BATCH)
+    settings = ModelSettings(name=checkpoint)
     if threads != "shipped":
         number = torch.get_num_threads() if threads == "torch" else int(threads)
         settings = settings.model_copy(update={"threads": number})
