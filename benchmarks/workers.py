@@ -29,7 +29,7 @@ _THREADS = {DEFAULT: "shipped", TWO_THREADS: "2", TORCH: "torch"}
 _LEAST_OF_ONE, _LEAST_OF_BEST = 1.85, 0.95
 _SECONDS = 5.0
 _MOST_ROUNDS = 7
-_BATCH, _SIDE = 16, 224
+_SIDE = 224
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def _section(kept: Sequence[_Round], facts: Mapping[str, str]) -> Section:
             for way in (ONE, *_THREADS)
         ),
         notes=(
-            f"a round: {_BATCH} frames at a time for {_SECONDS:g} s, all processes at once",
+            f"a round: one pass after the other for {_SECONDS:g} s, all processes at once",
             f"medians of {len(kept)} rounds (smallest-largest)",
             f"{os.cpu_count()} cores; other processes: up to {others:.2f} of them",
         ),
@@ -158,10 +158,14 @@ def work(threads: str, checkpoint: str) -> None:
         settings = settings.model_copy(update={"threads": number})
     encoder = load_encoder(settings)
     assert isinstance(encoder, Clip4ClipEncoder)
-    pixels = np.random.default_rng(0).integers(0, 256, (_BATCH, _SIDE, _SIDE, 3), dtype=np.uint8)
-    frames = FrameBatch(pixels, np.arange(_BATCH, dtype=np.float64))
+    shape = (settings.batch_size, _SIDE, _SIDE, 3)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    frames = FrameBatch(pixels, np.arange(len(pixels), dtype=np.float64))
     encoder.encode_frames(frames)
-    print(f"{_counted(torch.get_num_threads())}, {encoder.precision}", flush=True)
+    print(
+        f"{_counted(torch.get_num_threads())}, {encoder.precision}, {len(frames)} frames a pass",
+        flush=True,
+    )
     for line in sys.stdin:
         seconds, done, until = float(line), 0, 0.0
         began = time.perf_counter()
@@ -169,9 +173,10 @@ def work(threads: str, checkpoint: str) -> None:
         while now < seconds:
             encoder.encode_frames(frames)
             now = time.perf_counter() - began
-            if now <= seconds:  # the last one may have run alone for a while
+            # The last one may have run alone for a while; it counts where there is no other.
+            if now <= seconds or not done:
                 done, until = done + len(frames), now
-        print(done / until if done else 0.0, flush=True)
+        print(done / until, flush=True)
 
 
 def _counted(threads: int) -> str:
