@@ -144,7 +144,7 @@ def test_bench(
     assert code == 0
     timed: dict[str, Any] = json.loads(out)
     assert timed["frames_per_second_batch_1"] > 0
-    assert timed["frames_per_second_batch_16"] > 0
+    assert timed["frames_per_second_batch_8"] > 0
     assert 0 < timed["query_p50_ms"] <= timed["query_p95_ms"]
 
 

@@ -186,14 +186,19 @@ class Clip4ClipEncoder:
 
     @property
     def _vision_tower(self) -> Any:
+        return self._once("vision", self._load_vision_tower)
+
+    def _load_vision_tower(self) -> Any:
         from vidsearch.encoders.towers import load_tower
 
-        return self._once(
-            "vision",
-            lambda: load_tower(
-                self._checkpoint, "vision", device=self._device, precision=self.precision
-            ),
-        )
+        precision = self.precision
+        tower = load_tower(self._checkpoint, "vision", device=self._device, precision=precision)
+        # A text is a few tokens, for which it hardly matters.
+        if precision == "fp32" and self._device.type == "cpu":
+            from vidsearch.encoders.onednn import use_faster_linear
+
+            use_faster_linear(tower)
+        return tower
 
     @property
     def _text_tower(self) -> Any:

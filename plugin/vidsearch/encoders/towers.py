@@ -114,13 +114,7 @@ def load_tower(
             f"{len(missing) - 1} more): not a CLIP checkpoint with a projection"
         )
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    model = model.eval().requires_grad_(False).to(device, dtype)
-    # A text is a few tokens, for which it hardly matters.
-    if tower == "vision" and precision == "fp32" and device.type == "cpu":
-        from vidsearch.encoders.onednn import use_faster_linear
-
-        use_faster_linear(model)
-    return model
+    return model.eval().requires_grad_(False).to(device, dtype)
 
 
 def _torch() -> Any:
