@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from vidsearch.encoders.hub import hub_folder
-from vidsearch.encoders.identity import ModelIdentity
+from vidsearch.encoders.identity import ModelIdentity, sampling_name
 from vidsearch.errors import ModelUnavailable
 from vidsearch.media.frames import Sampling
 from vidsearch.media.hashing import content_hash
@@ -81,7 +81,7 @@ class Checkpoint:
             revision=self.revision,
             dims=int(self.config.get("projection_dim", 512)),
             image_size=self.pixels.size,
-            sampling=f"{sampling}@{rate:g}fps",
+            sampling=sampling_name(sampling, rate=rate),
             precision=precision,
         )
 

@@ -14,6 +14,7 @@ from vidsearch.encoders.base import Vectors
 from vidsearch.encoders.checkpoint import Checkpoint, open_checkpoint
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.encoders.precision import FramePrecision, frame_precision, may_have_card
+from vidsearch.encoders.texts import encodable
 from vidsearch.errors import EncoderError, ModelUnavailable
 from vidsearch.media.frames import FrameBatch, Sampling
 from vidsearch.media.torch_pixels import clip_pixels_torch
@@ -114,7 +115,7 @@ class Clip4ClipEncoder:
         """See :class:`~vidsearch.encoders.base.Encoder`."""
         tokenizer = self._tokenizer
         with self._lock:
-            return len(tokenizer(_encodable(text), verbose=False)["input_ids"])
+            return len(tokenizer(encodable(text), verbose=False)["input_ids"])
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
         """See :class:`~vidsearch.encoders.base.Encoder`."""
@@ -139,7 +140,7 @@ class Clip4ClipEncoder:
         tokenizer = self._tokenizer
         with self._lock:
             tokens = tokenizer(
-                [_encodable(text) for text in texts],
+                [encodable(text) for text in texts],
                 padding=True,
                 truncation=True,
                 max_length=self.context_length,
@@ -227,9 +228,3 @@ class Clip4ClipEncoder:
                 self._parts[part] = make()
             found: _T = self._parts[part]
             return found
-
-
-def _encodable(text: str) -> str:
-    # Bytes of a command line that are no UTF-8 arrive as lone surrogates, which the tokenizer's
-    # Rust side refuses.
-    return text.encode("utf-8", "replace").decode("utf-8")

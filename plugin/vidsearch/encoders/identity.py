@@ -8,7 +8,12 @@ from typing import Any
 
 from vidsearch.errors import ModelMismatch
 
-__all__ = ["ModelIdentity"]
+__all__ = ["ModelIdentity", "sampling_name"]
+
+
+def sampling_name(sampling: str, *, rate: float) -> str:
+    """How an identity names the choice of frames: ``played-at@1fps``."""
+    return f"{sampling}@{rate:g}fps"
 
 
 @dataclass(frozen=True, slots=True)

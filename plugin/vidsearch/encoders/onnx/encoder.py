@@ -15,6 +15,7 @@ from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.encoders.onnx.cache import VectorCache
 from vidsearch.encoders.onnx.layout import PRECISIONS, Export, Precision, Tower, read_export
 from vidsearch.encoders.onnx.sessions import TowerSession, load_tokenizer
+from vidsearch.encoders.texts import encodable
 from vidsearch.errors import ConfigError, ModelUnavailable
 from vidsearch.media.frames import FrameBatch, Sampling
 from vidsearch.media.pixels import clip_pixels
@@ -163,9 +164,7 @@ class OnnxEncoder:
 
     def _ids(self, text: str) -> list[int]:
         tokenizer = self._once("tokenizer", lambda: load_tokenizer(self.export))
-        # Bytes of a command line that are no UTF-8 arrive as lone surrogates, which the
-        # tokenizer's Rust side refuses.
-        ids: list[int] = tokenizer.encode(text.encode("utf-8", "replace").decode("utf-8")).ids
+        ids: list[int] = tokenizer.encode(encodable(text)).ids
         return ids
 
     def _session(self, tower: Tower) -> TowerSession:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from vidsearch.encoders.identity import ModelIdentity
+from vidsearch.encoders.identity import ModelIdentity, sampling_name
 from vidsearch.errors import ModelUnavailable, SourceUnavailable
 from vidsearch.media.frames import Sampling
 from vidsearch.media.hashing import content_hash
@@ -105,7 +105,7 @@ class Export:
     def identity(self, *, rate: float, sampling: Sampling, precision: Precision) -> ModelIdentity:
         """That of the checkpoint which was exported, with the precision noted."""
         return ModelIdentity.from_meta(
-            {**self.model, "sampling": f"{sampling}@{rate:g}fps", "precision": precision}
+            {**self.model, "sampling": sampling_name(sampling, rate=rate), "precision": precision}
         )
 
     def files(self) -> list[ExportedFile]:
