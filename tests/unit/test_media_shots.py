@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tests.moments import assert_sound
 
 from vidsearch.errors import (
     MissingExtra,
@@ -90,22 +91,7 @@ def test_properties(
     times = np.cumsum(gaps)
     duration = float(times[-1] + tail)
     windows = shot_windows(times, cuts, duration=duration, length=length, limit=limit)
-
-    assert 1 <= len(windows) <= limit
-    assert (windows[0].start, windows[0].first) == (0, 0)
-    assert (windows[-1].end, windows[-1].last) == (duration, len(times))
-    for before, after in itertools.pairwise(windows):
-        assert before.end == after.start
-        assert before.last == after.first
-    for window in windows:
-        assert window.last > window.first
-        assert window.start <= times[window.first]
-        assert times[window.last - 1] <= window.end
-    if len(windows) > 1:
-        assert min(w.end - w.start for w in windows) >= length / 4 * (1 - 1e-6)
-    unseen = float(np.diff(times, prepend=0, append=duration).max())
-    longest = max(w.end - w.start for w in windows)
-    assert longest <= 2 * max(length, duration / limit) * (1 + 1e-5) + 2 * unseen
+    assert_sound(windows, times, duration=duration, length=length, limit=limit)
 
 
 @pytest.mark.parametrize("cut", [math.nan, math.inf])
