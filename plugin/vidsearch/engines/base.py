@@ -6,7 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
-__all__ = ["Document", "Engine", "EngineInfo", "EngineKind", "Json", "Revision", "Write"]
+__all__ = [
+    "Document",
+    "Engine",
+    "EngineInfo",
+    "EngineKind",
+    "Features",
+    "Json",
+    "Revision",
+    "Write",
+]
 
 EngineKind = Literal["elasticsearch", "opensearch"]
 Json = dict[str, Any]
@@ -23,6 +32,26 @@ class EngineInfo:
 
     def __str__(self) -> str:
         return f"{self.kind} {'.'.join(map(str, self.version))} at {self.url}"
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a cluster can do, by its version, its licence and its plugins."""
+
+    licence: str | None
+    """``basic``, ``trial``, ``enterprise``, …; ``None`` where the cluster does not say."""
+    base64_vectors: Literal["big", "little"] | None
+    """Byte order of the base64 vectors that a bulk takes; ``None``: JSON arrays only."""
+    rescore: bool
+    """Whether a kNN clause may ask for exact scores of its best candidates."""
+    nested_filters: bool
+    """Whether a kNN clause on segments may filter by fields of the segments."""
+    retrievers: frozenset[Literal["rrf", "linear"]]
+    """Elasticsearch's native fusions that the licence allows."""
+    hybrid: frozenset[Literal["min_max", "z_score", "rrf"]]
+    """OpenSearch's native fusions, of its ``hybrid`` query with an inline pipeline."""
+    quantizations: frozenset[str]
+    """Presets of :data:`vidsearch_mappings.videos.Quantization` that an index can be made with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +104,10 @@ class Engine(Protocol):
 
     def info(self) -> EngineInfo:
         """Kind and version; asked once, then cached."""
+        ...
+
+    def features(self) -> Features:
+        """What the cluster can do; asked once, then cached. Never an error for want of a right."""
         ...
 
     def create_index(self, name: str, body: Mapping[str, Any]) -> None:
