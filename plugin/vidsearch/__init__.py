@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from vidsearch.config import Settings, load_settings
     from vidsearch.errors import VidsearchError
-    from vidsearch.search import Hit, Moment, SearchResult, VideoSearch
+    from vidsearch.search import AsyncVideoSearch, Hit, Moment, SearchResult, VideoSearch
 
 __all__ = [
     "Hit",
@@ -34,6 +34,7 @@ _HOMES = {
     "Hit": "vidsearch.search",
     "Moment": "vidsearch.search",
     "SearchResult": "vidsearch.search",
+    "AsyncVideoSearch": "vidsearch.search",
     "VideoSearch": "vidsearch.search",
 }
 

@@ -26,7 +26,9 @@ from vidsearch.errors import (
 from vidsearch.search import Hit, Moment, SearchResult, VideoSearch
 from vidsearch.search.live_index import LiveIndex
 from vidsearch.search.once import Once
-from vidsearch.search.plan import Plan, ask
+from vidsearch.search.plan import Plan
+from vidsearch.search.request import ask
+from vidsearch.search.steps import run
 from vidsearch.testing.memory_engine import MemoryEngine
 
 VIDEOS = make_videos(20)
@@ -240,7 +242,7 @@ def test_exact_scores_are_asked_of_quantised_vectors_only(encoder: TableEncoder)
 
 
 def test_opensearch_is_not_given_a_nested_filter_that_it_misreads(engine: Engine) -> None:
-    view = LiveIndex(lambda: engine, "videos").view()
+    view = run(LiveIndex("videos").view(), engine)
     clause = {"bool": {"should": [{"nested": {"path": "cast", "query": {}}}]}}
     cases: list[tuple[Any, Any, bool]] = [
         ("opensearch", "segment", True),
@@ -331,13 +333,13 @@ def test_an_alias_that_never_rests_is_given_up(encoder: TableEncoder) -> None:
 
 def test_the_view_is_kept_for_ten_seconds(engine: CountingEngine) -> None:
     now = [100.0]
-    index = LiveIndex(lambda: engine, "videos", clock=lambda: now[0])
-    first = index.view()
+    index = LiveIndex("videos", clock=lambda: now[0])
+    first = run(index.view(), engine)
     now[0] += 9.9
-    assert index.view() is first
+    assert run(index.view(), engine) is first
     assert engine.calls == ["indices_of", "mapping"]
     now[0] += 0.2
-    assert index.view() == first
+    assert run(index.view(), engine) == first
     assert engine.calls == ["indices_of", "mapping"] * 2
 
 

@@ -1,13 +1,16 @@
-"""Text-to-video search: :class:`VideoSearch` and what it gives back."""
+"""Text-to-video search: :class:`VideoSearch`, its async twin, and what it gives back."""
 
 from __future__ import annotations
 
+from vidsearch.search.async_video_search import AsyncVideoSearch
 from vidsearch.search.filters import Filter, build_filters
 from vidsearch.search.fusion import Fusion, Scored, rrf
+from vidsearch.search.request import SearchOptions
 from vidsearch.search.types import Hit, Level, Mode, Moment, SearchResult
 from vidsearch.search.video_search import VideoSearch
 
 __all__ = [
+    "AsyncVideoSearch",
     "Filter",
     "Fusion",
     "Hit",
@@ -15,6 +18,7 @@ __all__ = [
     "Mode",
     "Moment",
     "Scored",
+    "SearchOptions",
     "SearchResult",
     "VideoSearch",
     "build_filters",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vidsearch.search.fusion import Scored
-from vidsearch.search.plan import Leg
+from vidsearch.search.request import Leg
 from vidsearch.search.types import Hit, Moment
 from vidsearch_mappings.queries import MOMENT_FIELDS, MOMENTS, moment_path
 from vidsearch_mappings.scores import Similarity, cosine_from_score

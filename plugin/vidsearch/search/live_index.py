@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from vidsearch.encoders.identity import ModelIdentity
-from vidsearch.engines.base import Engine
 from vidsearch.errors import BackendUnavailable, IndexMissing, MappingConflict, QueryError
+from vidsearch.search.steps import Ask, Steps
 from vidsearch_mappings import MetaError, read_meta
 from vidsearch_mappings.queries import Level, vector_path
 from vidsearch_mappings.scores import Similarity, similarity_of
@@ -67,20 +67,18 @@ class LiveIndex:
 
     def __init__(
         self,
-        engine: Callable[[], Engine],
         alias: str,
         *,
         max_age: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._engine = engine
         self._alias = alias
         self._max_age = max_age
         self._clock = clock
         # Replaced as a whole, so that threads need no lock: at worst two of them read it anew.
         self._kept: tuple[float, IndexView] | None = None
 
-    def view(self, *, fresh: bool = False) -> IndexView:
+    def view(self, *, fresh: bool = False) -> Steps[IndexView]:
         """The index behind the alias, at most ``max_age`` seconds old.
 
         Args:
@@ -93,22 +91,22 @@ class LiveIndex:
         now = self._clock()
         if not fresh and self._kept is not None and now - self._kept[0] < self._max_age:
             return self._kept[1]
-        view = self._read()
+        view = yield from self._read()
         self._kept = (now, view)
         return view
 
-    def run(self, work: Callable[[IndexView], _T]) -> _T:
+    def run(self, work: Callable[[IndexView], Steps[_T]]) -> Steps[_T]:
         """Do something with the view; again with a new one where the view proves outdated.
 
         What the work raises goes through, but for errors that an outdated view explains: a field
         that was not mapped yet, an index that is gone, :class:`IndexMoved`.
         """
-        view = self.view()
+        view = yield from self.view()
         for _ in range(_ATTEMPTS):
             try:
-                return work(view)
+                return (yield from work(view))
             except (QueryError, IndexMissing, MappingConflict, IndexMoved) as error:
-                fresh = self.view(fresh=True)
+                fresh = yield from self.view(fresh=True)
                 if fresh == view and not isinstance(error, IndexMoved):
                     raise
                 view = fresh
@@ -116,12 +114,12 @@ class LiveIndex:
             f"{self._alias!r} pointed to another index at each of {_ATTEMPTS} attempts; try again"
         )
 
-    def _read(self) -> IndexView:
-        engine = self._engine()
-        names = engine.indices_of(self._alias)
+    def _read(self) -> Steps[IndexView]:
+        names = yield Ask("indices_of", (self._alias,))
         if not names:
+            url = (yield Ask("info")).url
             raise IndexMissing(
-                f"no index or alias {self._alias!r} at {engine.info().url}: create it with "
+                f"no index or alias {self._alias!r} at {url}: create it with "
                 "`vidsearch index create`, or name another one in VIDSEARCH_INDEX__NAME"
             )
         if len(names) > 1:
@@ -129,7 +127,7 @@ class LiveIndex:
                 f"alias {self._alias!r} stands for {len(names)} indices ({', '.join(names)}); "
                 "a search needs one"
             )
-        mapping = engine.mapping(names[0])
+        mapping = yield Ask("mapping", (names[0],))
         try:
             meta = read_meta(mapping)
             identity = ModelIdentity.from_meta(meta.model)

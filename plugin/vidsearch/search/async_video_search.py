@@ -1,0 +1,128 @@
+"""The twin of :class:`~vidsearch.search.VideoSearch` for an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidsearch.config import SearchSettings, Settings
+from vidsearch.encoders.base import Encoder
+from vidsearch.engines.base import Json
+from vidsearch.search.core import SearchCore
+from vidsearch.search.request import Leg, SearchOptions
+from vidsearch.search.steps import run_async
+from vidsearch.search.types import SearchResult
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from vidsearch.engines.base import AsyncEngine
+
+__all__ = ["AsyncVideoSearch"]
+
+
+class AsyncVideoSearch:
+    """Searches the videos of one index from an event loop; never writes.
+
+    The same arguments, the same results, the same errors as
+    :class:`~vidsearch.search.VideoSearch`. The model is loaded and a query embedded in a thread,
+    so that the loop goes on meanwhile. One object serves any number of tasks of one loop.
+
+    Args:
+        engine: the cluster.
+        encoder: of the model whose vectors the index holds.
+        index: alias or name of the videos index.
+        settings: candidates, window, fields of the keyword leg.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        encoder: Encoder,
+        *,
+        index: str = "videos",
+        settings: SearchSettings | None = None,
+    ) -> None:
+        core = SearchCore(index, encoder=lambda: encoder, settings=settings or SearchSettings())
+        self._set_up(core, engine=engine)
+
+    @classmethod
+    def from_settings(cls, settings: Settings, *, client: Any = None) -> AsyncVideoSearch:
+        """Connects, and loads the model, when first needed; a keyword search loads no model.
+
+        Args:
+            settings: the sections ``engine``, ``model``, ``index``, ``search``; ``ingest.fps``.
+            client: an ``AsyncElasticsearch`` or ``AsyncOpenSearch`` to use instead of a new one.
+        """
+
+        async def connect() -> AsyncEngine:
+            from vidsearch import engines
+
+            return await engines.connect_async(settings.engine, client=client)
+
+        made = cls.__new__(cls)
+        made._set_up(SearchCore.from_settings(settings), connect=connect)
+        return made
+
+    def _set_up(
+        self,
+        core: SearchCore,
+        *,
+        engine: AsyncEngine | None = None,
+        connect: Callable[[], Awaitable[AsyncEngine]] | None = None,
+    ) -> None:
+        self._core = core
+        self._engine = engine
+        self._connect = connect
+        self._connecting = asyncio.Lock()
+
+    async def search(
+        self, text: str | None = None, **options: Unpack[SearchOptions]
+    ) -> SearchResult:
+        """See :meth:`vidsearch.search.VideoSearch.search`."""
+        asked = self._core.ask(text, **options)
+        engine = await self._connected()
+        return await run_async(self._core.search(asked, kind=engine.kind), engine)
+
+    async def embed(self, text: str) -> NDArray[np.float32]:
+        """See :meth:`vidsearch.search.VideoSearch.embed`."""
+        return await asyncio.to_thread(self._core.embed, text)
+
+    async def body(
+        self, text: str | None = None, **options: Unpack[SearchOptions]
+    ) -> dict[Leg, Json]:
+        """See :meth:`vidsearch.search.VideoSearch.body`."""
+        asked = self._core.ask(text, **options)
+        engine = await self._connected()
+        return await run_async(self._core.bodies(asked, kind=engine.kind), engine)
+
+    async def close(self) -> None:
+        """Close what :meth:`from_settings` opened; an engine that was handed in stays open."""
+        if self._connect is not None and self._engine is not None:
+            await self._engine.close()
+
+    async def __aenter__(self) -> AsyncVideoSearch:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"AsyncVideoSearch(index={self._core.alias!r})"
+
+    async def _connected(self) -> AsyncEngine:
+        async with self._connecting:
+            if self._engine is None:
+                assert self._connect is not None
+                self._engine = await self._connect()
+        return self._engine

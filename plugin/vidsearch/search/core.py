@@ -1,0 +1,177 @@
+"""What a search does, from its checked arguments to the hits, written once for both clients."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidsearch.config import SearchSettings, Settings
+from vidsearch.encoders.base import Encoder
+from vidsearch.engines.base import EngineKind, Json
+from vidsearch.errors import MappingConflict, QueryError
+from vidsearch.search.fusion import Fusion, Scored, rrf
+from vidsearch.search.legs import Found, assemble, index_of, read_near, read_words
+from vidsearch.search.live_index import IndexMoved, IndexView, LiveIndex
+from vidsearch.search.once import Once
+from vidsearch.search.plan import Plan
+from vidsearch.search.request import Asked, Leg, ask, require_text
+from vidsearch.search.steps import Ask, Steps, Work
+from vidsearch.search.types import Hit, SearchResult
+
+__all__ = ["SearchCore"]
+
+
+class SearchCore:
+    """The steps of searches in one index. Thread-safe.
+
+    A hybrid search is one ``_msearch`` of a vector leg and a keyword leg that brings back ids and
+    scores only, fused here: right on every licence and the same on both engines. A second one
+    reads documents, cosines and moments of the final hits, those that only the keyword leg found
+    included. Reading every document of both windows in the first would cost several times as much,
+    as older engines must parse all vectors of a document to leave them out.
+
+    Args:
+        alias: alias or name of the videos index.
+        encoder: loads the model when first called.
+        settings: candidates, window, fields of the keyword leg.
+    """
+
+    def __init__(
+        self, alias: str, *, encoder: Callable[[], Encoder], settings: SearchSettings
+    ) -> None:
+        self.alias = alias
+        self._encoder = Once(encoder)
+        self._settings = settings
+        self._index = LiveIndex(alias)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> SearchCore:
+        """For the sections ``model``, ``index``, ``search``; loads the model when first needed."""
+
+        def load() -> Encoder:
+            from vidsearch import encoders
+
+            return encoders.load_encoder(settings.model, settings.ingest)
+
+        return cls(settings.index.name, encoder=load, settings=settings.search)
+
+    def ask(self, text: str | None, **options: Any) -> Asked:
+        """The checked arguments. Raises QueryError; nothing is sent."""
+        return ask(text, window=self._settings.window, **options)
+
+    def embed(self, text: str) -> NDArray[np.float32]:
+        """The unit vector of a text: ``(dims,)`` float32. Takes a while; asks no engine."""
+        vector: NDArray[np.float32] = self._encoder().encode_text([require_text(text)])[0]
+        return vector
+
+    def search(self, asked: Asked, *, kind: EngineKind) -> Steps[SearchResult]:
+        """From the arguments to the hits."""
+        started = time.perf_counter()
+        vector = self._vector(asked)
+
+        def run(view: IndexView) -> Steps[tuple[tuple[Hit, ...], str, list[str]]]:
+            plan = yield from self._plan(asked, view, kind, vector)
+            hits, said = yield from self._answer(plan)
+            return hits, view.name, said
+
+        hits, name, said = yield from self._index.run(run)
+        said = [*(yield Work(lambda: self._truncation(asked))), *said]
+        took = 1000 * (time.perf_counter() - started)
+        return SearchResult(hits, asked.mode, asked.level, name, took, tuple(said))
+
+    def bodies(self, asked: Asked, *, kind: EngineKind) -> Steps[dict[Leg, Json]]:
+        """The complete request bodies by leg."""
+        vector = self._vector(asked)
+
+        def run(view: IndexView) -> Steps[dict[Leg, Json]]:
+            plan = yield from self._plan(asked, view, kind, vector)
+            return plan.legs()[0]
+
+        return (yield from self._index.run(run))
+
+    # -- the steps
+
+    def _vector(self, asked: Asked) -> Once[list[float]]:
+        """What the vector leg compares with; made once, however often the index moves."""
+        return Once(lambda: self.embed(asked.text or "").tolist())
+
+    def _plan(
+        self, asked: Asked, view: IndexView, kind: EngineKind, vector: Once[list[float]]
+    ) -> Steps[Plan]:
+        if not asked.needs_vector:
+            return Plan(asked, kind, view, (), self._settings)
+        encoder = yield Work(self._encoder)
+        encoder.identity.require(view.identity, where=f"index {view.name!r}")
+        return Plan(asked, kind, view, (yield Work(vector)), self._settings)
+
+    def _answer(self, plan: Plan) -> Steps[tuple[tuple[Hit, ...], list[str]]]:
+        asked, view = plan.asked, plan.view
+        bodies, said = plan.legs(content=not asked.fuses)
+        responses = yield from self._send(asked, view, bodies)
+        legs = self._read(plan, responses)
+        if not asked.fuses:
+            (found,) = legs.values()
+            order = [Scored(one.id, one.score) for one in found[asked.from_ : asked.last]]
+            return assemble(order, legs, near=legs.get("vector", []), documents=found), said
+
+        scored = {leg: [Scored(one.id, one.score) for one in legs[leg]] for leg in legs}
+        order = self._fusion(asked)(scored)[asked.from_ : asked.last]
+        if not order:
+            return (), said
+        # The concrete index: the ids are its own, whatever the alias does meanwhile.
+        bodies_of_page = plan.page([hit.id for hit in order])
+        moments, documents = yield Ask("msearch", (view.name, bodies_of_page))
+        seen = [*legs["vector"], *self._near(plan, moments)]
+        return assemble(order, legs, near=seen, documents=read_words(documents)), said
+
+    def _send(
+        self, asked: Asked, view: IndexView, bodies: dict[Leg, Json]
+    ) -> Steps[dict[Leg, Json]]:
+        try:
+            responses = yield Ask("msearch", (self.alias, list(bodies.values())))
+        except MappingConflict as error:
+            if not asked.filter:
+                raise
+            raise QueryError(f"the engine refused the query, see its filter: {error}") from error
+        # Every hit names its index. Without a hit there is nothing to tell by, so it is asked.
+        seen = {name for response in responses if (name := index_of(response))}
+        if (seen or {(yield from self._index.view(fresh=True)).name}) != {view.name}:
+            raise IndexMoved
+        return dict(zip(bodies, responses, strict=True))
+
+    def _read(self, plan: Plan, responses: dict[Leg, Json]) -> dict[Leg, list[Found]]:
+        legs: dict[Leg, list[Found]] = {}
+        if "vector" in responses:
+            legs["vector"] = self._near(plan, responses["vector"])
+        if "keyword" in responses:
+            legs["keyword"] = read_words(responses["keyword"])
+        return legs
+
+    def _near(self, plan: Plan, response: Json) -> list[Found]:
+        return read_near(
+            response,
+            field=plan.view.field,
+            similarity=plan.view.similarity(plan.asked.level),
+            min_cosine=plan.asked.min_cosine,
+        )
+
+    def _fusion(self, asked: Asked) -> Fusion:
+        if asked.fusion is not None:
+            fusion: Fusion = asked.fusion
+            return fusion
+        settings = self._settings
+        return partial(rrf, constant=settings.rank_constant, window=settings.window)
+
+    def _truncation(self, asked: Asked) -> list[str]:
+        if not asked.needs_vector or asked.input[0] != "text":
+            return []
+        encoder = self._encoder()
+        tokens, length = encoder.count_tokens(asked.text or ""), encoder.context_length
+        if tokens <= length:
+            return []
+        return [f"the text has {tokens} tokens, the model reads the first {length} only"]
