@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vidsearch.search import AsyncVideoSearch, Hit, Moment, SearchResult, VideoSearch
 
 __all__ = [
+    "AsyncVideoSearch",
     "Hit",
     "Moment",
     "SearchResult",
