@@ -6,6 +6,7 @@ another client, imports this and nothing else.
 
 from __future__ import annotations
 
+from vidsearch_mappings.fusions import hybrid_query, retriever_query, sum_query
 from vidsearch_mappings.meta import LAYOUT, IndexMeta, MetaError, index_meta, read_meta
 from vidsearch_mappings.queries import keyword_query, vector_query
 from vidsearch_mappings.registry import registry_index
@@ -17,11 +18,14 @@ __all__ = [
     "IndexMeta",
     "MetaError",
     "cosine_from_score",
+    "hybrid_query",
     "index_meta",
     "keyword_query",
     "read_meta",
     "registry_index",
+    "retriever_query",
     "similarity_of",
+    "sum_query",
     "vector_query",
     "videos_index",
 ]

@@ -34,6 +34,7 @@ from vidsearch.errors import ConfigError
 __all__ = [
     "BrokerSettings",
     "EngineSettings",
+    "FusionName",
     "IndexSettings",
     "IngestSettings",
     "ModelSettings",
@@ -236,6 +237,10 @@ class ThumbnailSettings(_Section):
     size: int = Field(320, ge=16, le=4096, description="Longer side in pixels.")
 
 
+FusionName = Literal["rrf", "linear", "sum", "native", "native_rrf"]
+"""Fusions that have a name; see :func:`vidsearch.search.native.choose`."""
+
+
 class SearchSettings(_Section):
     """Defaults of a search."""
 
@@ -245,7 +250,27 @@ class SearchSettings(_Section):
     )
     num_candidates: int = Field(200, ge=1, le=10_000, description="Candidates per shard.")
     window: int = Field(100, ge=1, le=10_000, description="Hits of each leg that are fused.")
+    fusion: FusionName = Field(
+        "rrf",
+        description="How `hybrid` fuses: computed here (`rrf`, `linear`), or by the engine (`sum`, "
+        "`native`, `native_rrf`).",
+    )
     rank_constant: int = Field(60, ge=1, description="Constant of reciprocal rank fusion.")
+    normalizer: Literal["min_max", "z_score"] = Field(
+        "min_max", description="How `linear` and `native` bring scores to one scale."
+    )
+    vector_weight: float = Field(
+        1.0, ge=0, allow_inf_nan=False, description="Weight of the vector leg in a fusion."
+    )
+    keyword_weight: float = Field(
+        1.0, ge=0, allow_inf_nan=False, description="Weight of the keyword leg in a fusion."
+    )
+
+    @model_validator(mode="after")
+    def _something_weighs(self) -> SearchSettings:
+        if not self.vector_weight + self.keyword_weight:
+            raise ValueError("vector_weight and keyword_weight must not both be 0")
+        return self
 
 
 class Settings(BaseSettings):

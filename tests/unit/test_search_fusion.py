@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vidsearch.errors import QueryError
 from vidsearch.search.fusion import Scored, rrf
 
 _IDS = st.lists(st.sampled_from([f"v{n}" for n in range(12)]), unique=True, max_size=12)
@@ -34,7 +35,7 @@ def test_weights_and_constant() -> None:
 
 @pytest.mark.parametrize("weights", [{"vectro": 1.0}, {"vector": -1.0}, {"vector": float("nan")}])
 def test_wrong_weights_are_refused(weights: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"vectro|vector"):
+    with pytest.raises(QueryError, match=r"vectro|vector"):
         rrf(_legs({"vector": ["a"]}), weights=weights)
 
 

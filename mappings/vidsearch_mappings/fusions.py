@@ -1,0 +1,136 @@
+"""Bodies of searches whose two legs the engine itself fuses, in one request.
+
+Pure functions of the bodies of the legs, as :func:`~vidsearch_mappings.queries.vector_query` and
+:func:`~vidsearch_mappings.queries.keyword_query` make them: their filters, sizes and inner hits
+stay what they are. The weights are those of the vector leg and of the keyword leg.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+__all__ = ["hybrid_query", "retriever_query", "sum_query"]
+
+Kind = Literal["elasticsearch", "opensearch"]
+Weights = tuple[float, float]
+Json = dict[str, Any]
+
+
+def sum_query(
+    kind: Kind, *, near: Mapping[str, Any], words: Mapping[str, Any], weights: Weights, size: int
+) -> Json:
+    """Scores of both legs, times their weights, added up; needs no licence and no plugin.
+
+    BM25 has no upper bound, while a cosine adds at most 1: without a larger weight of the vector
+    leg the words decide. Elasticsearch multiplies the scores of the inner hits as well.
+
+    Args:
+        near: body of the vector leg; its ``k`` is the window.
+        words: body of the keyword leg.
+        size: number of videos.
+    """
+    keyword = {"bool": {**words["query"]["bool"], "boost": weights[1]}}
+    if kind == "elasticsearch":
+        knn = {**near["knn"], "boost": weights[0]}
+        return {**_page(near, size), "knn": knn, "query": keyword}
+    # A boost on the kNN clause itself or on `nested` is not heeded by every release.
+    vector = {"bool": {"must": [near["query"]], "boost": weights[0]}}
+    return {**_page(near, size), "query": {"bool": {"should": [vector, keyword]}}}
+
+
+def retriever_query(
+    fusion: Literal["rrf", "linear"],
+    *,
+    near: Mapping[str, Any],
+    words: Mapping[str, Any],
+    weights: Weights,
+    size: int,
+    rank_constant: float = 60,
+) -> Json:
+    """Elasticsearch's retriever ``rrf`` or ``linear`` (min-max) over the legs.
+
+    Weights of ``rrf`` need 9.2; equal ones are left out, so that older releases take the body.
+    A ``knn`` retriever has no inner hits.
+
+    Args:
+        near: body of the vector leg.
+        words: body of the keyword leg; its size is the window.
+        size: number of videos.
+        rank_constant: of ``rrf``.
+    """
+    knn = {key: value for key, value in near["knn"].items() if key != "inner_hits"}
+    children: list[Json] = [{"knn": knn}, {"standard": {"query": dict(words["query"])}}]
+    # The window may not be smaller than the page, nor than what a kNN clause brings.
+    settings: Json = {"rank_window_size": max(words["size"], size)}
+    if fusion == "rrf":
+        settings["rank_constant"] = rank_constant
+        if weights[0] != weights[1]:
+            children = _weighted(children, weights)
+        return {**_page(near, size), "retriever": {"rrf": {"retrievers": children, **settings}}}
+    children = [{**child, "normalizer": "minmax"} for child in _weighted(children, weights)]
+    return {**_page(near, size), "retriever": {"linear": {"retrievers": children, **settings}}}
+
+
+def hybrid_query(
+    fusion: Literal["rrf", "min_max", "z_score"],
+    *,
+    near: Mapping[str, Any],
+    words: Mapping[str, Any],
+    weights: Weights,
+    size: int,
+    rank_constant: float = 60,
+) -> Json:
+    """OpenSearch's ``hybrid`` query with its search pipeline inline.
+
+    Inline, the pipeline needs no right to make one, and cannot be forgotten. Weights of ``rrf``
+    need 3.1; equal ones are left out. Inner hits need 3.0, so there are none.
+
+    Args:
+        fusion: ``rrf``, or how the scores are normalised before they are averaged.
+        near: body of the vector leg.
+        words: body of the keyword leg; its size is the window.
+        size: number of videos.
+        rank_constant: of ``rrf``.
+    """
+    shares = [weight / sum(weights) for weight in weights]
+    combination: Json
+    if fusion == "rrf":
+        combination = {"technique": "rrf", "rank_constant": rank_constant}
+        if weights[0] != weights[1]:
+            combination["parameters"] = {"weights": shares}
+        processor: Json = {"score-ranker-processor": {"combination": combination}}
+    else:
+        combination = {"technique": "arithmetic_mean", "parameters": {"weights": shares}}
+        processor = {
+            "normalization-processor": {
+                "normalization": {"technique": fusion},
+                "combination": combination,
+            }
+        }
+    hybrid = {
+        "queries": [_without_inner_hits(near["query"]), dict(words["query"])],
+        # Per shard; without it the page decides how many hits of each leg are normalised.
+        "pagination_depth": max(words["size"], size),
+    }
+    return {
+        **_page(near, size),
+        "query": {"hybrid": hybrid},
+        "search_pipeline": {"phase_results_processors": [processor]},
+    }
+
+
+def _page(near: Mapping[str, Any], size: int) -> Json:
+    kept = {key: value for key, value in near.items() if key not in {"knn", "query"}}
+    return {**kept, "size": size}
+
+
+def _weighted(children: list[Json], weights: Weights) -> list[Json]:
+    pairs = zip(children, weights, strict=True)
+    return [{"retriever": child, "weight": weight} for child, weight in pairs]
+
+
+def _without_inner_hits(query: Mapping[str, Any]) -> Json:
+    if "nested" not in query:
+        return dict(query)
+    return {"nested": {key: part for key, part in query["nested"].items() if key != "inner_hits"}}

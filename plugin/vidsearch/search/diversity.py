@@ -1,0 +1,149 @@
+"""What is done to a fused ranking so that its hits differ from each other. Pure functions.
+
+All work within the window of candidates that a search has anyway, so they give the same on every
+engine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vidsearch.search.fusion import Scored
+
+__all__ = ["Collapsed", "collapse_by_value", "collapse_similar", "mmr"]
+
+
+_ROUNDING = 1e-6
+"""By so much a unit vector of 32-bit floats may fall short of a cosine of 1 with itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collapsed:
+    """A ranking without what was folded into a better hit."""
+
+    kept: list[Scored]
+    """Best first, as before."""
+    duplicates: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Ids of what was folded into a kept hit, best first, by its id."""
+
+
+def collapse_similar(
+    order: Sequence[Scored], vectors: Mapping[str, ArrayLike], *, threshold: float
+) -> Collapsed:
+    """Fold near-duplicates into the best-ranked of them.
+
+    A video is folded into the first kept one whose vector has a cosine of at least ``threshold``
+    with its own. What is folded is compared with nothing any more, so a chain of small changes
+    does not pull everything into one hit.
+
+    Args:
+        order: best first.
+        vectors: unit vectors by id, ``(dims,)`` each; a video without one is always kept.
+        threshold: least cosine of duplicates, within (0, 1].
+    """
+    table = _table(order, vectors)
+    kept_rows: list[int] = []
+    kept: list[Scored] = []
+    duplicates: dict[str, list[str]] = {}
+    for row, hit in enumerate(order):
+        if kept_rows and hit.id in vectors:
+            near = np.flatnonzero(table[kept_rows] @ table[row] >= threshold - _ROUNDING)
+            if near.size:
+                duplicates.setdefault(order[kept_rows[near[0]]].id, []).append(hit.id)
+                continue
+        kept.append(hit)
+        kept_rows.append(row)
+    return Collapsed(kept, {id: tuple(folded) for id, folded in duplicates.items()})
+
+
+def collapse_by_value(order: Sequence[Scored], values: Mapping[str, Any]) -> Collapsed:
+    """Keep the best-ranked video of each value.
+
+    Args:
+        order: best first.
+        values: the value by id, a list for several, which are a value of their own together; a
+            video without one is always kept.
+    """
+    first: dict[str, str] = {}
+    kept: list[Scored] = []
+    duplicates: dict[str, list[str]] = {}
+    for hit in order:
+        value = values.get(hit.id)
+        if value is None or value == []:
+            kept.append(hit)
+            continue
+        key = json.dumps(value, sort_keys=True, default=str)
+        if key in first:
+            duplicates.setdefault(first[key], []).append(hit.id)
+        else:
+            first[key] = hit.id
+            kept.append(hit)
+    return Collapsed(kept, {id: tuple(folded) for id, folded in duplicates.items()})
+
+
+def mmr(
+    order: Sequence[Scored],
+    vectors: Mapping[str, ArrayLike],
+    *,
+    diversity: float,
+    count: int | None = None,
+) -> list[Scored]:
+    """Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998).
+
+    Hit by hit, what comes next has the most of ``(1 - diversity) * relevance - diversity *
+    likeness``, where likeness is the greatest cosine with a hit that is already chosen. Relevance
+    is the score, brought to [0, 1] over ``order``, so that it and a cosine are of one scale. The
+    first hit stays the first.
+
+    Args:
+        order: best first.
+        vectors: unit vectors by id, ``(dims,)`` each; a video without one is like no other.
+        diversity: 0 leaves the order as it is, 1 asks for the unlike only.
+        count: so many hits are enough; all where ``None``.
+
+    Returns:
+        The chosen, with the scores they came with; equals in the order they came in.
+    """
+    if diversity == 0 or len(order) < 2:
+        return list(order[:count])
+    count = len(order) if count is None else min(count, len(order))
+    table = _table(order, vectors)
+    gain = (1.0 - diversity) * _relevance(order)
+    # No cosine is below -1, so the first round changes nothing about who leads.
+    likeness = np.full(len(order), -np.inf)
+    open_ = np.ones(len(order), dtype=bool)
+    chosen: list[int] = []
+    while len(chosen) < count:
+        worth = gain if not chosen else gain - diversity * likeness
+        # argmax takes the first of equals, which is the better ranked.
+        best = int(np.argmax(np.where(open_, worth, -np.inf)))
+        chosen.append(best)
+        open_[best] = False
+        likeness = np.maximum(likeness, table @ table[best])
+    return [order[at] for at in chosen]
+
+
+def _relevance(order: Sequence[Scored]) -> NDArray[np.float64]:
+    scores = np.array([hit.score for hit in order], dtype=np.float64)
+    spread = scores.max() - scores.min()
+    return np.ones_like(scores) if spread == 0 else (scores - scores.min()) / spread
+
+
+def _table(order: Sequence[Scored], vectors: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
+    """``(len(order), dims)``; zeros where there is no vector."""
+    rows = [
+        np.asarray(vectors[hit.id], dtype=np.float64) if hit.id in vectors else None
+        for hit in order
+    ]
+    dims = next((row.size for row in rows if row is not None), 0)
+    table = np.zeros((len(order), dims))
+    for at, row in enumerate(rows):
+        if row is not None:
+            table[at] = row
+    return table

@@ -1,0 +1,217 @@
+"""Fusions that the engine computes, in one request, and how a fusion is chosen by its name.
+
+:class:`Sum` works everywhere. :class:`NativeRrf` and :class:`NativeLinear` are retrievers on
+Elasticsearch, which ask for a licence, and a ``hybrid`` query on OpenSearch, which asks for a
+plugin; :class:`~vidsearch.search.fusion.Rrf` and :class:`~vidsearch.search.fusion.Linear` are the
+same sums, computed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, get_args, runtime_checkable
+
+from vidsearch.config import FusionName, SearchSettings
+from vidsearch.engines.base import EngineInfo, Features, Json
+from vidsearch.errors import QueryError
+from vidsearch.search.fusion import Fusion, Linear, Normalizer, Rrf, weight_of
+from vidsearch_mappings.fusions import hybrid_query, retriever_query, sum_query
+
+__all__ = ["Cluster", "NativeFusion", "NativeLinear", "NativeRrf", "Sum", "choose"]
+
+_RRF_WEIGHTS = {"elasticsearch": (9, 2, 0), "opensearch": (3, 1, 0)}
+# Before it, OpenSearch gave every shard's best hit the first rank (neural-search #1718).
+_RRF_OVER_SHARDS = (3, 5, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What a fusion must know of the cluster."""
+
+    info: EngineInfo
+    features: Features
+
+
+@runtime_checkable
+class NativeFusion(Protocol):
+    """Shapes the one request whose hits the engine itself has fused."""
+
+    def body(self, cluster: Cluster, *, near: Json, words: Json, size: int) -> Json:
+        """The request that takes the place of the legs'.
+
+        Args:
+            cluster: what will answer.
+            near: body of the vector leg.
+            words: body of the keyword leg; its size is the window.
+            size: number of videos.
+
+        Raises:
+            QueryError: the cluster cannot do it; the message says what can be done instead.
+        """
+        ...
+
+    def caution(self, cluster: Cluster, *, shards: int) -> str | None:
+        """What the user should know of an answer that came from so many shards."""
+        ...
+
+
+@dataclass(frozen=True)
+class Sum:
+    """The engine's own sum of BM25 and the kNN score, each times its weight.
+
+    On any cluster. BM25 has no upper bound and a cosine adds at most 1, so the words decide unless
+    the vector leg weighs much more.
+    """
+
+    weights: Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        _two_weights(self.weights)
+
+    def body(self, cluster: Cluster, *, near: Json, words: Json, size: int) -> Json:
+        weights = _two_weights(self.weights)
+        return sum_query(cluster.info.kind, near=near, words=words, weights=weights, size=size)
+
+    def caution(self, cluster: Cluster, *, shards: int) -> str | None:
+        return None
+
+
+@dataclass(frozen=True)
+class NativeRrf:
+    """Reciprocal rank fusion by the engine: the retriever ``rrf``, or ``hybrid``."""
+
+    constant: int = 60
+    weights: Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        whole = isinstance(self.constant, int) and not isinstance(self.constant, bool)
+        if not whole or self.constant < 1:
+            raise QueryError(
+                f"constant must be a whole number from 1 on where the engine fuses, "
+                f"not {self.constant!r}"
+            )
+        _two_weights(self.weights)
+
+    def body(self, cluster: Cluster, *, near: Json, words: Json, size: int) -> Json:
+        info = cluster.info
+        weights = _two_weights(self.weights)
+        if weights[0] != weights[1] and info.version < _RRF_WEIGHTS[info.kind]:
+            since = ".".join(map(str, _RRF_WEIGHTS[info.kind][:2]))
+            raise QueryError(
+                f"{info} weighs the legs of its own rrf from {since} on only: take "
+                "fusion=rrf, which vidsearch computes itself, or equal weights"
+            )
+        legs: Any = {"near": near, "words": words, "weights": weights, "size": size}
+        if info.kind == "elasticsearch":
+            _require_retriever("rrf", cluster, instead="rrf")
+            return retriever_query("rrf", rank_constant=self.constant, **legs)
+        _require_hybrid("rrf", cluster, instead="rrf")
+        return hybrid_query("rrf", rank_constant=self.constant, **legs)
+
+    def caution(self, cluster: Cluster, *, shards: int) -> str | None:
+        info = cluster.info
+        if info.kind == "elasticsearch" or shards < 2 or info.version >= _RRF_OVER_SHARDS:
+            return None
+        return (
+            f"{info} ranks each of the {shards} shards by itself in its own rrf, so the order is "
+            "not that of the whole index: take fusion=rrf, which vidsearch computes itself"
+        )
+
+
+@dataclass(frozen=True)
+class NativeLinear:
+    """Weighted mean of normalised scores by the engine: the retriever ``linear``, or ``hybrid``.
+
+    ``z_score`` is known to OpenSearch from 3.0 on only.
+    """
+
+    normalizer: Normalizer = "min_max"
+    weights: Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.normalizer not in get_args(Normalizer):
+            names = " or ".join(get_args(Normalizer))
+            raise QueryError(f"normalizer must be {names}, not {self.normalizer!r}")
+        _two_weights(self.weights)
+
+    def body(self, cluster: Cluster, *, near: Json, words: Json, size: int) -> Json:
+        info, weights = cluster.info, _two_weights(self.weights)
+        legs: Any = {"near": near, "words": words, "weights": weights, "size": size}
+        if info.kind == "opensearch":
+            _require_hybrid(self.normalizer, cluster, instead="linear")
+            return hybrid_query(self.normalizer, **legs)
+        if self.normalizer == "z_score":
+            raise QueryError(
+                f"{info} has no z_score of its own: take fusion=linear, which vidsearch computes "
+                "itself, or normalizer=min_max"
+            )
+        _require_retriever("linear", cluster, instead="linear")
+        return retriever_query("linear", **legs)
+
+    def caution(self, cluster: Cluster, *, shards: int) -> str | None:
+        return None
+
+
+def choose(
+    fusion: FusionName | Fusion | NativeFusion | None, *, settings: SearchSettings
+) -> Fusion | NativeFusion:
+    """The fusion that a search asks for, by the settings where it is a name or nothing.
+
+    Raises:
+        QueryError: neither a known name nor a fusion.
+    """
+    if fusion is None:
+        fusion = settings.fusion
+    if isinstance(fusion, NativeFusion) or (callable(fusion) and not isinstance(fusion, type)):
+        return fusion
+    weights = {"vector": settings.vector_weight, "keyword": settings.keyword_weight}
+    if fusion == "rrf":
+        return Rrf(settings.rank_constant, weights, settings.window)
+    if fusion == "linear":
+        return Linear(settings.normalizer, weights, settings.window)
+    if fusion == "sum":
+        return Sum(weights)
+    if fusion == "native_rrf":
+        return NativeRrf(settings.rank_constant, weights)
+    if fusion == "native":
+        return NativeLinear(settings.normalizer, weights)
+    names = ", ".join(get_args(FusionName))
+    raise QueryError(f"fusion must be {names}, or a function of the legs, not {fusion!r}")
+
+
+def _two_weights(weights: Mapping[str, float] | None) -> tuple[float, float]:
+    Rrf(weights=weights)  # refuses what is no weight
+    unknown = (weights or {}).keys() - {"vector", "keyword"}
+    if unknown:
+        raise QueryError(f"weights: leg {min(unknown)!r} is not one of vector, keyword")
+    vector, keyword = weight_of("vector", weights), weight_of("keyword", weights)
+    if not vector + keyword:
+        raise QueryError("weights: every leg has 0, which leaves nothing to order by")
+    return vector, keyword
+
+
+def _require_retriever(name: Any, cluster: Cluster, *, instead: str) -> None:
+    if name in cluster.features.retrievers:
+        return
+    licence = cluster.features.licence or "none that it tells of"
+    raise QueryError(
+        f"{cluster.info} offers no retriever {name!r}: it takes an Enterprise or trial licence, "
+        f"and the cluster's is {licence}. Take fusion={instead}, which vidsearch computes "
+        "itself, on any licence"
+    )
+
+
+def _require_hybrid(name: Any, cluster: Cluster, *, instead: str) -> None:
+    offered = cluster.features.hybrid
+    if name in offered:
+        return
+    reason = (
+        f"its hybrid query knows {', '.join(sorted(offered))} only"
+        if offered
+        else "the plugin neural-search is not installed, or older than 2.11"
+    )
+    raise QueryError(
+        f"{cluster.info} cannot fuse by {name}: {reason}. Take fusion={instead}, which vidsearch "
+        "computes itself"
+    )
