@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vidsearch_mappings import index_meta, registry_index, videos_index
+from vidsearch_mappings.vectors import Kind, presets_of
 
 GOLDEN = Path(__file__).parent / "unit" / "golden"
 
@@ -25,17 +26,26 @@ MODEL = {
     "sampling": "played-at@1fps",
 }
 
+VERSIONS: dict[str, tuple[Kind, tuple[int, int, int]]] = {
+    "es-8.19": ("elasticsearch", (8, 19, 21)),
+    "es-9.5": ("elasticsearch", (9, 5, 3)),
+    "os-2.19": ("opensearch", (2, 19, 1)),
+    "os-3.6": ("opensearch", (3, 6, 0)),
+}
+"""Engine and version of the kept bodies, by the name that stands in their files."""
+
 
 def bodies() -> dict[str, dict[str, Any]]:
     """Every kept body by the name of its file."""
     kept: dict[str, dict[str, Any]] = {}
-    for kind in ("elasticsearch", "opensearch"):
-        for quantization in ("float", "int8", "flat"):
+    for name, (kind, version) in VERSIONS.items():
+        for quantization in presets_of(kind):
             meta = index_meta(
                 model=MODEL, quantization=quantization, field="video", segment_seconds=10
             )
-            kept[f"index_videos_{kind}_{quantization}"] = videos_index(
+            kept[f"index_videos_{name}_{quantization}"] = videos_index(
                 kind,
+                version=version,
                 dims=512,
                 field="video",
                 meta=meta,

@@ -51,7 +51,7 @@ def vector_query(
     num_candidates: int,
     moments: int = 3,
     source: bool = True,
-    rescore: bool = False,
+    oversample: float | None = None,
     filters: Sequence[Mapping[str, Any]] = (),
 ) -> Json:
     """The ``k`` videos nearest to a unit vector.
@@ -65,7 +65,8 @@ def vector_query(
         num_candidates: candidates per shard; raised to ``k`` where smaller.
         moments: inner hits per video, best first; 0 for none.
         source: bring the documents back; without, ids and scores only.
-        rescore: score the ``k`` best anew with the exact vectors; for quantised ones.
+        oversample: score this many times ``k`` candidates anew with the exact vectors; for
+            quantised ones, see :func:`~vidsearch_mappings.vectors.oversample_of`.
         filters: clauses on the videos, all of which must match. They stand inside the kNN clause,
             so that ``k`` videos are found *among the matching ones*.
     """
@@ -79,9 +80,9 @@ def vector_query(
             "k": k,
             "num_candidates": candidates,
         }
-        if rescore:
+        if oversample is not None:
             # It makes the scores of the inner hits exact as well.
-            knn["rescore_vector"] = {"oversample": 1.0}
+            knn["rescore_vector"] = {"oversample": oversample}
         if filters:
             knn["filter"] = _all_of(filters)
         if inner:

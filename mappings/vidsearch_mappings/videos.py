@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from vidsearch_mappings.vectors import Kind, Quantization, vector_field, vector_settings
 
 __all__ = ["MAX_KEYWORD", "SUBTITLES", "Kind", "Quantization", "videos_index"]
 
-Kind = Literal["elasticsearch", "opensearch"]
-Quantization = Literal["float", "int8", "flat"]
 Json = dict[str, Any]
-
-# Said explicitly, although they are today's defaults: what an engine takes where nothing is said
-# has changed between minor versions, and depends on the licence.
-_M = 16
-_EF_CONSTRUCTION = 100
 
 SUBTITLES = "subtitles"
 """What is said in the whole video; in our object, and open to the keyword leg."""
@@ -32,6 +28,7 @@ def videos_index(
     quantization: Quantization,
     shards: int,
     replicas: int,
+    version: Sequence[int] | None = None,
 ) -> Json:
     """Settings and mapping of a managed videos index, for ``PUT /<index>``.
 
@@ -39,21 +36,27 @@ def videos_index(
     beside it, never guessed to be dates. Our object ``field`` is strict, so that a document of
     another layout is rejected, not silently half-indexed.
 
-    ============  ==================================  =======================================
-    quantization  Elasticsearch (>= 8.19)             OpenSearch (>= 2.19)
-    ============  ==================================  =======================================
-    ``float``     ``hnsw``                            lucene ``hnsw``
-    ``int8``      ``int8_hnsw``                       lucene ``hnsw`` with the 7 bit ``sq``
-                                                      encoder (what it calls 4x compression)
-    ``flat``      ``flat``: exact, every vector is    faiss ``hnsw`` whose graph is never built
-                  compared                            (``approximate_threshold: -1``): exact
-    ============  ==================================  =======================================
+    ===============  =================================  =========================================
+    quantization     Elasticsearch (>= 8.19)            OpenSearch (>= 2.19)
+    ===============  =================================  =========================================
+    ``float``        ``hnsw``                           lucene ``hnsw``
+    ``int8``         ``int8_hnsw``                      lucene ``hnsw``, 7 bit ``sq`` encoder
+    ``int4``         ``int4_hnsw``, even dims           -
+    ``fp16``         -                                  faiss ``hnsw``, 16 bit ``sq`` encoder
+    ``binary``       ``bbq_hnsw``, dims above 64        faiss ``hnsw``, ``compression_level`` 32x
+    ``disk``         ``bbq_disk``, by the licence       faiss ``hnsw``, 32x in ``mode`` on_disk
+    ``flat``         ``flat``: exact, every vector is   faiss ``hnsw`` whose graph is never built
+                     compared                           (``approximate_threshold: -1``): exact
+    ``int8_flat``    ``int8_flat``                      -
+    ``int4_flat``    ``int4_flat``, even dims           -
+    ``binary_flat``  ``bbq_flat``, dims above 64        -
+    ===============  =================================  =========================================
 
-    All compare by cosine and score ``(1 + cos) / 2``. With ``int8`` the scores are those of the
-    quantised vectors: on OpenSearch 2.19 a cosine was seen to be off by up to 0.015 at 512 dims,
-    and by far more at few dims; a query on Elasticsearch can rescore, and ours does, which makes
-    it exact. The mapping does not touch ``_source``: Elasticsearch >= 9.2 and OpenSearch >= 3.0
-    keep vectors out of it by themselves.
+    All compare by cosine and score ``(1 + cos) / 2``. With a quantised preset the scores are those
+    of the quantised vectors, unless the query asks for exact ones, as ours do; OpenSearch's lucene
+    engine cannot, and with ``int8`` a cosine was seen to be off by up to 0.015 at 512 dims on 2.19,
+    and by far more at few dims. The mapping does not touch ``_source``: Elasticsearch >= 9.2 and
+    OpenSearch >= 3.0 keep vectors out of it by themselves.
 
     Args:
         kind: which engine.
@@ -63,20 +66,18 @@ def videos_index(
         quantization: how the engine keeps vectors.
         shards: primary shards.
         replicas: replicas.
+        version: of the engine; ``None`` for the oldest that is supported.
 
     Raises:
-        ValueError: an unknown kind or quantisation.
+        ValueError: see :func:`~vidsearch_mappings.vectors.vector_field`.
     """
-    if quantization not in get_args(Quantization):
-        raise ValueError(f"unknown quantization {quantization!r}")
-    if kind not in get_args(Kind):
-        raise ValueError(f"unknown engine {kind!r}")
-    settings: Json = {"number_of_shards": shards, "number_of_replicas": replicas}
-    if kind == "opensearch":
-        settings["knn"] = True
-        if quantization == "flat":
-            settings["knn.advanced.approximate_threshold"] = -1
-    vector = _dense_vector if kind == "elasticsearch" else _knn_vector
+    vector = partial(vector_field, kind, dims=dims, quantization=quantization, version=version)
+    ours = _video(vector)
+    settings: Json = {
+        "number_of_shards": shards,
+        "number_of_replicas": replicas,
+        **vector_settings(kind, quantization),
+    }
     return {
         "settings": {"index": settings},
         "mappings": {
@@ -90,7 +91,7 @@ def videos_index(
                 "title": _text_and_keyword(),
                 "description": _text_and_keyword(),
                 "tags": {"type": "keyword"},
-                field: _video(lambda: vector(dims, quantization)),
+                field: ours,
             },
         },
     }
@@ -126,36 +127,3 @@ def _video(vector: Callable[[], Json]) -> Json:
 
 def _text_and_keyword() -> Json:
     return {"type": "text", "fields": {"keyword": {"type": "keyword", "ignore_above": 256}}}
-
-
-def _dense_vector(dims: int, quantization: Quantization) -> Json:
-    graph = {"m": _M, "ef_construction": _EF_CONSTRUCTION}
-    options: dict[Quantization, Json] = {
-        "float": {"type": "hnsw", **graph},
-        "int8": {"type": "int8_hnsw", **graph},
-        "flat": {"type": "flat"},
-    }
-    return {
-        "type": "dense_vector",
-        "dims": dims,
-        "index": True,
-        "similarity": "cosine",
-        "index_options": options[quantization],
-    }
-
-
-def _knn_vector(dims: int, quantization: Quantization) -> Json:
-    parameters: Json = {"m": _M, "ef_construction": _EF_CONSTRUCTION}
-    if quantization == "int8":
-        parameters["encoder"] = {"name": "sq", "parameters": {"bits": 7}}
-    return {
-        "type": "knn_vector",
-        "dimension": dims,
-        "method": {
-            "name": "hnsw",
-            # Only faiss takes the threshold of `flat`; its native library is not needed for it.
-            "engine": "faiss" if quantization == "flat" else "lucene",
-            "space_type": "cosinesimil",
-            "parameters": parameters,
-        },
-    }

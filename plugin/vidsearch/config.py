@@ -97,9 +97,18 @@ class IndexSettings(_Section):
     field: str = Field(
         "video", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Object that holds our data."
     )
-    quantization: Literal["float", "int8", "flat"] = Field(
-        "int8", description="How the engine keeps vectors."
-    )
+    quantization: Literal[
+        "float",
+        "int8",
+        "int4",
+        "binary",
+        "fp16",
+        "disk",
+        "flat",
+        "int8_flat",
+        "int4_flat",
+        "binary_flat",
+    ] = Field("int8", description="How the engine keeps vectors.")
     shards: int = Field(1, ge=1, description="Primary shards of a new index.")
     replicas: int = Field(1, ge=0, description="Replicas of a new index, and of the registry.")
     segment_seconds: float = Field(10.0, gt=0, description="Length of a moment in seconds.")

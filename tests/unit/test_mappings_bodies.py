@@ -6,12 +6,13 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from tests import golden_index_bodies
 from tests.golden_index_bodies import GOLDEN, bodies, main, text
 
+from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.ingest import VideoRecord
 from vidsearch_mappings import (
@@ -23,6 +24,7 @@ from vidsearch_mappings import (
     registry_index,
     videos_index,
 )
+from vidsearch_mappings.vectors import Quantization, oversample_of, presets_of
 
 COMMON: dict[str, Any] = {"dims": 4, "field": "video", "meta": {}, "shards": 1, "replicas": 0}
 
@@ -61,12 +63,21 @@ def vector_fields(node: Any) -> Iterator[dict[str, Any]]:
             yield from vector_fields(child)
 
 
-@pytest.mark.parametrize("quantization", ["float", "int8", "flat"])
-def test_no_vector_relies_on_the_default_of_its_engine(quantization: Any) -> None:
-    for field in vector_fields(videos_index("elasticsearch", quantization=quantization, **COMMON)):
+@pytest.mark.parametrize("quantization", presets_of("elasticsearch"))
+def test_elasticsearch_is_left_no_default(quantization: Any) -> None:
+    wide = {**COMMON, "dims": 512}
+    for field in vector_fields(videos_index("elasticsearch", quantization=quantization, **wide)):
         assert field["index"] is True
         assert field["similarity"] == "cosine"
-        assert field["index_options"]["type"] in {"hnsw", "int8_hnsw", "flat"}
+        options = field["index_options"]
+        if options["type"].endswith("hnsw"):
+            assert options.keys() >= {"m", "ef_construction"}
+        if options["type"].startswith("bbq"):
+            assert options["rescore_vector"] == {"oversample": oversample_of(quantization)}
+
+
+@pytest.mark.parametrize("quantization", presets_of("opensearch"))
+def test_opensearch_is_left_no_default(quantization: Any) -> None:
     for field in vector_fields(videos_index("opensearch", quantization=quantization, **COMMON)):
         method = field["method"]
         assert method["space_type"] == "cosinesimil"
@@ -92,12 +103,35 @@ def test_the_registry_knows_every_field_of_a_record(kind: Any) -> None:
 
 
 def test_unknown_words_are_refused() -> None:
-    with pytest.raises(ValueError, match="unknown quantization 'int4'"):
-        videos_index("elasticsearch", quantization="int4", **COMMON)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="unknown quantization 'int3'"):
+        videos_index("elasticsearch", quantization="int3", **COMMON)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="unknown engine 'solr'"):
         videos_index("solr", quantization="int8", **COMMON)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="unknown engine 'solr'"):
         registry_index("solr", shards=1, replicas=0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "quantization", "dims", "reason"),
+    [
+        ("opensearch", "int4", 512, "opensearch has no quantization 'int4'; it has float, int8,"),
+        ("elasticsearch", "fp16", 512, "elasticsearch has no quantization 'fp16'"),
+        ("elasticsearch", "int4", 511, "takes an even number of dims, not 511"),
+        ("elasticsearch", "binary", 64, "takes more than 64 dims, not 64; with 64 there are float"),
+        ("elasticsearch", "binary_flat", 64, "takes more than 64 dims, not 64"),
+    ],
+)
+def test_a_preset_that_does_not_fit_says_which_do(
+    kind: Any, quantization: Any, dims: int, reason: str
+) -> None:
+    with pytest.raises(ValueError, match=reason):
+        videos_index(kind, quantization=quantization, **{**COMMON, "dims": dims})
+    assert quantization not in presets_of(kind, dims=dims)
+
+
+def test_the_setting_knows_every_preset() -> None:
+    annotation = IndexSettings.model_fields["quantization"].annotation
+    assert set(get_args(annotation)) == set(get_args(Quantization))
 
 
 def test_bodies_are_independent_of_each_other() -> None:

@@ -26,7 +26,7 @@ BODIES = {
         "elasticsearch", level="segment", filters=[SPORT], **COMMON
     ),
     "vector_elasticsearch_video": vector_query(
-        "elasticsearch", level="video", filters=[SPORT, RECENT], rescore=True, **COMMON
+        "elasticsearch", level="video", filters=[SPORT, RECENT], oversample=1.0, **COMMON
     ),
     "vector_elasticsearch_ids_only": vector_query(
         "elasticsearch", level="segment", moments=0, source=False, **COMMON

@@ -13,6 +13,7 @@ from vidsearch.search.steps import Ask, Steps
 from vidsearch_mappings import MetaError, read_meta
 from vidsearch_mappings.queries import Level, vector_path
 from vidsearch_mappings.scores import Similarity, similarity_of
+from vidsearch_mappings.vectors import oversample_of
 
 __all__ = ["IndexMoved", "IndexView", "LiveIndex"]
 
@@ -34,8 +35,8 @@ class IndexView:
     """The object that holds our data."""
     identity: ModelIdentity
     """The model whose vectors it holds."""
-    quantized: bool
-    """Whether the engine compares with shortened vectors."""
+    oversample: float | None
+    """Candidates per hit to score anew with exact vectors; ``None`` where vectors are exact."""
     properties: Mapping[str, Any]
     """``properties`` of its mapping."""
 
@@ -140,6 +141,6 @@ class LiveIndex:
             name=names[0],
             field=meta.field,
             identity=identity,
-            quantized=meta.quantization == "int8",
+            oversample=oversample_of(meta.quantization),
             properties=mapping.get("properties", {}),
         )

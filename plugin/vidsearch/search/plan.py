@@ -89,7 +89,7 @@ class Plan:
             num_candidates=self.settings.num_candidates,
             moments=moments,
             source=source,
-            rescore=self.view.quantized,
+            oversample=self.view.oversample,
             filters=filters,
         )
 

@@ -1,0 +1,171 @@
+"""How the engines keep vectors: the presets, their fields, and what a query should ask of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+__all__ = [
+    "Kind",
+    "Quantization",
+    "oversample_of",
+    "presets_of",
+    "vector_field",
+    "vector_settings",
+]
+
+Kind = Literal["elasticsearch", "opensearch"]
+Quantization = Literal[
+    "float",
+    "int8",
+    "int4",
+    "binary",
+    "fp16",
+    "disk",
+    "flat",
+    "int8_flat",
+    "int4_flat",
+    "binary_flat",
+]
+Json = dict[str, Any]
+
+# Said explicitly, although they are today's defaults: what an engine takes where nothing is said
+# has changed between minor versions, and depends on the licence.
+_GRAPH = {"m": 16, "ef_construction": 100}
+
+_OVERSAMPLE: dict[str, float] = {
+    "int8": 1.0,
+    "int8_flat": 1.0,
+    "int4": 2.0,
+    "int4_flat": 2.0,
+    "binary": 3.0,
+    "binary_flat": 3.0,
+    "disk": 3.0,
+}
+
+_ELASTICSEARCH: dict[str, Json] = {
+    "float": {"type": "hnsw", **_GRAPH},
+    "int8": {"type": "int8_hnsw", **_GRAPH},
+    "int4": {"type": "int4_hnsw", **_GRAPH},
+    "binary": {"type": "bbq_hnsw", **_GRAPH},
+    "disk": {"type": "bbq_disk"},
+    "flat": {"type": "flat"},
+    "int8_flat": {"type": "int8_flat"},
+    "int4_flat": {"type": "int4_flat"},
+    "binary_flat": {"type": "bbq_flat"},
+}
+_OPENSEARCH = ("float", "int8", "fp16", "binary", "disk", "flat")
+_LEAST_BINARY_DIMS = 65  # "bbq": fewer dims are refused when the index is created
+
+
+def presets_of(kind: Kind, *, dims: int | None = None) -> tuple[Quantization, ...]:
+    """The presets that an engine knows, and that take vectors of ``dims``.
+
+    Which of them a cluster can really fill depends on its version, licence and libraries.
+    """
+    known = _ELASTICSEARCH if kind == "elasticsearch" else _OPENSEARCH
+    return tuple(
+        preset
+        for preset in get_args(Quantization)
+        if preset in known and (dims is None or _fits(kind, preset, dims))
+    )
+
+
+def oversample_of(quantization: str) -> float | None:
+    """How many times ``k`` candidates a query should score anew with the exact vectors.
+
+    ``None`` for what is exact, or so near to it that there is nothing to gain.
+    """
+    return _OVERSAMPLE.get(quantization)
+
+
+def vector_settings(kind: Kind, quantization: Quantization) -> Json:
+    """The index settings without which the vectors of a preset are not kept."""
+    if kind == "elasticsearch":
+        return {}
+    settings: Json = {"knn": True}
+    if quantization == "flat":
+        settings["knn.advanced.approximate_threshold"] = -1
+    return settings
+
+
+def vector_field(
+    kind: Kind,
+    *,
+    dims: int,
+    quantization: Quantization,
+    version: Sequence[int] | None = None,
+) -> Json:
+    """One ``dense_vector`` or ``knn_vector`` of unit vectors, compared by cosine.
+
+    Args:
+        kind: which engine.
+        dims: length of a vector.
+        quantization: how the engine keeps it.
+        version: of the engine; ``None`` for the oldest that is supported.
+
+    Raises:
+        ValueError: an unknown kind or preset, a preset of the other engine, or one that does not
+            take so many dims; the message names those that work.
+    """
+    if kind not in get_args(Kind):
+        raise ValueError(f"unknown engine {kind!r}")
+    if quantization not in get_args(Quantization):
+        raise ValueError(f"unknown quantization {quantization!r}")
+    known = presets_of(kind)
+    if quantization not in known:
+        raise ValueError(f"{kind} has no quantization {quantization!r}; it has {', '.join(known)}")
+    if not _fits(kind, quantization, dims):
+        why = "an even number of dims" if "int4" in quantization else "more than 64 dims"
+        fitting = ", ".join(presets_of(kind, dims=dims))
+        raise ValueError(
+            f"quantization {quantization!r} takes {why}, not {dims}; "
+            f"with {dims} there are {fitting}"
+        )
+    if kind == "elasticsearch":
+        return _dense_vector(dims, quantization)
+    return _knn_vector(dims, quantization, tuple(version or (2, 19)))
+
+
+def _fits(kind: Kind, quantization: str, dims: int) -> bool:
+    if kind == "opensearch":
+        return True
+    if quantization in {"int4", "int4_flat"}:
+        return dims % 2 == 0
+    return quantization not in {"binary", "binary_flat", "disk"} or dims >= _LEAST_BINARY_DIMS
+
+
+def _dense_vector(dims: int, quantization: Quantization) -> Json:
+    options = dict(_ELASTICSEARCH[quantization])
+    if "bbq" in options["type"]:
+        # For the queries that others write; ours ask for it themselves.
+        options["rescore_vector"] = {"oversample": _OVERSAMPLE[quantization]}
+    return {
+        "type": "dense_vector",
+        "dims": dims,
+        "index": True,
+        "similarity": "cosine",
+        "index_options": options,
+    }
+
+
+def _knn_vector(dims: int, quantization: Quantization, version: tuple[int, ...]) -> Json:
+    parameters: Json = dict(_GRAPH)
+    if quantization == "int8":
+        parameters["encoder"] = {"name": "sq", "parameters": {"bits": 7}}
+    elif quantization == "fp16":
+        # From 3.6 the number of bits must be said.
+        sq = {"type": "fp16"} if version < (3, 6) else {"bits": 16}
+        parameters["encoder"] = {"name": "sq", "parameters": sq}
+    field: Json = {"type": "knn_vector", "dimension": dims}
+    if quantization in {"binary", "disk"}:
+        field["mode"] = "on_disk" if quantization == "disk" else "in_memory"
+        field["compression_level"] = "32x"
+    field["method"] = {
+        "name": "hnsw",
+        # Only faiss takes the threshold of `flat`; its native library is not needed for it.
+        "engine": "lucene" if quantization in {"float", "int8"} else "faiss",
+        "space_type": "cosinesimil",
+        "parameters": parameters,
+    }
+    return field
