@@ -121,6 +121,7 @@ def create_index(
     field: str = "video",
     identity: ModelIdentity | None = None,
     alias: str | None = None,
+    shards: int = 1,
 ) -> None:
     """An index of the managed layout that holds the videos, behind an alias where one is given."""
     identity = identity or TableEncoder().identity
@@ -136,7 +137,7 @@ def create_index(
         field=field,
         meta=meta,
         quantization=quantization,
-        shards=1,
+        shards=shards,
         replicas=0,
     )
     body["mappings"]["properties"] |= {

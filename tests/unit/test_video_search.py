@@ -502,6 +502,7 @@ def test_results_as_json_and_as_text() -> None:
                 "rank_per_leg": {"vector": 1, "keyword": None},
                 "fields": {"title": "x"},
                 "moments": ({"start": 10.0, "end": 20.0, "cosine": 0.31, "thumbnail": "thumb"},),
+                "duplicates": (),
             },
         ),
         "mode": "hybrid",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,13 @@ from vidsearch.config import SearchSettings, Settings
 from vidsearch.encoders.base import Encoder
 from vidsearch.engines.base import EngineKind, Json
 from vidsearch.errors import MappingConflict, QueryError
-from vidsearch.search.fusion import Fusion, Scored, rrf
+from vidsearch.search.fusion import Scored
 from vidsearch.search.legs import Found, assemble, index_of, read_near, read_words
 from vidsearch.search.live_index import IndexMoved, IndexView, LiveIndex
+from vidsearch.search.native import Cluster, NativeFusion, choose
 from vidsearch.search.once import Once
 from vidsearch.search.plan import Plan
+from vidsearch.search.reorder import reorder
 from vidsearch.search.request import Asked, Leg, ask, require_text
 from vidsearch.search.steps import Ask, Steps, Work
 from vidsearch.search.types import Hit, SearchResult
@@ -62,7 +64,16 @@ class SearchCore:
 
     def ask(self, text: str | None, **options: Any) -> Asked:
         """The checked arguments. Raises QueryError; nothing is sent."""
-        return ask(text, window=self._settings.window, **options)
+        asked = ask(text, window=self._settings.window, **options)
+        fusion = choose(asked.fusion, settings=self._settings)
+        if asked.fuses and isinstance(fusion, NativeFusion):
+            for name in ("min_cosine", "gap"):
+                if getattr(asked, name) is not None:
+                    raise QueryError(
+                        f"{name} cuts the vector leg, which is not to be seen where the engine "
+                        "fuses: leave it out, or take fusion=rrf or fusion=linear"
+                    )
+        return replace(asked, fusion=fusion)
 
     def embed(self, text: str) -> NDArray[np.float32]:
         """The unit vector of a text: ``(dims,)`` float32. Takes a while; asks no engine."""
@@ -85,12 +96,16 @@ class SearchCore:
         return SearchResult(hits, asked.mode, asked.level, name, took, tuple(said))
 
     def bodies(self, asked: Asked, *, kind: EngineKind) -> Steps[dict[Leg, Json]]:
-        """The complete request bodies by leg."""
+        """The complete request bodies by leg; one, ``fused``, where the engine fuses."""
         vector = self._vector(asked)
 
         def run(view: IndexView) -> Steps[dict[Leg, Json]]:
             plan = yield from self._plan(asked, view, kind, vector)
-            return plan.legs()[0]
+            bodies = plan.legs()[0]
+            if not asked.fuses or not isinstance(asked.fusion, NativeFusion):
+                return bodies
+            cluster = yield from _cluster()
+            return {"fused": _fused(plan, asked.fusion, cluster, bodies)}
 
         return (yield from self._index.run(run))
 
@@ -112,28 +127,54 @@ class SearchCore:
     def _answer(self, plan: Plan) -> Steps[tuple[tuple[Hit, ...], list[str]]]:
         asked, view = plan.asked, plan.view
         bodies, said = plan.legs(content=not asked.fuses)
-        responses = yield from self._send(asked, view, bodies)
-        legs = self._read(plan, responses)
-        if not asked.fuses:
-            (found,) = legs.values()
-            order = [Scored(one.id, one.score) for one in found[asked.from_ : asked.last]]
-            return assemble(order, legs, near=legs.get("vector", []), documents=found), said
+        if asked.fuses and isinstance(asked.fusion, NativeFusion):
+            order, cautions = yield from self._fused_there(plan, asked.fusion, bodies)
+            said = [*said, *cautions]
+            legs: dict[Leg, list[Found]] = {leg: [] for leg in asked.legs}
+        else:
+            legs = self._read(plan, (yield from self._send(asked, view, bodies)))
+            scored = {leg: [Scored(one.id, one.score) for one in legs[leg]] for leg in legs}
+            order = asked.fusion(scored) if asked.fuses else next(iter(scored.values()))
 
-        scored = {leg: [Scored(one.id, one.score) for one in legs[leg]] for leg in legs}
-        order = self._fusion(asked)(scored)[asked.from_ : asked.last]
+        reordered = yield from reorder(order, asked, view, window=self._settings.window)
+        order = reordered.kept[asked.from_ : asked.last]
         if not order:
             return (), said
+        if not asked.fuses:
+            (found,) = legs.values()
+            near = legs.get("vector", [])
+            return assemble(
+                order, legs, near=near, documents=found, duplicates=reordered.duplicates
+            ), said
         # The concrete index: the ids are its own, whatever the alias does meanwhile.
         bodies_of_page = plan.page([hit.id for hit in order])
         moments, documents = yield Ask("msearch", (view.name, bodies_of_page))
         seen = [*legs["vector"], *self._near(plan, moments)]
-        return assemble(order, legs, near=seen, documents=read_words(documents)), said
+        return assemble(
+            order,
+            legs,
+            near=seen,
+            documents=read_words(documents),
+            duplicates=reordered.duplicates,
+        ), said
+
+    def _fused_there(
+        self, plan: Plan, fusion: NativeFusion, bodies: dict[Leg, Json]
+    ) -> Steps[tuple[list[Scored], list[str]]]:
+        """The order that the engine itself found, and what to say of it."""
+        cluster = yield from _cluster()
+        body = _fused(plan, fusion, cluster, bodies)
+        response = (yield from self._send(plan.asked, plan.view, {"fused": body}))["fused"]
+        caution = fusion.caution(cluster, shards=response["_shards"]["total"])
+        order = [Scored(one.id, one.score) for one in read_words(response)]
+        return order, [caution] if caution else []
 
     def _send(
         self, asked: Asked, view: IndexView, bodies: dict[Leg, Json]
     ) -> Steps[dict[Leg, Json]]:
         try:
-            responses = yield Ask("msearch", (self.alias, list(bodies.values())))
+            asked_for = [_comparable(leg, body) for leg, body in bodies.items()]
+            responses = yield Ask("msearch", (self.alias, asked_for))
         except MappingConflict as error:
             if not asked.filter:
                 raise
@@ -160,13 +201,6 @@ class SearchCore:
             min_cosine=plan.asked.min_cosine,
         )
 
-    def _fusion(self, asked: Asked) -> Fusion:
-        if asked.fusion is not None:
-            fusion: Fusion = asked.fusion
-            return fusion
-        settings = self._settings
-        return partial(rrf, constant=settings.rank_constant, window=settings.window)
-
     def _truncation(self, asked: Asked) -> list[str]:
         if not asked.needs_vector or asked.input[0] != "text":
             return []
@@ -175,3 +209,24 @@ class SearchCore:
         if tokens <= length:
             return []
         return [f"the text has {tokens} tokens, the model reads the first {length} only"]
+
+
+def _comparable(leg: Leg, body: Json) -> Json:
+    """The body, where words are scored by the whole index.
+
+    By itself each shard counts how rare a word is among its own documents, and the engines deal
+    ids out to shards differently: BM25 would depend on the neighbours of a document. Of an index
+    with one shard the engines ask nothing more. OpenSearch's hybrid query cannot do it.
+    """
+    if leg == "vector" or "retriever" in body or "hybrid" in body.get("query", {}):
+        return body
+    return {**body, "search_type": "dfs_query_then_fetch"}
+
+
+def _cluster() -> Steps[Cluster]:
+    return Cluster((yield Ask("info")), (yield Ask("features")))
+
+
+def _fused(plan: Plan, fusion: NativeFusion, cluster: Cluster, bodies: dict[Leg, Json]) -> Json:
+    size = plan.settings.window if plan.asked.reorders else plan.asked.last
+    return fusion.body(cluster, near=bodies["vector"], words=bodies["keyword"], size=size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vidsearch.search.fusion import Scored
@@ -12,7 +12,16 @@ from vidsearch.search.types import Hit, Moment
 from vidsearch_mappings.queries import MOMENT_FIELDS, MOMENTS, moment_path
 from vidsearch_mappings.scores import Similarity, cosine_from_score
 
-__all__ = ["Found", "assemble", "index_of", "read_near", "read_words"]
+__all__ = [
+    "Found",
+    "assemble",
+    "better_of",
+    "cut",
+    "floor_of",
+    "index_of",
+    "read_near",
+    "read_words",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +33,20 @@ class Found:
     """Cosine where the response is about vectors, else the engine's score."""
     fields: Mapping[str, Any]
     moments: tuple[Moment, ...] = ()
+    """Segments that were found, best first, not merged yet."""
+    highlights: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def read_words(response: Mapping[str, Any]) -> list[Found]:
     """The videos of a response about words, best first; equal scores in the order of their ids."""
     return _ranked(
         [
-            Found(hit["_id"], float(hit["_score"]), hit.get("_source", {}))
+            Found(
+                hit["_id"],
+                float(hit["_score"]),
+                hit.get("_source", {}),
+                highlights={n: tuple(parts) for n, parts in hit.get("highlight", {}).items()},
+            )
             for hit in response["hits"]["hits"]
         ]
     )
@@ -41,26 +57,58 @@ def read_near(
     *,
     field: str,
     similarity: Similarity,
-    min_cosine: float | None = None,
 ) -> list[Found]:
     """The videos of a response about vectors, best first; equal cosines in the order of their ids.
 
     Args:
         field: the object that holds our data.
         similarity: how the engine scored.
-        min_cosine: videos and moments below it are left out.
     """
-    floor = -1.0 if min_cosine is None else min_cosine
     found = []
     for hit in response["hits"]["hits"]:
         moments = _moments(hit, path=moment_path(field), similarity=similarity)
         # A walk through the graph may pass over a video's best segment; the inner hits never do.
         scored = cosine_from_score(float(hit["_score"]), similarity=similarity)
         cosine = max([scored, *(moment.cosine for moment in moments)])
-        if cosine >= floor:
-            kept = tuple(moment for moment in moments if moment.cosine >= floor)
-            found.append(Found(hit["_id"], cosine, hit.get("_source", {}), kept))
+        found.append(Found(hit["_id"], cosine, hit.get("_source", {}), tuple(moments)))
     return _ranked(found)
+
+
+def better_of(responses: Sequence[Sequence[Found]]) -> list[Found]:
+    """One ranking of several: each video by its best cosine, with all its moments.
+
+    Of the ``k`` best in each, the ``k`` best of the union are right: what is missing from a ranking
+    is beaten by ``k`` videos of it.
+    """
+    best: dict[str, Found] = {}
+    for one in (one for found in responses for one in found):
+        known = best.get(one.id)
+        if known is not None:
+            fields, moments = known.fields or one.fields, known.moments or one.moments
+            one = replace(known, score=max(known.score, one.score), fields=fields, moments=moments)
+        best[one.id] = one
+    return _ranked(list(best.values()))
+
+
+def floor_of(
+    found: Sequence[Found], *, min_cosine: float | None, gap: float | None
+) -> float | None:
+    """The least cosine that counts: ``min_cosine``, and at most ``gap`` below the best."""
+    floors = [] if min_cosine is None else [min_cosine]
+    if gap is not None and found:
+        floors.append(found[0].score - gap)
+    return max(floors, default=None)
+
+
+def cut(found: Sequence[Found], floor: float | None) -> list[Found]:
+    """Without the videos and the moments below the floor."""
+    if floor is None:
+        return list(found)
+    return [
+        replace(one, moments=tuple(m for m in one.moments if m.cosine >= floor))
+        for one in found
+        if one.score >= floor
+    ]
 
 
 def assemble(
@@ -69,6 +117,9 @@ def assemble(
     *,
     near: Sequence[Found],
     documents: Sequence[Found],
+    duplicates: Mapping[str, tuple[str, ...]] | None = None,
+    merge_gap: float | None = None,
+    moments: int = 3,
 ) -> tuple[Hit, ...]:
     """The hits in the given order.
 
@@ -78,6 +129,9 @@ def assemble(
         near: where cosines and moments come from; a later mention of a video goes first.
         documents: where the fields come from; a video that is not there was deleted meanwhile and
             is left out.
+        duplicates: what was folded into a hit, by its id.
+        merge_gap: see :func:`~vidsearch.search.moments.merge_moments`.
+        moments: most of them per hit.
     """
     ranks = {leg: {one.id: at for at, one in enumerate(found, 1)} for leg, found in legs.items()}
     words, seen, stored = _by_id(legs.get("keyword", ())), _by_id(near), _by_id(documents)
@@ -89,7 +143,13 @@ def assemble(
             bm25=words[id].score if id in words else None,
             rank_per_leg={leg: ranked.get(id) for leg, ranked in ranks.items()},
             fields=stored[id].fields,
-            moments=seen[id].moments if id in seen else (),
+            moments=(
+                merge_moments(seen[id].moments, merge_gap=merge_gap, limit=moments)
+                if id in seen
+                else ()
+            ),
+            highlights=stored[id].highlights if id in words else {},
+            duplicates=(duplicates or {}).get(id, ()),
         )
         for id, score in order
         if id in stored

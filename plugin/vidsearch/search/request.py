@@ -90,6 +90,11 @@ class Asked:
         return len(self.legs) > 1
 
     @property
+    def reorders(self) -> bool:
+        """Whether hits are folded together or made to differ, which takes the whole window."""
+        return self.collapse is not None or self.diversity is not None
+
+    @property
     def needs_vector(self) -> bool:
         """Whether there is something to embed."""
         return "vector" in self.legs
@@ -154,6 +159,7 @@ def ask(
             raise QueryError(f"{name} must be a number from 0 on, not {value!r}")
     if diversity is not None and not (_is_real(diversity) and 0 <= diversity <= 1):
         raise QueryError(f"diversity must be a number between 0 and 1, not {diversity!r}")
+    _require_collapse(collapse)
     return Asked(
         text=text,
         input=given[0] if given else ("text", text),
@@ -211,6 +217,16 @@ def _names(name: str, value: bool | Sequence[str]) -> bool | tuple[str, ...]:
 def _require_int(name: str, value: Any, low: int, high: int, *, why: str = "") -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise QueryError(f"{name} must be a whole number from {low} to {high}{why}, not {value!r}")
+
+
+def _require_collapse(collapse: Any) -> None:
+    if collapse is None or (isinstance(collapse, str) and collapse):
+        return
+    if not (_is_real(collapse) and 0 < collapse <= 1):
+        raise QueryError(
+            "collapse must be a cosine above 0 and up to 1, or the name of a field, "
+            f"not {collapse!r}"
+        )
 
 
 def _is_real(value: Any) -> bool:

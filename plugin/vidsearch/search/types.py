@@ -45,6 +45,8 @@ class Hit:
     """The document without our vectors and segments."""
     moments: tuple[Moment, ...] = ()
     """Best segments, best first; empty where the vector leg lacks the video."""
+    duplicates: tuple[str, ...] = ()
+    """Ids that ``collapse`` folded into this hit, best first."""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""

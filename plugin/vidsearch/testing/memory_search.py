@@ -18,6 +18,7 @@ Stored = Sequence[tuple[str, Document]]
 _KNOWN = {
     *("query", "knn", "size", "from", "sort", "_source", "search_after", "seq_no_primary_term"),
     *("track_total_hits", "track_scores", "min_score", "timeout", "fields"),
+    "search_type",  # there is one shard, so every type finds the same
 }
 
 
@@ -26,7 +27,7 @@ def page(
 ) -> list[tuple[str, Document, float]]:
     """All matches of a query in order of score, then id."""
     found = [
-        (index, Document(d.id, _filtered(d.source, source), d.revision), points)
+        (index, Document(d.id, _filtered(d.source, source), d.revision, d.routing), points)
         for index, d in documents
         if (points := score(query, d.id, d.source)) is not None
     ]
@@ -149,6 +150,8 @@ def _hit(hit: _Match, body: Json, clauses: Sequence[Json], keys: Sequence[tuple[
     wanted = body.get("_source", True)
     if wanted is not False:
         shown["_source"] = _filtered(document.source, wanted)
+    if body.get("fields"):
+        shown["fields"] = _fields(document.source, body["fields"])
     if body.get("seq_no_primary_term"):
         shown["_seq_no"] = document.revision.seq_no
         shown["_primary_term"] = document.revision.primary_term
@@ -160,6 +163,18 @@ def _hit(hit: _Match, body: Json, clauses: Sequence[Json], keys: Sequence[tuple[
             name, found = _inner_hits(clause, document, index)
             shown.setdefault("inner_hits", {})[name] = {"hits": found}
     return shown
+
+
+def _fields(source: Json, names: Sequence[str]) -> Json:
+    """The values at dotted paths outside nested objects, each as a list."""
+    found: Json = {}
+    for name in names:
+        value: Any = source
+        for key in name.split("."):
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if value is not None:
+            found[name] = value if isinstance(value, list) else [value]
+    return found
 
 
 def _nested_knn(query: Any) -> list[Json]:
