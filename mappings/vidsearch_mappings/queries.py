@@ -14,6 +14,7 @@ __all__ = [
     "MOMENT_FIELDS",
     "Level",
     "documents_query",
+    "highlighted",
     "keyword_query",
     "moment_path",
     "vector_path",
@@ -50,9 +51,11 @@ def vector_query(
     k: int,
     num_candidates: int,
     moments: int = 3,
-    source: bool = True,
+    source: bool | Sequence[str] = True,
     oversample: float | None = None,
     filters: Sequence[Mapping[str, Any]] = (),
+    size: int | None = None,
+    similarity: float | None = None,
 ) -> Json:
     """The ``k`` videos nearest to a unit vector.
 
@@ -64,15 +67,20 @@ def vector_query(
         k: number of videos.
         num_candidates: candidates per shard; raised to ``k`` where smaller.
         moments: inner hits per video, best first; 0 for none.
-        source: bring the documents back; without, ids and scores only.
+        source: bring the documents back, or these fields of theirs; without, ids and scores only.
         oversample: score this many times ``k`` candidates anew with the exact vectors; for
             quantised ones, see :func:`~vidsearch_mappings.vectors.oversample_of`.
         filters: clauses on the videos, all of which must match. They stand inside the kNN clause,
-            so that ``k`` videos are found *among the matching ones*.
+            so that ``k`` videos are found *among the matching ones*. At level ``segment``
+            Elasticsearch from 9.2 on also takes clauses on fields of the segments.
+        size: how many of the ``k`` are brought back; all where ``None``.
+        similarity: least cosine; Elasticsearch cuts there, OpenSearch has no such thing beside
+            ``k``. Of quantised vectors it is the rough cosine that is cut by.
     """
     path = vector_path(field, level=level)
     inner = _inner_hits(field, moments) if level == "segment" and moments else None
     candidates = max(k, num_candidates)
+    page = _page(field, size=k if size is None else size, source=source)
     if kind == "elasticsearch":
         knn: Json = {
             "field": path,
@@ -80,14 +88,18 @@ def vector_query(
             "k": k,
             "num_candidates": candidates,
         }
+        if similarity is not None:
+            knn["similarity"] = similarity
         if oversample is not None:
             # It makes the scores of the inner hits exact as well.
             knn["rescore_vector"] = {"oversample": oversample}
         if filters:
-            knn["filter"] = _all_of(filters)
+            # In a list, as a clause on segments must not share a `bool` with one on videos.
+            several = level == "segment" and len(filters) > 1
+            knn["filter"] = [dict(each) for each in filters] if several else _all_of(filters)
         if inner:
             knn["inner_hits"] = inner
-        return {**_page(field, size=k, source=source), "knn": knn}
+        return {**page, "knn": knn}
 
     clause: Json = {
         "vector": list(vector),
@@ -95,10 +107,13 @@ def vector_query(
         # OpenSearch's word for the candidates that the graph search keeps.
         "method_parameters": {"ef_search": candidates},
     }
+    if oversample is not None:
+        # The lucene engine lets it pass, and scores with what it has quantised.
+        clause["rescore"] = {"oversample_factor": oversample}
     if level == "video":
         if filters:
             clause["filter"] = _all_of(filters)
-        return {**_page(field, size=k, source=source), "query": {"knn": {path: clause}}}
+        return {**page, "query": {"knn": {path: clause}}}
     if filters:
         clause["filter"] = _all_of([_on_videos(field), *filters])
     # Without it only the best segment of each video would come back; with it the default score
@@ -111,7 +126,7 @@ def vector_query(
     }
     if inner:
         nested["inner_hits"] = inner
-    return {**_page(field, size=k, source=source), "query": {"nested": nested}}
+    return {**page, "query": {"nested": nested}}
 
 
 def keyword_query(
@@ -120,7 +135,7 @@ def keyword_query(
     text: str,
     fields: Sequence[str],
     size: int,
-    source: bool = True,
+    source: bool | Sequence[str] = True,
     filters: Sequence[Mapping[str, Any]] = (),
 ) -> Json:
     """The ``size`` videos whose own words match best, by BM25.
@@ -131,7 +146,7 @@ def keyword_query(
         fields: concrete fields with optional boosts, ``"title^2"``. None: nothing matches, where
             the engine would fall back to every field it has.
         size: number of videos.
-        source: bring the documents back; without, ids and scores only.
+        source: bring the documents back, or these fields of theirs; without, ids and scores only.
         filters: clauses on the videos, all of which must match.
     """
     words: Json = (
@@ -145,19 +160,46 @@ def keyword_query(
     return {**_page(field, size=size, source=source), "query": {"bool": query}}
 
 
-def documents_query(*, field: str, ids: Sequence[str]) -> Json:
-    """The documents of some videos without their vectors."""
+def documents_query(*, field: str, ids: Sequence[str], source: bool | Sequence[str] = True) -> Json:
+    """The documents of some videos, or some fields of theirs, without their vectors."""
     query = {"ids": {"values": list(ids)}}
-    return {**_page(field, size=len(ids), source=True), "query": query}
+    return {**_page(field, size=len(ids), source=source), "query": query}
 
 
-def _page(field: str, *, size: int, source: bool) -> Json:
-    excludes = [f"{field}.vector", moment_path(field)]
+def highlighted(
+    body: Mapping[str, Any],
+    *,
+    text: str,
+    fields: Sequence[str],
+    tags: tuple[str, str] = ("<em>", "</em>"),
+) -> Json:
+    """A body whose hits bring fragments of the fields in which words of ``text`` were found.
+
+    Args:
+        body: of any query; the fragments go by ``text`` alone.
+        fields: concrete fields, without boosts.
+        tags: what stands before and after a word that was found; all else is escaped as HTML.
+    """
+    words = {"multi_match": {"query": text, "fields": list(fields), "lenient": True}}
     return {
-        "size": size,
-        "track_total_hits": False,
-        "_source": {"excludes": excludes} if source else False,
+        **body,
+        "highlight": {
+            "encoder": "html",
+            "pre_tags": [tags[0]],
+            "post_tags": [tags[1]],
+            "highlight_query": words,
+            "fields": {name: {} for name in fields},
+        },
     }
+
+
+def _page(field: str, *, size: int, source: bool | Sequence[str]) -> Json:
+    wanted: Any = False
+    if source is not False:
+        wanted = {"excludes": [f"{field}.vector", moment_path(field)]}
+        if source is not True:
+            wanted["includes"] = list(source)
+    return {"size": size, "track_total_hits": False, "_source": wanted}
 
 
 def _inner_hits(field: str, size: int) -> Json:

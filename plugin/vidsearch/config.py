@@ -205,6 +205,9 @@ class IngestSettings(_Section):
         5.0, gt=0, description="First wait before a retry; it doubles, with jitter."
     )
     sweep_seconds: float = Field(60.0, gt=0, description="How often beat runs the sweep.")
+    scan_seconds: float = Field(
+        0.0, ge=0, description="How often beat scans an attached index for new videos; 0 is never."
+    )
 
 
 class SourceSettings(_Section):
@@ -273,6 +276,10 @@ class SearchSettings(_Section):
     )
     keyword_weight: float = Field(
         1.0, ge=0, allow_inf_nan=False, description="Weight of the keyword leg in a fusion."
+    )
+
+    highlight_tags: tuple[str, str] = Field(
+        ("<em>", "</em>"), description="What stands around a word that was found, in highlights."
     )
 
     @model_validator(mode="after")

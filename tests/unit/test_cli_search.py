@@ -66,7 +66,8 @@ def test_json() -> None:
     answer = json.loads(run("red circle", "-k", "2", "--json").stdout)
     assert len(answer["hits"]) == 2
     assert answer["hits"][0].keys() == {
-        *("id", "score", "cosine", "bm25", "rank_per_leg", "fields", "moments")
+        *("id", "score", "cosine", "bm25", "rank_per_leg", "fields", "moments"),
+        *("highlights", "explanation", "duplicates"),
     }
     assert answer["index"] == "videos-000001"
 

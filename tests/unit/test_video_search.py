@@ -26,8 +26,6 @@ from vidsearch.errors import (
 from vidsearch.search import Hit, Moment, SearchResult, VideoSearch
 from vidsearch.search.live_index import LiveIndex
 from vidsearch.search.once import Once
-from vidsearch.search.plan import Plan
-from vidsearch.search.request import ask
 from vidsearch.search.steps import run
 from vidsearch.testing.memory_engine import MemoryEngine
 
@@ -110,7 +108,7 @@ def test_a_text_that_is_none_is_refused(search: VideoSearch, text: Any) -> None:
         ({"k": True}, "not True"),
         ({"k": "10"}, "not '10'"),
         ({"mode": "fuzzy"}, "mode must be hybrid, vector or keyword, not 'fuzzy'"),
-        ({"level": "frame"}, "level must be segment or video, not 'frame'"),
+        ({"level": "frame"}, "level must be segment or video or both, not 'frame'"),
         ({"moments": -1}, "moments must be a whole number from 0 to 100, not -1"),
         ({"moments": 101}, "not 101"),
         ({"min_cosine": 1.5}, "min_cosine must be a number between -1 and 1, not 1.5"),
@@ -229,7 +227,9 @@ def test_body_holds_the_vector_and_the_words(search: VideoSearch) -> None:
     assert bodies["vector"]["knn"]["filter"] == {"term": {"tags": "odd"}}
     assert bodies["vector"]["knn"]["k"] == 100
     assert bodies["keyword"]["query"]["bool"]["filter"] == [{"term": {"tags": "odd"}}]
-    assert search.body("dog", k=4, mode="vector")["vector"]["knn"]["k"] == 4
+    # The same candidates for every page of it.
+    alone = search.body("dog", k=4, mode="vector")["vector"]
+    assert (alone["knn"]["k"], alone["size"]) == (100, 4)
 
 
 def test_exact_scores_are_asked_of_quantised_vectors_only(encoder: TableEncoder) -> None:
@@ -241,31 +241,14 @@ def test_exact_scores_are_asked_of_quantised_vectors_only(encoder: TableEncoder)
         assert ("rescore_vector" in knn) == asked
 
 
-def test_opensearch_is_not_given_a_nested_filter_that_it_misreads(engine: Engine) -> None:
-    view = run(LiveIndex("videos").view(), engine)
-    clause = {"bool": {"should": [{"nested": {"path": "cast", "query": {}}}]}}
-    cases: list[tuple[Any, Any, bool]] = [
-        ("opensearch", "segment", True),
-        ("opensearch", "video", False),
-        ("elasticsearch", "segment", False),
-    ]
-    for kind, level, refused in cases:
-        asked = ask(
-            *("dog",),
-            k=1,
-            mode="hybrid",
-            level=level,
-            filter=clause,
-            min_cosine=None,
-            moments=1,
-            window=10,
-        )
-        drawn = Plan(asked, kind, view, [1.0], SearchSettings())
-        if refused:
-            with pytest.raises(QueryError, match="level=video"):
-                drawn.legs()
-        else:
-            assert drawn.legs()[0].keys() == {"vector", "keyword"}
+def test_no_engine_is_given_a_nested_filter_that_it_misreads(search: VideoSearch) -> None:
+    clause = {"bool": {"should": [{"nested": {"path": "cast", "query": {"match_all": {}}}}]}}
+    for level in ("segment", "both"):
+        with pytest.raises(QueryError, match="level=video"):
+            search.body("dog", level=level, filter=clause)
+    bodies = search.body("dog", level="video", filter=clause)
+    assert bodies["vector"]["knn"]["filter"] == clause
+    assert bodies["keyword"]["query"]["bool"]["filter"] == [clause]
 
 
 def test_more_fields_than_the_engine_takes_are_cut_and_said(encoder: TableEncoder) -> None:
@@ -502,6 +485,8 @@ def test_results_as_json_and_as_text() -> None:
                 "rank_per_leg": {"vector": 1, "keyword": None},
                 "fields": {"title": "x"},
                 "moments": ({"start": 10.0, "end": 20.0, "cosine": 0.31, "thumbnail": "thumb"},),
+                "highlights": {},
+                "explanation": None,
                 "duplicates": (),
             },
         ),

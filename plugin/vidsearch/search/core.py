@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,12 +14,23 @@ from vidsearch.config import SearchSettings, Settings
 from vidsearch.encoders.base import Encoder
 from vidsearch.engines.base import EngineKind, Json
 from vidsearch.errors import MappingConflict, QueryError
+from vidsearch.search.explain import explained
 from vidsearch.search.fusion import Scored
-from vidsearch.search.legs import Found, assemble, index_of, read_near, read_words
+from vidsearch.search.legs import (
+    Found,
+    assemble,
+    better_of,
+    cut,
+    floor_of,
+    index_of,
+    read_near,
+    read_words,
+)
 from vidsearch.search.live_index import IndexMoved, IndexView, LiveIndex
 from vidsearch.search.native import Cluster, NativeFusion, choose
 from vidsearch.search.once import Once
-from vidsearch.search.plan import Plan
+from vidsearch.search.plan import Conditions, Plan
+from vidsearch.search.query_vector import MediaInput, given_vector, stored_vector
 from vidsearch.search.reorder import reorder
 from vidsearch.search.request import Asked, Leg, ask, require_text
 from vidsearch.search.steps import Ask, Steps, Work
@@ -41,26 +52,37 @@ class SearchCore:
         alias: alias or name of the videos index.
         encoder: loads the model when first called.
         settings: candidates, window, fields of the keyword leg.
+        media: reads images and clips.
     """
 
     def __init__(
-        self, alias: str, *, encoder: Callable[[], Encoder], settings: SearchSettings
+        self,
+        alias: str,
+        *,
+        encoder: Callable[[], Encoder],
+        settings: SearchSettings,
+        media: MediaInput | None = None,
     ) -> None:
         self.alias = alias
         self._encoder = Once(encoder)
         self._settings = settings
+        self._media = media or MediaInput()
         self._index = LiveIndex(alias)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> SearchCore:
-        """For the sections ``model``, ``index``, ``search``; loads the model when first needed."""
+        """By the sections ``model``, ``index``, ``search``, ``sources``, ``ingest``.
+
+        The model is loaded when first needed.
+        """
 
         def load() -> Encoder:
             from vidsearch import encoders
 
             return encoders.load_encoder(settings.model, settings.ingest)
 
-        return cls(settings.index.name, encoder=load, settings=settings.search)
+        media = MediaInput(settings.sources, settings.ingest, settings.model.batch_size)
+        return cls(settings.index.name, encoder=load, settings=settings.search, media=media)
 
     def ask(self, text: str | None, **options: Any) -> Asked:
         """The checked arguments. Raises QueryError; nothing is sent."""
@@ -73,6 +95,11 @@ class SearchCore:
                         f"{name} cuts the vector leg, which is not to be seen where the engine "
                         "fuses: leave it out, or take fusion=rrf or fusion=linear"
                     )
+            if asked.level == "both":
+                raise QueryError(
+                    "level=both has two rankings of vectors, which no engine fuses: take "
+                    "fusion=rrf or fusion=linear, or another level"
+                )
         return replace(asked, fusion=fusion)
 
     def embed(self, text: str) -> NDArray[np.float32]:
@@ -112,27 +139,63 @@ class SearchCore:
     # -- the steps
 
     def _vector(self, asked: Asked) -> Once[list[float]]:
-        """What the vector leg compares with; made once, however often the index moves."""
-        return Once(lambda: self.embed(asked.text or "").tolist())
+        """What the vector leg compares with, where the model makes it; made once, however often
+        the index moves."""
+
+        def embed() -> NDArray[np.float32]:
+            kind, value = asked.input
+            if kind == "image":
+                return self._media.image(value, encoder=self._encoder())
+            if kind == "clip":
+                return self._media.clip(value, encoder=self._encoder())
+            return self.embed(value)
+
+        return Once(lambda: embed().tolist())
 
     def _plan(
         self, asked: Asked, view: IndexView, kind: EngineKind, vector: Once[list[float]]
     ) -> Steps[Plan]:
-        if not asked.needs_vector:
-            return Plan(asked, kind, view, (), self._settings)
+        conditions = Conditions.of(asked, view)
+        if conditions.on_segments and not (yield Ask("features")).nested_filters:
+            raise QueryError(
+                f"this cluster cannot filter moments by fields of {view.field}.segments "
+                "(Elasticsearch 9.2 and later can): search at level=video, which finds videos that "
+                "have such a segment, or without it"
+            )
+        compare: list[float] = []
+        if asked.needs_vector:
+            compare = yield from self._comparand(asked, view, vector)
+        return Plan(asked, kind, view, compare, self._settings, conditions)
+
+    def _comparand(
+        self, asked: Asked, view: IndexView, vector: Once[list[float]]
+    ) -> Steps[list[float]]:
+        kind, value = asked.input
+        if kind == "vector":
+            return [float(x) for x in given_vector(value, dims=view.identity.dims)]
+        if kind == "like":
+            found = yield Ask("get", (view.name, value))
+            source = None if found is None else found.source
+            return stored_vector(source, id=value, field=view.field, at=asked.at)
         encoder = yield Work(self._encoder)
         encoder.identity.require(view.identity, where=f"index {view.name!r}")
-        return Plan(asked, kind, view, (yield Work(vector)), self._settings)
+        made: list[float] = yield Work(vector)
+        return made
 
     def _answer(self, plan: Plan) -> Steps[tuple[tuple[Hit, ...], list[str]]]:
         asked, view = plan.asked, plan.view
         bodies, said = plan.legs(content=not asked.fuses)
+        floor: float | None = None
         if asked.fuses and isinstance(asked.fusion, NativeFusion):
             order, cautions = yield from self._fused_there(plan, asked.fusion, bodies)
             said = [*said, *cautions]
             legs: dict[Leg, list[Found]] = {leg: [] for leg in asked.legs}
         else:
             legs = self._read(plan, (yield from self._send(asked, view, bodies)))
+            near = legs.get("vector", [])
+            floor = floor_of(near, min_cosine=asked.min_cosine, gap=asked.gap)
+            if asked.needs_vector:
+                legs["vector"] = cut(near, floor)
             scored = {leg: [Scored(one.id, one.score) for one in legs[leg]] for leg in legs}
             order = asked.fusion(scored) if asked.fuses else next(iter(scored.values()))
 
@@ -140,23 +203,28 @@ class SearchCore:
         order = reordered.kept[asked.from_ : asked.last]
         if not order:
             return (), said
-        if not asked.fuses:
-            (found,) = legs.values()
-            near = legs.get("vector", [])
-            return assemble(
-                order, legs, near=near, documents=found, duplicates=reordered.duplicates
-            ), said
-        # The concrete index: the ids are its own, whatever the alias does meanwhile.
-        bodies_of_page = plan.page([hit.id for hit in order])
-        moments, documents = yield Ask("msearch", (view.name, bodies_of_page))
-        seen = [*legs["vector"], *self._near(plan, moments)]
-        return assemble(
+        if asked.fuses:
+            # The concrete index: the ids are its own, whatever the alias does meanwhile.
+            wanted = plan.page([hit.id for hit in order])
+            answers = yield Ask("msearch", (view.name, list(wanted.values())))
+            page = dict(zip(wanted, answers, strict=True))
+            documents = read_words(page.pop("documents"))
+            seen = [*legs["vector"], *cut(self._near(plan, page), floor)]
+        else:
+            (documents,) = legs.values()
+            seen = legs.get("vector", [])
+        hits = assemble(
             order,
             legs,
             near=seen,
-            documents=read_words(documents),
+            documents=documents,
             duplicates=reordered.duplicates,
-        ), said
+            merge_gap=asked.merge_gap,
+            moments=asked.moments,
+        )
+        if asked.explain:
+            hits = explained(hits, legs, fusion=asked.fusion, highlight=asked.highlight)
+        return hits, said
 
     def _fused_there(
         self, plan: Plan, fusion: NativeFusion, bodies: dict[Leg, Json]
@@ -188,18 +256,18 @@ class SearchCore:
     def _read(self, plan: Plan, responses: dict[Leg, Json]) -> dict[Leg, list[Found]]:
         legs: dict[Leg, list[Found]] = {}
         if "vector" in responses:
-            legs["vector"] = self._near(plan, responses["vector"])
+            legs["vector"] = self._near(plan, responses)
         if "keyword" in responses:
             legs["keyword"] = read_words(responses["keyword"])
         return legs
 
-    def _near(self, plan: Plan, response: Json) -> list[Found]:
-        return read_near(
-            response,
-            field=plan.view.field,
-            similarity=plan.view.similarity(plan.asked.level),
-            min_cosine=plan.asked.min_cosine,
-        )
+    def _near(self, plan: Plan, responses: Mapping[Leg, Json]) -> list[Found]:
+        view = plan.view
+        found = [
+            read_near(responses[name], field=view.field, similarity=view.similarity(level))
+            for name, level in plan.levels.items()
+        ]
+        return found[0] if len(found) == 1 else better_of(found)
 
     def _truncation(self, asked: Asked) -> list[str]:
         if not asked.needs_vector or asked.input[0] != "text":
@@ -218,7 +286,7 @@ def _comparable(leg: Leg, body: Json) -> Json:
     ids out to shards differently: BM25 would depend on the neighbours of a document. Of an index
     with one shard the engines ask nothing more. OpenSearch's hybrid query cannot do it.
     """
-    if leg == "vector" or "retriever" in body or "hybrid" in body.get("query", {}):
+    if leg.startswith("vector") or "retriever" in body or "hybrid" in body.get("query", {}):
         return body
     return {**body, "search_type": "dfs_query_then_fetch"}
 

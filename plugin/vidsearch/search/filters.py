@@ -10,7 +10,7 @@ from typing import Any
 from vidsearch.errors import QueryError
 from vidsearch.search.live_mapping import Field, find_field, walk
 
-__all__ = ["Filter", "build_filters"]
+__all__ = ["Filter", "build_filters", "split_segment_filters"]
 
 Filter = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 """Conditions by field, or clauses of the query language, or a list of both: all must hold."""
@@ -24,6 +24,12 @@ _CLAUSES = frozenset(
         *("match_phrase_prefix", "multi_match", "nested", "parent_id", "prefix", "query_string"),
         *("range", "regexp", "script", "simple_query_string", "term", "terms", "terms_set"),
         *("wildcard",),
+    }
+)
+_COMPOUNDS = frozenset(
+    {
+        *("bool", "must", "filter", "should", "must_not", "constant_score", "dis_max", "queries"),
+        *("boosting", "positive", "negative"),
     }
 )
 _NUMBERS = frozenset(
@@ -44,6 +50,10 @@ def build_filters(filter: Filter | None, *, properties: Mapping[str, Any]) -> li
     ``{"year": {"gte": 2}}``  in a range: ``gt``, ``gte``, ``lt``, ``lte``
     ``{"year": {"exists":     has a value, or (``False``) has none
     True}}``
+    ``{"recorded": {"gte":    dates: ISO text, ``date`` and ``datetime``, the engine's date maths
+    "now-7d/d"}}``
+    ``{"video.segments.start  a field of a nested object; several of one object must hold for the
+    ": {"gte": 60}}``         same item of it. Full text (``video.segments.text``) matches words
     ``{"term": {…}}``         a clause of the query language: sent as it is, not checked
     ========================  ================================================================
 
@@ -59,21 +69,107 @@ def build_filters(filter: Filter | None, *, properties: Mapping[str, Any]) -> li
     if filter is None:
         return []
     if isinstance(filter, Mapping):
-        return _from_mapping(filter, properties)
+        filter = [filter]
     if not isinstance(filter, (list, tuple)):
         raise QueryError(f"a filter is a dict or a list of dicts, not {filter!r}")
-    clauses = []
+    clauses: list[dict[str, Any]] = []
+    nested: dict[str, list[dict[str, Any]]] = {}
     for item in filter:
         if not isinstance(item, Mapping):
             raise QueryError(f"an item of a filter list must be a dict, not {item!r}")
-        clauses += _from_mapping(item, properties)
-    return clauses
+        if _is_clause(item, properties):
+            clauses.append(dict(item))
+            continue
+        for name, value in item.items():
+            field = _require(name, properties)
+            into = clauses if field.nested is None else nested.setdefault(field.nested, [])
+            into.append(_condition(field, value))
+    return clauses + [
+        {"nested": {"path": path, "query": {"bool": {"filter": conditions}}}}
+        for path, conditions in nested.items()
+    ]
 
 
-def _from_mapping(filter: Mapping[str, Any], properties: Mapping[str, Any]) -> list[dict[str, Any]]:
-    if _is_clause(filter, properties):
-        return [dict(filter)]
-    return [_condition(name, value, properties) for name, value in filter.items()]
+def split_segment_filters(
+    clauses: Sequence[Mapping[str, Any]], *, path: str
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The clauses on videos, and those on segments as a search *among* segments needs them.
+
+    Seen on Elasticsearch 9.5: inside a nested kNN clause, a clause on fields of the segments picks
+    segments if it stands by itself, finds nothing beside a clause on the video in one ``bool``,
+    and the wrong segments inside ``nested``.
+
+    Args:
+        clauses: from :func:`build_filters`.
+        path: of the nested segments.
+
+    Raises:
+        QueryError: a clause that the engine would misread.
+    """
+    on_videos: list[dict[str, Any]] = []
+    on_segments: list[dict[str, Any]] = []
+    for clause in clauses:
+        nested = clause.get("nested")
+        if isinstance(nested, Mapping) and nested.get("path") == path and "query" in nested:
+            on_segments += _parts(nested["query"])
+        elif _speaks_of(clause, path):
+            # Alone it may stand; whether all of it is about segments only its author knows.
+            on_segments.append(dict(clause))
+        else:
+            on_videos.append(dict(clause))
+    for clause in on_segments:
+        if _has_nested(clause):
+            raise QueryError(f"a clause on {path} must not have `nested` inside: {clause}")
+        if foreign := [name for name in _names(clause) if not name.startswith(f"{path}.")]:
+            raise QueryError(
+                f"one clause speaks of {path} and of {foreign[0]!r}, which no engine can look for "
+                "among segments: make two items of the filter of it, or search at level=video"
+            )
+    for clause in on_videos:
+        if _has_nested(clause):
+            raise QueryError(
+                "engines misread `nested` in a search among segments: search at level=video, or "
+                f"give conditions on fields of {path} as items of their own"
+            )
+    return on_videos, on_segments
+
+
+def _parts(query: Mapping[str, Any]) -> list[dict[str, Any]]:
+    inner = query.get("bool")
+    if len(query) == 1 and isinstance(inner, Mapping) and inner.keys() == {"filter"}:
+        found = inner["filter"]
+        return [dict(part) for part in (found if isinstance(found, list) else [found])]
+    return [dict(query)]
+
+
+def _has_nested(clause: Any) -> bool:
+    if isinstance(clause, Mapping):
+        return "nested" in clause or any(map(_has_nested, clause.values()))
+    return isinstance(clause, (list, tuple)) and any(map(_has_nested, clause))
+
+
+def _speaks_of(clause: Mapping[str, Any], path: str) -> bool:
+    return not _has_nested(clause) and any(n.startswith(f"{path}.") for n in _names(clause))
+
+
+def _names(clause: Any) -> list[str]:
+    """Names of the fields in a clause, as far as they can be told from its words."""
+    if isinstance(clause, (list, tuple)):
+        return [name for item in clause for name in _names(item)]
+    if not isinstance(clause, Mapping):
+        return []
+    found: list[str] = []
+    for kind, body in clause.items():
+        if kind in _COMPOUNDS:
+            found += _names(body)
+        elif kind == "exists" and isinstance(body, Mapping):
+            found.append(str(body.get("field")))
+        elif kind in {"multi_match", "query_string", "simple_query_string"}:
+            named = body.get("fields", []) if isinstance(body, Mapping) else []
+            found += [str(name).partition("^")[0] for name in named]
+        elif kind in _CLAUSES and isinstance(body, Mapping):
+            found += [str(name) for name in body if name != "boost"]
+    return found
 
 
 def _is_clause(filter: Mapping[str, Any], properties: Mapping[str, Any]) -> bool:
@@ -84,8 +180,10 @@ def _is_clause(filter: Mapping[str, Any], properties: Mapping[str, Any]) -> bool
     return name in _CLAUSES and isinstance(value, Mapping) and name not in properties
 
 
-def _condition(name: str, value: Any, properties: Mapping[str, Any]) -> dict[str, Any]:
-    field = _require(name, properties)
+def _condition(field: Field, value: Any) -> dict[str, Any]:
+    name = field.path
+    if field.nested is not None and field.exact is None and isinstance(value, str):
+        return {"match": {name: {"query": value, "operator": "and"}}}
     if isinstance(value, Mapping):
         if "exists" in value:
             return _exists(field, value)
@@ -104,10 +202,10 @@ def _require(name: str, properties: Mapping[str, Any]) -> Field:
         raise QueryError(f"filter on {name!r}: no such field in the index. Mapped fields: {known}")
     if field.type in _VECTORS:
         raise QueryError(f"filter on {name!r}: it holds vectors, which cannot be filtered")
-    if field.nested is not None or field.type == "nested":
+    if field.type == "nested":
         raise QueryError(
-            f"filter on {name!r}: it lies in the nested object {field.nested or name!r}; "
-            'give a clause instead: {"nested": {"path": …, "query": …}}'
+            f"filter on {name!r}: it is a nested object; name one of its fields, as in "
+            f'"{name}.name"'
         )
     return field
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vidsearch.search.fusion import Scored
+from vidsearch.search.moments import merge_moments
 from vidsearch.search.request import Leg
 from vidsearch.search.types import Hit, Moment
 from vidsearch_mappings.queries import MOMENT_FIELDS, MOMENTS, moment_path
@@ -148,7 +149,7 @@ def assemble(
                 if id in seen
                 else ()
             ),
-            highlights=stored[id].highlights if id in words else {},
+            highlights=stored[id].highlights if id in words or not words else {},
             duplicates=(duplicates or {}).get(id, ()),
         )
         for id, score in order

@@ -14,8 +14,8 @@ from vidsearch.search.live_index import IndexView
 from vidsearch.search.live_mapping import expand_fields, find_field
 from vidsearch.search.moments import segments_needed
 from vidsearch.search.request import Asked, Leg
-from vidsearch.search.types import Level
 from vidsearch_mappings.queries import (
+    Level,
     documents_query,
     highlighted,
     keyword_query,
@@ -84,10 +84,9 @@ class Plan:
     @property
     def levels(self) -> dict[str, Level]:
         """Level of each body of the vector leg, by its name."""
-        level = self.asked.level
-        if level == "both":
+        if self.asked.level == "both":
             return {"vector": "segment", VIDEO_BODY: "video"}
-        return {"vector": level}
+        return {"vector": self.asked.level}
 
     def legs(self, *, content: bool = True) -> tuple[dict[Leg, Json], list[str]]:
         """The body of each leg, and what the user should be told about them.

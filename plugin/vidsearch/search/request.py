@@ -122,7 +122,7 @@ def ask(
     min_cosine: float | None = None,
     gap: float | None = None,
     moments: int = 3,
-    merge_gap: float | None = None,
+    merge_gap: float | None = 0.0,
     source: bool | Sequence[str] = True,
     highlight: bool | Sequence[str] = False,
     explain: bool = False,

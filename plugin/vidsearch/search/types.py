@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from vidsearch_mappings.queries import Level
-
-__all__ = ["Hit", "Level", "Mode", "Moment", "SearchResult"]
+__all__ = ["Explanation", "Hit", "LegShare", "Level", "Mode", "Moment", "SearchResult"]
 
 Mode = Literal["hybrid", "vector", "keyword"]
+Level = Literal["segment", "video", "both"]
+"""What a video's cosine is: that of its best segment, of its mean vector, or the better of both."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -26,6 +26,41 @@ class Moment:
 
     def __repr__(self) -> str:
         return f"Moment({self.start:g}-{self.end:g} s, cosine={self.cosine:.3f})"
+
+
+@dataclass(frozen=True, slots=True)
+class LegShare:
+    """What one leg says of a hit."""
+
+    rank: int | None
+    """From 1; ``None`` where the leg lacks the video."""
+    score: float | None
+    """Cosine, or BM25."""
+    contribution: float
+    """What the fusion gives for this leg alone; with the shipped fusions the sum is the score."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a hit stands where it stands."""
+
+    legs: Mapping[str, LegShare]
+    matched_fields: tuple[str, ...] = ()
+    """Fields in which words of the text were found."""
+
+    def __str__(self) -> str:
+        parts = []
+        for leg, share in self.legs.items():
+            if share.rank is None or share.score is None:
+                parts.append(f"{leg}: not found")
+                continue
+            name = "cosine" if leg == "vector" else "bm25"
+            parts.append(
+                f"{leg}: #{share.rank}, {name} {share.score:.3f} -> {share.contribution:.4f}"
+            )
+        if self.matched_fields:
+            parts.append(f"words in {', '.join(self.matched_fields)}")
+        return "; ".join(parts)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -44,7 +79,11 @@ class Hit:
     fields: Mapping[str, Any]
     """The document without our vectors and segments."""
     moments: tuple[Moment, ...] = ()
-    """Best segments, best first; empty where the vector leg lacks the video."""
+    """Best segments, neighbours merged, best first; empty where the vector leg lacks the video."""
+    highlights: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Fragments by field, HTML with all but the tags escaped; of hits of the keyword leg."""
+    explanation: Explanation | None = None
+    """With ``explain`` only."""
     duplicates: tuple[str, ...] = ()
     """Ids that ``collapse`` folded into this hit, best first."""
 

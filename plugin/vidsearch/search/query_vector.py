@@ -1,0 +1,219 @@
+"""From what a search is given besides a text to the unit vector that the vector leg compares with.
+
+An image is a video of one frame. A clip is embedded as an ingested video is: the unit mean of the
+frames that the settings sample.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidsearch.config import IngestSettings, SourceSettings
+from vidsearch.encoders.base import Encoder
+from vidsearch.encoders.pooling import mean_unit
+from vidsearch.errors import MissingExtra, QueryError, VideoError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["MediaInput", "given_vector", "stored_vector"]
+
+_MOST_CLIP_SECONDS = 600.0
+_MOST_IMAGE_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class MediaInput:
+    """Turns images and clips into vectors."""
+
+    sources: SourceSettings = field(default_factory=SourceSettings)
+    """Where files may come from, and how large they may be."""
+    ingest: IngestSettings = field(default_factory=IngestSettings)
+    """How frames are sampled and decoded."""
+    batch_size: int = 8
+    """Frames per step."""
+
+    def image(self, image: Any, *, encoder: Encoder) -> NDArray[np.float32]:
+        """The unit vector of an image: ``(dims,)`` float32.
+
+        Args:
+            image: path or URL, bytes of a file, a PIL image, or ``(height, width, 3)`` uint8 RGB.
+            encoder: embeds it.
+
+        Raises:
+            QueryError: not an image; the message says why.
+            MissingExtra: Pillow is not installed.
+            SourceUnavailable: the place that holds it did not answer.
+            EncoderError: the model failed.
+        """
+        from vidsearch.media import FrameBatch
+
+        pixels = self._pixels(image)
+        batch = FrameBatch(pixels[np.newaxis], np.zeros(1))
+        vector: NDArray[np.float32] = encoder.encode_frames(batch)[0]
+        return vector
+
+    def clip(self, clip: Any, *, encoder: Encoder) -> NDArray[np.float32]:
+        """The unit vector of a clip, a path or a URL: ``(dims,)`` float32.
+
+        Only its first ten minutes count. A remote clip is fetched to a temporary file.
+
+        Raises:
+            QueryError: not a video that can be read; the message says why.
+            SourceUnavailable: the place that holds it did not answer.
+            EncoderError: the model failed.
+        """
+        from vidsearch.media import MediaLimits, fetch, open_reader
+
+        uri = _uri("clip", clip)
+        vectors: list[NDArray[np.float32]] = []
+        with _asked_for("clip"):
+            reader = open_reader(self.ingest, limits=MediaLimits.of(self.sources))
+            with fetch(uri, settings=self.sources) as file, closing(reader):
+                frames = reader.frames(
+                    file.path,
+                    rate=self.ingest.fps,
+                    sampling=self.ingest.sampling,
+                    batch_size=self.batch_size,
+                )
+                for batch in frames:
+                    vectors.append(encoder.encode_frames(batch))
+                    if batch.pts_seconds[-1] >= _MOST_CLIP_SECONDS:
+                        break
+        return mean_unit(np.concatenate(vectors))
+
+    def _pixels(self, image: Any) -> NDArray[np.uint8]:
+        if isinstance(image, np.ndarray):
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+                raise QueryError(
+                    "an image given as an array is uint8 RGB of shape (height, width, 3), "
+                    f"not {image.dtype} {image.shape}"
+                )
+            return image
+        if isinstance(image, (bytes, bytearray, memoryview)):
+            return self._decoded(io.BytesIO(bytes(image)))
+        if hasattr(image, "convert") and hasattr(image, "size"):  # a PIL image, without PIL
+            return _rgb(image)
+        from vidsearch.media import fetch
+
+        uri = _uri("image", image)
+        with _asked_for("image"), fetch(uri, settings=self.sources) as file:
+            if file.path.stat().st_size > _MOST_IMAGE_BYTES:
+                raise QueryError(f"the image has more than {_MOST_IMAGE_BYTES >> 20} MB")
+            return self._decoded(file.path)
+
+    def _decoded(self, file: Path | io.BytesIO) -> NDArray[np.uint8]:
+        try:
+            from PIL import Image, UnidentifiedImageError
+        except ImportError as error:
+            raise MissingExtra.of("query", needed_for="searching by an image") from error
+        try:
+            with Image.open(file) as opened:
+                if opened.width * opened.height > self.sources.max_pixels:
+                    raise QueryError(
+                        f"the image has {opened.width}x{opened.height} pixels, more than "
+                        f"sources.max_pixels ({self.sources.max_pixels}) allows"
+                    )
+                return _rgb(opened)
+        except UnidentifiedImageError as error:
+            raise QueryError(
+                "the image is in no format that Pillow reads; a video goes in as clip"
+            ) from error
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise QueryError(f"the image cannot be read: {error}") from error
+
+
+def given_vector(vector: Any, *, dims: int) -> NDArray[np.float32]:
+    """A vector of the caller, scaled to unit length: ``(dims,)`` float32.
+
+    Raises:
+        QueryError: not numbers, not as many as the index holds, not finite, or all zero.
+    """
+    try:
+        values = np.asarray(vector, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise QueryError(f"vector must be a list of numbers: {error}") from error
+    if values.shape != (dims,):
+        what = f"{values.size} numbers" if values.ndim == 1 else f"the shape {values.shape}"
+        raise QueryError(f"vector has {what}, but the vectors of the index have {dims}")
+    if not np.isfinite(values).all():
+        raise QueryError("vector holds a number that is not finite")
+    norm = float(np.linalg.norm(values))
+    if not 0 < norm < math.inf:
+        raise QueryError("vector has no direction: all of it is zero, or it is too long")
+    unit: NDArray[np.float32] = (values / norm).astype(np.float32)
+    return unit
+
+
+def stored_vector(
+    source: Mapping[str, Any] | None, *, id: str, field: str, at: float | None
+) -> list[float]:
+    """The vector of an indexed video, or of its moment at ``at`` seconds.
+
+    Args:
+        source: its document; ``None`` where there is none.
+        id: for the message.
+        field: the object that holds our data.
+        at: seconds into the video; ``None``: the whole video.
+
+    Raises:
+        QueryError: no such video, no vectors yet, or it is shorter.
+    """
+    if source is None:
+        raise QueryError(f"like: no video {id!r} in the index")
+    ours = source.get(field) or {}
+    vector, segments = ours.get("vector"), ours.get("segments") or []
+    if vector is None:
+        raise QueryError(
+            f"like: video {id!r} has no vector yet; `vidsearch videos show {id}` tells its state"
+        )
+    if at is None:
+        return list(vector)
+    end = max((float(one["end"]) for one in segments), default=0.0)
+    if not segments or at > end:
+        raise QueryError(f"like: video {id!r} ends at {end:g} s, there is no moment at {at:g} s")
+    # The one that holds the second; of overlapping ones that whose middle is nearest.
+    chosen = min(
+        segments,
+        key=lambda one: (
+            max(float(one["start"]) - at, at - float(one["end"]), 0.0),
+            abs((float(one["start"]) + float(one["end"])) / 2 - at),
+        ),
+    )
+    return list(chosen["vector"])
+
+
+def _uri(name: str, value: Any) -> str:
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, str) and value.strip():
+        return value
+    allowed = "a path or a URL" + (", bytes, a PIL image or an array" if name == "image" else "")
+    raise QueryError(f"{name} must be {allowed}, not {type(value).__name__}")
+
+
+def _rgb(image: Any) -> NDArray[np.uint8]:
+    from PIL import ImageOps
+
+    # Cameras store the turn beside the pixels; a decoder of videos applies it as well.
+    upright = ImageOps.exif_transpose(image)
+    pixels: NDArray[np.uint8] = np.asarray(upright.convert("RGB"), dtype=np.uint8)
+    return pixels
+
+
+@contextmanager
+def _asked_for(name: str) -> Iterator[None]:
+    """Here a video that cannot be read is a wrong question, not a failed ingestion."""
+    try:
+        yield
+    except VideoError as error:
+        raise QueryError(f"{name}: {error}") from error
