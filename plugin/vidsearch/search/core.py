@@ -132,7 +132,7 @@ class SearchCore:
             if not asked.fuses or not isinstance(asked.fusion, NativeFusion):
                 return bodies
             cluster = yield from _cluster()
-            return {"fused": _fused(plan, asked.fusion, cluster, bodies)}
+            return {"fused": _fused(asked.fusion, cluster, bodies, size=asked.last)}
 
         return (yield from self._index.run(run))
 
@@ -156,7 +156,9 @@ class SearchCore:
         self, asked: Asked, view: IndexView, kind: EngineKind, vector: Once[list[float]]
     ) -> Steps[Plan]:
         conditions = Conditions.of(asked, view)
-        if conditions.on_segments and not (yield Ask("features")).nested_filters:
+        # OpenSearch can only where nothing is asked of the video besides, not even its id.
+        can = kind == "elasticsearch"
+        if conditions.on_segments and not (can and (yield Ask("features")).nested_filters):
             raise QueryError(
                 f"this cluster cannot filter moments by fields of {view.field}.segments "
                 "(Elasticsearch 9.2 and later can): search at level=video, which finds videos that "
@@ -231,7 +233,8 @@ class SearchCore:
     ) -> Steps[tuple[list[Scored], list[str]]]:
         """The order that the engine itself found, and what to say of it."""
         cluster = yield from _cluster()
-        body = _fused(plan, fusion, cluster, bodies)
+        # The whole window, as engines break ties at the end of a page by the order of writing.
+        body = _fused(fusion, cluster, bodies, size=self._settings.window)
         response = (yield from self._send(plan.asked, plan.view, {"fused": body}))["fused"]
         caution = fusion.caution(cluster, shards=response["_shards"]["total"])
         order = [Scored(one.id, one.score) for one in read_words(response)]
@@ -295,6 +298,5 @@ def _cluster() -> Steps[Cluster]:
     return Cluster((yield Ask("info")), (yield Ask("features")))
 
 
-def _fused(plan: Plan, fusion: NativeFusion, cluster: Cluster, bodies: dict[Leg, Json]) -> Json:
-    size = plan.settings.window if plan.asked.reorders else plan.asked.last
+def _fused(fusion: NativeFusion, cluster: Cluster, bodies: dict[Leg, Json], *, size: int) -> Json:
     return fusion.body(cluster, near=bodies["vector"], words=bodies["keyword"], size=size)

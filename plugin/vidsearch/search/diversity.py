@@ -137,8 +137,9 @@ def _relevance(order: Sequence[Scored]) -> NDArray[np.float64]:
 
 def _table(order: Sequence[Scored], vectors: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
     """``(len(order), dims)``; zeros where there is no vector."""
+    # 32 bits are what was stored; engines write them with more digits or fewer.
     rows = [
-        np.asarray(vectors[hit.id], dtype=np.float64) if hit.id in vectors else None
+        np.asarray(vectors[hit.id], dtype=np.float32) if hit.id in vectors else None
         for hit in order
     ]
     dims = next((row.size for row in rows if row is not None), 0)

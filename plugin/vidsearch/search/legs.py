@@ -25,6 +25,10 @@ __all__ = [
 ]
 
 
+_ROUNDING = 1e-6
+"""Cosines closer than that are the same; engines differ by up to 2e-7 in those of two vectors."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A video in one response."""
@@ -72,7 +76,7 @@ def read_near(
         scored = cosine_from_score(float(hit["_score"]), similarity=similarity)
         cosine = max([scored, *(moment.cosine for moment in moments)])
         found.append(Found(hit["_id"], cosine, hit.get("_source", {}), tuple(moments)))
-    return _ranked(found)
+    return _ranked(_settled(found))
 
 
 def better_of(responses: Sequence[Sequence[Found]]) -> list[Found]:
@@ -88,7 +92,7 @@ def better_of(responses: Sequence[Sequence[Found]]) -> list[Found]:
             fields, moments = known.fields or one.fields, known.moments or one.moments
             one = replace(known, score=max(known.score, one.score), fields=fields, moments=moments)
         best[one.id] = one
-    return _ranked(list(best.values()))
+    return _ranked(_settled(list(best.values())))
 
 
 def floor_of(
@@ -165,6 +169,20 @@ def index_of(response: Mapping[str, Any]) -> str | None:
 
 def _by_id(found: Sequence[Found]) -> dict[str, Found]:
     return {one.id: one for one in found}
+
+
+def _settled(found: list[Found]) -> list[Found]:
+    """With one cosine for all that differ by rounding only.
+
+    The same two vectors have cosines that differ in the last bits, by engine and even by how many
+    documents are compared at once; without this, copies of a video stand in any order.
+    """
+    settled: list[Found] = []
+    for one in sorted(found, key=lambda one: -one.score):
+        # Against the first of them, so that many small steps do not become one.
+        same = bool(settled) and settled[-1].score - one.score < _ROUNDING
+        settled.append(replace(one, score=settled[-1].score) if same else one)
+    return settled
 
 
 def _ranked(found: list[Found]) -> list[Found]:
