@@ -120,7 +120,7 @@ def test_a_floor_for_the_cosine() -> None:
         (["dog", "--filter", "colour=red"], "'colour': no such field in the index. Mapped fields:"),
         (["dog", "--filter", "sport"], "--filter 'sport' is no condition: write tags=sport"),
         (["dog", "--min-cosine", "2"], "min_cosine must be a number between -1 and 1"),
-        ([], "Missing argument 'TEXT'"),
+        ([], "nothing to search for: give a text, or one of image"),
     ],
 )
 def test_a_wrong_call_ends_with_two(

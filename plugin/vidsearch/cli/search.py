@@ -1,10 +1,12 @@
-"""``vidsearch search``: videos by text."""
+"""``vidsearch search``: videos by text, image, clip, another video or a vector."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterable, Sequence
+from html import unescape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +15,7 @@ from vidsearch.cli import output
 from vidsearch.errors import QueryError
 
 if TYPE_CHECKING:
-    from vidsearch.search import Hit, Level, Mode, SearchResult
+    from vidsearch.search import Hit, SearchResult
 
 __all__ = ["parse_conditions", "print_result", "search", "timecode"]
 
@@ -22,21 +24,35 @@ _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
 
 
 @click.command()
-@click.argument("text")
+@click.argument("text", required=False)
+@click.option("--image", metavar="FILE", help="Search by an image: a path or a URL.")
+@click.option("--clip", metavar="FILE", help="Search by a clip: a path or a URL.")
+@click.option("--like", metavar="ID", help="Search for videos like this one of the index.")
+@click.option("--at", type=float, metavar="SECONDS", help="With --like: like its moment there.")
+@click.option(
+    "--vector",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Search by a vector: a .npy file, or a JSON list.",
+)
 @click.option("-k", default=10, show_default=True, help="Number of videos.")
+@click.option("--from", "from_", default=0, metavar="N", help="Pass over the first N videos.")
 @click.option(
     "--mode",
     type=click.Choice(["hybrid", "vector", "keyword"]),
-    default="hybrid",
-    show_default=True,
-    help="Compare with what is seen, with the words, or both.",
+    help="Compare with what is seen, with the words, or both; by default as much as is given.",
 )
 @click.option(
     "--level",
-    type=click.Choice(["segment", "video"]),
+    type=click.Choice(["segment", "video", "both"]),
     default="segment",
     show_default=True,
-    help="Score a video by its best moment, or as a whole.",
+    help="Score a video by its best moment, as a whole, or by the better of both.",
+)
+@click.option(
+    "--fusion",
+    type=click.Choice(["rrf", "linear", "sum", "native", "native_rrf"]),
+    help="How hybrid fuses; by default the setting search.fusion.",
 )
 @click.option(
     "--filter",
@@ -45,40 +61,77 @@ _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
     metavar="CONDITION",
     help="tags=sport, tags=a,b (one of them), year>=2020, or a JSON clause. Repeat: all must hold.",
 )
-@click.option("--min-cosine", type=float, help="Leave out what is less similar to the text.")
+@click.option("--min-cosine", type=float, help="Leave out what is less similar than this.")
+@click.option("--gap", type=float, help="Leave out what is so much less similar than the best.")
+@click.option("--moments", default=3, show_default=True, help="Most moments per video.")
+@click.option("--merge-gap", type=float, help="Merge moments up to so many seconds apart.")
+@click.option("--source", metavar="FIELD,…", help="Bring these fields of the documents only.")
+@click.option("--highlight", is_flag=True, help="Show where the words were found.")
+@click.option("--collapse", metavar="COSINE|FIELD", help="Fold videos that are nearly the same.")
+@click.option("--diversity", type=float, help="Let hits differ: 0 not at all, to 1.")
 @click.option("--explain", is_flag=True, help="Show the score and rank in each leg.")
 @click.option("--body", is_flag=True, help="Print the request bodies by leg; search nothing.")
 @output.json_option
 def search(
-    text: str,
-    k: int,
-    mode: Mode,
-    level: Level,
+    text: str | None,
     conditions: tuple[str, ...],
-    min_cosine: float | None,
+    vector: Path | None,
+    source: str | None,
+    collapse: str | None,
+    merge_gap: float | None,
     explain: bool,
     body: bool,
     as_json: bool,
+    **options: Any,
 ) -> None:
-    """Search videos by TEXT, such as "a dog runs on the beach"."""
+    """Search videos by TEXT, such as "a dog runs on the beach", or by something alike.
+
+    With --image, --clip, --like or --vector, TEXT is looked for in the words only.
+    """
     from vidsearch.search import VideoSearch
 
-    filter = parse_conditions(conditions)
+    options |= {"filter": parse_conditions(conditions), "explain": explain}
+    if vector is not None:
+        options["vector"] = _read_vector(vector)
+    if source is not None:
+        options["source"] = [name.strip() for name in source.split(",") if name.strip()]
+    if collapse is not None:
+        options["collapse"] = _number_or_name(collapse)
+    if merge_gap is not None:
+        options["merge_gap"] = merge_gap
     with VideoSearch.from_settings(output.settings()) as videos:
         if body:
-            output.print_json(videos.body(text, k=k, mode=mode, level=level, filter=filter))
+            output.print_json(videos.body(text, **options))
             return
-        result = videos.search(
-            text, k=k, mode=mode, level=level, filter=filter, min_cosine=min_cosine
-        )
+        result = videos.search(text, **options)
     for warning in result.warnings:
         output.talk(f"Warning: {warning}")
     if as_json:
         output.print_json(result.to_dict())
     elif result.hits:
-        print_result(result, explain=explain)
+        print_result(result, explain=explain, first=options["from_"] + 1)
     if not result.hits:
         output.talk("No videos found; `vidsearch status` shows how many can be searched.")
+
+
+def _read_vector(path: Path) -> Any:
+    try:
+        if path.suffix == ".npy":
+            import numpy as np
+
+            return np.load(path, allow_pickle=False)
+        return json.loads(path.read_text())
+    except (OSError, ValueError, EOFError) as error:
+        raise QueryError(f"--vector {path} is neither a .npy file nor a JSON list: {error}") from (
+            error
+        )
+
+
+def _number_or_name(value: str) -> float | str:
+    try:
+        return float(value)
+    except ValueError:
+        return value
 
 
 def parse_conditions(conditions: Iterable[str]) -> list[dict[str, Any]]:
@@ -118,8 +171,14 @@ def _parse(condition: str) -> dict[str, Any]:
     return {field: values if len(values) > 1 else values[0]}
 
 
-def print_result(result: SearchResult, *, explain: bool) -> None:
-    """The hits as a table; with ``explain`` the scores and ranks of each leg too."""
+def print_result(result: SearchResult, *, explain: bool, first: int = 1) -> None:
+    """The hits as a table; with ``explain`` why each stands there, below it.
+
+    Args:
+        result: what was found.
+        explain: whether to tell the scores and ranks of each leg.
+        first: rank of the first hit.
+    """
     columns = ["#", "id", "title", "score", "cosine", "moments"]
     right = ["#", "score", "cosine"]
     if explain:
@@ -127,9 +186,17 @@ def print_result(result: SearchResult, *, explain: bool) -> None:
         columns += ["bm25", *(f"{leg} rank" for leg in legs)]
         right += columns[-len(legs) - 1 :]
         output.talk(f"{result.index}, {result.mode}, {result.level} level, {result.took:.0f} ms")
-    rows = [_row(rank, hit, explain=explain) for rank, hit in enumerate(result.hits, 1)]
+    rows = [_row(rank, hit, explain=explain) for rank, hit in enumerate(result.hits, first)]
     whole = ["id", "score", "cosine"] if explain else ["id", "score", "cosine", "moments"]
     output.print_table(columns, rows, right=right, whole=whole)
+    for rank, hit in enumerate(result.hits, first):
+        if hit.explanation is not None:
+            output.talk(f"{rank} {hit.id}: {hit.explanation}")
+        for name, fragments in hit.highlights.items():
+            for fragment in fragments:
+                output.talk(f"{rank} {hit.id}, {name}: {' '.join(unescape(fragment).split())}")
+        if hit.duplicates:
+            output.talk(f"{rank} {hit.id}: also {', '.join(hit.duplicates)}")
 
 
 def _row(rank: int, hit: Hit, *, explain: bool) -> Sequence[Any]:

@@ -209,7 +209,7 @@ def _require_hybrid(name: Any, cluster: Cluster, *, instead: str) -> None:
     reason = (
         f"its hybrid query knows {', '.join(sorted(offered))} only"
         if offered
-        else "the plugin neural-search is not installed, or older than 2.11"
+        else "the plugin neural-search is not there, or older than 2.13"
     )
     raise QueryError(
         f"{cluster.info} cannot fuse by {name}: {reason}. Take fusion={instead}, which vidsearch "

@@ -140,7 +140,9 @@ def ask(
     if len(given) > 1:
         names = " and ".join(name for name, _ in given)
         raise QueryError(f"{names} cannot be searched for at once: give one of them")
-    if text is not None or not given:
+    if text is None and not given:
+        raise QueryError(f"nothing to search for: give a text, or one of {', '.join(_INPUTS)}")
+    if text is not None:
         text = require_text(text)
     mode = _mode(mode, has_text=text is not None)
     if mode == "keyword" and given:

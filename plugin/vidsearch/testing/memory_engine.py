@@ -11,10 +11,21 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from vidsearch.engines.base import Document, EngineInfo, EngineKind, Json, Revision, Write
+from vidsearch.engines._vectors import to_json
+from vidsearch.engines.base import (
+    BulkResult,
+    Document,
+    EngineInfo,
+    EngineKind,
+    Features,
+    Json,
+    Revision,
+    Write,
+)
+from vidsearch.engines.features import elasticsearch_features
 from vidsearch.errors import BulkError, IndexMissing, MappingConflict, VersionConflict
 from vidsearch.testing.memory_mapping import check
 from vidsearch.testing.memory_search import page, search
@@ -26,6 +37,7 @@ __all__ = ["MemoryEngine"]
 class _Index:
     mapping: Json
     aliases: dict[str, Json] = field(default_factory=dict)
+    settings: Json = field(default_factory=dict)
     documents: dict[str, Document] = field(default_factory=dict)
     seq_no: int = -1
 
@@ -46,14 +58,21 @@ class MemoryEngine:
         return "elasticsearch"
 
     def info(self) -> EngineInfo:
-        return EngineInfo("elasticsearch", (9, 0, 0), "memory://")
+        return EngineInfo("elasticsearch", (9, 2, 0), "memory://")
+
+    def features(self) -> Features:
+        """Those of a free licence; vectors are kept as lists."""
+        return replace(
+            elasticsearch_features(self.info().version, licence=None), base64_vectors=None
+        )
 
     def create_index(self, name: str, body: Mapping[str, Any]) -> None:
         with self._lock:
             if name in self._indices or self._behind(name):
                 raise MappingConflict(f"index or alias {name!r} exists already")
             aliases = _json(body.get("aliases", {}))
-            self._indices[name] = _Index(_json(body.get("mappings", {})), aliases)
+            settings = _json(body.get("settings", {}).get("index", {}))
+            self._indices[name] = _Index(_json(body.get("mappings", {})), aliases, settings)
 
     def delete_index(self, name: str) -> None:
         with self._lock:
@@ -69,6 +88,29 @@ class MemoryEngine:
         with self._lock:
             mapping: Json = _json(self._one(index).mapping)
             return mapping
+
+    def put_mapping(self, index: str, body: Mapping[str, Any]) -> None:
+        with self._lock:
+            mapping = self._one(index).mapping
+            added = _json(body)
+            mapping["properties"] = {**mapping.get("properties", {}), **added.pop("properties", {})}
+            mapping |= added
+
+    def settings(self, index: str) -> Json:
+        with self._lock:
+            settings: Json = _json(self._one(index).settings)
+            return settings
+
+    def put_settings(self, index: str, settings: Mapping[str, Any]) -> None:
+        with self._lock:
+            target = self._one(index)
+            merged = {**target.settings, **_json(settings)}
+            target.settings = {k: v for k, v in merged.items() if v is not None}
+
+    def aliases(self, index: str) -> Json:
+        with self._lock:
+            aliases: Json = _json(self._one(index).aliases)
+            return aliases
 
     def update_aliases(self, actions: Sequence[Mapping[str, Any]]) -> None:
         with self._lock:
@@ -92,10 +134,11 @@ class MemoryEngine:
             for name, aliases in after.items():
                 self._indices[name].aliases = aliases
 
-    def get(self, index: str, id: str) -> Document | None:
+    def get(self, index: str, id: str, *, routing: str | None = None) -> Document | None:
         with self._lock:
             found = self._one(index).documents.get(id)
-            return None if found is None else _copy(found)
+            # Two shards would have to hash alike; in here a wrong routing never finds anything.
+            return None if found is None or found.routing != routing else _copy(found)
 
     def put(
         self,
@@ -104,6 +147,8 @@ class MemoryEngine:
         source: Mapping[str, Any],
         *,
         expect: Revision | Literal["absent"] | None = None,
+        routing: str | None = None,
+        pipeline: bool = True,
         refresh: bool = False,
     ) -> Revision:
         with self._lock:
@@ -114,12 +159,40 @@ class MemoryEngine:
             if isinstance(expect, Revision):
                 _expect(stored, expect, id=id, index=index)
             try:
-                return _store(target, id, _json(source))
+                return _store(target, id, _json(source), routing)
+            except MappingConflict as error:
+                raise MappingConflict(f"index {index!r} rejected the document: {error}") from error
+
+    def update(
+        self,
+        index: str,
+        id: str,
+        partial: Mapping[str, Any],
+        *,
+        expect: Revision | None = None,
+        routing: str | None = None,
+        refresh: bool = False,
+    ) -> Revision | None:
+        with self._lock:
+            target = self._one(index, to_write=True)
+            stored = target.documents.get(id)
+            if stored is None or stored.routing != routing:
+                return None
+            if expect is not None:
+                _expect(stored, expect, id=id, index=index)
+            try:
+                return _store(target, id, _merged(stored.source, _json(partial)), routing)
             except MappingConflict as error:
                 raise MappingConflict(f"index {index!r} rejected the document: {error}") from error
 
     def delete(
-        self, index: str, id: str, *, expect: Revision | None = None, refresh: bool = False
+        self,
+        index: str,
+        id: str,
+        *,
+        expect: Revision | None = None,
+        routing: str | None = None,
+        refresh: bool = False,
     ) -> bool:
         with self._lock:
             target = self._one(index, to_write=True)
@@ -130,7 +203,7 @@ class MemoryEngine:
             target.next_revision()
             return True
 
-    def bulk(self, index: str, writes: Sequence[Write], *, refresh: bool = False) -> None:
+    def bulk(self, index: str, writes: Sequence[Write], *, refresh: bool = False) -> BulkResult:
         failures: dict[str, str] = {}
         with self._lock:
             target = self._one(index, to_write=True)
@@ -146,6 +219,7 @@ class MemoryEngine:
                 f"first {id!r}: {reason}",
                 failures=failures,
             )
+        return BulkResult(len(writes), requests=1 if writes else 0)
 
     def search(self, index: str, body: Mapping[str, Any]) -> Json:
         return search(self._snapshot(index), _json(body))
@@ -212,11 +286,12 @@ class MemoryEngine:
 def _json(value: Any) -> Any:
     # A real client serialises; so a value that is no JSON fails here as well, and no caller
     # shares an object with the store.
-    return json.loads(json.dumps(value))
+    return json.loads(to_json(value))
 
 
 def _copy(document: Document) -> Document:
-    return Document(document.id, _json(document.source), document.revision)
+    source = _json(document.source)
+    return Document(document.id, source, document.revision, document.routing)
 
 
 def _expect(stored: Document | None, revision: Revision, *, id: str, index: str) -> None:
@@ -224,10 +299,10 @@ def _expect(stored: Document | None, revision: Revision, *, id: str, index: str)
         raise VersionConflict(f"document {id!r} of {index!r} changed meanwhile")
 
 
-def _store(target: _Index, id: str, source: Json) -> Revision:
+def _store(target: _Index, id: str, source: Json, routing: str | None = None) -> Revision:
     check(source, target.mapping)
     revision = target.next_revision()
-    target.documents[id] = Document(id, source, revision)
+    target.documents[id] = Document(id, source, revision, routing)
     return revision
 
 
@@ -244,7 +319,7 @@ def _apply(target: _Index, write: Write) -> None:
         if stored is None:
             raise MappingConflict(f"document {write.id!r} is missing")
         source = _merged(stored.source, source)
-    _store(target, write.id, source)
+    _store(target, write.id, source, write.routing)
 
 
 def _merged(old: Json, new: Json) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,7 +11,16 @@ from typing import Any
 from vidsearch.engines.base import Json
 from vidsearch.errors import MappingConflict
 
-__all__ = ["InnerHit", "cosine", "nearest_segments", "score", "values_at"]
+__all__ = [
+    "InnerHit",
+    "among",
+    "cosine",
+    "highlights",
+    "nearest_segments",
+    "score",
+    "split_conditions",
+    "values_at",
+]
 
 InnerHit = tuple[int, Json, float]
 """Offset, source and score of one nested object."""
@@ -72,6 +82,59 @@ def nearest_segments(
         if item.get(leaf) is not None
     ]
     return sorted(found, key=lambda hit: (-hit[2], hit[0]))
+
+
+def split_conditions(clause: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
+    """The filters of a kNN clause that speak of the document, and those of its nested objects."""
+    conditions = clause.get("filter", [])
+    conditions = [conditions] if isinstance(conditions, Mapping) else list(conditions)
+    path, _, _ = clause["field"].rpartition(".")
+    inside = [one for one in conditions if path and f"'{path}." in str(one)]
+    return [one for one in conditions if one not in inside], inside
+
+
+def among(clause: Mapping[str, Any], source: Json) -> Json:
+    """The source in which nested objects that a kNN clause filters away hold no vector."""
+    _, inside = split_conditions(clause)
+    if not inside:
+        return source
+    path, _, leaf = clause["field"].rpartition(".")
+    kept = []
+    for item in _objects(source, path):
+        matches = score({"bool": {"filter": inside}}, "", _at(path, item)) is not None
+        kept.append(item if matches else {**item, leaf: None})
+    *parents, last = path.split(".")
+    changed = copy = dict(source)
+    for name in parents:
+        copy[name] = dict(copy.get(name) or {})
+        copy = copy[name]
+    copy[last] = kept
+    return changed
+
+
+def _at(path: str, item: Any) -> Json:
+    for name in reversed(path.split(".")):
+        item = {name: item}
+    alone: Json = item
+    return alone
+
+
+def highlights(wanted: Mapping[str, Any], source: Json) -> dict[str, list[str]]:
+    """Whole values as fragments, escaped, with the words of the query between the tags."""
+    asked = set(_words(wanted["highlight_query"]["multi_match"]["query"]))
+    before, after = wanted["pre_tags"][0], wanted["post_tags"][0]
+    found: dict[str, list[str]] = {}
+    for name in wanted["fields"]:
+        for text in _strings(source, name):
+            parts = [
+                f"{before}{html.escape(part)}{after}"
+                if part.lower() in asked
+                else html.escape(part)
+                for part in re.split(r"(\w+)", text)
+            ]
+            if any(part.lower() in asked for part in re.split(r"(\w+)", text)):
+                found.setdefault(name, []).append("".join(parts))
+    return found
 
 
 def _objects(source: Json, path: str) -> list[Json]:
@@ -199,9 +262,6 @@ def _nested(body: Mapping[str, Any], id: str, source: Json) -> float | None:
     # One nested object must satisfy the whole inner query, so each is looked at alone.
     found = []
     for item in _objects(source, body["path"]):
-        alone: Any = item
-        for name in reversed(body["path"].split(".")):
-            alone = {name: alone}
-        found.append(score(body["query"], id, alone))
+        found.append(score(body["query"], id, _at(body["path"], item)))
     hits = [value for value in found if value is not None]
     return max(hits) if hits else None

@@ -8,7 +8,14 @@ from typing import Any
 
 from vidsearch.engines.base import Document, Json
 from vidsearch.errors import MappingConflict
-from vidsearch.testing.memory_query import nearest_segments, score, values_at
+from vidsearch.testing.memory_query import (
+    among,
+    highlights,
+    nearest_segments,
+    score,
+    split_conditions,
+    values_at,
+)
 
 __all__ = ["page", "search"]
 
@@ -18,6 +25,7 @@ Stored = Sequence[tuple[str, Document]]
 _KNOWN = {
     *("query", "knn", "size", "from", "sort", "_source", "search_after", "seq_no_primary_term"),
     *("track_total_hits", "track_scores", "min_score", "timeout", "fields"),
+    "highlight",
     "search_type",  # there is one shard, so every type finds the same
 }
 
@@ -86,13 +94,13 @@ def _matches(documents: Stored, query: Json | None, clauses: list[Json]) -> list
 
 
 def _knn_matches(documents: Stored, clause: Json) -> list[tuple[int, float]]:
-    conditions = clause.get("filter", [])
+    conditions, _ = split_conditions(clause)
     filters = {"bool": {"filter": conditions}}
     found = []
     for position, (_, document) in enumerate(documents):
         if conditions and score(filters, document.id, document.source) is None:
             continue
-        value = score({"knn": clause}, document.id, document.source)
+        value = score({"knn": clause}, document.id, among(clause, document.source))
         if value is not None:
             found.append((position, value))
     found.sort(key=lambda hit: (-hit[1], documents[hit[0]][1].id))
@@ -155,6 +163,8 @@ def _hit(hit: _Match, body: Json, clauses: Sequence[Json], keys: Sequence[tuple[
     if body.get("seq_no_primary_term"):
         shown["_seq_no"] = document.revision.seq_no
         shown["_primary_term"] = document.revision.primary_term
+    if "highlight" in body and (fragments := highlights(body["highlight"], document.source)):
+        shown["highlight"] = fragments
     if keys:
         shown["sort"] = _sort_values(hit, keys)
     inner = [*clauses, *_nested_knn(body.get("query"))]
@@ -195,7 +205,8 @@ def _nested_knn(query: Any) -> list[Json]:
 def _inner_hits(clause: Json, document: Document, index: str) -> tuple[str, Json]:
     path, _, leaf = clause["field"].rpartition(".")
     wanted = clause["inner_hits"]
-    found = nearest_segments(document.source, path=path, leaf=leaf, vector=clause["query_vector"])
+    source = among(clause, document.source)
+    found = nearest_segments(source, path=path, leaf=leaf, vector=clause["query_vector"])
     shown: list[Json] = []
     for offset, item, points in found[: wanted.get("size", 3)]:
         one: Json = {
@@ -204,9 +215,9 @@ def _inner_hits(clause: Json, document: Document, index: str) -> tuple[str, Json
             "_nested": {"field": path, "offset": offset},
             "_score": points,
         }
-        source = wanted.get("_source", True)
-        if source is not False:
-            one["_source"] = _filtered(item, _relative(source, path))
+        brought = wanted.get("_source", True)
+        if brought is not False:
+            one["_source"] = _filtered(item, _relative(brought, path))
         if "fields" in wanted:
             names = _relative(wanted["fields"], path)
             one["fields"] = {path: [{n: [item[n]] for n in names if item.get(n) is not None}]}
