@@ -5,16 +5,31 @@ Importing this loads no client library; :func:`connect` loads the one that is ne
 
 from __future__ import annotations
 
-from vidsearch.engines.base import Document, Engine, EngineInfo, EngineKind, Json, Revision, Write
-from vidsearch.engines.connect import connect
+from vidsearch.engines.base import (
+    AsyncEngine,
+    BulkResult,
+    Document,
+    Engine,
+    EngineInfo,
+    EngineKind,
+    Features,
+    Json,
+    Revision,
+    Write,
+)
+from vidsearch.engines.connect import connect, connect_async
 
 __all__ = [
+    "AsyncEngine",
+    "BulkResult",
     "Document",
     "Engine",
     "EngineInfo",
     "EngineKind",
+    "Features",
     "Json",
     "Revision",
     "Write",
     "connect",
+    "connect_async",
 ]

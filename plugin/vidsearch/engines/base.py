@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 __all__ = [
+    "AsyncEngine",
+    "BulkResult",
     "Document",
     "Engine",
     "EngineInfo",
@@ -69,6 +71,8 @@ class Document:
     id: str
     source: Json
     revision: Revision
+    routing: str | None = None
+    """What it was stored with, where that was not its id; a write of it has to repeat this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,19 @@ class Write:
     op: Literal["index", "create", "update", "delete"]
     id: str
     source: Json | None = None
+    routing: str | None = None
+    """Value that decides on the shard; the id where ``None``."""
+
+
+@dataclass(frozen=True, slots=True)
+class BulkResult:
+    """What a bulk write came to."""
+
+    written: int
+    """Writes that were done, deletes of absent documents included."""
+    retried: int = 0
+    """Writes that were sent again, counted each time."""
+    requests: int = 0
 
 
 @runtime_checkable
@@ -85,7 +102,7 @@ class Engine(Protocol):
     """Thin I/O over one cluster. Thread-safe.
 
     A write never creates an index, as the engines do by default. A search or count that did not
-    reach every shard is an error. Nothing is retried in here.
+    reach every shard is an error. Only :meth:`bulk` retries; all else makes one attempt.
 
     Every method maps the client library's exceptions:
 
@@ -126,12 +143,31 @@ class Engine(Protocol):
         """The mapping (``_meta``, ``properties``) of the one index behind ``index``."""
         ...
 
+    def put_mapping(self, index: str, body: Mapping[str, Any]) -> None:
+        """Add fields to the mapping of an index. ``_meta``, where given, is replaced as a whole."""
+        ...
+
+    def settings(self, index: str) -> Json:
+        """What stands under ``index`` in the settings of one index; numbers may be texts."""
+        ...
+
+    def put_settings(self, index: str, settings: Mapping[str, Any]) -> None:
+        """Change settings under ``index``; ``None`` as a value resets one."""
+        ...
+
+    def aliases(self, index: str) -> Json:
+        """The aliases of one index, each with its options (filter, routing, …)."""
+        ...
+
     def update_aliases(self, actions: Sequence[Mapping[str, Any]]) -> None:
         """Run alias actions (``{"add": {"index": …, "alias": …}}``) in one atomic call."""
         ...
 
-    def get(self, index: str, id: str) -> Document | None:
-        """Read one document in real time, vectors included; ``None`` where absent."""
+    def get(self, index: str, id: str, *, routing: str | None = None) -> Document | None:
+        """Read one document in real time, vectors included; ``None`` where absent.
+
+        A document that was stored with a routing is found only with it.
+        """
         ...
 
     def put(
@@ -141,6 +177,8 @@ class Engine(Protocol):
         source: Mapping[str, Any],
         *,
         expect: Revision | Literal["absent"] | None = None,
+        routing: str | None = None,
+        pipeline: bool = True,
         refresh: bool = False,
     ) -> Revision:
         """Write one whole document.
@@ -148,22 +186,66 @@ class Engine(Protocol):
         Args:
             expect: the revision that must still be stored, ``"absent"`` for create-only,
                 ``None`` for an unconditional write.
+            routing: value that decides on the shard; the id where ``None``.
+            pipeline: ``False`` passes the default ingest pipeline of the index by.
+            refresh: wait until the write is visible to searches.
+        """
+        ...
+
+    def update(
+        self,
+        index: str,
+        id: str,
+        partial: Mapping[str, Any],
+        *,
+        expect: Revision | None = None,
+        routing: str | None = None,
+        refresh: bool = False,
+    ) -> Revision | None:
+        """Merge ``partial`` into one stored document; ``None`` where there is no such document.
+
+        No ingest pipeline runs.
+
+        Objects are merged; lists, nested ones too, and values are replaced. The rest of the
+        document stays as it is, vectors included.
+
+        Args:
+            expect: the revision that must still be stored. Without it, writes in between are
+                merged as well.
+            routing: what the document was stored with.
             refresh: wait until the write is visible to searches.
         """
         ...
 
     def delete(
-        self, index: str, id: str, *, expect: Revision | None = None, refresh: bool = False
+        self,
+        index: str,
+        id: str,
+        *,
+        expect: Revision | None = None,
+        routing: str | None = None,
+        refresh: bool = False,
     ) -> bool:
         """Delete one document; ``False`` where it was absent."""
         ...
 
-    def bulk(self, index: str, writes: Sequence[Write], *, refresh: bool = False) -> None:
-        """Run many writes in one request; ``delete`` of an absent id is not a failure.
+    def bulk(self, index: str, writes: Sequence[Write], *, refresh: bool = False) -> BulkResult:
+        """Run many writes, in as few requests as their size allows; none is lost silently.
+
+        Vectors in a source may be numpy arrays, ``(dims,)`` float32; they are sent as base64 where
+        the engine takes it. Writes of one id are done in their order. ``delete`` of an absent id is
+        not a failure.
+
+        What was turned away for load (429, 5xx), and whole requests without an answer, are sent
+        again with backoff and jitter, a few times, and nothing else is. A ``create`` whose
+        first answer was lost finds its own document: it counts as written where the stored
+        document equals it, and is rejected where it does not.
 
         Raises:
-            BulkError: items were rejected for what they are; ``failures`` has every one.
-            BackendUnavailable: items were rejected for load (429, 503).
+            BulkError: items were rejected for what they are; ``failures`` has every one. All
+                others are written.
+            BackendUnavailable: items were turned away for load until patience ended; the message
+                says how many were written.
         """
         ...
 
@@ -172,7 +254,10 @@ class Engine(Protocol):
         ...
 
     def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Json]:
-        """Run several searches in one round trip. The first failed one is raised."""
+        """Run several searches in one round trip. The first failed one is raised.
+
+        A body may say its ``search_type``, which goes where the engines want it.
+        """
         ...
 
     def count(self, index: str, query: Mapping[str, Any] | None = None) -> int:
@@ -203,5 +288,50 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
+        """Close connections; a client that was handed in stays open."""
+        ...
+
+
+@runtime_checkable
+class AsyncEngine(Protocol):
+    """The half of an :class:`Engine` that a search needs, to be awaited.
+
+    The same requests, the same answers and the same errors; for the tasks of one event loop.
+    """
+
+    @property
+    def kind(self) -> EngineKind:
+        """Which engine it is."""
+        ...
+
+    async def info(self) -> EngineInfo:
+        """See :meth:`Engine.info`."""
+        ...
+
+    async def features(self) -> Features:
+        """See :meth:`Engine.features`."""
+        ...
+
+    async def indices_of(self, name: str) -> tuple[str, ...]:
+        """See :meth:`Engine.indices_of`."""
+        ...
+
+    async def mapping(self, index: str) -> Json:
+        """See :meth:`Engine.mapping`."""
+        ...
+
+    async def get(self, index: str, id: str, *, routing: str | None = None) -> Document | None:
+        """See :meth:`Engine.get`."""
+        ...
+
+    async def search(self, index: str, body: Mapping[str, Any]) -> Json:
+        """See :meth:`Engine.search`."""
+        ...
+
+    async def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Json]:
+        """See :meth:`Engine.msearch`."""
+        ...
+
+    async def close(self) -> None:
         """Close connections; a client that was handed in stays open."""
         ...

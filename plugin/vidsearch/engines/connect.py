@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from vidsearch.config import EngineSettings
-from vidsearch.engines.base import Engine, EngineKind
+from vidsearch.engines.base import AsyncEngine, Engine
 from vidsearch.errors import BackendError, BackendRefused, ConfigError, MissingExtra
 
 if TYPE_CHECKING:
-    from vidsearch.engines.elasticsearch import ElasticsearchEngine
+    from vidsearch.engines.aio import AsyncElasticsearchEngine, AsyncOpenSearchEngine
+    from vidsearch.engines.elasticsearch import ElasticsearchEngine, NotElasticsearch
     from vidsearch.engines.opensearch import OpenSearchEngine
 
-__all__ = ["connect"]
+__all__ = ["connect", "connect_async"]
+
+_CLIENTS = frozenset(
+    {
+        ("elasticsearch", "Elasticsearch"),
+        ("elasticsearch", "AsyncElasticsearch"),
+        ("opensearchpy", "OpenSearch"),
+        ("opensearchpy", "AsyncOpenSearch"),
+    }
+)
 
 
 def connect(settings: EngineSettings, *, client: Any = None) -> Engine:
@@ -51,6 +62,43 @@ def connect(settings: EngineSettings, *, client: Any = None) -> Engine:
     return _whichever(settings)
 
 
+async def connect_async(settings: EngineSettings, *, client: Any = None) -> AsyncEngine:
+    """The twin of :func:`connect` for an event loop, which the engine then belongs to.
+
+    Args:
+        settings: see :func:`connect`.
+        client: an ``elasticsearch.AsyncElasticsearch`` or ``opensearchpy.AsyncOpenSearch`` of the
+            host's, used as it is.
+
+    Raises:
+        MissingExtra: ``aiohttp`` is not installed.
+        ConfigError, BackendUnavailable, BackendRefused: see :func:`connect`.
+    """
+    if client is not None:
+        return _around_async(client)
+    _check(settings)
+    if settings.kind == "opensearch":
+        return _async_opensearch(settings)
+    engine = _async_elasticsearch(settings)
+    if settings.kind == "elasticsearch":
+        return engine
+    from vidsearch.engines.elasticsearch import NotElasticsearch
+
+    try:
+        await engine.info()
+    except NotElasticsearch as error:
+        await engine.close()
+        _require_opensearch(error, settings)
+        return _async_opensearch(settings)
+    except BackendRefused as error:
+        await engine.close()
+        raise _may_not_ask(error) from error
+    except BackendError:
+        await engine.close()
+        raise
+    return engine
+
+
 def _whichever(settings: EngineSettings) -> Engine:
     # Either engine answers Elasticsearch's client; it then says whether it likes the answer.
     from vidsearch.engines.elasticsearch import NotElasticsearch
@@ -60,22 +108,28 @@ def _whichever(settings: EngineSettings) -> Engine:
         engine.info()
     except NotElasticsearch as error:
         engine.close()
-        version = error.root.get("version") if isinstance(error.root, dict) else None
-        if isinstance(version, dict) and version.get("distribution") == "opensearch":
-            return _opensearch(settings)
-        raise BackendError(
-            f"{settings.url} is neither Elasticsearch nor OpenSearch, or too old; "
-            "set engine.kind if it is one of them behind a proxy"
-        ) from error
+        _require_opensearch(error, settings)
+        return _opensearch(settings)
     except BackendRefused as error:
         engine.close()
-        raise BackendRefused(
-            f"{error}. If they may not ask for the version, set engine.kind"
-        ) from error
+        raise _may_not_ask(error) from error
     except BackendError:
         engine.close()
         raise
     return engine
+
+
+def _require_opensearch(error: NotElasticsearch, settings: EngineSettings) -> None:
+    version = error.root.get("version") if isinstance(error.root, dict) else None
+    if not isinstance(version, dict) or version.get("distribution") != "opensearch":
+        raise BackendError(
+            f"{settings.url} is neither Elasticsearch nor OpenSearch, or too old; "
+            "set engine.kind if it is one of them behind a proxy"
+        ) from error
+
+
+def _may_not_ask(error: BackendRefused) -> BackendRefused:
+    return BackendRefused(f"{error}. If they may not ask for the version, set engine.kind")
 
 
 def _elasticsearch(settings: EngineSettings) -> ElasticsearchEngine:
@@ -83,65 +137,140 @@ def _elasticsearch(settings: EngineSettings) -> ElasticsearchEngine:
 
     from vidsearch.engines.elasticsearch import ElasticsearchEngine
 
-    options = _tls(settings)
+    client = Elasticsearch(_with_port(settings.url), **_elasticsearch_options(settings))
+    return ElasticsearchEngine(client, url=settings.url)
+
+
+def _async_elasticsearch(settings: EngineSettings) -> AsyncElasticsearchEngine:
+    _require_aiohttp(settings)
+    from elasticsearch import AsyncElasticsearch
+
+    from vidsearch.engines.aio import AsyncElasticsearchEngine
+
+    client = AsyncElasticsearch(_with_port(settings.url), **_elasticsearch_options(settings))
+    return AsyncElasticsearchEngine(client, url=settings.url)
+
+
+def _opensearch(settings: EngineSettings) -> OpenSearchEngine:
+    _require_opensearch_py(settings)
+    from opensearchpy import OpenSearch
+
+    from vidsearch.engines.opensearch import OpenSearchEngine
+
+    client = OpenSearch([_with_port(settings.url)], **_opensearch_options(settings))
+    return OpenSearchEngine(client, url=settings.url)
+
+
+def _async_opensearch(settings: EngineSettings) -> AsyncOpenSearchEngine:
+    _require_opensearch_py(settings)
+    _require_aiohttp(settings)
+    from opensearchpy import AsyncOpenSearch
+
+    from vidsearch.engines.aio import AsyncOpenSearchEngine
+
+    client = AsyncOpenSearch([_with_port(settings.url)], **_opensearch_options(settings))
+    return AsyncOpenSearchEngine(client, url=settings.url)
+
+
+def _elasticsearch_options(settings: EngineSettings) -> dict[str, Any]:
+    """What either of Elasticsearch's clients is made with."""
+    options = {"request_timeout": settings.timeout, "max_retries": 0, **_tls(settings)}
     if settings.api_key is not None:
         options["api_key"] = settings.api_key.get_secret_value()
     if settings.username is not None:
         options["basic_auth"] = _basic_auth(settings)
-    client = Elasticsearch(
-        _with_port(settings.url), request_timeout=settings.timeout, max_retries=0, **options
-    )
-    return ElasticsearchEngine(client, url=settings.url)
+    return options
 
 
-def _opensearch(settings: EngineSettings) -> OpenSearchEngine:
-    try:
-        from opensearchpy import OpenSearch
-    except ImportError as error:
-        raise MissingExtra.of("opensearch", needed_for=f"OpenSearch at {settings.url}") from error
-
-    from vidsearch.engines.opensearch import OpenSearchEngine
-
+def _opensearch_options(settings: EngineSettings) -> dict[str, Any]:
+    """What either of OpenSearch's clients is made with."""
     if settings.api_key is not None:
         raise ConfigError(
             "engine.api_key is for Elasticsearch; for OpenSearch set engine.username and "
             "engine.password, or hand in a client"
         )
-    options = _tls(settings)
+    options = {"timeout": settings.timeout, "max_retries": 0, **_tls(settings)}
     if settings.username is not None:
         options["headers"] = {"authorization": f"Basic {_basic_auth(settings)}"}
-    client = OpenSearch(
-        [_with_port(settings.url)], timeout=settings.timeout, max_retries=0, **options
-    )
-    return OpenSearchEngine(client, url=settings.url)
+    return options
+
+
+def _require(module: str, *, extra: str, needed_for: str) -> None:
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtra.of(extra, needed_for=needed_for) from error
+
+
+def _require_opensearch_py(settings: EngineSettings) -> None:
+    _require("opensearchpy", extra="opensearch", needed_for=f"OpenSearch at {settings.url}")
+
+
+def _require_aiohttp(settings: EngineSettings) -> None:
+    _require("aiohttp", extra="async", needed_for=f"an async search at {settings.url}")
 
 
 def _around(client: Any) -> Engine:
-    library = _library(client)
-    if library == "elasticsearch":
+    flavour = _flavour(client)
+    if flavour == ("elasticsearch", "Elasticsearch"):
         from vidsearch.engines.elasticsearch import ElasticsearchEngine
 
-        url = next(iter(client.transport.node_pool.all())).base_url
-        return ElasticsearchEngine(client, url=url, owned=False)
-    if library == "opensearch":
+        return ElasticsearchEngine(client, url=_elasticsearch_url(client), owned=False)
+    if flavour == ("opensearchpy", "OpenSearch"):
         from vidsearch.engines.opensearch import OpenSearchEngine
 
-        url = client.transport.connection_pool.connections[0].host
-        return OpenSearchEngine(client, url=url, owned=False)
-    raise ConfigError(
+        return OpenSearchEngine(client, url=_opensearch_url(client), owned=False)
+    if flavour is not None:
+        raise ConfigError(
+            f"{flavour[1]} is a client for an event loop: hand it to AsyncVideoSearch or "
+            "connect_async, or use its sync twin"
+        )
+    raise _not_usable(client, "elasticsearch.Elasticsearch", "opensearchpy.OpenSearch")
+
+
+def _around_async(client: Any) -> AsyncEngine:
+    flavour = _flavour(client)
+    if flavour == ("elasticsearch", "AsyncElasticsearch"):
+        from vidsearch.engines.aio import AsyncElasticsearchEngine
+
+        return AsyncElasticsearchEngine(client, url=_elasticsearch_url(client), owned=False)
+    if flavour == ("opensearchpy", "AsyncOpenSearch"):
+        from vidsearch.engines.aio import AsyncOpenSearchEngine
+
+        return AsyncOpenSearchEngine(client, url=_opensearch_url(client), owned=False)
+    if flavour is not None:
+        raise ConfigError(
+            f"{flavour[1]} would block the event loop: hand it to VideoSearch or connect, or use "
+            "its async twin"
+        )
+    raise _not_usable(client, "elasticsearch.AsyncElasticsearch", "opensearchpy.AsyncOpenSearch")
+
+
+def _not_usable(client: Any, *usable: str) -> ConfigError:
+    return ConfigError(
         f"a client of type {type(client).__module__}.{type(client).__qualname__} is not usable: "
-        "hand in an elasticsearch.Elasticsearch or an opensearchpy.OpenSearch"
+        f"hand in an {' or an '.join(usable)}"
     )
 
 
-def _library(client: Any) -> EngineKind | None:
+def _elasticsearch_url(client: Any) -> str:
+    return str(next(iter(client.transport.node_pool.all())).base_url)
+
+
+def _opensearch_url(client: Any) -> str:
+    host = client.transport.hosts[0]
+    scheme = host.get("scheme") or ("https" if host.get("use_ssl") else "http")
+    port = f":{host['port']}" if "port" in host else ""
+    return f"{scheme}://{host['host']}{port}"
+
+
+def _flavour(client: Any) -> tuple[str, str] | None:
+    """Package and class of a client that is known, or is derived from one that is."""
     # By name, so that neither library has to be installed to recognise the other's client.
     for base in type(client).__mro__:
-        package = base.__module__.partition(".")[0]
-        if (package, base.__name__) == ("elasticsearch", "Elasticsearch"):
-            return "elasticsearch"
-        if (package, base.__name__) == ("opensearchpy", "OpenSearch"):
-            return "opensearch"
+        flavour = (base.__module__.partition(".")[0], base.__name__)
+        if flavour in _CLIENTS:
+            return flavour
     return None
 
 

@@ -8,6 +8,7 @@ once.
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Iterator
 from typing import Any
@@ -22,6 +23,8 @@ from vidsearch.errors import (
 )
 
 __all__ = ["error_of", "reason_of", "timed_out", "unavailable", "unreachable", "unreadable"]
+
+_UNLICENSED = re.compile(r"license is non-compliant for \[([^]]*)\]")
 
 _LONGEST = 600
 """Characters of a reason; engines like to echo a whole vector."""
@@ -43,6 +46,11 @@ def error_of(status: int, body: Any, *, url: str, index: str | None) -> BackendE
         return BackendRefused(
             f"{url} refused the credentials {said}. "
             "Check engine.api_key, or engine.username and engine.password"
+        )
+    if status == 403 and (feature := _UNLICENSED.search(reason)):
+        return BackendRefused(
+            f"the licence of {url} does not cover {feature[1]} {said}. "
+            "Leave it out, or install a licence that covers it"
         )
     if status == 403:
         return BackendRefused(f"{where} refused the request {said}")

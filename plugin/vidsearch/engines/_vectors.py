@@ -1,0 +1,114 @@
+"""JSON of documents whose vectors are arrays, and arrays out of what an engine gives back."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal
+
+import orjson
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["ByteOrder", "decode_vector", "encode_vector", "holds_arrays", "to_json"]
+
+ByteOrder = Literal["big", "little"]
+_FORMAT = {"big": ">f4", "little": "<f4"}
+
+
+def encode_vector(vector: NDArray[Any], order: ByteOrder) -> str:
+    """Base64 of the float32 values, ``(dims,)``, in that byte order."""
+    return base64.b64encode(vector.astype(_FORMAT[order], copy=False).tobytes()).decode("ascii")
+
+
+def decode_vector(stored: Any, order: ByteOrder = "big") -> NDArray[Any]:
+    """A stored vector as ``(dims,)`` float32, bit for bit: a list of numbers, or base64."""
+    import numpy as np
+
+    if isinstance(stored, str):
+        return np.frombuffer(base64.b64decode(stored), dtype=_FORMAT[order]).astype(np.float32)
+    return np.asarray(stored, dtype=np.float32)
+
+
+def to_json(value: Any, order: ByteOrder | None = None) -> bytes:
+    """JSON of a document.
+
+    Args:
+        value: what JSON takes, dates, and numpy arrays wherever a vector belongs.
+        order: of base64 vectors, ``None`` for arrays of numbers. The numbers are the shortest that
+            read back as the same float32.
+
+    Raises:
+        TypeError: a value that has no JSON, a number that is not finite among them.
+    """
+    _require_finite(value)  # orjson would write null
+    if order is None:
+        return orjson.dumps(value, default=_other, option=orjson.OPT_SERIALIZE_NUMPY)
+    return orjson.dumps(value, default=_BASE64[order])
+
+
+def holds_arrays(value: Any) -> bool:
+    """Whether there is a numpy array anywhere in it."""
+    if isinstance(value, Mapping):
+        return any(map(holds_arrays, value.values()))
+    if isinstance(value, list | tuple):
+        # Vectors are long lists of numbers; whether there is an array is seen from the first.
+        return bool(value) and (
+            holds_arrays(value[0])
+            if isinstance(value[0], int | float | str)
+            else any(map(holds_arrays, value))
+        )
+    return _is_array(value)
+
+
+def _require_finite(value: Any) -> None:
+    if isinstance(value, float):
+        finite = math.isfinite(value)
+    elif isinstance(value, Mapping):
+        return _require_all_finite(value.values())
+    elif isinstance(value, list | tuple):
+        return _require_all_finite(value)
+    elif _is_array(value) and value.dtype.kind == "f":
+        import numpy as np
+
+        finite = bool(np.isfinite(value).all())
+    else:
+        return None
+    if not finite:
+        raise TypeError("NaN and infinity have no JSON")
+    return None
+
+
+def _require_all_finite(values: Iterable[Any]) -> None:
+    for value in values:
+        _require_finite(value)
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "__array_interface__")
+
+
+def _other(value: Any) -> Any:
+    """What orjson does not know by itself; the engines' clients write these as well."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if _is_array(value):  # not contiguous, of another type, or a scalar
+        return value.tolist()
+    raise TypeError(f"a {type(value).__name__} has no JSON")
+
+
+def _base64(order: ByteOrder) -> Callable[[Any], Any]:
+    def default(value: Any) -> Any:
+        if _is_array(value) and value.ndim == 1 and value.dtype.kind == "f":
+            return encode_vector(value, order)
+        return _other(value)
+
+    return default
+
+
+_BASE64 = {"big": _base64("big"), "little": _base64("little")}
