@@ -39,7 +39,7 @@ def bodies() -> dict[str, dict[str, Any]]:
     """Every kept body by the name of its file."""
     kept: dict[str, dict[str, Any]] = {}
     for name, (kind, version) in VERSIONS.items():
-        for quantization in presets_of(kind):
+        for quantization in presets_of(kind, version=version):
             meta = index_meta(
                 model=MODEL, quantization=quantization, field="video", segment_seconds=10
             )

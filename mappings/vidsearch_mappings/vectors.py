@@ -55,19 +55,25 @@ _ELASTICSEARCH: dict[str, Json] = {
     "binary_flat": {"type": "bbq_flat"},
 }
 _OPENSEARCH = ("float", "int8", "fp16", "binary", "disk", "flat")
+_DISK = (9, 2)  # before it, Elasticsearch knows no `bbq_disk`
 _LEAST_BINARY_DIMS = 65  # "bbq": fewer dims are refused when the index is created
 
 
-def presets_of(kind: Kind, *, dims: int | None = None) -> tuple[Quantization, ...]:
-    """The presets that an engine knows, and that take vectors of ``dims``.
+def presets_of(
+    kind: Kind, *, dims: int | None = None, version: Sequence[int] | None = None
+) -> tuple[Quantization, ...]:
+    """The presets that an engine knows in a version, and that take vectors of ``dims``.
 
     Which of them a cluster can really fill depends on its version, licence and libraries.
     """
     known = _ELASTICSEARCH if kind == "elasticsearch" else _OPENSEARCH
+    version = tuple(version) if version else None
     return tuple(
         preset
         for preset in get_args(Quantization)
-        if preset in known and (dims is None or _fits(kind, preset, dims))
+        if preset in known
+        and (dims is None or _fits(kind, preset, dims))
+        and not (kind == "elasticsearch" and preset == "disk" and version and version < _DISK)
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,17 +22,23 @@ def index() -> None:
 
 
 @index.command()
-def create() -> None:
+@click.option("--dry-run", is_flag=True, help="Print the body and create nothing.")
+def create(dry_run: bool) -> None:
     """Create the index, its alias and the registry, for the configured model.
 
     The model's identity is written into the mapping; vectors of another model are refused later.
     """
     from vidsearch.encoders import load_encoder
     from vidsearch.ingest import create_videos_index
+    from vidsearch.ingest.videos_index import videos_index_body
 
     settings = output.settings()
     identity = load_encoder(settings.model, settings.ingest).identity
-    name = create_videos_index(_connect(settings), settings.index, identity)
+    engine = _connect(settings)
+    if dry_run:
+        output.print_json(videos_index_body(engine, settings.index, identity))
+        return
+    name = create_videos_index(engine, settings.index, identity)
     output.talk(f"created {name}, alias {settings.index.name}, for model {identity}")
 
 
@@ -69,6 +76,44 @@ def drop(yes: bool) -> None:
         )
     names = drop_videos_index(engine, settings.index)
     output.talk(f"dropped {', '.join(names)}")
+
+
+@index.command()
+@click.option("--apply", is_flag=True, help="Make the changes that need no new index.")
+@output.json_option
+def diff(apply: bool, as_json: bool) -> None:
+    """Compare the live index with the one that the settings and the model describe.
+
+    Exit code 0 where nothing differs, 1 where something does (with --apply: still does). Each line
+    says how it is changed: in place, by a reindex that copies the vectors, or by one that embeds
+    every video again. What --apply changes holds for what is written from then on; older segments
+    keep their form until they are merged.
+    """
+    from dataclasses import asdict
+
+    from vidsearch.encoders import load_encoder
+    from vidsearch.ingest.index_diff import apply_changes, diff_videos_index
+
+    settings = output.settings()
+    identity = load_encoder(settings.model, settings.ingest).identity
+    compare = apply_changes if apply else diff_videos_index
+    changes = compare(_connect(settings), settings.index, identity)
+    if as_json:
+        output.print_json([asdict(change) for change in changes])
+    elif changes:
+        rows = [(c.path, _short(c.live), _short(c.wanted), c.how) for c in changes]
+        output.print_table(("what", "live", "wanted", "how"), rows, whole=("how",))
+    if apply:
+        output.talk("older segments keep their form until they are merged")
+    if changes:
+        raise click.exceptions.Exit(1)
+    output.talk(f"{settings.index.name} is as the settings describe it")
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _connect(settings: Settings) -> Engine:

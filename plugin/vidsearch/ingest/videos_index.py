@@ -9,8 +9,9 @@ from typing import Any, Literal
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines.base import Document, Engine, Json, Revision
-from vidsearch.errors import IndexMissing, MappingConflict
+from vidsearch.errors import ConfigError, IndexMissing, MappingConflict
 from vidsearch_mappings import MetaError, index_meta, read_meta, registry_index, videos_index
+from vidsearch_mappings.vectors import presets_of
 
 __all__ = [
     "VideosIndex",
@@ -18,6 +19,7 @@ __all__ = [
     "drop_videos_index",
     "open_videos_index",
     "show_videos_index",
+    "videos_index_body",
 ]
 
 
@@ -85,6 +87,7 @@ def create_videos_index(engine: Engine, settings: IndexSettings, identity: Model
     Raises:
         MappingConflict: an index or alias of that name exists already, or is not ours.
         ModelMismatch: the registry was lost, but the index holds vectors of another model.
+        ConfigError: see :func:`videos_index_body`.
     """
     existing = engine.indices_of(settings.name)
     has_registry = bool(engine.indices_of(settings.registry))
@@ -95,32 +98,62 @@ def create_videos_index(engine: Engine, settings: IndexSettings, identity: Model
         )
     if existing:
         open_videos_index(engine, settings).require_model(identity)
+    # Made first: where the preset is refused, nothing was created.
+    body = None if existing else videos_index_body(engine, settings, identity)
     if not has_registry:
         engine.create_index(
             settings.registry,
             registry_index(engine.kind, shards=settings.shards, replicas=settings.replicas),
         )
-    if existing:
+    if body is None:
         return settings.registry
     name = f"{settings.name}-000001"
-    meta = index_meta(
-        model=identity.to_meta(),
-        quantization=settings.quantization,
-        field=settings.field,
-        segment_seconds=settings.segment_seconds,
-    )
-    body = videos_index(
-        engine.kind,
-        dims=identity.dims,
-        field=settings.field,
-        meta=meta,
-        quantization=settings.quantization,
-        shards=settings.shards,
-        replicas=settings.replicas,
-    )
     # With the alias in the same request: there is never an index without it.
     engine.create_index(name, {**body, "aliases": {settings.name: {}}})
     return name
+
+
+def videos_index_body(engine: Engine, settings: IndexSettings, identity: ModelIdentity) -> Json:
+    """What :func:`create_videos_index` sends to the engine, but for the alias.
+
+    Raises:
+        ConfigError: the engine lacks the setting ``index.quantization``, or the preset does not
+            take vectors of the model; the message names those that work.
+    """
+    preset, features = settings.quantization, engine.features()
+    version = engine.info().version
+    try:
+        body = videos_index(
+            engine.kind,
+            version=version,
+            dims=identity.dims,
+            field=settings.field,
+            meta=index_meta(
+                model=identity.to_meta(),
+                quantization=preset,
+                field=settings.field,
+                segment_seconds=settings.segment_seconds,
+            ),
+            quantization=preset,
+            shards=settings.shards,
+            replicas=settings.replicas,
+        )
+    except ValueError as error:
+        raise ConfigError(f"setting index.quantization: {error}") from error
+    if preset not in features.quantizations:
+        known = presets_of(engine.kind, dims=identity.dims, version=version)
+        has = ", ".join(name for name in known if name in features.quantizations)
+        if engine.kind == "opensearch":
+            why = "its k-NN plugin has no native faiss library"
+        elif preset not in known:
+            why = "its version is too old"
+        else:
+            why = f"its licence is {features.licence or 'unknown'}, and bbq_disk needs enterprise"
+        raise ConfigError(
+            f"setting index.quantization: {engine.info()} cannot keep vectors as {preset!r}: "
+            f"{why}; it has {has}"
+        )
+    return body
 
 
 def open_videos_index(engine: Engine, settings: IndexSettings) -> VideosIndex:

@@ -1,0 +1,113 @@
+"""What differs between two bodies of an index, and how it is changed."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from vidsearch_mappings import index_meta, videos_index
+from vidsearch_mappings.diff import diff_index, in_place
+from vidsearch_mappings.vectors import presets_of
+
+MODEL = {"name": "demo", "revision": "1", "dims": 512}
+
+
+def body(kind: Any, quantization: Any = "int8", **changes: Any) -> dict[str, Any]:
+    model = {**MODEL, **changes.pop("model", {})}
+    meta = index_meta(model=model, quantization=quantization, field="video", segment_seconds=10)
+    values = {"dims": 512, "field": "video", "shards": 2, "replicas": 1, **changes}
+    return videos_index(kind, meta=meta, quantization=quantization, **values)
+
+
+def hows(live: Any, wanted: Any) -> dict[str, str]:
+    return {change.path: change.how for change in diff_index(live, wanted)}
+
+
+@pytest.mark.parametrize("kind", ["elasticsearch", "opensearch"])
+def test_nothing_differs_from_itself(kind: Any) -> None:
+    for preset in presets_of(kind):
+        assert diff_index(body(kind, preset), body(kind, preset)) == ()
+
+
+def test_what_an_engine_writes_differently_is_no_difference() -> None:
+    live = body("opensearch", "flat")
+    live["settings"]["index"] = {
+        "number_of_shards": "2",
+        "number_of_replicas": "1",
+        "knn": "true",
+        "knn.advanced": {"approximate_threshold": "-1"},
+        "uuid": "x",
+    }
+    live["mappings"]["dynamic"] = "true"
+    live["mappings"]["properties"]["price"] = {"type": "float"}
+    assert diff_index(live, body("opensearch", "flat")) == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "how"),
+    [
+        ("float", "int8", "in place"),
+        ("flat", "binary", "in place"),
+        ("int8_flat", "int4", "in place"),
+        ("binary_flat", "binary", "in place"),
+        ("int8", "float", "reindex"),
+        ("float", "flat", "reindex"),
+        ("binary_flat", "int8", "reindex"),
+        ("float", "disk", "reindex"),
+    ],
+)
+def test_types_of_index_change_towards_shorter_vectors(old: Any, new: Any, how: str) -> None:
+    live, wanted = body("elasticsearch", old), body("elasticsearch", new)
+    changes = diff_index(live, wanted)
+    assert {change.how for change in changes} == {how}
+    vector = "mappings.properties.video.properties.vector.index_options.type"
+    assert vector in {change.path for change in changes}
+    assert "mappings._meta.vidsearch.quantization" in {change.path for change in changes}
+
+
+def test_the_graph_only_grows() -> None:
+    live, wanted = body("elasticsearch"), body("elasticsearch")
+    ours = live["mappings"]["properties"]["video"]["properties"]["vector"]["index_options"]
+    ours["m"] = 8
+    path = "mappings.properties.video.properties.vector.index_options.m"
+    assert hows(live, wanted) == {path: "in place"}
+    ours["m"] = 32
+    assert hows(live, wanted) == {path: "reindex"}
+
+
+def test_what_needs_another_index_or_another_embedding() -> None:
+    live = body("elasticsearch")
+    assert hows(live, body("elasticsearch", shards=5)) == {
+        "settings.index.number_of_shards": "reindex"
+    }
+    assert hows(live, body("elasticsearch", model={"revision": "2"})) == {
+        "mappings._meta.vidsearch.model.revision": "reindex --model"
+    }
+    found = hows(body("opensearch", "float"), body("opensearch", "int8"))
+    assert set(found.values()) == {"reindex"}
+
+
+def test_changes_in_place_touch_nothing_else() -> None:
+    live = body("elasticsearch", "float")
+    live["mappings"]["_meta"]["mine"] = {"owner": "search"}
+    del live["mappings"]["properties"]["tags"]
+    del live["mappings"]["properties"]["video"]["properties"]["segments"]["properties"]["text"]
+    before = copy.deepcopy(live)
+    wanted = body("elasticsearch", "int8", replicas=0, shards=9)
+    mapping, settings = in_place(live, wanted, diff_index(live, wanted))
+    assert live == before
+    assert settings == {"number_of_replicas": 0}
+    assert mapping["_meta"]["mine"] == {"owner": "search"}
+    assert mapping["_meta"]["vidsearch"]["quantization"] == "int8"
+    assert mapping["properties"].keys() == {"tags", "video"}
+    ours = mapping["properties"]["video"]["properties"]
+    assert ours.keys() == {"vector", "segments"}
+    assert ours["segments"]["properties"].keys() == {"vector", "text"}
+    assert ours["segments"]["type"] == "nested"
+
+
+def test_a_field_that_needs_a_reindex_is_left_as_it_is() -> None:
+    live, wanted = body("elasticsearch", "int8"), body("elasticsearch", "float")
+    assert in_place(live, wanted, diff_index(live, wanted)) == ({}, {})
