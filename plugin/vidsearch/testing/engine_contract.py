@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+import numpy as np
 import pytest
 
-from vidsearch.engines import Engine, Json, Revision, Write
+from vidsearch.engines import BulkResult, Engine, Json, Revision, Write
 from vidsearch.errors import (
     BackendError,
     BulkError,
@@ -54,6 +55,12 @@ class EngineContract(EngineSearchContract):
         assert info.version > (0, 0, 0)
         assert "@" not in info.url
         assert engine.info() == info
+
+    def test_it_says_what_the_cluster_can_do(self, engine: Engine) -> None:
+        features = engine.features()
+        assert features.quantizations >= {"float", "int8", "flat"}
+        assert not (features.retrievers and features.hybrid)
+        assert engine.features() == features
 
     # -- indices and aliases
 
@@ -360,8 +367,55 @@ class EngineContract(EngineSearchContract):
         assert found.source == {"title": "new", "video": {**video, "uri": "a.mp4"}}
 
     def test_bulk_of_nothing(self, engine: Engine, index: str) -> None:
-        engine.bulk(index, [])
+        assert engine.bulk(index, []) == BulkResult(0)
         assert engine.count(index) == 0
+
+    def test_writes_of_one_document_keep_their_order(self, engine: Engine, index: str) -> None:
+        done = engine.bulk(
+            index,
+            [
+                Write("create", "a", {"n": 1}),
+                Write("update", "a", {"m": 2}),
+                Write("delete", "b"),
+                Write("index", "b", {"n": 3}),
+                Write("delete", "a"),
+                Write("create", "a", {"n": 4}),
+            ],
+        )
+        assert (done.written, done.retried) == (6, 0)
+        found = [engine.get(index, id) for id in ("a", "b")]
+        assert [one and one.source for one in found] == [{"n": 4}, {"n": 3}]
+
+    def test_vectors_are_taken_as_arrays_and_read_back_bit_for_bit(
+        self, engine: Engine, index_name: str
+    ) -> None:
+        engine.create_index(index_name, small_index(engine, dims=512))
+        vectors = np.random.default_rng(7).standard_normal((12, 512)).astype(np.float32)
+        vectors[:, :4] = [-0.0, 1e-30, np.float32(1.2e-38), np.float32(-1.7e-12)]
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+
+        def video(number: int) -> Json:
+            moments = [{"start": 0.0, "vector": vectors[number + 6]}]
+            return {"video": {"vector": vectors[number], "segments": moments}}
+
+        engine.bulk(index_name, [Write("index", f"{n}", video(n)) for n in range(2)])
+        engine.bulk(index_name, [Write("create", f"{n}", video(n)) for n in range(2, 4)])
+        engine.put(index_name, "4", video(4))
+        engine.put(index_name, "5", {"title": "later"})
+        engine.update(index_name, "5", video(5))
+        engine.refresh(index_name)
+        stored = {document.id: document.source for document in engine.scan(index_name)}
+        for number in range(6):
+            found = engine.get(index_name, f"{number}")
+            assert found is not None
+            ours: Json
+            for source in (found.source, stored[f"{number}"]):
+                ours = source["video"]
+                for vector, expected in (
+                    (ours["vector"], vectors[number]),
+                    (ours["segments"][0]["vector"], vectors[number + 6]),
+                ):
+                    assert np.asarray(vector, np.float32).tobytes() == expected.tobytes()
 
     def test_bulk_says_what_failed_and_does_the_rest(self, engine: Engine, index: str) -> None:
         engine.put(index, "there", {"n": 1})

@@ -1,0 +1,282 @@
+"""A bulk write loses nothing, sends nothing twice that was taken, and says what was rejected."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.http_stub import ELASTIC, Asked, Reply, http_stub
+
+from vidsearch.config import EngineSettings
+from vidsearch.engines import BulkResult, Json, Write, connect
+from vidsearch.engines._bulk import Backoff, Item, Tally, chunks, encoded, same
+from vidsearch.engines._calls import Answer, Request
+from vidsearch.engines._vectors import decode_vector, encode_vector, holds_arrays, to_json
+from vidsearch.engines.elasticsearch import ElasticsearchCalls
+from vidsearch.errors import BackendError, BackendUnavailable, BulkError, IndexMissing
+
+Handler = Callable[[list[Json]], Any]
+
+
+def _actions(body: bytes | str) -> list[Json]:
+    lines = map(json.loads, body.splitlines())
+    return [action for action in lines if "delete" in action or next(lines)]
+
+
+def _ids(body: Any) -> list[str]:
+    return [next(iter(action.values()))["_id"] for action in _actions(body)]
+
+
+def _answered(actions: Sequence[Json], **statuses: int) -> Json:
+    """A response that says 201, or what is given for an id."""
+    items = []
+    for action in actions:
+        ((op, about),) = action.items()
+        status = statuses.get(about["_id"], 201)
+        item = {"_id": about["_id"], "status": status}
+        if status >= 300:
+            item["error"] = {"type": "x_exception", "reason": f"reason {status}"}
+        items.append({op: item})
+    return {"items": items}
+
+
+class _Server:
+    """Carries a call out against a script: one entry per bulk request."""
+
+    def __init__(self, *script: Handler, stored: Json | None = None) -> None:
+        self.script = list(script)
+        self.stored = stored
+        self.sent: list[list[str]] = []
+        self.pauses: list[float] = []
+
+    def run(self, writes: Sequence[Write]) -> BulkResult:
+        call = ElasticsearchCalls("http://search").bulk("videos", writes, refresh=False)
+        try:
+            request = next(call)
+            while True:
+                try:
+                    answer = self._answer(request)
+                except BackendError as error:
+                    request = call.throw(error)
+                else:
+                    request = call.send(answer)
+        except StopIteration as done:
+            result: BulkResult = done.value
+            return result
+
+    def _answer(self, request: Request) -> Answer:
+        if request.path.endswith("/_alias"):
+            return Answer(200, {"videos": {}})
+        if request.method == "GET":
+            found = {"_id": "a", "_seq_no": 0, "_primary_term": 1, "_source": self.stored}
+            return Answer(200, found)
+        self.pauses.append(request.pause)
+        self.sent.append(_ids(request.lines))
+        said = self.script.pop(0)(_actions(request.lines))  # type: ignore[arg-type]
+        if isinstance(said, Exception):
+            raise said
+        return said if isinstance(said, Answer) else Answer(200, said)
+
+
+def _writes(*ids: str) -> list[Write]:
+    return [Write("index", id, {"n": 1}) for id in ids]
+
+
+def _lost(_: list[Json]) -> Exception:
+    return BackendUnavailable("no answer")
+
+
+def test_only_what_was_turned_away_is_sent_again() -> None:
+    server = _Server(
+        lambda sent: _answered(sent, b=429, d=503),
+        lambda sent: _answered(sent, d=429),
+        _answered,
+    )
+    assert server.run(_writes("a", "b", "c", "d")) == BulkResult(4, retried=3, requests=3)
+    assert server.sent == [["a", "b", "c", "d"], ["b", "d"], ["d"]]
+    first, second, third = server.pauses
+    assert first == 0
+    assert 0.25 <= second <= 0.5 <= third <= 1.0
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_a_whole_request_is_sent_again(status: int) -> None:
+    server = _Server(lambda _: Answer(status, "a page"), _lost, _answered)
+    assert server.run(_writes("a", "b")) == BulkResult(2, retried=4, requests=3)
+    assert server.sent == [["a", "b"]] * 3
+
+
+def test_rejected_ones_are_named_and_the_rest_is_written() -> None:
+    server = _Server(lambda sent: _answered(sent, a=400, b=429, c=409), _answered)
+    with pytest.raises(BulkError, match=r"2 of 4 .*'videos'.*'a': reason 400") as raised:
+        server.run(_writes("a", "b", "c", "d"))
+    assert raised.value.failures == {"a": "reason 400", "c": "reason 409"}
+    assert server.sent == [["a", "b", "c", "d"], ["b"]]
+
+
+def test_what_has_no_json_is_rejected_alone() -> None:
+    server = _Server(_answered)
+    with pytest.raises(BulkError) as raised:
+        server.run([Write("index", "a", {"x": object()}), *_writes("b")])
+    assert raised.value.failures == {
+        "a": "it cannot be written as JSON: Type is not JSON serializable: object"
+    }
+    assert server.sent == [["b"]]
+
+
+def test_patience_ends_and_says_how_far_it_came() -> None:
+    server = _Server(
+        lambda sent: _answered(sent, b=429, c=400), *[lambda sent: _answered(sent, b=429)] * 3
+    )
+    with pytest.raises(BackendUnavailable, match=r"1 of 3 .*\(1 written, 1 rejected\).*429"):
+        server.run(_writes("a", "b", "c"))
+    assert len(server.sent) == Backoff().attempts
+
+
+def test_a_refusal_is_not_repeated() -> None:
+    server = _Server(lambda _: Answer(403, {"error": {"type": "x", "reason": "no"}}))
+    with pytest.raises(BackendError, match="no"):
+        server.run(_writes("a"))
+    assert len(server.sent) == 1
+
+
+def test_an_index_that_vanishes_is_named() -> None:
+    gone = {"type": "index_not_found_exception", "index": "videos"}
+    server = _Server(lambda _: {"items": [{"index": {"_id": "a", "status": 404, "error": gone}}]})
+    with pytest.raises(IndexMissing, match="videos"):
+        server.run(_writes("a"))
+
+
+def test_a_create_whose_answer_was_lost_meets_its_own_document() -> None:
+    vector = np.array([0.1, -0.0, 0.7], np.float32)
+    create = [Write("create", "a", {"n": 1, "video": {"vector": vector}})]
+    stored = {"n": 1, "video": {"vector": [0.1, -0.0, 0.7]}}
+    conflict: Handler = lambda sent: _answered(sent, a=409)  # noqa: E731
+    assert _Server(_lost, conflict, stored=stored).run(_as_lists(create)).written == 1
+    with pytest.raises(BulkError, match="another content"):
+        _Server(_lost, conflict, stored={"n": 2}).run(_as_lists(create))
+    with pytest.raises(BulkError, match="reason 409"):  # nothing was lost: somebody else's
+        _Server(conflict, stored=stored).run(_as_lists(create))
+
+
+def _as_lists(writes: Sequence[Write]) -> list[Write]:
+    return [Write(w.op, w.id, json.loads(to_json(w.source))) for w in writes]
+
+
+def test_writes_of_one_document_never_share_a_request() -> None:
+    server = _Server(
+        lambda sent: _answered(sent, a=429),
+        _answered,
+        lambda sent: _answered(sent, b=429),
+        _answered,
+    )
+    server.run(_writes("a", "b", "a", "b"))
+    assert server.sent == [["a", "b"], ["a"], ["a", "b"], ["b"]]
+
+
+@given(st.lists(st.integers(1, 60), max_size=40), st.lists(st.integers(0, 9), min_size=40))
+def test_chunks_keep_bounds_order_and_everything(sizes: list[int], names: list[int]) -> None:
+    items = [
+        Item(Write("index", f"{name}"), b"x" * size)
+        for size, name in zip(sizes, names, strict=False)
+    ]
+    made = list(chunks(items, max_bytes=100, max_items=5))
+    assert [item for chunk in made for item in chunk] == items
+    for chunk in made:
+        assert len(chunk) <= 5
+        assert len(chunk) == 1 or sum(len(item.lines) for item in chunk) <= 100
+        assert len({item.write.id for item in chunk}) == len(chunk)
+
+
+@pytest.mark.parametrize("kind", ["elasticsearch", "opensearch"])
+def test_over_http(kind: Any) -> None:
+    turns = iter([Reply(503, "busy", headers=ELASTIC), None, None])
+
+    def answer(asked: Asked) -> Reply:
+        if asked.path.endswith("/_alias"):
+            return Reply(200, {"videos": {}}, headers=ELASTIC)
+        turn = next(turns)
+        if turn is not None:
+            return turn
+        return Reply(200, _answered(_actions(asked.body)), headers=ELASTIC)
+
+    with http_stub(answer) as stub:
+        engine = connect(EngineSettings(url=stub.url, kind=kind))
+        assert engine.bulk("videos", _writes("ü", "b")) == BulkResult(2, retried=2, requests=2)
+        engine.close()
+    assert [_ids(one.body) for one in stub.asked if "_bulk" in one.path] == [["ü", "b"]] * 2
+    sent = stub.asked[-1]
+    assert "ndjson" in next(v for k, v in sent.headers.items() if k.lower() == "content-type")
+
+
+# -- vectors
+
+_floats = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1)
+
+
+@given(_floats)
+def test_vectors_survive_bit_for_bit(values: list[float]) -> None:
+    vector = np.array(values, np.float32)
+    for stored in (
+        json.loads(to_json({"v": vector}))["v"],
+        json.loads(to_json({"v": vector}, "big"))["v"],
+        encode_vector(vector, "big"),
+    ):
+        assert decode_vector(stored).tobytes() == vector.tobytes()
+    assert decode_vector(encode_vector(vector, "little"), "little").tobytes() == vector.tobytes()
+
+
+def test_the_byte_order_is_what_it_says() -> None:
+    one = np.array([1.0], np.float32)
+    assert encode_vector(one, "big") == "P4AAAA=="
+    assert encode_vector(one, "little") == "AACAPw=="
+
+
+def test_arrays_are_found_wherever_they_are() -> None:
+    vector = np.zeros(2, np.float32)
+    assert holds_arrays({"video": {"segments": [{"start": 0.0, "vector": vector}]}})
+    assert holds_arrays([1.0, 2.0]) is False
+    assert holds_arrays({"tags": ["a"], "none": [], "deep": [{"x": None}]}) is False
+
+
+def test_other_values_are_written_as_the_clients_write_them() -> None:
+    strided = np.arange(6, dtype=np.float32)[::2]
+    for order in (None, "big"):
+        written = json.loads(to_json({"d": Decimal("1.5"), "n": np.int64(3)}, order))  # type: ignore[arg-type]
+        assert written == {"d": 1.5, "n": 3}
+    assert json.loads(to_json({"v": strided})) == {"v": [0.0, 2.0, 4.0]}
+    assert decode_vector(json.loads(to_json({"v": strided}, "big"))["v"]).tolist() == [0, 2, 4]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), np.array([np.nan], np.float32)])
+@pytest.mark.parametrize("order", [None, "big"])
+def test_no_number_becomes_null(number: Any, order: Any) -> None:
+    with pytest.raises(TypeError, match="NaN"):
+        to_json({"deep": [{"x": number}]}, order)
+
+
+def test_an_answer_about_other_writes_is_an_error() -> None:
+    with pytest.raises(BackendError, match="what became of 2 writes"):
+        _Server(lambda sent: _answered(sent[:1])).run(_writes("a", "b"))
+
+
+def test_documents_are_compared_as_the_engine_keeps_them() -> None:
+    vector = np.array([0.1, 0.2], np.float32)
+    assert same({"v": vector, "t": ("a",)}, {"v": [0.1, 0.2], "t": ["a"]})
+    assert same({"x": 0.1}, {"x": float(np.float32(0.1))})
+    assert not same({"v": vector}, {"v": [0.1, 0.3]})
+    assert not same({"a": 1}, {"a": 1, "b": 2})
+
+
+def test_an_update_carries_a_partial_document_and_a_routing() -> None:
+    tally = Tally(1)
+    (item,) = encoded([Write("update", "a", {"n": 1}, routing="r")], tally, order=None)
+    action, doc = map(json.loads, item.lines.splitlines())
+    assert action["update"]["routing"] == "r"
+    assert doc == {"doc": {"n": 1}}

@@ -1,0 +1,127 @@
+"""What is taken for granted of a cluster, from its version, its licence and its plugins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.http_stub import ELASTIC, Asked, Reply, http_stub
+
+from vidsearch.config import EngineSettings
+from vidsearch.engines import connect
+from vidsearch.engines.errors import error_of
+from vidsearch.engines.features import (
+    elasticsearch_features,
+    licence_of,
+    opensearch_features,
+    plugins_of,
+)
+from vidsearch.errors import BackendRefused
+
+KNN, NEURAL = "opensearch-knn", "opensearch-neural-search"
+
+
+@pytest.mark.parametrize(
+    ("licence", "retrievers", "disk"),
+    [
+        ("enterprise", {"rrf", "linear"}, True),
+        ("trial", {"rrf", "linear"}, True),
+        ("platinum", set(), False),
+        ("basic", set(), False),
+        ("expired", set(), False),
+        (None, set(), False),
+    ],
+)
+def test_what_costs_a_licence(licence: str | None, retrievers: set[str], disk: bool) -> None:
+    features = elasticsearch_features((9, 5, 3), licence=licence)
+    assert features.licence == licence
+    assert features.retrievers == retrievers
+    assert ("disk" in features.quantizations) is disk
+
+
+@pytest.mark.parametrize(
+    ("version", "base64", "nested_filters", "disk"),
+    [
+        ((8, 19, 21), None, False, False),
+        ((9, 1, 9), None, False, False),
+        ((9, 2, 0), None, True, True),
+        ((9, 3, 0), "big", True, True),
+        ((10, 0, 0), "big", True, True),
+    ],
+)
+def test_versions_of_elasticsearch(
+    version: tuple[int, int, int], base64: str | None, nested_filters: bool, disk: bool
+) -> None:
+    features = elasticsearch_features(version, licence="enterprise")
+    assert features.base64_vectors == base64
+    assert features.nested_filters is nested_filters
+    assert features.rescore
+    everywhere = {"float", "flat", "int8", "int8_flat", "int4", "int4_flat"}
+    everywhere |= {"binary", "binary_flat"}
+    assert features.quantizations == (everywhere | {"disk"} if disk else everywhere)
+
+
+@pytest.mark.parametrize(
+    ("version", "base64", "hybrid"),
+    [
+        ((2, 19, 1), None, {"min_max", "rrf"}),
+        ((3, 0, 0), None, {"min_max", "rrf", "z_score"}),
+        ((3, 9, 0), "little", {"min_max", "rrf", "z_score"}),
+    ],
+)
+def test_versions_of_opensearch(
+    version: tuple[int, int, int], base64: str | None, hybrid: set[str]
+) -> None:
+    for plugins in (None, {KNN, NEURAL}):
+        features = opensearch_features(version, plugins=plugins)
+        assert features.base64_vectors == base64
+        assert features.hybrid == hybrid
+        assert features.quantizations == {"float", "int8", "flat", "fp16", "binary", "disk"}
+    bare = opensearch_features(version, plugins={"org.opensearch.knn.plugin.KNNPlugin"})
+    assert bare.hybrid == set()
+    assert bare.quantizations == {"float", "int8", "flat"}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "licence"),
+    [
+        (200, {"license": {"type": "trial", "status": "active"}}, "trial"),
+        (200, {"license": {"type": "enterprise", "status": "expired"}}, "expired"),
+        (200, {}, None),
+        (200, "a page", None),
+        *[(status, {"error": "no"}, None) for status in (400, 401, 403, 404, 405, 500)],
+    ],
+)
+def test_a_licence_is_read_or_unknown(status: int, body: Any, licence: str | None) -> None:
+    assert licence_of(status, body) == licence
+
+
+def test_plugins_are_read_or_unknown() -> None:
+    node = {"plugins": [{"name": KNN, "classname": "K"}, {"name": NEURAL}]}
+    assert plugins_of(200, {"nodes": {"a": node, "b": {}}}) == {KNN, NEURAL, "K"}
+    assert plugins_of(200, {"nodes": {"a": {"plugins": []}}}) is None
+    assert plugins_of(403, {"error": "no"}) is None
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 405, 500])
+def test_it_is_asked_once_and_survives_any_answer(status: int) -> None:
+    def answer(asked: Asked) -> Reply:
+        if asked.path == "/_license":
+            return Reply(status, {"license": {"type": "enterprise"}}, headers=ELASTIC)
+        return Reply(200, {"version": {"number": "9.5.3"}}, headers=ELASTIC)
+
+    with http_stub(answer) as stub:
+        engine = connect(EngineSettings(url=stub.url, kind="elasticsearch"))
+        features = engine.features()
+        assert engine.features() is features
+        engine.close()
+    assert features.licence == ("enterprise" if status == 200 else None)
+    assert stub.paths() == ["GET /", "GET /_license"]
+
+
+def test_a_refusal_for_the_licence_names_the_feature() -> None:
+    said = "current license is non-compliant for [Reciprocal Rank Fusion (RRF)]"
+    body = {"error": {"type": "security_exception", "reason": said}, "status": 403}
+    error = error_of(403, body, url="http://search", index="videos")
+    assert isinstance(error, BackendRefused)
+    assert "does not cover Reciprocal Rank Fusion (RRF)" in str(error)
