@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from vidsearch.search.async_video_search import AsyncVideoSearch
 from vidsearch.search.filters import Filter, build_filters
-from vidsearch.search.fusion import Fusion, Scored, rrf
+from vidsearch.search.fusion import Fusion, Linear, Rrf, Scored, linear, rrf
+from vidsearch.search.native import NativeFusion, NativeLinear, NativeRrf, Sum
 from vidsearch.search.request import SearchOptions
 from vidsearch.search.types import Hit, Level, Mode, Moment, SearchResult
 from vidsearch.search.video_search import VideoSearch
@@ -15,12 +16,19 @@ __all__ = [
     "Fusion",
     "Hit",
     "Level",
+    "Linear",
     "Mode",
     "Moment",
+    "NativeFusion",
+    "NativeLinear",
+    "NativeRrf",
+    "Rrf",
     "Scored",
     "SearchOptions",
     "SearchResult",
+    "Sum",
     "VideoSearch",
     "build_filters",
+    "linear",
     "rrf",
 ]

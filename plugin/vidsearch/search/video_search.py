@@ -84,8 +84,13 @@ class VideoSearch:
                 :func:`~vidsearch.search.filters.build_filters`.
             min_cosine: the vector leg leaves out videos and moments below it.
             moments: most moments per hit, 0 to 100; default 3.
-            fusion: how ``hybrid`` fuses; default: :func:`~vidsearch.search.fusion.rrf` with the
-                settings' constant and window.
+            fusion: how ``hybrid`` fuses: ``rrf``, ``linear``, ``sum``, ``native`` or ``native_rrf``
+                with the weights, constant and window of the settings, or an object or function of
+                :mod:`vidsearch.search.fusion` or :mod:`vidsearch.search.native`; default: the
+                setting ``search.fusion``.
+            collapse: a cosine above which videos are near-duplicates, or a field: of several hits
+                that are the same in it, the best stays and names the others as ``duplicates``.
+            diversity: from 0 to 1, how much hits should differ from those before them.
 
         Raises:
             QueryError: the call is wrong; the message says how.
