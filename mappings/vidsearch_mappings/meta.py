@@ -29,10 +29,17 @@ class IndexMeta:
     field: str
     """The object that holds our data."""
     segment_seconds: float
+    uri_field: str | None = None
+    """The host's field with a video's URI, where the index is the host's; ``None``: it is ours."""
 
 
 def index_meta(
-    *, model: Mapping[str, Any], quantization: str, field: str, segment_seconds: float
+    *,
+    model: Mapping[str, Any],
+    quantization: str,
+    field: str,
+    segment_seconds: float,
+    uri_field: str | None = None,
 ) -> dict[str, Any]:
     """The ``_meta`` of a videos index: ``{"vidsearch": {…}}``.
 
@@ -41,16 +48,18 @@ def index_meta(
         quantization: ``float``, ``int8`` or ``flat``.
         field: the object that holds our data.
         segment_seconds: length of a moment.
+        uri_field: the host's field with a video's URI, where the index is the host's.
     """
-    return {
-        _KEY: {
-            "layout": LAYOUT,
-            "model": dict(model),
-            "quantization": quantization,
-            "field": field,
-            "segment_seconds": float(segment_seconds),
-        }
+    ours: dict[str, Any] = {
+        "layout": LAYOUT,
+        "model": dict(model),
+        "quantization": quantization,
+        "field": field,
+        "segment_seconds": float(segment_seconds),
     }
+    if uri_field is not None:
+        ours["attached"] = {"uri_field": uri_field}
+    return {_KEY: ours}
 
 
 def read_meta(mapping: Mapping[str, Any]) -> IndexMeta:
@@ -69,12 +78,14 @@ def read_meta(mapping: Mapping[str, Any]) -> IndexMeta:
     layout = _take(ours, "layout", int)
     if layout > LAYOUT:
         raise MetaError(f"its layout is {layout}, this version of vidsearch knows up to {LAYOUT}")
+    attached = _take(ours, "attached", Mapping) if "attached" in ours else None
     return IndexMeta(
         model=dict(_take(ours, "model", Mapping)),
         layout=layout,
         quantization=_take(ours, "quantization", str),
         field=_take(ours, "field", str),
         segment_seconds=float(_take(ours, "segment_seconds", (int, float))),
+        uri_field=None if attached is None else _take(attached, "uri_field", str),
     )
 
 

@@ -31,6 +31,7 @@ def registry_index(kind: Kind, *, shards: int, replicas: int) -> dict[str, Any]:
             "dynamic": "strict",
             "properties": {
                 "uri": {"type": "keyword", "ignore_above": MAX_KEYWORD},
+                "routing": {"type": "keyword"},
                 "fields": {"type": "object", "enabled": False},
                 "state": {"type": "keyword"},
                 "attempts": {"type": "integer"},

@@ -30,6 +30,7 @@ specific class here and kept as ``__cause__``.
     │   ├── BackendUnavailable     not reachable or overloaded: retried with backoff
     │   ├── BackendRefused         wrong credentials or missing rights
     │   ├── IndexMissing           no such index or alias
+    │   ├── DocumentGone           the host deleted the document of a video
     │   ├── MappingConflict        the live mapping is not the one we need
     │   ├── VersionConflict        a compare-and-set lost against another writer
     │   └── BulkError              some items of a bulk were rejected; see ``failures``
@@ -52,6 +53,7 @@ __all__ = [
     "ConfigError",
     "DecoderFailed",
     "DecoderLost",
+    "DocumentGone",
     "EncoderError",
     "IndexMissing",
     "LeaseLost",
@@ -175,6 +177,10 @@ class BackendRefused(BackendError):
 
 class IndexMissing(BackendError):
     """No such index or alias."""
+
+
+class DocumentGone(BackendError):
+    """The document of a video is not in the host's index, or not any more."""
 
 
 class MappingConflict(BackendError):

@@ -12,6 +12,7 @@ from vidsearch_tasks.broker import BrokerState, broker_state, queue_depth
 from vidsearch_tasks.celery_app import beat_schedule, make_app
 from vidsearch_tasks.parts import Runtime, configure, runtime
 from vidsearch_tasks.registering import enqueue, register_video
+from vidsearch_tasks.scanning import run_scan
 from vidsearch_tasks.sweeping import run_sweep
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ __all__ = [
     "make_app",
     "queue_depth",
     "register_video",
+    "run_scan",
     "run_sweep",
     "runtime",
 ]

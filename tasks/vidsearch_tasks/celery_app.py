@@ -8,10 +8,11 @@ from celery import Celery
 
 from vidsearch.config import Settings
 
-__all__ = ["INGEST", "SWEEP", "TIME_LIMIT", "beat_schedule", "make_app"]
+__all__ = ["INGEST", "SCAN", "SWEEP", "TIME_LIMIT", "beat_schedule", "make_app"]
 
 INGEST = "vidsearch.ingest_video"
 SWEEP = "vidsearch.sweep"
+SCAN = "vidsearch.scan"
 
 TIME_LIMIT = 2 * 3600
 """Seconds after which a worker is told to give up a video; a minute later it is killed. A hanging
@@ -69,13 +70,18 @@ def make_app(settings: Settings) -> Celery:
 
 
 def beat_schedule(settings: Settings) -> dict[str, Any]:
-    """The sweep's entry in a beat schedule; a host with its own app adds it to its own."""
-    seconds = settings.ingest.sweep_seconds
+    """Our entries in a beat schedule; a host with its own app adds them to its own.
+
+    The sweep, and where ``ingest.scan_seconds`` is set, the scan of an attached index.
+    """
+    periods = {SWEEP: settings.ingest.sweep_seconds, SCAN: settings.ingest.scan_seconds}
     return {
-        SWEEP: {
-            "task": SWEEP,
+        task: {
+            "task": task,
             "schedule": seconds,
             # One that waited until the next is due has nothing to add.
             "options": {"queue": settings.broker.queue, "expires": max(seconds, 1.0)},
         }
+        for task, seconds in periods.items()
+        if seconds
     }

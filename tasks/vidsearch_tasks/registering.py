@@ -22,6 +22,7 @@ def register_video(
     *,
     uri: str,
     fields: Mapping[str, Any] | None = None,
+    routing: str | None = None,
     using: Runtime | None = None,
 ) -> VideoRecord:
     """Register a video and have a worker ingest it. Safe to repeat.
@@ -29,7 +30,9 @@ def register_video(
     Args:
         id: the application's own id of the video; the document gets the same.
         uri: path, ``file://``, ``http://`` or ``https://``, as the workers can reach it.
-        fields: of the document, beside our own object: title, tags, ….
+        fields: of the document, beside our own object: title, tags, …. None in an attached
+            index, whose documents are the application's own.
+        routing: of the application's document, in an attached index.
         using: the parts to work with; by default those of this process.
 
     Returns:
@@ -44,7 +47,7 @@ def register_video(
     from vidsearch.ingest import State
 
     parts = using or runtime()
-    record = parts.registry.register(id, uri=uri, fields=fields)
+    record = parts.registry.register(id, uri=uri, fields=fields, routing=routing)
     return enqueue(id, using=parts) if record.state is State.REGISTERED else record
 
 

@@ -1,20 +1,22 @@
-"""The two tasks. They are shared tasks: our own app has them, and so has a host's app."""
+"""The tasks. They are shared tasks: our own app has them, and so has a host's app."""
 
 from __future__ import annotations
 
 import logging
 import random
+from collections import Counter
 from typing import Any
 from uuid import uuid4
 
 from celery import shared_task
 
 from vidsearch.errors import VideoUnknown, VidsearchError
-from vidsearch_tasks.celery_app import INGEST, SWEEP, TIME_LIMIT
+from vidsearch_tasks.celery_app import INGEST, SCAN, SWEEP, TIME_LIMIT
 from vidsearch_tasks.parts import runtime
+from vidsearch_tasks.scanning import run_scan
 from vidsearch_tasks.sweeping import run_sweep
 
-__all__ = ["ingest_video", "retry_delay", "sweep"]
+__all__ = ["ingest_video", "retry_delay", "scan", "sweep"]
 
 _log = logging.getLogger(__name__)
 _LONGEST_DELAY = 600.0
@@ -78,3 +80,14 @@ def sweep(self: Any) -> dict[str, Any]:
     report = run_sweep(app=self.app)
     _log.info("sweep: %s", report)
     return report.to_json()
+
+
+@shared_task(name=SCAN, bind=True, ignore_result=True)  # type: ignore[untyped-decorator]
+def scan(self: Any) -> dict[str, int]:
+    """Enqueue what an attached index lacks; beat sends it every ``ingest.scan_seconds``.
+
+    The quick look only: documents without vectors, or with another model's.
+    """
+    counts: Counter[str] = Counter(finding.action for finding in run_scan(app=self.app, quick=True))
+    _log.info("scan: %s", dict(counts))
+    return dict(counts)

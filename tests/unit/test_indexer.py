@@ -49,10 +49,10 @@ class Flaky(MemoryEngine):
 
     away = False
 
-    def get(self, index: str, id: str) -> Any:
+    def get(self, index: str, id: str, **options: Any) -> Any:
         if self.away:
             raise BackendUnavailable("connection refused")
-        return super().get(index, id)
+        return super().get(index, id, **options)
 
     def put(self, index: str, id: str, source: Any, **options: Any) -> Any:
         if self.away:

@@ -99,7 +99,10 @@ def test_our_object_is_strict_and_stands_under_the_name_of_the_setting(kind: Any
 def test_the_registry_knows_every_field_of_a_record(kind: Any) -> None:
     mapping = registry_index(kind, shards=1, replicas=0)["mappings"]
     assert mapping["dynamic"] == "strict"
-    assert VideoRecord(id="a", uri="a.mp4").to_source().keys() == mapping["properties"].keys()
+    record = VideoRecord(id="a", uri="a.mp4", routing="shop")
+    assert record.to_source().keys() == mapping["properties"].keys()
+    # A registry of an older version does not know it, and would refuse it.
+    assert "routing" not in VideoRecord(id="a", uri="a.mp4").to_source()
 
 
 def test_unknown_words_are_refused() -> None:

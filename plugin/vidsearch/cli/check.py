@@ -57,7 +57,8 @@ def _check_model(parts: Runtime) -> str:
 def _check_index(parts: Runtime) -> str:
     index = parts.open_index()
     index.require_model(parts.encoder.identity)
-    return f"{index.alias} -> {index.name}, {index.count()} videos, same model"
+    attached = f", attached by {index.uri_field}" if index.attached else ""
+    return f"{index.alias} -> {index.name}{attached}, {index.count()} videos, same model"
 
 
 def _check_broker(parts: Runtime) -> str:

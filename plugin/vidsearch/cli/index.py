@@ -1,8 +1,10 @@
-"""``vidsearch index``: the managed videos index."""
+"""``vidsearch index``: an index of ours, or our object in one of the host's."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,7 +20,7 @@ __all__ = ["index"]
 
 @click.group()
 def index() -> None:
-    """Create, show or drop the videos index."""
+    """Create, show or drop the videos index; attach to one of your own."""
 
 
 @index.command()
@@ -76,6 +78,99 @@ def drop(yes: bool) -> None:
         )
     names = drop_videos_index(engine, settings.index)
     output.talk(f"dropped {', '.join(names)}")
+
+
+@index.command()
+@click.argument("name")
+@click.option(
+    "--uri-field",
+    required=True,
+    metavar="FIELD",
+    help="Your field with a video's URI; dots lead into objects.",
+)
+@click.option(
+    "--copy-to", metavar="NAME", help="Name of the copy, where the index has to be copied."
+)
+@click.option("--yes", is_flag=True, help="Copy, where that is needed, without asking.")
+def attach(name: str, uri_field: str, copy_to: str | None, yes: bool) -> None:
+    """Add our object to the mapping of your index NAME, and make the registry.
+
+    Nothing else of the index is changed. On OpenSearch, an index that was created without index.knn
+    is copied, and takes no writes meanwhile.
+    """
+    from vidsearch.encoders import load_encoder
+    from vidsearch.ingest import attach_index
+
+    settings = output.settings()
+    chosen = settings.index.model_copy(update={"name": name})
+    identity = load_encoder(settings.model, settings.ingest).identity
+
+    def confirm(index: str, copy: str) -> None:
+        if not yes:
+            click.confirm(
+                f"Copy {index} to {copy}? Until the end, writes to {index} are refused; "
+                "afterwards it is kept, without writes.",
+                abort=True,
+                err=True,
+            )
+
+    with _late_progress("Copying") as progress:
+        attached = attach_index(
+            _connect(settings),
+            chosen,
+            identity,
+            uri_field=uri_field,
+            copy_to=copy_to,
+            confirm=confirm,
+            progress=progress,
+        )
+    output.talk(f"attached to {attached.index}, for model {identity}")
+    if attached.copied_from:
+        output.talk(f"{attached.copied_from} is kept, and takes no writes; delete it when you like")
+    if attached.name != settings.index.name:
+        output.talk(f"set VIDSEARCH_INDEX__NAME={attached.name} for workers and searches")
+    output.talk("`vidsearch scan` enqueues the documents that have a URI")
+
+
+@index.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def detach(yes: bool) -> None:
+    """Take our object out of every document of your index, and forget the registry.
+
+    The documents are then as they were before. Safe to repeat where it broke off.
+    """
+    from vidsearch.ingest import detach_index, show_videos_index
+
+    settings = output.settings()
+    engine = _connect(settings)
+    if not yes:
+        shown = show_videos_index(engine, settings.index)
+        click.confirm(
+            f"Take the vectors of {shown['videos']} videos out of {shown['index']}, and drop the "
+            f"registry, on {shown['engine']}?",
+            abort=True,
+            err=True,
+        )
+    with _late_progress("Detaching") as progress:
+        done = detach_index(engine, settings.index, progress=progress)
+    output.talk(
+        f"detached: {done} documents are as they were. The field {settings.index.field} stays in "
+        "the mapping, empty, as an engine cannot remove one"
+    )
+
+
+@contextmanager
+def _late_progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Progress that begins with the first step, so that a question can be asked before."""
+    with ExitStack() as stack:
+        bars: list[output.Progress] = []
+
+        def at(done: int, total: int) -> None:
+            if not bars:
+                bars.append(stack.enter_context(output.progress(label, total=total)))
+            bars[0].at(done)
+
+        yield at
 
 
 @index.command()

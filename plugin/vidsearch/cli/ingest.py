@@ -104,7 +104,12 @@ def _refuse_double_ids(sources: list[Source]) -> None:
 
 def _refuse_missing_index(parts: Runtime) -> None:
     # The workers would find out, but long after the person has gone.
-    parts.open_index()
+    index = parts.open_index()
+    if index.attached:
+        raise click.UsageError(
+            f"the documents of {index.name} are your own application's: `vidsearch scan` finds the "
+            f"URIs in their field {index.uri_field} and enqueues them"
+        )
 
 
 def _register(

@@ -110,7 +110,7 @@ def print_table(
 
 
 class Progress:
-    """Progress of a known number of steps."""
+    """Progress by steps."""
 
     def __init__(self, report: Callable[[int, str], None]) -> None:
         self._report = report
@@ -121,8 +121,13 @@ class Progress:
 
 
 @contextmanager
-def progress(label: str, *, total: int) -> Iterator[Progress]:
-    """A bar on a terminal; in a pipe a plain line on stderr now and then, if the count moved."""
+def progress(label: str, *, total: int | None) -> Iterator[Progress]:
+    """A bar on a terminal; in a pipe a plain line on stderr now and then, if the count moved.
+
+    Args:
+        label: what is being done.
+        total: number of steps; ``None`` where nobody knows.
+    """
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -145,7 +150,8 @@ def progress(label: str, *, total: int) -> Iterator[Progress]:
         nonlocal last, said_at
         now = time.monotonic()
         if done != last and (done == total or now - said_at >= _PLAIN_SECONDS):
-            talk(f"{label}: {done}/{total}{f' {note}' if note else ''}")
+            of = "" if total is None else f"/{total}"
+            talk(f"{label}: {done}{of}{f' {note}' if note else ''}")
             last, said_at = done, now
 
     yield Progress(line)

@@ -202,14 +202,16 @@ class Calls(ABC):
         yield from self.request("PUT", f"/{part(index)}/_mapping", index=index, body=body)
 
     def settings(self, index: str) -> Call[Json]:
-        return (yield from self._described(index))["settings"]["index"]
+        settings: Json = (yield from self._described(index))["settings"]["index"]
+        return settings
 
     def put_settings(self, index: str, settings: Mapping[str, Any]) -> Call[None]:
         body = {"index": dict(settings)}
         yield from self.request("PUT", f"/{part(index)}/_settings", index=index, body=body)
 
     def aliases(self, index: str) -> Call[Json]:
-        return (yield from self._described(index))["aliases"]
+        aliases: Json = (yield from self._described(index))["aliases"]
+        return aliases
 
     def _described(self, index: str) -> Call[Json]:
         found = (yield from self.request("GET", f"/{part(index)}", index=index)).body

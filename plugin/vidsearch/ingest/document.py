@@ -70,7 +70,7 @@ def video_document(
         "duration": embedding.duration,
         "width": embedding.width,
         "height": embedding.height,
-        "vector": embedding.vector.tolist(),
+        "vector": embedding.vector,
         "segments": [_segment(segment) for segment in embedding.segments],
     }
     if embedding.subtitles:
@@ -82,7 +82,7 @@ def _segment(segment: Segment) -> Json:
     source: Json = {
         "start": segment.start,
         "end": segment.end,
-        "vector": segment.vector.tolist(),
+        "vector": segment.vector,
     }
     if segment.text:
         source["text"] = segment.text
@@ -93,4 +93,5 @@ def _segment(segment: Segment) -> Json:
 
 def with_fields(record: VideoRecord, stored: Json, *, index: VideosIndex) -> Json:
     """The stored document with the record's fields and uri, and the vectors as they are."""
-    return {**record.fields, index.field: {**stored[index.field], "uri": record.uri}}
+    fields = stored if index.attached else record.fields
+    return {**fields, index.field: {**stored[index.field], "uri": record.uri}}

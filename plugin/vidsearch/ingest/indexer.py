@@ -17,6 +17,7 @@ from vidsearch.errors import (
     BackendUnavailable,
     ConfigError,
     DecoderFailed,
+    DocumentGone,
     IndexMissing,
     LeaseLost,
     MappingConflict,
@@ -35,7 +36,7 @@ from vidsearch.ingest.record import ErrorRecord, State, VideoRecord
 from vidsearch.ingest.registry import Registry
 from vidsearch.ingest.removal import remove_document
 from vidsearch.ingest.stages import Stages
-from vidsearch.ingest.videos_index import VideosIndex, open_videos_index
+from vidsearch.ingest.videos_index import VideosIndex, gone, open_videos_index
 from vidsearch.media import (
     Cue,
     LocalFile,
@@ -64,9 +65,10 @@ _SURROUNDINGS = (
 class Outcome:
     """How an attempt ended."""
 
-    status: Literal["indexed", "unchanged", "failed", "retry", "dead", "skipped"]
+    status: Literal["indexed", "unchanged", "failed", "gone", "retry", "dead", "skipped"]
     """``indexed``: embedded and written. ``unchanged``: the vectors were current already.
-    ``failed``: the video is at fault. ``retry``: it was given back for another attempt, which the
+    ``failed``: the video is at fault. ``gone``: its document was the host's, who deleted it.
+    ``retry``: it was given back for another attempt, which the
     caller has to start. ``dead``: that was the last one. ``skipped``: it was not ours to do."""
     record: VideoRecord | None = None
     """As stored at the end; ``None`` where it was skipped."""
@@ -164,7 +166,11 @@ class Indexer:
         at("prepare")
         index = open_videos_index(self._engine, self._index)
         index.require_model(self._encoder.identity)
-        stored = index.read(record.id)
+        stored = index.read(record.id, routing=record.routing)
+        if index.attached:
+            if stored is None:
+                raise gone(index, record.id)
+            _refuse_fields(record, index)
         moments = MomentPolicy.of(self._index, length=index.segment_seconds)
         at("fetch")
         with fetch(record.uri, settings=self._sources) as file:
@@ -188,8 +194,8 @@ class Indexer:
         document = video_document(
             record, embedding, index=index, fingerprint=mark, embedded_at=self._clock()
         )
-        written = self._write(record.id, document, stored, keeper, index)
-        with self._taken_back_if_lost(record.id, written, index):
+        written = self._write(record, document, stored, keeper, index)
+        with self._taken_back_if_lost(record, written, index):
             after = self._registry.complete(
                 keeper.finish(),
                 fingerprint=mark,
@@ -238,9 +244,9 @@ class Indexer:
         document = with_fields(record, stored.source, index=index)
         written = stored.revision
         if document != stored.source:
-            written = self._write(record.id, document, stored, keeper, index)
+            written = self._write(record, document, stored, keeper, index)
         assert record.fingerprint is not None
-        with self._taken_back_if_lost(record.id, written, index):
+        with self._taken_back_if_lost(record, written, index):
             after = self._registry.complete(
                 keeper.finish(),
                 fingerprint=record.fingerprint,
@@ -255,7 +261,7 @@ class Indexer:
 
     def _write(
         self,
-        id: str,
+        record: VideoRecord,
         document: Json,
         stored: Document | None,
         keeper: LeaseKeeper,
@@ -268,25 +274,32 @@ class Indexer:
         for _ in range(_WRITE_TRIES):
             keeper.renew()
             try:
-                return index.write(id, document, expect=stored.revision if stored else "absent")
+                if not index.attached:
+                    revision = stored.revision if stored else None
+                    return index.write(record.id, document, expect=revision or "absent")
+                if stored is None:
+                    raise gone(index, record.id)
+                return index.merge(document[index.field], into=stored)
             except VersionConflict:
                 # Somebody wrote although the lease is ours: the host, or a predecessor that was
                 # late. Ours is the newer knowledge.
-                stored = index.read(id)
-        raise VersionConflict(f"the document of video {id!r} keeps changing under our hands")
+                stored = index.read(record.id, routing=record.routing)
+        raise VersionConflict(f"the document of video {record.id!r} keeps changing under our hands")
 
     @contextmanager
-    def _taken_back_if_lost(self, id: str, written: Revision, index: VideosIndex) -> Iterator[None]:
+    def _taken_back_if_lost(
+        self, record: VideoRecord, written: Revision, index: VideosIndex
+    ) -> Iterator[None]:
         """A deletion during the work wins: what was written after it is removed again."""
         try:
             yield
         except LeaseLost:
-            current = self._registry.find(id)
+            current = self._registry.find(record.id)
             if current is None:
                 with suppress(VersionConflict):
-                    index.remove(id, expect=written)
+                    index.remove(record.id, expect=written, routing=record.routing)
             elif current.state is State.DELETED:
-                remove_document(self._registry, index, id)
+                remove_document(self._registry, index, record.id)
             raise
 
     def _unsuccessful(
@@ -303,6 +316,10 @@ class Indexer:
         outage = _is_outage(error, stage=stages.current)
         try:
             lease = keeper.finish()
+            if isinstance(error, DocumentGone):
+                _log.info("video %r is gone: %s", id, error)
+                after = self._registry.vanish(lease, record)
+                return Outcome("gone", record=after, reason=str(record))
             if _is_at_fault(error, stage=stages.current):
                 _log.warning("video %r failed: %s", id, record)
                 after = self._registry.fail(lease, record)
@@ -325,6 +342,14 @@ class Indexer:
         _log.error("video %r: attempt %d failed", id, after.attempts, exc_info=error)
         status: Literal["retry", "dead"] = "dead" if after.state is State.DEAD else "retry"
         return Outcome(status, record=after, reason=str(record))
+
+
+def _refuse_fields(record: VideoRecord, index: VideosIndex) -> None:
+    if record.fields:
+        raise VideoError(
+            f"video {record.id!r} was registered with fields ({', '.join(record.fields)}), but "
+            f"the documents of index {index.name!r} are the host's, which writes its own"
+        )
 
 
 def _is_current(record: VideoRecord, stored: Document, mark: str, index: VideosIndex) -> bool:

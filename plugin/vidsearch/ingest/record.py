@@ -56,6 +56,8 @@ class VideoRecord:
     uri: str = field(repr=False)  # may hold a signature or credentials
     fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The host's own fields, which stand beside our object in the document."""
+    routing: str | None = None
+    """What the host's document was stored with, in an attached index."""
     state: State = State.REGISTERED
     attempts: int = 0
     """Times that work on it began; infrastructure outages are taken back."""
@@ -92,6 +94,8 @@ class VideoRecord:
             elif isinstance(value, Mapping):
                 value = dict(value)
             source[name] = value
+        if self.routing is None:
+            del source["routing"]  # registries of older versions do not know it
         return source
 
     @classmethod

@@ -62,12 +62,23 @@ class Registry(RegistryStore):
     # -- by the application
 
     def register(
-        self, id: str, *, uri: str, fields: Mapping[str, Any] | None = None
+        self,
+        id: str,
+        *,
+        uri: str,
+        fields: Mapping[str, Any] | None = None,
+        routing: str | None = None,
     ) -> VideoRecord:
         """Make a video known. Safe to repeat.
 
         Nothing changes where the same uri and fields are indexed or on their way. Another uri or
         other fields, and a failed, dead or deleted video, start afresh.
+
+        Args:
+            id: of the video, and of its document.
+            uri: of the file.
+            fields: of the document, beside our object; none in an attached index.
+            routing: of the host's document, in an attached index.
 
         Raises:
             RegistryError: an id, uri or field that cannot be stored; the message says which.
@@ -79,11 +90,18 @@ class Registry(RegistryStore):
         def decide(old: VideoRecord | None) -> VideoRecord | None:
             now = self._clock()
             if old is None or old.state is State.DELETED:
-                return VideoRecord(id=id, uri=uri, fields=wanted, registered_at=now, updated_at=now)
-            same = old.uri == uri and dict(old.fields) == wanted
+                return VideoRecord(
+                    id=id,
+                    uri=uri,
+                    fields=wanted,
+                    routing=routing,
+                    registered_at=now,
+                    updated_at=now,
+                )
+            same = (old.uri, dict(old.fields), old.routing) == (uri, wanted, routing)
             if same and old.state not in {State.FAILED, State.DEAD}:
                 return None
-            return _afresh(old, now).changed(uri=uri, fields=wanted)
+            return _afresh(old, now).changed(uri=uri, fields=wanted, routing=routing)
 
         return self._change(id, decide).record
 
@@ -141,10 +159,14 @@ class Registry(RegistryStore):
 
         return self._change(id, decide).record
 
-    def delete(self, id: str) -> VideoRecord:
+    def delete(self, id: str, *, error: ErrorRecord | None = None) -> VideoRecord:
         """Leave a tombstone, so that an ingest that is still running cannot bring the video back.
 
         The lease of such an ingest is kept in the tombstone, for the sweep to look after it.
+
+        Args:
+            id: of the video.
+            error: why, where nobody asked for it.
 
         Raises:
             VideoUnknown: it was never registered.
@@ -158,7 +180,7 @@ class Registry(RegistryStore):
             return record.changed(
                 state=State.DELETED,
                 fields={},
-                error=None,
+                error=error,
                 fingerprint=None,
                 due_at=None,
                 owner=record.owner if lease else None,
@@ -273,6 +295,17 @@ class Registry(RegistryStore):
             LeaseLost: see :meth:`renew`.
         """
         after = self._given_back(lease).changed(state=State.FAILED, error=error)
+        return self._step(lease, after).record
+
+    def vanish(self, lease: Lease, error: ErrorRecord) -> VideoRecord:
+        """``processing → deleted``: the host deleted its document; registered anew, it starts anew.
+
+        Raises:
+            LeaseLost: see :meth:`renew`.
+        """
+        after = self._given_back(lease).changed(
+            state=State.DELETED, error=error, fingerprint=None, fields={}
+        )
         return self._step(lease, after).record
 
     def release(

@@ -41,6 +41,8 @@ def purge_video(registry: Registry, index: VideosIndex, id: str) -> bool:
 def remove_document(registry: Registry, index: VideosIndex, id: str) -> None:
     """Remove the document of a deleted, dead or failed video, but of no other.
 
+    Where the document is the host's, only our object in it is removed.
+
     Read before the registry is asked, removed only if still the same: a video that is registered
     again at this very moment keeps what its new ingest writes. Where it is not the same, both are
     looked at again: it may be the host that touched a document which nobody wants.
@@ -48,12 +50,14 @@ def remove_document(registry: Registry, index: VideosIndex, id: str) -> None:
     Raises:
         VersionConflict: it keeps changing.
     """
+    known = registry.find(id)
+    routing = known.routing if known else None
     for _ in range(_TRIES):
-        document = index.read(id)
+        document = index.read(id, routing=routing)
         record = registry.find(id)
         if document is None or record is None or record.state not in _UNWANTED:
             return
         with suppress(VersionConflict):
-            index.remove(id, expect=document.revision)
+            index.remove(id, expect=document.revision, routing=routing)
             return
     raise VersionConflict(f"the document of video {id!r} keeps changing while it is to be removed")

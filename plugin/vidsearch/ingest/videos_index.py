@@ -1,4 +1,4 @@
-"""The managed videos index: create, open, show, drop."""
+"""The videos index, managed or attached: open, show, read and write; create and drop ours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from typing import Any, Literal
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines.base import Document, Engine, Json, Revision
-from vidsearch.errors import ConfigError, IndexMissing, MappingConflict
+from vidsearch.errors import (
+    ConfigError,
+    DocumentGone,
+    IndexMissing,
+    MappingConflict,
+    VersionConflict,
+)
 from vidsearch_mappings import MetaError, index_meta, read_meta, registry_index, videos_index
 from vidsearch_mappings.vectors import presets_of
 
@@ -17,6 +23,7 @@ __all__ = [
     "VideosIndex",
     "create_videos_index",
     "drop_videos_index",
+    "gone",
     "open_videos_index",
     "show_videos_index",
     "videos_index_body",
@@ -37,6 +44,13 @@ class VideosIndex:
     quantization: str
     layout: int
     model: ModelIdentity
+    uri_field: str | None = None
+    """The host's field with a video's URI, where the index is the host's; ``None``: it is ours."""
+
+    @property
+    def attached(self) -> bool:
+        """Whether the documents are the host's, and only our object in them is ours."""
+        return self.uri_field is not None
 
     def require_model(self, identity: ModelIdentity) -> None:
         """Refuse vectors of another model.
@@ -47,8 +61,9 @@ class VideosIndex:
         identity.require(self.model, where=f"index {self.alias!r}")
 
     def count(self) -> int:
-        """Number of documents."""
-        return self.engine.count(self.alias)
+        """Number of videos; in an attached index, of the documents that have our vectors."""
+        done = {"exists": {"field": f"{self.field}.fingerprint"}} if self.attached else None
+        return self.engine.count(self.name, done)
 
     def fingerprints(self) -> Iterator[tuple[str, str | None]]:
         """Id and fingerprint of every document; ``None`` where it has no vectors of ours."""
@@ -56,14 +71,14 @@ class VideosIndex:
         for document in self.engine.scan(self.name, source=[name]):
             yield document.id, (document.source.get(self.field) or {}).get("fingerprint")
 
-    def read(self, id: str) -> Document | None:
+    def read(self, id: str, *, routing: str | None = None) -> Document | None:
         """One document in real time, ``None`` where absent."""
-        return self.engine.get(self.name, id)
+        return self.engine.get(self.name, id, routing=routing)
 
     def write(
         self, id: str, source: Json, *, expect: Revision | Literal["absent"] | None
     ) -> Revision:
-        """One whole document, in one request.
+        """One whole document of an index of ours, in one request.
 
         Raises:
             VersionConflict: the stored revision is not the expected one.
@@ -71,9 +86,69 @@ class VideosIndex:
         """
         return self.engine.put(self.name, id, source, expect=expect)
 
-    def remove(self, id: str, *, expect: Revision | None = None) -> bool:
-        """One document; ``False`` where it was absent."""
-        return self.engine.delete(self.name, id, expect=expect)
+    def merge(self, ours: Json, *, into: Document) -> Revision:
+        """Our object into a document of the host, of which nothing else is touched.
+
+        Args:
+            ours: the whole object; what else it held is cleared.
+            into: the document as it was read.
+
+        Raises:
+            DocumentGone: the host deleted it meanwhile.
+            VersionConflict: the host wrote it meanwhile.
+        """
+        before: Json = into.source.get(self.field) or {}
+        partial = {self.field: {**dict.fromkeys(before), **ours}}
+        written = self.engine.update(
+            self.name, into.id, partial, expect=into.revision, routing=into.routing
+        )
+        if written is None:
+            raise gone(self, into.id)
+        return written
+
+    def remove(
+        self, id: str, *, expect: Revision | None = None, routing: str | None = None
+    ) -> bool:
+        """One document, or, where it is the host's, our object in it; ``False`` where absent.
+
+        Raises:
+            VersionConflict: the stored revision is not the expected one.
+        """
+        if not self.attached:
+            return self.engine.delete(self.name, id, expect=expect)
+        document = self.read(id, routing=routing)
+        if document is None or self.field not in document.source:
+            return False
+        if expect is not None and document.revision != expect:
+            raise VersionConflict(f"document {id!r} of {self.name!r} changed meanwhile")
+        self.take_out(document)
+        return True
+
+    def take_out(self, document: Document) -> None:
+        """Our object out of a document of the host, which is then as it was before.
+
+        Read and written back whole, as a partial update cannot remove a field. The host's ingest
+        pipeline is passed by: it has seen the document already.
+
+        Raises:
+            VersionConflict: the host wrote or deleted it meanwhile.
+        """
+        rest = {name: value for name, value in document.source.items() if name != self.field}
+        self.engine.put(
+            self.name,
+            document.id,
+            rest,
+            expect=document.revision,
+            routing=document.routing,
+            pipeline=False,
+        )
+
+
+def gone(index: VideosIndex, id: str) -> DocumentGone:
+    """The error for a document of the host that is not there."""
+    return DocumentGone(
+        f"index {index.name!r} has no document {id!r}: the host deleted it, or never wrote it"
+    )
 
 
 def create_videos_index(engine: Engine, settings: IndexSettings, identity: ModelIdentity) -> str:
@@ -176,7 +251,8 @@ def open_videos_index(engine: Engine, settings: IndexSettings) -> VideosIndex:
     except (MetaError, KeyError) as error:
         raise MappingConflict(
             f"index {names[0]!r} was not made by vidsearch: {error}. "
-            "Choose another name (setting index.name)"
+            "Choose another name (setting index.name), or add our object to it with "
+            "`vidsearch index attach`"
         ) from error
     if meta.field != settings.field:
         raise MappingConflict(
@@ -192,6 +268,7 @@ def open_videos_index(engine: Engine, settings: IndexSettings) -> VideosIndex:
         quantization=meta.quantization,
         layout=meta.layout,
         model=model,
+        uri_field=meta.uri_field,
     )
 
 
@@ -203,9 +280,11 @@ def show_videos_index(engine: Engine, settings: IndexSettings) -> dict[str, Any]
     """
     index = open_videos_index(engine, settings)
     registry = engine.indices_of(settings.registry)
+    attached = {"uri_field": index.uri_field, "documents": engine.count(index.name)}
     return {
         "alias": index.alias,
         "index": index.name,
+        **(attached if index.attached else {}),
         "engine": str(engine.info()),
         "videos": index.count(),
         "registered": engine.count(settings.registry) if registry else None,
@@ -225,8 +304,11 @@ def drop_videos_index(engine: Engine, settings: IndexSettings) -> tuple[str, ...
         MappingConflict: what stands there is not ours.
     """
     names = engine.indices_of(settings.name)
-    if names:
-        open_videos_index(engine, settings)
+    if names and open_videos_index(engine, settings).attached:
+        raise MappingConflict(
+            f"index {names[0]!r} is the host's, we are only attached to it: "
+            "use `vidsearch index detach`"
+        )
     names += engine.indices_of(settings.registry)
     if not names:
         raise IndexMissing(f"there is no index {settings.name!r}")

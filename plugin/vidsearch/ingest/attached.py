@@ -1,0 +1,286 @@
+"""Our object in an index that is the host's: attach and detach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vidsearch.config import IndexSettings
+from vidsearch.encoders.identity import ModelIdentity
+from vidsearch.engines.base import Engine, Json
+from vidsearch.errors import IndexMissing, MappingConflict, VersionConflict
+from vidsearch.ingest.copying import copy_with_settings, explained
+from vidsearch.ingest.uri_field import check_uri_field
+from vidsearch.ingest.videos_index import VideosIndex, open_videos_index
+from vidsearch_mappings import MetaError, index_meta, read_meta, registry_index
+from vidsearch_mappings.attached import (
+    attached_mapping,
+    attached_settings,
+    holds_ours,
+    without_meta,
+)
+
+__all__ = ["Attached", "attach_index", "detach_index"]
+
+_PASSES = 20
+_TRIES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """What attaching did."""
+
+    index: str
+    """The concrete index that holds our object now."""
+    registry: str
+    name: str
+    """What ``index.name`` has to be set to."""
+    copied_from: str | None = None
+    """The index that was copied, which is kept, and takes no writes any more."""
+
+
+def attach_index(
+    engine: Engine,
+    settings: IndexSettings,
+    identity: ModelIdentity,
+    *,
+    uri_field: str,
+    copy_to: str | None = None,
+    confirm: Callable[[str, str], None] = lambda index, copy: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Attached:
+    """Add our object to the mapping of the host's index ``settings.name``, and make the registry.
+
+    Nothing else in the mapping is touched. Where the settings that an index is created with do not
+    suit (OpenSearch without ``index.knn``), the index is copied; see :func:`copy_with_settings`.
+
+    Args:
+        engine: the cluster.
+        settings: name (index or alias), object, quantisation and so on.
+        identity: the model whose vectors it will hold.
+        uri_field: dotted path of the host's field with a video's URI.
+        copy_to: name of the copy, where one is needed.
+        confirm: told the names of the index and its copy before copying; what it raises ends it.
+        progress: told how many documents of how many are copied.
+
+    Raises:
+        IndexMissing: no such index or alias.
+        MappingConflict: it cannot be attached; the message says why, and what would help.
+    """
+    name = _the_index(engine, settings.name)
+    mapping = engine.mapping(name)
+    if _is_attached(engine, settings, mapping, identity, name=name, uri_field=uri_field):
+        _make_registry(engine, settings)
+        return Attached(name, settings.registry, settings.name)
+    check_uri_field(mapping, uri_field, index=name)
+    _refuse_lossy_source(mapping, index=name)
+    meta = index_meta(
+        model=identity.to_meta(),
+        quantization=settings.quantization,
+        field=settings.field,
+        segment_seconds=settings.segment_seconds,
+        uri_field=uri_field,
+    )
+    added = attached_mapping(
+        engine.kind,
+        mapping,
+        dims=identity.dims,
+        field=settings.field,
+        meta=meta,
+        quantization=settings.quantization,
+    )
+    _refuse_taken(mapping, added, field=settings.field, index=name)
+    lacking = _lacking(engine, settings, name)
+    if not lacking:
+        _make_registry(engine, settings)
+        _put_mapping(engine, name, added)
+        return Attached(name, settings.registry, settings.name)
+    copy = copy_with_settings(
+        engine,
+        name,
+        alias=None if settings.name == name else settings.name,
+        settings=lacking,
+        mapping={
+            **mapping,
+            **added,
+            "properties": {**mapping["properties"], **added["properties"]},
+        },
+        to=copy_to,
+        confirm=confirm,
+        before_swap=lambda copy: _make_registry(engine, _named(settings, name, copy)),
+        progress=progress,
+    )
+    settings = _named(settings, name, copy)
+    return Attached(copy, settings.registry, settings.name, copied_from=name)
+
+
+def detach_index(
+    engine: Engine,
+    settings: IndexSettings,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> int:
+    """Take our object out of every document, and forget the registry. Safe to repeat.
+
+    Each document is written back as it was before: if nobody wrote it meanwhile, else it is read
+    again. The registry goes first, so no worker begins or ends anything; our entry in ``_meta``
+    goes last, so a run that broke off is taken up by the next. The field stays in the mapping, as
+    engines cannot remove one, and is empty.
+
+    Args:
+        engine: the cluster.
+        settings: of the attached index.
+        progress: told how many documents of how many are done.
+
+    Returns:
+        Number of documents that held something of ours.
+
+    Raises:
+        IndexMissing: no such index.
+        MappingConflict: it is not attached.
+    """
+    index = open_videos_index(engine, settings)
+    if not index.attached:
+        raise MappingConflict(
+            f"index {index.name!r} is ours, not the host's: `vidsearch index drop` drops it"
+        )
+    if settings.registry in engine.indices_of(settings.registry):
+        engine.delete_index(settings.registry)
+    done = 0
+    for _ in range(_PASSES):
+        engine.refresh(index.name)
+        left = engine.count(index.name, holds_ours(index.field))
+        if not left:
+            engine.put_mapping(index.name, without_meta(engine.mapping(index.name)))
+            return done
+        for found in engine.scan(index.name, query=holds_ours(index.field), source=False):
+            _clear(index, found.id, found.routing)
+            done += 1
+            progress(done, max(done, left))
+    raise MappingConflict(
+        f"documents of index {index.name!r} keep getting our object back: does another program "
+        f"write the field {index.field!r}? Stop it, then detach again"
+    )
+
+
+def _clear(index: VideosIndex, id: str, routing: str | None) -> None:
+    for _ in range(_TRIES):
+        document = index.read(id, routing=routing)
+        if document is None or index.field not in document.source:
+            return
+        try:
+            index.take_out(document)
+            return
+        except VersionConflict:
+            continue
+    raise VersionConflict(f"document {id!r} of {index.name!r} keeps changing; detach again later")
+
+
+def _the_index(engine: Engine, name: str) -> str:
+    names = engine.indices_of(name)
+    if not names:
+        raise IndexMissing(f"there is no index or alias {name!r} to attach to")
+    if len(names) > 1:
+        raise MappingConflict(
+            f"{name!r} stands for {', '.join(names)}; attach to one index, by its own name"
+        )
+    return names[0]
+
+
+def _is_attached(
+    engine: Engine,
+    settings: IndexSettings,
+    mapping: Json,
+    identity: ModelIdentity,
+    *,
+    name: str,
+    uri_field: str,
+) -> bool:
+    """Whether only the registry is missing."""
+    if "vidsearch" not in (mapping.get("_meta") or {}):
+        return False
+    try:
+        meta = read_meta(mapping)
+    except MetaError as error:
+        raise MappingConflict(f"index {name!r}: {error}") from error
+    if meta.uri_field is None:
+        raise MappingConflict(f"index {name!r} is vidsearch's own; it needs no attaching")
+    lost = not engine.indices_of(settings.registry)
+    if not lost or meta.uri_field != uri_field or meta.field != settings.field:
+        raise MappingConflict(
+            f"index {name!r} is attached already, with uri field {meta.uri_field!r} and object "
+            f"{meta.field!r}; to change that, `vidsearch index detach` first"
+        )
+    identity.require(ModelIdentity.from_meta(meta.model), where=f"index {name!r}")
+    return True
+
+
+def _refuse_lossy_source(mapping: Mapping[str, Any], *, index: str) -> None:
+    source = mapping.get("_source") or {}
+    if source.get("enabled", True) in {False, "false"}:
+        raise MappingConflict(
+            f"index {index!r} keeps no _source, and without it a document cannot be updated in part"
+        )
+    cut = [*source.get("includes", ()), *source.get("excludes", ())]
+    if cut:
+        raise MappingConflict(
+            f"index {index!r} keeps parts of documents out of _source ({', '.join(cut)}); a "
+            "partial update would lose them. Index into one without `_source` includes and excludes"
+        )
+
+
+def _refuse_taken(mapping: Mapping[str, Any], added: Json, *, field: str, index: str) -> None:
+    """Our object may be left over from before a detach; anything else of its name is the host's."""
+    there = (mapping.get("properties") or {}).get(field)
+    if there is None:
+        return
+    ours = added["properties"][field]
+    if str(there.get("dynamic")) != "strict" or set(there.get("properties", {})) != set(
+        ours["properties"]
+    ):
+        raise MappingConflict(
+            f"index {index!r} has a field {field!r} of its own; choose another name for our "
+            "object (setting index.field)"
+        )
+
+
+def _lacking(engine: Engine, settings: IndexSettings, name: str) -> Json:
+    wanted = attached_settings(engine.kind, quantization=settings.quantization)
+    if not wanted:
+        return {}
+    live = _flat(engine.settings(name))
+    return {
+        key: value
+        for key, value in wanted.items()
+        if str(live.get(key)).lower() != str(value).lower()
+    }
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _put_mapping(engine: Engine, name: str, added: Json) -> None:
+    with explained(name):
+        engine.put_mapping(name, added)
+
+
+def _named(settings: IndexSettings, index: str, copy: str) -> IndexSettings:
+    """Where the host uses no alias, it has to turn to the copy, and so have we."""
+    return settings.model_copy(update={"name": copy}) if settings.name == index else settings
+
+
+def _make_registry(engine: Engine, settings: IndexSettings) -> None:
+    if engine.indices_of(settings.registry):
+        # Of an older version, or left over: what it holds is compared with the documents anyway.
+        engine.put_mapping(settings.registry, {"properties": {"routing": {"type": "keyword"}}})
+        return
+    body = registry_index(engine.kind, shards=settings.shards, replicas=settings.replicas)
+    engine.create_index(settings.registry, body)

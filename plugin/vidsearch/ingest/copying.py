@@ -1,0 +1,157 @@
+"""An index copied into one with other settings, which takes its place behind its aliases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+from vidsearch.engines.base import Engine, Json, Write
+from vidsearch.errors import MappingConflict, VidsearchError
+
+__all__ = ["copy_with_settings", "explained"]
+
+_BATCH = 200
+_MARK = "vidsearch_copy_of"
+# Said by the engine at creation, and true of that one index only.
+_OWN = frozenset(
+    {"blocks", "creation_date", "history", "provided_name", "resize", "uuid", "version"}
+)
+# Documents of the host have been through its pipelines already.
+_LATER = ("default_pipeline", "final_pipeline")
+
+
+def copy_with_settings(
+    engine: Engine,
+    name: str,
+    *,
+    alias: str | None,
+    settings: Json,
+    mapping: Mapping[str, Any],
+    to: str | None,
+    confirm: Callable[[str, str], None],
+    before_swap: Callable[[str], None],
+    progress: Callable[[int, int], None],
+) -> str:
+    """Copy an index and put the copy in its place. Returns the copy's name.
+
+    The old index takes no writes from the first moment on, so none can be lost: the host's get a
+    403 that names the block, searches go on. Once the copy holds as many documents, every alias
+    moves to it in one call, and writes through an alias work again. The old index is kept as it
+    was, still without writes. What goes wrong before the swap is undone. A process that was killed
+    leaves the block behind and a copy that is marked; the next call starts over.
+
+    Args:
+        engine: the cluster.
+        name: the concrete index.
+        alias: how the host calls it; ``None`` where by its own name, and ``to`` is then needed.
+        settings: what the copy has beside the settings of the old index.
+        mapping: of the copy.
+        to: name of the copy.
+        confirm: told the names of the index and its copy before anything is done.
+        before_swap: told the copy's name when it is whole.
+        progress: told how many documents of how many are copied.
+
+    Raises:
+        MappingConflict: the host calls the index by its own name and ``to`` is not given; an index
+            of that name exists; the copy is not whole.
+    """
+    needed = ", ".join(f"index.{key}: {str(value).lower()}" for key, value in settings.items())
+    if alias is None and to is None:
+        raise MappingConflict(
+            f"index {name!r} was created without {needed}, which cannot be added later, so it has "
+            "to be copied; but its name is used directly, and an index cannot be renamed. Either "
+            f"let your application use an alias of {name!r} and attach to the alias, which is "
+            "swapped in one step; or name a copy (--copy-to NAME) and turn your application to "
+            f"it: {name!r} is then kept, and takes no more writes, so that none is lost"
+        )
+    copy = to or f"{name}-vidsearch"
+    confirm(name, copy)
+    old = engine.settings(name)
+    was_blocked = str((old.get("blocks") or {}).get("write")).lower() == "true"
+    _make_room(engine, copy, of=name)
+    aliases = engine.aliases(name)
+    engine.put_settings(name, {"blocks.write": True})
+    try:
+        kept = {key: value for key, value in old.items() if key not in {*_OWN, *_LATER}}
+        marked = {**mapping, "_meta": {**mapping["_meta"], _MARK: name}}
+        body = {"settings": {"index": {**kept, **settings}}, "mappings": marked}
+        with explained(name):
+            engine.create_index(copy, body)
+        engine.refresh(name)
+        _copy(engine, name, copy, progress)
+        before_swap(copy)
+        if later := {key: old[key] for key in _LATER if key in old}:
+            engine.put_settings(copy, later)
+        engine.put_mapping(copy, {"_meta": mapping["_meta"]})
+        if alias is not None:
+            engine.update_aliases(_moves(aliases, name, copy))
+    except BaseException:
+        with _quiet():
+            engine.delete_index(copy)
+        if not was_blocked:
+            with _quiet():
+                engine.put_settings(name, {"blocks.write": None})
+        raise
+    return copy
+
+
+def _copy(engine: Engine, name: str, copy: str, progress: Callable[[int, int], None]) -> None:
+    total, done = engine.count(name), 0
+    documents = engine.scan(name, page_size=_BATCH)
+    while batch := list(islice(documents, _BATCH)):
+        engine.bulk(copy, [Write("create", d.id, d.source, d.routing) for d in batch])
+        done += len(batch)
+        progress(done, total)
+    engine.refresh(copy)
+    found = engine.count(copy)
+    if not total == done == found:
+        raise MappingConflict(
+            f"index {name!r} has {total} documents, {done} were read, and its copy {copy!r} holds "
+            f"{found}; nothing was changed"
+        )
+
+
+def _make_room(engine: Engine, copy: str, *, of: str) -> None:
+    if not engine.indices_of(copy):
+        return
+    left = engine.indices_of(copy) == (copy,) and not engine.aliases(copy)
+    if not left or (engine.mapping(copy).get("_meta") or {}).get(_MARK) != of:
+        raise MappingConflict(f"{copy!r} exists already; name another copy (--copy-to NAME)")
+    engine.delete_index(copy)  # of a run that was killed
+
+
+def _moves(aliases: Json, name: str, copy: str) -> list[Json]:
+    moves: list[Json] = []
+    for alias, options in aliases.items():
+        moves.append({"remove": {"index": name, "alias": alias}})
+        moves.append({"add": {"index": copy, "alias": alias, **options}})
+    return moves
+
+
+@contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Say what to raise where a mapping is full."""
+    try:
+        yield
+    except MappingConflict as error:
+        text = str(error)
+        for what, setting in (
+            ("total fields", "index.mapping.total_fields.limit"),
+            ("nested fields", "index.mapping.nested_fields.limit"),
+        ):
+            if f"Limit of {what}" in text:
+                raise MappingConflict(
+                    f"the mapping of index {name!r} has no room for our object: {text}. Raise its "
+                    f"setting {setting}, then attach again"
+                ) from error
+        raise MappingConflict(f"our object does not fit index {name!r}: {text}") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    try:
+        yield
+    except VidsearchError:
+        return  # the error that led here is the one to tell

@@ -1,0 +1,395 @@
+"""A host's index with our object in it, on each of the engines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.services import call
+
+from vidsearch import VideoSearch
+from vidsearch.config import IndexSettings, IngestSettings
+from vidsearch.engines.base import Document, Engine, Write
+from vidsearch.errors import BackendRefused, DocumentGone, MappingConflict
+from vidsearch.ingest import (
+    Finding,
+    Indexer,
+    Registry,
+    State,
+    attach_index,
+    delete_video,
+    detach_index,
+    drop_videos_index,
+    open_videos_index,
+    scan_index,
+    show_videos_index,
+)
+from vidsearch.local import SearchNode
+from vidsearch.media import MediaLimits
+from vidsearch.media.reader import DirectReader
+from vidsearch.testing.clips import solid, write_clip
+from vidsearch.testing.fake_encoder import FakeEncoder
+
+pytestmark = pytest.mark.integration
+
+COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
+ROUTING = {"red": "shop-1", "green": "shop-2", "blue": "shop-3"}
+
+
+def own_vector(engine: Engine) -> dict[str, Any]:
+    if engine.kind == "elasticsearch":
+        return {"type": "dense_vector", "dims": 3, "index": True, "similarity": "cosine"}
+    method = {"name": "hnsw", "engine": "lucene", "space_type": "l2"}
+    return {"type": "knn_vector", "dimension": 3, "method": method}
+
+
+def host_body(engine: Engine, *, knn: bool = True) -> dict[str, Any]:
+    """200 fields, analysers, nested objects, an own vector, strict, routing, a pipeline."""
+    properties: dict[str, Any] = {
+        f"attribute_{n}": {"type": ["keyword", "integer", "text", "float"][n % 4]}
+        for n in range(194)
+    }
+    properties |= {
+        "title": {"type": "text", "analyzer": "host_words"},
+        "media": {"properties": {"url": {"type": "keyword", "ignore_above": 300}}},
+        "offers": {"type": "nested", "properties": {"price": {"type": "float"}}},
+        "views": {"type": "long"},
+        "added": {"type": "date"},
+    }
+    if knn:
+        properties["picture"] = own_vector(engine)
+    words = {"type": "custom", "tokenizer": "standard", "filter": ["lowercase", "host_stop"]}
+    settings: dict[str, Any] = {
+        "number_of_shards": 2,
+        "number_of_replicas": 0,
+        # No such pipeline exists: a write of ours that ran it would fail.
+        "default_pipeline": "the-hosts-own",
+        "analysis": {
+            "filter": {"host_stop": {"type": "stop", "stopwords": ["the"]}},
+            "analyzer": {"host_words": words},
+        },
+    }
+    if engine.kind == "opensearch" and knn:
+        settings["knn"] = True
+    return {
+        "settings": {"index": settings},
+        "mappings": {
+            "dynamic": "strict",
+            "_meta": {"owner": "shop"},
+            "_routing": {"required": True},
+            "date_detection": False,
+            "properties": properties,
+        },
+    }
+
+
+def host_document(colour: str, uri: str, *, knn: bool = True) -> dict[str, Any]:
+    source: dict[str, Any] = {
+        f"attribute_{n}": [f"word {n}", n, f"text {n}", n / 7][n % 4] for n in range(194)
+    }
+    source |= {
+        "title": f"The {colour} shirt",
+        "media": {"url": uri},
+        "offers": [{"price": 1.5}, {"price": 2.25}],
+        "views": 9_007_199_254_740_993,
+        "added": "2026-01-01",
+    }
+    if knn:
+        source["picture"] = [0.5, 0.25, -0.125]
+    return source
+
+
+class Host:
+    """An application with an index of its own, which knows nothing of us."""
+
+    def __init__(self, engine: Engine, node: SearchNode, name: str, folder: Path) -> None:
+        self.engine, self.node = engine, node
+        self.settings = IndexSettings(name=name, segment_seconds=2, replicas=0)
+        self.clips = {
+            colour: str(
+                write_clip(
+                    folder / f"{colour}.mp4",
+                    [i / 5 for i in range(15)],
+                    picture=solid(rgb),
+                    rate=5,
+                )
+            )
+            for colour, rgb in COLOURS.items()
+        }
+
+    def make(self, name: str, *, knn: bool = True, **more: Any) -> None:
+        self.engine.create_index(name, {**host_body(self.engine, knn=knn), **more})
+        for colour, uri in self.clips.items():
+            self.put(name, colour, host_document(colour, uri, knn=knn))
+        self.engine.refresh(name)
+
+    def put(self, name: str, id: str, source: dict[str, Any]) -> None:
+        self.engine.put(name, id, source, routing=ROUTING[id], pipeline=False)
+
+    def read(self, id: str) -> Document:
+        found = self.engine.get(self.settings.name, id, routing=ROUTING[id])
+        assert found is not None
+        return found
+
+    def attach(self, **options: Any) -> Any:
+        identity = FakeEncoder().identity
+        return attach_index(self.engine, self.settings, identity, uri_field="media.url", **options)
+
+    @property
+    def registry(self) -> Registry:
+        return Registry(self.engine, index=self.settings.registry, max_attempts=2)
+
+    def scan(self, **options: Any) -> dict[str, Finding]:
+        registry, index = self.registry, open_videos_index(self.engine, self.settings)
+        self.engine.refresh(index.name)
+        found = scan_index(registry, index, enqueue=registry.mark_queued, **options)
+        return {finding.id: finding for finding in found}
+
+    def ingest(self, *ids: str) -> dict[str, str]:
+        indexer = Indexer(
+            self.engine,
+            self.registry,
+            encoder=FakeEncoder(),
+            reader=DirectReader("pyav", limits=MediaLimits()),
+            index=self.settings,
+            settings=IngestSettings(),
+        )
+        states = {id: indexer.ingest(id, owner="w").status for id in ids}
+        self.engine.refresh(self.settings.name)
+        return states
+
+    def search(self, text: str, **options: Any) -> Any:
+        with VideoSearch(self.engine, encoder=FakeEncoder(), index=self.settings.name) as videos:
+            return videos.search(text, **options)
+
+
+@pytest.fixture
+def host(engine: Engine, search_node: SearchNode, index_name: str, tmp_path: Path) -> Host:
+    return Host(engine, search_node, index_name, tmp_path)
+
+
+def without_ours(mapping: dict[str, Any]) -> dict[str, Any]:
+    meta = {k: v for k, v in mapping["_meta"].items() if k != "vidsearch"}
+    properties = {k: v for k, v in mapping["properties"].items() if k != "video"}
+    return {**mapping, "_meta": meta, "properties": properties}
+
+
+@pytest.mark.parametrize("through_alias", [False, True], ids=["by name", "by alias"])
+def test_from_attach_to_detach(host: Host, through_alias: bool) -> None:
+    engine, name = host.engine, host.settings.name
+    index = f"{name}-1" if through_alias else name
+    host.make(index, **({"aliases": {name: {}}} if through_alias else {}))
+    mapping, settings = engine.mapping(index), engine.settings(index)
+    before = {id: host.read(id).source for id in COLOURS}
+
+    attached = host.attach()
+    assert (attached.index, attached.copied_from) == (index, None)
+    live = engine.mapping(index)
+    assert without_ours(live) == mapping
+    assert engine.settings(index) == settings
+    assert live["_meta"]["vidsearch"]["attached"] == {"uri_field": "media.url"}
+    with pytest.raises(MappingConflict, match="is attached already"):
+        host.attach()
+    with pytest.raises(MappingConflict, match="vidsearch index detach"):
+        drop_videos_index(engine, host.settings)
+
+    plan = host.scan(dry_run=True)
+    assert plan.keys() == COLOURS.keys()
+    assert {(f.reason, f.action) for f in plan.values()} == {("new", "enqueue")}
+    assert host.registry.counts()[State.QUEUED] == 0
+    assert len(host.scan(limit=1)) == 1
+    assert [f.why for f in host.scan().values() if f.action == "skip"] == ["queued"]
+    assert host.registry.get("red").routing == "shop-1"
+    assert host.ingest(*COLOURS) == dict.fromkeys(COLOURS, "indexed")
+    assert host.scan() == {}
+
+    red = host.read("red")
+    assert red.routing == "shop-1"
+    ours = red.source.pop("video")
+    assert red.source == before["red"]
+    assert ours["uri"] == host.clips["red"]
+    assert np.linalg.norm(ours["vector"]) == pytest.approx(1, abs=1e-6)
+    for mode in ("vector", "hybrid"):
+        first = host.search("red", mode=mode, k=2).hits[0]
+        assert first.id == "red"
+        assert first.fields["title"] == "The red shirt"
+        assert "vector" not in str(first.fields.get("video", {}))
+        assert first.moments
+    shown = show_videos_index(engine, host.settings)
+    assert (shown["videos"], shown["documents"], shown["uri_field"]) == (3, 3, "media.url")
+
+    # The host updates a document in part: the vectors stay.
+    engine.bulk(index, [Write("update", "red", {"title": "Crimson", "views": 1}, "shop-1")])
+    changed = host.read("red").source
+    assert (changed["title"], changed["video"]) == ("Crimson", ours)
+    engine.refresh(index)
+    assert host.search("red", mode="vector", k=1).hits[0].id == "red"
+    # The host writes a document anew: the vectors are gone, and found to be.
+    host.put(index, "green", before["green"])
+    # It names another video.
+    other = {**before["blue"], "media": {"url": host.clips["red"]}}
+    engine.bulk(index, [Write("update", "blue", {"media": other["media"]}, "shop-3")])
+    assert {id: f.reason for id, f in host.scan(quick=True, dry_run=True).items()} == {
+        "green": "new"
+    }
+    found = host.scan()
+    assert {id: f.reason for id, f in found.items()} == {"green": "new", "blue": "other uri"}
+    assert host.ingest("green", "blue") == {"green": "indexed", "blue": "indexed"}
+    assert host.read("blue").source["video"]["uri"] == host.clips["red"]
+    assert {f.reason for f in host.scan(everything=True, dry_run=True).values()} == {"check"}
+
+    # What a person deletes leaves the host's document, and is not found again.
+    delete_video(host.registry, open_videos_index(engine, host.settings), "green")
+    assert host.read("green").source == before["green"]
+    assert [(f.action, f.why) for f in host.scan().values()] == [("skip", "deleted")]
+    # What the host deletes is forgotten, and never created.
+    engine.delete(index, "blue", routing="shop-3")
+    assert {id: f.action for id, f in host.scan().items()} == {"green": "skip", "blue": "delete"}
+    record = host.registry.get("blue")
+    assert (record.state, record.error.type if record.error else "") == (
+        State.DELETED,
+        "DocumentGone",
+    )
+
+    assert detach_index(engine, host.settings) == 1
+    assert host.read("red").source == {**before["red"], "title": "Crimson", "views": 1}
+    assert without_ours(engine.mapping(index)) == mapping
+    assert "vidsearch" not in engine.mapping(index)["_meta"]
+    assert engine.indices_of(host.settings.registry) == ()
+    assert host.attach().index == index
+    assert {f.reason for f in host.scan(dry_run=True).values()} == {"new"}
+
+
+def test_a_document_that_the_host_deletes_in_mid_work_is_not_created(host: Host) -> None:
+    host.make(host.settings.name)
+    host.attach()
+    host.scan()
+    engine, name = host.engine, host.settings.name
+    index = open_videos_index(engine, host.settings)
+    document = host.read("red")
+    engine.delete(name, "red", routing="shop-1")
+    assert engine.update(name, "red", {"title": "x"}, routing="shop-1") is None
+    with pytest.raises(DocumentGone, match="has no document 'red'"):
+        index.merge({"uri": "x"}, into=document)
+    assert host.ingest("red") == {"red": "gone"}
+    assert engine.get(name, "red", routing="shop-1") is None
+    record = host.registry.get("red")
+    assert record.state is State.DELETED
+    assert "has no document 'red'" in str(record.error)
+    # It comes back, and is found as a new one.
+    host.put(name, "red", host_document("red", host.clips["red"]))
+    assert host.scan()["red"].action == "enqueue"
+    assert host.ingest("red") == {"red": "indexed"}
+
+
+def test_what_cannot_be_attached_is_left_as_it_is(host: Host) -> None:
+    engine, name = host.engine, host.settings.name
+    knn = {"knn": True} if engine.kind == "opensearch" else {}
+    base = {"number_of_replicas": 0, **knn}
+    url = {"media": {"properties": {"url": {"type": "keyword"}}}}
+    cases: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+        "taken": ({}, {"properties": {**url, "video": {"type": "text"}}}, "setting index.field"),
+        "unmapped": ({}, {"properties": {"title": {"type": "text"}}}, "'media.url'.*not mapped"),
+        "number": (
+            {},
+            {"properties": {"media": {"properties": {"url": {"type": "long"}}}}},
+            "of type 'long'",
+        ),
+        "full": ({"mapping.total_fields.limit": 4}, {"properties": url}, "total_fields.limit"),
+        "no source": ({}, {"_source": {"enabled": False}, "properties": url}, "no _source"),
+        "cut source": (
+            {},
+            {"_source": {"excludes": ["x"]}, "properties": url},
+            r"out of _source \(x\)",
+        ),
+    }
+    for case, (settings, mapping, message) in cases.items():
+        body = {"settings": {"index": {**base, **settings}}, "mappings": mapping}
+        engine.create_index(name, body)
+        before = engine.mapping(name)
+        with pytest.raises(MappingConflict, match=f"(?s){message}"):
+            host.attach()
+        assert engine.mapping(name) == before, case
+        engine.delete_index(name)
+    two = {"settings": {"index": base}, "mappings": {"properties": url}, "aliases": {name: {}}}
+    for number in (1, 2):
+        engine.create_index(f"{name}-{number}", two)
+    with pytest.raises(MappingConflict, match=f"(?s){name}-1, {name}-2"):
+        host.attach()
+    dims = FakeEncoder(dims=20_000).identity
+    one = host.settings.model_copy(update={"name": f"{name}-1"})
+    with pytest.raises(MappingConflict, match="does not fit"):
+        attach_index(engine, one, dims, uri_field="media.url")
+
+
+@pytest.fixture
+def plain_host(opensearch_2: SearchNode, index_name: str, tmp_path: Path) -> Iterator[Host]:
+    """On OpenSearch, an index that was created without index.knn."""
+    from vidsearch.config import EngineSettings
+    from vidsearch.engines import connect
+
+    engine = connect(EngineSettings(url=opensearch_2.url, kind=opensearch_2.kind))
+    yield Host(engine, opensearch_2, index_name, tmp_path)
+    engine.close()
+
+
+def test_an_index_without_knn_is_copied_behind_its_alias(plain_host: Host) -> None:
+    host, engine, name = plain_host, plain_host.engine, plain_host.settings.name
+    old, copy = f"{name}-1", f"{name}-1-vidsearch"
+    filtered = {f"{name}-some": {"filter": {"term": {"attribute_0": "word 0"}}}}
+    host.make(old, knn=False, aliases={name: {}, **filtered})
+    before = {id: host.read(id).source for id in COLOURS}
+    aliases, mapping = engine.aliases(old), engine.mapping(old)
+
+    def no(index: str, into: str) -> None:
+        assert (index, into) == (old, copy)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        host.attach(confirm=no)
+    assert engine.indices_of(copy) == ()
+
+    def fail(done: int, total: int) -> None:
+        raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError):
+        host.attach(progress=fail)
+    assert engine.indices_of(copy) == ()
+    assert engine.indices_of(name) == (old,)
+    host.put(old, "red", before["red"])  # it takes writes again
+
+    refused: list[str] = []
+
+    def write(done: int, total: int) -> None:
+        with pytest.raises(BackendRefused, match="blocked") as caught:
+            host.put(name, "red", {"title": "lost?"})
+        refused.append(str(caught.value))
+
+    attached = host.attach(progress=write)
+    assert refused
+    assert (attached.index, attached.copied_from) == (copy, old)
+    assert engine.indices_of(name) == (copy,)
+    assert engine.aliases(copy) == aliases
+    assert without_ours(engine.mapping(copy)) == mapping
+    assert engine.settings(copy)["default_pipeline"] == "the-hosts-own"
+    assert {id: host.read(id).source for id in COLOURS} == before
+    assert call(host.node.url, "GET", f"/{old}/_count")["count"] == 3
+    host.scan()
+    assert host.ingest(*COLOURS) == dict.fromkeys(COLOURS, "indexed")
+    assert host.search("blue", mode="vector", k=1).hits[0].id == "blue"
+
+
+def test_an_index_used_by_its_own_name_is_copied_only_on_request(plain_host: Host) -> None:
+    host, engine, name = plain_host, plain_host.engine, plain_host.settings.name
+    host.make(name, knn=False)
+    with pytest.raises(MappingConflict, match=r"index\.knn: true.*--copy-to"):
+        host.attach()
+    copy = f"{name}-new"
+    attached = host.attach(copy_to=copy)
+    assert (attached.index, attached.name, attached.registry) == (copy, copy, f"{copy}-registry")
+    assert engine.count(copy) == engine.count(name) == 3
+    with pytest.raises(BackendRefused, match="blocked"):
+        host.put(name, "red", {"title": "x"})

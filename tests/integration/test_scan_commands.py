@@ -1,0 +1,138 @@
+"""``vidsearch index attach``, ``scan`` and ``index detach`` with a real worker and model."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.worker import Worker, until
+from tests.services import call
+
+from vidsearch.cli import main
+from vidsearch.local import SearchNode
+from vidsearch.testing.clips import solid, write_clip
+
+pytestmark = pytest.mark.integration
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        return json.loads(self.out)
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def env(
+    search_node: SearchNode, redis_url: str, index_name: str, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
+    values = {
+        "VIDSEARCH_ENGINE__URL": search_node.url,
+        "VIDSEARCH_MODEL__NAME": "demo",
+        "VIDSEARCH_BROKER__URL": redis_url,
+        "VIDSEARCH_BROKER__QUEUE": f"q-{uuid.uuid4().hex[:8]}",
+        "VIDSEARCH_INDEX__NAME": index_name,
+        "VIDSEARCH_INDEX__REPLICAS": "0",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    return values
+
+
+@pytest.fixture
+def run(env: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Run:
+    def ask(*args: str) -> Result:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main(args)
+        shown = capsys.readouterr()
+        return Result(int(stop.value.code or 0), shown.out, shown.err)
+
+    return ask
+
+
+def test_the_hosts_documents_become_searchable(
+    run: Run, env: dict[str, str], search_node: SearchNode, index_name: str, tmp_path: Path
+) -> None:
+    url, name = search_node.url, index_name
+    knn = {"knn": True} if search_node.kind == "opensearch" else {}
+    body = {
+        "settings": {"index": {"number_of_replicas": 0, **knn}},
+        "mappings": {"properties": {"title": {"type": "text"}, "file": {"type": "keyword"}}},
+    }
+    call(url, "PUT", f"/{name}", body)
+    for id, rgb in (("7", (255, 0, 0)), ("8", (0, 0, 255))):
+        clip = write_clip(
+            tmp_path / f"{id}.mp4", [i / 5 for i in range(15)], picture=solid(rgb), rate=5
+        )
+        call(url, "PUT", f"/{name}/_doc/{id}", {"title": f"shirt {id}", "file": str(clip)})
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    call(url, "PUT", f"/{name}/_doc/9", {"title": "shirt 9", "file": str(broken)})
+    call(url, "PUT", f"/{name}/_doc/none?refresh=true", {"title": "no video"})
+    before = {id: call(url, "GET", f"/{name}/_doc/{id}")["_source"] for id in "789"}
+
+    assert "is not mapped" in run("index", "attach", name, "--uri-field", "films").err
+    attached = run("index", "attach", name, "--uri-field", "file")
+    assert attached.code == 0, attached.err
+    assert f"attached to {name}, for model demo" in attached.err
+    shown = run("index", "show", "--json").data
+    assert (shown["uri_field"], shown["documents"], shown["videos"]) == ("file", 4, 0)
+    assert "attached by file" in run("check").out
+    refused = run("ingest", str(broken))
+    assert (refused.code, "vidsearch scan" in refused.err) == (2, True)
+
+    plan = run("scan", "--dry-run", "--json")
+    assert {f["id"] for f in plan.data} == {"7", "8", "9"}
+    assert "3 would be enqueued" in plan.err
+    assert sum(run("status", "--json").data["states"].values()) == 0
+    assert "1 enqueued" in run("scan", "--limit", "1").err
+    assert run("scan").code == 0
+    with Worker(tmp_path / "worker", env, app="vidsearch_tasks") as worker:
+        until(
+            lambda: (
+                (s := run("status", "--json").data["states"])["indexed"] == 2 and s["failed"] == 1
+            ),
+            what="two are indexed and one failed",
+            worker=worker,
+        )
+    found = run("scan", "--json")
+    assert [(f["id"], f["action"], f["why"]) for f in found.data] == [("9", "skip", "failed")]
+    assert run("scan", "--retry", "--dry-run", "--json").data[0]["action"] == "enqueue"
+    assert run("status", "--json").data["searchable"] == 2
+    hits = run("search", "red", "--json").data["hits"]
+    assert hits[0]["id"] == "7"
+    assert hits[0]["fields"]["title"] == "shirt 7"
+
+    assert run("index", "drop", "--yes").code == 1
+    call(url, "DELETE", f"/{name}/_doc/8?refresh=true")
+    assert "1 marked deleted" in run("scan").err
+    detached = run("index", "detach", "--yes")
+    assert detached.code == 0, detached.err
+    assert "detached: 1 documents are as they were" in detached.err
+    after = {id: call(url, "GET", f"/{name}/_doc/{id}")["_source"] for id in "79"}
+    assert after == {id: before[id] for id in "79"}
+    gone = run("scan")
+    assert gone.code == 1
+    assert "vidsearch index attach" in gone.err
+
+
+def test_a_managed_index_is_not_scanned(run: Run) -> None:
+    assert run("index", "create").code == 0
+    result = run("scan")
+    assert result.code == 1
+    assert "`vidsearch ingest` registers videos" in result.err
+    assert run("scan", "--quick", "--all").code == 2
+    assert run("index", "detach", "--yes").code == 1

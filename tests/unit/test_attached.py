@@ -1,0 +1,193 @@
+"""The host's field with a URI, and what a scan makes of the registry: no node needed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from vidsearch.config import IndexSettings
+from vidsearch.engines.base import Write
+from vidsearch.errors import MappingConflict, VersionConflict
+from vidsearch.ingest import (
+    Registry,
+    State,
+    attach_index,
+    create_videos_index,
+    detach_index,
+    open_videos_index,
+    scan_index,
+)
+from vidsearch.ingest.uri_field import check_uri_field, uri_in
+from vidsearch.testing.fake_encoder import FakeEncoder
+from vidsearch.testing.memory_engine import MemoryEngine
+from vidsearch_mappings import index_meta, read_meta
+
+SETTINGS = IndexSettings(name="shop")
+IDENTITY = FakeEncoder().identity
+
+
+@pytest.mark.parametrize(
+    ("source", "uri"),
+    [
+        ({"media": {"url": "/a.mp4"}}, "/a.mp4"),
+        ({"media.url": "/a.mp4"}, "/a.mp4"),
+        ({"media": [{"url": "/a.mp4"}]}, "/a.mp4"),
+        ({"media": {"url": ["/a.mp4"]}}, "/a.mp4"),
+        ({"media": {"url": ["/a.mp4", "/b.mp4"]}}, None),
+        ({"media": {"url": " "}}, None),
+        ({"media": {"url": 3}}, None),
+        ({"media": "x"}, None),
+        ({}, None),
+    ],
+)
+def test_one_uri_is_read_from_a_document(source: dict[str, Any], uri: str | None) -> None:
+    assert uri_in(source, "media.url") == uri
+
+
+@pytest.mark.parametrize(
+    ("definition", "message"),
+    [
+        ({"type": "keyword"}, None),
+        ({"type": "text"}, None),
+        ({"type": "keyword", "index": False}, None),
+        ({"type": "keyword", "index": False, "doc_values": False}, "neither indexed"),
+        ({"type": "text", "index": False}, "neither indexed"),
+        ({"type": "long"}, "of type 'long'"),
+        ({"type": "alias", "path": "x"}, "of type 'alias'"),
+        ({"properties": {}}, "of type 'object'"),
+    ],
+)
+def test_a_field_is_fit_for_a_uri_or_not(definition: dict[str, Any], message: str | None) -> None:
+    mapping = {"properties": {"media": {"properties": {"url": definition}}}}
+    if message is None:
+        check_uri_field(mapping, "media.url", index="shop")
+    else:
+        with pytest.raises(MappingConflict, match=message):
+            check_uri_field(mapping, "media.url", index="shop")
+    with pytest.raises(MappingConflict, match=r"'media\.uri' of index 'shop' is not mapped"):
+        check_uri_field(mapping, "media.uri", index="shop")
+    nested = {"properties": {"media": {"type": "nested", "properties": {"url": definition}}}}
+    with pytest.raises(MappingConflict, match="nested"):
+        check_uri_field(nested, "media.url", index="shop")
+
+
+def test_meta_says_whether_an_index_is_attached() -> None:
+    said = {"model": {}, "quantization": "int8", "field": "video", "segment_seconds": 1.0}
+    assert read_meta({"_meta": index_meta(**said)}).uri_field is None  # type: ignore[arg-type]
+    attached = index_meta(**said, uri_field="url")  # type: ignore[arg-type]
+    assert read_meta({"_meta": attached}).uri_field == "url"
+
+
+@pytest.fixture
+def engine() -> MemoryEngine:
+    engine = MemoryEngine()
+    engine.create_index("shop", {"mappings": {"properties": {"url": {"type": "keyword"}}}})
+    engine.bulk("shop", [Write("index", id, {"url": f"/{id}.mp4"}, f"r{id}") for id in "abc"])
+    attach_index(engine, SETTINGS, IDENTITY, uri_field="url")
+    return engine
+
+
+@pytest.fixture
+def registry(engine: MemoryEngine) -> Registry:
+    return Registry(engine, index=SETTINGS.registry)
+
+
+def scan(engine: MemoryEngine, registry: Registry, **options: Any) -> dict[str, tuple[str, str]]:
+    index = open_videos_index(engine, SETTINGS)
+    found = scan_index(registry, index, enqueue=registry.mark_queued, **options)
+    return {finding.id: (finding.action, finding.why) for finding in found}
+
+
+def test_a_scan_leaves_alone_what_somebody_has_decided(
+    engine: MemoryEngine, registry: Registry
+) -> None:
+    assert scan(engine, registry) == dict.fromkeys("abc", ("enqueue", ""))
+    assert registry.get("a").routing == "ra"
+    registry.claim("b", owner="w")
+    assert scan(engine, registry)["b"] == ("skip", "processing")
+    registry.delete("c")
+    assert scan(engine, registry)["c"] == ("skip", "deleted")
+    # Another URI is another video.
+    engine.update("shop", "c", {"url": "/other.mp4"}, routing="rc")
+    assert scan(engine, registry)["c"] == ("enqueue", "")
+    assert registry.get("c").uri == "/other.mp4"
+    engine.put("shop", "d", {"url": "/x" * 20_000})
+    action, why = scan(engine, registry)["d"]
+    assert (action, "more than 32766 bytes" in why) == ("skip", True)
+
+
+def test_a_document_that_is_gone_can_come_back(engine: MemoryEngine, registry: Registry) -> None:
+    scan(engine, registry)
+    engine.delete("shop", "a")
+    assert scan(engine, registry, dry_run=True)["a"] == ("delete", "")
+    assert registry.get("a").state is State.QUEUED
+    assert scan(engine, registry)["a"] == ("delete", "")
+    assert registry.get("a").state is State.DELETED
+    engine.put("shop", "a", {"url": "/a.mp4"}, routing="elsewhere")
+    assert scan(engine, registry)["a"] == ("enqueue", "")
+    assert registry.get("a").routing == "elsewhere"
+
+
+def test_a_lost_registry_is_made_again(engine: MemoryEngine) -> None:
+    engine.delete_index(SETTINGS.registry)
+    with pytest.raises(MappingConflict, match="is attached already"):
+        attach_index(engine, SETTINGS, IDENTITY, uri_field="other")
+    attach_index(engine, SETTINGS, IDENTITY, uri_field="url")
+    assert engine.indices_of(SETTINGS.registry) == (SETTINGS.registry,)
+
+
+def test_a_write_of_the_host_during_a_detach_is_kept(
+    engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = open_videos_index(engine, SETTINGS)
+    for id in "ab":
+        found = index.read(id, routing=f"r{id}")
+        assert found is not None
+        index.merge({"uri": f"/{id}.mp4", "model": "fake@1"}, into=found)
+    put, late = engine.put, []
+
+    def race(name: str, id: str, source: Any, **options: Any) -> Any:
+        if name == "shop" and not late:
+            late.append(id)
+            engine.update("shop", id, {"title": "new"}, routing=f"r{id}")
+        return put(name, id, source, **options)
+
+    monkeypatch.setattr(engine, "put", race)
+    assert detach_index(engine, SETTINGS) == 2
+    for id in "ab":
+        left = engine.get("shop", id, routing=f"r{id}")
+        assert left is not None
+        assert left.source == {"url": f"/{id}.mp4"} | ({"title": "new"} if id in late else {})
+    assert "vidsearch" not in engine.mapping("shop")["_meta"]
+
+
+def test_what_was_read_before_is_not_written_over(engine: MemoryEngine) -> None:
+    index = open_videos_index(engine, SETTINGS)
+    before = index.read("a", routing="ra")
+    assert before is not None
+    engine.update("shop", "a", {"title": "new"}, routing="ra")
+    with pytest.raises(VersionConflict):
+        index.merge({"uri": "/a.mp4"}, into=before)
+    with pytest.raises(VersionConflict):
+        index.take_out(before)
+
+
+def test_what_an_earlier_object_held_is_cleared(engine: MemoryEngine) -> None:
+    index = open_videos_index(engine, SETTINGS)
+    for ours in ({"uri": "/a.mp4", "subtitles": "hello"}, {"uri": "/a.mp4"}):
+        found = index.read("a", routing="ra")
+        assert found is not None
+        index.merge(ours, into=found)
+    after = index.read("a", routing="ra")
+    assert after is not None
+    assert after.source == {"url": "/a.mp4", "video": {"uri": "/a.mp4", "subtitles": None}}
+
+
+def test_a_managed_index_is_neither_attached_nor_detached() -> None:
+    engine = MemoryEngine()
+    create_videos_index(engine, IndexSettings(name="videos"), IDENTITY)
+    with pytest.raises(MappingConflict, match="vidsearch's own"):
+        attach_index(engine, IndexSettings(name="videos"), IDENTITY, uri_field="url")
+    with pytest.raises(MappingConflict, match="vidsearch index drop"):
+        detach_index(engine, IndexSettings(name="videos"))
