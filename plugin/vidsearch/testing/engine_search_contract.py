@@ -112,6 +112,17 @@ class EngineSearchContract:
         assert [_ids(answer) for answer in answers] == [["03"], ["01"], ["02"]]
         assert engine.msearch(filled, []) == []
 
+    def test_msearch_takes_the_search_type_of_a_body(self, engine: Engine, filled: str) -> None:
+        body = {"query": {"term": {"n": 3}}, "search_type": "dfs_query_then_fetch"}
+        answers = engine.msearch(filled, [body, {"query": {"term": {"n": 1}}}])
+        assert [_ids(answer) for answer in answers] == [["03"], ["01"]]
+        assert body["search_type"] == "dfs_query_then_fetch"
+
+    def test_a_field_is_read_without_the_document(self, engine: Engine, filled: str) -> None:
+        body = {"query": {"term": {"n": 3}}, "_source": False, "fields": ["n"]}
+        (hit,) = engine.search(filled, body)["hits"]["hits"]
+        assert (hit["fields"], "_source" in hit) == ({"n": [3]}, False)
+
     def test_msearch_raises_what_one_of_them_would(self, engine: Engine, filled: str) -> None:
         with pytest.raises(MappingConflict, match="no_such_query"):
             engine.msearch(filled, [{}, {"query": {"no_such_query": {}}}, {}])
