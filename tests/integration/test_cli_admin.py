@@ -149,3 +149,35 @@ def test_check_goes_on_after_an_outage(admin: Admin, monkeypatch: pytest.MonkeyP
     assert found["index"] == (False, "not checked: engine failed")
     assert "redis://me:***@127.0.0.1:1/0 does not answer" in found["broker"][1]
     assert "hunter2" not in json.dumps(found)
+
+
+def test_diff_says_what_to_do_and_does_it(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDSEARCH_INDEX__REPLICAS", "0")
+    code, out, _ = admin("index", "create", "--dry-run")
+    assert code == 0
+    body = json.loads(out)
+    assert admin("index", "show")[0] == 1, "nothing was created"
+    assert admin("index", "create")[0] == 0
+    assert admin("index", "diff", "--json")[:2] == (0, "[]\n")
+
+    monkeypatch.setenv("VIDSEARCH_INDEX__REPLICAS", "1")
+    monkeypatch.setenv("VIDSEARCH_INDEX__SHARDS", "3")
+    code, out, _ = admin("index", "diff", "--json")
+    assert code == 1
+    replicas = {
+        "path": "settings.index.number_of_replicas",
+        "live": str(body["settings"]["index"]["number_of_replicas"]),
+        "wanted": 1,
+        "how": "in place",
+    }
+    shards = {
+        "path": "settings.index.number_of_shards",
+        "live": "1",
+        "wanted": 3,
+        "how": "reindex",
+    }
+    assert json.loads(out) == [shards, replicas]
+    code, out, _ = admin("index", "diff", "--apply", "--json")
+    assert (code, json.loads(out)) == (1, [shards])
+    monkeypatch.setenv("VIDSEARCH_INDEX__SHARDS", "1")
+    assert admin("index", "diff", "--apply")[0] == 0
