@@ -38,6 +38,10 @@ from vidsearch.search.types import Hit, SearchResult
 
 __all__ = ["SearchCore"]
 
+_TIES = 8
+"""Videos of the same cosine (copies of one) that may lie at the end of a page of a vector search:
+engines break ties by the order of writing, and we by the ids."""
+
 
 class SearchCore:
     """The steps of searches in one index. Thread-safe.
@@ -186,7 +190,7 @@ class SearchCore:
 
     def _answer(self, plan: Plan) -> Steps[tuple[tuple[Hit, ...], list[str]]]:
         asked, view = plan.asked, plan.view
-        bodies, said = plan.legs(content=not asked.fuses)
+        bodies, said = plan.legs(content=not asked.in_two, spare=_TIES)
         floor: float | None = None
         if asked.fuses and isinstance(asked.fusion, NativeFusion):
             order, cautions = yield from self._fused_there(plan, asked.fusion, bodies)
@@ -205,13 +209,13 @@ class SearchCore:
         order = reordered.kept[asked.from_ : asked.last]
         if not order:
             return (), said
-        if asked.fuses:
+        if asked.in_two:
             # The concrete index: the ids are its own, whatever the alias does meanwhile.
             wanted = plan.page([hit.id for hit in order])
             answers = yield Ask("msearch", (view.name, list(wanted.values())))
             page = dict(zip(wanted, answers, strict=True))
             documents = read_words(page.pop("documents"))
-            seen = [*legs["vector"], *cut(self._near(plan, page), floor)]
+            seen = [*legs.get("vector", []), *cut(self._near(plan, page), floor)] if page else []
         else:
             (documents,) = legs.values()
             seen = legs.get("vector", [])

@@ -88,20 +88,23 @@ class Plan:
             return {"vector": "segment", VIDEO_BODY: "video"}
         return {"vector": self.asked.level}
 
-    def legs(self, *, content: bool = True) -> tuple[dict[Leg, Json], list[str]]:
+    def legs(self, *, content: bool = True, spare: int = 0) -> tuple[dict[Leg, Json], list[str]]:
         """The body of each leg, and what the user should be told about them.
 
         At level ``both`` the vector leg has two: among segments, and among mean vectors.
 
         Args:
             content: bring back documents and moments, not only ids and scores.
+            spare: hits of a single leg beyond those asked for.
 
         Raises:
             QueryError: a field to highlight does not fit the index.
         """
         asked, view = self.asked, self.view
-        # A single leg needs no window to be fused in; the hits asked for are enough.
-        size = self.settings.window if asked.fuses or asked.reorders else asked.last
+        # A vector leg by itself needs no window; the hits asked for are enough.
+        alone = content and not asked.fuses and not asked.reorders
+        size = asked.last + spare if alone else self.settings.window
+        size = min(size, self.settings.window)
         source = asked.source if content else False
         bodies: dict[Leg, Json] = {}
         said: list[str] = []
@@ -127,6 +130,7 @@ class Plan:
         bodies = {
             name: self._near(level, size=len(ids), content=True, source=False, chosen=chosen)
             for name, level in self.levels.items()
+            if self.asked.needs_vector
         }
         documents = documents_query(field=self.view.field, ids=ids, source=self.asked.source)
         return {**bodies, "documents": self._with_fragments(documents)}

@@ -90,6 +90,14 @@ class Asked:
         return len(self.legs) > 1
 
     @property
+    def in_two(self) -> bool:
+        """Whether the window is ranked first, and documents are read for the hits of a page only.
+
+        Words give many hits of the same score, so only the whole window makes pages fit together.
+        """
+        return self.fuses or not self.needs_vector
+
+    @property
     def reorders(self) -> bool:
         """Whether hits are folded together or made to differ, which takes the whole window."""
         return self.collapse is not None or self.diversity is not None

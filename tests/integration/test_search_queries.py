@@ -1,0 +1,187 @@
+"""Every way to ask on the real engines, over several shards, against brute force."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.search_index import TableEncoder, create_index, make_videos, nearest, unit_vectors
+from tests.services import Services
+
+from vidsearch.config import EngineSettings
+from vidsearch.engines import connect
+from vidsearch.engines.base import Engine
+from vidsearch.errors import QueryError
+from vidsearch.local import SearchNode
+from vidsearch.search import VideoSearch
+
+pytestmark = pytest.mark.integration
+
+VIDEOS = make_videos()
+BY_ID = {video.id: video for video in VIDEOS}
+QUERY = unit_vectors("query", 1)[0]
+
+
+@pytest.fixture(scope="module")
+def shared_engine(search_node: SearchNode) -> Iterator[Engine]:
+    """An engine of each node for tests that only read."""
+    engine = connect(EngineSettings(url=search_node.url, kind=search_node.kind))
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def search(shared_engine: Engine, services: Services) -> Iterator[VideoSearch]:
+    """Over exact vectors in three shards."""
+    name = f"test-queries-{uuid.uuid4().hex[:8]}"
+    create_index(shared_engine, f"{name}-000001", VIDEOS, alias=name, shards=3)
+    yield VideoSearch(shared_engine, TableEncoder(), index=name)
+    services.drop(name)
+
+
+def in_order(cosines: dict[str, float]) -> list[str]:
+    return sorted(cosines, key=lambda id: (-cosines[id], id))
+
+
+def test_both_levels_take_the_better_cosine(search: VideoSearch) -> None:
+    cosines = {
+        v.id: max(v.cosine(QUERY, level="segment"), v.cosine(QUERY, level="video")) for v in VIDEOS
+    }
+    result = search.search(vector=QUERY, level="both", k=20)
+    assert [hit.id for hit in result] == in_order(cosines)[:20]
+    assert [hit.cosine for hit in result] == pytest.approx(
+        [cosines[hit.id] for hit in result], abs=1e-5
+    )
+    assert any(hit.cosine > max(m.cosine for m in hit.moments) + 1e-3 for hit in result) == any(
+        BY_ID[hit.id].cosine(QUERY, level="video")
+        > BY_ID[hit.id].cosine(QUERY, level="segment") + 1e-3
+        for hit in result
+    )
+    fused = search.search("red circle", vector=QUERY, level="both", k=20, mode="hybrid")
+    assert {hit.id for hit in fused if hit.cosine is not None} == {hit.id for hit in fused}
+
+
+@pytest.mark.parametrize("level", ["segment", "video"])
+def test_like_leaves_out_the_video_itself(search: VideoSearch, level: Any) -> None:
+    for at, vector in ((None, BY_ID["v11"].mean), (25.0, BY_ID["v11"].segments[2])):
+        expected = nearest(VIDEOS, vector, level=level, where=lambda v: v.id != "v11")
+        options = {} if at is None else {"at": at}
+        result = search.search(like="v11", level=level, k=20, **options)
+        assert [hit.id for hit in result] == [id for id, _ in expected[:20]]
+        assert [hit.cosine for hit in result] == pytest.approx(
+            [cosine for _, cosine in expected[:20]], abs=1e-5
+        )
+    both_legs = search.search("green house", like="v11", level=level, k=50)
+    assert "v11" not in {hit.id for hit in both_legs}
+    assert both_legs.mode == "hybrid"
+    with pytest.raises(QueryError, match="no video 'nowhere'"):
+        search.search(like="nowhere")
+
+
+def test_cuts(search: VideoSearch) -> None:
+    for level in ("segment", "video", "both"):
+        ranked = search.search(vector=QUERY, k=60, level=level)
+        fifth = ranked.hits[4].cosine or 0.0
+        best = ranked.hits[0].cosine or 0.0
+        for cut in ({"min_cosine": fifth - 1e-6}, {"gap": best - fifth + 1e-6}):
+            found = search.search(vector=QUERY, k=60, level=level, **cut)
+            assert [hit.id for hit in found] == [hit.id for hit in ranked.hits[:5]]
+            assert all(m.cosine >= fifth - 1e-5 for hit in found for m in hit.moments)
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "vector", "keyword"])
+def test_pages_fit_together(search: VideoSearch, mode: Any) -> None:
+    whole = [hit.id for hit in search.search("red circle", k=12, mode=mode)]
+    pages = [search.search("red circle", k=4, from_=at, mode=mode) for at in (0, 4, 8)]
+    assert [hit.id for page in pages for hit in page] == whole
+
+
+def test_segment_filters_decide_the_moments(search: VideoSearch, shared_engine: Engine) -> None:
+    where = {"video.segments.start": {"gte": 20}, "video.segments.end": {"lte": 45}, "tags": "odd"}
+    if not (shared_engine.kind == "elasticsearch" and shared_engine.features().nested_filters):
+        with pytest.raises(QueryError, match="level=video"):
+            search.search(vector=QUERY, filter=where)
+        found = search.search("red circle", vector=QUERY, filter=where, level="video", k=60)
+        assert {hit.id for hit in found} == {
+            v.id for v in VIDEOS if "odd" in v.fields["tags"] and len(v.segments) > 2
+        }
+        return
+    cosines = {
+        v.id: float((v.segments[2:4] @ QUERY).max())
+        for v in VIDEOS
+        if "odd" in v.fields["tags"] and len(v.segments) > 2
+    }
+    result = search.search(vector=QUERY, k=60, filter=where, moments=9)
+    assert [hit.id for hit in result] == in_order(cosines)
+    assert [h.cosine for h in result] == pytest.approx([cosines[h.id] for h in result], abs=1e-5)
+    fused = search.search("red circle", vector=QUERY, k=60, filter=where, moments=9)
+    assert {hit.id for hit in fused} == set(cosines)
+    for hit in (*result, *fused):
+        assert hit.moments
+        assert all(m.start >= 20 and m.end <= 45 for m in hit.moments)
+    raw = {"range": {"video.segments.start": {"gte": 20, "lt": 40}}}
+    same = search.search(vector=QUERY, k=60, filter=[raw, {"term": {"tags": "odd"}}])
+    assert [hit.id for hit in same] == [hit.id for hit in result]
+
+
+@pytest.mark.parametrize(
+    ("where", "matches"),
+    [
+        (
+            {"recorded": {"gte": "2020-02-20||-2d/d"}},
+            lambda v: v.fields["recorded"] >= "2020-02-18",
+        ),
+        (
+            {"recorded": {"lt": "20/02/2020", "format": "dd/MM/yyyy"}},
+            lambda v: v.fields["recorded"] < "2020-02-20",
+        ),
+        ({"recorded": {"gte": "now-7d"}}, lambda v: False),
+        ({"licence": {"exists": False}}, lambda v: "licence" not in v.fields),
+        ({"tags": ["red", "blue"]}, lambda v: {"red", "blue"} & set(v.fields["tags"])),
+        (
+            {"bool": {"must_not": [{"prefix": {"tags": "re"}}]}},
+            lambda v: "red" not in v.fields["tags"],
+        ),
+    ],
+)
+def test_filters_hold_in_both_legs(search: VideoSearch, where: Any, matches: Any) -> None:
+    expected = {v.id for v in VIDEOS if matches(v)}
+    for level in ("segment", "video", "both"):
+        near = search.search(vector=QUERY, k=60, filter=where, level=level)
+        assert {hit.id for hit in near} == expected
+    words = search.search("circle dog house river", k=60, mode="keyword", filter=where)
+    assert {hit.id for hit in words} == expected
+
+
+def test_highlights_explanations_and_source(search: VideoSearch) -> None:
+    result = search.search(
+        "circle", k=30, highlight=["title"], explain=True, source=["title", "video.duration"]
+    )
+    assert any(hit.rank_per_leg["keyword"] is None for hit in result)
+    for hit in result:
+        assert hit.explanation is not None
+        shares = hit.explanation.legs.values()
+        assert sum(share.contribution for share in shares) == pytest.approx(hit.score)
+        assert hit.fields.keys() == {"title", "video"}
+        assert hit.fields["video"].keys() == {"duration"}
+        if hit.rank_per_leg["keyword"] is None:
+            assert hit.highlights == {}
+            assert hit.explanation.matched_fields == ()
+        else:
+            assert "<em>circle</em>" in hit.highlights["title"][0]
+            assert "title" in hit.explanation.matched_fields
+    words = search.search("circle", mode="keyword", highlight=True, source=False)
+    assert all("title" in hit.highlights and hit.fields == {} for hit in words)
+
+
+def test_moments_are_merged_from_more_segments_than_are_shown(search: VideoSearch) -> None:
+    result = search.search(vector=QUERY, k=60, moments=1, merge_gap=1.0)
+    for hit in result:
+        (moment,) = hit.moments
+        cosines = BY_ID[hit.id].segments @ QUERY
+        inside = [at for at in range(len(cosines)) if moment.start <= 10 * at < moment.end]
+        assert max(cosines[inside]) == pytest.approx(moment.cosine, abs=1e-5)
+        assert min(cosines[inside]) >= moment.cosine - 0.03 - 1e-5
+    assert any(hit.moments[0].end - hit.moments[0].start > 10 for hit in result)
