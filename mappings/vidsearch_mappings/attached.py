@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vidsearch_mappings.videos import Kind, Quantization, videos_index
-
 __all__ = [
     "attached_mapping",
     "attached_settings",
@@ -23,42 +21,27 @@ _PER_INDEX = frozenset({"number_of_shards", "number_of_replicas"})
 
 
 def attached_mapping(
-    kind: Kind,
-    live: Mapping[str, Any],
-    *,
-    dims: int,
-    field: str,
-    meta: Mapping[str, Any],
-    quantization: Quantization,
+    body: Mapping[str, Any], live: Mapping[str, Any], *, field: str, meta: Mapping[str, Any]
 ) -> Json:
     """Body of ``PUT /<index>/_mapping`` that adds our object, and nothing else.
 
     Args:
-        kind: which engine.
+        body: from :func:`~vidsearch_mappings.videos_index`.
         live: the mapping as it is; a ``PUT`` replaces ``_meta`` as a whole, so what the host keeps
             there is sent along.
-        dims: length of a vector.
         field: the object that holds our data.
-        meta: from :func:`~vidsearch_mappings.index_meta`.
-        quantization: how the engine keeps vectors.
-
-    Raises:
-        ValueError: an unknown kind or quantisation.
+        meta: from :func:`~vidsearch_mappings.index_meta`, with the host's field for URIs.
     """
-    ours = videos_index(
-        kind, dims=dims, field=field, meta=meta, quantization=quantization, shards=1, replicas=0
-    )["mappings"]["properties"][field]
+    ours = body["mappings"]["properties"][field]
     return {"_meta": {**(live.get("_meta") or {}), **meta}, "properties": {field: ours}}
 
 
-def attached_settings(kind: Kind, *, quantization: Quantization) -> Json:
+def attached_settings(body: Mapping[str, Any]) -> Json:
     """What has to stand in the settings of the host's index (below ``index``) for our vectors.
 
     Empty on Elasticsearch. On OpenSearch ``knn``, which can be said only when an index is created.
     """
-    settings = videos_index(
-        kind, dims=1, field="video", meta={}, quantization=quantization, shards=1, replicas=0
-    )["settings"]["index"]
+    settings = body["settings"]["index"]
     return {name: value for name, value in settings.items() if name not in _PER_INDEX}
 
 

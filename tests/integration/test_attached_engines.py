@@ -368,6 +368,11 @@ def test_an_index_without_knn_is_copied_behind_its_alias(plain_host: Host) -> No
             host.put(name, "red", {"title": "lost?"})
         refused.append(str(caught.value))
 
+    # A run that was killed leaves its copy behind; what is not such a copy stays.
+    engine.create_index(copy, {})
+    with pytest.raises(MappingConflict, match=f"{copy}' exists already"):
+        host.attach()
+    engine.put_mapping(copy, {"_meta": {"vidsearch_copy_of": old}})
     attached = host.attach(progress=write)
     assert refused
     assert (attached.index, attached.copied_from) == (copy, old)

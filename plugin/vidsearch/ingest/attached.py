@@ -12,7 +12,7 @@ from vidsearch.engines.base import Engine, Json
 from vidsearch.errors import IndexMissing, MappingConflict, VersionConflict
 from vidsearch.ingest.copying import copy_with_settings, explained
 from vidsearch.ingest.uri_field import check_uri_field
-from vidsearch.ingest.videos_index import VideosIndex, open_videos_index
+from vidsearch.ingest.videos_index import VideosIndex, open_videos_index, videos_index_body
 from vidsearch_mappings import MetaError, index_meta, read_meta, registry_index
 from vidsearch_mappings.attached import (
     attached_mapping,
@@ -67,6 +67,7 @@ def attach_index(
     Raises:
         IndexMissing: no such index or alias.
         MappingConflict: it cannot be attached; the message says why, and what would help.
+        ConfigError: the engine lacks the setting ``index.quantization``.
     """
     name = _the_index(engine, settings.name)
     mapping = engine.mapping(name)
@@ -82,16 +83,10 @@ def attach_index(
         segment_seconds=settings.segment_seconds,
         uri_field=uri_field,
     )
-    added = attached_mapping(
-        engine.kind,
-        mapping,
-        dims=identity.dims,
-        field=settings.field,
-        meta=meta,
-        quantization=settings.quantization,
-    )
+    body = videos_index_body(engine, settings, identity)
+    added = attached_mapping(body, mapping, field=settings.field, meta=meta)
     _refuse_taken(mapping, added, field=settings.field, index=name)
-    lacking = _lacking(engine, settings, name)
+    lacking = _lacking(engine, attached_settings(body), name)
     if not lacking:
         _make_registry(engine, settings)
         _put_mapping(engine, name, added)
@@ -245,8 +240,7 @@ def _refuse_taken(mapping: Mapping[str, Any], added: Json, *, field: str, index:
         )
 
 
-def _lacking(engine: Engine, settings: IndexSettings, name: str) -> Json:
-    wanted = attached_settings(engine.kind, quantization=settings.quantization)
+def _lacking(engine: Engine, wanted: Json, name: str) -> Json:
     if not wanted:
         return {}
     live = _flat(engine.settings(name))

@@ -18,6 +18,7 @@ from vidsearch.errors import (
     MappingConflict,
     VersionConflict,
 )
+from vidsearch.testing.engine_host_contract import EngineHostContract
 from vidsearch.testing.engine_search_contract import EngineSearchContract
 from vidsearch.testing.small_index import SMALL_MODEL, small_index
 from vidsearch_mappings import read_meta
@@ -39,7 +40,7 @@ def _together(work: Callable[[int], T], *, threads: int) -> list[T]:
         return list(pool.map(run, range(threads)))
 
 
-class EngineContract(EngineSearchContract):
+class EngineContract(EngineHostContract, EngineSearchContract):
     """Define a fixture ``engine`` in the subclass, and ``index_name``: a name of no index yet.
 
     Indices whose name starts with it are left behind by the tests.
@@ -391,7 +392,7 @@ class EngineContract(EngineSearchContract):
     ) -> None:
         engine.create_index(index_name, small_index(engine, dims=512))
         vectors = np.random.default_rng(7).standard_normal((12, 512)).astype(np.float32)
-        vectors[:, :4] = [-0.0, 1e-30, np.float32(1.2e-38), np.float32(-1.7e-12)]
+        vectors[:, :4] = np.array([-0.0, 1e-30, 1.2e-38, -1.7e-12], np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
 
         def video(number: int) -> Json:

@@ -1,0 +1,80 @@
+"""What every engine must do with an index that is the host's: routing, partial updates, mapping."""
+
+from __future__ import annotations
+
+import pytest
+
+from vidsearch.engines import Engine, Write
+from vidsearch.errors import IndexMissing, MappingConflict, VersionConflict
+from vidsearch.testing.small_index import small_index
+
+__all__ = ["EngineHostContract"]
+
+
+class EngineHostContract:
+    """A part of :class:`~vidsearch.testing.engine_contract.EngineContract`."""
+
+    def test_a_routing_is_kept_and_needed(self, engine: Engine, index: str) -> None:
+        engine.put(index, "a", {"n": 1}, routing="r-1")
+        engine.bulk(index, [Write("index", "b", {"n": 2}, "r-2")], refresh=True)
+        found = engine.get(index, "a", routing="r-1")
+        assert found is not None
+        assert (found.source, found.routing) == ({"n": 1}, "r-1")
+        engine.refresh(index)
+        assert {d.id: d.routing for d in engine.scan(index)} == {"a": "r-1", "b": "r-2"}
+        engine.put(index, "c", {"n": 3})
+        plain = engine.get(index, "c")
+        assert plain is not None
+        assert plain.routing is None
+        assert engine.delete(index, "a", routing="r-1")
+        assert engine.get(index, "a", routing="r-1") is None
+
+    def test_a_partial_update_touches_nothing_else(self, engine: Engine, index: str) -> None:
+        video = {"vector": [0.0, 1.0, 0.0, 0.0], "segments": [{"vector": [1.0, 0.0, 0.0, 0.0]}]}
+        first = engine.put(index, "a", {"title": "x", "tags": ["p", "q"]}, routing="r")
+        second = engine.update(index, "a", {"video": video}, expect=first, routing="r")
+        found = engine.get(index, "a", routing="r")
+        assert found is not None
+        assert found.source == {"title": "x", "tags": ["p", "q"], "video": video}
+        assert (found.revision, found.routing) == (second, "r")
+        with pytest.raises(VersionConflict):
+            engine.update(index, "a", {"title": "y"}, expect=first, routing="r")
+        with pytest.raises(MappingConflict, match=index):
+            engine.update(index, "a", {"video": {"vector": [1.0]}}, routing="r")
+        assert engine.update(index, "a", {"tags": ["z"]}, routing="r") not in {first, second}
+        after = engine.get(index, "a", routing="r")
+        assert after is not None
+        assert after.source == {"title": "x", "tags": ["z"], "video": video}
+
+    def test_a_partial_update_creates_nothing(
+        self, engine: Engine, index: str, index_name: str
+    ) -> None:
+        revision = engine.put(index, "a", {"n": 1})
+        engine.delete(index, "a")
+        assert engine.update(index, "a", {"n": 2}) is None
+        assert engine.update(index, "a", {"n": 2}, expect=revision) is None
+        assert engine.get(index, "a") is None
+        with pytest.raises(IndexMissing):
+            engine.update(f"{index_name}-none", "a", {"n": 1})
+
+    def test_a_mapping_grows(self, engine: Engine, index: str) -> None:
+        before = engine.mapping(index)
+        added = {"type": "keyword"}
+        engine.put_mapping(index, {"properties": {"more": added}})
+        after = engine.mapping(index)
+        assert after["properties"].pop("more") == added
+        assert after == before
+        engine.put_mapping(index, {"_meta": {"only": 1}})
+        assert engine.mapping(index)["_meta"] == {"only": 1}
+        assert engine.mapping(index)["properties"].keys() == {*before["properties"], "more"}
+
+    def test_settings_and_aliases_are_read(self, engine: Engine, index_name: str) -> None:
+        name = f"{index_name}-1"
+        options = {"filter": {"term": {"n": 1}}}
+        engine.create_index(name, {**small_index(engine), "aliases": {index_name: options}})
+        assert engine.aliases(name) == {index_name: options}
+        assert int(engine.settings(index_name)["number_of_shards"]) == 2
+        engine.put_settings(name, {"refresh_interval": "7s"})
+        assert engine.settings(name)["refresh_interval"] == "7s"
+        engine.put_settings(name, {"refresh_interval": None})
+        assert "refresh_interval" not in engine.settings(name)
