@@ -1,0 +1,49 @@
+"""``index diff`` over the engine in memory: a managed index, and one of the host."""
+
+from __future__ import annotations
+
+import pytest
+
+from vidsearch.config import IndexSettings
+from vidsearch.errors import ConfigError
+from vidsearch.ingest import attach_index, create_videos_index
+from vidsearch.ingest.index_diff import apply_changes, diff_videos_index
+from vidsearch.testing.fake_encoder import FakeEncoder
+from vidsearch.testing.memory_engine import MemoryEngine
+
+IDENTITY = FakeEncoder().identity
+
+
+def test_a_new_index_differs_in_nothing() -> None:
+    engine, settings = MemoryEngine(), IndexSettings(name="videos")
+    create_videos_index(engine, settings, IDENTITY)
+    assert diff_videos_index(engine, settings, IDENTITY) == ()
+
+    wanted = IndexSettings(name="videos", replicas=3, quantization="float")
+    changes = diff_videos_index(engine, wanted, IDENTITY)
+    assert {change.how for change in changes} == {"in place", "reindex"}
+    left = apply_changes(engine, wanted, IDENTITY)
+    assert left == tuple(change for change in changes if change.how == "reindex")
+
+
+def test_another_model_needs_every_video_embedded_again() -> None:
+    engine, settings = MemoryEngine(), IndexSettings(name="videos")
+    create_videos_index(engine, settings, IDENTITY)
+    (change,) = diff_videos_index(engine, settings, FakeEncoder(revision="2").identity)
+    assert (change.path, change.wanted) == ("mappings._meta.vidsearch.model.revision", "2")
+    assert change.how == "reindex --model"
+
+
+def test_of_an_index_of_the_host_only_our_object_is_compared() -> None:
+    engine, settings = MemoryEngine(), IndexSettings(name="products")
+    mapping = {"dynamic": "strict", "properties": {"url": {"type": "keyword"}}}
+    engine.create_index("products", {"settings": {"number_of_shards": 7}, "mappings": mapping})
+    attach_index(engine, settings, IDENTITY, uri_field="url")
+    assert diff_videos_index(engine, settings, IDENTITY) == ()
+
+
+def test_a_preset_that_the_engine_lacks_creates_nothing() -> None:
+    engine, settings = MemoryEngine(), IndexSettings(name="videos", quantization="fp16")
+    with pytest.raises(ConfigError, match="elasticsearch has no quantization 'fp16'; it has float"):
+        create_videos_index(engine, settings, IDENTITY)
+    assert engine.indices_of(settings.registry) == ()
