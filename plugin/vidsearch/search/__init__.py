@@ -7,14 +7,16 @@ from vidsearch.search.filters import Filter, build_filters
 from vidsearch.search.fusion import Fusion, Linear, Rrf, Scored, linear, rrf
 from vidsearch.search.native import NativeFusion, NativeLinear, NativeRrf, Sum
 from vidsearch.search.request import SearchOptions
-from vidsearch.search.types import Hit, Level, Mode, Moment, SearchResult
+from vidsearch.search.types import Explanation, Hit, LegShare, Level, Mode, Moment, SearchResult
 from vidsearch.search.video_search import VideoSearch
 
 __all__ = [
     "AsyncVideoSearch",
+    "Explanation",
     "Filter",
     "Fusion",
     "Hit",
+    "LegShare",
     "Level",
     "Linear",
     "Mode",

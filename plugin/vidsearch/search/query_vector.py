@@ -115,7 +115,7 @@ class MediaInput:
         try:
             from PIL import Image, UnidentifiedImageError
         except ImportError as error:
-            raise MissingExtra.of("query", needed_for="searching by an image") from error
+            raise MissingExtra("an image file needs Pillow: pip install pillow") from error
         try:
             with Image.open(file) as opened:
                 if opened.width * opened.height > self.sources.max_pixels:

@@ -71,19 +71,33 @@ class VideoSearch:
         return made
 
     def search(self, text: str | None = None, **options: Unpack[SearchOptions]) -> SearchResult:
-        """The ``k`` best videos for a text.
+        """The ``k`` best videos for a text, or for something alike.
 
         Args:
-            text: what is to be seen, or words of the videos' own fields.
+            text: what is to be seen, or words of the videos' own fields. Beside one of the next
+                four it is looked for in the words only.
+            image: path or URL, bytes of a file, PIL image, or ``(height, width, 3)`` uint8 RGB.
+            clip: path or URL; embedded as an ingested video is, its first ten minutes.
+            like: id of a video of the index, which is itself left out.
+            at: with ``like``: seconds into it; like the moment there, not like the whole video.
+            vector: as many floats as the vectors of the index have.
             k: number of hits, from 1 to the setting ``search.window``; default 10.
             from_: hits to pass over first, for the next page; with ``k`` within ``search.window``.
             mode: ``vector`` compares with what is seen, ``keyword`` with the words; ``hybrid``
-                fuses both.
-            level: ``segment`` (default) scores a video by its best moment, ``video`` as a whole.
+                fuses both; default: hybrid where there is a text, else vector.
+            level: ``segment`` (default) scores a video by its best moment, ``video`` as a whole,
+                ``both`` by the better of the two.
             filter: conditions on the videos, in both legs; see
                 :func:`~vidsearch.search.filters.build_filters`.
             min_cosine: the vector leg leaves out videos and moments below it.
+            gap: the vector leg leaves out what is so much below the best cosine.
             moments: most moments per hit, 0 to 100; default 3.
+            merge_gap: seconds that may lie between segments of one moment; default 0, ``None``
+                merges none; see :func:`~vidsearch.search.moments.merge_moments`.
+            source: fields of the documents to bring; ``True`` (default) all, ``False`` none.
+            highlight: bring fragments in which words were found, of all fields of the keyword leg
+                or of these.
+            explain: tell why each hit stands where it stands.
             fusion: how ``hybrid`` fuses: ``rrf``, ``linear``, ``sum``, ``native`` or ``native_rrf``
                 with the weights, constant and window of the settings, or an object or function of
                 :mod:`vidsearch.search.fusion` or :mod:`vidsearch.search.native`; default: the
