@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.http_stub import ELASTIC, Asked, Reply, http_stub
 
 from vidsearch.config import EngineSettings
-from vidsearch.engines import connect
+from vidsearch.engines import Write, connect
 from vidsearch.engines.errors import error_of
 from vidsearch.engines.features import (
     elasticsearch_features,
@@ -117,6 +118,25 @@ def test_it_is_asked_once_and_survives_any_answer(status: int) -> None:
         engine.close()
     assert features.licence == ("enterprise" if status == 200 else None)
     assert stub.paths() == ["GET /", "GET /_license"]
+
+
+@pytest.mark.parametrize("kind", ["elasticsearch", "opensearch"])
+def test_a_user_who_may_ask_for_nothing_still_writes_arrays(kind: Any) -> None:
+    def answer(asked: Asked) -> Reply:
+        if asked.path.endswith("/_alias"):
+            return Reply(200, {"videos": {}}, headers=ELASTIC)
+        if "_bulk" in asked.path:
+            return Reply(200, {"items": [{"index": {"_id": "a", "status": 201}}]}, headers=ELASTIC)
+        return Reply(403, {"error": {"type": "security_exception"}}, headers=ELASTIC)
+
+    with http_stub(answer) as stub:
+        engine = connect(EngineSettings(url=stub.url, kind=kind))
+        engine.bulk("videos", [Write("index", "a", {"v": np.array([0.5, 1.0], np.float32)})])
+        assert engine.features().base64_vectors is None
+        assert engine.features().quantizations >= {"float", "int8", "flat"}
+        engine.close()
+    (bulk,) = [asked for asked in stub.asked if "_bulk" in asked.path]
+    assert bulk.body.splitlines()[1] == '{"v":[0.5,1.0]}'
 
 
 def test_a_refusal_for_the_licence_names_the_feature() -> None:

@@ -40,6 +40,12 @@ __all__ = ["WHOLE", "Answer", "Call", "Calls", "Request", "document", "part"]
 
 _T = TypeVar("_T")
 
+_OLDEST: dict[EngineKind, tuple[int, int, int]] = {
+    "elasticsearch": (8, 19, 0),
+    "opensearch": (2, 19, 0),
+}
+"""The oldest versions that are supported."""
+
 WHOLE = {"allow_partial_search_results": "false"}
 """Parameters of a search that reaches every shard, or is an error."""
 
@@ -155,7 +161,13 @@ class Calls(ABC):
 
     def features(self) -> Call[Features]:
         if self._features is None:
-            self._features = yield from self._detected((yield from self.info()))
+            try:
+                info = yield from self.info()
+            except BackendUnavailable:
+                raise
+            except BackendError:  # no right to ask: nothing is sent that the oldest cannot read
+                info = EngineInfo(self.kind, _OLDEST[self.kind], self.url)
+            self._features = yield from self._detected(info)
         return self._features
 
     def _order(self, *sources: Any) -> Call[ByteOrder | None]:
