@@ -33,9 +33,9 @@ def connect(settings: EngineSettings, *, client: Any = None) -> Engine:
     """An engine for the cluster of the settings.
 
     Nothing is sent, but for ``kind="auto"``, which asks the cluster what it is. The client makes
-    one attempt per request and leaves retrying to the caller, but for bulk writes: a write that is repeated blindly
-    could lose a compare-and-set against itself. Share the engine between threads, but make one
-    after a fork, not before.
+    one attempt per request and, but for bulk writes, leaves retrying to the caller: a write that
+    is repeated blindly could lose a compare-and-set against itself. Share the engine between
+    threads, but make one after a fork, not before.
 
     The credentials need the index privileges ``read``, ``write`` and ``view_index_metadata``, and
     ``manage`` to create, drop or reindex; the cluster privilege ``monitor`` only to be asked for
