@@ -71,7 +71,7 @@ def test_cosines_are_those_of_numpy(engine: Engine, index_name: str) -> None:
                 engine.kind,
                 field="video",
                 vector=QUERY.tolist(),
-                level=level,  # type: ignore[arg-type]
+                level=level,
                 k=len(VIDEOS),
                 num_candidates=500,
                 moments=10,
