@@ -37,9 +37,10 @@ assert vector.shape == (1, 512)
 """
 _OUR_CODE = """
 import sys
-from vidsearch.config import ModelSettings
+from vidsearch import load_settings
 from vidsearch.encoders import load_encoder
-encoder = load_encoder(ModelSettings(name=sys.argv[1], precision=sys.argv[2]))
+settings = load_settings(model={"name": sys.argv[1], "precision": sys.argv[2]})
+encoder = load_encoder(settings.model, settings.ingest)
 assert encoder.encode_text(["a red circle"]).shape == (1, 512)
 """
 

@@ -6,8 +6,9 @@ the names below are imported when first used.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vidsearch.lazy import imported_late
 
 __version__ = "0.1.0"
 
@@ -28,24 +29,17 @@ __all__ = [
     "load_settings",
 ]
 
-_HOMES = {
-    "Settings": "vidsearch.config",
-    "load_settings": "vidsearch.config",
-    "VidsearchError": "vidsearch.errors",
-    "Hit": "vidsearch.search",
-    "Moment": "vidsearch.search",
-    "SearchResult": "vidsearch.search",
-    "AsyncVideoSearch": "vidsearch.search",
-    "VideoSearch": "vidsearch.search",
-}
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(home), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = imported_late(
+    __name__,
+    {
+        "Settings": "vidsearch.config",
+        "load_settings": "vidsearch.config",
+        "VidsearchError": "vidsearch.errors",
+        "Hit": "vidsearch.search",
+        "Moment": "vidsearch.search",
+        "SearchResult": "vidsearch.search",
+        "AsyncVideoSearch": "vidsearch.search",
+        "VideoSearch": "vidsearch.search",
+    },
+    present=("__version__",),
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -36,6 +37,30 @@ def _loaded_after(statement: str) -> set[str]:
 )
 def test_nothing_heavy_is_loaded(statement: str) -> None:
     assert _loaded_after(statement) == set()
+
+
+def test_packages_load_nothing_before_a_name_is_used() -> None:
+    code = (
+        "import sys, vidsearch.media, vidsearch.media.pyav, vidsearch.encoders.onnx.bars\n"
+        "print({'numpy', 'pydantic', 'asyncio'} & set(sys.modules))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert run.stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    "package",
+    ["vidsearch.media", "vidsearch.media.pyav", "vidsearch.encoders", "vidsearch.encoders.onnx"],
+)
+def test_names_of_packages_resolve(package: str) -> None:
+    module = importlib.import_module(package)
+    assert dir(module) == sorted(module.__all__)
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+    with pytest.raises(AttributeError, match=f"'{package}' has no attribute 'nonsense'"):
+        module.nonsense  # noqa: B018
 
 
 def test_the_check_above_can_fail() -> None:

@@ -20,6 +20,8 @@ from vidsearch.encoders import Clip4ClipEncoder, load_encoder
 from vidsearch.encoders.onnx import OnnxEncoder, is_export, read_export
 from vidsearch.encoders.onnx.cache import VectorCache
 from vidsearch.encoders.onnx.layout import MANIFEST
+from vidsearch.encoders.onnx.sessions import load_tokenizer
+from vidsearch.encoders.onnx.vocabulary import write_tokenizer
 from vidsearch.errors import ConfigError, ModelUnavailable
 from vidsearch.media import FrameBatch
 
@@ -78,6 +80,34 @@ def test_the_manifest_names_every_file(export: Path) -> None:
 def test_the_tokenizer_is_saved_without_padding(export: Path) -> None:
     content = json.loads((export / "tokenizer.json").read_text())
     assert (content["padding"], content["truncation"]) == (None, None)
+
+
+def test_the_tokenizer_is_the_same_in_its_shorter_form(
+    export: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    from transformers import AutoTokenizer
+
+    merges = json.loads((export / "tokenizer.json").read_text(encoding="utf-8"))["model"]["merges"]
+    assert all(isinstance(one, str) for one in merges)
+    theirs = AutoTokenizer.from_pretrained(tiny_checkpoint(tmp_path_factory))
+    ours = load_tokenizer(read_export(export))
+    for text in ("a red circle", "naïve Übung 東京!", ""):
+        assert ours.encode(text).ids == theirs(text)["input_ids"]
+
+
+def test_a_merge_with_a_blank_in_it_keeps_the_usual_form(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer
+    from tokenizers.models import BPE
+
+    tokenizer = Tokenizer(BPE({"a ": 0, "b": 1, "a b": 2}, [("a ", "b")]))
+    write_tokenizer(tokenizer, tmp_path / "tokenizer.json")
+    assert Tokenizer.from_file(str(tmp_path / "tokenizer.json")).to_str() == tokenizer.to_str()
+
+
+def test_the_table_of_tokens_is_in_eight_bits_too(export: Path) -> None:
+    towers = read_export(export).towers
+    whole, narrow = (towers[precision]["text"].weights.size for precision in ("fp32", "int8"))
+    assert narrow < 0.4 * whole
 
 
 def test_no_path_of_the_machine_is_in_it(export: Path) -> None:

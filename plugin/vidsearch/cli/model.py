@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vidsearch.cli import output
+from vidsearch.encoders.onnx.bars import MAX_LOSS
 from vidsearch.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -56,9 +57,9 @@ def show(as_json: bool) -> None:
 @click.option(
     "--max-loss",
     type=click.FloatRange(min=0, max=2),
-    default=0.02,
+    default=MAX_LOSS["int8"],
     show_default=True,
-    help="Most cosine that eight bits may lose; fp32 may lose 1e-6.",
+    help=f"Most cosine that eight bits may lose; fp32 may lose {MAX_LOSS['fp32']:g}.",
 )
 @output.json_option
 def export(out: Path | None, int8: bool, max_loss: float, as_json: bool) -> None:

@@ -1,15 +1,21 @@
 """Frames or words → unit vectors in one space.
 
-Importing this package loads neither torch, transformers nor the tokenizers.
+Importing this package loads nothing: the names below are imported when first used, and torch,
+transformers and the tokenizers later still.
 """
 
 from __future__ import annotations
 
-from vidsearch.encoders.base import Encoder, Vectors
-from vidsearch.encoders.clip4clip import Clip4ClipEncoder
-from vidsearch.encoders.identity import ModelIdentity
-from vidsearch.encoders.load import load_encoder
-from vidsearch.encoders.pooling import mean_unit
+from typing import TYPE_CHECKING
+
+from vidsearch.lazy import imported_late
+
+if TYPE_CHECKING:
+    from vidsearch.encoders.base import Encoder, Vectors
+    from vidsearch.encoders.clip4clip import Clip4ClipEncoder
+    from vidsearch.encoders.identity import ModelIdentity
+    from vidsearch.encoders.load import load_encoder
+    from vidsearch.encoders.pooling import mean_unit
 
 __all__ = [
     "Clip4ClipEncoder",
@@ -19,3 +25,15 @@ __all__ = [
     "load_encoder",
     "mean_unit",
 ]
+
+__getattr__, __dir__ = imported_late(
+    __name__,
+    {
+        "Clip4ClipEncoder": "vidsearch.encoders.clip4clip",
+        "Encoder": "vidsearch.encoders.base",
+        "ModelIdentity": "vidsearch.encoders.identity",
+        "Vectors": "vidsearch.encoders.base",
+        "load_encoder": "vidsearch.encoders.load",
+        "mean_unit": "vidsearch.encoders.pooling",
+    },
+)

@@ -1,32 +1,38 @@
 """A video's URI → a local file → frames → CLIP pixels.
 
-Importing this package loads neither cv2, PIL, av nor fsspec; they are imported when first used.
+Importing this package loads nothing: the names below are imported when first used, and cv2, PIL,
+av and fsspec later still.
 """
 
 from __future__ import annotations
 
-from vidsearch.media.decoders import open_decoder
-from vidsearch.media.frames import Decoder, FrameBatch, MediaLimits, Sampling, VideoInfo
-from vidsearch.media.hashing import content_hash
-from vidsearch.media.pixels import CLIP_PIXELS, PixelRecipe, clip_pixels
-from vidsearch.media.reader import Cue, MediaReader, open_reader
-from vidsearch.media.segments import (
-    Window,
-    find_shots,
-    fixed_windows,
-    require_shots,
-    semantic_windows,
-    shot_windows,
-)
-from vidsearch.media.sources import LocalFile, check_sources, fetch, public_uri
-from vidsearch.media.subtitles import (
-    embedded_cues,
-    sidecar_cues,
-    spoken_in,
-    spoken_in_each,
-    transcript,
-)
-from vidsearch.media.thumbnails import Candidates, ThumbnailStore
+from typing import TYPE_CHECKING
+
+from vidsearch.lazy import imported_late
+
+if TYPE_CHECKING:
+    from vidsearch.media.decoders import open_decoder
+    from vidsearch.media.frames import Decoder, FrameBatch, MediaLimits, Sampling, VideoInfo
+    from vidsearch.media.hashing import content_hash
+    from vidsearch.media.pixels import CLIP_PIXELS, PixelRecipe, clip_pixels
+    from vidsearch.media.reader import Cue, MediaReader, open_reader
+    from vidsearch.media.segments import (
+        Window,
+        find_shots,
+        fixed_windows,
+        require_shots,
+        semantic_windows,
+        shot_windows,
+    )
+    from vidsearch.media.sources import LocalFile, check_sources, fetch, public_uri
+    from vidsearch.media.subtitles import (
+        embedded_cues,
+        sidecar_cues,
+        spoken_in,
+        spoken_in_each,
+        transcript,
+    )
+    from vidsearch.media.thumbnails import Candidates, ThumbnailStore
 
 __all__ = [
     "CLIP_PIXELS",
@@ -60,3 +66,39 @@ __all__ = [
     "spoken_in_each",
     "transcript",
 ]
+
+__getattr__, __dir__ = imported_late(
+    __name__,
+    {
+        "CLIP_PIXELS": "vidsearch.media.pixels",
+        "Candidates": "vidsearch.media.thumbnails",
+        "Cue": "vidsearch.media.reader",
+        "Decoder": "vidsearch.media.frames",
+        "FrameBatch": "vidsearch.media.frames",
+        "LocalFile": "vidsearch.media.sources",
+        "MediaLimits": "vidsearch.media.frames",
+        "MediaReader": "vidsearch.media.reader",
+        "PixelRecipe": "vidsearch.media.pixels",
+        "Sampling": "vidsearch.media.frames",
+        "ThumbnailStore": "vidsearch.media.thumbnails",
+        "VideoInfo": "vidsearch.media.frames",
+        "Window": "vidsearch.media.segments",
+        "check_sources": "vidsearch.media.sources",
+        "clip_pixels": "vidsearch.media.pixels",
+        "content_hash": "vidsearch.media.hashing",
+        "embedded_cues": "vidsearch.media.subtitles",
+        "fetch": "vidsearch.media.sources",
+        "find_shots": "vidsearch.media.segments",
+        "fixed_windows": "vidsearch.media.segments",
+        "open_decoder": "vidsearch.media.decoders",
+        "open_reader": "vidsearch.media.reader",
+        "public_uri": "vidsearch.media.sources",
+        "require_shots": "vidsearch.media.segments",
+        "semantic_windows": "vidsearch.media.segments",
+        "shot_windows": "vidsearch.media.segments",
+        "sidecar_cues": "vidsearch.media.subtitles",
+        "spoken_in": "vidsearch.media.subtitles",
+        "spoken_in_each": "vidsearch.media.subtitles",
+        "transcript": "vidsearch.media.subtitles",
+    },
+)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vidsearch.encoders.checkpoint import Checkpoint
+from vidsearch.encoders.onnx.bars import MAX_LOSS
 from vidsearch.encoders.onnx.graphs import weights_of, write_fp32, write_int8
 from vidsearch.encoders.onnx.layout import (
     MANIFEST,
@@ -26,13 +27,12 @@ from vidsearch.encoders.onnx.layout import (
 )
 from vidsearch.encoders.onnx.probes import max_loss, probes
 from vidsearch.encoders.onnx.sessions import TowerSession
+from vidsearch.encoders.onnx.vocabulary import write_tokenizer
 from vidsearch.encoders.towers import load_tokenizer, load_tower
 from vidsearch.errors import EncoderError, ModelUnavailable
 
-__all__ = ["MAX_LOSS", "export_checkpoint"]
+__all__ = ["export_checkpoint"]
 
-MAX_LOSS: dict[Precision, float] = {"fp32": 1e-6, "int8": 0.02}
-"""Largest ``1 - cosine`` to torch that an export may have by default."""
 _TOKENIZER = "tokenizer.json"
 _MAKERS = ("vidsearch", "torch", "transformers", "tokenizers", "onnx", "onnxscript", "onnxruntime")
 
@@ -84,7 +84,7 @@ def _write(
     tokenizer = tokenizers.Tokenizer.from_str(load_tokenizer(checkpoint).backend_tokenizer.to_str())
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    tokenizer.save(str(work / _TOKENIZER), pretty=False)
+    write_tokenizer(tokenizer, work / _TOKENIZER)
     towers: dict[Precision, dict[Tower, ExportedTower]] = {"fp32": {}}
     if int8:
         towers["int8"] = {}

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vidsearch.encoders.checkpoint import Checkpoint
 from vidsearch.encoders.onnx.layout import Tower
@@ -16,6 +20,8 @@ from vidsearch.errors import EncoderError, MissingExtra
 __all__ = ["weights_of", "write_fp32", "write_int8"]
 
 _INPUTS: dict[Tower, str] = {"text": "input_ids", "vision": "pixel_values"}
+_MANY_ROWS = 512
+"""More than any table of positions has, fewer than any of tokens."""
 _NOISY = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
 
 
@@ -85,8 +91,9 @@ def write_fp32(module: Any, tower: Tower, checkpoint: Checkpoint, graph: Path) -
 def write_int8(fp32: Path, graph: Path) -> None:
     """Write a graph anew with the weights of its products in eight bits, scaled per channel.
 
-    What flows between them is scaled at run time. All else stays as it is: the table of tokens is
-    only looked up in, and the patches of an image lose more than they gain.
+    What flows between them is scaled at run time. The table of tokens, most of a text tower's
+    bytes, is kept in eight bits as well, scaled per token. All else stays as it is: the patches of
+    an image lose more than they gain.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -99,8 +106,57 @@ def write_int8(fp32: Path, graph: Path) -> None:
             weight_type=QuantType.QInt8,
             use_external_data_format=True,
         )
+    _narrow_tables(graph)
     # onnx writes them for their owner alone.
     weights_of(graph).chmod(graph.stat().st_mode)
+
+
+def _narrow_tables(graph: Path) -> None:
+    # By hand, as onnxruntime's quantiser knows one scale per table only. In single precision it
+    # would be what takes longest to check at every start.
+    import onnx
+
+    model = onnx.load(graph)
+    tables = {one.name: one for one in model.graph.initializer if _is_table(one)}
+    uses = Counter(name for node in model.graph.node for name in node.input)
+    nodes = []
+    for node in model.graph.node:
+        table = tables.get(node.input[0]) if node.op_type == "Gather" else None
+        if table is None or uses[table.name] > 1:
+            nodes.append(node)
+            continue
+        levels, scales = _per_row(onnx.numpy_helper.to_array(table))
+        model.graph.initializer.remove(table)
+        for suffix, part in (("levels", levels), ("scales", scales)):
+            name = f"{table.name}_{suffix}"
+            model.graph.initializer.append(onnx.numpy_helper.from_array(part, name))
+            nodes.append(
+                onnx.helper.make_node("Gather", [name, node.input[1]], [f"{name}_of_tokens"])
+            )
+        levels_of, scales_of = (nodes[at].output[0] for at in (-2, -1))
+        wide = f"{levels_of}_wide"
+        nodes.append(onnx.helper.make_node("Cast", [levels_of], [wide], to=onnx.TensorProto.FLOAT))
+        nodes.append(onnx.helper.make_node("Mul", [wide, scales_of], [node.output[0]]))
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    weights_of(graph).unlink()
+    onnx.save(model, graph, save_as_external_data=True, location=weights_of(graph).name)
+
+
+def _is_table(initializer: Any) -> bool:
+    import onnx
+
+    return (
+        initializer.data_type == onnx.TensorProto.FLOAT
+        and len(initializer.dims) == 2
+        and initializer.dims[0] >= _MANY_ROWS
+    )
+
+
+def _per_row(table: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    largest = np.abs(table).max(axis=1, keepdims=True)
+    scales = np.where(largest > 0, largest / 127, 1).astype(np.float32)
+    return np.rint(table / scales).clip(-127, 127).astype(np.int8), scales
 
 
 def _torch_that_exports() -> Any:

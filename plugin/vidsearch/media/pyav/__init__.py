@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
-from vidsearch.media.pyav.decoder import PyAvDecoder
+from typing import TYPE_CHECKING
+
+from vidsearch.lazy import imported_late
+
+if TYPE_CHECKING:
+    from vidsearch.media.pyav.decoder import PyAvDecoder
 
 __all__ = ["PyAvDecoder"]
+
+# Its modules and those beside this package need each other's parts.
+__getattr__, __dir__ = imported_late(__name__, {"PyAvDecoder": "vidsearch.media.pyav.decoder"})
