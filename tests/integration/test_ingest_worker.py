@@ -368,3 +368,24 @@ def test_a_host_with_its_own_app_and_client(stage: Stage, red: Path) -> None:
         stage.workers.append(worker)
         assert stage.until("a", State.INDEXED, worker=worker).attempts == 1
         assert "host.hello" in worker.text()
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="torch has one thread anyway")
+@pytest.mark.parametrize(("asked", "threads"), [(None, 1), (2, 2)])
+def test_a_worker_computes_with_the_threads_of_the_settings(
+    stage: Stage, red: Path, asked: int | None, threads: int
+) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    env = {
+        **stage.env,
+        "VIDSEARCH_MODEL__ENCODER": "tests.integration.thread_encoder:ThreadEncoder",
+        "VIDSEARCH_MODEL__THREADS": "" if asked is None else str(asked),
+        "OMP_NUM_THREADS": "",
+        "MKL_NUM_THREADS": "",
+    }
+    stage.register("red", red)
+    with Worker(stage.folder / "threads", env, app="vidsearch_tasks") as worker:
+        stage.until("red", State.INDEXED, worker=worker)
+    found = json.loads((stage.switches / "threads.json").read_text())
+    assert found == {"before": threads, "after": threads}

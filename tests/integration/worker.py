@@ -29,7 +29,7 @@ class Worker:
 
     Args:
         folder: for its log.
-        env: settings.
+        env: settings; what is empty is unset.
         app: what ``-A`` names.
         options: further options of the command line.
     """
@@ -50,7 +50,8 @@ class Worker:
             *("--without-mingle", "--without-gossip", "--hostname", f"{folder.name}@%h"),
             *options,
         ]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(_ROOT), **env}
+        merged = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(_ROOT), **env}
+        environment = {name: value for name, value in merged.items() if value}
         self._process = spawn(command, log=self.log, env=environment, bound=True)
 
     def __enter__(self) -> Worker:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -195,6 +196,44 @@ def test_a_cached_checkpoint_needs_no_hub(
     asked.clear()
     assert client.encode("acme/clip", offline=True) == fetched
     assert asked == []
+
+
+def test_model_show_tells_of_a_cached_checkpoint(
+    fetched: dict[str, Any], cache: Path, tmp_path: Path
+) -> None:
+    shown = _shown("acme/clip", cache, tmp_path)
+    assert shown["source"] == f"model hub, commit {_COMMIT}"
+    assert (shown["name"], shown["family"]) == ("acme/clip", "clip")
+    assert shown["weights"] == "on this machine"
+    assert {**shown["identity"], "precision": "any"} == {**fetched["identity"], "precision": "any"}
+
+
+def test_model_show_tells_of_weights_that_are_not_there(
+    fetched: dict[str, Any], cache: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(cache, tmp_path / "cache", symlinks=True)
+    (weights,) = copy.rglob("model.safetensors")
+    weights.unlink()
+    shown = _shown("acme/clip", copy, tmp_path)
+    assert shown["weights"] == "not on this machine; downloaded when first needed"
+
+
+def _shown(name: str, cache: Path, folder: Path) -> dict[str, Any]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "VIDSEARCH_"))}
+    environment |= {"HF_HOME": str(cache), "VIDSEARCH_MODEL__NAME": name}
+    environment |= {"VIDSEARCH_MODEL__OFFLINE": "true", "VIDSEARCH_MODEL__DEVICE": "cpu"}
+    done = subprocess.run(
+        [sys.executable, "-m", "vidsearch.cli", "model", "show", "--json"],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    shown: dict[str, Any] = json.loads(done.stdout)
+    return shown
 
 
 def test_a_tag_and_its_commit_are_the_same_model(client: Client, fetched: dict[str, Any]) -> None:
