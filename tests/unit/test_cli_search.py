@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from tests.search_index import TableEncoder, create_index, make_videos
+from tests.search_index import TableEncoder, create_index, make_videos, unit_vectors
 
 from vidsearch.cli import cli, main
 from vidsearch.cli.search import parse_conditions, timecode
@@ -195,3 +197,33 @@ def test_what_is_no_condition(condition: str) -> None:
 )
 def test_timecodes(seconds: float, text: str) -> None:
     assert timecode(seconds) == text
+
+
+def test_other_ways_to_ask(tmp_path: Path) -> None:
+    vector = unit_vectors("query", 1)[0]
+    np.save(tmp_path / "query.npy", vector)
+    (tmp_path / "query.json").write_text(json.dumps(vector.tolist()))
+    answers = [
+        json.loads(run("--vector", str(tmp_path / name), "--level", "both", "--json").stdout)
+        for name in ("query.npy", "query.json")
+    ]
+    assert [hit["id"] for hit in answers[0]["hits"]] == [hit["id"] for hit in answers[1]["hits"]]
+    assert (answers[0]["mode"], answers[0]["level"]) == ("vector", "both")
+    _, *rows = lines(run("--like", "v03", "--at", "12", "-k", "3", "--from", "2"))
+    assert [row[0] for row in rows] == ["3", "4", "5"]
+    assert "v03" not in {row[1] for row in rows}
+
+
+def test_highlights_and_explanations_are_talk() -> None:
+    said = run("red circle", "--highlight", "--explain", "--source", "title").stderr
+    assert "<em>red</em>" in said
+    assert "keyword: #1, bm25" in said
+    assert "words in tags, title" in said
+
+
+def test_a_file_that_holds_no_vector(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "words.txt"
+    file.write_text("no numbers")
+    with pytest.raises(SystemExit, match="2"):
+        main(["search", "--vector", str(file)])
+    assert "is neither a .npy file nor a JSON list" in capsys.readouterr().err
