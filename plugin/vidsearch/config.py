@@ -73,6 +73,20 @@ class EngineSettings(_Section):
     password: SecretStr | None = Field(None, description="Password for basic authentication.")
     ca_certs: Path | None = Field(None, description="CA bundle that signed the cluster's TLS.")
     verify_certs: bool = Field(True, description="Check the cluster's TLS certificate.")
+    client_cert: Path | None = Field(
+        None, description="Client certificate (PEM) for mutual TLS; may hold the key, too."
+    )
+    client_key: Path | None = Field(
+        None, description="Key of the client certificate (PEM, no passphrase)."
+    )
+    aws_region: str | None = Field(
+        None,
+        min_length=1,
+        description="Region of an AWS OpenSearch domain; signs requests (SigV4, extra `aws`).",
+    )
+    aws_service: Literal["es", "aoss"] = Field(
+        "es", description="What is signed for: a domain, or OpenSearch Serverless."
+    )
     timeout: float = Field(30.0, gt=0, description="Seconds before a request is given up.")
 
     @field_validator("url")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import importlib
-import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from vidsearch.config import EngineSettings
+from vidsearch.engines._auth import check_access, elasticsearch_access, opensearch_access
 from vidsearch.engines.base import AsyncEngine, Engine
 from vidsearch.errors import BackendError, BackendRefused, ConfigError, MissingExtra
 
@@ -49,12 +48,13 @@ def connect(settings: EngineSettings, *, client: Any = None) -> Engine:
 
     Raises:
         ConfigError: settings that contradict each other, or a client of another library.
-        MissingExtra: it is OpenSearch, and ``opensearch-py`` is not installed.
+        MissingExtra: it is OpenSearch, and ``opensearch-py`` is not installed, or requests to it
+            are to be signed, and ``botocore`` is not.
         BackendUnavailable, BackendRefused: the cluster cannot be asked what it is.
     """
     if client is not None:
         return _around(client)
-    _check(settings)
+    check_access(settings)
     if settings.kind == "elasticsearch":
         return _elasticsearch(settings)
     if settings.kind == "opensearch":
@@ -76,7 +76,7 @@ async def connect_async(settings: EngineSettings, *, client: Any = None) -> Asyn
     """
     if client is not None:
         return _around_async(client)
-    _check(settings)
+    check_access(settings)
     if settings.kind == "opensearch":
         return _async_opensearch(settings)
     engine = _async_elasticsearch(settings)
@@ -168,31 +168,22 @@ def _async_opensearch(settings: EngineSettings) -> AsyncOpenSearchEngine:
 
     from vidsearch.engines.aio import AsyncOpenSearchEngine
 
-    client = AsyncOpenSearch([_with_port(settings.url)], **_opensearch_options(settings))
+    client = AsyncOpenSearch(
+        [_with_port(settings.url)], **_opensearch_options(settings, asynchronous=True)
+    )
     return AsyncOpenSearchEngine(client, url=settings.url)
 
 
 def _elasticsearch_options(settings: EngineSettings) -> dict[str, Any]:
     """What either of Elasticsearch's clients is made with."""
-    options = {"request_timeout": settings.timeout, "max_retries": 0, **_tls(settings)}
-    if settings.api_key is not None:
-        options["api_key"] = settings.api_key.get_secret_value()
-    if settings.username is not None:
-        options["basic_auth"] = _basic_auth(settings)
-    return options
+    access = elasticsearch_access(settings)
+    return {"request_timeout": settings.timeout, "max_retries": 0, **access}
 
 
-def _opensearch_options(settings: EngineSettings) -> dict[str, Any]:
+def _opensearch_options(settings: EngineSettings, *, asynchronous: bool = False) -> dict[str, Any]:
     """What either of OpenSearch's clients is made with."""
-    if settings.api_key is not None:
-        raise ConfigError(
-            "engine.api_key is for Elasticsearch; for OpenSearch set engine.username and "
-            "engine.password, or hand in a client"
-        )
-    options = {"timeout": settings.timeout, "max_retries": 0, **_tls(settings)}
-    if settings.username is not None:
-        options["headers"] = {"authorization": f"Basic {_basic_auth(settings)}"}
-    return options
+    access = opensearch_access(settings, asynchronous=asynchronous)
+    return {"timeout": settings.timeout, "max_retries": 0, **access}
 
 
 def _require(module: str, *, extra: str, needed_for: str) -> None:
@@ -272,44 +263,6 @@ def _flavour(client: Any) -> tuple[str, str] | None:
         if flavour in _CLIENTS:
             return flavour
     return None
-
-
-def _check(settings: EngineSettings) -> None:
-    if settings.api_key is not None and settings.username is not None:
-        raise ConfigError("set engine.api_key or engine.username, not both")
-    key = settings.api_key.get_secret_value() if settings.api_key is not None else ""
-    if not (key.isascii() and key.isprintable()):
-        # Else the HTTP library refuses the header, and shows the key.
-        raise ConfigError("engine.api_key must be ASCII on one line; is there a line break in it?")
-    if (settings.username is None) != (settings.password is None):
-        raise ConfigError("engine.username and engine.password belong together: set both")
-    if settings.ca_certs is not None:
-        path = str(settings.ca_certs)
-        if not settings.ca_certs.is_file():
-            raise ConfigError(f"engine.ca_certs: there is no file {path!r}")
-        try:
-            ssl.create_default_context(cafile=path)
-        except ssl.SSLError as error:
-            raise ConfigError(
-                f"engine.ca_certs: {path!r} holds no certificate in PEM format"
-            ) from error
-
-
-def _basic_auth(settings: EngineSettings) -> str:
-    # Encoded here: the servers read UTF-8, and the clients would take ASCII or Latin-1 only.
-    password = settings.password.get_secret_value() if settings.password is not None else ""
-    return base64.b64encode(f"{settings.username or ''}:{password}".encode()).decode()
-
-
-def _tls(settings: EngineSettings) -> dict[str, Any]:
-    if not settings.url.startswith("https://"):
-        return {}
-    # Who switches the check off has been told by the setting's name; a warning per process, on the
-    # stderr of every command, says nothing new.
-    options: dict[str, Any] = {"verify_certs": settings.verify_certs, "ssl_show_warn": False}
-    if settings.ca_certs is not None:
-        options["ca_certs"] = str(settings.ca_certs)
-    return options
 
 
 def _with_port(url: str) -> str:
