@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Iterator
+from http.client import HTTPException
 from typing import Any
 
 from vidsearch.errors import (
@@ -25,6 +26,23 @@ from vidsearch.errors import (
 __all__ = ["error_of", "reason_of", "timed_out", "unavailable", "unreachable", "unreadable"]
 
 _UNLICENSED = re.compile(r"license is non-compliant for \[([^]]*)\]")
+
+_SET_CA = "Set engine.ca_certs to the CA bundle that signed it"
+_WRONG_HOST = "Set engine.url to a name that the certificate is for"
+_CERTIFICATE_ADVICE = {
+    9: "Check the clock of this machine",
+    10: "It must be renewed at the cluster",
+    62: _WRONG_HOST,
+    64: _WRONG_HOST,
+}
+"""By OpenSSL's verify code: not yet valid, expired, host or IP address differs."""
+
+_NO_TLS = {
+    "WRONG_VERSION_NUMBER",
+    "RECORD_LAYER_FAILURE",
+    "UNKNOWN_PROTOCOL",
+    "PACKET_LENGTH_TOO_LONG",
+}
 
 _LONGEST = 600
 """Characters of a reason; engines like to echo a whole vector."""
@@ -77,8 +95,23 @@ def unreachable(error: BaseException, *, url: str) -> BackendUnavailable:
     cause = _innermost(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return BackendUnavailable(
-            f"the TLS certificate of {url} is not trusted: {cause.verify_message}. "
-            "Set engine.ca_certs to the CA bundle that signed it"
+            f"the TLS certificate of {url} is not trusted: {cause.verify_message.rstrip('.')}. "
+            f"{_CERTIFICATE_ADVICE.get(cause.verify_code, _SET_CA)}"
+        )
+    if isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS:
+        return BackendUnavailable(
+            f"{url} does not speak TLS; does engine.url have to begin with http://?"
+        )
+    if isinstance(cause, ssl.SSLError) and "ALERT" in (cause.reason or ""):
+        return BackendUnavailable(
+            f"{url} refused the TLS connection: {_short(str(cause.reason).lower())}. "
+            "Set engine.client_cert and engine.client_key if it wants a client certificate; "
+            "check who signed it if they are set"
+        )
+    if url.startswith("http://") and isinstance(cause, (HTTPException, ConnectionResetError)):
+        return BackendUnavailable(
+            f"{url} hung up: {_short(str(cause)).rstrip('.')}. "
+            "If it speaks TLS, engine.url must begin with https://"
         )
     reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
     return BackendUnavailable(
