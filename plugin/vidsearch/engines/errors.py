@@ -8,6 +8,7 @@ once.
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 from collections.abc import Iterator
@@ -114,6 +115,8 @@ def unreachable(error: BaseException, *, url: str) -> BackendUnavailable:
             "If it speaks TLS, engine.url must begin with https://"
         )
     reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
+    if reason.startswith("Connect call failed") and isinstance(cause, OSError) and cause.errno:
+        reason = os.strerror(cause.errno)  # asyncio has put its own words in its place
     return BackendUnavailable(
         f"{url} does not answer: {_short(reason).rstrip('.')}. "
         "Is the search engine running, and is engine.url right?"
