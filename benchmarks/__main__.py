@@ -32,6 +32,8 @@ MODULES = (
     "memory",
     "isolation",
     "search_overhead",
+    "bulk_body",
+    "index_presets",
 )
 
 
