@@ -26,11 +26,14 @@ def check_access(settings: EngineSettings) -> None:
     _check_files(settings)
 
 
-def elasticsearch_access(settings: EngineSettings) -> dict[str, Any]:
-    """Arguments for ``Elasticsearch`` and ``AsyncElasticsearch``."""
+def elasticsearch_access(settings: EngineSettings, *, asynchronous: bool = False) -> dict[str, Any]:
+    """Arguments for ``Elasticsearch``, or for ``AsyncElasticsearch``."""
     if settings.aws_region is not None:
         raise ConfigError("engine.aws_region is for OpenSearch; set engine.kind to opensearch")
     options = _tls(settings)
+    if asynchronous and options.get("verify_certs"):
+        # Its own context takes any trusted certificate where the URL names an IP address.
+        options = {"ssl_context": _context(settings)}
     if settings.api_key is not None:
         options["api_key"] = settings.api_key.get_secret_value()
     if settings.username is not None:
@@ -185,6 +188,15 @@ def _basic_auth(settings: EngineSettings) -> str:
     # Encoded here: the servers read UTF-8, and the clients would take ASCII or Latin-1 only.
     password = settings.password.get_secret_value() if settings.password is not None else ""
     return base64.b64encode(f"{settings.username or ''}:{password}".encode()).decode()
+
+
+def _context(settings: EngineSettings) -> ssl.SSLContext:
+    import certifi  # what the clients trust where they are told nothing
+
+    context = ssl.create_default_context(cafile=str(settings.ca_certs or certifi.where()))
+    if settings.client_cert is not None:
+        context.load_cert_chain(settings.client_cert, settings.client_key)
+    return context
 
 
 def _tls(settings: EngineSettings) -> dict[str, Any]:

@@ -147,7 +147,9 @@ def _async_elasticsearch(settings: EngineSettings) -> AsyncElasticsearchEngine:
 
     from vidsearch.engines.aio import AsyncElasticsearchEngine
 
-    client = AsyncElasticsearch(_with_port(settings.url), **_elasticsearch_options(settings))
+    client = AsyncElasticsearch(
+        _with_port(settings.url), **_elasticsearch_options(settings, asynchronous=True)
+    )
     return AsyncElasticsearchEngine(client, url=settings.url)
 
 
@@ -174,9 +176,11 @@ def _async_opensearch(settings: EngineSettings) -> AsyncOpenSearchEngine:
     return AsyncOpenSearchEngine(client, url=settings.url)
 
 
-def _elasticsearch_options(settings: EngineSettings) -> dict[str, Any]:
+def _elasticsearch_options(
+    settings: EngineSettings, *, asynchronous: bool = False
+) -> dict[str, Any]:
     """What either of Elasticsearch's clients is made with."""
-    access = elasticsearch_access(settings)
+    access = elasticsearch_access(settings, asynchronous=asynchronous)
     return {"request_timeout": settings.timeout, "max_retries": 0, **access}
 
 

@@ -99,15 +99,20 @@ def unreachable(error: BaseException, *, url: str) -> BackendUnavailable:
             f"the TLS certificate of {url} is not trusted: {cause.verify_message.rstrip('.')}. "
             f"{_CERTIFICATE_ADVICE.get(cause.verify_code, _SET_CA)}"
         )
-    if isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS:
+    if _reason(cause) in _NO_TLS:
         return BackendUnavailable(
             f"{url} does not speak TLS; does engine.url have to begin with http://?"
         )
-    if isinstance(cause, ssl.SSLError) and "ALERT" in (cause.reason or ""):
+    if isinstance(cause, ssl.SSLEOFError) or "ALERT" in _reason(cause):
+        # The alert that says why may be lost where the server hangs up at once.
         return BackendUnavailable(
-            f"{url} refused the TLS connection: {_short(str(cause.reason).lower())}. "
+            f"{url} broke off the TLS connection: {_short(_reason(cause) or 'no reason given')}. "
             "Set engine.client_cert and engine.client_key if it wants a client certificate; "
             "check who signed it if they are set"
+        )
+    if type(cause).__name__ == "CertificateError":  # urllib3's, where the URL has an IP address
+        return BackendUnavailable(
+            f"the TLS certificate of {url} is not trusted: {_short(str(cause))}. {_WRONG_HOST}"
         )
     if url.startswith("http://") and isinstance(cause, (HTTPException, ConnectionResetError)):
         return BackendUnavailable(
@@ -121,6 +126,11 @@ def unreachable(error: BaseException, *, url: str) -> BackendUnavailable:
         f"{url} does not answer: {_short(reason).rstrip('.')}. "
         "Is the search engine running, and is engine.url right?"
     )
+
+
+def _reason(error: BaseException) -> str:
+    """OpenSSL's short name of what went wrong."""
+    return (error.reason or "") if isinstance(error, ssl.SSLError) else ""
 
 
 def timed_out(*, url: str) -> BackendUnavailable:
