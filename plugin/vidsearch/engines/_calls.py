@@ -379,7 +379,10 @@ class Calls(ABC):
     def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> Call[list[Json]]:
         if not bodies:
             return []
-        lines = [line for body in bodies for line in _header_and_body(body)]
+        # Written here, as the clients' own serializers take ten times as long for a vector.
+        lines = b"".join(
+            b"%b\n" % self._json(line, None) for body in bodies for line in _header_and_body(body)
+        )
         path = f"/{part(index)}/_msearch"
         answer = yield from self.request("POST", path, index=index, lines=lines)
         responses: list[Json] = answer.body["responses"]

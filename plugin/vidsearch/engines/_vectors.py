@@ -70,7 +70,9 @@ def _require_finite(value: Any) -> None:
     elif isinstance(value, Mapping):
         return _require_all_finite(value.values())
     elif isinstance(value, list | tuple):
-        return _require_all_finite(value)
+        if set(map(type, value)) != {float}:
+            return _require_all_finite(value)
+        finite = all(map(math.isfinite, value))  # a vector
     elif _is_array(value) and value.dtype.kind == "f":
         import numpy as np
 

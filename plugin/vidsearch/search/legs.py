@@ -70,8 +70,9 @@ def read_near(
         similarity: how the engine scored.
     """
     found = []
+    path = moment_path(field)
     for hit in response["hits"]["hits"]:
-        moments = _moments(hit, path=moment_path(field), similarity=similarity)
+        moments = _moments(hit, path=path, similarity=similarity)
         # A walk through the graph may pass over a video's best segment; the inner hits never do.
         scored = cosine_from_score(float(hit["_score"]), similarity=similarity)
         cosine = max([scored, *(moment.cosine for moment in moments)])
@@ -191,8 +192,10 @@ def _ranked(found: list[Found]) -> list[Found]:
 
 
 def _moments(hit: Mapping[str, Any], *, path: str, similarity: Similarity) -> list[Moment]:
+    if MOMENTS not in hit.get("inner_hits", {}):
+        return []
     found = []
-    for segment in hit.get("inner_hits", {}).get(MOMENTS, {"hits": {"hits": []}})["hits"]["hits"]:
+    for segment in hit["inner_hits"][MOMENTS]["hits"]["hits"]:
         values = _segment_fields(segment["fields"], path)
         start, end, thumbnail = (values.get(name, [None])[0] for name in MOMENT_FIELDS)
         cosine = cosine_from_score(float(segment["_score"]), similarity=similarity)
