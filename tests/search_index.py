@@ -140,6 +140,7 @@ def create_index(
         shards=shards,
         replicas=0,
     )
+    body["settings"]["index"]["refresh_interval"] = "100ms"  # what is written is waited for
     body["mappings"]["properties"] |= {
         "year": {"type": "integer"},
         "recorded": {"type": "date"},

@@ -18,7 +18,7 @@ def small_index(engine: Engine, *, quantization: Any = "float", dims: int = 4) -
     meta = index_meta(
         model=SMALL_MODEL, quantization=quantization, field="video", segment_seconds=10.0
     )
-    return videos_index(
+    body = videos_index(
         engine.kind,
         dims=dims,
         field="video",
@@ -27,3 +27,5 @@ def small_index(engine: Engine, *, quantization: Any = "float", dims: int = 4) -
         shards=2,
         replicas=0,
     )
+    body["settings"]["index"]["refresh_interval"] = "100ms"  # tests wait for what they write
+    return body
