@@ -75,6 +75,7 @@ def _misbehave(what: str, path: Path) -> FrameBatch | None:
         case "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         case "interrupted":
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a job in the background ignores it
             os.kill(os.getpid(), signal.SIGINT)
         case "chatty":
             sys.stdout.write("rubbish\n")
