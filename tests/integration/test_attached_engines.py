@@ -13,7 +13,7 @@ from tests.services import call
 from vidsearch import VideoSearch
 from vidsearch.config import IndexSettings, IngestSettings
 from vidsearch.engines.base import Document, Engine, Write
-from vidsearch.errors import BackendRefused, DocumentGone, MappingConflict
+from vidsearch.errors import BackendRefused, BackendUnavailable, DocumentGone, MappingConflict
 from vidsearch.ingest import (
     Finding,
     Indexer,
@@ -385,6 +385,24 @@ def test_an_index_without_knn_is_copied_behind_its_alias(plain_host: Host) -> No
     host.scan()
     assert host.ingest(*COLOURS) == dict.fromkeys(COLOURS, "indexed")
     assert host.search("blue", mode="vector", k=1).hits[0].id == "blue"
+
+
+def test_a_swap_whose_answer_was_lost_is_kept(
+    plain_host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, engine, name = plain_host, plain_host.engine, plain_host.settings.name
+    host.make(f"{name}-1", knn=False, aliases={name: {}})
+    swap = engine.update_aliases
+
+    def lost(actions: Any) -> None:
+        swap(actions)
+        raise BackendUnavailable("no answer")
+
+    monkeypatch.setattr(engine, "update_aliases", lost)
+    with pytest.raises(BackendUnavailable):
+        host.attach()
+    assert engine.indices_of(name) == (f"{name}-1-vidsearch",)
+    assert engine.count(name) == 3
 
 
 def test_an_index_used_by_its_own_name_is_copied_only_on_request(plain_host: Host) -> None:

@@ -124,9 +124,21 @@ def test_a_document_that_is_gone_can_come_back(engine: MemoryEngine, registry: R
     assert registry.get("a").state is State.QUEUED
     assert scan(engine, registry)["a"] == ("delete", "")
     assert registry.get("a").state is State.DELETED
+    assert "a" not in scan(engine, registry)  # said once
     engine.put("shop", "a", {"url": "/a.mp4"}, routing="elsewhere")
     assert scan(engine, registry)["a"] == ("enqueue", "")
     assert registry.get("a").routing == "elsewhere"
+
+
+def test_what_a_person_deleted_stays_so_when_its_document_goes_and_comes(
+    engine: MemoryEngine, registry: Registry
+) -> None:
+    scan(engine, registry)
+    registry.delete("a")
+    engine.delete("shop", "a")
+    assert "a" not in scan(engine, registry)
+    engine.put("shop", "a", {"url": "/a.mp4"})
+    assert scan(engine, registry)["a"] == ("skip", "deleted")
 
 
 def test_a_lost_registry_is_made_again(engine: MemoryEngine) -> None:

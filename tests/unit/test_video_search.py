@@ -114,6 +114,11 @@ def test_a_text_that_is_none_is_refused(search: VideoSearch, text: Any) -> None:
         ({"min_cosine": 1.5}, "min_cosine must be a number between -1 and 1, not 1.5"),
         ({"min_cosine": float("nan")}, "not nan"),
         ({"min_cosine": "high"}, "not 'high'"),
+        ({"like": 5}, "like must be the id of a video, not 5"),
+        ({"like": ""}, "like must be the id of a video, not ''"),
+        ({"like": ".."}, r"like must be the id of a video, not '\.\.'"),
+        ({"source": None}, "source must be true, false or a list of names of fields, not None"),
+        ({"highlight": 5}, "highlight must be .*not 5"),
     ],
 )
 def test_wrong_arguments_are_named_and_nothing_is_sent(

@@ -73,12 +73,14 @@ def copy_with_settings(
     _make_room(engine, copy, of=name)
     aliases = engine.aliases(name)
     engine.put_settings(name, {"blocks.write": True})
+    made = False
     try:
         kept = {key: value for key, value in old.items() if key not in {*_OWN, *_LATER}}
         marked = {**mapping, "_meta": {**mapping["_meta"], _MARK: name}}
         body = {"settings": {"index": {**kept, **settings}}, "mappings": marked}
         with explained(name):
             engine.create_index(copy, body)
+        made = True
         engine.refresh(name)
         _copy(engine, name, copy, progress)
         before_swap(copy)
@@ -89,12 +91,20 @@ def copy_with_settings(
             engine.update_aliases(_moves(aliases, name, copy))
     except BaseException:
         with _quiet():
-            engine.delete_index(copy)
-        if not was_blocked:
-            with _quiet():
-                engine.put_settings(name, {"blocks.write": None})
+            _undo(engine, name, copy if made else None, unblock=not was_blocked)
         raise
     return copy
+
+
+def _undo(engine: Engine, name: str, copy: str | None, *, unblock: bool) -> None:
+    """Leave things as they were, but for what others may rely on by now."""
+    if copy is not None:
+        if engine.aliases(copy):
+            return  # swapped, though the answer that said so was lost: it is the host's index now
+        with _quiet():
+            engine.delete_index(copy)
+    if unblock:
+        engine.put_settings(name, {"blocks.write": None})
 
 
 def _copy(engine: Engine, name: str, copy: str, progress: Callable[[int, int], None]) -> None:

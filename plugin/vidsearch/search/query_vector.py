@@ -140,7 +140,7 @@ def given_vector(vector: Any, *, dims: int) -> NDArray[np.float32]:
     """
     try:
         values = np.asarray(vector, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise QueryError(f"vector must be a list of numbers: {error}") from error
     if values.shape != (dims,):
         what = f"{values.size} numbers" if values.ndim == 1 else f"the shape {values.shape}"

@@ -155,6 +155,8 @@ def ask(
     mode = _mode(mode, has_text=text is not None)
     if mode == "keyword" and given:
         raise QueryError(f"mode=keyword compares words only: leave out {given[0][0]}")
+    if like is not None and not (isinstance(like, str) and like.strip(".")):
+        raise QueryError(f"like must be the id of a video, not {like!r}")
     if at is not None and not (like is not None and _is_real(at) and at >= 0):
         raise QueryError(f"at must be seconds into the video of like, not {at!r}")
     if level not in get_args(Level):
@@ -219,7 +221,8 @@ def _mode(mode: Mode | None, *, has_text: bool) -> Mode:
 def _names(name: str, value: bool | Sequence[str]) -> bool | tuple[str, ...]:
     if isinstance(value, bool):
         return value
-    if isinstance(value, str) or not all(isinstance(item, str) and item for item in value):
+    listed = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+    if not listed or not all(isinstance(item, str) and item for item in value):
         raise QueryError(f"{name} must be true, false or a list of names of fields, not {value!r}")
     return tuple(value)
 
