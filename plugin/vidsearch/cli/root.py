@@ -26,7 +26,7 @@ _COMMANDS = {
     "sweep": "Requeue videos whose worker was lost.",
     "videos": "List, show, retry or delete registered videos.",
     "status": "Show counts per state and the queue's depth.",
-    "search": "Search videos by text.",
+    "search": "Search videos by text, image, clip or likeness.",
     "model": "Show, export or time the model.",
     "embed": "Print the vector of a text or a video.",
     "reindex": "Enqueue videos again.",
