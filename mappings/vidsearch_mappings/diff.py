@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["Change", "How", "diff_index", "in_place"]
+__all__ = ["Change", "How", "diff_index", "flattened", "in_place"]
 
 Json = dict[str, Any]
 How = Literal["in place", "reindex", "reindex --model"]
@@ -86,8 +86,8 @@ def in_place(
 
 
 def _changes(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[Change]:
-    had = _flat(live["settings"]["index"])
-    for name, value in _flat(wanted["settings"]["index"]).items():
+    had = flattened(live["settings"]["index"])
+    for name, value in flattened(wanted["settings"]["index"]).items():
         if _plain(had.get(name)) != _plain(value):
             how: How = "in place" if name in _DYNAMIC_SETTINGS else "reindex"
             yield Change(f"settings.index.{name}", had.get(name), value, how)
@@ -107,8 +107,8 @@ def _changes(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[Cha
 
 
 def _meta(live: Mapping[str, Any], wanted: Mapping[str, Any], vectors: How) -> Iterator[Change]:
-    had = _flat(live)
-    for name, value in _flat(wanted).items():
+    had = flattened(live)
+    for name, value in flattened(wanted).items():
         if had.get(name) == value:
             continue
         how: How = "reindex"
@@ -136,8 +136,8 @@ def _field(live: Mapping[str, Any], wanted: Mapping[str, Any], path: str) -> Ite
         elif name == "index_options":
             yield from _index_options(live.get(name, {}), value, where)
         elif isinstance(value, Mapping):
-            had = _flat(live.get(name, {}))
-            for inner, one in _flat(value).items():
+            had = flattened(live.get(name, {}))
+            for inner, one in flattened(value).items():
                 if _plain(had.get(inner)) != _plain(one):
                     yield Change(f"{where}.{inner}", had.get(inner), one, "reindex")
         elif _plain(live.get(name, _DEFAULTS.get(name))) != _plain(value):
@@ -148,7 +148,7 @@ def _field(live: Mapping[str, Any], wanted: Mapping[str, Any], path: str) -> Ite
 def _index_options(
     live: Mapping[str, Any], wanted: Mapping[str, Any], path: str
 ) -> Iterator[Change]:
-    had, want = _flat(live), _flat(wanted)
+    had, want = flattened(live), flattened(wanted)
     same_type = had.get("type") == want["type"]
     grows = want.get("m", 0) >= had.get("m", 0)
     allowed = grows and (same_type or want["type"] in _INTO.get(had.get("type", ""), ()))
@@ -159,11 +159,12 @@ def _index_options(
             )
 
 
-def _flat(value: Mapping[str, Any], prefix: str = "") -> Json:
+def flattened(value: Mapping[str, Any], prefix: str = "") -> Json:
+    """Dotted names with their values, as ``a.b`` for ``{"a": {"b": …}}``."""
     flat: Json = {}
     for name, inner in value.items():
         if isinstance(inner, Mapping) and inner:
-            flat |= _flat(inner, f"{prefix}{name}.")
+            flat |= flattened(inner, f"{prefix}{name}.")
         else:
             flat[f"{prefix}{name}"] = inner
     return flat

@@ -20,6 +20,7 @@ from vidsearch_mappings.attached import (
     holds_ours,
     without_meta,
 )
+from vidsearch_mappings.diff import flattened
 
 __all__ = ["Attached", "attach_index", "detach_index"]
 
@@ -243,22 +244,12 @@ def _refuse_taken(mapping: Mapping[str, Any], added: Json, *, field: str, index:
 def _lacking(engine: Engine, wanted: Json, name: str) -> Json:
     if not wanted:
         return {}
-    live = _flat(engine.settings(name))
+    live = flattened(engine.settings(name))
     return {
         key: value
         for key, value in wanted.items()
         if str(live.get(key)).lower() != str(value).lower()
     }
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
 
 
 def _put_mapping(engine: Engine, name: str, added: Json) -> None:
