@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.command_line import Run, runner
 from tests.integration.worker import Worker
 
-from vidsearch.cli import main
 from vidsearch.config import load_settings
 from vidsearch.ingest import Registry, create_videos_index
 from vidsearch.local import SearchNode
@@ -22,20 +20,6 @@ from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch_tasks import Runtime
 
 pytestmark = pytest.mark.integration
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def data(self) -> Any:
-        return json.loads(self.out)
-
-
-Run = Callable[..., Result]
 
 
 @pytest.fixture
@@ -65,15 +49,7 @@ def env(
 @pytest.fixture
 def run(env: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Run:
     """The command line, in this process."""
-
-    def call(*args: str) -> Result:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            main(args)
-        shown = capsys.readouterr()
-        return Result(int(stop.value.code or 0), shown.out, shown.err)
-
-    return call
+    return runner(capsys)
 
 
 @pytest.fixture

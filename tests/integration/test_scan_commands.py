@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.command_line import Run, runner
 from tests.integration.worker import Worker, until
 from tests.services import call
 
-from vidsearch.cli import main
 from vidsearch.local import SearchNode
 from vidsearch.testing.clips import solid, write_clip
 
 pytestmark = pytest.mark.integration
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def data(self) -> Any:
-        return json.loads(self.out)
-
-
-Run = Callable[..., Result]
 
 
 @pytest.fixture
@@ -53,14 +35,7 @@ def env(
 
 @pytest.fixture
 def run(env: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Run:
-    def ask(*args: str) -> Result:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            main(args)
-        shown = capsys.readouterr()
-        return Result(int(stop.value.code or 0), shown.out, shown.err)
-
-    return ask
+    return runner(capsys)
 
 
 def test_the_hosts_documents_become_searchable(
