@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vidsearch_tasks.broker import BrokerState, broker_state, queue_depth
+from vidsearch_tasks.broker import BrokerState, WorkerState, broker_state, queue_depth
 from vidsearch_tasks.celery_app import beat_schedule, make_app
 from vidsearch_tasks.parts import Runtime, configure, runtime
 from vidsearch_tasks.registering import enqueue, register_video
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BrokerState",
     "Runtime",
+    "WorkerState",
     "app",
     "beat_schedule",
     "broker_state",

@@ -15,7 +15,30 @@ if TYPE_CHECKING:
 
     from vidsearch.config import Settings
 
-__all__ = ["BrokerState", "broker_errors", "broker_state", "queue_depth", "send_ingest"]
+__all__ = [
+    "BrokerState",
+    "WorkerState",
+    "broker_errors",
+    "broker_state",
+    "queue_depth",
+    "send_ingest",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """What a worker says of itself."""
+
+    name: str
+    queues: tuple[str, ...]
+    """Those it takes messages from."""
+    index: str | None = None
+    """Alias of the videos index it writes to; ``None`` where it does not tell: it has none of our
+    tasks, or those of an older version; or it takes nothing from our queue, and was not asked."""
+    engine: str | None = None
+    """URL of the search engine it writes to, where it is known."""
+    model: str | None = None
+    """Name of the model it embeds with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +50,13 @@ class BrokerState:
     queue: str
     queued: int
     """Messages that wait in our queue; those that a worker has taken are not counted."""
-    workers: tuple[str, ...]
-    """Names of the workers that serve our queue."""
+    workers: tuple[WorkerState, ...]
+    """All that answered, by name; those of our queue say whom they serve."""
+
+    @property
+    def of_queue(self) -> tuple[WorkerState, ...]:
+        """The workers that take messages from our queue."""
+        return tuple(worker for worker in self.workers if self.queue in worker.queues)
 
 
 @contextmanager
@@ -108,12 +136,33 @@ def broker_state(settings: Settings, *, timeout: float = 1.0) -> BrokerState:
     queued = queue_depth(app, queue=queue)
     with broker_errors(_url(app)):
         answers = app.control.inspect(timeout=timeout).active_queues() or {}
-    serving = [
-        name for name, queues in answers.items() if any(found["name"] == queue for found in queues)
-    ]
-    return BrokerState(
-        url=redact_url(_url(app)), queue=queue, queued=queued, workers=tuple(sorted(serving))
+        takes = {name: tuple(one["name"] for one in queues) for name, queues in answers.items()}
+        serves = _whom_they_serve(
+            app, [name for name, queues in takes.items() if queue in queues], timeout=timeout
+        )
+    workers = tuple(
+        WorkerState(name, queues, **serves.get(name, {})) for name, queues in sorted(takes.items())
     )
+    return BrokerState(url=redact_url(_url(app)), queue=queue, queued=queued, workers=workers)
+
+
+def _whom_they_serve(
+    app: Celery, names: list[str], *, timeout: float
+) -> dict[str, dict[str, str | None]]:
+    """What the workers of these names tell of index, engine and model; who cannot tell is left out.
+
+    It ends with the last answer, not with the timeout.
+    """
+    from vidsearch_tasks.celery_app import SERVES
+
+    if not names:  # to Celery, none would be all
+        return {}
+    replies = app.control.broadcast(SERVES, destination=names, reply=True, timeout=timeout) or []
+    return {
+        name: {part: told.get(part) for part in ("index", "engine", "model")}
+        for reply in replies
+        for name, told in reply.items()
+    }
 
 
 def _url(app: Celery) -> str:

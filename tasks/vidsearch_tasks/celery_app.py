@@ -8,11 +8,13 @@ from celery import Celery
 
 from vidsearch.config import Settings
 
-__all__ = ["INGEST", "SCAN", "SWEEP", "TIME_LIMIT", "beat_schedule", "make_app"]
+__all__ = ["INGEST", "SCAN", "SERVES", "SWEEP", "TIME_LIMIT", "beat_schedule", "make_app"]
 
 INGEST = "vidsearch.ingest_video"
 SWEEP = "vidsearch.sweep"
 SCAN = "vidsearch.scan"
+SERVES = "vidsearch_serves"
+"""Remote control command, not a task: ``celery -A … inspect vidsearch_serves``."""
 
 TIME_LIMIT = 2 * 3600
 """Seconds after which a worker is told to give up a video; a minute later it is killed. A hanging

@@ -53,7 +53,7 @@ class Runtime:
         encoder: Encoder | None = None,
         app: Celery | None = None,
     ) -> None:
-        self._given = {"settings": settings, "encoder": encoder, "app": app}
+        self._given: dict[str, Any] = {"settings": settings, "encoder": encoder, "app": app}
         self._client = client
         self._built: dict[str, Any] = {}
         self._lock = threading.RLock()
@@ -167,6 +167,19 @@ class Runtime:
         from vidsearch.ingest import open_videos_index
 
         return open_videos_index(self.engine, self.settings.index)
+
+    def serves(self) -> dict[str, str | None]:
+        """Whom a worker with these parts works for: ``index``, ``engine``, ``model``.
+
+        Only settings are read: a worker is asked in its parent process, which builds nothing.
+        ``engine`` is ``None`` where the host handed in a client, which goes where it goes.
+        """
+        settings, encoder = self.settings, self._given["encoder"]
+        return {
+            "index": settings.index.name,
+            "engine": None if self._client is not None else settings.engine.url,
+            "model": settings.model.name if encoder is None else encoder.identity.name,
+        }
 
     def after_fork(self) -> None:
         """Forget what a parent process built; keep threads and log lines down.

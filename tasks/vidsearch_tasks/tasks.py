@@ -1,4 +1,7 @@
-"""The tasks. They are shared tasks: our own app has them, and so has a host's app."""
+"""The tasks, and what a worker answers who asks whom it serves.
+
+They are shared tasks: our own app has them, and so has a host's app.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,15 @@ from typing import Any
 from uuid import uuid4
 
 from celery import shared_task
+from celery.worker.control import inspect_command
 
 from vidsearch.errors import VideoUnknown, VidsearchError
-from vidsearch_tasks.celery_app import INGEST, SCAN, SWEEP, TIME_LIMIT
+from vidsearch_tasks.celery_app import INGEST, SCAN, SERVES, SWEEP, TIME_LIMIT
 from vidsearch_tasks.parts import runtime
 from vidsearch_tasks.scanning import run_scan
 from vidsearch_tasks.sweeping import run_sweep
 
-__all__ = ["ingest_video", "retry_delay", "scan", "sweep"]
+__all__ = ["ingest_video", "retry_delay", "scan", "serves", "sweep"]
 
 _log = logging.getLogger(__name__)
 _LONGEST_DELAY = 600.0
@@ -91,3 +95,11 @@ def scan(self: Any) -> dict[str, int]:
     counts: Counter[str] = Counter(finding.action for finding in run_scan(app=self.app, quick=True))
     _log.info("scan: %s", dict(counts))
     return dict(counts)
+
+
+@inspect_command(name=SERVES)  # type: ignore[untyped-decorator]
+def serves(state: object) -> dict[str, str | None]:
+    """Tell the index, the engine and the model that this worker serves."""
+    # A message holds an id only: a worker with other settings than the sender takes it as gladly,
+    # finds no such video in its own registry, and drops it.
+    return runtime().serves()

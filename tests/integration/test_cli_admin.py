@@ -104,7 +104,9 @@ def test_a_foreign_index_is_not_dropped(admin: Admin, index_name: str) -> None:
     assert call(admin.node.url, "GET", f"/_cat/indices/{index_name}?format=json")
 
 
-def test_check_names_each_part_that_is_wrong(admin: Admin, tmp_path: Path) -> None:
+def test_check_names_each_part_that_is_wrong(
+    admin: Admin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code, found = admin.findings()
     assert code == 1
     assert found["engine"][0]
@@ -112,20 +114,27 @@ def test_check_names_each_part_that_is_wrong(admin: Admin, tmp_path: Path) -> No
     name = admin.env["VIDSEARCH_INDEX__NAME"]
     advice = f"there is no index {name!r}; create it with `vidsearch index create`"
     assert found["index"] == (False, advice)
-    ok, detail = found["broker"]
+    assert found["broker"][1].endswith(f", 0 queued in 'q-{name}'")
+    ok, detail = found["workers"]
     assert not ok
-    assert detail.endswith(
-        "answers, but no worker does. Start one: celery -A vidsearch_tasks worker"
-    )
+    assert "Start one with these settings: celery -A vidsearch_tasks worker" in detail
 
     assert admin("index", "create")[0] == 0
     with Worker(tmp_path / "worker", admin.env, app="vidsearch_tasks"):
         code, found = admin.findings()
-    assert (code, [ok for ok, _ in found.values()]) == (0, [True] * 5)
+        monkeypatch.setenv("VIDSEARCH_INDEX__NAME", f"{name}-other")
+        elsewhere = admin.findings()[1]["workers"]
+    assert (code, [ok for ok, _ in found.values()]) == (0, [True] * 6)
     assert admin.node.version in found["engine"][1]
     assert "0 videos, same model" in found["index"][1]
     assert found["media"][1].startswith("pyav in a child process; local videos from any folder")
-    assert "worker@" in found["broker"][1]
+    assert found["workers"][1].startswith("worker@")
+    assert found["workers"][1].endswith(f": index {name!r}, model 'demo'")
+    # A worker with other settings takes the messages, and drops them.
+    assert not elsewhere[0]
+    assert f"serve another index than '{name}-other' (worker@" in elsewhere[1]
+    assert f"index {name!r}" in elsewhere[1]
+    assert f"Start them with VIDSEARCH_INDEX__NAME={name}-other, or give" in elsewhere[1]
 
 
 def test_check_reads_the_settings_of_media(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,6 +157,7 @@ def test_check_goes_on_after_an_outage(admin: Admin, monkeypatch: pytest.MonkeyP
     assert found["model"][0]
     assert found["index"] == (False, "not checked: engine failed")
     assert "redis://me:***@127.0.0.1:1/0 does not answer" in found["broker"][1]
+    assert found["workers"] == (False, "not checked: broker failed")
     assert "hunter2" not in json.dumps(found)
 
 

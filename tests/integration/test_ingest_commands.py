@@ -198,7 +198,7 @@ def test_without_a_worker(run: Run, index: None, clips: Path) -> None:
     assert "Error: 1 videos are not done after 0.5 s (1 queued); is a worker running?" in late.err
     status = run("status")
     assert status.code == 0
-    assert "workers\t0" in status.out
+    assert "workers of this index\t0" in status.out
     assert "celery -A vidsearch_tasks worker" in status.err
     assert "messages in queue" in status.out
     swept = run("sweep")

@@ -10,6 +10,7 @@ import click
 
 from vidsearch.cli import output
 from vidsearch.cli.parts import opened_parts
+from vidsearch.cli.workers import describe_worker, worker_problem
 from vidsearch.errors import VidsearchError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class _Finding:
 @click.command()
 @output.json_option
 def check(as_json: bool) -> None:
-    """Check the cluster, the index, the model, the reading of videos and the broker, one by one.
+    """Check the engine, the model, the index, the reading of videos, the broker and the workers.
 
     Writes nothing. Exit code 1 if any part is not as it should be.
     """
@@ -62,14 +63,22 @@ def _check_index(parts: Runtime) -> str:
 
 
 def _check_broker(parts: Runtime) -> str:
+    from vidsearch.config import redact_url
+    from vidsearch_tasks import queue_depth
+
+    broker = parts.settings.broker
+    queued = queue_depth(parts.app, queue=broker.queue)
+    return f"{redact_url(broker.url.get_secret_value())}, {queued} queued in {broker.queue!r}"
+
+
+def _check_workers(parts: Runtime) -> str:
     from vidsearch_tasks import broker_state
 
-    state = broker_state(parts.settings)
-    if not state.workers:
-        raise VidsearchError(
-            f"{state.url} answers, but no worker does. Start one: celery -A vidsearch_tasks worker"
-        )
-    return f"{state.url}, {state.queued} queued, workers: {', '.join(state.workers)}"
+    settings = parts.settings
+    state = broker_state(settings)
+    if problem := worker_problem(state, settings):
+        raise VidsearchError(problem)
+    return ";\n".join(describe_worker(worker, settings) for worker in state.of_queue)
 
 
 def _check_media(parts: Runtime) -> str:
@@ -89,6 +98,7 @@ _STEPS: tuple[tuple[str, Callable[[Runtime], str], tuple[str, ...]], ...] = (
     ("index", _check_index, ("engine", "model")),
     ("media", _check_media, ()),
     ("broker", _check_broker, ()),
+    ("workers", _check_workers, ("broker",)),
 )
 """Each part, how it is checked, and the parts without which it cannot be."""
 

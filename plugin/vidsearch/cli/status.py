@@ -8,6 +8,7 @@ import click
 
 from vidsearch.cli import output
 from vidsearch.cli.parts import opened_parts
+from vidsearch.cli.workers import worker_problem
 from vidsearch.errors import BackendUnavailable
 
 __all__ = ["status"]
@@ -16,7 +17,7 @@ __all__ = ["status"]
 @click.command()
 @output.json_option
 def status(as_json: bool) -> None:
-    """Show the number of videos per state, what can be searched, and the queue.
+    """Show the number of videos per state, what can be searched, the queue, and who works on it.
 
     Exit code 1 if the broker does not answer.
     """
@@ -34,10 +35,13 @@ def status(as_json: bool) -> None:
             "queued_messages": None,
             "workers": None,
         }
+        advice: str | None = None
         problem: BackendUnavailable | None = None
         try:
             broker = broker_state(parts.settings)
-            found |= {"queued_messages": broker.queued, "workers": list(broker.workers)}
+            serving = [w.name for w in broker.of_queue if w.index == parts.settings.index.name]
+            found |= {"queued_messages": broker.queued, "workers": serving}
+            advice = worker_problem(broker, parts.settings)
         except BackendUnavailable as error:
             problem = error
     if as_json:
@@ -47,9 +51,9 @@ def status(as_json: bool) -> None:
         rows.append((f"searchable in {found['index']}", found["searchable"]))
         rows.append((f"messages in queue {found['queue']!r}", found["queued_messages"]))
         workers = found["workers"]
-        rows.append(("workers", None if workers is None else len(workers)))
+        rows.append(("workers of this index", None if workers is None else len(workers)))
         output.print_table(("what", "number"), rows, right=("number",))
-        if workers == []:
-            output.talk("No worker serves the queue: celery -A vidsearch_tasks worker")
+    if advice:
+        output.talk(f"Warning: {advice}")
     if problem:
         raise problem

@@ -1,0 +1,57 @@
+"""Whom the workers serve, and what to do where that is not this index."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vidsearch.config import Settings
+    from vidsearch_tasks import BrokerState, WorkerState
+
+__all__ = ["describe_worker", "worker_problem"]
+
+_START = "celery -A vidsearch_tasks worker"
+
+
+def describe_worker(worker: WorkerState, settings: Settings) -> str:
+    """A worker with the index and the model it serves; its engine where its URL is not ours."""
+    if worker.index is None:
+        return f"{worker.name}: does not tell which index it serves"
+    engine = f" at {worker.engine}" if worker.engine not in {None, settings.engine.url} else ""
+    return f"{worker.name}: index {worker.index!r}{engine}, model {worker.model!r}"
+
+
+def worker_problem(state: BrokerState, settings: Settings) -> str | None:
+    """Why what is registered with these settings may not be ingested, and what to do.
+
+    Every worker of the queue must serve the index of these settings: a message goes to any of them,
+    and one that serves another index finds no such video and drops it. Engines are not compared,
+    as one may well have several URLs.
+    """
+    name, queue = settings.index.name, state.queue
+    if not state.workers:
+        return f"no worker answers over {state.url}. Start one with these settings: {_START}"
+    if not state.of_queue:
+        others = "; ".join(
+            f"{worker.name} takes from {', '.join(map(repr, worker.queues)) or 'none'}"
+            for worker in state.workers
+        )
+        return (
+            f"no worker takes from the queue {queue!r} ({others}). Start one with these settings: "
+            f"{_START}; or add the queue to a worker of your own app: -Q …,{queue}"
+        )
+    wrong = [worker for worker in state.of_queue if worker.index != name]
+    if not wrong:
+        return None
+    what = "all" if len(wrong) == len(state.of_queue) else "some"
+    told = "; ".join(describe_worker(worker, settings) for worker in wrong)
+    if all(worker.index is None for worker in wrong):
+        return (
+            f"{what} workers of the queue {queue!r} run none of our tasks, or those of an older "
+            f"version ({told}): start them again with this version, or without this queue"
+        )
+    return (
+        f"{what} workers of the queue {queue!r} serve another index than {name!r} ({told}), and "
+        f"drop the messages for this one. Start them with VIDSEARCH_INDEX__NAME={name}, or give "
+        "this index a queue (VIDSEARCH_BROKER__QUEUE) and workers of its own"
+    )
