@@ -161,7 +161,7 @@ class Host:
         self.engine.refresh(self.settings.name)
         return states
 
-    def search(self, text: str, **options: Any) -> Any:
+    def search(self, text: str | None, **options: Any) -> Any:
         with VideoSearch(self.engine, encoder=FakeEncoder(), index=self.settings.name) as videos:
             return videos.search(text, **options)
 
@@ -218,6 +218,9 @@ def test_from_attach_to_detach(host: Host, through_alias: bool) -> None:
         assert first.fields["title"] == "The red shirt"
         assert "vector" not in str(first.fields.get("video", {}))
         assert first.moments
+    # Found in its shard, though nobody tells the routing, which the mapping requires.
+    for options in ({}, {"at": 1.0}):
+        assert {hit.id for hit in host.search(None, like="red", **options)} == {"green", "blue"}
     shown = show_videos_index(engine, host.settings)
     assert (shown["videos"], shown["documents"], shown["uri_field"]) == (3, 3, "media.url")
 

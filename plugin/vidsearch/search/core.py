@@ -160,9 +160,8 @@ class SearchCore:
         self, asked: Asked, view: IndexView, kind: EngineKind, vector: Once[list[float]]
     ) -> Steps[Plan]:
         conditions = Conditions.of(asked, view)
-        # Tried on 8.19.21 and OpenSearch 2.19.1: nothing is found, or moments that do not match.
-        can = kind == "elasticsearch"
-        if conditions.on_segments and not (can and (yield Ask("features")).nested_filters):
+        if conditions.on_segments and not (yield Ask("features")).nested_filters:
+            # Tried on 8.19.21: nothing is found, or moments that do not match.
             raise QueryError(
                 f"this cluster cannot filter moments by fields of {view.field}.segments "
                 "(Elasticsearch 9.2 and later can): search at level=video, which finds videos that "
@@ -170,18 +169,20 @@ class SearchCore:
             )
         compare: list[float] = []
         if asked.needs_vector:
-            compare = yield from self._comparand(asked, view, vector)
+            compare = yield from self._comparand(asked, view, vector, at=kind)
         return Plan(asked, kind, view, compare, self._settings, conditions)
 
     def _comparand(
-        self, asked: Asked, view: IndexView, vector: Once[list[float]]
+        self, asked: Asked, view: IndexView, vector: Once[list[float]], *, at: EngineKind
     ) -> Steps[list[float]]:
         kind, value = asked.input
         if kind == "vector":
             return [float(x) for x in given_vector(value, dims=view.identity.dims)]
         if kind == "like":
-            found = yield Ask("get", (view.name, value))
-            source = None if found is None else found.source
+            # Looked for in every shard: a host may have stored it with a routing that only it knows.
+            body = _one(value, f"{view.field}.vector" if asked.at is None else view.field, at=at)
+            hits = (yield Ask("search", (view.name, body)))["hits"]["hits"]
+            source = hits[0]["_source"] if hits else None
             return stored_vector(source, id=value, field=view.field, at=asked.at)
         encoder = yield Work(self._encoder)
         encoder.identity.require(view.identity, where=f"index {view.name!r}")
@@ -271,7 +272,7 @@ class SearchCore:
     def _near(self, plan: Plan, responses: Mapping[Leg, Json]) -> list[Found]:
         view = plan.view
         found = [
-            read_near(responses[name], field=view.field, similarity=view.similarity(level))
+            read_near(responses[name], field=view.field, similarity=plan.similarity(level))
             for name, level in plan.levels.items()
         ]
         return found[0] if len(found) == 1 else better_of(found)
@@ -296,6 +297,14 @@ def _comparable(leg: Leg, body: Json) -> Json:
     if leg.startswith("vector") or "retriever" in body or "hybrid" in body.get("query", {}):
         return body
     return {**body, "search_type": "dfs_query_then_fetch"}
+
+
+def _one(id: str, field: str, *, at: EngineKind) -> Json:
+    """The body that finds a document by its id and brings a field, its vectors too."""
+    source: Json = {"includes": [field]}
+    if at == "elasticsearch":
+        source["exclude_vectors"] = False  # from 9.2 on they are left out unless asked for
+    return {"query": {"ids": {"values": [id]}}, "size": 1, "_source": source}
 
 
 def _cluster() -> Steps[Cluster]:
