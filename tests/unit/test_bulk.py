@@ -268,10 +268,26 @@ def test_an_answer_about_other_writes_is_an_error() -> None:
 
 def test_documents_are_compared_as_the_engine_keeps_them() -> None:
     vector = np.array([0.1, 0.2], np.float32)
-    assert same({"v": vector, "t": ("a",)}, {"v": [0.1, 0.2], "t": ["a"]})
-    assert same({"x": 0.1}, {"x": float(np.float32(0.1))})
-    assert not same({"v": vector}, {"v": [0.1, 0.3]})
-    assert not same({"a": 1}, {"a": 1, "b": 2})
+    for ours, stored in (
+        ({"v": vector, "t": ("a",)}, {"v": [0.1, 0.2], "t": ["a"]}),
+        ({"x": 0.1}, {"x": float(np.float32(0.1))}),
+    ):
+        assert same(ours, stored, order=None)
+    for ours, stored in (
+        ({"v": vector}, {"v": [0.1, 0.3]}),
+        ({"v": vector}, {"v": None}),
+        ({"a": 1}, {"a": 1, "b": 2}),
+    ):
+        assert not same(ours, stored, order=None)
+
+
+@pytest.mark.parametrize(("order", "other"), [("big", "little"), ("little", "big")])
+def test_base64_is_compared_in_the_order_that_it_was_sent_in(order: Any, other: Any) -> None:
+    vector = np.array([0.1, 0.2], np.float32)
+    segments = {"segments": [{"vector": vector}]}
+    sent = json.loads(to_json(segments, order))
+    assert same(segments, sent, order=order)
+    assert not same(segments, sent, order=other)
 
 
 def test_an_update_carries_a_partial_document_and_a_routing() -> None:

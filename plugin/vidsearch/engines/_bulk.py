@@ -177,19 +177,29 @@ def take(
     return again, existing, why
 
 
-def same(ours: Any, stored: Any) -> bool:
-    """Whether a stored document is what we wrote, numbers compared as float32 as vectors are."""
+def same(ours: Any, stored: Any, *, order: ByteOrder | None) -> bool:
+    """Whether a stored document is what we wrote, numbers compared as float32 as vectors are.
+
+    Args:
+        ours: as given to a write.
+        stored: as read back.
+        order: of vectors that were sent as base64, as which an engine may give them back.
+    """
     if isinstance(ours, Mapping):
         return (
             isinstance(stored, Mapping)
             and ours.keys() == stored.keys()
-            and all(same(value, stored[key]) for key, value in ours.items())
+            and all(same(value, stored[key], order=order) for key, value in ours.items())
         )
     if hasattr(ours, "__array_interface__"):
-        return decode_vector(stored).tobytes() == decode_vector(ours).tobytes()
+        return isinstance(stored, str | list) and (
+            decode_vector(stored, order or "big").tobytes() == decode_vector(ours).tobytes()
+        )
     if isinstance(ours, list | tuple):
         return (
-            isinstance(stored, list) and len(ours) == len(stored) and all(map(same, ours, stored))
+            isinstance(stored, list)
+            and len(ours) == len(stored)
+            and all(same(one, other, order=order) for one, other in zip(ours, stored, strict=True))
         )
     if isinstance(ours, float) and isinstance(stored, int | float):
         return decode_vector([ours]).tobytes() == decode_vector([stored]).tobytes()
