@@ -13,7 +13,13 @@ from tests.services import call
 from vidsearch import VideoSearch
 from vidsearch.config import IndexSettings, IngestSettings
 from vidsearch.engines.base import Document, Engine, Write
-from vidsearch.errors import BackendRefused, BackendUnavailable, DocumentGone, MappingConflict
+from vidsearch.errors import (
+    BackendRefused,
+    BackendUnavailable,
+    DocumentGone,
+    IndexMissing,
+    MappingConflict,
+)
 from vidsearch.ingest import (
     Finding,
     Indexer,
@@ -266,7 +272,9 @@ def test_from_attach_to_detach(host: Host, through_alias: bool) -> None:
     assert {f.reason for f in host.scan(dry_run=True).values()} == {"new"}
 
 
-def test_a_document_that_the_host_deletes_in_mid_work_is_not_created(host: Host) -> None:
+def test_what_the_host_takes_away_in_mid_work_is_not_created(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     host.make(host.settings.name)
     host.attach()
     host.scan()
@@ -286,6 +294,22 @@ def test_a_document_that_the_host_deletes_in_mid_work_is_not_created(host: Host)
     host.put(name, "red", host_document("red", host.clips["red"]))
     assert host.scan()["red"].action == "enqueue"
     assert host.ingest("red") == {"red": "indexed"}
+
+    # It detaches, and touches the document as well, between the last look at the lease and the end.
+    before, write = host.read("green").source, engine.update
+
+    def late(*args: Any, **options: Any) -> Any:
+        monkeypatch.setattr(engine, "update", write)
+        assert detach_index(engine, host.settings) == 1
+        written = write(*args, **options)
+        assert "vector" in host.read("green").source["video"]
+        write(name, "green", {"title": "Emerald"}, routing="shop-2")
+        return written
+
+    monkeypatch.setattr(engine, "update", late)
+    with pytest.raises(IndexMissing, match="no registry"):
+        host.ingest("green")
+    assert host.read("green").source == {**before, "title": "Emerald"}
 
 
 def test_what_cannot_be_attached_is_left_as_it_is(host: Host) -> None:

@@ -264,6 +264,20 @@ def test_another_model_is_refused_with_both_names(
     assert memory.get("videos", "a") is None
 
 
+def test_vectors_of_another_length_than_the_index_holds_are_never_sent(
+    memory: Flaky, registry: Registry, red: Path
+) -> None:
+    class Short(FakeEncoder):
+        def encode_frames(self, frames: FrameBatch) -> Vectors:
+            return super().encode_frames(frames)[:, :16]
+
+    registry.register("a", uri=str(red))
+    with pytest.raises(ModelMismatch, match=r"16 dims for video 'a', but .*-000001' holds 32"):
+        make_indexer(memory, registry, Short()).ingest("a", owner="w")
+    assert memory.get("videos", "a") is None
+    assert registry.get("a").attempts == 0, "the worker is at fault, not the video"
+
+
 @pytest.mark.parametrize(
     "fault",
     [

@@ -10,6 +10,7 @@ from typing import Any
 
 from vidsearch.encoders import ModelIdentity
 from vidsearch.engines.base import Json
+from vidsearch.errors import ModelMismatch
 from vidsearch.ingest.embedding import Segment, VideoEmbedding
 from vidsearch.ingest.moments import MomentPolicy
 from vidsearch.ingest.record import VideoRecord, to_stamp
@@ -61,7 +62,21 @@ def video_document(
     fingerprint: str,
     embedded_at: float,
 ) -> Json:
-    """The whole document: the host's fields on top, ours under the index's object."""
+    """The whole document: the host's fields on top, ours under the index's object.
+
+    The length of the vectors is checked here, and not left to the engine: Elasticsearch 9.5 reads
+    base64 of half the bytes that it expects as bfloat16, and stores nonsense without a word.
+
+    Raises:
+        ModelMismatch: the vectors have not as many dims as the index.
+    """
+    (dims,) = embedding.vector.shape  # those of the moments are means of the same frames' vectors
+    if dims != index.model.dims:
+        raise ModelMismatch(
+            f"the encoder made vectors of {dims} dims for video {record.id!r}, but index "
+            f"{index.name!r} holds {index.model.dims}, as the identity of the encoder says as "
+            "well: mend the encoder, or the dims of its identity"
+        )
     ours: dict[str, Any] = {
         "uri": record.uri,
         "model": model_name(index.model),

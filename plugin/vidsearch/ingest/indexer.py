@@ -22,6 +22,7 @@ from vidsearch.errors import (
     LeaseLost,
     MappingConflict,
     MissingExtra,
+    ModelMismatch,
     ModelUnavailable,
     SourceUnavailable,
     VersionConflict,
@@ -34,7 +35,7 @@ from vidsearch.ingest.lease_keeper import LeaseKeeper
 from vidsearch.ingest.moments import MomentPolicy
 from vidsearch.ingest.record import ErrorRecord, State, VideoRecord
 from vidsearch.ingest.registry import Registry
-from vidsearch.ingest.removal import remove_document
+from vidsearch.ingest.removal import remove_document, remove_whatever_came
 from vidsearch.ingest.stages import Stages
 from vidsearch.ingest.videos_index import VideosIndex, gone, open_videos_index
 from vidsearch.media import (
@@ -56,6 +57,7 @@ _SURROUNDINGS = (
     BackendRefused,
     BackendUnavailable,
     IndexMissing,
+    ModelMismatch,
     ModelUnavailable,
     SourceUnavailable,
 )
@@ -290,7 +292,10 @@ class Indexer:
     def _taken_back_if_lost(
         self, record: VideoRecord, written: Revision, index: VideosIndex
     ) -> Iterator[None]:
-        """A deletion during the work wins: what was written after it is removed again."""
+        """A deletion or a detach during the work wins: what was written after it is removed again.
+
+        Only a worker that is killed between its write and this leaves something behind.
+        """
         try:
             yield
         except LeaseLost:
@@ -300,6 +305,12 @@ class Indexer:
                     index.remove(record.id, expect=written, routing=record.routing)
             elif current.state is State.DELETED:
                 remove_document(self._registry, index, record.id)
+            raise
+        except IndexMissing:
+            # The registry went after the lease was last renewed: the host's index was detached, and
+            # its documents are to hold nothing of ours. Those of an index of ours are kept.
+            if index.attached:
+                remove_whatever_came(index, record)
             raise
 
     def _unsuccessful(

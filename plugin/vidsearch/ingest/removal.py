@@ -9,7 +9,7 @@ from vidsearch.ingest.record import State, VideoRecord
 from vidsearch.ingest.registry import Registry
 from vidsearch.ingest.videos_index import VideosIndex
 
-__all__ = ["delete_video", "purge_video", "remove_document"]
+__all__ = ["delete_video", "purge_video", "remove_document", "remove_whatever_came"]
 
 _TRIES = 8
 _UNWANTED = {State.DELETED, State.DEAD, State.FAILED}
@@ -60,4 +60,21 @@ def remove_document(registry: Registry, index: VideosIndex, id: str) -> None:
         with suppress(VersionConflict):
             index.remove(id, expect=document.revision, routing=routing)
             return
-    raise VersionConflict(f"the document of video {id!r} keeps changing while it is to be removed")
+    raise _restless(id)
+
+
+def remove_whatever_came(index: VideosIndex, record: VideoRecord) -> None:
+    """Remove the document of a video, or our object in it, although others keep writing it.
+
+    Raises:
+        VersionConflict: it keeps changing.
+    """
+    for _ in range(_TRIES):
+        with suppress(VersionConflict):
+            index.remove(record.id, routing=record.routing)
+            return
+    raise _restless(record.id)
+
+
+def _restless(id: str) -> VersionConflict:
+    return VersionConflict(f"the document of video {id!r} keeps changing while it is to be removed")
