@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -352,6 +355,25 @@ def test_what_cannot_be_attached_is_left_as_it_is(host: Host) -> None:
         attach_index(engine, one, dims, uri_field="media.url")
 
 
+KILLED_WHILE_COPYING = """
+import os, signal, sys
+
+from vidsearch.config import EngineSettings, IndexSettings
+from vidsearch.engines import connect
+from vidsearch.ingest import attach_index
+from vidsearch.testing.fake_encoder import FakeEncoder
+
+url, name = sys.argv[1:]
+attach_index(
+    connect(EngineSettings(url=url, kind="opensearch")),
+    IndexSettings(name=name),
+    FakeEncoder().identity,
+    uri_field="media.url",
+    progress=lambda done, total: os.kill(os.getpid(), signal.SIGKILL),
+)
+"""
+
+
 @pytest.fixture
 def plain_host(opensearch_2: SearchNode, index_name: str, tmp_path: Path) -> Iterator[Host]:
     """On OpenSearch, an index that was created without index.knn."""
@@ -395,12 +417,31 @@ def test_an_index_without_knn_is_copied_behind_its_alias(plain_host: Host) -> No
             host.put(name, "red", {"title": "lost?"})
         refused.append(str(caught.value))
 
-    # A run that was killed leaves its copy behind; what is not such a copy stays.
+    # What is no copy of ours stays.
     engine.create_index(copy, {})
     with pytest.raises(MappingConflict, match=f"{copy}' exists already"):
         host.attach()
-    engine.put_mapping(copy, {"_meta": {"vidsearch_copy_of": old}})
-    attached = host.attach(progress=write)
+    engine.delete_index(copy)
+    # A process that is killed leaves the block behind, and word of what to do.
+    killed = [sys.executable, "-c", KILLED_WHILE_COPYING, host.node.url, name]
+    assert subprocess.run(killed, timeout=60).returncode == -signal.SIGKILL
+    with pytest.raises(BackendRefused, match="blocked"):
+        host.put(old, "red", before["red"])
+    with pytest.raises(MappingConflict, match=f"{old}' takes no writes while .* run it again"):
+        show_videos_index(engine, host.settings)
+    undone: list[tuple[str, str]] = []
+
+    def told(*names: str) -> None:
+        host.put(old, "red", before["red"])
+        assert engine.indices_of(copy) == ()
+        undone.append((names[0], names[1]))
+
+    with pytest.raises(KeyboardInterrupt):
+        host.attach(undone=told, confirm=no)
+    assert undone == [(old, copy)]
+    assert engine.mapping(old) == mapping
+    attached = host.attach(undone=told, progress=write)
+    assert len(undone) == 1
     assert refused
     assert (attached.index, attached.copied_from) == (copy, old)
     assert engine.indices_of(name) == (copy,)
@@ -441,5 +482,8 @@ def test_an_index_used_by_its_own_name_is_copied_only_on_request(plain_host: Hos
     attached = host.attach(copy_to=copy)
     assert (attached.index, attached.name, attached.registry) == (copy, copy, f"{copy}-registry")
     assert engine.count(copy) == engine.count(name) == 3
+    for ask in (host.attach, lambda: open_videos_index(engine, host.settings)):
+        with pytest.raises(MappingConflict, match=f"set index.name to '{copy}'"):
+            ask()
     with pytest.raises(BackendRefused, match="blocked"):
         host.put(name, "red", {"title": "x"})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from vidsearch.config import IndexSettings
-from vidsearch.engines.base import Write
+from vidsearch.engines.base import Engine, Write
 from vidsearch.errors import MappingConflict, VersionConflict
 from vidsearch.ingest import (
     Registry,
@@ -18,6 +19,8 @@ from vidsearch.ingest import (
     open_videos_index,
     scan_index,
 )
+from vidsearch.ingest.copy_note import undo_broken_copy
+from vidsearch.ingest.copying import copy_with_settings
 from vidsearch.ingest.uri_field import check_uri_field, uri_in
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
@@ -203,3 +206,70 @@ def test_a_managed_index_is_neither_attached_nor_detached() -> None:
         attach_index(engine, IndexSettings(name="videos"), IDENTITY, uri_field="url")
     with pytest.raises(MappingConflict, match="vidsearch index drop"):
         detach_index(engine, IndexSettings(name="videos"))
+
+
+class Mortal(MemoryEngine):
+    """Its user is killed before a change of a certain number, and asks nothing more."""
+
+    def __init__(self, *, changes: int) -> None:
+        super().__init__()
+        self.left: int | None = None
+        self.create_index("shop-1", {"mappings": {"_meta": {"a": 1}}, "aliases": {"shop": {}}})
+        self.bulk("shop-1", [Write("index", id, {"url": f"/{id}.mp4"}) for id in "abc"])
+        self.left = changes
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name.startswith("_") or name in {"left", "kind"} or self.left is None:
+            return found
+        if self.left <= 0:
+            raise Killed
+        if name in {"create_index", "bulk", "put_mapping", "put_settings", "update_aliases"}:
+            self.left -= 1
+            if not self.left:
+                raise Killed
+        return found
+
+
+class Killed(BaseException):
+    pass
+
+
+def copied(engine: Engine, *, alias: str | None) -> str:
+    undo_broken_copy(engine, "shop-1")
+    return copy_with_settings(
+        engine,
+        "shop-1",
+        alias=alias,
+        settings={"knn": True},
+        mapping={"_meta": {"a": 1, "vidsearch": {}}},
+        to="copy",
+        confirm=lambda index, copy: None,
+        before_swap=lambda copy: None,
+        progress=lambda done, total: None,
+    )
+
+
+@pytest.mark.parametrize("alias", ["shop", None])
+@pytest.mark.parametrize("changes", range(1, 8))
+def test_a_copy_that_is_killed_at_any_point_is_undone_or_whole(
+    changes: int, alias: str | None
+) -> None:
+    engine = Mortal(changes=changes)
+    with suppress(Killed):
+        copied(engine, alias=alias)
+    died, engine.left = engine.left == 0, None
+    assert died == (changes <= (6 if alias else 5)), "every change of the way is tried"
+    whole = engine.indices_of("shop") == ("copy",) if alias else not died
+    if not whole:
+        undo_broken_copy(engine, "shop-1")
+        assert engine.indices_of("copy") == ()
+        assert engine.settings("shop-1") == {}
+        assert engine.mapping("shop-1")["_meta"] == {"a": 1}
+        assert copied(engine, alias=alias) == "copy"
+    assert engine.count("copy") == 3
+    assert engine.settings("shop-1") == {"blocks.write": True}
+    assert engine.indices_of("shop") == ("copy" if alias else "shop-1",)
+    if not alias:
+        with pytest.raises(MappingConflict, match=r"set index\.name to 'copy'"):
+            undo_broken_copy(engine, "shop-1")

@@ -96,7 +96,8 @@ def attach(name: str, uri_field: str, copy_to: str | None, yes: bool) -> None:
     """Add our object to the mapping of your index NAME, and make the registry.
 
     Nothing else of the index is changed. On OpenSearch, an index that was created without index.knn
-    is copied, and takes no writes meanwhile.
+    is copied, and takes no writes meanwhile. Where that was broken off, run the command again: it
+    undoes what was done, and begins anew.
     """
     from vidsearch.encoders import load_encoder
     from vidsearch.ingest import attach_index
@@ -104,6 +105,11 @@ def attach(name: str, uri_field: str, copy_to: str | None, yes: bool) -> None:
     settings = output.settings()
     chosen = settings.index.model_copy(update={"name": name})
     identity = load_encoder(settings.model, settings.ingest).identity
+
+    def undone(index: str, copy: str) -> None:
+        output.talk(
+            f"an earlier copy of {index} to {copy} broke off: it is undone, {index} is as it was"
+        )
 
     def confirm(index: str, copy: str) -> None:
         if not yes:
@@ -121,6 +127,7 @@ def attach(name: str, uri_field: str, copy_to: str | None, yes: bool) -> None:
             identity,
             uri_field=uri_field,
             copy_to=copy_to,
+            undone=undone,
             confirm=confirm,
             progress=progress,
         )

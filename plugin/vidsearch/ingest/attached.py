@@ -10,6 +10,7 @@ from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines.base import Engine, Json
 from vidsearch.errors import IndexMissing, MappingConflict, VersionConflict
+from vidsearch.ingest.copy_note import undo_broken_copy
 from vidsearch.ingest.copying import copy_with_settings, explained
 from vidsearch.ingest.uri_field import check_uri_field
 from vidsearch.ingest.videos_index import VideosIndex, open_videos_index, videos_index_body
@@ -48,6 +49,7 @@ def attach_index(
     *,
     uri_field: str,
     copy_to: str | None = None,
+    undone: Callable[[str, str], None] = lambda index, copy: None,
     confirm: Callable[[str, str], None] = lambda index, copy: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Attached:
@@ -62,6 +64,8 @@ def attach_index(
         identity: the model whose vectors it will hold.
         uri_field: dotted path of the host's field with a video's URI.
         copy_to: name of the copy, where one is needed.
+        undone: told the names of the index and its copy where an earlier copy had broken off, and
+            left the index without writes, which was undone first.
         confirm: told the names of the index and its copy before copying; what it raises ends it.
         progress: told how many documents of how many are copied.
 
@@ -71,6 +75,8 @@ def attach_index(
         ConfigError: the engine lacks the setting ``index.quantization``.
     """
     name = _the_index(engine, settings.name)
+    if broken := undo_broken_copy(engine, name):
+        undone(name, broken)
     mapping = engine.mapping(name)
     if _is_attached(engine, settings, mapping, identity, name=name, uri_field=uri_field):
         _make_registry(engine, settings)

@@ -6,14 +6,24 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
+from uuid import uuid4
 
 from vidsearch.engines.base import Engine, Json, Write
 from vidsearch.errors import MappingConflict, VidsearchError
+from vidsearch.ingest.copy_note import (
+    CopyNote,
+    delete_leftover,
+    is_blocked,
+    leave_note,
+    marked,
+    note_of,
+    undo_copy,
+    without_mark,
+)
 
 __all__ = ["copy_with_settings", "explained"]
 
 _BATCH = 200
-_MARK = "vidsearch_copy_of"
 # Said by the engine at creation, and true of that one index only.
 _OWN = frozenset(
     {"blocks", "creation_date", "history", "provided_name", "resize", "uuid", "version"}
@@ -39,8 +49,9 @@ def copy_with_settings(
     The old index takes no writes from the first moment on, so none can be lost: the host's get a
     403 that names the block, searches go on. Once the copy holds as many documents, every alias
     moves to it in one call, and writes through an alias work again. The old index is kept as it
-    was, still without writes. What goes wrong before the swap is undone. A process that was killed
-    leaves the block behind and a copy that is marked; the next call starts over.
+    was, still without writes, but for a note in its ``_meta``. What goes wrong before the swap is
+    undone. After a process that was killed, ``undo_broken_copy`` does it by that note. Nobody must
+    do so while this runs: it would then end with an error.
 
     Args:
         engine: the cluster.
@@ -69,42 +80,41 @@ def copy_with_settings(
     copy = to or f"{name}-vidsearch"
     confirm(name, copy)
     old = engine.settings(name)
-    was_blocked = str((old.get("blocks") or {}).get("write")).lower() == "true"
-    _make_room(engine, copy, of=name)
+    if engine.indices_of(copy) and not delete_leftover(engine, copy, of=name):
+        raise MappingConflict(f"{copy!r} exists already; name another copy (--copy-to NAME)")
     aliases = engine.aliases(name)
-    engine.put_settings(name, {"blocks.write": True})
-    made = False
+    note = CopyNote(to=copy, blocked_before=is_blocked(old), run=uuid4().hex)
+    leave_note(engine, name, note)
     try:
+        engine.put_settings(name, {"blocks.write": True})
         kept = {key: value for key, value in old.items() if key not in {*_OWN, *_LATER}}
-        marked = {**mapping, "_meta": {**mapping["_meta"], _MARK: name}}
-        body = {"settings": {"index": {**kept, **settings}}, "mappings": marked}
+        body = {"settings": {"index": {**kept, **settings}}, "mappings": marked(mapping, of=name)}
         with explained(name):
             engine.create_index(copy, body)
-        made = True
         engine.refresh(name)
         _copy(engine, name, copy, progress)
         before_swap(copy)
         if later := {key: old[key] for key in _LATER if key in old}:
             engine.put_settings(copy, later)
-        engine.put_mapping(copy, {"_meta": mapping["_meta"]})
-        if alias is not None:
+        if alias is None:
+            engine.put_mapping(copy, without_mark(mapping))
+        else:
             engine.update_aliases(_moves(aliases, name, copy))
+            with _quiet():  # behind its alias it needs no mark
+                engine.put_mapping(copy, without_mark(mapping))
     except BaseException:
         with _quiet():
-            _undo(engine, name, copy if made else None, unblock=not was_blocked)
+            _undo(engine, name, note, alias=alias)
         raise
     return copy
 
 
-def _undo(engine: Engine, name: str, copy: str | None, *, unblock: bool) -> None:
+def _undo(engine: Engine, name: str, note: CopyNote, *, alias: str | None) -> None:
     """Leave things as they were, but for what others may rely on by now."""
-    if copy is not None:
-        if engine.aliases(copy):
-            return  # swapped, though the answer that said so was lost: it is the host's index now
-        with _quiet():
-            engine.delete_index(copy)
-    if unblock:
-        engine.put_settings(name, {"blocks.write": None})
+    if alias is not None and engine.indices_of(alias) == (note.to,):
+        return  # swapped, though the answer that said so was lost: it is the host's index now
+    if note_of(engine.mapping(name)) == note:  # else another run has taken over
+        undo_copy(engine, name, note)
 
 
 def _copy(engine: Engine, name: str, copy: str, progress: Callable[[int, int], None]) -> None:
@@ -121,15 +131,6 @@ def _copy(engine: Engine, name: str, copy: str, progress: Callable[[int, int], N
             f"index {name!r} has {total} documents, {done} were read, and its copy {copy!r} holds "
             f"{found}; nothing was changed"
         )
-
-
-def _make_room(engine: Engine, copy: str, *, of: str) -> None:
-    if not engine.indices_of(copy):
-        return
-    left = engine.indices_of(copy) == (copy,) and not engine.aliases(copy)
-    if not left or (engine.mapping(copy).get("_meta") or {}).get(_MARK) != of:
-        raise MappingConflict(f"{copy!r} exists already; name another copy (--copy-to NAME)")
-    engine.delete_index(copy)  # of a run that was killed
 
 
 def _moves(aliases: Json, name: str, copy: str) -> list[Json]:

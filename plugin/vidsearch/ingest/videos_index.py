@@ -16,6 +16,7 @@ from vidsearch.errors import (
     MappingConflict,
     VersionConflict,
 )
+from vidsearch.ingest.copy_note import note_of, what_became_of
 from vidsearch_mappings import MetaError, index_meta, read_meta, registry_index, videos_index
 from vidsearch_mappings.vectors import presets_of
 
@@ -236,7 +237,8 @@ def open_videos_index(engine: Engine, settings: IndexSettings) -> VideosIndex:
 
     Raises:
         IndexMissing: nothing does.
-        MappingConflict: it is not an index of ours, or holds our data under another field.
+        MappingConflict: it is not an index of ours, holds our data under another field, or is being
+            copied, or was when ``vidsearch index attach`` broke off; the message says what to do.
     """
     names = engine.indices_of(settings.name)
     if not names:
@@ -245,10 +247,13 @@ def open_videos_index(engine: Engine, settings: IndexSettings) -> VideosIndex:
         )
     if len(names) > 1:
         raise MappingConflict(f"alias {settings.name!r} stands for {', '.join(names)}, not for one")
+    mapping = engine.mapping(names[0])
     try:
-        meta = read_meta(engine.mapping(names[0]))
+        meta = read_meta(mapping)
         model = ModelIdentity.from_meta(meta.model)
     except (MetaError, KeyError) as error:
+        if note := note_of(mapping):
+            raise MappingConflict(what_became_of(engine, names[0], note)) from error
         raise MappingConflict(
             f"index {names[0]!r} was not made by vidsearch: {error}. "
             "Choose another name (setting index.name), or add our object to it with "

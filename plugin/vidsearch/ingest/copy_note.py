@@ -1,0 +1,127 @@
+"""What an index and its copy say of each other, so that a copy that was killed can be undone.
+
+While an index is copied it takes no writes. Both facts outlive the process: before the block is set
+a note is left in the ``_meta`` of the index, and the copy carries a mark until it is whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from vidsearch.engines.base import Engine
+from vidsearch.errors import MappingConflict
+
+__all__ = [
+    "CopyNote",
+    "delete_leftover",
+    "is_blocked",
+    "leave_note",
+    "marked",
+    "note_of",
+    "undo_broken_copy",
+    "undo_copy",
+    "what_became_of",
+    "without_mark",
+]
+
+_NOTE = "vidsearch_copy"
+_MARK = "vidsearch_copy_of"
+
+
+@dataclass(frozen=True, slots=True)
+class CopyNote:
+    """In the index that is copied. It stays there when all went well, and says where to look."""
+
+    to: str
+    """Name of the copy."""
+    blocked_before: bool
+    """Whether the index took no writes anyway."""
+    run: str
+    """Who copies; another run that took over has another."""
+
+
+def note_of(mapping: Mapping[str, Any]) -> CopyNote | None:
+    """The note in a mapping, ``None`` where there is none."""
+    note = (mapping.get("_meta") or {}).get(_NOTE)
+    return CopyNote(**note) if isinstance(note, Mapping) else None
+
+
+def leave_note(engine: Engine, name: str, note: CopyNote | None) -> None:
+    """Put the note into the ``_meta`` of an index, or take it out, and leave the rest."""
+    meta = dict(engine.mapping(name).get("_meta") or {})
+    meta.pop(_NOTE, None)
+    if note is not None:
+        meta[_NOTE] = asdict(note)
+    engine.put_mapping(name, {"_meta": meta})
+
+
+def marked(mapping: Mapping[str, Any], *, of: str) -> dict[str, Any]:
+    """The mapping of a copy of the index ``of`` that is not whole."""
+    return {**mapping, "_meta": {**(mapping.get("_meta") or {}), _MARK: of}}
+
+
+def without_mark(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """Body of ``PUT /<copy>/_mapping`` that says that it is whole."""
+    return {"_meta": {k: v for k, v in (mapping.get("_meta") or {}).items() if k != _MARK}}
+
+
+def is_blocked(settings: Mapping[str, Any]) -> bool:
+    """Whether an index of these settings takes no writes."""
+    return str((settings.get("blocks") or {}).get("write")).lower() == "true"
+
+
+def delete_leftover(engine: Engine, copy: str, *, of: str) -> bool:
+    """Delete a copy that is not whole and that nobody uses; ``False`` where it is no such thing."""
+    if engine.indices_of(copy) != (copy,) or engine.aliases(copy):
+        return False
+    if (engine.mapping(copy).get("_meta") or {}).get(_MARK) != of:
+        return False
+    engine.delete_index(copy)
+    return True
+
+
+def undo_broken_copy(engine: Engine, name: str) -> str | None:
+    """Have an index as it was before a copy of it broke off. Returns the name of that copy.
+
+    Raises:
+        MappingConflict: it did not break off: the copy is whole.
+    """
+    note = note_of(engine.mapping(name))
+    if note is None:
+        return None
+    if _is_whole(engine, note):
+        raise MappingConflict(what_became_of(engine, name, note))
+    undo_copy(engine, name, note)
+    return note.to
+
+
+def undo_copy(engine: Engine, name: str, note: CopyNote) -> None:
+    """Let the index take writes again, and delete its copy. Safe to repeat where it breaks off."""
+    if not note.blocked_before:
+        engine.put_settings(name, {"blocks.write": None})
+    delete_leftover(engine, note.to, of=name)
+    leave_note(engine, name, None)
+
+
+def what_became_of(engine: Engine, name: str, note: CopyNote) -> str:
+    """Why an index with this note takes no writes, and what to do."""
+    if _is_whole(engine, note):
+        return (
+            f"index {name!r} was copied to {note.to!r}, which is attached, and takes no more "
+            f"writes: set index.name to {note.to!r}, or to an alias of it. To begin anew, delete "
+            f"{note.to!r}, then `vidsearch index attach` again"
+        )
+    return (
+        f"index {name!r} takes no writes while `vidsearch index attach` copies it to {note.to!r}. "
+        "If that broke off, run it again: it undoes what was done and begins anew; answer no "
+        f"where it asks, and {name!r} is as it was"
+    )
+
+
+def _is_whole(engine: Engine, note: CopyNote) -> bool:
+    if engine.indices_of(note.to) != (note.to,):
+        return False
+    meta = engine.mapping(note.to).get("_meta") or {}
+    return "vidsearch" in meta and _MARK not in meta
