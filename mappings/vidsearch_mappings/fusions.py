@@ -130,7 +130,9 @@ def _weighted(children: list[Json], weights: Weights) -> list[Json]:
     return [{"retriever": child, "weight": weight} for child, weight in pairs]
 
 
-def _without_inner_hits(query: Mapping[str, Any]) -> Json:
-    if "nested" not in query:
-        return dict(query)
-    return {"nested": {key: part for key, part in query["nested"].items() if key != "inner_hits"}}
+def _without_inner_hits(query: Any) -> Any:
+    if isinstance(query, list):
+        return [_without_inner_hits(each) for each in query]
+    if not isinstance(query, Mapping):
+        return query
+    return {name: _without_inner_hits(part) for name, part in query.items() if name != "inner_hits"}

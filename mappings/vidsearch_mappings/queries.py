@@ -7,6 +7,7 @@ sends them is no concern of this package. A body never asks for a stored vector.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Any, Literal
 
 __all__ = [
@@ -27,6 +28,9 @@ Json = dict[str, Any]
 
 MOMENTS = "moments"
 """Name of the inner hits of a segment-level vector leg."""
+
+_MOST_CANDIDATES = 10_000
+"""The largest ``k`` that OpenSearch takes."""
 
 MOMENT_FIELDS = ("start", "end", "thumbnail")
 """What the inner hits bring back of a segment."""
@@ -54,6 +58,7 @@ def vector_query(
     source: bool | Sequence[str] = True,
     oversample: float | None = None,
     filters: Sequence[Mapping[str, Any]] = (),
+    segment_filters: Sequence[Mapping[str, Any]] = (),
     size: int | None = None,
     similarity: float | None = None,
 ) -> Json:
@@ -69,10 +74,15 @@ def vector_query(
         moments: inner hits per video, best first; 0 for none.
         source: bring the documents back, or these fields of theirs; without, ids and scores only.
         oversample: score this many times ``k`` candidates anew with the exact vectors; for
-            quantised ones, see :func:`~vidsearch_mappings.vectors.oversample_of`.
+            quantised ones, see :func:`~vidsearch_mappings.vectors.oversample_of`. OpenSearch does
+            it by the script ``knn_score`` of its k-NN plugin, as the lucene engine has no other
+            way; the cluster must allow scripts.
         filters: clauses on the videos, all of which must match. They stand inside the kNN clause,
-            so that ``k`` videos are found *among the matching ones*. At level ``segment``
-            Elasticsearch from 9.2 on also takes clauses on fields of the segments.
+            so that ``k`` videos are found *among the matching ones*.
+        segment_filters: clauses on fields of the segments, at level ``segment``: only segments
+            that match all of them count. Elasticsearch takes them from 9.2 on. On OpenSearch, where
+            a filter in the kNN clause picks videos and not segments, every matching segment is
+            compared: exact, and as slow as there are many.
         size: how many of the ``k`` are brought back; all where ``None``.
         similarity: least cosine; Elasticsearch cuts there, OpenSearch has no such thing beside
             ``k``. Of quantised vectors it is the rough cosine that is cut by.
@@ -93,40 +103,41 @@ def vector_query(
         if oversample is not None:
             # It makes the scores of the inner hits exact as well.
             knn["rescore_vector"] = {"oversample": oversample}
-        if filters:
+        if filters or segment_filters:
             # In a list, as a clause on segments must not share a `bool` with one on videos.
-            several = level == "segment" and len(filters) > 1
-            knn["filter"] = [dict(each) for each in filters] if several else _all_of(filters)
+            every = [dict(each) for each in (*filters, *segment_filters)]
+            knn["filter"] = every if segment_filters and len(every) > 1 else _all_of(every)
         if inner:
             knn["inner_hits"] = inner
         return {**page, "knn": knn}
 
-    clause: Json = {
-        "vector": list(vector),
-        "k": k,
-        # OpenSearch's word for the candidates that the graph search keeps.
-        "method_parameters": {"ef_search": candidates},
-    }
-    if oversample is not None:
-        # The lucene engine lets it pass, and scores with what it has quantised.
-        clause["rescore"] = {"oversample_factor": oversample}
     if level == "video":
+        clause = _knn_clause(vector, k=k, candidates=candidates, oversample=oversample)
         if filters:
             clause["filter"] = _all_of(filters)
-        return {**page, "query": {"knn": {path: clause}}}
-    if filters:
-        clause["filter"] = _all_of([_on_videos(field), *filters])
-    # Without it only the best segment of each video would come back; with it the default score
-    # of a video becomes the average of its segments, hence `max`.
-    clause["expand_nested_docs"] = True
-    nested: Json = {
-        "path": moment_path(field),
-        "score_mode": "max",
-        "query": {"knn": {path: clause}},
-    }
+        near: Json = {"knn": {path: clause}}
+        if oversample is not None:
+            near = _scored_by_script(near, path=path, vector=vector)
+        return {**page, "query": near}
+    if segment_filters:
+        near = {"bool": {"filter": [dict(each) for each in segment_filters]}}
+    else:
+        clause = _knn_clause(vector, k=k, candidates=candidates, oversample=oversample)
+        if filters:
+            clause["filter"] = _all_of([_on_videos(field), *filters])
+        # Without it only the best segment of each video would come back; with it the default score
+        # of a video becomes the average of its segments, hence `max`.
+        clause["expand_nested_docs"] = True
+        near = {"knn": {path: clause}}
+    if segment_filters or oversample is not None:
+        near = _scored_by_script(near, path=path, vector=vector)
+    nested: Json = {"path": moment_path(field), "score_mode": "max", "query": near}
     if inner:
         nested["inner_hits"] = inner
-    return {**page, "query": {"nested": nested}}
+    query: Json = {"nested": nested}
+    if segment_filters and filters:
+        query = {"bool": {"must": [query], "filter": [dict(each) for each in filters]}}
+    return {**page, "query": query}
 
 
 def keyword_query(
@@ -210,6 +221,22 @@ def _inner_hits(field: str, size: int) -> Json:
         "_source": False,
         "fields": [f"{path}.{name}" for name in MOMENT_FIELDS],
     }
+
+
+def _knn_clause(
+    vector: Sequence[float], *, k: int, candidates: int, oversample: float | None
+) -> Json:
+    k = min(ceil(k * (oversample or 1)), _MOST_CANDIDATES)
+    # `ef_search` is OpenSearch's word for the candidates that the graph search keeps.
+    parameters = {"ef_search": max(k, candidates)}
+    return {"vector": list(vector), "k": k, "method_parameters": parameters}
+
+
+def _scored_by_script(query: Json, *, path: str, vector: Sequence[float]) -> Json:
+    """What OpenSearch finds by a query, scored with the exact vectors: ``(1 + cosine) / 2``."""
+    parameters = {"field": path, "query_value": list(vector), "space_type": "cosinesimil"}
+    script = {"lang": "knn", "source": "knn_score", "params": parameters}
+    return {"script_score": {"query": query, "script": script}}
 
 
 def _on_videos(field: str) -> Json:

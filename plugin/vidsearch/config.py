@@ -276,6 +276,11 @@ class SearchSettings(_Section):
     )
     num_candidates: int = Field(200, ge=1, le=10_000, description="Candidates per shard.")
     window: int = Field(100, ge=1, le=10_000, description="Hits of each leg that are fused.")
+    rescore: bool = Field(
+        True,
+        description="Score candidates of quantised vectors anew with the exact ones. OpenSearch "
+        "does it by the script `knn_score`: switch it off where the cluster allows no scripts.",
+    )
     fusion: FusionName = Field(
         "rrf",
         description="How `hybrid` fuses: computed here (`rrf`, `linear`), or by the engine (`sum`, "

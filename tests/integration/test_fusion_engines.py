@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -159,6 +160,39 @@ def test_what_opensearch_2_cannot_do_is_said(search: VideoSearch, shared_engine:
         search.search(QUERY, fusion=NativeLinear("z_score"))
     (warning,) = search.search(QUERY, fusion="native_rrf").warnings
     assert "each of the 2 shards by itself" in warning
+
+
+@pytest.mark.parametrize("where", [FILTER, {"video.segments.start": {"gte": 20}, **FILTER}])
+def test_vectors_scored_anew_are_fused_as_exact_ones(
+    one_shard: VideoSearch, shared_engine: Engine, services: Services, where: Any
+) -> None:
+    features = shared_engine.features()
+    if "video.segments.start" in where and not features.nested_filters:
+        pytest.skip("this version cannot filter moments")
+    name = f"test-fusion-{uuid.uuid4().hex[:8]}"
+    create_index(shared_engine, name, VIDEOS, quantization="int8", shards=1)
+    quantised = VideoSearch(shared_engine, TableEncoder(), index=name)
+    for fusion in ("rrf", "sum", *(["native", "native_rrf"] if features.hybrid else [])):
+        for level in ("segment", "video"):
+            options: Any = {"fusion": fusion, "level": level, "filter": where, "k": 20}
+            exact = one_shard.search(QUERY, **options)
+            found = quantised.search(QUERY, **options)
+            assert len(exact) == 20
+            # In its own sum, Elasticsearch takes the rough cosine of a best segment.
+            rough = shared_engine.kind == "elasticsearch" and fusion == "sum"
+            scores = {hit.id: hit.score for hit in exact}
+            assert {hit.id: hit.score for hit in found} == pytest.approx(
+                scores, abs=1e-2 if rough else 1e-5
+            )
+            if rough:
+                continue
+            assert [hit.id for hit in found] == [hit.id for hit in exact], (fusion, level)
+            for hit, other in zip(found, exact, strict=True):
+                assert hit.moments == tuple(
+                    replace(one, cosine=pytest.approx(one.cosine, abs=1e-5))
+                    for one in other.moments
+                )
+    services.drop(name)
 
 
 def test_native_cannot_cut_the_vector_leg(search: VideoSearch) -> None:

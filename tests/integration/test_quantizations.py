@@ -25,7 +25,6 @@ pytestmark = pytest.mark.integration
 DIMS = 512
 IDENTITY = ModelIdentity("table", "1", DIMS, image_size=1)
 VIDEOS = make_videos(40, dims=DIMS)
-LUCENE_BOUND = 0.02  # seven bits, never scored anew
 
 
 def of(name: str, preset: str, **changes: Any) -> IndexSettings:
@@ -52,7 +51,6 @@ def test_every_preset_of_the_node_finds_near_duplicates(
         assert diff_videos_index(engine, settings, IDENTITY) == (), preset
         writes = [Write("index", video.id, video.document("video")) for video in VIDEOS]
         engine.bulk(name, writes, refresh=True)
-        bound = LUCENE_BOUND if (engine.kind, preset) == ("opensearch", "int8") else 1e-3
         for video in VIDEOS:
             query = near(video) if level == "segment" else video.mean
             body = vector_query(
@@ -72,9 +70,9 @@ def test_every_preset_of_the_node_finds_near_duplicates(
                 # Which segment speaks for a video is decided by the shortened vectors; how near
                 # that one is, by the exact ones.
                 every = other.segments @ query if level == "segment" else [other.mean @ query]
-                assert min(abs(found - true) for true in every) < bound, preset
+                assert min(abs(found - true) for true in every) < 1e-3, preset
             best = cosine_from_score(hits[0]["_score"], similarity="cosine")
-            assert best == pytest.approx(video.cosine(query, level=level), abs=bound), preset
+            assert best == pytest.approx(video.cosine(query, level=level), abs=1e-3), preset
 
 
 def test_a_preset_that_the_node_lacks_is_refused_before_anything_is_made(

@@ -100,7 +100,7 @@ def test_pages_fit_together(search: VideoSearch, mode: Any) -> None:
 
 def test_segment_filters_decide_the_moments(search: VideoSearch, shared_engine: Engine) -> None:
     where = {"video.segments.start": {"gte": 20}, "video.segments.end": {"lte": 45}, "tags": "odd"}
-    if not (shared_engine.kind == "elasticsearch" and shared_engine.features().nested_filters):
+    if not shared_engine.features().nested_filters:
         with pytest.raises(QueryError, match="level=video"):
             search.search(vector=QUERY, filter=where)
         found = search.search("red circle", vector=QUERY, filter=where, level="video", k=60)

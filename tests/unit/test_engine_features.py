@@ -139,6 +139,18 @@ def test_a_user_who_may_ask_for_nothing_still_writes_arrays(kind: Any) -> None:
     assert bulk.body.splitlines()[1] == '{"v":[0.5,1.0]}'
 
 
+@pytest.mark.parametrize(
+    "said", ["cannot execute [inline] scripts", "cannot execute scripts using [score] context"]
+)
+def test_a_cluster_without_scripts_is_told_of(said: str) -> None:
+    # The words of 2.19.1 with script.allowed_types and script.allowed_contexts.
+    reason = f"failed to create query: {said}"
+    body = {"error": {"type": "query_shard_exception", "reason": reason}, "status": 400}
+    error = error_of(400, body, url="http://search", index="videos")
+    assert isinstance(error, BackendRefused)
+    assert "set search.rescore to false" in str(error)
+
+
 def test_a_refusal_for_the_licence_names_the_feature() -> None:
     said = "current license is non-compliant for [Reciprocal Rank Fusion (RRF)]"
     body = {"error": {"type": "security_exception", "reason": said}, "status": 403}

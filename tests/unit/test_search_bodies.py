@@ -13,6 +13,7 @@ from vidsearch_mappings.queries import documents_query, keyword_query, vector_qu
 GOLDEN = Path(__file__).parent / "golden"
 
 SPORT = {"term": {"tags": "sport"}}
+LATE = {"range": {"video.segments.start": {"gte": 60}}}
 RECENT = {"range": {"year": {"gte": 2020}}}
 COMMON: dict[str, Any] = {
     "field": "video",
@@ -39,6 +40,18 @@ BODIES = {
     ),
     "vector_opensearch_ids_only": vector_query(
         "opensearch", level="segment", moments=0, source=False, **COMMON
+    ),
+    "vector_elasticsearch_segment_filters": vector_query(
+        "elasticsearch", level="segment", filters=[SPORT], segment_filters=[LATE], **COMMON
+    ),
+    "vector_opensearch_segment_filters": vector_query(
+        "opensearch", level="segment", filters=[SPORT], segment_filters=[LATE], **COMMON
+    ),
+    "vector_opensearch_segment_rescored": vector_query(
+        "opensearch", level="segment", filters=[SPORT], oversample=1.5, **COMMON
+    ),
+    "vector_opensearch_video_rescored": vector_query(
+        "opensearch", level="video", filters=[SPORT], oversample=1.0, **COMMON
     ),
     "keyword": keyword_query(
         field="video", text="dog on beach", fields=("title^2", "tags"), size=10, filters=[SPORT]

@@ -27,6 +27,7 @@ from vidsearch.errors import (
 __all__ = ["error_of", "reason_of", "timed_out", "unavailable", "unreachable", "unreadable"]
 
 _UNLICENSED = re.compile(r"license is non-compliant for \[([^]]*)\]")
+_NO_SCRIPTS = re.compile(r"cannot execute (\[inline\] scripts|scripts using)")
 
 _SET_CA = "Set engine.ca_certs to the CA bundle that signed it"
 _WRONG_HOST = "Set engine.url to a name that the certificate is for"
@@ -79,6 +80,12 @@ def error_of(status: int, body: Any, *, url: str, index: str | None) -> BackendE
         return MappingConflict(f"{where} exists already")
     if status == 409:
         return VersionConflict(f"{where} was changed by another writer {said}")
+    if status == 400 and _NO_SCRIPTS.search(reason):
+        return BackendRefused(
+            f"{url} runs no scripts {said}. By a script OpenSearch scores quantised vectors anew, "
+            "and moments that a filter picks: allow inline scripts in the context `score`, or "
+            "set search.rescore to false and filter videos only"
+        )
     if status == 400:
         return MappingConflict(f"{where} rejected the request {said}")
     if unavailable(status):

@@ -179,7 +179,7 @@ class SearchCore:
         if kind == "vector":
             return [float(x) for x in given_vector(value, dims=view.identity.dims)]
         if kind == "like":
-            # Looked for in every shard: a host may have stored it with a routing that only it knows.
+            # Looked for in every shard: a host may have stored it with a routing of its own.
             body = _one(value, f"{view.field}.vector" if asked.at is None else view.field, at=at)
             hits = (yield Ask("search", (view.name, body)))["hits"]["hits"]
             source = hits[0]["_source"] if hits else None

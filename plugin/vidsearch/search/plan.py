@@ -22,6 +22,7 @@ from vidsearch_mappings.queries import (
     moment_path,
     vector_query,
 )
+from vidsearch_mappings.scores import Similarity
 
 __all__ = ["VIDEO_BODY", "Conditions", "Plan"]
 
@@ -88,6 +89,18 @@ class Plan:
             return {"vector": "segment", VIDEO_BODY: "video"}
         return {"vector": self.asked.level}
 
+    def similarity(self, level: Level) -> Similarity:
+        """How a body of the vector leg is scored.
+
+        Raises:
+            MappingConflict: the index has no such vector, or none that can be compared.
+        """
+        scripted = self._oversample is not None or (
+            level == "segment" and self.conditions.on_segments
+        )
+        by_field = self.view.similarity(level)
+        return "cosine" if self.kind == "opensearch" and scripted else by_field
+
     def legs(self, *, content: bool = True, spare: int = 0) -> tuple[dict[Leg, Json], list[str]]:
         """The body of each leg, and what the user should be told about them.
 
@@ -135,6 +148,10 @@ class Plan:
         documents = documents_query(field=self.view.field, ids=ids, source=self.asked.source)
         return {**bodies, "documents": self._with_fragments(documents)}
 
+    @property
+    def _oversample(self) -> float | None:
+        return self.view.oversample if self.settings.rescore else None
+
     def _near(
         self,
         level: Level,
@@ -145,10 +162,7 @@ class Plan:
         chosen: list[Json] | None = None,
     ) -> Json:
         asked, view, conditions = self.asked, self.view, self.conditions
-        if level == "segment":
-            filters = [*(chosen or conditions.beside_segments), *conditions.on_segments]
-        else:
-            filters = chosen or conditions.on_videos
+        among = conditions.beside_segments if level == "segment" else conditions.on_videos
         moments = segments_needed(asked.moments, merge_gap=asked.merge_gap) if content else 0
         # Of shortened vectors the engine cuts by the rough cosine; a hair of room for rounding.
         cut = asked.min_cosine if chosen is None and view.oversample is None else None
@@ -156,15 +170,16 @@ class Plan:
             self.kind,
             field=view.field,
             vector=self.vector,
-            level="segment" if level == "segment" else "video",
+            level=level,
             # The same for every page, or else pages would not fit together.
             k=size if chosen is not None else self.settings.window,
             size=size,
             num_candidates=self.settings.num_candidates,
             moments=moments,
             source=source,
-            oversample=view.oversample,
-            filters=filters,
+            oversample=self._oversample,
+            filters=chosen or among,
+            segment_filters=conditions.on_segments if level == "segment" else (),
             similarity=None if cut is None else max(-1.0, cut - 1e-4),
         )
 
