@@ -14,7 +14,7 @@ from tests.search_index import TableEncoder, create_index, make_videos, nearest,
 from vidsearch.encoders import mean_unit
 from vidsearch.engines import Write
 from vidsearch.errors import QueryError
-from vidsearch.search import Moment, VideoSearch
+from vidsearch.search import Linear, Moment, VideoSearch
 from vidsearch.search.filters import build_filters, split_segment_filters
 from vidsearch.search.moments import merge_moments
 from vidsearch.search.query_vector import MediaInput
@@ -232,8 +232,9 @@ def test_highlights_are_safe_and_of_the_keyword_leg_alone(engine: MemoryEngine) 
         search.search("circle", highlight=["nope"])
 
 
-def test_explanations_add_up(search: VideoSearch) -> None:
-    result = search.search("red circle", k=10, explain=True)
+@pytest.mark.parametrize("fusion", ["rrf", Linear(), Linear("z_score", {"vector": 3.0})])
+def test_explanations_add_up(search: VideoSearch, fusion: Any) -> None:
+    result = search.search("red circle", k=10, explain=True, fusion=fusion)
     for hit in result:
         assert hit.explanation is not None
         shares = hit.explanation.legs
@@ -244,6 +245,22 @@ def test_explanations_add_up(search: VideoSearch) -> None:
         assert hit.highlights == {}
     assert "cosine" in str(result.hits[0].explanation)
     assert search.search("red circle").hits[0].explanation is None
+
+
+def test_a_leg_that_lacks_a_video_takes_away_by_z_score(search: VideoSearch) -> None:
+    options: Any = {"k": 30, "explain": True}
+    by_rank = search.search("red circle", **options)
+    by_score = search.search("red circle", fusion=Linear("z_score"), **options)
+    for result, said in ((by_rank, "keyword: not found"), (by_score, "keyword: not found -> -")):
+        (unmatched, *_) = [hit for hit in result if hit.rank_per_leg["keyword"] is None]
+        assert said in str(unmatched.explanation)
+    assert "not found ->" not in str([hit.explanation for hit in by_rank])
+
+
+def test_what_the_engine_fused_is_not_called_missing(search: VideoSearch) -> None:
+    (hit, *_) = search.search("red circle", fusion="sum", explain=True)
+    assert (hit.rank_per_leg, hit.explanation.legs) == ({}, {})  # type: ignore[union-attr]
+    assert str(hit.explanation) == "fused by the engine; words in tags, title"
 
 
 # -- images and clips

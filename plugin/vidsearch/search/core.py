@@ -196,7 +196,7 @@ class SearchCore:
         if asked.fuses and isinstance(asked.fusion, NativeFusion):
             order, cautions = yield from self._fused_there(plan, asked.fusion, bodies)
             said = [*said, *cautions]
-            legs: dict[Leg, list[Found]] = {leg: [] for leg in asked.legs}
+            legs: dict[Leg, list[Found]] = {}  # what each of them found is not said
         else:
             legs = self._read(plan, (yield from self._send(asked, view, bodies)))
             near = legs.get("vector", [])

@@ -13,6 +13,8 @@ from vidsearch.search.types import Explanation, Hit, LegShare
 
 __all__ = ["explained"]
 
+_ROUNDING = 1e-9
+
 
 def explained(
     hits: Sequence[Hit],
@@ -25,8 +27,8 @@ def explained(
 
     Args:
         hits: as they are shown; their highlights tell in which fields words were found.
-        legs: the ranked videos of each leg.
-        fusion: what fused them; one of the engine's gives no contributions.
+        legs: the ranked videos of each leg; none where the engine fused them.
+        fusion: what fused them.
         highlight: what highlights the caller asked for; all others are taken off.
     """
     shares = {leg: _shares(leg, legs, fusion) for leg in legs}
@@ -34,11 +36,14 @@ def explained(
     scores = {leg: {one.id: one.score for one in found} for leg, found in legs.items()}
     made = []
     for hit in hits:
+        known = {leg: shares[leg][hit.id] for leg in legs if hit.id in shares[leg]}
+        # What is left is what the video lost by not being found in the other leg.
+        left = hit.score - sum(known.values())
         of_legs = {
             leg: LegShare(
                 rank=ranks[leg].get(hit.id),
                 score=scores[leg].get(hit.id),
-                contribution=shares[leg].get(hit.id, 0.0),
+                contribution=known.get(leg, left if abs(left) > _ROUNDING else 0.0),
             )
             for leg in legs
         }
@@ -53,8 +58,6 @@ def _shares(leg: Leg, legs: Mapping[Leg, Sequence[Found]], fusion: Any) -> dict[
     """What each video of a leg would score if the other legs had found nothing."""
     if len(legs) == 1:
         return {one.id: one.score for one in legs[leg]}
-    if not callable(fusion):
-        return {}
     alone = {
         name: [Scored(one.id, one.score) for one in found] if name == leg else []
         for name, found in legs.items()

@@ -10,7 +10,7 @@ from vidsearch.search.fusion import Scored
 from vidsearch.search.live_index import IndexView
 from vidsearch.search.live_mapping import find_field
 from vidsearch.search.request import Asked
-from vidsearch.search.steps import Ask, Steps
+from vidsearch.search.steps import Ask, Steps, Work
 from vidsearch_mappings.candidates import fields_query
 from vidsearch_mappings.queries import vector_path
 
@@ -46,13 +46,19 @@ def reorder(order: list[Scored], asked: Asked, view: IndexView, *, window: int) 
         hit["_id"]: hit.get("fields", {}) for hit in response["hits"]["hits"]
     }
     vectors = {id: found[vectors_of] for id, found in values.items() if found.get(vectors_of)}
-    found = Collapsed(order)
-    if isinstance(collapse, str):
-        found = collapse_by_value(order, {id: one.get(collapse) for id, one in values.items()})
-    elif collapse is not None:
-        found = collapse_similar(order, vectors, threshold=collapse)
-    kept = mmr(found.kept, vectors, diversity=diversity, count=asked.last)
-    return Collapsed(kept, found.duplicates)
+
+    def chosen() -> Collapsed:
+        found = Collapsed(order)
+        if isinstance(collapse, str):
+            found = collapse_by_value(order, {id: one.get(collapse) for id, one in values.items()})
+        elif collapse is not None:
+            found = collapse_similar(order, vectors, threshold=collapse)
+        kept = mmr(found.kept, vectors, diversity=diversity, count=asked.last)
+        return Collapsed(kept, found.duplicates)
+
+    # Of a large window that takes a while, which an event loop does not have.
+    result: Collapsed = yield Work(chosen)
+    return result
 
 
 def _checked(name: str, view: IndexView) -> str:

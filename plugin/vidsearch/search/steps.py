@@ -55,6 +55,8 @@ def run(steps: Steps[_T], engine: Engine) -> _T:
     except StopIteration as stop:
         result: _T = stop.value
         return result
+    finally:
+        steps.close()  # interrupted, or cancelled
 
 
 async def run_async(steps: Steps[_T], engine: AsyncEngine) -> _T:
@@ -74,3 +76,5 @@ async def run_async(steps: Steps[_T], engine: AsyncEngine) -> _T:
     except StopIteration as stop:
         result: _T = stop.value
         return result
+    finally:
+        steps.close()  # interrupted, or cancelled

@@ -37,7 +37,8 @@ class LegShare:
     score: float | None
     """Cosine, or BM25."""
     contribution: float
-    """What the fusion gives for this leg alone; with the shipped fusions the sum is the score."""
+    """What the fusion gives for this leg alone; with the shipped fusions the sum is the score.
+    By ``z_score`` a leg that lacks the video takes something away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +46,16 @@ class Explanation:
     """Why a hit stands where it stands."""
 
     legs: Mapping[str, LegShare]
+    """By leg; empty where the engine fused, which does not say what each leg gave."""
     matched_fields: tuple[str, ...] = ()
     """Fields in which words of the text were found."""
 
     def __str__(self) -> str:
-        parts = []
+        parts = [] if self.legs else ["fused by the engine"]
         for leg, share in self.legs.items():
             if share.rank is None or share.score is None:
-                parts.append(f"{leg}: not found")
+                less = f" -> {share.contribution:.4f}" if share.contribution else ""
+                parts.append(f"{leg}: not found{less}")
                 continue
             name = "cosine" if leg == "vector" else "bm25"
             parts.append(
@@ -73,9 +76,10 @@ class Hit:
     cosine: float | None
     """Raw cosine of the best segment or of the video; ``None`` where the vector leg lacks it."""
     bm25: float | None
-    """Score of the keyword leg; ``None`` where that leg lacks the video."""
+    """Score of the keyword leg; ``None`` where that leg lacks the video, or the engine fused."""
     rank_per_leg: Mapping[str, int | None]
-    """Rank from 1 in each leg that was asked; ``None`` where the leg lacks the video."""
+    """Rank from 1 in each leg that was asked, ``None`` where the leg lacks the video; empty where
+    the engine fused."""
     fields: Mapping[str, Any]
     """The document without our vectors and segments."""
     moments: tuple[Moment, ...] = ()
