@@ -88,7 +88,7 @@ def test_create_show_drop(admin: Admin, index_name: str, monkeypatch: pytest.Mon
 
     code, out, err = admin("index", "drop", "--yes")
     assert (code, out) == (0, "")
-    assert err == f"dropped {index_name}-000001, {index_name}-registry\n"
+    assert err == f"dropped {index_name}-000001, {index_name}-registry-000001\n"
     left = call(admin.node.url, "GET", f"/_cat/indices/{index_name}*?format=json")
     assert left == []
     code, _, err = admin("index", "drop", "--yes")

@@ -24,7 +24,7 @@ def test_a_lost_registry_is_created_again() -> None:
     engine = MemoryEngine()
     create_videos_index(engine, SETTINGS, IDENTITY)
     engine.put("videos", "a", {"title": "kept"})
-    engine.delete_index(SETTINGS.registry)
+    engine.delete_index(f"{SETTINGS.registry}-000001")
     with pytest.raises(ModelMismatch):
         create_videos_index(engine, SETTINGS, FakeEncoder(revision="2").identity)
     assert create_videos_index(engine, SETTINGS, IDENTITY) == SETTINGS.registry

@@ -12,9 +12,10 @@ from vidsearch.engines.base import Engine, Json
 from vidsearch.errors import IndexMissing, MappingConflict, VersionConflict
 from vidsearch.ingest.copy_note import undo_broken_copy
 from vidsearch.ingest.copying import copy_with_settings, explained
+from vidsearch.ingest.registry_index import create_registry_index, drop_registry_index
 from vidsearch.ingest.uri_field import check_uri_field
 from vidsearch.ingest.videos_index import VideosIndex, open_videos_index, videos_index_body
-from vidsearch_mappings import MetaError, index_meta, read_meta, registry_index
+from vidsearch_mappings import MetaError, index_meta, read_meta
 from vidsearch_mappings.attached import (
     attached_mapping,
     attached_settings,
@@ -147,8 +148,7 @@ def detach_index(
         raise MappingConflict(
             f"index {index.name!r} is ours, not the host's: `vidsearch index drop` drops it"
         )
-    if settings.registry in engine.indices_of(settings.registry):
-        engine.delete_index(settings.registry)
+    drop_registry_index(engine, settings)
     done = 0
     for _ in range(_PASSES):
         engine.refresh(index.name)
@@ -273,5 +273,4 @@ def _make_registry(engine: Engine, settings: IndexSettings) -> None:
         # Of an older version, or left over: what it holds is compared with the documents anyway.
         engine.put_mapping(settings.registry, {"properties": {"routing": {"type": "keyword"}}})
         return
-    body = registry_index(engine.kind, shards=settings.shards, replicas=settings.replicas)
-    engine.create_index(settings.registry, body)
+    create_registry_index(engine, settings)

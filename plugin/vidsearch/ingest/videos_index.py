@@ -17,7 +17,8 @@ from vidsearch.errors import (
     VersionConflict,
 )
 from vidsearch.ingest.copy_note import note_of, what_became_of
-from vidsearch_mappings import MetaError, index_meta, read_meta, registry_index, videos_index
+from vidsearch.ingest.registry_index import create_registry_index
+from vidsearch_mappings import MetaError, index_meta, read_meta, videos_index
 from vidsearch_mappings.vectors import presets_of
 
 __all__ = [
@@ -177,10 +178,7 @@ def create_videos_index(engine: Engine, settings: IndexSettings, identity: Model
     # Made first: where the preset is refused, nothing was created.
     body = None if existing else videos_index_body(engine, settings, identity)
     if not has_registry:
-        engine.create_index(
-            settings.registry,
-            registry_index(engine.kind, shards=settings.shards, replicas=settings.replicas),
-        )
+        create_registry_index(engine, settings)
     if body is None:
         return settings.registry
     name = f"{settings.name}-000001"

@@ -297,6 +297,18 @@ class EngineContract(EngineHostContract, EngineSearchContract):
                 attempt()
         assert engine.indices_of(index_name) == ()
 
+        # Nor where it was there a moment ago, behind an alias.
+        engine.create_index(f"{index_name}-1", {**small_index(engine), "aliases": {index_name: {}}})
+        engine.put(index_name, "a", {"n": 1})
+        engine.delete_index(f"{index_name}-1")
+        for attempt in attempts:
+            with pytest.raises(IndexMissing, match=index_name):
+                attempt()
+        assert engine.indices_of(index_name) == ()
+        # It may come back as an index.
+        engine.create_index(index_name, small_index(engine))
+        engine.put(index_name, "a", {"n": 1})
+
     def test_no_read_is_answered_without_an_index(self, engine: Engine, index_name: str) -> None:
         attempts: Sequence[Callable[[], object]] = (
             lambda: engine.get(index_name, "a"),

@@ -26,8 +26,9 @@ class BulkCalls(DocumentCalls):
         if writes:
             params = {**(yield from self._existing(index)), **visible(refresh)}
             order = yield from self._order(*(write.source for write in writes))
-            for chunk in chunks(encoded(writes, tally, order=order)):
-                yield from self._written(chunk, tally, index=index, params=params, order=order)
+            with self._asking_anew_if_missing(index):
+                for chunk in chunks(encoded(writes, tally, order=order)):
+                    yield from self._written(chunk, tally, index=index, params=params, order=order)
             if error := tally.error(url=self.url, index=index):
                 raise error
         return BulkResult(tally.written, tally.retried, tally.requests)

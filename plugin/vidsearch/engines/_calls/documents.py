@@ -48,7 +48,8 @@ class DocumentCalls(ClusterCalls, IndexCalls):
             params["pipeline"] = "_none"
         path = f"/{part(index)}/{endpoint}/{part(id)}"
         body = self._json(source, (yield from self._order(source)))
-        answer = yield from self.request("PUT", path, index=index, params=params, body=body)
+        with self._asking_anew_if_missing(index):
+            answer = yield from self.request("PUT", path, index=index, params=params, body=body)
         return Revision(answer.body["_seq_no"], answer.body["_primary_term"])
 
     def update(
@@ -74,12 +75,13 @@ class DocumentCalls(ClusterCalls, IndexCalls):
         path = f"/{part(index)}/_bulk"
         order = yield from self._order(partial)
         lines = b"%b\n%b\n" % (to_json(action), self._json({"doc": partial}, order))
-        answer = yield from self.request("POST", path, index=index, params=params, lines=lines)
-        item: Json = answer.body["items"][0]["update"]
-        if item["status"] == 404 and item["error"]["type"] == "document_missing_exception":
-            return None
-        if item["status"] >= 300:
-            raise error_of(item["status"], item, url=self.url, index=index)
+        with self._asking_anew_if_missing(index):
+            answer = yield from self.request("POST", path, index=index, params=params, lines=lines)
+            item: Json = answer.body["items"][0]["update"]
+            if item["status"] == 404 and item["error"]["type"] == "document_missing_exception":
+                return None
+            if item["status"] >= 300:
+                raise error_of(item["status"], item, url=self.url, index=index)
         return Revision(item["_seq_no"], item["_primary_term"])
 
     def delete(

@@ -1,8 +1,19 @@
-"""Indices, their mappings, settings and aliases."""
+"""Indices, their mappings, settings and aliases, and how a write is kept from making one.
+
+Both engines create a missing index at the first write, with a mapping that they guess: for an
+update, too, and where a compare-and-set is lost or nothing is written at all (tried on
+Elasticsearch 8.19.21 and 9.5.3 and on OpenSearch 2.19.1). ``require_alias`` forbids it, at no cost,
+where the name is an alias; so what we write to most, the registry, stands behind one. For the name
+of an index they have no such word, and the setting ``action.auto_create_index`` is the host's and
+not ours: whether the index is there is asked before every write to it. The documents of videos are
+written to an index and not to its alias, as a revision means nothing in the index that the alias
+may be moved to meanwhile.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from vidsearch.engines._calls.asking import Asking, Call, part
@@ -14,6 +25,10 @@ __all__ = ["IndexCalls"]
 
 class IndexCalls(Asking):
     """What is done to an index as a whole, and whether there is one."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._aliases: set[str] = set()  # names that were aliases when they were last asked for
 
     def create_index(self, name: str, body: Mapping[str, Any]) -> Call[None]:
         yield from self.request("PUT", f"/{part(name)}", index=name, body=body)
@@ -68,13 +83,24 @@ class IndexCalls(Asking):
     def refresh(self, index: str) -> Call[None]:
         yield from self.request("POST", f"/{part(index)}/_refresh", index=index)
 
-    def _existing(self, index: str) -> Call[dict[str, str]]:
-        """Parameters for a write, which is let through only where there is an index for it.
+    # -- writes to what exists
 
-        The engines create a missing index at the first write. `require_alias` forbids that where
-        the name is an alias; for an index they have no such word.
-        """
-        names = yield from self.indices_of(index)
-        if not names:
-            raise IndexMissing(f"there is no index or alias {index!r} at {self.url}")
-        return {} if index in names else {"require_alias": "true"}
+    def _existing(self, index: str) -> Call[dict[str, str]]:
+        """Parameters for a write, which is let through only where there is an index for it."""
+        if index not in self._aliases:
+            names = yield from self.indices_of(index)
+            if not names:
+                raise IndexMissing(f"there is no index or alias {index!r} at {self.url}")
+            if index in names:
+                return {}
+            self._aliases.add(index)
+        return {"require_alias": "true"}
+
+    @contextmanager
+    def _asking_anew_if_missing(self, index: str) -> Iterator[None]:
+        """Around a write: what was an alias may be an index when it is there again."""
+        try:
+            yield
+        except IndexMissing:
+            self._aliases.discard(index)
+            raise
