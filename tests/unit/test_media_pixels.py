@@ -48,6 +48,23 @@ def test_only_what_shrinks_and_is_tall_goes_vertically_first(
     assert fit(height, width, size=224).vertical_first is vertical
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "vertical"),
+    [
+        (300, 199, True),  # 200 rows less, 99 columns
+        (300, 200, False),  # 200 and 100
+        (101, 60, True),  # columns are added
+        (100, 60, False),  # no rows less
+    ],
+)
+def test_what_loses_more_than_twice_as_many_rows_goes_vertically_first(
+    height: int, width: int, vertical: bool
+) -> None:
+    found = fit(height, width, size=100, resize="squash")
+    assert (found.height, found.width, found.top, found.left) == (100, 100, 0, 0)
+    assert found.vertical_first is vertical
+
+
 @given(height=st.integers(1, 9000), width=st.integers(1, 9000), size=st.integers(1, 512))
 def test_the_square_lies_within_the_resized_frame(height: int, width: int, size: int) -> None:
     found = fit(height, width, size=size)
@@ -66,7 +83,7 @@ def test_what_is_cropped_away_is_not_resized(monkeypatch: pytest.MonkeyPatch) ->
         return resize(self, size, *arguments)
 
     monkeypatch.setattr(image.Image, "resize", recorded)
-    clip_levels(np.zeros((1, 1, 640, 3), dtype=np.uint8), size=224)
+    clip_levels(np.zeros((1, 1, 640, 3), dtype=np.uint8), CLIP_PIXELS)
     assert max(width * height for width, height in sizes) <= 224 * 224
 
 

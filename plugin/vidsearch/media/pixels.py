@@ -1,24 +1,39 @@
-"""RGB frames → the tensor that a CLIP image tower was trained on, without torch.
+"""RGB frames → the tensor that an image tower was trained on, without torch.
 
-This is the preprocessing of the CLIP4Clip notebook (torchvision on PIL images): bicubic resize of
-the shorter side, centre crop, scale to [0, 1], mean and standard deviation per channel. Where
-torch is at hand, :func:`~vidsearch.media.torch_pixels.clip_pixels_torch` does the same faster.
+For CLIP this is the preprocessing of the CLIP4Clip notebook (torchvision on PIL images): bicubic
+resize of the shorter side, centre crop, scale to [0, 1], mean and standard deviation per channel.
+Other towers saw whole frames, squashed to a square. Where torch is at hand,
+:func:`~vidsearch.media.torch_pixels.clip_pixels_torch` does the same faster.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidsearch.errors import MissingExtra
 
-__all__ = ["CLIP_PIXELS", "Fit", "PixelRecipe", "clip_levels", "clip_pixels", "fit"]
+__all__ = [
+    "CLIP_PIXELS",
+    "Fit",
+    "PixelRecipe",
+    "Resample",
+    "Resize",
+    "clip_levels",
+    "clip_pixels",
+    "fit",
+]
+
+Resize = Literal["crop", "squash"]
+"""The shorter side to the square's and the middle cut out, or the whole frame made square."""
+Resample = Literal["bicubic", "bilinear"]
 
 _REACH = 2.0
-"""Half the width of the bicubic kernel, in pixels of the coarser side."""
+"""Half the width of the wider kernel, bicubic, in pixels of the coarser side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +50,8 @@ class PixelRecipe:
     """Per channel, of values in [0, 1]."""
     std: tuple[float, float, float]
     """Per channel, of values in [0, 1]."""
+    resize: Resize = "crop"
+    resample: Resample = "bicubic"
 
     def __post_init__(self) -> None:
         if self.size < 1 or len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
@@ -68,14 +85,17 @@ class Fit:
     white, as the picture between the two passes has eight bits."""
 
 
-def fit(height: int, width: int, *, size: int) -> Fit:
+def fit(height: int, width: int, *, size: int, resize: Resize = "crop") -> Fit:
     """The arithmetic of torchvision's ``Resize`` and ``CenterCrop``.
 
     The longer side is cut down to an integer, the crop is rounded (to even at .5). Libraries
     differ here, and a crop off by one pixel costs a cosine of 0.001. The order of the passes is
-    Pillow's, whose 13 resizes what shrinks and is taller than 2:1 vertically first.
+    Pillow's, whose 13 goes vertically first where that takes off more than twice as many rows as
+    columns.
     """
-    if width <= height:
+    if resize == "squash":
+        new_width, new_height = size, size
+    elif width <= height:
         new_width, new_height = size, int(size * height / width)
     else:
         new_width, new_height = int(size * width / height), size
@@ -84,7 +104,7 @@ def fit(height: int, width: int, *, size: int) -> Fit:
         width=new_width,
         top=round((new_height - size) / 2),
         left=round((new_width - size) / 2),
-        vertical_first=height > 2 * width and new_height < height,
+        vertical_first=height > new_height and height - new_height > 2 * (width - new_width),
     )
 
 
@@ -99,12 +119,12 @@ def clip_pixels(
 
     Returns:
         Shape ``(n, 3, size, size)``, float32. Before the last step, at most two levels of 255 from
-        Pillow's bicubic of the whole frame.
+        Pillow's resize of the whole frame.
 
     Raises:
         MissingExtra: Pillow is not installed.
     """
-    levels = clip_levels(frames, size=recipe.size)
+    levels = clip_levels(frames, recipe)
     pixels = np.empty((len(levels), 3, recipe.size, recipe.size), dtype=np.float32)
     for channel, (scale, shift) in enumerate(zip(*recipe.scale_and_shift, strict=True)):
         np.multiply(levels[..., channel], scale, out=pixels[:, channel], dtype=np.float32)
@@ -112,26 +132,28 @@ def clip_pixels(
     return pixels
 
 
-def clip_levels(frames: NDArray[np.uint8], *, size: int) -> NDArray[np.uint8]:
+def clip_levels(frames: NDArray[np.uint8], recipe: PixelRecipe) -> NDArray[np.uint8]:
     """Resize and crop only: ``(n, height, width, 3)`` to ``(n, size, size, 3)``, both uint8.
 
     Raises:
         MissingExtra: Pillow is not installed.
     """
-    levels = np.empty((len(frames), size, size, 3), dtype=np.uint8)
+    levels = np.empty((len(frames), recipe.size, recipe.size, 3), dtype=np.uint8)
     for index, frame in enumerate(frames):
-        levels[index] = _resized_and_cropped(frame, size)
+        levels[index] = _resized_and_cropped(frame, recipe)
     return levels
 
 
-def _resized_and_cropped(frame: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def _resized_and_cropped(frame: NDArray[np.uint8], recipe: PixelRecipe) -> NDArray[np.uint8]:
     try:
         from PIL import Image
     except ImportError as error:
         raise MissingExtra.of("worker", needed_for="turning frames into pixels") from error
 
+    resample = Image.Resampling[recipe.resample.upper()]
     height, width = frame.shape[:2]
-    to = fit(height, width, size=size)
+    size = recipe.size
+    to = fit(height, width, size=size, resize=recipe.resize)
     rows = _Kept.of(height, resized=to.height, start=to.top, size=size)
     columns = _Kept.of(width, resized=to.width, start=to.left, size=size)
     # What the crop throws away is not resized in the first place.
@@ -144,7 +166,7 @@ def _resized_and_cropped(frame: NDArray[np.uint8], size: int) -> NDArray[np.uint
             down, box = size, (0, rows.low, across, rows.high)
         else:
             across, box = size, (columns.low, 0, columns.high, down)
-        image = image.resize((across, down), Image.Resampling.BICUBIC, box)
+        image = image.resize((across, down), resample, box)
     return np.asarray(image)
 
 

@@ -22,7 +22,7 @@ _MOST_WASTE = 8
 def clip_pixels_torch(frames: NDArray[np.uint8], recipe: PixelRecipe = CLIP_PIXELS) -> torch.Tensor:
     """Preprocess frames.
 
-    torch's antialiased bicubic works on bytes and on a batch of interleaved pixels as it is, so
+    torch's antialiased resize works on bytes and on a batch of interleaved pixels as it is, so
     nothing is rearranged or becomes a float before the picture is small.
 
     Args:
@@ -32,7 +32,7 @@ def clip_pixels_torch(frames: NDArray[np.uint8], recipe: PixelRecipe = CLIP_PIXE
 
     Returns:
         Shape ``(n, 3, size, size)``, float32, on the CPU. Before the last step, at most two levels
-        of 255 from Pillow's bicubic of the whole frame.
+        of 255 from Pillow's resize of the whole frame.
 
     Raises:
         MissingExtra: torch is not installed.
@@ -45,22 +45,23 @@ def clip_pixels_torch(frames: NDArray[np.uint8], recipe: PixelRecipe = CLIP_PIXE
     scale, shift = (torch.from_numpy(each).view(3, 1, 1) for each in recipe.scale_and_shift)
     pixels = torch.empty((len(frames), 3, recipe.size, recipe.size))
     if len(frames):
-        pixels.copy_(_resized_and_cropped(frames, size=recipe.size))
+        pixels.copy_(_resized_and_cropped(frames, recipe))
     return pixels.mul_(scale).add_(shift)
 
 
-def _resized_and_cropped(frames: NDArray[np.uint8], *, size: int) -> torch.Tensor:
+def _resized_and_cropped(frames: NDArray[np.uint8], recipe: PixelRecipe) -> torch.Tensor:
     import torch
     from torch.nn.functional import interpolate
 
     height, width = frames.shape[1:3]
-    to = fit(height, width, size=size)
+    size, mode = recipe.size, recipe.resample
+    to = fit(height, width, size=size, resize=recipe.resize)
     if max(to.height, to.width) > _MOST_WASTE * size:
         # A strip one pixel high would grow to hundreds of megabytes before the crop.
-        return torch.from_numpy(clip_levels(frames, size=size)).permute(0, 3, 1, 2)
+        return torch.from_numpy(clip_levels(frames, recipe)).permute(0, 3, 1, 2)
     # torch warns of memory that it must not write to.
     whole = torch.from_numpy(np.require(frames, requirements=["C", "W"])).permute(0, 3, 1, 2)
     if to.vertical_first:
-        whole = interpolate(whole, (to.height, width), mode="bicubic", antialias=True)
-    resized = interpolate(whole, (to.height, to.width), mode="bicubic", antialias=True)
+        whole = interpolate(whole, (to.height, width), mode=mode, antialias=True)
+    resized = interpolate(whole, (to.height, to.width), mode=mode, antialias=True)
     return resized[..., to.top : to.top + size, to.left : to.left + size]
