@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vidsearch.encoders import Clip4ClipEncoder, Encoder
-from vidsearch.testing.checkpoints import random_clip_checkpoint
+from vidsearch.testing.checkpoints import random_clip_checkpoint, random_siglip_checkpoint
 from vidsearch.testing.encoder_contract import EncoderContract
 from vidsearch.testing.fake_encoder import FakeEncoder
 
@@ -26,6 +26,13 @@ def half_precision() -> Encoder:
     return Clip4ClipEncoder("demo", device="cpu", precision="bf16")
 
 
+@pytest.fixture(scope="module", params=[1, 2])
+def siglip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Encoder:
+    folder = tmp_path_factory.mktemp("models") / "siglip"
+    random_siglip_checkpoint(folder, generation=request.param)
+    return Clip4ClipEncoder(str(folder), device="cpu", precision="fp32")
+
+
 class TestFakeEncoder(EncoderContract):
     @pytest.fixture
     def encoder(self) -> Encoder:
@@ -42,6 +49,12 @@ class TestClip4ClipEncoderOnTheDemoCheckpoint(EncoderContract):
     @pytest.fixture
     def encoder(self, demo_weights: Encoder) -> Encoder:
         return demo_weights
+
+
+class TestClip4ClipEncoderOnSiglip(EncoderContract):
+    @pytest.fixture
+    def encoder(self, siglip: Encoder) -> Encoder:
+        return siglip
 
 
 class TestClip4ClipEncoderInBf16(EncoderContract):

@@ -221,7 +221,9 @@ def test_a_broken_configuration(copy: Path) -> None:
 
 def test_another_kind_of_model(copy: Path) -> None:
     edit(copy / "config.json", model_type="bert")
-    with pytest.raises(ModelUnavailable, match="not a CLIP checkpoint, but of type 'bert'"):
+    with pytest.raises(
+        ModelUnavailable, match="neither a CLIP nor a SigLIP checkpoint, but of type 'bert'"
+    ):
         _ = encoder(copy).identity
 
 

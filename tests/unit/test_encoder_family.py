@@ -124,7 +124,7 @@ def test_a_missing_projection_of_frames(copy: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("do_center_crop", False), ("resample", 2), ("do_normalize", False)]
+    ("key", "value"), [("do_center_crop", False), ("resample", 1), ("do_normalize", False)]
 )
 def test_a_recipe_that_is_not_clips(copy: Path, key: str, value: Any) -> None:
     edit(copy / "preprocessor_config.json", lambda content: content.update({key: value}))

@@ -18,6 +18,7 @@ _OTHER: dict[str, Any] = {
     "image_size": 336,
     "pooling": "attention",
     "sampling": "notebook@1fps",
+    "frames": "squash-bicubic",
 }
 
 
@@ -41,6 +42,18 @@ def test_precision_is_only_noted() -> None:
     # What is made of it, such as a document's fingerprint, does not change with it.
     assert other.compared() == _ONE.compared()
     assert other.to_meta() == {**_ONE.compared(), "precision": "bf16"}
+
+
+def test_clips_way_with_frames_is_not_written_down() -> None:
+    """Indexes that were made when there was no other hold the same bytes."""
+    for written in (_ONE.to_meta(), _ONE.compared()):
+        assert "frames" not in written
+        assert ModelIdentity.from_meta(written).frames == "crop-bicubic"
+    other = replace(_ONE, frames="squash-bilinear")
+    assert other.compared()["frames"] == "squash-bilinear"
+    assert ModelIdentity.from_meta(other.to_meta()) == other
+    assert "squash-bilinear" in str(other)
+    assert "crop-bicubic" not in str(_ONE)
 
 
 def test_an_index_of_an_earlier_version_holds_no_precision() -> None:

@@ -171,7 +171,7 @@ def _nameless(folder: Path) -> None:
         (lambda f: (f / MANIFEST).write_text("{"), "cannot be read: make it again"),
         (lambda f: (f / MANIFEST).write_text("[]"), "cannot be read: make it again"),
         (lambda f: (f / MANIFEST).unlink(), "holds no vidsearch-export.json: not made by"),
-        (_older, "has the layout 0, but this version of vidsearch reads 1: make it again"),
+        (_older, "has the layout 0, but this version of vidsearch reads 2: make it again"),
         (_nameless, "lacks something or is damaged .'revision'"),
     ],
 )

@@ -28,11 +28,11 @@ class Encoder(Protocol):
 
     @property
     def context_length(self) -> int:
-        """Tokens the text tower reads, start and end token included; more is cut off."""
+        """Tokens the text tower reads, those included that the model adds; more is cut off."""
         ...
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of ``text`` before any cut, start and end token included."""
+        """Tokens of ``text`` before any cut, those included that the model adds."""
         ...
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:

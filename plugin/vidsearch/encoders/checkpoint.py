@@ -1,23 +1,23 @@
-"""Where a CLIP checkpoint lies and what its small files say; torch is not needed for that."""
+"""Where a checkpoint lies and what its small files say; torch is not needed for that."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
+from vidsearch.encoders.families import FAMILIES, Family, section
 from vidsearch.encoders.hub import hub_folder
 from vidsearch.encoders.identity import ModelIdentity, sampling_name
 from vidsearch.errors import ModelUnavailable
 from vidsearch.media.frames import Sampling
 from vidsearch.media.hashing import content_hash
-from vidsearch.media.pixels import CLIP_PIXELS, PixelRecipe
+from vidsearch.media.pixels import PixelRecipe, Resample
 
 __all__ = ["DEMO_FOLDER", "Checkpoint", "open_checkpoint"]
 
@@ -37,15 +37,15 @@ _SMALL_FILES = (
     "vocab.json",
     "merges.txt",
 )
-_BICUBIC = 3
-"""Pillow's number for it."""
+_RESAMPLES: dict[int, Resample] = {2: "bilinear", 3: "bicubic"}
+"""By Pillow's numbers for them."""
 _WEIGHTS = (("model", "safetensors"), ("pytorch_model", "bin"))
 """Stem and suffix in transformers' order of preference; either may come in shards."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A CLIP checkpoint in the Hugging Face layout, found but not loaded."""
+    """A checkpoint in the Hugging Face layout, found but not loaded."""
 
     name: str
     """Hub id, ``demo``, or ``local`` for any other folder: the path says nothing of vectors."""
@@ -59,18 +59,21 @@ class Checkpoint:
     token: SecretStr | None = None
 
     @property
-    def _text_config(self) -> dict[str, Any]:
-        return _section(self.config, "text_config")
+    def family(self) -> Family:
+        """What it has in common with others of its type."""
+        return FAMILIES[self.config["model_type"]]
 
     @property
     def context_length(self) -> int:
         """Tokens that the text tower reads."""
-        return int(self._text_config.get("max_position_embeddings", 77))
+        text = section(self.config, "text_config")
+        return int(text.get("max_position_embeddings", self.family.context_length))
 
     @property
     def vocabulary_size(self) -> int:
         """Tokens that the text tower knows."""
-        return int(self._text_config.get("vocab_size", 49408))
+        text = section(self.config, "text_config")
+        return int(text.get("vocab_size", self.family.vocabulary_size))
 
     def identity(
         self, *, rate: float, sampling: Sampling, precision: str = "fp32"
@@ -79,10 +82,11 @@ class Checkpoint:
         return ModelIdentity(
             name=self.name,
             revision=self.revision,
-            dims=int(self.config.get("projection_dim", 512)),
+            dims=self.family.dims(self.config),
             image_size=self.pixels.size,
             sampling=sampling_name(sampling, rate=rate),
             precision=precision,
+            frames=f"{self.pixels.resize}-{self.pixels.resample}",
         )
 
     def with_weights(self) -> Path:
@@ -122,7 +126,8 @@ def open_checkpoint(
         token: for private checkpoints of the hub.
 
     Raises:
-        ModelUnavailable: not found, not reachable, or not a CLIP checkpoint.
+        ModelUnavailable: not found, not reachable, or not a checkpoint of a
+            :class:`~vidsearch.encoders.families.Family`.
         MissingExtra: a hub id is given and the hub's client is not installed.
     """
     if name == _DEMO:
@@ -133,7 +138,7 @@ def open_checkpoint(
     if folder.is_absolute() or name.startswith((".", "~")) or not _HUB_ID.fullmatch(name):
         raise ModelUnavailable(
             f"there is no folder {name!r}; set VIDSEARCH_MODEL__NAME to the folder of a CLIP "
-            "checkpoint, a hub id such as 'Searchium-ai/clip4clip-webvid150k', or 'demo'"
+            "or SigLIP checkpoint, a hub id such as 'Searchium-ai/clip4clip-webvid150k', or 'demo'"
         )
     folder = hub_folder(name, _SMALL_FILES, revision=revision, offline=offline, token=token)
     config = _read_config(folder, where=f"hub checkpoint {name!r}")
@@ -190,39 +195,60 @@ def _read_config(folder: Path, *, where: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ModelUnavailable(f"{where}: config.json cannot be read ({error})") from error
     kind = config.get("model_type") if isinstance(config, dict) else None
-    if kind != "clip":
-        raise ModelUnavailable(f"{where} is not a CLIP checkpoint, but of type {kind!r}")
+    family = FAMILIES.get(kind) if isinstance(kind, str) else None
+    if family is None:
+        raise ModelUnavailable(
+            f"{where} is neither a CLIP nor a SigLIP checkpoint, but of type {kind!r}"
+            + (": take a SigLIP 2 of a fixed resolution" if kind == "siglip2" else "")
+        )
+    if flaw := family.flaw(config):
+        raise ModelUnavailable(f"{where} cannot be used: {flaw}")
     return dict(config)
 
 
-def _section(config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    # Early checkpoints say it a second time, which is what transformers then goes by.
-    return {**(config.get(name) or {}), **(config.get(f"{name}_dict") or {})}
-
-
 def _pixel_recipe(folder: Path, config: dict[str, Any]) -> PixelRecipe:
-    found: dict[str, Any] = {}
-    for path in (folder / name for name in _PREPROCESSORS):
-        if path.is_file():
-            try:
-                content = json.loads(path.read_text(encoding="utf-8"))
-            except ValueError as error:
-                raise ModelUnavailable(f"{path} cannot be read ({error})") from error
-            found = content.get("image_processor", content)
-            _require_clip_recipe(found, path)
-            break
+    family = FAMILIES[config["model_type"]]
+    size = section(config, "vision_config").get("image_size", family.pixels.size)
+    path = next((p for name in _PREPROCESSORS if (p := folder / name).is_file()), None)
+    found = _image_processor(path) if path else {}
+    if path:
+        _refuse_other_steps(found, path, family, size=size)
+    elif family.says_resize:
+        raise ModelUnavailable(
+            f"{str(folder)!r} has no {_PREPROCESSORS[0]}, which says how frames are resized for a "
+            f"{family.name}: copy it from where the checkpoint is from"
+        )
+    resample = found.get("resample")
     return PixelRecipe(
-        size=int(_section(config, "vision_config").get("image_size", CLIP_PIXELS.size)),
-        mean=tuple(found.get("image_mean", CLIP_PIXELS.mean)),
-        std=tuple(found.get("image_std", CLIP_PIXELS.std)),
+        size=int(size),
+        mean=tuple(found.get("image_mean", family.pixels.mean)),
+        std=tuple(found.get("image_std", family.pixels.std)),
+        resize=family.pixels.resize,
+        resample=family.pixels.resample if resample is None else _RESAMPLES[resample],
     )
 
 
-def _require_clip_recipe(found: Mapping[str, Any], path: Path) -> None:
-    expected = dict.fromkeys(("do_resize", "do_center_crop", "do_rescale", "do_normalize"), True)
-    for key, value in {**expected, "resample": _BICUBIC}.items():
-        if found.get(key) not in (None, value):
+def _image_processor(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelUnavailable(f"{path} cannot be read ({error})") from error
+    return dict(content.get("image_processor", content))
+
+
+def _refuse_other_steps(found: dict[str, Any], path: Path, family: Family, *, size: Any) -> None:
+    crop = family.pixels.resize == "crop"
+    allowed: dict[str, tuple[Any, ...]] = {
+        **dict.fromkeys(("do_resize", "do_rescale", "do_normalize"), (True,)),
+        "do_center_crop": (crop,),
+        "resample": tuple(_RESAMPLES),
+    }
+    if not crop:
+        allowed["size"] = ({"height": size, "width": size},)
+    for key, values in allowed.items():
+        if found.get(key) not in (None, *values):
             raise ModelUnavailable(
-                f"{path} asks for {key}={found[key]!r}, but frames are prepared as CLIP's are "
-                f"({key}={value!r}): use an encoder of your own (VIDSEARCH_MODEL__ENCODER)"
+                f"{path} asks for {key}={found[key]!r}, but frames are prepared as those of "
+                f"{family.name} are ({key}={' or '.join(map(repr, values))}): use an encoder of "
+                "your own (VIDSEARCH_MODEL__ENCODER)"
             )

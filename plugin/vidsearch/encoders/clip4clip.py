@@ -1,4 +1,4 @@
-"""CLIP4Clip with torch and transformers: text and frames → unit vectors, as the model card does."""
+"""Checkpoints with torch and transformers: text and frames → unit vectors, as model cards do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vidsearch.encoders.base import Vectors
 from vidsearch.encoders.checkpoint import Checkpoint, open_checkpoint
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.encoders.precision import FramePrecision, frame_precision, may_have_card
-from vidsearch.encoders.texts import encodable
+from vidsearch.encoders.texts import TextRecipe
 from vidsearch.errors import EncoderError, ModelUnavailable
 from vidsearch.media.frames import FrameBatch, Sampling
 from vidsearch.media.torch_pixels import clip_pixels_torch
@@ -26,7 +26,7 @@ _PROBES = ("a red circle", "two people walk a dog")
 
 
 class Clip4ClipEncoder:
-    """Any Hugging Face CLIP checkpoint as an :class:`~vidsearch.encoders.base.Encoder`.
+    """A CLIP or SigLIP checkpoint as an :class:`~vidsearch.encoders.base.Encoder`.
 
     Building one costs nothing. ``identity`` reads the checkpoint's small files (and hashes a
     folder's weights); the tokenizer and each tower are loaded when first needed, so a process
@@ -113,9 +113,8 @@ class Clip4ClipEncoder:
 
     def count_tokens(self, text: str) -> int:
         """See :class:`~vidsearch.encoders.base.Encoder`."""
-        tokenizer = self._tokenizer
-        with self._lock:
-            return len(tokenizer(encodable(text), verbose=False)["input_ids"])
+        recipe, tokenizer = self._texts
+        return len(recipe.ids(tokenizer, text))
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
         """See :class:`~vidsearch.encoders.base.Encoder`."""
@@ -125,28 +124,27 @@ class Clip4ClipEncoder:
     def encode_frames(self, frames: FrameBatch) -> Vectors:
         """See :class:`~vidsearch.encoders.base.Encoder`."""
         tower = self._vision_tower
-        recipe = self._checkpoint.pixels
+        recipe, vector = self._checkpoint.pixels, self._checkpoint.family.vector
 
         def embed(part: Any) -> Any:
             pixels = clip_pixels_torch(part, recipe)
-            return tower(pixel_values=pixels.to(tower.device, tower.dtype))[0]
+            return tower(pixel_values=pixels.to(tower.device, tower.dtype))[vector]
 
         return self._in_batches(embed, frames.data)
 
     def _embed_text(self, tower: Any, texts: list[str]) -> Any:
-        # Padded to the longest text of the batch only: the tower is causal and pools at the end
-        # token, so padding changes time and nothing else. The fast tokenizer keeps truncation and
-        # padding as state, hence the lock.
-        tokenizer = self._tokenizer
-        with self._lock:
-            tokens = tokenizer(
-                [encodable(text) for text in texts],
-                padding=True,
-                truncation=True,
-                max_length=self.context_length,
-                return_tensors="pt",
-            ).to(tower.device)
-        return tower(input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"])[0]
+        import torch
+
+        rows = [self._row(text) for text in texts]
+        # Where rows differ in length the tower is causal and pools at the first end token: what is
+        # put after it changes time and nothing else.
+        longest = max(map(len, rows))
+        ids = torch.tensor([[*row, *row[-1:] * (longest - len(row))] for row in rows])
+        return tower(input_ids=ids.to(tower.device))[self._checkpoint.family.vector]
+
+    def _row(self, text: str) -> list[int]:
+        recipe, tokenizer = self._texts
+        return recipe.row(recipe.ids(tokenizer, text))
 
     def _in_batches(self, embed: Callable[[Any], Any], items: Any) -> Vectors:
         import torch
@@ -180,10 +178,10 @@ class Clip4ClipEncoder:
         return self._once("device", lambda: torch_device(self._device_name, threads=self._threads))
 
     @property
-    def _tokenizer(self) -> Any:
-        from vidsearch.encoders.towers import load_tokenizer
+    def _texts(self) -> tuple[TextRecipe, Any]:
+        from vidsearch.encoders.vocabulary import load_texts
 
-        return self._once("tokenizer", lambda: load_tokenizer(self._checkpoint))
+        return self._once("texts", lambda: load_texts(self._checkpoint))
 
     @property
     def _vision_tower(self) -> Any:

@@ -11,6 +11,9 @@ from vidsearch.errors import ModelMismatch
 __all__ = ["ModelIdentity", "sampling_name"]
 
 
+_CLIPS_FRAMES = "crop-bicubic"
+
+
 def sampling_name(sampling: str, *, rate: float) -> str:
     """How an identity names the choice of frames: ``played-at@1fps``."""
     return f"{sampling}@{rate:g}fps"
@@ -37,14 +40,17 @@ class ModelIdentity:
     precision: str = field(default="fp32", compare=False)
     """Numbers that frames are computed with. Noted, not compared: bf16 and int8 approximate the
     same vectors, and an index may be written by machines that differ in it."""
+    frames: str = _CLIPS_FRAMES
+    """How frames become that square. Left out of the JSON where it is CLIP's way, which was the
+    only one when the first indexes were made."""
 
     def to_meta(self) -> dict[str, Any]:
         """As JSON for the mapping, with what is only noted."""
-        return asdict(self)
+        return _without_clips_frames(asdict(self))
 
     def compared(self) -> dict[str, Any]:
         """As JSON, without what is only noted."""
-        return {name: getattr(self, name) for name in self._compared()}
+        return _without_clips_frames({name: getattr(self, name) for name in self._compared()})
 
     @classmethod
     def from_meta(cls, meta: Mapping[str, Any]) -> ModelIdentity:
@@ -60,8 +66,9 @@ class ModelIdentity:
         return cls(**{key: value for key, value in meta.items() if key in known})
 
     def __str__(self) -> str:
+        frames = "" if self.frames == _CLIPS_FRAMES else f"{self.frames}, "
         return (
-            f"{self.name}@{self.revision[:12]} ({self.dims} dims, {self.image_size} px, "
+            f"{self.name}@{self.revision[:12]} ({self.dims} dims, {self.image_size} px, {frames}"
             f"{self.pooling}, {self.sampling})"
         )
 
@@ -89,3 +96,7 @@ class ModelIdentity:
     @classmethod
     def _compared(cls) -> list[str]:
         return [f.name for f in fields(cls) if f.compare]
+
+
+def _without_clips_frames(meta: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in meta.items() if (key, value) != ("frames", _CLIPS_FRAMES)}

@@ -1,19 +1,25 @@
-"""Load one tower of a CLIP checkpoint with transformers, and refuse one that would lie."""
+"""Load one tower of a checkpoint with transformers, and refuse one that would lie."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 from vidsearch.encoders.checkpoint import Checkpoint
+from vidsearch.encoders.families import Tower
 from vidsearch.encoders.precision import FramePrecision
 from vidsearch.errors import ConfigError, MissingExtra, ModelUnavailable
 
-__all__ = ["load_tokenizer", "load_tower", "quiet_transformers", "torch_device"]
+__all__ = [
+    "load_tower",
+    "loading",
+    "quiet_transformers",
+    "require_transformers",
+    "torch_device",
+]
 
-_CLASSES = {"text": "CLIPTextModelWithProjection", "vision": "CLIPVisionModelWithProjection"}
 _log = logging.getLogger(__name__)
 
 
@@ -48,51 +54,33 @@ def _one_thread_between_operators(torch: Any) -> None:
         _log.debug("torch's threads between operators were set before", exc_info=True)
 
 
-def load_tokenizer(checkpoint: Checkpoint) -> Any:
-    """The checkpoint's ``CLIPTokenizerFast``.
-
-    Raises:
-        ModelUnavailable: missing, or not the vocabulary that the model was trained with.
-        MissingExtra: transformers is not installed.
-    """
-    transformers = _transformers()
-    with _loading(checkpoint, "the tokenizer"), quiet_transformers():
-        tokenizer = transformers.CLIPTokenizerFast.from_pretrained(
-            str(checkpoint.folder), local_files_only=True
-        )
-    expected = checkpoint.vocabulary_size
-    # transformers 5 builds a vocabulary of three tokens, silently, where the files are missing.
-    if len(tokenizer) != expected:
-        raise ModelUnavailable(
-            f"the tokenizer of {checkpoint.name!r} knows {len(tokenizer)} tokens, but the model "
-            f"{expected}: tokenizer files are missing or belong to another checkpoint"
-        )
-    return tokenizer
-
-
 def load_tower(
     checkpoint: Checkpoint,
-    tower: Literal["text", "vision"],
+    tower: Tower,
     *,
     device: Any,
     precision: FramePrecision = "fp32",
 ) -> Any:
-    """One tower with its projection, in evaluation mode, on ``device``.
+    """One tower with what makes its vector, in evaluation mode, on ``device``.
 
     Raises:
         ModelUnavailable: weights are missing or of another shape.
         MissingExtra: torch or transformers is not installed.
     """
     torch = _torch()
-    transformers = _transformers()
+    transformers = require_transformers()
+    family = checkpoint.family
     folder = checkpoint.with_weights()
-    with _loading(checkpoint, f"the {tower} tower"), quiet_transformers():
-        whole = transformers.CLIPConfig.from_pretrained(str(folder), local_files_only=True)
+    with loading(checkpoint, f"the {tower} tower"), quiet_transformers():
+        whole = getattr(transformers, family.config).from_pretrained(
+            str(folder), local_files_only=True
+        )
         config = whole.text_config if tower == "text" else whole.vision_config
-        # The whole model goes by its own, a tower by one that some checkpoints do not name.
-        config.projection_dim = whole.projection_dim
+        if hasattr(whole, "projection_dim"):
+            # The whole model goes by its own, a tower by one that some checkpoints do not name.
+            config.projection_dim = whole.projection_dim
         # A checkpoint saved in half precision would load in half precision.
-        model, report = getattr(transformers, _CLASSES[tower]).from_pretrained(
+        model, report = getattr(transformers, family.towers[tower]).from_pretrained(
             str(folder),
             config=config,
             **{_dtype_argument(transformers): torch.float32},
@@ -111,10 +99,24 @@ def load_tower(
     if missing := sorted(report["missing_keys"]):
         raise ModelUnavailable(
             f"{checkpoint.name!r} lacks weights of the {tower} tower ({missing[0]} and "
-            f"{len(missing) - 1} more): not a CLIP checkpoint with a projection"
+            f"{len(missing) - 1} more): not a {family.name} checkpoint with {family.parts}"
         )
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     return model.eval().requires_grad_(False).to(device, dtype)
+
+
+def require_transformers() -> Any:
+    """The library.
+
+    Raises:
+        MissingExtra: torch or transformers is not installed.
+    """
+    _torch()
+    try:
+        import transformers
+    except ImportError as error:
+        raise MissingExtra.of("worker", needed_for="loading a checkpoint") from error
+    return transformers
 
 
 def _torch() -> Any:
@@ -125,21 +127,17 @@ def _torch() -> Any:
     return torch
 
 
-def _transformers() -> Any:
-    _torch()
-    try:
-        import transformers
-    except ImportError as error:
-        raise MissingExtra.of("worker", needed_for="loading a checkpoint") from error
-    return transformers
-
-
 def _dtype_argument(transformers: Any) -> str:
     return "dtype" if int(transformers.__version__.split(".")[0]) >= 5 else "torch_dtype"
 
 
 @contextmanager
-def _loading(checkpoint: Checkpoint, part: str) -> Iterator[None]:
+def loading(checkpoint: Checkpoint, part: str) -> Iterator[None]:
+    """Whatever fails in it is said to be this part of this checkpoint.
+
+    Raises:
+        ModelUnavailable: something failed.
+    """
     try:
         yield
     except Exception as error:  # files of any kind, read by several libraries: any error at all
@@ -153,7 +151,7 @@ def _loading(checkpoint: Checkpoint, part: str) -> Iterator[None]:
 def quiet_transformers() -> Iterator[None]:
     """No warnings and no progress bars from transformers; errors are still raised and logged."""
     # Each tower class reports the other tower's weights as unexpected, at length.
-    logging = _transformers().utils.logging
+    logging = require_transformers().utils.logging
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -1,17 +1,20 @@
-"""CLIP checkpoints with random weights: the real shapes, file formats and sizes, no download."""
+"""Checkpoints with random weights: the real shapes, file formats and sizes, no download."""
 
 from __future__ import annotations
 
 import itertools
 import json
+import string
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["clip_vocabulary", "random_clip_checkpoint"]
+__all__ = ["clip_vocabulary", "random_clip_checkpoint", "random_siglip_checkpoint"]
 
 _START, _END = "<|startoftext|>", "<|endoftext|>"
 _WORD_END = "</w>"
+_CHARACTERS = string.ascii_letters + string.digits + string.punctuation
+_SIGLIP_SIDE = 32
 _SHAPES: dict[str, dict[str, Any]] = {
     "vit-b-32": {"vocabulary": 49408, "projection_dim": 512, "text": {}, "vision": {}},
     "tiny": {
@@ -79,6 +82,93 @@ def random_clip_checkpoint(
     _write_tokenizer(folder, vocabulary, merges)
     _write_preprocessor(folder, size=sizes["vision"].get("image_size", 224))
     return folder
+
+
+def random_siglip_checkpoint(folder: Path, *, generation: Literal[1, 2] = 1, seed: int = 0) -> Path:
+    """Write a small SigLIP checkpoint in the Hugging Face layout; needs the extra ``worker``.
+
+    Args:
+        folder: where to; made if absent.
+        generation: 1 has a unigram vocabulary and bicubic frames, 2 Gemma's kind of vocabulary and
+            bilinear frames.
+        seed: of the weights.
+
+    Returns:
+        ``folder``.
+    """
+    import torch
+    from transformers import SiglipConfig, SiglipModel
+
+    from vidsearch.encoders.towers import quiet_transformers
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = _unigram_tokenizer() if generation == 1 else _gemma_tokenizer()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    sizes = {**_SHAPES["tiny"]["text"], "num_attention_heads": 4}
+    # transformers warns of its own defaults, which are CLIP's tokens.
+    with quiet_transformers(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        config = SiglipConfig(
+            text_config={**sizes, "vocab_size": tokenizer.get_vocab_size()},
+            vision_config={**sizes, "image_size": _SIGLIP_SIDE, "patch_size": 8},
+        )
+        model: Any = SiglipModel(config)
+        model.save_pretrained(folder)
+    of_tokenizer = {
+        1: {"tokenizer_class": "SiglipTokenizer", "eos_token": "</s>", "pad_token": "</s>"},
+        2: {"tokenizer_class": "GemmaTokenizer", "eos_token": "<eos>", "pad_token": "<pad>"},
+    }
+    _write_json(folder / "tokenizer_config.json", of_tokenizer[generation])
+    _write_json(
+        folder / "preprocessor_config.json",
+        {
+            "image_processor_type": "SiglipImageProcessor",
+            "do_convert_rgb": None,
+            "do_resize": True,
+            "do_rescale": True,
+            "do_normalize": True,
+            "size": {"height": _SIGLIP_SIDE, "width": _SIGLIP_SIDE},
+            "resample": 3 if generation == 1 else 2,
+            "image_mean": [0.5, 0.5, 0.5],
+            "image_std": [0.5, 0.5, 0.5],
+        },
+    )
+    return folder
+
+
+def _unigram_tokenizer() -> Any:
+    """As the first SigLIP's, converted from SentencePiece; ids of its special tokens as there."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -3.0)]
+    pieces += [(letter, -4.0) for letter in _CHARACTERS]
+    pieces += [(f"{start}{letter}", -5.0) for start in "▁aeiou" for letter in _CHARACTERS]
+    tokenizer: Any = Tokenizer(models.Unigram(pieces, unk_id=2))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.add_special_tokens(["<pad>", "</s>", "<unk>"])
+    return tokenizer
+
+
+def _gemma_tokenizer() -> Any:
+    """As SigLIP 2's: Gemma's kind, with padding saved in it as there."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    special = ["<pad>", "<eos>", "<bos>", "<unk>"]
+    merges = [(start, letter) for start in "▁aeiou" for letter in _CHARACTERS]
+    tokens = [*special, *(f"<0x{byte:02X}>" for byte in range(256)), "▁", *_CHARACTERS]
+    tokens += [start + letter for start, letter in merges]
+    vocabulary = {token: id for id, token in enumerate(tokens)}
+    tokenizer: Any = Tokenizer(
+        models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
+    )
+    tokenizer.normalizer = normalizers.Replace(" ", "▁")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    tokenizer.add_special_tokens(special)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=["$A", "<eos>"], special_tokens=[("<eos>", 1)]
+    )
+    tokenizer.enable_padding(length=64, pad_id=0, pad_token="<pad>")
+    return tokenizer
 
 
 def clip_vocabulary(size: int) -> tuple[dict[str, int], list[tuple[str, str]]]:

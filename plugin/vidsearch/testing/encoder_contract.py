@@ -77,11 +77,12 @@ class EncoderContract:
 
     @pytest.mark.parametrize("text", ["\n\t ", "\x00", "a \udcff dog", "🎬" * 300, "x" * 10_000])
     def test_an_odd_text_is_still_a_unit_vector(self, encoder: Encoder, text: str) -> None:
-        assert encoder.count_tokens(text) >= 2
+        assert encoder.count_tokens(text) >= encoder.count_tokens("")
         _assert_unit(encoder.encode_text([text]), count=1, encoder=encoder)
 
     def test_tokens_are_counted_before_the_cut(self, encoder: Encoder) -> None:
-        assert encoder.count_tokens("") == 2
+        # What the model adds by itself, such as an end token.
+        assert 0 < encoder.count_tokens("") < encoder.count_tokens("red")
         assert encoder.count_tokens("red") < encoder.count_tokens("a red square")
         assert encoder.count_tokens("red " * 500) > encoder.context_length
 

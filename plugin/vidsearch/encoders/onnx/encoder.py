@@ -15,7 +15,6 @@ from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.encoders.onnx.cache import VectorCache
 from vidsearch.encoders.onnx.layout import PRECISIONS, Export, Precision, Tower, read_export
 from vidsearch.encoders.onnx.sessions import TowerSession, load_tokenizer
-from vidsearch.encoders.texts import encodable
 from vidsearch.errors import ConfigError, ModelUnavailable
 from vidsearch.media.frames import FrameBatch, Sampling
 from vidsearch.media.pixels import clip_pixels
@@ -33,9 +32,9 @@ class OnnxEncoder:
     searches never loads the image tower. Its identity is that of the checkpoint which was
     exported, its own precision noted: an index of the one takes vectors of the other.
 
-    Every text is computed at its own length, and in int8 every text and frame by itself, as
-    onnxruntime scales the numbers of a whole batch by its largest: a vector does not depend on
-    what else was asked for.
+    Every text is computed at its own length where the tower reads texts so, and in int8 every text
+    and frame by itself, as onnxruntime scales the numbers of a whole batch by its largest: a vector
+    does not depend on what else was asked for.
     """
 
     def __init__(
@@ -115,7 +114,7 @@ class OnnxEncoder:
     @property
     def context_length(self) -> int:
         """See :class:`~vidsearch.encoders.base.Encoder`."""
-        return self.export.context_length
+        return self.export.texts.context_length
 
     def count_tokens(self, text: str) -> int:
         """See :class:`~vidsearch.encoders.base.Encoder`."""
@@ -152,10 +151,7 @@ class OnnxEncoder:
     def _by_length(self, texts: Sequence[str]) -> Iterator[tuple[list[str], NDArray[np.int64]]]:
         groups: dict[int, list[tuple[str, list[int]]]] = {}
         for text in texts:
-            ids = self._ids(text)
-            if len(ids) > self.context_length:
-                # The end token stays, as it is what the tower pools at.
-                ids = [*ids[: self.context_length - 1], ids[-1]]
+            ids = self.export.texts.row(self._ids(text))
             groups.setdefault(len(ids), []).append((text, ids))
         for group in groups.values():
             for start in range(0, len(group), self._step):
@@ -164,8 +160,7 @@ class OnnxEncoder:
 
     def _ids(self, text: str) -> list[int]:
         tokenizer = self._once("tokenizer", lambda: load_tokenizer(self.export))
-        ids: list[int] = tokenizer.encode(encodable(text)).ids
-        return ids
+        return self.export.texts.ids(tokenizer, text)
 
     def _session(self, tower: Tower) -> TowerSession:
         return self._once(

@@ -28,7 +28,8 @@ from vidsearch.encoders.onnx.layout import (
 from vidsearch.encoders.onnx.probes import max_loss, probes
 from vidsearch.encoders.onnx.sessions import TowerSession
 from vidsearch.encoders.onnx.vocabulary import write_tokenizer
-from vidsearch.encoders.towers import load_tokenizer, load_tower
+from vidsearch.encoders.towers import load_tower
+from vidsearch.encoders.vocabulary import load_texts
 from vidsearch.errors import EncoderError, ModelUnavailable
 
 __all__ = ["export_checkpoint"]
@@ -78,18 +79,14 @@ def export_checkpoint(
 def _write(
     checkpoint: Checkpoint, work: Path, *, int8: bool, report: Callable[[str], None]
 ) -> Export:
-    import tokenizers
-
-    # A copy, as a tokenizer keeps the padding of its last call, and would be saved with it.
-    tokenizer = tokenizers.Tokenizer.from_str(load_tokenizer(checkpoint).backend_tokenizer.to_str())
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
+    texts, tokenizer = load_texts(checkpoint)
     write_tokenizer(tokenizer, work / _TOKENIZER)
     towers: dict[Precision, dict[Tower, ExportedTower]] = {"fp32": {}}
     if int8:
         towers["int8"] = {}
     for name in TOWERS:
-        made = _write_tower(checkpoint, name, work, tokenizer=tokenizer, int8=int8, report=report)
+        inputs = probes(name, checkpoint, texts=texts, tokenizer=tokenizer)
+        made = _write_tower(checkpoint, name, work, inputs=inputs, int8=int8, report=report)
         for precision, tower in made.items():
             towers[precision][name] = tower
     identity = checkpoint.identity(rate=1.0, sampling="played-at").compared()
@@ -97,7 +94,7 @@ def _write(
         folder=work,
         # How frames are sampled is for the settings of a worker to say.
         model={key: value for key, value in identity.items() if key != "sampling"},
-        context_length=checkpoint.context_length,
+        texts=texts,
         pixels=checkpoint.pixels,
         tokenizer=ExportedFile.of(work / _TOKENIZER),
         towers=towers,
@@ -110,13 +107,12 @@ def _write_tower(
     name: Tower,
     work: Path,
     *,
-    tokenizer: Any,
+    inputs: list[Any],
     int8: bool,
     report: Callable[[str], None],
 ) -> dict[Precision, ExportedTower]:
     graphs: dict[Precision, Path] = {"fp32": work / f"{name}.fp32.onnx"}
     report(f"{name} tower: load, run {checkpoint.name!r} with torch")
-    inputs = probes(name, checkpoint, tokenizer=tokenizer)
     expected = _load_run_and_write(checkpoint, name, inputs, graphs["fp32"], report=report)
     if int8:
         report(f"{name} tower: write int8")
@@ -146,10 +142,11 @@ def _load_run_and_write(
     import torch
 
     module = load_tower(checkpoint, name, device=torch.device("cpu"))
+    vector = checkpoint.family.vector
     with torch.inference_mode():
-        expected = [module(torch.from_numpy(batch))[0].numpy() for batch in inputs]
+        expected = [module(torch.from_numpy(batch))[vector].numpy() for batch in inputs]
     report(f"{name} tower: write fp32")
-    write_fp32(module, name, checkpoint, graph)
+    write_fp32(module, name, checkpoint, graph, inputs=inputs)
     return expected
 
 

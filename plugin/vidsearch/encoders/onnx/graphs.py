@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsearch.encoders.checkpoint import Checkpoint
-from vidsearch.encoders.onnx.layout import Tower
+from vidsearch.encoders.families import Tower
 from vidsearch.errors import EncoderError, MissingExtra
 
 __all__ = ["weights_of", "write_fp32", "write_int8"]
@@ -31,23 +31,31 @@ def weights_of(graph: Path) -> Path:
     return graph.with_name(f"{graph.name}.data")
 
 
-def write_fp32(module: Any, tower: Tower, checkpoint: Checkpoint, graph: Path) -> None:
-    """Write a tower, for any number of rows and texts of any length.
+def write_fp32(
+    module: Any,
+    tower: Tower,
+    checkpoint: Checkpoint,
+    graph: Path,
+    *,
+    inputs: Sequence[NDArray[Any]],
+) -> None:
+    """Write a tower, for any number of rows.
 
     Args:
-        module: the tower with its projection, of transformers.
+        module: the tower with what makes its vector, of transformers.
         tower: which one it is.
         checkpoint: it is of.
         graph: the file to write; its weights go beside it.
+        inputs: of one row each; texts may be of their lengths, and of those between.
 
     Raises:
         EncoderError: torch cannot export it.
         MissingExtra: onnx, onnxscript or torch is not installed.
     """
     torch = _torch_that_exports()
-    name = _INPUTS[tower]
+    name, vector = _INPUTS[tower], checkpoint.family.vector
 
-    class Projection(torch.nn.Module):  # type: ignore[misc, name-defined]
+    class OneOutput(torch.nn.Module):  # type: ignore[misc, name-defined]
         """The one output that is wanted."""
 
         def __init__(self) -> None:
@@ -55,23 +63,21 @@ def write_fp32(module: Any, tower: Tower, checkpoint: Checkpoint, graph: Path) -
             self.tower = module
 
         def forward(self, batch: Any) -> Any:
-            return self.tower(**{name: batch})[0]
+            return self.tower(**{name: batch})[vector]
 
     # The plain form of attention: the fused one guards against rows without a single token, in
     # three more operations per layer.
     if hasattr(module, "set_attn_implementation"):
         module.set_attn_implementation("eager")
-    batch = torch.export.Dim("batch")
-    if tower == "text":
-        example = torch.full((2, min(9, checkpoint.context_length)), 3, dtype=torch.int64)
-        shape = {0: batch, 1: torch.export.Dim("length", min=2, max=checkpoint.context_length)}
-    else:
-        example = torch.zeros(2, 3, checkpoint.pixels.size, checkpoint.pixels.size)
-        shape = {0: batch}
+    example = torch.from_numpy(inputs[len(inputs) // 2]).repeat_interleave(2, dim=0)
+    shape = {0: torch.export.Dim("batch")}
+    lengths = {one.shape[1] for one in inputs}
+    if len(lengths) > 1:
+        shape[1] = torch.export.Dim("length", min=min(lengths), max=max(lengths))
     try:
         with _quiet():
             program = torch.onnx.export(
-                Projection().eval(),
+                OneOutput().eval(),
                 (example,),
                 dynamo=True,
                 verbose=False,

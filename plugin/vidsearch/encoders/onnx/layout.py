@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from vidsearch.encoders.families import Tower
 from vidsearch.encoders.identity import ModelIdentity, sampling_name
+from vidsearch.encoders.texts import TextRecipe
 from vidsearch.errors import ModelUnavailable, SourceUnavailable
 from vidsearch.media.frames import Sampling
 from vidsearch.media.hashing import content_hash
@@ -28,14 +30,13 @@ __all__ = [
     "read_export",
 ]
 
-Tower = Literal["text", "vision"]
 Precision = Literal["fp32", "int8"]
 TOWERS: tuple[Tower, ...] = ("text", "vision")
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
 
 MANIFEST = "vidsearch-export.json"
 EXPORT_AGAIN = "make it again with `vidsearch model export`"
-_LAYOUT = 1
+_LAYOUT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +95,7 @@ class Export:
     folder: Path
     model: Mapping[str, Any]
     """Identity of the checkpoint, as in an index, without what the settings decide."""
-    context_length: int
-    """Tokens that the text tower reads, start and end token included."""
+    texts: TextRecipe
     pixels: PixelRecipe
     tokenizer: ExportedFile
     towers: Mapping[Precision, Mapping[Tower, ExportedTower]]
@@ -174,8 +174,10 @@ def _parsed(folder: Path, content: Mapping[str, Any]) -> Export:
     made = Export(
         folder=folder,
         model=dict(content["model"]),
-        context_length=int(content["context_length"]),
-        pixels=PixelRecipe(int(pixels["size"]), tuple(pixels["mean"]), tuple(pixels["std"])),
+        texts=TextRecipe(**content["texts"]),
+        pixels=PixelRecipe(
+            **{**pixels, "mean": tuple(pixels["mean"]), "std": tuple(pixels["std"])}
+        ),
         tokenizer=ExportedFile(**content["tokenizer"]),
         towers=towers,
         versions=dict(content["versions"]),

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from vidsearch.encoders.base import Vectors
 from vidsearch.encoders.checkpoint import Checkpoint
-from vidsearch.encoders.onnx.layout import Tower
+from vidsearch.encoders.families import Tower
 from vidsearch.encoders.onnx.sessions import TowerSession
+from vidsearch.encoders.texts import TextRecipe
 from vidsearch.media.pixels import clip_pixels
 
 __all__ = ["max_loss", "probes"]
@@ -19,11 +20,13 @@ __all__ = ["max_loss", "probes"]
 _FRAMES = 12
 
 
-def probes(tower: Tower, checkpoint: Checkpoint, *, tokenizer: Any) -> list[NDArray[Any]]:
+def probes(
+    tower: Tower, checkpoint: Checkpoint, *, texts: TextRecipe, tokenizer: Any
+) -> list[NDArray[Any]]:
     """Inputs of one row each: texts of every length that the model reads, or frames."""
     rng = np.random.default_rng(0)
     if tower == "text":
-        return list(_texts(rng, checkpoint, ends=tokenizer.encode("").ids))
+        return list(_texts(rng, texts, checkpoint.vocabulary_size, ends=texts.ids(tokenizer, "")))
     pixels = clip_pixels(_frames(rng, side=checkpoint.pixels.size), checkpoint.pixels)
     return [pixels[index : index + 1] for index in range(len(pixels))]
 
@@ -42,13 +45,13 @@ def max_loss(
 
 
 def _texts(
-    rng: np.random.Generator, checkpoint: Checkpoint, *, ends: Sequence[int]
+    rng: np.random.Generator, recipe: TextRecipe, vocabulary_size: int, *, ends: Sequence[int]
 ) -> Iterator[NDArray[np.int64]]:
-    start, *_, end = ends
-    words = np.setdiff1d(np.arange(checkpoint.vocabulary_size), ends)
-    for length in range(len(ends), checkpoint.context_length + 1):
-        inner = rng.choice(words, length - 2)
-        yield np.array([[start, *inner, end]], dtype=np.int64)
+    *start, end = ends
+    words = np.setdiff1d(np.arange(vocabulary_size), ends)
+    for length in range(len(ends), recipe.context_length + 1):
+        inner = rng.choice(words, length - len(ends))
+        yield np.array([recipe.row([*start, *inner, end])], dtype=np.int64)
 
 
 def _frames(rng: np.random.Generator, *, side: int) -> NDArray[np.uint8]:
