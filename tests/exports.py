@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["demo_export", "tiny_checkpoint", "tiny_export"]
+__all__ = ["demo_export", "siglip_checkpoint", "siglip_export", "tiny_checkpoint", "tiny_export"]
 
 
 def tiny_checkpoint(factory: pytest.TempPathFactory) -> Path:
@@ -18,6 +18,16 @@ def tiny_checkpoint(factory: pytest.TempPathFactory) -> Path:
 def tiny_export(factory: pytest.TempPathFactory) -> Path:
     """Of :func:`tiny_checkpoint`, in fp32 and int8. Not to be changed: copy it first."""
     return _export(str(tiny_checkpoint(factory)), factory.getbasetemp() / "tiny-export")
+
+
+def siglip_checkpoint(factory: pytest.TempPathFactory) -> Path:
+    """A small SigLIP of the first generation with random weights."""
+    return _siglip(factory.getbasetemp() / "siglip-checkpoint")
+
+
+def siglip_export(factory: pytest.TempPathFactory) -> Path:
+    """Of :func:`siglip_checkpoint`, in fp32 and int8. Not to be changed: copy it first."""
+    return _export(str(siglip_checkpoint(factory)), factory.getbasetemp() / "siglip-export")
 
 
 def demo_export(factory: pytest.TempPathFactory) -> Path:
@@ -31,6 +41,14 @@ def _checkpoint(folder: Path) -> Path:
     from vidsearch.testing.checkpoints import random_clip_checkpoint
 
     return random_clip_checkpoint(folder, half=True)
+
+
+@cache
+def _siglip(folder: Path) -> Path:
+    pytest.importorskip("torch")
+    from vidsearch.testing.checkpoints import random_siglip_checkpoint
+
+    return random_siglip_checkpoint(folder)
 
 
 @cache

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.exports import demo_export, tiny_checkpoint, tiny_export
+from tests.exports import (
+    demo_export,
+    siglip_checkpoint,
+    siglip_export,
+    tiny_checkpoint,
+    tiny_export,
+)
 
 from vidsearch.encoders import Clip4ClipEncoder, Encoder
 from vidsearch.encoders.onnx import OnnxEncoder
@@ -46,17 +52,19 @@ class TestOnnxEncoderOnTheDemoCheckpoint(EncoderContract):
         return on_demo_weights
 
 
-@pytest.mark.parametrize("name", ["demo", "random"])
+@pytest.mark.parametrize("name", ["demo", "random", "siglip"])
 @pytest.mark.parametrize(("precision", "bar"), [("fp32", 0.999999), ("int8", 0.98)])
 def test_it_equals_torch(
     tmp_path_factory: pytest.TempPathFactory, name: str, precision: str, bar: float
 ) -> None:
     if name == "demo":
         export, checkpoint = demo_export(tmp_path_factory), "demo"
+    elif name == "siglip":
+        export, checkpoint = siglip_export(tmp_path_factory), siglip_checkpoint(tmp_path_factory)
     else:
-        export, checkpoint = tiny_export(tmp_path_factory), str(tiny_checkpoint(tmp_path_factory))
+        export, checkpoint = tiny_export(tmp_path_factory), tiny_checkpoint(tmp_path_factory)
     ours = OnnxEncoder(export, precision=precision)
-    theirs = Clip4ClipEncoder(checkpoint, device="cpu", precision="fp32")
+    theirs = Clip4ClipEncoder(str(checkpoint), device="cpu", precision="fp32")
     # Of the drawn kind: noise alone is one and the same grey to any encoder.
     rng = np.random.default_rng(1)
     data = rng.integers(0, 64, (5, 90, 160, 3), dtype=np.uint8)
