@@ -16,7 +16,7 @@ from elasticsearch import AsyncElasticsearch, Elasticsearch
 from opensearchpy import AsyncOpenSearch, OpenSearch
 from tests.integration.relay import free_port
 from tests.search_index import TableEncoder, create_index, make_videos
-from tests.services import Services
+from tests.services import NODES, Services
 from tests.tls_proxy import Authority, Proxy, tls_proxy
 
 from vidsearch.config import EngineSettings, load_settings
@@ -36,7 +36,7 @@ API_KEY = base64.b64encode(b"id:hunter2-key").decode()
 QUERY = "a red circle at night"
 
 
-@pytest.fixture(scope="module", params=["es-9.5.3", "os-2.19.1"])
+@pytest.fixture(scope="module", params=list(NODES))
 def node(request: pytest.FixtureRequest, services: Services) -> SearchNode:
     return services.node(request.param)
 
@@ -297,6 +297,7 @@ def cli(env: dict[str, str], *args: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.parametrize("node", ["es-9.5.3", "os-2.19.1"], indirect=True)  # it takes its time
 def test_the_whole_way_from_the_environment(
     node: SearchNode,
     authority: Authority,
