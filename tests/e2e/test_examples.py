@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from tests.integration.worker import Worker, until
 
@@ -24,8 +28,10 @@ _URI = "https://media.example/clip-42.mp4"
 
 
 def test_the_readme_shows_the_examples_as_they_are() -> None:
+    assert "](../examples/fastapi_app.py)" in (ROOT / "docs/search.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    bodies = [text.split('"""\n\n', 1)[1] for text in EXAMPLES.values()]
+    shown = [text for name, text in EXAMPLES.items() if name != "fastapi_app.py"]
+    bodies = [text.split('"""\n\n', 1)[1] for text in shown]
     assert sorted(blocks) == sorted(bodies)
 
 
@@ -76,7 +82,30 @@ def host(
         yield found
 
 
-def test_enqueue_and_search_from_an_app(host: Host, tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Web:
+    """The FastAPI example, in this process."""
+
+    app: Any
+
+    def answers(self, *paths: str) -> list[tuple[int, Any]]:
+        """Status and JSON of each, of one life of the app."""
+
+        async def ask() -> list[tuple[int, Any]]:
+            transport = httpx.ASGITransport(self.app)
+            async with (
+                self.app.router.lifespan_context(self.app),
+                httpx.AsyncClient(transport=transport, base_url="http://here") as client,
+            ):
+                found = [await client.get(path) for path in paths]
+            return [(answer.status_code, answer.json()) for answer in found]
+
+        return asyncio.run(ask())
+
+
+def test_enqueue_and_search_from_an_app(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     enqueue = tmp_path / "enqueue.py"
     assert EXAMPLES["enqueue_from_app.py"].count(_URI) == 1
     enqueue.write_text(EXAMPLES["enqueue_from_app.py"].replace(_URI, str(host.clip)))
@@ -93,6 +122,28 @@ def test_enqueue_and_search_from_an_app(host: Host, tmp_path: Path) -> None:
     assert "'keyword': 1" in hit, "harbour is a word of its title"
     assert moments
     assert all(re.fullmatch(r"  \d+-\d+ s, cosine -?\d\.\d\d", moment) for moment in moments)
+
+    for name, value in host.env.items():
+        monkeypatch.setenv(name, value)
+    web = Web(runpy.run_path(str(ROOT / "examples/fastapi_app.py"))["app"])
+    found, none, wrong, schema = web.answers(
+        "/search?q=harbour",
+        "/search?q=harbour&tag=moon&tag=mars",
+        "/search?q=%20",
+        "/openapi.json",
+    )
+    assert found[0] == 200
+    (video,) = found[1]
+    assert (video["id"], video["title"]) == ("clip-42", "Harbour at dawn")
+    assert video["moments"][0].keys() == {"start", "end", "cosine", "thumbnail"}
+    assert none == (200, [])
+    assert wrong == (422, {"detail": "the search text is empty: say what the video should show"})
+    assert schema[1]["components"]["schemas"]["Moment"]["properties"].keys() >= {"start", "end"}
+    monkeypatch.setenv("VIDSEARCH_ENGINE__URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("VIDSEARCH_ENGINE__KIND", "elasticsearch")
+    assert web.answers("/search?q=harbour") == [
+        (503, {"detail": "the search is away, try again soon"})
+    ]
 
 
 def test_enqueue_says_so_where_the_broker_is_away(host: Host) -> None:

@@ -1,0 +1,62 @@
+"""Search videos from a FastAPI app: ``uvicorn --app-dir examples fastapi_app:app``."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+from fastapi import FastAPI, Query, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from vidsearch import AsyncVideoSearch, load_settings
+from vidsearch.errors import BackendUnavailable, QueryError
+from vidsearch.search import Moment
+
+
+class Video(BaseModel):
+    id: str
+    title: str | None
+    score: float
+    moments: list[Moment]  # start and end in seconds, cosine, thumbnail
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    # One for the whole app: it holds the model and the connections.
+    async with AsyncVideoSearch.from_settings(load_settings()) as videos:
+        await videos.embed("a boat")  # loads the model now, not at the first request
+        app.state.videos = videos
+        yield
+
+
+app = FastAPI(title="Video search", lifespan=lifespan)
+
+
+@app.get("/search")
+async def search(
+    request: Request,
+    q: str,
+    tag: Annotated[list[str] | None, Query()] = None,  # ?tag=harbour&tag=river: one of them
+    page: Annotated[int, Query(ge=1, le=10)] = 1,
+) -> list[Video]:
+    videos: AsyncVideoSearch = request.app.state.videos
+    # What users choose goes into values only; fields, paths and URLs stay yours.
+    result = await videos.search(
+        q, k=10, from_=10 * (page - 1), filter={"tags": tag} if tag else None, source=["title"]
+    )
+    return [
+        Video(id=hit.id, title=hit.fields.get("title"), score=hit.score, moments=list(hit.moments))
+        for hit in result.hits
+    ]
+
+
+@app.exception_handler(QueryError)
+async def wrong_query(request: Request, error: QueryError) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, status_code=422)
+
+
+@app.exception_handler(BackendUnavailable)
+async def search_is_away(request: Request, error: BackendUnavailable) -> JSONResponse:
+    logging.getLogger(__name__).error("%s", error)  # it names hosts: nothing for users
+    return JSONResponse({"detail": "the search is away, try again soon"}, status_code=503)
