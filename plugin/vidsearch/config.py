@@ -155,7 +155,7 @@ class ModelSettings(_Section):
 
     name: str = Field(
         "Searchium-ai/clip4clip-webvid150k",
-        description="Hub id or folder of a CLIP or SigLIP checkpoint, or `demo` for the shipped toy.",
+        description="Hub id or folder of a CLIP or SigLIP checkpoint, or `demo`, the shipped toy.",
     )
     revision: str | None = Field(None, description="Hub revision to pin.")
     encoder: str = Field(

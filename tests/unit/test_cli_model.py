@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.exports import demo_export, tiny_checkpoint, tiny_export
+from tests.exports import demo_export, siglip_checkpoint, tiny_checkpoint, tiny_export
 
 from vidsearch.cli.model_bench import bench_encoder
 from vidsearch.cli.root import main
@@ -41,6 +41,19 @@ def test_show_a_checkpoint(
     assert (shown["source"], shown["family"]) == ("shipped with vidsearch", "clip")
     assert (shown["precision"], shown["context_length"]) == ("fp32", 77)
     assert shown["versions"]["vidsearch"]
+
+
+def test_show_a_siglip(
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    monkeypatch.setenv("VIDSEARCH_MODEL__NAME", str(siglip_checkpoint(tmp_path_factory)))
+    code, out, err = run(capfd, "show", "--json")
+    assert (code, err) == (0, "")
+    shown = json.loads(out)
+    assert (shown["family"], shown["dims"], shown["context_length"]) == ("siglip", 64, 64)
+    assert shown["identity"]["frames"] == "squash-bicubic"
 
 
 def test_show_an_export(

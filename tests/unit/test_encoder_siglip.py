@@ -175,6 +175,15 @@ def test_how_frames_are_resized_is_part_of_the_identity(both: dict[int, Path]) -
     assert one.to_meta()["frames"] == "squash-bicubic"
 
 
+def test_what_a_configuration_leaves_out_is_the_base_model(copy: Path) -> None:
+    """The published config.json names hardly more than its type."""
+    (copy / "config.json").write_text('{"model_type": "siglip", "vision_config": {}}')
+    edit(copy / "preprocessor_config.json", size={"height": 224, "width": 224})
+    base = encoder(copy)
+    assert (base.identity.dims, base.identity.image_size, base.context_length) == (768, 224, 64)
+    assert base._checkpoint.vocabulary_size == 32000
+
+
 def test_only_the_tower_that_is_needed_is_loaded_and_silently(
     both: dict[int, Path], capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
