@@ -179,7 +179,7 @@ def test_mapping_of_another_model(live: Cli, index_name: str, tmp_path: Path) ->
     # A keyword search compares no vectors, so it goes on.
     code, _, err = live("search", "dog", "--mode", "keyword")
     assert code == 0
-    assert err.startswith("No videos found; `vidsearch status`")
+    assert err.startswith("No videos found: none has these words;")
 
 
 def test_unknown_video_id(live: Cli) -> None:
@@ -215,14 +215,14 @@ def test_too_long_a_text_is_cut_and_said(live: Cli) -> None:
 @pytest.mark.parametrize("k", ["0", "-3", "101", "1000000"])
 def test_k_out_of_range(live: Cli, k: str) -> None:
     assert live.fails("search", "dog", "-k", k, code=2) == (
-        f"k must be a whole number from 1 to 100 (the setting search.window), not {k}"
+        f"-k must be a whole number from 1 to 100 (the setting search.window), not {k}"
     )
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "vector", "keyword"])
 def test_filter_on_an_unmapped_field(live: Cli, mode: str) -> None:
     message = live.fails("search", "dog", "--filter", "colour=red", "--mode", mode, code=2)
-    assert message.startswith("filter on 'colour': no such field in the index. Mapped fields: ")
+    assert message.startswith("--filter on 'colour': no such field in the index. Mapped fields: ")
     assert "title" in message
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,9 @@ from tests.search_index import TableEncoder, create_index, make_videos, unit_vec
 
 from vidsearch.cli import cli, main
 from vidsearch.cli.search import parse_conditions, timecode
+from vidsearch.engines import Write
 from vidsearch.errors import QueryError
 from vidsearch.testing.memory_engine import MemoryEngine
-
-NOTHING = "No videos found; `vidsearch status` shows how many can be searched.\n"
 
 
 @pytest.fixture(autouse=True)
@@ -93,12 +93,38 @@ def test_filters() -> None:
         assert hit["fields"]["year"] >= 2005
 
 
-def test_no_hit_is_said_and_is_no_failure() -> None:
-    result = run("zebra", "--mode", "keyword")
+@pytest.mark.parametrize(
+    ("args", "reason"),
+    [
+        (["zebra", "--mode", "keyword"], "none has these words; --mode vector compares with what"),
+        (
+            ["dog", "--mode", "keyword", "--filter", "tags=x"],
+            "none that matches --filter has these",
+        ),
+        (["dog", "--filter", "tags=x"], "none matches --filter."),
+        (["zebra", "--min-cosine", "0.9"], "none is as near as --min-cosine 0.9, nor has these"),
+        (
+            ["dog", "--min-cosine", "0.9", "--mode", "vector"],
+            "none is as near as --min-cosine 0.9;",
+        ),
+    ],
+)
+def test_no_hit_is_said_with_what_kept_them_out(args: list[str], reason: str) -> None:
+    result = run(*args)
     assert result.stdout == ""
-    assert result.stderr == NOTHING
-    result = run("zebra", "--mode", "keyword", "--json")
-    assert json.loads(result.stdout)["hits"] == []
+    assert result.stderr.startswith(f"No videos found: {reason}")
+    assert json.loads(run(*args, "--json").stdout)["hits"] == []
+
+
+def test_no_hit_of_an_empty_index_and_of_a_late_page(engine: MemoryEngine) -> None:
+    assert run("dog", "--from", "20").stderr == (
+        "No videos found beyond the first 20: leave out --from.\n"
+    )
+    engine.delete_index("videos-000001")
+    create_index(engine, "videos-000001", [], alias="videos")
+    assert run("dog").stderr == (
+        "No videos found; `vidsearch status` shows how many can be searched.\n"
+    )
 
 
 def test_a_cut_text_is_said_on_stderr() -> None:
@@ -107,21 +133,28 @@ def test_a_cut_text_is_said_on_stderr() -> None:
     assert json.loads(result.stdout)["warnings"]
 
 
-def test_a_floor_for_the_cosine() -> None:
-    assert run("dog", "--mode", "vector", "--min-cosine", "0.99").stderr == NOTHING
-
-
 @pytest.mark.parametrize(
     ("args", "message"),
     [
         (["  "], "the search text is empty"),
-        (["dog", "-k", "0"], "k must be a whole number from 1 to 100"),
-        (["dog", "-k", "101"], "k must be a whole number from 1 to 100"),
+        (["dog", "-k", "0"], "Error: -k must be a whole number from 1 to 100"),
+        (["dog", "-k", "101"], "Error: -k must be a whole number from 1 to 100"),
         (["dog", "-k", "many"], "'many' is not a valid integer"),
         (["dog", "--mode", "fuzzy"], "'fuzzy' is not one of"),
         (["dog", "--filter", "colour=red"], "'colour': no such field in the index. Mapped fields:"),
         (["dog", "--filter", "sport"], "--filter 'sport' is no condition: write tags=sport"),
-        (["dog", "--min-cosine", "2"], "min_cosine must be a number between -1 and 1"),
+        (["dog", "--min-cosine", "2"], "Error: --min-cosine must be a number between"),
+        (
+            ["dog", "--from", "-1"],
+            "Error: --from must be a whole number from 0 to 90 (--from and k within search.window)",
+        ),
+        (["dog", "--filter", '{"foo": {}}'], "--filter on 'foo': no such field in the index, nor"),
+        (["dog", "--filter", '{"term": {}}'], "--filter clause 'term' is empty; a clause of the"),
+        (["--like", "x"], "--like: no video 'x' in the index; `vidsearch videos show x` tells"),
+        (["dog", "--at", "3"], "--at goes with --like"),
+        (["--image", "mode=k.png"], "--image: no such file: mode=k.png"),
+        (["--vector", __file__], "is neither a .npy file nor a JSON list"),
+        (["--like", "v01", "--mode", "hybrid"], "--mode hybrid compares words: give a text, too"),
         ([], "nothing to search for: give a text, or one of image"),
     ],
 )
@@ -219,6 +252,18 @@ def test_highlights_and_explanations_are_talk() -> None:
     assert "<em>red</em>" in said
     assert "keyword: #1, bm25" in said
     assert "words in tags, title" in said
+
+
+def test_found_words_are_bold_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, engine: MemoryEngine
+) -> None:
+    title = "red <em>so called</em> & circle"
+    engine.bulk("videos-000001", [Write("index", "odd", {"title": title})], refresh=True)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with pytest.raises(SystemExit, match="0"):
+        main(["search", "circle", "--mode", "keyword", "--highlight", "-k", "20"])
+    said = capsys.readouterr().err
+    assert "odd, title: red <em>so called</em> & \x1b[1mcircle\x1b[0m\n" in said
 
 
 def test_a_file_that_holds_no_vector(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidsearch.cli import output
+from vidsearch.cli.wording import in_options
 from vidsearch.errors import QueryError
 
 if TYPE_CHECKING:
@@ -90,6 +92,8 @@ def search(
     """
     from vidsearch.search import VideoSearch
 
+    if options["at"] is not None and options["like"] is None:
+        raise QueryError("--at goes with --like: it is a moment of that video")
     options |= {"filter": parse_conditions(conditions), "explain": explain}
     if vector is not None:
         options["vector"] = _read_vector(vector)
@@ -99,7 +103,8 @@ def search(
         options["collapse"] = _number_or_name(collapse)
     if merge_gap is not None:
         options["merge_gap"] = merge_gap
-    with VideoSearch.from_settings(output.settings()) as videos:
+    settings = output.settings()
+    with in_options(), VideoSearch.from_settings(settings) as videos:
         if body:
             output.print_json(videos.body(text, **options))
             return
@@ -109,9 +114,32 @@ def search(
     if as_json:
         output.print_json(result.to_dict())
     elif result.hits:
-        print_result(result, explain=explain, first=options["from_"] + 1)
+        print_result(
+            result,
+            explain=explain,
+            first=options["from_"] + 1,
+            tags=settings.search.highlight_tags,
+        )
     if not result.hits:
-        output.talk("No videos found; `vidsearch status` shows how many can be searched.")
+        output.talk(_nothing(result, options))
+
+
+def _nothing(result: SearchResult, options: Mapping[str, Any]) -> str:
+    """What to say where there are no hits: what kept them out, as far as that can be told."""
+    if options["from_"]:
+        return f"No videos found beyond the first {options['from_']}: leave out --from."
+    which = " that matches --filter" if options["filter"] else ""
+    if result.mode == "keyword":
+        reason = f"none{which} has these words; --mode vector compares with what is seen"
+    elif options["min_cosine"] is not None:
+        words = ", nor has these words" if result.mode == "hybrid" else ""
+        floor = f"--min-cosine {options['min_cosine']:g}"
+        reason = f"none{which} is as near as {floor}{words}; without it the nearest are shown"
+    elif which:
+        reason = "none matches --filter"
+    else:
+        return "No videos found; `vidsearch status` shows how many can be searched."
+    return f"No videos found: {reason}."
 
 
 def _read_vector(path: Path) -> Any:
@@ -156,7 +184,7 @@ def _parse(condition: str) -> dict[str, Any]:
             clause = json.loads(condition)
         except json.JSONDecodeError as error:
             raise QueryError(f"--filter {condition!r} is no JSON: {error}") from error
-        assert isinstance(clause, dict)
+        assert isinstance(clause, dict)  # or the text would not start with a brace
         return clause
     match = _CONDITION.fullmatch(condition)
     if match is None or not match["value"].strip(", "):
@@ -171,13 +199,20 @@ def _parse(condition: str) -> dict[str, Any]:
     return {field: values if len(values) > 1 else values[0]}
 
 
-def print_result(result: SearchResult, *, explain: bool, first: int = 1) -> None:
+def print_result(
+    result: SearchResult,
+    *,
+    explain: bool,
+    first: int = 1,
+    tags: tuple[str, str] = ("<em>", "</em>"),
+) -> None:
     """The hits as a table; with ``explain`` why each stands there, below it.
 
     Args:
         result: what was found.
         explain: whether to tell the scores and ranks of each leg.
         first: rank of the first hit.
+        tags: what stands around a word that was found, in highlights.
     """
     columns = ["#", "id", "title", "score", "cosine", "moments"]
     right = ["#", "score", "cosine"]
@@ -194,9 +229,18 @@ def print_result(result: SearchResult, *, explain: bool, first: int = 1) -> None
             output.talk(f"{rank} {hit.id}: {hit.explanation}")
         for name, fragments in hit.highlights.items():
             for fragment in fragments:
-                output.talk(f"{rank} {hit.id}, {name}: {' '.join(unescape(fragment).split())}")
+                output.talk(f"{rank} {hit.id}, {name}: {_marked(fragment, tags)}")
         if hit.duplicates:
             output.talk(f"{rank} {hit.id}: also {', '.join(hit.duplicates)}")
+
+
+def _marked(fragment: str, tags: tuple[str, str]) -> str:
+    """A highlight on one line; on a terminal the words that were found are bold."""
+    if sys.stderr.isatty():
+        # The text itself is escaped: what looks like a tag is one.
+        word = re.compile(f"{re.escape(tags[0])}(.*?){re.escape(tags[1])}", re.DOTALL)
+        fragment = word.sub(lambda found: click.style(found[1], bold=True), fragment)
+    return " ".join(unescape(fragment).split())
 
 
 def _row(rank: int, hit: Hit, *, explain: bool) -> Sequence[Any]:

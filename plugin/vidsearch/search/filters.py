@@ -38,6 +38,8 @@ _NUMBERS = frozenset(
         *("half_float", "float", "double", "scaled_float"),
     }
 )
+_MAY_BE_EMPTY = frozenset({"bool", "match_all", "match_none"})
+_CONDITIONS = 'a value, a list of values, a range of gt, gte, lt, lte, or {"exists": true}'
 _VECTORS = frozenset({"dense_vector", "knn_vector", "sparse_vector", "rank_features"})
 
 
@@ -78,10 +80,10 @@ def build_filters(filter: Filter | None, *, properties: Mapping[str, Any]) -> li
         if not isinstance(item, Mapping):
             raise QueryError(f"an item of a filter list must be a dict, not {item!r}")
         if _is_clause(item, properties):
-            clauses.append(dict(item))
+            clauses.append(_clause(item))
             continue
         for name, value in item.items():
-            field = _require(name, properties)
+            field = _require(name, value, properties)
             into = clauses if field.nested is None else nested.setdefault(field.nested, [])
             into.append(_condition(field, value))
     return clauses + [
@@ -180,6 +182,16 @@ def _is_clause(filter: Mapping[str, Any], properties: Mapping[str, Any]) -> bool
     return name in _CLAUSES and isinstance(value, Mapping) and name not in properties
 
 
+def _clause(clause: Mapping[str, Any]) -> dict[str, Any]:
+    ((kind, body),) = clause.items()
+    if not body and kind not in _MAY_BE_EMPTY:
+        raise QueryError(
+            f"filter clause {kind!r} is empty; a clause of the query language looks like "
+            '{"term": {"field": "value"}}'
+        )
+    return dict(clause)
+
+
 def _condition(field: Field, value: Any) -> dict[str, Any]:
     name = field.path
     if field.nested is not None and field.exact is None and isinstance(value, str):
@@ -195,11 +207,16 @@ def _condition(field: Field, value: Any) -> dict[str, Any]:
     return {"term": {_exact(field): _value(field, value)}}
 
 
-def _require(name: str, properties: Mapping[str, Any]) -> Field:
+def _require(name: str, value: Any, properties: Mapping[str, Any]) -> Field:
     field = find_field(properties, name)
     if field is None:
         known = ", ".join(_filterable(properties)) or "none"
-        raise QueryError(f"filter on {name!r}: no such field in the index. Mapped fields: {known}")
+        reason = "no such field in the index"
+        if name in _CLAUSES:
+            reason += f'; the clause of that name is an item of its own, {{"{name}": {{…}}}}'
+        elif isinstance(value, Mapping) and not value.keys() & (_RANGE_KEYS | {"exists"}):
+            reason += ", nor a clause of the query language such as match, prefix, term or bool"
+        raise QueryError(f"filter on {name!r}: {reason}. Mapped fields: {known}")
     if field.type in _VECTORS:
         raise QueryError(f"filter on {name!r}: it holds vectors, which cannot be filtered")
     if field.type == "nested":
@@ -244,11 +261,13 @@ def _exists(field: Field, value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _range(field: Field, value: Mapping[str, Any]) -> dict[str, Any]:
+    if not value:
+        raise QueryError(f"filter on {field.path!r}: {{}} says nothing; write {_CONDITIONS}")
     unknown = value.keys() - _RANGE_KEYS
     if unknown or not value.keys() & {"gt", "gte", "lt", "lte"}:
         raise QueryError(
             f"filter on {field.path!r}: a range is made of gt, gte, lt, lte, "
-            f"not {', '.join(map(repr, sorted(map(str, value)))) or 'nothing'}"
+            f"not {', '.join(map(repr, sorted(map(str, value))))}"
         )
     return {
         key: bound if key in {"format", "time_zone"} else _value(field, bound)

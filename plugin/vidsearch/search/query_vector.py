@@ -100,18 +100,19 @@ class MediaInput:
                 )
             return image
         if isinstance(image, (bytes, bytearray, memoryview)):
-            return self._decoded(io.BytesIO(bytes(image)))
+            return self._decoded(io.BytesIO(bytes(image)), what="the image")
         if hasattr(image, "convert") and hasattr(image, "size"):  # a PIL image, without PIL
             return _rgb(image)
-        from vidsearch.media import fetch
+        from vidsearch.media import fetch, public_uri
 
         uri = _uri("image", image)
+        what = f"image: {public_uri(uri)}"
         with _asked_for("image"), fetch(uri, settings=self.sources) as file:
             if file.path.stat().st_size > _MOST_IMAGE_BYTES:
-                raise QueryError(f"the image has more than {_MOST_IMAGE_BYTES >> 20} MB")
-            return self._decoded(file.path)
+                raise QueryError(f"{what} has more than {_MOST_IMAGE_BYTES >> 20} MB")
+            return self._decoded(file.path, what=what)
 
-    def _decoded(self, file: Path | io.BytesIO) -> NDArray[np.uint8]:
+    def _decoded(self, file: Path | io.BytesIO, *, what: str) -> NDArray[np.uint8]:
         try:
             from PIL import Image, UnidentifiedImageError
         except ImportError as error:
@@ -120,16 +121,16 @@ class MediaInput:
             with Image.open(file) as opened:
                 if opened.width * opened.height > self.sources.max_pixels:
                     raise QueryError(
-                        f"the image has {opened.width}x{opened.height} pixels, more than "
+                        f"{what} has {opened.width}x{opened.height} pixels, more than "
                         f"sources.max_pixels ({self.sources.max_pixels}) allows"
                     )
                 return _rgb(opened)
         except UnidentifiedImageError as error:
             raise QueryError(
-                "the image is in no format that Pillow reads; a video goes in as clip"
+                f"{what} is in no format that Pillow reads; a video goes in as clip"
             ) from error
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise QueryError(f"the image cannot be read: {error}") from error
+            raise QueryError(f"{what} cannot be read: {error}") from error
 
 
 def given_vector(vector: Any, *, dims: int) -> NDArray[np.float32]:
@@ -169,7 +170,10 @@ def stored_vector(
         QueryError: no such video, no vectors yet, or it is shorter.
     """
     if source is None:
-        raise QueryError(f"like: no video {id!r} in the index")
+        raise QueryError(
+            f"like: no video {id!r} in the index; `vidsearch videos show {id}` tells whether it is "
+            "registered, `vidsearch videos list` shows the ids"
+        )
     ours = source.get(field) or {}
     vector, segments = ours.get("vector"), ours.get("segments") or []
     if vector is None:
