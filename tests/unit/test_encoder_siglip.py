@@ -77,7 +77,7 @@ def tokens(folder: Path, text: str) -> list[str]:
 
 
 def whole(folder: Path) -> Any:
-    return transformers.SiglipModel.from_pretrained(folder, dtype=torch.float32).eval()
+    return transformers.SiglipModel.from_pretrained(folder).eval()
 
 
 def cosines(ours: NDArray[np.float32], theirs: Any) -> NDArray[np.float64]:
