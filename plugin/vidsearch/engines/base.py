@@ -233,8 +233,9 @@ class Engine(Protocol):
         """Run many writes, in as few requests as their size allows; none is lost silently.
 
         Vectors in a source may be numpy arrays, ``(dims,)`` float32; they are sent as base64 where
-        the engine takes it. Writes of one id are done in their order. ``delete`` of an absent id is
-        not a failure.
+        the engine takes it. Their length is the caller's to check: Elasticsearch 9.5 takes base64
+        of half the bytes for bfloat16. Writes of one id are done in their order. ``delete`` of an
+        absent id is not a failure.
 
         What was turned away for load (429, 5xx), and whole requests without an answer, are sent
         again with backoff and jitter, a few times, and nothing else is. A ``create`` whose

@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 class Ask:
     """A call of the engine: the method of that name with these arguments."""
 
-    method: Literal["info", "features", "indices_of", "mapping", "get", "search", "msearch"]
+    method: Literal["info", "features", "indices_of", "mapping", "search", "msearch"]
     args: tuple[Any, ...] = ()
 
 
