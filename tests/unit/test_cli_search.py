@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from tests.http_stub import Reply, http_stub
 from tests.search_index import TableEncoder, create_index, make_videos, unit_vectors
 
 from vidsearch.cli import cli, main
@@ -168,6 +169,16 @@ def test_a_wrong_call_ends_with_two(
     assert message in said.err
     assert "Traceback" not in said.err
     assert said.out == ""
+
+
+@pytest.mark.parametrize("option", ["--image", "--clip"])
+def test_a_url_with_nothing_behind_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.setenv("VIDSEARCH_SOURCES__PRIVATE_HOSTS", '["127.0.0.1"]')
+    with http_stub(lambda asked: Reply(404)) as server, pytest.raises(SystemExit, match="2"):
+        main(["search", option, f"{server.url}/a.b"])
+    assert capsys.readouterr().err == f"Error: {option}: {server.url}/a.b was not found (404)\n"
 
 
 def test_a_missing_index_ends_with_one(

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import io
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from tests.search_index import TableEncoder, create_index, make_videos, nearest, unit_vectors
+from tests.exports import tiny_export
+from tests.http_stub import Asked, Reply, http_stub
+from tests.search_index import (
+    TableEncoder,
+    Video,
+    create_index,
+    make_videos,
+    nearest,
+    unit_vectors,
+)
 
+from vidsearch.config import Settings, SourceSettings
 from vidsearch.encoders import mean_unit
 from vidsearch.engines import Write
-from vidsearch.errors import QueryError
+from vidsearch.errors import ModelUnavailable, QueryError, SourceUnavailable
 from vidsearch.search import Linear, Moment, VideoSearch
 from vidsearch.search.filters import build_filters, split_segment_filters
 from vidsearch.search.moments import merge_moments
@@ -299,11 +311,81 @@ def test_what_is_no_image_is_refused(image: Any, message: str) -> None:
 
 
 def test_an_image_beyond_the_limits_is_refused() -> None:
-    from vidsearch.config import SourceSettings
-
     media = MediaInput(SourceSettings(max_pixels=10))
     with pytest.raises(QueryError, match=r"8x6 pixels, more than sources\.max_pixels"):
         media.image(_encoded(Image.new("RGB", (8, 6))), encoder=FakeEncoder())
+
+
+@pytest.fixture
+def web(red: Path) -> Iterator[str]:
+    """URL of a server of this machine with a picture, a clip and a text."""
+    content = {
+        "/red.png": _encoded(Image.new("RGB", (8, 6), (255, 0, 0))),
+        "/red.mp4": red.read_bytes(),
+        "/notes.png": b"not a picture, nor a video, but words",
+    }
+
+    def answer(asked: Asked) -> Reply:
+        body = content.get(asked.path)
+        return Reply(404) if body is None else Reply(body=body)
+
+    with http_stub(answer) as server:
+        yield server.url
+
+
+def _in_memory(monkeypatch: pytest.MonkeyPatch, **sources: Any) -> VideoSearch:
+    """From settings, over an index of one red and one blue video."""
+    encoder, engine = FakeEncoder(), MemoryEngine()
+    videos = [Video(name, {}, encoder.encode_text([name])) for name in ("red", "blue")]
+    create_index(engine, "videos", videos, identity=encoder.identity)
+    monkeypatch.setattr("vidsearch.engines.connect", lambda settings, client=None: engine)
+    monkeypatch.setattr("vidsearch.encoders.load_encoder", lambda *a, **o: encoder)
+    return VideoSearch.from_settings(Settings(sources=sources))
+
+
+def test_images_and_clips_by_url(web: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    search = _in_memory(monkeypatch, private_hosts=["127.0.0.1"])
+    for asked in ({"image": f"{web}/red.png"}, {"clip": f"{web}/red.mp4"}):
+        (hit, other) = search.search(**asked)
+        assert (hit.id, other.id) == ("red", "blue")
+        assert hit.cosine == pytest.approx(1, abs=0.1)
+    secret = web.replace("//", "//me:hunter2@")
+    for asked, message in (
+        ({"image": f"{web}/no.png"}, f"image: {web}/no.png was not found (404)"),
+        ({"clip": f"{web}/no.mp4"}, f"clip: {web}/no.mp4 was not found (404)"),
+        ({"image": f"{web}/red.mp4"}, "in no format that Pillow reads; a video goes in as clip"),
+        ({"image": f"{secret}/notes.png"}, "/notes.png is in no format that Pillow reads"),
+        ({"clip": f"{web}/red.png"}, "clip: red.png is a still picture (PNG), not a video"),
+        ({"clip": f"{web}/notes.png"}, "clip: notes.png is a text file, not a video"),
+    ):
+        with pytest.raises(QueryError) as caught:
+            search.search(**asked)
+        assert message in str(caught.value)
+        assert "hunter2" not in str(caught.value)
+    with pytest.raises(SourceUnavailable, match=r"http://127\.0\.0\.1:1/x\.png cannot be reached"):
+        search.search(image="http://127.0.0.1:1/x.png")
+    guarded = _in_memory(monkeypatch)
+    for asked in ({"image": f"{web}/red.png"}, {"clip": f"{web}/red.mp4"}):
+        with pytest.raises(QueryError, match=r"may not be read: .* list it in sources\.private_ho"):
+            guarded.search(**asked)
+
+
+def test_an_export_without_its_vision_tower_says_what_to_do(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    from vidsearch.encoders.onnx import OnnxEncoder
+
+    folder = tmp_path / "export"
+    shutil.copytree(tiny_export(tmp_path_factory), folder)
+    for file in folder.glob("vision.*"):
+        file.unlink()
+    encoder = OnnxEncoder(str(folder))
+    assert encoder.encode_text(["a boat"]).shape == (1, 64)
+    with pytest.raises(ModelUnavailable) as caught:
+        MediaInput().image(Image.new("RGB", (8, 6)), encoder=encoder)
+    message = str(caught.value)
+    assert message.startswith("image: the model cannot embed it: 'vision.fp32.onnx.data' of the ex")
+    assert message.endswith("copy the whole folder, or make it again with `vidsearch model export`")
 
 
 def test_a_clip_is_the_mean_of_its_frames(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from vidsearch.config import IngestSettings, SourceSettings
 from vidsearch.encoders.base import Encoder
 from vidsearch.encoders.pooling import mean_unit
-from vidsearch.errors import MissingExtra, QueryError, VideoError
+from vidsearch.errors import MissingExtra, ModelUnavailable, QueryError, VideoError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,8 @@ class MediaInput:
 
         pixels = self._pixels(image)
         batch = FrameBatch(pixels[np.newaxis], np.zeros(1))
-        vector: NDArray[np.float32] = encoder.encode_frames(batch)[0]
+        with _asked_for("image"):
+            vector: NDArray[np.float32] = encoder.encode_frames(batch)[0]
         return vector
 
     def clip(self, clip: Any, *, encoder: Encoder) -> NDArray[np.float32]:
@@ -216,8 +217,11 @@ def _rgb(image: Any) -> NDArray[np.uint8]:
 
 @contextmanager
 def _asked_for(name: str) -> Iterator[None]:
-    """Here a video that cannot be read is a wrong question, not a failed ingestion."""
+    """Here a video that cannot be read is a wrong question, not a failed ingestion; and a model
+    that knows texts, as most searches ask for, may yet lack what sees frames."""
     try:
         yield
     except VideoError as error:
         raise QueryError(f"{name}: {error}") from error
+    except ModelUnavailable as error:
+        raise ModelUnavailable(f"{name}: the model cannot embed it: {error}") from error
