@@ -31,12 +31,15 @@ def _assert_unit(vectors: Vectors, *, count: int, encoder: Encoder) -> None:
 
 
 class EncoderContract:
-    """What holds for every encoder. Define a fixture ``encoder`` in the subclass::
+    """What holds for every encoder. Define a fixture ``encoder``, and subclass::
+
+        @pytest.fixture(scope="module")
+        def encoder() -> Encoder:
+            return MyEncoder(ModelSettings(), IngestSettings())
+
 
         class TestMyEncoder(EncoderContract):
-            @pytest.fixture(scope="class")
-            def encoder(self) -> Encoder:
-                return MyEncoder(ModelSettings(), IngestSettings())
+            pass
 
     Needs pytest and numpy; the encoder is neither changed nor closed.
     """
