@@ -271,10 +271,15 @@ def test_found_words_are_bold_on_a_terminal(
     title = "red <em>so called</em> & circle"
     engine.bulk("videos-000001", [Write("index", "odd", {"title": title})], refresh=True)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "40")
     with pytest.raises(SystemExit, match="0"):
         main(["search", "circle", "--mode", "keyword", "--highlight", "-k", "20"])
     said = capsys.readouterr().err
-    assert "odd, title: red <em>so called</em> & \x1b[1mcircle\x1b[0m\n" in said
+    # Broken between words, and beside the rank.
+    first, second = said.partition("odd, title")[2].splitlines()[:2]
+    assert first.rstrip() == ": red <em>so called</em> &"
+    assert second.rstrip() == "  \x1b[1mcircle\x1b[0m"
 
 
 def test_a_file_that_holds_no_vector(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,6 +23,7 @@ __all__ = [
     "progress",
     "settings",
     "talk",
+    "talk_of",
 ]
 
 # A cell that must not be broken takes at most this share of a line.
@@ -48,6 +49,27 @@ def json_option(command: _F) -> _F:
 def talk(message: str) -> None:
     """Say something to the person, not to the pipe."""
     click.echo(message, err=True)
+
+
+def talk_of(items: Iterable[tuple[str, str]]) -> None:
+    """Say something of each of several things: a label and a message, which may hold styles.
+
+    On a terminal messages are broken between words, and stand beside their labels.
+    """
+    if not sys.stderr.isatty():
+        for label, message in items:
+            talk(f"{label} {message}")
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for label, message in items:
+        grid.add_row(Text(label), Text.from_ansi(message))
+    Console(stderr=True).print(grid)
 
 
 def print_json(data: Any) -> None:

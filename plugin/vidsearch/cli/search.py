@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -216,22 +216,29 @@ def print_result(
     """
     columns = ["#", "id", "title", "score", "cosine", "moments"]
     right = ["#", "score", "cosine"]
+    # A terminal has no room for them, and the explanations below tell the same.
+    by_leg = explain and not sys.stdout.isatty()
+    if by_leg:
+        columns += ["bm25", *(f"{leg} rank" for leg in result.hits[0].rank_per_leg)]
     if explain:
-        legs = list(result.hits[0].rank_per_leg)
-        columns += ["bm25", *(f"{leg} rank" for leg in legs)]
-        right += columns[-len(legs) - 1 :]
         output.talk(f"{result.index}, {result.mode}, {result.level} level, {result.took:.0f} ms")
-    rows = [_row(rank, hit, explain=explain) for rank, hit in enumerate(result.hits, first)]
-    whole = ["id", "score", "cosine"] if explain else ["id", "score", "cosine", "moments"]
-    output.print_table(columns, rows, right=right, whole=whole)
-    for rank, hit in enumerate(result.hits, first):
-        if hit.explanation is not None:
-            output.talk(f"{rank} {hit.id}: {hit.explanation}")
-        for name, fragments in hit.highlights.items():
-            for fragment in fragments:
-                output.talk(f"{rank} {hit.id}, {name}: {_marked(fragment, tags)}")
-        if hit.duplicates:
-            output.talk(f"{rank} {hit.id}: also {', '.join(hit.duplicates)}")
+    rows = [_row(rank, hit, by_leg=by_leg) for rank, hit in enumerate(result.hits, first)]
+    output.print_table(columns, rows, right=right, whole=["id", "score", "cosine", "moments"])
+    output.talk_of(
+        (str(rank), f"{hit.id}{said}")
+        for rank, hit in enumerate(result.hits, first)
+        for said in _said_of(hit, tags)
+    )
+
+
+def _said_of(hit: Hit, tags: tuple[str, str]) -> Iterator[str]:
+    if hit.explanation is not None:
+        yield f": {hit.explanation}"
+    for name, fragments in hit.highlights.items():
+        for fragment in fragments:
+            yield f", {name}: {_marked(fragment, tags)}"
+    if hit.duplicates:
+        yield f": also {', '.join(hit.duplicates)}"
 
 
 def _marked(fragment: str, tags: tuple[str, str]) -> str:
@@ -243,7 +250,7 @@ def _marked(fragment: str, tags: tuple[str, str]) -> str:
     return " ".join(unescape(fragment).split())
 
 
-def _row(rank: int, hit: Hit, *, explain: bool) -> Sequence[Any]:
+def _row(rank: int, hit: Hit, *, by_leg: bool) -> Sequence[Any]:
     # A line each on a terminal; in a pipe a table's cells are put on one line.
     moments = ",\n".join(
         f"{timecode(m.start)}–{timecode(m.end)} ({m.cosine:.2f})" for m in hit.moments
@@ -256,7 +263,7 @@ def _row(rank: int, hit: Hit, *, explain: bool) -> Sequence[Any]:
         _rounded(hit.cosine),
         moments or None,
     ]
-    if explain:
+    if by_leg:
         row += [_rounded(hit.bm25), *hit.rank_per_leg.values()]
     return row
 
