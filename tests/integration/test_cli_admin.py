@@ -187,6 +187,10 @@ def test_diff_says_what_to_do_and_does_it(admin: Admin, monkeypatch: pytest.Monk
         "how": "reindex",
     }
     assert json.loads(out) == [shards, replicas]
+    monkeypatch.setenv("VIDSEARCH_INDEX__QUANTIZATION", "flat")
+    lines = [line.split("\t") for line in admin("index", "diff")[1].splitlines()]
+    assert any(what.startswith("video.segments.vector.") for what, *_ in lines)
+    monkeypatch.delenv("VIDSEARCH_INDEX__QUANTIZATION")
     code, out, _ = admin("index", "diff", "--apply", "--json")
     assert (code, json.loads(out)) == (1, [shards])
     monkeypatch.setenv("VIDSEARCH_INDEX__SHARDS", "1")

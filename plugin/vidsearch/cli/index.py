@@ -203,13 +203,18 @@ def diff(apply: bool, as_json: bool) -> None:
     if as_json:
         output.print_json([asdict(change) for change in changes])
     elif changes:
-        rows = [(c.path, _short(c.live), _short(c.wanted), c.how) for c in changes]
+        rows = [(_field(c.path), _short(c.live), _short(c.wanted), c.how) for c in changes]
         output.print_table(("what", "live", "wanted", "how"), rows, whole=("how",))
     if apply:
         output.talk("older segments keep their form until they are merged")
     if changes:
         raise click.exceptions.Exit(1)
     output.talk(f"{settings.index.name} is as the settings describe it")
+
+
+def _field(path: str) -> str:
+    """A path in the mapping as one names a field: without ``properties`` at every level."""
+    return path.removeprefix("mappings.properties.").replace(".properties.", ".")
 
 
 def _short(value: Any) -> str:
