@@ -174,9 +174,12 @@ def _skipped(record: VideoRecord | None, uri: str, *, retry: bool) -> str:
 def _vanished(registry: Registry, index: VideosIndex, *, dry_run: bool) -> Iterator[Finding]:
     for batch in _batches(registry.scan()):
         query = {"ids": {"values": [record.id for record in batch]}}
-        there = {d.id for d in index.engine.scan(index.name, query=query, source=False)}
+        body = {"query": query, "size": len(batch), "_source": False}
+        hits = index.engine.search(index.name, body)["hits"]["hits"]
+        there = {hit["_id"] for hit in hits}
         for record in batch:
-            # Asked again, in real time: a document may be newer than what searches see.
+            # Asked again, in real time: a document may be newer than what searches see, or one of
+            # the same id but another routing may have taken its place in the answer.
             if record.id in there or index.read(record.id, routing=record.routing) is not None:
                 continue
             if not dry_run:
