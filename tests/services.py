@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import urllib.request
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,10 @@ class Services:
         assert self.redis is not None
         return self.redis.url
 
+    def needs(self, name: str) -> AbstractContextManager[None]:
+        """Around the start of a service that only some tests want, and that is theirs to stop."""
+        return _Missing(self, name)
+
     def drop(self, prefix: str) -> None:
         """Drop every index whose name starts with ``prefix``, and with it its aliases."""
         for node in self.nodes.values():
@@ -66,7 +71,7 @@ class Services:
 
 
 @dataclass
-class _Missing:
+class _Missing(AbstractContextManager[None]):
     """A service that cannot be had: a failed test in CI, a skipped one elsewhere."""
 
     services: Services

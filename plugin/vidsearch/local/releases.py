@@ -38,11 +38,13 @@ class Release:
     java_minimum: int
     java_made_for: int | None
     jvm_options: tuple[str, ...] = ()
+    variant: str = ""
+    """What sets it apart from the release itself, where its jars are not the same."""
 
     @property
     def name(self) -> str:
         """For folders."""
-        return f"{self.kind}-{self.version}"
+        return f"{self.kind}-{self.version}{self.variant}"
 
     @property
     def title(self) -> str:

@@ -1,4 +1,5 @@
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
@@ -20,6 +21,7 @@ import org.opensearch.transport.Netty4Plugin;
  * Runs one OpenSearch 2.19 node with k-NN and neural-search from plain jars on the class path.
  *
  * Arguments are settings, "name=value" each; path.home must be among them. SIGTERM stops the node.
+ * -Dvidsearch.plugin=CLASS adds a plugin, -Dopensearch.path.conf=FOLDER takes another config folder.
  */
 public final class OpenSearchLauncher extends Node {
 
@@ -41,14 +43,17 @@ public final class OpenSearchLauncher extends Node {
             int cut = arg.indexOf('=');
             given.put(arg.substring(0, cut), arg.substring(cut + 1));
         }
-        given.put("transport.type", "netty4").put("http.type", "netty4");
         Settings settings = given.build();
         LogConfigurator.registerErrorListener();
         LogConfigurator.configureWithoutConfig(settings);
 
-        Path config = Path.of(settings.get("path.home"), "config");
+        List<Class<? extends Plugin>> plugins = new ArrayList<>(PLUGINS);
+        if (System.getProperty("vidsearch.plugin") != null) {
+            plugins.add(Class.forName(System.getProperty("vidsearch.plugin")).asSubclass(Plugin.class));
+        }
+        Path config = Path.of(System.getProperty("opensearch.path.conf", settings.get("path.home") + "/config"));
         Environment environment = InternalSettingsPreparer.prepareEnvironment(settings, Map.of(), config, () -> "local");
-        OpenSearchLauncher node = new OpenSearchLauncher(environment, PLUGINS);
+        OpenSearchLauncher node = new OpenSearchLauncher(environment, plugins);
 
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
             try {

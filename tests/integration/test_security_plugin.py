@@ -1,0 +1,124 @@
+"""OpenSearch with its own security plugin: the roles of docs/engines.md suffice, others do not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from tests.secured_node import Role, SecuredNode, secured_node
+from tests.services import Services
+
+from vidsearch.config import IndexSettings, IngestSettings
+from vidsearch.engines import connect
+from vidsearch.engines.base import Write
+from vidsearch.engines.connect import connect_async
+from vidsearch.errors import BackendRefused
+from vidsearch.ingest import Indexer, Registry, create_videos_index, drop_videos_index
+from vidsearch.ingest.index_diff import diff_videos_index
+from vidsearch.media import MediaLimits
+from vidsearch.media.reader import DirectReader
+from vidsearch.search import VideoSearch
+from vidsearch.testing.fake_encoder import FakeEncoder
+
+pytestmark = pytest.mark.integration
+
+INDEX = IndexSettings(name="videos", replicas=0)
+ENCODER = FakeEncoder()
+_LOOK = ("indices:admin/aliases/get", "indices:admin/mappings/get")
+_MINE = ("videos*",)
+ROLES = {
+    "searcher": Role(("read", *_LOOK), ("indices:data/read/msearch",), _MINE),
+    "worker": Role(
+        ("crud", "indices:admin/refresh*", *_LOOK),
+        ("cluster_composite_ops", "indices:data/read/scroll/clear"),
+        _MINE,
+    ),
+    "admin": Role(("crud", "manage"), ("cluster_composite_ops", "cluster_monitor"), _MINE),
+    "no-msearch": Role(("read", *_LOOK), (), _MINE),
+    "stranger": Role(("crud", "manage"), ("cluster_composite_ops",), ("other*",)),
+}
+
+
+@pytest.fixture(scope="module")
+def node(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredNode]:
+    """The node, with an index that the admin makes and drops."""
+    with ExitStack() as stack:
+        with services.needs("the security plugin of OpenSearch"):
+            started = secured_node(tmp_path_factory.mktemp("secured"), ROLES)
+            running = stack.enter_context(started)
+        admin = connect(running.settings("admin"))
+        create_videos_index(admin, INDEX, ENCODER.identity)
+        assert diff_videos_index(admin, INDEX, ENCODER.identity) == ()
+        yield running
+        drop_videos_index(admin, INDEX)
+        admin.close()
+
+
+def refusal(call: Callable[[], object]) -> str:
+    with pytest.raises(BackendRefused) as raised:
+        call()
+    return str(raised.value)
+
+
+def test_each_role_does_its_work_and_no_more(
+    node: SecuredNode, red: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker, searcher = (connect(node.settings(user)) for user in ("worker", "searcher"))
+    registry = Registry(worker, index=INDEX.registry)
+    registry.register("clip", uri=str(red), fields={"title": "Harbour"})
+    reader = DirectReader("pyav", limits=MediaLimits())
+    indexer = Indexer(
+        worker, registry, encoder=ENCODER, reader=reader, index=INDEX, settings=IngestSettings()
+    )
+    assert indexer.ingest("clip", owner="test").status == "indexed"
+    worker.refresh("videos")
+    assert [document.id for document in worker.scan("videos")] == ["clip"]
+    assert "DELETE" not in caplog.text  # of the scroll, whose refusal is only logged
+    said = refusal(lambda: worker.delete_index("videos-000001"))
+    assert "no permissions for [indices:admin/delete]" in said
+
+    search = VideoSearch(searcher, ENCODER, index="videos")
+    for mode in ("hybrid", "vector", "keyword"):
+        found = search.search("harbour", mode=mode, filter={"title": "Harbour"})
+        assert [hit.id for hit in found.hits] == ["clip"]
+    assert searcher.features().hybrid == {"min_max", "rrf"}  # of the usual distribution
+    said = refusal(lambda: searcher.bulk("videos", [Write("index", "new", {"title": "x"})]))
+    assert "no permissions for [indices:data/write/bulk]" in said
+
+    worker.close()
+    searcher.close()
+
+
+def test_what_lacks_is_named(node: SecuredNode) -> None:
+    for user, lacking in (
+        ("no-msearch", "indices:data/read/msearch"),
+        ("stranger", "indices:admin/aliases/get"),
+    ):
+        engine = connect(node.settings(user))
+        search = VideoSearch(engine, ENCODER, index="videos")
+        said = refusal(lambda: search.search("harbour"))  # noqa: B023
+        engine.close()
+        assert f"index 'videos' at {node.url} refused the request (403)" in said
+        assert f"no permissions for [{lacking}]" in said
+    said = refusal(lambda: connect(node.settings("searcher", kind="auto")))
+    assert said.endswith("If they may not ask for the version, set engine.kind")
+
+
+def test_a_wrong_password_is_refused(node: SecuredNode) -> None:
+    given = node.settings("searcher", password="hunter2-wrong")
+
+    async def twin() -> None:
+        engine = await connect_async(given)
+        try:
+            await engine.indices_of("videos")
+        finally:
+            await engine.close()
+
+    engine = connect(given)
+    for said in (refusal(lambda: engine.count("videos")), refusal(lambda: asyncio.run(twin()))):
+        assert said.startswith(f"{node.url} refused the credentials (401): Unauthorized. Check ")
+        assert "hunter2" not in said
+    engine.close()
