@@ -20,7 +20,7 @@ from tests.integration.worker import Worker, until
 from vidsearch.demo import demo_clips
 from vidsearch.local import SearchNode
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = {path.name: path.read_text() for path in (ROOT / "examples").glob("*.py")}
