@@ -43,8 +43,8 @@ def videos_index(
     ``int8``         ``int8_hnsw``                      lucene ``hnsw``, 7 bit ``sq`` encoder
     ``int4``         ``int4_hnsw``, even dims           -
     ``fp16``         -                                  faiss ``hnsw``, 16 bit ``sq`` encoder
-    ``binary``       ``bbq_hnsw``, dims above 64        faiss ``hnsw``, ``compression_level`` 32x
-    ``disk``         ``bbq_disk``, by the licence       faiss ``hnsw``, 32x in ``mode`` on_disk
+    ``binary``       ``bbq_hnsw``, dims above 64        faiss ``hnsw``, 32x in ``mode`` on_disk
+    ``disk``         ``bbq_disk``, by the licence       the same as ``binary``
     ``flat``         ``flat``: exact, every vector is   faiss ``hnsw`` whose graph is never built
                      compared                           (``approximate_threshold: -1``): exact
     ``int8_flat``    ``int8_flat``                      -
@@ -53,9 +53,9 @@ def videos_index(
     ===============  =================================  =========================================
 
     All compare by cosine and score ``(1 + cos) / 2``. With a quantised preset the scores are those
-    of the quantised vectors, unless the query asks for exact ones, as ours do; OpenSearch's lucene
-    engine cannot, and with ``int8`` a cosine was seen to be off by up to 0.015 at 512 dims on 2.19,
-    and by far more at few dims. The mapping does not touch ``_source``: Elasticsearch >= 9.2 and
+    of the quantised vectors, unless the query asks for exact ones, as ours do. (OpenSearch's lucene
+    engine takes a script for it; without, ``int8`` was seen to be off by up to 0.015 at 512 dims on
+    2.19, and by far more at few dims.) The mapping does not touch ``_source``: Elasticsearch >= 9.2 and
     OpenSearch >= 3.0 keep vectors out of it by themselves.
 
     Args:

@@ -1,3 +1,6 @@
+import java.io.File;
+import java.lang.reflect.Field;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -5,6 +8,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.opensearch.Version;
+import org.opensearch.action.admin.cluster.node.info.PluginsAndModules;
 import org.opensearch.common.logging.LogConfigurator;
 import org.opensearch.common.settings.Settings;
 import org.opensearch.env.Environment;
@@ -15,12 +21,16 @@ import org.opensearch.node.InternalSettingsPreparer;
 import org.opensearch.node.Node;
 import org.opensearch.painless.PainlessPlugin;
 import org.opensearch.plugins.Plugin;
+import org.opensearch.plugins.PluginInfo;
+import org.opensearch.plugins.PluginsService;
 import org.opensearch.transport.Netty4Plugin;
 
 /**
  * Runs one OpenSearch 2.19 node with k-NN and neural-search from plain jars on the class path.
  *
  * Arguments are settings, "name=value" each; path.home must be among them. SIGTERM stops the node.
+ * Where java.library.path holds k-NN's native libraries, k-NN is listed by the name that it has when
+ * installed, as clients tell by it whether the node has faiss.
  * -Dvidsearch.plugin=CLASS adds a plugin, -Dopensearch.path.conf=FOLDER takes another config folder.
  */
 public final class OpenSearchLauncher extends Node {
@@ -33,8 +43,30 @@ public final class OpenSearchLauncher extends Node {
         NeuralSearch.class
     );
 
-    private OpenSearchLauncher(Environment environment, Collection<Class<? extends Plugin>> plugins) {
+    private OpenSearchLauncher(Environment environment, Collection<Class<? extends Plugin>> plugins)
+        throws ReflectiveOperationException {
         super(environment, plugins, false);
+        if (hasNativeLibraries()) {
+            listKnn(injector().getInstance(PluginsService.class));
+        }
+    }
+
+    private static void listKnn(PluginsService service) throws ReflectiveOperationException {
+        String java = System.getProperty("java.specification.version");
+        String about = "from the class path, with its native libraries";
+        List<PluginInfo> plugins = new ArrayList<>(service.info().getPluginInfos());
+        plugins.add(
+            new PluginInfo("opensearch-knn", about, "NA", Version.CURRENT, java, KNNPlugin.class.getName(), null, List.of(), false)
+        );
+        Field info = PluginsService.class.getDeclaredField("info");  // nothing else can add to it
+        info.setAccessible(true);
+        info.set(service, new PluginsAndModules(plugins, service.info().getModuleInfos()));
+    }
+
+    private static boolean hasNativeLibraries() {
+        String library = System.mapLibraryName("opensearchknn_common");
+        return Stream.of(System.getProperty("java.library.path").split(File.pathSeparator))
+            .anyMatch(folder -> Files.exists(Path.of(folder, library)));
     }
 
     public static void main(String[] args) throws Exception {
