@@ -19,6 +19,7 @@ from tests.tls_proxy import Authority
 from vidsearch.config import EngineSettings
 from vidsearch.errors import LocalError
 from vidsearch.local.java import find_jdks, pick_jdk
+from vidsearch.local.node import node_command
 from vidsearch.local.parts import prepare
 from vidsearch.local.process import spawn, tail
 from vidsearch.local.releases import Artifact, release
@@ -62,27 +63,25 @@ def secured_node(folder: Path, roles: Mapping[str, Role]) -> Iterator[SecuredNod
     """
     plain = release("opensearch", _VERSION)
     plugin = Artifact("org.opensearch.plugin", "opensearch-security", f"{_VERSION}.0", "zip")
-    chosen = replace(plain, variant="-secured", artifacts=(*plain.artifacts, plugin))
+    config = folder / "config" / "opensearch-security"
+    chosen = replace(
+        plain,
+        variant="-secured",
+        artifacts=(*plain.artifacts, plugin),
+        jvm_options=(
+            "-Dvidsearch.plugin=org.opensearch.security.OpenSearchSecurityPlugin",
+            f"-Dopensearch.path.conf={config.parent}",
+        ),
+    )
     jdk = pick_jdk(find_jdks(), minimum=chosen.java_minimum, needed_for=chosen.title)
     parts = prepare(chosen, jdk)
     tls = Authority(folder)
     certificate, key = tls.issue("node")
-    config = folder / "config" / "opensearch-security"
     config.mkdir(parents=True)
     for name, content in _configuration(roles).items():
         meta = {"type": name.replace("_", ""), "config_version": 2}
         (config / f"{name}.yml").write_text(json.dumps({"_meta": meta, **content}))
-    settings = {
-        "path.home": parts.home,
-        "path.data": folder / "data",
-        "path.logs": folder / "logs",
-        "network.host": "127.0.0.1",
-        "http.port": 0,
-        "transport.port": 0,
-        "node.portsfile": "true",
-        "discovery.type": "single-node",
-        "cluster.routing.allocation.disk.threshold_enabled": "false",
-        "logger.level": "WARN",
+    settings: dict[str, object] = {
         "plugins.security.allow_default_init_securityindex": "true",
         "plugins.security.ssl.http.enabled": "true",
         "plugins.security.ssl.transport.enforce_hostname_verification": "false",
@@ -94,18 +93,8 @@ def secured_node(folder: Path, roles: Mapping[str, Role]) -> Iterator[SecuredNod
         settings[f"{prefix}.pemtrustedcas_filepath"] = tls.ca
     (folder / "logs").mkdir()
     log = folder / "node.log"
-    process = spawn(
-        [
-            jdk.java,
-            *("-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"),
-            "-Dvidsearch.plugin=org.opensearch.security.OpenSearchSecurityPlugin",
-            f"-Dopensearch.path.conf={config.parent}",
-            *("-cp", parts.classpath, chosen.launcher),
-            *(f"{name}={value}" for name, value in settings.items()),
-        ],
-        log=log,
-        bound=True,
-    )
+    command = node_command(chosen, jdk, parts, folder, heap="512m", quick=True, more=settings)
+    process = spawn(command, log=log, bound=True)
     try:
         until = time.monotonic() + _SECONDS
         while (

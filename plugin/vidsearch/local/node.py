@@ -6,7 +6,7 @@ import json
 import os
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from vidsearch.local.parts import Parts, Talk, prepare
 from vidsearch.local.process import Process, spawn, tail
 from vidsearch.local.releases import Release, release
 
-__all__ = ["SearchNode"]
+__all__ = ["SearchNode", "node_command"]
 
 _POLL_SECONDS = 0.1
 _QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto")
@@ -81,7 +81,7 @@ class SearchNode:
             ports.unlink()  # of an earlier run
         talk(f"starting {chosen.title} on Java {jdk.major}")
         process = spawn(
-            _command(chosen, jdk, parts, place.path, heap=heap, quick=quick),
+            node_command(chosen, jdk, parts, place.path, heap=heap, quick=quick),
             log=place.path / "node.log",
             # The JVM reads path names in the locale's encoding.
             env={**os.environ, "LC_ALL": "C.UTF-8"},
@@ -109,9 +109,17 @@ class SearchNode:
         self.stop()
 
 
-def _command(
-    chosen: Release, jdk: Jdk, parts: Parts, place: Path, *, heap: str, quick: bool
+def node_command(
+    chosen: Release,
+    jdk: Jdk,
+    parts: Parts,
+    place: Path,
+    *,
+    heap: str,
+    quick: bool,
+    more: Mapping[str, object] | None = None,
 ) -> list[str]:
+    """What runs a node in the folder ``place``, with ``more`` settings of the engine."""
     settings = {
         "path.home": parts.home,
         "path.data": place / "data",
@@ -127,6 +135,7 @@ def _command(
         # A developer's disk is often nearly full; the node would turn read-only.
         "cluster.routing.allocation.disk.threshold_enabled": "false",
         "logger.level": "WARN",
+        **(more or {}),
     }
     return [
         jdk.java,
