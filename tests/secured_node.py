@@ -53,6 +53,12 @@ class SecuredNode:
         given = {"url": self.url, "kind": "opensearch", "ca_certs": self.ca}
         return EngineSettings(**{**given, "username": user, "password": PASSWORD, **more})
 
+    def variables(self, user: str) -> dict[str, str]:
+        """The same for the command line."""
+        engine = self.settings(user).model_dump(exclude_unset=True)
+        values = {**engine, "password": PASSWORD}
+        return {f"VIDSEARCH_ENGINE__{name.upper()}": str(value) for name, value in values.items()}
+
 
 @contextmanager
 def secured_node(folder: Path, roles: Mapping[str, Role]) -> Iterator[SecuredNode]:

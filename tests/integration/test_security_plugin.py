@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from tests.command_line import runner
 from tests.secured_node import Role, SecuredNode, secured_node
 from tests.services import Services
 
@@ -105,6 +106,28 @@ def test_what_lacks_is_named(node: SecuredNode) -> None:
         assert f"no permissions for [{lacking}]" in said
     said = refusal(lambda: connect(node.settings("searcher", kind="auto")))
     assert said.endswith("If they may not ask for the version, set engine.kind")
+
+
+def test_check_needs_no_right_to_ask_for_the_version(
+    node: SecuredNode,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in node.variables("worker").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("VIDSEARCH_MODEL__NAME", str(tmp_path))  # of no interest here
+    run = runner(capsys)
+    engine = run("check", "--json").data[0]
+    assert engine["ok"]
+    assert engine["detail"] == (
+        f"opensearch at {node.url}; these credentials may not ask for its version"
+    )
+    for name, value in node.variables("stranger").items():
+        monkeypatch.setenv(name, value)
+    engine = run("check", "--json").data[0]
+    assert not engine["ok"]
+    assert "no permissions for [indices:admin/aliases/get]" in engine["detail"]
 
 
 def test_a_wrong_password_is_refused(node: SecuredNode) -> None:

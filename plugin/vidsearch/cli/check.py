@@ -11,7 +11,7 @@ import click
 from vidsearch.cli import output
 from vidsearch.cli.parts import opened_parts
 from vidsearch.cli.workers import describe_worker, worker_problem
-from vidsearch.errors import VidsearchError
+from vidsearch.errors import BackendRefused, VidsearchError
 
 if TYPE_CHECKING:
     from vidsearch_tasks import Runtime
@@ -47,7 +47,13 @@ def check(as_json: bool) -> None:
 
 
 def _check_engine(parts: Runtime) -> str:
-    return str(parts.engine.info())
+    try:
+        return str(parts.engine.info())
+    except BackendRefused:
+        # Roles with rights on the indices alone may not ask for the version, and need not.
+        parts.engine.indices_of(parts.settings.index.name)
+        where = parts.settings.engine.url
+        return f"{parts.engine.kind} at {where}; these credentials may not ask for its version"
 
 
 def _check_model(parts: Runtime) -> str:
