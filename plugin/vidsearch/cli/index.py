@@ -198,14 +198,18 @@ def diff(apply: bool, as_json: bool) -> None:
 
     settings = output.settings()
     identity = load_encoder(settings.model, settings.ingest).identity
-    compare = apply_changes if apply else diff_videos_index
-    changes = compare(_connect(settings), settings.index, identity)
+    engine = _connect(settings)
+    found = diff_videos_index(engine, settings.index, identity)
+    changes = apply_changes(engine, settings.index, identity) if apply else found
     if as_json:
         output.print_json([asdict(change) for change in changes])
     elif changes:
         rows = [(_field(c.path), _short(c.live), _short(c.wanted), c.how) for c in changes]
         output.print_table(("what", "live", "wanted", "how"), rows, whole=("how",))
-    if apply:
+    made = [change for change in found if change not in changes]
+    if made:
+        output.talk(f"changed: {', '.join(_field(change.path) for change in made)}")
+    if any(change.path.startswith("mappings.") for change in made):
         output.talk("older segments keep their form until they are merged")
     if changes:
         raise click.exceptions.Exit(1)
