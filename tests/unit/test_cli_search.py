@@ -179,6 +179,9 @@ def test_a_url_with_nothing_behind_it(
     with http_stub(lambda asked: Reply(404)) as server, pytest.raises(SystemExit, match="2"):
         main(["search", option, f"{server.url}/a.b"])
     assert capsys.readouterr().err == f"Error: {option}: {server.url}/a.b was not found (404)\n"
+    with pytest.raises(SystemExit, match="1"):
+        main(["search", option, "http://127.0.0.1:1/a.b"])
+    assert f"Error: {option}: http://127.0.0.1:1/a.b cannot be" in capsys.readouterr().err
 
 
 def test_a_missing_index_ends_with_one(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from vidsearch.errors import QueryError
+from vidsearch.errors import ModelUnavailable, QueryError, SourceUnavailable
 
 __all__ = ["in_options"]
 
@@ -26,13 +26,13 @@ _VALUES = re.compile(
 
 @contextmanager
 def in_options() -> Iterator[None]:
-    """Raise a ``QueryError`` with the names of the options for those of the arguments."""
+    """Raise what is wrong with a search with the names of the options for those of arguments."""
     try:
         yield
-    except QueryError as error:
+    except (QueryError, SourceUnavailable, ModelUnavailable) as error:
         message = _NAMES.sub(lambda found: _option(found[0]), str(error))
         message = _VALUES.sub(lambda found: f"{_option(found[1])} {found[2]}", message)
-        raise QueryError(message) from error
+        raise type(error)(message) from error
 
 
 def _option(name: str) -> str:

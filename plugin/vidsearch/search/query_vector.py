@@ -20,7 +20,13 @@ from numpy.typing import NDArray
 from vidsearch.config import IngestSettings, SourceSettings
 from vidsearch.encoders.base import Encoder
 from vidsearch.encoders.pooling import mean_unit
-from vidsearch.errors import MissingExtra, ModelUnavailable, QueryError, VideoError
+from vidsearch.errors import (
+    MissingExtra,
+    ModelUnavailable,
+    QueryError,
+    SourceUnavailable,
+    VideoError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -223,5 +229,7 @@ def _asked_for(name: str) -> Iterator[None]:
         yield
     except VideoError as error:
         raise QueryError(f"{name}: {error}") from error
+    except SourceUnavailable as error:
+        raise SourceUnavailable(f"{name}: {error}") from error
     except ModelUnavailable as error:
         raise ModelUnavailable(f"{name}: the model cannot embed it: {error}") from error
