@@ -105,8 +105,10 @@ def vector_query(
             knn["rescore_vector"] = {"oversample": oversample}
         if filters or segment_filters:
             # In a list, as a clause on segments must not share a `bool` with one on videos.
-            every = [dict(each) for each in (*filters, *segment_filters)]
-            knn["filter"] = every if segment_filters and len(every) > 1 else _all_of(every)
+            every = [dict(each) for each in filters]
+            if segment_filters:
+                every.append(_on_segments(field, segment_filters))
+            knn["filter"] = every if segment_filters and filters else _all_of(every)
         if inner:
             knn["inner_hits"] = inner
         return {**page, "knn": knn}
@@ -233,10 +235,13 @@ def _knn_clause(
 
 
 def _scored_by_script(query: Json, *, path: str, vector: Sequence[float]) -> Json:
-    """What OpenSearch finds by a query, scored with the exact vectors: ``(1 + cosine) / 2``."""
-    parameters = {"field": path, "query_value": list(vector), "space_type": "cosinesimil"}
+    """What OpenSearch finds by a query, scored with the exact vectors: ``half_inner_product`` of
+    :data:`~vidsearch_mappings.scores.Similarity`, which is ``(1 + cosine) / 2`` from 0 on."""
+    # With `cosinesimil` it would be `1 + cosine` in an index that was created before 2.19, whatever
+    # version runs it now, and nothing in an answer tells.
+    parameters = {"field": path, "query_value": list(vector), "space_type": "innerproduct"}
     script = {"lang": "knn", "source": "knn_score", "params": parameters}
-    return {"script_score": {"query": query, "script": script}}
+    return {"script_score": {"query": query, "script": script, "boost": 0.5}}
 
 
 def _on_videos(field: str) -> Json:
@@ -248,6 +253,23 @@ def _on_videos(field: str) -> Json:
     outside the nested object settles it. Seen on 2.19.1.
     """
     return {"range": {f"{field}.duration": {"gte": 0}}}
+
+
+def _on_segments(field: str, filters: Sequence[Mapping[str, Any]]) -> Json:
+    """Clauses on segments that Elasticsearch applies to segments.
+
+    It decides from the clauses, too, and takes ``exists``, ``prefix``, ``wildcard`` and
+    ``must_not`` for clauses on the videos: the search then finds nothing, or moments that do not
+    match. One clause on a number of the segments settles it, if no other one must hold beside it.
+    Seen on 9.5.3.
+    """
+    return {
+        "bool": {
+            "filter": [{"range": {f"{moment_path(field)}.start": {"gte": 0}}}],
+            "should": [_all_of(filters)],
+            "minimum_should_match": 1,
+        }
+    }
 
 
 def _all_of(filters: Sequence[Mapping[str, Any]]) -> Json:

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 __all__ = ["Similarity", "cosine_from_score", "similarity_of"]
 
-Similarity = Literal["cosine", "inner_product", "l2"]
-"""How an engine turns the distance of two unit vectors into a score."""
+Similarity = Literal["cosine", "inner_product", "half_inner_product", "l2"]
+"""How an engine turns the distance of two unit vectors into a score. The third is that of
+OpenSearch's script in our queries, which no field names."""
 
 # Elasticsearch says `similarity`, OpenSearch `space_type`. Elasticsearch's dot_product is scored
 # like its cosine; its max_inner_product like OpenSearch's innerproduct.
@@ -46,6 +47,8 @@ def cosine_from_score(score: float, *, similarity: Similarity) -> float:
 
     Quantised vectors can score a trace beyond the range, which is cut off.
     """
+    if similarity == "half_inner_product":
+        score, similarity = 2.0 * score, "inner_product"
     if similarity == "cosine":  # score = (1 + cos) / 2
         cosine = 2.0 * score - 1.0
     elif similarity == "inner_product":  # score = 1 + cos, or 1 / (1 - cos) below zero

@@ -178,13 +178,14 @@ def test_vectors_scored_anew_are_fused_as_exact_ones(
             exact = one_shard.search(QUERY, **options)
             found = quantised.search(QUERY, **options)
             assert len(exact) == 20
-            # In its own sum, Elasticsearch takes the rough cosine of a best segment.
-            rough = shared_engine.kind == "elasticsearch" and fusion == "sum"
+            # In its own sum, Elasticsearch takes the rough cosine of a best segment; OpenSearch's
+            # script bends cosines below 0.
+            rough = fusion == "sum" or (fusion == "native" and shared_engine.kind == "opensearch")
             scores = {hit.id: hit.score for hit in exact}
             assert {hit.id: hit.score for hit in found} == pytest.approx(
-                scores, abs=1e-2 if rough else 1e-5
+                scores, abs=3e-2 if rough else 1e-5
             )
-            if rough:
+            if rough and shared_engine.kind == "elasticsearch":
                 continue
             assert [hit.id for hit in found] == [hit.id for hit in exact], (fusion, level)
             for hit, other in zip(found, exact, strict=True):

@@ -127,6 +127,45 @@ def test_segment_filters_decide_the_moments(search: VideoSearch, shared_engine: 
 
 
 @pytest.mark.parametrize(
+    ("where", "odd"),
+    [
+        ({"video.segments.text": {"exists": True}}, {True}),
+        ({"video.segments.text": {"exists": False}}, {False}),
+        ({"video.segments.text": {"exists": False}, "video.segments.start": {"gte": 0}}, {False}),
+        ({"prefix": {"video.segments.text": "spok"}}, {True}),
+        ({"bool": {"must_not": [{"match": {"video.segments.text": "spoken"}}]}}, {False}),
+    ],
+)
+def test_segment_filters_of_every_kind_are_about_segments(
+    search: VideoSearch, shared_engine: Engine, where: Any, odd: set[bool]
+) -> None:
+    if not shared_engine.features().nested_filters:
+        pytest.skip("this version cannot filter moments")
+    for filter in ([where], [where, {"tags": "odd"}]):
+        result = search.search(vector=QUERY, k=60, filter=filter, moments=9, merge_gap=None)
+        assert {round(m.start / 10) % 2 == 1 for hit in result for m in hit.moments} == odd
+        tagged = [v for v in VIDEOS if len(filter) == 1 or "odd" in v.fields["tags"]]
+        assert {hit.id for hit in result} == {
+            v.id for v in tagged if odd == {False} or len(v.segments) > 1
+        }
+
+
+def test_an_index_that_is_older_than_the_cluster(
+    shared_engine: Engine, services: Services, search_node: SearchNode
+) -> None:
+    if search_node.kind != "opensearch":
+        pytest.skip("only OpenSearch's script scores by the version that made the index")
+    name = f"test-old-{uuid.uuid4().hex[:8]}"
+    created_by = str(2110099 ^ 0x08000000)  # 2.11.0
+    create_index(shared_engine, name, VIDEOS, quantization="int8", created_by=created_by)
+    found = VideoSearch(shared_engine, TableEncoder(), index=name).search(vector=QUERY, k=20)
+    assert [(hit.id, pytest.approx(hit.cosine, abs=1e-5)) for hit in found] == (
+        nearest(VIDEOS, QUERY)[:20]
+    )
+    services.drop(name)
+
+
+@pytest.mark.parametrize(
     ("where", "matches"),
     [
         (

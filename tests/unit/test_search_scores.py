@@ -17,6 +17,8 @@ def _score(cosine: float, similarity: Similarity) -> float:
     """As the engines document it."""
     if similarity == "cosine":
         return (1 + cosine) / 2
+    if similarity == "half_inner_product":
+        return _score(cosine, "inner_product") / 2
     if similarity == "inner_product":
         return 1 + cosine if cosine >= 0 else 1 / (1 - cosine)
     return 1 / (1 + 2 - 2 * cosine)
@@ -41,7 +43,7 @@ def test_known_scores(field: dict[str, object], score: float, cosine: float) -> 
     assert cosine_from_score(score, similarity=similarity_of(field)) == pytest.approx(cosine)
 
 
-@pytest.mark.parametrize("similarity", ["cosine", "inner_product", "l2"])
+@pytest.mark.parametrize("similarity", ["cosine", "inner_product", "half_inner_product", "l2"])
 @given(cosine=st.floats(-1, 1))
 def test_there_and_back(similarity: Similarity, cosine: float) -> None:
     score = _score(cosine, similarity)
@@ -50,7 +52,7 @@ def test_there_and_back(similarity: Similarity, cosine: float) -> None:
     )
 
 
-@pytest.mark.parametrize("similarity", ["cosine", "inner_product", "l2"])
+@pytest.mark.parametrize("similarity", ["cosine", "inner_product", "half_inner_product", "l2"])
 def test_beyond_the_range_is_cut_off(similarity: Similarity) -> None:
     assert cosine_from_score(3.0, similarity=similarity) == 1.0
     assert cosine_from_score(0.0, similarity=similarity) == -1.0

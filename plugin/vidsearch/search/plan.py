@@ -99,7 +99,7 @@ class Plan:
             level == "segment" and self.conditions.on_segments
         )
         by_field = self.view.similarity(level)
-        return "cosine" if self.kind == "opensearch" and scripted else by_field
+        return "half_inner_product" if self.kind == "opensearch" and scripted else by_field
 
     def legs(self, *, content: bool = True, spare: int = 0) -> tuple[dict[Leg, Json], list[str]]:
         """The body of each leg, and what the user should be told about them.
