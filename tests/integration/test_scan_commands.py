@@ -96,7 +96,7 @@ def test_the_hosts_documents_become_searchable(
     assert "1 marked deleted" in run("scan").err
     detached = run("index", "detach", "--yes")
     assert detached.code == 0, detached.err
-    assert "detached: 1 documents are as they were" in detached.err
+    assert "detached: taken out of 1 documents, which are" in detached.err
     after = {id: call(url, "GET", f"/{name}/_doc/{id}")["_source"] for id in "79"}
     assert after == {id: before[id] for id in "79"}
     gone = run("scan")

@@ -346,7 +346,7 @@ def test_an_alias_of_two_indices_is_refused(search: VideoSearch, engine: Engine)
 def test_an_index_that_is_not_ours_is_refused(encoder: TableEncoder, meta: Any) -> None:
     engine = MemoryEngine()
     engine.create_index("videos", {"mappings": {"_meta": meta, "properties": {}}})
-    with pytest.raises(MappingConflict, match="'videos' does not say which model's vectors"):
+    with pytest.raises(MappingConflict, match=r"'videos' does not say which model's.* attach` to"):
         VideoSearch(engine, encoder).search("dog", mode="keyword")
 
 

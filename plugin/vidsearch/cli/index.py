@@ -161,8 +161,8 @@ def detach(yes: bool) -> None:
     with _late_progress("Detaching") as progress:
         done = detach_index(engine, settings.index, progress=progress)
     output.talk(
-        f"detached: {done} documents are as they were. The field {settings.index.field} stays in "
-        "the mapping, empty, as an engine cannot remove one"
+        f"detached: taken out of {done} documents, which are as they were. The field "
+        f"{settings.index.field} stays in the mapping, empty, as an engine cannot remove one"
     )
 
 

@@ -32,6 +32,7 @@ def scan(
         raise click.UsageError("--quick goes not with --all")
     from vidsearch_tasks import run_scan
 
+    would = "would be " if dry_run else ""
     with opened_parts() as parts, output.progress("Scanning", total=None) as bar:
         found = []
         counts: Counter[str] = Counter()
@@ -45,13 +46,12 @@ def scan(
         ):
             found.append(finding)
             counts[finding.action] += 1
-            bar.at(len(found), f"{counts['enqueue']} enqueued")
+            bar.at(len(found), f"({counts['enqueue']} {would}enqueued)")
     if as_json:
         output.print_json([finding.to_json() for finding in found])
     else:
         rows = [(f.id, f.reason, f.action, f.why) for f in found]
         output.print_table(("id", "reason", "action", "why"), rows, whole=("id",))
-    would = "would be " if dry_run else ""
     output.talk(
         f"{counts['enqueue']} {would}enqueued, {counts['skip']} skipped, "
         f"{counts['delete']} {would}marked deleted, as their document is gone"

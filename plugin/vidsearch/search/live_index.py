@@ -135,7 +135,7 @@ class LiveIndex:
         except (MetaError, KeyError) as error:
             raise MappingConflict(
                 f"index {names[0]!r} does not say which model's vectors it holds ({error}): it was "
-                "not made by `vidsearch index create`"
+                "not made by `vidsearch index create`, nor by `vidsearch index attach` to its end"
             ) from error
         return IndexView(
             name=names[0],
