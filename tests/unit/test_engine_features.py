@@ -56,7 +56,6 @@ def test_versions_of_elasticsearch(
     features = elasticsearch_features(version, licence="enterprise")
     assert features.base64_vectors == base64
     assert features.nested_filters is nested_filters
-    assert features.rescore
     everywhere = {"float", "flat", "int8", "int8_flat", "int4", "int4_flat"}
     everywhere |= {"binary", "binary_flat"}
     assert features.quantizations == (everywhere | {"disk"} if disk else everywhere)

@@ -44,8 +44,6 @@ class Features:
     """``basic``, ``trial``, ``enterprise``, …; ``None`` where the cluster does not say."""
     base64_vectors: Literal["big", "little"] | None
     """Byte order of the base64 vectors that a bulk takes; ``None``: JSON arrays only."""
-    rescore: bool
-    """Whether a kNN clause may ask for exact scores of its best candidates."""
     nested_filters: bool
     """Whether a kNN clause on segments may filter by fields of the segments."""
     retrievers: frozenset[Literal["rrf", "linear"]]

@@ -22,7 +22,6 @@ _COMPLETE = frozenset({"enterprise", "trial"})
 # -- Elasticsearch. Where a version stands for a release note or a pull request, it is named.
 
 _RETRIEVERS: dict[Literal["rrf", "linear"], Version] = {"rrf": (8, 16, 0), "linear": (8, 18, 0)}
-_RESCORE: Version = (8, 18, 0)  # `rescore_vector`
 _NESTED_FILTERS: Version = (9, 2, 0)  # release notes of 9.2
 _BASE64: Version = (9, 3, 0)  # elastic/elasticsearch#137072
 _DISK: Version = (9, 2, 0)  # `bbq_disk`; writes are checked for the licence, #139087
@@ -51,7 +50,6 @@ _KNN = "opensearch-knn"
 """A plugin that was installed, which brings the native library. A node put together from jars
 lists the plugin by its class alone, and has none. (Statistics say nothing: ``faiss_initialized``
 is false everywhere until faiss was first used.)"""
-_RESCORE_OPENSEARCH: Version = (2, 17, 0)  # `rescore` of a kNN clause
 _LUCENE = frozenset({"float", "int8", "flat"})
 """Presets without the native library; ``flat`` never builds the graph that it names."""
 _FAISS = frozenset({"fp16", "binary", "disk"})
@@ -72,7 +70,6 @@ def elasticsearch_features(version: Version, *, licence: str | None) -> Features
     return Features(
         licence=licence,
         base64_vectors="big" if version >= _BASE64 else None,
-        rescore=version >= _RESCORE,
         nested_filters=version >= _NESTED_FILTERS,
         retrievers=frozenset(retrievers),
         hybrid=frozenset(),
@@ -94,7 +91,6 @@ def opensearch_features(version: Version, *, plugins: Collection[str] | None) ->
     return Features(
         licence=None,
         base64_vectors="little" if version >= _BASE64_OPENSEARCH else None,
-        rescore=version >= _RESCORE_OPENSEARCH,
         nested_filters=True,
         retrievers=frozenset(),
         hybrid=frozenset(hybrid),
