@@ -110,6 +110,8 @@ def test_scale_and_shift_are_the_normalisation() -> None:
         {"size": 0, "mean": (0, 0, 0), "std": (1, 1, 1)},
         {"size": 8, "mean": (0, 0), "std": (1, 1, 1)},
         {"size": 8, "mean": (0, 0, 0), "std": (1, 0, 1)},
+        {"size": 8, "mean": (0, 0, 0), "std": (1, 1, 1), "resize": "stretch"},
+        {"size": 8, "mean": (0, 0, 0), "std": (1, 1, 1), "resample": "nearest"},
     ],
 )
 def test_a_senseless_recipe_is_refused(wrong: dict) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,8 @@ class PixelRecipe:
     """What the image tower expects; read from the checkpoint.
 
     Raises:
-        ValueError: a size that is not positive, or not three positive deviations.
+        ValueError: a size that is not positive, not three positive deviations, or an unknown way
+            to resize.
     """
 
     size: int
@@ -54,7 +55,9 @@ class PixelRecipe:
     resample: Resample = "bicubic"
 
     def __post_init__(self) -> None:
-        if self.size < 1 or len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+        named = self.resize in get_args(Resize) and self.resample in get_args(Resample)
+        whole = self.size >= 1 and len(self.mean) == 3 and len(self.std) == 3
+        if not named or not whole or min(self.std) <= 0:
             raise ValueError(f"not a preprocessing recipe: {self}")
 
     @property
