@@ -23,6 +23,7 @@ check: setup ## format, lint, types, import contract, docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/generate_docs.py --check
+	$(BIN)/python -m benchmarks --check
 
 format: setup ## format the code and fix what can be fixed
 	$(BIN)/ruff format .

@@ -1,7 +1,7 @@
 """``python -m benchmarks``: run them, all or some, and write docs/benchmarks.md.
 
-What each module found is kept in .vidsearch/benchmarks, so that one can be run again by itself;
-the report is written from all that is there.
+What each module found is kept in benchmarks/results, so that one can be run again by itself; the
+report is written from all that is there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", OPENCV_FFMPEG_LOGLEV
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "docs" / "benchmarks.md"
-RESULTS = ROOT / ".vidsearch" / "benchmarks"
+RESULTS = ROOT / "benchmarks" / "results"
 MODULES = (
     "decode",
     "preprocess",
@@ -44,9 +44,17 @@ def main() -> int:
     parser.add_argument("--only", choices=MODULES, nargs="+", help="run just these")
     parser.add_argument("--render", action="store_true", help="run none; write the report only")
     parser.add_argument(
+        "--check", action="store_true", help="run none; exit code 1 where the report is stale"
+    )
+    parser.add_argument(
         "--torchcodec", action="store_true", help="install torchcodec for the run, and measure it"
     )
     arguments = parser.parse_args()
+    if arguments.check:
+        fresh = REPORT.read_text(encoding="utf-8") == _report()
+        if not fresh:
+            print(f"{REPORT.relative_to(ROOT)} is stale: python -m benchmarks --render")
+        return 0 if fresh else 1
 
     with tempfile.TemporaryDirectory(prefix="vidsearch-bench-") as name:
         folder = Path(name)
@@ -54,7 +62,8 @@ def main() -> int:
             _bring_torchcodec(folder / "torchcodec")
         for module in () if arguments.render else arguments.only or MODULES:
             _run(module, rounds=arguments.rounds, folder=folder)
-    _write_report()
+    REPORT.write_text(_report(), encoding="utf-8")
+    print(f"wrote {REPORT.relative_to(ROOT)}")
     return 0
 
 
@@ -73,7 +82,7 @@ def _run(module: str, *, rounds: int, folder: Path) -> None:
     save(RESULTS, module, sections, made=made_on(module, rounds=rounds, seconds=took))
 
 
-def _write_report() -> None:
+def _report() -> str:
     from benchmarks.machine import head
     from benchmarks.report import load, render
 
@@ -83,8 +92,7 @@ def _write_report() -> None:
         if kept is not None:
             title = importlib.import_module(f"benchmarks.{module}").TITLE
             found.append((title, *kept))
-    REPORT.write_text(render(head(), found), encoding="utf-8")
-    print(f"wrote {REPORT.relative_to(ROOT)}")
+    return render(head(), found)
 
 
 def _bring_torchcodec(folder: Path) -> None:
