@@ -166,7 +166,7 @@ def render(head: str, found: Sequence[tuple[str, str, Sequence[Section]]]) -> st
     """
     verdicts = [v for _, _, sections in found for s in sections for v in s.verdicts]
     count = Counter(verdict.outcome for verdict in verdicts)
-    tally = f"{count['holds']} hold, {count['even']} are even, {count['missed']} are missed"
+    tally = f"{count['holds']} hold, {count['even']} even, {count['missed']} missed"
     if count["open"]:
         tally += f", {count['open']} without a verdict"
     rows = [
