@@ -75,7 +75,7 @@ def read_near(
         moments = _moments(hit, path=path, similarity=similarity)
         # A walk through the graph may pass over a video's best segment; the inner hits never do.
         scored = cosine_from_score(float(hit["_score"]), similarity=similarity)
-        cosine = max([scored, *(moment.cosine for moment in moments)])
+        cosine = max(scored, moments[0].cosine) if moments else scored
         found.append(Found(hit["_id"], cosine, hit.get("_source", {}), tuple(moments)))
     return _ranked(_settled(found))
 
