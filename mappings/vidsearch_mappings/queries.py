@@ -113,26 +113,24 @@ def vector_query(
             knn["inner_hits"] = inner
         return {**page, "knn": knn}
 
-    if level == "video":
-        clause = _knn_clause(vector, k=k, candidates=candidates, oversample=oversample)
-        if filters:
-            clause["filter"] = _all_of(filters)
-        near: Json = {"knn": {path: clause}}
-        if oversample is not None:
-            near = _scored_by_script(near, path=path, vector=vector)
-        return {**page, "query": near}
-    if segment_filters:
-        near = {"bool": {"filter": [dict(each) for each in segment_filters]}}
+    scripted = oversample is not None
+    if level == "segment" and segment_filters:
+        near: Json = {"bool": {"filter": [dict(each) for each in segment_filters]}}
+        scripted = True
     else:
         clause = _knn_clause(vector, k=k, candidates=candidates, oversample=oversample)
         if filters:
-            clause["filter"] = _all_of([_on_videos(field), *filters])
-        # Without it only the best segment of each video would come back; with it the default score
-        # of a video becomes the average of its segments, hence `max`.
-        clause["expand_nested_docs"] = True
+            about_videos = [_on_videos(field)] if level == "segment" else []
+            clause["filter"] = _all_of([*about_videos, *filters])
+        if level == "segment":
+            # Without it only the best segment of each video would come back; with it the default
+            # score of a video becomes the average of its segments, hence `max`.
+            clause["expand_nested_docs"] = True
         near = {"knn": {path: clause}}
-    if segment_filters or oversample is not None:
+    if scripted:
         near = _scored_by_script(near, path=path, vector=vector)
+    if level == "video":
+        return {**page, "query": near}
     nested: Json = {"path": moment_path(field), "score_mode": "max", "query": near}
     if inner:
         nested["inner_hits"] = inner
