@@ -24,8 +24,8 @@ __all__ = [
     "Measured",
     "Ratio",
     "cpu_seconds",
-    "descendants",
     "measure",
+    "megabytes",
     "others_from_now",
     "quieter_half",
 ]
@@ -150,7 +150,7 @@ def cpu_seconds() -> float:
     """CPU time so far of this process and of its children, the living and the ended ones."""
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     total = time.process_time() + ended.ru_utime + ended.ru_stime
-    for pid in descendants():
+    for pid in _descendants():
         try:
             # What clock_getcpuclockid(3) computes: the CPU-time clock of another process.
             total += time.clock_gettime((~pid << 3) | 2)
@@ -159,7 +159,17 @@ def cpu_seconds() -> float:
     return total
 
 
-def descendants(pid: int | None = None) -> Iterator[int]:
+def megabytes(field: str) -> float:
+    """A figure of ``/proc/<pid>/status`` in MiB, of this process and its descendants together."""
+    total = 0
+    for pid in (os.getpid(), *_descendants()):
+        for line in (_PROC / f"{pid}/status").read_text().splitlines():
+            if line.startswith(field + ":"):
+                total += int(line.split()[1])
+    return total / 1024
+
+
+def _descendants(pid: int | None = None) -> Iterator[int]:
     """Ids of the processes that ``pid`` (this one) started, and of those that they did."""
     for children in _PROC.glob(f"{os.getpid() if pid is None else pid}/task/*/children"):
         try:
@@ -168,7 +178,7 @@ def descendants(pid: int | None = None) -> Iterator[int]:
             continue
         for child in map(int, found):
             yield child
-            yield from descendants(child)
+            yield from _descendants(child)
 
 
 def _busy_seconds() -> float:

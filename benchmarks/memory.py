@@ -7,7 +7,6 @@ prints what it and its children held as it went, in megabytes.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.clips import Clip, make_clips, repeated
-from benchmarks.harness import descendants
+from benchmarks.harness import megabytes
 from benchmarks.report import Section, Verdict
 
 if TYPE_CHECKING:
@@ -98,14 +97,14 @@ def watch(way: str, path: Path) -> dict[str, object]:
     def passed(batch: FrameBatch) -> None:
         for mark in _MARKS:
             if mark not in held and batch.pts_seconds[-1] >= mark:
-                held[mark] = _megabytes("VmRSS")
+                held[mark] = megabytes("VmRSS")
 
     if way == "embedding":
         _embed(reader, path, passed)
     else:
         for batch in reader.frames(path):
             passed(batch)
-    peak = _megabytes("VmHWM")
+    peak = megabytes("VmHWM")
     reader.close()
     return {"held": held, "peak": peak}
 
@@ -132,15 +131,6 @@ def _embed(reader: MediaReader, path: Path, passed: Callable[[FrameBatch], None]
             moments=MomentPolicy(),
             thumbnails=ThumbnailStore.of(ThumbnailSettings(url=folder)),
         )
-
-
-def _megabytes(field: str) -> float:
-    total = 0
-    for pid in (os.getpid(), *descendants()):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith(field + ":"):
-                total += int(line.split()[1])
-    return total / 1024
 
 
 if __name__ == "__main__":

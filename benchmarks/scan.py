@@ -13,11 +13,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 
-from benchmarks.harness import others_from_now
+from benchmarks.harness import megabytes, others_from_now
 from vidsearch.config import EngineSettings, IndexSettings
 from vidsearch.engines import Engine, Json, Write, connect
 from vidsearch.ingest import (
@@ -118,17 +117,12 @@ def _scanned(engine: Engine, *, quick: bool) -> Json:
         "findings": sum(1 for _ in findings),
         "seconds": round(time.perf_counter() - began, 1),
         "cpu_seconds": round(time.process_time() - cpu, 1),
-        "peak_mb": _peak_megabytes(),
+        "peak_mb": int(megabytes("VmHWM")),
         "other_cores": round(others(), 1),
     }
 
 
 _nothing: Callable[[str], object] = len
-
-
-def _peak_megabytes() -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def _in_a_child(arguments: list[str]) -> Json:
