@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import logging
+import math
 import os
 import signal
 import socket
@@ -35,7 +36,8 @@ from vidsearch.errors import (
     VideoTooLarge,
 )
 from vidsearch.media.frames import MediaLimits
-from vidsearch.media.isolation.protocol import Setup
+from vidsearch.media.isolation.process import DecodingProcess
+from vidsearch.media.isolation.protocol import FrameHeader, Setup
 from vidsearch.media.isolation.reader import IsolatedReader
 from vidsearch.media.reader import open_reader
 from vidsearch.testing.clips import read_counter, write_clip
@@ -46,9 +48,7 @@ ROOT = Path(__file__).resolve().parents[2]
 Clip = Callable[[str], Path]
 
 
-def isolated(
-    *, stall_seconds: float = 30.0, command: tuple[str, ...] = COMMAND, **changes: Any
-) -> IsolatedReader:
+def _setup(**changes: Any) -> Setup:
     values: dict[str, Any] = {
         "decoder": "pyav",
         "threads": 1,
@@ -57,8 +57,13 @@ def isolated(
         "max_pixels": 1 << 20,
         "megabytes": 1024,
     }
-    setup = Setup(**{**values, **changes})
-    return IsolatedReader(setup, stall_seconds=stall_seconds, _command=command)
+    return Setup(**{**values, **changes})
+
+
+def isolated(
+    *, stall_seconds: float = 30.0, command: tuple[str, ...] = COMMAND, **changes: Any
+) -> IsolatedReader:
+    return IsolatedReader(_setup(**changes), stall_seconds=stall_seconds, _command=command)
 
 
 @pytest.fixture
@@ -376,6 +381,21 @@ def test_a_reader_thread_may_end_before_its_process(reader: IsolatedReader, clip
     time.sleep(0.2)
     assert numbers(reader, clip("a.mp4")) == [0, 10, 20, 30, 40]
     assert children() == [first]
+
+
+def test_a_child_at_work_minds_nothing_that_comes_over_its_input(clip: Clip) -> None:
+    """The kernel may still have a signal to send for a request that the child has read."""
+    process = DecodingProcess(_setup(), stall_seconds=30, command=COMMAND)
+    request = {"do": "frames", "rate": 1.0, "sampling": "played-at"}
+    seconds = []
+    for message in process.ask(request, clip("reading@2.mp4"), steady=True):
+        header = FrameHeader.of(message, max_pixels=1 << 20)
+        process.read_into(memoryview(bytearray(math.prod(header.shape))))
+        seconds.append(header.pts)
+        if len(seconds) == 2:  # the third takes long
+            process._send({**request, "path": "/next.mp4", "level": logging.WARNING})
+    process.end()
+    assert seconds == [0.0, 1.0, 2.0, 3.0, 4.0]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.media.isolation.confinement import (
+    die_with,
     follow_parent,
     leave_network,
     limit_resources,
-    tied_to,
 )
 from vidsearch.media.isolation.logs import LOGGER, send_logs
 from vidsearch.media.isolation.protocol import (
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_STDIN, _STDOUT, _STDERR = range(3)
+_STDOUT, _STDERR = 1, 2
 _CODECS = {"pyav": "av", "opencv": "cv2"}
 
 _Answer = tuple[Message, "memoryview | None"]
@@ -46,6 +46,8 @@ _Answer = tuple[Message, "memoryview | None"]
 def main() -> None:
     """Serve requests until the standard input ends."""
     leave_network()
+    for lifeline in sys.argv[1:]:  # none where the system cannot follow it
+        die_with(int(lifeline))
     follow_parent()
     answers = os.dup(_STDOUT)
     os.dup2(_STDERR, _STDOUT)
@@ -61,9 +63,7 @@ def main() -> None:
         send_logs(lambda message: _write(answers, message))
         _write(answers, {"ready": True})
         while (request := _read_message()) is not None:
-            with tied_to(_STDIN):
-                last = _serve(request, reader, answers)
-            _write(answers, last)
+            _write(answers, _serve(request, reader, answers))
 
 
 def _reader(setup: Setup) -> MediaReader:

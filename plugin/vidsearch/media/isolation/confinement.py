@@ -10,16 +10,24 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
-__all__ = ["follow_parent", "leave_network", "limit_resources", "tied_to"]
+__all__ = [
+    "FOLLOWS_LIFELINE",
+    "die_with",
+    "follow_parent",
+    "leave_network",
+    "limit_resources",
+]
 
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 _PR_SET_NO_NEW_PRIVS = 38
 _POLL_SECONDS = 1.0
 _LINUX: bool = sys.platform == "linux"
+
+FOLLOWS_LIFELINE: bool = _LINUX
+"""Whether the worker gives the child a pipe for :func:`die_with`."""
 
 
 def leave_network() -> None:
@@ -55,35 +63,28 @@ def limit_resources(*, megabytes: int) -> None:
             resource.setrlimit(kind, (most, most))
 
 
-@contextmanager
-def tied_to(pipe: int) -> Iterator[None]:
-    """Meanwhile, the end of the other side of ``pipe`` is the end of this process.
+def die_with(lifeline: int) -> None:
+    """Make the end of the other side of a pipe the end of this process.
 
-    The kernel sees to it, whatever a codec does: by SIGIO, as nothing else comes over the pipe
-    meanwhile. PR_SET_PDEATHSIG would fire as soon as the *thread* ends that started us.
+    The kernel sees to it, whatever a codec does: by SIGIO, which ends a process at once. What comes
+    over a pipe makes that signal, too, and makes it after the reader has it already. So the pipe
+    must be one that nothing ever comes over. PR_SET_PDEATHSIG would fire as soon as the *thread*
+    ends that started us.
     """
-    if not _LINUX:
-        yield
-        return
     import fcntl
     import select
 
-    flags = fcntl.fcntl(pipe, fcntl.F_GETFL)
-    fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(pipe, fcntl.F_SETFL, flags | os.O_ASYNC)
-    try:
-        gone = select.poll()
-        gone.register(pipe, 0)
-        if gone.poll(0):  # before there was a signal to get
-            sys.exit(0)
-        yield
-    finally:
-        fcntl.fcntl(pipe, fcntl.F_SETFL, flags)
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+    gone = select.poll()
+    gone.register(lifeline, 0)
+    if gone.poll(0):  # before there was a signal to get
+        sys.exit(0)
 
 
 def follow_parent() -> None:
-    """Where :func:`tied_to` has no kernel to rely on: look for the parent now and then."""
-    if _LINUX or os.name != "posix":
+    """Where there is no lifeline to die with: look for the parent now and then."""
+    if FOLLOWS_LIFELINE or os.name != "posix":
         return
     parent = os.getppid()
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from vidsearch.errors import ConfigError, DecoderLost, VidsearchError
+from vidsearch.media.isolation.confinement import FOLLOWS_LIFELINE
 from vidsearch.media.isolation.environment import child_environment
 from vidsearch.media.isolation.faults import Blame, Fault, fault_of_exit
 from vidsearch.media.isolation.logs import LOGGER, log_again
@@ -75,11 +76,11 @@ class DecodingProcess:
         self._patience = 0.0
         self._read_before = self._read_at_most = 0
         self._owner = os.getpid()
-        self._popen = _started(command)
-        self.end = weakref.finalize(self, _end, self._popen, self._owner)
+        self._popen, self._pipes = _started(command)
+        self.end = weakref.finalize(self, _end, self._popen, self._pipes, self._owner)
         """Call it to kill the child; nothing of what it works on is worth waiting for."""
         _living.add(self)
-        self._in, self._out, self._err = (pipe.fileno() for pipe in _pipes(self._popen))
+        self._in, self._out, self._err = (pipe.fileno() for pipe in self._pipes[:3])
         self._poll = select.poll()
         self._poll.register(self._out, select.POLLIN)
         self._poll.register(self._err, select.POLLIN)
@@ -253,7 +254,7 @@ class DecodingProcess:
         # when that one ends.
         self.end.detach()
         self._popen.returncode = 0
-        for pipe in _pipes(self._popen):
+        for pipe in self._pipes:
             pipe.close()
 
 
@@ -269,10 +270,32 @@ def _abandon_all() -> None:
 os.register_at_fork(after_in_child=_abandon_all)
 
 
-def _started(command: Sequence[str]) -> subprocess.Popen[bytes]:
+def _started(command: Sequence[str]) -> tuple[subprocess.Popen[bytes], list[IO[bytes]]]:
+    """The child, and our ends of its standard streams and of its lifeline."""
+    # Nothing comes over it: its end tells the child of ours.
+    theirs, ours = os.pipe() if FOLLOWS_LIFELINE else (None, None)
+    lifeline = [os.fdopen(ours, "wb", buffering=0)] if ours is not None else []
     try:
-        popen = subprocess.Popen(
-            list(command),
+        popen = _spawned(command, lifeline=theirs)
+    except BaseException:
+        for pipe in lifeline:
+            pipe.close()
+        raise
+    finally:
+        if theirs is not None:
+            os.close(theirs)
+    assert popen.stdin
+    assert popen.stdout
+    assert popen.stderr
+    _enlarge(popen.stdout.fileno())
+    return popen, [popen.stdin, popen.stdout, popen.stderr, *lifeline]
+
+
+def _spawned(command: Sequence[str], *, lifeline: int | None) -> subprocess.Popen[bytes]:
+    inherited = () if lifeline is None else (lifeline,)
+    try:
+        return subprocess.Popen(
+            [*command, *map(str, inherited)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -280,6 +303,7 @@ def _started(command: Sequence[str]) -> subprocess.Popen[bytes]:
             cwd="/",
             env=child_environment(),
             start_new_session=True,  # Ctrl-C is for the worker
+            pass_fds=inherited,
         )
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.ENOMEM):
@@ -288,9 +312,6 @@ def _started(command: Sequence[str]) -> subprocess.Popen[bytes]:
             f"the decoding process cannot be started with {command[0]!r}: {error.strerror}. "
             "Where none can be had, set ingest.isolate = false"
         ) from error
-    assert popen.stdout
-    _enlarge(popen.stdout.fileno())
-    return popen
 
 
 def _enlarge(pipe: int) -> None:
@@ -302,7 +323,7 @@ def _enlarge(pipe: int) -> None:
         fcntl.fcntl(pipe, size, _PIPE_BYTES)
 
 
-def _end(popen: subprocess.Popen[bytes], owner: int) -> None:
+def _end(popen: subprocess.Popen[bytes], pipes: Sequence[IO[bytes]], owner: int) -> None:
     if os.getpid() == owner and popen.poll() is None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(popen.pid, signal.SIGKILL)
@@ -310,9 +331,5 @@ def _end(popen: subprocess.Popen[bytes], owner: int) -> None:
             popen.wait(_GRACE_SECONDS)
         except subprocess.TimeoutExpired:  # it waits for a disk
             _log.warning("decoding process %d does not end", popen.pid)
-    for pipe in _pipes(popen):
+    for pipe in pipes:
         pipe.close()
-
-
-def _pipes(popen: subprocess.Popen[bytes]) -> list[IO[bytes]]:
-    return [pipe for pipe in (popen.stdin, popen.stdout, popen.stderr) if pipe]
