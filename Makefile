@@ -1,5 +1,7 @@
 # The same commands for people and for CI. `make` lists them.
 ENGINE ?= elasticsearch
+# Processes that share the tests; each starts nodes of its own, about 3 GB.
+TESTERS ?= 2
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
@@ -15,7 +17,7 @@ demo: setup ## the whole way on this machine (ENGINE=opensearch for the other en
 	@$(BIN)/vidsearch demo --engine $(ENGINE)
 
 test: setup ## all tests, on real nodes, Redis and workers
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
 
 check: setup ## format, lint, types, import contract, docs
 	$(BIN)/ruff format --check .

@@ -178,8 +178,8 @@ def _scaled(hits: Sequence[Scored], *, normalizer: Normalizer) -> tuple[dict[str
 
 def _ranked(shares: Mapping[str, Sequence[float]]) -> list[Scored]:
     # fsum is exact before rounding, so the order of the legs cannot change an order of hits.
-    fused = [Scored(id, fsum(parts)) for id, parts in shares.items()]
-    return sorted(fused, key=lambda hit: (-hit.score, hit.id))
+    ranked = sorted((-fsum(parts), id) for id, parts in shares.items())
+    return [Scored(id, -negated) for negated, id in ranked]
 
 
 def _require_constant(constant: float) -> None:

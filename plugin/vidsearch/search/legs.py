@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from vidsearch.search.fusion import Scored
 from vidsearch.search.moments import merge_moments
@@ -29,9 +29,11 @@ _ROUNDING = 1e-6
 """Cosines closer than that are the same; engines differ by up to 2e-7 in those of two vectors."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A video in one response."""
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
+
+class Found(NamedTuple):
+    """A video in one response; a tuple, as a search makes hundreds of them."""
 
     id: str
     score: float
@@ -39,7 +41,7 @@ class Found:
     fields: Mapping[str, Any]
     moments: tuple[Moment, ...] = ()
     """Segments that were found, best first, not merged yet."""
-    highlights: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    highlights: Mapping[str, tuple[str, ...]] = _NONE
 
 
 def read_words(response: Mapping[str, Any]) -> list[Found]:
@@ -49,8 +51,8 @@ def read_words(response: Mapping[str, Any]) -> list[Found]:
             Found(
                 hit["_id"],
                 float(hit["_score"]),
-                hit.get("_source", {}),
-                highlights={n: tuple(parts) for n, parts in hit.get("highlight", {}).items()},
+                hit.get("_source", _NONE),
+                highlights={n: tuple(parts) for n, parts in hit.get("highlight", _NONE).items()},
             )
             for hit in response["hits"]["hits"]
         ]
@@ -76,7 +78,7 @@ def read_near(
         # A walk through the graph may pass over a video's best segment; the inner hits never do.
         scored = cosine_from_score(float(hit["_score"]), similarity=similarity)
         cosine = max(scored, moments[0].cosine) if moments else scored
-        found.append(Found(hit["_id"], cosine, hit.get("_source", {}), tuple(moments)))
+        found.append(Found(hit["_id"], cosine, hit.get("_source", _NONE), moments))
     return _ranked(_settled(found))
 
 
@@ -91,7 +93,8 @@ def better_of(responses: Sequence[Sequence[Found]]) -> list[Found]:
         known = best.get(one.id)
         if known is not None:
             fields, moments = known.fields or one.fields, known.moments or one.moments
-            one = replace(known, score=max(known.score, one.score), fields=fields, moments=moments)
+            score = max(known.score, one.score)
+            one = known._replace(score=score, fields=fields, moments=moments)
         best[one.id] = one
     return _ranked(_settled(list(best.values())))
 
@@ -111,7 +114,7 @@ def cut(found: Sequence[Found], floor: float | None) -> list[Found]:
     if floor is None:
         return list(found)
     return [
-        replace(one, moments=tuple(m for m in one.moments if m.cosine >= floor))
+        one._replace(moments=tuple(m for m in one.moments if m.cosine >= floor))
         for one in found
         if one.score >= floor
     ]
@@ -182,7 +185,7 @@ def _settled(found: list[Found]) -> list[Found]:
     for one in sorted(found, key=lambda one: -one.score):
         # Against the first of them, so that many small steps do not become one.
         same = bool(settled) and settled[-1].score - one.score < _ROUNDING
-        settled.append(replace(one, score=settled[-1].score) if same else one)
+        settled.append(one._replace(score=settled[-1].score) if same else one)
     return settled
 
 
@@ -191,16 +194,18 @@ def _ranked(found: list[Found]) -> list[Found]:
     return sorted(found, key=lambda one: (-one.score, one.id))
 
 
-def _moments(hit: Mapping[str, Any], *, path: str, similarity: Similarity) -> list[Moment]:
-    if MOMENTS not in hit.get("inner_hits", {}):
-        return []
+def _moments(
+    hit: Mapping[str, Any], *, path: str, similarity: Similarity
+) -> tuple[Moment, ...]:
+    if MOMENTS not in hit.get("inner_hits", _NONE):
+        return ()
     found = []
     for segment in hit["inner_hits"][MOMENTS]["hits"]["hits"]:
         values = _segment_fields(segment["fields"], path)
         start, end, thumbnail = (values.get(name, [None])[0] for name in MOMENT_FIELDS)
         cosine = cosine_from_score(float(segment["_score"]), similarity=similarity)
         found.append(Moment(float(start), float(end), cosine, thumbnail))
-    return sorted(found, key=lambda moment: (-moment.cosine, moment.start))
+    return tuple(sorted(found, key=lambda moment: (-moment.cosine, moment.start)))
 
 
 def _segment_fields(fields: Mapping[str, Any], path: str) -> Mapping[str, Any]:
