@@ -194,9 +194,7 @@ def _ranked(found: list[Found]) -> list[Found]:
     return sorted(found, key=lambda one: (-one.score, one.id))
 
 
-def _moments(
-    hit: Mapping[str, Any], *, path: str, similarity: Similarity
-) -> tuple[Moment, ...]:
+def _moments(hit: Mapping[str, Any], *, path: str, similarity: Similarity) -> tuple[Moment, ...]:
     if MOMENTS not in hit.get("inner_hits", _NONE):
         return ()
     found = []
