@@ -16,6 +16,7 @@ specific class here and kept as ``__cause__``.
     │   ├── NoFramesError          opened, but no frame decodes
     │   ├── VideoDamaged           more of it fails to decode than the settings allow
     │   ├── VideoTooLarge          more bytes, seconds or pixels than the settings allow
+    │   ├── SourceUnsupported      its URI is of a kind that nobody reads
     │   ├── SourceForbidden        lies where the settings let nothing be read from
     │   └── DecoderFailed          a codec hung, crashed or ran out of memory on it
     ├── SourceUnavailable          the place that holds the video did not answer: retried
@@ -67,6 +68,7 @@ __all__ = [
     "RegistryError",
     "SourceForbidden",
     "SourceUnavailable",
+    "SourceUnsupported",
     "VersionConflict",
     "VideoDamaged",
     "VideoError",
@@ -121,6 +123,10 @@ class VideoDamaged(VideoError):
 
 class VideoTooLarge(VideoError):
     """More bytes, seconds or pixels than the section ``sources`` of the settings allows."""
+
+
+class SourceUnsupported(VideoError):
+    """The video's URI is of a kind that nobody reads: another scheme, a file of another machine."""
 
 
 class SourceForbidden(VideoError):

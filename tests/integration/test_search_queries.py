@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from tests.search_index import TableEncoder, create_index, make_videos, nearest, unit_vectors
-from tests.services import Services
+from tests.services import Services, call
 
 from vidsearch.config import EngineSettings
 from vidsearch.engines import connect
-from vidsearch.engines.base import Engine
+from vidsearch.engines.base import Engine, Write
 from vidsearch.errors import QueryError
 from vidsearch.local import SearchNode
 from vidsearch.search import VideoSearch
@@ -224,3 +224,25 @@ def test_moments_are_merged_from_more_segments_than_are_shown(search: VideoSearc
         assert max(cosines[inside]) == pytest.approx(moment.cosine, abs=1e-5)
         assert min(cosines[inside]) >= moment.cosine - 0.03 - 1e-5
     assert any(hit.moments[0].end - hit.moments[0].start > 10 for hit in result)
+
+
+def test_fields_of_a_host_that_are_stored_only(
+    engine: Engine, search_node: SearchNode, index_name: str
+) -> None:
+    create_index(engine, f"{index_name}-000001", VIDEOS[:3], alias=index_name)
+    stored = {"index": False, "doc_values": False}
+    fields = {
+        "raw": {"type": "text", "index": False},
+        "code": {"type": "keyword", **stored},
+        "page": {"type": "keyword", "index": False},
+        "blob": {"type": "object", "enabled": False},
+    }
+    call(search_node.url, "PUT", f"/{index_name}/_mapping", {"properties": fields})
+    document = {**VIDEOS[3].document("video"), "raw": "a b", "code": "a", "page": "b", "blob": {}}
+    engine.bulk(index_name, [Write("index", "hosts", document)], refresh=True)
+    search = VideoSearch(engine, TableEncoder(), index=index_name)
+    assert [hit.id for hit in search.search("b", mode="keyword")] == ["hosts"]
+    assert [hit.id for hit in search.search("b", filter={"page": "b"})] == ["hosts"]
+    for name in ("raw", "code", "blob"):
+        with pytest.raises(QueryError, match="the index only stores it"):
+            search.search("b", filter={name: {"exists": False}})

@@ -93,7 +93,7 @@ def test_a_text_that_is_cut_off_is_said_to_be(capfd: pytest.CaptureFixture[str])
         (["text", "  "], 2, "the text is empty"),
         (["text"], 2, "Missing argument"),
         (["video", "nothing.mp4"], 1, "no such file: nothing.mp4"),
-        (["video", "gopher://bucket/a.mp4"], 2, "no reader for the scheme 'gopher'"),
+        (["video", "gopher://bucket/a.mp4"], 1, "no reader for the scheme 'gopher'"),
         (["video", "."], 1, "is a folder"),
         (["text", "a", "--out", "no/x.npy"], 1, "no/x.npy cannot be written: No such file or"),
     ],

@@ -17,8 +17,8 @@ from tests.http_stub import Reply, http_stub
 
 from vidsearch.config import SourceSettings
 from vidsearch.errors import (
-    ConfigError,
     SourceUnavailable,
+    SourceUnsupported,
     VideoNotFound,
     VideoOpenError,
     VidsearchError,
@@ -255,7 +255,7 @@ def test_of_what_is_not_quite_a_url_nothing_is_shown(uri: str) -> None:
 
 def test_a_data_url_is_refused_however_long() -> None:
     uri = "data:video/mp4;base64," + "A" * 5000
-    with pytest.raises(ConfigError, match="no reader for the scheme 'data'"), fetch(uri):
+    with pytest.raises(SourceUnsupported, match="no reader for the scheme 'data'"), fetch(uri):
         pass
 
 
@@ -355,7 +355,7 @@ def test_a_full_disk(server: str) -> None:
     ],
 )
 def test_a_uri_that_nothing_reads(uri: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message) as caught, fetch(uri):
+    with pytest.raises(SourceUnsupported, match=message) as caught, fetch(uri):
         pass
     assert "pw" not in str(caught.value)
     assert "abc" not in str(caught.value)

@@ -14,7 +14,7 @@ import pytest
 from tests.http_stub import Asked, Reply, Stub, http_stub
 
 from vidsearch.config import SourceSettings
-from vidsearch.errors import ConfigError, SourceForbidden, VideoNotFound
+from vidsearch.errors import ConfigError, SourceForbidden, SourceUnsupported, VideoNotFound
 from vidsearch.media import fetch
 from vidsearch.media.sources.reach import Reach, is_public
 
@@ -307,7 +307,7 @@ def test_the_list_of_schemes(tmp_path: Path, stub: Stub) -> None:
     assert "'s3'" in refused("s3a://bucket/a.mp4", settings=only_http)
     https = SourceSettings(schemes=("HTTPS", "file"))
     assert "'http'" in refused(f"{stub.url}/a.mp4", settings=https)
-    with pytest.raises(ConfigError, match="no reader for the scheme 'rtsp'"):
+    with pytest.raises(SourceUnsupported, match="no reader for the scheme 'rtsp'"):
         refused("rtsp://camera/1", settings=SourceSettings(schemes=("rtsp",)))
 
 

@@ -35,6 +35,20 @@ PROPERTIES: dict[str, Any] = {
 }
 
 
+STORED = {"index": False, "doc_values": False}
+STORED_ONLY: dict[str, Any] = {
+    "title": TEXT,
+    "raw": {"type": "text", "index": False},
+    "code": {**KEYWORD, **STORED},
+    "page": {**KEYWORD, "index": False},
+    "note": {"type": "text", "index": False, "fields": {"exact": KEYWORD}},
+    "memo": {"type": "text", "fields": {"exact": {**KEYWORD, **STORED}}},
+    "blob": {"type": "object", "enabled": False},
+    "count": {"type": "integer", **STORED},
+}
+"""A mapping of a host that does not look for everything it keeps."""
+
+
 @pytest.mark.parametrize(
     ("filter", "clauses"),
     [
@@ -125,6 +139,43 @@ def test_clauses(filter: Any, clauses: list[dict[str, Any]]) -> None:
 def test_what_cannot_be_filtered_is_said(filter: Any, message: str) -> None:
     with pytest.raises(QueryError, match=message):
         build_filters(filter, properties=PROPERTIES)
+
+
+@pytest.mark.parametrize(
+    "filter",
+    [
+        {"code": {"exists": False}},  # which every video would match
+        {"code": "x"},
+        {"raw": {"exists": True}},
+        {"count": {"gte": 1}},
+        {"blob": {"exists": False}},
+        {"memo.exact": "x"},
+    ],
+)
+def test_a_field_that_is_stored_only_is_refused(filter: Any) -> None:
+    (name,) = filter
+    with pytest.raises(QueryError, match=f"{name!r}: the index only stores it, by its mapping"):
+        build_filters(filter, properties=STORED_ONLY)
+
+
+@pytest.mark.parametrize(
+    ("filter", "clause"),
+    [
+        ({"page": "x"}, {"term": {"page": "x"}}),
+        ({"page": {"exists": True}}, {"exists": {"field": "page"}}),
+        ({"note": "x"}, {"term": {"note.exact": "x"}}),
+        ({"note": {"exists": True}}, {"exists": {"field": "note.exact"}}),
+        ({"memo": {"exists": True}}, {"exists": {"field": "memo"}}),
+    ],
+)
+def test_what_is_kept_for_sorting_or_in_a_subfield_is_found(filter: Any, clause: Any) -> None:
+    assert build_filters(filter, properties=STORED_ONLY) == [clause]
+
+
+def test_words_are_not_looked_for_where_they_are_stored_only() -> None:
+    named = ("raw^3", "note", "note.exact", "memo.exact", "*")
+    found = expand_fields(STORED_ONLY, named, hidden="video")
+    assert found == ("note.exact", "title", "page", "memo")
 
 
 @pytest.mark.parametrize(

@@ -303,6 +303,7 @@ def test_an_image_is_one_vector_whatever_it_comes_as(tmp_path: Path) -> None:
         (np.zeros((4, 4), np.uint8), r"uint8 RGB of shape \(height, width, 3\)"),
         (7, "image must be a path or a URL, bytes"),
         ("/nowhere/at/all.png", "image: "),
+        ("ftp://public.example/a.png", "image: .*no reader for the scheme 'ftp'"),
     ],
 )
 def test_what_is_no_image_is_refused(image: Any, message: str) -> None:

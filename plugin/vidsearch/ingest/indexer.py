@@ -21,7 +21,6 @@ from vidsearch.errors import (
     IndexMissing,
     LeaseLost,
     MappingConflict,
-    MissingExtra,
     ModelMismatch,
     ModelUnavailable,
     SourceUnavailable,
@@ -56,6 +55,7 @@ _WRITE_TRIES = 3
 _SURROUNDINGS = (
     BackendRefused,
     BackendUnavailable,
+    ConfigError,
     IndexMissing,
     ModelMismatch,
     ModelUnavailable,
@@ -375,8 +375,6 @@ def _is_outage(error: Exception, *, stage: str) -> bool:
 
     A worker with a wrong setting must not use up the attempts of every video in the queue.
     """
-    if isinstance(error, ConfigError):  # a worker's setting, unless it is about the video's URI
-        return isinstance(error, MissingExtra) or stage != "fetch"
     # Nothing has been done for the video yet (no index, or one that holds another model's vectors),
     # or its pictures have nowhere to go.
     return isinstance(error, _SURROUNDINGS) or (
@@ -386,8 +384,6 @@ def _is_outage(error: Exception, *, stage: str) -> bool:
 
 def _is_at_fault(error: Exception, *, stage: str) -> bool:
     """Whether the video or its registration is to blame, so that another try would end the same."""
-    if stage == "fetch" and isinstance(error, ConfigError):  # a scheme that nobody reads
-        return not isinstance(error, MissingExtra)
     if stage == "write" and isinstance(error, MappingConflict):  # a field that does not fit
         return True
     return isinstance(error, VideoError)

@@ -219,6 +219,10 @@ def _require(name: str, value: Any, properties: Mapping[str, Any]) -> Field:
         raise QueryError(f"filter on {name!r}: {reason}. Mapped fields: {known}")
     if field.type in _VECTORS:
         raise QueryError(f"filter on {name!r}: it holds vectors, which cannot be filtered")
+    if not field.searchable and field.exact is None:
+        raise QueryError(
+            f"filter on {name!r}: the index only stores it, by its mapping, and cannot look for it"
+        )
     if field.type == "nested":
         raise QueryError(
             f"filter on {name!r}: it is a nested object; name one of its fields, as in "
@@ -256,7 +260,7 @@ def _exists(field: Field, value: Mapping[str, Any]) -> dict[str, Any]:
             f'filter on {field.path!r}: write {{"exists": true}} or {{"exists": false}}, '
             f"not {dict(value)!r}"
         )
-    clause = {"exists": {"field": field.path}}
+    clause = {"exists": {"field": field.path if field.searchable else field.exact}}
     return clause if wanted else {"bool": {"must_not": [clause]}}
 
 

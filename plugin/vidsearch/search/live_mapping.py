@@ -13,6 +13,7 @@ __all__ = ["Field", "expand_fields", "find_field", "walk"]
 _WORD_TYPES = frozenset(
     {"text", "keyword", "constant_keyword", "match_only_text", "search_as_you_type", "wildcard"}
 )
+_ANALYZED_TYPES = frozenset({"text", "match_only_text", "search_as_you_type"})
 _OPEN_TYPES = frozenset({"flattened", "flat_object"})
 
 
@@ -22,9 +23,12 @@ class Field(NamedTuple):
     path: str
     type: str
     exact: str | None
-    """The path that holds its exact value: itself, or a keyword subfield of a text; or none."""
+    """The path by which its exact value is found: itself, or a keyword subfield of a text; or
+    none."""
     nested: str | None
     """Path of the nested object that it lies in, if any."""
+    searchable: bool
+    """Whether the engine can look for its values by this path; else it only brings them back."""
 
 
 def walk(properties: Mapping[str, Any]) -> Iterator[Field]:
@@ -40,12 +44,13 @@ def find_field(properties: Mapping[str, Any], path: str) -> Field | None:
         if not path.startswith(f"{field.path}."):
             continue
         if field.type in _OPEN_TYPES:
-            return Field(path, "keyword", path, field.nested)
+            return Field(path, "keyword", field.exact and path, field.nested, field.searchable)
         subfields = _definition(properties, field.path).get("fields", {})
         rest = path[len(field.path) + 1 :]
         if rest in subfields:
-            kind = subfields[rest].get("type", "object")
-            return Field(path, kind, None if kind == "text" else path, field.nested)
+            kind, searchable = subfields[rest].get("type", "object"), _searchable(subfields[rest])
+            exact = None if kind == "text" or not searchable else path
+            return Field(path, kind, exact, field.nested, searchable)
     return None
 
 
@@ -57,17 +62,17 @@ def expand_fields(
     The engine could expand ``*`` itself, but would then also look into our own object, where every
     video matches a query that happens to be the model's name. So a pattern passes over the object
     ``hidden``, but for the subtitles in it, and over anything that holds no words; a field named
-    in full is taken if it exists.
+    in full is taken if it exists. One that is not indexed would fail the whole search.
     The first mention of a field decides its boost.
     """
-    fields = list(walk(properties))
+    fields = [field for field in walk(properties) if field.searchable]
     spoken = f"{hidden}.{SUBTITLES}"
     found: dict[str, str] = {}
     for pattern in patterns:
         name, caret, boost = pattern.partition("^")
         if "*" not in name:
             field = find_field(properties, name)
-            if field is not None and field.type in _WORD_TYPES:
+            if field is not None and field.searchable and field.type in _WORD_TYPES:
                 found.setdefault(name, caret + boost)
             continue
         for field in fields:
@@ -87,7 +92,8 @@ def _walk(properties: Mapping[str, Any], *, prefix: str, nested: str | None) -> 
     for name, definition in properties.items():
         path = f"{prefix}{name}"
         kind = definition.get("type", "object")
-        yield Field(path, kind, _exact(path, kind, definition), nested)
+        exact = _exact(path, kind, definition)
+        yield Field(path, kind, exact, nested, _searchable(definition))
         yield from _walk(
             definition.get("properties", {}),
             prefix=f"{path}.",
@@ -98,13 +104,21 @@ def _walk(properties: Mapping[str, Any], *, prefix: str, nested: str | None) -> 
 def _exact(path: str, kind: str, definition: Mapping[str, Any]) -> str | None:
     if kind in {"object", "nested"}:
         return None
-    if kind not in {"text", "match_only_text", "search_as_you_type"}:
-        return path
+    if kind not in _ANALYZED_TYPES:
+        return path if _searchable(definition) else None
     subfields: Mapping[str, Any] = definition.get("fields", {})
     for name, subfield in subfields.items():
-        if subfield.get("type") == "keyword":
+        if subfield.get("type") == "keyword" and _searchable(subfield):
             return f"{path}.{name}"
     return None
+
+
+def _searchable(definition: Mapping[str, Any]) -> bool:
+    if not definition.get("index", True):
+        # Both engines also look for exact values where they keep them for sorting.
+        kept = definition.get("type") not in _ANALYZED_TYPES
+        return kept and bool(definition.get("doc_values", True))
+    return bool(definition.get("enabled", True))
 
 
 def _definition(properties: Mapping[str, Any], path: str) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from vidsearch.config import SourceSettings
-from vidsearch.errors import ConfigError
+from vidsearch.errors import SourceUnsupported
 from vidsearch.media.sources.buckets import copy_object, copy_sidecars
 from vidsearch.media.sources.local import local_sidecars, opened_file
 from vidsearch.media.sources.reach import Reach
@@ -71,11 +71,11 @@ def fetch(uri: str, *, settings: SourceSettings = _DEFAULTS) -> Iterator[LocalFi
         SourceForbidden: it lies, or leads, where the settings let nothing be read from.
         SourceUnavailable: the other side or the disk failed, or a local file changed while it was
             read. Worth a retry.
-        ConfigError: empty, or a scheme that nobody reads.
+        SourceUnsupported: empty, or a scheme that nobody reads.
         MissingExtra: the scheme needs a package that is not installed.
     """
     if not uri.strip():
-        raise ConfigError("the video's URI is empty; give a path, file://, https:// or s3://…")
+        raise SourceUnsupported("the video's URI is empty; give a path, file://, https:// or s3://…")
     where = public_uri(uri)
     scheme = canonical_scheme(scheme_of(uri) or "file")
     path: Path | None = None

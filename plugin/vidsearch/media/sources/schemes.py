@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vidsearch.config import SourceSettings
-from vidsearch.errors import ConfigError, SourceForbidden
+from vidsearch.errors import ConfigError, SourceForbidden, SourceUnsupported
 
 __all__ = ["BUCKET_EXTRAS", "canonical_scheme", "check_schemes", "require_scheme"]
 
@@ -38,11 +38,11 @@ def require_scheme(scheme: str, settings: SourceSettings, *, where: str) -> None
     """Refuse what nobody reads, and what the settings do not list.
 
     Raises:
-        ConfigError: no reader for such a scheme.
+        SourceUnsupported: no reader for such a scheme.
         SourceForbidden: not in ``sources.schemes``.
     """
     if scheme not in _READ:
-        raise ConfigError(f"{where!r}: no reader for the scheme {scheme!r}; give {_FORMS}")
+        raise SourceUnsupported(f"{where!r}: no reader for the scheme {scheme!r}; give {_FORMS}")
     if scheme not in {canonical_scheme(one.lower()) for one in settings.schemes}:
         raise SourceForbidden(
             f"{where} may not be read: {scheme!r} is not in sources.schemes; add it there if "

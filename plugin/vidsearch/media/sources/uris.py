@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote, unquote_to_bytes, urljoin, urlsplit, urlunsplit
 
-from vidsearch.errors import ConfigError, VideoNotFound
+from vidsearch.errors import SourceUnsupported, VideoNotFound
 
 __all__ = ["BucketUri", "WebUri", "file_path", "normal_host", "public_uri", "scheme_of"]
 
@@ -48,12 +48,12 @@ def file_path(uri: str) -> str:
     """The path that a ``file:`` URI names.
 
     Raises:
-        ConfigError: it names another host.
+        SourceUnsupported: it names another host.
     """
     parts = urlsplit(uri)
     if parts.netloc not in {"", "localhost"}:
         host = parts.netloc.rpartition("@")[2]
-        raise ConfigError(
+        raise SourceUnsupported(
             f"{public_uri(uri)!r} names the host {host!r}, and only files of this machine are "
             "read; write file:///path"
         )
