@@ -75,7 +75,9 @@ def fetch(uri: str, *, settings: SourceSettings = _DEFAULTS) -> Iterator[LocalFi
         MissingExtra: the scheme needs a package that is not installed.
     """
     if not uri.strip():
-        raise SourceUnsupported("the video's URI is empty; give a path, file://, https:// or s3://…")
+        raise SourceUnsupported(
+            "the video's URI is empty; give a path, file://, https:// or s3://…"
+        )
     where = public_uri(uri)
     scheme = canonical_scheme(scheme_of(uri) or "file")
     path: Path | None = None
