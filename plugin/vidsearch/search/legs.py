@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from vidsearch.search.fusion import Scored
@@ -29,9 +28,6 @@ _ROUNDING = 1e-6
 """Cosines closer than that are the same; engines differ by up to 2e-7 in those of two vectors."""
 
 
-_NONE: Mapping[str, Any] = MappingProxyType({})
-
-
 class Found(NamedTuple):
     """A video in one response; a tuple, as a search makes hundreds of them."""
 
@@ -39,9 +35,9 @@ class Found(NamedTuple):
     score: float
     """Cosine where the response is about vectors, else the engine's score."""
     fields: Mapping[str, Any]
-    moments: tuple[Moment, ...] = ()
+    moments: tuple[Moment, ...]
     """Segments that were found, best first, not merged yet."""
-    highlights: Mapping[str, tuple[str, ...]] = _NONE
+    highlights: Mapping[str, tuple[str, ...]]
 
 
 def read_words(response: Mapping[str, Any]) -> list[Found]:
@@ -51,8 +47,9 @@ def read_words(response: Mapping[str, Any]) -> list[Found]:
             Found(
                 hit["_id"],
                 float(hit["_score"]),
-                hit.get("_source", _NONE),
-                highlights={n: tuple(parts) for n, parts in hit.get("highlight", _NONE).items()},
+                hit.get("_source", {}),
+                (),
+                {name: tuple(parts) for name, parts in hit.get("highlight", {}).items()},
             )
             for hit in response["hits"]["hits"]
         ]
@@ -78,7 +75,7 @@ def read_near(
         # A walk through the graph may pass over a video's best segment; the inner hits never do.
         scored = cosine_from_score(float(hit["_score"]), similarity=similarity)
         cosine = max(scored, moments[0].cosine) if moments else scored
-        found.append(Found(hit["_id"], cosine, hit.get("_source", _NONE), moments))
+        found.append(Found(hit["_id"], cosine, hit.get("_source", {}), moments, {}))
     return _ranked(_settled(found))
 
 
@@ -195,7 +192,7 @@ def _ranked(found: list[Found]) -> list[Found]:
 
 
 def _moments(hit: Mapping[str, Any], *, path: str, similarity: Similarity) -> tuple[Moment, ...]:
-    if MOMENTS not in hit.get("inner_hits", _NONE):
+    if MOMENTS not in hit.get("inner_hits", {}):
         return ()
     found = []
     for segment in hit["inner_hits"][MOMENTS]["hits"]["hits"]:

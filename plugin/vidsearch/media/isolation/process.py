@@ -163,11 +163,9 @@ class DecodingProcess:
 
     def _send(self, message: Message) -> None:
         view = memoryview(pack(message))
-        try:
+        with suppress(BrokenPipeError):  # what it said before it ended is still to be read
             while view:
                 view = view[os.write(self._in, view) :]
-        except BrokenPipeError:
-            raise self._death() from None
 
     def _message(self) -> Message:
         self._deadline = time.monotonic() + self._patience
