@@ -50,7 +50,9 @@ class Worker:
             *("--without-mingle", "--without-gossip", "--hostname", f"{folder.name}@%h"),
             *options,
         ]
-        merged = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(_ROOT), **env}
+        # Temporary files of one that is killed stay, and go with the test.
+        own = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(_ROOT), "TMPDIR": str(folder)}
+        merged = {**os.environ, **own, **env}
         environment = {name: value for name, value in merged.items() if value}
         self._process = spawn(command, log=self.log, env=environment, bound=True)
 
