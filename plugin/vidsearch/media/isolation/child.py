@@ -1,5 +1,7 @@
 """The decoding process: ``python -m vidsearch.media.isolation.child``, started by the worker.
 
+Its argument is the file descriptor of its lifeline, see
+:func:`~vidsearch.media.isolation.confinement.die_with`.
 It reads requests from its standard input, answers on what was its standard output, and ends with
 its input. What libraries print goes to standard error, which the worker keeps the end of.
 """
@@ -46,8 +48,7 @@ _Answer = tuple[Message, "memoryview | None"]
 def main() -> None:
     """Serve requests until the standard input ends."""
     leave_network()
-    for lifeline in sys.argv[1:]:  # none where the system cannot follow it
-        die_with(int(lifeline))
+    die_with(int(sys.argv[1]))
     follow_parent()
     answers = os.dup(_STDOUT)
     os.dup2(_STDERR, _STDOUT)

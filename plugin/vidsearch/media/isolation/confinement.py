@@ -12,22 +12,13 @@ import threading
 import time
 from contextlib import suppress
 
-__all__ = [
-    "FOLLOWS_LIFELINE",
-    "die_with",
-    "follow_parent",
-    "leave_network",
-    "limit_resources",
-]
+__all__ = ["die_with", "follow_parent", "leave_network", "limit_resources"]
 
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 _PR_SET_NO_NEW_PRIVS = 38
 _POLL_SECONDS = 1.0
 _LINUX: bool = sys.platform == "linux"
-
-FOLLOWS_LIFELINE: bool = _LINUX
-"""Whether the worker gives the child a pipe for :func:`die_with`."""
 
 
 def leave_network() -> None:
@@ -69,8 +60,10 @@ def die_with(lifeline: int) -> None:
     The kernel sees to it, whatever a codec does: by SIGIO, which ends a process at once. What comes
     over a pipe makes that signal, too, and makes it after the reader has it already. So the pipe
     must be one that nothing ever comes over. PR_SET_PDEATHSIG would fire as soon as the *thread*
-    ends that started us.
+    ends that started us. Not where the kernel cannot be relied on, see :func:`follow_parent`.
     """
+    if not _LINUX:
+        return
     import fcntl
     import select
 
@@ -83,8 +76,8 @@ def die_with(lifeline: int) -> None:
 
 
 def follow_parent() -> None:
-    """Where there is no lifeline to die with: look for the parent now and then."""
-    if FOLLOWS_LIFELINE or os.name != "posix":
+    """Where :func:`die_with` has no kernel to rely on: look for the parent now and then."""
+    if _LINUX or os.name != "posix":
         return
     parent = os.getppid()
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import IO
 
 from vidsearch.errors import ConfigError, DecoderLost, VidsearchError
-from vidsearch.media.isolation.confinement import FOLLOWS_LIFELINE
 from vidsearch.media.isolation.environment import child_environment
 from vidsearch.media.isolation.faults import Blame, Fault, fault_of_exit
 from vidsearch.media.isolation.logs import LOGGER, log_again
@@ -270,30 +269,26 @@ os.register_at_fork(after_in_child=_abandon_all)
 
 def _started(command: Sequence[str]) -> tuple[subprocess.Popen[bytes], list[IO[bytes]]]:
     """The child, and our ends of its standard streams and of its lifeline."""
-    # Nothing comes over it: its end tells the child of ours.
-    theirs, ours = os.pipe() if FOLLOWS_LIFELINE else (None, None)
-    lifeline = [os.fdopen(ours, "wb", buffering=0)] if ours is not None else []
+    theirs, ours = os.pipe()  # nothing comes over it: its end tells the child of ours
+    lifeline = os.fdopen(ours, "wb", buffering=0)
     try:
         popen = _spawned(command, lifeline=theirs)
     except BaseException:
-        for pipe in lifeline:
-            pipe.close()
+        lifeline.close()
         raise
     finally:
-        if theirs is not None:
-            os.close(theirs)
+        os.close(theirs)
     assert popen.stdin
     assert popen.stdout
     assert popen.stderr
     _enlarge(popen.stdout.fileno())
-    return popen, [popen.stdin, popen.stdout, popen.stderr, *lifeline]
+    return popen, [popen.stdin, popen.stdout, popen.stderr, lifeline]
 
 
-def _spawned(command: Sequence[str], *, lifeline: int | None) -> subprocess.Popen[bytes]:
-    inherited = () if lifeline is None else (lifeline,)
+def _spawned(command: Sequence[str], *, lifeline: int) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
-            [*command, *map(str, inherited)],
+            [*command, str(lifeline)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -301,7 +296,7 @@ def _spawned(command: Sequence[str], *, lifeline: int | None) -> subprocess.Pope
             cwd="/",
             env=child_environment(),
             start_new_session=True,  # Ctrl-C is for the worker
-            pass_fds=inherited,
+            pass_fds=(lifeline,),
         )
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.ENOMEM):
