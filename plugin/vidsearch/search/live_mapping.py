@@ -62,7 +62,7 @@ def expand_fields(
     The engine could expand ``*`` itself, but would then also look into our own object, where every
     video matches a query that happens to be the model's name. So a pattern passes over the object
     ``hidden``, but for the subtitles in it, and over anything that holds no words; a field named
-    in full is taken if it exists. One that is not indexed would fail the whole search.
+    in full is taken if it exists. Neither takes one that is only stored.
     The first mention of a field decides its boost.
     """
     fields = [field for field in walk(properties) if field.searchable]
@@ -92,8 +92,9 @@ def _walk(properties: Mapping[str, Any], *, prefix: str, nested: str | None) -> 
     for name, definition in properties.items():
         path = f"{prefix}{name}"
         kind = definition.get("type", "object")
-        exact = _exact(path, kind, definition)
-        yield Field(path, kind, exact, nested, _searchable(definition))
+        searchable = _searchable(definition)
+        exact = _exact(path, kind, definition, searchable=searchable)
+        yield Field(path, kind, exact, nested, searchable)
         yield from _walk(
             definition.get("properties", {}),
             prefix=f"{path}.",
@@ -101,11 +102,11 @@ def _walk(properties: Mapping[str, Any], *, prefix: str, nested: str | None) -> 
         )
 
 
-def _exact(path: str, kind: str, definition: Mapping[str, Any]) -> str | None:
+def _exact(path: str, kind: str, definition: Mapping[str, Any], *, searchable: bool) -> str | None:
     if kind in {"object", "nested"}:
         return None
     if kind not in _ANALYZED_TYPES:
-        return path if _searchable(definition) else None
+        return path if searchable else None
     subfields: Mapping[str, Any] = definition.get("fields", {})
     for name, subfield in subfields.items():
         if subfield.get("type") == "keyword" and _searchable(subfield):
