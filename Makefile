@@ -1,6 +1,6 @@
 # The same commands for people and for CI. `make` lists them.
 ENGINE ?= elasticsearch
-# Processes that share the tests; each starts nodes of its own, about 3 GB.
+# Processes that share the tests; each starts nodes of its own.
 TESTERS ?= 2
 BIN := .venv/bin
 
