@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from benchmarks.harness import measure
 from benchmarks.models import made_checkpoint, made_export
 from benchmarks.report import Bar, Section, comparison
-from vidsearch.encoders import Clip4ClipEncoder, Encoder, Vectors
+from vidsearch.encoders import Encoder, TorchEncoder, Vectors
 from vidsearch.encoders.onnx import OnnxEncoder
 from vidsearch.encoders.precision import cpu_has_bf16
 from vidsearch.encoders.towers import quiet_transformers
@@ -102,8 +102,8 @@ def _texts(checkpoint: Path, export: Path, *, rounds: int) -> Iterator[Section]:
         )
 
 
-def _torch(checkpoint: Path, precision: str) -> Clip4ClipEncoder:
-    return Clip4ClipEncoder(
+def _torch(checkpoint: Path, precision: str) -> TorchEncoder:
+    return TorchEncoder(
         str(checkpoint), device="cpu", precision=precision, batch_size=_BATCH, threads=1
     )
 

@@ -113,12 +113,12 @@ def _embed(reader: MediaReader, path: Path, passed: Callable[[FrameBatch], None]
     import tempfile
 
     from vidsearch.config import ThumbnailSettings
-    from vidsearch.encoders import Clip4ClipEncoder
-    from vidsearch.ingest.embedding import embed_video
-    from vidsearch.ingest.moments import MomentPolicy
+    from vidsearch.embeddings.pipeline import embed_video
+    from vidsearch.embeddings.segment_policy import SegmentPolicy
+    from vidsearch.encoders import TorchEncoder
     from vidsearch.media import ThumbnailStore
 
-    class Watched(Clip4ClipEncoder):
+    class Watched(TorchEncoder):
         def encode_frames(self, frames: FrameBatch) -> Vectors:
             passed(frames)
             return super().encode_frames(frames)
@@ -128,7 +128,7 @@ def _embed(reader: MediaReader, path: Path, passed: Callable[[FrameBatch], None]
             path,
             reader=reader,
             encoder=Watched("demo", device="cpu"),
-            moments=MomentPolicy(),
+            moments=SegmentPolicy(),
             thumbnails=ThumbnailStore.of(ThumbnailSettings(url=folder)),
         )
 

@@ -19,16 +19,11 @@ import numpy as np
 from benchmarks.harness import megabytes, others_from_now
 from vidsearch.config import EngineSettings, IndexSettings
 from vidsearch.engines import Engine, Json, Write, connect
-from vidsearch.ingest import (
-    Registry,
-    State,
-    VideoRecord,
-    attach_index,
-    open_videos_index,
-    scan_index,
-)
+from vidsearch.index import attach_index, open_videos_index
+from vidsearch.ingest import scan_index
 from vidsearch.ingest.document import model_name
 from vidsearch.local import SearchNode
+from vidsearch.registry import Registry, State, VideoRecord
 from vidsearch.testing.fake_encoder import FakeEncoder
 
 INDEX = IndexSettings(name="products", quantization="flat", replicas=0)

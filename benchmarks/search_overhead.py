@@ -13,7 +13,7 @@ from vidsearch.config import EngineSettings, IndexSettings, ModelSettings, Searc
 from vidsearch.encoders import load_encoder
 from vidsearch.engines import connect
 from vidsearch.engines.base import Write
-from vidsearch.ingest import create_videos_index
+from vidsearch.index import create_videos_index
 from vidsearch.local import SearchNode
 from vidsearch.search import VideoSearch
 

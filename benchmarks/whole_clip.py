@@ -12,7 +12,7 @@ from benchmarks.clips import GOP_10, Clip, make_clips
 from benchmarks.harness import measure
 from benchmarks.models import made_checkpoint, made_export
 from benchmarks.report import Bar, Section, comparison
-from vidsearch.encoders import Clip4ClipEncoder, Encoder, Vectors, mean_unit
+from vidsearch.encoders import Encoder, TorchEncoder, Vectors, mean_unit
 from vidsearch.encoders.onnx import OnnxEncoder
 from vidsearch.encoders.precision import cpu_has_bf16
 from vidsearch.encoders.towers import quiet_transformers
@@ -37,11 +37,11 @@ def run(*, rounds: int, folder: Path) -> Iterator[Section]:
     torch.set_num_threads(1)
     checkpoint = made_checkpoint(folder)
     encoders: dict[str, Encoder] = {
-        FP32: Clip4ClipEncoder(str(checkpoint), device="cpu", precision="fp32"),
+        FP32: TorchEncoder(str(checkpoint), device="cpu", precision="fp32"),
         INT8: OnnxEncoder(made_export(folder), precision="int8"),
     }
     if cpu_has_bf16():
-        encoders[BF16] = Clip4ClipEncoder(str(checkpoint), device="cpu", precision="bf16")
+        encoders[BF16] = TorchEncoder(str(checkpoint), device="cpu", precision="bf16")
     with quiet_transformers():
         tower = CLIPVisionModelWithProjection.from_pretrained(checkpoint, dtype=torch.float32)
     decoder = open_decoder()

@@ -149,7 +149,7 @@ def work(threads: str, checkpoint: str) -> None:
     import torch
 
     from vidsearch.config import ModelSettings
-    from vidsearch.encoders import Clip4ClipEncoder, load_encoder
+    from vidsearch.encoders import TorchEncoder, load_encoder
     from vidsearch.media.frames import FrameBatch
 
     settings = ModelSettings(name=checkpoint)
@@ -157,7 +157,7 @@ def work(threads: str, checkpoint: str) -> None:
         number = torch.get_num_threads() if threads == "torch" else int(threads)
         settings = settings.model_copy(update={"threads": number})
     encoder = load_encoder(settings)
-    assert isinstance(encoder, Clip4ClipEncoder)
+    assert isinstance(encoder, TorchEncoder)
     shape = (settings.batch_size, _SIDE, _SIDE, 3)
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     frames = FrameBatch(pixels, np.arange(len(pixels), dtype=np.float64))

@@ -1,6 +1,6 @@
 """Register a video from an application, and have the workers ingest it."""
 
-from vidsearch.errors import BackendUnavailable
+from vidsearch.errors import BackendUnavailableError
 from vidsearch_tasks import register_video
 
 try:
@@ -10,5 +10,5 @@ try:
         fields={"title": "Harbour at dawn", "tags": ["harbour", "2026"], "year": 2026},
     )
     print(record.state)  # queued; a worker makes it indexed, or failed with a reason
-except BackendUnavailable as error:
+except BackendUnavailableError as error:
     print(error)  # says whether it was registered; if so, the sweep queues it later

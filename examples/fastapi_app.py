@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from vidsearch import AsyncVideoSearch, load_settings
-from vidsearch.errors import BackendUnavailable, QueryError
+from vidsearch.errors import BackendUnavailableError, QueryError
 from vidsearch.search import Moment
 
 
@@ -56,7 +56,7 @@ async def wrong_query(request: Request, error: QueryError) -> JSONResponse:
     return JSONResponse({"detail": str(error)}, status_code=422)
 
 
-@app.exception_handler(BackendUnavailable)
-async def search_is_away(request: Request, error: BackendUnavailable) -> JSONResponse:
+@app.exception_handler(BackendUnavailableError)
+async def search_is_away(request: Request, error: BackendUnavailableError) -> JSONResponse:
     logging.getLogger(__name__).error("%s", error)  # it names hosts: nothing for users
     return JSONResponse({"detail": "the search is away, try again soon"}, status_code=503)

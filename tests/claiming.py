@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from vidsearch.errors import LeaseLost
-from vidsearch.ingest import Registry
+from vidsearch.errors import LeaseLostError
+from vidsearch.registry import Registry
 
 __all__ = ["race_for"]
 
@@ -19,7 +19,7 @@ def race_for(registry: Registry, id: str, *, workers: int) -> list[str]:
         start.wait()
         try:
             registry.claim(id, owner=name)
-        except LeaseLost:
+        except LeaseLostError:
             return
         won.append(name)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.services import NODES, Services
+from tests.services import NODES, RunningServices
 
 from vidsearch.engines.base import Engine
 from vidsearch.local import SearchNode
@@ -24,39 +24,39 @@ for _name in [name for name in os.environ if name.upper().startswith("VIDSEARCH_
 
 
 @pytest.fixture(scope="session")
-def services() -> Iterator[Services]:
+def services() -> Iterator[RunningServices]:
     """All services of the session; prefer the fixtures below."""
-    running = Services()
+    running = RunningServices()
     yield running
     running.stop()
 
 
 @pytest.fixture(scope="session")
-def elasticsearch_9(services: Services) -> SearchNode:
+def elasticsearch_9(services: RunningServices) -> SearchNode:
     """Elasticsearch 9.5.3: ``.url``, ``.kind``, ``.version``."""
     return services.node("es-9.5.3")
 
 
 @pytest.fixture(scope="session")
-def elasticsearch_8(services: Services) -> SearchNode:
+def elasticsearch_8(services: RunningServices) -> SearchNode:
     """Elasticsearch 8.19.21."""
     return services.node("es-8.19.21")
 
 
 @pytest.fixture(scope="session")
-def opensearch_2(services: Services) -> SearchNode:
+def opensearch_2(services: RunningServices) -> SearchNode:
     """OpenSearch 2.19.1 with k-NN and neural-search."""
     return services.node("os-2.19.1")
 
 
 @pytest.fixture(scope="session", params=list(NODES))
-def search_node(request: pytest.FixtureRequest, services: Services) -> SearchNode:
+def search_node(request: pytest.FixtureRequest, services: RunningServices) -> SearchNode:
     """Each of the three nodes in turn."""
     return services.node(request.param)
 
 
 @pytest.fixture(scope="session")
-def redis_url(services: Services) -> str:
+def redis_url(services: RunningServices) -> str:
     """URL of a Redis for this session; take a queue name of your own."""
     return services.redis_url()
 
@@ -73,7 +73,7 @@ def engine(search_node: SearchNode) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def index_name(services: Services) -> Iterator[str]:
+def index_name(services: RunningServices) -> Iterator[str]:
     """A name of its own per test; all indices that start with it are dropped afterwards."""
     name = f"test-{uuid.uuid4().hex[:12]}"
     yield name

@@ -28,7 +28,7 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass
-class Services:
+class RunningServices:
     """The services of one test session."""
 
     nodes: dict[str, SearchNode] = field(default_factory=dict)
@@ -74,7 +74,7 @@ class Services:
 class _Missing(AbstractContextManager[None]):
     """A service that cannot be had: a failed test in CI, a skipped one elsewhere."""
 
-    services: Services
+    services: RunningServices
     name: str
 
     def __enter__(self) -> None:

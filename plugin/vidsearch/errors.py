@@ -8,32 +8,32 @@ specific class here and kept as ``__cause__``.
 
     VidsearchError
     ├── ConfigError                a setting is missing, unknown or out of range
-    │   └── MissingExtra           an optional dependency is not installed
+    │   └── MissingExtraError           an optional dependency is not installed
     ├── QueryError                 the search itself is wrong: empty text, k out of range, …
     ├── VideoError                 the video is at fault: never retried
-    │   ├── VideoNotFound          nothing at that URI
+    │   ├── SourceNotFoundError          nothing at that URI
     │   ├── VideoOpenError         not a video, or damaged beyond reading
     │   ├── NoFramesError          opened, but no frame decodes
-    │   ├── VideoDamaged           more of it fails to decode than the settings allow
-    │   ├── VideoTooLarge          more bytes, seconds or pixels than the settings allow
-    │   ├── SourceUnsupported      its URI is of a kind that nobody reads
-    │   ├── SourceForbidden        lies where the settings let nothing be read from
-    │   └── DecoderFailed          a codec hung, crashed or ran out of memory on it
-    ├── SourceUnavailable          the place that holds the video did not answer: retried
-    ├── DecoderLost                the decoding process was killed from outside: retried
+    │   ├── VideoDamagedError           more of it fails to decode than the settings allow
+    │   ├── VideoTooLargeError          more bytes, seconds or pixels than the settings allow
+    │   ├── SourceUnsupportedError      its URI is of a kind that nobody reads
+    │   ├── SourceForbiddenError        lies where the settings let nothing be read from
+    │   └── DecoderFailedError          a codec hung, crashed or ran out of memory on it
+    ├── SourceUnavailableError          the place that holds the video did not answer: retried
+    ├── DecoderKilledError                the decoding process was killed from outside: retried
     ├── RegistryError
-    │   ├── VideoUnknown           no such video id in the registry
-    │   └── LeaseLost              another worker owns the video, or it was deleted
+    │   ├── VideoNotRegisteredError           no such video id in the registry
+    │   └── LeaseLostError              another worker owns the video, or it was deleted
     ├── EncoderError
-    │   ├── ModelUnavailable       the checkpoint cannot be loaded
-    │   └── ModelMismatch          model or dims differ from the index's
+    │   ├── ModelUnavailableError       the checkpoint cannot be loaded
+    │   └── ModelMismatchError          model or dims differ from the index's
     ├── BackendError               the search engine or the broker
-    │   ├── BackendUnavailable     not reachable or overloaded: retried with backoff
-    │   ├── BackendRefused         wrong credentials or missing rights
-    │   ├── IndexMissing           no such index or alias
-    │   ├── DocumentGone           the host deleted the document of a video
-    │   ├── MappingConflict        the live mapping is not the one we need
-    │   ├── VersionConflict        a compare-and-set lost against another writer
+    │   ├── BackendUnavailableError     not reachable or overloaded: retried with backoff
+    │   ├── BackendAccessDeniedError         wrong credentials or missing rights
+    │   ├── IndexNotFoundError           no such index or alias
+    │   ├── DocumentNotFoundError           the host deleted the document of a video
+    │   ├── MappingConflictError        the live mapping is not the one we need
+    │   ├── VersionConflictError        a compare-and-set lost against another writer
     │   └── BulkError              some items of a bulk were rejected; see ``failures``
     └── LocalError                 a node or service on this machine did not start
 
@@ -48,34 +48,34 @@ from collections.abc import Mapping
 
 __all__ = [
     "BackendError",
-    "BackendRefused",
-    "BackendUnavailable",
+    "BackendAccessDeniedError",
+    "BackendUnavailableError",
     "BulkError",
     "ConfigError",
-    "DecoderFailed",
-    "DecoderLost",
-    "DocumentGone",
+    "DecoderFailedError",
+    "DecoderKilledError",
+    "DocumentNotFoundError",
     "EncoderError",
-    "IndexMissing",
-    "LeaseLost",
+    "IndexNotFoundError",
+    "LeaseLostError",
     "LocalError",
-    "MappingConflict",
-    "MissingExtra",
-    "ModelMismatch",
-    "ModelUnavailable",
+    "MappingConflictError",
+    "MissingExtraError",
+    "ModelMismatchError",
+    "ModelUnavailableError",
     "NoFramesError",
     "QueryError",
     "RegistryError",
-    "SourceForbidden",
-    "SourceUnavailable",
-    "SourceUnsupported",
-    "VersionConflict",
-    "VideoDamaged",
+    "SourceForbiddenError",
+    "SourceUnavailableError",
+    "SourceUnsupportedError",
+    "VersionConflictError",
+    "VideoDamagedError",
     "VideoError",
-    "VideoNotFound",
+    "SourceNotFoundError",
     "VideoOpenError",
-    "VideoTooLarge",
-    "VideoUnknown",
+    "VideoTooLargeError",
+    "VideoNotRegisteredError",
     "VidsearchError",
 ]
 
@@ -88,11 +88,11 @@ class ConfigError(VidsearchError):
     """A setting is missing, unknown or out of range."""
 
 
-class MissingExtra(ConfigError):
+class MissingExtraError(ConfigError):
     """An optional dependency is not installed."""
 
     @classmethod
-    def of(cls, extra: str, *, needed_for: str) -> MissingExtra:
+    def of(cls, extra: str, *, needed_for: str) -> MissingExtraError:
         """The one-line message that names the extra to install."""
         return cls(f"{needed_for} needs an extra: pip install 'vidsearch[{extra}]'")
 
@@ -105,7 +105,7 @@ class VideoError(VidsearchError):
     """The video is at fault. It is recorded as failed and never retried by itself."""
 
 
-class VideoNotFound(VideoError):
+class SourceNotFoundError(VideoError):
     """Nothing was found at the URI."""
 
 
@@ -117,31 +117,31 @@ class NoFramesError(VideoError):
     """The file opened, but no frame of it decodes."""
 
 
-class VideoDamaged(VideoError):
+class VideoDamagedError(VideoError):
     """More of the video fails to decode than ``ingest.max_damaged`` allows."""
 
 
-class VideoTooLarge(VideoError):
+class VideoTooLargeError(VideoError):
     """More bytes, seconds or pixels than the section ``sources`` of the settings allows."""
 
 
-class SourceUnsupported(VideoError):
+class SourceUnsupportedError(VideoError):
     """The video's URI is of a kind that nobody reads: another scheme, a file of another machine."""
 
 
-class SourceForbidden(VideoError):
+class SourceForbiddenError(VideoError):
     """The video lies where the section ``sources`` of the settings lets nothing be read from."""
 
 
-class DecoderFailed(VideoError):
+class DecoderFailedError(VideoError):
     """A codec hung, crashed or ran out of memory on the video; the worker lives on."""
 
 
-class SourceUnavailable(VidsearchError):
+class SourceUnavailableError(VidsearchError):
     """The place that holds the video did not answer. Retried with backoff."""
 
 
-class DecoderLost(VidsearchError):
+class DecoderKilledError(VidsearchError):
     """The decoding process was killed from outside, so the video need not be at fault. Retried."""
 
 
@@ -149,11 +149,11 @@ class RegistryError(VidsearchError):
     """The registry refused a transition."""
 
 
-class VideoUnknown(RegistryError):
+class VideoNotRegisteredError(RegistryError):
     """No video with that id is registered."""
 
 
-class LeaseLost(RegistryError):
+class LeaseLostError(RegistryError):
     """The lease of a video is held by another worker, or the video was deleted meanwhile."""
 
 
@@ -161,11 +161,11 @@ class EncoderError(VidsearchError):
     """The encoder failed."""
 
 
-class ModelUnavailable(EncoderError):
+class ModelUnavailableError(EncoderError):
     """The checkpoint cannot be loaded."""
 
 
-class ModelMismatch(EncoderError):
+class ModelMismatchError(EncoderError):
     """The model differs from the one whose vectors the index holds."""
 
 
@@ -173,27 +173,27 @@ class BackendError(VidsearchError):
     """The search engine or the broker failed."""
 
 
-class BackendUnavailable(BackendError):
+class BackendUnavailableError(BackendError):
     """Not reachable, timed out or overloaded. Retried with backoff and jitter."""
 
 
-class BackendRefused(BackendError):
+class BackendAccessDeniedError(BackendError):
     """Wrong credentials or missing rights."""
 
 
-class IndexMissing(BackendError):
+class IndexNotFoundError(BackendError):
     """No such index or alias."""
 
 
-class DocumentGone(BackendError):
+class DocumentNotFoundError(BackendError):
     """The document of a video is not in the host's index, or not any more."""
 
 
-class MappingConflict(BackendError):
+class MappingConflictError(BackendError):
     """The live mapping is not the one that is needed."""
 
 
-class VersionConflict(BackendError):
+class VersionConflictError(BackendError):
     """A compare-and-set lost against another writer."""
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from vidsearch_tasks.broker import BrokerState, WorkerState, broker_state, queue_depth
 from vidsearch_tasks.celery_app import beat_schedule, make_app
-from vidsearch_tasks.parts import Runtime, configure, runtime
-from vidsearch_tasks.registering import enqueue, register_video
-from vidsearch_tasks.scanning import run_scan
-from vidsearch_tasks.sweeping import run_sweep
+from vidsearch_tasks.register import enqueue, register_video
+from vidsearch_tasks.scan import run_scan
+from vidsearch_tasks.services import Services, configure, current_services
+from vidsearch_tasks.sweep import run_sweep
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BrokerState",
-    "Runtime",
+    "Services",
     "WorkerState",
     "app",
     "beat_schedule",
@@ -34,11 +34,11 @@ __all__ = [
     "register_video",
     "run_scan",
     "run_sweep",
-    "runtime",
+    "current_services",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name == "app":
-        return runtime().app
+        return current_services().app
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

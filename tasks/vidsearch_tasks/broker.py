@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.config import redact_url
-from vidsearch.errors import BackendUnavailable, ConfigError
+from vidsearch.errors import BackendUnavailableError, ConfigError
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -64,7 +64,7 @@ def broker_errors(url: str) -> Iterator[None]:
     """Map what the broker's client raises.
 
     Raises:
-        BackendUnavailable: the broker cannot be reached or refuses.
+        BackendUnavailableError: the broker cannot be reached or refuses.
         ConfigError: the URL names no broker.
     """
     from kombu.connection import Connection
@@ -85,7 +85,7 @@ def broker_errors(url: str) -> Iterator[None]:
     except (OperationalError, RedisError, OSError) as error:
         # A client's message may show the URL with its password.
         reason = str(error).replace(url, redact_url(url)) or type(error).__name__
-        raise BackendUnavailable(
+        raise BackendUnavailableError(
             f"the broker at {redact_url(url)} does not answer: {reason.rstrip('.')}. "
             "Is it running, and is broker.url right?"
         ) from error
@@ -95,7 +95,7 @@ def send_ingest(app: Celery, video_id: str, *, queue: str) -> None:
     """Put the message for one video into the queue: its id and nothing else.
 
     Raises:
-        BackendUnavailable: the broker did not take it.
+        BackendUnavailableError: the broker did not take it.
     """
     from vidsearch_tasks.celery_app import INGEST
 
@@ -109,7 +109,7 @@ def queue_depth(app: Celery, *, queue: str) -> int:
     """Messages that wait in a queue.
 
     Raises:
-        BackendUnavailable: the broker does not answer.
+        BackendUnavailableError: the broker does not answer.
     """
     with broker_errors(_url(app)), app.connection_for_write() as connection:
         channel = connection.default_channel
@@ -127,7 +127,7 @@ def broker_state(settings: Settings, *, timeout: float = 1.0) -> BrokerState:
         timeout: seconds to wait for the workers' answers.
 
     Raises:
-        BackendUnavailable: the broker does not answer.
+        BackendUnavailableError: the broker does not answer.
     """
     from vidsearch_tasks.celery_app import make_app
 

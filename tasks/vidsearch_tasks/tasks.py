@@ -14,11 +14,11 @@ from uuid import uuid4
 from celery import shared_task
 from celery.worker.control import inspect_command
 
-from vidsearch.errors import VideoUnknown, VidsearchError
+from vidsearch.errors import VideoNotRegisteredError, VidsearchError
 from vidsearch_tasks.celery_app import INGEST, SCAN, SERVES, SWEEP, TIME_LIMIT
-from vidsearch_tasks.parts import runtime
-from vidsearch_tasks.scanning import run_scan
-from vidsearch_tasks.sweeping import run_sweep
+from vidsearch_tasks.scan import run_scan
+from vidsearch_tasks.services import current_services
+from vidsearch_tasks.sweep import run_sweep
 
 __all__ = ["ingest_video", "retry_delay", "scan", "serves", "sweep"]
 
@@ -55,19 +55,19 @@ def ingest_video(self: Any, video_id: str, owner: str | None = None) -> str:
         video_id: as registered.
         owner: set by a retry, to take up a lease that could not be given back in an outage.
     """
-    parts = runtime()
+    services = current_services()
     owner = owner or uuid4().hex[:12]
     tries = self.request.retries
-    delay = retry_delay(tries, first=parts.settings.ingest.retry_seconds)
+    delay = retry_delay(tries, first=services.settings.ingest.retry_seconds)
     again = {"args": [video_id], "kwargs": {"owner": owner}, "countdown": delay}
     try:
-        outcome = parts.indexer.ingest(
+        outcome = services.indexer.ingest(
             video_id,
             owner=owner,
             retry_delay=delay,
             count_outage=(tries + 1) % _OUTAGES_PER_ATTEMPT == 0,
         )
-    except VideoUnknown as error:
+    except VideoNotRegisteredError as error:
         _log.warning("message ignored: %s", error)
         return "unknown"
     except VidsearchError as error:
@@ -102,4 +102,4 @@ def serves(state: object) -> dict[str, str | None]:
     """Tell the index, the engine and the model that this worker serves."""
     # A message holds an id only: a worker with other settings than the sender takes it as gladly,
     # finds no such video in its own registry, and drops it.
-    return runtime().serves()
+    return current_services().serves()

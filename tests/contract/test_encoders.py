@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vidsearch.encoders import Clip4ClipEncoder, Encoder
+from vidsearch.encoders import Encoder, TorchEncoder
 from vidsearch.testing.checkpoints import random_clip_checkpoint, random_siglip_checkpoint
 from vidsearch.testing.encoder_contract import EncoderContract
 from vidsearch.testing.fake_encoder import FakeEncoder
@@ -13,24 +13,24 @@ from vidsearch.testing.fake_encoder import FakeEncoder
 @pytest.fixture(scope="module")
 def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
     folder = random_clip_checkpoint(tmp_path_factory.mktemp("models") / "tiny", half=True)
-    return Clip4ClipEncoder(str(folder), device="cpu", precision="fp32")
+    return TorchEncoder(str(folder), device="cpu", precision="fp32")
 
 
 @pytest.fixture(scope="module")
 def demo_weights() -> Encoder:
-    return Clip4ClipEncoder("demo", device="cpu", precision="fp32")
+    return TorchEncoder("demo", device="cpu", precision="fp32")
 
 
 @pytest.fixture(scope="module")
 def half_precision() -> Encoder:
-    return Clip4ClipEncoder("demo", device="cpu", precision="bf16")
+    return TorchEncoder("demo", device="cpu", precision="bf16")
 
 
 @pytest.fixture(scope="module", params=[1, 2])
 def siglip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Encoder:
     folder = tmp_path_factory.mktemp("models") / "siglip"
     random_siglip_checkpoint(folder, generation=request.param)
-    return Clip4ClipEncoder(str(folder), device="cpu", precision="fp32")
+    return TorchEncoder(str(folder), device="cpu", precision="fp32")
 
 
 class TestFakeEncoder(EncoderContract):

@@ -12,7 +12,7 @@ from tests.exports import (
     tiny_export,
 )
 
-from vidsearch.encoders import Clip4ClipEncoder, Encoder
+from vidsearch.encoders import Encoder, TorchEncoder
 from vidsearch.encoders.onnx import OnnxEncoder
 from vidsearch.media import FrameBatch
 from vidsearch.testing.encoder_contract import EncoderContract
@@ -64,7 +64,7 @@ def test_it_equals_torch(
     else:
         export, checkpoint = tiny_export(tmp_path_factory), tiny_checkpoint(tmp_path_factory)
     ours = OnnxEncoder(export, precision=precision)
-    theirs = Clip4ClipEncoder(str(checkpoint), device="cpu", precision="fp32")
+    theirs = TorchEncoder(str(checkpoint), device="cpu", precision="fp32")
     # Of the drawn kind: noise alone is one and the same grey to any encoder.
     rng = np.random.default_rng(1)
     data = rng.integers(0, 64, (5, 90, 160, 3), dtype=np.uint8)

@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.services import NODES, Services, processes_of
+from tests.services import NODES, RunningServices, processes_of
 
 pytestmark = pytest.mark.e2e
 
 
 @pytest.mark.parametrize("node", ["es-9.5.3", "os-2.19.1"])
-def test_the_demo_finds_what_it_says(services: Services, tmp_path: Path, node: str) -> None:
+def test_the_demo_finds_what_it_says(services: RunningServices, tmp_path: Path, node: str) -> None:
     services.node(node)  # skips with the reason where the engine cannot be had here
     answer = subprocess.run(
         [sys.executable, "-m", "vidsearch.cli", "demo", "--engine", NODES[node][0]],

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from tests.conftest import Services
+from tests.conftest import RunningServices
 from tests.integration.worker import Worker
 from tests.services import NODES
 
@@ -44,7 +44,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> tuple[DemoClip, ...]:
 @pytest.fixture(scope="module", params=list(NODES))
 def library(
     request: pytest.FixtureRequest,
-    services: Services,
+    services: RunningServices,
     clips: tuple[DemoClip, ...],
     redis_url: str,
     tmp_path_factory: pytest.TempPathFactory,

@@ -11,9 +11,10 @@ import pytest
 from tests.integration.worker import Worker, until
 
 from vidsearch.config import load_settings
-from vidsearch.ingest import State, create_videos_index
+from vidsearch.index import create_videos_index
 from vidsearch.local import SearchNode
-from vidsearch_tasks import Runtime, register_video
+from vidsearch.registry import State
+from vidsearch_tasks import Services, register_video
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -43,21 +44,21 @@ def test_every_clip_is_indexed_or_failed_with_a_reason(
         monkeypatch.setenv(name, value)
     manifest = (shared / "clips" / "MANIFEST.jsonl").read_text(encoding="utf-8").splitlines()
     clips = {item["file"]: item for item in map(json.loads, manifest)}
-    parts = Runtime(load_settings())
+    services = Services(load_settings())
     try:
-        create_videos_index(parts.engine, parts.settings.index, parts.encoder.identity)
+        create_videos_index(services.engine, services.settings.index, services.encoder.identity)
         for file, item in clips.items():
             uri = str(shared / "clips" / file)
-            register_video(file, uri=uri, fields={"title": item["shows"]}, using=parts)
+            register_video(file, uri=uri, fields={"title": item["shows"]}, services=services)
         with Worker(tmp_path / "worker", env, app="vidsearch_tasks") as worker:
             ends = (State.INDEXED, State.FAILED, State.DEAD)
             until(
-                lambda: sum(parts.registry.counts()[end] for end in ends) == len(clips),
+                lambda: sum(services.registry.counts()[end] for end in ends) == len(clips),
                 what="every clip is through",
                 worker=worker,
                 seconds=500,
             )
-        records = {record.id: record for record in parts.registry.scan()}
+        records = {record.id: record for record in services.registry.scan()}
         failed = {id: record for id, record in records.items() if record.state is State.FAILED}
         assert failed.keys() == _FAILED.keys()
         for id, (kind, reason) in _FAILED.items():
@@ -67,8 +68,8 @@ def test_every_clip_is_indexed_or_failed_with_a_reason(
             assert reason in error.message
         indexed = {id for id, record in records.items() if record.state is State.INDEXED}
         assert indexed == clips.keys() - _FAILED.keys()
-        index = parts.open_index()
-        parts.engine.refresh(index.name)
+        index = services.open_index()
+        services.engine.refresh(index.name)
         assert index.count() == len(indexed)
         for id in indexed:
             document = index.read(id)
@@ -82,4 +83,4 @@ def test_every_clip_is_indexed_or_failed_with_a_reason(
             )
             assert records[id].frames == pytest.approx(ours["duration"], abs=1.01)
     finally:
-        parts.close()
+        services.close()

@@ -15,7 +15,7 @@ from tests.http_stub import ELASTIC, Asked, Reply, http_stub
 
 from vidsearch.config import EngineSettings
 from vidsearch.engines import Engine, connect_async
-from vidsearch.errors import BackendRefused, BackendUnavailable
+from vidsearch.errors import BackendAccessDeniedError, BackendUnavailableError
 from vidsearch.local import SearchNode
 from vidsearch.testing.small_index import small_index
 
@@ -110,7 +110,7 @@ def test_nothing_listens(kind: Any) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, but not listening
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(BackendUnavailable) as raised:
+        with pytest.raises(BackendUnavailableError) as raised:
             asyncio.run(ask(url))
     assert str(raised.value) == (
         f"{url} does not answer: Connection refused. "
@@ -128,7 +128,7 @@ def test_an_answer_that_takes_too_long_is_given_up_and_not_repeated(kind: Any) -
             await engine.close()
 
     slow = http_stub(lambda _: Reply(delay=30, headers=ELASTIC))
-    with slow as stub, pytest.raises(BackendUnavailable, match="did not answer in time"):
+    with slow as stub, pytest.raises(BackendUnavailableError, match="did not answer in time"):
         asyncio.run(ask(stub.url))
     assert len(stub.asked) == 1
 
@@ -147,7 +147,7 @@ def test_credentials_are_sent_and_their_refusal_is_told(kind: Any) -> None:
         finally:
             await engine.close()
 
-    with http_stub(refuse) as stub, pytest.raises(BackendRefused, match="401") as raised:
+    with http_stub(refuse) as stub, pytest.raises(BackendAccessDeniedError, match="401") as raised:
         asyncio.run(ask(stub.url))
     assert ("set engine.kind" in str(raised.value)) == (kind == "auto")
 
@@ -159,10 +159,10 @@ def test_without_aiohttp_the_extra_is_named(kind: str) -> None:
         "sys.modules['aiohttp'] = None\n"
         "from vidsearch.config import EngineSettings\n"
         "from vidsearch.engines import connect_async\n"
-        "from vidsearch.errors import MissingExtra\n"
+        "from vidsearch.errors import MissingExtraError\n"
         "try:\n"
         f"    asyncio.run(connect_async(EngineSettings(kind={kind!r})))\n"
-        "except MissingExtra as error:\n"
+        "except MissingExtraError as error:\n"
         "    print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

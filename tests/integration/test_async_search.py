@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from tests.search_index import TableEncoder, create_index, make_videos
-from tests.services import Services
+from tests.services import RunningServices
 
 from vidsearch.config import EngineSettings, IndexSettings, Settings
 from vidsearch.engines import AsyncEngine, Engine, connect, connect_async
-from vidsearch.errors import BackendUnavailable, ConfigError, IndexMissing, QueryError
+from vidsearch.errors import BackendUnavailableError, ConfigError, IndexNotFoundError, QueryError
 from vidsearch.search import AsyncVideoSearch, VideoSearch
 
 pytestmark = pytest.mark.integration
@@ -163,7 +163,7 @@ def test_errors_are_those_of_the_sync_search(engine: Engine, index: str) -> None
                 "dog", **options
             )
 
-    with pytest.raises(IndexMissing, match=f"{index}-absent"):
+    with pytest.raises(IndexNotFoundError, match=f"{index}-absent"):
         run(lambda: search(f"{index}-absent"))
     with pytest.raises(QueryError, match="no such field"):
         run(lambda: search(index, filter={"colour": "red"}))
@@ -180,11 +180,13 @@ def test_a_cluster_that_does_not_answer() -> None:
         async with AsyncVideoSearch.from_settings(settings) as videos:
             await videos.search("dog", mode="keyword")
 
-    with pytest.raises(BackendUnavailable, match=r"127\.0\.0\.1:9 does not answer"):
+    with pytest.raises(BackendUnavailableError, match=r"127\.0\.0\.1:9 does not answer"):
         run(search)
 
 
-def test_from_settings_with_the_demo_model(services: Services, engine: Engine, index: str) -> None:
+def test_from_settings_with_the_demo_model(
+    services: RunningServices, engine: Engine, index: str
+) -> None:
     async def search() -> Any:
         settings = Settings(
             engine=EngineSettings(url=engine.info().url), index=IndexSettings(name=index)

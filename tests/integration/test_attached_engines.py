@@ -17,28 +17,24 @@ from vidsearch import VideoSearch
 from vidsearch.config import IndexSettings, IngestSettings
 from vidsearch.engines.base import Document, Engine, Write
 from vidsearch.errors import (
-    BackendRefused,
-    BackendUnavailable,
-    DocumentGone,
-    IndexMissing,
-    MappingConflict,
+    BackendAccessDeniedError,
+    BackendUnavailableError,
+    DocumentNotFoundError,
+    IndexNotFoundError,
+    MappingConflictError,
 )
-from vidsearch.ingest import (
-    Finding,
-    Indexer,
-    Registry,
-    State,
+from vidsearch.index import (
     attach_index,
-    delete_video,
     detach_index,
     drop_videos_index,
     open_videos_index,
-    scan_index,
     show_videos_index,
 )
+from vidsearch.ingest import Finding, Indexer, delete_video, scan_index
 from vidsearch.local import SearchNode
 from vidsearch.media import MediaLimits
 from vidsearch.media.reader import DirectReader
+from vidsearch.registry import Registry, State
 from vidsearch.testing.clips import solid, write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder
 
@@ -200,9 +196,9 @@ def test_from_attach_to_detach(host: Host, through_alias: bool) -> None:
     assert without_ours(live) == mapping
     assert engine.settings(index) == settings
     assert live["_meta"]["vidsearch"]["attached"] == {"uri_field": "media.url"}
-    with pytest.raises(MappingConflict, match="is attached already"):
+    with pytest.raises(MappingConflictError, match="is attached already"):
         host.attach()
-    with pytest.raises(MappingConflict, match="vidsearch index detach"):
+    with pytest.raises(MappingConflictError, match="vidsearch index detach"):
         drop_videos_index(engine, host.settings)
 
     plan = host.scan(dry_run=True)
@@ -263,7 +259,7 @@ def test_from_attach_to_detach(host: Host, through_alias: bool) -> None:
     record = host.registry.get("blue")
     assert (record.state, record.error.type if record.error else "") == (
         State.DELETED,
-        "DocumentGone",
+        "DocumentNotFoundError",
     )
 
     assert detach_index(engine, host.settings) == 1
@@ -286,7 +282,7 @@ def test_what_the_host_takes_away_in_mid_work_is_not_created(
     document = host.read("red")
     engine.delete(name, "red", routing="shop-1")
     assert engine.update(name, "red", {"title": "x"}, routing="shop-1") is None
-    with pytest.raises(DocumentGone, match="has no document 'red'"):
+    with pytest.raises(DocumentNotFoundError, match="has no document 'red'"):
         index.merge({"uri": "x"}, into=document)
     assert host.ingest("red") == {"red": "gone"}
     assert engine.get(name, "red", routing="shop-1") is None
@@ -310,7 +306,7 @@ def test_what_the_host_takes_away_in_mid_work_is_not_created(
         return written
 
     monkeypatch.setattr(engine, "update", late)
-    with pytest.raises(IndexMissing, match="no registry"):
+    with pytest.raises(IndexNotFoundError, match="no registry"):
         host.ingest("green")
     assert host.read("green").source == {**before, "title": "Emerald"}
 
@@ -340,18 +336,18 @@ def test_what_cannot_be_attached_is_left_as_it_is(host: Host) -> None:
         body = {"settings": {"index": {**base, **settings}}, "mappings": mapping}
         engine.create_index(name, body)
         before = engine.mapping(name)
-        with pytest.raises(MappingConflict, match=f"(?s){message}"):
+        with pytest.raises(MappingConflictError, match=f"(?s){message}"):
             host.attach()
         assert engine.mapping(name) == before, case
         engine.delete_index(name)
     two = {"settings": {"index": base}, "mappings": {"properties": url}, "aliases": {name: {}}}
     for number in (1, 2):
         engine.create_index(f"{name}-{number}", two)
-    with pytest.raises(MappingConflict, match=f"(?s){name}-1, {name}-2"):
+    with pytest.raises(MappingConflictError, match=f"(?s){name}-1, {name}-2"):
         host.attach()
     dims = FakeEncoder(dims=20_000).identity
     one = host.settings.model_copy(update={"name": f"{name}-1"})
-    with pytest.raises(MappingConflict, match="does not fit"):
+    with pytest.raises(MappingConflictError, match="does not fit"):
         attach_index(engine, one, dims, uri_field="media.url")
 
 
@@ -360,7 +356,7 @@ import os, signal, sys
 
 from vidsearch.config import EngineSettings, IndexSettings
 from vidsearch.engines import connect
-from vidsearch.ingest import attach_index
+from vidsearch.index import attach_index
 from vidsearch.testing.fake_encoder import FakeEncoder
 
 url, name = sys.argv[1:]
@@ -413,21 +409,21 @@ def test_an_index_without_knn_is_copied_behind_its_alias(plain_host: Host) -> No
     refused: list[str] = []
 
     def write(done: int, total: int) -> None:
-        with pytest.raises(BackendRefused, match="blocked") as caught:
+        with pytest.raises(BackendAccessDeniedError, match="blocked") as caught:
             host.put(name, "red", {"title": "lost?"})
         refused.append(str(caught.value))
 
     # What is no copy of ours stays.
     engine.create_index(copy, {})
-    with pytest.raises(MappingConflict, match=f"{copy}' exists already"):
+    with pytest.raises(MappingConflictError, match=f"{copy}' exists already"):
         host.attach()
     engine.delete_index(copy)
     # A process that is killed leaves the block behind, and word of what to do.
     killed = [sys.executable, "-c", KILLED_WHILE_COPYING, host.node.url, name]
     assert subprocess.run(killed, timeout=60).returncode == -signal.SIGKILL
-    with pytest.raises(BackendRefused, match="blocked"):
+    with pytest.raises(BackendAccessDeniedError, match="blocked"):
         host.put(old, "red", before["red"])
-    with pytest.raises(MappingConflict, match=f"{old}' takes no writes while .* run it again"):
+    with pytest.raises(MappingConflictError, match=f"{old}' takes no writes while .* run it again"):
         show_videos_index(engine, host.settings)
     undone: list[tuple[str, str]] = []
 
@@ -464,10 +460,10 @@ def test_a_swap_whose_answer_was_lost_is_kept(
 
     def lost(actions: Any) -> None:
         swap(actions)
-        raise BackendUnavailable("no answer")
+        raise BackendUnavailableError("no answer")
 
     monkeypatch.setattr(engine, "update_aliases", lost)
-    with pytest.raises(BackendUnavailable):
+    with pytest.raises(BackendUnavailableError):
         host.attach()
     assert engine.indices_of(name) == (f"{name}-1-vidsearch",)
     assert engine.count(name) == 3
@@ -476,14 +472,14 @@ def test_a_swap_whose_answer_was_lost_is_kept(
 def test_an_index_used_by_its_own_name_is_copied_only_on_request(plain_host: Host) -> None:
     host, engine, name = plain_host, plain_host.engine, plain_host.settings.name
     host.make(name, knn=False)
-    with pytest.raises(MappingConflict, match=r"index\.knn: true.*--copy-to"):
+    with pytest.raises(MappingConflictError, match=r"index\.knn: true.*--copy-to"):
         host.attach()
     copy = f"{name}-new"
     attached = host.attach(copy_to=copy)
     assert (attached.index, attached.name, attached.registry) == (copy, copy, f"{copy}-registry")
     assert engine.count(copy) == engine.count(name) == 3
     for ask in (host.attach, lambda: open_videos_index(engine, host.settings)):
-        with pytest.raises(MappingConflict, match=f"set index.name to '{copy}'"):
+        with pytest.raises(MappingConflictError, match=f"set index.name to '{copy}'"):
             ask()
-    with pytest.raises(BackendRefused, match="blocked"):
+    with pytest.raises(BackendAccessDeniedError, match="blocked"):
         host.put(name, "red", {"title": "x"})

@@ -17,7 +17,7 @@ from tests.services import call
 
 from vidsearch.config import EngineSettings
 from vidsearch.engines import Engine, Write, connect
-from vidsearch.errors import ConfigError, MissingExtra
+from vidsearch.errors import ConfigError, MissingExtraError
 from vidsearch.local import SearchNode
 from vidsearch.testing.small_index import small_index
 
@@ -215,7 +215,7 @@ def test_opensearch_without_its_library(
 ) -> None:
     monkeypatch.setitem(sys.modules, opensearchpy.__name__, None)
     for kind in ("auto", "opensearch"):
-        with pytest.raises(MissingExtra) as raised:
+        with pytest.raises(MissingExtraError) as raised:
             connect(EngineSettings(url=opensearch_2.url, kind=kind))
         assert str(raised.value) == (
             f"OpenSearch at {opensearch_2.url} needs an extra: pip install 'vidsearch[opensearch]'"

@@ -17,14 +17,14 @@ from tests.http_stub import ELASTIC, Asked, Reply, http_stub, wait_until
 from vidsearch.config import EngineSettings
 from vidsearch.engines import Engine, Write, connect
 from vidsearch.errors import (
+    BackendAccessDeniedError,
     BackendError,
-    BackendRefused,
-    BackendUnavailable,
+    BackendUnavailableError,
     BulkError,
     ConfigError,
-    IndexMissing,
-    MappingConflict,
-    VersionConflict,
+    IndexNotFoundError,
+    MappingConflictError,
+    VersionConflictError,
     VidsearchError,
 )
 from vidsearch.local import SearchNode
@@ -64,7 +64,7 @@ def test_nothing_listens(kind: Any) -> None:
         taken.bind(("127.0.0.1", 0))  # bound, but not listening
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         engine = connect(EngineSettings(url=url, kind=kind))
-        assert message(lambda: engine.count("videos"), BackendUnavailable) == (
+        assert message(lambda: engine.count("videos"), BackendUnavailableError) == (
             f"{url} does not answer: Connection refused. "
             "Is the search engine running, and is engine.url right?"
         )
@@ -75,7 +75,7 @@ def test_nothing_listens_to_the_question_what_it_is() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        assert message(lambda: connect(EngineSettings(url=url)), BackendUnavailable) == (
+        assert message(lambda: connect(EngineSettings(url=url)), BackendUnavailableError) == (
             f"{url} does not answer: Connection refused. "
             "Is the search engine running, and is engine.url right?"
         )
@@ -84,7 +84,7 @@ def test_nothing_listens_to_the_question_what_it_is() -> None:
 def test_an_answer_that_takes_too_long_is_given_up_and_not_repeated(kind: Any) -> None:
     with http_stub(lambda _: Reply(delay=30, headers=ELASTIC)) as stub:
         engine = connect(EngineSettings(url=stub.url, kind=kind, timeout=0.2))
-        assert message(lambda: engine.count("videos"), BackendUnavailable) == (
+        assert message(lambda: engine.count("videos"), BackendUnavailableError) == (
             f"{stub.url} did not answer in time (engine.timeout)"
         )
         engine.close()
@@ -110,28 +110,32 @@ def test_a_connection_that_was_closed_meanwhile_is_opened_anew(kind: Any) -> Non
     [
         (
             401,
-            BackendRefused,
+            BackendAccessDeniedError,
             (
                 "{url} refused the credentials (401): because. Check engine.api_key, "
                 "or engine.username and engine.password"
             ),
         ),
-        (403, BackendRefused, "index 'videos' at {url} refused the request (403): because"),
+        (
+            403,
+            BackendAccessDeniedError,
+            "index 'videos' at {url} refused the request (403): because",
+        ),
         (404, BackendError, "index 'videos' at {url} answered (404): because"),
         (
             409,
-            VersionConflict,
+            VersionConflictError,
             "index 'videos' at {url} was changed by another writer (409): because",
         ),
         (413, BackendError, "index 'videos' at {url} answered (413): because"),
         (
             429,
-            BackendUnavailable,
+            BackendUnavailableError,
             "index 'videos' at {url} is overloaded or failing (429): because",
         ),
         (
             503,
-            BackendUnavailable,
+            BackendUnavailableError,
             "index 'videos' at {url} is overloaded or failing (503): because",
         ),
     ],
@@ -149,7 +153,7 @@ def test_a_status_says_what_it_means_and_is_not_repeated(
 def test_the_page_of_a_proxy_is_shown_in_one_line(kind: Any) -> None:
     with http_stub(lambda _: Reply(502, "<h1>Bad\n gateway</h1>")) as stub:
         engine = connect(EngineSettings(url=stub.url, kind=kind))
-        assert message(lambda: engine.count("videos"), BackendUnavailable) == (
+        assert message(lambda: engine.count("videos"), BackendUnavailableError) == (
             f"index 'videos' at {stub.url} is overloaded or failing (502): <h1>Bad gateway</h1>"
         )
         engine.close()
@@ -157,7 +161,7 @@ def test_the_page_of_a_proxy_is_shown_in_one_line(kind: Any) -> None:
 
 def test_credentials_that_may_not_ask_for_the_version() -> None:
     with http_stub(lambda _: Reply(403, WHY, ELASTIC)) as stub:
-        assert message(lambda: connect(EngineSettings(url=stub.url)), BackendRefused) == (
+        assert message(lambda: connect(EngineSettings(url=stub.url)), BackendAccessDeniedError) == (
             f"{stub.url} refused the request (403): because. "
             "If they may not ask for the version, set engine.kind"
         )
@@ -248,7 +252,7 @@ def test_a_certificate_must_be_trusted(kind: Any, certificate: tuple[Path, Path]
     whole = {"count": 7, "_shards": {"failed": 0}}
     with http_stub(lambda _: Reply(body=whole, headers=ELASTIC), certificate=certificate) as stub:
         engine = connect(EngineSettings(url=stub.url, kind=kind))
-        assert message(lambda: engine.count("videos"), BackendUnavailable) == (
+        assert message(lambda: engine.count("videos"), BackendUnavailableError) == (
             f"the TLS certificate of {stub.url} is not trusted: self-signed certificate. "
             "Set engine.ca_certs to the CA bundle that signed it"
         )
@@ -283,22 +287,22 @@ def test_the_index_is_missing(engine: Engine, index_name: str) -> None:
         lambda: engine.msearch(index_name, [{}]),
         lambda: next(engine.scan(index_name)),
     ):
-        assert message(attempt, IndexMissing) == said
-    assert message(lambda: engine.delete_index(index_name), IndexMissing) == (
+        assert message(attempt, IndexNotFoundError) == said
+    assert message(lambda: engine.delete_index(index_name), IndexNotFoundError) == (
         f"there is no index '{index_name}' at {url}"
     )
 
 
 def test_an_index_that_cannot_be_made(engine: Engine, index_name: str) -> None:
     body = {"mappings": {"properties": {"n": {"type": "no-such-type"}}}}
-    said = message(lambda: engine.create_index(index_name, body), MappingConflict)
+    said = message(lambda: engine.create_index(index_name, body), MappingConflictError)
     assert said.startswith(
         f"index '{index_name}' at {engine.info().url} rejected the request (400): "
     )
     assert "no-such-type" in said
     assert engine.indices_of(index_name) == ()
     engine.create_index(index_name, small_index(engine))
-    assert message(lambda: engine.create_index(index_name, {}), MappingConflict) == (
+    assert message(lambda: engine.create_index(index_name, {}), MappingConflictError) == (
         f"index '{index_name}' at {engine.info().url} exists already"
     )
 
@@ -320,7 +324,7 @@ def test_a_vector_of_the_wrong_length(engine: Engine, index_name: str) -> None:
     source = {"video": {"vector": [1.0, 0.0]}}
     reason = WRONG_DIMS[engine.kind]
     where = f"{index_name!r} at {engine.info().url}"
-    assert message(lambda: engine.put(index_name, "a", source), MappingConflict) == (
+    assert message(lambda: engine.put(index_name, "a", source), MappingConflictError) == (
         f"index {where} rejected the request (400): {reason}"
     )
     error = raised(
@@ -383,7 +387,7 @@ def test_an_answer_of_some_shards_is_none(kind: Any) -> None:
             lambda: engine.search("videos", {}),
             lambda: engine.msearch("videos", [{}]),
         ):
-            assert message(attempt, BackendUnavailable) == (
+            assert message(attempt, BackendUnavailableError) == (
                 f"1 of 2 shards of index 'videos' at {stub.url} did not answer: disk is gone"
             )
         engine.close()
@@ -410,7 +414,7 @@ def test_bulk_items_that_were_not_taken_for_load(kind: Any) -> None:
     with http_stub(answer) as stub:
         engine = connect(EngineSettings(url=stub.url, kind=kind))
         writes = [Write("index", id, {}) for id in "abc"] + [Write("delete", "d")]
-        assert message(lambda: engine.bulk("videos", writes), BackendUnavailable) == (
+        assert message(lambda: engine.bulk("videos", writes), BackendUnavailableError) == (
             f"1 of 4 writes to index 'videos' at {stub.url} were not taken "
             "(2 written, 1 rejected): queue is full (429)"
         )

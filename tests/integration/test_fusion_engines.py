@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.search_index import TableEncoder, create_index, make_videos, unit_vectors
-from tests.services import Services
+from tests.services import RunningServices
 
 from vidsearch.config import EngineSettings, SearchSettings
 from vidsearch.engines import connect
@@ -34,7 +34,7 @@ def shared_engine(search_node: SearchNode) -> Iterator[Engine]:
     engine.close()
 
 
-def made(engine: Engine, services: Services, *, shards: int) -> Iterator[VideoSearch]:
+def made(engine: Engine, services: RunningServices, *, shards: int) -> Iterator[VideoSearch]:
     name = f"test-fusion-{uuid.uuid4().hex[:8]}"
     create_index(engine, name, VIDEOS, quantization="flat", shards=shards)
     yield VideoSearch(engine, TableEncoder(), index=name)
@@ -42,13 +42,13 @@ def made(engine: Engine, services: Services, *, shards: int) -> Iterator[VideoSe
 
 
 @pytest.fixture(scope="module")
-def search(shared_engine: Engine, services: Services) -> Iterator[VideoSearch]:
+def search(shared_engine: Engine, services: RunningServices) -> Iterator[VideoSearch]:
     """Over exact vectors in two shards."""
     yield from made(shared_engine, services, shards=2)
 
 
 @pytest.fixture(scope="module")
-def one_shard(shared_engine: Engine, services: Services) -> Iterator[VideoSearch]:
+def one_shard(shared_engine: Engine, services: RunningServices) -> Iterator[VideoSearch]:
     """Over the same in one shard."""
     yield from made(shared_engine, services, shards=1)
 
@@ -164,7 +164,7 @@ def test_what_opensearch_2_cannot_do_is_said(search: VideoSearch, shared_engine:
 
 @pytest.mark.parametrize("where", [FILTER, {"video.segments.start": {"gte": 20}, **FILTER}])
 def test_vectors_scored_anew_are_fused_as_exact_ones(
-    one_shard: VideoSearch, shared_engine: Engine, services: Services, where: Any
+    one_shard: VideoSearch, shared_engine: Engine, services: RunningServices, where: Any
 ) -> None:
     features = shared_engine.features()
     if "video.segments.start" in where and not features.nested_filters:
@@ -205,7 +205,7 @@ def test_native_cannot_cut_the_vector_leg(search: VideoSearch) -> None:
 
 
 @pytest.fixture(scope="module")
-def doubled(shared_engine: Engine, services: Services) -> Iterator[VideoSearch]:
+def doubled(shared_engine: Engine, services: RunningServices) -> Iterator[VideoSearch]:
     """Every third video is there twice, the second time hardly changed."""
     name = f"test-doubled-{uuid.uuid4().hex[:8]}"
     create_index(shared_engine, name, VIDEOS, quantization="flat", shards=2)

@@ -10,19 +10,17 @@ import pytest
 
 from vidsearch.config import IndexSettings, IngestSettings
 from vidsearch.engines.base import Engine
-from vidsearch.errors import IndexMissing, MappingConflict, ModelMismatch
-from vidsearch.ingest import (
-    Indexer,
-    Registry,
-    State,
+from vidsearch.errors import IndexNotFoundError, MappingConflictError, ModelMismatchError
+from vidsearch.index import (
     create_videos_index,
     drop_videos_index,
-    missing_videos,
     open_videos_index,
     show_videos_index,
 )
+from vidsearch.ingest import Indexer, missing_videos
 from vidsearch.media import MediaLimits
 from vidsearch.media.reader import DirectReader
+from vidsearch.registry import Registry, State
 from vidsearch.testing.clips import write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder
 
@@ -67,13 +65,13 @@ def clip(tmp_path: Path) -> str:
 
 
 def test_create_show_and_drop(engine: Engine, settings: IndexSettings) -> None:
-    with pytest.raises(IndexMissing, match="create it with `vidsearch index create`"):
+    with pytest.raises(IndexNotFoundError, match="create it with `vidsearch index create`"):
         open_videos_index(engine, settings)
     identity = FakeEncoder().identity
     name = create_videos_index(engine, settings, identity)
     assert name == f"{settings.name}-000001"
     assert engine.indices_of(settings.name) == (name,)
-    with pytest.raises(MappingConflict, match="exists already"):
+    with pytest.raises(MappingConflictError, match="exists already"):
         create_videos_index(engine, settings, identity)
 
     shown = show_videos_index(engine, settings)
@@ -82,26 +80,28 @@ def test_create_show_and_drop(engine: Engine, settings: IndexSettings) -> None:
     index = open_videos_index(engine, settings)
     assert index.segment_seconds == 2
     index.require_model(identity)
-    with pytest.raises(ModelMismatch, match=r"fake@1 .* fake@2"):
+    with pytest.raises(ModelMismatchError, match=r"fake@1 .* fake@2"):
         index.require_model(FakeEncoder(revision="2").identity)
 
     other = settings.model_copy(update={"field": "clip"})
-    with pytest.raises(MappingConflict, match=r"'video'.*index\.field is 'clip'"):
+    with pytest.raises(MappingConflictError, match=r"'video'.*index\.field is 'clip'"):
         open_videos_index(engine, other)
 
     assert drop_videos_index(engine, settings) == (name, f"{settings.registry}-000001")
     assert engine.indices_of(settings.name) == ()
-    with pytest.raises(IndexMissing):
+    with pytest.raises(IndexNotFoundError):
         drop_videos_index(engine, settings)
 
 
 def test_a_foreign_index_is_left_alone(engine: Engine, settings: IndexSettings) -> None:
     engine.create_index(settings.name, {"mappings": {"properties": {"a": {"type": "keyword"}}}})
-    with pytest.raises(MappingConflict, match="was not made by vidsearch"):
+    with pytest.raises(MappingConflictError, match="was not made by vidsearch"):
         open_videos_index(engine, settings)
-    with pytest.raises(MappingConflict):
+    with pytest.raises(MappingConflictError):
         drop_videos_index(engine, settings)
-    with pytest.raises(MappingConflict, match=r"was not made by vidsearch.*Choose another name"):
+    with pytest.raises(
+        MappingConflictError, match=r"was not made by vidsearch.*Choose another name"
+    ):
         create_videos_index(engine, settings, FakeEncoder().identity)
     assert engine.indices_of(settings.name) == (settings.name,)
     assert engine.indices_of(settings.registry) == ()
@@ -132,7 +132,7 @@ def test_a_field_that_does_not_fit_fails_the_video(
     assert indexer.ingest("b", owner="w").status == "failed"
     error = registry.get("b").error
     assert error is not None
-    assert (error.type, error.stage) == ("MappingConflict", "write")
+    assert (error.type, error.stage) == ("MappingConflictError", "write")
     assert "year" in error.message
 
 
@@ -141,7 +141,7 @@ def test_another_model_is_refused(
 ) -> None:
     registry.register("a", uri=clip)
     other = make_indexer(engine, settings, registry, FakeEncoder(revision="2"))
-    with pytest.raises(ModelMismatch, match=r"fake@1 .* fake@2"):
+    with pytest.raises(ModelMismatchError, match=r"fake@1 .* fake@2"):
         other.ingest("a", owner="w")
     record = registry.get("a")
     assert (record.state, record.attempts) == (State.QUEUED, 0)

@@ -13,11 +13,12 @@ from tests.command_line import Run, runner
 from tests.integration.worker import Worker
 
 from vidsearch.config import load_settings
-from vidsearch.ingest import Registry, create_videos_index
+from vidsearch.index import create_videos_index
 from vidsearch.local import SearchNode
+from vidsearch.registry import Registry
 from vidsearch.testing.clips import write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder
-from vidsearch_tasks import Runtime
+from vidsearch_tasks import Services
 
 pytestmark = pytest.mark.integration
 
@@ -54,9 +55,9 @@ def run(env: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture
 def index(env: dict[str, str]) -> None:
-    parts = Runtime(load_settings())
-    create_videos_index(parts.engine, parts.settings.index, FakeEncoder().identity)
-    parts.close()
+    services = Services(load_settings())
+    create_videos_index(services.engine, services.settings.index, FakeEncoder().identity)
+    services.close()
 
 
 @pytest.fixture
@@ -166,9 +167,9 @@ def test_reindexing(run: Run, worker: Worker, clips: Path) -> None:
     assert all("decode" in record["seconds"] for record in everything.data)
 
     assert run("reindex", "--missing", "--dry-run", "--json").data == []
-    parts = Runtime(load_settings())
-    parts.open_index().remove("two")
-    parts.close()
+    services = Services(load_settings())
+    services.open_index().remove("two")
+    services.close()
     assert [r["id"] for r in run("reindex", "--missing", "--dry-run", "--json").data] == ["two"]
     assert run("reindex", "--missing", "--wait").code == 0
     assert run("status", "--json").data["searchable"] == 2

@@ -18,11 +18,13 @@ from tests.integration.relay import Relay, free_port
 from tests.integration.worker import Worker, until
 
 from vidsearch.config import Settings
-from vidsearch.errors import BackendUnavailable, VideoUnknown
-from vidsearch.ingest import State, VideoRecord, create_videos_index, delete_video
+from vidsearch.errors import BackendUnavailableError, VideoNotRegisteredError
+from vidsearch.index import create_videos_index
+from vidsearch.ingest import delete_video
 from vidsearch.local import SearchNode
+from vidsearch.registry import State, VideoRecord
 from vidsearch.testing.fake_encoder import FakeEncoder
-from vidsearch_tasks import Runtime, enqueue, queue_depth, register_video, run_sweep
+from vidsearch_tasks import Services, enqueue, queue_depth, register_video, run_sweep
 from vidsearch_tasks.broker import send_ingest
 
 pytestmark = pytest.mark.integration
@@ -34,7 +36,7 @@ LEASE = 2.0
 class Stage:
     """An index, a queue and workers of one test."""
 
-    parts: Runtime
+    services: Services
     env: dict[str, str]
     folder: Path
     workers: list[Worker] = field(default_factory=list)
@@ -49,10 +51,10 @@ class Stage:
         return worker
 
     def register(self, id: str, path: Path, **fields: Any) -> VideoRecord:
-        return register_video(id, uri=str(path), fields=fields, using=self.parts)
+        return register_video(id, uri=str(path), fields=fields, services=self.services)
 
     def record(self, id: str) -> VideoRecord:
-        return self.parts.registry.get(id)
+        return self.services.registry.get(id)
 
     def until(self, id: str, *states: State, worker: Worker | None = None) -> VideoRecord:
         until(
@@ -63,7 +65,7 @@ class Stage:
         return self.record(id)
 
     def document(self, id: str) -> dict[str, Any] | None:
-        found = self.parts.open_index().read(id)
+        found = self.services.open_index().read(id)
         return None if found is None else found.source
 
 
@@ -84,9 +86,9 @@ def make_stage(node: SearchNode, redis_url: str, index_name: str, folder: Path) 
         }.items()
         for name, value in names.items()
     }
-    stage = Stage(Runtime(settings), {**env, "TEST_SWITCHES": str(folder / "switches")}, folder)
+    stage = Stage(Services(settings), {**env, "TEST_SWITCHES": str(folder / "switches")}, folder)
     stage.switches.mkdir()
-    create_videos_index(stage.parts.engine, settings.index, FakeEncoder().identity)
+    create_videos_index(stage.services.engine, settings.index, FakeEncoder().identity)
     return stage
 
 
@@ -99,7 +101,7 @@ def everywhere(
     yield stage
     for worker in stage.workers:
         worker.stop()
-    stage.parts.close()
+    stage.services.close()
 
 
 @pytest.fixture
@@ -111,7 +113,7 @@ def stage(
     yield stage
     for worker in stage.workers:
         worker.stop()
-    stage.parts.close()
+    stage.services.close()
 
 
 def test_from_registration_to_the_index(everywhere: Stage, red: Path, tmp_path: Path) -> None:
@@ -121,7 +123,9 @@ def test_from_registration_to_the_index(everywhere: Stage, red: Path, tmp_path: 
     assert record.state is State.QUEUED
     everywhere.register("broken", broken)
     everywhere.register("absent", tmp_path / "absent.mp4")
-    assert queue_depth(everywhere.parts.app, queue=everywhere.parts.settings.broker.queue) == 3
+    assert (
+        queue_depth(everywhere.services.app, queue=everywhere.services.settings.broker.queue) == 3
+    )
     with everywhere.worker() as worker:
         good = everywhere.until("good", State.INDEXED, worker=worker)
         assert (good.attempts, good.frames, good.segments) == (1, 6, 3)
@@ -132,7 +136,7 @@ def test_from_registration_to_the_index(everywhere: Stage, red: Path, tmp_path: 
         assert np.dot(text, document["video"]["vector"]) > 0.9
         assert document["video"]["fingerprint"] == good.fingerprint
 
-        for id, kind in (("broken", "VideoOpenError"), ("absent", "VideoNotFound")):
+        for id, kind in (("broken", "VideoOpenError"), ("absent", "SourceNotFoundError")):
             failed = everywhere.until(id, State.FAILED, worker=worker)
             assert failed.error is not None
             assert failed.error.type == kind
@@ -155,25 +159,25 @@ def test_a_duplicate_delivery_is_a_no_op(stage: Stage, red: Path) -> None:
     stage.register("a", red)
     with stage.worker() as worker:
         first = stage.until("a", State.INDEXED, worker=worker)
-        before = stage.parts.open_index().read("a")
+        before = stage.services.open_index().read("a")
         for _ in range(3):
-            send_ingest(stage.parts.app, "a", queue=stage.parts.settings.broker.queue)
+            send_ingest(stage.services.app, "a", queue=stage.services.settings.broker.queue)
         until(
             lambda: worker.text().count("nothing is to be done") == 3,
             what="three duplicates were skipped",
             worker=worker,
         )
         assert stage.record("a") == first
-        assert stage.parts.open_index().read("a") == before
+        assert stage.services.open_index().read("a") == before
 
 
 def test_a_message_for_an_unknown_id_is_ignored(stage: Stage, red: Path) -> None:
-    send_ingest(stage.parts.app, "nobody", queue=stage.parts.settings.broker.queue)
+    send_ingest(stage.services.app, "nobody", queue=stage.services.settings.broker.queue)
     stage.register("a", red)
     with stage.worker() as worker:
         stage.until("a", State.INDEXED, worker=worker)
         assert "message ignored: no video 'nobody' is registered" in worker.text()
-    with pytest.raises(VideoUnknown):
+    with pytest.raises(VideoNotRegisteredError):
         stage.record("nobody")
 
 
@@ -184,7 +188,7 @@ def test_messages_hold_the_id_and_nothing_else(stage: Stage, red: Path, redis_ur
 
     stage.register("a", red, title="a secret title")
     client = redis.Redis.from_url(redis_url)
-    (raw,) = client.lrange(stage.parts.settings.broker.queue, 0, -1)
+    (raw,) = client.lrange(stage.services.settings.broker.queue, 0, -1)
     client.close()
     message = json.loads(raw)
     assert message["content-type"] == "application/json"
@@ -203,10 +207,10 @@ def test_a_killed_worker_loses_its_video_to_the_next(stage: Stage, red: Path) ->
         held = stage.record("a")
         assert held.state is State.PROCESSING
         (stage.switches / "slow").unlink()
-        assert run_sweep(using=stage.parts).requeued == (), "the lease is still live"
+        assert run_sweep(services=stage.services).requeued == (), "the lease is still live"
         with stage.worker() as second:
             time.sleep(LEASE)
-            assert run_sweep(using=stage.parts).requeued == ("a",)
+            assert run_sweep(services=stage.services).requeued == ("a",)
             after = stage.until("a", State.INDEXED, worker=second)
     assert after.attempts == 2
     assert after.error is None
@@ -221,7 +225,7 @@ def test_a_video_that_kills_its_worker_ends_dead_and_may_be_retried(
         reports = []
 
         def swept() -> bool:
-            reports.append(run_sweep(using=stage.parts))
+            reports.append(run_sweep(services=stage.services))
             return stage.record("a").state is State.DEAD
 
         until(swept, what="a is dead", worker=worker)
@@ -232,18 +236,18 @@ def test_a_video_that_kills_its_worker_ends_dead_and_may_be_retried(
         assert [r.dead for r in reports if r.dead] == [("a",)]
 
         (stage.switches / "deadly").unlink()
-        assert stage.parts.registry.retry("a").attempts == 0
-        enqueue("a", using=stage.parts)
+        assert stage.services.registry.retry("a").attempts == 0
+        enqueue("a", services=stage.services)
         assert stage.until("a", State.INDEXED, worker=worker).attempts == 1
 
 
 def test_deleting(stage: Stage, red: Path) -> None:
     (stage.switches / "slow").touch()
     stage.register("a", red)
-    index = stage.parts.open_index()
+    index = stage.services.open_index()
     with stage.worker() as worker:
         until(lambda: (stage.switches / "at-work").exists(), what="work began", worker=worker)
-        delete_video(stage.parts.registry, index, "a")
+        delete_video(stage.services.registry, index, "a")
         until(lambda: "left alone" in worker.text(), what="the work stopped", worker=worker)
         assert stage.document("a") is None
         assert stage.record("a").state is State.DELETED
@@ -252,36 +256,36 @@ def test_deleting(stage: Stage, red: Path) -> None:
         stage.register("a", red, title="again")
         stage.until("a", State.INDEXED, worker=worker)
         assert stage.document("a") is not None
-        delete_video(stage.parts.registry, index, "a")
+        delete_video(stage.services.registry, index, "a")
         assert stage.document("a") is None
 
 
 def test_a_broker_that_is_down_when_registering(stage: Stage, red: Path) -> None:
-    away = stage.parts.settings.model_copy(
+    away = stage.services.settings.model_copy(
         update={
-            "broker": stage.parts.settings.broker.model_validate(
+            "broker": stage.services.settings.broker.model_validate(
                 {
                     "url": f"redis://:hush@127.0.0.1:{free_port()}/0",
-                    "queue": stage.parts.settings.broker.queue,
+                    "queue": stage.services.settings.broker.queue,
                 }
             )
         }
     )
-    parts = Runtime(away)
+    services = Services(away)
     started = time.monotonic()
     with pytest.raises(
-        BackendUnavailable, match="'a' is registered but not queued, the sweep will"
+        BackendUnavailableError, match="'a' is registered but not queued, the sweep will"
     ) as caught:
-        register_video("a", uri=str(red), using=parts)
+        register_video("a", uri=str(red), services=services)
     assert time.monotonic() - started < 5
     assert "hush" not in str(caught.value)
     assert stage.record("a").state is State.REGISTERED
-    with pytest.raises(BackendUnavailable):
-        queue_depth(parts.app, queue="any")
-    parts.close()
+    with pytest.raises(BackendUnavailableError):
+        queue_depth(services.app, queue="any")
+    services.close()
 
     time.sleep(LEASE)
-    assert run_sweep(using=stage.parts).requeued == ("a",)
+    assert run_sweep(services=stage.services).requeued == ("a",)
     with stage.worker() as worker:
         assert stage.until("a", State.INDEXED, worker=worker).attempts == 1
 
@@ -293,16 +297,16 @@ def test_a_redis_that_lost_everything_loses_no_video(
 
     stage.register("a", red)
     client = redis.Redis.from_url(redis_url)
-    client.delete(stage.parts.settings.broker.queue)
+    client.delete(stage.services.settings.broker.queue)
     client.close()
     time.sleep(LEASE)
-    assert run_sweep(using=stage.parts).requeued == ("a",)
+    assert run_sweep(services=stage.services).requeued == ("a",)
     with stage.worker() as worker:
         stage.until("a", State.INDEXED, worker=worker)
 
 
 def test_beat_sends_the_sweep(stage: Stage, red: Path) -> None:
-    stage.parts.registry.register("a", uri=str(red))  # and no message
+    stage.services.registry.register("a", uri=str(red))  # and no message
     env = {**stage.env, "VIDSEARCH_INGEST__SWEEP_SECONDS": "1"}
     options = ("--beat", "--schedule", str(stage.folder / "beat"))
     worker = Worker(stage.folder / "with-beat", env, options=options)
@@ -356,12 +360,16 @@ def test_a_worker_whose_child_is_killed_goes_on(stage: Stage, red: Path) -> None
         os.kill(worker.child(), signal.SIGKILL)
         (stage.switches / "slow").unlink()
         time.sleep(LEASE)
-        until(lambda: bool(run_sweep(using=stage.parts).requeued), what="requeued", worker=worker)
+        until(
+            lambda: bool(run_sweep(services=stage.services).requeued),
+            what="requeued",
+            worker=worker,
+        )
         assert stage.until("a", State.INDEXED, worker=worker).attempts == 2
 
 
 def test_a_host_with_its_own_app_and_client(stage: Stage, red: Path) -> None:
-    options = ("-Q", f"the-hosts-own,{stage.parts.settings.broker.queue}")
+    options = ("-Q", f"the-hosts-own,{stage.services.settings.broker.queue}")
     app = "tests.integration.host_app"
     stage.register("a", red)
     with Worker(stage.folder / "host", stage.env, app=app, options=options) as worker:

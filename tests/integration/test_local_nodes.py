@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 
 import pytest
-from tests.services import NODES, Services, call, processes_of
+from tests.services import NODES, RunningServices, call, processes_of
 
 from vidsearch.errors import LocalError
 from vidsearch.local import RedisServer, SearchNode
@@ -76,7 +76,7 @@ def test_node_finds_the_nearest_vector(search_node: SearchNode, index_name: str)
 
 @pytest.mark.parametrize("name", NODES)
 def test_node_stops_cleanly_and_keeps_its_data(
-    name: str, services: Services, tmp_path: Path
+    name: str, services: RunningServices, tmp_path: Path
 ) -> None:
     kind, version = NODES[name]
     services.node(name)  # skips where it cannot be had
@@ -94,7 +94,7 @@ def test_node_stops_cleanly_and_keeps_its_data(
 
 @pytest.mark.parametrize("name", ["es-8.19.21", "os-2.19.1"])
 def test_surroundings_do_not_matter(
-    name: str, services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, services: RunningServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A plain locale, a folder with blanks and umlauts, a proxy that knows nothing of us."""
     services.node(name)
@@ -186,7 +186,9 @@ def test_redis_that_cannot_start_shows_its_log(redis_url: str, tmp_path: Path) -
     assert not processes_of(tmp_path)
 
 
-def test_indices_of_a_test_are_dropped(services: Services, elasticsearch_9: SearchNode) -> None:
+def test_indices_of_a_test_are_dropped(
+    services: RunningServices, elasticsearch_9: SearchNode
+) -> None:
     call(elasticsearch_9.url, "PUT", "/prefixed-000001", {"aliases": {"prefixed": {}}})
     call(elasticsearch_9.url, "PUT", "/prefixed-registry", {})
     call(elasticsearch_9.url, "PUT", "/other", {})

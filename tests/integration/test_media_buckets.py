@@ -15,11 +15,11 @@ from tests.http_stub import Asked, Reply, http_stub
 
 from vidsearch.config import SourceSettings
 from vidsearch.errors import (
-    SourceForbidden,
-    SourceUnavailable,
-    VideoNotFound,
+    SourceForbiddenError,
+    SourceNotFoundError,
+    SourceUnavailableError,
     VideoOpenError,
-    VideoTooLarge,
+    VideoTooLargeError,
     VidsearchError,
 )
 from vidsearch.media import fetch
@@ -158,17 +158,17 @@ def test_the_endpoint_may_be_fsspecs_setting(
 @pytest.mark.parametrize(
     ("uri", "error", "match"),
     [
-        ("s3://media/not-there.mp4", VideoNotFound, "media/not-there.mp4 was not found"),
-        ("s3://not-there/talk.mp4", VideoNotFound, "not-there/talk.mp4 was not found"),
+        ("s3://media/not-there.mp4", SourceNotFoundError, "media/not-there.mp4 was not found"),
+        ("s3://not-there/talk.mp4", SourceNotFoundError, "not-there/talk.mp4 was not found"),
         ("s3://media/talks", VideoOpenError, "is a folder"),
-        ("s3://media", VideoNotFound, "not an object in a bucket"),
-        ("s3://media/", VideoNotFound, "not an object in a bucket"),
-        ("s3:///talk.mp4", VideoNotFound, "not an object in a bucket"),
-        ("s3://key:hush@media/talk.mp4", VideoNotFound, "not an object in a bucket"),
+        ("s3://media", SourceNotFoundError, "not an object in a bucket"),
+        ("s3://media/", SourceNotFoundError, "not an object in a bucket"),
+        ("s3:///talk.mp4", SourceNotFoundError, "not an object in a bucket"),
+        ("s3://key:hush@media/talk.mp4", SourceNotFoundError, "not an object in a bucket"),
         # A chain of file systems, as fsspec would read it.
-        ("s3://media::file:///etc/passwd", VideoNotFound, "not an object in a bucket"),
-        ("s3://media/x::file:///etc/passwd", VideoNotFound, "was not found"),
-        ("s3://media/../../etc/passwd", VideoNotFound, "was not found"),
+        ("s3://media::file:///etc/passwd", SourceNotFoundError, "not an object in a bucket"),
+        ("s3://media/x::file:///etc/passwd", SourceNotFoundError, "was not found"),
+        ("s3://media/../../etc/passwd", SourceNotFoundError, "was not found"),
     ],
 )
 def test_what_is_not_there(bucket: Any, uri: str, error: type[VidsearchError], match: str) -> None:
@@ -180,7 +180,7 @@ def test_what_is_not_there(bucket: Any, uri: str, error: type[VidsearchError], m
 def test_an_object_beyond_the_limit(bucket: Any) -> None:
     settings = SourceSettings(max_bytes=1000)
     with (
-        pytest.raises(VideoTooLarge, match=f"has {len(_CONTENT)} bytes"),
+        pytest.raises(VideoTooLargeError, match=f"has {len(_CONTENT)} bytes"),
         fetch("s3://media/talks/talk.mp4", settings=settings),
     ):
         pass
@@ -188,7 +188,7 @@ def test_an_object_beyond_the_limit(bucket: Any) -> None:
 
 def test_a_bucket_that_is_not_listed(bucket: Any) -> None:
     with (
-        pytest.raises(SourceForbidden, match=r"'media' is not in sources\.hosts"),
+        pytest.raises(SourceForbiddenError, match=r"'media' is not in sources\.hosts"),
         fetch("s3://media/root.mp4", settings=SourceSettings(hosts=("other", "*.media"))),
     ):
         pass
@@ -209,7 +209,7 @@ def test_an_object_that_is_replaced_while_it_is_read(
 
     monkeypatch.setattr(BoundedFile, "write", replaced_first)
     with (
-        pytest.raises(SourceUnavailable, match=r"new\.mp4 cannot be read: FileExpired"),
+        pytest.raises(SourceUnavailableError, match=r"new\.mp4 cannot be read: FileExpired"),
         fetch("s3://media/new.mp4"),
     ):
         pass
@@ -218,10 +218,10 @@ def test_an_object_that_is_replaced_while_it_is_read(
 @pytest.mark.parametrize(
     ("status", "error", "match"),
     [
-        (403, SourceUnavailable, "AWS_ACCESS_KEY_ID"),
-        (404, VideoNotFound, "was not found"),
-        (500, SourceUnavailable, "cannot be read"),
-        (503, SourceUnavailable, "cannot be read"),
+        (403, SourceUnavailableError, "AWS_ACCESS_KEY_ID"),
+        (404, SourceNotFoundError, "was not found"),
+        (500, SourceUnavailableError, "cannot be read"),
+        (503, SourceUnavailableError, "cannot be read"),
     ],
 )
 def test_what_the_service_may_say(
@@ -264,7 +264,7 @@ def test_no_credentials_and_no_endpoint(surroundings: pytest.MonkeyPatch) -> Non
     surroundings.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     begun = time.monotonic()
     with (
-        pytest.raises(SourceUnavailable, match="cannot be read: EndpointConnectionError"),
+        pytest.raises(SourceUnavailableError, match="cannot be read: EndpointConnectionError"),
         fetch("s3://media/talk.mp4"),
     ):
         pass
@@ -274,7 +274,7 @@ def test_no_credentials_and_no_endpoint(surroundings: pytest.MonkeyPatch) -> Non
 
     s3fs.S3FileSystem.clear_instance_cache()
     with (
-        pytest.raises(SourceUnavailable, match=r"NoCredentialsError.*AWS_ACCESS_KEY_ID"),
+        pytest.raises(SourceUnavailableError, match=r"NoCredentialsError.*AWS_ACCESS_KEY_ID"),
         fetch("s3://media/talk.mp4"),
     ):
         pass

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from vidsearch.config import ThumbnailSettings
-from vidsearch.errors import ConfigError, SourceUnavailable
+from vidsearch.errors import ConfigError, SourceUnavailableError
 from vidsearch.media import ThumbnailStore
 
 pytestmark = pytest.mark.integration
@@ -95,6 +95,8 @@ def test_a_server_that_is_down(endpoint: str) -> None:
         config_kwargs={"retries": {"max_attempts": 0}},
     )
     store._files.retries = 1
-    with pytest.raises(SourceUnavailable, match=r"s3://pictures/x' cannot be written to") as caught:
+    with pytest.raises(
+        SourceUnavailableError, match=r"s3://pictures/x' cannot be written to"
+    ) as caught:
         store.put(b"x")
     assert "secret" not in str(caught.value)

@@ -14,8 +14,8 @@ import pytest
 from tests.integration.test_ingest_worker import Stage, make_stage
 from tests.integration.worker import Worker, until
 
-from vidsearch.ingest import State
 from vidsearch.local import SearchNode
+from vidsearch.registry import State
 
 pytestmark = [
     pytest.mark.integration,
@@ -80,7 +80,7 @@ def test_a_video_that_breaks_its_decoder_fails_alone(stage: Stage, red: Path) ->
             failed = stage.until(id, State.FAILED, worker=worker)
             assert failed.attempts == 1
             assert failed.error is not None
-            assert failed.error.type == "DecoderFailed"
+            assert failed.error.type == "DecoderFailedError"
             assert f"{name}: the decoder (pyav) {reason}" in failed.error.message
             assert stage.document(id) is None
             after = stage.until(f"after-{id}", State.INDEXED, worker=worker)
@@ -90,7 +90,7 @@ def test_a_video_that_breaks_its_decoder_fails_alone(stage: Stage, red: Path) ->
         dead = stage.until("killed", State.DEAD, worker=worker)
         assert dead.attempts == 2
         assert dead.error is not None
-        assert dead.error.type == "DecoderLost"
+        assert dead.error.type == "DecoderKilledError"
         assert "killed from outside (SIGKILL)" in dead.error.message
 
         assert processes(worker)[0] == before, "the worker's own processes are the same"

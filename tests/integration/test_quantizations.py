@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.search_index import Video, make_videos, unit_vectors
-from tests.services import Services
+from tests.services import RunningServices
 
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines.base import Engine, Write
-from vidsearch.errors import BackendError, ConfigError, MappingConflict
-from vidsearch.ingest import create_videos_index
-from vidsearch.ingest.index_diff import apply_changes, diff_videos_index
-from vidsearch.ingest.videos_index import videos_index_body
+from vidsearch.errors import BackendError, ConfigError, MappingConflictError
+from vidsearch.index import create_videos_index
+from vidsearch.index.diff import apply_changes, diff_videos_index
+from vidsearch.index.videos_index import videos_index_body
 from vidsearch_mappings.queries import vector_query
 from vidsearch_mappings.scores import Similarity, cosine_from_score
 from vidsearch_mappings.vectors import oversample_of, presets_of
@@ -96,7 +96,7 @@ def test_a_preset_that_the_node_lacks_is_refused_before_anything_is_made(
 
 
 def test_a_type_of_index_is_changed_where_the_engine_takes_it(
-    engine: Engine, index_name: str, services: Services
+    engine: Engine, index_name: str, services: RunningServices
 ) -> None:
     if engine.kind == "opensearch":
         pytest.skip("it has no index_options; see the next test")
@@ -118,7 +118,7 @@ def test_a_type_of_index_is_changed_where_the_engine_takes_it(
             else:
                 assert set(apply_changes(engine, wanted, IDENTITY)) == set(changes)
                 body = videos_index_body(engine, wanted, IDENTITY)["mappings"]["properties"]
-                with pytest.raises(MappingConflict):
+                with pytest.raises(MappingConflictError):
                     engine.put_mapping(name, {"properties": body})
             services.drop(name)
     assert {("float", "int8"), ("int8", "binary"), ("flat", "float")} <= accepted
@@ -134,7 +134,7 @@ def test_what_needs_a_new_index_is_refused_by_the_node(engine: Engine, index_nam
     changes = diff_videos_index(engine, of(index_name, "float"), wider)
     assert {change.how for change in changes} == {"reindex", "reindex --model"}
     body = videos_index_body(engine, of(index_name, "float"), wider)["mappings"]
-    with pytest.raises(MappingConflict):
+    with pytest.raises(MappingConflictError):
         engine.put_mapping(index_name, {"properties": body["properties"]})
 
     (shards,) = diff_videos_index(engine, of(index_name, "float", shards=3), IDENTITY)

@@ -14,10 +14,10 @@ from tests.exports import demo_export
 from tests.search_index import Video, create_index
 
 from vidsearch.config import EngineSettings, IndexSettings, ModelSettings, Settings
-from vidsearch.encoders import Clip4ClipEncoder
+from vidsearch.encoders import TorchEncoder
 from vidsearch.engines import connect
 from vidsearch.engines.base import Engine
-from vidsearch.errors import ModelMismatch
+from vidsearch.errors import ModelMismatchError
 from vidsearch.local import SearchNode
 from vidsearch.search import VideoSearch
 
@@ -46,7 +46,7 @@ def test_a_search_of_what_torch_indexed_loads_no_torch(
     precision: str,
 ) -> None:
     export = demo_export(tmp_path_factory)
-    torch = Clip4ClipEncoder("demo", device="cpu")
+    torch = TorchEncoder("demo", device="cpu")
     videos = [
         Video(f"v{at}", {"title": f"number {at}"}, vector[np.newaxis])
         for at, vector in enumerate(torch.encode_text(_WORDS))
@@ -66,7 +66,7 @@ def test_a_search_of_what_torch_indexed_loads_no_torch(
 
 def test_the_check_above_can_fail(elasticsearch_9: SearchNode, index_name: str) -> None:
     """With the checkpoint itself, torch is there."""
-    torch = Clip4ClipEncoder("demo", device="cpu")
+    torch = TorchEncoder("demo", device="cpu")
     engine = connect(EngineSettings(url=elasticsearch_9.url))
     create_index(
         engine,
@@ -85,7 +85,7 @@ def test_an_index_of_another_model_is_refused(
     index_name: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    other = Clip4ClipEncoder("demo", device="cpu", rate=2.0)
+    other = TorchEncoder("demo", device="cpu", rate=2.0)
     create_index(engine, index_name, [], identity=other.identity)
     settings = Settings(
         engine=EngineSettings(url=search_node.url),
@@ -94,7 +94,7 @@ def test_an_index_of_another_model_is_refused(
     )
     with (
         VideoSearch.from_settings(settings) as search,
-        pytest.raises(ModelMismatch, match="differs in sampling"),
+        pytest.raises(ModelMismatchError, match="differs in sampling"),
     ):
         search.search("a red circle", mode="vector")
 

@@ -8,7 +8,7 @@ import pytest
 from tests.claiming import race_for
 
 from vidsearch.engines.base import Engine
-from vidsearch.ingest import ErrorRecord, Registry, State
+from vidsearch.registry import ErrorRecord, Registry, State
 from vidsearch_mappings import registry_index
 
 pytestmark = pytest.mark.integration

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.search_index import TableEncoder, Video, create_index, make_videos
-from tests.services import NODES, Services
+from tests.services import NODES, RunningServices
 
 from vidsearch.config import EngineSettings, SearchSettings
 from vidsearch.engines import connect
@@ -35,7 +35,7 @@ FUSIONS = {
 
 
 @pytest.fixture(scope="module")
-def searches(services: Services) -> Iterator[dict[str, VideoSearch]]:
+def searches(services: RunningServices) -> Iterator[dict[str, VideoSearch]]:
     """One search per node, over the same videos."""
     name = f"test-same-{uuid.uuid4().hex[:8]}"
     made, engines = {}, []

@@ -23,12 +23,17 @@ from tests.search_index import (
     nearest,
     unit_vectors,
 )
-from tests.services import Services
+from tests.services import RunningServices
 
 from vidsearch.config import EngineSettings, IndexSettings, SearchSettings, Settings
 from vidsearch.engines import connect
 from vidsearch.engines.base import Engine, Write
-from vidsearch.errors import BackendUnavailable, IndexMissing, ModelMismatch, QueryError
+from vidsearch.errors import (
+    BackendUnavailableError,
+    IndexNotFoundError,
+    ModelMismatchError,
+    QueryError,
+)
 from vidsearch.local import SearchNode
 from vidsearch.search import Level, Mode, VideoSearch
 from vidsearch.search.fusion import Scored, rrf
@@ -48,7 +53,7 @@ def shared_engine(search_node: SearchNode) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def shared_index(shared_engine: Engine, services: Services) -> Iterator[str]:
+def shared_index(shared_engine: Engine, services: RunningServices) -> Iterator[str]:
     """Alias of an index of exact vectors for tests that only read."""
     name = f"test-search-{uuid.uuid4().hex[:8]}"
     create_index(shared_engine, f"{name}-000001", VIDEOS, alias=name)
@@ -296,14 +301,14 @@ def test_another_model_is_refused(
     search: VideoSearch, shared_engine: Engine, shared_index: str
 ) -> None:
     other = VideoSearch(shared_engine, TableEncoder(revision="2"), index=shared_index)
-    with pytest.raises(ModelMismatch, match=r"table@1.*table@2"):
+    with pytest.raises(ModelMismatchError, match=r"table@1.*table@2"):
         other.search(QUERY)
     assert len(other.search("circle", mode="keyword")) > 0
 
 
 def test_a_missing_index_is_named_with_advice(engine: Engine, index_name: str) -> None:
     search = VideoSearch(engine, TableEncoder(), index=index_name)
-    with pytest.raises(IndexMissing, match=rf"{index_name}.*vidsearch index create"):
+    with pytest.raises(IndexNotFoundError, match=rf"{index_name}.*vidsearch index create"):
         search.search(QUERY)
 
 
@@ -312,13 +317,13 @@ def test_an_index_that_goes_away_is_named_with_advice(
 ) -> None:
     own_search.search(QUERY)
     engine.delete_index(f"{index_name}-000001")
-    with pytest.raises(IndexMissing, match="vidsearch index create"):
+    with pytest.raises(IndexNotFoundError, match="vidsearch index create"):
         own_search.search(QUERY)
 
 
 def test_an_engine_that_is_down_is_said() -> None:
     engine = connect(EngineSettings(url="http://127.0.0.1:9", kind="elasticsearch"))
-    with pytest.raises(BackendUnavailable, match=r"127\.0\.0\.1:9"):
+    with pytest.raises(BackendUnavailableError, match=r"127\.0\.0\.1:9"):
         VideoSearch(engine, TableEncoder()).search(QUERY)
     engine.close()
 
@@ -356,7 +361,7 @@ def test_a_swap_to_another_model_is_refused_at_once(
         ]
     )
     for _ in range(2):
-        with pytest.raises(ModelMismatch, match=new):
+        with pytest.raises(ModelMismatchError, match=new):
             own_search.search(QUERY)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.search_index import TableEncoder, create_index, make_videos, nearest, unit_vectors
-from tests.services import Services, call
+from tests.services import RunningServices, call
 
 from vidsearch.config import EngineSettings
 from vidsearch.engines import connect
@@ -33,7 +33,7 @@ def shared_engine(search_node: SearchNode) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def search(shared_engine: Engine, services: Services) -> Iterator[VideoSearch]:
+def search(shared_engine: Engine, services: RunningServices) -> Iterator[VideoSearch]:
     """Over exact vectors in three shards."""
     name = f"test-queries-{uuid.uuid4().hex[:8]}"
     create_index(shared_engine, f"{name}-000001", VIDEOS, alias=name, shards=3)
@@ -151,7 +151,7 @@ def test_segment_filters_of_every_kind_are_about_segments(
 
 
 def test_an_index_that_is_older_than_the_cluster(
-    shared_engine: Engine, services: Services, search_node: SearchNode
+    shared_engine: Engine, services: RunningServices, search_node: SearchNode
 ) -> None:
     if search_node.kind != "opensearch":
         pytest.skip("only OpenSearch's script scores by the version that made the index")

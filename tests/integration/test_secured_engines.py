@@ -16,17 +16,17 @@ from elasticsearch import AsyncElasticsearch, Elasticsearch
 from opensearchpy import AsyncOpenSearch, OpenSearch
 from tests.integration.relay import free_port
 from tests.search_index import TableEncoder, create_index, make_videos
-from tests.services import NODES, Services
+from tests.services import NODES, RunningServices
 from tests.tls_proxy import Authority, Proxy, tls_proxy
 
 from vidsearch.config import EngineSettings, load_settings
 from vidsearch.engines import connect
 from vidsearch.engines.base import Engine, Write
 from vidsearch.engines.connect import connect_async
-from vidsearch.errors import BackendRefused, BackendUnavailable, VidsearchError
+from vidsearch.errors import BackendAccessDeniedError, BackendUnavailableError, VidsearchError
 from vidsearch.local import SearchNode
 from vidsearch.search import AsyncVideoSearch, VideoSearch
-from vidsearch_tasks import Runtime
+from vidsearch_tasks import Services
 
 pytestmark = pytest.mark.integration
 
@@ -37,7 +37,7 @@ QUERY = "a red circle at night"
 
 
 @pytest.fixture(scope="module", params=list(NODES))
-def node(request: pytest.FixtureRequest, services: Services) -> SearchNode:
+def node(request: pytest.FixtureRequest, services: RunningServices) -> SearchNode:
     return services.node(request.param)
 
 
@@ -111,7 +111,7 @@ def test_a_wrong_or_no_password_is_refused(
 ) -> None:
     with tls_proxy(node.url, certificate=certificate, authorization=BASIC) as proxy:
         error = failure(settings(proxy, node, authority, **wrong))
-    assert type(error) is BackendRefused
+    assert type(error) is BackendAccessDeniedError
     assert str(error) == (
         f"{proxy.url} refused the credentials (401): unable to authenticate. "
         "Check engine.api_key, or engine.username and engine.password"
@@ -133,7 +133,7 @@ def test_an_api_key(
         use(engine, index_name)
         engine.close()
         wrong = settings(proxy, elasticsearch_9, authority, api_key="aHVudGVyMg==", **nobody)
-        assert isinstance(failure(wrong), BackendRefused)
+        assert isinstance(failure(wrong), BackendAccessDeniedError)
 
 
 def test_a_client_certificate(
@@ -156,7 +156,7 @@ def test_a_client_certificate(
         other = {"client_cert": stranger[0], "client_key": stranger[1]}
         for wrong in ({}, other):
             engine = connect(settings(proxy, node, authority, **wrong))
-            with pytest.raises(BackendUnavailable) as raised:
+            with pytest.raises(BackendUnavailableError) as raised:
                 engine.count(index_name)
             assert "Set engine.client_cert and engine.client_key" in str(raised.value)
             engine.close()
@@ -189,7 +189,7 @@ def test_a_certificate_that_does_not_fit(
     ):
         with tls_proxy(node.url, certificate=served) as proxy:
             error = failure(settings(proxy, node, authority, ca_certs=trusted))
-        assert type(error) is BackendUnavailable
+        assert type(error) is BackendUnavailableError
         said = str(error)
         assert said.startswith(f"the TLS certificate of {proxy.url} is not trusted: ")
         assert reason in said
@@ -200,7 +200,7 @@ def test_a_certificate_that_does_not_fit(
 def test_tls_to_a_port_without_it(node: SearchNode, authority: Authority) -> None:
     url = node.url.replace("http://", "https://")
     error = failure(settings(Proxy(url), node, authority))
-    assert type(error) is BackendUnavailable
+    assert type(error) is BackendUnavailableError
     assert str(error) == f"{url} does not speak TLS; does engine.url have to begin with http://?"
 
 
@@ -210,7 +210,7 @@ def test_no_tls_to_a_port_that_has_it(
     with tls_proxy(node.url, certificate=certificate) as proxy:
         url = proxy.url.replace("https://", "http://")
         engine = connect(settings(Proxy(url), node, authority))
-        with pytest.raises(BackendUnavailable, match=r"engine.url must begin with https://$"):
+        with pytest.raises(BackendUnavailableError, match=r"engine.url must begin with https://$"):
             engine.count("videos")
         engine.close()
 
@@ -237,10 +237,14 @@ def test_a_search_needs_no_more_than_reading(
             assert len(search.search(QUERY, k=5, mode=mode, filter={"tags": "odd"})) > 0
         assert search.search(QUERY, k=5).hits == expected.hits
         assert engine.features().licence is None
-        with pytest.raises(BackendRefused, match=r"refused the request \(403\): no right to POST"):
+        with pytest.raises(
+            BackendAccessDeniedError, match=r"refused the request \(403\): no right to POST"
+        ):
             engine.bulk(index_name, [Write("index", "new", {"title": "x"})])
         engine.close()
-        with pytest.raises(BackendRefused, match=r"If they may not ask .* set engine.kind$"):
+        with pytest.raises(
+            BackendAccessDeniedError, match=r"If they may not ask .* set engine.kind$"
+        ):
             connect(settings(proxy, node, authority, kind="auto"))
     assert ("GET", "/", 403) in proxy.asked  # it was asked for, and done without
 
@@ -322,11 +326,11 @@ def test_the_whole_way_from_the_environment(
 
         for name, value in env.items():
             monkeypatch.setenv(name, value)
-        parts = Runtime(load_settings())
-        parts.registry.register("clip", uri=str(red), fields={"title": "Harbour"})
-        parts.indexer.ingest("clip", owner="test")
-        parts.engine.refresh(index_name)
-        parts.close()
+        services = Services(load_settings())
+        services.registry.register("clip", uri=str(red), fields={"title": "Harbour"})
+        services.indexer.ingest("clip", owner="test")
+        services.engine.refresh(index_name)
+        services.close()
 
         found = cli(env, "search", "harbour", "--json")
         assert found.returncode == 0, found.stderr

@@ -10,17 +10,19 @@ from pathlib import Path
 import pytest
 from tests.command_line import runner
 from tests.secured_node import Role, SecuredNode, secured_node
-from tests.services import Services
+from tests.services import RunningServices
 
 from vidsearch.config import IndexSettings, IngestSettings
 from vidsearch.engines import connect
 from vidsearch.engines.base import Write
 from vidsearch.engines.connect import connect_async
-from vidsearch.errors import BackendRefused
-from vidsearch.ingest import Indexer, Registry, create_videos_index, drop_videos_index
-from vidsearch.ingest.index_diff import diff_videos_index
+from vidsearch.errors import BackendAccessDeniedError
+from vidsearch.index import create_videos_index, drop_videos_index
+from vidsearch.index.diff import diff_videos_index
+from vidsearch.ingest import Indexer
 from vidsearch.media import MediaLimits
 from vidsearch.media.reader import DirectReader
+from vidsearch.registry import Registry
 from vidsearch.search import VideoSearch
 from vidsearch.testing.fake_encoder import FakeEncoder
 
@@ -44,7 +46,9 @@ ROLES = {
 
 
 @pytest.fixture(scope="module")
-def node(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredNode]:
+def node(
+    services: RunningServices, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SecuredNode]:
     """The node, with an index that the admin makes and drops."""
     with ExitStack() as stack:
         with services.needs("the security plugin of OpenSearch"):
@@ -59,7 +63,7 @@ def node(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def refusal(call: Callable[[], object]) -> str:
-    with pytest.raises(BackendRefused) as raised:
+    with pytest.raises(BackendAccessDeniedError) as raised:
         call()
     return str(raised.value)
 

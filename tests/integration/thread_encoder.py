@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from vidsearch.config import IngestSettings, ModelSettings
-from vidsearch.encoders import Clip4ClipEncoder, Vectors
+from vidsearch.encoders import TorchEncoder, Vectors
 from vidsearch.media import FrameBatch
 from vidsearch.testing.fake_encoder import FakeEncoder
 
@@ -17,7 +17,7 @@ class ThreadEncoder(FakeEncoder):
 
     def __init__(self, model: ModelSettings, ingest: IngestSettings) -> None:
         super().__init__()
-        self._shipped = Clip4ClipEncoder("demo", device="cpu", threads=model.threads)
+        self._shipped = TorchEncoder("demo", device="cpu", threads=model.threads)
 
     def encode_frames(self, frames: FrameBatch) -> Vectors:
         import torch

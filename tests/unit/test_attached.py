@@ -9,19 +9,13 @@ import pytest
 
 from vidsearch.config import IndexSettings
 from vidsearch.engines.base import Engine, Write
-from vidsearch.errors import MappingConflict, VersionConflict
-from vidsearch.ingest import (
-    Registry,
-    State,
-    attach_index,
-    create_videos_index,
-    detach_index,
-    open_videos_index,
-    scan_index,
-)
-from vidsearch.ingest.copy_note import undo_broken_copy
-from vidsearch.ingest.copying import copy_with_settings
-from vidsearch.ingest.uri_field import check_uri_field, uri_in
+from vidsearch.errors import MappingConflictError, VersionConflictError
+from vidsearch.index import attach_index, create_videos_index, detach_index, open_videos_index
+from vidsearch.index.copy import copy_with_settings
+from vidsearch.index.copy_note import undo_broken_copy
+from vidsearch.index.uri_field import check_uri_field, uri_in
+from vidsearch.ingest import scan_index
+from vidsearch.registry import Registry, State
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
 from vidsearch_mappings import index_meta, read_meta
@@ -66,12 +60,12 @@ def test_a_field_is_fit_for_a_uri_or_not(definition: dict[str, Any], message: st
     if message is None:
         check_uri_field(mapping, "media.url", index="shop")
     else:
-        with pytest.raises(MappingConflict, match=message):
+        with pytest.raises(MappingConflictError, match=message):
             check_uri_field(mapping, "media.url", index="shop")
-    with pytest.raises(MappingConflict, match=r"'media\.uri' of index 'shop' is not mapped"):
+    with pytest.raises(MappingConflictError, match=r"'media\.uri' of index 'shop' is not mapped"):
         check_uri_field(mapping, "media.uri", index="shop")
     nested = {"properties": {"media": {"type": "nested", "properties": {"url": definition}}}}
-    with pytest.raises(MappingConflict, match="nested"):
+    with pytest.raises(MappingConflictError, match="nested"):
         check_uri_field(nested, "media.url", index="shop")
 
 
@@ -146,7 +140,7 @@ def test_what_a_person_deleted_stays_so_when_its_document_goes_and_comes(
 
 def test_a_lost_registry_is_made_again(engine: MemoryEngine) -> None:
     engine.delete_index(f"{SETTINGS.registry}-000001")
-    with pytest.raises(MappingConflict, match="is attached already"):
+    with pytest.raises(MappingConflictError, match="is attached already"):
         attach_index(engine, SETTINGS, IDENTITY, uri_field="other")
     attach_index(engine, SETTINGS, IDENTITY, uri_field="url")
     assert engine.indices_of(SETTINGS.registry) == (f"{SETTINGS.registry}-000001",)
@@ -182,9 +176,9 @@ def test_what_was_read_before_is_not_written_over(engine: MemoryEngine) -> None:
     before = index.read("a", routing="ra")
     assert before is not None
     engine.update("shop", "a", {"title": "new"}, routing="ra")
-    with pytest.raises(VersionConflict):
+    with pytest.raises(VersionConflictError):
         index.merge({"uri": "/a.mp4"}, into=before)
-    with pytest.raises(VersionConflict):
+    with pytest.raises(VersionConflictError):
         index.take_out(before)
 
 
@@ -202,9 +196,9 @@ def test_what_an_earlier_object_held_is_cleared(engine: MemoryEngine) -> None:
 def test_a_managed_index_is_neither_attached_nor_detached() -> None:
     engine = MemoryEngine()
     create_videos_index(engine, IndexSettings(name="videos"), IDENTITY)
-    with pytest.raises(MappingConflict, match="vidsearch's own"):
+    with pytest.raises(MappingConflictError, match="vidsearch's own"):
         attach_index(engine, IndexSettings(name="videos"), IDENTITY, uri_field="url")
-    with pytest.raises(MappingConflict, match="vidsearch index drop"):
+    with pytest.raises(MappingConflictError, match="vidsearch index drop"):
         detach_index(engine, IndexSettings(name="videos"))
 
 
@@ -271,5 +265,5 @@ def test_a_copy_that_is_killed_at_any_point_is_undone_or_whole(
     assert engine.settings("shop-1") == {"blocks.write": True}
     assert engine.indices_of("shop") == ("copy" if alias else "shop-1",)
     if not alias:
-        with pytest.raises(MappingConflict, match=r"set index\.name to 'copy'"):
+        with pytest.raises(MappingConflictError, match=r"set index\.name to 'copy'"):
             undo_broken_copy(engine, "shop-1")

@@ -19,7 +19,7 @@ from vidsearch.engines._bulk import Backoff, Item, Tally, chunks, encoded, same
 from vidsearch.engines._calls import Answer, Request
 from vidsearch.engines._vectors import decode_vector, encode_vector, holds_arrays, to_json
 from vidsearch.engines.elasticsearch import ElasticsearchCalls
-from vidsearch.errors import BackendError, BackendUnavailable, BulkError, IndexMissing
+from vidsearch.errors import BackendError, BackendUnavailableError, BulkError, IndexNotFoundError
 
 Handler = Callable[[list[Json]], Any]
 
@@ -89,7 +89,7 @@ def _writes(*ids: str) -> list[Write]:
 
 
 def _lost(_: list[Json]) -> Exception:
-    return BackendUnavailable("no answer")
+    return BackendUnavailableError("no answer")
 
 
 def test_only_what_was_turned_away_is_sent_again() -> None:
@@ -134,7 +134,7 @@ def test_patience_ends_and_says_how_far_it_came() -> None:
     server = _Server(
         lambda sent: _answered(sent, b=429, c=400), *[lambda sent: _answered(sent, b=429)] * 3
     )
-    with pytest.raises(BackendUnavailable, match=r"1 of 3 .*\(1 written, 1 rejected\).*429"):
+    with pytest.raises(BackendUnavailableError, match=r"1 of 3 .*\(1 written, 1 rejected\).*429"):
         server.run(_writes("a", "b", "c"))
     assert len(server.sent) == Backoff().attempts
 
@@ -149,7 +149,7 @@ def test_a_refusal_is_not_repeated() -> None:
 def test_an_index_that_vanishes_is_named() -> None:
     gone = {"type": "index_not_found_exception", "index": "videos"}
     server = _Server(lambda _: {"items": [{"index": {"_id": "a", "status": 404, "error": gone}}]})
-    with pytest.raises(IndexMissing, match="videos"):
+    with pytest.raises(IndexNotFoundError, match="videos"):
         server.run(_writes("a"))
 
 

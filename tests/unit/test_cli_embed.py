@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vidsearch.cli.root import main
-from vidsearch.encoders import Clip4ClipEncoder, mean_unit
+from vidsearch.encoders import TorchEncoder, mean_unit
 from vidsearch.media import open_decoder
 from vidsearch.testing.checkpoints import random_clip_checkpoint
 from vidsearch.testing.clips import write_clip
@@ -41,7 +41,7 @@ def test_text_as_json(capfd: pytest.CaptureFixture[str], folder: Path) -> None:
     code, out, err = run(capfd, "text", "a red circle", "--json")
     assert (code, err) == (0, "")
     answer = json.loads(out)
-    encoder = Clip4ClipEncoder(str(folder), device="cpu")
+    encoder = TorchEncoder(str(folder), device="cpu")
     np.testing.assert_allclose(
         answer["vector"], encoder.encode_text(["a red circle"])[0], atol=1e-6
     )
@@ -63,7 +63,7 @@ def test_video_as_json(capfd: pytest.CaptureFixture[str], folder: Path, tmp_path
     code, out, err = run(capfd, "video", str(clip), "--json")
     assert (code, err) == (0, "")
     answer = json.loads(out)
-    encoder = Clip4ClipEncoder(str(folder), device="cpu")
+    encoder = TorchEncoder(str(folder), device="cpu")
     (batch,) = open_decoder().frames(clip)
     np.testing.assert_allclose(answer["vector"], mean_unit(encoder.encode_frames(batch)), atol=1e-6)
     assert (answer["frames"], answer["duration"]) == (3, 2.5)

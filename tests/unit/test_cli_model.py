@@ -11,7 +11,7 @@ from tests.exports import demo_export, siglip_checkpoint, tiny_checkpoint, tiny_
 
 from vidsearch.cli.model_bench import bench_encoder
 from vidsearch.cli.root import main
-from vidsearch.encoders import Clip4ClipEncoder
+from vidsearch.encoders import TorchEncoder
 from vidsearch.encoders.onnx import OnnxEncoder, is_export
 from vidsearch.testing.fake_encoder import FakeEncoder
 
@@ -37,7 +37,7 @@ def test_show_a_checkpoint(
     code, out, err = run(capfd, "show", "--json")
     assert (code, err) == (0, "")
     shown = json.loads(out)
-    assert shown["identity"] == Clip4ClipEncoder("demo", precision="fp32").identity.to_meta()
+    assert shown["identity"] == TorchEncoder("demo", precision="fp32").identity.to_meta()
     assert (shown["source"], shown["family"]) == ("shipped with vidsearch", "clip")
     assert (shown["precision"], shown["context_length"]) == ("fp32", 77)
     assert shown["versions"]["vidsearch"]

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from vidsearch.cli import cli, output, root
-from vidsearch.errors import BackendUnavailable, ConfigError, QueryError, VidsearchError
+from vidsearch.errors import BackendUnavailableError, ConfigError, QueryError, VidsearchError
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
@@ -85,7 +85,7 @@ def test_a_misspelt_command_is_put_right(capsys: pytest.CaptureFixture[str]) -> 
     [
         (ConfigError("setting x: bad"), 2),
         (QueryError("k must be at least 1"), 2),
-        (BackendUnavailable("http://x:1 does not answer"), 1),
+        (BackendUnavailableError("http://x:1 does not answer"), 1),
         (VidsearchError("no"), 1),
     ],
 )
@@ -103,7 +103,7 @@ def test_errors_become_one_line_and_an_exit_code(
 def test_verbose_shows_the_chain_of_causes(
     capsys: pytest.CaptureFixture[str], raising: list[BaseException]
 ) -> None:
-    error = BackendUnavailable("down")
+    error = BackendUnavailableError("down")
     error.__cause__ = OSError("connection refused")
     raising.append(error)
     code, _, err = run(capsys, "-v", "settings")

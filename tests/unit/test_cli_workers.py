@@ -7,7 +7,7 @@ import pytest
 from vidsearch.cli.workers import describe_worker, worker_problem
 from vidsearch.config import Settings
 from vidsearch.testing.fake_encoder import FakeEncoder
-from vidsearch_tasks import BrokerState, Runtime, WorkerState
+from vidsearch_tasks import BrokerState, Services, WorkerState
 
 SETTINGS = Settings(
     engine={"url": "http://here:9200"}, index={"name": "clips"}, broker={"queue": "q"}
@@ -51,7 +51,7 @@ def test_what_is_wrong_is_told_with_what_to_do(workers: tuple[WorkerState, ...],
 
 
 def test_what_a_worker_says_of_itself() -> None:
-    told = Runtime(SETTINGS).serves()
+    told = Services(SETTINGS).serves()
     assert told == {"index": "clips", "engine": "http://here:9200", "model": SETTINGS.model.name}
-    handed_in = Runtime(SETTINGS, client=object(), encoder=FakeEncoder()).serves()
+    handed_in = Services(SETTINGS, client=object(), encoder=FakeEncoder()).serves()
     assert handed_in == {"index": "clips", "engine": None, "model": FakeEncoder().identity.name}

@@ -13,8 +13,8 @@ import pytest
 from pydantic import SecretStr
 
 from vidsearch.config import IngestSettings, ModelSettings
-from vidsearch.encoders import Clip4ClipEncoder, load_encoder
-from vidsearch.errors import ConfigError, ModelUnavailable
+from vidsearch.encoders import TorchEncoder, load_encoder
+from vidsearch.errors import ConfigError, ModelUnavailableError
 from vidsearch.media import FrameBatch
 from vidsearch.testing.checkpoints import clip_vocabulary, random_clip_checkpoint
 
@@ -33,8 +33,8 @@ def copy(tiny: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny, tmp_path / "copy"))
 
 
-def encoder(folder: Path, **arguments: Any) -> Clip4ClipEncoder:
-    return Clip4ClipEncoder(str(folder), device="cpu", **{"precision": "fp32"} | arguments)
+def encoder(folder: Path, **arguments: Any) -> TorchEncoder:
+    return TorchEncoder(str(folder), device="cpu", **{"precision": "fp32"} | arguments)
 
 
 def edit(path: Path, **changes: Any) -> None:
@@ -73,7 +73,7 @@ def test_the_sampling_rate_is_part_of_the_identity(tiny: Path) -> None:
 
 
 def test_the_demo_checkpoint_goes_by_its_name() -> None:
-    identity = Clip4ClipEncoder("demo").identity
+    identity = TorchEncoder("demo").identity
     assert (identity.name, identity.dims) == ("demo", 512)
     assert len(identity.revision) == 64
 
@@ -90,7 +90,7 @@ def test_every_setting_reaches_the_encoder() -> None:
         token=SecretStr("hf_secret"),
     )
     made = load_encoder(settings, IngestSettings(fps=2))
-    direct = Clip4ClipEncoder(
+    direct = TorchEncoder(
         settings.name, rate=2.0, **settings.model_dump(exclude={"name", "encoder"})
     )
     ignored = {"_lock"}
@@ -204,45 +204,45 @@ def test_preprocessing_follows_the_checkpoint(copy: Path, tiny: Path) -> None:
     "name", ["/no/such/folder", "./nothing", "~/nothing", "a/b/c", "what ever"]
 )
 def test_a_folder_that_is_not_there(name: str) -> None:
-    with pytest.raises(ModelUnavailable, match=r"no folder.*VIDSEARCH_MODEL__NAME"):
-        _ = Clip4ClipEncoder(name).identity
+    with pytest.raises(ModelUnavailableError, match=r"no folder.*VIDSEARCH_MODEL__NAME"):
+        _ = TorchEncoder(name).identity
 
 
 def test_a_folder_without_a_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(ModelUnavailable, match=r"no config\.json"):
+    with pytest.raises(ModelUnavailableError, match=r"no config\.json"):
         _ = encoder(tmp_path).identity
 
 
 def test_a_broken_configuration(copy: Path) -> None:
     (copy / "config.json").write_text("{")
-    with pytest.raises(ModelUnavailable, match=r"config\.json cannot be read"):
+    with pytest.raises(ModelUnavailableError, match=r"config\.json cannot be read"):
         _ = encoder(copy).identity
 
 
 def test_another_kind_of_model(copy: Path) -> None:
     edit(copy / "config.json", model_type="bert")
     with pytest.raises(
-        ModelUnavailable, match="neither a CLIP nor a SigLIP checkpoint, but of type 'bert'"
+        ModelUnavailableError, match="neither a CLIP nor a SigLIP checkpoint, but of type 'bert'"
     ):
         _ = encoder(copy).identity
 
 
 def test_a_folder_without_weights(copy: Path) -> None:
     (copy / "model.safetensors").unlink()
-    with pytest.raises(ModelUnavailable, match="no weights"):
+    with pytest.raises(ModelUnavailableError, match="no weights"):
         _ = encoder(copy).identity
 
 
 def test_damaged_weights(copy: Path) -> None:
     (copy / "model.safetensors").write_bytes(b"not weights at all")
-    with pytest.raises(ModelUnavailable, match=r"text tower.*cannot be loaded"):
+    with pytest.raises(ModelUnavailableError, match=r"text tower.*cannot be loaded"):
         encoder(copy).encode_text(["a"])
 
 
 def test_weights_of_another_shape(copy: Path) -> None:
     edit(copy / "config.json", text_config__hidden_size=32)
     with pytest.raises(
-        ModelUnavailable, match=r"text tower.*has the shape \(77, 64\), but .* \(77, 32\)"
+        ModelUnavailableError, match=r"text tower.*has the shape \(77, 64\), but .* \(77, 32\)"
     ):
         encoder(copy).encode_text(["a"])
 
@@ -253,14 +253,14 @@ def test_missing_weights_are_not_made_up(copy: Path) -> None:
     weights = load_file(copy / "model.safetensors")
     del weights["text_projection.weight"]
     save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ModelUnavailable, match=r"lacks weights.*text_projection\.weight"):
+    with pytest.raises(ModelUnavailableError, match=r"lacks weights.*text_projection\.weight"):
         encoder(copy).encode_text(["a"])
 
 
 def test_a_tokenizer_that_is_not_there(copy: Path) -> None:
     for name in ("vocab.json", "merges.txt"):
         (copy / name).unlink()
-    with pytest.raises(ModelUnavailable, match="tokenizer"):
+    with pytest.raises(ModelUnavailableError, match="tokenizer"):
         encoder(copy).count_tokens("a")
 
 
@@ -268,25 +268,25 @@ def test_a_tokenizer_of_another_checkpoint(copy: Path) -> None:
     vocabulary, merges = clip_vocabulary(900)
     (copy / "vocab.json").write_text(json.dumps(vocabulary))
     (copy / "merges.txt").write_text("\n".join(["#version: 0.2", *(f"{a} {b}" for a, b in merges)]))
-    with pytest.raises(ModelUnavailable, match="900 tokens, but the model 1024"):
+    with pytest.raises(ModelUnavailableError, match="900 tokens, but the model 1024"):
         encoder(copy).encode_text(["a"])
 
 
 def test_a_wrong_end_token_does_not_pass_silently(copy: Path) -> None:
     # Pooling then finds no end token and takes the first position: every text the same vector.
     edit(copy / "config.json", text_config__eos_token_id=511)
-    with pytest.raises(ModelUnavailable, match="one and the same vector"):
+    with pytest.raises(ModelUnavailableError, match="one and the same vector"):
         encoder(copy).encode_text(["a"])
 
 
 def test_a_device_that_is_not_there(tiny: Path) -> None:
     with pytest.raises(ConfigError, match=r"'abacus'.*VIDSEARCH_MODEL__DEVICE"):
-        Clip4ClipEncoder(str(tiny), device="abacus").encode_text(["a"])
+        TorchEncoder(str(tiny), device="abacus").encode_text(["a"])
 
 
 def test_the_token_is_never_shown(tiny: Path) -> None:
-    secret = Clip4ClipEncoder("nobody/nothing", offline=True, token=SecretStr("hf_secret"))
-    with pytest.raises(ModelUnavailable) as caught:
+    secret = TorchEncoder("nobody/nothing", offline=True, token=SecretStr("hf_secret"))
+    with pytest.raises(ModelUnavailableError) as caught:
         _ = secret.identity
     assert "hf_secret" not in f"{caught.value!r} {secret!r} {vars(secret)!r}"
 

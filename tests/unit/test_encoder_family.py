@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vidsearch.encoders import Clip4ClipEncoder
-from vidsearch.errors import ModelUnavailable
+from vidsearch.encoders import TorchEncoder
+from vidsearch.errors import ModelUnavailableError
 from vidsearch.media import FrameBatch
 from vidsearch.media.torch_pixels import clip_pixels_torch
 from vidsearch.testing.checkpoints import random_clip_checkpoint
@@ -37,8 +37,8 @@ def copy(tiny: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny, tmp_path / "copy"))
 
 
-def encoder(folder: Path) -> Clip4ClipEncoder:
-    return Clip4ClipEncoder(str(folder), device="cpu", precision="fp32")
+def encoder(folder: Path) -> TorchEncoder:
+    return TorchEncoder(str(folder), device="cpu", precision="fp32")
 
 
 def frames() -> FrameBatch:
@@ -109,7 +109,9 @@ def test_a_tokenizer_with_saved_padding_and_nothing_else(copy: Path, tiny: Path)
 def test_truncated_weights(copy: Path) -> None:
     weights = (copy / "model.safetensors").read_bytes()
     (copy / "model.safetensors").write_bytes(weights[: len(weights) // 2])
-    with pytest.raises(ModelUnavailable, match="the vision tower of 'local' cannot be loaded: "):
+    with pytest.raises(
+        ModelUnavailableError, match="the vision tower of 'local' cannot be loaded: "
+    ):
         encoder(copy).encode_frames(frames())
 
 
@@ -119,7 +121,7 @@ def test_a_missing_projection_of_frames(copy: Path) -> None:
     weights = load_file(copy / "model.safetensors")
     del weights["visual_projection.weight"]
     save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ModelUnavailable, match=r"vision tower \(visual_projection\.weight"):
+    with pytest.raises(ModelUnavailableError, match=r"vision tower \(visual_projection\.weight"):
         encoder(copy).encode_frames(frames())
 
 
@@ -128,5 +130,5 @@ def test_a_missing_projection_of_frames(copy: Path) -> None:
 )
 def test_a_recipe_that_is_not_clips(copy: Path, key: str, value: Any) -> None:
     edit(copy / "preprocessor_config.json", lambda content: content.update({key: value}))
-    with pytest.raises(ModelUnavailable, match=rf"preprocessor_config\.json asks for {key}="):
+    with pytest.raises(ModelUnavailableError, match=rf"preprocessor_config\.json asks for {key}="):
         _ = encoder(copy).identity

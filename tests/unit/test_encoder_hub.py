@@ -26,14 +26,14 @@ _COMMIT = "0123456789abcdef0123456789abcdef01234567"
 _SCRIPT = """
 import json, sys
 from pydantic import SecretStr
-from vidsearch.encoders import Clip4ClipEncoder
+from vidsearch.encoders import TorchEncoder
 from vidsearch.errors import VidsearchError
 
 for line in sys.stdin:
     name, arguments = json.loads(line)
     if "token" in arguments:
         arguments["token"] = SecretStr(arguments["token"])
-    encoder = Clip4ClipEncoder(name, device="cpu", **arguments)
+    encoder = TorchEncoder(name, device="cpu", **arguments)
     try:
         identity = encoder.identity
         vector = encoder.encode_text(["a red circle"])[0]
@@ -243,7 +243,7 @@ def test_a_tag_and_its_commit_are_the_same_model(client: Client, fetched: dict[s
 
 def test_a_token_opens_a_private_checkpoint(client: Client) -> None:
     refused = client.encode("acme/private")
-    assert refused["error"] == "ModelUnavailable"
+    assert refused["error"] == "ModelUnavailableError"
     assert "VIDSEARCH_MODEL__TOKEN" in refused["message"]
     opened = client.encode("acme/private", token="hf_right\n")
     assert opened["identity"]["name"] == "acme/private"
@@ -261,7 +261,7 @@ def test_what_the_hub_does_not_have(
     client: Client, name: str, arguments: dict[str, Any], message: str
 ) -> None:
     answer = client.encode(name, **arguments)
-    assert answer["error"] == "ModelUnavailable"
+    assert answer["error"] == "ModelUnavailableError"
     assert message in answer["message"]
 
 

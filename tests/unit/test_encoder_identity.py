@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from vidsearch.encoders import ModelIdentity
-from vidsearch.errors import ModelMismatch
+from vidsearch.errors import ModelMismatchError
 
 _ONE = ModelIdentity(name="acme/clip", revision="0123456789abcdef", dims=512, image_size=224)
 _OTHER: dict[str, Any] = {
@@ -30,7 +30,7 @@ def test_every_field_is_either_compared_or_noted() -> None:
 def test_what_is_compared(name: str) -> None:
     other = replace(_ONE, **{name: _OTHER[name]})
     assert other != _ONE
-    with pytest.raises(ModelMismatch, match=rf"index 'videos'.*differs in {name}\)"):
+    with pytest.raises(ModelMismatchError, match=rf"index 'videos'.*differs in {name}\)"):
         _ONE.require(other, where="index 'videos'")
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from vidsearch.config import IngestSettings, ModelSettings
-from vidsearch.encoders import Clip4ClipEncoder, Encoder, load_encoder
+from vidsearch.encoders import Encoder, TorchEncoder, load_encoder
 from vidsearch.encoders.onnx import OnnxEncoder
 from vidsearch.encoders.onnx.layout import MANIFEST
-from vidsearch.errors import ConfigError, ModelUnavailable
+from vidsearch.errors import ConfigError, ModelUnavailableError
 from vidsearch.testing.encoder_contract import EncoderContract
 
 _GOOD = '''
@@ -86,9 +86,9 @@ class Broken(Colours):
 
 class NoLicence(Colours):
     def __init__(self, settings, ingest):
-        from vidsearch.errors import ModelUnavailable
+        from vidsearch.errors import ModelUnavailableError
 
-        raise ModelUnavailable("fetch the weights first")
+        raise ModelUnavailableError("fetch the weights first")
 
 
 class Half:
@@ -166,7 +166,7 @@ def test_what_is_no_encoder(package: Package, name: str, message: str) -> None:
 
 
 def test_its_own_errors_of_ours_pass(package: Package) -> None:
-    with pytest.raises(ModelUnavailable, match="fetch the weights first"):
+    with pytest.raises(ModelUnavailableError, match="fetch the weights first"):
         load_encoder(ModelSettings(encoder=f"{package(_GOOD)}:NoLicence"))
 
 
@@ -200,14 +200,14 @@ def test_auto_goes_by_what_the_folder_holds(tmp_path: Path) -> None:
         return type(load_encoder(ModelSettings(name=str(tmp_path), encoder=encoder)))
 
     assert [kind("auto"), kind("torch"), kind("onnx")] == [
-        Clip4ClipEncoder,
-        Clip4ClipEncoder,
+        TorchEncoder,
+        TorchEncoder,
         OnnxEncoder,
     ]
     (tmp_path / MANIFEST).write_text("{}")
     assert [kind("auto"), kind("torch"), kind("onnx")] == [
         OnnxEncoder,
-        Clip4ClipEncoder,
+        TorchEncoder,
         OnnxEncoder,
     ]
 

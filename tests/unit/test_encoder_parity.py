@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vidsearch.encoders import Clip4ClipEncoder, mean_unit
+from vidsearch.encoders import TorchEncoder, mean_unit
 from vidsearch.encoders.checkpoint import DEMO_FOLDER
 from vidsearch.media import open_decoder
 from vidsearch.testing.checkpoints import random_clip_checkpoint
@@ -35,7 +35,7 @@ _CLIPS = ["decord_flipping_a_pancake.mkv", "cve_vid1.mp4", "vitrivr_color_test.m
 class Model:
     folder: Path
     size: int
-    encoder: Clip4ClipEncoder
+    encoder: TorchEncoder
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +50,9 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def model(request: pytest.FixtureRequest) -> Model:
     if request.param == "demo":
         size = transformers.CLIPConfig.from_pretrained(DEMO_FOLDER).vision_config.image_size
-        return Model(DEMO_FOLDER, size, Clip4ClipEncoder("demo", device="cpu", precision="fp32"))
+        return Model(DEMO_FOLDER, size, TorchEncoder("demo", device="cpu", precision="fp32"))
     folder = request.getfixturevalue("large")
-    return Model(folder, 224, Clip4ClipEncoder(str(folder), device="cpu", precision="fp32"))
+    return Model(folder, 224, TorchEncoder(str(folder), device="cpu", precision="fp32"))
 
 
 def cosines(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vidsearch.encoders import Clip4ClipEncoder
+from vidsearch.encoders import TorchEncoder
 from vidsearch.encoders import precision as precisions
 from vidsearch.encoders.precision import cpu_has_bf16, frame_precision
 from vidsearch.errors import ConfigError
@@ -61,13 +61,13 @@ def test_auto_goes_by_the_hardware(
     assert frame_precision("auto") == expected
     assert frame_precision("fp32") == "fp32"
     assert frame_precision("bf16") == "bf16"
-    assert Clip4ClipEncoder("demo", device="cpu").identity.precision == expected
+    assert TorchEncoder("demo", device="cpu").identity.precision == expected
 
 
 @pytest.mark.parametrize(("name", "message"), [("int8", "model export"), ("fp8", "no precision")])
 def test_what_torch_does_not_have(name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        Clip4ClipEncoder("demo", precision=name)
+        TorchEncoder("demo", precision=name)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def _worst_cosine(one: NDArray[np.float64], other: NDArray[np.float64]) -> float
 def test_what_bf16_costs(large: Path) -> None:
     frames = _frames(24)
     exact, rough = (
-        Clip4ClipEncoder(str(large), device="cpu", precision=name) for name in ("fp32", "bf16")
+        TorchEncoder(str(large), device="cpu", precision=name) for name in ("fp32", "bf16")
     )
     one, other = (encoder.encode_frames(frames).astype(np.float64) for encoder in (exact, rough))
     assert _worst_cosine(one, other) >= 0.9995

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vidsearch.encoders import Clip4ClipEncoder
-from vidsearch.errors import ModelUnavailable
+from vidsearch.encoders import TorchEncoder
+from vidsearch.errors import ModelUnavailableError
 from vidsearch.media import FrameBatch
 from vidsearch.media.torch_pixels import clip_pixels_torch
 from vidsearch.testing.checkpoints import random_siglip_checkpoint
@@ -52,8 +52,8 @@ def copy(both: dict[int, Path], tmp_path: Path) -> Path:
     return Path(shutil.copytree(both[1], tmp_path / "copy"))
 
 
-def encoder(folder: Path, **arguments: Any) -> Clip4ClipEncoder:
-    return Clip4ClipEncoder(str(folder), device="cpu", **{"precision": "fp32"} | arguments)
+def encoder(folder: Path, **arguments: Any) -> TorchEncoder:
+    return TorchEncoder(str(folder), device="cpu", **{"precision": "fp32"} | arguments)
 
 
 def edit(path: Path, **changes: Any) -> None:
@@ -237,26 +237,30 @@ def test_a_checkpoint_that_is_of_no_use(
     copy: Path, file: str, changes: dict[str, Any], message: str
 ) -> None:
     edit(copy / file, **changes)
-    with pytest.raises(ModelUnavailable, match=message):
+    with pytest.raises(ModelUnavailableError, match=message):
         _ = encoder(copy).identity
 
 
 def test_how_frames_are_resized_must_be_said(copy: Path) -> None:
     (copy / "preprocessor_config.json").unlink()
-    with pytest.raises(ModelUnavailable, match=r"has no preprocessor_config\.json, which says how"):
+    with pytest.raises(
+        ModelUnavailableError, match=r"has no preprocessor_config\.json, which says how"
+    ):
         _ = encoder(copy).identity
 
 
 def test_a_vocabulary_of_sentencepiece_alone(copy: Path) -> None:
     (copy / "tokenizer.json").rename(copy / "spiece.model")
-    with pytest.raises(ModelUnavailable, match=r"has no tokenizer\.json \(SentencePiece's spiece"):
+    with pytest.raises(
+        ModelUnavailableError, match=r"has no tokenizer\.json \(SentencePiece's spiece"
+    ):
         encoder(copy).count_tokens("a")
 
 
 def test_a_tokenizer_without_its_configuration(copy: Path) -> None:
     (copy / "tokenizer_config.json").unlink()
     with pytest.raises(
-        ModelUnavailable, match=r"the tokenizer of 'local' .*tokenizer_config\.json"
+        ModelUnavailableError, match=r"the tokenizer of 'local' .*tokenizer_config\.json"
     ):
         encoder(copy).count_tokens("a")
 
@@ -274,13 +278,13 @@ def test_a_tokenizer_that_works_otherwise(
     copy: Path, changes: dict[str, Any], message: str
 ) -> None:
     edit(copy / "tokenizer_config.json", **changes)
-    with pytest.raises(ModelUnavailable, match=message):
+    with pytest.raises(ModelUnavailableError, match=message):
         encoder(copy).count_tokens("a")
 
 
 def test_a_tokenizer_of_the_other_generation(copy: Path, both: dict[int, Path]) -> None:
     shutil.copy(both[2] / "tokenizer.json", copy)
-    with pytest.raises(ModelUnavailable, match=r"knows 919 tokens, but the model \d+"):
+    with pytest.raises(ModelUnavailableError, match=r"knows 919 tokens, but the model \d+"):
         encoder(copy).count_tokens("a")
 
 
@@ -290,5 +294,7 @@ def test_missing_weights_of_the_head(copy: Path) -> None:
     weights = load_file(copy / "model.safetensors")
     del weights["text_model.head.weight"]
     save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ModelUnavailable, match=r"head\.weight .*not a SigLIP checkpoint with its"):
+    with pytest.raises(
+        ModelUnavailableError, match=r"head\.weight .*not a SigLIP checkpoint with its"
+    ):
         encoder(copy).encode_text(["a"])

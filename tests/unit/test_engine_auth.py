@@ -20,7 +20,7 @@ from tests.tls_proxy import Authority
 from vidsearch.config import EngineSettings, load_settings
 from vidsearch.engines import connect
 from vidsearch.engines.connect import connect_async
-from vidsearch.errors import ConfigError, MissingExtra
+from vidsearch.errors import ConfigError, MissingExtraError
 
 HTTPS = "https://localhost:9200"
 WHOLE = {"count": 7, "_shards": {"failed": 0}}
@@ -163,7 +163,9 @@ def test_no_credentials_anywhere(aws: pytest.MonkeyPatch) -> None:
 
 def test_signing_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "botocore.session", None)
-    with pytest.raises(MissingExtra, match=r"engine.aws_region needs an extra: .*vidsearch\[aws\]"):
+    with pytest.raises(
+        MissingExtraError, match=r"engine.aws_region needs an extra: .*vidsearch\[aws\]"
+    ):
         connect(EngineSettings(kind="opensearch", aws_region="eu-west-1"))
 
 

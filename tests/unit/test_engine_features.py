@@ -17,7 +17,7 @@ from vidsearch.engines.features import (
     opensearch_features,
     plugins_of,
 )
-from vidsearch.errors import BackendRefused
+from vidsearch.errors import BackendAccessDeniedError
 
 KNN, NEURAL = "opensearch-knn", "opensearch-neural-search"
 
@@ -146,7 +146,7 @@ def test_a_cluster_without_scripts_is_told_of(said: str) -> None:
     reason = f"failed to create query: {said}"
     body = {"error": {"type": "query_shard_exception", "reason": reason}, "status": 400}
     error = error_of(400, body, url="http://search", index="videos")
-    assert isinstance(error, BackendRefused)
+    assert isinstance(error, BackendAccessDeniedError)
     assert "set search.rescore to false" in str(error)
 
 
@@ -154,5 +154,5 @@ def test_a_refusal_for_the_licence_names_the_feature() -> None:
     said = "current license is non-compliant for [Reciprocal Rank Fusion (RRF)]"
     body = {"error": {"type": "security_exception", "reason": said}, "status": 403}
     error = error_of(403, body, url="http://search", index="videos")
-    assert isinstance(error, BackendRefused)
+    assert isinstance(error, BackendAccessDeniedError)
     assert "does not cover Reciprocal Rank Fusion (RRF)" in str(error)

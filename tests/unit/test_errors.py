@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from vidsearch import errors
-from vidsearch.errors import BulkError, MissingExtra, VidsearchError
+from vidsearch.errors import BulkError, MissingExtraError, VidsearchError
 
 _CLASSES = [
     value
@@ -36,5 +36,5 @@ def test_bulk_failures_survive_pickling() -> None:
 
 
 def test_missing_extra_names_the_extra_to_install() -> None:
-    error = MissingExtra.of("worker", needed_for="decoding video")
+    error = MissingExtraError.of("worker", needed_for="decoding video")
     assert str(error) == "decoding video needs an extra: pip install 'vidsearch[worker]'"

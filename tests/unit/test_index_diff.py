@@ -6,8 +6,8 @@ import pytest
 
 from vidsearch.config import IndexSettings
 from vidsearch.errors import ConfigError
-from vidsearch.ingest import attach_index, create_videos_index
-from vidsearch.ingest.index_diff import apply_changes, diff_videos_index
+from vidsearch.index import attach_index, create_videos_index
+from vidsearch.index.diff import apply_changes, diff_videos_index
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
 

@@ -14,29 +14,23 @@ from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
 from vidsearch.encoders import Vectors
 from vidsearch.engines import Write
 from vidsearch.errors import (
-    BackendRefused,
-    BackendUnavailable,
-    IndexMissing,
-    MissingExtra,
-    ModelMismatch,
-    ModelUnavailable,
-    SourceUnavailable,
-    VersionConflict,
-    VideoUnknown,
+    BackendAccessDeniedError,
+    BackendUnavailableError,
+    IndexNotFoundError,
+    MissingExtraError,
+    ModelMismatchError,
+    ModelUnavailableError,
+    SourceUnavailableError,
+    VersionConflictError,
+    VideoNotRegisteredError,
     VidsearchError,
 )
-from vidsearch.ingest import (
-    Indexer,
-    Registry,
-    State,
-    create_videos_index,
-    delete_video,
-    remove_document,
-    sweep,
-)
-from vidsearch.ingest.videos_index import open_videos_index
+from vidsearch.index import create_videos_index
+from vidsearch.index.videos_index import open_videos_index
+from vidsearch.ingest import Indexer, delete_video, remove_document
 from vidsearch.media import FrameBatch, MediaLimits
 from vidsearch.media.reader import DirectReader
+from vidsearch.registry import Registry, State, sweep
 from vidsearch.testing.clips import solid, write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
@@ -51,12 +45,12 @@ class Flaky(MemoryEngine):
 
     def get(self, index: str, id: str, **options: Any) -> Any:
         if self.away:
-            raise BackendUnavailable("connection refused")
+            raise BackendUnavailableError("connection refused")
         return super().get(index, id, **options)
 
     def put(self, index: str, id: str, source: Any, **options: Any) -> Any:
         if self.away:
-            raise BackendUnavailable("connection refused")
+            raise BackendUnavailableError("connection refused")
         return super().put(index, id, source, **options)
 
 
@@ -213,7 +207,7 @@ def test_a_late_duplicate_is_a_no_op(
 
 @pytest.mark.parametrize(
     ("content", "kind", "stage"),
-    [(b"this is no video", "VideoOpenError", "decode"), (None, "VideoNotFound", "fetch")],
+    [(b"this is no video", "VideoOpenError", "decode"), (None, "SourceNotFoundError", "fetch")],
     ids=["damaged", "absent"],
 )
 def test_a_bad_file_fails_with_the_reason(
@@ -245,7 +239,7 @@ def test_a_uri_nobody_reads_fails(registry: Registry, indexer: Indexer) -> None:
 
 
 def test_an_unknown_id_is_refused(indexer: Indexer) -> None:
-    with pytest.raises(VideoUnknown, match="'nobody'"):
+    with pytest.raises(VideoNotRegisteredError, match="'nobody'"):
         indexer.ingest("nobody", owner="w")
 
 
@@ -254,11 +248,11 @@ def test_another_model_is_refused_with_both_names(
 ) -> None:
     registry.register("a", uri=str(red))
     other = make_indexer(memory, registry, FakeEncoder(revision="2"))
-    with pytest.raises(ModelMismatch):
+    with pytest.raises(ModelMismatchError):
         other.ingest("a", owner="w")
     error = registry.get("a").error
     assert error is not None
-    assert (error.type, error.stage) == (ModelMismatch.__name__, "prepare")
+    assert (error.type, error.stage) == (ModelMismatchError.__name__, "prepare")
     assert "fake@1" in error.message
     assert "fake@2" in error.message
     assert memory.get("videos", "a") is None
@@ -272,7 +266,7 @@ def test_vectors_of_another_length_than_the_index_holds_are_never_sent(
             return super().encode_frames(frames)[:, :16]
 
     registry.register("a", uri=str(red))
-    with pytest.raises(ModelMismatch, match=r"16 dims for video 'a', but .*-000001' holds 32"):
+    with pytest.raises(ModelMismatchError, match=r"16 dims for video 'a', but .*-000001' holds 32"):
         make_indexer(memory, registry, Short()).ingest("a", owner="w")
     assert memory.get("videos", "a") is None
     assert registry.get("a").attempts == 0, "the worker is at fault, not the video"
@@ -281,10 +275,10 @@ def test_vectors_of_another_length_than_the_index_holds_are_never_sent(
 @pytest.mark.parametrize(
     "fault",
     [
-        ModelUnavailable("the hub did not answer"),
-        BackendRefused("401"),
-        MissingExtra.of("worker", needed_for="decoding video"),
-        IndexMissing("gone"),
+        ModelUnavailableError("the hub did not answer"),
+        BackendAccessDeniedError("401"),
+        MissingExtraError.of("worker", needed_for="decoding video"),
+        IndexNotFoundError("gone"),
     ],
 )
 def test_a_worker_that_is_not_set_up_right_uses_up_no_attempt(
@@ -330,9 +324,9 @@ def test_an_outage_in_mid_work_uses_up_no_attempt(
 
     type(encoder).before = staticmethod(leave)
     registry.register("a", uri=str(red))
-    with pytest.raises(BackendUnavailable):
+    with pytest.raises(BackendUnavailableError):
         indexer.ingest("a", owner="message-1")
-    with pytest.raises(BackendUnavailable):
+    with pytest.raises(BackendUnavailableError):
         indexer.ingest("a", owner="message-1")
     memory.away = False
     assert registry.get("a").state is State.PROCESSING, "it could not be given back"
@@ -345,13 +339,13 @@ def test_an_outage_in_mid_work_uses_up_no_attempt(
 def test_a_source_that_never_answers_ends_dead(registry: Registry, indexer: Indexer) -> None:
     registry.register("a", uri="http://127.0.0.1:1/a.mp4")
     for _ in range(3):
-        with pytest.raises(SourceUnavailable):
+        with pytest.raises(SourceUnavailableError):
             indexer.ingest("a", owner="w")
     record = registry.get("a")
     assert (record.state, record.attempts) == (State.QUEUED, 0)
     assert "127.0.0.1:1" in str(record.error)
     for _ in range(2):
-        with pytest.raises(SourceUnavailable):
+        with pytest.raises(SourceUnavailableError):
             indexer.ingest("a", owner="w", count_outage=True)
     assert registry.get("a").state is State.DEAD
 
@@ -495,13 +489,13 @@ def test_long_work_keeps_its_lease(memory: Flaky, encoder: Watched, red: Path) -
 def test_a_field_that_does_not_fit_fails_the_video(
     memory: Flaky, registry: Registry, indexer: Indexer, red: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vidsearch.errors import MappingConflict
+    from vidsearch.errors import MappingConflictError
 
     put = memory.put
 
     def refuse(index: str, id: str, source: Any, **options: Any) -> Any:
         if index == "videos-000001":
-            raise MappingConflict("failed to parse field [year] of type [long]")
+            raise MappingConflictError("failed to parse field [year] of type [long]")
         return put(index, id, source, **options)
 
     monkeypatch.setattr(memory, "put", refuse)
@@ -517,7 +511,7 @@ def test_a_document_that_never_holds_still_is_given_up(
 
     def conflict(index: str, id: str, source: Any, **options: Any) -> Any:
         if index == "videos-000001":
-            raise VersionConflict("changed")
+            raise VersionConflictError("changed")
         return put(index, id, source, **options)
 
     monkeypatch.setattr(memory, "put", conflict)
@@ -537,7 +531,7 @@ class Sweep:
 
     def enqueue(self, id: str) -> None:
         if self.broken:
-            raise BackendUnavailable("no broker")
+            raise BackendUnavailableError("no broker")
         self.sent.append(id)
         self._registry.mark_queued(id)
 
@@ -675,10 +669,10 @@ def test_an_outage_that_cannot_be_recorded_is_told_as_it_was(
 ) -> None:
     def go_away() -> None:
         memory.away = True
-        raise SourceUnavailable("the disk is gone")
+        raise SourceUnavailableError("the disk is gone")
 
     type(encoder).before = staticmethod(go_away)
     registry.register("a", uri=str(red))
-    with pytest.raises(SourceUnavailable, match="the disk is gone") as caught:
+    with pytest.raises(SourceUnavailableError, match="the disk is gone") as caught:
         indexer.ingest("a", owner="w")
     assert caught.value.__cause__ is None

@@ -10,11 +10,13 @@ import pytest
 from PIL import Image
 
 from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
-from vidsearch.errors import ConfigError, DecoderFailed
-from vidsearch.ingest import Indexer, Registry, State, create_videos_index
-from vidsearch.ingest.moments import MomentPolicy
+from vidsearch.embeddings.segment_policy import SegmentPolicy
+from vidsearch.errors import ConfigError, DecoderFailedError
+from vidsearch.index import create_videos_index
+from vidsearch.ingest import Indexer
 from vidsearch.media import Cue, MediaLimits, ThumbnailStore
 from vidsearch.media.reader import DirectReader
+from vidsearch.registry import Registry, State
 from vidsearch.testing.clips import write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
@@ -184,7 +186,7 @@ def test_another_policy_is_another_document(clip: Path) -> None:
 
 def test_an_overlap_counts_for_fixed_moments_only() -> None:
     lengths = [
-        MomentPolicy.of(IndexSettings(segments=method, segment_overlap=3), length=10).overlap
+        SegmentPolicy.of(IndexSettings(segments=method, segment_overlap=3), length=10).overlap
         for method in ("fixed", "semantic", "shots")
     ]
     assert lengths == [3, 0, 0]
@@ -214,11 +216,11 @@ def test_damage_is_counted(clip: Path) -> None:
 @pytest.mark.parametrize(
     ("sources", "limits", "message"),
     [
-        (SourceSettings(roots=(Path("/srv/elsewhere"),)), MediaLimits(), "SourceForbidden"),
-        (SourceSettings(schemes=("https",)), MediaLimits(), "SourceForbidden"),
-        (SourceSettings(max_bytes=100), MediaLimits(), "VideoTooLarge"),
-        (SourceSettings(), MediaLimits(max_seconds=5), "VideoTooLarge"),
-        (SourceSettings(), MediaLimits(max_pixels=64 * 64), "VideoTooLarge"),
+        (SourceSettings(roots=(Path("/srv/elsewhere"),)), MediaLimits(), "SourceForbiddenError"),
+        (SourceSettings(schemes=("https",)), MediaLimits(), "SourceForbiddenError"),
+        (SourceSettings(max_bytes=100), MediaLimits(), "VideoTooLargeError"),
+        (SourceSettings(), MediaLimits(max_seconds=5), "VideoTooLargeError"),
+        (SourceSettings(), MediaLimits(max_pixels=64 * 64), "VideoTooLargeError"),
     ],
     ids=["root", "scheme", "bytes", "seconds", "pixels"],
 )
@@ -245,7 +247,7 @@ def test_a_decoder_that_falls_over_subtitles_costs_the_lines_only(
     clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fall(self: DirectReader, path: Path) -> tuple[Cue, ...]:
-        raise DecoderFailed(f"{path.name}: the decoder crashed (SIGSEGV)")
+        raise DecoderFailedError(f"{path.name}: the decoder crashed (SIGSEGV)")
 
     monkeypatch.setattr(DirectReader, "cues", fall)
     bench = Bench()

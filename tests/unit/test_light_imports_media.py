@@ -107,10 +107,10 @@ def test_checking_the_model_without_torch(model: str) -> None:
 def test_pixels_without_pillow() -> None:
     code = (
         "import sys; sys.modules['PIL'] = None\n"
-        "import numpy as np; from vidsearch.errors import MissingExtra\n"
+        "import numpy as np; from vidsearch.errors import MissingExtraError\n"
         "from vidsearch.media import clip_pixels\n"
         "try: clip_pixels(np.zeros((1, 4, 4, 3), np.uint8))\n"
-        "except MissingExtra as error: print(error)"
+        "except MissingExtraError as error: print(error)"
     )
     expected = "turning frames into pixels needs an extra: pip install 'vidsearch[worker]'\n"
     assert run(code).stdout == expected

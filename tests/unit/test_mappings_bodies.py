@@ -14,7 +14,7 @@ from tests.golden_index_bodies import GOLDEN, bodies, main, text
 
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
-from vidsearch.ingest import VideoRecord
+from vidsearch.registry import VideoRecord
 from vidsearch_mappings import (
     LAYOUT,
     IndexMeta,

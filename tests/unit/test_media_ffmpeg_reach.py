@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from vidsearch.errors import VideoNotFound, VideoOpenError
+from vidsearch.errors import SourceNotFoundError, VideoOpenError
 from vidsearch.media import open_decoder
 from vidsearch.media.ffmpeg_reach import AV_OPTIONS, OPENCV_OPTIONS, opencv_reach_closed
 from vidsearch.testing.clips import write_clip
@@ -235,7 +235,7 @@ def test_a_path_is_a_path_and_no_protocol(
     bait: Bait, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoder: str, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(VideoNotFound, match="no such file"):
+    with pytest.raises(SourceNotFoundError, match="no such file"):
         _read(decoder, Path(name.format(bait.secret)))
 
 
@@ -254,7 +254,7 @@ def test_a_pattern_in_a_name_opens_no_row_of_pictures(tmp_path: Path, decoder: s
     image = pytest.importorskip("PIL.Image")
     for number in range(3):
         image.new("RGB", (64, 48)).save(tmp_path / f"{number:03d}.png")
-    with pytest.raises(VideoNotFound):
+    with pytest.raises(SourceNotFoundError):
         _read(decoder, tmp_path / "%03d.png")
     with pytest.raises(VideoOpenError, match="still picture"):
         _read(decoder, tmp_path / "000.png")

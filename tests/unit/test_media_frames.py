@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidsearch.errors import ConfigError, SourceUnavailable
+from vidsearch.errors import ConfigError, SourceUnavailableError
 from vidsearch.media import FrameBatch, content_hash, open_decoder, opencv
 from vidsearch.media.batches import Batches
 from vidsearch.media.capture import Capture
@@ -49,7 +49,7 @@ def test_content_hash_is_sha256(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_fails_is_an_outage(tmp_path: Path) -> None:
-    with pytest.raises(SourceUnavailable, match="cannot be read: Is a directory"):
+    with pytest.raises(SourceUnavailableError, match="cannot be read: Is a directory"):
         content_hash(tmp_path)
 
 

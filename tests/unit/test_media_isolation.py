@@ -27,13 +27,13 @@ from tests.misbehaving_child import COMMAND
 from vidsearch.config import IngestSettings
 from vidsearch.errors import (
     ConfigError,
-    DecoderFailed,
-    DecoderLost,
-    MissingExtra,
+    DecoderFailedError,
+    DecoderKilledError,
+    MissingExtraError,
+    SourceNotFoundError,
     VideoError,
-    VideoNotFound,
     VideoOpenError,
-    VideoTooLarge,
+    VideoTooLargeError,
 )
 from vidsearch.media.frames import MediaLimits
 from vidsearch.media.isolation.process import DecodingProcess
@@ -153,7 +153,7 @@ def test_errors_of_the_file_come_through_and_cost_no_process(
     broken.write_bytes(b"no video" * 100)
     reader.probe(clip("a.mp4"))
     before = children()
-    with pytest.raises(VideoNotFound, match=r"nothing\.mp4"):
+    with pytest.raises(SourceNotFoundError, match=r"nothing\.mp4"):
         reader.probe(tmp_path / "nothing.mp4")
     for read in (reader.probe, reader.cues, reader.shots, lambda path: list(reader.frames(path))):
         with pytest.raises(VideoOpenError, match=r"broken\.mp4"):
@@ -164,7 +164,7 @@ def test_errors_of_the_file_come_through_and_cost_no_process(
 def test_odd_file_names_get_across(reader: IsolatedReader, clip: Clip, tmp_path: Path) -> None:
     path = clip("a.mp4").rename(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\n\xc3\xbc.mp4"))
     assert numbers(reader, path) == [0, 10, 20, 30, 40]
-    with pytest.raises(VideoNotFound):
+    with pytest.raises(SourceNotFoundError):
         reader.probe(path.with_suffix(".mkv"))
 
 
@@ -189,7 +189,7 @@ def test_odd_file_names_get_across(reader: IsolatedReader, clip: Clip, tmp_path:
 def test_an_accident_fails_the_video_and_nothing_else(clip: Clip, name: str, message: str) -> None:
     reader = isolated(max_pixels=1 << 20)
     path = clip(name)
-    with pytest.raises(DecoderFailed, match=message):
+    with pytest.raises(DecoderFailedError, match=message):
         reader.probe(path) if name.startswith("probe") else numbers(reader, path)
     assert children() == []
     assert numbers(reader, clip("next.mp4")) == [0, 10, 20, 30, 40]
@@ -199,18 +199,18 @@ def test_an_accident_fails_the_video_and_nothing_else(clip: Clip, name: str, mes
 def test_what_was_read_before_the_accident_is_used(reader: IsolatedReader, clip: Clip) -> None:
     batches = reader.frames(clip("segfault@3.mp4"), batch_size=2)
     assert next(batches).pts_seconds.tolist() == [0.0, 1.0]
-    with pytest.raises(DecoderFailed):
+    with pytest.raises(DecoderFailedError):
         next(batches)
 
 
 def test_a_traceback_and_last_words_are_logged(
     reader: IsolatedReader, clip: Clip, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(DecoderFailed):
+    with pytest.raises(DecoderFailedError):
         numbers(reader, clip("bug@0.mp4"))
     assert 'raise TypeError("a mistake of ours")' in caplog.text
     caplog.clear()
-    with pytest.raises(DecoderFailed):
+    with pytest.raises(DecoderFailedError):
         numbers(reader, clip("segfault@0.mp4"))
     assert "Fatal Python error: Segmentation fault" in caplog.text
     assert "in _misbehave" in caplog.text
@@ -221,7 +221,7 @@ def test_a_hang_is_stopped(clip: Clip, what: str) -> None:
     reader = isolated(stall_seconds=1.0)
     started = time.monotonic()
     message = rf"{what}@2\.mp4: the decoder \(pyav\) was stuck at 1\.0 s: no progress for 1 s"
-    with pytest.raises(DecoderFailed, match=message):
+    with pytest.raises(DecoderFailedError, match=message):
         numbers(reader, clip(f"{what}@2.mp4"))
     assert time.monotonic() - started < 20
     assert children() == []
@@ -237,7 +237,7 @@ def test_reading_is_progress_but_not_for_ever(clip: Clip) -> None:
         file.write(bytes(1 << 20))
     assert numbers(reader, slow) == [0, 10, 20, 30, 40]
     # Two gigabytes a second from the cache, so the hundred-fold of the file plus one are soon over.
-    with pytest.raises(DecoderFailed, match="stuck"):
+    with pytest.raises(DecoderFailedError, match="stuck"):
         numbers(reader, clip("circle@1.mp4"))
     reader.close()
 
@@ -263,7 +263,9 @@ def test_what_libraries_print_disturbs_nothing(reader: IsolatedReader, clip: Cli
 def test_a_kill_from_outside_is_not_the_videos_fault(
     reader: IsolatedReader, clip: Clip, name: str
 ) -> None:
-    with pytest.raises(DecoderLost, match=r"killed from outside \(SIG(KILL|INT)\) at 1\.0 s"):
+    with pytest.raises(
+        DecoderKilledError, match=r"killed from outside \(SIG(KILL|INT)\) at 1\.0 s"
+    ):
         numbers(reader, clip(name))
     assert numbers(reader, clip("next.mp4")) == [0, 10, 20, 30, 40]
 
@@ -290,7 +292,7 @@ def test_no_video_is_blamed_for_the_one_before(
     assert not once.exists()
     assert "a new process tries once more" in caplog.text
     # But not for ever.
-    with pytest.raises(DecoderFailed, match="SIGSEGV"):
+    with pytest.raises(DecoderFailedError, match="SIGSEGV"):
         numbers(reader, clip("segfault@2.mp4"))
 
 
@@ -323,7 +325,7 @@ def test_a_memory_bomb(tmp_path: Path, decoder: str) -> None:
     bomb.write_bytes(content)
     with (
         closing(isolated(decoder=decoder)) as reader,
-        pytest.raises(VideoTooLarge, match=r"bomb\.gif"),
+        pytest.raises(VideoTooLargeError, match=r"bomb\.gif"),
     ):
         numbers(reader, bomb)
     careless = isolated(decoder=decoder, max_pixels=1 << 30, megabytes=512)
@@ -492,7 +494,7 @@ def test_the_child_reaches_no_network(reader: IsolatedReader, clip: Clip) -> Non
     path = clip("connect@0.mp4")
     with socket.create_server(("127.0.0.1", 0)) as server:
         path.with_suffix(".port").write_text(str(server.getsockname()[1]))
-        with pytest.raises(DecoderFailed, match="OSError"):
+        with pytest.raises(DecoderFailedError, match="OSError"):
             numbers(reader, path)
 
 
@@ -516,7 +518,7 @@ def test_a_child_that_cannot_start(clip: Clip, command: tuple[str, ...], message
 
 def test_a_child_killed_while_it_starts(clip: Clip) -> None:
     code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
-    with pytest.raises(DecoderLost, match="SIGKILL"):
+    with pytest.raises(DecoderKilledError, match="SIGKILL"):
         isolated(command=(sys.executable, "-c", code)).probe(clip("a.mp4"))
 
 
@@ -530,7 +532,7 @@ def test_a_missing_extra_is_named(clip: Clip, tmp_path: Path) -> None:
     )
     for decoder in ("pyav", "opencv"):
         reader = isolated(decoder=decoder, command=(sys.executable, str(script)))
-        with pytest.raises(MissingExtra, match=r"pip install 'vidsearch\[worker\]'"):
+        with pytest.raises(MissingExtraError, match=r"pip install 'vidsearch\[worker\]'"):
             reader.probe(clip("a.mp4"))
         reader.close()
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidsearch.errors import VideoTooLarge
+from vidsearch.errors import VideoTooLargeError
 from vidsearch.media.display import Clock, Points, ascending_seconds
 from vidsearch.media.frames import MediaLimits
 from vidsearch.media.pyav.container import opened
@@ -338,5 +338,5 @@ def test_a_leap_per_packet_is_refused_before_memory_is_taken_for_it(tmp_path: Pa
         points = Points(rate=1e12, sampling="played-at", fps=25)
         order = presentation(index)
         assert isinstance(order, Presentation)
-        with pytest.raises(VideoTooLarge, match="max_seconds"):
+        with pytest.raises(VideoTooLargeError, match="max_seconds"):
             Survey.of(video, index, order, points, limits=MediaLimits(max_seconds=3600))

@@ -179,10 +179,10 @@ def test_senseless_vectors(vectors: NDArray[np.float64]) -> None:
 
 def test_scene_changes_of_drawn_clips_are_found_within_a_second(tmp_path: Path) -> None:
     from vidsearch.demo import Shot, scenes, write_clip
-    from vidsearch.encoders import Clip4ClipEncoder
+    from vidsearch.encoders import TorchEncoder
     from vidsearch.media import open_decoder
 
-    encoder, decoder, rng = Clip4ClipEncoder("demo"), open_decoder(), random.Random(8)
+    encoder, decoder, rng = TorchEncoder("demo"), open_decoder(), random.Random(8)
     pool = iter(scenes(20, seed=21))
     for seconds in ([6.0, 9.4, 7.2], [4.6, 5.2, 8.0, 4.0], [12.0]):
         shots = [Shot(scene=next(pool), seconds=s, seed=rng.randrange(99)) for s in seconds]

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from tests.moments import assert_sound
 
 from vidsearch.errors import (
-    MissingExtra,
+    MissingExtraError,
     NoFramesError,
-    VideoNotFound,
+    SourceNotFoundError,
     VideoOpenError,
-    VideoTooLarge,
+    VideoTooLargeError,
 )
 from vidsearch.media import Window, find_shots, shot_windows
 from vidsearch.media.frames import MediaLimits
@@ -177,13 +177,13 @@ def test_a_video_without_cuts(red: Path) -> None:
     ],
 )
 def test_limits(red: Path, limits: MediaLimits, message: str) -> None:
-    with pytest.raises(VideoTooLarge, match=message):
+    with pytest.raises(VideoTooLargeError, match=message):
         find_shots(red, limits=limits)
 
 
 @needs_scenedetect
 def test_what_is_no_video(tmp_path: Path) -> None:
-    with pytest.raises(VideoNotFound):
+    with pytest.raises(SourceNotFoundError):
         find_shots(tmp_path / "absent.mp4", limits=_LIMITS)
     (tmp_path / "text.mp4").write_text("no video")
     with pytest.raises(VideoOpenError):
@@ -206,5 +206,5 @@ def test_no_frame_decodes(red: Path) -> None:
 def test_without_pyscenedetect(monkeypatch: pytest.MonkeyPatch, red: Path) -> None:
     for name in ("scenedetect", "scenedetect.common", "scenedetect.detectors"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(MissingExtra, match=r"finding cuts .*'vidsearch\[shots\]'"):
+    with pytest.raises(MissingExtraError, match=r"finding cuts .*'vidsearch\[shots\]'"):
         find_shots(red, limits=_LIMITS)

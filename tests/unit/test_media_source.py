@@ -17,9 +17,9 @@ from tests.http_stub import Reply, http_stub
 
 from vidsearch.config import SourceSettings
 from vidsearch.errors import (
-    SourceUnavailable,
-    SourceUnsupported,
-    VideoNotFound,
+    SourceNotFoundError,
+    SourceUnavailableError,
+    SourceUnsupportedError,
     VideoOpenError,
     VidsearchError,
 )
@@ -183,15 +183,15 @@ def test_what_the_server_is_asked_for(given: str, asked: str) -> None:
 @pytest.mark.parametrize(
     ("path", "error", "message"),
     [
-        ("/status/404", VideoNotFound, "404"),
-        ("/status/410", VideoNotFound, "410"),
-        ("/status/403", VideoNotFound, "403"),
-        ("/private", VideoNotFound, "401"),
-        ("/status/429", SourceUnavailable, "429"),
-        ("/status/408", SourceUnavailable, "408"),
-        ("/status/500", SourceUnavailable, "500"),
-        ("/status/503", SourceUnavailable, "503"),
-        ("/broken", SourceUnavailable, "broke off"),
+        ("/status/404", SourceNotFoundError, "404"),
+        ("/status/410", SourceNotFoundError, "410"),
+        ("/status/403", SourceNotFoundError, "403"),
+        ("/private", SourceNotFoundError, "401"),
+        ("/status/429", SourceUnavailableError, "429"),
+        ("/status/408", SourceUnavailableError, "408"),
+        ("/status/500", SourceUnavailableError, "500"),
+        ("/status/503", SourceUnavailableError, "503"),
+        ("/broken", SourceUnavailableError, "broke off"),
     ],
 )
 def test_what_a_server_may_say(
@@ -206,7 +206,7 @@ def test_a_server_that_is_silent(server: str, tmp_path: Path) -> None:
     uri = f"{server}/silent"
     with (
         BoundedFile(tmp_path / "video", limit=100, where=uri) as file,
-        pytest.raises(SourceUnavailable, match="in time"),
+        pytest.raises(SourceUnavailableError, match="in time"),
     ):
         download(uri, file, settings=_HERE, patience=Patience(silence=0.3))
 
@@ -215,11 +215,14 @@ def test_a_server_that_is_not_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     with (
-        pytest.raises(SourceUnavailable, match="reached"),
+        pytest.raises(SourceUnavailableError, match="reached"),
         fetch(f"http://127.0.0.1:{port}/v.mp4", settings=_HERE),
     ):
         pass
-    with pytest.raises(SourceUnavailable, match="reached"), fetch("http://nowhere.invalid/v.mp4"):
+    with (
+        pytest.raises(SourceUnavailableError, match="reached"),
+        fetch("http://nowhere.invalid/v.mp4"),
+    ):
         pass
 
 
@@ -255,20 +258,20 @@ def test_of_what_is_not_quite_a_url_nothing_is_shown(uri: str) -> None:
 
 def test_a_data_url_is_refused_however_long() -> None:
     uri = "data:video/mp4;base64," + "A" * 5000
-    with pytest.raises(SourceUnsupported, match="no reader for the scheme 'data'"), fetch(uri):
+    with pytest.raises(SourceUnsupportedError, match="no reader for the scheme 'data'"), fetch(uri):
         pass
 
 
 @pytest.mark.parametrize("uri", ["/nowhere/at-all.mp4", "file:///nowhere/at-all.mp4", "gone.mp4"])
 def test_a_missing_file(uri: str) -> None:
-    with pytest.raises(VideoNotFound, match="no such file"), fetch(uri):
+    with pytest.raises(SourceNotFoundError, match="no such file"), fetch(uri):
         pass
 
 
 def test_a_folder_and_a_path_below_a_file(file: Path) -> None:
     with pytest.raises(VideoOpenError, match="folder"), fetch(str(file.parent)):
         pass
-    with pytest.raises(VideoNotFound, match="no such file"), fetch(f"{file}/below.mp4"):
+    with pytest.raises(SourceNotFoundError, match="no such file"), fetch(f"{file}/below.mp4"):
         pass
 
 
@@ -313,14 +316,14 @@ def _nobody() -> Iterator[None]:
     ],
 )
 def test_a_url_that_is_none(uri: str) -> None:
-    with pytest.raises(VideoNotFound, match="not a valid URL") as caught, fetch(uri):
+    with pytest.raises(SourceNotFoundError, match="not a valid URL") as caught, fetch(uri):
         pass
     assert "s3cret" not in str(caught.value)
 
 
 def test_names_that_no_file_can_have() -> None:
     for uri in ("nul\0l.mp4", "x" * 5000):
-        with pytest.raises(VideoNotFound, match="no such file"), fetch(uri):
+        with pytest.raises(SourceNotFoundError, match="no such file"), fetch(uri):
             pass
 
 
@@ -337,7 +340,7 @@ def test_a_full_disk(server: str) -> None:
         pytest.skip("/dev/full is a thing of Linux")
     uri = f"{server}/video.mp4"
     with (
-        pytest.raises(SourceUnavailable, match="stored: No space left"),
+        pytest.raises(SourceUnavailableError, match="stored: No space left"),
         BoundedFile(Path("/dev/full"), limit=1 << 30, where=uri) as file,
     ):
         download(uri, file, settings=_HERE)
@@ -355,7 +358,7 @@ def test_a_full_disk(server: str) -> None:
     ],
 )
 def test_a_uri_that_nothing_reads(uri: str, message: str) -> None:
-    with pytest.raises(SourceUnsupported, match=message) as caught, fetch(uri):
+    with pytest.raises(SourceUnsupportedError, match=message) as caught, fetch(uri):
         pass
     assert "pw" not in str(caught.value)
     assert "abc" not in str(caught.value)

@@ -13,10 +13,10 @@ import pytest
 
 from vidsearch.config import SourceSettings
 from vidsearch.errors import (
-    MissingExtra,
-    SourceUnavailable,
-    VideoNotFound,
-    VideoTooLarge,
+    MissingExtraError,
+    SourceNotFoundError,
+    SourceUnavailableError,
+    VideoTooLargeError,
     VidsearchError,
 )
 from vidsearch.media import fetch
@@ -43,7 +43,7 @@ def test_a_package_that_is_missing(
     for scheme in ("s3", "gs", "az"):
         monkeypatch.delitem(loaded, scheme, raising=False)
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingExtra, match=rf"'vidsearch\[{extra}\]'"), fetch(uri):
+    with pytest.raises(MissingExtraError, match=rf"'vidsearch\[{extra}\]'"), fetch(uri):
         pass
 
 
@@ -87,19 +87,19 @@ def _error(name: str, message: str = "no", **attributes: Any) -> Exception:
 @pytest.mark.parametrize(
     ("error", "expected", "match"),
     [
-        (FileNotFoundError("a.mp4"), VideoNotFound, "was not found"),
-        (_error("ResourceNotFoundError", status_code=404), VideoNotFound, "was not found"),
-        (PermissionError("no"), SourceUnavailable, "credentials"),
-        (_error("HttpError", code=403), SourceUnavailable, "credentials"),
-        (_error("ClientAuthenticationError"), SourceUnavailable, "credentials"),
-        (_error("DefaultCredentialsError"), SourceUnavailable, "credentials"),
-        (_error("HttpError", code=429), SourceUnavailable, "cannot be read: HttpError"),
-        (_error("HttpResponseError", status_code=503), SourceUnavailable, "cannot be read"),
-        (_error("ServiceRequestError"), SourceUnavailable, "cannot be read"),
-        (TimeoutError(), SourceUnavailable, "cannot be read: TimeoutError"),
+        (FileNotFoundError("a.mp4"), SourceNotFoundError, "was not found"),
+        (_error("ResourceNotFoundError", status_code=404), SourceNotFoundError, "was not found"),
+        (PermissionError("no"), SourceUnavailableError, "credentials"),
+        (_error("HttpError", code=403), SourceUnavailableError, "credentials"),
+        (_error("ClientAuthenticationError"), SourceUnavailableError, "credentials"),
+        (_error("DefaultCredentialsError"), SourceUnavailableError, "credentials"),
+        (_error("HttpError", code=429), SourceUnavailableError, "cannot be read: HttpError"),
+        (_error("HttpResponseError", status_code=503), SourceUnavailableError, "cannot be read"),
+        (_error("ServiceRequestError"), SourceUnavailableError, "cannot be read"),
+        (TimeoutError(), SourceUnavailableError, "cannot be read: TimeoutError"),
         (
             _error("Odd", "GET https://x.example/a?sig=s3cret&se=1 failed\nsig=s3cret"),
-            SourceUnavailable,
+            SourceUnavailableError,
             r"Odd: GET https://x\.example/a\?… failed",
         ),
     ],
@@ -120,7 +120,7 @@ def test_a_package_that_asks_for_an_account_at_once(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(fsspec, "get_filesystem_class", lambda scheme: unset)
     with (
-        pytest.raises(SourceUnavailable, match="AZURE_STORAGE_CONNECTION_STRING"),
+        pytest.raises(SourceUnavailableError, match="AZURE_STORAGE_CONNECTION_STRING"),
         fetch("az://container/a.mp4"),
     ):
         pass
@@ -142,7 +142,7 @@ class _Endless(io.RawIOBase):
 def test_an_object_larger_than_its_size(files: type[_Files], size: int | None) -> None:
     files.size, files.content = size, _Endless
     with (
-        pytest.raises(VideoTooLarge, match="has more, and"),
+        pytest.raises(VideoTooLargeError, match="has more, and"),
         fetch("gs://bucket/a.mp4", settings=SourceSettings(max_bytes=50_000)),
     ):
         pass
@@ -151,7 +151,7 @@ def test_an_object_larger_than_its_size(files: type[_Files], size: int | None) -
 def test_an_object_shorter_than_its_size(files: type[_Files]) -> None:
     files.size = 6
     with (
-        pytest.raises(SourceUnavailable, match="broke off: 5 of 6 bytes came"),
+        pytest.raises(SourceUnavailableError, match="broke off: 5 of 6 bytes came"),
         fetch("gs://bucket/a.mp4"),
     ):
         pass
@@ -162,7 +162,7 @@ def test_a_drip(files: type[_Files], tmp_path: Path) -> None:
     files.content = staticmethod(lambda _: _Endless(b"", piece=b"x", every=0.02))
     with (
         BoundedFile(tmp_path / "video", limit=10_000, where="it") as file,
-        pytest.raises(SourceUnavailable, match="is too slow"),
+        pytest.raises(SourceUnavailableError, match="is too slow"),
     ):
         copy_object(
             BucketUri("gs", "bucket", "a.mp4"),
@@ -184,5 +184,5 @@ def test_a_drip(files: type[_Files], tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_object(files: type[_Files], uri: str) -> None:
-    with pytest.raises(VideoNotFound, match="not an object in a bucket"), fetch(uri):
+    with pytest.raises(SourceNotFoundError, match="not an object in a bucket"), fetch(uri):
         pass

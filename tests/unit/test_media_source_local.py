@@ -13,12 +13,12 @@ import pytest
 
 from vidsearch.config import SourceSettings
 from vidsearch.errors import (
-    SourceForbidden,
-    SourceUnavailable,
+    SourceForbiddenError,
+    SourceNotFoundError,
+    SourceUnavailableError,
     VideoError,
-    VideoNotFound,
     VideoOpenError,
-    VideoTooLarge,
+    VideoTooLargeError,
 )
 from vidsearch.media import fetch
 from vidsearch.media.sources import local, temporary
@@ -80,7 +80,7 @@ def test_outside_of_the_roots(root: Path, tmp_path: Path, path: str) -> None:
     (root / "link.mp4").symlink_to(tmp_path / "secret.mp4")
     (root / "folder").symlink_to(tmp_path)
     (root / "chain.mp4").symlink_to("link.mp4")
-    with pytest.raises(SourceForbidden, match=r"outside of sources\.roots") as caught:
+    with pytest.raises(SourceForbiddenError, match=r"outside of sources\.roots") as caught:
         read(path.format(root=root, outside=tmp_path), root)
     given = path.removeprefix("file://").replace("%2e", ".").replace("%2f", "/")
     assert str(caught.value).startswith(given.format(root=root, outside=tmp_path))
@@ -98,8 +98,8 @@ def test_several_roots(root: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("what", "error", "match"),
     [
-        ("file", VideoNotFound, "links in a circle"),
-        ("folder", SourceForbidden, r"outside of sources\.roots"),
+        ("file", SourceNotFoundError, "links in a circle"),
+        ("folder", SourceForbiddenError, r"outside of sources\.roots"),
         ("pipe", VideoOpenError, "not a regular file"),
     ],
 )
@@ -138,14 +138,14 @@ def test_what_is_swapped_in_after_the_check(
 def test_a_file_that_changes_while_it_is_read(root: Path) -> None:
     path, new = root / "below" / "a.mp4", root / "new.mp4"
     with (
-        pytest.raises(SourceUnavailable, match="changed while it was read"),
+        pytest.raises(SourceUnavailableError, match="changed while it was read"),
         fetch(str(path)),
     ):
         path.write_bytes(b"still being uploaded")
     new.write_bytes(path.read_bytes())
     os.utime(new, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
     with (
-        pytest.raises(SourceUnavailable, match="changed while it was read"),
+        pytest.raises(SourceUnavailableError, match="changed while it was read"),
         fetch(str(path)),
     ):
         new.replace(path)
@@ -159,8 +159,8 @@ def test_what_is_no_regular_file(root: Path) -> None:
     for name, error, match in (
         ("pipe.mp4", VideoOpenError, "not a regular file"),
         ("below", VideoOpenError, "is a folder"),
-        ("circle.mp4", VideoNotFound, "links in a circle"),
-        ("gone.mp4", VideoNotFound, "no such file"),
+        ("circle.mp4", SourceNotFoundError, "links in a circle"),
+        ("gone.mp4", SourceNotFoundError, "no such file"),
     ):
         with pytest.raises(error, match=match):
             read(root / name, root)
@@ -173,7 +173,7 @@ def test_a_file_beyond_the_limit(root: Path) -> None:
     with fetch(str(path), settings=SourceSettings(max_bytes=6)) as video:
         assert video.size == 6
     with (
-        pytest.raises(VideoTooLarge, match=r"has 6 bytes, and sources\.max_bytes allows 5"),
+        pytest.raises(VideoTooLargeError, match=r"has 6 bytes, and sources\.max_bytes allows 5"),
         fetch(str(path), settings=SourceSettings(max_bytes=5)),
     ):
         pass
@@ -189,7 +189,7 @@ def test_no_descriptor_is_left_open(root: Path) -> None:
     for _ in range(5):
         read(root / "below" / "a.mp4", root)
         for bad in (root / "below", root / "gone.mp4", root / ".." / "secret.mp4"):
-            with pytest.raises((SourceForbidden, VideoNotFound, VideoOpenError)):
+            with pytest.raises((SourceForbiddenError, SourceNotFoundError, VideoOpenError)):
                 read(bad, root)
     assert count() == before
 
@@ -302,7 +302,7 @@ def test_a_young_folder_is_left_alone(tmp_path: Path) -> None:
 def test_a_place_for_copies_that_is_not_there(tmp_path: Path) -> None:
     settings = SourceSettings(folder=tmp_path / "gone", private_hosts=("127.0.0.1",))
     with (
-        pytest.raises(SourceUnavailable, match=r"gone: No such file.*sources\.folder"),
+        pytest.raises(SourceUnavailableError, match=r"gone: No such file.*sources\.folder"),
         fetch("http://127.0.0.1:1/a.mp4", settings=settings),
     ):
         pass

@@ -14,7 +14,12 @@ import pytest
 from tests.http_stub import Asked, Reply, Stub, http_stub
 
 from vidsearch.config import SourceSettings
-from vidsearch.errors import ConfigError, SourceForbidden, SourceUnsupported, VideoNotFound
+from vidsearch.errors import (
+    ConfigError,
+    SourceForbiddenError,
+    SourceNotFoundError,
+    SourceUnsupportedError,
+)
 from vidsearch.media import fetch
 from vidsearch.media.sources.reach import Reach, is_public
 
@@ -57,7 +62,7 @@ def stub() -> Iterator[Stub]:
 
 
 def refused(uri: str, *, settings: SourceSettings = _USUAL) -> str:
-    with pytest.raises(SourceForbidden) as caught, fetch(uri, settings=settings):
+    with pytest.raises(SourceForbiddenError) as caught, fetch(uri, settings=settings):
         pass
     return str(caught.value)
 
@@ -126,7 +131,7 @@ def test_no_spelling_of_a_private_address_is_reached(stub: Stub, host: str) -> N
     ],
 )
 def test_urls_that_two_parsers_may_read_differently(given: str, match: str) -> None:
-    with pytest.raises(VideoNotFound, match=match), fetch(given, settings=_HERE):
+    with pytest.raises(SourceNotFoundError, match=match), fetch(given, settings=_HERE):
         pass
 
 
@@ -217,14 +222,14 @@ def test_redirects_that_lead_nowhere(stub: Stub) -> None:
 
     with (
         http_stub(answer) as looping,
-        pytest.raises(VideoNotFound, match="redirected more than 10 times"),
+        pytest.raises(SourceNotFoundError, match="redirected more than 10 times"),
         fetch(f"{looping.url}/a.mp4", settings=_HERE),
     ):
         pass
     assert len(looping.asked) == 11
     for location, match in (("", "nowhere"), ("http://[::1", "not a valid URL")):
         with (
-            pytest.raises(VideoNotFound, match=match),
+            pytest.raises(SourceNotFoundError, match=match),
             fetch(f"{stub.url}/to?{location}", settings=_HERE),
         ):
             pass
@@ -270,7 +275,7 @@ def test_the_list_of_hosts_holds_on_every_hop(
 def test_what_an_entry_of_the_hosts_covers(
     entry: str, host: str, port: int | None, listed: bool
 ) -> None:
-    expected = contextlib.nullcontext() if listed else pytest.raises(SourceForbidden)
+    expected = contextlib.nullcontext() if listed else pytest.raises(SourceForbiddenError)
     with expected:
         Reach(SourceSettings(hosts=(entry,))).require_listed(host, port=port, where="it")
 
@@ -307,7 +312,7 @@ def test_the_list_of_schemes(tmp_path: Path, stub: Stub) -> None:
     assert "'s3'" in refused("s3a://bucket/a.mp4", settings=only_http)
     https = SourceSettings(schemes=("HTTPS", "file"))
     assert "'http'" in refused(f"{stub.url}/a.mp4", settings=https)
-    with pytest.raises(SourceUnsupported, match="no reader for the scheme 'rtsp'"):
+    with pytest.raises(SourceUnsupportedError, match="no reader for the scheme 'rtsp'"):
         refused("rtsp://camera/1", settings=SourceSettings(schemes=("rtsp",)))
 
 

@@ -16,11 +16,11 @@ from tests.http_stub import Asked, Reply, http_stub
 
 from vidsearch.config import SourceSettings
 from vidsearch.errors import (
-    SourceForbidden,
-    SourceUnavailable,
-    VideoNotFound,
+    SourceForbiddenError,
+    SourceNotFoundError,
+    SourceUnavailableError,
     VideoOpenError,
-    VideoTooLarge,
+    VideoTooLargeError,
 )
 from vidsearch.media import fetch
 from vidsearch.media.sources.patience import USUAL, Patience
@@ -51,7 +51,7 @@ def test_a_length_beyond_the_limit_is_refused_at_once() -> None:
     with (
         http_stub(lambda _: Reply(pieces=[], headers={"content-length": "100001"})) as stub,
         pytest.raises(
-            VideoTooLarge, match=r"has 100001 bytes, and sources\.max_bytes allows 100000"
+            VideoTooLargeError, match=r"has 100001 bytes, and sources\.max_bytes allows 100000"
         ),
         fetch(f"{stub.url}/v.mp4", settings=_HERE),
     ):
@@ -66,7 +66,7 @@ def test_a_body_without_end(headers: dict[str, str], tmp_path: Path) -> None:
     settings = _HERE.model_copy(update={"folder": tmp_path})
     with (
         http_stub(lambda _: Reply(pieces=endless(piece), headers=headers)) as stub,
-        pytest.raises(VideoTooLarge, match=r"has more, and sources\.max_bytes allows 100000"),
+        pytest.raises(VideoTooLargeError, match=r"has more, and sources\.max_bytes allows 100000"),
         fetch(f"{stub.url}/v.mp4", settings=settings),
     ):
         pass
@@ -83,7 +83,7 @@ def test_a_length_that_lies() -> None:
     more = {"content-length": "90000"}
     with (
         http_stub(lambda _: Reply(body=_CONTENT, headers=more, hang_up=True)) as stub,
-        pytest.raises(SourceUnavailable, match="broke off"),
+        pytest.raises(SourceUnavailableError, match="broke off"),
         fetch(f"{stub.url}/v.mp4", settings=_HERE),
     ):
         pass
@@ -117,7 +117,7 @@ def test_a_disk_without_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with (
         http_stub(lambda _: Reply(body=b"eleven bytes")) as stub,
-        pytest.raises(SourceUnavailable, match="it has 12 bytes, and 10 are free"),
+        pytest.raises(SourceUnavailableError, match="it has 12 bytes, and 10 are free"),
         fetch(f"{stub.url}/v.mp4", settings=_HERE),
     ):
         pass
@@ -126,7 +126,7 @@ def test_a_disk_without_room(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_drip_of_bytes(copy: BoundedFile) -> None:
     with http_stub(lambda _: Reply(pieces=endless(b"x", every=0.02))) as stub:
         begun = time.monotonic()
-        with pytest.raises(SourceUnavailable, match=r"is too slow: \d+ bytes in 0\.\d s"):
+        with pytest.raises(SourceUnavailableError, match=r"is too slow: \d+ bytes in 0\.\d s"):
             download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
     assert time.monotonic() - begun < 2
     assert USUAL.silence + USUAL.window <= 120, "what a drip costs a worker outside of tests"
@@ -147,7 +147,7 @@ def test_a_head_that_does_not_end(
     pieces = endless(piece, every=every, after=after)
     with http_stub(lambda _: Reply(raw=True, pieces=pieces)) as stub:
         begun = time.monotonic()
-        with pytest.raises(SourceUnavailable, match="did not answer in time"):
+        with pytest.raises(SourceUnavailableError, match="did not answer in time"):
             download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
     assert time.monotonic() - begun < 2
 
@@ -156,7 +156,7 @@ def test_a_head_without_bounds(copy: BoundedFile) -> None:
     head = endless(b"x" * 1000, after=b"HTTP/1.1 200 OK\r\nX-Long: ")
     with (
         http_stub(lambda _: Reply(raw=True, pieces=head)) as stub,
-        pytest.raises(SourceUnavailable, match="broke off"),
+        pytest.raises(SourceUnavailableError, match="broke off"),
     ):
         download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
 
@@ -164,7 +164,7 @@ def test_a_head_without_bounds(copy: BoundedFile) -> None:
 def test_what_is_no_http_at_all(copy: BoundedFile) -> None:
     with (
         http_stub(lambda _: Reply(raw=True, pieces=[b"-ERR unknown command\r\n"])) as stub,
-        pytest.raises(SourceUnavailable, match="broke off"),
+        pytest.raises(SourceUnavailableError, match="broke off"),
     ):
         download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
 
@@ -174,7 +174,7 @@ def test_a_whole_that_takes_too_long(copy: BoundedFile) -> None:
     patience = Patience(window=0.2, window_bytes=100, total=0.6)
     with (
         http_stub(lambda _: Reply(pieces=quick_enough)) as stub,
-        pytest.raises(SourceUnavailable, match=r"given up: not complete after 0\.6 s"),
+        pytest.raises(SourceUnavailableError, match=r"given up: not complete after 0\.6 s"),
     ):
         download(stub.url, copy, settings=_HERE, patience=patience)
 
@@ -183,7 +183,7 @@ def test_silence_in_the_middle(copy: BoundedFile) -> None:
     pieces = endless(b"x", every=2, after=b"begin")
     with http_stub(lambda _: Reply(pieces=pieces)) as stub:
         begun = time.monotonic()
-        with pytest.raises(SourceUnavailable, match="did not answer in time"):
+        with pytest.raises(SourceUnavailableError, match="did not answer in time"):
             download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
     assert time.monotonic() - begun < 2
 
@@ -261,7 +261,7 @@ def test_a_date_is_a_validator_where_it_is_old_enough(copy: BoundedFile) -> None
 def test_without_a_strong_validator_it_does_not(copy: BoundedFile, headers: dict[str, str]) -> None:
     with (
         http_stub(Breaking(headers)) as stub,
-        pytest.raises(SourceUnavailable, match="broke off"),
+        pytest.raises(SourceUnavailableError, match="broke off"),
     ):
         download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
     assert len(stub.asked) == 1
@@ -270,7 +270,7 @@ def test_without_a_strong_validator_it_does_not(copy: BoundedFile, headers: dict
 def test_a_server_that_always_breaks_off_is_given_up(copy: BoundedFile) -> None:
     with (
         http_stub(Breaking({"etag": '"one"'}, step=100)) as stub,
-        pytest.raises(SourceUnavailable, match="broke off"),
+        pytest.raises(SourceUnavailableError, match="broke off"),
     ):
         download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
     assert len(stub.asked) == 1 + _IMPATIENT.resumes
@@ -293,7 +293,7 @@ def test_parts_do_not_add_up_beyond_the_limit(copy: BoundedFile) -> None:
         headers = {"content-range": "bytes 30000-99999/100000", "transfer-encoding": "chunked"}
         return Reply(206, headers=headers, pieces=endless(b"1388\r\n" + b"x" * 5000 + b"\r\n"))
 
-    with http_stub(answer) as stub, pytest.raises(VideoTooLarge, match="has more"):
+    with http_stub(answer) as stub, pytest.raises(VideoTooLargeError, match="has more"):
         download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
 
 
@@ -304,7 +304,7 @@ def test_a_part_that_was_not_asked_for(copy: BoundedFile, place: str) -> None:
             return Breaking({"etag": '"one"'})(asked)
         return Reply(206, body=b"x", headers={"content-range": place})
 
-    with http_stub(answer) as stub, pytest.raises(SourceUnavailable, match="not asked for"):
+    with http_stub(answer) as stub, pytest.raises(SourceUnavailableError, match="not asked for"):
         download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
 
 
@@ -314,23 +314,23 @@ def test_a_hop_is_checked_again_when_a_download_goes_on(copy: BoundedFile) -> No
             return Breaking({"etag": '"one"'})(asked)
         return Reply(302, headers={"location": "http://169.254.169.254/latest"})
 
-    with http_stub(answer) as stub, pytest.raises(SourceForbidden, match="private"):
+    with http_stub(answer) as stub, pytest.raises(SourceForbiddenError, match="private"):
         download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
 
 
 @pytest.mark.parametrize(
     ("status", "error", "match"),
     [
-        (401, VideoNotFound, "401 Unauthorized; it needs credentials"),
-        (403, VideoNotFound, "403 Forbidden; the link may have run out"),
-        (404, VideoNotFound, "not found"),
-        (204, VideoNotFound, "204"),
-        (206, VideoNotFound, "206"),
-        (304, VideoNotFound, "304"),
-        (202, SourceUnavailable, "202"),
-        (425, SourceUnavailable, "425"),
-        (429, SourceUnavailable, "429"),
-        (507, SourceUnavailable, "507"),
+        (401, SourceNotFoundError, "401 Unauthorized; it needs credentials"),
+        (403, SourceNotFoundError, "403 Forbidden; the link may have run out"),
+        (404, SourceNotFoundError, "not found"),
+        (204, SourceNotFoundError, "204"),
+        (206, SourceNotFoundError, "206"),
+        (304, SourceNotFoundError, "304"),
+        (202, SourceUnavailableError, "202"),
+        (425, SourceUnavailableError, "425"),
+        (429, SourceUnavailableError, "429"),
+        (507, SourceUnavailableError, "507"),
     ],
 )
 def test_what_an_answer_means(status: int, error: type[Exception], match: str) -> None:
@@ -400,7 +400,7 @@ def test_a_self_signed_server_is_refused(tmp_path: Path) -> None:
     files = certificate(tmp_path, "127.0.0.1")
     with (
         http_stub(lambda _: Reply(body=b"video"), certificate=files) as stub,
-        pytest.raises(SourceUnavailable, match=r"CERTIFICATE_VERIFY_FAILED.*SSL_CERT_FILE"),
+        pytest.raises(SourceUnavailableError, match=r"CERTIFICATE_VERIFY_FAILED.*SSL_CERT_FILE"),
         fetch(f"{stub.url}/v.mp4", settings=_HERE),
     ):
         pass
@@ -414,7 +414,7 @@ def test_another_hosts_certificate_is_refused(
     monkeypatch.setenv("SSL_CERT_FILE", str(files[0]))
     with (
         http_stub(lambda _: Reply(body=b"video"), certificate=files) as stub,
-        pytest.raises(SourceUnavailable, match=r"not valid for '127\.0\.0\.1'"),
+        pytest.raises(SourceUnavailableError, match=r"not valid for '127\.0\.0\.1'"),
         fetch(f"{stub.url}/v.mp4", settings=_HERE),
     ):
         pass
@@ -430,7 +430,7 @@ def test_a_redirect_from_https_to_http_is_refused(
         away = Reply(302, headers={"location": f"{plain.url}/v.mp4?sig=s3cret"})
         with (
             http_stub(lambda _: away, certificate=files) as stub,
-            pytest.raises(SourceForbidden, match="from https to http") as caught,
+            pytest.raises(SourceForbiddenError, match="from https to http") as caught,
             fetch(f"{stub.url}/v.mp4", settings=_HERE),
         ):
             pass
@@ -441,7 +441,7 @@ def test_a_redirect_from_https_to_http_is_refused(
 def test_a_handshake_that_never_comes(copy: BoundedFile) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         begun = time.monotonic()
-        with pytest.raises(SourceUnavailable, match="did not answer in time"):
+        with pytest.raises(SourceUnavailableError, match="did not answer in time"):
             download(
                 f"https://127.0.0.1:{silent.getsockname()[1]}/v.mp4",
                 copy,

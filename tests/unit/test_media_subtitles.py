@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 import pytest
 
-from vidsearch.errors import MissingExtra, VideoNotFound, VideoOpenError
+from vidsearch.errors import MissingExtraError, SourceNotFoundError, VideoOpenError
 from vidsearch.media import embedded_cues, sidecar_cues, spoken_in, spoken_in_each, transcript
 from vidsearch.media.reader import Cue
 from vidsearch.media.subtitles.lines import cues_of, plain_lines
@@ -215,7 +215,7 @@ class TestSidecar:
 
     def test_without_pysubs2(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setitem(sys.modules, "pysubs2", None)
-        with pytest.raises(MissingExtra, match="reading subtitle files"):
+        with pytest.raises(MissingExtraError, match="reading subtitle files"):
             sidecar_cues(tmp_path / "a.srt")
 
 
@@ -345,7 +345,7 @@ class TestEmbedded:
         assert "1 of its subtitles" in caplog.text
 
     def test_what_is_no_video(self, tmp_path: Path) -> None:
-        with pytest.raises(VideoNotFound):
+        with pytest.raises(SourceNotFoundError):
             embedded_cues(tmp_path / "absent.mkv")
         (tmp_path / "text.mkv").write_text("no video")
         with pytest.raises(VideoOpenError):

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from vidsearch.config import ThumbnailSettings
-from vidsearch.errors import ConfigError, MissingExtra, SourceUnavailable
+from vidsearch.errors import ConfigError, MissingExtraError, SourceUnavailableError
 from vidsearch.media import Candidates, FrameBatch, ThumbnailStore, Window
 from vidsearch.media.thumbnails.pictures import look_of, shrunk
 
@@ -148,7 +148,7 @@ class TestPictures:
     def test_without_pillow(self, monkeypatch: pytest.MonkeyPatch, candidates: Candidates) -> None:
         frame = scene(0)
         monkeypatch.setitem(sys.modules, "PIL", None)
-        with pytest.raises(MissingExtra, match="making thumbnails"):
+        with pytest.raises(MissingExtraError, match="making thumbnails"):
             add(candidates, frame)
 
 
@@ -181,7 +181,7 @@ class TestSpool:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr(candidates._file, "write", full)
-        with pytest.raises(SourceUnavailable, match="No space left on device"):
+        with pytest.raises(SourceUnavailableError, match="No space left on device"):
             add(candidates, scene(0))
 
 
@@ -219,7 +219,7 @@ class TestStore:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr(store._files, "pipe_file", broken)
-        with pytest.raises(SourceUnavailable, match="No space left on device"):
+        with pytest.raises(SourceUnavailableError, match="No space left on device"):
             store.put(b"a picture")
         assert written.is_set()
         assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
@@ -275,7 +275,7 @@ class TestStore:
         self, monkeypatch: pytest.MonkeyPatch, url: str, module: str, extra: str
     ) -> None:
         monkeypatch.setitem(sys.modules, module, None)
-        with pytest.raises(MissingExtra, match=rf"vidsearch\[{extra}\]"):
+        with pytest.raises(MissingExtraError, match=rf"vidsearch\[{extra}\]"):
             ThumbnailStore(url)
 
     def test_a_folder_that_cannot_be(self, tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ class TestStore:
         [
             (
                 "ftp://user:s3cret@127.0.0.1:1/x?token=s3cret",
-                SourceUnavailable,
+                SourceUnavailableError,
                 "ftp://127.0.0.1:1/x",
             ),
             ("ftp://user:s3cr/et@127.0.0.1:1/x", ConfigError, "ftp:…"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vidsearch.errors import NoFramesError, VideoDamaged, VideoError, VideoOpenError
+from vidsearch.errors import NoFramesError, VideoDamagedError, VideoError, VideoOpenError
 from vidsearch.media import Decoder, open_decoder
 from vidsearch.testing.clips import read_counter
 from vidsearch.testing.odd_clips import Track, damaged_copies, patched, write_tracks
@@ -159,7 +159,7 @@ class TestLockedAndCut:
         assert frames + batches[-1].damaged == 10
         assert list(open_decoder("pyav").frames(whole))[-1].damaged == 0
         path.write_bytes(content[: len(content) // 2])
-        with pytest.raises(VideoDamaged, match=r"cut\.mp4: \d of 10 frames"):
+        with pytest.raises(VideoDamagedError, match=r"cut\.mp4: \d of 10 frames"):
             list(open_decoder("pyav").frames(path))
 
     def test_a_movie_of_which_little_is_left_is_damaged(self, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ class TestLockedAndCut:
         content[start:] = bytes(len(content) - start)
         path = tmp_path / "zeroed.mp4"
         path.write_bytes(content)
-        with pytest.raises((VideoDamaged, NoFramesError), match=r"zeroed\.mp4"):
+        with pytest.raises((VideoDamagedError, NoFramesError), match=r"zeroed\.mp4"):
             list(open_decoder("pyav", max_damaged=0.2).frames(path))
 
 

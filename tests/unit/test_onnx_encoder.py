@@ -16,13 +16,13 @@ import pytest
 from tests.exports import tiny_checkpoint, tiny_export
 
 from vidsearch.config import IngestSettings, ModelSettings
-from vidsearch.encoders import Clip4ClipEncoder, load_encoder
+from vidsearch.encoders import TorchEncoder, load_encoder
 from vidsearch.encoders.onnx import OnnxEncoder, is_export, read_export
 from vidsearch.encoders.onnx.cache import VectorCache
 from vidsearch.encoders.onnx.layout import MANIFEST
 from vidsearch.encoders.onnx.sessions import load_tokenizer
 from vidsearch.encoders.onnx.vocabulary import write_tokenizer
-from vidsearch.errors import ConfigError, ModelUnavailable
+from vidsearch.errors import ConfigError, ModelUnavailableError
 from vidsearch.media import FrameBatch
 
 
@@ -123,7 +123,7 @@ def test_everybody_may_read_what_the_owner_may(export: Path) -> None:
 def test_an_index_of_the_checkpoint_takes_the_export(
     export: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    torch = Clip4ClipEncoder(
+    torch = TorchEncoder(
         str(tiny_checkpoint(tmp_path_factory)), device="cpu", rate=2, sampling="notebook"
     )
     ours = load_encoder(
@@ -177,7 +177,7 @@ def _nameless(folder: Path) -> None:
 )
 def test_a_damaged_export(copy: Path, damage: Callable[[Path], object], message: str) -> None:
     damage(copy)
-    with pytest.raises(ModelUnavailable, match=message):
+    with pytest.raises(ModelUnavailableError, match=message):
         OnnxEncoder(copy).encode_text(["a dog"])
 
 
@@ -193,7 +193,7 @@ def test_a_search_does_without_the_other_tower_and_precision(copy: Path) -> None
     encoder = OnnxEncoder(copy, precision="int8")
     assert encoder.encode_text(["a dog"]).shape == (1, 64)
     frames = FrameBatch(np.zeros((1, 4, 4, 3), dtype=np.uint8), np.zeros(1))
-    with pytest.raises(ModelUnavailable, match=r"vision\.int8\.onnx\.data.*is missing"):
+    with pytest.raises(ModelUnavailableError, match=r"vision\.int8\.onnx\.data.*is missing"):
         encoder.encode_frames(frames)
 
 
@@ -203,7 +203,7 @@ def test_a_precision_that_is_not_there(copy: Path) -> None:
     manifest = json.loads((copy / MANIFEST).read_text())
     del manifest["towers"]["int8"]
     (copy / MANIFEST).write_text(json.dumps(manifest))
-    with pytest.raises(ModelUnavailable, match="holds fp32, not int8"):
+    with pytest.raises(ModelUnavailableError, match="holds fp32, not int8"):
         OnnxEncoder(copy, precision="int8").encode_text(["a dog"])
 
 

@@ -9,11 +9,13 @@ import pytest
 from tests.exports import demo_export
 
 from vidsearch.config import IndexSettings, IngestSettings, ModelSettings, SourceSettings
-from vidsearch.encoders import Clip4ClipEncoder, load_encoder
+from vidsearch.encoders import TorchEncoder, load_encoder
 from vidsearch.encoders.onnx import OnnxEncoder
-from vidsearch.ingest import Indexer, Registry, create_videos_index
+from vidsearch.index import create_videos_index
+from vidsearch.ingest import Indexer
 from vidsearch.media import MediaLimits
 from vidsearch.media.reader import DirectReader
+from vidsearch.registry import Registry
 from vidsearch.testing.memory_engine import MemoryEngine
 
 
@@ -22,7 +24,7 @@ def test_a_worker_without_torch_writes_what_torch_would(
     red: Path, tmp_path_factory: pytest.TempPathFactory, precision: str, bar: float
 ) -> None:
     settings = IndexSettings(name="videos")
-    torch = Clip4ClipEncoder("demo", device="cpu", precision="fp32")
+    torch = TorchEncoder("demo", device="cpu", precision="fp32")
     export = demo_export(tmp_path_factory)
     onnx = load_encoder(ModelSettings(name=str(export), encoder="onnx", precision=precision))  # type: ignore[arg-type]
     assert isinstance(onnx, OnnxEncoder)

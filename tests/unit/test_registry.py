@@ -5,13 +5,18 @@ from __future__ import annotations
 import pytest
 from tests.claiming import race_for
 
-from vidsearch.errors import IndexMissing, LeaseLost, RegistryError, VideoUnknown
-from vidsearch.ingest import ErrorRecord, Lease, Registry, State
+from vidsearch.errors import (
+    IndexNotFoundError,
+    LeaseLostError,
+    RegistryError,
+    VideoNotRegisteredError,
+)
+from vidsearch.registry import ErrorRecord, Lease, Registry, State
 from vidsearch.testing.memory_engine import MemoryEngine
 
 INDEX = "videos-registry"
 BROKEN = ErrorRecord(type="VideoOpenError", stage="decode", message="not a video")
-AWAY = ErrorRecord(type="BackendUnavailable", stage="write", message="timed out")
+AWAY = ErrorRecord(type="BackendUnavailableError", stage="write", message="timed out")
 
 
 class Clock:
@@ -94,7 +99,7 @@ def test_registering_during_the_work_takes_the_lease_away(registry: Registry) ->
     registry.register("a", uri="/a.mp4")
     lease = registry.claim("a", owner="w")
     registry.register("a", uri="/b.mp4")
-    with pytest.raises(LeaseLost, match="no longer ours: it is registered"):
+    with pytest.raises(LeaseLostError, match="no longer ours: it is registered"):
         complete(registry, lease)
     assert registry.get("a").uri == "/b.mp4"
 
@@ -102,18 +107,18 @@ def test_registering_during_the_work_takes_the_lease_away(registry: Registry) ->
 def test_a_live_lease_is_respected_and_an_old_one_taken(registry: Registry, clock: Clock) -> None:
     registry.register("a", uri="/a.mp4")
     old = registry.claim("a", owner="w1")
-    with pytest.raises(LeaseLost, match="worked on by w1"):
+    with pytest.raises(LeaseLostError, match="worked on by w1"):
         registry.claim("a", owner="w2")
     clock.now += 61
     new = registry.claim("a", owner="w2")
     assert new.record.attempts == 2
-    with pytest.raises(LeaseLost, match="owned by w2"):
+    with pytest.raises(LeaseLostError, match="owned by w2"):
         registry.renew(old)
-    with pytest.raises(LeaseLost):
+    with pytest.raises(LeaseLostError):
         complete(registry, old)
-    with pytest.raises(LeaseLost):
+    with pytest.raises(LeaseLostError):
         registry.fail(old, BROKEN)
-    with pytest.raises(LeaseLost):
+    with pytest.raises(LeaseLostError):
         registry.release(old, AWAY, counted=True)
     complete(registry, new)
 
@@ -124,7 +129,7 @@ def test_renewing_keeps_the_lease(registry: Registry, clock: Clock) -> None:
     for _ in range(5):
         clock.now += 50
         lease = registry.renew(lease)
-    with pytest.raises(LeaseLost):
+    with pytest.raises(LeaseLostError):
         registry.claim("a", owner="w2")
     complete(registry, lease)
 
@@ -151,7 +156,7 @@ def test_a_late_duplicate_finds_nothing_to_do(registry: Registry, state: State) 
     else:
         registry.delete("a")
     assert registry.get("a").state is state
-    with pytest.raises(LeaseLost, match=f"is {state}, nothing is to be done"):
+    with pytest.raises(LeaseLostError, match=f"is {state}, nothing is to be done"):
         registry.claim("a", owner="w2")
 
 
@@ -173,7 +178,7 @@ def test_a_redelivery_of_a_video_that_kills_its_workers_ends_it(
     for _ in range(2):
         registry.claim("a", owner=f"w{clock.now}")
         clock.now += 61
-    with pytest.raises(LeaseLost, match="is dead: WorkerLost"):
+    with pytest.raises(LeaseLostError, match="is dead: WorkerLost"):
         registry.claim("a", owner="w3")
     assert (registry.get("a").state, registry.get("a").attempts) == (State.DEAD, 2)
 
@@ -199,7 +204,7 @@ def test_the_same_message_takes_its_own_lease_up_again(registry: Registry) -> No
     first = registry.claim("a", owner="m1")
     second = registry.claim("a", owner="m1")
     assert second.record.attempts == 1
-    with pytest.raises(LeaseLost):
+    with pytest.raises(LeaseLostError):
         registry.renew(first)
     complete(registry, second)
 
@@ -230,7 +235,7 @@ def test_deleting_wins_over_running_work(registry: Registry, clock: Clock) -> No
     lease = registry.claim("a", owner="w")
     tombstone = registry.delete("a")
     assert (tombstone.state, tombstone.fields) == (State.DELETED, {})
-    with pytest.raises(LeaseLost, match="it is deleted"):
+    with pytest.raises(LeaseLostError, match="it is deleted"):
         complete(registry, lease)
     assert registry.purge("a") is False, "its worker may still write"
     clock.now += 61
@@ -240,14 +245,14 @@ def test_deleting_wins_over_running_work(registry: Registry, clock: Clock) -> No
     assert recovered.state is State.DELETED
     assert list(registry.sweepable()) == []
     assert registry.purge("a") is True
-    with pytest.raises(VideoUnknown):
+    with pytest.raises(VideoNotRegisteredError):
         registry.get("a")
 
 
 def test_a_deleted_id_may_be_registered_again(registry: Registry) -> None:
     index_one(registry)
     registry.delete("a")
-    with pytest.raises(VideoUnknown, match="deleted"):
+    with pytest.raises(VideoNotRegisteredError, match="deleted"):
         registry.reopen("a")
     record = registry.register("a", uri="/a.mp4", fields={"title": "A"})
     assert (record.state, record.fingerprint) == (State.REGISTERED, None)
@@ -263,7 +268,7 @@ def test_only_finished_business_is_purged(registry: Registry) -> None:
 
 @pytest.mark.parametrize("method", ["get", "mark_queued", "retry", "reopen", "delete", "recover"])
 def test_an_unknown_id_is_named(registry: Registry, method: str) -> None:
-    with pytest.raises(VideoUnknown, match="no video 'x' is registered"):
+    with pytest.raises(VideoNotRegisteredError, match="no video 'x' is registered"):
         getattr(registry, method)("x")
 
 
@@ -274,7 +279,7 @@ def test_a_missing_registry_says_what_to_do(memory: MemoryEngine) -> None:
         lambda: registry.get("a"),
         registry.counts,
     ):
-        with pytest.raises(IndexMissing, match="vidsearch index create"):
+        with pytest.raises(IndexNotFoundError, match="vidsearch index create"):
             act()
 
 

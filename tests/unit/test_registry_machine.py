@@ -8,8 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from vidsearch.errors import LeaseLost, RegistryError
-from vidsearch.ingest import ErrorRecord, Lease, Registry, State
+from vidsearch.errors import LeaseLostError, RegistryError
+from vidsearch.registry import ErrorRecord, Lease, Registry, State
 from vidsearch.testing.memory_engine import MemoryEngine
 
 INDEX = "videos-registry"
@@ -59,7 +59,7 @@ class RegistryMachine(RuleBasedStateMachine):
         before = self.registry.get("a")
         try:
             lease = self.registry.claim("a", owner=owner)
-        except LeaseLost:
+        except LeaseLostError:
             after = self.registry.get("a")
             if before.state is State.PROCESSING and after.state is State.DEAD:
                 self.holder = None
@@ -85,7 +85,7 @@ class RegistryMachine(RuleBasedStateMachine):
             return None
         try:
             renewed = self.registry.renew(lease)
-        except LeaseLost:
+        except LeaseLostError:
             assert lease.record.owner != self.holder
             return None
         assert lease.record.owner == self.holder
@@ -110,7 +110,7 @@ class RegistryMachine(RuleBasedStateMachine):
                 self.registry.fail(lease, WENT_WRONG)
             else:
                 self.registry.release(lease, WENT_WRONG, counted=end == "count")
-        except LeaseLost:
+        except LeaseLostError:
             assert lease.record.owner != self.holder
             return
         assert lease.record.owner == self.holder

@@ -25,7 +25,7 @@ from tests.search_index import (
 from vidsearch.config import Settings, SourceSettings
 from vidsearch.encoders import mean_unit
 from vidsearch.engines import Write
-from vidsearch.errors import ModelUnavailable, QueryError, SourceUnavailable
+from vidsearch.errors import ModelUnavailableError, QueryError, SourceUnavailableError
 from vidsearch.search import Linear, Moment, VideoSearch
 from vidsearch.search.filters import build_filters, split_segment_filters
 from vidsearch.search.moments import merge_moments
@@ -365,7 +365,7 @@ def test_images_and_clips_by_url(web: str, monkeypatch: pytest.MonkeyPatch) -> N
         assert "hunter2" not in str(caught.value)
     for asked in ({"image": "http://127.0.0.1:1/x"}, {"clip": "http://127.0.0.1:1/x"}):
         with pytest.raises(
-            SourceUnavailable, match=r"^(image|clip): http://127.* cannot be reached"
+            SourceUnavailableError, match=r"^(image|clip): http://127.* cannot be reached"
         ):
             search.search(**asked)
     guarded = _in_memory(monkeypatch)
@@ -385,7 +385,7 @@ def test_an_export_without_its_vision_tower_says_what_to_do(
         file.unlink()
     encoder = OnnxEncoder(str(folder))
     assert encoder.encode_text(["a boat"]).shape == (1, 64)
-    with pytest.raises(ModelUnavailable) as caught:
+    with pytest.raises(ModelUnavailableError) as caught:
         MediaInput().image(Image.new("RGB", (8, 6)), encoder=encoder)
     message = str(caught.value)
     assert message.startswith("image: the model cannot embed it: 'vision.fp32.onnx.data' of the ex")

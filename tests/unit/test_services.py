@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.services import Services
+from tests.services import RunningServices
 
 from vidsearch.errors import LocalError
 from vidsearch.local import RedisServer, SearchNode
@@ -35,7 +35,7 @@ def test_missing_service_is_skipped_with_its_reason(
     nothing_installed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CI", raising=False)
-    services = Services()
+    services = RunningServices()
     for _ in range(3):
         with pytest.raises(pytest.skip.Exception, match=r"es-9\.5\.3 is not available: there is"):
             services.node("es-9.5.3")
@@ -51,7 +51,7 @@ def test_missing_service_fails_in_ci(
     monkeypatch.setenv("CI", "true")
     for _ in range(2):
         with pytest.raises(pytest.fail.Exception, match=r"os-2\.19\.1 is not available"):
-            Services().node("os-2.19.1")
+            RunningServices().node("os-2.19.1")
 
 
 def test_other_errors_are_not_taken_for_a_missing_service(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +60,7 @@ def test_other_errors_are_not_taken_for_a_missing_service(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(SearchNode, "start", break_down)
     with pytest.raises(ZeroDivisionError):
-        Services().node("es-9.5.3")
+        RunningServices().node("es-9.5.3")
 
 
 def test_settings_of_the_developer_do_not_reach_tests(tmp_path: Path) -> None:

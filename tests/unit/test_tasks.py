@@ -13,9 +13,9 @@ from celery import Celery, current_app
 
 import vidsearch_tasks
 from vidsearch.config import Settings
-from vidsearch.errors import BackendUnavailable, ConfigError, VideoUnknown
+from vidsearch.errors import BackendUnavailableError, ConfigError, VideoNotRegisteredError
 from vidsearch.ingest import Outcome
-from vidsearch_tasks import Runtime, beat_schedule, configure, make_app, runtime
+from vidsearch_tasks import Services, beat_schedule, configure, current_services, make_app
 from vidsearch_tasks import parts as parts_module
 from vidsearch_tasks import tasks as tasks_module
 from vidsearch_tasks.broker import send_ingest
@@ -45,40 +45,42 @@ class FakeParts:
 @pytest.fixture
 def parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> FakeParts:
     fake = FakeParts(request.param)
-    monkeypatch.setattr(tasks_module, "runtime", lambda: fake)
+    monkeypatch.setattr(tasks_module, "current_services", lambda: fake)
     return fake
 
 
 @pytest.mark.parametrize("parts", [Outcome("indexed")], indirect=True)
-def test_the_outcome_is_the_result(parts: FakeParts) -> None:
+def test_the_outcome_is_the_result(services: FakeParts) -> None:
     assert ingest_video("a") == "indexed"
-    (call,) = parts.indexer.calls
+    (call,) = services.indexer.calls
     assert call["id"] == "a"
     assert call["count_outage"] is False
     assert 2 <= call["retry_delay"] <= 4
     ingest_video("a")
-    owners = [call["owner"] for call in parts.indexer.calls]
+    owners = [call["owner"] for call in services.indexer.calls]
     assert owners[0] != owners[1], "two deliveries are two owners"
 
 
-@pytest.mark.parametrize("parts", [BackendUnavailable("away")], indirect=True)
+@pytest.mark.parametrize("parts", [BackendUnavailableError("away")], indirect=True)
 @pytest.mark.parametrize(("tries", "counted"), [(0, False), (8, False), (9, True), (19, True)])
-def test_every_tenth_outage_in_a_row_counts(parts: FakeParts, tries: int, counted: bool) -> None:
+def test_every_tenth_outage_in_a_row_counts(services: FakeParts, tries: int, counted: bool) -> None:
     # A task that is called directly raises the reason itself instead of a retry.
     ingest_video.push_request(retries=tries, called_directly=True)
     try:
-        with pytest.raises(BackendUnavailable, match="away"):
+        with pytest.raises(BackendUnavailableError, match="away"):
             ingest_video.run("a", owner="first")
     finally:
         ingest_video.pop_request()
-    (call,) = parts.indexer.calls
+    (call,) = services.indexer.calls
     assert (call["owner"], call["count_outage"]) == ("first", counted)
 
 
-@pytest.mark.parametrize("parts", [VideoUnknown("no video 'a' is registered")], indirect=True)
-def test_an_unknown_video_ends_the_message(parts: FakeParts) -> None:
+@pytest.mark.parametrize(
+    "parts", [VideoNotRegisteredError("no video 'a' is registered")], indirect=True
+)
+def test_an_unknown_video_ends_the_message(services: FakeParts) -> None:
     assert ingest_video("a") == "unknown"
-    assert len(parts.indexer.calls) == 1
+    assert len(services.indexer.calls) == 1
 
 
 def test_the_delay_doubles_with_jitter_up_to_ten_minutes() -> None:
@@ -123,7 +125,7 @@ def test_passwords_of_several_brokers_stay_out_of_messages(several: Callable[...
     url = several(["redis://:hunter2@127.0.0.1:1/0", "redis://:hunter3@127.0.0.1:2/0"])
     app = Celery("host", broker=url, set_as_current=False)
     app.conf.broker_transport_options = {"socket_connect_timeout": 1, "max_retries": 0}
-    with pytest.raises(BackendUnavailable, match=r"broker at redis://:\*\*\*@127") as caught:
+    with pytest.raises(BackendUnavailableError, match=r"broker at redis://:\*\*\*@127") as caught:
         send_ingest(app, "a", queue="q")
     assert "hunter" not in str(caught.value)
 
@@ -148,13 +150,13 @@ def test_a_url_that_names_no_broker_is_a_wrong_setting(url: str, shown: str) -> 
 
 
 def test_what_the_host_hands_in_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts_module, "_current", runtime())  # put back at the end
+    monkeypatch.setattr(parts_module, "_current", current_services())  # put back at the end
     host = Celery("host", set_as_current=False)
     settings = Settings(index={"name": "clips"})
-    parts = configure(settings, app=host)
-    assert runtime() is parts
+    services = configure(settings, app=host)
+    assert current_services() is parts
     assert vidsearch_tasks.app is host
-    assert parts.settings.index.registry == "clips-registry"
+    assert services.settings.index.registry == "clips-registry"
 
 
 def test_threads_of_a_worker_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +164,7 @@ def test_threads_of_a_worker_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setenv("MKL_NUM_THREADS", "7")
-    Runtime(Settings(model={"threads": 2}), app=Celery("host", set_as_current=False)).after_fork()
+    Services(Settings(model={"threads": 2}), app=Celery("host", set_as_current=False)).after_fork()
     assert os.environ["OMP_NUM_THREADS"] == "2"
     assert os.environ["MKL_NUM_THREADS"] == "7", "the operator's word counts"
 
@@ -170,7 +172,7 @@ def test_threads_of_a_worker_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_bad_setting_is_told_when_the_app_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIDSEARCH_BROKER__QEUE", "x")
     with pytest.raises(ConfigError, match="VIDSEARCH_BROKER__QUEUE"):
-        _ = Runtime().app
+        _ = Services().app
 
 
 def test_importing_the_tasks_is_light() -> None:

@@ -16,11 +16,11 @@ from tests.search_index import TableEncoder, create_index, make_videos, nearest,
 from vidsearch.config import EngineSettings, SearchSettings, Settings
 from vidsearch.engines.base import Engine, Json
 from vidsearch.errors import (
-    BackendUnavailable,
-    IndexMissing,
-    MappingConflict,
-    MissingExtra,
-    ModelMismatch,
+    BackendUnavailableError,
+    IndexNotFoundError,
+    MappingConflictError,
+    MissingExtraError,
+    ModelMismatchError,
     QueryError,
 )
 from vidsearch.search import Hit, Moment, SearchResult, VideoSearch
@@ -299,7 +299,7 @@ def test_a_swap_to_another_model_is_refused(search: VideoSearch, engine: Engine)
     other = TableEncoder(revision="2").identity
     create_index(engine, "videos-000002", VIDEOS, identity=other)
     _swap(engine, "videos-000001", "videos-000002")
-    with pytest.raises(ModelMismatch, match=r"videos-000002.*table@2.*table@1.*revision"):
+    with pytest.raises(ModelMismatchError, match=r"videos-000002.*table@2.*table@1.*revision"):
         search.search("dog")
 
 
@@ -315,7 +315,7 @@ def test_an_alias_that_never_rests_is_given_up(encoder: TableEncoder) -> None:
     engine = Restless()
     create_index(engine, "videos-000001", VIDEOS, alias="videos")
     create_index(engine, "videos-000002", VIDEOS)
-    with pytest.raises(BackendUnavailable, match="another index at each of 3 attempts"):
+    with pytest.raises(BackendUnavailableError, match="another index at each of 3 attempts"):
         VideoSearch(engine, encoder).search("dog")
 
 
@@ -332,13 +332,13 @@ def test_the_view_is_kept_for_ten_seconds(engine: CountingEngine) -> None:
 
 
 def test_a_missing_index_is_named_with_advice(encoder: TableEncoder) -> None:
-    with pytest.raises(IndexMissing, match=r"'films' at memory://.*vidsearch index create"):
+    with pytest.raises(IndexNotFoundError, match=r"'films' at memory://.*vidsearch index create"):
         VideoSearch(MemoryEngine(), encoder, index="films").search("dog")
 
 
 def test_an_alias_of_two_indices_is_refused(search: VideoSearch, engine: Engine) -> None:
     create_index(engine, "videos-000002", VIDEOS, alias="videos")
-    with pytest.raises(MappingConflict, match=r"2 indices \(videos-000001, videos-000002\)"):
+    with pytest.raises(MappingConflictError, match=r"2 indices \(videos-000001, videos-000002\)"):
         search.search("dog")
 
 
@@ -346,7 +346,9 @@ def test_an_alias_of_two_indices_is_refused(search: VideoSearch, engine: Engine)
 def test_an_index_that_is_not_ours_is_refused(encoder: TableEncoder, meta: Any) -> None:
     engine = MemoryEngine()
     engine.create_index("videos", {"mappings": {"_meta": meta, "properties": {}}})
-    with pytest.raises(MappingConflict, match=r"'videos' does not say which model's.* attach` to"):
+    with pytest.raises(
+        MappingConflictError, match=r"'videos' does not say which model's.* attach` to"
+    ):
         VideoSearch(engine, encoder).search("dog", mode="keyword")
 
 
@@ -354,7 +356,9 @@ def test_an_index_without_our_vector_is_refused(engine: Engine, encoder: TableEn
     mapping = engine.mapping("videos")
     del mapping["properties"]["video"]
     engine.create_index("bare", {"mappings": mapping})
-    with pytest.raises(MappingConflict, match=r"'bare' has no field 'video\.segments\.vector'"):
+    with pytest.raises(
+        MappingConflictError, match=r"'bare' has no field 'video\.segments\.vector'"
+    ):
         VideoSearch(engine, encoder, index="bare").search("dog", mode="vector")
 
 
@@ -414,12 +418,12 @@ def test_searching_by_words_loads_no_model_library() -> None:
     code = """
 import sys
 from vidsearch import Settings, VideoSearch
-from vidsearch.errors import BackendUnavailable
+from vidsearch.errors import BackendUnavailableError
 
 nowhere = Settings(engine={"url": "http://127.0.0.1:9", "kind": "elasticsearch"})
 try:
     VideoSearch.from_settings(nowhere).search("dog", mode="keyword")
-except BackendUnavailable:
+except BackendUnavailableError:
     heavy = {"torch", "transformers", "cv2", "av", "celery", "opensearchpy"}
     print(sorted(heavy & sys.modules.keys()))
 """
@@ -463,11 +467,11 @@ def test_what_failed_to_build_is_tried_again() -> None:
 
     def build() -> int:
         if failing.pop() if failing else False:
-            raise MissingExtra.of("worker", needed_for="CLIP")
+            raise MissingExtraError.of("worker", needed_for="CLIP")
         return next(source)
 
     once = Once(build)
-    with pytest.raises(MissingExtra):
+    with pytest.raises(MissingExtraError):
         once()
     assert not once.is_built
     assert (once(), once()) == (1, 1)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from vidsearch.cli import output
-from vidsearch.cli.parts import opened_parts
+from vidsearch.cli.services import open_services
 from vidsearch.cli.workers import describe_worker, worker_problem
-from vidsearch.errors import BackendRefused, VidsearchError
+from vidsearch.errors import BackendAccessDeniedError, VidsearchError
 
 if TYPE_CHECKING:
-    from vidsearch_tasks import Runtime
+    from vidsearch_tasks import Services
 
 __all__ = ["check"]
 
@@ -35,8 +35,8 @@ def check(as_json: bool) -> None:
 
     Writes nothing. Exit code 1 if any part is not as it should be.
     """
-    with opened_parts() as parts:
-        findings = list(_findings(parts))
+    with open_services() as services:
+        findings = list(_findings(services))
     if as_json:
         output.print_json([asdict(finding) for finding in findings])
     else:
@@ -46,59 +46,59 @@ def check(as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _check_engine(parts: Runtime) -> str:
+def _check_engine(services: Services) -> str:
     try:
-        return str(parts.engine.info())
-    except BackendRefused:
+        return str(services.engine.info())
+    except BackendAccessDeniedError:
         # Roles with rights on the indices alone may not ask for the version, and need not.
-        parts.engine.indices_of(parts.settings.index.name)
-        where = parts.settings.engine.url
-        return f"{parts.engine.kind} at {where}; these credentials may not ask for its version"
+        services.engine.indices_of(services.settings.index.name)
+        where = services.settings.engine.url
+        return f"{services.engine.kind} at {where}; these credentials may not ask for its version"
 
 
-def _check_model(parts: Runtime) -> str:
-    vectors = parts.encoder.encode_text(["a red circle"])
-    return f"{parts.encoder.identity}; embeds text to {vectors.shape[1]} dims"
+def _check_model(services: Services) -> str:
+    vectors = services.encoder.encode_text(["a red circle"])
+    return f"{services.encoder.identity}; embeds text to {vectors.shape[1]} dims"
 
 
-def _check_index(parts: Runtime) -> str:
-    index = parts.open_index()
-    index.require_model(parts.encoder.identity)
+def _check_index(services: Services) -> str:
+    index = services.open_index()
+    index.require_model(services.encoder.identity)
     attached = f", attached by {index.uri_field}" if index.attached else ""
     return f"{index.alias} -> {index.name}{attached}, {index.count()} videos, same model"
 
 
-def _check_broker(parts: Runtime) -> str:
+def _check_broker(services: Services) -> str:
     from vidsearch.config import redact_url
     from vidsearch_tasks import queue_depth
 
-    broker = parts.settings.broker
-    queued = queue_depth(parts.app, queue=broker.queue)
+    broker = services.settings.broker
+    queued = queue_depth(services.app, queue=broker.queue)
     return f"{redact_url(broker.url.get_secret_value())}, {queued} queued in {broker.queue!r}"
 
 
-def _check_workers(parts: Runtime) -> str:
+def _check_workers(services: Services) -> str:
     from vidsearch_tasks import broker_state
 
-    settings = parts.settings
+    settings = services.settings
     state = broker_state(settings)
     if problem := worker_problem(state, settings):
         raise VidsearchError(problem)
     return ";\n".join(describe_worker(worker, settings) for worker in state.of_queue)
 
 
-def _check_media(parts: Runtime) -> str:
+def _check_media(services: Services) -> str:
     from vidsearch.media import check_sources
 
-    sources, ingest = parts.settings.sources, parts.settings.ingest
+    sources, ingest = services.settings.sources, services.settings.ingest
     check_sources(sources)
     roots = ", ".join(str(root) for root in sources.roots) or "any folder"
     where = "in a child process" if ingest.isolate else "in the worker"
-    pictures = parts.thumbnails or "none"
+    pictures = services.thumbnails or "none"
     return f"{ingest.decoder} {where}; local videos from {roots}; thumbnails: {pictures}"
 
 
-_STEPS: tuple[tuple[str, Callable[[Runtime], str], tuple[str, ...]], ...] = (
+_STEPS: tuple[tuple[str, Callable[[Services], str], tuple[str, ...]], ...] = (
     ("engine", _check_engine, ()),
     ("model", _check_model, ()),
     ("index", _check_index, ("engine", "model")),
@@ -109,7 +109,7 @@ _STEPS: tuple[tuple[str, Callable[[Runtime], str], tuple[str, ...]], ...] = (
 """Each part, how it is checked, and the parts without which it cannot be."""
 
 
-def _findings(parts: Runtime) -> Iterator[_Finding]:
+def _findings(services: Services) -> Iterator[_Finding]:
     bad: set[str] = set()
     for part, step, needs in _STEPS:
         missing = [need for need in needs if need in bad]
@@ -117,7 +117,7 @@ def _findings(parts: Runtime) -> Iterator[_Finding]:
             finding = _Finding(part, False, f"not checked: {' and '.join(missing)} failed")
         else:
             try:
-                finding = _Finding(part, True, step(parts))
+                finding = _Finding(part, True, step(services))
             except VidsearchError as error:
                 finding = _Finding(part, False, str(error))
         if not finding.ok:

@@ -1,4 +1,4 @@
-"""``vidsearch demo``: the whole way on this machine, on real parts, with drawn clips."""
+"""``vidsearch demo``: the whole way on this machine, on real services, with drawn clips."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import click
 
 from vidsearch.cli import output
-from vidsearch.cli.parts import opened_parts
 from vidsearch.cli.search import print_result
+from vidsearch.cli.services import open_services
 from vidsearch.cli.waiting import watch
-from vidsearch.errors import MissingExtra
+from vidsearch.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from vidsearch.config import Settings
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vidsearch.encoders import Encoder
     from vidsearch.local import Stack
     from vidsearch.search import SearchResult, VideoSearch
-    from vidsearch_tasks import Runtime
+    from vidsearch_tasks import Services
 
 __all__ = ["demo"]
 
@@ -69,12 +69,12 @@ def demo(engine: str, number: int, seed: int) -> None:
         loading = pool.submit(_load_encoder)
         with (
             _stack(folder / "stack", engine) as stack,
-            opened_parts(_settings(stack), encoder=loading.result()) as parts,
+            open_services(_settings(stack), encoder=loading.result()) as services,
         ):
             clips = drawing.result()
-            _ingest(parts, clips)
-            _show_registry(parts)
-            _search_four_ways(_video_search(parts), clips)
+            _ingest(services, clips)
+            _show_registry(services)
+            _search_four_ways(_video_search(services), clips)
     output.talk(f"\nDone in {time.monotonic() - started:.0f} s; everything is stopped and removed.")
     output.talk("Next: README.md says how to point vidsearch at your own cluster and videos.")
 
@@ -82,9 +82,9 @@ def demo(engine: str, number: int, seed: int) -> None:
 def _require_extras(engine: str) -> None:
     """Say what is not installed before a node is started that would be of no use."""
     if not all(importlib.util.find_spec(module) for module in _OF_WORKER):
-        raise MissingExtra.of("worker", needed_for="the demo")
+        raise MissingExtraError.of("worker", needed_for="the demo")
     if engine == "opensearch" and not importlib.util.find_spec("opensearchpy"):
-        raise MissingExtra.of("opensearch", needed_for="the demo on OpenSearch")
+        raise MissingExtraError.of("opensearch", needed_for="the demo on OpenSearch")
 
 
 def _draw(folder: Path, *, number: int, seed: int) -> tuple[DemoClip, ...]:
@@ -129,34 +129,34 @@ def _settings(stack: Stack) -> Settings:
     )
 
 
-def _video_search(parts: Runtime) -> VideoSearch:
+def _video_search(services: Services) -> VideoSearch:
     from vidsearch.search import VideoSearch
 
     return VideoSearch(
-        parts.engine,
-        parts.encoder,
-        index=parts.settings.index.name,
-        settings=parts.settings.search,
+        services.engine,
+        services.encoder,
+        index=services.settings.index.name,
+        settings=services.settings.search,
     )
 
 
-def _ingest(parts: Runtime, clips: Sequence[DemoClip]) -> None:
+def _ingest(services: Services, clips: Sequence[DemoClip]) -> None:
     """Register every clip and wait until the worker has seen to all of them."""
-    from vidsearch.ingest import create_videos_index
+    from vidsearch.index import create_videos_index
     from vidsearch_tasks import register_video
 
-    name = create_videos_index(parts.engine, parts.settings.index, parts.encoder.identity)
-    output.talk(f"Created index {name} on {parts.engine.info()}")
+    name = create_videos_index(services.engine, services.settings.index, services.encoder.identity)
+    output.talk(f"Created index {name} on {services.engine.info()}")
     for clip in clips:
         fields = {"title": clip.title, "tags": list(clip.tags)}
-        register_video(clip.id, uri=str(clip.path), fields=fields, using=parts)
-    watch(parts.registry, [clip.id for clip in clips], timeout=_DEADLINE)
-    parts.engine.refresh(parts.settings.index.name)
+        register_video(clip.id, uri=str(clip.path), fields=fields, services=services)
+    watch(services.registry, [clip.id for clip in clips], timeout=_DEADLINE)
+    services.engine.refresh(services.settings.index.name)
 
 
-def _show_registry(parts: Runtime) -> None:
+def _show_registry(services: Services) -> None:
     rows = []
-    for record in sorted(parts.registry.list(limit=200), key=lambda record: record.id):
+    for record in sorted(services.registry.list(limit=200), key=lambda record: record.id):
         seconds = sum(record.seconds.values())
         rows.append(
             (

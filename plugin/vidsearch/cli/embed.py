@@ -59,9 +59,9 @@ def text(text: str, out: Path | None, as_json: bool) -> None:
 @output.json_option
 def video(uri: str, out: Path | None, as_json: bool) -> None:
     """The vector of the video FILE (a path or a URI): the unit mean of its frames."""
+    from vidsearch.embeddings.pipeline import embed_video
+    from vidsearch.embeddings.segment_policy import SegmentPolicy
     from vidsearch.encoders import load_encoder
-    from vidsearch.ingest.embedding import embed_video
-    from vidsearch.ingest.moments import MomentPolicy
     from vidsearch.media import MediaLimits, fetch, open_reader, public_uri
 
     settings = output.settings()
@@ -72,7 +72,7 @@ def video(uri: str, out: Path | None, as_json: bool) -> None:
             file.path,
             reader=reader,
             encoder=encoder,
-            moments=MomentPolicy.of(settings.index),
+            moments=SegmentPolicy.of(settings.index),
             rate=settings.ingest.fps,
             sampling=settings.ingest.sampling,
             batch_size=settings.model.batch_size,

@@ -31,8 +31,8 @@ def create(dry_run: bool) -> None:
     The model's identity is written into the mapping; vectors of another model are refused later.
     """
     from vidsearch.encoders import load_encoder
-    from vidsearch.ingest import create_videos_index
-    from vidsearch.ingest.videos_index import videos_index_body
+    from vidsearch.index import create_videos_index
+    from vidsearch.index.videos_index import videos_index_body
 
     settings = output.settings()
     identity = load_encoder(settings.model, settings.ingest).identity
@@ -48,7 +48,7 @@ def create(dry_run: bool) -> None:
 @output.json_option
 def show(as_json: bool) -> None:
     """Show what stands behind the alias: index, model, quantisation, counts."""
-    from vidsearch.ingest import show_videos_index
+    from vidsearch.index import show_videos_index
 
     settings = output.settings()
     shown = show_videos_index(_connect(settings), settings.index)
@@ -64,7 +64,7 @@ def show(as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def drop(yes: bool) -> None:
     """Drop the index and the registry, with all vectors and all states."""
-    from vidsearch.ingest import drop_videos_index, show_videos_index
+    from vidsearch.index import drop_videos_index, show_videos_index
 
     settings = output.settings()
     engine = _connect(settings)
@@ -100,7 +100,7 @@ def attach(name: str, uri_field: str, copy_to: str | None, yes: bool) -> None:
     undoes what was done, and begins anew.
     """
     from vidsearch.encoders import load_encoder
-    from vidsearch.ingest import attach_index
+    from vidsearch.index import attach_index
 
     settings = output.settings()
     chosen = settings.index.model_copy(update={"name": name})
@@ -146,7 +146,7 @@ def detach(yes: bool) -> None:
 
     The documents are then as they were before. Safe to repeat where it broke off.
     """
-    from vidsearch.ingest import detach_index, show_videos_index
+    from vidsearch.index import detach_index, show_videos_index
 
     settings = output.settings()
     engine = _connect(settings)
@@ -194,7 +194,7 @@ def diff(apply: bool, as_json: bool) -> None:
     from dataclasses import asdict
 
     from vidsearch.encoders import load_encoder
-    from vidsearch.ingest.index_diff import apply_changes, diff_videos_index
+    from vidsearch.index.diff import apply_changes, diff_videos_index
 
     settings = output.settings()
     identity = load_encoder(settings.model, settings.ingest).identity

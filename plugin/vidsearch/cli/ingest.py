@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from vidsearch.cli import output
-from vidsearch.cli.parts import opened_parts
 from vidsearch.cli.records import report
+from vidsearch.cli.services import open_services
 from vidsearch.cli.sources import (
     IdFrom,
     Source,
@@ -22,8 +22,8 @@ from vidsearch.cli.sources import (
 from vidsearch.cli.waiting import wait_for
 
 if TYPE_CHECKING:
-    from vidsearch.ingest import VideoRecord
-    from vidsearch_tasks import Runtime
+    from vidsearch.registry import VideoRecord
+    from vidsearch_tasks import Services
 
 __all__ = ["ingest"]
 
@@ -83,11 +83,11 @@ def ingest(
     if not sources:
         raise click.UsageError("name at least one URI, or use --folder or --csv")
     _refuse_double_ids(sources)
-    with opened_parts() as parts:
-        _refuse_missing_index(parts)
-        records = _register(parts, sources, fields)
+    with open_services() as services:
+        _refuse_missing_index(services)
+        records = _register(services, sources, fields)
         if wait:
-            records = wait_for(parts.registry, [r.id for r in records], timeout=timeout)
+            records = wait_for(services.registry, [r.id for r in records], timeout=timeout)
         report(records, as_json=as_json)
 
 
@@ -102,9 +102,9 @@ def _refuse_double_ids(sources: list[Source]) -> None:
             raise click.UsageError(f"{shown} have the same id {source.id!r}")
 
 
-def _refuse_missing_index(parts: Runtime) -> None:
+def _refuse_missing_index(services: Services) -> None:
     # The workers would find out, but long after the person has gone.
-    index = parts.open_index()
+    index = services.open_index()
     if index.attached:
         raise click.UsageError(
             f"the documents of {index.name} are your own application's: `vidsearch scan` finds the "
@@ -113,7 +113,7 @@ def _refuse_missing_index(parts: Runtime) -> None:
 
 
 def _register(
-    parts: Runtime, sources: list[Source], fields: dict[str, object]
+    services: Services, sources: list[Source], fields: dict[str, object]
 ) -> list[VideoRecord]:
     from vidsearch_tasks import register_video
 
@@ -121,7 +121,7 @@ def _register(
     with output.progress("Registering", total=len(sources)) as bar:
         for done, source in enumerate(sources, start=1):
             records[source.id] = register_video(
-                source.id, uri=source.uri, fields={**fields, **source.fields}, using=parts
+                source.id, uri=source.uri, fields={**fields, **source.fields}, services=services
             )
             bar.at(done, _note(records))
     return list(records.values())

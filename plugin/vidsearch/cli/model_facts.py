@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.config import Settings
-from vidsearch.errors import ModelUnavailable
+from vidsearch.errors import ModelUnavailableError
 
 if TYPE_CHECKING:
-    from vidsearch.encoders import Clip4ClipEncoder
+    from vidsearch.encoders import TorchEncoder
     from vidsearch.encoders.onnx import OnnxEncoder
 
 __all__ = ["model_facts"]
@@ -22,16 +22,16 @@ def model_facts(settings: Settings) -> dict[str, Any]:
     """Name and source, what runs it, shape, precision and why, identity, versions.
 
     Raises:
-        ModelUnavailable: there is no such model.
+        ModelUnavailableError: there is no such model.
         ConfigError: it cannot run as the settings say.
     """
-    from vidsearch.encoders import Clip4ClipEncoder, load_encoder
+    from vidsearch.encoders import TorchEncoder, load_encoder
     from vidsearch.encoders.onnx import OnnxEncoder
 
     encoder = load_encoder(settings.model, settings.ingest)
     if isinstance(encoder, OnnxEncoder):
         special = _of_export(encoder, asked=settings.model.precision)
-    elif isinstance(encoder, Clip4ClipEncoder):
+    elif isinstance(encoder, TorchEncoder):
         special = _of_checkpoint(encoder, settings)
     else:
         special = {"source": "your own encoder"}
@@ -65,7 +65,7 @@ def _of_export(encoder: OnnxEncoder, *, asked: str) -> dict[str, Any]:
     }
 
 
-def _of_checkpoint(encoder: Clip4ClipEncoder, settings: Settings) -> dict[str, Any]:
+def _of_checkpoint(encoder: TorchEncoder, settings: Settings) -> dict[str, Any]:
     from vidsearch.encoders.checkpoint import open_checkpoint
 
     model = settings.model
@@ -78,7 +78,7 @@ def _of_checkpoint(encoder: Clip4ClipEncoder, settings: Settings) -> dict[str, A
     try:
         replace(checkpoint, offline=True).with_weights()
         weights = "on this machine"
-    except ModelUnavailable:
+    except ModelUnavailableError:
         weights = "not on this machine; downloaded when first needed"
     return {
         "source": source,

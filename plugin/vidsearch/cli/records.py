@@ -12,7 +12,7 @@ import click
 from vidsearch.cli import output
 
 if TYPE_CHECKING:
-    from vidsearch.ingest import VideoRecord
+    from vidsearch.registry import VideoRecord
 
 __all__ = ["report", "shown"]
 
@@ -29,7 +29,7 @@ def report(records: Sequence[VideoRecord], *, as_json: bool) -> None:
 
     Ends the command with exit code 1 where any failed or is dead.
     """
-    from vidsearch.ingest import State
+    from vidsearch.registry import State
 
     bad = [record for record in records if record.state in {State.FAILED, State.DEAD}]
     if as_json:

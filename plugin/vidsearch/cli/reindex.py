@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from vidsearch.cli import output
-from vidsearch.cli.parts import opened_parts
 from vidsearch.cli.records import report
+from vidsearch.cli.services import open_services
 from vidsearch.cli.waiting import wait_for
-from vidsearch.errors import VideoUnknown
+from vidsearch.errors import VideoNotRegisteredError
 
 if TYPE_CHECKING:
-    from vidsearch.ingest import VideoRecord
-    from vidsearch_tasks import Runtime
+    from vidsearch.registry import VideoRecord
+    from vidsearch_tasks import Services
 
 __all__ = ["reindex"]
 
@@ -48,31 +48,32 @@ def reindex(
         raise click.UsageError("choose one of --all, --missing and --ids")
     if (timeout is not None and not wait) or (wait and dry_run):
         raise click.UsageError("--timeout goes with --wait, and --wait not with --dry-run")
-    with opened_parts() as parts:
-        records = _chosen(parts, everything=everything, ids=ids)
+    with open_services() as services:
+        records = _chosen(services, everything=everything, ids=ids)
         if dry_run:
             _show_plan(records, embed=everything or missing, as_json=as_json)
             return
-        records = _enqueue(parts, records, forget=everything or missing)
+        records = _enqueue(services, records, forget=everything or missing)
         if wait:
-            records = wait_for(parts.registry, [r.id for r in records], timeout=timeout)
+            records = wait_for(services.registry, [r.id for r in records], timeout=timeout)
         report(records, as_json=as_json)
 
 
-def _chosen(parts: Runtime, *, everything: bool, ids: tuple[str, ...]) -> list[VideoRecord]:
-    from vidsearch.ingest import State, missing_videos
+def _chosen(services: Services, *, everything: bool, ids: tuple[str, ...]) -> list[VideoRecord]:
+    from vidsearch.ingest import missing_videos
+    from vidsearch.registry import State
 
-    index = parts.open_index()
+    index = services.open_index()
     if ids:
-        records = [parts.registry.get(id) for id in dict.fromkeys(ids)]
+        records = [services.registry.get(id) for id in dict.fromkeys(ids)]
         for record in records:  # all or none: a typing error must not be noticed half-way
             if record.state is State.DELETED:
-                raise VideoUnknown(f"video {record.id!r} was deleted")
+                raise VideoNotRegisteredError(f"video {record.id!r} was deleted")
         return records
     if everything:
-        return list(parts.registry.scan())
-    parts.engine.refresh(index.name)
-    return list(missing_videos(parts.registry, index))
+        return list(services.registry.scan())
+    services.engine.refresh(index.name)
+    return list(missing_videos(services.registry, index))
 
 
 def _show_plan(records: list[VideoRecord], *, embed: bool, as_json: bool) -> None:
@@ -85,19 +86,19 @@ def _show_plan(records: list[VideoRecord], *, embed: bool, as_json: bool) -> Non
     output.talk(f"{len(records)} videos would be enqueued; nothing was changed")
 
 
-def _enqueue(parts: Runtime, records: list[VideoRecord], *, forget: bool) -> list[VideoRecord]:
-    from vidsearch.ingest import State
+def _enqueue(services: Services, records: list[VideoRecord], *, forget: bool) -> list[VideoRecord]:
+    from vidsearch.registry import State
     from vidsearch_tasks import enqueue
 
     after = []
     with output.progress("Enqueuing", total=len(records)) as bar:
         for done, record in enumerate(records, start=1):
             try:
-                opened = parts.registry.reopen(record.id, forget=forget)
+                opened = services.registry.reopen(record.id, forget=forget)
                 if opened.state is State.REGISTERED:
-                    opened = enqueue(record.id, using=parts)
+                    opened = enqueue(record.id, services=services)
                 after.append(opened)
-            except VideoUnknown as error:  # deleted since they were listed
+            except VideoNotRegisteredError as error:  # deleted since they were listed
                 output.talk(f"left out: {error}")
             bar.at(done)
     return after

@@ -7,7 +7,7 @@ from collections import Counter
 import click
 
 from vidsearch.cli import output
-from vidsearch.cli.parts import opened_parts
+from vidsearch.cli.services import open_services
 
 __all__ = ["scan"]
 
@@ -33,11 +33,11 @@ def scan(
     from vidsearch_tasks import run_scan
 
     would = "would be " if dry_run else ""
-    with opened_parts() as parts, output.progress("Scanning", total=None) as bar:
+    with open_services() as services, output.progress("Scanning", total=None) as bar:
         found = []
         counts: Counter[str] = Counter()
         for finding in run_scan(
-            using=parts,
+            services=services,
             quick=quick,
             everything=everything,
             retry=retry,

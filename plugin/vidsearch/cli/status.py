@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from vidsearch.cli import output
-from vidsearch.cli.parts import opened_parts
+from vidsearch.cli.services import open_services
 from vidsearch.cli.workers import worker_problem
-from vidsearch.errors import BackendUnavailable
+from vidsearch.errors import BackendUnavailableError
 
 __all__ = ["status"]
 
@@ -23,26 +23,26 @@ def status(as_json: bool) -> None:
     """
     from vidsearch_tasks import broker_state
 
-    with opened_parts() as parts:
-        states = {str(state): n for state, n in parts.registry.counts().items()}
-        index = parts.open_index()
-        parts.engine.refresh(index.name)
+    with open_services() as services:
+        states = {str(state): n for state, n in services.registry.counts().items()}
+        index = services.open_index()
+        services.engine.refresh(index.name)
         found: dict[str, Any] = {
             "states": states,
             "index": index.name,
             "searchable": index.count(),
-            "queue": parts.settings.broker.queue,
+            "queue": services.settings.broker.queue,
             "queued_messages": None,
             "workers": None,
         }
         advice: str | None = None
-        problem: BackendUnavailable | None = None
+        problem: BackendUnavailableError | None = None
         try:
-            broker = broker_state(parts.settings)
-            serving = [w.name for w in broker.of_queue if w.index == parts.settings.index.name]
+            broker = broker_state(services.settings)
+            serving = [w.name for w in broker.of_queue if w.index == services.settings.index.name]
             found |= {"queued_messages": broker.queued, "workers": serving}
-            advice = worker_problem(broker, parts.settings)
-        except BackendUnavailable as error:
+            advice = worker_problem(broker, services.settings)
+        except BackendUnavailableError as error:
             problem = error
     if as_json:
         output.print_json(found)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from vidsearch.cli import output
-from vidsearch.cli.parts import opened_parts
-from vidsearch.errors import BackendUnavailable
+from vidsearch.cli.services import open_services
+from vidsearch.errors import BackendUnavailableError
 
 __all__ = ["sweep"]
 
@@ -20,8 +20,8 @@ def sweep(as_json: bool) -> None:
     """
     from vidsearch_tasks import run_sweep
 
-    with opened_parts() as parts:
-        report = run_sweep(using=parts)
+    with open_services() as services:
+        report = run_sweep(services=services)
     if as_json:
         output.print_json(report.to_json())
     else:
@@ -30,4 +30,4 @@ def sweep(as_json: bool) -> None:
         output.print_table(("id", "outcome"), rows, whole=("id",))
         output.talk(", ".join(f"{len(getattr(report, name))} {name}" for name in outcomes))
     if report.problem:
-        raise BackendUnavailable(report.problem)
+        raise BackendUnavailableError(report.problem)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidsearch.cli import output
-from vidsearch.cli.parts import opened_parts
 from vidsearch.cli.records import shown
+from vidsearch.cli.services import open_services
 
 if TYPE_CHECKING:
-    from vidsearch.ingest import State, VideoRecord
+    from vidsearch.registry import State, VideoRecord
 
 __all__ = ["videos"]
 
@@ -38,8 +38,8 @@ def videos() -> None:
 @output.json_option
 def list_(state: str | None, limit: int, as_json: bool) -> None:
     """List videos, the one that changed last first. Tombstones only with --state deleted."""
-    with opened_parts() as parts:
-        records = parts.registry.list(state=_state(state) if state else None, limit=limit)
+    with open_services() as services:
+        records = services.registry.list(state=_state(state) if state else None, limit=limit)
     if as_json:
         output.print_json([shown(record) for record in records])
         return
@@ -59,8 +59,8 @@ def list_(state: str | None, limit: int, as_json: bool) -> None:
 @output.json_option
 def show(id: str, as_json: bool) -> None:
     """Show all that the registry knows of one video."""
-    with opened_parts() as parts:
-        found = shown(parts.registry.get(id))
+    with open_services() as services:
+        found = shown(services.registry.get(id))
     if as_json:
         output.print_json(found)
         return
@@ -82,13 +82,13 @@ def retry(ids: tuple[str, ...], failed: bool, dead: bool, as_json: bool) -> None
     """Give failed or dead videos a new start."""
     from vidsearch_tasks import enqueue
 
-    with opened_parts() as parts:
+    with open_services() as services:
         for id in ids:  # all or none: a typing error must not be noticed half-way
-            parts.registry.get(id)
+            services.registry.get(id)
         records = []
-        for id in _chosen(parts, ids, failed=failed, dead=dead):
-            parts.registry.retry(id)
-            records.append(enqueue(id, using=parts))
+        for id in _chosen(services, ids, failed=failed, dead=dead):
+            services.registry.retry(id)
+            records.append(enqueue(id, services=services))
     _tell(records, done="queued again", as_json=as_json)
 
 
@@ -99,11 +99,11 @@ def delete(ids: tuple[str, ...], as_json: bool) -> None:
     """Delete videos from the index. A tombstone stays until it is purged."""
     from vidsearch.ingest import delete_video
 
-    with opened_parts() as parts:
-        index = parts.open_index()
+    with open_services() as services:
+        index = services.open_index()
         for id in ids:  # all or none: a typing error must not be noticed half-way
-            parts.registry.get(id)
-        records = [delete_video(parts.registry, index, id) for id in ids]
+            services.registry.get(id)
+        records = [delete_video(services.registry, index, id) for id in ids]
     _tell(records, done="deleted", as_json=as_json)
 
 
@@ -116,14 +116,14 @@ def purge(ids: tuple[str, ...], failed: bool, dead: bool, as_json: bool) -> None
     """Drop all trace of deleted videos, or of the named ones if deleted, dead or failed."""
     from vidsearch.ingest import purge_video
 
-    with opened_parts() as parts:
-        index = parts.open_index()
+    with open_services() as services:
+        index = services.open_index()
         if ids and not (failed or dead):
-            records = [parts.registry.get(id) for id in ids]
+            records = [services.registry.get(id) for id in ids]
         else:
-            chosen = _chosen(parts, ids, failed=failed, dead=dead, deleted=True)
-            records = [parts.registry.get(id) for id in chosen]
-        purged = [record for record in records if purge_video(parts.registry, index, record.id)]
+            chosen = _chosen(services, ids, failed=failed, dead=dead, deleted=True)
+            records = [services.registry.get(id) for id in chosen]
+        purged = [record for record in records if purge_video(services.registry, index, record.id)]
     _tell(purged, done="purged", as_json=as_json)
     kept = [record for record in records if record not in purged]
     if kept:
@@ -150,19 +150,19 @@ def _print_list(records: Sequence[VideoRecord]) -> None:
 
 
 def _state(name: str) -> State:
-    from vidsearch.ingest import State
+    from vidsearch.registry import State
 
     return State(name)
 
 
 def _chosen(
-    parts: Any, ids: tuple[str, ...], *, failed: bool, dead: bool, deleted: bool = False
+    services: Any, ids: tuple[str, ...], *, failed: bool, dead: bool, deleted: bool = False
 ) -> list[str]:
     wanted = [("failed", failed), ("dead", dead), ("deleted", deleted)]
     states = [_state(name) for name, asked in wanted if asked]
     if not ids and not states:
         raise click.UsageError("name at least one ID, or use --failed or --dead")
-    found = [record.id for record in parts.registry.scan(*states)] if states else []
+    found = [record.id for record in services.registry.scan(*states)] if states else []
     return list(dict.fromkeys([*ids, *found]))
 
 

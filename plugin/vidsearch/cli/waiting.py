@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from vidsearch.cli import output
-from vidsearch.errors import VideoUnknown, VidsearchError
+from vidsearch.errors import VideoNotRegisteredError, VidsearchError
 
 if TYPE_CHECKING:
-    from vidsearch.ingest import Registry, VideoRecord
+    from vidsearch.registry import Registry, VideoRecord
 
 __all__ = ["wait_for", "watch"]
 
@@ -39,11 +39,11 @@ def watch(registry: Registry, ids: Sequence[str], *, timeout: float | None) -> l
         timeout: seconds; ``None`` waits as long as it takes.
 
     Raises:
-        VideoUnknown: one vanished from the registry.
+        VideoNotRegisteredError: one vanished from the registry.
         VidsearchError: they were not all done in time; the message says how many, and why not
             where the last attempt left an error.
     """
-    from vidsearch.ingest import State
+    from vidsearch.registry import State
 
     if not ids:
         return []
@@ -56,7 +56,7 @@ def watch(registry: Registry, ids: Sequence[str], *, timeout: float | None) -> l
             found = {record.id: record for record in registry.among(_rest(ids, done))}
             for id in _rest(ids, done):
                 if id not in found:
-                    raise VideoUnknown(f"video {id!r} was purged meanwhile")
+                    raise VideoNotRegisteredError(f"video {id!r} was purged meanwhile")
             news = {id: record for id, record in found.items() if record.state in ends}
             done |= news
             bad = sum(record.state is not State.INDEXED for record in done.values())

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from vidsearch.errors import ModelUnavailable, QueryError, SourceUnavailable
+from vidsearch.errors import ModelUnavailableError, QueryError, SourceUnavailableError
 
 __all__ = ["in_options"]
 
@@ -29,7 +29,7 @@ def in_options() -> Iterator[None]:
     """Raise what is wrong with a search with the names of the options for those of arguments."""
     try:
         yield
-    except (QueryError, SourceUnavailable, ModelUnavailable) as error:
+    except (QueryError, SourceUnavailableError, ModelUnavailableError) as error:
         message = _NAMES.sub(lambda found: _option(found[0]), str(error))
         message = _VALUES.sub(lambda found: f"{_option(found[1])} {found[2]}", message)
         raise type(error)(message) from error

@@ -12,13 +12,13 @@ from vidsearch.lazy import imported_late
 
 if TYPE_CHECKING:
     from vidsearch.encoders.base import Encoder, Vectors
-    from vidsearch.encoders.clip4clip import Clip4ClipEncoder
     from vidsearch.encoders.identity import ModelIdentity
     from vidsearch.encoders.load import load_encoder
     from vidsearch.encoders.pooling import mean_unit
+    from vidsearch.encoders.torch_encoder import TorchEncoder
 
 __all__ = [
-    "Clip4ClipEncoder",
+    "TorchEncoder",
     "Encoder",
     "ModelIdentity",
     "Vectors",
@@ -29,7 +29,7 @@ __all__ = [
 __getattr__, __dir__ = imported_late(
     __name__,
     {
-        "Clip4ClipEncoder": "vidsearch.encoders.clip4clip",
+        "TorchEncoder": "vidsearch.encoders.torch_encoder",
         "Encoder": "vidsearch.encoders.base",
         "ModelIdentity": "vidsearch.encoders.identity",
         "Vectors": "vidsearch.encoders.base",

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from vidsearch.encoders.families import FAMILIES, Family, section
 from vidsearch.encoders.hub import hub_folder
 from vidsearch.encoders.identity import ModelIdentity, sampling_name
-from vidsearch.errors import ModelUnavailable
+from vidsearch.errors import ModelUnavailableError
 from vidsearch.media.frames import Sampling
 from vidsearch.media.hashing import content_hash
 from vidsearch.media.pixels import PixelRecipe, Resample
@@ -93,7 +93,7 @@ class Checkpoint:
         """The folder with the weights in it; a hub's weights are downloaded now if need be.
 
         Raises:
-            ModelUnavailable: the hub has none, or they are neither cached nor reachable.
+            ModelUnavailableError: the hub has none, or they are neither cached nor reachable.
         """
         if _weight_files(self.folder):
             return self.folder
@@ -107,7 +107,7 @@ class Checkpoint:
             )
             if _weight_files(folder):
                 return folder
-        raise ModelUnavailable(f"hub checkpoint {self.name!r} has {_NO_WEIGHTS}")
+        raise ModelUnavailableError(f"hub checkpoint {self.name!r} has {_NO_WEIGHTS}")
 
 
 def open_checkpoint(
@@ -126,9 +126,9 @@ def open_checkpoint(
         token: for private checkpoints of the hub.
 
     Raises:
-        ModelUnavailable: not found, not reachable, or not a checkpoint of a
+        ModelUnavailableError: not found, not reachable, or not a checkpoint of a
             :class:`~vidsearch.encoders.families.Family`.
-        MissingExtra: a hub id is given and the hub's client is not installed.
+        MissingExtraError: a hub id is given and the hub's client is not installed.
     """
     if name == _DEMO:
         return _open_folder(DEMO_FOLDER, name=_DEMO)
@@ -136,7 +136,7 @@ def open_checkpoint(
     if folder.is_dir():
         return _open_folder(folder, name="local")
     if folder.is_absolute() or name.startswith((".", "~")) or not _HUB_ID.fullmatch(name):
-        raise ModelUnavailable(
+        raise ModelUnavailableError(
             f"there is no folder {name!r}; set VIDSEARCH_MODEL__NAME to the folder of a CLIP "
             "or SigLIP checkpoint, a hub id such as 'Searchium-ai/clip4clip-webvid150k', or 'demo'"
         )
@@ -159,7 +159,7 @@ def _open_folder(folder: Path, *, name: str) -> Checkpoint:
     config = _read_config(folder, where=where)
     weights = _weight_files(folder)
     if not weights:
-        raise ModelUnavailable(f"{where} has {_NO_WEIGHTS}")
+        raise ModelUnavailableError(f"{where} has {_NO_WEIGHTS}")
     return Checkpoint(
         name=name,
         revision=_hash_of(weights),
@@ -191,18 +191,18 @@ def _read_config(folder: Path, *, where: str) -> dict[str, Any]:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ModelUnavailable(f"{where} has no config.json: not a checkpoint") from error
+        raise ModelUnavailableError(f"{where} has no config.json: not a checkpoint") from error
     except (OSError, ValueError) as error:
-        raise ModelUnavailable(f"{where}: config.json cannot be read ({error})") from error
+        raise ModelUnavailableError(f"{where}: config.json cannot be read ({error})") from error
     kind = config.get("model_type") if isinstance(config, dict) else None
     family = FAMILIES.get(kind) if isinstance(kind, str) else None
     if family is None:
-        raise ModelUnavailable(
+        raise ModelUnavailableError(
             f"{where} is neither a CLIP nor a SigLIP checkpoint, but of type {kind!r}"
             + (": take a SigLIP 2 of a fixed resolution" if kind == "siglip2" else "")
         )
     if flaw := family.flaw(config):
-        raise ModelUnavailable(f"{where} cannot be used: {flaw}")
+        raise ModelUnavailableError(f"{where} cannot be used: {flaw}")
     return dict(config)
 
 
@@ -214,7 +214,7 @@ def _pixel_recipe(folder: Path, config: dict[str, Any]) -> PixelRecipe:
     if path:
         _refuse_other_steps(found, path, family, size=size)
     elif family.says_resize:
-        raise ModelUnavailable(
+        raise ModelUnavailableError(
             f"{str(folder)!r} has no {_PREPROCESSORS[0]}, which says how frames are resized for a "
             f"{family.name}: copy it from where the checkpoint is from"
         )
@@ -232,7 +232,7 @@ def _image_processor(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ModelUnavailable(f"{path} cannot be read ({error})") from error
+        raise ModelUnavailableError(f"{path} cannot be read ({error})") from error
     return dict(content.get("image_processor", content))
 
 
@@ -247,7 +247,7 @@ def _refuse_other_steps(found: dict[str, Any], path: Path, family: Family, *, si
         allowed["size"] = ({"height": size, "width": size},)
     for key, values in allowed.items():
         if found.get(key) not in (None, *values):
-            raise ModelUnavailable(
+            raise ModelUnavailableError(
                 f"{path} asks for {key}={found[key]!r}, but frames are prepared as those of "
                 f"{family.name} are ({key}={' or '.join(map(repr, values))}): use an encoder of "
                 "your own (VIDSEARCH_MODEL__ENCODER)"

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from vidsearch.errors import MissingExtra, ModelUnavailable
+from vidsearch.errors import MissingExtraError, ModelUnavailableError
 
 __all__ = ["hub_folder"]
 
@@ -38,13 +38,13 @@ def hub_folder(
         download left, if there is one.
 
     Raises:
-        ModelUnavailable: no such repository or revision, or neither cached nor reachable.
-        MissingExtra: the hub's client is not installed.
+        ModelUnavailableError: no such repository or revision, or neither cached nor reachable.
+        MissingExtraError: the hub's client is not installed.
     """
     try:
         from huggingface_hub import errors, snapshot_download
     except ImportError as error:
-        raise MissingExtra.of("worker", needed_for="a checkpoint of the model hub") from error
+        raise MissingExtraError.of("worker", needed_for="a checkpoint of the model hub") from error
 
     secret = token.get_secret_value().strip() if token else None
     at = f"{name!r} (revision {revision!r})" if revision else repr(name)
@@ -61,24 +61,24 @@ def hub_folder(
             )
     except errors.LocalEntryNotFoundError as error:
         why = "and asking the hub is switched off" if offline else "and the hub did not answer"
-        raise ModelUnavailable(
+        raise ModelUnavailableError(
             f"the checkpoint {at} is not on this machine {why}. Fetch it once where there is a "
             f"network (`hf download {name}`), or set VIDSEARCH_MODEL__NAME to a folder or 'demo'"
         ) from error
     except errors.GatedRepoError as error:
-        raise ModelUnavailable(
+        raise ModelUnavailableError(
             f"the model hub refuses {at}: set VIDSEARCH_MODEL__TOKEN to a token with access"
         ) from error
     except errors.RevisionNotFoundError as error:
-        raise ModelUnavailable(f"the model hub has no {at}") from error
+        raise ModelUnavailableError(f"the model hub has no {at}") from error
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
-        raise ModelUnavailable(
+        raise ModelUnavailableError(
             f"the model hub knows no {at}. If it is private, set VIDSEARCH_MODEL__TOKEN; if a "
             "folder is meant, it is not there"
         ) from error
     except Exception as error:  # of the client or of the HTTP library below it
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelUnavailable(f"fetching {at} from the model hub failed: {reason}") from error
+        raise ModelUnavailableError(f"fetching {at} from the model hub failed: {reason}") from error
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from vidsearch.errors import ModelMismatch
+from vidsearch.errors import ModelMismatchError
 
 __all__ = ["ModelIdentity", "sampling_name"]
 
@@ -80,14 +80,14 @@ class ModelIdentity:
             where: what holds it, for the message: ``"index 'videos'"``.
 
         Raises:
-            ModelMismatch: a compared field differs; the message shows both identities.
+            ModelMismatchError: a compared field differs; the message shows both identities.
         """
         if self == other:
             return
         differing = [
             name for name in self._compared() if getattr(self, name) != getattr(other, name)
         ]
-        raise ModelMismatch(
+        raise ModelMismatchError(
             f"{where} holds vectors of {other}, but the configured model is {self} "
             f"(differs in {', '.join(differing)}). "
             "Configure that model, or reindex into a new index."

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from vidsearch.config import IngestSettings, ModelSettings
 from vidsearch.encoders.base import Encoder
-from vidsearch.encoders.clip4clip import Clip4ClipEncoder
 from vidsearch.encoders.custom import is_dotted, load_custom
+from vidsearch.encoders.torch_encoder import TorchEncoder
 from vidsearch.errors import ConfigError
 
 __all__ = ["load_encoder"]
@@ -44,7 +44,7 @@ def load_encoder(settings: ModelSettings, ingest: IngestSettings | None = None) 
             rate=ingest.fps,
             sampling=ingest.sampling,
         )
-    return Clip4ClipEncoder(
+    return TorchEncoder(
         settings.name,
         revision=settings.revision,
         device=settings.device,

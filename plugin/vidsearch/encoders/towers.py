@@ -10,7 +10,7 @@ from typing import Any
 from vidsearch.encoders.checkpoint import Checkpoint
 from vidsearch.encoders.families import Tower
 from vidsearch.encoders.precision import FramePrecision
-from vidsearch.errors import ConfigError, MissingExtra, ModelUnavailable
+from vidsearch.errors import ConfigError, MissingExtraError, ModelUnavailableError
 
 __all__ = [
     "load_tower",
@@ -28,7 +28,7 @@ def torch_device(name: str, *, threads: int) -> Any:
 
     Raises:
         ConfigError: this machine has no such device.
-        MissingExtra: torch is not installed.
+        MissingExtraError: torch is not installed.
     """
     torch = _torch()
     torch.set_num_threads(threads)
@@ -64,8 +64,8 @@ def load_tower(
     """One tower with what makes its vector, in evaluation mode, on ``device``.
 
     Raises:
-        ModelUnavailable: weights are missing or of another shape.
-        MissingExtra: torch or transformers is not installed.
+        ModelUnavailableError: weights are missing or of another shape.
+        MissingExtraError: torch or transformers is not installed.
     """
     torch = _torch()
     transformers = require_transformers()
@@ -90,14 +90,14 @@ def load_tower(
         )
     if mismatched := sorted(report["mismatched_keys"]):
         name, stored, expected = mismatched[0]
-        raise ModelUnavailable(
+        raise ModelUnavailableError(
             f"the {tower} tower of {checkpoint.name!r} cannot be loaded: {name} has the shape "
             f"{tuple(stored)}, but config.json asks for {tuple(expected)}: weights and config.json "
             "belong to different checkpoints"
         )
     # transformers fills missing weights with random numbers and only warns.
     if missing := sorted(report["missing_keys"]):
-        raise ModelUnavailable(
+        raise ModelUnavailableError(
             f"{checkpoint.name!r} lacks weights of the {tower} tower ({missing[0]} and "
             f"{len(missing) - 1} more): not a {family.name} checkpoint with {family.parts}"
         )
@@ -109,13 +109,13 @@ def require_transformers() -> Any:
     """The library.
 
     Raises:
-        MissingExtra: torch or transformers is not installed.
+        MissingExtraError: torch or transformers is not installed.
     """
     _torch()
     try:
         import transformers
     except ImportError as error:
-        raise MissingExtra.of("worker", needed_for="loading a checkpoint") from error
+        raise MissingExtraError.of("worker", needed_for="loading a checkpoint") from error
     return transformers
 
 
@@ -123,7 +123,9 @@ def _torch() -> Any:
     try:
         import torch
     except ImportError as error:
-        raise MissingExtra.of("worker", needed_for="running a checkpoint with torch") from error
+        raise MissingExtraError.of(
+            "worker", needed_for="running a checkpoint with torch"
+        ) from error
     return torch
 
 
@@ -136,13 +138,13 @@ def loading(checkpoint: Checkpoint, part: str) -> Iterator[None]:
     """Whatever fails in it is said to be this part of this checkpoint.
 
     Raises:
-        ModelUnavailable: something failed.
+        ModelUnavailableError: something failed.
     """
     try:
         yield
     except Exception as error:  # files of any kind, read by several libraries: any error at all
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelUnavailable(
+        raise ModelUnavailableError(
             f"{part} of {checkpoint.name!r} cannot be loaded: {reason}"
         ) from error
 

@@ -10,7 +10,7 @@ from typing import Any
 from vidsearch.encoders.checkpoint import Checkpoint
 from vidsearch.encoders.texts import Cleaning, TextRecipe
 from vidsearch.encoders.towers import loading, quiet_transformers, require_transformers
-from vidsearch.errors import ModelUnavailable
+from vidsearch.errors import ModelUnavailableError
 
 __all__ = ["load_texts"]
 
@@ -41,8 +41,8 @@ def load_texts(checkpoint: Checkpoint) -> tuple[TextRecipe, Any]:
     """How texts are prepared, and the ``tokenizers.Tokenizer``, which neither pads nor cuts off.
 
     Raises:
-        ModelUnavailable: missing, or not the vocabulary that the model was trained with.
-        MissingExtra: transformers is not installed.
+        ModelUnavailableError: missing, or not the vocabulary that the model was trained with.
+        MissingExtraError: transformers is not installed.
     """
     require_transformers()
     if checkpoint.family.name == "SigLIP":
@@ -69,7 +69,7 @@ def _siglip_texts(checkpoint: Checkpoint) -> tuple[TextRecipe, Any]:
 
     path = checkpoint.folder / "tokenizer.json"
     if not path.is_file():
-        raise ModelUnavailable(
+        raise ModelUnavailableError(
             f"{checkpoint.name!r} has no tokenizer.json (SentencePiece's spiece.model or "
             "tokenizer.model is not read): copy the one of a checkpoint with the same vocabulary "
             f"to {str(checkpoint.folder)!r}"
@@ -83,7 +83,7 @@ def _siglip_texts(checkpoint: Checkpoint) -> tuple[TextRecipe, Any]:
 
     rules = _SIGLIP_RULES.get(config.get("tokenizer_class"))
     if rules is None or config.get("do_lower_case") is False:
-        raise ModelUnavailable(
+        raise ModelUnavailableError(
             f"tokenizer_config.json of {checkpoint.name!r} has tokenizer_class="
             f"{config.get('tokenizer_class')!r} and do_lower_case={config.get('do_lower_case')!r}, "
             f"but texts are read as by {', '.join(_SIGLIP_RULES)} in lower case: use an encoder of "
@@ -109,15 +109,15 @@ def _token(checkpoint: Checkpoint, tokenizer: Any, saved: Any, usual: str) -> tu
     token = (saved.get("content") if isinstance(saved, dict) else saved) or usual
     found = tokenizer.token_to_id(token)
     if found is None:
-        raise ModelUnavailable(
+        raise ModelUnavailableError(
             f"the tokenizer of {checkpoint.name!r} lacks the token {token!r}: tokenizer.json and "
             "tokenizer_config.json belong to different checkpoints"
         )
     return token, found
 
 
-def _of_another(checkpoint: Checkpoint, *, known: int) -> ModelUnavailable:
-    return ModelUnavailable(
+def _of_another(checkpoint: Checkpoint, *, known: int) -> ModelUnavailableError:
+    return ModelUnavailableError(
         f"the tokenizer of {checkpoint.name!r} knows {known} tokens, but the model "
         f"{checkpoint.vocabulary_size}: tokenizer files are missing or belong to another checkpoint"
     )

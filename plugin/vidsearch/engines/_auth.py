@@ -7,7 +7,7 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidsearch.errors import ConfigError, MissingExtra
+from vidsearch.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
     from vidsearch.config import EngineSettings
@@ -46,7 +46,7 @@ def opensearch_access(settings: EngineSettings, *, asynchronous: bool = False) -
 
     Raises:
         ConfigError: an API key, or no AWS credentials are found.
-        MissingExtra: requests are to be signed, and ``botocore`` is not installed.
+        MissingExtraError: requests are to be signed, and ``botocore`` is not installed.
     """
     if settings.api_key is not None:
         raise ConfigError(
@@ -66,7 +66,7 @@ def _signing(settings: EngineSettings, region: str, *, asynchronous: bool) -> di
         from botocore.exceptions import BotoCoreError
         from botocore.session import Session
     except ImportError as error:
-        raise MissingExtra.of("aws", needed_for="engine.aws_region") from error
+        raise MissingExtraError.of("aws", needed_for="engine.aws_region") from error
     try:
         # Asked for at every request, so that those which expire are renewed.
         credentials = Session().get_credentials()
@@ -149,11 +149,11 @@ def _check_pair(certificate: Path, key: Path | None) -> None:
 
     def locked() -> str:
         # Else OpenSSL would ask on the terminal.
-        raise _Locked
+        raise _EncryptedKeyError
 
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(cert_path, key_path, locked)
-    except _Locked as error:
+    except _EncryptedKeyError as error:
         raise ConfigError(
             f"{key_name}: the key in {key_path or cert_path!r} has a passphrase; "
             "set one without (openssl pkey -in KEY -out NEW)"
@@ -170,7 +170,7 @@ def _check_pair(certificate: Path, key: Path | None) -> None:
         ) from error
 
 
-class _Locked(Exception):
+class _EncryptedKeyError(Exception):
     """The key is encrypted."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from vidsearch.engines._vectors import ByteOrder, decode_vector, to_json
 from vidsearch.engines.base import Json, Write
 from vidsearch.engines.errors import error_of, reason_of, unavailable
-from vidsearch.errors import BackendError, BackendUnavailable, BulkError, IndexMissing
+from vidsearch.errors import BackendError, BackendUnavailableError, BulkError, IndexNotFoundError
 
 __all__ = ["Backoff", "Item", "Tally", "action_of", "chunks", "encoded", "same", "take"]
 
@@ -75,11 +75,11 @@ class Tally:
             failures=self.failures,
         )
 
-    def unavailable(self, reason: str, *, url: str, index: str) -> BackendUnavailable:
+    def unavailable(self, reason: str, *, url: str, index: str) -> BackendUnavailableError:
         """The error for an engine that did not take the rest, however often it was asked."""
         left = self.total - self.written - self.failed
         rejected = f", {self.failed} rejected" if self.failed else ""
-        return BackendUnavailable(
+        return BackendUnavailableError(
             f"{left} of {self.total} writes to index {index!r} at {url} were not taken "
             f"({self.written} written{rejected}): {reason}"
         )
@@ -150,7 +150,7 @@ def take(
         Items to send again, ``create`` items that exist and may be our own, and why not.
 
     Raises:
-        IndexMissing: it vanished meanwhile.
+        IndexNotFoundError: it vanished meanwhile.
         BackendError: the answer is not about these items.
     """
     if len(response.get("items", ())) != len(sent):
@@ -171,7 +171,7 @@ def take(
             existing.append(item)
         else:
             missing = error_of(status, result, url=url, index=index)
-            if isinstance(missing, IndexMissing):
+            if isinstance(missing, IndexNotFoundError):
                 raise missing
             tally.fail(item.write.id, reason_of(result))
     return again, existing, why

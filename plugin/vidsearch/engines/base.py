@@ -105,11 +105,11 @@ class Engine(Protocol):
     Every method maps the client library's exceptions:
 
     Raises:
-        BackendUnavailable: not reachable, timed out, overloaded (429, 5xx).
-        BackendRefused: 401 or 403.
-        IndexMissing: no such index or alias.
-        MappingConflict: a mapping or query that the engine rejects (400).
-        VersionConflict: a compare-and-set lost (409).
+        BackendUnavailableError: not reachable, timed out, overloaded (429, 5xx).
+        BackendAccessDeniedError: 401 or 403.
+        IndexNotFoundError: no such index or alias.
+        MappingConflictError: a mapping or query that the engine rejects (400).
+        VersionConflictError: a compare-and-set lost (409).
     """
 
     @property
@@ -126,11 +126,11 @@ class Engine(Protocol):
         ...
 
     def create_index(self, name: str, body: Mapping[str, Any]) -> None:
-        """Create an index. Raises MappingConflict where it exists already."""
+        """Create an index. Raises MappingConflictError where it exists already."""
         ...
 
     def delete_index(self, name: str) -> None:
-        """Drop a concrete index; an alias or a pattern is IndexMissing."""
+        """Drop a concrete index; an alias or a pattern is IndexNotFoundError."""
         ...
 
     def indices_of(self, name: str) -> tuple[str, ...]:
@@ -243,8 +243,8 @@ class Engine(Protocol):
         Raises:
             BulkError: items were rejected for what they are; ``failures`` has every one. All
                 others are written.
-            BackendUnavailable: items were turned away for load until patience ended; the message
-                says how many were written.
+            BackendUnavailableError: items were turned away for load until patience ended; the
+                message says how many were written.
         """
         ...
 

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit, urlunsplit
 from vidsearch.config import EngineSettings
 from vidsearch.engines._auth import check_access, elasticsearch_access, opensearch_access
 from vidsearch.engines.base import AsyncEngine, Engine
-from vidsearch.errors import BackendError, BackendRefused, ConfigError, MissingExtra
+from vidsearch.errors import BackendAccessDeniedError, BackendError, ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
     from vidsearch.engines.aio import AsyncElasticsearchEngine, AsyncOpenSearchEngine
-    from vidsearch.engines.elasticsearch import ElasticsearchEngine, NotElasticsearch
+    from vidsearch.engines.elasticsearch import ElasticsearchEngine, NotElasticsearchError
     from vidsearch.engines.opensearch import OpenSearchEngine
 
 __all__ = ["connect", "connect_async"]
@@ -48,9 +48,9 @@ def connect(settings: EngineSettings, *, client: Any = None) -> Engine:
 
     Raises:
         ConfigError: settings that contradict each other, or a client of another library.
-        MissingExtra: it is OpenSearch, and ``opensearch-py`` is not installed, or requests to it
-            are to be signed, and ``botocore`` is not.
-        BackendUnavailable, BackendRefused: the cluster cannot be asked what it is.
+        MissingExtraError: it is OpenSearch, and ``opensearch-py`` is not installed, or requests to
+            it are to be signed, and ``botocore`` is not.
+        BackendUnavailableError, BackendAccessDeniedError: the cluster cannot be asked what it is.
     """
     if client is not None:
         return _around(client)
@@ -71,8 +71,8 @@ async def connect_async(settings: EngineSettings, *, client: Any = None) -> Asyn
             host's, used as it is.
 
     Raises:
-        MissingExtra: ``aiohttp`` is not installed.
-        ConfigError, BackendUnavailable, BackendRefused: see :func:`connect`.
+        MissingExtraError: ``aiohttp`` is not installed.
+        ConfigError, BackendUnavailableError, BackendAccessDeniedError: see :func:`connect`.
     """
     if client is not None:
         return _around_async(client)
@@ -82,15 +82,15 @@ async def connect_async(settings: EngineSettings, *, client: Any = None) -> Asyn
     engine = _async_elasticsearch(settings)
     if settings.kind == "elasticsearch":
         return engine
-    from vidsearch.engines.elasticsearch import NotElasticsearch
+    from vidsearch.engines.elasticsearch import NotElasticsearchError
 
     try:
         await engine.info()
-    except NotElasticsearch as error:
+    except NotElasticsearchError as error:
         await engine.close()
         _require_opensearch(error, settings)
         return _async_opensearch(settings)
-    except BackendRefused as error:
+    except BackendAccessDeniedError as error:
         await engine.close()
         raise _may_not_ask(error) from error
     except BackendError:
@@ -101,16 +101,16 @@ async def connect_async(settings: EngineSettings, *, client: Any = None) -> Asyn
 
 def _whichever(settings: EngineSettings) -> Engine:
     # Either engine answers Elasticsearch's client; it then says whether it likes the answer.
-    from vidsearch.engines.elasticsearch import NotElasticsearch
+    from vidsearch.engines.elasticsearch import NotElasticsearchError
 
     engine = _elasticsearch(settings)
     try:
         engine.info()
-    except NotElasticsearch as error:
+    except NotElasticsearchError as error:
         engine.close()
         _require_opensearch(error, settings)
         return _opensearch(settings)
-    except BackendRefused as error:
+    except BackendAccessDeniedError as error:
         engine.close()
         raise _may_not_ask(error) from error
     except BackendError:
@@ -119,7 +119,7 @@ def _whichever(settings: EngineSettings) -> Engine:
     return engine
 
 
-def _require_opensearch(error: NotElasticsearch, settings: EngineSettings) -> None:
+def _require_opensearch(error: NotElasticsearchError, settings: EngineSettings) -> None:
     version = error.root.get("version") if isinstance(error.root, dict) else None
     if not isinstance(version, dict) or version.get("distribution") != "opensearch":
         raise BackendError(
@@ -128,8 +128,10 @@ def _require_opensearch(error: NotElasticsearch, settings: EngineSettings) -> No
         ) from error
 
 
-def _may_not_ask(error: BackendRefused) -> BackendRefused:
-    return BackendRefused(f"{error}. If they may not ask for the version, set engine.kind")
+def _may_not_ask(error: BackendAccessDeniedError) -> BackendAccessDeniedError:
+    return BackendAccessDeniedError(
+        f"{error}. If they may not ask for the version, set engine.kind"
+    )
 
 
 def _elasticsearch(settings: EngineSettings) -> ElasticsearchEngine:
@@ -194,7 +196,7 @@ def _require(module: str, *, extra: str, needed_for: str) -> None:
     try:
         importlib.import_module(module)
     except ImportError as error:
-        raise MissingExtra.of(extra, needed_for=needed_for) from error
+        raise MissingExtraError.of(extra, needed_for=needed_for) from error
 
 
 def _require_opensearch_py(settings: EngineSettings) -> None:

@@ -17,7 +17,7 @@ from vidsearch.engines.errors import timed_out, unreachable, unreadable
 from vidsearch.engines.features import elasticsearch_features, licence_of
 from vidsearch.errors import BackendError
 
-__all__ = ["ElasticsearchEngine", "NotElasticsearch"]
+__all__ = ["ElasticsearchEngine", "NotElasticsearchError"]
 
 _CLIENT_MAJOR: int = elasticsearch.__version__[0]
 
@@ -28,7 +28,7 @@ _KEEP_ALIVE = "5m"
 """How long a scan may work on one page."""
 
 
-class NotElasticsearch(BackendError):
+class NotElasticsearchError(BackendError):
     """Something else answers at the URL; ``root`` is what it said."""
 
     def __init__(self, message: str, *, root: Any = None) -> None:
@@ -167,8 +167,8 @@ def answer_of(error: Exception, *, url: str) -> Answer:
     raise unreachable(error, url=url) from error
 
 
-def _not_elasticsearch(error: elasticsearch.ApiError, *, url: str) -> NotElasticsearch:
-    return NotElasticsearch(
+def _not_elasticsearch(error: elasticsearch.ApiError, *, url: str) -> NotElasticsearchError:
+    return NotElasticsearchError(
         f"{url} is not Elasticsearch; set engine.kind to what it is, or to auto", root=error.body
     )
 

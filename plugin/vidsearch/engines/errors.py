@@ -16,12 +16,12 @@ from http.client import HTTPException
 from typing import Any
 
 from vidsearch.errors import (
+    BackendAccessDeniedError,
     BackendError,
-    BackendRefused,
-    BackendUnavailable,
-    IndexMissing,
-    MappingConflict,
-    VersionConflict,
+    BackendUnavailableError,
+    IndexNotFoundError,
+    MappingConflictError,
+    VersionConflictError,
 )
 
 __all__ = ["error_of", "reason_of", "timed_out", "unavailable", "unreachable", "unreadable"]
@@ -63,33 +63,33 @@ def error_of(status: int, body: Any, *, url: str, index: str | None) -> BackendE
     said = f"({status}): {reason}"
     where = f"index {index!r} at {url}" if index else url
     if status == 401:
-        return BackendRefused(
+        return BackendAccessDeniedError(
             f"{url} refused the credentials {said}. "
             "Check engine.api_key, or engine.username and engine.password"
         )
     if status == 403 and (feature := _UNLICENSED.search(reason)):
-        return BackendRefused(
+        return BackendAccessDeniedError(
             f"the licence of {url} does not cover {feature[1]} {said}. "
             "Leave it out, or install a licence that covers it"
         )
     if status == 403:
-        return BackendRefused(f"{where} refused the request {said}")
+        return BackendAccessDeniedError(f"{where} refused the request {said}")
     if kind in {"index_not_found_exception", "aliases_not_found_exception"}:
-        return IndexMissing(f"there is no index or alias {_named(body) or index!r} at {url}")
+        return IndexNotFoundError(f"there is no index or alias {_named(body) or index!r} at {url}")
     if kind == "resource_already_exists_exception":
-        return MappingConflict(f"{where} exists already")
+        return MappingConflictError(f"{where} exists already")
     if status == 409:
-        return VersionConflict(f"{where} was changed by another writer {said}")
+        return VersionConflictError(f"{where} was changed by another writer {said}")
     if status == 400 and _NO_SCRIPTS.search(reason):
-        return BackendRefused(
+        return BackendAccessDeniedError(
             f"{url} runs no scripts {said}. By a script OpenSearch scores quantised vectors anew, "
             "and moments that a filter picks: allow inline scripts in the context `score`, or "
             "set search.rescore to false and filter videos only"
         )
     if status == 400:
-        return MappingConflict(f"{where} rejected the request {said}")
+        return MappingConflictError(f"{where} rejected the request {said}")
     if unavailable(status):
-        return BackendUnavailable(f"{where} is overloaded or failing {said}")
+        return BackendUnavailableError(f"{where} is overloaded or failing {said}")
     return BackendError(f"{where} answered {said}")
 
 
@@ -98,38 +98,38 @@ def unavailable(status: int) -> bool:
     return status in {408, 429} or status >= 500
 
 
-def unreachable(error: BaseException, *, url: str) -> BackendUnavailable:
+def unreachable(error: BaseException, *, url: str) -> BackendUnavailableError:
     """No connection: refused, reset, unknown host, TLS that does not fit."""
     cause = _innermost(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return BackendUnavailable(
+        return BackendUnavailableError(
             f"the TLS certificate of {url} is not trusted: {cause.verify_message.rstrip('.')}. "
             f"{_CERTIFICATE_ADVICE.get(cause.verify_code, _SET_CA)}"
         )
     if _reason(cause) in _NO_TLS:
-        return BackendUnavailable(
+        return BackendUnavailableError(
             f"{url} does not speak TLS; does engine.url have to begin with http://?"
         )
     if isinstance(cause, ssl.SSLEOFError) or "ALERT" in _reason(cause):
         # The alert that says why may be lost where the server hangs up at once.
-        return BackendUnavailable(
+        return BackendUnavailableError(
             f"{url} broke off the TLS connection: {_short(_reason(cause) or 'no reason given')}. "
             "Set engine.client_cert and engine.client_key if it wants a client certificate; "
             "check who signed it if they are set"
         )
     if type(cause).__name__ == "CertificateError":  # urllib3's, where the URL has an IP address
-        return BackendUnavailable(
+        return BackendUnavailableError(
             f"the TLS certificate of {url} is not trusted: {_short(str(cause))}. {_WRONG_HOST}"
         )
     if url.startswith("http://") and isinstance(cause, (HTTPException, ConnectionResetError)):
-        return BackendUnavailable(
+        return BackendUnavailableError(
             f"{url} hung up: {_short(str(cause)).rstrip('.')}. "
             "If it speaks TLS, engine.url must begin with https://"
         )
     reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
     if reason.startswith("Connect call failed") and isinstance(cause, OSError) and cause.errno:
         reason = os.strerror(cause.errno)  # asyncio has put its own words in its place
-    return BackendUnavailable(
+    return BackendUnavailableError(
         f"{url} does not answer: {_short(reason).rstrip('.')}. "
         "Is the search engine running, and is engine.url right?"
     )
@@ -140,9 +140,9 @@ def _reason(error: BaseException) -> str:
     return (error.reason or "") if isinstance(error, ssl.SSLError) else ""
 
 
-def timed_out(*, url: str) -> BackendUnavailable:
+def timed_out(*, url: str) -> BackendUnavailableError:
     """Connected, but no answer within the timeout; a write may have been done all the same."""
-    return BackendUnavailable(f"{url} did not answer in time (engine.timeout)")
+    return BackendUnavailableError(f"{url} did not answer in time (engine.timeout)")
 
 
 def unreadable(error: BaseException, *, url: str) -> BackendError:

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from vidsearch.embeddings.pipeline import Segment, VideoEmbedding
+from vidsearch.embeddings.segment_policy import SegmentPolicy
 from vidsearch.encoders import ModelIdentity
 from vidsearch.engines.base import Json
-from vidsearch.errors import ModelMismatch
-from vidsearch.ingest.embedding import Segment, VideoEmbedding
-from vidsearch.ingest.moments import MomentPolicy
-from vidsearch.ingest.record import VideoRecord, to_stamp
-from vidsearch.ingest.videos_index import VideosIndex
+from vidsearch.errors import ModelMismatchError
+from vidsearch.index.videos_index import VideosIndex
+from vidsearch.registry.record import VideoRecord, to_stamp
 from vidsearch_mappings.videos import SUBTITLES
 
 __all__ = ["fingerprint", "model_name", "video_document", "with_fields"]
@@ -24,7 +24,7 @@ def fingerprint(
     content: str,
     *,
     index: VideosIndex,
-    moments: MomentPolicy,
+    moments: SegmentPolicy,
     subtitles: Sequence[str] | None,
     thumbnails: str | None,
 ) -> str:
@@ -68,11 +68,11 @@ def video_document(
     base64 of half the bytes that it expects as bfloat16, and stores nonsense without a word.
 
     Raises:
-        ModelMismatch: the vectors have not as many dims as the index.
+        ModelMismatchError: the vectors have not as many dims as the index.
     """
     (dims,) = embedding.vector.shape  # those of the moments are means of the same frames' vectors
     if dims != index.model.dims:
-        raise ModelMismatch(
+        raise ModelMismatchError(
             f"the encoder made vectors of {dims} dims for video {record.id!r}, but index "
             f"{index.name!r} holds {index.model.dims}, as the identity of the encoder says as "
             "well: mend the encoder, or the dims of its identity"

@@ -10,33 +10,30 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
+from vidsearch.embeddings.pipeline import embed_video
+from vidsearch.embeddings.segment_policy import SegmentPolicy
 from vidsearch.encoders import Encoder
 from vidsearch.engines.base import Document, Engine, Json, Revision
 from vidsearch.errors import (
-    BackendRefused,
-    BackendUnavailable,
+    BackendAccessDeniedError,
+    BackendUnavailableError,
     ConfigError,
-    DecoderFailed,
-    DocumentGone,
-    IndexMissing,
-    LeaseLost,
-    MappingConflict,
-    ModelMismatch,
-    ModelUnavailable,
-    SourceUnavailable,
-    VersionConflict,
+    DecoderFailedError,
+    DocumentNotFoundError,
+    IndexNotFoundError,
+    LeaseLostError,
+    MappingConflictError,
+    ModelMismatchError,
+    ModelUnavailableError,
+    SourceUnavailableError,
+    VersionConflictError,
     VideoError,
     VidsearchError,
 )
+from vidsearch.index.videos_index import VideosIndex, gone, open_videos_index
 from vidsearch.ingest.document import fingerprint, video_document, with_fields
-from vidsearch.ingest.embedding import embed_video
-from vidsearch.ingest.lease_keeper import LeaseKeeper
-from vidsearch.ingest.moments import MomentPolicy
-from vidsearch.ingest.record import ErrorRecord, State, VideoRecord
-from vidsearch.ingest.registry import Registry
 from vidsearch.ingest.removal import remove_document, remove_whatever_came
 from vidsearch.ingest.stages import Stages
-from vidsearch.ingest.videos_index import VideosIndex, gone, open_videos_index
 from vidsearch.media import (
     Cue,
     LocalFile,
@@ -47,19 +44,22 @@ from vidsearch.media import (
     fetch,
     sidecar_cues,
 )
+from vidsearch.registry.lease_keeper import LeaseKeeper
+from vidsearch.registry.record import ErrorRecord, State, VideoRecord
+from vidsearch.registry.registry import Registry
 
 __all__ = ["Indexer", "Outcome"]
 
 _log = logging.getLogger(__name__)
 _WRITE_TRIES = 3
 _SURROUNDINGS = (
-    BackendRefused,
-    BackendUnavailable,
+    BackendAccessDeniedError,
+    BackendUnavailableError,
     ConfigError,
-    IndexMissing,
-    ModelMismatch,
-    ModelUnavailable,
-    SourceUnavailable,
+    IndexNotFoundError,
+    ModelMismatchError,
+    ModelUnavailableError,
+    SourceUnavailableError,
 )
 
 
@@ -139,20 +139,20 @@ class Indexer:
             count_outage: let an outage use up an attempt, too; otherwise it is taken back.
 
         Raises:
-            VideoUnknown: never registered.
+            VideoNotRegisteredError: never registered.
             VidsearchError: an outage, or a worker that is not set up right (no index, another
                 model, wrong credentials, a missing extra); to be tried again later.
         """
         try:
             lease = self._registry.claim(video_id, owner=owner)
-        except LeaseLost as error:
+        except LeaseLostError as error:
             _log.info("video %r skipped: %s", video_id, error)
             return Outcome("skipped", reason=str(error))
         stages = Stages()
         with LeaseKeeper(self._registry, lease) as keeper:
             try:
                 return self._attempt(lease.record, keeper, stages)
-            except LeaseLost as error:
+            except LeaseLostError as error:
                 _log.warning("video %r left alone: %s", video_id, error)
                 return Outcome("skipped", reason=str(error))
             except Exception as error:
@@ -173,7 +173,7 @@ class Indexer:
             if stored is None:
                 raise gone(index, record.id)
             _refuse_fields(record, index)
-        moments = MomentPolicy.of(self._index, length=index.segment_seconds)
+        moments = SegmentPolicy.of(self._index, length=index.segment_seconds)
         at("fetch")
         with fetch(record.uri, settings=self._sources) as file:
             at("hash")
@@ -210,7 +210,7 @@ class Indexer:
         _log.info("video %r indexed: %r in %s", record.id, embedding, stages)
         return Outcome("indexed", record=after)
 
-    def _fingerprint(self, file: LocalFile, *, index: VideosIndex, moments: MomentPolicy) -> str:
+    def _fingerprint(self, file: LocalFile, *, index: VideosIndex, moments: SegmentPolicy) -> str:
         spoken = self._settings.subtitles
         return fingerprint(
             content_hash(file.path),
@@ -229,7 +229,7 @@ class Indexer:
                 return cues
         try:
             return self._reader.cues(file.path)
-        except DecoderFailed as error:  # its frames are fine
+        except DecoderFailedError as error:  # its frames are fine
             _log.warning("subtitles left alone: %s", error)
             return ()
 
@@ -282,11 +282,13 @@ class Indexer:
                 if stored is None:
                     raise gone(index, record.id)
                 return index.merge(document[index.field], into=stored)
-            except VersionConflict:
+            except VersionConflictError:
                 # Somebody wrote although the lease is ours: the host, or a predecessor that was
                 # late. Ours is the newer knowledge.
                 stored = index.read(record.id, routing=record.routing)
-        raise VersionConflict(f"the document of video {record.id!r} keeps changing under our hands")
+        raise VersionConflictError(
+            f"the document of video {record.id!r} keeps changing under our hands"
+        )
 
     @contextmanager
     def _taken_back_if_lost(
@@ -298,15 +300,15 @@ class Indexer:
         """
         try:
             yield
-        except LeaseLost:
+        except LeaseLostError:
             current = self._registry.find(record.id)
             if current is None:
-                with suppress(VersionConflict):
+                with suppress(VersionConflictError):
                     index.remove(record.id, expect=written, routing=record.routing)
             elif current.state is State.DELETED:
                 remove_document(self._registry, index, record.id)
             raise
-        except IndexMissing:
+        except IndexNotFoundError:
             # The registry went after the lease was last renewed: the host's index was detached, and
             # its documents are to hold nothing of ours. Those of an index of ours are kept.
             if index.attached:
@@ -327,7 +329,7 @@ class Indexer:
         outage = _is_outage(error, stage=stages.current)
         try:
             lease = keeper.finish()
-            if isinstance(error, DocumentGone):
+            if isinstance(error, DocumentNotFoundError):
                 _log.info("video %r is gone: %s", id, error)
                 after = self._registry.vanish(lease, record)
                 return Outcome("gone", record=after, reason=str(record))
@@ -338,10 +340,10 @@ class Indexer:
             after = self._registry.release(
                 lease, record, counted=count_outage or not outage, delay=delay
             )
-        except LeaseLost as lost:
+        except LeaseLostError as lost:
             _log.warning("video %r left alone: %s", id, lost)
             return Outcome("skipped", reason=str(lost))
-        except BackendUnavailable as away:
+        except BackendUnavailableError as away:
             # The registry cannot be told. The lease runs out by itself, and until then the same
             # owner may take it up again.
             if outage:
@@ -384,6 +386,6 @@ def _is_outage(error: Exception, *, stage: str) -> bool:
 
 def _is_at_fault(error: Exception, *, stage: str) -> bool:
     """Whether the video or its registration is to blame, so that another try would end the same."""
-    if stage == "write" and isinstance(error, MappingConflict):  # a field that does not fit
+    if stage == "write" and isinstance(error, MappingConflictError):  # a field that does not fit
         return True
     return isinstance(error, VideoError)

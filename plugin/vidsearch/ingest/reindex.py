@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vidsearch.ingest.record import State, VideoRecord
-from vidsearch.ingest.registry import Registry
-from vidsearch.ingest.videos_index import VideosIndex
+from vidsearch.index.videos_index import VideosIndex
+from vidsearch.registry.record import State, VideoRecord
+from vidsearch.registry.registry import Registry
 
 __all__ = ["missing_videos"]
 

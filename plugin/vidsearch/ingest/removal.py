@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from vidsearch.errors import VersionConflict
-from vidsearch.ingest.record import State, VideoRecord
-from vidsearch.ingest.registry import Registry
-from vidsearch.ingest.videos_index import VideosIndex
+from vidsearch.errors import VersionConflictError
+from vidsearch.index.videos_index import VideosIndex
+from vidsearch.registry.record import State, VideoRecord
+from vidsearch.registry.registry import Registry
 
 __all__ = ["delete_video", "purge_video", "remove_document", "remove_whatever_came"]
 
@@ -22,7 +22,7 @@ def delete_video(registry: Registry, index: VideosIndex, id: str) -> VideoRecord
     what it wrote. Safe to repeat.
 
     Raises:
-        VideoUnknown: it was never registered.
+        VideoNotRegisteredError: it was never registered.
     """
     record = registry.delete(id)
     remove_document(registry, index, id)
@@ -48,7 +48,7 @@ def remove_document(registry: Registry, index: VideosIndex, id: str) -> None:
     looked at again: it may be the host that touched a document which nobody wants.
 
     Raises:
-        VersionConflict: it keeps changing.
+        VersionConflictError: it keeps changing.
     """
     known = registry.find(id)
     routing = known.routing if known else None
@@ -57,7 +57,7 @@ def remove_document(registry: Registry, index: VideosIndex, id: str) -> None:
         record = registry.find(id)
         if document is None or record is None or record.state not in _UNWANTED:
             return
-        with suppress(VersionConflict):
+        with suppress(VersionConflictError):
             index.remove(id, expect=document.revision, routing=routing)
             return
     raise _restless(id)
@@ -67,14 +67,16 @@ def remove_whatever_came(index: VideosIndex, record: VideoRecord) -> None:
     """Remove the document of a video, or our object in it, although others keep writing it.
 
     Raises:
-        VersionConflict: it keeps changing.
+        VersionConflictError: it keeps changing.
     """
     for _ in range(_TRIES):
-        with suppress(VersionConflict):
+        with suppress(VersionConflictError):
             index.remove(record.id, routing=record.routing)
             return
     raise _restless(record.id)
 
 
-def _restless(id: str) -> VersionConflict:
-    return VersionConflict(f"the document of video {id!r} keeps changing while it is to be removed")
+def _restless(id: str) -> VersionConflictError:
+    return VersionConflictError(
+        f"the document of video {id!r} keeps changing while it is to be removed"
+    )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsearch.errors import MissingExtra, VideoNotFound, VideoOpenError
+from vidsearch.errors import MissingExtraError, SourceNotFoundError, VideoOpenError
 from vidsearch.media.diagnosis import why_not_a_video
 from vidsearch.media.display import FALLBACK_STEP, Clock
 from vidsearch.media.ffmpeg_reach import opencv_reach_closed
@@ -31,12 +31,12 @@ def opened(path: Path, *, threads: int = 1) -> Iterator[Capture]:
     """Open a file for one pass. Nothing but this file is opened, whatever it says.
 
     Raises:
-        VideoNotFound: no file there.
+        SourceNotFoundError: no file there.
         VideoOpenError: not a readable video; the message says why.
-        MissingExtra: OpenCV is not installed.
+        MissingExtraError: OpenCV is not installed.
     """
     if not path.exists():
-        raise VideoNotFound(f"no such file: {path}")
+        raise SourceNotFoundError(f"no such file: {path}")
     if not path.is_file():  # FFmpeg would wait for a pipe for ever
         raise VideoOpenError(f"{path.name} {why_not_a_video(path)}")
     cv2 = _quiet_cv2()
@@ -159,7 +159,7 @@ def _quiet_cv2() -> Any:
     try:
         import cv2
     except ImportError as error:
-        raise MissingExtra.of("worker", needed_for="decoding video") from error
+        raise MissingExtraError.of("worker", needed_for="decoding video") from error
     if "OPENCV_LOG_LEVEL" not in os.environ:
         # OpenCV 4, else 5; 0 is "silent" in both.
         set_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel

@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsearch.errors import VideoDamaged, VideoTooLarge
+from vidsearch.errors import VideoDamagedError, VideoTooLargeError
 from vidsearch.media.frames import MediaLimits, Sampling
 
 __all__ = [
@@ -175,27 +175,27 @@ def check_request(*, rate: float, batch_size: int, sampling: Sampling) -> None:
 
 
 def refuse_too_long(name: str, seconds: float | None, limits: MediaLimits) -> None:
-    """Raises :class:`VideoTooLarge` for a video of so many seconds, where that is too long."""
+    """Raises :class:`VideoTooLargeError` for a video of so many seconds, where that is too long."""
     if seconds is not None and seconds > limits.max_seconds + EPSILON:
-        raise VideoTooLarge(
+        raise VideoTooLargeError(
             f"{name} is {seconds:.0f} s long, but no more than {limits.max_seconds:.0f} s are "
             f"allowed (sources.max_seconds)"
         )
 
 
 def refuse_too_many_pixels(name: str, width: int, height: int, limits: MediaLimits) -> None:
-    """Raises :class:`VideoTooLarge` for a picture of that size, where that is too large."""
+    """Raises :class:`VideoTooLargeError` for a picture of that size, where that is too large."""
     if width * height > limits.max_pixels:
-        raise VideoTooLarge(
+        raise VideoTooLargeError(
             f"{name} has pictures of {width}x{height}, but no more than {limits.max_pixels} pixels "
             f"are allowed (sources.max_pixels)"
         )
 
 
 def refuse_damaged(name: str, damaged: int, points: int, *, most: float) -> None:
-    """Raises :class:`VideoDamaged` where more than the share ``most`` of the points is damaged."""
+    """Raise VideoDamagedError where more than the share ``most`` of the points is damaged."""
     if damaged > most * points:
-        raise VideoDamaged(
+        raise VideoDamagedError(
             f"{name}: {damaged} of {points} frames that were wanted do not decode, more than the "
             f"share of {most:g} that is allowed (ingest.max_damaged)"
         )

@@ -27,7 +27,7 @@ Sampling = Literal["played-at", "notebook"]
 
 @dataclass(frozen=True, slots=True)
 class MediaLimits:
-    """What a decoder refuses to go beyond, with :class:`~vidsearch.errors.VideoTooLarge`."""
+    """What a decoder refuses to go beyond, with :class:`~vidsearch.errors.VideoTooLargeError`."""
 
     max_seconds: float = 12 * 3600.0
     max_pixels: int = 8192 * 4320
@@ -108,9 +108,9 @@ class Decoder(Protocol):
         """Read the container's header.
 
         Raises:
-            VideoNotFound: no file there.
+            SourceNotFoundError: no file there.
             VideoOpenError: not a readable video.
-            VideoTooLarge: its header says so.
+            VideoTooLargeError: its header says so.
         """
         ...
 
@@ -128,11 +128,11 @@ class Decoder(Protocol):
         ``damaged``.
 
         Raises:
-            VideoNotFound: no file there.
+            SourceNotFoundError: no file there.
             VideoOpenError: not a readable video.
             NoFramesError: not one frame decodes.
-            VideoDamaged: too large a share of the points is damaged; raised at the end.
-            VideoTooLarge: too long, or frames too large.
+            VideoDamagedError: too large a share of the points is damaged; raised at the end.
+            VideoTooLargeError: too long, or frames too large.
             ValueError: ``rate`` or ``batch_size`` is not positive, or an unknown ``sampling``.
         """
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from vidsearch.errors import SourceUnavailable
+from vidsearch.errors import SourceUnavailableError
 
 __all__ = ["content_hash"]
 
@@ -16,7 +16,7 @@ def content_hash(path: Path) -> str:
     """SHA-256 of a file's bytes as 64 hex digits; memory stays flat.
 
     Raises:
-        SourceUnavailable: the disk or the share failed while it was read.
+        SourceUnavailableError: the disk or the share failed while it was read.
     """
     digest = hashlib.sha256()
     buffer = bytearray(_CHUNK)
@@ -26,5 +26,5 @@ def content_hash(path: Path) -> str:
             while read := file.readinto(buffer):
                 digest.update(view[:read])
     except OSError as error:
-        raise SourceUnavailable(f"{path} cannot be read: {error.strerror}") from error
+        raise SourceUnavailableError(f"{path} cannot be read: {error.strerror}") from error
     return digest.hexdigest()

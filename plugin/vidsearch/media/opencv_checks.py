@@ -31,9 +31,9 @@ def refuse_what_opencv_misreads(path: Path) -> None:
     that ought to be watched, a warning is logged.
 
     Raises:
-        VideoNotFound: no file there.
+        SourceNotFoundError: no file there.
         VideoOpenError: not a readable video, or one that OpenCV cannot show.
-        MissingExtra: PyAV is not installed.
+        MissingExtraError: PyAV is not installed.
     """
     with opened(path) as video:
         frame = video.first_frame()

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsearch.errors import MissingExtra
+from vidsearch.errors import MissingExtraError
 
 __all__ = [
     "CLIP_PIXELS",
@@ -125,7 +125,7 @@ def clip_pixels(
         Pillow's resize of the whole frame.
 
     Raises:
-        MissingExtra: Pillow is not installed.
+        MissingExtraError: Pillow is not installed.
     """
     levels = clip_levels(frames, recipe)
     pixels = np.empty((len(levels), 3, recipe.size, recipe.size), dtype=np.float32)
@@ -139,7 +139,7 @@ def clip_levels(frames: NDArray[np.uint8], recipe: PixelRecipe) -> NDArray[np.ui
     """Resize and crop only: ``(n, height, width, 3)`` to ``(n, size, size, 3)``, both uint8.
 
     Raises:
-        MissingExtra: Pillow is not installed.
+        MissingExtraError: Pillow is not installed.
     """
     levels = np.empty((len(frames), recipe.size, recipe.size, 3), dtype=np.uint8)
     for index, frame in enumerate(frames):
@@ -151,7 +151,7 @@ def _resized_and_cropped(frame: NDArray[np.uint8], recipe: PixelRecipe) -> NDArr
     try:
         from PIL import Image
     except ImportError as error:
-        raise MissingExtra.of("worker", needed_for="turning frames into pixels") from error
+        raise MissingExtraError.of("worker", needed_for="turning frames into pixels") from error
 
     resample = Image.Resampling[recipe.resample.upper()]
     height, width = frame.shape[:2]

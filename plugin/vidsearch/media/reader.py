@@ -40,7 +40,7 @@ class MediaReader(Decoder, Protocol):
         """Lines of the file's text subtitle track, in order; empty where it has none.
 
         Raises:
-            VideoNotFound: no file there.
+            SourceNotFoundError: no file there.
             VideoOpenError: not a readable video.
         """
         ...
@@ -49,7 +49,7 @@ class MediaReader(Decoder, Protocol):
         """Times of the cuts in seconds, ascending, without 0 and the end.
 
         Raises:
-            MissingExtra: PySceneDetect is not installed (extra ``shots``).
+            MissingExtraError: PySceneDetect is not installed (extra ``shots``).
             VideoError: as for :meth:`frames`.
         """
         ...

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsearch.errors import MissingExtra
+from vidsearch.errors import MissingExtraError
 from vidsearch.media.pixels import CLIP_PIXELS, PixelRecipe, clip_levels, fit
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ def clip_pixels_torch(frames: NDArray[np.uint8], recipe: PixelRecipe = CLIP_PIXE
         of 255 from Pillow's resize of the whole frame.
 
     Raises:
-        MissingExtra: torch is not installed.
+        MissingExtraError: torch is not installed.
     """
     try:
         import torch
     except ImportError as error:
-        raise MissingExtra.of("worker", needed_for="turning frames into tensors") from error
+        raise MissingExtraError.of("worker", needed_for="turning frames into tensors") from error
 
     scale, shift = (torch.from_numpy(each).view(3, 1, 1) for each in recipe.scale_and_shift)
     pixels = torch.empty((len(frames), 3, recipe.size, recipe.size))

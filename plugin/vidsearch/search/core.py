@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vidsearch.config import SearchSettings, Settings
 from vidsearch.encoders.base import Encoder
 from vidsearch.engines.base import EngineKind, Json
-from vidsearch.errors import MappingConflict, QueryError
+from vidsearch.errors import MappingConflictError, QueryError
 from vidsearch.search.explain import explained
 from vidsearch.search.fusion import Scored
 from vidsearch.search.legs import (
@@ -26,7 +26,7 @@ from vidsearch.search.legs import (
     read_near,
     read_words,
 )
-from vidsearch.search.live_index import IndexMoved, IndexView, LiveIndex
+from vidsearch.search.live_index import IndexMovedError, IndexView, LiveIndex
 from vidsearch.search.native import Cluster, NativeFusion, choose
 from vidsearch.search.once import Once
 from vidsearch.search.plan import Conditions, Plan
@@ -251,14 +251,14 @@ class SearchCore:
         try:
             asked_for = [_comparable(leg, body) for leg, body in bodies.items()]
             responses = yield Ask("msearch", (self.alias, asked_for))
-        except MappingConflict as error:
+        except MappingConflictError as error:
             if not asked.filter:
                 raise
             raise QueryError(f"the engine refused the query, see its filter: {error}") from error
         # Every hit names its index. Without a hit there is nothing to tell by, so it is asked.
         seen = {name for response in responses if (name := index_of(response))}
         if (seen or {(yield from self._index.view(fresh=True)).name}) != {view.name}:
-            raise IndexMoved
+            raise IndexMovedError
         return dict(zip(bodies, responses, strict=True))
 
     def _read(self, plan: Plan, responses: dict[Leg, Json]) -> dict[Leg, list[Found]]:

@@ -8,20 +8,25 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from vidsearch.encoders.identity import ModelIdentity
-from vidsearch.errors import BackendUnavailable, IndexMissing, MappingConflict, QueryError
+from vidsearch.errors import (
+    BackendUnavailableError,
+    IndexNotFoundError,
+    MappingConflictError,
+    QueryError,
+)
 from vidsearch.search.steps import Ask, Steps
 from vidsearch_mappings import MetaError, read_meta
 from vidsearch_mappings.queries import Level, vector_path
 from vidsearch_mappings.scores import Similarity, similarity_of
 from vidsearch_mappings.vectors import oversample_of
 
-__all__ = ["IndexMoved", "IndexView", "LiveIndex"]
+__all__ = ["IndexMovedError", "IndexView", "LiveIndex"]
 
 _T = TypeVar("_T")
 _ATTEMPTS = 3  # an alias that moves during each of them is no longer a matter of patience
 
 
-class IndexMoved(Exception):
+class IndexMovedError(Exception):
     """The engine answered from another index than the view. Never reaches the caller."""
 
 
@@ -44,7 +49,7 @@ class IndexView:
         """How the engine scores the vectors of a level.
 
         Raises:
-            MappingConflict: no such vector, or not comparable.
+            MappingConflictError: no such vector, or not comparable.
         """
         path = vector_path(self.field, level=level)
         definition: Mapping[str, Any] = {"properties": self.properties}
@@ -53,9 +58,9 @@ class IndexView:
                 definition = definition["properties"][name]
             return similarity_of(definition)
         except KeyError:
-            raise MappingConflict(f"index {self.name!r} has no field {path!r}") from None
+            raise MappingConflictError(f"index {self.name!r} has no field {path!r}") from None
         except ValueError as error:
-            raise MappingConflict(f"index {self.name!r}, field {path!r}: {error}") from error
+            raise MappingConflictError(f"index {self.name!r}, field {path!r}: {error}") from error
 
 
 class LiveIndex:
@@ -86,8 +91,8 @@ class LiveIndex:
             fresh: ask the engine now.
 
         Raises:
-            IndexMissing: no such index or alias.
-            MappingConflict: several indices, or not one of ours.
+            IndexNotFoundError: no such index or alias.
+            MappingConflictError: several indices, or not one of ours.
         """
         now = self._clock()
         if not fresh and self._kept is not None and now - self._kept[0] < self._max_age:
@@ -100,18 +105,18 @@ class LiveIndex:
         """Do something with the view; again with a new one where the view proves outdated.
 
         What the work raises goes through, but for errors that an outdated view explains: a field
-        that was not mapped yet, an index that is gone, :class:`IndexMoved`.
+        that was not mapped yet, an index that is gone, :class:`IndexMovedError`.
         """
         view = yield from self.view()
         for _ in range(_ATTEMPTS):
             try:
                 return (yield from work(view))
-            except (QueryError, IndexMissing, MappingConflict, IndexMoved) as error:
+            except (QueryError, IndexNotFoundError, MappingConflictError, IndexMovedError) as error:
                 fresh = yield from self.view(fresh=True)
-                if fresh == view and not isinstance(error, IndexMoved):
+                if fresh == view and not isinstance(error, IndexMovedError):
                     raise
                 view = fresh
-        raise BackendUnavailable(
+        raise BackendUnavailableError(
             f"{self._alias!r} pointed to another index at each of {_ATTEMPTS} attempts; try again"
         )
 
@@ -119,12 +124,12 @@ class LiveIndex:
         names = yield Ask("indices_of", (self._alias,))
         if not names:
             url = (yield Ask("info")).url
-            raise IndexMissing(
+            raise IndexNotFoundError(
                 f"no index or alias {self._alias!r} at {url}: create it with "
                 "`vidsearch index create`, or name another one in VIDSEARCH_INDEX__NAME"
             )
         if len(names) > 1:
-            raise MappingConflict(
+            raise MappingConflictError(
                 f"alias {self._alias!r} stands for {len(names)} indices ({', '.join(names)}); "
                 "a search needs one"
             )
@@ -133,7 +138,7 @@ class LiveIndex:
             meta = read_meta(mapping)
             identity = ModelIdentity.from_meta(meta.model)
         except (MetaError, KeyError) as error:
-            raise MappingConflict(
+            raise MappingConflictError(
                 f"index {names[0]!r} does not say which model's vectors it holds ({error}): it was "
                 "not made by `vidsearch index create`, nor by `vidsearch index attach` to its end"
             ) from error

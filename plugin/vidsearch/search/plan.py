@@ -93,7 +93,7 @@ class Plan:
         """How a body of the vector leg is scored.
 
         Raises:
-            MappingConflict: the index has no such vector, or none that can be compared.
+            MappingConflictError: the index has no such vector, or none that can be compared.
         """
         scripted = self._oversample is not None or (
             level == "segment" and self.conditions.on_segments

@@ -21,10 +21,10 @@ from vidsearch.config import IngestSettings, SourceSettings
 from vidsearch.encoders.base import Encoder
 from vidsearch.encoders.pooling import mean_unit
 from vidsearch.errors import (
-    MissingExtra,
-    ModelUnavailable,
+    MissingExtraError,
+    ModelUnavailableError,
     QueryError,
-    SourceUnavailable,
+    SourceUnavailableError,
     VideoError,
 )
 
@@ -57,8 +57,8 @@ class MediaInput:
 
         Raises:
             QueryError: not an image; the message says why.
-            MissingExtra: Pillow is not installed.
-            SourceUnavailable: the place that holds it did not answer.
+            MissingExtraError: Pillow is not installed.
+            SourceUnavailableError: the place that holds it did not answer.
             EncoderError: the model failed.
         """
         from vidsearch.media import FrameBatch
@@ -76,7 +76,7 @@ class MediaInput:
 
         Raises:
             QueryError: not a video that can be read; the message says why.
-            SourceUnavailable: the place that holds it did not answer.
+            SourceUnavailableError: the place that holds it did not answer.
             EncoderError: the model failed.
         """
         from vidsearch.media import MediaLimits, fetch, open_reader
@@ -123,7 +123,7 @@ class MediaInput:
         try:
             from PIL import Image, UnidentifiedImageError
         except ImportError as error:
-            raise MissingExtra("an image file needs Pillow: pip install pillow") from error
+            raise MissingExtraError("an image file needs Pillow: pip install pillow") from error
         try:
             with Image.open(file) as opened:
                 if opened.width * opened.height > self.sources.max_pixels:
@@ -229,7 +229,7 @@ def _asked_for(name: str) -> Iterator[None]:
         yield
     except VideoError as error:
         raise QueryError(f"{name}: {error}") from error
-    except SourceUnavailable as error:
-        raise SourceUnavailable(f"{name}: {error}") from error
-    except ModelUnavailable as error:
-        raise ModelUnavailable(f"{name}: the model cannot embed it: {error}") from error
+    except SourceUnavailableError as error:
+        raise SourceUnavailableError(f"{name}: {error}") from error
+    except ModelUnavailableError as error:
+        raise ModelUnavailableError(f"{name}: the model cannot embed it: {error}") from error

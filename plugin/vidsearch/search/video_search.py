@@ -108,8 +108,8 @@ class VideoSearch:
 
         Raises:
             QueryError: the call is wrong; the message says how.
-            IndexMissing: no such index.
-            ModelMismatch: the index holds vectors of another model.
+            IndexNotFoundError: no such index.
+            ModelMismatchError: the index holds vectors of another model.
             EncoderError: the model cannot be loaded, or failed.
             BackendError: the engine failed or refused.
         """

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from vidsearch.errors import (
     NoFramesError,
-    VideoDamaged,
+    SourceNotFoundError,
+    VideoDamagedError,
     VideoError,
-    VideoNotFound,
     VideoOpenError,
-    VideoTooLarge,
+    VideoTooLargeError,
 )
 from vidsearch.media import Decoder, FrameBatch
 from vidsearch.media.frames import DEFAULT_LIMITS, MediaLimits
@@ -202,7 +202,7 @@ class DecoderContract:
         assert len(numbers) == 6
         assert batches[-1].damaged == (3 if self.sees_all_damage else 2)
         assert {batch.damaged for batch in batches[:-1]} <= {0}
-        with pytest.raises(VideoDamaged, match=r"damaged\.mp4: [23] of [68] frames"):
+        with pytest.raises(VideoDamagedError, match=r"damaged\.mp4: [23] of [68] frames"):
             _read(make_decoder(max_damaged=0.2), path)
 
     def test_a_damaged_middle_shows_the_frame_before(
@@ -222,7 +222,7 @@ class DecoderContract:
         assert wrong in {1, 2}
         assert batches[-1].damaged in ({wrong} if self.sees_all_damage else range(wrong + 1))
         if self.sees_all_damage:
-            with pytest.raises(VideoDamaged, match=rf"{wrong} of 8 frames"):
+            with pytest.raises(VideoDamagedError, match=rf"{wrong} of 8 frames"):
                 _read(make_decoder(max_damaged=0.05), path)
             assert len(_read(make_decoder(max_damaged=0.3), path)[0]) == 8
 
@@ -280,7 +280,7 @@ class DecoderContract:
     ) -> None:
         path = write_clip(tmp_path / "long.mp4", [Fraction(i, 10) for i in range(50)], rate=10)
         decoder = make_decoder(limits=MediaLimits(max_seconds=4))
-        with pytest.raises(VideoTooLarge, match=r"long\.mp4 is 5 s long.*4 s.*max_seconds"):
+        with pytest.raises(VideoTooLargeError, match=r"long\.mp4 is 5 s long.*4 s.*max_seconds"):
             _use(decoder, method, path)
         assert len(_read(make_decoder(limits=MediaLimits(max_seconds=5)), path)[0]) == 5
 
@@ -289,7 +289,7 @@ class DecoderContract:
     ) -> None:
         # A raw stream knows neither its length nor its times.
         path = write_clip(tmp_path / "long.h264", [Fraction(i, 25) for i in range(100)], rate=25)
-        with pytest.raises(VideoTooLarge, match=r"long\.h264.*max_seconds"):
+        with pytest.raises(VideoTooLargeError, match=r"long\.h264.*max_seconds"):
             _use(make_decoder(limits=MediaLimits(max_seconds=2)), "frames", path)
 
     @pytest.mark.parametrize("method", ["probe", "frames"])
@@ -298,7 +298,7 @@ class DecoderContract:
     ) -> None:
         path = write_clip(tmp_path / "large.mp4", _THIRTIETHS[:5])
         decoder = make_decoder(limits=MediaLimits(max_pixels=128 * 96 - 1))
-        with pytest.raises(VideoTooLarge, match=r"large\.mp4.*128x96.*max_pixels"):
+        with pytest.raises(VideoTooLargeError, match=r"large\.mp4.*128x96.*max_pixels"):
             _use(decoder, method, path)
         assert len(_read(make_decoder(limits=MediaLimits(max_pixels=128 * 96)), path)[0]) == 1
 
@@ -331,7 +331,7 @@ class DecoderContract:
 
     @pytest.mark.parametrize("method", ["probe", "frames"])
     def test_a_missing_file(self, decoder: Decoder, tmp_path: Path, method: str) -> None:
-        with pytest.raises(VideoNotFound, match=r"nothing\.mp4"):
+        with pytest.raises(SourceNotFoundError, match=r"nothing\.mp4"):
             _use(decoder, method, tmp_path / "nothing.mp4")
 
     @pytest.mark.parametrize("method", ["probe", "frames"])

@@ -14,9 +14,9 @@ from vidsearch.engines import BulkResult, Engine, Json, Revision, Write
 from vidsearch.errors import (
     BackendError,
     BulkError,
-    IndexMissing,
-    MappingConflict,
-    VersionConflict,
+    IndexNotFoundError,
+    MappingConflictError,
+    VersionConflictError,
 )
 from vidsearch.testing.engine_host_contract import EngineHostContract
 from vidsearch.testing.engine_search_contract import EngineSearchContract
@@ -75,7 +75,7 @@ class EngineContract(EngineHostContract, EngineSearchContract):
 
     def test_an_index_is_created_once(self, engine: Engine, index: str) -> None:
         engine.put(index, "a", {"n": 1})
-        with pytest.raises(MappingConflict, match=index):
+        with pytest.raises(MappingConflictError, match=index):
             engine.create_index(index, small_index(engine))
         assert engine.get(index, "a") is not None
 
@@ -84,19 +84,19 @@ class EngineContract(EngineHostContract, EngineSearchContract):
     ) -> None:
         one = f"{index_name}-1"
         engine.create_index(one, {**small_index(engine), "aliases": {index_name: {}}})
-        with pytest.raises(MappingConflict, match=index_name):
+        with pytest.raises(MappingConflictError, match=index_name):
             engine.create_index(index_name, small_index(engine))
 
     def test_only_an_index_is_dropped(self, engine: Engine, index_name: str) -> None:
         one = f"{index_name}-1"
         engine.create_index(one, {**small_index(engine), "aliases": {index_name: {}}})
         for name in (index_name, f"{index_name}*", f"{one},{one}", "_all"):
-            with pytest.raises(IndexMissing):
+            with pytest.raises(IndexNotFoundError):
                 engine.delete_index(name)
         assert engine.indices_of(index_name) == (one,)
         engine.delete_index(one)
         assert engine.indices_of(index_name) == ()
-        with pytest.raises(IndexMissing, match=one):
+        with pytest.raises(IndexNotFoundError, match=one):
             engine.delete_index(one)
 
     def test_the_mapping_is_read_through_an_alias(self, engine: Engine, index_name: str) -> None:
@@ -110,7 +110,7 @@ class EngineContract(EngineHostContract, EngineSearchContract):
         engine.create_index(two, {**small_index(engine), "aliases": {index_name: {}}})
         with pytest.raises(BackendError, match=f"(?s){one}.*{two}") as raised:
             engine.mapping(index_name)
-        assert not isinstance(raised.value, IndexMissing)
+        assert not isinstance(raised.value, IndexNotFoundError)
 
     def test_a_swap_of_an_alias_is_never_seen_half_done(
         self, engine: Engine, index_name: str
@@ -145,7 +145,7 @@ class EngineContract(EngineHostContract, EngineSearchContract):
     def test_alias_actions_that_fail_change_nothing(self, engine: Engine, index_name: str) -> None:
         alias, one, gone = index_name, f"{index_name}-1", f"{index_name}-gone"
         engine.create_index(one, {**small_index(engine), "aliases": {alias: {}}})
-        with pytest.raises(IndexMissing, match=gone):
+        with pytest.raises(IndexNotFoundError, match=gone):
             engine.update_aliases(
                 [
                     {"remove": {"index": one, "alias": alias}},
@@ -153,7 +153,7 @@ class EngineContract(EngineHostContract, EngineSearchContract):
                 ]
             )
         assert engine.indices_of(alias) == (one,)
-        with pytest.raises(MappingConflict, match=one):
+        with pytest.raises(MappingConflictError, match=one):
             engine.update_aliases([{"add": {"index": one, "alias": one}}])
 
     # -- documents
@@ -198,9 +198,9 @@ class EngineContract(EngineHostContract, EngineSearchContract):
     def test_compare_and_set(self, engine: Engine, index: str) -> None:
         first = engine.put(index, "a", {"n": 1})
         second = engine.put(index, "a", {"n": 2}, expect=first)
-        with pytest.raises(VersionConflict):
+        with pytest.raises(VersionConflictError):
             engine.put(index, "a", {"n": 3}, expect=first)
-        with pytest.raises(VersionConflict):
+        with pytest.raises(VersionConflictError):
             engine.put(index, "b", {"n": 3}, expect=first)
         found = engine.get(index, "a")
         assert found is not None
@@ -209,7 +209,7 @@ class EngineContract(EngineHostContract, EngineSearchContract):
 
     def test_create_only(self, engine: Engine, index: str) -> None:
         first = engine.put(index, "a", {"n": 1}, expect="absent")
-        with pytest.raises(VersionConflict):
+        with pytest.raises(VersionConflictError):
             engine.put(index, "a", {"n": 2}, expect="absent")
         found = engine.get(index, "a")
         assert found is not None
@@ -221,7 +221,7 @@ class EngineContract(EngineHostContract, EngineSearchContract):
         def create(number: int) -> bool:
             try:
                 engine.put(index, "a", {"n": number}, expect="absent")
-            except VersionConflict:
+            except VersionConflictError:
                 return False
             return True
 
@@ -242,7 +242,7 @@ class EngineContract(EngineHostContract, EngineSearchContract):
                 try:
                     engine.put(index, "a", {"n": found.source["n"] + 1}, expect=found.revision)
                     done += 1
-                except VersionConflict:
+                except VersionConflictError:
                     lost += 1
             return lost
 
@@ -254,13 +254,13 @@ class EngineContract(EngineHostContract, EngineSearchContract):
     def test_delete(self, engine: Engine, index: str) -> None:
         first = engine.put(index, "a", {"n": 1})
         second = engine.put(index, "a", {"n": 2})
-        with pytest.raises(VersionConflict):
+        with pytest.raises(VersionConflictError):
             engine.delete(index, "a", expect=first)
         assert engine.get(index, "a") is not None
         assert engine.delete(index, "a", expect=second) is True
         assert engine.get(index, "a") is None
         assert engine.delete(index, "a") is False
-        with pytest.raises(VersionConflict):
+        with pytest.raises(VersionConflictError):
             engine.delete(index, "a", expect=second)
 
     def test_a_refreshing_write_is_visible_to_searches(self, engine: Engine, index: str) -> None:
@@ -293,7 +293,7 @@ class EngineContract(EngineHostContract, EngineSearchContract):
             lambda: engine.bulk(index_name, [Write("delete", "a")]),
         )
         for attempt in attempts:
-            with pytest.raises(IndexMissing, match=index_name):
+            with pytest.raises(IndexNotFoundError, match=index_name):
                 attempt()
         assert engine.indices_of(index_name) == ()
 
@@ -302,7 +302,7 @@ class EngineContract(EngineHostContract, EngineSearchContract):
         engine.put(index_name, "a", {"n": 1})
         engine.delete_index(f"{index_name}-1")
         for attempt in attempts:
-            with pytest.raises(IndexMissing, match=index_name):
+            with pytest.raises(IndexNotFoundError, match=index_name):
                 attempt()
         assert engine.indices_of(index_name) == ()
         # It may come back as an index.
@@ -320,7 +320,7 @@ class EngineContract(EngineHostContract, EngineSearchContract):
             lambda: engine.refresh(index_name),
         )
         for attempt in attempts:
-            with pytest.raises(IndexMissing, match=index_name):
+            with pytest.raises(IndexNotFoundError, match=index_name):
                 attempt()
 
     # -- the mapping is kept
@@ -338,7 +338,7 @@ class EngineContract(EngineHostContract, EngineSearchContract):
     def test_what_does_not_fit_the_mapping_is_rejected(
         self, engine: Engine, index: str, video: Json
     ) -> None:
-        with pytest.raises(MappingConflict, match=index):
+        with pytest.raises(MappingConflictError, match=index):
             engine.put(index, "a", {"title": "x", "video": video})
         with pytest.raises(BulkError, match=index) as raised:
             engine.bulk(index, [Write("index", "a", {"title": "x", "video": video})])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vidsearch.engines import Engine, Write
-from vidsearch.errors import IndexMissing, MappingConflict, VersionConflict
+from vidsearch.errors import IndexNotFoundError, MappingConflictError, VersionConflictError
 from vidsearch.testing.small_index import small_index
 
 __all__ = ["EngineHostContract"]
@@ -37,9 +37,9 @@ class EngineHostContract:
         assert found is not None
         assert found.source == {"title": "x", "tags": ["p", "q"], "video": video}
         assert (found.revision, found.routing) == (second, "r")
-        with pytest.raises(VersionConflict):
+        with pytest.raises(VersionConflictError):
             engine.update(index, "a", {"title": "y"}, expect=first, routing="r")
-        with pytest.raises(MappingConflict, match=index):
+        with pytest.raises(MappingConflictError, match=index):
             engine.update(index, "a", {"video": {"vector": [1.0]}}, routing="r")
         assert engine.update(index, "a", {"tags": ["z"]}, routing="r") not in {first, second}
         after = engine.get(index, "a", routing="r")
@@ -54,7 +54,7 @@ class EngineHostContract:
         assert engine.update(index, "a", {"n": 2}) is None
         assert engine.update(index, "a", {"n": 2}, expect=revision) is None
         assert engine.get(index, "a") is None
-        with pytest.raises(IndexMissing):
+        with pytest.raises(IndexNotFoundError):
             engine.update(f"{index_name}-none", "a", {"n": 1})
 
     def test_a_mapping_grows(self, engine: Engine, index: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from vidsearch.engines import Engine, Json, Write
-from vidsearch.errors import MappingConflict
+from vidsearch.errors import MappingConflictError
 from vidsearch.testing.small_index import small_index
 from vidsearch_mappings import vector_query
 from vidsearch_mappings.queries import Level
@@ -101,9 +101,9 @@ class EngineSearchContract:
         assert response["hits"]["total"] == {"value": 4, "relation": "eq"}
 
     def test_a_search_that_is_wrong_is_rejected(self, engine: Engine, filled: str) -> None:
-        with pytest.raises(MappingConflict, match="no_such_query"):
+        with pytest.raises(MappingConflictError, match="no_such_query"):
             engine.search(filled, {"query": {"no_such_query": {}}})
-        with pytest.raises(MappingConflict, match="no_such_key"):
+        with pytest.raises(MappingConflictError, match="no_such_key"):
             engine.search(filled, {"no_such_key": 1})
 
     def test_msearch_answers_in_order(self, engine: Engine, filled: str) -> None:
@@ -124,7 +124,7 @@ class EngineSearchContract:
         assert (hit["fields"], "_source" in hit) == ({"n": [3]}, False)
 
     def test_msearch_raises_what_one_of_them_would(self, engine: Engine, filled: str) -> None:
-        with pytest.raises(MappingConflict, match="no_such_query"):
+        with pytest.raises(MappingConflictError, match="no_such_query"):
             engine.msearch(filled, [{}, {"query": {"no_such_query": {}}}, {}])
 
     def test_count(self, engine: Engine, filled: str) -> None:

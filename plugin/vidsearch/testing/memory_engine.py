@@ -26,7 +26,12 @@ from vidsearch.engines.base import (
     Write,
 )
 from vidsearch.engines.features import elasticsearch_features
-from vidsearch.errors import BulkError, IndexMissing, MappingConflict, VersionConflict
+from vidsearch.errors import (
+    BulkError,
+    IndexNotFoundError,
+    MappingConflictError,
+    VersionConflictError,
+)
 from vidsearch.testing.memory_mapping import check
 from vidsearch.testing.memory_search import page, search
 
@@ -69,7 +74,7 @@ class MemoryEngine:
     def create_index(self, name: str, body: Mapping[str, Any]) -> None:
         with self._lock:
             if name in self._indices or self._behind(name):
-                raise MappingConflict(f"index or alias {name!r} exists already")
+                raise MappingConflictError(f"index or alias {name!r} exists already")
             aliases = _json(body.get("aliases", {}))
             settings = _json(body.get("settings", {}).get("index", {}))
             self._indices[name] = _Index(_json(body.get("mappings", {})), aliases, settings)
@@ -77,7 +82,7 @@ class MemoryEngine:
     def delete_index(self, name: str) -> None:
         with self._lock:
             if name not in self._indices:
-                raise IndexMissing(f"no index {name!r}")
+                raise IndexNotFoundError(f"no index {name!r}")
             del self._indices[name]
 
     def indices_of(self, name: str) -> tuple[str, ...]:
@@ -119,15 +124,15 @@ class MemoryEngine:
                 ((verb, what),) = action.items()
                 name = what["index"]
                 if name not in after:
-                    raise IndexMissing(f"no index {name!r}")
+                    raise IndexNotFoundError(f"no index {name!r}")
                 if verb == "remove_index":
                     del after[name]
                 elif verb == "remove":
                     if after[name].pop(what["alias"], None) is None:
-                        raise IndexMissing(f"index {name!r} has no alias {what['alias']!r}")
+                        raise IndexNotFoundError(f"index {name!r} has no alias {what['alias']!r}")
                 else:
                     if what["alias"] in after:
-                        raise MappingConflict(f"{what['alias']!r} is an index, not an alias")
+                        raise MappingConflictError(f"{what['alias']!r} is an index, not an alias")
                     options = {k: v for k, v in what.items() if k not in {"index", "alias"}}
                     after[name][what["alias"]] = options
             self._indices = {name: self._indices[name] for name in after}
@@ -155,13 +160,15 @@ class MemoryEngine:
             target = self._one(index, to_write=True)
             stored = target.documents.get(id)
             if expect == "absent" and stored is not None:
-                raise VersionConflict(f"document {id!r} of {index!r} exists already")
+                raise VersionConflictError(f"document {id!r} of {index!r} exists already")
             if isinstance(expect, Revision):
                 _expect(stored, expect, id=id, index=index)
             try:
                 return _store(target, id, _json(source), routing)
-            except MappingConflict as error:
-                raise MappingConflict(f"index {index!r} rejected the document: {error}") from error
+            except MappingConflictError as error:
+                raise MappingConflictError(
+                    f"index {index!r} rejected the document: {error}"
+                ) from error
 
     def update(
         self,
@@ -182,8 +189,10 @@ class MemoryEngine:
                 _expect(stored, expect, id=id, index=index)
             try:
                 return _store(target, id, _merged(stored.source, _json(partial)), routing)
-            except MappingConflict as error:
-                raise MappingConflict(f"index {index!r} rejected the document: {error}") from error
+            except MappingConflictError as error:
+                raise MappingConflictError(
+                    f"index {index!r} rejected the document: {error}"
+                ) from error
 
     def delete(
         self,
@@ -210,7 +219,7 @@ class MemoryEngine:
             for write in writes:
                 try:
                     _apply(target, write)
-                except (MappingConflict, VersionConflict) as error:
+                except (MappingConflictError, VersionConflictError) as error:
                     failures[write.id] = str(error)
         if failures:
             id, reason = next(iter(failures.items()))
@@ -260,7 +269,7 @@ class MemoryEngine:
     def _require(self, name: str) -> tuple[str, ...]:
         names = self._behind(name)
         if not names:
-            raise IndexMissing(f"no index or alias {name!r}")
+            raise IndexNotFoundError(f"no index or alias {name!r}")
         return names
 
     def _one(self, name: str, *, to_write: bool = False) -> _Index:
@@ -271,7 +280,7 @@ class MemoryEngine:
             )
         if len(names) != 1:
             behind = ", ".join(self._behind(name))
-            raise MappingConflict(f"alias {name!r} stands for {behind}, not for one index")
+            raise MappingConflictError(f"alias {name!r} stands for {behind}, not for one index")
         return self._indices[names[0]]
 
     def _snapshot(self, name: str) -> list[tuple[str, Document]]:
@@ -296,7 +305,7 @@ def _copy(document: Document) -> Document:
 
 def _expect(stored: Document | None, revision: Revision, *, id: str, index: str) -> None:
     if stored is None or stored.revision != revision:
-        raise VersionConflict(f"document {id!r} of {index!r} changed meanwhile")
+        raise VersionConflictError(f"document {id!r} of {index!r} changed meanwhile")
 
 
 def _store(target: _Index, id: str, source: Json, routing: str | None = None) -> Revision:
@@ -314,10 +323,10 @@ def _apply(target: _Index, write: Write) -> None:
             target.next_revision()
         return
     if write.op == "create" and stored is not None:
-        raise VersionConflict(f"document {write.id!r} exists already")
+        raise VersionConflictError(f"document {write.id!r} exists already")
     if write.op == "update":
         if stored is None:
-            raise MappingConflict(f"document {write.id!r} is missing")
+            raise MappingConflictError(f"document {write.id!r} is missing")
         source = _merged(stored.source, source)
     _store(target, write.id, source, write.routing)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vidsearch.engines.base import Json
-from vidsearch.errors import MappingConflict
+from vidsearch.errors import MappingConflictError
 
 __all__ = [
     "InnerHit",
@@ -43,9 +43,9 @@ def values_at(source: Any, path: str) -> Iterator[Any]:
 
 
 def cosine(one: Sequence[float], other: Sequence[float]) -> float:
-    """Cosine of two vectors; ``MappingConflict`` where their lengths differ."""
+    """Cosine of two vectors; ``MappingConflictError`` where their lengths differ."""
     if len(one) != len(other):
-        raise MappingConflict(f"the query vector has {len(one)} dims, the index {len(other)}")
+        raise MappingConflictError(f"the query vector has {len(one)} dims, the index {len(other)}")
     product = sum(a * b for a, b in zip(one, other, strict=True))
     return product / (math.hypot(*one) * math.hypot(*other))
 
@@ -54,10 +54,10 @@ def score(query: Mapping[str, Any], id: str, source: Json) -> float | None:
     """Score of one document for a query, ``None`` where it does not match.
 
     Raises:
-        MappingConflict: a kind of query that this stand-in does not know.
+        MappingConflictError: a kind of query that this stand-in does not know.
     """
     if len(query) != 1:
-        raise MappingConflict(f"a query holds one clause, not {sorted(query)}")
+        raise MappingConflictError(f"a query holds one clause, not {sorted(query)}")
     ((kind, body),) = query.items()
     if kind == "bool":
         return _bool(body, id, source)
@@ -68,7 +68,7 @@ def score(query: Mapping[str, Any], id: str, source: Json) -> float | None:
     if kind in {"match", "multi_match"}:
         return _text(kind, body, source)
     if kind not in _FILTERS:
-        raise MappingConflict(f"unknown query [{kind}]")
+        raise MappingConflictError(f"unknown query [{kind}]")
     return 1.0 if _FILTERS[kind](body, id, source) else None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vidsearch.engines.base import Document, Json
-from vidsearch.errors import MappingConflict
+from vidsearch.errors import MappingConflictError
 from vidsearch.testing.memory_query import (
     among,
     highlights,
@@ -46,11 +46,11 @@ def search(documents: Stored, body: Json) -> Json:
     """The response to one search body.
 
     Raises:
-        MappingConflict: the body asks for something this stand-in does not know.
+        MappingConflictError: the body asks for something this stand-in does not know.
     """
     unknown = body.keys() - _KNOWN
     if unknown:
-        raise MappingConflict(f"unknown key of a search body: {', '.join(sorted(unknown))}")
+        raise MappingConflictError(f"unknown key of a search body: {', '.join(sorted(unknown))}")
     knn = body.get("knn")
     clauses: list[Json] = [] if knn is None else knn if isinstance(knn, list) else [knn]
     found = _matches(documents, body.get("query"), clauses)

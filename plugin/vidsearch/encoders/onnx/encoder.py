@@ -15,7 +15,7 @@ from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.encoders.onnx.cache import VectorCache
 from vidsearch.encoders.onnx.layout import PRECISIONS, Export, Precision, Tower, read_export
 from vidsearch.encoders.onnx.sessions import TowerSession, load_tokenizer
-from vidsearch.errors import ConfigError, ModelUnavailable
+from vidsearch.errors import ConfigError, ModelUnavailableError
 from vidsearch.media.frames import FrameBatch, Sampling
 from vidsearch.media.pixels import clip_pixels
 
@@ -84,7 +84,7 @@ class OnnxEncoder:
         """What its folder holds.
 
         Raises:
-            ModelUnavailable: no export there, or one of another version.
+            ModelUnavailableError: no export there, or one of another version.
         """
         return self._once("export", lambda: read_export(self._folder))
 
@@ -93,13 +93,13 @@ class OnnxEncoder:
         """The numbers it computes with.
 
         Raises:
-            ModelUnavailable: the export does not hold the one that was asked for.
+            ModelUnavailableError: the export does not hold the one that was asked for.
         """
         held = self.export.towers
         for precision in PRECISIONS:
             if precision in held and self._precision in ("auto", precision):
                 return precision
-        raise ModelUnavailable(
+        raise ModelUnavailableError(
             f"the export {str(self._folder)!r} holds {' and '.join(held) or 'nothing'}, not "
             f"{self._precision}; set VIDSEARCH_MODEL__PRECISION to what it holds, or export again"
         )

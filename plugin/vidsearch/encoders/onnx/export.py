@@ -30,7 +30,7 @@ from vidsearch.encoders.onnx.sessions import TowerSession
 from vidsearch.encoders.onnx.vocabulary import write_tokenizer
 from vidsearch.encoders.towers import load_tower
 from vidsearch.encoders.vocabulary import load_texts
-from vidsearch.errors import EncoderError, ModelUnavailable
+from vidsearch.errors import EncoderError, ModelUnavailableError
 
 __all__ = ["export_checkpoint"]
 
@@ -60,12 +60,12 @@ def export_checkpoint(
 
     Raises:
         EncoderError: it cannot be exported, or loses more than it may; nothing is written.
-        ModelUnavailable: the checkpoint cannot be loaded, or the folder holds something else.
-        MissingExtra: the extra ``export`` is not installed.
+        ModelUnavailableError: the checkpoint cannot be loaded, or the folder holds something else.
+        MissingExtraError: the extra ``export`` is not installed.
     """
     folder = folder.expanduser()
     if folder.exists() and not is_export(folder) and (not folder.is_dir() or any(folder.iterdir())):
-        raise ModelUnavailable(
+        raise ModelUnavailableError(
             f"{str(folder)!r} exists and is no finished export: choose another folder, or remove it"
         )
     bars = {**MAX_LOSS, "int8": max_loss_int8}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vidsearch.encoders.checkpoint import Checkpoint
 from vidsearch.encoders.families import Tower
-from vidsearch.errors import EncoderError, MissingExtra
+from vidsearch.errors import EncoderError, MissingExtraError
 
 __all__ = ["weights_of", "write_fp32", "write_int8"]
 
@@ -50,7 +50,7 @@ def write_fp32(
 
     Raises:
         EncoderError: torch cannot export it.
-        MissingExtra: onnx, onnxscript or torch is not installed.
+        MissingExtraError: onnx, onnxscript or torch is not installed.
     """
     torch = _torch_that_exports()
     name, vector = _INPUTS[tower], checkpoint.family.vector
@@ -172,7 +172,7 @@ def _torch_that_exports() -> Any:
         import onnxscript  # noqa: F401
         import torch
     except ImportError as error:
-        raise MissingExtra.of("export", needed_for="exporting to ONNX") from error
+        raise MissingExtraError.of("export", needed_for="exporting to ONNX") from error
     return torch
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 from vidsearch.encoders.families import Tower
 from vidsearch.encoders.identity import ModelIdentity, sampling_name
 from vidsearch.encoders.texts import TextRecipe
-from vidsearch.errors import ModelUnavailable, SourceUnavailable
+from vidsearch.errors import ModelUnavailableError, SourceUnavailableError
 from vidsearch.media.frames import Sampling
 from vidsearch.media.hashing import content_hash
 from vidsearch.media.pixels import PixelRecipe
@@ -57,20 +57,20 @@ class ExportedFile:
         """Where it is, once its bytes are found to be those that were exported.
 
         Raises:
-            ModelUnavailable: it is missing, or has other bytes.
+            ModelUnavailableError: it is missing, or has other bytes.
         """
         path = folder / self.name
         try:
             size = path.stat().st_size
             intact = size == self.size and content_hash(path) == self.sha256
-        except (OSError, SourceUnavailable) as error:
+        except (OSError, SourceUnavailableError) as error:
             reason = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
-            raise ModelUnavailable(
+            raise ModelUnavailableError(
                 f"{self.name!r} of the export {str(folder)!r} {reason}: copy the whole folder, or "
                 f"{EXPORT_AGAIN}"
             ) from error
         if not intact:
-            raise ModelUnavailable(
+            raise ModelUnavailableError(
                 f"{self.name!r} of the export {str(folder)!r} is not what was exported "
                 f"({size} bytes, {self.size} expected, or other content): copy the folder anew, "
                 f"or {EXPORT_AGAIN}"
@@ -129,7 +129,7 @@ def read_export(folder: str | Path) -> Export:
     """Read the manifest; the files that it names are looked at when they are loaded.
 
     Raises:
-        ModelUnavailable: no manifest there, or not one of this version.
+        ModelUnavailableError: no manifest there, or not one of this version.
     """
     folder = Path(folder).expanduser()
     where = f"the export {str(folder)!r}"
@@ -137,23 +137,23 @@ def read_export(folder: str | Path) -> Export:
         content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         layout = content["layout"]
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise ModelUnavailable(
+        raise ModelUnavailableError(
             f"{str(folder)!r} holds no {MANIFEST}: not made by `vidsearch model export`, or not "
             "finished"
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelUnavailable(
+        raise ModelUnavailableError(
             f"the {MANIFEST} of {where} cannot be read: {EXPORT_AGAIN}"
         ) from error
     if layout != _LAYOUT:
-        raise ModelUnavailable(
+        raise ModelUnavailableError(
             f"{where} has the layout {layout!r}, but this version of vidsearch reads {_LAYOUT}: "
             f"{EXPORT_AGAIN} of this version"
         )
     try:
         return _parsed(folder, content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelUnavailable(
+        raise ModelUnavailableError(
             f"the {MANIFEST} of {where} lacks something or is damaged ({error}): {EXPORT_AGAIN}"
         ) from error
 

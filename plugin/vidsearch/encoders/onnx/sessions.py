@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vidsearch.encoders.base import Vectors
 from vidsearch.encoders.onnx.layout import EXPORT_AGAIN, Export, Precision, Tower
-from vidsearch.errors import EncoderError, MissingExtra, ModelUnavailable
+from vidsearch.errors import EncoderError, MissingExtraError, ModelUnavailableError
 
 __all__ = ["TowerSession", "load_tokenizer"]
 
@@ -26,13 +26,13 @@ class TowerSession:
             threads: per call.
 
         Raises:
-            ModelUnavailable: onnxruntime cannot load it.
-            MissingExtra: onnxruntime is not installed.
+            ModelUnavailableError: onnxruntime cannot load it.
+            MissingExtraError: onnxruntime is not installed.
         """
         try:
             import onnxruntime
         except ImportError as error:
-            raise MissingExtra.of("query", needed_for="running an ONNX export") from error
+            raise MissingExtraError.of("query", needed_for="running an ONNX export") from error
 
         self._what = what
         options = onnxruntime.SessionOptions()
@@ -47,7 +47,7 @@ class TowerSession:
             )
             self._input: str = self._session.get_inputs()[0].name
         except Exception as error:  # onnxruntime's have no common base
-            raise ModelUnavailable(
+            raise ModelUnavailableError(
                 f"onnxruntime {onnxruntime.__version__} cannot load {what}: {_first_line(error)}. "
                 f"Upgrade onnxruntime, or {EXPORT_AGAIN} here"
             ) from error
@@ -59,13 +59,13 @@ class TowerSession:
         """A tower of an export.
 
         Raises:
-            ModelUnavailable: the export lacks it, or its files are damaged.
-            MissingExtra: onnxruntime is not installed.
+            ModelUnavailableError: the export lacks it, or its files are damaged.
+            MissingExtraError: onnxruntime is not installed.
         """
         what = f"the {tower} tower of the export {str(export.folder)!r} in {precision}"
         files = export.towers.get(precision, {}).get(tower)
         if files is None:
-            raise ModelUnavailable(f"{what} is not there: {EXPORT_AGAIN}")
+            raise ModelUnavailableError(f"{what} is not there: {EXPORT_AGAIN}")
         files.weights.checked(export.folder)
         return cls(files.graph.checked(export.folder), what=what, threads=threads)
 
@@ -87,19 +87,19 @@ def load_tokenizer(export: Export) -> Any:
     """Its ``tokenizers.Tokenizer``, which neither pads nor cuts off.
 
     Raises:
-        ModelUnavailable: the file is damaged.
-        MissingExtra: tokenizers is not installed.
+        ModelUnavailableError: the file is damaged.
+        MissingExtraError: tokenizers is not installed.
     """
     try:
         from tokenizers import Tokenizer
     except ImportError as error:
-        raise MissingExtra.of("query", needed_for="reading text for an ONNX export") from error
+        raise MissingExtraError.of("query", needed_for="reading text for an ONNX export") from error
 
     path = export.tokenizer.checked(export.folder)
     try:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # a bare Exception is what tokenizers raises
-        raise ModelUnavailable(
+        raise ModelUnavailableError(
             f"the tokenizer of the export {str(export.folder)!r} cannot be loaded: "
             f"{_first_line(error)}. Upgrade tokenizers, or {EXPORT_AGAIN} here"
         ) from error

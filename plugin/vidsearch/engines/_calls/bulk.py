@@ -9,7 +9,7 @@ from vidsearch.engines._calls.asking import Call, part
 from vidsearch.engines._calls.documents import DocumentCalls, visible
 from vidsearch.engines._vectors import ByteOrder
 from vidsearch.engines.base import BulkResult, Write
-from vidsearch.errors import BackendUnavailable
+from vidsearch.errors import BackendUnavailableError
 
 __all__ = ["BulkCalls"]
 
@@ -49,7 +49,7 @@ class BulkCalls(DocumentCalls):
             if attempt:
                 tally.retried += len(chunk)
             tally.requests += 1
-            cause: BackendUnavailable | None = None
+            cause: BackendUnavailableError | None = None
             try:
                 answer = yield from self.request(
                     "POST",
@@ -59,7 +59,7 @@ class BulkCalls(DocumentCalls):
                     lines=b"".join(item.lines for item in chunk),
                     pause=self.backoff.pause(attempt) if attempt else 0.0,
                 )
-            except BackendUnavailable as error:
+            except BackendUnavailableError as error:
                 # It may have been written all the same: by what no answer came from, or by the
                 # node behind a proxy that gave up.
                 cause, why, doubtful = error, str(error), True

@@ -11,7 +11,7 @@ from vidsearch.engines._calls.asking import Asking, Call
 from vidsearch.engines._vectors import ByteOrder, holds_arrays, to_json
 from vidsearch.engines.base import EngineInfo, EngineKind, Features, Json
 from vidsearch.engines.errors import unreadable
-from vidsearch.errors import BackendError, BackendUnavailable
+from vidsearch.errors import BackendError, BackendUnavailableError
 
 __all__ = ["ClusterCalls"]
 
@@ -58,7 +58,7 @@ class ClusterCalls(Asking):
         if self._features is None:
             try:
                 info = yield from self.info()
-            except BackendUnavailable:
+            except BackendUnavailableError:
                 raise
             except BackendError:  # no right to ask: nothing is sent that the oldest cannot read
                 info = EngineInfo(self.kind, _OLDEST[self.kind], self.url)

@@ -18,7 +18,7 @@ from typing import Any
 
 from vidsearch.engines._calls.asking import Asking, Call, part
 from vidsearch.engines.base import Json
-from vidsearch.errors import BackendError, IndexMissing
+from vidsearch.errors import BackendError, IndexNotFoundError
 
 __all__ = ["IndexCalls"]
 
@@ -37,13 +37,13 @@ class IndexCalls(Asking):
         # Asked first, because the engines differ in what they do with an alias, and because
         # OpenSearch takes a `*` in the name for what it is.
         if name not in (yield from self.indices_of(name)):
-            raise IndexMissing(f"there is no index {name!r} at {self.url}")
+            raise IndexNotFoundError(f"there is no index {name!r} at {self.url}")
         yield from self.request("DELETE", f"/{part(name)}", index=name)
 
     def indices_of(self, name: str) -> Call[tuple[str, ...]]:
         try:
             answer = yield from self.request("GET", f"/{part(name)}/_alias", index=name)
-        except IndexMissing:
+        except IndexNotFoundError:
             return ()
         return tuple(sorted(answer.body))
 
@@ -90,7 +90,7 @@ class IndexCalls(Asking):
         if index not in self._aliases:
             names = yield from self.indices_of(index)
             if not names:
-                raise IndexMissing(f"there is no index or alias {index!r} at {self.url}")
+                raise IndexNotFoundError(f"there is no index or alias {index!r} at {self.url}")
             if index in names:
                 return {}
             self._aliases.add(index)
@@ -101,6 +101,6 @@ class IndexCalls(Asking):
         """Around a write: what was an alias may be an index when it is there again."""
         try:
             yield
-        except IndexMissing:
+        except IndexNotFoundError:
             self._aliases.discard(index)
             raise

@@ -9,7 +9,7 @@ from vidsearch.engines._calls.asking import Call, part
 from vidsearch.engines._calls.cluster import ClusterCalls
 from vidsearch.engines.base import Json
 from vidsearch.engines.errors import error_of, reason_of
-from vidsearch.errors import BackendUnavailable
+from vidsearch.errors import BackendUnavailableError
 
 __all__ = ["WHOLE", "SearchCalls"]
 
@@ -59,7 +59,7 @@ class SearchCalls(ClusterCalls):
         shards = response["_shards"]
         if shards["failed"]:
             failures = shards.get("failures") or [{}]
-            raise BackendUnavailable(
+            raise BackendUnavailableError(
                 f"{shards['failed']} of {shards['total']} shards of index {index!r} at {self.url} "
                 f"did not answer: {reason_of(failures[0].get('reason'))}"
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from enum import Enum
 
-__all__ = ["Blame", "Fault", "fault_of_exit"]
+__all__ = ["Blame", "DecodingProcessError", "fault_of_exit"]
 
 _CRASHES = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS")
 _MEMORY_WORDS = ("bad_alloc", "out of memory", "cannot allocate memory", "memoryerror")
@@ -21,7 +21,7 @@ class Blame(Enum):
     OUTSIDE = "somebody else"
 
 
-class Fault(Exception):
+class DecodingProcessError(Exception):
     """A decoding process that is of no use any more.
 
     Args:
@@ -37,7 +37,7 @@ class Fault(Exception):
         self.advice = advice
 
     @classmethod
-    def out_of_memory(cls, megabytes: int) -> Fault:
+    def out_of_memory(cls, megabytes: int) -> DecodingProcessError:
         """It wanted more than it may have."""
         return cls(
             "ran out of memory",
@@ -46,7 +46,7 @@ class Fault(Exception):
         )
 
 
-def fault_of_exit(code: int | None, *, megabytes: int, last_words: str) -> Fault:
+def fault_of_exit(code: int | None, *, megabytes: int, last_words: str) -> DecodingProcessError:
     """Why a process ended that had work to do.
 
     Args:
@@ -55,20 +55,20 @@ def fault_of_exit(code: int | None, *, megabytes: int, last_words: str) -> Fault
         last_words: what it printed.
     """
     if code is None:
-        return Fault("stopped answering", blame=Blame.HEAP)
+        return DecodingProcessError("stopped answering", blame=Blame.HEAP)
     if code >= 0:
-        return Fault(f"ended by itself (exit code {code})", blame=Blame.HEAP)
+        return DecodingProcessError(f"ended by itself (exit code {code})", blame=Blame.HEAP)
     try:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
     if name not in _CRASHES:
-        return Fault(
+        return DecodingProcessError(
             f"was killed from outside ({name})",
             blame=Blame.OUTSIDE,
             advice="if this happens again, look for the kernel's out-of-memory killer",
         )
     # C++ libraries abort where memory runs out.
     if any(word in last_words.lower() for word in _MEMORY_WORDS):
-        return Fault.out_of_memory(megabytes)
-    return Fault(f"crashed ({name})", blame=Blame.HEAP)
+        return DecodingProcessError.out_of_memory(megabytes)
+    return DecodingProcessError(f"crashed ({name})", blame=Blame.HEAP)

@@ -16,9 +16,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
-from vidsearch.errors import ConfigError, DecoderLost, VidsearchError
+from vidsearch.errors import ConfigError, DecoderKilledError, VidsearchError
 from vidsearch.media.isolation.environment import child_environment
-from vidsearch.media.isolation.faults import Blame, Fault, fault_of_exit
+from vidsearch.media.isolation.faults import Blame, DecodingProcessError, fault_of_exit
 from vidsearch.media.isolation.logs import LOGGER, log_again
 from vidsearch.media.isolation.procfs import bytes_read, megabytes_held
 from vidsearch.media.isolation.protocol import (
@@ -61,7 +61,7 @@ class DecodingProcess:
 
     Raises:
         ConfigError: it does not start here.
-        DecoderLost: it was killed meanwhile, or the machine is too busy.
+        DecoderKilledError: it was killed meanwhile, or the machine is too busy.
     """
 
     def __init__(self, setup: Setup, *, stall_seconds: float, command: Sequence[str]) -> None:
@@ -113,7 +113,7 @@ class DecodingProcess:
             steady: whether answers come while it works, rather than all at its end.
 
         Raises:
-            Fault: the process is of no use any more.
+            DecodingProcessError: the process is of no use any more.
             ProtocolError: nor is it here.
             VidsearchError: what the decoder says of the file; the process is fine.
         """
@@ -135,7 +135,7 @@ class DecodingProcess:
         """Fill ``room`` with the bytes that follow the latest answer.
 
         Raises:
-            Fault: they do not come.
+            DecodingProcessError: they do not come.
         """
         while room:
             self._wait()
@@ -151,9 +151,9 @@ class DecodingProcess:
             message = self._message()
             if "error" in message:
                 raise self._error(message)
-        except (Fault, ProtocolError) as error:
-            if isinstance(error, Fault) and error.blame is Blame.OUTSIDE:
-                raise DecoderLost(f"the decoding process {error.what}") from error
+        except (DecodingProcessError, ProtocolError) as error:
+            if isinstance(error, DecodingProcessError) and error.blame is Blame.OUTSIDE:
+                raise DecoderKilledError(f"the decoding process {error.what}") from error
             *_, last = self._words().splitlines() or ["it said nothing"]
             raise ConfigError(
                 f"the decoding process does not start: {error} ({last.strip()}). "
@@ -212,17 +212,19 @@ class DecodingProcess:
     def _words(self) -> str:
         return self._last_words.decode(errors="replace").strip()
 
-    def _stuck(self) -> Fault:
+    def _stuck(self) -> DecodingProcessError:
         self._tell()
         if not self._path:
-            return Fault(f"was not ready within {self._patience:g} s", blame=Blame.OUTSIDE)
-        return Fault(
+            return DecodingProcessError(
+                f"was not ready within {self._patience:g} s", blame=Blame.OUTSIDE
+            )
+        return DecodingProcessError(
             "was stuck",
             blame=Blame.FILE,
             advice=f"no progress for {self._patience:g} s (ingest.stall_seconds)",
         )
 
-    def _death(self) -> Fault:
+    def _death(self) -> DecodingProcessError:
         code = None
         with suppress(subprocess.TimeoutExpired):
             code = self._popen.wait(_GRACE_SECONDS)
@@ -234,12 +236,14 @@ class DecodingProcess:
         self._tell()
         return fault_of_exit(code, megabytes=self._setup.megabytes, last_words=self._words())
 
-    def _error(self, message: Message) -> Fault | VidsearchError:
+    def _error(self, message: Message) -> DecodingProcessError | VidsearchError:
         if message["error"] == OUT_OF_MEMORY:
-            return Fault.out_of_memory(self._setup.megabytes)
+            return DecodingProcessError.out_of_memory(self._setup.megabytes)
         if message["error"] == UNEXPECTED:
             _log.error("the decoding process failed:\n%s", message.get("traceback"))
-            return Fault(f"failed unexpectedly ({message.get('text')})", blame=Blame.HEAP)
+            return DecodingProcessError(
+                f"failed unexpectedly ({message.get('text')})", blame=Blame.HEAP
+            )
         return error_from(message)
 
     def _tell(self) -> None:
@@ -300,7 +304,9 @@ def _spawned(command: Sequence[str], *, lifeline: int) -> subprocess.Popen[bytes
         )
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.ENOMEM):
-            raise DecoderLost(f"no decoding process can be started: {error.strerror}") from error
+            raise DecoderKilledError(
+                f"no decoding process can be started: {error.strerror}"
+            ) from error
         raise ConfigError(
             f"the decoding process cannot be started with {command[0]!r}: {error.strerror}. "
             "Where none can be had, set ingest.isolate = false"

@@ -26,15 +26,15 @@ from typing import Any
 
 from vidsearch.errors import (
     ConfigError,
-    DecoderFailed,
-    MissingExtra,
+    DecoderFailedError,
+    MissingExtraError,
     NoFramesError,
-    SourceUnavailable,
-    VideoDamaged,
+    SourceNotFoundError,
+    SourceUnavailableError,
+    VideoDamagedError,
     VideoError,
-    VideoNotFound,
     VideoOpenError,
-    VideoTooLarge,
+    VideoTooLargeError,
     VidsearchError,
 )
 
@@ -69,15 +69,15 @@ _CROSSING: dict[str, type[VidsearchError]] = {
     kind.__name__: kind
     for kind in (
         ConfigError,
-        DecoderFailed,
-        MissingExtra,
+        DecoderFailedError,
+        MissingExtraError,
         NoFramesError,
-        SourceUnavailable,
-        VideoDamaged,
+        SourceUnavailableError,
+        VideoDamagedError,
         VideoError,
-        VideoNotFound,
+        SourceNotFoundError,
         VideoOpenError,
-        VideoTooLarge,
+        VideoTooLargeError,
     )
 }
 

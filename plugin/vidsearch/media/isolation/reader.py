@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsearch.errors import DecoderFailed, DecoderLost, VidsearchError
+from vidsearch.errors import DecoderFailedError, DecoderKilledError, VidsearchError
 from vidsearch.media.batches import Batches
 from vidsearch.media.display import check_request
 from vidsearch.media.frames import FrameBatch, Sampling, VideoInfo
 from vidsearch.media.isolation.environment import COMMAND
-from vidsearch.media.isolation.faults import Blame, Fault
+from vidsearch.media.isolation.faults import Blame, DecodingProcessError
 from vidsearch.media.isolation.process import DecodingProcess
 from vidsearch.media.isolation.protocol import FrameHeader, Message, ProtocolError, Setup
 from vidsearch.media.reader import Cue
@@ -39,8 +39,8 @@ class IsolatedReader:
     reads at the same time has a process of its own; after a fork, so has each side.
 
     A codec that hangs, crashes or wants too much memory ends its process, and the video fails with
-    :class:`~vidsearch.errors.DecoderFailed`. Where the process had read another file before, the
-    video is read again in a new one first, so that no video is blamed for what its predecessor
+    :class:`~vidsearch.errors.DecoderFailedError`. Where the process had read another file before,
+    the video is read again in a new one first, so that no video is blamed for what its predecessor
     did to the memory.
 
     Args:
@@ -69,8 +69,8 @@ class IsolatedReader:
         """See :class:`~vidsearch.media.frames.Decoder`.
 
         Raises:
-            DecoderFailed: the codec hung, crashed or ran out of memory.
-            DecoderLost: the process was killed by somebody else.
+            DecoderFailedError: the codec hung, crashed or ran out of memory.
+            DecoderKilledError: the process was killed by somebody else.
         """
         doing = "while reading the header"
         found = tuple(self._ask("probe", path, _info, doing=doing, most=1))
@@ -89,8 +89,8 @@ class IsolatedReader:
         """See :class:`~vidsearch.media.frames.Decoder`; the next batch is decoded meanwhile.
 
         Raises:
-            DecoderFailed: the codec hung, crashed or ran out of memory.
-            DecoderLost: the process was killed by somebody else.
+            DecoderFailedError: the codec hung, crashed or ran out of memory.
+            DecoderKilledError: the process was killed by somebody else.
         """
         check_request(rate=rate, batch_size=batch_size, sampling=sampling)
         return self._batches(path, rate=rate, batch_size=batch_size, sampling=sampling)
@@ -179,9 +179,9 @@ class IsolatedReader:
             except VidsearchError:
                 self._idle.append(process)
                 raise
-            except (Fault, ProtocolError) as error:
+            except (DecodingProcessError, ProtocolError) as error:
                 process.end()
-                fault = error if isinstance(error, Fault) else _nonsense(error)
+                fault = error if isinstance(error, DecodingProcessError) else _nonsense(error)
                 if fault.blame is not Blame.HEAP or not process.has_read_others:
                     raise self._failure(fault, path, doing) from error
                 _log.warning("%s; a new process tries once more", self._failure(fault, path, doing))
@@ -207,14 +207,14 @@ class IsolatedReader:
         except IndexError:
             return None
 
-    def _failure(self, fault: Fault, path: Path, doing: str) -> VidsearchError:
+    def _failure(self, fault: DecodingProcessError, path: Path, doing: str) -> VidsearchError:
         advice = f": {fault.advice}" if fault.advice else ""
-        kind = DecoderLost if fault.blame is Blame.OUTSIDE else DecoderFailed
+        kind = DecoderKilledError if fault.blame is Blame.OUTSIDE else DecoderFailedError
         return kind(f"{path.name}: the decoder ({self.name}) {fault.what} {doing}{advice}")
 
 
-def _nonsense(error: ProtocolError | str) -> Fault:
-    return Fault(f"answered nonsense ({error})", blame=Blame.HEAP)
+def _nonsense(error: ProtocolError | str) -> DecodingProcessError:
+    return DecodingProcessError(f"answered nonsense ({error})", blame=Blame.HEAP)
 
 
 def _pass_over(header: Any, read_into: _Read) -> None:

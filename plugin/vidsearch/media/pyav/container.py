@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vidsearch.errors import MissingExtra, VideoNotFound, VideoOpenError
+from vidsearch.errors import MissingExtraError, SourceNotFoundError, VideoOpenError
 from vidsearch.media.diagnosis import ENCRYPTED, why_not_a_video, why_refused
 from vidsearch.media.ffmpeg_reach import AV_OPTIONS
 from vidsearch.media.frames import VideoInfo
@@ -100,18 +100,18 @@ def opened(path: Path) -> Iterator[Video]:
     Which of several video streams is taken says :func:`~vidsearch.media.pyav.streams.watched`.
 
     Raises:
-        VideoNotFound: no file there.
+        SourceNotFoundError: no file there.
         VideoOpenError: not a readable video; the message says why.
-        MissingExtra: PyAV is not installed.
+        MissingExtraError: PyAV is not installed.
     """
     if not path.exists():
-        raise VideoNotFound(f"no such file: {path}")
+        raise SourceNotFoundError(f"no such file: {path}")
     if not path.is_file():  # FFmpeg would wait for a pipe for ever
         raise VideoOpenError(f"{path.name} {why_not_a_video(path)}")
     try:
         import av
     except ImportError as error:
-        raise MissingExtra.of("worker", needed_for="decoding video") from error
+        raise MissingExtraError.of("worker", needed_for="decoding video") from error
     try:
         container = _open(path)
     except (av.FFmpegError, OSError) as error:

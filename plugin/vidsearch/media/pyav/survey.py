@@ -42,7 +42,7 @@ class Survey:
         """Look at a whole video.
 
         Raises:
-            VideoTooLarge: it is too long; found before memory is taken for its points.
+            VideoTooLargeError: it is too long; found before memory is taken for its points.
         """
         seconds = ascending_seconds(
             np.asarray(order.stamps * float(index.time_base)), step=step_of(video)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsearch.errors import MissingExtra, NoFramesError
+from vidsearch.errors import MissingExtraError, NoFramesError
 from vidsearch.media.display import refuse_too_long, refuse_too_many_pixels
 from vidsearch.media.frames import MediaLimits
 from vidsearch.media.pyav.container import Video, opened
@@ -30,10 +30,10 @@ def require_shots() -> None:
     """Say before a video is read that its cuts could not be found.
 
     Raises:
-        MissingExtra: PySceneDetect is not installed.
+        MissingExtraError: PySceneDetect is not installed.
     """
     if find_spec("scenedetect") is None:
-        raise MissingExtra.of("shots", needed_for="finding cuts")
+        raise MissingExtraError.of("shots", needed_for="finding cuts")
 
 
 def find_shots(path: Path, *, limits: MediaLimits, threads: int = 1) -> tuple[float, ...]:
@@ -52,10 +52,10 @@ def find_shots(path: Path, *, limits: MediaLimits, threads: int = 1) -> tuple[fl
         Seconds from the first frame, ascending, without 0.
 
     Raises:
-        MissingExtra: PySceneDetect (``shots``) or PyAV (``worker``) is not installed.
-        VideoNotFound: no file there.
+        MissingExtraError: PySceneDetect (``shots``) or PyAV (``worker``) is not installed.
+        SourceNotFoundError: no file there.
         VideoOpenError: not a readable video.
-        VideoTooLarge: beyond the limits.
+        VideoTooLargeError: beyond the limits.
         NoFramesError: not one frame decodes.
     """
     require_shots()

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from vidsearch.errors import SourceUnavailable, VideoNotFound, VideoOpenError
+from vidsearch.errors import SourceNotFoundError, SourceUnavailableError, VideoOpenError
 
 if TYPE_CHECKING:
     import httpcore
@@ -30,8 +30,8 @@ def require_success(response: httpcore.Response, *, offset: int, where: str) -> 
     """Refuse what is not the video, or its rest from ``offset`` on.
 
     Raises:
-        VideoNotFound: the server has nothing for us.
-        SourceUnavailable: it may have later.
+        SourceNotFoundError: the server has nothing for us.
+        SourceUnavailableError: it may have later.
     """
     status = response.status
     if status == HTTPStatus.OK:
@@ -40,14 +40,14 @@ def require_success(response: httpcore.Response, *, offset: int, where: str) -> 
         found = _CONTENT_RANGE.fullmatch(header(response, "content-range"))
         if found and int(found[1]) == offset:
             return
-        raise SourceUnavailable(f"{where} went on at a place that was not asked for")
+        raise SourceUnavailableError(f"{where} went on at a place that was not asked for")
     if status == HTTPStatus.NOT_FOUND:
-        raise VideoNotFound(f"{where} was not found (404)")
+        raise SourceNotFoundError(f"{where} was not found (404)")
     phrase = response.extensions.get("reason_phrase", b"").decode("ascii", "replace")
     reason = f"{where} was answered with {status} {phrase}".rstrip()
     if status >= 500 or status in _TRIED_AGAIN:
-        raise SourceUnavailable(reason)
-    raise VideoNotFound(reason + _HINTS.get(status, ""))
+        raise SourceUnavailableError(reason)
+    raise SourceNotFoundError(reason + _HINTS.get(status, ""))
 
 
 def require_plain(response: httpcore.Response, *, where: str) -> None:
@@ -68,24 +68,24 @@ def mapped(where: str) -> Iterator[None]:
     """Errors of httpcore up to the head of the answer.
 
     Raises:
-        SourceUnavailable: the server cannot be reached, is silent or speaks something else.
-        VideoNotFound: what would be asked for cannot be written as a request.
+        SourceUnavailableError: the server cannot be reached, is silent or speaks something else.
+        SourceNotFoundError: what would be asked for cannot be written as a request.
     """
     import httpcore
 
     try:
         yield
     except httpcore.TimeoutException as error:
-        raise SourceUnavailable(f"{where} did not answer in time") from error
+        raise SourceUnavailableError(f"{where} did not answer in time") from error
     except httpcore.ConnectError as error:
         hint = ""
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             hint = "; SSL_CERT_FILE may name a bundle with the authority of your own servers"
-        raise SourceUnavailable(f"{where} cannot be reached: {error}{hint}") from error
+        raise SourceUnavailableError(f"{where} cannot be reached: {error}{hint}") from error
     except httpcore.LocalProtocolError:  # "from None": the message holds what was to be sent
-        raise VideoNotFound(f"{where} is not a valid URL") from None
+        raise SourceNotFoundError(f"{where} is not a valid URL") from None
     except (httpcore.NetworkError, httpcore.ProtocolError) as error:
-        raise SourceUnavailable(f"{where} broke off: {type(error).__name__}") from error
+        raise SourceUnavailableError(f"{where} broke off: {type(error).__name__}") from error
 
 
 def header(response: httpcore.Response, name: str) -> str:

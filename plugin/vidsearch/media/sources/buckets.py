@@ -17,9 +17,9 @@ from typing import Any
 
 from vidsearch.config import SourceSettings
 from vidsearch.errors import (
-    MissingExtra,
-    SourceUnavailable,
-    VideoNotFound,
+    MissingExtraError,
+    SourceNotFoundError,
+    SourceUnavailableError,
     VideoOpenError,
     VidsearchError,
 )
@@ -68,12 +68,12 @@ def copy_object(
     """Stream an object into a file.
 
     Raises:
-        VideoNotFound: no such bucket or object.
+        SourceNotFoundError: no such bucket or object.
         VideoOpenError: a folder.
-        VideoTooLarge: more bytes than the settings allow.
-        SourceForbidden: the bucket is not listed.
-        SourceUnavailable: no or wrong credentials, throttled, too slow, unreachable.
-        MissingExtra: the package for this kind of bucket is not installed.
+        VideoTooLargeError: more bytes than the settings allow.
+        SourceForbiddenError: the bucket is not listed.
+        SourceUnavailableError: no or wrong credentials, throttled, too slow, unreachable.
+        MissingExtraError: the package for this kind of bucket is not installed.
     """
     Reach(settings).require_listed(source.bucket, port=None, where=where)
     files = _filesystem(source.scheme)
@@ -92,7 +92,7 @@ def copy_object(
                 pace.count(len(chunk))
                 file.write(chunk)
     if size is not None and file.size != size:
-        raise SourceUnavailable(f"{where} broke off: {file.size} of {size} bytes came")
+        raise SourceUnavailableError(f"{where} broke off: {file.size} of {size} bytes came")
 
 
 def copy_sidecars(source: BucketUri, folder: Path, *, stem: str) -> tuple[Path, ...]:
@@ -135,7 +135,7 @@ def _filesystem(scheme: str) -> Any:
 
         kind = fsspec.get_filesystem_class(scheme)
     except ImportError as error:
-        raise MissingExtra.of(
+        raise MissingExtraError.of(
             BUCKET_EXTRAS[scheme], needed_for=f"reading videos from {scheme}://"
         ) from error
     try:
@@ -151,20 +151,20 @@ def _mapped(source: BucketUri, where: str) -> Iterator[None]:
     except VidsearchError:
         raise
     except FileNotFoundError as error:
-        raise VideoNotFound(f"{where} was not found") from error
+        raise SourceNotFoundError(f"{where} was not found") from error
     except PermissionError as error:
         raise _refused(source.scheme, f"{where} may not be read", error) from error
     except Exception as error:
         if type(error).__name__ in _REFUSALS or _status(error) in {401, 403}:
             raise _refused(source.scheme, f"{where} may not be read", error) from error
         if _status(error) == 404:
-            raise VideoNotFound(f"{where} was not found") from error
-        raise SourceUnavailable(f"{where} cannot be read: {_reason(error)}") from error
+            raise SourceNotFoundError(f"{where} was not found") from error
+        raise SourceUnavailableError(f"{where} cannot be read: {_reason(error)}") from error
 
 
-def _refused(scheme: str, what: str, error: Exception) -> SourceUnavailable:
+def _refused(scheme: str, what: str, error: Exception) -> SourceUnavailableError:
     # Not the video's fault, but of the surroundings, which somebody will put right.
-    return SourceUnavailable(
+    return SourceUnavailableError(
         f"{what}: {_reason(error)}; check the worker's credentials ({_CREDENTIALS[scheme]}) and "
         "their rights (to who may not list a bucket, a missing object looks the same)"
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from vidsearch.config import SourceSettings
-from vidsearch.errors import SourceUnsupported
+from vidsearch.errors import SourceUnsupportedError
 from vidsearch.media.sources.buckets import copy_object, copy_sidecars
 from vidsearch.media.sources.local import local_sidecars, opened_file
 from vidsearch.media.sources.reach import Reach
@@ -65,17 +65,18 @@ def fetch(uri: str, *, settings: SourceSettings = _DEFAULTS) -> Iterator[LocalFi
     bucket, but not over http.
 
     Raises:
-        VideoNotFound: no such file or object, or the server says that there is none for us (4xx).
+        SourceNotFoundError: no such file or object, or the server says that there is none for us
+            (4xx).
         VideoOpenError: a folder, or a file that may not be read.
-        VideoTooLarge: more bytes than the settings allow.
-        SourceForbidden: it lies, or leads, where the settings let nothing be read from.
-        SourceUnavailable: the other side or the disk failed, or a local file changed while it was
-            read. Worth a retry.
-        SourceUnsupported: empty, or a scheme that nobody reads.
-        MissingExtra: the scheme needs a package that is not installed.
+        VideoTooLargeError: more bytes than the settings allow.
+        SourceForbiddenError: it lies, or leads, where the settings let nothing be read from.
+        SourceUnavailableError: the other side or the disk failed, or a local file changed while it
+            was read. Worth a retry.
+        SourceUnsupportedError: empty, or a scheme that nobody reads.
+        MissingExtraError: the scheme needs a package that is not installed.
     """
     if not uri.strip():
-        raise SourceUnsupported(
+        raise SourceUnsupportedError(
             "the video's URI is empty; give a path, file://, https:// or s3://…"
         )
     where = public_uri(uri)

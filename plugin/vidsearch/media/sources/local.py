@@ -19,12 +19,12 @@ from pathlib import Path
 
 from vidsearch.config import SourceSettings
 from vidsearch.errors import (
-    SourceForbidden,
-    SourceUnavailable,
+    SourceForbiddenError,
+    SourceNotFoundError,
+    SourceUnavailableError,
     VideoError,
-    VideoNotFound,
     VideoOpenError,
-    VideoTooLarge,
+    VideoTooLargeError,
 )
 from vidsearch.media.sources.sidecars import SIDECAR_BYTES, choose_sidecars
 
@@ -47,11 +47,11 @@ def opened_file(
         Its path without links and ``..``, and its size in bytes.
 
     Raises:
-        VideoNotFound: no such file.
+        SourceNotFoundError: no such file.
         VideoOpenError: a folder, a pipe, a device, or a file that may not be read.
-        VideoTooLarge: more than ``limit`` bytes.
-        SourceForbidden: outside of ``roots``, whether or not it is there.
-        SourceUnavailable: the disk or share failed, or the file changed while it was read.
+        VideoTooLargeError: more than ``limit`` bytes.
+        SourceForbiddenError: outside of ``roots``, whether or not it is there.
+        SourceUnavailableError: the disk or share failed, or the file changed while it was read.
     """
     real = _within(path, roots)
     descriptor = _open(path, real)
@@ -60,7 +60,7 @@ def opened_file(
         _require_regular(path, status.st_mode)
         _require_still_within(path, real, descriptor, roots)
         if limit is not None and status.st_size > limit:
-            raise VideoTooLarge(
+            raise VideoTooLargeError(
                 f"{path} has {status.st_size} bytes, and sources.max_bytes allows {limit}"
             )
         yield real, status.st_size
@@ -84,7 +84,7 @@ def local_sidecars(path: Path, settings: SourceSettings) -> tuple[Path, ...]:
                 _,
             ):
                 found.append(real)
-        except (VideoError, SourceUnavailable) as error:
+        except (VideoError, SourceUnavailableError) as error:
             _log.warning("subtitles left alone: %s", error)
     return tuple(found)
 
@@ -93,7 +93,7 @@ def _within(path: Path, roots: Sequence[Path]) -> Path:
     try:
         real = Path(os.path.realpath(path))
     except ValueError as error:  # a character that no name can have
-        raise VideoNotFound(f"no such file: {path}") from error
+        raise SourceNotFoundError(f"no such file: {path}") from error
     if not _is_within(real, roots):
         raise _forbidden(path)
     return real
@@ -103,9 +103,9 @@ def _is_within(real: Path, roots: Sequence[Path]) -> bool:
     return not roots or any(real.is_relative_to(os.path.realpath(root)) for root in roots)
 
 
-def _forbidden(path: Path) -> SourceForbidden:
+def _forbidden(path: Path) -> SourceForbiddenError:
     # Where a link leads is not said: it may be told to somebody who should not know.
-    return SourceForbidden(
+    return SourceForbiddenError(
         f"{path} may not be read: it lies, or leads, outside of sources.roots; move it there or "
         "add its folder"
     )
@@ -116,15 +116,15 @@ def _open(path: Path, real: Path) -> int:
         _require_regular(path, real.stat().st_mode)  # opening a device may do something
         return os.open(real, _OPEN)
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
-        raise VideoNotFound(f"no such file: {path}") from error
+        raise SourceNotFoundError(f"no such file: {path}") from error
     except PermissionError as error:
         raise VideoOpenError(f"{path} cannot be read: {error.strerror}") from error
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
-            raise VideoNotFound(f"no such file (name too long): {str(path)[:80]}…") from error
+            raise SourceNotFoundError(f"no such file (name too long): {str(path)[:80]}…") from error
         if error.errno == errno.ELOOP:
-            raise VideoNotFound(f"no such file (links in a circle): {path}") from error
-        raise SourceUnavailable(f"{path} cannot be read: {error.strerror}") from error
+            raise SourceNotFoundError(f"no such file (links in a circle): {path}") from error
+        raise SourceUnavailableError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _require_regular(path: Path, mode: int) -> None:
@@ -153,4 +153,4 @@ def _require_unchanged(
     except OSError:  # moved away meanwhile, as an inbox is emptied: what was read is whole
         named = after
     if not same or (named.st_dev, named.st_ino) != (before.st_dev, before.st_ino):
-        raise SourceUnavailable(f"{path} changed while it was read; it is read again later")
+        raise SourceUnavailableError(f"{path} changed while it was read; it is read again later")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from vidsearch.errors import SourceUnavailable
+from vidsearch.errors import SourceUnavailableError
 
 __all__ = ["USUAL", "Pace", "Patience"]
 
@@ -72,21 +72,21 @@ class Pace:
         """Whether there is any left.
 
         Raises:
-            SourceUnavailable: for the head of the answer, or for the whole video.
+            SourceUnavailableError: for the head of the answer, or for the whole video.
         """
         now = time.monotonic()
         if now >= self._ends:
-            raise SourceUnavailable(
+            raise SourceUnavailableError(
                 f"{self._where} was given up: not complete after {self._patience.total:g} s"
             )
         if self._head_by is not None and now >= self._head_by:
-            raise SourceUnavailable(f"{self._where} did not answer in time")
+            raise SourceUnavailableError(f"{self._where} did not answer in time")
 
     def count(self, size: int) -> None:
         """So many bytes came in.
 
         Raises:
-            SourceUnavailable: they were too few for the time, or the time is over.
+            SourceUnavailableError: they were too few for the time, or the time is over.
         """
         self.require_time()
         if self._since is None:
@@ -96,7 +96,7 @@ class Pace:
         if seconds < self._patience.window:
             return
         if self._bytes < self._patience.window_bytes:
-            raise SourceUnavailable(
+            raise SourceUnavailableError(
                 f"{self._where} is too slow: {self._bytes} bytes in {seconds:.1f} s"
             )
         self._since, self._bytes = self._since + seconds, 0

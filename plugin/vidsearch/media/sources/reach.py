@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from vidsearch.config import SourceSettings
-from vidsearch.errors import ConfigError, SourceForbidden
+from vidsearch.errors import ConfigError, SourceForbiddenError
 from vidsearch.media.sources.uris import normal_host
 
 __all__ = ["Reach", "is_public"]
@@ -100,10 +100,10 @@ class Reach:
         """Refuse a host or bucket that ``hosts`` does not list.
 
         Raises:
-            SourceForbidden: it is not listed, and the list is not empty.
+            SourceForbiddenError: it is not listed, and the list is not empty.
         """
         if self._hosts and not any(name.covers(host, port) for name in self._hosts):
-            raise SourceForbidden(
+            raise SourceForbiddenError(
                 f"{where} may not be read: {host!r} is not in sources.hosts; add it there if "
                 "videos may come from it"
             )
@@ -114,7 +114,7 @@ class Reach:
         """Refuse a host if one of its addresses is not public, unless ``private_hosts`` lists it.
 
         Raises:
-            SourceForbidden: so it is. The message does not give the address away.
+            SourceForbiddenError: so it is. The message does not give the address away.
         """
         if any(name.covers(host, port) for name in self._private_names):
             return
@@ -123,7 +123,7 @@ class Reach:
             if is_public(address) or any(address in one for one in self._private_networks):
                 continue
             _log.warning("%s refused: %s is at %s", where, host, address)
-            raise SourceForbidden(
+            raise SourceForbiddenError(
                 f"{where} may not be read: {host!r} is at a private, loopback or link-local "
                 "address; list it in sources.private_hosts if it is your own"
             )

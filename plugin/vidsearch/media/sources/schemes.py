@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vidsearch.config import SourceSettings
-from vidsearch.errors import ConfigError, SourceForbidden, SourceUnsupported
+from vidsearch.errors import ConfigError, SourceForbiddenError, SourceUnsupportedError
 
 __all__ = ["BUCKET_EXTRAS", "canonical_scheme", "check_schemes", "require_scheme"]
 
@@ -38,13 +38,15 @@ def require_scheme(scheme: str, settings: SourceSettings, *, where: str) -> None
     """Refuse what nobody reads, and what the settings do not list.
 
     Raises:
-        SourceUnsupported: no reader for such a scheme.
-        SourceForbidden: not in ``sources.schemes``.
+        SourceUnsupportedError: no reader for such a scheme.
+        SourceForbiddenError: not in ``sources.schemes``.
     """
     if scheme not in _READ:
-        raise SourceUnsupported(f"{where!r}: no reader for the scheme {scheme!r}; give {_FORMS}")
+        raise SourceUnsupportedError(
+            f"{where!r}: no reader for the scheme {scheme!r}; give {_FORMS}"
+        )
     if scheme not in {canonical_scheme(one.lower()) for one in settings.schemes}:
-        raise SourceForbidden(
+        raise SourceForbiddenError(
             f"{where} may not be read: {scheme!r} is not in sources.schemes; add it there if "
             "videos may come from such a place"
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpcore
 
-from vidsearch.errors import VideoNotFound
+from vidsearch.errors import SourceNotFoundError
 from vidsearch.media.sources.patience import Pace
 from vidsearch.media.sources.reach import Reach
 
@@ -46,7 +46,7 @@ class GuardedBackend(httpcore.NetworkBackend):
         """Connect to the first address that answers, all within ``timeout`` seconds.
 
         Raises:
-            SourceForbidden: the host is at an address that may not be reached.
+            SourceForbiddenError: the host is at an address that may not be reached.
             httpcore.ConnectError: none answers, or there is no such name.
         """
         addresses = self._resolve(host, port)
@@ -72,7 +72,7 @@ class GuardedBackend(httpcore.NetworkBackend):
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except UnicodeError:  # a label that is empty or too long
-            raise VideoNotFound(f"{self._where} is not a valid URL") from None
+            raise SourceNotFoundError(f"{self._where} is not a valid URL") from None
         except OSError as error:
             raise httpcore.ConnectError(error) from error
         return list(dict.fromkeys(str(entry[4][0]) for entry in found))

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote, unquote_to_bytes, urljoin, urlsplit, urlunsplit
 
-from vidsearch.errors import SourceUnsupported, VideoNotFound
+from vidsearch.errors import SourceNotFoundError, SourceUnsupportedError
 
 __all__ = ["BucketUri", "WebUri", "file_path", "normal_host", "public_uri", "scheme_of"]
 
@@ -48,12 +48,12 @@ def file_path(uri: str) -> str:
     """The path that a ``file:`` URI names.
 
     Raises:
-        SourceUnsupported: it names another host.
+        SourceUnsupportedError: it names another host.
     """
     parts = urlsplit(uri)
     if parts.netloc not in {"", "localhost"}:
         host = parts.netloc.rpartition("@")[2]
-        raise SourceUnsupported(
+        raise SourceUnsupportedError(
             f"{public_uri(uri)!r} names the host {host!r}, and only files of this machine are "
             "read; write file:///path"
         )
@@ -96,12 +96,12 @@ class WebUri:
         """Take a URL apart.
 
         Raises:
-            VideoNotFound: it is none.
+            SourceNotFoundError: it is none.
         """
         try:
             return cls._parse(uri)
         except ValueError:  # "from None": the library's message may hold a secret of the URL
-            raise VideoNotFound(f"{public_uri(uri)} is not a valid URL") from None
+            raise SourceNotFoundError(f"{public_uri(uri)} is not a valid URL") from None
 
     @classmethod
     def _parse(cls, uri: str) -> WebUri:
@@ -157,11 +157,11 @@ class BucketUri:
         """Take it apart; ``scheme`` is the one of fsspec.
 
         Raises:
-            VideoNotFound: no bucket or no key.
+            SourceNotFoundError: no bucket or no key.
         """
         bucket, _, key = uri.partition("://")[2].partition("/")
         if not _BUCKET.fullmatch(bucket) or not key:
-            raise VideoNotFound(
+            raise SourceNotFoundError(
                 f"{public_uri(uri)} is not an object in a bucket; write {scheme}://bucket/key "
                 "(account and credentials come from the worker's surroundings)"
             )

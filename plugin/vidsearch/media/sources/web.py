@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 
 from vidsearch.config import SourceSettings
 from vidsearch.errors import (
-    MissingExtra,
-    SourceForbidden,
-    SourceUnavailable,
-    VideoNotFound,
+    MissingExtraError,
+    SourceForbiddenError,
+    SourceNotFoundError,
+    SourceUnavailableError,
 )
 from vidsearch.media.sources.answers import (
     header,
@@ -47,7 +47,7 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 _MOST_REDIRECTS = 10
 
 
-class _Broken(Exception):
+class _TransferError(Exception):
     """The connection broke in the middle of a video."""
 
 
@@ -57,19 +57,19 @@ def download(
     """Stream a video into a file.
 
     Raises:
-        VideoNotFound: not a URL, or the server says that there is nothing for us (4xx).
+        SourceNotFoundError: not a URL, or the server says that there is nothing for us (4xx).
         VideoOpenError: it comes compressed although that was declined.
-        VideoTooLarge: more bytes than the settings allow.
-        SourceForbidden: it lies, or leads, where the settings let nothing be read from.
-        SourceUnavailable: unreachable, too slow, broke off, or 5xx. Worth a retry.
-        MissingExtra: httpcore is not installed.
+        VideoTooLargeError: more bytes than the settings allow.
+        SourceForbiddenError: it lies, or leads, where the settings let nothing be read from.
+        SourceUnavailableError: unreachable, too slow, broke off, or 5xx. Worth a retry.
+        MissingExtraError: httpcore is not installed.
     """
     try:
         import httpcore
 
         from vidsearch.media.sources.transport import GuardedBackend
     except ImportError as error:
-        raise MissingExtra.of("worker", needed_for="reading videos over http") from error
+        raise MissingExtraError.of("worker", needed_for="reading videos over http") from error
 
     first = WebUri.parse(uri)
     where = public_uri(uri)
@@ -113,9 +113,9 @@ class _Download:
                 with self._answer() as response:
                     self._store(response)
                 return
-            except _Broken as broken:
+            except _TransferError as broken:
                 if self.validator is None or not left:
-                    raise SourceUnavailable(str(broken)) from broken.__cause__
+                    raise SourceUnavailableError(str(broken)) from broken.__cause__
                 _log.info("%s; going on at byte %d", broken, self.file.size)
             time.sleep(pause)
             pause *= 2
@@ -132,23 +132,25 @@ class _Download:
                     return
                 location = header(response, "location")
             if not location:
-                raise VideoNotFound(f"{self.where} is moved ({response.status}) to nowhere")
+                raise SourceNotFoundError(f"{self.where} is moved ({response.status}) to nowhere")
             hop = self._next(hop, location)
-        raise VideoNotFound(f"{self.where} was redirected more than {_MOST_REDIRECTS} times")
+        raise SourceNotFoundError(f"{self.where} was redirected more than {_MOST_REDIRECTS} times")
 
     def _next(self, hop: WebUri, location: str) -> WebUri:
         target = hop.join(location)
         scheme = scheme_of(target)
         leads = f"{self.where} may not be read: it redirects to {public_uri(target)[:200]}"
         if scheme not in {"http", "https"}:
-            raise SourceForbidden(f"{leads}, which is not http or https")
+            raise SourceForbiddenError(f"{leads}, which is not http or https")
         if hop.scheme == "https" and scheme == "http":
-            raise SourceForbidden(f"{leads}, from https to http, where anybody may change it")
+            raise SourceForbiddenError(f"{leads}, from https to http, where anybody may change it")
         require_scheme(scheme, self.settings, where=self.where)
         try:
             return WebUri.parse(target)
-        except VideoNotFound:
-            raise VideoNotFound(f"{self.where} redirects to what is not a valid URL") from None
+        except SourceNotFoundError:
+            raise SourceNotFoundError(
+                f"{self.where} redirects to what is not a valid URL"
+            ) from None
 
     @contextmanager
     def _asked(self, hop: WebUri) -> Iterator[httpcore.Response]:
@@ -201,9 +203,9 @@ class _Download:
             try:
                 chunk = next(chunks, None)
             except httpcore.TimeoutException as error:
-                raise _Broken(f"{self.where} did not answer in time") from error
+                raise _TransferError(f"{self.where} did not answer in time") from error
             except (httpcore.NetworkError, httpcore.ProtocolError) as error:
-                raise _Broken(f"{self.where} broke off: {type(error).__name__}") from error
+                raise _TransferError(f"{self.where} broke off: {type(error).__name__}") from error
             if chunk is None:
                 return
             self.file.write(chunk)

@@ -29,9 +29,9 @@ def embedded_cues(path: Path) -> tuple[Cue, ...]:
     of pictures (DVD, Blu-ray, DVB) are never taken. Lines that do not decode are left out.
 
     Raises:
-        VideoNotFound: no file there.
+        SourceNotFoundError: no file there.
         VideoOpenError: not a readable video.
-        MissingExtra: PyAV is not installed.
+        MissingExtraError: PyAV is not installed.
     """
     with opened(path) as video:
         if not _text_tracks(video):

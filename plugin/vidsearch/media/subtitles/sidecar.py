@@ -7,7 +7,7 @@ import logging
 import re
 from pathlib import Path
 
-from vidsearch.errors import MissingExtra
+from vidsearch.errors import MissingExtraError
 from vidsearch.media.reader import Cue
 from vidsearch.media.subtitles.lines import Line, cues_of
 
@@ -32,12 +32,12 @@ def sidecar_cues(path: Path) -> tuple[Cue, ...]:
     as a warning, and there are no lines.
 
     Raises:
-        MissingExtra: pysubs2 is not installed.
+        MissingExtraError: pysubs2 is not installed.
     """
     try:
         import pysubs2
     except ImportError as error:
-        raise MissingExtra.of("worker", needed_for="reading subtitle files") from error
+        raise MissingExtraError.of("worker", needed_for="reading subtitle files") from error
     try:
         with path.open("rb") as file:
             data = file.read(_MOST_BYTES + 1)

@@ -7,7 +7,7 @@ from array import array
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from vidsearch.errors import SourceUnavailable
+from vidsearch.errors import SourceUnavailableError
 from vidsearch.media.frames import FrameBatch
 from vidsearch.media.segments import Window
 from vidsearch.media.thumbnails.pictures import (
@@ -55,8 +55,8 @@ class Candidates:
         """Take the next frames.
 
         Raises:
-            SourceUnavailable: the temporary file cannot be written (the disk is full).
-            MissingExtra: Pillow is not installed.
+            SourceUnavailableError: the temporary file cannot be written (the disk is full).
+            MissingExtraError: Pillow is not installed.
         """
         for frame, time in zip(batch.data, batch.pts_seconds, strict=True):
             picture = shrunk(frame, size=self._size)
@@ -65,7 +65,7 @@ class Candidates:
                 self._file.seek(self._ends[-1])
                 self._file.write(data)
             except OSError as error:
-                raise SourceUnavailable(
+                raise SourceUnavailableError(
                     f"no room for thumbnails in {tempfile.gettempdir()}: {error.strerror}"
                 ) from error
             self._ends.append(self._ends[-1] + len(data))

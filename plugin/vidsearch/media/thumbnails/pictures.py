@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsearch.errors import MissingExtra
+from vidsearch.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -46,12 +46,12 @@ def shrunk(frame: NDArray[np.uint8], *, size: int) -> Image.Image:
     """An RGB frame ``(height, width, 3)`` with a longer side of ``size`` pixels; never enlarged.
 
     Raises:
-        MissingExtra: Pillow is not installed.
+        MissingExtraError: Pillow is not installed.
     """
     try:
         from PIL import Image
     except ImportError as error:
-        raise MissingExtra.of("worker", needed_for="making thumbnails") from error
+        raise MissingExtraError.of("worker", needed_for="making thumbnails") from error
     height, width = frame.shape[:2]
     share = min(1.0, size / max(height, width))
     small = (max(1, round(width * share)), max(1, round(height * share)))

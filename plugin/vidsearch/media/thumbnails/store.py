@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from vidsearch.errors import ConfigError, MissingExtra, SourceUnavailable
+from vidsearch.errors import ConfigError, MissingExtraError, SourceUnavailableError
 from vidsearch.media.sources.uris import public_uri
 from vidsearch.media.thumbnails.pictures import PictureFormat
 
@@ -47,8 +47,8 @@ class ThumbnailStore:
 
         Raises:
             ConfigError: a scheme that fsspec does not know, or a URL without a place in it.
-            MissingExtra: the package for the scheme is not installed.
-            SourceUnavailable: the place did not answer; some file systems ask at once.
+            MissingExtraError: the package for the scheme is not installed.
+            SourceUnavailableError: the place did not answer; some file systems ask at once.
         """
         from vidsearch.config import redact_url
 
@@ -77,7 +77,7 @@ class ThumbnailStore:
         """Keep a picture, unless it is there already, and return its key below the URL.
 
         Raises:
-            SourceUnavailable: the place did not answer, or is full. Worth a retry.
+            SourceUnavailableError: the place did not answer, or is full. Worth a retry.
             ConfigError: there is no such place, or it refuses to be written to.
         """
         digest = hashlib.sha256(picture).hexdigest()
@@ -123,7 +123,7 @@ class ThumbnailStore:
         except ImportError as error:
             if extra := _EXTRAS.get(scheme):
                 needed_for = f"writing thumbnails to {scheme}://"
-                raise MissingExtra.of(extra, needed_for=needed_for) from error
+                raise MissingExtraError.of(extra, needed_for=needed_for) from error
             raise ConfigError(
                 f"thumbnails.url {self._shown!r}: the package that fsspec needs for {scheme!r} is "
                 f"not installed"
@@ -155,7 +155,7 @@ class ThumbnailStore:
             ) from None
         except Exception as error:
             reason = getattr(error, "strerror", None) or type(error).__name__
-            raise SourceUnavailable(
+            raise SourceUnavailableError(
                 f"thumbnails.url {self._shown!r} cannot be written to: {reason}"
             ) from None
 

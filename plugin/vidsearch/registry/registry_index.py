@@ -17,7 +17,7 @@ def create_registry_index(engine: Engine, settings: IndexSettings) -> None:
     """Create ``<registry>-000001`` with the alias ``<registry>``, in one request.
 
     Raises:
-        MappingConflict: it exists already.
+        MappingConflictError: it exists already.
     """
     body = registry_index(engine.kind, shards=settings.shards, replicas=settings.replicas)
     engine.create_index(_concrete(settings), {**body, "aliases": {settings.registry: {}}})

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from vidsearch_tasks.parts import Runtime, runtime
-from vidsearch_tasks.registering import enqueue
+from vidsearch_tasks.register import enqueue
+from vidsearch_tasks.services import Services, current_services
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -18,7 +18,7 @@ __all__ = ["run_scan"]
 
 def run_scan(
     *,
-    using: Runtime | None = None,
+    services: Services | None = None,
     app: Celery | None = None,
     quick: bool = False,
     everything: bool = False,
@@ -29,17 +29,17 @@ def run_scan(
     """Enqueue what an attached index lacks, one by one; see ``vidsearch.ingest.scan_index``.
 
     Args:
-        using: the parts to work with; by default those of this process.
-        app: the Celery app to send with; by default that of ``using``.
+        services: what to work with; by default those of this process.
+        app: the Celery app to send with; by default that of ``services``.
         quick, everything, retry, dry_run, limit: of ``scan_index``.
     """
     from vidsearch.ingest import scan_index
 
-    parts = using or runtime()
+    services = services or current_services()
     return scan_index(
-        parts.registry,
-        parts.open_index(),
-        enqueue=lambda id: enqueue(id, using=parts, app=app),
+        services.registry,
+        services.open_index(),
+        enqueue=lambda id: enqueue(id, services=services, app=app),
         quick=quick,
         everything=everything,
         retry=retry,

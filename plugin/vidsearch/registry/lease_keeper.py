@@ -6,9 +6,9 @@ import logging
 import threading
 from types import TracebackType
 
-from vidsearch.errors import LeaseLost, VidsearchError
-from vidsearch.ingest.registry import Registry
-from vidsearch.ingest.transition import Lease
+from vidsearch.errors import LeaseLostError, VidsearchError
+from vidsearch.registry.registry import Registry
+from vidsearch.registry.transition import Lease
 
 __all__ = ["LeaseKeeper"]
 
@@ -29,7 +29,7 @@ class LeaseKeeper:
     def __init__(self, registry: Registry, lease: Lease) -> None:
         self._registry = registry
         self._lease = lease
-        self._lost: LeaseLost | None = None
+        self._lost: LeaseLostError | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(
             target=self._renew_until_stopped, name=f"lease-{lease.id}", daemon=True
@@ -56,7 +56,7 @@ class LeaseKeeper:
         """Stop work that is no longer ours.
 
         Raises:
-            LeaseLost: another worker has the video, or it was deleted or registered anew.
+            LeaseLostError: another worker has the video, or it was deleted or registered anew.
         """
         if self._lost is not None:
             raise self._lost
@@ -65,8 +65,8 @@ class LeaseKeeper:
         """Renew now, in the caller's thread.
 
         Raises:
-            LeaseLost: see :meth:`check`.
-            BackendUnavailable: the engine does not answer.
+            LeaseLostError: see :meth:`check`.
+            BackendUnavailableError: the engine does not answer.
         """
         self.finish()
         self._lease = self._registry.renew(self._lease)
@@ -75,7 +75,7 @@ class LeaseKeeper:
         """Stop renewing and hand out the lease as it stands.
 
         Raises:
-            LeaseLost: see :meth:`check`.
+            LeaseLostError: see :meth:`check`.
         """
         self._end()
         self.check()
@@ -91,7 +91,7 @@ class LeaseKeeper:
         while not self._stop.wait(pause):
             try:
                 self._lease = self._registry.renew(self._lease)
-            except LeaseLost as error:
+            except LeaseLostError as error:
                 self._lost = error
                 return
             except VidsearchError as error:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vidsearch.engines.base import Document, Engine, Json
-from vidsearch.errors import IndexMissing, VideoUnknown
-from vidsearch.ingest.record import State, VideoRecord, to_stamp
+from vidsearch.errors import IndexNotFoundError, VideoNotRegisteredError
+from vidsearch.registry.record import State, VideoRecord, to_stamp
 
 __all__ = ["RegistryReader", "needs_sweep"]
 
@@ -36,7 +36,7 @@ def needs_sweep(record: VideoRecord, *, now: float, patience: float) -> bool:
 class RegistryReader:
     """Look-ups and listings. Listings refresh the index first, so they show every earlier write.
 
-    Every method raises ``IndexMissing`` where the registry was never created.
+    Every method raises ``IndexNotFoundError`` where the registry was never created.
     """
 
     def __init__(
@@ -65,11 +65,11 @@ class RegistryReader:
         """One video, read in real time.
 
         Raises:
-            VideoUnknown: it was never registered.
+            VideoNotRegisteredError: it was never registered.
         """
         record = self.find(id)
         if record is None:
-            raise VideoUnknown(f"no video {id!r} is registered")
+            raise VideoNotRegisteredError(f"no video {id!r} is registered")
         return record
 
     def list(self, *, state: State | None = None, limit: int = 100) -> list[VideoRecord]:
@@ -135,17 +135,17 @@ class RegistryReader:
     def _read(self, id: str) -> Document | None:
         try:
             return self._engine.get(self.index, id)
-        except IndexMissing as error:
+        except IndexNotFoundError as error:
             raise self._no_registry() from error
 
     def _refresh(self) -> None:
         try:
             self._engine.refresh(self.index)
-        except IndexMissing as error:
+        except IndexNotFoundError as error:
             raise self._no_registry() from error
 
-    def _no_registry(self) -> IndexMissing:
-        return IndexMissing(
+    def _no_registry(self) -> IndexNotFoundError:
+        return IndexNotFoundError(
             f"there is no registry {self.index!r}; create it with `vidsearch index create`"
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines.base import Engine, Json
-from vidsearch.ingest.videos_index import open_videos_index, videos_index_body
+from vidsearch.index.videos_index import open_videos_index, videos_index_body
 from vidsearch_mappings.diff import Change, diff_index, in_place
 
 __all__ = ["apply_changes", "diff_videos_index"]
@@ -19,7 +19,7 @@ def diff_videos_index(
     Of an attached index only our object and what it says of itself are compared.
 
     Raises:
-        IndexMissing, MappingConflict: see :func:`~vidsearch.ingest.open_videos_index`.
+        IndexNotFoundError, MappingConflictError: see :func:`~vidsearch.ingest.open_videos_index`.
         ConfigError: the engine lacks what the settings want.
     """
     live, wanted = _bodies(engine, settings, identity)
@@ -34,8 +34,8 @@ def apply_changes(
     What was written before keeps its form until its segments are merged.
 
     Raises:
-        MappingConflict: the engine refuses a change.
-        IndexMissing, ConfigError: see :func:`diff_videos_index`.
+        MappingConflictError: the engine refuses a change.
+        IndexNotFoundError, ConfigError: see :func:`diff_videos_index`.
     """
     live, wanted = _bodies(engine, settings, identity)
     mapping, changed = in_place(live, wanted, diff_index(live, wanted))

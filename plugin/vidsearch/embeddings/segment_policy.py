@@ -19,11 +19,11 @@ from vidsearch.media import (
     shot_windows,
 )
 
-__all__ = ["MomentPolicy"]
+__all__ = ["SegmentPolicy"]
 
 
 @dataclass(frozen=True, slots=True)
-class MomentPolicy:
+class SegmentPolicy:
     """How videos are cut into moments."""
 
     method: Literal["fixed", "semantic", "shots"] = "fixed"
@@ -36,7 +36,7 @@ class MomentPolicy:
     """Most moments per video; they grow beyond it."""
 
     @classmethod
-    def of(cls, settings: IndexSettings, *, length: float | None = None) -> MomentPolicy:
+    def of(cls, settings: IndexSettings, *, length: float | None = None) -> SegmentPolicy:
         """The policy that the settings ask for.
 
         Args:
@@ -45,7 +45,7 @@ class MomentPolicy:
 
         Raises:
             ConfigError: they would overlap by their whole length.
-            MissingExtra: what finds the cuts is not installed.
+            MissingExtraError: what finds the cuts is not installed.
         """
         length = settings.segment_seconds if length is None else length
         if settings.segments == "fixed" and settings.segment_overlap >= length:

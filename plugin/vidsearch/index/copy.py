@@ -9,8 +9,8 @@ from typing import Any
 from uuid import uuid4
 
 from vidsearch.engines.base import Engine, Json, Write
-from vidsearch.errors import MappingConflict, VidsearchError
-from vidsearch.ingest.copy_note import (
+from vidsearch.errors import MappingConflictError, VidsearchError
+from vidsearch.index.copy_note import (
     CopyNote,
     delete_leftover,
     is_blocked,
@@ -65,12 +65,12 @@ def copy_with_settings(
         progress: told how many documents of how many are copied.
 
     Raises:
-        MappingConflict: the host calls the index by its own name and ``to`` is not given; an index
-            of that name exists; the copy is not whole.
+        MappingConflictError: the host calls the index by its own name and ``to`` is not given; an
+            index of that name exists; the copy is not whole.
     """
     needed = ", ".join(f"index.{key}: {str(value).lower()}" for key, value in settings.items())
     if alias is None and to is None:
-        raise MappingConflict(
+        raise MappingConflictError(
             f"index {name!r} was created without {needed}, which cannot be added later, so it has "
             "to be copied; but its name is used directly, and an index cannot be renamed. Either "
             f"let your application use an alias of {name!r} and attach to the alias, which is "
@@ -81,7 +81,7 @@ def copy_with_settings(
     confirm(name, copy)
     old = engine.settings(name)
     if engine.indices_of(copy) and not delete_leftover(engine, copy, of=name):
-        raise MappingConflict(f"{copy!r} exists already; name another copy (--copy-to NAME)")
+        raise MappingConflictError(f"{copy!r} exists already; name another copy (--copy-to NAME)")
     aliases = engine.aliases(name)
     note = CopyNote(to=copy, blocked_before=is_blocked(old), run=uuid4().hex)
     leave_note(engine, name, note)
@@ -127,7 +127,7 @@ def _copy(engine: Engine, name: str, copy: str, progress: Callable[[int, int], N
     engine.refresh(copy)
     found = engine.count(copy)
     if not total == done == found:
-        raise MappingConflict(
+        raise MappingConflictError(
             f"index {name!r} has {total} documents, {done} were read, and its copy {copy!r} holds "
             f"{found}; nothing was changed"
         )
@@ -146,18 +146,18 @@ def explained(name: str) -> Iterator[None]:
     """Say what to raise where a mapping is full."""
     try:
         yield
-    except MappingConflict as error:
+    except MappingConflictError as error:
         text = str(error)
         for what, setting in (
             ("total fields", "index.mapping.total_fields.limit"),
             ("nested fields", "index.mapping.nested_fields.limit"),
         ):
             if f"Limit of {what}" in text:
-                raise MappingConflict(
+                raise MappingConflictError(
                     f"the mapping of index {name!r} has no room for our object: {text}. Raise its "
                     f"setting {setting}, then attach again"
                 ) from error
-        raise MappingConflict(f"our object does not fit index {name!r}: {text}") from error
+        raise MappingConflictError(f"our object does not fit index {name!r}: {text}") from error
 
 
 @contextmanager

@@ -15,17 +15,17 @@ from vidsearch.encoders.checkpoint import Checkpoint, open_checkpoint
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.encoders.precision import FramePrecision, frame_precision, may_have_card
 from vidsearch.encoders.texts import TextRecipe
-from vidsearch.errors import EncoderError, ModelUnavailable
+from vidsearch.errors import EncoderError, ModelUnavailableError
 from vidsearch.media.frames import FrameBatch, Sampling
 from vidsearch.media.torch_pixels import clip_pixels_torch
 
-__all__ = ["Clip4ClipEncoder"]
+__all__ = ["TorchEncoder"]
 
 _T = TypeVar("_T")
 _PROBES = ("a red circle", "two people walk a dog")
 
 
-class Clip4ClipEncoder:
+class TorchEncoder:
     """A CLIP or SigLIP checkpoint as an :class:`~vidsearch.encoders.base.Encoder`.
 
     Building one costs nothing. ``identity`` reads the checkpoint's small files (and hashes a
@@ -79,14 +79,14 @@ class Clip4ClipEncoder:
         self._parts: dict[str, Any] = {}
 
     def __repr__(self) -> str:
-        return f"Clip4ClipEncoder({self._name!r})"
+        return f"TorchEncoder({self._name!r})"
 
     @cached_property
     def identity(self) -> ModelIdentity:
         """See :class:`~vidsearch.encoders.base.Encoder`. Loads no weights.
 
         Raises:
-            ModelUnavailable: there is no such checkpoint.
+            ModelUnavailableError: there is no such checkpoint.
         """
         return self._checkpoint.identity(
             rate=self._rate, sampling=self._sampling, precision=self.precision
@@ -214,7 +214,7 @@ class Clip4ClipEncoder:
             one, other = self._embed_text(tower, list(_PROBES))
         # With an eos_token_id that is not the tokenizer's, every text is the same vector.
         if torch.allclose(one, other, rtol=1e-4, atol=1e-6):
-            raise ModelUnavailable(
+            raise ModelUnavailableError(
                 f"{self._name!r} gives one and the same vector for different texts: its "
                 "text_config.eos_token_id is not the end token of its tokenizer"
             )

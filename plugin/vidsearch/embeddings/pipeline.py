@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vidsearch.embeddings.segment_policy import SegmentPolicy
 from vidsearch.encoders import Encoder, mean_unit
-from vidsearch.ingest.moments import MomentPolicy
 from vidsearch.media import (
     Candidates,
     Cue,
@@ -71,7 +71,7 @@ def embed_video(
     *,
     reader: MediaReader,
     encoder: Encoder,
-    moments: MomentPolicy,
+    moments: SegmentPolicy,
     rate: float = 1.0,
     sampling: Sampling = "played-at",
     batch_size: int = 8,
@@ -97,7 +97,7 @@ def embed_video(
     Raises:
         VideoError: the file is no video that can be read.
         EncoderError: the model failed.
-        SourceUnavailable: the thumbnail store did not answer.
+        SourceUnavailableError: the thumbnail store did not answer.
     """
     at("decode")
     info = reader.probe(path)

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from vidsearch.config import Settings
     from vidsearch.encoders import Encoder
     from vidsearch.engines import Engine
-    from vidsearch.ingest import Indexer, Registry, VideosIndex
+    from vidsearch.index import VideosIndex
+    from vidsearch.ingest import Indexer
     from vidsearch.media import MediaReader, ThumbnailStore
+    from vidsearch.registry import Registry
 
-__all__ = ["Runtime", "configure", "runtime"]
+__all__ = ["Services", "configure", "current_services"]
 
 _T = TypeVar("_T")
 
@@ -35,7 +37,7 @@ _QUIET = {
 }
 
 
-class Runtime:
+class Services:
     """Settings and the parts built from them.
 
     Args:
@@ -82,7 +84,8 @@ class Runtime:
 
     @property
     def engine(self) -> Engine:
-        """The cluster; ``BackendUnavailable`` where it must be asked for its kind and is away."""
+        """The cluster; ``BackendUnavailableError`` where it must be asked for its kind and is
+        away."""
 
         def build() -> Engine:
             from vidsearch.engines import connect
@@ -96,7 +99,7 @@ class Runtime:
         """Where the videos are registered."""
 
         def build() -> Registry:
-            from vidsearch.ingest import Registry
+            from vidsearch.registry import Registry
 
             return Registry(
                 self.engine,
@@ -164,7 +167,7 @@ class Runtime:
 
     def open_index(self) -> VideosIndex:
         """The videos index as it stands now; it is read anew each time, as an alias can move."""
-        from vidsearch.ingest import open_videos_index
+        from vidsearch.index import open_videos_index
 
         return open_videos_index(self.engine, self.settings.index)
 
@@ -218,10 +221,10 @@ class Runtime:
             return cast(_T, self._built[name])
 
 
-_current = Runtime()
+_current = Services()
 
 
-def runtime() -> Runtime:
+def current_services() -> Services:
     """The parts of this process."""
     return _current
 
@@ -232,13 +235,13 @@ def configure(
     client: Any = None,
     encoder: Encoder | None = None,
     app: Celery | None = None,
-) -> Runtime:
-    """Hand in what the host application has already; see :class:`Runtime`.
+) -> Services:
+    """Hand in what the host application has already; see :class:`Services`.
 
     Call it where the host's Celery app is made, so that the workers see it as well.
     """
     global _current
-    _current = Runtime(settings, client=client, encoder=encoder, app=app)
+    _current = Services(settings, client=client, encoder=encoder, app=app)
     return _current
 
 

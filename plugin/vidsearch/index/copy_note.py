@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from vidsearch.engines.base import Engine
-from vidsearch.errors import MappingConflict
+from vidsearch.errors import MappingConflictError
 
 __all__ = [
     "CopyNote",
@@ -86,13 +86,13 @@ def undo_broken_copy(engine: Engine, name: str) -> str | None:
     """Have an index as it was before a copy of it broke off. Returns the name of that copy.
 
     Raises:
-        MappingConflict: it did not break off: the copy is whole.
+        MappingConflictError: it did not break off: the copy is whole.
     """
     note = note_of(engine.mapping(name))
     if note is None:
         return None
     if _is_whole(engine, note):
-        raise MappingConflict(what_became_of(engine, name, note))
+        raise MappingConflictError(what_became_of(engine, name, note))
     undo_copy(engine, name, note)
     return note.to
 

@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vidsearch.errors import BackendUnavailable, VideoUnknown
-from vidsearch.ingest.record import State
-from vidsearch.ingest.registry import Registry
+from vidsearch.errors import BackendUnavailableError, VideoNotRegisteredError
+from vidsearch.registry.record import State
+from vidsearch.registry.registry import Registry
 
 __all__ = ["SweepReport", "sweep"]
 
@@ -49,16 +49,16 @@ def sweep(
     Args:
         registry: of the videos.
         enqueue: puts a message for one video id into the queue and marks it queued;
-            ``BackendUnavailable`` where the broker does not answer.
+            ``BackendUnavailableError`` where the broker does not answer.
         clean: removes the document of one deleted video; see ``remove_document``.
-        depth: number of messages that wait in the queue; ``BackendUnavailable`` as above.
+        depth: number of messages that wait in the queue; ``BackendUnavailableError`` as above.
 
     A video whose message waits in a long queue looks like one whose message was lost. As long as
     at least as many messages wait as videos are queued, none of them counts as lost.
     """
     try:
         queued_may_be_lost = depth() < registry.counts()[State.QUEUED]
-    except BackendUnavailable as error:
+    except BackendUnavailableError as error:
         _log.warning("sweep: %s", error)
         queued_may_be_lost = False
     found: dict[str, list[str]] = {"requeued": [], "dead": [], "cleaned": [], "waiting": []}
@@ -69,7 +69,7 @@ def sweep(
         if candidate.state is State.DELETED:
             # First the document, then the mark: a sweep that dies in between is repeated.
             clean(candidate.id)
-        with suppress(VideoUnknown):  # purged meanwhile
+        with suppress(VideoNotRegisteredError):  # purged meanwhile
             record = registry.recover(candidate.id)
             if record is None:
                 continue
@@ -82,7 +82,7 @@ def sweep(
                 try:
                     enqueue(record.id)
                     found["requeued"].append(record.id)
-                except BackendUnavailable as error:
+                except BackendUnavailableError as error:
                     problem = str(error)
                     found["waiting"].append(record.id)
             else:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from vidsearch.engines.base import Revision
-from vidsearch.errors import IndexMissing, LeaseLost, VersionConflict
-from vidsearch.ingest.reader import RegistryReader
-from vidsearch.ingest.record import State, VideoRecord
+from vidsearch.errors import IndexNotFoundError, LeaseLostError, VersionConflictError
+from vidsearch.registry.reader import RegistryReader
+from vidsearch.registry.record import State, VideoRecord
 
 __all__ = ["Lease", "RegistryStore"]
 
@@ -48,35 +48,37 @@ class RegistryStore(RegistryReader):
                 return Lease(before, found.revision)
             try:
                 return Lease(after, self._put(after, found.revision if found else None))
-            except VersionConflict:
+            except VersionConflictError:
                 continue
-        raise VersionConflict(f"video {id!r} changed {_TRIES} times while it was to be changed")
+        raise VersionConflictError(
+            f"video {id!r} changed {_TRIES} times while it was to be changed"
+        )
 
     def _step(self, lease: Lease, after: VideoRecord) -> Lease:
         """Write what the holder of a lease has decided.
 
         Raises:
-            LeaseLost: the stored entry is not the holder's any more.
+            LeaseLostError: the stored entry is not the holder's any more.
         """
         revision = lease.revision
         for _ in range(_TRIES):
             try:
                 return Lease(after, self._put(after, revision))
-            except VersionConflict as error:
+            except VersionConflictError as error:
                 found = self._read(lease.id)
                 record = VideoRecord.from_source(lease.id, found.source) if found else None
                 if found is None or record is None or not _holds(lease, record):
                     raise _lost(lease, record) from error
                 # Our own renewal, whose answer was lost on the way: a token is never used twice.
                 revision = found.revision
-        raise VersionConflict(f"video {lease.id!r} changed {_TRIES} times while it was ours")
+        raise VersionConflictError(f"video {lease.id!r} changed {_TRIES} times while it was ours")
 
     def _put(self, record: VideoRecord, expect: Revision | None) -> Revision:
         try:
             return self._engine.put(
                 self.index, record.id, record.to_source(), expect=expect or "absent"
             )
-        except IndexMissing as error:
+        except IndexNotFoundError as error:
             raise self._no_registry() from error
 
 
@@ -84,7 +86,7 @@ def _holds(lease: Lease, record: VideoRecord) -> bool:
     return record.state is State.PROCESSING and record.owner == lease.record.owner
 
 
-def _lost(lease: Lease, record: VideoRecord | None) -> LeaseLost:
+def _lost(lease: Lease, record: VideoRecord | None) -> LeaseLostError:
     what = f"it is {record.state}" if record else "it is gone"
     who = f", owned by {record.owner}" if record and record.owner else ""
-    return LeaseLost(f"video {lease.id!r} is no longer ours: {what}{who}")
+    return LeaseLostError(f"video {lease.id!r} is no longer ours: {what}{who}")

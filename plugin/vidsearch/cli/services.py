@@ -11,25 +11,25 @@ from vidsearch.cli import output
 if TYPE_CHECKING:
     from vidsearch.config import Settings
     from vidsearch.encoders import Encoder
-    from vidsearch_tasks import Runtime
+    from vidsearch_tasks import Services
 
-__all__ = ["opened_parts"]
+__all__ = ["open_services"]
 
 
 @contextmanager
-def opened_parts(
+def open_services(
     settings: Settings | None = None, *, encoder: Encoder | None = None
-) -> Iterator[Runtime]:
+) -> Iterator[Services]:
     """Engine, registry, encoder and broker, each made when first used; closed at the end.
 
     Args:
         settings: ``None`` takes those in force.
         encoder: one that is loaded already; ``None`` makes the one that the settings name.
     """
-    from vidsearch_tasks import Runtime
+    from vidsearch_tasks import Services
 
-    parts = Runtime(settings or output.settings(), encoder=encoder)
+    services = Services(settings or output.settings(), encoder=encoder)
     try:
-        yield parts
+        yield services
     finally:
-        parts.close()
+        services.close()

@@ -9,12 +9,12 @@ from typing import Any
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines.base import Engine, Json
-from vidsearch.errors import IndexMissing, MappingConflict, VersionConflict
-from vidsearch.ingest.copy_note import undo_broken_copy
-from vidsearch.ingest.copying import copy_with_settings, explained
-from vidsearch.ingest.registry_index import create_registry_index, drop_registry_index
-from vidsearch.ingest.uri_field import check_uri_field
-from vidsearch.ingest.videos_index import VideosIndex, open_videos_index, videos_index_body
+from vidsearch.errors import IndexNotFoundError, MappingConflictError, VersionConflictError
+from vidsearch.index.copy import copy_with_settings, explained
+from vidsearch.index.copy_note import undo_broken_copy
+from vidsearch.index.uri_field import check_uri_field
+from vidsearch.index.videos_index import VideosIndex, open_videos_index, videos_index_body
+from vidsearch.registry.registry_index import create_registry_index, drop_registry_index
 from vidsearch_mappings import MetaError, index_meta, read_meta
 from vidsearch_mappings.attached import (
     attached_mapping,
@@ -71,8 +71,8 @@ def attach_index(
         progress: told how many documents of how many are copied.
 
     Raises:
-        IndexMissing: no such index or alias.
-        MappingConflict: it cannot be attached; the message says why, and what would help.
+        IndexNotFoundError: no such index or alias.
+        MappingConflictError: it cannot be attached; the message says why, and what would help.
         ConfigError: the engine lacks the setting ``index.quantization``.
     """
     name = _the_index(engine, settings.name)
@@ -140,12 +140,12 @@ def detach_index(
         Number of documents that held something of ours.
 
     Raises:
-        IndexMissing: no such index.
-        MappingConflict: it is not attached.
+        IndexNotFoundError: no such index.
+        MappingConflictError: it is not attached.
     """
     index = open_videos_index(engine, settings)
     if not index.attached:
-        raise MappingConflict(
+        raise MappingConflictError(
             f"index {index.name!r} is ours, not the host's: `vidsearch index drop` drops it"
         )
     drop_registry_index(engine, settings)
@@ -160,7 +160,7 @@ def detach_index(
             _clear(index, found.id, found.routing)
             done += 1
             progress(done, max(done, left))
-    raise MappingConflict(
+    raise MappingConflictError(
         f"documents of index {index.name!r} keep getting our object back: does another program "
         f"write the field {index.field!r}? Stop it, then detach again"
     )
@@ -174,17 +174,19 @@ def _clear(index: VideosIndex, id: str, routing: str | None) -> None:
         try:
             index.take_out(document)
             return
-        except VersionConflict:
+        except VersionConflictError:
             continue
-    raise VersionConflict(f"document {id!r} of {index.name!r} keeps changing; detach again later")
+    raise VersionConflictError(
+        f"document {id!r} of {index.name!r} keeps changing; detach again later"
+    )
 
 
 def _the_index(engine: Engine, name: str) -> str:
     names = engine.indices_of(name)
     if not names:
-        raise IndexMissing(f"there is no index or alias {name!r} to attach to")
+        raise IndexNotFoundError(f"there is no index or alias {name!r} to attach to")
     if len(names) > 1:
-        raise MappingConflict(
+        raise MappingConflictError(
             f"{name!r} stands for {', '.join(names)}; attach to one index, by its own name"
         )
     return names[0]
@@ -205,12 +207,12 @@ def _is_attached(
     try:
         meta = read_meta(mapping)
     except MetaError as error:
-        raise MappingConflict(f"index {name!r}: {error}") from error
+        raise MappingConflictError(f"index {name!r}: {error}") from error
     if meta.uri_field is None:
-        raise MappingConflict(f"index {name!r} is vidsearch's own; it needs no attaching")
+        raise MappingConflictError(f"index {name!r} is vidsearch's own; it needs no attaching")
     lost = not engine.indices_of(settings.registry)
     if not lost or meta.uri_field != uri_field or meta.field != settings.field:
-        raise MappingConflict(
+        raise MappingConflictError(
             f"index {name!r} is attached already, with uri field {meta.uri_field!r} and object "
             f"{meta.field!r}; to change that, `vidsearch index detach` first"
         )
@@ -221,12 +223,12 @@ def _is_attached(
 def _refuse_lossy_source(mapping: Mapping[str, Any], *, index: str) -> None:
     source = mapping.get("_source") or {}
     if source.get("enabled", True) in {False, "false"}:
-        raise MappingConflict(
+        raise MappingConflictError(
             f"index {index!r} keeps no _source, and without it a document cannot be updated in part"
         )
     cut = [*source.get("includes", ()), *source.get("excludes", ())]
     if cut:
-        raise MappingConflict(
+        raise MappingConflictError(
             f"index {index!r} keeps parts of documents out of _source ({', '.join(cut)}); a "
             "partial update would lose them. Index into one without `_source` includes and excludes"
         )
@@ -241,7 +243,7 @@ def _refuse_taken(mapping: Mapping[str, Any], added: Json, *, field: str, index:
     if str(there.get("dynamic")) != "strict" or set(there.get("properties", {})) != set(
         ours["properties"]
     ):
-        raise MappingConflict(
+        raise MappingConflictError(
             f"index {index!r} has a field {field!r} of its own; choose another name for our "
             "object (setting index.field)"
         )

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from vidsearch.errors import BackendUnavailable
+from vidsearch.errors import BackendUnavailableError
 from vidsearch_tasks.broker import send_ingest
-from vidsearch_tasks.parts import Runtime, runtime
+from vidsearch_tasks.services import Services, current_services
 
 if TYPE_CHECKING:
     from celery import Celery
 
-    from vidsearch.ingest import VideoRecord
+    from vidsearch.registry import VideoRecord
 
 __all__ = ["enqueue", "register_video"]
 
@@ -23,7 +23,7 @@ def register_video(
     uri: str,
     fields: Mapping[str, Any] | None = None,
     routing: str | None = None,
-    using: Runtime | None = None,
+    services: Services | None = None,
 ) -> VideoRecord:
     """Register a video and have a worker ingest it. Safe to repeat.
 
@@ -33,7 +33,7 @@ def register_video(
         fields: of the document, beside our own object: title, tags, …. None in an attached
             index, whose documents are the application's own.
         routing: of the application's document, in an attached index.
-        using: the parts to work with; by default those of this process.
+        services: what to work with; by default those of this process.
 
     Returns:
         The record: ``queued`` where a message was sent; else as it stands, for instance
@@ -41,33 +41,33 @@ def register_video(
 
     Raises:
         RegistryError: an id, uri or field that cannot be stored.
-        BackendUnavailable: the engine is away, and nothing was registered; or the broker is, and
-            the video is registered and will be queued by the sweep. The message says which.
+        BackendUnavailableError: the engine is away, and nothing was registered; or the broker is,
+            and the video is registered and will be queued by the sweep. The message says which.
     """
-    from vidsearch.ingest import State
+    from vidsearch.registry import State
 
-    parts = using or runtime()
-    record = parts.registry.register(id, uri=uri, fields=fields, routing=routing)
-    return enqueue(id, using=parts) if record.state is State.REGISTERED else record
+    services = services or current_services()
+    record = services.registry.register(id, uri=uri, fields=fields, routing=routing)
+    return enqueue(id, services=services) if record.state is State.REGISTERED else record
 
 
-def enqueue(id: str, *, using: Runtime | None = None, app: Celery | None = None) -> VideoRecord:
+def enqueue(id: str, *, services: Services | None = None, app: Celery | None = None) -> VideoRecord:
     """Send the message for a registered video and mark it queued.
 
     Args:
         id: of the video.
-        using: the parts to work with; by default those of this process.
-        app: the Celery app to send with; by default that of ``using``.
+        services: what to work with; by default those of this process.
+        app: the Celery app to send with; by default that of ``services``.
 
     Raises:
-        BackendUnavailable: the broker is away; the video stays ``registered``, and the sweep will
-            queue it.
+        BackendUnavailableError: the broker is away; the video stays ``registered``, and the sweep
+            will queue it.
     """
-    parts = using or runtime()
+    services = services or current_services()
     try:
-        send_ingest(app or parts.app, id, queue=parts.settings.broker.queue)
-    except BackendUnavailable as error:
-        raise BackendUnavailable(
+        send_ingest(app or services.app, id, queue=services.settings.broker.queue)
+    except BackendUnavailableError as error:
+        raise BackendUnavailableError(
             f"video {id!r} is registered but not queued, the sweep will queue it later: {error}"
         ) from error
-    return parts.registry.mark_queued(id)
+    return services.registry.mark_queued(id)

@@ -8,13 +8,13 @@ from itertools import islice
 from typing import Literal, TypeVar
 
 from vidsearch.engines.base import Document, Json
-from vidsearch.errors import MappingConflict, RegistryError
+from vidsearch.errors import MappingConflictError, RegistryError
+from vidsearch.index.uri_field import uri_in
+from vidsearch.index.videos_index import VideosIndex, gone
 from vidsearch.ingest.document import model_name
-from vidsearch.ingest.record import ErrorRecord, State, VideoRecord
-from vidsearch.ingest.registration import check_id, check_uri
-from vidsearch.ingest.registry import Registry
-from vidsearch.ingest.uri_field import uri_in
-from vidsearch.ingest.videos_index import VideosIndex, gone
+from vidsearch.registry.record import ErrorRecord, State, VideoRecord
+from vidsearch.registry.registry import Registry
+from vidsearch.registry.validation import check_id, check_uri
 from vidsearch_mappings.attached import has_uri, lacks_vectors
 
 __all__ = ["Finding", "scan_index"]
@@ -71,11 +71,11 @@ def scan_index(
         limit: enqueue at most so many.
 
     Raises:
-        MappingConflict: the index is not attached.
-        BackendUnavailable: the engine or the broker is away; what was found before is done.
+        MappingConflictError: the index is not attached.
+        BackendUnavailableError: the engine or the broker is away; what was found before is done.
     """
     if index.uri_field is None:
-        raise MappingConflict(
+        raise MappingConflictError(
             f"index {index.name!r} is vidsearch's own, there is nothing to scan for: "
             "`vidsearch ingest` registers videos"
         )

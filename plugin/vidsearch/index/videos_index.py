@@ -11,13 +11,13 @@ from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines.base import Document, Engine, Json, Revision
 from vidsearch.errors import (
     ConfigError,
-    DocumentGone,
-    IndexMissing,
-    MappingConflict,
-    VersionConflict,
+    DocumentNotFoundError,
+    IndexNotFoundError,
+    MappingConflictError,
+    VersionConflictError,
 )
-from vidsearch.ingest.copy_note import note_of, what_became_of
-from vidsearch.ingest.registry_index import create_registry_index
+from vidsearch.index.copy_note import note_of, what_became_of
+from vidsearch.registry.registry_index import create_registry_index
 from vidsearch_mappings import MetaError, index_meta, read_meta, videos_index
 from vidsearch_mappings.vectors import presets_of
 
@@ -58,7 +58,7 @@ class VideosIndex:
         """Refuse vectors of another model.
 
         Raises:
-            ModelMismatch: the message shows both identities.
+            ModelMismatchError: the message shows both identities.
         """
         identity.require(self.model, where=f"index {self.alias!r}")
 
@@ -83,8 +83,8 @@ class VideosIndex:
         """One whole document of an index of ours, in one request.
 
         Raises:
-            VersionConflict: the stored revision is not the expected one.
-            MappingConflict: a host field does not fit the mapping.
+            VersionConflictError: the stored revision is not the expected one.
+            MappingConflictError: a host field does not fit the mapping.
         """
         return self.engine.put(self.name, id, source, expect=expect)
 
@@ -96,8 +96,8 @@ class VideosIndex:
             into: the document as it was read.
 
         Raises:
-            DocumentGone: the host deleted it meanwhile.
-            VersionConflict: the host wrote it meanwhile.
+            DocumentNotFoundError: the host deleted it meanwhile.
+            VersionConflictError: the host wrote it meanwhile.
         """
         before: Json = into.source.get(self.field) or {}
         partial = {self.field: {**dict.fromkeys(before), **ours}}
@@ -114,7 +114,7 @@ class VideosIndex:
         """One document, or, where it is the host's, our object in it; ``False`` where absent.
 
         Raises:
-            VersionConflict: the stored revision is not the expected one.
+            VersionConflictError: the stored revision is not the expected one.
         """
         if not self.attached:
             return self.engine.delete(self.name, id, expect=expect)
@@ -122,7 +122,7 @@ class VideosIndex:
         if document is None or self.field not in document.source:
             return False
         if expect is not None and document.revision != expect:
-            raise VersionConflict(f"document {id!r} of {self.name!r} changed meanwhile")
+            raise VersionConflictError(f"document {id!r} of {self.name!r} changed meanwhile")
         self.take_out(document)
         return True
 
@@ -133,7 +133,7 @@ class VideosIndex:
         pipeline is passed by: it has seen the document already.
 
         Raises:
-            VersionConflict: the host wrote or deleted it meanwhile.
+            VersionConflictError: the host wrote or deleted it meanwhile.
         """
         rest = {name: value for name, value in document.source.items() if name != self.field}
         self.engine.put(
@@ -146,9 +146,9 @@ class VideosIndex:
         )
 
 
-def gone(index: VideosIndex, id: str) -> DocumentGone:
+def gone(index: VideosIndex, id: str) -> DocumentNotFoundError:
     """The error for a document of the host that is not there."""
-    return DocumentGone(
+    return DocumentNotFoundError(
         f"index {index.name!r} has no document {id!r}: the host deleted it, or never wrote it"
     )
 
@@ -162,14 +162,14 @@ def create_videos_index(engine: Engine, settings: IndexSettings, identity: Model
         The name of the concrete index, or of the registry where only that was missing.
 
     Raises:
-        MappingConflict: an index or alias of that name exists already, or is not ours.
-        ModelMismatch: the registry was lost, but the index holds vectors of another model.
+        MappingConflictError: an index or alias of that name exists already, or is not ours.
+        ModelMismatchError: the registry was lost, but the index holds vectors of another model.
         ConfigError: see :func:`videos_index_body`.
     """
     existing = engine.indices_of(settings.name)
     has_registry = bool(engine.indices_of(settings.registry))
     if existing and has_registry:
-        raise MappingConflict(
+        raise MappingConflictError(
             f"{settings.name!r} exists already ({', '.join(existing)}); "
             "use it as it is, or drop it first with `vidsearch index drop`"
         )
@@ -234,31 +234,34 @@ def open_videos_index(engine: Engine, settings: IndexSettings) -> VideosIndex:
     """Read what stands behind the alias.
 
     Raises:
-        IndexMissing: nothing does.
-        MappingConflict: it is not an index of ours, holds our data under another field, or is being
+        IndexNotFoundError: nothing does.
+        MappingConflictError: it is not an index of ours, holds our data under another field, or is
+            being
             copied, or was when ``vidsearch index attach`` broke off; the message says what to do.
     """
     names = engine.indices_of(settings.name)
     if not names:
-        raise IndexMissing(
+        raise IndexNotFoundError(
             f"there is no index {settings.name!r}; create it with `vidsearch index create`"
         )
     if len(names) > 1:
-        raise MappingConflict(f"alias {settings.name!r} stands for {', '.join(names)}, not for one")
+        raise MappingConflictError(
+            f"alias {settings.name!r} stands for {', '.join(names)}, not for one"
+        )
     mapping = engine.mapping(names[0])
     try:
         meta = read_meta(mapping)
         model = ModelIdentity.from_meta(meta.model)
     except (MetaError, KeyError) as error:
         if note := note_of(mapping):
-            raise MappingConflict(what_became_of(engine, names[0], note)) from error
-        raise MappingConflict(
+            raise MappingConflictError(what_became_of(engine, names[0], note)) from error
+        raise MappingConflictError(
             f"index {names[0]!r} was not made by vidsearch: {error}. "
             "Choose another name (setting index.name), or add our object to it with "
             "`vidsearch index attach`"
         ) from error
     if meta.field != settings.field:
-        raise MappingConflict(
+        raise MappingConflictError(
             f"index {names[0]!r} keeps our data under {meta.field!r}, "
             f"but the setting index.field is {settings.field!r}"
         )
@@ -279,7 +282,7 @@ def show_videos_index(engine: Engine, settings: IndexSettings) -> dict[str, Any]
     """What stands behind the alias, for people and their scripts.
 
     Raises:
-        IndexMissing, MappingConflict: see :func:`open_videos_index`.
+        IndexNotFoundError, MappingConflictError: see :func:`open_videos_index`.
     """
     index = open_videos_index(engine, settings)
     registry = engine.indices_of(settings.registry)
@@ -303,18 +306,18 @@ def drop_videos_index(engine: Engine, settings: IndexSettings) -> tuple[str, ...
     """Drop every index behind the alias, and the registry. Returns the names.
 
     Raises:
-        IndexMissing: there is nothing to drop.
-        MappingConflict: what stands there is not ours.
+        IndexNotFoundError: there is nothing to drop.
+        MappingConflictError: what stands there is not ours.
     """
     names = engine.indices_of(settings.name)
     if names and open_videos_index(engine, settings).attached:
-        raise MappingConflict(
+        raise MappingConflictError(
             f"index {names[0]!r} is the host's, we are only attached to it: "
             "use `vidsearch index detach`"
         )
     names += engine.indices_of(settings.registry)
     if not names:
-        raise IndexMissing(f"there is no index {settings.name!r}")
+        raise IndexNotFoundError(f"there is no index {settings.name!r}")
     # The registry first: where this breaks off, what is left can still be shown, and dropped.
     for name in reversed(names):
         engine.delete_index(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vidsearch.errors import MappingConflict
+from vidsearch.errors import MappingConflictError
 
 __all__ = ["check_uri_field", "uri_in"]
 
@@ -18,7 +18,8 @@ def check_uri_field(mapping: Mapping[str, Any], path: str, *, index: str) -> Non
     """Refuse a field that can hold no URI, or in which none could be found.
 
     Raises:
-        MappingConflict: not mapped, of another type, nested, or neither indexed nor in doc values.
+        MappingConflictError: not mapped, of another type, nested, or neither indexed nor in doc
+            values.
     """
     where = f"field {path!r} of index {index!r}"
     definition: Mapping[str, Any] = mapping
@@ -28,20 +29,22 @@ def check_uri_field(mapping: Mapping[str, Any], path: str, *, index: str) -> Non
         # Dots may also stand in a name, where subobjects are switched off.
         name = next((n for n in _heads(rest) if n in properties), None)
         if name is None:
-            raise MappingConflict(f"{where} is not mapped; --uri-field names where the URI stands")
+            raise MappingConflictError(
+                f"{where} is not mapped; --uri-field names where the URI stands"
+            )
         definition, rest = properties[name], rest[len(name) + 1 :]
         if definition.get("type") == "nested":
-            raise MappingConflict(
+            raise MappingConflictError(
                 f"{where} lies in nested objects: one document would have many videos"
             )
     kind = definition.get("type", "object")
     if kind not in _TYPES:
-        raise MappingConflict(
+        raise MappingConflictError(
             f"{where} is of type {kind!r}; a URI is read from a field of text or keywords"
         )
     indexed = definition.get("index", True) not in {False, "false"}
     if not indexed and (kind == "text" or definition.get("doc_values", True) in {False, "false"}):
-        raise MappingConflict(
+        raise MappingConflictError(
             f"{where} is neither indexed nor in doc values, so no document with a URI can be found"
         )
 

@@ -9,8 +9,8 @@
     any state ──► deleted (tombstone) ──► purged
 
 Every transition is a compare-and-set on the stored revision. Two workers can thus never own one
-video, and whoever acts on an outdated view loses: with ``LeaseLost`` in the middle of the work, or
-by looking again where the transition does not depend on a lease.
+video, and whoever acts on an outdated view loses: with ``LeaseLostError`` in the middle of the
+work, or by looking again where the transition does not depend on a lease.
 """
 
 from __future__ import annotations
@@ -23,11 +23,16 @@ from typing import Any
 from uuid import uuid4
 
 from vidsearch.engines.base import Engine
-from vidsearch.errors import LeaseLost, RegistryError, VersionConflict, VideoUnknown
-from vidsearch.ingest.reader import needs_sweep
-from vidsearch.ingest.record import ErrorRecord, State, VideoRecord
-from vidsearch.ingest.registration import check_fields, check_id, check_uri
-from vidsearch.ingest.transition import Lease, RegistryStore
+from vidsearch.errors import (
+    LeaseLostError,
+    RegistryError,
+    VersionConflictError,
+    VideoNotRegisteredError,
+)
+from vidsearch.registry.reader import needs_sweep
+from vidsearch.registry.record import ErrorRecord, State, VideoRecord
+from vidsearch.registry.transition import Lease, RegistryStore
+from vidsearch.registry.validation import check_fields, check_id, check_uri
 
 __all__ = ["Registry"]
 
@@ -120,7 +125,7 @@ class Registry(RegistryStore):
         """Give a failed or dead video a new start with all its attempts.
 
         Raises:
-            VideoUnknown: it was never registered.
+            VideoNotRegisteredError: it was never registered.
             RegistryError: it is neither failed nor dead.
         """
 
@@ -144,13 +149,13 @@ class Registry(RegistryStore):
             forget: embed it again even where its fingerprint is the same.
 
         Raises:
-            VideoUnknown: it was never registered, or was deleted.
+            VideoNotRegisteredError: it was never registered, or was deleted.
         """
 
         def decide(old: VideoRecord | None) -> VideoRecord | None:
             record = _known(old, id)
             if record.state is State.DELETED:
-                raise VideoUnknown(f"video {id!r} was deleted")
+                raise VideoNotRegisteredError(f"video {id!r} was deleted")
             on_its_way = {State.REGISTERED, State.QUEUED, State.PROCESSING}
             if record.state in on_its_way and not (forget and record.fingerprint):
                 return None
@@ -169,7 +174,7 @@ class Registry(RegistryStore):
             error: why, where nobody asked for it.
 
         Raises:
-            VideoUnknown: it was never registered.
+            VideoNotRegisteredError: it was never registered.
         """
 
         def decide(old: VideoRecord | None) -> VideoRecord | None:
@@ -203,7 +208,7 @@ class Registry(RegistryStore):
             return False
         try:
             return self._engine.delete(self.index, id, expect=found.revision)
-        except VersionConflict:
+        except VersionConflictError:
             return False
 
     # -- by the worker
@@ -217,8 +222,8 @@ class Registry(RegistryStore):
                 not give the lease back during an outage takes it up again, uncounted.
 
         Raises:
-            VideoUnknown: it was never registered.
-            LeaseLost: another lease is live, or nothing is to be done: a late duplicate.
+            VideoNotRegisteredError: it was never registered.
+            LeaseLostError: another lease is live, or nothing is to be done: a late duplicate.
         """
         # Used once, so that the holder of a lease knows it again by its token alone.
         token = f"{owner}#{gethostname()}:{getpid()}:{uuid4().hex[:8]}"
@@ -228,11 +233,11 @@ class Registry(RegistryStore):
             mine = bool(record.owner) and str(record.owner).partition("#")[0] == owner
             if record.state is State.PROCESSING:
                 if not mine and (record.lease_until or 0.0) >= now:
-                    raise LeaseLost(f"video {id!r} is being worked on by {record.owner}")
+                    raise LeaseLostError(f"video {id!r} is being worked on by {record.owner}")
                 if not mine and record.attempts >= self.max_attempts:
                     return self._recovered(record, now)
             elif record.state not in {State.REGISTERED, State.QUEUED}:
-                raise LeaseLost(f"video {id!r} is {record.state}, nothing is to be done")
+                raise LeaseLostError(f"video {id!r} is {record.state}, nothing is to be done")
             goes_on = record.state is State.PROCESSING and mine
             return record.changed(
                 state=State.PROCESSING,
@@ -245,14 +250,14 @@ class Registry(RegistryStore):
 
         lease = self._change(id, decide)
         if lease.record.state is State.DEAD:
-            raise LeaseLost(f"video {id!r} is dead: {lease.record.error}")
+            raise LeaseLostError(f"video {id!r} is dead: {lease.record.error}")
         return lease
 
     def renew(self, lease: Lease) -> Lease:
         """Extend the lease from now.
 
         Raises:
-            LeaseLost: another worker has it, or the video was deleted or registered anew.
+            LeaseLostError: another worker has it, or the video was deleted or registered anew.
         """
         now = self._clock()
         return self._step(
@@ -273,7 +278,7 @@ class Registry(RegistryStore):
         """``processing → indexed``; call it once the vectors are written.
 
         Raises:
-            LeaseLost: see :meth:`renew`. What was written must be taken back.
+            LeaseLostError: see :meth:`renew`. What was written must be taken back.
         """
         after = self._given_back(lease).changed(
             state=State.INDEXED,
@@ -292,7 +297,7 @@ class Registry(RegistryStore):
         """``processing → failed``: the video is at fault, another attempt would end the same.
 
         Raises:
-            LeaseLost: see :meth:`renew`.
+            LeaseLostError: see :meth:`renew`.
         """
         after = self._given_back(lease).changed(state=State.FAILED, error=error)
         return self._step(lease, after).record
@@ -301,7 +306,7 @@ class Registry(RegistryStore):
         """``processing → deleted``: the host deleted its document; registered anew, it starts anew.
 
         Raises:
-            LeaseLost: see :meth:`renew`.
+            LeaseLostError: see :meth:`renew`.
         """
         after = self._given_back(lease).changed(
             state=State.DELETED, error=error, fingerprint=None, fields={}
@@ -320,7 +325,7 @@ class Registry(RegistryStore):
             delay: seconds before the retry is due.
 
         Raises:
-            LeaseLost: see :meth:`renew`.
+            LeaseLostError: see :meth:`renew`.
         """
         attempts = lease.record.attempts - (0 if counted else 1)
         dead = counted and attempts >= self.max_attempts
@@ -371,7 +376,7 @@ class Registry(RegistryStore):
 
 def _known(record: VideoRecord | None, id: str) -> VideoRecord:
     if record is None:
-        raise VideoUnknown(f"no video {id!r} is registered")
+        raise VideoNotRegisteredError(f"no video {id!r} is registered")
     return record
 
 
