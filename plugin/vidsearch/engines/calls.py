@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from vidsearch.engines import bulk
-from vidsearch.engines.dialect import WHOLE, Dialect, Run, is_missing_document, quoted
+from vidsearch.engines.dialect import WHOLE, Dialect, Run, document_of, is_missing_document, quoted
 from vidsearch.engines.errors import error_of, unreadable
 from vidsearch.engines.steps import Request, Steps
 from vidsearch.engines.types import (
@@ -33,6 +33,15 @@ from vidsearch.engines.types import (
 from vidsearch.errors import BackendError, IndexNotFoundError
 
 __all__ = ["Calls"]
+
+_MGET_IDS = 1000
+"""Documents of one request."""
+_MGET_STATUS = {
+    "index_not_found_exception": 404,
+    "illegal_argument_exception": 400,
+    "routing_missing_exception": 400,
+}
+"""HTTP status of what may be wrong with one of them, which the engines do not say; else 503."""
 
 
 class Calls:
@@ -117,6 +126,36 @@ class Calls:
 
     def get(self, index: str, id: str, *, routing: str | None = None) -> Steps[Document | None]:
         return self.dialect.get(index, id, routing=routing)
+
+    def mget(
+        self,
+        index: str,
+        ids: Sequence[str],
+        *,
+        routing: Mapping[str, str] | None = None,
+        source: Sequence[str] | bool = True,
+    ) -> Steps[dict[str, Document]]:
+        by_id, found = dict(routing or {}), {}
+        params = {}
+        if isinstance(source, bool):
+            params["_source"] = str(source).lower()
+        else:
+            params["_source_includes"] = ",".join(source)
+        for start in range(0, len(ids), _MGET_IDS):
+            docs = [
+                {"_id": id, "routing": by_id[id]} if id in by_id else {"_id": id}
+                for id in ids[start : start + _MGET_IDS]
+            ]
+            body = self.dialect.json({"docs": docs})
+            request = Request("POST", f"/{quoted(index)}/_mget", params, body)
+            answer = yield from self.dialect.read_whole(request)
+            for item in self.dialect.require_success(answer, index=index).body["docs"]:
+                if "error" in item:
+                    status = _MGET_STATUS.get(item["error"]["type"], 503)
+                    raise error_of(status, item, url=self.dialect.url, index=index)
+                if item["found"]:
+                    found[item["_id"]] = document_of(item)
+        return found
 
     def put(
         self,

@@ -110,6 +110,7 @@ class RestEngine(_Engine):
     update_aliases = _blocking(Calls.update_aliases)
     refresh = _blocking(Calls.refresh)
     get = _blocking(Calls.get)
+    mget = _blocking(Calls.mget)
     put = _blocking(Calls.put)
     update = _blocking(Calls.update)
     delete = _blocking(Calls.delete)
