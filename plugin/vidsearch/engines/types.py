@@ -99,6 +99,7 @@ class BulkResult:
     retried: int = 0
     """Writes that were sent again, counted each time."""
     requests: int = 0
+    """Requests that were sent, repeated ones included."""
     revisions: Mapping[str, Revision] = field(default_factory=dict)
     """Revision by id of each document that was written, unless it was deleted."""
     conflicts: tuple[str, ...] = ()
