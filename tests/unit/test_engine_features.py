@@ -33,7 +33,9 @@ KNN, NEURAL = "opensearch-knn", "opensearch-neural-search"
         (None, set(), False),
     ],
 )
-def test_what_costs_a_licence(licence: str | None, retrievers: set[str], disk: bool) -> None:
+def test_native_fusion_and_the_preset_disk_need_a_licence(
+    licence: str | None, retrievers: set[str], disk: bool
+) -> None:
     features = elasticsearch_features((9, 5, 3), licence=licence)
     assert features.licence == licence
     assert features.retrievers == retrievers
@@ -104,7 +106,7 @@ def test_plugins_are_read_or_unknown() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 405, 500])
-def test_it_is_asked_once_and_survives_any_answer(status: int) -> None:
+def test_features_are_asked_once_and_survive_any_answer(status: int) -> None:
     def answer(asked: Asked) -> Reply:
         if asked.path == "/_license":
             return Reply(status, {"license": {"type": "enterprise"}}, headers=ELASTIC)
@@ -125,7 +127,8 @@ def test_a_user_who_may_ask_for_nothing_still_writes_arrays(kind: Any) -> None:
         if asked.path.endswith("/_alias"):
             return Reply(200, {"videos": {}}, headers=ELASTIC)
         if "_bulk" in asked.path:
-            return Reply(200, {"items": [{"index": {"_id": "a", "status": 201}}]}, headers=ELASTIC)
+            item = {"_id": "a", "status": 201, "_seq_no": 0, "_primary_term": 1}
+            return Reply(200, {"items": [{"index": item}]}, headers=ELASTIC)
         return Reply(403, {"error": {"type": "security_exception"}}, headers=ELASTIC)
 
     with http_stub(answer) as stub:

@@ -1,4 +1,4 @@
-"""What every engine must do with an index that is the host's: routing, partial updates, mapping."""
+"""What every engine must do with an attached index: routing, partial updates, mapping changes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from vidsearch.engines import Engine, Write
 from vidsearch.errors import IndexNotFoundError, MappingConflictError, VersionConflictError
 from vidsearch.testing.small_index import small_index
 
-__all__ = ["EngineHostContract"]
+__all__ = ["EngineAttachedContract"]
 
 
-class EngineHostContract:
+class EngineAttachedContract:
     """A part of :class:`~vidsearch.testing.engine_contract.EngineContract`."""
 
     def test_a_routing_is_kept_and_needed(self, engine: Engine, index: str) -> None:
@@ -57,7 +57,7 @@ class EngineHostContract:
         with pytest.raises(IndexNotFoundError):
             engine.update(f"{index_name}-none", "a", {"n": 1})
 
-    def test_a_mapping_grows(self, engine: Engine, index: str) -> None:
+    def test_put_mapping_adds_fields_and_replaces_meta(self, engine: Engine, index: str) -> None:
         before = engine.mapping(index)
         added = {"type": "keyword"}
         engine.put_mapping(index, {"properties": {"more": added}})
