@@ -147,7 +147,7 @@ def test_a_cut_text_is_said_on_stderr() -> None:
         (["dog", "--min-cosine", "2"], "Error: --min-cosine must be a number between"),
         (
             ["dog", "--from", "-1"],
-            "Error: --from must be a whole number from 0 to 90 (--from and k within search.window)",
+            "--from must be a whole number from 0 to 90 (the page must lie within search.window)",
         ),
         (["dog", "--filter", '{"foo": {}}'], "--filter on 'foo': no such field in the index, nor"),
         (["dog", "--filter", '{"term": {}}'], "--filter clause 'term' is empty; a clause of the"),

@@ -39,7 +39,7 @@ OPENSEARCH_3 = cluster("opensearch", (3, 5, 0), licence=None)
 
 def shaped(fusion: NativeFusion, where: Cluster) -> dict[str, Any]:
     odd = {"term": {"tags": "odd"}}
-    near = vector_query(
+    vector = vector_query(
         where.info.kind,
         field="video",
         vector=(0.6, 0.8),
@@ -48,8 +48,8 @@ def shaped(fusion: NativeFusion, where: Cluster) -> dict[str, Any]:
         num_candidates=200,
         filters=[odd],
     )
-    words = keyword_query(field="video", text="red", fields=("title^2",), size=50, filters=[odd])
-    return fusion.body(where, near=near, words=words, size=10)
+    keyword = keyword_query(field="video", text="red", fields=("title^2",), size=50, filters=[odd])
+    return fusion.body(where, vector=vector, keyword=keyword, size=10)
 
 
 BODIES = {
@@ -103,10 +103,10 @@ def test_opensearch_without_the_plugin_is_said() -> None:
 
 def test_the_ranks_of_old_opensearch_are_warned_of_over_several_shards() -> None:
     fusion = NativeRrf()
-    assert "each of the 3 shards by itself" in (fusion.caution(OPENSEARCH_2, shards=3) or "")
-    assert fusion.caution(OPENSEARCH_2, shards=1) is None
-    assert fusion.caution(OPENSEARCH_3, shards=3) is None
-    assert fusion.caution(LICENSED, shards=3) is None
+    assert "each of the 3 shards by itself" in (fusion.warning(OPENSEARCH_2, shards=3) or "")
+    assert fusion.warning(OPENSEARCH_2, shards=1) is None
+    assert fusion.warning(OPENSEARCH_3, shards=3) is None
+    assert fusion.warning(LICENSED, shards=3) is None
 
 
 def test_every_name_gives_its_fusion_with_the_settings() -> None:

@@ -11,7 +11,7 @@ from vidsearch.config import SearchSettings
 from vidsearch.engines.base import Write
 from vidsearch.errors import QueryError
 from vidsearch.search import Linear, Sum, VideoSearch
-from vidsearch.search.legs import read_near
+from vidsearch.search.legs import read_vector_hits
 from vidsearch.testing.memory_engine import MemoryEngine
 
 VIDEOS = make_videos(20)
@@ -104,7 +104,7 @@ def test_the_settings_choose_the_fusion(engine: RecordingEngine) -> None:
 def test_cosines_that_differ_by_rounding_are_one() -> None:
     cosines = {"z": 0.5000003, "c": 0.5, "b": 0.5000002, "a": 0.499998, "y": 0.9}
     hits = [{"_id": id, "_score": (1 + cosine) / 2} for id, cosine in cosines.items()]
-    found = read_near({"hits": {"hits": hits}}, field="video", similarity="cosine")
+    found = read_vector_hits({"hits": {"hits": hits}}, field="video", similarity="cosine")
     assert [one.id for one in found] == ["y", "b", "c", "z", "a"]
     assert len({one.score for one in found}) == 3
 

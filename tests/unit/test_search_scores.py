@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidsearch.search.legs import cut, read_near
+from vidsearch.search.legs import above_threshold, read_vector_hits
 from vidsearch_mappings.scores import Similarity, cosine_from_score, similarity_of
 
 
@@ -77,6 +77,6 @@ def test_a_video_is_as_near_as_its_best_moment() -> None:
         }
 
     response = {"hits": {"hits": [hit("a", 0.90, 0.90), hit("b", 0.89, 0.89, 0.95), hit("c", 0.7)]}}
-    found = cut(read_near(response, field="video", similarity="cosine"), 0.79)
+    found = above_threshold(read_vector_hits(response, field="video", similarity="cosine"), 0.79)
     assert [(one.id, round(one.score, 6)) for one in found] == [("b", 0.9), ("a", 0.8)]
     assert [moment.start for moment in found[0].moments] == [1.0]

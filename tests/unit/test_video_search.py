@@ -108,7 +108,7 @@ def test_a_text_that_is_none_is_refused(search: VideoSearch, text: Any) -> None:
         ({"k": True}, "not True"),
         ({"k": "10"}, "not '10'"),
         ({"mode": "fuzzy"}, "mode must be hybrid, vector or keyword, not 'fuzzy'"),
-        ({"level": "frame"}, "level must be segment or video or both, not 'frame'"),
+        ({"level": "frame"}, "level must be segment, video or both, not 'frame'"),
         ({"moments": -1}, "moments must be a whole number from 0 to 100, not -1"),
         ({"moments": 101}, "not 101"),
         ({"min_cosine": 1.5}, "min_cosine must be a number between -1 and 1, not 1.5"),

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidsearch.cli import output
-from vidsearch.cli.wording import in_options
-from vidsearch.errors import QueryError
+from vidsearch.errors import ModelUnavailableError, QueryError, SourceUnavailableError
 
 if TYPE_CHECKING:
     from vidsearch.search import Hit, SearchResult
@@ -58,7 +58,6 @@ _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
 )
 @click.option(
     "--filter",
-    "conditions",
     multiple=True,
     metavar="CONDITION",
     help="tags=sport, tags=a,b (one of them), year>=2020, or a JSON clause. Repeat: all must hold.",
@@ -76,7 +75,7 @@ _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
 @output.json_option
 def search(
     text: str | None,
-    conditions: tuple[str, ...],
+    filter: tuple[str, ...],
     vector: Path | None,
     source: str | None,
     collapse: str | None,
@@ -94,7 +93,7 @@ def search(
 
     if options["at"] is not None and options["like"] is None:
         raise QueryError("--at goes with --like: it is a moment of that video")
-    options |= {"filter": parse_conditions(conditions), "explain": explain}
+    options |= {"filter": parse_conditions(filter), "explain": explain}
     if vector is not None:
         options["vector"] = _read_vector(vector)
     if source is not None:
@@ -104,7 +103,7 @@ def search(
     if merge_gap is not None:
         options["merge_gap"] = merge_gap
     settings = output.settings()
-    with in_options(), VideoSearch.from_settings(settings) as videos:
+    with _naming_options(), VideoSearch.from_settings(settings) as videos:
         if body:
             output.print_json(videos.body(text, **options))
             return
@@ -122,6 +121,22 @@ def search(
         )
     if not result.hits:
         output.talk(_nothing(result, options))
+
+
+@contextmanager
+def _naming_options() -> Iterator[None]:
+    """Name the option in an error that begins with the argument of the library."""
+    options = {option.name: option.opts[0] for option in search.params}
+    try:
+        yield
+    except (QueryError, SourceUnavailableError, ModelUnavailableError) as error:
+        message = str(error)
+        argument = getattr(error, "argument", None) or message.partition(":")[0]
+        if argument not in options or not message.startswith(argument):
+            raise
+        rest = message.removeprefix(argument)
+        rest = f" {rest[1:]}" if rest.startswith("=") else rest
+        raise type(error)(f"{options[argument]}{rest}") from error
 
 
 def _nothing(result: SearchResult, options: Mapping[str, Any]) -> str:

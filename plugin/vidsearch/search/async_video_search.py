@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +14,12 @@ from vidsearch.config import SearchSettings, Settings
 from vidsearch.encoders.base import Encoder
 from vidsearch.engines.base import Json
 from vidsearch.search.core import SearchCore
-from vidsearch.search.request import Leg, SearchOptions
+from vidsearch.search.request import Leg, SearchRequest, same_arguments_as, same_options_as
 from vidsearch.search.steps import run_async
 from vidsearch.search.types import SearchResult
+from vidsearch.search.video_search import VideoSearch
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
     from vidsearch.engines.base import AsyncEngine
 
 __all__ = ["AsyncVideoSearch"]
@@ -81,25 +80,36 @@ class AsyncVideoSearch:
         self._connect = connect
         self._connecting = asyncio.Lock()
 
-    async def search(
-        self, text: str | None = None, **options: Unpack[SearchOptions]
-    ) -> SearchResult:
+    @same_arguments_as(VideoSearch.search)
+    async def search(self, text: str | SearchRequest | None = None, **options: Any) -> SearchResult:
         """See :meth:`vidsearch.search.VideoSearch.search`."""
-        asked = self._core.ask(text, **options)
+        request = self._core.request(text, options)
         engine = await self._connected()
-        return await run_async(self._core.search(asked, kind=engine.kind), engine)
+        return await run_async(self._core.search(request, kind=engine.kind), engine)
+
+    @same_options_as(VideoSearch.search)
+    async def search_many(
+        self, texts: Sequence[str | SearchRequest], **options: Any
+    ) -> list[SearchResult]:
+        """See :meth:`vidsearch.search.VideoSearch.search_many`."""
+        requests = self._core.requests(texts, options)
+        if not requests:
+            return []
+        engine = await self._connected()
+        return await run_async(self._core.search_many(requests, kind=engine.kind), engine)
 
     async def embed(self, text: str) -> NDArray[np.float32]:
         """See :meth:`vidsearch.search.VideoSearch.embed`."""
         return await asyncio.to_thread(self._core.embed, text)
 
+    @same_arguments_as(VideoSearch.search)
     async def body(
-        self, text: str | None = None, **options: Unpack[SearchOptions]
+        self, text: str | SearchRequest | None = None, **options: Any
     ) -> dict[Leg, Json]:
         """See :meth:`vidsearch.search.VideoSearch.body`."""
-        asked = self._core.ask(text, **options)
+        request = self._core.request(text, options)
         engine = await self._connected()
-        return await run_async(self._core.bodies(asked, kind=engine.kind), engine)
+        return await run_async(self._core.bodies(request, kind=engine.kind), engine)
 
     async def close(self) -> None:
         """Close what :meth:`from_settings` opened; an engine that was handed in stays open."""

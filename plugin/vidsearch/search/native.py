@@ -18,7 +18,7 @@ from vidsearch.errors import QueryError
 from vidsearch.search.fusion import Fusion, Linear, Normalizer, Rrf, weight_of
 from vidsearch_mappings.fusions import hybrid_query, retriever_query, sum_query
 
-__all__ = ["Cluster", "NativeFusion", "NativeLinear", "NativeRrf", "Sum", "choose"]
+__all__ = ["AnyFusion", "Cluster", "NativeFusion", "NativeLinear", "NativeRrf", "Sum", "choose"]
 
 _RRF_WEIGHTS = {"elasticsearch": (9, 2, 0), "opensearch": (3, 1, 0)}
 # Before it, OpenSearch gave every shard's best hit the first rank (neural-search #1718).
@@ -37,13 +37,13 @@ class Cluster:
 class NativeFusion(Protocol):
     """Shapes the one request whose hits the engine itself has fused."""
 
-    def body(self, cluster: Cluster, *, near: Json, words: Json, size: int) -> Json:
+    def body(self, cluster: Cluster, *, vector: Json, keyword: Json, size: int) -> Json:
         """The request that takes the place of the legs'.
 
         Args:
             cluster: what will answer.
-            near: body of the vector leg.
-            words: body of the keyword leg; its size is the window.
+            vector: body of the vector leg.
+            keyword: body of the keyword leg; its size is the window.
             size: number of videos.
 
         Raises:
@@ -51,7 +51,7 @@ class NativeFusion(Protocol):
         """
         ...
 
-    def caution(self, cluster: Cluster, *, shards: int) -> str | None:
+    def warning(self, cluster: Cluster, *, shards: int) -> str | None:
         """What the user should know of an answer that came from so many shards."""
         ...
 
@@ -69,11 +69,13 @@ class Sum:
     def __post_init__(self) -> None:
         _two_weights(self.weights)
 
-    def body(self, cluster: Cluster, *, near: Json, words: Json, size: int) -> Json:
+    def body(self, cluster: Cluster, *, vector: Json, keyword: Json, size: int) -> Json:
         weights = _two_weights(self.weights)
-        return sum_query(cluster.info.kind, near=near, words=words, weights=weights, size=size)
+        return sum_query(
+            cluster.info.kind, vector=vector, keyword=keyword, weights=weights, size=size
+        )
 
-    def caution(self, cluster: Cluster, *, shards: int) -> str | None:
+    def warning(self, cluster: Cluster, *, shards: int) -> str | None:
         return None
 
 
@@ -93,7 +95,7 @@ class NativeRrf:
             )
         _two_weights(self.weights)
 
-    def body(self, cluster: Cluster, *, near: Json, words: Json, size: int) -> Json:
+    def body(self, cluster: Cluster, *, vector: Json, keyword: Json, size: int) -> Json:
         info = cluster.info
         weights = _two_weights(self.weights)
         if weights[0] != weights[1] and info.version < _RRF_WEIGHTS[info.kind]:
@@ -102,14 +104,14 @@ class NativeRrf:
                 f"{info} weighs the legs of its own rrf from {since} on only: take "
                 "fusion=rrf, which vidsearch computes itself, or equal weights"
             )
-        legs: Any = {"near": near, "words": words, "weights": weights, "size": size}
+        legs: Any = {"vector": vector, "keyword": keyword, "weights": weights, "size": size}
         if info.kind == "elasticsearch":
             _require_retriever("rrf", cluster, instead="rrf")
             return retriever_query("rrf", rank_constant=self.constant, **legs)
         _require_hybrid("rrf", cluster, instead="rrf")
         return hybrid_query("rrf", rank_constant=self.constant, **legs)
 
-    def caution(self, cluster: Cluster, *, shards: int) -> str | None:
+    def warning(self, cluster: Cluster, *, shards: int) -> str | None:
         info = cluster.info
         if info.kind == "elasticsearch" or shards < 2 or info.version >= _RRF_OVER_SHARDS:
             return None
@@ -135,9 +137,9 @@ class NativeLinear:
             raise QueryError(f"normalizer must be {names}, not {self.normalizer!r}")
         _two_weights(self.weights)
 
-    def body(self, cluster: Cluster, *, near: Json, words: Json, size: int) -> Json:
+    def body(self, cluster: Cluster, *, vector: Json, keyword: Json, size: int) -> Json:
         info, weights = cluster.info, _two_weights(self.weights)
-        legs: Any = {"near": near, "words": words, "weights": weights, "size": size}
+        legs: Any = {"vector": vector, "keyword": keyword, "weights": weights, "size": size}
         if info.kind == "opensearch":
             _require_hybrid(self.normalizer, cluster, instead="linear")
             return hybrid_query(self.normalizer, **legs)
@@ -149,13 +151,15 @@ class NativeLinear:
         _require_retriever("linear", cluster, instead="linear")
         return retriever_query("linear", **legs)
 
-    def caution(self, cluster: Cluster, *, shards: int) -> str | None:
+    def warning(self, cluster: Cluster, *, shards: int) -> str | None:
         return None
 
 
-def choose(
-    fusion: FusionName | Fusion | NativeFusion | None, *, settings: SearchSettings
-) -> Fusion | NativeFusion:
+AnyFusion = FusionName | Fusion | NativeFusion
+"""How the two legs of a search are fused: by name, by a function, or by the engine."""
+
+
+def choose(fusion: AnyFusion | None, *, settings: SearchSettings) -> Fusion | NativeFusion:
     """The fusion that a search asks for, by the settings where it is a name or nothing.
 
     Raises:
@@ -177,7 +181,9 @@ def choose(
     if fusion == "native":
         return NativeLinear(settings.normalizer, weights)
     names = ", ".join(get_args(FusionName))
-    raise QueryError(f"fusion must be {names}, or a function of the legs, not {fusion!r}")
+    raise QueryError(
+        f"fusion must be {names}, or a function of the legs, not {fusion!r}", argument="fusion"
+    )
 
 
 def _two_weights(weights: Mapping[str, float] | None) -> tuple[float, float]:
