@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from vidsearch.config import SearchSettings, Settings
 from vidsearch.encoders.base import Encoder
-from vidsearch.engines.base import Json
+from vidsearch.engines.types import Json
 from vidsearch.search.core import SearchCore
 from vidsearch.search.request import Leg, SearchRequest, same_arguments_as, same_options_as
-from vidsearch.search.steps import run_async
 from vidsearch.search.types import SearchResult
 from vidsearch.search.video_search import VideoSearch
 
@@ -85,7 +84,7 @@ class AsyncVideoSearch:
         """See :meth:`vidsearch.search.VideoSearch.search`."""
         request = self._core.request(text, options)
         engine = await self._connected()
-        return await run_async(self._core.search(request, kind=engine.kind), engine)
+        return await engine.run(self._core.search(request, engine.calls))
 
     @same_options_as(VideoSearch.search)
     async def search_many(
@@ -96,7 +95,7 @@ class AsyncVideoSearch:
         if not requests:
             return []
         engine = await self._connected()
-        return await run_async(self._core.search_many(requests, kind=engine.kind), engine)
+        return await engine.run(self._core.search_many(requests, engine.calls))
 
     async def embed(self, text: str) -> NDArray[np.float32]:
         """See :meth:`vidsearch.search.VideoSearch.embed`."""
@@ -109,7 +108,7 @@ class AsyncVideoSearch:
         """See :meth:`vidsearch.search.VideoSearch.body`."""
         request = self._core.request(text, options)
         engine = await self._connected()
-        return await run_async(self._core.bodies(request, kind=engine.kind), engine)
+        return await engine.run(self._core.bodies(request, engine.calls))
 
     async def close(self) -> None:
         """Close what :meth:`from_settings` opened; an engine that was handed in stays open."""

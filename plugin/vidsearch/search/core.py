@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from vidsearch.config import SearchSettings, Settings
 from vidsearch.encoders.base import Encoder
-from vidsearch.engines.base import EngineKind, Json
+from vidsearch.engines.calls import Calls
+from vidsearch.engines.steps import Steps, Work
+from vidsearch.engines.types import EngineKind, Json
 from vidsearch.errors import MappingConflictError, QueryError
 from vidsearch.search.live_index import IndexMovedError, IndexView, LiveIndex
 from vidsearch.search.native import Cluster, NativeFusion, choose
@@ -20,7 +22,6 @@ from vidsearch.search.plan import Conditions, Plan
 from vidsearch.search.query_vector import MediaInput, given_vector, stored_vector
 from vidsearch.search.ranking import Ranking
 from vidsearch.search.request import Leg, SearchRequest, query_errors_about, require_text
-from vidsearch.search.steps import Ask, Steps, Work
 from vidsearch.search.types import Hit, SearchResult
 
 __all__ = ["SearchCore"]
@@ -121,13 +122,13 @@ class SearchCore:
         vector: NDArray[np.float32] = self._encoder().encode_text([require_text(text)])[0]
         return vector
 
-    def search(self, request: SearchRequest, *, kind: EngineKind) -> Steps[SearchResult]:
+    def search(self, request: SearchRequest, calls: Calls) -> Steps[SearchResult]:
         """The hits of one request."""
-        (result,) = yield from self.search_many([request], kind=kind)
+        (result,) = yield from self.search_many([request], calls)
         return result
 
     def search_many(
-        self, requests: Sequence[SearchRequest], *, kind: EngineKind
+        self, requests: Sequence[SearchRequest], calls: Calls
     ) -> Steps[list[SearchResult]]:
         """The hits of each request, in their order."""
         if not requests:
@@ -136,11 +137,11 @@ class SearchCore:
         embedded = Once(lambda: self._embed(requests))
 
         def run(view: IndexView) -> Steps[tuple[str, list[Ranking], list[tuple[Hit, ...]]]]:
-            plans = yield from self._plans(requests, view, kind=kind, embedded=embedded)
-            rankings = yield from self._rank(plans)
-            return view.name, rankings, (yield from self._hits(rankings, view))
+            plans = yield from self._plans(requests, view, calls, embedded)
+            rankings = yield from self._rank(plans, calls)
+            return view.name, rankings, (yield from self._hits(rankings, view, calls))
 
-        index, rankings, hits = yield from self._index.run(run)
+        index, rankings, hits = yield from self._index.run(calls, run)
         truncations = yield Work(lambda: list(map(self._truncation, requests)))
         took = 1000 * (time.perf_counter() - started)
         return [
@@ -155,18 +156,18 @@ class SearchCore:
             for at, request in enumerate(requests)
         ]
 
-    def bodies(self, request: SearchRequest, *, kind: EngineKind) -> Steps[dict[Leg, Json]]:
+    def bodies(self, request: SearchRequest, calls: Calls) -> Steps[dict[Leg, Json]]:
         """The complete request bodies by leg; one, ``fused``, where the engine fuses."""
         embedded = Once(lambda: self._embed([request]))
 
         def run(view: IndexView) -> Steps[dict[Leg, Json]]:
-            (plan,) = yield from self._plans([request], view, kind=kind, embedded=embedded)
+            (plan,) = yield from self._plans([request], view, calls, embedded)
             bodies, _ = plan.legs()
             if plan.engine_fusion is None:
                 return bodies
-            return plan.fused(bodies, (yield from _cluster()), size=request.last)
+            return plan.fused(bodies, (yield from _cluster(calls)), size=request.last)
 
-        return (yield from self._index.run(run))
+        return (yield from self._index.run(calls, run))
 
     # -- from requests to plans
 
@@ -174,13 +175,12 @@ class SearchCore:
         self,
         requests: Sequence[SearchRequest],
         view: IndexView,
-        *,
-        kind: EngineKind,
+        calls: Calls,
         embedded: Once[list[list[float]]],
     ) -> Steps[list[Plan]]:
         conditions = [Conditions.of(request, view) for request in requests]
         if any(each.on_segments for each in conditions):
-            features = yield Ask("features")
+            features = yield from calls.features()
             if not features.nested_filters:
                 # Tried on 8.19.21: nothing is found, or moments that do not match.
                 raise QueryError(
@@ -189,12 +189,12 @@ class SearchCore:
                     "that have such a segment, or without it",
                     argument="filter",
                 )
-        vectors = yield from self._query_vectors(requests, view, kind=kind, embedded=embedded)
+        vectors = yield from self._query_vectors(requests, view, calls, embedded)
         return [
             Plan(
                 request=request,
                 fusion=choose(request.fusion, settings=self._settings),
-                kind=kind,
+                kind=calls.kind,
                 view=view,
                 vector=vectors[at],
                 settings=self._settings,
@@ -207,8 +207,7 @@ class SearchCore:
         self,
         requests: Sequence[SearchRequest],
         view: IndexView,
-        *,
-        kind: EngineKind,
+        calls: Calls,
         embedded: Once[list[list[float]]],
     ) -> Steps[list[list[float]]]:
         """What the vector leg of each request compares with; empty in keyword mode."""
@@ -218,7 +217,9 @@ class SearchCore:
             encoder.identity.require(view.identity, where=f"index {view.name!r}")
             vectors = list((yield Work(embedded)))
         # The concrete index, as all that follows reads it.
-        stored = yield from _msearch(view.name, [_stored(each, view, kind) for each in requests])
+        stored = yield from _msearch(
+            calls, view.name, [_stored(each, view, calls.kind) for each in requests]
+        )
         for at, request in enumerate(requests):
             if request.vector is not None:
                 with query_errors_about("vector"):
@@ -256,14 +257,16 @@ class SearchCore:
 
     # -- from plans to hits
 
-    def _rank(self, plans: Sequence[Plan]) -> Steps[list[Ranking]]:
+    def _rank(self, plans: Sequence[Plan], calls: Calls) -> Steps[list[Ranking]]:
         """The videos of each search in order, of one ``_msearch`` of all their legs."""
         view, window = plans[0].view, self._settings.window
         native = any(plan.engine_fusion for plan in plans)
-        cluster = (yield from _cluster()) if native else None
+        cluster = (yield from _cluster(calls)) if native else None
         rankings = [Ranking(plan, cluster=cluster, window=window) for plan in plans]
         try:
-            answers = yield from _msearch(self.alias, [each.first_bodies() for each in rankings])
+            answers = yield from _msearch(
+                calls, self.alias, [each.first_bodies() for each in rankings]
+            )
         except MappingConflictError as error:
             if not any(plan.request.filter for plan in plans):
                 raise
@@ -272,21 +275,22 @@ class SearchCore:
         # Every hit names its index. Without a hit there is nothing to tell by, so it is asked.
         responses = [response for answer in answers for response in answer.values()]
         names = {hit["_index"] for response in responses for hit in response["hits"]["hits"][:1]}
-        if (names or {(yield from self._index.view(fresh=True)).name}) != {view.name}:
+        if (names or {(yield from self._index.view(calls, fresh=True)).name}) != {view.name}:
             raise IndexMovedError
         for ranking, answer in zip(rankings, answers, strict=True):
             ranking.rank(answer)
         return rankings
 
-    def _hits(self, rankings: Sequence[Ranking], view: IndexView) -> Steps[list[tuple[Hit, ...]]]:
+    def _hits(
+        self, rankings: Sequence[Ranking], view: IndexView, calls: Calls
+    ) -> Steps[list[tuple[Hit, ...]]]:
         """The hits of each page, read from the concrete index: its ids are its own, whatever the
         alias does meanwhile."""
-        answers = yield from _msearch(view.name, [each.candidates() for each in rankings])
+        answers = yield from _msearch(calls, view.name, [each.candidates() for each in rankings])
         if any(answers):
-            pairs = list(zip(rankings, answers, strict=True))
             # Of a large window that takes a while, which an event loop does not have.
-            yield Work(lambda: [ranking.reorder(answer) for ranking, answer in pairs])
-        answers = yield from _msearch(view.name, [each.page() for each in rankings])
+            yield Work(lambda: _reorder(rankings, answers))
+        answers = yield from _msearch(calls, view.name, [each.page() for each in rankings])
         return [each.hits(answer) for each, answer in zip(rankings, answers, strict=True)]
 
     def _truncation(self, request: SearchRequest) -> list[str]:
@@ -298,6 +302,11 @@ class SearchCore:
         if tokens <= length:
             return []
         return [f"the text has {tokens} tokens, the model reads the first {length} only"]
+
+
+def _reorder(rankings: Sequence[Ranking], answers: Sequence[Mapping[str, Json]]) -> None:
+    for ranking, answer in zip(rankings, answers, strict=True):
+        ranking.reorder(answer)
 
 
 def _is_embedded(request: SearchRequest) -> bool:
@@ -316,14 +325,16 @@ def _stored(request: SearchRequest, view: IndexView, kind: EngineKind) -> dict[s
     return {"like": {"query": query, "size": 1, "_source": source}}
 
 
-def _msearch(index: str, groups: Sequence[Mapping[str, Json]]) -> Steps[list[dict[str, Json]]]:
+def _msearch(
+    calls: Calls, index: str, groups: Sequence[Mapping[str, Json]]
+) -> Steps[list[dict[str, Json]]]:
     """The responses to the bodies of each group by their names, in one request for all groups."""
     bodies = [body for group in groups for body in group.values()]
     if not bodies:
         return [{} for _ in groups]
-    responses = iter((yield Ask("msearch", (index, bodies))))
+    responses = iter((yield from calls.msearch(index, bodies)))
     return [{name: next(responses) for name in group} for group in groups]
 
 
-def _cluster() -> Steps[Cluster]:
-    return Cluster((yield Ask("info")), (yield Ask("features")))
+def _cluster(calls: Calls) -> Steps[Cluster]:
+    return Cluster((yield from calls.info()), (yield from calls.features()))

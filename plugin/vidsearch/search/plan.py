@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vidsearch.config import SearchSettings
-from vidsearch.engines.base import EngineKind, Json
+from vidsearch.engines.types import EngineKind, Json
 from vidsearch.errors import QueryError
 from vidsearch.search.filters import build_filters, split_segment_filters
 from vidsearch.search.fusion import Fusion, Scored

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from vidsearch.config import SearchSettings, Settings
 from vidsearch.encoders.base import Encoder
-from vidsearch.engines.base import Engine, Json
+from vidsearch.engines.base import Engine
+from vidsearch.engines.types import Json
 from vidsearch.search.core import SearchCore
 from vidsearch.search.filters import Filter
 from vidsearch.search.native import AnyFusion
 from vidsearch.search.once import Once
 from vidsearch.search.request import Leg, SearchRequest, same_arguments_as, same_options_as
-from vidsearch.search.steps import run
 from vidsearch.search.types import Level, Mode, SearchResult
 
 __all__ = ["VideoSearch"]
@@ -143,7 +143,7 @@ class VideoSearch:
         options = {name: value for name, value in locals().items() if name not in {"self", "text"}}
         request = self._core.request(text, options)
         engine = self._engine()
-        return run(self._core.search(request, kind=engine.kind), engine)
+        return engine.run(self._core.search(request, engine.calls))
 
     @same_options_as(search)
     def search_many(
@@ -166,7 +166,7 @@ class VideoSearch:
         if not requests:
             return []
         engine = self._engine()
-        return run(self._core.search_many(requests, kind=engine.kind), engine)
+        return engine.run(self._core.search_many(requests, engine.calls))
 
     def embed(self, text: str) -> NDArray[np.float32]:
         """The unit vector of a text: ``(dims,)`` float32.
@@ -187,7 +187,7 @@ class VideoSearch:
         """
         request = self._core.request(text, options)
         engine = self._engine()
-        return run(self._core.bodies(request, kind=engine.kind), engine)
+        return engine.run(self._core.bodies(request, engine.calls))
 
     def close(self) -> None:
         """Close what :meth:`from_settings` opened; an engine that was handed in stays open."""

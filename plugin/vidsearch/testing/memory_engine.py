@@ -12,10 +12,12 @@ import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, cast
 
-from vidsearch.engines._vectors import to_json
-from vidsearch.engines.base import (
+from vidsearch.engines.calls import Calls
+from vidsearch.engines.features import elasticsearch_features
+from vidsearch.engines.steps import Answer, Request, Steps, run
+from vidsearch.engines.types import (
     BulkResult,
     Document,
     EngineInfo,
@@ -25,7 +27,7 @@ from vidsearch.engines.base import (
     Revision,
     Write,
 )
-from vidsearch.engines.features import elasticsearch_features
+from vidsearch.engines.vectors import to_json
 from vidsearch.errors import (
     BulkError,
     IndexNotFoundError,
@@ -36,6 +38,8 @@ from vidsearch.testing.memory_mapping import check
 from vidsearch.testing.memory_search import page, search
 
 __all__ = ["MemoryEngine"]
+
+_T = TypeVar("_T")
 
 
 @dataclass
@@ -61,6 +65,13 @@ class MemoryEngine:
     @property
     def kind(self) -> EngineKind:
         return "elasticsearch"
+
+    @property
+    def calls(self) -> Calls:
+        return cast(Calls, _MemoryCalls(self))
+
+    def run(self, steps: Steps[_T]) -> _T:
+        return run(steps, _no_answer)
 
     def info(self) -> EngineInfo:
         return EngineInfo("elasticsearch", (9, 2, 0), "memory://")
@@ -290,6 +301,30 @@ class MemoryEngine:
                 for index in self._require(name)
                 for document in self._indices[index].documents.values()
             ]
+
+
+class _MemoryCalls:
+    """The methods of the engine as steps, of which each is done at its first."""
+
+    def __init__(self, engine: MemoryEngine) -> None:
+        self._engine = engine
+
+    @property
+    def kind(self) -> EngineKind:
+        return self._engine.kind
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._engine, name)
+
+        def steps(*args: Any, **options: Any) -> Steps[Any]:
+            yield from ()  # a generator, as the calls of other engines are
+            return method(*args, **options)
+
+        return steps
+
+
+def _no_answer(request: Request) -> Answer:
+    raise AssertionError(f"{request} to an engine in memory")
 
 
 def _json(value: Any) -> Any:
