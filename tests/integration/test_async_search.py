@@ -74,6 +74,22 @@ def test_the_same_hits_as_the_sync_search(
     assert shown(run(search)) == shown(expected)
 
 
+def test_many_texts_give_the_hits_of_single_searches(engine: Engine, index: str) -> None:
+    encoder, texts = TableEncoder(), ["red circle", "blue dog", "no such words", "white house"]
+
+    async def search() -> Any:
+        async with async_engine(engine) as opened:
+            videos = AsyncVideoSearch(opened, encoder, index=index)
+            return await videos.search_many([]), await videos.search_many(texts, k=4, explain=True)
+
+    none, found = run(search)
+    sync = VideoSearch(engine, encoder, index=index)
+    assert none == []
+    assert [shown(each) for each in found] == [
+        shown(sync.search(text, k=4, explain=True)) for text in texts
+    ]
+
+
 def test_the_same_bodies_and_vectors(engine: Engine, index: str) -> None:
     encoder = TableEncoder()
 

@@ -242,6 +242,41 @@ def test_min_cosine_is_a_floor_of_the_vector_leg(search: VideoSearch) -> None:
     assert {hit.cosine for hit in hybrid} == {None}
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"mode": "vector", "level": "both"},
+        {"mode": "keyword", "k": 30},
+        {"filter": {"tags": "odd"}, "collapse": 0.99, "fusion": "linear", "explain": True},
+        {"fusion": "sum", "from_": 5},
+    ],
+    ids=str,
+)
+def test_many_texts_give_the_hits_of_single_searches_in_two_requests(
+    search: VideoSearch,
+    shared_engine: Engine,
+    options: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts = [QUERY, "white dog", "number 41", "red circle", QUERY]
+    expected = [search.search(text, **options) for text in texts]
+    sent: list[str] = []
+    send = shared_engine._send  # type: ignore[attr-defined]
+
+    def count(request: Any) -> Any:
+        sent.append(request.path.rpartition("/")[2])
+        return send(request)
+
+    monkeypatch.setattr(shared_engine, "_send", count)
+    results = search.search_many(texts, **options)
+    assert [result.hits for result in results] == [result.hits for result in expected]
+    assert all(result.hits for result in results)
+    assert [result.warnings for result in results] == [result.warnings for result in expected]
+    rounds = (options.get("mode") != "vector") + (options.get("collapse") is not None)
+    assert sent == ["_msearch"] * (1 + rounds)
+
+
 @pytest.mark.parametrize("mode", ["hybrid", "vector", "keyword"])
 @pytest.mark.parametrize("level", ["segment", "video"])
 def test_no_vector_comes_back(

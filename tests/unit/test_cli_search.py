@@ -14,9 +14,10 @@ from tests.http_stub import Reply, http_stub
 from tests.search_index import TableEncoder, create_index, make_videos, unit_vectors
 
 from vidsearch.cli import cli, main
-from vidsearch.cli.search import parse_conditions, timecode
+from vidsearch.cli.search import parse_conditions, search, timecode
 from vidsearch.engines import Write
 from vidsearch.errors import QueryError
+from vidsearch.search import SearchRequest
 from vidsearch.testing.memory_engine import MemoryEngine
 
 
@@ -244,6 +245,30 @@ def test_what_is_no_condition(condition: str) -> None:
 )
 def test_timecodes(seconds: float, text: str) -> None:
     assert timecode(seconds) == text
+
+
+def test_every_option_is_an_argument_of_the_library() -> None:
+    schema = SearchRequest.model_json_schema()["properties"]
+    for option in search.params:
+        if option.name in {"body", "as_json"}:
+            continue
+        field = schema["from" if option.name == "from_" else option.name]
+        if getattr(option, "show_default", False):
+            assert option.default == field["default"], option.name
+        choices = getattr(option.type, "choices", None)
+        enums = [each["enum"] for each in (field, *field.get("anyOf", [])) if "enum" in each]
+        assert enums == ([] if choices is None else [list(choices)]), option.name
+
+
+def test_an_error_names_the_option_in_place_of_the_argument(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["search", "dog", "--from", "95"])
+    assert capsys.readouterr().err == (
+        "Error: --from must be a whole number from 0 to 90 (the page must lie within "
+        "search.window), not 95\n"
+    )
 
 
 def test_other_ways_to_ask(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ from vidsearch.search.request import Leg, SearchRequest, query_errors_about, req
 from vidsearch.search.types import Hit, SearchResult
 
 __all__ = ["SearchCore"]
+
+_T = TypeVar("_T")
 
 
 class SearchCore:
@@ -80,9 +82,8 @@ class SearchCore:
             QueryError: an argument is wrong. Nothing was sent.
         """
         request = SearchRequest.of(text, options, window=self._settings.window)
-        if request.fuses and isinstance(
-            choose(request.fusion, settings=self._settings), NativeFusion
-        ):
+        fusion = choose(request.fusion, settings=self._settings)
+        if request.fuses and isinstance(fusion, NativeFusion):
             for name in ("min_cosine", "gap"):
                 if getattr(request, name) is not None:
                     raise QueryError(
@@ -131,8 +132,6 @@ class SearchCore:
         self, requests: Sequence[SearchRequest], calls: Calls
     ) -> Steps[list[SearchResult]]:
         """The hits of each request, in their order."""
-        if not requests:
-            return []
         started = time.perf_counter()
         embedded = Once(lambda: self._embed(requests))
 
@@ -218,7 +217,7 @@ class SearchCore:
             vectors = list((yield Work(embedded)))
         # The concrete index, as all that follows reads it.
         stored = yield from _msearch(
-            calls, view.name, [_stored(each, view, calls.kind) for each in requests]
+            calls, view.name, [_stored_vectors(each, view, calls.kind) for each in requests]
         )
         for at, request in enumerate(requests):
             if request.vector is not None:
@@ -277,8 +276,7 @@ class SearchCore:
         names = {hit["_index"] for response in responses for hit in response["hits"]["hits"][:1]}
         if (names or {(yield from self._index.view(calls, fresh=True)).name}) != {view.name}:
             raise IndexMovedError
-        for ranking, answer in zip(rankings, answers, strict=True):
-            ranking.rank(answer)
+        yield from _for_each(rankings, Ranking.rank, answers)
         return rankings
 
     def _hits(
@@ -287,11 +285,10 @@ class SearchCore:
         """The hits of each page, read from the concrete index: its ids are its own, whatever the
         alias does meanwhile."""
         answers = yield from _msearch(calls, view.name, [each.candidates() for each in rankings])
-        if any(answers):
-            # Of a large window that takes a while, which an event loop does not have.
-            yield Work(lambda: _reorder(rankings, answers))
+        # Of a large window that takes a while.
+        yield from _for_each(rankings, Ranking.reorder, answers, slow=any(answers))
         answers = yield from _msearch(calls, view.name, [each.page() for each in rankings])
-        return [each.hits(answer) for each, answer in zip(rankings, answers, strict=True)]
+        return (yield from _for_each(rankings, Ranking.hits, answers))
 
     def _truncation(self, request: SearchRequest) -> list[str]:
         """The warning that the model does not read all of the text, if so."""
@@ -304,17 +301,12 @@ class SearchCore:
         return [f"the text has {tokens} tokens, the model reads the first {length} only"]
 
 
-def _reorder(rankings: Sequence[Ranking], answers: Sequence[Mapping[str, Json]]) -> None:
-    for ranking, answer in zip(rankings, answers, strict=True):
-        ranking.reorder(answer)
-
-
 def _is_embedded(request: SearchRequest) -> bool:
     """Whether the model makes the vector."""
     return request.needs_vector and request.input[0] in {"text", "image", "clip"}
 
 
-def _stored(request: SearchRequest, view: IndexView, kind: EngineKind) -> dict[str, Json]:
+def _stored_vectors(request: SearchRequest, view: IndexView, kind: EngineKind) -> dict[str, Json]:
     """The body that reads the vectors of the video of ``like``, from whatever shard it is in."""
     if request.like is None:
         return {}
@@ -334,6 +326,21 @@ def _msearch(
         return [{} for _ in groups]
     responses = iter((yield from calls.msearch(index, bodies)))
     return [{name: next(responses) for name in group} for group in groups]
+
+
+def _for_each(
+    rankings: Sequence[Ranking],
+    method: Callable[[Ranking, Mapping[str, Json]], _T],
+    answers: Sequence[Mapping[str, Json]],
+    *,
+    slow: bool = False,
+) -> Steps[list[_T]]:
+    """The outcomes of a method, computed outside the event loop where that takes a while."""
+
+    def outcomes() -> list[_T]:
+        return [method(ranking, answer) for ranking, answer in zip(rankings, answers, strict=True)]
+
+    return (yield Work(outcomes)) if slow or len(rankings) > 1 else outcomes()
 
 
 def _cluster(calls: Calls) -> Steps[Cluster]:
