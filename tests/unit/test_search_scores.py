@@ -45,7 +45,7 @@ def test_known_scores(field: dict[str, object], score: float, cosine: float) -> 
 
 @pytest.mark.parametrize("similarity", ["cosine", "inner_product", "half_inner_product", "l2"])
 @given(cosine=st.floats(-1, 1))
-def test_there_and_back(similarity: Similarity, cosine: float) -> None:
+def test_score_and_cosine_round_trip(similarity: Similarity, cosine: float) -> None:
     score = _score(cosine, similarity)
     assert math.isclose(
         cosine_from_score(score, similarity=similarity), cosine, abs_tol=1e-12, rel_tol=1e-9
@@ -53,7 +53,7 @@ def test_there_and_back(similarity: Similarity, cosine: float) -> None:
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "inner_product", "half_inner_product", "l2"])
-def test_beyond_the_range_is_cut_off(similarity: Similarity) -> None:
+def test_a_score_beyond_the_range_is_clipped(similarity: Similarity) -> None:
     assert cosine_from_score(3.0, similarity=similarity) == 1.0
     assert cosine_from_score(0.0, similarity=similarity) == -1.0
 
@@ -63,7 +63,7 @@ def test_a_similarity_that_is_not_for_unit_vectors_is_refused() -> None:
         similarity_of({"type": "knn_vector", "space_type": "hamming"})
 
 
-def test_a_video_is_as_near_as_its_best_moment() -> None:
+def test_a_video_has_the_cosine_of_its_best_moment() -> None:
     # Seen on Elasticsearch 9.5.3: the score is that of the best segment the graph search came by.
     def hit(id: str, score: float, *moments: float) -> dict[str, Any]:
         segments = [

@@ -240,13 +240,13 @@ def print_result(
     rows = [_row(rank, hit, by_leg=by_leg) for rank, hit in enumerate(result.hits, first)]
     output.print_table(columns, rows, right=right, whole=["id", "score", "cosine", "moments"])
     output.talk_of(
-        (str(rank), f"{hit.id}{said}")
+        (str(rank), f"{hit.id}{detail}")
         for rank, hit in enumerate(result.hits, first)
-        for said in _said_of(hit, tags)
+        for detail in _details_of(hit, tags)
     )
 
 
-def _said_of(hit: Hit, tags: tuple[str, str]) -> Iterator[str]:
+def _details_of(hit: Hit, tags: tuple[str, str]) -> Iterator[str]:
     if hit.explanation is not None:
         yield f": {hit.explanation}"
     for name, fragments in hit.highlights.items():
@@ -261,7 +261,7 @@ def _marked(fragment: str, tags: tuple[str, str]) -> str:
     if sys.stderr.isatty():
         # The text itself is escaped: what looks like a tag is one.
         word = re.compile(f"{re.escape(tags[0])}(.*?){re.escape(tags[1])}", re.DOTALL)
-        fragment = word.sub(lambda found: click.style(found[1], bold=True), fragment)
+        fragment = word.sub(lambda match: click.style(match[1], bold=True), fragment)
     return " ".join(unescape(fragment).split())
 
 

@@ -14,7 +14,8 @@ from vidsearch.config import SearchSettings, Settings
 from vidsearch.encoders.base import Encoder
 from vidsearch.engines.types import Json
 from vidsearch.search.core import SearchCore
-from vidsearch.search.request import Leg, SearchRequest, same_arguments_as, same_options_as
+from vidsearch.search.request import Leg, SearchRequest
+from vidsearch.search.signature import same_arguments_as, same_options_as
 from vidsearch.search.types import SearchResult
 from vidsearch.search.video_search import VideoSearch
 

@@ -1,4 +1,4 @@
-"""Fusions that the engine computes, in one request, and how a fusion is chosen by its name.
+"""Fusions that the engine computes, in one request, and the choice of a fusion by its name.
 
 :class:`Sum` works everywhere. :class:`NativeRrf` and :class:`NativeLinear` are retrievers on
 Elasticsearch, which ask for a licence, and a ``hybrid`` query on OpenSearch, which asks for a
@@ -27,7 +27,7 @@ _RRF_OVER_SHARDS = (3, 5, 0)
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What a fusion must know of the cluster."""
+    """The cluster that fuses: its version and what it can do."""
 
     info: EngineInfo
     features: Features
@@ -35,24 +35,24 @@ class Cluster:
 
 @runtime_checkable
 class NativeFusion(Protocol):
-    """Shapes the one request whose hits the engine itself has fused."""
+    """Builds the one request whose hits the engine itself fuses."""
 
     def body(self, cluster: Cluster, *, vector: Json, keyword: Json, size: int) -> Json:
-        """The request that takes the place of the legs'.
+        """The request body that replaces those of the legs.
 
         Args:
-            cluster: what will answer.
+            cluster: the one that answers.
             vector: body of the vector leg.
             keyword: body of the keyword leg; its size is the window.
             size: number of videos.
 
         Raises:
-            QueryError: the cluster cannot do it; the message says what can be done instead.
+            QueryError: the cluster cannot do it; the message names an alternative.
         """
         ...
 
     def warning(self, cluster: Cluster, *, shards: int) -> str | None:
-        """What the user should know of an answer that came from so many shards."""
+        """What the user should know about an answer of so many shards, if anything."""
         ...
 
 
@@ -60,8 +60,8 @@ class NativeFusion(Protocol):
 class Sum:
     """The engine's own sum of BM25 and the kNN score, each times its weight.
 
-    On any cluster. BM25 has no upper bound and a cosine adds at most 1, so the words decide unless
-    the vector leg weighs much more.
+    On any cluster. BM25 has no upper bound and a cosine adds at most 1, so the keyword leg
+    decides unless the vector leg weighs much more.
     """
 
     weights: Mapping[str, float] | None = None
@@ -160,7 +160,7 @@ AnyFusion = FusionName | Fusion | NativeFusion
 
 
 def choose(fusion: AnyFusion | None, *, settings: SearchSettings) -> Fusion | NativeFusion:
-    """The fusion that a search asks for, by the settings where it is a name or nothing.
+    """The fusion of a search: by the settings where it is a name or ``None``.
 
     Raises:
         QueryError: neither a known name nor a fusion.
@@ -200,7 +200,7 @@ def _two_weights(weights: Mapping[str, float] | None) -> tuple[float, float]:
 def _require_retriever(name: Any, cluster: Cluster, *, instead: str) -> None:
     if name in cluster.features.retrievers:
         return
-    licence = cluster.features.licence or "none that it tells of"
+    licence = cluster.features.licence or "unknown"
     raise QueryError(
         f"{cluster.info} offers no retriever {name!r}: it takes an Enterprise or trial licence, "
         f"and the cluster's is {licence}. Take fusion={instead}, which vidsearch computes "
@@ -215,7 +215,7 @@ def _require_hybrid(name: Any, cluster: Cluster, *, instead: str) -> None:
     reason = (
         f"its hybrid query knows {', '.join(sorted(offered))} only"
         if offered
-        else "the plugin neural-search is not there, or older than 2.13"
+        else "the plugin neural-search is missing, or older than 2.13"
     )
     raise QueryError(
         f"{cluster.info} cannot fuse by {name}: {reason}. Take fusion={instead}, which vidsearch "

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar, get_args, get_origin
+from typing import Annotated, Any, get_args
 
 from numpy.typing import NDArray
 from pydantic import (
@@ -23,7 +23,6 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from pydantic.fields import FieldInfo
 from pydantic_core import core_schema
 
 from vidsearch.config import FusionName
@@ -32,19 +31,7 @@ from vidsearch.search.filters import Filter
 from vidsearch.search.native import AnyFusion
 from vidsearch.search.types import Level, Mode
 
-__all__ = [
-    "Leg",
-    "SearchRequest",
-    "query_errors_about",
-    "require_text",
-    "same_arguments_as",
-    "same_options_as",
-]
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-_Self = TypeVar("_Self")
-_First = TypeVar("_First")
+__all__ = ["Leg", "SearchRequest", "query_errors_about", "require_text"]
 
 Leg = str
 """``vector`` or ``keyword``."""
@@ -190,7 +177,7 @@ class SearchRequest(BaseModel):
         description="Bring fragments in which words were found, of all fields of the keyword leg "
         "or of these.",
     )
-    explain: bool = Field(False, description="Tell why each hit stands where it stands.")
+    explain: bool = Field(False, description="Explain the rank of each hit.")
     fusion: Annotated[AnyFusion | None, _checked_later({"enum": list(get_args(FusionName))})] = (
         Field(
             None,
@@ -226,7 +213,7 @@ class SearchRequest(BaseModel):
         """
         if not isinstance(text, SearchRequest):
             request = cls.model_validate({"text": text, **options}, context=window)
-        elif given := [name for name, value in options.items() if cls._is_set(name, value)]:
+        elif given := [name for name, value in options.items() if cls._is_given(name, value)]:
             raise QueryError(f"{given[0]} belongs into the SearchRequest", argument=given[0])
         else:
             request = text
@@ -259,7 +246,7 @@ class SearchRequest(BaseModel):
 
     @property
     def needs_vector(self) -> bool:
-        """Whether there is something to embed."""
+        """Whether there is a vector leg."""
         return "vector" in self.legs
 
     @property
@@ -285,7 +272,7 @@ class SearchRequest(BaseModel):
         return [(name, value) for name, value in values if value is not None]
 
     @classmethod
-    def _is_set(cls, name: str, value: Any) -> bool:
+    def _is_given(cls, name: str, value: Any) -> bool:
         default = cls.model_fields[name].default
         return type(value) is not type(default) or bool(value != default)
 
@@ -329,42 +316,6 @@ class SearchRequest(BaseModel):
             raise _wrong("at", self.at)
 
 
-def same_arguments_as(
-    method: Callable[Concatenate[Any, _P], Any],
-) -> Callable[[Callable[..., _R]], Callable[Concatenate[Any, _P], _R]]:
-    """Give a method the arguments of another one, for type checkers, editors and ``help``."""
-
-    def decorate(function: Callable[..., _R]) -> Callable[Concatenate[Any, _P], _R]:
-        _take_parameters(function, method, keep=1)
-        return function
-
-    return decorate
-
-
-def same_options_as(
-    method: Callable[Concatenate[Any, Any, _P], Any],
-) -> Callable[
-    [Callable[Concatenate[_Self, _First, ...], _R]], Callable[Concatenate[_Self, _First, _P], _R]
-]:
-    """The same for all arguments but the first."""
-
-    def decorate(
-        function: Callable[Concatenate[_Self, _First, ...], _R],
-    ) -> Callable[Concatenate[_Self, _First, _P], _R]:
-        _take_parameters(function, method, keep=2)
-        return function
-
-    return decorate
-
-
-def _take_parameters(
-    function: Callable[..., Any], method: Callable[..., Any], *, keep: int
-) -> None:
-    own, other = inspect.signature(function), inspect.signature(method)
-    parameters = [*own.parameters.values()][:keep] + [*other.parameters.values()][keep:]
-    function.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
-
-
 @contextmanager
 def query_errors_about(argument: str) -> Iterator[None]:
     """Say in every QueryError raised inside that this argument is wrong, if it names none."""
@@ -382,28 +333,29 @@ def _wrong(name: str, value: Any, *, window: int | None = None, k: Any = None) -
         to_window = f"to {window} (the setting search.window)"
         if isinstance(k, int):
             to_last_page = f"to {window - k} (the page must lie within search.window)"
-    expected = _expected(SearchRequest.model_fields[name])
-    expected = expected.format(to_window=to_window, to_last_page=to_last_page)
+    expected = _expected(name).format(to_window=to_window, to_last_page=to_last_page)
     return QueryError(f"{name} must be {expected}, not {value!r}", argument=name)
 
 
-def _expected(field: FieldInfo) -> str:
+def _expected(name: str) -> str:
     """What a field takes, in words."""
-    bounds: dict[str, Any] = {}
-    for item in field.metadata:
+    for item in SearchRequest.model_fields[name].metadata:
         if isinstance(item, _Expects):
             return item.text
-        bounds |= {name: getattr(item, name) for name in ("ge", "le") if hasattr(item, name)}
-    kind = next(each for each in (*get_args(field.annotation), field.annotation) if each)
-    if get_origin(field.annotation) is Literal:
-        kind = field.annotation
-    if get_origin(kind) is Literal:
-        *names, last = get_args(kind)
+    schema = _properties()[name]
+    schema = schema.get("anyOf", [schema])[0]  # the other one is null
+    if "enum" in schema:
+        *names, last = schema["enum"]
         return f"{', '.join(names)} or {last}"
-    if kind is bool:
-        return "true or false"
-    if kind is int:
-        return f"a whole number from {bounds['ge']} to {bounds['le']}"
-    if "le" in bounds:
-        return f"a number between {bounds['ge']} and {bounds['le']}"
-    return f"a number from {bounds['ge']} on"
+    low, high, kind = schema.get("minimum"), schema.get("maximum"), schema["type"]
+    kinds = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
+    between = "" if low is None else f" from {low} on"
+    if high is not None:
+        between = f" from {low} to {high}" if kind == "integer" else f" between {low} and {high}"
+    return f"{kinds.get(kind, f'of type {kind}')}{between}"
+
+
+@functools.cache
+def _properties() -> dict[str, Any]:
+    properties: dict[str, Any] = SearchRequest.model_json_schema()["properties"]
+    return properties

@@ -17,7 +17,8 @@ from vidsearch.search.core import SearchCore
 from vidsearch.search.filters import Filter
 from vidsearch.search.native import AnyFusion
 from vidsearch.search.once import Once
-from vidsearch.search.request import Leg, SearchRequest, same_arguments_as, same_options_as
+from vidsearch.search.request import Leg, SearchRequest
+from vidsearch.search.signature import same_arguments_as, same_options_as
 from vidsearch.search.types import Level, Mode, SearchResult
 
 __all__ = ["VideoSearch"]
@@ -123,7 +124,7 @@ class VideoSearch:
             source: fields of the documents to bring; ``True`` all, ``False`` none.
             highlight: bring fragments in which words were found, of all fields of the keyword leg
                 or of these.
-            explain: tell why each hit stands where it stands.
+            explain: explain the rank of each hit.
             fusion: how ``hybrid`` fuses: ``rrf``, ``linear``, ``sum``, ``native`` or ``native_rrf``
                 with the weights, constant and window of the settings, or an object or function of
                 :mod:`vidsearch.search.fusion` or :mod:`vidsearch.search.native`; default: the
