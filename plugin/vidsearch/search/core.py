@@ -15,6 +15,7 @@ from vidsearch.engines.calls import Calls
 from vidsearch.engines.steps import Steps, Work
 from vidsearch.engines.types import EngineKind, Json
 from vidsearch.errors import MappingConflictError, QueryError
+from vidsearch.search.fusion import Fusion
 from vidsearch.search.live_index import IndexMovedError, IndexView, LiveIndex
 from vidsearch.search.native import Cluster, NativeFusion, choose
 from vidsearch.search.once import Once
@@ -82,8 +83,8 @@ class SearchCore:
             QueryError: an argument is wrong. Nothing was sent.
         """
         request = SearchRequest.of(text, options, window=self._settings.window)
-        fusion = choose(request.fusion, settings=self._settings)
-        if request.fuses and isinstance(fusion, NativeFusion):
+        _, engine_fusion = self._fusions(request)
+        if engine_fusion is not None:
             for name in ("min_cosine", "gap"):
                 if getattr(request, name) is not None:
                     raise QueryError(
@@ -189,10 +190,12 @@ class SearchCore:
                     argument="filter",
                 )
         vectors = yield from self._query_vectors(requests, view, calls, embedded)
+        fusions = list(map(self._fusions, requests))
         return [
             Plan(
                 request=request,
-                fusion=choose(request.fusion, settings=self._settings),
+                fusion=fusions[at][0],
+                engine_fusion=fusions[at][1],
                 kind=calls.kind,
                 view=view,
                 vector=vectors[at],
@@ -201,6 +204,13 @@ class SearchCore:
             )
             for at, request in enumerate(requests)
         ]
+
+    def _fusions(self, request: SearchRequest) -> tuple[Fusion | None, NativeFusion | None]:
+        """What fuses the legs: here, or inside the engine. Neither of a single leg."""
+        fusion = choose(request.fusion, settings=self._settings)
+        if not request.fuses:
+            return None, None
+        return (None, fusion) if isinstance(fusion, NativeFusion) else (fusion, None)
 
     def _query_vectors(
         self,

@@ -167,8 +167,6 @@ def choose(fusion: AnyFusion | None, *, settings: SearchSettings) -> Fusion | Na
     """
     if fusion is None:
         fusion = settings.fusion
-    if isinstance(fusion, NativeFusion) or (callable(fusion) and not isinstance(fusion, type)):
-        return fusion
     weights = {"vector": settings.vector_weight, "keyword": settings.keyword_weight}
     if fusion == "rrf":
         return Rrf(settings.rank_constant, weights, settings.window)
@@ -180,6 +178,9 @@ def choose(fusion: AnyFusion | None, *, settings: SearchSettings) -> Fusion | Na
         return NativeRrf(settings.rank_constant, weights)
     if fusion == "native":
         return NativeLinear(settings.normalizer, weights)
+    # A protocol is slow to check for, so that it comes after the names.
+    if isinstance(fusion, NativeFusion) or (callable(fusion) and not isinstance(fusion, type)):
+        return fusion
     names = ", ".join(get_args(FusionName))
     raise QueryError(
         f"fusion must be {names}, or a function of the legs, not {fusion!r}", argument="fusion"

@@ -84,19 +84,16 @@ class Plan:
     """A request and the index that it is run on: makes the bodies."""
 
     request: SearchRequest
-    fusion: Fusion | NativeFusion
+    fusion: Fusion | None
+    """What fuses the legs here; ``None`` where the engine does, or of a single leg."""
+    engine_fusion: NativeFusion | None
+    """What fuses them inside the engine."""
     kind: EngineKind
     view: IndexView
     vector: Sequence[float]
     """What the vector leg compares with; empty in keyword mode."""
     settings: SearchSettings
     conditions: Conditions
-
-    @property
-    def engine_fusion(self) -> NativeFusion | None:
-        """What fuses the legs inside the engine; ``None`` where they are fused here."""
-        fusion = self.fusion
-        return fusion if self.request.fuses and isinstance(fusion, NativeFusion) else None
 
     @property
     def levels(self) -> dict[str, Level]:
@@ -165,8 +162,8 @@ class Plan:
         return {"fused": fusion.body(cluster, vector=vector, keyword=keyword, size=size)}
 
     def fuse(self, legs: Mapping[Leg, Sequence[Scored]]) -> list[Scored]:
-        """One ranking of the legs, fused here."""
-        if self.request.fuses and not isinstance(self.fusion, NativeFusion):
+        """One ranking of the legs."""
+        if self.fusion is not None:
             return self.fusion(legs)
         (order,) = legs.values()
         return list(order)
