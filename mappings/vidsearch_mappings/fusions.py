@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from vidsearch_mappings.types import EngineKind, Json
+
 __all__ = ["hybrid_query", "retriever_query", "sum_query"]
 
-Kind = Literal["elasticsearch", "opensearch"]
 Weights = tuple[float, float]
-Json = dict[str, Any]
 
 
 def sum_query(
-    kind: Kind,
+    kind: EngineKind,
     *,
     vector: Mapping[str, Any],
     keyword: Mapping[str, Any],

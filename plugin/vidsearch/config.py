@@ -30,6 +30,7 @@ from pydantic_settings import (
 )
 
 from vidsearch.errors import ConfigError
+from vidsearch_mappings.types import EngineKind, Quantization
 
 __all__ = [
     "BrokerSettings",
@@ -65,7 +66,7 @@ class EngineSettings(_Section):
     """The cluster that holds the videos."""
 
     url: str = Field("http://localhost:9200", description="URL of the cluster.")
-    kind: Literal["auto", "elasticsearch", "opensearch"] = Field(
+    kind: Literal["auto", EngineKind] = Field(
         "auto", description="Which engine answers there; `auto` asks it."
     )
     api_key: SecretStr | None = Field(None, description="Elasticsearch API key (base64 form).")
@@ -111,18 +112,7 @@ class IndexSettings(_Section):
     field: str = Field(
         "video", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Object that holds our data."
     )
-    quantization: Literal[
-        "float",
-        "int8",
-        "int4",
-        "binary",
-        "fp16",
-        "disk",
-        "flat",
-        "int8_flat",
-        "int4_flat",
-        "binary_flat",
-    ] = Field("int8", description="How the engine keeps vectors.")
+    quantization: Quantization = Field("int8", description="How the engine keeps vectors.")
     shards: int = Field(1, ge=1, description="Primary shards of a new index.")
     replicas: int = Field(1, ge=0, description="Replicas of a new index, and of the registry.")
     segment_seconds: float = Field(10.0, gt=0, description="Length of a moment in seconds.")

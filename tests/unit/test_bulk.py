@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.http_stub import ELASTIC, Asked, Reply, http_stub
 
 from vidsearch.config import EngineSettings
-from vidsearch.engines import BulkResult, Json, Write, connect
+from vidsearch.engines import BulkResult, Json, Revision, Write, connect
 from vidsearch.engines.bulk import ATTEMPTS, Item, Progress, as_stored, chunks, encoded
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.elasticsearch import ElasticsearchDialect
@@ -55,6 +55,7 @@ class _Server:
         self.stored = stored
         self.sent: list[list[str]] = []
         self.pauses: list[float] = []
+        self.read = 0
 
     def run(self, writes: Sequence[Write]) -> BulkResult:
         calls = Calls(ElasticsearchDialect("http://search"))
@@ -64,6 +65,9 @@ class _Server:
         if request.path.endswith("/_alias"):
             return Answer(200, {"videos": {}})
         if request.method == "GET":
+            self.read += 1
+            if self.stored is None:
+                return Answer(404, {"_id": "a", "found": False})
             found = {"_id": "a", "_seq_no": 0, "_primary_term": 1, "_source": self.stored}
             return Answer(200, found)
         self.pauses.append(request.pause)
@@ -161,6 +165,54 @@ def test_a_create_whose_answer_was_lost_meets_its_own_document() -> None:
         _Server(_lost, conflict, stored={"n": 2}).run(_as_lists(create))
     with pytest.raises(BulkError, match="reason 409"):  # nothing was lost: somebody else's
         _Server(conflict, stored=stored).run(_as_lists(create))
+
+
+_REVISION = Revision(3, 1)
+
+
+@pytest.mark.parametrize(
+    ("write", "stored"),
+    [
+        (Write("index", "a", {"n": 1}, expect="absent"), {"n": 1}),
+        (Write("index", "a", {"n": 1}, expect=_REVISION), {"n": 1}),
+        (Write("update", "a", {"deep": {"n": 1}}, expect=_REVISION), {"deep": {"n": 1, "m": 2}}),
+        (Write("delete", "a", expect=_REVISION), None),
+    ],
+    ids=["create", "index", "update", "delete"],
+)
+def test_a_lost_answer_is_told_from_a_lost_compare_and_set(
+    write: Write, stored: Json | None
+) -> None:
+    conflict: Handler = lambda sent: _answered(sent, a=409)  # noqa: E731
+    other = {"n": 2, "deep": {"n": 2}}
+    ours = _Server(_lost, conflict, stored=stored).run([write])
+    assert (ours.written, ours.retried, ours.conflicts) == (1, 1, ())
+    assert ours.revisions == ({} if stored is None else {"a": Revision(0, 1)})
+    theirs = _Server(_lost, conflict, stored=other).run([write])
+    assert (theirs.written, theirs.retried, theirs.conflicts) == (0, 1, ("a",))
+    # Nothing was lost: whatever is stored, it is not ours, and it is not asked for.
+    first = _Server(conflict, stored=stored)
+    assert first.run([write]).conflicts == ("a",)
+    assert first.read == 0
+
+
+def test_an_expected_revision_is_sent_and_never_retried_by_the_engine() -> None:
+    writes = [
+        Write("index", "a", {}, "r", _REVISION),
+        Write("update", "b", {}, expect=_REVISION),
+        Write("delete", "c", expect=_REVISION),
+        Write("index", "d", {}, expect="absent"),
+    ]
+    progress = Progress("videos", "http://search", 4)
+    items = encoded(writes, progress, order=None)
+    sent = [json.loads(item.lines.splitlines()[0]) for item in items]
+    revision = {"if_seq_no": 3, "if_primary_term": 1}
+    assert sent == [
+        {"index": {"_id": "a", "routing": "r", **revision}},
+        {"update": {"_id": "b", **revision}},
+        {"delete": {"_id": "c", **revision}},
+        {"create": {"_id": "d"}},
+    ]
 
 
 def _as_lists(writes: Sequence[Write]) -> list[Write]:

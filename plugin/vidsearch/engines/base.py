@@ -116,6 +116,25 @@ class Engine(Protocol):
         """
         ...
 
+    def mget(
+        self,
+        index: str,
+        ids: Sequence[str],
+        *,
+        routing: Mapping[str, str] | None = None,
+        source: Sequence[str] | bool = True,
+    ) -> dict[str, Document]:
+        """Read documents by their ids, in real time; those that are absent are left out.
+
+        Args:
+            index: index or alias.
+            ids: of the documents.
+            routing: by id, of the documents that were stored with one.
+            source: names of the fields to bring, ``True`` for all of them, vectors included,
+                ``False`` for ids and revisions only.
+        """
+        ...
+
     def put(
         self,
         index: str,

@@ -269,36 +269,36 @@ def _is_done(write: Write, found: Document | None, *, order: ByteOrder | None) -
     return as_stored(write.source or {}, found.source, order=order, partial=write.op == "update")
 
 
-def as_stored(ours: Any, stored: Any, *, order: ByteOrder | None, partial: bool = False) -> bool:
+def as_stored(given: Any, stored: Any, *, order: ByteOrder | None, partial: bool = False) -> bool:
     """Whether a stored document is what was written, numbers compared as float32 as vectors are.
 
     Args:
-        ours: as given to a write.
+        given: as given to a write.
         stored: as read back.
         order: of vectors that were sent as base64, as which an engine may give them back.
         partial: whether the stored objects may have other fields beside.
     """
-    if isinstance(ours, Mapping):
+    if isinstance(given, Mapping):
         return (
             isinstance(stored, Mapping)
-            and (ours.keys() <= stored.keys() if partial else ours.keys() == stored.keys())
+            and (given.keys() <= stored.keys() if partial else given.keys() == stored.keys())
             and all(
                 as_stored(value, stored[key], order=order, partial=partial)
-                for key, value in ours.items()
+                for key, value in given.items()
             )
         )
-    if hasattr(ours, "__array_interface__"):
+    if hasattr(given, "__array_interface__"):
         return isinstance(stored, str | list) and (
-            decode_vector(stored, order or "big").tobytes() == decode_vector(ours).tobytes()
+            decode_vector(stored, order or "big").tobytes() == decode_vector(given).tobytes()
         )
-    if isinstance(ours, list | tuple):  # replaced as a whole, by a partial document as well
+    if isinstance(given, list | tuple):  # replaced as a whole, by a partial document as well
         return (
             isinstance(stored, list)
-            and len(ours) == len(stored)
+            and len(given) == len(stored)
             and all(
-                as_stored(one, other, order=order) for one, other in zip(ours, stored, strict=True)
+                as_stored(one, other, order=order) for one, other in zip(given, stored, strict=True)
             )
         )
-    if isinstance(ours, float) and isinstance(stored, int | float):
-        return decode_vector([ours]).tobytes() == decode_vector([stored]).tobytes()
-    return bool(ours == stored)
+    if isinstance(given, float) and isinstance(stored, int | float):
+        return decode_vector([given]).tobytes() == decode_vector([stored]).tobytes()
+    return bool(given == stored)

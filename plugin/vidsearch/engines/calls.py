@@ -4,10 +4,10 @@ Both engines create a missing index at the first write, with a mapping that they
 update, too, and where a compare-and-set is lost or nothing is written at all (tried on
 Elasticsearch 8.19.21 and 9.5.3 and on OpenSearch 2.19.1). ``require_alias`` forbids it, at no cost,
 where the name is an alias; so the registry, which is written most, stands behind one. For the name
-of an index there is no such parameter, and the cluster setting ``action.auto_create_index`` is not
-ours to change: every write first asks whether the index exists. The documents of videos are written
-to an index and not to its alias, as a revision means nothing in the index that the alias may be
-moved to meanwhile.
+of an index there is no such parameter, and the cluster setting ``action.auto_create_index`` belongs
+to the cluster's administrators: every write first asks whether the index exists. The documents of
+videos are written to an index and not to its alias, as a revision means nothing in the index that
+the alias may be moved to meanwhile.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from vidsearch.engines import bulk
-from vidsearch.engines.dialect import WHOLE, Dialect, Run, is_missing_document, quoted
+from vidsearch.engines.dialect import ALL_SHARDS, Dialect, document_of, is_missing_document, quoted
 from vidsearch.engines.errors import error_of, unreadable
 from vidsearch.engines.steps import Request, Steps
 from vidsearch.engines.types import (
@@ -33,6 +33,15 @@ from vidsearch.engines.types import (
 from vidsearch.errors import BackendError, IndexNotFoundError
 
 __all__ = ["Calls"]
+
+_MGET_IDS = 1000
+"""Documents of one request."""
+_MGET_STATUS = {
+    "index_not_found_exception": 404,
+    "illegal_argument_exception": 400,
+    "routing_missing_exception": 400,
+}
+"""HTTP status of what may be wrong with one of them, which the engines do not say; else 503."""
 
 
 class Calls:
@@ -117,6 +126,36 @@ class Calls:
 
     def get(self, index: str, id: str, *, routing: str | None = None) -> Steps[Document | None]:
         return self.dialect.get(index, id, routing=routing)
+
+    def mget(
+        self,
+        index: str,
+        ids: Sequence[str],
+        *,
+        routing: Mapping[str, str] | None = None,
+        source: Sequence[str] | bool = True,
+    ) -> Steps[dict[str, Document]]:
+        by_id, found = dict(routing or {}), {}
+        params = {}
+        if isinstance(source, bool):
+            params["_source"] = str(source).lower()
+        else:
+            params["_source_includes"] = ",".join(source)
+        for start in range(0, len(ids), _MGET_IDS):
+            docs = [
+                {"_id": id, "routing": by_id[id]} if id in by_id else {"_id": id}
+                for id in ids[start : start + _MGET_IDS]
+            ]
+            body = self.dialect.json({"docs": docs})
+            request = Request("POST", f"/{quoted(index)}/_mget", params, body)
+            answer = yield from self.dialect.read_with_vectors(request)
+            for item in self.dialect.require_success(answer, index=index).body["docs"]:
+                if "error" in item:
+                    status = _MGET_STATUS.get(item["error"]["type"], 503)
+                    raise error_of(status, item, url=self.dialect.url, index=index)
+                if item["found"]:
+                    found[item["_id"]] = document_of(item)
+        return found
 
     def put(
         self,
@@ -227,7 +266,7 @@ class Calls:
 
     def search(self, index: str, body: Mapping[str, Any]) -> Steps[Json]:
         path = f"/{quoted(index)}/_search"
-        return self.dialect.search(path, index=index, params=WHOLE, body=body)
+        return self.dialect.search(path, index=index, params=ALL_SHARDS, body=body)
 
     def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> Steps[list[Json]]:
         if not bodies:
@@ -249,19 +288,6 @@ class Calls:
         path, body = f"/{quoted(index)}/_count", {"query": query or {"match_all": {}}}
         response = yield from self.dialect.search(path, index=index, params={}, body=body)
         return int(response["count"])
-
-    def scan(
-        self,
-        run: Run[Any],
-        index: str,
-        *,
-        query: Mapping[str, Any] | None = None,
-        source: Sequence[str] | bool = True,
-        page_size: int = 500,
-    ) -> Iterator[Document]:
-        """Not steps itself, but what ``run`` makes of the steps of each page."""
-        wanted = dict(query or {"match_all": {}})
-        return self.dialect.scan(run, index, query=wanted, source=source, page_size=page_size)
 
 
 def _options(*, routing: str | None, refresh: bool) -> dict[str, str]:

@@ -11,7 +11,7 @@ from vidsearch.engines._auth import check_access, elasticsearch_access, opensear
 from vidsearch.engines.base import AsyncEngine, Engine
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.dialect import Dialect
-from vidsearch.engines.rest import AsyncRestEngine, Library, RestEngine
+from vidsearch.engines.rest import AsyncRestEngine, RestEngine
 from vidsearch.engines.steps import Steps
 from vidsearch.engines.types import EngineKind
 from vidsearch.errors import BackendAccessDeniedError, BackendError, ConfigError, MissingExtraError
@@ -48,7 +48,7 @@ def connect(settings: EngineSettings, *, client: Any = None) -> Engine:
         BackendUnavailableError, BackendAccessDeniedError: the cluster cannot be asked what it is.
     """
     if client is not None:
-        return RestEngine(client, *_parts_for(client, _SYNC), owned=False)
+        return RestEngine(client, _dialect_for(client, _SYNC), owned=False)
     check_access(settings)
     if settings.kind != "auto":
         return RestEngine(*_opened(settings, settings.kind))
@@ -77,7 +77,7 @@ async def connect_async(settings: EngineSettings, *, client: Any = None) -> Asyn
         ConfigError, BackendUnavailableError, BackendAccessDeniedError: see :func:`connect`.
     """
     if client is not None:
-        return AsyncRestEngine(client, *_parts_for(client, _ASYNC), owned=False)
+        return AsyncRestEngine(client, _dialect_for(client, _ASYNC), owned=False)
     check_access(settings)
     if settings.kind != "auto":
         return AsyncRestEngine(*_opened(settings, settings.kind, asynchronous=True))
@@ -116,8 +116,8 @@ def _ask_kind(calls: Calls, settings: EngineSettings) -> Steps[EngineKind]:
 
 def _opened(
     settings: EngineSettings, kind: EngineKind, *, asynchronous: bool = False
-) -> tuple[Any, Dialect, Library]:
-    """A new client, and what an engine needs beside."""
+) -> tuple[Any, Dialect]:
+    """A new client and the dialect of its engine."""
     if kind == "opensearch":
         _require("opensearchpy", extra="opensearch", needed_for=f"OpenSearch at {settings.url}")
     if asynchronous:
@@ -137,17 +137,17 @@ def _opened(
         options = opensearch_access(settings, asynchronous=asynchronous)
         options["timeout"] = settings.timeout
     client = make([_with_port(settings.url)], max_retries=0, **options)
-    return client, *_parts(kind, settings.url)
+    return client, _dialect(kind, settings.url)
 
 
-def _parts(kind: EngineKind, url: str) -> tuple[Dialect, Library]:
+def _dialect(kind: EngineKind, url: str) -> Dialect:
     if kind == "elasticsearch":
-        from vidsearch.engines.elasticsearch import ElasticsearchDialect, ElasticsearchLibrary
+        from vidsearch.engines.elasticsearch import ElasticsearchDialect
 
-        return ElasticsearchDialect(url), ElasticsearchLibrary()
-    from vidsearch.engines.opensearch import OpenSearchDialect, OpenSearchLibrary
+        return ElasticsearchDialect(url)
+    from vidsearch.engines.opensearch import OpenSearchDialect
 
-    return OpenSearchDialect(url), OpenSearchLibrary()
+    return OpenSearchDialect(url)
 
 
 def _require(module: str, *, extra: str, needed_for: str) -> None:
@@ -157,20 +157,20 @@ def _require(module: str, *, extra: str, needed_for: str) -> None:
         raise MissingExtraError.of(extra, needed_for=needed_for) from error
 
 
-def _parts_for(client: Any, usable: set[tuple[str, str]]) -> tuple[Dialect, Library]:
-    """What an engine needs beside a client that was passed in.
+def _dialect_for(client: Any, usable: set[tuple[str, str]]) -> Dialect:
+    """The dialect of a client that was passed in.
 
     Raises:
         ConfigError: it is not one of the usable clients.
     """
     # By name, so that neither library has to be installed to recognise the other's client.
-    flavours = [(c.__module__.partition(".")[0], c.__name__) for c in type(client).__mro__]
-    found = next((flavour for flavour in flavours if flavour in _SYNC | _ASYNC), None)
+    names = [(c.__module__.partition(".")[0], c.__name__) for c in type(client).__mro__]
+    found = next((name for name in names if name in _SYNC | _ASYNC), None)
     if found is None:
-        names = " or an ".join(sorted(".".join(flavour) for flavour in usable))
+        classes = " or an ".join(sorted(map(".".join, usable)))
         raise ConfigError(
             f"a client of type {type(client).__module__}.{type(client).__qualname__} is not "
-            f"usable: pass in an {names}"
+            f"usable: pass in an {classes}"
         )
     if found not in usable and usable == _SYNC:
         raise ConfigError(
@@ -183,11 +183,11 @@ def _parts_for(client: Any, usable: set[tuple[str, str]]) -> tuple[Dialect, Libr
             "its async twin"
         )
     if found[0] == "elasticsearch":
-        return _parts("elasticsearch", str(next(iter(client.transport.node_pool.all())).base_url))
+        return _dialect("elasticsearch", str(next(iter(client.transport.node_pool.all())).base_url))
     host = client.transport.hosts[0]
     scheme = host.get("scheme") or ("https" if host.get("use_ssl") else "http")
     port = f":{host['port']}" if "port" in host else ""
-    return _parts("opensearch", f"{scheme}://{host['host']}{port}")
+    return _dialect("opensearch", f"{scheme}://{host['host']}{port}")
 
 
 def _with_port(url: str) -> str:

@@ -1,4 +1,4 @@
-"""How one cluster is asked, and what differs between the two engines."""
+"""How one cluster is asked through a client, and what differs between the two engines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vidsearch.engines.types import Document, EngineInfo, EngineKind, Features, 
 from vidsearch.engines.vectors import ByteOrder, holds_arrays, to_json
 from vidsearch.errors import BackendError, BackendUnavailableError
 
-__all__ = ["WHOLE", "Dialect", "Run", "document_of", "is_missing_document", "quoted"]
+__all__ = ["ALL_SHARDS", "Dialect", "Run", "document_of", "is_missing_document", "quoted"]
 
 _T = TypeVar("_T")
 Run = Callable[[Steps[_T]], _T]
@@ -25,32 +25,52 @@ _OLDEST: dict[EngineKind, tuple[int, int, int]] = {
 }
 """The oldest versions that are supported."""
 
-WHOLE = {"allow_partial_search_results": "false"}
+ALL_SHARDS = {"allow_partial_search_results": "false"}
 """Parameters of a search that fails unless every shard answers."""
 
 
 class Dialect(ABC):
-    """Requests to one cluster of one kind, errors from what it refuses, and JSON as it takes it.
+    """One cluster of one kind: requests and JSON as it takes them, errors from what it refuses.
 
     Args:
         url: of the cluster, without credentials; for messages.
     """
 
     kind: ClassVar[EngineKind]
+    failures: ClassVar[tuple[type[Exception], ...]]
+    """What a client raises for an answer that is no success, or for none."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self._info: EngineInfo | None = None
         self._features: Features | None = None
 
-    # -- what differs
+    # -- what differs between the client libraries, sync and async
+
+    @abstractmethod
+    def perform(self, client: Any) -> Callable[..., Any]:
+        """The function of the client that sends a request: ``(method, path, **arguments)``."""
+
+    @abstractmethod
+    def arguments(self, request: Request) -> Json:
+        """Arguments of that function."""
+
+    @abstractmethod
+    def answer(self, response: Any) -> Answer:
+        """What it returned."""
+
+    @abstractmethod
+    def answer_of(self, error: Exception) -> Answer:
+        """What it raised, one of ``failures``. Raises BackendError where that is no answer."""
+
+    # -- what differs between the engines
 
     @abstractmethod
     def send(self, request: Request) -> Steps[Answer]:
         """Send one request with the headers that this engine wants; an answer of any status."""
 
     @abstractmethod
-    def read_whole(self, request: Request) -> Steps[Answer]:
+    def read_with_vectors(self, request: Request) -> Steps[Answer]:
         """Send a request for stored documents that brings their vectors, too."""
 
     @abstractmethod
@@ -73,7 +93,7 @@ class Dialect(ABC):
     ) -> Iterator[Document]:
         """All matching documents of one point in time; see :meth:`.base.Engine.scan`."""
 
-    # -- what does not
+    # -- what they have in common
 
     def request(
         self,
@@ -129,7 +149,7 @@ class Dialect(ABC):
         """See :meth:`.base.Engine.get`."""
         params = {} if routing is None else {"routing": routing}
         request = Request("GET", f"/{quoted(index)}/_doc/{quoted(id)}", params)
-        answer = yield from self.read_whole(request)
+        answer = yield from self.read_with_vectors(request)
         if is_missing_document(answer):
             return None
         return document_of(self.require_success(answer, index=index).body)

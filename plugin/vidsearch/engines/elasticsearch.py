@@ -9,15 +9,14 @@ from typing import Any, ClassVar
 
 import elasticsearch
 
-from vidsearch.engines.dialect import WHOLE, Dialect, Run, document_of, quoted
+from vidsearch.engines.dialect import ALL_SHARDS, Dialect, Run, document_of, quoted
 from vidsearch.engines.errors import timed_out, unreachable, unreadable
 from vidsearch.engines.features import elasticsearch_features, licence_of
-from vidsearch.engines.rest import Library
 from vidsearch.engines.steps import Answer, Request, Steps
 from vidsearch.engines.types import Document, EngineInfo, EngineKind, Features, Json
 from vidsearch.errors import BackendError
 
-__all__ = ["ElasticsearchDialect", "ElasticsearchLibrary", "NotElasticsearchError"]
+__all__ = ["ElasticsearchDialect", "NotElasticsearchError"]
 
 _CLIENT_MAJOR: int = elasticsearch.__version__[0]
 
@@ -41,23 +40,50 @@ class ElasticsearchDialect(Dialect):
     """
 
     kind: ClassVar[EngineKind] = "elasticsearch"
+    # They have no base in common.
+    failures = (elasticsearch.ApiError, elasticsearch.TransportError)
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self._media_type = "application/{}"  # the client makes its own major version of it
         self._vectors_in_source = {"_source_exclude_vectors": "false"}
 
+    def perform(self, client: Any) -> Callable[..., Any]:
+        perform: Callable[..., Any] = client.perform_request
+        return perform
+
+    def arguments(self, request: Request) -> Json:
+        content = request.body if request.lines is None else request.lines
+        return {"params": request.params, "headers": request.headers, "body": content}
+
+    def answer(self, response: Any) -> Answer:
+        return Answer(response.meta.status, response.body)
+
+    def answer_of(self, error: Exception) -> Answer:
+        if isinstance(error, elasticsearch.UnsupportedProductError):
+            raise _not_elasticsearch(error, url=self.url) from error
+        if isinstance(error, elasticsearch.ApiError):
+            # The dialect itself is unheard of.
+            if error.meta.status == 406 and "x-elastic-product" not in error.meta.headers:
+                raise _not_elasticsearch(error, url=self.url) from error
+            return Answer(error.meta.status, error.body, error)
+        if isinstance(error, elasticsearch.ConnectionTimeout):
+            raise timed_out(url=self.url) from error
+        if isinstance(error, elasticsearch.SerializationError):
+            raise unreadable(error, url=self.url) from error
+        raise unreachable(error, url=self.url) from error
+
     def send(self, request: Request) -> Steps[Answer]:
         media_type = self._media_type
-        answer: Answer = yield _said_in(media_type, request)
+        answer: Answer = yield _with_media_type(media_type, request)
         if answer.status == 400 and _error_type(answer) == "media_type_header_exception":
             older = f"application/vnd.elasticsearch+{{}}; compatible-with={_CLIENT_MAJOR - 1}"
             if media_type != older:
                 self._media_type = older
-                answer = yield _said_in(older, request)
+                answer = yield _with_media_type(older, request)
         return answer
 
-    def read_whole(self, request: Request) -> Steps[Answer]:
+    def read_with_vectors(self, request: Request) -> Steps[Answer]:
         # From 9.2 on vectors are left out unless asked for, in a word that older servers refuse.
         wanted = self._vectors_in_source
         answer = yield from self.send(replace(request, params={**request.params, **wanted}))
@@ -96,7 +122,7 @@ class ElasticsearchDialect(Dialect):
         try:
             while True:
                 body["pit"] = {"id": pit, **keep_alive}
-                response = run(self.search("/_search", index=index, params=WHOLE, body=body))
+                response = run(self.search("/_search", index=index, params=ALL_SHARDS, body=body))
                 pit = response["pit_id"]  # it may change from page to page
                 hits = response["hits"]["hits"]
                 yield from map(document_of, hits)
@@ -109,39 +135,7 @@ class ElasticsearchDialect(Dialect):
                 run(self.request("DELETE", "/_pit", body={"id": pit}))
 
 
-class ElasticsearchLibrary(Library):
-    """The package ``elasticsearch``."""
-
-    # They have no base in common.
-    failures = (elasticsearch.ApiError, elasticsearch.TransportError)
-
-    def perform(self, client: Any) -> Callable[..., Any]:
-        perform: Callable[..., Any] = client.perform_request
-        return perform
-
-    def arguments(self, request: Request) -> Json:
-        content = request.body if request.lines is None else request.lines
-        return {"params": request.params, "headers": request.headers, "body": content}
-
-    def answer(self, response: Any) -> Answer:
-        return Answer(response.meta.status, response.body)
-
-    def answer_of(self, error: Exception, *, url: str) -> Answer:
-        if isinstance(error, elasticsearch.UnsupportedProductError):
-            raise _not_elasticsearch(error, url=url) from error
-        if isinstance(error, elasticsearch.ApiError):
-            # The dialect itself is unheard of.
-            if error.meta.status == 406 and "x-elastic-product" not in error.meta.headers:
-                raise _not_elasticsearch(error, url=url) from error
-            return Answer(error.meta.status, error.body, error)
-        if isinstance(error, elasticsearch.ConnectionTimeout):
-            raise timed_out(url=url) from error
-        if isinstance(error, elasticsearch.SerializationError):
-            raise unreadable(error, url=url) from error
-        raise unreachable(error, url=url) from error
-
-
-def _said_in(media_type: str, request: Request) -> Request:
+def _with_media_type(media_type: str, request: Request) -> Request:
     if request.body is None and request.lines is None:
         return request  # without a body there is no dialect to agree on
     headers = {

@@ -8,15 +8,14 @@ from typing import Any, ClassVar
 
 import opensearchpy
 
-from vidsearch.engines.dialect import WHOLE, Dialect, Run, document_of, quoted
+from vidsearch.engines.dialect import ALL_SHARDS, Dialect, Run, document_of, quoted
 from vidsearch.engines.errors import timed_out, unreachable, unreadable
 from vidsearch.engines.features import opensearch_features, plugins_of
-from vidsearch.engines.rest import Library
 from vidsearch.engines.steps import Answer, Request, Steps
 from vidsearch.engines.types import Document, EngineInfo, EngineKind, Features, Json
 from vidsearch.errors import BackendError
 
-__all__ = ["OpenSearchDialect", "OpenSearchLibrary"]
+__all__ = ["OpenSearchDialect"]
 
 _KEEP_ALIVE = "5m"
 """How long a scan may work on one page."""
@@ -26,12 +25,40 @@ class OpenSearchDialect(Dialect):
     """What is asked of OpenSearch."""
 
     kind: ClassVar[EngineKind] = "opensearch"
+    failures = (opensearchpy.OpenSearchException,)
+
+    def perform(self, client: Any) -> Callable[..., Any]:
+        perform: Callable[..., Any] = client.transport.perform_request
+        return perform
+
+    def arguments(self, request: Request) -> Json:
+        content, media_type = request.body, "application/json"
+        if request.lines is not None:
+            content, media_type = request.lines, "application/x-ndjson"
+        headers = {"content-type": media_type}
+        return {"params": dict(request.params), "headers": headers, "body": content}
+
+    def answer(self, response: Any) -> Answer:
+        return Answer(200, response)
+
+    def answer_of(self, error: Exception) -> Answer:
+        if isinstance(error, opensearchpy.ConnectionTimeout):
+            raise timed_out(url=self.url) from error
+        if isinstance(error, opensearchpy.ConnectionError):
+            raise unreachable(error, url=self.url) from error
+        if isinstance(error, opensearchpy.TransportError):
+            # Where the body is no JSON, a proxy's page for one, only the other attribute has it.
+            body_or_text = error.info if error.info is not None else error.error
+            return Answer(int(error.status_code), body_or_text, error)
+        if isinstance(error, opensearchpy.SerializationError):
+            raise unreadable(error, url=self.url) from error
+        raise error
 
     def send(self, request: Request) -> Steps[Answer]:
         answer: Answer = yield request
         return answer
 
-    def read_whole(self, request: Request) -> Steps[Answer]:
+    def read_with_vectors(self, request: Request) -> Steps[Answer]:
         return self.send(request)
 
     def version_of(self, root: Json) -> str:
@@ -64,7 +91,7 @@ class OpenSearchDialect(Dialect):
             "sort": ["_doc"],
             "seq_no_primary_term": True,
         }
-        params = {**WHOLE, "scroll": _KEEP_ALIVE}
+        params = {**ALL_SHARDS, "scroll": _KEEP_ALIVE}
         path = f"/{quoted(index)}/_search"
         response = run(self.search(path, index=index, params=params, body=body))
         try:
@@ -80,36 +107,3 @@ class OpenSearchDialect(Dialect):
             with contextlib.suppress(BackendError):
                 used = {"scroll_id": [response["_scroll_id"]]}
                 run(self.request("DELETE", "/_search/scroll", body=used))
-
-
-class OpenSearchLibrary(Library):
-    """The package ``opensearch-py``."""
-
-    failures = (opensearchpy.OpenSearchException,)
-
-    def perform(self, client: Any) -> Callable[..., Any]:
-        perform: Callable[..., Any] = client.transport.perform_request
-        return perform
-
-    def arguments(self, request: Request) -> Json:
-        content, media_type = request.body, "application/json"
-        if request.lines is not None:
-            content, media_type = request.lines, "application/x-ndjson"
-        headers = {"content-type": media_type}
-        return {"params": dict(request.params), "headers": headers, "body": content}
-
-    def answer(self, response: Any) -> Answer:
-        return Answer(200, response)
-
-    def answer_of(self, error: Exception, *, url: str) -> Answer:
-        if isinstance(error, opensearchpy.ConnectionTimeout):
-            raise timed_out(url=url) from error
-        if isinstance(error, opensearchpy.ConnectionError):
-            raise unreachable(error, url=url) from error
-        if isinstance(error, opensearchpy.TransportError):
-            # Where the body is no JSON, a proxy's page for one, only the other attribute has it.
-            body_or_text = error.info if error.info is not None else error.error
-            return Answer(int(error.status_code), body_or_text, error)
-        if isinstance(error, opensearchpy.SerializationError):
-            raise unreadable(error, url=url) from error
-        raise error

@@ -7,58 +7,32 @@ called and how its exceptions read, in the module of its engine.
 from __future__ import annotations
 
 import functools
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.dialect import Dialect
 from vidsearch.engines.steps import Answer, Request, Steps, run, run_async
-from vidsearch.engines.types import Document, EngineKind, Json
+from vidsearch.engines.types import Document, EngineKind
 
-__all__ = ["AsyncRestEngine", "Library", "RestEngine"]
+__all__ = ["AsyncRestEngine", "RestEngine"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-class Library(ABC):
-    """How the sync and the async client of one library are called, and what they answer."""
-
-    failures: tuple[type[Exception], ...]
-    """What a client raises for an answer that is no success, or for none."""
-
-    @abstractmethod
-    def perform(self, client: Any) -> Callable[..., Any]:
-        """The client's function that sends a request: ``(method, path, **arguments)``."""
-
-    @abstractmethod
-    def arguments(self, request: Request) -> Json:
-        """Its arguments behind method and path."""
-
-    @abstractmethod
-    def answer(self, response: Any) -> Answer:
-        """What it returned."""
-
-    @abstractmethod
-    def answer_of(self, error: Exception, *, url: str) -> Answer:
-        """What it raised, if that was an answer; else raises ours."""
-
-
 class _Engine:
-    def __init__(
-        self, client: Any, dialect: Dialect, library: Library, *, owned: bool = True
-    ) -> None:
+    def __init__(self, client: Any, dialect: Dialect, *, owned: bool = True) -> None:
         """
         Args:
-            client: of that library.
+            client: of the engine's own library.
             dialect: of the cluster.
-            library: of the client.
             owned: whether ``close`` closes the client.
         """
         self.calls = Calls(dialect)
+        self._dialect = dialect
         self._client = client
-        self._library = library
+        self._perform = dialect.perform(client)
         self._owned = owned
 
     @property
@@ -66,7 +40,7 @@ class _Engine:
         return self.calls.kind
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.kind}, {self.calls.dialect.url!r})"
+        return f"{type(self).__name__}({self.kind}, {self._dialect.url!r})"
 
 
 def _blocking(
@@ -88,14 +62,12 @@ class RestEngine(_Engine):
         return run(steps, self._send)
 
     def _send(self, request: Request) -> Answer:
-        library = self._library
+        dialect = self._dialect
         try:
-            response = library.perform(self._client)(
-                request.method, request.path, **library.arguments(request)
-            )
-        except library.failures as error:
-            return library.answer_of(error, url=self.calls.dialect.url)
-        return library.answer(response)
+            response = self._perform(request.method, request.path, **dialect.arguments(request))
+        except dialect.failures as error:
+            return dialect.answer_of(error)
+        return dialect.answer(response)
 
     info = _blocking(Calls.info)
     features = _blocking(Calls.features)
@@ -110,6 +82,7 @@ class RestEngine(_Engine):
     update_aliases = _blocking(Calls.update_aliases)
     refresh = _blocking(Calls.refresh)
     get = _blocking(Calls.get)
+    mget = _blocking(Calls.mget)
     put = _blocking(Calls.put)
     update = _blocking(Calls.update)
     delete = _blocking(Calls.delete)
@@ -126,7 +99,8 @@ class RestEngine(_Engine):
         source: Sequence[str] | bool = True,
         page_size: int = 500,
     ) -> Iterator[Document]:
-        return self.calls.scan(self.run, index, query=query, source=source, page_size=page_size)
+        wanted = dict(query or {"match_all": {}})
+        return self._dialect.scan(self.run, index, query=wanted, source=source, page_size=page_size)
 
     def close(self) -> None:
         if self._owned:
@@ -140,14 +114,14 @@ class AsyncRestEngine(_Engine):
         return await run_async(steps, self._send)
 
     async def _send(self, request: Request) -> Answer:
-        library = self._library
+        dialect = self._dialect
         try:
-            response = await library.perform(self._client)(
-                request.method, request.path, **library.arguments(request)
+            response = await self._perform(
+                request.method, request.path, **dialect.arguments(request)
             )
-        except library.failures as error:
-            return library.answer_of(error, url=self.calls.dialect.url)
-        return library.answer(response)
+        except dialect.failures as error:
+            return dialect.answer_of(error)
+        return dialect.answer(response)
 
     async def close(self) -> None:
         if self._owned:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from vidsearch_mappings.types import EngineKind, Json
+
 __all__ = [
     "BulkResult",
     "Document",
@@ -16,9 +18,6 @@ __all__ = [
     "Revision",
     "Write",
 ]
-
-EngineKind = Literal["elasticsearch", "opensearch"]
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class Features:
     hybrid: frozenset[Literal["min_max", "z_score", "rrf"]]
     """OpenSearch's native fusions, of its ``hybrid`` query with an inline pipeline."""
     quantizations: frozenset[str]
-    """Presets of :data:`vidsearch_mappings.videos.Quantization` that an index can be made with."""
+    """Presets of :data:`~vidsearch_mappings.types.Quantization` that an index can be made with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +99,7 @@ class BulkResult:
     retried: int = 0
     """Writes that were sent again, counted each time."""
     requests: int = 0
+    """Requests that were sent, repeated ones included."""
     revisions: Mapping[str, Revision] = field(default_factory=dict)
     """Revision by id of each document that was written, unless it was deleted."""
     conflicts: tuple[str, ...] = ()
