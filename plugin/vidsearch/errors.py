@@ -103,7 +103,7 @@ class QueryError(VidsearchError):
     def __init__(self, message: str, *, argument: str | None = None) -> None:
         super().__init__(message)
         self.argument = argument
-        """Name of the argument that is wrong, where it is one."""
+        """Name of the argument at fault, as the Python API spells it."""
 
 
 class VideoError(VidsearchError):

@@ -193,7 +193,7 @@ def test_the_json_schema_describes_every_field() -> None:
     assert schema["additionalProperties"] is False
     assert all(each["description"] for each in schema["properties"].values())
     assert schema["properties"]["fusion"]["anyOf"][0] == {"enum": list(get_args(FusionName))}
-    assert schema["properties"]["image"]["type"] == "string"
+    assert schema["properties"]["image"]["anyOf"] == [{"type": "string"}, {"type": "null"}]
     assert (
         schema["properties"]["moments"] | {"minimum": 0, "maximum": 100}
         == (schema["properties"]["moments"])

@@ -140,7 +140,7 @@ def _naming_options() -> Iterator[None]:
 
 
 def _nothing(result: SearchResult, options: Mapping[str, Any]) -> str:
-    """What to say where there are no hits: what kept them out, as far as that can be told."""
+    """The message where there are no hits, with the reason as far as it is known."""
     if options["from_"]:
         return f"No videos found beyond the first {options['from_']}: leave out --from."
     which = " that matches --filter" if options["filter"] else ""
@@ -148,8 +148,8 @@ def _nothing(result: SearchResult, options: Mapping[str, Any]) -> str:
         reason = f"none{which} has these words; --mode vector compares with what is seen"
     elif options["min_cosine"] is not None:
         words = ", nor has these words" if result.mode == "hybrid" else ""
-        floor = f"--min-cosine {options['min_cosine']:g}"
-        reason = f"none{which} is as near as {floor}{words}; without it the nearest are shown"
+        threshold = f"--min-cosine {options['min_cosine']:g}"
+        reason = f"none{which} is as near as {threshold}{words}; without it the nearest are shown"
     elif which:
         reason = "none matches --filter"
     else:
@@ -221,13 +221,13 @@ def print_result(
     first: int = 1,
     tags: tuple[str, str] = ("<em>", "</em>"),
 ) -> None:
-    """The hits as a table; with ``explain`` why each stands there, below it.
+    """The hits as a table; with ``explain`` the explanation of each below it.
 
     Args:
         result: what was found.
-        explain: whether to tell the scores and ranks of each leg.
+        explain: whether to show the scores and ranks of each leg.
         first: rank of the first hit.
-        tags: what stands around a word that was found, in highlights.
+        tags: what encloses a matched word in highlights.
     """
     columns = ["#", "id", "title", "score", "cosine", "moments"]
     right = ["#", "score", "cosine"]

@@ -1,4 +1,4 @@
-"""Text-to-video search: :class:`VideoSearch`, its async twin, and what it gives back."""
+"""Text-to-video search: :class:`VideoSearch`, :class:`AsyncVideoSearch` and their results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The twin of :class:`~vidsearch.search.VideoSearch` for an event loop."""
+""":class:`~vidsearch.search.VideoSearch` for an event loop."""
 
 from __future__ import annotations
 

@@ -26,9 +26,9 @@ from vidsearch_mappings.queries import (
 )
 from vidsearch_mappings.scores import Similarity
 
-__all__ = ["VIDEO_BODY", "Conditions", "Plan"]
+__all__ = ["Conditions", "Plan"]
 
-VIDEO_BODY = "vector_video"
+_VIDEO_BODY = "vector_video"
 """Name of the second body of the vector leg at level ``both``: among mean vectors."""
 
 _TOLERANCE = 1e-4
@@ -99,7 +99,7 @@ class Plan:
     def levels(self) -> dict[str, Level]:
         """Level of each body of the vector leg, by its name."""
         if self.request.level == "both":
-            return {"vector": "segment", VIDEO_BODY: "video"}
+            return {"vector": "segment", _VIDEO_BODY: "video"}
         return {"vector": self.request.level}
 
     def similarity(self, level: Level) -> Similarity:

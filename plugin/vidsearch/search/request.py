@@ -20,7 +20,6 @@ from pydantic import (
     ModelWrapValidatorHandler,
     ValidationError,
     ValidationInfo,
-    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import core_schema
@@ -76,7 +75,6 @@ class _Expects:
 _Text = Annotated[
     str | None, BeforeValidator(lambda text: None if text is None else require_text(text))
 ]
-_Media = Annotated[Any, WithJsonSchema({"type": "string"})]
 _Names = Annotated[
     bool | Sequence[Annotated[str, Field(min_length=1)]],
     AfterValidator(lambda names: names if isinstance(names, bool) else tuple(names)),
@@ -86,11 +84,14 @@ _Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 def _checked_later(schema: dict[str, Any]) -> Any:
-    """Of a field that is checked where it is used, as that takes the index or the settings."""
+    """Marks a field that is checked where it is used, as that takes the index or the settings."""
     return GetPydanticSchema(
         lambda source, handler: core_schema.any_schema(),
         lambda core, handler: {"anyOf": [schema, {"type": "null"}]},
     )
+
+
+_Media = Annotated[Any, _checked_later({"type": "string"})]
 
 
 class SearchRequest(BaseModel):

@@ -27,8 +27,8 @@ __all__ = ["VideoSearch"]
 class VideoSearch:
     """Searches the videos of one index. Thread-safe; never writes.
 
-    How a search goes is told at :class:`~vidsearch.search.core.SearchCore`;
-    :class:`~vidsearch.search.AsyncVideoSearch` is its twin for an event loop.
+    How a search works is described at :class:`~vidsearch.search.core.SearchCore`;
+    :class:`~vidsearch.search.AsyncVideoSearch` is the same for an event loop.
 
     Args:
         engine: the cluster.
