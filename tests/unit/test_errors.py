@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from vidsearch import errors
-from vidsearch.errors import BulkError, MissingExtraError, VidsearchError
+from vidsearch.errors import BulkError, MissingExtraError, QueryError, VidsearchError
 
 _CLASSES = [
     value
@@ -28,6 +28,12 @@ def test_one_base_one_message_and_it_survives_pickling(kind: type[Exception]) ->
     back = pickle.loads(pickle.dumps(kind("video 'a' failed")))
     assert type(back) is kind
     assert str(back) == "video 'a' failed"
+
+
+def test_query_error_argument_survives_pickling() -> None:
+    assert QueryError("k is too large").argument is None
+    back = pickle.loads(pickle.dumps(QueryError("k is too large", argument="k")))
+    assert (str(back), back.argument) == ("k is too large", "k")
 
 
 def test_bulk_failures_survive_pickling() -> None:
