@@ -6,7 +6,6 @@ They are shared tasks: our own app has them, and so has a host's app.
 from __future__ import annotations
 
 import logging
-import random
 from collections import Counter
 from typing import Any
 from uuid import uuid4
@@ -15,27 +14,15 @@ from celery import shared_task
 from celery.worker.control import inspect_command
 
 from vidsearch.errors import VideoNotRegisteredError, VidsearchError
+from vidsearch.retry import outage_counts, retry_delay
 from vidsearch_tasks.celery_app import INGEST, SCAN, SERVES, SWEEP, TIME_LIMIT
 from vidsearch_tasks.scan import run_scan
 from vidsearch_tasks.services import current_services
 from vidsearch_tasks.sweep import run_sweep
 
-__all__ = ["ingest_video", "retry_delay", "scan", "serves", "sweep"]
+__all__ = ["ingest_video", "scan", "serves", "sweep"]
 
 _log = logging.getLogger(__name__)
-_LONGEST_DELAY = 600.0
-_OUTAGES_PER_ATTEMPT = 10
-"""So many tries in a row that end in an outage use up one attempt: with the growing delay that is
-more than half an hour. A source that never answers must not be asked for ever."""
-
-
-def retry_delay(retries: int, *, first: float) -> float:
-    """Seconds before the next try: doubles each time up to ten minutes, less up to half of it.
-
-    The jitter keeps the videos that one outage stopped from returning all at once.
-    """
-    longest = min(_LONGEST_DELAY, first * 2.0 ** min(retries, 20))
-    return longest * random.uniform(0.5, 1.0)
 
 
 @shared_task(  # type: ignore[untyped-decorator]
@@ -65,7 +52,7 @@ def ingest_video(self: Any, video_id: str, owner: str | None = None) -> str:
             video_id,
             owner=owner,
             retry_delay=delay,
-            count_outage=(tries + 1) % _OUTAGES_PER_ATTEMPT == 0,
+            count_outage=outage_counts(tries),
         )
     except VideoNotRegisteredError as error:
         _log.warning("message ignored: %s", error)

@@ -19,7 +19,7 @@ from vidsearch_tasks import Services, beat_schedule, configure, current_services
 from vidsearch_tasks import services as services_module
 from vidsearch_tasks import tasks as tasks_module
 from vidsearch_tasks.broker import send_ingest
-from vidsearch_tasks.tasks import ingest_video, retry_delay
+from vidsearch_tasks.tasks import ingest_video
 
 
 class FakeIndexer:
@@ -36,21 +36,21 @@ class FakeIndexer:
         return self.end
 
 
-class FakeParts:
+class FakeServices:
     def __init__(self, end: Outcome | Exception) -> None:
         self.settings = Settings(ingest={"retry_seconds": 4})
         self.indexer = FakeIndexer(end)
 
 
 @pytest.fixture
-def parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> FakeParts:
-    fake = FakeParts(request.param)
+def services(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> FakeServices:
+    fake = FakeServices(request.param)
     monkeypatch.setattr(tasks_module, "current_services", lambda: fake)
     return fake
 
 
-@pytest.mark.parametrize("parts", [Outcome("indexed")], indirect=True)
-def test_the_outcome_is_the_result(services: FakeParts) -> None:
+@pytest.mark.parametrize("services", [Outcome("indexed")], indirect=True)
+def test_the_outcome_is_the_result(services: FakeServices) -> None:
     assert ingest_video("a") == "indexed"
     (call,) = services.indexer.calls
     assert call["id"] == "a"
@@ -61,9 +61,11 @@ def test_the_outcome_is_the_result(services: FakeParts) -> None:
     assert owners[0] != owners[1], "two deliveries are two owners"
 
 
-@pytest.mark.parametrize("parts", [BackendUnavailableError("away")], indirect=True)
+@pytest.mark.parametrize("services", [BackendUnavailableError("away")], indirect=True)
 @pytest.mark.parametrize(("tries", "counted"), [(0, False), (8, False), (9, True), (19, True)])
-def test_every_tenth_outage_in_a_row_counts(services: FakeParts, tries: int, counted: bool) -> None:
+def test_every_tenth_outage_in_a_row_counts(
+    services: FakeServices, tries: int, counted: bool
+) -> None:
     # A task that is called directly raises the reason itself instead of a retry.
     ingest_video.push_request(retries=tries, called_directly=True)
     try:
@@ -76,19 +78,11 @@ def test_every_tenth_outage_in_a_row_counts(services: FakeParts, tries: int, cou
 
 
 @pytest.mark.parametrize(
-    "parts", [VideoNotRegisteredError("no video 'a' is registered")], indirect=True
+    "services", [VideoNotRegisteredError("no video 'a' is registered")], indirect=True
 )
-def test_an_unknown_video_ends_the_message(services: FakeParts) -> None:
+def test_an_unknown_video_ends_the_message(services: FakeServices) -> None:
     assert ingest_video("a") == "unknown"
     assert len(services.indexer.calls) == 1
-
-
-def test_the_delay_doubles_with_jitter_up_to_ten_minutes() -> None:
-    for retries, longest in ((0, 5), (1, 10), (3, 40), (7, 600), (1000, 600)):
-        delays = [retry_delay(retries, first=5) for _ in range(200)]
-        assert longest / 2 <= min(delays)
-        assert max(delays) <= longest
-        assert max(delays) - min(delays) > longest / 4
 
 
 def test_our_app() -> None:
@@ -154,7 +148,7 @@ def test_what_the_host_hands_in_is_used(monkeypatch: pytest.MonkeyPatch) -> None
     host = Celery("host", set_as_current=False)
     settings = Settings(index={"name": "clips"})
     services = configure(settings, app=host)
-    assert current_services() is parts
+    assert current_services() is services
     assert vidsearch_tasks.app is host
     assert services.settings.index.registry == "clips-registry"
 
