@@ -18,12 +18,12 @@ _CLASSES = [
 ]
 
 
-def test_all_is_complete_and_sorted() -> None:
+def test_all_lists_every_class_sorted() -> None:
     assert errors.__all__ == sorted(["Fault", *(kind.__name__ for kind in _CLASSES)])
 
 
 @pytest.mark.parametrize("kind", _CLASSES)
-def test_one_base_one_message_and_it_survives_pickling(kind: type[Exception]) -> None:
+def test_error_survives_pickling(kind: type[Exception]) -> None:
     assert issubclass(kind, VidsearchError)
     assert kind.__doc__
     back = pickle.loads(pickle.dumps(kind("video 'a' failed")))

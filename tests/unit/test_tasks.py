@@ -50,7 +50,7 @@ def services(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("services", [Outcome("indexed")], indirect=True)
-def test_the_outcome_is_the_result(services: FakeServices) -> None:
+def test_task_returns_the_outcome(services: FakeServices) -> None:
     assert ingest_video("a") == "indexed"
     (call,) = services.indexer.calls
     assert call["id"] == "a"
@@ -63,7 +63,7 @@ def test_the_outcome_is_the_result(services: FakeServices) -> None:
 
 @pytest.mark.parametrize("services", [BackendUnavailableError("away")], indirect=True)
 @pytest.mark.parametrize(("tries", "counted"), [(0, False), (8, False), (9, True), (19, True)])
-def test_every_tenth_outage_in_a_row_counts(
+def test_outage_count_is_passed_to_the_indexer(
     services: FakeServices, tries: int, counted: bool
 ) -> None:
     # A task that is called directly raises the reason itself instead of a retry.
@@ -80,18 +80,19 @@ def test_every_tenth_outage_in_a_row_counts(
 @pytest.mark.parametrize(
     "services", [VideoNotRegisteredError("no video 'a' is registered")], indirect=True
 )
-def test_an_unknown_video_ends_the_message(services: FakeServices) -> None:
+def test_message_for_an_unregistered_video_is_dropped(services: FakeServices) -> None:
     assert ingest_video("a") == "unknown"
     assert len(services.indexer.calls) == 1
 
 
-def test_our_app() -> None:
+def test_made_app_has_all_tasks_their_queue_and_schedule() -> None:
     settings = Settings(broker={"url": "redis://h:1/0", "queue": "q"}, ingest={"sweep_seconds": 9})
     before = current_app._get_current_object()
     app = make_app(settings)
     assert current_app._get_current_object() is before, "the host's app stays the current one"
     app.loader.import_default_modules()
-    assert {"vidsearch.ingest_video", "vidsearch.sweep"} <= app.tasks.keys()
+    names = {name for name in app.tasks if name.startswith("vidsearch.")}
+    assert names == {"vidsearch.ingest_video", "vidsearch.sweep", "vidsearch.scan"}
     assert app.conf.accept_content == ["json"]
     assert app.conf.task_acks_late is True
     assert app.conf.worker_prefetch_multiplier == 1
@@ -103,7 +104,7 @@ def test_our_app() -> None:
     assert task.time_limit > task.soft_time_limit
 
 
-def test_a_hosts_app_has_the_tasks_with_their_limits() -> None:
+def test_including_app_has_the_tasks_with_their_limits() -> None:
     host = Celery("host", include=["vidsearch_tasks.tasks"], set_as_current=False)
     host.conf.beat_schedule = beat_schedule(Settings())
     host.loader.import_default_modules()
@@ -115,7 +116,7 @@ def test_a_hosts_app_has_the_tasks_with_their_limits() -> None:
 
 
 @pytest.mark.parametrize("several", [list, ";".join], ids=["list", "text"])
-def test_passwords_of_several_brokers_stay_out_of_messages(several: Callable[..., Any]) -> None:
+def test_unreachable_brokers_are_named_without_passwords(several: Callable[..., Any]) -> None:
     url = several(["redis://:hunter2@127.0.0.1:1/0", "redis://:hunter3@127.0.0.1:2/0"])
     app = Celery("host", broker=url, set_as_current=False)
     app.conf.broker_transport_options = {"socket_connect_timeout": 1, "max_retries": 0}
@@ -132,7 +133,7 @@ def test_passwords_of_several_brokers_stay_out_of_messages(several: Callable[...
         ("redis://:hunter2/x@host/0", "redis://:***@host/0"),
     ],
 )
-def test_a_url_that_names_no_broker_is_a_wrong_setting(url: str, shown: str) -> None:
+def test_invalid_broker_url_raises_without_the_password(url: str, shown: str) -> None:
     app = Celery("host", broker=url, set_as_current=False)
     with pytest.raises(ConfigError) as caught:
         send_ingest(app, "a", queue="q")
@@ -143,7 +144,7 @@ def test_a_url_that_names_no_broker_is_a_wrong_setting(url: str, shown: str) -> 
     assert "hunter" not in "".join(traceback.format_exception(caught.value))  # as with -v
 
 
-def test_what_the_host_hands_in_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configured_settings_and_app_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services_module, "_current", current_services())  # put back at the end
     host = Celery("host", set_as_current=False)
     settings = Settings(index={"name": "clips"})
@@ -153,7 +154,7 @@ def test_what_the_host_hands_in_is_used(monkeypatch: pytest.MonkeyPatch) -> None
     assert services.settings.index.registry == "clips-registry"
 
 
-def test_threads_of_a_worker_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_process_limits_threads_that_are_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     import os
 
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
@@ -163,13 +164,13 @@ def test_threads_of_a_worker_process(monkeypatch: pytest.MonkeyPatch) -> None:
     assert os.environ["MKL_NUM_THREADS"] == "7", "the operator's word counts"
 
 
-def test_a_bad_setting_is_told_when_the_app_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_misspelt_setting_raises_when_the_app_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIDSEARCH_BROKER__QEUE", "x")
     with pytest.raises(ConfigError, match="VIDSEARCH_BROKER__QUEUE"):
         _ = Services().app
 
 
-def test_importing_the_tasks_is_light() -> None:
+def test_import_of_the_tasks_loads_no_heavy_package() -> None:
     code = (
         "import sys, vidsearch_tasks.tasks\n"
         "heavy = {'torch', 'transformers', 'cv2', 'av', 'elasticsearch', 'opensearchpy', 'numpy'}\n"
