@@ -51,7 +51,7 @@ def test_what_is_wrong_is_told_with_what_to_do(workers: tuple[WorkerState, ...],
 
 
 def test_what_a_worker_says_of_itself() -> None:
-    told = Services(SETTINGS).serves()
+    told = Services(SETTINGS).worker_info()
     assert told == {"index": "clips", "engine": "http://here:9200", "model": SETTINGS.model.name}
-    handed_in = Services(SETTINGS, client=object(), encoder=FakeEncoder()).serves()
+    handed_in = Services(SETTINGS, client=object(), encoder=FakeEncoder()).worker_info()
     assert handed_in == {"index": "clips", "engine": None, "model": FakeEncoder().identity.name}
