@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-import vidsearch.media.reader
+import vidsearch.media.direct_reader
 from vidsearch.errors import VidsearchError
 from vidsearch.media.decoders import open_decoder
 from vidsearch.media.frames import Decoder, FrameBatch, VideoInfo
@@ -126,5 +126,5 @@ def _misbehaving(*arguments: Any, **options: Any) -> Misbehaving:
 
 
 if __name__ == "__main__":
-    vidsearch.media.reader.open_decoder = _misbehaving
+    vidsearch.media.direct_reader.open_decoder = _misbehaving
     main()

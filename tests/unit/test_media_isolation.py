@@ -36,10 +36,10 @@ from vidsearch.errors import (
     VideoTooLargeError,
 )
 from vidsearch.media.frames import MediaLimits
+from vidsearch.media.isolation.isolated_reader import IsolatedReader
 from vidsearch.media.isolation.process import DecodingProcess
 from vidsearch.media.isolation.protocol import FrameHeader, Setup
-from vidsearch.media.isolation.reader import IsolatedReader
-from vidsearch.media.reader import open_reader
+from vidsearch.media.readers import open_reader
 from vidsearch.testing.clips import read_counter, write_clip
 
 LINUX = sys.platform == "linux"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vidsearch.errors import VideoOpenError
 from vidsearch.media import Decoder, FrameBatch, open_decoder
-from vidsearch.media.opencv_checks import refuse_what_opencv_misreads
+from vidsearch.media.opencv import refuse_what_opencv_misreads
 from vidsearch.media.pyav.container import opened
 from vidsearch.testing.clips import counter_frame, read_counter
 from vidsearch.testing.odd_clips import Track, cover, patched, write_tracks

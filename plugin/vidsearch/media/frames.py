@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:  # the decoding child process does without pydantic
     from vidsearch.config import SourceSettings
 
-__all__ = ["DEFAULT_LIMITS", "Decoder", "FrameBatch", "MediaLimits", "Sampling", "VideoInfo"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "Cue",
+    "Decoder",
+    "FrameBatch",
+    "MediaLimits",
+    "MediaReader",
+    "Sampling",
+    "VideoInfo",
+]
 
 Sampling = Literal["played-at", "notebook"]
 """Which frames are taken, for k = 0, 1, …:
@@ -93,6 +102,18 @@ class FrameBatch:
         return f"FrameBatch({n} frames of {width}x{height}, pts_seconds={self.pts_seconds})"
 
 
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """A line of subtitles."""
+
+    start: float
+    """Seconds from the first frame of the video."""
+    end: float
+    """Seconds."""
+    text: str
+    """Plain words: no markup, no line breaks, never empty."""
+
+
 @runtime_checkable
 class Decoder(Protocol):
     """Reads frames at a fixed rate from a local video file; ``pts_seconds`` is each frame's own
@@ -135,4 +156,31 @@ class Decoder(Protocol):
             VideoTooLargeError: too long, or frames too large.
             ValueError: ``rate`` or ``batch_size`` is not positive, or an unknown ``sampling``.
         """
+        ...
+
+
+@runtime_checkable
+class MediaReader(Decoder, Protocol):
+    """A decoder that also reads what else ingestion needs of a file."""
+
+    def cues(self, path: Path) -> tuple[Cue, ...]:
+        """Lines of the file's text subtitle track, in order; empty where it has none.
+
+        Raises:
+            SourceNotFoundError: no file there.
+            VideoOpenError: not a readable video.
+        """
+        ...
+
+    def shots(self, path: Path) -> tuple[float, ...]:
+        """Times of the cuts in seconds, ascending, without 0 and the end.
+
+        Raises:
+            MissingExtraError: PySceneDetect is not installed (extra ``shots``).
+            VideoError: as for :meth:`frames`.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give up what is held (a child process); the reader can be used again afterwards."""
         ...

@@ -35,7 +35,7 @@ from vidsearch.media.isolation.protocol import (
 )
 
 if TYPE_CHECKING:
-    from vidsearch.media.reader import MediaReader
+    from vidsearch.media.frames import MediaReader
 
 __all__ = ["main"]
 
@@ -68,8 +68,8 @@ def main() -> None:
 
 
 def _reader(setup: Setup) -> MediaReader:
+    from vidsearch.media.direct_reader import DirectReader
     from vidsearch.media.frames import MediaLimits
-    from vidsearch.media.reader import DirectReader
 
     reader = DirectReader(
         setup.decoder,

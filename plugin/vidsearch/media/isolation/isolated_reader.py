@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from vidsearch.errors import DecoderFailedError, DecoderKilledError, VidsearchError
 from vidsearch.media.batches import Batches
 from vidsearch.media.display import check_request
-from vidsearch.media.frames import FrameBatch, Sampling, VideoInfo
+from vidsearch.media.frames import Cue, FrameBatch, Sampling, VideoInfo
 from vidsearch.media.isolation.environment import COMMAND
 from vidsearch.media.isolation.faults import Blame, DecodingProcessError
 from vidsearch.media.isolation.process import DecodingProcess
 from vidsearch.media.isolation.protocol import FrameHeader, Message, ProtocolError, Setup
-from vidsearch.media.reader import Cue
 
 __all__ = ["IsolatedReader"]
 
@@ -96,12 +95,12 @@ class IsolatedReader:
         return self._batches(path, rate=rate, batch_size=batch_size, sampling=sampling)
 
     def cues(self, path: Path) -> tuple[Cue, ...]:
-        """See :class:`~vidsearch.media.reader.MediaReader`; raises as :meth:`probe` does."""
+        """See :class:`~vidsearch.media.frames.MediaReader`; raises as :meth:`probe` does."""
         asked = self._ask("cues", path, _cue, doing="while reading subtitles", most=_MOST_ITEMS)
         return tuple(asked)
 
     def shots(self, path: Path) -> tuple[float, ...]:
-        """See :class:`~vidsearch.media.reader.MediaReader`; raises as :meth:`probe` does."""
+        """See :class:`~vidsearch.media.frames.MediaReader`; raises as :meth:`probe` does."""
         asked = self._ask("shots", path, _shot, doing="while looking for cuts", most=_MOST_ITEMS)
         return tuple(asked)
 
