@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
+from vidsearch.defaults import BATCH_SIZE
 from vidsearch.media.decoders import open_decoder
-from vidsearch.media.frames import Cue, FrameBatch, MediaLimits, Sampling, VideoInfo
+from vidsearch.media.frames import Cue, FrameStream, MediaLimits, Sampling, VideoInfo
 
 __all__ = ["DirectReader"]
 
@@ -52,11 +52,15 @@ class DirectReader:
         path: Path,
         *,
         rate: float = 1.0,
-        batch_size: int = 16,
+        batch_size: int = BATCH_SIZE,
         sampling: Sampling = "played-at",
-    ) -> Iterator[FrameBatch]:
+        start: float = 0.0,
+        stop: float | None = None,
+    ) -> FrameStream:
         """See :class:`~vidsearch.media.frames.Decoder`."""
-        return self._decoder.frames(path, rate=rate, batch_size=batch_size, sampling=sampling)
+        return self._decoder.frames(
+            path, rate=rate, batch_size=batch_size, sampling=sampling, start=start, stop=stop
+        )
 
     def cues(self, path: Path) -> tuple[Cue, ...]:
         """See :class:`~vidsearch.media.frames.MediaReader`."""

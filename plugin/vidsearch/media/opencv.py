@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,18 +12,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from vidsearch.defaults import BATCH_SIZE
 from vidsearch.errors import NoFramesError, VideoOpenError
 from vidsearch.media.batches import Batches
 from vidsearch.media.capture import Capture, opened
 from vidsearch.media.display import (
     EPSILON,
+    FrameRequest,
     Points,
-    check_request,
     refuse_damaged,
     refuse_too_long,
     refuse_too_many_pixels,
 )
-from vidsearch.media.frames import DEFAULT_LIMITS, FrameBatch, MediaLimits, Sampling, VideoInfo
+from vidsearch.media.frames import (
+    DEFAULT_LIMITS,
+    FrameBatch,
+    FrameStream,
+    FrameSummary,
+    MediaLimits,
+    Sampling,
+    VideoInfo,
+)
 from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.container import opened as opened_by_pyav
 from vidsearch.media.pyav.picture import is_exotic
@@ -79,30 +88,36 @@ class OpenCvDecoder:
         path: Path,
         *,
         rate: float = 1.0,
-        batch_size: int = 16,
+        batch_size: int = BATCH_SIZE,
         sampling: Sampling = "played-at",
-    ) -> Iterator[FrameBatch]:
+        start: float = 0.0,
+        stop: float | None = None,
+    ) -> FrameStream:
         """See :class:`~vidsearch.media.frames.Decoder`.
 
-        A batch is shorter than ``batch_size`` at the end of the stream, and where the picture
-        size changes within it. The last batch knows the stream's true end (``end_seconds``).
+        A range, too, is decoded from the first frame of the video on.
         """
-        check_request(rate=rate, batch_size=batch_size, sampling=sampling)
-        return self._batches(path, rate=rate, batch_size=batch_size, sampling=sampling)
+        request = FrameRequest(
+            rate=rate, batch_size=batch_size, sampling=sampling, start=start, stop=stop
+        )
+        return FrameStream(self._batches(path, request))
 
     def _batches(
-        self, path: Path, *, rate: float, batch_size: int, sampling: Sampling
-    ) -> Iterator[FrameBatch]:
+        self, path: Path, request: FrameRequest
+    ) -> Generator[FrameBatch, None, FrameSummary]:
         refuse_what_opencv_misreads(path)
         with opened(path, threads=self._threads) as capture:
             _refuse_by_header(capture, self._limits)
-            points = Points(rate=rate, sampling=sampling, fps=capture.info.fps)
-        batches = Batches(batch_size)
+            points = request.points(fps=capture.info.fps)
+        batches = Batches(request.batch_size)
         sampler = _Sampler(path, points, limits=self._limits, threads=self._threads)
         for seconds, image in sampler:
             yield from batches.add(seconds, lambda _, image=image: image)  # type: ignore[misc]
-        refuse_damaged(path.name, sampler.damaged, points.done, most=self._max_damaged)
-        yield batches.last(end_seconds=sampler.end_seconds, damaged=sampler.damaged)
+        total = points.done - points.first
+        if request.is_whole:
+            refuse_damaged(path.name, sampler.damaged, total, most=self._max_damaged)
+        yield from batches.rest()
+        return points.summary(end=sampler.end_seconds, damaged=sampler.damaged, total=total)
 
 
 class _TooSparseError(Exception):
@@ -152,9 +167,7 @@ class _Sampler:
                 position = points.place(capture.number, capture.pts)
                 if held is None:
                     # A damaged beginning: points that no frame can be on display at are left out.
-                    before = points.done
-                    points.begin(position)
-                    self.damaged += points.done - before
+                    self.damaged += points.begin(position)
                 else:
                     if capture.lost:
                         usual = 1 if points.by_number else capture.step
@@ -171,6 +184,8 @@ class _Sampler:
                     held = _Held(capture.number, capture.pts, image)
                 elif held is not None:  # not convertible, so the frame before stays on display
                     held.own_until = min(held.own_until, position)
+                if points.is_done:
+                    return
             if held is None:
                 raise NoFramesError(capture.no_frames_message())
             self.end_seconds = max(capture.pts + capture.step, held.seconds)
