@@ -211,8 +211,9 @@ class Decoder(Protocol):
 
         ``start`` and ``stop`` choose the points ``k`` with ``start <= k / rate < stop``, in both
         samplings. They give the same frames as a reading of the whole video gives for these
-        points, so that ranges that follow each other add up to it. A range without a frame, such
-        as one beyond the end, is empty.
+        points, so that ranges that follow each other add up to it. (Where the video is damaged, a
+        codec may patch a picture up in another way if decoding begins elsewhere.) A range without
+        a frame, such as one beyond the end, is empty.
 
         Args:
             path: of the file.
