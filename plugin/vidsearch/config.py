@@ -29,6 +29,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from vidsearch.defaults import BATCH_SIZE, MAX_PIXELS, MAX_SECONDS
 from vidsearch.errors import ConfigError
 from vidsearch_mappings.types import EngineKind, Quantization
 
@@ -160,7 +161,7 @@ class ModelSettings(_Section):
         description="Numbers the model computes with: `auto` takes bf16 for frames where the "
         "hardware has it, else fp32; `int8` needs an ONNX export.",
     )
-    batch_size: int = Field(8, ge=1, description="Frames per forward pass.")
+    batch_size: int = Field(BATCH_SIZE, ge=1, description="Frames per forward pass.")
     threads: int = Field(1, ge=1, description="Torch threads per process.")
     offline: bool = Field(False, description="Never ask the model hub.")
     token: SecretStr | None = Field(None, description="Model hub token.")
@@ -236,8 +237,8 @@ class SourceSettings(_Section):
         "stand in both.",
     )
     max_bytes: int = Field(10 * 2**30, ge=1, description="Most bytes of a video.")
-    max_seconds: float = Field(12 * 3600.0, gt=0, description="Longest video.")
-    max_pixels: int = Field(8192 * 4320, ge=1, description="Most pixels of a frame.")
+    max_seconds: float = Field(MAX_SECONDS, gt=0, description="Longest video.")
+    max_pixels: int = Field(MAX_PIXELS, ge=1, description="Most pixels of a frame.")
     folder: Path | None = Field(
         None, description="Folder for temporary copies of remote videos; unset is the system's."
     )

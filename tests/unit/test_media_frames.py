@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+from collections.abc import Generator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from vidsearch.errors import ConfigError, SourceUnavailableError
 from vidsearch.media import FrameBatch, content_hash, open_decoder, opencv
 from vidsearch.media.batches import Batches
 from vidsearch.media.capture import Capture
+from vidsearch.media.frames import FrameStream, FrameSummary
 from vidsearch.media.pyav import codec, decoder
 from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.packets import PacketIndex
@@ -36,7 +38,7 @@ def test_a_batch_says_what_it_is_without_pixels() -> None:
         (np.zeros((2, 4, 6, 3), dtype=np.uint8), np.zeros(3)),
     ],
 )
-def test_a_batch_that_does_not_fit_together(data: np.ndarray, times: np.ndarray) -> None:
+def test_a_batch_of_wrong_shapes_is_refused(data: np.ndarray, times: np.ndarray) -> None:
     with pytest.raises(ValueError, match="frames"):
         FrameBatch(data, times)
 
@@ -48,7 +50,7 @@ def test_content_hash_is_sha256(tmp_path: Path) -> None:
         assert content_hash(path) == hashlib.sha256(content).hexdigest()
 
 
-def test_a_disk_that_fails_is_an_outage(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_hashed_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(SourceUnavailableError, match="cannot be read: Is a directory"):
         content_hash(tmp_path)
 
@@ -59,12 +61,29 @@ def test_pictures_of_two_sizes_never_share_a_batch() -> None:
     for index, side in enumerate([4, 4, 4, 6, 6]):
         picture = np.full((side, side, 3), index, dtype=np.uint8)
         batches += gathered.add(float(index), lambda _, picture=picture: picture)
-    batches.append(gathered.last(end_seconds=5.0, damaged=1))
+    batches += gathered.rest()
+    assert list(gathered.rest()) == []
     assert [batch.data.shape[:2] for batch in batches] == [(2, 4), (1, 4), (2, 6)]
     assert [float(frame.mean()) for batch in batches for frame in batch.data] == [0, 1, 2, 3, 4]
     assert [time for batch in batches for time in batch.pts_seconds] == [0, 1, 2, 3, 4]
-    assert [batch.end_seconds for batch in batches] == [None, None, 5.0]
-    assert [batch.damaged for batch in batches] == [0, 0, 1]
+
+
+def test_a_stream_that_is_left_early_has_no_summary() -> None:
+    closed = []
+
+    def batches() -> Generator[FrameBatch, None, FrameSummary]:
+        try:
+            yield FrameBatch(np.zeros((1, 4, 6, 3), dtype=np.uint8), np.zeros(1))
+            return FrameSummary(end_seconds=1.0, damaged=0, points=1)
+        finally:
+            closed.append(True)
+
+    with FrameStream(batches()) as stream:
+        assert len(next(stream)) == 1
+    assert closed == [True]
+    assert list(stream) == []
+    with pytest.raises(RuntimeError, match="read all batches first"):
+        _ = stream.summary
 
 
 def test_pictures_are_drawn_into_the_batch() -> None:
@@ -78,7 +97,7 @@ def test_pictures_are_drawn_into_the_batch() -> None:
         return picture
 
     batches = [batch for index in range(3) for batch in gathered.add(float(index), draw)]
-    batches.append(gathered.last(end_seconds=3.0, damaged=0))
+    batches += gathered.rest()
     assert slots[0] is None
     assert np.shares_memory(slots[1], batches[0].data)
     assert np.shares_memory(slots[2], batches[1].data)
@@ -148,7 +167,7 @@ def test_time_stamps_are_made_to_ascend(positions: list[float], expected: list[f
     assert times == pytest.approx(expected)
 
 
-def test_an_unknown_decoder() -> None:
+def test_an_unknown_decoder_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match=r"'vhs'.*'pyav', 'opencv'"):
         open_decoder("vhs")
 
@@ -168,7 +187,7 @@ def test_why_a_video_is_read_front_to_back_is_logged(
     ]
 
 
-def test_a_file_that_changes_while_it_is_read(
+def test_a_file_that_changes_between_passes_is_read_front_to_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The plan is not carried out on packets that it was not made for."""
@@ -187,7 +206,7 @@ def test_a_file_that_changes_while_it_is_read(
     assert batches[-1].pts_seconds.tolist() == pytest.approx(range(6), abs=1e-6)
 
 
-def test_temporal_layers_of_hevc() -> None:
+def test_temporal_layers_of_hevc_are_counted() -> None:
     # hvcC: numTemporalLayers is the middle of byte 21; a VPS: vps_max_sub_layers_minus1.
     assert codec.hevc_layers(bytes([1, *[0] * 20, 0b00_011_1_11, 0])) == 3
     assert codec.hevc_layers(bytes([1, *[0] * 20, 0b00_000_1_11, 0])) is None

@@ -1,7 +1,7 @@
 """The decoding process: ``python -m vidsearch.media.isolation.child``, started by the worker.
 
 Its argument is the file descriptor of its lifeline, see
-:func:`~vidsearch.media.isolation.confinement.die_with`.
+:func:`~vidsearch.media.isolation.confinement.end_with_parent`.
 It reads requests from its standard input, answers on what was its standard output, and ends with
 its input. What libraries print goes to standard error, which the worker keeps the end of.
 """
@@ -13,13 +13,12 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.media.isolation.confinement import (
-    die_with,
-    follow_parent,
+    end_with_parent,
     leave_network,
     limit_resources,
 )
@@ -31,11 +30,12 @@ from vidsearch.media.isolation.protocol import (
     Setup,
     error_message,
     pack,
+    summary_message,
     unpack,
 )
 
 if TYPE_CHECKING:
-    from vidsearch.media.reader import MediaReader
+    from vidsearch.media.frames import MediaReader
 
 __all__ = ["main"]
 
@@ -48,8 +48,7 @@ _Answer = tuple[Message, "memoryview | None"]
 def main() -> None:
     """Serve requests until the standard input ends."""
     leave_network()
-    die_with(int(sys.argv[1]))
-    follow_parent()
+    end_with_parent(int(sys.argv[1]))
     answers = os.dup(_STDOUT)
     os.dup2(_STDERR, _STDOUT)
     setup = _read_message()
@@ -68,8 +67,8 @@ def main() -> None:
 
 
 def _reader(setup: Setup) -> MediaReader:
+    from vidsearch.media.direct_reader import DirectReader
     from vidsearch.media.frames import MediaLimits
-    from vidsearch.media.reader import DirectReader
 
     reader = DirectReader(
         setup.decoder,
@@ -107,14 +106,12 @@ def _probe(reader: MediaReader, path: Path) -> Iterator[_Answer]:
 
 def _frames(reader: MediaReader, path: Path, **sampled: Any) -> Iterator[_Answer]:
     # One frame at a time: the worker sees each as progress, and puts the batches together.
-    batches: Any = reader.frames(path, batch_size=1, **sampled)
-    with closing(batches):
-        for batch in batches:
+    with reader.frames(path, batch_size=1, **sampled) as frames:
+        for batch in frames:
             height, width = batch.data.shape[1:3]
-            header = FrameHeader(
-                height, width, float(batch.pts_seconds[0]), batch.end_seconds, batch.damaged
-            )
-            yield header.to_message(), memoryview(batch.data.reshape(-1))
+            header = FrameHeader(height, width, float(batch.pts_seconds[0]))
+            yield header.to_message(), batch.data.reshape(-1).data
+    yield summary_message(frames.summary), None
 
 
 def _cues(reader: MediaReader, path: Path) -> Iterator[_Answer]:

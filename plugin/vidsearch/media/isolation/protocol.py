@@ -12,6 +12,7 @@ was taken over by a video may say anything.
     {"do": "frames", "path": …}      →
                                      ←        {"log": …}, at any time
                                      ←        {"frame": …} and pixels, any number of times
+                                     ←        {"summary": …} after the last frame
                                      ←        done | error
 """
 
@@ -20,7 +21,8 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +39,7 @@ from vidsearch.errors import (
     VideoTooLargeError,
     VidsearchError,
 )
+from vidsearch.media.frames import FrameSummary
 
 __all__ = [
     "LENGTH",
@@ -50,6 +53,9 @@ __all__ = [
     "error_from",
     "error_message",
     "pack",
+    "proper",
+    "summary_message",
+    "summary_of",
     "unpack",
 ]
 
@@ -60,7 +66,7 @@ MOST_BYTES = 1 << 20
 """Of one message without pixels."""
 OUT_OF_MEMORY = "OutOfMemory"
 UNEXPECTED = "Unexpected"
-"""An error that is none of ours; the message has a ``traceback``."""
+"""An error of an unknown class; the message has a ``traceback``."""
 
 _MOST_TEXT = 4000
 _ENLARGED = 8
@@ -86,6 +92,19 @@ class ProtocolError(Exception):
     """The other side said something that it must not say."""
 
 
+@contextmanager
+def proper(otherwise: str) -> Iterator[None]:
+    """Take a message apart in here.
+
+    Raises:
+        ProtocolError: its parts are missing or of the wrong type; ``otherwise`` is the message.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ProtocolError(otherwise) from error
+
+
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What the child is told first, and once."""
@@ -106,8 +125,6 @@ class FrameHeader:
     height: int
     width: int
     pts: float
-    end: float | None
-    damaged: int
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -116,7 +133,7 @@ class FrameHeader:
 
     def to_message(self) -> Message:
         """For the pipe."""
-        return {"frame": [self.height, self.width, self.pts, self.end, self.damaged]}
+        return {"frame": [self.height, self.width, self.pts]}
 
     @classmethod
     def of(cls, message: Message, *, max_pixels: int) -> FrameHeader:
@@ -125,17 +142,33 @@ class FrameHeader:
         Raises:
             ProtocolError: senseless numbers, or a picture beyond the limit.
         """
-        try:
-            height, width, pts, end, damaged = message["frame"]
-            counts = all(type(number) is int for number in (height, width, damaged))
-            times = math.isfinite(pts) and (end is None or math.isfinite(end))
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise ProtocolError("a frame without a proper header") from error
-        if not counts or not times or min(height, width) < 1 or damaged < 0:
+        with proper("a frame without a proper header"):
+            height, width, pts = message["frame"]
+            sensible = type(height) is type(width) is int and math.isfinite(pts)
+        if not sensible or min(height, width) < 1:
             raise ProtocolError("a frame with senseless numbers")
         if height * width > _ENLARGED * max_pixels:
             raise ProtocolError(f"a frame of {width}x{height} pixels")
-        return cls(height, width, float(pts), None if end is None else float(end), damaged)
+        return cls(height, width, float(pts))
+
+
+def summary_message(summary: FrameSummary) -> Message:
+    """What follows the last frame."""
+    return {"summary": [summary.end_seconds, summary.damaged, summary.points]}
+
+
+def summary_of(message: Message) -> FrameSummary:
+    """The summary in a message.
+
+    Raises:
+        ProtocolError: senseless numbers.
+    """
+    with proper("a summary without proper numbers"):
+        end, damaged, points = message["summary"]
+        sensible = type(damaged) is type(points) is int and (end is None or math.isfinite(end))
+    if not sensible or not 0 <= damaged <= points:
+        raise ProtocolError("a summary with senseless numbers")
+    return FrameSummary(None if end is None else float(end), damaged, points)
 
 
 def pack(message: Mapping[str, Any]) -> bytes:

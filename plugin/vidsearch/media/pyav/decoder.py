@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -16,13 +16,20 @@ from vidsearch.errors import NoFramesError, VideoOpenError
 from vidsearch.media.batches import Batches
 from vidsearch.media.display import (
     EPSILON,
+    BatchDecoder,
+    FrameRequest,
     Points,
-    check_request,
     refuse_damaged,
     refuse_too_long,
     refuse_too_many_pixels,
 )
-from vidsearch.media.frames import DEFAULT_LIMITS, FrameBatch, MediaLimits, Sampling, VideoInfo
+from vidsearch.media.frames import (
+    DEFAULT_LIMITS,
+    FrameBatch,
+    FrameSummary,
+    MediaLimits,
+    VideoInfo,
+)
 from vidsearch.media.pyav.container import Video, opened
 from vidsearch.media.pyav.packets import PacketIndex, cut_off_at, read_packets, step_of
 from vidsearch.media.pyav.picture import Pictures
@@ -40,11 +47,14 @@ _SANE_FPS = 1000
 _log = logging.getLogger(__name__)
 
 
-class PyAvDecoder:
+class PyAvDecoder(BatchDecoder):
     """Reads the packet index, then decodes only what the wanted frames depend on.
 
     Where that does not apply (no time stamps, no key frames, damage, …) the stream is decoded from
     front to back; the reason is logged at level ``INFO``. The frames are the same either way.
+
+    Of a range, too, only what its frames depend on is decoded; where a stream is decoded from front
+    to back, that begins at its first frame and ends with the range.
 
     Args:
         limits: what is refused.
@@ -73,49 +83,44 @@ class PyAvDecoder:
             _refuse_by_header(video, self._limits)
             return video.info()
 
-    def frames(
-        self,
-        path: Path,
-        *,
-        rate: float = 1.0,
-        batch_size: int = 16,
-        sampling: Sampling = "played-at",
-    ) -> Iterator[FrameBatch]:
-        """See :class:`~vidsearch.media.frames.Decoder`.
-
-        A batch is shorter than ``batch_size`` at the end of the stream, and where the picture
-        size changes within it.
-        """
-        check_request(rate=rate, batch_size=batch_size, sampling=sampling)
-        return self._batches(path, rate=rate, batch_size=batch_size, sampling=sampling)
-
     def _batches(
-        self, path: Path, *, rate: float, batch_size: int, sampling: Sampling
-    ) -> Iterator[FrameBatch]:
-        batches = Batches(batch_size)
+        self, path: Path, request: FrameRequest
+    ) -> Generator[FrameBatch, None, FrameSummary]:
+        batches = Batches(request.batch_size)
         with opened(path) as video:
             _refuse_by_header(video, self._limits)
-            points = Points(rate=rate, sampling=sampling, fps=_guessed_fps(video))
+            points = request.points(fps=_guessed_fps(video))
             index = read_packets(video)
             survey, reason = _survey(video, index, points, self._limits)
             promised = cut_off_at(video)
             if survey and not reason:
                 missing = points.missing(survey.end, promised)
                 total = len(survey.numbers) + missing
-                refuse_damaged(path.name, missing, total, most=self._max_damaged)
+                self._refuse_damaged(request, path, missing, total)
                 try:
                     yield from self._by_plan(video, survey, points, batches)
-                    yield batches.last(end_seconds=survey.end, damaged=missing)
-                    return
+                    yield from batches.rest()
+                    return points.summary(end=survey.end, damaged=missing, total=total)
                 except PlanFailedError as error:
                     reason = str(error)
         _log.info("%s is decoded from front to back: %s", path.name, reason)
         with opened(path) as video:
-            yield from self._front_to_back(video, index, survey, points, batches, promised=promised)
+            summary = yield from self._front_to_back(
+                video, index, survey, points, batches, promised=promised
+            )
+        self._refuse_damaged(request, path, summary.damaged, summary.points)
+        yield from batches.rest()
+        return summary
+
+    def _refuse_damaged(self, request: FrameRequest, path: Path, damaged: int, total: int) -> None:
+        if request.is_whole:
+            refuse_damaged(path.name, damaged, total, most=self._max_damaged)
 
     def _by_plan(
         self, video: Video, survey: Survey, points: Points, batches: Batches
     ) -> Iterator[FrameBatch]:
+        if not len(survey.numbers):
+            return
         runs = [(number, len(list(same))) for number, same in groupby(survey.numbers.tolist())]
         frames = planned_frames(
             video,
@@ -140,10 +145,10 @@ class PyAvDecoder:
         batches: Batches,
         *,
         promised: float | None,
-    ) -> Iterator[FrameBatch]:
+    ) -> Generator[FrameBatch, None, FrameSummary]:
         draw = _Draw(video, self._limits)
         stream = FrontToBack(video, survey, limits=self._limits, threads=self._threads)
-        shown = _Shown(survey, step=step_of(video), done=points.done)
+        shown = _Shown(survey, points, step=step_of(video))
         held: Seen | None = None
         for seen in stream:
             refuse_too_long(video.name, seen.seconds, self._limits)
@@ -155,6 +160,8 @@ class PyAvDecoder:
                     shown.count(points, held, followed_by=seen)
                     yield from batches.add(held.seconds, partial(draw, held.frame))
             held = seen
+            if points.is_done:
+                break
         if held is None:
             raise NoFramesError(_no_frames_message(video, index))
         end = held.seconds + stream.duration(held)
@@ -162,10 +169,8 @@ class PyAvDecoder:
             shown.count(points, held, followed_by=None)
             yield from batches.add(held.seconds, partial(draw, held.frame))
         damaged, total = shown.damaged(any_lost=stream.lost > 0)
-        missing = points.missing(end, promised)
-        damaged, total = damaged + missing, total + missing
-        refuse_damaged(video.name, damaged, total, most=self._max_damaged)
-        yield batches.last(end_seconds=end, damaged=damaged)
+        missing = 0 if points.is_done else points.missing(end, promised)
+        return points.summary(end=end, damaged=damaged + missing, total=total + missing)
 
 
 class _Draw:
@@ -193,17 +198,18 @@ class _Draw:
 class _Shown:
     """Counts the points whose own frame does not decode, while a stream is read front to back."""
 
-    def __init__(self, survey: Survey | None, *, step: float, done: int) -> None:
+    def __init__(self, survey: Survey | None, points: Points, *, step: float) -> None:
         self._survey = survey
         self._step = step
-        self._own = done
+        self._own = points.done - points.first
         self._others = 0
 
     def count(self, points: Points, held: Seen, *, followed_by: Seen | None) -> None:
         """The next point shows ``held``."""
         if self._survey is not None:
             numbers = self._survey.numbers
-            own = points.done < len(numbers) and numbers[points.done] == held.number
+            at = points.done - points.first
+            own = at < len(numbers) and numbers[at] == held.number
         elif followed_by is None or not followed_by.lost:
             own = True
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,13 +14,24 @@ from numpy.typing import NDArray
 
 from vidsearch.errors import DecoderFailedError, DecoderKilledError, VidsearchError
 from vidsearch.media.batches import Batches
-from vidsearch.media.display import check_request
-from vidsearch.media.frames import FrameBatch, Sampling, VideoInfo
+from vidsearch.media.display import BatchDecoder, FrameRequest
+from vidsearch.media.frames import (
+    Cue,
+    FrameBatch,
+    FrameSummary,
+    VideoInfo,
+)
 from vidsearch.media.isolation.environment import COMMAND
-from vidsearch.media.isolation.faults import Blame, DecodingProcessError
+from vidsearch.media.isolation.faults import Cause, DecodingProcessError
 from vidsearch.media.isolation.process import DecodingProcess
-from vidsearch.media.isolation.protocol import FrameHeader, Message, ProtocolError, Setup
-from vidsearch.media.reader import Cue
+from vidsearch.media.isolation.protocol import (
+    FrameHeader,
+    Message,
+    ProtocolError,
+    Setup,
+    proper,
+    summary_of,
+)
 
 __all__ = ["IsolatedReader"]
 
@@ -32,7 +43,7 @@ _T = TypeVar("_T")
 _Read = Callable[[memoryview], None]
 
 
-class IsolatedReader:
+class IsolatedReader(BatchDecoder):
     """Reads files in a child process that is kept from video to video.
 
     It is started when it is first needed, and again after it had to be killed. Each thread that
@@ -42,6 +53,9 @@ class IsolatedReader:
     :class:`~vidsearch.errors.DecoderFailedError`. Where the process had read another file before,
     the video is read again in a new one first, so that no video is blamed for what its predecessor
     did to the memory.
+
+    The next batch is decoded while the one before is used. Every method raises
+    :class:`~vidsearch.errors.DecoderKilledError` where the process was killed from outside.
 
     Args:
         setup: the decoder and its limits.
@@ -66,42 +80,20 @@ class IsolatedReader:
         return self._setup.decoder
 
     def probe(self, path: Path) -> VideoInfo:
-        """See :class:`~vidsearch.media.frames.Decoder`.
-
-        Raises:
-            DecoderFailedError: the codec hung, crashed or ran out of memory.
-            DecoderKilledError: the process was killed by somebody else.
-        """
+        """See :class:`~vidsearch.media.frames.Decoder`."""
         doing = "while reading the header"
         found = tuple(self._ask("probe", path, _info, doing=doing, most=1))
         if not found:
             raise self._failure(_nonsense("nothing"), path, doing)
         return found[0]
 
-    def frames(
-        self,
-        path: Path,
-        *,
-        rate: float = 1.0,
-        batch_size: int = 16,
-        sampling: Sampling = "played-at",
-    ) -> Iterator[FrameBatch]:
-        """See :class:`~vidsearch.media.frames.Decoder`; the next batch is decoded meanwhile.
-
-        Raises:
-            DecoderFailedError: the codec hung, crashed or ran out of memory.
-            DecoderKilledError: the process was killed by somebody else.
-        """
-        check_request(rate=rate, batch_size=batch_size, sampling=sampling)
-        return self._batches(path, rate=rate, batch_size=batch_size, sampling=sampling)
-
     def cues(self, path: Path) -> tuple[Cue, ...]:
-        """See :class:`~vidsearch.media.reader.MediaReader`; raises as :meth:`probe` does."""
+        """See :class:`~vidsearch.media.frames.MediaReader`."""
         asked = self._ask("cues", path, _cue, doing="while reading subtitles", most=_MOST_ITEMS)
         return tuple(asked)
 
     def shots(self, path: Path) -> tuple[float, ...]:
-        """See :class:`~vidsearch.media.reader.MediaReader`; raises as :meth:`probe` does."""
+        """See :class:`~vidsearch.media.frames.MediaReader`."""
         asked = self._ask("shots", path, _shot, doing="while looking for cuts", most=_MOST_ITEMS)
         return tuple(asked)
 
@@ -110,8 +102,10 @@ class IsolatedReader:
         while (process := self._take_idle()) is not None:
             process.end()
 
-    def _batches(self, path: Path, *, batch_size: int, **sampled: Any) -> Iterator[FrameBatch]:
-        batches = Batches(batch_size)
+    def _batches(
+        self, path: Path, request: FrameRequest
+    ) -> Generator[FrameBatch, None, FrameSummary]:
+        batches = Batches(request.batch_size)
         complete: list[FrameBatch] = []
 
         def receive(header: FrameHeader, read_into: _Read) -> None:
@@ -126,24 +120,33 @@ class IsolatedReader:
         asked = self._ask(
             "frames",
             path,
-            self._header,
+            self._frame_or_summary,
             doing="before the first frame",
             # A rate of frames that is no whole number gives more of them than points.
-            most=16 + 2 * self._setup.max_seconds * sampled["rate"],
+            most=16 + 2 * self._setup.max_seconds * request.rate,
             receive=receive,
-            **sampled,
+            rate=request.rate,
+            sampling=request.sampling,
+            start=request.start,
+            stop=request.stop,
         )
-        last: FrameHeader | None = None
+        seen, summary = 0, None
         with closing(asked):
-            for header in asked:
-                last = header
+            for item in asked:
+                if isinstance(item, FrameSummary):
+                    summary = item
+                else:
+                    seen += 1
                 yield from complete
                 complete.clear()
-        if last is None or last.end is None:
+        if summary is None or (request.is_whole and (not seen or summary.end_seconds is None)):
             raise self._failure(_nonsense("no end"), path, "at the end")
-        yield batches.last(end_seconds=last.end, damaged=last.damaged)
+        yield from batches.rest()
+        return summary
 
-    def _header(self, message: Message) -> FrameHeader:
+    def _frame_or_summary(self, message: Message) -> FrameHeader | FrameSummary:
+        if "summary" in message:
+            return summary_of(message)
         return FrameHeader.of(message, max_pixels=self._setup.max_pixels)
 
     def _ask(
@@ -154,7 +157,7 @@ class IsolatedReader:
         *,
         doing: str,
         most: float,
-        receive: Callable[[_T, _Read], None] | None = None,
+        receive: Callable[[FrameHeader, _Read], None] | None = None,
         **arguments: Any,
     ) -> Generator[_T, None, None]:
         """The parsed answers to a request; left early, its process is killed."""
@@ -168,10 +171,9 @@ class IsolatedReader:
                     if number >= most:
                         raise ProtocolError("more than a video can have")
                     item = parse(message)
-                    if isinstance(item, FrameHeader):
-                        doing = f"at {item.pts:.1f} s"
                     again = number < given  # what the process before this one had read already
-                    if receive:
+                    if receive and isinstance(item, FrameHeader):
+                        doing = f"at {item.pts:.1f} s"
                         (_pass_over if again else receive)(item, process.read_into)
                     if not again:
                         given += 1
@@ -182,7 +184,7 @@ class IsolatedReader:
             except (DecodingProcessError, ProtocolError) as error:
                 process.end()
                 fault = error if isinstance(error, DecodingProcessError) else _nonsense(error)
-                if fault.blame is not Blame.HEAP or not process.has_read_others:
+                if fault.cause is not Cause.FILE_OR_EARLIER or not process.has_read_others:
                     raise self._failure(fault, path, doing) from error
                 _log.warning("%s; a new process tries once more", self._failure(fault, path, doing))
             except BaseException:
@@ -209,20 +211,20 @@ class IsolatedReader:
 
     def _failure(self, fault: DecodingProcessError, path: Path, doing: str) -> VidsearchError:
         advice = f": {fault.advice}" if fault.advice else ""
-        kind = DecoderKilledError if fault.blame is Blame.OUTSIDE else DecoderFailedError
+        kind = DecoderKilledError if fault.cause is Cause.OUTSIDE else DecoderFailedError
         return kind(f"{path.name}: the decoder ({self.name}) {fault.what} {doing}{advice}")
 
 
 def _nonsense(error: ProtocolError | str) -> DecodingProcessError:
-    return DecodingProcessError(f"answered nonsense ({error})", blame=Blame.HEAP)
+    return DecodingProcessError(f"answered nonsense ({error})", cause=Cause.FILE_OR_EARLIER)
 
 
-def _pass_over(header: Any, read_into: _Read) -> None:
+def _pass_over(header: FrameHeader, read_into: _Read) -> None:
     read_into(memoryview(bytearray(math.prod(header.shape))))
 
 
 def _info(message: Message) -> VideoInfo:
-    try:
+    with proper("a header without proper numbers"):
         width, height, duration, fps = message["info"]
         return VideoInfo(
             width=int(width),
@@ -230,23 +232,17 @@ def _info(message: Message) -> VideoInfo:
             duration=None if duration is None else _finite(duration),
             fps=None if fps is None else _finite(fps),
         )
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ProtocolError("a header without proper numbers") from error
 
 
 def _cue(message: Message) -> Cue:
-    try:
+    with proper("a cue without proper times"):
         start, end, text = message["cue"]
         return Cue(_finite(start), _finite(end), str(text))
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ProtocolError("a cue without proper times") from error
 
 
 def _shot(message: Message) -> float:
-    try:
+    with proper("a cut without a proper time"):
         return _finite(message["shot"])
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ProtocolError("a cut without a proper time") from error
 
 
 def _finite(number: Any) -> float:
