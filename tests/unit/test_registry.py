@@ -99,7 +99,7 @@ def test_registering_during_the_work_takes_the_lease_away(registry: Registry) ->
     registry.register("a", uri="/a.mp4")
     lease = registry.claim("a", owner="w")
     registry.register("a", uri="/b.mp4")
-    with pytest.raises(LeaseLostError, match="no longer ours: it is registered"):
+    with pytest.raises(LeaseLostError, match="is lost: it is registered"):
         complete(registry, lease)
     assert registry.get("a").uri == "/b.mp4"
 

@@ -22,10 +22,12 @@ from vidsearch.cli.sources import (
 from vidsearch.cli.waiting import wait_for
 
 if TYPE_CHECKING:
-    from vidsearch.registry import VideoRecord
+    from vidsearch.registry import Registration
     from vidsearch_tasks import Services
 
 __all__ = ["ingest"]
+
+_BATCH = 500
 
 
 @click.command()
@@ -69,8 +71,9 @@ def ingest(
 ) -> None:
     """Register videos by URI, folder or CSV file, and enqueue them.
 
-    Safe to repeat: what is indexed or on its way is left as it is. A URI is a path, file://,
-    http:// or https://, as the workers can reach it.
+    Safe to repeat: what is indexed or on its way is left as it is. A video that
+    cannot be registered does not stop the others. A URI is a path, file://, http://, https://,
+    s3://, gs:// or az://, as the workers can reach it.
     """
     if timeout is not None and not wait:
         raise click.UsageError("--timeout goes with --wait")
@@ -85,10 +88,18 @@ def ingest(
     _refuse_double_ids(sources)
     with open_services() as services:
         _refuse_missing_index(services)
-        records = _register(services, sources, fields)
+        registrations = _register(services, sources, fields)
+        records = [one.record for one in registrations if one.record]
+        problems = [one.error for one in registrations if one.error]
+        if len(problems) == len(registrations):
+            raise problems[0]
+        for problem in problems:
+            output.talk(f"error: {problem}")
         if wait:
             records = wait_for(services.registry, [r.id for r in records], timeout=timeout)
         report(records, as_json=as_json)
+        if problems:
+            click.get_current_context().exit(1)
 
 
 def _refuse_double_ids(sources: list[Source]) -> None:
@@ -114,19 +125,15 @@ def _refuse_missing_index(services: Services) -> None:
 
 def _register(
     services: Services, sources: list[Source], fields: dict[str, object]
-) -> list[VideoRecord]:
-    from vidsearch_tasks import register_video
+) -> list[Registration]:
+    from vidsearch.registry import NewVideo
+    from vidsearch_tasks import register_videos
 
-    records: dict[str, VideoRecord] = {}
-    with output.progress("Registering", total=len(sources)) as bar:
-        for done, source in enumerate(sources, start=1):
-            records[source.id] = register_video(
-                source.id, uri=source.uri, fields={**fields, **source.fields}, services=services
-            )
-            bar.at(done, _note(records))
-    return list(records.values())
-
-
-def _note(records: dict[str, VideoRecord]) -> str:
-    counts = Counter(str(record.state) for record in records.values())
-    return ", ".join(f"{n} {state}" for state, n in counts.most_common())
+    videos = [NewVideo(one.id, one.uri, {**fields, **one.fields}) for one in sources]
+    done: list[Registration] = []
+    with output.progress("Registering", total=len(videos)) as bar:
+        for start in range(0, len(videos), _BATCH):
+            done += register_videos(videos[start : start + _BATCH], services=services)
+            counts = Counter(str(one.record.state) for one in done if one.record)
+            bar.at(len(done), ", ".join(f"{n} {state}" for state, n in counts.most_common()))
+    return done
