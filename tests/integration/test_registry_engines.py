@@ -50,7 +50,7 @@ def test_of_many_workers_one_gets_the_lease(registry: Registry) -> None:
     assert registry.get("a").attempts == 1
 
 
-def test_listings_counts_and_the_sweep(registry: Registry, engine: Engine) -> None:
+def test_listings_counts_and_the_sweep_agree(registry: Registry, engine: Engine) -> None:
     for id in ("a", "b", "c", "d"):
         registry.register(id, uri=f"/{id}.mp4")
         time.sleep(0.002)  # stamps count milliseconds
@@ -159,13 +159,13 @@ def test_the_layout_before_versions_is_used_and_upgraded(engine: Engine, index_n
 
 
 def test_a_worker_keeps_fields_of_a_newer_version(engine: Engine, registry: Registry) -> None:
-    engine.put_mapping(registry.index, {"properties": {"language": {"type": "keyword"}}})
+    engine.put_mapping(registry.index, {"properties": {"newer": {"type": "keyword"}}})
     registry.register("a", uri="/a.mp4")
-    engine.update(registry.index, "a", {"language": "en"})
+    engine.update(registry.index, "a", {"newer": "en"})
     registry.mark_queued("a")
     registry.fail(registry.claim("a", owner="w"), BROKEN)
     registry.retry("a")
     registry.delete("a")
     stored = engine.get(registry.index, "a")
     assert stored is not None
-    assert stored.source["language"] == "en"
+    assert stored.source["newer"] == "en"

@@ -93,7 +93,7 @@ def videos(number: int) -> list[NewVideo]:
 
 def test_a_batch_takes_one_read_and_two_bulks(stage: Stage, engine: Watched) -> None:
     done = stage.register(videos(1200))
-    assert engine.requests == {"mget": 3, "bulk": 6}
+    assert +engine.requests == {"mget": 3, "bulk": 6}
     assert [one.id for one in done] == [f"v{i}" for i in range(1200)]
     assert {one.record.state for one in done} == {State.QUEUED}
     assert stage.registry.counts()[State.QUEUED] == stage.waiting == 1200
@@ -104,7 +104,7 @@ def test_registering_again_writes_and_sends_nothing(stage: Stage, engine: Watche
     stage.register(videos(3))
     engine.requests.clear()
     again = stage.register(videos(3))
-    assert engine.requests == {"mget": 1}
+    assert +engine.requests == {"mget": 1}
     assert {one.record.state for one in again} == {State.QUEUED}
     assert stage.waiting == 3
 

@@ -11,12 +11,14 @@ from tests.registry_layouts import unversioned_layout
 
 from vidsearch.config import IndexSettings
 from vidsearch.errors import IndexNotFoundError, MappingConflictError
+from vidsearch.index import create_videos_index
 from vidsearch.registry import ErrorRecord, NewVideo, Registry, State, VideoRecord, transitions
 from vidsearch.registry.index import (
     create_registry_index,
     registry_layout,
     upgrade_registry_index,
 )
+from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
 from vidsearch_mappings import registry_index
 from vidsearch_mappings.registry import REGISTRY_VERSION
@@ -24,7 +26,7 @@ from vidsearch_mappings.registry import REGISTRY_VERSION
 SETTINGS = IndexSettings()
 NAME = SETTINGS.registry
 BROKEN = ErrorRecord(type="VideoOpenError", stage="decode", message="not a video")
-NEWER = {"language": "en", "tracks": {"audio": 2}}
+NEWER = {"newer": "en", "newer_object": {"audio": 2}}
 MADE = {
     "fingerprint": "f",
     "frames": 3,
@@ -92,7 +94,7 @@ def test_fields_of_a_newer_version_are_not_shown() -> None:
 
 def test_a_worker_of_this_version_keeps_what_a_newer_registry_holds(memory: MemoryEngine) -> None:
     body = registry_index("elasticsearch", shards=1, replicas=0)
-    body["mappings"]["properties"] |= {"language": {"type": "keyword"}, "tracks": {}}
+    body["mappings"]["properties"] |= {"newer": {"type": "keyword"}, "newer_object": {}}
     memory.create_index(NAME, body)
     memory.put(NAME, "a", {"uri": "/a.mp4", "state": "queued", "attempts": 0, **NEWER})
     registry = Registry(memory, index=NAME)
@@ -198,6 +200,21 @@ def test_a_new_registry_has_this_version(memory: MemoryEngine) -> None:
     layout = registry_layout(memory, SETTINGS)
     assert (layout.version, layout.missing) == (REGISTRY_VERSION, ())
     assert not layout.is_older
+
+
+def test_creating_the_index_again_names_the_upgrade_of_an_older_registry(
+    memory: MemoryEngine,
+) -> None:
+    identity = FakeEncoder().identity
+    create_videos_index(memory, SETTINGS, identity)
+    with pytest.raises(MappingConflictError, match="exists already") as caught:
+        create_videos_index(memory, SETTINGS, identity)
+    assert "upgrade" not in str(caught.value)
+    (name,) = memory.indices_of(NAME)
+    memory.delete_index(name)
+    memory.create_index(NAME, unversioned_layout(without=("damaged",)))
+    with pytest.raises(MappingConflictError, match="lacks damaged: run `vidsearch index upgrade`"):
+        create_videos_index(memory, SETTINGS, identity)
 
 
 def test_without_a_registry_an_upgrade_says_what_to_do(memory: MemoryEngine) -> None:

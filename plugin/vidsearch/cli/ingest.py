@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["ingest"]
 
 _BATCH = 500
+_SHOWN = 10
 
 
 @click.command()
@@ -89,17 +91,27 @@ def ingest(
     with open_services() as services:
         _refuse_missing_index(services)
         registrations = _register(services, sources, fields)
+        problems = _tell_problems(registrations)
         records = [one.record for one in registrations if one.record]
-        problems = [one.error for one in registrations if one.error]
-        if len(problems) == len(registrations):
-            raise problems[0]
-        for problem in problems:
-            output.talk(f"error: {problem}")
         if wait:
-            records = wait_for(services.registry, [r.id for r in records], timeout=timeout)
+            ids = [one.id for one in registrations if not one.error]
+            done = wait_for(services.registry, ids, timeout=timeout)
+            records = done + [r for r in records if r.id not in set(ids)]
         report(records, as_json=as_json)
         if problems:
             click.get_current_context().exit(1)
+
+
+def _tell_problems(registrations: Sequence[Registration]) -> bool:
+    """Say what was not registered or not queued; where it is the only video, as an error."""
+    problems = [one.error for one in registrations if one.error]
+    if problems and len(registrations) == 1:
+        raise problems[0]
+    for problem in problems[:_SHOWN]:
+        output.talk(f"error: {problem}")
+    if len(problems) > _SHOWN:
+        output.talk(f"… and {len(problems) - _SHOWN} more errors")
+    return bool(problems)
 
 
 def _refuse_double_ids(sources: list[Source]) -> None:
@@ -129,7 +141,8 @@ def _register(
     from vidsearch.registry import NewVideo
     from vidsearch_tasks import register_videos
 
-    videos = [NewVideo(one.id, one.uri, {**fields, **one.fields}) for one in sources]
+    by_id = {one.id: NewVideo(one.id, one.uri, {**fields, **one.fields}) for one in sources}
+    videos = list(by_id.values())
     done: list[Registration] = []
     with output.progress("Registering", total=len(videos)) as bar:
         for start in range(0, len(videos), _BATCH):
