@@ -33,7 +33,6 @@ from vidsearch.errors import ConfigError
 from vidsearch_mappings.types import EngineKind, Quantization
 
 __all__ = [
-    "URI_FORMS",
     "BrokerSettings",
     "EngineSettings",
     "FusionName",
@@ -50,9 +49,6 @@ __all__ = [
     "settings_file",
     "variable_name",
 ]
-
-URI_FORMS = "a path, file://, http://, https://, s3://, gs:// or az://"
-"""What a video's URI may be, for messages."""
 
 _PREFIX = "VIDSEARCH_"
 _CONFIG_VARIABLE = "VIDSEARCH_CONFIG"

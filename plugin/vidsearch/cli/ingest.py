@@ -73,9 +73,9 @@ def ingest(
 ) -> None:
     """Register videos by URI, folder or CSV file, and enqueue them.
 
-    Safe to repeat: what is indexed or on its way is left as it is. A video that
+    Safe to repeat: videos that are indexed, queued or processing are left as they are. A video that
     cannot be registered does not stop the others. A URI is a path, file://, http://, https://,
-    s3://, gs:// or az://, as the workers can reach it.
+    s3://, gs:// or az://, as the workers see it.
     """
     if timeout is not None and not wait:
         raise click.UsageError("--timeout goes with --wait")
