@@ -19,9 +19,9 @@ from vidsearch.config import IngestSettings, ModelSettings
 from vidsearch.encoders import TorchEncoder, load_encoder
 from vidsearch.encoders.onnx import OnnxEncoder, is_export, read_export
 from vidsearch.encoders.onnx.cache import VectorCache
+from vidsearch.encoders.onnx.export import write_tokenizer
 from vidsearch.encoders.onnx.layout import MANIFEST
 from vidsearch.encoders.onnx.sessions import load_tokenizer
-from vidsearch.encoders.onnx.vocabulary import write_tokenizer
 from vidsearch.errors import ConfigError, ModelUnavailableError
 from vidsearch.media import FrameBatch
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
-from vidsearch.embeddings.pipeline import embed_video
-from vidsearch.embeddings.segment_policy import SegmentPolicy
+from vidsearch.embeddings import SegmentPolicy, embed_video
 from vidsearch.encoders import Encoder
 from vidsearch.engines.base import Document, Engine, Json, Revision
 from vidsearch.errors import (
@@ -184,7 +183,7 @@ class Indexer:
                 file.path,
                 reader=self._reader,
                 encoder=self._encoder,
-                moments=moments,
+                segments=moments,
                 rate=self._settings.fps,
                 sampling=self._settings.sampling,
                 batch_size=self._batch_size,

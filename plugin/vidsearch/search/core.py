@@ -14,6 +14,7 @@ from vidsearch.config import SearchSettings, Settings
 from vidsearch.encoders.base import Encoder
 from vidsearch.engines.base import EngineKind, Json
 from vidsearch.errors import MappingConflictError, QueryError
+from vidsearch.once import Once
 from vidsearch.search.explain import explained
 from vidsearch.search.fusion import Scored
 from vidsearch.search.legs import (
@@ -28,7 +29,6 @@ from vidsearch.search.legs import (
 )
 from vidsearch.search.live_index import IndexMovedError, IndexView, LiveIndex
 from vidsearch.search.native import Cluster, NativeFusion, choose
-from vidsearch.search.once import Once
 from vidsearch.search.plan import Conditions, Plan
 from vidsearch.search.query_vector import MediaInput, given_vector, stored_vector
 from vidsearch.search.reorder import reorder

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from vidsearch.config import SearchSettings, Settings
 from vidsearch.encoders.base import Encoder
 from vidsearch.engines.base import Engine, Json
+from vidsearch.once import Once
 from vidsearch.search.core import SearchCore
-from vidsearch.search.once import Once
 from vidsearch.search.request import Leg, SearchOptions
 from vidsearch.search.steps import run
 from vidsearch.search.types import SearchResult
