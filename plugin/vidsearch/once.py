@@ -96,4 +96,4 @@ class _Store:
 def _store(instance: object) -> _Store:
     held: _Store | None = vars(instance).get(_STORE)
     # Two threads may get here; setdefault gives both the same one.
-    return held or vars(instance).setdefault(_STORE, _Store())  # type: ignore[no-any-return]
+    return held or vars(instance).setdefault(_STORE, _Store())
