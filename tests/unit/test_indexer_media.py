@@ -101,7 +101,7 @@ class Bench:
         return str(self.registry.get("a").error)
 
 
-def test_subtitles_beside_a_video_stand_in_its_moments_and_in_one_field(clip: Path) -> None:
+def test_subtitles_beside_a_video_are_in_its_segments_and_in_one_field(clip: Path) -> None:
     clip.with_suffix(".srt").write_text(_SRT, encoding="utf-8")
     bench = Bench(index=IndexSettings(segment_seconds=4))
     assert bench.ingest(clip) == "indexed"
@@ -110,7 +110,7 @@ def test_subtitles_beside_a_video_stand_in_its_moments_and_in_one_field(clip: Pa
     assert bench.video["subtitles"] == "A red wall. Now it is blue."
 
 
-def test_other_subtitles_make_another_document(clip: Path) -> None:
+def test_other_subtitles_index_again(clip: Path) -> None:
     bench = Bench()
     assert bench.ingest(clip) == "indexed"
     assert "subtitles" not in bench.video
@@ -130,7 +130,7 @@ def test_subtitles_can_be_left_alone(clip: Path) -> None:
     assert all("text" not in segment for segment in bench.video["segments"])
 
 
-def test_every_moment_gets_a_picture_of_its_own(clip: Path, tmp_path: Path) -> None:
+def test_each_segment_gets_its_own_thumbnail(clip: Path, tmp_path: Path) -> None:
     store = ThumbnailStore(str(tmp_path / "pictures"))
     bench = Bench(index=IndexSettings(segment_seconds=4), thumbnails=store)
     assert bench.ingest(clip) == "indexed"
@@ -143,7 +143,7 @@ def test_every_moment_gets_a_picture_of_its_own(clip: Path, tmp_path: Path) -> N
         assert mean.argmax() == np.argmax(colour)
 
 
-def test_a_store_of_pictures_that_is_away_costs_no_attempt(clip: Path, tmp_path: Path) -> None:
+def test_a_thumbnail_store_that_is_away_costs_no_attempt(clip: Path, tmp_path: Path) -> None:
     blocked = tmp_path / "a file"
     blocked.write_text("not a folder")
     bench = Bench(thumbnails=ThumbnailStore(str(blocked / "pictures")))
@@ -157,7 +157,7 @@ def test_a_store_of_pictures_that_is_away_costs_no_attempt(clip: Path, tmp_path:
 
 
 @pytest.mark.parametrize("method", ["semantic", "shots"])
-def test_moments_end_where_the_picture_changes(clip: Path, method: Any) -> None:
+def test_segments_end_where_the_picture_changes(clip: Path, method: Any) -> None:
     bench = Bench(index=IndexSettings(segments=method))
     assert bench.ingest(clip) == "indexed"
     segments = bench.video["segments"]
@@ -166,7 +166,7 @@ def test_moments_end_where_the_picture_changes(clip: Path, method: Any) -> None:
     assert segments[-1]["end"] == pytest.approx(12, abs=0.01)
 
 
-def test_moments_may_overlap(clip: Path) -> None:
+def test_fixed_segments_overlap_as_set(clip: Path) -> None:
     bench = Bench(index=IndexSettings(segment_seconds=6, segment_overlap=3))
     assert bench.ingest(clip) == "indexed"
     starts = [segment["start"] for segment in bench.video["segments"]]
@@ -175,7 +175,7 @@ def test_moments_may_overlap(clip: Path) -> None:
     assert ends == pytest.approx([6, 9, 12], abs=0.01)
 
 
-def test_another_policy_is_another_document(clip: Path) -> None:
+def test_another_segment_policy_indexes_again(clip: Path) -> None:
     bench = Bench()
     assert bench.ingest(clip) == "indexed"
     other = Bench(index=IndexSettings(segments="semantic"), engine=bench.memory)
@@ -184,7 +184,7 @@ def test_another_policy_is_another_document(clip: Path) -> None:
     assert len(other.video["segments"]) == 3
 
 
-def test_an_overlap_counts_for_fixed_moments_only() -> None:
+def test_an_overlap_counts_for_fixed_segments_only() -> None:
     lengths = [
         SegmentPolicy.of(IndexSettings(segments=method, segment_overlap=3), length=10).overlap
         for method in ("fixed", "semantic", "shots")
@@ -243,7 +243,7 @@ def test_an_unknown_scheme_in_the_settings_is_nobodys_video(clip: Path) -> None:
         Bench(sources=SourceSettings(schemes=("htps",)))
 
 
-def test_a_decoder_that_falls_over_subtitles_costs_the_lines_only(
+def test_a_decoder_crash_on_subtitles_loses_only_the_subtitles(
     clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fall(self: DirectReader, path: Path) -> tuple[Cue, ...]:

@@ -107,7 +107,7 @@ def test_like_what_is_not_there(engine: MemoryEngine, search: VideoSearch) -> No
         search.search(like="nowhere")
     with pytest.raises(QueryError, match="'bare' has no vector yet"):
         search.search(like="bare")
-    with pytest.raises(QueryError, match=r"ends at 9\.3 s, there is no moment at 60 s"):
+    with pytest.raises(QueryError, match=r"ends at 9\.3 s, there is no segment at 60 s"):
         search.search(like="v00", at=60)
 
 

@@ -1,7 +1,7 @@
-"""Frames or words → unit vectors in one space.
+"""Encoders: frames and texts → unit vectors in one space.
 
-Importing this package loads nothing: the names below are imported when first used, and torch,
-transformers and the tokenizers later still.
+Importing this package loads nothing: the names below are imported when first used. torch,
+transformers and tokenizers are imported when an encoder first computes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The seam between pixels or words and unit vectors."""
+"""The protocol of encoders, and the mean of their vectors."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ Vectors = NDArray[np.float32]
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Text and frames into one space of unit vectors. Methods may be called from many threads."""
+    """Embeds texts and frames in one vector space. Its methods are thread-safe."""
 
     @property
     def identity(self) -> ModelIdentity:
-        """What the index must remember to know these vectors again."""
+        """Identity of the model, kept in the index to tell which vectors are comparable."""
         ...
 
     @property
     def context_length(self) -> int:
-        """Tokens the text tower reads, those included that the model adds; more is cut off."""
+        """Maximum number of tokens of a text, special tokens included; the rest is cut off."""
         ...
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of ``text`` before any cut, those included that the model adds."""
+        """Number of tokens of ``text`` before truncation, special tokens included."""
         ...
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:

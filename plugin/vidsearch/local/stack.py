@@ -1,4 +1,4 @@
-"""What ``vidsearch local up`` runs: a node, Redis and a worker that outlive the command."""
+"""The services of ``vidsearch local up``: a node, Redis and a worker that outlive the command."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ class Stack:
         )
 
     def _write(self) -> Stack:
-        """Write it down, so that another process can stop it; whole or not at all."""
+        """Save the state, atomically, so that another process can stop the stack."""
         data = {
             "ready": self.ready,
             "services": [{**asdict(each), "log": str(each.log)} for each in self.services],

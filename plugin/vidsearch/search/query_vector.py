@@ -1,4 +1,4 @@
-"""From what a search is given besides a text to the unit vector that the vector leg compares with.
+"""The query vector of an image, a clip, a vector or an indexed video.
 
 An image is a video of one frame. A clip is embedded as an ingested video is: the unit mean of the
 frames that the settings sample.
@@ -185,7 +185,7 @@ def stored_vector(
         return list(vector)
     end = max((float(one["end"]) for one in segments), default=0.0)
     if not segments or at > end:
-        raise QueryError(f"like: video {id!r} ends at {end:g} s, there is no moment at {at:g} s")
+        raise QueryError(f"like: video {id!r} ends at {end:g} s, there is no segment at {at:g} s")
     # The one that holds the second; of overlapping ones that whose middle is nearest.
     chosen = min(
         segments,
@@ -217,8 +217,7 @@ def _rgb(image: Any) -> NDArray[np.uint8]:
 
 @contextmanager
 def _asked_for(name: str) -> Iterator[None]:
-    """Here a video that cannot be read is a wrong question, not a failed ingestion; and a model
-    that knows texts, as most searches ask for, may yet lack what sees frames."""
+    """Turn errors of reading and encoding into errors of the query that name its argument."""
     try:
         yield
     except VideoError as error:

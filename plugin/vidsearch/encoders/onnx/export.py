@@ -1,4 +1,4 @@
-"""A checkpoint → a folder that runs without torch, once it was compared with torch."""
+"""Exports a checkpoint to a folder that runs without torch, and compares the two."""
 
 from __future__ import annotations
 
