@@ -69,7 +69,7 @@ def test_close_closes_what_was_built_and_allows_further_use(
 ) -> None:
     closed: list[object] = []
     reader = services.reader
-    monkeypatch.setattr(type(reader), "close", closed.append)
+    monkeypatch.setattr(type(reader), "close", lambda self: closed.append(self))
     services.close()
     assert closed == [reader]
     assert built(services) == {}
