@@ -131,8 +131,8 @@ def embed_frames(
     """
     at("decode")
     info = reader.probe(path)
-    vectors = [np.empty((0, encoder.identity.dims), dtype=np.float32)]
-    times = [np.empty(0)]
+    vectors: list[NDArray[np.float32]] = []
+    times: list[NDArray[np.float64]] = []
     with reader.frames(
         path, rate=rate, sampling=sampling, batch_size=batch_size, start=start, stop=stop
     ) as frames:
@@ -144,6 +144,8 @@ def embed_frames(
             vectors.append(encoder.encode_frames(batch))
             times.append(batch.pts_seconds)
             at("decode")
+    if not vectors:  # a range beyond the end
+        vectors, times = [np.empty((0, encoder.identity.dims), np.float32)], [np.empty(0)]
     summary = frames.summary
     end = summary.end_seconds if summary.end_seconds is not None else stop
     assert end is not None  # known wherever the video was read to its end
