@@ -53,6 +53,7 @@ def test_up_status_down(elasticsearch_9: SearchNode, redis_url: str, tmp_path: P
         }
         assert call(variables["VIDSEARCH_ENGINE__URL"], "GET", "/")["version"]["number"]
         assert "Elasticsearch" in up.stderr
+        assert "create it with `vidsearch index create`" in up.stderr
 
         status = json.loads(_cli("status", "--json", *where).stdout)
         assert status["environment"] == variables

@@ -41,7 +41,7 @@ def test_nothing_heavy_is_loaded(statement: str) -> None:
 
 def test_packages_load_nothing_before_a_name_is_used() -> None:
     code = (
-        "import sys, vidsearch.media, vidsearch.media.pyav, vidsearch.encoders.onnx.bars\n"
+        "import sys, vidsearch.media, vidsearch.media.pyav, vidsearch.encoders.onnx.thresholds\n"
         "print({'numpy', 'pydantic', 'asyncio'} & set(sys.modules))"
     )
     run = subprocess.run(

@@ -46,6 +46,9 @@ def up(
     """Start everything and print the variables that point vidsearch at it.
 
     Use it as: eval "$(vidsearch local up)"
+
+    The node is empty at first: afterwards create the videos index once, with
+    `vidsearch index create`. Data outlive `vidsearch local down`.
     """
     from vidsearch.local import Stack
 
@@ -60,6 +63,7 @@ def up(
     )
     for name, value in stack.environment.items():
         click.echo(f"export {name}={shlex.quote(value)}")
+    talk("ready; if this node has no videos index yet, create it with `vidsearch index create`")
 
 
 @local.command()
