@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidsearch.registry import State, VideoRecord
-from vidsearch.registry.sweep import needs_sweep, sweep_query
+from vidsearch.registry.sweep_rule import needs_sweep, sweep_query
 from vidsearch.testing.memory_engine import MemoryEngine
 
 NOW, TIMEOUT = 1_000_000.0, 60.0

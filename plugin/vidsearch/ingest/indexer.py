@@ -37,7 +37,7 @@ from vidsearch.media import (
     fetch,
     sidecar_cues,
 )
-from vidsearch.registry.lease import LeaseKeeper
+from vidsearch.registry.lease_keeper import LeaseKeeper
 from vidsearch.registry.record import ErrorRecord, State, VideoRecord
 from vidsearch.registry.registry import Registry
 from vidsearch.retry import Decision, decide

@@ -22,7 +22,7 @@ from vidsearch.registry import transitions
 from vidsearch.registry.lease import Lease
 from vidsearch.registry.record import ErrorRecord, State, VideoRecord
 from vidsearch.registry.store import Change, RecordStore, Stored, alive, in_states
-from vidsearch.registry.sweep import needs_sweep, sweep_query
+from vidsearch.registry.sweep_rule import needs_sweep, sweep_query
 from vidsearch.registry.validation import NewVideo, checked
 
 __all__ = ["Registration", "Registry"]
@@ -119,7 +119,7 @@ class Registry:
         return self._store.counts()
 
     def sweepable(self) -> Iterator[VideoRecord]:
-        """Videos that nobody takes care of; see :func:`vidsearch.registry.sweep.needs_sweep`."""
+        """Videos that nobody takes care of; see ``sweep_rule.needs_sweep``."""
         return self._store.scan(sweep_query(now=self._now(), timeout=self.lease_seconds))
 
     # -- by the application

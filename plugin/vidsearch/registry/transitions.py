@@ -24,7 +24,7 @@ function         from                                         to
 ``retry``        failed, dead                                 registered
 ``reopen``       indexed, failed, dead; any to forget         registered
 ``delete``       all but deleted                              deleted
-``recover``      what the sweep takes: see ``sweep.py``       registered, dead; deleted stays
+``recover``      what the sweep takes: see ``sweep_rule``      registered, dead; deleted stays
 ===============  ===========================================  =====================================
 
 Each takes the record and the time, and returns the record after it: the very same one where nothing
@@ -205,7 +205,7 @@ def delete(record: VideoRecord, now: float, *, error: ErrorRecord | None) -> Vid
 
 
 def recover(record: VideoRecord, now: float, *, max_attempts: int) -> VideoRecord:
-    """Take back what nobody takes care of; the caller has asked ``sweep.needs_sweep``."""
+    """Take back what nobody takes care of; the caller has asked ``needs_sweep``."""
     after = record.changed(owner=None, lease_until=None, due_at=None, updated_at=now)
     if record.state is State.DELETED:
         return after

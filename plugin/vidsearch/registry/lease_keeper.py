@@ -1,0 +1,107 @@
+"""Keeps a worker's lease alive while work goes on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from types import TracebackType
+
+from vidsearch.errors import LeaseLostError, VidsearchError
+from vidsearch.registry.lease import Lease
+from vidsearch.registry.registry import Registry
+
+__all__ = ["LeaseKeeper"]
+
+_log = logging.getLogger(__name__)
+
+
+class LeaseKeeper:
+    """Renews a lease from a thread of its own, three times per term.
+
+    One long step (a download, a slow batch) would otherwise outlast the lease. The thread also
+    renews the lease of a worker that hangs. Such a worker is ended by the task's time limit, which
+    Celery enforces in its ``prefork`` pool only: in the pools ``solo`` and ``threads``, a video
+    whose worker hangs stays ``processing`` until that worker is stopped.
+
+    Args:
+        registry: where the lease stands.
+        lease: as claimed.
+    """
+
+    def __init__(self, registry: Registry, lease: Lease) -> None:
+        self._registry = registry
+        self._lease = lease
+        self._lost: LeaseLostError | None = None
+        self._renewing = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(
+            target=self._renew_until_stopped, name=f"lease-{lease.id}", daemon=True
+        )
+
+    def __enter__(self) -> LeaseKeeper:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._end()
+
+    @property
+    def video_id(self) -> str:
+        """Whose lease it is."""
+        return self._lease.id
+
+    def check(self) -> None:
+        """Raise where the lease is known to be lost.
+
+        Raises:
+            LeaseLostError: another worker has the video, or it was deleted or registered anew.
+        """
+        if self._lost is not None:
+            raise self._lost
+
+    def renew(self) -> None:
+        """Renew now, in the caller's thread. The keeper's own thread goes on.
+
+        Raises:
+            LeaseLostError: see :meth:`check`.
+            BackendUnavailableError: the engine does not answer.
+        """
+        with self._renewing:
+            self.check()
+            try:
+                self._lease = self._registry.renew(self._lease)
+            except LeaseLostError as error:
+                self._lost = error
+                raise
+
+    def finish(self) -> Lease:
+        """Stop renewing and return the lease as it stands.
+
+        Raises:
+            LeaseLostError: see :meth:`check`.
+        """
+        self._end()
+        self.check()
+        return self._lease
+
+    def _end(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _renew_until_stopped(self) -> None:
+        pause = self._registry.lease_seconds / 3
+        while not self._stop.wait(pause):
+            try:
+                self.renew()
+            except LeaseLostError:
+                return  # the worker finds it in check()
+            except VidsearchError as error:
+                # The registry is in the engine: while it is away nobody else can take the lease
+                # either, so the work goes on.
+                _log.warning("lease of video %s not renewed: %s", self._lease.id, error)
