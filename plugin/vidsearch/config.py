@@ -33,6 +33,7 @@ from vidsearch.errors import ConfigError
 from vidsearch_mappings.types import EngineKind, Quantization
 
 __all__ = [
+    "URI_FORMS",
     "BrokerSettings",
     "EngineSettings",
     "FusionName",
@@ -49,6 +50,9 @@ __all__ = [
     "settings_file",
     "variable_name",
 ]
+
+URI_FORMS = "a path, file://, http://, https://, s3://, gs:// or az://"
+"""What a video's URI may be, for messages."""
 
 _PREFIX = "VIDSEARCH_"
 _CONFIG_VARIABLE = "VIDSEARCH_CONFIG"

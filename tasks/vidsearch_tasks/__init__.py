@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidsearch_tasks.broker import BrokerState, WorkerState, broker_state, queue_depth
 from vidsearch_tasks.celery_app import beat_schedule, make_app
-from vidsearch_tasks.register import enqueue, register_video
+from vidsearch_tasks.register import enqueue, register_video, register_videos
 from vidsearch_tasks.scan import run_scan
 from vidsearch_tasks.services import Services, configure, current_services
 from vidsearch_tasks.sweep import run_sweep
@@ -32,6 +32,7 @@ __all__ = [
     "make_app",
     "queue_depth",
     "register_video",
+    "register_videos",
     "run_scan",
     "run_sweep",
     "current_services",

@@ -44,7 +44,7 @@ from vidsearch.media import (
     fetch,
     sidecar_cues,
 )
-from vidsearch.registry.lease_keeper import LeaseKeeper
+from vidsearch.registry.lease import LeaseKeeper
 from vidsearch.registry.record import ErrorRecord, State, VideoRecord
 from vidsearch.registry.registry import Registry
 
@@ -331,7 +331,7 @@ class Indexer:
             lease = keeper.finish()
             if isinstance(error, DocumentNotFoundError):
                 _log.info("video %r is gone: %s", id, error)
-                after = self._registry.vanish(lease, record)
+                after = self._registry.mark_gone(lease, record)
                 return Outcome("gone", record=after, reason=str(record))
             if _is_at_fault(error, stage=stages.current):
                 _log.warning("video %r failed: %s", id, record)
