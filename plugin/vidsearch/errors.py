@@ -100,6 +100,11 @@ class MissingExtraError(ConfigError):
 class QueryError(VidsearchError):
     """The search request is wrong; nothing was sent."""
 
+    def __init__(self, message: str, *, argument: str | None = None) -> None:
+        super().__init__(message)
+        self.argument = argument
+        """Name of the argument at fault, as the Python API spells it."""
+
 
 class VideoError(VidsearchError):
     """The video is at fault. It is recorded as failed and never retried by itself."""
