@@ -40,7 +40,7 @@ def fingerprint(
     """
     parts = {
         "content": content,
-        "model": index.model.compared(),
+        "model": index.identity.compared(),
         "layout": index.layout,
         "moments": asdict(moments),
         "subtitles": subtitles if subtitles is None else list(subtitles),
@@ -71,15 +71,15 @@ def video_document(
         ModelMismatchError: the vectors have not as many dims as the index.
     """
     (dims,) = embedding.vector.shape  # those of the moments are means of the same frames' vectors
-    if dims != index.model.dims:
+    if dims != index.identity.dims:
         raise ModelMismatchError(
             f"the encoder made vectors of {dims} dims for video {record.id!r}, but index "
-            f"{index.name!r} holds {index.model.dims}, as the identity of the encoder says as "
+            f"{index.name!r} holds {index.identity.dims}, as the identity of the encoder says as "
             "well: mend the encoder, or the dims of its identity"
         )
     ours: dict[str, Any] = {
         "uri": record.uri,
-        "model": model_name(index.model),
+        "model": model_name(index.identity),
         "fingerprint": fingerprint,
         "embedded_at": to_stamp(embedded_at),
         "duration": embedding.duration,

@@ -129,7 +129,7 @@ def _candidates(
 def _found(
     index: VideosIndex, *, quick: bool, everything: bool
 ) -> Iterator[tuple[Document, Reason]]:
-    uri_field, model = str(index.uri_field), model_name(index.model)
+    uri_field, model = str(index.uri_field), model_name(index.identity)
     ours = index.field
     brought = [uri_field, f"{ours}.uri", f"{ours}.model"]
     lacking = lacks_vectors(ours, uri_field=uri_field, model=model)
@@ -154,7 +154,7 @@ def _is_done_by_now(record: VideoRecord | None, uri: str, index: VideosIndex) ->
         return False
     document = index.read(record.id, routing=record.routing)
     stored = (document.source.get(index.field) or {}) if document else {}
-    return "vector" in stored and stored.get("model") == model_name(index.model)
+    return "vector" in stored and stored.get("model") == model_name(index.identity)
 
 
 def _skipped(record: VideoRecord | None, uri: str, *, retry: bool) -> str:
