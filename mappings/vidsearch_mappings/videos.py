@@ -55,8 +55,8 @@ def videos_index(
     All compare by cosine and score ``(1 + cos) / 2``. With a quantised preset the scores are those
     of the quantised vectors, unless the query asks for exact ones, as vidsearch does. (OpenSearch's
     lucene engine takes a script for it; without, ``int8`` was seen to be off by up to 0.015 at 512
-    dims on 2.19, and by far more at few dims.) The mapping does not touch ``_source``: Elasticsearch >= 9.2
-    and OpenSearch >= 3.0 keep vectors out of it by themselves.
+    dims on 2.19, and by far more at few dims.) The mapping does not touch ``_source``:
+    Elasticsearch >= 9.2 and OpenSearch >= 3.0 keep vectors out of it by themselves.
 
     Args:
         kind: which engine.

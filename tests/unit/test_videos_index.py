@@ -95,5 +95,7 @@ def test_open_and_search_of_the_same_bad_name_say_the_same() -> None:
 
 
 def test_attach_to_a_missing_index_says_what_to_name() -> None:
-    with pytest.raises(IndexNotFoundError, match="'videos' at memory://.*name the index to attach"):
+    with pytest.raises(
+        IndexNotFoundError, match=r"'videos' at memory://.*name the index to attach"
+    ):
         attach_index(MemoryEngine(), SETTINGS, IDENTITY, uri_field="url")
