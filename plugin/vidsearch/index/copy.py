@@ -49,9 +49,9 @@ def copy_with_settings(
     The old index takes no writes from the first moment on, so none can be lost: the application's
     get a 403 that names the block, searches go on. Once the copy holds as many documents, every
     alias moves to it in one call, and writes through an alias work again. The old index is kept
-    as it was, still without writes, but for a note in its ``_meta``. What goes wrong before the swap
-    is undone. After a process that was killed, ``undo_broken_copy`` does it by that note. Where that
-    is done while this runs, this ends with an error.
+    as it was, still without writes, but for a note in its ``_meta``. What goes wrong before the
+    swap is undone. After a process that was killed, ``undo_broken_copy`` does it by that note.
+    Where that is done while this runs, this ends with an error.
 
     Args:
         engine: the cluster.

@@ -62,8 +62,8 @@ def expand_fields(
     The engine could expand ``*`` itself, but would then also look into the vidsearch object, where
     every video matches a query that happens to be the model's name. So a pattern passes over the
     object ``hidden``, but for the subtitles in it, and over anything that holds no words; a field
-    named in full is taken if it exists. Neither takes one that is only stored. The first mention of a
-    field decides its boost.
+    named in full is taken if it exists. Neither takes one that is only stored. The first mention of
+    a field decides its boost.
     """
     fields = [field for field in walk(properties) if field.searchable]
     subtitles = f"{hidden}.{SUBTITLES}"
