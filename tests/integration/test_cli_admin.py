@@ -141,7 +141,10 @@ def test_check_names_each_part_that_is_wrong(
     assert found["engine"][0]
     assert found["model"][0]
     name = admin.env["VIDSEARCH_INDEX__NAME"]
-    advice = f"there is no index {name!r}; create it with `vidsearch index create`"
+    advice = (
+        f"no index or alias {name!r} at {admin.node.url}: create it with `vidsearch index create`, "
+        "or name another one in VIDSEARCH_INDEX__NAME"
+    )
     assert found["index"] == (False, advice)
     assert found["broker"][1].endswith(f", 0 queued in 'q-{name}'")
     ok, detail = found["workers"]
