@@ -1,4 +1,4 @@
-"""Bodies for an index that is the host's: our object in its mapping, and what lacks vectors."""
+"""Bodies for an attached index: the vidsearch object in its mapping, and what lacks vectors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = [
     "attached_mapping",
     "attached_settings",
     "has_uri",
-    "holds_ours",
+    "has_vidsearch_object",
     "lacks_vectors",
     "without_meta",
 ]
@@ -24,21 +24,21 @@ _PER_INDEX = frozenset({"number_of_shards", "number_of_replicas"})
 def attached_mapping(
     body: Mapping[str, Any], live: Mapping[str, Any], *, field: str, meta: Mapping[str, Any]
 ) -> Json:
-    """Body of ``PUT /<index>/_mapping`` that adds our object, and nothing else.
+    """Body of ``PUT /<index>/_mapping`` that adds the vidsearch object, and nothing else.
 
     Args:
         body: from :func:`~vidsearch_mappings.videos_index`.
-        live: the mapping as it is; a ``PUT`` replaces ``_meta`` as a whole, so what the host keeps
+        live: the mapping as it is; a ``PUT`` replaces ``_meta`` as a whole, so what the user keeps
             there is sent along.
-        field: the object that holds our data.
-        meta: from :func:`~vidsearch_mappings.index_meta`, with the host's field for URIs.
+        field: name of the vidsearch object.
+        meta: from :func:`~vidsearch_mappings.index_meta`, with the user's field for URIs.
     """
-    ours = body["mappings"]["properties"][field]
-    return {"_meta": {**(live.get("_meta") or {}), **meta}, "properties": {field: ours}}
+    added = body["mappings"]["properties"][field]
+    return {"_meta": {**(live.get("_meta") or {}), **meta}, "properties": {field: added}}
 
 
 def attached_settings(body: Mapping[str, Any]) -> Json:
-    """What has to stand in the settings of the host's index (below ``index``) for our vectors.
+    """What the user's index needs in its settings (below ``index``) for the vectors.
 
     Empty on Elasticsearch. On OpenSearch ``knn``, which can be said only when an index is created.
     """
@@ -47,13 +47,13 @@ def attached_settings(body: Mapping[str, Any]) -> Json:
 
 
 def without_meta(live: Mapping[str, Any]) -> Json:
-    """Body of ``PUT /<index>/_mapping`` that takes our ``_meta`` out and keeps the host's."""
+    """Body of ``PUT /<index>/_mapping`` that takes out ``_meta.vidsearch`` and keeps the rest."""
     meta = live.get("_meta") or {}
     return {"_meta": {name: value for name, value in meta.items() if name != _META}}
 
 
-def holds_ours(field: str) -> Json:
-    """A query for the documents that hold anything of ours."""
+def has_vidsearch_object(field: str) -> Json:
+    """A query for the documents with anything in the vidsearch object."""
     names = ("fingerprint", "model", "uri")
     return {
         "bool": {
@@ -69,8 +69,8 @@ def lacks_vectors(field: str, *, uri_field: str, model: str) -> Json:
     The engine answers it from its indices alone: documents that are done cost nothing.
 
     Args:
-        field: the object that holds our data.
-        uri_field: the host's field with the URI.
+        field: name of the vidsearch object.
+        uri_field: the user's field with the URI.
         model: what ``<field>.model`` says where the vector is of the right model.
     """
     done = {

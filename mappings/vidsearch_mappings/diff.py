@@ -11,9 +11,9 @@ from vidsearch_mappings.types import Json
 
 __all__ = ["Change", "How", "diff_index", "flattened", "in_place"]
 
-How = Literal["in place", "reindex", "reindex --model"]
-"""``in place``: the live index takes it. ``reindex``: a new index does, and vectors are copied.
-``reindex --model``: a new index does, and every video is embedded again."""
+How = Literal["in place", "new index", "new vectors"]
+"""``in place``: the live index takes it. ``new index``: only another index does, with the same
+vectors. ``new vectors``: only another index does, with vectors of another model."""
 
 # From what to what the type of `index_options` may be changed. Tried on Elasticsearch 8.19.21 and
 # 9.5.3, which agree: only towards shorter vectors, and never from a graph back to none.
@@ -49,8 +49,8 @@ class Change:
 def diff_index(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[Change, ...]:
     """Everything that is wanted and is not so, in the order of the wanted body.
 
-    What the live index has beyond it, fields of the host and values that the engine filled in, is
-    no difference.
+    What the live index has beyond it is no difference: fields of the application, and values that
+    the engine filled in.
 
     Args:
         live: ``settings`` (with ``index``) and ``mappings`` as the engine gives them back.
@@ -64,7 +64,7 @@ def in_place(
 ) -> tuple[Json, Json]:
     """What brings about the changes that need no new index: bodies for the mapping and settings.
 
-    A field of which something else needs a reindex is left as it is. Either body may be empty.
+    A field of which something else needs a new index is left as it is. Either body may be empty.
     """
     mapping: Json = {}
     settings: Json = {}
@@ -90,21 +90,23 @@ def _changes(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[Cha
     had = flattened(live["settings"]["index"])
     for name, value in flattened(wanted["settings"]["index"]).items():
         if _plain(had.get(name)) != _plain(value):
-            how: How = "in place" if name in _DYNAMIC_SETTINGS else "reindex"
+            how: How = "in place" if name in _DYNAMIC_SETTINGS else "new index"
             yield Change(f"settings.index.{name}", had.get(name), value, how)
-    ours, theirs = wanted["mappings"], live["mappings"]
-    for name, value in ours.items():
+    want, have = wanted["mappings"], live["mappings"]
+    for name, value in want.items():
         if name in {"_meta", "properties"}:
             continue
         default = _DEFAULTS.get(name)
-        if _plain(theirs.get(name, default)) != _plain(value):
-            yield Change(f"mappings.{name}", theirs.get(name), value, "in place")
+        if _plain(have.get(name, default)) != _plain(value):
+            yield Change(f"mappings.{name}", have.get(name), value, "in place")
     fields = tuple(
-        _properties(theirs.get("properties", {}), ours.get("properties", {}), "mappings.properties")
+        _properties(have.get("properties", {}), want.get("properties", {}), "mappings.properties")
     )
     yield from fields
-    vectors: How = "reindex" if any(change.how == "reindex" for change in fields) else "in place"
-    yield from _meta(theirs.get("_meta", {}), ours.get("_meta", {}), vectors)
+    vectors: How = (
+        "new index" if any(change.how == "new index" for change in fields) else "in place"
+    )
+    yield from _meta(have.get("_meta", {}), want.get("_meta", {}), vectors)
 
 
 def _meta(live: Mapping[str, Any], wanted: Mapping[str, Any], vectors: How) -> Iterator[Change]:
@@ -112,9 +114,9 @@ def _meta(live: Mapping[str, Any], wanted: Mapping[str, Any], vectors: How) -> I
     for name, value in flattened(wanted).items():
         if had.get(name) == value:
             continue
-        how: How = "reindex"
+        how: How = "new index"
         if name.startswith("vidsearch.model."):
-            how = "reindex --model"
+            how = "new vectors"
         elif name == "vidsearch.quantization":
             how = vectors
         yield Change(f"mappings._meta.{name}", had.get(name), value, how)
@@ -140,9 +142,9 @@ def _field(live: Mapping[str, Any], wanted: Mapping[str, Any], path: str) -> Ite
             had = flattened(live.get(name, {}))
             for inner, one in flattened(value).items():
                 if _plain(had.get(inner)) != _plain(one):
-                    yield Change(f"{where}.{inner}", had.get(inner), one, "reindex")
+                    yield Change(f"{where}.{inner}", had.get(inner), one, "new index")
         elif _plain(live.get(name, _DEFAULTS.get(name))) != _plain(value):
-            how: How = "in place" if name in _DYNAMIC_PARAMETERS else "reindex"
+            how: How = "in place" if name in _DYNAMIC_PARAMETERS else "new index"
             yield Change(where, live.get(name), value, how)
 
 
@@ -156,7 +158,7 @@ def _index_options(
     for name, value in want.items():
         if had.get(name) != value:
             yield Change(
-                f"{path}.{name}", had.get(name), value, "in place" if allowed else "reindex"
+                f"{path}.{name}", had.get(name), value, "in place" if allowed else "new index"
             )
 
 

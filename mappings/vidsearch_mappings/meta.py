@@ -27,10 +27,10 @@ class IndexMeta:
     layout: int
     quantization: str
     field: str
-    """The object that holds our data."""
+    """Name of the vidsearch object in every document."""
     segment_seconds: float
     uri_field: str | None = None
-    """The host's field with a video's URI, where the index is the host's; ``None``: it is ours."""
+    """The user's field with a video's URI in an attached index; ``None`` in a managed one."""
 
 
 def index_meta(
@@ -45,12 +45,12 @@ def index_meta(
 
     Args:
         model: identity of the encoder as JSON.
-        quantization: ``float``, ``int8`` or ``flat``.
-        field: the object that holds our data.
-        segment_seconds: length of a moment.
-        uri_field: the host's field with a video's URI, where the index is the host's.
+        quantization: a preset of :data:`~vidsearch_mappings.types.Quantization`.
+        field: name of the vidsearch object.
+        segment_seconds: length of a segment.
+        uri_field: the user's field with a video's URI, in an attached index.
     """
-    ours: dict[str, Any] = {
+    described: dict[str, Any] = {
         "layout": LAYOUT,
         "model": dict(model),
         "quantization": quantization,
@@ -58,8 +58,8 @@ def index_meta(
         "segment_seconds": float(segment_seconds),
     }
     if uri_field is not None:
-        ours["attached"] = {"uri_field": uri_field}
-    return {_KEY: ours}
+        described["attached"] = {"uri_field": uri_field}
+    return {_KEY: described}
 
 
 def read_meta(mapping: Mapping[str, Any]) -> IndexMeta:
@@ -72,19 +72,19 @@ def read_meta(mapping: Mapping[str, Any]) -> IndexMeta:
         MetaError: it is absent, malformed or of a newer layout.
     """
     meta = mapping.get("_meta")
-    ours = meta.get(_KEY) if isinstance(meta, Mapping) else None
-    if not isinstance(ours, Mapping):
+    described = meta.get(_KEY) if isinstance(meta, Mapping) else None
+    if not isinstance(described, Mapping):
         raise MetaError(f"its mapping has no _meta.{_KEY}")
-    layout = _take(ours, "layout", int)
+    layout = _take(described, "layout", int)
     if layout > LAYOUT:
         raise MetaError(f"its layout is {layout}, this version of vidsearch knows up to {LAYOUT}")
-    attached = _take(ours, "attached", Mapping) if "attached" in ours else None
+    attached = _take(described, "attached", Mapping) if "attached" in described else None
     return IndexMeta(
-        model=dict(_take(ours, "model", Mapping)),
+        model=dict(_take(described, "model", Mapping)),
         layout=layout,
-        quantization=_take(ours, "quantization", str),
-        field=_take(ours, "field", str),
-        segment_seconds=float(_take(ours, "segment_seconds", (int, float))),
+        quantization=_take(described, "quantization", str),
+        field=_take(described, "field", str),
+        segment_seconds=float(_take(described, "segment_seconds", (int, float))),
         uri_field=None if attached is None else _take(attached, "uri_field", str),
     )
 

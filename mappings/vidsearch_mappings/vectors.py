@@ -130,7 +130,7 @@ def _fits(kind: EngineKind, quantization: str, dims: int) -> bool:
 def _dense_vector(dims: int, quantization: Quantization) -> Json:
     options = dict(_ELASTICSEARCH[quantization])
     if "bbq" in options["type"]:
-        # For the queries that others write; ours ask for it themselves.
+        # For queries of other programs; vidsearch asks for it itself.
         options["rescore_vector"] = {"oversample": _OVERSAMPLE[quantization]}
     return {
         "type": "dense_vector",

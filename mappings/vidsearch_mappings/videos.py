@@ -13,7 +13,7 @@ __all__ = ["MAX_KEYWORD", "SUBTITLES", "videos_index"]
 
 
 SUBTITLES = "subtitles"
-"""What is said in the whole video; in our object, and open to the keyword leg."""
+"""What is said in the whole video; in the vidsearch object, and open to the keyword leg."""
 
 MAX_KEYWORD = 8191
 """Characters of the longest keyword that is surely indexed; a signed URI can be longer."""
@@ -53,15 +53,15 @@ def videos_index(
     ===============  =================================  =========================================
 
     All compare by cosine and score ``(1 + cos) / 2``. With a quantised preset the scores are those
-    of the quantised vectors, unless the query asks for exact ones, as ours do. (OpenSearch's lucene
-    engine takes a script for it; without, ``int8`` was seen to be off by up to 0.015 at 512 dims on
-    2.19, and by far more at few dims.) The mapping does not touch ``_source``: Elasticsearch >= 9.2
-    and OpenSearch >= 3.0 keep vectors out of it by themselves.
+    of the quantised vectors, unless the query asks for exact ones, as vidsearch does. (OpenSearch's
+    lucene engine takes a script for it; without, ``int8`` was seen to be off by up to 0.015 at 512
+    dims on 2.19, and by far more at few dims.) The mapping does not touch ``_source``:
+    Elasticsearch >= 9.2 and OpenSearch >= 3.0 keep vectors out of it by themselves.
 
     Args:
         kind: which engine.
         dims: length of a vector.
-        field: the object that holds our data.
+        field: name of the vidsearch object.
         meta: the ``_meta``, from :func:`~vidsearch_mappings.index_meta`.
         quantization: how the engine keeps vectors.
         shards: primary shards.
@@ -72,7 +72,7 @@ def videos_index(
         ValueError: see :func:`~vidsearch_mappings.vectors.vector_field`.
     """
     vector = partial(vector_field, kind, dims=dims, quantization=quantization, version=version)
-    ours = _video(vector)
+    video = _video(vector)
     settings: Json = {
         "number_of_shards": shards,
         "number_of_replicas": replicas,
@@ -91,7 +91,7 @@ def videos_index(
                 "title": _text_and_keyword(),
                 "description": _text_and_keyword(),
                 "tags": {"type": "keyword"},
-                field: ours,
+                field: video,
             },
         },
     }

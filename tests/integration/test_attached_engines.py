@@ -183,7 +183,9 @@ def without_ours(mapping: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("through_alias", [False, True], ids=["by name", "by alias"])
-def test_from_attach_to_detach(host: Host, through_alias: bool) -> None:
+def test_attach_ingest_search_and_detach_leave_the_documents_as_they_were(
+    host: Host, through_alias: bool
+) -> None:
     engine, name = host.engine, host.settings.name
     index = f"{name}-1" if through_alias else name
     host.make(index, **({"aliases": {name: {}}} if through_alias else {}))
@@ -271,7 +273,7 @@ def test_from_attach_to_detach(host: Host, through_alias: bool) -> None:
     assert {f.reason for f in host.scan(dry_run=True).values()} == {"new"}
 
 
-def test_what_the_host_takes_away_in_mid_work_is_not_created(
+def test_ingest_of_a_document_or_index_deleted_meanwhile_does_not_create_it(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.make(host.settings.name)
@@ -311,7 +313,7 @@ def test_what_the_host_takes_away_in_mid_work_is_not_created(
     assert host.read("green").source == {**before, "title": "Emerald"}
 
 
-def test_what_cannot_be_attached_is_left_as_it_is(host: Host) -> None:
+def test_attach_that_is_refused_leaves_the_index_as_it_was(host: Host) -> None:
     engine, name = host.engine, host.settings.name
     knn = {"knn": True} if engine.kind == "opensearch" else {}
     base = {"number_of_replicas": 0, **knn}
@@ -381,7 +383,7 @@ def plain_host(opensearch_2: SearchNode, index_name: str, tmp_path: Path) -> Ite
     engine.close()
 
 
-def test_an_index_without_knn_is_copied_behind_its_alias(plain_host: Host) -> None:
+def test_attach_without_knn_copies_the_index_behind_its_alias(plain_host: Host) -> None:
     host, engine, name = plain_host, plain_host.engine, plain_host.settings.name
     old, copy = f"{name}-1", f"{name}-1-vidsearch"
     filtered = {f"{name}-some": {"filter": {"term": {"attribute_0": "word 0"}}}}
@@ -451,7 +453,7 @@ def test_an_index_without_knn_is_copied_behind_its_alias(plain_host: Host) -> No
     assert host.search("blue", mode="vector", k=1).hits[0].id == "blue"
 
 
-def test_a_swap_whose_answer_was_lost_is_kept(
+def test_copy_whose_swap_answer_was_lost_is_kept(
     plain_host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host, engine, name = plain_host, plain_host.engine, plain_host.settings.name
@@ -469,7 +471,7 @@ def test_a_swap_whose_answer_was_lost_is_kept(
     assert engine.count(name) == 3
 
 
-def test_an_index_used_by_its_own_name_is_copied_only_on_request(plain_host: Host) -> None:
+def test_attach_without_knn_by_the_own_name_copies_on_request_only(plain_host: Host) -> None:
     host, engine, name = plain_host, plain_host.engine, plain_host.settings.name
     host.make(name, knn=False)
     with pytest.raises(MappingConflictError, match=r"index\.knn: true.*--copy-to"):

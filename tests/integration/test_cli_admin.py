@@ -122,7 +122,7 @@ def test_create_show_drop(admin: Admin, index_name: str, monkeypatch: pytest.Mon
     assert left == []
     code, _, err = admin("index", "drop", "--yes")
     assert code == 1
-    assert err == f"Error: there is no index {index_name!r}\n"
+    assert err == f"Error: there is no index {index_name!r} to drop\n"
 
 
 def test_a_foreign_index_is_not_dropped(admin: Admin, index_name: str) -> None:
@@ -141,7 +141,10 @@ def test_check_names_each_part_that_is_wrong(
     assert found["engine"][0]
     assert found["model"][0]
     name = admin.env["VIDSEARCH_INDEX__NAME"]
-    advice = f"there is no index {name!r}; create it with `vidsearch index create`"
+    advice = (
+        f"no index or alias {name!r} at {admin.node.url}: create it with `vidsearch index create`, "
+        "or name another one in VIDSEARCH_INDEX__NAME"
+    )
     assert found["index"] == (False, advice)
     assert found["broker"][1].endswith(f", 0 queued in 'q-{name}'")
     ok, detail = found["workers"]
@@ -213,7 +216,7 @@ def test_diff_says_what_to_do_and_does_it(admin: Admin, monkeypatch: pytest.Monk
         "path": "settings.index.number_of_shards",
         "live": "1",
         "wanted": 3,
-        "how": "reindex",
+        "how": "new index",
     }
     assert json.loads(out) == [shards, replicas]
     monkeypatch.setenv("VIDSEARCH_INDEX__QUANTIZATION", "flat")
@@ -222,7 +225,11 @@ def test_diff_says_what_to_do_and_does_it(admin: Admin, monkeypatch: pytest.Monk
     monkeypatch.delenv("VIDSEARCH_INDEX__QUANTIZATION")
     code, out, err = admin("index", "diff", "--apply", "--json")
     assert (code, json.loads(out)) == (1, [shards])
-    assert err == "changed: settings.index.number_of_replicas\n"
+    assert err == (
+        "changed: settings.index.number_of_replicas\n"
+        "what is not `in place` needs a new index: set another VIDSEARCH_INDEX__NAME, run "
+        "`vidsearch index create`, and ingest the videos into it\n"
+    )
     monkeypatch.setenv("VIDSEARCH_INDEX__SHARDS", "1")
     name = admin.env["VIDSEARCH_INDEX__NAME"]
     same = (0, "", f"{name} is as the settings describe it\n")

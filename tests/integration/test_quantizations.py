@@ -13,9 +13,8 @@ from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines.base import Engine, Write
 from vidsearch.errors import BackendError, ConfigError, MappingConflictError
-from vidsearch.index import create_videos_index
+from vidsearch.index import create_videos_index, videos_index_body
 from vidsearch.index.diff import apply_changes, diff_videos_index
-from vidsearch.index.videos_index import videos_index_body
 from vidsearch_mappings.queries import vector_query
 from vidsearch_mappings.scores import Similarity, cosine_from_score
 from vidsearch_mappings.vectors import oversample_of, presets_of
@@ -132,13 +131,13 @@ def test_what_needs_a_new_index_is_refused_by_the_node(engine: Engine, index_nam
 
     wider = ModelIdentity("table", "1", 2 * DIMS, image_size=1)
     changes = diff_videos_index(engine, of(index_name, "float"), wider)
-    assert {change.how for change in changes} == {"reindex", "reindex --model"}
+    assert {change.how for change in changes} == {"new index", "new vectors"}
     body = videos_index_body(engine, of(index_name, "float"), wider)["mappings"]
     with pytest.raises(MappingConflictError):
         engine.put_mapping(index_name, {"properties": body["properties"]})
 
     (shards,) = diff_videos_index(engine, of(index_name, "float", shards=3), IDENTITY)
-    assert (shards.path, shards.how) == ("settings.index.number_of_shards", "reindex")
+    assert (shards.path, shards.how) == ("settings.index.number_of_shards", "new index")
     with pytest.raises(BackendError):
         engine.put_settings(index_name, {"number_of_shards": 3})
 

@@ -38,7 +38,9 @@ IDENTITY = FakeEncoder().identity
         ({}, None),
     ],
 )
-def test_one_uri_is_read_from_a_document(source: dict[str, Any], uri: str | None) -> None:
+def test_uri_in_a_document_is_read_where_there_is_one(
+    source: dict[str, Any], uri: str | None
+) -> None:
     assert uri_in(source, "media.url") == uri
 
 
@@ -55,7 +57,9 @@ def test_one_uri_is_read_from_a_document(source: dict[str, Any], uri: str | None
         ({"properties": {}}, "of type 'object'"),
     ],
 )
-def test_a_field_is_fit_for_a_uri_or_not(definition: dict[str, Any], message: str | None) -> None:
+def test_uri_field_of_an_unfit_type_is_refused(
+    definition: dict[str, Any], message: str | None
+) -> None:
     mapping = {"properties": {"media": {"properties": {"url": definition}}}}
     if message is None:
         check_uri_field(mapping, "media.url", index="shop")
@@ -69,7 +73,7 @@ def test_a_field_is_fit_for_a_uri_or_not(definition: dict[str, Any], message: st
         check_uri_field(nested, "media.url", index="shop")
 
 
-def test_meta_says_whether_an_index_is_attached() -> None:
+def test_meta_of_an_attached_index_holds_its_uri_field() -> None:
     said = {"model": {}, "quantization": "int8", "field": "video", "segment_seconds": 1.0}
     assert read_meta({"_meta": index_meta(**said)}).uri_field is None  # type: ignore[arg-type]
     attached = index_meta(**said, uri_field="url")  # type: ignore[arg-type]
@@ -96,7 +100,7 @@ def scan(engine: MemoryEngine, registry: Registry, **options: Any) -> dict[str, 
     return {finding.id: (finding.action, finding.why) for finding in found}
 
 
-def test_a_scan_leaves_alone_what_somebody_has_decided(
+def test_scan_of_decided_videos_leaves_their_state(
     engine: MemoryEngine, registry: Registry
 ) -> None:
     assert scan(engine, registry) == dict.fromkeys("abc", ("enqueue", ""))
@@ -114,7 +118,9 @@ def test_a_scan_leaves_alone_what_somebody_has_decided(
     assert (action, "more than 32766 bytes" in why) == ("skip", True)
 
 
-def test_a_document_that_is_gone_can_come_back(engine: MemoryEngine, registry: Registry) -> None:
+def test_scan_of_a_document_that_came_back_enqueues_it(
+    engine: MemoryEngine, registry: Registry
+) -> None:
     scan(engine, registry)
     engine.delete("shop", "a")
     assert scan(engine, registry, dry_run=True)["a"] == ("delete", "")
@@ -127,7 +133,7 @@ def test_a_document_that_is_gone_can_come_back(engine: MemoryEngine, registry: R
     assert registry.get("a").routing == "elsewhere"
 
 
-def test_what_a_person_deleted_stays_so_when_its_document_goes_and_comes(
+def test_scan_of_a_deleted_video_whose_document_came_back_leaves_it_deleted(
     engine: MemoryEngine, registry: Registry
 ) -> None:
     scan(engine, registry)
@@ -138,7 +144,7 @@ def test_what_a_person_deleted_stays_so_when_its_document_goes_and_comes(
     assert scan(engine, registry)["a"] == ("skip", "deleted")
 
 
-def test_a_lost_registry_is_made_again(engine: MemoryEngine) -> None:
+def test_attach_with_a_lost_registry_creates_it(engine: MemoryEngine) -> None:
     engine.delete_index(f"{SETTINGS.registry}-000001")
     with pytest.raises(MappingConflictError, match="is attached already"):
         attach_index(engine, SETTINGS, IDENTITY, uri_field="other")
@@ -146,7 +152,7 @@ def test_a_lost_registry_is_made_again(engine: MemoryEngine) -> None:
     assert engine.indices_of(SETTINGS.registry) == (f"{SETTINGS.registry}-000001",)
 
 
-def test_a_write_of_the_host_during_a_detach_is_kept(
+def test_detach_during_a_write_of_the_application_keeps_the_write(
     engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = open_videos_index(engine, SETTINGS)
@@ -171,7 +177,7 @@ def test_a_write_of_the_host_during_a_detach_is_kept(
     assert "vidsearch" not in engine.mapping("shop")["_meta"]
 
 
-def test_what_was_read_before_is_not_written_over(engine: MemoryEngine) -> None:
+def test_merge_into_a_document_that_changed_is_refused(engine: MemoryEngine) -> None:
     index = open_videos_index(engine, SETTINGS)
     before = index.read("a", routing="ra")
     assert before is not None
@@ -182,7 +188,7 @@ def test_what_was_read_before_is_not_written_over(engine: MemoryEngine) -> None:
         index.take_out(before)
 
 
-def test_what_an_earlier_object_held_is_cleared(engine: MemoryEngine) -> None:
+def test_merge_clears_what_the_earlier_object_held(engine: MemoryEngine) -> None:
     index = open_videos_index(engine, SETTINGS)
     for ours in ({"uri": "/a.mp4", "subtitles": "hello"}, {"uri": "/a.mp4"}):
         found = index.read("a", routing="ra")
@@ -193,7 +199,7 @@ def test_what_an_earlier_object_held_is_cleared(engine: MemoryEngine) -> None:
     assert after.source == {"url": "/a.mp4", "video": {"uri": "/a.mp4", "subtitles": None}}
 
 
-def test_a_managed_index_is_neither_attached_nor_detached() -> None:
+def test_attach_and_detach_of_a_managed_index_are_refused() -> None:
     engine = MemoryEngine()
     create_videos_index(engine, IndexSettings(name="videos"), IDENTITY)
     with pytest.raises(MappingConflictError, match="vidsearch's own"):
@@ -246,9 +252,7 @@ def copied(engine: Engine, *, alias: str | None) -> str:
 
 @pytest.mark.parametrize("alias", ["shop", None])
 @pytest.mark.parametrize("changes", range(1, 8))
-def test_a_copy_that_is_killed_at_any_point_is_undone_or_whole(
-    changes: int, alias: str | None
-) -> None:
+def test_copy_killed_at_any_point_is_undone_or_complete(changes: int, alias: str | None) -> None:
     engine = Mortal(changes=changes)
     with suppress(Killed):
         copied(engine, alias=alias)

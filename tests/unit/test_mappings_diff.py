@@ -26,12 +26,12 @@ def hows(live: Any, wanted: Any) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", ["elasticsearch", "opensearch"])
-def test_nothing_differs_from_itself(kind: Any) -> None:
+def test_diff_of_a_body_with_itself_is_empty(kind: Any) -> None:
     for preset in presets_of(kind):
         assert diff_index(body(kind, preset), body(kind, preset)) == ()
 
 
-def test_what_an_engine_writes_differently_is_no_difference() -> None:
+def test_diff_of_values_as_the_engine_writes_them_is_empty() -> None:
     live = body("opensearch", "flat")
     live["settings"]["index"] = {
         "number_of_shards": "2",
@@ -52,13 +52,15 @@ def test_what_an_engine_writes_differently_is_no_difference() -> None:
         ("flat", "binary", "in place"),
         ("int8_flat", "int4", "in place"),
         ("binary_flat", "binary", "in place"),
-        ("int8", "float", "reindex"),
-        ("float", "flat", "reindex"),
-        ("binary_flat", "int8", "reindex"),
-        ("float", "disk", "reindex"),
+        ("int8", "float", "new index"),
+        ("float", "flat", "new index"),
+        ("binary_flat", "int8", "new index"),
+        ("float", "disk", "new index"),
     ],
 )
-def test_types_of_index_change_towards_shorter_vectors(old: Any, new: Any, how: str) -> None:
+def test_diff_of_index_types_is_in_place_towards_shorter_vectors_only(
+    old: Any, new: Any, how: str
+) -> None:
     live, wanted = body("elasticsearch", old), body("elasticsearch", new)
     changes = diff_index(live, wanted)
     assert {change.how for change in changes} == {how}
@@ -67,29 +69,29 @@ def test_types_of_index_change_towards_shorter_vectors(old: Any, new: Any, how: 
     assert "mappings._meta.vidsearch.quantization" in {change.path for change in changes}
 
 
-def test_the_graph_only_grows() -> None:
+def test_diff_of_the_graph_is_in_place_where_it_grows_only() -> None:
     live, wanted = body("elasticsearch"), body("elasticsearch")
     ours = live["mappings"]["properties"]["video"]["properties"]["vector"]["index_options"]
     ours["m"] = 8
     path = "mappings.properties.video.properties.vector.index_options.m"
     assert hows(live, wanted) == {path: "in place"}
     ours["m"] = 32
-    assert hows(live, wanted) == {path: "reindex"}
+    assert hows(live, wanted) == {path: "new index"}
 
 
-def test_what_needs_another_index_or_another_embedding() -> None:
+def test_diff_of_shards_or_model_needs_a_new_index_or_new_vectors() -> None:
     live = body("elasticsearch")
     assert hows(live, body("elasticsearch", shards=5)) == {
-        "settings.index.number_of_shards": "reindex"
+        "settings.index.number_of_shards": "new index"
     }
     assert hows(live, body("elasticsearch", model={"revision": "2"})) == {
-        "mappings._meta.vidsearch.model.revision": "reindex --model"
+        "mappings._meta.vidsearch.model.revision": "new vectors"
     }
     found = hows(body("opensearch", "float"), body("opensearch", "int8"))
-    assert set(found.values()) == {"reindex"}
+    assert set(found.values()) == {"new index"}
 
 
-def test_changes_in_place_touch_nothing_else() -> None:
+def test_in_place_changes_leave_the_rest_of_the_mapping() -> None:
     live = body("elasticsearch", "float")
     live["mappings"]["_meta"]["mine"] = {"owner": "search"}
     del live["mappings"]["properties"]["tags"]
@@ -108,6 +110,6 @@ def test_changes_in_place_touch_nothing_else() -> None:
     assert ours["segments"]["type"] == "nested"
 
 
-def test_a_field_that_needs_a_reindex_is_left_as_it_is() -> None:
+def test_in_place_leaves_a_field_that_needs_a_new_index() -> None:
     live, wanted = body("elasticsearch", "int8"), body("elasticsearch", "float")
     assert in_place(live, wanted, diff_index(live, wanted)) == ({}, {})

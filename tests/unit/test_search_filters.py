@@ -9,7 +9,7 @@ import pytest
 
 from vidsearch.errors import QueryError
 from vidsearch.search.filters import build_filters
-from vidsearch.search.live_mapping import expand_fields
+from vidsearch.search.mapping_fields import expand_fields
 
 KEYWORD = {"type": "keyword"}
 TEXT = {"type": "text", "fields": {"keyword": KEYWORD}}

@@ -25,7 +25,7 @@ from vidsearch.errors import (
 )
 from vidsearch.once import Once
 from vidsearch.search import Hit, Moment, SearchResult, VideoSearch
-from vidsearch.search.live_index import LiveIndex
+from vidsearch.search.index_cache import IndexCache
 from vidsearch.testing.memory_engine import MemoryEngine
 
 VIDEOS = make_videos(20)
@@ -318,7 +318,7 @@ def test_an_alias_that_moves_at_every_attempt_raises_unavailable(encoder: TableE
 
 def test_the_view_is_kept_for_ten_seconds(engine: CountingEngine) -> None:
     now = [100.0]
-    index = LiveIndex("videos", clock=lambda: now[0])
+    index = IndexCache("videos", clock=lambda: now[0])
     first = engine.run(index.view(engine.calls))
     now[0] += 9.9
     assert engine.run(index.view(engine.calls)) is first
@@ -339,13 +339,23 @@ def test_an_alias_of_two_indices_is_refused(search: VideoSearch, engine: Engine)
         search.search("dog")
 
 
-@pytest.mark.parametrize("meta", [{}, {"vidsearch": {"field": "video"}}, {"vidsearch": 3}])
-def test_an_index_without_vidsearch_meta_is_refused(encoder: TableEncoder, meta: Any) -> None:
+@pytest.mark.parametrize(
+    ("meta", "message"),
+    [
+        ({}, "'videos' was not made by vidsearch.*vidsearch index attach`"),
+        ({"vidsearch": 3}, "'videos' was not made by vidsearch.*vidsearch index attach`"),
+        (
+            {"vidsearch": {"field": "video"}},
+            "'videos' does not say which model's.*vidsearch index create`",
+        ),
+    ],
+)
+def test_an_index_without_vidsearch_meta_is_refused(
+    encoder: TableEncoder, meta: Any, message: str
+) -> None:
     engine = MemoryEngine()
     engine.create_index("videos", {"mappings": {"_meta": meta, "properties": {}}})
-    with pytest.raises(
-        MappingConflictError, match=r"'videos' does not say which model's.* attach` to"
-    ):
+    with pytest.raises(MappingConflictError, match=message):
         VideoSearch(engine, encoder).search("dog", mode="keyword")
 
 

@@ -1,4 +1,4 @@
-"""``vidsearch index``: an index of ours, or our object in one of the host's."""
+"""``vidsearch index``: a managed index, or the vidsearch object in an index of the user."""
 
 from __future__ import annotations
 
@@ -31,8 +31,7 @@ def create(dry_run: bool) -> None:
     The model's identity is written into the mapping; vectors of another model are refused later.
     """
     from vidsearch.encoders import load_encoder
-    from vidsearch.index import create_videos_index
-    from vidsearch.index.videos_index import videos_index_body
+    from vidsearch.index import create_videos_index, videos_index_body
     from vidsearch.registry.index import registry_layout
 
     settings = output.settings()
@@ -96,7 +95,7 @@ def drop(yes: bool) -> None:
 )
 @click.option("--yes", is_flag=True, help="Copy, where that is needed, without asking.")
 def attach(name: str, uri_field: str, copy_to: str | None, yes: bool) -> None:
-    """Add our object to the mapping of your index NAME, and make the registry.
+    """Add the object `video` to the mapping of your index NAME, and make the registry.
 
     Nothing else of the index is changed. On OpenSearch, an index that was created without index.knn
     is copied, and takes no writes meanwhile. Where that was broken off, run the command again: it
@@ -145,7 +144,7 @@ def attach(name: str, uri_field: str, copy_to: str | None, yes: bool) -> None:
 @index.command()
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def detach(yes: bool) -> None:
-    """Take our object out of every document of your index, and forget the registry.
+    """Take the object `video` out of every document of your index, and drop the registry.
 
     The documents are then as they were before. Safe to repeat where it broke off.
     """
@@ -207,14 +206,14 @@ def diff(apply: bool, as_json: bool) -> None:
     """Compare the live index with the one that the settings and the model describe.
 
     Exit code 0 where nothing differs, 1 where something does (with --apply: still does). Each line
-    says how it is changed: in place, by a reindex that copies the vectors, or by one that embeds
-    every video again. What --apply changes holds for what is written from then on; older segments
-    keep their form until they are merged.
+    says what it takes: a change in place, a new index with the same vectors, or a new index with
+    vectors of another model. What --apply changes holds for what is written from then on; older
+    segments keep their form until they are merged.
     """
     from dataclasses import asdict
 
     from vidsearch.encoders import load_encoder
-    from vidsearch.index.diff import apply_changes, diff_videos_index
+    from vidsearch.index import apply_changes, diff_videos_index
 
     settings = output.settings()
     identity = load_encoder(settings.model, settings.ingest).identity
@@ -231,6 +230,11 @@ def diff(apply: bool, as_json: bool) -> None:
         output.talk(f"changed: {', '.join(_field(change.path) for change in made)}")
     if any(change.path.startswith("mappings.") for change in made):
         output.talk("older segments keep their form until they are merged")
+    if any(change.how != "in place" for change in changes):
+        output.talk(
+            "what is not `in place` needs a new index: set another VIDSEARCH_INDEX__NAME, run "
+            "`vidsearch index create`, and ingest the videos into it"
+        )
     if changes:
         raise click.exceptions.Exit(1)
     output.talk(f"{settings.index.name} is as the settings describe it")

@@ -1,4 +1,4 @@
-"""Our object in an index that is the host's: attach and detach."""
+"""Attach vidsearch to an index of the user, and detach it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from typing import Any
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines.base import Engine, Json
-from vidsearch.errors import IndexNotFoundError, MappingConflictError, VersionConflictError
+from vidsearch.errors import MappingConflictError, VersionConflictError
 from vidsearch.index.copy import copy_with_settings, explained
 from vidsearch.index.copy_note import undo_broken_copy
+from vidsearch.index.description import concrete_index, description_of
+from vidsearch.index.manage import videos_index_body
 from vidsearch.index.uri_field import check_uri_field
-from vidsearch.index.videos_index import VideosIndex, open_videos_index, videos_index_body
+from vidsearch.index.videos_index import VideosIndex, open_videos_index
 from vidsearch.registry.index import create_registry_index, drop_registry_index
-from vidsearch_mappings import MetaError, index_meta, read_meta
+from vidsearch_mappings import index_meta
 from vidsearch_mappings.attached import (
     attached_mapping,
     attached_settings,
-    holds_ours,
+    has_vidsearch_object,
     without_meta,
 )
 from vidsearch_mappings.diff import flattened
@@ -35,7 +37,7 @@ class Attached:
     """What attaching did."""
 
     index: str
-    """The concrete index that holds our object now."""
+    """The concrete index that has the vidsearch object now."""
     registry: str
     name: str
     """What ``index.name`` has to be set to."""
@@ -54,7 +56,7 @@ def attach_index(
     confirm: Callable[[str, str], None] = lambda index, copy: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Attached:
-    """Add our object to the mapping of the host's index ``settings.name``, and make the registry.
+    """Add the vidsearch object to the mapping of ``settings.name``, and make the registry.
 
     Nothing else in the mapping is touched. Where the settings that an index is created with do not
     suit (OpenSearch without ``index.knn``), the index is copied; see :func:`copy_with_settings`.
@@ -63,7 +65,7 @@ def attach_index(
         engine: the cluster.
         settings: name (index or alias), object, quantisation and so on.
         identity: the model whose vectors it will hold.
-        uri_field: dotted path of the host's field with a video's URI.
+        uri_field: dotted path of the user's field with a video's URI.
         copy_to: name of the copy, where one is needed.
         undone: told the names of the index and its copy where an earlier copy had broken off, and
             left the index without writes, which was undone first.
@@ -75,7 +77,8 @@ def attach_index(
         MappingConflictError: it cannot be attached; the message says why, and what would help.
         ConfigError: the engine lacks the setting ``index.quantization``.
     """
-    name = _the_index(engine, settings.name)
+    advice = "name the index to attach to, or an alias of it"
+    name = engine.run(concrete_index(engine.calls, settings.name, advice=advice))
     if broken := undo_broken_copy(engine, name):
         undone(name, broken)
     mapping = engine.mapping(name)
@@ -124,10 +127,10 @@ def detach_index(
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
-    """Take our object out of every document, and forget the registry. Safe to repeat.
+    """Take the vidsearch object out of every document, and drop the registry. Safe to repeat.
 
     Each document is written back as it was before: if nobody wrote it meanwhile, else it is read
-    again. The registry goes first, so no worker begins or ends anything; our entry in ``_meta``
+    again. The registry goes first, so no worker begins or ends anything; the entry in ``_meta``
     goes last, so a run that broke off is taken up by the next. The field stays in the mapping, as
     engines cannot remove one, and is empty.
 
@@ -137,7 +140,7 @@ def detach_index(
         progress: told how many documents of how many are done.
 
     Returns:
-        Number of documents that held something of ours.
+        Number of documents that held something of vidsearch.
 
     Raises:
         IndexNotFoundError: no such index.
@@ -146,23 +149,24 @@ def detach_index(
     index = open_videos_index(engine, settings)
     if not index.attached:
         raise MappingConflictError(
-            f"index {index.name!r} is ours, not the host's: `vidsearch index drop` drops it"
+            f"index {index.name!r} was made by `vidsearch index create`, there is nothing "
+            "to detach: `vidsearch index drop` drops it"
         )
     drop_registry_index(engine, settings)
     done = 0
     for _ in range(_PASSES):
         engine.refresh(index.name)
-        left = engine.count(index.name, holds_ours(index.field))
+        left = engine.count(index.name, has_vidsearch_object(index.field))
         if not left:
             engine.put_mapping(index.name, without_meta(engine.mapping(index.name)))
             return done
-        for found in engine.scan(index.name, query=holds_ours(index.field), source=False):
+        for found in engine.scan(index.name, query=has_vidsearch_object(index.field), source=False):
             _clear(index, found.id, found.routing)
             done += 1
             progress(done, max(done, left))
     raise MappingConflictError(
-        f"documents of index {index.name!r} keep getting our object back: does another program "
-        f"write the field {index.field!r}? Stop it, then detach again"
+        f"documents of index {index.name!r} keep getting their vidsearch object back: does "
+        f"another program write the field {index.field!r}? Stop it, then detach again"
     )
 
 
@@ -181,17 +185,6 @@ def _clear(index: VideosIndex, id: str, routing: str | None) -> None:
     )
 
 
-def _the_index(engine: Engine, name: str) -> str:
-    names = engine.indices_of(name)
-    if not names:
-        raise IndexNotFoundError(f"there is no index or alias {name!r} to attach to")
-    if len(names) > 1:
-        raise MappingConflictError(
-            f"{name!r} stands for {', '.join(names)}; attach to one index, by its own name"
-        )
-    return names[0]
-
-
 def _is_attached(
     engine: Engine,
     settings: IndexSettings,
@@ -204,19 +197,19 @@ def _is_attached(
     """Whether only the registry is missing."""
     if "vidsearch" not in (mapping.get("_meta") or {}):
         return False
-    try:
-        meta = read_meta(mapping)
-    except MetaError as error:
-        raise MappingConflictError(f"index {name!r}: {error}") from error
-    if meta.uri_field is None:
-        raise MappingConflictError(f"index {name!r} is vidsearch's own; it needs no attaching")
-    lost = not engine.indices_of(settings.registry)
-    if not lost or meta.uri_field != uri_field or meta.field != settings.field:
+    found = description_of(mapping, name=name, alias=settings.name)
+    if found.uri_field is None:
         raise MappingConflictError(
-            f"index {name!r} is attached already, with uri field {meta.uri_field!r} and object "
-            f"{meta.field!r}; to change that, `vidsearch index detach` first"
+            f"index {name!r} was made by `vidsearch index create`, and is vidsearch's own: it is "
+            "used without attaching"
         )
-    identity.require(ModelIdentity.from_meta(meta.model), where=f"index {name!r}")
+    lost = not engine.indices_of(settings.registry)
+    if not lost or found.uri_field != uri_field or found.field != settings.field:
+        raise MappingConflictError(
+            f"index {name!r} is attached already, with uri field {found.uri_field!r} and object "
+            f"{found.field!r}; to change that, `vidsearch index detach` first"
+        )
+    identity.require(found.identity, where=f"index {name!r}")
     return True
 
 
@@ -224,7 +217,8 @@ def _refuse_lossy_source(mapping: Mapping[str, Any], *, index: str) -> None:
     source = mapping.get("_source") or {}
     if source.get("enabled", True) in {False, "false"}:
         raise MappingConflictError(
-            f"index {index!r} keeps no _source, and without it a document cannot be updated in part"
+            f"index {index!r} keeps no _source, and without it a document cannot be updated in "
+            "part: attach to an index with _source"
         )
     cut = [*source.get("includes", ()), *source.get("excludes", ())]
     if cut:
@@ -235,17 +229,17 @@ def _refuse_lossy_source(mapping: Mapping[str, Any], *, index: str) -> None:
 
 
 def _refuse_taken(mapping: Mapping[str, Any], added: Json, *, field: str, index: str) -> None:
-    """Our object may be left over from before a detach; anything else of its name is the host's."""
+    """Refuse a field of that name, but for what an earlier detach left in the mapping."""
     there = (mapping.get("properties") or {}).get(field)
     if there is None:
         return
-    ours = added["properties"][field]
+    wanted = added["properties"][field]
     if str(there.get("dynamic")) != "strict" or set(there.get("properties", {})) != set(
-        ours["properties"]
+        wanted["properties"]
     ):
         raise MappingConflictError(
-            f"index {index!r} has a field {field!r} of its own; choose another name for our "
-            "object (setting index.field)"
+            f"index {index!r} has a field {field!r} of its own; choose another name for the "
+            "vidsearch object (setting index.field)"
         )
 
 
@@ -266,7 +260,7 @@ def _put_mapping(engine: Engine, name: str, added: Json) -> None:
 
 
 def _named(settings: IndexSettings, index: str, copy: str) -> IndexSettings:
-    """Where the host uses no alias, it has to turn to the copy, and so have we."""
+    """With the copy's name, where the application uses no alias that is moved to it."""
     return settings.model_copy(update={"name": copy}) if settings.name == index else settings
 
 

@@ -12,13 +12,13 @@ from vidsearch.engines.base import Engine, Json, Write
 from vidsearch.errors import MappingConflictError, VidsearchError
 from vidsearch.index.copy_note import (
     CopyNote,
+    complete,
     delete_leftover,
+    incomplete,
     is_blocked,
     leave_note,
-    marked,
     note_of,
     undo_copy,
-    without_mark,
 )
 
 __all__ = ["copy_with_settings", "explained"]
@@ -28,7 +28,7 @@ _BATCH = 200
 _OWN = frozenset(
     {"blocks", "creation_date", "history", "provided_name", "resize", "uuid", "version"}
 )
-# Documents of the host have been through its pipelines already.
+# The documents have been through these pipelines already.
 _LATER = ("default_pipeline", "final_pipeline")
 
 
@@ -46,27 +46,27 @@ def copy_with_settings(
 ) -> str:
     """Copy an index and put the copy in its place. Returns the copy's name.
 
-    The old index takes no writes from the first moment on, so none can be lost: the host's get a
-    403 that names the block, searches go on. Once the copy holds as many documents, every alias
-    moves to it in one call, and writes through an alias work again. The old index is kept as it
-    was, still without writes, but for a note in its ``_meta``. What goes wrong before the swap is
-    undone. After a process that was killed, ``undo_broken_copy`` does it by that note. Nobody must
-    do so while this runs: it would then end with an error.
+    The old index takes no writes from the first moment on, so none can be lost: the application's
+    get a 403 that names the block, searches go on. Once the copy holds as many documents, every
+    alias moves to it in one call, and writes through an alias work again. The old index is kept
+    as it was, still without writes, but for a note in its ``_meta``. What goes wrong before the
+    swap is undone. After a process that was killed, ``undo_broken_copy`` does it by that note.
+    Where that is done while this runs, this ends with an error.
 
     Args:
         engine: the cluster.
         name: the concrete index.
-        alias: how the host calls it; ``None`` where by its own name, and ``to`` is then needed.
+        alias: how the application calls it; ``None``: by its own name, and ``to`` is then needed.
         settings: what the copy has beside the settings of the old index.
         mapping: of the copy.
         to: name of the copy.
         confirm: told the names of the index and its copy before anything is done.
-        before_swap: told the copy's name when it is whole.
+        before_swap: told the copy's name when it is complete.
         progress: told how many documents of how many are copied.
 
     Raises:
-        MappingConflictError: the host calls the index by its own name and ``to`` is not given; an
-            index of that name exists; the copy is not whole.
+        MappingConflictError: ``alias`` and ``to`` are both ``None``; an index of that name exists;
+            the copy is incomplete.
     """
     needed = ", ".join(f"index.{key}: {str(value).lower()}" for key, value in settings.items())
     if alias is None and to is None:
@@ -88,7 +88,10 @@ def copy_with_settings(
     try:
         engine.put_settings(name, {"blocks.write": True})
         kept = {key: value for key, value in old.items() if key not in {*_OWN, *_LATER}}
-        body = {"settings": {"index": {**kept, **settings}}, "mappings": marked(mapping, of=name)}
+        body = {
+            "settings": {"index": {**kept, **settings}},
+            "mappings": incomplete(mapping, of=name),
+        }
         with explained(name):
             engine.create_index(copy, body)
         engine.refresh(name)
@@ -97,11 +100,11 @@ def copy_with_settings(
         if later := {key: old[key] for key in _LATER if key in old}:
             engine.put_settings(copy, later)
         if alias is None:
-            engine.put_mapping(copy, without_mark(mapping))
+            engine.put_mapping(copy, complete(mapping))
         else:
             engine.update_aliases(_moves(aliases, name, copy))
-            with _quiet():  # behind its alias it needs no mark
-                engine.put_mapping(copy, without_mark(mapping))
+            with _quiet():  # behind its alias it is never taken for a leftover
+                engine.put_mapping(copy, complete(mapping))
     except BaseException:
         with _quiet():
             _undo(engine, name, note, alias=alias)
@@ -112,7 +115,7 @@ def copy_with_settings(
 def _undo(engine: Engine, name: str, note: CopyNote, *, alias: str | None) -> None:
     """Leave things as they were, but for what others may rely on by now."""
     if alias is not None and engine.indices_of(alias) == (note.to,):
-        return  # swapped, though the answer that said so was lost: it is the host's index now
+        return  # swapped, though the answer that said so was lost: the application uses it now
     if note_of(engine.mapping(name)) == note:  # else another run has taken over
         undo_copy(engine, name, note)
 
@@ -154,10 +157,12 @@ def explained(name: str) -> Iterator[None]:
         ):
             if f"Limit of {what}" in text:
                 raise MappingConflictError(
-                    f"the mapping of index {name!r} has no room for our object: {text}. Raise its "
-                    f"setting {setting}, then attach again"
+                    f"the mapping of index {name!r} has no room for the vidsearch object: {text}. "
+                    f"Raise its setting {setting}, then attach again"
                 ) from error
-        raise MappingConflictError(f"our object does not fit index {name!r}: {text}") from error
+        raise MappingConflictError(
+            f"the object of vidsearch does not fit index {name!r}: {text}"
+        ) from error
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """What an index and its copy say of each other, so that a copy that was killed can be undone.
 
-While an index is copied it takes no writes. Both facts outlive the process: before the block is set
-a note is left in the ``_meta`` of the index, and the copy carries a mark until it is whole.
+While an index is copied it takes no writes, which outlives a killed process. So a note in the
+``_meta`` of the index says to where, from before the writes are blocked, and the ``_meta`` of the
+copy names the index until the copy is complete.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vidsearch.engines.base import Engine
+from vidsearch.engines.base import Engine, Json
+from vidsearch.engines.calls import Calls
+from vidsearch.engines.steps import Steps
 from vidsearch.errors import MappingConflictError
 
 __all__ = [
@@ -18,16 +21,16 @@ __all__ = [
     "delete_leftover",
     "is_blocked",
     "leave_note",
-    "marked",
+    "incomplete",
     "note_of",
     "undo_broken_copy",
     "undo_copy",
     "what_became_of",
-    "without_mark",
+    "complete",
 ]
 
 _NOTE = "vidsearch_copy"
-_MARK = "vidsearch_copy_of"
+_COPY_OF = "vidsearch_copy_of"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +60,14 @@ def leave_note(engine: Engine, name: str, note: CopyNote | None) -> None:
     engine.put_mapping(name, {"_meta": meta})
 
 
-def marked(mapping: Mapping[str, Any], *, of: str) -> dict[str, Any]:
-    """The mapping of a copy of the index ``of`` that is not whole."""
-    return {**mapping, "_meta": {**(mapping.get("_meta") or {}), _MARK: of}}
+def incomplete(mapping: Mapping[str, Any], *, of: str) -> Json:
+    """The mapping of a copy of the index ``of`` that is not complete."""
+    return {**mapping, "_meta": {**(mapping.get("_meta") or {}), _COPY_OF: of}}
 
 
-def without_mark(mapping: Mapping[str, Any]) -> dict[str, Any]:
-    """Body of ``PUT /<copy>/_mapping`` that says that it is whole."""
-    return {"_meta": {k: v for k, v in (mapping.get("_meta") or {}).items() if k != _MARK}}
+def complete(mapping: Mapping[str, Any]) -> Json:
+    """Body of ``PUT /<copy>/_mapping`` that says that the copy is complete."""
+    return {"_meta": {k: v for k, v in (mapping.get("_meta") or {}).items() if k != _COPY_OF}}
 
 
 def is_blocked(settings: Mapping[str, Any]) -> bool:
@@ -73,10 +76,10 @@ def is_blocked(settings: Mapping[str, Any]) -> bool:
 
 
 def delete_leftover(engine: Engine, copy: str, *, of: str) -> bool:
-    """Delete a copy that is not whole and that nobody uses; ``False`` where it is no such thing."""
+    """Delete an incomplete copy that nobody uses; ``False`` where it is no such thing."""
     if engine.indices_of(copy) != (copy,) or engine.aliases(copy):
         return False
-    if (engine.mapping(copy).get("_meta") or {}).get(_MARK) != of:
+    if (engine.mapping(copy).get("_meta") or {}).get(_COPY_OF) != of:
         return False
     engine.delete_index(copy)
     return True
@@ -86,13 +89,13 @@ def undo_broken_copy(engine: Engine, name: str) -> str | None:
     """Have an index as it was before a copy of it broke off. Returns the name of that copy.
 
     Raises:
-        MappingConflictError: it did not break off: the copy is whole.
+        MappingConflictError: it did not break off: the copy is complete.
     """
     note = note_of(engine.mapping(name))
     if note is None:
         return None
-    if _is_whole(engine, note):
-        raise MappingConflictError(what_became_of(engine, name, note))
+    if engine.run(_is_complete(engine.calls, note)):
+        raise MappingConflictError(engine.run(what_became_of(engine.calls, name, note)))
     undo_copy(engine, name, note)
     return note.to
 
@@ -105,9 +108,9 @@ def undo_copy(engine: Engine, name: str, note: CopyNote) -> None:
     leave_note(engine, name, None)
 
 
-def what_became_of(engine: Engine, name: str, note: CopyNote) -> str:
+def what_became_of(calls: Calls, name: str, note: CopyNote) -> Steps[str]:
     """Why an index with this note takes no writes, and what to do."""
-    if _is_whole(engine, note):
+    if (yield from _is_complete(calls, note)):
         return (
             f"index {name!r} was copied to {note.to!r}, which is attached, and takes no more "
             f"writes: set index.name to {note.to!r}, or to an alias of it. To begin anew, delete "
@@ -120,8 +123,8 @@ def what_became_of(engine: Engine, name: str, note: CopyNote) -> str:
     )
 
 
-def _is_whole(engine: Engine, note: CopyNote) -> bool:
-    if engine.indices_of(note.to) != (note.to,):
+def _is_complete(calls: Calls, note: CopyNote) -> Steps[bool]:
+    if (yield from calls.indices_of(note.to)) != (note.to,):
         return False
-    meta = engine.mapping(note.to).get("_meta") or {}
-    return "vidsearch" in meta and _MARK not in meta
+    meta = (yield from calls.mapping(note.to)).get("_meta") or {}
+    return "vidsearch" in meta and _COPY_OF not in meta

@@ -5,7 +5,8 @@ from __future__ import annotations
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines.base import Engine, Json
-from vidsearch.index.videos_index import open_videos_index, videos_index_body
+from vidsearch.index.manage import videos_index_body
+from vidsearch.index.videos_index import open_videos_index
 from vidsearch_mappings.diff import Change, diff_index, in_place
 
 __all__ = ["apply_changes", "diff_videos_index"]
@@ -16,10 +17,10 @@ def diff_videos_index(
 ) -> tuple[Change, ...]:
     """Everything that is not as the settings and the model want it; empty where nothing is.
 
-    Of an attached index only our object and what it says of itself are compared.
+    Of an attached index only the vidsearch object and its description are compared.
 
     Raises:
-        IndexNotFoundError, MappingConflictError: see :func:`~vidsearch.ingest.open_videos_index`.
+        IndexNotFoundError, MappingConflictError: see :func:`~vidsearch.index.open_videos_index`.
         ConfigError: the engine lacks what the settings want.
     """
     live, wanted = _bodies(engine, settings, identity)
@@ -55,12 +56,12 @@ def _bodies(engine: Engine, settings: IndexSettings, identity: ModelIdentity) ->
     }
     wanted = videos_index_body(engine, settings, identity)
     if index.attached:
-        ours = wanted["mappings"]
+        whole = wanted["mappings"]
         wanted = {
             "settings": {"index": {}},
             "mappings": {
-                "_meta": ours["_meta"],
-                "properties": {index.field: ours["properties"][index.field]},
+                "_meta": whole["_meta"],
+                "properties": {index.field: whole["properties"][index.field]},
             },
         }
     return live, wanted

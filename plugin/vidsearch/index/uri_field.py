@@ -1,4 +1,4 @@
-"""The host's field with a video's URI: is it fit for that, and what does a document say in it?"""
+"""The user's field with a video's URI: check its mapping, and read it from a document."""
 
 from __future__ import annotations
 
@@ -30,12 +30,13 @@ def check_uri_field(mapping: Mapping[str, Any], path: str, *, index: str) -> Non
         name = next((n for n in _heads(rest) if n in properties), None)
         if name is None:
             raise MappingConflictError(
-                f"{where} is not mapped; --uri-field names where the URI stands"
+                f"{where} is not mapped; name the field with a video's URI (--uri-field)"
             )
         definition, rest = properties[name], rest[len(name) + 1 :]
         if definition.get("type") == "nested":
             raise MappingConflictError(
-                f"{where} lies in nested objects: one document would have many videos"
+                f"{where} lies in nested objects: one document would have many videos; "
+                "name a field outside of them"
             )
     kind = definition.get("type", "object")
     if kind not in _TYPES:

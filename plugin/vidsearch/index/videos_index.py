@@ -1,58 +1,25 @@
-"""The videos index, managed or attached: open, show, read and write; create and drop ours."""
+"""The opened videos index, managed or attached: reads and writes of its documents."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import Literal
 
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines.base import Document, Engine, Json, Revision
-from vidsearch.errors import (
-    ConfigError,
-    DocumentNotFoundError,
-    IndexNotFoundError,
-    MappingConflictError,
-    VersionConflictError,
-)
-from vidsearch.index.copy_note import note_of, what_became_of
-from vidsearch.registry.index import create_registry_index, registry_layout
-from vidsearch_mappings import MetaError, index_meta, read_meta, videos_index
-from vidsearch_mappings.vectors import presets_of
+from vidsearch.errors import DocumentNotFoundError, MappingConflictError, VersionConflictError
+from vidsearch.index.description import IndexDescription, describe_index
 
-__all__ = [
-    "VideosIndex",
-    "create_videos_index",
-    "drop_videos_index",
-    "gone",
-    "open_videos_index",
-    "show_videos_index",
-    "videos_index_body",
-]
+__all__ = ["VideosIndex", "gone", "open_videos_index"]
 
 
 @dataclass(frozen=True, slots=True)
-class VideosIndex:
-    """The index behind the alias, as its mapping describes it."""
+class VideosIndex(IndexDescription):
+    """The index behind the alias, opened on an engine."""
 
     engine: Engine
-    alias: str
-    name: str
-    """The concrete index."""
-    field: str
-    """Object that holds our data in every document."""
-    segment_seconds: float
-    quantization: str
-    layout: int
-    model: ModelIdentity
-    uri_field: str | None = None
-    """The host's field with a video's URI, where the index is the host's; ``None``: it is ours."""
-
-    @property
-    def attached(self) -> bool:
-        """Whether the documents are the host's, and only our object in them is ours."""
-        return self.uri_field is not None
 
     def require_model(self, identity: ModelIdentity) -> None:
         """Refuse vectors of another model.
@@ -60,15 +27,15 @@ class VideosIndex:
         Raises:
             ModelMismatchError: the message shows both identities.
         """
-        identity.require(self.model, where=f"index {self.alias!r}")
+        identity.require(self.identity, where=f"index {self.alias!r}")
 
     def count(self) -> int:
-        """Number of videos; in an attached index, of the documents that have our vectors."""
+        """Number of videos; in an attached index, of the documents that have vectors."""
         done = {"exists": {"field": f"{self.field}.fingerprint"}} if self.attached else None
         return self.engine.count(self.name, done)
 
     def fingerprints(self) -> Iterator[tuple[str, str | None]]:
-        """Id and fingerprint of every document; ``None`` where it has no vectors of ours."""
+        """Id and fingerprint of every document; ``None`` where it has no vectors."""
         name = f"{self.field}.fingerprint"
         for document in self.engine.scan(self.name, source=[name]):
             yield document.id, (document.source.get(self.field) or {}).get("fingerprint")
@@ -80,27 +47,27 @@ class VideosIndex:
     def write(
         self, id: str, source: Json, *, expect: Revision | Literal["absent"] | None
     ) -> Revision:
-        """One whole document of an index of ours, in one request.
+        """One whole document of a managed index, in one request.
 
         Raises:
             VersionConflictError: the stored revision is not the expected one.
-            MappingConflictError: a host field does not fit the mapping.
+            MappingConflictError: a field of the application does not fit the mapping.
         """
         return self.engine.put(self.name, id, source, expect=expect)
 
-    def merge(self, ours: Json, *, into: Document) -> Revision:
-        """Our object into a document of the host, of which nothing else is touched.
+    def merge(self, video: Json, *, into: Document) -> Revision:
+        """Put the vidsearch object into the user's document, and touch nothing else in it.
 
         Args:
-            ours: the whole object; what else it held is cleared.
+            video: the whole object; what else it held is cleared.
             into: the document as it was read.
 
         Raises:
-            DocumentNotFoundError: the host deleted it meanwhile.
-            VersionConflictError: the host wrote it meanwhile.
+            DocumentNotFoundError: the application deleted it meanwhile.
+            VersionConflictError: the application wrote it meanwhile.
         """
         before: Json = into.source.get(self.field) or {}
-        partial = {self.field: {**dict.fromkeys(before), **ours}}
+        partial = {self.field: {**dict.fromkeys(before), **video}}
         written = self.engine.update(
             self.name, into.id, partial, expect=into.revision, routing=into.routing
         )
@@ -111,7 +78,10 @@ class VideosIndex:
     def remove(
         self, id: str, *, expect: Revision | None = None, routing: str | None = None
     ) -> bool:
-        """One document, or, where it is the host's, our object in it; ``False`` where absent.
+        """Delete a document, or, in an attached index, only the vidsearch object in it.
+
+        Returns:
+            ``False`` where there was none.
 
         Raises:
             VersionConflictError: the stored revision is not the expected one.
@@ -127,13 +97,13 @@ class VideosIndex:
         return True
 
     def take_out(self, document: Document) -> None:
-        """Our object out of a document of the host, which is then as it was before.
+        """Take the vidsearch object out of the user's document, which is then as it was before.
 
-        Read and written back whole, as a partial update cannot remove a field. The host's ingest
-        pipeline is passed by: it has seen the document already.
+        Read and written back whole, as a partial update cannot remove a field. The ingest
+        pipeline of the index is skipped: it has seen the document already.
 
         Raises:
-            VersionConflictError: the host wrote or deleted it meanwhile.
+            VersionConflictError: the application wrote or deleted it meanwhile.
         """
         rest = {name: value for name, value in document.source.items() if name != self.field}
         self.engine.put(
@@ -147,180 +117,25 @@ class VideosIndex:
 
 
 def gone(index: VideosIndex, id: str) -> DocumentNotFoundError:
-    """The error for a document of the host that is not there."""
+    """The error for a document of the user that is not there."""
     return DocumentNotFoundError(
-        f"index {index.name!r} has no document {id!r}: the host deleted it, or never wrote it"
+        f"index {index.name!r} has no document {id!r}: your application deleted it, or never "
+        "wrote it"
     )
-
-
-def create_videos_index(engine: Engine, settings: IndexSettings, identity: ModelIdentity) -> str:
-    """Create ``<name>-000001`` with the alias ``<name>``, and the registry where it is absent.
-
-    Where a registry alone was lost, it alone is created, empty: the index keeps its vectors.
-
-    Returns:
-        The name of the concrete index, or of the registry where only that was missing.
-
-    Raises:
-        MappingConflictError: an index or alias of that name exists already, or is not ours.
-        ModelMismatchError: the registry was lost, but the index holds vectors of another model.
-        ConfigError: see :func:`videos_index_body`.
-    """
-    existing = engine.indices_of(settings.name)
-    has_registry = bool(engine.indices_of(settings.registry))
-    if existing and has_registry:
-        layout = registry_layout(engine, settings)
-        raise MappingConflictError(
-            f"{settings.name!r} exists already ({', '.join(existing)}); "
-            "use it as it is, or drop it first with `vidsearch index drop`"
-            + (f". Its {layout}" if layout.is_older else "")
-        )
-    if existing:
-        open_videos_index(engine, settings).require_model(identity)
-    # Made first: where the preset is refused, nothing was created.
-    body = None if existing else videos_index_body(engine, settings, identity)
-    if not has_registry:
-        create_registry_index(engine, settings)
-    if body is None:
-        return settings.registry
-    name = f"{settings.name}-000001"
-    # With the alias in the same request: there is never an index without it.
-    engine.create_index(name, {**body, "aliases": {settings.name: {}}})
-    return name
-
-
-def videos_index_body(engine: Engine, settings: IndexSettings, identity: ModelIdentity) -> Json:
-    """What :func:`create_videos_index` sends to the engine, but for the alias.
-
-    Raises:
-        ConfigError: the engine lacks the setting ``index.quantization``, or the preset does not
-            take vectors of the model; the message names those that work.
-    """
-    preset, features = settings.quantization, engine.features()
-    version = engine.info().version
-    try:
-        body = videos_index(
-            engine.kind,
-            version=version,
-            dims=identity.dims,
-            field=settings.field,
-            meta=index_meta(
-                model=identity.to_meta(),
-                quantization=preset,
-                field=settings.field,
-                segment_seconds=settings.segment_seconds,
-            ),
-            quantization=preset,
-            shards=settings.shards,
-            replicas=settings.replicas,
-        )
-    except ValueError as error:
-        raise ConfigError(f"setting index.quantization: {error}") from error
-    if preset not in features.quantizations:
-        known = presets_of(engine.kind, dims=identity.dims, version=version)
-        has = ", ".join(name for name in known if name in features.quantizations)
-        if engine.kind == "opensearch":
-            why = "its k-NN plugin has no native faiss library"
-        elif preset not in known:
-            why = "its version is too old"
-        else:
-            why = f"its licence is {features.licence or 'unknown'}, and bbq_disk needs enterprise"
-        raise ConfigError(
-            f"setting index.quantization: {engine.info()} cannot keep vectors as {preset!r}: "
-            f"{why}; it has {has}"
-        )
-    return body
 
 
 def open_videos_index(engine: Engine, settings: IndexSettings) -> VideosIndex:
-    """Read what stands behind the alias.
+    """Open the index behind the alias.
 
     Raises:
-        IndexNotFoundError: nothing does.
-        MappingConflictError: it is not an index of ours, holds our data under another field, or is
-            being
-            copied, or was when ``vidsearch index attach`` broke off; the message says what to do.
+        IndexNotFoundError, MappingConflictError: see :func:`describe_index`.
+        MappingConflictError: its object has another name than the setting ``index.field``.
     """
-    names = engine.indices_of(settings.name)
-    if not names:
-        raise IndexNotFoundError(
-            f"there is no index {settings.name!r}; create it with `vidsearch index create`"
-        )
-    if len(names) > 1:
+    found = engine.run(describe_index(engine.calls, settings.name))
+    if found.field != settings.field:
         raise MappingConflictError(
-            f"alias {settings.name!r} stands for {', '.join(names)}, not for one"
+            f"index {found.name!r} keeps its vectors in the object {found.field!r}, but the "
+            f"setting index.field is {settings.field!r}: set it to {found.field!r}"
         )
-    mapping = engine.mapping(names[0])
-    try:
-        meta = read_meta(mapping)
-        model = ModelIdentity.from_meta(meta.model)
-    except (MetaError, KeyError) as error:
-        if note := note_of(mapping):
-            raise MappingConflictError(what_became_of(engine, names[0], note)) from error
-        raise MappingConflictError(
-            f"index {names[0]!r} was not made by vidsearch: {error}. "
-            "Choose another name (setting index.name), or add our object to it with "
-            "`vidsearch index attach`"
-        ) from error
-    if meta.field != settings.field:
-        raise MappingConflictError(
-            f"index {names[0]!r} keeps our data under {meta.field!r}, "
-            f"but the setting index.field is {settings.field!r}"
-        )
-    return VideosIndex(
-        engine=engine,
-        alias=settings.name,
-        name=names[0],
-        field=meta.field,
-        segment_seconds=meta.segment_seconds,
-        quantization=meta.quantization,
-        layout=meta.layout,
-        model=model,
-        uri_field=meta.uri_field,
-    )
-
-
-def show_videos_index(engine: Engine, settings: IndexSettings) -> dict[str, Any]:
-    """What stands behind the alias, for people and their scripts.
-
-    Raises:
-        IndexNotFoundError, MappingConflictError: see :func:`open_videos_index`.
-    """
-    index = open_videos_index(engine, settings)
-    registry = engine.indices_of(settings.registry)
-    attached = {"uri_field": index.uri_field, "documents": engine.count(index.name)}
-    return {
-        "alias": index.alias,
-        "index": index.name,
-        **(attached if index.attached else {}),
-        "engine": str(engine.info()),
-        "videos": index.count(),
-        "registered": engine.count(settings.registry) if registry else None,
-        "field": index.field,
-        "layout": index.layout,
-        "quantization": index.quantization,
-        "segment_seconds": index.segment_seconds,
-        "model": index.model.to_meta(),
-    }
-
-
-def drop_videos_index(engine: Engine, settings: IndexSettings) -> tuple[str, ...]:
-    """Drop every index behind the alias, and the registry. Returns the names.
-
-    Raises:
-        IndexNotFoundError: there is nothing to drop.
-        MappingConflictError: what stands there is not ours.
-    """
-    names = engine.indices_of(settings.name)
-    if names and open_videos_index(engine, settings).attached:
-        raise MappingConflictError(
-            f"index {names[0]!r} is the host's, we are only attached to it: "
-            "use `vidsearch index detach`"
-        )
-    names += engine.indices_of(settings.registry)
-    if not names:
-        raise IndexNotFoundError(f"there is no index {settings.name!r}")
-    # The registry first: where this breaks off, what is left can still be shown, and dropped.
-    for name in reversed(names):
-        engine.delete_index(name)
-    return names
+    described = {field.name: getattr(found, field.name) for field in fields(found)}
+    return VideosIndex(**described, engine=engine)

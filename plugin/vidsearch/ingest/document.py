@@ -39,7 +39,7 @@ def fingerprint(
     """
     parts = {
         "content": content,
-        "model": index.model.compared(),
+        "model": index.identity.compared(),
         "layout": index.layout,
         "moments": asdict(segments),
         "subtitles": subtitles if subtitles is None else list(subtitles),
@@ -70,15 +70,15 @@ def video_document(
         ModelMismatchError: the vectors do not have the dims of the index.
     """
     (dims,) = embedding.vector.shape  # the segments' vectors are means of the same frames
-    if dims != index.model.dims:
+    if dims != index.identity.dims:
         raise ModelMismatchError(
             f"the encoder made vectors of {dims} dims for video {record.id!r}, but index "
-            f"{index.name!r} holds {index.model.dims}, and so says the encoder's identity: correct "
+            f"{index.name!r} holds {index.identity.dims}, and so says the encoder's identity: correct "
             "the encoder, or the dims in its identity"
         )
     video: dict[str, Any] = {
         "uri": record.uri,
-        "model": model_name(index.model),
+        "model": model_name(index.identity),
         "fingerprint": fingerprint,
         "embedded_at": to_stamp(embedded_at),
         "duration": embedding.duration,

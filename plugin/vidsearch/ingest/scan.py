@@ -143,7 +143,7 @@ def _candidates(
 def _found(
     index: VideosIndex, *, quick: bool, everything: bool
 ) -> Iterator[tuple[Document, Reason]]:
-    uri_field, model = str(index.uri_field), model_name(index.model)
+    uri_field, model = str(index.uri_field), model_name(index.identity)
     field = index.field
     source = [uri_field, f"{field}.uri", f"{field}.model"]
     lacking = lacks_vectors(field, uri_field=uri_field, model=model)
@@ -168,7 +168,7 @@ def _was_just_indexed(record: VideoRecord | None, uri: str, index: VideosIndex) 
         return False
     document = index.read(record.id, routing=record.routing)
     stored = (document.source.get(index.field) or {}) if document else {}
-    return "vector" in stored and stored.get("model") == model_name(index.model)
+    return "vector" in stored and stored.get("model") == model_name(index.identity)
 
 
 def _why_skipped(record: VideoRecord | None, uri: str, *, retry: bool) -> str:

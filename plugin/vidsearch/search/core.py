@@ -15,9 +15,10 @@ from vidsearch.engines.calls import Calls
 from vidsearch.engines.steps import Steps, Work
 from vidsearch.engines.types import EngineKind, Json
 from vidsearch.errors import MappingConflictError, QueryError
+from vidsearch.index.description import IndexDescription
 from vidsearch.once import Once
 from vidsearch.search.fusion import Fusion
-from vidsearch.search.live_index import IndexMovedError, IndexView, LiveIndex
+from vidsearch.search.index_cache import IndexCache, IndexMovedError
 from vidsearch.search.native import Cluster, NativeFusion, choose
 from vidsearch.search.plan import Conditions, Plan
 from vidsearch.search.query_vector import MediaInput, given_vector, stored_vector
@@ -59,7 +60,7 @@ class SearchCore:
         self._encoder = Once(encoder)
         self._settings = settings
         self._media = media or MediaInput()
-        self._index = LiveIndex(alias)
+        self._index = IndexCache(alias)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> SearchCore:
@@ -136,7 +137,7 @@ class SearchCore:
         started = time.perf_counter()
         embedded = Once(lambda: self._embed(requests))
 
-        def run(view: IndexView) -> Steps[tuple[str, list[Ranking], list[tuple[Hit, ...]]]]:
+        def run(view: IndexDescription) -> Steps[tuple[str, list[Ranking], list[tuple[Hit, ...]]]]:
             plans = yield from self._plans(requests, view, calls, embedded)
             rankings = yield from self._rank(plans, calls)
             return view.name, rankings, (yield from self._hits(rankings, view, calls))
@@ -160,7 +161,7 @@ class SearchCore:
         """The complete request bodies by leg; one, ``fused``, where the engine fuses."""
         embedded = Once(lambda: self._embed([request]))
 
-        def run(view: IndexView) -> Steps[dict[Leg, Json]]:
+        def run(view: IndexDescription) -> Steps[dict[Leg, Json]]:
             (plan,) = yield from self._plans([request], view, calls, embedded)
             bodies, _ = plan.legs()
             if plan.engine_fusion is None:
@@ -174,7 +175,7 @@ class SearchCore:
     def _plans(
         self,
         requests: Sequence[SearchRequest],
-        view: IndexView,
+        view: IndexDescription,
         calls: Calls,
         embedded: Once[list[list[float]]],
     ) -> Steps[list[Plan]]:
@@ -215,7 +216,7 @@ class SearchCore:
     def _query_vectors(
         self,
         requests: Sequence[SearchRequest],
-        view: IndexView,
+        view: IndexDescription,
         calls: Calls,
         embedded: Once[list[list[float]]],
     ) -> Steps[list[list[float]]]:
@@ -290,7 +291,7 @@ class SearchCore:
         return rankings
 
     def _hits(
-        self, rankings: Sequence[Ranking], view: IndexView, calls: Calls
+        self, rankings: Sequence[Ranking], view: IndexDescription, calls: Calls
     ) -> Steps[list[tuple[Hit, ...]]]:
         """The hits of each page, read from the concrete index: its ids are its own, whatever the
         alias does meanwhile."""
@@ -316,7 +317,9 @@ def _is_embedded(request: SearchRequest) -> bool:
     return request.needs_vector and request.input[0] in {"text", "image", "clip"}
 
 
-def _stored_vectors(request: SearchRequest, view: IndexView, kind: EngineKind) -> dict[str, Json]:
+def _stored_vectors(
+    request: SearchRequest, view: IndexDescription, kind: EngineKind
+) -> dict[str, Json]:
     """The body that reads the vectors of the video of ``like``, from whatever shard it is in."""
     if request.like is None:
         return {}

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vidsearch.errors import QueryError
+from vidsearch.index.description import IndexDescription
 from vidsearch.search.fusion import Scored
-from vidsearch.search.live_index import IndexView
-from vidsearch.search.live_mapping import find_field
+from vidsearch.search.mapping_fields import find_field
 from vidsearch.search.request import SearchRequest
 from vidsearch_mappings.queries import vector_path
 
@@ -46,7 +46,7 @@ class Collapsed:
     """Ids of what was folded into a kept hit, best first, by its id."""
 
 
-def fields_to_compare(request: SearchRequest, view: IndexView) -> list[str]:
+def fields_to_compare(request: SearchRequest, view: IndexDescription) -> list[str]:
     """The fields of the candidates that ``collapse`` and ``diversity`` compare.
 
     Raises:

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 from vidsearch.errors import QueryError
-from vidsearch.search.live_mapping import Field, find_field, walk
+from vidsearch.search.mapping_fields import Field, find_field, walk
 
 __all__ = ["Filter", "build_filters", "split_segment_filters"]
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from vidsearch.config import SearchSettings
 from vidsearch.engines.types import EngineKind, Json
 from vidsearch.errors import QueryError
+from vidsearch.index.description import IndexDescription
 from vidsearch.search.filters import build_filters, split_segment_filters
 from vidsearch.search.fusion import Fusion, Scored
-from vidsearch.search.live_index import IndexView
-from vidsearch.search.live_mapping import expand_fields, find_field
+from vidsearch.search.mapping_fields import expand_fields, find_field
 from vidsearch.search.moments import segments_needed
 from vidsearch.search.native import Cluster, NativeFusion
 from vidsearch.search.request import Leg, SearchRequest, query_errors_about
@@ -53,7 +53,7 @@ class Conditions:
     """… those on segments, which decide what moments there can be."""
 
     @classmethod
-    def of(cls, request: SearchRequest, view: IndexView) -> Conditions:
+    def of(cls, request: SearchRequest, view: IndexDescription) -> Conditions:
         """The checked conditions of a search.
 
         Raises:
@@ -89,7 +89,7 @@ class Plan:
     engine_fusion: NativeFusion | None
     """What fuses them inside the engine."""
     kind: EngineKind
-    view: IndexView
+    view: IndexDescription
     vector: Sequence[float]
     """What the vector leg compares with; empty in keyword mode."""
     settings: SearchSettings

@@ -1,4 +1,4 @@
-"""Questions to the properties of a live mapping: which fields are there, and of what type."""
+"""The fields of a mapping, their types, and how they can be searched."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ def expand_fields(
 ) -> tuple[str, ...]:
     """The concrete fields of words behind ``("title^2", "meta.*", "*")``, with their boosts.
 
-    The engine could expand ``*`` itself, but would then also look into our own object, where every
-    video matches a query that happens to be the model's name. So a pattern passes over the object
-    ``hidden``, but for the subtitles in it, and over anything that holds no words; a field named
-    in full is taken if it exists. Neither takes one that is only stored.
-    The first mention of a field decides its boost.
+    The engine could expand ``*`` itself, but would then also look into the vidsearch object, where
+    every video matches a query that happens to be the model's name. So a pattern passes over the
+    object ``hidden``, but for the subtitles in it, and over anything that holds no words; a field
+    named in full is taken if it exists. Neither takes one that is only stored. The first mention of
+    a field decides its boost.
     """
     fields = [field for field in walk(properties) if field.searchable]
-    spoken = f"{hidden}.{SUBTITLES}"
+    subtitles = f"{hidden}.{SUBTITLES}"
     found: dict[str, str] = {}
     for pattern in patterns:
         name, caret, boost = pattern.partition("^")
@@ -76,12 +76,12 @@ def expand_fields(
                 found.setdefault(name, caret + boost)
             continue
         for field in fields:
-            ours = field.path == hidden or field.path.startswith(f"{hidden}.")
-            ours = ours and field.path != spoken
+            is_hidden = field.path == hidden or field.path.startswith(f"{hidden}.")
+            is_hidden = is_hidden and field.path != subtitles
             if (
                 field.type in _WORD_TYPES
                 and field.nested is None
-                and not ours
+                and not is_hidden
                 and fnmatchcase(field.path, name)
             ):
                 found.setdefault(field.path, caret + boost)

@@ -1,0 +1,149 @@
+"""What stands behind an alias, as the mapping of the index describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vidsearch.encoders.identity import ModelIdentity
+from vidsearch.engines.calls import Calls
+from vidsearch.engines.steps import Steps
+from vidsearch.errors import IndexNotFoundError, MappingConflictError
+from vidsearch.index.copy_note import note_of, what_became_of
+from vidsearch_mappings import MetaError, read_meta
+from vidsearch_mappings.queries import Level, vector_path
+from vidsearch_mappings.scores import Similarity, similarity_of
+from vidsearch_mappings.vectors import oversample_of
+
+__all__ = ["IndexDescription", "concrete_index", "describe_index", "description_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexDescription:
+    """One concrete index, as its mapping describes it."""
+
+    alias: str
+    """The name that it was asked for by."""
+    name: str
+    """The concrete index."""
+    field: str
+    """The vidsearch object in every document."""
+    identity: ModelIdentity
+    """The model whose vectors it holds."""
+    layout: int
+    quantization: str
+    segment_seconds: float
+    uri_field: str | None
+    """The user's field with a video's URI in an attached index; ``None`` in a managed one."""
+    properties: Mapping[str, Any]
+    """``properties`` of its mapping."""
+
+    @property
+    def attached(self) -> bool:
+        """Whether the documents are the user's, and only the vidsearch object is written."""
+        return self.uri_field is not None
+
+    @property
+    def oversample(self) -> float | None:
+        """Candidates per hit to score anew with exact vectors; ``None`` where they are exact."""
+        return oversample_of(self.quantization)
+
+    def similarity(self, level: Level) -> Similarity:
+        """How the engine scores the vectors of a level.
+
+        Raises:
+            MappingConflictError: no such vector, or not comparable.
+        """
+        path = vector_path(self.field, level=level)
+        definition: Mapping[str, Any] = {"properties": self.properties}
+        try:
+            for name in path.split("."):
+                definition = definition["properties"][name]
+            return similarity_of(definition)
+        except KeyError:
+            raise MappingConflictError(f"index {self.name!r} has no field {path!r}") from None
+        except ValueError as error:
+            raise MappingConflictError(f"index {self.name!r}, field {path!r}: {error}") from error
+
+
+def concrete_index(
+    calls: Calls,
+    alias: str,
+    *,
+    advice: str = (
+        "create it with `vidsearch index create`, or name another one in VIDSEARCH_INDEX__NAME"
+    ),
+) -> Steps[str]:
+    """The name of the one index behind an alias, or the index of that name.
+
+    Args:
+        calls: of the engine.
+        alias: alias or name of an index.
+        advice: said where there is none.
+
+    Raises:
+        IndexNotFoundError: no such index or alias.
+        MappingConflictError: it stands for several.
+    """
+    names = yield from calls.indices_of(alias)
+    if not names:
+        url = (yield from calls.info()).url
+        raise IndexNotFoundError(f"no index or alias {alias!r} at {url}: {advice}")
+    if len(names) > 1:
+        raise MappingConflictError(
+            f"alias {alias!r} stands for {len(names)} indices ({', '.join(names)}), and vidsearch "
+            "needs one: name one of them, or point the alias to one"
+        )
+    return names[0]
+
+
+def describe_index(calls: Calls, alias: str) -> Steps[IndexDescription]:
+    """Read what stands behind an alias.
+
+    Raises:
+        IndexNotFoundError: no such index or alias.
+        MappingConflictError: several indices; not made by vidsearch nor attached; or being copied
+            by ``vidsearch index attach``, which may have broken off. The message says what to do.
+    """
+    name = yield from concrete_index(calls, alias)
+    mapping = yield from calls.mapping(name)
+    try:
+        return description_of(mapping, name=name, alias=alias)
+    except MappingConflictError as error:
+        if (note := note_of(mapping)) is None:
+            raise
+        raise MappingConflictError((yield from what_became_of(calls, name, note))) from error
+
+
+def description_of(mapping: Mapping[str, Any], *, name: str, alias: str) -> IndexDescription:
+    """The description in a mapping.
+
+    Raises:
+        MappingConflictError: there is none, or it cannot be used.
+    """
+    try:
+        meta = read_meta(mapping)
+        identity = ModelIdentity.from_meta(meta.model)
+    except (MetaError, KeyError) as error:
+        if isinstance((mapping.get("_meta") or {}).get("vidsearch"), Mapping):
+            raise MappingConflictError(
+                f"index {name!r} does not say which model's vectors it holds: {error}. Use the "
+                "version of vidsearch that made it, or choose another name (setting index.name) "
+                "and `vidsearch index create` it"
+            ) from error
+        raise MappingConflictError(
+            f"index {name!r} was not made by vidsearch: {error}. Choose another name (setting "
+            "index.name), or attach to it with `vidsearch index attach`"
+        ) from error
+    return IndexDescription(
+        alias=alias,
+        name=name,
+        field=meta.field,
+        identity=identity,
+        layout=meta.layout,
+        quantization=meta.quantization,
+        segment_seconds=meta.segment_seconds,
+        uri_field=meta.uri_field,
+        properties=mapping.get("properties", {}),
+    )
