@@ -135,7 +135,8 @@ def test_settings_lists_every_setting_and_no_secret(
     code, out, _ = run(capsys, "settings")
     assert code == 0
     assert "hunter2" not in out
-    assert "VIDSEARCH_INDEX__NAME\tvideos\tAlias that readers use." in out.splitlines()
+    meaning = "Alias of the videos index. The registry is `<name>-registry`."
+    assert f"VIDSEARCH_INDEX__NAME\tvideos\t{meaning}" in out.splitlines()
 
 
 def test_config_option_names_the_file(

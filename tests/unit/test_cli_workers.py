@@ -36,12 +36,12 @@ def test_all_serve_this_index() -> None:
             (OTHER, SILENT),
             (
                 "all workers of the queue 'q' serve another index than 'clips' (b@h: index 'films' "
-                "at http://there:9200, model 'demo'; c@h: does not tell which index it serves), "
+                "at http://there:9200, model 'demo'; c@h: does not say which index it serves), "
                 "and drop"
             ),
         ),
         ((OURS, OTHER), "some workers of the queue 'q' serve another index than 'clips' (b@h: "),
-        ((OURS, SILENT), "some workers of the queue 'q' run none of our tasks, or those of an"),
+        ((OURS, SILENT), "some workers of the queue 'q' run no vidsearch tasks, or those of an"),
     ],
 )
 def test_what_is_wrong_is_told_with_what_to_do(workers: tuple[WorkerState, ...], said: str) -> None:

@@ -1,4 +1,4 @@
-"""``vidsearch ingest``: register videos and have the workers ingest them."""
+"""``vidsearch ingest``: register videos and enqueue their ingestion."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vidsearch.cli import output
-from vidsearch.cli.records import report
+from vidsearch.cli.records import report, wait_for
 from vidsearch.cli.services import open_services
 from vidsearch.cli.sources import (
     IdFrom,
@@ -19,7 +19,6 @@ from vidsearch.cli.sources import (
     from_uris,
     parse_fields,
 )
-from vidsearch.cli.waiting import wait_for
 
 if TYPE_CHECKING:
     from vidsearch.registry import VideoRecord
@@ -33,28 +32,37 @@ __all__ = ["ingest"]
 @click.option(
     "--folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Every video file below a folder.",
+    help="Folder: register every video file in it and below.",
 )
 @click.option(
     "--csv",
     "csv_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A CSV file with a column `uri`, perhaps `id`, and any others as text fields; "
-    "in `tags` a ; separates.",
+    help="CSV file: column `uri`, optionally `id`; other columns become text fields, and `;` "
+    "separates `tags`.",
 )
 @click.option(
     "--id-from",
     type=click.Choice(["uri", "name"]),
     default="uri",
     show_default=True,
-    help="Make ids from the whole URI, or from the file's name alone.",
+    help="Make ids from the whole URI, or from the file name alone.",
 )
 @click.option(
-    "--field", "pairs", multiple=True, metavar="NAME=VALUE", help="A field of every video."
+    "--field",
+    "pairs",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Field of every document; repeat for more.",
 )
-@click.option("--wait", is_flag=True, help="Wait until all are ingested; exit 1 if any is not.")
 @click.option(
-    "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer than this."
+    "--wait", is_flag=True, help="Wait until all videos are ingested; exit code 1 if any failed."
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Maximum number of seconds to wait.",
 )
 @output.json_option
 def ingest(
@@ -67,10 +75,10 @@ def ingest(
     timeout: float | None,
     as_json: bool,
 ) -> None:
-    """Register videos by URI, folder or CSV file, and enqueue them.
+    """Register videos by URI, folder or CSV file, and enqueue their ingestion.
 
-    Safe to repeat: what is indexed or on its way is left as it is. A URI is a path, file://,
-    http:// or https://, as the workers can reach it.
+    Safe to repeat: videos that are indexed, queued or processing are left as they are. A URI is a
+    path, file://, http://, https://, s3://, gs:// or az://, as the workers see it.
     """
     if timeout is not None and not wait:
         raise click.UsageError("--timeout goes with --wait")
@@ -103,12 +111,12 @@ def _refuse_double_ids(sources: list[Source]) -> None:
 
 
 def _refuse_missing_index(services: Services) -> None:
-    # The workers would find out, but long after the person has gone.
+    # Workers would refuse the videos as well, but after this command has ended.
     index = services.open_index()
     if index.attached:
         raise click.UsageError(
-            f"the documents of {index.name} are your own application's: `vidsearch scan` finds the "
-            f"URIs in their field {index.uri_field} and enqueues them"
+            f"{index.name} is an attached index, whose documents your application writes: run "
+            f"`vidsearch scan`, which enqueues the URIs in their field {index.uri_field}"
         )
 
 

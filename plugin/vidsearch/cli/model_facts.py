@@ -1,4 +1,4 @@
-"""What is known of the configured model without loading it."""
+"""Facts about the configured model that need no loading."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LIBRARIES = ("vidsearch", "torch", "transformers", "onnxruntime", "tokenizers")
 
 
 def model_facts(settings: Settings) -> dict[str, Any]:
-    """Name and source, what runs it, shape, precision and why, identity, versions.
+    """Name, source, encoder, shape, precision with its reason, identity and versions.
 
     Raises:
         ModelUnavailableError: there is no such model.
@@ -79,7 +79,7 @@ def _of_checkpoint(encoder: TorchEncoder, settings: Settings) -> dict[str, Any]:
         replace(checkpoint, offline=True).with_weights()
         weights = "on this machine"
     except ModelUnavailableError:
-        weights = "not on this machine; downloaded when first needed"
+        weights = "not on this machine; downloaded at first use"
     return {
         "source": source,
         "family": checkpoint.config["model_type"],

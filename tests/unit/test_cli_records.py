@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from vidsearch.cli.waiting import wait_for
+from vidsearch.cli.records import wait_for
 from vidsearch.registry import Registry
 from vidsearch.testing.memory_engine import MemoryEngine
 
