@@ -38,7 +38,7 @@ class _Section(BaseModel):
 class EngineSettings(_Section):
     """The cluster that holds the videos."""
 
-    url: str = Field("http://localhost:9200", description="URL of the cluster, without a path.")
+    url: str = Field("http://localhost:9200", description="URL of the cluster.")
     kind: Literal["auto", "elasticsearch", "opensearch"] = Field(
         "auto", description="Search engine of the cluster. `auto` asks the cluster."
     )

