@@ -355,7 +355,7 @@ class SearchSettings(_Section):
     )
     rescore: bool = Field(
         True,
-        description="Whether to rescore the candidates of quantised vectors with the exact "
+        description="Whether to rescore the candidates of quantized vectors with the exact "
         "vectors. OpenSearch does it by the script `knn_score`; set it to false where the "
         "cluster allows no scripts.",
     )
