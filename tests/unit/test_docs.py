@@ -390,3 +390,10 @@ def test_every_video_error_is_in_the_table_of_errors() -> None:
 def test_every_command_is_in_the_reference() -> None:
     for name in cli.list_commands(click.Context(cli)):
         assert f"## vidsearch {name}\n" in PAGES["docs/cli.md"]
+
+
+def test_the_map_of_the_code_names_every_room() -> None:
+    rooms = {path.parent.name for path in (ROOT / "plugin/vidsearch").glob("*/__init__.py")}
+    assert {
+        room for room in rooms if f"`plugin/vidsearch/{room}/`" not in PAGES["CONTRIBUTING.md"]
+    } == set()
