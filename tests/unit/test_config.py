@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -146,3 +148,15 @@ def test_settings_cannot_be_changed() -> None:
     settings = load_settings()
     with pytest.raises(ValueError, match="frozen"):
         settings.engine.url = "http://x:1"
+
+
+@pytest.mark.parametrize(("section", "name", "field"), list(setting_paths()))
+def test_a_description_says_what_the_value_is(section: str, name: str, field: Any) -> None:
+    starts = {
+        bool: ("Whether to ",),
+        int: ("Number of ", "Maximum ", "Rank constant "),
+        float: ("Number of ", "Maximum ", "Length ", "Weight "),
+    }
+    assert field.description.endswith(".")
+    assert field.description.startswith(starts.get(field.annotation, ("",)))
+    assert not re.search(r"\b(ours?|most|moments?|the host)\b", field.description)

@@ -1,4 +1,4 @@
-"""What the docs name exists: commands, settings, errors, extras, imports, links, files."""
+"""What the docs name exists: settings, errors, extras, imports, links, files."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ import importlib
 import inspect
 import re
 import runpy
-import shlex
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import click
 import pytest
 from packaging.requirements import Requirement
+from tests.docs_pages import FENCE, INLINE, PAGES, ROOT, SOURCES, blocks, each_page, inline_code
 
 from vidsearch import AsyncVideoSearch, VideoSearch, errors
 from vidsearch.cli import cli
@@ -26,43 +24,12 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGES = {
-    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
-    for path in (
-        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
-        *sorted((ROOT / "docs").glob("*.md")),
-        ROOT / "training" / "README.md",
-        ROOT / "plugin/vidsearch/encoders/demo_checkpoint/README.md",
-    )
-}
-SOURCES = {
-    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
-    for folder in ("plugin", "tasks", "mappings", "examples")
-    for path in sorted((ROOT / folder).rglob("*.py"))
-}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = set(PROJECT["optional-dependencies"])
 SECTIONS = tuple(Settings.model_fields)
 SETTINGS = {f"{section}.{name}" for section, name, _ in setting_paths()}
 VARIABLES = {variable_name(section, name) for section, name, _ in setting_paths()}
 VARIABLES.add("VIDSEARCH_CONFIG")
-
-each_page = pytest.mark.parametrize("page", PAGES)
-
-_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-_INLINE = re.compile(r"`([^`\n]+)`")
-
-
-def blocks(page: str, *languages: str) -> Iterator[str]:
-    """The fenced blocks of a page in these languages; ``""`` is a block that names none."""
-    for language, code in _FENCE.findall(PAGES[page]):
-        if language in languages:
-            yield code
-
-
-def inline_code(page: str) -> list[str]:
-    return _INLINE.findall(_FENCE.sub("", PAGES[page]))
 
 
 # -- generated parts
@@ -72,113 +39,6 @@ def test_generated_parts_are_up_to_date() -> None:
     wanted = runpy.run_path(str(ROOT / "scripts/generate_docs.py"))["generated"]()
     stale = [path.name for path, text in wanted.items() if path.read_text("utf-8") != text]
     assert stale == [], "run `make docs`"
-
-
-# -- commands
-
-
-def command_lines(page: str) -> Iterator[str]:
-    """Every call of ``vidsearch`` in a page: in shell blocks and in inline code."""
-    for block in blocks(page, "", "console", "sh", "bash"):
-        for line in block.replace("\\\n", " ").splitlines():
-            for part in re.split(r"&&|\|\||[;|]|\$\(", line.split(" #")[0].removeprefix("$ ")):
-                yield from _call(part)
-    for code in inline_code(page):
-        # `eval "$(vidsearch local up)"`, and `vidsearch index create|show`, which is no pipe
-        yield from _call(code.partition("$(")[2] or code)
-
-
-def _call(text: str) -> Iterator[str]:
-    found = re.match(
-        r"(?:[A-Z_]+=\S* |docker compose exec \w+ )*(vidsearch(?: .*)?)$", text.strip()
-    )
-    if found:
-        yield found[1].removesuffix(')"')
-
-
-def problem_of(line: str) -> str | None:
-    """What is wrong with a call as it is quoted in docs or in a message, if anything."""
-    words = shlex.split(line)[1:]
-    command: click.Command = cli
-    context = click.Context(cli, info_name="vidsearch")
-    while words:
-        word = words.pop(0)
-        if isinstance(command, click.Group) and not word.startswith("-"):
-            if word in {"…", "..."}:
-                return None
-            alternatives = [command.get_command(context, name) for name in word.split("|")]
-            if None in alternatives:
-                return f"no command {word!r}"
-            command = alternatives[-1] or command
-        elif word.startswith("-") and word not in {"-h", "--help", "--version"}:
-            *_, name = names = word.partition("=")[0].split("|")
-            options = [_option(command, each) for each in names]
-            if None in options:
-                return f"{command.name} has no option {names[options.index(None)]}"
-            option = options[-1]
-            if option is None or option.is_flag:
-                continue
-            value = word.partition("=")[2] or (words.pop(0) if words else "")
-            choices = getattr(option.type, "choices", [value])
-            if value.islower() and value not in choices:
-                return f"{name} cannot be {value!r}"
-    return None
-
-
-def _option(command: click.Command, name: str) -> click.Option | None:
-    options = [each for each in command.params if isinstance(each, click.Option)]
-    return next((each for each in options if name in (*each.opts, *each.secondary_opts)), None)
-
-
-@each_page
-def test_quoted_commands_exist_with_their_options(page: str) -> None:
-    problems = {line: problem_of(line) for line in command_lines(page)}
-    assert {line: problem for line, problem in problems.items() if problem} == {}
-
-
-def test_commands_quoted_in_messages_and_docstrings_exist() -> None:
-    problems = {}
-    for file, text in SOURCES.items():
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                for code in _INLINE.findall(" ".join(node.value.split())):
-                    problems |= {f"{file}: {line}": problem_of(line) for line in _call(code)}
-    assert len(problems) > 20
-    assert {line: problem for line, problem in problems.items() if problem} == {}
-
-
-@pytest.mark.parametrize(
-    ("line", "problem"),
-    [
-        ("vidsearch ingest --folder /videos --wait", None),
-        ("vidsearch index create|show|diff", None),
-        ("vidsearch search TEXT --mode keyword -k 5", None),
-        ("vidsearch --config FILE settings --json", None),
-        ("vidsearch serch dog", "no command 'serch'"),
-        ("vidsearch index mend", "no command 'mend'"),
-        ("vidsearch reindex --model demo", "reindex has no option --model"),
-        ("vidsearch reindex --all --quantization flat", "reindex has no option --quantization"),
-        ("vidsearch search TEXT --mode near", "--mode cannot be 'near'"),
-    ],
-)
-def test_the_check_of_commands_finds_what_is_wrong(line: str, problem: str | None) -> None:
-    assert problem_of(line) == problem
-
-
-def test_commands_are_found_in_every_form_that_docs_use() -> None:
-    assert {"README.md", "docs/indices.md", "docs/search.md"} <= {
-        page for page in PAGES if list(command_lines(page))
-    }
-    forms = [
-        "VIDSEARCH_INDEX__QUANTIZATION=binary vidsearch index diff",
-        "docker compose exec worker vidsearch index create",
-        'vidsearch local up --model demo)"',
-    ]
-    assert [line for form in forms for line in _call(form)] == [
-        "vidsearch index diff",
-        "vidsearch index create",
-        "vidsearch local up --model demo",
-    ]
 
 
 # -- settings
@@ -317,12 +177,18 @@ def _argument_names(method: object) -> set[str | None]:
     return names
 
 
-# -- links, files, make, benchmarks
+# -- words, links, files, make, benchmarks
+
+
+@pytest.mark.parametrize("page", sorted(set(PAGES) - {"docs/cli.md", "docs/benchmarks.md"}))
+def test_prose_uses_the_words_of_the_glossary(page: str) -> None:
+    prose = INLINE.sub("", FENCE.sub("", PAGES[page]))
+    assert re.findall(r"\b(?:ours?|the host'?s?|quantis\w+)\b(?! in)", prose) == []
 
 
 @each_page
 def test_links_lead_to_files_and_headings(page: str) -> None:
-    text = _FENCE.sub("", PAGES[page])
+    text = FENCE.sub("", PAGES[page])
     for target in re.findall(r"\]\((?!https?://)([^)\s]+)\)", text):
         path, _, anchor = target.partition("#")
         file = (ROOT / page).parent / path if path else ROOT / page
@@ -332,7 +198,7 @@ def test_links_lead_to_files_and_headings(page: str) -> None:
 
 
 def _anchors(text: str) -> set[str]:
-    headings = re.findall(r"^#+ (.*)$", _FENCE.sub("", text), re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", text), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in headings}
 
 
@@ -374,7 +240,7 @@ def test_every_quantization_is_in_the_table_of_presets() -> None:
     from vidsearch_mappings.videos import Quantization
 
     rows = re.findall(r"^\| (`\w+`.*?) \|", PAGES["docs/indices.md"], re.MULTILINE)
-    named = {name for row in rows for name in _INLINE.findall(row)}
+    named = {name for row in rows for name in INLINE.findall(row)}
     assert set(get_args(Quantization)) <= named
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 _DEADLINE = 180.0
-_OF_WORKER = ("av", "cv2", "PIL", "torch", "transformers")
+_WORKER_MODULES = ("av", "cv2", "PIL", "torch", "transformers")
 
 
 @click.command()
@@ -81,7 +81,7 @@ def demo(engine: str, number: int, seed: int) -> None:
 
 def _require_extras(engine: str) -> None:
     """Fail before a node is started in vain."""
-    if not all(importlib.util.find_spec(module) for module in _OF_WORKER):
+    if not all(importlib.util.find_spec(module) for module in _WORKER_MODULES):
         raise MissingExtraError.of("worker", needed_for="the demo")
     if engine == "opensearch" and not importlib.util.find_spec("opensearchpy"):
         raise MissingExtraError.of("opensearch", needed_for="the demo on OpenSearch")

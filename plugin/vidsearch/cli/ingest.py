@@ -90,16 +90,16 @@ def ingest(
         sources += from_csv(csv_file, id_from=id_from)
     if not sources:
         raise click.UsageError("name at least one URI, or use --folder or --csv")
-    _refuse_double_ids(sources)
+    _refuse_duplicate_ids(sources)
     with open_services() as services:
-        _refuse_missing_index(services)
+        _require_managed_index(services)
         records = _register(services, sources, fields)
         if wait:
             records = wait_for(services.registry, [r.id for r in records], timeout=timeout)
         report(records, as_json=as_json)
 
 
-def _refuse_double_ids(sources: list[Source]) -> None:
+def _refuse_duplicate_ids(sources: list[Source]) -> None:
     from vidsearch.media import public_uri
 
     uris: dict[str, str] = {}
@@ -110,7 +110,7 @@ def _refuse_double_ids(sources: list[Source]) -> None:
             raise click.UsageError(f"{shown} have the same id {source.id!r}")
 
 
-def _refuse_missing_index(services: Services) -> None:
+def _require_managed_index(services: Services) -> None:
     # Workers would refuse the videos as well, but after this command has ended.
     index = services.open_index()
     if index.attached:

@@ -16,13 +16,13 @@ from vidsearch.errors import VideoNotRegisteredError, VidsearchError
 if TYPE_CHECKING:
     from vidsearch.registry import Registry, VideoRecord
 
-__all__ = ["report", "shown", "wait_for", "watch"]
+__all__ = ["report", "record_json", "wait_for", "watch"]
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 2.0
 
 
-def shown(record: VideoRecord) -> dict[str, Any]:
+def record_json(record: VideoRecord) -> dict[str, Any]:
     """A record as JSON, without the credentials that a URI may hold."""
     from vidsearch.media import public_uri
 
@@ -38,7 +38,7 @@ def report(records: Sequence[VideoRecord], *, as_json: bool) -> None:
 
     bad = [record for record in records if record.state in {State.FAILED, State.DEAD}]
     if as_json:
-        output.print_json([shown(record) for record in records])
+        output.print_json([record_json(record) for record in records])
     else:
         rows = bad if sys.stdout.isatty() else records
         if rows:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidsearch.cli import output
-from vidsearch.cli.records import shown
+from vidsearch.cli.records import record_json
 from vidsearch.cli.services import open_services
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def list_(state: str | None, limit: int, as_json: bool) -> None:
     with open_services() as services:
         records = services.registry.list(state=_state(state) if state else None, limit=limit)
     if as_json:
-        output.print_json([shown(record) for record in records])
+        output.print_json([record_json(record) for record in records])
         return
     _print_list(records)
     if not records:
@@ -60,7 +60,7 @@ def list_(state: str | None, limit: int, as_json: bool) -> None:
 def show(id: str, as_json: bool) -> None:
     """Show the registry's record of a video."""
     with open_services() as services:
-        found = shown(services.registry.get(id))
+        found = record_json(services.registry.get(id))
     if as_json:
         output.print_json(found)
         return
@@ -168,7 +168,7 @@ def _chosen(
 
 def _tell(records: list[VideoRecord], *, done: str, as_json: bool) -> None:
     if as_json:
-        output.print_json([shown(record) for record in records])
+        output.print_json([record_json(record) for record in records])
     else:
         rows = [(record.id, record.state) for record in records]
         output.print_table(("id", "state"), rows, whole=("id",))
