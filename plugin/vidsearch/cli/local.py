@@ -128,5 +128,5 @@ def status(ctx: click.Context, as_json: bool, folder: Path) -> None:
             ),
         )
     else:
-        talk(f"nothing runs in {folder}; `vidsearch local up` starts it")
+        talk(f"nothing runs in {folder}; start it with `vidsearch local up`")
     ctx.exit(0 if running else 1)
