@@ -53,7 +53,7 @@ def _check_engine(services: Services) -> str:
         # Roles with rights on the indices alone may not read the version, and need not.
         services.engine.indices_of(services.settings.index.name)
         where = services.settings.engine.url
-        return f"{services.engine.kind} at {where}; these credentials may not read its version"
+        return f"{services.engine.kind} at {where}; these credentials may not ask for its version"
 
 
 def _check_model(services: Services) -> str:

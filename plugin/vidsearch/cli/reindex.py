@@ -103,6 +103,6 @@ def _enqueue(services: Services, records: list[VideoRecord], *, forget: bool) ->
                     opened = enqueue(record.id, services=services)
                 after.append(opened)
             except VideoNotRegisteredError as error:  # deleted since they were listed
-                output.talk(f"skipped: {error}")
+                output.talk(f"left out: {error}")
             bar.at(done)
     return after
