@@ -110,6 +110,20 @@ def test_the_table_of_tokens_is_in_eight_bits_too(export: Path) -> None:
     assert narrow < 0.4 * whole
 
 
+def test_int8_weights_of_products_use_seven_bits(export: Path) -> None:
+    """Processors without VNNI add two products of eight bits in sixteen, which would overflow."""
+    onnx = pytest.importorskip("onnx")
+    for tower in ("text", "vision"):
+        model = onnx.load(export / f"{tower}.int8.onnx")
+        arrays = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
+        weights = [
+            arrays[node.input[1]] for node in model.graph.node if node.op_type == "MatMulInteger"
+        ]
+        assert weights
+        assert all(array.dtype == np.int8 for array in weights)
+        assert max(int(np.abs(array.astype(int)).max()) for array in weights) <= 64
+
+
 def test_no_path_of_the_machine_is_in_it(export: Path) -> None:
     for graph in export.glob("*.onnx"):
         assert not re.search(rb"\.py\W|site-packages", graph.read_bytes())

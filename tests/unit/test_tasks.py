@@ -16,7 +16,7 @@ from vidsearch.config import Settings
 from vidsearch.errors import BackendUnavailableError, ConfigError, VideoNotRegisteredError
 from vidsearch.ingest import Outcome
 from vidsearch_tasks import Services, beat_schedule, configure, current_services, make_app
-from vidsearch_tasks import parts as parts_module
+from vidsearch_tasks import services as services_module
 from vidsearch_tasks import tasks as tasks_module
 from vidsearch_tasks.broker import send_ingest
 from vidsearch_tasks.tasks import ingest_video, retry_delay
@@ -150,7 +150,7 @@ def test_a_url_that_names_no_broker_is_a_wrong_setting(url: str, shown: str) -> 
 
 
 def test_what_the_host_hands_in_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts_module, "_current", current_services())  # put back at the end
+    monkeypatch.setattr(services_module, "_current", current_services())  # put back at the end
     host = Celery("host", set_as_current=False)
     settings = Settings(index={"name": "clips"})
     services = configure(settings, app=host)
