@@ -14,8 +14,8 @@ from benchmarks.harness import measure
 from benchmarks.report import Section, Verdict, comparison
 from vidsearch.config import EngineSettings
 from vidsearch.engines import Write, connect
-from vidsearch.engines._bulk import Tally, encoded
-from vidsearch.engines._vectors import ByteOrder
+from vidsearch.engines.bulk import Progress, encoded
+from vidsearch.engines.vectors import ByteOrder
 from vidsearch.local import SearchNode
 
 TITLE = "Body of a bulk write"
@@ -88,7 +88,8 @@ def _by_default(vectors: Vectors) -> bytes:
 
 def _ours(vectors: Vectors, order: ByteOrder | None) -> bytes:
     writes = _writes(list(vectors))
-    return b"".join(item.lines for item in encoded(writes, Tally(len(writes)), order=order))
+    progress = Progress(_INDEX, "", len(writes))
+    return b"".join(item.lines for item in encoded(writes, progress, order=order))
 
 
 def _writes(vectors: list[Any]) -> list[Write]:

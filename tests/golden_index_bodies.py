@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from vidsearch_mappings import index_meta, registry_index, videos_index
-from vidsearch_mappings.vectors import Kind, presets_of
+from vidsearch_mappings.types import EngineKind
+from vidsearch_mappings.vectors import presets_of
 
 GOLDEN = Path(__file__).parent / "unit" / "golden"
 
@@ -26,7 +27,7 @@ MODEL = {
     "sampling": "played-at@1fps",
 }
 
-VERSIONS: dict[str, tuple[Kind, tuple[int, int, int]]] = {
+VERSIONS: dict[str, tuple[EngineKind, tuple[int, int, int]]] = {
     "es-8.19": ("elasticsearch", (8, 19, 21)),
     "es-9.5": ("elasticsearch", (9, 5, 3)),
     "os-2.19": ("opensearch", (2, 19, 1)),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vidsearch_mappings.types import Json
+
 __all__ = [
     "attached_mapping",
     "attached_settings",
@@ -14,7 +16,6 @@ __all__ = [
     "without_meta",
 ]
 
-Json = dict[str, Any]
 
 _META = "vidsearch"
 _PER_INDEX = frozenset({"number_of_shards", "number_of_replicas"})

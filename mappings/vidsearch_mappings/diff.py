@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from vidsearch_mappings.types import Json
+
 __all__ = ["Change", "How", "diff_index", "flattened", "in_place"]
 
-Json = dict[str, Any]
 How = Literal["in place", "reindex", "reindex --model"]
 """``in place``: the live index takes it. ``reindex``: a new index does, and vectors are copied.
 ``reindex --model``: a new index does, and every video is embedded again."""

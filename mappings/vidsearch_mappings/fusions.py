@@ -10,15 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from vidsearch_mappings.types import EngineKind, Json
+
 __all__ = ["hybrid_query", "retriever_query", "sum_query"]
 
-Kind = Literal["elasticsearch", "opensearch"]
 Weights = tuple[float, float]
-Json = dict[str, Any]
 
 
 def sum_query(
-    kind: Kind, *, near: Mapping[str, Any], words: Mapping[str, Any], weights: Weights, size: int
+    kind: EngineKind,
+    *,
+    near: Mapping[str, Any],
+    words: Mapping[str, Any],
+    weights: Weights,
+    size: int,
 ) -> Json:
     """Scores of both legs, times their weights, added up; needs no licence and no plugin.
 

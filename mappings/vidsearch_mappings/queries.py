@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Any, Literal
 
+from vidsearch_mappings.types import EngineKind, Json
+
 __all__ = [
     "MOMENTS",
     "MOMENT_FIELDS",
@@ -22,9 +24,7 @@ __all__ = [
     "vector_query",
 ]
 
-Kind = Literal["elasticsearch", "opensearch"]
 Level = Literal["segment", "video"]
-Json = dict[str, Any]
 
 MOMENTS = "moments"
 """Name of the inner hits of a segment-level vector leg."""
@@ -47,7 +47,7 @@ def vector_path(field: str, *, level: Level) -> str:
 
 
 def vector_query(
-    kind: Kind,
+    kind: EngineKind,
     *,
     field: str,
     vector: Sequence[float],

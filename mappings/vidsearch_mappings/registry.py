@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from vidsearch_mappings.videos import MAX_KEYWORD, Kind
+from vidsearch_mappings.types import EngineKind
+from vidsearch_mappings.videos import MAX_KEYWORD
 
 __all__ = ["registry_index"]
 
 
-def registry_index(kind: Kind, *, shards: int, replicas: int) -> dict[str, Any]:
+def registry_index(kind: EngineKind, *, shards: int, replicas: int) -> dict[str, Any]:
     """Settings and mapping of the registry, for ``PUT /<index>``: one document per video.
 
     Strict, so that a field of another version is refused. What is only kept and never searched
@@ -23,7 +24,7 @@ def registry_index(kind: Kind, *, shards: int, replicas: int) -> dict[str, Any]:
     Raises:
         ValueError: an unknown kind.
     """
-    if kind not in get_args(Kind):
+    if kind not in get_args(EngineKind):
         raise ValueError(f"unknown engine {kind!r}")
     return {
         "settings": {"index": {"number_of_shards": shards, "number_of_replicas": replicas}},

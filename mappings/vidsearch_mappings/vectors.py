@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import get_args
+
+from vidsearch_mappings.types import EngineKind, Json, Quantization
 
 __all__ = [
-    "Kind",
-    "Quantization",
     "oversample_of",
     "presets_of",
     "vector_field",
     "vector_settings",
 ]
 
-Kind = Literal["elasticsearch", "opensearch"]
-Quantization = Literal[
-    "float",
-    "int8",
-    "int4",
-    "binary",
-    "fp16",
-    "disk",
-    "flat",
-    "int8_flat",
-    "int4_flat",
-    "binary_flat",
-]
-Json = dict[str, Any]
 
 # Said explicitly, although they are today's defaults: what an engine takes where nothing is said
 # has changed between minor versions, and depends on the licence.
@@ -60,7 +46,7 @@ _LEAST_BINARY_DIMS = 65  # "bbq": fewer dims are refused when the index is creat
 
 
 def presets_of(
-    kind: Kind, *, dims: int | None = None, version: Sequence[int] | None = None
+    kind: EngineKind, *, dims: int | None = None, version: Sequence[int] | None = None
 ) -> tuple[Quantization, ...]:
     """The presets that an engine knows in a version, and that take vectors of ``dims``.
 
@@ -85,7 +71,7 @@ def oversample_of(quantization: str) -> float | None:
     return _OVERSAMPLE.get(quantization)
 
 
-def vector_settings(kind: Kind, quantization: Quantization) -> Json:
+def vector_settings(kind: EngineKind, quantization: Quantization) -> Json:
     """The index settings without which the vectors of a preset are not kept."""
     if kind == "elasticsearch":
         return {}
@@ -96,7 +82,7 @@ def vector_settings(kind: Kind, quantization: Quantization) -> Json:
 
 
 def vector_field(
-    kind: Kind,
+    kind: EngineKind,
     *,
     dims: int,
     quantization: Quantization,
@@ -114,7 +100,7 @@ def vector_field(
         ValueError: an unknown kind or preset, a preset of the other engine, or one that does not
             take so many dims; the message names those that work.
     """
-    if kind not in get_args(Kind):
+    if kind not in get_args(EngineKind):
         raise ValueError(f"unknown engine {kind!r}")
     if quantization not in get_args(Quantization):
         raise ValueError(f"unknown quantization {quantization!r}")
@@ -133,7 +119,7 @@ def vector_field(
     return _knn_vector(dims, quantization, tuple(version or (2, 19)))
 
 
-def _fits(kind: Kind, quantization: str, dims: int) -> bool:
+def _fits(kind: EngineKind, quantization: str, dims: int) -> bool:
     if kind == "opensearch":
         return True
     if quantization in {"int4", "int4_flat"}:

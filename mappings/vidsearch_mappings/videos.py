@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from vidsearch_mappings.vectors import Kind, Quantization, vector_field, vector_settings
+from vidsearch_mappings.types import EngineKind, Json, Quantization
+from vidsearch_mappings.vectors import vector_field, vector_settings
 
-__all__ = ["MAX_KEYWORD", "SUBTITLES", "Kind", "Quantization", "videos_index"]
+__all__ = ["MAX_KEYWORD", "SUBTITLES", "videos_index"]
 
-Json = dict[str, Any]
 
 SUBTITLES = "subtitles"
 """What is said in the whole video; in our object, and open to the keyword leg."""
@@ -20,7 +20,7 @@ MAX_KEYWORD = 8191
 
 
 def videos_index(
-    kind: Kind,
+    kind: EngineKind,
     *,
     dims: int,
     field: str,

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from vidsearch_mappings.videos import Quantization
+from vidsearch_mappings.types import EngineKind, Quantization
 
 __all__ = [
     "BrokerSettings",
@@ -39,7 +39,7 @@ class EngineSettings(_Section):
     """The cluster that holds the videos."""
 
     url: str = Field("http://localhost:9200", description="URL of the cluster.")
-    kind: Literal["auto", "elasticsearch", "opensearch"] = Field(
+    kind: Literal["auto", EngineKind] = Field(
         "auto", description="Search engine of the cluster. `auto` asks the cluster."
     )
     api_key: SecretStr | None = Field(

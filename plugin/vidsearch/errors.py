@@ -200,10 +200,18 @@ class VersionConflictError(BackendError):
 class BulkError(BackendError):
     """Some items of a bulk write were rejected."""
 
-    def __init__(self, message: str, *, failures: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        failures: Mapping[str, str] | None = None,
+        conflicts: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(message)
         self.failures: dict[str, str] = dict(failures or {})
         """Reason per document id."""
+        self.conflicts = conflicts
+        """Ids of the writes that found another revision than expected."""
 
 
 class LocalError(VidsearchError):

@@ -6,7 +6,6 @@ They are shared tasks: our own app has them, and so has a host's app.
 from __future__ import annotations
 
 import logging
-import random
 from collections import Counter
 from typing import Any
 from uuid import uuid4
@@ -14,6 +13,7 @@ from uuid import uuid4
 from celery import shared_task
 from celery.worker.control import inspect_command
 
+from vidsearch import backoff
 from vidsearch.errors import VideoNotRegisteredError, VidsearchError
 from vidsearch_tasks.celery_app import INGEST, SCAN, SERVES, SWEEP, TIME_LIMIT
 from vidsearch_tasks.scan import run_scan
@@ -34,8 +34,7 @@ def retry_delay(retries: int, *, first: float) -> float:
 
     The jitter keeps the videos that one outage stopped from returning all at once.
     """
-    longest = min(_LONGEST_DELAY, first * 2.0 ** min(retries, 20))
-    return longest * random.uniform(0.5, 1.0)
+    return backoff.delay(retries + 1, first=first, longest=_LONGEST_DELAY)
 
 
 @shared_task(  # type: ignore[untyped-decorator]

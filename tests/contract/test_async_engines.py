@@ -1,4 +1,4 @@
-"""What an async engine reads is held to the same contract, over a loop that runs in a thread."""
+"""An async engine is held to the same contract, over a loop that runs in a thread."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ import pytest
 
 from vidsearch.config import EngineSettings
 from vidsearch.engines import AsyncEngine, Engine, connect, connect_async
+from vidsearch.engines.steps import Steps
 from vidsearch.local import SearchNode
 from vidsearch.testing.engine_contract import EngineContract
 
 T = TypeVar("T")
 Run = Callable[[Coroutine[Any, Any, T]], T]
 
-READS = ("info", "features", "indices_of", "mapping", "get", "search", "msearch")
 
+class RunInALoop:
+    """A sync engine whose calls an async one carries out, but for scans."""
 
-class ReadsInALoop:
-    """An engine whose reads are those of an async one, and whose writes are those of a sync one."""
+    def __init__(self, engine: AsyncEngine, scans: Engine, *, await_: Run[Any]) -> None:
+        self._engine = engine
+        self._await = await_
+        self.scan = scans.scan
+        self.close = scans.close
+        self.calls = engine.calls
+        self.kind = engine.kind
 
-    def __init__(self, reads: AsyncEngine, writes: Engine, *, run: Run[Any]) -> None:
-        self._reads = reads
-        self._writes = writes
-        self._run = run
-
-    @property
-    def kind(self) -> str:
-        return self._reads.kind
+    def run(self, steps: Steps[T]) -> T:
+        result: T = self._await(self._engine.run(steps))
+        return result
 
     def __getattr__(self, name: str) -> Any:
-        if name not in READS:
-            return getattr(self._writes, name)
-        read = getattr(self._reads, name)
-        return lambda *args, **options: self._run(read(*args, **options))
+        call = getattr(self.calls, name)
+        return lambda *args, **options: self.run(call(*args, **options))
 
 
 @pytest.mark.integration
@@ -51,10 +51,10 @@ class TestAsyncEngineOnRealNodes(EngineContract):
             return asyncio.run_coroutine_threadsafe(work, loop).result(timeout=60)
 
         settings = EngineSettings(url=search_node.url, kind=search_node.kind)
-        reads, writes = run(connect_async(settings)), connect(settings)
-        yield ReadsInALoop(reads, writes, run=run)
-        run(reads.close())
-        writes.close()
+        engine, scans = run(connect_async(settings)), connect(settings)
+        yield RunInALoop(engine, scans, await_=run)
+        run(engine.close())
+        scans.close()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()

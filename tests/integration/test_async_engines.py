@@ -14,7 +14,7 @@ from opensearchpy import AsyncOpenSearch
 from tests.http_stub import ELASTIC, Asked, Reply, http_stub
 
 from vidsearch.config import EngineSettings
-from vidsearch.engines import Engine, connect_async
+from vidsearch.engines import Engine, Json, connect_async
 from vidsearch.errors import BackendAccessDeniedError, BackendUnavailableError
 from vidsearch.local import SearchNode
 from vidsearch.testing.small_index import small_index
@@ -45,9 +45,11 @@ def test_what_the_host_set_on_its_client_is_sent(kind: str) -> None:
     async def search(url: str) -> str:
         client = make_client(kind, url.replace("://", "://me:hidden@"))
         engine = await connect_async(EngineSettings(url="http://elsewhere:1"), client=client)
-        assert await engine.search("videos", {}) == FOUND
+        assert await engine.run(engine.calls.search("videos", {})) == FOUND
         await engine.close()
-        assert await engine.search("videos", {}) == FOUND  # the client is still open
+        assert (
+            await engine.run(engine.calls.search("videos", {})) == FOUND
+        )  # the client is still open
         await client.close()
         return repr(engine)
 
@@ -66,7 +68,7 @@ def test_the_hosts_own_kind_of_client_on_a_node(search_node: SearchNode) -> None
     async def ask() -> None:
         client = make_client(search_node.kind, search_node.url)
         engine = await connect_async(EngineSettings(), client=client)
-        info = await engine.info()
+        info = await engine.run(engine.calls.info())
         assert (info.kind, info.url) == (search_node.kind, search_node.url)
         assert ".".join(map(str, info.version)) == search_node.version
         await client.close()
@@ -81,21 +83,25 @@ def test_searches_that_are_cancelled_leave_the_engine_usable(
     for number in range(5):
         engine.put(index_name, str(number), {"n": number}, refresh=True)
 
-    async def search() -> None:
+    async def give_up_and_search() -> None:
         opened = await connect_async(EngineSettings(url=engine.info().url, kind=engine.kind))
         bodies = [{"query": {"term": {"n": number % 5}}} for number in range(3)]
-        given_up = [asyncio.create_task(opened.msearch(index_name, bodies)) for _ in range(50)]
+
+        async def search() -> list[Json]:
+            return await opened.run(opened.calls.msearch(index_name, bodies))
+
+        given_up = [asyncio.create_task(search()) for _ in range(50)]
         await asyncio.sleep(0.005)  # some are sent by now, some wait for a connection
         for task in given_up:
             task.cancel()
         outcomes = await asyncio.gather(*given_up, return_exceptions=True)
         assert any(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
-        answers = await asyncio.gather(*(opened.msearch(index_name, bodies) for _ in range(50)))
+        answers = await asyncio.gather(*(search() for _ in range(50)))
         ids = [[a["hits"]["hits"][0]["_id"] for a in answer] for answer in answers]
         assert ids == [["0", "1", "2"]] * 50
         await opened.close()
 
-    asyncio.run(search())
+    asyncio.run(give_up_and_search())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -103,7 +109,7 @@ def test_nothing_listens(kind: Any) -> None:
     async def ask(url: str) -> None:
         engine = await connect_async(EngineSettings(url=url, kind=kind))
         try:
-            await engine.search("videos", {})
+            await engine.run(engine.calls.search("videos", {}))
         finally:
             await engine.close()
 
@@ -123,7 +129,7 @@ def test_an_answer_that_takes_too_long_is_given_up_and_not_repeated(kind: Any) -
     async def ask(url: str) -> None:
         engine = await connect_async(EngineSettings(url=url, kind=kind, timeout=0.2))
         try:
-            await engine.search("videos", {})
+            await engine.run(engine.calls.search("videos", {}))
         finally:
             await engine.close()
 
@@ -143,7 +149,7 @@ def test_credentials_are_sent_and_their_refusal_is_told(kind: Any) -> None:
         settings = EngineSettings(url=url, kind=kind, username="me", password="secret")
         engine = await connect_async(settings)
         try:
-            await engine.search("videos", {})
+            await engine.run(engine.calls.search("videos", {}))
         finally:
             await engine.close()
 

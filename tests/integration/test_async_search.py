@@ -91,17 +91,18 @@ def test_the_same_bodies_and_vectors(engine: Engine, index: str) -> None:
 def test_reading_what_the_sync_engine_reads(engine: Engine, index: str) -> None:
     async def read() -> Any:
         async with async_engine(engine) as opened:
+            calls = opened.calls
             return (
-                await opened.info(),
-                await opened.features(),
-                await opened.indices_of(index),
-                await opened.mapping(index),
-                await opened.get(index, "v01"),
-                await opened.get(index, "absent"),
-                (await opened.search(index, {"query": {"ids": {"values": ["v02"]}}}))["hits"][
+                await opened.run(calls.info()),
+                await opened.run(calls.features()),
+                await opened.run(calls.indices_of(index)),
+                await opened.run(calls.mapping(index)),
+                await opened.run(calls.get(index, "v01")),
+                await opened.run(calls.get(index, "absent")),
+                (await opened.run(calls.search(index, {"query": {"ids": {"values": ["v02"]}}})))[
                     "hits"
-                ][0]["_id"],
-                await opened.msearch(index, []),
+                ]["hits"][0]["_id"],
+                await opened.run(calls.msearch(index, [])),
             )
 
     info, features, names, mapping, found, absent, id, none = run(read)
@@ -237,7 +238,7 @@ def test_each_flavour_of_client_has_its_own_function() -> None:
             with pytest.raises(ConfigError, match="would block the event loop"):
                 await connect_async(EngineSettings(), client=other)
             other.close()
-        with pytest.raises(ConfigError, match=r"builtins\.int is not usable: hand in an "):
+        with pytest.raises(ConfigError, match=r"builtins\.int is not usable: pass in an "):
             await connect_async(EngineSettings(), client=3)
 
     run(check)

@@ -169,7 +169,7 @@ def test_a_client_of_another_library() -> None:
         connect(EngineSettings(), client=object())
     assert str(raised.value) == (
         "a client of type builtins.object is not usable: "
-        "hand in an elasticsearch.Elasticsearch or an opensearchpy.OpenSearch"
+        "pass in an elasticsearch.Elasticsearch or an opensearchpy.OpenSearch"
     )
 
 
@@ -192,7 +192,7 @@ def test_a_client_of_another_library() -> None:
             {"kind": "opensearch", "api_key": "x"},
             (
                 "engine.api_key is for Elasticsearch; for OpenSearch set engine.username and "
-                "engine.password, or hand in a client"
+                "engine.password, or pass in a client"
             ),
         ),
         *(

@@ -399,7 +399,7 @@ def test_an_answer_of_some_shards_is_none(kind: Any) -> None:
 def test_bulk_items_that_were_not_taken_for_load(kind: Any) -> None:
     full = {"type": "rejected", "reason": "queue is full"}
     items = [
-        {"index": {"_id": "a", "status": 201}},
+        {"index": {"_id": "a", "status": 201, "_seq_no": 0, "_primary_term": 1}},
         {"index": {"_id": "b", "status": 400, "error": {"type": "x", "reason": "bad"}}},
         {"index": {"_id": "c", "status": 429, "error": full}},
         {"delete": {"_id": "d", "status": 404, "result": "not_found"}},

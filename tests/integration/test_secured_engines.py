@@ -73,7 +73,7 @@ def failure(settings: EngineSettings) -> VidsearchError:
     async def twin() -> VidsearchError:
         engine = await connect_async(settings)
         with pytest.raises(VidsearchError) as raised:
-            await engine.indices_of("videos")
+            await engine.run(engine.calls.indices_of("videos"))
         await engine.close()
         return raised.value
 
@@ -149,7 +149,7 @@ def test_a_client_certificate(
 
         async def twin() -> None:
             engine = await connect_async(settings(proxy, node, authority, **pair))
-            assert await engine.indices_of(index_name) == (index_name,)
+            assert await engine.run(engine.calls.indices_of(index_name)) == (index_name,)
             await engine.close()
 
         asyncio.run(twin())

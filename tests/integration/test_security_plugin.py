@@ -140,7 +140,7 @@ def test_a_wrong_password_is_refused(node: SecuredNode) -> None:
     async def twin() -> None:
         engine = await connect_async(given)
         try:
-            await engine.indices_of("videos")
+            await engine.run(engine.calls.indices_of("videos"))
         finally:
             await engine.close()
 

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from tests.http_stub import ELASTIC, Asked, Reply, http_stub
 
 from vidsearch.config import EngineSettings
-from vidsearch.engines import BulkResult, Json, Write, connect
-from vidsearch.engines._bulk import Backoff, Item, Tally, chunks, encoded, same
-from vidsearch.engines._calls import Answer, Request
-from vidsearch.engines._vectors import decode_vector, encode_vector, holds_arrays, to_json
-from vidsearch.engines.elasticsearch import ElasticsearchCalls
+from vidsearch.engines import BulkResult, Json, Revision, Write, connect
+from vidsearch.engines.bulk import ATTEMPTS, Item, Progress, as_stored, chunks, encoded
+from vidsearch.engines.calls import Calls
+from vidsearch.engines.elasticsearch import ElasticsearchDialect
+from vidsearch.engines.steps import Answer, Request, run
+from vidsearch.engines.vectors import decode_vector, encode_vector, holds_arrays, to_json
 from vidsearch.errors import BackendError, BackendUnavailableError, BulkError, IndexNotFoundError
 
 Handler = Callable[[list[Json]], Any]
@@ -39,7 +40,7 @@ def _answered(actions: Sequence[Json], **statuses: int) -> Json:
     for action in actions:
         ((op, about),) = action.items()
         status = statuses.get(about["_id"], 201)
-        item = {"_id": about["_id"], "status": status}
+        item = {"_id": about["_id"], "status": status, "_seq_no": 7, "_primary_term": 1}
         if status >= 300:
             item["error"] = {"type": "x_exception", "reason": f"reason {status}"}
         items.append({op: item})
@@ -54,34 +55,33 @@ class _Server:
         self.stored = stored
         self.sent: list[list[str]] = []
         self.pauses: list[float] = []
+        self.read = 0
 
     def run(self, writes: Sequence[Write]) -> BulkResult:
-        call = ElasticsearchCalls("http://search").bulk("videos", writes, refresh=False)
-        try:
-            request = next(call)
-            while True:
-                try:
-                    answer = self._answer(request)
-                except BackendError as error:
-                    request = call.throw(error)
-                else:
-                    request = call.send(answer)
-        except StopIteration as done:
-            result: BulkResult = done.value
-            return result
+        calls = Calls(ElasticsearchDialect("http://search"))
+        return run(calls.bulk("videos", writes, refresh=False), self._answer)
 
     def _answer(self, request: Request) -> Answer:
         if request.path.endswith("/_alias"):
             return Answer(200, {"videos": {}})
         if request.method == "GET":
+            self.read += 1
+            if self.stored is None:
+                return Answer(404, {"_id": "a", "found": False})
             found = {"_id": "a", "_seq_no": 0, "_primary_term": 1, "_source": self.stored}
             return Answer(200, found)
         self.pauses.append(request.pause)
+        assert request.lines is not None
         self.sent.append(_ids(request.lines))
-        said = self.script.pop(0)(_actions(request.lines))  # type: ignore[arg-type]
+        said = self.script.pop(0)(_actions(request.lines))
         if isinstance(said, Exception):
             raise said
         return said if isinstance(said, Answer) else Answer(200, said)
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
 
 
 def _writes(*ids: str) -> list[Write]:
@@ -98,7 +98,8 @@ def test_only_what_was_turned_away_is_sent_again() -> None:
         lambda sent: _answered(sent, d=429),
         _answered,
     )
-    assert server.run(_writes("a", "b", "c", "d")) == BulkResult(4, retried=3, requests=3)
+    done = server.run(_writes("a", "b", "c", "d"))
+    assert (done.written, done.retried, done.requests) == (4, 3, 3)
     assert server.sent == [["a", "b", "c", "d"], ["b", "d"], ["d"]]
     first, second, third = server.pauses
     assert first == 0
@@ -108,7 +109,8 @@ def test_only_what_was_turned_away_is_sent_again() -> None:
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_a_whole_request_is_sent_again(status: int) -> None:
     server = _Server(lambda _: Answer(status, "a page"), _lost, _answered)
-    assert server.run(_writes("a", "b")) == BulkResult(2, retried=4, requests=3)
+    done = server.run(_writes("a", "b"))
+    assert (done.written, done.retried, done.requests) == (2, 4, 3)
     assert server.sent == [["a", "b"]] * 3
 
 
@@ -136,7 +138,7 @@ def test_patience_ends_and_says_how_far_it_came() -> None:
     )
     with pytest.raises(BackendUnavailableError, match=r"1 of 3 .*\(1 written, 1 rejected\).*429"):
         server.run(_writes("a", "b", "c"))
-    assert len(server.sent) == Backoff().attempts
+    assert len(server.sent) == ATTEMPTS
 
 
 def test_a_refusal_is_not_repeated() -> None:
@@ -163,6 +165,54 @@ def test_a_create_whose_answer_was_lost_meets_its_own_document() -> None:
         _Server(_lost, conflict, stored={"n": 2}).run(_as_lists(create))
     with pytest.raises(BulkError, match="reason 409"):  # nothing was lost: somebody else's
         _Server(conflict, stored=stored).run(_as_lists(create))
+
+
+_REVISION = Revision(3, 1)
+
+
+@pytest.mark.parametrize(
+    ("write", "stored"),
+    [
+        (Write("index", "a", {"n": 1}, expect="absent"), {"n": 1}),
+        (Write("index", "a", {"n": 1}, expect=_REVISION), {"n": 1}),
+        (Write("update", "a", {"deep": {"n": 1}}, expect=_REVISION), {"deep": {"n": 1, "m": 2}}),
+        (Write("delete", "a", expect=_REVISION), None),
+    ],
+    ids=["create", "index", "update", "delete"],
+)
+def test_a_lost_answer_is_told_from_a_lost_compare_and_set(
+    write: Write, stored: Json | None
+) -> None:
+    conflict: Handler = lambda sent: _answered(sent, a=409)  # noqa: E731
+    other = {"n": 2, "deep": {"n": 2}}
+    ours = _Server(_lost, conflict, stored=stored).run([write])
+    assert (ours.written, ours.retried, ours.conflicts) == (1, 1, ())
+    assert ours.revisions == ({} if stored is None else {"a": Revision(0, 1)})
+    theirs = _Server(_lost, conflict, stored=other).run([write])
+    assert (theirs.written, theirs.retried, theirs.conflicts) == (0, 1, ("a",))
+    # Nothing was lost: whatever is stored, it is not ours, and it is not asked for.
+    first = _Server(conflict, stored=stored)
+    assert first.run([write]).conflicts == ("a",)
+    assert first.read == 0
+
+
+def test_an_expected_revision_is_sent_and_never_retried_by_the_engine() -> None:
+    writes = [
+        Write("index", "a", {}, "r", _REVISION),
+        Write("update", "b", {}, expect=_REVISION),
+        Write("delete", "c", expect=_REVISION),
+        Write("index", "d", {}, expect="absent"),
+    ]
+    progress = Progress("videos", "http://search", 4)
+    items = encoded(writes, progress, order=None)
+    sent = [json.loads(item.lines.splitlines()[0]) for item in items]
+    revision = {"if_seq_no": 3, "if_primary_term": 1}
+    assert sent == [
+        {"index": {"_id": "a", "routing": "r", **revision}},
+        {"update": {"_id": "b", **revision}},
+        {"delete": {"_id": "c", **revision}},
+        {"create": {"_id": "d"}},
+    ]
 
 
 def _as_lists(writes: Sequence[Write]) -> list[Write]:
@@ -208,7 +258,8 @@ def test_over_http(kind: Any) -> None:
 
     with http_stub(answer) as stub:
         engine = connect(EngineSettings(url=stub.url, kind=kind))
-        assert engine.bulk("videos", _writes("ü", "b")) == BulkResult(2, retried=2, requests=2)
+        done = engine.bulk("videos", _writes("ü", "b"))
+        assert (done.written, done.retried, done.requests) == (2, 2, 2)
         engine.close()
     assert [_ids(one.body) for one in stub.asked if "_bulk" in one.path] == [["ü", "b"]] * 2
     sent = stub.asked[-1]
@@ -272,13 +323,13 @@ def test_documents_are_compared_as_the_engine_keeps_them() -> None:
         ({"v": vector, "t": ("a",)}, {"v": [0.1, 0.2], "t": ["a"]}),
         ({"x": 0.1}, {"x": float(np.float32(0.1))}),
     ):
-        assert same(ours, stored, order=None)
+        assert as_stored(ours, stored, order=None)
     for ours, stored in (
         ({"v": vector}, {"v": [0.1, 0.3]}),
         ({"v": vector}, {"v": None}),
         ({"a": 1}, {"a": 1, "b": 2}),
     ):
-        assert not same(ours, stored, order=None)
+        assert not as_stored(ours, stored, order=None)
 
 
 @pytest.mark.parametrize(("order", "other"), [("big", "little"), ("little", "big")])
@@ -286,13 +337,13 @@ def test_base64_is_compared_in_the_order_that_it_was_sent_in(order: Any, other: 
     vector = np.array([0.1, 0.2], np.float32)
     segments = {"segments": [{"vector": vector}]}
     sent = json.loads(to_json(segments, order))
-    assert same(segments, sent, order=order)
-    assert not same(segments, sent, order=other)
+    assert as_stored(segments, sent, order=order)
+    assert not as_stored(segments, sent, order=other)
 
 
 def test_an_update_carries_a_partial_document_and_a_routing() -> None:
-    tally = Tally(1)
-    (item,) = encoded([Write("update", "a", {"n": 1}, routing="r")], tally, order=None)
+    progress = Progress("videos", "http://search", 1)
+    (item,) = encoded([Write("update", "a", {"n": 1}, routing="r")], progress, order=None)
     action, doc = map(json.loads, item.lines.splitlines())
     assert action["update"]["routing"] == "r"
     assert doc == {"doc": {"n": 1}}

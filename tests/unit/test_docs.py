@@ -237,7 +237,7 @@ def test_every_scheme_is_in_the_help_of_ingest_and_in_the_table_of_sources() -> 
 def test_every_quantization_is_in_the_table_of_presets() -> None:
     from typing import get_args
 
-    from vidsearch_mappings.videos import Quantization
+    from vidsearch_mappings.types import Quantization
 
     rows = re.findall(r"^\| (`\w+`.*?) \|", PAGES["docs/indices.md"], re.MULTILINE)
     named = {name for row in rows for name in INLINE.findall(row)}

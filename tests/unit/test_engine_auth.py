@@ -210,8 +210,8 @@ def test_every_request_is_signed(aws: pytest.MonkeyPatch) -> None:
 
             async def the_same(settings: EngineSettings = settings) -> None:
                 twin = await connect_async(settings)
-                await twin.search("a b", {"size": 1})
-                await twin.indices_of("videos")
+                await twin.run(twin.calls.search("a b", {"size": 1}))
+                await twin.run(twin.calls.indices_of("videos"))
                 await twin.close()
 
             asyncio.run(the_same())

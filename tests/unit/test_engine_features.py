@@ -125,7 +125,8 @@ def test_a_user_who_may_ask_for_nothing_still_writes_arrays(kind: Any) -> None:
         if asked.path.endswith("/_alias"):
             return Reply(200, {"videos": {}}, headers=ELASTIC)
         if "_bulk" in asked.path:
-            return Reply(200, {"items": [{"index": {"_id": "a", "status": 201}}]}, headers=ELASTIC)
+            item = {"_id": "a", "status": 201, "_seq_no": 0, "_primary_term": 1}
+            return Reply(200, {"items": [{"index": item}]}, headers=ELASTIC)
         return Reply(403, {"error": {"type": "security_exception"}}, headers=ELASTIC)
 
     with http_stub(answer) as stub:

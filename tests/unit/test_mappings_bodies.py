@@ -24,7 +24,8 @@ from vidsearch_mappings import (
     registry_index,
     videos_index,
 )
-from vidsearch_mappings.vectors import Quantization, oversample_of, presets_of
+from vidsearch_mappings.types import Quantization
+from vidsearch_mappings.vectors import oversample_of, presets_of
 
 COMMON: dict[str, Any] = {"dims": 4, "field": "video", "meta": {}, "shards": 1, "replicas": 0}
 

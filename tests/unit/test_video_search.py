@@ -26,7 +26,6 @@ from vidsearch.errors import (
 from vidsearch.search import Hit, Moment, SearchResult, VideoSearch
 from vidsearch.search.live_index import LiveIndex
 from vidsearch.search.once import Once
-from vidsearch.search.steps import run
 from vidsearch.testing.memory_engine import MemoryEngine
 
 VIDEOS = make_videos(20)
@@ -37,19 +36,19 @@ class CountingEngine(MemoryEngine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.calls: list[str] = []
+        self.asked: list[str] = []
         self.closed = False
 
     def indices_of(self, name: str) -> tuple[str, ...]:
-        self.calls.append("indices_of")
+        self.asked.append("indices_of")
         return super().indices_of(name)
 
     def mapping(self, index: str) -> Json:
-        self.calls.append("mapping")
+        self.asked.append("mapping")
         return super().mapping(index)
 
     def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Json]:
-        self.calls.append(f"msearch {index} {len(bodies)}")
+        self.asked.append(f"msearch {index} {len(bodies)}")
         return super().msearch(index, bodies)
 
     def close(self) -> None:
@@ -60,7 +59,7 @@ class CountingEngine(MemoryEngine):
 def engine() -> CountingEngine:
     engine = CountingEngine()
     create_index(engine, "videos-000001", VIDEOS, alias="videos")
-    engine.calls.clear()
+    engine.asked.clear()
     return engine
 
 
@@ -126,7 +125,7 @@ def test_wrong_arguments_are_named_and_nothing_is_sent(
 ) -> None:
     with pytest.raises(QueryError, match=message):
         search.search("dog", **call)
-    assert engine.calls == []
+    assert engine.asked == []
 
 
 def test_the_window_bounds_k(engine: Engine, encoder: TableEncoder) -> None:
@@ -140,10 +139,10 @@ def test_a_filter_on_an_unmapped_field_asks_for_a_fresh_mapping_first(
     search: VideoSearch, engine: CountingEngine
 ) -> None:
     search.search("dog")
-    engine.calls.clear()
+    engine.asked.clear()
     with pytest.raises(QueryError, match="'nope': no such field"):
         search.search("dog", filter={"nope": 1})
-    assert engine.calls == ["indices_of", "mapping"]
+    assert engine.asked == ["indices_of", "mapping"]
 
 
 def test_a_text_beyond_the_context_is_said(search: VideoSearch) -> None:
@@ -179,16 +178,16 @@ def test_one_leg_of_a_single_mode_needs_one_request(
     search: VideoSearch, engine: CountingEngine
 ) -> None:
     search.search("dog", mode="vector")
-    assert engine.calls == ["indices_of", "mapping", "msearch videos 1"]
+    assert engine.asked == ["indices_of", "mapping", "msearch videos 1"]
 
 
 def test_a_hybrid_search_needs_two_requests_and_no_look_at_the_mapping(
     search: VideoSearch, engine: CountingEngine
 ) -> None:
     search.search("dog")
-    engine.calls.clear()
+    engine.asked.clear()
     search.search("dog")
-    assert engine.calls == ["msearch videos 2", "msearch videos-000001 2"]
+    assert engine.asked == ["msearch videos 2", "msearch videos-000001 2"]
 
 
 def test_the_caller_may_fuse(search: VideoSearch) -> None:
@@ -222,7 +221,7 @@ def test_a_document_that_vanishes_between_the_requests_is_left_out(
 def test_embed_gives_the_bare_unit_vector(search: VideoSearch, engine: CountingEngine) -> None:
     vector = search.embed(" dog ")
     assert np.array_equal(vector, unit_vectors("dog", 1)[0])
-    assert engine.calls == []
+    assert engine.asked == []
 
 
 def test_body_holds_the_vector_and_the_words(search: VideoSearch) -> None:
@@ -322,13 +321,13 @@ def test_an_alias_that_never_rests_is_given_up(encoder: TableEncoder) -> None:
 def test_the_view_is_kept_for_ten_seconds(engine: CountingEngine) -> None:
     now = [100.0]
     index = LiveIndex("videos", clock=lambda: now[0])
-    first = run(index.view(), engine)
+    first = engine.run(index.view(engine.calls))
     now[0] += 9.9
-    assert run(index.view(), engine) is first
-    assert engine.calls == ["indices_of", "mapping"]
+    assert engine.run(index.view(engine.calls)) is first
+    assert engine.asked == ["indices_of", "mapping"]
     now[0] += 0.2
-    assert run(index.view(), engine) == first
-    assert engine.calls == ["indices_of", "mapping"] * 2
+    assert engine.run(index.view(engine.calls)) == first
+    assert engine.asked == ["indices_of", "mapping"] * 2
 
 
 def test_a_missing_index_is_named_with_advice(encoder: TableEncoder) -> None:

@@ -1,4 +1,4 @@
-"""Thin I/O to the search engine: one protocol, one adapter per engine.
+"""Thin I/O to the search engine: one protocol, one dialect per engine.
 
 Importing this loads no client library; :func:`connect` loads the one that is needed.
 """

@@ -51,7 +51,7 @@ def opensearch_access(settings: EngineSettings, *, asynchronous: bool = False) -
     if settings.api_key is not None:
         raise ConfigError(
             "engine.api_key is for Elasticsearch; for OpenSearch set engine.username and "
-            "engine.password, or hand in a client"
+            "engine.password, or pass in a client"
         )
     options = _tls(settings)
     if settings.username is not None:

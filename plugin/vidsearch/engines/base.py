@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+
+from vidsearch.engines.calls import Calls
+from vidsearch.engines.steps import Steps
+from vidsearch.engines.types import (
+    BulkResult,
+    Document,
+    EngineInfo,
+    EngineKind,
+    Features,
+    Json,
+    Revision,
+    Write,
+)
 
 __all__ = [
     "AsyncEngine",
@@ -19,80 +31,7 @@ __all__ = [
     "Write",
 ]
 
-EngineKind = Literal["elasticsearch", "opensearch"]
-Json = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class EngineInfo:
-    """What answers at the URL."""
-
-    kind: EngineKind
-    version: tuple[int, int, int]
-    url: str
-    """Without credentials."""
-
-    def __str__(self) -> str:
-        return f"{self.kind} {'.'.join(map(str, self.version))} at {self.url}"
-
-
-@dataclass(frozen=True, slots=True)
-class Features:
-    """What a cluster can do, by its version, its licence and its plugins."""
-
-    licence: str | None
-    """``basic``, ``trial``, ``enterprise``, …; ``None`` where the cluster does not say."""
-    base64_vectors: Literal["big", "little"] | None
-    """Byte order of the base64 vectors that a bulk takes; ``None``: JSON arrays only."""
-    nested_filters: bool
-    """Whether a kNN clause on segments may filter by fields of the segments."""
-    retrievers: frozenset[Literal["rrf", "linear"]]
-    """Elasticsearch's native fusions that the licence allows."""
-    hybrid: frozenset[Literal["min_max", "z_score", "rrf"]]
-    """OpenSearch's native fusions, of its ``hybrid`` query with an inline pipeline."""
-    quantizations: frozenset[str]
-    """Presets of :data:`vidsearch_mappings.videos.Quantization` that an index can be made with."""
-
-
-@dataclass(frozen=True, slots=True)
-class Revision:
-    """The state of one document, for compare-and-set."""
-
-    seq_no: int
-    primary_term: int
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A stored document with its revision."""
-
-    id: str
-    source: Json
-    revision: Revision
-    routing: str | None = None
-    """What it was stored with, where that was not its id; a write of it has to repeat this."""
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """One action of a bulk write. ``update`` merges ``source`` into the stored document."""
-
-    op: Literal["index", "create", "update", "delete"]
-    id: str
-    source: Json | None = None
-    routing: str | None = None
-    """Value that decides on the shard; the id where ``None``."""
-
-
-@dataclass(frozen=True, slots=True)
-class BulkResult:
-    """What a bulk write came to."""
-
-    written: int
-    """Writes that were done, deletes of absent documents included."""
-    retried: int = 0
-    """Writes that were sent again, counted each time."""
-    requests: int = 0
+_T = TypeVar("_T")
 
 
 @runtime_checkable
@@ -115,6 +54,15 @@ class Engine(Protocol):
     @property
     def kind(self) -> EngineKind:
         """Which engine it is."""
+        ...
+
+    @property
+    def calls(self) -> Calls:
+        """The methods below as steps, for code that is written once for sync and async engines."""
+        ...
+
+    def run(self, steps: Steps[_T]) -> _T:
+        """Carry steps out in this thread; gives what they return."""
         ...
 
     def info(self) -> EngineInfo:
@@ -165,6 +113,25 @@ class Engine(Protocol):
         """Read one document in real time, vectors included; ``None`` where absent.
 
         A document that was stored with a routing is found only with it.
+        """
+        ...
+
+    def mget(
+        self,
+        index: str,
+        ids: Sequence[str],
+        *,
+        routing: Mapping[str, str] | None = None,
+        source: Sequence[str] | bool = True,
+    ) -> dict[str, Document]:
+        """Read documents by their ids, in real time; those that are absent are left out.
+
+        Args:
+            index: index or alias.
+            ids: of the documents.
+            routing: by id, of the documents that were stored with one.
+            source: names of the fields to bring, ``True`` for all of them, vectors included,
+                ``False`` for ids and revisions only.
         """
         ...
 
@@ -236,15 +203,19 @@ class Engine(Protocol):
         absent id is not a failure.
 
         What was turned away for load (429, 5xx), and whole requests without an answer, are sent
-        again with backoff and jitter, a few times, and nothing else is. A ``create`` whose
-        first answer was lost finds its own document: it counts as written where the stored
-        document equals it, and is rejected where it does not.
+        again with backoff and jitter, a few times, and nothing else is. Where a write is repeated
+        after its answer was lost and meets a conflict, the document is read: if it is what was
+        written, the write counts as done.
+
+        A write with ``expect`` that finds another revision is no error; its id is among the
+        ``conflicts`` of the result. A ``create`` without ``expect`` that finds a document is
+        rejected.
 
         Raises:
-            BulkError: items were rejected for what they are; ``failures`` has every one. All
-                others are written.
-            BackendUnavailableError: items were turned away for load until patience ended; the
-                message says how many were written.
+            BulkError: items were rejected for what they are; ``failures`` has every one, and
+                ``conflicts`` those that found another revision. All others are written.
+            BackendUnavailableError: items were still turned away at the last attempt; the message
+                says how many were written.
         """
         ...
 
@@ -287,50 +258,28 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Close connections; a client that was handed in stays open."""
+        """Close connections; a client that was passed in stays open."""
         ...
 
 
 @runtime_checkable
 class AsyncEngine(Protocol):
-    """The half of an :class:`Engine` that a search needs, to be awaited.
-
-    The same requests, the same answers and the same errors; for the tasks of one event loop.
-    """
+    """An :class:`Engine` for the tasks of one event loop: the same calls, run by ``await``."""
 
     @property
     def kind(self) -> EngineKind:
         """Which engine it is."""
         ...
 
-    async def info(self) -> EngineInfo:
-        """See :meth:`Engine.info`."""
+    @property
+    def calls(self) -> Calls:
+        """See :attr:`Engine.calls`."""
         ...
 
-    async def features(self) -> Features:
-        """See :meth:`Engine.features`."""
-        ...
-
-    async def indices_of(self, name: str) -> tuple[str, ...]:
-        """See :meth:`Engine.indices_of`."""
-        ...
-
-    async def mapping(self, index: str) -> Json:
-        """See :meth:`Engine.mapping`."""
-        ...
-
-    async def get(self, index: str, id: str, *, routing: str | None = None) -> Document | None:
-        """See :meth:`Engine.get`."""
-        ...
-
-    async def search(self, index: str, body: Mapping[str, Any]) -> Json:
-        """See :meth:`Engine.search`."""
-        ...
-
-    async def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Json]:
-        """See :meth:`Engine.msearch`."""
+    async def run(self, steps: Steps[_T]) -> _T:
+        """See :meth:`Engine.run`: ``await engine.run(engine.calls.search(index, body))``."""
         ...
 
     async def close(self) -> None:
-        """Close connections; a client that was handed in stays open."""
+        """Close connections; a client that was passed in stays open."""
         ...

@@ -1,31 +1,26 @@
-"""From settings, or from a client that the host already has, to an engine."""
+"""From settings, or from a client that is passed in, to an engine."""
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from vidsearch.config import EngineSettings
 from vidsearch.engines._auth import check_access, elasticsearch_access, opensearch_access
 from vidsearch.engines.base import AsyncEngine, Engine
+from vidsearch.engines.calls import Calls
+from vidsearch.engines.dialect import Dialect
+from vidsearch.engines.rest import AsyncRestEngine, RestEngine
+from vidsearch.engines.steps import Steps
+from vidsearch.engines.types import EngineKind
 from vidsearch.errors import BackendAccessDeniedError, BackendError, ConfigError, MissingExtraError
-
-if TYPE_CHECKING:
-    from vidsearch.engines.aio import AsyncElasticsearchEngine, AsyncOpenSearchEngine
-    from vidsearch.engines.elasticsearch import ElasticsearchEngine, NotElasticsearchError
-    from vidsearch.engines.opensearch import OpenSearchEngine
 
 __all__ = ["connect", "connect_async"]
 
-_CLIENTS = frozenset(
-    {
-        ("elasticsearch", "Elasticsearch"),
-        ("elasticsearch", "AsyncElasticsearch"),
-        ("opensearchpy", "OpenSearch"),
-        ("opensearchpy", "AsyncOpenSearch"),
-    }
-)
+_SYNC = {("elasticsearch", "Elasticsearch"), ("opensearchpy", "OpenSearch")}
+_ASYNC = {("elasticsearch", "AsyncElasticsearch"), ("opensearchpy", "AsyncOpenSearch")}
+"""Packages and classes of the clients."""
 
 
 def connect(settings: EngineSettings, *, client: Any = None) -> Engine:
@@ -42,9 +37,9 @@ def connect(settings: EngineSettings, *, client: Any = None) -> Engine:
 
     Args:
         settings: URL, kind, credentials, TLS.
-        client: an ``elasticsearch.Elasticsearch`` or ``opensearchpy.OpenSearch`` of the host's.
-            It is used as it is, its own retries included, and stays open when the engine is
-            closed; the settings are not looked at.
+        client: your ``elasticsearch.Elasticsearch`` or ``opensearchpy.OpenSearch``. It is used as
+            it is, its own retries included, and stays open when the engine is closed; the settings
+            are not looked at.
 
     Raises:
         ConfigError: settings that contradict each other, or a client of another library.
@@ -53,13 +48,20 @@ def connect(settings: EngineSettings, *, client: Any = None) -> Engine:
         BackendUnavailableError, BackendAccessDeniedError: the cluster cannot be asked what it is.
     """
     if client is not None:
-        return _around(client)
+        return RestEngine(client, _dialect_for(client, _SYNC), owned=False)
     check_access(settings)
-    if settings.kind == "elasticsearch":
-        return _elasticsearch(settings)
-    if settings.kind == "opensearch":
-        return _opensearch(settings)
-    return _whichever(settings)
+    if settings.kind != "auto":
+        return RestEngine(*_opened(settings, settings.kind))
+    engine = RestEngine(*_opened(settings, "elasticsearch"))
+    try:
+        kind = engine.run(_ask_kind(engine.calls, settings))
+    except BackendError:
+        engine.close()
+        raise
+    if kind == "elasticsearch":
+        return engine
+    engine.close()
+    return RestEngine(*_opened(settings, kind))
 
 
 async def connect_async(settings: EngineSettings, *, client: Any = None) -> AsyncEngine:
@@ -67,129 +69,85 @@ async def connect_async(settings: EngineSettings, *, client: Any = None) -> Asyn
 
     Args:
         settings: see :func:`connect`.
-        client: an ``elasticsearch.AsyncElasticsearch`` or ``opensearchpy.AsyncOpenSearch`` of the
-            host's, used as it is.
+        client: your ``elasticsearch.AsyncElasticsearch`` or ``opensearchpy.AsyncOpenSearch``, used
+            as it is.
 
     Raises:
         MissingExtraError: ``aiohttp`` is not installed.
         ConfigError, BackendUnavailableError, BackendAccessDeniedError: see :func:`connect`.
     """
     if client is not None:
-        return _around_async(client)
+        return AsyncRestEngine(client, _dialect_for(client, _ASYNC), owned=False)
     check_access(settings)
-    if settings.kind == "opensearch":
-        return _async_opensearch(settings)
-    engine = _async_elasticsearch(settings)
-    if settings.kind == "elasticsearch":
-        return engine
-    from vidsearch.engines.elasticsearch import NotElasticsearchError
-
+    if settings.kind != "auto":
+        return AsyncRestEngine(*_opened(settings, settings.kind, asynchronous=True))
+    engine = AsyncRestEngine(*_opened(settings, "elasticsearch", asynchronous=True))
     try:
-        await engine.info()
-    except NotElasticsearchError as error:
-        await engine.close()
-        _require_opensearch(error, settings)
-        return _async_opensearch(settings)
-    except BackendAccessDeniedError as error:
-        await engine.close()
-        raise _may_not_ask(error) from error
+        kind = await engine.run(_ask_kind(engine.calls, settings))
     except BackendError:
         await engine.close()
         raise
-    return engine
+    if kind == "elasticsearch":
+        return engine
+    await engine.close()
+    return AsyncRestEngine(*_opened(settings, kind, asynchronous=True))
 
 
-def _whichever(settings: EngineSettings) -> Engine:
+def _ask_kind(calls: Calls, settings: EngineSettings) -> Steps[EngineKind]:
     # Either engine answers Elasticsearch's client; it then says whether it likes the answer.
     from vidsearch.engines.elasticsearch import NotElasticsearchError
 
-    engine = _elasticsearch(settings)
     try:
-        engine.info()
+        yield from calls.info()
     except NotElasticsearchError as error:
-        engine.close()
-        _require_opensearch(error, settings)
-        return _opensearch(settings)
+        version = error.root.get("version") if isinstance(error.root, dict) else None
+        if not isinstance(version, dict) or version.get("distribution") != "opensearch":
+            raise BackendError(
+                f"{settings.url} is neither Elasticsearch nor OpenSearch, or too old; "
+                "set engine.kind if it is one of them behind a proxy"
+            ) from error
+        return "opensearch"
     except BackendAccessDeniedError as error:
-        engine.close()
-        raise _may_not_ask(error) from error
-    except BackendError:
-        engine.close()
-        raise
-    return engine
-
-
-def _require_opensearch(error: NotElasticsearchError, settings: EngineSettings) -> None:
-    version = error.root.get("version") if isinstance(error.root, dict) else None
-    if not isinstance(version, dict) or version.get("distribution") != "opensearch":
-        raise BackendError(
-            f"{settings.url} is neither Elasticsearch nor OpenSearch, or too old; "
-            "set engine.kind if it is one of them behind a proxy"
+        raise BackendAccessDeniedError(
+            f"{error}. If they may not ask for the version, set engine.kind"
         ) from error
+    return "elasticsearch"
 
 
-def _may_not_ask(error: BackendAccessDeniedError) -> BackendAccessDeniedError:
-    return BackendAccessDeniedError(
-        f"{error}. If they may not ask for the version, set engine.kind"
-    )
+def _opened(
+    settings: EngineSettings, kind: EngineKind, *, asynchronous: bool = False
+) -> tuple[Any, Dialect]:
+    """A new client and the dialect of its engine."""
+    if kind == "opensearch":
+        _require("opensearchpy", extra="opensearch", needed_for=f"OpenSearch at {settings.url}")
+    if asynchronous:
+        _require("aiohttp", extra="async", needed_for=f"an async search at {settings.url}")
+    options: dict[str, Any]
+    make: Any
+    if kind == "elasticsearch":
+        import elasticsearch
+
+        make = elasticsearch.AsyncElasticsearch if asynchronous else elasticsearch.Elasticsearch
+        options = elasticsearch_access(settings, asynchronous=asynchronous)
+        options["request_timeout"] = settings.timeout
+    else:
+        import opensearchpy
+
+        make = opensearchpy.AsyncOpenSearch if asynchronous else opensearchpy.OpenSearch
+        options = opensearch_access(settings, asynchronous=asynchronous)
+        options["timeout"] = settings.timeout
+    client = make([_with_port(settings.url)], max_retries=0, **options)
+    return client, _dialect(kind, settings.url)
 
 
-def _elasticsearch(settings: EngineSettings) -> ElasticsearchEngine:
-    from elasticsearch import Elasticsearch
+def _dialect(kind: EngineKind, url: str) -> Dialect:
+    if kind == "elasticsearch":
+        from vidsearch.engines.elasticsearch import ElasticsearchDialect
 
-    from vidsearch.engines.elasticsearch import ElasticsearchEngine
+        return ElasticsearchDialect(url)
+    from vidsearch.engines.opensearch import OpenSearchDialect
 
-    client = Elasticsearch(_with_port(settings.url), **_elasticsearch_options(settings))
-    return ElasticsearchEngine(client, url=settings.url)
-
-
-def _async_elasticsearch(settings: EngineSettings) -> AsyncElasticsearchEngine:
-    _require_aiohttp(settings)
-    from elasticsearch import AsyncElasticsearch
-
-    from vidsearch.engines.aio import AsyncElasticsearchEngine
-
-    client = AsyncElasticsearch(
-        _with_port(settings.url), **_elasticsearch_options(settings, asynchronous=True)
-    )
-    return AsyncElasticsearchEngine(client, url=settings.url)
-
-
-def _opensearch(settings: EngineSettings) -> OpenSearchEngine:
-    _require_opensearch_py(settings)
-    from opensearchpy import OpenSearch
-
-    from vidsearch.engines.opensearch import OpenSearchEngine
-
-    client = OpenSearch([_with_port(settings.url)], **_opensearch_options(settings))
-    return OpenSearchEngine(client, url=settings.url)
-
-
-def _async_opensearch(settings: EngineSettings) -> AsyncOpenSearchEngine:
-    _require_opensearch_py(settings)
-    _require_aiohttp(settings)
-    from opensearchpy import AsyncOpenSearch
-
-    from vidsearch.engines.aio import AsyncOpenSearchEngine
-
-    client = AsyncOpenSearch(
-        [_with_port(settings.url)], **_opensearch_options(settings, asynchronous=True)
-    )
-    return AsyncOpenSearchEngine(client, url=settings.url)
-
-
-def _elasticsearch_options(
-    settings: EngineSettings, *, asynchronous: bool = False
-) -> dict[str, Any]:
-    """What either of Elasticsearch's clients is made with."""
-    access = elasticsearch_access(settings, asynchronous=asynchronous)
-    return {"request_timeout": settings.timeout, "max_retries": 0, **access}
-
-
-def _opensearch_options(settings: EngineSettings, *, asynchronous: bool = False) -> dict[str, Any]:
-    """What either of OpenSearch's clients is made with."""
-    access = opensearch_access(settings, asynchronous=asynchronous)
-    return {"timeout": settings.timeout, "max_retries": 0, **access}
+    return OpenSearchDialect(url)
 
 
 def _require(module: str, *, extra: str, needed_for: str) -> None:
@@ -199,76 +157,37 @@ def _require(module: str, *, extra: str, needed_for: str) -> None:
         raise MissingExtraError.of(extra, needed_for=needed_for) from error
 
 
-def _require_opensearch_py(settings: EngineSettings) -> None:
-    _require("opensearchpy", extra="opensearch", needed_for=f"OpenSearch at {settings.url}")
+def _dialect_for(client: Any, usable: set[tuple[str, str]]) -> Dialect:
+    """The dialect of a client that was passed in.
 
-
-def _require_aiohttp(settings: EngineSettings) -> None:
-    _require("aiohttp", extra="async", needed_for=f"an async search at {settings.url}")
-
-
-def _around(client: Any) -> Engine:
-    flavour = _flavour(client)
-    if flavour == ("elasticsearch", "Elasticsearch"):
-        from vidsearch.engines.elasticsearch import ElasticsearchEngine
-
-        return ElasticsearchEngine(client, url=_elasticsearch_url(client), owned=False)
-    if flavour == ("opensearchpy", "OpenSearch"):
-        from vidsearch.engines.opensearch import OpenSearchEngine
-
-        return OpenSearchEngine(client, url=_opensearch_url(client), owned=False)
-    if flavour is not None:
+    Raises:
+        ConfigError: it is not one of the usable clients.
+    """
+    # By name, so that neither library has to be installed to recognise the other's client.
+    names = [(c.__module__.partition(".")[0], c.__name__) for c in type(client).__mro__]
+    found = next((name for name in names if name in _SYNC | _ASYNC), None)
+    if found is None:
+        classes = " or an ".join(sorted(map(".".join, usable)))
         raise ConfigError(
-            f"{flavour[1]} is a client for an event loop: hand it to AsyncVideoSearch or "
+            f"a client of type {type(client).__module__}.{type(client).__qualname__} is not "
+            f"usable: pass in an {classes}"
+        )
+    if found not in usable and usable == _SYNC:
+        raise ConfigError(
+            f"{found[1]} is a client for an event loop: pass it to AsyncVideoSearch or "
             "connect_async, or use its sync twin"
         )
-    raise _not_usable(client, "elasticsearch.Elasticsearch", "opensearchpy.OpenSearch")
-
-
-def _around_async(client: Any) -> AsyncEngine:
-    flavour = _flavour(client)
-    if flavour == ("elasticsearch", "AsyncElasticsearch"):
-        from vidsearch.engines.aio import AsyncElasticsearchEngine
-
-        return AsyncElasticsearchEngine(client, url=_elasticsearch_url(client), owned=False)
-    if flavour == ("opensearchpy", "AsyncOpenSearch"):
-        from vidsearch.engines.aio import AsyncOpenSearchEngine
-
-        return AsyncOpenSearchEngine(client, url=_opensearch_url(client), owned=False)
-    if flavour is not None:
+    if found not in usable:
         raise ConfigError(
-            f"{flavour[1]} would block the event loop: hand it to VideoSearch or connect, or use "
+            f"{found[1]} would block the event loop: pass it to VideoSearch or connect, or use "
             "its async twin"
         )
-    raise _not_usable(client, "elasticsearch.AsyncElasticsearch", "opensearchpy.AsyncOpenSearch")
-
-
-def _not_usable(client: Any, *usable: str) -> ConfigError:
-    return ConfigError(
-        f"a client of type {type(client).__module__}.{type(client).__qualname__} is not usable: "
-        f"hand in an {' or an '.join(usable)}"
-    )
-
-
-def _elasticsearch_url(client: Any) -> str:
-    return str(next(iter(client.transport.node_pool.all())).base_url)
-
-
-def _opensearch_url(client: Any) -> str:
+    if found[0] == "elasticsearch":
+        return _dialect("elasticsearch", str(next(iter(client.transport.node_pool.all())).base_url))
     host = client.transport.hosts[0]
     scheme = host.get("scheme") or ("https" if host.get("use_ssl") else "http")
     port = f":{host['port']}" if "port" in host else ""
-    return f"{scheme}://{host['host']}{port}"
-
-
-def _flavour(client: Any) -> tuple[str, str] | None:
-    """Package and class of a client that is known, or is derived from one that is."""
-    # By name, so that neither library has to be installed to recognise the other's client.
-    for base in type(client).__mro__:
-        flavour = (base.__module__.partition(".")[0], base.__name__)
-        if flavour in _CLIENTS:
-            return flavour
-    return None
+    return _dialect("opensearch", f"{scheme}://{host['host']}{port}")
 
 
 def _with_port(url: str) -> str:

@@ -1,7 +1,7 @@
 """The index of the registry: made behind its name as an alias, and dropped.
 
 Behind an alias, so that no write to it can make a new index, without asking for it each time; see
-:mod:`vidsearch.engines._calls.indices`.
+:mod:`vidsearch.engines.calls`.
 """
 
 from __future__ import annotations

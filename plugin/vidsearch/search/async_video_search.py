@@ -15,7 +15,6 @@ from vidsearch.encoders.base import Encoder
 from vidsearch.engines.base import Json
 from vidsearch.search.core import SearchCore
 from vidsearch.search.request import Leg, SearchOptions
-from vidsearch.search.steps import run_async
 from vidsearch.search.types import SearchResult
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ class AsyncVideoSearch:
         """See :meth:`vidsearch.search.VideoSearch.search`."""
         asked = self._core.ask(text, **options)
         engine = await self._connected()
-        return await run_async(self._core.search(asked, kind=engine.kind), engine)
+        return await engine.run(self._core.search(asked, engine.calls))
 
     async def embed(self, text: str) -> NDArray[np.float32]:
         """See :meth:`vidsearch.search.VideoSearch.embed`."""
@@ -99,7 +98,7 @@ class AsyncVideoSearch:
         """See :meth:`vidsearch.search.VideoSearch.body`."""
         asked = self._core.ask(text, **options)
         engine = await self._connected()
-        return await run_async(self._core.bodies(asked, kind=engine.kind), engine)
+        return await engine.run(self._core.bodies(asked, engine.calls))
 
     async def close(self) -> None:
         """Close what :meth:`from_settings` opened; an engine that was handed in stays open."""

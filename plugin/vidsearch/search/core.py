@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from vidsearch.config import SearchSettings, Settings
 from vidsearch.encoders.base import Encoder
-from vidsearch.engines.base import EngineKind, Json
+from vidsearch.engines.calls import Calls
+from vidsearch.engines.steps import Steps, Work
+from vidsearch.engines.types import EngineKind, Json
 from vidsearch.errors import MappingConflictError, QueryError
 from vidsearch.search.explain import explained
 from vidsearch.search.fusion import Scored
@@ -33,7 +35,6 @@ from vidsearch.search.plan import Conditions, Plan
 from vidsearch.search.query_vector import MediaInput, given_vector, stored_vector
 from vidsearch.search.reorder import reorder
 from vidsearch.search.request import Asked, Leg, ask, require_text
-from vidsearch.search.steps import Ask, Steps, Work
 from vidsearch.search.types import Hit, SearchResult
 
 __all__ = ["SearchCore"]
@@ -111,34 +112,34 @@ class SearchCore:
         vector: NDArray[np.float32] = self._encoder().encode_text([require_text(text)])[0]
         return vector
 
-    def search(self, asked: Asked, *, kind: EngineKind) -> Steps[SearchResult]:
+    def search(self, asked: Asked, calls: Calls) -> Steps[SearchResult]:
         """From the arguments to the hits."""
         started = time.perf_counter()
         vector = self._vector(asked)
 
         def run(view: IndexView) -> Steps[tuple[tuple[Hit, ...], str, list[str]]]:
-            plan = yield from self._plan(asked, view, kind, vector)
-            hits, said = yield from self._answer(plan)
+            plan = yield from self._plan(asked, view, calls, vector)
+            hits, said = yield from self._answer(plan, calls)
             return hits, view.name, said
 
-        hits, name, said = yield from self._index.run(run)
+        hits, name, said = yield from self._index.run(calls, run)
         said = [*(yield Work(lambda: self._truncation(asked))), *said]
         took = 1000 * (time.perf_counter() - started)
         return SearchResult(hits, asked.mode, asked.level, name, took, tuple(said))
 
-    def bodies(self, asked: Asked, *, kind: EngineKind) -> Steps[dict[Leg, Json]]:
+    def bodies(self, asked: Asked, calls: Calls) -> Steps[dict[Leg, Json]]:
         """The complete request bodies by leg; one, ``fused``, where the engine fuses."""
         vector = self._vector(asked)
 
         def run(view: IndexView) -> Steps[dict[Leg, Json]]:
-            plan = yield from self._plan(asked, view, kind, vector)
+            plan = yield from self._plan(asked, view, calls, vector)
             bodies = plan.legs()[0]
             if not asked.fuses or not isinstance(asked.fusion, NativeFusion):
                 return bodies
-            cluster = yield from _cluster()
+            cluster = yield from _cluster(calls)
             return {"fused": _fused(asked.fusion, cluster, bodies, size=asked.last)}
 
-        return (yield from self._index.run(run))
+        return (yield from self._index.run(calls, run))
 
     # -- the steps
 
@@ -157,10 +158,10 @@ class SearchCore:
         return Once(lambda: embed().tolist())
 
     def _plan(
-        self, asked: Asked, view: IndexView, kind: EngineKind, vector: Once[list[float]]
+        self, asked: Asked, view: IndexView, calls: Calls, vector: Once[list[float]]
     ) -> Steps[Plan]:
         conditions = Conditions.of(asked, view)
-        if conditions.on_segments and not (yield Ask("features")).nested_filters:
+        if conditions.on_segments and not (yield from calls.features()).nested_filters:
             # Tried on 8.19.21: nothing is found, or moments that do not match.
             raise QueryError(
                 f"this cluster cannot filter moments by fields of {view.field}.segments "
@@ -169,19 +170,20 @@ class SearchCore:
             )
         compare: list[float] = []
         if asked.needs_vector:
-            compare = yield from self._comparand(asked, view, vector, at=kind)
-        return Plan(asked, kind, view, compare, self._settings, conditions)
+            compare = yield from self._comparand(asked, view, vector, calls)
+        return Plan(asked, calls.kind, view, compare, self._settings, conditions)
 
     def _comparand(
-        self, asked: Asked, view: IndexView, vector: Once[list[float]], *, at: EngineKind
+        self, asked: Asked, view: IndexView, vector: Once[list[float]], calls: Calls
     ) -> Steps[list[float]]:
         kind, value = asked.input
         if kind == "vector":
             return [float(x) for x in given_vector(value, dims=view.identity.dims)]
         if kind == "like":
             # Looked for in every shard: a host may have stored it with a routing of its own.
-            body = _one(value, f"{view.field}.vector" if asked.at is None else view.field, at=at)
-            hits = (yield Ask("search", (view.name, body)))["hits"]["hits"]
+            field = f"{view.field}.vector" if asked.at is None else view.field
+            body = _one(value, field, at=calls.kind)
+            hits = (yield from calls.search(view.name, body))["hits"]["hits"]
             source = hits[0]["_source"] if hits else None
             return stored_vector(source, id=value, field=view.field, at=asked.at)
         encoder = yield Work(self._encoder)
@@ -189,16 +191,16 @@ class SearchCore:
         made: list[float] = yield Work(vector)
         return made
 
-    def _answer(self, plan: Plan) -> Steps[tuple[tuple[Hit, ...], list[str]]]:
+    def _answer(self, plan: Plan, calls: Calls) -> Steps[tuple[tuple[Hit, ...], list[str]]]:
         asked, view = plan.asked, plan.view
         bodies, said = plan.legs(content=not asked.in_two, spare=_TIES)
         floor: float | None = None
         if asked.fuses and isinstance(asked.fusion, NativeFusion):
-            order, cautions = yield from self._fused_there(plan, asked.fusion, bodies)
+            order, cautions = yield from self._fused_there(plan, asked.fusion, bodies, calls)
             said = [*said, *cautions]
             legs: dict[Leg, list[Found]] = {}  # what each of them found is not said
         else:
-            legs = self._read(plan, (yield from self._send(asked, view, bodies)))
+            legs = self._read(plan, (yield from self._send(asked, view, bodies, calls)))
             near = legs.get("vector", [])
             floor = floor_of(near, min_cosine=asked.min_cosine, gap=asked.gap)
             if asked.needs_vector:
@@ -206,14 +208,14 @@ class SearchCore:
             scored = {leg: [Scored(one.id, one.score) for one in legs[leg]] for leg in legs}
             order = asked.fusion(scored) if asked.fuses else next(iter(scored.values()))
 
-        reordered = yield from reorder(order, asked, view, window=self._settings.window)
+        reordered = yield from reorder(order, asked, view, calls, window=self._settings.window)
         order = reordered.kept[asked.from_ : asked.last]
         if not order:
             return (), said
         if asked.in_two:
             # The concrete index: the ids are its own, whatever the alias does meanwhile.
             wanted = plan.page([hit.id for hit in order])
-            answers = yield Ask("msearch", (view.name, list(wanted.values())))
+            answers = yield from calls.msearch(view.name, list(wanted.values()))
             page = dict(zip(wanted, answers, strict=True))
             documents = read_words(page.pop("documents"))
             seen = [*legs.get("vector", []), *cut(self._near(plan, page), floor)] if page else []
@@ -234,30 +236,30 @@ class SearchCore:
         return hits, said
 
     def _fused_there(
-        self, plan: Plan, fusion: NativeFusion, bodies: dict[Leg, Json]
+        self, plan: Plan, fusion: NativeFusion, bodies: dict[Leg, Json], calls: Calls
     ) -> Steps[tuple[list[Scored], list[str]]]:
         """The order that the engine itself found, and what to say of it."""
-        cluster = yield from _cluster()
+        cluster = yield from _cluster(calls)
         # The whole window, as engines break ties at the end of a page by the order of writing.
         body = _fused(fusion, cluster, bodies, size=self._settings.window)
-        response = (yield from self._send(plan.asked, plan.view, {"fused": body}))["fused"]
+        response = (yield from self._send(plan.asked, plan.view, {"fused": body}, calls))["fused"]
         caution = fusion.caution(cluster, shards=response["_shards"]["total"])
         order = [Scored(one.id, one.score) for one in read_words(response)]
         return order, [caution] if caution else []
 
     def _send(
-        self, asked: Asked, view: IndexView, bodies: dict[Leg, Json]
+        self, asked: Asked, view: IndexView, bodies: dict[Leg, Json], calls: Calls
     ) -> Steps[dict[Leg, Json]]:
         try:
             asked_for = [_comparable(leg, body) for leg, body in bodies.items()]
-            responses = yield Ask("msearch", (self.alias, asked_for))
+            responses = yield from calls.msearch(self.alias, asked_for)
         except MappingConflictError as error:
             if not asked.filter:
                 raise
             raise QueryError(f"the engine refused the query, see its filter: {error}") from error
         # Every hit names its index. Without a hit there is nothing to tell by, so it is asked.
         seen = {name for response in responses if (name := index_of(response))}
-        if (seen or {(yield from self._index.view(fresh=True)).name}) != {view.name}:
+        if (seen or {(yield from self._index.view(calls, fresh=True)).name}) != {view.name}:
             raise IndexMovedError
         return dict(zip(bodies, responses, strict=True))
 
@@ -307,8 +309,8 @@ def _one(id: str, field: str, *, at: EngineKind) -> Json:
     return {"query": {"ids": {"values": [id]}}, "size": 1, "_source": source}
 
 
-def _cluster() -> Steps[Cluster]:
-    return Cluster((yield Ask("info")), (yield Ask("features")))
+def _cluster(calls: Calls) -> Steps[Cluster]:
+    return Cluster((yield from calls.info()), (yield from calls.features()))
 
 
 def _fused(fusion: NativeFusion, cluster: Cluster, bodies: dict[Leg, Json], *, size: int) -> Json:

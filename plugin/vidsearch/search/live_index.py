@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from vidsearch.encoders.identity import ModelIdentity
+from vidsearch.engines.calls import Calls
+from vidsearch.engines.steps import Steps
 from vidsearch.errors import (
     BackendUnavailableError,
     IndexNotFoundError,
     MappingConflictError,
     QueryError,
 )
-from vidsearch.search.steps import Ask, Steps
 from vidsearch_mappings import MetaError, read_meta
 from vidsearch_mappings.queries import Level, vector_path
 from vidsearch_mappings.scores import Similarity, similarity_of
@@ -84,10 +85,11 @@ class LiveIndex:
         # Replaced as a whole, so that threads need no lock: at worst two of them read it anew.
         self._kept: tuple[float, IndexView] | None = None
 
-    def view(self, *, fresh: bool = False) -> Steps[IndexView]:
+    def view(self, calls: Calls, *, fresh: bool = False) -> Steps[IndexView]:
         """The index behind the alias, at most ``max_age`` seconds old.
 
         Args:
+            calls: of the engine.
             fresh: ask the engine now.
 
         Raises:
@@ -97,22 +99,22 @@ class LiveIndex:
         now = self._clock()
         if not fresh and self._kept is not None and now - self._kept[0] < self._max_age:
             return self._kept[1]
-        view = yield from self._read()
+        view = yield from self._read(calls)
         self._kept = (now, view)
         return view
 
-    def run(self, work: Callable[[IndexView], Steps[_T]]) -> Steps[_T]:
+    def run(self, calls: Calls, work: Callable[[IndexView], Steps[_T]]) -> Steps[_T]:
         """Do something with the view; again with a new one where the view proves outdated.
 
         What the work raises goes through, but for errors that an outdated view explains: a field
         that was not mapped yet, an index that is gone, :class:`IndexMovedError`.
         """
-        view = yield from self.view()
+        view = yield from self.view(calls)
         for _ in range(_ATTEMPTS):
             try:
                 return (yield from work(view))
             except (QueryError, IndexNotFoundError, MappingConflictError, IndexMovedError) as error:
-                fresh = yield from self.view(fresh=True)
+                fresh = yield from self.view(calls, fresh=True)
                 if fresh == view and not isinstance(error, IndexMovedError):
                     raise
                 view = fresh
@@ -120,10 +122,10 @@ class LiveIndex:
             f"{self._alias!r} pointed to another index at each of {_ATTEMPTS} attempts; try again"
         )
 
-    def _read(self) -> Steps[IndexView]:
-        names = yield Ask("indices_of", (self._alias,))
+    def _read(self, calls: Calls) -> Steps[IndexView]:
+        names = yield from calls.indices_of(self._alias)
         if not names:
-            url = (yield Ask("info")).url
+            url = (yield from calls.info()).url
             raise IndexNotFoundError(
                 f"no index or alias {self._alias!r} at {url}: create it with "
                 "`vidsearch index create`, or name another one in VIDSEARCH_INDEX__NAME"
@@ -133,7 +135,7 @@ class LiveIndex:
                 f"alias {self._alias!r} stands for {len(names)} indices ({', '.join(names)}); "
                 "a search needs one"
             )
-        mapping = yield Ask("mapping", (names[0],))
+        mapping = yield from calls.mapping(names[0])
         try:
             meta = read_meta(mapping)
             identity = ModelIdentity.from_meta(meta.model)

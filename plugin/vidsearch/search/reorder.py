@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from vidsearch.engines.calls import Calls
+from vidsearch.engines.steps import Steps, Work
 from vidsearch.errors import QueryError
 from vidsearch.search.diversity import Collapsed, collapse_by_value, collapse_similar, mmr
 from vidsearch.search.fusion import Scored
 from vidsearch.search.live_index import IndexView
 from vidsearch.search.live_mapping import find_field
 from vidsearch.search.request import Asked
-from vidsearch.search.steps import Ask, Steps, Work
 from vidsearch_mappings.candidates import fields_query
 from vidsearch_mappings.queries import vector_path
 
@@ -19,7 +20,9 @@ __all__ = ["reorder"]
 _NO_VALUES = frozenset({"object", "nested", "dense_vector", "knn_vector"})
 
 
-def reorder(order: list[Scored], asked: Asked, view: IndexView, *, window: int) -> Steps[Collapsed]:
+def reorder(
+    order: list[Scored], asked: Asked, view: IndexView, calls: Calls, *, window: int
+) -> Steps[Collapsed]:
     """Collapse, then diversity, as far as they are asked for.
 
     Args:
@@ -41,7 +44,7 @@ def reorder(order: list[Scored], asked: Asked, view: IndexView, *, window: int) 
         return Collapsed(order)
     # The concrete index: the ids are its own, whatever the alias does meanwhile.
     body = fields_query(ids=[hit.id for hit in order], fields=fields)
-    (response,) = yield Ask("msearch", (view.name, [body]))
+    (response,) = yield from calls.msearch(view.name, [body])
     values: dict[str, dict[str, Any]] = {
         hit["_id"]: hit.get("fields", {}) for hit in response["hits"]["hits"]
     }

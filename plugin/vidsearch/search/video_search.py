@@ -14,7 +14,6 @@ from vidsearch.engines.base import Engine, Json
 from vidsearch.search.core import SearchCore
 from vidsearch.search.once import Once
 from vidsearch.search.request import Leg, SearchOptions
-from vidsearch.search.steps import run
 from vidsearch.search.types import SearchResult
 
 if TYPE_CHECKING:
@@ -115,7 +114,7 @@ class VideoSearch:
         """
         asked = self._core.ask(text, **options)
         engine = self._engine()
-        return run(self._core.search(asked, kind=engine.kind), engine)
+        return engine.run(self._core.search(asked, engine.calls))
 
     def embed(self, text: str) -> NDArray[np.float32]:
         """The unit vector of a text: ``(dims,)`` float32.
@@ -135,7 +134,7 @@ class VideoSearch:
         """
         asked = self._core.ask(text, **options)
         engine = self._engine()
-        return run(self._core.bodies(asked, kind=engine.kind), engine)
+        return engine.run(self._core.bodies(asked, engine.calls))
 
     def close(self) -> None:
         """Close what :meth:`from_settings` opened; an engine that was handed in stays open."""

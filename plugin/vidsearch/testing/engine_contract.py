@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
 
-import numpy as np
 import pytest
 
-from vidsearch.engines import BulkResult, Engine, Json, Revision, Write
+from vidsearch.engines import Engine, Json, Revision, Write
 from vidsearch.errors import (
     BackendError,
     BulkError,
@@ -18,29 +15,16 @@ from vidsearch.errors import (
     MappingConflictError,
     VersionConflictError,
 )
-from vidsearch.testing.engine_host_contract import EngineHostContract
+from vidsearch.testing.engine_attached_contract import EngineAttachedContract
+from vidsearch.testing.engine_bulk_contract import EngineBulkContract, together
 from vidsearch.testing.engine_search_contract import EngineSearchContract
 from vidsearch.testing.small_index import SMALL_MODEL, small_index
 from vidsearch_mappings import read_meta
 
 __all__ = ["EngineContract"]
 
-T = TypeVar("T")
 
-
-def _together(work: Callable[[int], T], *, threads: int) -> list[T]:
-    """Run ``work`` in that many threads, which all start at once."""
-    gate = threading.Barrier(threads)
-
-    def run(number: int) -> T:
-        gate.wait()
-        return work(number)
-
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(run, range(threads)))
-
-
-class EngineContract(EngineHostContract, EngineSearchContract):
+class EngineContract(EngineBulkContract, EngineAttachedContract, EngineSearchContract):
     """Define a fixture ``engine`` in the subclass, and ``index_name``: a name of no index yet.
 
     Indices whose name starts with it are left behind by the tests.
@@ -225,7 +209,7 @@ class EngineContract(EngineHostContract, EngineSearchContract):
                 return False
             return True
 
-        won = _together(create, threads=8)
+        won = together(create, threads=8)
         found = engine.get(index, "a")
         assert won.count(True) == 1
         assert found is not None
@@ -246,7 +230,7 @@ class EngineContract(EngineHostContract, EngineSearchContract):
                     lost += 1
             return lost
 
-        _together(count_up, threads=6)
+        together(count_up, threads=6)
         found = engine.get(index, "a")
         assert found is not None
         assert found.source == {"n": 30}
@@ -312,6 +296,7 @@ class EngineContract(EngineHostContract, EngineSearchContract):
     def test_no_read_is_answered_without_an_index(self, engine: Engine, index_name: str) -> None:
         attempts: Sequence[Callable[[], object]] = (
             lambda: engine.get(index_name, "a"),
+            lambda: engine.mget(index_name, ["a", "b"]),
             lambda: engine.mapping(index_name),
             lambda: engine.search(index_name, {}),
             lambda: engine.msearch(index_name, [{}]),
@@ -344,109 +329,3 @@ class EngineContract(EngineHostContract, EngineSearchContract):
             engine.bulk(index, [Write("index", "a", {"title": "x", "video": video})])
         assert raised.value.failures.keys() == {"a"}
         assert engine.get(index, "a") is None
-
-    # -- bulk
-
-    def test_bulk_runs_every_kind_of_write(self, engine: Engine, index: str) -> None:
-        engine.put(index, "old", {"n": 1, "deep": {"a": 1, "b": 1}, "tags": ["x", "y"]})
-        engine.put(index, "gone", {"n": 1})
-        engine.bulk(
-            index,
-            [
-                Write("index", "new", {"n": 2}),
-                Write("create", "made", {"n": 3}),
-                Write("update", "old", {"deep": {"b": 2}, "tags": ["z"]}),
-                Write("delete", "gone"),
-                Write("delete", "never was"),
-            ],
-        )
-        sources = {}
-        for id in ("new", "made", "old", "gone"):
-            found = engine.get(index, id)
-            sources[id] = found.source if found else None
-        assert sources == {
-            "new": {"n": 2},
-            "made": {"n": 3},
-            "old": {"n": 1, "deep": {"a": 1, "b": 2}, "tags": ["z"]},
-            "gone": None,
-        }
-
-    def test_an_update_keeps_the_vectors(self, engine: Engine, index: str) -> None:
-        video = {"vector": [0.0, 1.0, 0.0, 0.0], "segments": [{"vector": [1.0, 0.0, 0.0, 0.0]}]}
-        engine.put(index, "a", {"title": "old", "video": video})
-        engine.bulk(index, [Write("update", "a", {"title": "new", "video": {"uri": "a.mp4"}})])
-        found = engine.get(index, "a")
-        assert found is not None
-        assert found.source == {"title": "new", "video": {**video, "uri": "a.mp4"}}
-
-    def test_bulk_of_nothing(self, engine: Engine, index: str) -> None:
-        assert engine.bulk(index, []) == BulkResult(0)
-        assert engine.count(index) == 0
-
-    def test_writes_of_one_document_keep_their_order(self, engine: Engine, index: str) -> None:
-        done = engine.bulk(
-            index,
-            [
-                Write("create", "a", {"n": 1}),
-                Write("update", "a", {"m": 2}),
-                Write("delete", "b"),
-                Write("index", "b", {"n": 3}),
-                Write("delete", "a"),
-                Write("create", "a", {"n": 4}),
-            ],
-        )
-        assert (done.written, done.retried) == (6, 0)
-        found = [engine.get(index, id) for id in ("a", "b")]
-        assert [one and one.source for one in found] == [{"n": 4}, {"n": 3}]
-
-    def test_vectors_are_taken_as_arrays_and_read_back_bit_for_bit(
-        self, engine: Engine, index_name: str
-    ) -> None:
-        engine.create_index(index_name, small_index(engine, dims=512))
-        vectors = np.random.default_rng(7).standard_normal((12, 512)).astype(np.float32)
-        vectors[:, :4] = np.array([-0.0, 1e-30, 1.2e-38, -1.7e-12], np.float32)
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-
-        def video(number: int) -> Json:
-            moments = [{"start": 0.0, "vector": vectors[number + 6]}]
-            return {"video": {"vector": vectors[number], "segments": moments}}
-
-        engine.bulk(index_name, [Write("index", f"{n}", video(n)) for n in range(2)])
-        engine.bulk(index_name, [Write("create", f"{n}", video(n)) for n in range(2, 4)])
-        engine.put(index_name, "4", video(4))
-        engine.put(index_name, "5", {"title": "later"})
-        engine.update(index_name, "5", video(5))
-        engine.refresh(index_name)
-        stored = {document.id: document.source for document in engine.scan(index_name)}
-        for number in range(6):
-            found = engine.get(index_name, f"{number}")
-            assert found is not None
-            ours: Json
-            for source in (found.source, stored[f"{number}"]):
-                ours = source["video"]
-                for vector, expected in (
-                    (ours["vector"], vectors[number]),
-                    (ours["segments"][0]["vector"], vectors[number + 6]),
-                ):
-                    assert np.asarray(vector, np.float32).tobytes() == expected.tobytes()
-
-    def test_bulk_says_what_failed_and_does_the_rest(self, engine: Engine, index: str) -> None:
-        engine.put(index, "there", {"n": 1})
-        with pytest.raises(BulkError, match=f"3 of 5 .*{index}") as raised:
-            engine.bulk(
-                index,
-                [
-                    Write("index", "good", {"n": 2}),
-                    Write("create", "there", {"n": 3}),
-                    Write("index", "bad", {"video": {"vector": [1.0]}}),
-                    Write("update", "absent", {"n": 4}),
-                    Write("delete", "absent too"),
-                ],
-            )
-        failures = raised.value.failures
-        assert failures.keys() == {"there", "bad", "absent"}
-        assert all(failures.values())
-        good, there = engine.get(index, "good"), engine.get(index, "there")
-        assert good is not None
-        assert there is not None
-        assert (good.source, there.source) == ({"n": 2}, {"n": 1})

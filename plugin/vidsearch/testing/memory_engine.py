@@ -12,10 +12,12 @@ import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, cast
 
-from vidsearch.engines._vectors import to_json
-from vidsearch.engines.base import (
+from vidsearch.engines.calls import Calls
+from vidsearch.engines.features import elasticsearch_features
+from vidsearch.engines.steps import Answer, Request, Steps, run
+from vidsearch.engines.types import (
     BulkResult,
     Document,
     EngineInfo,
@@ -25,7 +27,7 @@ from vidsearch.engines.base import (
     Revision,
     Write,
 )
-from vidsearch.engines.features import elasticsearch_features
+from vidsearch.engines.vectors import to_json
 from vidsearch.errors import (
     BulkError,
     IndexNotFoundError,
@@ -33,9 +35,11 @@ from vidsearch.errors import (
     VersionConflictError,
 )
 from vidsearch.testing.memory_mapping import check
-from vidsearch.testing.memory_search import page, search
+from vidsearch.testing.memory_search import filtered, page, search
 
 __all__ = ["MemoryEngine"]
+
+_T = TypeVar("_T")
 
 
 @dataclass
@@ -45,10 +49,6 @@ class _Index:
     settings: Json = field(default_factory=dict)
     documents: dict[str, Document] = field(default_factory=dict)
     seq_no: int = -1
-
-    def next_revision(self) -> Revision:
-        self.seq_no += 1
-        return Revision(self.seq_no, 1)
 
 
 class MemoryEngine:
@@ -61,6 +61,13 @@ class MemoryEngine:
     @property
     def kind(self) -> EngineKind:
         return "elasticsearch"
+
+    @property
+    def calls(self) -> Calls:
+        return cast(Calls, _MemoryCalls(self))
+
+    def run(self, steps: Steps[_T]) -> _T:
+        return run(steps, _no_answer)
 
     def info(self) -> EngineInfo:
         return EngineInfo("elasticsearch", (9, 2, 0), "memory://")
@@ -145,6 +152,19 @@ class MemoryEngine:
             # Two shards would have to hash alike; in here a wrong routing never finds anything.
             return None if found is None or found.routing != routing else _copy(found)
 
+    def mget(
+        self,
+        index: str,
+        ids: Sequence[str],
+        *,
+        routing: Mapping[str, str] | None = None,
+        source: Sequence[str] | bool = True,
+    ) -> dict[str, Document]:
+        by_id = dict(routing or {})
+        with self._lock:
+            found = [self.get(index, id, routing=by_id.get(id)) for id in ids]
+        return {d.id: replace(d, source=filtered(d.source, source)) for d in found if d}
+
     def put(
         self,
         index: str,
@@ -156,19 +176,11 @@ class MemoryEngine:
         pipeline: bool = True,
         refresh: bool = False,
     ) -> Revision:
+        write = Write("index", id, source, routing, expect)
         with self._lock:
-            target = self._one(index, to_write=True)
-            stored = target.documents.get(id)
-            if expect == "absent" and stored is not None:
-                raise VersionConflictError(f"document {id!r} of {index!r} exists already")
-            if isinstance(expect, Revision):
-                _expect(stored, expect, id=id, index=index)
-            try:
-                return _store(target, id, _json(source), routing)
-            except MappingConflictError as error:
-                raise MappingConflictError(
-                    f"index {index!r} rejected the document: {error}"
-                ) from error
+            revision = _apply(self._one(index, to_write=True), write, index=index)
+        assert revision is not None
+        return revision
 
     def update(
         self,
@@ -180,19 +192,13 @@ class MemoryEngine:
         routing: str | None = None,
         refresh: bool = False,
     ) -> Revision | None:
+        write = Write("update", id, partial, routing, expect)
         with self._lock:
             target = self._one(index, to_write=True)
             stored = target.documents.get(id)
             if stored is None or stored.routing != routing:
                 return None
-            if expect is not None:
-                _expect(stored, expect, id=id, index=index)
-            try:
-                return _store(target, id, _merged(stored.source, _json(partial)), routing)
-            except MappingConflictError as error:
-                raise MappingConflictError(
-                    f"index {index!r} rejected the document: {error}"
-                ) from error
+            return _apply(target, write, index=index)
 
     def delete(
         self,
@@ -203,32 +209,41 @@ class MemoryEngine:
         routing: str | None = None,
         refresh: bool = False,
     ) -> bool:
+        write = Write("delete", id, None, routing, expect)
         with self._lock:
             target = self._one(index, to_write=True)
-            if expect is not None:
-                _expect(target.documents.get(id), expect, id=id, index=index)
-            if target.documents.pop(id, None) is None:
-                return False
-            target.next_revision()
-            return True
+            before = len(target.documents)
+            _apply(target, write, index=index)
+            return len(target.documents) < before
 
     def bulk(self, index: str, writes: Sequence[Write], *, refresh: bool = False) -> BulkResult:
         failures: dict[str, str] = {}
+        conflicts: list[str] = []
+        revisions: dict[str, Revision] = {}
         with self._lock:
             target = self._one(index, to_write=True)
             for write in writes:
                 try:
-                    _apply(target, write)
+                    revision = _apply(target, write, index=index)
                 except (MappingConflictError, VersionConflictError) as error:
-                    failures[write.id] = str(error)
+                    if isinstance(error, VersionConflictError) and write.expect is not None:
+                        conflicts.append(write.id)
+                    else:
+                        failures[write.id] = str(error)
+                else:
+                    revisions.pop(write.id, None)
+                    if revision is not None:
+                        revisions[write.id] = revision
         if failures:
             id, reason = next(iter(failures.items()))
             raise BulkError(
                 f"{len(failures)} of {len(writes)} writes to {index!r} were rejected, "
                 f"first {id!r}: {reason}",
                 failures=failures,
+                conflicts=tuple(conflicts),
             )
-        return BulkResult(len(writes), requests=1 if writes else 0)
+        written = len(writes) - len(conflicts)
+        return BulkResult(written, 0, 1 if writes else 0, revisions, tuple(conflicts))
 
     def search(self, index: str, body: Mapping[str, Any]) -> Json:
         return search(self._snapshot(index), _json(body))
@@ -292,6 +307,30 @@ class MemoryEngine:
             ]
 
 
+class _MemoryCalls:
+    """The methods of the engine as steps, of which each is done at its first."""
+
+    def __init__(self, engine: MemoryEngine) -> None:
+        self._engine = engine
+
+    @property
+    def kind(self) -> EngineKind:
+        return self._engine.kind
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._engine, name)
+
+        def steps(*args: Any, **options: Any) -> Steps[Any]:
+            yield from ()  # a generator, as the calls of other engines are
+            return method(*args, **options)
+
+        return steps
+
+
+def _no_answer(request: Request) -> Answer:
+    raise AssertionError(f"{request} to an engine in memory")
+
+
 def _json(value: Any) -> Any:
     # A real client serialises; so a value that is no JSON fails here as well, and no caller
     # shares an object with the store.
@@ -303,32 +342,30 @@ def _copy(document: Document) -> Document:
     return Document(document.id, source, document.revision, document.routing)
 
 
-def _expect(stored: Document | None, revision: Revision, *, id: str, index: str) -> None:
-    if stored is None or stored.revision != revision:
-        raise VersionConflictError(f"document {id!r} of {index!r} changed meanwhile")
-
-
-def _store(target: _Index, id: str, source: Json, routing: str | None = None) -> Revision:
-    check(source, target.mapping)
-    revision = target.next_revision()
-    target.documents[id] = Document(id, source, revision, routing)
-    return revision
-
-
-def _apply(target: _Index, write: Write) -> None:
+def _apply(target: _Index, write: Write, *, index: str) -> Revision | None:
+    """Do one write; its revision, or ``None`` after a delete."""
     source = _json(write.source or {})
     stored = target.documents.get(write.id)
+    if stored is not None and (write.op == "create" or write.expect == "absent"):
+        raise VersionConflictError(f"document {write.id!r} of {index!r} exists already")
+    if isinstance(write.expect, Revision) and (stored is None or stored.revision != write.expect):
+        raise VersionConflictError(f"document {write.id!r} of {index!r} changed meanwhile")
     if write.op == "delete":
         if target.documents.pop(write.id, None) is not None:
-            target.next_revision()
-        return
-    if write.op == "create" and stored is not None:
-        raise VersionConflictError(f"document {write.id!r} exists already")
+            target.seq_no += 1
+        return None
     if write.op == "update":
         if stored is None:
             raise MappingConflictError(f"document {write.id!r} is missing")
         source = _merged(stored.source, source)
-    _store(target, write.id, source, write.routing)
+    try:
+        check(source, target.mapping)
+    except MappingConflictError as error:
+        raise MappingConflictError(f"index {index!r} rejected the document: {error}") from error
+    target.seq_no += 1
+    revision = Revision(target.seq_no, 1)
+    target.documents[write.id] = Document(write.id, source, revision, write.routing)
+    return revision
 
 
 def _merged(old: Json, new: Json) -> Json:

@@ -17,7 +17,7 @@ from vidsearch.testing.memory_query import (
     values_at,
 )
 
-__all__ = ["page", "search"]
+__all__ = ["filtered", "page", "search"]
 
 Stored = Sequence[tuple[str, Document]]
 """Documents with the name of the concrete index that holds each."""
@@ -35,7 +35,7 @@ def page(
 ) -> list[tuple[str, Document, float]]:
     """All matches of a query in order of score, then id."""
     found = [
-        (index, Document(d.id, _filtered(d.source, source), d.revision, d.routing), points)
+        (index, Document(d.id, filtered(d.source, source), d.revision, d.routing), points)
         for index, d in documents
         if (points := score(query, d.id, d.source)) is not None
     ]
@@ -157,7 +157,7 @@ def _hit(hit: _Match, body: Json, clauses: Sequence[Json], keys: Sequence[tuple[
     shown: Json = {"_index": index, "_id": document.id, "_score": points}
     wanted = body.get("_source", True)
     if wanted is not False:
-        shown["_source"] = _filtered(document.source, wanted)
+        shown["_source"] = filtered(document.source, wanted)
     if body.get("fields"):
         shown["fields"] = _fields(document.source, body["fields"])
     if body.get("seq_no_primary_term"):
@@ -217,7 +217,7 @@ def _inner_hits(clause: Json, document: Document, index: str) -> tuple[str, Json
         }
         brought = wanted.get("_source", True)
         if brought is not False:
-            one["_source"] = _filtered(item, _relative(brought, path))
+            one["_source"] = filtered(item, _relative(brought, path))
         if "fields" in wanted:
             names = _relative(wanted["fields"], path)
             one["fields"] = {path: [{n: [item[n]] for n in names if item.get(n) is not None}]}
@@ -235,7 +235,7 @@ def _relative(wanted: Any, path: str) -> Any:
     return wanted
 
 
-def _filtered(source: Json, wanted: Any) -> Json:
+def filtered(source: Json, wanted: Any) -> Json:
     if wanted is True:
         return source
     if wanted is False:

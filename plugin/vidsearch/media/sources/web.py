@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from vidsearch import backoff
 from vidsearch.config import SourceSettings
 from vidsearch.errors import (
     MissingExtraError,
@@ -45,6 +46,7 @@ _log = logging.getLogger(__name__)
 
 _REDIRECTS = {301, 302, 303, 307, 308}
 _MOST_REDIRECTS = 10
+_LONGEST_PAUSE = 30.0
 
 
 class _TransferError(Exception):
@@ -107,18 +109,17 @@ class _Download:
     validator: str | None = None
 
     def run(self) -> None:
-        pause = self.patience.pause
-        for left in reversed(range(self.patience.resumes + 1)):
+        for attempt in range(1, self.patience.resumes + 2):
             try:
                 with self._answer() as response:
                     self._store(response)
                 return
             except _TransferError as broken:
-                if self.validator is None or not left:
+                if self.validator is None or attempt > self.patience.resumes:
                     raise SourceUnavailableError(str(broken)) from broken.__cause__
                 _log.info("%s; going on at byte %d", broken, self.file.size)
+            pause = backoff.delay(attempt, first=self.patience.pause, longest=_LONGEST_PAUSE)
             time.sleep(pause)
-            pause *= 2
 
     @contextmanager
     def _answer(self) -> Iterator[httpcore.Response]:

@@ -1,4 +1,4 @@
-"""What every engine must do with an index that is the host's: routing, partial updates, mapping."""
+"""What every engine must do with an attached index: routing, partial updates, mapping changes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from vidsearch.engines import Engine, Write
 from vidsearch.errors import IndexNotFoundError, MappingConflictError, VersionConflictError
 from vidsearch.testing.small_index import small_index
 
-__all__ = ["EngineHostContract"]
+__all__ = ["EngineAttachedContract"]
 
 
-class EngineHostContract:
+class EngineAttachedContract:
     """A part of :class:`~vidsearch.testing.engine_contract.EngineContract`."""
 
     def test_a_routing_is_kept_and_needed(self, engine: Engine, index: str) -> None:

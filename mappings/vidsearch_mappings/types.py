@@ -1,0 +1,23 @@
+"""Types that mappings, settings and engines share."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+__all__ = ["EngineKind", "Json", "Quantization"]
+
+Json = dict[str, Any]
+EngineKind = Literal["elasticsearch", "opensearch"]
+Quantization = Literal[
+    "float",
+    "int8",
+    "int4",
+    "binary",
+    "fp16",
+    "disk",
+    "flat",
+    "int8_flat",
+    "int4_flat",
+    "binary_flat",
+]
+"""Presets for how an engine keeps vectors."""

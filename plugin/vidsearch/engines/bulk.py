@@ -1,0 +1,304 @@
+"""Bulk writes: their requests, what the answers say of every item, and what is sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from vidsearch import backoff
+from vidsearch.engines.dialect import Dialect, quoted
+from vidsearch.engines.errors import error_of, reason_of, unavailable
+from vidsearch.engines.steps import Steps
+from vidsearch.engines.types import BulkResult, Document, Json, Revision, Write
+from vidsearch.engines.vectors import ByteOrder, decode_vector, to_json
+from vidsearch.errors import BackendError, BackendUnavailableError, BulkError, IndexNotFoundError
+
+__all__ = ["ATTEMPTS", "Item", "Progress", "as_stored", "bulk", "chunks", "encoded", "lines_of"]
+
+ATTEMPTS = 4
+"""Of one write, the first included."""
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 8.0
+
+_RETRIES_ON_CONFLICT = 3
+"""How often an engine repeats an update that another write came in between: it merges, so it does
+not matter who came first."""
+
+_MAX_BYTES = 10_000_000
+_MAX_ITEMS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One write and its lines."""
+
+    write: Write
+    lines: bytes
+
+
+@dataclass
+class Progress:
+    """What has become of the writes so far."""
+
+    index: str
+    url: str
+    total: int
+    written: int = 0
+    retried: int = 0
+    requests: int = 0
+    revisions: dict[str, Revision] = field(default_factory=dict)
+    conflicts: list[str] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+    failed: int = 0
+
+    def done(self, write: Write, revision: Revision | None) -> None:
+        """Note a write that was done; ``None`` after a delete."""
+        self.written += 1
+        if revision is None:
+            self.revisions.pop(write.id, None)
+        else:
+            self.revisions[write.id] = revision
+
+    def lost(self, write: Write, reason: str) -> None:
+        """Note a write that met another document than expected."""
+        if write.expect is None:
+            self.fail(write.id, reason)
+        else:
+            self.conflicts.append(write.id)
+
+    def fail(self, id: str, reason: str) -> None:
+        """Note why a write was rejected."""
+        self.failed += 1
+        known = self.failures.get(id)
+        self.failures[id] = f"{known}; {reason}" if known else reason
+
+    def result(self) -> BulkResult:
+        """For the caller.
+
+        Raises:
+            BulkError: some were rejected.
+        """
+        conflicts = tuple(self.conflicts)
+        if self.failures:
+            id, reason = next(iter(self.failures.items()))
+            raise BulkError(
+                f"{self.failed} of {self.total} writes to index {self.index!r} at {self.url} were "
+                f"rejected, first {id!r}: {reason}",
+                failures=self.failures,
+                conflicts=conflicts,
+            )
+        return BulkResult(self.written, self.retried, self.requests, self.revisions, conflicts)
+
+    def unavailable(self, reason: str) -> BackendUnavailableError:
+        """The error for an engine that did not take the rest, however often it was asked."""
+        answered = self.written + self.failed + len(self.conflicts)
+        rejected = f", {self.failed} rejected" if self.failed else ""
+        return BackendUnavailableError(
+            f"{self.total - answered} of {self.total} writes to index {self.index!r} at {self.url} "
+            f"were not taken ({self.written} written{rejected}): {reason}"
+        )
+
+
+def lines_of(write: Write, order: ByteOrder | None) -> bytes:
+    """A write as lines of a bulk request. Raises TypeError where a value has no JSON."""
+    about: Json = {"_id": write.id}
+    if isinstance(write.expect, Revision):
+        about["if_seq_no"] = write.expect.seq_no
+        about["if_primary_term"] = write.expect.primary_term
+    elif write.op == "update":
+        about["retry_on_conflict"] = _RETRIES_ON_CONFLICT
+    if write.routing is not None:
+        about["routing"] = write.routing
+    action = to_json({"create" if write.expect == "absent" else write.op: about})
+    if write.op == "delete":
+        return action + b"\n"
+    source = write.source or {}
+    body = to_json({"doc": source} if write.op == "update" else source, order)
+    return b"%b\n%b\n" % (action, body)
+
+
+def encoded(
+    writes: Iterable[Write], progress: Progress, *, order: ByteOrder | None
+) -> Iterator[Item]:
+    """Every write with its lines; what has no JSON is rejected here, and the rest goes on."""
+    for write in writes:
+        try:
+            lines = lines_of(write, order)
+        except TypeError as error:
+            progress.fail(write.id, f"it cannot be written as JSON: {error}")
+        else:
+            yield Item(write, lines)
+
+
+def chunks(
+    items: Iterable[Item], *, max_bytes: int = _MAX_BYTES, max_items: int = _MAX_ITEMS
+) -> Iterator[list[Item]]:
+    """Requests of at most so many bytes and items; one that is longer goes alone.
+
+    No two writes of one document share a request: else the second could be taken and the first,
+    turned away for load and sent again, undo it.
+    """
+    chunk: list[Item] = []
+    ids: set[str] = set()
+    size = 0
+    for item in items:
+        full = size + len(item.lines) > max_bytes or len(chunk) == max_items
+        if chunk and (full or item.write.id in ids):
+            yield chunk
+            chunk, ids, size = [], set(), 0
+        chunk.append(item)
+        ids.add(item.write.id)
+        size += len(item.lines)
+    if chunk:
+        yield chunk
+
+
+def bulk(
+    dialect: Dialect, index: str, writes: Sequence[Write], *, params: Mapping[str, str]
+) -> Steps[BulkResult]:
+    """See :meth:`vidsearch.engines.base.Engine.bulk`; ``params`` are those of each request."""
+    progress = Progress(index, dialect.url, len(writes))
+    order = yield from dialect.byte_order(*(write.source for write in writes))
+    for chunk in chunks(encoded(writes, progress, order=order)):
+        yield from _write(chunk, progress, dialect=dialect, params=params, order=order)
+    return progress.result()
+
+
+def _write(
+    chunk: list[Item],
+    progress: Progress,
+    *,
+    dialect: Dialect,
+    params: Mapping[str, str],
+    order: ByteOrder | None,
+) -> Steps[None]:
+    """Send a chunk, then what of it was turned away, until all is taken or attempts run out."""
+    path = f"/{quoted(progress.index)}/_bulk"
+    answer_lost = False
+    for attempt in range(ATTEMPTS):
+        pause = 0.0
+        if attempt:
+            pause = backoff.delay(attempt, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
+            progress.retried += len(chunk)
+        progress.requests += 1
+        cause: BackendUnavailableError | None = None
+        try:
+            answer = yield from dialect.request(
+                "POST",
+                path,
+                index=progress.index,
+                params=params,
+                lines=b"".join(item.lines for item in chunk),
+                pause=pause,
+            )
+        except BackendUnavailableError as error:
+            # It may have been written all the same: by what no answer came from, or by the node
+            # behind a proxy that gave up.
+            cause, why, answer_lost = error, str(error), True
+        else:
+            turned_away, conflicting, why = _note_answers(chunk, answer.body, progress)
+            for write, reason in conflicting:
+                if answer_lost:
+                    found = yield from dialect.get(progress.index, write.id, routing=write.routing)
+                    if _is_done(write, found, order=order):
+                        progress.done(write, found.revision if found else None)
+                        continue
+                    reason = "it exists already, with another content"
+                progress.lost(write, reason)
+            chunk = turned_away
+        if not chunk:
+            return
+    raise progress.unavailable(why) from cause
+
+
+def _note_answers(
+    sent: Sequence[Item], response: Json, progress: Progress
+) -> tuple[list[Item], list[tuple[Write, str]], str]:
+    """Note what became of every item.
+
+    Returns:
+        Items to send again, writes that met another document than expected each with the reason,
+        and why the last one of the first was turned away.
+
+    Raises:
+        IndexNotFoundError: it vanished meanwhile.
+        BackendError: the answer is not about these items.
+    """
+    url, index = progress.url, progress.index
+    if len(response.get("items", ())) != len(sent):
+        raise BackendError(f"{url} did not say what became of {len(sent)} writes to {index!r}")
+    turned_away: list[Item] = []
+    conflicting: list[tuple[Write, str]] = []
+    why = ""
+    for item, answered in zip(sent, response["items"], strict=True):
+        write = item.write
+        ((_, result),) = answered.items()
+        status = int(result["status"])
+        no_document = status == 404 and "error" not in result
+        if write.op == "delete" and (status < 300 or no_document):
+            progress.done(write, None)
+        elif status < 300:
+            progress.done(write, Revision(result["_seq_no"], result["_primary_term"]))
+        elif unavailable(status):
+            turned_away.append(item)
+            why = f"{reason_of(result)} ({status})"
+        elif _is_conflict(write, status, result):
+            conflicting.append((write, reason_of(result)))
+        else:
+            error = error_of(status, result, url=url, index=index)
+            if isinstance(error, IndexNotFoundError):
+                raise error
+            progress.fail(write.id, reason_of(result))
+    return turned_away, conflicting, why
+
+
+def _is_conflict(write: Write, status: int, result: Json) -> bool:
+    """Whether the document is not the expected one; to expect a missing one is a conflict, too."""
+    if write.expect is None:
+        return write.op == "create" and status == 409
+    return status == 409 or result["error"]["type"] == "document_missing_exception"
+
+
+def _is_done(write: Write, found: Document | None, *, order: ByteOrder | None) -> bool:
+    """Whether a repeated write met what its own first attempt, whose answer was lost, left."""
+    if write.op == "delete":
+        return found is None
+    if found is None:
+        return False
+    return as_stored(write.source or {}, found.source, order=order, partial=write.op == "update")
+
+
+def as_stored(given: Any, stored: Any, *, order: ByteOrder | None, partial: bool = False) -> bool:
+    """Whether a stored document is what was written, numbers compared as float32 as vectors are.
+
+    Args:
+        given: as given to a write.
+        stored: as read back.
+        order: of vectors that were sent as base64, as which an engine may give them back.
+        partial: whether the stored objects may have other fields beside.
+    """
+    if isinstance(given, Mapping):
+        return (
+            isinstance(stored, Mapping)
+            and (given.keys() <= stored.keys() if partial else given.keys() == stored.keys())
+            and all(
+                as_stored(value, stored[key], order=order, partial=partial)
+                for key, value in given.items()
+            )
+        )
+    if hasattr(given, "__array_interface__"):
+        return isinstance(stored, str | list) and (
+            decode_vector(stored, order or "big").tobytes() == decode_vector(given).tobytes()
+        )
+    if isinstance(given, list | tuple):  # replaced as a whole, by a partial document as well
+        return (
+            isinstance(stored, list)
+            and len(given) == len(stored)
+            and all(
+                as_stored(one, other, order=order) for one, other in zip(given, stored, strict=True)
+            )
+        )
+    if isinstance(given, float) and isinstance(stored, int | float):
+        return decode_vector([given]).tobytes() == decode_vector([stored]).tobytes()
+    return bool(given == stored)

@@ -1,0 +1,310 @@
+"""Every call of an engine as steps: what is asked, and what the answer means.
+
+Both engines create a missing index at the first write, with a mapping that they guess: for an
+update, too, and where a compare-and-set is lost or nothing is written at all (tried on
+Elasticsearch 8.19.21 and 9.5.3 and on OpenSearch 2.19.1). ``require_alias`` forbids it, at no cost,
+where the name is an alias; so the registry, which is written most, stands behind one. For the name
+of an index there is no such parameter, and the cluster setting ``action.auto_create_index`` belongs
+to the cluster's administrators: every write first asks whether the index exists. The documents of
+videos are written to an index and not to its alias, as a revision means nothing in the index that
+the alias may be moved to meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from vidsearch.engines import bulk
+from vidsearch.engines.dialect import ALL_SHARDS, Dialect, document_of, is_missing_document, quoted
+from vidsearch.engines.errors import error_of, unreadable
+from vidsearch.engines.steps import Request, Steps
+from vidsearch.engines.types import (
+    BulkResult,
+    Document,
+    EngineInfo,
+    EngineKind,
+    Features,
+    Json,
+    Revision,
+    Write,
+)
+from vidsearch.errors import BackendError, IndexNotFoundError
+
+__all__ = ["Calls"]
+
+_MGET_IDS = 1000
+"""Documents of one request."""
+_MGET_STATUS = {
+    "index_not_found_exception": 404,
+    "illegal_argument_exception": 400,
+    "routing_missing_exception": 400,
+}
+"""HTTP status of what may be wrong with one of them, which the engines do not say; else 503."""
+
+
+class Calls:
+    """The calls of :class:`~vidsearch.engines.base.Engine`, which documents them, as steps."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self._aliases: set[str] = set()  # names that were aliases when they were last asked for
+
+    @property
+    def kind(self) -> EngineKind:
+        """Which engine is asked."""
+        return self.dialect.kind
+
+    def info(self) -> Steps[EngineInfo]:
+        return self.dialect.info()
+
+    def features(self) -> Steps[Features]:
+        return self.dialect.features()
+
+    # -- indices
+
+    def create_index(self, name: str, body: Mapping[str, Any]) -> Steps[None]:
+        yield from self.dialect.request("PUT", f"/{quoted(name)}", index=name, body=body)
+
+    def delete_index(self, name: str) -> Steps[None]:
+        # Asked first, because the engines differ in what they do with an alias, and because
+        # OpenSearch takes a `*` in the name for what it is.
+        if name not in (yield from self.indices_of(name)):
+            raise IndexNotFoundError(f"there is no index {name!r} at {self.dialect.url}")
+        yield from self.dialect.request("DELETE", f"/{quoted(name)}", index=name)
+
+    def indices_of(self, name: str) -> Steps[tuple[str, ...]]:
+        path = f"/{quoted(name)}/_alias"
+        try:
+            answer = yield from self.dialect.request("GET", path, index=name)
+        except IndexNotFoundError:
+            return ()
+        return tuple(sorted(answer.body))
+
+    def mapping(self, index: str) -> Steps[Json]:
+        path = f"/{quoted(index)}/_mapping"
+        found = (yield from self.dialect.request("GET", path, index=index)).body
+        if len(found) != 1:
+            names = ", ".join(sorted(found)) or "no index"
+            raise BackendError(
+                f"{index!r} at {self.dialect.url} stands for {names}, not for one index"
+            )
+        ((_, entry),) = found.items()
+        mapping: Json = entry["mappings"]
+        return mapping
+
+    def put_mapping(self, index: str, body: Mapping[str, Any]) -> Steps[None]:
+        path = f"/{quoted(index)}/_mapping"
+        yield from self.dialect.request("PUT", path, index=index, body=body)
+
+    def settings(self, index: str) -> Steps[Json]:
+        settings: Json = (yield from self._index(index))["settings"]["index"]
+        return settings
+
+    def put_settings(self, index: str, settings: Mapping[str, Any]) -> Steps[None]:
+        path, body = f"/{quoted(index)}/_settings", {"index": dict(settings)}
+        yield from self.dialect.request("PUT", path, index=index, body=body)
+
+    def aliases(self, index: str) -> Steps[Json]:
+        aliases: Json = (yield from self._index(index))["aliases"]
+        return aliases
+
+    def _index(self, index: str) -> Steps[Json]:
+        found = (yield from self.dialect.request("GET", f"/{quoted(index)}", index=index)).body
+        ((_, entry),) = found.items()
+        described: Json = entry
+        return described
+
+    def update_aliases(self, actions: Sequence[Mapping[str, Any]]) -> Steps[None]:
+        yield from self.dialect.request("POST", "/_aliases", body={"actions": list(actions)})
+
+    def refresh(self, index: str) -> Steps[None]:
+        yield from self.dialect.request("POST", f"/{quoted(index)}/_refresh", index=index)
+
+    # -- documents
+
+    def get(self, index: str, id: str, *, routing: str | None = None) -> Steps[Document | None]:
+        return self.dialect.get(index, id, routing=routing)
+
+    def mget(
+        self,
+        index: str,
+        ids: Sequence[str],
+        *,
+        routing: Mapping[str, str] | None = None,
+        source: Sequence[str] | bool = True,
+    ) -> Steps[dict[str, Document]]:
+        by_id, found = dict(routing or {}), {}
+        params = {}
+        if isinstance(source, bool):
+            params["_source"] = str(source).lower()
+        else:
+            params["_source_includes"] = ",".join(source)
+        for start in range(0, len(ids), _MGET_IDS):
+            docs = [
+                {"_id": id, "routing": by_id[id]} if id in by_id else {"_id": id}
+                for id in ids[start : start + _MGET_IDS]
+            ]
+            body = self.dialect.json({"docs": docs})
+            request = Request("POST", f"/{quoted(index)}/_mget", params, body)
+            answer = yield from self.dialect.read_with_vectors(request)
+            for item in self.dialect.require_success(answer, index=index).body["docs"]:
+                if "error" in item:
+                    status = _MGET_STATUS.get(item["error"]["type"], 503)
+                    raise error_of(status, item, url=self.dialect.url, index=index)
+                if item["found"]:
+                    found[item["_id"]] = document_of(item)
+        return found
+
+    def put(
+        self,
+        index: str,
+        id: str,
+        source: Mapping[str, Any],
+        *,
+        expect: Revision | Literal["absent"] | None = None,
+        routing: str | None = None,
+        pipeline: bool = True,
+        refresh: bool = False,
+    ) -> Steps[Revision]:
+        params = yield from self._write_params(index, routing=routing, refresh=refresh)
+        params |= _expected(expect)
+        if not pipeline:
+            params["pipeline"] = "_none"
+        endpoint = "_create" if expect == "absent" else "_doc"
+        path = f"/{quoted(index)}/{endpoint}/{quoted(id)}"
+        body = self.dialect.json(source, (yield from self.dialect.byte_order(source)))
+        with self._alias_forgotten_if_missing(index):
+            answer = yield from self.dialect.request(
+                "PUT", path, index=index, params=params, body=body
+            )
+        return Revision(answer.body["_seq_no"], answer.body["_primary_term"])
+
+    def update(
+        self,
+        index: str,
+        id: str,
+        partial: Mapping[str, Any],
+        *,
+        expect: Revision | None = None,
+        routing: str | None = None,
+        refresh: bool = False,
+    ) -> Steps[Revision | None]:
+        # As a bulk of one: `_update` would send the merged document through the default pipeline
+        # of the index once more.
+        params = yield from self._write_params(index, refresh=refresh)
+        order = yield from self.dialect.byte_order(partial)
+        path, url = f"/{quoted(index)}/_bulk", self.dialect.url
+        try:
+            lines = bulk.lines_of(Write("update", id, partial, routing, expect), order)
+        except TypeError as error:
+            raise unreadable(error, url=url) from error
+        with self._alias_forgotten_if_missing(index):
+            answer = yield from self.dialect.request(
+                "POST", path, index=index, params=params, lines=lines
+            )
+            item: Json = answer.body["items"][0]["update"]
+            if item["status"] == 404 and item["error"]["type"] == "document_missing_exception":
+                return None
+            if item["status"] >= 300:
+                raise error_of(item["status"], item, url=url, index=index)
+        return Revision(item["_seq_no"], item["_primary_term"])
+
+    def delete(
+        self,
+        index: str,
+        id: str,
+        *,
+        expect: Revision | None = None,
+        routing: str | None = None,
+        refresh: bool = False,
+    ) -> Steps[bool]:
+        params = {**_expected(expect), **_options(routing=routing, refresh=refresh)}
+        path = f"/{quoted(index)}/_doc/{quoted(id)}"
+        answer = yield from self.dialect.send(Request("DELETE", path, params))
+        if is_missing_document(answer):
+            return False
+        self.dialect.require_success(answer, index=index)
+        return True
+
+    def bulk(
+        self, index: str, writes: Sequence[Write], *, refresh: bool = False
+    ) -> Steps[BulkResult]:
+        if not writes:
+            return BulkResult(0)
+        params = yield from self._write_params(index, refresh=refresh)
+        with self._alias_forgotten_if_missing(index):
+            return (yield from bulk.bulk(self.dialect, index, writes, params=params))
+
+    def _write_params(
+        self, index: str, *, routing: str | None = None, refresh: bool
+    ) -> Steps[dict[str, str]]:
+        """Parameters of a write that creates no index. Raises IndexNotFoundError."""
+        params = _options(routing=routing, refresh=refresh)
+        if index not in self._aliases:
+            names = yield from self.indices_of(index)
+            if not names:
+                raise IndexNotFoundError(
+                    f"there is no index or alias {index!r} at {self.dialect.url}"
+                )
+            if index in names:
+                return params
+            self._aliases.add(index)
+        return {**params, "require_alias": "true"}
+
+    @contextmanager
+    def _alias_forgotten_if_missing(self, index: str) -> Iterator[None]:
+        """Around a write: an alias that vanished may come back as an index."""
+        try:
+            yield
+        except IndexNotFoundError:
+            self._aliases.discard(index)
+            raise
+
+    # -- searches
+
+    def search(self, index: str, body: Mapping[str, Any]) -> Steps[Json]:
+        path = f"/{quoted(index)}/_search"
+        return self.dialect.search(path, index=index, params=ALL_SHARDS, body=body)
+
+    def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> Steps[list[Json]]:
+        if not bodies:
+            return []
+        # Written here, as the clients' own serializers take ten times as long for a vector.
+        lines = b"".join(
+            b"%b\n" % self.dialect.json(line) for body in bodies for line in _header_and_body(body)
+        )
+        path = f"/{quoted(index)}/_msearch"
+        answer = yield from self.dialect.request("POST", path, index=index, lines=lines)
+        responses: list[Json] = answer.body["responses"]
+        for response in responses:
+            if "error" in response:
+                raise error_of(response["status"], response, url=self.dialect.url, index=index)
+            self.dialect.require_all_shards(response, index=index)
+        return responses
+
+    def count(self, index: str, query: Mapping[str, Any] | None = None) -> Steps[int]:
+        path, body = f"/{quoted(index)}/_count", {"query": query or {"match_all": {}}}
+        response = yield from self.dialect.search(path, index=index, params={}, body=body)
+        return int(response["count"])
+
+
+def _options(*, routing: str | None, refresh: bool) -> dict[str, str]:
+    params = {} if routing is None else {"routing": routing}
+    return {**params, "refresh": "wait_for"} if refresh else params
+
+
+def _expected(expect: Revision | Literal["absent"] | None) -> dict[str, str]:
+    if not isinstance(expect, Revision):
+        return {}
+    return {"if_seq_no": str(expect.seq_no), "if_primary_term": str(expect.primary_term)}
+
+
+def _header_and_body(body: Mapping[str, Any]) -> tuple[Json, Json]:
+    """The two lines of one search; ``search_type`` stands in the first."""
+    header: Json = {"allow_partial_search_results": False}
+    kept = dict(body)
+    if "search_type" in kept:
+        header["search_type"] = kept.pop("search_type")
+    return header, kept

@@ -1,0 +1,128 @@
+"""Engines over a client of Elasticsearch or OpenSearch, sync and async.
+
+What is asked and what the answers mean stands in :mod:`vidsearch.engines.calls`; how a client is
+called and how its exceptions read, in the module of its engine.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from vidsearch.engines.calls import Calls
+from vidsearch.engines.dialect import Dialect
+from vidsearch.engines.steps import Answer, Request, Steps, run, run_async
+from vidsearch.engines.types import Document, EngineKind
+
+__all__ = ["AsyncRestEngine", "RestEngine"]
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class _Engine:
+    def __init__(self, client: Any, dialect: Dialect, *, owned: bool = True) -> None:
+        """
+        Args:
+            client: of the engine's own library.
+            dialect: of the cluster.
+            owned: whether ``close`` closes the client.
+        """
+        self.calls = Calls(dialect)
+        self._dialect = dialect
+        self._client = client
+        self._perform = dialect.perform(client)
+        self._owned = owned
+
+    @property
+    def kind(self) -> EngineKind:
+        return self.calls.kind
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.kind}, {self._dialect.url!r})"
+
+
+def _blocking(
+    call: Callable[Concatenate[Calls, _P], Steps[_T]],
+) -> Callable[Concatenate[RestEngine, _P], _T]:
+    """The method of an engine that carries a call out."""
+
+    @functools.wraps(call)
+    def method(self: RestEngine, /, *args: _P.args, **options: _P.kwargs) -> _T:
+        return self.run(call(self.calls, *args, **options))
+
+    return method
+
+
+class RestEngine(_Engine):
+    """An :class:`~vidsearch.engines.base.Engine` over a sync client."""
+
+    def run(self, steps: Steps[_T]) -> _T:
+        return run(steps, self._send)
+
+    def _send(self, request: Request) -> Answer:
+        dialect = self._dialect
+        try:
+            response = self._perform(request.method, request.path, **dialect.arguments(request))
+        except dialect.failures as error:
+            return dialect.answer_of(error)
+        return dialect.answer(response)
+
+    info = _blocking(Calls.info)
+    features = _blocking(Calls.features)
+    create_index = _blocking(Calls.create_index)
+    delete_index = _blocking(Calls.delete_index)
+    indices_of = _blocking(Calls.indices_of)
+    mapping = _blocking(Calls.mapping)
+    put_mapping = _blocking(Calls.put_mapping)
+    settings = _blocking(Calls.settings)
+    put_settings = _blocking(Calls.put_settings)
+    aliases = _blocking(Calls.aliases)
+    update_aliases = _blocking(Calls.update_aliases)
+    refresh = _blocking(Calls.refresh)
+    get = _blocking(Calls.get)
+    mget = _blocking(Calls.mget)
+    put = _blocking(Calls.put)
+    update = _blocking(Calls.update)
+    delete = _blocking(Calls.delete)
+    bulk = _blocking(Calls.bulk)
+    search = _blocking(Calls.search)
+    msearch = _blocking(Calls.msearch)
+    count = _blocking(Calls.count)
+
+    def scan(
+        self,
+        index: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        source: Sequence[str] | bool = True,
+        page_size: int = 500,
+    ) -> Iterator[Document]:
+        wanted = dict(query or {"match_all": {}})
+        return self._dialect.scan(self.run, index, query=wanted, source=source, page_size=page_size)
+
+    def close(self) -> None:
+        if self._owned:
+            self._client.close()
+
+
+class AsyncRestEngine(_Engine):
+    """An :class:`~vidsearch.engines.base.AsyncEngine` over an async client."""
+
+    async def run(self, steps: Steps[_T]) -> _T:
+        return await run_async(steps, self._send)
+
+    async def _send(self, request: Request) -> Answer:
+        dialect = self._dialect
+        try:
+            response = await self._perform(
+                request.method, request.path, **dialect.arguments(request)
+            )
+        except dialect.failures as error:
+            return dialect.answer_of(error)
+        return dialect.answer(response)
+
+    async def close(self) -> None:
+        if self._owned:
+            await self._client.close()

@@ -1,0 +1,106 @@
+"""What goes into an engine and comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from vidsearch_mappings.types import EngineKind, Json
+
+__all__ = [
+    "BulkResult",
+    "Document",
+    "EngineInfo",
+    "EngineKind",
+    "Features",
+    "Json",
+    "Revision",
+    "Write",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What answers at the URL."""
+
+    kind: EngineKind
+    version: tuple[int, int, int]
+    url: str
+    """Without credentials."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {'.'.join(map(str, self.version))} at {self.url}"
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a cluster can do, by its version, its licence and its plugins."""
+
+    licence: str | None
+    """``basic``, ``trial``, ``enterprise``, …; ``None`` where the cluster does not say."""
+    base64_vectors: Literal["big", "little"] | None
+    """Byte order of the base64 vectors that a bulk takes; ``None``: JSON arrays only."""
+    nested_filters: bool
+    """Whether a kNN clause on segments may filter by fields of the segments."""
+    retrievers: frozenset[Literal["rrf", "linear"]]
+    """Elasticsearch's native fusions that the licence allows."""
+    hybrid: frozenset[Literal["min_max", "z_score", "rrf"]]
+    """OpenSearch's native fusions, of its ``hybrid`` query with an inline pipeline."""
+    quantizations: frozenset[str]
+    """Presets of :data:`~vidsearch_mappings.types.Quantization` that an index can be made with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """The state of one document, for compare-and-set."""
+
+    seq_no: int
+    primary_term: int
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A stored document with its revision."""
+
+    id: str
+    source: Json
+    revision: Revision
+    routing: str | None = None
+    """What it was stored with, where that was not its id; a write of it has to repeat this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One action of a bulk write. ``update`` merges ``source`` into the stored document."""
+
+    op: Literal["index", "create", "update", "delete"]
+    id: str
+    source: Mapping[str, Any] | None = None
+    routing: str | None = None
+    """Value that decides on the shard; the id where ``None``."""
+    expect: Revision | Literal["absent"] | None = None
+    """The revision that must still be stored, or ``"absent"`` for an ``index`` that only creates.
+    Where it is not so, the id is among :attr:`BulkResult.conflicts`."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.expect, Revision) and self.op == "create":
+            raise ValueError("a create expects no revision: take index")
+        if self.expect == "absent" and self.op in {"update", "delete"}:
+            raise ValueError(f"{self.op} of a document that is expected to be absent")
+
+
+@dataclass(frozen=True, slots=True)
+class BulkResult:
+    """What a bulk write came to."""
+
+    written: int
+    """Writes that were done, deletes of absent documents included."""
+    retried: int = 0
+    """Writes that were sent again, counted each time."""
+    requests: int = 0
+    """Requests that were sent, repeated ones included."""
+    revisions: Mapping[str, Revision] = field(default_factory=dict)
+    """Revision by id of each document that was written, unless it was deleted."""
+    conflicts: tuple[str, ...] = ()
+    """Ids of the writes with ``expect`` that found another revision, or none, and did nothing."""
