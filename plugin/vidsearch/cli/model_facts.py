@@ -79,7 +79,7 @@ def _checkpoint_facts(encoder: TorchEncoder, settings: Settings) -> dict[str, An
         replace(checkpoint, offline=True).with_weights()
         weights = "on this machine"
     except ModelUnavailableError:
-        weights = "not on this machine; downloaded at first use"
+        weights = "not on this machine; downloaded when first needed"
     return {
         "source": source,
         "family": checkpoint.config["model_type"],
