@@ -12,7 +12,7 @@ from benchmarks.report import Section, comparison
 from benchmarks.ways import Frames, decoded, digest_of
 from vidsearch.config import IngestSettings
 from vidsearch.media.frames import MediaLimits
-from vidsearch.media.reader import open_reader
+from vidsearch.media.readers import open_reader
 
 TITLE = "Decoding in a child process"
 

@@ -19,8 +19,7 @@ from benchmarks.report import Section, Verdict
 
 if TYPE_CHECKING:
     from vidsearch.encoders.base import Vectors
-    from vidsearch.media.frames import FrameBatch
-    from vidsearch.media.reader import MediaReader
+    from vidsearch.media.frames import FrameBatch, MediaReader
 
 TITLE = "Memory of a two-hour video"
 
@@ -89,7 +88,7 @@ def watch(way: str, path: Path) -> dict[str, object]:
     """Read ``path``; what was held when each mark was passed, and the peak."""
     from vidsearch.config import IngestSettings
     from vidsearch.media.frames import MediaLimits
-    from vidsearch.media.reader import open_reader
+    from vidsearch.media.readers import open_reader
 
     reader = open_reader(IngestSettings(isolate=way != "direct"), limits=MediaLimits())
     held: dict[int, float] = {}

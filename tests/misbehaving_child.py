@@ -11,16 +11,16 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import vidsearch.media.reader
+import vidsearch.media.direct_reader
 from vidsearch.errors import VidsearchError
 from vidsearch.media.decoders import open_decoder
-from vidsearch.media.frames import Decoder, FrameBatch, VideoInfo
+from vidsearch.media.frames import Decoder, FrameBatch, FrameStream, FrameSummary, VideoInfo
 from vidsearch.media.isolation.child import main
 
 COMMAND = (sys.executable, str(Path(__file__).resolve()))
@@ -38,12 +38,17 @@ class Misbehaving:
             _misbehave(path.name.partition("-")[2].partition(".")[0], path)
         return self._decoder.probe(path)
 
-    def frames(self, path: Path, **options: Any) -> Iterator[FrameBatch]:
+    def frames(self, path: Path, **options: Any) -> FrameStream:
+        return FrameStream(self._batches(path, **options))
+
+    def _batches(self, path: Path, **options: Any) -> Generator[FrameBatch, None, FrameSummary]:
         what, _, number = path.stem.partition("@")
-        for count, batch in enumerate(self._decoder.frames(path, **options)):
+        frames = self._decoder.frames(path, **options)
+        for count, batch in enumerate(frames):
             if number and count == int(number):
                 batch = _misbehave(what, path) or batch
             yield batch
+        return frames.summary
 
 
 def _misbehave(what: str, path: Path) -> FrameBatch | None:
@@ -126,5 +131,5 @@ def _misbehaving(*arguments: Any, **options: Any) -> Misbehaving:
 
 
 if __name__ == "__main__":
-    vidsearch.media.reader.open_decoder = _misbehaving
+    vidsearch.media.direct_reader.open_decoder = _misbehaving
     main()

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from vidsearch.defaults import BATCH_SIZE, MAX_PIXELS, MAX_SECONDS
 from vidsearch_mappings.types import EngineKind, Quantization
 
 __all__ = [
@@ -183,7 +184,7 @@ class ModelSettings(_Section):
         "takes `bf16` where the hardware has it, else `fp32`. With an ONNX export: `fp32` (also "
         "`auto`) or `int8`.",
     )
-    batch_size: int = Field(8, ge=1, description="Number of frames per forward pass.")
+    batch_size: int = Field(BATCH_SIZE, ge=1, description="Number of frames per forward pass.")
     threads: int = Field(
         1, ge=1, description="Number of threads that the model computes with, per process."
     )
@@ -299,10 +300,10 @@ class SourceSettings(_Section):
     )
     max_bytes: int = Field(10 * 2**30, ge=1, description="Maximum size of a video in bytes.")
     max_seconds: float = Field(
-        12 * 3600.0, gt=0, description="Maximum length of a video in seconds."
+        MAX_SECONDS, gt=0, description="Maximum length of a video in seconds."
     )
     max_pixels: int = Field(
-        8192 * 4320, ge=1, description="Maximum number of pixels (width × height) of a frame."
+        MAX_PIXELS, ge=1, description="Maximum number of pixels (width × height) of a frame."
     )
     folder: Path | None = Field(
         None,

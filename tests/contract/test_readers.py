@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from vidsearch.config import IngestSettings
-from vidsearch.media.frames import DEFAULT_LIMITS, Decoder, MediaLimits
-from vidsearch.media.reader import Cue, MediaReader, open_reader
+from vidsearch.media.frames import DEFAULT_LIMITS, Cue, Decoder, MediaLimits, MediaReader
+from vidsearch.media.readers import open_reader
 from vidsearch.testing.clips import write_clip
 from vidsearch.testing.decoder_contract import DecoderContract, MakeDecoder
 

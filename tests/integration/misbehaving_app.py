@@ -7,7 +7,7 @@ from functools import partial
 from tests.integration.fake_app import app
 from tests.misbehaving_child import COMMAND
 
-import vidsearch.media.isolation.reader as isolation
+import vidsearch.media.isolation.isolated_reader as isolation
 
 __all__ = ["app"]
 

@@ -33,7 +33,7 @@ from vidsearch.index import (
 from vidsearch.ingest import Finding, Indexer, delete_video, scan_index
 from vidsearch.local import SearchNode
 from vidsearch.media import MediaLimits
-from vidsearch.media.reader import DirectReader
+from vidsearch.media.direct_reader import DirectReader
 from vidsearch.registry import Registry, State
 from vidsearch.testing.clips import solid, write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder

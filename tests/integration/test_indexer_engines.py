@@ -19,7 +19,7 @@ from vidsearch.index import (
 )
 from vidsearch.ingest import Indexer, missing_videos
 from vidsearch.media import MediaLimits
-from vidsearch.media.reader import DirectReader
+from vidsearch.media.direct_reader import DirectReader
 from vidsearch.registry import Registry, State
 from vidsearch.testing.clips import write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder

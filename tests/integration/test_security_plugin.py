@@ -21,7 +21,7 @@ from vidsearch.index import create_videos_index, drop_videos_index
 from vidsearch.index.diff import diff_videos_index
 from vidsearch.ingest import Indexer
 from vidsearch.media import MediaLimits
-from vidsearch.media.reader import DirectReader
+from vidsearch.media.direct_reader import DirectReader
 from vidsearch.registry import Registry
 from vidsearch.search import VideoSearch
 from vidsearch.testing.fake_encoder import FakeEncoder

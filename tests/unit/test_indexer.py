@@ -29,7 +29,7 @@ from vidsearch.index import create_videos_index
 from vidsearch.index.videos_index import open_videos_index
 from vidsearch.ingest import Indexer, delete_video, remove_document
 from vidsearch.media import FrameBatch, MediaLimits
-from vidsearch.media.reader import DirectReader
+from vidsearch.media.direct_reader import DirectReader
 from vidsearch.registry import Registry, State, sweep
 from vidsearch.testing.clips import solid, write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder

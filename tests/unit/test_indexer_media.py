@@ -15,7 +15,7 @@ from vidsearch.errors import ConfigError, DecoderFailedError
 from vidsearch.index import create_videos_index
 from vidsearch.ingest import Indexer
 from vidsearch.media import Cue, MediaLimits, ThumbnailStore
-from vidsearch.media.reader import DirectReader
+from vidsearch.media.direct_reader import DirectReader
 from vidsearch.registry import Registry, State
 from vidsearch.testing.clips import write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder

@@ -127,14 +127,15 @@ def test_every_shape_of_gop(
 
 
 def _check(path: Path, *, rate: float, wanted: list[int]) -> None:
-    batches = list(open_decoder("pyav").frames(path, rate=rate))
+    stream = open_decoder("pyav").frames(path, rate=rate)
+    batches = list(stream)
     numbers = [read_counter(frame) for batch in batches for frame in batch.data]
     times = np.concatenate([batch.pts_seconds for batch in batches])
     assert numbers == wanted
     np.testing.assert_allclose(times, np.array(wanted) / 10, atol=_ERROR)
     frames = 30 if rate == 1 else 45
-    assert batches[-1].end_seconds == pytest.approx(frames / 10, abs=5e-3)
-    assert batches[-1].damaged == 0
+    assert stream.summary.end_seconds == pytest.approx(frames / 10, abs=5e-3)
+    assert stream.summary.damaged == 0
 
 
 def _counter_of(width: int, height: int) -> Callable[[int], NDArray[np.uint8]]:

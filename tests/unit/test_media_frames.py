@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+from collections.abc import Generator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from vidsearch.errors import ConfigError, SourceUnavailableError
 from vidsearch.media import FrameBatch, content_hash, open_decoder, opencv
 from vidsearch.media.batches import Batches
 from vidsearch.media.capture import Capture
+from vidsearch.media.frames import FrameStream, FrameSummary
 from vidsearch.media.pyav import codec, decoder
 from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.packets import PacketIndex
@@ -59,12 +61,29 @@ def test_pictures_of_two_sizes_never_share_a_batch() -> None:
     for index, side in enumerate([4, 4, 4, 6, 6]):
         picture = np.full((side, side, 3), index, dtype=np.uint8)
         batches += gathered.add(float(index), lambda _, picture=picture: picture)
-    batches.append(gathered.last(end_seconds=5.0, damaged=1))
+    batches += gathered.rest()
+    assert list(gathered.rest()) == []
     assert [batch.data.shape[:2] for batch in batches] == [(2, 4), (1, 4), (2, 6)]
     assert [float(frame.mean()) for batch in batches for frame in batch.data] == [0, 1, 2, 3, 4]
     assert [time for batch in batches for time in batch.pts_seconds] == [0, 1, 2, 3, 4]
-    assert [batch.end_seconds for batch in batches] == [None, None, 5.0]
-    assert [batch.damaged for batch in batches] == [0, 0, 1]
+
+
+def test_a_stream_that_is_left_early_has_no_summary() -> None:
+    closed = []
+
+    def batches() -> Generator[FrameBatch, None, FrameSummary]:
+        try:
+            yield FrameBatch(np.zeros((1, 4, 6, 3), dtype=np.uint8), np.zeros(1))
+            return FrameSummary(end_seconds=1.0, damaged=0, points=1)
+        finally:
+            closed.append(True)
+
+    with FrameStream(batches()) as stream:
+        assert len(next(stream)) == 1
+    assert closed == [True]
+    assert list(stream) == []
+    with pytest.raises(RuntimeError, match="read all batches first"):
+        _ = stream.summary
 
 
 def test_pictures_are_drawn_into_the_batch() -> None:
@@ -78,7 +97,7 @@ def test_pictures_are_drawn_into_the_batch() -> None:
         return picture
 
     batches = [batch for index in range(3) for batch in gathered.add(float(index), draw)]
-    batches.append(gathered.last(end_seconds=3.0, damaged=0))
+    batches += gathered.rest()
     assert slots[0] is None
     assert np.shares_memory(slots[1], batches[0].data)
     assert np.shares_memory(slots[2], batches[1].data)

@@ -36,10 +36,10 @@ from vidsearch.errors import (
     VideoTooLargeError,
 )
 from vidsearch.media.frames import MediaLimits
+from vidsearch.media.isolation.isolated_reader import IsolatedReader
 from vidsearch.media.isolation.process import DecodingProcess
 from vidsearch.media.isolation.protocol import FrameHeader, Setup
-from vidsearch.media.isolation.reader import IsolatedReader
-from vidsearch.media.reader import open_reader
+from vidsearch.media.readers import open_reader
 from vidsearch.testing.clips import read_counter, write_clip
 
 LINUX = sys.platform == "linux"
@@ -285,10 +285,11 @@ def test_no_video_is_blamed_for_the_one_before(
     once = tmp_path / "crash-once"
     once.touch()
     reader.probe(clip("before.mp4"))
-    batches = list(reader.frames(clip("once@3.mp4"), batch_size=2))
+    frames = reader.frames(clip("once@3.mp4"), batch_size=2)
+    batches = list(frames)
     assert [read_counter(f) for b in batches for f in b.data] == [0, 10, 20, 30, 40]
     assert [len(batch) for batch in batches] == [2, 2, 1]
-    assert batches[-1].end_seconds == pytest.approx(5.0, abs=1e-3)
+    assert frames.summary.end_seconds == pytest.approx(5.0, abs=1e-3)
     assert not once.exists()
     assert "a new process tries once more" in caplog.text
     # But not for ever.
@@ -339,10 +340,10 @@ def test_left_early_the_work_stops(reader: IsolatedReader, clip: Clip, leave: st
     assert read_counter(next(batches).data[0]) == 0
     assert len(children()) == 1
     if leave == "close":
-        batches.close()  # type: ignore[attr-defined]
+        batches.close()
     elif leave == "throw":
-        with pytest.raises(KeyError):
-            batches.throw(KeyError)  # type: ignore[attr-defined]
+        with pytest.raises(KeyError), batches:
+            raise KeyError
     del batches
     gc.collect()
     assert children() == []
@@ -388,9 +389,11 @@ def test_a_reader_thread_may_end_before_its_process(reader: IsolatedReader, clip
 def test_a_child_at_work_minds_nothing_that_comes_over_its_input(clip: Clip) -> None:
     """The kernel may still have a signal to send for a request that the child has read."""
     process = DecodingProcess(_setup(), stall_seconds=30, command=COMMAND)
-    request = {"do": "frames", "rate": 1.0, "sampling": "played-at"}
+    request = {"do": "frames", "rate": 1.0, "sampling": "played-at", "start": 0, "stop": None}
     seconds = []
     for message in process.ask(request, clip("reading@2.mp4"), steady=True):
+        if "summary" in message:
+            continue
         header = FrameHeader.of(message, max_pixels=1 << 20)
         process.read_into(memoryview(bytearray(math.prod(header.shape))))
         seconds.append(header.pts)

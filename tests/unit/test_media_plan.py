@@ -313,6 +313,46 @@ def test_points_by_looking_at_all_and_one_by_one(
     assert at_once.tolist() == one_by_one
 
 
+@given(
+    gaps=gaps,
+    last=st.floats(0.01, 3),
+    rate=st.floats(0.1, 30),
+    cuts=st.lists(st.floats(0, 150), max_size=5).map(sorted),
+)
+@pytest.mark.parametrize("sampling", ["played-at", "notebook"])
+def test_the_points_of_ranges_add_up_to_those_of_the_whole(
+    sampling: str, gaps: list[float], last: float, rate: float, cuts: list[float]
+) -> None:
+    seconds = np.cumsum([0.0, *gaps])
+    end = float(seconds[-1]) + last
+    whole = Points(rate=rate, sampling=sampling, fps=25)
+    numbers = whole.numbers(seconds, end=end)
+    parts = [
+        Points(rate=rate, sampling=sampling, fps=25, start=start, stop=stop)
+        for start, stop in itertools.pairwise([0.0, *cuts, None])
+    ]
+    joined = np.concatenate([part.numbers(seconds, end=end) for part in parts])
+    assert joined.tolist() == numbers.tolist()
+    missing = sum(part.missing(end, end + 20) for part in parts)
+    assert missing == whole.missing(end, end + 20)
+    assert sum(part.begin(7.0) for part in parts) == whole.begin(7.0)
+
+
+def test_the_plan_of_a_range_drops_what_comes_before_its_key_frame(tmp_path: Path) -> None:
+    times = [Fraction(i, 10) for i in range(100)]
+    path = write_clip(
+        tmp_path / "clip.mp4", times, rate=10, options={"g": "10", "sc_threshold": "0"}
+    )
+    with opened(path) as video:
+        index = read_packets(video)
+        order = presentation(index)
+        assert isinstance(order, Presentation)
+        points = Points(rate=1, sampling="played-at", fps=10, start=4.5, stop=6.5)
+        survey = Survey.of(video, index, order, points, limits=MediaLimits())
+    assert survey.numbers.tolist() == [50, 60]
+    assert np.flatnonzero(survey.actions()).tolist() == [50, 60]
+
+
 @pytest.mark.parametrize(
     ("fps", "rate", "expected"),
     [

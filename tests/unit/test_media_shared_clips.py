@@ -87,11 +87,12 @@ def test_a_clip_gives_frames_or_a_reason(
         return
 
     with caplog.at_level("INFO", logger="vidsearch"):
-        data = list(decoder.frames(path))
+        frames = decoder.frames(path)
+        data = list(frames)
     assert bool(caplog.messages) == (name in _FRONT_TO_BACK), caplog.messages
     times = np.concatenate([batch.pts_seconds for batch in data])
     info = decoder.probe(path)
-    end = data[-1].end_seconds
+    end = frames.summary.end_seconds
     assert {batch.data.shape[1:3] for batch in data} == {(info.height, info.width)}
     assert (np.diff(times) >= 0).all()
     assert end is not None

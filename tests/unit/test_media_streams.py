@@ -14,8 +14,8 @@ import pytest
 from numpy.typing import NDArray
 
 from vidsearch.errors import VideoOpenError
-from vidsearch.media import Decoder, FrameBatch, open_decoder
-from vidsearch.media.opencv_checks import refuse_what_opencv_misreads
+from vidsearch.media import Decoder, open_decoder
+from vidsearch.media.opencv import refuse_what_opencv_misreads
 from vidsearch.media.pyav.container import opened
 from vidsearch.testing.clips import counter_frame, read_counter
 from vidsearch.testing.odd_clips import Track, cover, patched, write_tracks
@@ -46,9 +46,9 @@ def _read(decoder: Decoder, path: Path, *, rate: float = 1.0) -> tuple[list[int]
 
 
 def _end(decoder: Decoder, path: Path) -> float | None:
-    last: FrameBatch
-    *_, last = decoder.frames(path)
-    return last.end_seconds
+    frames = decoder.frames(path)
+    assert list(frames)
+    return frames.summary.end_seconds
 
 
 class TestSeveralStreams:

@@ -15,7 +15,7 @@ import pytest
 
 from vidsearch.errors import MissingExtraError, SourceNotFoundError, VideoOpenError
 from vidsearch.media import embedded_cues, sidecar_cues, spoken_in, spoken_in_each, transcript
-from vidsearch.media.reader import Cue
+from vidsearch.media.frames import Cue
 from vidsearch.media.subtitles.lines import cues_of, plain_lines
 from vidsearch.testing.clips import solid, write_clip
 

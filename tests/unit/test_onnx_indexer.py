@@ -14,7 +14,7 @@ from vidsearch.encoders.onnx import OnnxEncoder
 from vidsearch.index import create_videos_index
 from vidsearch.ingest import Indexer
 from vidsearch.media import MediaLimits
-from vidsearch.media.reader import DirectReader
+from vidsearch.media.direct_reader import DirectReader
 from vidsearch.registry import Registry
 from vidsearch.testing.memory_engine import MemoryEngine
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vidsearch.defaults import BATCH_SIZE
 from vidsearch.embeddings.segment_policy import SegmentPolicy
 from vidsearch.encoders import Encoder, mean_unit
 from vidsearch.media import (
@@ -74,7 +75,7 @@ def embed_video(
     moments: SegmentPolicy,
     rate: float = 1.0,
     sampling: Sampling = "played-at",
-    batch_size: int = 8,
+    batch_size: int = BATCH_SIZE,
     cues: Callable[[], Sequence[Cue]] = tuple,
     thumbnails: ThumbnailStore | None = None,
     at: Callable[[str], None] = lambda stage: None,
@@ -103,23 +104,22 @@ def embed_video(
     info = reader.probe(path)
     vectors: list[NDArray[np.float32]] = []
     times: list[NDArray[np.float64]] = []
-    end: float | None = None
-    damaged = 0
     with ExitStack() as held:
         candidates = (
             held.enter_context(Candidates.of(thumbnails)) if thumbnails is not None else None
         )
-        for batch in reader.frames(path, rate=rate, sampling=sampling, batch_size=batch_size):
+        frames = reader.frames(path, rate=rate, sampling=sampling, batch_size=batch_size)
+        for batch in frames:
             if candidates is not None:
                 at("thumbnails")
                 candidates.add(batch)
             at("encode")
             vectors.append(encoder.encode_frames(batch))
             times.append(batch.pts_seconds)
-            end, damaged = batch.end_seconds, batch.damaged
             at("decode")
 
         frame_vectors, pts = np.concatenate(vectors), np.concatenate(times)
+        end = frames.summary.end_seconds
         if end is None:
             end = info.duration or float(pts[-1]) + 1.0 / rate
         windows = moments.windows(
@@ -146,7 +146,7 @@ def embed_video(
             for w, key, text in zip(windows, keys, texts, strict=True)
         ),
         frames=len(pts),
-        damaged=damaged,
+        damaged=frames.summary.damaged,
         duration=windows[-1].end,
         width=info.width,
         height=info.height,

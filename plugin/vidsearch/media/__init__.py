@@ -12,10 +12,18 @@ from vidsearch.lazy import imported_late
 
 if TYPE_CHECKING:
     from vidsearch.media.decoders import open_decoder
-    from vidsearch.media.frames import Decoder, FrameBatch, MediaLimits, Sampling, VideoInfo
+    from vidsearch.media.frames import (
+        Cue,
+        Decoder,
+        FrameBatch,
+        MediaLimits,
+        MediaReader,
+        Sampling,
+        VideoInfo,
+    )
     from vidsearch.media.hashing import content_hash
     from vidsearch.media.pixels import CLIP_PIXELS, PixelRecipe, clip_pixels
-    from vidsearch.media.reader import Cue, MediaReader, open_reader
+    from vidsearch.media.readers import open_reader
     from vidsearch.media.segments import (
         Window,
         find_shots,
@@ -72,12 +80,12 @@ __getattr__, __dir__ = imported_late(
     {
         "CLIP_PIXELS": "vidsearch.media.pixels",
         "Candidates": "vidsearch.media.thumbnails",
-        "Cue": "vidsearch.media.reader",
+        "Cue": "vidsearch.media.frames",
         "Decoder": "vidsearch.media.frames",
         "FrameBatch": "vidsearch.media.frames",
         "LocalFile": "vidsearch.media.sources",
         "MediaLimits": "vidsearch.media.frames",
-        "MediaReader": "vidsearch.media.reader",
+        "MediaReader": "vidsearch.media.frames",
         "PixelRecipe": "vidsearch.media.pixels",
         "Sampling": "vidsearch.media.frames",
         "ThumbnailStore": "vidsearch.media.thumbnails",
@@ -91,7 +99,7 @@ __getattr__, __dir__ = imported_late(
         "find_shots": "vidsearch.media.segments",
         "fixed_windows": "vidsearch.media.segments",
         "open_decoder": "vidsearch.media.decoders",
-        "open_reader": "vidsearch.media.reader",
+        "open_reader": "vidsearch.media.readers",
         "public_uri": "vidsearch.media.sources",
         "require_shots": "vidsearch.media.segments",
         "semantic_windows": "vidsearch.media.segments",

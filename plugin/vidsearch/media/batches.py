@@ -39,14 +39,10 @@ class Batches:
             self._data[len(self._times)] = picture
         self._times.append(seconds)
 
-    def last(self, *, end_seconds: float, damaged: int) -> FrameBatch:
-        """The rest, with what is known at the end."""
-        return FrameBatch(
-            data=self._data[: len(self._times)],
-            pts_seconds=np.array(self._times),
-            end_seconds=end_seconds,
-            damaged=damaged,
-        )
+    def rest(self) -> Iterator[FrameBatch]:
+        """Yield the last batch, where there is one."""
+        if self._times:
+            yield self._take()
 
     def _take(self) -> FrameBatch:
         batch = FrameBatch(data=self._data[: len(self._times)], pts_seconds=np.array(self._times))

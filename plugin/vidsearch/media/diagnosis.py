@@ -13,7 +13,7 @@ from vidsearch.media.mp4_boxes import (
     is_still_picture,
     lacks_index,
 )
-from vidsearch.media.pyav.streams import what_is_in
+from vidsearch.media.streams import what_is_in
 
 __all__ = ["ENCRYPTED", "why_refused", "why_not_a_video"]
 

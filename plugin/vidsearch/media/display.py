@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidsearch.errors import VideoDamagedError, VideoTooLargeError
-from vidsearch.media.frames import MediaLimits, Sampling
+from vidsearch.media.frames import FrameSummary, MediaLimits, Sampling
 
 __all__ = [
     "EPSILON",
     "FALLBACK_STEP",
     "LONGEST_HOLD",
     "Clock",
+    "FrameRequest",
     "Points",
     "ascending_seconds",
-    "check_request",
     "refuse_damaged",
     "refuse_too_long",
     "refuse_too_many_pixels",
@@ -38,8 +39,48 @@ _END_TOLERANCE = 1e-3
 """Seconds; Matroska rounds time stamps to milliseconds, which must not add a frame at the end."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameRequest:
+    """The arguments of :meth:`~vidsearch.media.frames.Decoder.frames`.
+
+    Raises:
+        ValueError: they make no sense.
+    """
+
+    rate: float
+    batch_size: int
+    sampling: Sampling
+    start: float
+    stop: float | None
+
+    def __post_init__(self) -> None:
+        if not self.rate > 0 or self.batch_size < 1:
+            raise ValueError(
+                f"rate and batch_size must be positive, not {self.rate} and {self.batch_size}"
+            )
+        if self.sampling not in get_args(Sampling):
+            raise ValueError(f"sampling must be one of {get_args(Sampling)}, not {self.sampling!r}")
+        stop = self.start if self.stop is None else self.stop
+        if not 0 <= self.start <= stop < math.inf:
+            raise ValueError(
+                f"start and stop must be seconds with 0 <= start <= stop, "
+                f"not {self.start} and {self.stop}"
+            )
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the whole video is read."""
+        return self.start == 0 and self.stop is None
+
+    def points(self, *, fps: float | None) -> Points:
+        """The sampling points of a video with so many frames per second."""
+        return Points(
+            rate=self.rate, sampling=self.sampling, fps=fps, start=self.start, stop=self.stop
+        )
+
+
 class Points:
-    """The sampling points of one video, k = 0, 1, …, and how many of them have had their frame.
+    """The sampling points k, k + 1, … of a range, and how many of them have had their frame.
 
     A point has a position: ``k / rate`` in seconds, or a frame's number for ``notebook``. The frame
     of a point is the last one at or before its position, so a frame serves all points before the
@@ -50,13 +91,30 @@ class Points:
     decides.
     """
 
-    def __init__(self, *, rate: float, sampling: Sampling, fps: float | None) -> None:
+    def __init__(
+        self,
+        *,
+        rate: float,
+        sampling: Sampling,
+        fps: float | None,
+        start: float = 0.0,
+        stop: float | None = None,
+    ) -> None:
         self.rate = rate
         self.by_number = sampling == "notebook"
         self._interval = max(int(fps or 1 / FALLBACK_STEP), 1) / rate
-        self.done = 0
-        """Points that are behind us."""
-        self._first = 0
+        self.first = self._count(start)
+        """The first point of the range."""
+        self.stop = None if stop is None else self._count(stop)
+        """The point after its last; ``None`` reads to the end."""
+        self.done = self.first
+        """The next point to get its frame."""
+        self._begin = 0
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every point of the range has had its frame; never, where it has no end."""
+        return self.stop is not None and self.done >= self.stop
 
     def place(self, number: int, seconds: float) -> float:
         """The position of a frame."""
@@ -67,55 +125,74 @@ class Points:
         return math.floor(k * self._interval) if self.by_number else k / self.rate
 
     def due(self, before: float) -> int:
-        """How many points, from ``done`` on, lie before a position."""
+        """How many points of the range, from ``done`` on, lie before a position."""
         k = self.done
-        while self.position(k) < before - EPSILON:
+        while k != self.stop and self.position(k) < before - EPSILON:
             k += 1
         return k - self.done
 
-    def begin(self, first: float) -> None:
+    def begin(self, first: float) -> int:
         """Leave out the points that no frame can be on display at, as the first one that decodes
         has the position ``first``. The last point before it is kept.
+
+        Returns:
+            How many of the range are left out.
         """
-        while (
-            self.position(self.done) < first - EPSILON
-            and self.position(self.done + 1) <= first + EPSILON
-        ):
-            self.done += 1
-        self._first = self.done
+        k = 0
+        while self.position(k) < first - EPSILON and self.position(k + 1) <= first + EPSILON:
+            k += 1
+        self._begin = k
+        left_out = max(self._within(k) - self.done, 0)
+        self.done += left_out
+        return left_out
 
     def end(self, *, seconds: float, frames: int) -> float:
         """The position before which the last points lie; however short it is, a video has one."""
         if self.by_number:
             return frames
-        return max(seconds - _END_TOLERANCE, self.position(self._first) + 2 * EPSILON)
+        return max(seconds - _END_TOLERANCE, self.position(self._begin) + 2 * EPSILON)
 
     def missing(self, end: float, promised: float | None) -> int:
         """How many points a file lacks that ends at ``end`` seconds in place of ``promised``."""
         if promised is None:
             return 0
         last, due = (
-            math.ceil((seconds - _END_TOLERANCE) * self.rate) for seconds in (end, promised)
+            self._within(math.ceil((seconds - _END_TOLERANCE) * self.rate))
+            for seconds in (end, promised)
         )
         return max(0, due - last)
 
+    def summary(self, *, end: float, damaged: int, total: int) -> FrameSummary:
+        """Of a reading whose stream ends at ``end`` seconds, as far as it was read."""
+        return FrameSummary(
+            end_seconds=None if self.is_done else end, damaged=damaged, points=total
+        )
+
     def numbers(self, seconds: NDArray[np.float64], *, end: float) -> NDArray[np.int64]:
-        """The number of the frame that each point shows.
+        """The number of the frame that each point of the range shows.
 
         Args:
             seconds: when each frame of the whole video comes on display, ascending from 0.
             end: of the last one.
         """
         last = self.end(seconds=end, frames=len(seconds))
+        count = math.ceil(last / self._interval if self.by_number else last * self.rate) + 1
+        k = np.arange(self.first, self._within(count))
         if self.by_number:
-            k = np.arange(math.ceil(last / self._interval) + 1)
             numbers: NDArray[np.int64] = np.floor(k * self._interval).astype(np.int64)
             return numbers[numbers < last]
-        k = np.arange(math.ceil(last * self.rate) + 1)
         times = k / self.rate
         times = times[times < last - EPSILON]
         shown: NDArray[np.int64] = np.searchsorted(seconds, times + EPSILON, side="right") - 1
         return shown
+
+    def _count(self, seconds: float) -> int:
+        """How many points lie before a time."""
+        return max(math.ceil((seconds - EPSILON) * self.rate), 0)
+
+    def _within(self, k: int) -> int:
+        """The point of the range that is nearest to ``k``, or the one after its last."""
+        return max(k if self.stop is None else min(k, self.stop), self.first)
 
 
 class Clock:
@@ -164,14 +241,6 @@ def ascending_seconds(stamps: NDArray[np.float64], *, step: float) -> NDArray[np
     if not leaps.any():
         return np.asarray(stamps - stamps[0])
     return np.asarray(np.cumsum(np.where(leaps, step, gaps)))
-
-
-def check_request(*, rate: float, batch_size: int, sampling: Sampling) -> None:
-    """Raises :class:`ValueError` for arguments of ``Decoder.frames`` that make no sense."""
-    if not rate > 0 or batch_size < 1:
-        raise ValueError(f"rate and batch_size must be positive, not {rate} and {batch_size}")
-    if sampling not in get_args(Sampling):
-        raise ValueError(f"sampling must be one of {get_args(Sampling)}, not {sampling!r}")
 
 
 def refuse_too_long(name: str, seconds: float | None, limits: MediaLimits) -> None:

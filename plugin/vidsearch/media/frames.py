@@ -1,8 +1,8 @@
-"""Decoded frames and the seam that yields them."""
+"""What is read of a media file (frames, subtitles, cuts), and the protocols of what reads it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
@@ -10,10 +10,23 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from vidsearch.defaults import BATCH_SIZE, MAX_PIXELS, MAX_SECONDS
+
 if TYPE_CHECKING:  # the decoding child process does without pydantic
     from vidsearch.config import SourceSettings
 
-__all__ = ["DEFAULT_LIMITS", "Decoder", "FrameBatch", "MediaLimits", "Sampling", "VideoInfo"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "Cue",
+    "Decoder",
+    "FrameBatch",
+    "FrameStream",
+    "FrameSummary",
+    "MediaLimits",
+    "MediaReader",
+    "Sampling",
+    "VideoInfo",
+]
 
 Sampling = Literal["played-at", "notebook"]
 """Which frames are taken, for k = 0, 1, …:
@@ -29,8 +42,8 @@ Sampling = Literal["played-at", "notebook"]
 class MediaLimits:
     """What a decoder refuses to go beyond, with :class:`~vidsearch.errors.VideoTooLargeError`."""
 
-    max_seconds: float = 12 * 3600.0
-    max_pixels: int = 8192 * 4320
+    max_seconds: float = MAX_SECONDS
+    max_pixels: int = MAX_PIXELS
     """Of one frame, as coded."""
 
     @classmethod
@@ -66,12 +79,6 @@ class FrameBatch:
     """RGB pixels, shape ``(n, height, width, 3)``."""
     pts_seconds: NDArray[np.float64]
     """Presentation time of each frame in seconds from the start, shape ``(n,)``."""
-    end_seconds: float | None = None
-    """Where the stream ends, in seconds; known with its last batch only. Unlike the duration in
-    the container's header this is what was read."""
-    damaged: int = 0
-    """Sampling points of the whole video whose own frame does not decode, so that the frame before
-    stands in for it or the point is left out; known with the last batch."""
 
     def __post_init__(self) -> None:
         if self.data.dtype != np.uint8 or self.data.ndim != 4 or self.data.shape[3] != 3:
@@ -91,6 +98,80 @@ class FrameBatch:
     def __repr__(self) -> str:
         n, height, width, _ = self.data.shape
         return f"FrameBatch({n} frames of {width}x{height}, pts_seconds={self.pts_seconds})"
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSummary:
+    """What is known once all frames of a reading were given."""
+
+    end_seconds: float | None
+    """Where the stream ends, in seconds, as it was read rather than as the header says. ``None``
+    for a range that stops before it: at or before the last sampling point of the video."""
+    damaged: int
+    """Sampling points of the range whose own frame does not decode, so that the frame before
+    stands in for it or the point is left out."""
+    points: int
+    """Sampling points of the range, damaged ones included."""
+
+
+class FrameStream(Iterator[FrameBatch]):
+    """The frames of one reading, batch by batch, and afterwards its summary::
+
+        with decoder.frames(path) as frames:
+            for batch in frames:
+                ...
+        print(frames.summary.end_seconds)
+
+    A reading that is left early is given up by :meth:`close`, at the end of a ``with`` block, or
+    when nothing refers to it any more.
+
+    Args:
+        batches: returns the summary when it has yielded the last batch.
+    """
+
+    def __init__(self, batches: Generator[FrameBatch, None, FrameSummary]) -> None:
+        self._batches = batches
+        self._summary: FrameSummary | None = None
+
+    def __next__(self) -> FrameBatch:
+        try:
+            return next(self._batches)
+        except StopIteration as end:
+            self._summary = self._summary or end.value
+            raise
+
+    @property
+    def summary(self) -> FrameSummary:
+        """What is known of the whole reading.
+
+        Raises:
+            RuntimeError: not all batches were taken.
+        """
+        if self._summary is None:
+            raise RuntimeError("the summary is known after the last batch; read all batches first")
+        return self._summary
+
+    def close(self) -> None:
+        """Give the reading up: its file is closed, and its decoder does no more work."""
+        self._batches.close()
+
+    def __enter__(self) -> FrameStream:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """A line of subtitles."""
+
+    start: float
+    """Seconds from the first frame of the video."""
+    end: float
+    """Seconds."""
+    text: str
+    """Plain words: no markup, no line breaks, never empty."""
 
 
 @runtime_checkable
@@ -119,20 +200,64 @@ class Decoder(Protocol):
         path: Path,
         *,
         rate: float = 1.0,
-        batch_size: int = 16,
+        batch_size: int = BATCH_SIZE,
         sampling: Sampling = "played-at",
-    ) -> Iterator[FrameBatch]:
-        """Yield the sampled frames in batches of at most ``batch_size``; memory stays flat.
+        start: float = 0.0,
+        stop: float | None = None,
+    ) -> FrameStream:
+        """Read the sampled frames in batches of at most ``batch_size``; memory stays flat.
 
-        The last batch carries ``end_seconds``, the length of the video as it was read, and
-        ``damaged``.
+        A batch is shorter at the end, and where the picture size changes.
+
+        ``start`` and ``stop`` choose the points ``k`` with ``start <= k / rate < stop``, in both
+        samplings. They give the same frames as a reading of the whole video gives for these
+        points, so that ranges that follow each other add up to it. (Where the video is damaged, a
+        codec may patch a picture up in another way if decoding begins elsewhere.) A range without
+        a frame, such as one beyond the end, is empty.
+
+        Args:
+            path: of the file.
+            rate: sampling points per second.
+            batch_size: frames per batch.
+            sampling: which frames.
+            start: of the range, in seconds from the first frame.
+            stop: of the range, in seconds; ``None`` reads to the end.
 
         Raises:
             SourceNotFoundError: no file there.
             VideoOpenError: not a readable video.
-            NoFramesError: not one frame decodes.
-            VideoDamagedError: too large a share of the points is damaged; raised at the end.
+            NoFramesError: not one frame of the video decodes, as far as it was read.
+            VideoDamagedError: too large a share of the points is damaged; raised at the end, and
+                for whole videos only. Whoever joins ranges has ``damaged`` and ``points``.
             VideoTooLargeError: too long, or frames too large.
-            ValueError: ``rate`` or ``batch_size`` is not positive, or an unknown ``sampling``.
+            ValueError: ``rate`` or ``batch_size`` is not positive, an unknown ``sampling``, or no
+                range.
         """
+        ...
+
+
+@runtime_checkable
+class MediaReader(Decoder, Protocol):
+    """A decoder that also reads what else ingestion needs of a file."""
+
+    def cues(self, path: Path) -> tuple[Cue, ...]:
+        """Lines of the file's text subtitle track, in order; empty where it has none.
+
+        Raises:
+            SourceNotFoundError: no file there.
+            VideoOpenError: not a readable video.
+        """
+        ...
+
+    def shots(self, path: Path) -> tuple[float, ...]:
+        """Times of the cuts in seconds, ascending, without 0 and the end.
+
+        Raises:
+            MissingExtraError: PySceneDetect is not installed (extra ``shots``).
+            VideoError: as for :meth:`frames`.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give up what is held (a child process); the reader can be used again afterwards."""
         ...

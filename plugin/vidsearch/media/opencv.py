@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsearch.errors import NoFramesError
+from vidsearch.defaults import BATCH_SIZE
+from vidsearch.errors import NoFramesError, VideoOpenError
 from vidsearch.media.batches import Batches
 from vidsearch.media.capture import Capture, opened
 from vidsearch.media.display import (
     EPSILON,
+    FrameRequest,
     Points,
-    check_request,
     refuse_damaged,
     refuse_too_long,
     refuse_too_many_pixels,
 )
-from vidsearch.media.frames import DEFAULT_LIMITS, FrameBatch, MediaLimits, Sampling, VideoInfo
-from vidsearch.media.opencv_checks import refuse_what_opencv_misreads
+from vidsearch.media.frames import (
+    DEFAULT_LIMITS,
+    FrameBatch,
+    FrameStream,
+    FrameSummary,
+    MediaLimits,
+    Sampling,
+    VideoInfo,
+)
+from vidsearch.media.pyav.container import Video
+from vidsearch.media.pyav.container import opened as opened_by_pyav
+from vidsearch.media.pyav.picture import is_exotic
+from vidsearch.media.streams import is_picture
 
-__all__ = ["OpenCvDecoder"]
+if TYPE_CHECKING:
+    import av
 
+__all__ = ["OpenCvDecoder", "refuse_what_opencv_misreads"]
+
+_log = logging.getLogger(__name__)
+_PROGRESSIVE = (0, 1)
+"""Field orders "unknown" and "progressive"."""
+_INSTEAD = "set ingest.decoder to pyav"
 _LOOKAHEAD_FRAMES = 3
 
 
@@ -67,30 +88,36 @@ class OpenCvDecoder:
         path: Path,
         *,
         rate: float = 1.0,
-        batch_size: int = 16,
+        batch_size: int = BATCH_SIZE,
         sampling: Sampling = "played-at",
-    ) -> Iterator[FrameBatch]:
+        start: float = 0.0,
+        stop: float | None = None,
+    ) -> FrameStream:
         """See :class:`~vidsearch.media.frames.Decoder`.
 
-        A batch is shorter than ``batch_size`` at the end of the stream, and where the picture
-        size changes within it. The last batch knows the stream's true end (``end_seconds``).
+        A range, too, is decoded from the first frame of the video on.
         """
-        check_request(rate=rate, batch_size=batch_size, sampling=sampling)
-        return self._batches(path, rate=rate, batch_size=batch_size, sampling=sampling)
+        request = FrameRequest(
+            rate=rate, batch_size=batch_size, sampling=sampling, start=start, stop=stop
+        )
+        return FrameStream(self._batches(path, request))
 
     def _batches(
-        self, path: Path, *, rate: float, batch_size: int, sampling: Sampling
-    ) -> Iterator[FrameBatch]:
+        self, path: Path, request: FrameRequest
+    ) -> Generator[FrameBatch, None, FrameSummary]:
         refuse_what_opencv_misreads(path)
         with opened(path, threads=self._threads) as capture:
             _refuse_by_header(capture, self._limits)
-            points = Points(rate=rate, sampling=sampling, fps=capture.info.fps)
-        batches = Batches(batch_size)
+            points = request.points(fps=capture.info.fps)
+        batches = Batches(request.batch_size)
         sampler = _Sampler(path, points, limits=self._limits, threads=self._threads)
         for seconds, image in sampler:
             yield from batches.add(seconds, lambda _, image=image: image)  # type: ignore[misc]
-        refuse_damaged(path.name, sampler.damaged, points.done, most=self._max_damaged)
-        yield batches.last(end_seconds=sampler.end_seconds, damaged=sampler.damaged)
+        total = points.done - points.first
+        if request.is_whole:
+            refuse_damaged(path.name, sampler.damaged, total, most=self._max_damaged)
+        yield from batches.rest()
+        return points.summary(end=sampler.end_seconds, damaged=sampler.damaged, total=total)
 
 
 class _TooSparseError(Exception):
@@ -140,9 +167,7 @@ class _Sampler:
                 position = points.place(capture.number, capture.pts)
                 if held is None:
                     # A damaged beginning: points that no frame can be on display at are left out.
-                    before = points.done
-                    points.begin(position)
-                    self.damaged += points.done - before
+                    self.damaged += points.begin(position)
                 else:
                     if capture.lost:
                         usual = 1 if points.by_number else capture.step
@@ -159,6 +184,8 @@ class _Sampler:
                     held = _Held(capture.number, capture.pts, image)
                 elif held is not None:  # not convertible, so the frame before stays on display
                     held.own_until = min(held.own_until, position)
+                if points.is_done:
+                    return
             if held is None:
                 raise NoFramesError(capture.no_frames_message())
             self.end_seconds = max(capture.pts + capture.step, held.seconds)
@@ -185,3 +212,42 @@ def _refuse_by_header(capture: Capture, limits: MediaLimits) -> None:
     name, info = capture.name, capture.info
     refuse_too_many_pixels(name, info.width, info.height, limits)
     refuse_too_long(name, info.duration, limits)
+
+
+def refuse_what_opencv_misreads(path: Path) -> None:
+    """Call it before OpenCV opens the file.
+
+    For interlaced frames and for colours that swscale refuses, OpenCV (4.14 and 5.0, not 4.10)
+    hands out memory that nothing was written to; it takes cover art for a video, and decodes what
+    is encrypted to noise. It reads the first video stream of several: where that is not the one
+    that ought to be watched, a warning is logged.
+
+    Raises:
+        SourceNotFoundError: no file there.
+        VideoOpenError: not a readable video, or one that OpenCV cannot show.
+        MissingExtraError: PyAV is not installed.
+    """
+    with opened_by_pyav(path) as video:
+        frame = video.first_frame()
+        reason = _why_not(video, frame) if frame is not None else None
+        if reason:
+            raise VideoOpenError(f"{path.name} {reason}; {_INSTEAD}")
+        first = next(each for each in video.container.streams.video if not is_picture(each))
+        if first.index != video.stream.index:
+            _log.warning(
+                "%s has several video streams; OpenCV reads the first one, number %d, not the "
+                "main one, number %d; %s to read that",
+                path.name,
+                first.index,
+                video.stream.index,
+                _INSTEAD,
+            )
+
+
+def _why_not(video: Video, frame: av.VideoFrame) -> str | None:
+    order = getattr(video.stream.codec_context, "field_order", 0)  # since PyAV 18.1
+    if frame.interlaced_frame or order not in _PROGRESSIVE:
+        return "is interlaced, which OpenCV shows as noise"
+    if is_exotic(frame):
+        return "has colours that OpenCV shows as noise (neither RGB nor plain luma and chroma)"
+    return None

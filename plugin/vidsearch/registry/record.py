@@ -68,7 +68,7 @@ class VideoRecord:
     error: ErrorRecord | None = None
     frames: int | None = None
     damaged: int | None = None
-    """Of them (and of those left out), how many did not decode: see ``FrameBatch.damaged``."""
+    """Of them (and of those left out), how many did not decode: see ``FrameSummary.damaged``."""
     segments: int | None = None
     duration: float | None = None
     """Of the video, in seconds."""

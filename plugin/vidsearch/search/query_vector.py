@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsearch.config import IngestSettings, SourceSettings
+from vidsearch.defaults import BATCH_SIZE
 from vidsearch.encoders.base import Encoder
 from vidsearch.encoders.pooling import mean_unit
 from vidsearch.errors import (
@@ -45,7 +46,7 @@ class MediaInput:
     """Where files may come from, and how large they may be."""
     ingest: IngestSettings = field(default_factory=IngestSettings)
     """How frames are sampled and decoded."""
-    batch_size: int = 8
+    batch_size: int = BATCH_SIZE
     """Frames per step."""
 
     def image(self, image: Any, *, encoder: Encoder) -> NDArray[np.float32]:

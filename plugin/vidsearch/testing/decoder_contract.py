@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pytest
@@ -19,15 +19,25 @@ from vidsearch.errors import (
     VideoTooLargeError,
 )
 from vidsearch.media import Decoder, FrameBatch
-from vidsearch.media.frames import DEFAULT_LIMITS, MediaLimits
+from vidsearch.media.frames import DEFAULT_LIMITS, FrameSummary, MediaLimits
 from vidsearch.testing.clips import counter_frame, read_counter, write_clip
+from vidsearch.testing.decoder_streams import (
+    NTSC,
+    SPARSE,
+    THIRTIETHS,
+    UNEVEN,
+    overwritten,
+    with_rotation,
+    write_damaged_beginning,
+    write_damaged_middle,
+    write_growing,
+    write_joined,
+    write_leap,
+    write_truncated,
+)
+from vidsearch.testing.frame_range_contract import FrameRangeContract
 
 __all__ = ["DecoderContract", "MakeDecoder", "expected_frames"]
-
-_NTSC = Fraction(30_000, 1001)
-_THIRTIETHS = [Fraction(i, 30) for i in range(100)]
-_UNEVEN = [Fraction(int(x), 1000) for x in np.cumsum([*([20, 90, 33, 150, 7, 41] * 12)])]
-_SPARSE = [Fraction(x, 30) for x in (0, 1, 2, 105, 108, 240, 243)]
 
 
 def expected_frames(times: list[Fraction], *, rate: Fraction = Fraction(1)) -> list[int]:
@@ -37,13 +47,22 @@ def expected_frames(times: list[Fraction], *, rate: Fraction = Fraction(1)) -> l
     return [max(i for i, time in enumerate(shifted) if time <= k / rate) for k in points]
 
 
-def _read(
-    decoder: Decoder, path: Path, *, rate: float = 1.0, batch_size: int = 16
-) -> tuple[list[int], list[float], list[FrameBatch]]:
-    batches = list(decoder.frames(path, rate=rate, batch_size=batch_size))
-    numbers = [read_counter(frame) for batch in batches for frame in batch.data]
-    times = [float(time) for batch in batches for time in batch.pts_seconds]
-    return numbers, times, batches
+class _Reading(NamedTuple):
+    numbers: list[int]
+    times: list[float]
+    batches: list[FrameBatch]
+    summary: FrameSummary
+
+
+def _read(decoder: Decoder, path: Path, *, rate: float = 1.0, batch_size: int = 16) -> _Reading:
+    frames = decoder.frames(path, rate=rate, batch_size=batch_size)
+    batches = list(frames)
+    return _Reading(
+        numbers=[read_counter(frame) for batch in batches for frame in batch.data],
+        times=[float(time) for batch in batches for time in batch.pts_seconds],
+        batches=batches,
+        summary=frames.summary,
+    )
 
 
 class MakeDecoder(Protocol):
@@ -56,7 +75,7 @@ class MakeDecoder(Protocol):
         ...
 
 
-class DecoderContract:
+class DecoderContract(FrameRangeContract):
     """Define a fixture ``make_decoder`` in the subclass (:class:`MakeDecoder`; it also closes what
     it opened). Clips are written with PyAV.
     """
@@ -76,14 +95,14 @@ class DecoderContract:
     @pytest.mark.parametrize(
         ("name", "times", "rate"),
         [
-            pytest.param("clip.mp4", _THIRTIETHS, 30, id="constant"),
-            pytest.param("clip.mkv", _THIRTIETHS, 30, id="matroska"),
-            pytest.param("clip.mp4", [i / _NTSC for i in range(200)], _NTSC, id="29.97"),
-            pytest.param("clip.mp4", _UNEVEN, 30, id="variable"),
-            pytest.param("clip.mkv", _UNEVEN, 30, id="variable-matroska"),
-            pytest.param("clip.mp4", _SPARSE, 30, id="held-for-seconds"),
-            pytest.param("clip.mp4", [t + 5 for t in _THIRTIETHS], 30, id="begins-at-5s"),
-            pytest.param("clip.ts", [t + 5 for t in _THIRTIETHS], 30, id="transport-stream"),
+            pytest.param("clip.mp4", THIRTIETHS, 30, id="constant"),
+            pytest.param("clip.mkv", THIRTIETHS, 30, id="matroska"),
+            pytest.param("clip.mp4", [i / NTSC for i in range(200)], NTSC, id="29.97"),
+            pytest.param("clip.mp4", UNEVEN, 30, id="variable"),
+            pytest.param("clip.mkv", UNEVEN, 30, id="variable-matroska"),
+            pytest.param("clip.mp4", SPARSE, 30, id="held-for-seconds"),
+            pytest.param("clip.mp4", [t + 5 for t in THIRTIETHS], 30, id="begins-at-5s"),
+            pytest.param("clip.ts", [t + 5 for t in THIRTIETHS], 30, id="transport-stream"),
             pytest.param("clip.mp4", [Fraction(0)], 30, id="one-frame"),
         ],
     )
@@ -98,7 +117,7 @@ class DecoderContract:
         sampling: Fraction,
     ) -> None:
         path = write_clip(tmp_path / name, times, rate=rate)
-        numbers, seconds, _ = _read(decoder, path, rate=float(sampling))
+        numbers, seconds, *_ = _read(decoder, path, rate=float(sampling))
         expected = expected_frames(times, rate=sampling)
         # What follows is the last frame again, for as long as it is held.
         assert numbers[: len(expected)] == expected
@@ -108,23 +127,32 @@ class DecoderContract:
 
     def test_batches_are_full_but_for_the_last(self, decoder: Decoder, tmp_path: Path) -> None:
         path = write_clip(tmp_path / "clip.mp4", [Fraction(i, 10) for i in range(70)], rate=10)
-        numbers, _, batches = _read(decoder, path, batch_size=3)
+        numbers, _, batches, _ = _read(decoder, path, batch_size=3)
         assert [len(batch) for batch in batches] == [3, 3, 1]
         assert numbers == [0, 10, 20, 30, 40, 50, 60]
         assert batches[0].data.shape == (3, 96, 128, 3)
 
-    def test_the_last_batch_knows_the_end(self, decoder: Decoder, tmp_path: Path) -> None:
+    def test_the_summary_is_known_after_the_last_batch(
+        self, decoder: Decoder, tmp_path: Path
+    ) -> None:
         path = write_clip(tmp_path / "clip.mp4", [Fraction(i, 10) for i in range(47)], rate=10)
-        *earlier, last = _read(decoder, path, batch_size=2)[2]
-        assert last.end_seconds == pytest.approx(4.7, abs=1e-3)
-        assert {batch.end_seconds for batch in earlier} == {None}
+        frames = decoder.frames(path, batch_size=2)
+        with pytest.raises(RuntimeError, match="read all batches first"):
+            _ = frames.summary
+        for _ in frames:
+            with pytest.raises(RuntimeError, match="read all batches first"):
+                _ = frames.summary
+        assert frames.summary.end_seconds == pytest.approx(4.7, abs=1e-3)
+        assert (frames.summary.damaged, frames.summary.points) == (0, 5)
+        assert list(frames) == []
+        assert frames.summary.points == 5
 
     def test_a_clip_of_whole_seconds_gives_one_frame_per_second(
         self, decoder: Decoder, tmp_path: Path
     ) -> None:
         for name in ("clip.mp4", "clip.mkv"):
             path = write_clip(tmp_path / name, [Fraction(i, 30) for i in range(90)])
-            assert _read(decoder, path)[0] == [0, 30, 60]
+            assert _read(decoder, path).numbers == [0, 30, 60]
 
     def test_colours_are_red_green_blue(self, decoder: Decoder, tmp_path: Path) -> None:
         colours = np.array([(220, 40, 40), (40, 200, 40), (40, 40, 220)], dtype=np.uint8)
@@ -140,7 +168,7 @@ class DecoderContract:
     @pytest.mark.parametrize("degrees", [90, 180, 270])
     def test_rotation_is_applied(self, decoder: Decoder, tmp_path: Path, degrees: int) -> None:
         straight = write_clip(tmp_path / "straight.mp4", [Fraction(0), Fraction(1, 10)], rate=10)
-        path = _with_rotation(straight, tmp_path / "rotated.mp4", degrees=degrees)
+        path = with_rotation(straight, tmp_path / "rotated.mp4", degrees=degrees)
         (batch,) = decoder.frames(path)
         upright = np.rot90(counter_frame(0), k=-degrees // 90)
         assert batch.data.shape[1:] == upright.shape
@@ -154,7 +182,7 @@ class DecoderContract:
         )
         tops = {}
         for degrees in (90, 270):
-            path = _with_rotation(straight, tmp_path / f"{degrees}.mp4", degrees=degrees)
+            path = with_rotation(straight, tmp_path / f"{degrees}.mp4", degrees=degrees)
             (batch,) = decoder.frames(path)
             tops[degrees] = float(batch.data[0, :32].mean())
         assert tops[90] > 200
@@ -168,50 +196,40 @@ class DecoderContract:
         assert info.fps == pytest.approx(25, abs=0.1)
 
     def test_it_can_be_left_early_and_read_again(self, decoder: Decoder, tmp_path: Path) -> None:
-        path = write_clip(tmp_path / "clip.mp4", _THIRTIETHS)
+        path = write_clip(tmp_path / "clip.mp4", THIRTIETHS)
         first = next(iter(decoder.frames(path, batch_size=1)))
         assert read_counter(first.data[0]) == 0
-        assert _read(decoder, path)[0] == [0, 30, 60, 90]
+        assert _read(decoder, path).numbers == [0, 30, 60, 90]
 
     @pytest.mark.parametrize("name", ["ünï cödé 東京.mp4", "with space.mp4", "%03d.mp4", "a:b.mp4"])
     def test_file_names_are_taken_as_they_are(
         self, decoder: Decoder, tmp_path: Path, name: str
     ) -> None:
-        path = write_clip(tmp_path / "clip.mp4", _THIRTIETHS[:2]).rename(tmp_path / name)
-        assert _read(decoder, path)[0] == [0]
+        path = write_clip(tmp_path / "clip.mp4", THIRTIETHS[:2]).rename(tmp_path / name)
+        assert _read(decoder, path).numbers == [0]
 
     def test_a_truncated_file_gives_what_it_has(self, decoder: Decoder, tmp_path: Path) -> None:
-        whole = write_clip(tmp_path / "clip.mkv", _THIRTIETHS, options={"g": "10"})
-        half = tmp_path / "half.mkv"
-        content = whole.read_bytes()
-        half.write_bytes(content[: len(content) * 2 // 3])
-        numbers, _, _ = _read(decoder, half)
+        numbers, *_ = _read(decoder, write_truncated(tmp_path))
         assert numbers[:2] == [0, 30]
 
     def test_a_damaged_beginning_shifts_nothing(
         self, decoder: Decoder, make_decoder: MakeDecoder, tmp_path: Path
     ) -> None:
-        times = [Fraction(i, 30) for i in range(240)]
-        whole = write_clip(tmp_path / "clip.mp4", times, options={"g": "15", "bf": "0"})
-        # Frames up to about the 80th.
-        path = _overwritten(whole, tmp_path / "damaged.mp4", part=(0.0, 1 / 3))
-        numbers, seconds, batches = _read(decoder, path)
+        path = write_damaged_beginning(tmp_path)
+        numbers, seconds, _, summary = _read(decoder, path)
         assert numbers[-5:] == [90, 120, 150, 180, 210]
         np.testing.assert_allclose(seconds[-5:], [3, 4, 5, 6, 7], atol=1e-3)
         # Of 0, 1 and 2 s, the last is made good by the first frame that decodes.
         assert len(numbers) == 6
-        assert batches[-1].damaged == (3 if self.sees_all_damage else 2)
-        assert {batch.damaged for batch in batches[:-1]} <= {0}
+        assert summary.damaged == (3 if self.sees_all_damage else 2)
         with pytest.raises(VideoDamagedError, match=r"damaged\.mp4: [23] of [68] frames"):
             _read(make_decoder(max_damaged=0.2), path)
 
     def test_a_damaged_middle_shows_the_frame_before(
         self, decoder: Decoder, make_decoder: MakeDecoder, tmp_path: Path
     ) -> None:
-        times = [Fraction(i, 30) for i in range(240)]
-        whole = write_clip(tmp_path / "clip.mp4", times, options={"g": "15", "bf": "2"})
-        path = _overwritten(whole, tmp_path / "damaged.mp4", part=(0.4, 0.6))
-        numbers, seconds, batches = _read(decoder, path)
+        path = write_damaged_middle(tmp_path)
+        numbers, seconds, _, summary = _read(decoder, path)
         assert len(numbers) == 8
         right = [number == 30 * k for k, number in enumerate(numbers)]
         assert right[:3] == [True] * 3
@@ -220,32 +238,29 @@ class DecoderContract:
         assert [time > k - 1e-3 for k, time in enumerate(seconds)] == right
         wrong = right.count(False)
         assert wrong in {1, 2}
-        assert batches[-1].damaged in ({wrong} if self.sees_all_damage else range(wrong + 1))
+        assert summary.damaged in ({wrong} if self.sees_all_damage else range(wrong + 1))
         if self.sees_all_damage:
             with pytest.raises(VideoDamagedError, match=rf"{wrong} of 8 frames"):
                 _read(make_decoder(max_damaged=0.05), path)
-            assert len(_read(make_decoder(max_damaged=0.3), path)[0]) == 8
+            assert len(_read(make_decoder(max_damaged=0.3), path).numbers) == 8
 
     def test_what_is_whole_is_not_damaged(self, make_decoder: MakeDecoder, tmp_path: Path) -> None:
-        path = write_clip(tmp_path / "clip.mp4", _SPARSE)
-        *_, last = make_decoder(max_damaged=0.0).frames(path)
-        assert last.damaged == 0
+        path = write_clip(tmp_path / "clip.mp4", SPARSE)
+        assert _read(make_decoder(max_damaged=0.0), path).summary.damaged == 0
 
     def test_a_leap_of_the_time_stamps_is_taken_out(self, decoder: Decoder, tmp_path: Path) -> None:
         """The clock of a damaged stream leaps by ten hours; nobody waits that long."""
-        times = [Fraction(i, 10) + (36_000 if i >= 20 else 0) for i in range(40)]
-        path = write_clip(tmp_path / "clip.mkv", times, rate=10, options={"g": "10"})
-        numbers, seconds, batches = _read(decoder, path)
+        numbers, seconds, _, summary = _read(decoder, write_leap(tmp_path))
         assert numbers == [0, 10, 20, 30]
         np.testing.assert_allclose(seconds, range(4), atol=2e-3)
-        assert batches[-1].end_seconds == pytest.approx(4, abs=0.1)
+        assert summary.end_seconds == pytest.approx(4, abs=0.1)
 
     @pytest.mark.parametrize(
         ("times", "rate", "expected"),
         [
-            pytest.param(_THIRTIETHS, 30, [0, 30, 60, 90], id="constant"),
+            pytest.param(THIRTIETHS, 30, [0, 30, 60, 90], id="constant"),
             pytest.param(
-                [i / _NTSC for i in range(100)], _NTSC, [0, 29, 58, 87], id="29.97-counts-as-29"
+                [i / NTSC for i in range(100)], NTSC, [0, 29, 58, 87], id="29.97-counts-as-29"
             ),
             pytest.param(
                 [Fraction(2 * i) for i in range(4)], Fraction(1, 2), [0, 1, 2, 3], id="0.5"
@@ -282,7 +297,7 @@ class DecoderContract:
         decoder = make_decoder(limits=MediaLimits(max_seconds=4))
         with pytest.raises(VideoTooLargeError, match=r"long\.mp4 is 5 s long.*4 s.*max_seconds"):
             _use(decoder, method, path)
-        assert len(_read(make_decoder(limits=MediaLimits(max_seconds=5)), path)[0]) == 5
+        assert len(_read(make_decoder(limits=MediaLimits(max_seconds=5)), path).numbers) == 5
 
     def test_a_header_that_hides_the_length(
         self, make_decoder: MakeDecoder, tmp_path: Path
@@ -296,33 +311,20 @@ class DecoderContract:
     def test_pictures_that_are_too_large(
         self, make_decoder: MakeDecoder, tmp_path: Path, method: str
     ) -> None:
-        path = write_clip(tmp_path / "large.mp4", _THIRTIETHS[:5])
+        path = write_clip(tmp_path / "large.mp4", THIRTIETHS[:5])
         decoder = make_decoder(limits=MediaLimits(max_pixels=128 * 96 - 1))
         with pytest.raises(VideoTooLargeError, match=r"large\.mp4.*128x96.*max_pixels"):
             _use(decoder, method, path)
-        assert len(_read(make_decoder(limits=MediaLimits(max_pixels=128 * 96)), path)[0]) == 1
+        assert len(_read(make_decoder(limits=MediaLimits(max_pixels=128 * 96)), path).numbers) == 1
 
     def test_joined_streams_go_on(self, decoder: Decoder, tmp_path: Path) -> None:
         """Time stamps that jump back: the second part follows the first."""
-        part = write_clip(tmp_path / "part.ts", [Fraction(i, 10) for i in range(30)], rate=10)
-        path = tmp_path / "joined.ts"
-        path.write_bytes(part.read_bytes() * 2)
-        numbers, times, _ = _read(decoder, path)
+        numbers, times, *_ = _read(decoder, write_joined(tmp_path))
         assert numbers == [0, 10, 20] * 2
         np.testing.assert_allclose(times, range(6), atol=0.15)
 
     def test_a_picture_size_that_changes(self, decoder: Decoder, tmp_path: Path) -> None:
-        times = [Fraction(i, 10) for i in range(30)]
-        small = write_clip(tmp_path / "small.ts", times, rate=10)
-        large = write_clip(
-            tmp_path / "large.ts",
-            [time + 3 for time in times],
-            rate=10,
-            picture=lambda number: counter_frame(number, width=256, height=144),
-        )
-        path = tmp_path / "joined.ts"
-        path.write_bytes(small.read_bytes() + large.read_bytes())
-        numbers, _, batches = _read(decoder, path)
+        numbers, _, batches, _ = _read(decoder, write_growing(tmp_path))
         # The second part comes in its own size or scaled to the first; never mixed in one batch.
         # (OpenCV 4.9 repeats the last picture of the first part instead.)
         assert len(numbers) == 6
@@ -349,8 +351,8 @@ class DecoderContract:
             _use(decoder, "frames", tmp_path)
 
     def test_a_video_of_which_nothing_decodes(self, decoder: Decoder, tmp_path: Path) -> None:
-        whole = write_clip(tmp_path / "clip.mp4", _THIRTIETHS, options={"bf": "0"})
-        path = _overwritten(whole, tmp_path / "zeroed.mp4", part=(0.0, 1.0))
+        whole = write_clip(tmp_path / "clip.mp4", THIRTIETHS, options={"bf": "0"})
+        path = overwritten(whole, tmp_path / "zeroed.mp4", part=(0.0, 1.0))
         with pytest.raises(NoFramesError, match=r"zeroed\.mp4.*100 frames"):
             _use(decoder, "frames", path)
 
@@ -361,19 +363,19 @@ class DecoderContract:
         with pytest.raises(ValueError, match="positive"):
             decoder.frames(tmp_path, rate=rate, batch_size=batch_size)
 
+    @pytest.mark.parametrize(
+        ("start", "stop"),
+        [(-1, None), (float("nan"), None), (float("inf"), None), (2, 1), (0, float("nan"))],
+    )
+    def test_a_senseless_range_is_refused(
+        self, decoder: Decoder, tmp_path: Path, start: float, stop: float | None
+    ) -> None:
+        with pytest.raises(ValueError, match="start and stop"):
+            decoder.frames(tmp_path, start=start, stop=stop)
+
     def test_an_unknown_sampling(self, decoder: Decoder, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="sampling"):
             decoder.frames(tmp_path, sampling="at-random")  # type: ignore[arg-type]
-
-
-def _overwritten(source: Path, target: Path, *, part: tuple[float, float]) -> Path:
-    """Copy an mp4 with zeros in a part of its data."""
-    content = bytearray(source.read_bytes())
-    start, end = content.index(b"mdat") + 4, content.index(b"moov") - 4
-    first, last = (start + int((end - start) * share) for share in part)
-    content[first:last] = bytes(last - first)
-    target.write_bytes(content)
-    return target
 
 
 def _use(decoder: Decoder, method: str, path: Path) -> None:
@@ -381,24 +383,3 @@ def _use(decoder: Decoder, method: str, path: Path) -> None:
         decoder.probe(path)
     else:
         list(decoder.frames(path))
-
-
-def _with_rotation(source: Path, target: Path, *, degrees: int) -> Path:
-    """Copy an mp4 with another display matrix (clockwise)."""
-    content = source.read_bytes()
-    one, minus = 0x10000, 0x100000000 - 0x10000
-    identity = _matrix(one, 0, 0, one)
-    turned = {
-        90: _matrix(0, one, minus, 0),
-        180: _matrix(minus, 0, 0, minus),
-        270: _matrix(0, minus, one, 0),
-    }[degrees]
-    track = content.index(b"tkhd")
-    at = content.index(identity, track)
-    target.write_bytes(content[:at] + turned + content[at + len(turned) :])
-    return target
-
-
-def _matrix(a: int, b: int, c: int, d: int) -> bytes:
-    cells = (a, b, 0, c, d, 0, 0, 0, 0x40000000)
-    return b"".join(cell.to_bytes(4, "big") for cell in cells)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["notebook_embedding", "notebook_frames", "notebook_pixels"]
+__all__ = ["cv2_frames", "notebook_embedding", "notebook_frames", "notebook_pixels"]
 
 _MEAN = (0.48145466, 0.4578275, 0.40821073)
 _STD = (0.26862954, 0.26130258, 0.27577711)
@@ -34,6 +34,21 @@ def notebook_frames(path: Path, *, rate: float = 1.0) -> list[NDArray[np.uint8]]
     frames = []
     for number in np.floor(np.arange(0, seconds * fps, fps / rate)):
         video.set(cv2.CAP_PROP_POS_FRAMES, number)
+        found, frame = video.read()
+        if not found:
+            break
+        frames.append(np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8))
+    video.release()
+    return frames
+
+
+def cv2_frames(path: Path) -> list[NDArray[np.uint8]]:
+    """Every frame of a file in order, RGB ``(height, width, 3)``: a plain loop over OpenCV."""
+    import cv2
+
+    video = cv2.VideoCapture(str(path))
+    frames = []
+    while True:
         found, frame = video.read()
         if not found:
             break

@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,11 +31,12 @@ from vidsearch.media.isolation.protocol import (
     Setup,
     error_message,
     pack,
+    summary_message,
     unpack,
 )
 
 if TYPE_CHECKING:
-    from vidsearch.media.reader import MediaReader
+    from vidsearch.media.frames import MediaReader
 
 __all__ = ["main"]
 
@@ -68,8 +69,8 @@ def main() -> None:
 
 
 def _reader(setup: Setup) -> MediaReader:
+    from vidsearch.media.direct_reader import DirectReader
     from vidsearch.media.frames import MediaLimits
-    from vidsearch.media.reader import DirectReader
 
     reader = DirectReader(
         setup.decoder,
@@ -107,14 +108,12 @@ def _probe(reader: MediaReader, path: Path) -> Iterator[_Answer]:
 
 def _frames(reader: MediaReader, path: Path, **sampled: Any) -> Iterator[_Answer]:
     # One frame at a time: the worker sees each as progress, and puts the batches together.
-    batches: Any = reader.frames(path, batch_size=1, **sampled)
-    with closing(batches):
-        for batch in batches:
+    with reader.frames(path, batch_size=1, **sampled) as frames:
+        for batch in frames:
             height, width = batch.data.shape[1:3]
-            header = FrameHeader(
-                height, width, float(batch.pts_seconds[0]), batch.end_seconds, batch.damaged
-            )
-            yield header.to_message(), memoryview(batch.data.reshape(-1))
+            header = FrameHeader(height, width, float(batch.pts_seconds[0]))
+            yield header.to_message(), batch.data.reshape(-1).data
+    yield summary_message(frames.summary), None
 
 
 def _cues(reader: MediaReader, path: Path) -> Iterator[_Answer]:

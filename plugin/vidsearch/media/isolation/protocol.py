@@ -12,6 +12,7 @@ was taken over by a video may say anything.
     {"do": "frames", "path": …}      →
                                      ←        {"log": …}, at any time
                                      ←        {"frame": …} and pixels, any number of times
+                                     ←        {"summary": …} after the last frame
                                      ←        done | error
 """
 
@@ -37,6 +38,7 @@ from vidsearch.errors import (
     VideoTooLargeError,
     VidsearchError,
 )
+from vidsearch.media.frames import FrameSummary
 
 __all__ = [
     "LENGTH",
@@ -50,6 +52,8 @@ __all__ = [
     "error_from",
     "error_message",
     "pack",
+    "summary_message",
+    "summary_of",
     "unpack",
 ]
 
@@ -106,8 +110,6 @@ class FrameHeader:
     height: int
     width: int
     pts: float
-    end: float | None
-    damaged: int
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -116,7 +118,7 @@ class FrameHeader:
 
     def to_message(self) -> Message:
         """For the pipe."""
-        return {"frame": [self.height, self.width, self.pts, self.end, self.damaged]}
+        return {"frame": [self.height, self.width, self.pts]}
 
     @classmethod
     def of(cls, message: Message, *, max_pixels: int) -> FrameHeader:
@@ -126,16 +128,36 @@ class FrameHeader:
             ProtocolError: senseless numbers, or a picture beyond the limit.
         """
         try:
-            height, width, pts, end, damaged = message["frame"]
-            counts = all(type(number) is int for number in (height, width, damaged))
-            times = math.isfinite(pts) and (end is None or math.isfinite(end))
+            height, width, pts = message["frame"]
+            sensible = type(height) is type(width) is int and math.isfinite(pts)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ProtocolError("a frame without a proper header") from error
-        if not counts or not times or min(height, width) < 1 or damaged < 0:
+        if not sensible or min(height, width) < 1:
             raise ProtocolError("a frame with senseless numbers")
         if height * width > _ENLARGED * max_pixels:
             raise ProtocolError(f"a frame of {width}x{height} pixels")
-        return cls(height, width, float(pts), None if end is None else float(end), damaged)
+        return cls(height, width, float(pts))
+
+
+def summary_message(summary: FrameSummary) -> Message:
+    """What follows the last frame."""
+    return {"summary": [summary.end_seconds, summary.damaged, summary.points]}
+
+
+def summary_of(message: Message) -> FrameSummary:
+    """The summary in a message.
+
+    Raises:
+        ProtocolError: senseless numbers.
+    """
+    try:
+        end, damaged, points = message["summary"]
+        sensible = type(damaged) is type(points) is int and (end is None or math.isfinite(end))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ProtocolError("no proper summary of the frames") from error
+    if not sensible or not 0 <= damaged <= points:
+        raise ProtocolError("a summary with senseless numbers")
+    return FrameSummary(None if end is None else float(end), damaged, points)
 
 
 def pack(message: Mapping[str, Any]) -> bytes:

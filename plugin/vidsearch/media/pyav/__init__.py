@@ -11,5 +11,5 @@ if TYPE_CHECKING:
 
 __all__ = ["PyAvDecoder"]
 
-# Its modules and those beside this package need each other's parts.
+# Other modules use parts of this package without the decoder.
 __getattr__, __dir__ = imported_late(__name__, {"PyAvDecoder": "vidsearch.media.pyav.decoder"})

@@ -15,7 +15,7 @@ from vidsearch.media.diagnosis import ENCRYPTED, why_not_a_video, why_refused
 from vidsearch.media.ffmpeg_reach import AV_OPTIONS
 from vidsearch.media.frames import VideoInfo
 from vidsearch.media.pyav.picture import Pictures, displayed_size, is_quarter_turned
-from vidsearch.media.pyav.streams import is_keyed, watched, what_is_in
+from vidsearch.media.streams import is_keyed, watched, what_is_in
 
 if TYPE_CHECKING:
     import av
@@ -97,7 +97,7 @@ class Video:
 def opened(path: Path) -> Iterator[Video]:
     """Open a file for one pass. Nothing but this file is opened, whatever it says.
 
-    Which of several video streams is taken says :func:`~vidsearch.media.pyav.streams.watched`.
+    Which of several video streams is taken says :func:`~vidsearch.media.streams.watched`.
 
     Raises:
         SourceNotFoundError: no file there.

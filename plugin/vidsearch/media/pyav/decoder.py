@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -12,17 +12,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from vidsearch.defaults import BATCH_SIZE
 from vidsearch.errors import NoFramesError, VideoOpenError
 from vidsearch.media.batches import Batches
 from vidsearch.media.display import (
     EPSILON,
+    FrameRequest,
     Points,
-    check_request,
     refuse_damaged,
     refuse_too_long,
     refuse_too_many_pixels,
 )
-from vidsearch.media.frames import DEFAULT_LIMITS, FrameBatch, MediaLimits, Sampling, VideoInfo
+from vidsearch.media.frames import (
+    DEFAULT_LIMITS,
+    FrameBatch,
+    FrameStream,
+    FrameSummary,
+    MediaLimits,
+    Sampling,
+    VideoInfo,
+)
 from vidsearch.media.pyav.container import Video, opened
 from vidsearch.media.pyav.packets import PacketIndex, cut_off_at, read_packets, step_of
 from vidsearch.media.pyav.picture import Pictures
@@ -78,44 +87,59 @@ class PyAvDecoder:
         path: Path,
         *,
         rate: float = 1.0,
-        batch_size: int = 16,
+        batch_size: int = BATCH_SIZE,
         sampling: Sampling = "played-at",
-    ) -> Iterator[FrameBatch]:
+        start: float = 0.0,
+        stop: float | None = None,
+    ) -> FrameStream:
         """See :class:`~vidsearch.media.frames.Decoder`.
 
-        A batch is shorter than ``batch_size`` at the end of the stream, and where the picture
-        size changes within it.
+        Of a range, too, only what its frames depend on is decoded. Where a stream is decoded from
+        front to back, that begins at the first frame and ends with the range.
         """
-        check_request(rate=rate, batch_size=batch_size, sampling=sampling)
-        return self._batches(path, rate=rate, batch_size=batch_size, sampling=sampling)
+        request = FrameRequest(
+            rate=rate, batch_size=batch_size, sampling=sampling, start=start, stop=stop
+        )
+        return FrameStream(self._batches(path, request))
 
     def _batches(
-        self, path: Path, *, rate: float, batch_size: int, sampling: Sampling
-    ) -> Iterator[FrameBatch]:
-        batches = Batches(batch_size)
+        self, path: Path, request: FrameRequest
+    ) -> Generator[FrameBatch, None, FrameSummary]:
+        batches = Batches(request.batch_size)
         with opened(path) as video:
             _refuse_by_header(video, self._limits)
-            points = Points(rate=rate, sampling=sampling, fps=_guessed_fps(video))
+            points = request.points(fps=_guessed_fps(video))
             index = read_packets(video)
             survey, reason = _survey(video, index, points, self._limits)
             promised = cut_off_at(video)
             if survey and not reason:
                 missing = points.missing(survey.end, promised)
                 total = len(survey.numbers) + missing
-                refuse_damaged(path.name, missing, total, most=self._max_damaged)
+                self._refuse_damaged(request, path, missing, total)
                 try:
                     yield from self._by_plan(video, survey, points, batches)
-                    yield batches.last(end_seconds=survey.end, damaged=missing)
-                    return
+                    yield from batches.rest()
+                    return points.summary(end=survey.end, damaged=missing, total=total)
                 except PlanFailedError as error:
                     reason = str(error)
         _log.info("%s is decoded from front to back: %s", path.name, reason)
         with opened(path) as video:
-            yield from self._front_to_back(video, index, survey, points, batches, promised=promised)
+            summary = yield from self._front_to_back(
+                video, index, survey, points, batches, promised=promised
+            )
+        self._refuse_damaged(request, path, summary.damaged, summary.points)
+        yield from batches.rest()
+        return summary
+
+    def _refuse_damaged(self, request: FrameRequest, path: Path, damaged: int, total: int) -> None:
+        if request.is_whole:
+            refuse_damaged(path.name, damaged, total, most=self._max_damaged)
 
     def _by_plan(
         self, video: Video, survey: Survey, points: Points, batches: Batches
     ) -> Iterator[FrameBatch]:
+        if not len(survey.numbers):
+            return
         runs = [(number, len(list(same))) for number, same in groupby(survey.numbers.tolist())]
         frames = planned_frames(
             video,
@@ -140,10 +164,10 @@ class PyAvDecoder:
         batches: Batches,
         *,
         promised: float | None,
-    ) -> Iterator[FrameBatch]:
+    ) -> Generator[FrameBatch, None, FrameSummary]:
         draw = _Draw(video, self._limits)
         stream = FrontToBack(video, survey, limits=self._limits, threads=self._threads)
-        shown = _Shown(survey, step=step_of(video), done=points.done)
+        shown = _Shown(survey, points, step=step_of(video))
         held: Seen | None = None
         for seen in stream:
             refuse_too_long(video.name, seen.seconds, self._limits)
@@ -155,6 +179,8 @@ class PyAvDecoder:
                     shown.count(points, held, followed_by=seen)
                     yield from batches.add(held.seconds, partial(draw, held.frame))
             held = seen
+            if points.is_done:
+                break
         if held is None:
             raise NoFramesError(_no_frames_message(video, index))
         end = held.seconds + stream.duration(held)
@@ -162,10 +188,8 @@ class PyAvDecoder:
             shown.count(points, held, followed_by=None)
             yield from batches.add(held.seconds, partial(draw, held.frame))
         damaged, total = shown.damaged(any_lost=stream.lost > 0)
-        missing = points.missing(end, promised)
-        damaged, total = damaged + missing, total + missing
-        refuse_damaged(video.name, damaged, total, most=self._max_damaged)
-        yield batches.last(end_seconds=end, damaged=damaged)
+        missing = 0 if points.is_done else points.missing(end, promised)
+        return points.summary(end=end, damaged=damaged + missing, total=total + missing)
 
 
 class _Draw:
@@ -193,17 +217,18 @@ class _Draw:
 class _Shown:
     """Counts the points whose own frame does not decode, while a stream is read front to back."""
 
-    def __init__(self, survey: Survey | None, *, step: float, done: int) -> None:
+    def __init__(self, survey: Survey | None, points: Points, *, step: float) -> None:
         self._survey = survey
         self._step = step
-        self._own = done
+        self._own = points.done - points.first
         self._others = 0
 
     def count(self, points: Points, held: Seen, *, followed_by: Seen | None) -> None:
         """The next point shows ``held``."""
         if self._survey is not None:
             numbers = self._survey.numbers
-            own = points.done < len(numbers) and numbers[points.done] == held.number
+            at = points.done - points.first
+            own = at < len(numbers) and numbers[at] == held.number
         elif followed_by is None or not followed_by.lost:
             own = True
         else:

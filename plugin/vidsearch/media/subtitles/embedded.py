@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from vidsearch.media.frames import Cue
 from vidsearch.media.pyav.container import Video, opened
-from vidsearch.media.reader import Cue
 from vidsearch.media.subtitles.lines import MOST_LINES, Line, cues_of
 
 __all__ = ["embedded_cues"]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from itertools import islice
 
-from vidsearch.media.reader import Cue
+from vidsearch.media.frames import Cue
 
 __all__ = ["MOST_LINES", "Line", "cues_of", "plain_lines"]
 

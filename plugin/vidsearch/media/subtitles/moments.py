@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from vidsearch.media.reader import Cue
+from vidsearch.media.frames import Cue
 
 __all__ = ["spoken_in", "spoken_in_each", "transcript"]
 

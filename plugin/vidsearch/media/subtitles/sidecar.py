@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from vidsearch.errors import MissingExtraError
-from vidsearch.media.reader import Cue
+from vidsearch.media.frames import Cue
 from vidsearch.media.subtitles.lines import Line, cues_of
 
 __all__ = ["sidecar_cues"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,15 +12,28 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from vidsearch.defaults import BATCH_SIZE
 from vidsearch.errors import DecoderFailedError, DecoderKilledError, VidsearchError
 from vidsearch.media.batches import Batches
-from vidsearch.media.display import check_request
-from vidsearch.media.frames import FrameBatch, Sampling, VideoInfo
+from vidsearch.media.display import FrameRequest
+from vidsearch.media.frames import (
+    Cue,
+    FrameBatch,
+    FrameStream,
+    FrameSummary,
+    Sampling,
+    VideoInfo,
+)
 from vidsearch.media.isolation.environment import COMMAND
 from vidsearch.media.isolation.faults import Blame, DecodingProcessError
 from vidsearch.media.isolation.process import DecodingProcess
-from vidsearch.media.isolation.protocol import FrameHeader, Message, ProtocolError, Setup
-from vidsearch.media.reader import Cue
+from vidsearch.media.isolation.protocol import (
+    FrameHeader,
+    Message,
+    ProtocolError,
+    Setup,
+    summary_of,
+)
 
 __all__ = ["IsolatedReader"]
 
@@ -83,25 +96,29 @@ class IsolatedReader:
         path: Path,
         *,
         rate: float = 1.0,
-        batch_size: int = 16,
+        batch_size: int = BATCH_SIZE,
         sampling: Sampling = "played-at",
-    ) -> Iterator[FrameBatch]:
+        start: float = 0.0,
+        stop: float | None = None,
+    ) -> FrameStream:
         """See :class:`~vidsearch.media.frames.Decoder`; the next batch is decoded meanwhile.
 
         Raises:
             DecoderFailedError: the codec hung, crashed or ran out of memory.
             DecoderKilledError: the process was killed by somebody else.
         """
-        check_request(rate=rate, batch_size=batch_size, sampling=sampling)
-        return self._batches(path, rate=rate, batch_size=batch_size, sampling=sampling)
+        request = FrameRequest(
+            rate=rate, batch_size=batch_size, sampling=sampling, start=start, stop=stop
+        )
+        return FrameStream(self._batches(path, request))
 
     def cues(self, path: Path) -> tuple[Cue, ...]:
-        """See :class:`~vidsearch.media.reader.MediaReader`; raises as :meth:`probe` does."""
+        """See :class:`~vidsearch.media.frames.MediaReader`; raises as :meth:`probe` does."""
         asked = self._ask("cues", path, _cue, doing="while reading subtitles", most=_MOST_ITEMS)
         return tuple(asked)
 
     def shots(self, path: Path) -> tuple[float, ...]:
-        """See :class:`~vidsearch.media.reader.MediaReader`; raises as :meth:`probe` does."""
+        """See :class:`~vidsearch.media.frames.MediaReader`; raises as :meth:`probe` does."""
         asked = self._ask("shots", path, _shot, doing="while looking for cuts", most=_MOST_ITEMS)
         return tuple(asked)
 
@@ -110,8 +127,10 @@ class IsolatedReader:
         while (process := self._take_idle()) is not None:
             process.end()
 
-    def _batches(self, path: Path, *, batch_size: int, **sampled: Any) -> Iterator[FrameBatch]:
-        batches = Batches(batch_size)
+    def _batches(
+        self, path: Path, request: FrameRequest
+    ) -> Generator[FrameBatch, None, FrameSummary]:
+        batches = Batches(request.batch_size)
         complete: list[FrameBatch] = []
 
         def receive(header: FrameHeader, read_into: _Read) -> None:
@@ -126,24 +145,33 @@ class IsolatedReader:
         asked = self._ask(
             "frames",
             path,
-            self._header,
+            self._frame_or_summary,
             doing="before the first frame",
             # A rate of frames that is no whole number gives more of them than points.
-            most=16 + 2 * self._setup.max_seconds * sampled["rate"],
+            most=16 + 2 * self._setup.max_seconds * request.rate,
             receive=receive,
-            **sampled,
+            rate=request.rate,
+            sampling=request.sampling,
+            start=request.start,
+            stop=request.stop,
         )
-        last: FrameHeader | None = None
+        seen, summary = 0, None
         with closing(asked):
-            for header in asked:
-                last = header
+            for item in asked:
+                if isinstance(item, FrameSummary):
+                    summary = item
+                else:
+                    seen += 1
                 yield from complete
                 complete.clear()
-        if last is None or last.end is None:
+        if summary is None or (request.is_whole and (not seen or summary.end_seconds is None)):
             raise self._failure(_nonsense("no end"), path, "at the end")
-        yield batches.last(end_seconds=last.end, damaged=last.damaged)
+        yield from batches.rest()
+        return summary
 
-    def _header(self, message: Message) -> FrameHeader:
+    def _frame_or_summary(self, message: Message) -> FrameHeader | FrameSummary:
+        if "summary" in message:
+            return summary_of(message)
         return FrameHeader.of(message, max_pixels=self._setup.max_pixels)
 
     def _ask(
@@ -154,7 +182,7 @@ class IsolatedReader:
         *,
         doing: str,
         most: float,
-        receive: Callable[[_T, _Read], None] | None = None,
+        receive: Callable[[FrameHeader, _Read], None] | None = None,
         **arguments: Any,
     ) -> Generator[_T, None, None]:
         """The parsed answers to a request; left early, its process is killed."""
@@ -168,10 +196,9 @@ class IsolatedReader:
                     if number >= most:
                         raise ProtocolError("more than a video can have")
                     item = parse(message)
-                    if isinstance(item, FrameHeader):
-                        doing = f"at {item.pts:.1f} s"
                     again = number < given  # what the process before this one had read already
-                    if receive:
+                    if receive and isinstance(item, FrameHeader):
+                        doing = f"at {item.pts:.1f} s"
                         (_pass_over if again else receive)(item, process.read_into)
                     if not again:
                         given += 1
@@ -217,7 +244,7 @@ def _nonsense(error: ProtocolError | str) -> DecodingProcessError:
     return DecodingProcessError(f"answered nonsense ({error})", blame=Blame.HEAP)
 
 
-def _pass_over(header: Any, read_into: _Read) -> None:
+def _pass_over(header: FrameHeader, read_into: _Read) -> None:
     read_into(memoryview(bytearray(math.prod(header.shape))))
 
 
