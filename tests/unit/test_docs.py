@@ -263,3 +263,20 @@ def test_the_map_of_the_code_names_every_room() -> None:
     assert {
         room for room in rooms if f"`plugin/vidsearch/{room}/`" not in PAGES["CONTRIBUTING.md"]
     } == set()
+
+
+def test_quoted_cosines_are_those_that_tests_require() -> None:
+    parity, precision = (
+        (ROOT / "tests/unit" / name).read_text(encoding="utf-8")
+        for name in ("test_encoder_parity.py", "test_encoder_precision.py")
+    )
+    assert ">= 0.999999" in parity
+    assert 'precision="fp32"' in parity
+    assert "**In fp32** the cosine is at\nleast 0.999999" in PAGES["README.md"]
+    for cosine in ("0.9995", "0.995"):
+        assert f">= {cosine}" in precision
+        assert cosine in PAGES["docs/encoders.md"]
+    assert (
+        "bf16** where the hardware has it: there the cosine to fp32 is at least\n0.9995"
+        in (PAGES["README.md"])
+    )
