@@ -1,41 +1,43 @@
-"""One error tree.
+"""One error tree, in which every class says who is at fault.
 
 Every error that vidsearch raises on purpose is a :class:`VidsearchError`. Exceptions of the
 libraries below are mapped at the seams (engine adapters, decoders, encoders, broker) to the most
-specific class here and kept as ``__cause__``.
+specific class here and kept as ``__cause__``. The second column is the class's ``fault``, from
+which :mod:`vidsearch.retry` decides what becomes of a video; see :data:`Fault`.
 
 ::
 
-    VidsearchError
-    ├── ConfigError                a setting is missing, unknown or out of range
-    │   └── MissingExtraError           an optional dependency is not installed
-    ├── QueryError                 the search itself is wrong: empty text, k out of range, …
-    ├── VideoError                 the video is at fault: never retried
-    │   ├── SourceNotFoundError          nothing at that URI
-    │   ├── VideoOpenError         not a video, or damaged beyond reading
-    │   ├── NoFramesError          opened, but no frame decodes
-    │   ├── VideoDamagedError           more of it fails to decode than the settings allow
-    │   ├── VideoTooLargeError          more bytes, seconds or pixels than the settings allow
-    │   ├── SourceUnsupportedError      its URI is of a kind that nobody reads
-    │   ├── SourceForbiddenError        lies where the settings let nothing be read from
-    │   └── DecoderFailedError          a codec hung, crashed or ran out of memory on it
-    ├── SourceUnavailableError          the place that holds the video did not answer: retried
-    ├── DecoderKilledError                the decoding process was killed from outside: retried
-    ├── RegistryError
-    │   ├── VideoNotRegisteredError           no such video id in the registry
-    │   └── LeaseLostError              another worker owns the video, or it was deleted
-    ├── EncoderError
-    │   ├── ModelUnavailableError       the checkpoint cannot be loaded
-    │   └── ModelMismatchError          model or dims differ from the index's
-    ├── BackendError               the search engine or the broker
-    │   ├── BackendUnavailableError     not reachable or overloaded: retried with backoff
-    │   ├── BackendAccessDeniedError         wrong credentials or missing rights
-    │   ├── IndexNotFoundError           no such index or alias
-    │   ├── DocumentNotFoundError           the host deleted the document of a video
-    │   ├── MappingConflictError        the live mapping is not the one we need
-    │   ├── VersionConflictError        a compare-and-set lost against another writer
-    │   └── BulkError              some items of a bulk were rejected; see ``failures``
-    └── LocalError                 a node or service on this machine did not start
+    VidsearchError                  unknown
+    ├── ConfigError                 setup     a setting is missing, unknown or out of range
+    │   └── MissingExtraError       setup     an optional dependency is not installed
+    ├── QueryError                  caller    the search itself is wrong: empty text, k too large, …
+    ├── VideoError                  video
+    │   ├── SourceNotFoundError     video     nothing at that URI
+    │   ├── VideoOpenError          video     not a video, or damaged beyond reading
+    │   ├── NoFramesError           video     opened, but no frame decodes
+    │   ├── VideoDamagedError       video     more of it fails to decode than the settings allow
+    │   ├── VideoTooLargeError      video     more bytes, seconds or pixels than the settings allow
+    │   ├── SourceUnsupportedError  video     no reader for a URI of that kind
+    │   ├── SourceForbiddenError    video     the settings do not allow that URI
+    │   ├── DecoderFailedError      video     a codec hung, crashed or ran out of memory on it
+    │   └── DocumentRejectedError   video     the index's mapping does not take its document
+    ├── SourceUnavailableError      outage    the store of the video or the thumbnails is away
+    ├── DecoderKilledError          unknown   the decoding process was killed from outside
+    ├── RegistryError               caller    an id, uri, field or transition that cannot be
+    │   ├── VideoNotRegisteredError caller    no such video id in the registry
+    │   └── LeaseLostError          conflict  another worker has the video, or it was deleted
+    ├── EncoderError                unknown   the encoder failed on an input
+    │   ├── ModelUnavailableError   setup     the checkpoint cannot be loaded
+    │   └── ModelMismatchError      setup     model or dims differ from the index's
+    ├── BackendError                setup     the engine or the broker gave an unusable answer
+    │   ├── BackendUnavailableError outage    not reachable or overloaded
+    │   ├── BackendAccessDeniedError setup    wrong credentials or missing rights
+    │   ├── IndexNotFoundError      setup     no such index or alias
+    │   ├── DocumentNotFoundError   video     the user deleted the video's document
+    │   ├── MappingConflictError    setup     the live mapping is not the one that is needed
+    │   ├── VersionConflictError    conflict  a compare-and-set lost against another writer
+    │   └── BulkError               unknown   some writes of a bulk were rejected; see ``failures``
+    └── LocalError                  setup     a node or service on this machine did not start
 
 The constructors take one positional message and keyword attributes with defaults only, so that an
 error survives pickling and Celery's JSON result backend. Whatever a reader must know stands in the
@@ -45,17 +47,20 @@ message itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 __all__ = [
-    "BackendError",
     "BackendAccessDeniedError",
+    "BackendError",
     "BackendUnavailableError",
     "BulkError",
     "ConfigError",
     "DecoderFailedError",
     "DecoderKilledError",
     "DocumentNotFoundError",
+    "DocumentRejectedError",
     "EncoderError",
+    "Fault",
     "IndexNotFoundError",
     "LeaseLostError",
     "LocalError",
@@ -67,25 +72,43 @@ __all__ = [
     "QueryError",
     "RegistryError",
     "SourceForbiddenError",
+    "SourceNotFoundError",
     "SourceUnavailableError",
     "SourceUnsupportedError",
     "VersionConflictError",
     "VideoDamagedError",
     "VideoError",
-    "SourceNotFoundError",
+    "VideoNotRegisteredError",
     "VideoOpenError",
     "VideoTooLargeError",
-    "VideoNotRegisteredError",
     "VidsearchError",
 ]
+
+Fault = Literal["video", "setup", "outage", "caller", "conflict", "unknown"]
+"""Who is at fault, and what follows from it for a video that is being ingested.
+
+``video``: the file, its registration or its document. The same would happen again: it is recorded
+as failed, and not retried until somebody asks for it.
+``setup``: settings, installation, model, index or rights. It is retried until somebody mends it,
+and no attempt is used up: one wrong worker must not give up every video in the queue.
+``outage``: a service does not answer. It is retried with backoff, and no attempt is used up.
+``caller``: the arguments of a call. The caller is told; nothing was changed or sent.
+``conflict``: nobody; another writer was faster. Whoever lost looks again or leaves it alone.
+``unknown``: the video, the machine or a bug. It is retried, and an attempt is used up.
+"""
 
 
 class VidsearchError(Exception):
     """Base of everything vidsearch raises on purpose."""
 
+    fault: ClassVar[Fault] = "unknown"
+    """Who is at fault; inherited where a subclass does not say otherwise."""
+
 
 class ConfigError(VidsearchError):
     """A setting is missing, unknown or out of range."""
+
+    fault: ClassVar[Fault] = "setup"
 
 
 class MissingExtraError(ConfigError):
@@ -100,9 +123,18 @@ class MissingExtraError(ConfigError):
 class QueryError(VidsearchError):
     """The search request is wrong; nothing was sent."""
 
+    fault: ClassVar[Fault] = "caller"
+
+    def __init__(self, message: str, *, argument: str | None = None) -> None:
+        super().__init__(message)
+        self.argument = argument
+        """Name of the argument at fault, as the Python API spells it."""
+
 
 class VideoError(VidsearchError):
-    """The video is at fault. It is recorded as failed and never retried by itself."""
+    """The video, its registration or its document is at fault."""
+
+    fault: ClassVar[Fault] = "video"
 
 
 class SourceNotFoundError(VideoError):
@@ -126,27 +158,35 @@ class VideoTooLargeError(VideoError):
 
 
 class SourceUnsupportedError(VideoError):
-    """The video's URI is of a kind that nobody reads: another scheme, a file of another machine."""
+    """There is no reader for the video's URI: another scheme, a file of another machine."""
 
 
 class SourceForbiddenError(VideoError):
-    """The video lies where the section ``sources`` of the settings lets nothing be read from."""
+    """The section ``sources`` of the settings does not allow the video's URI."""
 
 
 class DecoderFailedError(VideoError):
     """A codec hung, crashed or ran out of memory on the video; the worker lives on."""
 
 
+class DocumentRejectedError(VideoError):
+    """The index's mapping does not take the video's document: a field of another type, …"""
+
+
 class SourceUnavailableError(VidsearchError):
-    """The place that holds the video did not answer. Retried with backoff."""
+    """The place that holds the video, or takes its thumbnails, did not answer."""
+
+    fault: ClassVar[Fault] = "outage"
 
 
 class DecoderKilledError(VidsearchError):
-    """The decoding process was killed from outside, so the video need not be at fault. Retried."""
+    """The decoding process was killed from outside; the video need not be at fault."""
 
 
 class RegistryError(VidsearchError):
-    """The registry refused a transition."""
+    """The registry does not take the id, uri or fields, or the state allows no such transition."""
+
+    fault: ClassVar[Fault] = "caller"
 
 
 class VideoNotRegisteredError(RegistryError):
@@ -154,27 +194,40 @@ class VideoNotRegisteredError(RegistryError):
 
 
 class LeaseLostError(RegistryError):
-    """The lease of a video is held by another worker, or the video was deleted meanwhile."""
+    """Another worker holds the lease of the video, or the video was deleted meanwhile."""
+
+    fault: ClassVar[Fault] = "conflict"
 
 
 class EncoderError(VidsearchError):
-    """The encoder failed."""
+    """The encoder failed on an input."""
 
 
 class ModelUnavailableError(EncoderError):
     """The checkpoint cannot be loaded."""
 
+    fault: ClassVar[Fault] = "setup"
+
 
 class ModelMismatchError(EncoderError):
     """The model differs from the one whose vectors the index holds."""
 
+    fault: ClassVar[Fault] = "setup"
+
 
 class BackendError(VidsearchError):
-    """The search engine or the broker failed."""
+    """The search engine or the broker gave an answer that cannot be used.
+
+    Without a more specific class, it is most often another server or a proxy that answered.
+    """
+
+    fault: ClassVar[Fault] = "setup"
 
 
 class BackendUnavailableError(BackendError):
-    """Not reachable, timed out or overloaded. Retried with backoff and jitter."""
+    """Not reachable, timed out or overloaded."""
+
+    fault: ClassVar[Fault] = "outage"
 
 
 class BackendAccessDeniedError(BackendError):
@@ -186,7 +239,9 @@ class IndexNotFoundError(BackendError):
 
 
 class DocumentNotFoundError(BackendError):
-    """The document of a video is not in the host's index, or not any more."""
+    """The index has no document of the video: it was deleted, or never written."""
+
+    fault: ClassVar[Fault] = "video"
 
 
 class MappingConflictError(BackendError):
@@ -196,9 +251,13 @@ class MappingConflictError(BackendError):
 class VersionConflictError(BackendError):
     """A compare-and-set lost against another writer."""
 
+    fault: ClassVar[Fault] = "conflict"
+
 
 class BulkError(BackendError):
-    """Some items of a bulk write were rejected."""
+    """Some writes of a bulk were rejected."""
+
+    fault: ClassVar[Fault] = "unknown"
 
     def __init__(
         self,
@@ -216,3 +275,5 @@ class BulkError(BackendError):
 
 class LocalError(VidsearchError):
     """A search node or Redis on this machine did not start or stop."""
+
+    fault: ClassVar[Fault] = "setup"

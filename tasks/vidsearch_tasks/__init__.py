@@ -1,7 +1,7 @@
-"""The Celery side: ``celery -A vidsearch_tasks worker``, and ``register_video`` for applications.
+"""The Celery side: the tasks of ``celery -A vidsearch_tasks worker``, and ``register_video``.
 
 ``app`` is built from the settings when it is first asked for, so that importing this package reads
-no settings and connects nowhere.
+no settings and connects to nothing.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from vidsearch_tasks.broker import BrokerState, WorkerState, broker_state, queue_depth
 from vidsearch_tasks.celery_app import beat_schedule, make_app
+from vidsearch_tasks.maintenance import run_scan, run_sweep
 from vidsearch_tasks.register import enqueue, register_video
-from vidsearch_tasks.scan import run_scan
 from vidsearch_tasks.services import Services, configure, current_services
-from vidsearch_tasks.sweep import run_sweep
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -28,13 +27,13 @@ __all__ = [
     "beat_schedule",
     "broker_state",
     "configure",
+    "current_services",
     "enqueue",
     "make_app",
     "queue_depth",
     "register_video",
     "run_scan",
     "run_sweep",
-    "current_services",
 ]
 
 

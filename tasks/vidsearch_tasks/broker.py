@@ -1,4 +1,4 @@
-"""The broker: send a message, count what waits, ask who works."""
+"""The broker: send a message, count the waiting ones, ask the workers about themselves."""
 
 from __future__ import annotations
 
@@ -27,41 +27,41 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """What a worker says of itself."""
+    """What a worker says about itself."""
 
     name: str
     queues: tuple[str, ...]
-    """Those it takes messages from."""
+    """Those that it takes messages from."""
     index: str | None = None
-    """Alias of the videos index it writes to; ``None`` where it does not tell: it has none of our
-    tasks, or those of an older version; or it takes nothing from our queue, and was not asked."""
+    """Alias of the videos index that it writes to. ``None`` where it was not asked, because it does
+    not take from the queue of the settings, or where it has no vidsearch tasks of this version."""
     engine: str | None = None
-    """URL of the search engine it writes to, where it is known."""
+    """URL of the search engine that it writes to, where it is known."""
     model: str | None = None
-    """Name of the model it embeds with."""
+    """Name of the model that it embeds with."""
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerState:
-    """What the broker and the workers say."""
+    """The queue of the settings, and all workers of the broker."""
 
     url: str
-    """Without its password."""
+    """Without a password."""
     queue: str
     queued: int
-    """Messages that wait in our queue; those that a worker has taken are not counted."""
+    """Messages that wait in the queue; those that a worker has taken are not counted."""
     workers: tuple[WorkerState, ...]
-    """All that answered, by name; those of our queue say whom they serve."""
+    """All that answered, by name; those of the queue with their index, engine and model."""
 
     @property
     def of_queue(self) -> tuple[WorkerState, ...]:
-        """The workers that take messages from our queue."""
+        """The workers that take messages from the queue."""
         return tuple(worker for worker in self.workers if self.queue in worker.queues)
 
 
 @contextmanager
 def broker_errors(url: str) -> Iterator[None]:
-    """Map what the broker's client raises.
+    """Map the errors of the broker's client.
 
     Raises:
         BackendUnavailableError: the broker cannot be reached or refuses.
@@ -75,7 +75,7 @@ def broker_errors(url: str) -> Iterator[None]:
     try:
         untyped(url).get_transport_cls()
     except (KeyError, ValueError, ImportError):
-        # "from None": what was taken for a port may be a piece of the password.
+        # "from None": the error may quote a piece of the password as a port.
         raise ConfigError(
             f"broker.url {redact_url(url)!r} is not usable: write redis://host:6379/0, "
             "and a / in a password as %2F"
@@ -92,7 +92,7 @@ def broker_errors(url: str) -> Iterator[None]:
 
 
 def send_ingest(app: Celery, video_id: str, *, queue: str) -> None:
-    """Put the message for one video into the queue: its id and nothing else.
+    """Put the message for one video, which holds its id only, into the queue.
 
     Raises:
         BackendUnavailableError: the broker did not take it.
@@ -106,7 +106,7 @@ def send_ingest(app: Celery, video_id: str, *, queue: str) -> None:
 
 
 def queue_depth(app: Celery, *, queue: str) -> int:
-    """Messages that wait in a queue.
+    """Number of messages that wait in a queue.
 
     Raises:
         BackendUnavailableError: the broker does not answer.
@@ -120,10 +120,10 @@ def queue_depth(app: Celery, *, queue: str) -> int:
 
 
 def broker_state(settings: Settings, *, timeout: float = 1.0) -> BrokerState:
-    """Ask the broker for the queue, and the workers for themselves.
+    """Ask the broker about the queue, and the workers about themselves.
 
     Args:
-        settings: whose broker and queue.
+        settings: names the broker and the queue.
         timeout: seconds to wait for the workers' answers.
 
     Raises:
@@ -137,31 +137,33 @@ def broker_state(settings: Settings, *, timeout: float = 1.0) -> BrokerState:
     with broker_errors(_url(app)):
         answers = app.control.inspect(timeout=timeout).active_queues() or {}
         takes = {name: tuple(one["name"] for one in queues) for name, queues in answers.items()}
-        serves = _whom_they_serve(
+        infos = _worker_infos(
             app, [name for name, queues in takes.items() if queue in queues], timeout=timeout
         )
     workers = tuple(
-        WorkerState(name, queues, **serves.get(name, {})) for name, queues in sorted(takes.items())
+        WorkerState(name, queues, **infos.get(name, {})) for name, queues in sorted(takes.items())
     )
     return BrokerState(url=redact_url(_url(app)), queue=queue, queued=queued, workers=workers)
 
 
-def _whom_they_serve(
+def _worker_infos(
     app: Celery, names: list[str], *, timeout: float
 ) -> dict[str, dict[str, str | None]]:
-    """What the workers of these names tell of index, engine and model; who cannot tell is left out.
+    """Index, engine and model of the workers of these names; those without an answer are left out.
 
     It ends with the last answer, not with the timeout.
     """
-    from vidsearch_tasks.celery_app import SERVES
+    from vidsearch_tasks.celery_app import WORKER_INFO
 
-    if not names:  # to Celery, none would be all
+    if not names:  # Celery would ask all workers
         return {}
-    replies = app.control.broadcast(SERVES, destination=names, reply=True, timeout=timeout) or []
+    replies = (
+        app.control.broadcast(WORKER_INFO, destination=names, reply=True, timeout=timeout) or []
+    )
     return {
-        name: {part: told.get(part) for part in ("index", "engine", "model")}
+        name: {key: info.get(key) for key in ("index", "engine", "model")}
         for reply in replies
-        for name, told in reply.items()
+        for name, info in reply.items()
     }
 
 

@@ -1,8 +1,8 @@
-"""The parts that tasks work with: built once per process, on first use.
+"""The services that tasks work with: each is built once per process, on first use.
 
-Workers fork. Nothing is built in the parent, so no connection and no model is shared by accident;
-what a host builds there itself and hands in must be fit to be used after a fork (a client that has
-not been used yet is).
+Workers fork. Nothing is built in the parent process, so no connection and no model is shared by
+accident. What an application builds there and hands in must work after a fork; a client that has
+not been used yet does.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ __all__ = ["Services", "configure", "current_services"]
 
 _T = TypeVar("_T")
 
-_QUIET = {
-    # A line per request; and to opensearch-py, a document that is not there yet is a warning.
+_LOG_LEVELS = {
+    # They log a line per request, and opensearch-py a warning per document that is not there yet.
     "elastic_transport": logging.WARNING,
     "opensearch": logging.ERROR,
 }
 
 
 class Services:
-    """Settings and the parts built from them.
+    """The settings and what is built from them: engine, registry, encoder, indexer, …
 
     Args:
         settings: ``None`` reads them from the environment when they are first needed.
-        client: a search client of the host; ``None`` connects to ``engine.url``.
+        client: a client of the search engine; ``None`` connects to ``engine.url``.
         encoder: ``None`` loads the model that the settings name.
-        app: a Celery app of the host, which has our tasks; ``None`` makes one.
+        app: a Celery app that includes ``vidsearch_tasks.tasks``; ``None`` makes one.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Services:
 
             return load_settings()
 
-        return self._part("settings", load)
+        return self._build_once("settings", load)
 
     @property
     def app(self) -> Celery:
@@ -80,19 +80,22 @@ class Services:
 
             return make_app(self.settings)
 
-        return self._part("app", make)
+        return self._build_once("app", make)
 
     @property
     def engine(self) -> Engine:
-        """The cluster; ``BackendUnavailableError`` where it must be asked for its kind and is
-        away."""
+        """The cluster.
+
+        Raises:
+            BackendUnavailableError: ``engine.kind`` is ``auto``, and the cluster does not answer.
+        """
 
         def build() -> Engine:
             from vidsearch.engines import connect
 
             return connect(self.settings.engine, client=self._client)
 
-        return self._part("engine", build)
+        return self._build_once("engine", build)
 
     @property
     def registry(self) -> Registry:
@@ -109,7 +112,7 @@ class Services:
                 reserved=self.settings.index.field,
             )
 
-        return self._part("registry", build)
+        return self._build_once("registry", build)
 
     @property
     def encoder(self) -> Encoder:
@@ -120,7 +123,7 @@ class Services:
 
             return load_encoder(self.settings.model, self.settings.ingest)
 
-        return self._part("encoder", build)
+        return self._build_once("encoder", build)
 
     @property
     def reader(self) -> MediaReader:
@@ -131,22 +134,22 @@ class Services:
 
             return open_reader(self.settings.ingest, limits=MediaLimits.of(self.settings.sources))
 
-        return self._part("reader", build)
+        return self._build_once("reader", build)
 
     @property
     def thumbnails(self) -> ThumbnailStore | None:
-        """Where a picture of every moment is put, if anywhere."""
+        """Where thumbnails are put; ``None`` where the settings name no place."""
 
         def build() -> ThumbnailStore | None:
             from vidsearch.media import ThumbnailStore
 
             return ThumbnailStore.of(self.settings.thumbnails)
 
-        return self._part("thumbnails", build)
+        return self._build_once("thumbnails", build)
 
     @property
     def indexer(self) -> Indexer:
-        """What ingests."""
+        """Ingests one video after the other."""
 
         def build() -> Indexer:
             from vidsearch.ingest import Indexer
@@ -163,19 +166,19 @@ class Services:
                 batch_size=self.settings.model.batch_size,
             )
 
-        return self._part("indexer", build)
+        return self._build_once("indexer", build)
 
     def open_index(self) -> VideosIndex:
-        """The videos index as it stands now; it is read anew each time, as an alias can move."""
+        """The videos index as it is now; read anew each time, as an alias can move."""
         from vidsearch.index import open_videos_index
 
         return open_videos_index(self.engine, self.settings.index)
 
-    def serves(self) -> dict[str, str | None]:
-        """Whom a worker with these parts works for: ``index``, ``engine``, ``model``.
+    def worker_info(self) -> dict[str, str | None]:
+        """``index``, ``engine`` and ``model`` of a worker with these services.
 
-        Only settings are read: a worker is asked in its parent process, which builds nothing.
-        ``engine`` is ``None`` where the host handed in a client, which goes where it goes.
+        Only settings are read: a worker answers in its parent process, which builds nothing.
+        ``engine`` is ``None`` where a client was handed in, as it is not known what it connects to.
         """
         settings, encoder = self.settings, self._given["encoder"]
         return {
@@ -185,11 +188,11 @@ class Services:
         }
 
     def after_fork(self) -> None:
-        """Forget what a parent process built; keep threads and log lines down.
+        """Forget what the parent process built, and limit threads and log lines.
 
         As many workers as cores, each with as many threads as cores, would spend their time
-        waiting for each other. A thread count that the operator set stays, and so does any level
-        of a logger. A host that brings its own app has its own mind about logs.
+        waiting for each other. Thread counts and log levels that are set already stay, and an
+        application with its own Celery app keeps all its log levels.
         """
         self._lock = threading.RLock()
         self._built.clear()
@@ -197,7 +200,7 @@ class Services:
         for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ.setdefault(variable, threads)
         if self._given["app"] is None:
-            for name, level in _QUIET.items():
+            for name, level in _LOG_LEVELS.items():
                 logger = logging.getLogger(name)
                 if logger.level == logging.NOTSET:
                     logger.setLevel(level)
@@ -205,13 +208,13 @@ class Services:
     def close(self) -> None:
         """Close connections; what was handed in stays open."""
         with self._lock:
-            held = [self._built.get(name) for name in ("reader", "engine")]
+            closable = [self._built.get(name) for name in ("reader", "engine")]
             self._built.clear()
-        for part in held:
-            if part is not None:
-                part.close()
+        for service in closable:
+            if service is not None:
+                service.close()
 
-    def _part(self, name: str, build: Callable[[], _T]) -> _T:
+    def _build_once(self, name: str, build: Callable[[], _T]) -> _T:
         given = self._given.get(name)
         if given is not None:
             return cast(_T, given)
@@ -225,7 +228,7 @@ _current = Services()
 
 
 def current_services() -> Services:
-    """The parts of this process."""
+    """The services of this process; see :func:`configure`."""
     return _current
 
 
@@ -236,9 +239,9 @@ def configure(
     encoder: Encoder | None = None,
     app: Celery | None = None,
 ) -> Services:
-    """Hand in what the host application has already; see :class:`Services`.
+    """Hand in what the application has already; see :class:`Services`.
 
-    Call it where the host's Celery app is made, so that the workers see it as well.
+    Call it where the application's Celery app is made, so that its workers run it, too.
     """
     global _current
     _current = Services(settings, client=client, encoder=encoder, app=app)

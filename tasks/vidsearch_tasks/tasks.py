@@ -1,6 +1,6 @@
-"""The tasks, and what a worker answers who asks whom it serves.
+"""The tasks, and the remote control command that tells what a worker is set up for.
 
-They are shared tasks: our own app has them, and so has a host's app.
+They are shared tasks: every Celery app that includes this module has them.
 """
 
 from __future__ import annotations
@@ -13,28 +13,15 @@ from uuid import uuid4
 from celery import shared_task
 from celery.worker.control import inspect_command
 
-from vidsearch import backoff
 from vidsearch.errors import VideoNotRegisteredError, VidsearchError
-from vidsearch_tasks.celery_app import INGEST, SCAN, SERVES, SWEEP, TIME_LIMIT
-from vidsearch_tasks.scan import run_scan
+from vidsearch.retry import outage_counts, retry_delay
+from vidsearch_tasks.celery_app import INGEST, SCAN, SWEEP, TIME_LIMIT, WORKER_INFO
+from vidsearch_tasks.maintenance import run_scan, run_sweep
 from vidsearch_tasks.services import current_services
-from vidsearch_tasks.sweep import run_sweep
 
-__all__ = ["ingest_video", "retry_delay", "scan", "serves", "sweep"]
+__all__ = ["ingest_video", "scan", "sweep", "worker_info"]
 
 _log = logging.getLogger(__name__)
-_LONGEST_DELAY = 600.0
-_OUTAGES_PER_ATTEMPT = 10
-"""So many tries in a row that end in an outage use up one attempt: with the growing delay that is
-more than half an hour. A source that never answers must not be asked for ever."""
-
-
-def retry_delay(retries: int, *, first: float) -> float:
-    """Seconds before the next try: doubles each time up to ten minutes, less up to half of it.
-
-    The jitter keeps the videos that one outage stopped from returning all at once.
-    """
-    return backoff.delay(retries + 1, first=first, longest=_LONGEST_DELAY)
 
 
 @shared_task(  # type: ignore[untyped-decorator]
@@ -52,7 +39,7 @@ def ingest_video(self: Any, video_id: str, owner: str | None = None) -> str:
     Args:
         self: the task.
         video_id: as registered.
-        owner: set by a retry, to take up a lease that could not be given back in an outage.
+        owner: set by a retry, which so takes up a lease that could not be given back.
     """
     services = current_services()
     owner = owner or uuid4().hex[:12]
@@ -64,7 +51,7 @@ def ingest_video(self: Any, video_id: str, owner: str | None = None) -> str:
             video_id,
             owner=owner,
             retry_delay=delay,
-            count_outage=(tries + 1) % _OUTAGES_PER_ATTEMPT == 0,
+            count_outage=outage_counts(tries),
         )
     except VideoNotRegisteredError as error:
         _log.warning("message ignored: %s", error)
@@ -79,7 +66,7 @@ def ingest_video(self: Any, video_id: str, owner: str | None = None) -> str:
 
 @shared_task(name=SWEEP, bind=True, ignore_result=True)  # type: ignore[untyped-decorator]
 def sweep(self: Any) -> dict[str, Any]:
-    """Requeue what was lost; beat sends it every ``ingest.sweep_seconds``."""
+    """Requeue videos whose worker or message was lost."""
     report = run_sweep(app=self.app)
     _log.info("sweep: %s", report)
     return report.to_json()
@@ -87,18 +74,17 @@ def sweep(self: Any) -> dict[str, Any]:
 
 @shared_task(name=SCAN, bind=True, ignore_result=True)  # type: ignore[untyped-decorator]
 def scan(self: Any) -> dict[str, int]:
-    """Enqueue what an attached index lacks; beat sends it every ``ingest.scan_seconds``.
-
-    The quick look only: documents without vectors, or with another model's.
-    """
+    """Enqueue documents of an attached index without vectors, or with another model's."""
     counts: Counter[str] = Counter(finding.action for finding in run_scan(app=self.app, quick=True))
     _log.info("scan: %s", dict(counts))
     return dict(counts)
 
 
-@inspect_command(name=SERVES)  # type: ignore[untyped-decorator]
-def serves(state: object) -> dict[str, str | None]:
-    """Tell the index, the engine and the model that this worker serves."""
-    # A message holds an id only: a worker with other settings than the sender takes it as gladly,
-    # finds no such video in its own registry, and drops it.
-    return current_services().serves()
+@inspect_command(name=WORKER_INFO)  # type: ignore[untyped-decorator]
+def worker_info(state: object) -> dict[str, str | None]:
+    """Index, engine and model of this worker.
+
+    A message holds an id only. A worker with other settings than the sender takes it, too, finds no
+    such video in its registry, and drops it; this command shows such a worker.
+    """
+    return current_services().worker_info()

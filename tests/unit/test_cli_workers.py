@@ -53,7 +53,7 @@ def test_missing_or_foreign_workers_are_reported_with_advice(
 
 
 def test_worker_reports_its_index_engine_and_model() -> None:
-    told = Services(SETTINGS).serves()
+    told = Services(SETTINGS).worker_info()
     assert told == {"index": "clips", "engine": "http://here:9200", "model": SETTINGS.model.name}
-    handed_in = Services(SETTINGS, client=object(), encoder=FakeEncoder()).serves()
+    handed_in = Services(SETTINGS, client=object(), encoder=FakeEncoder()).worker_info()
     assert handed_in == {"index": "clips", "engine": None, "model": FakeEncoder().identity.name}

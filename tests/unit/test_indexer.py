@@ -15,8 +15,12 @@ from vidsearch.encoders import Vectors
 from vidsearch.engines import Write
 from vidsearch.errors import (
     BackendAccessDeniedError,
+    BackendError,
     BackendUnavailableError,
+    DecoderKilledError,
+    EncoderError,
     IndexNotFoundError,
+    MappingConflictError,
     MissingExtraError,
     ModelMismatchError,
     ModelUnavailableError,
@@ -91,7 +95,7 @@ def indexer(memory: Flaky, registry: Registry, encoder: Watched) -> Indexer:
     return make_indexer(memory, registry, encoder)
 
 
-def make_indexer(memory: Flaky, registry: Registry, encoder: FakeEncoder) -> Indexer:
+def make_indexer(memory: MemoryEngine, registry: Registry, encoder: FakeEncoder) -> Indexer:
     return Indexer(
         memory,
         registry,
@@ -110,7 +114,7 @@ def stored(memory: MemoryEngine, id: str) -> dict[str, Any]:
     return document.source
 
 
-def test_a_video_becomes_a_document(
+def test_registered_video_becomes_a_document(
     memory: Flaky, registry: Registry, indexer: Indexer, red: Path
 ) -> None:
     registry.register("a", uri=str(red), fields={"title": "Red", "tags": ["x"]})
@@ -146,7 +150,7 @@ def test_a_video_becomes_a_document(
     ]
 
 
-def test_the_same_content_is_not_embedded_twice(
+def test_same_content_is_not_embedded_twice(
     memory: Flaky, registry: Registry, indexer: Indexer, encoder: Watched, red: Path
 ) -> None:
     registry.register("a", uri=str(red), fields={"title": "Red"})
@@ -168,7 +172,7 @@ def test_the_same_content_is_not_embedded_twice(
     assert encoder.frames == 2 * embedded
 
 
-def test_a_lost_document_is_embedded_again(
+def test_lost_document_is_embedded_again(
     memory: Flaky, registry: Registry, indexer: Indexer, red: Path
 ) -> None:
     registry.register("a", uri=str(red))
@@ -179,7 +183,7 @@ def test_a_lost_document_is_embedded_again(
     assert stored(memory, "a")["video"]["segments"]
 
 
-def test_other_content_under_the_same_uri_is_seen(
+def test_changed_file_under_the_same_uri_is_embedded_again(
     registry: Registry, indexer: Indexer, red: Path, tmp_path: Path
 ) -> None:
     registry.register("a", uri=str(red))
@@ -191,7 +195,7 @@ def test_other_content_under_the_same_uri_is_seen(
     assert registry.get("a").fingerprint != first
 
 
-def test_a_late_duplicate_is_a_no_op(
+def test_duplicate_message_for_an_indexed_video_is_skipped(
     memory: Flaky, registry: Registry, indexer: Indexer, encoder: Watched, red: Path
 ) -> None:
     registry.register("a", uri=str(red))
@@ -210,7 +214,7 @@ def test_a_late_duplicate_is_a_no_op(
     [(b"this is no video", "VideoOpenError", "decode"), (None, "SourceNotFoundError", "fetch")],
     ids=["damaged", "absent"],
 )
-def test_a_bad_file_fails_with_the_reason(
+def test_unreadable_file_fails_with_the_reason(
     memory: Flaky,
     registry: Registry,
     indexer: Indexer,
@@ -232,18 +236,18 @@ def test_a_bad_file_fails_with_the_reason(
     assert memory.get("videos", "a") is None
 
 
-def test_a_uri_nobody_reads_fails(registry: Registry, indexer: Indexer) -> None:
+def test_uri_without_a_reader_fails(registry: Registry, indexer: Indexer) -> None:
     registry.register("a", uri="gopher://host/a.mp4")
     assert indexer.ingest("a", owner="w").status == "failed"
     assert "gopher" in str(registry.get("a").error)
 
 
-def test_an_unknown_id_is_refused(indexer: Indexer) -> None:
+def test_unregistered_id_raises(indexer: Indexer) -> None:
     with pytest.raises(VideoNotRegisteredError, match="'nobody'"):
         indexer.ingest("nobody", owner="w")
 
 
-def test_another_model_is_refused_with_both_names(
+def test_encoder_of_another_model_raises_with_both_names(
     memory: Flaky, registry: Registry, red: Path
 ) -> None:
     registry.register("a", uri=str(red))
@@ -258,7 +262,7 @@ def test_another_model_is_refused_with_both_names(
     assert memory.get("videos", "a") is None
 
 
-def test_vectors_of_another_length_than_the_index_holds_are_never_sent(
+def test_vectors_of_other_dims_than_the_index_are_not_written(
     memory: Flaky, registry: Registry, red: Path
 ) -> None:
     class Short(FakeEncoder):
@@ -279,9 +283,11 @@ def test_vectors_of_another_length_than_the_index_holds_are_never_sent(
         BackendAccessDeniedError("401"),
         MissingExtraError.of("worker", needed_for="decoding video"),
         IndexNotFoundError("gone"),
+        MappingConflictError("another layout"),
+        BackendError("a proxy answered"),
     ],
 )
-def test_a_worker_that_is_not_set_up_right_uses_up_no_attempt(
+def test_setup_error_uses_up_no_attempt(
     registry: Registry, indexer: Indexer, encoder: Watched, red: Path, fault: VidsearchError
 ) -> None:
     def fall() -> None:
@@ -299,7 +305,7 @@ def test_a_worker_that_is_not_set_up_right_uses_up_no_attempt(
     assert indexer.ingest("a", owner="w").status == "indexed"
 
 
-def test_an_unexpected_error_is_recorded_and_counted(
+def test_unexpected_error_is_recorded_and_counted(
     registry: Registry, indexer: Indexer, encoder: Watched, red: Path
 ) -> None:
     def fall() -> None:
@@ -316,7 +322,30 @@ def test_an_unexpected_error_is_recorded_and_counted(
     assert indexer.ingest("a", owner="w").status == "dead"
 
 
-def test_an_outage_in_mid_work_uses_up_no_attempt(
+@pytest.mark.parametrize("fault", [EncoderError("NaN"), DecoderKilledError("SIGKILL")])
+def test_error_of_unknown_fault_is_counted(
+    registry: Registry, indexer: Indexer, encoder: Watched, red: Path, fault: VidsearchError
+) -> None:
+    def fall() -> None:
+        raise fault
+
+    type(encoder).before = staticmethod(fall)
+    registry.register("a", uri=str(red))
+    assert [indexer.ingest("a", owner="w").status for _ in range(2)] == ["retry", "dead"]
+
+
+def test_index_of_another_application_uses_up_no_attempt(registry: Registry, red: Path) -> None:
+    other = MemoryEngine()
+    other.create_index("videos", {"mappings": {"properties": {"title": {"type": "text"}}}})
+    indexer = make_indexer(other, registry, FakeEncoder())
+    registry.register("a", uri=str(red))
+    with pytest.raises(MappingConflictError, match="not made by vidsearch"):
+        indexer.ingest("a", owner="w")
+    record = registry.get("a")
+    assert (record.state, record.attempts) == (State.QUEUED, 0)
+
+
+def test_outage_during_the_work_uses_up_no_attempt(
     memory: Flaky, registry: Registry, indexer: Indexer, encoder: Watched, red: Path
 ) -> None:
     def leave() -> None:
@@ -336,7 +365,7 @@ def test_an_outage_in_mid_work_uses_up_no_attempt(
     assert registry.get("a").attempts == 1
 
 
-def test_a_source_that_never_answers_ends_dead(registry: Registry, indexer: Indexer) -> None:
+def test_source_that_never_answers_ends_dead(registry: Registry, indexer: Indexer) -> None:
     registry.register("a", uri="http://127.0.0.1:1/a.mp4")
     for _ in range(3):
         with pytest.raises(SourceUnavailableError):
@@ -350,7 +379,7 @@ def test_a_source_that_never_answers_ends_dead(registry: Registry, indexer: Inde
     assert registry.get("a").state is State.DEAD
 
 
-def test_a_deletion_in_mid_work_wins(
+def test_deletion_during_the_work_leaves_no_document(
     memory: Flaky, registry: Registry, indexer: Indexer, encoder: Watched, red: Path
 ) -> None:
     index = open_videos_index(memory, SETTINGS)
@@ -361,7 +390,7 @@ def test_a_deletion_in_mid_work_wins(
     assert registry.get("a").state is State.DELETED
 
 
-def test_a_deletion_between_write_and_completion_wins(
+def test_deletion_between_write_and_completion_leaves_no_document(
     memory: Flaky, registry: Registry, indexer: Indexer, red: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The tombstone is laid after the document is written, and its layer found no document yet.
@@ -383,7 +412,7 @@ def test_a_deletion_between_write_and_completion_wins(
     assert registry.get("a").state is State.DELETED
 
 
-def test_a_deletion_wins_over_a_host_that_touches_the_document(
+def test_deletion_removes_a_document_that_the_user_just_wrote(
     memory: Flaky, registry: Registry, indexer: Indexer, red: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     touched = touch_before_delete(memory, monkeypatch)
@@ -394,7 +423,7 @@ def test_a_deletion_wins_over_a_host_that_touches_the_document(
     assert memory.get("videos", "a") is None
 
 
-def test_what_is_taken_back_may_have_been_touched_by_the_host(
+def test_indexer_removes_its_write_after_a_deletion_although_the_user_wrote_too(
     memory: Flaky, registry: Registry, indexer: Indexer, red: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     touched = touch_before_delete(memory, monkeypatch)
@@ -412,7 +441,7 @@ def test_what_is_taken_back_may_have_been_touched_by_the_host(
 
 
 def touch_before_delete(memory: Flaky, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Have a host update a document once, between our look at it and our removal of it."""
+    """Have the user update a document once, after it was read and before it is removed."""
     touched: list[str] = []
     delete = memory.delete
 
@@ -426,7 +455,7 @@ def touch_before_delete(memory: Flaky, monkeypatch: pytest.MonkeyPatch) -> list[
     return touched
 
 
-def test_a_worker_that_lost_its_lease_cannot_overwrite_its_successor(
+def test_worker_without_its_lease_does_not_overwrite_its_successor(
     memory: Flaky, registry: Registry, red: Path, tmp_path: Path
 ) -> None:
     blue = write_clip(
@@ -446,7 +475,7 @@ def test_a_worker_that_lost_its_lease_cannot_overwrite_its_successor(
     assert registry.get("a").state is State.INDEXED
 
 
-def test_a_worker_that_slept_before_its_write_cannot_overwrite_its_successor(
+def test_worker_delayed_before_its_write_does_not_overwrite_its_successor(
     memory: Flaky, registry: Registry, red: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blue = write_clip(
@@ -469,7 +498,7 @@ def test_a_worker_that_slept_before_its_write_cannot_overwrite_its_successor(
     assert registry.get("a").state is State.INDEXED
 
 
-def test_the_host_may_touch_the_document_meanwhile(
+def test_document_that_the_user_wrote_during_the_work_is_indexed(
     memory: Flaky, registry: Registry, indexer: Indexer, encoder: Watched, red: Path
 ) -> None:
     registry.register("a", uri=str(red), fields={"title": "Red"})
@@ -478,7 +507,7 @@ def test_the_host_may_touch_the_document_meanwhile(
     assert stored(memory, "a")["title"] == "Red"
 
 
-def test_long_work_keeps_its_lease(memory: Flaky, encoder: Watched, red: Path) -> None:
+def test_work_longer_than_the_lease_keeps_it(memory: Flaky, encoder: Watched, red: Path) -> None:
     registry = Registry(memory, index=SETTINGS.registry, lease_seconds=0.3)
     type(encoder).before = staticmethod(lambda: time.sleep(0.4))
     registry.register("a", uri=str(red))
@@ -486,11 +515,9 @@ def test_long_work_keeps_its_lease(memory: Flaky, encoder: Watched, red: Path) -
     assert registry.get("a").attempts == 1
 
 
-def test_a_field_that_does_not_fit_fails_the_video(
+def test_field_that_does_not_fit_the_mapping_fails_the_video(
     memory: Flaky, registry: Registry, indexer: Indexer, red: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vidsearch.errors import MappingConflictError
-
     put = memory.put
 
     def refuse(index: str, id: str, source: Any, **options: Any) -> Any:
@@ -501,10 +528,13 @@ def test_a_field_that_does_not_fit_fails_the_video(
     monkeypatch.setattr(memory, "put", refuse)
     registry.register("a", uri=str(red), fields={"year": "unknown"})
     assert indexer.ingest("a", owner="w").status == "failed"
-    assert "[year]" in str(registry.get("a").error)
+    error = registry.get("a").error
+    assert error is not None
+    assert error.type == "DocumentRejectedError"
+    assert "[year]" in error.message
 
 
-def test_a_document_that_never_holds_still_is_given_up(
+def test_document_that_changes_before_every_write_is_retried(
     memory: Flaky, registry: Registry, indexer: Indexer, red: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put = memory.put
@@ -560,7 +590,7 @@ class Late(Registry):
         )
 
 
-def test_the_sweep_sees_to_what_was_forgotten(memory: Flaky, red: Path) -> None:
+def test_sweep_requeues_lost_messages_and_workers(memory: Flaky, red: Path) -> None:
     registry = Late(memory)
     run = Sweep(memory, registry)
     for id in ("never-sent", "lost-message", "lost-worker", "done"):
@@ -578,9 +608,7 @@ def test_the_sweep_sees_to_what_was_forgotten(memory: Flaky, red: Path) -> None:
     assert run().requeued == (), "they have their time again"
 
 
-def test_messages_that_wait_in_a_long_queue_are_not_sent_again(
-    memory: Flaky, registry: Registry
-) -> None:
+def test_sweep_requeues_nothing_that_waits_in_the_queue(memory: Flaky, registry: Registry) -> None:
     late = Late(memory)
     run = Sweep(memory, late)
     for id in ("a", "b"):
@@ -593,7 +621,7 @@ def test_messages_that_wait_in_a_long_queue_are_not_sent_again(
     assert sorted(run().requeued) == ["a", "b"]
 
 
-def test_a_video_that_kills_its_worker_ends_dead(memory: Flaky, red: Path) -> None:
+def test_video_that_kills_its_workers_ends_dead(memory: Flaky, red: Path) -> None:
     registry = Late(memory)
     run = Sweep(memory, registry)
     registry.register("a", uri=str(red))
@@ -607,7 +635,7 @@ def test_a_video_that_kills_its_worker_ends_dead(memory: Flaky, red: Path) -> No
     assert "fell silent in attempt 2" in str(record.error)
 
 
-def test_a_broker_that_is_away_leaves_them_for_the_next_sweep(memory: Flaky, red: Path) -> None:
+def test_sweep_without_a_broker_leaves_videos_to_the_next_sweep(memory: Flaky, red: Path) -> None:
     registry = Late(memory)
     run = Sweep(memory, registry)
     registry.register("a", uri=str(red))
@@ -622,7 +650,9 @@ def test_a_broker_that_is_away_leaves_them_for_the_next_sweep(memory: Flaky, red
     assert run().requeued == ("a",)
 
 
-def test_what_a_killed_worker_wrote_after_the_deletion_is_removed(memory: Flaky, red: Path) -> None:
+def test_sweep_removes_what_a_killed_worker_wrote_after_a_deletion(
+    memory: Flaky, red: Path
+) -> None:
     registry = Late(memory)
     registry.register("a", uri=str(red))
     registry.claim("a", owner="w")
@@ -633,7 +663,7 @@ def test_what_a_killed_worker_wrote_after_the_deletion_is_removed(memory: Flaky,
     assert memory.get("videos", "a") is None
 
 
-def test_a_purge_in_mid_sweep_does_not_end_it(memory: Flaky, red: Path) -> None:
+def test_purge_during_a_sweep_does_not_end_it(memory: Flaky, red: Path) -> None:
     registry = Late(memory)
     run = Sweep(memory, registry)
     for id in ("a", "b", "c"):
@@ -664,7 +694,7 @@ def test_a_purge_in_mid_sweep_does_not_end_it(memory: Flaky, red: Path) -> None:
     assert registry.get(left).state is State.QUEUED
 
 
-def test_an_outage_that_cannot_be_recorded_is_told_as_it_was(
+def test_outage_that_cannot_be_recorded_raises_the_first_error(
     memory: Flaky, registry: Registry, encoder: Watched, indexer: Indexer, red: Path
 ) -> None:
     def go_away() -> None:

@@ -101,7 +101,7 @@ class Bench:
         return str(self.registry.get("a").error)
 
 
-def test_subtitles_beside_a_video_stand_in_its_moments_and_in_one_field(clip: Path) -> None:
+def test_subtitle_file_is_stored_per_segment_and_whole(clip: Path) -> None:
     clip.with_suffix(".srt").write_text(_SRT, encoding="utf-8")
     bench = Bench(index=IndexSettings(segment_seconds=4))
     assert bench.ingest(clip) == "indexed"
@@ -110,7 +110,7 @@ def test_subtitles_beside_a_video_stand_in_its_moments_and_in_one_field(clip: Pa
     assert bench.video["subtitles"] == "A red wall. Now it is blue."
 
 
-def test_other_subtitles_make_another_document(clip: Path) -> None:
+def test_new_subtitle_file_is_indexed_again(clip: Path) -> None:
     bench = Bench()
     assert bench.ingest(clip) == "indexed"
     assert "subtitles" not in bench.video
@@ -122,7 +122,7 @@ def test_other_subtitles_make_another_document(clip: Path) -> None:
     assert "blue" in bench.video["subtitles"]
 
 
-def test_subtitles_can_be_left_alone(clip: Path) -> None:
+def test_subtitles_switched_off_are_not_stored(clip: Path) -> None:
     clip.with_suffix(".srt").write_text(_SRT, encoding="utf-8")
     bench = Bench(ingest=IngestSettings(subtitles=False))
     assert bench.ingest(clip) == "indexed"
@@ -130,7 +130,7 @@ def test_subtitles_can_be_left_alone(clip: Path) -> None:
     assert all("text" not in segment for segment in bench.video["segments"])
 
 
-def test_every_moment_gets_a_picture_of_its_own(clip: Path, tmp_path: Path) -> None:
+def test_every_segment_gets_its_own_thumbnail(clip: Path, tmp_path: Path) -> None:
     store = ThumbnailStore(str(tmp_path / "pictures"))
     bench = Bench(index=IndexSettings(segment_seconds=4), thumbnails=store)
     assert bench.ingest(clip) == "indexed"
@@ -143,7 +143,7 @@ def test_every_moment_gets_a_picture_of_its_own(clip: Path, tmp_path: Path) -> N
         assert mean.argmax() == np.argmax(colour)
 
 
-def test_a_store_of_pictures_that_is_away_costs_no_attempt(clip: Path, tmp_path: Path) -> None:
+def test_unusable_thumbnail_store_uses_up_no_attempt(clip: Path, tmp_path: Path) -> None:
     blocked = tmp_path / "a file"
     blocked.write_text("not a folder")
     bench = Bench(thumbnails=ThumbnailStore(str(blocked / "pictures")))
@@ -157,7 +157,7 @@ def test_a_store_of_pictures_that_is_away_costs_no_attempt(clip: Path, tmp_path:
 
 
 @pytest.mark.parametrize("method", ["semantic", "shots"])
-def test_moments_end_where_the_picture_changes(clip: Path, method: Any) -> None:
+def test_segments_end_where_the_picture_changes(clip: Path, method: Any) -> None:
     bench = Bench(index=IndexSettings(segments=method))
     assert bench.ingest(clip) == "indexed"
     segments = bench.video["segments"]
@@ -166,7 +166,7 @@ def test_moments_end_where_the_picture_changes(clip: Path, method: Any) -> None:
     assert segments[-1]["end"] == pytest.approx(12, abs=0.01)
 
 
-def test_moments_may_overlap(clip: Path) -> None:
+def test_segments_overlap_by_the_setting(clip: Path) -> None:
     bench = Bench(index=IndexSettings(segment_seconds=6, segment_overlap=3))
     assert bench.ingest(clip) == "indexed"
     starts = [segment["start"] for segment in bench.video["segments"]]
@@ -175,7 +175,7 @@ def test_moments_may_overlap(clip: Path) -> None:
     assert ends == pytest.approx([6, 9, 12], abs=0.01)
 
 
-def test_another_policy_is_another_document(clip: Path) -> None:
+def test_other_segment_policy_is_indexed_again(clip: Path) -> None:
     bench = Bench()
     assert bench.ingest(clip) == "indexed"
     other = Bench(index=IndexSettings(segments="semantic"), engine=bench.memory)
@@ -184,7 +184,7 @@ def test_another_policy_is_another_document(clip: Path) -> None:
     assert len(other.video["segments"]) == 3
 
 
-def test_an_overlap_counts_for_fixed_moments_only() -> None:
+def test_overlap_applies_to_fixed_segments_only() -> None:
     lengths = [
         SegmentPolicy.of(IndexSettings(segments=method, segment_overlap=3), length=10).overlap
         for method in ("fixed", "semantic", "shots")
@@ -192,7 +192,7 @@ def test_an_overlap_counts_for_fixed_moments_only() -> None:
     assert lengths == [3, 0, 0]
 
 
-def test_an_overlap_that_does_not_fit_the_live_index_says_so(clip: Path) -> None:
+def test_overlap_too_large_for_the_live_index_raises(clip: Path) -> None:
     bench = Bench(index=IndexSettings(segment_seconds=2))
     other = Bench(index=IndexSettings(segment_seconds=10, segment_overlap=3), engine=bench.memory)
     bench.registry.register("a", uri=str(clip))
@@ -201,7 +201,7 @@ def test_an_overlap_that_does_not_fit_the_live_index_says_so(clip: Path) -> None
     assert bench.registry.get("a").attempts == 0
 
 
-def test_damage_is_counted(clip: Path) -> None:
+def test_damaged_frames_are_counted(clip: Path) -> None:
     content = bytearray(clip.read_bytes())
     start, end = content.index(b"mdat") + 4, content.index(b"moov") - 4
     content[start : start + (end - start) // 4] = bytes((end - start) // 4)
@@ -224,7 +224,7 @@ def test_damage_is_counted(clip: Path) -> None:
     ],
     ids=["root", "scheme", "bytes", "seconds", "pixels"],
 )
-def test_what_a_guard_refuses_is_failed_with_the_reason(
+def test_video_beyond_a_limit_fails_with_the_reason(
     clip: Path, sources: SourceSettings, limits: MediaLimits, message: str
 ) -> None:
     bench = Bench(sources=sources, limits=limits)
@@ -233,17 +233,17 @@ def test_what_a_guard_refuses_is_failed_with_the_reason(
     assert "clip.mp4" in bench.error
 
 
-def test_a_typing_error_in_a_list_of_hosts_is_nobodys_video(clip: Path) -> None:
+def test_invalid_host_in_the_settings_raises(clip: Path) -> None:
     with pytest.raises(ConfigError, match=r"sources\.hosts.*exa mple"):
         Bench(sources=SourceSettings(hosts=("exa mple",)))
 
 
-def test_an_unknown_scheme_in_the_settings_is_nobodys_video(clip: Path) -> None:
+def test_unknown_scheme_in_the_settings_raises(clip: Path) -> None:
     with pytest.raises(ConfigError, match=r"sources\.schemes: no reader for 'htps'; known: az"):
         Bench(sources=SourceSettings(schemes=("htps",)))
 
 
-def test_a_decoder_that_falls_over_subtitles_costs_the_lines_only(
+def test_decoder_failing_on_subtitles_leaves_out_subtitles_only(
     clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fall(self: DirectReader, path: Path) -> tuple[Cue, ...]:

@@ -22,12 +22,12 @@ def test_ids_are_stable_readable_and_unique() -> None:
     assert stable_id("/a/clip.mp4", id_from="name") == "clip"
 
 
-def test_ids_do_not_change_between_releases() -> None:
+def test_id_of_a_path_is_the_same_in_every_release() -> None:
     # They are the documents' ids: another rule would register every video a second time.
     assert stable_id("/videos/dog.mp4") == "dog-a5da03ceaba7"
 
 
-def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.mp4").touch()
     monkeypatch.chdir(tmp_path)
     (source,) = from_uris(["a.mp4"], id_from="uri")
@@ -36,7 +36,7 @@ def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.Monk
     assert remote.uri == "https://host/a.mp4"
 
 
-def test_missing_file_or_folder_is_refused_by_name(tmp_path: Path) -> None:
+def test_missing_file_or_folder_raises_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(click.UsageError, match=r"no such file: nosuch\.mp4"):
         from_uris(["nosuch.mp4"], id_from="uri")
     with pytest.raises(click.UsageError, match=r"no such file: xxx"):
@@ -45,7 +45,7 @@ def test_missing_file_or_folder_is_refused_by_name(tmp_path: Path) -> None:
         from_uris([str(tmp_path)], id_from="uri")
 
 
-def test_file_name_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+def test_file_name_without_utf8_raises(tmp_path: Path) -> None:
     # A document cannot hold it. Python reads such a byte as half a surrogate pair.
     path = tmp_path / "caf\udce9.mp4"
     path.touch()
@@ -57,7 +57,7 @@ def test_file_name_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
             make()
 
 
-def test_folder_gives_every_video_file_below_it(tmp_path: Path) -> None:
+def test_folder_yields_videos_of_all_levels(tmp_path: Path) -> None:
     for name in ("b.MP4", "deep/a.webm", "notes.txt"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -69,7 +69,7 @@ def test_folder_gives_every_video_file_below_it(tmp_path: Path) -> None:
         from_folder(tmp_path / "empty", id_from="uri")
 
 
-def test_csv_gives_ids_uris_and_fields(tmp_path: Path) -> None:
+def test_csv_rows_become_sources(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").touch()
     path = tmp_path / "list.csv"
     path.write_text(
@@ -94,14 +94,14 @@ def test_csv_gives_ids_uris_and_fields(tmp_path: Path) -> None:
         ('uri\n"https://h/a.mp4\n', "no CSV file in UTF-8"),
     ],
 )
-def test_bad_csv_is_refused_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+def test_invalid_csv_raises_with_the_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "list.csv"
     path.write_text(text)
     with pytest.raises(click.UsageError, match=message):
         from_csv(path, id_from="uri")
 
 
-def test_pairs_become_typed_fields() -> None:
+def test_field_options_become_typed_values() -> None:
     pairs = ["title=Red = round", "year=2020", "live=true", "tags=a", "tags=b", "code=007", "e="]
     assert parse_fields(pairs) == {
         "title": "Red = round",
@@ -115,7 +115,7 @@ def test_pairs_become_typed_fields() -> None:
         parse_fields(["title"])
 
 
-def test_duplicate_id_is_refused_without_showing_secrets_of_the_uris() -> None:
+def test_two_sources_of_one_id_raise_without_signatures() -> None:
     uris = ["https://me:hush@h/a/x.mp4?sig=hush", "https://h/b/x.mp4?sig=hush"]
     result = CliRunner().invoke(ingest, [*uris, "--id-from", "name"])
     assert result.exit_code == 2

@@ -19,7 +19,7 @@ from vidsearch_tasks import Services, beat_schedule, configure, current_services
 from vidsearch_tasks import services as services_module
 from vidsearch_tasks import tasks as tasks_module
 from vidsearch_tasks.broker import send_ingest
-from vidsearch_tasks.tasks import ingest_video, retry_delay
+from vidsearch_tasks.tasks import ingest_video
 
 
 class FakeIndexer:
@@ -36,21 +36,21 @@ class FakeIndexer:
         return self.end
 
 
-class FakeParts:
+class FakeServices:
     def __init__(self, end: Outcome | Exception) -> None:
         self.settings = Settings(ingest={"retry_seconds": 4})
         self.indexer = FakeIndexer(end)
 
 
 @pytest.fixture
-def parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> FakeParts:
-    fake = FakeParts(request.param)
+def services(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> FakeServices:
+    fake = FakeServices(request.param)
     monkeypatch.setattr(tasks_module, "current_services", lambda: fake)
     return fake
 
 
-@pytest.mark.parametrize("parts", [Outcome("indexed")], indirect=True)
-def test_the_outcome_is_the_result(services: FakeParts) -> None:
+@pytest.mark.parametrize("services", [Outcome("indexed")], indirect=True)
+def test_task_returns_the_outcome(services: FakeServices) -> None:
     assert ingest_video("a") == "indexed"
     (call,) = services.indexer.calls
     assert call["id"] == "a"
@@ -61,9 +61,11 @@ def test_the_outcome_is_the_result(services: FakeParts) -> None:
     assert owners[0] != owners[1], "two deliveries are two owners"
 
 
-@pytest.mark.parametrize("parts", [BackendUnavailableError("away")], indirect=True)
+@pytest.mark.parametrize("services", [BackendUnavailableError("away")], indirect=True)
 @pytest.mark.parametrize(("tries", "counted"), [(0, False), (8, False), (9, True), (19, True)])
-def test_every_tenth_outage_in_a_row_counts(services: FakeParts, tries: int, counted: bool) -> None:
+def test_outage_count_is_passed_to_the_indexer(
+    services: FakeServices, tries: int, counted: bool
+) -> None:
     # A task that is called directly raises the reason itself instead of a retry.
     ingest_video.push_request(retries=tries, called_directly=True)
     try:
@@ -76,28 +78,21 @@ def test_every_tenth_outage_in_a_row_counts(services: FakeParts, tries: int, cou
 
 
 @pytest.mark.parametrize(
-    "parts", [VideoNotRegisteredError("no video 'a' is registered")], indirect=True
+    "services", [VideoNotRegisteredError("no video 'a' is registered")], indirect=True
 )
-def test_an_unknown_video_ends_the_message(services: FakeParts) -> None:
+def test_message_for_an_unregistered_video_is_dropped(services: FakeServices) -> None:
     assert ingest_video("a") == "unknown"
     assert len(services.indexer.calls) == 1
 
 
-def test_the_delay_doubles_with_jitter_up_to_ten_minutes() -> None:
-    for retries, longest in ((0, 5), (1, 10), (3, 40), (7, 600), (1000, 600)):
-        delays = [retry_delay(retries, first=5) for _ in range(200)]
-        assert longest / 2 <= min(delays)
-        assert max(delays) <= longest
-        assert max(delays) - min(delays) > longest / 4
-
-
-def test_our_app() -> None:
+def test_made_app_has_all_tasks_their_queue_and_schedule() -> None:
     settings = Settings(broker={"url": "redis://h:1/0", "queue": "q"}, ingest={"sweep_seconds": 9})
     before = current_app._get_current_object()
     app = make_app(settings)
     assert current_app._get_current_object() is before, "the host's app stays the current one"
     app.loader.import_default_modules()
-    assert {"vidsearch.ingest_video", "vidsearch.sweep"} <= app.tasks.keys()
+    names = {name for name in app.tasks if name.startswith("vidsearch.")}
+    assert names == {"vidsearch.ingest_video", "vidsearch.sweep", "vidsearch.scan"}
     assert app.conf.accept_content == ["json"]
     assert app.conf.task_acks_late is True
     assert app.conf.worker_prefetch_multiplier == 1
@@ -109,7 +104,7 @@ def test_our_app() -> None:
     assert task.time_limit > task.soft_time_limit
 
 
-def test_a_hosts_app_has_the_tasks_with_their_limits() -> None:
+def test_including_app_has_the_tasks_with_their_limits() -> None:
     host = Celery("host", include=["vidsearch_tasks.tasks"], set_as_current=False)
     host.conf.beat_schedule = beat_schedule(Settings())
     host.loader.import_default_modules()
@@ -121,7 +116,7 @@ def test_a_hosts_app_has_the_tasks_with_their_limits() -> None:
 
 
 @pytest.mark.parametrize("several", [list, ";".join], ids=["list", "text"])
-def test_passwords_of_several_brokers_stay_out_of_messages(several: Callable[..., Any]) -> None:
+def test_unreachable_brokers_are_named_without_passwords(several: Callable[..., Any]) -> None:
     url = several(["redis://:hunter2@127.0.0.1:1/0", "redis://:hunter3@127.0.0.1:2/0"])
     app = Celery("host", broker=url, set_as_current=False)
     app.conf.broker_transport_options = {"socket_connect_timeout": 1, "max_retries": 0}
@@ -138,7 +133,7 @@ def test_passwords_of_several_brokers_stay_out_of_messages(several: Callable[...
         ("redis://:hunter2/x@host/0", "redis://:***@host/0"),
     ],
 )
-def test_a_url_that_names_no_broker_is_a_wrong_setting(url: str, shown: str) -> None:
+def test_invalid_broker_url_raises_without_the_password(url: str, shown: str) -> None:
     app = Celery("host", broker=url, set_as_current=False)
     with pytest.raises(ConfigError) as caught:
         send_ingest(app, "a", queue="q")
@@ -149,17 +144,17 @@ def test_a_url_that_names_no_broker_is_a_wrong_setting(url: str, shown: str) -> 
     assert "hunter" not in "".join(traceback.format_exception(caught.value))  # as with -v
 
 
-def test_what_the_host_hands_in_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configured_settings_and_app_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services_module, "_current", current_services())  # put back at the end
     host = Celery("host", set_as_current=False)
     settings = Settings(index={"name": "clips"})
     services = configure(settings, app=host)
-    assert current_services() is parts
+    assert current_services() is services
     assert vidsearch_tasks.app is host
     assert services.settings.index.registry == "clips-registry"
 
 
-def test_threads_of_a_worker_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_process_limits_threads_that_are_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     import os
 
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
@@ -169,13 +164,13 @@ def test_threads_of_a_worker_process(monkeypatch: pytest.MonkeyPatch) -> None:
     assert os.environ["MKL_NUM_THREADS"] == "7", "the operator's word counts"
 
 
-def test_a_bad_setting_is_told_when_the_app_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_misspelt_setting_raises_when_the_app_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIDSEARCH_BROKER__QEUE", "x")
     with pytest.raises(ConfigError, match="VIDSEARCH_BROKER__QUEUE"):
         _ = Services().app
 
 
-def test_importing_the_tasks_is_light() -> None:
+def test_import_of_the_tasks_loads_no_heavy_package() -> None:
     code = (
         "import sys, vidsearch_tasks.tasks\n"
         "heavy = {'torch', 'transformers', 'cv2', 'av', 'elasticsearch', 'opensearchpy', 'numpy'}\n"

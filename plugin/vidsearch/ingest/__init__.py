@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from vidsearch.ingest.indexer import Indexer, Outcome
-from vidsearch.ingest.reindex import missing_videos
 from vidsearch.ingest.removal import delete_video, purge_video, remove_document
-from vidsearch.ingest.scan import Finding, scan_index
+from vidsearch.ingest.scan import Finding, missing_videos, scan_index
 
 __all__ = [
     "Finding",

@@ -1,4 +1,4 @@
-"""The document that stands in the index, and the fingerprint that says whether it is current."""
+"""A video's document in the index, and the fingerprint that says whether it is current."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def fingerprint(
     content: str,
     *,
     index: VideosIndex,
-    moments: SegmentPolicy,
+    segments: SegmentPolicy,
     subtitles: Sequence[str] | None,
     thumbnails: str | None,
 ) -> str:
@@ -32,17 +32,17 @@ def fingerprint(
 
     Args:
         content: hash of the file's bytes.
-        index: its layout and its model, sampling included.
-        moments: how videos are cut.
-        subtitles: hashes of the files that lie beside the video; ``None`` where subtitles are not
-            read at all.
-        thumbnails: form of the pictures; ``None`` where none are made.
+        index: gives the layout, and the model with its sampling.
+        segments: how videos are cut.
+        subtitles: hashes of the subtitle files beside the video; ``None`` where subtitles are not
+            read.
+        thumbnails: format and size; ``None`` where none are made.
     """
     parts = {
         "content": content,
         "model": index.model.compared(),
         "layout": index.layout,
-        "moments": asdict(moments),
+        "moments": asdict(segments),
         "subtitles": subtitles if subtitles is None else list(subtitles),
         "thumbnails": thumbnails,
     }
@@ -62,22 +62,22 @@ def video_document(
     fingerprint: str,
     embedded_at: float,
 ) -> Json:
-    """The whole document: the host's fields on top, ours under the index's object.
+    """The whole document: the registered fields, and the vidsearch object.
 
     The length of the vectors is checked here, and not left to the engine: Elasticsearch 9.5 reads
-    base64 of half the bytes that it expects as bfloat16, and stores nonsense without a word.
+    base64 of half the bytes that it expects as bfloat16, and stores wrong vectors without an error.
 
     Raises:
-        ModelMismatchError: the vectors have not as many dims as the index.
+        ModelMismatchError: the vectors do not have the dims of the index.
     """
-    (dims,) = embedding.vector.shape  # those of the moments are means of the same frames' vectors
+    (dims,) = embedding.vector.shape  # the segments' vectors are means of the same frames
     if dims != index.model.dims:
         raise ModelMismatchError(
             f"the encoder made vectors of {dims} dims for video {record.id!r}, but index "
-            f"{index.name!r} holds {index.model.dims}, as the identity of the encoder says as "
-            "well: mend the encoder, or the dims of its identity"
+            f"{index.name!r} holds {index.model.dims}, and so says the encoder's identity: correct "
+            "the encoder, or the dims in its identity"
         )
-    ours: dict[str, Any] = {
+    video: dict[str, Any] = {
         "uri": record.uri,
         "model": model_name(index.model),
         "fingerprint": fingerprint,
@@ -89,8 +89,8 @@ def video_document(
         "segments": [_segment(segment) for segment in embedding.segments],
     }
     if embedding.subtitles:
-        ours[SUBTITLES] = embedding.subtitles
-    return {**record.fields, index.field: ours}
+        video[SUBTITLES] = embedding.subtitles
+    return {**record.fields, index.field: video}
 
 
 def _segment(segment: Segment) -> Json:
@@ -107,6 +107,6 @@ def _segment(segment: Segment) -> Json:
 
 
 def with_fields(record: VideoRecord, stored: Json, *, index: VideosIndex) -> Json:
-    """The stored document with the record's fields and uri, and the vectors as they are."""
+    """The stored document with the registered fields and URI, and its vectors unchanged."""
     fields = stored if index.attached else record.fields
     return {**fields, index.field: {**stored[index.field], "uri": record.uri}}

@@ -4,36 +4,30 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from time import perf_counter
+from typing import Any, Literal
 
 from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
-from vidsearch.embeddings.pipeline import embed_video
+from vidsearch.embeddings.pipeline import VideoEmbedding, embed_video
 from vidsearch.embeddings.segment_policy import SegmentPolicy
 from vidsearch.encoders import Encoder
 from vidsearch.engines.base import Document, Engine, Json, Revision
 from vidsearch.errors import (
-    BackendAccessDeniedError,
     BackendUnavailableError,
-    ConfigError,
     DecoderFailedError,
-    DocumentNotFoundError,
+    DocumentRejectedError,
     IndexNotFoundError,
     LeaseLostError,
     MappingConflictError,
-    ModelMismatchError,
-    ModelUnavailableError,
-    SourceUnavailableError,
     VersionConflictError,
     VideoError,
-    VidsearchError,
 )
 from vidsearch.index.videos_index import VideosIndex, gone, open_videos_index
 from vidsearch.ingest.document import fingerprint, video_document, with_fields
-from vidsearch.ingest.removal import remove_document, remove_whatever_came
-from vidsearch.ingest.stages import Stages
+from vidsearch.ingest.removal import remove_document, remove_unconditionally
 from vidsearch.media import (
     Cue,
     LocalFile,
@@ -47,20 +41,12 @@ from vidsearch.media import (
 from vidsearch.registry.lease_keeper import LeaseKeeper
 from vidsearch.registry.record import ErrorRecord, State, VideoRecord
 from vidsearch.registry.registry import Registry
+from vidsearch.retry import Decision, decide
 
 __all__ = ["Indexer", "Outcome"]
 
 _log = logging.getLogger(__name__)
 _WRITE_TRIES = 3
-_SURROUNDINGS = (
-    BackendAccessDeniedError,
-    BackendUnavailableError,
-    ConfigError,
-    IndexNotFoundError,
-    ModelMismatchError,
-    ModelUnavailableError,
-    SourceUnavailableError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +55,9 @@ class Outcome:
 
     status: Literal["indexed", "unchanged", "failed", "gone", "retry", "dead", "skipped"]
     """``indexed``: embedded and written. ``unchanged``: the vectors were current already.
-    ``failed``: the video is at fault. ``gone``: its document was the host's, who deleted it.
-    ``retry``: it was given back for another attempt, which the
-    caller has to start. ``dead``: that was the last one. ``skipped``: it was not ours to do."""
+    ``failed``: the video is at fault. ``gone``: the user deleted its document. ``retry``: it is
+    queued for another attempt, which the caller has to start. ``dead``: that was the last one.
+    ``skipped``: another worker has it, or nothing is to be done."""
     record: VideoRecord | None = None
     """As stored at the end; ``None`` where it was skipped."""
     reason: str | None = None
@@ -88,12 +74,12 @@ class Indexer:
         index: name and layout settings of the videos index.
         settings: sampling and subtitles.
         sources: where videos may be read from.
-        thumbnails: where a picture of every moment is put; ``None`` makes none.
+        thumbnails: where a picture of every segment is put; ``None`` makes none.
         batch_size: frames per step.
         clock: seconds since the epoch.
 
     Raises:
-        ConfigError: ``sources`` lists what is no host.
+        ConfigError: ``sources`` lists a host or scheme that cannot be one.
     """
 
     def __init__(
@@ -114,7 +100,7 @@ class Indexer:
         self._registry = registry
         self._encoder = encoder
         self._reader = reader
-        self._index = index
+        self._index_settings = index
         self._settings = settings
         self._sources = sources or SourceSettings()
         check_sources(self._sources)
@@ -148,80 +134,93 @@ class Indexer:
         except LeaseLostError as error:
             _log.info("video %r skipped: %s", video_id, error)
             return Outcome("skipped", reason=str(error))
-        stages = Stages()
         with LeaseKeeper(self._registry, lease) as keeper:
+            attempt = _Attempt(lease.record, keeper)
             try:
-                return self._attempt(lease.record, keeper, stages)
-            except LeaseLostError as error:
-                _log.warning("video %r left alone: %s", video_id, error)
-                return Outcome("skipped", reason=str(error))
+                return self._index(attempt)
             except Exception as error:
-                return self._unsuccessful(
-                    error, keeper, stages, delay=retry_delay, count_outage=count_outage
-                )
+                return self._conclude(error, attempt, delay=retry_delay, count_outage=count_outage)
 
-    def _attempt(self, record: VideoRecord, keeper: LeaseKeeper, stages: Stages) -> Outcome:
-        def at(stage: str) -> None:
-            keeper.check()
-            stages.enter(stage)
-
-        at("prepare")
-        index = open_videos_index(self._engine, self._index)
+    def _index(self, attempt: _Attempt) -> Outcome:
+        record = attempt.record
+        index = open_videos_index(self._engine, self._index_settings)
         index.require_model(self._encoder.identity)
         stored = index.read(record.id, routing=record.routing)
         if index.attached:
-            if stored is None:
-                raise gone(index, record.id)
-            _refuse_fields(record, index)
-        moments = SegmentPolicy.of(self._index, length=index.segment_seconds)
-        at("fetch")
+            _check_attached(record, stored, index)
+        segments = SegmentPolicy.of(self._index_settings, length=index.segment_seconds)
+        attempt.enter("fetch")
         with fetch(record.uri, settings=self._sources) as file:
-            at("hash")
-            mark = self._fingerprint(file, index=index, moments=moments)
+            attempt.enter("hash")
+            mark = self._fingerprint(file, index, segments)
             if stored and _is_current(record, stored, mark, index):
-                return self._keep(record, stored, keeper, stages, index)
-            embedding = embed_video(
-                file.path,
-                reader=self._reader,
-                encoder=self._encoder,
-                moments=moments,
-                rate=self._settings.fps,
-                sampling=self._settings.sampling,
-                batch_size=self._batch_size,
-                cues=lambda: self._cues(file),
-                thumbnails=self._thumbnails,
-                at=at,
-            )
-        at("write")
+                return self._keep_vectors(attempt, index, stored)
+            embedding = self._embed(file, segments, attempt)
+        attempt.enter("write")
         document = video_document(
             record, embedding, index=index, fingerprint=mark, embedded_at=self._clock()
         )
-        written = self._write(record, document, stored, keeper, index)
-        with self._taken_back_if_lost(record, written, index):
-            after = self._registry.complete(
-                keeper.finish(),
-                fingerprint=mark,
-                frames=embedding.frames,
-                damaged=embedding.damaged,
-                segments=len(embedding.segments),
-                duration=embedding.duration,
-                seconds=stages.end(),
-            )
-        _log.info("video %r indexed: %r in %s", record.id, embedding, stages)
+        written = self._write(attempt, index, document, stored)
+        after = self._complete(
+            attempt,
+            index,
+            written,
+            fingerprint=mark,
+            frames=embedding.frames,
+            damaged=embedding.damaged,
+            segments=len(embedding.segments),
+            duration=embedding.duration,
+        )
+        _log.info("video %r indexed: %r in %s", record.id, embedding, attempt)
         return Outcome("indexed", record=after)
 
-    def _fingerprint(self, file: LocalFile, *, index: VideosIndex, moments: SegmentPolicy) -> str:
-        spoken = self._settings.subtitles
+    def _keep_vectors(self, attempt: _Attempt, index: VideosIndex, stored: Document) -> Outcome:
+        """Only the registered fields or the URI may have changed."""
+        attempt.enter("write")
+        record = attempt.record
+        document = with_fields(record, stored.source, index=index)
+        written = stored.revision
+        if document != stored.source:
+            written = self._write(attempt, index, document, stored)
+        after = self._complete(
+            attempt,
+            index,
+            written,
+            fingerprint=record.fingerprint,
+            frames=record.frames,
+            damaged=record.damaged,
+            segments=record.segments,
+            duration=record.duration,
+        )
+        _log.info("video %r unchanged: its vectors are current", record.id)
+        return Outcome("unchanged", record=after)
+
+    def _fingerprint(self, file: LocalFile, index: VideosIndex, segments: SegmentPolicy) -> str:
+        with_subtitles = self._settings.subtitles
         return fingerprint(
             content_hash(file.path),
             index=index,
-            moments=moments,
-            subtitles=[content_hash(path) for path in file.sidecars] if spoken else None,
+            segments=segments,
+            subtitles=[content_hash(path) for path in file.sidecars] if with_subtitles else None,
             thumbnails=self._thumbnails.form if self._thumbnails else None,
         )
 
+    def _embed(self, file: LocalFile, segments: SegmentPolicy, attempt: _Attempt) -> VideoEmbedding:
+        return embed_video(
+            file.path,
+            reader=self._reader,
+            encoder=self._encoder,
+            moments=segments,
+            rate=self._settings.fps,
+            sampling=self._settings.sampling,
+            batch_size=self._batch_size,
+            cues=lambda: self._cues(file),
+            thumbnails=self._thumbnails,
+            at=attempt.enter,
+        )
+
     def _cues(self, file: LocalFile) -> tuple[Cue, ...]:
-        """Subtitles: of a file beside it, which somebody put there on purpose, or its own."""
+        """Subtitles of a file beside the video where there is one, else those in the video."""
         if not self._settings.subtitles:
             return ()
         for path in file.sidecars:
@@ -230,51 +229,19 @@ class Indexer:
         try:
             return self._reader.cues(file.path)
         except DecoderFailedError as error:  # its frames are fine
-            _log.warning("subtitles left alone: %s", error)
+            _log.warning("subtitles left out: %s", error)
             return ()
 
-    def _keep(
-        self,
-        record: VideoRecord,
-        stored: Document,
-        keeper: LeaseKeeper,
-        stages: Stages,
-        index: VideosIndex,
-    ) -> Outcome:
-        """The vectors are current; only the host's fields may have changed."""
-        stages.enter("write")
-        document = with_fields(record, stored.source, index=index)
-        written = stored.revision
-        if document != stored.source:
-            written = self._write(record, document, stored, keeper, index)
-        assert record.fingerprint is not None
-        with self._taken_back_if_lost(record, written, index):
-            after = self._registry.complete(
-                keeper.finish(),
-                fingerprint=record.fingerprint,
-                frames=record.frames,
-                damaged=record.damaged,
-                segments=record.segments,
-                duration=record.duration,
-                seconds=stages.end(),
-            )
-        _log.info("video %r unchanged: its vectors are current", record.id)
-        return Outcome("unchanged", record=after)
-
     def _write(
-        self,
-        record: VideoRecord,
-        document: Json,
-        stored: Document | None,
-        keeper: LeaseKeeper,
-        index: VideosIndex,
+        self, attempt: _Attempt, index: VideosIndex, document: Json, stored: Document | None
     ) -> Revision:
-        """Write over what was read at the start, and over nothing newer.
+        """Write over the document that was read at the start, and over nothing newer.
 
         A worker that lost its lease without noticing would otherwise overwrite its successor.
         """
+        record = attempt.record
         for _ in range(_WRITE_TRIES):
-            keeper.renew()
+            attempt.keeper.renew()
             try:
                 if not index.attached:
                     revision = stored.revision if stored else None
@@ -283,23 +250,27 @@ class Indexer:
                     raise gone(index, record.id)
                 return index.merge(document[index.field], into=stored)
             except VersionConflictError:
-                # Somebody wrote although the lease is ours: the host, or a predecessor that was
-                # late. Ours is the newer knowledge.
+                # The lease is still held, so the other writer is the user, or a predecessor that
+                # was late. What is written here is newer.
                 stored = index.read(record.id, routing=record.routing)
+            except MappingConflictError as error:
+                raise DocumentRejectedError(str(error)) from error
         raise VersionConflictError(
-            f"the document of video {record.id!r} keeps changing under our hands"
+            f"the document of video {record.id!r} keeps changing while it is to be written"
         )
 
-    @contextmanager
-    def _taken_back_if_lost(
-        self, record: VideoRecord, written: Revision, index: VideosIndex
-    ) -> Iterator[None]:
-        """A deletion or a detach during the work wins: what was written after it is removed again.
+    def _complete(
+        self, attempt: _Attempt, index: VideosIndex, written: Revision, **result: Any
+    ) -> VideoRecord:
+        """Record the video as indexed.
 
-        Only a worker that is killed between its write and this leaves something behind.
+        Where it was deleted or the index detached during the work, what was written after that is
+        removed again. Only a worker that is killed between its write and this leaves it behind.
         """
+        record = attempt.record
         try:
-            yield
+            lease = attempt.keeper.finish()
+            return self._registry.complete(lease, **result, seconds=attempt.end())
         except LeaseLostError:
             current = self._registry.find(record.id)
             if current is None:
@@ -309,83 +280,103 @@ class Indexer:
                 remove_document(self._registry, index, record.id)
             raise
         except IndexNotFoundError:
-            # The registry went after the lease was last renewed: the host's index was detached, and
-            # its documents are to hold nothing of ours. Those of an index of ours are kept.
+            # The registry was dropped after the last renewal of the lease. Where the index was
+            # detached, its documents must hold no vidsearch object. A managed index is kept.
             if index.attached:
-                remove_whatever_came(index, record)
+                remove_unconditionally(index, record)
             raise
 
-    def _unsuccessful(
-        self,
-        error: Exception,
-        keeper: LeaseKeeper,
-        stages: Stages,
-        *,
-        delay: float,
-        count_outage: bool,
+    def _conclude(
+        self, error: Exception, attempt: _Attempt, *, delay: float, count_outage: bool
     ) -> Outcome:
-        id = keeper.video_id
-        record = ErrorRecord.of(error, stage=stages.current)
-        outage = _is_outage(error, stage=stages.current)
+        """Record the error, and what :func:`decide` makes of it."""
+        id, decision = attempt.record.id, decide(error)
+        if decision is Decision.SKIP:
+            return _skipped(id, error)
+        reason = ErrorRecord.of(error, stage=attempt.stage)
+        uncounted = decision is Decision.RETRY_UNCOUNTED
         try:
-            lease = keeper.finish()
-            if isinstance(error, DocumentNotFoundError):
+            lease = attempt.keeper.finish()
+            if decision is Decision.GONE:
                 _log.info("video %r is gone: %s", id, error)
-                after = self._registry.vanish(lease, record)
-                return Outcome("gone", record=after, reason=str(record))
-            if _is_at_fault(error, stage=stages.current):
-                _log.warning("video %r failed: %s", id, record)
-                after = self._registry.fail(lease, record)
-                return Outcome("failed", record=after, reason=str(record))
+                after = self._registry.vanish(lease, reason)
+                return Outcome("gone", record=after, reason=str(reason))
+            if decision is Decision.FAIL:
+                _log.warning("video %r failed: %s", id, reason)
+                after = self._registry.fail(lease, reason)
+                return Outcome("failed", record=after, reason=str(reason))
             after = self._registry.release(
-                lease, record, counted=count_outage or not outage, delay=delay
+                lease, reason, counted=count_outage or not uncounted, delay=delay
             )
         except LeaseLostError as lost:
-            _log.warning("video %r left alone: %s", id, lost)
-            return Outcome("skipped", reason=str(lost))
+            return _skipped(id, lost)
         except BackendUnavailableError as away:
             # The registry cannot be told. The lease runs out by itself, and until then the same
             # owner may take it up again.
-            if outage:
+            if uncounted:
                 raise error from error.__cause__
             raise away from error
-        if outage:
-            _log.warning("video %r interrupted, no fault of its own: %s", id, record)
+        if uncounted:
+            _log.warning("video %r interrupted, not by its own fault: %s", id, reason)
             raise error
         _log.error("video %r: attempt %d failed", id, after.attempts, exc_info=error)
-        status: Literal["retry", "dead"] = "dead" if after.state is State.DEAD else "retry"
-        return Outcome(status, record=after, reason=str(record))
+        dead = after.state is State.DEAD
+        return Outcome("dead" if dead else "retry", record=after, reason=str(reason))
 
 
-def _refuse_fields(record: VideoRecord, index: VideosIndex) -> None:
+class _Attempt:
+    """A video with its lease, the current stage of the work, and the seconds spent per stage."""
+
+    def __init__(self, record: VideoRecord, keeper: LeaseKeeper) -> None:
+        self.record = record
+        self.keeper = keeper
+        self.stage = "prepare"
+        self._entered = perf_counter()
+        self._seconds: dict[str, float] = {}
+
+    def enter(self, stage: str) -> None:
+        """Leave the current stage for another; a stage may be entered many times.
+
+        Raises:
+            LeaseLostError: another worker has the video, or it was deleted or registered anew.
+        """
+        self.keeper.check()
+        self._leave()
+        self.stage = stage
+
+    def end(self) -> dict[str, float]:
+        """Seconds per stage until now."""
+        self._leave()
+        return {stage: round(seconds, 4) for stage, seconds in self._seconds.items()}
+
+    def _leave(self) -> None:
+        now = perf_counter()
+        self._seconds[self.stage] = self._seconds.get(self.stage, 0.0) + now - self._entered
+        self._entered = now
+
+    def __str__(self) -> str:
+        return ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in self._seconds.items())
+
+
+def _check_attached(record: VideoRecord, stored: Document | None, index: VideosIndex) -> None:
+    """The user's document must be there, and only the vidsearch object is written to it."""
+    if stored is None:
+        raise gone(index, record.id)
     if record.fields:
         raise VideoError(
             f"video {record.id!r} was registered with fields ({', '.join(record.fields)}), but "
-            f"the documents of index {index.name!r} are the host's, which writes its own"
+            f"index {index.name!r} is attached: write them to your own documents, and register "
+            "the video without"
         )
 
 
 def _is_current(record: VideoRecord, stored: Document, mark: str, index: VideosIndex) -> bool:
-    ours = stored.source.get(index.field) or {}
+    video = stored.source.get(index.field) or {}
     # An engine that keeps vectors out of the source could not write them back.
-    complete = "vector" in ours and "segments" in ours
-    return complete and record.fingerprint == mark == ours.get("fingerprint")
+    complete = "vector" in video and "segments" in video
+    return complete and record.fingerprint == mark == video.get("fingerprint")
 
 
-def _is_outage(error: Exception, *, stage: str) -> bool:
-    """Whether the surroundings are to blame, which somebody will put right.
-
-    A worker with a wrong setting must not use up the attempts of every video in the queue.
-    """
-    # Nothing has been done for the video yet (no index, or one that holds another model's vectors),
-    # or its pictures have nowhere to go.
-    return isinstance(error, _SURROUNDINGS) or (
-        stage in {"prepare", "thumbnails"} and isinstance(error, VidsearchError)
-    )
-
-
-def _is_at_fault(error: Exception, *, stage: str) -> bool:
-    """Whether the video or its registration is to blame, so that another try would end the same."""
-    if stage == "write" and isinstance(error, MappingConflictError):  # a field that does not fit
-        return True
-    return isinstance(error, VideoError)
+def _skipped(id: str, lost: Exception) -> Outcome:
+    _log.warning("video %r left alone: %s", id, lost)
+    return Outcome("skipped", reason=str(lost))

@@ -1,4 +1,4 @@
-"""Delete and purge: the entry in the registry and the document in the index."""
+"""Delete and purge a video: its record in the registry and its document in the index."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vidsearch.index.videos_index import VideosIndex
 from vidsearch.registry.record import State, VideoRecord
 from vidsearch.registry.registry import Registry
 
-__all__ = ["delete_video", "purge_video", "remove_document", "remove_whatever_came"]
+__all__ = ["delete_video", "purge_video", "remove_document", "remove_unconditionally"]
 
 _TRIES = 8
 _UNWANTED = {State.DELETED, State.DEAD, State.FAILED}
@@ -30,7 +30,7 @@ def delete_video(registry: Registry, index: VideosIndex, id: str) -> VideoRecord
 
 
 def purge_video(registry: Registry, index: VideosIndex, id: str) -> bool:
-    """Drop all trace of a deleted, dead or failed video; ``False`` where it is none of these.
+    """Drop record and document of a deleted, dead or failed video; ``False`` for any other.
 
     A tombstone whose ingest may still be running is kept; the sweep frees it.
     """
@@ -41,11 +41,11 @@ def purge_video(registry: Registry, index: VideosIndex, id: str) -> bool:
 def remove_document(registry: Registry, index: VideosIndex, id: str) -> None:
     """Remove the document of a deleted, dead or failed video, but of no other.
 
-    Where the document is the host's, only our object in it is removed.
+    In an attached index only the vidsearch object is removed from it.
 
-    Read before the registry is asked, removed only if still the same: a video that is registered
-    again at this very moment keeps what its new ingest writes. Where it is not the same, both are
-    looked at again: it may be the host that touched a document which nobody wants.
+    The document is read before the record, and removed only if it has not changed since: a video
+    that is registered again at the same time keeps what its new ingest writes. Where it changed,
+    both are read again, as it may be the user who wrote it.
 
     Raises:
         VersionConflictError: it keeps changing.
@@ -60,11 +60,11 @@ def remove_document(registry: Registry, index: VideosIndex, id: str) -> None:
         with suppress(VersionConflictError):
             index.remove(id, expect=document.revision, routing=routing)
             return
-    raise _restless(id)
+    raise _keeps_changing(id)
 
 
-def remove_whatever_came(index: VideosIndex, record: VideoRecord) -> None:
-    """Remove the document of a video, or our object in it, although others keep writing it.
+def remove_unconditionally(index: VideosIndex, record: VideoRecord) -> None:
+    """Remove the document of a video, or the vidsearch object in it, whoever wrote it last.
 
     Raises:
         VersionConflictError: it keeps changing.
@@ -73,10 +73,10 @@ def remove_whatever_came(index: VideosIndex, record: VideoRecord) -> None:
         with suppress(VersionConflictError):
             index.remove(record.id, routing=record.routing)
             return
-    raise _restless(record.id)
+    raise _keeps_changing(record.id)
 
 
-def _restless(id: str) -> VersionConflictError:
+def _keeps_changing(id: str) -> VersionConflictError:
     return VersionConflictError(
         f"the document of video {id!r} keeps changing while it is to be removed"
     )

@@ -1,4 +1,4 @@
-"""Finds what in an attached index is to be embedded, without any word from the host."""
+"""Finds videos whose vectors are missing or outdated in the index."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from vidsearch.registry.registry import Registry
 from vidsearch.registry.validation import check_id, check_uri
 from vidsearch_mappings.attached import has_uri, lacks_vectors
 
-__all__ = ["Finding", "scan_index"]
+__all__ = ["Finding", "missing_videos", "scan_index"]
 
 _T = TypeVar("_T")
 _PAGE = 500
-_ON_ITS_WAY = {State.REGISTERED, State.QUEUED, State.PROCESSING}
+_IN_PROGRESS = {State.REGISTERED, State.QUEUED, State.PROCESSING}
 _GIVEN_UP = {State.FAILED, State.DEAD}
 
 Reason = Literal["new", "other model", "other uri", "check", "gone", "unusable uri"]
@@ -30,15 +30,16 @@ Action = Literal["enqueue", "delete", "skip"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A document that is not as it should be, and what is done about it."""
+    """A document without current vectors, or a video without a document; and what is done."""
 
     id: str
     reason: Reason
-    """``new``: no vectors. ``check``: done, but everything is to be checked. ``gone``: the host
-    deleted it. ``unusable uri``: none, several, or one that cannot be registered."""
+    """``new``: no vectors. ``check``: its vectors seem current, and everything is to be checked.
+    ``gone``: the user deleted the document. ``unusable uri``: none, several, or one that cannot be
+    registered."""
     action: Action
     why: str = ""
-    """Where it is skipped: the state that the registry has it in, or what is wrong."""
+    """Where it is skipped: its state in the registry, or what is wrong with it."""
 
     def to_json(self) -> Json:
         """For people and their scripts."""
@@ -56,28 +57,29 @@ def scan_index(
     dry_run: bool = False,
     limit: int | None = None,
 ) -> Iterator[Finding]:
-    """Register and enqueue documents of the host that need (other) vectors. Safe to repeat.
+    """Register and enqueue documents of an attached index that need vectors. Safe to repeat.
 
     Args:
         registry: of the videos.
         index: an attached one.
         enqueue: sends the message for one registered video and marks it queued.
-        quick: look only for documents without vectors or with another model's, which the engine
-            answers at no cost for those that are done; else URIs are compared, and registered
+        quick: look only for documents without vectors or with another model's, one query that
+            costs nothing for the others. Otherwise URIs are compared as well, and registered
             videos whose document is gone are marked deleted.
-        everything: enqueue what is done as well; workers embed it where the file has changed.
+        everything: enqueue documents with current vectors, too; workers embed those whose file
+            has changed.
         retry: enqueue failed and dead videos as well.
-        dry_run: only tell.
+        dry_run: change nothing, only yield.
         limit: enqueue at most so many.
 
     Raises:
         MappingConflictError: the index is not attached.
-        BackendUnavailableError: the engine or the broker is away; what was found before is done.
+        BackendUnavailableError: the engine or the broker is away; what was yielded is done.
     """
     if index.uri_field is None:
         raise MappingConflictError(
-            f"index {index.name!r} is vidsearch's own, there is nothing to scan for: "
-            "`vidsearch ingest` registers videos"
+            f"index {index.name!r} is not attached, there is nothing to scan for: "
+            "register videos with `vidsearch ingest`"
         )
     enqueued = 0
     for finding, document, uri in _candidates(
@@ -92,6 +94,18 @@ def scan_index(
         yield finding
     if not quick:
         yield from _vanished(registry, index, dry_run=dry_run)
+
+
+def missing_videos(registry: Registry, index: VideosIndex) -> Iterator[VideoRecord]:
+    """Videos that are indexed by their record, but whose vectors the index does not hold.
+
+    They were lost with an index that was dropped or restored, or overwritten by the user. Videos
+    in progress are left to the sweep, failed ones to ``retry``.
+    """
+    stored = dict(index.fingerprints())
+    for record in registry.scan(State.INDEXED):
+        if record.fingerprint is None or stored.get(record.id) != record.fingerprint:
+            yield record
 
 
 def _enqueue(
@@ -119,9 +133,9 @@ def _candidates(
                 continue
             assert uri is not None
             record = known.get(document.id)
-            if reason == "new" and _is_done_by_now(record, uri, index):
+            if reason == "new" and _was_just_indexed(record, uri, index):
                 continue
-            why = _skipped(record, uri, retry=retry)
+            why = _why_skipped(record, uri, retry=retry)
             action: Action = "skip" if why else "enqueue"
             yield Finding(document.id, reason, action, why), document, uri
 
@@ -130,26 +144,26 @@ def _found(
     index: VideosIndex, *, quick: bool, everything: bool
 ) -> Iterator[tuple[Document, Reason]]:
     uri_field, model = str(index.uri_field), model_name(index.model)
-    ours = index.field
-    brought = [uri_field, f"{ours}.uri", f"{ours}.model"]
-    lacking = lacks_vectors(ours, uri_field=uri_field, model=model)
-    for document in index.engine.scan(index.name, query=lacking, source=brought):
-        stored = document.source.get(ours) or {}
+    field = index.field
+    source = [uri_field, f"{field}.uri", f"{field}.model"]
+    lacking = lacks_vectors(field, uri_field=uri_field, model=model)
+    for document in index.engine.scan(index.name, query=lacking, source=source):
+        stored = document.source.get(field) or {}
         other = stored.get("model") not in {None, model}
         yield document, "other model" if other else "new"
     if quick and not everything:
         return
     done = {"bool": {"filter": [has_uri(uri_field)], "must_not": [lacking]}}
-    for document in index.engine.scan(index.name, query=done, source=brought):
-        stored = document.source.get(ours) or {}
+    for document in index.engine.scan(index.name, query=done, source=source):
+        stored = document.source.get(field) or {}
         if stored.get("uri") != uri_in(document.source, uri_field):
             yield document, "other uri"
         elif everything:
             yield document, "check"
 
 
-def _is_done_by_now(record: VideoRecord | None, uri: str, index: VideosIndex) -> bool:
-    """Searches lag behind: a worker may have written the vectors a second ago."""
+def _was_just_indexed(record: VideoRecord | None, uri: str, index: VideosIndex) -> bool:
+    """Whether a worker wrote the vectors after the last refresh, so that searches miss them."""
     if record is None or record.state is not State.INDEXED or record.uri != uri:
         return False
     document = index.read(record.id, routing=record.routing)
@@ -157,15 +171,16 @@ def _is_done_by_now(record: VideoRecord | None, uri: str, index: VideosIndex) ->
     return "vector" in stored and stored.get("model") == model_name(index.model)
 
 
-def _skipped(record: VideoRecord | None, uri: str, *, retry: bool) -> str:
-    """Why a document is left alone, empty where it is not."""
+def _why_skipped(record: VideoRecord | None, uri: str, *, retry: bool) -> str:
+    """Why a document is not enqueued; empty where it is."""
     if record is None or record.uri != uri:
         return ""
-    if record.state in _ON_ITS_WAY:
+    if record.state in _IN_PROGRESS:
         return str(record.state)
     if record.state in _GIVEN_UP and not retry:
         return str(record.state)
-    # Deleted by a person it stays so, until it is purged; deleted for want of a document it is back
+    # What a user deleted stays deleted until it is purged. What was marked deleted with an error,
+    # because its document was missing, has its document again.
     if record.state is State.DELETED and record.error is None:
         return str(record.state)
     return ""
@@ -176,11 +191,11 @@ def _vanished(registry: Registry, index: VideosIndex, *, dry_run: bool) -> Itera
         query = {"ids": {"values": [record.id for record in batch]}}
         body = {"query": query, "size": len(batch), "_source": False}
         hits = index.engine.search(index.name, body)["hits"]["hits"]
-        there = {hit["_id"] for hit in hits}
+        found = {hit["_id"] for hit in hits}
         for record in batch:
-            # Asked again, in real time: a document may be newer than what searches see, or one of
-            # the same id but another routing may have taken its place in the answer.
-            if record.id in there or index.read(record.id, routing=record.routing) is not None:
+            # Read again in real time: a document may be newer than what searches see, or one with
+            # the same id and another routing may have taken its place among the hits.
+            if record.id in found or index.read(record.id, routing=record.routing) is not None:
                 continue
             if not dry_run:
                 error = ErrorRecord.of(gone(index, record.id), stage="scan")

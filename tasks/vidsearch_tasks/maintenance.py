@@ -1,10 +1,11 @@
-"""The scan on real parts; the task and the command share it."""
+"""The periodic work, which the tasks and the command line share: the sweep and the scan."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from vidsearch_tasks.broker import queue_depth
 from vidsearch_tasks.register import enqueue
 from vidsearch_tasks.services import Services, current_services
 
@@ -12,8 +13,29 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from vidsearch.ingest import Finding
+    from vidsearch.registry import SweepReport
 
-__all__ = ["run_scan"]
+__all__ = ["run_scan", "run_sweep"]
+
+
+def run_sweep(*, services: Services | None = None, app: Celery | None = None) -> SweepReport:
+    """Requeue what was lost; see ``vidsearch.registry.sweep``.
+
+    Args:
+        services: what to work with; by default those of this process.
+        app: the Celery app to send with; by default that of ``services``.
+    """
+    from vidsearch.ingest import remove_document
+    from vidsearch.registry import sweep
+
+    services = services or current_services()
+    sender = app or services.app
+    return sweep(
+        services.registry,
+        enqueue=lambda id: enqueue(id, services=services, app=sender),
+        clean=lambda id: remove_document(services.registry, services.open_index(), id),
+        depth=lambda: queue_depth(sender, queue=services.settings.broker.queue),
+    )
 
 
 def run_scan(
@@ -31,7 +53,7 @@ def run_scan(
     Args:
         services: what to work with; by default those of this process.
         app: the Celery app to send with; by default that of ``services``.
-        quick, everything, retry, dry_run, limit: of ``scan_index``.
+        quick, everything, retry, dry_run, limit: as for ``scan_index``.
     """
     from vidsearch.ingest import scan_index
 
