@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsearch.media import Window
+from vidsearch.media import SegmentSpan
 
 
 def assert_sound(
-    windows: Sequence[Window],
+    segments: Sequence[SegmentSpan],
     times: NDArray[np.float64],
     *,
     duration: float,
@@ -20,18 +20,18 @@ def assert_sound(
     limit: int,
 ) -> None:
     """They cover the video and its frames without gap or overlap, within the bounds of length."""
-    assert 1 <= len(windows) <= limit
-    assert (windows[0].start, windows[0].first) == (0, 0)
-    assert (windows[-1].end, windows[-1].last) == (duration, len(times))
-    for before, after in itertools.pairwise(windows):
+    assert 1 <= len(segments) <= limit
+    assert (segments[0].start, segments[0].first) == (0, 0)
+    assert (segments[-1].end, segments[-1].last) == (duration, len(times))
+    for before, after in itertools.pairwise(segments):
         assert before.end == after.start
         assert before.last == after.first
-    for window in windows:
-        assert window.last > window.first
-        assert window.start <= times[window.first]
-        assert times[window.last - 1] <= window.end
-    if len(windows) > 1:
-        assert min(w.end - w.start for w in windows) >= length / 4 * (1 - 1e-6)
+    for segment in segments:
+        assert segment.last > segment.first
+        assert segment.start <= times[segment.first]
+        assert times[segment.last - 1] <= segment.end
+    if len(segments) > 1:
+        assert min(w.end - w.start for w in segments) >= length / 4 * (1 - 1e-6)
     unseen = float(np.diff(times, prepend=0, append=duration).max())
-    longest = max(w.end - w.start for w in windows)
+    longest = max(w.end - w.start for w in segments)
     assert longest <= 2 * max(length, duration / limit) * (1 + 1e-5) + 2 * unseen

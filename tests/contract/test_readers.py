@@ -49,14 +49,14 @@ class ReaderContract(DecoderContract):
     def test_it_is_a_reader(self, reader: MediaReader) -> None:
         assert isinstance(reader, MediaReader)
 
-    def test_cues(self, reader: MediaReader, red: Path) -> None:
+    def test_cues_are_the_lines_of_the_subtitle_track(self, reader: MediaReader, red: Path) -> None:
         path = _with_subtitles(red)
         assert reader.cues(path) == (Cue(1.0, 2.5, "A red circle"), Cue(3.0, 3.5, "turns"))
 
-    def test_no_cues(self, reader: MediaReader, red: Path) -> None:
+    def test_a_file_without_subtitles_has_no_cues(self, reader: MediaReader, red: Path) -> None:
         assert reader.cues(red) == ()
 
-    def test_shots(self, reader: MediaReader, tmp_path: Path) -> None:
+    def test_shots_are_the_times_of_the_cuts(self, reader: MediaReader, tmp_path: Path) -> None:
         pytest.importorskip("scenedetect")
         path = write_clip(
             tmp_path / "cut.mp4",
@@ -66,7 +66,7 @@ class ReaderContract(DecoderContract):
         )
         assert reader.shots(path) == pytest.approx((3.0,), abs=0.01)
 
-    def test_closing_gives_up_nothing_that_is_needed(self, reader: MediaReader, red: Path) -> None:
+    def test_a_closed_reader_can_be_used_again(self, reader: MediaReader, red: Path) -> None:
         before = reader.probe(red)
         reader.close()
         reader.close()

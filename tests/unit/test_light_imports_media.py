@@ -108,7 +108,7 @@ def test_pixels_without_pillow_name_the_extra() -> None:
     code = (
         "import sys; sys.modules['PIL'] = None\n"
         "import numpy as np; from vidsearch.errors import MissingExtraError\n"
-        "from vidsearch.media import clip_pixels\n"
+        "from vidsearch.media.pixels import clip_pixels\n"
         "try: clip_pixels(np.zeros((1, 4, 4, 3), np.uint8))\n"
         "except MissingExtraError as error: print(error)"
     )

@@ -88,7 +88,7 @@ _SHAPES = {
         for suffix in suffixes.split()
     ],
 )
-def test_every_codec(tmp_path: Path, codec: str, suffix: str) -> None:
+def test_every_codec_gives_the_frames_on_display(tmp_path: Path, codec: str, suffix: str) -> None:
     _can_write(codec)
     track = Track(
         codec=codec,
@@ -107,7 +107,7 @@ def test_every_codec(tmp_path: Path, codec: str, suffix: str) -> None:
     [("libx264", "mp4"), ("libx264", "ts"), ("libx265", "mkv"), ("mpeg4", "avi"),
      ("mpeg2video", "ts"), ("libvpx-vp9", "webm")],
 )  # fmt: skip
-def test_every_shape_of_gop(
+def test_every_shape_of_gop_gives_the_frames_on_display(
     tmp_path: Path, codec: str, suffix: str, shape: str, rate: float
 ) -> None:
     _can_write(codec)

@@ -38,7 +38,7 @@ def test_a_batch_says_what_it_is_without_pixels() -> None:
         (np.zeros((2, 4, 6, 3), dtype=np.uint8), np.zeros(3)),
     ],
 )
-def test_a_batch_that_does_not_fit_together(data: np.ndarray, times: np.ndarray) -> None:
+def test_a_batch_of_wrong_shapes_is_refused(data: np.ndarray, times: np.ndarray) -> None:
     with pytest.raises(ValueError, match="frames"):
         FrameBatch(data, times)
 
@@ -50,7 +50,7 @@ def test_content_hash_is_sha256(tmp_path: Path) -> None:
         assert content_hash(path) == hashlib.sha256(content).hexdigest()
 
 
-def test_a_disk_that_fails_is_an_outage(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_hashed_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(SourceUnavailableError, match="cannot be read: Is a directory"):
         content_hash(tmp_path)
 
@@ -167,7 +167,7 @@ def test_time_stamps_are_made_to_ascend(positions: list[float], expected: list[f
     assert times == pytest.approx(expected)
 
 
-def test_an_unknown_decoder() -> None:
+def test_an_unknown_decoder_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match=r"'vhs'.*'pyav', 'opencv'"):
         open_decoder("vhs")
 
@@ -187,7 +187,7 @@ def test_why_a_video_is_read_front_to_back_is_logged(
     ]
 
 
-def test_a_file_that_changes_while_it_is_read(
+def test_a_file_that_changes_between_passes_is_read_front_to_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The plan is not carried out on packets that it was not made for."""
@@ -206,7 +206,7 @@ def test_a_file_that_changes_while_it_is_read(
     assert batches[-1].pts_seconds.tolist() == pytest.approx(range(6), abs=1e-6)
 
 
-def test_temporal_layers_of_hevc() -> None:
+def test_temporal_layers_of_hevc_are_counted() -> None:
     # hvcC: numTemporalLayers is the middle of byte 21; a VPS: vps_max_sub_layers_minus1.
     assert codec.hevc_layers(bytes([1, *[0] * 20, 0b00_011_1_11, 0])) == 3
     assert codec.hevc_layers(bytes([1, *[0] * 20, 0b00_000_1_11, 0])) is None

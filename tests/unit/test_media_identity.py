@@ -265,7 +265,9 @@ def test_ranges_add_up_to_the_whole_video(
     ["h264", "h264-mkv", "h264-without-b", "h264-medium", "h264-ntsc", "hevc", "vp9", "mpeg4"],
 )
 @pytest.mark.parametrize("rate", [1.0, 2.0])
-def test_the_sampling_of_the_notebook(tmp_path: Path, name: str, rate: float) -> None:
+def test_the_notebook_sampling_gives_the_frames_of_the_notebook(
+    tmp_path: Path, name: str, rate: float
+) -> None:
     path = CLIPS[name].write(tmp_path)
     expected = np.stack(notebook_frames(path, rate=rate))
     for decoder in ("pyav", "opencv"):

@@ -135,7 +135,7 @@ def test_one_process_reads_video_after_video(reader: IsolatedReader, clip: Clip)
     assert numbers(reader, clip("a.mp4")) == [0, 10, 20, 30, 40]
 
 
-def test_shots_come_through(reader: IsolatedReader, tmp_path: Path) -> None:
+def test_shots_are_read_in_the_child(reader: IsolatedReader, tmp_path: Path) -> None:
     pytest.importorskip("scenedetect")
     colours = np.random.default_rng(0).integers(0, 255, (2, 1, 1, 3), dtype=np.uint8)
 
@@ -146,7 +146,7 @@ def test_shots_come_through(reader: IsolatedReader, tmp_path: Path) -> None:
     assert reader.shots(path) == pytest.approx((3.0,), abs=0.01)
 
 
-def test_errors_of_the_file_come_through_and_cost_no_process(
+def test_errors_of_a_file_are_raised_and_keep_the_process(
     reader: IsolatedReader, clip: Clip, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.mp4"
@@ -186,7 +186,7 @@ def test_odd_file_names_get_across(reader: IsolatedReader, clip: Clip, tmp_path:
         ("probe-segfault.mp4", r"crashed \(SIGSEGV\) while reading the header"),
     ],
 )
-def test_an_accident_fails_the_video_and_nothing_else(clip: Clip, name: str, message: str) -> None:
+def test_a_crash_fails_only_its_video(clip: Clip, name: str, message: str) -> None:
     reader = isolated(max_pixels=1 << 20)
     path = clip(name)
     with pytest.raises(DecoderFailedError, match=message):
@@ -196,7 +196,7 @@ def test_an_accident_fails_the_video_and_nothing_else(clip: Clip, name: str, mes
     reader.close()
 
 
-def test_what_was_read_before_the_accident_is_used(reader: IsolatedReader, clip: Clip) -> None:
+def test_batches_before_a_crash_are_given(reader: IsolatedReader, clip: Clip) -> None:
     batches = reader.frames(clip("segfault@3.mp4"), batch_size=2)
     assert next(batches).pts_seconds.tolist() == [0.0, 1.0]
     with pytest.raises(DecoderFailedError):
@@ -217,7 +217,7 @@ def test_a_traceback_and_last_words_are_logged(
 
 
 @pytest.mark.parametrize("what", ["sleep", "hang"])
-def test_a_hang_is_stopped(clip: Clip, what: str) -> None:
+def test_a_decoder_that_hangs_is_killed(clip: Clip, what: str) -> None:
     reader = isolated(stall_seconds=1.0)
     started = time.monotonic()
     message = rf"{what}@2\.mp4: the decoder \(pyav\) was stuck at 1\.0 s: no progress for 1 s"
@@ -230,7 +230,7 @@ def test_a_hang_is_stopped(clip: Clip, what: str) -> None:
 
 
 @pytest.mark.skipif(not LINUX, reason="reading is seen on Linux only")
-def test_reading_is_progress_but_not_for_ever(clip: Clip) -> None:
+def test_reading_the_file_counts_as_progress_up_to_a_limit(clip: Clip) -> None:
     reader = isolated(stall_seconds=1.0)
     slow = clip("reading@1.mp4")
     with slow.open("ab") as file:
@@ -242,7 +242,7 @@ def test_reading_is_progress_but_not_for_ever(clip: Clip) -> None:
     reader.close()
 
 
-def test_a_slow_consumer_is_no_stall(clip: Clip) -> None:
+def test_a_slow_consumer_does_not_count_as_a_stall(clip: Clip) -> None:
     reader = isolated(stall_seconds=0.5)
     reader.probe(clip("a.mp4"))
     batches = reader.frames(clip("a.mp4"), batch_size=1)
@@ -254,13 +254,15 @@ def test_a_slow_consumer_is_no_stall(clip: Clip) -> None:
     reader.close()
 
 
-def test_what_libraries_print_disturbs_nothing(reader: IsolatedReader, clip: Clip) -> None:
+def test_output_of_libraries_does_not_disturb_the_protocol(
+    reader: IsolatedReader, clip: Clip
+) -> None:
     # 1.1 MB: more than any pipe holds, so that it would block if nobody read it.
     assert numbers(reader, clip("chatty@2.mp4")) == [0, 10, 20, 30, 40]
 
 
 @pytest.mark.parametrize("name", ["killed@2.mp4", "interrupted@2.mp4"])
-def test_a_kill_from_outside_is_not_the_videos_fault(
+def test_a_kill_from_outside_is_reported_as_such(
     reader: IsolatedReader, clip: Clip, name: str
 ) -> None:
     with pytest.raises(
@@ -278,7 +280,7 @@ def test_a_child_killed_while_idle_is_replaced(reader: IsolatedReader, clip: Cli
     assert numbers(reader, clip("a.mp4")) == [0, 10, 20, 30, 40]
 
 
-def test_no_video_is_blamed_for_the_one_before(
+def test_a_crash_after_another_video_is_tried_again_in_a_new_process(
     reader: IsolatedReader, clip: Clip, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A crash in a process that read other files is tried again in a new one."""
@@ -298,7 +300,7 @@ def test_no_video_is_blamed_for_the_one_before(
 
 
 @pytest.mark.skipif(not LINUX, reason="address space is limited on Linux only")
-def test_memory_that_a_video_left_behind_is_given_back(reader: IsolatedReader, clip: Clip) -> None:
+def test_a_bloated_process_is_replaced(reader: IsolatedReader, clip: Clip) -> None:
     assert numbers(reader, clip("leak@1.mp4")) == [0, 10, 20, 30, 40]
     (first,) = children()
     assert numbers(reader, clip("leak@2.mp4")) == [0, 10, 20, 30, 40]
@@ -317,7 +319,7 @@ def _gif() -> bytes:
 
 @pytest.mark.parametrize("decoder", ["pyav", "opencv"])
 @pytest.mark.skipif(not LINUX, reason="address space is limited on Linux only")
-def test_a_memory_bomb(tmp_path: Path, decoder: str) -> None:
+def test_a_memory_bomb_is_refused(tmp_path: Path, decoder: str) -> None:
     """A file of 2 KB whose pictures have 256 megapixels."""
     pytest.importorskip({"pyav": "av", "opencv": "cv2"}[decoder])
     content = bytearray(_gif())
@@ -335,7 +337,9 @@ def test_a_memory_bomb(tmp_path: Path, decoder: str) -> None:
 
 
 @pytest.mark.parametrize("leave", ["close", "forget", "throw"])
-def test_left_early_the_work_stops(reader: IsolatedReader, clip: Clip, leave: str) -> None:
+def test_a_reading_left_early_ends_its_process(
+    reader: IsolatedReader, clip: Clip, leave: str
+) -> None:
     batches = reader.frames(clip("sleep@2.mp4"), batch_size=1)
     assert read_counter(next(batches).data[0]) == 0
     assert len(children()) == 1
@@ -350,7 +354,9 @@ def test_left_early_the_work_stops(reader: IsolatedReader, clip: Clip, leave: st
     assert numbers(reader, clip("a.mp4")) == [0, 10, 20, 30, 40]
 
 
-def test_requests_within_requests(reader: IsolatedReader, clip: Clip) -> None:
+def test_a_request_within_a_reading_gets_a_process_of_its_own(
+    reader: IsolatedReader, clip: Clip
+) -> None:
     path = clip("a.mp4")
     seen = []
     for batch in reader.frames(path, batch_size=1):
@@ -359,7 +365,7 @@ def test_requests_within_requests(reader: IsolatedReader, clip: Clip) -> None:
     assert seen == [0, 10, 20, 30, 40]
 
 
-def test_threads_do_not_mix_their_frames(reader: IsolatedReader, clip: Clip) -> None:
+def test_threads_get_their_own_frames(reader: IsolatedReader, clip: Clip) -> None:
     paths = [clip(f"{n}.mp4") for n in range(3)]
     results: list[list[int]] = []
 
@@ -375,7 +381,7 @@ def test_threads_do_not_mix_their_frames(reader: IsolatedReader, clip: Clip) -> 
     assert results == [list(range(0, 50, 2))] * 15
 
 
-def test_a_reader_thread_may_end_before_its_process(reader: IsolatedReader, clip: Clip) -> None:
+def test_a_process_survives_the_thread_that_started_it(reader: IsolatedReader, clip: Clip) -> None:
     """Which PR_SET_PDEATHSIG would not survive."""
     thread = threading.Thread(target=reader.probe, args=(clip("a.mp4"),))
     thread.start()
@@ -386,7 +392,7 @@ def test_a_reader_thread_may_end_before_its_process(reader: IsolatedReader, clip
     assert children() == [first]
 
 
-def test_a_child_at_work_minds_nothing_that_comes_over_its_input(clip: Clip) -> None:
+def test_input_during_a_request_does_not_end_the_child(clip: Clip) -> None:
     """The kernel may still have a signal to send for a request that the child has read."""
     process = DecodingProcess(_setup(), stall_seconds=30, command=COMMAND)
     request = {"do": "frames", "rate": 1.0, "sampling": "played-at", "start": 0, "stop": None}
@@ -511,7 +517,9 @@ def test_the_child_reaches_no_network(reader: IsolatedReader, clip: Clip) -> Non
         ((sys.executable, "-c", "import os; os.abort()"), r"crashed \(SIGABRT\)"),
     ],
 )
-def test_a_child_that_cannot_start(clip: Clip, command: tuple[str, ...], message: str) -> None:
+def test_a_child_that_cannot_start_is_a_config_error(
+    clip: Clip, command: tuple[str, ...], message: str
+) -> None:
     reader = isolated(command=command)
     with pytest.raises(ConfigError, match=message) as caught:
         reader.probe(clip("a.mp4"))
@@ -519,13 +527,13 @@ def test_a_child_that_cannot_start(clip: Clip, command: tuple[str, ...], message
     assert children() == []
 
 
-def test_a_child_killed_while_it_starts(clip: Clip) -> None:
+def test_a_child_killed_while_it_starts_is_reported_as_killed(clip: Clip) -> None:
     code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     with pytest.raises(DecoderKilledError, match="SIGKILL"):
         isolated(command=(sys.executable, "-c", code)).probe(clip("a.mp4"))
 
 
-def test_a_missing_extra_is_named(clip: Clip, tmp_path: Path) -> None:
+def test_a_missing_extra_is_named_in_the_error(clip: Clip, tmp_path: Path) -> None:
     script = tmp_path / "without.py"
     script.write_text(
         "import sys\n"
@@ -562,7 +570,7 @@ def test_the_child_imports_little(clip: Clip, tmp_path: Path) -> None:
     assert loaded & heavy == set()
 
 
-def test_the_settings_choose(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_settings_choose_the_reader(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     limits = MediaLimits(max_seconds=10, max_pixels=1000)
     reader = open_reader(IngestSettings(decode_megabytes=1024), limits=limits)

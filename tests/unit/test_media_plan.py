@@ -140,7 +140,7 @@ def test_no_more_than_the_prefixes_is_decoded(stream: Stream, data: st.DataObjec
         assert (index.stamps[run[actions[run] != DROP]] >= index.stamps[start]).all()
 
 
-def test_a_closed_gop() -> None:
+def test_a_closed_gop_is_decoded_up_to_the_wanted_frame() -> None:
     # Presented as I b B b P, decoded as I P B b b.
     stamps = np.array([0, 4, 2, 1, 3, 5, 9, 7, 6, 8])
     keys = np.array([True, *[False] * 4, True, *[False] * 4])
@@ -148,7 +148,7 @@ def test_a_closed_gop() -> None:
     assert actions.tolist() == [FEED | START, FEED, FEED, TAKE, DROP, TAKE | START, *[DROP] * 4]
 
 
-def test_a_leading_picture_of_an_open_gop() -> None:
+def test_a_leading_picture_of_an_open_gop_needs_the_gop_before() -> None:
     # The second key frame is displayed after the two that follow it.
     stamps = np.array([0, 1, 2, 5, 3, 4, 6])
     keys = np.array([True, False, False, True, False, False, False])
@@ -166,7 +166,7 @@ def test_a_leading_picture_of_an_open_gop() -> None:
     assert both.tolist() == [FEED | START, FEED, FEED, TAKE, FEED, TAKE, DROP]
 
 
-def test_nothing_wanted() -> None:
+def test_nothing_is_decoded_where_nothing_is_wanted() -> None:
     none = np.array([], dtype=np.int64)
     assert plan_packets(np.array([0, 1]), np.array([True, False]), none).tolist() == [DROP, DROP]
 
@@ -184,7 +184,7 @@ def changed(values: np.ndarray, at: int, value: object) -> np.ndarray:
     return values
 
 
-def test_the_order_of_presentation() -> None:
+def test_frames_are_ordered_by_time_stamp() -> None:
     stream = Stream()
     for stamp in (0, 30, 10, 20, 40):
         stream.add(stamp, key=stamp == 0)
@@ -221,7 +221,7 @@ def test_avi_tells_no_order_of_frames_that_are_reordered() -> None:
     assert isinstance(presentation(plain().index(format="avi", reorders=False)), Presentation)
 
 
-def test_fields_are_no_frames() -> None:
+def test_a_field_per_packet_tells_no_order() -> None:
     frames = plain().index(interlaced_rate=1.0)  # a frame per second, as the stamps say
     assert isinstance(presentation(frames), Presentation)
     fields = plain().index(interlaced_rate=0.5)
@@ -237,7 +237,9 @@ def test_fields_are_no_frames() -> None:
         ("stamps", 2, 35, "before earlier packets"),
     ],
 )
-def test_streams_without_a_plan(field: str, at: int, value: object, reason: str) -> None:
+def test_streams_that_cannot_start_at_key_frames_have_no_plan(
+    field: str, at: int, value: object, reason: str
+) -> None:
     index = plain().index()
     assert why_no_plan(index) is None
     assert reason in str(
@@ -245,7 +247,7 @@ def test_streams_without_a_plan(field: str, at: int, value: object, reason: str)
     )
 
 
-def test_new_parameters_on_the_way() -> None:
+def test_a_stream_whose_parameters_change_has_no_plan() -> None:
     assert why_no_plan(plain().index(reconfigured=True)) == "the codec's parameters change"
 
 
@@ -291,7 +293,7 @@ gaps = st.lists(st.floats(0.001, 3), min_size=1, max_size=40)
 
 @given(gaps=gaps, last=st.floats(0.01, 3), rate=st.floats(0.1, 30), fps=st.floats(0.2, 120))
 @pytest.mark.parametrize("sampling", ["played-at", "notebook"])
-def test_points_by_looking_at_all_and_one_by_one(
+def test_points_taken_at_once_equal_points_taken_one_by_one(
     sampling: str, gaps: list[float], last: float, rate: float, fps: float
 ) -> None:
     """What the plan wants at once is what a pass over the frames gives one after the other."""
@@ -362,7 +364,7 @@ def test_the_plan_of_a_range_drops_what_comes_before_its_key_frame(tmp_path: Pat
         (25, 30.0, [0, 0, 1, 2, 3]),
     ],
 )
-def test_the_numbers_of_the_notebook(fps: float, rate: float, expected: list[int]) -> None:
+def test_notebook_points_are_frame_numbers(fps: float, rate: float, expected: list[int]) -> None:
     points = Points(rate=rate, sampling="notebook", fps=fps)
     numbers = points.numbers(np.arange(100) / 30, end=100 / 30).tolist()
     assert numbers[: len(expected)] == expected

@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from tests.moments import assert_sound
 
-from vidsearch.media import Window, semantic_windows
+from vidsearch.media import SegmentSpan, semantic_segments
 
 _DIMS = 64
 _SCENES = np.eye(_DIMS, dtype=np.float32)
@@ -34,23 +34,23 @@ def noisy(vectors: NDArray[np.float32], *, noise: float, seed: int = 0) -> NDArr
 
 def starts(vectors: NDArray[np.float32], *, length: float = 10, limit: int = 512) -> list[float]:
     """At one frame per second."""
-    windows = semantic_windows(
+    segments = semantic_segments(
         np.arange(len(vectors), dtype=np.float64),
         vectors,
         duration=len(vectors),
         length=length,
         limit=limit,
     )
-    return [window.start for window in windows]
+    return [segment.start for segment in segments]
 
 
-def test_windows_begin_with_the_first_frame_of_each_scene() -> None:
+def test_segments_begin_with_the_first_frame_of_each_scene() -> None:
     vectors = video((0, 7), (1, 12), (2, 3), (0, 9))
-    (a, b, c, d) = semantic_windows(range(31), vectors, duration=31, length=10, limit=9)
-    assert a == Window(0, 7, 0, 7)
-    assert b == Window(7, 19, 7, 19)
-    assert c == Window(19, 22, 19, 22)
-    assert d == Window(22, 31, 22, 31)
+    (a, b, c, d) = semantic_segments(range(31), vectors, duration=31, length=10, limit=9)
+    assert a == SegmentSpan(0, 7, 0, 7)
+    assert b == SegmentSpan(7, 19, 7, 19)
+    assert c == SegmentSpan(19, 22, 19, 22)
+    assert d == SegmentSpan(22, 31, 22, 31)
 
 
 @pytest.mark.parametrize("noise", [0.05, 0.2, 0.5])
@@ -118,7 +118,7 @@ def test_scenes_that_resemble_each_other_are_told_apart() -> None:
     assert starts(vectors.astype(np.float32)) == [0, 12]
 
 
-def test_no_window_is_shorter_than_a_quarter_of_the_length() -> None:
+def test_no_segment_is_shorter_than_a_quarter_of_the_length() -> None:
     cuts = list(itertools.pairwise([*starts(video(*((i % 7, 2) for i in range(20)))), 40]))
     assert min(end - start for start, end in cuts) >= 2.5
 
@@ -136,8 +136,8 @@ def test_the_most_similar_neighbours_are_joined_beyond_the_limit() -> None:
 def test_more_frames_per_second_blur_no_boundary() -> None:
     vectors = noisy(video((0, 40), (1, 40), (2, 40)), noise=0.2)
     times = np.arange(120) / 5
-    windows = semantic_windows(times, vectors, duration=24, length=10, limit=9)
-    assert [window.start for window in windows] == [0, 8, 16]
+    segments = semantic_segments(times, vectors, duration=24, length=10, limit=9)
+    assert [segment.start for segment in segments] == [0, 8, 16]
 
 
 @pytest.mark.timeout(120)
@@ -163,8 +163,8 @@ def test_properties(
 ) -> None:
     times, vectors = drawn
     duration = float(times[-1] + tail)
-    windows = semantic_windows(times, vectors, duration=duration, length=length, limit=limit)
-    assert_sound(windows, times, duration=duration, length=length, limit=limit)
+    segments = semantic_segments(times, vectors, duration=duration, length=length, limit=limit)
+    assert_sound(segments, times, duration=duration, length=length, limit=limit)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_properties(
 )
 def test_senseless_vectors(vectors: NDArray[np.float64]) -> None:
     with pytest.raises(ValueError, match=r"vectors"):
-        semantic_windows([0, 1, 2], vectors, duration=3, length=10, limit=5)
+        semantic_segments([0, 1, 2], vectors, duration=3, length=10, limit=5)
 
 
 def test_scene_changes_of_drawn_clips_are_found_within_a_second(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_scene_changes_of_drawn_clips_are_found_within_a_second(tmp_path: Path) 
         shots = [Shot(scene=next(pool), seconds=s, seed=rng.randrange(99)) for s in seconds]
         clip = write_clip(tmp_path / f"{len(seconds)}.mp4", shots, fps=5)
         batches = list(decoder.frames(clip))
-        windows = semantic_windows(
+        segments = semantic_segments(
             np.concatenate([batch.pts_seconds for batch in batches]),
             np.concatenate([encoder.encode_frames(batch) for batch in batches]),
             duration=sum(seconds),
@@ -196,5 +196,5 @@ def test_scene_changes_of_drawn_clips_are_found_within_a_second(tmp_path: Path) 
             limit=512,
         )
         changes = np.cumsum(seconds)[:-1]
-        assert len(windows) == len(seconds)
-        assert np.abs([w.start for w in windows[1:]] - changes).max(initial=0) <= 1.0
+        assert len(segments) == len(seconds)
+        assert np.abs([w.start for w in segments[1:]] - changes).max(initial=0) <= 1.0

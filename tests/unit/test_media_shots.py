@@ -25,8 +25,8 @@ from vidsearch.errors import (
     VideoOpenError,
     VideoTooLargeError,
 )
-from vidsearch.media import Window, find_shots, shot_windows
 from vidsearch.media.frames import MediaLimits
+from vidsearch.media.segments import SegmentSpan, find_shots, shot_segments
 from vidsearch.testing.clips import write_clip
 from vidsearch.testing.odd_clips import Track, write_tracks
 
@@ -40,13 +40,17 @@ def spans(
     cuts: list[float], *, duration: float, length: float = 10, limit: int = 512
 ) -> list[tuple[float, float]]:
     times = np.arange(math.ceil(duration), dtype=np.float64)
-    windows = shot_windows(times, cuts, duration=duration, length=length, limit=limit)
-    return [(window.start, window.end) for window in windows]
+    segments = shot_segments(times, cuts, duration=duration, length=length, limit=limit)
+    return [(segment.start, segment.end) for segment in segments]
 
 
-def test_windows_end_at_the_very_times_of_the_cuts() -> None:
-    windows = shot_windows([0, 1, 2, 3, 4, 5, 6], [3.04, 5.96], duration=9, length=10, limit=512)
-    assert windows == (Window(0, 3.04, 0, 4), Window(3.04, 5.96, 4, 6), Window(5.96, 9, 6, 7))
+def test_segments_end_at_the_very_times_of_the_cuts() -> None:
+    segments = shot_segments([0, 1, 2, 3, 4, 5, 6], [3.04, 5.96], duration=9, length=10, limit=512)
+    assert segments == (
+        SegmentSpan(0, 3.04, 0, 4),
+        SegmentSpan(3.04, 5.96, 4, 6),
+        SegmentSpan(5.96, 9, 6, 7),
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,8 +77,8 @@ def test_the_shortest_neighbours_are_joined_beyond_the_limit() -> None:
 
 
 def test_a_shot_between_two_sampled_frames_joins_the_one_before() -> None:
-    windows = shot_windows([0, 10, 20], [11, 14, 18], duration=30, length=10, limit=9)
-    assert windows == (Window(0, 18, 0, 2), Window(18, 30, 2, 3))
+    segments = shot_segments([0, 10, 20], [11, 14, 18], duration=30, length=10, limit=9)
+    assert segments == (SegmentSpan(0, 18, 0, 2), SegmentSpan(18, 30, 2, 3))
 
 
 @settings(deadline=None)
@@ -90,14 +94,14 @@ def test_properties(
 ) -> None:
     times = np.cumsum(gaps)
     duration = float(times[-1] + tail)
-    windows = shot_windows(times, cuts, duration=duration, length=length, limit=limit)
-    assert_sound(windows, times, duration=duration, length=length, limit=limit)
+    segments = shot_segments(times, cuts, duration=duration, length=length, limit=limit)
+    assert_sound(segments, times, duration=duration, length=length, limit=limit)
 
 
 @pytest.mark.parametrize("cut", [math.nan, math.inf])
 def test_senseless_cuts(cut: float) -> None:
     with pytest.raises(ValueError, match="cuts must be finite"):
-        shot_windows([0, 1], [cut], duration=2, length=10, limit=5)
+        shot_segments([0, 1], [cut], duration=2, length=10, limit=5)
 
 
 def _scenes(tmp_path: Path, times: list[Fraction], cuts: list[int], **options: object) -> Path:

@@ -24,8 +24,8 @@ from vidsearch.errors import (
     VidsearchError,
 )
 from vidsearch.media import fetch, open_decoder, public_uri
-from vidsearch.media.sources.patience import Patience
 from vidsearch.media.sources.temporary import BoundedFile
+from vidsearch.media.sources.timeouts import Timeouts
 from vidsearch.media.sources.web import download
 
 pytest.importorskip("httpcore")
@@ -208,7 +208,7 @@ def test_a_server_that_is_silent(server: str, tmp_path: Path) -> None:
         BoundedFile(tmp_path / "video", limit=100, where=uri) as file,
         pytest.raises(SourceUnavailableError, match="in time"),
     ):
-        download(uri, file, settings=_HERE, patience=Patience(silence=0.3))
+        download(uri, file, settings=_HERE, timeouts=Timeouts(silence=0.3))
 
 
 def test_a_server_that_is_not_there() -> None:

@@ -21,8 +21,8 @@ from vidsearch.errors import (
 )
 from vidsearch.media import fetch
 from vidsearch.media.sources.buckets import copy_object
-from vidsearch.media.sources.patience import Patience
 from vidsearch.media.sources.temporary import BoundedFile
+from vidsearch.media.sources.timeouts import Timeouts
 from vidsearch.media.sources.uris import BucketUri
 
 
@@ -169,7 +169,7 @@ def test_a_drip(files: type[_Files], tmp_path: Path) -> None:
             file,
             settings=SourceSettings(),
             where="it",
-            patience=Patience(window=0.2, window_bytes=1000),
+            timeouts=Timeouts(interval=0.2, interval_bytes=1000),
         )
 
 

@@ -23,14 +23,14 @@ from vidsearch.errors import (
     VideoTooLargeError,
 )
 from vidsearch.media import fetch
-from vidsearch.media.sources.patience import USUAL, Patience
 from vidsearch.media.sources.temporary import BoundedFile
+from vidsearch.media.sources.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from vidsearch.media.sources.web import download
 
 pytest.importorskip("httpcore")
 
 _HERE = SourceSettings(private_hosts=("127.0.0.1",), max_bytes=100_000)
-_IMPATIENT = Patience(silence=0.5, window=0.3, window_bytes=1000, total=3.0, pause=0.01)
+_SHORT = Timeouts(silence=0.5, interval=0.3, interval_bytes=1000, total=3.0, pause=0.01)
 _CONTENT = bytes(range(256)) * 300
 
 
@@ -127,9 +127,11 @@ def test_a_drip_of_bytes(copy: BoundedFile) -> None:
     with http_stub(lambda _: Reply(pieces=endless(b"x", every=0.02))) as stub:
         begun = time.monotonic()
         with pytest.raises(SourceUnavailableError, match=r"is too slow: \d+ bytes in 0\.\d s"):
-            download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+            download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
     assert time.monotonic() - begun < 2
-    assert USUAL.silence + USUAL.window <= 120, "what a drip costs a worker outside of tests"
+    assert DEFAULT_TIMEOUTS.silence + DEFAULT_TIMEOUTS.interval <= 120, (
+        "what a drip costs a worker outside of tests"
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_a_head_that_does_not_end(
     with http_stub(lambda _: Reply(raw=True, pieces=pieces)) as stub:
         begun = time.monotonic()
         with pytest.raises(SourceUnavailableError, match="did not answer in time"):
-            download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+            download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
     assert time.monotonic() - begun < 2
 
 
@@ -158,7 +160,7 @@ def test_a_head_without_bounds(copy: BoundedFile) -> None:
         http_stub(lambda _: Reply(raw=True, pieces=head)) as stub,
         pytest.raises(SourceUnavailableError, match="broke off"),
     ):
-        download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+        download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
 
 
 def test_what_is_no_http_at_all(copy: BoundedFile) -> None:
@@ -166,17 +168,17 @@ def test_what_is_no_http_at_all(copy: BoundedFile) -> None:
         http_stub(lambda _: Reply(raw=True, pieces=[b"-ERR unknown command\r\n"])) as stub,
         pytest.raises(SourceUnavailableError, match="broke off"),
     ):
-        download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+        download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
 
 
 def test_a_whole_that_takes_too_long(copy: BoundedFile) -> None:
     quick_enough = endless(b"x" * 100, every=0.01)
-    patience = Patience(window=0.2, window_bytes=100, total=0.6)
+    timeouts = Timeouts(interval=0.2, interval_bytes=100, total=0.6)
     with (
         http_stub(lambda _: Reply(pieces=quick_enough)) as stub,
         pytest.raises(SourceUnavailableError, match=r"given up: not complete after 0\.6 s"),
     ):
-        download(stub.url, copy, settings=_HERE, patience=patience)
+        download(stub.url, copy, settings=_HERE, timeouts=timeouts)
 
 
 def test_silence_in_the_middle(copy: BoundedFile) -> None:
@@ -184,7 +186,7 @@ def test_silence_in_the_middle(copy: BoundedFile) -> None:
     with http_stub(lambda _: Reply(pieces=pieces)) as stub:
         begun = time.monotonic()
         with pytest.raises(SourceUnavailableError, match="did not answer in time"):
-            download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+            download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
     assert time.monotonic() - begun < 2
 
 
@@ -212,7 +214,7 @@ class Breaking:
 
 def test_a_broken_download_goes_on(copy: BoundedFile, tmp_path: Path) -> None:
     with http_stub(Breaking({"etag": '"one"'})) as stub:
-        download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+        download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
     assert [one.headers.get("Range") for one in stub.asked] == [
         None,
         "bytes=30000-",
@@ -233,7 +235,7 @@ def test_a_silent_download_goes_on(copy: BoundedFile) -> None:
         return Reply(headers=headers, pieces=endless(b"-", every=2, after=b"begin"))
 
     with http_stub(answer) as stub:
-        download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+        download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
     assert copy.size == 10
     assert len(stub.asked) == 2
 
@@ -241,7 +243,7 @@ def test_a_silent_download_goes_on(copy: BoundedFile) -> None:
 def test_a_date_is_a_validator_where_it_is_old_enough(copy: BoundedFile) -> None:
     old = {"last-modified": "Wed, 21 Oct 2015 07:28:00 GMT"}
     with http_stub(Breaking(old)) as stub:
-        download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+        download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
     assert copy.size == len(_CONTENT)
     assert stub.asked[1].headers["If-Range"] == old["last-modified"]
 
@@ -263,7 +265,7 @@ def test_without_a_strong_validator_it_does_not(copy: BoundedFile, headers: dict
         http_stub(Breaking(headers)) as stub,
         pytest.raises(SourceUnavailableError, match="broke off"),
     ):
-        download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+        download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
     assert len(stub.asked) == 1
 
 
@@ -272,15 +274,15 @@ def test_a_server_that_always_breaks_off_is_given_up(copy: BoundedFile) -> None:
         http_stub(Breaking({"etag": '"one"'}, step=100)) as stub,
         pytest.raises(SourceUnavailableError, match="broke off"),
     ):
-        download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
-    assert len(stub.asked) == 1 + _IMPATIENT.resumes
+        download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
+    assert len(stub.asked) == 1 + _SHORT.resumes
 
 
 def test_a_video_that_changed_meanwhile_is_begun_anew(copy: BoundedFile, tmp_path: Path) -> None:
     first, second = Breaking({"etag": '"one"'}), Breaking({"etag": '"two"'}, step=90_000)
     second.content = b"another video"
     with http_stub(lambda asked: (second if "Range" in asked.headers else first)(asked)) as stub:
-        download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+        download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
     assert copy.size == 13
     copy.__exit__(None, None, None)
     assert (tmp_path / "video").read_bytes() == b"another video"
@@ -294,7 +296,7 @@ def test_parts_do_not_add_up_beyond_the_limit(copy: BoundedFile) -> None:
         return Reply(206, headers=headers, pieces=endless(b"1388\r\n" + b"x" * 5000 + b"\r\n"))
 
     with http_stub(answer) as stub, pytest.raises(VideoTooLargeError, match="has more"):
-        download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+        download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
 
 
 @pytest.mark.parametrize("place", ["bytes 0-9/10", "bytes 29999-40000/40001", "bytes */10", ""])
@@ -305,7 +307,7 @@ def test_a_part_that_was_not_asked_for(copy: BoundedFile, place: str) -> None:
         return Reply(206, body=b"x", headers={"content-range": place})
 
     with http_stub(answer) as stub, pytest.raises(SourceUnavailableError, match="not asked for"):
-        download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+        download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
 
 
 def test_a_hop_is_checked_again_when_a_download_goes_on(copy: BoundedFile) -> None:
@@ -315,7 +317,7 @@ def test_a_hop_is_checked_again_when_a_download_goes_on(copy: BoundedFile) -> No
         return Reply(302, headers={"location": "http://169.254.169.254/latest"})
 
     with http_stub(answer) as stub, pytest.raises(SourceForbiddenError, match="private"):
-        download(stub.url, copy, settings=_HERE, patience=_IMPATIENT)
+        download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
 
 
 @pytest.mark.parametrize(
@@ -446,6 +448,6 @@ def test_a_handshake_that_never_comes(copy: BoundedFile) -> None:
                 f"https://127.0.0.1:{silent.getsockname()[1]}/v.mp4",
                 copy,
                 settings=_HERE,
-                patience=Patience(connect=0.4),
+                timeouts=Timeouts(connect=0.4),
             )
     assert time.monotonic() - begun < 2

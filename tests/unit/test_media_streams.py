@@ -103,17 +103,19 @@ class TestSeveralStreams:
         path = write_tracks(tmp_path / "clip.mp4", _PLAIN, other)
         assert _read(decoder, path)[0] == [0, 10, 20]
 
-    def test_sound_beside_it_changes_nothing(self, decoder: Decoder, tmp_path: Path) -> None:
+    def test_a_sound_track_changes_nothing(self, decoder: Decoder, tmp_path: Path) -> None:
         path = write_tracks(tmp_path / "clip.mp4", _PLAIN, seconds_of_sound=5)
         assert _read(decoder, path) == ([0, 10, 20], [0, 1, 2])
         assert _end(decoder, path) == pytest.approx(3, abs=1e-3)
 
     @pytest.mark.parametrize("name", ["song.m4a", "song.mp4", "song.mkv"])
-    def test_sound_only(self, decoder: Decoder, tmp_path: Path, name: str) -> None:
+    def test_a_file_with_sound_only_is_refused(
+        self, decoder: Decoder, tmp_path: Path, name: str
+    ) -> None:
         path = write_tracks(tmp_path / name, seconds_of_sound=1)
         _refused(decoder, path, rf"{name} has no video stream, only audio \(aac\)$")
 
-    def test_sound_with_cover_art(self, decoder: Decoder, tmp_path: Path) -> None:
+    def test_sound_with_cover_art_is_refused(self, decoder: Decoder, tmp_path: Path) -> None:
         path = write_tracks(tmp_path / "song.mp4", cover(), seconds_of_sound=1)
         _refused(decoder, path, r"no video stream, only audio \(aac\) and a cover picture$")
 
@@ -145,7 +147,7 @@ class TestTimes:
         path = write_tracks(tmp_path / name, Track(start=start))
         assert _read(decoder, path) == ([0, 10, 20], [0, 1, 2])
 
-    def test_negative_times_in_a_transport_stream(self, decoder: Decoder, tmp_path: Path) -> None:
+    def test_a_clock_that_runs_over_counts_on(self, decoder: Decoder, tmp_path: Path) -> None:
         """The 33-bit clock runs over within the first second."""
         start = Fraction(2**33, 90_000) - Fraction(17, 10)
         path = write_tracks(tmp_path / "clip.ts", Track(start=start))
@@ -190,7 +192,7 @@ class TestTimes:
             ("clip.ivf", "libvpx", {}),
         ],
     )
-    def test_a_missing_duration(
+    def test_a_missing_duration_is_measured(
         self, decoder: Decoder, tmp_path: Path, name: str, codec: str, options: dict[str, str]
     ) -> None:
         path = write_tracks(
@@ -200,7 +202,7 @@ class TestTimes:
         assert _end(decoder, path) == pytest.approx(3, abs=2e-3)
 
     @pytest.mark.parametrize("claimed", [1, 7, 3000])
-    def test_a_wrong_frame_count_and_duration_in_avi(
+    def test_a_wrong_frame_count_in_avi_is_ignored(
         self, decoder: Decoder, tmp_path: Path, claimed: int
     ) -> None:
         whole = write_tracks(tmp_path / "clip.avi", Track(codec="mpeg4"))
@@ -213,7 +215,9 @@ class TestTimes:
         assert _end(decoder, path) == pytest.approx(3, abs=2e-3)
 
     @pytest.mark.parametrize("seconds", [1, 3000])
-    def test_a_wrong_duration_in_mp4(self, decoder: Decoder, tmp_path: Path, seconds: int) -> None:
+    def test_a_wrong_duration_in_mp4_is_ignored(
+        self, decoder: Decoder, tmp_path: Path, seconds: int
+    ) -> None:
         whole = write_tracks(tmp_path / "clip.mp4", _PLAIN)
         content = whole.read_bytes()
         changes = []
@@ -237,7 +241,7 @@ class TestTimes:
 class TestPictures:
     """That they look right is tested in ``test_media_picture``; here, that decoders say so."""
 
-    def test_a_turned_clip(self, decoder: Decoder, tmp_path: Path) -> None:
+    def test_a_turned_clip_is_set_upright(self, decoder: Decoder, tmp_path: Path) -> None:
         track = Track(prepare=lambda stream: stream.set_display_rotation(180))
         path = write_tracks(tmp_path / "clip.mp4", track)
         (batch,) = decoder.frames(path)
@@ -245,25 +249,27 @@ class TestPictures:
         assert numbers == [0, 10, 20]
 
     @pytest.mark.parametrize("aspect", [Fraction(16, 11), Fraction(8, 9)])
-    def test_long_pixels(self, decoder: Decoder, tmp_path: Path, aspect: Fraction) -> None:
+    def test_long_pixels_are_made_square(
+        self, decoder: Decoder, tmp_path: Path, aspect: Fraction
+    ) -> None:
         path = write_tracks(tmp_path / "clip.mp4", Track(tags={"sample_aspect_ratio": aspect}))
         (batch,) = decoder.frames(path)
         info = decoder.probe(path)
         assert batch.data.shape[1:3] == (96, round(128 * aspect)) == (info.height, info.width)
         assert _read(decoder, path)[0] == [0, 10, 20]
 
-    def test_interlaced(self, decoder: Decoder, tmp_path: Path) -> None:
+    def test_an_interlaced_clip_is_read(self, decoder: Decoder, tmp_path: Path) -> None:
         options = {"flags": "+ildct", "x264-params": "tff=1"}
         path = write_tracks(tmp_path / "clip.mp4", Track(options=options))
         assert _read(decoder, path) == ([0, 10, 20], [0, 1, 2])
 
-    def test_an_animated_gif(self, decoder: Decoder, tmp_path: Path) -> None:
+    def test_an_animated_gif_is_read(self, decoder: Decoder, tmp_path: Path) -> None:
         path = tmp_path / "clip.gif"
         frames = [image.fromarray(counter_frame(number)) for number in range(30)]
         frames[0].save(path, save_all=True, append_images=frames[1:], duration=100, loop=0)
         assert _read(decoder, path) == ([0, 10, 20], [0, 1, 2])
 
-    def test_a_gif_with_uneven_delays_and_partial_frames(
+    def test_a_gif_with_uneven_delays_keeps_its_times(
         self, decoder: Decoder, tmp_path: Path
     ) -> None:
         path = tmp_path / "clip.gif"
@@ -272,13 +278,13 @@ class TestPictures:
         frames[0].save(path, save_all=True, append_images=frames[1:], duration=delays, loop=0)
         assert _read(decoder, path) == ([1, 2, 4, 8], [0, 0.7, 1.6, 2.6])
 
-    def test_an_animated_png(self, decoder: Decoder, tmp_path: Path) -> None:
+    def test_an_animated_png_is_read(self, decoder: Decoder, tmp_path: Path) -> None:
         path = write_tracks(
             tmp_path / "clip.png", Track(codec="apng", pixel_format="rgb24"), form="apng"
         )
         assert _read(decoder, path) == ([0, 10, 20], [0, 1, 2])
 
-    def test_an_animated_webp(self, decoder: Decoder, tmp_path: Path) -> None:
+    def test_an_animated_webp_is_refused(self, decoder: Decoder, tmp_path: Path) -> None:
         path = tmp_path / "clip.webp"
         frames = [image.fromarray(counter_frame(number)) for number in range(5)]
         frames[0].save(path, save_all=True, append_images=frames[1:], duration=500)
@@ -286,7 +292,9 @@ class TestPictures:
 
     @pytest.mark.parametrize("name", ["clip.mp4", "picture"])
     @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF"])
-    def test_a_still_picture(self, decoder: Decoder, tmp_path: Path, form: str, name: str) -> None:
+    def test_a_still_picture_is_refused(
+        self, decoder: Decoder, tmp_path: Path, form: str, name: str
+    ) -> None:
         path = tmp_path / (name if name == "clip.mp4" else f"{name}.{form.lower()}")
         try:
             image.fromarray(counter_frame(5)).save(path, format=form)
@@ -309,13 +317,13 @@ class TestOpenCv:
         refuse_what_opencv_misreads(write_tracks(tmp_path / "clip.mp4", cover(), _PLAIN))
         assert not caplog.records
 
-    def test_interlaced_frames(self, tmp_path: Path) -> None:
+    def test_interlaced_frames_are_refused(self, tmp_path: Path) -> None:
         options = {"flags": "+ildct", "x264-params": "tff=1"}
         path = write_tracks(tmp_path / "clip.mp4", Track(options=options))
         with pytest.raises(VideoOpenError, match=r"clip\.mp4 is interlaced.*decoder to pyav"):
             refuse_what_opencv_misreads(path)
 
-    def test_exotic_colours(self, tmp_path: Path) -> None:
+    def test_exotic_colours_are_refused(self, tmp_path: Path) -> None:
         def label(stream: Any) -> None:
             stream.codec_context.colorspace = 8
 
@@ -323,7 +331,7 @@ class TestOpenCv:
         with pytest.raises(VideoOpenError, match=r"clip\.mp4 has colours.*decoder to pyav"):
             refuse_what_opencv_misreads(path)
 
-    def test_what_nobody_can_read(self, tmp_path: Path) -> None:
+    def test_an_encrypted_file_is_refused(self, tmp_path: Path) -> None:
         path = write_tracks(tmp_path / "clip.mp4", _PLAIN, options=_KEY)
         with pytest.raises(VideoOpenError, match="encrypted"):
             refuse_what_opencv_misreads(path)
@@ -337,7 +345,7 @@ class TestOpenCv:
         assert "number 0, not the main one, number 1" in record.getMessage()
 
 
-def test_nothing_is_kept_open(tmp_path: Path) -> None:
+def test_a_container_is_closed_with_its_block(tmp_path: Path) -> None:
     path = write_tracks(tmp_path / "clip.mp4", _PLAIN)
     with opened(path) as video:
         video.info()

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,8 +15,8 @@ import av
 import pytest
 
 from vidsearch.errors import MissingExtraError, SourceNotFoundError, VideoOpenError
-from vidsearch.media import embedded_cues, sidecar_cues, spoken_in, spoken_in_each, transcript
 from vidsearch.media.frames import Cue
+from vidsearch.media.subtitles import embedded_cues, segment_texts, sidecar_cues, transcript
 from vidsearch.media.subtitles.lines import cues_of, plain_lines
 from vidsearch.testing.clips import solid, write_clip
 
@@ -102,47 +103,51 @@ class TestLines:
         assert len(transcript(cues_of((i, i + 0.5, "x" * 5000) for i in range(5000)))) < 2_010_000
 
 
-class TestMoments:
+def text_in(cues: Sequence[Cue], start: float, end: float) -> str:
+    return next(segment_texts(cues, [(start, end)]))
+
+
+class TestSegmentTexts:
     CUES = (Cue(0, 4, "one"), Cue(8.5, 11.5, "two"), Cue(19.8, 22, "three"), Cue(30, 30, "four"))
 
     @pytest.mark.parametrize(
         ("start", "end", "expected"),
         [
             (0, 10, "one two"),
-            (10, 20, "two"),  # both moments hold at least a second of it, but not of "three"
+            (10, 20, "two"),  # both segments hold at least a second of it, but not of "three"
             (20, 30, "three"),
             (30, 40, "four"),
             (40, 50, ""),
             (1, 2, "one"),
         ],
     )
-    def test_a_line_belongs_to_the_moments_that_hold_enough_of_it(
+    def test_a_line_belongs_to_the_segments_that_hold_enough_of_it(
         self, start: float, end: float, expected: str
     ) -> None:
-        assert spoken_in(self.CUES, start, end) == expected
+        assert list(segment_texts(self.CUES, [(start, end)])) == [expected]
 
     @pytest.mark.parametrize("length", [0.3, 1.0, 2.5, 7.0, 100.0])
-    def test_every_line_belongs_to_a_moment(self, length: float) -> None:
+    def test_every_line_belongs_to_a_segment(self, length: float) -> None:
         cues = [Cue(i * 1.37, i * 1.37 + i % 9 * 0.4, f"<{i}>") for i in range(60)]
-        windows = [(k * length, (k + 1) * length) for k in range(int(100 / length) + 1)]
-        said = " ".join(spoken_in(cues, *window) for window in windows)
+        segments = [(k * length, (k + 1) * length) for k in range(int(100 / length) + 1)]
+        said = " ".join(text_in(cues, *segment) for segment in segments)
         assert {cue.text for cue in cues} == set(said.split())
 
     @pytest.mark.parametrize("step", [0.7, 3.0, 5.0])
-    def test_one_pass_for_all_moments_finds_the_same(self, step: float) -> None:
+    def test_one_pass_over_all_segments_equals_a_pass_per_segment(self, step: float) -> None:
         cues = [Cue(i * 1.37, i * 1.37 + i % 11 * 1.9, f"<{i}>") for i in range(60)]
-        moments = [(k * step, k * step + 5.0) for k in range(120)]
-        assert list(spoken_in_each(cues, moments)) == [spoken_in(cues, *each) for each in moments]
+        segments = [(k * step, k * step + 5.0) for k in range(120)]
+        assert list(segment_texts(cues, segments)) == [text_in(cues, *each) for each in segments]
 
     def test_lines_that_are_shown_all_the_time_have_an_end(self) -> None:
         cues = [Cue(0, 10_000, "word " * 400) for _ in range(500)]
-        moments = [(k * 10.0, k * 10 + 10.0) for k in range(1000)]
-        texts = list(spoken_in_each(cues, moments))
+        segments = [(k * 10.0, k * 10 + 10.0) for k in range(1000)]
+        texts = list(segment_texts(cues, segments))
         assert {len(text) for text in texts} <= {3999, 4000}
 
     def test_the_transcript_is_all_of_it(self) -> None:
         assert transcript(self.CUES) == "one two three four"
-        assert transcript(()) == spoken_in((), 0, 1) == ""
+        assert transcript(()) == text_in((), 0, 1) == ""
 
 
 class TestSidecar:

@@ -24,7 +24,7 @@ from PIL import Image, ImageFilter
 
 from vidsearch.config import ThumbnailSettings
 from vidsearch.errors import ConfigError, MissingExtraError, SourceUnavailableError
-from vidsearch.media import Candidates, FrameBatch, ThumbnailStore, Window
+from vidsearch.media import Candidates, FrameBatch, SegmentSpan, ThumbnailStore
 from vidsearch.media.thumbnails.pictures import look_of, shrunk
 
 Frame = NDArray[np.uint8]
@@ -66,11 +66,11 @@ def add(candidates: Candidates, *frames: Frame, batch_size: int = 4) -> None:
 class TestChoice:
     def test_the_sharpest_is_taken(self, candidates: Candidates) -> None:
         add(candidates, *(scene(i, blur=0 if i == 6 else 3) for i in range(10)))
-        assert resembles(candidates.best(Window(0, 10, 0, 10)), scene(6))
+        assert resembles(candidates.best(SegmentSpan(0, 10, 0, 10)), scene(6))
 
     def test_of_equally_sharp_ones_that_in_the_middle(self, candidates: Candidates) -> None:
         add(candidates, *(scene(1) // 2 + np.uint8(10 * i) for i in range(11)))
-        assert opened(candidates.best(Window(0, 11, 0, 11))).mean() == pytest.approx(
+        assert opened(candidates.best(SegmentSpan(0, 11, 0, 11))).mean() == pytest.approx(
             float((scene(1) // 2 + np.uint8(50)).mean()), abs=3
         )
 
@@ -79,34 +79,34 @@ class TestChoice:
             candidates,
             *(scene(i, blur=0 if i in {4, 10} else 1 if i == 8 else 4) for i in range(11)),
         )
-        assert resembles(candidates.best(Window(5, 10, 5, 10)), scene(8, blur=1))
+        assert resembles(candidates.best(SegmentSpan(5, 10, 5, 10)), scene(8, blur=1))
 
     @pytest.mark.parametrize("level", [0, 128, 255])
     def test_flat_frames_are_passed_over(self, candidates: Candidates, level: int) -> None:
         noise = np.random.default_rng(0).integers(-3, 4, (180, 320, 3))
         flat = np.clip(grey(level) + noise, 0, 255).astype(np.uint8)  # as sharp as can be
         add(candidates, scene(0, blur=6), *[flat] * 8)
-        assert resembles(candidates.best(Window(0, 9, 0, 9)), scene(0, blur=6))
+        assert resembles(candidates.best(SegmentSpan(0, 9, 0, 9)), scene(0, blur=6))
 
     def test_all_black_still_gives_a_picture(self, candidates: Candidates) -> None:
         add(candidates, *[grey(0)] * 3)
-        assert opened(candidates.best(Window(0, 3, 0, 3))).max() < 10
+        assert opened(candidates.best(SegmentSpan(0, 3, 0, 3))).max() < 10
 
     def test_of_black_frames_that_with_something_to_see(self, candidates: Candidates) -> None:
         faint = grey(0)
         faint[50:90, 50:90] = 30
         add(candidates, grey(0), grey(2), grey(0), faint)
-        assert opened(candidates.best(Window(0, 4, 0, 4))).max() > 20
+        assert opened(candidates.best(SegmentSpan(0, 4, 0, 4))).max() > 20
 
     def test_a_single_frame_without_length(self, candidates: Candidates) -> None:
         add(candidates, scene(3))
-        assert resembles(candidates.best(Window(0, 0, 0, 1)), scene(3))
+        assert resembles(candidates.best(SegmentSpan(0, 0, 0, 1)), scene(3))
 
-    @pytest.mark.parametrize("window", [Window(0, 9, 0, 9), Window(0, 1, 1, 1)])
-    def test_frames_that_were_not_added(self, candidates: Candidates, window: Window) -> None:
+    @pytest.mark.parametrize("segment", [SegmentSpan(0, 9, 0, 9), SegmentSpan(0, 1, 1, 1)])
+    def test_frames_that_were_not_added(self, candidates: Candidates, segment: SegmentSpan) -> None:
         add(candidates, scene(0))
         with pytest.raises(IndexError, match="beyond the 1"):
-            candidates.best(window)
+            candidates.best(segment)
 
 
 class TestPictures:
@@ -123,7 +123,7 @@ class TestPictures:
     def test_form(self, format: Any, height: int, width: int, expected: tuple[int, int]) -> None:
         with Candidates(size=320, format=format) as candidates:
             add(candidates, scene(1, height=height, width=width))
-            data = candidates.best(Window(0, 1, 0, 1))
+            data = candidates.best(SegmentSpan(0, 1, 0, 1))
         image = Image.open(io.BytesIO(data))
         assert image.format == format.upper()
         assert image.size == expected[::-1]
@@ -133,8 +133,8 @@ class TestPictures:
         for number, (height, width) in enumerate([(90, 160), (240, 320)]):
             frame = scene(number, height=height, width=width)[None]
             candidates.add(FrameBatch(data=frame, pts_seconds=np.array([float(number)])))
-        assert opened(candidates.best(Window(0, 1, 0, 1))).shape == (90, 160, 3)
-        assert opened(candidates.best(Window(1, 2, 1, 2))).shape == (240, 320, 3)
+        assert opened(candidates.best(SegmentSpan(0, 1, 0, 1))).shape == (90, 160, 3)
+        assert opened(candidates.best(SegmentSpan(1, 2, 1, 2))).shape == (240, 320, 3)
 
     def test_blur_lowers_the_sharpness(self) -> None:
         looks = [
@@ -164,14 +164,14 @@ class TestSpool:
         grown = process.memory_info().rss - before
         assert len(candidates) == 2408
         assert grown < 40 * 2**20  # as arrays the small pictures would be 400 MB
-        assert resembles(candidates.best(Window(2400, 2401, 2400, 2401)), scene(8))
+        assert resembles(candidates.best(SegmentSpan(2400, 2401, 2400, 2401)), scene(8))
 
     def test_nothing_is_left_behind(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
         monkeypatch.setattr("vidsearch.media.thumbnails.candidates._IN_MEMORY", 1000)
         with Candidates() as candidates:
             add(candidates, *(scene(i) for i in range(4)))
-            assert resembles(candidates.best(Window(3, 4, 3, 4)), scene(3))
+            assert resembles(candidates.best(SegmentSpan(3, 4, 3, 4)), scene(3))
         assert list(tmp_path.iterdir()) == []
 
     def test_a_full_disk(
@@ -259,7 +259,7 @@ class TestStore:
         assert store.form == "jpeg-100"
         with Candidates.of(store) as candidates:
             add(candidates, scene(0))
-            picture = Image.open(io.BytesIO(candidates.best(Window(0, 1, 0, 1))))
+            picture = Image.open(io.BytesIO(candidates.best(SegmentSpan(0, 1, 0, 1))))
         assert (picture.format, picture.size) == ("JPEG", (100, 56))
 
     @pytest.mark.parametrize("url", ["nonsense://bucket/x", "s3://", "", "  "])

@@ -59,14 +59,14 @@ class TestWhatIsNoVideo:
         ids=lambda value: value if isinstance(value, str) else "",
     )
     @pytest.mark.parametrize("name", ["clip.mp4", "clip"])
-    def test_it_is_named(
+    def test_a_file_of_another_kind_is_named(
         self, decoder: Decoder, tmp_path: Path, content: bytes, reason: str, name: str
     ) -> None:
         path = tmp_path / name
         path.write_bytes(content)
         _refused(decoder, path, f"^{name} .*{reason}")
 
-    def test_a_zip(self, decoder: Decoder, tmp_path: Path) -> None:
+    def test_a_zip_archive_is_named(self, decoder: Decoder, tmp_path: Path) -> None:
         clip = write_tracks(tmp_path / "clip.mp4", _PLAIN)
         with zipfile.ZipFile(tmp_path / "clips.zip", "w") as archive:
             archive.write(clip, "clip.mp4")
@@ -81,7 +81,9 @@ class TestWhatIsNoVideo:
 
 class TestLockedAndCut:
     @pytest.mark.parametrize("name", ["clip.mp4", "clip.mov"])
-    def test_encrypted(self, decoder: Decoder, tmp_path: Path, name: str) -> None:
+    def test_an_encrypted_video_is_refused(
+        self, decoder: Decoder, tmp_path: Path, name: str
+    ) -> None:
         path = write_tracks(tmp_path / "plain.mp4", _PLAIN, options=_KEY).rename(tmp_path / name)
         _refused(decoder, path, rf"^{name} is encrypted \(DRM\); register a copy without")
 
@@ -104,7 +106,7 @@ class TestLockedAndCut:
         ],
         ids=["enormous", "nested", "many", "endless"],
     )
-    def test_boxes_that_lead_nowhere(
+    def test_a_bomb_of_boxes_is_refused_in_time(
         self, decoder: Decoder, tmp_path: Path, content: bytes
     ) -> None:
         path = tmp_path / "bomb.mp4"
@@ -113,14 +115,18 @@ class TestLockedAndCut:
         _refused(decoder, path, r"^bomb\.mp4 ")
         assert time.process_time() - start < 5
 
-    def test_cut_off_before_its_index(self, decoder: Decoder, tmp_path: Path) -> None:
+    def test_a_file_cut_off_before_its_index_is_refused(
+        self, decoder: Decoder, tmp_path: Path
+    ) -> None:
         whole = write_tracks(tmp_path / "clip.mp4", _PLAIN).read_bytes()
         path = tmp_path / "cut.mp4"
         for length in (40, len(whole) // 2, whole.index(b"moov") - 4):
             path.write_bytes(whole[:length])
             _refused(decoder, path, r"without its index \(moov\): the recording or the upload")
 
-    def test_cut_off_within_its_index(self, decoder: Decoder, tmp_path: Path) -> None:
+    def test_a_file_cut_off_within_its_index_is_refused(
+        self, decoder: Decoder, tmp_path: Path
+    ) -> None:
         whole = write_tracks(tmp_path / "clip.mp4", _PLAIN, options={"movflags": "faststart"})
         content = whole.read_bytes()
         path = tmp_path / "cut.mp4"
@@ -194,7 +200,7 @@ class TestFuzz:
         ],
         ids=["mp4", "fragmented", "mkv", "webm", "avi", "ts", "gif", "flv", "mov"],
     )
-    def test_damaged_bytes(
+    def test_damaged_bytes_give_frames_or_a_video_error(
         self,
         tmp_path: Path,
         name: str,

@@ -19,7 +19,7 @@ from vidsearch.media import (
     MediaReader,
     Sampling,
     ThumbnailStore,
-    spoken_in_each,
+    segment_texts,
     transcript,
 )
 
@@ -132,7 +132,7 @@ def embed_video(
                 keys[number] = thumbnails.put(candidates.best(window))
     at("subtitles")
     lines = cues()
-    texts = spoken_in_each(lines, [(w.start, w.end) for w in windows])
+    texts = segment_texts(lines, [(w.start, w.end) for w in windows])
     return VideoEmbedding(
         vector=mean_unit(frame_vectors),
         segments=tuple(

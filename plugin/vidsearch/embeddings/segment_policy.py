@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from vidsearch.config import IndexSettings
 from vidsearch.errors import ConfigError
 from vidsearch.media import (
-    Window,
-    fixed_windows,
+    SegmentSpan,
+    fixed_segments,
     require_shots,
-    semantic_windows,
-    shot_windows,
+    semantic_segments,
+    shot_segments,
 )
 
 __all__ = ["SegmentPolicy"]
@@ -69,7 +69,7 @@ class SegmentPolicy:
         *,
         duration: float,
         shots: Callable[[], tuple[float, ...]],
-    ) -> tuple[Window, ...]:
+    ) -> tuple[SegmentSpan, ...]:
         """Cut one video.
 
         Args:
@@ -79,14 +79,14 @@ class SegmentPolicy:
             shots: reads the times of the cuts; called by the method ``shots`` only.
         """
         if self.method == "semantic":
-            return semantic_windows(
+            return semantic_segments(
                 pts_seconds, vectors, duration=duration, length=self.length, limit=self.limit
             )
         if self.method == "shots":
-            return shot_windows(
+            return shot_segments(
                 pts_seconds, shots(), duration=duration, length=self.length, limit=self.limit
             )
-        return fixed_windows(
+        return fixed_segments(
             pts_seconds,
             duration=duration,
             length=self.length,

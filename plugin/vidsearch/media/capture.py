@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vidsearch.errors import MissingExtraError, SourceNotFoundError, VideoOpenError
 from vidsearch.media.diagnosis import why_not_a_video
 from vidsearch.media.display import FALLBACK_STEP, Clock
-from vidsearch.media.ffmpeg_reach import opencv_reach_closed
+from vidsearch.media.ffmpeg_allowlist import opencv_restricted
 from vidsearch.media.frames import VideoInfo
 from vidsearch.media.pyav.picture import displayed_size, square_pixels
 
@@ -45,7 +45,7 @@ def opened(path: Path, *, threads: int = 1) -> Iterator[Capture]:
         cv2.CAP_PROP_N_THREADS: threads,
         cv2.CAP_PROP_HW_ACCELERATION: cv2.VIDEO_ACCELERATION_NONE,
     }
-    with opencv_reach_closed():
+    with opencv_restricted():
         source = cv2.VideoCapture(
             str(path.absolute()),
             cv2.CAP_FFMPEG,

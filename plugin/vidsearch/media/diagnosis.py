@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from vidsearch.media.ffmpeg_reach import AV_OPTIONS
-from vidsearch.media.lookalikes import HEAD_BYTES, lookalike
+from vidsearch.media.ffmpeg_allowlist import AV_OPTIONS
 from vidsearch.media.mp4_boxes import (
     has_external_data,
     is_encrypted,
@@ -13,7 +13,7 @@ from vidsearch.media.mp4_boxes import (
     is_still_picture,
     lacks_index,
 )
-from vidsearch.media.streams import what_is_in
+from vidsearch.media.streams import why_no_video
 
 __all__ = ["ENCRYPTED", "why_refused", "why_not_a_video"]
 
@@ -24,6 +24,46 @@ _STILL = "is a still picture (HEIF or AVIF), not a video"
 _NO_INDEX = (
     "is an MP4 or MOV without its index (moov): the recording or the upload broke off "
     "before the end, where the index is written"
+)
+_HEAD_BYTES = 4096
+
+_ONLY_NAMES = "which only names other files or addresses; these are never followed"
+
+_BEGINNINGS: tuple[tuple[bytes, str], ...] = (
+    (b"#extm3u", f"is a playlist (HLS or M3U), {_ONLY_NAMES}"),
+    (b"ffconcat", f"is an ffconcat script, {_ONLY_NAMES}"),
+    (b"[playlist]", f"is a playlist (PLS), {_ONLY_NAMES}"),
+    (b"[internetshortcut]", f"is a link to a web page, {_ONLY_NAMES}"),
+    (b"# vobsub index", "is a VobSub subtitle index, not a video"),
+    (b"webvtt", "is a subtitle file (WebVTT), not a video"),
+    (b"[script info]", "is a subtitle file (SubStation Alpha), not a video"),
+    (b"%pdf", "is a PDF document, not a video"),
+    (b"pk\x03\x04", "is a ZIP archive (or an office document), not a video; unpack it first"),
+    (b"\x1f\x8b", "is a gzip archive, not a video; unpack it first"),
+    (b"7z\xbc\xaf\x27\x1c", "is a 7z archive, not a video; unpack it first"),
+    (b"rar!\x1a\x07", "is a RAR archive, not a video; unpack it first"),
+    (b"\xff\xd8\xff", "is a still picture (JPEG), not a video"),
+    (b"\x89png", "is a still picture (PNG), not a video"),
+    (b"ii*\x00", "is a still picture (TIFF), not a video"),
+    (b"mm\x00*", "is a still picture (TIFF), not a video"),
+    (b"\xff\x0a", "is a still picture (JPEG XL), not a video"),
+    (b"version https://git-lfs", "is a Git LFS pointer; fetch the file that it stands for"),
+)
+_MARKUP: tuple[tuple[str, str], ...] = (
+    (r"<mpd\b", f"is a DASH manifest, {_ONLY_NAMES}"),
+    (r"<(playlist|asx|smil|compositionplaylist|assetmap)\b", f"is a playlist, {_ONLY_NAMES}"),
+    (r"<smoothstreamingmedia\b", f"is a Smooth Streaming manifest, {_ONLY_NAMES}"),
+    (r"<(!doctype html|html|head|body)\b", "is a web page (HTML), not a video"),
+    (r"<error>|<code>accessdenied", "is an error message of a storage service, not a video"),
+    (r"<svg\b", "is a still picture (SVG), not a video"),
+)
+_SDP = re.compile(rb"v=0\r?\n.*?^m=\w+ \d+", re.DOTALL | re.MULTILINE)
+_SRT = re.compile(rb"\d+\r?\n\d\d:\d\d:\d\d[,.]\d{3} --> ")
+_TEXT = re.compile(rb"[\t\n\r\f\x20-\x7e\x80-\xff]+")
+_BYTE_ORDER_MARKS = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
 )
 
 
@@ -40,14 +80,14 @@ def why_not_a_video(path: Path) -> str:
         if path.stat().st_size == 0:
             return "is empty (0 bytes)"
         with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
+            head = file.read(_HEAD_BYTES)
         if is_still_picture(path):
             return _STILL
         if lacks_index(path):
             return _NO_INDEX
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    return lookalike(head) or _what_ffmpeg_says(path)
+    return _sniffed(head) or _what_ffmpeg_says(path)
 
 
 def why_refused(path: Path) -> str | None:
@@ -78,8 +118,48 @@ def _what_ffmpeg_says(path: Path) -> str:
         with av.open(
             str(path.absolute()), options=dict(AV_OPTIONS), metadata_errors="replace"
         ) as container:
-            return what_is_in(container)
+            return why_no_video(container)
     except av.error.ArgumentError:  # not on the list of formats
         return "is in a format that is not read as video"
     except (av.FFmpegError, OSError) as error:
         return f"is not a readable video: {error.strerror}"
+
+
+def _sniffed(head: bytes) -> str | None:
+    """What a file is by its first bytes; ``None`` for what is unknown here."""
+    if not head.strip(b"\0"):
+        return "begins with nothing but zero bytes: it was not copied or downloaded completely"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        if b"ANIM" in head[12:64]:
+            return "is an animated WebP, which FFmpeg cannot read; convert it to GIF, PNG or MP4"
+        return "is a still picture (WebP), not a video"
+    if head[:2] == b"BM" and head[6:10] == bytes(4):
+        return "is a still picture (BMP), not a video"
+    return _sniffed_text(_as_utf8(head).lstrip())
+
+
+def _sniffed_text(head: bytes) -> str | None:
+    lowered = head.lower()
+    for beginning, what in _BEGINNINGS:
+        if lowered.startswith(beginning):
+            return what
+    if not _TEXT.fullmatch(head):
+        return None
+    if lowered.startswith(b"<"):
+        markup = lowered.decode("latin-1")
+        for pattern, what in _MARKUP:
+            if re.search(pattern, markup):
+                return what
+        return "is an XML file, not a video"
+    if _SDP.match(head):
+        return f"is an SDP session description, {_ONLY_NAMES}"
+    if _SRT.match(head):
+        return "is a subtitle file (SubRip), not a video"
+    return "is a text file, not a video"
+
+
+def _as_utf8(head: bytes) -> bytes:
+    for mark, encoding in _BYTE_ORDER_MARKS:
+        if head.startswith(mark):
+            return head.decode(encoding, errors="replace").encode()
+    return head

@@ -220,7 +220,7 @@ def refuse_what_opencv_misreads(path: Path) -> None:
     For interlaced frames and for colours that swscale refuses, OpenCV (4.14 and 5.0, not 4.10)
     hands out memory that nothing was written to; it takes cover art for a video, and decodes what
     is encrypted to noise. It reads the first video stream of several: where that is not the one
-    that ought to be watched, a warning is logged.
+    that the other decoder reads, a warning is logged.
 
     Raises:
         SourceNotFoundError: no file there.

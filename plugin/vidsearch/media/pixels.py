@@ -32,7 +32,7 @@ Resize = Literal["crop", "squash"]
 """The shorter side to the square's and the middle cut out, or the whole frame made square."""
 Resample = Literal["bicubic", "bilinear"]
 
-_REACH = 2.0
+_KERNEL_RADIUS = 2.0
 """Half the width of the wider kernel, bicubic, in pixels of the coarser side."""
 
 
@@ -188,7 +188,7 @@ class _Kept:
         scale = side / resized
         low, high = start * scale, min((start + size) * scale, side)
         reach = (
-            _REACH * max(scale, 1.0) + 1
+            _KERNEL_RADIUS * max(scale, 1.0) + 1
         )  # one more, as Pillow takes the box in single precision
         first, last = max(0, math.floor(low - reach)), min(side, math.ceil(high + reach))
         return cls(first, last, low - first, high - first)

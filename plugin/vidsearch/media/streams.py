@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-__all__ = ["is_keyed", "is_picture", "watched", "what_is_in"]
+__all__ = ["has_encryption_key", "is_picture", "select_stream", "why_no_video"]
 
 _PICTURES = ("attached_pic", "timed_thumbnails", "still_image")
 _PICTURE_CODECS = frozenset({"mjpeg", "png", "bmp", "tiff", "webp"})
@@ -16,7 +16,7 @@ _DEFAULT_WEIGHT = 5_000_000
 """Pixels that the mark "default" is worth, as in the ``ffmpeg`` command."""
 
 
-def watched(container: InputContainer) -> VideoStream | None:
+def select_stream(container: InputContainer) -> VideoStream | None:
     """The video stream that is read; ``None`` without one that can be decoded.
 
     The rule is that of the ``ffmpeg`` command: the largest one by pixels, where one that the
@@ -35,12 +35,12 @@ def watched(container: InputContainer) -> VideoStream | None:
     )
 
 
-def is_keyed(stream: VideoStream) -> bool:
+def has_encryption_key(stream: VideoStream) -> bool:
     """Whether the stream of a Matroska or WebM file is encrypted."""
     return "enc_key_id" in stream.metadata
 
 
-def what_is_in(container: InputContainer) -> str:
+def why_no_video(container: InputContainer) -> str:
     """Why a file that opened has no video; the rest of a sentence that begins with its name."""
     if any(not is_picture(stream) for stream in container.streams.video):
         form = container.format.long_name

@@ -195,7 +195,9 @@ class DecoderContract(FrameRangeContract):
         assert info.duration == pytest.approx(2.0, abs=0.05)
         assert info.fps == pytest.approx(25, abs=0.1)
 
-    def test_it_can_be_left_early_and_read_again(self, decoder: Decoder, tmp_path: Path) -> None:
+    def test_a_reading_left_early_leaves_the_next_one_whole(
+        self, decoder: Decoder, tmp_path: Path
+    ) -> None:
         path = write_clip(tmp_path / "clip.mp4", THIRTIETHS)
         first = next(iter(decoder.frames(path, batch_size=1)))
         assert read_counter(first.data[0]) == 0
@@ -212,7 +214,7 @@ class DecoderContract(FrameRangeContract):
         numbers, *_ = _read(decoder, write_truncated(tmp_path))
         assert numbers[:2] == [0, 30]
 
-    def test_a_damaged_beginning_shifts_nothing(
+    def test_a_damaged_beginning_leaves_later_times_right(
         self, decoder: Decoder, make_decoder: MakeDecoder, tmp_path: Path
     ) -> None:
         path = write_damaged_beginning(tmp_path)
@@ -244,7 +246,7 @@ class DecoderContract(FrameRangeContract):
                 _read(make_decoder(max_damaged=0.05), path)
             assert len(_read(make_decoder(max_damaged=0.3), path).numbers) == 8
 
-    def test_what_is_whole_is_not_damaged(self, make_decoder: MakeDecoder, tmp_path: Path) -> None:
+    def test_an_intact_video_has_no_damage(self, make_decoder: MakeDecoder, tmp_path: Path) -> None:
         path = write_clip(tmp_path / "clip.mp4", SPARSE)
         assert _read(make_decoder(max_damaged=0.0), path).summary.damaged == 0
 
@@ -268,7 +270,7 @@ class DecoderContract(FrameRangeContract):
         ],
     )
     @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
-    def test_the_sampling_of_the_notebook(
+    def test_the_notebook_sampling_counts_frames(
         self,
         decoder: Decoder,
         tmp_path: Path,
@@ -283,14 +285,16 @@ class DecoderContract(FrameRangeContract):
         seconds = np.concatenate([batch.pts_seconds for batch in batches])
         np.testing.assert_allclose(seconds, [float(times[n]) for n in expected], atol=1.1e-3)
 
-    def test_the_notebook_can_take_frames_twice(self, decoder: Decoder, tmp_path: Path) -> None:
+    def test_the_notebook_sampling_repeats_frames_at_high_rates(
+        self, decoder: Decoder, tmp_path: Path
+    ) -> None:
         path = write_clip(tmp_path / "clip.mp4", [Fraction(i, 10) for i in range(5)], rate=10)
         batches = list(decoder.frames(path, sampling="notebook", rate=20, batch_size=4))
         numbers = [read_counter(frame) for batch in batches for frame in batch.data]
         assert numbers == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
 
     @pytest.mark.parametrize("method", ["probe", "frames"])
-    def test_a_video_that_is_too_long(
+    def test_a_video_that_is_too_long_is_refused(
         self, make_decoder: MakeDecoder, tmp_path: Path, method: str
     ) -> None:
         path = write_clip(tmp_path / "long.mp4", [Fraction(i, 10) for i in range(50)], rate=10)
@@ -299,7 +303,7 @@ class DecoderContract(FrameRangeContract):
             _use(decoder, method, path)
         assert len(_read(make_decoder(limits=MediaLimits(max_seconds=5)), path).numbers) == 5
 
-    def test_a_header_that_hides_the_length(
+    def test_a_long_video_without_a_header_is_refused_while_it_is_read(
         self, make_decoder: MakeDecoder, tmp_path: Path
     ) -> None:
         # A raw stream knows neither its length nor its times.
@@ -308,7 +312,7 @@ class DecoderContract(FrameRangeContract):
             _use(make_decoder(limits=MediaLimits(max_seconds=2)), "frames", path)
 
     @pytest.mark.parametrize("method", ["probe", "frames"])
-    def test_pictures_that_are_too_large(
+    def test_pictures_that_are_too_large_are_refused(
         self, make_decoder: MakeDecoder, tmp_path: Path, method: str
     ) -> None:
         path = write_clip(tmp_path / "large.mp4", THIRTIETHS[:5])
@@ -317,13 +321,15 @@ class DecoderContract(FrameRangeContract):
             _use(decoder, method, path)
         assert len(_read(make_decoder(limits=MediaLimits(max_pixels=128 * 96)), path).numbers) == 1
 
-    def test_joined_streams_go_on(self, decoder: Decoder, tmp_path: Path) -> None:
+    def test_joined_streams_follow_each_other(self, decoder: Decoder, tmp_path: Path) -> None:
         """Time stamps that jump back: the second part follows the first."""
         numbers, times, *_ = _read(decoder, write_joined(tmp_path))
         assert numbers == [0, 10, 20] * 2
         np.testing.assert_allclose(times, range(6), atol=0.15)
 
-    def test_a_picture_size_that_changes(self, decoder: Decoder, tmp_path: Path) -> None:
+    def test_pictures_of_two_sizes_come_in_separate_batches(
+        self, decoder: Decoder, tmp_path: Path
+    ) -> None:
         numbers, _, batches, _ = _read(decoder, write_growing(tmp_path))
         # The second part comes in its own size or scaled to the first; never mixed in one batch.
         # (OpenCV 4.9 repeats the last picture of the first part instead.)
@@ -332,13 +338,15 @@ class DecoderContract(FrameRangeContract):
         assert {batch.data.shape[1:3] for batch in batches} <= {(96, 128), (144, 256)}
 
     @pytest.mark.parametrize("method", ["probe", "frames"])
-    def test_a_missing_file(self, decoder: Decoder, tmp_path: Path, method: str) -> None:
+    def test_a_missing_file_is_not_found(
+        self, decoder: Decoder, tmp_path: Path, method: str
+    ) -> None:
         with pytest.raises(SourceNotFoundError, match=r"nothing\.mp4"):
             _use(decoder, method, tmp_path / "nothing.mp4")
 
     @pytest.mark.parametrize("method", ["probe", "frames"])
     @pytest.mark.parametrize("content", [b"", b"no video at all\n" * 100, bytes(5000)])
-    def test_a_file_that_is_no_video(
+    def test_a_file_that_is_no_video_is_refused(
         self, decoder: Decoder, tmp_path: Path, method: str, content: bytes
     ) -> None:
         path = tmp_path / "nonsense.mp4"
@@ -346,18 +354,20 @@ class DecoderContract(FrameRangeContract):
         with pytest.raises(VideoOpenError, match=r"nonsense\.mp4"):
             _use(decoder, method, path)
 
-    def test_a_folder(self, decoder: Decoder, tmp_path: Path) -> None:
+    def test_a_folder_is_refused(self, decoder: Decoder, tmp_path: Path) -> None:
         with pytest.raises(VideoError, match="folder"):
             _use(decoder, "frames", tmp_path)
 
-    def test_a_video_of_which_nothing_decodes(self, decoder: Decoder, tmp_path: Path) -> None:
+    def test_a_video_of_which_nothing_decodes_is_refused(
+        self, decoder: Decoder, tmp_path: Path
+    ) -> None:
         whole = write_clip(tmp_path / "clip.mp4", THIRTIETHS, options={"bf": "0"})
         path = overwritten(whole, tmp_path / "zeroed.mp4", part=(0.0, 1.0))
         with pytest.raises(NoFramesError, match=r"zeroed\.mp4.*100 frames"):
             _use(decoder, "frames", path)
 
     @pytest.mark.parametrize(("rate", "batch_size"), [(0, 1), (-1, 1), (float("nan"), 1), (1, 0)])
-    def test_senseless_arguments(
+    def test_senseless_arguments_are_refused(
         self, decoder: Decoder, tmp_path: Path, rate: float, batch_size: int
     ) -> None:
         with pytest.raises(ValueError, match="positive"):
@@ -373,7 +383,7 @@ class DecoderContract(FrameRangeContract):
         with pytest.raises(ValueError, match="start and stop"):
             decoder.frames(tmp_path, start=start, stop=stop)
 
-    def test_an_unknown_sampling(self, decoder: Decoder, tmp_path: Path) -> None:
+    def test_an_unknown_sampling_is_refused(self, decoder: Decoder, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="sampling"):
             decoder.frames(tmp_path, sampling="at-random")  # type: ignore[arg-type]
 

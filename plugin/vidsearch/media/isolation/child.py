@@ -1,7 +1,7 @@
 """The decoding process: ``python -m vidsearch.media.isolation.child``, started by the worker.
 
 Its argument is the file descriptor of its lifeline, see
-:func:`~vidsearch.media.isolation.confinement.die_with`.
+:func:`~vidsearch.media.isolation.confinement.end_with_parent`.
 It reads requests from its standard input, answers on what was its standard output, and ends with
 its input. What libraries print goes to standard error, which the worker keeps the end of.
 """
@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.media.isolation.confinement import (
-    die_with,
-    follow_parent,
+    end_with_parent,
     leave_network,
     limit_resources,
 )
@@ -49,8 +48,7 @@ _Answer = tuple[Message, "memoryview | None"]
 def main() -> None:
     """Serve requests until the standard input ends."""
     leave_network()
-    die_with(int(sys.argv[1]))
-    follow_parent()
+    end_with_parent(int(sys.argv[1]))
     answers = os.dup(_STDOUT)
     os.dup2(_STDERR, _STDOUT)
     setup = _read_message()

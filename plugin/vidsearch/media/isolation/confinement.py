@@ -12,7 +12,7 @@ import threading
 import time
 from contextlib import suppress
 
-__all__ = ["die_with", "follow_parent", "leave_network", "limit_resources"]
+__all__ = ["end_with_parent", "leave_network", "limit_resources"]
 
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
@@ -54,36 +54,36 @@ def limit_resources(*, megabytes: int) -> None:
             resource.setrlimit(kind, (most, most))
 
 
-def die_with(lifeline: int) -> None:
-    """Make the end of the other side of a pipe the end of this process.
+def end_with_parent(lifeline: int) -> None:
+    """End this process when the worker ends, whatever a codec does meanwhile.
 
-    The kernel sees to it, whatever a codec does: by SIGIO, which ends a process at once. What comes
-    over a pipe makes that signal, too, and makes it after the reader has it already. So the pipe
-    must be one that nothing ever comes over. PR_SET_PDEATHSIG would fire as soon as the *thread*
-    ends that started us. Not where the kernel cannot be relied on, see :func:`follow_parent`.
+    Args:
+        lifeline: file descriptor of a pipe over which nothing ever comes, and whose other side only
+            the worker holds open.
     """
-    if not _LINUX:
-        return
+    if _LINUX:
+        _end_with_pipe(lifeline)
+    elif os.name == "posix":
+        parent = os.getppid()
+        threading.Thread(target=_poll_parent, args=(parent,), daemon=True).start()
+
+
+def _end_with_pipe(pipe: int) -> None:
+    # The kernel sends SIGIO when the other side closes, which ends a process at once. It sends it
+    # for data, too, and after the reader has it already: hence a pipe that carries none.
+    # PR_SET_PDEATHSIG would fire as soon as the *thread* ends that started this process.
     import fcntl
     import select
 
-    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
-    gone = select.poll()
-    gone.register(lifeline, 0)
-    if gone.poll(0):  # before there was a signal to get
+    fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
+    closed = select.poll()
+    closed.register(pipe, 0)
+    if closed.poll(0):  # before there was a signal to get
         sys.exit(0)
 
 
-def follow_parent() -> None:
-    """Where :func:`die_with` has no kernel to rely on: look for the parent now and then."""
-    if _LINUX or os.name != "posix":
-        return
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_POLL_SECONDS)
-        os._exit(0)
-
-    threading.Thread(target=watch, daemon=True).start()
+def _poll_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_POLL_SECONDS)
+    os._exit(0)

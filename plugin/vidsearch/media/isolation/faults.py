@@ -5,20 +5,20 @@ from __future__ import annotations
 import signal
 from enum import Enum
 
-__all__ = ["Blame", "DecodingProcessError", "fault_of_exit"]
+__all__ = ["Cause", "DecodingProcessError", "fault_of_exit"]
 
 _CRASHES = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS")
 _MEMORY_WORDS = ("bad_alloc", "out of memory", "cannot allocate memory", "memoryerror")
 
 
-class Blame(Enum):
-    """Who is to blame for the end of a process."""
+class Cause(Enum):
+    """What made a process end."""
 
     FILE = "the file"
     """It would happen again in any process."""
-    HEAP = "the file, or one before it"
+    FILE_OR_EARLIER = "the file, or one before it"
     """A crash may be the late consequence of what an earlier file did to the process's memory."""
-    OUTSIDE = "somebody else"
+    OUTSIDE = "another process or the system"
 
 
 class DecodingProcessError(Exception):
@@ -26,14 +26,14 @@ class DecodingProcessError(Exception):
 
     Args:
         what: the rest of a sentence that begins with "the decoder".
-        blame: who caused it.
+        cause: what made it end.
         advice: what to do about it.
     """
 
-    def __init__(self, what: str, *, blame: Blame, advice: str = "") -> None:
+    def __init__(self, what: str, *, cause: Cause, advice: str = "") -> None:
         super().__init__(what)
         self.what = what
-        self.blame = blame
+        self.cause = cause
         self.advice = advice
 
     @classmethod
@@ -41,7 +41,7 @@ class DecodingProcessError(Exception):
         """It wanted more than it may have."""
         return cls(
             "ran out of memory",
-            blame=Blame.HEAP,
+            cause=Cause.FILE_OR_EARLIER,
             advice=f"ingest.decode_megabytes allows {megabytes} MB",
         )
 
@@ -55,9 +55,11 @@ def fault_of_exit(code: int | None, *, megabytes: int, last_words: str) -> Decod
         last_words: what it printed.
     """
     if code is None:
-        return DecodingProcessError("stopped answering", blame=Blame.HEAP)
+        return DecodingProcessError("stopped answering", cause=Cause.FILE_OR_EARLIER)
     if code >= 0:
-        return DecodingProcessError(f"ended by itself (exit code {code})", blame=Blame.HEAP)
+        return DecodingProcessError(
+            f"ended by itself (exit code {code})", cause=Cause.FILE_OR_EARLIER
+        )
     try:
         name = signal.Signals(-code).name
     except ValueError:
@@ -65,10 +67,10 @@ def fault_of_exit(code: int | None, *, megabytes: int, last_words: str) -> Decod
     if name not in _CRASHES:
         return DecodingProcessError(
             f"was killed from outside ({name})",
-            blame=Blame.OUTSIDE,
+            cause=Cause.OUTSIDE,
             advice="if this happens again, look for the kernel's out-of-memory killer",
         )
     # C++ libraries abort where memory runs out.
     if any(word in last_words.lower() for word in _MEMORY_WORDS):
         return DecodingProcessError.out_of_memory(megabytes)
-    return DecodingProcessError(f"crashed ({name})", blame=Blame.HEAP)
+    return DecodingProcessError(f"crashed ({name})", cause=Cause.FILE_OR_EARLIER)

@@ -25,7 +25,7 @@ from vidsearch.media.frames import (
     VideoInfo,
 )
 from vidsearch.media.isolation.environment import COMMAND
-from vidsearch.media.isolation.faults import Blame, DecodingProcessError
+from vidsearch.media.isolation.faults import Cause, DecodingProcessError
 from vidsearch.media.isolation.process import DecodingProcess
 from vidsearch.media.isolation.protocol import (
     FrameHeader,
@@ -83,7 +83,7 @@ class IsolatedReader:
 
         Raises:
             DecoderFailedError: the codec hung, crashed or ran out of memory.
-            DecoderKilledError: the process was killed by somebody else.
+            DecoderKilledError: the process was killed from outside.
         """
         doing = "while reading the header"
         found = tuple(self._ask("probe", path, _info, doing=doing, most=1))
@@ -105,7 +105,7 @@ class IsolatedReader:
 
         Raises:
             DecoderFailedError: the codec hung, crashed or ran out of memory.
-            DecoderKilledError: the process was killed by somebody else.
+            DecoderKilledError: the process was killed from outside.
         """
         request = FrameRequest(
             rate=rate, batch_size=batch_size, sampling=sampling, start=start, stop=stop
@@ -209,7 +209,7 @@ class IsolatedReader:
             except (DecodingProcessError, ProtocolError) as error:
                 process.end()
                 fault = error if isinstance(error, DecodingProcessError) else _nonsense(error)
-                if fault.blame is not Blame.HEAP or not process.has_read_others:
+                if fault.cause is not Cause.FILE_OR_EARLIER or not process.has_read_others:
                     raise self._failure(fault, path, doing) from error
                 _log.warning("%s; a new process tries once more", self._failure(fault, path, doing))
             except BaseException:
@@ -236,12 +236,12 @@ class IsolatedReader:
 
     def _failure(self, fault: DecodingProcessError, path: Path, doing: str) -> VidsearchError:
         advice = f": {fault.advice}" if fault.advice else ""
-        kind = DecoderKilledError if fault.blame is Blame.OUTSIDE else DecoderFailedError
+        kind = DecoderKilledError if fault.cause is Cause.OUTSIDE else DecoderFailedError
         return kind(f"{path.name}: the decoder ({self.name}) {fault.what} {doing}{advice}")
 
 
 def _nonsense(error: ProtocolError | str) -> DecodingProcessError:
-    return DecodingProcessError(f"answered nonsense ({error})", blame=Blame.HEAP)
+    return DecodingProcessError(f"answered nonsense ({error})", cause=Cause.FILE_OR_EARLIER)
 
 
 def _pass_over(header: FrameHeader, read_into: _Read) -> None:

@@ -18,7 +18,7 @@ from typing import IO
 
 from vidsearch.errors import ConfigError, DecoderKilledError, VidsearchError
 from vidsearch.media.isolation.environment import child_environment
-from vidsearch.media.isolation.faults import Blame, DecodingProcessError, fault_of_exit
+from vidsearch.media.isolation.faults import Cause, DecodingProcessError, fault_of_exit
 from vidsearch.media.isolation.logs import LOGGER, log_again
 from vidsearch.media.isolation.procfs import bytes_read, megabytes_held
 from vidsearch.media.isolation.protocol import (
@@ -47,8 +47,9 @@ _LEAST_READ = 1 << 16
 _MOST_READS = 100
 """Times the size of a file that may be read, so that a circle in it ends. Badly interleaved files
 are read many times over."""
-_BLIND_PATIENCE = 60
-"""Times the stall time, for a request that answers at its end only, where reading is not seen."""
+_BLIND_FACTOR = 60
+"""Multiple of the stall time for a request that answers at its end only, where reading is not
+seen."""
 
 
 class DecodingProcess:
@@ -72,7 +73,7 @@ class DecodingProcess:
         self._stall = stall_seconds
         self._last_words = b""
         self._deadline = 0.0
-        self._patience = 0.0
+        self._timeout = 0.0
         self._read_before = self._read_at_most = 0
         self._owner = os.getpid()
         self._popen, self._pipes = _started(command)
@@ -97,7 +98,7 @@ class DecodingProcess:
 
     @property
     def is_usable(self) -> bool:
-        """Whether it lives, is ours and not another process's before a fork, and is not bloated."""
+        """Whether it runs, was started by this process (not before a fork), and is not bloated."""
         if self._owner != os.getpid() or not self.end.alive or self._popen.poll() is not None:
             return False
         # What a file left behind in memory must not be charged to the next.
@@ -120,7 +121,7 @@ class DecodingProcess:
         self.has_read_others |= self._path not in (None, path)
         self._path = path
         blind = not steady and bytes_read(self.pid) is None
-        self._patience = self._stall * (_BLIND_PATIENCE if blind else 1)
+        self._timeout = self._stall * (_BLIND_FACTOR if blind else 1)
         self._read_before = bytes_read(self.pid) or 0
         with suppress(OSError):  # the decoder will say what is wrong with the file
             self._read_at_most = self._read_before + (1 << 30) + _MOST_READS * path.stat().st_size
@@ -145,14 +146,14 @@ class DecodingProcess:
             room = room[read:]
 
     def _greet(self) -> None:
-        self._patience = _START_SECONDS
+        self._timeout = _START_SECONDS
         try:
             self._send(asdict(self._setup))
             message = self._message()
             if "error" in message:
                 raise self._error(message)
         except (DecodingProcessError, ProtocolError) as error:
-            if isinstance(error, DecodingProcessError) and error.blame is Blame.OUTSIDE:
+            if isinstance(error, DecodingProcessError) and error.cause is Cause.OUTSIDE:
                 raise DecoderKilledError(f"the decoding process {error.what}") from error
             *_, last = self._words().splitlines() or ["it said nothing"]
             raise ConfigError(
@@ -167,7 +168,7 @@ class DecodingProcess:
                 view = view[os.write(self._in, view) :]
 
     def _message(self) -> Message:
-        self._deadline = time.monotonic() + self._patience
+        self._deadline = time.monotonic() + self._timeout
         while True:
             (length,) = LENGTH.unpack(self._exactly(LENGTH.size))
             if length > MOST_BYTES:
@@ -189,7 +190,7 @@ class DecodingProcess:
             if left <= 0:
                 if not self._progressed():
                     raise self._stuck()
-                self._deadline = time.monotonic() + self._patience
+                self._deadline = time.monotonic() + self._timeout
                 continue
             ready = {pipe for pipe, _ in self._poll.poll(min(left, 3600) * 1000 + 1)}
             if self._err in ready:
@@ -216,12 +217,12 @@ class DecodingProcess:
         self._tell()
         if not self._path:
             return DecodingProcessError(
-                f"was not ready within {self._patience:g} s", blame=Blame.OUTSIDE
+                f"was not ready within {self._timeout:g} s", cause=Cause.OUTSIDE
             )
         return DecodingProcessError(
             "was stuck",
-            blame=Blame.FILE,
-            advice=f"no progress for {self._patience:g} s (ingest.stall_seconds)",
+            cause=Cause.FILE,
+            advice=f"no progress for {self._timeout:g} s (ingest.stall_seconds)",
         )
 
     def _death(self) -> DecodingProcessError:
@@ -242,7 +243,7 @@ class DecodingProcess:
         if message["error"] == UNEXPECTED:
             _log.error("the decoding process failed:\n%s", message.get("traceback"))
             return DecodingProcessError(
-                f"failed unexpectedly ({message.get('text')})", blame=Blame.HEAP
+                f"failed unexpectedly ({message.get('text')})", cause=Cause.FILE_OR_EARLIER
             )
         return error_from(message)
 
@@ -272,8 +273,8 @@ os.register_at_fork(after_in_child=_abandon_all)
 
 
 def _started(command: Sequence[str]) -> tuple[subprocess.Popen[bytes], list[IO[bytes]]]:
-    """The child, and our ends of its standard streams and of its lifeline."""
-    theirs, ours = os.pipe()  # nothing comes over it: its end tells the child of ours
+    """The child, and this side of its standard streams and of its lifeline."""
+    theirs, ours = os.pipe()  # nothing comes over it: when it closes, the child ends
     lifeline = os.fdopen(ours, "wb", buffering=0)
     try:
         popen = _spawned(command, lifeline=theirs)

@@ -64,7 +64,7 @@ MOST_BYTES = 1 << 20
 """Of one message without pixels."""
 OUT_OF_MEMORY = "OutOfMemory"
 UNEXPECTED = "Unexpected"
-"""An error that is none of ours; the message has a ``traceback``."""
+"""An error of an unknown class; the message has a ``traceback``."""
 
 _MOST_TEXT = 4000
 _ENLARGED = 8

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from vidsearch.errors import MissingExtraError, SourceNotFoundError, VideoOpenError
 from vidsearch.media.diagnosis import ENCRYPTED, why_not_a_video, why_refused
-from vidsearch.media.ffmpeg_reach import AV_OPTIONS
+from vidsearch.media.ffmpeg_allowlist import AV_OPTIONS
 from vidsearch.media.frames import VideoInfo
 from vidsearch.media.pyav.picture import Pictures, displayed_size, is_quarter_turned
-from vidsearch.media.streams import is_keyed, watched, what_is_in
+from vidsearch.media.streams import has_encryption_key, select_stream, why_no_video
 
 if TYPE_CHECKING:
     import av
@@ -31,7 +31,7 @@ _MOST_PACKETS_BEFORE_A_FRAME = 500
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """An open file and the stream of it that is watched; see :func:`opened`."""
+    """An open file and the stream of it that is read; see :func:`opened`."""
 
     path: Path
     container: InputContainer
@@ -97,7 +97,7 @@ class Video:
 def opened(path: Path) -> Iterator[Video]:
     """Open a file for one pass. Nothing but this file is opened, whatever it says.
 
-    Which of several video streams is taken says :func:`~vidsearch.media.streams.watched`.
+    Which of several video streams is taken says :func:`~vidsearch.media.streams.select_stream`.
 
     Raises:
         SourceNotFoundError: no file there.
@@ -117,10 +117,10 @@ def opened(path: Path) -> Iterator[Video]:
     except (av.FFmpegError, OSError) as error:
         raise VideoOpenError(f"{path.name} {why_not_a_video(path)}") from error
     with container:
-        stream = watched(container)
+        stream = select_stream(container)
         if stream is None:
-            raise VideoOpenError(f"{path.name} {what_is_in(container)}")
-        refusal = ENCRYPTED if is_keyed(stream) else why_refused(path)
+            raise VideoOpenError(f"{path.name} {why_no_video(container)}")
+        refusal = ENCRYPTED if has_encryption_key(stream) else why_refused(path)
         if refusal:
             raise VideoOpenError(f"{path.name} {refusal}")
         yield Video(path=path, container=container, stream=stream)
@@ -139,7 +139,7 @@ def _first_frame(path: Path) -> av.VideoFrame | None:
 
     try:
         with _open(path) as container:
-            stream = watched(container)
+            stream = select_stream(container)
             packets = container.demux(stream) if stream is not None else iter(())
             for packet in islice(packets, _MOST_PACKETS_BEFORE_A_FRAME):
                 with suppress(av.FFmpegError):

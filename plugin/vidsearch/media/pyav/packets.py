@@ -119,8 +119,8 @@ def _interlaced_rate(video: Video) -> float | None:
 def cut_off_at(video: Video) -> float | None:
     """When a file would end that has lost its rest: seconds by the header of its stream.
 
-    Only an MP4 file whose index comes first knows; ``None`` where nothing is missing, or nobody
-    can tell.
+    Only an MP4 file whose index comes first knows; ``None`` where nothing is missing, or
+    where it cannot be told.
     """
     stream = video.stream
     if "mp4" not in video.container.format.name or not stream.duration or not stream.time_base:
@@ -143,7 +143,7 @@ def packets_of(video: Video) -> Iterator[Packet[Any]]:
             yield from (packet for packet in video.container.demux(video.stream) if packet.size)
         except IndexError:
             # PyAV stops at the first packet of a stream that begins later (a broadcast that gets
-            # another sound). It is passed over, being none of ours.
+            # another sound). It is passed over.
             continue
         return
 

@@ -1,4 +1,4 @@
-"""Moments of a fixed length."""
+"""Segments of a fixed length."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ import math
 
 import numpy as np
 
-from vidsearch.media.segments.window import Times, Window, checked_times, windows_at
+from vidsearch.media.segments.spans import SegmentSpan, Times, checked_times, spans_at
 
-__all__ = ["fixed_windows"]
+__all__ = ["fixed_segments"]
 
 
-def fixed_windows(
+def fixed_segments(
     pts_seconds: Times, *, duration: float, length: float, limit: int, overlap: float = 0.0
-) -> tuple[Window, ...]:
-    """Windows of ``length`` seconds that start every ``length - overlap`` seconds.
+) -> tuple[SegmentSpan, ...]:
+    """Segments of ``length`` seconds that start every ``length - overlap`` seconds.
 
-    Every frame belongs to at least one window (to exactly one without overlap), no window is empty,
-    the first starts at 0 and the last ends at ``duration`` (or at the last frame's time, where a
-    header understates it).
+    Every frame belongs to at least one segment (to exactly one without overlap), no segment is
+    empty, the first starts at 0 and the last ends at ``duration`` (or at the last frame's time,
+    where a header understates it).
 
-    - A tail shorter than half of ``length - overlap`` joins the window before it.
-    - More than ``limit`` windows: all grow evenly until ``limit`` are enough; the overlap stays.
-    - A window that adds no frame to the one before it (a frame held on display for longer than
-      ``length``, or a sampling rate below one frame per window) joins that one.
+    - A tail shorter than half of ``length - overlap`` joins the segment before it.
+    - More than ``limit`` segments: all grow evenly until ``limit`` are enough; the overlap stays.
+    - A segment that adds no frame to the one before it (a frame held on display for longer than
+      ``length``, or a sampling rate below one frame per segment) joins that one.
 
     Args:
         pts_seconds: each frame's time in seconds, ascending (equal neighbours are fine).
         duration: of the video, in seconds.
-        length: of a window, in seconds.
-        limit: most windows.
-        overlap: seconds that neighbouring windows share.
+        length: of a segment, in seconds.
+        limit: most segments.
+        overlap: seconds that neighbouring segments share.
 
     Raises:
         ValueError: no frames, times that descend, are negative or not finite, a negative
@@ -47,20 +47,20 @@ def fixed_windows(
         step, count = (end - overlap) / limit, limit
     starts = np.arange(count, dtype=np.float64) * step
     if not overlap:
-        return windows_at(starts, times, end=end)
+        return spans_at(starts, times, end=end)
 
     ends = np.append(starts[1:] + overlap, end)
     firsts = np.searchsorted(times, starts)
     lasts = np.append(np.searchsorted(times, ends[:-1]), times.size)
-    windows: list[Window] = []
+    segments: list[SegmentSpan] = []
     for i in range(count):
-        if lasts[i] > (windows[-1].last if windows else 0):
-            start = float(starts[i]) if windows else 0.0
-            windows.append(Window(start, float(ends[i]), int(firsts[i]), int(lasts[i])))
-        elif windows:
-            held = windows[-1]
-            windows[-1] = Window(held.start, float(ends[i]), held.first, held.last)
-    return tuple(windows)
+        if lasts[i] > (segments[-1].last if segments else 0):
+            start = float(starts[i]) if segments else 0.0
+            segments.append(SegmentSpan(start, float(ends[i]), int(firsts[i]), int(lasts[i])))
+        elif segments:
+            held = segments[-1]
+            segments[-1] = SegmentSpan(held.start, float(ends[i]), held.first, held.last)
+    return tuple(segments)
 
 
 def _count(whole: float) -> int:

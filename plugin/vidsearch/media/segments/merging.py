@@ -1,4 +1,4 @@
-"""Join neighbouring windows until few enough are left."""
+"""Join neighbouring segments until few enough are left."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from vidsearch.media.segments.window import LONGEST, Window
+from vidsearch.media.segments.spans import LONGEST, SegmentSpan
 
 __all__ = ["merged"]
 
@@ -14,42 +14,42 @@ _CLOSE = 1e-6
 
 
 def merged(
-    windows: Sequence[Window],
+    segments: Sequence[SegmentSpan],
     *,
     length: float,
     limit: int,
-    cost: Callable[[Window, Window], float],
-) -> tuple[Window, ...]:
-    """At most ``limit`` windows: the neighbours that cost least are joined first.
+    cost: Callable[[SegmentSpan, SegmentSpan], float],
+) -> tuple[SegmentSpan, ...]:
+    """At most ``limit`` segments: the neighbours that cost least are joined first.
 
     None grows beyond ``LONGEST`` times ``length``, or times the mean length that ``limit`` leaves
     where that is longer. (Were no two neighbours short enough to be joined within that bound, the
-    windows would be longer than the video, unless they are few enough already.)
+    segments would be longer than the video, unless they are few enough already.)
 
     Args:
-        windows: without gap and overlap.
+        segments: without gap and overlap.
         length: wished for, in seconds.
-        limit: most windows.
+        limit: most segments.
         cost: of joining two neighbours.
     """
-    bound = LONGEST * max(length, (windows[-1].end - windows[0].start) / limit) * (1 + _CLOSE)
-    by_first = {window.first: window for window in windows}
-    by_last = {window.last: window for window in windows}
+    bound = LONGEST * max(length, (segments[-1].end - segments[0].start) / limit) * (1 + _CLOSE)
+    by_first = {segment.first: segment for segment in segments}
+    by_last = {segment.last: segment for segment in segments}
     offers: list[tuple[float, int, int, int]] = []
 
-    def offer(a: Window | None, b: Window | None) -> None:
+    def offer(a: SegmentSpan | None, b: SegmentSpan | None) -> None:
         if a and b and b.end - a.start <= bound:
             heapq.heappush(offers, (cost(a, b), a.first, b.first, b.last))
 
-    if len(windows) > limit:
-        for a, b in pairwise(windows):
+    if len(segments) > limit:
+        for a, b in pairwise(segments):
             offer(a, b)
     while len(by_first) > limit and offers:
         _, first, middle, last = heapq.heappop(offers)
         left, right = by_first.get(first), by_first.get(middle)
         if not left or not right or (left.last, right.last) != (middle, last):
             continue  # one of the two was joined to another meanwhile
-        joined = Window(left.start, right.end, first, last)
+        joined = SegmentSpan(left.start, right.end, first, last)
         del by_first[middle], by_last[middle]
         by_first[first] = by_last[last] = joined
         offer(by_last.get(first), joined)

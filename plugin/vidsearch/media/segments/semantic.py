@@ -1,4 +1,4 @@
-"""Moments that end where the content changes, seen in the vectors of the sampled frames."""
+"""Segments that end where the content changes, seen in the vectors of the sampled frames."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsearch.media.segments.merging import merged
-from vidsearch.media.segments.window import (
+from vidsearch.media.segments.spans import (
     SHORTEST,
+    SegmentSpan,
     Times,
-    Window,
     checked_times,
+    spans_at,
     split_evenly,
-    windows_at,
 )
 
-__all__ = ["semantic_windows"]
+__all__ = ["semantic_segments"]
 
 _LEAST_DEPTH = 0.1
 """Of a valley that counts; compression noise in a still picture stays well below."""
@@ -26,15 +26,15 @@ _LEAST_SHARE = 0.5
 _MOST_FRAMES_COMPARED = 8
 
 
-def semantic_windows(
+def semantic_segments(
     pts_seconds: Times,
     vectors: NDArray[np.floating],
     *,
     duration: float,
     length: float,
     limit: int,
-) -> tuple[Window, ...]:
-    """Windows that begin with the first frame after a drop of similarity.
+) -> tuple[SegmentSpan, ...]:
+    """Segments that begin with the first frame after a drop of similarity.
 
     They cover the video without gap or overlap, and every frame belongs to exactly one.
 
@@ -50,10 +50,10 @@ def semantic_windows(
       altogether (one minus their mean cosine), so that neither noise in a still video nor a steady
       camera movement is cut. (Hearst's own bound, relative to the depths of all gaps, takes for
       granted that there are boundaries.) The deepest come first.
-    - No window is shorter than a quarter of ``length`` (but the one of a shorter video).
+    - No segment is shorter than a quarter of ``length`` (but the one of a shorter video).
     - One that is longer than twice ``length`` is cut into equal parts near ``length``.
-    - A window that holds no frame (one was on display for longer than that) joins the one before.
-    - More than ``limit`` windows: the most similar neighbours are joined first; none grows beyond
+    - A segment that holds no frame (one was on display for longer than that) joins the one before.
+    - More than ``limit`` segments: the most similar neighbours are joined first; none grows beyond
       twice ``length``, or twice ``duration / limit`` where that is longer.
 
     Args:
@@ -61,10 +61,10 @@ def semantic_windows(
         vectors: each frame's unit vector, shape ``(n, dims)``.
         duration: of the video, in seconds.
         length: wished for, in seconds.
-        limit: most windows.
+        limit: most segments.
 
     Raises:
-        ValueError: as for :func:`~vidsearch.media.segments.fixed.fixed_windows`, or vectors that
+        ValueError: as for :func:`~vidsearch.media.segments.fixed.fixed_segments`, or vectors that
             are not finite or not as many as the frames.
     """
     times, end = checked_times(pts_seconds, duration=duration, length=length, limit=limit)
@@ -75,17 +75,17 @@ def semantic_windows(
         raise ValueError("vectors must be finite")
 
     shortest = SHORTEST * length
-    # As many frames as fit into the shortest window, so that no two drops blur into one.
+    # As many frames as fit into the shortest segment, so that no two drops blur into one.
     fit = min(shortest * len(times) / end, _MOST_FRAMES_COMPARED) if end else 1
     depths = _depths(rows, compared=max(round(fit), 1))
     starts = _chosen(times, depths, end=end, apart=shortest)
-    windows = windows_at(split_evenly(starts, end=end, length=length), times, end=end)
+    segments = spans_at(split_evenly(starts, end=end, length=length), times, end=end)
 
-    def unlikeness(a: Window, b: Window) -> float:
+    def unlikeness(a: SegmentSpan, b: SegmentSpan) -> float:
         sums = [rows[w.first : w.last].sum(axis=0, keepdims=True) for w in (a, b)]
         return -float(_cosines(*sums)[0])
 
-    return merged(windows, length=length, limit=limit, cost=unlikeness)
+    return merged(segments, length=length, limit=limit, cost=unlikeness)
 
 
 def _depths(rows: NDArray[np.floating], *, compared: int) -> NDArray[np.float64]:

@@ -1,34 +1,34 @@
-"""Moments that end at the cuts."""
+"""Segments that end at the cuts."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from vidsearch.media.segments.merging import merged
-from vidsearch.media.segments.window import (
+from vidsearch.media.segments.spans import (
     SHORTEST,
+    SegmentSpan,
     Times,
-    Window,
     checked_times,
+    spans_at,
     split_evenly,
-    windows_at,
 )
 
-__all__ = ["shot_windows"]
+__all__ = ["shot_segments"]
 
 
-def shot_windows(
+def shot_segments(
     pts_seconds: Times, cuts: Times, *, duration: float, length: float, limit: int
-) -> tuple[Window, ...]:
-    """Windows that begin and end at the cuts, at the very times given.
+) -> tuple[SegmentSpan, ...]:
+    """Segments that begin and end at the cuts, at the very times given.
 
     They cover the video without gap or overlap, and every frame belongs to exactly one.
 
     - A shot shorter than a quarter of ``length`` is joined to what follows it; at the end of the
       video, to what comes before.
     - A shot longer than twice ``length`` is cut into equal parts near ``length``.
-    - A window that holds no frame joins the one before it.
-    - More than ``limit`` windows: the neighbours that are shortest together are joined first; none
+    - A segment that holds no frame joins the one before it.
+    - More than ``limit`` segments: the neighbours that are shortest together are joined first; none
       grows beyond twice ``length``, or twice ``duration / limit`` where that is longer.
 
     Args:
@@ -36,10 +36,10 @@ def shot_windows(
         cuts: times of the cuts in seconds, in any order; what is not within the video is ignored.
         duration: of the video, in seconds.
         length: wished for, in seconds.
-        limit: most windows.
+        limit: most segments.
 
     Raises:
-        ValueError: as for :func:`~vidsearch.media.segments.fixed.fixed_windows`, or a cut that is
+        ValueError: as for :func:`~vidsearch.media.segments.fixed.fixed_segments`, or a cut that is
             not finite.
     """
     times, end = checked_times(pts_seconds, duration=duration, length=length, limit=limit)
@@ -51,5 +51,5 @@ def shot_windows(
     for cut in wanted.tolist():
         if shortest <= cut - starts[-1] and shortest <= end - cut:
             starts.append(cut)
-    windows = windows_at(split_evenly(starts, end=end, length=length), times, end=end)
-    return merged(windows, length=length, limit=limit, cost=lambda a, b: b.end - a.start)
+    segments = spans_at(split_evenly(starts, end=end, length=length), times, end=end)
+    return merged(segments, length=length, limit=limit, cost=lambda a, b: b.end - a.start)

@@ -51,7 +51,7 @@ def require_success(response: httpcore.Response, *, offset: int, where: str) -> 
 
 
 def require_plain(response: httpcore.Response, *, where: str) -> None:
-    """Refuse a compressed body, whose true size nobody knows before it is unpacked.
+    """Refuse a compressed body, whose true size is unknown before it is unpacked.
 
     Raises:
         VideoOpenError: it is compressed although that was declined.

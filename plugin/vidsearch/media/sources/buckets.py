@@ -23,11 +23,11 @@ from vidsearch.errors import (
     VideoOpenError,
     VidsearchError,
 )
-from vidsearch.media.sources.patience import USUAL, Pace, Patience
-from vidsearch.media.sources.reach import Reach
-from vidsearch.media.sources.schemes import BUCKET_EXTRAS
+from vidsearch.media.sources.allowlist import Allowlist
+from vidsearch.media.sources.schemes import bucket_extra
 from vidsearch.media.sources.sidecars import SIDECAR_BYTES, choose_sidecars
 from vidsearch.media.sources.temporary import BoundedFile
+from vidsearch.media.sources.timeouts import DEFAULT_TIMEOUTS, Timeouts, TransferClock
 from vidsearch.media.sources.uris import BucketUri
 
 __all__ = ["copy_object", "copy_sidecars"]
@@ -41,8 +41,8 @@ _CREDENTIALS = {
     "gs": "GOOGLE_APPLICATION_CREDENTIALS or a service account",
     "az": "AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT_NAME with a key or token",
 }
-# By name, as their modules may not be installed. What the libraries raise when nobody gave them
-# credentials, or wrong ones.
+# By name, as their modules may not be installed. What the libraries raise for missing or wrong
+# credentials.
 _REFUSALS = {
     "NoCredentialsError",
     "PartialCredentialsError",
@@ -63,7 +63,7 @@ def copy_object(
     *,
     settings: SourceSettings,
     where: str,
-    patience: Patience = USUAL,
+    timeouts: Timeouts = DEFAULT_TIMEOUTS,
 ) -> None:
     """Stream an object into a file.
 
@@ -75,9 +75,9 @@ def copy_object(
         SourceUnavailableError: no or wrong credentials, throttled, too slow, unreachable.
         MissingExtraError: the package for this kind of bucket is not installed.
     """
-    Reach(settings).require_listed(source.bucket, port=None, where=where)
+    Allowlist(settings).require_listed(source.bucket, port=None, where=where)
     files = _filesystem(source.scheme)
-    pace = Pace(where, patience)
+    clock = TransferClock(where, timeouts)
     with _mapped(source, where):
         files.invalidate_cache()  # it remembers listings, of yesterday if need be
         info = files.info(source.path)
@@ -86,10 +86,10 @@ def copy_object(
         size = info.get("size")
         if size is not None:
             file.expect(size)
-        pace.answered()
+        clock.answered()
         with files.open(source.path, "rb", cache_type="none", block_size=_CHUNK) as remote:
             while chunk := remote.read(_CHUNK):
-                pace.count(len(chunk))
+                clock.count(len(chunk))
                 file.write(chunk)
     if size is not None and file.size != size:
         raise SourceUnavailableError(f"{where} broke off: {file.size} of {size} bytes came")
@@ -136,7 +136,7 @@ def _filesystem(scheme: str) -> Any:
         kind = fsspec.get_filesystem_class(scheme)
     except ImportError as error:
         raise MissingExtraError.of(
-            BUCKET_EXTRAS[scheme], needed_for=f"reading videos from {scheme}://"
+            bucket_extra(scheme) or scheme, needed_for=f"reading videos from {scheme}://"
         ) from error
     try:
         return kind()
@@ -163,7 +163,7 @@ def _mapped(source: BucketUri, where: str) -> Iterator[None]:
 
 
 def _refused(scheme: str, what: str, error: Exception) -> SourceUnavailableError:
-    # Not the video's fault, but of the surroundings, which somebody will put right.
+    # Not the video's fault: it can be read once the worker's credentials are right.
     return SourceUnavailableError(
         f"{what}: {_reason(error)}; check the worker's credentials ({_CREDENTIALS[scheme]}) and "
         "their rights (to who may not list a bucket, a missing object looks the same)"

@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 
 from vidsearch.config import SourceSettings
 from vidsearch.errors import SourceUnsupportedError
+from vidsearch.media.sources.allowlist import Allowlist
 from vidsearch.media.sources.buckets import copy_object, copy_sidecars
 from vidsearch.media.sources.local import local_sidecars, opened_file
-from vidsearch.media.sources.reach import Reach
 from vidsearch.media.sources.schemes import canonical_scheme, check_schemes, require_scheme
 from vidsearch.media.sources.temporary import BoundedFile, workspace
 from vidsearch.media.sources.uris import BucketUri, file_path, public_uri, scheme_of
@@ -53,7 +53,7 @@ def check_sources(settings: SourceSettings) -> None:
         ConfigError: an entry is neither a host nor a network, or no scheme that is read.
     """
     check_schemes(settings)
-    Reach(settings)
+    Allowlist(settings)
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def fetch(uri: str, *, settings: SourceSettings = _DEFAULTS) -> Iterator[LocalFi
         SourceForbiddenError: it lies, or leads, where the settings let nothing be read from.
         SourceUnavailableError: the other side or the disk failed, or a local file changed while it
             was read. Worth a retry.
-        SourceUnsupportedError: empty, or a scheme that nobody reads.
+        SourceUnsupportedError: empty, or a scheme that is not supported.
         MissingExtraError: the scheme needs a package that is not installed.
     """
     if not uri.strip():

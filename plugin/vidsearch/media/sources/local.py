@@ -2,7 +2,7 @@
 
 What the roots hold against: ``..``, symbolic links anywhere in the path, and links that are swapped
 while the path is checked (the opened file's own place is checked, not the name's). What they do not
-hold against: hard links, and somebody who may write to a root and swaps a file between our check
+hold against: hard links, and a user who may write to a root and swaps a file between our check
 and the decoder's own opening, which is by path. A swap or change that is still there at the end is
 noticed and the video is tried again.
 """
@@ -104,7 +104,7 @@ def _is_within(real: Path, roots: Sequence[Path]) -> bool:
 
 
 def _forbidden(path: Path) -> SourceForbiddenError:
-    # Where a link leads is not said: it may be told to somebody who should not know.
+    # Where a link leads is not said: the reader of the message may not be allowed to know.
     return SourceForbiddenError(
         f"{path} may not be read: it lies, or leads, outside of sources.roots; move it there or "
         "add its folder"

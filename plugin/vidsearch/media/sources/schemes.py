@@ -5,13 +5,21 @@ from __future__ import annotations
 from vidsearch.config import SourceSettings
 from vidsearch.errors import ConfigError, SourceForbiddenError, SourceUnsupportedError
 
-__all__ = ["BUCKET_EXTRAS", "canonical_scheme", "check_schemes", "require_scheme"]
+__all__ = [
+    "BUCKET_SCHEMES",
+    "bucket_extra",
+    "canonical_scheme",
+    "check_schemes",
+    "require_scheme",
+]
 
-BUCKET_EXTRAS = {"s3": "s3", "gs": "gcs", "az": "azure"}
+_EXTRAS = {"s3": "s3", "gs": "gcs", "az": "azure"}
 """Scheme of fsspec → the extra that reads it."""
 
 _ALIASES = {"s3a": "s3", "gcs": "gs", "abfs": "az", "abfss": "az"}
-_READ = {"file", "http", "https", *BUCKET_EXTRAS}
+BUCKET_SCHEMES = frozenset({*_EXTRAS, *_ALIASES})
+"""Schemes of buckets, in every spelling."""
+_READ = {"file", "http", "https", *_EXTRAS}
 _FORMS = "a path, file://, http://, https://, s3://, gs:// or az://"
 
 
@@ -20,11 +28,16 @@ def canonical_scheme(scheme: str) -> str:
     return _ALIASES.get(scheme, scheme)
 
 
+def bucket_extra(scheme: str) -> str | None:
+    """The extra that a kind of bucket needs; ``None`` for other schemes."""
+    return _EXTRAS.get(canonical_scheme(scheme))
+
+
 def check_schemes(settings: SourceSettings) -> None:
-    """Refuse a list of schemes that names one that nobody reads.
+    """Check the setting ``sources.schemes``.
 
     Raises:
-        ConfigError: so it does.
+        ConfigError: it names a scheme that is not supported.
     """
     for scheme in settings.schemes:
         if canonical_scheme(scheme.lower()) not in _READ:
@@ -35,7 +48,7 @@ def check_schemes(settings: SourceSettings) -> None:
 
 
 def require_scheme(scheme: str, settings: SourceSettings, *, where: str) -> None:
-    """Refuse what nobody reads, and what the settings do not list.
+    """Refuse a scheme that is not supported, or not listed in the settings.
 
     Raises:
         SourceUnsupportedError: no reader for such a scheme.

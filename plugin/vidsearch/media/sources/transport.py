@@ -1,4 +1,4 @@
-"""The connection under httpcore: goes to the very address that was checked, and at a fair pace."""
+"""The connection under httpcore: goes to the very address that was checked, within the timeouts."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import httpcore
 
 from vidsearch.errors import SourceNotFoundError
-from vidsearch.media.sources.patience import Pace
-from vidsearch.media.sources.reach import Reach
+from vidsearch.media.sources.allowlist import Allowlist
+from vidsearch.media.sources.timeouts import TransferClock
 
 __all__ = ["GuardedBackend"]
 
@@ -24,14 +24,14 @@ class GuardedBackend(httpcore.NetworkBackend):
     the handshake by itself.
 
     Args:
-        reach: what may be reached.
-        pace: how slow the other side may be.
+        allowlist: what may be reached.
+        clock: measures the download.
         where: the URI as it may be shown.
     """
 
-    def __init__(self, reach: Reach, pace: Pace, *, where: str) -> None:
-        self._reach = reach
-        self._pace = pace
+    def __init__(self, allowlist: Allowlist, clock: TransferClock, *, where: str) -> None:
+        self._allowlist = allowlist
+        self._clock = clock
         self._where = where
         self._sockets = httpcore.SyncBackend()
 
@@ -50,7 +50,7 @@ class GuardedBackend(httpcore.NetworkBackend):
             httpcore.ConnectError: none answers, or there is no such name.
         """
         addresses = self._resolve(host, port)
-        self._reach.require_reachable(host, port=port, addresses=addresses, where=self._where)
+        self._allowlist.require_reachable(host, port=port, addresses=addresses, where=self._where)
         ends = None if timeout is None else time.monotonic() + timeout
         for left, address in zip(reversed(range(len(addresses))), addresses, strict=True):
             seconds = None if ends is None else max(0.001, ends - time.monotonic())
@@ -65,7 +65,7 @@ class GuardedBackend(httpcore.NetworkBackend):
                 if not left:
                     raise
             else:
-                return _PacedStream(stream, self._pace)
+                return _ClockedStream(stream, self._clock)
         raise httpcore.ConnectError("the name has no address")
 
     def _resolve(self, host: str, port: int) -> list[str]:
@@ -78,18 +78,18 @@ class GuardedBackend(httpcore.NetworkBackend):
         return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-class _PacedStream(httpcore.NetworkStream):
-    def __init__(self, stream: httpcore.NetworkStream, pace: Pace) -> None:
+class _ClockedStream(httpcore.NetworkStream):
+    def __init__(self, stream: httpcore.NetworkStream, clock: TransferClock) -> None:
         self._stream = stream
-        self._pace = pace
+        self._clock = clock
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         try:
-            content = self._stream.read(max_bytes, self._pace.wait())
+            content = self._stream.read(max_bytes, self._clock.wait())
         except httpcore.ReadTimeout:
-            self._pace.require_time()  # was it silence, or the end of the time?
+            self._clock.require_time()  # was it silence, or the end of the time?
             raise
-        self._pace.count(len(content))
+        self._clock.count(len(content))
         return content
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -104,8 +104,8 @@ class _PacedStream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        return _PacedStream(
-            self._stream.start_tls(ssl_context, server_hostname, timeout), self._pace
+        return _ClockedStream(
+            self._stream.start_tls(ssl_context, server_hostname, timeout), self._clock
         )
 
     def get_extra_info(self, info: str) -> Any:

@@ -24,6 +24,7 @@ from vidsearch.errors import (
     SourceNotFoundError,
     SourceUnavailableError,
 )
+from vidsearch.media.sources.allowlist import Allowlist
 from vidsearch.media.sources.answers import (
     header,
     mapped,
@@ -31,10 +32,9 @@ from vidsearch.media.sources.answers import (
     require_success,
     strong_validator,
 )
-from vidsearch.media.sources.patience import USUAL, Pace, Patience
-from vidsearch.media.sources.reach import Reach
 from vidsearch.media.sources.schemes import require_scheme
 from vidsearch.media.sources.temporary import BoundedFile
+from vidsearch.media.sources.timeouts import DEFAULT_TIMEOUTS, Timeouts, TransferClock
 from vidsearch.media.sources.uris import WebUri, public_uri, scheme_of
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class _TransferError(Exception):
 
 
 def download(
-    uri: str, file: BoundedFile, *, settings: SourceSettings, patience: Patience = USUAL
+    uri: str, file: BoundedFile, *, settings: SourceSettings, timeouts: Timeouts = DEFAULT_TIMEOUTS
 ) -> None:
     """Stream a video into a file.
 
@@ -75,12 +75,12 @@ def download(
 
     first = WebUri.parse(uri)
     where = public_uri(uri)
-    pace = Pace(where, patience)
-    reach = Reach(settings)
+    clock = TransferClock(where, timeouts)
+    allowlist = Allowlist(settings)
     with httpcore.ConnectionPool(
         ssl_context=ssl.create_default_context(),
         max_keepalive_connections=0,
-        network_backend=GuardedBackend(reach, pace, where=where),
+        network_backend=GuardedBackend(allowlist, clock, where=where),
     ) as pool:
         _Download(
             first=first,
@@ -88,9 +88,9 @@ def download(
             file=file,
             pool=pool,
             settings=settings,
-            reach=reach,
-            pace=pace,
-            patience=patience,
+            allowlist=allowlist,
+            clock=clock,
+            timeouts=timeouts,
         ).run()
 
 
@@ -103,13 +103,18 @@ class _Download:
     file: BoundedFile
     pool: httpcore.ConnectionPool
     settings: SourceSettings
-    reach: Reach
-    pace: Pace
-    patience: Patience
+    allowlist: Allowlist
+    clock: TransferClock
+    timeouts: Timeouts
     validator: str | None = None
 
     def run(self) -> None:
+<<<<<<< HEAD
         for attempt in range(1, self.patience.resumes + 2):
+=======
+        pause = self.timeouts.pause
+        for left in reversed(range(self.timeouts.resumes + 1)):
+>>>>>>> media
             try:
                 with self._answer() as response:
                     self._store(response)
@@ -126,7 +131,7 @@ class _Download:
         """The answer that is not a redirect; each hop is checked like the first."""
         hop = self.first
         for _ in range(_MOST_REDIRECTS + 1):
-            self.reach.require_listed(hop.host, port=hop.port, where=self.where)
+            self.allowlist.require_listed(hop.host, port=hop.port, where=self.where)
             with self._asked(hop) as response:
                 if response.status not in _REDIRECTS:
                     yield response
@@ -171,19 +176,19 @@ class _Download:
             headers.append(("Authorization", b"Basic " + base64.b64encode(credentials)))
         if self.file.size and self.validator:
             headers += [("Range", f"bytes={self.file.size}-"), ("If-Range", self.validator)]
-        self.pace.asked()
+        self.clock.asked()
         request = httpcore.Request(
             "GET",
             httpcore.URL(scheme=hop.scheme, host=hop.host, port=hop.port, target=hop.target),
             headers=headers,
             extensions={
-                "timeout": {"connect": self.patience.connect, "write": self.patience.silence}
+                "timeout": {"connect": self.timeouts.connect, "write": self.timeouts.silence}
             },
         )
         with mapped(self.where):
             response = self.pool.handle_request(request)
         try:
-            self.pace.answered()
+            self.clock.answered()
             yield response
         finally:
             response.close()

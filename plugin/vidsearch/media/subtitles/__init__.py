@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vidsearch.media.subtitles.embedded import embedded_cues
-from vidsearch.media.subtitles.moments import spoken_in, spoken_in_each, transcript
+from vidsearch.media.subtitles.segment_texts import segment_texts, transcript
 from vidsearch.media.subtitles.sidecar import sidecar_cues
 
-__all__ = ["embedded_cues", "sidecar_cues", "spoken_in", "spoken_in_each", "transcript"]
+__all__ = ["embedded_cues", "segment_texts", "sidecar_cues", "transcript"]

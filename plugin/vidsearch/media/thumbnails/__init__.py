@@ -1,4 +1,4 @@
-"""A picture per moment: chosen among the sampled frames, kept in a folder or bucket."""
+"""A picture per segment: chosen among the sampled frames, kept in a folder or bucket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All sampled frames of a video as small pictures, to choose from once its moments are known."""
+"""All sampled frames of a video as small pictures, to choose from once its segments are known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vidsearch.errors import SourceUnavailableError
 from vidsearch.media.frames import FrameBatch
-from vidsearch.media.segments import Window
+from vidsearch.media.segments import SegmentSpan
 from vidsearch.media.thumbnails.pictures import (
     Look,
     PictureFormat,
@@ -72,22 +72,22 @@ class Candidates:
             self._times.append(time)
             self._looks.append(look_of(picture))
 
-    def best(self, window: Window) -> bytes:
-        """The picture that stands for a moment, as a file.
+    def best(self, segment: SegmentSpan) -> bytes:
+        """The picture that stands for a segment, as a file.
 
-        The sharpest frame, where one at the edge of the moment has to be twice as sharp as one in
+        The sharpest frame, where one at the edge of the segment has to be twice as sharp as one in
         its middle. Frames that are black, white or of one colour are taken only where all are, and
         then the one with the most contrast.
 
         Args:
-            window: its frames are those of the batches, in order.
+            segment: its frames are those of the batches, in order.
 
         Raises:
             IndexError: it names frames that were not added.
         """
-        if not 0 <= window.first < window.last <= len(self):
-            raise IndexError(f"{window} names frames beyond the {len(self)} that were added")
-        number = max(range(window.first, window.last), key=lambda n: self._score(n, window))
+        if not 0 <= segment.first < segment.last <= len(self):
+            raise IndexError(f"{segment} names frames beyond the {len(self)} that were added")
+        number = max(range(segment.first, segment.last), key=lambda n: self._score(n, segment))
         self._file.seek(self._ends[number])
         return recoded(self._file.read(self._ends[number + 1] - self._ends[number]), self._format)
 
@@ -106,10 +106,10 @@ class Candidates:
     ) -> None:
         self.close()
 
-    def _score(self, number: int, window: Window) -> tuple[bool, float, float]:
+    def _score(self, number: int, segment: SegmentSpan) -> tuple[bool, float, float]:
         look = self._looks[number]
-        half = (window.end - window.start) / 2
-        off = abs(self._times[number] - window.start - half) / half if half else 0.0
+        half = (segment.end - segment.start) / 2
+        off = abs(self._times[number] - segment.start - half) / half if half else 0.0
         centred = 1.0 - _EDGE_WEIGHT * min(off, 1.0)
         if look.is_blank:
             return False, look.contrast, centred

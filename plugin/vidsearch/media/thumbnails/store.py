@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.errors import ConfigError, MissingExtraError, SourceUnavailableError
+from vidsearch.media.sources.schemes import BUCKET_SCHEMES, bucket_extra
 from vidsearch.media.sources.uris import public_uri
 from vidsearch.media.thumbnails.pictures import PictureFormat
 
@@ -17,11 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ThumbnailStore"]
 
-_EXTRAS = {
-    "s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure",
-    "abfss": "azure",
-}  # fmt: skip
-_APPEARS_COMPLETE = frozenset({*_EXTRAS, "memory"})
+_APPEARS_COMPLETE = BUCKET_SCHEMES | {"memory"}
 """Schemes of stores in which a file is never seen half written."""
 _CONTENT_TYPE = {"s3": "ContentType", "gs": "content_type"}
 """What the file systems that let one say it call the media type."""
@@ -121,7 +118,7 @@ class ThumbnailStore:
             with self._mapped(but=(ImportError, ValueError, TypeError)):
                 files, root = url_to_fs(url, **options)
         except ImportError as error:
-            if extra := _EXTRAS.get(scheme):
+            if extra := bucket_extra(scheme):
                 needed_for = f"writing thumbnails to {scheme}://"
                 raise MissingExtraError.of(extra, needed_for=needed_for) from error
             raise ConfigError(
@@ -134,7 +131,7 @@ class ThumbnailStore:
                 f"path, s3://bucket/prefix, gs:// or az://"
             ) from None
         root = str(root).rstrip("/")
-        if not root and scheme in _EXTRAS:
+        if not root and scheme in BUCKET_SCHEMES:
             raise ConfigError(f"thumbnails.url {self._shown!r} names no bucket")
         return files, root
 

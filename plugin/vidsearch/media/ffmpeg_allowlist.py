@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["AV_OPTIONS", "OPENCV_OPTIONS", "opencv_reach_closed"]
+__all__ = ["AV_OPTIONS", "OPENCV_OPTIONS", "opencv_restricted"]
 
 _PROTOCOLS = "file"
 
@@ -41,14 +41,14 @@ AV_OPTIONS: dict[str, str] = {
 name cannot be read as a protocol (``concat:…``, ``pipe:0``)."""
 
 OPENCV_OPTIONS = "|".join(f"{name};{value}" for name, value in AV_OPTIONS.items())
-"""The same for the variable ``OPENCV_FFMPEG_CAPTURE_OPTIONS``, see :func:`opencv_reach_closed`."""
+"""The same for the variable ``OPENCV_FFMPEG_CAPTURE_OPTIONS``, see :func:`opencv_restricted`."""
 
 _VARIABLE = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _lock = threading.Lock()
 
 
 @contextmanager
-def opencv_reach_closed() -> Iterator[None]:
+def opencv_restricted() -> Iterator[None]:
     """Create ``cv2.VideoCapture`` objects in here.
 
     OpenCV takes FFmpeg's options from a variable of the process, at each opening. Other code of

@@ -21,7 +21,7 @@ from vidsearch.errors import (
     SourceUnsupportedError,
 )
 from vidsearch.media import fetch
-from vidsearch.media.sources.reach import Reach, is_public
+from vidsearch.media.sources.allowlist import Allowlist, is_public
 
 pytest.importorskip("httpcore")
 
@@ -277,14 +277,14 @@ def test_what_an_entry_of_the_hosts_covers(
 ) -> None:
     expected = contextlib.nullcontext() if listed else pytest.raises(SourceForbiddenError)
     with expected:
-        Reach(SourceSettings(hosts=(entry,))).require_listed(host, port=port, where="it")
+        Allowlist(SourceSettings(hosts=(entry,))).require_listed(host, port=port, where="it")
 
 
 @pytest.mark.parametrize("entry", ["", "http://host", "a b", "10.0.0.0/33", "*", "host:x", "[::1"])
 def test_an_entry_that_is_no_host(entry: str) -> None:
     for setting in ("hosts", "private_hosts"):
         with pytest.raises(ConfigError, match=f"sources.{setting}"):
-            Reach(SourceSettings(**{setting: (entry,)}))
+            Allowlist(SourceSettings(**{setting: (entry,)}))
 
 
 @pytest.mark.parametrize("own", ["127.0.0.1", "127.0.0.0/8", "localhost", "*.intern.example"])

@@ -12,7 +12,7 @@ from vidsearch.config import SourceSettings
 from vidsearch.errors import ConfigError, SourceForbiddenError
 from vidsearch.media.sources.uris import normal_host
 
-__all__ = ["Reach", "is_public"]
+__all__ = ["Allowlist", "is_public"]
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ _TEREDO = ipaddress.ip_network("2001::/32")
 
 
 def is_public(address: Address) -> bool:
-    """Whether the address is one of the public internet, and so of nobody's inner network.
+    """Whether the address belongs to the public internet, and so to no inner network.
 
     An IPv6 address that carries an IPv4 address (mapped, 6to4, NAT64) is as public as that one.
     All that is not known to be public is not: CGNAT, Teredo, site-local, documentation, ….
@@ -79,7 +79,7 @@ class _Name:
         return host.endswith(f".{self.host}") if self.below else host == self.host
 
 
-class Reach:
+class Allowlist:
     """The lists ``hosts`` and ``private_hosts`` of the settings, ready for use.
 
     Raises:
@@ -114,7 +114,7 @@ class Reach:
         """Refuse a host if one of its addresses is not public, unless ``private_hosts`` lists it.
 
         Raises:
-            SourceForbiddenError: so it is. The message does not give the address away.
+            SourceForbiddenError: one is not public. The message does not give the address away.
         """
         if any(name.covers(host, port) for name in self._private_names):
             return

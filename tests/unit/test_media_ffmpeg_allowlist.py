@@ -15,7 +15,7 @@ import pytest
 
 from vidsearch.errors import SourceNotFoundError, VideoOpenError
 from vidsearch.media import open_decoder
-from vidsearch.media.ffmpeg_reach import AV_OPTIONS, OPENCV_OPTIONS, opencv_reach_closed
+from vidsearch.media.ffmpeg_allowlist import AV_OPTIONS, OPENCV_OPTIONS, opencv_restricted
 from vidsearch.testing.clips import write_clip
 from vidsearch.testing.odd_clips import patched
 
@@ -207,11 +207,11 @@ def test_what_the_host_allows_opencv_does_not_count(
 
 def test_the_variable_is_the_hosts_again_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(_VARIABLE, raising=False)
-    with opencv_reach_closed():
+    with opencv_restricted():
         assert os.environ[_VARIABLE] == OPENCV_OPTIONS
     assert _VARIABLE not in os.environ
     monkeypatch.setenv(_VARIABLE, "rtsp_transport;udp")
-    with opencv_reach_closed():
+    with opencv_restricted():
         assert os.environ[_VARIABLE] == f"rtsp_transport;udp|{OPENCV_OPTIONS}"
     assert os.environ[_VARIABLE] == "rtsp_transport;udp"
 

@@ -1,9 +1,9 @@
-"""A moment of a video, and what all ways of cutting share.
+"""A segment of a video, and what all ways of cutting share.
 
-Whatever the way, every frame belongs to a window, no window is empty, the first starts at 0 and the
-last ends at the video's end. Without overlap every frame belongs to exactly one window, and each
-window starts where the one before it ends. A frame at a boundary belongs to the window that starts
-there.
+Whatever the way, every frame belongs to a segment, no segment is empty, the first starts at 0 and
+the last ends at the video's end. Without overlap every frame belongs to exactly one segment, and
+each segment starts where the one before it ends. A frame at a boundary belongs to the segment that
+starts there.
 """
 
 from __future__ import annotations
@@ -15,10 +15,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LONGEST", "SHORTEST", "Times", "Window", "checked_times", "split_evenly", "windows_at"]
+__all__ = [
+    "LONGEST",
+    "SHORTEST",
+    "Times",
+    "SegmentSpan",
+    "checked_times",
+    "split_evenly",
+    "spans_at",
+]
 
 SHORTEST = 0.25
-"""Windows that follow the content are at least this share of ``length``."""
+"""Segments that follow the content are at least this share of ``length``."""
 LONGEST = 2.0
 """And at most this multiple of it."""
 _CLOSE = 1e-9
@@ -28,13 +36,13 @@ Times = Sequence[float] | NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class SegmentSpan:
     """A run of sampled frames and the stretch of the video they stand for."""
 
     start: float
     """Seconds."""
     end: float
-    """Seconds; without overlap the next window's start."""
+    """Seconds; without overlap the next segment's start."""
     first: int
     """Index of the first frame."""
     last: int
@@ -54,7 +62,7 @@ def checked_times(
     """
     times = np.asarray(pts_seconds, dtype=np.float64)
     if times.ndim != 1 or times.size == 0:
-        raise ValueError(f"windows need a row of frame times, not shape {times.shape}")
+        raise ValueError(f"segments need a row of frame times, not shape {times.shape}")
     if not np.isfinite(times).all() or times[0] < 0 or (np.diff(times) < 0).any():
         raise ValueError("frame times must be finite, not negative, and ascend")
     if not math.isfinite(duration) or duration < 0:
@@ -64,19 +72,19 @@ def checked_times(
     return times, max(float(duration), float(times[-1]))
 
 
-def windows_at(starts: Times, times: NDArray[np.float64], *, end: float) -> tuple[Window, ...]:
-    """Windows without overlap that begin at ``starts``, the first of which is 0.
+def spans_at(starts: Times, times: NDArray[np.float64], *, end: float) -> tuple[SegmentSpan, ...]:
+    """Segments without overlap that begin at ``starts``, the first of which is 0.
 
-    A window that holds no frame joins the one before it, or the one after it at the beginning.
+    A segment that holds no frame joins the one before it, or the one after it at the beginning.
     """
     begins = np.asarray(starts, dtype=np.float64)
-    # Index of the window that each frame falls into, then only the windows that got one.
+    # Index of the segment that each frame falls into, then only the segments that got one.
     owner = np.searchsorted(begins, times, side="right") - 1
     firsts = np.flatnonzero(np.diff(owner, prepend=-1))
     edges = [0.0, *(float(begins[owner[first]]) for first in firsts[1:]), end]
     bounds = [*(int(first) for first in firsts), int(times.size)]
     return tuple(
-        Window(start=edges[i], end=edges[i + 1], first=bounds[i], last=bounds[i + 1])
+        SegmentSpan(start=edges[i], end=edges[i + 1], first=bounds[i], last=bounds[i + 1])
         for i in range(len(firsts))
     )
 

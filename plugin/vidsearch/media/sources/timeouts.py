@@ -1,4 +1,4 @@
-"""How long a server may keep a worker busy."""
+"""Timeouts of downloads, and the lowest speed that is accepted."""
 
 from __future__ import annotations
 
@@ -7,52 +7,52 @@ from dataclasses import dataclass
 
 from vidsearch.errors import SourceUnavailableError
 
-__all__ = ["USUAL", "Pace", "Patience"]
+__all__ = ["DEFAULT_TIMEOUTS", "TransferClock", "Timeouts"]
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """Limits in seconds and bytes. Videos are long, so none of them is tight."""
+class Timeouts:
+    """Limits of a download. Videos are long, so none of them is tight."""
 
     connect: float = 15.0
-    """To connect, whatever the number of addresses; and again for the TLS handshake."""
+    """Seconds to connect, whatever the number of addresses; and again for the TLS handshake."""
     silence: float = 60.0
-    """Without a byte; and until the whole head of an answer is there."""
-    window: float = 60.0
-    """Every stretch of so long must bring ``window_bytes``, or the server is too slow. Together
-    with ``silence``, a drip of bytes is given up after two minutes."""
-    window_bytes: int = 1 << 20
+    """Seconds without a byte, and until the whole head of an answer is there."""
+    interval: float = 60.0
+    """Seconds within which ``interval_bytes`` must arrive, or the server is too slow. Together with
+    ``silence``, a drip of bytes is given up after two minutes."""
+    interval_bytes: int = 1 << 20
     total: float = 6 * 3600.0
-    """For the whole video, redirects and resumed parts included."""
+    """Seconds for the whole video, redirects and resumed parts included."""
     resumes: int = 4
-    """Times that a broken download is taken up again."""
+    """Number of times that a broken download is resumed."""
     pause: float = 0.5
-    """Before the first of them; it doubles."""
+    """Seconds before the first of them; it doubles."""
 
 
-USUAL = Patience()
-"""What holds outside of tests."""
+DEFAULT_TIMEOUTS = Timeouts()
+"""The timeouts in production."""
 
 
-class Pace:
-    """Watches one download.
+class TransferClock:
+    """Measures one download against the timeouts.
 
     Args:
         where: the URI as it may be shown.
-        patience: the limits.
+        timeouts: the limits.
     """
 
-    def __init__(self, where: str, patience: Patience) -> None:
+    def __init__(self, where: str, timeouts: Timeouts) -> None:
         self._where = where
-        self._patience = patience
-        self._ends = time.monotonic() + patience.total
+        self._timeouts = timeouts
+        self._ends = time.monotonic() + timeouts.total
         self._head_by: float | None = None
         self._since: float | None = None
         self._bytes = 0
 
     def asked(self) -> None:
         """A request goes out: its head must come in time."""
-        self._head_by = time.monotonic() + self._patience.silence
+        self._head_by = time.monotonic() + self._timeouts.silence
         self._since = None
 
     def answered(self) -> None:
@@ -66,7 +66,7 @@ class Pace:
         left = self._ends - now
         if self._head_by is not None:
             left = min(left, self._head_by - now)
-        return max(0.001, min(self._patience.silence, left))
+        return max(0.001, min(self._timeouts.silence, left))
 
     def require_time(self) -> None:
         """Whether there is any left.
@@ -77,7 +77,7 @@ class Pace:
         now = time.monotonic()
         if now >= self._ends:
             raise SourceUnavailableError(
-                f"{self._where} was given up: not complete after {self._patience.total:g} s"
+                f"{self._where} was given up: not complete after {self._timeouts.total:g} s"
             )
         if self._head_by is not None and now >= self._head_by:
             raise SourceUnavailableError(f"{self._where} did not answer in time")
@@ -93,9 +93,9 @@ class Pace:
             return
         self._bytes += size
         seconds = time.monotonic() - self._since
-        if seconds < self._patience.window:
+        if seconds < self._timeouts.interval:
             return
-        if self._bytes < self._patience.window_bytes:
+        if self._bytes < self._timeouts.interval_bytes:
             raise SourceUnavailableError(
                 f"{self._where} is too slow: {self._bytes} bytes in {seconds:.1f} s"
             )
