@@ -109,21 +109,16 @@ class _Download:
     validator: str | None = None
 
     def run(self) -> None:
-<<<<<<< HEAD
-        for attempt in range(1, self.patience.resumes + 2):
-=======
-        pause = self.timeouts.pause
-        for left in reversed(range(self.timeouts.resumes + 1)):
->>>>>>> media
+        for attempt in range(1, self.timeouts.resumes + 2):
             try:
                 with self._answer() as response:
                     self._store(response)
                 return
             except _TransferError as broken:
-                if self.validator is None or attempt > self.patience.resumes:
+                if self.validator is None or attempt > self.timeouts.resumes:
                     raise SourceUnavailableError(str(broken)) from broken.__cause__
                 _log.info("%s; going on at byte %d", broken, self.file.size)
-            pause = backoff.delay(attempt, first=self.patience.pause, longest=_LONGEST_PAUSE)
+            pause = backoff.delay(attempt, first=self.timeouts.pause, longest=_LONGEST_PAUSE)
             time.sleep(pause)
 
     @contextmanager
