@@ -1,20 +1,245 @@
-"""The body that creates the registry index."""
+"""The documents of the registry: one declaration for the record, its JSON and the mapping.
+
+To add a field, add one line to :class:`VideoRecord`, with ``since=REGISTRY_VERSION + 1`` in its
+:class:`Column`. Mapping, JSON and version follow from it; `vidsearch index upgrade` adds the field
+to registries that exist.
+"""
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import MISSING, dataclass, field, fields, replace
+from datetime import datetime, timezone
+from enum import Enum
+from typing import Annotated, Any, get_args, get_type_hints
 
-from vidsearch_mappings.types import EngineKind
+from vidsearch_mappings.types import EngineKind, Json
 from vidsearch_mappings.videos import MAX_KEYWORD
 
-__all__ = ["registry_index"]
+__all__ = [
+    "REGISTRY_VERSION",
+    "Column",
+    "ErrorRecord",
+    "State",
+    "VideoRecord",
+    "fitted",
+    "from_stamp",
+    "is_essential",
+    "missing_fields",
+    "registry_index",
+    "registry_meta",
+    "registry_version",
+    "to_stamp",
+]
 
 
-def registry_index(kind: EngineKind, *, shards: int, replicas: int) -> dict[str, Any]:
+def to_stamp(seconds: float) -> str:
+    """Seconds since the epoch as ``2026-01-31T12:00:00.000Z``, which also sorts as text."""
+    whole, millis = divmod(round(seconds * 1000), 1000)
+    moment = datetime.fromtimestamp(whole, tz=timezone.utc)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
+
+
+def from_stamp(stamp: str) -> float:
+    """The inverse of :func:`to_stamp`."""
+    return datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp()
+
+
+class State(str, Enum):
+    """Where a video stands."""
+
+    REGISTERED = "registered"  # known, no message is in the queue yet
+    QUEUED = "queued"  # a message is in the queue, or a retry is due
+    PROCESSING = "processing"  # a worker holds the lease
+    INDEXED = "indexed"  # its vectors can be searched
+    FAILED = "failed"  # the video itself is at fault; never retried by itself
+    DEAD = "dead"  # given up after the allowed number of attempts
+    DELETED = "deleted"  # tombstone; an ingest that is still running must not bring it back
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRecord:
+    """Why the last attempt did not end well."""
+
+    type: str
+    """Name of the exception's class."""
+    stage: str
+    """What was being done: ``lease``, ``fetch``, ``decode``, ``encode``, ``write``, …"""
+    message: str
+    unknown: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    """Fields of a newer version, kept as they are."""
+
+    @classmethod
+    def of(cls, error: BaseException, *, stage: str) -> ErrorRecord:
+        """From an exception; long messages are cut, as they land in every listing."""
+        message = " ".join(str(error).split()) or type(error).__name__
+        return cls(type=type(error).__name__, stage=stage, message=message[:1000])
+
+    def to_source(self) -> Json:
+        """As a JSON object."""
+        known = {"type": self.type, "stage": self.stage, "message": self.message}
+        return {**self.unknown, **known}
+
+    @classmethod
+    def from_source(cls, source: Mapping[str, Any]) -> ErrorRecord:
+        """The inverse of :meth:`to_source`."""
+        rest = dict(source)
+        known = {name: rest.pop(name) for name in ("type", "stage", "message")}
+        return cls(**known, unknown=rest)
+
+    def __str__(self) -> str:
+        return f"{self.type} ({self.stage}): {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """How one value of a record is stored."""
+
+    mapping: Mapping[str, Any]
+    """Of the field, as the engines take it."""
+    encode: Callable[[Any], Any] = lambda value: value
+    """From the value to JSON."""
+    decode: Callable[[Any], Any] = lambda value: value
+    """From JSON to the value."""
+    since: int = 1
+    """First version of the registry that has the field."""
+    always: bool = False
+    """Whether it is stored even where it has its default value."""
+    essential: bool = False
+    """Whether a record must not be written to a registry that lacks the field: without the value,
+    the video would be ingested wrongly."""
+
+
+_KEYWORD = {"type": "keyword"}
+_NOT_INDEXED = {"type": "object", "enabled": False}
+_DATE = {"type": "date", "format": "strict_date_time||epoch_millis"}
+_ERROR = {
+    "properties": {"type": _KEYWORD, "stage": _KEYWORD, "message": {"type": "text"}},
+}
+
+_ALWAYS_TIME = Column(_DATE, encode=to_stamp, decode=from_stamp, always=True)
+_Keyword = Annotated[str | None, Column(_KEYWORD)]
+_Count = Annotated[int | None, Column({"type": "integer"})]
+_Time = Annotated[float | None, Column(_DATE, encode=to_stamp, decode=from_stamp)]
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRecord:
+    """One entry of the registry. Times are seconds since the epoch, as ``time.time()`` counts."""
+
+    id: str
+    uri: Annotated[str, Column({"type": "keyword", "ignore_above": MAX_KEYWORD})] = field(
+        repr=False  # may hold a signature or credentials
+    )
+    fields: Annotated[Mapping[str, Any], Column(_NOT_INDEXED, encode=dict)] = field(
+        default_factory=dict, repr=False
+    )
+    """The application's own fields of the document, beside the vidsearch object."""
+    routing: Annotated[str | None, Column(_KEYWORD, essential=True)] = None
+    """What the document was stored with, in an attached index."""
+    state: Annotated[State, Column(_KEYWORD, encode=str, decode=State, always=True)] = (
+        State.REGISTERED
+    )
+    attempts: Annotated[int, Column({"type": "integer"}, always=True)] = 0
+    """Times that work on it began; infrastructure outages are taken back."""
+    owner: _Keyword = None
+    lease_until: _Time = None
+    fingerprint: _Keyword = None
+    """Of the content, model, sampling and layout that were indexed last."""
+    error: Annotated[
+        ErrorRecord | None,
+        Column(_ERROR, encode=ErrorRecord.to_source, decode=ErrorRecord.from_source),
+    ] = None
+    frames: _Count = None
+    damaged: _Count = None
+    """Of them (and of those left out), how many did not decode: see ``FrameSummary.damaged``."""
+    segments: _Count = None
+    duration: Annotated[float | None, Column({"type": "float"})] = None
+    """Of the video, in seconds."""
+    seconds: Annotated[Mapping[str, float], Column(_NOT_INDEXED, encode=dict)] = field(
+        default_factory=dict
+    )
+    """Seconds spent per stage of the attempt that indexed it."""
+    registered_at: Annotated[float, _ALWAYS_TIME] = 0.0
+    updated_at: Annotated[float, _ALWAYS_TIME] = 0.0
+    due_at: _Time = None
+    """When a queued video may be expected to start: now, or after the wait before a retry."""
+    indexed_at: _Time = None
+    unknown: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Fields of a newer version, kept as they are by every change."""
+
+    def to_source(self) -> Json:
+        """As a document; the id is the document's own.
+
+        A value that is its field's default is left out. A registry that lacks a field of this
+        version can thus hold every record that does not use it.
+        """
+        shown = self._columns_as_json()
+        return {
+            **self.unknown,
+            **{
+                name: shown[name]
+                for name, column in _COLUMNS.items()
+                if column.always or getattr(self, name) != _DEFAULTS[name]
+            },
+        }
+
+    @classmethod
+    def from_source(cls, id: str, source: Mapping[str, Any]) -> VideoRecord:
+        """The inverse of :meth:`to_source`; fields of a newer version are kept in ``unknown``."""
+        known = {
+            name: column.decode(source[name])
+            for name, column in _COLUMNS.items()
+            if source.get(name) is not None
+        }
+        unknown = {name: value for name, value in source.items() if name not in _COLUMNS}
+        return cls(id=id, unknown=unknown, **known)
+
+    def to_json(self) -> Json:
+        """For people and their scripts: every field of this version."""
+        return {"id": self.id, **self._columns_as_json()}
+
+    def changed(self, **values: Any) -> VideoRecord:
+        """A copy with some values changed."""
+        return replace(self, **values)
+
+    def _columns_as_json(self) -> Json:
+        values = {name: getattr(self, name) for name in _COLUMNS}
+        return {
+            name: None if value is None else _COLUMNS[name].encode(value)
+            for name, value in values.items()
+        }
+
+
+def _columns() -> dict[str, Column]:
+    hints = get_type_hints(VideoRecord, include_extras=True)
+    return {
+        name: part
+        for name, hint in hints.items()
+        for part in get_args(hint)[1:]
+        if isinstance(part, Column)
+    }
+
+
+_COLUMNS = _columns()
+_DEFAULTS = {
+    f.name: f.default if f.default_factory is MISSING else f.default_factory()
+    for f in fields(VideoRecord)
+}
+
+REGISTRY_VERSION = max(column.since for column in _COLUMNS.values())
+"""Of the registry's mapping. Registries that were made before versions were counted have 0."""
+
+
+def registry_index(kind: EngineKind, *, shards: int, replicas: int) -> Json:
     """Settings and mapping of the registry, for ``PUT /<index>``: one document per video.
 
-    Strict, so that a field of another version is refused. What is only kept and never searched
-    (the host's fields, seconds per stage) is not indexed, whatever it holds.
+    Strict, so that no field gets into the mapping by accident. What is only kept and never searched
+    (the application's fields, seconds per stage) is not indexed, whatever it holds.
 
     Args:
         kind: which engine; the body is the same for all of them.
@@ -30,35 +255,61 @@ def registry_index(kind: EngineKind, *, shards: int, replicas: int) -> dict[str,
         "settings": {"index": {"number_of_shards": shards, "number_of_replicas": replicas}},
         "mappings": {
             "dynamic": "strict",
-            "properties": {
-                "uri": {"type": "keyword", "ignore_above": MAX_KEYWORD},
-                "routing": {"type": "keyword"},
-                "fields": {"type": "object", "enabled": False},
-                "state": {"type": "keyword"},
-                "attempts": {"type": "integer"},
-                "owner": {"type": "keyword"},
-                "lease_until": _date(),
-                "fingerprint": {"type": "keyword"},
-                "error": {
-                    "properties": {
-                        "type": {"type": "keyword"},
-                        "stage": {"type": "keyword"},
-                        "message": {"type": "text"},
-                    }
-                },
-                "frames": {"type": "integer"},
-                "damaged": {"type": "integer"},
-                "segments": {"type": "integer"},
-                "duration": {"type": "float"},
-                "seconds": {"type": "object", "enabled": False},
-                "registered_at": _date(),
-                "updated_at": _date(),
-                "due_at": _date(),
-                "indexed_at": _date(),
-            },
+            "_meta": registry_meta({}),
+            "properties": _properties(),
         },
     }
 
 
-def _date() -> dict[str, Any]:
-    return {"type": "date", "format": "strict_date_time||epoch_millis"}
+def registry_meta(meta: Mapping[str, Any]) -> Json:
+    """The ``_meta`` of a live registry, with the version of this code."""
+    ours = {**meta.get("vidsearch", {}), "registry": {"version": REGISTRY_VERSION}}
+    return {**meta, "vidsearch": ours}
+
+
+def registry_version(mapping: Mapping[str, Any]) -> int:
+    """The version that a live mapping names; 0 where it names none."""
+    found: Any = mapping.get("_meta")
+    for key in ("vidsearch", "registry", "version"):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found if isinstance(found, int) else 0
+
+
+def missing_fields(mapping: Mapping[str, Any]) -> Json:
+    """``properties`` to add to a live mapping so that it has every field of this version."""
+    return _missing(_properties(), mapping.get("properties", {}))
+
+
+def fitted(source: Mapping[str, Any], mapping: Mapping[str, Any]) -> tuple[Json, tuple[str, ...]]:
+    """A document without the fields that a live mapping lacks, and their names."""
+    kept: Json = {}
+    left_out: list[str] = []
+    live = mapping.get("properties", {})
+    for name, value in source.items():
+        if name not in live:
+            left_out.append(name)
+        elif isinstance(value, Mapping) and "properties" in live[name]:
+            kept[name], inner = fitted(value, live[name])
+            left_out += [f"{name}.{one}" for one in inner]
+        else:
+            kept[name] = value
+    return kept, tuple(left_out)
+
+
+def is_essential(name: str) -> bool:
+    """Whether a record must not be written without that field: see :attr:`Column.essential`."""
+    return name in _COLUMNS and _COLUMNS[name].essential
+
+
+def _properties() -> Json:
+    return {name: deepcopy(dict(column.mapping)) for name, column in _COLUMNS.items()}
+
+
+def _missing(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> Json:
+    missing: Json = {}
+    for name, mapping in wanted.items():
+        if name not in live:
+            missing[name] = mapping
+        elif inner := _missing(mapping.get("properties", {}), live[name].get("properties", {})):
+            missing[name] = {**live[name], "properties": {**live[name]["properties"], **inner}}
+    return missing

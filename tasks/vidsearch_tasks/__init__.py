@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vidsearch_tasks.broker import BrokerState, WorkerState, broker_state, queue_depth
 from vidsearch_tasks.celery_app import beat_schedule, make_app
 from vidsearch_tasks.maintenance import run_scan, run_sweep
-from vidsearch_tasks.register import enqueue, register_video
+from vidsearch_tasks.register import enqueue, register_video, register_videos
 from vidsearch_tasks.services import Services, configure, current_services
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ __all__ = [
     "make_app",
     "queue_depth",
     "register_video",
+    "register_videos",
     "run_scan",
     "run_sweep",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ __all__ = [
     "broker_state",
     "queue_depth",
     "send_ingest",
+    "send_ingests",
 ]
 
 
@@ -97,12 +98,38 @@ def send_ingest(app: Celery, video_id: str, *, queue: str) -> None:
     Raises:
         BackendUnavailableError: the broker did not take it.
     """
+    _, problem = send_ingests(app, [video_id], queue=queue)
+    if problem:
+        raise problem
+
+
+def send_ingests(
+    app: Celery, video_ids: Sequence[str], *, queue: str
+) -> tuple[Sequence[str], BackendUnavailableError | None]:
+    """Put the messages for many videos into the queue, over one connection.
+
+    Returns:
+        The ids that the broker took, and why it did not take the others.
+    """
     from vidsearch_tasks.celery_app import INGEST
 
-    with broker_errors(_url(app)):
-        app.send_task(
-            INGEST, args=[video_id], queue=queue, serializer="json", retry=False, ignore_result=True
-        )
+    sent: list[str] = []
+    try:
+        with broker_errors(_url(app)), app.producer_or_acquire() as producer:
+            for id in video_ids:
+                app.send_task(
+                    INGEST,
+                    args=[id],
+                    queue=queue,
+                    producer=producer,
+                    serializer="json",
+                    retry=False,
+                    ignore_result=True,
+                )
+                sent.append(id)
+    except BackendUnavailableError as error:
+        return sent, error
+    return sent, None
 
 
 def queue_depth(app: Celery, *, queue: str) -> int:

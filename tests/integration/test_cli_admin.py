@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 from tests.integration.worker import Worker
+from tests.registry_layouts import unversioned_layout
 from tests.services import call
 
 from vidsearch.cli import main
+from vidsearch.config import EngineSettings
+from vidsearch.engines import connect
 from vidsearch.local import SearchNode
 
 pytestmark = pytest.mark.integration
@@ -60,6 +63,29 @@ def admin(
         "VIDSEARCH_BROKER__QUEUE": f"q-{index_name}",
     }
     return Admin(capsys, monkeypatch, env, search_node)
+
+
+def test_upgrade_adds_what_an_older_registry_lacks(admin: Admin, index_name: str) -> None:
+    engine = connect(EngineSettings(url=admin.node.url))
+    registry = f"{index_name}-registry"
+    engine.create_index(registry, unversioned_layout(without=("damaged",)))
+    code, _, err = admin("index", "create")
+    assert code == 0
+    assert "the older version 0 and lacks damaged: run `vidsearch index upgrade`" in err
+    code, _, err = admin("index", "create")
+    assert code == 1
+    assert "run `vidsearch index upgrade`" in err
+    code, _, err = admin("index", "upgrade")
+    assert (code, err) == (0, f"upgraded registry {registry} from version 0: added damaged\n")
+    assert "damaged" in engine.mapping(registry)["properties"]
+    code, _, err = admin("index", "upgrade")
+    assert code == 0
+    assert "nothing is to be upgraded" in err
+    assert admin("index", "drop", "--yes")[0] == 0
+    code, _, err = admin("index", "upgrade")
+    assert code == 1
+    assert "vidsearch index create" in err
+    engine.close()
 
 
 def test_create_show_drop(admin: Admin, index_name: str, monkeypatch: pytest.MonkeyPatch) -> None:

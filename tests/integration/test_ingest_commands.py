@@ -206,6 +206,22 @@ def test_without_a_worker(run: Run, index: None, clips: Path) -> None:
     assert (swept.code, swept.err) == (0, "0 requeued, 0 dead, 0 cleaned, 0 waiting\n")
 
 
+def test_a_row_that_cannot_be_registered_does_not_stop_the_others(
+    run: Run, index: None, tmp_path: Path
+) -> None:
+    table = tmp_path / "videos.csv"
+    rows = ["one,https://h/1.mp4", f"{'x' * 600},https://h/2.mp4", "three,https://h/3.mp4"]
+    table.write_text("\n".join(["id,uri", *rows]))
+    ingested = run("ingest", "--csv", str(table), "--json")
+    assert ingested.code == 1
+    assert ingested.err.count("error:") == 1
+    assert "has more than 512 bytes" in ingested.err
+    assert {record["id"]: record["state"] for record in ingested.data} == {
+        "one": "queued",
+        "three": "queued",
+    }
+
+
 def test_a_broker_that_is_down(
     run: Run, index: None, clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

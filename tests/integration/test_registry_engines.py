@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 import pytest
 from tests.claiming import race_for
+from tests.registry_layouts import unversioned_layout
 
+from vidsearch.config import IndexSettings
 from vidsearch.engines.base import Engine
-from vidsearch.registry import ErrorRecord, Registry, State
+from vidsearch.registry import ErrorRecord, NewVideo, Registry, State
+from vidsearch.registry.index import registry_layout, upgrade_registry_index
 from vidsearch_mappings import registry_index
 
 pytestmark = pytest.mark.integration
@@ -46,7 +50,7 @@ def test_of_many_workers_one_gets_the_lease(registry: Registry) -> None:
     assert registry.get("a").attempts == 1
 
 
-def test_listings_counts_and_the_sweep(registry: Registry, engine: Engine) -> None:
+def test_listings_counts_and_the_sweep_agree(registry: Registry, engine: Engine) -> None:
     for id in ("a", "b", "c", "d"):
         registry.register(id, uri=f"/{id}.mp4")
         time.sleep(0.002)  # stamps count milliseconds
@@ -81,3 +85,87 @@ def test_listings_counts_and_the_sweep(registry: Registry, engine: Engine) -> No
     assert list(late.sweepable()) == []
     assert registry.purge("d") is True
     assert registry.find("d") is None
+
+
+def test_a_batch_of_videos_takes_three_requests(
+    registry: Registry, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine.info()
+    engine.features()
+    logger = "elastic_transport.transport" if engine.kind == "elasticsearch" else "opensearch"
+    with caplog.at_level(logging.INFO, logger=logger):
+        caplog.clear()
+        registered = registry.register_many(
+            [NewVideo(f"v{i}", f"/{i}.mp4", {"title": f"clip {i}"}) for i in range(500)]
+        )
+        marked = registry.mark_many_queued(registered)
+        requests = [m for m in caplog.messages if "_mget" in m or "_bulk" in m or "_doc" in m]
+    assert len(requests) == 3
+    assert {one.record and one.record.state for one in marked} == {State.QUEUED}
+    assert registry.counts()[State.QUEUED] == 500
+    assert registry.get("v7") == next(one.record for one in marked if one.id == "v7")
+
+
+def test_many_videos_meet_those_that_are_registered(registry: Registry) -> None:
+    registry.register("same", uri="/same.mp4")
+    registry.register("other", uri="/before.mp4")
+    lease = registry.claim("other", owner="w")
+    registry.complete(
+        lease, fingerprint="f", frames=1, damaged=0, segments=1, duration=1.0, seconds={}
+    )
+    same, other, bad, new = registry.register_many(
+        [
+            NewVideo("same", "/same.mp4"),
+            NewVideo("other", "/after.mp4"),
+            NewVideo("bad", ""),
+            NewVideo("new", "/new.mp4"),
+        ]
+    )
+    assert bad.error is not None
+    for one in (same, other, new):
+        assert one.record == registry.get(one.id)
+    assert other.record is not None
+    assert (other.record.state, other.record.fingerprint) == (State.REGISTERED, "f")
+
+
+def test_the_layout_before_versions_is_used_and_upgraded(engine: Engine, index_name: str) -> None:
+    settings = IndexSettings(name=index_name.removesuffix("-registry"))
+    engine.create_index(settings.registry, unversioned_layout(without=("routing", "damaged")))
+    try:
+        registry = Registry(engine, index=settings.registry)
+        registry.register("a", uri="/a.mp4", fields={"title": "A"})
+        lease = registry.claim("a", owner="w")
+        done = {"fingerprint": "f", "frames": 3, "segments": 1, "duration": 2.5, "seconds": {}}
+        registry.complete(lease, damaged=2, **done)  # type: ignore[arg-type]
+        assert (registry.get("a").frames, registry.get("a").damaged) == (3, None)
+        (one,) = registry.register_many([NewVideo("b", "/b.mp4", routing="shop")])
+        assert "vidsearch index upgrade" in str(one.error)
+
+        assert upgrade_registry_index(engine, settings).missing == ("damaged", "routing")
+        mapping = engine.mapping(settings.registry)
+        created = registry_index(engine.kind, shards=1, replicas=0)["mappings"]
+        assert mapping["_meta"] == created["_meta"]
+        assert mapping["properties"].keys() == created["properties"].keys()
+        assert not registry_layout(engine, settings).is_older
+        assert not upgrade_registry_index(engine, settings).is_older
+
+        assert registry.register("b", uri="/b.mp4", routing="shop") == registry.get("b")
+        registry.reopen("a")
+        registry.complete(registry.claim("a", owner="w"), damaged=2, **done)  # type: ignore[arg-type]
+        assert registry.get("a").damaged == 2
+        assert registry.get("a").fields == {"title": "A"}
+    finally:
+        engine.delete_index(settings.registry)
+
+
+def test_a_worker_keeps_fields_of_a_newer_version(engine: Engine, registry: Registry) -> None:
+    engine.put_mapping(registry.index, {"properties": {"newer": {"type": "keyword"}}})
+    registry.register("a", uri="/a.mp4")
+    engine.update(registry.index, "a", {"newer": "en"})
+    registry.mark_queued("a")
+    registry.fail(registry.claim("a", owner="w"), BROKEN)
+    registry.retry("a")
+    registry.delete("a")
+    stored = engine.get(registry.index, "a")
+    assert stored is not None
+    assert stored.source["newer"] == "en"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,7 +15,7 @@ from tests.golden_index_bodies import GOLDEN, bodies, main, text
 
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
-from vidsearch.registry import VideoRecord
+from vidsearch.registry import ErrorRecord, VideoRecord
 from vidsearch_mappings import (
     LAYOUT,
     IndexMeta,
@@ -97,12 +98,18 @@ def test_our_object_is_strict_and_stands_under_the_name_of_the_setting(kind: Any
 
 
 @pytest.mark.parametrize("kind", ["elasticsearch", "opensearch"])
-def test_the_registry_knows_every_field_of_a_record(kind: Any) -> None:
+def test_the_registry_maps_every_field_of_a_record(kind: Any) -> None:
     mapping = registry_index(kind, shards=1, replicas=0)["mappings"]
     assert mapping["dynamic"] == "strict"
-    record = VideoRecord(id="a", uri="a.mp4", routing="shop")
+    values = {f.name: 1 for f in fields(VideoRecord) if f.name not in {"unknown", "state"}}
+    record = VideoRecord(**values).changed(  # type: ignore[arg-type]
+        id="a", fields={"title": "A"}, seconds={"decode": 1.0}, error=ErrorRecord("T", "s", "m")
+    )
     assert record.to_source().keys() == mapping["properties"].keys()
-    # A registry of an older version does not know it, and would refuse it.
+    assert record.to_json().keys() == {"id", *mapping["properties"]}
+    assert record.to_source()["error"].keys() == mapping["properties"]["error"]["properties"].keys()
+    assert VideoRecord.from_source("a", record.to_source()) == record
+    # A registry of an older version may lack it, and would refuse it.
     assert "routing" not in VideoRecord(id="a", uri="a.mp4").to_source()
 
 

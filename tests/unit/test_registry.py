@@ -61,7 +61,7 @@ def index_one(registry: Registry, id: str = "a", *, uri: str = "/a.mp4") -> None
     complete(registry, registry.claim(id, owner="w"))
 
 
-def test_the_usual_way(registry: Registry, clock: Clock) -> None:
+def test_a_video_goes_from_registered_to_indexed(registry: Registry, clock: Clock) -> None:
     record = registry.register("a", uri="/a.mp4", fields={"title": "A", "tags": ["x"]})
     assert (record.state, record.attempts) == (State.REGISTERED, 0)
     assert registry.mark_queued("a").state is State.QUEUED
@@ -99,12 +99,14 @@ def test_registering_during_the_work_takes_the_lease_away(registry: Registry) ->
     registry.register("a", uri="/a.mp4")
     lease = registry.claim("a", owner="w")
     registry.register("a", uri="/b.mp4")
-    with pytest.raises(LeaseLostError, match="no longer ours: it is registered"):
+    with pytest.raises(LeaseLostError, match="is lost: it is registered"):
         complete(registry, lease)
     assert registry.get("a").uri == "/b.mp4"
 
 
-def test_a_live_lease_is_respected_and_an_old_one_taken(registry: Registry, clock: Clock) -> None:
+def test_a_live_lease_is_refused_and_one_that_ran_out_is_taken(
+    registry: Registry, clock: Clock
+) -> None:
     registry.register("a", uri="/a.mp4")
     old = registry.claim("a", owner="w1")
     with pytest.raises(LeaseLostError, match="worked on by w1"):
@@ -171,7 +173,7 @@ def test_attempts_run_out_and_a_retry_brings_them_back(registry: Registry, clock
     assert (record.state, record.attempts, record.error) == (State.REGISTERED, 0, None)
 
 
-def test_a_redelivery_of_a_video_that_kills_its_workers_ends_it(
+def test_a_video_that_kills_its_workers_is_dead_after_the_last_attempt(
     registry: Registry, clock: Clock
 ) -> None:
     registry.register("a", uri="/a.mp4")
@@ -192,14 +194,14 @@ def test_a_retry_that_is_not_due_is_not_swept(registry: Registry, clock: Clock) 
     assert [record.id for record in registry.sweepable()] == ["a"]
 
 
-def test_outages_use_up_no_attempt(registry: Registry) -> None:
+def test_an_outage_uses_up_no_attempt(registry: Registry) -> None:
     registry.register("a", uri="/a.mp4")
     for _ in range(5):
         record = registry.release(registry.claim("a", owner="w"), AWAY, counted=False)
         assert (record.state, record.attempts) == (State.QUEUED, 0)
 
 
-def test_the_same_message_takes_its_own_lease_up_again(registry: Registry) -> None:
+def test_a_claim_by_the_same_message_continues_its_lease_uncounted(registry: Registry) -> None:
     registry.register("a", uri="/a.mp4")
     first = registry.claim("a", owner="m1")
     second = registry.claim("a", owner="m1")
@@ -222,7 +224,7 @@ def test_registering_a_failed_video_again_retries_it(registry: Registry) -> None
     assert registry.register("a", uri="/a.mp4").state is State.REGISTERED
 
 
-def test_reopening(registry: Registry) -> None:
+def test_reopening_keeps_the_fingerprint_unless_it_is_to_forget(registry: Registry) -> None:
     index_one(registry)
     kept = registry.reopen("a")
     assert (kept.state, kept.fingerprint) == (State.REGISTERED, "f1")
@@ -230,7 +232,9 @@ def test_reopening(registry: Registry) -> None:
     assert registry.reopen("a", forget=True).fingerprint is None
 
 
-def test_deleting_wins_over_running_work(registry: Registry, clock: Clock) -> None:
+def test_a_delete_during_the_work_takes_the_lease_and_is_swept(
+    registry: Registry, clock: Clock
+) -> None:
     registry.register("a", uri="/a.mp4", fields={"title": "A"})
     lease = registry.claim("a", owner="w")
     tombstone = registry.delete("a")
@@ -258,7 +262,7 @@ def test_a_deleted_id_may_be_registered_again(registry: Registry) -> None:
     assert (record.state, record.fingerprint) == (State.REGISTERED, None)
 
 
-def test_only_finished_business_is_purged(registry: Registry) -> None:
+def test_only_a_deleted_video_is_purged(registry: Registry) -> None:
     index_one(registry)
     assert registry.purge("a") is False
     assert registry.purge("nobody") is False
@@ -267,12 +271,12 @@ def test_only_finished_business_is_purged(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize("method", ["get", "mark_queued", "retry", "reopen", "delete", "recover"])
-def test_an_unknown_id_is_named(registry: Registry, method: str) -> None:
+def test_an_id_that_is_not_registered_is_named(registry: Registry, method: str) -> None:
     with pytest.raises(VideoNotRegisteredError, match="no video 'x' is registered"):
         getattr(registry, method)("x")
 
 
-def test_a_missing_registry_says_what_to_do(memory: MemoryEngine) -> None:
+def test_a_missing_registry_names_index_create(memory: MemoryEngine) -> None:
     registry = Registry(memory, index="nowhere")
     for act in (
         lambda: registry.register("a", uri="/a.mp4"),
@@ -308,7 +312,7 @@ def test_what_cannot_be_stored_is_refused(
         registry.register(id, uri=uri, fields=fields)
 
 
-def test_listing_and_counting(registry: Registry, clock: Clock) -> None:
+def test_listings_leave_tombstones_out_and_counts_do_not(registry: Registry, clock: Clock) -> None:
     for id in ("a", "b", "c"):
         clock.now += 1
         registry.register(id, uri=f"/{id}.mp4")

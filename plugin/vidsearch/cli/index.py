@@ -33,6 +33,7 @@ def create(dry_run: bool) -> None:
     from vidsearch.encoders import load_encoder
     from vidsearch.index import create_videos_index
     from vidsearch.index.videos_index import videos_index_body
+    from vidsearch.registry.index import registry_layout
 
     settings = output.settings()
     identity = load_encoder(settings.model, settings.ingest).identity
@@ -41,6 +42,8 @@ def create(dry_run: bool) -> None:
         output.print_json(videos_index_body(engine, settings.index, identity))
         return
     name = create_videos_index(engine, settings.index, identity)
+    if (layout := registry_layout(engine, settings.index)).is_older:
+        output.talk(f"note: {layout}")
     output.talk(f"created {name}, alias {settings.index.name}, for model {identity}")
 
 
@@ -178,6 +181,23 @@ def _late_progress(label: str) -> Iterator[Callable[[int, int], None]]:
             bars[0].at(done)
 
         yield at
+
+
+@index.command()
+def upgrade() -> None:
+    """Add the fields of this version to the mapping of an older registry.
+
+    Safe to repeat, and while workers run. A registry of a newer version is left as it is.
+    """
+    from vidsearch.registry.index import upgrade_registry_index
+
+    settings = output.settings()
+    before = upgrade_registry_index(_connect(settings), settings.index)
+    if not before.is_older:
+        output.talk(str(before))
+        return
+    added = f"added {', '.join(before.missing)}" if before.missing else "it lacked no field"
+    output.talk(f"upgraded registry {before.name} from version {before.version}: {added}")
 
 
 @index.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,10 +22,13 @@ from vidsearch.cli.sources import (
 )
 
 if TYPE_CHECKING:
-    from vidsearch.registry import VideoRecord
+    from vidsearch.registry import Registration
     from vidsearch_tasks import Services
 
 __all__ = ["ingest"]
+
+_BATCH = 500
+_SHOWN = 10
 
 
 @click.command()
@@ -77,8 +81,9 @@ def ingest(
 ) -> None:
     """Register videos by URI, folder or CSV file, and enqueue their ingestion.
 
-    Safe to repeat: videos that are indexed, queued or processing are left as they are. A URI is a
-    path, file://, http://, https://, s3://, gs:// or az://, as the workers see it.
+    Safe to repeat: videos that are indexed, queued or processing are left as they are. A video that
+    cannot be registered does not stop the others. A URI is a path, file://, http://, https://,
+    s3://, gs:// or az://, as the workers see it.
     """
     if timeout is not None and not wait:
         raise click.UsageError("--timeout goes with --wait")
@@ -93,10 +98,28 @@ def ingest(
     _refuse_duplicate_ids(sources)
     with open_services() as services:
         _require_managed_index(services)
-        records = _register(services, sources, fields)
+        registrations = _register(services, sources, fields)
+        problems = _tell_problems(registrations)
+        records = [one.record for one in registrations if one.record]
         if wait:
-            records = wait_for(services.registry, [r.id for r in records], timeout=timeout)
+            ids = [one.id for one in registrations if not one.error]
+            done = wait_for(services.registry, ids, timeout=timeout)
+            records = done + [r for r in records if r.id not in set(ids)]
         report(records, as_json=as_json)
+        if problems:
+            click.get_current_context().exit(1)
+
+
+def _tell_problems(registrations: Sequence[Registration]) -> bool:
+    """Say what was not registered or not queued; where it is the only video, as an error."""
+    problems = [one.error for one in registrations if one.error]
+    if problems and len(registrations) == 1:
+        raise problems[0]
+    for problem in problems[:_SHOWN]:
+        output.talk(f"error: {problem}")
+    if len(problems) > _SHOWN:
+        output.talk(f"… and {len(problems) - _SHOWN} more errors")
+    return bool(problems)
 
 
 def _refuse_duplicate_ids(sources: list[Source]) -> None:
@@ -122,19 +145,16 @@ def _require_managed_index(services: Services) -> None:
 
 def _register(
     services: Services, sources: list[Source], fields: dict[str, object]
-) -> list[VideoRecord]:
-    from vidsearch_tasks import register_video
+) -> list[Registration]:
+    from vidsearch.registry import NewVideo
+    from vidsearch_tasks import register_videos
 
-    records: dict[str, VideoRecord] = {}
-    with output.progress("Registering", total=len(sources)) as bar:
-        for done, source in enumerate(sources, start=1):
-            records[source.id] = register_video(
-                source.id, uri=source.uri, fields={**fields, **source.fields}, services=services
-            )
-            bar.at(done, _note(records))
-    return list(records.values())
-
-
-def _note(records: dict[str, VideoRecord]) -> str:
-    counts = Counter(str(record.state) for record in records.values())
-    return ", ".join(f"{n} {state}" for state, n in counts.most_common())
+    by_id = {one.id: NewVideo(one.id, one.uri, {**fields, **one.fields}) for one in sources}
+    videos = list(by_id.values())
+    done: list[Registration] = []
+    with output.progress("Registering", total=len(videos)) as bar:
+        for start in range(0, len(videos), _BATCH):
+            done += register_videos(videos[start : start + _BATCH], services=services)
+            counts = Counter(str(one.record.state) for one in done if one.record)
+            bar.at(len(done), ", ".join(f"{n} {state}" for state, n in counts.most_common()))
+    return done

@@ -14,6 +14,8 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
+from vidsearch.config import URI_FORMS
+
 __all__ = ["IdFrom", "Source", "from_csv", "from_folder", "from_uris", "parse_fields", "stable_id"]
 
 IdFrom = Literal["uri", "name"]
@@ -141,7 +143,7 @@ def _absolute(uri: str, *, base: Path | None) -> str:
     if _SCHEME.match(uri):
         return uri
     if not uri.strip():
-        raise click.UsageError("a URI is empty: give a path or a URI such as https://…")
+        raise click.UsageError(f"a URI is empty: give {URI_FORMS}")
     path = (base or Path.cwd()) / uri
     try:
         exists = path.exists()

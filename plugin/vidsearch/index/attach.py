@@ -14,7 +14,7 @@ from vidsearch.index.copy import copy_with_settings, explained
 from vidsearch.index.copy_note import undo_broken_copy
 from vidsearch.index.uri_field import check_uri_field
 from vidsearch.index.videos_index import VideosIndex, open_videos_index, videos_index_body
-from vidsearch.registry.registry_index import create_registry_index, drop_registry_index
+from vidsearch.registry.index import create_registry_index, drop_registry_index
 from vidsearch_mappings import MetaError, index_meta, read_meta
 from vidsearch_mappings.attached import (
     attached_mapping,

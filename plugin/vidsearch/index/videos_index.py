@@ -17,7 +17,7 @@ from vidsearch.errors import (
     VersionConflictError,
 )
 from vidsearch.index.copy_note import note_of, what_became_of
-from vidsearch.registry.registry_index import create_registry_index
+from vidsearch.registry.index import create_registry_index, registry_layout
 from vidsearch_mappings import MetaError, index_meta, read_meta, videos_index
 from vidsearch_mappings.vectors import presets_of
 
@@ -169,9 +169,11 @@ def create_videos_index(engine: Engine, settings: IndexSettings, identity: Model
     existing = engine.indices_of(settings.name)
     has_registry = bool(engine.indices_of(settings.registry))
     if existing and has_registry:
+        layout = registry_layout(engine, settings)
         raise MappingConflictError(
             f"{settings.name!r} exists already ({', '.join(existing)}); "
             "use it as it is, or drop it first with `vidsearch index drop`"
+            + (f". Its {layout}" if layout.is_older else "")
         )
     if existing:
         open_videos_index(engine, settings).require_model(identity)

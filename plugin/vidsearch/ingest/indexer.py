@@ -38,7 +38,7 @@ from vidsearch.media import (
     fetch,
     sidecar_cues,
 )
-from vidsearch.registry.lease_keeper import LeaseKeeper
+from vidsearch.registry.lease import LeaseKeeper
 from vidsearch.registry.record import ErrorRecord, State, VideoRecord
 from vidsearch.registry.registry import Registry
 from vidsearch.retry import Decision, decide
@@ -299,7 +299,7 @@ class Indexer:
             lease = attempt.keeper.finish()
             if decision is Decision.GONE:
                 _log.info("video %r is gone: %s", id, error)
-                after = self._registry.vanish(lease, reason)
+                after = self._registry.mark_gone(lease, reason)
                 return Outcome("gone", record=after, reason=str(reason))
             if decision is Decision.FAIL:
                 _log.warning("video %r failed: %s", id, reason)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from vidsearch.registry.lease_keeper import LeaseKeeper
+from vidsearch.registry.lease import LeaseKeeper
 from vidsearch.registry.record import ErrorRecord, State, VideoRecord
-from vidsearch.registry.registry import Registry
+from vidsearch.registry.registry import Registration, Registry
+from vidsearch.registry.store import Lease
 from vidsearch.registry.sweep import SweepReport, sweep
-from vidsearch.registry.transition import Lease
+from vidsearch.registry.validation import NewVideo
 
 __all__ = [
     "ErrorRecord",
     "Lease",
     "LeaseKeeper",
+    "NewVideo",
+    "Registration",
     "Registry",
     "State",
     "SweepReport",

@@ -1,44 +1,56 @@
-"""The registry: where each video stands, and the only ways from one state to the next.
-
-::
-
-    registered ──► queued ──► processing ──► indexed
-        ▲             ▲           │  ├─────► failed     the video is at fault
-        │             └───────────┘  └─────► dead       given up after max_attempts
-        └── retry, reopen, sweep, or registered again with another uri or other fields
-    any state ──► deleted (tombstone) ──► purged
-
-Every transition is a compare-and-set on the stored revision. Two workers can thus never own one
-video, and whoever acts on an outdated view loses: with ``LeaseLostError`` in the middle of the
-work, or by looking again where the transition does not depend on a lease.
-"""
+"""The registry of one videos index: applies transitions by compare-and-set."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from os import getpid
 from socket import gethostname
 from typing import Any
 from uuid import uuid4
 
-from vidsearch.engines.base import Engine
+from vidsearch.engines.base import Engine, Revision
 from vidsearch.errors import (
     LeaseLostError,
     RegistryError,
-    VersionConflictError,
     VideoNotRegisteredError,
+    VidsearchError,
 )
-from vidsearch.registry.reader import needs_sweep
+from vidsearch.registry import transitions
 from vidsearch.registry.record import ErrorRecord, State, VideoRecord
-from vidsearch.registry.transition import Lease, RegistryStore
-from vidsearch.registry.validation import check_fields, check_id, check_uri
+from vidsearch.registry.store import Change, Lease, RecordStore, Stored, alive, in_states
+from vidsearch.registry.sweep_rules import needs_sweep, sweep_query
+from vidsearch.registry.validation import NewVideo, checked
 
-__all__ = ["Registry"]
+__all__ = ["Registration", "Registry"]
+
+_IDS_PER_QUERY = 1000
 
 
-class Registry(RegistryStore):
-    """The registry of one videos index. Thread-safe; keeps no state of its own.
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What became of one of many videos to register."""
+
+    id: str
+    record: VideoRecord | None = None
+    """As it stands now; ``None`` where it was not registered."""
+    error: VidsearchError | None = None
+    """Why it was not registered, or registered but not queued."""
+    revision: Revision | None = field(default=None, repr=False)
+    """Of the stored record."""
+
+
+class Registry:
+    """The registry of one videos index. Thread-safe.
+
+    The transitions are in :mod:`vidsearch.registry.transitions`. Each is applied by compare-and-set
+    on the stored revision. Two workers can thus never own one video. Whoever acts on an outdated
+    record loses: a worker gets ``LeaseLostError``, all others look at the record again.
+
+    Listings refresh the index first, so they show every earlier write. Every method raises
+    ``IndexNotFoundError`` where the registry was never created.
 
     Args:
         engine: the cluster.
@@ -46,7 +58,7 @@ class Registry(RegistryStore):
         lease_seconds: a worker that is silent for so long has lost its video. The clocks of the
             workers must agree to a fraction of it.
         max_attempts: attempts before a video is ``dead``.
-        reserved: name of our object in a video's document, which no host field may take.
+        reserved: name of the vidsearch object in a video's document, which no other field may take.
         clock: seconds since the epoch.
     """
 
@@ -60,9 +72,54 @@ class Registry(RegistryStore):
         reserved: str = "video",
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(engine, index=index, lease_seconds=lease_seconds, clock=clock)
+        self.index = index
+        self.lease_seconds = lease_seconds
         self.max_attempts = max_attempts
         self._reserved = reserved
+        self._time = clock
+        self._store = RecordStore(engine, index=index, clock=self._now)
+
+    # -- look-ups and listings
+
+    def find(self, id: str) -> VideoRecord | None:
+        """One video, read in real time; ``None`` where it was never registered."""
+        stored = self._store.read(id)
+        return None if stored is None else stored.record
+
+    def get(self, id: str) -> VideoRecord:
+        """One video, read in real time.
+
+        Raises:
+            VideoNotRegisteredError: it was never registered.
+        """
+        return _registered(self.find(id), id)
+
+    def list(self, *, state: State | None = None, limit: int = 100) -> list[VideoRecord]:
+        """Videos, the one that changed last first.
+
+        Args:
+            state: only those; tombstones are left out unless asked for.
+            limit: maximum number of videos, up to 10,000.
+        """
+        query = in_states(state) if state else alive()
+        return self._store.search(query, sort=[{"updated_at": "desc"}], size=limit)
+
+    def scan(self, *states: State) -> Iterator[VideoRecord]:
+        """Every video in one of the states; all but tombstones where none is given."""
+        return self._store.scan(in_states(*states) if states else alive())
+
+    def among(self, ids: Sequence[str]) -> Iterator[VideoRecord]:
+        """Those of some ids that are registered, tombstones included, in no order."""
+        for start in range(0, len(ids), _IDS_PER_QUERY):
+            yield from self._store.scan({"ids": {"values": ids[start : start + _IDS_PER_QUERY]}})
+
+    def counts(self) -> dict[State, int]:
+        """Number of videos in each state."""
+        return self._store.counts()
+
+    def sweepable(self) -> Iterator[VideoRecord]:
+        """Videos that nobody takes care of; see :func:`vidsearch.registry.sweep.needs_sweep`."""
+        return self._store.scan(sweep_query(now=self._now(), timeout=self.lease_seconds))
 
     # -- by the application
 
@@ -82,44 +139,63 @@ class Registry(RegistryStore):
         Args:
             id: of the video, and of its document.
             uri: of the file.
-            fields: of the document, beside our object; none in an attached index.
-            routing: of the host's document, in an attached index.
+            fields: of the document, beside the vidsearch object; none in an attached index.
+            routing: of the application's document, in an attached index.
 
         Raises:
             RegistryError: an id, uri or field that cannot be stored; the message says which.
         """
-        wanted = check_fields(fields or {}, reserved=self._reserved)
-        check_id(id)
-        check_uri(uri, id=id)
+        video = checked(NewVideo(id, uri, fields, routing), reserved=self._reserved)
+        register = partial(transitions.register, video=video)
+        return self._store.change(id, register).record
 
-        def decide(old: VideoRecord | None) -> VideoRecord | None:
-            now = self._clock()
-            if old is None or old.state is State.DELETED:
-                return VideoRecord(
-                    id=id,
-                    uri=uri,
-                    fields=wanted,
-                    routing=routing,
-                    registered_at=now,
-                    updated_at=now,
-                )
-            same = (old.uri, dict(old.fields), old.routing) == (uri, wanted, routing)
-            if same and old.state not in {State.FAILED, State.DEAD}:
-                return None
-            return _afresh(old, now).changed(uri=uri, fields=wanted, routing=routing)
+    def register_many(self, videos: Iterable[NewVideo]) -> tuple[Registration, ...]:
+        """As :meth:`register`, for many videos, with two requests per 500 of them.
 
-        return self._change(id, decide).record
+        Safe to repeat. A video that cannot be registered does not stop the others.
+
+        Args:
+            videos: each id once, or repeated with the same uri, fields and routing.
+
+        Returns:
+            One for each video, in their order.
+
+        Raises:
+            BackendUnavailableError: the engine does not answer; some may be registered.
+        """
+        videos = tuple(videos)
+        accepted: dict[str, NewVideo] = {}
+        refused: dict[int, RegistryError] = {}
+        for place, video in enumerate(videos):
+            try:
+                valid = checked(video, reserved=self._reserved)
+                if accepted.setdefault(video.id, valid) != valid:
+                    raise RegistryError(f"id {video.id!r} is given twice, for different videos")
+            except RegistryError as error:
+                refused[place] = error
+        ends = self._store.change_many(
+            {id: partial(transitions.register, video=video) for id, video in accepted.items()}
+        )
+        return tuple(
+            _registration(video.id, refused.get(place) or ends[video.id])
+            for place, video in enumerate(videos)
+        )
 
     def mark_queued(self, id: str) -> VideoRecord:
         """Note that a message is in the queue. Nothing changes where a worker was faster."""
+        return self._change(id, transitions.mark_queued).record
 
-        def decide(old: VideoRecord | None) -> VideoRecord | None:
-            if _known(old, id).state is not State.REGISTERED:
-                return None
-            now = self._clock()
-            return _known(old, id).changed(state=State.QUEUED, due_at=now, updated_at=now)
-
-        return self._change(id, decide).record
+    def mark_many_queued(self, registrations: Iterable[Registration]) -> tuple[Registration, ...]:
+        """As :meth:`mark_queued`, for what :meth:`register_many` returned; a bulk per 500."""
+        stored = {
+            one.id: Stored(one.record, one.revision)
+            for one in registrations
+            if one.record is not None and one.revision is not None
+        }
+        ends = self._store.change_many(
+            {id: _of_registered(id, transitions.mark_queued) for id in stored}, stored=stored
+        )
+        return tuple(_registration(id, end) for id, end in ends.items())
 
     def retry(self, id: str) -> VideoRecord:
         """Give a failed or dead video a new start with all its attempts.
@@ -128,16 +204,7 @@ class Registry(RegistryStore):
             VideoNotRegisteredError: it was never registered.
             RegistryError: it is neither failed nor dead.
         """
-
-        def decide(old: VideoRecord | None) -> VideoRecord:
-            record = _known(old, id)
-            if record.state not in {State.FAILED, State.DEAD}:
-                raise RegistryError(
-                    f"video {id!r} is {record.state}; only failed or dead videos are retried"
-                )
-            return _afresh(record, self._clock())
-
-        return self._change(id, decide).record
+        return self._change(id, transitions.retry).record
 
     def reopen(self, id: str, *, forget: bool = False) -> VideoRecord:
         """Have a video ingested again, whatever came of it before.
@@ -151,18 +218,7 @@ class Registry(RegistryStore):
         Raises:
             VideoNotRegisteredError: it was never registered, or was deleted.
         """
-
-        def decide(old: VideoRecord | None) -> VideoRecord | None:
-            record = _known(old, id)
-            if record.state is State.DELETED:
-                raise VideoNotRegisteredError(f"video {id!r} was deleted")
-            on_its_way = {State.REGISTERED, State.QUEUED, State.PROCESSING}
-            if record.state in on_its_way and not (forget and record.fingerprint):
-                return None
-            after = _afresh(record, self._clock())
-            return after.changed(fingerprint=None) if forget else after
-
-        return self._change(id, decide).record
+        return self._change(id, partial(transitions.reopen, forget=forget)).record
 
     def delete(self, id: str, *, error: ErrorRecord | None = None) -> VideoRecord:
         """Leave a tombstone, so that an ingest that is still running cannot bring the video back.
@@ -176,40 +232,17 @@ class Registry(RegistryStore):
         Raises:
             VideoNotRegisteredError: it was never registered.
         """
-
-        def decide(old: VideoRecord | None) -> VideoRecord | None:
-            record = _known(old, id)
-            if record.state is State.DELETED:
-                return None
-            lease = record.lease_until if record.state is State.PROCESSING else None
-            return record.changed(
-                state=State.DELETED,
-                fields={},
-                error=error,
-                fingerprint=None,
-                due_at=None,
-                owner=record.owner if lease else None,
-                lease_until=lease,
-                updated_at=self._clock(),
-            )
-
-        return self._change(id, decide).record
+        return self._change(id, partial(transitions.delete, error=error)).record
 
     def purge(self, id: str) -> bool:
         """Drop the entry of a deleted, dead or failed video; ``False`` where it is not one.
 
         A tombstone whose ingest may still be running is kept.
         """
-        found = self._read(id)
-        if found is None:
+        stored = self._store.read(id)
+        if stored is None or not transitions.is_purgeable(stored.record):
             return False
-        record = VideoRecord.from_source(id, found.source)
-        if record.state not in {State.DELETED, State.DEAD, State.FAILED} or record.lease_until:
-            return False
-        try:
-            return self._engine.delete(self.index, id, expect=found.revision)
-        except VersionConflictError:
-            return False
+        return self._store.delete(stored)
 
     # -- by the worker
 
@@ -225,33 +258,17 @@ class Registry(RegistryStore):
             VideoNotRegisteredError: it was never registered.
             LeaseLostError: another lease is live, or nothing is to be done: a late duplicate.
         """
-        # Used once, so that the holder of a lease knows it again by its token alone.
-        token = f"{owner}#{gethostname()}:{getpid()}:{uuid4().hex[:8]}"
-
-        def decide(old: VideoRecord | None) -> VideoRecord:
-            record, now = _known(old, id), self._clock()
-            mine = bool(record.owner) and str(record.owner).partition("#")[0] == owner
-            if record.state is State.PROCESSING:
-                if not mine and (record.lease_until or 0.0) >= now:
-                    raise LeaseLostError(f"video {id!r} is being worked on by {record.owner}")
-                if not mine and record.attempts >= self.max_attempts:
-                    return self._recovered(record, now)
-            elif record.state not in {State.REGISTERED, State.QUEUED}:
-                raise LeaseLostError(f"video {id!r} is {record.state}, nothing is to be done")
-            goes_on = record.state is State.PROCESSING and mine
-            return record.changed(
-                state=State.PROCESSING,
-                attempts=record.attempts + (0 if goes_on else 1),
-                owner=token,
-                lease_until=now + self.lease_seconds,
-                due_at=None,
-                updated_at=now,
-            )
-
-        lease = self._change(id, decide)
-        if lease.record.state is State.DEAD:
-            raise LeaseLostError(f"video {id!r} is dead: {lease.record.error}")
-        return lease
+        take = partial(
+            transitions.claim,
+            # Used once, so that the holder of a lease knows it again by its token alone.
+            token=f"{owner}#{gethostname()}:{getpid()}:{uuid4().hex[:8]}",
+            lease_seconds=self.lease_seconds,
+            max_attempts=self.max_attempts,
+        )
+        stored = self._change(id, take)
+        if stored.record.state is State.DEAD:
+            raise LeaseLostError(f"video {id!r} is dead: {stored.record.error}")
+        return Lease(stored.record, stored.revision)
 
     def renew(self, lease: Lease) -> Lease:
         """Extend the lease from now.
@@ -259,10 +276,8 @@ class Registry(RegistryStore):
         Raises:
             LeaseLostError: another worker has it, or the video was deleted or registered anew.
         """
-        now = self._clock()
-        return self._step(
-            lease, lease.record.changed(lease_until=now + self.lease_seconds, updated_at=now)
-        )
+        after = transitions.renew(lease.record, self._now(), lease_seconds=self.lease_seconds)
+        return self._store.change_held(lease, after)
 
     def complete(
         self,
@@ -280,18 +295,17 @@ class Registry(RegistryStore):
         Raises:
             LeaseLostError: see :meth:`renew`. What was written must be taken back.
         """
-        after = self._given_back(lease).changed(
-            state=State.INDEXED,
-            error=None,
+        after = transitions.complete(
+            lease.record,
+            self._now(),
             fingerprint=fingerprint,
             frames=frames,
             damaged=damaged,
             segments=segments,
             duration=duration,
             seconds=dict(seconds),
-            indexed_at=self._clock(),
         )
-        return self._step(lease, after).record
+        return self._store.change_held(lease, after).record
 
     def fail(self, lease: Lease, error: ErrorRecord) -> VideoRecord:
         """``processing → failed``: the video is at fault, another attempt would end the same.
@@ -299,19 +313,17 @@ class Registry(RegistryStore):
         Raises:
             LeaseLostError: see :meth:`renew`.
         """
-        after = self._given_back(lease).changed(state=State.FAILED, error=error)
-        return self._step(lease, after).record
+        after = transitions.fail(lease.record, self._now(), error=error)
+        return self._store.change_held(lease, after).record
 
-    def vanish(self, lease: Lease, error: ErrorRecord) -> VideoRecord:
-        """``processing → deleted``: the host deleted its document; registered anew, it starts anew.
+    def mark_gone(self, lease: Lease, error: ErrorRecord) -> VideoRecord:
+        """``processing → deleted``: the application deleted its document.
 
         Raises:
             LeaseLostError: see :meth:`renew`.
         """
-        after = self._given_back(lease).changed(
-            state=State.DELETED, error=error, fingerprint=None, fields={}
-        )
-        return self._step(lease, after).record
+        after = transitions.mark_gone(lease.record, self._now(), error=error)
+        return self._store.change_held(lease, after).record
 
     def release(
         self, lease: Lease, error: ErrorRecord, *, counted: bool, delay: float = 0.0
@@ -327,15 +339,15 @@ class Registry(RegistryStore):
         Raises:
             LeaseLostError: see :meth:`renew`.
         """
-        attempts = lease.record.attempts - (0 if counted else 1)
-        dead = counted and attempts >= self.max_attempts
-        after = self._given_back(lease).changed(
-            state=State.DEAD if dead else State.QUEUED,
-            attempts=attempts,
+        after = transitions.release(
+            lease.record,
+            self._now(),
             error=error,
-            due_at=None if dead else self._clock() + delay,
+            counted=counted,
+            delay=delay,
+            max_attempts=self.max_attempts,
         )
-        return self._step(lease, after).record
+        return self._store.change_held(lease, after).record
 
     # -- by the sweep
 
@@ -345,48 +357,37 @@ class Registry(RegistryStore):
         Returns ``None`` where it is not forgotten (any more); see ``needs_sweep``. Of several
         sweeps at once, one gets the record.
         """
+        recovered = False
 
-        made = False
+        def recover(record: VideoRecord, now: float) -> VideoRecord:
+            nonlocal recovered
+            recovered = needs_sweep(record, now=now, timeout=self.lease_seconds)
+            if not recovered:
+                return record
+            return transitions.recover(record, now, max_attempts=self.max_attempts)
 
-        def decide(old: VideoRecord | None) -> VideoRecord | None:
-            nonlocal made
-            record, now = _known(old, id), self._clock()
-            made = needs_sweep(record, now=now, patience=self.lease_seconds)
-            return self._recovered(record, now) if made else None
+        record = self._change(id, recover).record
+        return record if recovered else None
 
-        record = self._change(id, decide).record
-        return record if made else None
+    def _change(self, id: str, transition: Callable[[VideoRecord, float], VideoRecord]) -> Stored:
+        return self._store.change(id, _of_registered(id, transition))
 
-    def _recovered(self, record: VideoRecord, now: float) -> VideoRecord:
-        after = record.changed(owner=None, lease_until=None, due_at=None, updated_at=now)
-        if record.state is State.DELETED:
-            return after
-        if record.state is not State.PROCESSING:
-            return after.changed(state=State.REGISTERED)
-        lost = f"worker {record.owner} fell silent in attempt {record.attempts}"
-        error = ErrorRecord(type="WorkerLost", stage="processing", message=lost)
-        dead = record.attempts >= self.max_attempts
-        return after.changed(state=State.DEAD if dead else State.REGISTERED, error=error)
-
-    def _given_back(self, lease: Lease) -> VideoRecord:
-        return lease.record.changed(
-            owner=None, lease_until=None, due_at=None, updated_at=self._clock()
-        )
+    def _now(self) -> float:
+        return round(self._time(), 3)  # stored times count milliseconds
 
 
-def _known(record: VideoRecord | None, id: str) -> VideoRecord:
+def _registered(record: VideoRecord | None, id: str) -> VideoRecord:
     if record is None:
         raise VideoNotRegisteredError(f"no video {id!r} is registered")
     return record
 
 
-def _afresh(record: VideoRecord, now: float) -> VideoRecord:
-    return record.changed(
-        state=State.REGISTERED,
-        attempts=0,
-        owner=None,
-        lease_until=None,
-        due_at=None,
-        error=None,
-        updated_at=now,
-    )
+def _of_registered(id: str, transition: Callable[[VideoRecord, float], VideoRecord]) -> Change:
+    """A change of what must be registered."""
+    return lambda record, now: transition(_registered(record, id), now)
+
+
+def _registration(id: str, end: Stored | VidsearchError) -> Registration:
+    if isinstance(end, Stored):
+        return Registration(id, end.record, revision=end.revision)
+    return Registration(id, error=end)

@@ -1,4 +1,4 @@
-"""Finds the videos that nobody takes care of any more, and sees to them."""
+"""Requeues videos whose worker or message was lost."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vidsearch.errors import BackendUnavailableError, VideoNotRegisteredError
 from vidsearch.registry.record import State
-from vidsearch.registry.registry import Registry
+
+if TYPE_CHECKING:
+    from vidsearch.registry.registry import Registry
 
 __all__ = ["SweepReport", "sweep"]
 

@@ -4,14 +4,38 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
+from vidsearch.config import URI_FORMS
 from vidsearch.errors import RegistryError
 
-__all__ = ["check_fields", "check_id", "check_uri"]
+__all__ = ["NewVideo", "check_id", "check_uri", "checked"]
 
 _ID_BYTES = 512  # the engines' limit for a document's id
 _URI_BYTES = 32_766  # the engines' limit for a keyword
+
+
+@dataclass(frozen=True, slots=True)
+class NewVideo:
+    """A video to register; the arguments of :meth:`vidsearch.registry.Registry.register`."""
+
+    id: str
+    uri: str
+    fields: Mapping[str, Any] | None = None
+    routing: str | None = None
+
+
+def checked(video: NewVideo, *, reserved: str) -> NewVideo:
+    """A video that can be registered, with its fields as they will be read back from JSON.
+
+    Raises:
+        RegistryError: its id, its uri or a field cannot be stored; the message says which.
+    """
+    fields = _plain_fields(video.fields or {}, reserved=reserved)
+    check_id(video.id)
+    check_uri(video.uri, id=video.id)
+    return replace(video, fields=fields)
 
 
 def check_id(id: str) -> None:
@@ -33,24 +57,19 @@ def check_uri(uri: str, *, id: str) -> None:
         RegistryError: empty, no Unicode, or longer than a keyword may be.
     """
     if not isinstance(uri, str) or not uri.strip():
-        raise RegistryError(f"video {id!r} needs a uri: a path, file://, http:// or https://")
+        raise RegistryError(f"video {id!r} needs a uri: {URI_FORMS}")
     if _bytes(uri, what=f"the uri of video {id!r}") > _URI_BYTES:
         raise RegistryError(f"the uri of video {id!r} has more than {_URI_BYTES} bytes")
 
 
-def check_fields(fields: Mapping[str, Any], *, reserved: str) -> dict[str, Any]:
-    """The host's fields as they will be read back from JSON.
-
-    Raises:
-        RegistryError: a name that is ours, or a value that is no JSON.
-    """
+def _plain_fields(fields: Mapping[str, Any], *, reserved: str) -> dict[str, Any]:
     for name in fields:
         if not isinstance(name, str) or not name.strip(". "):
             raise RegistryError(f"a field's name must be a text, not {name!r}")
         if name.partition(".")[0] == reserved:
             raise RegistryError(
-                f"field {name!r} is taken: our own data stands under {reserved!r} "
-                "(setting index.field)"
+                f"field {name!r} is taken: {reserved!r} is the object that holds vidsearch's own "
+                "data (setting index.field)"
             )
     try:
         text = json.dumps(dict(fields), allow_nan=False, ensure_ascii=False).encode()

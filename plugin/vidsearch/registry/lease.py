@@ -1,14 +1,17 @@
-"""Keeps a lease alive while work goes on."""
+"""Keeps the lease that a worker holds on a video alive while work goes on."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from vidsearch.errors import LeaseLostError, VidsearchError
-from vidsearch.registry.registry import Registry
-from vidsearch.registry.transition import Lease
+from vidsearch.registry.store import Lease
+
+if TYPE_CHECKING:
+    from vidsearch.registry.registry import Registry
 
 __all__ = ["LeaseKeeper"]
 
@@ -18,8 +21,10 @@ _log = logging.getLogger(__name__)
 class LeaseKeeper:
     """Renews a lease from a thread of its own, three times per term.
 
-    One long step (a download, a slow batch) would otherwise outlast the lease. A worker that hangs
-    for good is ended by the task's time limit, and its lease with it.
+    One long step (a download, a slow batch) would otherwise outlast the lease. The thread also
+    renews the lease of a worker that hangs. Such a worker is ended by the task's time limit, which
+    Celery enforces in its ``prefork`` pool only: in the pools ``solo`` and ``threads``, a video
+    whose worker hangs stays ``processing`` until that worker is stopped.
 
     Args:
         registry: where the lease stands.
@@ -30,6 +35,7 @@ class LeaseKeeper:
         self._registry = registry
         self._lease = lease
         self._lost: LeaseLostError | None = None
+        self._renewing = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(
             target=self._renew_until_stopped, name=f"lease-{lease.id}", daemon=True
@@ -53,7 +59,7 @@ class LeaseKeeper:
         return self._lease.id
 
     def check(self) -> None:
-        """Stop work that is no longer ours.
+        """Raise where the lease is known to be lost.
 
         Raises:
             LeaseLostError: another worker has the video, or it was deleted or registered anew.
@@ -62,17 +68,22 @@ class LeaseKeeper:
             raise self._lost
 
     def renew(self) -> None:
-        """Renew now, in the caller's thread.
+        """Renew now, in the caller's thread. The keeper's own thread goes on.
 
         Raises:
             LeaseLostError: see :meth:`check`.
             BackendUnavailableError: the engine does not answer.
         """
-        self.finish()
-        self._lease = self._registry.renew(self._lease)
+        with self._renewing:
+            self.check()
+            try:
+                self._lease = self._registry.renew(self._lease)
+            except LeaseLostError as error:
+                self._lost = error
+                raise
 
     def finish(self) -> Lease:
-        """Stop renewing and hand out the lease as it stands.
+        """Stop renewing and return the lease as it stands.
 
         Raises:
             LeaseLostError: see :meth:`check`.
@@ -90,11 +101,10 @@ class LeaseKeeper:
         pause = self._registry.lease_seconds / 3
         while not self._stop.wait(pause):
             try:
-                self._lease = self._registry.renew(self._lease)
-            except LeaseLostError as error:
-                self._lost = error
-                return
+                self.renew()
+            except LeaseLostError:
+                return  # the worker finds it in check()
             except VidsearchError as error:
-                # The registry lives in the engine: while it is away nobody else can take the
-                # lease either, so the work goes on.
+                # The registry is in the engine: while it is away nobody else can take the lease
+                # either, so the work goes on.
                 _log.warning("lease of video %s not renewed: %s", self._lease.id, error)

@@ -1,0 +1,122 @@
+"""The registry's index: created behind its name as an alias, upgraded in place, and dropped.
+
+Behind an alias, so that no write to it can make a new index, without asking for it each time; see
+:mod:`vidsearch.engines.calls`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vidsearch.config import IndexSettings
+from vidsearch.engines.base import Engine
+from vidsearch.errors import IndexNotFoundError
+from vidsearch_mappings.registry import (
+    REGISTRY_VERSION,
+    missing_fields,
+    registry_index,
+    registry_meta,
+    registry_version,
+)
+
+__all__ = [
+    "RegistryLayout",
+    "create_registry_index",
+    "drop_registry_index",
+    "registry_layout",
+    "upgrade_registry_index",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryLayout:
+    """The layout of a live registry, compared with that of this version of vidsearch."""
+
+    name: str
+    """Alias of the registry."""
+    version: int
+    """0 where it was made before versions were counted."""
+    missing: tuple[str, ...]
+    """Fields of this version that it lacks."""
+
+    @property
+    def is_newer(self) -> bool:
+        """Whether a newer version of vidsearch made or upgraded it."""
+        return self.version > REGISTRY_VERSION
+
+    @property
+    def is_older(self) -> bool:
+        """Whether there is something to upgrade."""
+        return not self.is_newer and (self.version < REGISTRY_VERSION or bool(self.missing))
+
+    def __str__(self) -> str:
+        """One sentence for the user, with what to do."""
+        known = f"this version of vidsearch knows up to {REGISTRY_VERSION}"
+        if self.is_newer:
+            return (
+                f"registry {self.name!r} has version {self.version}, {known}: it is left as it is. "
+                "Fields that are not known here are kept; update vidsearch here"
+            )
+        if self.is_older:
+            lacks = f" and lacks {', '.join(self.missing)}" if self.missing else ""
+            return (
+                f"registry {self.name!r} has the older version {self.version}{lacks}: "
+                "run `vidsearch index upgrade`"
+            )
+        return f"registry {self.name!r} has version {self.version}, nothing is to be upgraded"
+
+
+def create_registry_index(engine: Engine, settings: IndexSettings) -> None:
+    """Create ``<registry>-000001`` with the alias ``<registry>``, in one request.
+
+    Raises:
+        MappingConflictError: it exists already.
+    """
+    body = registry_index(engine.kind, shards=settings.shards, replicas=settings.replicas)
+    engine.create_index(_concrete(settings), {**body, "aliases": {settings.registry: {}}})
+
+
+def registry_layout(engine: Engine, settings: IndexSettings) -> RegistryLayout:
+    """Compare a live registry with what this version would create.
+
+    Raises:
+        IndexNotFoundError: there is none.
+    """
+    if not engine.indices_of(settings.registry):
+        raise IndexNotFoundError(
+            f"there is no registry {settings.registry!r}; create it with `vidsearch index create`"
+        )
+    mapping = engine.mapping(settings.registry)
+    missing = tuple(sorted(missing_fields(mapping)))
+    return RegistryLayout(settings.registry, registry_version(mapping), missing)
+
+
+def upgrade_registry_index(engine: Engine, settings: IndexSettings) -> RegistryLayout:
+    """Add what a live registry lacks, and raise its version. Safe to repeat, and while workers run.
+
+    A registry of a newer version is left as it is.
+
+    Returns:
+        The layout before.
+
+    Raises:
+        IndexNotFoundError: there is none.
+    """
+    layout = registry_layout(engine, settings)
+    if layout.is_older:
+        mapping = engine.mapping(settings.registry)
+        meta = registry_meta(mapping.get("_meta", {}))
+        body = {"properties": missing_fields(mapping), "_meta": meta}
+        engine.put_mapping(settings.registry, body)
+    return layout
+
+
+def drop_registry_index(engine: Engine, settings: IndexSettings) -> None:
+    """Drop it where it exists; an index of another kind that has its name is left alone."""
+    for name in engine.indices_of(settings.registry):
+        if name in {settings.registry, _concrete(settings)}:  # once it had no alias
+            engine.delete_index(name)
+
+
+def _concrete(settings: IndexSettings) -> str:
+    return f"{settings.registry}-000001"

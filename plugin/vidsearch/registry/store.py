@@ -1,0 +1,331 @@
+"""Reads and writes records in the registry's index; every write is a compare-and-set."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from vidsearch.engines.base import Document, Engine, Json, Revision, Write
+from vidsearch.errors import (
+    BackendError,
+    BulkError,
+    IndexNotFoundError,
+    LeaseLostError,
+    MappingConflictError,
+    RegistryError,
+    VersionConflictError,
+    VidsearchError,
+)
+from vidsearch.registry.record import State, VideoRecord
+from vidsearch_mappings.registry import fitted, is_essential
+
+__all__ = ["Change", "Lease", "RecordStore", "Stored", "alive", "in_states"]
+
+_log = logging.getLogger(__name__)
+_TRIES = 8
+_BATCH = 500
+
+Change = Callable[[VideoRecord | None, float], VideoRecord]
+"""From the stored record and the time to the record after: the same one to leave it as it is."""
+
+
+def in_states(*states: State) -> Json:
+    """The query for records in one of the states."""
+    return {"terms": {"state": [str(state) for state in states]}}
+
+
+def alive() -> Json:
+    """The query for all records but tombstones."""
+    return {"bool": {"must_not": [in_states(State.DELETED)]}}
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record as it is stored, for compare-and-set."""
+
+    record: VideoRecord
+    revision: Revision
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to work on a video, until ``record.lease_until``."""
+
+    record: VideoRecord
+    revision: Revision
+
+    @property
+    def id(self) -> str:
+        """The video's id."""
+        return self.record.id
+
+
+class RecordStore:
+    """The records of one registry index, and compare-and-set on them.
+
+    A registry of an older layout lacks fields of this version. A record that uses one of them is
+    then written without it, and a warning names the command that adds it: a new worker goes on in a
+    fleet whose registry is not upgraded yet. An essential field is never left out.
+
+    Raises:
+        IndexNotFoundError: by every method where the registry was never created.
+    """
+
+    def __init__(self, engine: Engine, *, index: str, clock: Callable[[], float]) -> None:
+        self.index = index
+        self._engine = engine
+        self._clock = clock
+        self._told: set[str] = set()
+
+    def read(self, id: str) -> Stored | None:
+        """One record, in real time."""
+        try:
+            found = self._engine.get(self.index, id)
+        except IndexNotFoundError as error:
+            raise self._no_registry() from error
+        return None if found is None else _stored(found)
+
+    def read_many(self, ids: Sequence[str]) -> dict[str, Stored]:
+        """Records by id, in real time and by one request; those that are absent are left out."""
+        if not ids:
+            return {}
+        try:
+            found = self._engine.mget(self.index, ids)
+        except IndexNotFoundError as error:
+            raise self._no_registry() from error
+        return {id: _stored(document) for id, document in found.items()}
+
+    def change(self, id: str, change: Change) -> Stored:
+        """Read, change and write if nobody else wrote meanwhile; else look again.
+
+        Args:
+            id: of the video.
+            change: may run often; what it raises ends the attempt.
+        """
+        for _ in range(_TRIES):
+            before = self.read(id)
+            after = change(before.record if before else None, self._clock())
+            if before is not None and after is before.record:
+                return before
+            try:
+                return Stored(after, self._write(after, expect=before.revision if before else None))
+            except VersionConflictError:
+                continue
+        raise _keeps_changing(id)
+
+    def change_many(
+        self, changes: Mapping[str, Change], *, stored: Mapping[str, Stored] | None = None
+    ) -> dict[str, Stored | VidsearchError]:
+        """As :meth:`change`, with one read and one bulk write per batch of videos.
+
+        Args:
+            changes: by id.
+            stored: by id, what was read before: it is not read again, unless it has changed.
+
+        Returns:
+            By id, what is stored now, or why it was not changed.
+        """
+        ids = list(changes)
+        ends: dict[str, Stored | VidsearchError] = {}
+        for start in range(0, len(ids), _BATCH):
+            batch = ids[start : start + _BATCH]
+            ends |= self._change_batch({id: changes[id] for id in batch}, stored or {})
+        return ends
+
+    def change_held(self, lease: Lease, after: VideoRecord) -> Lease:
+        """Write what the holder of a lease has decided.
+
+        Raises:
+            LeaseLostError: the stored record is not the holder's any more.
+        """
+        revision = lease.revision
+        for _ in range(_TRIES):
+            try:
+                return Lease(after, self._write(after, expect=revision))
+            except VersionConflictError as error:
+                stored = self.read(lease.id)
+                if stored is None or not _holds(lease, stored.record):
+                    raise _lost(lease, stored) from error
+                # A renewal of the holder, whose answer was lost: a token is never used twice.
+                revision = stored.revision
+        raise _keeps_changing(lease.id)
+
+    def delete(self, stored: Stored) -> bool:
+        """Drop a record that is still the same."""
+        try:
+            return self._engine.delete(self.index, stored.record.id, expect=stored.revision)
+        except VersionConflictError:
+            return False
+
+    def search(self, query: Json, *, sort: Sequence[Json], size: int) -> list[VideoRecord]:
+        """The first records in order."""
+        self._refresh()
+        body = {"query": query, "sort": list(sort), "size": size}
+        hits = self._engine.search(self.index, body)["hits"]["hits"]
+        return [VideoRecord.from_source(hit["_id"], hit["_source"]) for hit in hits]
+
+    def scan(self, query: Json) -> Iterator[VideoRecord]:
+        """All records that match, in no order."""
+        self._refresh()
+        for document in self._engine.scan(self.index, query=query):
+            yield VideoRecord.from_source(document.id, document.source)
+
+    def counts(self) -> dict[State, int]:
+        """Number of records in each state."""
+        self._refresh()
+        bodies = [
+            {"query": in_states(state), "size": 0, "track_total_hits": True} for state in State
+        ]
+        answers = self._engine.msearch(self.index, bodies)
+        return {
+            state: int(answer["hits"]["total"]["value"])
+            for state, answer in zip(State, answers, strict=True)
+        }
+
+    def _change_batch(
+        self, changes: Mapping[str, Change], stored: Mapping[str, Stored]
+    ) -> dict[str, Stored | VidsearchError]:
+        ends: dict[str, Stored | VidsearchError] = {}
+        known = {id: stored[id] for id in changes if id in stored}
+        rest = list(changes)
+        for _ in range(_TRIES):
+            known |= self.read_many([id for id in rest if id not in known])
+            changed: list[VideoRecord] = []
+            for id in rest:
+                before = known.get(id)
+                try:
+                    after = changes[id](before.record if before else None, self._clock())
+                except RegistryError as error:
+                    ends[id] = error
+                    continue
+                if before is not None and after is before.record:
+                    ends[id] = before
+                else:
+                    changed.append(after)
+            ends |= self._write_many(changed, expect={i: one.revision for i, one in known.items()})
+            rest = [id for id in rest if isinstance(ends[id], VersionConflictError)]
+            if not rest:
+                return ends
+            known = {}
+        return ends | {id: _keeps_changing(id) for id in rest}
+
+    def _write(self, record: VideoRecord, *, expect: Revision | None) -> Revision:
+        """Write one record over the revision that must still be stored; ``None``: over nothing.
+
+        Raises:
+            VersionConflictError: another revision is stored.
+            MappingConflictError: the registry's index lacks an essential field.
+        """
+        source = record.to_source()
+        try:
+            try:
+                return self._put(record.id, source, expect)
+            except MappingConflictError:
+                if (fits := self._fitted(source)) is None:
+                    raise
+                return self._put(record.id, fits, expect)
+        except IndexNotFoundError as error:
+            raise self._no_registry() from error
+
+    def _write_many(
+        self, records: Sequence[VideoRecord], *, expect: Mapping[str, Revision]
+    ) -> dict[str, Stored | BackendError]:
+        """As :meth:`_write`, for many records of different ids and in one bulk.
+
+        Args:
+            records: to be written.
+            expect: by id, the revision that must still be stored; none: nothing may be stored.
+
+        Returns:
+            By id, what is stored now, or why the record was not written.
+        """
+        by_id = {record.id: record for record in records}
+        sources = {id: record.to_source() for id, record in by_id.items()}
+        ends = self._bulk(by_id, sources, expect)
+        smaller: dict[str, Json] = {}
+        for id in [id for id, end in ends.items() if isinstance(end, MappingConflictError)]:
+            try:
+                fits = self._fitted(sources[id])
+            except MappingConflictError as error:
+                ends[id] = error
+            else:
+                smaller |= {} if fits is None else {id: fits}
+        return ends | self._bulk(by_id, smaller, expect)
+
+    def _put(self, id: str, source: Json, expect: Revision | None) -> Revision:
+        return self._engine.put(self.index, id, source, expect=expect or "absent")
+
+    def _bulk(
+        self,
+        records: Mapping[str, VideoRecord],
+        sources: Mapping[str, Json],
+        expect: Mapping[str, Revision],
+    ) -> dict[str, Stored | BackendError]:
+        if not sources:
+            return {}
+        writes = [
+            Write("index", id, source, expect=expect.get(id, "absent"))
+            for id, source in sources.items()
+        ]
+        ends: dict[str, Stored | BackendError] = {}
+        try:
+            result = self._engine.bulk(self.index, writes)
+        except IndexNotFoundError as error:
+            raise self._no_registry() from error
+        except BulkError as error:
+            conflicts = error.conflicts
+            for id, reason in error.failures.items():
+                ends[id] = MappingConflictError(f"index {self.index!r} rejected {id!r}: {reason}")
+        else:
+            conflicts = result.conflicts
+            ends |= {id: Stored(records[id], one) for id, one in result.revisions.items()}
+        for id in conflicts:
+            ends[id] = VersionConflictError(f"video {id!r} was changed meanwhile")
+        # A bulk that was rejected in part does not tell the revisions of what it wrote.
+        ends |= self.read_many([id for id in sources if id not in ends])
+        return {id: ends.get(id, VersionConflictError(f"video {id!r} is gone")) for id in sources}
+
+    def _fitted(self, source: Json) -> Json | None:
+        """The document without the fields that the live mapping lacks; ``None`` if it has all."""
+        fits, left_out = fitted(source, self._engine.mapping(self.index))
+        if not left_out:
+            return None
+        names = ", ".join(left_out)
+        lack = f"registry {self.index!r} is of an older version and lacks {names}"
+        if any(is_essential(name) for name in left_out):
+            raise MappingConflictError(f"{lack}: run `vidsearch index upgrade`, which adds it")
+        if not self._told.issuperset(left_out):
+            self._told.update(left_out)
+            _log.warning("%s, which is not stored: run `vidsearch index upgrade`", lack)
+        return fits
+
+    def _refresh(self) -> None:
+        try:
+            self._engine.refresh(self.index)
+        except IndexNotFoundError as error:
+            raise self._no_registry() from error
+
+    def _no_registry(self) -> IndexNotFoundError:
+        return IndexNotFoundError(
+            f"there is no registry {self.index!r}; create it with `vidsearch index create`"
+        )
+
+
+def _stored(document: Document) -> Stored:
+    return Stored(VideoRecord.from_source(document.id, document.source), document.revision)
+
+
+def _holds(lease: Lease, record: VideoRecord) -> bool:
+    return record.state is State.PROCESSING and record.owner == lease.record.owner
+
+
+def _lost(lease: Lease, stored: Stored | None) -> LeaseLostError:
+    record = stored.record if stored else None
+    what = f"it is {record.state}" if record else "it is gone"
+    who = f", owned by {record.owner}" if record and record.owner else ""
+    return LeaseLostError(f"the lease of video {lease.id!r} is lost: {what}{who}")
+
+
+def _keeps_changing(id: str) -> VersionConflictError:
+    return VersionConflictError(f"video {id!r} was changed by others {_TRIES} times in a row")

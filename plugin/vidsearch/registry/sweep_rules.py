@@ -1,0 +1,75 @@
+"""When a video counts as forgotten: of one record, and as a query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from vidsearch.engines.types import Json
+from vidsearch.registry.record import State, VideoRecord, to_stamp
+
+__all__ = ["needs_sweep", "sweep_query"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """When a video in a state counts as forgotten: when a time of its record has passed."""
+
+    time: str
+    """Field with that time."""
+    grace: bool
+    """Whether it must have passed by ``timeout`` seconds."""
+    absent: bool
+    """What holds where the record has no such time."""
+
+
+_RULES = {
+    State.PROCESSING: _Rule("lease_until", grace=False, absent=True),
+    State.QUEUED: _Rule("due_at", grace=True, absent=True),
+    State.REGISTERED: _Rule("updated_at", grace=True, absent=True),
+    # A worker that was at work when the video was deleted may have died after its write.
+    State.DELETED: _Rule("lease_until", grace=False, absent=False),
+}
+
+
+def needs_sweep(record: VideoRecord, *, now: float, timeout: float) -> bool:
+    """Whether nobody takes care of a video although somebody should.
+
+    Args:
+        record: as stored now.
+        now: seconds since the epoch.
+        timeout: seconds that a step may take before it counts as forgotten.
+    """
+    rule = _RULES.get(record.state)
+    if rule is None:
+        return False
+    time: float | None = getattr(record, rule.time)
+    return rule.absent if time is None else time < _limit(rule, now=now, timeout=timeout)
+
+
+def sweep_query(*, now: float, timeout: float) -> Json:
+    """The same as a query: it finds the records for which :func:`needs_sweep` holds."""
+    return _any(
+        _all({"term": {"state": str(state)}}, _passed(rule, now=now, timeout=timeout))
+        for state, rule in _RULES.items()
+    )
+
+
+def _passed(rule: _Rule, *, now: float, timeout: float) -> Json:
+    limit = to_stamp(_limit(rule, now=now, timeout=timeout))
+    passed: Json = {"range": {rule.time: {"lt": limit}}}
+    if not rule.absent:
+        return passed
+    return _any([passed, {"bool": {"must_not": [{"exists": {"field": rule.time}}]}}])
+
+
+def _limit(rule: _Rule, *, now: float, timeout: float) -> float:
+    return round(now - timeout if rule.grace else now, 3)  # stored times count milliseconds
+
+
+def _all(*queries: Json) -> Json:
+    return {"bool": {"filter": list(queries)}}
+
+
+def _any(queries: Iterable[Json]) -> Json:
+    return {"bool": {"should": list(queries), "minimum_should_match": 1}}

@@ -1,0 +1,238 @@
+"""The registry's state machine: every transition as a pure function.
+
+::
+
+    registered ──► queued ──► processing ──► indexed
+        ▲             ▲           │  ├─────► failed     the video is at fault
+        │             └───────────┘  └─────► dead       given up after max_attempts
+        └── retry, reopen, sweep, or registered again with another uri or other fields
+    any state ──► deleted (tombstone) ──► purged
+
+===============  ===========================================  =====================================
+function         from                                         to
+===============  ===========================================  =====================================
+``register``     nothing, deleted, failed, dead;              registered
+                 any with another uri or other fields
+``mark_queued``  registered                                   queued
+``claim``        registered, queued;                          processing, or dead where a worker
+                 processing with a lease that ran out         was lost in the last attempt
+``renew``        processing                                   processing
+``complete``     processing                                   indexed
+``fail``         processing                                   failed
+``mark_gone``    processing                                   deleted
+``release``      processing                                   queued; dead after the last attempt
+``retry``        failed, dead                                 registered
+``reopen``       indexed, failed, dead; any to forget         registered
+``delete``       all but deleted                              deleted
+``recover``      what the sweep takes: see ``sweep.py``       registered, dead; deleted stays
+===============  ===========================================  =====================================
+
+Each takes the record and the time, and returns the record after it: the very same one where nothing
+is to be done. Those of a worker that holds the lease (``renew`` to ``release``) do not look at the
+state, since the lease is what allows them. Nothing in here reads or writes;
+:class:`~vidsearch.registry.Registry` does, by compare-and-set.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vidsearch.engines.base import Json
+from vidsearch.errors import LeaseLostError, RegistryError, VideoNotRegisteredError
+from vidsearch.registry.record import ErrorRecord, State, VideoRecord
+from vidsearch.registry.validation import NewVideo
+
+__all__ = [
+    "claim",
+    "complete",
+    "delete",
+    "fail",
+    "is_purgeable",
+    "mark_gone",
+    "mark_queued",
+    "recover",
+    "register",
+    "release",
+    "renew",
+    "reopen",
+    "retry",
+]
+
+_ON_ITS_WAY = {State.REGISTERED, State.QUEUED, State.PROCESSING}
+_GIVEN_UP = {State.FAILED, State.DEAD}
+
+
+def register(old: VideoRecord | None, now: float, *, video: NewVideo) -> VideoRecord:
+    """Make a video known, or start afresh with what is other than before."""
+    wanted: Json = {"uri": video.uri, "fields": dict(video.fields or {}), "routing": video.routing}
+    if old is None or old.state is State.DELETED:
+        unknown = {} if old is None else old.unknown
+        return VideoRecord(
+            id=video.id, registered_at=now, updated_at=now, unknown=unknown, **wanted
+        )
+    same = {"uri": old.uri, "fields": dict(old.fields), "routing": old.routing} == wanted
+    if same and old.state not in _GIVEN_UP:
+        return old
+    return _afresh(old, now).changed(**wanted)
+
+
+def mark_queued(record: VideoRecord, now: float) -> VideoRecord:
+    """A message is in the queue; nothing changes where a worker was faster."""
+    if record.state is not State.REGISTERED:
+        return record
+    return record.changed(state=State.QUEUED, due_at=now, updated_at=now)
+
+
+def claim(
+    record: VideoRecord, now: float, *, token: str, lease_seconds: float, max_attempts: int
+) -> VideoRecord:
+    """Take the lease and count an attempt.
+
+    Args:
+        record: as stored.
+        now: seconds since the epoch.
+        token: ``owner#…``; a lease of the same owner is taken up again, uncounted.
+        lease_seconds: length of the lease.
+        max_attempts: a video whose worker was lost in the last of them is dead.
+
+    Raises:
+        LeaseLostError: another lease is live, or nothing is to be done: a late duplicate.
+    """
+    owner = token.partition("#")[0]
+    mine = record.owner is not None and record.owner.partition("#")[0] == owner
+    attempts = record.attempts + 1
+    if record.state is State.PROCESSING:
+        if mine:
+            attempts = record.attempts
+        elif (record.lease_until or 0.0) >= now:
+            raise LeaseLostError(f"video {record.id!r} is being worked on by {record.owner}")
+        elif record.attempts >= max_attempts:
+            return recover(record, now, max_attempts=max_attempts)
+    elif record.state not in {State.REGISTERED, State.QUEUED}:
+        raise LeaseLostError(f"video {record.id!r} is {record.state}, nothing is to be done")
+    return record.changed(
+        state=State.PROCESSING,
+        attempts=attempts,
+        owner=token,
+        lease_until=now + lease_seconds,
+        due_at=None,
+        updated_at=now,
+    )
+
+
+def renew(record: VideoRecord, now: float, *, lease_seconds: float) -> VideoRecord:
+    """Extend the lease from now."""
+    return record.changed(lease_until=now + lease_seconds, updated_at=now)
+
+
+def complete(record: VideoRecord, now: float, **made: Any) -> VideoRecord:
+    """The vectors are written; ``made`` is what is known of them."""
+    return _ended(record, now).changed(state=State.INDEXED, error=None, indexed_at=now, **made)
+
+
+def fail(record: VideoRecord, now: float, *, error: ErrorRecord) -> VideoRecord:
+    """The video is at fault: another attempt would end the same."""
+    return _ended(record, now).changed(state=State.FAILED, error=error)
+
+
+def mark_gone(record: VideoRecord, now: float, *, error: ErrorRecord) -> VideoRecord:
+    """The application deleted the document."""
+    return _ended(record, now).changed(
+        state=State.DELETED, error=error, fingerprint=None, fields={}
+    )
+
+
+def release(
+    record: VideoRecord,
+    now: float,
+    *,
+    error: ErrorRecord,
+    counted: bool,
+    delay: float,
+    max_attempts: int,
+) -> VideoRecord:
+    """Give the lease back for another try; the last counted attempt ends dead."""
+    ended = _ended(record, now).changed(error=error)
+    if not counted:
+        return ended.changed(state=State.QUEUED, attempts=record.attempts - 1, due_at=now + delay)
+    if record.attempts >= max_attempts:
+        return ended.changed(state=State.DEAD)
+    return ended.changed(state=State.QUEUED, due_at=now + delay)
+
+
+def retry(record: VideoRecord, now: float) -> VideoRecord:
+    """Give a failed or dead video a new start with all its attempts.
+
+    Raises:
+        RegistryError: it is neither failed nor dead.
+    """
+    if record.state not in _GIVEN_UP:
+        raise RegistryError(
+            f"video {record.id!r} is {record.state}; only failed or dead videos are retried"
+        )
+    return _afresh(record, now)
+
+
+def reopen(record: VideoRecord, now: float, *, forget: bool) -> VideoRecord:
+    """Have a video ingested again; ``forget`` embeds it even where nothing has changed.
+
+    Raises:
+        VideoNotRegisteredError: it was deleted.
+    """
+    if record.state is State.DELETED:
+        raise VideoNotRegisteredError(f"video {record.id!r} was deleted")
+    if record.state in _ON_ITS_WAY and not (forget and record.fingerprint):
+        return record
+    after = _afresh(record, now)
+    return after.changed(fingerprint=None) if forget else after
+
+
+def delete(record: VideoRecord, now: float, *, error: ErrorRecord | None) -> VideoRecord:
+    """Leave a tombstone, with the lease of an ingest that is still running."""
+    if record.state is State.DELETED:
+        return record
+    lease = record.lease_until if record.state is State.PROCESSING else None
+    return record.changed(
+        state=State.DELETED,
+        fields={},
+        error=error,
+        fingerprint=None,
+        due_at=None,
+        owner=record.owner if lease else None,
+        lease_until=lease,
+        updated_at=now,
+    )
+
+
+def recover(record: VideoRecord, now: float, *, max_attempts: int) -> VideoRecord:
+    """Take back what nobody takes care of; the caller has asked ``sweep.needs_sweep``."""
+    after = record.changed(owner=None, lease_until=None, due_at=None, updated_at=now)
+    if record.state is State.DELETED:
+        return after
+    if record.state is not State.PROCESSING:
+        return after.changed(state=State.REGISTERED)
+    lost = f"worker {record.owner} fell silent in attempt {record.attempts}"
+    error = ErrorRecord(type="WorkerLost", stage="processing", message=lost)
+    dead = record.attempts >= max_attempts
+    return after.changed(state=State.DEAD if dead else State.REGISTERED, error=error)
+
+
+def is_purgeable(record: VideoRecord) -> bool:
+    """Whether the entry may be dropped: no tombstone whose ingest may still be running."""
+    return record.state in _GIVEN_UP | {State.DELETED} and not record.lease_until
+
+
+def _afresh(record: VideoRecord, now: float) -> VideoRecord:
+    return record.changed(
+        state=State.REGISTERED,
+        attempts=0,
+        owner=None,
+        lease_until=None,
+        due_at=None,
+        error=None,
+        updated_at=now,
+    )
+
+
+def _ended(record: VideoRecord, now: float) -> VideoRecord:
+    return record.changed(owner=None, lease_until=None, due_at=None, updated_at=now)

@@ -1,0 +1,196 @@
+"""Registering many videos: requests, outcomes, and messages over an in-memory broker."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from celery import Celery
+
+from vidsearch.config import Settings
+from vidsearch.engines.base import BulkResult, Document, Write
+from vidsearch.errors import BackendUnavailableError, MappingConflictError, RegistryError
+from vidsearch.registry import ErrorRecord, NewVideo, Registry, State
+from vidsearch.testing.memory_engine import MemoryEngine
+from vidsearch_mappings import registry_index
+from vidsearch_tasks import queue_depth, register_videos
+
+INDEX = "videos-registry"
+
+
+class Watched(MemoryEngine):
+    """Counts requests; ``before_bulk`` runs once, between the read and the write of a batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests: Counter[str] = Counter()
+        self.before_bulk: Any = None
+
+    def mget(self, *args: Any, **options: Any) -> dict[str, Document]:
+        self.requests["mget"] += 1
+        gets = self.requests["get"]
+        found = super().mget(*args, **options)
+        self.requests["get"] = gets  # in memory it reads them one by one
+        return found
+
+    def get(self, *args: Any, **options: Any) -> Document | None:
+        self.requests["get"] += 1
+        return super().get(*args, **options)
+
+    def put(self, *args: Any, **options: Any) -> Any:
+        self.requests["put"] += 1
+        return super().put(*args, **options)
+
+    def bulk(self, index: str, writes: Sequence[Write], *, refresh: bool = False) -> BulkResult:
+        self.requests["bulk"] += 1
+        act, self.before_bulk = self.before_bulk, None
+        if act:
+            act()
+        return super().bulk(index, writes, refresh=refresh)
+
+
+@pytest.fixture
+def engine() -> Watched:
+    engine = Watched()
+    engine.create_index(INDEX, registry_index("elasticsearch", shards=1, replicas=0))
+    return engine
+
+
+@pytest.fixture
+def registry(engine: Watched) -> Registry:
+    return Registry(engine, index=INDEX)
+
+
+class Stage:
+    """Services with an in-memory registry and broker."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.settings = Settings(broker={"queue": uuid4().hex})
+        self.app = Celery("application", broker="memory://", set_as_current=False)
+
+    def register(self, videos: Sequence[NewVideo]) -> list[Any]:
+        return register_videos(videos, services=self)  # type: ignore[arg-type]
+
+    @property
+    def waiting(self) -> int:
+        return queue_depth(self.app, queue=self.settings.broker.queue)
+
+
+@pytest.fixture
+def stage(registry: Registry) -> Iterator[Stage]:
+    stage = Stage(registry)
+    yield stage
+    stage.app.close()
+
+
+def videos(number: int) -> list[NewVideo]:
+    return [NewVideo(f"v{i}", f"/{i}.mp4", {"title": f"clip {i}"}) for i in range(number)]
+
+
+def test_a_batch_takes_one_read_and_two_bulks(stage: Stage, engine: Watched) -> None:
+    done = stage.register(videos(1200))
+    assert +engine.requests == {"mget": 3, "bulk": 6}
+    assert [one.id for one in done] == [f"v{i}" for i in range(1200)]
+    assert {one.record.state for one in done} == {State.QUEUED}
+    assert stage.registry.counts()[State.QUEUED] == stage.waiting == 1200
+    assert stage.registry.get("v7").fields == {"title": "clip 7"}
+
+
+def test_registering_again_writes_and_sends_nothing(stage: Stage, engine: Watched) -> None:
+    stage.register(videos(3))
+    engine.requests.clear()
+    again = stage.register(videos(3))
+    assert +engine.requests == {"mget": 1}
+    assert {one.record.state for one in again} == {State.QUEUED}
+    assert stage.waiting == 3
+
+
+def test_a_video_that_cannot_be_registered_does_not_stop_the_others(stage: Stage) -> None:
+    good, *bad = done = stage.register(
+        [
+            NewVideo("good", "/a.mp4"),
+            NewVideo("", "/a.mp4"),
+            NewVideo("no-uri", " "),
+            NewVideo("taken", "/a.mp4", {"video": 1}),
+        ]
+    )
+    assert (good.record.state, good.error) == (State.QUEUED, None)
+    assert all(one.record is None and isinstance(one.error, RegistryError) for one in bad)
+    assert "needs a uri: a path, file://" in str(done[2].error)
+    assert "s3://" in str(done[2].error)
+    assert stage.waiting == 1
+
+
+def test_an_id_that_is_given_twice_is_registered_once(registry: Registry) -> None:
+    first, same, other = registry.register_many(
+        [NewVideo("a", "/a.mp4"), NewVideo("a", "/a.mp4"), NewVideo("a", "/b.mp4")]
+    )
+    assert first == same
+    assert registry.get("a").uri == "/a.mp4"
+    assert "given twice" in str(other.error)
+
+
+def test_who_is_overtaken_looks_again(registry: Registry, engine: Watched) -> None:
+    engine.before_bulk = lambda: registry.register("v1", uri="/other.mp4")
+    done = registry.register_many(videos(3))
+    assert [one.error for one in done] == [None] * 3
+    assert registry.get("v1").uri == "/1.mp4"
+    assert engine.requests["bulk"] == 2, "the second holds the one that was overtaken"
+
+
+def test_a_worker_that_is_faster_than_the_mark_keeps_its_lease(
+    registry: Registry, engine: Watched
+) -> None:
+    registered = registry.register_many(videos(2))
+    engine.before_bulk = lambda: registry.claim("v0", owner="w")
+    marked = {one.id: one.record for one in registry.mark_many_queued(registered)}
+    assert {id: record and record.state for id, record in marked.items()} == {
+        "v0": State.PROCESSING,
+        "v1": State.QUEUED,
+    }
+    assert registry.get("v0").state is State.PROCESSING
+
+
+def test_a_failed_video_starts_afresh_among_others(registry: Registry) -> None:
+    registry.register("v0", uri="/0.mp4", fields={"title": "clip 0"})
+    broken = ErrorRecord(type="T", stage="decode", message="m")
+    registry.fail(registry.claim("v0", owner="w"), broken)
+    states = [one.record and one.record.state for one in registry.register_many(videos(2))]
+    assert states == [State.REGISTERED] * 2
+
+
+def test_what_the_engine_rejects_is_told_of_that_video_alone(
+    registry: Registry, engine: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(source: Any, mapping: Any) -> None:
+        if source["uri"] == "/1.mp4":
+            raise MappingConflictError("too long")
+
+    monkeypatch.setattr("vidsearch.testing.memory_engine.check", check)
+    done = registry.register_many(videos(3))
+    assert [one.error is None for one in done] == [True, False, True]
+    assert "rejected 'v1'" in str(done[1].error)
+    assert "too long" in str(done[1].error)
+    assert done[2].record == registry.get("v2")
+
+
+def test_without_a_broker_the_videos_are_registered_and_say_so(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+
+    def send_task(name: str, *, args: list[str], **options: Any) -> None:
+        if len(sent) == 2:
+            raise ConnectionError("gone")
+        sent.extend(args)
+
+    monkeypatch.setattr(stage.app, "send_task", send_task)
+    done = stage.register(videos(4))
+    states = [one.record.state for one in done]
+    assert states == [State.QUEUED] * 2 + [State.REGISTERED] * 2
+    assert [type(one.error) for one in done[2:]] == [BackendUnavailableError] * 2
+    assert "'v3' is registered but not queued, the sweep will" in str(done[3].error)
