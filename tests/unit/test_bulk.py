@@ -132,7 +132,7 @@ def test_what_has_no_json_is_rejected_alone() -> None:
     assert server.sent == [["b"]]
 
 
-def test_patience_ends_and_says_how_far_it_came() -> None:
+def test_items_turned_away_at_every_attempt_are_counted_in_the_error() -> None:
     server = _Server(
         lambda sent: _answered(sent, b=429, c=400), *[lambda sent: _answered(sent, b=429)] * 3
     )
@@ -245,7 +245,7 @@ def test_chunks_keep_bounds_order_and_everything(sizes: list[int], names: list[i
 
 
 @pytest.mark.parametrize("kind", ["elasticsearch", "opensearch"])
-def test_over_http(kind: Any) -> None:
+def test_a_bulk_request_that_got_503_over_http_is_sent_again(kind: Any) -> None:
     turns = iter([Reply(503, "busy", headers=ELASTIC), None, None])
 
     def answer(asked: Asked) -> Reply:

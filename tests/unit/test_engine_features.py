@@ -33,7 +33,9 @@ KNN, NEURAL = "opensearch-knn", "opensearch-neural-search"
         (None, set(), False),
     ],
 )
-def test_what_costs_a_licence(licence: str | None, retrievers: set[str], disk: bool) -> None:
+def test_native_fusion_and_the_preset_disk_need_a_licence(
+    licence: str | None, retrievers: set[str], disk: bool
+) -> None:
     features = elasticsearch_features((9, 5, 3), licence=licence)
     assert features.licence == licence
     assert features.retrievers == retrievers
@@ -104,7 +106,7 @@ def test_plugins_are_read_or_unknown() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 405, 500])
-def test_it_is_asked_once_and_survives_any_answer(status: int) -> None:
+def test_features_are_asked_once_and_survive_any_answer(status: int) -> None:
     def answer(asked: Asked) -> Reply:
         if asked.path == "/_license":
             return Reply(status, {"license": {"type": "enterprise"}}, headers=ELASTIC)

@@ -68,7 +68,7 @@ def _signing(settings: EngineSettings, region: str, *, asynchronous: bool) -> di
     except ImportError as error:
         raise MissingExtraError.of("aws", needed_for="engine.aws_region") from error
     try:
-        # Asked for at every request, so that those which expire are renewed.
+        # The signer reads them at every request, so that expired ones are renewed.
         credentials = Session().get_credentials()
     except BotoCoreError as error:
         raise ConfigError(f"engine.aws_region: no AWS credentials can be had: {error}") from error
@@ -202,8 +202,7 @@ def _context(settings: EngineSettings) -> ssl.SSLContext:
 def _tls(settings: EngineSettings) -> dict[str, Any]:
     if not settings.url.startswith("https://"):
         return {}
-    # Who switches the check off has been told by the setting's name; a warning per process, on the
-    # stderr of every command, says nothing new.
+    # The setting's name says what it switches off; each command would warn of it on stderr.
     options: dict[str, Any] = {"verify_certs": settings.verify_certs, "ssl_show_warn": False}
     for name in ("ca_certs", "client_cert", "client_key"):
         path: Path | None = getattr(settings, name)

@@ -35,12 +35,12 @@ class NotElasticsearchError(BackendError):
 class ElasticsearchDialect(Dialect):
     """What is asked of Elasticsearch.
 
-    The client may be one major version ahead of the server. It then speaks a dialect that the
-    server refuses, so from the first refusal on the requests say that they mean the older one.
+    The client may be one major version ahead of the server. The server then refuses the client's
+    media type; from the first refusal on, requests name the older one.
     """
 
     kind: ClassVar[EngineKind] = "elasticsearch"
-    # They have no base in common.
+    # The two have no base class in common.
     failures = (elasticsearch.ApiError, elasticsearch.TransportError)
 
     def __init__(self, url: str) -> None:
@@ -63,7 +63,7 @@ class ElasticsearchDialect(Dialect):
         if isinstance(error, elasticsearch.UnsupportedProductError):
             raise _not_elasticsearch(error, url=self.url) from error
         if isinstance(error, elasticsearch.ApiError):
-            # The dialect itself is unheard of.
+            # The media type is unknown to it.
             if error.meta.status == 406 and "x-elastic-product" not in error.meta.headers:
                 raise _not_elasticsearch(error, url=self.url) from error
             return Answer(error.meta.status, error.body, error)
@@ -84,7 +84,7 @@ class ElasticsearchDialect(Dialect):
         return answer
 
     def read_with_vectors(self, request: Request) -> Steps[Answer]:
-        # From 9.2 on vectors are left out unless asked for, in a word that older servers refuse.
+        # From 9.2 on vectors are left out unless asked for, by a parameter that 8.19 refuses.
         wanted = self._vectors_in_source
         answer = yield from self.send(replace(request, params={**request.params, **wanted}))
         if answer.status == 400 and wanted and "_source_exclude_vectors" in str(answer.body):
@@ -137,7 +137,7 @@ class ElasticsearchDialect(Dialect):
 
 def _with_media_type(media_type: str, request: Request) -> Request:
     if request.body is None and request.lines is None:
-        return request  # without a body there is no dialect to agree on
+        return request
     headers = {
         "accept": media_type.format("json"),
         "content-type": media_type.format("json" if request.lines is None else "x-ndjson"),

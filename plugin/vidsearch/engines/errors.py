@@ -1,9 +1,9 @@
-"""From what an engine answered, or failed to answer, to our error tree.
+"""From an engine's answer, or the lack of one, to the error tree of :mod:`vidsearch.errors`.
 
-The two client libraries disagree on everything here: which exceptions are HTTP answers, whether a
-timeout is a connection error, what their base class is. The adapters reduce an HTTP answer to its
-status and body, and whatever is no answer to one of two words; the rest is decided in this module,
-once.
+The two client libraries differ in which exceptions are HTTP answers, whether a timeout is a
+connection error, and what their base class is. The dialects reduce an HTTP answer to its status and
+body, and everything else to a timeout, a failed connection or unreadable JSON. The rest is decided
+here.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def error_of(status: int, body: Any, *, url: str, index: str | None) -> BackendE
     if status == 400 and _NO_SCRIPTS.search(reason):
         return BackendAccessDeniedError(
             f"{url} runs no scripts {said}. By a script OpenSearch scores quantised vectors anew, "
-            "and moments that a filter picks: allow inline scripts in the context `score`, or "
+            "and segments that a filter picks: allow inline scripts in the context `score`, or "
             "set search.rescore to false and filter videos only"
         )
     if status == 400:
@@ -94,7 +94,7 @@ def error_of(status: int, body: Any, *, url: str, index: str | None) -> BackendE
 
 
 def unavailable(status: int) -> bool:
-    """Whether the same request may well succeed later."""
+    """Whether the status says that the same request may succeed later."""
     return status in {408, 429} or status >= 500
 
 
@@ -152,7 +152,7 @@ def unreadable(error: BaseException, *, url: str) -> BackendError:
 
 
 def reason_of(body: Any) -> str:
-    """The engine's own words, as short and as deep as they get.
+    """The engine's own words: the first root cause, then the inner causes that it does not quote.
 
     Args:
         body: a response with ``error``, an item of a bulk response, or text.
@@ -187,7 +187,7 @@ def _type_of(body: Any) -> str:
 
 
 def _named(body: Any) -> str | None:
-    """The index that the engine misses, which may be one behind the name that was asked for."""
+    """Name of the missing index, which may be one behind the alias that was asked for."""
     name = body["error"].get("index")
     return name if isinstance(name, str) else None
 

@@ -57,7 +57,7 @@ class EngineAttachedContract:
         with pytest.raises(IndexNotFoundError):
             engine.update(f"{index_name}-none", "a", {"n": 1})
 
-    def test_a_mapping_grows(self, engine: Engine, index: str) -> None:
+    def test_put_mapping_adds_fields_and_replaces_meta(self, engine: Engine, index: str) -> None:
         before = engine.mapping(index)
         added = {"type": "keyword"}
         engine.put_mapping(index, {"properties": {"more": added}})

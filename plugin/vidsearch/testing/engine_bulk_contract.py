@@ -187,7 +187,7 @@ class EngineBulkContract:
         assert found is not None
         assert found.source == {"title": "new", "video": {**video, "uri": "a.mp4"}}
 
-    def test_bulk_of_nothing(self, engine: Engine, index: str) -> None:
+    def test_bulk_of_nothing_writes_nothing(self, engine: Engine, index: str) -> None:
         assert engine.bulk(index, []) == BulkResult(0)
         assert engine.count(index) == 0
 
@@ -216,8 +216,8 @@ class EngineBulkContract:
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
 
         def video(number: int) -> Json:
-            moments = [{"start": 0.0, "vector": vectors[number + 6]}]
-            return {"video": {"vector": vectors[number], "segments": moments}}
+            segments = [{"start": 0.0, "vector": vectors[number + 6]}]
+            return {"video": {"vector": vectors[number], "segments": segments}}
 
         engine.bulk(index_name, [Write("index", f"{n}", video(n)) for n in range(2)])
         engine.bulk(index_name, [Write("create", f"{n}", video(n)) for n in range(2, 4)])

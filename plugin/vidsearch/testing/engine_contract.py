@@ -32,7 +32,7 @@ class EngineContract(EngineBulkContract, EngineAttachedContract, EngineSearchCon
 
     # -- the cluster
 
-    def test_it_is_an_engine_that_knows_what_it_is(self, engine: Engine) -> None:
+    def test_info_names_kind_version_and_url_without_credentials(self, engine: Engine) -> None:
         info = engine.info()
         assert isinstance(engine, Engine)
         assert info.kind == engine.kind
@@ -41,7 +41,7 @@ class EngineContract(EngineBulkContract, EngineAttachedContract, EngineSearchCon
         assert "@" not in info.url
         assert engine.info() == info
 
-    def test_it_says_what_the_cluster_can_do(self, engine: Engine) -> None:
+    def test_features_list_presets_and_fusions_of_one_kind(self, engine: Engine) -> None:
         features = engine.features()
         assert features.quantizations >= {"float", "int8", "flat"}
         assert not (features.retrievers and features.hybrid)
@@ -71,7 +71,9 @@ class EngineContract(EngineBulkContract, EngineAttachedContract, EngineSearchCon
         with pytest.raises(MappingConflictError, match=index_name):
             engine.create_index(index_name, small_index(engine))
 
-    def test_only_an_index_is_dropped(self, engine: Engine, index_name: str) -> None:
+    def test_delete_index_refuses_aliases_and_patterns(
+        self, engine: Engine, index_name: str
+    ) -> None:
         one = f"{index_name}-1"
         engine.create_index(one, {**small_index(engine), "aliases": {index_name: {}}})
         for name in (index_name, f"{index_name}*", f"{one},{one}", "_all"):
@@ -179,7 +181,7 @@ class EngineContract(EngineBulkContract, EngineAttachedContract, EngineSearchCon
         assert engine.delete(index, id)
         assert engine.get(index, id) is None
 
-    def test_compare_and_set(self, engine: Engine, index: str) -> None:
+    def test_put_with_a_stale_revision_is_refused(self, engine: Engine, index: str) -> None:
         first = engine.put(index, "a", {"n": 1})
         second = engine.put(index, "a", {"n": 2}, expect=first)
         with pytest.raises(VersionConflictError):
@@ -191,7 +193,9 @@ class EngineContract(EngineBulkContract, EngineAttachedContract, EngineSearchCon
         assert (found.source, found.revision) == ({"n": 2}, second)
         assert engine.get(index, "b") is None
 
-    def test_create_only(self, engine: Engine, index: str) -> None:
+    def test_put_that_expects_absence_is_refused_where_a_document_exists(
+        self, engine: Engine, index: str
+    ) -> None:
         first = engine.put(index, "a", {"n": 1}, expect="absent")
         with pytest.raises(VersionConflictError):
             engine.put(index, "a", {"n": 2}, expect="absent")
@@ -235,7 +239,9 @@ class EngineContract(EngineBulkContract, EngineAttachedContract, EngineSearchCon
         assert found is not None
         assert found.source == {"n": 30}
 
-    def test_delete(self, engine: Engine, index: str) -> None:
+    def test_delete_checks_the_revision_and_tells_whether_there_was_a_document(
+        self, engine: Engine, index: str
+    ) -> None:
         first = engine.put(index, "a", {"n": 1})
         second = engine.put(index, "a", {"n": 2})
         with pytest.raises(VersionConflictError):

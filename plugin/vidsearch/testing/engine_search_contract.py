@@ -29,12 +29,12 @@ def _at(step: float) -> list[float]:
 
 
 def _video(step: int) -> Json:
-    moments = [
+    segments = [
         {"start": 10.0 * n, "end": 10.0 * (n + 1), "vector": vector}
         for n, vector in enumerate([_at(step), [-x for x in _at(step)]])
     ]
     tag = "odd" if step % 2 else "even"
-    return {"tags": [tag], "video": {"vector": _at(step), "segments": moments}}
+    return {"tags": [tag], "video": {"vector": _at(step), "segments": segments}}
 
 
 def _nearest(
@@ -82,7 +82,7 @@ class EngineSearchContract:
         engine.refresh(index)
         return index
 
-    def test_search(self, engine: Engine, filled: str) -> None:
+    def test_search_filters_sorts_and_selects_fields(self, engine: Engine, filled: str) -> None:
         body = {
             "query": {
                 "bool": {"filter": [{"term": {"tags": "five"}}, {"range": {"n": {"lt": 20}}}]}
@@ -100,7 +100,7 @@ class EngineSearchContract:
         ]
         assert response["hits"]["total"] == {"value": 4, "relation": "eq"}
 
-    def test_a_search_that_is_wrong_is_rejected(self, engine: Engine, filled: str) -> None:
+    def test_a_malformed_search_is_rejected(self, engine: Engine, filled: str) -> None:
         with pytest.raises(MappingConflictError, match="no_such_query"):
             engine.search(filled, {"query": {"no_such_query": {}}})
         with pytest.raises(MappingConflictError, match="no_such_key"):
@@ -127,7 +127,7 @@ class EngineSearchContract:
         with pytest.raises(MappingConflictError, match="no_such_query"):
             engine.msearch(filled, [{}, {"query": {"no_such_query": {}}}, {}])
 
-    def test_count(self, engine: Engine, filled: str) -> None:
+    def test_count_gives_the_number_of_matches(self, engine: Engine, filled: str) -> None:
         assert engine.count(filled) == 25
         assert engine.count(filled, {"term": {"tags": "five"}}) == 5
         assert engine.count(filled, {"term": {"tags": "six"}}) == 0
@@ -174,7 +174,7 @@ class EngineSearchContract:
 
     @pytest.fixture(params=["float", "int8", "flat"])
     def vectors(self, engine: Engine, index_name: str, request: pytest.FixtureRequest) -> str:
-        """Videos on a quarter circle from ``00`` to ``09``, each with a second, opposite moment."""
+        """Videos ``00`` to ``09`` on a quarter circle, each with a second, opposite segment."""
         engine.create_index(index_name, small_index(engine, quantization=request.param, dims=_DIMS))
         writes = [Write("index", f"{step:02}", _video(step)) for step in range(10)]
         engine.bulk(index_name, writes)
@@ -193,12 +193,12 @@ class EngineSearchContract:
         query = _nearest(engine, "video", at=3.2, k=2, filters=[{"term": {"tags": "odd"}}])
         assert _ids(engine.search(vectors, query)) == ["03", "05"]
 
-    def test_the_video_with_the_nearest_moment_comes_first(
+    def test_the_video_with_the_nearest_segment_comes_first(
         self, engine: Engine, vectors: str
     ) -> None:
         query = _nearest(engine, "segment", at=3.2, k=3)
         response = engine.search(vectors, query)
         assert _ids(response) == ["03", "04", "02"]
-        moments = response["hits"]["hits"][0]["inner_hits"]["moments"]["hits"]["hits"]
-        assert moments[0]["_nested"]["offset"] == 0
-        assert moments[0]["_score"] == pytest.approx((1 + math.cos(0.2 * _STEP)) / 2, abs=0.01)
+        segments = response["hits"]["hits"][0]["inner_hits"]["moments"]["hits"]["hits"]
+        assert segments[0]["_nested"]["offset"] == 0
+        assert segments[0]["_score"] == pytest.approx((1 + math.cos(0.2 * _STEP)) / 2, abs=0.01)
