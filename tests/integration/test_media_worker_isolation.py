@@ -33,7 +33,7 @@ def stage(
     yield stage
     for worker in stage.workers:
         worker.stop()
-    stage.parts.close()
+    stage.services.close()
 
 
 def worker_of(stage: Stage, *, stall_seconds: float) -> Worker:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Generator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vidsearch.defaults import BATCH_SIZE
 from vidsearch.errors import VideoDamagedError, VideoTooLargeError
-from vidsearch.media.frames import FrameSummary, MediaLimits, Sampling
+from vidsearch.media.frames import FrameBatch, FrameStream, FrameSummary, MediaLimits, Sampling
 
 __all__ = [
     "EPSILON",
     "FALLBACK_STEP",
     "LONGEST_HOLD",
+    "BatchDecoder",
     "Clock",
     "FrameRequest",
     "Points",
@@ -77,6 +82,31 @@ class FrameRequest:
         return Points(
             rate=self.rate, sampling=self.sampling, fps=fps, start=self.start, stop=self.stop
         )
+
+
+class BatchDecoder(ABC):
+    """A decoder that answers checked requests."""
+
+    def frames(
+        self,
+        path: Path,
+        *,
+        rate: float = 1.0,
+        batch_size: int = BATCH_SIZE,
+        sampling: Sampling = "played-at",
+        start: float = 0.0,
+        stop: float | None = None,
+    ) -> FrameStream:
+        """See :class:`~vidsearch.media.frames.Decoder`."""
+        request = FrameRequest(
+            rate=rate, batch_size=batch_size, sampling=sampling, start=start, stop=stop
+        )
+        return FrameStream(self._batches(path, request))
+
+    @abstractmethod
+    def _batches(
+        self, path: Path, request: FrameRequest
+    ) -> Generator[FrameBatch, None, FrameSummary]: ...
 
 
 class Points:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsearch.defaults import BATCH_SIZE
 from vidsearch.errors import NoFramesError, VideoOpenError
 from vidsearch.media.batches import Batches
 from vidsearch.media.capture import Capture, opened
 from vidsearch.media.display import (
     EPSILON,
+    BatchDecoder,
     FrameRequest,
     Points,
     refuse_damaged,
@@ -27,10 +27,8 @@ from vidsearch.media.display import (
 from vidsearch.media.frames import (
     DEFAULT_LIMITS,
     FrameBatch,
-    FrameStream,
     FrameSummary,
     MediaLimits,
-    Sampling,
     VideoInfo,
 )
 from vidsearch.media.pyav.container import Video
@@ -50,12 +48,14 @@ _INSTEAD = "set ingest.decoder to pyav"
 _LOOKAHEAD_FRAMES = 3
 
 
-class OpenCvDecoder:
+class OpenCvDecoder(BatchDecoder):
     """Reads with ``cv2.VideoCapture`` on FFmpeg. The plainest way, and the reference for others.
 
     Times count from the stream's start, whatever time stamp it begins with. Rotation metadata is
     applied; transparency is dropped. What decodes of a damaged stream is used; OpenCV passes over
     most damage in silence, so that what is counted as damaged is a lower bound.
+
+    A range, too, is decoded from the first frame of the video on.
 
     Args:
         limits: what is refused.
@@ -82,25 +82,6 @@ class OpenCvDecoder:
         with opened(path, threads=self._threads) as capture:
             _refuse_by_header(capture, self._limits)
             return capture.info
-
-    def frames(
-        self,
-        path: Path,
-        *,
-        rate: float = 1.0,
-        batch_size: int = BATCH_SIZE,
-        sampling: Sampling = "played-at",
-        start: float = 0.0,
-        stop: float | None = None,
-    ) -> FrameStream:
-        """See :class:`~vidsearch.media.frames.Decoder`.
-
-        A range, too, is decoded from the first frame of the video on.
-        """
-        request = FrameRequest(
-            rate=rate, batch_size=batch_size, sampling=sampling, start=start, stop=stop
-        )
-        return FrameStream(self._batches(path, request))
 
     def _batches(
         self, path: Path, request: FrameRequest

@@ -12,16 +12,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsearch.defaults import BATCH_SIZE
 from vidsearch.errors import DecoderFailedError, DecoderKilledError, VidsearchError
 from vidsearch.media.batches import Batches
-from vidsearch.media.display import FrameRequest
+from vidsearch.media.display import BatchDecoder, FrameRequest
 from vidsearch.media.frames import (
     Cue,
     FrameBatch,
-    FrameStream,
     FrameSummary,
-    Sampling,
     VideoInfo,
 )
 from vidsearch.media.isolation.environment import COMMAND
@@ -32,6 +29,7 @@ from vidsearch.media.isolation.protocol import (
     Message,
     ProtocolError,
     Setup,
+    proper,
     summary_of,
 )
 
@@ -45,7 +43,7 @@ _T = TypeVar("_T")
 _Read = Callable[[memoryview], None]
 
 
-class IsolatedReader:
+class IsolatedReader(BatchDecoder):
     """Reads files in a child process that is kept from video to video.
 
     It is started when it is first needed, and again after it had to be killed. Each thread that
@@ -55,6 +53,9 @@ class IsolatedReader:
     :class:`~vidsearch.errors.DecoderFailedError`. Where the process had read another file before,
     the video is read again in a new one first, so that no video is blamed for what its predecessor
     did to the memory.
+
+    The next batch is decoded while the one before is used. Every method raises
+    :class:`~vidsearch.errors.DecoderKilledError` where the process was killed from outside.
 
     Args:
         setup: the decoder and its limits.
@@ -79,46 +80,20 @@ class IsolatedReader:
         return self._setup.decoder
 
     def probe(self, path: Path) -> VideoInfo:
-        """See :class:`~vidsearch.media.frames.Decoder`.
-
-        Raises:
-            DecoderFailedError: the codec hung, crashed or ran out of memory.
-            DecoderKilledError: the process was killed from outside.
-        """
+        """See :class:`~vidsearch.media.frames.Decoder`."""
         doing = "while reading the header"
         found = tuple(self._ask("probe", path, _info, doing=doing, most=1))
         if not found:
             raise self._failure(_nonsense("nothing"), path, doing)
         return found[0]
 
-    def frames(
-        self,
-        path: Path,
-        *,
-        rate: float = 1.0,
-        batch_size: int = BATCH_SIZE,
-        sampling: Sampling = "played-at",
-        start: float = 0.0,
-        stop: float | None = None,
-    ) -> FrameStream:
-        """See :class:`~vidsearch.media.frames.Decoder`; the next batch is decoded meanwhile.
-
-        Raises:
-            DecoderFailedError: the codec hung, crashed or ran out of memory.
-            DecoderKilledError: the process was killed from outside.
-        """
-        request = FrameRequest(
-            rate=rate, batch_size=batch_size, sampling=sampling, start=start, stop=stop
-        )
-        return FrameStream(self._batches(path, request))
-
     def cues(self, path: Path) -> tuple[Cue, ...]:
-        """See :class:`~vidsearch.media.frames.MediaReader`; raises as :meth:`probe` does."""
+        """See :class:`~vidsearch.media.frames.MediaReader`."""
         asked = self._ask("cues", path, _cue, doing="while reading subtitles", most=_MOST_ITEMS)
         return tuple(asked)
 
     def shots(self, path: Path) -> tuple[float, ...]:
-        """See :class:`~vidsearch.media.frames.MediaReader`; raises as :meth:`probe` does."""
+        """See :class:`~vidsearch.media.frames.MediaReader`."""
         asked = self._ask("shots", path, _shot, doing="while looking for cuts", most=_MOST_ITEMS)
         return tuple(asked)
 
@@ -249,7 +224,7 @@ def _pass_over(header: FrameHeader, read_into: _Read) -> None:
 
 
 def _info(message: Message) -> VideoInfo:
-    try:
+    with proper("a header without proper numbers"):
         width, height, duration, fps = message["info"]
         return VideoInfo(
             width=int(width),
@@ -257,23 +232,17 @@ def _info(message: Message) -> VideoInfo:
             duration=None if duration is None else _finite(duration),
             fps=None if fps is None else _finite(fps),
         )
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ProtocolError("a header without proper numbers") from error
 
 
 def _cue(message: Message) -> Cue:
-    try:
+    with proper("a cue without proper times"):
         start, end, text = message["cue"]
         return Cue(_finite(start), _finite(end), str(text))
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ProtocolError("a cue without proper times") from error
 
 
 def _shot(message: Message) -> float:
-    try:
+    with proper("a cut without a proper time"):
         return _finite(message["shot"])
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ProtocolError("a cut without a proper time") from error
 
 
 def _finite(number: Any) -> float:

@@ -20,7 +20,6 @@ from vidsearch.errors import ConfigError, DecoderKilledError, VidsearchError
 from vidsearch.media.isolation.environment import child_environment
 from vidsearch.media.isolation.faults import Cause, DecodingProcessError, fault_of_exit
 from vidsearch.media.isolation.logs import LOGGER, log_again
-from vidsearch.media.isolation.procfs import bytes_read, megabytes_held
 from vidsearch.media.isolation.protocol import (
     LENGTH,
     MOST_BYTES,
@@ -89,7 +88,7 @@ class DecodingProcess:
         except BaseException:
             self.end()
             raise
-        self._megabytes_at_first = megabytes_held(self.pid) or 0.0
+        self._megabytes_at_first = _megabytes_held(self.pid) or 0.0
 
     @property
     def pid(self) -> int:
@@ -102,7 +101,7 @@ class DecodingProcess:
         if self._owner != os.getpid() or not self.end.alive or self._popen.poll() is not None:
             return False
         # What a file left behind in memory must not be charged to the next.
-        grown = (megabytes_held(self.pid) or 0.0) - self._megabytes_at_first
+        grown = (_megabytes_held(self.pid) or 0.0) - self._megabytes_at_first
         return grown <= (self._setup.megabytes - self._megabytes_at_first) / 2
 
     def ask(self, request: Message, path: Path, *, steady: bool) -> Iterator[Message]:
@@ -120,9 +119,9 @@ class DecodingProcess:
         """
         self.has_read_others |= self._path not in (None, path)
         self._path = path
-        blind = not steady and bytes_read(self.pid) is None
+        blind = not steady and _bytes_read(self.pid) is None
         self._timeout = self._stall * (_BLIND_FACTOR if blind else 1)
-        self._read_before = bytes_read(self.pid) or 0
+        self._read_before = _bytes_read(self.pid) or 0
         with suppress(OSError):  # the decoder will say what is wrong with the file
             self._read_at_most = self._read_before + (1 << 30) + _MOST_READS * path.stat().st_size
         level = logging.getLogger(LOGGER).getEffectiveLevel()
@@ -201,7 +200,7 @@ class DecodingProcess:
     def _progressed(self) -> bool:
         # The index of a large file on a slow disk, or a long stretch without a frame that is
         # wanted: as long as the file is read, something happens.
-        before, self._read_before = self._read_before, bytes_read(self.pid) or 0
+        before, self._read_before = self._read_before, _bytes_read(self.pid) or 0
         return before + _LEAST_READ <= self._read_before <= self._read_at_most
 
     def _listen(self) -> None:
@@ -333,3 +332,21 @@ def _end(popen: subprocess.Popen[bytes], pipes: Sequence[IO[bytes]], owner: int)
             _log.warning("decoding process %d does not end", popen.pid)
     for pipe in pipes:
         pipe.close()
+
+
+def _bytes_read(pid: int) -> int | None:
+    """Bytes that a process has read so far, from the disk or its cache; ``None`` but on Linux."""
+    try:
+        text = Path(f"/proc/{pid}/io").read_text()
+    except OSError:
+        return None
+    return int(text.split("rchar:", 1)[1].split(None, 1)[0])
+
+
+def _megabytes_held(pid: int) -> float | None:
+    """Address space of a process; ``None`` but on Linux."""
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_text().split(None, 1)[0]
+    except OSError:
+        return None
+    return int(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20

@@ -21,7 +21,8 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,7 @@ __all__ = [
     "error_from",
     "error_message",
     "pack",
+    "proper",
     "summary_message",
     "summary_of",
     "unpack",
@@ -88,6 +90,19 @@ _CROSSING: dict[str, type[VidsearchError]] = {
 
 class ProtocolError(Exception):
     """The other side said something that it must not say."""
+
+
+@contextmanager
+def proper(otherwise: str) -> Iterator[None]:
+    """Take a message apart in here.
+
+    Raises:
+        ProtocolError: its parts are missing or of the wrong type; ``otherwise`` is the message.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ProtocolError(otherwise) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +142,9 @@ class FrameHeader:
         Raises:
             ProtocolError: senseless numbers, or a picture beyond the limit.
         """
-        try:
+        with proper("a frame without a proper header"):
             height, width, pts = message["frame"]
             sensible = type(height) is type(width) is int and math.isfinite(pts)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise ProtocolError("a frame without a proper header") from error
         if not sensible or min(height, width) < 1:
             raise ProtocolError("a frame with senseless numbers")
         if height * width > _ENLARGED * max_pixels:
@@ -150,11 +163,9 @@ def summary_of(message: Message) -> FrameSummary:
     Raises:
         ProtocolError: senseless numbers.
     """
-    try:
+    with proper("a summary without proper numbers"):
         end, damaged, points = message["summary"]
         sensible = type(damaged) is type(points) is int and (end is None or math.isfinite(end))
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ProtocolError("no proper summary of the frames") from error
     if not sensible or not 0 <= damaged <= points:
         raise ProtocolError("a summary with senseless numbers")
     return FrameSummary(None if end is None else float(end), damaged, points)

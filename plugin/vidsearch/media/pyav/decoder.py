@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsearch.defaults import BATCH_SIZE
 from vidsearch.errors import NoFramesError, VideoOpenError
 from vidsearch.media.batches import Batches
 from vidsearch.media.display import (
     EPSILON,
+    BatchDecoder,
     FrameRequest,
     Points,
     refuse_damaged,
@@ -26,10 +26,8 @@ from vidsearch.media.display import (
 from vidsearch.media.frames import (
     DEFAULT_LIMITS,
     FrameBatch,
-    FrameStream,
     FrameSummary,
     MediaLimits,
-    Sampling,
     VideoInfo,
 )
 from vidsearch.media.pyav.container import Video, opened
@@ -49,11 +47,14 @@ _SANE_FPS = 1000
 _log = logging.getLogger(__name__)
 
 
-class PyAvDecoder:
+class PyAvDecoder(BatchDecoder):
     """Reads the packet index, then decodes only what the wanted frames depend on.
 
     Where that does not apply (no time stamps, no key frames, damage, …) the stream is decoded from
     front to back; the reason is logged at level ``INFO``. The frames are the same either way.
+
+    Of a range, too, only what its frames depend on is decoded; where a stream is decoded from front
+    to back, that begins at its first frame and ends with the range.
 
     Args:
         limits: what is refused.
@@ -81,26 +82,6 @@ class PyAvDecoder:
         with opened(path) as video:
             _refuse_by_header(video, self._limits)
             return video.info()
-
-    def frames(
-        self,
-        path: Path,
-        *,
-        rate: float = 1.0,
-        batch_size: int = BATCH_SIZE,
-        sampling: Sampling = "played-at",
-        start: float = 0.0,
-        stop: float | None = None,
-    ) -> FrameStream:
-        """See :class:`~vidsearch.media.frames.Decoder`.
-
-        Of a range, too, only what its frames depend on is decoded. Where a stream is decoded from
-        front to back, that begins at the first frame and ends with the range.
-        """
-        request = FrameRequest(
-            rate=rate, batch_size=batch_size, sampling=sampling, start=start, stop=stop
-        )
-        return FrameStream(self._batches(path, request))
 
     def _batches(
         self, path: Path, request: FrameRequest
