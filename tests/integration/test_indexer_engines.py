@@ -132,7 +132,7 @@ def test_a_field_that_does_not_fit_fails_the_video(
     assert indexer.ingest("b", owner="w").status == "failed"
     error = registry.get("b").error
     assert error is not None
-    assert (error.type, error.stage) == ("MappingConflictError", "write")
+    assert (error.type, error.stage) == ("DocumentRejectedError", "write")
     assert "year" in error.message
 
 
