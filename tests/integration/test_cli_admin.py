@@ -71,12 +71,15 @@ def test_upgrade_adds_what_an_older_registry_lacks(admin: Admin, index_name: str
     engine.create_index(registry, unversioned_layout(without=("damaged",)))
     code, _, err = admin("index", "create")
     assert code == 0
-    assert "the older version 0 and lacks damaged: run `vidsearch index upgrade`" in err
+    assert "has the older version 0 and lacks " in err
+    assert "damaged" in err
+    assert "run `vidsearch index upgrade`" in err
     code, _, err = admin("index", "create")
     assert code == 1
     assert "run `vidsearch index upgrade`" in err
     code, _, err = admin("index", "upgrade")
-    assert (code, err) == (0, f"upgraded registry {registry} from version 0: added damaged\n")
+    assert code == 0
+    assert f"upgraded registry {registry} from version 0: added " in err
     assert "damaged" in engine.mapping(registry)["properties"]
     code, _, err = admin("index", "upgrade")
     assert code == 0

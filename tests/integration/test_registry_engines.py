@@ -90,8 +90,7 @@ def test_listings_counts_and_the_sweep_agree(registry: Registry, engine: Engine)
 def test_a_batch_of_videos_takes_three_requests(
     registry: Registry, engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    engine.info()
-    engine.features()
+    registry.register_many([NewVideo("first", "/first.mp4")])  # what an adapter asks for once
     logger = "elastic_transport.transport" if engine.kind == "elasticsearch" else "opensearch"
     with caplog.at_level(logging.INFO, logger=logger):
         caplog.clear()
@@ -141,7 +140,7 @@ def test_the_layout_before_versions_is_used_and_upgraded(engine: Engine, index_n
         (one,) = registry.register_many([NewVideo("b", "/b.mp4", routing="shop")])
         assert "vidsearch index upgrade" in str(one.error)
 
-        assert upgrade_registry_index(engine, settings).missing == ("damaged", "routing")
+        assert {"damaged", "routing"} <= set(upgrade_registry_index(engine, settings).missing)
         mapping = engine.mapping(settings.registry)
         created = registry_index(engine.kind, shards=1, replicas=0)["mappings"]
         assert mapping["_meta"] == created["_meta"]

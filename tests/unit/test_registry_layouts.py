@@ -155,7 +155,8 @@ def test_an_upgrade_adds_fields_while_workers_run(memory: MemoryEngine) -> None:
     registry.register("a", uri="/a.mp4")
     lease = registry.claim("a", owner="w")
     before = upgrade_registry_index(memory, SETTINGS)
-    assert (before.version, before.missing, before.is_older) == (0, ("damaged", "routing"), True)
+    assert (before.version, before.is_older) == (0, True)
+    assert {"damaged", "routing"} <= set(before.missing)
     made: Any = {**MADE, "damaged": 2}
     assert registry.complete(lease, **made).damaged == registry.get("a").damaged == 2
     assert registry.register("b", uri="/b.mp4", routing="shop") == registry.get("b")
@@ -179,7 +180,7 @@ def test_fields_within_an_object_are_added(memory: MemoryEngine) -> None:
     body = unversioned_layout()
     del body["mappings"]["properties"]["error"]["properties"]["stage"]
     memory.create_index(NAME, body)
-    assert upgrade_registry_index(memory, SETTINGS).missing == ("error",)
+    assert "error" in upgrade_registry_index(memory, SETTINGS).missing
     added = memory.mapping(NAME)["properties"]["error"]["properties"]
     assert added.keys() == {"type", "stage", "message"}
 
@@ -213,7 +214,9 @@ def test_creating_the_index_again_names_the_upgrade_of_an_older_registry(
     (name,) = memory.indices_of(NAME)
     memory.delete_index(name)
     memory.create_index(NAME, unversioned_layout(without=("damaged",)))
-    with pytest.raises(MappingConflictError, match="lacks damaged: run `vidsearch index upgrade`"):
+    with pytest.raises(
+        MappingConflictError, match=r"lacks .*damaged.*: run `vidsearch index upgrade`"
+    ):
         create_videos_index(memory, SETTINGS, identity)
 
 
