@@ -20,35 +20,35 @@ Weights = tuple[float, float]
 def sum_query(
     kind: EngineKind,
     *,
-    near: Mapping[str, Any],
-    words: Mapping[str, Any],
+    vector: Mapping[str, Any],
+    keyword: Mapping[str, Any],
     weights: Weights,
     size: int,
 ) -> Json:
     """Scores of both legs, times their weights, added up; needs no licence and no plugin.
 
     BM25 has no upper bound, while a cosine adds at most 1: without a larger weight of the vector
-    leg the words decide. Elasticsearch multiplies the scores of the inner hits as well.
+    leg the keyword leg decides. Elasticsearch multiplies the scores of the inner hits as well.
 
     Args:
-        near: body of the vector leg; its ``k`` is the window.
-        words: body of the keyword leg.
+        vector: body of the vector leg; its ``k`` is the window.
+        keyword: body of the keyword leg.
         size: number of videos.
     """
-    keyword = {"bool": {**words["query"]["bool"], "boost": weights[1]}}
+    page = _page(vector, size)
+    keyword_query = {"bool": {**keyword["query"]["bool"], "boost": weights[1]}}
     if kind == "elasticsearch":
-        knn = {**near["knn"], "boost": weights[0]}
-        return {**_page(near, size), "knn": knn, "query": keyword}
+        return {**page, "knn": {**vector["knn"], "boost": weights[0]}, "query": keyword_query}
     # A boost on the kNN clause itself or on `nested` is not heeded by every release.
-    vector = {"bool": {"must": [near["query"]], "boost": weights[0]}}
-    return {**_page(near, size), "query": {"bool": {"should": [vector, keyword]}}}
+    vector_query = {"bool": {"must": [vector["query"]], "boost": weights[0]}}
+    return {**page, "query": {"bool": {"should": [vector_query, keyword_query]}}}
 
 
 def retriever_query(
     fusion: Literal["rrf", "linear"],
     *,
-    near: Mapping[str, Any],
-    words: Mapping[str, Any],
+    vector: Mapping[str, Any],
+    keyword: Mapping[str, Any],
     weights: Weights,
     size: int,
     rank_constant: float = 60,
@@ -59,29 +59,29 @@ def retriever_query(
     A ``knn`` retriever has no inner hits.
 
     Args:
-        near: body of the vector leg.
-        words: body of the keyword leg; its size is the window.
+        vector: body of the vector leg.
+        keyword: body of the keyword leg; its size is the window.
         size: number of videos.
         rank_constant: of ``rrf``.
     """
-    knn = {key: value for key, value in near["knn"].items() if key != "inner_hits"}
-    children: list[Json] = [{"knn": knn}, {"standard": {"query": dict(words["query"])}}]
+    knn = {key: value for key, value in vector["knn"].items() if key != "inner_hits"}
+    children: list[Json] = [{"knn": knn}, {"standard": {"query": dict(keyword["query"])}}]
     # The window may not be smaller than the page, nor than what a kNN clause brings.
-    settings: Json = {"rank_window_size": max(words["size"], size)}
+    settings: Json = {"rank_window_size": max(keyword["size"], size)}
     if fusion == "rrf":
         settings["rank_constant"] = rank_constant
         if weights[0] != weights[1]:
             children = _weighted(children, weights)
-        return {**_page(near, size), "retriever": {"rrf": {"retrievers": children, **settings}}}
+        return {**_page(vector, size), "retriever": {"rrf": {"retrievers": children, **settings}}}
     children = [{**child, "normalizer": "minmax"} for child in _weighted(children, weights)]
-    return {**_page(near, size), "retriever": {"linear": {"retrievers": children, **settings}}}
+    return {**_page(vector, size), "retriever": {"linear": {"retrievers": children, **settings}}}
 
 
 def hybrid_query(
     fusion: Literal["rrf", "min_max", "z_score"],
     *,
-    near: Mapping[str, Any],
-    words: Mapping[str, Any],
+    vector: Mapping[str, Any],
+    keyword: Mapping[str, Any],
     weights: Weights,
     size: int,
     rank_constant: float = 60,
@@ -93,8 +93,8 @@ def hybrid_query(
 
     Args:
         fusion: ``rrf``, or how the scores are normalised before they are averaged.
-        near: body of the vector leg.
-        words: body of the keyword leg; its size is the window.
+        vector: body of the vector leg.
+        keyword: body of the keyword leg; its size is the window.
         size: number of videos.
         rank_constant: of ``rrf``.
     """
@@ -114,19 +114,19 @@ def hybrid_query(
             }
         }
     hybrid = {
-        "queries": [_without_inner_hits(near["query"]), dict(words["query"])],
+        "queries": [_without_inner_hits(vector["query"]), dict(keyword["query"])],
         # Per shard; without it the page decides how many hits of each leg are normalised.
-        "pagination_depth": max(words["size"], size),
+        "pagination_depth": max(keyword["size"], size),
     }
     return {
-        **_page(near, size),
+        **_page(vector, size),
         "query": {"hybrid": hybrid},
         "search_pipeline": {"phase_results_processors": [processor]},
     }
 
 
-def _page(near: Mapping[str, Any], size: int) -> Json:
-    kept = {key: value for key, value in near.items() if key not in {"knn", "query"}}
+def _page(vector: Mapping[str, Any], size: int) -> Json:
+    kept = {key: value for key, value in vector.items() if key not in {"knn", "query"}}
     return {**kept, "size": size}
 
 

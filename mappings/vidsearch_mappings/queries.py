@@ -1,7 +1,7 @@
-"""Bodies of the two legs of a search: nearest vectors, and words.
+"""Request bodies of the vector leg and the keyword leg of a search.
 
-Pure functions. The mapping and the query are two faces of one layout, so they live together; who
-sends them is no concern of this package. A body never asks for a stored vector.
+Pure functions. They live beside the mappings, as both follow one layout. A body never asks for a
+stored vector.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Level = Literal["segment", "video"]
 MOMENTS = "moments"
 """Name of the inner hits of a segment-level vector leg."""
 
-_MOST_CANDIDATES = 10_000
+_MAX_CANDIDATES = 10_000
 """The largest ``k`` that OpenSearch takes."""
 
 MOMENT_FIELDS = ("start", "end", "thumbnail")
@@ -37,7 +37,7 @@ MOMENT_FIELDS = ("start", "end", "thumbnail")
 
 
 def moment_path(field: str) -> str:
-    """Path of the nested segments under our object ``field``."""
+    """Path of the nested segments under the vidsearch object ``field``."""
     return f"{field}.segments"
 
 
@@ -65,7 +65,7 @@ def vector_query(
     """The ``k`` videos nearest to a unit vector.
 
     Args:
-        field: the object that holds our data.
+        field: the vidsearch object.
         vector: ``(dims,)`` floats of unit length.
         level: ``segment`` scores a video by its best segment and returns its best segments as
             inner hits named :data:`MOMENTS`; ``video`` compares with the video's mean vector.
@@ -115,7 +115,7 @@ def vector_query(
 
     scripted = oversample is not None
     if level == "segment" and segment_filters:
-        near: Json = {"bool": {"filter": [dict(each) for each in segment_filters]}}
+        inner_query: Json = {"bool": {"filter": [dict(each) for each in segment_filters]}}
         scripted = True
     else:
         clause = _knn_clause(vector, k=k, candidates=candidates, oversample=oversample)
@@ -126,12 +126,12 @@ def vector_query(
             # Without it only the best segment of each video would come back; with it the default
             # score of a video becomes the average of its segments, hence `max`.
             clause["expand_nested_docs"] = True
-        near = {"knn": {path: clause}}
+        inner_query = {"knn": {path: clause}}
     if scripted:
-        near = _scored_by_script(near, path=path, vector=vector)
+        inner_query = _scored_by_script(inner_query, path=path, vector=vector)
     if level == "video":
-        return {**page, "query": near}
-    nested: Json = {"path": moment_path(field), "score_mode": "max", "query": near}
+        return {**page, "query": inner_query}
+    nested: Json = {"path": moment_path(field), "score_mode": "max", "query": inner_query}
     if inner:
         nested["inner_hits"] = inner
     query: Json = {"nested": nested}
@@ -152,7 +152,7 @@ def keyword_query(
     """The ``size`` videos whose own words match best, by BM25.
 
     Args:
-        field: the object that holds our data; it is not searched unless ``fields`` name it.
+        field: the vidsearch object; it is not searched unless ``fields`` name it.
         text: any words.
         fields: concrete fields with optional boosts, ``"title^2"``. None: nothing matches, where
             the engine would fall back to every field it has.
@@ -160,12 +160,12 @@ def keyword_query(
         source: bring the documents back, or these fields of theirs; without, ids and scores only.
         filters: clauses on the videos, all of which must match.
     """
-    words: Json = (
+    match: Json = (
         {"multi_match": {"query": text, "fields": list(fields), "lenient": True}}
         if fields
         else {"match_none": {}}
     )
-    query: Json = {"must": [words]}
+    query: Json = {"must": [match]}
     if filters:
         query["filter"] = [dict(clause) for clause in filters]
     return {**_page(field, size=size, source=source), "query": {"bool": query}}
@@ -191,14 +191,14 @@ def highlighted(
         fields: concrete fields, without boosts.
         tags: what stands before and after a word that was found; all else is escaped as HTML.
     """
-    words = {"multi_match": {"query": text, "fields": list(fields), "lenient": True}}
+    match = {"multi_match": {"query": text, "fields": list(fields), "lenient": True}}
     return {
         **body,
         "highlight": {
             "encoder": "html",
             "pre_tags": [tags[0]],
             "post_tags": [tags[1]],
-            "highlight_query": words,
+            "highlight_query": match,
             "fields": {name: {} for name in fields},
         },
     }
@@ -226,7 +226,7 @@ def _inner_hits(field: str, size: int) -> Json:
 def _knn_clause(
     vector: Sequence[float], *, k: int, candidates: int, oversample: float | None
 ) -> Json:
-    k = min(ceil(k * (oversample or 1)), _MOST_CANDIDATES)
+    k = min(ceil(k * (oversample or 1)), _MAX_CANDIDATES)
     # `ef_search` is OpenSearch's word for the candidates that the graph search keeps.
     parameters = {"ef_search": max(k, candidates)}
     return {"vector": list(vector), "k": k, "method_parameters": parameters}

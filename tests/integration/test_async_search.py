@@ -74,6 +74,22 @@ def test_the_same_hits_as_the_sync_search(
     assert shown(run(search)) == shown(expected)
 
 
+def test_many_texts_give_the_hits_of_single_searches(engine: Engine, index: str) -> None:
+    encoder, texts = TableEncoder(), ["red circle", "blue dog", "no such words", "white house"]
+
+    async def search() -> Any:
+        async with async_engine(engine) as opened:
+            videos = AsyncVideoSearch(opened, encoder, index=index)
+            return await videos.search_many([]), await videos.search_many(texts, k=4, explain=True)
+
+    none, found = run(search)
+    sync = VideoSearch(engine, encoder, index=index)
+    assert none == []
+    assert [shown(each) for each in found] == [
+        shown(sync.search(text, k=4, explain=True)) for text in texts
+    ]
+
+
 def test_the_same_bodies_and_vectors(engine: Engine, index: str) -> None:
     encoder = TableEncoder()
 
@@ -88,7 +104,7 @@ def test_the_same_bodies_and_vectors(engine: Engine, index: str) -> None:
     assert (vector == sync.embed("blue dog")).all()
 
 
-def test_reading_what_the_sync_engine_reads(engine: Engine, index: str) -> None:
+def test_async_calls_return_what_sync_calls_return(engine: Engine, index: str) -> None:
     async def read() -> Any:
         async with async_engine(engine) as opened:
             calls = opened.calls
@@ -132,7 +148,7 @@ def test_many_searches_at_once_and_one_that_is_cancelled(engine: Engine, index: 
     ]
 
 
-def test_the_loop_goes_on_while_a_query_is_embedded(engine: Engine, index: str) -> None:
+def test_embedding_does_not_block_the_event_loop(engine: Engine, index: str) -> None:
     began, goes_on = asyncio.Event(), asyncio.Event()
 
     async def search() -> Any:
@@ -172,7 +188,7 @@ def test_errors_are_those_of_the_sync_search(engine: Engine, index: str) -> None
         run(lambda: search(index, k=0))
 
 
-def test_a_cluster_that_does_not_answer() -> None:
+def test_a_cluster_that_does_not_answer_raises_unavailable() -> None:
     async def search() -> None:
         settings = Settings(
             engine=EngineSettings(url="http://127.0.0.1:9", kind="elasticsearch"),
@@ -204,7 +220,7 @@ def test_from_settings_with_the_demo_model(
     assert second.hits[0].fields["title"].startswith("blue dog")
 
 
-def test_a_client_of_the_hosts_is_used_and_stays_open(engine: Engine, index: str) -> None:
+def test_a_client_of_the_application_is_used_and_stays_open(engine: Engine, index: str) -> None:
     async def search() -> Any:
         client: Any
         if engine.kind == "elasticsearch":
@@ -225,7 +241,7 @@ def test_a_client_of_the_hosts_is_used_and_stays_open(engine: Engine, index: str
     assert len(run(search)) == 1
 
 
-def test_each_flavour_of_client_has_its_own_function() -> None:
+def test_a_client_of_the_wrong_kind_is_refused() -> None:
     from elasticsearch import AsyncElasticsearch, Elasticsearch
     from opensearchpy import AsyncOpenSearch, OpenSearch
 

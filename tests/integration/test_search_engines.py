@@ -89,7 +89,9 @@ def test_the_nearest_come_first(search: VideoSearch, level: Level) -> None:
 
 
 @pytest.mark.parametrize("quantization", ["int8", "flat"])
-def test_other_quantizations(engine: Engine, index_name: str, quantization: Any) -> None:
+def test_quantised_vectors_give_exact_cosines(
+    engine: Engine, index_name: str, quantization: Any
+) -> None:
     dims = 512
     videos, encoder = make_videos(dims=dims), TableEncoder(dims=dims)
     create_index(engine, index_name, videos, quantization=quantization, identity=encoder.identity)
@@ -231,7 +233,7 @@ def test_a_video_without_vectors_is_found_by_its_words(engine: Engine, index_nam
     assert hit.fields == {"title": "aardvark"}
 
 
-def test_min_cosine_is_a_floor_of_the_vector_leg(search: VideoSearch) -> None:
+def test_min_cosine_cuts_the_vector_leg(search: VideoSearch) -> None:
     expected = nearest(VIDEOS, unit_vectors(QUERY, 1)[0])
     floor = expected[5][1] - 1e-4
     result = search.search(QUERY, k=50, mode="vector", min_cosine=floor)
@@ -242,9 +244,44 @@ def test_min_cosine_is_a_floor_of_the_vector_leg(search: VideoSearch) -> None:
     assert {hit.cosine for hit in hybrid} == {None}
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"mode": "vector", "level": "both"},
+        {"mode": "keyword", "k": 30},
+        {"filter": {"tags": "odd"}, "collapse": 0.99, "fusion": "linear", "explain": True},
+        {"fusion": "sum", "from_": 5},
+    ],
+    ids=str,
+)
+def test_many_texts_give_the_hits_of_single_searches_in_two_requests(
+    search: VideoSearch,
+    shared_engine: Engine,
+    options: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts = [QUERY, "white dog", "number 41", "red circle", QUERY]
+    expected = [search.search(text, **options) for text in texts]
+    sent: list[str] = []
+    send = shared_engine._send  # type: ignore[attr-defined]
+
+    def count(request: Any) -> Any:
+        sent.append(request.path.rpartition("/")[2])
+        return send(request)
+
+    monkeypatch.setattr(shared_engine, "_send", count)
+    results = search.search_many(texts, **options)
+    assert [result.hits for result in results] == [result.hits for result in expected]
+    assert all(result.hits for result in results)
+    assert [result.warnings for result in results] == [result.warnings for result in expected]
+    rounds = (options.get("mode") != "vector") + (options.get("collapse") is not None)
+    assert sent == ["_msearch"] * (1 + rounds)
+
+
 @pytest.mark.parametrize("mode", ["hybrid", "vector", "keyword"])
 @pytest.mark.parametrize("level", ["segment", "video"])
-def test_no_vector_comes_back(
+def test_hits_contain_no_vectors(
     search: VideoSearch, shared_engine: Engine, shared_index: str, mode: Mode, level: Level
 ) -> None:
     for body in search.body("red circle", mode=mode, level=level).values():
@@ -277,7 +314,7 @@ def test_a_long_text_is_cut_and_the_search_goes_on(search: VideoSearch) -> None:
     }
 
 
-def test_odd_texts_are_words_not_syntax(search: VideoSearch) -> None:
+def test_query_syntax_in_a_text_is_taken_as_words(search: VideoSearch) -> None:
     for text in ('"red" AND (circle', "title:red^9", "*", "\\", "ÄÖ 你好 🎥"):
         assert len(search.search(text, k=3)) == 3
 
@@ -321,7 +358,7 @@ def test_an_index_that_goes_away_is_named_with_advice(
         own_search.search(QUERY)
 
 
-def test_an_engine_that_is_down_is_said() -> None:
+def test_an_engine_that_is_down_raises_unavailable() -> None:
     engine = connect(EngineSettings(url="http://127.0.0.1:9", kind="elasticsearch"))
     with pytest.raises(BackendUnavailableError, match=r"127\.0\.0\.1:9"):
         VideoSearch(engine, TableEncoder()).search(QUERY)
@@ -375,7 +412,7 @@ def test_a_field_that_is_new_is_known_at_once(
     assert [hit.id for hit in result] == ["new"]
 
 
-def test_our_data_may_live_under_another_field(engine: Engine, index_name: str) -> None:
+def test_another_field_than_video_is_searched(engine: Engine, index_name: str) -> None:
     create_index(engine, index_name, VIDEOS[:10], field="clip")
     search = VideoSearch(engine, TableEncoder(), index=index_name)
     result = search.search(QUERY, k=3, filter={"clip.duration": {"gte": 20}})
@@ -392,12 +429,12 @@ def test_an_empty_index_gives_no_hits(engine: Engine, index_name: str) -> None:
         )
 
 
-def test_our_own_words_are_not_searched(search: VideoSearch) -> None:
+def test_the_vidsearch_object_is_not_searched(search: VideoSearch) -> None:
     assert search.search("file:///videos/v07.mp4", mode="keyword").hits == ()
     assert search.search("fingerprint", mode="keyword").hits == ()
 
 
-def test_from_settings_with_the_hosts_own_client(
+def test_from_settings_uses_a_client_of_the_application(
     search: VideoSearch, search_node: SearchNode, shared_index: str
 ) -> None:
     library = {"elasticsearch": Elasticsearch, "opensearch": OpenSearch}[search_node.kind]
@@ -421,7 +458,7 @@ def _command(*args: str, **settings: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_command_asks_the_engine_what_it_is(
+def test_the_command_detects_the_engine(
     search: VideoSearch, search_node: SearchNode, shared_index: str
 ) -> None:
     args = ("circle", "-k", "4", "--mode", "keyword", "--filter", "year>=2005", "--json")
@@ -431,7 +468,7 @@ def test_the_command_asks_the_engine_what_it_is(
     assert [hit["id"] for hit in json.loads(done.stdout)["hits"]] == [h.id for h in expected]
 
 
-def test_the_command_says_what_is_wrong_in_one_line(search_node: SearchNode) -> None:
+def test_the_command_prints_errors_in_one_line(search_node: SearchNode) -> None:
     down = _command("circle", "--mode", "keyword", ENGINE__URL="http://127.0.0.1:9")
     missing = _command("circle", "--mode", "keyword", ENGINE__URL=search_node.url, INDEX__NAME="no")
     for done, reason in ((down, "http://127.0.0.1:9 does not answer"), (missing, "alias 'no'")):

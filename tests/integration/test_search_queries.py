@@ -80,7 +80,7 @@ def test_like_leaves_out_the_video_itself(search: VideoSearch, level: Any) -> No
         search.search(like="nowhere")
 
 
-def test_cuts(search: VideoSearch) -> None:
+def test_min_cosine_and_gap_cut_hits_and_moments(search: VideoSearch) -> None:
     for level in ("segment", "video", "both"):
         ranked = search.search(vector=QUERY, k=60, level=level)
         fifth = ranked.hits[4].cosine or 0.0
@@ -226,7 +226,7 @@ def test_moments_are_merged_from_more_segments_than_are_shown(search: VideoSearc
     assert any(hit.moments[0].end - hit.moments[0].start > 10 for hit in result)
 
 
-def test_fields_of_a_host_that_are_stored_only(
+def test_stored_only_fields_are_neither_searched_nor_filtered(
     engine: Engine, search_node: SearchNode, index_name: str
 ) -> None:
     create_index(engine, f"{index_name}-000001", VIDEOS[:3], alias=index_name)

@@ -14,9 +14,10 @@ from tests.http_stub import Reply, http_stub
 from tests.search_index import TableEncoder, create_index, make_videos, unit_vectors
 
 from vidsearch.cli import cli, main
-from vidsearch.cli.search import parse_conditions, timecode
+from vidsearch.cli.search import parse_conditions, search, timecode
 from vidsearch.engines import Write
 from vidsearch.errors import QueryError
+from vidsearch.search import SearchRequest
 from vidsearch.testing.memory_engine import MemoryEngine
 
 
@@ -39,7 +40,7 @@ def lines(result: Result) -> list[list[str]]:
     return [line.split("\t") for line in result.stdout.splitlines()]
 
 
-def test_a_table_in_a_pipe() -> None:
+def test_a_pipe_gets_a_table_with_tabs() -> None:
     result = run("red circle", "-k", "20")
     heading, *rows = lines(result)
     assert heading == ["#", "id", "title", "score", "cosine", "moments"]
@@ -58,14 +59,14 @@ def test_explain_shows_each_leg() -> None:
     assert "videos-000001, hybrid, segment level" in result.stderr
 
 
-def test_explain_of_one_leg() -> None:
+def test_explain_of_a_keyword_search_shows_one_leg() -> None:
     heading, row, *_ = lines(run("circle", "--mode", "keyword", "--explain"))
     assert heading[-2:] == ["bm25", "keyword rank"]
     assert row[-1] == "1"
     assert row[4:6] == ["-", "-"]  # neither cosine nor moments
 
 
-def test_json() -> None:
+def test_json_option_prints_the_result() -> None:
     answer = json.loads(run("red circle", "-k", "2", "--json").stdout)
     assert len(answer["hits"]) == 2
     assert answer["hits"][0].keys() == {
@@ -85,7 +86,7 @@ def test_body_searches_nothing(engine: MemoryEngine, monkeypatch: pytest.MonkeyP
     assert body["vector"]["knn"]["field"] == "video.vector"
 
 
-def test_filters() -> None:
+def test_filter_options_restrict_the_hits() -> None:
     result = run("circle", "--filter", "tags=red,blue", "--filter", "year>=2005", "--json")
     hits = json.loads(result.stdout)["hits"]
     assert hits
@@ -110,14 +111,14 @@ def test_filters() -> None:
         ),
     ],
 )
-def test_no_hit_is_said_with_what_kept_them_out(args: list[str], reason: str) -> None:
+def test_no_hits_print_the_reason(args: list[str], reason: str) -> None:
     result = run(*args)
     assert result.stdout == ""
     assert result.stderr.startswith(f"No videos found: {reason}")
     assert json.loads(run(*args, "--json").stdout)["hits"] == []
 
 
-def test_no_hit_of_an_empty_index_and_of_a_late_page(engine: MemoryEngine) -> None:
+def test_no_hits_of_an_empty_index_or_a_late_page_print_the_reason(engine: MemoryEngine) -> None:
     assert run("dog", "--from", "20").stderr == (
         "No videos found beyond the first 20: leave out --from.\n"
     )
@@ -128,7 +129,7 @@ def test_no_hit_of_an_empty_index_and_of_a_late_page(engine: MemoryEngine) -> No
     )
 
 
-def test_a_cut_text_is_said_on_stderr() -> None:
+def test_a_truncated_text_gives_a_warning_on_stderr() -> None:
     result = run("dog " * 20, "--json")
     assert result.stderr.startswith("Warning: the text has 22 tokens, the model reads")
     assert json.loads(result.stdout)["warnings"]
@@ -147,7 +148,7 @@ def test_a_cut_text_is_said_on_stderr() -> None:
         (["dog", "--min-cosine", "2"], "Error: --min-cosine must be a number between"),
         (
             ["dog", "--from", "-1"],
-            "Error: --from must be a whole number from 0 to 90 (--from and k within search.window)",
+            "--from must be a whole number from 0 to 90 (the page must lie within search.window)",
         ),
         (["dog", "--filter", '{"foo": {}}'], "--filter on 'foo': no such field in the index, nor"),
         (["dog", "--filter", '{"term": {}}'], "--filter clause 'term' is empty; a clause of the"),
@@ -159,7 +160,7 @@ def test_a_cut_text_is_said_on_stderr() -> None:
         ([], "nothing to search for: give a text, or one of image"),
     ],
 )
-def test_a_wrong_call_ends_with_two(
+def test_a_wrong_call_exits_with_2(
     capsys: pytest.CaptureFixture[str], args: list[str], message: str
 ) -> None:
     with pytest.raises(SystemExit) as stop:
@@ -172,7 +173,7 @@ def test_a_wrong_call_ends_with_two(
 
 
 @pytest.mark.parametrize("option", ["--image", "--clip"])
-def test_a_url_with_nothing_behind_it(
+def test_a_url_that_is_not_found_exits_with_2(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, option: str
 ) -> None:
     monkeypatch.setenv("VIDSEARCH_SOURCES__PRIVATE_HOSTS", '["127.0.0.1"]')
@@ -184,7 +185,7 @@ def test_a_url_with_nothing_behind_it(
     assert f"Error: {option}: http://127.0.0.1:1/a.b cannot be" in capsys.readouterr().err
 
 
-def test_a_missing_index_ends_with_one(
+def test_a_missing_index_exits_with_1(
     capsys: pytest.CaptureFixture[str], engine: MemoryEngine
 ) -> None:
     engine.delete_index("videos-000001")
@@ -194,7 +195,7 @@ def test_a_missing_index_ends_with_one(
     assert "no index or alias 'videos'" in capsys.readouterr().err
 
 
-def test_another_model_ends_with_one(
+def test_another_model_exits_with_1(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -221,12 +222,12 @@ def test_another_model_ends_with_one(
         ('{"match": {"title": "dog"}}', {"match": {"title": "dog"}}),
     ],
 )
-def test_conditions(condition: str, parsed: dict[str, Any]) -> None:
+def test_conditions_are_parsed(condition: str, parsed: dict[str, Any]) -> None:
     assert parse_conditions([condition]) == [parsed]
 
 
 @pytest.mark.parametrize("condition", ["", "tags", "=a", "tags=", "tags!", "tags=,", '{"match": '])
-def test_what_is_no_condition(condition: str) -> None:
+def test_a_wrong_condition_is_refused(condition: str) -> None:
     with pytest.raises(QueryError, match="--filter"):
         parse_conditions([condition])
 
@@ -242,11 +243,35 @@ def test_what_is_no_condition(condition: str) -> None:
         (7322, "2:02:02"),
     ],
 )
-def test_timecodes(seconds: float, text: str) -> None:
+def test_seconds_are_printed_as_timecodes(seconds: float, text: str) -> None:
     assert timecode(seconds) == text
 
 
-def test_other_ways_to_ask(tmp_path: Path) -> None:
+def test_every_option_is_an_argument_of_the_library() -> None:
+    schema = SearchRequest.model_json_schema()["properties"]
+    for option in search.params:
+        if option.name in {"body", "as_json"}:
+            continue
+        field = schema["from" if option.name == "from_" else option.name]
+        if getattr(option, "show_default", False):
+            assert option.default == field["default"], option.name
+        choices = getattr(option.type, "choices", None)
+        enums = [each["enum"] for each in (field, *field.get("anyOf", [])) if "enum" in each]
+        assert enums == ([] if choices is None else [list(choices)]), option.name
+
+
+def test_an_error_names_the_option_in_place_of_the_argument(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["search", "dog", "--from", "95"])
+    assert capsys.readouterr().err == (
+        "Error: --from must be a whole number from 0 to 90 (the page must lie within "
+        "search.window), not 95\n"
+    )
+
+
+def test_vector_files_and_like_are_searched(tmp_path: Path) -> None:
     vector = unit_vectors("query", 1)[0]
     np.save(tmp_path / "query.npy", vector)
     (tmp_path / "query.json").write_text(json.dumps(vector.tolist()))
@@ -261,14 +286,14 @@ def test_other_ways_to_ask(tmp_path: Path) -> None:
     assert "v03" not in {row[1] for row in rows}
 
 
-def test_highlights_and_explanations_are_talk() -> None:
+def test_highlights_and_explanations_go_to_stderr() -> None:
     said = run("red circle", "--highlight", "--explain", "--source", "title").stderr
     assert "<em>red</em>" in said
     assert "keyword: #1, bm25" in said
     assert "words in tags, title" in said
 
 
-def test_found_words_are_bold_on_a_terminal(
+def test_highlighted_words_are_bold_on_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, engine: MemoryEngine
 ) -> None:
     title = "red <em>so called</em> & circle"
@@ -285,7 +310,9 @@ def test_found_words_are_bold_on_a_terminal(
     assert second.rstrip() == "  \x1b[1mcircle\x1b[0m"
 
 
-def test_a_file_that_holds_no_vector(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_without_a_vector_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "words.txt"
     file.write_text("no numbers")
     with pytest.raises(SystemExit, match="2"):

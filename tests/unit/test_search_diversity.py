@@ -29,7 +29,7 @@ def rankings(draw: Any) -> tuple[list[Scored], dict[str, Any]]:
     return [Scored(*pair) for pair in zip(names, scores, strict=True)], vectors
 
 
-def test_mmr_takes_the_unlike_before_the_like() -> None:
+def test_mmr_prefers_different_videos() -> None:
     order = [Scored("a", 1.0), Scored("twin of a", 0.9), Scored("b", 0.5), Scored("c", 0.0)]
     vectors = {"a": [1.0, 0.0], "twin of a": [1.0, 0.0], "b": [0.0, 1.0], "c": [0.6, 0.8]}
     assert [hit.id for hit in mmr(order, vectors, diversity=0.5)] == ["a", "b", "twin of a", "c"]
@@ -38,7 +38,7 @@ def test_mmr_takes_the_unlike_before_the_like() -> None:
 
 
 @given(rankings(), st.sampled_from([0.1, 0.3, 0.7, 1.0]))
-def test_mmr_picks_what_the_formula_says_is_worth_most(ranking: Any, diversity: float) -> None:
+def test_mmr_maximises_its_formula_at_every_step(ranking: Any, diversity: float) -> None:
     order, vectors = ranking
     scores = [hit.score for hit in order] or [0.0]
     spread = max(scores) - min(scores)
@@ -56,7 +56,7 @@ def test_mmr_picks_what_the_formula_says_is_worth_most(ranking: Any, diversity: 
 
 
 @given(rankings(), st.floats(0, 1))
-def test_mmr_orders_anew_and_keeps_the_first(ranking: Any, diversity: float) -> None:
+def test_mmr_reorders_and_keeps_the_first(ranking: Any, diversity: float) -> None:
     order, vectors = ranking
     found = mmr(order, vectors, diversity=diversity)
     assert sorted(found) == sorted(order)
@@ -84,7 +84,7 @@ def test_the_best_of_near_duplicates_is_kept() -> None:
     assert loose.duplicates == {"a": ("a'", "a''"), "b": ("b'",)}
 
 
-def test_a_chain_does_not_pull_everything_into_one() -> None:
+def test_a_chain_of_near_duplicates_is_not_collapsed_into_one() -> None:
     angles = np.arange(6) * 0.2
     order = [Scored(f"v{at}", 1.0 - at / 10) for at in range(6)]
     vectors = {f"v{at}": [np.cos(x), np.sin(x)] for at, x in enumerate(angles)}
@@ -119,6 +119,6 @@ def test_one_hit_per_value_of_a_field() -> None:
 
 
 @pytest.mark.parametrize("order", [[], [Scored("a", 1.0)]])
-def test_few_hits_stay_as_they_are(order: list[Scored]) -> None:
+def test_one_hit_or_none_stays_unchanged(order: list[Scored]) -> None:
     assert mmr(order, {}, diversity=1.0) == order
     assert collapse_similar(order, {}, threshold=0.9).kept == order

@@ -136,7 +136,7 @@ def test_clauses(filter: Any, clauses: list[dict[str, Any]]) -> None:
         (["tags"], "an item of a filter list must be a dict, not 'tags'"),
     ],
 )
-def test_what_cannot_be_filtered_is_said(filter: Any, message: str) -> None:
+def test_a_wrong_filter_is_refused(filter: Any, message: str) -> None:
     with pytest.raises(QueryError, match=message):
         build_filters(filter, properties=PROPERTIES)
 
@@ -168,11 +168,11 @@ def test_a_field_that_is_stored_only_is_refused(filter: Any) -> None:
         ({"memo": {"exists": True}}, {"exists": {"field": "memo"}}),
     ],
 )
-def test_what_is_kept_for_sorting_or_in_a_subfield_is_found(filter: Any, clause: Any) -> None:
+def test_a_field_with_doc_values_or_a_subfield_is_filtered(filter: Any, clause: Any) -> None:
     assert build_filters(filter, properties=STORED_ONLY) == [clause]
 
 
-def test_words_are_not_looked_for_where_they_are_stored_only() -> None:
+def test_stored_only_fields_are_no_keyword_fields() -> None:
     named = ("raw^3", "note", "note.exact", "memo.exact", "*")
     found = expand_fields(STORED_ONLY, named, hidden="video")
     assert found == ("note.exact", "title", "page", "memo")

@@ -21,7 +21,7 @@ def _legs(legs: dict[str, list[str]]) -> dict[str, list[Scored]]:
     return {name: _scored(ids) for name, ids in legs.items()}
 
 
-def test_known_values() -> None:
+def test_rrf_of_known_ranks() -> None:
     fused = rrf(_legs({"vector": ["a", "b"], "keyword": ["b", "c"]}))
     assert [hit.id for hit in fused] == ["b", "a", "c"]
     assert [hit.score for hit in fused] == pytest.approx([1 / 62 + 1 / 61, 1 / 61, 1 / 62])
@@ -39,7 +39,7 @@ def test_wrong_weights_are_refused(weights: dict[str, float]) -> None:
         rrf(_legs({"vector": ["a"]}), weights=weights)
 
 
-def test_equal_scores_go_by_id() -> None:
+def test_equal_scores_are_ordered_by_id() -> None:
     assert [hit.id for hit in rrf(_legs({"vector": ["b"], "keyword": ["a"]}))] == ["a", "b"]
 
 

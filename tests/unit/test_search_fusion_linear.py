@@ -54,7 +54,7 @@ def test_known_values_of_z_score() -> None:
 
 @pytest.mark.parametrize("normalizer", get_args(Normalizer))
 @pytest.mark.parametrize("leg", [{"c": 7.5}, {"c": 2.0, "d": 2.0}])
-def test_equal_scores_say_found_or_not(normalizer: Any, leg: dict[str, float]) -> None:
+def test_equal_scores_become_1_or_0(normalizer: Any, leg: dict[str, float]) -> None:
     fused = linear({"vector": [], "keyword": hits(leg)}, normalizer=normalizer)
     assert fused == [(id, 0.5) for id in leg]
     legs = ranked({"vector": {"a": 0.4, "b": 0.3, "c": 0.3}, "keyword": leg})
@@ -62,7 +62,7 @@ def test_equal_scores_say_found_or_not(normalizer: Any, leg: dict[str, float]) -
     assert by_id["c"] - by_id["b"] == pytest.approx(0.5)
 
 
-def test_scores_that_hardly_differ_do_not_break_it() -> None:
+def test_scores_that_hardly_differ_stay_finite() -> None:
     legs = {"vector": [Scored("a", 5e-324), Scored("b", 0.0)]}
     assert linear(legs, normalizer="z_score") == [("a", 1.0), ("b", -1.0)]
     assert linear(legs) == [("a", 1.0), ("b", 0.0)]
@@ -73,7 +73,7 @@ def test_the_window_cuts_each_leg_before_its_scale_is_taken() -> None:
     assert linear(legs, window=2) == [("a", 0.5), ("d", 0.5), ("b", 0.0)]
 
 
-def test_nothing_gives_nothing() -> None:
+def test_empty_legs_give_an_empty_ranking() -> None:
     assert linear({}) == []
     assert linear({"vector": [], "keyword": []}) == []
 
@@ -91,7 +91,7 @@ def test_nothing_gives_nothing() -> None:
         ({"normalizer": "softmax"}, "normalizer must be min_max or z_score, not 'softmax'"),
     ],
 )
-def test_what_is_wrong_is_named(arguments: dict[str, Any], reason: str) -> None:
+def test_a_wrong_argument_is_named(arguments: dict[str, Any], reason: str) -> None:
     legs = ranked({"vector": {"a": 1.0}, "keyword": {"b": 1.0}})
     with pytest.raises(QueryError, match=reason):
         linear(legs, **arguments)
@@ -156,7 +156,7 @@ def test_a_better_score_never_hurts_min_max(legs: Any, weights: Any, data: st.Da
 
 
 @given(LEGS, WEIGHTS, FUSIONS)
-def test_who_is_second_in_no_leg_is_first(legs: Any, weights: Any, fusion: Any) -> None:
+def test_the_best_of_every_leg_is_first(legs: Any, weights: Any, fusion: Any) -> None:
     fused = dict(type(fusion)(**{**vars(fusion), "weights": weights})(ranked(legs)))
     low = -1000.0
     for one in fused:

@@ -39,7 +39,7 @@ OPENSEARCH_3 = cluster("opensearch", (3, 5, 0), licence=None)
 
 def shaped(fusion: NativeFusion, where: Cluster) -> dict[str, Any]:
     odd = {"term": {"tags": "odd"}}
-    near = vector_query(
+    vector = vector_query(
         where.info.kind,
         field="video",
         vector=(0.6, 0.8),
@@ -48,8 +48,8 @@ def shaped(fusion: NativeFusion, where: Cluster) -> dict[str, Any]:
         num_candidates=200,
         filters=[odd],
     )
-    words = keyword_query(field="video", text="red", fields=("title^2",), size=50, filters=[odd])
-    return fusion.body(where, near=near, words=words, size=10)
+    keyword = keyword_query(field="video", text="red", fields=("title^2",), size=50, filters=[odd])
+    return fusion.body(where, vector=vector, keyword=keyword, size=10)
 
 
 BODIES = {
@@ -80,33 +80,33 @@ def test_every_golden_body_is_compared() -> None:
     [
         (NativeRrf(), BASIC, r"no retriever 'rrf'.*the cluster's is basic.*fusion=rrf, which"),
         (NativeLinear(), BASIC, r"no retriever 'linear'.*is basic.*fusion=linear, which"),
-        (NativeLinear(), SILENT, r"the cluster's is none that it tells of"),
+        (NativeLinear(), SILENT, r"the cluster's is unknown"),
         (NativeRrf(weights=WEIGHTS), OLD, r"elasticsearch 8\.19\.21.*from 9\.2 on.*fusion=rrf"),
         (NativeLinear("z_score"), LICENSED, r"no z_score of its own.*fusion=linear"),
         (NativeRrf(weights=WEIGHTS), OPENSEARCH_2, r"from 3\.1 on only"),
         (NativeLinear("z_score"), OPENSEARCH_2, r"z_score: its hybrid query knows min_max, rrf"),
     ],
 )
-def test_what_the_cluster_cannot_do_is_said(
+def test_a_fusion_that_the_cluster_lacks_is_refused(
     fusion: NativeFusion, where: Cluster, reason: str
 ) -> None:
     with pytest.raises(QueryError, match=reason):
         shaped(fusion, where)
 
 
-def test_opensearch_without_the_plugin_is_said() -> None:
+def test_opensearch_without_the_plugin_is_refused() -> None:
     features = opensearch_features((2, 19, 1), plugins={"opensearch-knn"})
     bare = Cluster(OPENSEARCH_2.info, features)
     with pytest.raises(QueryError, match=r"cannot fuse by min_max: the plugin neural-search"):
         shaped(NativeLinear(), bare)
 
 
-def test_the_ranks_of_old_opensearch_are_warned_of_over_several_shards() -> None:
+def test_rrf_of_old_opensearch_over_several_shards_gives_a_warning() -> None:
     fusion = NativeRrf()
-    assert "each of the 3 shards by itself" in (fusion.caution(OPENSEARCH_2, shards=3) or "")
-    assert fusion.caution(OPENSEARCH_2, shards=1) is None
-    assert fusion.caution(OPENSEARCH_3, shards=3) is None
-    assert fusion.caution(LICENSED, shards=3) is None
+    assert "each of the 3 shards by itself" in (fusion.warning(OPENSEARCH_2, shards=3) or "")
+    assert fusion.warning(OPENSEARCH_2, shards=1) is None
+    assert fusion.warning(OPENSEARCH_3, shards=3) is None
+    assert fusion.warning(LICENSED, shards=3) is None
 
 
 def test_every_name_gives_its_fusion_with_the_settings() -> None:
@@ -125,7 +125,7 @@ def test_every_name_gives_its_fusion_with_the_settings() -> None:
     assert choose(None, settings=SearchSettings(fusion="sum")) == Sum({"vector": 1, "keyword": 1})
 
 
-def test_an_object_or_function_is_taken_as_it_is() -> None:
+def test_a_fusion_object_or_function_is_used_unchanged() -> None:
     def own(legs: Any) -> list[Any]:
         return []
 
@@ -134,7 +134,7 @@ def test_an_object_or_function_is_taken_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("fusion", ["borda", 7, Rrf, ""])
-def test_what_is_no_fusion_is_refused(fusion: Any) -> None:
+def test_an_unknown_fusion_is_refused(fusion: Any) -> None:
     with pytest.raises(QueryError, match="fusion must be rrf, linear, sum, native, native_rrf, or"):
         choose(fusion, settings=SearchSettings())
 
@@ -150,12 +150,12 @@ def test_what_is_no_fusion_is_refused(fusion: Any) -> None:
         (lambda: NativeLinear("l2"), "normalizer must be min_max or z_score, not 'l2'"),
     ],
 )
-def test_what_is_wrong_is_named(make: Any, reason: str) -> None:
+def test_a_wrong_argument_is_named(make: Any, reason: str) -> None:
     with pytest.raises(QueryError, match=reason):
         make()
 
 
-def test_settings_in_which_nothing_weighs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_with_both_weights_0_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from vidsearch import load_settings
 
     monkeypatch.setenv("VIDSEARCH_SEARCH__VECTOR_WEIGHT", "0")

@@ -69,7 +69,7 @@ def test_a_vector_is_scaled_and_compared(search: VideoSearch) -> None:
         ([[1.0] * 64], r"the shape \(1, 64\)"),
     ],
 )
-def test_a_vector_that_is_none_is_refused(search: VideoSearch, vector: Any, message: str) -> None:
+def test_a_wrong_vector_is_refused(search: VideoSearch, vector: Any, message: str) -> None:
     with pytest.raises(QueryError, match=message):
         search.search(vector=vector)
 
@@ -94,14 +94,14 @@ def test_like_leaves_out_the_video_itself(search: VideoSearch, text: str | None)
         assert [hit.id for hit in result] == [id for id, _ in others]
 
 
-def test_like_a_moment(search: VideoSearch) -> None:
+def test_like_with_at_compares_with_the_moment(search: VideoSearch) -> None:
     moment = BY_ID["v05"].segments[3]
     result = search.search(like="v05", at=34.0, k=29)
     others = nearest(VIDEOS, moment, where=lambda v: v.id != "v05")
     assert [hit.id for hit in result] == [id for id, _ in others]
 
 
-def test_like_what_is_not_there(engine: MemoryEngine, search: VideoSearch) -> None:
+def test_like_without_stored_vectors_is_refused(engine: MemoryEngine, search: VideoSearch) -> None:
     engine.bulk("videos", [Write("index", "bare", {"title": "no vectors yet"})], refresh=True)
     with pytest.raises(QueryError, match="no video 'nowhere'"):
         search.search(like="nowhere")
@@ -120,7 +120,7 @@ def test_pages_fit_together(search: VideoSearch, mode: Any) -> None:
         search.search("red circle", k=5, from_=96)
 
 
-def test_gap_is_counted_from_the_best(search: VideoSearch) -> None:
+def test_gap_is_measured_from_the_best_cosine(search: VideoSearch) -> None:
     expected = nearest(VIDEOS, QUERY)
     gap = expected[0][1] - expected[4][1] + 1e-6
     result = search.search(vector=QUERY, k=30, gap=gap)
@@ -162,7 +162,7 @@ def test_segment_filters_are_refused_where_the_engine_cannot() -> None:
     assert {hit.id for hit in found} == {v.id for v in VIDEOS if len(v.segments) > 3}
 
 
-def test_clauses_on_segments_are_told_from_those_on_videos() -> None:
+def test_clauses_on_segments_are_split_from_those_on_videos() -> None:
     start = {"range": {f"{PATH}.start": {"gte": 1}}}
     nested = {"nested": {"path": PATH, "query": {"bool": {"filter": [start]}}}}
     tag = {"term": {"tags": "x"}}
@@ -177,7 +177,7 @@ def test_clauses_on_segments_are_told_from_those_on_videos() -> None:
             split_segment_filters([clause], path=PATH)
 
 
-def test_conditions_on_one_nested_object_stand_together() -> None:
+def test_conditions_on_one_nested_object_become_one_clause() -> None:
     properties = {
         "cast": {
             "type": "nested",
@@ -200,7 +200,7 @@ def test_conditions_on_one_nested_object_stand_together() -> None:
     }
 
 
-def test_neighbours_that_are_about_as_near_make_one_moment() -> None:
+def test_neighbours_of_about_the_same_cosine_make_one_moment() -> None:
     parts = [
         Moment(0, 10, 0.30, "a"),
         Moment(10, 20, 0.31, "b"),
@@ -220,7 +220,7 @@ def test_a_segment_that_lies_between_two_moments_joins_them() -> None:
     assert merge_moments(parts, merge_gap=0.0, limit=2) == (Moment(0, 30, 0.30),)
 
 
-def test_source_brings_some_fields_or_none(search: VideoSearch) -> None:
+def test_source_selects_fields_of_the_documents(search: VideoSearch) -> None:
     for mode in ("hybrid", "vector", "keyword"):
         some = search.search("red circle", mode=mode, source=["title", "video.duration"])
         assert {frozenset(hit.fields) for hit in some} == {frozenset({"title", "video"})}
@@ -245,7 +245,7 @@ def test_highlights_are_safe_and_of_the_keyword_leg_alone(engine: MemoryEngine) 
 
 
 @pytest.mark.parametrize("fusion", ["rrf", Linear(), Linear("z_score", {"vector": 3.0})])
-def test_explanations_add_up(search: VideoSearch, fusion: Any) -> None:
+def test_contributions_of_the_legs_add_up_to_the_score(search: VideoSearch, fusion: Any) -> None:
     result = search.search("red circle", k=10, explain=True, fusion=fusion)
     for hit in result:
         assert hit.explanation is not None
@@ -259,7 +259,7 @@ def test_explanations_add_up(search: VideoSearch, fusion: Any) -> None:
     assert search.search("red circle").hits[0].explanation is None
 
 
-def test_a_leg_that_lacks_a_video_takes_away_by_z_score(search: VideoSearch) -> None:
+def test_a_leg_that_lacks_a_video_contributes_less_than_0_by_z_score(search: VideoSearch) -> None:
     options: Any = {"k": 30, "explain": True}
     by_rank = search.search("red circle", **options)
     by_score = search.search("red circle", fusion=Linear("z_score"), **options)
@@ -269,7 +269,7 @@ def test_a_leg_that_lacks_a_video_takes_away_by_z_score(search: VideoSearch) -> 
     assert "not found ->" not in str([hit.explanation for hit in by_rank])
 
 
-def test_what_the_engine_fused_is_not_called_missing(search: VideoSearch) -> None:
+def test_an_engine_fusion_is_explained_without_legs(search: VideoSearch) -> None:
     (hit, *_) = search.search("red circle", fusion="sum", explain=True)
     assert (hit.rank_per_leg, hit.explanation.legs) == ({}, {})  # type: ignore[union-attr]
     assert str(hit.explanation) == "fused by the engine; words in tags, title"
@@ -284,7 +284,7 @@ def _encoded(picture: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def test_an_image_is_one_vector_whatever_it_comes_as(tmp_path: Path) -> None:
+def test_every_form_of_an_image_gives_the_same_vector(tmp_path: Path) -> None:
     encoder, media = FakeEncoder(), MediaInput()
     picture = Image.new("RGB", (8, 6), (255, 0, 0))
     file = tmp_path / "red.png"
@@ -306,7 +306,7 @@ def test_an_image_is_one_vector_whatever_it_comes_as(tmp_path: Path) -> None:
         ("ftp://public.example/a.png", "image: .*no reader for the scheme 'ftp'"),
     ],
 )
-def test_what_is_no_image_is_refused(image: Any, message: str) -> None:
+def test_a_wrong_image_is_refused(image: Any, message: str) -> None:
     with pytest.raises(QueryError, match=message):
         MediaInput().image(image, encoder=FakeEncoder())
 
@@ -374,7 +374,7 @@ def test_images_and_clips_by_url(web: str, monkeypatch: pytest.MonkeyPatch) -> N
             guarded.search(**asked)
 
 
-def test_an_export_without_its_vision_tower_says_what_to_do(
+def test_an_export_without_its_vision_tower_raises_with_advice(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     from vidsearch.encoders.onnx import OnnxEncoder

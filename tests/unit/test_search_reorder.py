@@ -11,7 +11,7 @@ from vidsearch.config import SearchSettings
 from vidsearch.engines.base import Write
 from vidsearch.errors import QueryError
 from vidsearch.search import Linear, Sum, VideoSearch
-from vidsearch.search.legs import read_near
+from vidsearch.search.legs import read_vector_hits
 from vidsearch.testing.memory_engine import MemoryEngine
 
 VIDEOS = make_videos(20)
@@ -44,7 +44,7 @@ def search(engine: RecordingEngine) -> VideoSearch:
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "vector", "keyword"])
-def test_copies_are_folded_in_every_mode(search: VideoSearch, mode: Any) -> None:
+def test_copies_are_collapsed_in_every_mode(search: VideoSearch, mode: Any) -> None:
     result = search.search("red", k=50, mode=mode, collapse=0.999)
     folded = {hit.id: hit.duplicates for hit in result if hit.duplicates}
     found = {hit.id for hit in search.search("red", k=50, mode=mode)}
@@ -75,7 +75,9 @@ def test_vectors_are_read_only_where_they_are_asked_for(
     assert sum("video.vector" in body.get("fields", []) for body in engine.sent) == 1
 
 
-def test_words_are_scored_by_the_whole_index(search: VideoSearch, engine: RecordingEngine) -> None:
+def test_the_keyword_leg_is_scored_by_the_whole_index(
+    search: VideoSearch, engine: RecordingEngine
+) -> None:
     search.search("red circle")
     near, words, *page = engine.sent
     assert words["search_type"] == "dfs_query_then_fetch"
@@ -83,7 +85,7 @@ def test_words_are_scored_by_the_whole_index(search: VideoSearch, engine: Record
     assert not any("search_type" in body for body in search.body("red circle").values())
 
 
-def test_sum_is_one_request_and_then_the_page(search: VideoSearch, engine: RecordingEngine) -> None:
+def test_sum_sends_one_body_and_then_the_page(search: VideoSearch, engine: RecordingEngine) -> None:
     result = search.search("red circle", k=3, fusion=Sum({"vector": 9.0}))
     assert len(result) == 3
     fused, *page = engine.sent
@@ -101,10 +103,10 @@ def test_the_settings_choose_the_fusion(engine: RecordingEngine) -> None:
     assert by_settings.hits != VideoSearch(engine, TableEncoder()).search("red circle").hits
 
 
-def test_cosines_that_differ_by_rounding_are_one() -> None:
+def test_cosines_that_differ_by_rounding_become_equal() -> None:
     cosines = {"z": 0.5000003, "c": 0.5, "b": 0.5000002, "a": 0.499998, "y": 0.9}
     hits = [{"_id": id, "_score": (1 + cosine) / 2} for id, cosine in cosines.items()]
-    found = read_near({"hits": {"hits": hits}}, field="video", similarity="cosine")
+    found = read_vector_hits({"hits": {"hits": hits}}, field="video", similarity="cosine")
     assert [one.id for one in found] == ["y", "b", "c", "z", "a"]
     assert len({one.score for one in found}) == 3
 
@@ -125,6 +127,6 @@ def test_cosines_that_differ_by_rounding_are_one() -> None:
         ({"diversity": 1.5}, "diversity must be a number between 0 and 1"),
     ],
 )
-def test_what_is_wrong_is_named(search: VideoSearch, options: Any, reason: str) -> None:
+def test_a_wrong_argument_is_named(search: VideoSearch, options: Any, reason: str) -> None:
     with pytest.raises(QueryError, match=reason):
         search.search("red circle", **options)

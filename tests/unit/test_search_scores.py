@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidsearch.search.legs import cut, read_near
+from vidsearch.search.legs import above_threshold, read_vector_hits
 from vidsearch_mappings.scores import Similarity, cosine_from_score, similarity_of
 
 
@@ -45,7 +45,7 @@ def test_known_scores(field: dict[str, object], score: float, cosine: float) -> 
 
 @pytest.mark.parametrize("similarity", ["cosine", "inner_product", "half_inner_product", "l2"])
 @given(cosine=st.floats(-1, 1))
-def test_there_and_back(similarity: Similarity, cosine: float) -> None:
+def test_score_and_cosine_round_trip(similarity: Similarity, cosine: float) -> None:
     score = _score(cosine, similarity)
     assert math.isclose(
         cosine_from_score(score, similarity=similarity), cosine, abs_tol=1e-12, rel_tol=1e-9
@@ -53,7 +53,7 @@ def test_there_and_back(similarity: Similarity, cosine: float) -> None:
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "inner_product", "half_inner_product", "l2"])
-def test_beyond_the_range_is_cut_off(similarity: Similarity) -> None:
+def test_a_score_beyond_the_range_is_clipped(similarity: Similarity) -> None:
     assert cosine_from_score(3.0, similarity=similarity) == 1.0
     assert cosine_from_score(0.0, similarity=similarity) == -1.0
 
@@ -63,7 +63,7 @@ def test_a_similarity_that_is_not_for_unit_vectors_is_refused() -> None:
         similarity_of({"type": "knn_vector", "space_type": "hamming"})
 
 
-def test_a_video_is_as_near_as_its_best_moment() -> None:
+def test_a_video_has_the_cosine_of_its_best_moment() -> None:
     # Seen on Elasticsearch 9.5.3: the score is that of the best segment the graph search came by.
     def hit(id: str, score: float, *moments: float) -> dict[str, Any]:
         segments = [
@@ -77,6 +77,6 @@ def test_a_video_is_as_near_as_its_best_moment() -> None:
         }
 
     response = {"hits": {"hits": [hit("a", 0.90, 0.90), hit("b", 0.89, 0.89, 0.95), hit("c", 0.7)]}}
-    found = cut(read_near(response, field="video", similarity="cosine"), 0.79)
+    found = above_threshold(read_vector_hits(response, field="video", similarity="cosine"), 0.79)
     assert [(one.id, round(one.score, 6)) for one in found] == [("b", 0.9), ("a", 0.8)]
     assert [moment.start for moment in found[0].moments] == [1.0]

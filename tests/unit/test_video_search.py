@@ -88,7 +88,7 @@ def test_hits_of_a_hybrid_search(search: VideoSearch) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "  \n", None, 3, b"dog"])
-def test_a_text_that_is_none_is_refused(search: VideoSearch, text: Any) -> None:
+def test_an_empty_or_missing_text_is_refused(search: VideoSearch, text: Any) -> None:
     with pytest.raises(QueryError, match="text"):
         search.search(text)
     with pytest.raises(QueryError, match="text"):
@@ -107,7 +107,7 @@ def test_a_text_that_is_none_is_refused(search: VideoSearch, text: Any) -> None:
         ({"k": True}, "not True"),
         ({"k": "10"}, "not '10'"),
         ({"mode": "fuzzy"}, "mode must be hybrid, vector or keyword, not 'fuzzy'"),
-        ({"level": "frame"}, "level must be segment or video or both, not 'frame'"),
+        ({"level": "frame"}, "level must be segment, video or both, not 'frame'"),
         ({"moments": -1}, "moments must be a whole number from 0 to 100, not -1"),
         ({"moments": 101}, "not 101"),
         ({"min_cosine": 1.5}, "min_cosine must be a number between -1 and 1, not 1.5"),
@@ -145,14 +145,14 @@ def test_a_filter_on_an_unmapped_field_asks_for_a_fresh_mapping_first(
     assert engine.asked == ["indices_of", "mapping"]
 
 
-def test_a_text_beyond_the_context_is_said(search: VideoSearch) -> None:
+def test_a_text_beyond_the_context_gives_a_warning(search: VideoSearch) -> None:
     assert search.search("dog " * 10).warnings == ()
     (warning,) = search.search("dog " * 11).warnings
     assert warning == "the text has 13 tokens, the model reads the first 12 only"
     assert search.search("dog " * 11, mode="keyword").warnings == ()
 
 
-def test_too_many_words_for_the_engine_are_cut_and_said(engine: Engine) -> None:
+def test_too_many_words_for_the_engine_are_cut_with_a_warning(engine: Engine) -> None:
     search = VideoSearch(engine, TableEncoder(), settings=SearchSettings(keyword_fields=("title",)))
     (warning,) = search.search("dog " * 901, mode="keyword").warnings
     assert warning == "only the first 900 of 901 words are looked for by keyword"
@@ -167,16 +167,14 @@ def test_too_many_words_for_the_engine_are_cut_and_said(engine: Engine) -> None:
     assert (len(words.split()), words[-3:]) == (900, "cat")
 
 
-def test_no_field_to_look_in_is_said(engine: Engine) -> None:
+def test_no_keyword_field_in_the_index_gives_a_warning(engine: Engine) -> None:
     search = VideoSearch(engine, TableEncoder(), settings=SearchSettings(keyword_fields=("nope",)))
     result = search.search("dog", mode="keyword")
     assert result.hits == ()
     assert "none of the fields of search.keyword_fields" in result.warnings[0]
 
 
-def test_one_leg_of_a_single_mode_needs_one_request(
-    search: VideoSearch, engine: CountingEngine
-) -> None:
+def test_a_vector_search_needs_one_request(search: VideoSearch, engine: CountingEngine) -> None:
     search.search("dog", mode="vector")
     assert engine.asked == ["indices_of", "mapping", "msearch videos 1"]
 
@@ -190,7 +188,7 @@ def test_a_hybrid_search_needs_two_requests_and_no_look_at_the_mapping(
     assert engine.asked == ["msearch videos 2", "msearch videos-000001 2"]
 
 
-def test_the_caller_may_fuse(search: VideoSearch) -> None:
+def test_a_function_of_the_caller_fuses(search: VideoSearch) -> None:
     def worst_first(legs: Any) -> list[Any]:
         assert legs.keys() == {"vector", "keyword"}
         return list(reversed(legs["vector"]))
@@ -200,7 +198,7 @@ def test_the_caller_may_fuse(search: VideoSearch) -> None:
     assert [hit.id for hit in result] == [id for id, _ in expected[:4]]
 
 
-def test_a_document_that_vanishes_between_the_requests_is_left_out(
+def test_a_document_deleted_between_the_requests_is_left_out(
     encoder: TableEncoder,
 ) -> None:
     class Vanishing(CountingEngine):
@@ -218,13 +216,13 @@ def test_a_document_that_vanishes_between_the_requests_is_left_out(
     assert best not in {hit.id for hit in result}
 
 
-def test_embed_gives_the_bare_unit_vector(search: VideoSearch, engine: CountingEngine) -> None:
+def test_embed_returns_the_unit_vector(search: VideoSearch, engine: CountingEngine) -> None:
     vector = search.embed(" dog ")
     assert np.array_equal(vector, unit_vectors("dog", 1)[0])
     assert engine.asked == []
 
 
-def test_body_holds_the_vector_and_the_words(search: VideoSearch) -> None:
+def test_body_holds_the_vector_and_the_filters_of_both_legs(search: VideoSearch) -> None:
     bodies = search.body("dog", k=4, filter={"tags": "odd"})
     assert bodies.keys() == {"vector", "keyword"}
     assert bodies["vector"]["knn"]["query_vector"] == unit_vectors("dog", 1)[0].tolist()
@@ -245,7 +243,7 @@ def test_exact_scores_are_asked_of_quantised_vectors_only(encoder: TableEncoder)
         assert ("rescore_vector" in knn) == asked
 
 
-def test_no_engine_is_given_a_nested_filter_that_it_misreads(search: VideoSearch) -> None:
+def test_a_nested_filter_among_segments_is_refused(search: VideoSearch) -> None:
     clause = {"bool": {"should": [{"nested": {"path": "cast", "query": {"match_all": {}}}}]}}
     for level in ("segment", "both"):
         with pytest.raises(QueryError, match="level=video"):
@@ -255,7 +253,7 @@ def test_no_engine_is_given_a_nested_filter_that_it_misreads(search: VideoSearch
     assert bodies["keyword"]["query"]["bool"]["filter"] == [clause]
 
 
-def test_more_fields_than_the_engine_takes_are_cut_and_said(encoder: TableEncoder) -> None:
+def test_more_fields_than_the_engine_takes_are_cut_with_a_warning(encoder: TableEncoder) -> None:
     engine = MemoryEngine()
     create_index(engine, "source", [])
     mapping = engine.mapping("source")
@@ -302,7 +300,7 @@ def test_a_swap_to_another_model_is_refused(search: VideoSearch, engine: Engine)
         search.search("dog")
 
 
-def test_an_alias_that_never_rests_is_given_up(encoder: TableEncoder) -> None:
+def test_an_alias_that_moves_at_every_attempt_raises_unavailable(encoder: TableEncoder) -> None:
     class Restless(CountingEngine):
         def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Json]:
             here, there = "videos-000001", "videos-000002"
@@ -342,7 +340,7 @@ def test_an_alias_of_two_indices_is_refused(search: VideoSearch, engine: Engine)
 
 
 @pytest.mark.parametrize("meta", [{}, {"vidsearch": {"field": "video"}}, {"vidsearch": 3}])
-def test_an_index_that_is_not_ours_is_refused(encoder: TableEncoder, meta: Any) -> None:
+def test_an_index_without_vidsearch_meta_is_refused(encoder: TableEncoder, meta: Any) -> None:
     engine = MemoryEngine()
     engine.create_index("videos", {"mappings": {"_meta": meta, "properties": {}}})
     with pytest.raises(
@@ -351,7 +349,9 @@ def test_an_index_that_is_not_ours_is_refused(encoder: TableEncoder, meta: Any) 
         VideoSearch(engine, encoder).search("dog", mode="keyword")
 
 
-def test_an_index_without_our_vector_is_refused(engine: Engine, encoder: TableEncoder) -> None:
+def test_an_index_without_the_vector_field_is_refused(
+    engine: Engine, encoder: TableEncoder
+) -> None:
     mapping = engine.mapping("videos")
     del mapping["properties"]["video"]
     engine.create_index("bare", {"mappings": mapping})
@@ -364,7 +364,7 @@ def test_an_index_without_our_vector_is_refused(engine: Engine, encoder: TableEn
 # -- laziness and threads
 
 
-def test_a_keyword_search_asks_no_encoder(engine: Engine) -> None:
+def test_a_keyword_search_needs_no_encoder(engine: Engine) -> None:
     search = VideoSearch(engine, encoder=None)  # type: ignore[arg-type]
     assert len(search.search("circle", mode="keyword")) > 0
     with pytest.raises(AttributeError):
@@ -397,15 +397,13 @@ def test_from_settings_connects_and_loads_when_needed(
     assert engine.closed
 
 
-def test_an_engine_that_was_handed_in_stays_open(
-    engine: CountingEngine, encoder: TableEncoder
-) -> None:
+def test_an_engine_of_the_caller_stays_open(engine: CountingEngine, encoder: TableEncoder) -> None:
     with VideoSearch(engine, encoder) as search:
         search.search("dog")
     assert not engine.closed
 
 
-def test_closing_what_never_connected_connects_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_close_before_the_first_search_connects_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def connect(*args: Any, **options: Any) -> Engine:
         raise AssertionError("connected")
 
@@ -413,7 +411,7 @@ def test_closing_what_never_connected_connects_nothing(monkeypatch: pytest.Monke
     VideoSearch.from_settings(Settings()).close()
 
 
-def test_searching_by_words_loads_no_model_library() -> None:
+def test_a_keyword_search_loads_no_model_library() -> None:
     code = """
 import sys
 from vidsearch import Settings, VideoSearch
@@ -457,7 +455,7 @@ def test_many_threads_build_once_and_agree(
     assert len({tuple(ids) for ids in found}) == 1
 
 
-def test_what_failed_to_build_is_tried_again() -> None:
+def test_a_failed_build_is_tried_again() -> None:
     def outcomes() -> Iterator[int]:
         yield 1
 
@@ -479,7 +477,7 @@ def test_what_failed_to_build_is_tried_again() -> None:
 # -- what comes back
 
 
-def test_results_as_json_and_as_text() -> None:
+def test_results_as_json_and_as_repr() -> None:
     moment = Moment(10.0, 20.0, 0.31, "thumb")
     hit = Hit("a", 0.032, 0.31, None, {"vector": 1, "keyword": None}, {"title": "x"}, (moment,))
     result = SearchResult((hit,), "hybrid", "segment", "videos-000001", 12.3, ("cut",))

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidsearch.cli import output
-from vidsearch.cli.wording import in_options
-from vidsearch.errors import QueryError
+from vidsearch.errors import ModelUnavailableError, QueryError, SourceUnavailableError
 
 if TYPE_CHECKING:
     from vidsearch.search import Hit, SearchResult
@@ -58,7 +58,6 @@ _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
 )
 @click.option(
     "--filter",
-    "conditions",
     multiple=True,
     metavar="CONDITION",
     help="tags=sport, tags=a,b (one of them), year>=2020, or a JSON clause. Repeat: all must hold.",
@@ -76,7 +75,7 @@ _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
 @output.json_option
 def search(
     text: str | None,
-    conditions: tuple[str, ...],
+    filter: tuple[str, ...],
     vector: Path | None,
     source: str | None,
     collapse: str | None,
@@ -94,7 +93,7 @@ def search(
 
     if options["at"] is not None and options["like"] is None:
         raise QueryError("--at goes with --like: it is a moment of that video")
-    options |= {"filter": parse_conditions(conditions), "explain": explain}
+    options |= {"filter": parse_conditions(filter), "explain": explain}
     if vector is not None:
         options["vector"] = _read_vector(vector)
     if source is not None:
@@ -104,7 +103,7 @@ def search(
     if merge_gap is not None:
         options["merge_gap"] = merge_gap
     settings = output.settings()
-    with in_options(), VideoSearch.from_settings(settings) as videos:
+    with _naming_options(), VideoSearch.from_settings(settings) as videos:
         if body:
             output.print_json(videos.body(text, **options))
             return
@@ -124,8 +123,24 @@ def search(
         output.talk(_nothing(result, options))
 
 
+@contextmanager
+def _naming_options() -> Iterator[None]:
+    """Name the option in an error that begins with the argument of the library."""
+    options = {option.name: option.opts[0] for option in search.params}
+    try:
+        yield
+    except (QueryError, SourceUnavailableError, ModelUnavailableError) as error:
+        message = str(error)
+        argument = getattr(error, "argument", None) or message.partition(":")[0]
+        if argument not in options or not message.startswith(argument):
+            raise
+        rest = message.removeprefix(argument)
+        rest = f" {rest[1:]}" if rest.startswith("=") else rest
+        raise type(error)(f"{options[argument]}{rest}") from error
+
+
 def _nothing(result: SearchResult, options: Mapping[str, Any]) -> str:
-    """What to say where there are no hits: what kept them out, as far as that can be told."""
+    """The message where there are no hits, with the reason as far as it is known."""
     if options["from_"]:
         return f"No videos found beyond the first {options['from_']}: leave out --from."
     which = " that matches --filter" if options["filter"] else ""
@@ -133,8 +148,8 @@ def _nothing(result: SearchResult, options: Mapping[str, Any]) -> str:
         reason = f"none{which} has these words; --mode vector compares with what is seen"
     elif options["min_cosine"] is not None:
         words = ", nor has these words" if result.mode == "hybrid" else ""
-        floor = f"--min-cosine {options['min_cosine']:g}"
-        reason = f"none{which} is as near as {floor}{words}; without it the nearest are shown"
+        threshold = f"--min-cosine {options['min_cosine']:g}"
+        reason = f"none{which} is as near as {threshold}{words}; without it the nearest are shown"
     elif which:
         reason = "none matches --filter"
     else:
@@ -206,13 +221,13 @@ def print_result(
     first: int = 1,
     tags: tuple[str, str] = ("<em>", "</em>"),
 ) -> None:
-    """The hits as a table; with ``explain`` why each stands there, below it.
+    """The hits as a table; with ``explain`` the explanation of each below it.
 
     Args:
         result: what was found.
-        explain: whether to tell the scores and ranks of each leg.
+        explain: whether to show the scores and ranks of each leg.
         first: rank of the first hit.
-        tags: what stands around a word that was found, in highlights.
+        tags: what encloses a matched word in highlights.
     """
     columns = ["#", "id", "title", "score", "cosine", "moments"]
     right = ["#", "score", "cosine"]
@@ -225,13 +240,13 @@ def print_result(
     rows = [_row(rank, hit, by_leg=by_leg) for rank, hit in enumerate(result.hits, first)]
     output.print_table(columns, rows, right=right, whole=["id", "score", "cosine", "moments"])
     output.talk_of(
-        (str(rank), f"{hit.id}{said}")
+        (str(rank), f"{hit.id}{detail}")
         for rank, hit in enumerate(result.hits, first)
-        for said in _said_of(hit, tags)
+        for detail in _details_of(hit, tags)
     )
 
 
-def _said_of(hit: Hit, tags: tuple[str, str]) -> Iterator[str]:
+def _details_of(hit: Hit, tags: tuple[str, str]) -> Iterator[str]:
     if hit.explanation is not None:
         yield f": {hit.explanation}"
     for name, fragments in hit.highlights.items():
@@ -246,7 +261,7 @@ def _marked(fragment: str, tags: tuple[str, str]) -> str:
     if sys.stderr.isatty():
         # The text itself is escaped: what looks like a tag is one.
         word = re.compile(f"{re.escape(tags[0])}(.*?){re.escape(tags[1])}", re.DOTALL)
-        fragment = word.sub(lambda found: click.style(found[1], bold=True), fragment)
+        fragment = word.sub(lambda match: click.style(match[1], bold=True), fragment)
     return " ".join(unescape(fragment).split())
 
 

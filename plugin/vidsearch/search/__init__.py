@@ -1,4 +1,4 @@
-"""Text-to-video search: :class:`VideoSearch`, its async twin, and what it gives back."""
+"""Text-to-video search: :class:`VideoSearch`, :class:`AsyncVideoSearch` and their results."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from vidsearch.search.async_video_search import AsyncVideoSearch
 from vidsearch.search.filters import Filter, build_filters
 from vidsearch.search.fusion import Fusion, Linear, Rrf, Scored, linear, rrf
 from vidsearch.search.native import NativeFusion, NativeLinear, NativeRrf, Sum
-from vidsearch.search.request import SearchOptions
+from vidsearch.search.request import SearchRequest
 from vidsearch.search.types import Explanation, Hit, LegShare, Level, Mode, Moment, SearchResult
 from vidsearch.search.video_search import VideoSearch
 
@@ -26,7 +26,7 @@ __all__ = [
     "NativeRrf",
     "Rrf",
     "Scored",
-    "SearchOptions",
+    "SearchRequest",
     "SearchResult",
     "Sum",
     "VideoSearch",

@@ -1,9 +1,9 @@
-"""The twin of :class:`~vidsearch.search.VideoSearch` for an event loop."""
+""":class:`~vidsearch.search.VideoSearch` for an event loop."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from vidsearch.config import SearchSettings, Settings
 from vidsearch.encoders.base import Encoder
-from vidsearch.engines.base import Json
+from vidsearch.engines.types import Json
 from vidsearch.search.core import SearchCore
-from vidsearch.search.request import Leg, SearchOptions
+from vidsearch.search.request import Leg, SearchRequest
+from vidsearch.search.signature import same_arguments_as, same_options_as
 from vidsearch.search.types import SearchResult
+from vidsearch.search.video_search import VideoSearch
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
     from vidsearch.engines.base import AsyncEngine
 
 __all__ = ["AsyncVideoSearch"]
@@ -80,25 +80,36 @@ class AsyncVideoSearch:
         self._connect = connect
         self._connecting = asyncio.Lock()
 
-    async def search(
-        self, text: str | None = None, **options: Unpack[SearchOptions]
-    ) -> SearchResult:
+    @same_arguments_as(VideoSearch.search)
+    async def search(self, text: str | SearchRequest | None = None, **options: Any) -> SearchResult:
         """See :meth:`vidsearch.search.VideoSearch.search`."""
-        asked = self._core.ask(text, **options)
+        request = self._core.request(text, options)
         engine = await self._connected()
-        return await engine.run(self._core.search(asked, engine.calls))
+        return await engine.run(self._core.search(request, engine.calls))
+
+    @same_options_as(VideoSearch.search)
+    async def search_many(
+        self, texts: Sequence[str | SearchRequest], **options: Any
+    ) -> list[SearchResult]:
+        """See :meth:`vidsearch.search.VideoSearch.search_many`."""
+        requests = self._core.requests(texts, options)
+        if not requests:
+            return []
+        engine = await self._connected()
+        return await engine.run(self._core.search_many(requests, engine.calls))
 
     async def embed(self, text: str) -> NDArray[np.float32]:
         """See :meth:`vidsearch.search.VideoSearch.embed`."""
         return await asyncio.to_thread(self._core.embed, text)
 
+    @same_arguments_as(VideoSearch.search)
     async def body(
-        self, text: str | None = None, **options: Unpack[SearchOptions]
+        self, text: str | SearchRequest | None = None, **options: Any
     ) -> dict[Leg, Json]:
         """See :meth:`vidsearch.search.VideoSearch.body`."""
-        asked = self._core.ask(text, **options)
+        request = self._core.request(text, options)
         engine = await self._connected()
-        return await engine.run(self._core.bodies(asked, engine.calls))
+        return await engine.run(self._core.bodies(request, engine.calls))
 
     async def close(self) -> None:
         """Close what :meth:`from_settings` opened; an engine that was handed in stays open."""

@@ -1,11 +1,10 @@
-"""What a search does, from its checked arguments to the hits, written once for both clients."""
+"""What a search does, from its request to the hits, written once for both clients."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,32 +15,19 @@ from vidsearch.engines.calls import Calls
 from vidsearch.engines.steps import Steps, Work
 from vidsearch.engines.types import EngineKind, Json
 from vidsearch.errors import MappingConflictError, QueryError
-from vidsearch.search.explain import explained
-from vidsearch.search.fusion import Scored
-from vidsearch.search.legs import (
-    Found,
-    assemble,
-    better_of,
-    cut,
-    floor_of,
-    index_of,
-    read_near,
-    read_words,
-)
+from vidsearch.search.fusion import Fusion
 from vidsearch.search.live_index import IndexMovedError, IndexView, LiveIndex
 from vidsearch.search.native import Cluster, NativeFusion, choose
 from vidsearch.search.once import Once
 from vidsearch.search.plan import Conditions, Plan
 from vidsearch.search.query_vector import MediaInput, given_vector, stored_vector
-from vidsearch.search.reorder import reorder
-from vidsearch.search.request import Asked, Leg, ask, require_text
+from vidsearch.search.ranking import Ranking
+from vidsearch.search.request import Leg, SearchRequest, query_errors_about, require_text
 from vidsearch.search.types import Hit, SearchResult
 
 __all__ = ["SearchCore"]
 
-_TIES = 8
-"""Videos of the same cosine (copies of one) that may lie at the end of a page of a vector search:
-engines break ties by the order of writing, and we by the ids."""
+_T = TypeVar("_T")
 
 
 class SearchCore:
@@ -51,7 +37,8 @@ class SearchCore:
     scores only, fused here: right on every licence and the same on both engines. A second one
     reads documents, cosines and moments of the final hits, those that only the keyword leg found
     included. Reading every document of both windows in the first would cost several times as much,
-    as older engines must parse all vectors of a document to leave them out.
+    as older engines must parse all vectors of a document to leave them out. Several searches share
+    each ``_msearch``.
 
     Args:
         alias: alias or name of the videos index.
@@ -89,229 +76,282 @@ class SearchCore:
         media = MediaInput(settings.sources, settings.ingest, settings.model.batch_size)
         return cls(settings.index.name, encoder=load, settings=settings.search, media=media)
 
-    def ask(self, text: str | None, **options: Any) -> Asked:
-        """The checked arguments. Raises QueryError; nothing is sent."""
-        asked = ask(text, window=self._settings.window, **options)
-        fusion = choose(asked.fusion, settings=self._settings)
-        if asked.fuses and isinstance(fusion, NativeFusion):
+    def request(self, text: Any, options: Mapping[str, Any]) -> SearchRequest:
+        """The checked request of a text, or the request given in its place, with its options.
+
+        Raises:
+            QueryError: an argument is wrong. Nothing was sent.
+        """
+        request = SearchRequest.of(text, options, window=self._settings.window)
+        _, engine_fusion = self._fusions(request)
+        if engine_fusion is not None:
             for name in ("min_cosine", "gap"):
-                if getattr(asked, name) is not None:
+                if getattr(request, name) is not None:
                     raise QueryError(
                         f"{name} cuts the vector leg, which is not to be seen where the engine "
-                        "fuses: leave it out, or take fusion=rrf or fusion=linear"
+                        "fuses: leave it out, or take fusion=rrf or fusion=linear",
+                        argument=name,
                     )
-            if asked.level == "both":
+            if request.level == "both":
                 raise QueryError(
                     "level=both has two rankings of vectors, which no engine fuses: take "
-                    "fusion=rrf or fusion=linear, or another level"
+                    "fusion=rrf or fusion=linear, or another level",
+                    argument="level",
                 )
-        return replace(asked, fusion=fusion)
+        return request
+
+    def requests(self, texts: Any, options: Mapping[str, Any]) -> list[SearchRequest]:
+        """The checked requests of several texts, with the same options.
+
+        Raises:
+            QueryError: an argument is wrong; the message names the position of a wrong text.
+        """
+        if isinstance(texts, (str, bytes, SearchRequest)) or not hasattr(texts, "__iter__"):
+            raise QueryError(f"texts must be a list of texts, not {texts!r}", argument="texts")
+        requests = []
+        for at, text in enumerate(texts):
+            try:
+                is_request = isinstance(text, SearchRequest)
+                requests.append(self.request(text if is_request else require_text(text), options))
+            except QueryError as error:
+                if error.argument == "text" or is_request:
+                    raise QueryError(f"texts[{at}]: {error}", argument="texts") from error
+                raise
+        return requests
 
     def embed(self, text: str) -> NDArray[np.float32]:
         """The unit vector of a text: ``(dims,)`` float32. Takes a while; asks no engine."""
         vector: NDArray[np.float32] = self._encoder().encode_text([require_text(text)])[0]
         return vector
 
-    def search(self, asked: Asked, calls: Calls) -> Steps[SearchResult]:
-        """From the arguments to the hits."""
+    def search(self, request: SearchRequest, calls: Calls) -> Steps[SearchResult]:
+        """The hits of one request."""
+        (result,) = yield from self.search_many([request], calls)
+        return result
+
+    def search_many(
+        self, requests: Sequence[SearchRequest], calls: Calls
+    ) -> Steps[list[SearchResult]]:
+        """The hits of each request, in their order."""
         started = time.perf_counter()
-        vector = self._vector(asked)
+        embedded = Once(lambda: self._embed(requests))
 
-        def run(view: IndexView) -> Steps[tuple[tuple[Hit, ...], str, list[str]]]:
-            plan = yield from self._plan(asked, view, calls, vector)
-            hits, said = yield from self._answer(plan, calls)
-            return hits, view.name, said
+        def run(view: IndexView) -> Steps[tuple[str, list[Ranking], list[tuple[Hit, ...]]]]:
+            plans = yield from self._plans(requests, view, calls, embedded)
+            rankings = yield from self._rank(plans, calls)
+            return view.name, rankings, (yield from self._hits(rankings, view, calls))
 
-        hits, name, said = yield from self._index.run(calls, run)
-        said = [*(yield Work(lambda: self._truncation(asked))), *said]
+        index, rankings, hits = yield from self._index.run(calls, run)
+        truncations = yield Work(lambda: list(map(self._truncation, requests)))
         took = 1000 * (time.perf_counter() - started)
-        return SearchResult(hits, asked.mode, asked.level, name, took, tuple(said))
+        return [
+            SearchResult(
+                hits=hits[at],
+                mode=request.resolved_mode,
+                level=request.level,
+                index=index,
+                took=took,
+                warnings=(*truncations[at], *rankings[at].warnings),
+            )
+            for at, request in enumerate(requests)
+        ]
 
-    def bodies(self, asked: Asked, calls: Calls) -> Steps[dict[Leg, Json]]:
+    def bodies(self, request: SearchRequest, calls: Calls) -> Steps[dict[Leg, Json]]:
         """The complete request bodies by leg; one, ``fused``, where the engine fuses."""
-        vector = self._vector(asked)
+        embedded = Once(lambda: self._embed([request]))
 
         def run(view: IndexView) -> Steps[dict[Leg, Json]]:
-            plan = yield from self._plan(asked, view, calls, vector)
-            bodies = plan.legs()[0]
-            if not asked.fuses or not isinstance(asked.fusion, NativeFusion):
+            (plan,) = yield from self._plans([request], view, calls, embedded)
+            bodies, _ = plan.legs()
+            if plan.engine_fusion is None:
                 return bodies
-            cluster = yield from _cluster(calls)
-            return {"fused": _fused(asked.fusion, cluster, bodies, size=asked.last)}
+            return plan.fused(bodies, (yield from _cluster(calls)), size=request.last)
 
         return (yield from self._index.run(calls, run))
 
-    # -- the steps
+    # -- from requests to plans
 
-    def _vector(self, asked: Asked) -> Once[list[float]]:
-        """What the vector leg compares with, where the model makes it; made once, however often
-        the index moves."""
-
-        def embed() -> NDArray[np.float32]:
-            kind, value = asked.input
-            if kind == "image":
-                return self._media.image(value, encoder=self._encoder())
-            if kind == "clip":
-                return self._media.clip(value, encoder=self._encoder())
-            return self.embed(value)
-
-        return Once(lambda: embed().tolist())
-
-    def _plan(
-        self, asked: Asked, view: IndexView, calls: Calls, vector: Once[list[float]]
-    ) -> Steps[Plan]:
-        conditions = Conditions.of(asked, view)
-        if conditions.on_segments and not (yield from calls.features()).nested_filters:
-            # Tried on 8.19.21: nothing is found, or moments that do not match.
-            raise QueryError(
-                f"this cluster cannot filter moments by fields of {view.field}.segments "
-                "(Elasticsearch 9.2 and later can): search at level=video, which finds videos that "
-                "have such a segment, or without it"
+    def _plans(
+        self,
+        requests: Sequence[SearchRequest],
+        view: IndexView,
+        calls: Calls,
+        embedded: Once[list[list[float]]],
+    ) -> Steps[list[Plan]]:
+        conditions = [Conditions.of(request, view) for request in requests]
+        if any(each.on_segments for each in conditions):
+            features = yield from calls.features()
+            if not features.nested_filters:
+                # Tried on 8.19.21: nothing is found, or moments that do not match.
+                raise QueryError(
+                    f"this cluster cannot filter moments by fields of {view.field}.segments "
+                    "(Elasticsearch 9.2 and later can): search at level=video, which finds videos "
+                    "that have such a segment, or without it",
+                    argument="filter",
+                )
+        vectors = yield from self._query_vectors(requests, view, calls, embedded)
+        fusions = list(map(self._fusions, requests))
+        return [
+            Plan(
+                request=request,
+                fusion=fusions[at][0],
+                engine_fusion=fusions[at][1],
+                kind=calls.kind,
+                view=view,
+                vector=vectors[at],
+                settings=self._settings,
+                conditions=conditions[at],
             )
-        compare: list[float] = []
-        if asked.needs_vector:
-            compare = yield from self._comparand(asked, view, vector, calls)
-        return Plan(asked, calls.kind, view, compare, self._settings, conditions)
-
-    def _comparand(
-        self, asked: Asked, view: IndexView, vector: Once[list[float]], calls: Calls
-    ) -> Steps[list[float]]:
-        kind, value = asked.input
-        if kind == "vector":
-            return [float(x) for x in given_vector(value, dims=view.identity.dims)]
-        if kind == "like":
-            # Looked for in every shard: a host may have stored it with a routing of its own.
-            field = f"{view.field}.vector" if asked.at is None else view.field
-            body = _one(value, field, at=calls.kind)
-            hits = (yield from calls.search(view.name, body))["hits"]["hits"]
-            source = hits[0]["_source"] if hits else None
-            return stored_vector(source, id=value, field=view.field, at=asked.at)
-        encoder = yield Work(self._encoder)
-        encoder.identity.require(view.identity, where=f"index {view.name!r}")
-        made: list[float] = yield Work(vector)
-        return made
-
-    def _answer(self, plan: Plan, calls: Calls) -> Steps[tuple[tuple[Hit, ...], list[str]]]:
-        asked, view = plan.asked, plan.view
-        bodies, said = plan.legs(content=not asked.in_two, spare=_TIES)
-        floor: float | None = None
-        if asked.fuses and isinstance(asked.fusion, NativeFusion):
-            order, cautions = yield from self._fused_there(plan, asked.fusion, bodies, calls)
-            said = [*said, *cautions]
-            legs: dict[Leg, list[Found]] = {}  # what each of them found is not said
-        else:
-            legs = self._read(plan, (yield from self._send(asked, view, bodies, calls)))
-            near = legs.get("vector", [])
-            floor = floor_of(near, min_cosine=asked.min_cosine, gap=asked.gap)
-            if asked.needs_vector:
-                legs["vector"] = cut(near, floor)
-            scored = {leg: [Scored(one.id, one.score) for one in legs[leg]] for leg in legs}
-            order = asked.fusion(scored) if asked.fuses else next(iter(scored.values()))
-
-        reordered = yield from reorder(order, asked, view, calls, window=self._settings.window)
-        order = reordered.kept[asked.from_ : asked.last]
-        if not order:
-            return (), said
-        if asked.in_two:
-            # The concrete index: the ids are its own, whatever the alias does meanwhile.
-            wanted = plan.page([hit.id for hit in order])
-            answers = yield from calls.msearch(view.name, list(wanted.values()))
-            page = dict(zip(wanted, answers, strict=True))
-            documents = read_words(page.pop("documents"))
-            seen = [*legs.get("vector", []), *cut(self._near(plan, page), floor)] if page else []
-        else:
-            (documents,) = legs.values()
-            seen = legs.get("vector", [])
-        hits = assemble(
-            order,
-            legs,
-            near=seen,
-            documents=documents,
-            duplicates=reordered.duplicates,
-            merge_gap=asked.merge_gap,
-            moments=asked.moments,
-        )
-        if asked.explain:
-            hits = explained(hits, legs, fusion=asked.fusion, highlight=asked.highlight)
-        return hits, said
-
-    def _fused_there(
-        self, plan: Plan, fusion: NativeFusion, bodies: dict[Leg, Json], calls: Calls
-    ) -> Steps[tuple[list[Scored], list[str]]]:
-        """The order that the engine itself found, and what to say of it."""
-        cluster = yield from _cluster(calls)
-        # The whole window, as engines break ties at the end of a page by the order of writing.
-        body = _fused(fusion, cluster, bodies, size=self._settings.window)
-        response = (yield from self._send(plan.asked, plan.view, {"fused": body}, calls))["fused"]
-        caution = fusion.caution(cluster, shards=response["_shards"]["total"])
-        order = [Scored(one.id, one.score) for one in read_words(response)]
-        return order, [caution] if caution else []
-
-    def _send(
-        self, asked: Asked, view: IndexView, bodies: dict[Leg, Json], calls: Calls
-    ) -> Steps[dict[Leg, Json]]:
-        try:
-            asked_for = [_comparable(leg, body) for leg, body in bodies.items()]
-            responses = yield from calls.msearch(self.alias, asked_for)
-        except MappingConflictError as error:
-            if not asked.filter:
-                raise
-            raise QueryError(f"the engine refused the query, see its filter: {error}") from error
-        # Every hit names its index. Without a hit there is nothing to tell by, so it is asked.
-        seen = {name for response in responses if (name := index_of(response))}
-        if (seen or {(yield from self._index.view(calls, fresh=True)).name}) != {view.name}:
-            raise IndexMovedError
-        return dict(zip(bodies, responses, strict=True))
-
-    def _read(self, plan: Plan, responses: dict[Leg, Json]) -> dict[Leg, list[Found]]:
-        legs: dict[Leg, list[Found]] = {}
-        if "vector" in responses:
-            legs["vector"] = self._near(plan, responses)
-        if "keyword" in responses:
-            legs["keyword"] = read_words(responses["keyword"])
-        return legs
-
-    def _near(self, plan: Plan, responses: Mapping[Leg, Json]) -> list[Found]:
-        view = plan.view
-        found = [
-            read_near(responses[name], field=view.field, similarity=plan.similarity(level))
-            for name, level in plan.levels.items()
+            for at, request in enumerate(requests)
         ]
-        return found[0] if len(found) == 1 else better_of(found)
 
-    def _truncation(self, asked: Asked) -> list[str]:
-        if not asked.needs_vector or asked.input[0] != "text":
+    def _fusions(self, request: SearchRequest) -> tuple[Fusion | None, NativeFusion | None]:
+        """What fuses the legs: here, or inside the engine. Neither of a single leg."""
+        fusion = choose(request.fusion, settings=self._settings)
+        if not request.fuses:
+            return None, None
+        return (None, fusion) if isinstance(fusion, NativeFusion) else (fusion, None)
+
+    def _query_vectors(
+        self,
+        requests: Sequence[SearchRequest],
+        view: IndexView,
+        calls: Calls,
+        embedded: Once[list[list[float]]],
+    ) -> Steps[list[list[float]]]:
+        """What the vector leg of each request compares with; empty in keyword mode."""
+        vectors: list[list[float]] = [[] for _ in requests]
+        if any(map(_is_embedded, requests)):
+            encoder = yield Work(self._encoder)
+            encoder.identity.require(view.identity, where=f"index {view.name!r}")
+            vectors = list((yield Work(embedded)))
+        # The concrete index, as all that follows reads it.
+        stored = yield from _msearch(
+            calls, view.name, [_stored_vectors(each, view, calls.kind) for each in requests]
+        )
+        for at, request in enumerate(requests):
+            if request.vector is not None:
+                with query_errors_about("vector"):
+                    vector = given_vector(request.vector, dims=view.identity.dims)
+                vectors[at] = [float(x) for x in vector]
+            elif request.like is not None:
+                hits = stored[at]["like"]["hits"]["hits"]
+                source = hits[0]["_source"] if hits else None
+                with query_errors_about("like"):
+                    vectors[at] = stored_vector(
+                        source, id=request.like, field=view.field, at=request.at
+                    )
+        return vectors
+
+    def _embed(self, requests: Sequence[SearchRequest]) -> list[list[float]]:
+        """The vectors that the model makes, all texts in one batch; empty for other requests."""
+        encoder = self._encoder()
+        vectors: list[list[float]] = [[] for _ in requests]
+        texts: dict[int, str] = {}
+        for at, request in enumerate(requests):
+            name, value = request.input
+            if not _is_embedded(request):
+                continue
+            if name == "text":
+                texts[at] = value
+                continue
+            embed = self._media.image if name == "image" else self._media.clip
+            with query_errors_about(name):
+                vectors[at] = embed(value, encoder=encoder).tolist()
+        if texts:
+            encoded = encoder.encode_text(list(texts.values()))
+            for at, vector in zip(texts, encoded, strict=True):
+                vectors[at] = vector.tolist()
+        return vectors
+
+    # -- from plans to hits
+
+    def _rank(self, plans: Sequence[Plan], calls: Calls) -> Steps[list[Ranking]]:
+        """The videos of each search in order, of one ``_msearch`` of all their legs."""
+        view, window = plans[0].view, self._settings.window
+        native = any(plan.engine_fusion for plan in plans)
+        cluster = (yield from _cluster(calls)) if native else None
+        rankings = [Ranking(plan, cluster=cluster, window=window) for plan in plans]
+        try:
+            answers = yield from _msearch(
+                calls, self.alias, [each.first_bodies() for each in rankings]
+            )
+        except MappingConflictError as error:
+            if not any(plan.request.filter for plan in plans):
+                raise
+            message = f"the engine refused the query, see its filter: {error}"
+            raise QueryError(message, argument="filter") from error
+        # Every hit names its index. Without a hit there is nothing to tell by, so it is asked.
+        responses = [response for answer in answers for response in answer.values()]
+        names = {hit["_index"] for response in responses for hit in response["hits"]["hits"][:1]}
+        if (names or {(yield from self._index.view(calls, fresh=True)).name}) != {view.name}:
+            raise IndexMovedError
+        yield from _for_each(rankings, Ranking.rank, answers)
+        return rankings
+
+    def _hits(
+        self, rankings: Sequence[Ranking], view: IndexView, calls: Calls
+    ) -> Steps[list[tuple[Hit, ...]]]:
+        """The hits of each page, read from the concrete index: its ids are its own, whatever the
+        alias does meanwhile."""
+        answers = yield from _msearch(calls, view.name, [each.candidates() for each in rankings])
+        # Of a large window that takes a while.
+        yield from _for_each(rankings, Ranking.reorder, answers, slow=any(answers))
+        answers = yield from _msearch(calls, view.name, [each.page() for each in rankings])
+        return (yield from _for_each(rankings, Ranking.hits, answers))
+
+    def _truncation(self, request: SearchRequest) -> list[str]:
+        """The warning that the model does not read all of the text, if so."""
+        if request.input[0] != "text" or not _is_embedded(request):
             return []
         encoder = self._encoder()
-        tokens, length = encoder.count_tokens(asked.text or ""), encoder.context_length
+        tokens, length = encoder.count_tokens(request.text or ""), encoder.context_length
         if tokens <= length:
             return []
         return [f"the text has {tokens} tokens, the model reads the first {length} only"]
 
 
-def _comparable(leg: Leg, body: Json) -> Json:
-    """The body, where words are scored by the whole index.
-
-    By itself each shard counts how rare a word is among its own documents, and the engines deal
-    ids out to shards differently: BM25 would depend on the neighbours of a document. Of an index
-    with one shard the engines ask nothing more. OpenSearch's hybrid query cannot do it.
-    """
-    if leg.startswith("vector") or "retriever" in body or "hybrid" in body.get("query", {}):
-        return body
-    return {**body, "search_type": "dfs_query_then_fetch"}
+def _is_embedded(request: SearchRequest) -> bool:
+    """Whether the model makes the vector."""
+    return request.needs_vector and request.input[0] in {"text", "image", "clip"}
 
 
-def _one(id: str, field: str, *, at: EngineKind) -> Json:
-    """The body that finds a document by its id and brings a field, its vectors too."""
-    source: Json = {"includes": [field]}
-    if at == "elasticsearch":
+def _stored_vectors(request: SearchRequest, view: IndexView, kind: EngineKind) -> dict[str, Json]:
+    """The body that reads the vectors of the video of ``like``, from whatever shard it is in."""
+    if request.like is None:
+        return {}
+    source: Json = {"includes": [view.field if request.at is not None else f"{view.field}.vector"]}
+    if kind == "elasticsearch":
         source["exclude_vectors"] = False  # from 9.2 on they are left out unless asked for
-    return {"query": {"ids": {"values": [id]}}, "size": 1, "_source": source}
+    query = {"ids": {"values": [request.like]}}
+    return {"like": {"query": query, "size": 1, "_source": source}}
+
+
+def _msearch(
+    calls: Calls, index: str, groups: Sequence[Mapping[str, Json]]
+) -> Steps[list[dict[str, Json]]]:
+    """The responses to the bodies of each group by their names, in one request for all groups."""
+    bodies = [body for group in groups for body in group.values()]
+    if not bodies:
+        return [{} for _ in groups]
+    responses = iter((yield from calls.msearch(index, bodies)))
+    return [{name: next(responses) for name in group} for group in groups]
+
+
+def _for_each(
+    rankings: Sequence[Ranking],
+    method: Callable[[Ranking, Mapping[str, Json]], _T],
+    answers: Sequence[Mapping[str, Json]],
+    *,
+    slow: bool = False,
+) -> Steps[list[_T]]:
+    """The outcomes of a method, computed outside the event loop where that takes a while."""
+
+    def outcomes() -> list[_T]:
+        return [method(ranking, answer) for ranking, answer in zip(rankings, answers, strict=True)]
+
+    return (yield Work(outcomes)) if slow or len(rankings) > 1 else outcomes()
 
 
 def _cluster(calls: Calls) -> Steps[Cluster]:
     return Cluster((yield from calls.info()), (yield from calls.features()))
-
-
-def _fused(fusion: NativeFusion, cluster: Cluster, bodies: dict[Leg, Json], *, size: int) -> Json:
-    return fusion.body(cluster, near=bodies["vector"], words=bodies["keyword"], size=size)

@@ -1,6 +1,6 @@
-"""What is done to a fused ranking so that its hits differ from each other. Pure functions.
+"""Near-duplicates are collapsed, and hits made to differ from each other. Pure functions.
 
-All work within the window of candidates that a search has anyway, so they give the same on every
+All work on the window of candidates that a search has anyway, so they give the same on every
 engine.
 """
 
@@ -14,10 +14,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vidsearch.errors import QueryError
 from vidsearch.search.fusion import Scored
+from vidsearch.search.live_index import IndexView
+from vidsearch.search.live_mapping import find_field
+from vidsearch.search.request import SearchRequest
+from vidsearch_mappings.queries import vector_path
 
-__all__ = ["Collapsed", "collapse_by_value", "collapse_similar", "mmr"]
+__all__ = [
+    "Collapsed",
+    "collapse_by_value",
+    "collapse_similar",
+    "fields_to_compare",
+    "mmr",
+    "reorder",
+]
 
+_NO_VALUES = frozenset({"object", "nested", "dense_vector", "knn_vector"})
 
 _ROUNDING = 1e-6
 """By so much a unit vector of 32-bit floats may fall short of a cosine of 1 with itself."""
@@ -31,6 +44,55 @@ class Collapsed:
     """Best first, as before."""
     duplicates: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Ids of what was folded into a kept hit, best first, by its id."""
+
+
+def fields_to_compare(request: SearchRequest, view: IndexView) -> list[str]:
+    """The fields of the candidates that ``collapse`` and ``diversity`` compare.
+
+    Raises:
+        QueryError: ``collapse`` names a field that has no values.
+    """
+    collapse, fields = request.collapse, []
+    if request.diversity or isinstance(collapse, (int, float)):
+        fields.append(vector_path(view.field, level="video"))
+    if isinstance(collapse, str):
+        fields.append(collapse)
+        found = find_field(view.properties, collapse)
+        problem = None
+        if found is None:
+            problem = f"there is no field {collapse!r} in index {view.name!r}"
+        elif found.nested is not None or found.type in _NO_VALUES:
+            problem = f"field {collapse!r} is {found.type}, which has no value of a video"
+        if problem:
+            raise QueryError(f"collapse: {problem}", argument="collapse")
+    return fields
+
+
+def reorder(
+    request: SearchRequest,
+    order: Sequence[Scored],
+    values: Mapping[str, Mapping[str, Any]],
+    *,
+    vector_field: str,
+) -> Collapsed:
+    """Collapse, then diversity, as far as the request asks for them.
+
+    Args:
+        request: says how.
+        order: the candidates, best first.
+        values: of :func:`fields_to_compare`, by id and field.
+        vector_field: the field that holds the vector of the whole video.
+    """
+    vectors = {id: fields[vector_field] for id, fields in values.items() if vector_field in fields}
+    collapsed = Collapsed(list(order))
+    if isinstance(request.collapse, str):
+        by_id = {id: fields.get(request.collapse) for id, fields in values.items()}
+        collapsed = collapse_by_value(order, by_id)
+    elif request.collapse is not None:
+        collapsed = collapse_similar(order, vectors, threshold=request.collapse)
+    diversity, count = request.diversity or 0.0, request.last
+    kept = mmr(collapsed.kept, vectors, diversity=diversity, count=count)
+    return Collapsed(kept, collapsed.duplicates)
 
 
 def collapse_similar(

@@ -1,4 +1,4 @@
-"""From ``{"tags": "sport", "year": {"gte": 2020}}`` to clauses of the engines' query language."""
+"""Filters such as ``{"tags": "sport", "year": {"gte": 2020}}`` as clauses of the query language."""
 
 from __future__ import annotations
 
@@ -114,8 +114,7 @@ def split_segment_filters(
         nested = clause.get("nested")
         if isinstance(nested, Mapping) and nested.get("path") == path and "query" in nested:
             on_segments += _parts(nested["query"])
-        elif _speaks_of(clause, path):
-            # Alone it may stand; whether all of it is about segments only its author knows.
+        elif _mentions(clause, path):
             on_segments.append(dict(clause))
         else:
             on_videos.append(dict(clause))
@@ -124,14 +123,14 @@ def split_segment_filters(
             raise QueryError(f"a clause on {path} must not have `nested` inside: {clause}")
         if foreign := [name for name in _names(clause) if not name.startswith(f"{path}.")]:
             raise QueryError(
-                f"one clause speaks of {path} and of {foreign[0]!r}, which no engine can look for "
-                "among segments: make two items of the filter of it, or search at level=video"
+                f"one clause has conditions on {path} and on {foreign[0]!r}, which no engine can "
+                "apply to segments: make them two items of the filter, or search at level=video"
             )
     for clause in on_videos:
         if _has_nested(clause):
             raise QueryError(
-                "engines misread `nested` in a search among segments: search at level=video, or "
-                f"give conditions on fields of {path} as items of their own"
+                "engines misread `nested` in a search for segments: search at level=video, or "
+                f"make conditions on fields of {path} items of their own"
             )
     return on_videos, on_segments
 
@@ -139,8 +138,8 @@ def split_segment_filters(
 def _parts(query: Mapping[str, Any]) -> list[dict[str, Any]]:
     inner = query.get("bool")
     if len(query) == 1 and isinstance(inner, Mapping) and inner.keys() == {"filter"}:
-        found = inner["filter"]
-        return [dict(part) for part in (found if isinstance(found, list) else [found])]
+        clauses = inner["filter"]
+        return [dict(part) for part in (clauses if isinstance(clauses, list) else [clauses])]
     return [dict(query)]
 
 
@@ -150,35 +149,35 @@ def _has_nested(clause: Any) -> bool:
     return isinstance(clause, (list, tuple)) and any(map(_has_nested, clause))
 
 
-def _speaks_of(clause: Mapping[str, Any], path: str) -> bool:
+def _mentions(clause: Mapping[str, Any], path: str) -> bool:
     return not _has_nested(clause) and any(n.startswith(f"{path}.") for n in _names(clause))
 
 
 def _names(clause: Any) -> list[str]:
-    """Names of the fields in a clause, as far as they can be told from its words."""
+    """Names of the fields in a clause, as far as its form tells them."""
     if isinstance(clause, (list, tuple)):
         return [name for item in clause for name in _names(item)]
     if not isinstance(clause, Mapping):
         return []
-    found: list[str] = []
+    names: list[str] = []
     for kind, body in clause.items():
         if kind in _COMPOUNDS:
-            found += _names(body)
+            names += _names(body)
         elif kind == "exists" and isinstance(body, Mapping):
-            found.append(str(body.get("field")))
+            names.append(str(body.get("field")))
         elif kind in {"multi_match", "query_string", "simple_query_string"}:
-            named = body.get("fields", []) if isinstance(body, Mapping) else []
-            found += [str(name).partition("^")[0] for name in named]
+            fields = body.get("fields", []) if isinstance(body, Mapping) else []
+            names += [str(name).partition("^")[0] for name in fields]
         elif kind in _CLAUSES and isinstance(body, Mapping):
-            found += [str(name) for name in body if name != "boost"]
-    return found
+            names += [str(name) for name in body if name != "boost"]
+    return names
 
 
 def _is_clause(filter: Mapping[str, Any], properties: Mapping[str, Any]) -> bool:
     if len(filter) != 1:
         return False
     ((name, value),) = filter.items()
-    # A host may well have a field called `range` or `match`: a mapped field goes first.
+    # The index may have a field called `range` or `match`: a mapped field goes first.
     return name in _CLAUSES and isinstance(value, Mapping) and name not in properties
 
 
@@ -248,7 +247,7 @@ def _exact(field: Field) -> str:
             f'"{field.path}.name"'
         )
     raise QueryError(
-        f"filter on {field.path!r}: it is full text without a keyword subfield; give a clause "
+        f"filter on {field.path!r}: it is full text without a keyword subfield; write a clause "
         f'instead: {{"match": {{"{field.path}": …}}}}'
     )
 
@@ -284,7 +283,7 @@ def _value(field: Field, value: Any) -> Any:
         return value.isoformat()
     if value is None:
         raise QueryError(
-            f"filter on {field.path!r}: None is no value; for videos without one write "
+            f"filter on {field.path!r}: None is no value; for videos without a value write "
             '{"exists": false}'
         )
     if not isinstance(value, (str, int, float)):
@@ -307,7 +306,7 @@ def _number(field: Field, value: str | int | float) -> int | float:
             number = kind(value) if isinstance(value, str) else value
             if not isinstance(number, bool) and math.isfinite(number):
                 return number
-        except (ValueError, OverflowError):  # beyond what a float holds, an int is no number here
+        except (ValueError, OverflowError):  # an int beyond the range of a float
             continue
     raise QueryError(
         f"filter on {field.path!r}: it is of type {field.type}, {value!r} is no number"

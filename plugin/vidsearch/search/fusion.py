@@ -1,4 +1,4 @@
-"""From several rankings to one, computed here: right on every licence, the same on every engine.
+"""Fusions of several rankings, computed by vidsearch: on every licence, the same on every engine.
 
 A :data:`Fusion` is a plain function of the legs' hits. :class:`Rrf` asks for ranks only and needs
 neither a common scale nor tuning; :class:`Linear` adds scores that were brought to one scale.
@@ -78,7 +78,7 @@ def linear(
     ``min_max`` (Lee, SIGIR 1997) gives a leg's best 1 and its last 0; a video that the leg lacks
     has 0 there, too. ``z_score`` (Montague and Aslam, CIKM 2001) counts standard deviations from
     the leg's mean; a video that the leg lacks has the share of the leg's last. Where all scores of
-    a leg are the same, one hit included, they say nothing but found or not: 1 or 0, with both.
+    a leg are the same, also of a single hit, a video has 1 if the leg has it, else 0, with both.
     An empty leg gives every video 0.
 
     With ``min_max`` a video whose score rises in a leg never falls in the result. With ``z_score``

@@ -1,4 +1,4 @@
-"""Fusions that the engine computes, in one request, and how a fusion is chosen by its name.
+"""Fusions that the engine computes, in one request, and the choice of a fusion by its name.
 
 :class:`Sum` works everywhere. :class:`NativeRrf` and :class:`NativeLinear` are retrievers on
 Elasticsearch, which ask for a licence, and a ``hybrid`` query on OpenSearch, which asks for a
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol, get_args, runtime_checkable
 
 from vidsearch.config import FusionName, SearchSettings
-from vidsearch.engines.base import EngineInfo, Features, Json
+from vidsearch.engines.types import EngineInfo, Features, Json
 from vidsearch.errors import QueryError
 from vidsearch.search.fusion import Fusion, Linear, Normalizer, Rrf, weight_of
 from vidsearch_mappings.fusions import hybrid_query, retriever_query, sum_query
 
-__all__ = ["Cluster", "NativeFusion", "NativeLinear", "NativeRrf", "Sum", "choose"]
+__all__ = ["AnyFusion", "Cluster", "NativeFusion", "NativeLinear", "NativeRrf", "Sum", "choose"]
 
 _RRF_WEIGHTS = {"elasticsearch": (9, 2, 0), "opensearch": (3, 1, 0)}
 # Before it, OpenSearch gave every shard's best hit the first rank (neural-search #1718).
@@ -27,7 +27,7 @@ _RRF_OVER_SHARDS = (3, 5, 0)
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What a fusion must know of the cluster."""
+    """The cluster that fuses: its version and what it can do."""
 
     info: EngineInfo
     features: Features
@@ -35,24 +35,24 @@ class Cluster:
 
 @runtime_checkable
 class NativeFusion(Protocol):
-    """Shapes the one request whose hits the engine itself has fused."""
+    """Builds the one request whose hits the engine itself fuses."""
 
-    def body(self, cluster: Cluster, *, near: Json, words: Json, size: int) -> Json:
-        """The request that takes the place of the legs'.
+    def body(self, cluster: Cluster, *, vector: Json, keyword: Json, size: int) -> Json:
+        """The request body that replaces those of the legs.
 
         Args:
-            cluster: what will answer.
-            near: body of the vector leg.
-            words: body of the keyword leg; its size is the window.
+            cluster: the one that answers.
+            vector: body of the vector leg.
+            keyword: body of the keyword leg; its size is the window.
             size: number of videos.
 
         Raises:
-            QueryError: the cluster cannot do it; the message says what can be done instead.
+            QueryError: the cluster cannot do it; the message names an alternative.
         """
         ...
 
-    def caution(self, cluster: Cluster, *, shards: int) -> str | None:
-        """What the user should know of an answer that came from so many shards."""
+    def warning(self, cluster: Cluster, *, shards: int) -> str | None:
+        """What the user should know about an answer of so many shards, if anything."""
         ...
 
 
@@ -60,8 +60,8 @@ class NativeFusion(Protocol):
 class Sum:
     """The engine's own sum of BM25 and the kNN score, each times its weight.
 
-    On any cluster. BM25 has no upper bound and a cosine adds at most 1, so the words decide unless
-    the vector leg weighs much more.
+    On any cluster. BM25 has no upper bound and a cosine adds at most 1, so the keyword leg
+    decides unless the vector leg weighs much more.
     """
 
     weights: Mapping[str, float] | None = None
@@ -69,11 +69,13 @@ class Sum:
     def __post_init__(self) -> None:
         _two_weights(self.weights)
 
-    def body(self, cluster: Cluster, *, near: Json, words: Json, size: int) -> Json:
+    def body(self, cluster: Cluster, *, vector: Json, keyword: Json, size: int) -> Json:
         weights = _two_weights(self.weights)
-        return sum_query(cluster.info.kind, near=near, words=words, weights=weights, size=size)
+        return sum_query(
+            cluster.info.kind, vector=vector, keyword=keyword, weights=weights, size=size
+        )
 
-    def caution(self, cluster: Cluster, *, shards: int) -> str | None:
+    def warning(self, cluster: Cluster, *, shards: int) -> str | None:
         return None
 
 
@@ -93,7 +95,7 @@ class NativeRrf:
             )
         _two_weights(self.weights)
 
-    def body(self, cluster: Cluster, *, near: Json, words: Json, size: int) -> Json:
+    def body(self, cluster: Cluster, *, vector: Json, keyword: Json, size: int) -> Json:
         info = cluster.info
         weights = _two_weights(self.weights)
         if weights[0] != weights[1] and info.version < _RRF_WEIGHTS[info.kind]:
@@ -102,14 +104,14 @@ class NativeRrf:
                 f"{info} weighs the legs of its own rrf from {since} on only: take "
                 "fusion=rrf, which vidsearch computes itself, or equal weights"
             )
-        legs: Any = {"near": near, "words": words, "weights": weights, "size": size}
+        legs: Any = {"vector": vector, "keyword": keyword, "weights": weights, "size": size}
         if info.kind == "elasticsearch":
             _require_retriever("rrf", cluster, instead="rrf")
             return retriever_query("rrf", rank_constant=self.constant, **legs)
         _require_hybrid("rrf", cluster, instead="rrf")
         return hybrid_query("rrf", rank_constant=self.constant, **legs)
 
-    def caution(self, cluster: Cluster, *, shards: int) -> str | None:
+    def warning(self, cluster: Cluster, *, shards: int) -> str | None:
         info = cluster.info
         if info.kind == "elasticsearch" or shards < 2 or info.version >= _RRF_OVER_SHARDS:
             return None
@@ -135,9 +137,9 @@ class NativeLinear:
             raise QueryError(f"normalizer must be {names}, not {self.normalizer!r}")
         _two_weights(self.weights)
 
-    def body(self, cluster: Cluster, *, near: Json, words: Json, size: int) -> Json:
+    def body(self, cluster: Cluster, *, vector: Json, keyword: Json, size: int) -> Json:
         info, weights = cluster.info, _two_weights(self.weights)
-        legs: Any = {"near": near, "words": words, "weights": weights, "size": size}
+        legs: Any = {"vector": vector, "keyword": keyword, "weights": weights, "size": size}
         if info.kind == "opensearch":
             _require_hybrid(self.normalizer, cluster, instead="linear")
             return hybrid_query(self.normalizer, **legs)
@@ -149,22 +151,22 @@ class NativeLinear:
         _require_retriever("linear", cluster, instead="linear")
         return retriever_query("linear", **legs)
 
-    def caution(self, cluster: Cluster, *, shards: int) -> str | None:
+    def warning(self, cluster: Cluster, *, shards: int) -> str | None:
         return None
 
 
-def choose(
-    fusion: FusionName | Fusion | NativeFusion | None, *, settings: SearchSettings
-) -> Fusion | NativeFusion:
-    """The fusion that a search asks for, by the settings where it is a name or nothing.
+AnyFusion = FusionName | Fusion | NativeFusion
+"""How the two legs of a search are fused: by name, by a function, or by the engine."""
+
+
+def choose(fusion: AnyFusion | None, *, settings: SearchSettings) -> Fusion | NativeFusion:
+    """The fusion of a search: by the settings where it is a name or ``None``.
 
     Raises:
         QueryError: neither a known name nor a fusion.
     """
     if fusion is None:
         fusion = settings.fusion
-    if isinstance(fusion, NativeFusion) or (callable(fusion) and not isinstance(fusion, type)):
-        return fusion
     weights = {"vector": settings.vector_weight, "keyword": settings.keyword_weight}
     if fusion == "rrf":
         return Rrf(settings.rank_constant, weights, settings.window)
@@ -176,8 +178,13 @@ def choose(
         return NativeRrf(settings.rank_constant, weights)
     if fusion == "native":
         return NativeLinear(settings.normalizer, weights)
+    # A protocol is slow to check for, so that it comes after the names.
+    if isinstance(fusion, NativeFusion) or (callable(fusion) and not isinstance(fusion, type)):
+        return fusion
     names = ", ".join(get_args(FusionName))
-    raise QueryError(f"fusion must be {names}, or a function of the legs, not {fusion!r}")
+    raise QueryError(
+        f"fusion must be {names}, or a function of the legs, not {fusion!r}", argument="fusion"
+    )
 
 
 def _two_weights(weights: Mapping[str, float] | None) -> tuple[float, float]:
@@ -194,7 +201,7 @@ def _two_weights(weights: Mapping[str, float] | None) -> tuple[float, float]:
 def _require_retriever(name: Any, cluster: Cluster, *, instead: str) -> None:
     if name in cluster.features.retrievers:
         return
-    licence = cluster.features.licence or "none that it tells of"
+    licence = cluster.features.licence or "unknown"
     raise QueryError(
         f"{cluster.info} offers no retriever {name!r}: it takes an Enterprise or trial licence, "
         f"and the cluster's is {licence}. Take fusion={instead}, which vidsearch computes "
@@ -209,7 +216,7 @@ def _require_hybrid(name: Any, cluster: Cluster, *, instead: str) -> None:
     reason = (
         f"its hybrid query knows {', '.join(sorted(offered))} only"
         if offered
-        else "the plugin neural-search is not there, or older than 2.13"
+        else "the plugin neural-search is missing, or older than 2.13"
     )
     raise QueryError(
         f"{cluster.info} cannot fuse by {name}: {reason}. Take fusion={instead}, which vidsearch "

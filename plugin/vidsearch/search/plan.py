@@ -1,19 +1,21 @@
-"""From a search and the index that it meets to the bodies of its legs. No I/O."""
+"""The request bodies of a search, by its request and the index. No I/O."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vidsearch.config import SearchSettings
-from vidsearch.engines.base import EngineKind, Json
+from vidsearch.engines.types import EngineKind, Json
 from vidsearch.errors import QueryError
 from vidsearch.search.filters import build_filters, split_segment_filters
+from vidsearch.search.fusion import Fusion, Scored
 from vidsearch.search.live_index import IndexView
 from vidsearch.search.live_mapping import expand_fields, find_field
 from vidsearch.search.moments import segments_needed
-from vidsearch.search.request import Asked, Leg
+from vidsearch.search.native import Cluster, NativeFusion
+from vidsearch.search.request import Leg, SearchRequest, query_errors_about
 from vidsearch_mappings.queries import (
     Level,
     documents_query,
@@ -24,14 +26,15 @@ from vidsearch_mappings.queries import (
 )
 from vidsearch_mappings.scores import Similarity
 
-__all__ = ["VIDEO_BODY", "Conditions", "Plan"]
+__all__ = ["Conditions", "Plan"]
 
-VIDEO_BODY = "vector_video"
+_VIDEO_BODY = "vector_video"
 """Name of the second body of the vector leg at level ``both``: among mean vectors."""
 
-
+_TOLERANCE = 1e-4
+"""What the engine may round; it is asked for slightly more than ``min_cosine``, and cut here."""
 # Lucene counts one clause per word and field, and OpenSearch stops at 1,024 of them.
-_MOST_CLAUSES = 900
+_MAX_CLAUSES = 900
 # Much as the standard analyzer cuts: single CJK characters, runs of letters and digits up to its
 # limit, single symbols beyond ASCII (emoji).
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -40,41 +43,51 @@ _WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]{{1,255}}|[^\w\s\x00-\u203b]")
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """The filter of a search as each leg takes it."""
+    """The filter of a search as each body takes it."""
 
     on_videos: list[Json]
-    """For a search among mean vectors, and for words."""
-    beside_segments: list[Json]
-    """For a search among segments: those on videos only, …"""
+    """For a search among mean vectors, and for the keyword leg."""
+    without_segments: list[Json]
+    """The same without the conditions on segments; for a search among segments, beside …"""
     on_segments: list[Json]
-    """… and those on segments, which decide what moments there can be."""
+    """… those on segments, which decide what moments there can be."""
 
     @classmethod
-    def of(cls, asked: Asked, view: IndexView) -> Conditions:
+    def of(cls, request: SearchRequest, view: IndexView) -> Conditions:
         """The checked conditions of a search.
 
         Raises:
             QueryError: the filter does not fit the index, or an engine would misread it.
         """
-        clauses = build_filters(asked.filter, properties=view.properties)
-        own: list[Json] = []
-        if asked.input[0] == "like":
-            own = [{"bool": {"must_not": [{"ids": {"values": [asked.input[1]]}}]}}]
-        if not asked.needs_vector or asked.level == "video":
-            return cls(clauses + own, clauses + own, [])
         path = moment_path(view.field)
-        on_videos, on_segments = split_segment_filters(clauses, path=path)
-        together: list[Json] = []
+        on_segments: list[Json] = []
+        with query_errors_about("filter"):
+            on_videos = build_filters(request.filter, properties=view.properties)
+            without_segments = on_videos
+            if request.needs_vector and request.level != "video":
+                without_segments, on_segments = split_segment_filters(on_videos, path=path)
+        nested: list[Json] = []
         if on_segments:
-            together = [{"nested": {"path": path, "query": {"bool": {"filter": on_segments}}}}]
-        return cls(on_videos + together + own, on_videos + own, on_segments)
+            nested = [{"nested": {"path": path, "query": {"bool": {"filter": on_segments}}}}]
+        itself: list[Json] = []
+        if request.like is not None:
+            itself = [{"bool": {"must_not": [{"ids": {"values": [request.like]}}]}}]
+        return cls(
+            on_videos=without_segments + nested + itself,
+            without_segments=without_segments + itself,
+            on_segments=on_segments,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A search that meets an index: makes the bodies."""
+    """A request and the index that it is run on: makes the bodies."""
 
-    asked: Asked
+    request: SearchRequest
+    fusion: Fusion | None
+    """What fuses the legs here; ``None`` where the engine does, or of a single leg."""
+    engine_fusion: NativeFusion | None
+    """What fuses them inside the engine."""
     kind: EngineKind
     view: IndexView
     vector: Sequence[float]
@@ -85,9 +98,9 @@ class Plan:
     @property
     def levels(self) -> dict[str, Level]:
         """Level of each body of the vector leg, by its name."""
-        if self.asked.level == "both":
-            return {"vector": "segment", VIDEO_BODY: "video"}
-        return {"vector": self.asked.level}
+        if self.request.level == "both":
+            return {"vector": "segment", _VIDEO_BODY: "video"}
+        return {"vector": self.request.level}
 
     def similarity(self, level: Level) -> Similarity:
         """How a body of the vector leg is scored.
@@ -102,7 +115,7 @@ class Plan:
         return "half_inner_product" if self.kind == "opensearch" and scripted else by_field
 
     def legs(self, *, content: bool = True, spare: int = 0) -> tuple[dict[Leg, Json], list[str]]:
-        """The body of each leg, and what the user should be told about them.
+        """The body of each leg, and warnings for the user.
 
         At level ``both`` the vector leg has two: among segments, and among mean vectors.
 
@@ -113,46 +126,64 @@ class Plan:
         Raises:
             QueryError: a field to highlight does not fit the index.
         """
-        asked, view = self.asked, self.view
+        request = self.request
         # A vector leg by itself needs no window; the hits asked for are enough.
-        alone = content and not asked.fuses and not asked.reorders
-        size = asked.last + spare if alone else self.settings.window
+        alone = content and not request.fuses and not request.reorders
+        size = request.last + spare if alone else self.settings.window
         size = min(size, self.settings.window)
-        source = asked.source if content else False
+        source = request.source if content else False
         bodies: dict[Leg, Json] = {}
-        said: list[str] = []
-        if asked.needs_vector:
+        warnings: list[str] = []
+        if request.needs_vector:
             for name, level in self.levels.items():
-                bodies[name] = self._near(level, size=size, content=content, source=source)
-        if "keyword" in asked.legs:
-            text, fields, said = self._words()
+                bodies[name] = self._vector_body(level, size=size, content=content, source=source)
+        if "keyword" in request.legs:
+            text, fields, warnings = self._keywords()
             body = keyword_query(
-                field=view.field,
+                field=self.view.field,
                 text=text,
                 fields=fields,
                 size=size,
                 source=source,
                 filters=self.conditions.on_videos,
             )
-            bodies["keyword"] = self._with_fragments(body) if content else body
-        return bodies, said
+            bodies["keyword"] = self._with_highlights(body) if content else body
+        return bodies, warnings
+
+    def fused(self, bodies: Mapping[Leg, Json], cluster: Cluster, *, size: int) -> dict[Leg, Json]:
+        """The one body, ``fused``, in place of the legs' where the engine fuses.
+
+        Raises:
+            QueryError: this cluster cannot fuse so.
+        """
+        fusion = self.engine_fusion
+        assert fusion is not None
+        vector, keyword = bodies["vector"], bodies["keyword"]
+        return {"fused": fusion.body(cluster, vector=vector, keyword=keyword, size=size)}
+
+    def fuse(self, legs: Mapping[Leg, Sequence[Scored]]) -> list[Scored]:
+        """One ranking of the legs."""
+        if self.fusion is not None:
+            return self.fusion(legs)
+        (order,) = legs.values()
+        return list(order)
 
     def page(self, ids: Sequence[str]) -> dict[Leg, Json]:
         """The bodies that fill the final hits: cosines and moments, and ``documents``."""
         chosen: list[Json] = [{"ids": {"values": list(ids)}}]
         bodies = {
-            name: self._near(level, size=len(ids), content=True, source=False, chosen=chosen)
+            name: self._vector_body(level, size=len(ids), content=True, source=False, chosen=chosen)
             for name, level in self.levels.items()
-            if self.asked.needs_vector
+            if self.request.needs_vector
         }
-        documents = documents_query(field=self.view.field, ids=ids, source=self.asked.source)
-        return {**bodies, "documents": self._with_fragments(documents)}
+        documents = documents_query(field=self.view.field, ids=ids, source=self.request.source)
+        return {**bodies, "documents": self._with_highlights(documents)}
 
     @property
     def _oversample(self) -> float | None:
         return self.view.oversample if self.settings.rescore else None
 
-    def _near(
+    def _vector_body(
         self,
         level: Level,
         *,
@@ -161,11 +192,12 @@ class Plan:
         source: bool | Sequence[str],
         chosen: list[Json] | None = None,
     ) -> Json:
-        asked, view, conditions = self.asked, self.view, self.conditions
-        among = conditions.beside_segments if level == "segment" else conditions.on_videos
-        moments = segments_needed(asked.moments, merge_gap=asked.merge_gap) if content else 0
-        # Of shortened vectors the engine cuts by the rough cosine; a hair of room for rounding.
-        cut = asked.min_cosine if chosen is None and view.oversample is None else None
+        request, view, conditions = self.request, self.view, self.conditions
+        by_segment = level == "segment"
+        filters = conditions.without_segments if by_segment else conditions.on_videos
+        moments = segments_needed(request.moments, merge_gap=request.merge_gap) if content else 0
+        # Of shortened vectors the engine would cut by the rough cosine.
+        threshold = request.min_cosine if chosen is None and view.oversample is None else None
         return vector_query(
             self.kind,
             field=view.field,
@@ -178,28 +210,29 @@ class Plan:
             moments=moments,
             source=source,
             oversample=self._oversample,
-            filters=chosen or among,
-            segment_filters=conditions.on_segments if level == "segment" else (),
-            similarity=None if cut is None else max(-1.0, cut - 1e-4),
+            filters=chosen or filters,
+            segment_filters=conditions.on_segments if by_segment else (),
+            similarity=None if threshold is None else max(-1.0, threshold - _TOLERANCE),
         )
 
-    def _words(self) -> tuple[str, tuple[str, ...], list[str]]:
+    def _keywords(self) -> tuple[str, tuple[str, ...], list[str]]:
         properties, named = self.view.properties, self.settings.keyword_fields
         fields = expand_fields(properties, named, hidden=self.view.field)
-        return _within_limits(self.asked.text or "", fields)
+        return _within_limits(self.request.text or "", fields)
 
-    def _with_fragments(self, body: Json) -> Json:
+    def _with_highlights(self, body: Json) -> Json:
         """With the highlights that were asked for; ``explain`` tells matched fields by them."""
-        asked = self.asked
-        if "keyword" not in asked.legs or not (asked.highlight or asked.explain):
+        request = self.request
+        if "keyword" not in request.legs or not (request.highlight or request.explain):
             return body
-        text, boosted, _ = self._words()
+        text, boosted, _ = self._keywords()
         fields = [name.partition("^")[0] for name in boosted]
-        if not isinstance(asked.highlight, bool):
-            for name in asked.highlight:
+        if not isinstance(request.highlight, bool):
+            for name in request.highlight:
                 if find_field(self.view.properties, name) is None:
-                    raise QueryError(f"highlight: the index has no field {name!r}")
-            fields = list(dict.fromkeys([*asked.highlight, *(fields if asked.explain else [])]))
+                    message = f"highlight: the index has no field {name!r}"
+                    raise QueryError(message, argument="highlight")
+            fields = list(dict.fromkeys([*request.highlight, *(fields if request.explain else [])]))
         if not fields:
             return body
         tags = self.settings.highlight_tags
@@ -209,15 +242,15 @@ class Plan:
 def _within_limits(text: str, fields: tuple[str, ...]) -> tuple[str, tuple[str, ...], list[str]]:
     """As many fields, and words in all of them, as the engine can look for."""
     if not fields:
-        said = "the index has none of the fields of search.keyword_fields: no hit by keyword"
-        return text, fields, [said]
+        warning = "the index has none of the fields of search.keyword_fields: no hit by keyword"
+        return text, fields, [warning]
     warnings = []
-    if len(fields) > _MOST_CLAUSES:
-        warnings.append(f"words are looked for in {_MOST_CLAUSES} of {len(fields)} fields only")
-        fields = fields[:_MOST_CLAUSES]
+    if len(fields) > _MAX_CLAUSES:
+        warnings.append(f"words are looked for in {_MAX_CLAUSES} of {len(fields)} fields only")
+        fields = fields[:_MAX_CLAUSES]
     words = list(_WORD.finditer(text))
-    most = _MOST_CLAUSES // len(fields)
-    if len(words) > most:
-        warnings.append(f"only the first {most} of {len(words)} words are looked for by keyword")
-        text = text[: words[most - 1].end()]
+    limit = _MAX_CLAUSES // len(fields)
+    if len(words) > limit:
+        warnings.append(f"only the first {limit} of {len(words)} words are looked for by keyword")
+        text = text[: words[limit - 1].end()]
     return text, fields, warnings

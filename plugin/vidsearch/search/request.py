@@ -1,20 +1,36 @@
-"""The arguments of a search, checked as far as that goes without the index."""
+"""One search as data, checked as far as that goes without the index."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict, get_args
+from typing import Annotated, Any, get_args
 
+from numpy.typing import NDArray
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import core_schema
+
+from vidsearch.config import FusionName
 from vidsearch.errors import QueryError
 from vidsearch.search.filters import Filter
+from vidsearch.search.native import AnyFusion
 from vidsearch.search.types import Level, Mode
 
-if TYPE_CHECKING:
-    from vidsearch.search.fusion import Fusion
-
-__all__ = ["Asked", "Leg", "SearchOptions", "ask", "require_text"]
+__all__ = ["Leg", "SearchRequest", "query_errors_about", "require_text"]
 
 Leg = str
 """``vector`` or ``keyword``."""
@@ -24,65 +40,205 @@ _LEGS: dict[Mode, tuple[Leg, ...]] = {
     "vector": ("vector",),
     "keyword": ("keyword",),
 }
-_MOST_MOMENTS = 100  # the engines' own limit of inner hits
 _INPUTS = ("image", "clip", "like", "vector")
 
 
-class SearchOptions(TypedDict, total=False):
-    """The keyword arguments of a search; see :meth:`vidsearch.search.VideoSearch.search`."""
+def require_text(text: object) -> str:
+    """The text without blanks around it.
 
-    image: Any
-    clip: Any
-    like: str
-    vector: Sequence[float]
-    at: float
-    k: int
-    from_: int
-    mode: Mode | None
-    level: Level
-    filter: Filter | None
-    min_cosine: float | None
-    gap: float | None
-    moments: int
-    merge_gap: float | None
-    source: bool | Sequence[str]
-    highlight: bool | Sequence[str]
-    explain: bool
-    fusion: str | Fusion | None
-    collapse: str | float | None
-    diversity: float | None
+    Raises:
+        QueryError: not a text, or nothing in it.
+    """
+    if not isinstance(text, str):
+        kind = type(text).__name__
+        raise QueryError(f"the search text must be a str, not {kind}", argument="text")
+    text = text.strip()
+    if not text:
+        message = "the search text is empty: say what the video should show"
+        raise QueryError(message, argument="text")
+    return text
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A search whose arguments were checked."""
+def _require_id(id: str | None) -> str | None:
+    if id is not None and not id.strip("."):
+        raise ValueError
+    return id
 
-    text: str | None
-    """Of the keyword leg, and of the vector leg where no other input is given."""
-    input: tuple[str, Any]
-    """What the vector leg compares with: ``text``, ``image``, ``clip``, ``like`` or ``vector``."""
-    at: float | None
-    """With ``like``: seconds into the video; the moment there, not the whole video."""
-    k: int
-    from_: int
-    mode: Mode
-    level: Level
-    filter: Filter | None
-    min_cosine: float | None
-    gap: float | None
-    moments: int
-    merge_gap: float | None
-    source: bool | tuple[str, ...]
-    highlight: bool | tuple[str, ...]
-    explain: bool
-    fusion: Any
-    collapse: str | float | None
-    diversity: float | None
+
+@dataclass(frozen=True)
+class _Expects:
+    """What a field takes, for messages; needed where its type and its bounds do not tell it."""
+
+    text: str
+
+
+_Text = Annotated[
+    str | None, BeforeValidator(lambda text: None if text is None else require_text(text))
+]
+_Names = Annotated[
+    bool | Sequence[Annotated[str, Field(min_length=1)]],
+    AfterValidator(lambda names: names if isinstance(names, bool) else tuple(names)),
+    _Expects("true, false or a list of names of fields"),
+]
+_Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _checked_later(schema: dict[str, Any]) -> Any:
+    """Marks a field that is checked where it is used, as that takes the index or the settings."""
+    return GetPydanticSchema(
+        lambda source, handler: core_schema.any_schema(),
+        lambda core, handler: {"anyOf": [schema, {"type": "null"}]},
+    )
+
+
+_Media = Annotated[Any, _checked_later({"type": "string"})]
+
+
+class SearchRequest(BaseModel):
+    """The arguments of :meth:`vidsearch.search.VideoSearch.search` as one frozen object.
+
+    Whatever is wrong raises a :class:`~vidsearch.errors.QueryError`, however the request is made.
+    In JSON, ``from_`` is ``from``, an image or clip is a path or URL, and a fusion is a name.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    text: _Text = Field(
+        None,
+        description="What is to be seen, or words of the videos' own fields. Beside one of the "
+        "next four it is looked for in the words only.",
+    )
+    image: _Media = Field(
+        None,
+        description="Path or URL, bytes of a file, PIL image, or ``(height, width, 3)`` uint8 RGB.",
+    )
+    clip: _Media = Field(
+        None,
+        description="Path or URL; embedded as an ingested video is, its first ten minutes.",
+    )
+    like: Annotated[str | None, AfterValidator(_require_id), _Expects("the id of a video")] = Field(
+        None, description="Id of a video of the index, which is itself left out."
+    )
+    vector: Annotated[
+        Sequence[float] | NDArray[Any] | None,
+        _checked_later({"type": "array", "items": {"type": "number"}}),
+    ] = Field(None, description="As many floats as the vectors of the index have.")
+    at: Annotated[_Number | None, _Expects("seconds into the video of like")] = Field(
+        None,
+        ge=0,
+        description="With ``like``: seconds into it; like the moment there, not the whole video.",
+    )
+    k: Annotated[int, _Expects("a whole number from 1 {to_window}")] = Field(
+        10, ge=1, description="Number of hits, from 1 to the setting ``search.window``."
+    )
+    from_: Annotated[int, _Expects("a whole number from 0 {to_last_page}")] = Field(
+        0,
+        ge=0,
+        validation_alias=AliasChoices("from", "from_"),
+        serialization_alias="from",
+        description="Hits to pass over first, for the next page; with ``k`` within "
+        "``search.window``.",
+    )
+    mode: Mode | None = Field(
+        None,
+        description="``vector`` compares with what is seen, ``keyword`` with the words, ``hybrid`` "
+        "fuses both; default: hybrid where there is a text, else vector.",
+    )
+    level: Level = Field(
+        "segment",
+        description="``segment`` scores a video by its best moment, ``video`` as a whole, ``both`` "
+        "by the better of the two.",
+    )
+    filter: Annotated[
+        Filter | None,
+        _checked_later({"type": ["object", "array"], "items": {"type": "object"}}),
+    ] = Field(
+        None,
+        description="Conditions on the videos, in both legs; see "
+        ":func:`~vidsearch.search.filters.build_filters`.",
+    )
+    min_cosine: _Number | None = Field(
+        None, ge=-1, le=1, description="The vector leg leaves out videos and moments below it."
+    )
+    gap: _Number | None = Field(
+        None, ge=0, description="The vector leg leaves out what is so much below the best cosine."
+    )
+    moments: int = Field(3, ge=0, le=100, description="Maximum number of moments per hit.")
+    merge_gap: _Number | None = Field(
+        0.0,
+        ge=0,
+        description="Seconds that may lie between segments of one moment; ``None`` merges none; "
+        "see :func:`~vidsearch.search.moments.merge_moments`.",
+    )
+    source: _Names = Field(
+        True, description="Fields of the documents to bring; ``True`` all, ``False`` none."
+    )
+    highlight: _Names = Field(
+        False,
+        description="Bring fragments in which words were found, of all fields of the keyword leg "
+        "or of these.",
+    )
+    explain: bool = Field(False, description="Explain the rank of each hit.")
+    fusion: Annotated[AnyFusion | None, _checked_later({"enum": list(get_args(FusionName))})] = (
+        Field(
+            None,
+            description="How ``hybrid`` fuses: ``rrf``, ``linear``, ``sum``, ``native`` or "
+            "``native_rrf`` with the weights, constant and window of the settings, or an object or "
+            "function of :mod:`vidsearch.search.fusion` or :mod:`vidsearch.search.native`; "
+            "default: the setting ``search.fusion``.",
+        )
+    )
+    collapse: Annotated[
+        Annotated[str, Field(min_length=1)] | Annotated[float, Field(gt=0, le=1)] | None,
+        _Expects("a cosine above 0 and up to 1, or the name of a field"),
+    ] = Field(
+        None,
+        description="A cosine above which videos are near-duplicates, or a field: of several hits "
+        "that are the same in it, the best stays and names the others as ``duplicates``.",
+    )
+    diversity: _Number | None = Field(
+        None, ge=0, le=1, description="How much hits should differ from those before them."
+    )
+
+    @classmethod
+    def of(cls, text: Any, options: Mapping[str, Any], *, window: int) -> SearchRequest:
+        """The request that arguments of a search make, or that was given in place of the text.
+
+        Args:
+            text: a text, a request, or nothing.
+            options: the other arguments by name.
+            window: the setting ``search.window``.
+
+        Raises:
+            QueryError: one of the arguments is wrong.
+        """
+        if not isinstance(text, SearchRequest):
+            request = cls.model_validate({"text": text, **options}, context=window)
+        elif given := [name for name, value in options.items() if cls._is_given(name, value)]:
+            raise QueryError(f"{given[0]} belongs into the SearchRequest", argument=given[0])
+        else:
+            request = text
+        if request.k > window:
+            raise _wrong("k", request.k, window=window)
+        if request.last > window:
+            raise _wrong("from_", request.from_, window=window, k=request.k)
+        return request
+
+    @property
+    def resolved_mode(self) -> Mode:
+        """The mode, by what there is to search for where none is given."""
+        return self.mode or ("vector" if self.text is None else "hybrid")
+
+    @property
+    def input(self) -> tuple[str, Any]:
+        """What the vector leg compares with: ``text`` or one of the others, and its value."""
+        given = self._inputs()
+        return given[0] if given else ("text", self.text)
 
     @property
     def legs(self) -> tuple[Leg, ...]:
         """The legs that the mode has."""
-        return _LEGS[self.mode]
+        return _LEGS[self.resolved_mode]
 
     @property
     def fuses(self) -> bool:
@@ -90,8 +246,13 @@ class Asked:
         return len(self.legs) > 1
 
     @property
-    def in_two(self) -> bool:
-        """Whether the window is ranked first, and documents are read for the hits of a page only.
+    def needs_vector(self) -> bool:
+        """Whether there is a vector leg."""
+        return "vector" in self.legs
+
+    @property
+    def fetches_page(self) -> bool:
+        """Whether the window is ranked first, and documents are fetched for the hits of the page.
 
         Words give many hits of the same score, so only the whole window makes pages fit together.
         """
@@ -103,144 +264,99 @@ class Asked:
         return self.collapse is not None or self.diversity is not None
 
     @property
-    def needs_vector(self) -> bool:
-        """Whether there is something to embed."""
-        return "vector" in self.legs
-
-    @property
     def last(self) -> int:
         """Rank of the last hit that is asked for."""
         return self.from_ + self.k
 
+    def _inputs(self) -> list[tuple[str, Any]]:
+        values = ((name, getattr(self, name)) for name in _INPUTS)
+        return [(name, value) for name, value in values if value is not None]
 
-def ask(
-    text: str | None = None,
-    *,
-    window: int,
-    image: Any = None,
-    clip: Any = None,
-    like: str | None = None,
-    vector: Sequence[float] | None = None,
-    at: float | None = None,
-    k: int = 10,
-    from_: int = 0,
-    mode: Mode | None = None,
-    level: Level = "segment",
-    filter: Filter | None = None,
-    min_cosine: float | None = None,
-    gap: float | None = None,
-    moments: int = 3,
-    merge_gap: float | None = 0.0,
-    source: bool | Sequence[str] = True,
-    highlight: bool | Sequence[str] = False,
-    explain: bool = False,
-    fusion: Any = None,
-    collapse: str | float | None = None,
-    diversity: float | None = None,
-) -> Asked:
-    """Check the arguments.
+    @classmethod
+    def _is_given(cls, name: str, value: Any) -> bool:
+        default = cls.model_fields[name].default
+        return type(value) is not type(default) or bool(value != default)
 
-    Raises:
-        QueryError: one of them is wrong; the message names it and what is allowed.
-    """
-    values = (image, clip, like, vector)
-    given = [pair for pair in zip(_INPUTS, values, strict=True) if pair[1] is not None]
-    if len(given) > 1:
-        names = " and ".join(name for name, _ in given)
-        raise QueryError(f"{names} cannot be searched for at once: give one of them")
-    if text is None and not given:
-        raise QueryError(f"nothing to search for: give a text, or one of {', '.join(_INPUTS)}")
-    if text is not None:
-        text = require_text(text)
-    mode = _mode(mode, has_text=text is not None)
-    if mode == "keyword" and given:
-        raise QueryError(f"mode=keyword compares words only: leave out {given[0][0]}")
-    if like is not None and not (isinstance(like, str) and like.strip(".")):
-        raise QueryError(f"like must be the id of a video, not {like!r}")
-    if at is not None and not (like is not None and _is_real(at) and at >= 0):
-        raise QueryError(f"at must be seconds into the video of like, not {at!r}")
-    if level not in get_args(Level):
-        raise QueryError(f"level must be {' or '.join(get_args(Level))}, not {level!r}")
-    _require_int("k", k, 1, window, why=" (the setting search.window)")
-    _require_int("from_", from_, 0, window - k, why=" (from_ and k within search.window)")
-    _require_int("moments", moments, 0, _MOST_MOMENTS)
-    if min_cosine is not None and not (_is_real(min_cosine) and -1 <= min_cosine <= 1):
-        raise QueryError(f"min_cosine must be a number between -1 and 1, not {min_cosine!r}")
-    for name, value in (("gap", gap), ("merge_gap", merge_gap)):
-        if value is not None and not (_is_real(value) and 0 <= value < math.inf):
-            raise QueryError(f"{name} must be a number from 0 on, not {value!r}")
-    if diversity is not None and not (_is_real(diversity) and 0 <= diversity <= 1):
-        raise QueryError(f"diversity must be a number between 0 and 1, not {diversity!r}")
-    _require_collapse(collapse)
-    return Asked(
-        text=text,
-        input=given[0] if given else ("text", text),
-        at=at,
-        k=k,
-        from_=from_,
-        mode=mode,
-        level=level,
-        filter=filter,
-        min_cosine=min_cosine,
-        gap=gap,
-        moments=moments,
-        merge_gap=merge_gap,
-        source=_names("source", source),
-        highlight=_names("highlight", highlight),
-        explain=bool(explain),
-        fusion=fusion,
-        collapse=collapse,
-        diversity=diversity,
-    )
+    @model_validator(mode="wrap")
+    @classmethod
+    def _raise_query_error(
+        cls, data: Any, handler: ModelWrapValidatorHandler[SearchRequest], info: ValidationInfo
+    ) -> SearchRequest:
+        try:
+            request = handler(data)
+        except ValidationError as error:
+            location = error.errors(include_url=False)[0]["loc"]
+            if not location:
+                raise QueryError(f"a search request is an object, not {data!r}") from error
+            name = "from_" if location[0] == "from" else str(location[0])
+            if name not in cls.model_fields:
+                raise QueryError(f"a search has no argument {name!r}", argument=name) from error
+            k = data.get("k", cls.model_fields["k"].default)
+            raise _wrong(name, data[location[0]], window=info.context, k=k) from error
+        request._check_together()
+        return request
+
+    def _check_together(self) -> None:
+        given = [name for name, _ in self._inputs()]
+        if len(given) > 1:
+            names = " and ".join(given)
+            raise QueryError(f"{names} cannot be searched for at once: give one of them")
+        if self.text is None and not given:
+            inputs = ", ".join(_INPUTS)
+            raise QueryError(f"nothing to search for: give a text, or one of {inputs}")
+        if self.mode == "keyword" and given:
+            raise QueryError(
+                f"mode=keyword compares words only: leave out {given[0]}", argument="mode"
+            )
+        if self.text is None and self.resolved_mode != "vector":
+            raise QueryError(
+                f"mode={self.mode} compares words: give a text, too, or mode=vector",
+                argument="mode",
+            )
+        if self.at is not None and self.like is None:
+            raise _wrong("at", self.at)
 
 
-def require_text(text: object) -> str:
-    """The text without blanks around it.
-
-    Raises:
-        QueryError: not a text, or nothing in it.
-    """
-    if not isinstance(text, str):
-        raise QueryError(f"the search text must be a str, not {type(text).__name__}")
-    text = text.strip()
-    if not text:
-        raise QueryError("the search text is empty: say what the video should show")
-    return text
+@contextmanager
+def query_errors_about(argument: str) -> Iterator[None]:
+    """Say in every QueryError raised inside that this argument is wrong, if it names none."""
+    try:
+        yield
+    except QueryError as error:
+        error.argument = error.argument or argument
+        raise
 
 
-def _mode(mode: Mode | None, *, has_text: bool) -> Mode:
-    if mode is None:
-        return "hybrid" if has_text else "vector"
-    if mode not in get_args(Mode):
-        raise QueryError(f"mode must be hybrid, vector or keyword, not {mode!r}")
-    if mode != "vector" and not has_text:
-        raise QueryError(f"mode={mode} compares words: give a text, too, or mode=vector")
-    return mode
+def _wrong(name: str, value: Any, *, window: int | None = None, k: Any = None) -> QueryError:
+    """The error that says what an argument must be."""
+    to_window = to_last_page = "on"
+    if window is not None:
+        to_window = f"to {window} (the setting search.window)"
+        if isinstance(k, int):
+            to_last_page = f"to {window - k} (the page must lie within search.window)"
+    expected = _expected(name).format(to_window=to_window, to_last_page=to_last_page)
+    return QueryError(f"{name} must be {expected}, not {value!r}", argument=name)
 
 
-def _names(name: str, value: bool | Sequence[str]) -> bool | tuple[str, ...]:
-    if isinstance(value, bool):
-        return value
-    listed = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
-    if not listed or not all(isinstance(item, str) and item for item in value):
-        raise QueryError(f"{name} must be true, false or a list of names of fields, not {value!r}")
-    return tuple(value)
+def _expected(name: str) -> str:
+    """What a field takes, in words."""
+    for item in SearchRequest.model_fields[name].metadata:
+        if isinstance(item, _Expects):
+            return item.text
+    schema = _properties()[name]
+    schema = schema.get("anyOf", [schema])[0]  # the other one is null
+    if "enum" in schema:
+        *names, last = schema["enum"]
+        return f"{', '.join(names)} or {last}"
+    low, high, kind = schema.get("minimum"), schema.get("maximum"), schema["type"]
+    kinds = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
+    between = "" if low is None else f" from {low} on"
+    if high is not None:
+        between = f" from {low} to {high}" if kind == "integer" else f" between {low} and {high}"
+    return f"{kinds.get(kind, f'of type {kind}')}{between}"
 
 
-def _require_int(name: str, value: Any, low: int, high: int, *, why: str = "") -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise QueryError(f"{name} must be a whole number from {low} to {high}{why}, not {value!r}")
-
-
-def _require_collapse(collapse: Any) -> None:
-    if collapse is None or (isinstance(collapse, str) and collapse):
-        return
-    if not (_is_real(collapse) and 0 < collapse <= 1):
-        raise QueryError(
-            "collapse must be a cosine above 0 and up to 1, or the name of a field, "
-            f"not {collapse!r}"
-        )
-
-
-def _is_real(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+@functools.cache
+def _properties() -> dict[str, Any]:
+    properties: dict[str, Any] = SearchRequest.model_json_schema()["properties"]
+    return properties

@@ -1,4 +1,4 @@
-"""What a search gives back."""
+"""The result of a search."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Explanation", "Hit", "LegShare", "Level", "Mode", "Moment", "SearchR
 
 Mode = Literal["hybrid", "vector", "keyword"]
 Level = Literal["segment", "video", "both"]
-"""What a video's cosine is: that of its best segment, of its mean vector, or the better of both."""
+"""Which cosine a video has: of its best segment, of its mean vector, or the better of both."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -30,23 +30,23 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class LegShare:
-    """What one leg says of a hit."""
+    """Rank and score of a hit in one leg, and what they add to its score."""
 
     rank: int | None
     """From 1; ``None`` where the leg lacks the video."""
     score: float | None
     """Cosine, or BM25."""
     contribution: float
-    """What the fusion gives for this leg alone; with the shipped fusions the sum is the score.
-    By ``z_score`` a leg that lacks the video takes something away."""
+    """What the fusion gives for this leg alone; with the built-in fusions the sum is the score.
+    With ``z_score`` it is negative for a leg that lacks the video."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a hit stands where it stands."""
+    """Why a hit has its rank."""
 
     legs: Mapping[str, LegShare]
-    """By leg; empty where the engine fused, which does not say what each leg gave."""
+    """By leg; empty where the engine fused, which does not return the legs."""
     matched_fields: tuple[str, ...] = ()
     """Fields in which words of the text were found."""
 
@@ -54,8 +54,8 @@ class Explanation:
         parts = [] if self.legs else ["fused by the engine"]
         for leg, share in self.legs.items():
             if share.rank is None or share.score is None:
-                less = f" -> {share.contribution:.4f}" if share.contribution else ""
-                parts.append(f"{leg}: not found{less}")
+                contribution = f" -> {share.contribution:.4f}" if share.contribution else ""
+                parts.append(f"{leg}: not found{contribution}")
                 continue
             name = "cosine" if leg == "vector" else "bm25"
             parts.append(
@@ -81,7 +81,7 @@ class Hit:
     """Rank from 1 in each leg that was asked, ``None`` where the leg lacks the video; empty where
     the engine fused."""
     fields: Mapping[str, Any]
-    """The document without our vectors and segments."""
+    """The document without its vectors and segments."""
     moments: tuple[Moment, ...] = ()
     """Best segments, neighbours merged, best first; empty where the vector leg lacks the video."""
     highlights: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -117,7 +117,7 @@ class SearchResult:
     took: float
     """Milliseconds from the call to the answer, embedding included."""
     warnings: tuple[str, ...] = field(default=())
-    """What the caller should tell its user: text that was cut off, no field to look in."""
+    """What the user should know: a text that was cut off, no field to search."""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -130,8 +130,8 @@ class SearchResult:
         return len(self.hits)
 
     def __repr__(self) -> str:
-        said = f", warnings={list(self.warnings)}" if self.warnings else ""
+        warnings = f", warnings={list(self.warnings)}" if self.warnings else ""
         return (
             f"SearchResult({len(self.hits)} hits, {self.mode}, {self.level} level, "
-            f"{self.took:.0f} ms{said})"
+            f"{self.took:.0f} ms{warnings})"
         )

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidsearch.config import SearchSettings, Settings
 from vidsearch.encoders.base import Encoder
-from vidsearch.engines.base import Engine, Json
+from vidsearch.engines.base import Engine
+from vidsearch.engines.types import Json
 from vidsearch.search.core import SearchCore
+from vidsearch.search.filters import Filter
+from vidsearch.search.native import AnyFusion
 from vidsearch.search.once import Once
-from vidsearch.search.request import Leg, SearchOptions
-from vidsearch.search.types import SearchResult
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
+from vidsearch.search.request import Leg, SearchRequest
+from vidsearch.search.signature import same_arguments_as, same_options_as
+from vidsearch.search.types import Level, Mode, SearchResult
 
 __all__ = ["VideoSearch"]
 
@@ -25,8 +27,8 @@ __all__ = ["VideoSearch"]
 class VideoSearch:
     """Searches the videos of one index. Thread-safe; never writes.
 
-    How a search goes is told at :class:`~vidsearch.search.core.SearchCore`;
-    :class:`~vidsearch.search.AsyncVideoSearch` is its twin for an event loop.
+    How a search works is described at :class:`~vidsearch.search.core.SearchCore`;
+    :class:`~vidsearch.search.AsyncVideoSearch` is the same for an event loop.
 
     Args:
         engine: the cluster.
@@ -69,8 +71,34 @@ class VideoSearch:
         made._owns_engine = True
         return made
 
-    def search(self, text: str | None = None, **options: Unpack[SearchOptions]) -> SearchResult:
+    def search(
+        self,
+        text: str | SearchRequest | None = None,
+        *,
+        image: Any = None,
+        clip: Any = None,
+        like: str | None = None,
+        vector: Sequence[float] | NDArray[Any] | None = None,
+        at: float | None = None,
+        k: int = 10,
+        from_: int = 0,
+        mode: Mode | None = None,
+        level: Level = "segment",
+        filter: Filter | None = None,
+        min_cosine: float | None = None,
+        gap: float | None = None,
+        moments: int = 3,
+        merge_gap: float | None = 0.0,
+        source: bool | Sequence[str] = True,
+        highlight: bool | Sequence[str] = False,
+        explain: bool = False,
+        fusion: AnyFusion | None = None,
+        collapse: str | float | None = None,
+        diversity: float | None = None,
+    ) -> SearchResult:
         """The ``k`` best videos for a text, or for something alike.
+
+        A :class:`~vidsearch.search.SearchRequest` in place of the text holds all the arguments.
 
         Args:
             text: what is to be seen, or words of the videos' own fields. Beside one of the next
@@ -78,43 +106,68 @@ class VideoSearch:
             image: path or URL, bytes of a file, PIL image, or ``(height, width, 3)`` uint8 RGB.
             clip: path or URL; embedded as an ingested video is, its first ten minutes.
             like: id of a video of the index, which is itself left out.
-            at: with ``like``: seconds into it; like the moment there, not like the whole video.
             vector: as many floats as the vectors of the index have.
-            k: number of hits, from 1 to the setting ``search.window``; default 10.
+            at: with ``like``: seconds into it; like the moment there, not the whole video.
+            k: number of hits, from 1 to the setting ``search.window``.
             from_: hits to pass over first, for the next page; with ``k`` within ``search.window``.
-            mode: ``vector`` compares with what is seen, ``keyword`` with the words; ``hybrid``
+            mode: ``vector`` compares with what is seen, ``keyword`` with the words, ``hybrid``
                 fuses both; default: hybrid where there is a text, else vector.
-            level: ``segment`` (default) scores a video by its best moment, ``video`` as a whole,
-                ``both`` by the better of the two.
+            level: ``segment`` scores a video by its best moment, ``video`` as a whole, ``both`` by
+                the better of the two.
             filter: conditions on the videos, in both legs; see
                 :func:`~vidsearch.search.filters.build_filters`.
             min_cosine: the vector leg leaves out videos and moments below it.
             gap: the vector leg leaves out what is so much below the best cosine.
-            moments: most moments per hit, 0 to 100; default 3.
-            merge_gap: seconds that may lie between segments of one moment; default 0, ``None``
-                merges none; see :func:`~vidsearch.search.moments.merge_moments`.
-            source: fields of the documents to bring; ``True`` (default) all, ``False`` none.
+            moments: maximum number of moments per hit.
+            merge_gap: seconds that may lie between segments of one moment; ``None`` merges none;
+                see :func:`~vidsearch.search.moments.merge_moments`.
+            source: fields of the documents to bring; ``True`` all, ``False`` none.
             highlight: bring fragments in which words were found, of all fields of the keyword leg
                 or of these.
-            explain: tell why each hit stands where it stands.
+            explain: explain the rank of each hit.
             fusion: how ``hybrid`` fuses: ``rrf``, ``linear``, ``sum``, ``native`` or ``native_rrf``
                 with the weights, constant and window of the settings, or an object or function of
                 :mod:`vidsearch.search.fusion` or :mod:`vidsearch.search.native`; default: the
                 setting ``search.fusion``.
-            collapse: a cosine above which videos are near-duplicates, or a field: of several hits
+            collapse: A cosine above which videos are near-duplicates, or a field: of several hits
                 that are the same in it, the best stays and names the others as ``duplicates``.
-            diversity: from 0 to 1, how much hits should differ from those before them.
+            diversity: how much hits should differ from those before them.
 
         Raises:
-            QueryError: the call is wrong; the message says how.
+            QueryError: an argument is wrong; the message says how, ``argument`` names it.
             IndexNotFoundError: no such index.
             ModelMismatchError: the index holds vectors of another model.
             EncoderError: the model cannot be loaded, or failed.
             BackendError: the engine failed or refused.
         """
-        asked = self._core.ask(text, **options)
+        # Each of them is a field of the request; a test holds the two to each other.
+        options = {name: value for name, value in locals().items() if name not in {"self", "text"}}
+        request = self._core.request(text, options)
         engine = self._engine()
-        return engine.run(self._core.search(asked, engine.calls))
+        return engine.run(self._core.search(request, engine.calls))
+
+    @same_options_as(search)
+    def search_many(
+        self, texts: Sequence[str | SearchRequest], **options: Any
+    ) -> list[SearchResult]:
+        """The results of several searches, in the order of the texts.
+
+        The same hits as one search after the other, of one batch for the model and one ``_msearch``
+        for all legs (and one for the pages of hybrid searches). Some hundred texts at a time are a
+        good number: all answers are held in memory.
+
+        Args:
+            texts: as in :meth:`search`.
+            **options: those of :meth:`search`, for every text; a request brings its own.
+
+        Raises:
+            QueryError: as in :meth:`search`; the message says which text is wrong.
+        """
+        requests = self._core.requests(texts, options)
+        if not requests:
+            return []
+        engine = self._engine()
+        return engine.run(self._core.search_many(requests, engine.calls))
 
     def embed(self, text: str) -> NDArray[np.float32]:
         """The unit vector of a text: ``(dims,)`` float32.
@@ -125,16 +178,17 @@ class VideoSearch:
         """
         return self._core.embed(text)
 
-    def body(self, text: str | None = None, **options: Unpack[SearchOptions]) -> dict[Leg, Json]:
+    @same_arguments_as(search)
+    def body(self, text: str | SearchRequest | None = None, **options: Any) -> dict[Leg, Json]:
         """The request bodies by leg, vectors included, to send them oneself.
 
         Each goes to ``POST /<index>/_search`` and is complete in itself: it brings back documents
         and moments, which :meth:`search` in hybrid mode reads for its final hits only. Arguments
         and errors are those of :meth:`search`.
         """
-        asked = self._core.ask(text, **options)
+        request = self._core.request(text, options)
         engine = self._engine()
-        return engine.run(self._core.bodies(asked, engine.calls))
+        return engine.run(self._core.bodies(request, engine.calls))
 
     def close(self) -> None:
         """Close what :meth:`from_settings` opened; an engine that was handed in stays open."""

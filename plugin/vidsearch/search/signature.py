@@ -1,0 +1,50 @@
+"""One signature for several methods: they take ``**options`` and show the arguments of another."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+__all__ = ["same_arguments_as", "same_options_as"]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_Self = TypeVar("_Self")
+_First = TypeVar("_First")
+
+
+def same_arguments_as(
+    method: Callable[Concatenate[Any, _P], Any],
+) -> Callable[[Callable[..., _R]], Callable[Concatenate[Any, _P], _R]]:
+    """Give a method the arguments of ``method``, for type checkers, editors and ``help``."""
+
+    def decorate(function: Callable[..., _R]) -> Callable[Concatenate[Any, _P], _R]:
+        _take_parameters(function, method, keep=1)
+        return function
+
+    return decorate
+
+
+def same_options_as(
+    method: Callable[Concatenate[Any, Any, _P], Any],
+) -> Callable[
+    [Callable[Concatenate[_Self, _First, ...], _R]], Callable[Concatenate[_Self, _First, _P], _R]
+]:
+    """Give a method the arguments of ``method`` after its own first one."""
+
+    def decorate(
+        function: Callable[Concatenate[_Self, _First, ...], _R],
+    ) -> Callable[Concatenate[_Self, _First, _P], _R]:
+        _take_parameters(function, method, keep=2)
+        return function
+
+    return decorate
+
+
+def _take_parameters(
+    function: Callable[..., Any], method: Callable[..., Any], *, keep: int
+) -> None:
+    own, other = inspect.signature(function), inspect.signature(method)
+    parameters = [*own.parameters.values()][:keep] + [*other.parameters.values()][keep:]
+    function.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]

@@ -1,0 +1,169 @@
+"""``search_many``: the hits of single searches, in one round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from tests.search_index import TableEncoder, create_index, make_videos
+
+from vidsearch.engines.types import Json
+from vidsearch.errors import QueryError
+from vidsearch.search import SearchRequest, SearchResult, VideoSearch
+from vidsearch.testing.memory_engine import MemoryEngine
+
+TEXTS = ["red circle", "blue dog", "red circle", "a text in no title"]
+
+
+class CountingEngine(MemoryEngine):
+    """Remembers what was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Json]:
+        self.asked.append(f"{index} {len(bodies)}")
+        return super().msearch(index, bodies)
+
+
+class BatchEncoder(TableEncoder):
+    """Remembers the batches that it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[list[str]] = []
+
+    def encode_text(self, texts: Sequence[str]) -> Any:
+        self.batches.append(list(texts))
+        return super().encode_text(texts)
+
+
+@pytest.fixture
+def engine() -> CountingEngine:
+    engine = CountingEngine()
+    create_index(engine, "videos-000001", make_videos(20), alias="videos")
+    return engine
+
+
+@pytest.fixture
+def encoder() -> BatchEncoder:
+    return BatchEncoder()
+
+
+@pytest.fixture
+def search(engine: CountingEngine, encoder: BatchEncoder) -> VideoSearch:
+    return VideoSearch(engine, encoder)
+
+
+def shown(result: SearchResult) -> dict[str, Any]:
+    """A result but for how long it took."""
+    return {**result.to_dict(), "took": None}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"k": 3, "from_": 2, "explain": True, "highlight": ["title"]},
+        {"mode": "vector", "level": "both"},
+        {"mode": "keyword"},
+        {"min_cosine": 0.05, "gap": 0.3},
+        {"collapse": 0.999, "diversity": 0.3},
+        {"filter": {"tags": "odd"}, "fusion": "linear"},
+        {"fusion": "sum"},
+        {"like": "v03"},
+        {"filter": {"video.segments.start": {"gte": 10}}},
+    ],
+    ids=str,
+)
+def test_many_texts_give_the_hits_of_single_searches(
+    search: VideoSearch, options: dict[str, Any]
+) -> None:
+    expected = [shown(search.search(text, **options)) for text in TEXTS]
+    assert [shown(result) for result in search.search_many(TEXTS, **options)] == expected
+    assert any(each["hits"] for each in expected)
+
+
+def test_many_texts_take_one_batch_and_two_round_trips(
+    search: VideoSearch, engine: CountingEngine, encoder: BatchEncoder
+) -> None:
+    search.search_many(TEXTS)
+    assert encoder.batches == [TEXTS]
+    assert engine.asked == ["videos 8", "videos-000001 8"]
+    engine.asked.clear()
+    search.search_many(TEXTS, mode="vector")
+    assert engine.asked == ["videos 4"]
+    engine.asked.clear()
+    search.search_many(TEXTS, like="v03", collapse="year")
+    assert engine.asked == ["videos-000001 4", "videos 8", "videos-000001 4", "videos-000001 8"]
+    assert len(encoder.batches) == 2
+
+
+def test_requests_of_every_kind_go_together(search: VideoSearch, engine: CountingEngine) -> None:
+    requests = [
+        SearchRequest(text="red circle", mode="keyword"),
+        SearchRequest(like="v03", at=12.0, k=2),
+        SearchRequest(text="blue dog", diversity=0.5, fusion="sum"),
+        SearchRequest(text="dog", mode="vector", level="video"),
+    ]
+    expected = [shown(search.search(request)) for request in requests]
+    engine.asked.clear()
+    assert [shown(result) for result in search.search_many([*requests])] == expected
+    assert len(engine.asked) == 4  # stored vectors, legs, candidates, pages
+    mixed = search.search_many(["blue dog", requests[1]])
+    assert [shown(result) for result in mixed] == [shown(search.search("blue dog")), expected[1]]
+
+
+def test_no_texts_ask_nothing(search: VideoSearch, engine: CountingEngine) -> None:
+    assert search.search_many([]) == []
+    assert engine.asked == []
+
+
+def test_warnings_are_those_of_each_text(search: VideoSearch) -> None:
+    short, long = search.search_many(["dog", "dog " * 11])
+    assert short.warnings == ()
+    assert long.warnings == ("the text has 13 tokens, the model reads the first 12 only",)
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["dog", " "], r"texts\[1\]: the search text is empty"),
+        ([None, "dog"], r"texts\[0\]: the search text must be a str, not NoneType"),
+        (["dog", "cat", 3], r"texts\[2\]: the search text must be a str, not int"),
+        (["dog", SearchRequest(text="cat", k=101)], r"texts\[1\]: k must be a whole number from"),
+        ("dog", "texts must be a list of texts, not 'dog'"),
+        (None, "texts must be a list of texts, not None"),
+    ],
+)
+def test_a_wrong_text_is_named_by_its_position(
+    search: VideoSearch, engine: CountingEngine, texts: Any, message: str
+) -> None:
+    with pytest.raises(QueryError, match=message) as caught:
+        search.search_many(texts)
+    assert caught.value.argument == "texts"
+    assert engine.asked == []
+
+
+def test_a_wrong_option_is_named_without_a_position(search: VideoSearch) -> None:
+    with pytest.raises(QueryError, match=r"^k must be a whole number") as caught:
+        search.search_many(["dog", "cat"], k=0)
+    assert caught.value.argument == "k"
+
+
+def test_a_swap_of_the_alias_is_noticed_and_texts_are_embedded_once(
+    search: VideoSearch, engine: CountingEngine, encoder: BatchEncoder
+) -> None:
+    search.search_many(TEXTS)
+    create_index(engine, "videos-000002", make_videos(5))
+    engine.update_aliases(
+        [
+            {"remove": {"index": "videos-000001", "alias": "videos"}},
+            {"add": {"index": "videos-000002", "alias": "videos"}},
+        ]
+    )
+    results = search.search_many(TEXTS, k=10)
+    assert {(result.index, len(result)) for result in results} == {("videos-000002", 5)}
+    assert encoder.batches == [TEXTS, TEXTS]
