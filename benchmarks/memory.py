@@ -112,8 +112,7 @@ def _embed(reader: MediaReader, path: Path, passed: Callable[[FrameBatch], None]
     import tempfile
 
     from vidsearch.config import ThumbnailSettings
-    from vidsearch.embeddings.pipeline import embed_video
-    from vidsearch.embeddings.segment_policy import SegmentPolicy
+    from vidsearch.embeddings import SegmentPolicy, embed_video
     from vidsearch.encoders import TorchEncoder
     from vidsearch.media import ThumbnailStore
 
@@ -127,7 +126,7 @@ def _embed(reader: MediaReader, path: Path, passed: Callable[[FrameBatch], None]
             path,
             reader=reader,
             encoder=Watched("demo", device="cpu"),
-            moments=SegmentPolicy(),
+            segments=SegmentPolicy(),
             thumbnails=ThumbnailStore.of(ThumbnailSettings(url=folder)),
         )
 

@@ -18,9 +18,9 @@ from tests.tls_proxy import Authority
 
 from vidsearch.config import EngineSettings
 from vidsearch.errors import LocalError
+from vidsearch.local.installation import install
 from vidsearch.local.java import find_jdks, pick_jdk
 from vidsearch.local.node import node_command
-from vidsearch.local.parts import prepare
 from vidsearch.local.process import spawn, tail
 from vidsearch.local.releases import Artifact, release
 
@@ -80,7 +80,7 @@ def secured_node(folder: Path, roles: Mapping[str, Role]) -> Iterator[SecuredNod
         ),
     )
     jdk = pick_jdk(find_jdks(), minimum=chosen.java_minimum, needed_for=chosen.title)
-    parts = prepare(chosen, jdk)
+    installation = install(chosen, jdk)
     tls = Authority(folder)
     certificate, key = tls.issue("node")
     config.mkdir(parents=True)
@@ -99,7 +99,9 @@ def secured_node(folder: Path, roles: Mapping[str, Role]) -> Iterator[SecuredNod
         settings[f"{prefix}.pemtrustedcas_filepath"] = tls.ca
     (folder / "logs").mkdir()
     log = folder / "node.log"
-    command = node_command(chosen, jdk, parts, folder, heap="512m", quick=True, more=settings)
+    command = node_command(
+        chosen, jdk, installation, folder, heap="512m", quick=True, more=settings
+    )
     process = spawn(command, log=log, bound=True)
     try:
         until = time.monotonic() + _SECONDS

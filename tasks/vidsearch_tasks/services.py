@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 from celery.signals import worker_process_init
+
+from vidsearch.once import build_once, forget_built
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from vidsearch.registry import Registry
 
 __all__ = ["Services", "configure", "current_services"]
-
-_T = TypeVar("_T")
 
 _LOG_LEVELS = {
     # They log a line per request, and opensearch-py a warning per document that is not there yet.
@@ -55,118 +53,92 @@ class Services:
         encoder: Encoder | None = None,
         app: Celery | None = None,
     ) -> None:
-        self._given: dict[str, Any] = {"settings": settings, "encoder": encoder, "app": app}
+        self._given_settings = settings
+        self._given_encoder = encoder
+        self._given_app = app
         self._client = client
-        self._built: dict[str, Any] = {}
-        self._lock = threading.RLock()
 
-    @property
+    @build_once
     def settings(self) -> Settings:
         """The settings in force."""
+        if self._given_settings is not None:
+            return self._given_settings
+        from vidsearch.config import load_settings
 
-        def load() -> Settings:
-            from vidsearch.config import load_settings
+        return load_settings()
 
-            return load_settings()
-
-        return self._build_once("settings", load)
-
-    @property
+    @build_once
     def app(self) -> Celery:
         """The Celery app that messages are sent with."""
+        if self._given_app is not None:
+            return self._given_app
+        from vidsearch_tasks.celery_app import make_app
 
-        def make() -> Celery:
-            from vidsearch_tasks.celery_app import make_app
+        return make_app(self.settings)
 
-            return make_app(self.settings)
-
-        return self._build_once("app", make)
-
-    @property
+    @build_once
     def engine(self) -> Engine:
         """The cluster.
 
         Raises:
             BackendUnavailableError: ``engine.kind`` is ``auto``, and the cluster does not answer.
         """
+        from vidsearch.engines import connect
 
-        def build() -> Engine:
-            from vidsearch.engines import connect
+        return connect(self.settings.engine, client=self._client)
 
-            return connect(self.settings.engine, client=self._client)
-
-        return self._build_once("engine", build)
-
-    @property
+    @build_once
     def registry(self) -> Registry:
         """Where the videos are registered."""
+        from vidsearch.registry import Registry
 
-        def build() -> Registry:
-            from vidsearch.registry import Registry
+        return Registry(
+            self.engine,
+            index=self.settings.index.registry,
+            lease_seconds=self.settings.ingest.lease_seconds,
+            max_attempts=self.settings.ingest.max_attempts,
+            reserved=self.settings.index.field,
+        )
 
-            return Registry(
-                self.engine,
-                index=self.settings.index.registry,
-                lease_seconds=self.settings.ingest.lease_seconds,
-                max_attempts=self.settings.ingest.max_attempts,
-                reserved=self.settings.index.field,
-            )
-
-        return self._build_once("registry", build)
-
-    @property
+    @build_once
     def encoder(self) -> Encoder:
         """Frames and text to vectors; reads its model on first use."""
+        if self._given_encoder is not None:
+            return self._given_encoder
+        from vidsearch.encoders import load_encoder
 
-        def build() -> Encoder:
-            from vidsearch.encoders import load_encoder
+        return load_encoder(self.settings.model, self.settings.ingest)
 
-            return load_encoder(self.settings.model, self.settings.ingest)
-
-        return self._build_once("encoder", build)
-
-    @property
+    @build_once
     def reader(self) -> MediaReader:
         """Files to frames, cuts and subtitles."""
+        from vidsearch.media import MediaLimits, open_reader
 
-        def build() -> MediaReader:
-            from vidsearch.media import MediaLimits, open_reader
+        return open_reader(self.settings.ingest, limits=MediaLimits.of(self.settings.sources))
 
-            return open_reader(self.settings.ingest, limits=MediaLimits.of(self.settings.sources))
-
-        return self._build_once("reader", build)
-
-    @property
+    @build_once
     def thumbnails(self) -> ThumbnailStore | None:
         """Where thumbnails are put; ``None`` where the settings name no place."""
+        from vidsearch.media import ThumbnailStore
 
-        def build() -> ThumbnailStore | None:
-            from vidsearch.media import ThumbnailStore
+        return ThumbnailStore.of(self.settings.thumbnails)
 
-            return ThumbnailStore.of(self.settings.thumbnails)
-
-        return self._build_once("thumbnails", build)
-
-    @property
+    @build_once
     def indexer(self) -> Indexer:
         """Ingests one video after the other."""
+        from vidsearch.ingest import Indexer
 
-        def build() -> Indexer:
-            from vidsearch.ingest import Indexer
-
-            return Indexer(
-                self.engine,
-                self.registry,
-                encoder=self.encoder,
-                reader=self.reader,
-                index=self.settings.index,
-                settings=self.settings.ingest,
-                sources=self.settings.sources,
-                thumbnails=self.thumbnails,
-                batch_size=self.settings.model.batch_size,
-            )
-
-        return self._build_once("indexer", build)
+        return Indexer(
+            self.engine,
+            self.registry,
+            encoder=self.encoder,
+            reader=self.reader,
+            index=self.settings.index,
+            settings=self.settings.ingest,
+            sources=self.settings.sources,
+            thumbnails=self.thumbnails,
+            batch_size=self.settings.model.batch_size,
+        )
 
     def open_index(self) -> VideosIndex:
         """The videos index as it is now; read anew each time, as an alias can move."""
@@ -180,7 +152,7 @@ class Services:
         Only settings are read: a worker answers in its parent process, which builds nothing.
         ``engine`` is ``None`` where a client was handed in, as it is not known what it connects to.
         """
-        settings, encoder = self.settings, self._given["encoder"]
+        settings, encoder = self.settings, self._given_encoder
         return {
             "index": settings.index.name,
             "engine": None if self._client is not None else settings.engine.url,
@@ -194,12 +166,11 @@ class Services:
         waiting for each other. Thread counts and log levels that are set already stay, and an
         application with its own Celery app keeps all its log levels.
         """
-        self._lock = threading.RLock()
-        self._built.clear()
+        forget_built(self, forked=True)
         threads = str(self.settings.model.threads)
         for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ.setdefault(variable, threads)
-        if self._given["app"] is None:
+        if self._given_app is None:
             for name, level in _LOG_LEVELS.items():
                 logger = logging.getLogger(name)
                 if logger.level == logging.NOTSET:
@@ -207,21 +178,10 @@ class Services:
 
     def close(self) -> None:
         """Close connections; what was handed in stays open."""
-        with self._lock:
-            closable = [self._built.get(name) for name in ("reader", "engine")]
-            self._built.clear()
-        for service in closable:
-            if service is not None:
-                service.close()
-
-    def _build_once(self, name: str, build: Callable[[], _T]) -> _T:
-        given = self._given.get(name)
-        if given is not None:
-            return cast(_T, given)
-        with self._lock:
-            if name not in self._built:
-                self._built[name] = build()
-            return cast(_T, self._built[name])
+        values = forget_built(self)
+        for name in ("reader", "engine"):
+            if name in values:
+                values[name].close()
 
 
 _current = Services()

@@ -39,25 +39,25 @@ class TestFakeEncoder(EncoderContract):
         return FakeEncoder()
 
 
-class TestClip4ClipEncoderOnRandomWeights(EncoderContract):
+class TestTorchEncoderOnRandomWeights(EncoderContract):
     @pytest.fixture
     def encoder(self, random_weights: Encoder) -> Encoder:
         return random_weights
 
 
-class TestClip4ClipEncoderOnTheDemoCheckpoint(EncoderContract):
+class TestTorchEncoderOnTheDemoCheckpoint(EncoderContract):
     @pytest.fixture
     def encoder(self, demo_weights: Encoder) -> Encoder:
         return demo_weights
 
 
-class TestClip4ClipEncoderOnSiglip(EncoderContract):
+class TestTorchEncoderOnSiglip(EncoderContract):
     @pytest.fixture
     def encoder(self, siglip: Encoder) -> Encoder:
         return siglip
 
 
-class TestClip4ClipEncoderInBf16(EncoderContract):
+class TestTorchEncoderInBf16(EncoderContract):
     # A frame alone takes other kernels than one of a batch, and their last bit is of eight.
     frame_tolerance = 0.02
 

@@ -55,6 +55,7 @@ def test_up_starts_status_shows_and_down_stops_the_stack(
         }
         assert call(variables["VIDSEARCH_ENGINE__URL"], "GET", "/")["version"]["number"]
         assert "Elasticsearch" in up.stderr
+        assert "create it with `vidsearch index create`" in up.stderr
 
         status = json.loads(_cli("status", "--json", *where).stdout)
         assert status["environment"] == variables

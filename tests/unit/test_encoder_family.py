@@ -54,7 +54,7 @@ def edit(path: Path, change: Any) -> None:
 
 @pytest.mark.parametrize("vision", _SHAPES.values(), ids=_SHAPES)
 @pytest.mark.parametrize("as_bin", [False, True], ids=["safetensors", "bin"])
-def test_other_shapes(copy: Path, vision: dict[str, int], as_bin: bool) -> None:
+def test_other_shapes_equal_transformers(copy: Path, vision: dict[str, int], as_bin: bool) -> None:
     config = transformers.CLIPConfig.from_pretrained(copy)
     text = {**config.text_config.to_dict(), "max_position_embeddings": 32, "projection_dim": 48}
     vision = {**config.vision_config.to_dict(), **vision, "projection_dim": 48}

@@ -152,3 +152,16 @@ def test_status_without_a_stack_says_how_to_start_one(tmp_path: Path) -> None:
     as_json = CliRunner().invoke(local, ["status", "--json", "--dir", str(tmp_path)])
     assert as_json.exit_code == 1
     assert json.loads(as_json.stdout)["services"] == []
+
+
+def test_up_says_that_the_index_is_still_to_be_created(tmp_path: Path, sleeper: Process) -> None:
+    _write(tmp_path, sleeper)
+    answer = CliRunner().invoke(local, ["up", "--no-worker", "--dir", str(tmp_path)])
+    assert answer.exit_code == 0
+    assert answer.stdout == "export VIDSEARCH_ENGINE__URL=http://127.0.0.1:1\n"
+    assert "create it with `vidsearch index create`" in answer.stderr
+
+
+def test_help_of_up_says_that_the_index_is_still_to_be_created() -> None:
+    text = " ".join(CliRunner().invoke(local, ["up", "--help"]).stdout.split())
+    assert "create the videos index once, with `vidsearch index create`" in text

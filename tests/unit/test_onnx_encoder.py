@@ -19,9 +19,9 @@ from vidsearch.config import IngestSettings, ModelSettings
 from vidsearch.encoders import TorchEncoder, load_encoder
 from vidsearch.encoders.onnx import OnnxEncoder, is_export, read_export
 from vidsearch.encoders.onnx.cache import VectorCache
+from vidsearch.encoders.onnx.export import write_tokenizer
 from vidsearch.encoders.onnx.layout import MANIFEST
 from vidsearch.encoders.onnx.sessions import load_tokenizer
-from vidsearch.encoders.onnx.vocabulary import write_tokenizer
 from vidsearch.errors import ConfigError, ModelUnavailableError
 from vidsearch.media import FrameBatch
 
@@ -51,7 +51,7 @@ def test_the_text_used_longest_ago_makes_room() -> None:
     assert len(cache) == 2
 
 
-def test_a_vector_from_the_cache_cannot_be_spoilt(export: Path) -> None:
+def test_a_cached_vector_is_read_only(export: Path) -> None:
     encoder = OnnxEncoder(export)
     first = encoder.encode_text(["a dog"])
     kept = first.copy()
@@ -124,12 +124,12 @@ def test_int8_weights_of_products_use_seven_bits(export: Path) -> None:
         assert max(int(np.abs(array.astype(int)).max()) for array in weights) <= 64
 
 
-def test_no_path_of_the_machine_is_in_it(export: Path) -> None:
+def test_an_export_holds_no_path_of_the_machine(export: Path) -> None:
     for graph in export.glob("*.onnx"):
         assert not re.search(rb"\.py\W|site-packages", graph.read_bytes())
 
 
-def test_everybody_may_read_what_the_owner_may(export: Path) -> None:
+def test_all_files_of_an_export_have_the_same_mode(export: Path) -> None:
     modes = {path.stat().st_mode for path in export.iterdir()}
     assert len(modes) == 1
 

@@ -107,7 +107,7 @@ def test_like_without_stored_vectors_is_refused(engine: MemoryEngine, search: Vi
         search.search(like="nowhere")
     with pytest.raises(QueryError, match="'bare' has no vector yet"):
         search.search(like="bare")
-    with pytest.raises(QueryError, match=r"ends at 9\.3 s, there is no moment at 60 s"):
+    with pytest.raises(QueryError, match=r"ends at 9\.3 s, there is no segment at 60 s"):
         search.search(like="v00", at=60)
 
 
@@ -407,3 +407,24 @@ def test_a_clip_is_the_mean_of_its_frames(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no video")
     with pytest.raises(QueryError, match="clip: "):
         media.clip(tmp_path / "text.mp4", encoder=encoder)
+
+
+def test_only_the_first_ten_minutes_of_a_clip_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vidsearch.search import query_vector
+    from vidsearch.testing.clips import write_clip
+
+    assert query_vector._MAX_CLIP_SECONDS == 600
+    monkeypatch.setattr(query_vector, "_MAX_CLIP_SECONDS", 2.0)
+    encoder, path = FakeEncoder(), tmp_path / "clip.mp4"
+
+    def picture(number: int) -> np.ndarray:
+        colour = (255, 0, 0) if number < 20 else (0, 0, 255)
+        return np.full((48, 64, 3), colour, dtype=np.uint8)
+
+    write_clip(path, [at / 10 for at in range(50)], picture=picture, rate=10)
+    whole = MediaInput().clip(path, encoder=encoder)
+    write_clip(path, [at / 10 for at in range(20)], picture=picture, rate=10)
+    short = MediaInput().clip(path, encoder=encoder)
+    assert whole @ short > 0.9999

@@ -23,9 +23,9 @@ from vidsearch.errors import (
     ModelMismatchError,
     QueryError,
 )
+from vidsearch.once import Once
 from vidsearch.search import Hit, Moment, SearchResult, VideoSearch
 from vidsearch.search.live_index import LiveIndex
-from vidsearch.search.once import Once
 from vidsearch.testing.memory_engine import MemoryEngine
 
 VIDEOS = make_videos(20)

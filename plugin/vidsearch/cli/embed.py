@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,31 +58,26 @@ def text(text: str, out: Path | None, as_json: bool) -> None:
 @output.json_option
 def video(uri: str, out: Path | None, as_json: bool) -> None:
     """The vector of the video FILE (a path or a URI): the unit mean of its frames."""
-    from vidsearch.embeddings.pipeline import embed_video
-    from vidsearch.embeddings.segment_policy import SegmentPolicy
+    from vidsearch.embeddings import embed_uri
     from vidsearch.encoders import load_encoder
-    from vidsearch.media import MediaLimits, fetch, open_reader, public_uri
+    from vidsearch.media import public_uri
 
     settings = output.settings()
     encoder = load_encoder(settings.model, settings.ingest)
-    reader = open_reader(settings.ingest, limits=MediaLimits.of(settings.sources))
-    with fetch(uri, settings=settings.sources) as file, closing(reader):
-        embedding = embed_video(
-            file.path,
-            reader=reader,
-            encoder=encoder,
-            moments=SegmentPolicy.of(settings.index),
-            rate=settings.ingest.fps,
-            sampling=settings.ingest.sampling,
-            batch_size=settings.model.batch_size,
-        )
+    frames = embed_uri(
+        uri,
+        encoder=encoder,
+        ingest=settings.ingest,
+        sources=settings.sources,
+        batch_size=settings.model.batch_size,
+    )
     about = {
         "uri": public_uri(uri),
-        "duration": round(embedding.duration, 3),
-        "frames": embedding.frames,
-        "damaged": embedding.damaged,
+        "duration": round(frames.end_seconds, 3),
+        "frames": len(frames),
+        "damaged": frames.damaged,
     }
-    _show(embedding.vector, about, encoder.identity, out=out, as_json=as_json)
+    _show(frames.mean(), about, encoder.identity, out=out, as_json=as_json)
 
 
 def _show(

@@ -50,6 +50,8 @@ def up(
     """Start everything, and print the variables that point vidsearch at it.
 
     Use it as: eval "$(vidsearch local up)" && vidsearch index create
+
+    The index is created once: data outlive `vidsearch local down`.
     """
     from vidsearch.local import Stack
 
@@ -64,7 +66,7 @@ def up(
     )
     for name, value in stack.environment.items():
         click.echo(f"export {name}={shlex.quote(value)}")
-    talk("with these variables set, create the index once: vidsearch index create")
+    talk("ready; if this node has no videos index yet, create it with `vidsearch index create`")
 
 
 @local.command()

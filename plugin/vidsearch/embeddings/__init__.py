@@ -1,8 +1,18 @@
-"""From a video file to one vector for the whole video and one for each segment."""
+"""From a video file to unit vectors of its frames, and from those to its vector and segments."""
 
 from __future__ import annotations
 
-from vidsearch.embeddings.pipeline import Segment, VideoEmbedding, embed_video
+from vidsearch.embeddings.assemble import Segment, VideoEmbedding, assemble, embed_video
+from vidsearch.embeddings.frame_vectors import FrameVectors, embed_frames, embed_uri
 from vidsearch.embeddings.segment_policy import SegmentPolicy
 
-__all__ = ["Segment", "SegmentPolicy", "VideoEmbedding", "embed_video"]
+__all__ = [
+    "FrameVectors",
+    "Segment",
+    "SegmentPolicy",
+    "VideoEmbedding",
+    "assemble",
+    "embed_frames",
+    "embed_uri",
+    "embed_video",
+]

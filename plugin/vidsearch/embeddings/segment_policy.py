@@ -1,4 +1,4 @@
-"""Where the moments of a video begin and end: the policy of an index, applied to one video."""
+"""Where the segments of a video begin and end."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from vidsearch.config import IndexSettings
+from vidsearch.embeddings.frame_vectors import FrameVectors
 from vidsearch.errors import ConfigError
 from vidsearch.media import (
     SegmentSpan,
@@ -24,16 +22,17 @@ __all__ = ["SegmentPolicy"]
 
 @dataclass(frozen=True, slots=True)
 class SegmentPolicy:
-    """How videos are cut into moments."""
+    """How videos are cut into segments."""
 
     method: Literal["fixed", "semantic", "shots"] = "fixed"
-    """Every ``length`` seconds; where the content changes; at the cuts."""
+    """``fixed``: every ``length`` seconds. ``semantic``: where the content changes. ``shots``: at
+    cuts."""
     length: float = 10.0
     """Seconds."""
     overlap: float = 0.0
-    """Seconds that neighbours share; ``fixed`` only."""
+    """Seconds that neighbouring segments share; ``fixed`` only."""
     limit: int = 512
-    """Most moments per video; they grow beyond it."""
+    """Maximum number of segments per video; longer videos get longer segments."""
 
     @classmethod
     def of(cls, settings: IndexSettings, *, length: float | None = None) -> SegmentPolicy:
@@ -44,14 +43,14 @@ class SegmentPolicy:
             length: what the live index says, which wins over the setting.
 
         Raises:
-            ConfigError: they would overlap by their whole length.
+            ConfigError: segments would overlap by their whole length.
             MissingExtraError: what finds the cuts is not installed.
         """
         length = settings.segment_seconds if length is None else length
         if settings.segments == "fixed" and settings.segment_overlap >= length:
             raise ConfigError(
-                f"index.segment_overlap is {settings.segment_overlap:g} s, but the moments of "
-                f"index {settings.name!r} are {length:g} s long: overlap less"
+                f"index.segment_overlap is {settings.segment_overlap:g} s, but the segments "
+                f"of index {settings.name!r} are {length:g} s long: overlap less"
             )
         if settings.segments == "shots":
             require_shots()
@@ -62,34 +61,23 @@ class SegmentPolicy:
             limit=settings.max_segments,
         )
 
-    def windows(
-        self,
-        pts_seconds: NDArray[np.float64],
-        vectors: NDArray[np.float32],
-        *,
-        duration: float,
-        shots: Callable[[], tuple[float, ...]],
+    def spans(
+        self, frames: FrameVectors, *, shots: Callable[[], tuple[float, ...]]
     ) -> tuple[SegmentSpan, ...]:
         """Cut one video.
 
         Args:
-            pts_seconds: times of the sampled frames, shape ``(n,)``.
-            vectors: of the same frames, shape ``(n, dims)``.
-            duration: seconds.
-            shots: reads the times of the cuts; called by the method ``shots`` only.
+            frames: all sampled frames of it.
+            shots: gives the times of the cuts; called by the method ``shots`` only.
         """
+        times, duration = frames.pts_seconds, frames.end_seconds
+        length, limit = self.length, self.limit
         if self.method == "semantic":
             return semantic_segments(
-                pts_seconds, vectors, duration=duration, length=self.length, limit=self.limit
+                times, frames.vectors, duration=duration, length=length, limit=limit
             )
         if self.method == "shots":
-            return shot_segments(
-                pts_seconds, shots(), duration=duration, length=self.length, limit=self.limit
-            )
+            return shot_segments(times, shots(), duration=duration, length=length, limit=limit)
         return fixed_segments(
-            pts_seconds,
-            duration=duration,
-            length=self.length,
-            overlap=self.overlap,
-            limit=self.limit,
+            times, duration=duration, length=length, overlap=self.overlap, limit=limit
         )

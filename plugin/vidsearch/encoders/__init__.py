@@ -1,7 +1,7 @@
-"""Frames or words → unit vectors in one space.
+"""Encoders: frames and texts → unit vectors in one space.
 
-Importing this package loads nothing: the names below are imported when first used, and torch,
-transformers and the tokenizers later still.
+Importing this package loads nothing: the names below are imported when first used. torch,
+transformers and tokenizers are imported when an encoder first computes.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 from vidsearch.lazy import imported_late
 
 if TYPE_CHECKING:
-    from vidsearch.encoders.base import Encoder, Vectors
+    from vidsearch.encoders.base import Encoder, Vectors, mean_unit
     from vidsearch.encoders.identity import ModelIdentity
     from vidsearch.encoders.load import load_encoder
-    from vidsearch.encoders.pooling import mean_unit
     from vidsearch.encoders.torch_encoder import TorchEncoder
 
 __all__ = [
@@ -34,6 +33,6 @@ __getattr__, __dir__ = imported_late(
         "ModelIdentity": "vidsearch.encoders.identity",
         "Vectors": "vidsearch.encoders.base",
         "load_encoder": "vidsearch.encoders.load",
-        "mean_unit": "vidsearch.encoders.pooling",
+        "mean_unit": "vidsearch.encoders.base",
     },
 )

@@ -1,4 +1,4 @@
-"""The seam between pixels or words and unit vectors."""
+"""The protocol of encoders, and the mean of their vectors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.media.frames import FrameBatch
 
-__all__ = ["Encoder", "Vectors"]
+__all__ = ["Encoder", "Vectors", "mean_unit"]
 
 Vectors = NDArray[np.float32]
 """Unit vectors, shape ``(n, dims)``, float32."""
@@ -19,20 +19,20 @@ Vectors = NDArray[np.float32]
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Text and frames into one space of unit vectors. Methods may be called from many threads."""
+    """Embeds texts and frames in one vector space. Its methods are thread-safe."""
 
     @property
     def identity(self) -> ModelIdentity:
-        """What the index must remember to know these vectors again."""
+        """Identity of the model, kept in the index to tell which vectors are comparable."""
         ...
 
     @property
     def context_length(self) -> int:
-        """Tokens the text tower reads, those included that the model adds; more is cut off."""
+        """Maximum number of tokens of a text, special tokens included; the rest is cut off."""
         ...
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of ``text`` before any cut, those included that the model adds."""
+        """Number of tokens of ``text`` before truncation, special tokens included."""
         ...
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
@@ -50,3 +50,27 @@ class Encoder(Protocol):
             EncoderError: the model failed.
         """
         ...
+
+
+def mean_unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The mean of unit vectors, scaled to unit length again.
+
+    Args:
+        vectors: shape ``(n, dims)``, each row of unit length.
+
+    Returns:
+        Shape ``(dims,)``, float32; summed in double precision.
+
+    Raises:
+        ValueError: no rows, or rows that cancel out, so that no direction is left.
+    """
+    if vectors.ndim != 2 or len(vectors) == 0:
+        raise ValueError(
+            f"pooling needs vectors of shape (n, dims) with n > 0, not {vectors.shape}"
+        )
+    mean = vectors.mean(axis=0, dtype=np.float64)
+    norm = float(np.linalg.norm(mean))
+    if not norm > 1e-9:
+        raise ValueError(f"the mean of {len(vectors)} vectors has no direction")
+    pooled: NDArray[np.float32] = (mean / norm).astype(np.float32)
+    return pooled

@@ -1,4 +1,4 @@
-"""Where a checkpoint lies and what its small files say; torch is not needed for that."""
+"""Finds a checkpoint and reads its configuration, without torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An encoder of somebody else's, named in the settings as ``package.module:Name``."""
+"""Custom encoders, named in the settings as ``package.module:Name``."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def load_custom(dotted: str, settings: ModelSettings, ingest: IngestSettings) ->
         made = factory(settings, ingest)
     except VidsearchError:
         raise
-    except Exception as error:  # anything: the code is not ours
+    except Exception as error:  # any error at all: it is custom code
         raise ConfigError(
             f"{where} calling it with the sections model and ingest of the settings failed: "
             f"{_reason(error)}"

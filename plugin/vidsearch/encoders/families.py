@@ -1,4 +1,4 @@
-"""Model types of transformers that we run, and where they differ. Imports neither torch nor it."""
+"""The supported model types and where they differ. Imports neither torch nor transformers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Family:
     dims: Callable[[Mapping[str, Any]], int]
     """Length of a vector, by ``config.json``."""
     flaw: Callable[[Mapping[str, Any]], str | None]
-    """Why a ``config.json`` is of no use here, if so."""
+    """Why a ``config.json`` cannot be used; ``None`` where it can."""
 
 
 def section(config: Mapping[str, Any], name: str) -> dict[str, Any]:

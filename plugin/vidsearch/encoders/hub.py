@@ -1,4 +1,4 @@
-"""Files of the Hugging Face hub, with its errors in our words."""
+"""Files of the Hugging Face hub; its errors become errors of vidsearch."""
 
 from __future__ import annotations
 

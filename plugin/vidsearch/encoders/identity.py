@@ -1,4 +1,4 @@
-"""What makes two sets of vectors comparable, and the one place that compares it."""
+"""The identity of a model: which vectors are comparable."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ModelIdentity:
     image_size: int
     """Side of the square fed to the image tower, in pixels."""
     pooling: str = "mean-l2"
-    """Unit frame vectors, mean, unit again (CLIP4Clip's parameter-free mean pooling)."""
+    """Unit frame vectors, mean, unit again (mean pooling without parameters)."""
     sampling: str = "played-at@1fps"
     precision: str = field(default="fp32", compare=False)
     """Numbers that frames are computed with. Noted, not compared: bf16 and int8 approximate the

@@ -14,14 +14,15 @@ __all__ = ["load_encoder"]
 def load_encoder(settings: ModelSettings, ingest: IngestSettings | None = None) -> Encoder:
     """Build the configured encoder.
 
-    Ours read and import nothing until they are used; one of your own is imported and called.
+    The encoders of vidsearch load nothing until they are used; a custom encoder is imported and
+    called.
 
     Args:
         settings: the section ``model``.
         ingest: the section ``ingest``: how frames are chosen is part of an encoder's identity.
 
     Raises:
-        ConfigError: no such encoder, one of your own that cannot be had, or a precision that the
+        ConfigError: no such encoder, a custom one that cannot be made, or a precision that the
             encoder does not have.
     """
     ingest = ingest or IngestSettings()

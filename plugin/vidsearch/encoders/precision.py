@@ -1,4 +1,4 @@
-"""Which numbers frames are computed with, and what the hardware has for it."""
+"""The number format that frames are computed in, by setting and hardware."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _CARDS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
 
 def frame_precision(setting: str, *, device: Any = None) -> FramePrecision:
-    """What a setting comes to on a device.
+    """The precision that a setting means on a device.
 
-    Text is computed in fp32 whatever it says: a query is short, and its vector exact.
+    Text is always computed in fp32: a query is short, and bf16 would save little.
 
     Args:
         setting: ``auto``, ``fp32``, ``bf16`` or ``int8``.

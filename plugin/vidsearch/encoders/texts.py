@@ -1,4 +1,4 @@
-"""Texts as tokenizers take them, and their tokens as text towers do."""
+"""How texts are prepared for a tokenizer, and tokens for a text tower."""
 
 from __future__ import annotations
 

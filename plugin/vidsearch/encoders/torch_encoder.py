@@ -1,11 +1,9 @@
-"""Checkpoints with torch and transformers: text and frames → unit vectors, as model cards do."""
+"""CLIP and SigLIP checkpoints, run with torch and transformers."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
-from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from pydantic import SecretStr
@@ -18,19 +16,23 @@ from vidsearch.encoders.texts import TextRecipe
 from vidsearch.errors import EncoderError, ModelUnavailableError
 from vidsearch.media.frames import FrameBatch, Sampling
 from vidsearch.media.torch_pixels import clip_pixels_torch
+from vidsearch.once import build_once
 
 __all__ = ["TorchEncoder"]
 
-_T = TypeVar("_T")
 _PROBES = ("a red circle", "two people walk a dog")
 
 
 class TorchEncoder:
     """A CLIP or SigLIP checkpoint as an :class:`~vidsearch.encoders.base.Encoder`.
 
-    Building one costs nothing. ``identity`` reads the checkpoint's small files (and hashes a
-    folder's weights); the tokenizer and each tower are loaded when first needed, so a process
-    that only searches never loads the image tower.
+    Text and frames become the vectors that transformers' own classes compute: in fp32 with a
+    cosine of at least 0.999999. With ``precision="auto"`` frames are computed in bf16 where the
+    hardware has it, with a cosine of at least 0.9995 to fp32.
+
+    The constructor loads nothing. ``identity`` reads the checkpoint's small files (and hashes the
+    weights of a local folder). The tokenizer and each tower are loaded when first used, so a
+    process that only searches never loads the vision tower.
     """
 
     def __init__(
@@ -52,8 +54,8 @@ class TorchEncoder:
             name: hub id, folder, or ``demo``.
             revision: of the hub: commit, tag or branch.
             device: torch device, or ``auto``.
-            precision: of frames: ``fp32``, ``bf16``, or ``auto``: bf16 where the hardware has it.
-                Text is always computed in fp32.
+            precision: of frames: ``fp32``, ``bf16``, or ``auto``, which is bf16 where the hardware
+                has it and fp32 elsewhere. Text is always computed in fp32.
             batch_size: frames or texts per forward pass.
             threads: torch threads, for the whole process.
             offline: never ask the hub.
@@ -75,13 +77,11 @@ class TorchEncoder:
         self._token = token
         self._rate = rate
         self._sampling: Sampling = sampling
-        self._lock = threading.RLock()
-        self._parts: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         return f"TorchEncoder({self._name!r})"
 
-    @cached_property
+    @build_once
     def identity(self) -> ModelIdentity:
         """See :class:`~vidsearch.encoders.base.Encoder`. Loads no weights.
 
@@ -94,7 +94,7 @@ class TorchEncoder:
 
     @property
     def precision(self) -> FramePrecision:
-        """Numbers that frames are computed with here."""
+        """Number format that frames are computed in."""
         on_cpu = self._device_name == "cpu" or (self._device_name == "auto" and not may_have_card())
         # What the CPU has is known without torch, and an index can be made where there is none.
         if self._precision != "auto" or on_cpu:
@@ -160,34 +160,26 @@ class TorchEncoder:
             raise EncoderError(f"{self._name!r} failed: {str(error).splitlines()[0]}") from error
         return np.concatenate(rows)
 
-    # Parts, each made once and under the lock.
-
-    @property
+    @build_once
     def _checkpoint(self) -> Checkpoint:
-        return self._once(
-            "checkpoint",
-            lambda: open_checkpoint(
-                self._name, revision=self._revision, offline=self._offline, token=self._token
-            ),
+        return open_checkpoint(
+            self._name, revision=self._revision, offline=self._offline, token=self._token
         )
 
-    @property
+    @build_once
     def _device(self) -> Any:
         from vidsearch.encoders.towers import torch_device
 
-        return self._once("device", lambda: torch_device(self._device_name, threads=self._threads))
+        return torch_device(self._device_name, threads=self._threads)
 
-    @property
+    @build_once
     def _texts(self) -> tuple[TextRecipe, Any]:
         from vidsearch.encoders.vocabulary import load_texts
 
-        return self._once("texts", lambda: load_texts(self._checkpoint))
+        return load_texts(self._checkpoint)
 
-    @property
+    @build_once
     def _vision_tower(self) -> Any:
-        return self._once("vision", self._load_vision_tower)
-
-    def _load_vision_tower(self) -> Any:
         from vidsearch.encoders.towers import load_tower
 
         precision = self.precision
@@ -199,11 +191,8 @@ class TorchEncoder:
             use_faster_linear(tower)
         return tower
 
-    @property
+    @build_once
     def _text_tower(self) -> Any:
-        return self._once("text", self._load_text_tower)
-
-    def _load_text_tower(self) -> Any:
         from vidsearch.encoders.towers import load_tower
 
         # First, as it names the extra where there is no torch.
@@ -219,10 +208,3 @@ class TorchEncoder:
                 "text_config.eos_token_id is not the end token of its tokenizer"
             )
         return tower
-
-    def _once(self, part: str, make: Callable[[], _T]) -> _T:
-        with self._lock:
-            if part not in self._parts:
-                self._parts[part] = make()
-            found: _T = self._parts[part]
-            return found

@@ -1,4 +1,4 @@
-"""Load one tower of a checkpoint with transformers, and refuse one that would lie."""
+"""Loads one tower of a checkpoint with transformers; refuses incomplete or mismatched weights."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def _dtype_argument(transformers: Any) -> str:
 
 @contextmanager
 def loading(checkpoint: Checkpoint, part: str) -> Iterator[None]:
-    """Whatever fails in it is said to be this part of this checkpoint.
+    """Turn any error into one that names this part of this checkpoint.
 
     Raises:
         ModelUnavailableError: something failed.

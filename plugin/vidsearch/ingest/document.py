@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from vidsearch.embeddings.pipeline import Segment, VideoEmbedding
-from vidsearch.embeddings.segment_policy import SegmentPolicy
+from vidsearch.embeddings import Segment, SegmentPolicy, VideoEmbedding
 from vidsearch.encoders import ModelIdentity
 from vidsearch.engines.base import Json
 from vidsearch.errors import ModelMismatchError

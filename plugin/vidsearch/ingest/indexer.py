@@ -11,8 +11,7 @@ from time import perf_counter
 from typing import Any, Literal
 
 from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
-from vidsearch.embeddings.pipeline import VideoEmbedding, embed_video
-from vidsearch.embeddings.segment_policy import SegmentPolicy
+from vidsearch.embeddings import SegmentPolicy, VideoEmbedding, embed_video
 from vidsearch.encoders import Encoder
 from vidsearch.engines.base import Document, Engine, Json, Revision
 from vidsearch.errors import (
@@ -210,7 +209,7 @@ class Indexer:
             file.path,
             reader=self._reader,
             encoder=self._encoder,
-            moments=segments,
+            segments=segments,
             rate=self._settings.fps,
             sampling=self._settings.sampling,
             batch_size=self._batch_size,

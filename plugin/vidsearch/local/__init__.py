@@ -3,11 +3,16 @@
 >>> from vidsearch.local import SearchNode
 >>> with SearchNode.start("opensearch") as node:  # doctest: +SKIP
 ...     print(node.url)
+
+Importing this package loads nothing: ``python -m vidsearch.local.doctor`` runs before anything is
+installed.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from vidsearch.lazy import imported_late
 
 if TYPE_CHECKING:
     from vidsearch.local.node import SearchNode
@@ -16,13 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["RedisServer", "SearchNode", "Stack"]
 
-_HOMES = {"SearchNode": "node", "RedisServer": "redis", "Stack": "stack"}
-
-
-def __getattr__(name: str) -> object:
-    # Late, so that `python -m vidsearch.local.doctor` runs before anything is installed.
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__ = imported_late(
+    __name__,
+    {
+        "RedisServer": "vidsearch.local.redis",
+        "SearchNode": "vidsearch.local.node",
+        "Stack": "vidsearch.local.stack",
+    },
+)

@@ -1,4 +1,4 @@
-"""Which Debian packages are missing: ``python -m vidsearch.local.doctor``.
+"""Lists missing Debian packages: ``python -m vidsearch.local.doctor``.
 
 Prints one package per line and exits 1, or prints nothing and exits 0. Runs in a bare Python, so
 that a setup script may ask before anything is installed:

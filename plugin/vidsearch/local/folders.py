@@ -1,20 +1,23 @@
-"""The folder of a service: a given one, or one that goes when the service does."""
+"""Folders of services, and locks on files in them."""
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from vidsearch.errors import LocalError
 
-__all__ = ["Folder", "make_folder"]
+__all__ = ["Folder", "locked", "make_folder"]
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """Where a service keeps data and logs."""
+    """Where a service keeps data and logs; a temporary one is removed with the service."""
 
     path: Path
     temporary: bool
@@ -52,3 +55,16 @@ def make_folder(path: Path) -> Path:
     except OSError as error:
         raise LocalError(f"cannot make the folder {path}: {error.strerror}") from error
     return path
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Hold a lock that one process has at a time; the file is made where it is absent.
+
+    Raises:
+        LocalError: its folder cannot be made.
+    """
+    make_folder(file.parent)
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

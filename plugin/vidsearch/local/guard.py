@@ -1,8 +1,8 @@
 """Runs a command and ends it when the parent is gone, even by SIGKILL.
 
 A script of its own, run with ``python -I -S``: ``guard.py PARENT_PID FOLDER_OR_EMPTY COMMAND…``.
-Asking for the parent's pid now and then works for every kind of death, on every Unix, and whichever
-thread of the parent started us; a pipe stays open in forked siblings, PR_SET_PDEATHSIG fires when
+Polling the parent's pid works however the parent ends, on every Unix, and whichever of its threads
+started this script. A pipe would stay open in forked siblings, and PR_SET_PDEATHSIG would fire when
 the starting thread ends.
 """
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from vidsearch.engines.base import EngineKind
 from vidsearch.errors import LocalError
 from vidsearch.local.folders import Folder, make_folder
+from vidsearch.local.installation import Installation, Talk, install
 from vidsearch.local.java import Jdk, find_jdks, pick_jdk
-from vidsearch.local.parts import Parts, Talk, prepare
 from vidsearch.local.process import Process, spawn, tail
 from vidsearch.local.releases import Release, release
 
@@ -58,7 +58,7 @@ class SearchNode:
             heap: JVM heap, as in ``-Xmx``.
             quick: start faster, run slower; for tests.
             bound: the node ends with this process, however this one ends.
-            deadline: seconds until it must answer; fetching its parts does not count.
+            deadline: seconds until it must answer; fetching its jars does not count.
             talk: told what takes long.
             spawned: told the process before it answers, so that it can be written down.
 
@@ -74,14 +74,14 @@ class SearchNode:
             made_for=chosen.java_made_for,
             needed_for=chosen.title,
         )
-        parts = prepare(chosen, jdk, talk=talk)
+        installation = install(chosen, jdk, talk=talk)
         place = Folder.claim(folder, prefix="vidsearch-node-")
         logs = make_folder(place.path / "logs")
         for ports in logs.glob("*.ports"):
             ports.unlink()  # of an earlier run
         talk(f"starting {chosen.title} on Java {jdk.major}")
         process = spawn(
-            node_command(chosen, jdk, parts, place.path, heap=heap, quick=quick),
+            node_command(chosen, jdk, installation, place.path, heap=heap, quick=quick),
             log=place.path / "node.log",
             # The JVM reads path names in the locale's encoding.
             env={**os.environ, "LC_ALL": "C.UTF-8"},
@@ -112,7 +112,7 @@ class SearchNode:
 def node_command(
     chosen: Release,
     jdk: Jdk,
-    parts: Parts,
+    installation: Installation,
     place: Path,
     *,
     heap: str,
@@ -121,7 +121,7 @@ def node_command(
 ) -> list[str]:
     """What runs a node in the folder ``place``, with ``more`` settings of the engine."""
     settings = {
-        "path.home": parts.home,
+        "path.home": installation.home,
         "path.data": place / "data",
         "path.logs": place / "logs",
         "cluster.name": "vidsearch-local",
@@ -146,7 +146,7 @@ def node_command(
         f"-Djava.io.tmpdir={place / 'logs'}",
         *chosen.jvm_options,
         "-cp",
-        parts.classpath,
+        installation.classpath,
         chosen.launcher,
         *(f"{name}={value}" for name, value in settings.items()),
     ]

@@ -1,4 +1,4 @@
-"""Child processes, told apart by pid and start time: a reused pid is never taken for ours."""
+"""Child processes, identified by pid and start time, so that a reused pid is recognised."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Process:
 
     pid: int
     started: str
-    """Start time as the kernel tells it; a reused pid has another one."""
+    """Start time as the kernel gives it: another process with the same pid has another one."""
 
     def alive(self) -> bool:
-        """Whether that very process runs still; reaps it where it is ours and has ended."""
-        with suppress(ChildProcessError):  # not our child, or reaped before
+        """Whether that process still runs; reaps it where it is a child and has ended."""
+        with suppress(ChildProcessError):  # not a child of this process, or reaped before
             os.waitpid(self.pid, os.WNOHANG)
         return _start_time(self.pid) == self.started
 

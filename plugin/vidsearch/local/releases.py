@@ -1,4 +1,4 @@
-"""What can be run here: which jars, on which Java, started how."""
+"""The releases that can be run: their jars, their Java and their launcher."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Release:
     version: str
     artifacts: tuple[Artifact, ...]
     launcher: str
-    """Class of our launcher."""
+    """Class of the launcher."""
     java_minimum: int
     java_made_for: int | None
     jvm_options: tuple[str, ...] = ()

@@ -1,19 +1,17 @@
-"""What ``vidsearch local up`` runs: a node, Redis and a worker that outlive the command."""
+"""The services of ``vidsearch local up``: a node, Redis and a worker that outlive the command."""
 
 from __future__ import annotations
 
-import fcntl
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from vidsearch.errors import LocalError
-from vidsearch.local.folders import make_folder
+from vidsearch.local.folders import locked, make_folder
+from vidsearch.local.installation import Talk
 from vidsearch.local.java import find_jdks
 from vidsearch.local.node import SearchNode
-from vidsearch.local.parts import Talk
 from vidsearch.local.process import Process
 from vidsearch.local.redis import RedisServer
 from vidsearch.local.releases import release
@@ -22,6 +20,7 @@ from vidsearch.local.worker import start_worker, wait_for_worker, worker_log
 __all__ = ["Service", "Stack"]
 
 _STATE = "state.json"
+_LOCK = "lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ class Stack:
                 runs in that folder.
         """
         folder = folder.resolve()
-        with _locked(folder):
+        with locked(folder / _LOCK):
             present = cls._read(folder)
             if present is not None and present.running():
                 present._refuse_other(engine=engine, version=version, worker=worker, model=model)
@@ -110,7 +109,7 @@ class Stack:
         stack = cls._read(folder)
         if stack is None or any(each.alive() for each in stack.services):
             return stack
-        with _locked(folder):
+        with locked(folder / _LOCK):
             stack = cls._read(folder)
             if stack is not None and not any(each.alive() for each in stack.services):
                 (folder / _STATE).unlink(missing_ok=True)  # a reboot, or all were killed
@@ -123,7 +122,7 @@ class Stack:
 
     def down(self) -> None:
         """Stop all services of the folder; the engine's data stay in it."""
-        with _locked(self.folder):
+        with locked(self.folder / _LOCK):
             present = self._read(self.folder)  # an `up` may have changed it meanwhile
             (present or self)._stop()
 
@@ -178,7 +177,7 @@ class Stack:
         )
 
     def _write(self) -> Stack:
-        """Write it down, so that another process can stop it; whole or not at all."""
+        """Save the state, atomically, so that another process can stop the stack."""
         data = {
             "ready": self.ready,
             "services": [{**asdict(each), "log": str(each.log)} for each in self.services],
@@ -235,12 +234,3 @@ class Stack:
                 f"{'' if has_worker else ', no worker'}). "
                 "Stop it with `vidsearch local down`, or give another --dir."
             )
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One ``up`` or ``down`` at a time."""
-    make_folder(folder)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

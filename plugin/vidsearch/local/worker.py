@@ -22,19 +22,19 @@ def worker_log(folder: Path) -> Path:
 
 
 def start_worker(folder: Path, environment: Mapping[str, str], *, bound: bool) -> Process:
-    """Start it; :func:`wait_for_worker` tells whether it took up its work.
+    """Start the worker; :func:`wait_for_worker` tells when it is ready.
 
     Args:
-        environment: added to our own, so that the settings in force hold for the worker too.
+        environment: added to that of this process, so that its settings hold for the worker too.
     """
     command = [
         sys.executable,
         *("-m", "celery", "-A", "vidsearch_tasks", "worker"),
         *("--loglevel", "INFO"),
         *("--concurrency", "1"),
-        # There is but one worker: no neighbours to look for.
+        # There is one worker only, so there are none to synchronise with.
         *("--without-mingle", "--without-gossip"),
-        # Lost videos are found by the sweep, which beat runs.
+        # beat runs the sweep, which finds lost videos.
         *("--beat", "--schedule", str(folder / "beat")),
     ]
     env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}

@@ -15,10 +15,10 @@ from vidsearch.engines.calls import Calls
 from vidsearch.engines.steps import Steps, Work
 from vidsearch.engines.types import EngineKind, Json
 from vidsearch.errors import MappingConflictError, QueryError
+from vidsearch.once import Once
 from vidsearch.search.fusion import Fusion
 from vidsearch.search.live_index import IndexMovedError, IndexView, LiveIndex
 from vidsearch.search.native import Cluster, NativeFusion, choose
-from vidsearch.search.once import Once
 from vidsearch.search.plan import Conditions, Plan
 from vidsearch.search.query_vector import MediaInput, given_vector, stored_vector
 from vidsearch.search.ranking import Ranking

@@ -1,4 +1,4 @@
-"""From what a search is given besides a text to the unit vector that the vector leg compares with.
+"""The query vector of an image, a clip, a vector or an indexed video.
 
 An image is a video of one frame. A clip is embedded as an ingested video is: the unit mean of the
 frames that the settings sample.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from vidsearch.config import IngestSettings, SourceSettings
 from vidsearch.defaults import BATCH_SIZE
 from vidsearch.encoders.base import Encoder
-from vidsearch.encoders.pooling import mean_unit
 from vidsearch.errors import (
     MissingExtraError,
     ModelUnavailableError,
@@ -34,8 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MediaInput", "given_vector", "stored_vector"]
 
-_MOST_CLIP_SECONDS = 600.0
-_MOST_IMAGE_BYTES = 64 * 1024 * 1024
+_MAX_CLIP_SECONDS = 600.0
+_MAX_IMAGE_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,24 +79,18 @@ class MediaInput:
             SourceUnavailableError: the place that holds it did not answer.
             EncoderError: the model failed.
         """
-        from vidsearch.media import MediaLimits, fetch, open_reader
+        from vidsearch.embeddings import embed_uri
 
         uri = _uri("clip", clip)
-        vectors: list[NDArray[np.float32]] = []
         with _asked_for("clip"):
-            reader = open_reader(self.ingest, limits=MediaLimits.of(self.sources))
-            with fetch(uri, settings=self.sources) as file, closing(reader):
-                frames = reader.frames(
-                    file.path,
-                    rate=self.ingest.fps,
-                    sampling=self.ingest.sampling,
-                    batch_size=self.batch_size,
-                )
-                for batch in frames:
-                    vectors.append(encoder.encode_frames(batch))
-                    if batch.pts_seconds[-1] >= _MOST_CLIP_SECONDS:
-                        break
-        return mean_unit(np.concatenate(vectors))
+            return embed_uri(
+                uri,
+                encoder=encoder,
+                ingest=self.ingest,
+                sources=self.sources,
+                batch_size=self.batch_size,
+                stop=_MAX_CLIP_SECONDS,
+            ).mean()
 
     def _pixels(self, image: Any) -> NDArray[np.uint8]:
         if isinstance(image, np.ndarray):
@@ -116,8 +109,8 @@ class MediaInput:
         uri = _uri("image", image)
         what = f"image: {public_uri(uri)}"
         with _asked_for("image"), fetch(uri, settings=self.sources) as file:
-            if file.path.stat().st_size > _MOST_IMAGE_BYTES:
-                raise QueryError(f"{what} has more than {_MOST_IMAGE_BYTES >> 20} MB")
+            if file.path.stat().st_size > _MAX_IMAGE_BYTES:
+                raise QueryError(f"{what} has more than {_MAX_IMAGE_BYTES >> 20} MB")
             return self._decoded(file.path, what=what)
 
     def _decoded(self, file: Path | io.BytesIO, *, what: str) -> NDArray[np.uint8]:
@@ -166,12 +159,12 @@ def given_vector(vector: Any, *, dims: int) -> NDArray[np.float32]:
 def stored_vector(
     source: Mapping[str, Any] | None, *, id: str, field: str, at: float | None
 ) -> list[float]:
-    """The vector of an indexed video, or of its moment at ``at`` seconds.
+    """The vector of an indexed video, or of its segment at ``at`` seconds.
 
     Args:
         source: its document; ``None`` where there is none.
         id: for the message.
-        field: the object that holds our data.
+        field: the vidsearch object of the document.
         at: seconds into the video; ``None``: the whole video.
 
     Raises:
@@ -182,8 +175,8 @@ def stored_vector(
             f"like: no video {id!r} in the index; `vidsearch videos show {id}` tells whether it is "
             "registered, `vidsearch videos list` shows the ids"
         )
-    ours = source.get(field) or {}
-    vector, segments = ours.get("vector"), ours.get("segments") or []
+    stored = source.get(field) or {}
+    vector, segments = stored.get("vector"), stored.get("segments") or []
     if vector is None:
         raise QueryError(
             f"like: video {id!r} has no vector yet; `vidsearch videos show {id}` tells its state"
@@ -192,7 +185,7 @@ def stored_vector(
         return list(vector)
     end = max((float(one["end"]) for one in segments), default=0.0)
     if not segments or at > end:
-        raise QueryError(f"like: video {id!r} ends at {end:g} s, there is no moment at {at:g} s")
+        raise QueryError(f"like: video {id!r} ends at {end:g} s, there is no segment at {at:g} s")
     # The one that holds the second; of overlapping ones that whose middle is nearest.
     chosen = min(
         segments,
@@ -224,8 +217,7 @@ def _rgb(image: Any) -> NDArray[np.uint8]:
 
 @contextmanager
 def _asked_for(name: str) -> Iterator[None]:
-    """Here a video that cannot be read is a wrong question, not a failed ingestion; and a model
-    that knows texts, as most searches ask for, may yet lack what sees frames."""
+    """Turn errors of reading and encoding into errors of the query that name its argument."""
     try:
         yield
     except VideoError as error:

@@ -13,10 +13,10 @@ from vidsearch.config import SearchSettings, Settings
 from vidsearch.encoders.base import Encoder
 from vidsearch.engines.base import Engine
 from vidsearch.engines.types import Json
+from vidsearch.once import Once
 from vidsearch.search.core import SearchCore
 from vidsearch.search.filters import Filter
 from vidsearch.search.native import AnyFusion
-from vidsearch.search.once import Once
 from vidsearch.search.request import Leg, SearchRequest
 from vidsearch.search.signature import same_arguments_as, same_options_as
 from vidsearch.search.types import Level, Mode, SearchResult

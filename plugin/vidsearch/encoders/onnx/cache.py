@@ -1,4 +1,4 @@
-"""Vectors of the texts that were asked for last: people repeat each other's queries."""
+"""An LRU cache of text vectors, as users repeat each other's queries."""
 
 from __future__ import annotations
 

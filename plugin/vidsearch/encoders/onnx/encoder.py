@@ -1,11 +1,10 @@
-"""The encoder of a process that shall not need torch: a web process, or a worker on a CPU."""
+"""The encoder of processes without torch, such as a web process or a worker on a CPU."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +17,9 @@ from vidsearch.encoders.onnx.sessions import TowerSession, load_tokenizer
 from vidsearch.errors import ConfigError, ModelUnavailableError
 from vidsearch.media.frames import FrameBatch, Sampling
 from vidsearch.media.pixels import clip_pixels
+from vidsearch.once import build_once
 
 __all__ = ["OnnxEncoder"]
-
-_T = TypeVar("_T")
 
 
 class OnnxEncoder:
@@ -53,7 +51,7 @@ class OnnxEncoder:
             folder: made by ``vidsearch model export``.
             precision: ``fp32``, ``int8``, or ``auto``: fp32 where the export holds it.
             threads: per tower and call.
-            batch_size: most frames or texts per call of onnxruntime.
+            batch_size: maximum number of frames or texts per call of onnxruntime.
             cache_size: texts whose vectors are kept, 2 KB each; 0 keeps none.
             rate: frames per second that videos are sampled at; part of the identity.
             sampling: how those frames are chosen; part of it as well.
@@ -73,20 +71,18 @@ class OnnxEncoder:
         self._rate = rate
         self._sampling: Sampling = sampling
         self._cache = VectorCache(cache_size)
-        self._lock = threading.RLock()
-        self._parts: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         return f"OnnxEncoder({str(self._folder)!r})"
 
-    @property
+    @build_once
     def export(self) -> Export:
         """What its folder holds.
 
         Raises:
             ModelUnavailableError: no export there, or one of another version.
         """
-        return self._once("export", lambda: read_export(self._folder))
+        return read_export(self._folder)
 
     @property
     def precision(self) -> Precision:
@@ -126,14 +122,14 @@ class OnnxEncoder:
         for part, ids in self._by_length(
             [text for text in dict.fromkeys(texts) if text not in known]
         ):
-            for text, vector in zip(part, self._session("text")(ids), strict=True):
+            for text, vector in zip(part, self._text_session(ids), strict=True):
                 known[text] = vector
                 self._cache.put(text, vector)
         return self._rows([known[text][np.newaxis] for text in texts])
 
     def encode_frames(self, frames: FrameBatch) -> Vectors:
         """See :class:`~vidsearch.encoders.base.Encoder`."""
-        session, recipe, step = self._session("vision"), self.export.pixels, self._step
+        session, recipe, step = self._vision_session, self.export.pixels, self._step
         return self._rows(
             [
                 session(clip_pixels(frames.data[start : start + step], recipe))
@@ -159,20 +155,19 @@ class OnnxEncoder:
                 yield list(part), np.array(ids_of_part, dtype=np.int64)
 
     def _ids(self, text: str) -> list[int]:
-        tokenizer = self._once("tokenizer", lambda: load_tokenizer(self.export))
-        return self.export.texts.ids(tokenizer, text)
+        return self.export.texts.ids(self._tokenizer, text)
+
+    @build_once
+    def _tokenizer(self) -> Any:
+        return load_tokenizer(self.export)
+
+    @build_once
+    def _text_session(self) -> TowerSession:
+        return self._session("text")
+
+    @build_once
+    def _vision_session(self) -> TowerSession:
+        return self._session("vision")
 
     def _session(self, tower: Tower) -> TowerSession:
-        return self._once(
-            tower,
-            lambda: TowerSession.of(
-                self.export, tower, precision=self.precision, threads=self._threads
-            ),
-        )
-
-    def _once(self, part: str, make: Callable[[], _T]) -> _T:
-        with self._lock:
-            if part not in self._parts:
-                self._parts[part] = make()
-            found: _T = self._parts[part]
-            return found
+        return TowerSession.of(self.export, tower, precision=self.precision, threads=self._threads)

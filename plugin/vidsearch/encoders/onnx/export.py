@@ -1,4 +1,4 @@
-"""A checkpoint → a folder that runs without torch, once it was compared with torch."""
+"""Exports a checkpoint to a folder that runs without torch, and compares the two."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from vidsearch.encoders.checkpoint import Checkpoint
-from vidsearch.encoders.onnx.bars import MAX_LOSS
 from vidsearch.encoders.onnx.graphs import weights_of, write_fp32, write_int8
 from vidsearch.encoders.onnx.layout import (
     MANIFEST,
@@ -27,12 +26,12 @@ from vidsearch.encoders.onnx.layout import (
 )
 from vidsearch.encoders.onnx.probes import max_loss, probes
 from vidsearch.encoders.onnx.sessions import TowerSession
-from vidsearch.encoders.onnx.vocabulary import write_tokenizer
+from vidsearch.encoders.onnx.thresholds import MAX_LOSS
 from vidsearch.encoders.towers import load_tower
 from vidsearch.encoders.vocabulary import load_texts
 from vidsearch.errors import EncoderError, ModelUnavailableError
 
-__all__ = ["export_checkpoint"]
+__all__ = ["export_checkpoint", "write_tokenizer"]
 
 _TOKENIZER = "tokenizer.json"
 _MAKERS = ("vidsearch", "torch", "transformers", "tokenizers", "onnx", "onnxscript", "onnxruntime")
@@ -68,10 +67,10 @@ def export_checkpoint(
         raise ModelUnavailableError(
             f"{str(folder)!r} exists and is no finished export: choose another folder, or remove it"
         )
-    bars = {**MAX_LOSS, "int8": max_loss_int8}
+    thresholds = {**MAX_LOSS, "int8": max_loss_int8}
     with _work_folder(beside=folder) as work:
         export = _write(checkpoint, work, int8=int8, report=report)
-        _refuse_losses(export, bars)
+        _refuse_losses(export, thresholds)
         _publish(export, work, folder)
     return replace(export, folder=folder)
 
@@ -150,13 +149,36 @@ def _load_run_and_write(
     return expected
 
 
-def _refuse_losses(export: Export, bars: dict[Precision, float]) -> None:
+def write_tokenizer(tokenizer: Any, path: Path) -> None:
+    """Write a ``tokenizers.Tokenizer`` as JSON, its merges as ``"a b"`` instead of ``["a", "b"]``.
+
+    tokenizers reads both forms, and the older one a third faster. Where that would not give the
+    very same tokenizer, as where a piece of a merge holds a blank, the file is the usual one.
+    """
+    usual = tokenizer.to_str()
+    content = json.loads(usual)
+    merges = content["model"].get("merges") or []
+    content["model"]["merges"] = [one if isinstance(one, str) else " ".join(one) for one in merges]
+    short = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    path.write_text(short if merges and _is_same(short, tokenizer) else usual, encoding="utf-8")
+
+
+def _is_same(text: str, tokenizer: Any) -> bool:
+    try:
+        read = type(tokenizer).from_str(text)
+    except Exception:  # a bare Exception is what tokenizers raises
+        return False
+    same: bool = read.to_str() == tokenizer.to_str()
+    return same
+
+
+def _refuse_losses(export: Export, thresholds: dict[Precision, float]) -> None:
     for precision, towers in export.towers.items():
         for name, tower in towers.items():
-            if not tower.max_loss <= bars[precision]:
+            if not tower.max_loss <= thresholds[precision]:
                 raise EncoderError(
                     f"the {name} tower loses {tower.max_loss:.2g} of cosine in {precision}, more "
-                    f"than {bars[precision]:.2g}; nothing was written"
+                    f"than {thresholds[precision]:.2g}; nothing was written"
                     + (
                         ". Leave int8 out (--no-int8), or allow it (--max-loss)"
                         if precision == "int8"

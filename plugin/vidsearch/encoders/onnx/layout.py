@@ -1,4 +1,4 @@
-"""What an export consists of: a folder with a manifest, written last, that names all the rest."""
+"""The files of an export: a folder with a manifest, written last, that names all others."""
 
 from __future__ import annotations
 

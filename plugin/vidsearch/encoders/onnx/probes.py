@@ -1,4 +1,4 @@
-"""What an export loses: probes through torch and through onnxruntime, and the cosine between."""
+"""Probe inputs, and the largest difference between torch and onnxruntime on them."""
 
 from __future__ import annotations
 

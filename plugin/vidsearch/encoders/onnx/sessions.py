@@ -1,4 +1,4 @@
-"""One tower of an export in onnxruntime, and its tokenizer; their errors in our words."""
+"""Runs a tower of an export with onnxruntime and loads its tokenizer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an export may lose. Imports nothing, as the command line names it in its help."""
+"""How much an export may differ from torch. Imports nothing: the help of a command shows it."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ if TYPE_CHECKING:
 __all__ = ["MAX_LOSS"]
 
 MAX_LOSS: dict[Precision, float] = {"fp32": 1e-6, "int8": 0.02}
-"""Largest ``1 - cosine`` to torch that an export may have by default."""
+"""Maximum of ``1 - cosine`` to torch by precision, by default."""

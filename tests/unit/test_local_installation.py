@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from vidsearch.errors import LocalError
+from vidsearch.local.installation import cache_folder, install
 from vidsearch.local.java import Jdk
-from vidsearch.local.parts import cache_folder, prepare
 from vidsearch.local.releases import release
 
 DESCRIPTOR = "META-INF/es-plugins/transport-netty4/plugin-descriptor.properties"
@@ -67,27 +67,31 @@ def test_elasticsearch_home_has_jars_modules_and_launcher(
     maven: Callable[..., Path], jdk: Jdk
 ) -> None:
     maven()
-    parts = prepare(release("elasticsearch", "9.5.3"), jdk)
+    installation = install(release("elasticsearch", "9.5.3"), jdk)
 
-    module = parts.home / "modules" / "transport-netty4"
+    module = installation.home / "modules" / "transport-netty4"
     assert {each.name for each in module.iterdir()} == {
         "transport-netty4-9.5.3.jar",
         "netty-common-4.jar",
         "plugin-descriptor.properties",
     }
     assert (module / "plugin-descriptor.properties").read_text() == "name=transport-netty4\n"
-    assert [each.name for each in (parts.home / "lib").glob("*.jar")] == ["elasticsearch-9.5.3.jar"]
-    classes, *jars = parts.classpath.split(":")
+    assert [each.name for each in (installation.home / "lib").glob("*.jar")] == [
+        "elasticsearch-9.5.3.jar"
+    ]
+    classes, *jars = installation.classpath.split(":")
     assert (Path(classes) / "Launcher.class").exists()
-    assert str(parts.home / "lib" / "*") in jars
+    assert str(installation.home / "lib" / "*") in jars
 
 
 def test_opensearch_plugins_are_on_the_class_path(maven: Callable[..., Path], jdk: Jdk) -> None:
     maven()
-    parts = prepare(release("opensearch"), jdk)
-    assert [each.name for each in (parts.home / "bundles").iterdir()] == ["opensearch-knn.jar"]
-    assert not list((parts.home / "lib").glob("*.zip"))
-    assert str(parts.home / "bundles" / "*") in parts.classpath.split(":")
+    installation = install(release("opensearch"), jdk)
+    assert [each.name for each in (installation.home / "bundles").iterdir()] == [
+        "opensearch-knn.jar"
+    ]
+    assert not list((installation.home / "lib").glob("*.zip"))
+    assert str(installation.home / "bundles" / "*") in installation.classpath.split(":")
 
 
 def test_second_run_needs_neither_maven_nor_compiler(
@@ -95,10 +99,10 @@ def test_second_run_needs_neither_maven_nor_compiler(
 ) -> None:
     maven()
     said: list[str] = []
-    first = prepare(release("opensearch"), jdk, talk=said.append)
+    first = install(release("opensearch"), jdk, talk=said.append)
     (tmp_path / "bin" / "mvn").unlink()
     (jdk.home / "bin" / "javac").unlink()
-    assert prepare(release("opensearch"), jdk, talk=said.append) == first
+    assert install(release("opensearch"), jdk, talk=said.append) == first
     assert len(said) == 1
     assert "OpenSearch 2.19.1" in said[0]
 
@@ -106,7 +110,7 @@ def test_second_run_needs_neither_maven_nor_compiler(
 def test_launcher_is_compiled_per_java(maven: Callable[..., Path], jdk: Jdk) -> None:
     log = maven()
     chosen = release("opensearch")
-    assert prepare(chosen, jdk).classpath != prepare(chosen, Jdk(jdk.home, 22)).classpath
+    assert install(chosen, jdk).classpath != install(chosen, Jdk(jdk.home, 22)).classpath
     assert log.read_text() == "run\n"
 
 
@@ -116,17 +120,17 @@ def test_missing_maven_is_refused_with_advice(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LocalError, match=r"no `mvn` on PATH\. On Debian: apt-get install"):
-        prepare(release("elasticsearch", "9.5.3"), jdk)
+        install(release("elasticsearch", "9.5.3"), jdk)
 
 
 def test_failed_maven_is_quoted_and_leaves_no_folder(maven: Callable[..., Path], jdk: Jdk) -> None:
     maven("touch $target/half.jar; echo '[ERROR] Could not resolve dependencies'; exit 1")
     with pytest.raises(LocalError, match=r"reachable from here\? It said:\n\[ERROR\] Could not"):
-        prepare(release("opensearch"), jdk)
+        install(release("opensearch"), jdk)
     assert [each.suffix for each in cache_folder().iterdir()] == [".lock"]
 
     log = maven()
-    assert prepare(release("opensearch"), jdk).home.is_dir()
+    assert install(release("opensearch"), jdk).home.is_dir()
     assert log.read_text() == "run\nrun\n"
 
 
@@ -134,7 +138,7 @@ def test_launcher_that_does_not_compile_is_an_error(maven: Callable[..., Path], 
     maven()
     _program(jdk.home / "bin" / "javac", "echo 'error: cannot find symbol' >&2; exit 1")
     with pytest.raises(LocalError, match="does not compile:\nerror: cannot find symbol"):
-        prepare(release("opensearch"), jdk)
+        install(release("opensearch"), jdk)
 
 
 def test_leftover_of_a_killed_run_is_removed(maven: Callable[..., Path], jdk: Jdk) -> None:
@@ -142,8 +146,8 @@ def test_leftover_of_a_killed_run_is_removed(maven: Callable[..., Path], jdk: Jd
     partial = cache_folder() / "opensearch-2.19.1-1.partial"
     (partial / "lib").mkdir(parents=True)
     (partial / "lib" / "half.jar").write_text("half")
-    parts = prepare(release("opensearch"), jdk)
-    assert not (parts.home / "lib" / "half.jar").exists()
+    installation = install(release("opensearch"), jdk)
+    assert not (installation.home / "lib" / "half.jar").exists()
     assert not partial.exists()
 
 
@@ -154,9 +158,9 @@ def test_concurrent_processes_download_once(
     script = (
         "from pathlib import Path\n"
         "from vidsearch.local.java import Jdk\n"
-        "from vidsearch.local.parts import prepare\n"
+        "from vidsearch.local.installation import install\n"
         "from vidsearch.local.releases import release\n"
-        f"print(prepare(release('opensearch'), Jdk(Path({str(jdk.home)!r}), 21)).classpath)\n"
+        f"print(install(release('opensearch'), Jdk(Path({str(jdk.home)!r}), 21)).classpath)\n"
     )
     command = [sys.executable, "-c", script]
     runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]

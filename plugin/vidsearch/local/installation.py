@@ -1,8 +1,7 @@
-"""The jars of a release, fetched once per user with Maven, and our launcher, compiled."""
+"""Installs a release: its jars, fetched with Maven once per user, and a compiled launcher."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -17,14 +16,14 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from vidsearch.errors import LocalError
-from vidsearch.local.folders import make_folder
+from vidsearch.local.folders import locked
 from vidsearch.local.java import Jdk
 from vidsearch.local.releases import Release
 
-__all__ = ["Parts", "cache_folder", "prepare"]
+__all__ = ["Installation", "cache_folder", "install"]
 
 _LAYOUT = 1
-"""Raise it when the way a folder of the cache is made changes."""
+"""Version of the layout of an installation; raise it when that changes."""
 
 _MAVEN_SECONDS = 900
 
@@ -32,7 +31,7 @@ Talk = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Installation:
     """What the JVM needs to run a release."""
 
     home: Path
@@ -41,12 +40,12 @@ class Parts:
 
 
 def cache_folder() -> Path:
-    """Where parts are kept: ``$XDG_CACHE_HOME/vidsearch``, else ``~/.cache/vidsearch``."""
+    """Where installations are kept: ``$XDG_CACHE_HOME/vidsearch``, else ``~/.cache/vidsearch``."""
     root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(root) / "vidsearch" / "nodes"
 
 
-def prepare(release: Release, jdk: Jdk, *, talk: Talk = lambda message: None) -> Parts:
+def install(release: Release, jdk: Jdk, *, talk: Talk = lambda message: None) -> Installation:
     """Fetch and compile what is not in the cache yet. Safe to run in several processes at once.
 
     Raises:
@@ -54,7 +53,7 @@ def prepare(release: Release, jdk: Jdk, *, talk: Talk = lambda message: None) ->
     """
     cache = cache_folder()
     home = cache / f"{release.name}-{_LAYOUT}"
-    with _made_once(home) as missing:
+    with _filled(home) as missing:
         if missing:
             _assemble(release, missing, talk=talk)
     jars = os.pathsep.join(str(folder / "*") for folder in (home / "lib", home / "bundles"))
@@ -62,14 +61,14 @@ def prepare(release: Release, jdk: Jdk, *, talk: Talk = lambda message: None) ->
     source = _launcher_source(release)
     key = hashlib.sha256(f"{source}\0{release.name}\0{jdk.home}\0{jdk.major}".encode())
     classes = cache / f"launcher-{key.hexdigest()[:16]}"
-    with _made_once(classes) as missing:
+    with _filled(classes) as missing:
         if missing:
             _compile(source, release, jdk, jars, missing)
-    return Parts(home, os.pathsep.join([str(classes), jars]))
+    return Installation(home, os.pathsep.join([str(classes), jars]))
 
 
 @contextmanager
-def _made_once(folder: Path) -> Iterator[Path | None]:
+def _filled(folder: Path) -> Iterator[Path | None]:
     """Yield a fresh folder to fill, which then becomes ``folder``; ``None`` where that exists.
 
     The rename makes it appear whole or not at all; the lock makes one process do the work.
@@ -77,9 +76,7 @@ def _made_once(folder: Path) -> Iterator[Path | None]:
     if folder.is_dir():
         yield None
         return
-    make_folder(folder.parent)
-    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(folder.parent / f"{folder.name}.lock"):
         if folder.is_dir():
             yield None
             return

@@ -1,0 +1,200 @@
+"""The unit vectors of the sampled frames of a video, or of a time range of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidsearch.config import IngestSettings, SourceSettings
+from vidsearch.defaults import BATCH_SIZE
+from vidsearch.encoders import Encoder, mean_unit
+from vidsearch.errors import NoFramesError
+from vidsearch.media import (
+    Candidates,
+    MediaLimits,
+    MediaReader,
+    Sampling,
+    fetch,
+    open_reader,
+)
+from vidsearch.media.display import refuse_damaged
+
+__all__ = ["FrameVectors", "embed_frames", "embed_uri"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class FrameVectors:
+    """What is known of the frames of a time range once they are encoded.
+
+    Raises:
+        ValueError: there are not as many times as vectors, or times descend.
+    """
+
+    pts_seconds: NDArray[np.float64]
+    """Time of each frame in seconds from the first frame of the video, shape ``(n,)``."""
+    vectors: NDArray[np.float32]
+    """Shape ``(n, dims)``, each row of unit length."""
+    end_seconds: float
+    """Where the range ends: the end of the video as it was read, or ``stop`` where that is
+    earlier."""
+    damaged: int
+    """Sampling points of the range whose own frame does not decode."""
+    points: int
+    """Sampling points of the range, damaged ones included."""
+    width: int
+    """Of the video as displayed, in pixels."""
+    height: int
+
+    def __post_init__(self) -> None:
+        if self.vectors.ndim != 2 or self.pts_seconds.shape != self.vectors.shape[:1]:
+            raise ValueError(
+                f"vectors of shape (n, dims) need n times, not {self.vectors.shape} and "
+                f"{self.pts_seconds.shape}"
+            )
+        if (np.diff(self.pts_seconds) < 0).any():
+            raise ValueError("the times of the frames descend")
+
+    def __len__(self) -> int:
+        return len(self.pts_seconds)
+
+    def __repr__(self) -> str:
+        return (
+            f"FrameVectors({len(self)} frames, {self.damaged} of {self.points} points damaged, "
+            f"to {self.end_seconds:.2f} s, {self.width}x{self.height})"
+        )
+
+    @classmethod
+    def joined(cls, ranges: Sequence[FrameVectors]) -> FrameVectors:
+        """The vectors of ranges that follow each other, as of one range.
+
+        Raises:
+            ValueError: no ranges, ranges in another order, or vectors of different lengths.
+        """
+        return cls(
+            pts_seconds=np.concatenate([each.pts_seconds for each in ranges]),
+            vectors=np.concatenate([each.vectors for each in ranges]),
+            end_seconds=ranges[-1].end_seconds,
+            damaged=sum(each.damaged for each in ranges),
+            points=sum(each.points for each in ranges),
+            width=ranges[0].width,
+            height=ranges[0].height,
+        )
+
+    def mean(self) -> NDArray[np.float32]:
+        """The vector of all frames: their unit mean, shape ``(dims,)``.
+
+        Raises:
+            NoFramesError: there is no frame.
+        """
+        if not len(self):
+            raise NoFramesError(f"no frame of the first {self.end_seconds:g} s decodes")
+        return mean_unit(self.vectors)
+
+
+def embed_frames(
+    path: Path,
+    *,
+    reader: MediaReader,
+    encoder: Encoder,
+    rate: float = 1.0,
+    sampling: Sampling = "played-at",
+    batch_size: int = BATCH_SIZE,
+    start: float = 0.0,
+    stop: float | None = None,
+    candidates: Candidates | None = None,
+    at: Callable[[str], None] = lambda stage: None,
+) -> FrameVectors:
+    """Decode and encode the frames of a time range. One batch of pixels is in memory at a time.
+
+    Args:
+        path: of the file.
+        reader: reads the frames.
+        encoder: turns them into unit vectors.
+        rate: frames per second.
+        sampling: which frames.
+        batch_size: frames per batch.
+        start: of the range, in seconds.
+        stop: of the range, in seconds; ``None`` reads to the end.
+        candidates: gets every batch as well, to choose thumbnails from.
+        at: called with ``"decode"``, ``"encode"`` or ``"thumbnails"`` before each step; what it
+            raises ends the work.
+
+    Raises:
+        VideoError: the file is not a video that can be read.
+        EncoderError: the model failed.
+        SourceUnavailableError: there is no room for candidates.
+    """
+    at("decode")
+    info = reader.probe(path)
+    vectors: list[NDArray[np.float32]] = []
+    times: list[NDArray[np.float64]] = []
+    with reader.frames(
+        path, rate=rate, sampling=sampling, batch_size=batch_size, start=start, stop=stop
+    ) as frames:
+        for batch in frames:
+            if candidates is not None:
+                at("thumbnails")
+                candidates.add(batch)
+            at("encode")
+            vectors.append(encoder.encode_frames(batch))
+            times.append(batch.pts_seconds)
+            at("decode")
+    if not vectors:  # a range beyond the end
+        vectors, times = [np.empty((0, encoder.identity.dims), np.float32)], [np.empty(0)]
+    summary = frames.summary
+    end = summary.end_seconds if summary.end_seconds is not None else stop
+    assert end is not None  # known wherever the video was read to its end
+    return FrameVectors(
+        pts_seconds=np.concatenate(times),
+        vectors=np.concatenate(vectors),
+        end_seconds=end,
+        damaged=summary.damaged,
+        points=summary.points,
+        width=info.width,
+        height=info.height,
+    )
+
+
+def embed_uri(
+    uri: str,
+    *,
+    encoder: Encoder,
+    ingest: IngestSettings,
+    sources: SourceSettings,
+    batch_size: int = BATCH_SIZE,
+    stop: float | None = None,
+) -> FrameVectors:
+    """Fetch a video and embed its frames as the settings say.
+
+    Args:
+        uri: a path or a URL.
+        encoder: turns frames into unit vectors.
+        ingest: how frames are sampled and decoded.
+        sources: where videos may be read from.
+        batch_size: frames per batch.
+        stop: seconds to read; ``None`` reads to the end.
+
+    Raises:
+        VideoError: it may not be read, or is not a video that can be read.
+        SourceUnavailableError: the place that holds it did not answer.
+        EncoderError: the model failed.
+    """
+    reader = open_reader(ingest, limits=MediaLimits.of(sources))
+    with fetch(uri, settings=sources) as file, closing(reader):
+        frames = embed_frames(
+            file.path,
+            reader=reader,
+            encoder=encoder,
+            rate=ingest.fps,
+            sampling=ingest.sampling,
+            batch_size=batch_size,
+            stop=stop,
+        )
+        # Decoders check whole readings only.
+        refuse_damaged(file.path.name, frames.damaged, frames.points, most=ingest.max_damaged)
+    return frames
