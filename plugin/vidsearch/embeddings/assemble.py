@@ -129,21 +129,13 @@ def embed_video(
 ) -> VideoEmbedding:
     """Embed the frames of a whole file (:func:`embed_frames`) and assemble the video.
 
+    Args and errors are those of the two, and these:
+
     Args:
-        path: of the file.
-        reader: reads the frames.
-        encoder: turns them into unit vectors.
-        segments: how the video is cut.
-        rate: frames per second.
-        sampling: which frames.
-        batch_size: frames per batch.
         cues: reads its subtitles; called after the last frame.
         thumbnails: where a thumbnail of each segment is put; ``None`` makes none.
-        at: called with the name of each step before it begins; what it raises ends the work.
 
     Raises:
-        VideoError: the file is not a video that can be read.
-        EncoderError: the model failed.
         SourceUnavailableError: the thumbnail store did not answer.
     """
     with nullcontext() if thumbnails is None else Candidates.of(thumbnails) as candidates:
