@@ -156,7 +156,7 @@ class VideoRecord:
     ] = None
     frames: _Count = None
     damaged: _Count = None
-    """Of them (and of those left out), how many did not decode: see ``FrameSummary.damaged``."""
+    """Of them (and of those left out), how many did not decode."""
     segments: _Count = None
     duration: Annotated[float | None, Column({"type": "float"})] = None
     """Of the video, in seconds."""
@@ -263,8 +263,8 @@ def registry_index(kind: EngineKind, *, shards: int, replicas: int) -> Json:
 
 def registry_meta(meta: Mapping[str, Any]) -> Json:
     """The ``_meta`` of a live registry, with the version of this code."""
-    ours = {**meta.get("vidsearch", {}), "registry": {"version": REGISTRY_VERSION}}
-    return {**meta, "vidsearch": ours}
+    vidsearch = {**meta.get("vidsearch", {}), "registry": {"version": REGISTRY_VERSION}}
+    return {**meta, "vidsearch": vidsearch}
 
 
 def registry_version(mapping: Mapping[str, Any]) -> int:

@@ -34,7 +34,6 @@ from vidsearch.config_sections import (
 from vidsearch.errors import ConfigError
 
 __all__ = [
-    "URI_FORMS",
     "BrokerSettings",
     "EngineSettings",
     "FusionName",
@@ -51,9 +50,6 @@ __all__ = [
     "settings_file",
     "variable_name",
 ]
-
-URI_FORMS = "a path, file://, http://, https://, s3://, gs:// or az://"
-"""What a video's URI may be, for messages."""
 
 _PREFIX = "VIDSEARCH_"
 _CONFIG_VARIABLE = "VIDSEARCH_CONFIG"

@@ -120,7 +120,7 @@ def test_a_video_that_cannot_be_registered_does_not_stop_the_others(stage: Stage
     )
     assert (good.record.state, good.error) == (State.QUEUED, None)
     assert all(one.record is None and isinstance(one.error, RegistryError) for one in bad)
-    assert "needs a uri: a path, file://" in str(done[2].error)
+    assert "needs a uri: give a path, file://" in str(done[2].error)
     assert "s3://" in str(done[2].error)
     assert stage.waiting == 1
 

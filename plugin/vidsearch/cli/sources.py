@@ -14,8 +14,6 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from vidsearch.config import URI_FORMS
-
 __all__ = ["IdFrom", "Source", "from_csv", "from_folder", "from_uris", "parse_fields", "stable_id"]
 
 IdFrom = Literal["uri", "name"]
@@ -143,7 +141,7 @@ def _absolute(uri: str, *, base: Path | None) -> str:
     if _SCHEME.match(uri):
         return uri
     if not uri.strip():
-        raise click.UsageError(f"a URI is empty: give {URI_FORMS}")
+        raise click.UsageError("a URI is empty: name a file, file://, http:// or https://")
     path = (base or Path.cwd()) / uri
     try:
         exists = path.exists()

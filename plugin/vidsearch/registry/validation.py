@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vidsearch.config import URI_FORMS
 from vidsearch.errors import RegistryError
 
 __all__ = ["NewVideo", "check_id", "check_uri", "checked"]
@@ -57,7 +56,7 @@ def check_uri(uri: str, *, id: str) -> None:
         RegistryError: empty, no Unicode, or longer than a keyword may be.
     """
     if not isinstance(uri, str) or not uri.strip():
-        raise RegistryError(f"video {id!r} needs a uri: {URI_FORMS}")
+        raise RegistryError(f"video {id!r} needs a uri: give a path, file://, https:// or s3://…")
     if _bytes(uri, what=f"the uri of video {id!r}") > _URI_BYTES:
         raise RegistryError(f"the uri of video {id!r} has more than {_URI_BYTES} bytes")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vidsearch.config import URI_FORMS, SourceSettings
+from vidsearch.config import SourceSettings
 from vidsearch.errors import ConfigError, SourceForbiddenError, SourceUnsupportedError
 
 __all__ = [
@@ -20,6 +20,7 @@ _ALIASES = {"s3a": "s3", "gcs": "gs", "abfs": "az", "abfss": "az"}
 BUCKET_SCHEMES = frozenset({*_EXTRAS, *_ALIASES})
 """Schemes of buckets, in every spelling."""
 _READ = {"file", "http", "https", *_EXTRAS}
+_FORMS = "a path, file://, http://, https://, s3://, gs:// or az://"
 
 
 def canonical_scheme(scheme: str) -> str:
@@ -55,7 +56,7 @@ def require_scheme(scheme: str, settings: SourceSettings, *, where: str) -> None
     """
     if scheme not in _READ:
         raise SourceUnsupportedError(
-            f"{where!r}: no reader for the scheme {scheme!r}; give {URI_FORMS}"
+            f"{where!r}: no reader for the scheme {scheme!r}; give {_FORMS}"
         )
     if scheme not in {canonical_scheme(one.lower()) for one in settings.schemes}:
         raise SourceForbiddenError(
