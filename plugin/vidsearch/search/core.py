@@ -15,6 +15,7 @@ from vidsearch.engines.calls import Calls
 from vidsearch.engines.steps import Steps, Work
 from vidsearch.engines.types import EngineKind, Json
 from vidsearch.errors import MappingConflictError, QueryError
+from vidsearch.once import Once
 from vidsearch.search.fusion import Fusion
 from vidsearch.search.live_index import IndexMovedError, IndexView, LiveIndex
 from vidsearch.search.native import Cluster, NativeFusion, choose
