@@ -11,4 +11,4 @@ try:
     )
     print(record.state)  # queued; a worker makes it indexed, or failed with a reason
 except BackendUnavailableError as error:
-    print(error)  # says whether it was registered; if so, the sweep queues it later
+    print(error)  # engine or broker is away; to register again does no harm

@@ -3,7 +3,8 @@
     python scripts/generate_docs.py [--check]
 
 - docs/cli.md: the reference of every command, from ``--help``;
-- README.md: the table of settings, between the markers ``<!-- settings -->``.
+- docs/settings.md: the reference of every setting;
+- README.md: the settings that nearly everyone sets, between the markers ``<!-- settings -->``.
 """
 
 from __future__ import annotations
@@ -11,15 +12,54 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
 from vidsearch.cli import cli
-from vidsearch.config import setting_paths, variable_name
+from vidsearch.config import Settings, setting_paths, variable_name
 
 ROOT = Path(__file__).resolve().parent.parent
+README_SETTINGS = (
+    "engine.url",
+    "engine.api_key",
+    "broker.url",
+    "index.name",
+    "index.quantization",
+    "model.name",
+    "sources.schemes",
+    "sources.roots",
+    "thumbnails.url",
+)
+
+_SETTINGS_INTRO = """\
+# Settings
+
+This page is written by `make docs` from `plugin/vidsearch/config_sections.py`.
+
+A setting is read from the first of these places that has it:
+
+1. an argument in Python: `load_settings(engine={"url": "http://localhost:9200"})`;
+2. an environment variable: `VIDSEARCH_ENGINE__URL` is the setting `engine.url`. An empty variable
+   counts as unset;
+3. a TOML file: `vidsearch.toml` in the working folder, or the file that `VIDSEARCH_CONFIG` or
+   `vidsearch --config FILE` names;
+4. the default.
+
+```toml
+[engine]
+url = "https://search.example:9200"
+
+[sources]
+schemes = ["https"]
+```
+
+In a variable a list is JSON: `VIDSEARCH_SOURCES__ROOTS='["/srv/videos"]'`. An unknown name and a
+value out of range are errors. `vidsearch settings` shows the values in force; passwords, keys and
+tokens are masked.
+"""
 
 
 def commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
@@ -37,8 +77,8 @@ def cli_reference() -> str:
     """The whole of docs/cli.md."""
     parts = [
         "# Command line\n",
-        "Data goes to stdout, talk and progress to stderr.",
-        "Exit code 0: done; 1: failed; 2: the call or a setting is wrong.",
+        "Commands print data on stdout, and messages and progress on stderr.",
+        "Exit code 0: done; 1: failed; 2: an argument or a setting is wrong.",
         "This page is written by `make docs` from the commands' own help.\n",
     ]
     for name, text in commands(cli, ("vidsearch",)):
@@ -46,18 +86,23 @@ def cli_reference() -> str:
     return "\n".join(parts)
 
 
-def settings_table() -> str:
-    """The table of settings for the README."""
-    rows = ["| variable | default | meaning |", "|---|---|---|"]
-    for section, name, field in setting_paths():
-        default = field.default
-        if hasattr(default, "get_secret_value"):
-            default = default.get_secret_value()
-        if isinstance(default, tuple):
-            default = "[" + ", ".join(f'"{item}"' for item in default) + "]"
-        shown = "" if default is None else f"`{default}`"
-        rows.append(f"| `{variable_name(section, name)}` | {shown} | {field.description} |")
-    return "\n".join(rows)
+def settings_reference() -> str:
+    """The whole of docs/settings.md."""
+    parts = [_SETTINGS_INTRO]
+    for section, info in Settings.model_fields.items():
+        rows = [entry for entry in setting_paths() if entry[0] == section]
+        assert info.annotation is not None
+        parts.append(f"## {section}\n\n{info.annotation.__doc__}\n\n{settings_table(rows)}\n")
+    return "\n".join(parts)
+
+
+def settings_table(rows: Iterable[tuple[str, str, Any]]) -> str:
+    """A table of settings, each as ``(section, name, FieldInfo)``."""
+    lines = ["| variable | default | meaning |", "|---|---|---|"]
+    for section, name, field in rows:
+        shown = _shown(field.default)
+        lines.append(f"| `{variable_name(section, name)}` | {shown} | {field.description} |")
+    return "\n".join(lines)
 
 
 def readme(text: str) -> str:
@@ -65,12 +110,31 @@ def readme(text: str) -> str:
     start, end = "<!-- settings -->", "<!-- /settings -->"
     if text.count(start) != 1 or text.count(end) != 1:
         raise SystemExit(f"README.md must hold {start} and {end} exactly once")
-    return re.sub(
-        f"{start}.*{end}",
-        lambda _: f"{start}\n{settings_table()}\n{end}",
-        text,
-        flags=re.DOTALL,
-    )
+    known = {
+        f"{section}.{name}": (section, name, field) for section, name, field in setting_paths()
+    }
+    table = settings_table(known[name] for name in README_SETTINGS)
+    return re.sub(f"{start}.*{end}", lambda _: f"{start}\n{table}\n{end}", text, flags=re.DOTALL)
+
+
+def generated() -> dict[Path, str]:
+    """Every generated file with the text that it must have."""
+    path = ROOT / "README.md"
+    return {
+        ROOT / "docs" / "cli.md": cli_reference(),
+        ROOT / "docs" / "settings.md": settings_reference(),
+        path: readme(path.read_text(encoding="utf-8")),
+    }
+
+
+def _shown(default: Any) -> str:
+    if hasattr(default, "get_secret_value"):
+        default = default.get_secret_value()
+    if default is None:
+        return ""
+    if isinstance(default, tuple):
+        default = "[" + ", ".join(f'"{item}"' for item in default) + "]"
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
 def main() -> int:
@@ -78,11 +142,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if stale")
     check = parser.parse_args().check
-    readme_path = ROOT / "README.md"
-    wanted = {
-        ROOT / "docs" / "cli.md": cli_reference(),
-        readme_path: readme(readme_path.read_text(encoding="utf-8")),
-    }
+    wanted = generated()
     stale = [
         path
         for path, text in wanted.items()

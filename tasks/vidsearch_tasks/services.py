@@ -125,7 +125,7 @@ class Services:
 
     @build_once
     def indexer(self) -> Indexer:
-        """What ingests."""
+        """Ingests one video after the other."""
         from vidsearch.ingest import Indexer
 
         return Indexer(

@@ -50,7 +50,9 @@ class _OnRealPictures(PixelsContract):
             assert error.max() <= 2.01, name
             assert error.mean() <= 0.01, name
 
-    def test_vectors_are_those_of_pillows_pixels(self, preprocess: Preprocess, tower: Any) -> None:
+    def test_vectors_equal_those_of_pillows_pixels(
+        self, preprocess: Preprocess, tower: Any
+    ) -> None:
         import torch
 
         frames = [picture(height, width) for height, width in _SIZES]

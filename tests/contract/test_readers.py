@@ -46,7 +46,7 @@ class ReaderContract(DecoderContract):
 
             yield make
 
-    def test_it_is_a_reader(self, reader: MediaReader) -> None:
+    def test_reader_follows_the_protocol(self, reader: MediaReader) -> None:
         assert isinstance(reader, MediaReader)
 
     def test_cues_are_the_lines_of_the_subtitle_track(self, reader: MediaReader, red: Path) -> None:

@@ -15,7 +15,9 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.mark.parametrize("node", ["es-9.5.3", "os-2.19.1"])
-def test_the_demo_finds_what_it_says(services: RunningServices, tmp_path: Path, node: str) -> None:
+def test_demo_finds_the_clips_that_it_announces_and_leaves_nothing(
+    services: RunningServices, tmp_path: Path, node: str
+) -> None:
     services.node(node)  # skips with the reason where the engine cannot be had here
     answer = subprocess.run(
         [sys.executable, "-m", "vidsearch.cli", "demo", "--engine", NODES[node][0]],

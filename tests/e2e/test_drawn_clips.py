@@ -104,7 +104,7 @@ def test_each_scene_is_found_by_its_caption(library: Library) -> None:
             assert hit == clip.id, scene.caption
 
 
-def test_the_right_moment_of_two_comes_first(library: Library) -> None:
+def test_moment_of_the_searched_scene_comes_first(library: Library) -> None:
     double = [clip for clip in library.clips if len(clip.scenes) == 2]
     assert len(double) >= 4
     for clip in double:
@@ -116,7 +116,7 @@ def test_the_right_moment_of_two_comes_first(library: Library) -> None:
             assert best.cosine > other.cosine + 0.1
 
 
-def test_hybrid_and_filter_agree_on_what_has_both(library: Library) -> None:
+def test_hybrid_with_filter_finds_the_clip_with_word_and_look(library: Library) -> None:
     for clip in library.clips[:6]:
         place = clip.title.split()[0]
         light = "dark" if "dark" in clip.tags else "light"
@@ -130,7 +130,7 @@ def test_hybrid_and_filter_agree_on_what_has_both(library: Library) -> None:
         ]
 
 
-def test_keyword_finds_words_of_the_title_only(library: Library) -> None:
+def test_keyword_search_finds_words_of_titles_only(library: Library) -> None:
     place = library.clips[0].title.split()[0]
     expected = {clip.id for clip in library.clips if place in clip.title}
     found = library.videos.search(place, k=24, mode="keyword")
@@ -138,7 +138,7 @@ def test_keyword_finds_words_of_the_title_only(library: Library) -> None:
     assert not library.videos.search("rhombus", mode="keyword").hits
 
 
-def test_the_search_command_prints_the_same(library: Library) -> None:
+def test_search_command_prints_the_hits_of_the_library(library: Library) -> None:
     caption = library.clips[3].scenes[-1].caption
     answer = vidsearch(library.env, "search", caption, "-k", "3", "--json")
     assert answer.returncode == 0, answer.stderr
@@ -148,7 +148,7 @@ def test_the_search_command_prints_the_same(library: Library) -> None:
     assert printed["hits"][0]["id"] == library.clips[3].id
 
 
-def test_a_second_ingest_embeds_nothing_again(library: Library) -> None:
+def test_second_ingest_embeds_no_video_again(library: Library) -> None:
     before = json.loads(vidsearch(library.env, "videos", "list", "--json").stdout)
     again = vidsearch(library.env, "ingest", str(library.clips[0].path), "--id-from", "name")
     assert again.returncode == 0, again.stderr

@@ -27,7 +27,7 @@ EXAMPLES = {path.name: path.read_text() for path in (ROOT / "examples").glob("*.
 _URI = "https://media.example/clip-42.mp4"
 
 
-def test_the_readme_shows_the_examples_as_they_are() -> None:
+def test_readme_shows_the_examples_unchanged() -> None:
     assert "](../examples/fastapi_app.py)" in (ROOT / "docs/search.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     shown = [text for name, text in EXAMPLES.items() if name != "fastapi_app.py"]
@@ -103,7 +103,7 @@ class Web:
         return asyncio.run(ask())
 
 
-def test_enqueue_and_search_from_an_app(
+def test_examples_enqueue_and_search_on_real_services(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enqueue = tmp_path / "enqueue.py"
@@ -146,7 +146,7 @@ def test_enqueue_and_search_from_an_app(
     ]
 
 
-def test_enqueue_says_so_where_the_broker_is_away(host: Host) -> None:
+def test_enqueue_example_without_a_broker_prints_that_the_video_is_registered(host: Host) -> None:
     away = Host({**host.env, "VIDSEARCH_BROKER__URL": "redis://127.0.0.1:1/0"}, host.clip)
     said = away.python(str(ROOT / "examples/enqueue_from_app.py"))
     assert said.startswith("video 'clip-42' is registered but not queued, the sweep will queue it")

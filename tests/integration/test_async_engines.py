@@ -41,7 +41,7 @@ def make_client(kind: str, url: str) -> Any:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_the_host_set_on_its_client_is_sent(kind: str) -> None:
+def test_headers_and_options_of_the_client_are_sent(kind: str) -> None:
     async def search(url: str) -> str:
         client = make_client(kind, url.replace("://", "://me:hidden@"))
         engine = await connect_async(EngineSettings(url="http://elsewhere:1"), client=client)
@@ -64,7 +64,7 @@ def test_what_the_host_set_on_its_client_is_sent(kind: str) -> None:
         assert sent["authorization"].startswith("Basic ")
 
 
-def test_the_hosts_own_kind_of_client_on_a_node(search_node: SearchNode) -> None:
+def test_every_async_client_of_an_application_works_on_a_node(search_node: SearchNode) -> None:
     async def ask() -> None:
         client = make_client(search_node.kind, search_node.url)
         engine = await connect_async(EngineSettings(), client=client)
@@ -105,7 +105,7 @@ def test_searches_that_are_cancelled_leave_the_engine_usable(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_listens(kind: Any) -> None:
+def test_refused_connection_is_reported(kind: Any) -> None:
     async def ask(url: str) -> None:
         engine = await connect_async(EngineSettings(url=url, kind=kind))
         try:
@@ -125,7 +125,7 @@ def test_nothing_listens(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_answer_that_takes_too_long_is_given_up_and_not_repeated(kind: Any) -> None:
+def test_timed_out_request_is_reported_and_not_repeated(kind: Any) -> None:
     async def ask(url: str) -> None:
         engine = await connect_async(EngineSettings(url=url, kind=kind, timeout=0.2))
         try:
@@ -140,7 +140,7 @@ def test_an_answer_that_takes_too_long_is_given_up_and_not_repeated(kind: Any) -
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "auto"])
-def test_credentials_are_sent_and_their_refusal_is_told(kind: Any) -> None:
+def test_refused_credentials_are_reported(kind: Any) -> None:
     def refuse(asked: Asked) -> Reply:
         assert asked.headers["authorization"] == "Basic bWU6c2VjcmV0"
         return Reply(401, {"error": {"type": "x", "reason": "because"}}, ELASTIC)
@@ -159,7 +159,7 @@ def test_credentials_are_sent_and_their_refusal_is_told(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_without_aiohttp_the_extra_is_named(kind: str) -> None:
+def test_missing_aiohttp_is_reported_with_its_extra(kind: str) -> None:
     code = (
         "import asyncio, sys\n"
         "sys.modules['aiohttp'] = None\n"

@@ -17,7 +17,7 @@ from vidsearch.testing.small_index import small_index
 pytestmark = pytest.mark.integration
 
 
-def test_each_node_says_what_it_can(engine: Engine) -> None:
+def test_features_of_each_node_are_detected(engine: Engine) -> None:
     features = engine.features()
     version = engine.info().version
     assert features.licence is None  # none of these nodes knows the endpoint
@@ -36,7 +36,7 @@ def test_each_node_says_what_it_can(engine: Engine) -> None:
         assert features.base64_vectors == ("big" if version >= (9, 3, 0) else None)
 
 
-def test_base64_is_taken_where_it_is_said_to_be(
+def test_base64_vectors_are_accepted_where_the_features_say_so(
     engine: Engine, search_node: SearchNode, index_name: str
 ) -> None:
     engine.create_index(index_name, small_index(engine))
@@ -53,7 +53,7 @@ def test_base64_is_taken_where_it_is_said_to_be(
     assert found.source["video"]["vector"] == vector.tolist()
 
 
-def test_one_rejected_among_many_requests(engine: Engine, index_name: str) -> None:
+def test_rejected_write_among_many_requests_is_named(engine: Engine, index_name: str) -> None:
     engine.create_index(index_name, small_index(engine))
     vector = np.array([0.6, 0.8, 0.0, 0.0], np.float32)
     good: list[Any] = [Write("index", f"{n}", {"video": {"vector": vector}}) for n in range(2500)]
@@ -70,7 +70,9 @@ def test_one_rejected_among_many_requests(engine: Engine, index_name: str) -> No
     assert engine.count(index_name) == len(good)
 
 
-def test_requests_are_bounded(engine: Engine, search_node: SearchNode, index_name: str) -> None:
+def test_bulk_requests_stay_below_their_limits(
+    engine: Engine, search_node: SearchNode, index_name: str
+) -> None:
     engine.create_index(index_name, small_index(engine))
     writes = [Write("index", f"{n}", {"note": "x" * 3_000_000}) for n in range(7)]
     done = engine.bulk(index_name, writes, refresh=True)

@@ -95,7 +95,7 @@ def refusing() -> Iterator[str]:
         server.server_close()
 
 
-def test_unknown_setting(cli: Cli) -> None:
+def test_unknown_setting_is_refused_with_the_nearest_name(cli: Cli) -> None:
     cli.set(ENGIN__URL="http://localhost:9200")
     assert cli.fails("search", "dog", code=2) == (
         "unknown setting: VIDSEARCH_ENGIN__URL (did you mean VIDSEARCH_ENGINE__URL?). "
@@ -103,7 +103,7 @@ def test_unknown_setting(cli: Cli) -> None:
     )
 
 
-def test_wrong_url(cli: Cli) -> None:
+def test_wrong_url_is_refused_with_its_setting(cli: Cli) -> None:
     cli.set(ENGINE__URL="localhost:9200")
     assert cli.fails("index", "show", code=2) == (
         "setting engine.url: must look like http://host:9200 or https://host:9200"
@@ -123,7 +123,9 @@ def test_wrong_url(cli: Cli) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", ["auto", "elasticsearch", "opensearch"])
-def test_engine_down(cli: Cli, command: tuple[str, ...], kind: str) -> None:
+def test_unreachable_engine_is_reported_with_its_url(
+    cli: Cli, command: tuple[str, ...], kind: str
+) -> None:
     cli.set(ENGINE__URL="http://127.0.0.1:1", ENGINE__KIND=kind)
     message = cli.fails(*command, code=1)
     assert message == (
@@ -133,7 +135,9 @@ def test_engine_down(cli: Cli, command: tuple[str, ...], kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["elasticsearch", "opensearch"])
-def test_wrong_credentials(cli: Cli, refusing: str, kind: str) -> None:
+def test_wrong_credentials_are_reported_without_the_password(
+    cli: Cli, refusing: str, kind: str
+) -> None:
     cli.set(
         ENGINE__URL=refusing,
         ENGINE__KIND=kind,
@@ -149,7 +153,9 @@ def test_wrong_credentials(cli: Cli, refusing: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "vector", "keyword"])
-def test_index_missing(cli: Cli, search_node: SearchNode, mode: str) -> None:
+def test_missing_index_is_reported_with_advice(
+    cli: Cli, search_node: SearchNode, mode: str
+) -> None:
     cli.set(ENGINE__URL=search_node.url, ENGINE__KIND=search_node.kind, INDEX__NAME="absent")
     assert cli.fails("search", "dog", "--mode", mode, code=1) == (
         f"no index or alias 'absent' at {search_node.url}: create it with "
@@ -161,14 +167,16 @@ def test_index_missing(cli: Cli, search_node: SearchNode, mode: str) -> None:
     assert "`vidsearch index create`" in cli.fails("index", "show", code=1)
 
 
-def test_index_exists_already(live: Cli, index_name: str) -> None:
+def test_existing_index_is_not_created_again(live: Cli, index_name: str) -> None:
     assert live.fails("index", "create", code=1) == (
         f"{index_name!r} exists already ({index_name}-000001); use it as it is, "
         "or drop it first with `vidsearch index drop`"
     )
 
 
-def test_mapping_of_another_model(live: Cli, index_name: str, tmp_path: Path) -> None:
+def test_index_of_another_model_is_refused_with_both_named(
+    live: Cli, index_name: str, tmp_path: Path
+) -> None:
     other = random_clip_checkpoint(tmp_path / "other-model", shape="tiny")
     live.set(MODEL__NAME=str(other))
     message = live.fails("search", "dog", code=1)
@@ -182,13 +190,15 @@ def test_mapping_of_another_model(live: Cli, index_name: str, tmp_path: Path) ->
     assert err.startswith("No videos found: none has these words;")
 
 
-def test_unknown_video_id(live: Cli) -> None:
+def test_unknown_video_id_is_reported(live: Cli) -> None:
     for command in (("show",), ("retry",), ("delete",)):
         assert live.fails("videos", *command, "nope", code=1) == "no video 'nope' is registered"
 
 
 @pytest.mark.parametrize("content", [b"", b"not a video at all" * 100])
-def test_unreadable_file(cli: Cli, tmp_path: Path, content: bytes) -> None:
+def test_embedding_an_unreadable_file_reports_the_reason(
+    cli: Cli, tmp_path: Path, content: bytes
+) -> None:
     (tmp_path / "broken.mp4").write_bytes(content)
     message = cli.fails("embed", "video", "broken.mp4", code=1)
     assert message.startswith("broken.mp4 ")
@@ -197,7 +207,7 @@ def test_unreadable_file(cli: Cli, tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "   "])
-def test_empty_text(live: Cli, text: str) -> None:
+def test_empty_text_is_refused(live: Cli, text: str) -> None:
     for mode in ("hybrid", "vector", "keyword"):
         assert live.fails("search", text, "--mode", mode, code=2) == (
             "the search text is empty: say what the video should show"
@@ -205,7 +215,7 @@ def test_empty_text(live: Cli, text: str) -> None:
     assert "empty" in live.fails("embed", "text", text, code=2)
 
 
-def test_too_long_a_text_is_cut_and_said(live: Cli) -> None:
+def test_too_long_text_is_truncated_with_a_warning(live: Cli) -> None:
     code, out, err = live("search", "dog " * 100)
     assert (code, out) == (0, "")
     assert "Warning: the text has " in err
@@ -213,20 +223,20 @@ def test_too_long_a_text_is_cut_and_said(live: Cli) -> None:
 
 
 @pytest.mark.parametrize("k", ["0", "-3", "101", "1000000"])
-def test_k_out_of_range(live: Cli, k: str) -> None:
+def test_k_out_of_range_is_refused(live: Cli, k: str) -> None:
     assert live.fails("search", "dog", "-k", k, code=2) == (
         f"-k must be a whole number from 1 to 100 (the setting search.window), not {k}"
     )
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "vector", "keyword"])
-def test_filter_on_an_unmapped_field(live: Cli, mode: str) -> None:
+def test_filter_on_an_unmapped_field_is_refused_with_the_mapped_ones(live: Cli, mode: str) -> None:
     message = live.fails("search", "dog", "--filter", "colour=red", "--mode", mode, code=2)
     assert message.startswith("--filter on 'colour': no such field in the index. Mapped fields: ")
     assert "title" in message
 
 
-def test_a_filter_that_is_no_condition(live: Cli) -> None:
+def test_filter_that_is_no_condition_is_refused(live: Cli) -> None:
     assert live.fails("search", "dog", "--filter", "tags", code=2) == (
         "--filter 'tags' is no condition: write tags=sport, tags=a,b, year>=2020 or a JSON clause"
     )

@@ -57,7 +57,7 @@ def body(engine: Engine, similarity: str) -> dict[str, Any]:
     return made
 
 
-def test_cosines_are_those_of_numpy(engine: Engine, index_name: str) -> None:
+def test_cosines_equal_those_of_numpy(engine: Engine, index_name: str) -> None:
     for name in SIMILARITIES[engine.kind]:
         index = f"{index_name}-{name}"
         engine.create_index(index, body(engine, name))

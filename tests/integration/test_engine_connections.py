@@ -26,7 +26,7 @@ pytestmark = pytest.mark.integration
 WHOLE = {"count": 7, "_shards": {"failed": 0}}
 
 
-def test_importing_the_room_loads_no_client() -> None:
+def test_import_of_engines_loads_no_client() -> None:
     code = (
         "import sys, vidsearch.engines\n"
         "print(sorted({'elasticsearch', 'elastic_transport', 'opensearchpy'} & set(sys.modules)))"
@@ -35,7 +35,7 @@ def test_importing_the_room_loads_no_client() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_the_node_is_asked_what_it_is(search_node: SearchNode) -> None:
+def test_kind_auto_detects_the_engine(search_node: SearchNode) -> None:
     engine = connect(EngineSettings(url=search_node.url))
     info = engine.info()
     engine.close()
@@ -46,7 +46,7 @@ def test_the_node_is_asked_what_it_is(search_node: SearchNode) -> None:
 
 
 @pytest.mark.parametrize("kind", ["elasticsearch", "opensearch"])
-def test_the_version_of_a_node_that_does_not_serve_its_root(kind: Any) -> None:
+def test_version_is_read_from_the_nodes_where_the_root_is_missing(kind: Any) -> None:
     def answer(asked: Asked) -> Reply:
         if asked.path == "/":
             return Reply(405, {"error": "Incorrect HTTP method for uri [/]"}, ELASTIC)
@@ -81,7 +81,7 @@ def behind(asked: Asked) -> Reply:
     return Reply(body=WHOLE, headers=ELASTIC)
 
 
-def test_an_older_elasticsearch_is_spoken_to_in_its_dialect() -> None:
+def test_older_elasticsearch_gets_requests_of_its_version() -> None:
     with http_stub(behind) as stub:
         engine = connect(EngineSettings(url=stub.url, kind="elasticsearch"))
         assert [engine.count("videos"), engine.count("videos")] == [7, 7]
@@ -112,9 +112,7 @@ def make_client(node: SearchNode) -> Any:
     return OpenSearch([node.url])
 
 
-def test_a_client_that_was_handed_in_is_used_and_stays_open(
-    search_node: SearchNode, index_name: str
-) -> None:
+def test_given_client_is_used_and_stays_open(search_node: SearchNode, index_name: str) -> None:
     client = make_client(search_node)
     engine = connect(EngineSettings(url="http://elsewhere:1"), client=client)
     assert engine.kind == search_node.kind
@@ -126,7 +124,7 @@ def test_a_client_that_was_handed_in_is_used_and_stays_open(
     client.close()
 
 
-def test_a_subclass_of_a_client_is_one(elasticsearch_9: SearchNode) -> None:
+def test_subclass_of_a_client_is_accepted(elasticsearch_9: SearchNode) -> None:
     class Ours(Elasticsearch):
         """As host applications have them."""
 
@@ -135,7 +133,7 @@ def test_a_subclass_of_a_client_is_one(elasticsearch_9: SearchNode) -> None:
     client.close()
 
 
-def test_the_credentials_of_a_client_stay_out_of_sight() -> None:
+def test_credentials_of_a_client_are_in_no_message() -> None:
     with http_stub(lambda _: Reply(body=WHOLE, headers=ELASTIC)) as stub:
         url = stub.url.replace("://", "://me:hidden@")
         for client in (Elasticsearch(url), OpenSearch([url])):
@@ -148,7 +146,7 @@ def test_the_credentials_of_a_client_stay_out_of_sight() -> None:
 
 
 @pytest.mark.parametrize("kind", ["elasticsearch", "opensearch"])
-def test_a_password_beyond_ascii_arrives_as_utf_8(kind: Any) -> None:
+def test_password_beyond_ascii_is_sent_as_utf_8(kind: Any) -> None:
     with http_stub(lambda _: Reply(body=WHOLE, headers=ELASTIC)) as stub:
         settings = EngineSettings(
             url=stub.url,
@@ -164,7 +162,7 @@ def test_a_password_beyond_ascii_arrives_as_utf_8(kind: Any) -> None:
     assert base64.b64decode(sent).decode() == "j\u00fcrgen:\u043a\u043b\u044e\u0447"
 
 
-def test_a_client_of_another_library() -> None:
+def test_client_of_another_library_is_refused() -> None:
     with pytest.raises(ConfigError) as raised:
         connect(EngineSettings(), client=object())
     assert str(raised.value) == (
@@ -204,13 +202,13 @@ def test_a_client_of_another_library() -> None:
         ),
     ],
 )
-def test_settings_that_contradict_each_other(settings: Any, said: str) -> None:
+def test_contradicting_settings_are_refused(settings: Any, said: str) -> None:
     with pytest.raises(ConfigError) as raised:
         connect(EngineSettings(**settings))
     assert str(raised.value) == said
 
 
-def test_opensearch_without_its_library(
+def test_missing_opensearch_library_is_reported_with_its_extra(
     opensearch_2: SearchNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, opensearchpy.__name__, None)
@@ -223,7 +221,7 @@ def test_opensearch_without_its_library(
 
 
 @pytest.mark.parametrize("kind", ["elasticsearch", "opensearch"])
-def test_a_url_may_have_a_path_and_no_port(kind: Any) -> None:
+def test_url_with_a_path_and_without_a_port_works(kind: Any) -> None:
     with http_stub(lambda _: Reply(body=WHOLE, headers=ELASTIC)) as stub:
         engine = connect(EngineSettings(url=f"{stub.url}/search/", kind=kind))
         assert engine.count("videos") == 7
@@ -240,7 +238,7 @@ def open_contexts(node: SearchNode) -> int:
     return sum(one["indices"]["search"]["open_contexts"] for one in stats["nodes"].values())
 
 
-def test_a_scan_leaves_nothing_open(
+def test_scan_leaves_no_scroll_open(
     engine: Engine, index_name: str, search_node: SearchNode
 ) -> None:
     engine.create_index(index_name, small_index(engine))

@@ -59,7 +59,7 @@ def message(attempt: Callable[[], object], type_: type[VidsearchError]) -> str:
 # -- nobody answers
 
 
-def test_nothing_listens(kind: Any) -> None:
+def test_refused_connection_is_reported_with_its_url(kind: Any) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, but not listening
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -71,7 +71,7 @@ def test_nothing_listens(kind: Any) -> None:
         engine.close()
 
 
-def test_nothing_listens_to_the_question_what_it_is() -> None:
+def test_refused_connection_while_detecting_the_kind_is_reported() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -81,7 +81,7 @@ def test_nothing_listens_to_the_question_what_it_is() -> None:
         )
 
 
-def test_an_answer_that_takes_too_long_is_given_up_and_not_repeated(kind: Any) -> None:
+def test_timed_out_request_is_reported_and_not_repeated(kind: Any) -> None:
     with http_stub(lambda _: Reply(delay=30, headers=ELASTIC)) as stub:
         engine = connect(EngineSettings(url=stub.url, kind=kind, timeout=0.2))
         assert message(lambda: engine.count("videos"), BackendUnavailableError) == (
@@ -91,7 +91,7 @@ def test_an_answer_that_takes_too_long_is_given_up_and_not_repeated(kind: Any) -
     assert stub.paths() == ["POST /videos/_count"]
 
 
-def test_a_connection_that_was_closed_meanwhile_is_opened_anew(kind: Any) -> None:
+def test_connection_that_the_server_closed_is_reopened(kind: Any) -> None:
     whole = {"count": 7, "_shards": {"failed": 0}}
     with http_stub(lambda _: Reply(body=whole, headers=ELASTIC, hang_up=True)) as stub:
         engine = connect(EngineSettings(url=stub.url, kind=kind))
@@ -140,7 +140,7 @@ def test_a_connection_that_was_closed_meanwhile_is_opened_anew(kind: Any) -> Non
         ),
     ],
 )
-def test_a_status_says_what_it_means_and_is_not_repeated(
+def test_status_is_mapped_to_its_error_and_not_repeated(
     kind: Any, status: int, type_: type[VidsearchError], said: str
 ) -> None:
     with http_stub(lambda _: Reply(status, WHY, ELASTIC)) as stub:
@@ -150,7 +150,7 @@ def test_a_status_says_what_it_means_and_is_not_repeated(
     assert len(stub.asked) == 1
 
 
-def test_the_page_of_a_proxy_is_shown_in_one_line(kind: Any) -> None:
+def test_error_page_of_a_proxy_is_shown_in_one_line(kind: Any) -> None:
     with http_stub(lambda _: Reply(502, "<h1>Bad\n gateway</h1>")) as stub:
         engine = connect(EngineSettings(url=stub.url, kind=kind))
         assert message(lambda: engine.count("videos"), BackendUnavailableError) == (
@@ -159,7 +159,7 @@ def test_the_page_of_a_proxy_is_shown_in_one_line(kind: Any) -> None:
         engine.close()
 
 
-def test_credentials_that_may_not_ask_for_the_version() -> None:
+def test_forbidden_version_is_reported_with_the_setting_to_change() -> None:
     with http_stub(lambda _: Reply(403, WHY, ELASTIC)) as stub:
         assert message(lambda: connect(EngineSettings(url=stub.url)), BackendAccessDeniedError) == (
             f"{stub.url} refused the request (403): because. "
@@ -167,7 +167,7 @@ def test_credentials_that_may_not_ask_for_the_version() -> None:
         )
 
 
-def test_something_else_answers() -> None:
+def test_server_that_is_no_search_engine_is_reported() -> None:
     with http_stub(lambda _: Reply(body={"hello": "world"})) as stub:
         assert message(lambda: connect(EngineSettings(url=stub.url)), BackendError) == (
             f"{stub.url} is neither Elasticsearch nor OpenSearch, or too old; "
@@ -180,7 +180,9 @@ def test_something_else_answers() -> None:
         engine.close()
 
 
-def test_the_other_engine_answers(opensearch_2: SearchNode, elasticsearch_9: SearchNode) -> None:
+def test_wrong_engine_kind_is_reported(
+    opensearch_2: SearchNode, elasticsearch_9: SearchNode
+) -> None:
     engine = connect(EngineSettings(url=opensearch_2.url, kind="elasticsearch"))
     for attempt in (engine.info, lambda: engine.count("videos")):
         error = raised(attempt)
@@ -208,7 +210,9 @@ def test_the_other_engine_answers(opensearch_2: SearchNode, elasticsearch_9: Sea
         ("opensearch", {"username": "me", "password": SECRET}),
     ],
 )
-def test_no_secret_is_shown(kind: Any, credentials: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_secrets_are_in_no_error_and_no_log(
+    kind: Any, credentials: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     replies = [Reply(status, WHY, ELASTIC) for status in (400, 401, 403, 404, 409, 429, 500)]
     replies += [Reply(502, "no JSON"), Reply(body="no JSON"), Reply(delay=30)]
@@ -248,7 +252,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return paths
 
 
-def test_a_certificate_must_be_trusted(kind: Any, certificate: tuple[Path, Path]) -> None:
+def test_untrusted_certificate_is_refused_with_advice(
+    kind: Any, certificate: tuple[Path, Path]
+) -> None:
     whole = {"count": 7, "_shards": {"failed": 0}}
     with http_stub(lambda _: Reply(body=whole, headers=ELASTIC), certificate=certificate) as stub:
         engine = connect(EngineSettings(url=stub.url, kind=kind))
@@ -263,7 +269,7 @@ def test_a_certificate_must_be_trusted(kind: Any, certificate: tuple[Path, Path]
             engine.close()
 
 
-def test_a_bundle_without_a_certificate(tmp_path: Path) -> None:
+def test_ca_bundle_without_a_certificate_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bundle.pem"
     settings = EngineSettings(url="https://localhost:9200", ca_certs=path)
     assert message(lambda: connect(settings), ConfigError) == (
@@ -278,7 +284,7 @@ def test_a_bundle_without_a_certificate(tmp_path: Path) -> None:
 # -- the index is not there, or does not fit
 
 
-def test_the_index_is_missing(engine: Engine, index_name: str) -> None:
+def test_every_call_on_a_missing_index_names_it(engine: Engine, index_name: str) -> None:
     url = engine.info().url
     said = f"there is no index or alias '{index_name}' at {url}"
     for attempt in (
@@ -293,7 +299,7 @@ def test_the_index_is_missing(engine: Engine, index_name: str) -> None:
     )
 
 
-def test_an_index_that_cannot_be_made(engine: Engine, index_name: str) -> None:
+def test_index_with_a_bad_mapping_is_not_created(engine: Engine, index_name: str) -> None:
     body = {"mappings": {"properties": {"n": {"type": "no-such-type"}}}}
     said = message(lambda: engine.create_index(index_name, body), MappingConflictError)
     assert said.startswith(
@@ -319,7 +325,7 @@ WRONG_DIMS = {
 }
 
 
-def test_a_vector_of_the_wrong_length(engine: Engine, index_name: str) -> None:
+def test_vector_with_wrong_dims_is_refused_with_the_reason(engine: Engine, index_name: str) -> None:
     engine.create_index(index_name, small_index(engine))
     source = {"video": {"vector": [1.0, 0.0]}}
     reason = WRONG_DIMS[engine.kind]
@@ -337,7 +343,7 @@ def test_a_vector_of_the_wrong_length(engine: Engine, index_name: str) -> None:
     assert error.failures == {"a": reason}
 
 
-def test_a_document_that_is_no_json(engine: Engine, index_name: str) -> None:
+def test_document_that_is_not_json_is_refused(engine: Engine, index_name: str) -> None:
     engine.create_index(index_name, small_index(engine))
     error = raised(lambda: engine.put(index_name, "a", {"n": object()}))
     assert type(error) is BackendError
@@ -351,7 +357,7 @@ def test_a_document_that_is_no_json(engine: Engine, index_name: str) -> None:
 
 
 @pytest.mark.parametrize("id", ["", ".", ".."])
-def test_an_id_that_would_change_the_path(engine: Engine, index_name: str, id: str) -> None:
+def test_id_that_would_change_the_path_is_refused(engine: Engine, index_name: str, id: str) -> None:
     engine.create_index(index_name, small_index(engine))
     for attempt in (
         lambda: engine.delete(index_name, id),
@@ -373,7 +379,7 @@ def shards(failed: int) -> dict[str, Any]:
     return {"total": 2, "successful": 2 - failed, "failed": failed, "failures": failures}
 
 
-def test_an_answer_of_some_shards_is_none(kind: Any) -> None:
+def test_answer_of_only_some_shards_is_an_error(kind: Any) -> None:
     part: dict[str, Any] = {"_shards": shards(1), "count": 1, "hits": {"hits": []}}
 
     def answer(asked: Asked) -> Reply:
@@ -396,7 +402,7 @@ def test_an_answer_of_some_shards_is_none(kind: Any) -> None:
     assert '"allow_partial_search_results":false' in msearch.body.replace(" ", "")
 
 
-def test_bulk_items_that_were_not_taken_for_load(kind: Any) -> None:
+def test_bulk_items_rejected_for_load_are_retried(kind: Any) -> None:
     full = {"type": "rejected", "reason": "queue is full"}
     items = [
         {"index": {"_id": "a", "status": 201, "_seq_no": 0, "_primary_term": 1}},

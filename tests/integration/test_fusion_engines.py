@@ -61,7 +61,7 @@ def legs(search: VideoSearch, **options: Any) -> dict[str, list[Scored]]:
 
 
 @pytest.mark.parametrize("level", ["segment", "video"])
-def test_linear_is_that_of_the_two_legs(search: VideoSearch, level: Level) -> None:
+def test_linear_equals_the_fusion_of_both_legs(search: VideoSearch, level: Level) -> None:
     both = legs(search, level=level, filter=FILTER)
     weights = {"vector": 2.0, "keyword": 1.0}
     for normalizer in ("min_max", "z_score"):
@@ -102,7 +102,9 @@ def test_sum_adds_the_scores_of_both_legs(search: VideoSearch, level: Level) -> 
         assert hit.fields["title"]
 
 
-def test_the_body_of_sum_is_complete_in_itself(search: VideoSearch, shared_engine: Engine) -> None:
+def test_body_of_sum_returns_documents_and_moments(
+    search: VideoSearch, shared_engine: Engine
+) -> None:
     body = search.body(QUERY, k=5, fusion="sum", moments=2)["fused"]
     index = search.search(QUERY).index
     hits = shared_engine.search(index, body)["hits"]["hits"]
@@ -113,7 +115,7 @@ def test_the_body_of_sum_is_complete_in_itself(search: VideoSearch, shared_engin
 
 
 @pytest.mark.parametrize("level", ["segment", "video"])
-def test_native_linear_is_that_of_the_two_legs(
+def test_native_linear_equals_the_fusion_of_both_legs(
     search: VideoSearch, shared_engine: Engine, level: Level
 ) -> None:
     if shared_engine.kind != "opensearch":
@@ -134,7 +136,7 @@ def test_native_linear_is_that_of_the_two_legs(
     assert result.warnings == ()
 
 
-def test_native_over_one_shard_is_what_is_computed_here(
+def test_native_fusion_over_one_shard_equals_that_of_vidsearch(
     one_shard: VideoSearch, shared_engine: Engine
 ) -> None:
     if shared_engine.kind != "opensearch":
@@ -151,7 +153,9 @@ def test_native_over_one_shard_is_what_is_computed_here(
     assert {hit.id: hit.score for hit in scaled} == pytest.approx(dict(linear(both)), abs=1e-3)
 
 
-def test_what_opensearch_2_cannot_do_is_said(search: VideoSearch, shared_engine: Engine) -> None:
+def test_native_options_that_opensearch_2_lacks_are_refused(
+    search: VideoSearch, shared_engine: Engine
+) -> None:
     if shared_engine.kind != "opensearch":
         pytest.skip("about OpenSearch")
     with pytest.raises(QueryError, match=r"weighs the legs.*from 3\.1 on.*fusion=rrf"):
@@ -163,7 +167,7 @@ def test_what_opensearch_2_cannot_do_is_said(search: VideoSearch, shared_engine:
 
 
 @pytest.mark.parametrize("where", [FILTER, {"video.segments.start": {"gte": 20}, **FILTER}])
-def test_vectors_scored_anew_are_fused_as_exact_ones(
+def test_rescored_vectors_are_fused_like_exact_ones(
     one_shard: VideoSearch, shared_engine: Engine, services: RunningServices, where: Any
 ) -> None:
     features = shared_engine.features()
@@ -196,7 +200,7 @@ def test_vectors_scored_anew_are_fused_as_exact_ones(
     services.drop(name)
 
 
-def test_native_cannot_cut_the_vector_leg(search: VideoSearch) -> None:
+def test_min_cosine_with_a_fusion_of_the_engine_is_refused(search: VideoSearch) -> None:
     with pytest.raises(QueryError, match="min_cosine cuts the vector leg"):
         search.search(QUERY, fusion="sum", min_cosine=0.1)
 
@@ -222,7 +226,7 @@ def doubled(shared_engine: Engine, services: RunningServices) -> Iterator[VideoS
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "vector", "keyword"])
-def test_near_duplicates_are_folded_into_the_best(doubled: VideoSearch, mode: Any) -> None:
+def test_near_duplicates_collapse_into_the_best_hit(doubled: VideoSearch, mode: Any) -> None:
     plain = doubled.search(QUERY, k=100, mode=mode, level="video")
     result = doubled.search(QUERY, k=100, mode=mode, level="video", collapse=0.99)
     folded = [id for hit in result for id in hit.duplicates]
@@ -235,7 +239,7 @@ def test_near_duplicates_are_folded_into_the_best(doubled: VideoSearch, mode: An
 
 
 @pytest.mark.parametrize("fusion", ["rrf", "sum"])
-def test_one_hit_per_value_of_a_field(doubled: VideoSearch, fusion: Any) -> None:
+def test_collapse_by_field_gives_one_hit_per_value(doubled: VideoSearch, fusion: Any) -> None:
     result = doubled.search(QUERY, k=50, collapse="title", fusion=fusion)
     titles = [hit.fields["title"] for hit in result]
     assert len(set(titles)) == len(titles) > 5
@@ -249,13 +253,13 @@ def test_one_hit_per_value_of_a_field(doubled: VideoSearch, fusion: Any) -> None
     assert pages == [hit.id for hit in result][:8]
 
 
-def test_a_field_that_cannot_be_collapsed_is_named(doubled: VideoSearch) -> None:
+def test_collapse_by_an_unsuitable_field_is_refused(doubled: VideoSearch) -> None:
     for name in ("colour", "video", "video.vector", "video.segments.start"):
         with pytest.raises(QueryError, match=f"collapse: .*{name}"):
             doubled.search(QUERY, collapse=name)
 
 
-def test_diversity_puts_copies_further_down(doubled: VideoSearch) -> None:
+def test_diversity_ranks_copies_lower(doubled: VideoSearch) -> None:
     plain = doubled.search(QUERY, k=10, mode="vector", level="video")
     result = doubled.search(QUERY, k=10, mode="vector", level="video", diversity=0.7)
     assert result.hits[0].id == plain.hits[0].id

@@ -116,7 +116,9 @@ def stage(
     stage.services.close()
 
 
-def test_from_registration_to_the_index(everywhere: Stage, red: Path, tmp_path: Path) -> None:
+def test_registered_videos_end_indexed_or_failed(
+    everywhere: Stage, red: Path, tmp_path: Path
+) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"\0" * 5000)
     record = everywhere.register("good", red, title="Red", tags=["warm"])
@@ -155,7 +157,7 @@ def test_from_registration_to_the_index(everywhere: Stage, red: Path, tmp_path: 
         assert "decode" not in again.seconds
 
 
-def test_a_duplicate_delivery_is_a_no_op(stage: Stage, red: Path) -> None:
+def test_duplicate_message_does_nothing(stage: Stage, red: Path) -> None:
     stage.register("a", red)
     with stage.worker() as worker:
         first = stage.until("a", State.INDEXED, worker=worker)
@@ -171,7 +173,7 @@ def test_a_duplicate_delivery_is_a_no_op(stage: Stage, red: Path) -> None:
         assert stage.services.open_index().read("a") == before
 
 
-def test_a_message_for_an_unknown_id_is_ignored(stage: Stage, red: Path) -> None:
+def test_message_for_an_unknown_id_is_ignored(stage: Stage, red: Path) -> None:
     send_ingest(stage.services.app, "nobody", queue=stage.services.settings.broker.queue)
     stage.register("a", red)
     with stage.worker() as worker:
@@ -198,7 +200,7 @@ def test_messages_hold_the_id_and_nothing_else(stage: Stage, red: Path, redis_ur
     assert str(red).encode() not in raw
 
 
-def test_a_killed_worker_loses_its_video_to_the_next(stage: Stage, red: Path) -> None:
+def test_video_of_a_killed_worker_is_ingested_by_the_next(stage: Stage, red: Path) -> None:
     (stage.switches / "slow").touch()
     stage.register("a", red)
     with stage.worker() as first:
@@ -216,9 +218,7 @@ def test_a_killed_worker_loses_its_video_to_the_next(stage: Stage, red: Path) ->
     assert after.error is None
 
 
-def test_a_video_that_kills_its_worker_ends_dead_and_may_be_retried(
-    stage: Stage, red: Path
-) -> None:
+def test_video_that_kills_its_worker_ends_dead_and_can_be_retried(stage: Stage, red: Path) -> None:
     (stage.switches / "deadly").touch()
     stage.register("a", red)
     with stage.worker() as worker:
@@ -241,7 +241,7 @@ def test_a_video_that_kills_its_worker_ends_dead_and_may_be_retried(
         assert stage.until("a", State.INDEXED, worker=worker).attempts == 1
 
 
-def test_deleting(stage: Stage, red: Path) -> None:
+def test_deletion_during_and_after_ingestion_leaves_no_document(stage: Stage, red: Path) -> None:
     (stage.switches / "slow").touch()
     stage.register("a", red)
     index = stage.services.open_index()
@@ -260,7 +260,7 @@ def test_deleting(stage: Stage, red: Path) -> None:
         assert stage.document("a") is None
 
 
-def test_a_broker_that_is_down_when_registering(stage: Stage, red: Path) -> None:
+def test_registration_without_a_broker_is_queued_by_the_sweep(stage: Stage, red: Path) -> None:
     away = stage.services.settings.model_copy(
         update={
             "broker": stage.services.settings.broker.model_validate(
@@ -290,9 +290,7 @@ def test_a_broker_that_is_down_when_registering(stage: Stage, red: Path) -> None
         assert stage.until("a", State.INDEXED, worker=worker).attempts == 1
 
 
-def test_a_redis_that_lost_everything_loses_no_video(
-    stage: Stage, red: Path, redis_url: str
-) -> None:
+def test_redis_that_lost_its_queue_loses_no_video(stage: Stage, red: Path, redis_url: str) -> None:
     import redis
 
     stage.register("a", red)
@@ -315,7 +313,7 @@ def test_beat_sends_the_sweep(stage: Stage, red: Path) -> None:
         assert stage.until("a", State.INDEXED, worker=worker).attempts == 1
 
 
-def test_an_engine_that_goes_away_and_comes_back(
+def test_engine_outage_during_ingestion_is_retried(
     stage: Stage, red: Path, elasticsearch_9: SearchNode
 ) -> None:
     relay = Relay(elasticsearch_9.url)
@@ -335,7 +333,7 @@ def test_an_engine_that_goes_away_and_comes_back(
         relay.down()
 
 
-def test_a_redis_that_goes_away_and_comes_back(stage: Stage, red: Path, redis_url: str) -> None:
+def test_redis_outage_during_ingestion_is_survived(stage: Stage, red: Path, redis_url: str) -> None:
     relay = Relay(redis_url)
     (stage.switches / "slow").touch()
     stage.register("a", red)
@@ -352,7 +350,7 @@ def test_a_redis_that_goes_away_and_comes_back(stage: Stage, red: Path, redis_ur
         relay.down()
 
 
-def test_a_worker_whose_child_is_killed_goes_on(stage: Stage, red: Path) -> None:
+def test_worker_whose_pool_process_is_killed_goes_on(stage: Stage, red: Path) -> None:
     (stage.switches / "slow").touch()
     stage.register("a", red)
     with stage.worker() as worker:
@@ -368,7 +366,9 @@ def test_a_worker_whose_child_is_killed_goes_on(stage: Stage, red: Path) -> None
         assert stage.until("a", State.INDEXED, worker=worker).attempts == 2
 
 
-def test_a_host_with_its_own_app_and_client(stage: Stage, red: Path) -> None:
+def test_worker_of_an_application_with_its_own_app_and_client_ingests(
+    stage: Stage, red: Path
+) -> None:
     options = ("-Q", f"the-hosts-own,{stage.services.settings.broker.queue}")
     app = "tests.integration.host_app"
     stage.register("a", red)
@@ -380,7 +380,7 @@ def test_a_host_with_its_own_app_and_client(stage: Stage, red: Path) -> None:
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="torch has one thread anyway")
 @pytest.mark.parametrize(("asked", "threads"), [(None, 1), (2, 2)])
-def test_a_worker_computes_with_the_threads_of_the_settings(
+def test_worker_uses_the_threads_of_the_settings(
     stage: Stage, red: Path, asked: int | None, threads: int
 ) -> None:
     pytest.importorskip("torch")

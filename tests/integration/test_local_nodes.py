@@ -46,7 +46,7 @@ def _gone(folder: Path, *, seconds: float = 15.0) -> bool:
     return not processes_of(folder)
 
 
-def test_node_says_who_it_is(search_node: SearchNode) -> None:
+def test_node_reports_engine_and_version(search_node: SearchNode) -> None:
     root = call(search_node.url, "GET", "/")
     assert root["version"]["number"] == search_node.version
     assert root["cluster_name"] == "vidsearch-local"
@@ -93,7 +93,7 @@ def test_node_stops_cleanly_and_keeps_its_data(
 
 
 @pytest.mark.parametrize("name", ["es-8.19.21", "os-2.19.1"])
-def test_surroundings_do_not_matter(
+def test_node_starts_whatever_the_environment(
     name: str, services: RunningServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A plain locale, a folder with blanks and umlauts, a proxy that knows nothing of us."""
@@ -126,20 +126,22 @@ def test_two_nodes_cannot_share_a_folder(elasticsearch_9: SearchNode) -> None:
     assert call(elasticsearch_9.url, "GET", "/_cluster/health")["status"] == "green"
 
 
-def test_error_carries_the_end_of_the_log(elasticsearch_9: SearchNode, tmp_path: Path) -> None:
+def test_failed_start_is_reported_with_the_end_of_the_log(
+    elasticsearch_9: SearchNode, tmp_path: Path
+) -> None:
     with pytest.raises(LocalError, match="Invalid initial heap size: -Xmsmuch"):
         SearchNode.start("elasticsearch", version="9.5.3", folder=tmp_path, heap="much")
     assert not processes_of(tmp_path)
 
 
-def test_deadline_is_kept_and_the_node_stopped(opensearch_2: SearchNode, tmp_path: Path) -> None:
+def test_node_that_misses_the_deadline_is_stopped(opensearch_2: SearchNode, tmp_path: Path) -> None:
     with pytest.raises(LocalError, match="was not healthy after 0 s"):
         SearchNode.start("opensearch", folder=tmp_path, deadline=0.3)
     assert not processes_of(tmp_path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_services_die_with_their_parent(
+def test_services_end_with_their_parent(
     number: signal.Signals, elasticsearch_9: SearchNode, redis_url: str
 ) -> None:
     program = (
@@ -164,7 +166,7 @@ def test_services_die_with_their_parent(
         assert not folder.exists()
 
 
-def test_redis_answers_and_stops(redis_url: str, tmp_path: Path) -> None:
+def test_redis_answers_and_stops_cleanly(redis_url: str, tmp_path: Path) -> None:
     import redis
 
     with RedisServer.start(folder=tmp_path, persist=True) as server:
@@ -179,7 +181,7 @@ def test_redis_answers_and_stops(redis_url: str, tmp_path: Path) -> None:
         assert client.get("key") == b"stays"
 
 
-def test_redis_that_cannot_start_shows_its_log(redis_url: str, tmp_path: Path) -> None:
+def test_redis_that_cannot_start_is_reported_with_its_log(redis_url: str, tmp_path: Path) -> None:
     (tmp_path / "appendonly.aof").write_text("this is not an append-only file\n")
     with pytest.raises(LocalError, match="Bad file format reading the append only file"):
         RedisServer.start(folder=tmp_path, persist=True)

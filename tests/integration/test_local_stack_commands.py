@@ -40,7 +40,9 @@ def _exports(stdout: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines)
 
 
-def test_up_status_down(elasticsearch_9: SearchNode, redis_url: str, tmp_path: Path) -> None:
+def test_up_starts_status_shows_and_down_stops_the_stack(
+    elasticsearch_9: SearchNode, redis_url: str, tmp_path: Path
+) -> None:
     where = ("--dir", str(tmp_path / "stack"))
     assert _cli("status", *where, check=False).returncode == 1
     try:
@@ -89,7 +91,9 @@ def test_up_status_down(elasticsearch_9: SearchNode, redis_url: str, tmp_path: P
     assert "nothing runs" in down.stderr
 
 
-def test_two_stacks_at_once(elasticsearch_9: SearchNode, redis_url: str, tmp_path: Path) -> None:
+def test_two_stacks_in_two_folders_run_at_once(
+    elasticsearch_9: SearchNode, redis_url: str, tmp_path: Path
+) -> None:
     places = [tmp_path / "one", tmp_path / "two"]
     try:
         urls = [
@@ -106,7 +110,9 @@ def test_two_stacks_at_once(elasticsearch_9: SearchNode, redis_url: str, tmp_pat
     assert not processes_of(tmp_path)
 
 
-def test_failed_up_stops_what_it_started(elasticsearch_9: SearchNode, tmp_path: Path) -> None:
+def test_failed_up_stops_the_services_it_started(
+    elasticsearch_9: SearchNode, tmp_path: Path
+) -> None:
     (tmp_path / "redis").write_text("a file where the folder of Redis should be")
     failed = _cli("up", "--no-worker", "--dir", str(tmp_path), check=False)
     assert failed.returncode == 1
@@ -116,7 +122,7 @@ def test_failed_up_stops_what_it_started(elasticsearch_9: SearchNode, tmp_path: 
     assert _cli("status", "--dir", str(tmp_path), check=False).returncode == 1
 
 
-def test_killed_up_leaves_nothing_unknown(
+def test_services_of_a_killed_up_are_known_to_the_next_one(
     elasticsearch_9: SearchNode, redis_url: str, tmp_path: Path
 ) -> None:
     where = ("--dir", str(tmp_path))
@@ -139,7 +145,9 @@ def test_killed_up_leaves_nothing_unknown(
     assert not processes_of(tmp_path)
 
 
-def test_up_with_a_worker(opensearch_2: SearchNode, redis_url: str, tmp_path: Path) -> None:
+def test_up_with_worker_starts_it_with_the_printed_variables(
+    opensearch_2: SearchNode, redis_url: str, tmp_path: Path
+) -> None:
     from celery import Celery
 
     where = ("--dir", str(tmp_path))
@@ -162,7 +170,7 @@ def test_up_with_a_worker(opensearch_2: SearchNode, redis_url: str, tmp_path: Pa
     assert not processes_of(tmp_path)
 
 
-def test_worker_that_cannot_start_shows_its_log(
+def test_worker_that_cannot_start_is_reported_with_its_log(
     elasticsearch_9: SearchNode, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VIDSEARCH_INGEST__FPS", "-1")  # the worker reads our settings too
@@ -173,7 +181,9 @@ def test_worker_that_cannot_start_shows_its_log(
     assert not processes_of(tmp_path)
 
 
-def test_missing_maven_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_maven_is_reported_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path))
     failed = _cli("up", "--dir", str(tmp_path / "stack"), check=False)
@@ -183,7 +193,7 @@ def test_missing_maven_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "Traceback" not in failed.stderr
 
 
-def test_unknown_version_names_those_that_work(tmp_path: Path) -> None:
+def test_unknown_version_is_refused_with_those_that_work(tmp_path: Path) -> None:
     failed = _cli("up", "--version", "5.6.0", "--dir", str(tmp_path), check=False)
     assert failed.returncode == 1
     assert "elasticsearch 5.6.0 cannot be started here; try 9.5.3 or 8.19.21" in failed.stderr

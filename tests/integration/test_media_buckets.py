@@ -119,7 +119,7 @@ def bucket(surroundings: pytest.MonkeyPatch, moto: str, objects: Any) -> Any:
     return objects
 
 
-def test_an_object_and_its_subtitles(
+def test_object_is_fetched_with_its_subtitles(
     bucket: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = SourceSettings(folder=tmp_path)
@@ -134,7 +134,7 @@ def test_an_object_and_its_subtitles(
     assert "talk.de.srt has more, and" in caplog.text
 
 
-def test_other_keys(bucket: Any) -> None:
+def test_keys_with_special_characters_are_fetched(bucket: Any) -> None:
     with fetch("s3://media/talks/alone.mp4") as video:
         assert video.path.read_bytes() == b"alone"
         assert video.sidecars == ()
@@ -145,7 +145,7 @@ def test_other_keys(bucket: Any) -> None:
         assert video.path.read_bytes() == b"odd"
 
 
-def test_the_endpoint_may_be_fsspecs_setting(
+def test_endpoint_of_the_fsspec_configuration_is_used(
     surroundings: pytest.MonkeyPatch, moto: str, objects: Any
 ) -> None:
     import fsspec.config
@@ -171,13 +171,15 @@ def test_the_endpoint_may_be_fsspecs_setting(
         ("s3://media/../../etc/passwd", SourceNotFoundError, "was not found"),
     ],
 )
-def test_what_is_not_there(bucket: Any, uri: str, error: type[VidsearchError], match: str) -> None:
+def test_missing_object_or_bucket_is_reported(
+    bucket: Any, uri: str, error: type[VidsearchError], match: str
+) -> None:
     with pytest.raises(error, match=match) as caught, fetch(uri):
         pass
     assert "hush" not in str(caught.value)
 
 
-def test_an_object_beyond_the_limit(bucket: Any) -> None:
+def test_object_beyond_max_bytes_is_refused(bucket: Any) -> None:
     settings = SourceSettings(max_bytes=1000)
     with (
         pytest.raises(VideoTooLargeError, match=f"has {len(_CONTENT)} bytes"),
@@ -186,7 +188,7 @@ def test_an_object_beyond_the_limit(bucket: Any) -> None:
         pass
 
 
-def test_a_bucket_that_is_not_listed(bucket: Any) -> None:
+def test_bucket_outside_the_allowlist_is_refused(bucket: Any) -> None:
     with (
         pytest.raises(SourceForbiddenError, match=r"'media' is not in sources\.hosts"),
         fetch("s3://media/root.mp4", settings=SourceSettings(hosts=("other", "*.media"))),
@@ -196,7 +198,7 @@ def test_a_bucket_that_is_not_listed(bucket: Any) -> None:
         assert video.size == 4
 
 
-def test_an_object_that_is_replaced_while_it_is_read(
+def test_object_replaced_while_it_is_read_is_an_outage(
     bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket.put_object(Bucket="media", Key="new.mp4", Body=_CONTENT)
@@ -224,7 +226,7 @@ def test_an_object_that_is_replaced_while_it_is_read(
         (503, SourceUnavailableError, "cannot be read"),
     ],
 )
-def test_what_the_service_may_say(
+def test_status_of_the_service_is_mapped_to_an_error(
     surroundings: pytest.MonkeyPatch, status: int, error: type[VidsearchError], match: str
 ) -> None:
     def answer(asked: Asked) -> Reply:
@@ -238,7 +240,7 @@ def test_what_the_service_may_say(
     assert "hush" not in str(caught.value)
 
 
-def test_a_bucket_that_may_not_be_listed(
+def test_bucket_without_list_rights_is_read(
     surroundings: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The video is read all the same, without subtitles."""
@@ -260,7 +262,7 @@ def test_a_bucket_that_may_not_be_listed(
     assert "subtitles beside s3://media/talk.mp4 may not be read" in caplog.text
 
 
-def test_no_credentials_and_no_endpoint(surroundings: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_and_endpoint_are_reported(surroundings: pytest.MonkeyPatch) -> None:
     surroundings.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     begun = time.monotonic()
     with (

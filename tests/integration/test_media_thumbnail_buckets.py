@@ -53,7 +53,7 @@ def files(endpoint: str) -> Any:
     return files
 
 
-def test_a_picture_is_put_once(files: Any) -> None:
+def test_thumbnail_is_uploaded_once(files: Any) -> None:
     store = ThumbnailStore.of(ThumbnailSettings(url=f"s3://{_BUCKET}/some/prefix/"))
     assert store is not None
     digest = hashlib.sha256(b"a picture").hexdigest()
@@ -73,7 +73,9 @@ def test_a_picture_is_put_once(files: Any) -> None:
     assert files.cat_file(path) == b"a picture"
 
 
-def test_rights_to_write_but_not_to_list(files: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_write_only_rights_suffice_for_thumbnails(
+    files: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def forbidden(_: str) -> bool:
         raise PermissionError("Forbidden")
 
@@ -83,12 +85,12 @@ def test_rights_to_write_but_not_to_list(files: Any, monkeypatch: pytest.MonkeyP
     assert files.cat_file(f"{_BUCKET}/{key}") == b"a picture, written blindly"
 
 
-def test_no_such_bucket(files: Any) -> None:
+def test_missing_bucket_is_reported(files: Any) -> None:
     with pytest.raises(ConfigError, match=r"s3://no-such-bucket/x' does not exist"):
         ThumbnailStore("s3://no-such-bucket/x").put(b"x")
 
 
-def test_a_server_that_is_down(endpoint: str) -> None:
+def test_unreachable_server_is_reported(endpoint: str) -> None:
     store = ThumbnailStore(
         f"s3://{_BUCKET}/x",
         endpoint_url="http://127.0.0.1:1",

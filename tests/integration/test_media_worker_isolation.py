@@ -60,7 +60,7 @@ def gone(pids: list[int]) -> bool:
     return not any(psutil.pid_exists(pid) for pid in pids)
 
 
-def test_a_video_that_breaks_its_decoder_fails_alone(stage: Stage, red: Path) -> None:
+def test_video_that_breaks_its_decoder_fails_and_no_other_does(stage: Stage, red: Path) -> None:
     names = {
         "segfault": ("segfault@2.mp4", r"crashed (SIGSEGV) at 1.0 s"),
         "abort": ("abort@0.mp4", "crashed (SIGABRT) before the first frame"),

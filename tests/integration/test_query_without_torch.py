@@ -38,7 +38,7 @@ print(json.dumps({"found": found, "modules": sorted(sys.modules)}))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_a_search_of_what_torch_indexed_loads_no_torch(
+def test_search_with_an_export_in_an_index_made_by_torch_loads_no_torch(
     engine: Engine,
     search_node: SearchNode,
     index_name: str,
@@ -64,7 +64,9 @@ def test_a_search_of_what_torch_indexed_loads_no_torch(
     assert {"onnxruntime", "tokenizers"} <= loaded
 
 
-def test_the_check_above_can_fail(elasticsearch_9: SearchNode, index_name: str) -> None:
+def test_check_of_loaded_modules_notices_torch(
+    elasticsearch_9: SearchNode, index_name: str
+) -> None:
     """With the checkpoint itself, torch is there."""
     torch = TorchEncoder("demo", device="cpu")
     engine = connect(EngineSettings(url=elasticsearch_9.url))
@@ -79,7 +81,7 @@ def test_the_check_above_can_fail(elasticsearch_9: SearchNode, index_name: str) 
     assert {"torch", "transformers"} <= set(answer["modules"])
 
 
-def test_an_index_of_another_model_is_refused(
+def test_search_in_an_index_of_another_model_is_refused(
     engine: Engine,
     search_node: SearchNode,
     index_name: str,

@@ -70,26 +70,32 @@ def same_everywhere(searches: dict[str, VideoSearch], **options: object) -> int:
 
 @pytest.mark.parametrize("level", ["segment", "video"])
 @pytest.mark.parametrize("mode", ["vector", "keyword"])
-def test_a_leg_alone(searches: dict[str, VideoSearch], mode: str, level: str) -> None:
+def test_single_leg_ranks_the_same_on_every_engine(
+    searches: dict[str, VideoSearch], mode: str, level: str
+) -> None:
     assert same_everywhere(searches, mode=mode, level=level) > 100
 
 
 @pytest.mark.parametrize("level", ["segment", "video"])
 @pytest.mark.parametrize("fusion", FUSIONS)
-def test_both_legs_fused(searches: dict[str, VideoSearch], fusion: str, level: str) -> None:
+def test_fusion_of_vidsearch_ranks_the_same_on_every_engine(
+    searches: dict[str, VideoSearch], fusion: str, level: str
+) -> None:
     assert same_everywhere(searches, fusion=FUSIONS[fusion], level=level) > 500
 
 
-def test_the_sum_of_the_engine(searches: dict[str, VideoSearch]) -> None:
+def test_sum_of_the_engine_ranks_the_same_on_every_engine(searches: dict[str, VideoSearch]) -> None:
     assert same_everywhere(searches, fusion="sum") > 500
 
 
-def test_collapsed_and_diverse(searches: dict[str, VideoSearch]) -> None:
+def test_collapse_and_diversity_rank_the_same_on_every_engine(
+    searches: dict[str, VideoSearch],
+) -> None:
     assert same_everywhere(searches, collapse=0.98, diversity=0.4, level="video") > 400
     assert same_everywhere(searches, collapse="title") > 50
 
 
-def test_copies_stand_side_by_side_in_the_order_of_their_ids(
+def test_copies_with_equal_scores_are_sorted_by_id(
     searches: dict[str, VideoSearch],
 ) -> None:
     for search in searches.values():

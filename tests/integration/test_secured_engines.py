@@ -94,7 +94,7 @@ def use(engine: Engine, index: str) -> None:
 # -- who asks
 
 
-def test_the_right_password_works(
+def test_right_password_is_accepted(
     node: SearchNode, authority: Authority, certificate: tuple[Path, Path], index_name: str
 ) -> None:
     with tls_proxy(node.url, certificate=certificate, authorization=BASIC) as proxy:
@@ -106,7 +106,7 @@ def test_the_right_password_works(
 
 
 @pytest.mark.parametrize("wrong", [{"password": "hunter2"}, {"username": None, "password": None}])
-def test_a_wrong_or_no_password_is_refused(
+def test_wrong_or_missing_password_is_refused(
     node: SearchNode, authority: Authority, certificate: tuple[Path, Path], wrong: Any
 ) -> None:
     with tls_proxy(node.url, certificate=certificate, authorization=BASIC) as proxy:
@@ -119,7 +119,7 @@ def test_a_wrong_or_no_password_is_refused(
     assert {status for *_, status in proxy.asked} == {401}
 
 
-def test_an_api_key(
+def test_api_key_is_accepted(
     elasticsearch_9: SearchNode,
     authority: Authority,
     certificate: tuple[Path, Path],
@@ -136,7 +136,7 @@ def test_an_api_key(
         assert isinstance(failure(wrong), BackendAccessDeniedError)
 
 
-def test_a_client_certificate(
+def test_client_certificate_is_accepted(
     node: SearchNode, authority: Authority, certificate: tuple[Path, Path], index_name: str
 ) -> None:
     mine = authority.issue("client")
@@ -165,7 +165,7 @@ def test_a_client_certificate(
 # -- TLS that does not fit
 
 
-def test_a_certificate_that_does_not_fit(
+def test_certificate_for_another_host_is_refused(
     node: SearchNode, authority: Authority, certificate: tuple[Path, Path]
 ) -> None:
     stranger = Authority(certificate[0].parent, "another").ca
@@ -197,14 +197,14 @@ def test_a_certificate_that_does_not_fit(
         assert proxy.asked == []  # the password went nowhere
 
 
-def test_tls_to_a_port_without_it(node: SearchNode, authority: Authority) -> None:
+def test_https_to_a_plain_port_is_reported(node: SearchNode, authority: Authority) -> None:
     url = node.url.replace("http://", "https://")
     error = failure(settings(Proxy(url), node, authority))
     assert type(error) is BackendUnavailableError
     assert str(error) == f"{url} does not speak TLS; does engine.url have to begin with http://?"
 
 
-def test_no_tls_to_a_port_that_has_it(
+def test_http_to_a_tls_port_is_reported(
     node: SearchNode, authority: Authority, certificate: tuple[Path, Path]
 ) -> None:
     with tls_proxy(node.url, certificate=certificate) as proxy:
@@ -218,7 +218,7 @@ def test_no_tls_to_a_port_that_has_it(
 # -- a role that may only read
 
 
-def test_a_search_needs_no_more_than_reading(
+def test_search_needs_read_rights_only(
     node: SearchNode, authority: Authority, certificate: tuple[Path, Path], index_name: str
 ) -> None:
     plain = connect(EngineSettings(url=node.url, kind=node.kind))
@@ -252,7 +252,7 @@ def test_a_search_needs_no_more_than_reading(
 # -- a client of the host's
 
 
-def test_the_clients_of_a_host(
+def test_clients_of_the_application_keep_their_tls_and_credentials(
     node: SearchNode, authority: Authority, certificate: tuple[Path, Path], index_name: str
 ) -> None:
     plain = connect(EngineSettings(url=node.url, kind=node.kind))
@@ -302,7 +302,7 @@ def cli(env: dict[str, str], *args: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("node", ["es-9.5.3", "os-2.19.1"], indirect=True)  # it takes its time
-def test_the_whole_way_from_the_environment(
+def test_settings_from_the_environment_work_over_tls(
     node: SearchNode,
     authority: Authority,
     certificate: tuple[Path, Path],

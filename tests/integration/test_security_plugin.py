@@ -68,7 +68,7 @@ def refusal(call: Callable[[], object]) -> str:
     return str(raised.value)
 
 
-def test_each_role_does_its_work_and_no_more(
+def test_each_role_suffices_for_its_work_and_allows_no_more(
     node: SecuredNode, red: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     worker, searcher = (connect(node.settings(user)) for user in ("worker", "searcher"))
@@ -97,7 +97,7 @@ def test_each_role_does_its_work_and_no_more(
     searcher.close()
 
 
-def test_what_lacks_is_named(node: SecuredNode) -> None:
+def test_missing_right_is_named(node: SecuredNode) -> None:
     for user, lacking in (
         ("no-msearch", "indices:data/read/msearch"),
         ("stranger", "indices:admin/aliases/get"),
@@ -112,7 +112,7 @@ def test_what_lacks_is_named(node: SecuredNode) -> None:
     assert said.endswith("If they may not ask for the version, set engine.kind")
 
 
-def test_check_needs_no_right_to_ask_for_the_version(
+def test_check_works_without_the_right_to_read_the_version(
     node: SecuredNode,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -134,7 +134,7 @@ def test_check_needs_no_right_to_ask_for_the_version(
     assert "no permissions for [indices:admin/aliases/get]" in engine["detail"]
 
 
-def test_a_wrong_password_is_refused(node: SecuredNode) -> None:
+def test_wrong_password_is_refused(node: SecuredNode) -> None:
     given = node.settings("searcher", password="hunter2-wrong")
 
     async def twin() -> None:

@@ -24,7 +24,7 @@ from vidsearch.local import Stack
         ),
     ],
 )
-def test_a_missing_extra_is_one_line_and_starts_nothing(
+def test_missing_extra_is_reported_in_one_line_before_anything_starts(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     absent: str,

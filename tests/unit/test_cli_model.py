@@ -29,7 +29,7 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("VIDSEARCH_MODEL__DEVICE", "cpu")
 
 
-def test_show_a_checkpoint(
+def test_show_describes_a_clip_checkpoint(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VIDSEARCH_MODEL__NAME", "demo")
@@ -43,7 +43,7 @@ def test_show_a_checkpoint(
     assert shown["versions"]["vidsearch"]
 
 
-def test_show_a_siglip(
+def test_show_describes_a_siglip_checkpoint(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path_factory: pytest.TempPathFactory,
@@ -56,7 +56,7 @@ def test_show_a_siglip(
     assert shown["identity"]["frames"] == "squash-bicubic"
 
 
-def test_show_an_export(
+def test_show_describes_an_onnx_export(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path_factory: pytest.TempPathFactory,
@@ -72,7 +72,7 @@ def test_show_an_export(
     assert shown["identity name"] == "demo"
 
 
-def test_show_an_encoder_of_ones_own(
+def test_show_describes_a_custom_encoder(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "shown_encoder.py").write_text(
@@ -89,7 +89,7 @@ def test_show_an_encoder_of_ones_own(
     assert shown["identity"] == FakeEncoder().identity.to_meta()
 
 
-def test_export(
+def test_export_writes_both_towers_and_names_the_folder(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -113,7 +113,7 @@ def test_export(
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
 
 
-def test_an_export_that_loses_too_much_leaves_nothing(
+def test_export_beyond_the_maximum_loss_writes_nothing(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -127,7 +127,7 @@ def test_an_export_that_loses_too_much_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_cannot_be_exported(
+def test_export_of_an_export_or_into_a_foreign_folder_is_refused(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -147,7 +147,7 @@ def test_what_cannot_be_exported(
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "dear"
 
 
-def test_bench(
+def test_bench_prints_frames_and_queries_per_second(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path_factory: pytest.TempPathFactory,
@@ -161,7 +161,7 @@ def test_bench(
     assert 0 < timed["query_p50_ms"] <= timed["query_p95_ms"]
 
 
-def test_bench_never_asks_the_same_twice(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_bench_encodes_no_text_twice(tmp_path_factory: pytest.TempPathFactory) -> None:
     asked: list[str] = []
 
     class Noting(OnnxEncoder):

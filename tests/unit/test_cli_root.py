@@ -57,14 +57,14 @@ def test_every_command_and_option_has_help() -> None:
 
 
 def test_every_command_that_prints_data_has_json() -> None:
-    acting = {"demo", "up", "down", "create", "attach", "detach", "drop"}
+    acting = {"demo", "up", "down", "create", "upgrade", "attach", "detach", "drop"}
     for name, command in every_command():
         if isinstance(command, click.Group) or name.split()[-1] in acting:
             continue
         assert any("--json" in parameter.opts for parameter in command.params), name
 
 
-def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_commands_and_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "--help")
     assert code == 0
     assert "reindex" in out
@@ -73,7 +73,7 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert out.startswith("vidsearch, version ")
 
 
-def test_a_misspelt_command_is_put_right(capsys: pytest.CaptureFixture[str]) -> None:
+def test_misspelt_command_is_refused_with_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capsys, "serch", "dog")
     assert code == 2
     assert out == ""
@@ -112,7 +112,7 @@ def test_verbose_shows_the_chain_of_causes(
     assert err.endswith("Error: down\n")
 
 
-def test_interrupt_ends_quietly(
+def test_interrupt_ends_without_a_traceback(
     capsys: pytest.CaptureFixture[str], raising: list[BaseException]
 ) -> None:
     raising.append(KeyboardInterrupt())
@@ -120,7 +120,7 @@ def test_interrupt_ends_quietly(
     assert (code, out, err) == (130, "", "\nAborted.\n")
 
 
-def test_settings_lists_every_setting_and_no_secret(
+def test_settings_lists_every_setting_and_masks_secrets(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VIDSEARCH_ENGINE__PASSWORD", "hunter2")
@@ -135,10 +135,11 @@ def test_settings_lists_every_setting_and_no_secret(
     code, out, _ = run(capsys, "settings")
     assert code == 0
     assert "hunter2" not in out
-    assert "VIDSEARCH_INDEX__NAME\tvideos\tAlias that readers use." in out.splitlines()
+    meaning = "Alias of the videos index. The registry is `<name>-registry`."
+    assert f"VIDSEARCH_INDEX__NAME\tvideos\t{meaning}" in out.splitlines()
 
 
-def test_config_option_names_the_file(
+def test_config_option_reads_the_given_file(
     capsys: pytest.CaptureFixture[str], tmp_path: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pathlib import Path
@@ -159,7 +160,7 @@ def test_tables_in_a_pipe_are_one_line_per_row(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out == "id\tnote\na\ttwo lines and a tab\nb\t-\n"
 
 
-def test_progress_in_a_pipe_says_each_count_once(
+def test_progress_in_a_pipe_prints_each_count_once(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(output, "_PLAIN_SECONDS", 0.0)
@@ -171,7 +172,7 @@ def test_progress_in_a_pipe_says_each_count_once(
     assert err == "Ingesting: 0/2\nIngesting: 1/2\nIngesting: 2/2\n"
 
 
-def test_progress_in_a_pipe_is_no_flood(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_in_a_pipe_prints_few_lines(capsys: pytest.CaptureFixture[str]) -> None:
     with output.progress("Registering", total=10_000) as bar:
         for done in range(10_001):
             bar.at(done)
@@ -180,7 +181,7 @@ def test_progress_in_a_pipe_is_no_flood(capsys: pytest.CaptureFixture[str]) -> N
     assert len(err) < 20
 
 
-def test_ids_stay_whole_on_a_narrow_terminal(
+def test_ids_are_not_wrapped_on_a_narrow_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")

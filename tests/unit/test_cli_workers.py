@@ -22,7 +22,7 @@ def problem(*workers: WorkerState) -> str | None:
     return worker_problem(BrokerState("redis://h:1/0", "q", 0, workers), SETTINGS)
 
 
-def test_all_serve_this_index() -> None:
+def test_workers_of_this_index_are_no_problem() -> None:
     assert problem(OURS, ELSEWHERE) is None
     assert describe_worker(OURS, SETTINGS) == "a@h: index 'clips', model 'demo'"
 
@@ -36,21 +36,23 @@ def test_all_serve_this_index() -> None:
             (OTHER, SILENT),
             (
                 "all workers of the queue 'q' serve another index than 'clips' (b@h: index 'films' "
-                "at http://there:9200, model 'demo'; c@h: does not tell which index it serves), "
+                "at http://there:9200, model 'demo'; c@h: does not say which index it serves), "
                 "and drop"
             ),
         ),
         ((OURS, OTHER), "some workers of the queue 'q' serve another index than 'clips' (b@h: "),
-        ((OURS, SILENT), "some workers of the queue 'q' run none of our tasks, or those of an"),
+        ((OURS, SILENT), "some workers of the queue 'q' run no vidsearch tasks, or those of an"),
     ],
 )
-def test_what_is_wrong_is_told_with_what_to_do(workers: tuple[WorkerState, ...], said: str) -> None:
+def test_missing_or_foreign_workers_are_reported_with_advice(
+    workers: tuple[WorkerState, ...], said: str
+) -> None:
     told = problem(*workers)
     assert told is not None
     assert told.startswith(said)
 
 
-def test_what_a_worker_says_of_itself() -> None:
+def test_worker_reports_its_index_engine_and_model() -> None:
     told = Services(SETTINGS).worker_info()
     assert told == {"index": "clips", "engine": "http://here:9200", "model": SETTINGS.model.name}
     handed_in = Services(SETTINGS, client=object(), encoder=FakeEncoder()).worker_info()

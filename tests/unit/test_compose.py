@@ -34,26 +34,26 @@ def services(compose: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return compose["services"]
 
 
-def test_follows_the_compose_schema(compose: dict[str, Any]) -> None:
+def test_compose_file_follows_the_schema(compose: dict[str, Any]) -> None:
     schema = json.loads((ROOT / "tests/data/compose-spec.json").read_text())
     jsonschema.Draft7Validator.check_schema(schema)
     jsonschema.Draft7Validator(schema).validate(compose)
 
 
-def test_schema_would_notice_a_wrong_key(compose: dict[str, Any]) -> None:
+def test_schema_refuses_a_wrong_key(compose: dict[str, Any]) -> None:
     schema = json.loads((ROOT / "tests/data/compose-spec.json").read_text())
     wrong = {**compose, "services": {"worker": {"image": "x", "healthchek": {}}}}
     with pytest.raises(jsonschema.ValidationError, match="healthchek"):
         jsonschema.Draft7Validator(schema).validate(wrong)
 
 
-def test_offers_the_whole_stack(services: dict[str, dict[str, Any]]) -> None:
+def test_services_are_the_whole_stack(services: dict[str, dict[str, Any]]) -> None:
     assert set(services) == LONG_LIVED
     assert [name for name, each in services.items() if "profiles" in each] == ["opensearch"]
 
 
 @pytest.mark.parametrize("name", sorted(LONG_LIVED))
-def test_service_is_watched_restarted_and_bounded(
+def test_service_has_health_check_restart_and_memory_limit(
     name: str, services: dict[str, dict[str, Any]]
 ) -> None:
     service = services[name]
@@ -62,7 +62,7 @@ def test_service_is_watched_restarted_and_bounded(
     assert service["mem_limit"]
 
 
-def test_ports_are_open_on_this_machine_only(services: dict[str, dict[str, Any]]) -> None:
+def test_ports_are_bound_to_this_machine(services: dict[str, dict[str, Any]]) -> None:
     ports = [port for each in services.values() for port in each.get("ports", [])]
     assert ports
     assert all(port.startswith("127.0.0.1:") for port in ports)
@@ -70,7 +70,7 @@ def test_ports_are_open_on_this_machine_only(services: dict[str, dict[str, Any]]
     assert len(set(hosts)) == len(hosts)
 
 
-def test_waits_only_for_services_that_tell_their_health(
+def test_dependencies_have_health_checks(
     services: dict[str, dict[str, Any]],
 ) -> None:
     for name in ("worker", "beat"):
@@ -104,7 +104,7 @@ def test_variables_are_settings_with_values_that_load(
         assert urlsplit(url).hostname in services
 
 
-def test_variables_taken_from_outside_keep_their_names() -> None:
+def test_variables_from_outside_keep_their_names() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
     pairs = re.findall(r"(VIDSEARCH_\w+): \$\{(\w+):-", text)
     assert pairs
@@ -121,7 +121,7 @@ def test_model_cache_and_schedule_are_on_volumes(services: dict[str, dict[str, A
     assert f"beat:{Path(schedule).parent}" in services["beat"]["volumes"]
 
 
-def test_image_runs_as_nobody_special_and_has_the_sources() -> None:
+def test_image_runs_without_root_and_copies_the_sources() -> None:
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     users = [line.split()[1] for line in lines if line.startswith("USER ")]
     assert users == ["vidsearch"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +24,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_argument_beats_variable_beats_file_beats_default(
+def test_arguments_win_over_variables_over_the_file_over_defaults(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert load_settings().engine.url == "http://localhost:9200"
@@ -34,7 +36,7 @@ def test_argument_beats_variable_beats_file_beats_default(
     assert load_settings(engine={"url": "http://argument:3"}).engine.url == "http://argument:3"
 
 
-def test_the_named_file_is_read_and_must_exist(
+def test_vidsearch_config_names_the_file_which_must_exist(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     named = tmp_path / "other.toml"
@@ -53,7 +55,7 @@ def test_the_named_file_is_read_and_must_exist(
         ("VIDSEARCH_ZZZZ", "unknown setting: VIDSEARCH_ZZZZ"),
     ],
 )
-def test_an_unknown_variable_is_named(
+def test_unknown_variable_is_refused_with_the_nearest_name(
     monkeypatch: pytest.MonkeyPatch, variable: str, hint: str
 ) -> None:
     monkeypatch.setenv(variable, "x")
@@ -80,7 +82,9 @@ def test_an_unknown_variable_is_named(
         ("not toml at all", "settings cannot be read"),
     ],
 )
-def test_bad_values_are_named(tmp_path: Path, toml: str, message: str) -> None:
+def test_bad_value_is_refused_with_the_name_of_its_setting(
+    tmp_path: Path, toml: str, message: str
+) -> None:
     (tmp_path / "vidsearch.toml").write_text(toml)
     with pytest.raises(ConfigError) as caught:
         load_settings()
@@ -88,14 +92,14 @@ def test_bad_values_are_named(tmp_path: Path, toml: str, message: str) -> None:
     assert "secret" not in "".join(traceback.format_exception(caught.value))  # as with -v
 
 
-def test_a_list_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_that_is_no_json_is_refused_with_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIDSEARCH_SOURCES__HOSTS", '["example.com"]')
     monkeypatch.setenv("VIDSEARCH_SOURCES__ROOTS", "/srv/videos")
     with pytest.raises(ConfigError, match=r"read: VIDSEARCH_SOURCES__ROOTS must be a JSON list"):
         load_settings()
 
 
-def test_secrets_show_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_masked_in_every_representation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIDSEARCH_ENGINE__PASSWORD", "hunter2")
     monkeypatch.setenv("VIDSEARCH_ENGINE__API_KEY", "hunter2")
     monkeypatch.setenv("VIDSEARCH_MODEL__TOKEN", "hunter2")
@@ -124,11 +128,11 @@ def test_secrets_show_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
         ("sentinel://:pw@a:1;sentinel://:pw@b:2/0", "sentinel://:***@a:1;sentinel://:***@b:2/0"),
     ],
 )
-def test_redact_url(url: str, shown: str) -> None:
+def test_redact_url_masks_password_or_token(url: str, shown: str) -> None:
     assert redact_url(url) == shown
 
 
-def test_every_setting_is_described_and_has_a_variable() -> None:
+def test_every_setting_has_a_description_and_a_variable() -> None:
     seen = set()
     for section, name, field in setting_paths():
         assert field.description, f"{section}.{name}"
@@ -136,13 +140,27 @@ def test_every_setting_is_described_and_has_a_variable() -> None:
     assert {"VIDSEARCH_ENGINE__URL", "VIDSEARCH_INDEX__NAME", "VIDSEARCH_BROKER__URL"} <= seen
 
 
-def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ENGINE__URL", "ENGINE__API_KEY", "MODEL__REVISION", "MODEL__OFFLINE"):
         monkeypatch.setenv(f"VIDSEARCH_{name}", "")
     assert load_settings() == Settings()
 
 
-def test_settings_cannot_be_changed() -> None:
+def test_settings_are_frozen() -> None:
     settings = load_settings()
     with pytest.raises(ValueError, match="frozen"):
         settings.engine.url = "http://x:1"
+
+
+@pytest.mark.parametrize(("section", "name", "field"), list(setting_paths()))
+def test_description_of_a_setting_follows_the_style_of_references(
+    section: str, name: str, field: Any
+) -> None:
+    starts = {
+        bool: ("Whether to ",),
+        int: ("Number of ", "Maximum ", "Rank constant "),
+        float: ("Number of ", "Maximum ", "Length ", "Weight "),
+    }
+    assert field.description.endswith(".")
+    assert field.description.startswith(starts.get(field.annotation, ("",)))
+    assert not re.search(r"\b(ours?|most|moments?|the host)\b", field.description)

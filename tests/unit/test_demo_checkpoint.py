@@ -72,11 +72,11 @@ def clip(model: Any, processor: Any, frames: list[Any]) -> Any:
 
 
 class TestFiles:
-    def test_complete_and_small(self) -> None:
+    def test_files_are_complete_and_small(self) -> None:
         assert {path.name for path in FOLDER.iterdir()} == FILES
         assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= 4_000_000
 
-    def test_half_precision(self) -> None:
+    def test_weights_are_in_half_precision(self) -> None:
         safetensors = pytest.importorskip("safetensors")
         with safetensors.safe_open(FOLDER / "model.safetensors", framework="pt") as file:
             # Older releases of transformers ask for this.
@@ -85,7 +85,7 @@ class TestFiles:
                 torch.float16
             }
 
-    def test_numbers_agree(self, tokenizer: Any) -> None:
+    def test_configuration_and_tokenizer_agree(self, tokenizer: Any) -> None:
         config = json.loads((FOLDER / "config.json").read_text(encoding="utf-8"))
         text = config["text_config"]
         assert config["projection_dim"] == text["projection_dim"] == 512
@@ -95,14 +95,14 @@ class TestFiles:
         assert tokenizer.pad_token_id == text["pad_token_id"]
         assert tokenizer.model_max_length == text["max_position_embeddings"] == 77
 
-    def test_model_card_warns(self) -> None:
+    def test_model_card_warns_of_real_videos(self) -> None:
         card = (FOLDER / "README.md").read_text(encoding="utf-8")
         assert "license: apache-2.0" in card
         assert "never" in card
 
 
 class TestTokenizer:
-    def test_words_of_captions_are_one_token_each(self, tokenizer: Any) -> None:
+    def test_words_of_captions_have_one_token_each(self, tokenizer: Any) -> None:
         caption = "Two LARGE striped red circles on a black background"
         ids = tokenizer(caption)["input_ids"]
         assert len(ids) == len(caption.split()) + 2
@@ -112,27 +112,27 @@ class TestTokenizer:
         ids = tokenizer("caf\u00e9 \u2603 \u4e2d\u6587 \U0001f600 ~x")["input_ids"]
         assert tokenizer.eos_token_id not in ids[:-1]
 
-    def test_slow_files_say_the_same_as_the_fast_one(self, tokenizer: Any) -> None:
+    def test_slow_and_fast_tokenizer_files_give_the_same_tokens(self, tokenizer: Any) -> None:
         assert json.loads((FOLDER / "vocab.json").read_text("utf-8")) == tokenizer.get_vocab()
 
 
 class TestModel:
-    def test_texts_differ(self, model: Any, tokenizer: Any) -> None:
+    def test_different_texts_have_different_vectors(self, model: Any, tokenizer: Any) -> None:
         # With a wrong end token all texts silently become one vector.
         vectors = texts(model, tokenizer, "a red circle", "a blue square", "a green star")
         assert (vectors @ vectors.T - np.eye(3)).max() < 0.9
 
-    def test_padding_changes_nothing(self, model: Any, tokenizer: Any) -> None:
+    def test_padding_does_not_change_vectors(self, model: Any, tokenizer: Any) -> None:
         alone = texts(model, tokenizer, "a red circle")
         padded = texts(model, tokenizer, "a red circle", "two tiny dotted stars on a navy wall")
         np.testing.assert_allclose(padded[:1], alone, atol=1e-5)
 
-    def test_long_texts_are_cut(self, model: Any, tokenizer: Any) -> None:
+    def test_long_texts_are_truncated(self, model: Any, tokenizer: Any) -> None:
         vectors = texts(model, tokenizer, "red circle " * 100, "zq" * 500, "")
         assert vectors.shape == (3, 512)
         assert np.isfinite(vectors).all()
 
-    def test_towers_agree_with_the_whole(self, model: Any, tokenizer: Any) -> None:
+    def test_towers_give_the_vectors_of_the_whole_model(self, model: Any, tokenizer: Any) -> None:
         transformers.logging.set_verbosity_error()  # they report the other tower's weights
         kwargs = {"dtype": torch.float32}
         text = transformers.CLIPTextModelWithProjection.from_pretrained(FOLDER, **kwargs)
@@ -149,7 +149,7 @@ class TestModel:
                 atol=1e-5,
             )
 
-    def test_finds_clips_that_it_never_saw(
+    def test_held_out_clips_are_found_by_their_captions(
         self, model: Any, tokenizer: Any, processor: Any, tmp_path: Path
     ) -> None:
         av = pytest.importorskip("av")

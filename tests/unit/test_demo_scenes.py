@@ -45,7 +45,7 @@ class TestScene:
         other = RED_CIRCLES.with_value("count", "3")
         assert [n for n in ATTRIBUTES if other.value(n) != RED_CIRCLES.value(n)] == ["count"]
 
-    def test_captions_name_everything(self) -> None:
+    def test_caption_names_every_attribute(self) -> None:
         assert RED_CIRCLES.caption == "two large striped red circles on a black background"
         assert PLAIN_SQUARE.caption == "one large solid blue square on a white background"
         assert RED_CIRCLES.short_caption == "a red circle"
@@ -60,25 +60,25 @@ class TestScene:
         assert len(set(texts)) > 25
         assert texts[7] == paraphrase(RED_CIRCLES, rng=random.Random(7))
 
-    def test_paraphrase_leaves_out_what_is_not_mentioned(self) -> None:
+    def test_paraphrase_omits_attributes_that_are_not_mentioned(self) -> None:
         for seed in range(50):
             text = paraphrase(RED_CIRCLES, rng=random.Random(seed), mention=("shape", "size"))
             assert not {"red", "scarlet", "striped", "two", "black"} & set(text.split())
 
 
 class TestSplit:
-    def test_share_and_stability(self) -> None:
+    def test_share_of_held_out_scenes_is_stable(self) -> None:
         # The rule must never move: a checkpoint was trained on one side of it.
         held_out = [scene.held_out for scene in scenes(4000, seed=5)]
         assert 0.17 < sum(held_out) / len(held_out) < 0.23
         assert (RED_CIRCLES.held_out, PLAIN_SQUARE.held_out) == (False, True)
 
-    def test_splits_share_nothing(self) -> None:
+    def test_splits_have_no_scene_in_common(self) -> None:
         train = set(scenes(3000, seed=1, split="train"))
         held_out = set(scenes(1500, seed=1, split="held_out"))
         assert not train & held_out
 
-    def test_seeded(self) -> None:
+    def test_same_seed_gives_the_same_scenes(self) -> None:
         assert scenes(20, seed=9) == scenes(20, seed=9) != scenes(20, seed=10)
         assert random_scene(random.Random(4)) == random_scene(random.Random(4))
 
@@ -90,33 +90,33 @@ class TestSplit:
 
 
 class TestDraw:
-    def test_shape_type_and_determinism(self) -> None:
+    def test_drawn_frame_has_shape_and_type_and_is_deterministic(self) -> None:
         frame = draw(RED_CIRCLES, time=1.5, seed=3, width=160, height=120)
         assert frame.shape == (120, 160, 3)
         assert frame.dtype == np.uint8
         assert (frame == draw(RED_CIRCLES, time=1.5, seed=3, width=160, height=120)).all()
 
-    def test_moves_and_varies(self) -> None:
+    def test_drawn_frame_changes_with_time_and_seed(self) -> None:
         frame = draw(RED_CIRCLES, time=0, seed=3)
         assert (frame != draw(RED_CIRCLES, time=1, seed=3)).any()
         assert (frame != draw(RED_CIRCLES, time=0, seed=4)).any()
 
     @pytest.mark.parametrize("name", ATTRIBUTES)
-    def test_every_attribute_shows(self, name: str) -> None:
+    def test_every_attribute_changes_the_drawn_frame(self, name: str) -> None:
         frame = draw(PLAIN_SQUARE, time=0, seed=3)
         for attribute, scene in neighbours(PLAIN_SQUARE):
             if attribute == name:
                 assert (frame != draw(scene, time=0, seed=3)).mean() > 0.005, scene.key
 
     @pytest.mark.parametrize("shape", VALUES["shape"])
-    def test_a_centre_crop_loses_nothing(self, shape: str) -> None:
+    def test_centre_crop_keeps_every_object(self, shape: str) -> None:
         scene = RED_CIRCLES.with_value("shape", shape).with_value("count", "3")
         for seed in range(5):
             frame = draw(scene, time=seed, seed=seed, width=200, height=100).astype(int)
             outside = np.concatenate([frame[:, :48], frame[:, -48:]], axis=1)
             assert np.ptp(outside, axis=(0, 1)).max() == 0
 
-    def test_colours_are_rgb(self) -> None:
+    def test_drawn_colours_are_rgb(self) -> None:
         frame = draw(PLAIN_SQUARE, time=0, seed=1).reshape(-1, 3).astype(int)
         near = abs(frame - COLOURS["blue"]).max(axis=1) < 12
         assert 0.1 < near.mean() < 0.3
@@ -143,14 +143,14 @@ class TestClips:
             drawn = draw(scene, time=time, seed=seed, width=160, height=120)
             assert abs(frame.astype(int) - drawn).mean() < 6
 
-    def test_a_failed_clip_leaves_nothing(self, tmp_path: Path) -> None:
+    def test_failed_write_of_a_clip_leaves_no_file(self, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="even sides"):
             write_clip(tmp_path / "clip.mp4", [Shot(scene=PLAIN_SQUARE)], width=161)
         with pytest.raises(ValueError, match="at least one shot"):
             write_clip(tmp_path / "clip.mp4", [])
         assert list(tmp_path.iterdir()) == []
 
-    def test_demo_clips(self, tmp_path: Path) -> None:
+    def test_demo_clips_have_ids_titles_tags_and_scenes(self, tmp_path: Path) -> None:
         pytest.importorskip("av")
         clips = demo_clips(tmp_path, seed=3, number=4)
         assert [clip.path.name for clip in clips] == [f"demo-0{i}.mp4" for i in range(1, 5)]

@@ -51,7 +51,9 @@ def refused(**settings: Any) -> str:
 # -- client certificates
 
 
-def test_a_pair_in_two_files_or_in_one(authority: Authority, tmp_path: Path) -> None:
+def test_certificate_and_key_may_be_in_two_files_or_one(
+    authority: Authority, tmp_path: Path
+) -> None:
     certificate, key = authority.issue("client")
     both = tmp_path / "both.pem"
     both.write_bytes(certificate.read_bytes() + key.read_bytes())
@@ -60,7 +62,9 @@ def test_a_pair_in_two_files_or_in_one(authority: Authority, tmp_path: Path) -> 
             connect(EngineSettings(url=HTTPS, kind=kind, **pair)).close()  # type: ignore[arg-type]
 
 
-def test_a_pair_that_is_none(authority: Authority, tmp_path: Path) -> None:
+def test_certificate_and_key_that_do_not_fit_are_refused(
+    authority: Authority, tmp_path: Path
+) -> None:
     certificate, key = authority.issue("client")
     _, other = authority.issue("other")
     _, locked = authority.issue("locked", passphrase="hunter2")
@@ -117,7 +121,9 @@ def test_a_pair_that_is_none(authority: Authority, tmp_path: Path) -> None:
     )
 
 
-def test_paths_come_from_variables(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_of_certificates_come_from_variables(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
     certificate, key = authority.issue("client")
     monkeypatch.setenv("VIDSEARCH_ENGINE__CLIENT_CERT", str(certificate))
     monkeypatch.setenv("VIDSEARCH_ENGINE__CLIENT_KEY", str(key))
@@ -150,18 +156,18 @@ def test_paths_come_from_variables(authority: Authority, monkeypatch: pytest.Mon
         ),
     ],
 )
-def test_what_does_not_go_with_aws(settings: Any, said: str) -> None:
+def test_settings_that_exclude_aws_are_refused(settings: Any, said: str) -> None:
     assert refused(aws_region="eu-west-1", **settings) == said
 
 
-def test_no_credentials_anywhere(aws: pytest.MonkeyPatch) -> None:
+def test_missing_aws_credentials_are_reported(aws: pytest.MonkeyPatch) -> None:
     said = refused(kind="opensearch", aws_region="eu-west-1")
     assert said.startswith("engine.aws_region: no AWS credentials were found in the environment")
     aws.setenv("AWS_PROFILE", "nobody")
     assert "no AWS credentials can be had" in refused(kind="opensearch", aws_region="eu-west-1")
 
 
-def test_signing_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_botocore_is_reported_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "botocore.session", None)
     with pytest.raises(
         MissingExtraError, match=r"engine.aws_region needs an extra: .*vidsearch\[aws\]"
@@ -223,9 +229,7 @@ def test_every_request_is_signed(aws: pytest.MonkeyPatch) -> None:
         assert {k.lower(): v for k, v in one.headers.items()}["x-amz-security-token"] == "session"
 
 
-def test_credentials_that_run_out_are_asked_for_again(
-    aws: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_expiring_aws_credentials_are_renewed(aws: pytest.MonkeyPatch, tmp_path: Path) -> None:
     until = (datetime.now(timezone.utc) + timedelta(seconds=120)).isoformat()
     answer = tmp_path / "answer.json"
 

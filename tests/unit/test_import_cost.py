@@ -35,11 +35,11 @@ def _loaded_after(statement: str) -> set[str]:
         "import vidsearch.local, vidsearch.demo",
     ],
 )
-def test_nothing_heavy_is_loaded(statement: str) -> None:
+def test_import_loads_no_heavy_package(statement: str) -> None:
     assert _loaded_after(statement) == set()
 
 
-def test_packages_load_nothing_before_a_name_is_used() -> None:
+def test_packages_import_no_module_before_a_name_is_used() -> None:
     code = (
         "import sys, vidsearch.media, vidsearch.media.pyav, vidsearch.encoders.onnx.thresholds\n"
         "print({'numpy', 'pydantic', 'asyncio'} & set(sys.modules))"
@@ -54,7 +54,7 @@ def test_packages_load_nothing_before_a_name_is_used() -> None:
     "package",
     ["vidsearch.media", "vidsearch.media.pyav", "vidsearch.encoders", "vidsearch.encoders.onnx"],
 )
-def test_names_of_packages_resolve(package: str) -> None:
+def test_names_of_lazy_packages_resolve(package: str) -> None:
     module = importlib.import_module(package)
     assert dir(module) == sorted(module.__all__)
     for name in module.__all__:
@@ -63,11 +63,11 @@ def test_names_of_packages_resolve(package: str) -> None:
         module.nonsense  # noqa: B018
 
 
-def test_the_check_above_can_fail() -> None:
+def test_check_of_loaded_packages_notices_celery() -> None:
     assert _loaded_after("import celery") == {"celery"}
 
 
-def test_public_names_resolve() -> None:
+def test_public_names_are_sorted_and_resolve() -> None:
     assert vidsearch.__all__ == sorted(vidsearch.__all__, key=str)
     for name in vidsearch.__all__:
         assert getattr(vidsearch, name) is not None

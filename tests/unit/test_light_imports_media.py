@@ -43,7 +43,7 @@ def run(code: str, *arguments: str, **environment: str) -> subprocess.CompletedP
     "module",
     ["vidsearch", "vidsearch.media", "vidsearch.encoders", "vidsearch.cli.embed"],
 )
-def test_importing_is_light(module: str) -> None:
+def test_import_loads_no_heavy_package(module: str) -> None:
     code = f"import {module}, sys, json; print(json.dumps(sorted(sys.modules)))"
     done = run(code)
     assert done.returncode == 0, done.stderr
@@ -67,7 +67,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
         ("httpcore", ["video", "http://127.0.0.1:9/clip.mp4"], "reading videos over http"),
     ],
 )
-def test_a_missing_extra_is_one_line(
+def test_missing_package_is_reported_in_one_line_with_its_extra(
     model: str, tmp_path: Path, absent: str, arguments: list[str], needed_for: str
 ) -> None:
     from vidsearch.testing.clips import write_clip
@@ -87,7 +87,7 @@ def test_a_missing_extra_is_one_line(
     assert done.returncode == 2
 
 
-def test_checking_the_model_without_torch(model: str) -> None:
+def test_check_of_the_model_without_torch_names_the_extra(model: str) -> None:
     done = run(
         _BLOCK,
         "torch",
@@ -104,7 +104,7 @@ def test_checking_the_model_without_torch(model: str) -> None:
     )
 
 
-def test_pixels_without_pillow() -> None:
+def test_pixels_without_pillow_name_the_extra() -> None:
     code = (
         "import sys; sys.modules['PIL'] = None\n"
         "import numpy as np; from vidsearch.errors import MissingExtraError\n"
@@ -116,7 +116,7 @@ def test_pixels_without_pillow() -> None:
     assert run(code).stdout == expected
 
 
-def test_a_hub_checkpoint_without_the_hub_client(model: str) -> None:
+def test_hub_checkpoint_without_the_hub_client_names_the_extra(model: str) -> None:
     done = run(_BLOCK, "huggingface_hub", "embed", "text", "a", VIDSEARCH_MODEL__NAME="acme/clip")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1

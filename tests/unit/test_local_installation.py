@@ -63,7 +63,9 @@ def maven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Pa
     return install
 
 
-def test_elasticsearch_home(maven: Callable[..., Path], jdk: Jdk) -> None:
+def test_elasticsearch_home_has_jars_modules_and_launcher(
+    maven: Callable[..., Path], jdk: Jdk
+) -> None:
     maven()
     installation = install(release("elasticsearch", "9.5.3"), jdk)
 
@@ -82,7 +84,7 @@ def test_elasticsearch_home(maven: Callable[..., Path], jdk: Jdk) -> None:
     assert str(installation.home / "lib" / "*") in jars
 
 
-def test_opensearch_plugins_join_the_class_path(maven: Callable[..., Path], jdk: Jdk) -> None:
+def test_opensearch_plugins_are_on_the_class_path(maven: Callable[..., Path], jdk: Jdk) -> None:
     maven()
     installation = install(release("opensearch"), jdk)
     assert [each.name for each in (installation.home / "bundles").iterdir()] == [
@@ -92,7 +94,7 @@ def test_opensearch_plugins_join_the_class_path(maven: Callable[..., Path], jdk:
     assert str(installation.home / "bundles" / "*") in installation.classpath.split(":")
 
 
-def test_second_time_needs_neither_maven_nor_compiler(
+def test_second_run_needs_neither_maven_nor_compiler(
     maven: Callable[..., Path], jdk: Jdk, tmp_path: Path
 ) -> None:
     maven()
@@ -105,23 +107,23 @@ def test_second_time_needs_neither_maven_nor_compiler(
     assert "OpenSearch 2.19.1" in said[0]
 
 
-def test_another_java_gets_its_own_launcher(maven: Callable[..., Path], jdk: Jdk) -> None:
+def test_launcher_is_compiled_per_java(maven: Callable[..., Path], jdk: Jdk) -> None:
     log = maven()
     chosen = release("opensearch")
     assert install(chosen, jdk).classpath != install(chosen, Jdk(jdk.home, 22)).classpath
     assert log.read_text() == "run\n"
 
 
-def test_without_maven(jdk: Jdk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_maven_is_refused_with_advice(
+    jdk: Jdk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LocalError, match=r"no `mvn` on PATH\. On Debian: apt-get install"):
         install(release("elasticsearch", "9.5.3"), jdk)
 
 
-def test_failed_maven_is_quoted_and_leaves_no_half_made_folder(
-    maven: Callable[..., Path], jdk: Jdk
-) -> None:
+def test_failed_maven_is_quoted_and_leaves_no_folder(maven: Callable[..., Path], jdk: Jdk) -> None:
     maven("touch $target/half.jar; echo '[ERROR] Could not resolve dependencies'; exit 1")
     with pytest.raises(LocalError, match=r"reachable from here\? It said:\n\[ERROR\] Could not"):
         install(release("opensearch"), jdk)
@@ -132,14 +134,14 @@ def test_failed_maven_is_quoted_and_leaves_no_half_made_folder(
     assert log.read_text() == "run\nrun\n"
 
 
-def test_launcher_that_does_not_compile(maven: Callable[..., Path], jdk: Jdk) -> None:
+def test_launcher_that_does_not_compile_is_an_error(maven: Callable[..., Path], jdk: Jdk) -> None:
     maven()
     _program(jdk.home / "bin" / "javac", "echo 'error: cannot find symbol' >&2; exit 1")
     with pytest.raises(LocalError, match="does not compile:\nerror: cannot find symbol"):
         install(release("opensearch"), jdk)
 
 
-def test_leftover_of_a_killed_run_is_cleared(maven: Callable[..., Path], jdk: Jdk) -> None:
+def test_leftover_of_a_killed_run_is_removed(maven: Callable[..., Path], jdk: Jdk) -> None:
     maven()
     partial = cache_folder() / "opensearch-2.19.1-1.partial"
     (partial / "lib").mkdir(parents=True)
@@ -149,7 +151,9 @@ def test_leftover_of_a_killed_run_is_cleared(maven: Callable[..., Path], jdk: Jd
     assert not partial.exists()
 
 
-def test_processes_at_once_fetch_once(maven: Callable[..., Path], jdk: Jdk, tmp_path: Path) -> None:
+def test_concurrent_processes_download_once(
+    maven: Callable[..., Path], jdk: Jdk, tmp_path: Path
+) -> None:
     log = maven(f"sleep 0.5; cp {tmp_path / 'jars'}/* $target")
     script = (
         "from pathlib import Path\n"

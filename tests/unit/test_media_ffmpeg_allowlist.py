@@ -158,7 +158,7 @@ _ATTACKS = [
 
 @pytest.mark.parametrize("decoder", ["pyav", "opencv"])
 @pytest.mark.parametrize(("what", "name", "reason"), _ATTACKS)
-def test_a_file_that_names_others_is_refused(
+def test_file_that_names_other_files_is_refused(
     bait: Bait, tmp_path: Path, decoder: str, what: str, name: str, reason: str
 ) -> None:
     path = tmp_path / name
@@ -172,7 +172,7 @@ def test_a_file_that_names_others_is_refused(
 
 
 @pytest.mark.parametrize("what", ["hls", "ffconcat", "hls with a key"])
-def test_left_alone_ffmpeg_would_ask_the_server(bait: Bait, tmp_path: Path, what: str) -> None:
+def test_ffmpeg_without_the_guard_asks_the_server(bait: Bait, tmp_path: Path, what: str) -> None:
     """The attacks are real: without the lists, with protocols as a host may allow them."""
     path = tmp_path / ("a.ffconcat" if what == "ffconcat" else "a.m3u8")
     path.write_text(_attack(what, bait), encoding="utf-8")
@@ -184,14 +184,16 @@ def test_left_alone_ffmpeg_would_ask_the_server(bait: Bait, tmp_path: Path, what
 
 
 @pytest.mark.parametrize("what", ["hls of a local file", "ffconcat of a local file"])
-def test_left_alone_ffmpeg_would_read_the_other_file(bait: Bait, tmp_path: Path, what: str) -> None:
+def test_ffmpeg_without_the_guard_reads_the_other_file(
+    bait: Bait, tmp_path: Path, what: str
+) -> None:
     path = tmp_path / ("a.ffconcat" if what.startswith("ffconcat") else "a.m3u8")
     path.write_text(_attack(what, bait), encoding="utf-8")
     with av.open(str(path), options={"safe": "0"}) as container:
         assert next(container.decode(video=0)).width == 128
 
 
-def test_what_the_host_allows_opencv_does_not_count(
+def test_opencv_options_of_the_environment_are_not_used(
     bait: Bait, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine = f"protocol_whitelist;{_EVERYTHING}|format_whitelist;hls,mpegts"
@@ -205,7 +207,7 @@ def test_what_the_host_allows_opencv_does_not_count(
     assert os.environ[_VARIABLE] == mine
 
 
-def test_the_variable_is_the_hosts_again_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_opencv_options_of_the_environment_are_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(_VARIABLE, raising=False)
     with opencv_restricted():
         assert os.environ[_VARIABLE] == OPENCV_OPTIONS
@@ -231,7 +233,7 @@ def test_no_playlist_or_device_is_on_the_list() -> None:
     "name",
     ["concat:{0}|{0}", "subfile,,start,0,end,0,,:{0}", "file:{0}", "pipe:0", "data:,x", "http:x"],
 )
-def test_a_path_is_a_path_and_no_protocol(
+def test_path_is_not_read_as_a_protocol(
     bait: Bait, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoder: str, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -250,7 +252,7 @@ def test_a_file_may_be_called_like_a_protocol(
 
 
 @pytest.mark.parametrize("decoder", ["pyav", "opencv"])
-def test_a_pattern_in_a_name_opens_no_row_of_pictures(tmp_path: Path, decoder: str) -> None:
+def test_pattern_in_a_file_name_opens_no_image_sequence(tmp_path: Path, decoder: str) -> None:
     image = pytest.importorskip("PIL.Image")
     for number in range(3):
         image.new("RGB", (64, 48)).save(tmp_path / f"{number:03d}.png")
@@ -261,9 +263,7 @@ def test_a_pattern_in_a_name_opens_no_row_of_pictures(tmp_path: Path, decoder: s
 
 
 @pytest.mark.parametrize("decoder", ["pyav", "opencv"])
-def test_a_movie_with_its_data_elsewhere_stays_without(
-    bait: Bait, tmp_path: Path, decoder: str
-) -> None:
+def test_movie_with_external_data_is_refused(bait: Bait, tmp_path: Path, decoder: str) -> None:
     """A data reference of QuickTime that leads to another file."""
     whole = write_clip(tmp_path / "whole.mov", [Fraction(i, 10) for i in range(20)], rate=10)
     path = _with_alias(whole, tmp_path / "alias.mov", leads_to=whole)

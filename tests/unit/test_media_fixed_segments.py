@@ -21,7 +21,7 @@ def seconds(count: int) -> list[float]:
     return [float(i) for i in range(count)]
 
 
-def test_whole_windows() -> None:
+def test_video_of_whole_windows_is_split_exactly() -> None:
     segments = fixed_segments(seconds(30), duration=30, length=10, limit=512)
     assert spans(segments) == [(0, 10), (10, 20), (20, 30)]
     assert [(w.first, w.last) for w in segments] == [(0, 10), (10, 20), (20, 30)]
@@ -59,7 +59,7 @@ def test_a_frame_held_for_long_makes_one_long_window() -> None:
     assert [(w.first, w.last) for w in segments] == [(0, 5), (5, 6)]
 
 
-def test_a_single_frame() -> None:
+def test_single_frame_is_one_window() -> None:
     assert fixed_segments([0.0], duration=0.04, length=10, limit=1) == (
         SegmentSpan(0.0, 0.04, 0, 1),
     )
@@ -77,7 +77,9 @@ def test_an_understated_duration_is_corrected() -> None:
     length=st.floats(0.1, 100),
     limit=st.integers(1, 50),
 )
-def test_properties(gaps: list[float], tail: float, length: float, limit: int) -> None:
+def test_any_windows_cover_the_video_within_their_bounds(
+    gaps: list[float], tail: float, length: float, limit: int
+) -> None:
     times = np.cumsum([0.0, *gaps])
     duration = float(times[-1] + tail)
     segments = fixed_segments(times, duration=duration, length=length, limit=limit)
@@ -116,12 +118,12 @@ def test_properties(gaps: list[float], tail: float, length: float, limit: int) -
         ([0.0], {"limit": 0}),
     ],
 )
-def test_senseless_input(times: list, settings: dict) -> None:
+def test_invalid_input_is_refused(times: list, settings: dict) -> None:
     with pytest.raises(ValueError, match=r"must|need"):
         fixed_segments(times, **{"duration": 1.0, "length": 10.0, "limit": 5, **settings})
 
 
-def test_overlapping_windows() -> None:
+def test_overlapping_windows_share_the_overlap() -> None:
     segments = fixed_segments(seconds(30), duration=30, length=10, limit=512, overlap=5)
     assert spans(segments) == [(0, 10), (5, 15), (10, 20), (15, 25), (20, 30)]
     assert [(w.first, w.last) for w in segments] == [(0, 10), (5, 15), (10, 20), (15, 25), (20, 30)]
@@ -136,7 +138,7 @@ def test_overlapping_windows() -> None:
         (3, [(0, 3)]),
     ],
 )
-def test_the_tail_of_overlapping_windows(
+def test_short_tail_of_overlapping_windows_joins_the_window_before(
     duration: float, expected: list[tuple[float, float]]
 ) -> None:
     times = seconds(math.ceil(duration))
@@ -163,7 +165,7 @@ def test_an_overlapping_segment_without_a_frame_of_its_own_joins_the_one_before(
     share=st.floats(0, 0.95),
     limit=st.integers(1, 50),
 )
-def test_properties_of_overlapping_windows(
+def test_any_overlapping_windows_cover_the_video_within_their_bounds(
     gaps: list[float], tail: float, length: float, share: float, limit: int
 ) -> None:
     times = np.cumsum(gaps)
@@ -185,6 +187,6 @@ def test_properties_of_overlapping_windows(
 
 
 @pytest.mark.parametrize("overlap", [-1, 10, 11, math.nan])
-def test_senseless_overlap(overlap: float) -> None:
+def test_invalid_overlap_is_refused(overlap: float) -> None:
     with pytest.raises(ValueError, match="overlap must be"):
         fixed_segments([0.0], duration=1.0, length=10.0, limit=5, overlap=overlap)

@@ -23,7 +23,7 @@ from vidsearch.media.pyav.packets import PacketIndex
 from vidsearch.testing.clips import write_clip
 
 
-def test_a_batch_says_what_it_is_without_pixels() -> None:
+def test_repr_of_a_batch_shows_shapes_and_no_pixels() -> None:
     batch = FrameBatch(np.zeros((2, 4, 6, 3), dtype=np.uint8), np.array([0.0, 1.0]))
     assert len(batch) == 2
     assert repr(batch) == "FrameBatch(2 frames of 6x4, pts_seconds=[0. 1.])"

@@ -202,7 +202,7 @@ def everything(path: Path) -> tuple[list[float | None], list[NDArray[np.uint8]]]
 
 
 @pytest.mark.parametrize("rate", [1.0, 3.7])
-def test_planned_frames_are_those_of_plain_decoding(
+def test_planned_frames_equal_those_of_plain_decoding(
     clip: tuple[Clip, Path], caplog: pytest.LogCaptureFixture, rate: float
 ) -> None:
     described, path = clip
@@ -291,7 +291,7 @@ TIMED = {
 
 @pytest.mark.parametrize("sampling", ["played-at", "notebook"])
 @pytest.mark.parametrize("name", TIMED)
-def test_times_are_those_that_ffprobe_tells(tmp_path: Path, name: str, sampling: Sampling) -> None:
+def test_times_equal_those_of_ffprobe(tmp_path: Path, name: str, sampling: Sampling) -> None:
     file, times, rate = TIMED[name]
     path = Clip(file, options=x264(), times=times, rate=rate).write(tmp_path)
     _compare_with_ffprobe(path, sampling=sampling)

@@ -161,7 +161,9 @@ def test_errors_of_a_file_are_raised_and_keep_the_process(
     assert children() == before
 
 
-def test_odd_file_names_get_across(reader: IsolatedReader, clip: Clip, tmp_path: Path) -> None:
+def test_odd_file_names_reach_the_child_process(
+    reader: IsolatedReader, clip: Clip, tmp_path: Path
+) -> None:
     path = clip("a.mp4").rename(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\n\xc3\xbc.mp4"))
     assert numbers(reader, path) == [0, 10, 20, 30, 40]
     with pytest.raises(SourceNotFoundError):
@@ -203,7 +205,7 @@ def test_batches_before_a_crash_are_given(reader: IsolatedReader, clip: Clip) ->
         next(batches)
 
 
-def test_a_traceback_and_last_words_are_logged(
+def test_traceback_and_last_output_of_the_child_are_logged(
     reader: IsolatedReader, clip: Clip, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(DecoderFailedError):
@@ -548,7 +550,7 @@ def test_a_missing_extra_is_named_in_the_error(clip: Clip, tmp_path: Path) -> No
         reader.close()
 
 
-def test_the_child_imports_little(clip: Clip, tmp_path: Path) -> None:
+def test_child_imports_no_heavy_package(clip: Clip, tmp_path: Path) -> None:
     script = tmp_path / "listing.py"
     script.write_text(
         "import sys\n"

@@ -82,7 +82,7 @@ def _same(ours: list[NDArray[np.uint8]], theirs: list[NDArray[np.uint8]]) -> Non
     [None, 1, 5, 6, 7, 9],
     ids=["no-matrix", "BT.709", "BT.470BG", "BT.601", "240M", "BT.2020"],
 )
-def test_matrix_and_range_are_the_streams(
+def test_colour_matrix_and_range_of_the_stream_are_used(
     tmp_path: Path, matrix: int | None, colour_range: int | None
 ) -> None:
     if matrix == 9 and not _WIDE:
@@ -136,7 +136,9 @@ def test_every_pixel_format_is_converted_as_opencv_does(
         ("libsvtav1", "yuv420p10le", "clip.mp4"),
     ],
 )
-def test_ten_bits_become_eight(tmp_path: Path, codec: str, pixel_format: str, name: str) -> None:
+def test_ten_bit_video_becomes_eight_bit(
+    tmp_path: Path, codec: str, pixel_format: str, name: str
+) -> None:
     path = _clip(
         tmp_path / name, codec=codec, pixel_format=pixel_format, tags={"colorspace": 1},
         picture=lambda _: _patches()[:48],
@@ -211,7 +213,7 @@ def test_hdr_and_wide_gamuts_become_sdr_as_opencv_does(
     ],
     ids=str,
 )
-def test_what_swscale_cannot_convert_is_read_as_its_neighbour(
+def test_unsupported_colours_are_read_as_the_nearest_supported(
     tmp_path: Path, tags: dict[str, int]
 ) -> None:
     """YCgCo, constant luminance and their like: rare, and bright and dark stay right."""
@@ -259,7 +261,7 @@ def test_the_display_matrix_turns_and_mirrors(tmp_path: Path, turn: str, name: s
         assert (video.info().height, video.info().width) == _pictures(path)[0].shape[:2]
 
 
-def test_a_turn_by_an_odd_angle_is_passed_over(tmp_path: Path) -> None:
+def test_rotation_by_an_odd_angle_is_ignored(tmp_path: Path) -> None:
     slanted = _clip(
         tmp_path / "clip.mp4", codec="libx264", prepare=lambda s: s.set_display_rotation(30)
     )
@@ -268,7 +270,7 @@ def test_a_turn_by_an_odd_angle_is_passed_over(tmp_path: Path) -> None:
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_senseless_matrix_is_passed_over(tmp_path: Path) -> None:
+def test_invalid_display_matrix_is_ignored(tmp_path: Path) -> None:
     for number, cells in enumerate(((0, 0, 0, 0), (1, 0, 0, 0), (0, 0, 1, 0))):
         path = _clip(tmp_path / f"{number}.mp4", codec="libx264", prepare=_matrix(*cells))
         assert _pictures(path)[0].shape == (96, 128, 3)
@@ -285,7 +287,9 @@ def _matrix(a: int, b: int, c: int, d: int) -> Any:
     ("aspect", "width"),
     [("16/11", 186), ("10/11", 116), ("4/3", 171), ("1/2", 64), ("401/400", 128), ("1", 128)],
 )
-def test_pixels_become_square(tmp_path: Path, name: str, aspect: str, width: int) -> None:
+def test_non_square_pixels_are_scaled_to_square(
+    tmp_path: Path, name: str, aspect: str, width: int
+) -> None:
     path = _clip(tmp_path / name, codec="libx264", tags={"sample_aspect_ratio": Fraction(aspect)})
     pictures = _pictures(path)
     assert pictures[0].shape == (96, width, 3)
@@ -309,7 +313,7 @@ def test_a_turned_picture_is_stretched_where_its_pixels_are_long(tmp_path: Path)
 
 
 @pytest.mark.parametrize("aspect", [None, 0, Fraction(6), Fraction(1, 6), Fraction(10**6)])
-def test_senseless_pixel_aspects_are_passed_over(aspect: Fraction | None) -> None:
+def test_invalid_pixel_aspects_are_ignored(aspect: Fraction | None) -> None:
     picture = _patches()
     assert square_pixels(picture, pixel_aspect=aspect) is picture
     assert displayed_size(128, 96, pixel_aspect=aspect) == (128, 96)
@@ -327,7 +331,7 @@ def test_a_thin_picture_keeps_one_column() -> None:
     ],
     ids=["mpeg2", "h264"],
 )
-def test_both_fields_of_an_interlaced_frame_stay(
+def test_interlaced_frame_keeps_both_fields(
     tmp_path: Path, codec: str, options: dict[str, str]
 ) -> None:
     """No deinterlacing: the picture is what was coded, comb and all."""
@@ -354,7 +358,7 @@ def test_a_given_buffer_is_written(tmp_path: Path) -> None:
     np.testing.assert_array_equal(batch, expected)
 
 
-def test_a_buffer_of_another_size_is_left_alone(tmp_path: Path) -> None:
+def test_buffer_of_another_size_is_not_written(tmp_path: Path) -> None:
     path = _clip(tmp_path / "clip.mkv")
     other = np.zeros((48, 64, 3), dtype=np.uint8)
     with opened(path) as video:

@@ -26,7 +26,7 @@ from vidsearch.media.pixels import CLIP_PIXELS, PixelRecipe, clip_levels, clip_p
         (1, 640, (224, 143_360), (0, 71_568)),
     ],
 )
-def test_size_and_corner_are_torchvisions(
+def test_size_and_crop_equal_those_of_torchvision(
     height: int, width: int, resized: tuple[int, int], corner: tuple[int, int]
 ) -> None:
     found = fit(height, width, size=224)
@@ -72,7 +72,7 @@ def test_the_square_lies_within_the_resized_frame(height: int, width: int, size:
     assert 0 <= found.left <= found.left + size <= found.width
 
 
-def test_what_is_cropped_away_is_not_resized(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cropped_parts_are_not_resized(monkeypatch: pytest.MonkeyPatch) -> None:
     """A strip of one row would grow to 30 million pixels."""
     image = pytest.importorskip("PIL.Image")
     sizes = []
@@ -87,7 +87,7 @@ def test_what_is_cropped_away_is_not_resized(monkeypatch: pytest.MonkeyPatch) ->
     assert max(width * height for width, height in sizes) <= 224 * 224
 
 
-def test_torch_leaves_extreme_strips_alone() -> None:
+def test_torch_and_numpy_pixels_of_an_extreme_strip_are_equal() -> None:
     torch = pytest.importorskip("torch")
     from vidsearch.media.torch_pixels import clip_pixels_torch
 
@@ -114,6 +114,6 @@ def test_scale_and_shift_are_the_normalisation() -> None:
         {"size": 8, "mean": (0, 0, 0), "std": (1, 1, 1), "resample": "nearest"},
     ],
 )
-def test_a_senseless_recipe_is_refused(wrong: dict) -> None:
+def test_invalid_recipe_is_refused(wrong: dict) -> None:
     with pytest.raises(ValueError, match="recipe"):
         PixelRecipe(**wrong)

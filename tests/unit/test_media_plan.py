@@ -93,7 +93,9 @@ def streams(draw: st.DrawFn) -> Stream:
 
 
 @given(stream=streams(), data=st.data())
-def test_whatever_a_wanted_frame_depends_on_is_decoded(stream: Stream, data: st.DataObject) -> None:
+def test_frames_that_a_sampled_frame_depends_on_are_decoded(
+    stream: Stream, data: st.DataObject
+) -> None:
     index = stream.index()
     assert why_no_plan(index) is None
     everything = range(len(index))
@@ -122,7 +124,9 @@ def test_whatever_a_wanted_frame_depends_on_is_decoded(stream: Stream, data: st.
 
 
 @given(stream=streams(), data=st.data())
-def test_no_more_than_the_prefixes_is_decoded(stream: Stream, data: st.DataObject) -> None:
+def test_only_packets_from_the_key_frame_to_the_sampled_frame_are_decoded(
+    stream: Stream, data: st.DataObject
+) -> None:
     index = stream.index()
     wanted = data.draw(st.sets(st.sampled_from(range(len(index))), min_size=1))
     actions = plan_packets(index.stamps, index.keys, np.array(sorted(wanted), dtype=np.int64))
@@ -202,7 +206,9 @@ def test_frames_are_ordered_by_time_stamp() -> None:
         ("shown", slice(None), False, "no packet"),
     ],
 )
-def test_time_stamps_that_tell_no_order(field: str, at: int, value: object, reason: str) -> None:
+def test_time_stamps_without_an_order_give_no_plan(
+    field: str, at: int, value: object, reason: str
+) -> None:
     index = plain().index()
     index = plain().index(**{field: changed(getattr(index, field), at, value)})
     order = presentation(index)
@@ -210,13 +216,13 @@ def test_time_stamps_that_tell_no_order(field: str, at: int, value: object, reas
     assert reason in order
 
 
-def test_joined_streams_tell_no_order() -> None:
+def test_joined_streams_give_no_plan() -> None:
     stream = plain(200)
     stream.stamps = [*range(0, 1000, 10), *range(5, 1005, 10)]
     assert presentation(stream.index()) == "time stamps that jump back"
 
 
-def test_avi_tells_no_order_of_frames_that_are_reordered() -> None:
+def test_avi_with_reordered_frames_gives_no_plan() -> None:
     assert "AVI" in str(presentation(plain().index(format="avi")))
     assert isinstance(presentation(plain().index(format="avi", reorders=False)), Presentation)
 
@@ -268,22 +274,22 @@ def clocked(stamps: list[float | None], **settings: float) -> list[float]:
         ([0.0, 1800.0, 1800.1], [0, 1800.0, 1800.1]),  # held for long
     ],
 )
-def test_a_clock_ascends(stamps: list[float | None], expected: list[float]) -> None:
+def test_clock_gives_ascending_times(stamps: list[float | None], expected: list[float]) -> None:
     assert clocked(stamps) == pytest.approx(expected)
 
 
-def test_a_clock_counts_what_was_lost() -> None:
+def test_clock_counts_lost_frames() -> None:
     assert clocked([None, None, None], lost=1) == pytest.approx([0, 0.08, 0.16])
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True)), max_size=50))
-def test_a_clock_never_stands_still(stamps: list[float | None]) -> None:
+def test_clock_always_advances(stamps: list[float | None]) -> None:
     times = clocked([None if s is None or abs(s) > 1e9 else s for s in stamps])
     assert all(before < after for before, after in itertools.pairwise(times))
     assert all(after - before <= 3600 + 1e-3 for before, after in itertools.pairwise(times))
 
 
-def test_a_leap_is_taken_out() -> None:
+def test_leap_of_time_stamps_is_removed() -> None:
     stamps = np.array([10.0, 10.5, 36_010.5, 36_011.0])
     assert ascending_seconds(stamps, step=0.04).tolist() == pytest.approx([0, 0.5, 0.54, 1.04])
 

@@ -62,13 +62,13 @@ def test_noise_moves_no_boundary(noise: float, seed: int) -> None:
 
 @pytest.mark.parametrize("noise", [0, 0.05, 0.2])
 @pytest.mark.parametrize("seed", range(5))
-def test_a_still_video_is_cut_evenly(noise: float, seed: int) -> None:
+def test_still_video_is_split_evenly(noise: float, seed: int) -> None:
     assert starts(noisy(video((0, 60)), noise=noise, seed=seed)) == [0, 10, 20, 30, 40, 50]
     assert starts(noisy(video((0, 20)), noise=noise, seed=seed)) == [0]
     assert starts(noisy(video((0, 25)), noise=noise, seed=seed)) == [0, 12.5]
 
 
-def test_a_steady_camera_movement_is_cut_evenly() -> None:
+def test_steady_camera_movement_is_split_evenly() -> None:
     angles = np.linspace(0, math.pi / 2, 40)
     vectors = np.outer(np.cos(angles), _SCENES[0]) + np.outer(np.sin(angles), _SCENES[1])
     assert starts(vectors.astype(np.float32)) == [0, 10, 20, 30]
@@ -83,7 +83,7 @@ def test_a_flash_of_one_frame_is_no_boundary(at: int) -> None:
     assert abs(boundary - 10) <= (1 if at in {9, 10} else 0)
 
 
-def test_two_frames_are_too_short_for_a_moment_of_their_own() -> None:
+def test_two_frames_are_too_short_for_a_segment() -> None:
     assert starts(video((0, 9), (1, 2), (0, 9))) in ([0, 9], [0, 11], [0])
 
 
@@ -112,7 +112,7 @@ def test_a_fade_through_black_takes_no_other_frames_along(shares: list[float], b
     assert all(10 <= boundary <= 10 + len(frames) for boundary in boundaries)
 
 
-def test_scenes_that_resemble_each_other_are_told_apart() -> None:
+def test_similar_scenes_are_separated() -> None:
     other = 0.8 * _SCENES[0] + 0.6 * _SCENES[1]
     vectors = np.concatenate([video((0, 12)), np.repeat(other[None], 12, axis=0)])
     assert starts(vectors.astype(np.float32)) == [0, 12]
@@ -133,7 +133,7 @@ def test_the_most_similar_neighbours_are_joined_beyond_the_limit() -> None:
     assert starts(vectors, limit=1) == [0]
 
 
-def test_more_frames_per_second_blur_no_boundary() -> None:
+def test_higher_sampling_rate_keeps_boundaries() -> None:
     vectors = noisy(video((0, 40), (1, 40), (2, 40)), noise=0.2)
     times = np.arange(120) / 5
     segments = semantic_segments(times, vectors, duration=24, length=10, limit=9)
@@ -141,7 +141,7 @@ def test_more_frames_per_second_blur_no_boundary() -> None:
 
 
 @pytest.mark.timeout(120)
-def test_twelve_hours_are_no_trouble() -> None:
+def test_twelve_hours_are_segmented_quickly() -> None:
     vectors = noisy(video(*((i % 50, 4) for i in range(12 * 900))), noise=0.1)
     assert 100 < len(starts(vectors, limit=512)) <= 512
 
@@ -158,7 +158,7 @@ def _videos(draw: st.DrawFn) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     drawn=(np.zeros(1), np.zeros((1, 3), dtype=np.float32)), tail=2.2e-309, length=2.0, limit=1
 )
 @given(drawn=_videos(), tail=st.floats(0, 60), length=st.floats(0.5, 60), limit=st.integers(1, 40))
-def test_properties(
+def test_any_windows_cover_the_video_within_their_bounds(
     drawn: tuple[NDArray[np.float64], NDArray[np.float32]], tail: float, length: float, limit: int
 ) -> None:
     times, vectors = drawn
@@ -172,7 +172,7 @@ def test_properties(
     [np.zeros(3), np.zeros((2, 4)), np.full((3, 4), np.nan)],
     ids=["flat", "too few", "not finite"],
 )
-def test_senseless_vectors(vectors: NDArray[np.float64]) -> None:
+def test_invalid_vectors_are_refused(vectors: NDArray[np.float64]) -> None:
     with pytest.raises(ValueError, match=r"vectors"):
         semantic_segments([0, 1, 2], vectors, duration=3, length=10, limit=5)
 

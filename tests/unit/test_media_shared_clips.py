@@ -76,7 +76,7 @@ def container_times(path: Path) -> list:
 
 
 @pytest.mark.parametrize("name", names())
-def test_a_clip_gives_frames_or_a_reason(
+def test_real_clip_gives_frames_or_is_refused_with_the_reason(
     clips: Path, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = clips / name
@@ -131,20 +131,18 @@ def _ends_with(error: type[VideoError], message: str, decoder: Decoder, path: Pa
     assert path.name in str(caught.value)
 
 
-def test_colours_of_a_real_file(clips: Path) -> None:
+def test_colours_of_a_real_file_are_right(clips: Path) -> None:
     (batch,) = open_decoder().frames(clips / "vitrivr_color_test.mp4")
     assert batch.data.mean((1, 2)).argmax(1).tolist() == [0, 1, 2]  # red, green, blue
 
 
-def test_a_clip_without_frames_can_still_be_probed(clips: Path) -> None:
+def test_clip_without_frames_can_be_probed(clips: Path) -> None:
     info = open_decoder().probe(clips / "mp4parse_zero_empty_stsc.mp4")
     assert (info.width, info.height) == (1280, 720)
     assert open_decoder().probe(clips / "moviepy_no_duration.webm").duration is None
 
 
-def test_the_noise_of_ffmpeg_stays_off_stderr(
-    clips: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_ffmpeg_prints_nothing_on_stderr(clips: Path, capfd: pytest.CaptureFixture[str]) -> None:
     decoder = open_decoder()
     for name in ("decord_corrupted.mp4", *_UNREADABLE):
         try:
@@ -155,7 +153,7 @@ def test_the_noise_of_ffmpeg_stays_off_stderr(
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
-def test_memory_stays_flat(clips: Path) -> None:
+def test_memory_does_not_grow_with_the_number_of_frames(clips: Path) -> None:
     """720 frames of 1280x720 are 2 GB; one batch is 11 MB."""
     code = (
         "import sys; from pathlib import Path; from vidsearch.media import open_decoder\n"

@@ -66,7 +66,9 @@ def test_segments_end_at_the_very_times_of_the_cuts() -> None:
         ([-3, 0, 14, 27, 40], [(0, 14), (14, 27)]),
     ],
 )
-def test_cuts(cuts: list[float], expected: list[tuple[float, float]]) -> None:
+def test_long_and_short_shots_are_split_and_joined(
+    cuts: list[float], expected: list[tuple[float, float]]
+) -> None:
     assert spans(cuts, duration=27) == expected
 
 
@@ -89,7 +91,7 @@ def test_a_shot_between_two_sampled_frames_joins_the_one_before() -> None:
     length=st.floats(0.5, 60),
     limit=st.integers(1, 40),
 )
-def test_properties(
+def test_any_windows_cover_the_video_within_their_bounds(
     gaps: list[float], cuts: list[float], tail: float, length: float, limit: int
 ) -> None:
     times = np.cumsum(gaps)
@@ -99,7 +101,7 @@ def test_properties(
 
 
 @pytest.mark.parametrize("cut", [math.nan, math.inf])
-def test_senseless_cuts(cut: float) -> None:
+def test_invalid_cuts_are_refused(cut: float) -> None:
     with pytest.raises(ValueError, match="cuts must be finite"):
         shot_segments([0, 1], [cut], duration=2, length=10, limit=5)
 
@@ -148,7 +150,7 @@ def test_colours_that_swscale_does_not_know(tmp_path: Path, matrix: int) -> None
 
 
 @needs_scenedetect
-def test_drawn_scenes(tmp_path: Path) -> None:
+def test_cuts_between_drawn_scenes_are_found(tmp_path: Path) -> None:
     from vidsearch.demo import Shot, scenes, write_clip
 
     rng, seconds = random.Random(4), [3.1, 7.4, 2.2, 5.0]
@@ -162,13 +164,13 @@ def test_drawn_scenes(tmp_path: Path) -> None:
 
 
 @needs_scenedetect
-def test_red_green_and_blue(shared: Path) -> None:
+def test_cuts_of_a_real_clip_are_found(shared: Path) -> None:
     clip = shared / "clips" / "vitrivr_color_test.mp4"
     assert find_shots(clip, limits=_LIMITS) == pytest.approx([1.0, 2.0])
 
 
 @needs_scenedetect
-def test_a_video_without_cuts(red: Path) -> None:
+def test_video_without_cuts_has_no_shots(red: Path) -> None:
     assert find_shots(red, limits=_LIMITS) == ()
 
 
@@ -180,13 +182,13 @@ def test_a_video_without_cuts(red: Path) -> None:
         (MediaLimits(max_pixels=3000), "64x48"),
     ],
 )
-def test_limits(red: Path, limits: MediaLimits, message: str) -> None:
+def test_video_beyond_the_limits_is_refused(red: Path, limits: MediaLimits, message: str) -> None:
     with pytest.raises(VideoTooLargeError, match=message):
         find_shots(red, limits=limits)
 
 
 @needs_scenedetect
-def test_what_is_no_video(tmp_path: Path) -> None:
+def test_missing_file_or_no_video_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceNotFoundError):
         find_shots(tmp_path / "absent.mp4", limits=_LIMITS)
     (tmp_path / "text.mp4").write_text("no video")
@@ -195,7 +197,7 @@ def test_what_is_no_video(tmp_path: Path) -> None:
 
 
 @needs_scenedetect
-def test_no_frame_decodes(red: Path) -> None:
+def test_video_without_decodable_frames_is_refused(red: Path) -> None:
     data = bytearray(red.read_bytes())
     begin, size = (
         data.index(b"mdat") + 4,
@@ -207,7 +209,9 @@ def test_no_frame_decodes(red: Path) -> None:
         find_shots(red, limits=_LIMITS)
 
 
-def test_without_pyscenedetect(monkeypatch: pytest.MonkeyPatch, red: Path) -> None:
+def test_missing_pyscenedetect_is_reported_with_its_extra(
+    monkeypatch: pytest.MonkeyPatch, red: Path
+) -> None:
     for name in ("scenedetect", "scenedetect.common", "scenedetect.detectors"):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(MissingExtraError, match=r"finding cuts .*'vidsearch\[shots\]'"):

@@ -115,20 +115,22 @@ def test_a_local_file_is_used_where_it_is(file: Path) -> None:
     assert file.read_bytes() == b"content"
 
 
-def test_a_relative_path(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_path_is_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(file.parent)
     with fetch(file.name) as local:
         assert local.path.read_bytes() == b"content"
 
 
-def test_a_name_that_looks_like_a_scheme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_name_that_looks_like_a_scheme_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "talk:part1.mp4").write_bytes(b"content")
     monkeypatch.chdir(tmp_path)
     with fetch("talk:part1.mp4") as local:
         assert local.size == 7
 
 
-def test_a_download_lives_as_long_as_the_context(server: str, temporary: Path) -> None:
+def test_download_is_removed_at_the_end_of_the_context(server: str, temporary: Path) -> None:
     with fetch(f"{server}/video.mp4?signature=abc", settings=_HERE) as local:
         assert local.path.name == "video.mp4"
         assert local.path.suffix == ".mp4"
@@ -138,7 +140,7 @@ def test_a_download_lives_as_long_as_the_context(server: str, temporary: Path) -
     assert not local.path.exists()
 
 
-def test_a_download_goes_away_when_the_work_fails(server: str, temporary: Path) -> None:
+def test_download_is_removed_after_an_error(server: str, temporary: Path) -> None:
     def work() -> None:
         with fetch(f"{server}/video.mp4", settings=_HERE):
             assert list(temporary.iterdir())
@@ -148,7 +150,7 @@ def test_a_download_goes_away_when_the_work_fails(server: str, temporary: Path) 
         work()
 
 
-def test_redirects_and_credentials(server: str) -> None:
+def test_redirects_are_followed_and_credentials_are_sent(server: str) -> None:
     with fetch(f"{server}/moved", settings=_HERE) as local:
         assert local.size == len(_CONTENT)
     for credentials in ("user:pass", "us%65r:p%61ss"):
@@ -171,7 +173,7 @@ def test_redirects_and_credentials(server: str) -> None:
         ("/a[1].mp4", "/a%5B1%5D.mp4"),
     ],
 )
-def test_what_the_server_is_asked_for(given: str, asked: str) -> None:
+def test_request_has_the_expected_headers(given: str, asked: str) -> None:
     with (
         http_stub(lambda _: Reply(body="content")) as stub,
         fetch(f"{stub.url}{given}#part", settings=_HERE),
@@ -194,7 +196,7 @@ def test_what_the_server_is_asked_for(given: str, asked: str) -> None:
         ("/broken", SourceUnavailableError, "broke off"),
     ],
 )
-def test_what_a_server_may_say(
+def test_status_is_mapped_to_an_error(
     server: str, path: str, error: type[VidsearchError], message: str
 ) -> None:
     with pytest.raises(error, match=message) as caught, fetch(server + path, settings=_HERE):
@@ -202,7 +204,7 @@ def test_what_a_server_may_say(
     assert f"{server}{path}" in str(caught.value)
 
 
-def test_a_server_that_is_silent(server: str, tmp_path: Path) -> None:
+def test_silent_server_times_out(server: str, tmp_path: Path) -> None:
     uri = f"{server}/silent"
     with (
         BoundedFile(tmp_path / "video", limit=100, where=uri) as file,
@@ -211,7 +213,7 @@ def test_a_server_that_is_silent(server: str, tmp_path: Path) -> None:
         download(uri, file, settings=_HERE, timeouts=Timeouts(silence=0.3))
 
 
-def test_a_server_that_is_not_there() -> None:
+def test_unreachable_server_is_an_outage() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     with (
@@ -227,7 +229,7 @@ def test_a_server_that_is_not_there() -> None:
 
 
 @pytest.mark.parametrize("path", ["/status/404", "/status/500", "/status/403", "/broken"])
-def test_secrets_stay_out_of_messages_and_tracebacks(server: str, path: str) -> None:
+def test_secrets_of_a_uri_are_in_no_message_or_traceback(server: str, path: str) -> None:
     uri = server.replace("http://", "http://me:hunter2@") + path + "?X-Signature=s3cret#frag"
     with pytest.raises(VidsearchError) as caught, fetch(uri, settings=_HERE):
         pass
@@ -236,7 +238,7 @@ def test_secrets_stay_out_of_messages_and_tracebacks(server: str, path: str) -> 
     assert "s3cret" not in text
 
 
-def test_public_uri() -> None:
+def test_public_uri_has_no_credentials_or_query() -> None:
     assert public_uri("https://me:pw@host:8443/a/b.mp4?sig=1#t") == "https://host:8443/a/b.mp4"
     assert public_uri("https://token@host/b.mp4") == "https://host/b.mp4"
     assert public_uri("/videos/what?.mp4") == "/videos/what?.mp4"
@@ -252,23 +254,23 @@ def test_public_uri() -> None:
         "https:/me:hunter2@host/v.mp4",
     ],
 )
-def test_of_what_is_not_quite_a_url_nothing_is_shown(uri: str) -> None:
+def test_public_uri_of_an_invalid_url_shows_only_the_scheme(uri: str) -> None:
     assert public_uri(uri) == "https:…"
 
 
-def test_a_data_url_is_refused_however_long() -> None:
+def test_data_url_is_refused() -> None:
     uri = "data:video/mp4;base64," + "A" * 5000
     with pytest.raises(SourceUnsupportedError, match="no reader for the scheme 'data'"), fetch(uri):
         pass
 
 
 @pytest.mark.parametrize("uri", ["/nowhere/at-all.mp4", "file:///nowhere/at-all.mp4", "gone.mp4"])
-def test_a_missing_file(uri: str) -> None:
+def test_missing_file_is_reported(uri: str) -> None:
     with pytest.raises(SourceNotFoundError, match="no such file"), fetch(uri):
         pass
 
 
-def test_a_folder_and_a_path_below_a_file(file: Path) -> None:
+def test_folder_and_path_below_a_file_are_refused(file: Path) -> None:
     with pytest.raises(VideoOpenError, match="folder"), fetch(str(file.parent)):
         pass
     with pytest.raises(SourceNotFoundError, match="no such file"), fetch(f"{file}/below.mp4"):
@@ -276,7 +278,7 @@ def test_a_folder_and_a_path_below_a_file(file: Path) -> None:
 
 
 @pytest.mark.parametrize("locked", ["folder", "folder/a.mp4"])
-def test_what_this_user_may_not_read(
+def test_file_without_read_rights_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locked: str
 ) -> None:
     (tmp_path / "folder").mkdir()
@@ -315,19 +317,19 @@ def _nobody() -> Iterator[None]:
         "http://127.0.0.1:99999/clip.mp4?sig=s3cret",
     ],
 )
-def test_a_url_that_is_none(uri: str) -> None:
+def test_invalid_url_is_refused(uri: str) -> None:
     with pytest.raises(SourceNotFoundError, match="not a valid URL") as caught, fetch(uri):
         pass
     assert "s3cret" not in str(caught.value)
 
 
-def test_names_that_no_file_can_have() -> None:
+def test_impossible_file_names_are_refused() -> None:
     for uri in ("nul\0l.mp4", "x" * 5000):
         with pytest.raises(SourceNotFoundError, match="no such file"), fetch(uri):
             pass
 
 
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_named_pipe_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     with pytest.raises(VideoOpenError, match="regular"), fetch(str(tmp_path / "pipe.mp4")):
         pass
@@ -335,7 +337,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         open_decoder().probe(tmp_path / "pipe.mp4")
 
 
-def test_a_full_disk(server: str) -> None:
+def test_full_disk_is_an_outage(server: str) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("/dev/full is a thing of Linux")
     uri = f"{server}/video.mp4"
@@ -357,7 +359,7 @@ def test_a_full_disk(server: str) -> None:
         ("file://me:pw@otherhost/a.mp4?token=abc", "'otherhost'"),
     ],
 )
-def test_a_uri_that_nothing_reads(uri: str, message: str) -> None:
+def test_unsupported_uri_is_refused(uri: str, message: str) -> None:
     with pytest.raises(SourceUnsupportedError, match=message) as caught, fetch(uri):
         pass
     assert "pw" not in str(caught.value)

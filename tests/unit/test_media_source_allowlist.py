@@ -79,7 +79,7 @@ def refused(uri: str, *, settings: SourceSettings = _USUAL) -> str:
         *("2001:0:4136:e378:8000:63bf:3fff:fdd2", "100::1"),
     ],
 )
-def test_addresses_of_an_inner_network(address: str) -> None:
+def test_private_addresses_are_not_public(address: str) -> None:
     assert not is_public(ipaddress.ip_address(address))
 
 
@@ -90,7 +90,7 @@ def test_addresses_of_an_inner_network(address: str) -> None:
         *("2606:4700::1111", "::ffff:8.8.8.8", "2002:808:808::1", "64:ff9b::8.8.8.8"),
     ],
 )
-def test_addresses_of_the_public_internet(address: str) -> None:
+def test_public_addresses_are_public(address: str) -> None:
     assert is_public(ipaddress.ip_address(address))
 
 
@@ -105,7 +105,7 @@ def test_addresses_of_the_public_internet(address: str) -> None:
         *("public.example@127.0.0.1", "public.example:80@localhost"),
     ],
 )
-def test_no_spelling_of_a_private_address_is_reached(stub: Stub, host: str) -> None:
+def test_every_spelling_of_a_private_address_is_refused(stub: Stub, host: str) -> None:
     port = stub.url.rpartition(":")[2]
     message = refused(f"http://{host}:{port}/video.mp4")
     assert "private, loopback or link-local" in message
@@ -130,12 +130,14 @@ def test_no_spelling_of_a_private_address_is_reached(stub: Stub, host: str) -> N
         ("http://" + "a." * 200 + "example/v.mp4", "not a valid URL"),
     ],
 )
-def test_urls_that_two_parsers_may_read_differently(given: str, match: str) -> None:
+def test_ambiguous_urls_are_refused(given: str, match: str) -> None:
     with pytest.raises(SourceNotFoundError, match=match), fetch(given, settings=_HERE):
         pass
 
 
-def test_a_name_at_a_private_address(names: dict[str, list[list[str]]], stub: Stub) -> None:
+def test_name_with_a_private_address_is_refused(
+    names: dict[str, list[list[str]]], stub: Stub
+) -> None:
     port = stub.url.rpartition(":")[2]
     names["inner.example"] = [["127.0.0.1"]]
     message = refused(f"http://inner.example:{port}/video.mp4")
@@ -144,14 +146,14 @@ def test_a_name_at_a_private_address(names: dict[str, list[list[str]]], stub: St
     assert stub.asked == []
 
 
-def test_one_private_address_among_public_ones_is_enough(
+def test_name_with_a_private_among_public_addresses_is_refused(
     names: dict[str, list[list[str]]],
 ) -> None:
     names["mixed.example"] = [["93.184.216.34", "127.0.0.1"]]
     assert "'mixed.example'" in refused("http://mixed.example/video.mp4")
 
 
-def test_a_name_that_changes_its_address_after_the_check(
+def test_dns_rebinding_connects_to_the_checked_address(
     names: dict[str, list[list[str]]], stub: Stub
 ) -> None:
     """DNS rebinding: what was checked is what is connected to, whatever the next answer is."""
@@ -209,14 +211,14 @@ def test_the_next_address_is_tried(names: dict[str, list[list[str]]], stub: Stub
         ("data:video/mp4;base64,AAAA", "which is not http"),
     ],
 )
-def test_a_redirect_to_where_nothing_may_be_read(stub: Stub, location: str, words: str) -> None:
+def test_redirect_to_a_forbidden_place_is_refused(stub: Stub, location: str, words: str) -> None:
     message = refused(f"{stub.url}/to?{location}", settings=_HERE)
     assert words in message
     assert message.startswith(f"{stub.url}/to may not be read")
     assert len(stub.asked) == 1
 
 
-def test_redirects_that_lead_nowhere(stub: Stub) -> None:
+def test_endless_or_broken_redirects_are_refused(stub: Stub) -> None:
     def answer(asked: Asked) -> Reply:
         return Reply(301, headers={"location": f"/{len(looping.asked)}"})
 
@@ -235,7 +237,7 @@ def test_redirects_that_lead_nowhere(stub: Stub) -> None:
             pass
 
 
-def test_the_list_of_hosts_holds_on_every_hop(
+def test_allowlist_of_hosts_applies_to_every_redirect(
     names: dict[str, list[list[str]]], stub: Stub
 ) -> None:
     port = stub.url.rpartition(":")[2]
@@ -281,14 +283,14 @@ def test_what_an_entry_of_the_hosts_covers(
 
 
 @pytest.mark.parametrize("entry", ["", "http://host", "a b", "10.0.0.0/33", "*", "host:x", "[::1"])
-def test_an_entry_that_is_no_host(entry: str) -> None:
+def test_invalid_host_in_the_settings_is_refused(entry: str) -> None:
     for setting in ("hosts", "private_hosts"):
         with pytest.raises(ConfigError, match=f"sources.{setting}"):
             Allowlist(SourceSettings(**{setting: (entry,)}))
 
 
 @pytest.mark.parametrize("own", ["127.0.0.1", "127.0.0.0/8", "localhost", "*.intern.example"])
-def test_hosts_of_our_own_may_be_private(
+def test_listed_private_hosts_are_read(
     names: dict[str, list[list[str]]], stub: Stub, own: str
 ) -> None:
     names["nas.intern.example"] = [["127.0.0.1"]]
@@ -300,7 +302,7 @@ def test_hosts_of_our_own_may_be_private(
         assert video.size == 5
 
 
-def test_the_list_of_schemes(tmp_path: Path, stub: Stub) -> None:
+def test_scheme_outside_the_allowlist_is_refused(tmp_path: Path, stub: Stub) -> None:
     (tmp_path / "a.mp4").write_bytes(b"video")
     only_http = SourceSettings(schemes=("http",), private_hosts=("127.0.0.1",))
     with fetch(f"{stub.url}/a.mp4", settings=only_http) as video:
@@ -316,7 +318,9 @@ def test_the_list_of_schemes(tmp_path: Path, stub: Stub) -> None:
         refused("rtsp://camera/1", settings=SourceSettings(schemes=("rtsp",)))
 
 
-def test_credentials_stay_with_their_host(names: dict[str, list[list[str]]], stub: Stub) -> None:
+def test_credentials_are_sent_to_their_host_only(
+    names: dict[str, list[list[str]]], stub: Stub
+) -> None:
     names["other.example"] = [["127.0.0.1"]] * 2
     host, port = stub.url.removeprefix("http://").split(":")
     with http_stub(lambda _: Reply(body=b"video")) as other:
@@ -337,7 +341,7 @@ def test_credentials_stay_with_their_host(names: dict[str, list[list[str]]], stu
     assert [one.headers["Authorization"] for one in stub.asked[3:]] == ["Basic bWU6cHc="] * 2
 
 
-def test_nothing_is_taken_from_the_environment(
+def test_proxies_and_netrc_of_the_environment_are_not_used(
     stub: Stub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):

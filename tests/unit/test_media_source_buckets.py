@@ -36,7 +36,7 @@ from vidsearch.media.sources.uris import BucketUri
         ("abfs://container/a.mp4", "adlfs", "azure"),
     ],
 )
-def test_a_package_that_is_missing(
+def test_missing_package_is_reported_with_its_extra(
     monkeypatch: pytest.MonkeyPatch, uri: str, module: str, extra: str
 ) -> None:
     loaded = sys.modules["fsspec.registry"]._registry  # what an earlier test may have used
@@ -104,7 +104,7 @@ def _error(name: str, message: str = "no", **attributes: Any) -> Exception:
         ),
     ],
 )
-def test_what_a_package_may_raise(
+def test_errors_of_packages_are_mapped(
     files: type[_Files], scheme: str, error: Exception, expected: type[VidsearchError], match: str
 ) -> None:
     files.error = error
@@ -114,7 +114,7 @@ def test_what_a_package_may_raise(
     assert f"{scheme}://bucket/a.mp4" in str(caught.value)
 
 
-def test_a_package_that_asks_for_an_account_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_account_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def unset() -> None:
         raise ValueError("Must provide either a connection_string or account_name")
 
@@ -139,7 +139,7 @@ class _Endless(io.RawIOBase):
 
 
 @pytest.mark.parametrize("size", [None, 10])
-def test_an_object_larger_than_its_size(files: type[_Files], size: int | None) -> None:
+def test_object_larger_than_its_size_is_refused(files: type[_Files], size: int | None) -> None:
     files.size, files.content = size, _Endless
     with (
         pytest.raises(VideoTooLargeError, match="has more, and"),
@@ -148,7 +148,7 @@ def test_an_object_larger_than_its_size(files: type[_Files], size: int | None) -
         pass
 
 
-def test_an_object_shorter_than_its_size(files: type[_Files]) -> None:
+def test_object_shorter_than_its_size_is_an_outage(files: type[_Files]) -> None:
     files.size = 6
     with (
         pytest.raises(SourceUnavailableError, match="broke off: 5 of 6 bytes came"),
@@ -157,7 +157,7 @@ def test_an_object_shorter_than_its_size(files: type[_Files]) -> None:
         pass
 
 
-def test_a_drip(files: type[_Files], tmp_path: Path) -> None:
+def test_slow_object_is_given_up(files: type[_Files], tmp_path: Path) -> None:
     files.size = 10_000
     files.content = staticmethod(lambda _: _Endless(b"", piece=b"x", every=0.02))
     with (
@@ -183,6 +183,6 @@ def test_a_drip(files: type[_Files], tmp_path: Path) -> None:
         "gs:bucket/a.mp4",
     ],
 )
-def test_what_is_no_object(files: type[_Files], uri: str) -> None:
+def test_uri_that_names_no_object_is_refused(files: type[_Files], uri: str) -> None:
     with pytest.raises(SourceNotFoundError, match="not an object in a bucket"), fetch(uri):
         pass

@@ -42,7 +42,9 @@ def read(path: Path | str, root: Path) -> bytes:
         return video.path.read_bytes()
 
 
-def test_inside_of_the_roots(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_inside_of_the_roots_are_read(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert read(root / "below" / "a.mp4", root) == b"inside"
     assert read((root / "below" / "a.mp4").as_uri(), root) == b"inside"
     assert read(f"{root}/below/../below/./a.mp4", root) == b"inside"
@@ -76,7 +78,7 @@ def test_inside_of_the_roots(root: Path, tmp_path: Path, monkeypatch: pytest.Mon
         "/proc/self/environ",
     ],
 )
-def test_outside_of_the_roots(root: Path, tmp_path: Path, path: str) -> None:
+def test_paths_outside_of_the_roots_are_refused(root: Path, tmp_path: Path, path: str) -> None:
     (root / "link.mp4").symlink_to(tmp_path / "secret.mp4")
     (root / "folder").symlink_to(tmp_path)
     (root / "chain.mp4").symlink_to("link.mp4")
@@ -88,7 +90,7 @@ def test_outside_of_the_roots(root: Path, tmp_path: Path, path: str) -> None:
         assert "secret" not in str(caught.value), "where a link leads is nobody's business"
 
 
-def test_several_roots(root: Path, tmp_path: Path) -> None:
+def test_any_of_several_roots_allows_a_path(root: Path, tmp_path: Path) -> None:
     settings = SourceSettings(roots=(tmp_path / "not-there", tmp_path / "root-of-another", root))
     with fetch(str(root / "below" / "a.mp4"), settings=settings) as video:
         assert video.size == 6
@@ -104,7 +106,7 @@ def test_several_roots(root: Path, tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("proc", [True, False])
-def test_what_is_swapped_in_after_the_check(
+def test_path_swapped_after_the_check_is_refused(
     root: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -135,7 +137,7 @@ def test_what_is_swapped_in_after_the_check(
         read(root / "below" / "a.mp4", root)
 
 
-def test_a_file_that_changes_while_it_is_read(root: Path) -> None:
+def test_file_changed_while_it_is_read_is_an_outage(root: Path) -> None:
     path, new = root / "below" / "a.mp4", root / "new.mp4"
     with (
         pytest.raises(SourceUnavailableError, match="changed while it was read"),
@@ -153,7 +155,7 @@ def test_a_file_that_changes_while_it_is_read(root: Path) -> None:
         path.unlink()  # an inbox is emptied: what was read is whole
 
 
-def test_what_is_no_regular_file(root: Path) -> None:
+def test_special_file_is_refused(root: Path) -> None:
     os.mkfifo(root / "pipe.mp4")
     (root / "circle.mp4").symlink_to("circle.mp4")
     for name, error, match in (
@@ -168,7 +170,7 @@ def test_what_is_no_regular_file(root: Path) -> None:
         pass
 
 
-def test_a_file_beyond_the_limit(root: Path) -> None:
+def test_file_beyond_max_bytes_is_refused(root: Path) -> None:
     path = root / "below" / "a.mp4"
     with fetch(str(path), settings=SourceSettings(max_bytes=6)) as video:
         assert video.size == 6
@@ -179,7 +181,7 @@ def test_a_file_beyond_the_limit(root: Path) -> None:
         pass
 
 
-def test_no_descriptor_is_left_open(root: Path) -> None:
+def test_local_files_leave_no_descriptor_open(root: Path) -> None:
     def count() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
 
@@ -197,7 +199,7 @@ def test_no_descriptor_is_left_open(root: Path) -> None:
 # Subtitles beside it
 
 
-def test_which_names_are_subtitles_and_in_which_order() -> None:
+def test_subtitle_files_are_chosen_by_name_in_order() -> None:
     names = [
         "talk.vtt", "talk.srt", "talk.en.srt", "talk.de.vtt", "talk.de.srt", "talk.pt-BR.srt",
         "talk.de.forced.srt", "talk.de.sdh.srt", "talk.cc.srt", "talk.zh_Hans.VTT",
@@ -220,7 +222,7 @@ def test_which_names_are_subtitles_and_in_which_order() -> None:
     assert len(choose_sidecars("a.mp4", many)) == 32
 
 
-def test_subtitles_beside_a_local_file(root: Path, tmp_path: Path) -> None:
+def test_subtitles_beside_a_local_file_are_found(root: Path, tmp_path: Path) -> None:
     video = root / "below" / "a.mp4"
     (root / "below" / "a.en.srt").write_text("en")
     (root / "below" / "a.vtt").write_text("plain")
@@ -234,7 +236,7 @@ def test_subtitles_beside_a_local_file(root: Path, tmp_path: Path) -> None:
         assert [path.read_text() for path in file.sidecars] == ["plain", "en"]
 
 
-def test_subtitles_beside_the_name_that_was_given(root: Path) -> None:
+def test_subtitles_beside_the_given_link_are_found(root: Path) -> None:
     (root / "link.mp4").symlink_to(root / "below" / "a.mp4")
     (root / "link.srt").write_text("ours")
     with fetch(str(root / "link.mp4")) as file:
@@ -255,7 +257,7 @@ with workspace(Path(sys.argv[1])) as folder:
 """
 
 
-def test_leftovers_of_a_killed_worker_are_cleared(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_worker_are_removed(tmp_path: Path) -> None:
     def hold() -> tuple[subprocess.Popen[str], Path]:
         process = subprocess.Popen(
             [sys.executable, "-c", _HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True
@@ -287,7 +289,7 @@ def test_leftovers_of_a_killed_worker_are_cleared(tmp_path: Path) -> None:
             process.stdout.close()
 
 
-def test_a_young_folder_is_left_alone(tmp_path: Path) -> None:
+def test_recent_temporary_folder_is_kept(tmp_path: Path) -> None:
     """Its worker may be just about to lock it."""
     with temporary.workspace(tmp_path) as first:
         young = tmp_path / (first.name + "x")
@@ -299,7 +301,7 @@ def test_a_young_folder_is_left_alone(tmp_path: Path) -> None:
     assert young.exists()
 
 
-def test_a_place_for_copies_that_is_not_there(tmp_path: Path) -> None:
+def test_missing_folder_for_copies_is_an_outage(tmp_path: Path) -> None:
     settings = SourceSettings(folder=tmp_path / "gone", private_hosts=("127.0.0.1",))
     with (
         pytest.raises(SourceUnavailableError, match=r"gone: No such file.*sources\.folder"),

@@ -47,7 +47,7 @@ def endless(piece: bytes, *, every: float = 0.0, after: bytes = b"") -> Iterator
         yield piece
 
 
-def test_a_length_beyond_the_limit_is_refused_at_once() -> None:
+def test_content_length_beyond_the_limit_is_refused_at_once() -> None:
     with (
         http_stub(lambda _: Reply(pieces=[], headers={"content-length": "100001"})) as stub,
         pytest.raises(
@@ -59,7 +59,7 @@ def test_a_length_beyond_the_limit_is_refused_at_once() -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"transfer-encoding": "chunked"}])
-def test_a_body_without_end(headers: dict[str, str], tmp_path: Path) -> None:
+def test_endless_body_is_refused_at_the_limit(headers: dict[str, str], tmp_path: Path) -> None:
     piece = b"x" * 5000
     if headers:
         piece = b"1388\r\n" + piece + b"\r\n"
@@ -73,7 +73,7 @@ def test_a_body_without_end(headers: dict[str, str], tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_length_that_lies() -> None:
+def test_wrong_content_length_truncates_or_is_an_outage() -> None:
     less = {"content-length": "10"}
     with (
         http_stub(lambda _: Reply(body=_CONTENT, headers=less, hang_up=True)) as stub,
@@ -91,7 +91,7 @@ def test_a_length_that_lies() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "X-GZIP", "identity, br", "zstd"])
-def test_a_compressed_body_is_not_unpacked(encoding: str) -> None:
+def test_compressed_body_is_refused(encoding: str) -> None:
     bomb = gzip.compress(b"\0" * 10_000_000)
     headers = {"content-encoding": encoding}
     with (
@@ -103,7 +103,7 @@ def test_a_compressed_body_is_not_unpacked(encoding: str) -> None:
     assert stub.asked[0].headers["Accept-Encoding"] == "identity"
 
 
-def test_a_file_that_is_compressed_itself_is_left_as_it_is() -> None:
+def test_compressed_file_is_kept_as_it_is() -> None:
     packed = gzip.compress(b"\0" * 10_000_000)
     with (
         http_stub(lambda _: Reply(body=packed)) as stub,
@@ -112,7 +112,7 @@ def test_a_file_that_is_compressed_itself_is_left_as_it_is() -> None:
         assert video.path.read_bytes() == packed
 
 
-def test_a_disk_without_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage("/")._replace(free=10)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with (
@@ -123,7 +123,7 @@ def test_a_disk_without_room(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
 
-def test_a_drip_of_bytes(copy: BoundedFile) -> None:
+def test_slow_download_is_given_up(copy: BoundedFile) -> None:
     with http_stub(lambda _: Reply(pieces=endless(b"x", every=0.02))) as stub:
         begun = time.monotonic()
         with pytest.raises(SourceUnavailableError, match=r"is too slow: \d+ bytes in 0\.\d s"):
@@ -143,7 +143,7 @@ def test_a_drip_of_bytes(copy: BoundedFile) -> None:
         (b"HTTP/1.1 102 Processing\r\n\r\n", 0.4, b""),
     ],
 )
-def test_a_head_that_does_not_end(
+def test_endless_header_times_out(
     copy: BoundedFile, piece: bytes, every: float, after: bytes
 ) -> None:
     pieces = endless(piece, every=every, after=after)
@@ -154,7 +154,7 @@ def test_a_head_that_does_not_end(
     assert time.monotonic() - begun < 2
 
 
-def test_a_head_without_bounds(copy: BoundedFile) -> None:
+def test_huge_header_is_an_outage(copy: BoundedFile) -> None:
     head = endless(b"x" * 1000, after=b"HTTP/1.1 200 OK\r\nX-Long: ")
     with (
         http_stub(lambda _: Reply(raw=True, pieces=head)) as stub,
@@ -163,7 +163,7 @@ def test_a_head_without_bounds(copy: BoundedFile) -> None:
         download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
 
 
-def test_what_is_no_http_at_all(copy: BoundedFile) -> None:
+def test_answer_that_is_not_http_is_an_outage(copy: BoundedFile) -> None:
     with (
         http_stub(lambda _: Reply(raw=True, pieces=[b"-ERR unknown command\r\n"])) as stub,
         pytest.raises(SourceUnavailableError, match="broke off"),
@@ -171,7 +171,7 @@ def test_what_is_no_http_at_all(copy: BoundedFile) -> None:
         download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
 
 
-def test_a_whole_that_takes_too_long(copy: BoundedFile) -> None:
+def test_download_beyond_the_total_timeout_is_given_up(copy: BoundedFile) -> None:
     quick_enough = endless(b"x" * 100, every=0.01)
     timeouts = Timeouts(interval=0.2, interval_bytes=100, total=0.6)
     with (
@@ -181,7 +181,7 @@ def test_a_whole_that_takes_too_long(copy: BoundedFile) -> None:
         download(stub.url, copy, settings=_HERE, timeouts=timeouts)
 
 
-def test_silence_in_the_middle(copy: BoundedFile) -> None:
+def test_silence_during_a_download_times_out(copy: BoundedFile) -> None:
     pieces = endless(b"x", every=2, after=b"begin")
     with http_stub(lambda _: Reply(pieces=pieces)) as stub:
         begun = time.monotonic()
@@ -212,7 +212,7 @@ class Breaking:
         return Reply(206 if begin else 200, headers=headers, pieces=[rest[: self.step]])
 
 
-def test_a_broken_download_goes_on(copy: BoundedFile, tmp_path: Path) -> None:
+def test_broken_download_is_resumed(copy: BoundedFile, tmp_path: Path) -> None:
     with http_stub(Breaking({"etag": '"one"'})) as stub:
         download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
     assert [one.headers.get("Range") for one in stub.asked] == [
@@ -226,7 +226,7 @@ def test_a_broken_download_goes_on(copy: BoundedFile, tmp_path: Path) -> None:
     assert (tmp_path / "video").read_bytes() == _CONTENT
 
 
-def test_a_silent_download_goes_on(copy: BoundedFile) -> None:
+def test_silent_download_is_resumed(copy: BoundedFile) -> None:
     def answer(asked: Asked) -> Reply:
         if "Range" in asked.headers:
             headers = {"content-range": "bytes 5-9/10", "etag": '"one"'}
@@ -240,7 +240,7 @@ def test_a_silent_download_goes_on(copy: BoundedFile) -> None:
     assert len(stub.asked) == 2
 
 
-def test_a_date_is_a_validator_where_it_is_old_enough(copy: BoundedFile) -> None:
+def test_old_last_modified_date_allows_a_resume(copy: BoundedFile) -> None:
     old = {"last-modified": "Wed, 21 Oct 2015 07:28:00 GMT"}
     with http_stub(Breaking(old)) as stub:
         download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
@@ -260,7 +260,9 @@ def test_a_date_is_a_validator_where_it_is_old_enough(copy: BoundedFile) -> None
         {"last-modified": "Wed, 21 Oct 2015 07:28:00 -0000"},
     ],
 )
-def test_without_a_strong_validator_it_does_not(copy: BoundedFile, headers: dict[str, str]) -> None:
+def test_download_without_a_strong_validator_is_not_resumed(
+    copy: BoundedFile, headers: dict[str, str]
+) -> None:
     with (
         http_stub(Breaking(headers)) as stub,
         pytest.raises(SourceUnavailableError, match="broke off"),
@@ -269,7 +271,7 @@ def test_without_a_strong_validator_it_does_not(copy: BoundedFile, headers: dict
     assert len(stub.asked) == 1
 
 
-def test_a_server_that_always_breaks_off_is_given_up(copy: BoundedFile) -> None:
+def test_server_that_always_breaks_off_is_given_up(copy: BoundedFile) -> None:
     with (
         http_stub(Breaking({"etag": '"one"'}, step=100)) as stub,
         pytest.raises(SourceUnavailableError, match="broke off"),
@@ -278,7 +280,9 @@ def test_a_server_that_always_breaks_off_is_given_up(copy: BoundedFile) -> None:
     assert len(stub.asked) == 1 + _SHORT.resumes
 
 
-def test_a_video_that_changed_meanwhile_is_begun_anew(copy: BoundedFile, tmp_path: Path) -> None:
+def test_video_changed_during_a_resume_is_downloaded_again(
+    copy: BoundedFile, tmp_path: Path
+) -> None:
     first, second = Breaking({"etag": '"one"'}), Breaking({"etag": '"two"'}, step=90_000)
     second.content = b"another video"
     with http_stub(lambda asked: (second if "Range" in asked.headers else first)(asked)) as stub:
@@ -288,7 +292,7 @@ def test_a_video_that_changed_meanwhile_is_begun_anew(copy: BoundedFile, tmp_pat
     assert (tmp_path / "video").read_bytes() == b"another video"
 
 
-def test_parts_do_not_add_up_beyond_the_limit(copy: BoundedFile) -> None:
+def test_resumed_parts_beyond_the_limit_are_refused(copy: BoundedFile) -> None:
     def answer(asked: Asked) -> Reply:
         if "Range" not in asked.headers:
             return Breaking({"etag": '"one"'})(asked)
@@ -300,7 +304,7 @@ def test_parts_do_not_add_up_beyond_the_limit(copy: BoundedFile) -> None:
 
 
 @pytest.mark.parametrize("place", ["bytes 0-9/10", "bytes 29999-40000/40001", "bytes */10", ""])
-def test_a_part_that_was_not_asked_for(copy: BoundedFile, place: str) -> None:
+def test_unrequested_range_is_an_outage(copy: BoundedFile, place: str) -> None:
     def answer(asked: Asked) -> Reply:
         if "Range" not in asked.headers:
             return Breaking({"etag": '"one"'})(asked)
@@ -310,7 +314,7 @@ def test_a_part_that_was_not_asked_for(copy: BoundedFile, place: str) -> None:
         download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
 
 
-def test_a_hop_is_checked_again_when_a_download_goes_on(copy: BoundedFile) -> None:
+def test_redirect_during_a_resume_is_checked(copy: BoundedFile) -> None:
     def answer(asked: Asked) -> Reply:
         if "Range" not in asked.headers:
             return Breaking({"etag": '"one"'})(asked)
@@ -335,7 +339,7 @@ def test_a_hop_is_checked_again_when_a_download_goes_on(copy: BoundedFile) -> No
         (507, SourceUnavailableError, "507"),
     ],
 )
-def test_what_an_answer_means(status: int, error: type[Exception], match: str) -> None:
+def test_status_is_mapped_to_an_error(status: int, error: type[Exception], match: str) -> None:
     with (
         http_stub(lambda _: Reply(status, pieces=[])) as stub,
         pytest.raises(error, match=match),
@@ -385,7 +389,7 @@ def certificate(folder: Path, *names: str) -> tuple[Path, Path]:
     return pem, private
 
 
-def test_a_server_with_a_certificate_we_know(
+def test_server_with_a_trusted_certificate_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = certificate(tmp_path, "localhost", "127.0.0.1")
@@ -398,7 +402,7 @@ def test_a_server_with_a_certificate_we_know(
     assert stub.asked[1].headers["Host"].startswith("localhost:"), "the name, not the address"
 
 
-def test_a_self_signed_server_is_refused(tmp_path: Path) -> None:
+def test_self_signed_certificate_is_refused(tmp_path: Path) -> None:
     files = certificate(tmp_path, "127.0.0.1")
     with (
         http_stub(lambda _: Reply(body=b"video"), certificate=files) as stub,
@@ -409,7 +413,7 @@ def test_a_self_signed_server_is_refused(tmp_path: Path) -> None:
     assert stub.asked == []
 
 
-def test_another_hosts_certificate_is_refused(
+def test_certificate_of_another_host_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = certificate(tmp_path, "other.example")
@@ -423,7 +427,7 @@ def test_another_hosts_certificate_is_refused(
     assert stub.asked == []
 
 
-def test_a_redirect_from_https_to_http_is_refused(
+def test_redirect_from_https_to_http_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = certificate(tmp_path, "127.0.0.1")
@@ -440,7 +444,7 @@ def test_a_redirect_from_https_to_http_is_refused(
     assert plain.asked == []
 
 
-def test_a_handshake_that_never_comes(copy: BoundedFile) -> None:
+def test_missing_tls_handshake_times_out(copy: BoundedFile) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         begun = time.monotonic()
         with pytest.raises(SourceUnavailableError, match="did not answer in time"):

@@ -54,7 +54,7 @@ def _end(decoder: Decoder, path: Path) -> float | None:
 class TestSeveralStreams:
     @pytest.mark.parametrize("name", ["clip.mp4", "clip.mov", "clip.mkv"])
     @pytest.mark.parametrize("art_first", [True, False])
-    def test_cover_art_is_passed_over(
+    def test_cover_art_is_ignored(
         self, decoder: Decoder, tmp_path: Path, name: str, art_first: bool
     ) -> None:
         tracks = (cover(), _PLAIN) if art_first else (_PLAIN, cover())
@@ -80,14 +80,14 @@ class TestSeveralStreams:
 
     @pytest.mark.parametrize("name", ["clip.mkv", "clip.ts"])
     @pytest.mark.parametrize("large_first", [True, False])
-    def test_the_larger_of_two_is_read(
+    def test_larger_of_two_tracks_is_read(
         self, decoder: Decoder, tmp_path: Path, name: str, large_first: bool
     ) -> None:
         tracks = (_LARGE, _PLAIN) if large_first else (_PLAIN, _LARGE)
         path = write_tracks(tmp_path / name, *tracks)
         assert _read(decoder, path) == ([100, 110, 120], [0, 1, 2])
 
-    def test_the_one_marked_as_default_is_read(self, decoder: Decoder, tmp_path: Path) -> None:
+    def test_track_marked_as_default_is_read(self, decoder: Decoder, tmp_path: Path) -> None:
         def mark(disposition: int) -> Callable[[Any], None]:
             return lambda stream: setattr(stream, "disposition", disposition)
 
@@ -98,7 +98,7 @@ class TestSeveralStreams:
         )
         assert _read(decoder, path)[0] == [0, 10, 20]
 
-    def test_the_first_of_equals_is_read(self, decoder: Decoder, tmp_path: Path) -> None:
+    def test_first_of_equal_tracks_is_read(self, decoder: Decoder, tmp_path: Path) -> None:
         other = Track(picture=lambda number: counter_frame(number + 100))
         path = write_tracks(tmp_path / "clip.mp4", _PLAIN, other)
         assert _read(decoder, path)[0] == [0, 10, 20]
@@ -313,7 +313,9 @@ class TestPictures:
 class TestOpenCv:
     """What OpenCV must not be given, and what it reads otherwise."""
 
-    def test_plain_clips_pass(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def test_plain_clips_pass_the_checks_of_opencv(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
         refuse_what_opencv_misreads(write_tracks(tmp_path / "clip.mp4", cover(), _PLAIN))
         assert not caplog.records
 
@@ -336,7 +338,7 @@ class TestOpenCv:
         with pytest.raises(VideoOpenError, match="encrypted"):
             refuse_what_opencv_misreads(path)
 
-    def test_another_stream_is_read_with_a_warning(
+    def test_opencv_warns_where_it_reads_another_track(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         path = write_tracks(tmp_path / "clip.mkv", _PLAIN, _LARGE)

@@ -55,13 +55,13 @@ class TestLines:
             (" \t <i></i>\n&nbsp;", []),
         ],
     )
-    def test_markup(self, text: str, expected: list[str]) -> None:
+    def test_markup_is_removed(self, text: str, expected: list[str]) -> None:
         assert plain_lines(text) == expected
 
     @pytest.mark.parametrize(
         "piece", ["<", "{", "{\\", "\\p1", "{}", "<a", "&", "\n", "\\N", "- ", " "]
     )
-    def test_hostile_text_takes_no_time(self, piece: str) -> None:
+    def test_hostile_text_is_parsed_quickly(self, piece: str) -> None:
         begin = time.process_time()
         for _ in range(50):
             plain_lines("{" + piece * 1_000_000)
@@ -98,7 +98,7 @@ class TestLines:
         lines = [(-3.0, -1.0, "gone"), (-1.0, 2.0, "cut"), (8.0, 7.0, "backwards")]
         assert cues_of(lines) == (Cue(0.0, 2.0, "cut"), Cue(8.0, 8.0, "backwards"))
 
-    def test_bounds(self) -> None:
+    def test_number_of_cues_and_length_of_text_are_limited(self) -> None:
         assert len(cues_of((i, i + 0.5, f"line {i}") for i in range(60_000))) == 50_000
         assert len(transcript(cues_of((i, i + 0.5, "x" * 5000) for i in range(5000)))) < 2_010_000
 
@@ -145,7 +145,7 @@ class TestSegmentTexts:
         texts = list(segment_texts(cues, segments))
         assert {len(text) for text in texts} <= {3999, 4000}
 
-    def test_the_transcript_is_all_of_it(self) -> None:
+    def test_transcript_holds_every_cue(self) -> None:
         assert transcript(self.CUES) == "one two three four"
         assert transcript(()) == text_in((), 0, 1) == ""
 
@@ -153,17 +153,19 @@ class TestSegmentTexts:
 class TestSidecar:
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
     @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
-    def test_encodings(self, tmp_path: Path, encoding: str, newline: str) -> None:
+    def test_unicode_encodings_and_line_ends_are_read(
+        self, tmp_path: Path, encoding: str, newline: str
+    ) -> None:
         path = tmp_path / "a.srt"
         path.write_bytes(SRT.replace("\n", newline).encode(encoding))
         assert sidecar_cues(path) == CUES
 
-    def test_windows_1252(self, tmp_path: Path) -> None:
+    def test_windows_1252_is_read(self, tmp_path: Path) -> None:
         path = tmp_path / "a.srt"
         path.write_bytes(SRT.replace("more", "“more” €").encode("cp1252"))
         assert sidecar_cues(path)[0].text == "Grüße & “more” € of it"
 
-    def test_webvtt(self, tmp_path: Path) -> None:
+    def test_webvtt_is_read(self, tmp_path: Path) -> None:
         path = tmp_path / "a.vtt"
         path.write_text(
             "WEBVTT - a title\n\nSTYLE\n::cue { color: red }\n\nNOTE not shown\n\n"
@@ -174,7 +176,7 @@ class TestSidecar:
         )
         assert sidecar_cues(path) == (Cue(1.0, 3.0, "Hello"), Cue(3604.5, 3605.25, "Bye"))
 
-    def test_content_decides_the_format(self, tmp_path: Path) -> None:
+    def test_format_is_detected_by_content(self, tmp_path: Path) -> None:
         path = tmp_path / "a.srt"
         path.write_text("WEBVTT\n\n00:01.000 --> 00:03.000\nHello\n")
         assert sidecar_cues(path) == (Cue(1.0, 3.0, "Hello"),)
@@ -184,7 +186,7 @@ class TestSidecar:
         [b"", b"no subtitles at all", bytes(range(256)) * 40, b"\xff\xfe\x00", SRT.encode()[:3]],
         ids=["empty", "prose", "binary", "odd utf-16", "cut off"],
     )
-    def test_a_broken_file_is_left_out_with_a_warning(
+    def test_broken_subtitle_file_is_skipped_with_a_warning(
         self, tmp_path: Path, data: bytes, caplog: pytest.LogCaptureFixture
     ) -> None:
         path = tmp_path / "broken.srt"
@@ -194,14 +196,14 @@ class TestSidecar:
         assert "broken.srt" in caplog.text
         assert "left out" in caplog.text
 
-    def test_a_file_that_cannot_be_read(
+    def test_unreadable_subtitle_file_is_skipped_with_a_warning(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         assert sidecar_cues(tmp_path / "absent.vtt") == sidecar_cues(tmp_path) == ()
         assert "No such file" in caplog.text
         assert "Is a directory" in caplog.text
 
-    def test_a_huge_file_is_not_read(
+    def test_huge_subtitle_file_is_skipped(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         path = tmp_path / "huge.srt"
@@ -211,14 +213,16 @@ class TestSidecar:
         assert "larger than" in caplog.text
 
     @pytest.mark.parametrize("piece", ["\n", " \n", "<i", "{", "1\n", "00:00:01,000 --> ", "  "])
-    def test_a_hostile_file_takes_no_time(self, tmp_path: Path, piece: str) -> None:
+    def test_hostile_subtitle_file_is_read_quickly(self, tmp_path: Path, piece: str) -> None:
         path = tmp_path / "hostile.srt"
         path.write_text("1\n00:00:01,000 --> 00:00:02,000\nhey" + piece * 400_000 + "you\n")
         begin = time.process_time()
         sidecar_cues(path)
         assert time.process_time() - begin < 10
 
-    def test_without_pysubs2(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def test_missing_pysubs2_is_reported_with_its_extra(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
         monkeypatch.setitem(sys.modules, "pysubs2", None)
         with pytest.raises(MissingExtraError, match="reading subtitle files"):
             sidecar_cues(tmp_path / "a.srt")
@@ -256,7 +260,7 @@ class TestEmbedded:
         ],
     )
     @pytest.mark.parametrize("offset", ["0", "7"])
-    def test_text_tracks(
+    def test_text_tracks_are_read(
         self, tmp_path: Path, clip: Path, srt: Path, name: str, codec: str, video: str, offset: str
     ) -> None:
         path = tmp_path / name
@@ -269,7 +273,7 @@ class TestEmbedded:
         assert [cue.start for cue in cues] == pytest.approx([1, 4.5], abs=0.011)
         assert [cue.end for cue in cues] == pytest.approx([3, 5.25], abs=0.011)
 
-    def test_no_track(self, clip: Path) -> None:
+    def test_video_without_tracks_has_no_cues(self, clip: Path) -> None:
         assert embedded_cues(clip) == ()
 
     @pytest.mark.parametrize(
@@ -282,7 +286,7 @@ class TestEmbedded:
             (("comment", "forced", "0"), "three"),
         ],
     )
-    def test_choice_of_track(
+    def test_track_is_chosen_by_its_marks(
         self, tmp_path: Path, clip: Path, dispositions: tuple[str, ...], expected: str
     ) -> None:
         path = tmp_path / "several.mkv"
@@ -298,9 +302,7 @@ class TestEmbedded:
         ffmpeg(*inputs, *choice, "-c", "copy", path)
         assert transcript(embedded_cues(path)) == expected
 
-    def test_a_track_without_lines_is_passed_over(
-        self, tmp_path: Path, clip: Path, srt: Path
-    ) -> None:
+    def test_track_without_cues_is_skipped(self, tmp_path: Path, clip: Path, srt: Path) -> None:
         empty, path = tmp_path / "empty.srt", tmp_path / "several.mkv"
         empty.write_text("1\n00:00:01,000 --> 00:00:02,000\n<i></i>\n")
         ffmpeg(
@@ -349,7 +351,7 @@ class TestEmbedded:
         assert [cue.text for cue in embedded_cues(path)] == ["Bye"]
         assert "1 of its subtitles" in caplog.text
 
-    def test_what_is_no_video(self, tmp_path: Path) -> None:
+    def test_no_video_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(SourceNotFoundError):
             embedded_cues(tmp_path / "absent.mkv")
         (tmp_path / "text.mkv").write_text("no video")

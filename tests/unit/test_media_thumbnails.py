@@ -64,17 +64,17 @@ def add(candidates: Candidates, *frames: Frame, batch_size: int = 4) -> None:
 
 
 class TestChoice:
-    def test_the_sharpest_is_taken(self, candidates: Candidates) -> None:
+    def test_sharpest_frame_is_taken(self, candidates: Candidates) -> None:
         add(candidates, *(scene(i, blur=0 if i == 6 else 3) for i in range(10)))
         assert resembles(candidates.best(SegmentSpan(0, 10, 0, 10)), scene(6))
 
-    def test_of_equally_sharp_ones_that_in_the_middle(self, candidates: Candidates) -> None:
+    def test_middle_one_of_equally_sharp_frames_is_taken(self, candidates: Candidates) -> None:
         add(candidates, *(scene(1) // 2 + np.uint8(10 * i) for i in range(11)))
         assert opened(candidates.best(SegmentSpan(0, 11, 0, 11))).mean() == pytest.approx(
             float((scene(1) // 2 + np.uint8(50)).mean()), abs=3
         )
 
-    def test_only_frames_of_the_moment(self, candidates: Candidates) -> None:
+    def test_only_frames_of_the_segment_are_taken(self, candidates: Candidates) -> None:
         add(
             candidates,
             *(scene(i, blur=0 if i in {4, 10} else 1 if i == 8 else 4) for i in range(11)),
@@ -82,28 +82,30 @@ class TestChoice:
         assert resembles(candidates.best(SegmentSpan(5, 10, 5, 10)), scene(8, blur=1))
 
     @pytest.mark.parametrize("level", [0, 128, 255])
-    def test_flat_frames_are_passed_over(self, candidates: Candidates, level: int) -> None:
+    def test_blank_frames_are_skipped(self, candidates: Candidates, level: int) -> None:
         noise = np.random.default_rng(0).integers(-3, 4, (180, 320, 3))
         flat = np.clip(grey(level) + noise, 0, 255).astype(np.uint8)  # as sharp as can be
         add(candidates, scene(0, blur=6), *[flat] * 8)
         assert resembles(candidates.best(SegmentSpan(0, 9, 0, 9)), scene(0, blur=6))
 
-    def test_all_black_still_gives_a_picture(self, candidates: Candidates) -> None:
+    def test_black_video_has_a_thumbnail(self, candidates: Candidates) -> None:
         add(candidates, *[grey(0)] * 3)
         assert opened(candidates.best(SegmentSpan(0, 3, 0, 3))).max() < 10
 
-    def test_of_black_frames_that_with_something_to_see(self, candidates: Candidates) -> None:
+    def test_least_blank_of_dark_frames_is_taken(self, candidates: Candidates) -> None:
         faint = grey(0)
         faint[50:90, 50:90] = 30
         add(candidates, grey(0), grey(2), grey(0), faint)
         assert opened(candidates.best(SegmentSpan(0, 4, 0, 4))).max() > 20
 
-    def test_a_single_frame_without_length(self, candidates: Candidates) -> None:
+    def test_single_frame_has_a_thumbnail(self, candidates: Candidates) -> None:
         add(candidates, scene(3))
         assert resembles(candidates.best(SegmentSpan(0, 0, 0, 1)), scene(3))
 
     @pytest.mark.parametrize("segment", [SegmentSpan(0, 9, 0, 9), SegmentSpan(0, 1, 1, 1)])
-    def test_frames_that_were_not_added(self, candidates: Candidates, segment: SegmentSpan) -> None:
+    def test_window_without_added_frames_is_refused(
+        self, candidates: Candidates, segment: SegmentSpan
+    ) -> None:
         add(candidates, scene(0))
         with pytest.raises(IndexError, match="beyond the 1"):
             candidates.best(segment)
@@ -120,7 +122,9 @@ class TestPictures:
             (2, 900, (1, 320)),
         ],
     )
-    def test_form(self, format: Any, height: int, width: int, expected: tuple[int, int]) -> None:
+    def test_thumbnail_has_format_and_size_of_the_settings(
+        self, format: Any, height: int, width: int, expected: tuple[int, int]
+    ) -> None:
         with Candidates(size=320, format=format) as candidates:
             add(candidates, scene(1, height=height, width=width))
             data = candidates.best(SegmentSpan(0, 1, 0, 1))
@@ -145,7 +149,9 @@ class TestPictures:
         assert values == sorted(values, reverse=True)
         assert values[0] > 10 * values[-1]
 
-    def test_without_pillow(self, monkeypatch: pytest.MonkeyPatch, candidates: Candidates) -> None:
+    def test_missing_pillow_is_reported_with_its_extra(
+        self, monkeypatch: pytest.MonkeyPatch, candidates: Candidates
+    ) -> None:
         frame = scene(0)
         monkeypatch.setitem(sys.modules, "PIL", None)
         with pytest.raises(MissingExtraError, match="making thumbnails"):
@@ -153,7 +159,7 @@ class TestPictures:
 
 
 class TestSpool:
-    def test_memory_stays_flat(self, candidates: Candidates) -> None:
+    def test_memory_does_not_grow_with_the_number_of_frames(self, candidates: Candidates) -> None:
         add(candidates, *(scene(i) for i in range(8)))
         frames = np.stack([scene(i) for i in range(16)])
         process = psutil.Process()
@@ -166,7 +172,9 @@ class TestSpool:
         assert grown < 40 * 2**20  # as arrays the small pictures would be 400 MB
         assert resembles(candidates.best(SegmentSpan(2400, 2401, 2400, 2401)), scene(8))
 
-    def test_nothing_is_left_behind(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_closed_candidates_leave_no_files(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
         monkeypatch.setattr("vidsearch.media.thumbnails.candidates._IN_MEMORY", 1000)
         with Candidates() as candidates:
@@ -174,7 +182,7 @@ class TestSpool:
             assert resembles(candidates.best(SegmentSpan(3, 4, 3, 4)), scene(3))
         assert list(tmp_path.iterdir()) == []
 
-    def test_a_full_disk(
+    def test_full_disk_is_an_outage(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, candidates: Candidates
     ) -> None:
         def full(*_: object) -> int:
@@ -186,7 +194,7 @@ class TestSpool:
 
 
 class TestStore:
-    def test_keys_follow_from_the_content(self, tmp_path: Path) -> None:
+    def test_key_is_the_hash_of_the_content(self, tmp_path: Path) -> None:
         store = ThumbnailStore(str(tmp_path / "pictures"))
         key = store.put(b"a picture")
         digest = hashlib.sha256(b"a picture").hexdigest()
@@ -194,19 +202,19 @@ class TestStore:
         assert (tmp_path / "pictures" / key).read_bytes() == b"a picture"
 
     @pytest.mark.parametrize("form", ["{}", "file://{}", "{}/"])
-    def test_ways_to_name_a_folder(self, tmp_path: Path, form: str) -> None:
+    def test_folder_is_given_as_a_path_or_url(self, tmp_path: Path, form: str) -> None:
         folder = tmp_path / "with space"
         key = ThumbnailStore(form.format(folder), format="jpeg").put(b"x")
         assert key.endswith(".jpeg")
         assert (folder / key).read_bytes() == b"x"
 
-    def test_a_picture_is_written_once(self, tmp_path: Path) -> None:
+    def test_thumbnail_is_written_once(self, tmp_path: Path) -> None:
         key = ThumbnailStore(str(tmp_path)).put(b"x")
         os.utime(tmp_path / key, (1, 1))
         assert ThumbnailStore(str(tmp_path)).put(b"x") == key
         assert (tmp_path / key).stat().st_mtime == 1
 
-    def test_readers_never_see_half_a_picture(
+    def test_readers_never_see_an_incomplete_thumbnail(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         store = ThumbnailStore(str(tmp_path))
@@ -224,13 +232,13 @@ class TestStore:
         assert written.is_set()
         assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
-    def test_a_web_server_may_read_them(self, tmp_path: Path) -> None:
+    def test_thumbnails_are_readable_by_others(self, tmp_path: Path) -> None:
         key = ThumbnailStore(str(tmp_path)).put(b"x")
         umask = os.umask(0)
         os.umask(umask)
         assert (tmp_path / key).stat().st_mode & 0o777 == 0o666 & ~umask
 
-    def test_many_writers_of_one_picture(self, tmp_path: Path) -> None:
+    def test_concurrent_writers_of_one_thumbnail_succeed(self, tmp_path: Path) -> None:
         keys: list[str] = []
         threads = [
             threading.Thread(target=lambda: keys.append(ThumbnailStore(str(tmp_path)).put(b"x")))
@@ -244,7 +252,7 @@ class TestStore:
         assert len(set(keys)) == 1
         assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == [Path(keys[0]).name]
 
-    def test_other_file_systems_of_fsspec(self) -> None:
+    def test_other_fsspec_file_systems_are_written(self) -> None:
         files = fsspec.filesystem("memory")
         try:
             key = ThumbnailStore("memory://vidsearch-test/pictures").put(b"x")
@@ -252,7 +260,7 @@ class TestStore:
         finally:
             files.rm("/vidsearch-test", recursive=True)
 
-    def test_settings(self, tmp_path: Path) -> None:
+    def test_settings_choose_store_format_and_size(self, tmp_path: Path) -> None:
         assert ThumbnailStore.of(ThumbnailSettings()) is None
         store = ThumbnailStore.of(ThumbnailSettings(url=str(tmp_path), format="jpeg", size=100))
         assert store is not None
@@ -263,7 +271,7 @@ class TestStore:
         assert (picture.format, picture.size) == ("JPEG", (100, 56))
 
     @pytest.mark.parametrize("url", ["nonsense://bucket/x", "s3://", "", "  "])
-    def test_urls_that_name_no_place(self, url: str) -> None:
+    def test_url_that_names_no_folder_is_refused(self, url: str) -> None:
         with pytest.raises(ConfigError, match=r"thumbnails\.url"):
             ThumbnailStore(url)
 
@@ -271,19 +279,19 @@ class TestStore:
         ("url", "module", "extra"),
         [("gs://bucket/x", "gcsfs", "gcs"), ("az://bucket/x", "adlfs", "azure")],
     )
-    def test_a_missing_extra(
+    def test_missing_extra_is_reported(
         self, monkeypatch: pytest.MonkeyPatch, url: str, module: str, extra: str
     ) -> None:
         monkeypatch.setitem(sys.modules, module, None)
         with pytest.raises(MissingExtraError, match=rf"vidsearch\[{extra}\]"):
             ThumbnailStore(url)
 
-    def test_a_folder_that_cannot_be(self, tmp_path: Path) -> None:
+    def test_folder_that_cannot_be_created_is_reported(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("in the way")
         with pytest.raises(ConfigError, match=r"file/pictures"):
             ThumbnailStore(str(tmp_path / "file" / "pictures")).put(b"x")
 
-    def test_a_folder_that_may_not_be_written_to(
+    def test_folder_without_write_rights_is_reported(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def refuse(*_: object, **__: object) -> None:  # root, whom tests may run as, may write
@@ -305,7 +313,7 @@ class TestStore:
             ("ftp://user:s3cr/et@127.0.0.1:1/x", ConfigError, "ftp:…"),
         ],
     )
-    def test_credentials_are_not_shown(
+    def test_credentials_of_the_url_are_masked(
         self, url: str, error: type[Exception], shown_url: str
     ) -> None:
         with pytest.raises(error, match=f"'{re.escape(shown_url)}'") as caught:

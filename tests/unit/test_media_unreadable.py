@@ -72,7 +72,7 @@ class TestWhatIsNoVideo:
             archive.write(clip, "clip.mp4")
         _refused(decoder, tmp_path / "clips.zip", "is a ZIP archive.*unpack it first")
 
-    def test_a_pipe_is_not_waited_for(self, decoder: Decoder, tmp_path: Path) -> None:
+    def test_named_pipe_is_refused_at_once(self, decoder: Decoder, tmp_path: Path) -> None:
         import os
 
         os.mkfifo(tmp_path / "clip.mp4")
@@ -87,7 +87,7 @@ class TestLockedAndCut:
         path = write_tracks(tmp_path / "plain.mp4", _PLAIN, options=_KEY).rename(tmp_path / name)
         _refused(decoder, path, rf"^{name} is encrypted \(DRM\); register a copy without")
 
-    def test_an_encrypted_sound_track_hides_no_picture(
+    def test_video_with_an_encrypted_audio_track_is_read(
         self, decoder: Decoder, tmp_path: Path
     ) -> None:
         path = write_tracks(tmp_path / "clip.mp4", _PLAIN, seconds_of_sound=1)
@@ -138,7 +138,7 @@ class TestLockedAndCut:
     @pytest.mark.parametrize(
         ("name", "options"), [("clip.mp4", {"movflags": "faststart"}), ("clip.mkv", {})]
     )
-    def test_cut_off_after_its_index_gives_what_is_there(
+    def test_file_cut_off_after_its_index_gives_its_frames(
         self, decoder: Decoder, tmp_path: Path, name: str, options: dict[str, str]
     ) -> None:
         track = Track(frames=100, options={"g": "10", "crf": "0"})
@@ -153,7 +153,7 @@ class TestLockedAndCut:
         assert numbers[:-1] == wanted[:-1]
         assert times[:-1] == list(range(len(numbers) - 1))
 
-    def test_what_is_cut_off_counts_as_damaged(self, tmp_path: Path) -> None:
+    def test_missing_frames_of_a_cut_off_file_count_as_damaged(self, tmp_path: Path) -> None:
         track = Track(frames=100, options={"g": "10", "crf": "0"})
         whole = write_tracks(tmp_path / "clip.mp4", track, options={"movflags": "faststart"})
         content = whole.read_bytes()
@@ -170,7 +170,7 @@ class TestLockedAndCut:
         with pytest.raises(VideoDamagedError, match=r"cut\.mp4: \d of 10 frames"):
             list(open_decoder("pyav").frames(path))
 
-    def test_a_movie_of_which_little_is_left_is_damaged(self, tmp_path: Path) -> None:
+    def test_mostly_cut_off_movie_is_refused_as_damaged(self, tmp_path: Path) -> None:
         track = Track(frames=100, options={"g": "10", "bf": "0"})
         whole = write_tracks(tmp_path / "clip.mp4", track, options={"movflags": "faststart"})
         content = bytearray(whole.read_bytes())

@@ -54,7 +54,7 @@ def test_missing_service_fails_in_ci(
             RunningServices().node("os-2.19.1")
 
 
-def test_other_errors_are_not_taken_for_a_missing_service(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_are_raised_and_skip_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def break_down(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError
 

@@ -1,4 +1,4 @@
-"""The ``vidsearch`` command: nouns, then verbs; data on stdout, talk on stderr."""
+"""The ``vidsearch`` command: nouns, then verbs; data on stdout, messages on stderr."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``vidsearch check``: each part in turn, with what to do about the first that is wrong."""
+"""``vidsearch check``: checks each part in turn, and says what to do where one fails."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class _Finding:
 @click.command()
 @output.json_option
 def check(as_json: bool) -> None:
-    """Check the engine, the model, the index, the reading of videos, the broker and the workers.
+    """Check the engine, the model, the index, the media settings, the broker and the workers.
 
-    Writes nothing. Exit code 1 if any part is not as it should be.
+    Writes nothing. Exit code 1 if any part fails.
     """
     with open_services() as services:
         findings = list(_findings(services))
@@ -50,7 +50,7 @@ def _check_engine(services: Services) -> str:
     try:
         return str(services.engine.info())
     except BackendAccessDeniedError:
-        # Roles with rights on the indices alone may not ask for the version, and need not.
+        # Roles with rights on the indices alone may not read the version, and need not.
         services.engine.indices_of(services.settings.index.name)
         where = services.settings.engine.url
         return f"{services.engine.kind} at {where}; these credentials may not ask for its version"
@@ -106,7 +106,7 @@ _STEPS: tuple[tuple[str, Callable[[Services], str], tuple[str, ...]], ...] = (
     ("broker", _check_broker, ()),
     ("workers", _check_workers, ("broker",)),
 )
-"""Each part, how it is checked, and the parts without which it cannot be."""
+"""Each part, its check, and the parts that the check depends on."""
 
 
 def _findings(services: Services) -> Iterator[_Finding]:

@@ -1,4 +1,4 @@
-"""``vidsearch demo``: the whole way on this machine, on real services, with drawn clips."""
+"""``vidsearch demo``: every step on this machine, on real services, with drawn clips."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import click
 
 from vidsearch.cli import output
+from vidsearch.cli.records import watch
 from vidsearch.cli.search import print_result
 from vidsearch.cli.services import open_services
-from vidsearch.cli.waiting import watch
 from vidsearch.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 _DEADLINE = 180.0
-_OF_WORKER = ("av", "cv2", "PIL", "torch", "transformers")
+_WORKER_MODULES = ("av", "cv2", "PIL", "torch", "transformers")
 
 
 @click.command()
@@ -51,11 +51,11 @@ _OF_WORKER = ("av", "cv2", "PIL", "torch", "transformers")
 )
 @click.option("--seed", default=7, show_default=True, help="Seed of the drawn clips.")
 def demo(engine: str, number: int, seed: int) -> None:
-    """Show the whole way on this machine: node, Redis, worker, drawn clips, searches.
+    """Run everything on this machine: search node, Redis, worker, drawn clips, searches.
 
-    Everything is real but small: a search node and a Redis of its own on free ports, a Celery
-    worker, H.264 clips drawn for the occasion and the tiny `demo` checkpoint. It all stops and is
-    removed at the end; nothing outside a temporary folder is touched.
+    Starts a search node, Redis and a Celery worker on free ports, draws H.264 clips, ingests them
+    with the tiny `demo` checkpoint, and searches them. At the end everything is stopped and
+    removed. Nothing outside a temporary folder is touched.
     """
     _require_extras(engine)
     started = time.monotonic()
@@ -80,8 +80,8 @@ def demo(engine: str, number: int, seed: int) -> None:
 
 
 def _require_extras(engine: str) -> None:
-    """Say what is not installed before a node is started that would be of no use."""
-    if not all(importlib.util.find_spec(module) for module in _OF_WORKER):
+    """Fail before a node is started in vain."""
+    if not all(importlib.util.find_spec(module) for module in _WORKER_MODULES):
         raise MissingExtraError.of("worker", needed_for="the demo")
     if engine == "opensearch" and not importlib.util.find_spec("opensearchpy"):
         raise MissingExtraError.of("opensearch", needed_for="the demo on OpenSearch")
@@ -94,7 +94,7 @@ def _draw(folder: Path, *, number: int, seed: int) -> tuple[DemoClip, ...]:
 
 
 def _load_encoder() -> Encoder:
-    """Ready to embed text: loading torch and the model takes longer than everything after it."""
+    """The encoder, loaded: importing torch takes longer than all that follows."""
     from vidsearch.config import ModelSettings
     from vidsearch.encoders import load_encoder
 
@@ -116,7 +116,7 @@ def _stack(folder: Path, engine: str) -> Iterator[Stack]:
 
 
 def _settings(stack: Stack) -> Settings:
-    """Of the stack alone: a demo must not reach the cluster that the environment names."""
+    """Settings of the stack alone: a demo must not reach the cluster of the environment."""
     from vidsearch.config import Settings
 
     return Settings(
@@ -141,7 +141,7 @@ def _video_search(services: Services) -> VideoSearch:
 
 
 def _ingest(services: Services, clips: Sequence[DemoClip]) -> None:
-    """Register every clip and wait until the worker has seen to all of them."""
+    """Register every clip, and wait until all are ingested."""
     from vidsearch.index import create_videos_index
     from vidsearch_tasks import register_video
 

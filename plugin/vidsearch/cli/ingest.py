@@ -1,4 +1,4 @@
-"""``vidsearch ingest``: register videos and have the workers ingest them."""
+"""``vidsearch ingest``: register videos and enqueue their ingestion."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vidsearch.cli import output
-from vidsearch.cli.records import report
+from vidsearch.cli.records import report, wait_for
 from vidsearch.cli.services import open_services
 from vidsearch.cli.sources import (
     IdFrom,
@@ -20,7 +20,6 @@ from vidsearch.cli.sources import (
     from_uris,
     parse_fields,
 )
-from vidsearch.cli.waiting import wait_for
 
 if TYPE_CHECKING:
     from vidsearch.registry import Registration
@@ -37,28 +36,37 @@ _SHOWN = 10
 @click.option(
     "--folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Every video file below a folder.",
+    help="Folder: register every video file in it and below.",
 )
 @click.option(
     "--csv",
     "csv_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A CSV file with a column `uri`, perhaps `id`, and any others as text fields; "
-    "in `tags` a ; separates.",
+    help="CSV file: column `uri`, optionally `id`; other columns become text fields, and `;` "
+    "separates `tags`.",
 )
 @click.option(
     "--id-from",
     type=click.Choice(["uri", "name"]),
     default="uri",
     show_default=True,
-    help="Make ids from the whole URI, or from the file's name alone.",
+    help="Make ids from the whole URI, or from the file name alone.",
 )
 @click.option(
-    "--field", "pairs", multiple=True, metavar="NAME=VALUE", help="A field of every video."
+    "--field",
+    "pairs",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Field of every document; repeat for more.",
 )
-@click.option("--wait", is_flag=True, help="Wait until all are ingested; exit 1 if any is not.")
 @click.option(
-    "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer than this."
+    "--wait", is_flag=True, help="Wait until all videos are ingested; exit code 1 if any failed."
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Maximum number of seconds to wait.",
 )
 @output.json_option
 def ingest(
@@ -71,7 +79,7 @@ def ingest(
     timeout: float | None,
     as_json: bool,
 ) -> None:
-    """Register videos by URI, folder or CSV file, and enqueue them.
+    """Register videos by URI, folder or CSV file, and enqueue their ingestion.
 
     Safe to repeat: videos that are indexed, queued or processing are left as they are. A video that
     cannot be registered does not stop the others. A URI is a path, file://, http://, https://,
@@ -87,9 +95,9 @@ def ingest(
         sources += from_csv(csv_file, id_from=id_from)
     if not sources:
         raise click.UsageError("name at least one URI, or use --folder or --csv")
-    _refuse_double_ids(sources)
+    _refuse_duplicate_ids(sources)
     with open_services() as services:
-        _refuse_missing_index(services)
+        _require_managed_index(services)
         registrations = _register(services, sources, fields)
         problems = _tell_problems(registrations)
         records = [one.record for one in registrations if one.record]
@@ -114,7 +122,7 @@ def _tell_problems(registrations: Sequence[Registration]) -> bool:
     return bool(problems)
 
 
-def _refuse_double_ids(sources: list[Source]) -> None:
+def _refuse_duplicate_ids(sources: list[Source]) -> None:
     from vidsearch.media import public_uri
 
     uris: dict[str, str] = {}
@@ -125,13 +133,13 @@ def _refuse_double_ids(sources: list[Source]) -> None:
             raise click.UsageError(f"{shown} have the same id {source.id!r}")
 
 
-def _refuse_missing_index(services: Services) -> None:
-    # The workers would find out, but long after the person has gone.
+def _require_managed_index(services: Services) -> None:
+    # Workers would refuse the videos as well, but after this command has ended.
     index = services.open_index()
     if index.attached:
         raise click.UsageError(
-            f"the documents of {index.name} are your own application's: `vidsearch scan` finds the "
-            f"URIs in their field {index.uri_field} and enqueues them"
+            f"{index.name} is an attached index, whose documents your application writes: run "
+            f"`vidsearch scan`, which enqueues the URIs in their field {index.uri_field}"
         )
 
 

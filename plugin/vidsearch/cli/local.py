@@ -1,4 +1,4 @@
-"""``vidsearch local``: a real search node, Redis and a worker on this machine."""
+"""``vidsearch local``: a search node, Redis and a worker on this machine."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _folder = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(".vidsearch"),
     show_default=True,
-    help="Folder of state, data and logs.",
+    help="Folder for state, data and logs.",
 )
 
 
 @click.group()
 def local() -> None:
-    """A real search node, Redis and a worker on this machine, without Docker."""
+    """Run a search node, Redis and a worker on this machine, without Docker."""
 
 
 @local.command()
@@ -35,20 +35,23 @@ def local() -> None:
     show_default=True,
     help="Search engine.",
 )
-@click.option("--version", help="Its version.  [default: the newest that your Java runs]")
-@click.option("--worker/--no-worker", default=True, show_default=True, help="Start a worker too.")
-@click.option("--model", help="Model of the worker, for example `demo`.")
-@click.option("--heap", default="1g", show_default=True, help="Heap of the search node.")
+@click.option(
+    "--version", help="Version of the search engine.  [default: the newest that your Java runs]"
+)
+@click.option(
+    "--worker/--no-worker", default=True, show_default=True, help="Start a Celery worker with beat."
+)
+@click.option("--model", help="Model (VIDSEARCH_MODEL__NAME), for example `demo`.")
+@click.option("--heap", default="1g", show_default=True, help="Java heap of the search node.")
 @_folder
 def up(
     engine: str, version: str | None, worker: bool, model: str | None, heap: str, folder: Path
 ) -> None:
-    """Start everything and print the variables that point vidsearch at it.
+    """Start everything, and print the variables that point vidsearch at it.
 
-    Use it as: eval "$(vidsearch local up)"
+    Use it as: eval "$(vidsearch local up)" && vidsearch index create
 
-    The node is empty at first: afterwards create the videos index once, with
-    `vidsearch index create`. Data outlive `vidsearch local down`.
+    The index is created once: data outlive `vidsearch local down`.
     """
     from vidsearch.local import Stack
 
@@ -69,7 +72,7 @@ def up(
 @local.command()
 @_folder
 def down(folder: Path) -> None:
-    """Stop everything; the engine's data stay in the folder."""
+    """Stop everything. The data stay in the folder."""
     from vidsearch.local import Stack
 
     stack = Stack.find(folder)
@@ -85,7 +88,7 @@ def down(folder: Path) -> None:
 @_folder
 @click.pass_context
 def status(ctx: click.Context, as_json: bool, folder: Path) -> None:
-    """Show what runs; exit code 1 unless all of it does."""
+    """Show what runs. Exit code 1 unless everything does."""
     from vidsearch.local import Stack
 
     stack = Stack.find(folder)

@@ -1,4 +1,4 @@
-"""``vidsearch model``: what embeds, how fast it is here, and the same without torch."""
+"""``vidsearch model``: show, export or time the configured model."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def model() -> None:
 @model.command()
 @output.json_option
 def show(as_json: bool) -> None:
-    """Show the configured model: where it is from, what runs it, what an index knows it by.
+    """Show the configured model: its source, its encoder, its precision and its identity.
 
-    Loads no weights and downloads none.
+    Neither loads nor downloads weights.
     """
     from vidsearch.cli.model_facts import model_facts
 
@@ -51,23 +51,23 @@ def show(as_json: bool) -> None:
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Folder to write.  [default: ./<name of the model>-onnx]",
+    help="Folder to write to.  [default: ./<name of the model>-onnx]",
 )
-@click.option("--int8/--no-int8", default=True, help="In eight bits, too.", show_default=True)
+@click.option("--int8/--no-int8", default=True, help="Write int8 as well.", show_default=True)
 @click.option(
     "--max-loss",
     type=click.FloatRange(min=0, max=2),
     default=MAX_LOSS["int8"],
     show_default=True,
-    help=f"Most cosine that eight bits may lose; fp32 may lose {MAX_LOSS['fp32']:g}.",
+    help=f"Maximum loss of cosine in int8; in fp32 it is {MAX_LOSS['fp32']:g}.",
 )
 @output.json_option
 def export(out: Path | None, int8: bool, max_loss: float, as_json: bool) -> None:
-    """Export the model to ONNX, to be run without torch.
+    """Export the model to ONNX, which runs without torch.
 
-    Writes both towers, the tokenizer and a manifest, compares their vectors with torch's on texts
-    of every length and on frames, and keeps nothing if they differ by more than they may.
-    Set VIDSEARCH_MODEL__NAME to the folder to use it.
+    Writes both towers, the tokenizer and a manifest. Compares the export's vectors with torch's, on
+    texts of every length and on frames, and writes nothing if they differ by more than the maximum
+    loss. Set VIDSEARCH_MODEL__NAME to the folder to use the export.
     """
     from vidsearch.encoders.onnx.export import export_checkpoint
 
@@ -105,14 +105,14 @@ def export(out: Path | None, int8: bool, max_loss: float, as_json: bool) -> None
     type=click.FloatRange(min=0.1, max=600),
     default=5.0,
     show_default=True,
-    help="How long each of the three measurements takes.",
+    help="Number of seconds per measurement; there are three.",
 )
 @output.json_option
 def bench(seconds: float, as_json: bool) -> None:
-    """Time the configured model on this machine, as it is now.
+    """Time the configured model on this machine.
 
-    Frames are of 640x360 pixels and resized by the encoder; no video is decoded. Every query is a
-    new text of some ten words, so that no cache answers. What else runs here takes its share.
+    Frames have 640x360 pixels and are resized by the encoder; no video is decoded. Every query is a
+    new text of about ten words, so that no cache answers it. Other processes slow the model down.
     """
     from vidsearch.cli.model_bench import bench_encoder
     from vidsearch.encoders import load_encoder

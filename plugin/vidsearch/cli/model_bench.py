@@ -1,4 +1,4 @@
-"""How many frames and queries per second an encoder takes on this machine."""
+"""Frames and queries per second of an encoder on this machine."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def bench_encoder(
     """Time any encoder, after a call of each kind to warm up.
 
     Args:
-        encoder: whichever is configured.
-        batch_size: frames per call of the larger measurement.
-        seconds: each measurement takes at least so long.
-        report: told of every measurement when it starts.
+        encoder: the encoder to time.
+        batch_size: number of frames per call in the larger measurement.
+        seconds: minimum length of each measurement.
+        report: called at the start of every measurement.
 
     Returns:
         Frames per second by batch size, queries per second with the median and the 95th
-        percentile in milliseconds, the seconds of the first query with what it loads, and the
-        cores of this machine.
+        percentile in milliseconds, the seconds of the first query (it loads the model), and the
+        number of cores.
 
     Raises:
         EncoderError: the model cannot be loaded, or failed.
@@ -63,7 +63,7 @@ def bench_encoder(
 
 
 def _texts() -> Iterator[str]:
-    # Never the same twice, and all of one length.
+    # All different, and all of one length.
     return (f"{_QUERY} {number}" for number in itertools.count(100_000))
 
 

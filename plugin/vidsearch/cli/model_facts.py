@@ -1,4 +1,4 @@
-"""What is known of the configured model without loading it."""
+"""Facts about the configured model that need no loading."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LIBRARIES = ("vidsearch", "torch", "transformers", "onnxruntime", "tokenizers")
 
 
 def model_facts(settings: Settings) -> dict[str, Any]:
-    """Name and source, what runs it, shape, precision and why, identity, versions.
+    """Name, source, encoder, shape, precision with its reason, identity and versions.
 
     Raises:
         ModelUnavailableError: there is no such model.
@@ -30,9 +30,9 @@ def model_facts(settings: Settings) -> dict[str, Any]:
 
     encoder = load_encoder(settings.model, settings.ingest)
     if isinstance(encoder, OnnxEncoder):
-        special = _of_export(encoder, asked=settings.model.precision)
+        special = _export_facts(encoder, asked=settings.model.precision)
     elif isinstance(encoder, TorchEncoder):
-        special = _of_checkpoint(encoder, settings)
+        special = _checkpoint_facts(encoder, settings)
     else:
         special = {"source": "your own encoder"}
     identity = encoder.identity
@@ -50,7 +50,7 @@ def model_facts(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _of_export(encoder: OnnxEncoder, *, asked: str) -> dict[str, Any]:
+def _export_facts(encoder: OnnxEncoder, *, asked: str) -> dict[str, Any]:
     export = encoder.export
     held = " and ".join(export.towers)
     towers = export.towers[encoder.precision]
@@ -65,7 +65,7 @@ def _of_export(encoder: OnnxEncoder, *, asked: str) -> dict[str, Any]:
     }
 
 
-def _of_checkpoint(encoder: TorchEncoder, settings: Settings) -> dict[str, Any]:
+def _checkpoint_facts(encoder: TorchEncoder, settings: Settings) -> dict[str, Any]:
     from vidsearch.encoders.checkpoint import open_checkpoint
 
     model = settings.model

@@ -1,4 +1,4 @@
-"""How commands talk: data on stdout, talk and progress on stderr, plain lines in a pipe."""
+"""Output of commands: data on stdout, messages and progress on stderr, plain lines in a pipe."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ __all__ = [
     "talk_of",
 ]
 
-# A cell that must not be broken takes at most this share of a line.
+# A cell that must not be wrapped takes at most this share of a line.
 _WHOLE_SHARE = 0.4
-# In a pipe, progress is a line so often, and one at the start and at the end.
+# In a pipe: seconds between two lines of progress. The first and the last are always printed.
 _PLAIN_SECONDS = 2.0
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -47,14 +47,14 @@ def json_option(command: _F) -> _F:
 
 
 def talk(message: str) -> None:
-    """Say something to the person, not to the pipe."""
+    """Print a message on stderr."""
     click.echo(message, err=True)
 
 
 def talk_of(items: Iterable[tuple[str, str]]) -> None:
-    """Say something of each of several things: a label and a message, which may hold styles.
+    """Print pairs of a label and a message on stderr; messages may hold ANSI styles.
 
-    On a terminal messages are broken between words, and stand beside their labels.
+    On a terminal they form two columns, and messages are wrapped between words.
     """
     if not sys.stderr.isatty():
         for label, message in items:
@@ -91,10 +91,10 @@ def print_table(
     Args:
         columns: headings.
         rows: cells, turned into text; ``None`` shows as ``-``.
-        title: shown above it, on a terminal only.
-        right: the columns to align right.
-        whole: the columns whose cells stay on one line, to be copied, unless they are too long
-            for the terminal.
+        title: shown above the table, on a terminal only.
+        right: columns to align right.
+        whole: columns whose cells are not wrapped, so that they can be copied, unless they are too
+            long for the terminal.
     """
     cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
@@ -138,17 +138,17 @@ class Progress:
         self._report = report
 
     def at(self, done: int, note: str = "") -> None:
-        """Say that ``done`` steps are behind us."""
+        """Report that ``done`` steps are done."""
         self._report(done, note)
 
 
 @contextmanager
 def progress(label: str, *, total: int | None) -> Iterator[Progress]:
-    """A bar on a terminal; in a pipe a plain line on stderr now and then, if the count moved.
+    """A bar on a terminal; in a pipe a plain line on stderr every few seconds.
 
     Args:
         label: what is being done.
-        total: number of steps; ``None`` where nobody knows.
+        total: number of steps; ``None`` where it is not known.
     """
     if sys.stderr.isatty():
         from rich.console import Console

@@ -1,23 +1,28 @@
-"""Registry entries for people and their scripts."""
+"""Records of the registry: shown, reported, and waited for."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vidsearch.cli import output
+from vidsearch.errors import VideoNotRegisteredError, VidsearchError
 
 if TYPE_CHECKING:
-    from vidsearch.registry import VideoRecord
+    from vidsearch.registry import Registry, VideoRecord
 
-__all__ = ["report", "shown"]
+__all__ = ["report", "record_json", "wait_for", "watch"]
+
+_FIRST_PAUSE = 0.2
+_LONGEST_PAUSE = 2.0
 
 
-def shown(record: VideoRecord) -> dict[str, Any]:
+def record_json(record: VideoRecord) -> dict[str, Any]:
     """A record as JSON, without the credentials that a URI may hold."""
     from vidsearch.media import public_uri
 
@@ -25,15 +30,15 @@ def shown(record: VideoRecord) -> dict[str, Any]:
 
 
 def report(records: Sequence[VideoRecord], *, as_json: bool) -> None:
-    """Say how it went: every video in a pipe or as JSON, on a terminal those that are not well.
+    """Print the outcome: of every video in a pipe or as JSON, on a terminal of failed ones only.
 
-    Ends the command with exit code 1 where any failed or is dead.
+    Ends the command with exit code 1 where a video failed or is dead.
     """
     from vidsearch.registry import State
 
     bad = [record for record in records if record.state in {State.FAILED, State.DEAD}]
     if as_json:
-        output.print_json([shown(record) for record in records])
+        output.print_json([record_json(record) for record in records])
     else:
         rows = bad if sys.stdout.isatty() else records
         if rows:
@@ -46,3 +51,67 @@ def report(records: Sequence[VideoRecord], *, as_json: bool) -> None:
     output.talk(", ".join(f"{n} {state}" for state, n in counts.most_common()) or "nothing to do")
     if bad:
         click.get_current_context().exit(1)
+
+
+def wait_for(registry: Registry, ids: Sequence[str], *, timeout: float | None) -> list[VideoRecord]:
+    """As :func:`watch`; after an interrupt it says that the workers go on."""
+    try:
+        return watch(registry, ids, timeout=timeout)
+    except KeyboardInterrupt:
+        output.talk(
+            "\nStopped waiting; the workers go on. `vidsearch status` shows how far they are."
+        )
+        raise
+
+
+def watch(registry: Registry, ids: Sequence[str], *, timeout: float | None) -> list[VideoRecord]:
+    """Wait until each video is indexed, failed, dead or deleted, and show progress.
+
+    Args:
+        registry: where they are registered.
+        ids: of the videos.
+        timeout: in seconds; ``None`` for no limit.
+
+    Raises:
+        VideoNotRegisteredError: a video was purged meanwhile.
+        VidsearchError: some were not done in time; the message says how many, with the error of
+            the last attempt where there is one.
+    """
+    from vidsearch.registry import State
+
+    if not ids:
+        return []
+    ends = {State.INDEXED, State.FAILED, State.DEAD, State.DELETED}
+    deadline = None if timeout is None else time.monotonic() + timeout
+    done: dict[str, VideoRecord] = {}
+    pause = _FIRST_PAUSE
+    with output.progress("Ingesting", total=len(ids)) as bar:
+        while True:
+            found = {record.id: record for record in registry.among(_rest(ids, done))}
+            for id in _rest(ids, done):
+                if id not in found:
+                    raise VideoNotRegisteredError(f"video {id!r} was purged meanwhile")
+            news = {id: record for id, record in found.items() if record.state in ends}
+            done |= news
+            bad = sum(record.state is not State.INDEXED for record in done.values())
+            bar.at(len(done), f"({bad} not indexed)" if bad else "")
+            if len(done) == len(ids):
+                return [done[id] for id in ids]
+            if deadline is not None and time.monotonic() > deadline:
+                raise VidsearchError(_unfinished([found[id] for id in _rest(ids, done)], timeout))
+            pause = _FIRST_PAUSE if news else min(pause * 1.5, _LONGEST_PAUSE)
+            time.sleep(pause)
+
+
+def _rest(ids: Sequence[str], done: Mapping[str, VideoRecord]) -> list[str]:
+    return [id for id in ids if id not in done]
+
+
+def _unfinished(records: Sequence[VideoRecord], timeout: float | None) -> str:
+    states = Counter(str(record.state) for record in records)
+    told = ", ".join(f"{n} {state}" for state, n in states.most_common())
+    message = f"{len(records)} videos are not done after {timeout:g} s ({told})"
+    reasons = [f"{record.id}: {record.error}" for record in records if record.error]
+    if reasons:
+        return f"{message}; {reasons[0]}"
+    return f"{message}; is a worker running? `vidsearch status` tells"

@@ -1,4 +1,4 @@
-"""``vidsearch reindex``: have videos ingested again."""
+"""``vidsearch reindex``: enqueue videos again."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from vidsearch.cli import output
-from vidsearch.cli.records import report
+from vidsearch.cli.records import report, wait_for
 from vidsearch.cli.services import open_services
-from vidsearch.cli.waiting import wait_for
 from vidsearch.errors import VideoNotRegisteredError
 
 if TYPE_CHECKING:
@@ -21,12 +20,17 @@ __all__ = ["reindex"]
 
 @click.command()
 @click.option("--all", "everything", is_flag=True, help="Embed every video again.")
-@click.option("--missing", is_flag=True, help="Videos whose vectors the index does not hold.")
-@click.option("--ids", multiple=True, metavar="ID", help="These videos; may be given often.")
-@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
-@click.option("--wait", is_flag=True, help="Wait until all are ingested; exit 1 if any is not.")
+@click.option("--missing", is_flag=True, help="Embed videos whose vectors the index does not hold.")
+@click.option("--ids", multiple=True, metavar="ID", help="Enqueue this video; repeat for more.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option(
-    "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer than this."
+    "--wait", is_flag=True, help="Wait until all videos are ingested; exit code 1 if any failed."
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Maximum number of seconds to wait.",
 )
 @output.json_option
 def reindex(
@@ -40,9 +44,9 @@ def reindex(
 ) -> None:
     """Enqueue videos again, into the index that they are in.
 
-    --all embeds even what has not changed. --ids looks at the file first: a video whose content,
-    model and settings are the same is left as it is, others are embedded. Searches see the old
-    vectors until the new ones are written.
+    --all embeds every video, changed or not. --ids embeds a video only if its content, the model or
+    the settings changed. Searches use the old vectors until the new ones are written. For another
+    model create another index; see README.md.
     """
     if sum((everything, missing, bool(ids))) != 1:
         raise click.UsageError("choose one of --all, --missing and --ids")
@@ -66,7 +70,7 @@ def _chosen(services: Services, *, everything: bool, ids: tuple[str, ...]) -> li
     index = services.open_index()
     if ids:
         records = [services.registry.get(id) for id in dict.fromkeys(ids)]
-        for record in records:  # all or none: a typing error must not be noticed half-way
+        for record in records:  # all or none: a typing error must enqueue nothing
             if record.state is State.DELETED:
                 raise VideoNotRegisteredError(f"video {record.id!r} was deleted")
         return records

@@ -1,4 +1,4 @@
-"""The root command: late imports, and the one place that turns an error into an exit code."""
+"""The root command: imports commands late, and turns every error into an exit code."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from vidsearch.errors import ConfigError, QueryError, VidsearchError
 
 __all__ = ["cli", "main"]
 
-# Name → one line for the list of commands. Each module is imported only when its command runs:
-# `vidsearch search` must not pay for Celery, nor `vidsearch local` for a search client.
-_COMMANDS = {
-    "demo": "Show the whole way on this machine.",
-    "check": "Check the cluster, the index, the model and the broker.",
-    "settings": "Show every setting and where to set it.",
-    "index": "Create, show or drop the videos index; attach to yours.",
-    "ingest": "Register videos and enqueue their ingestion.",
-    "scan": "Find and enqueue what an attached index lacks.",
-    "sweep": "Requeue videos whose worker was lost.",
-    "videos": "List, show, retry or delete registered videos.",
-    "status": "Show counts per state and the queue's depth.",
-    "search": "Search videos by text, image, clip or likeness.",
-    "model": "Show, export or time the model.",
-    "embed": "Print the vector of a text or a video.",
-    "reindex": "Enqueue videos again.",
-    "local": "A real search node and Redis on this machine.",
-}
+# In the order of the help. Each module is imported only when its command runs: `vidsearch search`
+# must not pay for Celery, nor `vidsearch local` for a search client.
+_COMMANDS = (
+    "demo",
+    "check",
+    "settings",
+    "index",
+    "ingest",
+    "scan",
+    "sweep",
+    "videos",
+    "status",
+    "search",
+    "model",
+    "embed",
+    "reindex",
+    "local",
+)
 
 
 class _LateGroup(click.Group):
@@ -49,8 +49,16 @@ class _LateGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        commands = ((name, self.get_command(ctx, name)) for name in _COMMANDS)
         with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+            formatter.write_dl(
+                # The first sentence of each help text, whole.
+                [
+                    (name, command.get_short_help_str(limit=200))
+                    for name, command in commands
+                    if command
+                ]
+            )
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -60,7 +68,7 @@ class _LateGroup(click.Group):
         except click.UsageError as error:
             import difflib
 
-            # click suggests names of loaded commands only, and ours are not loaded yet.
+            # click suggests names of loaded commands only, and these are not loaded yet.
             close = difflib.get_close_matches(args[0], _COMMANDS, n=1)
             if not close:
                 raise
@@ -69,19 +77,21 @@ class _LateGroup(click.Group):
 
 @click.group(cls=_LateGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="vidsearch")
-@click.option("-v", "--verbose", is_flag=True, help="Log what happens; show tracebacks.")
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Log what is done, and show tracebacks of errors."
+)
 @click.option(
     "--config",
     type=click.Path(exists=True, dir_okay=False),
     metavar="FILE",
-    help="TOML file of settings (else VIDSEARCH_CONFIG, else ./vidsearch.toml).",
+    help="TOML file of settings.  [default: VIDSEARCH_CONFIG, else ./vidsearch.toml]",
 )
 @click.pass_context
 def cli(ctx: click.Context, verbose: bool, config: str | None) -> None:
     """Text-to-video search inside your own Elasticsearch or OpenSearch.
 
     Settings come from VIDSEARCH_… variables or a TOML file; `vidsearch settings` lists them.
-    Exit code 0: done; 1: failed; 2: the call or a setting is wrong.
+    Exit code 0: done; 1: failed; 2: an argument or a setting is wrong.
     """
     import logging
     import os
@@ -117,7 +127,7 @@ def _run(args: list[str]) -> int:
         _report(error, verbose=_is_verbose(args))
         return 2 if isinstance(error, (ConfigError, QueryError)) else 1
     except BrokenPipeError:
-        # The reader of our output went away (`| head`); Python would complain at exit.
+        # The reader of the output is gone (`| head`); Python would complain at exit.
         import os
 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

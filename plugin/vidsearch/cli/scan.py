@@ -1,4 +1,4 @@
-"""``vidsearch scan``: find what an attached index lacks."""
+"""``vidsearch scan``: enqueue documents of an attached index that lack vectors."""
 
 from __future__ import annotations
 
@@ -13,23 +13,27 @@ __all__ = ["scan"]
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Only documents without vectors of this model.")
-@click.option("--all", "everything", is_flag=True, help="Check the done ones against their files.")
-@click.option("--retry", is_flag=True, help="Failed and dead videos, too.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Enqueue at most N.")
-@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@click.option("--quick", is_flag=True, help="Only find documents without vectors of this model.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Compare indexed videos with their files, too."
+)
+@click.option("--retry", is_flag=True, help="Include failed and dead videos.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", help="Maximum number of videos to enqueue."
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @output.json_option
 def scan(
     quick: bool, everything: bool, retry: bool, limit: int | None, dry_run: bool, as_json: bool
 ) -> None:
-    """Enqueue documents of an attached index that have a video's URI but not its vectors.
+    """Enqueue documents of an attached index that have a video's URI but no vectors of it.
 
-    Also those with another model's vectors or another URI than was embedded; registered videos
-    whose document is gone are marked deleted. What is on its way, failed, dead or was deleted by
-    `vidsearch videos delete` is left alone. Safe to repeat.
+    Also enqueued: documents with vectors of another model, or of another URI. Registered videos
+    whose document is gone are marked deleted. Videos that are queued, processing, failed, dead or
+    deleted by `vidsearch videos delete` are skipped. Safe to repeat.
     """
     if quick and everything:
-        raise click.UsageError("--quick goes not with --all")
+        raise click.UsageError("--quick and --all exclude each other: choose one")
     from vidsearch_tasks import run_scan
 
     would = "would be " if dry_run else ""

@@ -1,4 +1,4 @@
-"""The parts that a command works with."""
+"""The services that a command works with."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["open_services"]
 def open_services(
     settings: Settings | None = None, *, encoder: Encoder | None = None
 ) -> Iterator[Services]:
-    """Engine, registry, encoder and broker, each made when first used; closed at the end.
+    """Services of the settings: each is built when first used, and closed at the end.
 
     Args:
-        settings: ``None`` takes those in force.
-        encoder: one that is loaded already; ``None`` makes the one that the settings name.
+        settings: ``None`` reads those in force.
+        encoder: a loaded one; ``None`` builds the one that the settings name.
     """
     from vidsearch_tasks import Services
 

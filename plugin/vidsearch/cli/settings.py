@@ -1,4 +1,4 @@
-"""``vidsearch settings``: every setting, its value, where it is set."""
+"""``vidsearch settings``: every setting with its value, its variable and its meaning."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["settings"]
 @click.command()
 @output.json_option
 def settings(as_json: bool) -> None:
-    """Show every setting: its value, the variable that sets it, what it is for.
+    """Show every setting: its variable, its value and its meaning.
 
-    Secrets are masked. In a TOML file the setting VIDSEARCH_ENGINE__URL is `url` under `[engine]`.
+    Secrets are masked. In a TOML file VIDSEARCH_ENGINE__URL is `url` under `[engine]`.
     """
     from vidsearch.config import redact_url, setting_paths, variable_name
 
@@ -25,7 +25,7 @@ def settings(as_json: bool) -> None:
         value = getattr(getattr(current, section), name)
         if isinstance(value, SecretStr):
             secret = value.get_secret_value()
-            # A broker URL is worth seeing but for its password.
+            # Of a broker's URL only the password is a secret.
             value = redact_url(secret) if "://" in secret else "***"
         found.append((variable_name(section, name), value, field.description))
     if as_json:

@@ -1,4 +1,4 @@
-"""From what was typed, a folder or a CSV file to the videos to register."""
+"""The videos to register: from URIs, a folder or a CSV file."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def stable_id(uri: str, *, id_from: IdFrom = "uri") -> str:
 
     Args:
         uri: of the video.
-        id_from: ``uri`` makes a readable name and a hash of the whole; ``name`` takes the file's
-            name without its suffix, for who knows that those are unique.
+        id_from: ``uri`` gives a readable name and a hash of the whole URI; ``name`` gives the
+            file's name without its suffix, for names that are known to be unique.
     """
     try:
         digest = hashlib.sha256(uri.encode()).hexdigest()[:12]
@@ -54,7 +54,7 @@ def stable_id(uri: str, *, id_from: IdFrom = "uri") -> str:
 
 
 def from_uris(uris: Sequence[str], *, id_from: IdFrom, base: Path | None = None) -> list[Source]:
-    """Paths become absolute, so that a worker with another working folder finds them."""
+    """One source per URI. Paths become absolute, as workers have other working folders."""
     return [
         Source(stable_id(uri, id_from=id_from), uri)
         for uri in (_absolute(uri, base=base) for uri in uris)
@@ -62,7 +62,7 @@ def from_uris(uris: Sequence[str], *, id_from: IdFrom, base: Path | None = None)
 
 
 def from_folder(folder: Path, *, id_from: IdFrom) -> list[Source]:
-    """Every video file below a folder, by suffix, in order of path."""
+    """Every video file below a folder, recognised by its suffix, sorted by path."""
     paths = sorted(
         path
         for path in folder.resolve().rglob("*")
@@ -74,9 +74,9 @@ def from_folder(folder: Path, *, id_from: IdFrom) -> list[Source]:
 
 
 def from_csv(path: Path, *, id_from: IdFrom) -> list[Source]:
-    """A column ``uri``, perhaps ``id``, and any others as fields; empty cells are left out.
+    """Sources of a CSV file: columns ``uri``, optionally ``id``, and others, which become fields.
 
-    Paths count from the file's folder. In the column ``tags`` a ``;`` separates tags.
+    Empty cells are left out. Paths are relative to the file's folder. ``;`` separates ``tags``.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -112,9 +112,9 @@ def _rows(reader: csv.DictReader[str], *, path: Path, id_from: IdFrom) -> Iterat
 
 
 def parse_fields(pairs: Sequence[str]) -> dict[str, Any]:
-    """``name=value`` pairs; a value that is a JSON number, truth value or list is taken as such.
+    """Fields from ``name=value`` pairs. JSON numbers, booleans and lists keep their type.
 
-    A name that comes twice makes a list.
+    A repeated name makes a list.
     """
     fields: dict[str, Any] = {}
     for pair in pairs:
@@ -149,7 +149,7 @@ def _absolute(uri: str, *, base: Path | None) -> str:
         exists = False
     if not exists:
         raise click.UsageError(
-            f"no such file: {uri} (write file:///… for one that only the workers can see)"
+            f"no such file: {uri} (give file:///… for a file that only the workers can see)"
         )
     if path.is_dir():
         raise click.UsageError(f"{uri} is a folder; use --folder {uri}")

@@ -1,4 +1,4 @@
-"""``vidsearch status``: where all videos stand."""
+"""``vidsearch status``: counts per state, the queue and its workers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["status"]
 @click.command()
 @output.json_option
 def status(as_json: bool) -> None:
-    """Show the number of videos per state, what can be searched, the queue, and who works on it.
+    """Show the number of videos per state, of searchable videos, of messages and of workers.
 
     Exit code 1 if the broker does not answer.
     """

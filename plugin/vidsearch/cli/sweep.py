@@ -1,4 +1,4 @@
-"""``vidsearch sweep``: requeue what was lost, now."""
+"""``vidsearch sweep``: requeue lost videos now."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ __all__ = ["sweep"]
 @click.command()
 @output.json_option
 def sweep(as_json: bool) -> None:
-    """Requeue videos whose worker or message was lost; give up those out of attempts.
+    """Requeue videos whose worker or message was lost.
 
-    The same as Celery beat runs by itself. Exit code 1 if the broker took no messages.
+    Videos without attempts left become `dead`. Celery beat runs the same sweep by itself. Exit code
+    1 if the broker took no messages.
     """
     from vidsearch_tasks import run_sweep
 

@@ -1,4 +1,4 @@
-"""``vidsearch videos``: single entries of the registry."""
+"""``vidsearch videos``: records of the registry."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidsearch.cli import output
-from vidsearch.cli.records import shown
+from vidsearch.cli.records import record_json
 from vidsearch.cli.services import open_services
 
 if TYPE_CHECKING:
@@ -33,15 +33,15 @@ def videos() -> None:
     default=50,
     show_default=True,
     type=click.IntRange(1, 10_000),
-    help="At most so many.",
+    help="Maximum number of videos.",
 )
 @output.json_option
 def list_(state: str | None, limit: int, as_json: bool) -> None:
-    """List videos, the one that changed last first. Tombstones only with --state deleted."""
+    """List videos, last changed first. Deleted ones only with --state deleted."""
     with open_services() as services:
         records = services.registry.list(state=_state(state) if state else None, limit=limit)
     if as_json:
-        output.print_json([shown(record) for record in records])
+        output.print_json([record_json(record) for record in records])
         return
     _print_list(records)
     if not records:
@@ -51,16 +51,16 @@ def list_(state: str | None, limit: int, as_json: bool) -> None:
             else "no videos are registered; `vidsearch ingest` registers some"
         )
     elif len(records) == limit:
-        output.talk(f"the {limit} that changed last; --limit shows more")
+        output.talk(f"only the {limit} last changed; --limit shows more")
 
 
 @videos.command()
 @click.argument("id")
 @output.json_option
 def show(id: str, as_json: bool) -> None:
-    """Show all that the registry knows of one video."""
+    """Show the registry's record of a video."""
     with open_services() as services:
-        found = shown(services.registry.get(id))
+        found = record_json(services.registry.get(id))
     if as_json:
         output.print_json(found)
         return
@@ -75,15 +75,15 @@ def show(id: str, as_json: bool) -> None:
 
 @videos.command()
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@click.option("--failed", is_flag=True, help="All failed videos.")
-@click.option("--dead", is_flag=True, help="All dead videos.")
+@click.option("--failed", is_flag=True, help="Retry all failed videos.")
+@click.option("--dead", is_flag=True, help="Retry all dead videos.")
 @output.json_option
 def retry(ids: tuple[str, ...], failed: bool, dead: bool, as_json: bool) -> None:
-    """Give failed or dead videos a new start."""
+    """Enqueue failed or dead videos again, with all attempts."""
     from vidsearch_tasks import enqueue
 
     with open_services() as services:
-        for id in ids:  # all or none: a typing error must not be noticed half-way
+        for id in ids:  # all or none: a typing error must change nothing
             services.registry.get(id)
         records = []
         for id in _chosen(services, ids, failed=failed, dead=dead):
@@ -96,12 +96,12 @@ def retry(ids: tuple[str, ...], failed: bool, dead: bool, as_json: bool) -> None
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @output.json_option
 def delete(ids: tuple[str, ...], as_json: bool) -> None:
-    """Delete videos from the index. A tombstone stays until it is purged."""
+    """Delete videos from the index. The registry keeps a tombstone until `videos purge`."""
     from vidsearch.ingest import delete_video
 
     with open_services() as services:
         index = services.open_index()
-        for id in ids:  # all or none: a typing error must not be noticed half-way
+        for id in ids:  # all or none: a typing error must change nothing
             services.registry.get(id)
         records = [delete_video(services.registry, index, id) for id in ids]
     _tell(records, done="deleted", as_json=as_json)
@@ -109,11 +109,11 @@ def delete(ids: tuple[str, ...], as_json: bool) -> None:
 
 @videos.command()
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@click.option("--failed", is_flag=True, help="All failed videos, too.")
-@click.option("--dead", is_flag=True, help="All dead videos, too.")
+@click.option("--failed", is_flag=True, help="Purge all failed videos as well.")
+@click.option("--dead", is_flag=True, help="Purge all dead videos as well.")
 @output.json_option
 def purge(ids: tuple[str, ...], failed: bool, dead: bool, as_json: bool) -> None:
-    """Drop all trace of deleted videos, or of the named ones if deleted, dead or failed."""
+    """Remove the records of all deleted videos, or of the given ones if deleted, dead or failed."""
     from vidsearch.ingest import purge_video
 
     with open_services() as services:
@@ -128,14 +128,14 @@ def purge(ids: tuple[str, ...], failed: bool, dead: bool, as_json: bool) -> None
     kept = [record for record in records if record not in purged]
     if kept:
         output.talk(
-            f"{len(kept)} kept, as not deleted, dead or failed, or as a worker may still be at it: "
+            f"{len(kept)} kept: not deleted, dead or failed, or a worker may still hold the lease: "
             + ", ".join(f"{record.id} ({record.state})" for record in kept)
         )
         click.get_current_context().exit(1)
 
 
 def _print_list(records: Sequence[VideoRecord]) -> None:
-    # A line of a terminal has no room for both; a pipe has.
+    # A terminal has no room for title and error on one line; a pipe has.
     shared = sys.stdout.isatty()
     now = time.time()
     rows = []
@@ -168,7 +168,7 @@ def _chosen(
 
 def _tell(records: list[VideoRecord], *, done: str, as_json: bool) -> None:
     if as_json:
-        output.print_json([shown(record) for record in records])
+        output.print_json([record_json(record) for record in records])
     else:
         rows = [(record.id, record.state) for record in records]
         output.print_table(("id", "state"), rows, whole=("id",))

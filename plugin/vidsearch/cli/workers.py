@@ -1,4 +1,4 @@
-"""Whom the workers serve, and what to do where that is not this index."""
+"""Which index the workers serve, and what to do where that is another one."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _START = "celery -A vidsearch_tasks worker"
 
 
 def describe_worker(worker: WorkerState, settings: Settings) -> str:
-    """A worker with the index and the model it serves; its engine where its URL is not ours."""
+    """A worker with its index and model, and its engine where that is another URL."""
     if worker.index is None:
-        return f"{worker.name}: does not tell which index it serves"
+        return f"{worker.name}: does not say which index it serves"
     engine = f" at {worker.engine}" if worker.engine not in {None, settings.engine.url} else ""
     return f"{worker.name}: index {worker.index!r}{engine}, model {worker.model!r}"
 
@@ -24,9 +24,9 @@ def describe_worker(worker: WorkerState, settings: Settings) -> str:
 def worker_problem(state: BrokerState, settings: Settings) -> str | None:
     """Why what is registered with these settings may not be ingested, and what to do.
 
-    Every worker of the queue must serve the index of these settings: a message goes to any of them,
-    and one that serves another index finds no such video and drops it. Engines are not compared,
-    as one may well have several URLs.
+    Every worker of the queue must serve the index of these settings: any of them may receive the
+    message, and one that serves another index finds no such video and drops it. Engines are not
+    compared, as one engine may have several URLs.
     """
     name, queue = settings.index.name, state.queue
     if not state.workers:
@@ -38,7 +38,7 @@ def worker_problem(state: BrokerState, settings: Settings) -> str | None:
         )
         return (
             f"no worker takes from the queue {queue!r} ({others}). Start one with these settings: "
-            f"{_START}; or add the queue to a worker of your own app: -Q …,{queue}"
+            f"{_START}; or add the queue to a worker of your own app (-Q …,{queue})"
         )
     wrong = [worker for worker in state.of_queue if worker.index != name]
     if not wrong:
@@ -47,7 +47,7 @@ def worker_problem(state: BrokerState, settings: Settings) -> str | None:
     told = "; ".join(describe_worker(worker, settings) for worker in wrong)
     if all(worker.index is None for worker in wrong):
         return (
-            f"{what} workers of the queue {queue!r} run none of our tasks, or those of an older "
+            f"{what} workers of the queue {queue!r} run no vidsearch tasks, or those of an older "
             f"version ({told}): start them again with this version, or without this queue"
         )
     return (

@@ -138,8 +138,8 @@ def write_clip(
 def demo_clips(folder: Path, *, seed: int = 7, number: int = 24) -> tuple[DemoClip, ...]:
     """Write `number` varied clips of 6 to 20 seconds into `folder`, every fourth with two scenes.
 
-    The scenes are combinations that training never saw. Titles say nothing about the pictures:
-    what a search finds, it found by looking. The same seed gives the same clips.
+    The scenes are combinations that training never saw. Titles do not describe the pictures, so
+    only the vector leg can find them. The same seed gives the same clips.
     """
     rng = random.Random(seed)
     pool = iter(_varied(number * 2, seed=seed))

@@ -73,8 +73,8 @@ def video_document(
     if dims != index.identity.dims:
         raise ModelMismatchError(
             f"the encoder made vectors of {dims} dims for video {record.id!r}, but index "
-            f"{index.name!r} holds {index.identity.dims}, and so says the encoder's identity: correct "
-            "the encoder, or the dims in its identity"
+            f"{index.name!r} holds {index.identity.dims}, and so says the encoder's identity: "
+            "correct the encoder, or the dims in its identity"
         )
     video: dict[str, Any] = {
         "uri": record.uri,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from vidsearch.cli.waiting import wait_for
+from vidsearch.cli.records import wait_for
 from vidsearch.registry import Registry
 from vidsearch.testing.memory_engine import MemoryEngine
 
@@ -21,7 +21,7 @@ def registry() -> Registry:
     return Interrupted(MemoryEngine(), index="videos-registry", lease_seconds=60, max_attempts=3)
 
 
-def test_ctrl_c_says_that_the_workers_go_on(
+def test_interrupted_wait_says_that_the_workers_go_on(
     registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
@@ -33,7 +33,7 @@ def test_ctrl_c_says_that_the_workers_go_on(
     )
 
 
-def test_nothing_is_waited_for_where_there_is_nothing(
+def test_wait_for_no_videos_returns_at_once(
     registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert wait_for(registry, [], timeout=None) == []

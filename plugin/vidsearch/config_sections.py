@@ -1,0 +1,388 @@
+"""The sections of the settings: names, types, defaults, and what each one means.
+
+:mod:`vidsearch.config` puts them together, reads and checks them, and is where to import them from.
+The descriptions are what ``vidsearch settings`` and ``docs/settings.md`` show.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from vidsearch.defaults import BATCH_SIZE, MAX_PIXELS, MAX_SECONDS
+from vidsearch_mappings.types import EngineKind, Quantization
+
+__all__ = [
+    "BrokerSettings",
+    "EngineSettings",
+    "FusionName",
+    "IndexSettings",
+    "IngestSettings",
+    "ModelSettings",
+    "SearchSettings",
+    "SourceSettings",
+    "ThumbnailSettings",
+]
+
+_BLANK = re.compile(r"\s")
+
+
+class _Section(BaseModel):
+    # Hidden, as a wrong value may hold a secret, and a traceback shows the message.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class EngineSettings(_Section):
+    """The cluster that holds the videos."""
+
+    url: str = Field("http://localhost:9200", description="URL of the cluster.")
+    kind: Literal["auto", EngineKind] = Field(
+        "auto", description="Search engine of the cluster. `auto` asks the cluster."
+    )
+    api_key: SecretStr | None = Field(
+        None, description="API key in its base64 form. Elasticsearch only."
+    )
+    username: str | None = Field(None, description="User name for basic authentication.")
+    password: SecretStr | None = Field(None, description="Password for basic authentication.")
+    ca_certs: Path | None = Field(
+        None,
+        description="Path of the CA bundle (PEM) that verifies the cluster's certificate. "
+        "Unset: the public authorities.",
+    )
+    verify_certs: bool = Field(True, description="Whether to verify the cluster's TLS certificate.")
+    client_cert: Path | None = Field(
+        None,
+        description="Path of the client certificate (PEM) for mutual TLS. The file may hold the "
+        "key as well.",
+    )
+    client_key: Path | None = Field(
+        None, description="Path of the client certificate's key (PEM, without a passphrase)."
+    )
+    aws_region: str | None = Field(
+        None,
+        min_length=1,
+        description="AWS region of an OpenSearch domain. Set: requests are signed (SigV4, extra "
+        "`aws`).",
+    )
+    aws_service: Literal["es", "aoss"] = Field(
+        "es",
+        description="AWS service that requests are signed for: `es` (OpenSearch Service) or `aoss` "
+        "(OpenSearch Serverless).",
+    )
+    timeout: float = Field(
+        30.0, gt=0, description="Number of seconds to wait for the cluster's answer to a request."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _http_url(cls, value: str) -> str:
+        try:
+            parts = urlsplit(value)
+            usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        except ValueError:  # brackets that do not close, a port that is no number
+            usable = False
+        if not usable or _BLANK.search(value):
+            raise ValueError("must look like http://host:9200 or https://host:9200")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("must not hold credentials; set engine.username and engine.password")
+        return value.rstrip("/")
+
+
+class IndexSettings(_Section):
+    """The index and how videos are laid out in it."""
+
+    name: str = Field(
+        "videos",
+        min_length=1,
+        description="Alias of the videos index. The registry is `<name>-registry`.",
+    )
+    field: str = Field(
+        "video",
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="Name of the object in each document that holds the vectors and segments.",
+    )
+    quantization: Quantization = Field(
+        "int8",
+        description="How the engine stores and compares vectors: `float`, `fp16`, `int8`, `int4`, "
+        "`binary` or `disk` with a graph, `flat`, `int8_flat`, `int4_flat` or `binary_flat` "
+        "without one; see docs/indices.md.",
+    )
+    shards: int = Field(
+        1, ge=1, description="Number of primary shards of a new index and of a new registry."
+    )
+    replicas: int = Field(
+        1, ge=0, description="Number of replicas of each primary shard, of index and registry."
+    )
+    segment_seconds: float = Field(
+        10.0,
+        gt=0,
+        description="Length of a segment in seconds. For `semantic` and `shots` the length aimed "
+        "at.",
+    )
+    max_segments: int = Field(
+        512,
+        ge=1,
+        le=10_000,
+        description="Maximum number of segments per video. Longer videos get longer segments.",
+    )
+    segments: Literal["fixed", "semantic", "shots"] = Field(
+        "fixed",
+        description="Where a segment ends: every `segment_seconds` (`fixed`), where the content "
+        "changes (`semantic`), or at the cuts (`shots`, extra `shots`).",
+    )
+    segment_overlap: float = Field(
+        0.0,
+        ge=0,
+        description="Number of seconds that neighbouring `fixed` segments share. Must be less than "
+        "`segment_seconds`.",
+    )
+
+    @model_validator(mode="after")
+    def _overlap_fits(self) -> IndexSettings:
+        if self.segment_overlap >= self.segment_seconds:
+            raise ValueError("segment_overlap must be shorter than segment_seconds")
+        return self
+
+    @property
+    def registry(self) -> str:
+        """Name of the registry index."""
+        return f"{self.name}-registry"
+
+
+class ModelSettings(_Section):
+    """The encoder."""
+
+    name: str = Field(
+        "Searchium-ai/clip4clip-webvid150k",
+        description="Model: hub id or folder of a CLIP or SigLIP checkpoint, folder of an ONNX "
+        "export, or `demo`, the tiny checkpoint that is shipped for trying out.",
+    )
+    revision: str | None = Field(
+        None,
+        description="Revision of the hub checkpoint (commit, tag or branch). Unset: the default "
+        "branch.",
+    )
+    encoder: str = Field(
+        "auto",
+        min_length=1,
+        description="Encoder that runs the model: `torch`, `onnx` (a folder made by `vidsearch "
+        "model export`), `auto` (chosen by what `name` holds), or your own as "
+        "`package.module:Name`.",
+    )
+    device: str = Field(
+        "auto",
+        description="Torch device: `cpu`, `cuda`, `mps`, … `auto` takes `cuda` where torch finds "
+        "such a device, else `cpu`.",
+    )
+    precision: Literal["auto", "fp32", "bf16", "int8"] = Field(
+        "auto",
+        description="Number format that the model computes in. With torch: of frames only; `auto` "
+        "takes `bf16` where the hardware has it, else `fp32`. With an ONNX export: `fp32` (also "
+        "`auto`) or `int8`.",
+    )
+    batch_size: int = Field(BATCH_SIZE, ge=1, description="Number of frames per forward pass.")
+    threads: int = Field(
+        1, ge=1, description="Number of threads that the model computes with, per process."
+    )
+    offline: bool = Field(
+        False, description="Whether to use only what is on this machine and never ask the hub."
+    )
+    token: SecretStr | None = Field(None, description="Access token of the model hub.")
+
+
+class BrokerSettings(_Section):
+    """Celery's broker."""
+
+    url: SecretStr = Field(
+        SecretStr("redis://localhost:6379/0"), description="URL of Celery's broker."
+    )
+    queue: str = Field(
+        "vidsearch", min_length=1, description="Name of the queue of the ingestion tasks."
+    )
+
+
+class IngestSettings(_Section):
+    """What a worker does with a registered video."""
+
+    fps: float = Field(
+        1.0, gt=0, le=60, description="Number of frames sampled per second of video."
+    )
+    sampling: Literal["played-at", "notebook"] = Field(
+        "played-at",
+        description="Which frames are sampled: the one on display at each instant (`played-at`), "
+        "or the frame numbers that the CLIP4Clip notebook takes (`notebook`).",
+    )
+    decoder: Literal["pyav", "opencv"] = Field(
+        "pyav",
+        description="Decoder. `pyav` decodes only what the sampled frames depend on, `opencv` "
+        "every frame.",
+    )
+    decoder_threads: int = Field(
+        1, ge=1, description="Number of decoding threads per worker process."
+    )
+    max_damaged: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Maximum share of a video's sampled frames that may fail to decode, from 0 to "
+        "1. Beyond it the video fails.",
+    )
+    isolate: bool = Field(
+        True,
+        description="Whether to decode in a child process, so that a codec that crashes or hangs "
+        "costs one video and not the worker.",
+    )
+    stall_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="Number of seconds without progress after which the decoding process is "
+        "stopped and the video fails.",
+    )
+    decode_megabytes: int = Field(
+        4096,
+        ge=1024,
+        description="Maximum address space of the decoding process in MiB. Linux only.",
+    )
+    subtitles: bool = Field(
+        True,
+        description="Whether to read subtitle tracks, and `.srt` and `.vtt` files beside a video.",
+    )
+    lease_seconds: float = Field(
+        120.0,
+        ge=1,
+        description="Number of seconds that a worker holds a video without renewing its lease. "
+        "After that the sweep requeues the video.",
+    )
+    max_attempts: int = Field(
+        3, ge=1, description="Maximum number of attempts at a video, before its state is `dead`."
+    )
+    retry_seconds: float = Field(
+        5.0,
+        gt=0,
+        description="Number of seconds before the first retry. The delay doubles with each retry, "
+        "up to ten minutes, and is cut by a random part of up to half of it (jitter).",
+    )
+    sweep_seconds: float = Field(
+        60.0, gt=0, description="Number of seconds between two sweeps by Celery beat."
+    )
+    scan_seconds: float = Field(
+        0.0,
+        ge=0,
+        description="Number of seconds between two scans of an attached index by Celery beat. 0: "
+        "no scans.",
+    )
+
+
+class SourceSettings(_Section):
+    """Where videos may be read from, and how large they may be."""
+
+    schemes: tuple[str, ...] = Field(
+        ("file", "http", "https", "s3", "gs", "az"),
+        description="Schemes of URIs that are read. A path counts as `file`.",
+    )
+    roots: tuple[Path, ...] = Field(
+        (), description="Folders that local videos must lie in. Empty: any folder."
+    )
+    hosts: tuple[str, ...] = Field(
+        (),
+        description="Allowlist of hosts (`example.com`, `*.example.com`, `host:port`) and buckets "
+        "that videos are read from. Empty: any.",
+    )
+    private_hosts: tuple[str, ...] = Field(
+        (),
+        description="Hosts or networks (CIDR) that may be reached at private, loopback or "
+        "link-local addresses, which are refused otherwise. Where `hosts` is set, a host must "
+        "be in both lists.",
+    )
+    max_bytes: int = Field(10 * 2**30, ge=1, description="Maximum size of a video in bytes.")
+    max_seconds: float = Field(
+        MAX_SECONDS, gt=0, description="Maximum length of a video in seconds."
+    )
+    max_pixels: int = Field(
+        MAX_PIXELS, ge=1, description="Maximum number of pixels (width × height) of a frame."
+    )
+    folder: Path | None = Field(
+        None,
+        description="Folder for temporary copies of remote videos. Unset: the system's temporary "
+        "folder.",
+    )
+
+
+class ThumbnailSettings(_Section):
+    """A picture for every segment."""
+
+    url: str | None = Field(
+        None,
+        description="Folder or bucket (fsspec URL) that thumbnails are written to. Unset: no "
+        "thumbnails.",
+    )
+    format: Literal["webp", "jpeg"] = Field("webp", description="File format of thumbnails.")
+    size: int = Field(
+        320,
+        ge=16,
+        le=4096,
+        description="Maximum length of a thumbnail's longer side in pixels.",
+    )
+
+
+FusionName = Literal["rrf", "linear", "sum", "native", "native_rrf"]
+"""Fusions that have a name; see :func:`vidsearch.search.native.choose`."""
+
+
+class SearchSettings(_Section):
+    """Defaults of a search."""
+
+    keyword_fields: tuple[str, ...] = Field(
+        ("title^2", "description", "tags", "*"),
+        description="Fields that the keyword leg searches, with boosts (`title^2`).",
+    )
+    num_candidates: int = Field(
+        200,
+        ge=1,
+        le=10_000,
+        description="Number of candidates per shard that a kNN search considers. Raised to `k` "
+        "where it is less.",
+    )
+    window: int = Field(
+        100,
+        ge=1,
+        le=10_000,
+        description="Number of best hits of each leg that a fusion ranks (in the engines: rank "
+        "window size). A search's `from_` plus `k` must not exceed it.",
+    )
+    rescore: bool = Field(
+        True,
+        description="Whether to rescore the candidates of quantized vectors with the exact "
+        "vectors. OpenSearch does it by the script `knn_score`; set it to false where the "
+        "cluster allows no scripts.",
+    )
+    fusion: FusionName = Field(
+        "rrf",
+        description="Fusion of a hybrid search: computed by vidsearch (`rrf`, `linear`) or by the "
+        "engine (`sum`, `native`, `native_rrf`).",
+    )
+    rank_constant: int = Field(
+        60, ge=1, description="Rank constant of reciprocal rank fusion (`rrf`, `native_rrf`)."
+    )
+    normalizer: Literal["min_max", "z_score"] = Field(
+        "min_max", description="Normalizer of the scores of each leg (`linear`, `native`)."
+    )
+    vector_weight: float = Field(
+        1.0, ge=0, allow_inf_nan=False, description="Weight of the vector leg in a fusion."
+    )
+    keyword_weight: float = Field(
+        1.0, ge=0, allow_inf_nan=False, description="Weight of the keyword leg in a fusion."
+    )
+    highlight_tags: tuple[str, str] = Field(
+        ("<em>", "</em>"), description="Tags before and after each match in a highlight."
+    )
+
+    @model_validator(mode="after")
+    def _something_weighs(self) -> SearchSettings:
+        if not self.vector_weight + self.keyword_weight:
+            raise ValueError("vector_weight and keyword_weight must not both be 0")
+        return self

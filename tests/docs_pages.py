@@ -1,0 +1,43 @@
+"""The pages of the docs and the sources of the packages, as tests of the docs read them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+__all__ = ["FENCE", "INLINE", "PAGES", "ROOT", "SOURCES", "blocks", "each_page", "inline_code"]
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in (
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+        *sorted((ROOT / "docs").glob("*.md")),
+        ROOT / "training" / "README.md",
+        ROOT / "plugin/vidsearch/encoders/demo_checkpoint/README.md",
+    )
+}
+SOURCES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for folder in ("plugin", "tasks", "mappings", "examples")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+}
+
+each_page = pytest.mark.parametrize("page", PAGES)
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+INLINE = re.compile(r"`([^`\n]+)`")
+
+
+def blocks(page: str, *languages: str) -> Iterator[str]:
+    """The fenced blocks of a page in these languages; ``""`` is a block that names none."""
+    for language, code in FENCE.findall(PAGES[page]):
+        if language in languages:
+            yield code
+
+
+def inline_code(page: str) -> list[str]:
+    return INLINE.findall(FENCE.sub("", PAGES[page]))
