@@ -54,7 +54,7 @@ class TestOnnxEncoderOnTheDemoCheckpoint(EncoderContract):
 
 @pytest.mark.parametrize("name", ["demo", "random", "siglip"])
 @pytest.mark.parametrize(("precision", "bar"), [("fp32", 0.999999), ("int8", 0.98)])
-def test_it_equals_torch(
+def test_onnx_vectors_equal_torch_vectors(
     tmp_path_factory: pytest.TempPathFactory, name: str, precision: str, bar: float
 ) -> None:
     if name == "demo":

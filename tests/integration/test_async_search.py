@@ -57,9 +57,7 @@ def shown(result: Any) -> dict[str, Any]:
         {"from_": 5, "k": 5},
     ],
 )
-def test_the_same_hits_as_the_sync_search(
-    engine: Engine, index: str, options: dict[str, Any]
-) -> None:
+def test_async_hits_equal_sync_hits(engine: Engine, index: str, options: dict[str, Any]) -> None:
     encoder = TableEncoder()
 
     async def search() -> Any:
@@ -90,7 +88,7 @@ def test_many_texts_give_the_hits_of_single_searches(engine: Engine, index: str)
     ]
 
 
-def test_the_same_bodies_and_vectors(engine: Engine, index: str) -> None:
+def test_async_bodies_and_vectors_equal_sync_ones(engine: Engine, index: str) -> None:
     encoder = TableEncoder()
 
     async def ask() -> Any:
@@ -127,7 +125,7 @@ def test_async_calls_return_what_sync_calls_return(engine: Engine, index: str) -
     assert (found, absent, id, none) == (engine.get(index, "v01"), None, "v02", [])
 
 
-def test_many_searches_at_once_and_one_that_is_cancelled(engine: Engine, index: str) -> None:
+def test_cancelled_search_does_not_disturb_concurrent_ones(engine: Engine, index: str) -> None:
     encoder = TableEncoder()
     texts = [f"text {number}" for number in range(50)]
 
@@ -173,7 +171,7 @@ def test_embedding_does_not_block_the_event_loop(engine: Engine, index: str) -> 
     assert len(run(search)) == 10
 
 
-def test_errors_are_those_of_the_sync_search(engine: Engine, index: str) -> None:
+def test_async_errors_equal_sync_errors(engine: Engine, index: str) -> None:
     async def search(name: str, **options: Any) -> Any:
         async with async_engine(engine) as opened:
             return await AsyncVideoSearch(opened, TableEncoder(), index=name).search(

@@ -91,7 +91,9 @@ def test_upgrade_adds_what_an_older_registry_lacks(admin: Admin, index_name: str
     engine.close()
 
 
-def test_create_show_drop(admin: Admin, index_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_index_is_created_shown_and_dropped(
+    admin: Admin, index_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert admin("index", "create")[0] == 0
     code, out, _ = admin("index", "show", "--json")
     assert code == 0
@@ -125,7 +127,7 @@ def test_create_show_drop(admin: Admin, index_name: str, monkeypatch: pytest.Mon
     assert err == f"Error: there is no index {index_name!r} to drop\n"
 
 
-def test_a_foreign_index_is_not_dropped(admin: Admin, index_name: str) -> None:
+def test_index_of_another_origin_is_not_dropped(admin: Admin, index_name: str) -> None:
     call(admin.node.url, "PUT", f"/{index_name}", {"mappings": {"properties": {}}})
     code, _, err = admin("index", "drop", "--yes")
     assert code == 1
@@ -133,7 +135,7 @@ def test_a_foreign_index_is_not_dropped(admin: Admin, index_name: str) -> None:
     assert call(admin.node.url, "GET", f"/_cat/indices/{index_name}?format=json")
 
 
-def test_check_names_each_part_that_is_wrong(
+def test_check_reports_each_part_that_fails(
     admin: Admin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code, found = admin.findings()
@@ -180,7 +182,9 @@ def test_check_reads_the_settings_of_media(admin: Admin, monkeypatch: pytest.Mon
     assert "sources.private_hosts: '127.0.0.0/99'" in detail
 
 
-def test_check_goes_on_after_an_outage(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_reports_dependent_parts_as_not_checked(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("VIDSEARCH_ENGINE__URL", "http://127.0.0.1:1")
     monkeypatch.setenv("VIDSEARCH_BROKER__URL", "redis://me:hunter2@127.0.0.1:1/0")
     code, found = admin.findings()
@@ -193,7 +197,9 @@ def test_check_goes_on_after_an_outage(admin: Admin, monkeypatch: pytest.MonkeyP
     assert "hunter2" not in json.dumps(found)
 
 
-def test_diff_says_what_to_do_and_does_it(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_diff_shows_changes_and_apply_makes_them(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("VIDSEARCH_INDEX__REPLICAS", "0")
     code, out, _ = admin("index", "create", "--dry-run")
     assert code == 0

@@ -64,7 +64,7 @@ def clip(tmp_path: Path) -> str:
     return str(write_clip(tmp_path / "a.mp4", [i / 5 for i in range(25)], picture=picture, rate=5))
 
 
-def test_create_show_and_drop(engine: Engine, settings: IndexSettings) -> None:
+def test_index_is_created_shown_and_dropped(engine: Engine, settings: IndexSettings) -> None:
     with pytest.raises(IndexNotFoundError, match="create it with `vidsearch index create`"):
         open_videos_index(engine, settings)
     identity = FakeEncoder().identity
@@ -93,7 +93,7 @@ def test_create_show_and_drop(engine: Engine, settings: IndexSettings) -> None:
         drop_videos_index(engine, settings)
 
 
-def test_a_foreign_index_is_left_alone(engine: Engine, settings: IndexSettings) -> None:
+def test_index_of_another_origin_is_left_alone(engine: Engine, settings: IndexSettings) -> None:
     engine.create_index(settings.name, {"mappings": {"properties": {"a": {"type": "keyword"}}}})
     with pytest.raises(MappingConflictError, match="was not made by vidsearch"):
         open_videos_index(engine, settings)
@@ -107,7 +107,7 @@ def test_a_foreign_index_is_left_alone(engine: Engine, settings: IndexSettings) 
     assert engine.indices_of(settings.registry) == ()
 
 
-def test_the_vectors_survive_a_change_of_fields(
+def test_changed_fields_keep_the_vectors(
     engine: Engine, settings: IndexSettings, registry: Registry, indexer: Indexer, clip: str
 ) -> None:
     registry.register("a", uri=clip, fields={"title": "Blue", "year": 2020})
@@ -123,7 +123,7 @@ def test_the_vectors_survive_a_change_of_fields(
     assert second.source == {"title": "Azure", "video": first.source["video"]}
 
 
-def test_a_field_that_does_not_fit_fails_the_video(
+def test_field_that_does_not_fit_the_mapping_fails_the_video(
     engine: Engine, registry: Registry, indexer: Indexer, clip: str
 ) -> None:
     registry.register("a", uri=clip, fields={"year": 2020})
@@ -136,7 +136,7 @@ def test_a_field_that_does_not_fit_fails_the_video(
     assert "year" in error.message
 
 
-def test_another_model_is_refused(
+def test_index_of_another_model_is_refused_without_using_up_an_attempt(
     engine: Engine, settings: IndexSettings, registry: Registry, clip: str
 ) -> None:
     registry.register("a", uri=clip)

@@ -81,7 +81,9 @@ def clips(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_folder_from_ingest_to_purge(run: Run, worker: Worker, clips: Path) -> None:
+def test_folder_is_ingested_listed_deleted_and_purged(
+    run: Run, worker: Worker, clips: Path
+) -> None:
     args = ("ingest", "--folder", str(clips), "--id-from", "name", "--field", "title=Clip")
     ingested = run(*args, "--wait", "--timeout", "60", "--json")
     assert ingested.code == 1, "one of the three is broken"
@@ -131,7 +133,7 @@ def test_a_folder_from_ingest_to_purge(run: Run, worker: Worker, clips: Path) ->
     assert "one (indexed)" in kept.err
 
 
-def test_retrying_what_was_repaired(run: Run, worker: Worker, clips: Path) -> None:
+def test_retry_of_a_repaired_file_indexes_it(run: Run, worker: Worker, clips: Path) -> None:
     path = clips / "broken.mp4"
     assert run("ingest", str(path), "--wait", "--id-from", "name").code == 1
     path.write_bytes((clips / "one.mp4").read_bytes())
@@ -146,7 +148,7 @@ def test_retrying_what_was_repaired(run: Run, worker: Worker, clips: Path) -> No
     )
 
 
-def test_reindexing(run: Run, worker: Worker, clips: Path) -> None:
+def test_reindex_embeds_all_missing_or_given_videos(run: Run, worker: Worker, clips: Path) -> None:
     for name in ("one", "two"):
         assert run("ingest", str(clips / f"{name}.mp4"), "--wait", "--id-from", "name").code == 0
     before = {r["id"]: r for r in run("videos", "list", "--json").data}
@@ -175,7 +177,7 @@ def test_reindexing(run: Run, worker: Worker, clips: Path) -> None:
     assert run("status", "--json").data["searchable"] == 2
 
 
-def test_a_deletion_meanwhile_does_not_end_a_reindex(
+def test_video_deleted_during_a_reindex_is_left_out(
     run: Run, index: None, clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("one", "two"):
@@ -193,7 +195,7 @@ def test_a_deletion_meanwhile_does_not_end_a_reindex(
     assert "left out: video 'one' was deleted\n" in everything.err
 
 
-def test_without_a_worker(run: Run, index: None, clips: Path) -> None:
+def test_wait_without_a_worker_times_out_with_advice(run: Run, index: None, clips: Path) -> None:
     late = run("ingest", str(clips / "one.mp4"), "--wait", "--timeout", "0.5")
     assert late.code == 1
     assert "Error: 1 videos are not done after 0.5 s (1 queued); is a worker running?" in late.err
@@ -222,7 +224,7 @@ def test_a_row_that_cannot_be_registered_does_not_stop_the_others(
     }
 
 
-def test_a_broker_that_is_down(
+def test_ingest_without_a_broker_registers_and_reports_it(
     run: Run, index: None, clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VIDSEARCH_BROKER__URL", "redis://:hush@127.0.0.1:1/0")
@@ -261,7 +263,9 @@ def test_a_broker_that_is_down(
         (["reindex", "--ids", "nobody"], 1, "no video 'nobody' is registered"),
     ],
 )
-def test_bad_calls(run: Run, index: None, args: list[str], code: int, message: str) -> None:
+def test_wrong_arguments_are_reported_without_a_traceback(
+    run: Run, index: None, args: list[str], code: int, message: str
+) -> None:
     result = run(*args)
     assert result.code == code
     assert message in result.err
@@ -280,14 +284,16 @@ def test_bad_calls(run: Run, index: None, args: list[str], code: int, message: s
         ["reindex", "--all"],
     ],
 )
-def test_a_missing_index_says_what_to_do(run: Run, args: list[str]) -> None:
+def test_missing_index_is_reported_with_advice(run: Run, args: list[str]) -> None:
     result = run(*args)
     assert result.code == 1
     assert "vidsearch index create" in result.err
     assert "Traceback" not in result.err
 
 
-def test_an_engine_that_is_down(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_engine_is_reported_with_its_url(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("VIDSEARCH_ENGINE__URL", "http://127.0.0.1:1")
     for args in (["status"], ["videos", "list"], ["ingest", "https://h/a.mp4"], ["sweep"]):
         result = run(*args)

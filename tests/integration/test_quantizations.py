@@ -38,7 +38,7 @@ def near(video: Video) -> Any:
 
 
 @pytest.mark.parametrize("level", ["segment", "video"])
-def test_every_preset_of_the_node_finds_near_duplicates(
+def test_every_available_preset_finds_near_duplicates(
     engine: Engine, index_name: str, level: Any
 ) -> None:
     presets = sorted(engine.features().quantizations)
@@ -76,7 +76,7 @@ def test_every_preset_of_the_node_finds_near_duplicates(
             assert best == pytest.approx(video.cosine(query, level=level), abs=1e-3), preset
 
 
-def test_a_preset_that_the_node_lacks_is_refused_before_anything_is_made(
+def test_unavailable_preset_is_refused_before_anything_is_created(
     engine: Engine, index_name: str
 ) -> None:
     features = engine.features()
@@ -94,7 +94,7 @@ def test_a_preset_that_the_node_lacks_is_refused_before_anything_is_made(
 # -- what can be changed
 
 
-def test_a_type_of_index_is_changed_where_the_engine_takes_it(
+def test_index_type_is_changed_in_place_where_the_engine_allows_it(
     engine: Engine, index_name: str, services: RunningServices
 ) -> None:
     if engine.kind == "opensearch":
@@ -124,7 +124,9 @@ def test_a_type_of_index_is_changed_where_the_engine_takes_it(
     assert not {("int8", "float"), ("float", "flat"), ("binary", "int8")} & accepted
 
 
-def test_what_needs_a_new_index_is_refused_by_the_node(engine: Engine, index_name: str) -> None:
+def test_changes_that_need_a_new_index_are_refused_by_the_node(
+    engine: Engine, index_name: str
+) -> None:
     create_videos_index(engine, of(index_name, "float"), IDENTITY)
     engine.put_mapping(index_name, {"properties": {"price": {"type": "float"}}})
     assert diff_videos_index(engine, of(index_name, "float"), IDENTITY) == ()

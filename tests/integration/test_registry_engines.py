@@ -26,7 +26,7 @@ def registry(engine: Engine, index_name: str) -> Registry:
     return Registry(engine, index=index_name, lease_seconds=30, max_attempts=3)
 
 
-def test_a_record_comes_back_as_it_was_written(registry: Registry) -> None:
+def test_record_is_read_back_as_it_was_written(registry: Registry) -> None:
     fields = {"title": "A", "tags": ["x"], "deep": {"year": 2020}, "empty": None}
     registry.register("a", uri="https://h/a.mp4?sig=1", fields=fields)
     lease = registry.claim("a", owner="w")
@@ -44,7 +44,7 @@ def test_a_record_comes_back_as_it_was_written(registry: Registry) -> None:
     assert registry.get("a").fields == fields
 
 
-def test_of_many_workers_one_gets_the_lease(registry: Registry) -> None:
+def test_only_one_of_many_workers_gets_the_lease(registry: Registry) -> None:
     registry.register("a", uri="/a.mp4")
     assert len(race_for(registry, "a", workers=6)) == 1
     assert registry.get("a").attempts == 1

@@ -38,7 +38,7 @@ def run(env: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Run:
     return runner(capsys)
 
 
-def test_the_hosts_documents_become_searchable(
+def test_documents_of_an_attached_index_become_searchable(
     run: Run, env: dict[str, str], search_node: SearchNode, index_name: str, tmp_path: Path
 ) -> None:
     url, name = search_node.url, index_name
@@ -104,7 +104,7 @@ def test_the_hosts_documents_become_searchable(
     assert "vidsearch index attach" in gone.err
 
 
-def test_a_managed_index_is_not_scanned(run: Run) -> None:
+def test_scan_of_a_managed_index_is_refused(run: Run) -> None:
     assert run("index", "create").code == 0
     result = run("scan")
     assert result.code == 1

@@ -79,7 +79,7 @@ def ids(pairs: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("level", ["segment", "video"])
-def test_the_nearest_come_first(search: VideoSearch, level: Level) -> None:
+def test_nearest_videos_come_first(search: VideoSearch, level: Level) -> None:
     expected = nearest(VIDEOS, unit_vectors(QUERY, 1)[0], level=level)[:15]
     result = search.search(QUERY, k=15, mode="vector", level=level)
     assert [hit.id for hit in result] == ids(expected)
@@ -165,7 +165,7 @@ CONDITIONS: dict[str, tuple[Any, Callable[[Video], bool]]] = {
 
 
 @pytest.mark.parametrize("level", ["segment", "video"])
-def test_filters_choose_before_the_nearest_are_taken(search: VideoSearch, level: Level) -> None:
+def test_filters_apply_inside_the_knn_search(search: VideoSearch, level: Level) -> None:
     vector = unit_vectors(QUERY, 1)[0]
     for name, (filter, where) in CONDITIONS.items():
         expected = ids(nearest(VIDEOS, vector, level=level, where=where)[:8])
@@ -180,7 +180,7 @@ def test_filters_apply_to_the_keyword_leg(search: VideoSearch) -> None:
         assert {hit.id for hit in result} == expected, name
 
 
-def test_a_filter_that_excludes_the_best_still_gives_k(search: VideoSearch) -> None:
+def test_filter_that_excludes_the_best_still_gives_k_hits(search: VideoSearch) -> None:
     best = ids(nearest(VIDEOS, unit_vectors(QUERY, 1)[0])[:20])
     clause = {"bool": {"must_not": [{"ids": {"values": best}}]}}
     for mode in ("vector", "hybrid"):
@@ -189,7 +189,7 @@ def test_a_filter_that_excludes_the_best_still_gives_k(search: VideoSearch) -> N
         assert not {hit.id for hit in result} & set(best)
 
 
-def test_hybrid_is_rrf_of_the_two_legs(search: VideoSearch) -> None:
+def test_hybrid_equals_rrf_of_both_legs(search: VideoSearch) -> None:
     vector = search.search(QUERY, k=100, mode="vector")
     keyword = search.search(QUERY, k=100, mode="keyword")
     assert 10 < len(keyword) < len(VIDEOS)
@@ -212,7 +212,7 @@ def test_hybrid_is_rrf_of_the_two_legs(search: VideoSearch) -> None:
         assert hit.moments == moments[hit.id]
 
 
-def test_a_hit_of_the_keyword_leg_only_has_its_moments_too(engine: Engine, index_name: str) -> None:
+def test_hit_of_the_keyword_leg_alone_has_moments(engine: Engine, index_name: str) -> None:
     create_index(engine, index_name, VIDEOS)
     settings = SearchSettings(window=5)
     search = VideoSearch(engine, TableEncoder(), index=index_name, settings=settings)
@@ -224,7 +224,7 @@ def test_a_hit_of_the_keyword_leg_only_has_its_moments_too(engine: Engine, index
     assert hit.cosine == pytest.approx(hit.moments[0].cosine, abs=1e-6)
 
 
-def test_a_video_without_vectors_is_found_by_its_words(engine: Engine, index_name: str) -> None:
+def test_video_without_vectors_is_found_by_keyword(engine: Engine, index_name: str) -> None:
     create_index(engine, index_name, VIDEOS)
     engine.bulk(index_name, [Write("index", "bare", {"title": "aardvark"})], refresh=True)
     search = VideoSearch(engine, TableEncoder(), index=index_name)
@@ -303,7 +303,7 @@ def test_body_sent_by_hand_gives_the_same_hits(
     assert [hit["_id"] for hit in answer["hits"]["hits"]] == [hit.id for hit in result]
 
 
-def test_a_long_text_is_cut_and_the_search_goes_on(search: VideoSearch) -> None:
+def test_too_long_text_is_truncated_with_a_warning(search: VideoSearch) -> None:
     text = "circle " + " ".join(f"word{at}" for at in range(3000))
     result = search.search(text, k=60)
     assert len(result.warnings) == 2
@@ -319,22 +319,22 @@ def test_query_syntax_in_a_text_is_taken_as_words(search: VideoSearch) -> None:
         assert len(search.search(text, k=3)) == 3
 
 
-def test_no_text_is_too_long_for_the_engine(search: VideoSearch) -> None:
+def test_very_long_text_is_accepted(search: VideoSearch) -> None:
     for text in ("a" * 5000, "red-circle_at/night." * 1500, "视频" * 3000, "💥" * 4000):
         assert len(search.search(text, k=3)) == 3
 
 
-def test_an_unmapped_field_is_named(search: VideoSearch) -> None:
+def test_filter_on_an_unmapped_field_is_refused(search: VideoSearch) -> None:
     with pytest.raises(QueryError, match=r"'colour': no such field.*tags.*video\.duration"):
         search.search(QUERY, filter={"colour": "red"})
 
 
-def test_a_value_that_the_engine_refuses_is_a_query_error(search: VideoSearch) -> None:
+def test_filter_value_that_the_engine_refuses_is_a_query_error(search: VideoSearch) -> None:
     with pytest.raises(QueryError, match="refused the query"):
         search.search(QUERY, filter={"recorded": {"gte": "yesterday-ish"}})
 
 
-def test_another_model_is_refused(
+def test_index_of_another_model_is_refused(
     search: VideoSearch, shared_engine: Engine, shared_index: str
 ) -> None:
     other = VideoSearch(shared_engine, TableEncoder(revision="2"), index=shared_index)
@@ -343,13 +343,13 @@ def test_another_model_is_refused(
     assert len(other.search("circle", mode="keyword")) > 0
 
 
-def test_a_missing_index_is_named_with_advice(engine: Engine, index_name: str) -> None:
+def test_missing_index_is_reported_with_advice(engine: Engine, index_name: str) -> None:
     search = VideoSearch(engine, TableEncoder(), index=index_name)
     with pytest.raises(IndexNotFoundError, match=rf"{index_name}.*vidsearch index create"):
         search.search(QUERY)
 
 
-def test_an_index_that_goes_away_is_named_with_advice(
+def test_index_deleted_meanwhile_is_reported_with_advice(
     own_search: VideoSearch, engine: Engine, index_name: str
 ) -> None:
     own_search.search(QUERY)
@@ -365,7 +365,7 @@ def test_an_engine_that_is_down_raises_unavailable() -> None:
     engine.close()
 
 
-def test_a_swap_of_the_alias_is_noticed_at_once(
+def test_alias_swap_is_noticed_at_once(
     own_search: VideoSearch, engine: Engine, index_name: str
 ) -> None:
     old, new = f"{index_name}-000001", f"{index_name}-000002"
@@ -383,7 +383,7 @@ def test_a_swap_of_the_alias_is_noticed_at_once(
 
 
 @pytest.mark.parametrize("dims", [64, 32])
-def test_a_swap_to_another_model_is_refused_at_once(
+def test_alias_swap_to_another_model_is_refused_at_once(
     own_search: VideoSearch, engine: Engine, index_name: str, dims: int
 ) -> None:
     own_search.search(QUERY)
@@ -402,7 +402,7 @@ def test_a_swap_to_another_model_is_refused_at_once(
             own_search.search(QUERY)
 
 
-def test_a_field_that_is_new_is_known_at_once(
+def test_new_field_can_be_filtered_at_once(
     own_search: VideoSearch, engine: Engine, index_name: str
 ) -> None:
     own_search.search(QUERY)
@@ -493,7 +493,7 @@ _SEEN: dict[str, dict[str, Any]] = {}
     ],
     ids=str,
 )
-def test_the_engines_agree(
+def test_every_engine_gives_the_same_hits(
     search: VideoSearch, call: dict[str, Any], request: pytest.FixtureRequest
 ) -> None:
     hits = [

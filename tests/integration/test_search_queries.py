@@ -45,7 +45,7 @@ def in_order(cosines: dict[str, float]) -> list[str]:
     return sorted(cosines, key=lambda id: (-cosines[id], id))
 
 
-def test_both_levels_take_the_better_cosine(search: VideoSearch) -> None:
+def test_level_both_takes_the_better_cosine(search: VideoSearch) -> None:
     cosines = {
         v.id: max(v.cosine(QUERY, level="segment"), v.cosine(QUERY, level="video")) for v in VIDEOS
     }
@@ -64,7 +64,7 @@ def test_both_levels_take_the_better_cosine(search: VideoSearch) -> None:
 
 
 @pytest.mark.parametrize("level", ["segment", "video"])
-def test_like_leaves_out_the_video_itself(search: VideoSearch, level: Any) -> None:
+def test_like_excludes_the_video_itself(search: VideoSearch, level: Any) -> None:
     for at, vector in ((None, BY_ID["v11"].mean), (25.0, BY_ID["v11"].segments[2])):
         expected = nearest(VIDEOS, vector, level=level, where=lambda v: v.id != "v11")
         options = {} if at is None else {"at": at}
@@ -92,7 +92,7 @@ def test_min_cosine_and_gap_cut_hits_and_moments(search: VideoSearch) -> None:
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "vector", "keyword"])
-def test_pages_fit_together(search: VideoSearch, mode: Any) -> None:
+def test_pages_neither_overlap_nor_have_gaps(search: VideoSearch, mode: Any) -> None:
     whole = [hit.id for hit in search.search("red circle", k=12, mode=mode)]
     pages = [search.search("red circle", k=4, from_=at, mode=mode) for at in (0, 4, 8)]
     assert [hit.id for page in pages for hit in page] == whole
@@ -136,7 +136,7 @@ def test_segment_filters_decide_the_moments(search: VideoSearch, shared_engine: 
         ({"bool": {"must_not": [{"match": {"video.segments.text": "spoken"}}]}}, {False}),
     ],
 )
-def test_segment_filters_of_every_kind_are_about_segments(
+def test_segment_filters_of_every_kind_apply_to_segments(
     search: VideoSearch, shared_engine: Engine, where: Any, odd: set[bool]
 ) -> None:
     if not shared_engine.features().nested_filters:
@@ -150,7 +150,7 @@ def test_segment_filters_of_every_kind_are_about_segments(
         }
 
 
-def test_an_index_that_is_older_than_the_cluster(
+def test_index_created_by_an_older_cluster_gives_exact_cosines(
     shared_engine: Engine, services: RunningServices, search_node: SearchNode
 ) -> None:
     if search_node.kind != "opensearch":
@@ -185,7 +185,7 @@ def test_an_index_that_is_older_than_the_cluster(
         ),
     ],
 )
-def test_filters_hold_in_both_legs(search: VideoSearch, where: Any, matches: Any) -> None:
+def test_filters_apply_to_both_legs(search: VideoSearch, where: Any, matches: Any) -> None:
     expected = {v.id for v in VIDEOS if matches(v)}
     for level in ("segment", "video", "both"):
         near = search.search(vector=QUERY, k=60, filter=where, level=level)

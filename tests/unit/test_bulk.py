@@ -92,7 +92,7 @@ def _lost(_: list[Json]) -> Exception:
     return BackendUnavailableError("no answer")
 
 
-def test_only_what_was_turned_away_is_sent_again() -> None:
+def test_only_items_rejected_for_load_are_sent_again() -> None:
     server = _Server(
         lambda sent: _answered(sent, b=429, d=503),
         lambda sent: _answered(sent, d=429),
@@ -107,14 +107,14 @@ def test_only_what_was_turned_away_is_sent_again() -> None:
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_a_whole_request_is_sent_again(status: int) -> None:
+def test_request_rejected_for_load_is_sent_again(status: int) -> None:
     server = _Server(lambda _: Answer(status, "a page"), _lost, _answered)
     done = server.run(_writes("a", "b"))
     assert (done.written, done.retried, done.requests) == (2, 4, 3)
     assert server.sent == [["a", "b"]] * 3
 
 
-def test_rejected_ones_are_named_and_the_rest_is_written() -> None:
+def test_rejected_items_are_named_and_the_rest_is_written() -> None:
     server = _Server(lambda sent: _answered(sent, a=400, b=429, c=409), _answered)
     with pytest.raises(BulkError, match=r"2 of 4 .*'videos'.*'a': reason 400") as raised:
         server.run(_writes("a", "b", "c", "d"))
@@ -122,7 +122,7 @@ def test_rejected_ones_are_named_and_the_rest_is_written() -> None:
     assert server.sent == [["a", "b", "c", "d"], ["b"]]
 
 
-def test_what_has_no_json_is_rejected_alone() -> None:
+def test_item_that_is_not_json_is_rejected_alone() -> None:
     server = _Server(_answered)
     with pytest.raises(BulkError) as raised:
         server.run([Write("index", "a", {"x": object()}), *_writes("b")])
@@ -141,21 +141,21 @@ def test_items_turned_away_at_every_attempt_are_counted_in_the_error() -> None:
     assert len(server.sent) == ATTEMPTS
 
 
-def test_a_refusal_is_not_repeated() -> None:
+def test_refused_request_is_not_repeated() -> None:
     server = _Server(lambda _: Answer(403, {"error": {"type": "x", "reason": "no"}}))
     with pytest.raises(BackendError, match="no"):
         server.run(_writes("a"))
     assert len(server.sent) == 1
 
 
-def test_an_index_that_vanishes_is_named() -> None:
+def test_index_deleted_meanwhile_is_reported() -> None:
     gone = {"type": "index_not_found_exception", "index": "videos"}
     server = _Server(lambda _: {"items": [{"index": {"_id": "a", "status": 404, "error": gone}}]})
     with pytest.raises(IndexNotFoundError, match="videos"):
         server.run(_writes("a"))
 
 
-def test_a_create_whose_answer_was_lost_meets_its_own_document() -> None:
+def test_create_whose_answer_was_lost_counts_as_written() -> None:
     vector = np.array([0.1, -0.0, 0.7], np.float32)
     create = [Write("create", "a", {"n": 1, "video": {"vector": vector}})]
     stored = {"n": 1, "video": {"vector": [0.1, -0.0, 0.7]}}
@@ -272,7 +272,7 @@ _floats = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), m
 
 
 @given(_floats)
-def test_vectors_survive_bit_for_bit(values: list[float]) -> None:
+def test_vectors_are_read_back_bit_for_bit(values: list[float]) -> None:
     vector = np.array(values, np.float32)
     for stored in (
         json.loads(to_json({"v": vector}))["v"],
@@ -283,20 +283,20 @@ def test_vectors_survive_bit_for_bit(values: list[float]) -> None:
     assert decode_vector(encode_vector(vector, "little"), "little").tobytes() == vector.tobytes()
 
 
-def test_the_byte_order_is_what_it_says() -> None:
+def test_vectors_are_encoded_in_the_given_byte_order() -> None:
     one = np.array([1.0], np.float32)
     assert encode_vector(one, "big") == "P4AAAA=="
     assert encode_vector(one, "little") == "AACAPw=="
 
 
-def test_arrays_are_found_wherever_they_are() -> None:
+def test_nested_arrays_are_encoded() -> None:
     vector = np.zeros(2, np.float32)
     assert holds_arrays({"video": {"segments": [{"start": 0.0, "vector": vector}]}})
     assert holds_arrays([1.0, 2.0]) is False
     assert holds_arrays({"tags": ["a"], "none": [], "deep": [{"x": None}]}) is False
 
 
-def test_other_values_are_written_as_the_clients_write_them() -> None:
+def test_other_values_equal_those_of_the_clients_serializers() -> None:
     strided = np.arange(6, dtype=np.float32)[::2]
     for order in (None, "big"):
         written = json.loads(to_json({"d": Decimal("1.5"), "n": np.int64(3)}, order))  # type: ignore[arg-type]

@@ -37,7 +37,7 @@ def run(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, s
     return int(stop.value.code or 0), out, err
 
 
-def test_text_as_json(capfd: pytest.CaptureFixture[str], folder: Path) -> None:
+def test_text_is_printed_as_json(capfd: pytest.CaptureFixture[str], folder: Path) -> None:
     code, out, err = run(capfd, "text", "a red circle", "--json")
     assert (code, err) == (0, "")
     answer = json.loads(out)
@@ -49,7 +49,7 @@ def test_text_as_json(capfd: pytest.CaptureFixture[str], folder: Path) -> None:
     assert answer["tokens"] == encoder.count_tokens("a red circle")
 
 
-def test_text_for_a_person(capfd: pytest.CaptureFixture[str]) -> None:
+def test_text_is_printed_as_a_table(capfd: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capfd, "text", "a red circle")
     assert (code, err) == (0, "")
     lines = dict(line.split("\t") for line in out.splitlines())
@@ -58,7 +58,9 @@ def test_text_for_a_person(capfd: pytest.CaptureFixture[str]) -> None:
     assert len(lines["first values"].split()) == 7
 
 
-def test_video_as_json(capfd: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:
+def test_video_is_printed_as_json(
+    capfd: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
     clip = write_clip(tmp_path / "clip.mp4", [i / 10 for i in range(25)], rate=10)
     code, out, err = run(capfd, "video", str(clip), "--json")
     assert (code, err) == (0, "")
@@ -69,9 +71,7 @@ def test_video_as_json(capfd: pytest.CaptureFixture[str], folder: Path, tmp_path
     assert (answer["frames"], answer["duration"]) == (3, 2.5)
 
 
-def test_out_writes_the_file_that_was_named(
-    capfd: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_out_writes_the_named_file(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, out, err = run(capfd, "text", "a red circle", "--json", "--out", "vector.bin")
     assert code == 0
     assert "64 floats to vector.bin" in err
@@ -80,7 +80,7 @@ def test_out_writes_the_file_that_was_named(
     np.testing.assert_allclose(stored, json.loads(out)["vector"], atol=1e-7)
 
 
-def test_a_text_that_is_cut_off_is_said_to_be(capfd: pytest.CaptureFixture[str]) -> None:
+def test_truncated_text_is_reported(capfd: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capfd, "text", "red " * 100, "--json")
     assert code == 0
     assert "the model reads the first 77" in err
@@ -98,7 +98,7 @@ def test_a_text_that_is_cut_off_is_said_to_be(capfd: pytest.CaptureFixture[str])
         (["text", "a", "--out", "no/x.npy"], 1, "no/x.npy cannot be written: No such file or"),
     ],
 )
-def test_bad_input(
+def test_bad_input_is_reported_without_a_traceback(
     capfd: pytest.CaptureFixture[str], arguments: list[str], code: int, message: str
 ) -> None:
     actual, out, err = run(capfd, *arguments)
@@ -107,7 +107,7 @@ def test_bad_input(
     assert "Traceback" not in err
 
 
-def test_a_checkpoint_that_is_not_there(
+def test_missing_checkpoint_is_reported(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VIDSEARCH_MODEL__NAME", "./nothing")

@@ -91,7 +91,7 @@ def test_other_shapes_equal_transformers(copy: Path, vision: dict[str, int], as_
         assert (mine.astype(np.float64) * theirs.double().numpy()).sum(1).min() >= 0.999999
 
 
-def test_a_tokenizer_with_saved_padding_and_nothing_else(copy: Path, tiny: Path) -> None:
+def test_saved_padding_of_a_tokenizer_is_ignored(copy: Path, tiny: Path) -> None:
     tokenizer = transformers.CLIPTokenizerFast.from_pretrained(copy)
     tokenizer("a", padding="max_length", truncation=True, max_length=6)
     tokenizer.save_pretrained(copy)
@@ -106,7 +106,7 @@ def test_a_tokenizer_with_saved_padding_and_nothing_else(copy: Path, tiny: Path)
     )
 
 
-def test_truncated_weights(copy: Path) -> None:
+def test_truncated_weights_are_refused(copy: Path) -> None:
     weights = (copy / "model.safetensors").read_bytes()
     (copy / "model.safetensors").write_bytes(weights[: len(weights) // 2])
     with pytest.raises(
@@ -115,7 +115,7 @@ def test_truncated_weights(copy: Path) -> None:
         encoder(copy).encode_frames(frames())
 
 
-def test_a_missing_projection_of_frames(copy: Path) -> None:
+def test_missing_projection_of_frames_is_refused(copy: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     weights = load_file(copy / "model.safetensors")
@@ -128,7 +128,7 @@ def test_a_missing_projection_of_frames(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value"), [("do_center_crop", False), ("resample", 1), ("do_normalize", False)]
 )
-def test_a_recipe_that_is_not_clips(copy: Path, key: str, value: Any) -> None:
+def test_preprocessing_that_is_not_clips_is_refused(copy: Path, key: str, value: Any) -> None:
     edit(copy / "preprocessor_config.json", lambda content: content.update({key: value}))
     with pytest.raises(ModelUnavailableError, match=rf"preprocessor_config\.json asks for {key}="):
         _ = encoder(copy).identity

@@ -172,7 +172,7 @@ def fetched(client: Client) -> dict[str, Any]:
     return client.encode("acme/clip")
 
 
-def test_the_first_fetch_pins_everything_to_one_commit(client: Client, asked: list[str]) -> None:
+def test_first_download_takes_all_files_of_one_commit(client: Client, asked: list[str]) -> None:
     answer = client.encode("acme/clip")
     identity = answer["identity"]
     assert (identity["name"], identity["revision"]) == ("acme/clip", _COMMIT)
@@ -198,7 +198,7 @@ def test_a_cached_checkpoint_needs_no_hub(
     assert asked == []
 
 
-def test_model_show_tells_of_a_cached_checkpoint(
+def test_model_show_describes_a_cached_checkpoint(
     fetched: dict[str, Any], cache: Path, tmp_path: Path
 ) -> None:
     shown = _shown("acme/clip", cache, tmp_path)
@@ -208,7 +208,7 @@ def test_model_show_tells_of_a_cached_checkpoint(
     assert {**shown["identity"], "precision": "any"} == {**fetched["identity"], "precision": "any"}
 
 
-def test_model_show_tells_of_weights_that_are_not_there(
+def test_model_show_reports_missing_weights(
     fetched: dict[str, Any], cache: Path, tmp_path: Path
 ) -> None:
     copy = shutil.copytree(cache, tmp_path / "cache", symlinks=True)
@@ -241,7 +241,7 @@ def test_a_tag_and_its_commit_are_the_same_model(client: Client, fetched: dict[s
     assert client.encode("acme/clip", revision=_COMMIT) == fetched
 
 
-def test_a_token_opens_a_private_checkpoint(client: Client) -> None:
+def test_token_gives_access_to_a_private_checkpoint(client: Client) -> None:
     refused = client.encode("acme/private")
     assert refused["error"] == "ModelUnavailableError"
     assert "VIDSEARCH_MODEL__TOKEN" in refused["message"]
@@ -257,7 +257,7 @@ def test_a_token_opens_a_private_checkpoint(client: Client) -> None:
         ("acme/never-fetched", {"offline": True}, "asking the hub is switched off"),
     ],
 )
-def test_what_the_hub_does_not_have(
+def test_missing_checkpoint_revision_or_file_is_reported(
     client: Client, name: str, arguments: dict[str, Any], message: str
 ) -> None:
     answer = client.encode(name, **arguments)

@@ -27,7 +27,7 @@ def test_every_field_is_either_compared_or_noted() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(_OTHER))
-def test_what_is_compared(name: str) -> None:
+def test_difference_in_a_compared_field_is_refused(name: str) -> None:
     other = replace(_ONE, **{name: _OTHER[name]})
     assert other != _ONE
     with pytest.raises(ModelMismatchError, match=rf"index 'videos'.*differs in {name}\)"):
@@ -44,7 +44,7 @@ def test_precision_is_only_noted() -> None:
     assert other.to_meta() == {**_ONE.compared(), "precision": "bf16"}
 
 
-def test_clips_way_with_frames_is_not_written_down() -> None:
+def test_crop_bicubic_is_not_written_into_meta() -> None:
     """Indexes that were made when there was no other hold the same bytes."""
     for written in (_ONE.to_meta(), _ONE.compared()):
         assert "frames" not in written
@@ -56,13 +56,13 @@ def test_clips_way_with_frames_is_not_written_down() -> None:
     assert "crop-bicubic" not in str(_ONE)
 
 
-def test_an_index_of_an_earlier_version_holds_no_precision() -> None:
+def test_index_of_an_earlier_version_has_no_precision() -> None:
     meta = _ONE.compared()
     # Earlier versions knew no other.
     assert ModelIdentity.from_meta(meta).precision == "fp32"
     assert ModelIdentity.from_meta({**meta, "colour": "of a later version"}) == _ONE
 
 
-def test_a_required_key_that_is_missing() -> None:
+def test_missing_required_key_is_refused() -> None:
     with pytest.raises(KeyError, match="dims, revision"):
         ModelIdentity.from_meta({"name": "acme/clip", "image_size": 224})

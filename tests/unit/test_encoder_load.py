@@ -134,7 +134,7 @@ class TestAnEncoderOfSomebodyElse(EncoderContract):
         return load_encoder(ModelSettings(encoder=f"{package(_GOOD)}:Colours"))
 
 
-def test_it_is_called_with_the_settings(package: Package) -> None:
+def test_custom_encoder_is_called_with_the_settings(package: Package) -> None:
     settings = ModelSettings(name="acme/colours", encoder=f"{package(_GOOD)}:Factories.colours")
     made = load_encoder(settings, IngestSettings(fps=2))
     assert made.identity.sampling == "played-at@2fps"
@@ -142,7 +142,7 @@ def test_it_is_called_with_the_settings(package: Package) -> None:
 
 
 @pytest.mark.parametrize("name", ["Lazy", "Passed"])
-def test_it_is_not_used_to_be_checked(package: Package, name: str) -> None:
+def test_check_of_a_custom_encoder_runs_no_method(package: Package, name: str) -> None:
     assert load_encoder(ModelSettings(encoder=f"{package(_GOOD)}:{name}")).context_length == 16
 
 
@@ -158,14 +158,14 @@ def test_it_is_not_used_to_be_checked(package: Package, name: str) -> None:
         ("a_class", "no Encoder: it lacks identity"),
     ],
 )
-def test_what_is_no_encoder(package: Package, name: str, message: str) -> None:
+def test_object_that_is_no_encoder_is_refused(package: Package, name: str, message: str) -> None:
     dotted = f"{package(_GOOD)}:{name}"
     with pytest.raises(ConfigError, match=message) as caught:
         load_encoder(ModelSettings(encoder=dotted))
     assert str(caught.value).startswith(f"VIDSEARCH_MODEL__ENCODER is {dotted!r}, but ")
 
 
-def test_its_own_errors_of_ours_pass(package: Package) -> None:
+def test_vidsearch_errors_of_a_custom_encoder_are_raised_unchanged(package: Package) -> None:
     with pytest.raises(ModelUnavailableError, match="fetch the weights first"):
         load_encoder(ModelSettings(encoder=f"{package(_GOOD)}:NoLicence"))
 
@@ -178,24 +178,24 @@ def test_its_own_errors_of_ours_pass(package: Package) -> None:
         ("def f(:", r"importing .* failed: SyntaxError"),
     ],
 )
-def test_a_module_that_does_not_import(package: Package, code: str, message: str) -> None:
+def test_module_that_fails_to_import_is_reported(package: Package, code: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_encoder(ModelSettings(encoder=f"{package(code)}:Colours"))
 
 
 @pytest.mark.parametrize("module", ["acme_nowhere.encoders", "acme_nowhere", "json.nowhere"])
-def test_a_module_that_is_not_there(module: str) -> None:
+def test_missing_module_is_reported(module: str) -> None:
     with pytest.raises(ConfigError, match=r"there is no module .*PYTHONPATH"):
         load_encoder(ModelSettings(encoder=f"{module}:Colours"))
 
 
 @pytest.mark.parametrize("name", ["tensorflow", "acme.encoders.Colours", "a b:c", ":Colours"])
-def test_a_name_of_nothing(name: str) -> None:
+def test_unknown_encoder_name_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=r"there is no encoder.*package\.module:Name"):
         load_encoder(ModelSettings(encoder=name))
 
 
-def test_auto_goes_by_what_the_folder_holds(tmp_path: Path) -> None:
+def test_auto_chooses_the_encoder_by_the_folder(tmp_path: Path) -> None:
     def kind(encoder: str) -> type:
         return type(load_encoder(ModelSettings(name=str(tmp_path), encoder=encoder)))
 
@@ -220,7 +220,7 @@ def test_int8_needs_an_export(tmp_path: Path) -> None:
     assert isinstance(load_encoder(settings), OnnxEncoder)
 
 
-def test_an_encoder_of_ours_imports_nothing_heavy() -> None:
+def test_loading_an_encoder_imports_no_heavy_package() -> None:
     import subprocess
 
     code = (

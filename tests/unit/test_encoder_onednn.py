@@ -21,7 +21,7 @@ def tower() -> torch.nn.Module:
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("shape", [(1, 48), (7, 48), (2, 50, 48)])
-def test_a_layer_computes_the_same(bias: bool, shape: tuple[int, ...]) -> None:
+def test_swapped_layer_gives_the_same_results(bias: bool, shape: tuple[int, ...]) -> None:
     layer = torch.nn.Linear(48, 96, bias=bias)
     x = torch.randn(*shape)
     with torch.inference_mode():
@@ -46,7 +46,7 @@ def test_all_layers_are_swapped_where_it_is_faster(
     assert kinds == {"OneDnnLinear" if faster else "Linear"}
 
 
-def test_a_torch_without_the_operator_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torch_without_the_operator_swaps_no_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: OneDnnLinear, x: object) -> object:
         raise RuntimeError("mkldnn_linear: not compiled with MKLDNN")
 
@@ -61,5 +61,5 @@ def test_layers_that_disagree_are_not_swapped(monkeypatch: pytest.MonkeyPatch) -
     assert not use_faster_linear(tower())
 
 
-def test_a_tower_without_linear_layers() -> None:
+def test_tower_without_linear_layers_is_unchanged() -> None:
     assert not use_faster_linear(torch.nn.GELU())

@@ -62,7 +62,7 @@ def cosines(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[n
 
 
 @pytest.mark.parametrize("padding", [False, "max_length"])
-def test_text_equals_the_model_card(model: Model, padding: bool | str) -> None:
+def test_text_vectors_equal_those_of_the_model_card(model: Model, padding: bool | str) -> None:
     tower = transformers.CLIPTextModelWithProjection.from_pretrained(
         model.folder, dtype=torch.float32
     )
@@ -82,7 +82,7 @@ def test_text_equals_the_model_card(model: Model, padding: bool | str) -> None:
 
 
 @pytest.mark.parametrize("clip", _CLIPS)
-def test_video_equals_the_notebook(model: Model, shared: Path, clip: str) -> None:
+def test_video_vectors_equal_those_of_the_notebook(model: Model, shared: Path, clip: str) -> None:
     path = shared / "clips" / clip
     tower = transformers.CLIPVisionModelWithProjection.from_pretrained(
         model.folder, dtype=torch.float32
@@ -98,7 +98,7 @@ def test_video_equals_the_notebook(model: Model, shared: Path, clip: str) -> Non
     np.testing.assert_allclose(mean_unit(ours), their_video, atol=5e-5)
 
 
-def test_the_comparison_can_fail(model: Model, shared: Path) -> None:
+def test_swapped_channels_are_noticed(model: Model, shared: Path) -> None:
     """Swapped channels, which the two tests above must notice, are far beyond their bar."""
     (batch,) = open_decoder().frames(shared / "clips" / "vitrivr_color_test.mp4")
     right = model.encoder.encode_frames(batch)

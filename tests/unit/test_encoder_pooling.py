@@ -13,7 +13,7 @@ from vidsearch.media import FrameBatch
 from vidsearch.testing.fake_encoder import FakeEncoder
 
 
-def test_the_mean_is_of_unit_length() -> None:
+def test_mean_has_unit_length() -> None:
     pooled = mean_unit(np.array([[1, 0, 0], [0, 1, 0]], dtype=np.float32))
     np.testing.assert_allclose(pooled, [0.5**0.5, 0.5**0.5, 0], atol=1e-7)
     assert pooled.dtype == np.float32
@@ -37,7 +37,7 @@ def test_many_frames_lose_no_precision() -> None:
         np.array([[np.nan, 0]], dtype=np.float32),
     ],
 )
-def test_what_has_no_mean(vectors: np.ndarray) -> None:
+def test_vectors_without_a_mean_are_refused(vectors: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"pooling|direction"):
         mean_unit(vectors)
 

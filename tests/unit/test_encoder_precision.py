@@ -33,17 +33,17 @@ _ARM = "processor\t: {}\nFeatures\t: fp asimd {}\nCPU part\t: 0xd40\n\n"
         ("", False),
     ],
 )
-def test_what_the_cpu_says_of_itself(tmp_path: Path, text: str, has: bool) -> None:
+def test_bf16_is_detected_by_the_flags_of_every_core(tmp_path: Path, text: str, has: bool) -> None:
     file = tmp_path / "cpuinfo"
     file.write_text(text)
     assert cpu_has_bf16(file) is has
 
 
-def test_a_system_that_says_nothing(tmp_path: Path) -> None:
+def test_unknown_cpu_counts_as_without_bf16(tmp_path: Path) -> None:
     assert cpu_has_bf16(tmp_path / "none") is False
 
 
-def test_torch_sees_the_same_cpu() -> None:
+def test_detected_bf16_equals_that_of_torch() -> None:
     torch = pytest.importorskip("torch")
     if not Path("/proc/cpuinfo").exists() or not hasattr(torch.cpu, "get_capabilities"):
         pytest.skip("only Linux and a recent torch say what the CPU has")
@@ -54,7 +54,7 @@ def test_torch_sees_the_same_cpu() -> None:
 
 
 @pytest.mark.parametrize(("has", "expected"), [(True, "bf16"), (False, "fp32")])
-def test_auto_goes_by_the_hardware(
+def test_auto_takes_bf16_where_the_hardware_has_it(
     monkeypatch: pytest.MonkeyPatch, has: bool, expected: str
 ) -> None:
     monkeypatch.setattr(precisions, "cpu_has_bf16", lambda: has)
@@ -65,7 +65,7 @@ def test_auto_goes_by_the_hardware(
 
 
 @pytest.mark.parametrize(("name", "message"), [("int8", "model export"), ("fp8", "no precision")])
-def test_what_torch_does_not_have(name: str, message: str) -> None:
+def test_int8_and_unknown_precision_are_refused(name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         TorchEncoder("demo", precision=name)
 
@@ -96,7 +96,7 @@ def _worst_cosine(one: NDArray[np.float64], other: NDArray[np.float64]) -> float
     return float(((one * other).sum(1) / norms).min())
 
 
-def test_what_bf16_costs(large: Path) -> None:
+def test_bf16_vectors_stay_near_fp32_vectors(large: Path) -> None:
     frames = _frames(24)
     exact, rough = (
         TorchEncoder(str(large), device="cpu", precision=name) for name in ("fp32", "bf16")

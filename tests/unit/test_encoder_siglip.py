@@ -90,7 +90,7 @@ def cosines(ours: NDArray[np.float32], theirs: Any) -> NDArray[np.float64]:
 # Parity
 
 
-def test_towers_equal_the_whole_model(folder: Path) -> None:
+def test_vectors_of_towers_equal_those_of_the_whole_model(folder: Path) -> None:
     ours = encoder(folder)
     rows = torch.tensor([ours._row(text) for text in _TEXTS])
     pixels = clip_pixels_torch(frames().data, ours._checkpoint.pixels)
@@ -139,7 +139,7 @@ def test_texts_of_the_first_generation_lose_case_and_punctuation(both: dict[int,
     assert set(tokens(both[2], "A Red.")[5:]) == {"<pad>"}
 
 
-def test_a_long_text_keeps_its_end(folder: Path) -> None:
+def test_truncated_text_keeps_its_end_token(folder: Path) -> None:
     ours = encoder(folder)
     row = ours._row("red " * 100)
     assert len(row) == ours.context_length == 64
@@ -147,7 +147,7 @@ def test_a_long_text_keeps_its_end(folder: Path) -> None:
     assert row.count(1) == 1
 
 
-def test_a_start_token_that_the_file_asks_for_is_not_used(
+def test_start_token_of_the_tokenizer_file_is_not_used(
     both: dict[int, Path], tmp_path: Path
 ) -> None:
     """transformers' Gemma tokenizers set it by their own options."""
@@ -176,7 +176,7 @@ def test_how_frames_are_resized_is_part_of_the_identity(both: dict[int, Path]) -
     assert one.to_meta()["frames"] == "squash-bicubic"
 
 
-def test_what_a_configuration_leaves_out_is_the_base_model(copy: Path) -> None:
+def test_omitted_configuration_values_are_those_of_the_base_model(copy: Path) -> None:
     """The published config.json names hardly more than its type."""
     (copy / "config.json").write_text('{"model_type": "siglip", "vision_config": {}}')
     edit(copy / "preprocessor_config.json", size={"height": 224, "width": 224})
@@ -214,7 +214,7 @@ def test_attention_that_pools_a_frame_survives_other_linear_layers(
     assert "Linear" not in kinds
 
 
-def test_bf16_is_near(both: dict[int, Path]) -> None:
+def test_bf16_vectors_are_near_fp32_vectors(both: dict[int, Path]) -> None:
     half = encoder(both[1], precision="bf16").encode_frames(frames())
     assert (half * encoder(both[1]).encode_frames(frames())).sum(1).min() >= 0.9995
 
@@ -234,7 +234,7 @@ def test_bf16_is_near(both: dict[int, Path]) -> None:
         ("preprocessor_config.json", {"size": {"height": 64, "width": 64}}, "asks for size="),
     ],
 )
-def test_a_checkpoint_that_is_of_no_use(
+def test_unsupported_checkpoint_is_refused(
     copy: Path, file: str, changes: dict[str, Any], message: str
 ) -> None:
     edit(copy / file, **changes)
@@ -242,7 +242,7 @@ def test_a_checkpoint_that_is_of_no_use(
         _ = encoder(copy).identity
 
 
-def test_how_frames_are_resized_must_be_said(copy: Path) -> None:
+def test_checkpoint_without_a_resize_rule_is_refused(copy: Path) -> None:
     (copy / "preprocessor_config.json").unlink()
     with pytest.raises(
         ModelUnavailableError, match=r"has no preprocessor_config\.json, which says how"
@@ -250,7 +250,7 @@ def test_how_frames_are_resized_must_be_said(copy: Path) -> None:
         _ = encoder(copy).identity
 
 
-def test_a_vocabulary_of_sentencepiece_alone(copy: Path) -> None:
+def test_sentencepiece_vocabulary_alone_is_refused(copy: Path) -> None:
     (copy / "tokenizer.json").rename(copy / "spiece.model")
     with pytest.raises(
         ModelUnavailableError, match=r"has no tokenizer\.json \(SentencePiece's spiece"
@@ -258,7 +258,7 @@ def test_a_vocabulary_of_sentencepiece_alone(copy: Path) -> None:
         encoder(copy).count_tokens("a")
 
 
-def test_a_tokenizer_without_its_configuration(copy: Path) -> None:
+def test_tokenizer_without_its_configuration_is_refused(copy: Path) -> None:
     (copy / "tokenizer_config.json").unlink()
     with pytest.raises(
         ModelUnavailableError, match=r"the tokenizer of 'local' .*tokenizer_config\.json"
@@ -275,7 +275,7 @@ def test_a_tokenizer_without_its_configuration(copy: Path) -> None:
         ({"pad_token": {"content": "<|pad|>"}}, r"lacks the token '<\|pad\|>'"),
     ],
 )
-def test_a_tokenizer_that_works_otherwise(
+def test_unknown_tokenizer_class_is_refused(
     copy: Path, changes: dict[str, Any], message: str
 ) -> None:
     edit(copy / "tokenizer_config.json", **changes)
@@ -283,13 +283,13 @@ def test_a_tokenizer_that_works_otherwise(
         encoder(copy).count_tokens("a")
 
 
-def test_a_tokenizer_of_the_other_generation(copy: Path, both: dict[int, Path]) -> None:
+def test_tokenizer_of_the_other_generation_is_refused(copy: Path, both: dict[int, Path]) -> None:
     shutil.copy(both[2] / "tokenizer.json", copy)
     with pytest.raises(ModelUnavailableError, match=r"knows 919 tokens, but the model \d+"):
         encoder(copy).count_tokens("a")
 
 
-def test_missing_weights_of_the_head(copy: Path) -> None:
+def test_missing_weights_of_the_head_are_refused(copy: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     weights = load_file(copy / "model.safetensors")

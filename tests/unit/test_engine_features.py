@@ -52,7 +52,7 @@ def test_native_fusion_and_the_preset_disk_need_a_licence(
         ((10, 0, 0), "big", True, True),
     ],
 )
-def test_versions_of_elasticsearch(
+def test_features_follow_the_version_of_elasticsearch(
     version: tuple[int, int, int], base64: str | None, nested_filters: bool, disk: bool
 ) -> None:
     features = elasticsearch_features(version, licence="enterprise")
@@ -71,7 +71,7 @@ def test_versions_of_elasticsearch(
         ((3, 9, 0), "little", {"min_max", "rrf", "z_score"}),
     ],
 )
-def test_versions_of_opensearch(
+def test_features_follow_version_and_plugins_of_opensearch(
     version: tuple[int, int, int], base64: str | None, hybrid: set[str]
 ) -> None:
     for plugins in (None, {KNN, NEURAL}):
@@ -122,7 +122,7 @@ def test_features_are_asked_once_and_survive_any_answer(status: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["elasticsearch", "opensearch"])
-def test_a_user_who_may_ask_for_nothing_still_writes_arrays(kind: Any) -> None:
+def test_user_without_cluster_rights_writes_vectors_as_arrays(kind: Any) -> None:
     def answer(asked: Asked) -> Reply:
         if asked.path.endswith("/_alias"):
             return Reply(200, {"videos": {}}, headers=ELASTIC)
@@ -144,7 +144,7 @@ def test_a_user_who_may_ask_for_nothing_still_writes_arrays(kind: Any) -> None:
 @pytest.mark.parametrize(
     "said", ["cannot execute [inline] scripts", "cannot execute scripts using [score] context"]
 )
-def test_a_cluster_without_scripts_is_told_of(said: str) -> None:
+def test_cluster_without_scripts_is_reported_with_the_setting(said: str) -> None:
     # The words of 2.19.1 with script.allowed_types and script.allowed_contexts.
     reason = f"failed to create query: {said}"
     body = {"error": {"type": "query_shard_exception", "reason": reason}, "status": 400}
@@ -153,7 +153,7 @@ def test_a_cluster_without_scripts_is_told_of(said: str) -> None:
     assert "set search.rescore to false" in str(error)
 
 
-def test_a_refusal_for_the_licence_names_the_feature() -> None:
+def test_refusal_for_the_licence_names_the_feature() -> None:
     said = "current license is non-compliant for [Reciprocal Rank Fusion (RRF)]"
     body = {"error": {"type": "security_exception", "reason": said}, "status": 403}
     error = error_of(403, body, url="http://search", index="videos")

@@ -66,7 +66,7 @@ def vector_fields(node: Any) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("quantization", presets_of("elasticsearch"))
-def test_elasticsearch_is_left_no_default(quantization: Any) -> None:
+def test_elasticsearch_body_sets_every_vector_option(quantization: Any) -> None:
     wide = {**COMMON, "dims": 512}
     for field in vector_fields(videos_index("elasticsearch", quantization=quantization, **wide)):
         assert field["index"] is True
@@ -79,7 +79,7 @@ def test_elasticsearch_is_left_no_default(quantization: Any) -> None:
 
 
 @pytest.mark.parametrize("quantization", presets_of("opensearch"))
-def test_opensearch_is_left_no_default(quantization: Any) -> None:
+def test_opensearch_body_sets_every_vector_option(quantization: Any) -> None:
     for field in vector_fields(videos_index("opensearch", quantization=quantization, **COMMON)):
         method = field["method"]
         assert method["space_type"] == "cosinesimil"
@@ -88,7 +88,7 @@ def test_opensearch_is_left_no_default(quantization: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["elasticsearch", "opensearch"])
-def test_our_object_is_strict_and_stands_under_the_name_of_the_setting(kind: Any) -> None:
+def test_vidsearch_object_is_strict_and_has_the_name_of_the_setting(kind: Any) -> None:
     body = videos_index(kind, quantization="int8", **{**COMMON, "field": "clip"})
     properties = body["mappings"]["properties"]
     assert properties["clip"]["dynamic"] == "strict"
@@ -113,7 +113,7 @@ def test_the_registry_maps_every_field_of_a_record(kind: Any) -> None:
     assert "routing" not in VideoRecord(id="a", uri="a.mp4").to_source()
 
 
-def test_unknown_words_are_refused() -> None:
+def test_unknown_kind_or_preset_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown quantization 'int3'"):
         videos_index("elasticsearch", quantization="int3", **COMMON)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="unknown engine 'solr'"):
@@ -132,7 +132,7 @@ def test_unknown_words_are_refused() -> None:
         ("elasticsearch", "binary_flat", 64, "takes more than 64 dims, not 64"),
     ],
 )
-def test_a_preset_that_does_not_fit_says_which_do(
+def test_unsuitable_preset_is_refused_with_the_suitable_ones(
     kind: Any, quantization: Any, dims: int, reason: str
 ) -> None:
     with pytest.raises(ValueError, match=reason):
@@ -140,7 +140,7 @@ def test_a_preset_that_does_not_fit_says_which_do(
     assert quantization not in presets_of(kind, dims=dims)
 
 
-def test_the_setting_knows_every_preset() -> None:
+def test_setting_accepts_every_preset() -> None:
     annotation = IndexSettings.model_fields["quantization"].annotation
     assert set(get_args(annotation)) == set(get_args(Quantization))
 
@@ -201,7 +201,7 @@ def test_meta_is_read_as_it_was_written() -> None:
         ),
     ],
 )
-def test_meta_that_cannot_be_used_says_why(mapping: dict[str, Any], reason: str) -> None:
+def test_unusable_meta_is_refused_with_the_reason(mapping: dict[str, Any], reason: str) -> None:
     with pytest.raises(MetaError) as raised:
         read_meta(mapping)
     assert str(raised.value) == reason

@@ -40,7 +40,7 @@ def copy(export: Path, tmp_path: Path) -> Path:
 # The cache
 
 
-def test_the_text_used_longest_ago_makes_room() -> None:
+def test_full_cache_drops_the_least_recently_used_text() -> None:
     cache = VectorCache(2)
     for index, text in enumerate("ab"):
         cache.put(text, np.full(3, index, dtype=np.float32))
@@ -60,7 +60,7 @@ def test_a_cached_vector_is_read_only(export: Path) -> None:
     np.testing.assert_array_equal(encoder.encode_text(["a dog", "a dog"]), [kept[0], kept[0]])
 
 
-def test_long_texts_and_a_cache_of_none_are_not_kept() -> None:
+def test_long_texts_and_a_cache_of_size_zero_cache_nothing() -> None:
     none, some = VectorCache(0), VectorCache(9)
     none.put("a", np.zeros(3, dtype=np.float32))
     some.put("a" * 1001, np.zeros(3, dtype=np.float32))
@@ -222,7 +222,7 @@ def test_a_precision_that_is_not_there(copy: Path) -> None:
 
 
 @pytest.mark.parametrize("absent", ["onnxruntime", "tokenizers"])
-def test_a_missing_extra_is_one_line(export: Path, absent: str) -> None:
+def test_missing_extra_is_reported_in_one_line(export: Path, absent: str) -> None:
     code = (
         f"import sys; sys.modules[{absent!r}] = None\n"
         "from vidsearch.cli.root import main\nmain(['embed', 'text', 'a dog'])"

@@ -88,14 +88,16 @@ def test_registering_the_same_again_changes_nothing(
 @pytest.mark.parametrize(
     ("uri", "title"), [("/other.mp4", "A"), ("/a.mp4", "B")], ids=["uri", "fields"]
 )
-def test_registering_something_else_starts_afresh(registry: Registry, uri: str, title: str) -> None:
+def test_registering_another_uri_or_fields_starts_again(
+    registry: Registry, uri: str, title: str
+) -> None:
     index_one(registry)
     record = registry.register("a", uri=uri, fields={"title": title})
     assert (record.state, record.attempts) == (State.REGISTERED, 0)
     assert record.fingerprint == "f1", "lets an ingest see that the vectors are current"
 
 
-def test_registering_during_the_work_takes_the_lease_away(registry: Registry) -> None:
+def test_registering_during_ingestion_ends_the_lease(registry: Registry) -> None:
     registry.register("a", uri="/a.mp4")
     lease = registry.claim("a", owner="w")
     registry.register("a", uri="/b.mp4")
@@ -125,7 +127,7 @@ def test_a_live_lease_is_refused_and_one_that_ran_out_is_taken(
     complete(registry, new)
 
 
-def test_renewing_keeps_the_lease(registry: Registry, clock: Clock) -> None:
+def test_renewed_lease_is_kept(registry: Registry, clock: Clock) -> None:
     registry.register("a", uri="/a.mp4")
     lease = registry.claim("a", owner="w1")
     for _ in range(5):
@@ -136,7 +138,7 @@ def test_renewing_keeps_the_lease(registry: Registry, clock: Clock) -> None:
     complete(registry, lease)
 
 
-def test_a_renewal_whose_answer_was_lost_does_not_cost_the_lease(registry: Registry) -> None:
+def test_renewal_whose_answer_was_lost_keeps_the_lease(registry: Registry) -> None:
     registry.register("a", uri="/a.mp4")
     lease = registry.claim("a", owner="w1")
     registry.renew(lease)  # stored, but the worker holds the older revision still
@@ -145,7 +147,7 @@ def test_a_renewal_whose_answer_was_lost_does_not_cost_the_lease(registry: Regis
 
 
 @pytest.mark.parametrize("state", [State.INDEXED, State.FAILED, State.DEAD, State.DELETED])
-def test_a_late_duplicate_finds_nothing_to_do(registry: Registry, state: State) -> None:
+def test_late_duplicate_message_does_nothing(registry: Registry, state: State) -> None:
     registry.register("a", uri="/a.mp4")
     lease = registry.claim("a", owner="w1")
     if state is State.INDEXED:
@@ -162,7 +164,9 @@ def test_a_late_duplicate_finds_nothing_to_do(registry: Registry, state: State) 
         registry.claim("a", owner="w2")
 
 
-def test_attempts_run_out_and_a_retry_brings_them_back(registry: Registry, clock: Clock) -> None:
+def test_video_without_attempts_is_dead_and_retry_resets_them(
+    registry: Registry, clock: Clock
+) -> None:
     registry.register("a", uri="/a.mp4")
     record = registry.release(registry.claim("a", owner="w"), AWAY, counted=True, delay=7)
     assert (record.state, record.attempts, record.due_at) == (State.QUEUED, 1, clock.now + 7)
@@ -185,7 +189,7 @@ def test_a_video_that_kills_its_workers_is_dead_after_the_last_attempt(
     assert (registry.get("a").state, registry.get("a").attempts) == (State.DEAD, 2)
 
 
-def test_a_retry_that_is_not_due_is_not_swept(registry: Registry, clock: Clock) -> None:
+def test_retry_that_is_not_due_is_not_requeued(registry: Registry, clock: Clock) -> None:
     registry.register("a", uri="/a.mp4")
     registry.release(registry.claim("a", owner="w"), AWAY, counted=False, delay=600)
     clock.now += 61
@@ -253,7 +257,7 @@ def test_a_delete_during_the_work_takes_the_lease_and_is_swept(
         registry.get("a")
 
 
-def test_a_deleted_id_may_be_registered_again(registry: Registry) -> None:
+def test_deleted_id_can_be_registered_again(registry: Registry) -> None:
     index_one(registry)
     registry.delete("a")
     with pytest.raises(VideoNotRegisteredError, match="deleted"):
@@ -305,7 +309,7 @@ def test_a_missing_registry_names_index_create(memory: MemoryEngine) -> None:
         ("a", "/a.mp4", {"": 1}, "name must be a text"),
     ],
 )
-def test_what_cannot_be_stored_is_refused(
+def test_id_uri_or_field_that_cannot_be_stored_is_refused(
     registry: Registry, id: str, uri: str, fields: dict[str, object], message: str
 ) -> None:
     with pytest.raises(RegistryError, match=message):
@@ -333,7 +337,7 @@ def test_listings_leave_tombstones_out_and_counts_do_not(registry: Registry, clo
     assert [r.id for r in registry.scan(State.FAILED)] == ["b"]
 
 
-def test_of_many_workers_one_gets_the_lease(registry: Registry) -> None:
+def test_only_one_of_many_workers_gets_the_lease(registry: Registry) -> None:
     registry.register("a", uri="/a.mp4")
     assert len(race_for(registry, "a", workers=8)) == 1
     assert registry.get("a").attempts == 1

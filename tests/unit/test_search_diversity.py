@@ -93,7 +93,7 @@ def test_a_chain_of_near_duplicates_is_not_collapsed_into_one() -> None:
 
 
 @given(rankings(), st.floats(0.5, 1))
-def test_collapse_loses_and_repeats_nothing(ranking: Any, threshold: float) -> None:
+def test_collapse_keeps_every_video_once(ranking: Any, threshold: float) -> None:
     order, vectors = ranking
     found = collapse_similar(order, vectors, threshold=threshold)
     folded = [id for ids in found.duplicates.values() for id in ids]

@@ -94,7 +94,7 @@ STORED_ONLY: dict[str, Any] = {
         ({"range": 3}, [{"term": {"range": 3}}]),
     ],
 )
-def test_clauses(filter: Any, clauses: list[dict[str, Any]]) -> None:
+def test_filter_becomes_clauses(filter: Any, clauses: list[dict[str, Any]]) -> None:
     assert build_filters(filter, properties=PROPERTIES) == clauses
 
 
@@ -152,7 +152,7 @@ def test_a_wrong_filter_is_refused(filter: Any, message: str) -> None:
         {"memo.exact": "x"},
     ],
 )
-def test_a_field_that_is_stored_only_is_refused(filter: Any) -> None:
+def test_filter_on_a_field_that_is_only_stored_is_refused(filter: Any) -> None:
     (name,) = filter
     with pytest.raises(QueryError, match=f"{name!r}: the index only stores it, by its mapping"):
         build_filters(filter, properties=STORED_ONLY)
@@ -189,5 +189,7 @@ def test_stored_only_fields_are_no_keyword_fields() -> None:
         (("title.keyword", "video.uri"), ("title.keyword", "video.uri")),
     ],
 )
-def test_fields_of_the_keyword_leg(patterns: tuple[str, ...], fields: tuple[str, ...]) -> None:
+def test_patterns_expand_to_the_fields_of_the_keyword_leg(
+    patterns: tuple[str, ...], fields: tuple[str, ...]
+) -> None:
     assert expand_fields(PROPERTIES, patterns, hidden="video") == fields

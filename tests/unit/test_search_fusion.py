@@ -27,7 +27,7 @@ def test_rrf_of_known_ranks() -> None:
     assert [hit.score for hit in fused] == pytest.approx([1 / 62 + 1 / 61, 1 / 61, 1 / 62])
 
 
-def test_weights_and_constant() -> None:
+def test_weights_and_constant_change_the_scores() -> None:
     legs = _legs({"vector": ["a"], "keyword": ["b"]})
     assert rrf(legs, constant=1, weights={"keyword": 3.0}) == [("b", 1.5), ("a", 0.5)]
     assert rrf(legs, weights={"vector": 0.0}) == [("b", 1 / 61)]

@@ -35,14 +35,14 @@ def ids(fused: list[Scored]) -> list[str]:
     return [hit.id for hit in fused]
 
 
-def test_known_values_of_min_max() -> None:
+def test_min_max_gives_known_values() -> None:
     legs = ranked({"vector": {"a": 0.3, "b": 0.2, "c": 0.1}, "keyword": {"b": 8.0, "d": 4.0}})
     fused = linear(legs, weights={"vector": 3.0, "keyword": 1.0})
     assert ids(fused) == ["a", "b", "c", "d"]
     assert [hit.score for hit in fused] == pytest.approx([0.75, 0.375 + 0.25, 0.0, 0.0])
 
 
-def test_known_values_of_z_score() -> None:
+def test_z_score_gives_known_values() -> None:
     legs = ranked({"vector": {"a": 3.0, "b": 1.0}, "keyword": {"b": 5.0, "c": 2.0, "d": 2.0}})
     fused = dict(linear(legs, normalizer="z_score"))
     # Of 5, 2, 2: mean 3, deviation the root of 2. What a leg lacks counts like its last.
@@ -103,7 +103,7 @@ def test_a_wrong_argument_is_named(arguments: dict[str, Any], reason: str) -> No
 
 
 @pytest.mark.parametrize("constant", [-1, float("nan"), "60", True])
-def test_a_wrong_constant_is_named(constant: Any) -> None:
+def test_wrong_rank_constant_is_refused(constant: Any) -> None:
     with pytest.raises(QueryError, match="constant must be a number from 0 on"):
         rrf({}, constant=constant)
     with pytest.raises(QueryError, match="constant must be a number from 0 on"):
@@ -172,7 +172,7 @@ def test_an_empty_leg_leaves_the_other_as_it_is(leg: dict[str, float], fusion: A
 
 
 @given(LEGS, NORMALIZERS)
-def test_a_weight_of_0_takes_the_leg_out(legs: Any, normalizer: Any) -> None:
+def test_weight_of_0_switches_the_leg_off(legs: Any, normalizer: Any) -> None:
     fused = linear(ranked(legs), normalizer=normalizer, weights={"keyword": 0.0})
     assert fused == linear({"vector": hits(legs["vector"])}, normalizer=normalizer)
     assert rrf(ranked(legs), weights={"keyword": 0}) == rrf({"vector": hits(legs["vector"])})

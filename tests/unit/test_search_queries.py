@@ -74,7 +74,7 @@ def test_a_wrong_vector_is_refused(search: VideoSearch, vector: Any, message: st
         search.search(vector=vector)
 
 
-def test_both_levels_take_the_better_cosine(search: VideoSearch) -> None:
+def test_level_both_takes_the_better_cosine(search: VideoSearch) -> None:
     expected = sorted(
         (-max(v.cosine(QUERY, level="segment"), v.cosine(QUERY, level="video")), v.id)
         for v in VIDEOS
@@ -86,7 +86,7 @@ def test_both_levels_take_the_better_cosine(search: VideoSearch) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "red circle"])
-def test_like_leaves_out_the_video_itself(search: VideoSearch, text: str | None) -> None:
+def test_like_excludes_the_video_itself(search: VideoSearch, text: str | None) -> None:
     result = search.search(text, like="v00", k=29)
     assert "v00" not in {hit.id for hit in result}
     if text is None:
@@ -112,7 +112,7 @@ def test_like_without_stored_vectors_is_refused(engine: MemoryEngine, search: Vi
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "vector"])
-def test_pages_fit_together(search: VideoSearch, mode: Any) -> None:
+def test_pages_neither_overlap_nor_have_gaps(search: VideoSearch, mode: Any) -> None:
     whole = search.search("red circle", k=20, mode=mode)
     pages = [search.search("red circle", k=5, from_=at, mode=mode) for at in (0, 5, 10, 15)]
     assert [hit.id for page in pages for hit in page] == [hit.id for hit in whole]

@@ -54,7 +54,7 @@ def test_copies_are_collapsed_in_every_mode(search: VideoSearch, mode: Any) -> N
     assert folded
 
 
-def test_pages_of_collapsed_hits_fit_together(search: VideoSearch) -> None:
+def test_pages_of_collapsed_hits_neither_overlap_nor_have_gaps(search: VideoSearch) -> None:
     options: dict[str, Any] = {"collapse": 0.999, "diversity": 0.4}
     whole = [hit.id for hit in search.search("red circle", k=12, **options)]
     pages = [
@@ -65,7 +65,7 @@ def test_pages_of_collapsed_hits_fit_together(search: VideoSearch) -> None:
     assert pages == whole
 
 
-def test_vectors_are_read_only_where_they_are_asked_for(
+def test_vectors_are_read_for_collapse_and_diversity_only(
     search: VideoSearch, engine: RecordingEngine
 ) -> None:
     search.search("red circle")

@@ -39,7 +39,9 @@ def _score(cosine: float, similarity: Similarity) -> float:
         ({"type": "knn_vector"}, 1.0, 1.0),
     ],
 )
-def test_known_scores(field: dict[str, object], score: float, cosine: float) -> None:
+def test_scores_of_each_similarity_give_known_cosines(
+    field: dict[str, object], score: float, cosine: float
+) -> None:
     assert cosine_from_score(score, similarity=similarity_of(field)) == pytest.approx(cosine)
 
 

@@ -73,7 +73,7 @@ def search(engine: CountingEngine, encoder: TableEncoder) -> VideoSearch:
     return VideoSearch(engine, encoder)
 
 
-def test_hits_of_a_hybrid_search(search: VideoSearch) -> None:
+def test_hybrid_hit_has_scores_ranks_and_moments(search: VideoSearch) -> None:
     result = search.search("red circle", k=3)
     assert (len(result), result.mode, result.level, result.index) == (
         *(3, "hybrid", "segment"),
@@ -120,7 +120,7 @@ def test_an_empty_or_missing_text_is_refused(search: VideoSearch, text: Any) -> 
         ({"highlight": 5}, "highlight must be .*not 5"),
     ],
 )
-def test_wrong_arguments_are_named_and_nothing_is_sent(
+def test_wrong_argument_is_refused_before_anything_is_sent(
     search: VideoSearch, engine: CountingEngine, call: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(QueryError, match=message):
@@ -128,14 +128,14 @@ def test_wrong_arguments_are_named_and_nothing_is_sent(
     assert engine.asked == []
 
 
-def test_the_window_bounds_k(engine: Engine, encoder: TableEncoder) -> None:
+def test_k_beyond_the_window_is_refused(engine: Engine, encoder: TableEncoder) -> None:
     search = VideoSearch(engine, encoder, settings=SearchSettings(window=7))
     assert len(search.search("dog", k=7)) == 7
     with pytest.raises(QueryError, match="from 1 to 7"):
         search.search("dog", k=8)
 
 
-def test_a_filter_on_an_unmapped_field_asks_for_a_fresh_mapping_first(
+def test_filter_on_an_unmapped_field_reads_a_fresh_mapping_first(
     search: VideoSearch, engine: CountingEngine
 ) -> None:
     search.search("dog")
@@ -179,7 +179,7 @@ def test_a_vector_search_needs_one_request(search: VideoSearch, engine: Counting
     assert engine.asked == ["indices_of", "mapping", "msearch videos 1"]
 
 
-def test_a_hybrid_search_needs_two_requests_and_no_look_at_the_mapping(
+def test_hybrid_search_needs_two_requests_and_reads_no_mapping(
     search: VideoSearch, engine: CountingEngine
 ) -> None:
     search.search("dog")
@@ -234,7 +234,7 @@ def test_body_holds_the_vector_and_the_filters_of_both_legs(search: VideoSearch)
     assert (alone["knn"]["k"], alone["size"]) == (100, 4)
 
 
-def test_exact_scores_are_asked_of_quantised_vectors_only(encoder: TableEncoder) -> None:
+def test_only_quantized_vectors_are_rescored(encoder: TableEncoder) -> None:
     engine = MemoryEngine()
     create_index(engine, "a", VIDEOS, quantization="int8")
     create_index(engine, "b", VIDEOS, quantization="flat")
@@ -275,7 +275,7 @@ def _swap(engine: Engine, old: str, new: str) -> None:
     )
 
 
-def test_a_swap_of_the_alias_is_noticed(search: VideoSearch, engine: Engine) -> None:
+def test_alias_swap_is_noticed(search: VideoSearch, engine: Engine) -> None:
     search.search("dog")
     create_index(engine, "videos-000002", VIDEOS[:5])
     _swap(engine, "videos-000001", "videos-000002")
@@ -283,7 +283,7 @@ def test_a_swap_of_the_alias_is_noticed(search: VideoSearch, engine: Engine) -> 
     assert (result.index, len(result)) == ("videos-000002", 5)
 
 
-def test_a_swap_to_an_empty_index_is_noticed(search: VideoSearch, engine: Engine) -> None:
+def test_alias_swap_to_an_empty_index_is_noticed(search: VideoSearch, engine: Engine) -> None:
     search.search("dog")
     create_index(engine, "videos-000002", [])
     _swap(engine, "videos-000001", "videos-000002")
@@ -291,7 +291,7 @@ def test_a_swap_to_an_empty_index_is_noticed(search: VideoSearch, engine: Engine
     assert (result.index, len(result)) == ("videos-000002", 0)
 
 
-def test_a_swap_to_another_model_is_refused(search: VideoSearch, engine: Engine) -> None:
+def test_alias_swap_to_another_model_is_refused(search: VideoSearch, engine: Engine) -> None:
     search.search("dog")
     other = TableEncoder(revision="2").identity
     create_index(engine, "videos-000002", VIDEOS, identity=other)
@@ -328,12 +328,12 @@ def test_the_view_is_kept_for_ten_seconds(engine: CountingEngine) -> None:
     assert engine.asked == ["indices_of", "mapping"] * 2
 
 
-def test_a_missing_index_is_named_with_advice(encoder: TableEncoder) -> None:
+def test_missing_index_is_reported_with_advice(encoder: TableEncoder) -> None:
     with pytest.raises(IndexNotFoundError, match=r"'films' at memory://.*vidsearch index create"):
         VideoSearch(MemoryEngine(), encoder, index="films").search("dog")
 
 
-def test_an_alias_of_two_indices_is_refused(search: VideoSearch, engine: Engine) -> None:
+def test_alias_of_two_indices_is_refused(search: VideoSearch, engine: Engine) -> None:
     create_index(engine, "videos-000002", VIDEOS, alias="videos")
     with pytest.raises(MappingConflictError, match=r"2 indices \(videos-000001, videos-000002\)"):
         search.search("dog")
