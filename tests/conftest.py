@@ -23,6 +23,18 @@ for _name in [name for name in os.environ if name.upper().startswith("VIDSEARCH_
     del os.environ[_name]
 
 
+@pytest.fixture(autouse=True)
+def normal_scheduling() -> Iterator[None]:
+    """Take back the real-time priority that the AV1 encoder of a test gives itself where it may.
+
+    SVT-AV1 sets SCHED_FIFO for the calling thread when it runs as root, and every thread and
+    process that is started later inherits it: threads that wait for each other then never end.
+    """
+    yield
+    if hasattr(os, "sched_setscheduler") and os.sched_getscheduler(0) != os.SCHED_OTHER:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
 @pytest.fixture(scope="session")
 def services() -> Iterator[RunningServices]:
     """All services of the session; prefer the fixtures below."""
