@@ -1,4 +1,4 @@
-"""``python -m benchmarks.scan``: what `vidsearch scan` costs in a large index of the host's.
+"""``python -m benchmarks.scan``: what `vidsearch scan` costs in a large attached index.
 
 Every document but a thousand has its vectors already and stands in the registry, as after some
 weeks of use: a scan then has nothing to do but to look. Each scan runs in a process of its own, as

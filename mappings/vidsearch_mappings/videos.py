@@ -32,9 +32,9 @@ def videos_index(
 ) -> Json:
     """Settings and mapping of a managed videos index, for ``PUT /<index>``.
 
-    The host's fields stand on top and are mapped as they come: strings as text with a ``.keyword``
-    beside it, never guessed to be dates. Our object ``field`` is strict, so that a document of
-    another layout is rejected, not silently half-indexed.
+    The user's fields are at the top level and are mapped dynamically: strings as text with a
+    ``.keyword`` subfield, without date detection. The object ``field`` is strict: a document of
+    another layout is rejected, not silently indexed in part.
 
     ===============  =================================  =========================================
     quantization     Elasticsearch (>= 8.19)            OpenSearch (>= 2.19)

@@ -183,7 +183,7 @@ def test_index_of_another_model_is_refused_with_both_named(
     assert f"index '{index_name}-000001' holds vectors of demo@" in message
     assert "but the configured model is local@" in message
     assert "differs in name, revision, dims, image_size" in message
-    assert "Configure that model, or reindex into a new index." in message
+    assert "Configure that model, or ingest into a new index." in message
     # A keyword search compares no vectors, so it goes on.
     code, _, err = live("search", "dog", "--mode", "keyword")
     assert code == 0

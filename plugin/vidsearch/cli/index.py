@@ -49,7 +49,7 @@ def create(dry_run: bool) -> None:
 @index.command()
 @output.json_option
 def show(as_json: bool) -> None:
-    """Show what stands behind the alias: index, model, quantisation, counts."""
+    """Show what stands behind the alias: index, model, quantization, counts."""
     from vidsearch.index import show_videos_index
 
     settings = output.settings()
@@ -99,7 +99,7 @@ def attach(name: str, uri_field: str, copy_to: str | None, yes: bool) -> None:
 
     Nothing else of the index is changed. On OpenSearch, an index that was created without index.knn
     is copied, and takes no writes meanwhile. Where that was broken off, run the command again: it
-    undoes what was done, and begins anew.
+    undoes what was done, and starts again.
     """
     from vidsearch.encoders import load_encoder
     from vidsearch.index import attach_index

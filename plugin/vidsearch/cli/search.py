@@ -30,7 +30,7 @@ _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
 @click.option("--image", metavar="FILE", help="Search by an image: a path or a URL.")
 @click.option("--clip", metavar="FILE", help="Search by a clip: a path or a URL.")
 @click.option("--like", metavar="ID", help="Search for videos like this one of the index.")
-@click.option("--at", type=float, metavar="SECONDS", help="With --like: like its moment there.")
+@click.option("--at", type=float, metavar="SECONDS", help="With --like: like its segment there.")
 @click.option(
     "--vector",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -38,7 +38,7 @@ _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
     help="Search by a vector: a .npy file, or a JSON list.",
 )
 @click.option("-k", default=10, show_default=True, help="Number of videos.")
-@click.option("--from", "from_", default=0, metavar="N", help="Pass over the first N videos.")
+@click.option("--from", "from_", default=0, metavar="N", help="Skip the first N videos.")
 @click.option(
     "--mode",
     type=click.Choice(["hybrid", "vector", "keyword"]),
@@ -49,7 +49,7 @@ _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
     type=click.Choice(["segment", "video", "both"]),
     default="segment",
     show_default=True,
-    help="Score a video by its best moment, as a whole, or by the better of both.",
+    help="Score a video by its best segment, as a whole, or by the better of both.",
 )
 @click.option(
     "--fusion",
@@ -64,7 +64,9 @@ _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
 )
 @click.option("--min-cosine", type=float, help="Leave out what is less similar than this.")
 @click.option("--gap", type=float, help="Leave out what is so much less similar than the best.")
-@click.option("--moments", default=3, show_default=True, help="Most moments per video.")
+@click.option(
+    "--moments", default=3, show_default=True, help="Maximum number of moments per video."
+)
 @click.option("--merge-gap", type=float, help="Merge moments up to so many seconds apart.")
 @click.option("--source", metavar="FIELD,…", help="Bring these fields of the documents only.")
 @click.option("--highlight", is_flag=True, help="Show where the words were found.")
@@ -92,7 +94,7 @@ def search(
     from vidsearch.search import VideoSearch
 
     if options["at"] is not None and options["like"] is None:
-        raise QueryError("--at goes with --like: it is a moment of that video")
+        raise QueryError("--at goes with --like: it is a time in that video")
     options |= {"filter": parse_conditions(filter), "explain": explain}
     if vector is not None:
         options["vector"] = _read_vector(vector)

@@ -90,7 +90,7 @@ class ModelIdentity:
         raise ModelMismatchError(
             f"{where} holds vectors of {other}, but the configured model is {self} "
             f"(differs in {', '.join(differing)}). "
-            "Configure that model, or reindex into a new index."
+            "Configure that model, or ingest into a new index."
         )
 
     @classmethod

@@ -22,8 +22,8 @@ _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 8.0
 
 _RETRIES_ON_CONFLICT = 3
-"""How often an engine repeats an update that another write came in between: it merges, so it does
-not matter who came first."""
+"""How often an engine repeats an update that conflicts with another write. An update merges fields,
+so the order of the two does not matter."""
 
 _MAX_BYTES = 10_000_000
 _MAX_ITEMS = 1000

@@ -82,9 +82,9 @@ def error_of(status: int, body: Any, *, url: str, index: str | None) -> BackendE
         return VersionConflictError(f"{where} was changed by another writer {said}")
     if status == 400 and _NO_SCRIPTS.search(reason):
         return BackendAccessDeniedError(
-            f"{url} runs no scripts {said}. By a script OpenSearch scores quantised vectors anew, "
-            "and segments that a filter picks: allow inline scripts in the context `score`, or "
-            "set search.rescore to false and filter videos only"
+            f"{url} runs no scripts {said}. OpenSearch needs a script to rescore quantized "
+            "vectors, and to score segments that a filter picks: allow inline scripts in the "
+            "context `score`, or set search.rescore to false and filter videos only"
         )
     if status == 400:
         return MappingConflictError(f"{where} rejected the request {said}")

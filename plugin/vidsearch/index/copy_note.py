@@ -113,12 +113,12 @@ def what_became_of(calls: Calls, name: str, note: CopyNote) -> Steps[str]:
     if (yield from _is_complete(calls, note)):
         return (
             f"index {name!r} was copied to {note.to!r}, which is attached, and takes no more "
-            f"writes: set index.name to {note.to!r}, or to an alias of it. To begin anew, delete "
+            f"writes: set index.name to {note.to!r}, or to an alias of it. To start again, delete "
             f"{note.to!r}, then `vidsearch index attach` again"
         )
     return (
         f"index {name!r} takes no writes while `vidsearch index attach` copies it to {note.to!r}. "
-        "If that broke off, run it again: it undoes what was done and begins anew; answer no "
+        "If that broke off, run it again: it undoes what was done and starts again; answer no "
         f"where it asks, and {name!r} is as it was"
     )
 

@@ -46,7 +46,7 @@ class IndexDescription:
 
     @property
     def oversample(self) -> float | None:
-        """Candidates per hit to score anew with exact vectors; ``None`` where they are exact."""
+        """Candidates per hit to rescore with exact vectors; ``None`` where they are exact."""
         return oversample_of(self.quantization)
 
     def similarity(self, level: Level) -> Similarity:

@@ -126,7 +126,7 @@ class SearchRequest(BaseModel):
     at: Annotated[_Number | None, _Expects("seconds into the video of like")] = Field(
         None,
         ge=0,
-        description="With ``like``: seconds into it; like the moment there, not the whole video.",
+        description="With ``like``: seconds into it; like the segment there, not the whole video.",
     )
     k: Annotated[int, _Expects("a whole number from 1 {to_window}")] = Field(
         10, ge=1, description="Number of hits, from 1 to the setting ``search.window``."
@@ -146,8 +146,8 @@ class SearchRequest(BaseModel):
     )
     level: Level = Field(
         "segment",
-        description="``segment`` scores a video by its best moment, ``video`` as a whole, ``both`` "
-        "by the better of the two.",
+        description="``segment`` scores a video by its best segment, ``video`` as a whole, "
+        "``both`` by the better of the two.",
     )
     filter: Annotated[
         Filter | None,

@@ -107,12 +107,12 @@ class VideoSearch:
             clip: path or URL; embedded as an ingested video is, its first ten minutes.
             like: id of a video of the index, which is itself left out.
             vector: as many floats as the vectors of the index have.
-            at: with ``like``: seconds into it; like the moment there, not the whole video.
+            at: with ``like``: seconds into it; like the segment there, not the whole video.
             k: number of hits, from 1 to the setting ``search.window``.
             from_: hits to pass over first, for the next page; with ``k`` within ``search.window``.
             mode: ``vector`` compares with what is seen, ``keyword`` with the words, ``hybrid``
                 fuses both; default: hybrid where there is a text, else vector.
-            level: ``segment`` scores a video by its best moment, ``video`` as a whole, ``both`` by
+            level: ``segment`` scores a video by its best segment, ``video`` as a whole, ``both`` by
                 the better of the two.
             filter: conditions on the videos, in both legs; see
                 :func:`~vidsearch.search.filters.build_filters`.

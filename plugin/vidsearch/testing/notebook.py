@@ -1,4 +1,4 @@
-"""The usual notebook recipe for CLIP4Clip, written independently of ours: the reference.
+"""The usual notebook recipe for CLIP4Clip, written independently of vidsearch's: the reference.
 
 Seek to one frame per second by its number with OpenCV, Pillow's bicubic resize and centre crop as
 torchvision's Compose does them, CLIP's mean and deviation, transformers' vision tower, unit frame

@@ -1,7 +1,7 @@
 """What every way from frames to pixels must do. Subclass it, give it a function, run pytest.
 
 The reference is Pillow's resize of the whole frame and, for CLIP, torchvision's centre crop,
-written here in their words and independently of ours.
+written here in their words and independently of vidsearch's code.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def write_fp32(
 
 
 def write_int8(fp32: Path, graph: Path) -> None:
-    """Write a graph anew with the weights of its products in eight bits, scaled per channel.
+    """Write a graph again with the weights of its products in eight bits, scaled per channel.
 
     Seven of the eight bits are used: processors without VNNI instructions add two products of
     eight bits in sixteen, which overflows ("reduce_range" in the documentation of onnxruntime's

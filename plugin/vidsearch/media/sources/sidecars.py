@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 __all__ = ["SIDECAR_BYTES", "choose_sidecars"]
 
 SIDECAR_BYTES = 5 * 2**20
-"""Most bytes of a subtitle file; larger ones are left alone."""
+"""Maximum number of bytes of a subtitle file; larger files are not read."""
 
 _MOST = 32
 _AFTER_STEM = re.compile(
