@@ -95,12 +95,13 @@ def register_videos(
         batch = ids[start : start + _BATCH]
         sent, problem = send_ingests(services.app, batch, queue=services.settings.broker.queue)
         for one in services.registry.mark_many_queued([waiting[id] for id in sent]):
-            after[one.id] = one
+            # Where only the marking failed, the video is registered and its message was sent.
+            after[one.id] = one if one.record else replace(waiting[one.id], error=one.error)
         if problem:
             for id in ids[start + len(sent) :]:
                 after[id] = replace(waiting[id], error=_not_queued(id, problem))
             break
-    return [after.get(one.id, one) for one in registrations]
+    return [one if one.error else after.get(one.id, one) for one in registrations]
 
 
 def enqueue(id: str, *, services: Services | None = None, app: Celery | None = None) -> VideoRecord:

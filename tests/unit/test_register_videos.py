@@ -134,6 +134,12 @@ def test_an_id_that_is_given_twice_is_registered_once(registry: Registry) -> Non
     assert "given twice" in str(other.error)
 
 
+def test_a_refused_duplicate_is_reported_beside_the_accepted_video(stage: Stage) -> None:
+    first, other = stage.register([NewVideo("a", uri="/a.mp4"), NewVideo("a", uri="/b.mp4")])
+    assert first.error is None
+    assert "given twice" in str(other.error)
+
+
 def test_who_is_overtaken_looks_again(registry: Registry, engine: Watched) -> None:
     engine.before_bulk = lambda: registry.register("v1", uri="/other.mp4")
     done = registry.register_many(videos(3))

@@ -153,6 +153,22 @@ def test_a_wrong_option_is_named_without_a_position(search: VideoSearch) -> None
     assert caught.value.argument == "k"
 
 
+def test_text_as_an_option_is_refused(search: VideoSearch) -> None:
+    with pytest.raises(QueryError, match="leave out text") as caught:
+        search.search_many(["dog", "cat"], text="bird")  # type: ignore[call-arg]
+    assert caught.value.argument == "text"
+
+
+def test_options_apply_to_texts_and_not_to_requests(search: VideoSearch) -> None:
+    text, request = search.search_many(["dog", SearchRequest(text="dog", k=4)], k=2)
+    assert (len(text), len(request)) == (2, 4)
+
+
+def test_an_unknown_option_beside_a_request_is_named(search: VideoSearch) -> None:
+    with pytest.raises(QueryError, match="no argument 'foo'"):
+        search.body(SearchRequest(text="dog"), foo=1)  # type: ignore[call-arg]
+
+
 def test_a_swap_of_the_alias_is_noticed_and_texts_are_embedded_once(
     search: VideoSearch, engine: CountingEngine, encoder: BatchEncoder
 ) -> None:

@@ -109,11 +109,19 @@ class SearchCore:
         """
         if isinstance(texts, (str, bytes, SearchRequest)) or not hasattr(texts, "__iter__"):
             raise QueryError(f"texts must be a list of texts, not {texts!r}", argument="texts")
+        if "text" in options:
+            raise QueryError("the texts are given already: leave out text", argument="text")
         requests = []
         for at, text in enumerate(texts):
+            is_request = isinstance(text, SearchRequest)
             try:
-                is_request = isinstance(text, SearchRequest)
-                requests.append(self.request(text if is_request else require_text(text), options))
+                # A request has options of its own.
+                one = (
+                    self.request(text, {})
+                    if is_request
+                    else self.request(require_text(text), options)
+                )
+                requests.append(one)
             except QueryError as error:
                 if error.argument == "text" or is_request:
                     raise QueryError(f"texts[{at}]: {error}", argument="texts") from error

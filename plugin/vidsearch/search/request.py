@@ -274,6 +274,8 @@ class SearchRequest(BaseModel):
 
     @classmethod
     def _is_given(cls, name: str, value: Any) -> bool:
+        if name not in cls.model_fields:
+            raise QueryError(f"a search has no argument {name!r}", argument=name)
         default = cls.model_fields[name].default
         return type(value) is not type(default) or bool(value != default)
 
