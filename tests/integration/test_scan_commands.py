@@ -108,6 +108,6 @@ def test_scan_of_a_managed_index_is_refused(run: Run) -> None:
     assert run("index", "create").code == 0
     result = run("scan")
     assert result.code == 1
-    assert "`vidsearch ingest` registers videos" in result.err
+    assert "register videos with `vidsearch ingest`" in result.err
     assert run("scan", "--quick", "--all").code == 2
     assert run("index", "detach", "--yes").code == 1

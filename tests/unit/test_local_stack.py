@@ -164,4 +164,5 @@ def test_up_says_that_the_index_is_still_to_be_created(tmp_path: Path, sleeper: 
 
 def test_help_of_up_says_that_the_index_is_still_to_be_created() -> None:
     text = " ".join(CliRunner().invoke(local, ["up", "--help"]).stdout.split())
-    assert "create the videos index once, with `vidsearch index create`" in text
+    assert 'eval "$(vidsearch local up)" && vidsearch index create' in text
+    assert "The index is created once" in text

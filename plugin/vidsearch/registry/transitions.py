@@ -114,7 +114,7 @@ def claim(
         state=State.PROCESSING,
         attempts=attempts,
         owner=token,
-        lease_until=now + lease_seconds,
+        lease_until=_later(now, lease_seconds),
         due_at=None,
         updated_at=now,
     )
@@ -122,7 +122,7 @@ def claim(
 
 def renew(record: VideoRecord, now: float, *, lease_seconds: float) -> VideoRecord:
     """Extend the lease from now."""
-    return record.changed(lease_until=now + lease_seconds, updated_at=now)
+    return record.changed(lease_until=_later(now, lease_seconds), updated_at=now)
 
 
 def complete(record: VideoRecord, now: float, **made: Any) -> VideoRecord:
@@ -154,10 +154,12 @@ def release(
     """Give the lease back for another try; the last counted attempt ends dead."""
     ended = _ended(record, now).changed(error=error)
     if not counted:
-        return ended.changed(state=State.QUEUED, attempts=record.attempts - 1, due_at=now + delay)
+        return ended.changed(
+            state=State.QUEUED, attempts=record.attempts - 1, due_at=_later(now, delay)
+        )
     if record.attempts >= max_attempts:
         return ended.changed(state=State.DEAD)
-    return ended.changed(state=State.QUEUED, due_at=now + delay)
+    return ended.changed(state=State.QUEUED, due_at=_later(now, delay))
 
 
 def retry(record: VideoRecord, now: float) -> VideoRecord:
@@ -236,3 +238,7 @@ def _afresh(record: VideoRecord, now: float) -> VideoRecord:
 
 def _ended(record: VideoRecord, now: float) -> VideoRecord:
     return record.changed(owner=None, lease_until=None, due_at=None, updated_at=now)
+
+
+def _later(now: float, seconds: float) -> float:
+    return round(now + seconds, 3)  # stored times count milliseconds
