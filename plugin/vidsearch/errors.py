@@ -20,7 +20,7 @@ which :mod:`vidsearch.retry` decides what becomes of a video; see :data:`Fault`.
     │   ├── SourceUnsupportedError  video     no reader for a URI of that kind
     │   ├── SourceForbiddenError    video     the settings do not allow that URI
     │   ├── DecoderFailedError      video     a codec hung, crashed or ran out of memory on it
-    │   └── DocumentRejectedError   video     the index's mapping does not take its document
+    │   └── DocumentRejectedError   video     the index does not take its document (mapping, size)
     ├── SourceUnavailableError      outage    the store of the video or the thumbnails is away
     ├── DecoderKilledError          unknown   the decoding process was killed from outside
     ├── RegistryError               caller    an id, uri, field or transition that cannot be
@@ -35,6 +35,7 @@ which :mod:`vidsearch.retry` decides what becomes of a video; see :data:`Fault`.
     │   ├── IndexNotFoundError      setup     no such index or alias
     │   ├── DocumentNotFoundError   video     the user deleted the video's document
     │   ├── MappingConflictError    setup     the live mapping is not the one that is needed
+    │   ├── RequestTooLargeError    setup     more bytes than the engine takes (413)
     │   ├── VersionConflictError    conflict  a compare-and-set lost against another writer
     │   └── BulkError               unknown   some writes of a bulk were rejected; see ``failures``
     └── LocalError                  setup     a node or service on this machine did not start
@@ -71,6 +72,7 @@ __all__ = [
     "NoFramesError",
     "QueryError",
     "RegistryError",
+    "RequestTooLargeError",
     "SourceForbiddenError",
     "SourceNotFoundError",
     "SourceUnavailableError",
@@ -246,6 +248,10 @@ class DocumentNotFoundError(BackendError):
 
 class MappingConflictError(BackendError):
     """The live mapping is not the one that is needed."""
+
+
+class RequestTooLargeError(BackendError):
+    """A request has more bytes than the engine, or a proxy in front of it, takes (413)."""
 
 
 class VersionConflictError(BackendError):

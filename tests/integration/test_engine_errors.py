@@ -24,6 +24,7 @@ from vidsearch.errors import (
     ConfigError,
     IndexNotFoundError,
     MappingConflictError,
+    RequestTooLargeError,
     VersionConflictError,
     VidsearchError,
 )
@@ -127,7 +128,15 @@ def test_connection_that_the_server_closed_is_reopened(kind: Any) -> None:
             VersionConflictError,
             "index 'videos' at {url} was changed by another writer (409): because",
         ),
-        (413, BackendError, "index 'videos' at {url} answered (413): because"),
+        (
+            413,
+            RequestTooLargeError,
+            (
+                "index 'videos' at {url} does not take a request of that size (413): because. "
+                "Raise http.max_content_length of the cluster, or the limit of the proxy in front "
+                "of it, or store fewer segments (index.segment_seconds, index.max_segments)"
+            ),
+        ),
         (
             429,
             BackendUnavailableError,

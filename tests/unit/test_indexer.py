@@ -24,6 +24,7 @@ from vidsearch.errors import (
     MissingExtraError,
     ModelMismatchError,
     ModelUnavailableError,
+    RequestTooLargeError,
     SourceUnavailableError,
     VersionConflictError,
     VideoNotRegisteredError,
@@ -515,14 +516,26 @@ def test_work_longer_than_the_lease_keeps_it(memory: Flaky, encoder: Watched, re
     assert registry.get("a").attempts == 1
 
 
-def test_field_that_does_not_fit_the_mapping_fails_the_video(
-    memory: Flaky, registry: Registry, indexer: Indexer, red: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        MappingConflictError("failed to parse field [year] of type [long]"),
+        RequestTooLargeError("a document with [year] is too large"),
+    ],
+)
+def test_document_that_the_index_does_not_take_fails_the_video(
+    memory: Flaky,
+    registry: Registry,
+    indexer: Indexer,
+    red: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    refusal: BackendError,
 ) -> None:
     put = memory.put
 
     def refuse(index: str, id: str, source: Any, **options: Any) -> Any:
         if index == "videos-000001":
-            raise MappingConflictError("failed to parse field [year] of type [long]")
+            raise refusal
         return put(index, id, source, **options)
 
     monkeypatch.setattr(memory, "put", refuse)

@@ -30,6 +30,7 @@ TABLE: dict[str, tuple[Fault, Decision]] = {
     "LeaseLostError": ("conflict", SKIP),
     "LocalError": ("setup", UNCOUNTED),
     "MappingConflictError": ("setup", UNCOUNTED),
+    "RequestTooLargeError": ("setup", UNCOUNTED),
     "MissingExtraError": ("setup", UNCOUNTED),
     "ModelMismatchError": ("setup", UNCOUNTED),
     "ModelUnavailableError": ("setup", UNCOUNTED),

@@ -21,6 +21,7 @@ from vidsearch.errors import (
     BackendUnavailableError,
     IndexNotFoundError,
     MappingConflictError,
+    RequestTooLargeError,
     VersionConflictError,
 )
 
@@ -88,6 +89,12 @@ def error_of(status: int, body: Any, *, url: str, index: str | None) -> BackendE
         )
     if status == 400:
         return MappingConflictError(f"{where} rejected the request {said}")
+    if status == 413:
+        return RequestTooLargeError(
+            f"{where} does not take a request of that size {said}. Raise http.max_content_length "
+            "of the cluster, or the limit of the proxy in front of it, or store fewer segments "
+            "(index.segment_seconds, index.max_segments)"
+        )
     if unavailable(status):
         return BackendUnavailableError(f"{where} is overloaded or failing {said}")
     return BackendError(f"{where} answered {said}")

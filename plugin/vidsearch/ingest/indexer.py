@@ -21,6 +21,7 @@ from vidsearch.errors import (
     IndexNotFoundError,
     LeaseLostError,
     MappingConflictError,
+    RequestTooLargeError,
     VersionConflictError,
     VideoError,
 )
@@ -252,7 +253,7 @@ class Indexer:
                 # The lease is still held, so the other writer is the user, or a predecessor that
                 # was late. What is written here is newer.
                 stored = index.read(record.id, routing=record.routing)
-            except MappingConflictError as error:
+            except (MappingConflictError, RequestTooLargeError) as error:
                 raise DocumentRejectedError(str(error)) from error
         raise VersionConflictError(
             f"the document of video {record.id!r} keeps changing while it is to be written"
