@@ -13,37 +13,37 @@ from typing import Any, Literal
 from vidsearch_mappings.types import EngineKind, Json
 
 __all__ = [
-    "MOMENTS",
-    "MOMENT_FIELDS",
+    "SEGMENT_HITS",
+    "SEGMENT_FIELDS",
     "Level",
     "documents_query",
     "highlighted",
     "keyword_query",
-    "moment_path",
+    "segments_path",
     "vector_path",
     "vector_query",
 ]
 
 Level = Literal["segment", "video"]
 
-MOMENTS = "moments"
+SEGMENT_HITS = "moments"
 """Name of the inner hits of a segment-level vector leg."""
 
 _MAX_CANDIDATES = 10_000
 """The largest ``k`` that OpenSearch takes."""
 
-MOMENT_FIELDS = ("start", "end", "thumbnail")
+SEGMENT_FIELDS = ("start", "end", "thumbnail")
 """What the inner hits bring back of a segment."""
 
 
-def moment_path(field: str) -> str:
+def segments_path(field: str) -> str:
     """Path of the nested segments under the vidsearch object ``field``."""
     return f"{field}.segments"
 
 
 def vector_path(field: str, *, level: Level) -> str:
     """Path of the vector that a search of ``level`` compares with."""
-    return f"{moment_path(field)}.vector" if level == "segment" else f"{field}.vector"
+    return f"{segments_path(field)}.vector" if level == "segment" else f"{field}.vector"
 
 
 def vector_query(
@@ -68,7 +68,7 @@ def vector_query(
         field: the vidsearch object.
         vector: ``(dims,)`` floats of unit length.
         level: ``segment`` scores a video by its best segment and returns its best segments as
-            inner hits named :data:`MOMENTS`; ``video`` compares with the video's mean vector.
+            inner hits named :data:`SEGMENT_HITS`; ``video`` compares with the video's mean vector.
         k: number of videos.
         num_candidates: candidates per shard; raised to ``k`` where smaller.
         moments: inner hits per video, best first; 0 for none.
@@ -131,7 +131,7 @@ def vector_query(
         inner_query = _scored_by_script(inner_query, path=path, vector=vector)
     if level == "video":
         return {**page, "query": inner_query}
-    nested: Json = {"path": moment_path(field), "score_mode": "max", "query": inner_query}
+    nested: Json = {"path": segments_path(field), "score_mode": "max", "query": inner_query}
     if inner:
         nested["inner_hits"] = inner
     query: Json = {"nested": nested}
@@ -207,19 +207,19 @@ def highlighted(
 def _page(field: str, *, size: int, source: bool | Sequence[str]) -> Json:
     wanted: Any = False
     if source is not False:
-        wanted = {"excludes": [f"{field}.vector", moment_path(field)]}
+        wanted = {"excludes": [f"{field}.vector", segments_path(field)]}
         if source is not True:
             wanted["includes"] = list(source)
     return {"size": size, "track_total_hits": False, "_source": wanted}
 
 
 def _inner_hits(field: str, size: int) -> Json:
-    path = moment_path(field)
+    path = segments_path(field)
     return {
-        "name": MOMENTS,
+        "name": SEGMENT_HITS,
         "size": size,
         "_source": False,
-        "fields": [f"{path}.{name}" for name in MOMENT_FIELDS],
+        "fields": [f"{path}.{name}" for name in SEGMENT_FIELDS],
     }
 
 
@@ -263,7 +263,7 @@ def _on_segments(field: str, filters: Sequence[Mapping[str, Any]]) -> Json:
     """
     return {
         "bool": {
-            "filter": [{"range": {f"{moment_path(field)}.start": {"gte": 0}}}],
+            "filter": [{"range": {f"{segments_path(field)}.start": {"gte": 0}}}],
             "should": [_all_of(filters)],
             "minimum_should_match": 1,
         }

@@ -10,7 +10,7 @@ from tests.search_index import Video, make_videos, unit_vectors
 
 from vidsearch.engines.base import Engine, Write
 from vidsearch_mappings import cosine_from_score, index_meta, similarity_of, videos_index
-from vidsearch_mappings.queries import MOMENTS, vector_query
+from vidsearch_mappings.queries import SEGMENT_HITS, vector_query
 
 pytestmark = pytest.mark.integration
 
@@ -86,7 +86,7 @@ def test_cosines_equal_those_of_numpy(engine: Engine, index_name: str) -> None:
             assert list(found.values()) == sorted(found.values(), reverse=True)
             if level == "segment":
                 for hit in hits:
-                    moments = hit["inner_hits"][MOMENTS]["hits"]["hits"]
+                    moments = hit["inner_hits"][SEGMENT_HITS]["hits"]["hits"]
                     cosines = [
                         cosine_from_score(m["_score"], similarity=similarity) for m in moments
                     ]

@@ -10,7 +10,7 @@ import pytest
 from tests.registry_layouts import unversioned_layout
 
 from vidsearch.config import IndexSettings
-from vidsearch.errors import IndexNotFoundError, MappingConflictError
+from vidsearch.errors import IndexNotFoundError, MappingConflictError, RegistryError
 from vidsearch.index import create_videos_index
 from vidsearch.registry import ErrorRecord, NewVideo, Registry, State, VideoRecord, transitions
 from vidsearch.registry.index import (
@@ -223,3 +223,21 @@ def test_creating_the_index_again_names_the_upgrade_of_an_older_registry(
 def test_without_a_registry_an_upgrade_says_what_to_do(memory: MemoryEngine) -> None:
     with pytest.raises(IndexNotFoundError, match="vidsearch index create"):
         upgrade_registry_index(memory, SETTINGS)
+
+
+def test_record_of_a_newer_state_is_named_and_does_not_end_a_listing() -> None:
+    engine = MemoryEngine()
+    create_registry_index(engine, SETTINGS)
+    registry = Registry(engine, index=NAME)
+    for id in ("a", "b"):
+        registry.register(id, uri=f"/{id}.mp4")
+    stored = engine.get(NAME, "a")
+    assert stored is not None
+    engine.put(NAME, "a", {**stored.source, "state": "sliced"})
+    assert [record.id for record in registry.list()] == ["b"]
+    assert [record.id for record in registry.scan()] == ["b"]
+    with pytest.raises(RegistryError, match="video 'a' cannot be read by this version: 'sliced'"):
+        registry.claim("a", owner="w")
+    after = engine.get(NAME, "a")
+    assert after is not None
+    assert after.source["state"] == "sliced"

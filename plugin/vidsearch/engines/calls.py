@@ -56,6 +56,11 @@ class Calls:
         """Which engine is asked."""
         return self.dialect.kind
 
+    @property
+    def url(self) -> str:
+        """Of the cluster, without credentials."""
+        return self.dialect.url
+
     def info(self) -> Steps[EngineInfo]:
         return self.dialect.info()
 

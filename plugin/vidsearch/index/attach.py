@@ -16,7 +16,11 @@ from vidsearch.index.description import concrete_index, description_of
 from vidsearch.index.manage import videos_index_body
 from vidsearch.index.uri_field import check_uri_field
 from vidsearch.index.videos_index import VideosIndex, open_videos_index
-from vidsearch.registry.index import create_registry_index, drop_registry_index
+from vidsearch.registry.index import (
+    create_registry_index,
+    drop_registry_index,
+    upgrade_registry_index,
+)
 from vidsearch_mappings import index_meta
 from vidsearch_mappings.attached import (
     attached_mapping,
@@ -267,6 +271,6 @@ def _named(settings: IndexSettings, index: str, copy: str) -> IndexSettings:
 def _make_registry(engine: Engine, settings: IndexSettings) -> None:
     if engine.indices_of(settings.registry):
         # Of an older version, or left over: what it holds is compared with the documents anyway.
-        engine.put_mapping(settings.registry, {"properties": {"routing": {"type": "keyword"}}})
+        upgrade_registry_index(engine, settings)
         return
     create_registry_index(engine, settings)

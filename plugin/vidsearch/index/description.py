@@ -88,8 +88,7 @@ def concrete_index(
     """
     names = yield from calls.indices_of(alias)
     if not names:
-        url = (yield from calls.info()).url
-        raise IndexNotFoundError(f"no index or alias {alias!r} at {url}: {advice}")
+        raise IndexNotFoundError(f"no index or alias {alias!r} at {calls.url}: {advice}")
     if len(names) > 1:
         raise MappingConflictError(
             f"alias {alias!r} stands for {len(names)} indices ({', '.join(names)}), and vidsearch "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from vidsearch.embeddings import Segment, SegmentPolicy, VideoEmbedding
@@ -13,7 +12,7 @@ from vidsearch.encoders import ModelIdentity
 from vidsearch.engines.base import Json
 from vidsearch.errors import ModelMismatchError
 from vidsearch.index.videos_index import VideosIndex
-from vidsearch.registry.record import VideoRecord, to_stamp
+from vidsearch_mappings.registry import VideoRecord, to_stamp
 from vidsearch_mappings.videos import SUBTITLES
 
 __all__ = ["fingerprint", "model_name", "video_document", "with_fields"]
@@ -41,7 +40,13 @@ def fingerprint(
         "content": content,
         "model": index.identity.compared(),
         "layout": index.layout,
-        "moments": asdict(segments),
+        # These names are part of every stored fingerprint: another would embed all videos again.
+        "moments": {
+            "method": segments.method,
+            "length": segments.length,
+            "overlap": segments.overlap,
+            "limit": segments.limit,
+        },
         "subtitles": subtitles if subtitles is None else list(subtitles),
         "thumbnails": thumbnails,
     }

@@ -39,9 +39,9 @@ from vidsearch.media import (
     sidecar_cues,
 )
 from vidsearch.registry.lease_keeper import LeaseKeeper
-from vidsearch.registry.record import ErrorRecord, State, VideoRecord
 from vidsearch.registry.registry import Registry
 from vidsearch.retry import Decision, decide
+from vidsearch_mappings.registry import ErrorRecord, State, VideoRecord
 
 __all__ = ["Indexer", "Outcome"]
 

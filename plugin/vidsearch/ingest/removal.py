@@ -6,8 +6,8 @@ from contextlib import suppress
 
 from vidsearch.errors import VersionConflictError
 from vidsearch.index.videos_index import VideosIndex
-from vidsearch.registry.record import State, VideoRecord
 from vidsearch.registry.registry import Registry
+from vidsearch_mappings.registry import State, VideoRecord
 
 __all__ = ["delete_video", "purge_video", "remove_document", "remove_unconditionally"]
 

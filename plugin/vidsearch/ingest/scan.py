@@ -12,10 +12,10 @@ from vidsearch.errors import MappingConflictError, RegistryError
 from vidsearch.index.uri_field import uri_in
 from vidsearch.index.videos_index import VideosIndex, gone
 from vidsearch.ingest.document import model_name
-from vidsearch.registry.record import ErrorRecord, State, VideoRecord
 from vidsearch.registry.registry import Registry
 from vidsearch.registry.validation import check_id, check_uri
 from vidsearch_mappings.attached import has_uri, lacks_vectors
+from vidsearch_mappings.registry import ErrorRecord, State, VideoRecord
 
 __all__ = ["Finding", "missing_videos", "scan_index"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from vidsearch.registry.lease import Lease
 from vidsearch.registry.lease_keeper import LeaseKeeper
-from vidsearch.registry.record import ErrorRecord, State, VideoRecord
 from vidsearch.registry.registry import Registration, Registry
 from vidsearch.registry.sweep import SweepReport, sweep
 from vidsearch.registry.validation import NewVideo
+from vidsearch_mappings.registry import ErrorRecord, State, VideoRecord
 
 __all__ = [
     "ErrorRecord",

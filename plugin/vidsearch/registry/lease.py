@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vidsearch.engines.base import Revision
-from vidsearch.registry.record import VideoRecord
+from vidsearch_mappings.registry import VideoRecord
 
 __all__ = ["Lease"]
 

@@ -20,10 +20,10 @@ from vidsearch.errors import (
 )
 from vidsearch.registry import transitions
 from vidsearch.registry.lease import Lease
-from vidsearch.registry.record import ErrorRecord, State, VideoRecord
 from vidsearch.registry.store import Change, RecordStore, Stored, alive, in_states
 from vidsearch.registry.sweep_rule import needs_sweep, sweep_query
 from vidsearch.registry.validation import NewVideo, checked
+from vidsearch_mappings.registry import ErrorRecord, State, VideoRecord
 
 __all__ = ["Registration", "Registry"]
 

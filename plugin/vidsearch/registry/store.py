@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from vidsearch.engines.base import Document, Engine, Json, Revision, Write
 from vidsearch.errors import (
@@ -18,8 +19,7 @@ from vidsearch.errors import (
     VidsearchError,
 )
 from vidsearch.registry.lease import Lease
-from vidsearch.registry.record import State, VideoRecord
-from vidsearch_mappings.registry import fitted, is_essential
+from vidsearch_mappings.registry import State, VideoRecord, fitted, is_essential
 
 __all__ = ["Change", "RecordStore", "Stored", "alive", "in_states"]
 
@@ -136,7 +136,8 @@ class RecordStore:
                 if stored is None or not _holds(lease, stored.record):
                     raise _lost(lease, stored) from error
                 # A renewal of the holder, whose answer was lost: a token is never used twice.
-                revision = stored.revision
+                # Fields that a newer version added meanwhile are kept.
+                revision, after = stored.revision, after.changed(unknown=stored.record.unknown)
         raise _keeps_changing(lease.id)
 
     def delete(self, stored: Stored) -> bool:
@@ -151,13 +152,14 @@ class RecordStore:
         self._refresh()
         body = {"query": query, "sort": list(sort), "size": size}
         hits = self._engine.search(self.index, body)["hits"]["hits"]
-        return [VideoRecord.from_source(hit["_id"], hit["_source"]) for hit in hits]
+        return [found for hit in hits if (found := _readable(hit["_id"], hit["_source"]))]
 
     def scan(self, query: Json) -> Iterator[VideoRecord]:
         """All records that match, in no order."""
         self._refresh()
         for document in self._engine.scan(self.index, query=query):
-            yield VideoRecord.from_source(document.id, document.source)
+            if record := _readable(document.id, document.source):
+                yield record
 
     def counts(self) -> dict[State, int]:
         """Number of records in each state."""
@@ -301,7 +303,31 @@ class RecordStore:
 
 
 def _stored(document: Document) -> Stored:
-    return Stored(VideoRecord.from_source(document.id, document.source), document.revision)
+    return Stored(_record(document.id, document.source), document.revision)
+
+
+def _record(id: str, source: Mapping[str, Any]) -> VideoRecord:
+    """The record in a document.
+
+    Raises:
+        RegistryError: a newer version wrote what this one does not know, such as another state.
+    """
+    try:
+        return VideoRecord.from_source(id, source)
+    except (TypeError, ValueError, KeyError) as error:
+        raise RegistryError(
+            f"the record of video {id!r} cannot be read by this version: {error}. "
+            "Update vidsearch in this process to the version of the other workers"
+        ) from error
+
+
+def _readable(id: str, source: Mapping[str, Any]) -> VideoRecord | None:
+    """For listings, which one record of a newer version must not end."""
+    try:
+        return _record(id, source)
+    except RegistryError as error:
+        _log.warning("%s", error)
+        return None
 
 
 def _holds(lease: Lease, record: VideoRecord) -> bool:

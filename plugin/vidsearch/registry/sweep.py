@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from vidsearch.errors import BackendUnavailableError, VideoNotRegisteredError
-from vidsearch.registry.record import State
 from vidsearch.registry.registry import Registry
+from vidsearch_mappings.registry import State
 
 __all__ = ["SweepReport", "sweep"]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vidsearch.engines.base import Json
-from vidsearch.registry.record import State, VideoRecord, to_stamp
+from vidsearch_mappings.registry import State, VideoRecord, to_stamp
 
 __all__ = ["needs_sweep", "sweep_query"]
 

@@ -39,8 +39,8 @@ from typing import Any
 
 from vidsearch.engines.base import Json
 from vidsearch.errors import LeaseLostError, RegistryError, VideoNotRegisteredError
-from vidsearch.registry.record import ErrorRecord, State, VideoRecord
 from vidsearch.registry.validation import NewVideo
+from vidsearch_mappings.registry import ErrorRecord, State, VideoRecord
 
 __all__ = [
     "claim",

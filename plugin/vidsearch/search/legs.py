@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from vidsearch.search.types import Moment
-from vidsearch_mappings.queries import MOMENT_FIELDS, MOMENTS, moment_path
+from vidsearch_mappings.queries import SEGMENT_FIELDS, SEGMENT_HITS, segments_path
 from vidsearch_mappings.scores import Similarity, cosine_from_score
 
 __all__ = [
@@ -61,7 +61,7 @@ def read_vector_hits(
         similarity: how the engine scored.
     """
     hits = []
-    path = moment_path(field)
+    path = segments_path(field)
     for hit in response["hits"]["hits"]:
         moments = _moments(hit, path=path, similarity=similarity)
         # A walk through the graph may pass over a video's best segment; the inner hits never do.
@@ -129,15 +129,15 @@ def _ranked(hits: list[LegHit]) -> list[LegHit]:
 
 
 def _moments(hit: Mapping[str, Any], *, path: str, similarity: Similarity) -> tuple[Moment, ...]:
-    if MOMENTS not in hit.get("inner_hits", {}):
+    if SEGMENT_HITS not in hit.get("inner_hits", {}):
         return ()
     moments = []
-    for segment in hit["inner_hits"][MOMENTS]["hits"]["hits"]:
+    for segment in hit["inner_hits"][SEGMENT_HITS]["hits"]["hits"]:
         # Elasticsearch groups the fields, {"video.segments": [{"start": [0.0]}]}; OpenSearch does
         # not, {"video.segments.start": [0.0]}.
         fields = segment["fields"]
         values, prefix = (fields[path][0], "") if path in fields else (fields, f"{path}.")
-        start, end, thumbnail = (values.get(prefix + name, [None])[0] for name in MOMENT_FIELDS)
+        start, end, thumbnail = (values.get(prefix + name, [None])[0] for name in SEGMENT_FIELDS)
         cosine = cosine_from_score(float(segment["_score"]), similarity=similarity)
         moments.append(Moment(float(start), float(end), cosine, thumbnail))
     return tuple(sorted(moments, key=lambda moment: (-moment.cosine, moment.start)))

@@ -21,7 +21,7 @@ from vidsearch_mappings.queries import (
     documents_query,
     highlighted,
     keyword_query,
-    moment_path,
+    segments_path,
     vector_query,
 )
 from vidsearch_mappings.scores import Similarity
@@ -59,7 +59,7 @@ class Conditions:
         Raises:
             QueryError: the filter does not fit the index, or an engine would misread it.
         """
-        path = moment_path(view.field)
+        path = segments_path(view.field)
         on_segments: list[Json] = []
         with query_errors_about("filter"):
             on_videos = build_filters(request.filter, properties=view.properties)

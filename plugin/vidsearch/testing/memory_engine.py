@@ -317,6 +317,10 @@ class _MemoryCalls:
     def kind(self) -> EngineKind:
         return self._engine.kind
 
+    @property
+    def url(self) -> str:
+        return self._engine.info().url
+
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._engine, name)
 
