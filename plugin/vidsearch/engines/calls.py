@@ -40,6 +40,7 @@ _MGET_STATUS = {
     "index_not_found_exception": 404,
     "illegal_argument_exception": 400,
     "routing_missing_exception": 400,
+    "security_exception": 403,
 }
 """HTTP status of what may be wrong with one of them, which the engines do not say; else 503."""
 
