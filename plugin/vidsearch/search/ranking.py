@@ -98,7 +98,8 @@ class Ranking:
     def page(self) -> dict[str, Json]:
         """What reads documents, cosines and moments of the page, unless they are there already."""
         ids = [id for id, _ in self._page]
-        return self._plan.page(ids) if ids and self._request.fetches_page else {}
+        with self._plan.checked.errors_about("highlight"):
+            return self._plan.page(ids) if ids and self._request.fetches_page else {}
 
     def hits(self, answer: Mapping[str, Json]) -> tuple[Hit, ...]:
         """The hits of the page; without the videos that were deleted meanwhile."""
@@ -150,7 +151,9 @@ class Ranking:
     def _vector_hits(self, answer: Mapping[str, Json]) -> list[LegHit]:
         plan = self._plan
         levels = [
-            read_vector_hits(answer[name], field=plan.index.field, similarity=plan.similarity(level))
+            read_vector_hits(
+                answer[name], field=plan.index.field, similarity=plan.similarity(level)
+            )
             for name, level in plan.levels.items()
         ]
         return levels[0] if len(levels) == 1 else best_of_levels(levels)
