@@ -71,7 +71,7 @@ def _signing(settings: EngineSettings, region: str, *, asynchronous: bool) -> di
         # The signer reads them at every request, so that expired ones are renewed.
         credentials = Session().get_credentials()
     except BotoCoreError as error:
-        raise ConfigError(f"engine.aws_region: no AWS credentials can be had: {error}") from error
+        raise ConfigError(f"engine.aws_region: AWS credentials cannot be read: {error}") from error
     if credentials is None:
         raise ConfigError(
             "engine.aws_region: no AWS credentials were found in the environment "

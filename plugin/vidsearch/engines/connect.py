@@ -52,16 +52,13 @@ def connect(settings: EngineSettings, *, client: Any = None) -> Engine:
     check_access(settings)
     if settings.kind != "auto":
         return RestEngine(*_opened(settings, settings.kind))
-    engine = RestEngine(*_opened(settings, "elasticsearch"))
+    engine, kind = RestEngine(*_opened(settings, "elasticsearch")), None
     try:
         kind = engine.run(_ask_kind(engine.calls, settings))
-    except BackendError:
-        engine.close()
-        raise
-    if kind == "elasticsearch":
-        return engine
-    engine.close()
-    return RestEngine(*_opened(settings, kind))
+    finally:
+        if kind != "elasticsearch":
+            engine.close()
+    return engine if kind == "elasticsearch" else RestEngine(*_opened(settings, kind))
 
 
 async def connect_async(settings: EngineSettings, *, client: Any = None) -> AsyncEngine:
@@ -81,20 +78,19 @@ async def connect_async(settings: EngineSettings, *, client: Any = None) -> Asyn
     check_access(settings)
     if settings.kind != "auto":
         return AsyncRestEngine(*_opened(settings, settings.kind, asynchronous=True))
-    engine = AsyncRestEngine(*_opened(settings, "elasticsearch", asynchronous=True))
+    engine, kind = AsyncRestEngine(*_opened(settings, "elasticsearch", asynchronous=True)), None
     try:
         kind = await engine.run(_ask_kind(engine.calls, settings))
-    except BackendError:
-        await engine.close()
-        raise
+    finally:
+        if kind != "elasticsearch":
+            await engine.close()
     if kind == "elasticsearch":
         return engine
-    await engine.close()
     return AsyncRestEngine(*_opened(settings, kind, asynchronous=True))
 
 
 def _ask_kind(calls: Calls, settings: EngineSettings) -> Steps[EngineKind]:
-    # Either engine answers Elasticsearch's client; it then says whether it likes the answer.
+    # Both engines answer the client of Elasticsearch, which refuses the answer of the other.
     from vidsearch.engines.elasticsearch import NotElasticsearchError
 
     try:

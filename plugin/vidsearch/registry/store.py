@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vidsearch.engines.base import Document, Engine, Json, Revision, Write
+from vidsearch.engines import BulkResult, Document, Engine, Json, Revision, Write
 from vidsearch.errors import (
     BackendError,
     BulkError,
@@ -258,23 +258,16 @@ class RecordStore:
             Write("index", id, source, expect=expect.get(id, "absent"))
             for id, source in sources.items()
         ]
-        ends: dict[str, Stored | BackendError] = {}
+        failures: dict[str, BackendError] = {}
         try:
-            result = self._engine.bulk(self.index, writes)
+            done: BulkResult | BulkError = self._engine.bulk(self.index, writes)
         except IndexNotFoundError as error:
             raise self._no_registry() from error
         except BulkError as error:
-            conflicts = error.conflicts
-            for id, reason in error.failures.items():
-                ends[id] = MappingConflictError(f"index {self.index!r} rejected {id!r}: {reason}")
-        else:
-            conflicts = result.conflicts
-            ends |= {id: Stored(records[id], one) for id, one in result.revisions.items()}
-        for id in conflicts:
-            ends[id] = VersionConflictError(f"video {id!r} was changed meanwhile")
-        # A bulk that was rejected in part does not tell the revisions of what it wrote.
-        ends |= self.read_many([id for id in sources if id not in ends])
-        return {id: ends.get(id, VersionConflictError(f"video {id!r} is gone")) for id in sources}
+            done, failures = error, error.failures
+        for id in done.conflicts:
+            failures[id] = VersionConflictError(f"video {id!r} was changed meanwhile")
+        return {**{id: Stored(records[id], one) for id, one in done.revisions.items()}, **failures}
 
     def _fitted(self, source: Json) -> Json | None:
         """The document without the fields that the live mapping lacks; ``None`` if it has all."""

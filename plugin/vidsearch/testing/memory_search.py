@@ -17,7 +17,7 @@ from vidsearch.testing.memory_query import (
     values_at,
 )
 
-__all__ = ["filtered", "page", "search"]
+__all__ = ["filtered", "search"]
 
 Stored = Sequence[tuple[str, Document]]
 """Documents with the name of the concrete index that holds each."""
@@ -28,18 +28,6 @@ _KNOWN = {
     "highlight",
     "search_type",  # there is one shard, so every type finds the same
 }
-
-
-def page(
-    documents: Stored, *, query: Json, source: Sequence[str] | bool
-) -> list[tuple[str, Document, float]]:
-    """All matches of a query in order of score, then id."""
-    found = [
-        (index, Document(d.id, filtered(d.source, source), d.revision, d.routing), points)
-        for index, d in documents
-        if (points := score(query, d.id, d.source)) is not None
-    ]
-    return sorted(found, key=lambda hit: (-hit[2], hit[1].id))
 
 
 def search(documents: Stored, body: Json) -> Json:
