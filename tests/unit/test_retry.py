@@ -23,11 +23,11 @@ TABLE: dict[str, tuple[Fault, Decision]] = {
     "ConfigError": ("setup", UNCOUNTED),
     "DecoderFailedError": ("video", FAIL),
     "DecoderKilledError": ("unknown", RETRY),
-    "DocumentNotFoundError": ("video", GONE),
+    "DocumentNotFoundError": ("gone", GONE),
     "DocumentRejectedError": ("video", FAIL),
     "EncoderError": ("unknown", RETRY),
     "IndexNotFoundError": ("setup", UNCOUNTED),
-    "LeaseLostError": ("conflict", SKIP),
+    "LeaseLostError": ("lost", SKIP),
     "LocalError": ("setup", UNCOUNTED),
     "MappingConflictError": ("setup", UNCOUNTED),
     "RequestTooLargeError": ("setup", UNCOUNTED),
@@ -97,7 +97,7 @@ def test_error_of_the_decoding_process_keeps_its_decision(name: str) -> None:
     assert (error.fault, decide(error)) == TABLE[name]
 
 
-def test_every_tenth_outage_in_a_row_counts() -> None:
+def test_every_tenth_outage_in_a_row_uses_up_an_attempt() -> None:
     assert [tries for tries in range(30) if outage_uses_up_attempt(tries)] == [9, 19, 29]
 
 
