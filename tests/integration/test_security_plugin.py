@@ -14,9 +14,7 @@ from tests.secured_node import Role, SecuredNode, secured_node
 from tests.services import RunningServices
 
 from vidsearch.config import IndexSettings, IngestSettings
-from vidsearch.engines import connect
-from vidsearch.engines.base import Write
-from vidsearch.engines.connect import connect_async
+from vidsearch.engines import Write, connect, connect_async
 from vidsearch.errors import BackendAccessDeniedError
 from vidsearch.index import (
     attach_index,

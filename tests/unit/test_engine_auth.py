@@ -18,8 +18,7 @@ from tests.http_stub import Asked, Reply, http_stub
 from tests.tls_proxy import Authority
 
 from vidsearch.config import EngineSettings, load_settings
-from vidsearch.engines import connect
-from vidsearch.engines.connect import connect_async
+from vidsearch.engines import connect, connect_async
 from vidsearch.errors import ConfigError, MissingExtraError
 
 HTTPS = "https://localhost:9200"

@@ -11,7 +11,7 @@ import pytest
 from celery import Celery
 
 from vidsearch.config import Settings
-from vidsearch.engines.base import BulkResult, Document, Write
+from vidsearch.engines import BulkResult, Document, Write
 from vidsearch.errors import (
     BackendAccessDeniedError,
     BackendUnavailableError,

@@ -14,11 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar, cast
 
-from vidsearch.engines.calls import Calls
-from vidsearch.engines.errors import no_json
-from vidsearch.engines.features import elasticsearch_features
-from vidsearch.engines.steps import Answer, Request, Steps, run
-from vidsearch.engines.types import (
+from vidsearch.engines import (
     BulkResult,
     Document,
     EngineInfo,
@@ -28,6 +24,10 @@ from vidsearch.engines.types import (
     Revision,
     Write,
 )
+from vidsearch.engines.calls import Calls
+from vidsearch.engines.errors import no_json
+from vidsearch.engines.features import elasticsearch_features
+from vidsearch.engines.steps import Answer, Request, Steps, run
 from vidsearch.engines.vectors import to_json
 from vidsearch.errors import (
     BackendError,

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from vidsearch.engines.base import Json
+from vidsearch.engines import Json
 from vidsearch.errors import MappingConflictError
 
 __all__ = [

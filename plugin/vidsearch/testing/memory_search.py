@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vidsearch.engines.base import Document, Json
+from vidsearch.engines import Document, Json
 from vidsearch.errors import MappingConflictError
 from vidsearch.testing.memory_query import (
     among,
