@@ -63,12 +63,10 @@ class Calls:
 
     @property
     def kind(self) -> EngineKind:
-        """Which engine is asked."""
         return self.dialect.kind
 
     @property
     def url(self) -> str:
-        """Of the cluster, without credentials."""
         return self.dialect.url
 
     def info(self) -> Steps[EngineInfo]:
@@ -130,8 +128,7 @@ class Calls:
             raise BackendError(
                 f"{index!r} at {self.url} stands for {names}, and one index is needed"
             )
-        ((_, entry),) = found.items()
-        mapping: Json = entry["mappings"]
+        mapping: Json = next(iter(found.values()))["mappings"]
         return mapping
 
     def put_mapping(self, index: str, body: Mapping[str, Any]) -> Steps[None]:
@@ -152,8 +149,8 @@ class Calls:
 
     def _index(self, index: str) -> Steps[Json]:
         found = (yield from self.dialect.request("GET", f"/{quoted(index)}", index=index)).body
-        ((_, entry),) = found.items()
-        described: Json = entry
+        described: Json
+        (described,) = found.values()
         return described
 
     def update_aliases(self, actions: Sequence[Mapping[str, Any]]) -> Steps[None]:

@@ -154,11 +154,7 @@ def _require(module: str, *, extra: str, needed_for: str) -> None:
 
 
 def _dialect_for(client: Any, usable: set[tuple[str, str]]) -> Dialect:
-    """The dialect of a client that was passed in.
-
-    Raises:
-        ConfigError: it is not one of the usable clients.
-    """
+    """The dialect of a client that was passed in. Raises ConfigError if it is not usable."""
     # By name, so that neither library has to be installed to recognise the other's client.
     names = [(c.__module__.partition(".")[0], c.__name__) for c in type(client).__mro__]
     found = next((name for name in names if name in _SYNC | _ASYNC), None)
@@ -168,16 +164,13 @@ def _dialect_for(client: Any, usable: set[tuple[str, str]]) -> Dialect:
             f"a client of type {type(client).__module__}.{type(client).__qualname__} is not "
             f"usable: pass in an {classes}"
         )
-    if found not in usable and usable == _SYNC:
-        raise ConfigError(
-            f"{found[1]} is a client for an event loop: pass it to AsyncVideoSearch or "
-            "connect_async, or use its sync twin"
-        )
     if found not in usable:
-        raise ConfigError(
-            f"{found[1]} would block the event loop: pass it to VideoSearch or connect, or use "
-            "its async twin"
+        reason, search, other = (
+            ("is a client for an event loop", "AsyncVideoSearch or connect_async", "sync")
+            if usable == _SYNC
+            else ("would block the event loop", "VideoSearch or connect", "async")
         )
+        raise ConfigError(f"{found[1]} {reason}: pass it to {search}, or use its {other} twin")
     if found[0] == "elasticsearch":
         return _dialect("elasticsearch", str(next(iter(client.transport.node_pool.all())).base_url))
     host = client.transport.hosts[0]

@@ -22,18 +22,14 @@ KEEP_ALIVE = "5m"
 
 
 class Dialect(ABC):
-    """One cluster of one kind: requests and JSON as it takes them, errors from what it refuses.
-
-    Args:
-        url: of the cluster, without credentials; for messages.
-    """
+    """One cluster of one kind: requests and JSON as it takes them, errors from what it refuses."""
 
     kind: ClassVar[EngineKind]
     failures: ClassVar[tuple[type[Exception], ...]]
     """What a client raises for an answer that is no success, or for none."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
+        self.url = url  # without credentials; for messages
 
     # -- what differs between the client libraries, sync and async
 

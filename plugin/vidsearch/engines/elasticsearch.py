@@ -56,12 +56,14 @@ class ElasticsearchDialect(Dialect):
         return Answer(response.meta.status, response.body)
 
     def answer_of(self, error: Exception) -> Answer:
-        if isinstance(error, elasticsearch.UnsupportedProductError):
-            raise _not_elasticsearch(error, url=self.url) from error
         if isinstance(error, elasticsearch.ApiError):
-            # The media type is unknown to it.
-            if error.meta.status == 406 and "x-elastic-product" not in error.meta.headers:
-                raise _not_elasticsearch(error, url=self.url) from error
+            # Another server, or one to which the media type is unknown.
+            unknown = error.meta.status == 406 and "x-elastic-product" not in error.meta.headers
+            if unknown or isinstance(error, elasticsearch.UnsupportedProductError):
+                raise NotElasticsearchError(
+                    f"{self.url} is not Elasticsearch; set engine.kind to what it is, or to auto",
+                    root=error.body,
+                ) from error
             return Answer(error.meta.status, error.body, error)
         if isinstance(error, elasticsearch.ConnectionTimeout):
             raise timed_out(url=self.url) from error
@@ -126,12 +128,6 @@ def _with_media_type(media_type: str, request: Request) -> Request:
         "content-type": media_type.format("json" if request.lines is None else "x-ndjson"),
     }
     return replace(request, headers=headers)
-
-
-def _not_elasticsearch(error: elasticsearch.ApiError, *, url: str) -> NotElasticsearchError:
-    return NotElasticsearchError(
-        f"{url} is not Elasticsearch; set engine.kind to what it is, or to auto", root=error.body
-    )
 
 
 def _with_vectors(source: Sequence[str] | bool) -> Json | bool:

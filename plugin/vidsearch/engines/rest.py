@@ -25,12 +25,7 @@ _T = TypeVar("_T")
 
 class _Engine:
     def __init__(self, client: Any, dialect: Dialect, *, owned: bool = True) -> None:
-        """
-        Args:
-            client: of the engine's own library.
-            dialect: of the cluster.
-            owned: whether ``close`` closes the client.
-        """
+        """``owned``: whether ``close`` closes the client."""
         self.calls = Calls(dialect)
         self._dialect = dialect
         self._client = client

@@ -77,9 +77,7 @@ class MemoryEngine:
 
     def features(self) -> Features:
         """Those of a free licence; vectors are kept as lists."""
-        return replace(
-            elasticsearch_features(self.info().version, licence=None), base64_vectors=None
-        )
+        return elasticsearch_features(self.info().version, licence=None)
 
     def create_index(self, name: str, body: Mapping[str, Any]) -> None:
         with self._lock:
