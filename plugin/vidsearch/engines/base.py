@@ -23,8 +23,18 @@ __all__ = ["AsyncEngine", "Engine"]
 _T = TypeVar("_T")
 
 
+class _Engine(Protocol):
+    @property
+    def kind(self) -> EngineKind:
+        """Elasticsearch or OpenSearch."""
+
+    @property
+    def calls(self) -> Calls:
+        """The methods of :class:`Engine` as steps, for code that serves sync and async engines."""
+
+
 @runtime_checkable
-class Engine(Protocol):
+class Engine(_Engine, Protocol):
     """Thin I/O over one cluster. Thread-safe.
 
     A write never creates an index, as the engines do by default. A search or count that did not
@@ -39,14 +49,6 @@ class Engine(Protocol):
         MappingConflictError: a mapping or query that the engine rejects (400).
         VersionConflictError: a compare-and-set lost (409).
     """
-
-    @property
-    def kind(self) -> EngineKind:
-        """Which engine it is."""
-
-    @property
-    def calls(self) -> Calls:
-        """The methods below as steps, for code that is written once for sync and async engines."""
 
     def run(self, steps: Steps[_T]) -> _T:
         """Carry steps out in this thread; gives what they return."""
@@ -173,17 +175,17 @@ class Engine(Protocol):
         absent id is not a failure.
 
         What was turned away for load (429, 5xx), and whole requests without an answer, are sent
-        again with backoff and jitter, a few times, and nothing else is. Where a write is repeated
-        after its answer was lost and meets a conflict, the document is read: if it is what was
-        written, the write counts as done.
+        again with backoff and jitter, a few times; requests that are too large (413) are halved.
+        Where a write is repeated after its answer was lost and meets a conflict, the document is
+        read: if it is what was written, the write counts as done.
 
         A write with ``expect`` that finds another revision is no error; its id is among the
         ``conflicts`` of the result. A ``create`` without ``expect`` that finds a document is
         rejected.
 
         Raises:
-            BulkError: items were rejected for what they are; ``failures`` has every one, and
-                ``conflicts`` those that found another revision. All others are written.
+            BulkError: items were rejected for what they are; ``failures`` has the error of each,
+                ``conflicts`` and ``revisions`` are as in the result. All others are written.
             BackendUnavailableError: items were still turned away at the last attempt; the message
                 says how many were written.
         """
@@ -226,16 +228,8 @@ class Engine(Protocol):
 
 
 @runtime_checkable
-class AsyncEngine(Protocol):
+class AsyncEngine(_Engine, Protocol):
     """An :class:`Engine` for the tasks of one event loop: the same calls, run by ``await``."""
-
-    @property
-    def kind(self) -> EngineKind:
-        """Which engine it is."""
-
-    @property
-    def calls(self) -> Calls:
-        """See :attr:`Engine.calls`."""
 
     async def run(self, steps: Steps[_T]) -> _T:
         """See :meth:`Engine.run`: ``await engine.run(engine.calls.search(index, body))``."""

@@ -300,26 +300,21 @@ def as_stored(given: Any, stored: Any, *, order: ByteOrder | None, partial: bool
         partial: whether the stored objects may have other fields beside.
     """
     if isinstance(given, Mapping):
-        return (
-            isinstance(stored, Mapping)
-            and (given.keys() <= stored.keys() if partial else given.keys() == stored.keys())
-            and all(
-                as_stored(value, stored[key], order=order, partial=partial)
-                for key, value in given.items()
-            )
+        if not isinstance(stored, Mapping):
+            return False
+        fits = given.keys() <= stored.keys() if partial else given.keys() == stored.keys()
+        return fits and all(
+            as_stored(value, stored[key], order=order, partial=partial)
+            for key, value in given.items()
         )
     if hasattr(given, "__array_interface__"):
         return isinstance(stored, str | list) and (
             decode_vector(stored, order or "big").tobytes() == decode_vector(given).tobytes()
         )
     if isinstance(given, list | tuple):  # replaced as a whole, by a partial document as well
-        return (
-            isinstance(stored, list)
-            and len(given) == len(stored)
-            and all(
-                as_stored(one, other, order=order) for one, other in zip(given, stored, strict=True)
-            )
-        )
+        if not isinstance(stored, list) or len(given) != len(stored):
+            return False
+        return all(as_stored(*pair, order=order) for pair in zip(given, stored, strict=True))
     if isinstance(given, float) and isinstance(stored, int | float):
         return decode_vector([given]).tobytes() == decode_vector([stored]).tobytes()
     return bool(given == stored)

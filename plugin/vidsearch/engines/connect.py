@@ -18,9 +18,13 @@ from vidsearch.errors import BackendAccessDeniedError, BackendError, ConfigError
 
 __all__ = ["connect", "connect_async"]
 
-_SYNC = {("elasticsearch", "Elasticsearch"), ("opensearchpy", "OpenSearch")}
-_ASYNC = {("elasticsearch", "AsyncElasticsearch"), ("opensearchpy", "AsyncOpenSearch")}
+_CLIENTS: dict[EngineKind, tuple[str, str]] = {
+    "elasticsearch": ("elasticsearch", "Elasticsearch"),
+    "opensearch": ("opensearchpy", "OpenSearch"),
+}
 """Packages and classes of the clients."""
+_SYNC = set(_CLIENTS.values())
+_ASYNC = {(package, f"Async{name}") for package, name in _SYNC}
 
 
 def connect(settings: EngineSettings, *, client: Any = None) -> Engine:
@@ -118,18 +122,12 @@ def _opened(
         _require("opensearchpy", extra="opensearch", needed_for=f"OpenSearch at {settings.url}")
     if asynchronous:
         _require("aiohttp", extra="async", needed_for=f"an async search at {settings.url}")
-    options: dict[str, Any]
-    make: Any
+    package, name = _CLIENTS[kind]
+    make = getattr(importlib.import_module(package), f"Async{name}" if asynchronous else name)
     if kind == "elasticsearch":
-        import elasticsearch
-
-        make = elasticsearch.AsyncElasticsearch if asynchronous else elasticsearch.Elasticsearch
         options = elasticsearch_access(settings, asynchronous=asynchronous)
         options["request_timeout"] = settings.timeout
     else:
-        import opensearchpy
-
-        make = opensearchpy.AsyncOpenSearch if asynchronous else opensearchpy.OpenSearch
         options = opensearch_access(settings, asynchronous=asynchronous)
         options["timeout"] = settings.timeout
     client = make([_with_port(settings.url)], max_retries=0, **options)

@@ -24,6 +24,7 @@ from vidsearch.engines import (
     Revision,
     Write,
 )
+from vidsearch.engines.bulk import Progress
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.errors import no_json
 from vidsearch.engines.features import elasticsearch_features
@@ -31,7 +32,6 @@ from vidsearch.engines.steps import Answer, Request, Steps, run
 from vidsearch.engines.vectors import to_json
 from vidsearch.errors import (
     BackendError,
-    BulkError,
     DocumentNotFoundError,
     IndexNotFoundError,
     MappingConflictError,
@@ -205,33 +205,18 @@ class MemoryEngine:
         return there
 
     def bulk(self, index: str, writes: Sequence[Write], *, refresh: bool = False) -> BulkResult:
-        failures: dict[str, BackendError] = {}
-        conflicts: list[str] = []
-        revisions: dict[str, Revision] = {}
+        requests = min(len(writes), 1)
+        progress = Progress(index, self.info().url, len(writes), requests=requests)
         with self._lock:
             self._one(index, to_write=True)
             for write in writes:
                 try:
-                    revision = self._write(index, write)
+                    progress.done(write, self._write(index, write))
+                except VersionConflictError as error:
+                    progress.conflict(write, error)
                 except BackendError as error:
-                    if isinstance(error, VersionConflictError) and write.expect is not None:
-                        conflicts.append(write.id)
-                    else:
-                        failures.setdefault(write.id, error)
-                else:
-                    revisions.pop(write.id, None)
-                    if revision is not None:
-                        revisions[write.id] = revision
-        if failures:
-            raise BulkError(
-                f"{len(failures)} of {len(writes)} writes were rejected, first: "
-                f"{next(iter(failures.values()))}",
-                failures=failures,
-                conflicts=tuple(conflicts),
-                revisions=revisions,
-            )
-        written = len(writes) - len(conflicts)
-        return BulkResult(written, 0, 1 if writes else 0, revisions, tuple(conflicts))
+                    progress.fail(write.id, error)
+        return progress.result()
 
     def search(self, index: str, body: Mapping[str, Any]) -> Json:
         return search(self._snapshot(index), _json(body))
@@ -311,14 +296,7 @@ class _MemoryCalls:
 
     def __init__(self, engine: MemoryEngine) -> None:
         self._engine = engine
-
-    @property
-    def kind(self) -> EngineKind:
-        return self._engine.kind
-
-    @property
-    def url(self) -> str:
-        return self._engine.info().url
+        self.kind, self.url = engine.kind, engine.info().url
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._engine, name)
