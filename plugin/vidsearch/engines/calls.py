@@ -121,14 +121,7 @@ class Calls:
         return tuple(sorted(answer.body))
 
     def mapping(self, index: str) -> Steps[Json]:
-        path = f"/{quoted(index)}/_mapping"
-        found = (yield from self.dialect.request("GET", path, index=index)).body
-        if len(found) != 1:
-            names = ", ".join(sorted(found)) or "no index"
-            raise BackendError(
-                f"{index!r} at {self.url} stands for {names}, and one index is needed"
-            )
-        mapping: Json = next(iter(found.values()))["mappings"]
+        mapping: Json = (yield from self._index(index, "/_mapping"))["mappings"]
         return mapping
 
     def put_mapping(self, index: str, body: Mapping[str, Any]) -> Steps[None]:
@@ -147,10 +140,16 @@ class Calls:
         aliases: Json = (yield from self._index(index))["aliases"]
         return aliases
 
-    def _index(self, index: str) -> Steps[Json]:
-        found = (yield from self.dialect.request("GET", f"/{quoted(index)}", index=index)).body
-        described: Json
-        (described,) = found.values()
+    def _index(self, index: str, part: str = "") -> Steps[Json]:
+        """What the cluster tells of the one index behind a name."""
+        path = f"/{quoted(index)}{part}"
+        found = (yield from self.dialect.request("GET", path, index=index)).body
+        if len(found) != 1:
+            names = ", ".join(sorted(found)) or "no index"
+            raise BackendError(
+                f"{index!r} at {self.url} stands for {names}, but one index is needed"
+            )
+        described: Json = next(iter(found.values()))
         return described
 
     def update_aliases(self, actions: Sequence[Mapping[str, Any]]) -> Steps[None]:

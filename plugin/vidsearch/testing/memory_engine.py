@@ -277,9 +277,7 @@ class MemoryEngine:
             )
         if len(names) != 1:
             behind = ", ".join(self._behind(name))
-            raise MappingConflictError(
-                f"alias {name!r} stands for {behind}, and one index is needed"
-            )
+            raise MappingConflictError(f"{name!r} stands for {behind}, but one index is needed")
         return self._indices[names[0]]
 
     def _snapshot(self, name: str) -> list[tuple[str, Document]]:
