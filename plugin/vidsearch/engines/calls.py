@@ -72,12 +72,12 @@ class Calls:
     def info(self) -> Steps[EngineInfo]:
         if self._info is None:
             # A node without the module for the root path refuses the method (405).
-            answer = yield from self.dialect.request("GET", "/", also=(404, 405))
-            if answer.status < 300:
-                version = self.dialect.version_of(answer.body)
-            else:
+            answer = yield from self.dialect.send(Request("GET", "/"))
+            if answer.status in {404, 405}:
                 local = yield from self.dialect.request("GET", "/_nodes/_local/http")
                 version = next(iter(local.body["nodes"].values()))["version"]
+            else:
+                version = self.dialect.version_of(self.dialect.require_success(answer).body)
             numbers = [int(n) for n in re.findall(r"\d+", version)[:3]]
             major, minor, patch = (*numbers, 0, 0, 0)[:3]
             self._info = EngineInfo(self.kind, (major, minor, patch), self.url)

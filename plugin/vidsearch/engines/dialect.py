@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -101,30 +101,25 @@ class Dialect(ABC):
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | bytes | None = None,
         lines: bytes | None = None,
-        also: Collection[int] = (),
         pause: float = 0.0,
     ) -> Steps[Answer]:
-        """One request whose answer is a success, or has a status in ``also``."""
+        """One request whose answer is a success."""
         content = body if isinstance(body, bytes | None) else self.json(body)
         answer = yield from self.send(
             Request(method, path, params or {}, content, lines, pause=pause)
         )
-        return self.require_success(answer, index=index, also=also)
+        return self.require_success(answer, index=index)
 
-    def require_success(
-        self, answer: Answer, *, index: str | None, also: Collection[int] = ()
-    ) -> Answer:
+    def require_success(self, answer: Answer, *, index: str | None = None) -> Answer:
         """The answer. Raises the error that its status stands for."""
-        if 200 <= answer.status < 300:
-            if not isinstance(answer.body, dict):
-                raise BackendError(
-                    f"{self.url} answered with something other than the JSON of a search engine: "
-                    "is engine.url right?"
-                )
-            return answer
-        if answer.status in also:
-            return answer
-        raise error_of(answer.status, answer.body, url=self.url, index=index) from answer.cause
+        if not 200 <= answer.status < 300:
+            raise error_of(answer.status, answer.body, url=self.url, index=index) from answer.cause
+        if not isinstance(answer.body, dict):
+            raise BackendError(
+                f"{self.url} answered with something other than the JSON of a search engine: "
+                "is engine.url right?"
+            )
+        return answer
 
     def search(
         self, path: str, *, index: str, params: Mapping[str, str], body: Mapping[str, Any]
