@@ -12,7 +12,8 @@ from tests.search_index import TableEncoder, create_index, make_videos, unit_vec
 from tests.services import RunningServices
 
 from vidsearch.config import EngineSettings, SearchSettings
-from vidsearch.engines import Engine, Write, connect
+from vidsearch.engines import connect
+from vidsearch.engines.base import Engine, Write
 from vidsearch.errors import QueryError
 from vidsearch.local import SearchNode
 from vidsearch.search import Level, VideoSearch

@@ -11,7 +11,8 @@ from tests.search_index import TableEncoder, create_index, make_videos, nearest,
 from tests.services import RunningServices, call
 
 from vidsearch.config import EngineSettings
-from vidsearch.engines import Engine, Write, connect
+from vidsearch.engines import connect
+from vidsearch.engines.base import Engine, Write
 from vidsearch.errors import QueryError
 from vidsearch.local import SearchNode
 from vidsearch.search import VideoSearch

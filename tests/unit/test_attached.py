@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from vidsearch.config import IndexSettings
-from vidsearch.engines import Engine, Write
+from vidsearch.engines.base import Engine, Write
 from vidsearch.errors import MappingConflictError, VersionConflictError
 from vidsearch.index import attach_index, create_videos_index, detach_index, open_videos_index
 from vidsearch.index.copy import copy_with_settings

@@ -10,14 +10,10 @@ from uuid import uuid4
 import pytest
 from celery import Celery
 
+from vidsearch import errors
 from vidsearch.config import Settings
-from vidsearch.engines import BulkResult, Document, Write
-from vidsearch.errors import (
-    BackendAccessDeniedError,
-    BackendUnavailableError,
-    MappingConflictError,
-    RegistryError,
-)
+from vidsearch.engines.base import BulkResult, Document, Write
+from vidsearch.errors import BackendUnavailableError, MappingConflictError, RegistryError
 from vidsearch.registry import ErrorRecord, NewVideo, Registry, State
 from vidsearch.testing.memory_engine import MemoryEngine
 from vidsearch_mappings import registry_index
@@ -194,11 +190,15 @@ def test_a_video_that_the_registry_refuses_keeps_its_error_and_no_other_is_read_
 ) -> None:
     def check(source: Any, mapping: Any) -> None:
         if source["uri"] == "/1.mp4":
-            raise BackendAccessDeniedError("no right to write /1.mp4")
+            raise errors.BackendAccessDeniedError("no right to write /1.mp4")
 
     monkeypatch.setattr("vidsearch.testing.memory_engine.check", check)
     done = registry.register_many(videos(3))
-    assert [type(one.error) for one in done] == [type(None), BackendAccessDeniedError, type(None)]
+    assert [type(one.error) for one in done] == [
+        type(None),
+        errors.BackendAccessDeniedError,
+        type(None),
+    ]
     assert +engine.requests == {"mget": 1, "bulk": 1}
 
 

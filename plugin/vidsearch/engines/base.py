@@ -18,7 +18,18 @@ from vidsearch.engines.types import (
     Write,
 )
 
-__all__ = ["AsyncEngine", "Engine"]
+__all__ = [
+    "AsyncEngine",
+    "BulkResult",
+    "Document",
+    "Engine",
+    "EngineInfo",
+    "EngineKind",
+    "Features",
+    "Json",
+    "Revision",
+    "Write",
+]
 
 _T = TypeVar("_T")
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Literal
 
-from vidsearch.engines.types import Features
+from vidsearch.engines.base import Features
 
-__all__ = ["elasticsearch_features", "licence_of", "opensearch_features", "plugins_of"]
+__all__ = [
+    "elasticsearch_features",
+    "licence_of",
+    "opensearch_features",
+    "plugins_of",
+]
 
 Version = tuple[int, int, int]
 
@@ -51,7 +56,12 @@ _FAISS = frozenset({"fp16", "binary", "disk"})
 
 
 def elasticsearch_features(version: Version, *, licence: str | None) -> Features:
-    """By the type of its licence; ``None``, which the cluster does not say: no native fusion."""
+    """What Elasticsearch of this version can do.
+
+    Args:
+        version: of the node that was asked.
+        licence: its type, ``None`` where the cluster does not say: then no native fusion.
+    """
     complete = licence in _COMPLETE
     presets = {name for name, since in _ELASTICSEARCH.items() if version >= since}
     if complete and version >= _DISK:
@@ -62,18 +72,27 @@ def elasticsearch_features(version: Version, *, licence: str | None) -> Features
         base64_vectors="big" if version >= _BASE64 else None,
         nested_filters=version >= _NESTED_FILTERS,
         retrievers=frozenset(retrievers),
+        hybrid=frozenset(),
         quantizations=frozenset(presets),
     )
 
 
 def opensearch_features(version: Version, *, plugins: Collection[str] | None) -> Features:
-    """By the names of its plugins; ``None``, which the cluster does not say: the usual ones."""
+    """What OpenSearch of this version can do.
+
+    Args:
+        version: of the node that was asked.
+        plugins: names of the plugins; ``None`` where the cluster does not say: then those of the
+            usual distribution.
+    """
     neural = plugins is None or not _NEURAL.isdisjoint(plugins)
     faiss = plugins is None or _KNN in plugins
     hybrid = {name for name, since in _HYBRID.items() if neural and version >= since}
     return Features(
+        licence=None,
         base64_vectors="little" if version >= _BASE64_OPENSEARCH else None,
         nested_filters=True,
+        retrievers=frozenset(),
         hybrid=frozenset(hybrid),
         quantizations=_LUCENE | _FAISS if faiss else _LUCENE,
     )

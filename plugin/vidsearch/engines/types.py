@@ -37,18 +37,18 @@ class EngineInfo:
 class Features:
     """What a cluster can do, by its version, its licence and its plugins."""
 
+    licence: str | None
+    """``basic``, ``trial``, ``enterprise``, …; ``None`` where the cluster does not say."""
     base64_vectors: Literal["big", "little"] | None
     """Byte order of the base64 vectors that a bulk takes; ``None``: JSON arrays only."""
     nested_filters: bool
     """Whether a kNN clause on segments may filter by fields of the segments."""
+    retrievers: frozenset[Literal["rrf", "linear"]]
+    """Elasticsearch's native fusions that the licence allows."""
+    hybrid: frozenset[Literal["min_max", "z_score", "rrf"]]
+    """OpenSearch's native fusions, of its ``hybrid`` query with an inline pipeline."""
     quantizations: frozenset[str]
     """Presets of :data:`~vidsearch_mappings.types.Quantization` that an index can be made with."""
-    licence: str | None = None
-    """``basic``, ``trial``, ``enterprise``, …; ``None`` where the cluster does not say."""
-    retrievers: frozenset[Literal["rrf", "linear"]] = frozenset()
-    """Elasticsearch's native fusions that the licence allows."""
-    hybrid: frozenset[Literal["min_max", "z_score", "rrf"]] = frozenset()
-    """OpenSearch's native fusions, of its ``hybrid`` query with an inline pipeline."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 from uuid import uuid4
 
-from vidsearch.engines import Engine, Json, Write
+from vidsearch.engines.base import Engine, Json, Write
 from vidsearch.errors import MappingConflictError, VidsearchError
 from vidsearch.index.copy_note import (
     CopyNote,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal, TypeVar
 
-from vidsearch.engines import Document, Json
+from vidsearch.engines.base import Document, Json
 from vidsearch.errors import MappingConflictError, RegistryError
 from vidsearch.index.uri_field import uri_in
 from vidsearch.index.videos_index import VideosIndex, gone

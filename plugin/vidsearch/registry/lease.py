@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vidsearch.engines import Revision
+from vidsearch.engines.base import Revision
 from vidsearch_mappings.registry import VideoRecord
 
 __all__ = ["Lease"]

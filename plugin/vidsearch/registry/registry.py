@@ -11,7 +11,7 @@ from socket import gethostname
 from typing import Any
 from uuid import uuid4
 
-from vidsearch.engines import Engine, Revision
+from vidsearch.engines.base import Engine, Revision
 from vidsearch.errors import (
     LeaseLostError,
     RegistryError,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vidsearch.engines import BulkResult, Document, Engine, Json, Revision, Write
+from vidsearch.engines.base import Document, Engine, Json, Revision, Write
 from vidsearch.errors import (
     BackendError,
     BulkError,
@@ -260,14 +260,15 @@ class RecordStore:
         ]
         failures: dict[str, BackendError] = {}
         try:
-            done: BulkResult | BulkError = self._engine.bulk(self.index, writes)
+            result = self._engine.bulk(self.index, writes)
+            revisions, conflicts = result.revisions, result.conflicts
         except IndexNotFoundError as error:
             raise self._no_registry() from error
         except BulkError as error:
-            done, failures = error, error.failures
-        for id in done.conflicts:
+            revisions, conflicts, failures = error.revisions, error.conflicts, error.failures
+        for id in conflicts:
             failures[id] = VersionConflictError(f"video {id!r} was changed meanwhile")
-        return {**{id: Stored(records[id], one) for id, one in done.revisions.items()}, **failures}
+        return {**{id: Stored(records[id], one) for id, one in revisions.items()}, **failures}
 
     def _fitted(self, source: Json) -> Json | None:
         """The document without the fields that the live mapping lacks; ``None`` if it has all."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vidsearch.config import SearchSettings, Settings
 from vidsearch.encoders.base import Encoder
-from vidsearch.engines import Json
+from vidsearch.engines.types import Json
 from vidsearch.search.core import SearchCore
 from vidsearch.search.request import Leg, SearchRequest
 from vidsearch.search.signature import same_arguments_as, same_options_as
@@ -20,7 +20,7 @@ from vidsearch.search.types import SearchResult
 from vidsearch.search.video_search import VideoSearch
 
 if TYPE_CHECKING:
-    from vidsearch.engines import AsyncEngine
+    from vidsearch.engines.base import AsyncEngine
 
 __all__ = ["AsyncVideoSearch"]
 
