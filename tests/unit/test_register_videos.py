@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from celery import Celery
 
+from vidsearch import errors
 from vidsearch.config import Settings
 from vidsearch.engines.base import BulkResult, Document, Write
 from vidsearch.errors import BackendUnavailableError, MappingConflictError, RegistryError
@@ -179,9 +180,26 @@ def test_what_the_engine_rejects_is_told_of_that_video_alone(
     monkeypatch.setattr("vidsearch.testing.memory_engine.check", check)
     done = registry.register_many(videos(3))
     assert [one.error is None for one in done] == [True, False, True]
-    assert "rejected 'v1'" in str(done[1].error)
-    assert "too long" in str(done[1].error)
+    assert isinstance(done[1].error, MappingConflictError)
+    assert "rejected the request for document 'v1': too long" in str(done[1].error)
     assert done[2].record == registry.get("v2")
+
+
+def test_a_video_that_the_registry_refuses_keeps_its_error_and_no_other_is_read_again(
+    registry: Registry, engine: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(source: Any, mapping: Any) -> None:
+        if source["uri"] == "/1.mp4":
+            raise errors.BackendAccessDeniedError("no right to write /1.mp4")
+
+    monkeypatch.setattr("vidsearch.testing.memory_engine.check", check)
+    done = registry.register_many(videos(3))
+    assert [type(one.error) for one in done] == [
+        type(None),
+        errors.BackendAccessDeniedError,
+        type(None),
+    ]
+    assert +engine.requests == {"mget": 1, "bulk": 1}
 
 
 def test_without_a_broker_the_videos_are_registered_and_say_so(

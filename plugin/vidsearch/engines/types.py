@@ -86,9 +86,9 @@ class Write:
 
     def __post_init__(self) -> None:
         if isinstance(self.expect, Revision) and self.op == "create":
-            raise ValueError("a create expects no revision: take index")
+            raise ValueError("op create takes no revision as expect: use op index")
         if self.expect == "absent" and self.op in {"update", "delete"}:
-            raise ValueError(f"{self.op} of a document that is expected to be absent")
+            raise ValueError(f"op {self.op} cannot expect the document to be absent")
 
 
 @dataclass(frozen=True, slots=True)

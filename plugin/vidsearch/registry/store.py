@@ -258,23 +258,17 @@ class RecordStore:
             Write("index", id, source, expect=expect.get(id, "absent"))
             for id, source in sources.items()
         ]
-        ends: dict[str, Stored | BackendError] = {}
+        failures: dict[str, BackendError] = {}
         try:
             result = self._engine.bulk(self.index, writes)
+            revisions, conflicts = result.revisions, result.conflicts
         except IndexNotFoundError as error:
             raise self._no_registry() from error
         except BulkError as error:
-            conflicts = error.conflicts
-            for id, reason in error.failures.items():
-                ends[id] = MappingConflictError(f"index {self.index!r} rejected {id!r}: {reason}")
-        else:
-            conflicts = result.conflicts
-            ends |= {id: Stored(records[id], one) for id, one in result.revisions.items()}
+            revisions, conflicts, failures = error.revisions, error.conflicts, error.failures
         for id in conflicts:
-            ends[id] = VersionConflictError(f"video {id!r} was changed meanwhile")
-        # A bulk that was rejected in part does not tell the revisions of what it wrote.
-        ends |= self.read_many([id for id in sources if id not in ends])
-        return {id: ends.get(id, VersionConflictError(f"video {id!r} is gone")) for id in sources}
+            failures[id] = VersionConflictError(f"video {id!r} was changed meanwhile")
+        return {**{id: Stored(records[id], one) for id, one in revisions.items()}, **failures}
 
     def _fitted(self, source: Json) -> Json | None:
         """The document without the fields that the live mapping lacks; ``None`` if it has all."""
