@@ -9,19 +9,14 @@ from typing import Any
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines.base import Engine, Json
-from vidsearch.errors import MappingConflictError, VersionConflictError
+from vidsearch.errors import MappingConflictError
 from vidsearch.index.copy import copy_with_settings, explained
 from vidsearch.index.copy_note import undo_broken_copy
 from vidsearch.index.description import concrete_index, description_of
 from vidsearch.index.manage import videos_index_body
 from vidsearch.index.uri_field import check_uri_field
-from vidsearch.index.videos_index import VideosIndex, open_videos_index
-from vidsearch.registry.index import (
-    create_registry_index,
-    drop_registry_index,
-    upgrade_registry_index,
-)
-from vidsearch_mappings import index_meta
+from vidsearch.index.videos_index import open_videos_index
+from vidsearch.registry.index import drop_registry_index, ensure_registry_index
 from vidsearch_mappings.attached import (
     attached_mapping,
     attached_settings,
@@ -33,7 +28,6 @@ from vidsearch_mappings.diff import flattened
 __all__ = ["Attached", "attach_index", "detach_index"]
 
 _PASSES = 20
-_TRIES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,24 +81,18 @@ def attach_index(
         undone(name, broken)
     mapping = engine.mapping(name)
     if _is_attached(engine, settings, mapping, identity, name=name, uri_field=uri_field):
-        _make_registry(engine, settings)
+        ensure_registry_index(engine, settings)
         return Attached(name, settings.registry, settings.name)
     check_uri_field(mapping, uri_field, index=name)
     _refuse_lossy_source(mapping, index=name)
-    meta = index_meta(
-        model=identity.to_meta(),
-        quantization=settings.quantization,
-        field=settings.field,
-        segment_seconds=settings.segment_seconds,
-        uri_field=uri_field,
-    )
-    body = videos_index_body(engine, settings, identity)
-    added = attached_mapping(body, mapping, field=settings.field, meta=meta)
+    body = videos_index_body(engine, settings, identity, uri_field=uri_field)
+    added = attached_mapping(body, mapping, field=settings.field)
     _refuse_taken(mapping, added, field=settings.field, index=name)
     lacking = _lacking(engine, attached_settings(body), name)
     if not lacking:
-        _make_registry(engine, settings)
-        _put_mapping(engine, name, added)
+        ensure_registry_index(engine, settings)
+        with explained(name):
+            engine.put_mapping(name, added)
         return Attached(name, settings.registry, settings.name)
     copy = copy_with_settings(
         engine,
@@ -118,7 +106,7 @@ def attach_index(
         },
         to=copy_to,
         confirm=confirm,
-        before_swap=lambda copy: _make_registry(engine, _named(settings, name, copy)),
+        before_swap=lambda copy: ensure_registry_index(engine, _named(settings, name, copy)),
         progress=progress,
     )
     settings = _named(settings, name, copy)
@@ -165,27 +153,12 @@ def detach_index(
             engine.put_mapping(index.name, without_meta(engine.mapping(index.name)))
             return done
         for found in engine.scan(index.name, query=has_vidsearch_object(index.field), source=False):
-            _clear(index, found.id, found.routing)
+            index.remove(found.id, routing=found.routing)
             done += 1
             progress(done, max(done, left))
     raise MappingConflictError(
         f"documents of index {index.name!r} keep getting their vidsearch object back: does "
         f"another program write the field {index.field!r}? Stop it, then detach again"
-    )
-
-
-def _clear(index: VideosIndex, id: str, routing: str | None) -> None:
-    for _ in range(_TRIES):
-        document = index.read(id, routing=routing)
-        if document is None or index.field not in document.source:
-            return
-        try:
-            index.take_out(document)
-            return
-        except VersionConflictError:
-            continue
-    raise VersionConflictError(
-        f"document {id!r} of {index.name!r} keeps changing; detach again later"
     )
 
 
@@ -258,19 +231,6 @@ def _lacking(engine: Engine, wanted: Json, name: str) -> Json:
     }
 
 
-def _put_mapping(engine: Engine, name: str, added: Json) -> None:
-    with explained(name):
-        engine.put_mapping(name, added)
-
-
 def _named(settings: IndexSettings, index: str, copy: str) -> IndexSettings:
     """With the copy's name, where the application uses no alias that is moved to it."""
     return settings.model_copy(update={"name": copy}) if settings.name == index else settings
-
-
-def _make_registry(engine: Engine, settings: IndexSettings) -> None:
-    if engine.indices_of(settings.registry):
-        # Of an older version, or left over: what it holds is compared with the documents anyway.
-        upgrade_registry_index(engine, settings)
-        return
-    create_registry_index(engine, settings)

@@ -58,8 +58,14 @@ def create_videos_index(engine: Engine, settings: IndexSettings, identity: Model
     return name
 
 
-def videos_index_body(engine: Engine, settings: IndexSettings, identity: ModelIdentity) -> Json:
-    """What :func:`create_videos_index` sends to the engine, but for the alias.
+def videos_index_body(
+    engine: Engine,
+    settings: IndexSettings,
+    identity: ModelIdentity,
+    *,
+    uri_field: str | None = None,
+) -> Json:
+    """Settings and mapping that ``settings`` describe; with ``uri_field``, of an attached index.
 
     Raises:
         ConfigError: the engine lacks the setting ``index.quantization``, or the preset does not
@@ -78,6 +84,7 @@ def videos_index_body(engine: Engine, settings: IndexSettings, identity: ModelId
                 quantization=preset,
                 field=settings.field,
                 segment_seconds=settings.segment_seconds,
+                uri_field=uri_field,
             ),
             quantization=preset,
             shards=settings.shards,

@@ -25,9 +25,9 @@ from vidsearch.errors import (
     VersionConflictError,
     VideoError,
 )
-from vidsearch.index.videos_index import VideosIndex, gone, open_videos_index
+from vidsearch.index.videos_index import VideosIndex, open_videos_index
 from vidsearch.ingest.document import fingerprint, video_document, with_fields
-from vidsearch.ingest.removal import remove_document, remove_unconditionally
+from vidsearch.ingest.removal import remove_document
 from vidsearch.media import (
     Cue,
     LocalFile,
@@ -245,9 +245,11 @@ class Indexer:
             try:
                 if not index.attached:
                     revision = stored.revision if stored else None
-                    return index.write(record.id, document, expect=revision or "absent")
+                    return self._engine.put(
+                        index.name, record.id, document, expect=revision or "absent"
+                    )
                 if stored is None:
-                    raise gone(index, record.id)
+                    raise index.gone(record.id)
                 return index.merge(document[index.field], into=stored)
             except VersionConflictError:
                 # The lease is still held, so the other writer is the user, or a predecessor that
@@ -255,9 +257,7 @@ class Indexer:
                 stored = index.read(record.id, routing=record.routing)
             except (MappingConflictError, RequestTooLargeError) as error:
                 raise DocumentRejectedError(str(error)) from error
-        raise VersionConflictError(
-            f"the document of video {record.id!r} keeps changing while it is to be written"
-        )
+        raise index.keeps_changing(record.id)
 
     def _complete(
         self, attempt: _Attempt, index: VideosIndex, written: Revision, **result: Any
@@ -283,7 +283,7 @@ class Indexer:
             # The registry was dropped after the last renewal of the lease. Where the index was
             # detached, its documents must hold no vidsearch object. A managed index is kept.
             if index.attached:
-                remove_unconditionally(index, record)
+                index.remove(record.id, routing=record.routing)
             raise
 
     def _conclude(
@@ -361,7 +361,7 @@ class _Attempt:
 def _check_attached(record: VideoRecord, stored: Document | None, index: VideosIndex) -> None:
     """The user's document must be there, and only the vidsearch object is written to it."""
     if stored is None:
-        raise gone(index, record.id)
+        raise index.gone(record.id)
     if record.fields:
         raise VideoError(
             f"video {record.id!r} was registered with fields ({', '.join(record.fields)}), but "

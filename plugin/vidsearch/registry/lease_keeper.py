@@ -7,8 +7,8 @@ import threading
 from types import TracebackType
 
 from vidsearch.errors import LeaseLostError, VidsearchError
-from vidsearch.registry.lease import Lease
 from vidsearch.registry.registry import Registry
+from vidsearch.registry.store import Lease
 
 __all__ = ["LeaseKeeper"]
 

@@ -11,7 +11,8 @@ from socket import gethostname
 from typing import Any
 from uuid import uuid4
 
-from vidsearch.engines.base import Engine, Revision
+from vidsearch.batches import in_batches
+from vidsearch.engines.base import Engine
 from vidsearch.errors import (
     LeaseLostError,
     RegistryError,
@@ -19,28 +20,35 @@ from vidsearch.errors import (
     VidsearchError,
 )
 from vidsearch.registry import transitions
-from vidsearch.registry.lease import Lease
-from vidsearch.registry.store import Change, RecordStore, Stored, alive, in_states
+from vidsearch.registry.store import Change, Lease, RecordStore, Stored, alive, in_states
 from vidsearch.registry.sweep_rule import needs_sweep, sweep_query
 from vidsearch.registry.validation import NewVideo, checked
 from vidsearch_mappings.registry import ErrorRecord, State, VideoRecord
 
 __all__ = ["Registration", "Registry"]
 
-_IDS_PER_QUERY = 1000
+_Transition = Callable[[VideoRecord, float], VideoRecord]
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What became of one of many videos to register."""
+    """What became of one of many videos."""
 
     id: str
-    record: VideoRecord | None = None
-    """As it stands now; ``None`` where it was not registered."""
+    stored: Stored | None = field(default=None, repr=False)
     error: VidsearchError | None = None
-    """Why it was not registered, or registered but not queued."""
-    revision: Revision | None = field(default=None, repr=False)
-    """Of the stored record."""
+    """Why nothing was changed, or why the video was not queued."""
+
+    @property
+    def record(self) -> VideoRecord | None:
+        """As it stands now; ``None`` where it was not changed."""
+        return self.stored.record if self.stored else None
+
+    def require(self) -> VideoRecord:
+        """The record. Raises ``error`` where there is one."""
+        if self.error:
+            raise self.error
+        return _registered(self.record, self.id)
 
 
 class Registry:
@@ -109,10 +117,10 @@ class Registry:
         """Every video in one of the states; all but tombstones where none is given."""
         return self._store.scan(in_states(*states) if states else alive())
 
-    def among(self, ids: Sequence[str]) -> Iterator[VideoRecord]:
+    def among(self, ids: Iterable[str]) -> Iterator[VideoRecord]:
         """Those of some ids that are registered, tombstones included, in no order."""
-        for start in range(0, len(ids), _IDS_PER_QUERY):
-            yield from self._store.scan({"ids": {"values": ids[start : start + _IDS_PER_QUERY]}})
+        for batch in in_batches(ids):
+            yield from self._store.scan({"ids": {"values": batch}})
 
     def counts(self) -> dict[State, int]:
         """Number of videos in each state."""
@@ -150,10 +158,10 @@ class Registry:
         register = partial(transitions.register, video=video)
         return self._store.change(id, register).record
 
-    def register_many(self, videos: Iterable[NewVideo]) -> tuple[Registration, ...]:
-        """As :meth:`register`, for many videos, with two requests per 500 of them.
+    def register_many(self, videos: Sequence[NewVideo]) -> tuple[Registration, ...]:
+        """As :meth:`register`, for a batch of videos, with two requests. Safe to repeat.
 
-        Safe to repeat. A video that cannot be registered does not stop the others.
+        A video that cannot be registered does not stop the others.
 
         Args:
             videos: each id once, or repeated with the same uri, fields and routing.
@@ -164,7 +172,6 @@ class Registry:
         Raises:
             BackendUnavailableError: the engine does not answer; some may be registered.
         """
-        videos = tuple(videos)
         accepted: dict[str, NewVideo] = {}
         refused: dict[int, RegistryError] = {}
         for place, video in enumerate(videos):
@@ -187,16 +194,9 @@ class Registry:
         return self._change(id, transitions.mark_queued).record
 
     def mark_many_queued(self, registrations: Iterable[Registration]) -> tuple[Registration, ...]:
-        """As :meth:`mark_queued`, for what :meth:`register_many` returned; a bulk per 500."""
-        stored = {
-            one.id: Stored(one.record, one.revision)
-            for one in registrations
-            if one.record is not None and one.revision is not None
-        }
-        ends = self._store.change_many(
-            {id: _of_registered(id, transitions.mark_queued) for id in stored}, stored=stored
-        )
-        return tuple(_registration(id, end) for id, end in ends.items())
+        """As :meth:`mark_queued`, for a batch of registered videos and with one request."""
+        stored = {one.id: one.stored for one in registrations if one.stored}
+        return self._change_many(stored, transitions.mark_queued, stored=stored)
 
     def retry(self, id: str) -> VideoRecord:
         """Give a failed or dead video a new start with all its attempts.
@@ -206,6 +206,10 @@ class Registry:
             RegistryError: it is neither failed nor dead.
         """
         return self._change(id, transitions.retry).record
+
+    def retry_many(self, ids: Iterable[str]) -> tuple[Registration, ...]:
+        """As :meth:`retry`, for a batch of videos; what cannot be retried does not stop others."""
+        return self._change_many(ids, transitions.retry)
 
     def reopen(self, id: str, *, forget: bool = False) -> VideoRecord:
         """Have a video ingested again, whatever came of it before.
@@ -220,6 +224,10 @@ class Registry:
             VideoNotRegisteredError: it was never registered, or was deleted.
         """
         return self._change(id, partial(transitions.reopen, forget=forget)).record
+
+    def reopen_many(self, ids: Iterable[str], *, forget: bool = False) -> tuple[Registration, ...]:
+        """As :meth:`reopen`, for a batch of videos; what was deleted does not stop others."""
+        return self._change_many(ids, partial(transitions.reopen, forget=forget))
 
     def delete(self, id: str, *, error: ErrorRecord | None = None) -> VideoRecord:
         """Leave a tombstone, so that an ingest that is still running cannot bring the video back.
@@ -266,10 +274,10 @@ class Registry:
             lease_seconds=self.lease_seconds,
             max_attempts=self.max_attempts,
         )
-        stored = self._change(id, take)
-        if stored.record.state is State.DEAD:
-            raise LeaseLostError(f"video {id!r} is dead: {stored.record.error}")
-        return Lease(stored.record, stored.revision)
+        lease = self._change(id, take)
+        if lease.record.state is State.DEAD:
+            raise LeaseLostError(f"video {id!r} is dead: {lease.record.error}")
+        return lease
 
     def renew(self, lease: Lease) -> Lease:
         """Extend the lease from now.
@@ -277,54 +285,23 @@ class Registry:
         Raises:
             LeaseLostError: another worker has it, or the video was deleted or registered anew.
         """
-        after = transitions.renew(lease.record, self._now(), lease_seconds=self.lease_seconds)
-        return self._store.change_held(lease, after)
+        return self._change_held(lease, transitions.renew, lease_seconds=self.lease_seconds)
 
-    def complete(
-        self,
-        lease: Lease,
-        *,
-        fingerprint: str,
-        frames: int | None,
-        damaged: int | None,
-        segments: int | None,
-        duration: float | None,
-        seconds: Mapping[str, float],
-    ) -> VideoRecord:
-        """``processing → indexed``; call it once the vectors are written.
+    def complete(self, lease: Lease, **made: Any) -> VideoRecord:
+        """``processing → indexed``, once the vectors are written; ``made`` is known of them.
 
         Raises:
             LeaseLostError: see :meth:`renew`. What was written must be taken back.
         """
-        after = transitions.complete(
-            lease.record,
-            self._now(),
-            fingerprint=fingerprint,
-            frames=frames,
-            damaged=damaged,
-            segments=segments,
-            duration=duration,
-            seconds=dict(seconds),
-        )
-        return self._store.change_held(lease, after).record
+        return self._change_held(lease, transitions.complete, **made).record
 
     def fail(self, lease: Lease, error: ErrorRecord) -> VideoRecord:
-        """``processing → failed``: the video is at fault, another attempt would end the same.
-
-        Raises:
-            LeaseLostError: see :meth:`renew`.
-        """
-        after = transitions.fail(lease.record, self._now(), error=error)
-        return self._store.change_held(lease, after).record
+        """``processing → failed``; raises as :meth:`renew`, like all that follow."""
+        return self._change_held(lease, transitions.fail, error=error).record
 
     def mark_gone(self, lease: Lease, error: ErrorRecord) -> VideoRecord:
-        """``processing → deleted``: the application deleted its document.
-
-        Raises:
-            LeaseLostError: see :meth:`renew`.
-        """
-        after = transitions.mark_gone(lease.record, self._now(), error=error)
-        return self._store.change_held(lease, after).record
+        """``processing → deleted``: the application deleted its document."""
+        return self._change_held(lease, transitions.mark_gone, error=error).record
 
     def release(
         self, lease: Lease, error: ErrorRecord, *, counted: bool, delay: float = 0.0
@@ -336,19 +313,15 @@ class Registry:
             error: why the attempt ended.
             counted: ``False`` takes the attempt back: an outage is not the video's fault.
             delay: seconds before the retry is due.
-
-        Raises:
-            LeaseLostError: see :meth:`renew`.
         """
-        after = transitions.release(
-            lease.record,
-            self._now(),
+        return self._change_held(
+            lease,
+            transitions.release,
             error=error,
             counted=counted,
             delay=delay,
             max_attempts=self.max_attempts,
-        )
-        return self._store.change_held(lease, after).record
+        ).record
 
     # -- by the sweep
 
@@ -370,8 +343,25 @@ class Registry:
         record = self._change(id, recover).record
         return record if recovered else None
 
-    def _change(self, id: str, transition: Callable[[VideoRecord, float], VideoRecord]) -> Stored:
+    def _change(self, id: str, transition: _Transition) -> Stored:
         return self._store.change(id, _of_registered(id, transition))
+
+    def _change_many(
+        self,
+        ids: Iterable[str],
+        transition: _Transition,
+        *,
+        stored: Mapping[str, Stored] | None = None,
+    ) -> tuple[Registration, ...]:
+        changes = {id: _of_registered(id, transition) for id in ids}
+        ends = self._store.change_many(changes, stored=stored)
+        return tuple(_registration(id, ends[id]) for id in changes)
+
+    def _change_held(
+        self, lease: Lease, transition: Callable[..., VideoRecord], **arguments: Any
+    ) -> Lease:
+        after = transition(lease.record, self._now(), **arguments)
+        return self._store.change_held(lease, after)
 
     def _now(self) -> float:
         return round(self._time(), 3)  # stored times count milliseconds
@@ -383,12 +373,12 @@ def _registered(record: VideoRecord | None, id: str) -> VideoRecord:
     return record
 
 
-def _of_registered(id: str, transition: Callable[[VideoRecord, float], VideoRecord]) -> Change:
+def _of_registered(id: str, transition: _Transition) -> Change:
     """A change of what must be registered."""
     return lambda record, now: transition(_registered(record, id), now)
 
 
 def _registration(id: str, end: Stored | VidsearchError) -> Registration:
     if isinstance(end, Stored):
-        return Registration(id, end.record, revision=end.revision)
+        return Registration(id, end)
     return Registration(id, error=end)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from vidsearch.engines.base import Document, Engine, Json, Revision, Write
 from vidsearch.errors import (
@@ -18,14 +19,13 @@ from vidsearch.errors import (
     VersionConflictError,
     VidsearchError,
 )
-from vidsearch.registry.lease import Lease
+from vidsearch.registry.index import no_registry
 from vidsearch_mappings.registry import State, VideoRecord, fitted, is_essential
 
-__all__ = ["Change", "RecordStore", "Stored", "alive", "in_states"]
+__all__ = ["Change", "Lease", "RecordStore", "Stored", "alive", "in_states"]
 
 _log = logging.getLogger(__name__)
 _TRIES = 8
-_BATCH = 500
 
 Change = Callable[[VideoRecord | None, float], VideoRecord]
 """From the stored record and the time to the record after: the same one to leave it as it is."""
@@ -48,6 +48,15 @@ class Stored:
     record: VideoRecord
     revision: Revision
 
+    @property
+    def id(self) -> str:
+        """The video's id."""
+        return self.record.id
+
+
+Lease = Stored
+"""A record that a worker claimed: the right to work on the video until ``lease_until``."""
+
 
 class RecordStore:
     """The records of one registry index, and compare-and-set on them.
@@ -68,21 +77,13 @@ class RecordStore:
 
     def read(self, id: str) -> Stored | None:
         """One record, in real time."""
-        try:
+        with self._registry():
             found = self._engine.get(self.index, id)
-        except IndexNotFoundError as error:
-            raise self._no_registry() from error
         return None if found is None else _stored(found)
 
     def read_many(self, ids: Sequence[str]) -> dict[str, Stored]:
         """Records by id, in real time and by one request; those that are absent are left out."""
-        if not ids:
-            return {}
-        try:
-            found = self._engine.mget(self.index, ids)
-        except IndexNotFoundError as error:
-            raise self._no_registry() from error
-        return {id: _stored(document) for id, document in found.items()}
+        return {id: _stored(document) for id, document in self._documents(ids).items()}
 
     def change(self, id: str, change: Change) -> Stored:
         """Read, change and write if nobody else wrote meanwhile; else look again.
@@ -97,7 +98,8 @@ class RecordStore:
             if before is not None and after is before.record:
                 return before
             try:
-                return Stored(after, self._write(after, expect=before.revision if before else None))
+                expect = before.revision if before else "absent"
+                return Stored(after, self._write(after, expect=expect))
             except VersionConflictError:
                 continue
         raise _keeps_changing(id)
@@ -105,7 +107,7 @@ class RecordStore:
     def change_many(
         self, changes: Mapping[str, Change], *, stored: Mapping[str, Stored] | None = None
     ) -> dict[str, Stored | VidsearchError]:
-        """As :meth:`change`, with one read and one bulk write per batch of videos.
+        """As :meth:`change`, for many records, with one read and one bulk write.
 
         Args:
             changes: by id.
@@ -114,12 +116,31 @@ class RecordStore:
         Returns:
             By id, what is stored now, or why it was not changed.
         """
-        ids = list(changes)
         ends: dict[str, Stored | VidsearchError] = {}
-        for start in range(0, len(ids), _BATCH):
-            batch = ids[start : start + _BATCH]
-            ends |= self._change_batch({id: changes[id] for id in batch}, stored or {})
-        return ends
+        known = dict(stored or {})
+        rest = list(changes)
+        for _ in range(_TRIES):
+            found = self._documents([id for id in rest if id not in known])
+            changed: list[VideoRecord] = []
+            for id in rest:
+                try:
+                    if id in found:
+                        known[id] = _stored(found[id])
+                    before = known.get(id)
+                    after = changes[id](before.record if before else None, self._clock())
+                except RegistryError as error:
+                    ends[id] = error
+                    continue
+                if before is not None and after is before.record:
+                    ends[id] = before
+                else:
+                    changed.append(after)
+            ends |= self._write_many(changed, expect={i: one.revision for i, one in known.items()})
+            rest = [id for id in rest if isinstance(ends[id], VersionConflictError)]
+            if not rest:
+                return ends
+            known = {}
+        return ends | {id: _keeps_changing(id) for id in rest}
 
     def change_held(self, lease: Lease, after: VideoRecord) -> Lease:
         """Write what the holder of a lease has decided.
@@ -143,7 +164,7 @@ class RecordStore:
     def delete(self, stored: Stored) -> bool:
         """Drop a record that is still the same."""
         try:
-            return self._engine.delete(self.index, stored.record.id, expect=stored.revision)
+            return self._engine.delete(self.index, stored.id, expect=stored.revision)
         except VersionConflictError:
             return False
 
@@ -173,50 +194,26 @@ class RecordStore:
             for state, answer in zip(State, answers, strict=True)
         }
 
-    def _change_batch(
-        self, changes: Mapping[str, Change], stored: Mapping[str, Stored]
-    ) -> dict[str, Stored | VidsearchError]:
-        ends: dict[str, Stored | VidsearchError] = {}
-        known = {id: stored[id] for id in changes if id in stored}
-        rest = list(changes)
-        for _ in range(_TRIES):
-            known |= self.read_many([id for id in rest if id not in known])
-            changed: list[VideoRecord] = []
-            for id in rest:
-                before = known.get(id)
-                try:
-                    after = changes[id](before.record if before else None, self._clock())
-                except RegistryError as error:
-                    ends[id] = error
-                    continue
-                if before is not None and after is before.record:
-                    ends[id] = before
-                else:
-                    changed.append(after)
-            ends |= self._write_many(changed, expect={i: one.revision for i, one in known.items()})
-            rest = [id for id in rest if isinstance(ends[id], VersionConflictError)]
-            if not rest:
-                return ends
-            known = {}
-        return ends | {id: _keeps_changing(id) for id in rest}
+    def _documents(self, ids: Sequence[str]) -> dict[str, Document]:
+        with self._registry():
+            return self._engine.mget(self.index, ids) if ids else {}
 
-    def _write(self, record: VideoRecord, *, expect: Revision | None) -> Revision:
-        """Write one record over the revision that must still be stored; ``None``: over nothing.
+    def _write(self, record: VideoRecord, *, expect: Revision | Literal["absent"]) -> Revision:
+        """Write one record over the revision that must still be stored.
 
         Raises:
             VersionConflictError: another revision is stored.
             MappingConflictError: the registry's index lacks an essential field.
         """
         source = record.to_source()
-        try:
+        with self._registry():
             try:
-                return self._put(record.id, source, expect)
+                return self._engine.put(self.index, record.id, source, expect=expect)
             except MappingConflictError:
-                if (fits := self._fitted(source)) is None:
+                fits = self._fitted(source, self._engine.mapping(self.index))
+                if fits is None:
                     raise
-                return self._put(record.id, fits, expect)
-        except IndexNotFoundError as error:
-            raise self._no_registry() from error
+                return self._engine.put(self.index, record.id, fits, expect=expect)
 
     def _write_many(
         self, records: Sequence[VideoRecord], *, expect: Mapping[str, Revision]
@@ -233,18 +230,17 @@ class RecordStore:
         by_id = {record.id: record for record in records}
         sources = {id: record.to_source() for id, record in by_id.items()}
         ends = self._bulk(by_id, sources, expect)
+        rejected = [id for id, end in ends.items() if isinstance(end, MappingConflictError)]
+        mapping = self._engine.mapping(self.index) if rejected else {}
         smaller: dict[str, Json] = {}
-        for id in [id for id, end in ends.items() if isinstance(end, MappingConflictError)]:
+        for id in rejected:
             try:
-                fits = self._fitted(sources[id])
+                fits = self._fitted(sources[id], mapping)
             except MappingConflictError as error:
                 ends[id] = error
             else:
                 smaller |= {} if fits is None else {id: fits}
         return ends | self._bulk(by_id, smaller, expect)
-
-    def _put(self, id: str, source: Json, expect: Revision | None) -> Revision:
-        return self._engine.put(self.index, id, source, expect=expect or "absent")
 
     def _bulk(
         self,
@@ -260,9 +256,8 @@ class RecordStore:
         ]
         ends: dict[str, Stored | BackendError] = {}
         try:
-            result = self._engine.bulk(self.index, writes)
-        except IndexNotFoundError as error:
-            raise self._no_registry() from error
+            with self._registry():
+                result = self._engine.bulk(self.index, writes)
         except BulkError as error:
             conflicts = error.conflicts
             for id, reason in error.failures.items():
@@ -276,9 +271,9 @@ class RecordStore:
         ends |= self.read_many([id for id in sources if id not in ends])
         return {id: ends.get(id, VersionConflictError(f"video {id!r} is gone")) for id in sources}
 
-    def _fitted(self, source: Json) -> Json | None:
+    def _fitted(self, source: Json, mapping: Json) -> Json | None:
         """The document without the fields that the live mapping lacks; ``None`` if it has all."""
-        fits, left_out = fitted(source, self._engine.mapping(self.index))
+        fits, left_out = fitted(source, mapping)
         if not left_out:
             return None
         names = ", ".join(left_out)
@@ -291,15 +286,15 @@ class RecordStore:
         return fits
 
     def _refresh(self) -> None:
-        try:
+        with self._registry():
             self._engine.refresh(self.index)
-        except IndexNotFoundError as error:
-            raise self._no_registry() from error
 
-    def _no_registry(self) -> IndexNotFoundError:
-        return IndexNotFoundError(
-            f"there is no registry {self.index!r}; create it with `vidsearch index create`"
-        )
+    @contextmanager
+    def _registry(self) -> Iterator[None]:
+        try:
+            yield
+        except IndexNotFoundError as error:
+            raise no_registry(self.index) from error
 
 
 def _stored(document: Document) -> Stored:
