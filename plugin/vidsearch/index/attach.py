@@ -61,7 +61,7 @@ def attach_index(
 
     Args:
         engine: the cluster.
-        settings: name (index or alias), object, quantisation and so on.
+        settings: name (index or alias), object, quantization and so on.
         identity: the model whose vectors it will hold.
         uri_field: dotted path of the user's field with a video's URI.
         copy_to: name of the copy, where one is needed.
@@ -80,7 +80,8 @@ def attach_index(
     if broken := undo_broken_copy(engine, name):
         undone(name, broken)
     mapping = engine.mapping(name)
-    if _is_attached(engine, settings, mapping, identity, name=name, uri_field=uri_field):
+    if "vidsearch" in (mapping.get("_meta") or {}):
+        _require_same(engine, settings, mapping, identity, name=name, uri_field=uri_field)
         ensure_registry_index(engine, settings)
         return Attached(name, settings.registry, settings.name)
     check_uri_field(mapping, uri_field, index=name)
@@ -88,7 +89,12 @@ def attach_index(
     body = videos_index_body(engine, settings, identity, uri_field=uri_field)
     added = attached_mapping(body, mapping, field=settings.field)
     _refuse_taken(mapping, added, field=settings.field, index=name)
-    lacking = _lacking(engine, attached_settings(body), name)
+    live = flattened(engine.settings(name))
+    lacking = {
+        key: value
+        for key, value in attached_settings(body).items()
+        if str(live.get(key)).lower() != str(value).lower()
+    }
     if not lacking:
         ensure_registry_index(engine, settings)
         with explained(name):
@@ -99,11 +105,7 @@ def attach_index(
         name,
         alias=None if settings.name == name else settings.name,
         settings=lacking,
-        mapping={
-            **mapping,
-            **added,
-            "properties": {**mapping["properties"], **added["properties"]},
-        },
+        mapping={**mapping, **added, "properties": mapping["properties"] | added["properties"]},
         to=copy_to,
         confirm=confirm,
         before_swap=lambda copy: ensure_registry_index(engine, _named(settings, name, copy)),
@@ -126,13 +128,8 @@ def detach_index(
     goes last, so a run that broke off is taken up by the next. The field stays in the mapping, as
     engines cannot remove one, and is empty.
 
-    Args:
-        engine: the cluster.
-        settings: of the attached index.
-        progress: told how many documents of how many are done.
-
-    Returns:
-        Number of documents that held something of vidsearch.
+    ``progress`` is told how many documents of how many are done. Returns the number of documents
+    that held something of vidsearch.
 
     Raises:
         IndexNotFoundError: no such index.
@@ -162,7 +159,7 @@ def detach_index(
     )
 
 
-def _is_attached(
+def _require_same(
     engine: Engine,
     settings: IndexSettings,
     mapping: Json,
@@ -170,10 +167,8 @@ def _is_attached(
     *,
     name: str,
     uri_field: str,
-) -> bool:
-    """Whether only the registry is missing."""
-    if "vidsearch" not in (mapping.get("_meta") or {}):
-        return False
+) -> None:
+    """Refuse an index that is attached, unless only its registry is missing."""
     found = description_of(mapping, name=name, alias=settings.name)
     if found.uri_field is None:
         raise MappingConflictError(
@@ -187,7 +182,6 @@ def _is_attached(
             f"{found.field!r}; to change that, `vidsearch index detach` first"
         )
     identity.require(found.identity, where=f"index {name!r}")
-    return True
 
 
 def _refuse_lossy_source(mapping: Mapping[str, Any], *, index: str) -> None:
@@ -207,28 +201,14 @@ def _refuse_lossy_source(mapping: Mapping[str, Any], *, index: str) -> None:
 
 def _refuse_taken(mapping: Mapping[str, Any], added: Json, *, field: str, index: str) -> None:
     """Refuse a field of that name, but for what an earlier detach left in the mapping."""
-    there = (mapping.get("properties") or {}).get(field)
-    if there is None:
-        return
     wanted = added["properties"][field]
-    if str(there.get("dynamic")) != "strict" or set(there.get("properties", {})) != set(
-        wanted["properties"]
-    ):
+    there = (mapping.get("properties") or {}).get(field, wanted)
+    same_names = there.get("properties", {}).keys() == wanted["properties"].keys()
+    if there.get("dynamic") != "strict" or not same_names:
         raise MappingConflictError(
             f"index {index!r} has a field {field!r} of its own; choose another name for the "
             "vidsearch object (setting index.field)"
         )
-
-
-def _lacking(engine: Engine, wanted: Json, name: str) -> Json:
-    if not wanted:
-        return {}
-    live = flattened(engine.settings(name))
-    return {
-        key: value
-        for key, value in wanted.items()
-        if str(live.get(key)).lower() != str(value).lower()
-    }
 
 
 def _named(settings: IndexSettings, index: str, copy: str) -> IndexSettings:

@@ -70,10 +70,7 @@ def concrete_index(
 ) -> Steps[str]:
     """The name of the one index behind an alias, or the index of that name.
 
-    Args:
-        calls: of the engine.
-        alias: alias or name of an index.
-        advice: said where there is none.
+    ``advice`` is said where there is none.
 
     Raises:
         IndexNotFoundError: no such index or alias.

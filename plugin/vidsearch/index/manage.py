@@ -25,9 +25,7 @@ def create_videos_index(engine: Engine, settings: IndexSettings, identity: Model
     """Create ``<name>-000001`` with the alias ``<name>``, and the registry where it is absent.
 
     Where a registry alone was lost, it alone is created, empty: the index keeps its vectors.
-
-    Returns:
-        The name of the concrete index, or of the registry where only that was missing.
+    Returns the name of the concrete index, or of the registry where only that was missing.
 
     Raises:
         MappingConflictError: an index or alias of that name exists already, or was not made by

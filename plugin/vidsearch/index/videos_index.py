@@ -46,11 +46,7 @@ class VideosIndex(IndexDescription):
         return self.engine.get(self.name, id, routing=routing)
 
     def merge(self, video: Json, *, into: Document) -> Revision:
-        """Put the vidsearch object into the user's document, and touch nothing else in it.
-
-        Args:
-            video: the whole object; what else it held is cleared.
-            into: the document as it was read.
+        """Put the whole vidsearch object into the user's document, and touch nothing else in it.
 
         Raises:
             DocumentNotFoundError: the application deleted it meanwhile.
@@ -70,13 +66,8 @@ class VideosIndex(IndexDescription):
     ) -> bool:
         """Delete a document, or, in an attached index, only the vidsearch object in it.
 
-        Args:
-            id: of the document.
-            expect: the revision that must be stored; ``None``: whoever wrote it last.
-            routing: of the document.
-
-        Returns:
-            ``False`` where there was none.
+        ``expect`` is the revision that must be stored; ``None``: whoever wrote it last. Returns
+        ``False`` where there was nothing to remove.
 
         Raises:
             VersionConflictError: another revision is stored, or it keeps changing.

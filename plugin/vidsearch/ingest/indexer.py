@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any, Literal
 
 from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
-from vidsearch.embeddings import SegmentPolicy, VideoEmbedding, embed_video
+from vidsearch.embeddings import SegmentPolicy, embed_video
 from vidsearch.encoders import Encoder
 from vidsearch.engines.base import Document, Engine, Json, Revision
 from vidsearch.errors import (
@@ -66,17 +66,8 @@ class Outcome:
 class Indexer:
     """Ingests registered videos into the videos index.
 
-    Args:
-        engine: the cluster.
-        registry: where the videos are registered.
-        encoder: frames to vectors.
-        reader: files to frames, cuts and subtitles.
-        index: name and layout settings of the videos index.
-        settings: sampling and subtitles.
-        sources: where videos may be read from.
-        thumbnails: where a picture of every segment is put; ``None`` makes none.
-        batch_size: frames per step.
-        clock: seconds since the epoch.
+    ``thumbnails`` is where a picture of every segment is put, ``None`` makes none; ``batch_size``
+    counts frames.
 
     Raises:
         ConfigError: ``sources`` lists a host or scheme that cannot be one.
@@ -155,7 +146,18 @@ class Indexer:
             mark = self._fingerprint(file, index, segments)
             if stored and _is_current(record, stored, mark, index):
                 return self._keep_vectors(attempt, index, stored)
-            embedding = self._embed(file, segments, attempt)
+            embedding = embed_video(
+                file.path,
+                reader=self._reader,
+                encoder=self._encoder,
+                segments=segments,
+                rate=self._settings.fps,
+                sampling=self._settings.sampling,
+                batch_size=self._batch_size,
+                cues=lambda: self._cues(file),
+                thumbnails=self._thumbnails,
+                at=attempt.enter,
+            )
         attempt.enter("write")
         document = video_document(
             record, embedding, index=index, fingerprint=mark, embedded_at=self._clock()
@@ -182,16 +184,8 @@ class Indexer:
         written = stored.revision
         if document != stored.source:
             written = self._write(attempt, index, document, stored)
-        after = self._complete(
-            attempt,
-            index,
-            written,
-            fingerprint=record.fingerprint,
-            frames=record.frames,
-            damaged=record.damaged,
-            segments=record.segments,
-            duration=record.duration,
-        )
+        # What the record says of the vectors stays true.
+        after = self._complete(attempt, index, written, fingerprint=record.fingerprint)
         _log.info("video %r unchanged: its vectors are current", record.id)
         return Outcome("unchanged", record=after)
 
@@ -203,20 +197,6 @@ class Indexer:
             segments=segments,
             subtitles=[content_hash(path) for path in file.sidecars] if with_subtitles else None,
             thumbnails=self._thumbnails.form if self._thumbnails else None,
-        )
-
-    def _embed(self, file: LocalFile, segments: SegmentPolicy, attempt: _Attempt) -> VideoEmbedding:
-        return embed_video(
-            file.path,
-            reader=self._reader,
-            encoder=self._encoder,
-            segments=segments,
-            rate=self._settings.fps,
-            sampling=self._settings.sampling,
-            batch_size=self._batch_size,
-            cues=lambda: self._cues(file),
-            thumbnails=self._thumbnails,
-            at=attempt.enter,
         )
 
     def _cues(self, file: LocalFile) -> tuple[Cue, ...]:

@@ -69,11 +69,7 @@ class RegistryLayout:
 
 
 def create_registry_index(engine: Engine, settings: IndexSettings) -> None:
-    """Create ``<registry>-000001`` with the alias ``<registry>``, in one request.
-
-    Raises:
-        MappingConflictError: it exists already.
-    """
+    """Create ``<registry>-000001`` with the alias ``<registry>``, in one request."""
     body = registry_index(engine.kind, shards=settings.shards, replicas=settings.replicas)
     engine.create_index(_concrete(settings), {**body, "aliases": {settings.registry: {}}})
 
@@ -94,10 +90,7 @@ def registry_layout(engine: Engine, settings: IndexSettings) -> RegistryLayout:
 def upgrade_registry_index(engine: Engine, settings: IndexSettings) -> RegistryLayout:
     """Add what a live registry lacks, and raise its version. Safe to repeat, and while workers run.
 
-    A registry of a newer version is left as it is.
-
-    Returns:
-        The layout before.
+    A registry of a newer version is left as it is. Returns the layout before.
 
     Raises:
         IndexNotFoundError: there is none.

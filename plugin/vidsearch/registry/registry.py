@@ -58,8 +58,10 @@ class Registry:
     on the stored revision. Two workers can thus never own one video. Whoever acts on an outdated
     record loses: a worker gets ``LeaseLostError``, all others look at the record again.
 
-    Listings refresh the index first, so they show every earlier write. Every method raises
-    ``IndexNotFoundError`` where the registry was never created.
+    Methods ``…_many`` change a batch of videos with one read and one bulk write, and report errors
+    per video. Listings refresh the index first, so they show every earlier write. Every method
+    raises ``IndexNotFoundError`` where the registry was never created, and
+    ``VideoNotRegisteredError`` for a video that was never registered, but for ``find``.
 
     Args:
         engine: the cluster.
@@ -96,22 +98,13 @@ class Registry:
         return None if stored is None else stored.record
 
     def get(self, id: str) -> VideoRecord:
-        """One video, read in real time.
-
-        Raises:
-            VideoNotRegisteredError: it was never registered.
-        """
+        """One video, read in real time."""
         return _registered(self.find(id), id)
 
     def list(self, *, state: State | None = None, limit: int = 100) -> list[VideoRecord]:
-        """Videos, the one that changed last first.
-
-        Args:
-            state: only those; tombstones are left out unless asked for.
-            limit: maximum number of videos, up to 10,000.
-        """
+        """Up to 10,000 videos, the one that changed last first; tombstones only if asked for."""
         query = in_states(state) if state else alive()
-        return self._store.search(query, sort=[{"updated_at": "desc"}], size=limit)
+        return self._store.latest(query, size=limit)
 
     def scan(self, *states: State) -> Iterator[VideoRecord]:
         """Every video in one of the states; all but tombstones where none is given."""
@@ -159,15 +152,7 @@ class Registry:
         return self._store.change(id, register).record
 
     def register_many(self, videos: Sequence[NewVideo]) -> tuple[Registration, ...]:
-        """As :meth:`register`, for a batch of videos, with two requests. Safe to repeat.
-
-        A video that cannot be registered does not stop the others.
-
-        Args:
-            videos: each id once, or repeated with the same uri, fields and routing.
-
-        Returns:
-            One for each video, in their order.
+        """As :meth:`register`, in the order of the videos; an id may repeat with the same values.
 
         Raises:
             BackendUnavailableError: the engine does not answer; some may be registered.
@@ -194,7 +179,7 @@ class Registry:
         return self._change(id, transitions.mark_queued).record
 
     def mark_many_queued(self, registrations: Iterable[Registration]) -> tuple[Registration, ...]:
-        """As :meth:`mark_queued`, for a batch of registered videos and with one request."""
+        """As :meth:`mark_queued`, without reading again what was registered."""
         stored = {one.id: one.stored for one in registrations if one.stored}
         return self._change_many(stored, transitions.mark_queued, stored=stored)
 
@@ -202,44 +187,34 @@ class Registry:
         """Give a failed or dead video a new start with all its attempts.
 
         Raises:
-            VideoNotRegisteredError: it was never registered.
             RegistryError: it is neither failed nor dead.
         """
         return self._change(id, transitions.retry).record
 
     def retry_many(self, ids: Iterable[str]) -> tuple[Registration, ...]:
-        """As :meth:`retry`, for a batch of videos; what cannot be retried does not stop others."""
+        """As :meth:`retry`."""
         return self._change_many(ids, transitions.retry)
 
     def reopen(self, id: str, *, forget: bool = False) -> VideoRecord:
         """Have a video ingested again, whatever came of it before.
 
-        A video that is on its way already stays there, unless it is to forget.
-
-        Args:
-            id: of the video.
-            forget: embed it again even where its fingerprint is the same.
+        ``forget`` has it embedded again even where its fingerprint is the same. Without, a video
+        that is on its way already stays there.
 
         Raises:
-            VideoNotRegisteredError: it was never registered, or was deleted.
+            VideoNotRegisteredError: it was deleted.
         """
         return self._change(id, partial(transitions.reopen, forget=forget)).record
 
     def reopen_many(self, ids: Iterable[str], *, forget: bool = False) -> tuple[Registration, ...]:
-        """As :meth:`reopen`, for a batch of videos; what was deleted does not stop others."""
+        """As :meth:`reopen`."""
         return self._change_many(ids, partial(transitions.reopen, forget=forget))
 
     def delete(self, id: str, *, error: ErrorRecord | None = None) -> VideoRecord:
         """Leave a tombstone, so that an ingest that is still running cannot bring the video back.
 
         The lease of such an ingest is kept in the tombstone, for the sweep to look after it.
-
-        Args:
-            id: of the video.
-            error: why, where nobody asked for it.
-
-        Raises:
-            VideoNotRegisteredError: it was never registered.
+        ``error`` says why, where nobody asked for it.
         """
         return self._change(id, partial(transitions.delete, error=error)).record
 
@@ -258,13 +233,10 @@ class Registry:
     def claim(self, id: str, *, owner: str) -> Lease:
         """Take the lease and count an attempt.
 
-        Args:
-            id: of the video.
-            owner: the message that is followed; the same for its retries, so that one which could
-                not give the lease back during an outage takes it up again, uncounted.
+        ``owner`` is the message that is followed; the same for its retries, so that one which could
+        not give the lease back during an outage takes it up again, uncounted.
 
         Raises:
-            VideoNotRegisteredError: it was never registered.
             LeaseLostError: another lease is live, or nothing is to be done: a late duplicate.
         """
         take = partial(
@@ -306,13 +278,9 @@ class Registry:
     def release(
         self, lease: Lease, error: ErrorRecord, *, counted: bool, delay: float = 0.0
     ) -> VideoRecord:
-        """``processing → queued`` for another try, or ``dead`` after the last attempt.
+        """``processing → queued`` for another try after ``delay`` seconds; the last ends ``dead``.
 
-        Args:
-            lease: as held.
-            error: why the attempt ended.
-            counted: ``False`` takes the attempt back: an outage is not the video's fault.
-            delay: seconds before the retry is due.
+        An attempt that is not ``counted`` is taken back: an outage is not the video's fault.
         """
         return self._change_held(
             lease,
@@ -331,17 +299,17 @@ class Registry:
         Returns ``None`` where it is not forgotten (any more); see ``needs_sweep``. Of several
         sweeps at once, one gets the record.
         """
-        recovered = False
+        before: VideoRecord | None = None
 
         def recover(record: VideoRecord, now: float) -> VideoRecord:
-            nonlocal recovered
-            recovered = needs_sweep(record, now=now, timeout=self.lease_seconds)
-            if not recovered:
+            nonlocal before
+            before = record
+            if not needs_sweep(record, now=now, timeout=self.lease_seconds):
                 return record
             return transitions.recover(record, now, max_attempts=self.max_attempts)
 
-        record = self._change(id, recover).record
-        return record if recovered else None
+        after = self._change(id, recover).record
+        return None if after is before else after
 
     def _change(self, id: str, transition: _Transition) -> Stored:
         return self._store.change(id, _of_registered(id, transition))

@@ -88,9 +88,7 @@ class RecordStore:
     def change(self, id: str, change: Change) -> Stored:
         """Read, change and write if nobody else wrote meanwhile; else look again.
 
-        Args:
-            id: of the video.
-            change: may run often; what it raises ends the attempt.
+        ``change`` may run often; what it raises ends the attempt.
         """
         for _ in range(_TRIES):
             before = self.read(id)
@@ -109,12 +107,8 @@ class RecordStore:
     ) -> dict[str, Stored | VidsearchError]:
         """As :meth:`change`, for many records, with one read and one bulk write.
 
-        Args:
-            changes: by id.
-            stored: by id, what was read before: it is not read again, unless it has changed.
-
-        Returns:
-            By id, what is stored now, or why it was not changed.
+        What is in ``stored`` is not read again, unless it has changed. Returns by id what is stored
+        now, or why it was not changed.
         """
         ends: dict[str, Stored | VidsearchError] = {}
         known = dict(stored or {})
@@ -153,12 +147,15 @@ class RecordStore:
             try:
                 return Lease(after, self._write(after, expect=revision))
             except VersionConflictError as error:
-                stored = self.read(lease.id)
-                if stored is None or not _holds(lease, stored.record):
-                    raise _lost(lease, stored) from error
+                if (stored := self.read(lease.id)) is None:
+                    raise _lost(lease, "it is gone") from error
+                now = stored.record
+                if (now.state, now.owner) != (State.PROCESSING, lease.record.owner):
+                    who = f", owned by {now.owner}" if now.owner else ""
+                    raise _lost(lease, f"it is {now.state}{who}") from error
                 # A renewal of the holder, whose answer was lost: a token is never used twice.
                 # Fields that a newer version added meanwhile are kept.
-                revision, after = stored.revision, after.changed(unknown=stored.record.unknown)
+                revision, after = stored.revision, after.changed(unknown=now.unknown)
         raise _keeps_changing(lease.id)
 
     def delete(self, stored: Stored) -> bool:
@@ -168,10 +165,10 @@ class RecordStore:
         except VersionConflictError:
             return False
 
-    def search(self, query: Json, *, sort: Sequence[Json], size: int) -> list[VideoRecord]:
-        """The first records in order."""
+    def latest(self, query: Json, *, size: int) -> list[VideoRecord]:
+        """The records that match, the one that changed last first."""
         self._refresh()
-        body = {"query": query, "sort": list(sort), "size": size}
+        body = {"query": query, "sort": [{"updated_at": "desc"}], "size": size}
         hits = self._engine.search(self.index, body)["hits"]["hits"]
         return [found for hit in hits if (found := _readable(hit["_id"], hit["_source"]))]
 
@@ -218,14 +215,9 @@ class RecordStore:
     def _write_many(
         self, records: Sequence[VideoRecord], *, expect: Mapping[str, Revision]
     ) -> dict[str, Stored | BackendError]:
-        """As :meth:`_write`, for many records of different ids and in one bulk.
+        """As :meth:`_write`, in one bulk; what has no revision in ``expect`` must not be stored.
 
-        Args:
-            records: to be written.
-            expect: by id, the revision that must still be stored; none: nothing may be stored.
-
-        Returns:
-            By id, what is stored now, or why the record was not written.
+        Returns by id what is stored now, or why the record was not written.
         """
         by_id = {record.id: record for record in records}
         sources = {id: record.to_source() for id, record in by_id.items()}
@@ -325,15 +317,8 @@ def _readable(id: str, source: Mapping[str, Any]) -> VideoRecord | None:
         return None
 
 
-def _holds(lease: Lease, record: VideoRecord) -> bool:
-    return record.state is State.PROCESSING and record.owner == lease.record.owner
-
-
-def _lost(lease: Lease, stored: Stored | None) -> LeaseLostError:
-    record = stored.record if stored else None
-    what = f"it is {record.state}" if record else "it is gone"
-    who = f", owned by {record.owner}" if record and record.owner else ""
-    return LeaseLostError(f"the lease of video {lease.id!r} is lost: {what}{who}")
+def _lost(lease: Lease, why: str) -> LeaseLostError:
+    return LeaseLostError(f"the lease of video {lease.id!r} is lost: {why}")
 
 
 def _keeps_changing(id: str) -> VersionConflictError:

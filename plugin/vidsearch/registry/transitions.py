@@ -93,18 +93,13 @@ def claim(
 ) -> VideoRecord:
     """Take the lease and count an attempt.
 
-    Args:
-        record: as stored.
-        now: seconds since the epoch.
-        token: ``owner#…``; a lease of the same owner is taken up again, uncounted.
-        lease_seconds: length of the lease.
-        max_attempts: a video whose worker was lost in the last of them is dead.
+    ``token`` is ``owner#…``; a lease of the same owner is taken up again, uncounted. A video whose
+    worker was lost in the last attempt is dead.
 
     Raises:
         LeaseLostError: another lease is live, or nothing is to be done: a late duplicate.
     """
-    owner = token.partition("#")[0]
-    mine = record.owner is not None and record.owner.partition("#")[0] == owner
+    mine = (record.owner or "").partition("#")[0] == token.partition("#")[0]
     attempts = record.attempts + 1
     if record.state is State.PROCESSING:
         if mine:
@@ -196,15 +191,13 @@ def delete(record: VideoRecord, now: float, *, error: ErrorRecord | None) -> Vid
     if record.state is State.DELETED:
         return record
     lease = record.lease_until if record.state is State.PROCESSING else None
-    return record.changed(
+    return _ended(record, now).changed(
         state=State.DELETED,
         fields={},
         error=error,
         fingerprint=None,
-        due_at=None,
         owner=record.owner if lease else None,
         lease_until=lease,
-        updated_at=now,
     )
 
 
