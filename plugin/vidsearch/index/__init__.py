@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from vidsearch.lazy import imported_late
 
 if TYPE_CHECKING:
-    from vidsearch.index.attach import Attached, attach_index, detach_index
+    from vidsearch.index.attach import attach_index, detach_index
     from vidsearch.index.diff import apply_changes, diff_videos_index
     from vidsearch.index.manage import (
         create_videos_index,
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from vidsearch.index.videos_index import VideosIndex, open_videos_index
 
 __all__ = [
-    "Attached",
     "VideosIndex",
     "apply_changes",
     "attach_index",
@@ -38,7 +37,6 @@ __all__ = [
 __getattr__, __dir__ = imported_late(
     __name__,
     {
-        "Attached": "vidsearch.index.attach",
         "VideosIndex": "vidsearch.index.videos_index",
         "apply_changes": "vidsearch.index.diff",
         "attach_index": "vidsearch.index.attach",

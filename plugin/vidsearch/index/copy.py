@@ -150,15 +150,14 @@ def explained(name: str) -> Iterator[None]:
         yield
     except MappingConflictError as error:
         text = str(error)
-        for what, setting in (
-            ("total fields", "index.mapping.total_fields.limit"),
-            ("nested fields", "index.mapping.nested_fields.limit"),
-        ):
-            if f"Limit of {what}" in text:
-                raise MappingConflictError(
-                    f"the mapping of index {name!r} has no room for the vidsearch object: {text}. "
-                    f"Raise its setting {setting}, then attach again"
-                ) from error
-        raise MappingConflictError(
-            f"the object of vidsearch does not fit index {name!r}: {text}"
-        ) from error
+        full = next(
+            (what for what in ("total", "nested") if f"Limit of {what} fields" in text), None
+        )
+        if full is None:
+            why = f"the object of vidsearch does not fit index {name!r}: {text}"
+        else:
+            why = (
+                f"the mapping of index {name!r} has no room for the vidsearch object: {text}. "
+                f"Raise its setting index.mapping.{full}_fields.limit, then attach again"
+            )
+        raise MappingConflictError(why) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vidsearch.config import IndexSettings
@@ -34,12 +33,6 @@ class VideosIndex(IndexDescription):
         """Number of videos; in an attached index, of the documents that have vectors."""
         done = {"exists": {"field": f"{self.field}.fingerprint"}} if self.attached else None
         return self.engine.count(self.name, done)
-
-    def fingerprints(self) -> Iterator[tuple[str, str | None]]:
-        """Id and fingerprint of every document; ``None`` where it has no vectors."""
-        name = f"{self.field}.fingerprint"
-        for document in self.engine.scan(self.name, source=[name]):
-            yield document.id, (document.source.get(self.field) or {}).get("fingerprint")
 
     def read(self, id: str, *, routing: str | None = None) -> Document | None:
         """One document in real time, ``None`` where absent."""
@@ -80,28 +73,23 @@ class VideosIndex(IndexDescription):
                 return False
             if expect not in {None, document.revision}:
                 raise VersionConflictError(f"document {id!r} of {self.name!r} changed meanwhile")
+            # Written back whole, as a partial update cannot remove a field. The ingest pipeline is
+            # skipped: it has seen the document already.
+            rest = {name: value for name, value in document.source.items() if name != self.field}
             try:
-                self._take_out(document)
+                self.engine.put(
+                    self.name,
+                    id,
+                    rest,
+                    expect=document.revision,
+                    routing=document.routing,
+                    pipeline=False,
+                )
                 return True
             except VersionConflictError:
                 if expect is not None:
                     raise
         raise self.keeps_changing(id)
-
-    def _take_out(self, document: Document) -> None:
-        """Read and written back whole, as a partial update cannot remove a field.
-
-        The ingest pipeline of the index is skipped: it has seen the document already.
-        """
-        rest = {name: value for name, value in document.source.items() if name != self.field}
-        self.engine.put(
-            self.name,
-            document.id,
-            rest,
-            expect=document.revision,
-            routing=document.routing,
-            pipeline=False,
-        )
 
     def gone(self, id: str) -> DocumentNotFoundError:
         """The error for a document of the user that is not there."""

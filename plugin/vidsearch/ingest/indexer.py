@@ -100,12 +100,7 @@ class Indexer:
         self._clock = clock
 
     def ingest(
-        self,
-        video_id: str,
-        *,
-        owner: str,
-        retry_delay: float = 0.0,
-        count_outage: bool = False,
+        self, video_id: str, *, owner: str, retry_delay: float = 0.0, count_outage: bool = False
     ) -> Outcome:
         """Do everything for one video. Whatever happens is in the registry afterwards.
 
@@ -180,12 +175,10 @@ class Indexer:
         """Only the registered fields or the URI may have changed."""
         attempt.enter("write")
         record = attempt.record
-        document = with_fields(record, stored.source, index=index)
-        written = stored.revision
+        document, written = with_fields(record, stored.source, index=index), stored.revision
         if document != stored.source:
             written = self._write(attempt, index, document, stored)
-        # What the record says of the vectors stays true.
-        after = self._complete(attempt, index, written, fingerprint=record.fingerprint)
+        after = self._complete(attempt, index, written)  # all that it says of the vectors is true
         _log.info("video %r unchanged: its vectors are current", record.id)
         return Outcome("unchanged", record=after)
 

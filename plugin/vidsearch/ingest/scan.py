@@ -95,7 +95,8 @@ def missing_videos(registry: Registry, index: VideosIndex) -> Iterator[VideoReco
     They were lost with an index that was dropped or restored, or overwritten by the user. Videos
     in progress are left to the sweep, failed ones to ``retry``.
     """
-    stored = dict(index.fingerprints())
+    documents = index.engine.scan(index.name, source=[f"{index.field}.fingerprint"])
+    stored = {d.id: (d.source.get(index.field) or {}).get("fingerprint") for d in documents}
     for record in registry.scan(State.INDEXED):
         if record.fingerprint is None or stored.get(record.id) != record.fingerprint:
             yield record

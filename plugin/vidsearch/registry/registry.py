@@ -20,7 +20,7 @@ from vidsearch.errors import (
     VidsearchError,
 )
 from vidsearch.registry import transitions
-from vidsearch.registry.store import Change, Lease, RecordStore, Stored, alive, in_states
+from vidsearch.registry.store import Change, Lease, RecordStore, Stored, in_states
 from vidsearch.registry.sweep_rule import needs_sweep, sweep_query
 from vidsearch.registry.validation import NewVideo, checked
 from vidsearch_mappings.registry import ErrorRecord, State, VideoRecord
@@ -103,12 +103,11 @@ class Registry:
 
     def list(self, *, state: State | None = None, limit: int = 100) -> list[VideoRecord]:
         """Up to 10,000 videos, the one that changed last first; tombstones only if asked for."""
-        query = in_states(state) if state else alive()
-        return self._store.latest(query, size=limit)
+        return self._store.latest(in_states(*([state] if state else [])), size=limit)
 
     def scan(self, *states: State) -> Iterator[VideoRecord]:
         """Every video in one of the states; all but tombstones where none is given."""
-        return self._store.scan(in_states(*states) if states else alive())
+        return self._store.scan(in_states(*states))
 
     def among(self, ids: Iterable[str]) -> Iterator[VideoRecord]:
         """Those of some ids that are registered, tombstones included, in no order."""

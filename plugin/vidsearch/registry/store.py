@@ -6,7 +6,8 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Any
 
 from vidsearch.engines.base import Document, Engine, Json, Revision, Write
 from vidsearch.errors import (
@@ -22,7 +23,7 @@ from vidsearch.errors import (
 from vidsearch.registry.index import no_registry
 from vidsearch_mappings.registry import State, VideoRecord, fitted, is_essential
 
-__all__ = ["Change", "Lease", "RecordStore", "Stored", "alive", "in_states"]
+__all__ = ["Change", "Lease", "RecordStore", "Stored", "in_states"]
 
 _log = logging.getLogger(__name__)
 _TRIES = 8
@@ -32,13 +33,10 @@ Change = Callable[[VideoRecord | None, float], VideoRecord]
 
 
 def in_states(*states: State) -> Json:
-    """The query for records in one of the states."""
+    """The query for records in one of the states; all but tombstones where none is given."""
+    if not states:
+        return {"bool": {"must_not": [in_states(State.DELETED)]}}
     return {"terms": {"state": [str(state) for state in states]}}
-
-
-def alive() -> Json:
-    """The query for all records but tombstones."""
-    return {"bool": {"must_not": [in_states(State.DELETED)]}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +94,7 @@ class RecordStore:
             if before is not None and after is before.record:
                 return before
             try:
-                expect = before.revision if before else "absent"
-                return Stored(after, self._write(after, expect=expect))
+                return Stored(after, self._write(after, expect=before.revision if before else None))
             except VersionConflictError:
                 continue
         raise _keeps_changing(id)
@@ -195,22 +192,23 @@ class RecordStore:
         with self._registry():
             return self._engine.mget(self.index, ids) if ids else {}
 
-    def _write(self, record: VideoRecord, *, expect: Revision | Literal["absent"]) -> Revision:
-        """Write one record over the revision that must still be stored.
+    def _write(self, record: VideoRecord, *, expect: Revision | None) -> Revision:
+        """Write one record over the revision that must still be stored; ``None``: over nothing.
 
         Raises:
             VersionConflictError: another revision is stored.
             MappingConflictError: the registry's index lacks an essential field.
         """
         source = record.to_source()
+        put = partial(self._engine.put, self.index, record.id, expect=expect or "absent")
         with self._registry():
             try:
-                return self._engine.put(self.index, record.id, source, expect=expect)
+                return put(source)
             except MappingConflictError:
                 fits = self._fitted(source, self._engine.mapping(self.index))
                 if fits is None:
                     raise
-                return self._engine.put(self.index, record.id, fits, expect=expect)
+                return put(fits)
 
     def _write_many(
         self, records: Sequence[VideoRecord], *, expect: Mapping[str, Revision]
