@@ -369,13 +369,13 @@ def test_worker_whose_pool_process_is_killed_goes_on(stage: Stage, red: Path) ->
 def test_worker_of_an_application_with_its_own_app_and_client_ingests(
     stage: Stage, red: Path
 ) -> None:
-    options = ("-Q", f"the-hosts-own,{stage.services.settings.broker.queue}")
-    app = "tests.integration.host_app"
+    options = ("-Q", f"the-applications-own,{stage.services.settings.broker.queue}")
+    app = "tests.integration.application"
     stage.register("a", red)
-    with Worker(stage.folder / "host", stage.env, app=app, options=options) as worker:
+    with Worker(stage.folder / "application", stage.env, app=app, options=options) as worker:
         stage.workers.append(worker)
         assert stage.until("a", State.INDEXED, worker=worker).attempts == 1
-        assert "host.hello" in worker.text()
+        assert "application.hello" in worker.text()
 
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="torch has one thread anyway")

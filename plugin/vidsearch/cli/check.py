@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vidsearch.cli import output
-from vidsearch.cli.services import open_services
+from vidsearch.cli.options import json_option
 from vidsearch.cli.workers import describe_worker, worker_problem
 from vidsearch.errors import BackendAccessDeniedError, VidsearchError
 
@@ -29,19 +29,19 @@ class _Finding:
 
 
 @click.command()
-@output.json_option
+@json_option
 def check(as_json: bool) -> None:
     """Check the engine, the model, the index, the media settings, the broker and the workers.
 
     Writes nothing. Exit code 1 if any part fails.
     """
-    with open_services() as services:
+    from vidsearch_tasks import Services
+
+    with Services() as services:
         findings = list(_findings(services))
-    if as_json:
-        output.print_json([asdict(finding) for finding in findings])
-    else:
-        rows = [(f.part, "ok" if f.ok else "FAILED", f.detail) for f in findings]
-        output.print_table(("part", "state", "detail"), rows)
+    rows = [(f.part, "ok" if f.ok else "FAILED", f.detail) for f in findings]
+    data = [asdict(finding) for finding in findings]
+    output.print_rows(data, ("part", "state", "detail"), rows, as_json=as_json)
     if not all(finding.ok for finding in findings):
         raise SystemExit(1)
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import click
 
 from vidsearch.cli import output
+from vidsearch.cli.options import engine_option
 from vidsearch.cli.records import watch
 from vidsearch.cli.search import print_result
-from vidsearch.cli.services import open_services
 from vidsearch.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -34,13 +34,7 @@ _WORKER_MODULES = ("av", "cv2", "PIL", "torch", "transformers")
 
 
 @click.command()
-@click.option(
-    "--engine",
-    type=click.Choice(["elasticsearch", "opensearch"]),
-    default="elasticsearch",
-    show_default=True,
-    help="Search engine.",
-)
+@engine_option
 @click.option(
     "--clips",
     "number",
@@ -58,6 +52,8 @@ def demo(engine: str, number: int, seed: int) -> None:
     removed. Nothing outside a temporary folder is touched.
     """
     _require_extras(engine)
+    from vidsearch_tasks import Services
+
     started = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="vidsearch-demo-") as name,
@@ -69,7 +65,7 @@ def demo(engine: str, number: int, seed: int) -> None:
         loading = pool.submit(_load_encoder)
         with (
             _stack(folder / "stack", engine) as stack,
-            open_services(_settings(stack), encoder=loading.result()) as services,
+            Services(_settings(stack), encoder=loading.result()) as services,
         ):
             clips = drawing.result()
             _ingest(services, clips)

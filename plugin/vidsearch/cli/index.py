@@ -1,4 +1,4 @@
-"""``vidsearch index``: a managed index, or the vidsearch object in an index of the user."""
+"""``vidsearch index``: a managed index, or the object `video` in an index of the user."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidsearch.cli import output
+from vidsearch.cli.options import json_option, yes_option
+from vidsearch.config import load_settings
 
 if TYPE_CHECKING:
     from vidsearch.config import Settings
@@ -34,7 +36,7 @@ def create(dry_run: bool) -> None:
     from vidsearch.index import create_videos_index, videos_index_body
     from vidsearch.registry.index import registry_layout
 
-    settings = output.settings()
+    settings = load_settings()
     identity = load_encoder(settings.model, settings.ingest).identity
     engine = _connect(settings)
     if dry_run:
@@ -47,37 +49,26 @@ def create(dry_run: bool) -> None:
 
 
 @index.command()
-@output.json_option
+@json_option
 def show(as_json: bool) -> None:
     """Show what stands behind the alias: index, model, quantization, counts."""
     from vidsearch.index import show_videos_index
 
-    settings = output.settings()
-    shown = show_videos_index(_connect(settings), settings.index)
-    if as_json:
-        output.print_json(shown)
-        return
-    model = shown.pop("model")
-    rows = [*shown.items(), *((f"model {name}", value) for name, value in model.items())]
-    output.print_table(("what", "value"), rows, whole=("what",))
+    settings = load_settings()
+    output.print_facts(show_videos_index(_connect(settings), settings.index), as_json=as_json)
 
 
 @index.command()
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 def drop(yes: bool) -> None:
     """Drop the index and the registry, with all vectors and all states."""
-    from vidsearch.index import drop_videos_index, show_videos_index
+    from vidsearch.index import drop_videos_index
 
-    settings = output.settings()
+    settings = load_settings()
     engine = _connect(settings)
+    question = "Drop {index} with {videos} videos, and the registry, from {engine}?"
     if not yes:
-        shown = show_videos_index(engine, settings.index)
-        click.confirm(
-            f"Drop {shown['index']} with {shown['videos']} videos, and the registry, "
-            f"from {shown['engine']}?",
-            abort=True,
-            err=True,
-        )
+        _confirm(question, engine, settings)
     names = drop_videos_index(engine, settings.index)
     output.talk(f"dropped {', '.join(names)}")
 
@@ -88,23 +79,21 @@ def drop(yes: bool) -> None:
     "--uri-field",
     required=True,
     metavar="FIELD",
-    help="Your field with a video's URI; dots lead into objects.",
+    help="Field of your documents that holds a video's URI, such as `media.url`.",
 )
-@click.option(
-    "--copy-to", metavar="NAME", help="Name of the copy, where the index has to be copied."
-)
-@click.option("--yes", is_flag=True, help="Copy, where that is needed, without asking.")
+@click.option("--copy-to", metavar="NAME", help="Name of the copy, if the index must be copied.")
+@yes_option
 def attach(name: str, uri_field: str, copy_to: str | None, yes: bool) -> None:
     """Add the object `video` to the mapping of your index NAME, and make the registry.
 
     Nothing else of the index is changed. On OpenSearch, an index that was created without index.knn
-    is copied, and takes no writes meanwhile. Where that was broken off, run the command again: it
-    undoes what was done, and starts again.
+    is copied, and takes no writes meanwhile. If the copying breaks off, run the command again: it
+    removes the partial copy and starts anew.
     """
     from vidsearch.encoders import load_encoder
     from vidsearch.index import attach_index
 
-    settings = output.settings()
+    settings = load_settings()
     chosen = settings.index.model_copy(update={"name": name})
     identity = load_encoder(settings.model, settings.ingest).identity
 
@@ -142,24 +131,21 @@ def attach(name: str, uri_field: str, copy_to: str | None, yes: bool) -> None:
 
 
 @index.command()
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 def detach(yes: bool) -> None:
     """Take the object `video` out of every document of your index, and drop the registry.
 
-    The documents are then as they were before. Safe to repeat where it broke off.
+    The documents are then as they were before. Safe to repeat if it breaks off.
     """
-    from vidsearch.index import detach_index, show_videos_index
+    from vidsearch.index import detach_index
 
-    settings = output.settings()
+    settings = load_settings()
     engine = _connect(settings)
+    question = (
+        "Take the vectors of {videos} videos out of {index}, and drop the registry, on {engine}?"
+    )
     if not yes:
-        shown = show_videos_index(engine, settings.index)
-        click.confirm(
-            f"Take the vectors of {shown['videos']} videos out of {shown['index']}, and drop the "
-            f"registry, on {shown['engine']}?",
-            abort=True,
-            err=True,
-        )
+        _confirm(question, engine, settings)
     with _late_progress("Detaching") as progress:
         done = detach_index(engine, settings.index, progress=progress)
     output.talk(
@@ -190,7 +176,7 @@ def upgrade() -> None:
     """
     from vidsearch.registry.index import upgrade_registry_index
 
-    settings = output.settings()
+    settings = load_settings()
     before = upgrade_registry_index(_connect(settings), settings.index)
     if not before.is_older:
         output.talk(str(before))
@@ -201,21 +187,21 @@ def upgrade() -> None:
 
 @index.command()
 @click.option("--apply", is_flag=True, help="Make the changes that need no new index.")
-@output.json_option
+@json_option
 def diff(apply: bool, as_json: bool) -> None:
     """Compare the live index with the one that the settings and the model describe.
 
     Exit code 0 where nothing differs, 1 where something does (with --apply: still does). Each line
     says what it takes: a change in place, a new index with the same vectors, or a new index with
-    vectors of another model. What --apply changes holds for what is written from then on; older
-    segments keep their form until they are merged.
+    vectors of another model. What --apply changes holds for what is written from then on; existing
+    Lucene segments keep their form until they are merged.
     """
     from dataclasses import asdict
 
     from vidsearch.encoders import load_encoder
     from vidsearch.index import apply_changes, diff_videos_index
 
-    settings = output.settings()
+    settings = load_settings()
     identity = load_encoder(settings.model, settings.ingest).identity
     engine = _connect(settings)
     found = diff_videos_index(engine, settings.index, identity)
@@ -229,7 +215,7 @@ def diff(apply: bool, as_json: bool) -> None:
     if made:
         output.talk(f"changed: {', '.join(_field(change.path) for change in made)}")
     if any(change.path.startswith("mappings.") for change in made):
-        output.talk("older segments keep their form until they are merged")
+        output.talk("existing Lucene segments keep their form until they are merged")
     if any(change.how != "in place" for change in changes):
         output.talk(
             "what is not `in place` needs a new index: set another VIDSEARCH_INDEX__NAME, run "
@@ -249,6 +235,13 @@ def _short(value: Any) -> str:
     if value is None:
         return "-"
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def _confirm(question: str, engine: Engine, settings: Settings) -> None:
+    from vidsearch.index import show_videos_index
+
+    shown = show_videos_index(engine, settings.index)
+    click.confirm(question.format_map(shown), abort=True, err=True)
 
 
 def _connect(settings: Settings) -> Engine:

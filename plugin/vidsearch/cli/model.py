@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from vidsearch.cli import output
+from vidsearch.cli.options import json_option
+from vidsearch.config import load_settings
 from vidsearch.encoders.onnx.thresholds import MAX_LOSS
 from vidsearch.errors import ConfigError
 
@@ -24,7 +26,7 @@ def model() -> None:
 
 
 @model.command()
-@output.json_option
+@json_option
 def show(as_json: bool) -> None:
     """Show the configured model: its source, its encoder, its precision and its identity.
 
@@ -32,18 +34,7 @@ def show(as_json: bool) -> None:
     """
     from vidsearch.cli.model_facts import model_facts
 
-    facts = model_facts(output.settings())
-    if as_json:
-        output.print_json(facts)
-        return
-    versions = facts.pop("versions")
-    identity = facts.pop("identity")
-    rows = [
-        *((name.replace("_", " "), value) for name, value in facts.items()),
-        *((f"identity {name}", value) for name, value in identity.items()),
-        *((f"version {name}", value) for name, value in versions.items()),
-    ]
-    output.print_table(("what", "value"), rows, whole=("what",))
+    output.print_facts(model_facts(load_settings()), as_json=as_json)
 
 
 @model.command()
@@ -61,7 +52,7 @@ def show(as_json: bool) -> None:
     show_default=True,
     help=f"Maximum loss of cosine in int8; in fp32 it is {MAX_LOSS['fp32']:g}.",
 )
-@output.json_option
+@json_option
 def export(out: Path | None, int8: bool, max_loss: float, as_json: bool) -> None:
     """Export the model to ONNX, which runs without torch.
 
@@ -71,7 +62,7 @@ def export(out: Path | None, int8: bool, max_loss: float, as_json: bool) -> None
     """
     from vidsearch.encoders.onnx.export import export_checkpoint
 
-    settings = output.settings()
+    settings = load_settings()
     checkpoint = _checkpoint(settings)
     folder = out or Path(f"{_last_name(settings.model.name)}-onnx")
     made = export_checkpoint(
@@ -87,15 +78,12 @@ def export(out: Path | None, int8: bool, max_loss: float, as_json: bool) -> None
         for precision, towers in made.towers.items()
         for name, tower in towers.items()
     ]
-    if as_json:
-        output.print_json({"folder": str(folder), "model": dict(made.model), "towers": found})
-    else:
-        rows = [
-            (one["tower"], one["precision"], f"{one['max_cosine_loss']:.1e}", one["bytes"])
-            for one in found
-        ]
-        columns = ("tower", "precision", "max cosine loss", "bytes")
-        output.print_table(columns, rows, right=columns[2:])
+    data = {"folder": str(folder), "model": dict(made.model), "towers": found}
+    columns = ("tower", "precision", "max_cosine_loss", "bytes")
+    rows = [
+        (*list(one.values())[:2], f"{one['max_cosine_loss']:.1e}", one["bytes"]) for one in found
+    ]
+    output.print_rows(data, columns, rows, as_json=as_json, right=columns[2:])
     output.talk(f"Wrote {folder}. To use it: VIDSEARCH_MODEL__NAME={folder}")
 
 
@@ -107,7 +95,7 @@ def export(out: Path | None, int8: bool, max_loss: float, as_json: bool) -> None
     show_default=True,
     help="Number of seconds per measurement; there are three.",
 )
-@output.json_option
+@json_option
 def bench(seconds: float, as_json: bool) -> None:
     """Time the configured model on this machine.
 
@@ -117,17 +105,13 @@ def bench(seconds: float, as_json: bool) -> None:
     from vidsearch.cli.model_bench import bench_encoder
     from vidsearch.encoders import load_encoder
 
-    settings = output.settings()
+    settings = load_settings()
     encoder = load_encoder(settings.model, settings.ingest)
     output.talk(f"{encoder.identity}; {settings.model.threads} thread(s), {seconds:g} s each")
     timings = bench_encoder(
         encoder, batch_size=settings.model.batch_size, seconds=seconds, report=output.talk
     )
-    if as_json:
-        output.print_json({"model": encoder.identity.to_meta(), **timings})
-        return
-    rows = [(name.replace("_", " "), value) for name, value in timings.items()]
-    output.print_table(("what", "value"), rows, right=("value",), whole=("what",))
+    output.print_facts({"model": encoder.identity.to_meta(), **timings}, as_json=as_json)
 
 
 def _checkpoint(settings: Settings) -> Checkpoint:

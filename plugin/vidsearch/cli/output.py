@@ -6,22 +6,19 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from vidsearch.config import Settings
-
 __all__ = [
     "Progress",
-    "json_option",
+    "print_facts",
     "print_json",
+    "print_rows",
     "print_table",
     "progress",
-    "settings",
     "talk",
     "talk_of",
 ]
@@ -30,20 +27,6 @@ __all__ = [
 _WHOLE_SHARE = 0.4
 # In a pipe: seconds between two lines of progress. The first and the last are always printed.
 _PLAIN_SECONDS = 2.0
-
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def settings(**overrides: Any) -> Settings:
-    """The settings in force; ``ConfigError`` ends the command with exit code 2."""
-    from vidsearch.config import load_settings
-
-    return load_settings(**overrides)
-
-
-def json_option(command: _F) -> _F:
-    """Adds ``--json``, passed to the command as ``as_json``."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")(command)
 
 
 def talk(message: str) -> None:
@@ -76,6 +59,33 @@ def print_json(data: Any) -> None:
     """One JSON document on stdout; indented for a person, one line for a pipe."""
     indent = 2 if sys.stdout.isatty() else None
     click.echo(json.dumps(data, indent=indent, ensure_ascii=False, default=str))
+
+
+def print_rows(
+    data: Any,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    as_json: bool,
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
+) -> None:
+    """``data`` as JSON, or its ``rows`` as by :func:`print_table`."""
+    if as_json:
+        print_json(data)
+    else:
+        print_table(columns, rows, right=right, whole=whole)
+
+
+def print_facts(facts: Mapping[str, Any], *, as_json: bool) -> None:
+    """Named values as JSON or as a table of two columns; objects in it by ``object.name``."""
+    rows: list[tuple[str, Any]] = []
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            rows += [(f"{name}.{part}", each) for part, each in value.items()]
+        else:
+            rows.append((name, value))
+    print_rows(facts, ("what", "value"), rows, as_json=as_json, whole=("what",))
 
 
 def print_table(

@@ -12,9 +12,10 @@ import click
 
 from vidsearch.cli import output
 from vidsearch.errors import VideoNotRegisteredError, VidsearchError
+from vidsearch_mappings.registry import State, VideoRecord
 
 if TYPE_CHECKING:
-    from vidsearch.registry import Registry, VideoRecord
+    from vidsearch.registry import Registry
 
 __all__ = ["report", "record_json", "wait_for", "watch"]
 
@@ -34,19 +35,12 @@ def report(records: Sequence[VideoRecord], *, as_json: bool) -> None:
 
     Ends the command with exit code 1 where a video failed or is dead.
     """
-    from vidsearch.registry import State
-
     bad = [record for record in records if record.state in {State.FAILED, State.DEAD}]
-    if as_json:
-        output.print_json([record_json(record) for record in records])
-    else:
-        rows = bad if sys.stdout.isatty() else records
-        if rows:
-            output.print_table(
-                ("id", "state", "reason"),
-                [(r.id, r.state, r.error or "") for r in rows],
-                whole=("id", "state"),
-            )
+    rows = [(r.id, r.state, r.error or "") for r in (bad if sys.stdout.isatty() else records)]
+    if rows or as_json:
+        data = [record_json(record) for record in records]
+        columns = ("id", "state", "reason")
+        output.print_rows(data, columns, rows, as_json=as_json, whole=columns[:2])
     counts = Counter(str(record.state) for record in records)
     output.talk(", ".join(f"{n} {state}" for state, n in counts.most_common()) or "nothing to do")
     if bad:
@@ -77,8 +71,6 @@ def watch(registry: Registry, ids: Sequence[str], *, timeout: float | None) -> l
         VidsearchError: some were not done in time; the message says how many, with the error of
             the last attempt where there is one.
     """
-    from vidsearch.registry import State
-
     if not ids:
         return []
     ends = {State.INDEXED, State.FAILED, State.DEAD, State.DELETED}

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidsearch.cli import output
+from vidsearch.cli.options import json_option
+from vidsearch.config import load_settings
 from vidsearch.errors import ModelUnavailableError, QueryError, SourceUnavailableError
 
 if TYPE_CHECKING:
@@ -30,7 +32,9 @@ _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
 @click.option("--image", metavar="FILE", help="Search by an image: a path or a URL.")
 @click.option("--clip", metavar="FILE", help="Search by a clip: a path or a URL.")
 @click.option("--like", metavar="ID", help="Search for videos like this one of the index.")
-@click.option("--at", type=float, metavar="SECONDS", help="With --like: like its segment there.")
+@click.option(
+    "--at", type=float, metavar="SECONDS", help="With --like: like its segment at this time."
+)
 @click.option(
     "--vector",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -42,7 +46,8 @@ _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
 @click.option(
     "--mode",
     type=click.Choice(["hybrid", "vector", "keyword"]),
-    help="Compare with what is seen, with the words, or both; by default as much as is given.",
+    help="Search what is seen (vector), the words of the fields (keyword), or both (hybrid); by "
+    "default hybrid where TEXT is given, else vector.",
 )
 @click.option(
     "--level",
@@ -54,7 +59,7 @@ _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
 @click.option(
     "--fusion",
     type=click.Choice(["rrf", "linear", "sum", "native", "native_rrf"]),
-    help="How hybrid fuses; by default the setting search.fusion.",
+    help="Fusion of a hybrid search; by default the setting search.fusion.",
 )
 @click.option(
     "--filter",
@@ -62,19 +67,33 @@ _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
     metavar="CONDITION",
     help="tags=sport, tags=a,b (one of them), year>=2020, or a JSON clause. Repeat: all must hold.",
 )
-@click.option("--min-cosine", type=float, help="Leave out what is less similar than this.")
-@click.option("--gap", type=float, help="Leave out what is so much less similar than the best.")
+@click.option("--min-cosine", type=float, help="Minimum cosine of a hit.")
+@click.option(
+    "--gap", type=float, help="Maximum distance of a hit's cosine from that of the best hit."
+)
 @click.option(
     "--moments", default=3, show_default=True, help="Maximum number of moments per video."
 )
-@click.option("--merge-gap", type=float, help="Merge moments up to so many seconds apart.")
-@click.option("--source", metavar="FIELD,…", help="Bring these fields of the documents only.")
-@click.option("--highlight", is_flag=True, help="Show where the words were found.")
-@click.option("--collapse", metavar="COSINE|FIELD", help="Fold videos that are nearly the same.")
-@click.option("--diversity", type=float, help="Let hits differ: 0 not at all, to 1.")
+@click.option(
+    "--merge-gap",
+    type=float,
+    help="Maximum number of seconds between moments that are merged into one.",
+)
+@click.option("--source", metavar="FIELD,…", help="Return only these fields of the documents.")
+@click.option("--highlight", is_flag=True, help="Show the matched words of the fields.")
+@click.option(
+    "--collapse",
+    metavar="COSINE|FIELD",
+    help="Show one of the videos that are at least this similar, or share a value of this field.",
+)
+@click.option(
+    "--diversity",
+    type=float,
+    help="How much hits should differ from each other, from 0 (not at all) to 1.",
+)
 @click.option("--explain", is_flag=True, help="Show the score and rank in each leg.")
 @click.option("--body", is_flag=True, help="Print the request bodies by leg; search nothing.")
-@output.json_option
+@json_option
 def search(
     text: str | None,
     filter: tuple[str, ...],
@@ -89,7 +108,7 @@ def search(
 ) -> None:
     """Search videos by TEXT, such as "a dog runs on the beach", or by something alike.
 
-    With --image, --clip, --like or --vector, TEXT is looked for in the words only.
+    With --image, --clip, --like or --vector, TEXT is looked for in the words of the fields only.
     """
     from vidsearch.search import VideoSearch
 
@@ -104,7 +123,7 @@ def search(
         options["collapse"] = _number_or_name(collapse)
     if merge_gap is not None:
         options["merge_gap"] = merge_gap
-    settings = output.settings()
+    settings = load_settings()
     with _naming_options(), VideoSearch.from_settings(settings) as videos:
         if body:
             output.print_json(videos.body(text, **options))
@@ -151,7 +170,7 @@ def _nothing(result: SearchResult, options: Mapping[str, Any]) -> str:
     elif options["min_cosine"] is not None:
         words = ", nor has these words" if result.mode == "hybrid" else ""
         threshold = f"--min-cosine {options['min_cosine']:g}"
-        reason = f"none{which} is as near as {threshold}{words}; without it the nearest are shown"
+        reason = f"none{which} reaches {threshold}{words}; without it the most similar are shown"
     elif which:
         reason = "none matches --filter"
     else:
