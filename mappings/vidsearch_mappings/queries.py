@@ -17,6 +17,7 @@ __all__ = [
     "SEGMENT_FIELDS",
     "Level",
     "documents_query",
+    "fields_query",
     "highlighted",
     "keyword_query",
     "segments_path",
@@ -202,6 +203,16 @@ def highlighted(
             "fields": {name: {} for name in fields},
         },
     }
+
+
+def fields_query(*, ids: Sequence[str], fields: Sequence[str]) -> Json:
+    """Single fields of the candidates of a search, vectors too, without a ``_source``.
+
+    Both engines give a vector as a flat list there, whatever keeps it out of the document.
+    """
+    query = {"ids": {"values": list(ids)}}
+    page = {"size": len(ids), "track_total_hits": False, "_source": False}
+    return {**page, "query": query, "fields": list(fields)}
 
 
 def _page(field: str, *, size: int, source: bool | Sequence[str]) -> Json:

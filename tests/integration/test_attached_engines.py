@@ -58,7 +58,7 @@ def application_body(engine: Engine, *, knn: bool = True) -> dict[str, Any]:
         for n in range(194)
     }
     properties |= {
-        "title": {"type": "text", "analyzer": "host_words"},
+        "title": {"type": "text", "analyzer": "own_words"},
         "media": {"properties": {"url": {"type": "keyword", "ignore_above": 300}}},
         "offers": {"type": "nested", "properties": {"price": {"type": "float"}}},
         "views": {"type": "long"},
@@ -66,15 +66,15 @@ def application_body(engine: Engine, *, knn: bool = True) -> dict[str, Any]:
     }
     if knn:
         properties["picture"] = own_vector(engine)
-    words = {"type": "custom", "tokenizer": "standard", "filter": ["lowercase", "host_stop"]}
+    words = {"type": "custom", "tokenizer": "standard", "filter": ["lowercase", "own_stop"]}
     settings: dict[str, Any] = {
         "number_of_shards": 2,
         "number_of_replicas": 0,
         # No such pipeline exists: a write of ours that ran it would fail.
         "default_pipeline": "the-applications-own",
         "analysis": {
-            "filter": {"host_stop": {"type": "stop", "stopwords": ["the"]}},
-            "analyzer": {"host_words": words},
+            "filter": {"own_stop": {"type": "stop", "stopwords": ["the"]}},
+            "analyzer": {"own_words": words},
         },
     }
     if engine.kind == "opensearch" and knn:

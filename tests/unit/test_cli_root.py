@@ -28,7 +28,7 @@ def raising(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
     def load(**_: object) -> None:
         raise errors[0]
 
-    monkeypatch.setattr(output, "settings", load)
+    monkeypatch.setattr("vidsearch.cli.settings.load_settings", load)
     return errors
 
 

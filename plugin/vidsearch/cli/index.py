@@ -15,6 +15,7 @@ from vidsearch.config import load_settings
 
 if TYPE_CHECKING:
     from vidsearch.config import Settings
+    from vidsearch.encoders import ModelIdentity
     from vidsearch.engines import Engine
 
 __all__ = ["index"]
@@ -32,12 +33,11 @@ def create(dry_run: bool) -> None:
 
     The model's identity is written into the mapping; vectors of another model are refused later.
     """
-    from vidsearch.encoders import load_encoder
     from vidsearch.index import create_videos_index, videos_index_body
     from vidsearch.registry.index import registry_layout
 
     settings = load_settings()
-    identity = load_encoder(settings.model, settings.ingest).identity
+    identity = _identity(settings)
     engine = _connect(settings)
     if dry_run:
         output.print_json(videos_index_body(engine, settings.index, identity))
@@ -90,12 +90,11 @@ def attach(name: str, uri_field: str, copy_to: str | None, yes: bool) -> None:
     is copied, and takes no writes meanwhile. If the copying breaks off, run the command again: it
     removes the partial copy and starts anew.
     """
-    from vidsearch.encoders import load_encoder
     from vidsearch.index import attach_index
 
     settings = load_settings()
     chosen = settings.index.model_copy(update={"name": name})
-    identity = load_encoder(settings.model, settings.ingest).identity
+    identity = _identity(settings)
 
     def undone(index: str, copy: str) -> None:
         output.talk(
@@ -198,11 +197,10 @@ def diff(apply: bool, as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from vidsearch.encoders import load_encoder
     from vidsearch.index import apply_changes, diff_videos_index
 
     settings = load_settings()
-    identity = load_encoder(settings.model, settings.ingest).identity
+    identity = _identity(settings)
     engine = _connect(settings)
     found = diff_videos_index(engine, settings.index, identity)
     changes = apply_changes(engine, settings.index, identity) if apply else found
@@ -231,10 +229,8 @@ def _field(path: str) -> str:
     return path.removeprefix("mappings.properties.").replace(".properties.", ".")
 
 
-def _short(value: Any) -> str:
-    if value is None:
-        return "-"
-    return value if isinstance(value, str) else json.dumps(value)
+def _short(value: Any) -> Any:
+    return value if value is None or isinstance(value, str) else json.dumps(value)
 
 
 def _confirm(question: str, engine: Engine, settings: Settings) -> None:
@@ -242,6 +238,12 @@ def _confirm(question: str, engine: Engine, settings: Settings) -> None:
 
     shown = show_videos_index(engine, settings.index)
     click.confirm(question.format_map(shown), abort=True, err=True)
+
+
+def _identity(settings: Settings) -> ModelIdentity:
+    from vidsearch.encoders import load_encoder
+
+    return load_encoder(settings.model, settings.ingest).identity
 
 
 def _connect(settings: Settings) -> Engine:

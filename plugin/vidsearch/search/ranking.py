@@ -20,8 +20,7 @@ from vidsearch.search.native import Cluster
 from vidsearch.search.plan import Plan
 from vidsearch.search.request import Leg
 from vidsearch.search.types import Explanation, Hit, LegShare
-from vidsearch_mappings.candidates import fields_query
-from vidsearch_mappings.queries import vector_path
+from vidsearch_mappings.queries import fields_query, vector_path
 
 __all__ = ["Ranking"]
 
