@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -19,15 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["check"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    """The outcome for one part."""
-
-    part: str
-    ok: bool
-    detail: str
-
-
 @click.command()
 @json_option
 def check(as_json: bool) -> None:
@@ -39,10 +29,10 @@ def check(as_json: bool) -> None:
 
     with Services() as services:
         findings = list(_findings(services))
-    rows = [(f.part, "ok" if f.ok else "FAILED", f.detail) for f in findings]
-    data = [asdict(finding) for finding in findings]
+    rows = [(part, "ok" if ok else "FAILED", detail) for part, ok, detail in findings]
+    data = [dict(zip(("part", "ok", "detail"), finding, strict=True)) for finding in findings]
     output.print_rows(data, ("part", "state", "detail"), rows, as_json=as_json)
-    if not all(finding.ok for finding in findings):
+    if not all(ok for _, ok, _ in findings):
         raise SystemExit(1)
 
 
@@ -109,17 +99,15 @@ _STEPS: tuple[tuple[str, Callable[[Services], str], tuple[str, ...]], ...] = (
 """Each part, its check, and the parts that the check depends on."""
 
 
-def _findings(services: Services) -> Iterator[_Finding]:
+def _findings(services: Services) -> Iterator[tuple[str, bool, str]]:
+    """Each part, whether it works, and what was found."""
     bad: set[str] = set()
     for part, step, needs in _STEPS:
-        missing = [need for need in needs if need in bad]
-        if missing:
-            finding = _Finding(part, False, f"not checked: {' and '.join(missing)} failed")
-        else:
-            try:
-                finding = _Finding(part, True, step(services))
-            except VidsearchError as error:
-                finding = _Finding(part, False, str(error))
-        if not finding.ok:
+        failed = [need for need in needs if need in bad]
+        try:
+            if failed:
+                raise VidsearchError(f"not checked: {' and '.join(failed)} failed")
+            yield part, True, step(services)
+        except VidsearchError as error:
             bad.add(part)
-        yield finding
+            yield part, False, str(error)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -110,7 +108,7 @@ def attach(name: str, uri_field: str, copy_to: str | None, yes: bool) -> None:
                 err=True,
             )
 
-    with _late_progress("Copying") as progress:
+    with output.progress("Copying") as progress:
         attached = attach_index(
             _connect(settings),
             chosen,
@@ -145,26 +143,12 @@ def detach(yes: bool) -> None:
     )
     if not yes:
         _confirm(question, engine, settings)
-    with _late_progress("Detaching") as progress:
+    with output.progress("Detaching") as progress:
         done = detach_index(engine, settings.index, progress=progress)
     output.talk(
         f"detached: taken out of {done} documents, which are as they were. The field "
         f"{settings.index.field} stays in the mapping, empty, as an engine cannot remove one"
     )
-
-
-@contextmanager
-def _late_progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Progress that begins with the first step, so that a question can be asked before."""
-    with ExitStack() as stack:
-        bars: list[output.Progress] = []
-
-        def at(done: int, total: int) -> None:
-            if not bars:
-                bars.append(stack.enter_context(output.progress(label, total=total)))
-            bars[0].at(done)
-
-        yield at
 
 
 @index.command()

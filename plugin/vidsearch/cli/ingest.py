@@ -150,5 +150,5 @@ def _register(
         for start in range(0, len(videos), _BATCH):
             done += register_videos(videos[start : start + _BATCH], services=services)
             counts = Counter(str(one.record.state) for one in done if one.record)
-            bar.at(len(done), ", ".join(f"{n} {state}" for state, n in counts.most_common()))
+            bar(len(done), note=", ".join(f"{n} {state}" for state, n in counts.most_common()))
     return done

@@ -6,9 +6,9 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import click
 
@@ -141,49 +141,59 @@ def print_table(
     console.print(table)
 
 
-class Progress:
-    """Progress by steps."""
+class Progress(Protocol):
+    """Reports that ``done`` steps of ``total`` are done; ``None`` leaves the total as it was."""
 
-    def __init__(self, report: Callable[[int, str], None]) -> None:
-        self._report = report
-
-    def at(self, done: int, note: str = "") -> None:
-        """Report that ``done`` steps are done."""
-        self._report(done, note)
+    def __call__(self, done: int, total: int | None = None, *, note: str = "") -> None: ...
 
 
 @contextmanager
-def progress(label: str, *, total: int | None) -> Iterator[Progress]:
+def progress(label: str, *, total: int | None = None) -> Iterator[Progress]:
     """A bar on a terminal; in a pipe a plain line on stderr every few seconds.
+
+    It begins with the first report, so that a question can be asked before.
 
     Args:
         label: what is being done.
-        total: number of steps; ``None`` where it is not known.
+        total: number of steps, where it is known.
     """
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-        from rich.progress import Progress as Bar
-
-        with Bar(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=Console(stderr=True),
-        ) as bar:
-            task = bar.add_task(label, total=total, note="")
-            yield Progress(lambda done, note: bar.update(task, completed=done, note=note))
+    if not sys.stderr.isatty():
+        yield _plain_progress(label, total)
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    bar = Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=Console(stderr=True),
+    )
+    task = bar.add_task(label, total=total, note="")
+
+    def draw(done: int, total: int | None = None, *, note: str = "") -> None:
+        bar.start()
+        bar.update(task, completed=done, total=total, note=note)
+
+    try:
+        yield draw
+    finally:
+        bar.stop()
+
+
+def _plain_progress(label: str, whole: int | None) -> Progress:
     last, said_at = -1, -math.inf
 
-    def line(done: int, note: str) -> None:
+    def line(done: int, total: int | None = None, *, note: str = "") -> None:
         nonlocal last, said_at
+        total = whole if total is None else total
         now = time.monotonic()
         if done != last and (done == total or now - said_at >= _PLAIN_SECONDS):
             of = "" if total is None else f"/{total}"
             talk(f"{label}: {done}{of}{f' {note}' if note else ''}")
             last, said_at = done, now
 
-    yield Progress(line)
+    return line

@@ -86,7 +86,7 @@ def watch(registry: Registry, ids: Sequence[str], *, timeout: float | None) -> l
             news = {id: record for id, record in found.items() if record.state in ends}
             done |= news
             bad = sum(record.state is not State.INDEXED for record in done.values())
-            bar.at(len(done), f"({bad} not indexed)" if bad else "")
+            bar(len(done), note=f"({bad} not indexed)" if bad else "")
             if len(done) == len(ids):
                 return [done[id] for id in ids]
             if deadline is not None and time.monotonic() > deadline:

@@ -95,5 +95,5 @@ def _enqueue(services: Services, records: list[VideoRecord], *, forget: bool) ->
                 after.append(opened)
             except VideoNotRegisteredError as error:  # deleted since they were listed
                 output.talk(f"left out: {error}")
-            bar.at(done)
+            bar(done)
     return after

@@ -37,7 +37,8 @@ def scan(
     from vidsearch_tasks import Services, run_scan
 
     would = "would be " if dry_run else ""
-    with Services() as services, output.progress("Scanning", total=None) as bar:
+    with Services() as services, output.progress("Scanning") as bar:
+        bar(0)
         found = []
         counts: Counter[str] = Counter()
         for finding in run_scan(
@@ -50,7 +51,7 @@ def scan(
         ):
             found.append(finding)
             counts[finding.action] += 1
-            bar.at(len(found), f"({counts['enqueue']} {would}enqueued)")
+            bar(len(found), note=f"({counts['enqueue']} {would}enqueued)")
     output.print_rows(
         [finding.to_json() for finding in found],
         ("id", "reason", "action", "why"),
