@@ -59,7 +59,10 @@ def text(text: str, out: Path | None, as_json: bool) -> None:
 @_out_option
 @json_option
 def video(uri: str, out: Path | None, as_json: bool) -> None:
-    """Print the vector of the video FILE (a path or a URI): the unit mean of its frames."""
+    """Print the vector of the video FILE (a path or a URI).
+
+    It is the mean of the vectors of its frames, scaled to unit length.
+    """
     from vidsearch.embeddings import embed_uri
     from vidsearch.encoders import load_encoder
     from vidsearch.media import public_uri

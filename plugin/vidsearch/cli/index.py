@@ -21,7 +21,7 @@ __all__ = ["index"]
 
 @click.group()
 def index() -> None:
-    """Create, show or drop the videos index; attach to one of your own."""
+    """Manage the videos index, or attach vidsearch to an index of your own."""
 
 
 @index.command()

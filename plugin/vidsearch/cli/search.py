@@ -31,14 +31,18 @@ _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
 @click.argument("text", required=False)
 @click.option("--image", metavar="FILE", help="Search by an image: a path or a URL.")
 @click.option("--clip", metavar="FILE", help="Search by a clip: a path or a URL.")
-@click.option("--like", metavar="ID", help="Search for videos like this one of the index.")
+@click.option("--like", metavar="ID", help="Search for videos like the one with this id.")
 @click.option(
-    "--at", type=float, metavar="SECONDS", help="With --like: like its segment at this time."
+    "--at",
+    type=float,
+    metavar="SECONDS",
+    help="With --like: a time in that video, to search by its segment there.",
 )
 @click.option(
     "--vector",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
+    callback=lambda ctx, option, path: path and _read_vector(path),
     help="Search by a vector: a .npy file, or a JSON list.",
 )
 @click.option("-k", default=10, show_default=True, help="Number of videos.")
@@ -65,7 +69,9 @@ _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
     "--filter",
     multiple=True,
     metavar="CONDITION",
-    help="tags=sport, tags=a,b (one of them), year>=2020, or a JSON clause. Repeat: all must hold.",
+    callback=lambda ctx, option, conditions: parse_conditions(conditions),
+    help="Condition on fields: tags=sport, tags=a,b (either), year>=2020, or a JSON clause. "
+    "Repeat: all must hold.",
 )
 @click.option("--min-cosine", type=float, help="Minimum cosine of a hit.")
 @click.option(
@@ -76,14 +82,21 @@ _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
 )
 @click.option(
     "--merge-gap",
-    type=float,
+    default=0.0,
+    show_default=True,
     help="Maximum number of seconds between moments that are merged into one.",
 )
-@click.option("--source", metavar="FIELD,…", help="Return only these fields of the documents.")
+@click.option(
+    "--source",
+    metavar="FIELD,…",
+    callback=lambda ctx, option, value: _names(value),
+    help="Return only these fields of the documents.",
+)
 @click.option("--highlight", is_flag=True, help="Show the matched words of the fields.")
 @click.option(
     "--collapse",
     metavar="COSINE|FIELD",
+    callback=lambda ctx, option, value: value and _number_or_name(value),
     help="Show one of the videos that are at least this similar, or share a value of this field.",
 )
 @click.option(
@@ -96,17 +109,11 @@ _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
 @json_option
 def search(
     text: str | None,
-    filter: tuple[str, ...],
-    vector: Path | None,
-    source: str | None,
-    collapse: str | None,
-    merge_gap: float | None,
-    explain: bool,
     body: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Search videos by TEXT, such as "a dog runs on the beach", or by something alike.
+    """Search videos by TEXT, such as "a dog runs on the beach", by media or by a vector.
 
     With --image, --clip, --like or --vector, TEXT is looked for in the words of the fields only.
     """
@@ -114,15 +121,6 @@ def search(
 
     if options["at"] is not None and options["like"] is None:
         raise QueryError("--at goes with --like: it is a time in that video")
-    options |= {"filter": parse_conditions(filter), "explain": explain}
-    if vector is not None:
-        options["vector"] = _read_vector(vector)
-    if source is not None:
-        options["source"] = [name.strip() for name in source.split(",") if name.strip()]
-    if collapse is not None:
-        options["collapse"] = _number_or_name(collapse)
-    if merge_gap is not None:
-        options["merge_gap"] = merge_gap
     settings = load_settings()
     with _naming_options(), VideoSearch.from_settings(settings) as videos:
         if body:
@@ -136,7 +134,7 @@ def search(
     elif result.hits:
         print_result(
             result,
-            explain=explain,
+            explain=options["explain"],
             first=options["from_"] + 1,
             tags=settings.search.highlight_tags,
         )
@@ -189,6 +187,10 @@ def _read_vector(path: Path) -> Any:
         raise QueryError(f"--vector {path} is neither a .npy file nor a JSON list: {error}") from (
             error
         )
+
+
+def _names(value: str | None) -> list[str] | bool:
+    return True if value is None else [name.strip() for name in value.split(",") if name.strip()]
 
 
 def _number_or_name(value: str) -> float | str:

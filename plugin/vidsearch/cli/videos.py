@@ -75,7 +75,7 @@ def show(id: str, as_json: bool) -> None:
 @click.option("--dead", is_flag=True, help="Retry all dead videos.")
 @json_option
 def retry(ids: tuple[str, ...], failed: bool, dead: bool, as_json: bool) -> None:
-    """Enqueue failed or dead videos again, with all attempts."""
+    """Enqueue failed or dead videos again, and reset their attempts."""
     from vidsearch_tasks import Services, enqueue
 
     with Services() as services:
@@ -110,7 +110,10 @@ def delete(ids: tuple[str, ...], as_json: bool) -> None:
 @click.option("--dead", is_flag=True, help="Purge all dead videos as well.")
 @json_option
 def purge(ids: tuple[str, ...], failed: bool, dead: bool, as_json: bool) -> None:
-    """Remove the records of all deleted videos, or of the given ones if deleted, dead or failed."""
+    """Remove the records of all deleted videos, or of those given.
+
+    A given video must be deleted, dead or failed; others are kept.
+    """
     from vidsearch.ingest import purge_video
     from vidsearch_tasks import Services
 
