@@ -21,7 +21,7 @@ from vidsearch.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from vidsearch.config import Settings
-    from vidsearch.demo import DemoClip, demo_clips
+    from vidsearch.demo import DemoClip
     from vidsearch.encoders import Encoder
     from vidsearch.local import Stack
     from vidsearch.search import SearchResult
@@ -52,6 +52,7 @@ def demo(engine: str, number: int, seed: int) -> None:
     removed. Nothing outside a temporary folder is touched.
     """
     _require_extras(engine)
+    from vidsearch.demo import demo_clips
     from vidsearch_tasks import Services
 
     started = time.monotonic()
