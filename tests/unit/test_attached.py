@@ -1,4 +1,4 @@
-"""The user's field with a URI, and what a scan makes of the registry: no node needed."""
+"""The application's field with a URI, and what a scan makes of the registry: no node needed."""
 
 from __future__ import annotations
 

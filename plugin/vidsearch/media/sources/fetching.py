@@ -65,7 +65,7 @@ def fetch(uri: str, *, settings: SourceSettings = _DEFAULTS) -> Iterator[LocalFi
     bucket, but not over http.
 
     Raises:
-        SourceNotFoundError: no such file or object, or the server says that there is none for us
+        SourceNotFoundError: no such file or object, or the server denies it
             (4xx).
         VideoOpenError: a folder, or a file that may not be read.
         VideoTooLargeError: more bytes than the settings allow.
