@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from tests.services import NODES, RunningServices
 
-from vidsearch.engines.base import Engine
+from vidsearch.engines import Engine
 from vidsearch.local import SearchNode
 
 # The developer's own settings must not reach a test, nor a process that a test starts.

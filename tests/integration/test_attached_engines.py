@@ -15,7 +15,7 @@ from tests.services import call
 
 from vidsearch import VideoSearch
 from vidsearch.config import IndexSettings, IngestSettings
-from vidsearch.engines.base import Document, Engine, Write
+from vidsearch.engines import Document, Engine, Write
 from vidsearch.errors import (
     BackendAccessDeniedError,
     BackendUnavailableError,

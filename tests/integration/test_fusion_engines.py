@@ -12,7 +12,7 @@ from tests.search_index import TableEncoder, create_index, make_videos, unit_vec
 from tests.services import RunningServices
 
 from vidsearch.config import SearchSettings
-from vidsearch.engines.base import Engine, Write
+from vidsearch.engines import Engine, Write
 from vidsearch.errors import QueryError
 from vidsearch.search import Level, VideoSearch
 from vidsearch.search.fusion import Linear, Scored, linear, rrf

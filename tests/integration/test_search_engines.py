@@ -26,8 +26,7 @@ from tests.search_index import (
 from tests.services import RunningServices
 
 from vidsearch.config import EngineSettings, IndexSettings, SearchSettings, Settings
-from vidsearch.engines import connect
-from vidsearch.engines.base import Engine, Write
+from vidsearch.engines import Engine, Write, connect
 from vidsearch.errors import (
     BackendUnavailableError,
     IndexNotFoundError,

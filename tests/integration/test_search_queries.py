@@ -10,7 +10,7 @@ import pytest
 from tests.search_index import TableEncoder, create_index, make_videos, nearest, unit_vectors
 from tests.services import RunningServices, call
 
-from vidsearch.engines.base import Engine, Write
+from vidsearch.engines import Engine, Write
 from vidsearch.errors import QueryError
 from vidsearch.local import SearchNode
 from vidsearch.search import VideoSearch

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from vidsearch.config import IndexSettings
-from vidsearch.engines.base import Engine, Write
+from vidsearch.engines import Engine, Write
 from vidsearch.errors import (
     BackendUnavailableError,
     MappingConflictError,

@@ -13,7 +13,7 @@ from vidsearch.cli import output
 from vidsearch.cli.options import json_option
 from vidsearch.config import load_settings
 from vidsearch.defaults import MAX_LOSS
-from vidsearch.errors import ConfigError
+from vidsearch.errors import ConfigError, ModelUnavailableError
 
 if TYPE_CHECKING:
     from vidsearch.config import Settings

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidsearch.engines.base import EngineKind
+from vidsearch.engines import EngineKind
 from vidsearch.errors import LocalError
 from vidsearch.local.folders import Folder, make_folder
 from vidsearch.local.installation import Installation, Talk, install

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from vidsearch.engines.base import Document, Engine, Json, Revision, Write
+from vidsearch.engines import Document, Engine, Json, Revision, Write
 from vidsearch.errors import (
     BackendError,
     BulkError,
