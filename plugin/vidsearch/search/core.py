@@ -16,6 +16,7 @@ from vidsearch.engines.calls import Calls
 from vidsearch.engines.steps import Steps, Work
 from vidsearch.errors import MappingConflictError, QueryError
 from vidsearch.index.description import IndexDescription
+from vidsearch.index.health import require_vectors
 from vidsearch.once import Once
 from vidsearch.search.checked_request import CheckedRequest
 from vidsearch.search.index_cache import IndexCache, IndexMovedError
@@ -259,6 +260,8 @@ class SearchCore:
             names = {(yield from self._index.describe(calls, fresh=True)).name}
         if names != {plans[0].index.name}:
             raise IndexMovedError
+        if any("vector" in one and not one["vector"]["hits"]["hits"] for one in answers):
+            yield from require_vectors(calls, plans[0].index, all_of_them=False)
         yield from _for_each(rankings, Ranking.rank, answers)
         return rankings
 
