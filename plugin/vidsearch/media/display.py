@@ -33,9 +33,9 @@ EPSILON = 1e-6
 """Seconds; times are doubles with a rounding error."""
 FALLBACK_STEP = 1 / 25
 """Seconds from frame to frame where a file does not say."""
-LONGEST_HOLD = 6 * 3600.0
-"""Seconds. Time stamps of damaged streams leap by hours in one step. Where a frame stays for longer
-than this, and the file does not say so in any other way, the next one comes one step later."""
+LONGEST_HOLD = 3600.0
+"""Seconds. Time stamps of damaged streams leap by hours in one step. A :class:`Clock`, which sees
+one frame at a time, takes a longer hold for that: the next frame comes one step later."""
 _JUMP_BACK = 1.0
 """Seconds. Stamps that go back by more belong to another stream that was joined on; by less, they
 are out of order."""

@@ -28,15 +28,15 @@ class FrameTimes:
         self._unit = float(index.time_base)
         self._start = index.start
         self._stamped = bool(index.stamped.any())
+        self.by_decoding = order is None and index.times_decoding
+        """Whether frames are told by the time of decoding."""
         longest = LONGEST_BROADCAST_GAP if index.is_broadcast else LONGEST_HOLD
-        self._clock = Clock(index.step, longest=LONGEST_HOLD if len(index.holds) else longest)
-        self._lags = _lags(index) if order is None else ()
+        step, self._lags = _pace(index) if self.by_decoding else (index.step, ())
+        self._clock = Clock(step, longest=LONGEST_HOLD if len(index.holds) else longest)
         self.number = -1
         """Of the current frame, in order of presentation."""
         self.seconds = 0.0
         """When it comes on display, from the stream's start."""
-        self.by_decoding = order is None and index.times_decoding
-        """Whether frames are told by the time of decoding."""
         self._counts = order is not None and index.mislabelled
         self._counts_opencv = order is not None and index.times_decoding
 
@@ -59,17 +59,21 @@ class FrameTimes:
         """
         usual = self.number + 1 + lost
         if self._order is None:
+            time = None
             if stamp is not None:
-                stamp -= sum(stamp > lag for lag in self._lags)
+                waits = sum(stamp > lag for lag in self._lags)
+                time = stamp * self._unit - waits * self._clock.step
             self.number = usual
-            time = None if stamp is None else stamp * self._unit
             self.seconds = self._clock.tick(time, lost=lost)
             return True
-        last = len(self._order.seconds) - 1
-        number = min(usual, last)
+        number = -1
         if stamp is not None and not self._counts:
             number = self._order.number(stamp, after=self.number)
-        if number < max(self.number, 0):
+            if number < 0 > self.number and stamp < self._order.stamps[0]:
+                return False
+        if number < 0:
+            number = min(usual, len(self._order.seconds) - 1)
+        if number < self.number:
             return False
         self.number, self.seconds = number, float(self._order.seconds[number])
         return True
@@ -91,13 +95,16 @@ class FrameTimes:
         return self.seconds + self._clock.step
 
 
-def _lags(index: PacketIndex) -> tuple[int, ...]:
-    """Time stamps of AVI after which a chunk is empty because the encoder was still waiting.
+def _pace(index: PacketIndex) -> tuple[float, tuple[int, ...]]:
+    """The usual seconds from frame to frame of a stream that is timed by its decoding, and the
+    time stamps after which a packet is missing because the encoder was still waiting.
 
-    Later empty chunks are frames that were left out, and take time. These do not: the frame that an
-    encoder with B-frames holds back comes on display right after the one before.
+    A packet that is missing later is a frame that was left out, and takes time. These do not: a
+    frame that an encoder with B-frames holds back comes on display right after the one before.
     """
-    if index.format != "avi":
-        return ()
-    beginning = index.decoding[:LAG_FRAMES]
-    return tuple(beginning[:-1][np.diff(beginning) == 2].tolist())
+    steps = np.diff(index.decoding)
+    if not (steps > 0).any():
+        return index.step, ()
+    usual = np.median(steps[steps > 0])
+    lags = index.decoding[:-1][:LAG_FRAMES][steps[:LAG_FRAMES] == 2 * usual]
+    return float(usual * index.time_base), tuple(lags.tolist())

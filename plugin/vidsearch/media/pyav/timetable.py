@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from vidsearch.media.display import LONGEST_HOLD
 from vidsearch.media.pyav.packets import LAG_FRAMES, LONGEST_BROADCAST_GAP, PacketIndex
 
 __all__ = ["Presentation", "presentation"]
@@ -22,6 +22,11 @@ _A_FRAME = 0.75
 """Of the frame's usual duration; a field takes half of it."""
 _MOST_DELAY = 64
 """Packets; no codec displays a frame further from its place in the order of decoding."""
+_REORDERED = 17
+"""Packets within which a stream with B-frames shows what it decoded first."""
+_MOST_JOINTS = 1000
+_LONGEST_HOLD = 6 * 3600.0
+"""Seconds; a longer hold is believed only where the file gives it as a frame's duration."""
 _BACK = 0.1
 """Seconds. A clock that goes back by more starts anew, as in the ``ffmpeg`` command."""
 _NEAR = 1.0
@@ -46,7 +51,7 @@ class Presentation:
     """When the last one leaves it, in seconds."""
 
     def number(self, stamp: int, *, after: int = -1) -> int:
-        """Of the frame on display at a time stamp; -1 before the first.
+        """Of the frame that has a time stamp; -1 without one.
 
         Args:
             stamp: of a frame that came out of the codec.
@@ -57,14 +62,14 @@ class Presentation:
             return after + 1
         part = int(np.searchsorted(self.parts, max(after, 0), side="right")) - 1
         ends = (*self.parts[part + 1 :], len(self.stamps))
-        shown = [
-            begin + int(np.searchsorted(self.stamps[begin:end], stamp, side="right")) - 1
-            for begin, end in zip(self.parts[part:], ends, strict=True)
-        ]
-        for begin, number in zip(self.parts[part:], shown, strict=True):
-            if number >= max(begin, after) and self.stamps[number] == stamp:
-                return number
-        return shown[0] if shown[0] >= self.parts[part] else after
+        late = -1
+        for begin, end in zip(self.parts[part:], ends, strict=True):
+            number = begin + int(np.searchsorted(self.stamps[begin:end], stamp, side="right")) - 1
+            if number >= begin and self.stamps[number] == stamp:
+                if number > after - _MOST_DELAY:
+                    return number
+                late = number
+        return late
 
 
 def presentation(index: PacketIndex) -> Presentation | str:
@@ -93,7 +98,7 @@ def presentation(index: PacketIndex) -> Presentation | str:
     usual = float(np.median(inside[inside > 0])) if inside.any() else index.step / unit
     durations = index.durations[packets]
     held = durations.astype(np.float64)
-    longest = LONGEST_BROADCAST_GAP if index.is_broadcast else LONGEST_HOLD
+    longest = LONGEST_BROADCAST_GAP if index.is_broadcast else _LONGEST_HOLD
     held[(held <= 0) | (held * unit > longest)] = usual
     leaps = _leaps(index, stamps, durations, joints)
     gaps = np.where(leaps, held[:-1], np.diff(stamps))
@@ -123,20 +128,25 @@ def _inferred_well(index: PacketIndex) -> bool:
 
 def _joints(index: PacketIndex, packets: _Positions) -> _Positions:
     """Where the clock goes back, as positions in ``packets``, in the order of decoding."""
-    decoding, stamps = index.decoding[packets], index.stamps[packets]
     back = _BACK / float(index.time_base)
-    joints = np.flatnonzero(np.diff(decoding) < -back) + 1
-    if index.is_broadcast:
-        return joints
+    falls = np.diff(index.decoding[packets], prepend=index.decoding[packets[0]]) < -back
+    if index.is_broadcast or not falls.any():
+        return np.flatnonzero(falls)
     # Where FFmpeg works the times of decoding out by itself, they are not exact.
-    return np.array(
-        [
-            at
-            for at in joints[index.keys[packets[joints]]].tolist()
-            if stamps[at] < stamps[max(at - _MOST_DELAY, 0) : at].max() - back
-        ],
-        dtype=np.int64,
-    )
+    stamps, keys = index.stamps[packets], index.keys[packets] & falls
+    after = np.append(stamps, np.full(_REORDERED - 1, np.iinfo(np.int64).max))
+    coming = sliding_window_view(after, _REORDERED).max(axis=1)
+    joints: list[int] = []
+    begin = 0
+    while len(joints) < _MOST_JOINTS:
+        latest = np.maximum.accumulate(stamps[begin:])[:-1] - back
+        rest = slice(begin + 1, None)
+        found = np.flatnonzero((coming[rest] < latest) | (keys[rest] & (stamps[rest] < latest)))
+        if not len(found):
+            break
+        begin += 1 + int(found[0])
+        joints.append(begin)
+    return np.array(joints, dtype=np.int64)
 
 
 def _leaps(
@@ -156,11 +166,11 @@ def _leaps(
         # One that is longer than any frame is held for without the file saying so, or a leap there
         # and back.
         near = durations[max(before - _MOST_DELAY, 0) : before + _MOST_DELAY]
-        is_named = near.max() * unit > LONGEST_HOLD
+        is_named = near.max() * unit > _LONGEST_HOLD
         after = int(np.searchsorted(joints, before, side="right"))
         goes_back = after < len(joints) and (
             stamps[before] - _NEAR / unit <= stamps[joints[after]] < stamps[before + 1]
         )
-        leaps[before] = goes_back or (gaps[before] * unit > LONGEST_HOLD and not is_named)
+        leaps[before] = goes_back or (gaps[before] * unit > _LONGEST_HOLD and not is_named)
     leaps[joints - 1] = True
     return leaps
