@@ -43,7 +43,7 @@ from vidsearch.media.streams import is_picture
 if TYPE_CHECKING:
     import av
 
-__all__ = ["OpenCvDecoder", "refuse_what_opencv_misreads"]
+__all__ = ["OpenCvDecoder"]
 
 _log = logging.getLogger(__name__)
 _PROGRESSIVE = (0, 1)
@@ -208,12 +208,6 @@ class _Sampler:
 def _refuse_by_header(video: Video, limits: MediaLimits) -> None:
     refuse_too_many_pixels(video.name, *video.coded_size, limits)
     refuse_too_long(video.name, video.promised, limits)
-
-
-def refuse_what_opencv_misreads(path: Path) -> None:
-    """Raise what :func:`_checked` raises."""
-    with _checked(path):
-        pass
 
 
 @contextmanager
