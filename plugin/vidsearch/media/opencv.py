@@ -229,7 +229,11 @@ def _checked(path: Path) -> Iterator[Video]:
         reason = _why_not(video, frame) if frame is not None else None
         if reason:
             raise VideoOpenError(f"{path.name} {reason}; {_INSTEAD}")
-        first: Any = next(each for each in video.container.streams.video if not is_picture(each))
+        first: Any = next(
+            each
+            for each in video.container.streams.video
+            if each.codec_context is not None and not is_picture(each)
+        )
         if first.index != video.stream.index:
             _log.warning(
                 "%s has several video streams; OpenCV reads the first one, number %d, not the "
