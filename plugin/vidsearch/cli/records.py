@@ -29,16 +29,23 @@ def record_json(record: VideoRecord) -> dict[str, Any]:
     return {**record.to_json(), "uri": public_uri(record.uri)}
 
 
-def report(records: Sequence[VideoRecord], *, as_json: bool) -> None:
+def report(
+    records: Sequence[VideoRecord], *, as_json: bool, others: Sequence[Mapping[str, Any]] = ()
+) -> None:
     """Print the outcome: of every video in a pipe or as JSON, on a terminal of failed ones only.
 
     Ends the command with exit code 1 where a video failed or is dead.
+
+    Args:
+        records: of the videos.
+        as_json: print JSON.
+        others: what the JSON lists after the records.
     """
     from vidsearch.registry import State
 
     bad = [record for record in records if record.state in {State.FAILED, State.DEAD}]
     if as_json:
-        output.print_json([record_json(record) for record in records])
+        output.print_json([*map(record_json, records), *others])
     else:
         rows = bad if sys.stdout.isatty() else records
         if rows:
