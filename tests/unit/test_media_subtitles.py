@@ -53,6 +53,10 @@ class TestLines:
             ("a < b, b > a, {braces} stay, I <3 it", ["a < b, b > a, {braces} stay, I <3 it"]),
             ("\u202bright to left\u202c\u200b", ["right to left"]),
             (" \t <i></i>\n&nbsp;", []),
+            (
+                "Cafe\u0301 &amp; bi\u0300nh \u0111a\u0323\u0306ng",
+                ["Caf\xe9 & b\xecnh \u0111\u1eb7ng"],
+            ),
         ],
     )
     def test_markup_is_removed(self, text: str, expected: list[str]) -> None:
