@@ -18,7 +18,11 @@ from vidsearch_mappings.types import EngineKind, Json
 from vidsearch_mappings.videos import MAX_KEYWORD
 
 __all__ = [
+    "GIVEN_UP",
+    "IN_PROGRESS",
     "REGISTRY_VERSION",
+    "UNWANTED",
+    "WAITING",
     "Column",
     "ErrorRecord",
     "State",
@@ -59,6 +63,16 @@ class State(str, Enum):
 
     def __str__(self) -> str:
         return self.value
+
+
+WAITING = frozenset({State.REGISTERED, State.QUEUED})
+"""A worker is still to begin."""
+IN_PROGRESS = WAITING | {State.PROCESSING}
+"""A worker is at it, or still to begin."""
+GIVEN_UP = frozenset({State.FAILED, State.DEAD})
+"""It ended without vectors, and is not tried again by itself."""
+UNWANTED = GIVEN_UP | {State.DELETED}
+"""Its document is removed, and its record may be purged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from vidsearch.defaults import BATCH_SIZE, MAX_PIXELS, MAX_SECONDS
+from vidsearch_mappings.fusions import Normalizer
 from vidsearch_mappings.types import EngineKind, Quantization
 
 __all__ = [
@@ -368,7 +369,7 @@ class SearchSettings(_Section):
     rank_constant: int = Field(
         60, ge=1, description="Rank constant of reciprocal rank fusion (`rrf`, `native_rrf`)."
     )
-    normalizer: Literal["min_max", "z_score"] = Field(
+    normalizer: Normalizer = Field(
         "min_max", description="Normalizer of the scores of each leg (`linear`, `native`)."
     )
     vector_weight: float = Field(

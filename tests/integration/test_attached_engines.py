@@ -150,7 +150,7 @@ class Host:
     def scan(self, **options: Any) -> dict[str, Finding]:
         registry, index = self.registry, open_videos_index(self.engine, self.settings)
         self.engine.refresh(index.name)
-        found = scan_index(registry, index, enqueue=registry.mark_queued, **options)
+        found = scan_index(registry, index, enqueue=registry.mark_many_queued, **options)
         return {finding.id: finding for finding in found}
 
     def ingest(self, *ids: str) -> dict[str, str]:

@@ -159,7 +159,7 @@ def test_missing_vectors_are_found(
     engine.refresh(index.name)
     assert list(missing_videos(registry, index)) == []
     index.remove("a")
-    index.write("b", {"title": "overwritten"}, expect=None)
+    index.engine.put(index.name, "b", {"title": "overwritten"})
     engine.refresh(index.name)
     assert {record.id for record in missing_videos(registry, index)} == {"a", "b"}
     registry.reopen("a", forget=True)

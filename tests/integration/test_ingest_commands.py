@@ -219,14 +219,13 @@ def test_video_deleted_during_a_reindex_is_left_out(
 ) -> None:
     for name in ("one", "two"):
         assert run("ingest", str(clips / f"{name}.mp4"), "--id-from", "name").code == 0
-    reopen = Registry.reopen
+    reopen = Registry.reopen_many
 
-    def late(registry: Registry, id: str, **options: Any) -> Any:
-        if id == "one":
-            registry.delete(id)
-        return reopen(registry, id, **options)
+    def late(registry: Registry, ids: list[str], **options: Any) -> Any:
+        registry.delete("one")
+        return reopen(registry, ids, **options)
 
-    monkeypatch.setattr(Registry, "reopen", late)
+    monkeypatch.setattr(Registry, "reopen_many", late)
     everything = run("reindex", "--all", "--json")
     assert (everything.code, [r["id"] for r in everything.data]) == (0, ["two"])
     assert "left out: video 'one' was deleted\n" in everything.err

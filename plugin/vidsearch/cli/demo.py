@@ -143,13 +143,17 @@ def _video_search(services: Services) -> VideoSearch:
 def _ingest(services: Services, clips: Sequence[DemoClip]) -> None:
     """Register every clip, and wait until all are ingested."""
     from vidsearch.index import create_videos_index
-    from vidsearch_tasks import register_video
+    from vidsearch.registry import NewVideo
+    from vidsearch_tasks import register_videos
 
     name = create_videos_index(services.engine, services.settings.index, services.encoder.identity)
     output.talk(f"Created index {name} on {services.engine.info()}")
-    for clip in clips:
-        fields = {"title": clip.title, "tags": list(clip.tags)}
-        register_video(clip.id, uri=str(clip.path), fields=fields, services=services)
+    videos = [
+        NewVideo(clip.id, str(clip.path), {"title": clip.title, "tags": list(clip.tags)})
+        for clip in clips
+    ]
+    for one in register_videos(videos, services=services):
+        one.require()
     watch(services.registry, [clip.id for clip in clips], timeout=_DEADLINE)
     services.engine.refresh(services.settings.index.name)
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ingest"]
 
-_BATCH = 500
 _SHOWN = 10
 
 
@@ -163,14 +162,14 @@ def _register(
     services: Services, sources: list[Source], fields: dict[str, object]
 ) -> list[Registration]:
     from vidsearch.registry import NewVideo
-    from vidsearch_tasks import register_videos
+    from vidsearch_tasks import stream_registrations
 
     by_id = {one.id: NewVideo(one.id, one.uri, {**fields, **one.fields}) for one in sources}
-    videos = list(by_id.values())
     done: list[Registration] = []
-    with output.progress("Registering", total=len(videos)) as bar:
-        for start in range(0, len(videos), _BATCH):
-            done += register_videos(videos[start : start + _BATCH], services=services)
-            counts = Counter(str(one.record.state) for one in done if one.record)
+    counts: Counter[str] = Counter()
+    with output.progress("Registering", total=len(by_id)) as bar:
+        for one in stream_registrations(by_id.values(), services=services):
+            done.append(one)
+            counts.update([str(one.record.state)] if one.record else ())
             bar.at(len(done), ", ".join(f"{n} {state}" for state, n in counts.most_common()))
     return done

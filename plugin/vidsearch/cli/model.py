@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vidsearch.cli import output
-from vidsearch.encoders.onnx.thresholds import MAX_LOSS
+from vidsearch.defaults import MAX_LOSS
 from vidsearch.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -41,9 +41,9 @@ def report(
         as_json: print JSON.
         others: what the JSON lists after the records.
     """
-    from vidsearch.registry import State
+    from vidsearch_mappings.registry import GIVEN_UP
 
-    bad = [record for record in records if record.state in {State.FAILED, State.DEAD}]
+    bad = [record for record in records if record.state in GIVEN_UP]
     if as_json:
         output.print_json([*map(record_json, records), *others])
     else:
@@ -84,11 +84,10 @@ def watch(registry: Registry, ids: Sequence[str], *, timeout: float | None) -> l
         VidsearchError: some were not done in time; the message says how many, with the error of
             the last attempt where there is one.
     """
-    from vidsearch.registry import State
+    from vidsearch_mappings.registry import IN_PROGRESS, State
 
     if not ids:
         return []
-    ends = {State.INDEXED, State.FAILED, State.DEAD, State.DELETED}
     deadline = None if timeout is None else time.monotonic() + timeout
     done: dict[str, VideoRecord] = {}
     pause = _FIRST_PAUSE
@@ -98,7 +97,7 @@ def watch(registry: Registry, ids: Sequence[str], *, timeout: float | None) -> l
             for id in _rest(ids, done):
                 if id not in found:
                     raise VideoNotRegisteredError(f"video {id!r} was purged meanwhile")
-            news = {id: record for id, record in found.items() if record.state in ends}
+            news = {id: record for id, record in found.items() if record.state not in IN_PROGRESS}
             done |= news
             bad = sum(record.state is not State.INDEXED for record in done.values())
             bar.at(len(done), f"({bad} not indexed)" if bad else "")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vidsearch.batches import in_batches
 from vidsearch.cli import output
 from vidsearch.cli.records import report, wait_for
 from vidsearch.cli.services import open_services
@@ -91,18 +92,18 @@ def _show_plan(records: list[VideoRecord], *, embed: bool, as_json: bool) -> Non
 
 
 def _enqueue(services: Services, records: list[VideoRecord], *, forget: bool) -> list[VideoRecord]:
-    from vidsearch.registry import State
-    from vidsearch_tasks import enqueue
+    from vidsearch_tasks import enqueue_many
 
-    after = []
+    after: list[VideoRecord] = []
+    done = 0
     with output.progress("Enqueuing", total=len(records)) as bar:
-        for done, record in enumerate(records, start=1):
-            try:
-                opened = services.registry.reopen(record.id, forget=forget)
-                if opened.state is State.REGISTERED:
-                    opened = enqueue(record.id, services=services)
-                after.append(opened)
-            except VideoNotRegisteredError as error:  # deleted since they were listed
-                output.talk(f"left out: {error}")
+        for batch in in_batches(record.id for record in records):
+            reopened = services.registry.reopen_many(batch, forget=forget)
+            for one in enqueue_many(reopened, services=services):
+                if isinstance(one.error, VideoNotRegisteredError):  # deleted since they were listed
+                    output.talk(f"left out: {one.error}")
+                else:
+                    after.append(one.require())
+            done += len(batch)
             bar.at(done)
     return after

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidsearch.batches import in_batches
 from vidsearch.cli import output
 from vidsearch.cli.records import record_json
 from vidsearch.cli.services import open_services
@@ -80,15 +81,15 @@ def show(id: str, as_json: bool) -> None:
 @output.json_option
 def retry(ids: tuple[str, ...], failed: bool, dead: bool, as_json: bool) -> None:
     """Enqueue failed or dead videos again, with all attempts."""
-    from vidsearch_tasks import enqueue
+    from vidsearch_tasks import enqueue_many
 
     with open_services() as services:
         for id in ids:  # all or none: a typing error must change nothing
             services.registry.get(id)
         records = []
-        for id in _chosen(services, ids, failed=failed, dead=dead):
-            services.registry.retry(id)
-            records.append(enqueue(id, services=services))
+        for batch in in_batches(_chosen(services, ids, failed=failed, dead=dead)):
+            again = enqueue_many(services.registry.retry_many(batch), services=services)
+            records += [one.require() for one in again]
     _tell(records, done="queued again", as_json=as_json)
 
 

@@ -98,11 +98,7 @@ def video_document(
 
 
 def _segment(segment: Segment) -> Json:
-    source: Json = {
-        "start": segment.start,
-        "end": segment.end,
-        "vector": segment.vector,
-    }
+    source: Json = {"start": segment.start, "end": segment.end, "vector": segment.vector}
     if segment.text:
         source["text"] = segment.text
     if segment.thumbnail:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,13 +28,18 @@ from vidsearch.errors import (
     VideoError,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["MediaInput", "given_vector", "stored_vector"]
+__all__ = ["MediaInput", "QueryVector", "given_vector", "stored_vector"]
 
 _MAX_CLIP_SECONDS = 600.0
 _MAX_IMAGE_BYTES = 64 * 1024 * 1024
+
+
+class QueryVector(NamedTuple):
+    """What the vector leg of a search compares with; empty in keyword mode."""
+
+    values: Sequence[float] = ()
+    warnings: tuple[str, ...] = ()
+    """What the user should know of how it was made."""
 
 
 @dataclass(frozen=True, slots=True)
