@@ -16,7 +16,7 @@ _ENCODINGS = (
     *("cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258"),
     *("koi8-r", "koi8-u", "cp866", "cp874", "iso-8859-2", "iso-8859-5", "iso-8859-7"),
 )
-_WIDE = {
+_WIDE: dict[tuple[bool, ...], str] = {
     (False, True, False, True): "utf-16-le",
     (True, False, True, False): "utf-16-be",
     (False, True, True, True): "utf-32-le",
