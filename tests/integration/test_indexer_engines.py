@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vidsearch.config import IndexSettings, IngestSettings
-from vidsearch.engines.base import Engine
+from vidsearch.engines import Engine
 from vidsearch.errors import IndexNotFoundError, MappingConflictError, ModelMismatchError
 from vidsearch.index import (
     create_videos_index,

@@ -1,4 +1,4 @@
-"""The user's field with a URI, and what a scan makes of the registry: no node needed."""
+"""The application's field with a URI, and what a scan makes of the registry: no node needed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from vidsearch.config import IndexSettings
-from vidsearch.engines.base import Engine, Write
+from vidsearch.engines import Engine, Write
 from vidsearch.errors import (
     BackendUnavailableError,
     MappingConflictError,

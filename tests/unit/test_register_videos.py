@@ -13,7 +13,7 @@ from tests.registry_layouts import unversioned_layout
 
 from vidsearch import errors
 from vidsearch.config import Settings
-from vidsearch.engines.base import BulkResult, Document, Write
+from vidsearch.engines import BulkResult, Document, Write
 from vidsearch.errors import (
     BackendUnavailableError,
     MappingConflictError,

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from tests.search_index import TableEncoder, create_index, make_videos
 
+from vidsearch.engines import Json
 from vidsearch.engines.steps import Steps, Work
-from vidsearch.engines.types import Json
 from vidsearch.errors import MappingConflictError, QueryError
 from vidsearch.search import SearchRequest, SearchResult, VideoSearch
 from vidsearch.testing.memory_engine import MemoryEngine

@@ -11,8 +11,8 @@ import click
 
 from vidsearch.cli import output
 from vidsearch.cli.folder import PassedOver, Reason, is_utf8
+from vidsearch.cli.options import json_option, wait_options
 from vidsearch.cli.records import report, wait_for
-from vidsearch.cli.services import open_services
 from vidsearch.cli.sources import (
     IdFrom,
     Source,
@@ -59,16 +59,8 @@ _SHOWN = 10
     metavar="NAME=VALUE",
     help="Field of every document; repeat for more.",
 )
-@click.option(
-    "--wait", is_flag=True, help="Wait until all videos are ingested; exit code 1 if any failed."
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0),
-    metavar="SECONDS",
-    help="Maximum number of seconds to wait.",
-)
-@output.json_option
+@wait_options
+@json_option
 def ingest(
     uris: tuple[str, ...],
     folder: Path | None,
@@ -100,7 +92,9 @@ def ingest(
     if not sources:
         raise click.UsageError(_nothing_found(folder, passed))
     _refuse_duplicate_ids(sources)
-    with open_services() as services:
+    from vidsearch_tasks import Services
+
+    with Services() as services:
         _require_managed_index(services)
         registrations = _register(services, sources, fields)
         problems = _tell_problems(registrations)
@@ -171,5 +165,5 @@ def _register(
         for one in stream_registrations(by_id.values(), services=services):
             done.append(one)
             counts.update([str(one.record.state)] if one.record else ())
-            bar.at(len(done), ", ".join(f"{n} {state}" for state, n in counts.most_common()))
+            bar(len(done), note=", ".join(f"{n} {state}" for state, n in counts.most_common()))
     return done

@@ -12,9 +12,10 @@ import click
 
 from vidsearch.cli import output
 from vidsearch.errors import VideoNotRegisteredError, VidsearchError
+from vidsearch_mappings.registry import GIVEN_UP, IN_PROGRESS, State, VideoRecord
 
 if TYPE_CHECKING:
-    from vidsearch.registry import Registry, VideoRecord
+    from vidsearch.registry import Registry
 
 __all__ = ["report", "record_json", "wait_for", "watch"]
 
@@ -41,19 +42,12 @@ def report(
         as_json: print JSON.
         others: what the JSON lists after the records.
     """
-    from vidsearch_mappings.registry import GIVEN_UP
-
     bad = [record for record in records if record.state in GIVEN_UP]
-    if as_json:
-        output.print_json([*map(record_json, records), *others])
-    else:
-        rows = bad if sys.stdout.isatty() else records
-        if rows:
-            output.print_table(
-                ("id", "state", "reason"),
-                [(r.id, r.state, r.error or "") for r in rows],
-                whole=("id", "state"),
-            )
+    rows = [(r.id, r.state, r.error or "") for r in (bad if sys.stdout.isatty() else records)]
+    if rows or as_json:
+        data = [*map(record_json, records), *others]
+        columns = ("id", "state", "reason")
+        output.print_rows(data, columns, rows, as_json=as_json, whole=columns[:2])
     counts = Counter(str(record.state) for record in records)
     output.talk(", ".join(f"{n} {state}" for state, n in counts.most_common()) or "nothing to do")
     if bad:
@@ -84,8 +78,6 @@ def watch(registry: Registry, ids: Sequence[str], *, timeout: float | None) -> l
         VidsearchError: some were not done in time; the message says how many, with the error of
             the last attempt where there is one.
     """
-    from vidsearch_mappings.registry import IN_PROGRESS, State
-
     if not ids:
         return []
     deadline = None if timeout is None else time.monotonic() + timeout
@@ -100,7 +92,7 @@ def watch(registry: Registry, ids: Sequence[str], *, timeout: float | None) -> l
             news = {id: record for id, record in found.items() if record.state not in IN_PROGRESS}
             done |= news
             bad = sum(record.state is not State.INDEXED for record in done.values())
-            bar.at(len(done), f"({bad} not indexed)" if bad else "")
+            bar(len(done), note=f"({bad} not indexed)" if bad else "")
             if len(done) == len(ids):
                 return [done[id] for id in ids]
             if deadline is not None and time.monotonic() > deadline:

@@ -8,12 +8,12 @@ import click
 
 from vidsearch.batches import in_batches
 from vidsearch.cli import output
+from vidsearch.cli.options import dry_run_option, json_option, wait_options
 from vidsearch.cli.records import report, wait_for
-from vidsearch.cli.services import open_services
 from vidsearch.errors import VideoNotRegisteredError
+from vidsearch_mappings.registry import State, VideoRecord
 
 if TYPE_CHECKING:
-    from vidsearch.registry import VideoRecord
     from vidsearch_tasks import Services
 
 __all__ = ["reindex"]
@@ -23,17 +23,9 @@ __all__ = ["reindex"]
 @click.option("--all", "everything", is_flag=True, help="Embed every video again.")
 @click.option("--missing", is_flag=True, help="Embed videos whose vectors the index does not hold.")
 @click.option("--ids", multiple=True, metavar="ID", help="Enqueue this video; repeat for more.")
-@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
-@click.option(
-    "--wait", is_flag=True, help="Wait until all videos are ingested; exit code 1 if any failed."
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0),
-    metavar="SECONDS",
-    help="Maximum number of seconds to wait.",
-)
-@output.json_option
+@dry_run_option
+@wait_options
+@json_option
 def reindex(
     everything: bool,
     missing: bool,
@@ -53,7 +45,9 @@ def reindex(
         raise click.UsageError("choose one of --all, --missing and --ids")
     if (timeout is not None and not wait) or (wait and dry_run):
         raise click.UsageError("--timeout goes with --wait, and --wait not with --dry-run")
-    with open_services() as services:
+    from vidsearch_tasks import Services
+
+    with Services() as services:
         records = _chosen(services, everything=everything, ids=ids)
         if dry_run:
             _show_plan(records, embed=everything or missing, as_json=as_json)
@@ -66,7 +60,6 @@ def reindex(
 
 def _chosen(services: Services, *, everything: bool, ids: tuple[str, ...]) -> list[VideoRecord]:
     from vidsearch.ingest import missing_videos
-    from vidsearch.registry import State
 
     index = services.open_index()
     if ids:
@@ -83,11 +76,10 @@ def _chosen(services: Services, *, everything: bool, ids: tuple[str, ...]) -> li
 
 def _show_plan(records: list[VideoRecord], *, embed: bool, as_json: bool) -> None:
     action = "embed again" if embed else "embed if changed"
-    if as_json:
-        output.print_json([{"id": r.id, "state": str(r.state), "action": action} for r in records])
-    else:
-        rows = [(r.id, r.state, action) for r in records]
-        output.print_table(("id", "state", "action"), rows, whole=("id",))
+    columns = ("id", "state", "action")
+    rows = [(r.id, str(r.state), action) for r in records]
+    data = [dict(zip(columns, row, strict=True)) for row in rows]
+    output.print_rows(data, columns, rows, as_json=as_json, whole=("id",))
     output.talk(f"{len(records)} videos would be enqueued; nothing was changed")
 
 
@@ -105,5 +97,5 @@ def _enqueue(services: Services, records: list[VideoRecord], *, forget: bool) ->
                 else:
                     after.append(one.require())
             done += len(batch)
-            bar.at(done)
+            bar(done)
     return after

@@ -18,18 +18,7 @@ from vidsearch.engines.types import (
     Write,
 )
 
-__all__ = [
-    "AsyncEngine",
-    "BulkResult",
-    "Document",
-    "Engine",
-    "EngineInfo",
-    "EngineKind",
-    "Features",
-    "Json",
-    "Revision",
-    "Write",
-]
+__all__ = ["AsyncEngine", "Engine"]
 
 _T = TypeVar("_T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, get_args
 
-from vidsearch.engines.base import Features
+from vidsearch.engines.types import Features
 from vidsearch_mappings.fusions import Hybrid, Retriever
 from vidsearch_mappings.vectors import presets_of
 

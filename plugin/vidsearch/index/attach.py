@@ -8,7 +8,7 @@ from typing import Any
 
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
-from vidsearch.engines.base import Engine, Json
+from vidsearch.engines import Engine, Json
 from vidsearch.errors import MappingConflictError
 from vidsearch.index.copy import copy_with_settings, explained
 from vidsearch.index.copy_note import undo_broken_copy

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from vidsearch.batches import in_batches
-from vidsearch.engines.base import Engine, Json, Write
+from vidsearch.engines import Engine, Json, Write
 from vidsearch.errors import MappingConflictError, VidsearchError
 from vidsearch.index.copy_note import (
     CopyNote,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
-from vidsearch.engines.base import Engine, Json
+from vidsearch.engines import Engine, Json
 from vidsearch.index.manage import videos_index_body
 from vidsearch.index.videos_index import VideosIndex, open_videos_index
 from vidsearch_mappings.attached import attached_mapping

@@ -6,7 +6,7 @@ from typing import Any
 
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
-from vidsearch.engines.base import Engine, Json
+from vidsearch.engines import Engine, Json
 from vidsearch.errors import ConfigError, IndexNotFoundError, MappingConflictError
 from vidsearch.index.videos_index import open_videos_index
 from vidsearch.registry.index import create_registry_index, registry_layout

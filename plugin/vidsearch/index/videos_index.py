@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
-from vidsearch.engines.base import Document, Engine, Json, Revision
+from vidsearch.engines import Document, Engine, Json, Revision
 from vidsearch.errors import DocumentNotFoundError, MappingConflictError, VersionConflictError
 from vidsearch.index.description import IndexDescription, describe_index
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from vidsearch.embeddings import Segment, SegmentPolicy, VideoEmbedding
 from vidsearch.encoders import ModelIdentity
-from vidsearch.engines.base import Json
+from vidsearch.engines import Json
 from vidsearch.errors import ModelMismatchError
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch_mappings.registry import VideoRecord, to_stamp

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
 from vidsearch.embeddings import SegmentPolicy, embed_video
 from vidsearch.encoders import Encoder
-from vidsearch.engines.base import Document, Engine, Json, Revision
+from vidsearch.engines import Document, Engine, Json, Revision
 from vidsearch.errors import (
     BackendUnavailableError,
     DocumentRejectedError,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vidsearch.batches import in_batches
-from vidsearch.engines.base import Document, Json
+from vidsearch.engines import Document, Json
 from vidsearch.errors import MappingConflictError, RegistryError
 from vidsearch.index.uri_field import uri_in
 from vidsearch.index.videos_index import VideosIndex

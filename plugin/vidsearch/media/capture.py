@@ -154,7 +154,7 @@ def _pixel_aspect(cv2: Any, source: Any) -> Fraction | None:
 @cache
 def _quiet_cv2() -> Any:
     # FFmpeg inside OpenCV reads its level once, from the environment, at the first capture.
-    # Failures come back as our own errors, so what both print is noise. Users' settings win.
+    # Failures become errors of vidsearch, so what both print is noise. Users' settings win.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
         import cv2

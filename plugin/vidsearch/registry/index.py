@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vidsearch.config import IndexSettings
-from vidsearch.engines.base import Engine
+from vidsearch.engines import Engine
 from vidsearch.errors import IndexNotFoundError
 from vidsearch_mappings.registry import (
     REGISTRY_VERSION,

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from vidsearch.batches import in_batches
-from vidsearch.engines.base import Engine
+from vidsearch.engines import Engine
 from vidsearch.errors import (
     LeaseLostError,
     RegistryError,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from vidsearch.engines.base import Document, Engine, Json, Revision, Write
+from vidsearch.engines import Document, Engine, Json, Revision, Write
 from vidsearch.errors import (
     BackendError,
     BulkError,
@@ -78,10 +78,6 @@ class RecordStore:
         with self._registry():
             found = self._engine.get(self.index, id)
         return None if found is None else _stored(found)
-
-    def read_many(self, ids: Sequence[str]) -> dict[str, Stored]:
-        """Records by id, in real time and by one request; those that are absent are left out."""
-        return {id: _stored(document) for id, document in self._documents(ids).items()}
 
     def change(self, id: str, change: Change) -> Stored:
         """Read, change and write if nobody else wrote meanwhile; else look again.

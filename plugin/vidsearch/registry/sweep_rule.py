@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vidsearch.engines.base import Json
+from vidsearch.engines import Json
 from vidsearch_mappings.registry import State, VideoRecord, to_stamp
 
 __all__ = ["needs_sweep", "sweep_query"]

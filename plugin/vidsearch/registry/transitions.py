@@ -37,7 +37,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vidsearch.engines.base import Json
+from vidsearch.engines import Json
 from vidsearch.errors import LeaseLostError, RegistryError, VideoNotRegisteredError
 from vidsearch.registry.validation import NewVideo
 from vidsearch_mappings.registry import (

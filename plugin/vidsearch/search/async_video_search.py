@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vidsearch.config import SearchSettings, Settings
 from vidsearch.encoders.base import Encoder
-from vidsearch.engines.types import Json
+from vidsearch.engines import Json
 from vidsearch.search.core import SearchCore
 from vidsearch.search.request import Leg, SearchRequest
 from vidsearch.search.signature import same_arguments_as, same_options_as
@@ -19,7 +19,7 @@ from vidsearch.search.types import SearchResult
 from vidsearch.search.video_search import VideoSearch
 
 if TYPE_CHECKING:
-    from vidsearch.engines.base import AsyncEngine
+    from vidsearch.engines import AsyncEngine
 
 __all__ = ["AsyncVideoSearch"]
 

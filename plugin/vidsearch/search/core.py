@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from vidsearch.config import SearchSettings, Settings
 from vidsearch.encoders.base import Encoder
+from vidsearch.engines import Json
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.steps import Steps, Work
-from vidsearch.engines.types import Json
 from vidsearch.errors import MappingConflictError, QueryError
 from vidsearch.index.description import IndexDescription
 from vidsearch.once import Once

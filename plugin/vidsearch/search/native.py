@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from vidsearch.config import FusionName, SearchSettings
-from vidsearch.engines.types import EngineInfo, Features, Json
+from vidsearch.engines import EngineInfo, Features, Json
 from vidsearch.errors import QueryError
 from vidsearch.search.fusion import Fusion, Linear, Normalizer, Rrf, weight_of
 from vidsearch_mappings.fusions import hybrid_query, retriever_query, sum_query

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vidsearch.config import SearchSettings
-from vidsearch.engines.types import EngineKind, Json
+from vidsearch.engines import EngineKind, Json
 from vidsearch.errors import QueryError
 from vidsearch.index.description import IndexDescription
 from vidsearch.search.checked_request import CheckedRequest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from vidsearch.engines.types import Json
+from vidsearch.engines import Json
 from vidsearch.search.diversity import fields_to_compare, reorder
 from vidsearch.search.fusion import Scored
 from vidsearch.search.legs import (

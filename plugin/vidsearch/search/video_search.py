@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from vidsearch.config import SearchSettings, Settings
 from vidsearch.encoders.base import Encoder
-from vidsearch.engines.base import Engine
-from vidsearch.engines.types import Json
+from vidsearch.engines import Engine, Json
 from vidsearch.once import Once
 from vidsearch.search.core import SearchCore
 from vidsearch.search.filters import Filter

@@ -61,7 +61,7 @@ def semantic_segments(
         vectors: each frame's unit vector, shape ``(n, dims)``.
         duration: of the video, in seconds.
         length: wished for, in seconds.
-        limit: most segments.
+        limit: maximum number of segments.
 
     Raises:
         ValueError: as for :func:`~vidsearch.media.segments.fixed.fixed_segments`, or vectors that

@@ -73,7 +73,7 @@ def fetch(
         languages: preferred ones of its subtitle files, best first.
 
     Raises:
-        SourceNotFoundError: no such file or object, or the server says that there is none for us
+        SourceNotFoundError: no such file or object, or the server denies it
             (4xx).
         VideoOpenError: a folder, or a file that may not be read.
         VideoTooLargeError: more bytes than the settings allow.

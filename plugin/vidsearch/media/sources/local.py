@@ -2,7 +2,7 @@
 
 What the roots hold against: ``..``, symbolic links anywhere in the path, and links that are swapped
 while the path is checked (the opened file's own place is checked, not the name's). What they do not
-hold against: hard links, and a user who may write to a root and swaps a file between our check
+hold against: hard links, and a user who may write to a root and swaps a file between the check
 and the decoder's own opening, which is by path. A swap or change that is still there at the end is
 noticed and the video is tried again.
 """
@@ -33,7 +33,7 @@ __all__ = ["local_sidecars", "opened_file"]
 
 _log = logging.getLogger(__name__)
 
-# Without waiting: a pipe put there at the last moment must not hold us.
+# Without waiting: a pipe put there at the last moment must not block the worker.
 _OPEN = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _OWN_DESCRIPTORS = Path("/proc/self/fd")
 
