@@ -110,6 +110,16 @@ def test_field_options_become_typed_values() -> None:
         parse_fields(["title"])
 
 
+def test_uri_that_is_not_utf8_is_named_without_its_signature() -> None:
+    uri = "https://me:hush@h/caf\udce9.mp4?sig=hush"
+    result = CliRunner().invoke(ingest, [uri])
+    assert result.exit_code == 2
+    assert "1 with a name that is not UTF-8: rename them (https://h/caf\\xe9.mp4)" in result.output
+    with pytest.raises(click.UsageError) as raised:
+        from_uris([uri], id_from="uri")
+    assert "hush" not in result.output + raised.value.message
+
+
 def test_two_sources_of_one_id_raise_without_signatures() -> None:
     uris = ["https://me:hush@h/a/x.mp4?sig=hush", "https://h/b/x.mp4?sig=hush"]
     result = CliRunner().invoke(ingest, [*uris, "--id-from", "name"])

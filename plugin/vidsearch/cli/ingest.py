@@ -77,13 +77,15 @@ def ingest(
     cannot be registered does not stop the others, and makes the exit code 1. A URI is a path,
     file://, http://, https://, s3://, gs:// or az://, as the workers see it.
     """
+    from vidsearch.media import public_uri
+
     if timeout is not None and not wait:
         raise click.UsageError("--timeout goes with --wait")
     fields = parse_fields(pairs)
     passed = PassedOver()
     for uri in uris:
         if not is_utf8(uri):
-            passed.add(Reason.NAME, uri)
+            passed.add(Reason.NAME, public_uri(uri))
     sources = from_uris([uri for uri in uris if is_utf8(uri)], id_from=id_from)
     if folder:
         sources += from_folder(folder, id_from=id_from, passed=passed)

@@ -43,7 +43,10 @@ def stable_id(uri: str, *, id_from: IdFrom = "uri") -> str:
     try:
         digest = hashlib.sha256(uri.encode()).hexdigest()[:12]
     except UnicodeEncodeError as error:
-        raise click.UsageError(f"the name {uri!r} is not UTF-8: rename the file") from error
+        from vidsearch.media import public_uri
+
+        shown = public_uri(uri)
+        raise click.UsageError(f"the name {shown!r} is not UTF-8: rename the file") from error
     path = unquote(urlsplit(uri).path) if _SCHEME.match(uri) else uri
     name = re.sub(r"[^\w.-]+", "-", PurePosixPath(path).stem).strip("-")
     if id_from == "name" and name:
