@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 _BLANK = re.compile(r"\s")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 
 
 class _Section(BaseModel):
@@ -252,6 +253,13 @@ class IngestSettings(_Section):
         True,
         description="Whether to read subtitle tracks, and `.srt` and `.vtt` files beside a video.",
     )
+    subtitle_languages: tuple[str, ...] = Field(
+        (),
+        description="Preferred languages of subtitles, best first, as BCP 47 or ISO 639 codes "
+        "(`en`, `pt-BR`, `ger`). Where there are none of these, subtitles without a language are "
+        "taken, then others. Empty: a file without a language, then the first by its code; of the "
+        "tracks, the one that the video marks as default.",
+    )
     lease_seconds: float = Field(
         120.0,
         ge=1,
@@ -276,6 +284,14 @@ class IngestSettings(_Section):
         description="Number of seconds between two scans of an attached index by Celery beat. 0: "
         "no scans.",
     )
+
+    @field_validator("subtitle_languages")
+    @classmethod
+    def _are_codes(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
+        for language in languages:
+            if not _LANGUAGE.fullmatch(language):
+                raise ValueError(f"{language!r} is no code of a language, such as en or pt-BR")
+        return languages
 
 
 class SourceSettings(_Section):
