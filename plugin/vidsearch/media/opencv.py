@@ -33,7 +33,7 @@ from vidsearch.media.frames import (
 )
 from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.container import opened as opened_by_pyav
-from vidsearch.media.pyav.picture import is_exotic
+from vidsearch.media.pyav.wide_gamut import is_exotic
 from vidsearch.media.streams import is_picture
 
 if TYPE_CHECKING:
