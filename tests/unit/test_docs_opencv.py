@@ -51,8 +51,8 @@ def opencv_alone(path: Path) -> Pictures:
         frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
 
 
-def decoded(name: str, path: Path) -> Pictures:
-    return [frame for batch in open_decoder(name).frames(path) for frame in batch.data]
+def decoded(name: str, path: Path, **settings: Any) -> Pictures:
+    return [frame for batch in open_decoder(name).frames(path, **settings) for frame in batch.data]
 
 
 def same(ones: Pictures, others: Pictures) -> bool:
@@ -76,6 +76,25 @@ def test_pixels_that_are_not_square_are_scaled_where_opencv_ignores_them(tmp_pat
     frames = decoded("pyav", path)
     assert frames[0].shape == (96, 186, 3)
     assert same(frames, decoded("opencv", path))
+
+
+@pytest.mark.parametrize("decoder", ["pyav", "opencv"])
+@pytest.mark.parametrize(
+    ("name", "codec", "size"),
+    [
+        ("clip.mp4", "libx264", (128, 96)),
+        ("clip.mkv", "ffv1", (128, 97)),
+        ("clip.mpg", "mpeg2video", (720, 405)),
+        ("clip.webm", "libvpx-vp9", (127, 96)),
+    ],
+)
+def test_the_notebook_sampling_ignores_the_pixel_aspect_as_opencv_does(
+    tmp_path: Path, name: str, codec: str, size: tuple[int, int], decoder: str
+) -> None:
+    path = write(tmp_path / name, size, codec=codec, aspect=Fraction(4, 3))
+    frames = decoded(decoder, path, sampling="notebook")
+    assert frames[0].shape == (size[1], size[0], 3)
+    assert same(frames, opencv_alone(path))
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,7 @@ class _Sampler:
             yield held.seconds, held.image
 
     def _image(self, capture: Capture) -> NDArray[np.uint8] | None:
-        image = capture.image()
+        image = capture.image(stretched=self._points.stretched)
         if image is not None:
             refuse_too_many_pixels(self._path.name, image.shape[1], image.shape[0], self._limits)
         return image

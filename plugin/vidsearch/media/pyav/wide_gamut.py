@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -85,7 +85,8 @@ class SdrConverter:
         if not self._location:
             self._location = self._find_location(frame)
             # Once per stream, as PyAV's side data and its frame hold each other.
-            self._mastering = bytes(frame.side_data.get("MASTERING_DISPLAY_METADATA") or b"")
+            mastering: Any = frame.side_data.get("MASTERING_DISPLAY_METADATA")
+            self._mastering = bytes(mastering or b"")
         # Where the destination is left open, swscale chooses: as OpenCV does.
         options = f"{_read_as(frame, self._location)}:out_primaries=2:out_transfer=2"
         if frame.color_trc in _LOG:
