@@ -48,7 +48,7 @@ def rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:
     upright = ImageOps.exif_transpose(image)
     if word or upright.mode in ("I", "F"):
         upright = _eight_bits(upright, white=_WORD if word else None)
-    if upright.has_transparency_data:
+    if "A" in upright.getbands() or "a" in upright.getbands() or "transparency" in upright.info:
         upright = _opaque(upright)
     pixels: NDArray[np.uint8] = np.array(_in_srgb(upright, profile))
     return pixels if colours is None else _in_sdr(pixels, *colours)
@@ -58,7 +58,7 @@ def _eight_bits(image: Image.Image, *, white: int | None) -> Image.Image:
     """An image of one wide channel, with alpha where one of its values is transparent."""
     from PIL import Image
 
-    levels = np.nan_to_num(np.asarray(image, dtype=np.float64))
+    levels = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
     top = float(levels.max(initial=0))
     white = white or next((each for each in (1, _BYTE, _WORD) if top <= each), None)
     scaled = np.clip(levels * (_BYTE / (white or top)), 0, _BYTE)
@@ -102,7 +102,8 @@ def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         target = ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
         return converted or image.convert("RGB")
-    except (ImageCms.PyCMSError, OSError):  # a broken profile, or one for other channels
+    except (ImageCms.PyCMSError, OSError, ImportError):
+        # A broken profile or one for other channels, or a Pillow without LittleCMS.
         return image.convert("RGB")
 
 
