@@ -37,7 +37,7 @@ from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.container import opened as opened_by_pyav
 from vidsearch.media.pyav.frame_times import FrameTimes
 from vidsearch.media.pyav.packets import PacketIndex, read_packets
-from vidsearch.media.pyav.picture import is_exotic
+from vidsearch.media.pyav.wide_gamut import is_exotic
 from vidsearch.media.streams import is_picture
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ class _Sampler:
             yield held.seconds, held.image
 
     def _image(self, capture: Capture) -> NDArray[np.uint8] | None:
-        image = capture.image()
+        image = capture.image(stretched=self._points.stretched)
         if image is not None:
             refuse_too_many_pixels(capture.name, image.shape[1], image.shape[0], self._limits)
         return image
