@@ -215,8 +215,9 @@ class IngestSettings(_Section):
     )
     sampling: Literal["played-at", "notebook"] = Field(
         "played-at",
-        description="Which frames are sampled: the one on display at each instant (`played-at`), "
-        "or the frame numbers that the CLIP4Clip notebook takes (`notebook`).",
+        description="Which frames are sampled: the one on display at each instant, as a player "
+        "shows it (`played-at`), or the frame numbers that the CLIP4Clip notebook takes, in the "
+        "size that is stored, even where pixels are not square (`notebook`).",
     )
     decoder: Literal["pyav", "opencv"] = Field(
         "pyav",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         shot_segments,
     )
     from vidsearch.media.sources import LocalFile, check_sources, fetch, public_uri
+    from vidsearch.media.still_images import rgb_pixels
     from vidsearch.media.subtitles import best_cues, segment_texts, transcript
     from vidsearch.media.thumbnails import Candidates, ThumbnailStore
 
@@ -55,6 +56,7 @@ __all__ = [
     "open_reader",
     "public_uri",
     "require_shots",
+    "rgb_pixels",
     "segment_texts",
     "semantic_segments",
     "shot_segments",
@@ -84,6 +86,7 @@ __getattr__, __dir__ = imported_late(
         "open_reader": "vidsearch.media.readers",
         "public_uri": "vidsearch.media.sources",
         "require_shots": "vidsearch.media.segments",
+        "rgb_pixels": "vidsearch.media.still_images",
         "segment_texts": "vidsearch.media.subtitles",
         "semantic_segments": "vidsearch.media.segments",
         "shot_segments": "vidsearch.media.segments",

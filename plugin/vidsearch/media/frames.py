@@ -34,7 +34,8 @@ Sampling = Literal["played-at", "notebook"]
 - ``played-at``: the one on display at ``k / rate`` seconds by presentation time, counted from the
   first frame ("played at" in torchcodec's words);
 - ``notebook``: number ``floor(k * int(fps) / rate)`` in order of presentation, as the CLIP4Clip
-  notebook takes them, whose steps are not quite a second at 29.97 fps.
+  notebook takes them, whose steps are not quite a second at 29.97 fps. Pixels that are not square
+  stay as they are stored, as in the notebook; ``played-at`` stretches them as players do.
 """
 
 
