@@ -183,13 +183,15 @@ class Indexer:
         return Outcome("unchanged", record=after)
 
     def _fingerprint(self, file: LocalFile, index: VideosIndex, segments: SegmentPolicy) -> str:
-        hashes = [content_hash(sidecar.path) for sidecar in file.sidecars]
-        subtitles = [*self._settings.subtitle_languages, *hashes]
+        subtitles: list[str] | None = None
+        if self._settings.subtitles:
+            hashes = [content_hash(sidecar.path) for sidecar in file.sidecars]
+            subtitles = [*self._settings.subtitle_languages, *hashes]
         return fingerprint(
             content_hash(file.path),
             index=index,
             segments=segments,
-            subtitles=subtitles if self._settings.subtitles else None,
+            subtitles=subtitles,
             thumbnails=self._thumbnails.form if self._thumbnails else None,
         )
 
