@@ -114,7 +114,7 @@ class _Held:
     image: NDArray[np.uint8] | None
     """``None`` where it was not expected to be wanted."""
     own_until: float = math.inf
-    """Position from which it stands in for one that does not decode."""
+    """Position from which the frame on display is one that does not decode."""
 
 
 class _Sampler:
@@ -176,11 +176,14 @@ class _Sampler:
     def _shown(self, held: _Held, *, until: float) -> Iterator[tuple[float, NDArray[np.uint8]]]:
         points = self._points
         for _ in range(points.due(until)):
-            if held.image is None:
+            is_own = points.position(points.done) < held.own_until - EPSILON
+            if is_own and held.image is None:
                 raise _TooSparseError
-            self.damaged += points.position(points.done) >= held.own_until - EPSILON
             points.done += 1
-            yield held.seconds, held.image
+            if is_own and held.image is not None:
+                yield held.seconds, held.image
+            else:
+                self.damaged += 1
 
     def _image(self, capture: Capture) -> NDArray[np.uint8] | None:
         image = capture.image()

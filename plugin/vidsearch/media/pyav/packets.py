@@ -28,7 +28,7 @@ _VP8_SHOWN = 0x10
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PacketIndex:
-    """What demuxing alone tells: 18 bytes per packet, in order of decoding."""
+    """What demuxing alone tells: 19 bytes per packet, in order of decoding."""
 
     stamps: NDArray[np.int64]
     """Presentation time stamps in ``time_base``; 0 where ``stamped`` is false."""
@@ -38,6 +38,8 @@ class PacketIndex:
     """Whether decoding can start there, as the container or the parser says."""
     shown: NDArray[np.bool_]
     """Whether its frame is meant for display: not cut off by an edit list."""
+    corrupt: NDArray[np.bool_]
+    """Whether the container knows that a packet is not whole."""
     sizes: NDArray[np.int64]
     """Bytes."""
     format: str
@@ -68,7 +70,7 @@ def read_packets(video: Video) -> PacketIndex:
     import av
 
     stamps, sizes = array("q"), array("q")
-    keys, shown = bytearray(), bytearray()
+    keys, shown, corrupt = bytearray(), bytearray(), bytearray()
     is_vp8 = video.stream.codec_context.name in {"vp8", "libvpx"}
     last, last_duration, first_decoding = _NO_STAMP, 0, None
     reconfigured = False
@@ -85,6 +87,7 @@ def read_packets(video: Video) -> PacketIndex:
             sizes.append(size)
             keys.append(packet.is_keyframe)
             shown.append(visible)
+            corrupt.append(packet.is_corrupt)
             if visible and stamp is not None and stamp > last:
                 last, last_duration = stamp, packet.duration or 0
     except av.FFmpegError:
@@ -98,6 +101,7 @@ def read_packets(video: Video) -> PacketIndex:
         stamped=stamped,
         keys=np.frombuffer(keys, dtype=np.bool_),
         shown=np.frombuffer(shown, dtype=np.bool_),
+        corrupt=np.frombuffer(corrupt, dtype=np.bool_),
         sizes=np.frombuffer(sizes, dtype=np.int64),
         format=video.container.format.name,
         reorders=bool(video.stream.codec_context.has_b_frames),

@@ -1,0 +1,154 @@
+"""Which frames of a damaged stream show what they should."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from vidsearch.media.pyav.packets import PacketIndex
+
+if TYPE_CHECKING:
+    import av
+    from av.packet import Packet
+
+__all__ = ["MOST_AHEAD", "PREDICTED", "B", "Damage", "why_damaged"]
+
+P, B = 2, 3
+"""Picture types."""
+PREDICTED = (P, B)
+_WHOLE = frozenset({"h264", "hevc"})
+"""Decoders that give a frame for every packet, unless what it refers to is missing."""
+_START_AT_KEYS = _WHOLE | {"vp8", "libvpx", "vp9", "libvpx-vp9", "av1", "libdav1d"}
+"""Decoders that give nothing before the first frame that can be decoded without others."""
+MOST_AHEAD = 16
+"""Frames; no codec has more B-frames in a row."""
+
+
+class Damage:
+    """Follows a stream that is decoded from its first packet to its last.
+
+    A codec marks the frame that it patched up, but not those that are predicted from it. Here a
+    frame is trusted if nothing is damaged or missing from the key frame that it depends on up to
+    itself. A stream may be refreshed bit by bit, by recovery points without key frames (intra
+    refresh): its picture is whole again when it was refreshed from one such point to the next.
+
+    Packets are named by their position in the order of decoding, which frames bring with them.
+
+    Args:
+        codec: name of the decoder.
+        index: the packets of the stream.
+        holes: positions that packets are missing before, ascending.
+    """
+
+    def __init__(self, codec: str, index: PacketIndex, *, holes: Sequence[int]) -> None:
+        self._codec = codec
+        self._any_keys = bool(index.keys.any())
+        self._holes = holes
+        self.is_found = False
+        """Whether anything is damaged so far."""
+        self._begins: list[float] = []
+        """Where damage begins that no key frame has ended yet."""
+        self._flagged: int | None = None
+        self._recovery_points: deque[int] = deque()
+        self._last_recovery = -math.inf
+        self._due: list[int] = []
+        """Packets whose frames have not come out, in order."""
+        self._held: deque[tuple[av.VideoFrame, int]] = deque()
+        self._first_shown: int | None = None
+        self._started = False
+
+    @property
+    def explains_missing_frames(self) -> bool:
+        """Whether a frame that does not come out is damaged. Others repeat the one before, or are
+        not meant for display.
+        """
+        return self.is_found or self._codec in _WHOLE
+
+    def feed(self, packet: Packet[Any], position: int) -> None:
+        """The next packet goes to the decoder."""
+        if self._flagged is not None and not packet.is_keyframe:
+            self._begin(self._flagged)
+        # What is missing between two streams that were joined does no harm to the second.
+        self._flagged = position if packet.is_corrupt else None
+        if position in self._holes:
+            self._begin(position - 0.5)
+        if packet.is_keyframe and self._codec in _WHOLE:
+            self._recovery_points.append(position)
+        if not packet.is_discard:
+            self._due.append(position)
+            if self._first_shown is None:
+                self._first_shown = position
+
+    def lost(self, position: int | None) -> None:
+        """A packet does not decode; ``None``: the first whose frame has not come out."""
+        if position is None:
+            position = self._due[0] if self._due else 0
+        self._begin(position)
+        if position in self._due:
+            self._due.remove(position)
+
+    def trusted(
+        self, frame: av.VideoFrame, position: int
+    ) -> Iterator[tuple[av.VideoFrame, int, bool]]:
+        """Take the next frame in order of presentation; yields those that can be told now, with
+        their positions and whether they are trusted.
+
+        A B-frame waits for the frame after it that it refers to.
+        """
+        if frame.is_corrupt:
+            self._begin(position)
+        self._held.append((frame, position))
+        self._due = [each for each in self._due if position - MOST_AHEAD < each != position]
+        while self._held and (
+            len(self._held) > MOST_AHEAD or not self._due or self._due[0] > self._held[0][1]
+        ):
+            yield self._told()
+
+    def rest(self) -> Iterator[tuple[av.VideoFrame, int, bool]]:
+        """Yield the last frames, at the end of the stream."""
+        while self._held:
+            yield self._told()
+
+    def is_hole_between(self, position: int, later: int) -> bool:
+        """Whether packets are missing between those of two frames."""
+        return bisect_right(self._holes, later) > bisect_right(self._holes, position)
+
+    def _begin(self, position: float) -> None:
+        self.is_found = True
+        self._begins.append(position)
+
+    def _told(self) -> tuple[av.VideoFrame, int, bool]:
+        frame, position = self._held.popleft()
+        is_predicted = frame.pict_type in PREDICTED
+        if not self._started:
+            self._start(position, is_predicted=is_predicted)
+        while self._recovery_points and self._recovery_points[0] < position:
+            self._recovery_points.popleft()
+        is_recovery_point = position in self._recovery_points
+        if frame.key_frame or (is_recovery_point and not is_predicted):
+            self._begins = [each for each in self._begins if each >= position]
+        elif is_recovery_point:
+            self._begins = [each for each in self._begins if each > self._last_recovery]
+            self._last_recovery = position
+        return frame, position, all(each > position for each in self._begins)
+
+    def _start(self, position: int, *, is_predicted: bool) -> None:
+        self._started = True
+        if self._codec in _START_AT_KEYS:
+            # A stream that begins amid an intra refresh is not whole before its recovery point.
+            at_once = self._first_shown is None or position <= self._first_shown
+            self.is_found = self.is_found or not (at_once or is_predicted)
+        elif is_predicted and self._any_keys:
+            self._begin(position)
+
+
+def why_damaged(index: PacketIndex, holes: Sequence[int]) -> str | None:
+    """A reason why not every frame can be trusted, by the packets; ``None`` without one."""
+    if holes:
+        return "packets are missing"
+    if (index.corrupt[:-1] & ~index.keys[1:]).any():
+        return "packets are marked as damaged"
+    return None
