@@ -108,8 +108,8 @@ class FrameSummary:
     """Where the stream ends, in seconds, as it was read rather than as the header says. ``None``
     for a range that stops before it: at or before the last sampling point of the video."""
     damaged: int
-    """Sampling points of the range that are left out: their own frame is damaged (it does not decode,
-    was patched up by the codec, or is predicted from such a frame) or missing."""
+    """Sampling points of the range that are left out: their own frame is missing or damaged (it
+    does not decode, was patched up by the codec, or is predicted from such a frame)."""
     points: int
     """Sampling points of the range, damaged ones included."""
 

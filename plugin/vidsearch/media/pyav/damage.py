@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from vidsearch.media.pyav.container import Video
+from vidsearch.media.pyav.frame_numbers import References
 from vidsearch.media.pyav.packets import PacketIndex
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ P, B = 2, 3
 PREDICTED = (P, B)
 _WHOLE = frozenset({"h264", "hevc"})
 """Decoders that give a frame for every packet, unless what it refers to is missing."""
+_B_NEVER_REFERRED_TO = frozenset({"mpeg1video", "mpeg2video", "mpeg4"})
 _START_AT_KEYS = _WHOLE | {"vp8", "libvpx", "vp9", "libvpx-vp9", "av1", "libdav1d"}
 """Decoders that give nothing before the first frame that can be decoded without others."""
 MOST_AHEAD = 16
@@ -38,23 +41,26 @@ class Damage:
     Packets are named by their position in the order of decoding, which frames bring with them.
 
     Args:
-        codec: name of the decoder.
-        index: the packets of the stream.
+        video: the stream is its.
         holes: positions that packets are missing before, ascending.
+        has_keys: whether there are key frames.
     """
 
-    def __init__(self, codec: str, index: PacketIndex, *, holes: Sequence[int]) -> None:
-        self._codec = codec
-        self._any_keys = bool(index.keys.any())
+    def __init__(self, video: Video, *, holes: Sequence[int] = (), has_keys: bool = True) -> None:
+        self._codec = video.stream.codec_context.name
+        self._references = References(video)
+        self._has_keys = has_keys
         self._holes = holes
         self.is_found = False
         """Whether anything is damaged so far."""
         self._begins: list[float] = []
         """Where damage begins that no key frame has ended yet."""
         self._flagged: int | None = None
-        self._recovery_points: deque[int] = deque()
+        self._recovery_points: set[int] = set()
         self._last_recovery = -math.inf
-        self._due: list[int] = []
+        self._alone: set[int] = set()
+        """What is damaged without harm to others."""
+        self._due: dict[int, Packet[Any]] = {}
         """Packets whose frames have not come out, in order."""
         self._held: deque[tuple[av.VideoFrame, int]] = deque()
         self._first_shown: int | None = None
@@ -76,19 +82,17 @@ class Damage:
         if position in self._holes:
             self._begin(position - 0.5)
         if packet.is_keyframe and self._codec in _WHOLE:
-            self._recovery_points.append(position)
+            self._recovery_points.add(position)
         if not packet.is_discard:
-            self._due.append(position)
+            self._due[position] = packet
             if self._first_shown is None:
                 self._first_shown = position
 
     def lost(self, position: int | None) -> None:
         """A packet does not decode; ``None``: the first whose frame has not come out."""
         if position is None:
-            position = self._due[0] if self._due else 0
-        self._begin(position)
-        if position in self._due:
-            self._due.remove(position)
+            position = min(self._due, default=0)
+        self._damaged(position, self._due.pop(position, None))
 
     def trusted(
         self, frame: av.VideoFrame, position: int
@@ -98,12 +102,15 @@ class Damage:
 
         A B-frame waits for the frame after it that it refers to.
         """
+        packet = self._due.pop(position, None)
         if frame.is_corrupt:
-            self._begin(position)
+            never = frame.pict_type == B and self._codec in _B_NEVER_REFERRED_TO
+            self._damaged(position, packet, is_never_referred_to=never)
         self._held.append((frame, position))
-        self._due = [each for each in self._due if position - MOST_AHEAD < each != position]
+        for each in [each for each in self._due if each <= position - MOST_AHEAD]:
+            del self._due[each]
         while self._held and (
-            len(self._held) > MOST_AHEAD or not self._due or self._due[0] > self._held[0][1]
+            len(self._held) > MOST_AHEAD or min(self._due, default=math.inf) > self._held[0][1]
         ):
             yield self._told()
 
@@ -116,6 +123,15 @@ class Damage:
         """Whether packets are missing between those of two frames."""
         return bisect_right(self._holes, later) > bisect_right(self._holes, position)
 
+    def _damaged(
+        self, position: int, packet: Packet[Any] | None, *, is_never_referred_to: bool = False
+    ) -> None:
+        if is_never_referred_to or (packet and not self._references.may_be(packet)):
+            self.is_found = True
+            self._alone.add(position)
+        else:
+            self._begin(position)
+
     def _begin(self, position: float) -> None:
         self.is_found = True
         self._begins.append(position)
@@ -125,15 +141,14 @@ class Damage:
         is_predicted = frame.pict_type in PREDICTED
         if not self._started:
             self._start(position, is_predicted=is_predicted)
-        while self._recovery_points and self._recovery_points[0] < position:
-            self._recovery_points.popleft()
         is_recovery_point = position in self._recovery_points
         if frame.key_frame or (is_recovery_point and not is_predicted):
             self._begins = [each for each in self._begins if each >= position]
         elif is_recovery_point:
             self._begins = [each for each in self._begins if each > self._last_recovery]
             self._last_recovery = position
-        return frame, position, all(each > position for each in self._begins)
+        is_trusted = position not in self._alone and all(each > position for each in self._begins)
+        return frame, position, is_trusted
 
     def _start(self, position: int, *, is_predicted: bool) -> None:
         self._started = True
@@ -141,14 +156,12 @@ class Damage:
             # A stream that begins amid an intra refresh is not whole before its recovery point.
             at_once = self._first_shown is None or position <= self._first_shown
             self.is_found = self.is_found or not (at_once or is_predicted)
-        elif is_predicted and self._any_keys:
+        elif is_predicted and self._has_keys:
             self._begin(position)
 
 
-def why_damaged(index: PacketIndex, holes: Sequence[int]) -> str | None:
-    """A reason why not every frame can be trusted, by the packets; ``None`` without one."""
-    if holes:
-        return "packets are missing"
+def why_damaged(index: PacketIndex) -> str | None:
+    """A reason why not every frame can be trusted, by the container; ``None`` without one."""
     if (index.corrupt[:-1] & ~index.keys[1:]).any():
         return "packets are marked as damaged"
     return None

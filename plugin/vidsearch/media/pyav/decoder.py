@@ -32,7 +32,7 @@ from vidsearch.media.frames import (
 )
 from vidsearch.media.pyav.container import Video, opened
 from vidsearch.media.pyav.damage import Damage, why_damaged
-from vidsearch.media.pyav.frame_numbers import missing_packets
+from vidsearch.media.pyav.frame_numbers import is_uneven, missing_packets
 from vidsearch.media.pyav.packets import PacketIndex, cut_off_at, read_packets, step_of
 from vidsearch.media.pyav.picture import Pictures
 from vidsearch.media.pyav.plan import presentation, why_no_plan
@@ -94,9 +94,11 @@ class PyAvDecoder(BatchDecoder):
             points = request.points(fps=_guessed_fps(video))
             index = read_packets(video)
             survey, reason = _survey(video, index, points, self._limits)
-            holes = missing_packets(video, index, survey.order if survey else None)
-            reason = reason or why_damaged(index, holes)
             promised = cut_off_at(video)
+            holes = None
+            if survey and not reason and is_uneven(survey.order):
+                holes = _holes(path, index, survey)
+                reason = "packets are missing" if holes else None
             if survey and not reason:
                 missing = points.missing(survey.end, promised)
                 total = len(survey.numbers) + missing
@@ -108,6 +110,8 @@ class PyAvDecoder(BatchDecoder):
                 except PlanFailedError as error:
                     reason = str(error)
         _log.info("%s is decoded from front to back: %s", path.name, reason)
+        if holes is None:
+            holes = _holes(path, index, survey)
         with opened(path) as video:
             summary = yield from self._front_to_back(
                 video, index, survey, points, batches, holes=holes, promised=promised
@@ -152,10 +156,11 @@ class PyAvDecoder(BatchDecoder):
         promised: float | None,
     ) -> Generator[FrameBatch, None, FrameSummary]:
         draw = _Draw(video, self._limits)
+        damage = Damage(video, holes=holes, has_keys=bool(index.keys.any()))
         stream = FrontToBack(
-            video, index, survey, holes=holes, limits=self._limits, threads=self._threads
+            video, survey, damage=damage, limits=self._limits, threads=self._threads
         )
-        shown = _Shown(survey, points, stream.damage, step=step_of(video))
+        shown = _Shown(survey, points, damage, step=step_of(video))
         held: Seen | None = None
         for seen in stream:
             refuse_too_long(video.name, seen.seconds, self._limits)
@@ -266,7 +271,13 @@ def _survey(
     order = presentation(index)
     if isinstance(order, str):
         return None, order
-    return Survey.of(video, index, order, points, limits=limits), why_no_plan(index)
+    survey = Survey.of(video, index, order, points, limits=limits)
+    return survey, why_no_plan(index) or why_damaged(index)
+
+
+def _holes(path: Path, index: PacketIndex, survey: Survey | None) -> list[int]:
+    with opened(path) as video:
+        return missing_packets(video, index, survey.order if survey else None)
 
 
 def _guessed_fps(video: Video) -> float | None:

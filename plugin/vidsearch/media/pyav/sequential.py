@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from vidsearch.media.frames import MediaLimits
 from vidsearch.media.pyav.codec import prepare
 from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.damage import Damage
-from vidsearch.media.pyav.packets import PacketIndex, packets_of, step_of
+from vidsearch.media.pyav.packets import packets_of, step_of
 from vidsearch.media.pyav.survey import Survey
 
 if TYPE_CHECKING:
@@ -43,9 +43,8 @@ class FrontToBack:
 
     Args:
         video: at its beginning.
-        index: its packets.
         survey: numbers and times of the frames; without one they are counted and clocked.
-        holes: positions that packets are missing before, ascending.
+        damage: tells which frames are trusted.
         limits: for the codec.
         threads: of the codec.
     """
@@ -53,10 +52,9 @@ class FrontToBack:
     def __init__(
         self,
         video: Video,
-        index: PacketIndex,
         survey: Survey | None,
         *,
-        holes: Sequence[int],
+        damage: Damage,
         limits: MediaLimits,
         threads: int,
     ) -> None:
@@ -68,7 +66,7 @@ class FrontToBack:
         self._codec = prepare(video, limits=limits, threads=threads)
         self._codec.flags |= Flags.copy_opaque  # a frame brings its packet's position with it
         self._step = step_of(video)
-        self.damage = Damage(self._codec.name, index, holes=holes)
+        self._damage = damage
         self.lost = 0
         """Packets that did not decode, so far."""
 
@@ -78,7 +76,7 @@ class FrontToBack:
         number, lost_before, position_before = -1, 0, -1
         for frame, position, is_trusted in self._frames():
             lost, lost_before = self.lost - lost_before, self.lost
-            is_after_hole = self.damage.is_hole_between(position_before, position)
+            is_after_hole = self._damage.is_hole_between(position_before, position)
             position_before = max(position_before, position)
             # The time of decoding is better than none, or than one that AVI made up.
             stamp = frame.dts if frame.pts is None or (is_avi and not self._survey) else frame.pts
@@ -114,16 +112,16 @@ class FrontToBack:
             if packet is not None:
                 position += 1
                 packet.opaque = position
-                self.damage.feed(packet, position)
+                self._damage.feed(packet, position)
             try:
                 for frame in self._decoded(packet):
-                    own = position if frame.opaque is None else frame.opaque
-                    yield from self.damage.trusted(frame, own)
+                    own = frame.opaque if isinstance(frame.opaque, int) else position
+                    yield from self._damage.trusted(frame, own)
             except av.FFmpegError:
                 self.lost += 1
-                self.damage.lost(position if self._threads == 1 else None)
+                self._damage.lost(position if self._threads == 1 else None)
             if packet is None:
-                yield from self.damage.rest()
+                yield from self._damage.rest()
                 return
 
     def _decoded(self, packet: Packet[Any] | None) -> list[av.VideoFrame]:
