@@ -63,7 +63,8 @@ class Damage:
         self._due: dict[int, Packet[Any]] = {}
         """Packets whose frames have not come out, in order."""
         self._held: deque[tuple[av.VideoFrame, int]] = deque()
-        self._first_shown: int | None = None
+        self._first_shown: tuple[int, bool] | None = None
+        """Position of the first packet that is meant for display, and whether it is a key frame."""
         self._started = False
 
     @property
@@ -86,7 +87,7 @@ class Damage:
         if not packet.is_discard:
             self._due[position] = packet
             if self._first_shown is None:
-                self._first_shown = position
+                self._first_shown = position, packet.is_keyframe
 
     def lost(self, position: int | None) -> None:
         """A packet does not decode; ``None``: the first whose frame has not come out."""
@@ -140,7 +141,7 @@ class Damage:
         frame, position = self._held.popleft()
         is_predicted = frame.pict_type in PREDICTED
         if not self._started:
-            self._start(position, is_predicted=is_predicted)
+            self._start(position, is_key=frame.key_frame, is_predicted=is_predicted)
         is_recovery_point = position in self._recovery_points
         if frame.key_frame or (is_recovery_point and not is_predicted):
             self._begins = [each for each in self._begins if each >= position]
@@ -150,13 +151,13 @@ class Damage:
         is_trusted = position not in self._alone and all(each > position for each in self._begins)
         return frame, position, is_trusted
 
-    def _start(self, position: int, *, is_predicted: bool) -> None:
+    def _start(self, position: int, *, is_key: bool, is_predicted: bool) -> None:
         self._started = True
+        first, begins_with_key = self._first_shown or (position, is_key)
         if self._codec in _START_AT_KEYS:
             # A stream that begins amid an intra refresh is not whole before its recovery point.
-            at_once = self._first_shown is None or position <= self._first_shown
-            self.is_found = self.is_found or not (at_once or is_predicted)
-        elif is_predicted and self._has_keys:
+            self.is_found = self.is_found or not (is_predicted or position <= first)
+        elif self._has_keys and (is_predicted or not (is_key or begins_with_key)):
             self._begin(position)
 
 
