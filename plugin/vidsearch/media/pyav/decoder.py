@@ -33,19 +33,20 @@ from vidsearch.media.frames import (
 from vidsearch.media.pyav.container import Video, opened
 from vidsearch.media.pyav.damage import Damage, why_damaged
 from vidsearch.media.pyav.frame_numbers import is_uneven, missing_packets
-from vidsearch.media.pyav.packets import PacketIndex, cut_off_at, read_packets, step_of
+from vidsearch.media.pyav.frame_times import FrameTimes
+from vidsearch.media.pyav.packets import PacketIndex, cut_off_at, read_packets
 from vidsearch.media.pyav.picture import Pictures
-from vidsearch.media.pyav.plan import presentation, why_no_plan
+from vidsearch.media.pyav.plan import why_no_plan
 from vidsearch.media.pyav.planned import PlanFailedError, planned_frames
 from vidsearch.media.pyav.sequential import FrontToBack, Seen
 from vidsearch.media.pyav.survey import Survey
+from vidsearch.media.pyav.timetable import presentation
 
 if TYPE_CHECKING:
     import av
 
 __all__ = ["PyAvDecoder"]
 
-_SANE_FPS = 1000
 _log = logging.getLogger(__name__)
 
 
@@ -91,7 +92,7 @@ class PyAvDecoder(BatchDecoder):
         batches = Batches(request.batch_size)
         with opened(path) as video:
             _refuse_by_header(video, self._limits)
-            points = request.points(fps=_guessed_fps(video))
+            points = request.points(fps=video.fps)
             index = read_packets(video)
             survey, reason = _survey(video, index, points, self._limits)
             promised = cut_off_at(video)
@@ -100,13 +101,13 @@ class PyAvDecoder(BatchDecoder):
                 holes = _holes(path, index, survey)
                 reason = "packets are missing" if holes else None
             if survey and not reason:
-                missing = points.missing(survey.end, promised)
+                missing = points.missing(survey.order.end, promised)
                 total = len(survey.numbers) + missing
                 self._refuse_damaged(request, path, missing, total)
                 try:
                     yield from self._by_plan(video, survey, points, batches)
                     yield from batches.rest()
-                    return points.summary(end=survey.end, damaged=missing, total=total)
+                    return points.summary(end=survey.order.end, damaged=missing, total=total)
                 except PlanFailedError as error:
                     reason = str(error)
         _log.info("%s is decoded from front to back: %s", path.name, reason)
@@ -142,7 +143,7 @@ class PyAvDecoder(BatchDecoder):
         for (number, times), frame in zip(runs, frames, strict=True):
             for _ in range(times):
                 points.done += 1
-                yield from batches.add(float(survey.seconds[number]), partial(draw, frame))
+                yield from batches.add(float(survey.order.seconds[number]), partial(draw, frame))
 
     def _front_to_back(
         self,
@@ -156,11 +157,12 @@ class PyAvDecoder(BatchDecoder):
         promised: float | None,
     ) -> Generator[FrameBatch, None, FrameSummary]:
         draw = _Draw(video, self._limits)
+        times = FrameTimes(index, survey.order if survey else None)
         damage = Damage(video, holes=holes, has_keys=bool(index.keys.any()))
         stream = FrontToBack(
-            video, survey, damage=damage, limits=self._limits, threads=self._threads
+            video, times, damage=damage, limits=self._limits, threads=self._threads
         )
-        shown = _Shown(survey, points, damage, step=step_of(video))
+        shown = _Shown(survey, points, damage, step=index.step)
         held: Seen | None = None
         for seen in stream:
             refuse_too_long(video.name, seen.seconds, self._limits)
@@ -176,13 +178,13 @@ class PyAvDecoder(BatchDecoder):
                 break
         if held is None:
             raise NoFramesError(_no_frames_message(video, index))
-        end = held.seconds + stream.duration(held)
+        end = times.end
         for _ in range(points.due(points.end(seconds=end, frames=held.number + 1))):
             if shown.next_is_right(held, followed_by=None):
                 yield from batches.add(held.seconds, partial(draw, held.frame))
         damaged, total = shown.totals()
         # Points whose packets are there, but do not decode, are among these totals.
-        there = max(end, survey.end if survey else end)
+        there = max(end, survey.order.end if survey else end)
         missing = 0 if points.is_done else points.missing(there, promised)
         return points.summary(end=end, damaged=damaged + missing, total=total + missing)
 
@@ -272,18 +274,12 @@ def _survey(
     if isinstance(order, str):
         return None, order
     survey = Survey.of(video, index, order, points, limits=limits)
-    return survey, why_no_plan(index) or why_damaged(index)
+    return survey, why_no_plan(index, order) or why_damaged(index)
 
 
 def _holes(path: Path, index: PacketIndex, survey: Survey | None) -> list[int]:
     with opened(path) as video:
         return missing_packets(video, index, survey.order if survey else None)
-
-
-def _guessed_fps(video: Video) -> float | None:
-    """What OpenCV and so the notebook take for the frame rate; ``None`` where it is senseless."""
-    rate = video.stream.guessed_rate or video.stream.average_rate
-    return float(rate) if rate and 0 < rate <= _SANE_FPS else None
 
 
 def _refuse_by_header(video: Video, limits: MediaLimits) -> None:

@@ -10,7 +10,7 @@ from vidsearch.media.pyav.codec import skips_exactly
 from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.nal_units import NalUnits, SequenceParameters, frame_number
 from vidsearch.media.pyav.packets import PacketIndex, packets_of
-from vidsearch.media.pyav.plan import Presentation
+from vidsearch.media.pyav.timetable import Presentation
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -35,7 +35,7 @@ _MPEG_B = 3
 
 def is_uneven(order: Presentation) -> bool:
     """Whether the time from frame to frame leaves room for frames that are missing."""
-    gaps = np.diff(order.stamps)
+    gaps = np.diff(order.seconds)
     return bool(len(gaps)) and bool(gaps.max() > _UNEVEN * np.median(gaps))
 
 

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vidsearch.media.display import Clock
 from vidsearch.media.frames import MediaLimits
 from vidsearch.media.pyav.codec import prepare
 from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.damage import Damage
-from vidsearch.media.pyav.packets import packets_of, step_of
-from vidsearch.media.pyav.survey import Survey
+from vidsearch.media.pyav.frame_times import FrameTimes
+from vidsearch.media.pyav.packets import packets_of
 
 if TYPE_CHECKING:
     import av
@@ -43,8 +42,8 @@ class FrontToBack:
 
     Args:
         video: at its beginning.
-        survey: numbers and times of the frames; without one they are counted and clocked.
-        damage: tells which frames are trusted.
+        times: of its frames.
+        damage: tells which of them are trusted.
         limits: for the codec.
         threads: of the codec.
     """
@@ -52,7 +51,7 @@ class FrontToBack:
     def __init__(
         self,
         video: Video,
-        survey: Survey | None,
+        times: FrameTimes,
         *,
         damage: Damage,
         limits: MediaLimits,
@@ -61,42 +60,24 @@ class FrontToBack:
         from av.codec.context import Flags
 
         self._video = video
-        self._survey = survey
+        self._times = times
+        self._damage = damage
         self._threads = threads
         self._codec = prepare(video, limits=limits, threads=threads)
         self._codec.flags |= Flags.copy_opaque  # a frame brings its packet's position with it
-        self._step = step_of(video)
-        self._damage = damage
         self.lost = 0
         """Packets that did not decode, so far."""
 
     def __iter__(self) -> Iterator[Seen]:
-        clock = Clock(self._step)
-        is_avi = self._video.container.format.name == "avi"
-        number, lost_before, position_before = -1, 0, -1
+        times, lost_before, position_before = self._times, 0, -1
         for frame, position, is_trusted in self._frames():
             lost, lost_before = self.lost - lost_before, self.lost
             is_after_hole = self._damage.is_hole_between(position_before, position)
             position_before = max(position_before, position)
-            # The time of decoding is better than none, or than one that AVI made up.
-            stamp = frame.dts if frame.pts is None or (is_avi and not self._survey) else frame.pts
-            if self._survey is not None and stamp is not None:
-                number = self._survey.number(stamp)
-                if number >= 0:
-                    seconds = float(self._survey.seconds[number])
-                    yield Seen(frame, number, seconds, lost, is_after_hole, is_trusted)
-                continue
-            number += 1 + lost
-            time = None if stamp is None else float(stamp * (self._video.stream.time_base or 0))
-            seconds = clock.tick(time, lost=lost)
-            yield Seen(frame, number, seconds, lost, is_after_hole, is_trusted)
-
-    def duration(self, seen: Seen) -> float:
-        """Seconds that the last frame stays on display."""
-        survey = self._survey
-        if survey is not None and seen.number == len(survey.seconds) - 1:
-            return survey.end - seen.seconds
-        return self._step
+            # The time of decoding is better than none, or than one that was made up.
+            stamp = frame.dts if frame.pts is None or times.by_decoding else frame.pts
+            if times.advance(stamp, lost=lost):
+                yield Seen(frame, times.number, times.seconds, lost, is_after_hole, is_trusted)
 
     def _frames(self) -> Iterator[tuple[av.VideoFrame, int, bool]]:
         """Frames, the positions of their packets, and whether they are trusted."""
