@@ -286,4 +286,4 @@ def refuse_damaged(name: str, damaged: int, points: int, *, most: float) -> None
             f"than the share of {most:g} that is allowed (ingest.max_damaged)"
         )
     if damaged and damaged == points:
-        raise NoFramesError(f"{name}: all {points} frames that were wanted are damaged or missing")
+        raise NoFramesError(f"{name}: none of the {points} frames that were wanted is whole")

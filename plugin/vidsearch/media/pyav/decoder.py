@@ -293,5 +293,5 @@ def _no_frames_message(video: Video, index: PacketIndex) -> str:
     promise = f"promises {count} frames" if count else "opens as a video"
     return (
         f"{video.name} {promise} of {width}x{height} (codec {video.stream.codec_context.name}), "
-        f"but no frame decodes: the file is damaged"
+        f"but no frame decodes: the file is damaged or cut off"
     )
