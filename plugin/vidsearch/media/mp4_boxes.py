@@ -10,6 +10,7 @@ __all__ = [
     "breaks_off_in",
     "has_external_data",
     "is_encrypted",
+    "is_fragmented",
     "is_mp4",
     "is_still_picture",
     "lacks_index",
@@ -61,6 +62,13 @@ def breaks_off_in(path: Path) -> bytes | None:
         boxes = _Boxes(file, path.stat().st_size)
         cut = (kind for kind, _, last in boxes.among(0, _ENDLESS) if boxes.size < last < _ENDLESS)
         return next(cut, None)
+
+
+def is_fragmented(path: Path) -> bool:
+    """Whether an MP4 is a row of fragments, each with an index of its own."""
+    with path.open("rb") as file:
+        boxes = _Boxes(file, path.stat().st_size)
+        return any(kind == b"moof" for kind, _, _ in boxes.among(0, boxes.size))
 
 
 def is_encrypted(path: Path) -> bool:

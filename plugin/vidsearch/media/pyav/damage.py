@@ -8,15 +8,18 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.frame_numbers import References
 from vidsearch.media.pyav.packets import PacketIndex
+from vidsearch.media.pyav.timetable import Presentation
 
 if TYPE_CHECKING:
     import av
     from av.packet import Packet
 
-__all__ = ["MOST_AHEAD", "PREDICTED", "B", "Damage", "why_damaged"]
+__all__ = ["MOST_AHEAD", "PREDICTED", "B", "Damage", "untrusted", "why_damaged"]
 
 P, B = 2, 3
 """Picture types."""
@@ -24,7 +27,16 @@ PREDICTED = (P, B)
 _WHOLE = frozenset({"h264", "hevc"})
 """Decoders that give a frame for every packet, unless what it refers to is missing."""
 _B_NEVER_REFERRED_TO = frozenset({"mpeg1video", "mpeg2video", "mpeg4"})
-_START_AT_KEYS = _WHOLE | {"vp8", "libvpx", "vp9", "libvpx-vp9", "av1", "libdav1d"}
+_START_AT_KEYS = _WHOLE | {
+    "mpeg1video",
+    "mpeg2video",
+    "vp8",
+    "libvpx",
+    "vp9",
+    "libvpx-vp9",
+    "av1",
+    "libdav1d",
+}
 """Decoders that give nothing before the first frame that can be decoded without others."""
 MOST_AHEAD = 16
 """Frames; no codec has more B-frames in a row."""
@@ -166,3 +178,23 @@ def why_damaged(index: PacketIndex) -> str | None:
     if (index.corrupt[:-1] & ~index.keys[1:]).any():
         return "packets are marked as damaged"
     return None
+
+
+def untrusted(index: PacketIndex, order: Presentation, holes: Sequence[int]) -> frozenset[int]:
+    """Numbers of the frames, in order of presentation, that depend on packets that are missing or
+    that the container marks as damaged; of an intra refresh, those up to its next recovery point.
+    """
+    begins = np.zeros(len(index), dtype=np.bool_)
+    begins[list(holes)] = True
+    begins[:-1] |= index.corrupt[:-1] & ~index.keys[1:]
+    found = np.zeros(len(index), dtype=np.bool_)
+    is_broken = was_broken = False
+    key = int(index.stamps[0])
+    for position in range(len(index)) if begins.any() else ():
+        if index.keys[position]:
+            was_broken, is_broken, key = is_broken, False, int(index.stamps[position])
+        elif begins[position]:
+            is_broken = True
+        # A frame that comes on display before the key frame depends on those before that.
+        found[position] = is_broken or (was_broken and index.stamps[position] < key)
+    return frozenset(np.flatnonzero(found[order.packets]).tolist())

@@ -98,7 +98,7 @@ class PyAvDecoder(BatchDecoder):
             promised = cut_off_at(video)
             holes = None
             if survey and not reason and is_uneven(survey.order):
-                holes = _holes(path, index, survey)
+                holes = missing_packets(path, index, survey.order)
                 reason = "packets are missing" if holes else None
             if survey and not reason:
                 missing = points.missing(survey.order.end, promised)
@@ -112,7 +112,7 @@ class PyAvDecoder(BatchDecoder):
                     reason = str(error)
         _log.info("%s is decoded from front to back: %s", path.name, reason)
         if holes is None:
-            holes = _holes(path, index, survey)
+            holes = missing_packets(path, index, survey.order if survey else None)
         with opened(path) as video:
             summary = yield from self._front_to_back(
                 video, index, survey, points, batches, holes=holes, promised=promised
@@ -275,11 +275,6 @@ def _survey(
         return None, order
     survey = Survey.of(video, index, order, points, limits=limits)
     return survey, why_no_plan(index, order) or why_damaged(index)
-
-
-def _holes(path: Path, index: PacketIndex, survey: Survey | None) -> list[int]:
-    with opened(path) as video:
-        return missing_packets(video, index, survey.order if survey else None)
 
 
 def _refuse_by_header(video: Video, limits: MediaLimits) -> None:

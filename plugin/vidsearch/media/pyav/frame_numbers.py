@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vidsearch.media.pyav.codec import skips_exactly
-from vidsearch.media.pyav.container import Video
+from vidsearch.media.pyav.container import Video, opened
 from vidsearch.media.pyav.nal_units import NalUnits, SequenceParameters, frame_number
 from vidsearch.media.pyav.packets import PacketIndex, packets_of
 from vidsearch.media.pyav.timetable import Presentation
@@ -39,19 +40,20 @@ def is_uneven(order: Presentation) -> bool:
     return bool(len(gaps)) and bool(gaps.max() > _UNEVEN * np.median(gaps))
 
 
-def missing_packets(video: Video, index: PacketIndex, order: Presentation | None) -> list[int]:
+def missing_packets(path: Path, index: PacketIndex, order: Presentation | None) -> list[int]:
     """Positions, in the order of decoding, of the packets that others are missing before.
 
     Args:
-        video: at its beginning.
+        path: of the video, which is read once more.
         index: its packets.
         order: theirs, if they tell it.
     """
-    name = video.stream.codec_context.name
-    if name == "h264":
-        return _missing_in_h264(video)
-    if name in {"mpeg1video", "mpeg2video"} and order is not None:
-        return _missing_in_mpeg(video, index, order)
+    with opened(path) as video:
+        name = video.stream.codec_context.name
+        if name == "h264":
+            return _missing_in_h264(video)
+        if name in {"mpeg1video", "mpeg2video"} and order is not None:
+            return _missing_in_mpeg(video, index, order)
     return []
 
 
@@ -121,12 +123,12 @@ def _missing_in_mpeg(video: Video, index: PacketIndex, order: Presentation) -> l
             is_b[position] = head[at + 1] >> 3 & 7 == _MPEG_B
     groups = np.cumsum(index.keys)
     missing = []
-    reference = -1
+    first_b = len(index)
     for before, after in zip(order.packets[:-1].tolist(), order.packets[1:].tolist(), strict=True):
-        reference = reference if is_b[before] else before
+        first_b = min(first_b, before) if is_b[before] else len(index)
         is_known = numbers[before] >= 0 and numbers[after] >= 0
         counted = (numbers[after] - numbers[before]) % _MPEG_NUMBERS
         if is_known and groups[before] == groups[after] and counted != 1:
             # B-frames before the gap may refer to what is missing in it.
-            missing.append(after if before == reference else min(after, reference + 1))
+            missing.append(min(after, first_b))
     return sorted(missing)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsearch.media.display import FALLBACK_STEP
+from vidsearch.media.mp4_boxes import is_fragmented
 from vidsearch.media.pyav.container import Video, opened
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ _PROGRESSIVE = 1
 _NO_STAMP = -(2**63)
 _MPEG4_FRAME = b"\x00\x00\x01\xb6"
 _TIMES_DECODING = frozenset({"avi", "asf", "asf_o"})
+_MOST_DELAY_SECONDS = 1.0
+"""Of the last frame to be decoded, before the end of a stream."""
 _VP8_SHOWN = 0x10
 """Bit of a VP8 packet's first byte: a frame that is not shown is only referred to."""
 
@@ -192,7 +195,7 @@ def cut_off_at(video: Video) -> float | None:
     """When a file would end that has lost its rest: seconds by the header of its stream.
 
     Only an MP4 file whose index comes first knows; ``None`` where nothing is missing, or
-    where it cannot be told.
+    where it cannot be told. The video was demuxed to its end.
     """
     stream = video.stream
     if "mp4" not in video.container.format.name or not stream.duration or not stream.time_base:
@@ -201,9 +204,13 @@ def cut_off_at(video: Video) -> float | None:
     if not len(entries):
         return None
     last = entries[len(entries) - 1]
-    if last.pos + last.size <= video.path.stat().st_size:
+    promised = float(stream.duration * stream.time_base)
+    is_cut = last.pos + last.size > video.path.stat().st_size
+    if float(last.timestamp * stream.time_base) > promised - _MOST_DELAY_SECONDS and not is_cut:
         return None
-    return float(stream.duration * stream.time_base)
+    if is_fragmented(video.path):  # whole fragments may be missing; the duration is a time stamp
+        return promised - float((stream.start_time or 0) * stream.time_base)
+    return promised if is_cut else None
 
 
 def packets_of(video: Video) -> Iterator[Packet[Any]]:
