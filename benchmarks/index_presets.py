@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.harness import others_from_now
 from benchmarks.report import Section, Verdict
 from vidsearch.config import EngineSettings
-from vidsearch.engines import connect
-from vidsearch.engines.base import Engine, EngineKind, Write
+from vidsearch.engines import Engine, EngineKind, Write, connect
 from vidsearch.local import SearchNode
 from vidsearch_mappings import index_meta, videos_index
 from vidsearch_mappings.queries import vector_query

@@ -11,8 +11,7 @@ from benchmarks.harness import measure
 from benchmarks.report import Bar, Section, comparison
 from vidsearch.config import EngineSettings, IndexSettings, ModelSettings, SearchSettings
 from vidsearch.encoders import load_encoder
-from vidsearch.engines import connect
-from vidsearch.engines.base import Write
+from vidsearch.engines import Write, connect
 from vidsearch.index import create_videos_index
 from vidsearch.local import SearchNode
 from vidsearch.search import VideoSearch

@@ -62,15 +62,19 @@ tokens are masked.
 """
 
 
-def commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def commands(
+    command: click.Command, name: str, parent: click.Context | None = None
+) -> Iterator[tuple[str, str]]:
     """Each command's full name and help text, parents first."""
-    context = click.Context(command, info_name=" ".join(path), terminal_width=100)
-    yield " ".join(path), command.get_help(context)
+    context = click.Context(
+        command, parent, info_name=name, terminal_width=100, **command.context_settings
+    )
+    yield context.command_path, command.get_help(context)
     if isinstance(command, click.Group):
-        for name in command.list_commands(context):
-            child = command.get_command(context, name)
+        for each in command.list_commands(context):
+            child = command.get_command(context, each)
             assert child is not None
-            yield from commands(child, (*path, name))
+            yield from commands(child, each, context)
 
 
 def cli_reference() -> str:
@@ -81,7 +85,7 @@ def cli_reference() -> str:
         "Exit code 0: done; 1: failed; 2: an argument or a setting is wrong.",
         "This page is written by `make docs` from the commands' own help.\n",
     ]
-    for name, text in commands(cli, ("vidsearch",)):
+    for name, text in commands(cli, "vidsearch"):
         parts.append(f"## {name}\n\n```text\n{text.rstrip()}\n```\n")
     return "\n".join(parts)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from tests.services import NODES, RunningServices
 
-from vidsearch.engines.base import Engine
+from vidsearch.engines import Engine
 from vidsearch.local import SearchNode
 
 # The developer's own settings must not reach a test, nor a process that a test starts.
@@ -76,12 +76,22 @@ def redis_url(services: RunningServices) -> str:
 @pytest.fixture
 def engine(search_node: SearchNode) -> Iterator[Engine]:
     """A connected engine of each of the three nodes in turn."""
+    yield from _connected(search_node)
+
+
+@pytest.fixture(scope="module")
+def shared_engine(search_node: SearchNode) -> Iterator[Engine]:
+    """As ``engine``, one for all tests of a module."""
+    yield from _connected(search_node)
+
+
+def _connected(node: SearchNode) -> Iterator[Engine]:
     from vidsearch.config import EngineSettings
     from vidsearch.engines import connect
 
-    connected = connect(EngineSettings(url=search_node.url, kind=search_node.kind))
-    yield connected
-    connected.close()
+    engine = connect(EngineSettings(url=node.url, kind=node.kind))
+    yield engine
+    engine.close()
 
 
 @pytest.fixture

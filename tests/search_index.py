@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vidsearch.encoders.base import Vectors
 from vidsearch.encoders.identity import ModelIdentity
-from vidsearch.engines.base import Engine, Write
+from vidsearch.engines import Engine, Write
 from vidsearch.media.frames import FrameBatch
 from vidsearch_mappings import index_meta, videos_index
 

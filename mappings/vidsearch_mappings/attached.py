@@ -21,20 +21,18 @@ _META = "vidsearch"
 _PER_INDEX = frozenset({"number_of_shards", "number_of_replicas"})
 
 
-def attached_mapping(
-    body: Mapping[str, Any], live: Mapping[str, Any], *, field: str, meta: Mapping[str, Any]
-) -> Json:
+def attached_mapping(body: Mapping[str, Any], live: Mapping[str, Any], *, field: str) -> Json:
     """Body of ``PUT /<index>/_mapping`` that adds the vidsearch object, and nothing else.
 
     Args:
-        body: from :func:`~vidsearch_mappings.videos_index`.
+        body: from :func:`~vidsearch_mappings.videos_index`; its ``_meta`` names the user's field.
         live: the mapping as it is; a ``PUT`` replaces ``_meta`` as a whole, so what the user keeps
             there is sent along.
         field: name of the vidsearch object.
-        meta: from :func:`~vidsearch_mappings.index_meta`, with the user's field for URIs.
     """
-    added = body["mappings"]["properties"][field]
-    return {"_meta": {**(live.get("_meta") or {}), **meta}, "properties": {field: added}}
+    whole = body["mappings"]
+    meta = {**(live.get("_meta") or {}), **whole["_meta"]}
+    return {"_meta": meta, "properties": {field: whole["properties"][field]}}
 
 
 def attached_settings(body: Mapping[str, Any]) -> Json:

@@ -12,8 +12,14 @@ from typing import Any, Literal
 
 from vidsearch_mappings.types import EngineKind, Json
 
-__all__ = ["hybrid_query", "retriever_query", "sum_query"]
+__all__ = ["Hybrid", "Normalizer", "Retriever", "hybrid_query", "retriever_query", "sum_query"]
 
+Normalizer = Literal["min_max", "z_score"]
+"""How the scores of a leg are brought to a scale that legs have in common."""
+Retriever = Literal["rrf", "linear"]
+"""Fusions that Elasticsearch has as retrievers."""
+Hybrid = Literal["rrf", "min_max", "z_score"]
+"""Fusions of OpenSearch's ``hybrid`` query: ``rrf``, or by the normalizer of a weighted mean."""
 Weights = tuple[float, float]
 
 
@@ -45,7 +51,7 @@ def sum_query(
 
 
 def retriever_query(
-    fusion: Literal["rrf", "linear"],
+    fusion: Retriever,
     *,
     vector: Mapping[str, Any],
     keyword: Mapping[str, Any],
@@ -78,7 +84,7 @@ def retriever_query(
 
 
 def hybrid_query(
-    fusion: Literal["rrf", "min_max", "z_score"],
+    fusion: Hybrid,
     *,
     vector: Mapping[str, Any],
     keyword: Mapping[str, Any],

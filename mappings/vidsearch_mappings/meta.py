@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 __all__ = ["LAYOUT", "IndexMeta", "MetaError", "index_meta", "read_meta"]
@@ -31,6 +31,10 @@ class IndexMeta:
     segment_seconds: float
     uri_field: str | None = None
     """The user's field with a video's URI in an attached index; ``None`` in a managed one."""
+
+    def values(self) -> dict[str, Any]:
+        """Every field with its value, to make another of this class or of one below it."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def index_meta(

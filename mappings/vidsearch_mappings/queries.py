@@ -1,7 +1,7 @@
 """Request bodies of the vector leg and the keyword leg of a search.
 
-Pure functions. They live beside the mappings, as both follow one layout. A body never asks for a
-stored vector.
+Pure functions. They live beside the mappings, as both follow one layout. Only what is named for it
+asks for a stored vector.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ __all__ = [
     "SEGMENT_FIELDS",
     "Level",
     "documents_query",
+    "fields_query",
     "highlighted",
     "keyword_query",
     "segments_path",
+    "stored_vectors_query",
     "vector_path",
     "vector_query",
 ]
@@ -173,8 +175,24 @@ def keyword_query(
 
 def documents_query(*, field: str, ids: Sequence[str], source: bool | Sequence[str] = True) -> Json:
     """The documents of some videos, or some fields of theirs, without their vectors."""
-    query = {"ids": {"values": list(ids)}}
-    return {**_page(field, size=len(ids), source=source), "query": query}
+    return {**_page(field, size=len(ids), source=source), "query": _ids(ids)}
+
+
+def fields_query(*, ids: Sequence[str], fields: Sequence[str]) -> Json:
+    """Single fields of some videos, vectors too, without a ``_source``.
+
+    Both engines give a vector as a flat list there, whatever keeps it out of the document.
+    """
+    page = _page("", size=len(ids), source=False)
+    return {**page, "query": _ids(ids), "fields": list(fields)}
+
+
+def stored_vectors_query(kind: EngineKind, *, field: str, id: str, segments: bool) -> Json:
+    """The vector of one video, from whatever shard it is in; with ``segments`` theirs as well."""
+    source: Json = {"includes": [field if segments else vector_path(field, level="video")]}
+    if kind == "elasticsearch":
+        source["exclude_vectors"] = False  # from 9.2 on they are left out unless asked for
+    return {"query": _ids([id]), "size": 1, "_source": source}
 
 
 def highlighted(
@@ -202,6 +220,10 @@ def highlighted(
             "fields": {name: {} for name in fields},
         },
     }
+
+
+def _ids(ids: Sequence[str]) -> Json:
+    return {"ids": {"values": list(ids)}}
 
 
 def _page(field: str, *, size: int, source: bool | Sequence[str]) -> Json:

@@ -18,7 +18,11 @@ from vidsearch_mappings.types import EngineKind, Json
 from vidsearch_mappings.videos import MAX_KEYWORD
 
 __all__ = [
+    "GIVEN_UP",
+    "IN_PROGRESS",
     "REGISTRY_VERSION",
+    "UNWANTED",
+    "WAITING",
     "Column",
     "ErrorRecord",
     "State",
@@ -61,6 +65,16 @@ class State(str, Enum):
         return self.value
 
 
+WAITING = frozenset({State.REGISTERED, State.QUEUED})
+"""A worker is still to begin."""
+IN_PROGRESS = WAITING | {State.PROCESSING}
+"""A worker is at it, or still to begin."""
+GIVEN_UP = frozenset({State.FAILED, State.DEAD})
+"""It ended without vectors, and is not tried again by itself."""
+UNWANTED = GIVEN_UP | {State.DELETED}
+"""Its document is removed, and its record may be purged."""
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorRecord:
     """Why the last attempt did not end well."""
@@ -75,8 +89,12 @@ class ErrorRecord:
 
     @classmethod
     def of(cls, error: BaseException, *, stage: str) -> ErrorRecord:
-        """From an exception; long messages are cut, as they land in every listing."""
-        message = " ".join(str(error).split()) or type(error).__name__
+        """From an exception; long messages are cut, as they land in every listing.
+
+        File names may hold bytes that are not UTF-8, which no JSON takes: they are written out.
+        """
+        text = str(error).encode(errors="backslashreplace").decode()
+        message = " ".join(text.split()) or type(error).__name__
         return cls(type=type(error).__name__, stage=stage, message=message[:1000])
 
     def to_source(self) -> Json:

@@ -9,7 +9,7 @@ __all__ = ["Similarity", "cosine_from_score", "similarity_of"]
 
 Similarity = Literal["cosine", "inner_product", "half_inner_product", "l2"]
 """How an engine turns the distance of two unit vectors into a score. The third is that of
-OpenSearch's script in our queries, which no field names."""
+OpenSearch's script in the queries of vidsearch, which no field names."""
 
 # Elasticsearch says `similarity`, OpenSearch `space_type`. Elasticsearch's dot_product is scored
 # like its cosine; its max_inner_product like OpenSearch's innerproduct.

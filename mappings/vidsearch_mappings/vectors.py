@@ -41,7 +41,7 @@ _ELASTICSEARCH: dict[str, Json] = {
     "binary_flat": {"type": "bbq_flat"},
 }
 _OPENSEARCH = ("float", "int8", "fp16", "binary", "disk", "flat")
-_DISK = (9, 2)  # before it, Elasticsearch knows no `bbq_disk`
+_DISK = (9, 2)  # before it, Elasticsearch has no `bbq_disk`
 _LEAST_BINARY_DIMS = 65  # "bbq": fewer dims are refused when the index is created
 
 

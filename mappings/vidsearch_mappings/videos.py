@@ -36,21 +36,21 @@ def videos_index(
     ``.keyword`` subfield, without date detection. The object ``field`` is strict: a document of
     another layout is rejected, not silently indexed in part.
 
-    ===============  =================================  =========================================
-    quantization     Elasticsearch (>= 8.19)            OpenSearch (>= 2.19)
-    ===============  =================================  =========================================
-    ``float``        ``hnsw``                           lucene ``hnsw``
-    ``int8``         ``int8_hnsw``                      lucene ``hnsw``, 7 bit ``sq`` encoder
-    ``int4``         ``int4_hnsw``, even dims           -
-    ``fp16``         -                                  faiss ``hnsw``, 16 bit ``sq`` encoder
-    ``binary``       ``bbq_hnsw``, dims above 64        faiss ``hnsw``, 32x in ``mode`` on_disk
-    ``disk``         ``bbq_disk``, by the licence       the same as ``binary``
-    ``flat``         ``flat``: exact, every vector is   faiss ``hnsw`` whose graph is never built
-                     compared                           (``approximate_threshold: -1``): exact
-    ``int8_flat``    ``int8_flat``                      -
-    ``int4_flat``    ``int4_flat``, even dims           -
-    ``binary_flat``  ``bbq_flat``, dims above 64        -
-    ===============  =================================  =========================================
+    ===============  ====================================  ========================================
+    quantization     Elasticsearch (>= 8.19)               OpenSearch (>= 2.19)
+    ===============  ====================================  ========================================
+    ``float``        ``hnsw``                              lucene ``hnsw``
+    ``int8``         ``int8_hnsw``                         lucene ``hnsw``, 7 bit ``sq`` encoder
+    ``int4``         ``int4_hnsw``, even dims              -
+    ``fp16``         -                                     faiss ``hnsw``, 16 bit ``sq`` encoder
+    ``binary``       ``bbq_hnsw``, dims above 64           faiss ``hnsw``, 32x in ``mode`` on_disk
+    ``disk``         ``bbq_disk``, dims above 64, licence  the same as ``binary``
+    ``flat``         ``flat``: exact, every vector is      faiss ``hnsw`` whose graph is never built
+                     compared                              (``approximate_threshold: -1``): exact
+    ``int8_flat``    ``int8_flat``                         -
+    ``int4_flat``    ``int4_flat``, even dims              -
+    ``binary_flat``  ``bbq_flat``, dims above 64           -
+    ===============  ====================================  ========================================
 
     All compare by cosine and score ``(1 + cos) / 2``. With a quantised preset the scores are those
     of the quantised vectors, unless the query asks for exact ones, as vidsearch does. (OpenSearch's

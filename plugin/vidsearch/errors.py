@@ -25,7 +25,7 @@ which :mod:`vidsearch.retry` decides what becomes of a video; see :data:`Fault`.
     ├── DecoderKilledError          unknown   the decoding process was killed from outside
     ├── RegistryError               caller    an id, uri, field or transition that cannot be
     │   ├── VideoNotRegisteredError caller    no such video id in the registry
-    │   └── LeaseLostError          conflict  another worker has the video, or it was deleted
+    │   └── LeaseLostError          lost      another worker has the video, or it was deleted
     ├── EncoderError                unknown   the encoder failed on an input
     │   ├── ModelUnavailableError   setup     the checkpoint cannot be loaded
     │   └── ModelMismatchError      setup     model or dims differ from the index's
@@ -33,7 +33,7 @@ which :mod:`vidsearch.retry` decides what becomes of a video; see :data:`Fault`.
     │   ├── BackendUnavailableError outage    not reachable or overloaded
     │   ├── BackendAccessDeniedError setup    wrong credentials or missing rights
     │   ├── IndexNotFoundError      setup     no such index or alias
-    │   ├── DocumentNotFoundError   video     the user deleted the video's document
+    │   ├── DocumentNotFoundError   gone      the user deleted the video's document
     │   ├── MappingConflictError    setup     the live mapping is not the one that is needed
     │   ├── RequestTooLargeError    setup     more bytes than the engine takes (413)
     │   ├── VersionConflictError    conflict  a compare-and-set lost against another writer
@@ -48,7 +48,7 @@ message itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 __all__ = [
     "BackendAccessDeniedError",
@@ -86,7 +86,7 @@ __all__ = [
     "VidsearchError",
 ]
 
-Fault = Literal["video", "setup", "outage", "caller", "conflict", "unknown"]
+Fault = Literal["video", "setup", "outage", "caller", "conflict", "lost", "gone", "unknown"]
 """Who is at fault, and what follows from it for a video that is being ingested.
 
 ``video``: the file, its registration or its document. The same would happen again: it is recorded
@@ -95,7 +95,9 @@ as failed, and not retried until somebody asks for it.
 and no attempt is used up: one wrong worker must not give up every video in the queue.
 ``outage``: a service does not answer. It is retried with backoff, and no attempt is used up.
 ``caller``: the arguments of a call. The caller is told; nothing was changed or sent.
-``conflict``: nobody; another writer was faster. Whoever lost looks again or leaves it alone.
+``conflict``: nobody; another writer was faster. It is looked at again.
+``lost``: nobody; the video is another worker's now. It is left alone.
+``gone``: the user, who deleted the document. The video is recorded as deleted.
 ``unknown``: the video, the machine or a bug. It is retried, and an attempt is used up.
 """
 
@@ -198,7 +200,7 @@ class VideoNotRegisteredError(RegistryError):
 class LeaseLostError(RegistryError):
     """Another worker holds the lease of the video, or the video was deleted meanwhile."""
 
-    fault: ClassVar[Fault] = "conflict"
+    fault: ClassVar[Fault] = "lost"
 
 
 class EncoderError(VidsearchError):
@@ -243,7 +245,7 @@ class IndexNotFoundError(BackendError):
 class DocumentNotFoundError(BackendError):
     """The index has no document of the video: it was deleted, or never written."""
 
-    fault: ClassVar[Fault] = "video"
+    fault: ClassVar[Fault] = "gone"
 
 
 class MappingConflictError(BackendError):
@@ -261,7 +263,7 @@ class VersionConflictError(BackendError):
 
 
 class BulkError(BackendError):
-    """Some writes of a bulk were rejected."""
+    """Some writes of a bulk were rejected; all others were done."""
 
     fault: ClassVar[Fault] = "unknown"
 
@@ -269,17 +271,25 @@ class BulkError(BackendError):
         self,
         message: str,
         *,
-        failures: Mapping[str, str] | None = None,
+        failures: Mapping[str, BackendError] | None = None,
         conflicts: tuple[str, ...] = (),
+        revisions: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
-        self.failures: dict[str, str] = dict(failures or {})
-        """Reason per document id."""
+        self.failures: dict[str, BackendError] = dict(failures or {})
+        """By document id, the error that a single write would raise."""
         self.conflicts = conflicts
-        """Ids of the writes that found another revision than expected."""
+        """As :attr:`vidsearch.engines.BulkResult.conflicts`."""
+        self.revisions: dict[str, Any] = dict(revisions or {})
+        """As :attr:`vidsearch.engines.BulkResult.revisions`."""
 
 
 class LocalError(VidsearchError):
     """A search node or Redis on this machine did not start or stop."""
 
     fault: ClassVar[Fault] = "setup"
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of the message of an error, or its class where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

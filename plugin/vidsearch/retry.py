@@ -5,9 +5,9 @@ from __future__ import annotations
 from enum import Enum
 
 from vidsearch import backoff
-from vidsearch.errors import DocumentNotFoundError, Fault, LeaseLostError, VidsearchError
+from vidsearch.errors import Fault, VidsearchError
 
-__all__ = ["Decision", "decide", "outage_counts", "retry_delay"]
+__all__ = ["Decision", "decide", "outage_uses_up_attempt", "retry_delay"]
 
 _LONGEST_DELAY = 600.0
 _OUTAGES_PER_ATTEMPT = 10
@@ -25,7 +25,7 @@ class Decision(Enum):
     RETRY = "retry"
     """It is tried again, and is dead after the last of its attempts."""
     RETRY_UNCOUNTED = "retry uncounted"
-    """It is tried again, and the attempt is taken back; see :func:`outage_counts`."""
+    """It is tried again, and the attempt is taken back; see :func:`outage_uses_up_attempt`."""
 
 
 _BY_FAULT: dict[Fault, Decision] = {
@@ -34,24 +34,22 @@ _BY_FAULT: dict[Fault, Decision] = {
     "outage": Decision.RETRY_UNCOUNTED,
     "caller": Decision.RETRY,  # of a call that vidsearch made itself: a bug
     "conflict": Decision.RETRY,
+    "lost": Decision.SKIP,
+    "gone": Decision.GONE,
     "unknown": Decision.RETRY,
 }
 
 
 def decide(error: Exception) -> Decision:
     """What becomes of a video after an error; any that is not vidsearch's own may be a bug."""
-    if isinstance(error, LeaseLostError):
-        return Decision.SKIP
-    if isinstance(error, DocumentNotFoundError):
-        return Decision.GONE
     return _BY_FAULT[error.fault if isinstance(error, VidsearchError) else "unknown"]
 
 
-def outage_counts(tries: int) -> bool:
-    """Whether an uncounted retry uses up an attempt all the same: every tenth in a row does.
+def outage_uses_up_attempt(tries: int) -> bool:
+    """Whether a retry that is not counted uses up an attempt all the same: every tenth in a row.
 
-    With the growing delay that is more than half an hour. A source that never answers must not be
-    asked for ever.
+    With the growing delay that is more than half an hour. A source that never answers is so given
+    up in the end.
 
     Args:
         tries: number of tries in a row before this one.

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 from vidsearch_tasks.broker import BrokerState, WorkerState, broker_state, queue_depth
 from vidsearch_tasks.celery_app import beat_schedule, make_app
 from vidsearch_tasks.maintenance import run_scan, run_sweep
-from vidsearch_tasks.register import enqueue, register_video, register_videos
+from vidsearch_tasks.register import (
+    enqueue,
+    enqueue_many,
+    register_video,
+    register_videos,
+    stream_registrations,
+)
 from vidsearch_tasks.services import Services, configure, current_services
 
 if TYPE_CHECKING:
@@ -29,12 +35,14 @@ __all__ = [
     "configure",
     "current_services",
     "enqueue",
+    "enqueue_many",
     "make_app",
     "queue_depth",
     "register_video",
     "register_videos",
     "run_scan",
     "run_sweep",
+    "stream_registrations",
 ]
 
 

@@ -18,7 +18,8 @@ WORKER_INFO = "vidsearch_worker_info"
 
 TIME_LIMIT = 2 * 3600
 """Seconds after which a worker must give up a video; a minute later it is killed. A worker that
-hangs would otherwise renew its lease for ever."""
+hangs would otherwise renew its lease for ever. Celery enforces time limits in its ``prefork`` pool
+only: in ``solo`` and ``threads``, a worker that hangs keeps its video until it is stopped."""
 
 _VISIBILITY_TIMEOUT = 2 * TIME_LIMIT
 _CONNECT_SECONDS = 3.0

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from vidsearch_tasks.broker import queue_depth
-from vidsearch_tasks.register import enqueue
+from vidsearch_tasks.register import enqueue, enqueue_many
 from vidsearch_tasks.services import Services, current_services
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def run_scan(
     dry_run: bool = False,
     limit: int | None = None,
 ) -> Iterator[Finding]:
-    """Enqueue what an attached index lacks, one by one; see ``vidsearch.ingest.scan_index``.
+    """Enqueue what an attached index lacks, in batches; see ``vidsearch.ingest.scan_index``.
 
     Args:
         services: what to work with; by default those of this process.
@@ -61,7 +61,7 @@ def run_scan(
     return scan_index(
         services.registry,
         services.open_index(),
-        enqueue=lambda id: enqueue(id, services=services, app=app),
+        enqueue=lambda batch: enqueue_many(batch, services=services, app=app),
         quick=quick,
         everything=everything,
         retry=retry,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from vidsearch.batches import in_batches
 from vidsearch.errors import BackendUnavailableError
 from vidsearch_tasks.broker import send_ingest, send_ingests
 from vidsearch_tasks.services import Services, current_services
@@ -15,9 +16,7 @@ if TYPE_CHECKING:
 
     from vidsearch.registry import NewVideo, Registration, VideoRecord
 
-__all__ = ["enqueue", "register_video", "register_videos"]
-
-_BATCH = 500
+__all__ = ["enqueue", "enqueue_many", "register_video", "register_videos", "stream_registrations"]
 
 
 def register_video(
@@ -80,27 +79,52 @@ def register_videos(
         BackendUnavailableError: the engine does not answer; some videos may be registered. Call
             again; else the sweep queues those that were registered.
     """
+    return list(stream_registrations(videos, services=services))
+
+
+def stream_registrations(
+    videos: Iterable[NewVideo], *, services: Services | None = None
+) -> Iterator[Registration]:
+    """As :func:`register_videos`, for more videos than fit into memory: 500 at a time.
+
+    The messages for a batch are sent before the next one is read. Nothing is done until the result
+    is iterated over. An id that comes again in a later batch is registered again.
+    """
+    services = services or current_services()
+    for batch in in_batches(videos):
+        yield from enqueue_many(services.registry.register_many(batch), services=services)
+
+
+def enqueue_many(
+    registrations: Sequence[Registration],
+    *,
+    services: Services | None = None,
+    app: Celery | None = None,
+) -> list[Registration]:
+    """As :func:`enqueue`, for those of a batch that are ``registered``; the others stay as given.
+
+    One connection to the broker, and one request to the engine.
+
+    Returns:
+        One for each, in their order. ``error`` says which of them were not queued.
+    """
     from vidsearch.registry import State
 
     services = services or current_services()
-    registrations = services.registry.register_many(videos)
     waiting = {
-        one.id: one
-        for one in registrations
-        if one.record is not None and one.record.state is State.REGISTERED
+        one.id: one for one in registrations if one.record and one.record.state is State.REGISTERED
     }
-    ids = list(waiting)
+    if not waiting:
+        return list(registrations)
+    queue = services.settings.broker.queue
+    sent, problem = send_ingests(app or services.app, list(waiting), queue=queue)
     after: dict[str, Registration] = {}
-    for start in range(0, len(ids), _BATCH):
-        batch = ids[start : start + _BATCH]
-        sent, problem = send_ingests(services.app, batch, queue=services.settings.broker.queue)
-        for one in services.registry.mark_many_queued([waiting[id] for id in sent]):
-            # Where only the marking failed, the video is registered and its message was sent.
-            after[one.id] = one if one.record else replace(waiting[one.id], error=one.error)
-        if problem:
-            for id in ids[start + len(sent) :]:
-                after[id] = replace(waiting[id], error=_not_queued(id, problem))
-            break
+    for one in services.registry.mark_many_queued([waiting[id] for id in sent]):
+        # Where only the marking failed, the video is registered and its message was sent.
+        after[one.id] = one if one.record else replace(waiting[one.id], error=one.error)
+    if problem:
+        for id in waiting.keys() - after.keys():
+            after[id] = replace(waiting[id], error=_not_queued(id, problem))
     return [one if one.error else after.get(one.id, one) for one in registrations]
 
 

@@ -38,6 +38,8 @@ _LOG_LEVELS = {
 class Services:
     """The settings and what is built from them: engine, registry, encoder, indexer, …
 
+    A context manager that closes what it built.
+
     Args:
         settings: ``None`` reads them from the environment when they are first needed.
         client: a client of the search engine; ``None`` connects to ``engine.url``.
@@ -182,6 +184,12 @@ class Services:
         for name in ("reader", "engine"):
             if name in values:
                 values[name].close()
+
+    def __enter__(self) -> Services:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.close()
 
 
 _current = Services()

@@ -14,7 +14,7 @@ from celery import shared_task
 from celery.worker.control import inspect_command
 
 from vidsearch.errors import VideoNotRegisteredError, VidsearchError
-from vidsearch.retry import outage_counts, retry_delay
+from vidsearch.retry import outage_uses_up_attempt, retry_delay
 from vidsearch_tasks.celery_app import INGEST, SCAN, SWEEP, TIME_LIMIT, WORKER_INFO
 from vidsearch_tasks.maintenance import run_scan, run_sweep
 from vidsearch_tasks.services import current_services
@@ -51,7 +51,7 @@ def ingest_video(self: Any, video_id: str, owner: str | None = None) -> str:
             video_id,
             owner=owner,
             retry_delay=delay,
-            count_outage=outage_counts(tries),
+            count_outage=outage_uses_up_attempt(tries),
         )
     except VideoNotRegisteredError as error:
         _log.warning("message ignored: %s", error)

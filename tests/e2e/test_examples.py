@@ -36,7 +36,7 @@ def test_readme_shows_the_examples_unchanged() -> None:
 
 
 @dataclass(frozen=True)
-class Host:
+class Application:
     """An application with settings in its environment and a clip for ``clip-42``."""
 
     env: dict[str, str]
@@ -57,9 +57,9 @@ class Host:
 
 
 @pytest.fixture
-def host(
+def application(
     elasticsearch_9: SearchNode, redis_url: str, index_name: str, tmp_path: Path
-) -> Iterator[Host]:
+) -> Iterator[Application]:
     """With a worker of the example's Celery app."""
     env = {
         "VIDSEARCH_ENGINE__URL": elasticsearch_9.url,
@@ -69,7 +69,7 @@ def host(
         "VIDSEARCH_MODEL__NAME": "demo",
     }
     (clip, *_) = demo_clips(tmp_path / "clips", number=8, seed=5)
-    found = Host(env, clip.path)
+    found = Application(env, clip.path)
     created = [sys.executable, "-m", "vidsearch.cli", "index", "create"]
     subprocess.run(created, env={**os.environ, **env}, check=True)
     worker = Worker(
@@ -104,17 +104,17 @@ class Web:
 
 
 def test_examples_enqueue_and_search_on_real_services(
-    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    application: Application, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enqueue = tmp_path / "enqueue.py"
     assert EXAMPLES["enqueue_from_app.py"].count(_URI) == 1
-    enqueue.write_text(EXAMPLES["enqueue_from_app.py"].replace(_URI, str(host.clip)))
-    assert host.python(str(enqueue)) in {"queued\n", "processing\n"}
+    enqueue.write_text(EXAMPLES["enqueue_from_app.py"].replace(_URI, str(application.clip)))
+    assert application.python(str(enqueue)) in {"queued\n", "processing\n"}
     show = ("-m", "vidsearch.cli", "videos", "show", "clip-42")
-    until(lambda: "state\tindexed" in host.python(*show), what="clip-42 is indexed")
+    until(lambda: "state\tindexed" in application.python(*show), what="clip-42 is indexed")
 
     def shown() -> list[str]:
-        return host.python(str(ROOT / "examples/search_from_app.py")).splitlines()
+        return application.python(str(ROOT / "examples/search_from_app.py")).splitlines()
 
     until(lambda: bool(shown()), what="clip-42 is searchable", seconds=30)
     hit, *moments = shown()
@@ -123,7 +123,7 @@ def test_examples_enqueue_and_search_on_real_services(
     assert moments
     assert all(re.fullmatch(r"  \d+-\d+ s, cosine -?\d\.\d\d", moment) for moment in moments)
 
-    for name, value in host.env.items():
+    for name, value in application.env.items():
         monkeypatch.setenv(name, value)
     web = Web(runpy.run_path(str(ROOT / "examples/fastapi_app.py"))["app"])
     found, none, wrong, schema = web.answers(
@@ -146,7 +146,11 @@ def test_examples_enqueue_and_search_on_real_services(
     ]
 
 
-def test_enqueue_example_without_a_broker_prints_that_the_video_is_registered(host: Host) -> None:
-    away = Host({**host.env, "VIDSEARCH_BROKER__URL": "redis://127.0.0.1:1/0"}, host.clip)
+def test_enqueue_example_without_a_broker_prints_that_the_video_is_registered(
+    application: Application,
+) -> None:
+    away = Application(
+        {**application.env, "VIDSEARCH_BROKER__URL": "redis://127.0.0.1:1/0"}, application.clip
+    )
     said = away.python(str(ROOT / "examples/enqueue_from_app.py"))
     assert said.startswith("video 'clip-42' is registered but not queued, the sweep will queue it")

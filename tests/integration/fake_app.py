@@ -1,4 +1,4 @@
-"""A Celery app as a host would make it: our tasks, and an encoder handed in.
+"""A Celery app as an application would make it: the tasks, and an encoder handed in.
 
 What the encoder does is told by files in the folder that ``TEST_SWITCHES`` names: ``slow`` makes it
 pause before each batch, ``deadly`` makes it kill its own process.

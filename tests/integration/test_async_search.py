@@ -224,7 +224,7 @@ def test_a_client_of_the_application_is_used_and_stays_open(engine: Engine, inde
         if engine.kind == "elasticsearch":
             from elasticsearch import AsyncElasticsearch
 
-            client = AsyncElasticsearch(engine.info().url).options(opaque_id="host-app")
+            client = AsyncElasticsearch(engine.info().url).options(opaque_id="application")
         else:
             from opensearchpy import AsyncOpenSearch
 

@@ -1,4 +1,4 @@
-"""A host's index with our object in it, on each of the engines."""
+"""An index of an application with the object `video` in it, on each of the engines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.services import call
 
 from vidsearch import VideoSearch
 from vidsearch.config import IndexSettings, IngestSettings
-from vidsearch.engines.base import Document, Engine, Write
+from vidsearch.engines import Document, Engine, Write
 from vidsearch.errors import (
     BackendAccessDeniedError,
     BackendUnavailableError,
@@ -51,14 +51,14 @@ def own_vector(engine: Engine) -> dict[str, Any]:
     return {"type": "knn_vector", "dimension": 3, "method": method}
 
 
-def host_body(engine: Engine, *, knn: bool = True) -> dict[str, Any]:
+def application_body(engine: Engine, *, knn: bool = True) -> dict[str, Any]:
     """200 fields, analysers, nested objects, an own vector, strict, routing, a pipeline."""
     properties: dict[str, Any] = {
         f"attribute_{n}": {"type": ["keyword", "integer", "text", "float"][n % 4]}
         for n in range(194)
     }
     properties |= {
-        "title": {"type": "text", "analyzer": "host_words"},
+        "title": {"type": "text", "analyzer": "own_words"},
         "media": {"properties": {"url": {"type": "keyword", "ignore_above": 300}}},
         "offers": {"type": "nested", "properties": {"price": {"type": "float"}}},
         "views": {"type": "long"},
@@ -66,15 +66,15 @@ def host_body(engine: Engine, *, knn: bool = True) -> dict[str, Any]:
     }
     if knn:
         properties["picture"] = own_vector(engine)
-    words = {"type": "custom", "tokenizer": "standard", "filter": ["lowercase", "host_stop"]}
+    words = {"type": "custom", "tokenizer": "standard", "filter": ["lowercase", "own_stop"]}
     settings: dict[str, Any] = {
         "number_of_shards": 2,
         "number_of_replicas": 0,
         # No such pipeline exists: a write of ours that ran it would fail.
-        "default_pipeline": "the-hosts-own",
+        "default_pipeline": "the-applications-own",
         "analysis": {
-            "filter": {"host_stop": {"type": "stop", "stopwords": ["the"]}},
-            "analyzer": {"host_words": words},
+            "filter": {"own_stop": {"type": "stop", "stopwords": ["the"]}},
+            "analyzer": {"own_words": words},
         },
     }
     if engine.kind == "opensearch" and knn:
@@ -91,7 +91,7 @@ def host_body(engine: Engine, *, knn: bool = True) -> dict[str, Any]:
     }
 
 
-def host_document(colour: str, uri: str, *, knn: bool = True) -> dict[str, Any]:
+def application_document(colour: str, uri: str, *, knn: bool = True) -> dict[str, Any]:
     source: dict[str, Any] = {
         f"attribute_{n}": [f"word {n}", n, f"text {n}", n / 7][n % 4] for n in range(194)
     }
@@ -107,8 +107,8 @@ def host_document(colour: str, uri: str, *, knn: bool = True) -> dict[str, Any]:
     return source
 
 
-class Host:
-    """An application with an index of its own, which knows nothing of us."""
+class Application:
+    """An application with an index of its own, which knows nothing of vidsearch."""
 
     def __init__(self, engine: Engine, node: SearchNode, name: str, folder: Path) -> None:
         self.engine, self.node = engine, node
@@ -126,9 +126,9 @@ class Host:
         }
 
     def make(self, name: str, *, knn: bool = True, **more: Any) -> None:
-        self.engine.create_index(name, {**host_body(self.engine, knn=knn), **more})
+        self.engine.create_index(name, {**application_body(self.engine, knn=knn), **more})
         for colour, uri in self.clips.items():
-            self.put(name, colour, host_document(colour, uri, knn=knn))
+            self.put(name, colour, application_document(colour, uri, knn=knn))
         self.engine.refresh(name)
 
     def put(self, name: str, id: str, source: dict[str, Any]) -> None:
@@ -150,7 +150,7 @@ class Host:
     def scan(self, **options: Any) -> dict[str, Finding]:
         registry, index = self.registry, open_videos_index(self.engine, self.settings)
         self.engine.refresh(index.name)
-        found = scan_index(registry, index, enqueue=registry.mark_queued, **options)
+        found = scan_index(registry, index, enqueue=registry.mark_many_queued, **options)
         return {finding.id: finding for finding in found}
 
     def ingest(self, *ids: str) -> dict[str, str]:
@@ -172,11 +172,13 @@ class Host:
 
 
 @pytest.fixture
-def host(engine: Engine, search_node: SearchNode, index_name: str, tmp_path: Path) -> Host:
-    return Host(engine, search_node, index_name, tmp_path)
+def application(
+    engine: Engine, search_node: SearchNode, index_name: str, tmp_path: Path
+) -> Application:
+    return Application(engine, search_node, index_name, tmp_path)
 
 
-def without_ours(mapping: dict[str, Any]) -> dict[str, Any]:
+def without_vidsearch(mapping: dict[str, Any]) -> dict[str, Any]:
     meta = {k: v for k, v in mapping["_meta"].items() if k != "vidsearch"}
     properties = {k: v for k, v in mapping["properties"].items() if k != "video"}
     return {**mapping, "_meta": meta, "properties": properties}
@@ -184,137 +186,143 @@ def without_ours(mapping: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("through_alias", [False, True], ids=["by name", "by alias"])
 def test_attach_ingest_search_and_detach_leave_the_documents_as_they_were(
-    host: Host, through_alias: bool
+    application: Application, through_alias: bool
 ) -> None:
-    engine, name = host.engine, host.settings.name
+    engine, name = application.engine, application.settings.name
     index = f"{name}-1" if through_alias else name
-    host.make(index, **({"aliases": {name: {}}} if through_alias else {}))
+    application.make(index, **({"aliases": {name: {}}} if through_alias else {}))
     mapping, settings = engine.mapping(index), engine.settings(index)
-    before = {id: host.read(id).source for id in COLOURS}
+    before = {id: application.read(id).source for id in COLOURS}
 
-    attached = host.attach()
+    attached = application.attach()
     assert (attached.index, attached.copied_from) == (index, None)
     live = engine.mapping(index)
-    assert without_ours(live) == mapping
+    assert without_vidsearch(live) == mapping
     assert engine.settings(index) == settings
     assert live["_meta"]["vidsearch"]["attached"] == {"uri_field": "media.url"}
     with pytest.raises(MappingConflictError, match="is attached already"):
-        host.attach()
+        application.attach()
     with pytest.raises(MappingConflictError, match="vidsearch index detach"):
-        drop_videos_index(engine, host.settings)
+        drop_videos_index(engine, application.settings)
 
-    plan = host.scan(dry_run=True)
+    plan = application.scan(dry_run=True)
     assert plan.keys() == COLOURS.keys()
     assert {(f.reason, f.action) for f in plan.values()} == {("new", "enqueue")}
-    assert host.registry.counts()[State.QUEUED] == 0
-    assert len(host.scan(limit=1)) == 1
-    assert [f.why for f in host.scan().values() if f.action == "skip"] == ["queued"]
-    assert host.registry.get("red").routing == "shop-1"
-    assert host.ingest(*COLOURS) == dict.fromkeys(COLOURS, "indexed")
-    assert host.scan() == {}
+    assert application.registry.counts()[State.QUEUED] == 0
+    assert len(application.scan(limit=1)) == 1
+    assert [f.why for f in application.scan().values() if f.action == "skip"] == ["queued"]
+    assert application.registry.get("red").routing == "shop-1"
+    assert application.ingest(*COLOURS) == dict.fromkeys(COLOURS, "indexed")
+    assert application.scan() == {}
 
-    red = host.read("red")
+    red = application.read("red")
     assert red.routing == "shop-1"
     ours = red.source.pop("video")
     assert red.source == before["red"]
-    assert ours["uri"] == host.clips["red"]
+    assert ours["uri"] == application.clips["red"]
     assert np.linalg.norm(ours["vector"]) == pytest.approx(1, abs=1e-6)
     for mode in ("vector", "hybrid"):
-        first = host.search("red", mode=mode, k=2).hits[0]
+        first = application.search("red", mode=mode, k=2).hits[0]
         assert first.id == "red"
         assert first.fields["title"] == "The red shirt"
         assert "vector" not in str(first.fields.get("video", {}))
         assert first.moments
     # Found in its shard, though nobody tells the routing, which the mapping requires.
     for options in ({}, {"at": 1.0}):
-        assert {hit.id for hit in host.search(None, like="red", **options)} == {"green", "blue"}
-    shown = show_videos_index(engine, host.settings)
+        assert {hit.id for hit in application.search(None, like="red", **options)} == {
+            "green",
+            "blue",
+        }
+    shown = show_videos_index(engine, application.settings)
     assert (shown["videos"], shown["documents"], shown["uri_field"]) == (3, 3, "media.url")
 
-    # The host updates a document in part: the vectors stay.
+    # The application updates a document in part: the vectors stay.
     engine.bulk(index, [Write("update", "red", {"title": "Crimson", "views": 1}, "shop-1")])
-    changed = host.read("red").source
+    changed = application.read("red").source
     assert (changed["title"], changed["video"]) == ("Crimson", ours)
     engine.refresh(index)
-    assert host.search("red", mode="vector", k=1).hits[0].id == "red"
-    # The host writes a document anew: the vectors are gone, and found to be.
-    host.put(index, "green", before["green"])
+    assert application.search("red", mode="vector", k=1).hits[0].id == "red"
+    # The application writes a document anew: the vectors are gone, and found to be.
+    application.put(index, "green", before["green"])
     # It names another video.
-    other = {**before["blue"], "media": {"url": host.clips["red"]}}
+    other = {**before["blue"], "media": {"url": application.clips["red"]}}
     engine.bulk(index, [Write("update", "blue", {"media": other["media"]}, "shop-3")])
-    assert {id: f.reason for id, f in host.scan(quick=True, dry_run=True).items()} == {
+    assert {id: f.reason for id, f in application.scan(quick=True, dry_run=True).items()} == {
         "green": "new"
     }
-    found = host.scan()
+    found = application.scan()
     assert {id: f.reason for id, f in found.items()} == {"green": "new", "blue": "other uri"}
-    assert host.ingest("green", "blue") == {"green": "indexed", "blue": "indexed"}
-    assert host.read("blue").source["video"]["uri"] == host.clips["red"]
-    assert {f.reason for f in host.scan(everything=True, dry_run=True).values()} == {"check"}
+    assert application.ingest("green", "blue") == {"green": "indexed", "blue": "indexed"}
+    assert application.read("blue").source["video"]["uri"] == application.clips["red"]
+    assert {f.reason for f in application.scan(everything=True, dry_run=True).values()} == {"check"}
 
-    # What a person deletes leaves the host's document, and is not found again.
-    delete_video(host.registry, open_videos_index(engine, host.settings), "green")
-    assert host.read("green").source == before["green"]
-    assert [(f.action, f.why) for f in host.scan().values()] == [("skip", "deleted")]
-    # What the host deletes is forgotten, and never created.
+    # What a person deletes leaves the application's document, and is not found again.
+    delete_video(application.registry, open_videos_index(engine, application.settings), "green")
+    assert application.read("green").source == before["green"]
+    assert [(f.action, f.why) for f in application.scan().values()] == [("skip", "deleted")]
+    # What the application deletes is forgotten, and never created.
     engine.delete(index, "blue", routing="shop-3")
-    assert {id: f.action for id, f in host.scan().items()} == {"green": "skip", "blue": "delete"}
-    record = host.registry.get("blue")
+    assert {id: f.action for id, f in application.scan().items()} == {
+        "green": "skip",
+        "blue": "delete",
+    }
+    record = application.registry.get("blue")
     assert (record.state, record.error.type if record.error else "") == (
         State.DELETED,
         "DocumentNotFoundError",
     )
 
-    assert detach_index(engine, host.settings) == 1
-    assert host.read("red").source == {**before["red"], "title": "Crimson", "views": 1}
-    assert without_ours(engine.mapping(index)) == mapping
+    assert detach_index(engine, application.settings) == 1
+    assert application.read("red").source == {**before["red"], "title": "Crimson", "views": 1}
+    assert without_vidsearch(engine.mapping(index)) == mapping
     assert "vidsearch" not in engine.mapping(index)["_meta"]
-    assert engine.indices_of(host.settings.registry) == ()
-    assert host.attach().index == index
-    assert {f.reason for f in host.scan(dry_run=True).values()} == {"new"}
+    assert engine.indices_of(application.settings.registry) == ()
+    assert application.attach().index == index
+    assert {f.reason for f in application.scan(dry_run=True).values()} == {"new"}
 
 
 def test_ingest_of_a_document_or_index_deleted_meanwhile_does_not_create_it(
-    host: Host, monkeypatch: pytest.MonkeyPatch
+    application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    host.make(host.settings.name)
-    host.attach()
-    host.scan()
-    engine, name = host.engine, host.settings.name
-    index = open_videos_index(engine, host.settings)
-    document = host.read("red")
+    application.make(application.settings.name)
+    application.attach()
+    application.scan()
+    engine, name = application.engine, application.settings.name
+    index = open_videos_index(engine, application.settings)
+    document = application.read("red")
     engine.delete(name, "red", routing="shop-1")
     assert engine.update(name, "red", {"title": "x"}, routing="shop-1") is None
     with pytest.raises(DocumentNotFoundError, match="has no document 'red'"):
         index.merge({"uri": "x"}, into=document)
-    assert host.ingest("red") == {"red": "gone"}
+    assert application.ingest("red") == {"red": "gone"}
     assert engine.get(name, "red", routing="shop-1") is None
-    record = host.registry.get("red")
+    record = application.registry.get("red")
     assert record.state is State.DELETED
     assert "has no document 'red'" in str(record.error)
     # It comes back, and is found as a new one.
-    host.put(name, "red", host_document("red", host.clips["red"]))
-    assert host.scan()["red"].action == "enqueue"
-    assert host.ingest("red") == {"red": "indexed"}
+    application.put(name, "red", application_document("red", application.clips["red"]))
+    assert application.scan()["red"].action == "enqueue"
+    assert application.ingest("red") == {"red": "indexed"}
 
     # It detaches, and touches the document as well, between the last look at the lease and the end.
-    before, write = host.read("green").source, engine.update
+    before, write = application.read("green").source, engine.update
 
     def late(*args: Any, **options: Any) -> Any:
         monkeypatch.setattr(engine, "update", write)
-        assert detach_index(engine, host.settings) == 1
+        assert detach_index(engine, application.settings) == 1
         written = write(*args, **options)
-        assert "vector" in host.read("green").source["video"]
+        assert "vector" in application.read("green").source["video"]
         write(name, "green", {"title": "Emerald"}, routing="shop-2")
         return written
 
     monkeypatch.setattr(engine, "update", late)
     with pytest.raises(IndexNotFoundError, match="no registry"):
-        host.ingest("green")
-    assert host.read("green").source == {**before, "title": "Emerald"}
+        application.ingest("green")
+    assert application.read("green").source == {**before, "title": "Emerald"}
 
 
-def test_attach_that_is_refused_leaves_the_index_as_it_was(host: Host) -> None:
-    engine, name = host.engine, host.settings.name
+def test_attach_that_is_refused_leaves_the_index_as_it_was(application: Application) -> None:
+    engine, name = application.engine, application.settings.name
     knn = {"knn": True} if engine.kind == "opensearch" else {}
     base = {"number_of_replicas": 0, **knn}
     url = {"media": {"properties": {"url": {"type": "keyword"}}}}
@@ -339,16 +347,16 @@ def test_attach_that_is_refused_leaves_the_index_as_it_was(host: Host) -> None:
         engine.create_index(name, body)
         before = engine.mapping(name)
         with pytest.raises(MappingConflictError, match=f"(?s){message}"):
-            host.attach()
+            application.attach()
         assert engine.mapping(name) == before, case
         engine.delete_index(name)
     two = {"settings": {"index": base}, "mappings": {"properties": url}, "aliases": {name: {}}}
     for number in (1, 2):
         engine.create_index(f"{name}-{number}", two)
     with pytest.raises(MappingConflictError, match=f"(?s){name}-1, {name}-2"):
-        host.attach()
+        application.attach()
     dims = FakeEncoder(dims=20_000).identity
-    one = host.settings.model_copy(update={"name": f"{name}-1"})
+    one = application.settings.model_copy(update={"name": f"{name}-1"})
     with pytest.raises(MappingConflictError, match="does not fit"):
         attach_index(engine, one, dims, uri_field="media.url")
 
@@ -373,22 +381,30 @@ attach_index(
 
 
 @pytest.fixture
-def plain_host(opensearch_2: SearchNode, index_name: str, tmp_path: Path) -> Iterator[Host]:
+def application_without_knn(
+    opensearch_2: SearchNode, index_name: str, tmp_path: Path
+) -> Iterator[Application]:
     """On OpenSearch, an index that was created without index.knn."""
     from vidsearch.config import EngineSettings
     from vidsearch.engines import connect
 
     engine = connect(EngineSettings(url=opensearch_2.url, kind=opensearch_2.kind))
-    yield Host(engine, opensearch_2, index_name, tmp_path)
+    yield Application(engine, opensearch_2, index_name, tmp_path)
     engine.close()
 
 
-def test_attach_without_knn_copies_the_index_behind_its_alias(plain_host: Host) -> None:
-    host, engine, name = plain_host, plain_host.engine, plain_host.settings.name
+def test_attach_without_knn_copies_the_index_behind_its_alias(
+    application_without_knn: Application,
+) -> None:
+    application, engine, name = (
+        application_without_knn,
+        application_without_knn.engine,
+        application_without_knn.settings.name,
+    )
     old, copy = f"{name}-1", f"{name}-1-vidsearch"
     filtered = {f"{name}-some": {"filter": {"term": {"attribute_0": "word 0"}}}}
-    host.make(old, knn=False, aliases={name: {}, **filtered})
-    before = {id: host.read(id).source for id in COLOURS}
+    application.make(old, knn=False, aliases={name: {}, **filtered})
+    before = {id: application.read(id).source for id in COLOURS}
     aliases, mapping = engine.aliases(old), engine.mapping(old)
 
     def no(index: str, into: str) -> None:
@@ -396,68 +412,72 @@ def test_attach_without_knn_copies_the_index_behind_its_alias(plain_host: Host) 
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        host.attach(confirm=no)
+        application.attach(confirm=no)
     assert engine.indices_of(copy) == ()
 
     def fail(done: int, total: int) -> None:
         raise RuntimeError("in the middle")
 
     with pytest.raises(RuntimeError):
-        host.attach(progress=fail)
+        application.attach(progress=fail)
     assert engine.indices_of(copy) == ()
     assert engine.indices_of(name) == (old,)
-    host.put(old, "red", before["red"])  # it takes writes again
+    application.put(old, "red", before["red"])  # it takes writes again
 
     refused: list[str] = []
 
     def write(done: int, total: int) -> None:
         with pytest.raises(BackendAccessDeniedError, match="blocked") as caught:
-            host.put(name, "red", {"title": "lost?"})
+            application.put(name, "red", {"title": "lost?"})
         refused.append(str(caught.value))
 
     # What is no copy of ours stays.
     engine.create_index(copy, {})
     with pytest.raises(MappingConflictError, match=f"{copy}' exists already"):
-        host.attach()
+        application.attach()
     engine.delete_index(copy)
     # A process that is killed leaves the block behind, and word of what to do.
-    killed = [sys.executable, "-c", KILLED_WHILE_COPYING, host.node.url, name]
+    killed = [sys.executable, "-c", KILLED_WHILE_COPYING, application.node.url, name]
     assert subprocess.run(killed, timeout=60).returncode == -signal.SIGKILL
     with pytest.raises(BackendAccessDeniedError, match="blocked"):
-        host.put(old, "red", before["red"])
+        application.put(old, "red", before["red"])
     with pytest.raises(MappingConflictError, match=f"{old}' takes no writes while .* run it again"):
-        show_videos_index(engine, host.settings)
+        show_videos_index(engine, application.settings)
     undone: list[tuple[str, str]] = []
 
     def told(*names: str) -> None:
-        host.put(old, "red", before["red"])
+        application.put(old, "red", before["red"])
         assert engine.indices_of(copy) == ()
         undone.append((names[0], names[1]))
 
     with pytest.raises(KeyboardInterrupt):
-        host.attach(undone=told, confirm=no)
+        application.attach(undone=told, confirm=no)
     assert undone == [(old, copy)]
     assert engine.mapping(old) == mapping
-    attached = host.attach(undone=told, progress=write)
+    attached = application.attach(undone=told, progress=write)
     assert len(undone) == 1
     assert refused
     assert (attached.index, attached.copied_from) == (copy, old)
     assert engine.indices_of(name) == (copy,)
     assert engine.aliases(copy) == aliases
-    assert without_ours(engine.mapping(copy)) == mapping
-    assert engine.settings(copy)["default_pipeline"] == "the-hosts-own"
-    assert {id: host.read(id).source for id in COLOURS} == before
-    assert call(host.node.url, "GET", f"/{old}/_count")["count"] == 3
-    host.scan()
-    assert host.ingest(*COLOURS) == dict.fromkeys(COLOURS, "indexed")
-    assert host.search("blue", mode="vector", k=1).hits[0].id == "blue"
+    assert without_vidsearch(engine.mapping(copy)) == mapping
+    assert engine.settings(copy)["default_pipeline"] == "the-applications-own"
+    assert {id: application.read(id).source for id in COLOURS} == before
+    assert call(application.node.url, "GET", f"/{old}/_count")["count"] == 3
+    application.scan()
+    assert application.ingest(*COLOURS) == dict.fromkeys(COLOURS, "indexed")
+    assert application.search("blue", mode="vector", k=1).hits[0].id == "blue"
 
 
 def test_copy_whose_swap_answer_was_lost_is_kept(
-    plain_host: Host, monkeypatch: pytest.MonkeyPatch
+    application_without_knn: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    host, engine, name = plain_host, plain_host.engine, plain_host.settings.name
-    host.make(f"{name}-1", knn=False, aliases={name: {}})
+    application, engine, name = (
+        application_without_knn,
+        application_without_knn.engine,
+        application_without_knn.settings.name,
+    )
+    application.make(f"{name}-1", knn=False, aliases={name: {}})
     swap = engine.update_aliases
 
     def lost(actions: Any) -> None:
@@ -466,22 +486,28 @@ def test_copy_whose_swap_answer_was_lost_is_kept(
 
     monkeypatch.setattr(engine, "update_aliases", lost)
     with pytest.raises(BackendUnavailableError):
-        host.attach()
+        application.attach()
     assert engine.indices_of(name) == (f"{name}-1-vidsearch",)
     assert engine.count(name) == 3
 
 
-def test_attach_without_knn_by_the_own_name_copies_on_request_only(plain_host: Host) -> None:
-    host, engine, name = plain_host, plain_host.engine, plain_host.settings.name
-    host.make(name, knn=False)
+def test_attach_without_knn_by_the_own_name_copies_on_request_only(
+    application_without_knn: Application,
+) -> None:
+    application, engine, name = (
+        application_without_knn,
+        application_without_knn.engine,
+        application_without_knn.settings.name,
+    )
+    application.make(name, knn=False)
     with pytest.raises(MappingConflictError, match=r"index\.knn: true.*--copy-to"):
-        host.attach()
+        application.attach()
     copy = f"{name}-new"
-    attached = host.attach(copy_to=copy)
+    attached = application.attach(copy_to=copy)
     assert (attached.index, attached.name, attached.registry) == (copy, copy, f"{copy}-registry")
     assert engine.count(copy) == engine.count(name) == 3
-    for ask in (host.attach, lambda: open_videos_index(engine, host.settings)):
+    for ask in (application.attach, lambda: open_videos_index(engine, application.settings)):
         with pytest.raises(MappingConflictError, match=f"set index.name to '{copy}'"):
             ask()
     with pytest.raises(BackendAccessDeniedError, match="blocked"):
-        host.put(name, "red", {"title": "x"})
+        application.put(name, "red", {"title": "x"})

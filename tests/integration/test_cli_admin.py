@@ -245,4 +245,4 @@ def test_diff_shows_changes_and_apply_makes_them(
         code, out, err = admin("index", "diff", "--apply")
         assert (code, out) == (0, "")
         assert "video.segments.vector.index_options" in err
-        assert "\nolder segments keep their form until they are merged\n" in err
+        assert "\nexisting Lucene segments keep their form until they are merged\n" in err

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.search_index import Video, make_videos, unit_vectors
 
-from vidsearch.engines.base import Engine, Write
+from vidsearch.engines import Engine, Write
 from vidsearch_mappings import cosine_from_score, index_meta, similarity_of, videos_index
 from vidsearch_mappings.queries import SEGMENT_HITS, vector_query
 

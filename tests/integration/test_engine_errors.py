@@ -122,11 +122,14 @@ def test_connection_that_the_server_closed_is_reopened(kind: Any) -> None:
             BackendAccessDeniedError,
             "index 'videos' at {url} refused the request (403): because",
         ),
-        (404, BackendError, "index 'videos' at {url} answered (404): because"),
+        (404, BackendError, "index 'videos' at {url} answered the request with 404: because"),
         (
             409,
             VersionConflictError,
-            "index 'videos' at {url} was changed by another writer (409): because",
+            (
+                "index 'videos' at {url} rejected the request, as the document has changed "
+                "(409): because"
+            ),
         ),
         (
             413,
@@ -348,8 +351,9 @@ def test_vector_with_wrong_dims_is_refused_with_the_reason(engine: Engine, index
         )
     )
     assert isinstance(error, BulkError)
-    assert str(error) == f"1 of 2 writes to index {where} were rejected, first 'a': {reason}"
-    assert error.failures == {"a": reason}
+    said = f"index {where} rejected the request for document 'a' (400): {reason}"
+    assert str(error) == f"1 of 2 writes were rejected, first: {said}"
+    assert {id: str(one) for id, one in error.failures.items()} == {"a": said}
 
 
 def test_document_that_is_not_json_is_refused(engine: Engine, index_name: str) -> None:
@@ -357,7 +361,7 @@ def test_document_that_is_not_json_is_refused(engine: Engine, index_name: str) -
     error = raised(lambda: engine.put(index_name, "a", {"n": object()}))
     assert type(error) is BackendError
     assert str(error).startswith(
-        f"JSON from or to {engine.info().url} is unusable: Type is not JSON serializable"
+        f"a request to {engine.info().url} cannot be written as JSON: Type is not JSON serializable"
     )
     assert isinstance(
         raised(lambda: engine.put(index_name, "a", {"n": float("nan")})), BackendError
@@ -374,9 +378,7 @@ def test_id_that_would_change_the_path_is_refused(engine: Engine, index_name: st
         lambda: engine.get(index_name, id),
         lambda: engine.delete_index(id),
     ):
-        assert message(attempt, BackendError) == (
-            f"{id!r} is not usable as an id or the name of an index"
-        )
+        assert message(attempt, BackendError) == (f"{id!r} cannot be an id or the name of an index")
     assert engine.indices_of(index_name) == (index_name,)
 
 
@@ -430,7 +432,7 @@ def test_bulk_items_rejected_for_load_are_retried(kind: Any) -> None:
         engine = connect(EngineSettings(url=stub.url, kind=kind))
         writes = [Write("index", id, {}) for id in "abc"] + [Write("delete", "d")]
         assert message(lambda: engine.bulk("videos", writes), BackendUnavailableError) == (
-            f"1 of 4 writes to index 'videos' at {stub.url} were not taken "
+            f"1 of 4 writes to index 'videos' at {stub.url} were not accepted "
             "(2 written, 1 rejected): queue is full (429)"
         )
         engine.close()

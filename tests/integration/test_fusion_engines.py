@@ -11,11 +11,9 @@ import pytest
 from tests.search_index import TableEncoder, create_index, make_videos, unit_vectors
 from tests.services import RunningServices
 
-from vidsearch.config import EngineSettings, SearchSettings
-from vidsearch.engines import connect
-from vidsearch.engines.base import Engine, Write
+from vidsearch.config import SearchSettings
+from vidsearch.engines import Engine, Write
 from vidsearch.errors import QueryError
-from vidsearch.local import SearchNode
 from vidsearch.search import Level, VideoSearch
 from vidsearch.search.fusion import Linear, Scored, linear, rrf
 from vidsearch.search.native import NativeLinear, NativeRrf, Sum
@@ -25,13 +23,6 @@ pytestmark = pytest.mark.integration
 VIDEOS = make_videos()
 QUERY = "a red circle at night"
 FILTER = {"tags": "odd"}
-
-
-@pytest.fixture(scope="module")
-def shared_engine(search_node: SearchNode) -> Iterator[Engine]:
-    engine = connect(EngineSettings(url=search_node.url, kind=search_node.kind))
-    yield engine
-    engine.close()
 
 
 def made(engine: Engine, services: RunningServices, *, shards: int) -> Iterator[VideoSearch]:

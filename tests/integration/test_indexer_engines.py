@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vidsearch.config import IndexSettings, IngestSettings
-from vidsearch.engines.base import Engine
+from vidsearch.engines import Engine
 from vidsearch.errors import IndexNotFoundError, MappingConflictError, ModelMismatchError
 from vidsearch.index import (
     create_videos_index,
@@ -159,7 +159,7 @@ def test_missing_vectors_are_found(
     engine.refresh(index.name)
     assert list(missing_videos(registry, index)) == []
     index.remove("a")
-    index.write("b", {"title": "overwritten"}, expect=None)
+    index.engine.put(index.name, "b", {"title": "overwritten"})
     engine.refresh(index.name)
     assert {record.id for record in missing_videos(registry, index)} == {"a", "b"}
     registry.reopen("a", forget=True)

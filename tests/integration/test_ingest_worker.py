@@ -6,90 +6,24 @@ import json
 import os
 import signal
 import time
-import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from tests.integration.relay import Relay, free_port
+from tests.integration.stage import LEASE, Stage, running_stage
 from tests.integration.worker import Worker, until
 
-from vidsearch.config import Settings
 from vidsearch.errors import BackendUnavailableError, VideoNotRegisteredError
-from vidsearch.index import create_videos_index
 from vidsearch.ingest import delete_video
 from vidsearch.local import SearchNode
-from vidsearch.registry import State, VideoRecord
+from vidsearch.registry import State
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch_tasks import Services, enqueue, queue_depth, register_video, run_sweep
 from vidsearch_tasks.broker import send_ingest
 
 pytestmark = pytest.mark.integration
-
-LEASE = 2.0
-
-
-@dataclass
-class Stage:
-    """An index, a queue and workers of one test."""
-
-    services: Services
-    env: dict[str, str]
-    folder: Path
-    workers: list[Worker] = field(default_factory=list)
-
-    @property
-    def switches(self) -> Path:
-        return self.folder / "switches"
-
-    def worker(self, **env: str) -> Worker:
-        worker = Worker(self.folder / f"worker-{len(self.workers)}", {**self.env, **env})
-        self.workers.append(worker)
-        return worker
-
-    def register(self, id: str, path: Path, **fields: Any) -> VideoRecord:
-        return register_video(id, uri=str(path), fields=fields, services=self.services)
-
-    def record(self, id: str) -> VideoRecord:
-        return self.services.registry.get(id)
-
-    def until(self, id: str, *states: State, worker: Worker | None = None) -> VideoRecord:
-        until(
-            lambda: self.record(id).state in states,
-            what=f"{id} is {' or '.join(states)}",
-            worker=worker,
-        )
-        return self.record(id)
-
-    def document(self, id: str) -> dict[str, Any] | None:
-        found = self.services.open_index().read(id)
-        return None if found is None else found.source
-
-
-def make_stage(node: SearchNode, redis_url: str, index_name: str, folder: Path) -> Stage:
-    settings = Settings(
-        engine={"url": node.url, "kind": node.kind},
-        broker={"url": redis_url, "queue": f"q-{uuid.uuid4().hex[:8]}"},
-        index={"name": index_name, "segment_seconds": 2},
-        ingest={"lease_seconds": LEASE, "retry_seconds": 0.3, "max_attempts": 2},
-    )
-    env = {
-        f"VIDSEARCH_{section}__{name}".upper(): str(value)
-        for section, names in {
-            "engine": {"url": node.url, "kind": node.kind},
-            "broker": {"url": redis_url, "queue": settings.broker.queue},
-            "index": {"name": index_name, "segment_seconds": 2},
-            "ingest": {"lease_seconds": LEASE, "retry_seconds": 0.3, "max_attempts": 2},
-        }.items()
-        for name, value in names.items()
-    }
-    stage = Stage(Services(settings), {**env, "TEST_SWITCHES": str(folder / "switches")}, folder)
-    stage.switches.mkdir()
-    create_videos_index(stage.services.engine, settings.index, FakeEncoder().identity)
-    return stage
 
 
 @pytest.fixture
@@ -97,23 +31,8 @@ def everywhere(
     search_node: SearchNode, redis_url: str, index_name: str, tmp_path: Path
 ) -> Iterator[Stage]:
     """On each of the engines in turn."""
-    stage = make_stage(search_node, redis_url, index_name, tmp_path)
-    yield stage
-    for worker in stage.workers:
-        worker.stop()
-    stage.services.close()
-
-
-@pytest.fixture
-def stage(
-    elasticsearch_9: SearchNode, redis_url: str, index_name: str, tmp_path: Path
-) -> Iterator[Stage]:
-    """On one engine."""
-    stage = make_stage(elasticsearch_9, redis_url, index_name, tmp_path)
-    yield stage
-    for worker in stage.workers:
-        worker.stop()
-    stage.services.close()
+    with running_stage(search_node, redis_url, index_name, tmp_path) as stage:
+        yield stage
 
 
 def test_registered_videos_end_indexed_or_failed(
@@ -369,13 +288,13 @@ def test_worker_whose_pool_process_is_killed_goes_on(stage: Stage, red: Path) ->
 def test_worker_of_an_application_with_its_own_app_and_client_ingests(
     stage: Stage, red: Path
 ) -> None:
-    options = ("-Q", f"the-hosts-own,{stage.services.settings.broker.queue}")
-    app = "tests.integration.host_app"
+    options = ("-Q", f"the-applications-own,{stage.services.settings.broker.queue}")
+    app = "tests.integration.application"
     stage.register("a", red)
-    with Worker(stage.folder / "host", stage.env, app=app, options=options) as worker:
+    with Worker(stage.folder / "application", stage.env, app=app, options=options) as worker:
         stage.workers.append(worker)
         assert stage.until("a", State.INDEXED, worker=worker).attempts == 1
-        assert "host.hello" in worker.text()
+        assert "application.hello" in worker.text()
 
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="torch has one thread anyway")

@@ -6,15 +6,13 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
-from tests.integration.test_ingest_worker import Stage, make_stage
+from tests.integration.stage import Stage
 from tests.integration.worker import Worker, until
 
-from vidsearch.local import SearchNode
 from vidsearch.registry import State
 
 pytestmark = [
@@ -23,17 +21,6 @@ pytestmark = [
 ]
 
 APP = "tests.integration.misbehaving_app"
-
-
-@pytest.fixture
-def stage(
-    elasticsearch_9: SearchNode, redis_url: str, index_name: str, tmp_path: Path
-) -> Iterator[Stage]:
-    stage = make_stage(elasticsearch_9, redis_url, index_name, tmp_path)
-    yield stage
-    for worker in stage.workers:
-        worker.stop()
-    stage.services.close()
 
 
 def worker_of(stage: Stage, *, stall_seconds: float) -> Worker:

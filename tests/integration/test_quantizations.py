@@ -11,7 +11,7 @@ from tests.services import RunningServices
 
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
-from vidsearch.engines.base import Engine, Write
+from vidsearch.engines import Engine, Write
 from vidsearch.errors import BackendError, ConfigError, MappingConflictError
 from vidsearch.index import create_videos_index, videos_index_body
 from vidsearch.index.diff import apply_changes, diff_videos_index

@@ -15,8 +15,7 @@ from tests.search_index import Video, create_index
 
 from vidsearch.config import EngineSettings, IndexSettings, ModelSettings, Settings
 from vidsearch.encoders import TorchEncoder
-from vidsearch.engines import connect
-from vidsearch.engines.base import Engine
+from vidsearch.engines import Engine, connect
 from vidsearch.errors import ModelMismatchError
 from vidsearch.local import SearchNode
 from vidsearch.search import VideoSearch

@@ -10,7 +10,7 @@ from tests.claiming import race_for
 from tests.registry_layouts import unversioned_layout
 
 from vidsearch.config import IndexSettings
-from vidsearch.engines.base import Engine
+from vidsearch.engines import Engine
 from vidsearch.registry import ErrorRecord, NewVideo, Registry, State
 from vidsearch.registry.index import registry_layout, upgrade_registry_index
 from vidsearch_mappings import registry_index

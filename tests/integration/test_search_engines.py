@@ -26,8 +26,7 @@ from tests.search_index import (
 from tests.services import RunningServices
 
 from vidsearch.config import EngineSettings, IndexSettings, SearchSettings, Settings
-from vidsearch.engines import connect
-from vidsearch.engines.base import Engine, Write
+from vidsearch.engines import Engine, Write, connect
 from vidsearch.errors import (
     BackendUnavailableError,
     IndexNotFoundError,
@@ -42,14 +41,6 @@ pytestmark = pytest.mark.integration
 
 VIDEOS = make_videos()
 QUERY = "a red circle at night"
-
-
-@pytest.fixture(scope="module")
-def shared_engine(search_node: SearchNode) -> Iterator[Engine]:
-    """An engine of each node for tests that only read."""
-    engine = connect(EngineSettings(url=search_node.url, kind=search_node.kind))
-    yield engine
-    engine.close()
 
 
 @pytest.fixture(scope="module")
@@ -440,7 +431,7 @@ def test_from_settings_uses_a_client_of_the_application(
     library = {"elasticsearch": Elasticsearch, "opensearch": OpenSearch}[search_node.kind]
     client = library(search_node.url)
     settings = Settings(index=IndexSettings(name=shared_index))
-    for _ in range(2):  # leaving the context closes what it opened, not the host's client
+    for _ in range(2):  # leaving the context closes what it opened, not the application's client
         with VideoSearch.from_settings(settings, client=client) as mine:
             found = [hit.id for hit in mine.search("circle", mode="keyword")]
         assert found == [hit.id for hit in search.search("circle", mode="keyword")]

@@ -10,9 +10,7 @@ import pytest
 from tests.search_index import TableEncoder, create_index, make_videos, nearest, unit_vectors
 from tests.services import RunningServices, call
 
-from vidsearch.config import EngineSettings
-from vidsearch.engines import connect
-from vidsearch.engines.base import Engine, Write
+from vidsearch.engines import Engine, Write
 from vidsearch.errors import QueryError
 from vidsearch.local import SearchNode
 from vidsearch.search import VideoSearch
@@ -22,14 +20,6 @@ pytestmark = pytest.mark.integration
 VIDEOS = make_videos()
 BY_ID = {video.id: video for video in VIDEOS}
 QUERY = unit_vectors("query", 1)[0]
-
-
-@pytest.fixture(scope="module")
-def shared_engine(search_node: SearchNode) -> Iterator[Engine]:
-    """An engine of each node for tests that only read."""
-    engine = connect(EngineSettings(url=search_node.url, kind=search_node.kind))
-    yield engine
-    engine.close()
 
 
 @pytest.fixture(scope="module")

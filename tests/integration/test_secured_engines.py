@@ -20,9 +20,7 @@ from tests.services import NODES, RunningServices
 from tests.tls_proxy import Authority, Proxy, tls_proxy
 
 from vidsearch.config import EngineSettings, load_settings
-from vidsearch.engines import connect
-from vidsearch.engines.base import Engine, Write
-from vidsearch.engines.connect import connect_async
+from vidsearch.engines import Engine, Write, connect, connect_async
 from vidsearch.errors import BackendAccessDeniedError, BackendUnavailableError, VidsearchError
 from vidsearch.local import SearchNode
 from vidsearch.search import AsyncVideoSearch, VideoSearch

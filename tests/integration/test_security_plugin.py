@@ -9,20 +9,25 @@ from pathlib import Path
 
 import pytest
 from tests.command_line import runner
+from tests.registry_layouts import unversioned_layout
 from tests.secured_node import Role, SecuredNode, secured_node
 from tests.services import RunningServices
 
 from vidsearch.config import IndexSettings, IngestSettings
-from vidsearch.engines import connect
-from vidsearch.engines.base import Write
-from vidsearch.engines.connect import connect_async
+from vidsearch.engines import Write, connect, connect_async
 from vidsearch.errors import BackendAccessDeniedError
-from vidsearch.index import create_videos_index, drop_videos_index
+from vidsearch.index import (
+    attach_index,
+    create_videos_index,
+    detach_index,
+    drop_videos_index,
+)
 from vidsearch.index.diff import diff_videos_index
 from vidsearch.ingest import Indexer
 from vidsearch.media import MediaLimits
 from vidsearch.media.direct_reader import DirectReader
 from vidsearch.registry import Registry
+from vidsearch.registry.index import upgrade_registry_index
 from vidsearch.search import VideoSearch
 from vidsearch.testing.fake_encoder import FakeEncoder
 
@@ -39,7 +44,11 @@ ROLES = {
         ("cluster_composite_ops", "indices:data/read/scroll/clear"),
         _MINE,
     ),
-    "admin": Role(("crud", "manage"), ("cluster_composite_ops", "cluster_monitor"), _MINE),
+    "admin": Role(
+        ("crud", "manage"),
+        ("cluster_composite_ops", "cluster_monitor", "indices:data/read/scroll/clear"),
+        _MINE,
+    ),
     "no-msearch": Role(("read", *_LOOK), (), _MINE),
     "stranger": Role(("crud", "manage"), ("cluster_composite_ops",), ("other*",)),
 }
@@ -95,6 +104,38 @@ def test_each_role_suffices_for_its_work_and_allows_no_more(
 
     worker.close()
     searcher.close()
+
+
+def test_upgrading_attaching_and_detaching_take_the_rights_of_an_admin(
+    node: SecuredNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker, admin = (connect(node.settings(user)) for user in ("worker", "admin"))
+    shop = IndexSettings(name="videos-shop", replicas=0)
+    registry = {**unversioned_layout(), "aliases": {shop.registry: {}}}
+    admin.create_index(f"{shop.registry}-000001", registry)
+    assert upgrade_registry_index(worker, shop).is_older  # `crud` allows adding fields
+    assert not upgrade_registry_index(admin, shop).is_older
+
+    properties = {"url": {"type": "keyword"}, "title": {"type": "text"}}
+    body = {"mappings": {"properties": properties}, "aliases": {shop.name: {}}}
+    admin.create_index("videos-shop-1", body)
+    source = {"url": "https://shop.example/a.mp4", "title": "Harbour"}
+    worker.put(shop.name, "a", source)
+    said = refusal(lambda: attach_index(worker, shop, ENCODER.identity, uri_field="url"))
+    assert "no permissions for [cluster:monitor/main]" in said
+    attached = attach_index(admin, shop, ENCODER.identity, uri_field="url")
+    assert attached.copied_from == "videos-shop-1", "the longest way, as index.knn was not set"
+
+    worker.update(shop.name, "a", {shop.field: {"uri": source["url"]}})
+    said = refusal(lambda: detach_index(worker, shop))
+    assert "no permissions for [indices:admin/delete]" in said
+    assert detach_index(admin, shop) == 1
+    found = admin.get(shop.name, "a")
+    assert found is not None
+    assert found.source == source
+    assert "_search/scroll [status:403" not in caplog.text, "a refusal that is only logged"
+    worker.close()
+    admin.close()
 
 
 def test_missing_right_is_named(node: SecuredNode) -> None:

@@ -1,21 +1,27 @@
-"""The host's field with a URI, and what a scan makes of the registry: no node needed."""
+"""The application's field with a URI, and what a scan makes of the registry: no node needed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from vidsearch.config import IndexSettings
-from vidsearch.engines.base import Engine, Write
-from vidsearch.errors import MappingConflictError, VersionConflictError
+from vidsearch.engines import Engine, Write
+from vidsearch.errors import (
+    BackendUnavailableError,
+    MappingConflictError,
+    VersionConflictError,
+)
 from vidsearch.index import attach_index, create_videos_index, detach_index, open_videos_index
 from vidsearch.index.copy import copy_with_settings
 from vidsearch.index.copy_note import undo_broken_copy
 from vidsearch.index.uri_field import check_uri_field, uri_in
 from vidsearch.ingest import scan_index
-from vidsearch.registry import Registry, State
+from vidsearch.registry import Registration, Registry, State
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
 from vidsearch_mappings import index_meta, read_meta
@@ -96,7 +102,7 @@ def registry(engine: MemoryEngine) -> Registry:
 
 def scan(engine: MemoryEngine, registry: Registry, **options: Any) -> dict[str, tuple[str, str]]:
     index = open_videos_index(engine, SETTINGS)
-    found = scan_index(registry, index, enqueue=registry.mark_queued, **options)
+    found = scan_index(registry, index, enqueue=registry.mark_many_queued, **options)
     return {finding.id: (finding.action, finding.why) for finding in found}
 
 
@@ -116,6 +122,34 @@ def test_scan_of_decided_videos_leaves_their_state(
     engine.put("shop", "d", {"url": "/x" * 20_000})
     action, why = scan(engine, registry)["d"]
     assert (action, "more than 32766 bytes" in why) == ("skip", True)
+
+
+def test_scan_writes_a_batch_at_once_and_stops_at_the_limit(
+    engine: MemoryEngine, registry: Registry
+) -> None:
+    index = open_videos_index(engine, SETTINGS)
+    batches: list[list[str]] = []
+
+    def enqueue(batch: Sequence[Registration]) -> Sequence[Registration]:
+        batches.append([one.id for one in batch])
+        return registry.mark_many_queued(batch)
+
+    found = list(scan_index(registry, index, enqueue=enqueue, quick=True, limit=2))
+    assert batches == [["a", "b"]] == [[finding.id for finding in found]]
+    assert registry.find("c") is None
+
+
+def test_scan_ends_with_the_error_of_a_video_that_was_not_enqueued(
+    engine: MemoryEngine, registry: Registry
+) -> None:
+    index = open_videos_index(engine, SETTINGS)
+
+    def enqueue(batch: Sequence[Registration]) -> list[Registration]:
+        return [replace(one, error=BackendUnavailableError("away")) for one in batch]
+
+    with pytest.raises(BackendUnavailableError, match="away"):
+        list(scan_index(registry, index, enqueue=enqueue))
+    assert registry.get("c").state is State.REGISTERED
 
 
 def test_scan_of_a_document_that_came_back_enqueues_it(
@@ -177,15 +211,21 @@ def test_detach_during_a_write_of_the_application_keeps_the_write(
     assert "vidsearch" not in engine.mapping("shop")["_meta"]
 
 
-def test_merge_into_a_document_that_changed_is_refused(engine: MemoryEngine) -> None:
+def test_merge_and_removal_of_a_document_that_changed_are_refused(engine: MemoryEngine) -> None:
     index = open_videos_index(engine, SETTINGS)
+    engine.update("shop", "a", {"video": {"uri": "/a.mp4"}}, routing="ra")
     before = index.read("a", routing="ra")
     assert before is not None
     engine.update("shop", "a", {"title": "new"}, routing="ra")
     with pytest.raises(VersionConflictError):
         index.merge({"uri": "/a.mp4"}, into=before)
     with pytest.raises(VersionConflictError):
-        index.take_out(before)
+        index.remove("a", expect=before.revision, routing="ra")
+    assert index.remove("a", routing="ra")
+    assert engine.get("shop", "a", routing="ra").source == {  # type: ignore[union-attr]
+        "url": "/a.mp4",
+        "title": "new",
+    }
 
 
 def test_merge_clears_what_the_earlier_object_held(engine: MemoryEngine) -> None:

@@ -20,7 +20,16 @@ from vidsearch.engines.calls import Calls
 from vidsearch.engines.elasticsearch import ElasticsearchDialect
 from vidsearch.engines.steps import Answer, Request, run
 from vidsearch.engines.vectors import decode_vector, encode_vector, holds_arrays, to_json
-from vidsearch.errors import BackendError, BackendUnavailableError, BulkError, IndexNotFoundError
+from vidsearch.errors import (
+    BackendAccessDeniedError,
+    BackendError,
+    BackendUnavailableError,
+    BulkError,
+    IndexNotFoundError,
+    MappingConflictError,
+    RequestTooLargeError,
+    VersionConflictError,
+)
 
 Handler = Callable[[list[Json]], Any]
 
@@ -55,7 +64,7 @@ class _Server:
         self.stored = stored
         self.sent: list[list[str]] = []
         self.pauses: list[float] = []
-        self.read = 0
+        self.read: list[list[str]] = []
 
     def run(self, writes: Sequence[Write]) -> BulkResult:
         calls = Calls(ElasticsearchDialect("http://search"))
@@ -64,12 +73,12 @@ class _Server:
     def _answer(self, request: Request) -> Answer:
         if request.path.endswith("/_alias"):
             return Answer(200, {"videos": {}})
-        if request.method == "GET":
-            self.read += 1
-            if self.stored is None:
-                return Answer(404, {"_id": "a", "found": False})
-            found = {"_id": "a", "_seq_no": 0, "_primary_term": 1, "_source": self.stored}
-            return Answer(200, found)
+        if request.path.endswith("/_mget"):
+            assert request.body is not None
+            self.read.append([doc["_id"] for doc in json.loads(request.body)["docs"]])
+            found: Json = {"found": self.stored is not None, "_seq_no": 0, "_primary_term": 1}
+            docs = [{"_id": id, "_source": self.stored, **found} for id in self.read[-1]]
+            return Answer(200, {"docs": docs})
         self.pauses.append(request.pause)
         assert request.lines is not None
         self.sent.append(_ids(request.lines))
@@ -116,18 +125,48 @@ def test_request_rejected_for_load_is_sent_again(status: int) -> None:
 
 def test_rejected_items_are_named_and_the_rest_is_written() -> None:
     server = _Server(lambda sent: _answered(sent, a=400, b=429, c=409), _answered)
-    with pytest.raises(BulkError, match=r"2 of 4 .*'videos'.*'a': reason 400") as raised:
+    said = "index 'videos' at http://search rejected the request for document 'a' (400): reason 400"
+    with pytest.raises(BulkError, match="2 of 4 writes were rejected, first: ") as raised:
         server.run(_writes("a", "b", "c", "d"))
-    assert raised.value.failures == {"a": "reason 400", "c": "reason 409"}
+    assert str(raised.value).endswith(f"first: {said}")
+    assert str(raised.value.failures["a"]) == said
+    assert str(raised.value.failures["c"]).endswith("(409): reason 409")
+    assert raised.value.revisions == {"b": Revision(7, 1), "d": Revision(7, 1)}
     assert server.sent == [["a", "b", "c", "d"], ["b"]]
+
+
+def test_rejected_items_have_the_errors_of_single_writes() -> None:
+    server = _Server(lambda sent: _answered(sent, a=400, b=403, c=409, d=413, e=418))
+    with pytest.raises(BulkError) as raised:
+        server.run(_writes("a", "b", "c", "d", "e"))
+    assert {id: type(error) for id, error in raised.value.failures.items()} == {
+        "a": MappingConflictError,
+        "b": BackendAccessDeniedError,
+        "c": VersionConflictError,
+        "d": RequestTooLargeError,
+        "e": BackendError,
+    }
+
+
+def test_request_that_is_too_large_is_halved_down_to_the_document_at_fault() -> None:
+    def take(sent: list[Json]) -> Any:
+        too_large = len(sent) > 2 or "c" in [about["_id"] for one in sent for about in one.values()]
+        return Answer(413, "a proxy's page") if too_large else _answered(sent)
+
+    server = _Server(*[take] * 9)
+    with pytest.raises(BulkError, match="1 of 5 ") as raised:
+        server.run(_writes("a", "b", "c", "d", "e"))
+    assert server.sent == [[*"abcde"], [*"ab"], [*"cde"], ["c"], [*"de"]]
+    assert raised.value.revisions.keys() == {*"abde"}
+    assert isinstance(raised.value.failures["c"], RequestTooLargeError)
 
 
 def test_item_that_is_not_json_is_rejected_alone() -> None:
     server = _Server(_answered)
     with pytest.raises(BulkError) as raised:
         server.run([Write("index", "a", {"x": object()}), *_writes("b")])
-    assert raised.value.failures == {
-        "a": "it cannot be written as JSON: Type is not JSON serializable: object"
+    assert {id: str(error) for id, error in raised.value.failures.items()} == {
+        "a": "document 'a' cannot be written as JSON: Type is not JSON serializable: object"
     }
     assert server.sent == [["b"]]
 
@@ -161,10 +200,21 @@ def test_create_whose_answer_was_lost_counts_as_written() -> None:
     stored = {"n": 1, "video": {"vector": [0.1, -0.0, 0.7]}}
     conflict: Handler = lambda sent: _answered(sent, a=409)  # noqa: E731
     assert _Server(_lost, conflict, stored=stored).run(_as_lists(create)).written == 1
-    with pytest.raises(BulkError, match="another content"):
-        _Server(_lost, conflict, stored={"n": 2}).run(_as_lists(create))
-    with pytest.raises(BulkError, match="reason 409"):  # nothing was lost: somebody else's
-        _Server(conflict, stored=stored).run(_as_lists(create))
+    other, at_once = _Server(_lost, conflict, stored={"n": 2}), _Server(conflict, stored=stored)
+    for server in (other, at_once):
+        with pytest.raises(BulkError, match="'a', as the document has changed") as raised:
+            server.run(_as_lists(create))
+        assert isinstance(raised.value.failures["a"], VersionConflictError)
+    assert other.read == [["a"]]
+    assert at_once.read == []  # nothing was lost: somebody else's
+
+
+def test_lost_answers_are_looked_up_by_one_request() -> None:
+    conflicts: Handler = lambda sent: _answered(sent, a=409, c=409, d=409)  # noqa: E731
+    server = _Server(_lost, conflicts, stored={"n": 1})
+    writes = [Write("create", id, {"n": 1}) for id in "abcd"]
+    assert server.run(writes).written == 4
+    assert server.read == [["a", "c", "d"]]
 
 
 _REVISION = Revision(3, 1)
@@ -193,7 +243,7 @@ def test_a_lost_answer_is_told_from_a_lost_compare_and_set(
     # Nothing was lost: whatever is stored, it is not ours, and it is not asked for.
     first = _Server(conflict, stored=stored)
     assert first.run([write]).conflicts == ("a",)
-    assert first.read == 0
+    assert first.read == []
 
 
 def test_an_expected_revision_is_sent_and_never_retried_by_the_engine() -> None:

@@ -69,7 +69,7 @@ def test_show_describes_an_onnx_export(
     shown = dict(line.split("\t") for line in out.splitlines())
     assert shown["precision"] == "int8"
     assert shown["source"] == f"ONNX export, folder {folder}"
-    assert shown["identity name"] == "demo"
+    assert shown["identity.name"] == "demo"
 
 
 def test_show_describes_a_custom_encoder(

@@ -28,7 +28,7 @@ def raising(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
     def load(**_: object) -> None:
         raise errors[0]
 
-    monkeypatch.setattr(output, "settings", load)
+    monkeypatch.setattr("vidsearch.cli.settings.load_settings", load)
     return errors
 
 
@@ -166,7 +166,7 @@ def test_progress_in_a_pipe_prints_each_count_once(
     monkeypatch.setattr(output, "_PLAIN_SECONDS", 0.0)
     with output.progress("Ingesting", total=2) as bar:
         for done in (0, 0, 1, 2, 2):
-            bar.at(done)
+            bar(done)
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "Ingesting: 0/2\nIngesting: 1/2\nIngesting: 2/2\n"
@@ -175,7 +175,7 @@ def test_progress_in_a_pipe_prints_each_count_once(
 def test_progress_in_a_pipe_prints_few_lines(capsys: pytest.CaptureFixture[str]) -> None:
     with output.progress("Registering", total=10_000) as bar:
         for done in range(10_001):
-            bar.at(done)
+            bar(done)
     err = capsys.readouterr().err.splitlines()
     assert (err[0], err[-1]) == ("Registering: 0/10000", "Registering: 10000/10000")
     assert len(err) < 20

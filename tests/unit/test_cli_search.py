@@ -104,10 +104,10 @@ def test_filter_options_restrict_the_hits() -> None:
             "none that matches --filter has these",
         ),
         (["dog", "--filter", "tags=x"], "none matches --filter."),
-        (["zebra", "--min-cosine", "0.9"], "none is as near as --min-cosine 0.9, nor has these"),
+        (["zebra", "--min-cosine", "0.9"], "none reaches --min-cosine 0.9, nor has these"),
         (
             ["dog", "--min-cosine", "0.9", "--mode", "vector"],
-            "none is as near as --min-cosine 0.9;",
+            "none reaches --min-cosine 0.9;",
         ),
     ],
 )

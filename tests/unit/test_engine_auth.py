@@ -18,8 +18,7 @@ from tests.http_stub import Asked, Reply, http_stub
 from tests.tls_proxy import Authority
 
 from vidsearch.config import EngineSettings, load_settings
-from vidsearch.engines import connect
-from vidsearch.engines.connect import connect_async
+from vidsearch.engines import connect, connect_async
 from vidsearch.errors import ConfigError, MissingExtraError
 
 HTTPS = "https://localhost:9200"
@@ -164,7 +163,7 @@ def test_missing_aws_credentials_are_reported(aws: pytest.MonkeyPatch) -> None:
     said = refused(kind="opensearch", aws_region="eu-west-1")
     assert said.startswith("engine.aws_region: no AWS credentials were found in the environment")
     aws.setenv("AWS_PROFILE", "nobody")
-    assert "no AWS credentials can be had" in refused(kind="opensearch", aws_region="eu-west-1")
+    assert "AWS credentials cannot be read" in refused(kind="opensearch", aws_region="eu-west-1")
 
 
 def test_missing_botocore_is_reported_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:

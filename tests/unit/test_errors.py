@@ -9,7 +9,14 @@ from typing import get_args
 import pytest
 
 from vidsearch import errors
-from vidsearch.errors import BulkError, MissingExtraError, QueryError, VidsearchError
+from vidsearch.engines import Revision
+from vidsearch.errors import (
+    BulkError,
+    MappingConflictError,
+    MissingExtraError,
+    QueryError,
+    VidsearchError,
+)
 
 _CLASSES = [
     value
@@ -47,9 +54,14 @@ def test_query_error_argument_survives_pickling() -> None:
     assert (str(back), back.argument) == ("k is too large", "k")
 
 
-def test_bulk_failures_survive_pickling() -> None:
-    back = pickle.loads(pickle.dumps(BulkError("2 rejected", failures={"a": "bad"})))
-    assert back.failures == {"a": "bad"}
+def test_bulk_failures_and_revisions_survive_pickling() -> None:
+    failures, revisions = {"a": MappingConflictError("bad")}, {"b": Revision(7, 1)}
+    error = BulkError("1 of 2", failures=failures, conflicts=("c",), revisions=revisions)
+    back = pickle.loads(pickle.dumps(error))
+    assert [(id, type(one), str(one)) for id, one in back.failures.items()] == [
+        ("a", MappingConflictError, "bad")
+    ]
+    assert (back.conflicts, back.revisions) == (("c",), revisions)
 
 
 def test_missing_extra_names_the_extra_to_install() -> None:

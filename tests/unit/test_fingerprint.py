@@ -10,12 +10,14 @@ from vidsearch.index import VideosIndex
 from vidsearch.ingest.document import fingerprint
 from vidsearch.testing.memory_engine import MemoryEngine
 
+_MODEL = ModelIdentity(name="demo", revision="1", dims=64, image_size=64)
 INDEX = VideosIndex(
     engine=MemoryEngine(),
     alias="videos",
     name="videos-000001",
     field="video",
-    identity=ModelIdentity(name="demo", revision="1", dims=64, image_size=64),
+    model=_MODEL.to_meta(),
+    identity=_MODEL,
     layout=1,
     quantization="int8",
     segment_seconds=10.0,

@@ -41,7 +41,8 @@ def test_import_loads_no_heavy_package(statement: str) -> None:
 
 def test_packages_import_no_module_before_a_name_is_used() -> None:
     code = (
-        "import sys, vidsearch.media, vidsearch.media.pyav, vidsearch.encoders.onnx.thresholds\n"
+        "import sys, vidsearch.media, vidsearch.media.pyav, vidsearch.encoders.onnx\n"
+        "import vidsearch.defaults\n"
         "print({'numpy', 'pydantic', 'asyncio'} & set(sys.modules))"
     )
     run = subprocess.run(
@@ -50,9 +51,27 @@ def test_packages_import_no_module_before_a_name_is_used() -> None:
     assert run.stdout == "set()\n"
 
 
+def test_search_loads_the_description_of_an_index_and_nothing_that_writes_one() -> None:
+    code = (
+        "import sys, vidsearch.search\n"
+        "rooms = ('vidsearch.index.', 'vidsearch.registry', 'vidsearch.ingest', 'vidsearch.cli')\n"
+        "print(sorted(name for name in sys.modules if name.startswith(rooms)))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert run.stdout == "['vidsearch.index.copy_note', 'vidsearch.index.description']\n"
+
+
 @pytest.mark.parametrize(
     "package",
-    ["vidsearch.media", "vidsearch.media.pyav", "vidsearch.encoders", "vidsearch.encoders.onnx"],
+    [
+        "vidsearch.media",
+        "vidsearch.media.pyav",
+        "vidsearch.encoders",
+        "vidsearch.encoders.onnx",
+        "vidsearch.index",
+    ],
 )
 def test_names_of_lazy_packages_resolve(package: str) -> None:
     module = importlib.import_module(package)

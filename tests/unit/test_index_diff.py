@@ -1,4 +1,4 @@
-"""``index diff`` over the engine in memory: a managed index, and one of the host."""
+"""``index diff`` over the engine in memory: a managed index, and an attached one."""
 
 from __future__ import annotations
 

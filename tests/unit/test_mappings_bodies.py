@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import fields
@@ -26,7 +27,7 @@ from vidsearch_mappings import (
     videos_index,
 )
 from vidsearch_mappings.types import Quantization
-from vidsearch_mappings.vectors import oversample_of, presets_of
+from vidsearch_mappings.vectors import oversample_of, presets_of, vector_field
 
 COMMON: dict[str, Any] = {"dims": 4, "field": "video", "meta": {}, "shards": 1, "replicas": 0}
 
@@ -138,6 +139,28 @@ def test_unsuitable_preset_is_refused_with_the_suitable_ones(
     with pytest.raises(ValueError, match=reason):
         videos_index(kind, quantization=quantization, **{**COMMON, "dims": dims})
     assert quantization not in presets_of(kind, dims=dims)
+
+
+def test_the_docstring_tells_type_and_dims_of_every_preset() -> None:
+    table = re.findall(r"^    ``(\w+)``  +(.*?)  +(.*)$", videos_index.__doc__ or "", re.MULTILINE)
+    assert sorted(preset for preset, _, _ in table) == sorted(get_args(Quantization))
+    for preset, elasticsearch, opensearch in table:
+        assert (elasticsearch == "-") is (preset not in presets_of("elasticsearch"))
+        assert (opensearch == "-") is (preset not in presets_of("opensearch"))
+        if elasticsearch != "-":
+            field = vector_field("elasticsearch", dims=512, quantization=preset)
+            assert elasticsearch.startswith(f"``{field['index_options']['type']}``")
+            odd, short = presets_of("elasticsearch", dims=511), presets_of("elasticsearch", dims=64)
+            assert ("even dims" in elasticsearch) is (preset not in odd)
+            assert ("dims above 64" in elasticsearch) is (preset not in short)
+        if opensearch not in {"-", "the same as ``binary``"}:
+            field = vector_field("opensearch", dims=512, quantization=preset)
+            method = field["method"]
+            assert opensearch.startswith(f"{method['engine']} ``{method['name']}``")
+            assert ("on_disk" in opensearch) is (field.get("mode") == "on_disk")
+            assert ("encoder" in opensearch) is ("encoder" in method["parameters"])
+    both = [vector_field("opensearch", dims=512, quantization=name) for name in ("binary", "disk")]
+    assert both[0] == both[1]
 
 
 def test_setting_accepts_every_preset() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import struct
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,23 @@ def write(
 
 def joined(path: Path, *parts: Path) -> Path:
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
+
+
+def remuxed(
+    source: Path,
+    path: Path,
+    change: Callable[[int, Any], None] = lambda number, packet: None,
+    **options: str,
+) -> Path:
+    """A copy of the packets in another container, each changed by its number."""
+    with av.open(str(source)) as container, av.open(str(path), "w", options=options) as target:
+        stream = target.add_stream_from_template(container.streams.video[0])
+        packets = [p for p in container.demux(container.streams.video[0]) if p.size]
+        for number, packet in enumerate(packets):
+            change(number, packet)
+            packet.stream = stream
+            target.mux(packet)
     return path
 
 
@@ -204,28 +222,51 @@ class TestTimetables:
     def test_a_frame_is_held_for_as_long_as_it_says(
         self, tmp_path: Path, name: str, bf: str, hold: int
     ) -> None:
+        if name == "clip.flv" and bf == "2" and hold > 3600:
+            pytest.skip("FFmpeg does not read how far FLV puts a B-frame off by hours")
         times = [t + (hold if t >= 2 else 0) for t in _TENTHS]
         path = write(tmp_path / name, times, bf=bf)
-        ticks = range(hold + 3)
-        numbers = [min(10 * k, 19) if k < hold + 2 else 20 for k in ticks]
+        every = 1 if hold < 60 else hold // 10
+        numbers = [min(10 * k, 19) if k < hold + 2 else 20 for k in range(0, hold + 3, every)]
         expected = numbers, [float(times[n]) for n in numbers], hold + 3
-        assert_both_give(path, expected)
+        assert_both_give(path, expected, rate=1 / every)
 
     def test_a_fragmented_file_holds_a_frame_for_as_long_as_it_says(self, tmp_path: Path) -> None:
         whole = write(tmp_path / "clip.mp4", [t + (20 if t >= 2 else 0) for t in _TENTHS])
-        path = tmp_path / "fragmented.mp4"
         movflags = "empty_moov+frag_keyframe+default_base_moof"
-        with (
-            av.open(str(whole)) as source,
-            av.open(str(path), "w", options={"movflags": movflags}) as target,
-        ):
-            stream = target.add_stream_from_template(source.streams.video[0])
-            for packet in source.demux(source.streams.video[0]):
-                if packet.dts is not None:
-                    packet.stream = stream
-                    target.mux(packet)
+        path = remuxed(whole, tmp_path / "fragmented.mp4", movflags=movflags)
         assert read("pyav", path) == read("pyav", whole)
         assert read("opencv", path) == read("opencv", whole)
+
+    @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
+    @pytest.mark.parametrize("hold", [20, 7200])
+    def test_the_last_frame_is_held_for_its_duration(
+        self, tmp_path: Path, name: str, hold: int
+    ) -> None:
+        path = remuxed(
+            write(tmp_path / "whole.mp4", _TENTHS, bf="0"),
+            tmp_path / name,
+            lambda number, packet: setattr(
+                packet, "duration", round((hold if number == 29 else 0.1) / packet.time_base)
+            ),
+        )
+        every = 1 if hold < 60 else 100
+        numbers = [min(10 * k, 29) for k in range(0, hold + 3, every)]
+        assert_both_give(path, (numbers, [n / 10 for n in numbers], hold + 2.9), rate=1 / every)
+
+    @pytest.mark.parametrize(
+        ("name", "codec", "options"),
+        [("c.mkv", "libx264", {}), ("c.webm", "libvpx", {"deadline": "realtime"})],
+    )
+    def test_joined_files_follow_each_other(
+        self, tmp_path: Path, name: str, codec: str, options: dict[str, str]
+    ) -> None:
+        parts = [
+            write(tmp_path / f"{first}{name}", _TENTHS, codec=codec, first=first, **options)
+            for first in (0, 30)
+        ]
+        expected = list(range(0, 60, 10)), list(range(6)), 6.0
+        assert_both_give(joined(tmp_path / name, *parts), expected)
 
     def test_a_gap_of_avi_is_held(self, tmp_path: Path) -> None:
         """Empty chunks stand for frames that were left out."""
@@ -239,20 +280,16 @@ class TestTimetables:
         """The last of them is on display; what is sparse elsewhere does not lengthen the pair."""
         times = [0.0, 0.5, 0.5, 30, 30.5, 30.5, 61]
         whole = write(tmp_path / "whole.mkv", range(len(times)), bf="0", g="1")
-        path = tmp_path / name
-        with av.open(str(whole)) as source, av.open(str(path), "w") as target:
-            stream = target.add_stream_from_template(source.streams.video[0])
-            packets = [p for p in source.demux(source.streams.video[0]) if p.size]
-            for packet, time in zip(packets, times, strict=True):
-                packet.time_base = Fraction(1, 1000)
-                packet.pts = packet.dts = round(1000 * time)
-                # Decoding times have to ascend in MP4.
-                packet.dts -= int(name == "clip.mp4" and packet is packets[1])
-                packet.dts -= int(name == "clip.mp4" and packet is packets[4])
-                packet.stream = stream
-                target.mux(packet)
-        for name in ("pyav", "opencv"):
-            numbers, seconds, end = read(name, path)
+
+        def retime(number: int, packet: Any) -> None:
+            packet.time_base = Fraction(1, 1000)
+            packet.pts = packet.dts = round(1000 * times[number])
+            if name == "clip.mp4" and number in {1, 4}:
+                packet.dts -= 1  # decoding times have to ascend
+
+        path = remuxed(whole, tmp_path / name, retime)
+        for decoder in ("pyav", "opencv"):
+            numbers, seconds, end = read(decoder, path)
             assert numbers[:62] == [0, *[2] * 29, 3, *[5] * 30, 6]
             np.testing.assert_allclose(seconds[:62], [times[n] for n in numbers[:62]], atol=2e-3)
             assert end is not None
@@ -264,18 +301,8 @@ class TestTimetables:
     ) -> None:
         """The time stamps from 2 to 3 s are a minute off; those that follow are right again."""
         whole = write(tmp_path / "whole.mkv", [Fraction(i, 10) for i in range(50)], bf="0")
-        path = tmp_path / name
-        with (
-            av.open(str(whole)) as source,
-            av.open(
-                str(path), "w", options={"cluster_time_limit": "900"} if name == "clip.mkv" else {}
-            ) as target,
-        ):
-            stream = target.add_stream_from_template(source.streams.video[0])
-            for packet in source.demux(source.streams.video[0]):
-                if packet.size:
-                    packet.stream = stream
-                    target.mux(packet)
+        clusters = {"cluster_time_limit": "900"} if name == "clip.mkv" else {}
+        path = remuxed(whole, tmp_path / name, **clusters)
         content = bytearray(path.read_bytes())
         if name == "clip.flv":
             at = 13
@@ -336,6 +363,33 @@ def test_reordered_frames_come_at_their_own_times(
     assert_both_give(path, (numbers, [n / 25 for n in numbers], 5.0), rate=rate)
 
 
+@pytest.mark.parametrize(("codec", "code"), [("mpeg4", b"XVID"), ("libx264", b"H264")])
+@pytest.mark.parametrize("rate", [1.0, 25.0])
+def test_a_track_of_avi_in_matroska_comes_at_its_own_times(
+    tmp_path: Path, codec: str, code: bytes, rate: float
+) -> None:
+    """Its time stamps tell the decoding, as in AVI; mkvmerge writes AVI files so."""
+    times = [Fraction(i, 25) for i in range(125)]
+    avi = write(tmp_path / "clip.avi", times, codec=codec, rate=25)
+    path = tmp_path / "clip.mkv"
+    with av.open(str(avi)) as source, av.open(str(path), "w") as target:
+        template = source.streams.video[0]
+        track: Any = target.add_stream_from_template(template)
+        setup = template.codec_context.extradata or b""
+        header = struct.pack("<IiiHH4s5I", 40 + len(setup), 128, 96, 1, 24, code, *[0] * 5)
+        track.codec_context.extradata = header + setup
+        track.codec_context.codec_tag = "\0\0\0\0"
+        for number, packet in enumerate(p for p in source.demux(template) if p.size):
+            packet.pts = packet.dts = number
+            packet.stream = track
+            target.mux(packet)
+    content, name = path.read_bytes(), b"V_MPEG4/ISO/" + (b"ASP" if codec == "mpeg4" else b"AVC")
+    assert content.count(name) == 1
+    path.write_bytes(content.replace(name, b"V_MS/VFW/FOURCC"))
+    numbers = list(range(0, 125, round(25 / rate)))
+    assert_both_give(path, (numbers, [n / 25 for n in numbers], 5.0), rate=rate)
+
+
 def _packed(source: Path, target: Path) -> Path:
     """The MPEG-4 stream of an AVI file as DivX and Xvid write it: a P-frame and the B-frame after
     it share a packet, and an empty frame follows.
@@ -368,11 +422,12 @@ def _packed(source: Path, target: Path) -> Path:
     return target
 
 
+@pytest.mark.parametrize("name", ["packed.avi", "packed.mkv", "packed.mp4"])
 @pytest.mark.parametrize("rate", [1.0, 2.3, 25.0])
-def test_packed_frames_come_at_their_own_times(tmp_path: Path, rate: float) -> None:
+def test_packed_frames_come_at_their_own_times(tmp_path: Path, name: str, rate: float) -> None:
     times = [Fraction(i, 25) for i in range(125)]
     plain = write(tmp_path / "plain.avi", times, codec="mpeg4", rate=25, bf="1", g="200")
-    path = _packed(plain, tmp_path / "packed.avi")
+    path = _packed(plain, tmp_path / name)
     at = np.arange(int(np.ceil(5 * rate - 1e-6))) / rate
     numbers = np.floor(at * 25 + 1e-6).astype(int).tolist()
     assert_both_give(path, (numbers, [n / 25 for n in numbers], 5.0), rate=rate)

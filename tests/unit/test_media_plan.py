@@ -57,7 +57,7 @@ class Stream:
             "sizes": np.ones(count, dtype=np.int64),
             "decoding": np.arange(count, dtype=np.int64),
             "durations": np.zeros(count, dtype=np.int64),
-            "format": "mov,mp4",
+            "times_decoding": False,
             "is_broadcast": False,
             "holds": np.array([], dtype=np.int64),
             "mislabelled": False,
@@ -235,8 +235,10 @@ def test_joined_streams_give_no_plan() -> None:
 
 
 def test_avi_with_reordered_frames_gives_no_plan() -> None:
-    assert "AVI" in str(presentation(plain().index(format="avi")))
-    assert isinstance(presentation(plain().index(format="avi", reorders=False)), Presentation)
+    assert "AVI" in str(presentation(plain().index(times_decoding=True)))
+    assert isinstance(
+        presentation(plain().index(times_decoding=True, reorders=False)), Presentation
+    )
 
 
 def test_a_field_per_packet_tells_no_order() -> None:

@@ -18,7 +18,7 @@ from tests.exports import tiny_checkpoint, tiny_export
 from vidsearch.config import IngestSettings, ModelSettings
 from vidsearch.encoders import TorchEncoder, load_encoder
 from vidsearch.encoders.onnx import OnnxEncoder, is_export, read_export
-from vidsearch.encoders.onnx.cache import VectorCache
+from vidsearch.encoders.onnx.encoder import VectorCache
 from vidsearch.encoders.onnx.export import write_tokenizer
 from vidsearch.encoders.onnx.layout import MANIFEST
 from vidsearch.encoders.onnx.sessions import load_tokenizer

@@ -9,14 +9,21 @@ from uuid import uuid4
 
 import pytest
 from celery import Celery
+from tests.registry_layouts import unversioned_layout
 
+from vidsearch import errors
 from vidsearch.config import Settings
-from vidsearch.engines.base import BulkResult, Document, Write
-from vidsearch.errors import BackendUnavailableError, MappingConflictError, RegistryError
+from vidsearch.engines import BulkResult, Document, Write
+from vidsearch.errors import (
+    BackendUnavailableError,
+    MappingConflictError,
+    RegistryError,
+    VideoNotRegisteredError,
+)
 from vidsearch.registry import ErrorRecord, NewVideo, Registry, State
 from vidsearch.testing.memory_engine import MemoryEngine
 from vidsearch_mappings import registry_index
-from vidsearch_tasks import queue_depth, register_videos
+from vidsearch_tasks import enqueue_many, queue_depth, register_videos, stream_registrations
 
 INDEX = "videos-registry"
 
@@ -39,6 +46,10 @@ class Watched(MemoryEngine):
     def get(self, *args: Any, **options: Any) -> Document | None:
         self.requests["get"] += 1
         return super().get(*args, **options)
+
+    def mapping(self, index: str) -> Any:
+        self.requests["mapping"] += 1
+        return super().mapping(index)
 
     def put(self, *args: Any, **options: Any) -> Any:
         self.requests["put"] += 1
@@ -98,6 +109,66 @@ def test_a_batch_takes_one_read_and_two_bulks(stage: Stage, engine: Watched) -> 
     assert {one.record.state for one in done} == {State.QUEUED}
     assert stage.registry.counts()[State.QUEUED] == stage.waiting == 1200
     assert stage.registry.get("v7").fields == {"title": "clip 7"}
+
+
+def test_a_batch_is_queued_before_the_next_one_is_read(stage: Stage) -> None:
+    read = 0
+
+    def endless() -> Iterator[NewVideo]:
+        nonlocal read
+        while True:
+            read += 1
+            yield NewVideo(f"v{read}", f"/{read}.mp4")
+
+    done = stream_registrations(endless(), services=stage)  # type: ignore[arg-type]
+    assert (read, stage.waiting) == (0, 0)
+    assert next(done).require().state is State.QUEUED
+    assert (read, stage.waiting) == (500, 500)
+    assert [next(done).id for _ in range(500)][-1] == "v501"
+    assert (read, stage.waiting) == (1000, 1000)
+
+
+def test_failed_videos_are_retried_in_one_batch(
+    stage: Stage, registry: Registry, engine: Watched
+) -> None:
+    stage.register(videos(3))
+    broken = ErrorRecord(type="T", stage="decode", message="m")
+    for id in ("v0", "v1"):
+        registry.fail(registry.claim(id, owner="w"), broken)
+    engine.requests.clear()
+    done = enqueue_many(registry.retry_many(["v0", "v2", "none", "v1"]), services=stage)  # type: ignore[arg-type]
+    assert +engine.requests == {"mget": 1, "bulk": 2}
+    assert [one.id for one in done if not one.error] == ["v0", "v1"]
+    assert {one.require().state for one in done if not one.error} == {State.QUEUED}
+    assert "v2' is queued; only failed or dead" in str(done[1].error)
+    assert isinstance(done[2].error, VideoNotRegisteredError)
+    assert stage.waiting == 5
+
+
+def test_a_deleted_video_among_reopened_ones_is_told_alone(registry: Registry) -> None:
+    registry.register_many(videos(2))
+    registry.delete("v0")
+    deleted, reopened = registry.reopen_many(["v0", "v1"], forget=True)
+    with pytest.raises(VideoNotRegisteredError, match="video 'v0' was deleted"):
+        deleted.require()
+    assert reopened.require() == registry.get("v1")
+
+
+def test_an_unreadable_record_does_not_stop_the_others(registry: Registry, engine: Watched) -> None:
+    registry.register_many(videos(2))
+    engine.put(INDEX, "v0", {"uri": "/0.mp4", "state": "sliced"})
+    newer, other = registry.register_many(videos(2))
+    assert "cannot be read by this version" in str(newer.error)
+    assert other.require() == registry.get("v1")
+
+
+def test_the_mapping_of_an_older_registry_is_read_once_per_bulk() -> None:
+    engine = Watched()
+    engine.create_index(INDEX, unversioned_layout(without=("routing",)))
+    batch = [NewVideo(f"v{i}", f"/{i}.mp4", routing="shop") for i in range(20)]
+    done = Registry(engine, index=INDEX).register_many(batch)
+    assert all("lacks routing" in str(one.error) for one in done)
+    assert +engine.requests == {"mget": 1, "bulk": 1, "mapping": 1}
 
 
 def test_registering_again_writes_and_sends_nothing(stage: Stage, engine: Watched) -> None:
@@ -179,9 +250,26 @@ def test_what_the_engine_rejects_is_told_of_that_video_alone(
     monkeypatch.setattr("vidsearch.testing.memory_engine.check", check)
     done = registry.register_many(videos(3))
     assert [one.error is None for one in done] == [True, False, True]
-    assert "rejected 'v1'" in str(done[1].error)
-    assert "too long" in str(done[1].error)
+    assert isinstance(done[1].error, MappingConflictError)
+    assert "rejected the request for document 'v1': too long" in str(done[1].error)
     assert done[2].record == registry.get("v2")
+
+
+def test_a_video_that_the_registry_refuses_keeps_its_error_and_no_other_is_read_again(
+    registry: Registry, engine: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(source: Any, mapping: Any) -> None:
+        if source["uri"] == "/1.mp4":
+            raise errors.BackendAccessDeniedError("no right to write /1.mp4")
+
+    monkeypatch.setattr("vidsearch.testing.memory_engine.check", check)
+    done = registry.register_many(videos(3))
+    assert [type(one.error) for one in done] == [
+        type(None),
+        errors.BackendAccessDeniedError,
+        type(None),
+    ]
+    assert +engine.requests == {"mget": 1, "bulk": 1}
 
 
 def test_without_a_broker_the_videos_are_registered_and_say_so(

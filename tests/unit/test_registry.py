@@ -296,7 +296,7 @@ def test_a_missing_registry_names_index_create(memory: MemoryEngine) -> None:
     [
         ("", "/a.mp4", {}, "a video's id"),
         ("x" * 600, "/a.mp4", {}, "512 bytes"),
-        ("..", "/a.mp4", {}, "at least one letter"),
+        ("..", "/a.mp4", {}, "at least one character other than dots and spaces"),
         ("a\udcff", "/a.mp4", {}, "id 'a.udcff' is no text in Unicode"),
         ("a", "/\udcff.mp4", {}, "uri of video 'a' is no text in Unicode"),
         ("a", "/a.mp4", {"title": ["\udcff"]}, "fields must be plain JSON"),

@@ -10,7 +10,7 @@ import pytest
 from vidsearch import errors
 from vidsearch.errors import BackendUnavailableError, Fault, MappingConflictError, VidsearchError
 from vidsearch.media.isolation.protocol import error_from, error_message
-from vidsearch.retry import Decision, decide, outage_counts, retry_delay
+from vidsearch.retry import Decision, decide, outage_uses_up_attempt, retry_delay
 
 FAIL, GONE, SKIP = Decision.FAIL, Decision.GONE, Decision.SKIP
 RETRY, UNCOUNTED = Decision.RETRY, Decision.RETRY_UNCOUNTED
@@ -23,11 +23,11 @@ TABLE: dict[str, tuple[Fault, Decision]] = {
     "ConfigError": ("setup", UNCOUNTED),
     "DecoderFailedError": ("video", FAIL),
     "DecoderKilledError": ("unknown", RETRY),
-    "DocumentNotFoundError": ("video", GONE),
+    "DocumentNotFoundError": ("gone", GONE),
     "DocumentRejectedError": ("video", FAIL),
     "EncoderError": ("unknown", RETRY),
     "IndexNotFoundError": ("setup", UNCOUNTED),
-    "LeaseLostError": ("conflict", SKIP),
+    "LeaseLostError": ("lost", SKIP),
     "LocalError": ("setup", UNCOUNTED),
     "MappingConflictError": ("setup", UNCOUNTED),
     "RequestTooLargeError": ("setup", UNCOUNTED),
@@ -97,8 +97,8 @@ def test_error_of_the_decoding_process_keeps_its_decision(name: str) -> None:
     assert (error.fault, decide(error)) == TABLE[name]
 
 
-def test_every_tenth_outage_in_a_row_counts() -> None:
-    assert [tries for tries in range(30) if outage_counts(tries)] == [9, 19, 29]
+def test_every_tenth_outage_in_a_row_uses_up_an_attempt() -> None:
+    assert [tries for tries in range(30) if outage_uses_up_attempt(tries)] == [9, 19, 29]
 
 
 def test_delay_doubles_with_jitter_up_to_ten_minutes() -> None:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from vidsearch.config import FusionName, SearchSettings
-from vidsearch.engines.base import EngineInfo, EngineKind
+from vidsearch.engines import EngineInfo, EngineKind
 from vidsearch.engines.features import elasticsearch_features, opensearch_features
 from vidsearch.errors import ConfigError, QueryError
 from vidsearch.search.fusion import Linear, Rrf

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from tests.search_index import TableEncoder, create_index, make_videos
 
-from vidsearch.engines.types import Json
-from vidsearch.errors import QueryError
+from vidsearch.engines import Json
+from vidsearch.engines.steps import Steps, Work
+from vidsearch.errors import MappingConflictError, QueryError
 from vidsearch.search import SearchRequest, SearchResult, VideoSearch
 from vidsearch.testing.memory_engine import MemoryEngine
 
@@ -26,6 +27,25 @@ class CountingEngine(MemoryEngine):
     def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Json]:
         self.asked.append(f"{index} {len(bodies)}")
         return super().msearch(index, bodies)
+
+
+class WorkCountingEngine(MemoryEngine):
+    """Counts the steps that an event loop carries out in a thread."""
+
+    works = 0
+
+    def run(self, steps: Steps[Any]) -> Any:
+        def counted() -> Steps[Any]:
+            outcome = None
+            try:
+                while True:
+                    step = steps.send(outcome)
+                    self.works += isinstance(step, Work)
+                    outcome = yield step
+            except StopIteration as stop:
+                return stop.value
+
+        return super().run(counted())
 
 
 class BatchEncoder(TableEncoder):
@@ -147,6 +167,59 @@ def test_a_wrong_text_is_named_by_its_position(
     assert engine.asked == []
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"text": "cat", "filter": {"nope": 1}}, "filter on 'nope': no such field"),
+        ({"text": "cat", "highlight": ["nope"]}, "highlight: the index has no field 'nope'"),
+        ({"text": "cat", "collapse": "nope"}, "collapse: there is no field 'nope'"),
+        ({"text": "cat", "fusion": "native"}, "elasticsearch .* offers no retriever 'linear'"),
+        ({"text": "cat", "fusion": "native", "gap": 0.1}, "gap cuts the vector leg"),
+        ({"like": "v99"}, "like: no video 'v99' in the index"),
+        ({"vector": [1.0]}, "vector has 1 numbers, but the vectors of the index have 64"),
+        ({"image": "/nowhere.png"}, "image: .*/nowhere.png"),
+        ({"clip": b"bytes"}, "clip must be a path or a URL, not bytes"),
+    ],
+    ids=str,
+)
+def test_a_request_that_does_not_fit_the_index_is_named_by_its_position(
+    search: VideoSearch, options: dict[str, Any], message: str
+) -> None:
+    request = SearchRequest(**options)
+    with pytest.raises(QueryError, match=rf"^texts\[2\]: {message}") as caught:
+        search.search_many(["dog", SearchRequest(text="cat"), request, request])
+    assert caught.value.argument == "texts"
+    with pytest.raises(QueryError, match=f"^{message}") as caught:
+        search.search(request)
+    assert caught.value.argument in options
+
+
+def test_a_refused_query_names_the_requests_with_a_filter(
+    search: VideoSearch, engine: CountingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Json]:
+        raise MappingConflictError("failed to parse date field [soon]")
+
+    monkeypatch.setattr(engine, "msearch", refuse)
+    late = SearchRequest(text="dog", filter={"recorded": "soon"})
+    with pytest.raises(QueryError, match=r"^texts\[1\], texts\[2\]: the engine refused") as caught:
+        search.search_many(["dog", late, late])
+    assert caught.value.argument == "texts"
+    with pytest.raises(
+        QueryError, match=r"^the engine refused .* its filter: .*\[soon\]"
+    ) as caught:
+        search.search_many(["dog", "cat"], filter={"recorded": "soon"})
+    assert caught.value.argument == "filter"
+
+
+def test_an_option_of_all_texts_that_does_not_fit_the_index_has_no_position(
+    search: VideoSearch,
+) -> None:
+    with pytest.raises(QueryError, match=r"^filter on 'nope'") as caught:
+        search.search_many(["dog", "cat"], filter={"nope": 1})
+    assert caught.value.argument == "filter"
+
+
 def test_a_wrong_option_is_named_without_a_position(search: VideoSearch) -> None:
     with pytest.raises(QueryError, match=r"^k must be a whole number") as caught:
         search.search_many(["dog", "cat"], k=0)
@@ -183,3 +256,13 @@ def test_a_swap_of_the_alias_is_noticed_and_texts_are_embedded_once(
     results = search.search_many(TEXTS, k=10)
     assert {(result.index, len(result)) for result in results} == {("videos-000002", 5)}
     assert encoder.batches == [TEXTS, TEXTS]
+
+
+@pytest.mark.parametrize(("options", "works"), [({}, 1), ({"mode": "keyword"}, 0)])
+def test_a_search_leaves_the_event_loop_to_embed_and_for_nothing_else(
+    encoder: BatchEncoder, options: dict[str, Any], works: int
+) -> None:
+    engine = WorkCountingEngine()
+    create_index(engine, "videos", make_videos(20))
+    assert VideoSearch(engine, encoder).search("red circle", **options).hits
+    assert engine.works == works

@@ -148,7 +148,7 @@ def test_segment_filters_decide_the_moments(search: VideoSearch) -> None:
 def test_segment_filters_are_refused_where_the_engine_cannot() -> None:
     class Older(MemoryEngine):
         def info(self) -> Any:
-            from vidsearch.engines.base import EngineInfo
+            from vidsearch.engines import EngineInfo
 
             return EngineInfo("elasticsearch", (8, 19, 0), "memory://")
 

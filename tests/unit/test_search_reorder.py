@@ -8,7 +8,7 @@ import pytest
 from tests.search_index import TableEncoder, create_index, make_videos
 
 from vidsearch.config import SearchSettings
-from vidsearch.engines.base import Write
+from vidsearch.engines import Write
 from vidsearch.errors import QueryError
 from vidsearch.search import Linear, Sum, VideoSearch
 from vidsearch.search.legs import read_vector_hits

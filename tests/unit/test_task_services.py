@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -75,3 +76,16 @@ def test_close_closes_what_was_built_and_allows_further_use(
     assert built(services) == {}
     assert services.reader is not reader
     services.close()
+
+
+def test_leaving_the_context_closes_what_was_built_even_after_an_error(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[object] = []
+    monkeypatch.setattr(type(services.reader), "close", lambda self: closed.append(self))
+    reader = services.reader
+    with contextlib.suppress(ZeroDivisionError), services as entered:
+        assert entered is services
+        raise ZeroDivisionError
+    assert closed == [reader]
+    assert built(services) == {}

@@ -89,7 +89,9 @@ def test_made_app_has_all_tasks_their_queue_and_schedule() -> None:
     settings = Settings(broker={"url": "redis://h:1/0", "queue": "q"}, ingest={"sweep_seconds": 9})
     before = current_app._get_current_object()
     app = make_app(settings)
-    assert current_app._get_current_object() is before, "the host's app stays the current one"
+    assert current_app._get_current_object() is before, (
+        "the application's app stays the current one"
+    )
     app.loader.import_default_modules()
     names = {name for name in app.tasks if name.startswith("vidsearch.")}
     assert names == {"vidsearch.ingest_video", "vidsearch.sweep", "vidsearch.scan"}
@@ -105,20 +107,20 @@ def test_made_app_has_all_tasks_their_queue_and_schedule() -> None:
 
 
 def test_including_app_has_the_tasks_with_their_limits() -> None:
-    host = Celery("host", include=["vidsearch_tasks.tasks"], set_as_current=False)
-    host.conf.beat_schedule = beat_schedule(Settings())
-    host.loader.import_default_modules()
-    task = host.tasks["vidsearch.ingest_video"]
+    app = Celery("application", include=["vidsearch_tasks.tasks"], set_as_current=False)
+    app.conf.beat_schedule = beat_schedule(Settings())
+    app.loader.import_default_modules()
+    task = app.tasks["vidsearch.ingest_video"]
     assert task.acks_late is True
     assert task.ignore_result is True
     assert task.max_retries is None
-    assert host.conf.beat_schedule["vidsearch.sweep"]["task"] in host.tasks
+    assert app.conf.beat_schedule["vidsearch.sweep"]["task"] in app.tasks
 
 
 @pytest.mark.parametrize("several", [list, ";".join], ids=["list", "text"])
 def test_unreachable_brokers_are_named_without_passwords(several: Callable[..., Any]) -> None:
     url = several(["redis://:hunter2@127.0.0.1:1/0", "redis://:hunter3@127.0.0.1:2/0"])
-    app = Celery("host", broker=url, set_as_current=False)
+    app = Celery("application", broker=url, set_as_current=False)
     app.conf.broker_transport_options = {"socket_connect_timeout": 1, "max_retries": 0}
     with pytest.raises(BackendUnavailableError, match=r"broker at redis://:\*\*\*@127") as caught:
         send_ingest(app, "a", queue="q")
@@ -134,7 +136,7 @@ def test_unreachable_brokers_are_named_without_passwords(several: Callable[..., 
     ],
 )
 def test_invalid_broker_url_raises_without_the_password(url: str, shown: str) -> None:
-    app = Celery("host", broker=url, set_as_current=False)
+    app = Celery("application", broker=url, set_as_current=False)
     with pytest.raises(ConfigError) as caught:
         send_ingest(app, "a", queue="q")
     assert str(caught.value) == (
@@ -146,11 +148,11 @@ def test_invalid_broker_url_raises_without_the_password(url: str, shown: str) ->
 
 def test_configured_settings_and_app_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services_module, "_current", current_services())  # put back at the end
-    host = Celery("host", set_as_current=False)
+    app = Celery("application", set_as_current=False)
     settings = Settings(index={"name": "clips"})
-    services = configure(settings, app=host)
+    services = configure(settings, app=app)
     assert current_services() is services
-    assert vidsearch_tasks.app is host
+    assert vidsearch_tasks.app is app
     assert services.settings.index.registry == "clips-registry"
 
 
@@ -159,7 +161,9 @@ def test_worker_process_limits_threads_that_are_not_set(monkeypatch: pytest.Monk
 
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setenv("MKL_NUM_THREADS", "7")
-    Services(Settings(model={"threads": 2}), app=Celery("host", set_as_current=False)).after_fork()
+    Services(
+        Settings(model={"threads": 2}), app=Celery("application", set_as_current=False)
+    ).after_fork()
     assert os.environ["OMP_NUM_THREADS"] == "2"
     assert os.environ["MKL_NUM_THREADS"] == "7", "the operator's word counts"
 

@@ -14,7 +14,7 @@ import pytest
 from tests.search_index import TableEncoder, create_index, make_videos, nearest, unit_vectors
 
 from vidsearch.config import EngineSettings, SearchSettings, Settings
-from vidsearch.engines.base import Engine, Json
+from vidsearch.engines import Engine, Json
 from vidsearch.errors import (
     BackendUnavailableError,
     IndexNotFoundError,
@@ -316,15 +316,15 @@ def test_an_alias_that_moves_at_every_attempt_raises_unavailable(encoder: TableE
         VideoSearch(engine, encoder).search("dog")
 
 
-def test_the_view_is_kept_for_ten_seconds(engine: CountingEngine) -> None:
+def test_the_description_is_kept_for_ten_seconds(engine: CountingEngine) -> None:
     now = [100.0]
     index = IndexCache("videos", clock=lambda: now[0])
-    first = engine.run(index.view(engine.calls))
+    first = engine.run(index.describe(engine.calls))
     now[0] += 9.9
-    assert engine.run(index.view(engine.calls)) is first
+    assert engine.run(index.describe(engine.calls)) is first
     assert engine.asked == ["indices_of", "mapping"]
     now[0] += 0.2
-    assert engine.run(index.view(engine.calls)) == first
+    assert engine.run(index.describe(engine.calls)) == first
     assert engine.asked == ["indices_of", "mapping"] * 2
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import click
 
 from vidsearch.cli import output
-from vidsearch.cli.services import open_services
+from vidsearch.cli.options import json_option
 from vidsearch.cli.workers import describe_worker, worker_problem
 from vidsearch.errors import BackendAccessDeniedError, VidsearchError
 
@@ -19,30 +18,21 @@ if TYPE_CHECKING:
 __all__ = ["check"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    """The outcome for one part."""
-
-    part: str
-    ok: bool
-    detail: str
-
-
 @click.command()
-@output.json_option
+@json_option
 def check(as_json: bool) -> None:
     """Check the engine, the model, the index, the media settings, the broker and the workers.
 
     Writes nothing. Exit code 1 if any part fails.
     """
-    with open_services() as services:
+    from vidsearch_tasks import Services
+
+    with Services() as services:
         findings = list(_findings(services))
-    if as_json:
-        output.print_json([asdict(finding) for finding in findings])
-    else:
-        rows = [(f.part, "ok" if f.ok else "FAILED", f.detail) for f in findings]
-        output.print_table(("part", "state", "detail"), rows)
-    if not all(finding.ok for finding in findings):
+    rows = [(part, "ok" if ok else "FAILED", detail) for part, ok, detail in findings]
+    data = [dict(zip(("part", "ok", "detail"), finding, strict=True)) for finding in findings]
+    output.print_rows(data, ("part", "state", "detail"), rows, as_json=as_json)
+    if not all(ok for _, ok, _ in findings):
         raise SystemExit(1)
 
 
@@ -109,17 +99,15 @@ _STEPS: tuple[tuple[str, Callable[[Services], str], tuple[str, ...]], ...] = (
 """Each part, its check, and the parts that the check depends on."""
 
 
-def _findings(services: Services) -> Iterator[_Finding]:
+def _findings(services: Services) -> Iterator[tuple[str, bool, str]]:
+    """Each part, whether it works, and what was found."""
     bad: set[str] = set()
     for part, step, needs in _STEPS:
-        missing = [need for need in needs if need in bad]
-        if missing:
-            finding = _Finding(part, False, f"not checked: {' and '.join(missing)} failed")
-        else:
-            try:
-                finding = _Finding(part, True, step(services))
-            except VidsearchError as error:
-                finding = _Finding(part, False, str(error))
-        if not finding.ok:
+        failed = [need for need in needs if need in bad]
+        try:
+            if failed:
+                raise VidsearchError(f"not checked: {' and '.join(failed)} failed")
+            yield part, True, step(services)
+        except VidsearchError as error:
             bad.add(part)
-        yield finding
+            yield part, False, str(error)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import click
 
 from vidsearch.cli import output
+from vidsearch.cli.options import engine_option
 from vidsearch.cli.records import watch
 from vidsearch.cli.search import print_result
-from vidsearch.cli.services import open_services
 from vidsearch.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vidsearch.demo import DemoClip
     from vidsearch.encoders import Encoder
     from vidsearch.local import Stack
-    from vidsearch.search import SearchResult, VideoSearch
+    from vidsearch.search import SearchResult
     from vidsearch_tasks import Services
 
 __all__ = ["demo"]
@@ -34,13 +34,7 @@ _WORKER_MODULES = ("av", "cv2", "PIL", "torch", "transformers")
 
 
 @click.command()
-@click.option(
-    "--engine",
-    type=click.Choice(["elasticsearch", "opensearch"]),
-    default="elasticsearch",
-    show_default=True,
-    help="Search engine.",
-)
+@engine_option
 @click.option(
     "--clips",
     "number",
@@ -58,6 +52,9 @@ def demo(engine: str, number: int, seed: int) -> None:
     removed. Nothing outside a temporary folder is touched.
     """
     _require_extras(engine)
+    from vidsearch.demo import demo_clips
+    from vidsearch_tasks import Services
+
     started = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="vidsearch-demo-") as name,
@@ -65,16 +62,16 @@ def demo(engine: str, number: int, seed: int) -> None:
     ):
         folder = Path(name)
         output.talk(f"Drawing {number} clips while {engine} starts …")
-        drawing = pool.submit(_draw, folder / "clips", number=number, seed=seed)
+        drawing = pool.submit(demo_clips, folder / "clips", number=number, seed=seed)
         loading = pool.submit(_load_encoder)
         with (
             _stack(folder / "stack", engine) as stack,
-            open_services(_settings(stack), encoder=loading.result()) as services,
+            Services(_settings(stack), encoder=loading.result()) as services,
         ):
             clips = drawing.result()
             _ingest(services, clips)
             _show_registry(services)
-            _search_four_ways(_video_search(services), clips)
+            _search_four_ways(services, clips)
     output.talk(f"\nDone in {time.monotonic() - started:.0f} s; everything is stopped and removed.")
     output.talk("Next: README.md says how to point vidsearch at your own cluster and videos.")
 
@@ -85,12 +82,6 @@ def _require_extras(engine: str) -> None:
         raise MissingExtraError.of("worker", needed_for="the demo")
     if engine == "opensearch" and not importlib.util.find_spec("opensearchpy"):
         raise MissingExtraError.of("opensearch", needed_for="the demo on OpenSearch")
-
-
-def _draw(folder: Path, *, number: int, seed: int) -> tuple[DemoClip, ...]:
-    from vidsearch.demo import demo_clips
-
-    return demo_clips(folder, number=number, seed=seed)
 
 
 def _load_encoder() -> Encoder:
@@ -129,46 +120,37 @@ def _settings(stack: Stack) -> Settings:
     )
 
 
-def _video_search(services: Services) -> VideoSearch:
-    from vidsearch.search import VideoSearch
-
-    return VideoSearch(
-        services.engine,
-        services.encoder,
-        index=services.settings.index.name,
-        settings=services.settings.search,
-    )
-
-
 def _ingest(services: Services, clips: Sequence[DemoClip]) -> None:
     """Register every clip, and wait until all are ingested."""
     from vidsearch.index import create_videos_index
-    from vidsearch_tasks import register_video
+    from vidsearch.registry import NewVideo
+    from vidsearch_tasks import register_videos
 
     name = create_videos_index(services.engine, services.settings.index, services.encoder.identity)
     output.talk(f"Created index {name} on {services.engine.info()}")
-    for clip in clips:
-        fields = {"title": clip.title, "tags": list(clip.tags)}
-        register_video(clip.id, uri=str(clip.path), fields=fields, services=services)
+    videos = [
+        NewVideo(clip.id, str(clip.path), {"title": clip.title, "tags": list(clip.tags)})
+        for clip in clips
+    ]
+    for one in register_videos(videos, services=services):
+        one.require()
     watch(services.registry, [clip.id for clip in clips], timeout=_DEADLINE)
     services.engine.refresh(services.settings.index.name)
 
 
 def _show_registry(services: Services) -> None:
-    rows = []
-    for record in sorted(services.registry.list(limit=200), key=lambda record: record.id):
-        seconds = sum(record.seconds.values())
-        rows.append(
-            (
-                record.id,
-                record.fields.get("title"),
-                record.state,
-                f"{record.duration or 0:.0f} s",
-                record.frames,
-                record.segments,
-                f"{seconds:.2f} s",
-            )
+    rows = [
+        (
+            record.id,
+            record.fields.get("title"),
+            record.state,
+            f"{record.duration or 0:.0f} s",
+            record.frames,
+            record.segments,
+            f"{sum(record.seconds.values()):.2f} s",
         )
+        for record in sorted(services.registry.list(limit=200), key=lambda record: record.id)
+    ]
     output.print_table(
         ("id", "title", "state", "length", "frames", "segments", "work"),
         rows,
@@ -178,7 +160,11 @@ def _show_registry(services: Services) -> None:
     output.talk("(The first video's work includes loading the model.)")
 
 
-def _search_four_ways(videos: VideoSearch, clips: Sequence[DemoClip]) -> None:
+def _search_four_ways(services: Services, clips: Sequence[DemoClip]) -> None:
+    from vidsearch.search import VideoSearch
+
+    index = services.settings.index.name
+    videos = VideoSearch(services.engine, services.encoder, index=index)
     singles = [clip for clip in clips if len(clip.scenes) == 1]
     seen, described = singles[0], singles[-1]
     double = next(clip for clip in clips if len(clip.scenes) > 1)

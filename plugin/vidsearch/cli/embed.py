@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidsearch.cli import output
+from vidsearch.cli.options import json_option
+from vidsearch.config import load_settings
 from vidsearch.errors import QueryError, VidsearchError
 
 if TYPE_CHECKING:
@@ -34,14 +36,14 @@ def embed() -> None:
 @embed.command()
 @click.argument("text")
 @_out_option
-@output.json_option
+@json_option
 def text(text: str, out: Path | None, as_json: bool) -> None:
-    """The vector of TEXT."""
+    """Print the vector of TEXT."""
     if not text.strip():
         raise QueryError("the text is empty; there is nothing to embed")
     from vidsearch.encoders import load_encoder
 
-    settings = output.settings()
+    settings = load_settings()
     encoder = load_encoder(settings.model, settings.ingest)
     tokens = encoder.count_tokens(text)
     if tokens > encoder.context_length:
@@ -55,14 +57,17 @@ def text(text: str, out: Path | None, as_json: bool) -> None:
 @embed.command()
 @click.argument("uri", metavar="FILE")
 @_out_option
-@output.json_option
+@json_option
 def video(uri: str, out: Path | None, as_json: bool) -> None:
-    """The vector of the video FILE (a path or a URI): the unit mean of its frames."""
+    """Print the vector of the video FILE (a path or a URI).
+
+    It is the mean of the vectors of its frames, scaled to unit length.
+    """
     from vidsearch.embeddings import embed_uri
     from vidsearch.encoders import load_encoder
     from vidsearch.media import public_uri
 
-    settings = output.settings()
+    settings = load_settings()
     encoder = load_encoder(settings.model, settings.ingest)
     frames = embed_uri(
         uri,
@@ -99,15 +104,9 @@ def _show(
             raise VidsearchError(f"{out} cannot be written: {error.strerror}") from error
         output.talk(f"Wrote {vector.size} floats to {out}.")
     if as_json:
-        values = [float(value) for value in vector]
-        output.print_json({**about, "model": model.to_meta(), "vector": values})
+        output.print_json({**about, "model": model.to_meta(), "vector": vector.tolist()})
         return
     first = " ".join(f"{value:+.4f}" for value in vector[:6])
-    rows = [
-        *about.items(),
-        ("model", model),
-        ("dims", vector.size),
-        ("norm", f"{float(np.linalg.norm(vector)):.6f}"),
-        ("first values", f"{first} …"),
-    ]
-    output.print_table(("what", "value"), rows, whole=("what",))
+    norm = f"{float(np.linalg.norm(vector)):.6f}"
+    shown = {"model": model, "dims": vector.size, "norm": norm, "first values": f"{first} …"}
+    output.print_facts({**about, **shown}, as_json=False)

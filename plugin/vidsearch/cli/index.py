@@ -1,18 +1,19 @@
-"""``vidsearch index``: a managed index, or the vidsearch object in an index of the user."""
+"""``vidsearch index``: a managed index, or the object `video` in an index of the user."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vidsearch.cli import output
+from vidsearch.cli.options import json_option, yes_option
+from vidsearch.config import load_settings
 
 if TYPE_CHECKING:
     from vidsearch.config import Settings
+    from vidsearch.encoders import ModelIdentity
     from vidsearch.engines import Engine
 
 __all__ = ["index"]
@@ -20,7 +21,7 @@ __all__ = ["index"]
 
 @click.group()
 def index() -> None:
-    """Create, show or drop the videos index; attach to one of your own."""
+    """Manage the videos index, or attach vidsearch to an index of your own."""
 
 
 @index.command()
@@ -30,12 +31,11 @@ def create(dry_run: bool) -> None:
 
     The model's identity is written into the mapping; vectors of another model are refused later.
     """
-    from vidsearch.encoders import load_encoder
     from vidsearch.index import create_videos_index, videos_index_body
     from vidsearch.registry.index import registry_layout
 
-    settings = output.settings()
-    identity = load_encoder(settings.model, settings.ingest).identity
+    settings = load_settings()
+    identity = _identity(settings)
     engine = _connect(settings)
     if dry_run:
         output.print_json(videos_index_body(engine, settings.index, identity))
@@ -47,37 +47,26 @@ def create(dry_run: bool) -> None:
 
 
 @index.command()
-@output.json_option
+@json_option
 def show(as_json: bool) -> None:
     """Show what stands behind the alias: index, model, quantization, counts."""
     from vidsearch.index import show_videos_index
 
-    settings = output.settings()
-    shown = show_videos_index(_connect(settings), settings.index)
-    if as_json:
-        output.print_json(shown)
-        return
-    model = shown.pop("model")
-    rows = [*shown.items(), *((f"model {name}", value) for name, value in model.items())]
-    output.print_table(("what", "value"), rows, whole=("what",))
+    settings = load_settings()
+    output.print_facts(show_videos_index(_connect(settings), settings.index), as_json=as_json)
 
 
 @index.command()
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 def drop(yes: bool) -> None:
     """Drop the index and the registry, with all vectors and all states."""
-    from vidsearch.index import drop_videos_index, show_videos_index
+    from vidsearch.index import drop_videos_index
 
-    settings = output.settings()
+    settings = load_settings()
     engine = _connect(settings)
+    question = "Drop {index} with {videos} videos, and the registry, from {engine}?"
     if not yes:
-        shown = show_videos_index(engine, settings.index)
-        click.confirm(
-            f"Drop {shown['index']} with {shown['videos']} videos, and the registry, "
-            f"from {shown['engine']}?",
-            abort=True,
-            err=True,
-        )
+        _confirm(question, engine, settings)
     names = drop_videos_index(engine, settings.index)
     output.talk(f"dropped {', '.join(names)}")
 
@@ -88,25 +77,22 @@ def drop(yes: bool) -> None:
     "--uri-field",
     required=True,
     metavar="FIELD",
-    help="Your field with a video's URI; dots lead into objects.",
+    help="Field of your documents that holds a video's URI, such as `media.url`.",
 )
-@click.option(
-    "--copy-to", metavar="NAME", help="Name of the copy, where the index has to be copied."
-)
-@click.option("--yes", is_flag=True, help="Copy, where that is needed, without asking.")
+@click.option("--copy-to", metavar="NAME", help="Name of the copy, if the index must be copied.")
+@yes_option
 def attach(name: str, uri_field: str, copy_to: str | None, yes: bool) -> None:
     """Add the object `video` to the mapping of your index NAME, and make the registry.
 
     Nothing else of the index is changed. On OpenSearch, an index that was created without index.knn
-    is copied, and takes no writes meanwhile. Where that was broken off, run the command again: it
-    undoes what was done, and starts again.
+    is copied, and takes no writes meanwhile. If the copying breaks off, run the command again: it
+    removes the partial copy and starts anew.
     """
-    from vidsearch.encoders import load_encoder
     from vidsearch.index import attach_index
 
-    settings = output.settings()
+    settings = load_settings()
     chosen = settings.index.model_copy(update={"name": name})
-    identity = load_encoder(settings.model, settings.ingest).identity
+    identity = _identity(settings)
 
     def undone(index: str, copy: str) -> None:
         output.talk(
@@ -122,7 +108,7 @@ def attach(name: str, uri_field: str, copy_to: str | None, yes: bool) -> None:
                 err=True,
             )
 
-    with _late_progress("Copying") as progress:
+    with output.progress("Copying") as progress:
         attached = attach_index(
             _connect(settings),
             chosen,
@@ -142,44 +128,27 @@ def attach(name: str, uri_field: str, copy_to: str | None, yes: bool) -> None:
 
 
 @index.command()
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 def detach(yes: bool) -> None:
     """Take the object `video` out of every document of your index, and drop the registry.
 
-    The documents are then as they were before. Safe to repeat where it broke off.
+    The documents are then as they were before. Safe to repeat if it breaks off.
     """
-    from vidsearch.index import detach_index, show_videos_index
+    from vidsearch.index import detach_index
 
-    settings = output.settings()
+    settings = load_settings()
     engine = _connect(settings)
+    question = (
+        "Take the vectors of {videos} videos out of {index}, and drop the registry, on {engine}?"
+    )
     if not yes:
-        shown = show_videos_index(engine, settings.index)
-        click.confirm(
-            f"Take the vectors of {shown['videos']} videos out of {shown['index']}, and drop the "
-            f"registry, on {shown['engine']}?",
-            abort=True,
-            err=True,
-        )
-    with _late_progress("Detaching") as progress:
+        _confirm(question, engine, settings)
+    with output.progress("Detaching") as progress:
         done = detach_index(engine, settings.index, progress=progress)
     output.talk(
         f"detached: taken out of {done} documents, which are as they were. The field "
         f"{settings.index.field} stays in the mapping, empty, as an engine cannot remove one"
     )
-
-
-@contextmanager
-def _late_progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Progress that begins with the first step, so that a question can be asked before."""
-    with ExitStack() as stack:
-        bars: list[output.Progress] = []
-
-        def at(done: int, total: int) -> None:
-            if not bars:
-                bars.append(stack.enter_context(output.progress(label, total=total)))
-            bars[0].at(done)
-
-        yield at
 
 
 @index.command()
@@ -190,7 +159,7 @@ def upgrade() -> None:
     """
     from vidsearch.registry.index import upgrade_registry_index
 
-    settings = output.settings()
+    settings = load_settings()
     before = upgrade_registry_index(_connect(settings), settings.index)
     if not before.is_older:
         output.talk(str(before))
@@ -201,22 +170,21 @@ def upgrade() -> None:
 
 @index.command()
 @click.option("--apply", is_flag=True, help="Make the changes that need no new index.")
-@output.json_option
+@json_option
 def diff(apply: bool, as_json: bool) -> None:
     """Compare the live index with the one that the settings and the model describe.
 
     Exit code 0 where nothing differs, 1 where something does (with --apply: still does). Each line
     says what it takes: a change in place, a new index with the same vectors, or a new index with
-    vectors of another model. What --apply changes holds for what is written from then on; older
-    segments keep their form until they are merged.
+    vectors of another model. What --apply changes holds for what is written from then on; existing
+    Lucene segments keep their form until they are merged.
     """
     from dataclasses import asdict
 
-    from vidsearch.encoders import load_encoder
     from vidsearch.index import apply_changes, diff_videos_index
 
-    settings = output.settings()
-    identity = load_encoder(settings.model, settings.ingest).identity
+    settings = load_settings()
+    identity = _identity(settings)
     engine = _connect(settings)
     found = diff_videos_index(engine, settings.index, identity)
     changes = apply_changes(engine, settings.index, identity) if apply else found
@@ -229,7 +197,7 @@ def diff(apply: bool, as_json: bool) -> None:
     if made:
         output.talk(f"changed: {', '.join(_field(change.path) for change in made)}")
     if any(change.path.startswith("mappings.") for change in made):
-        output.talk("older segments keep their form until they are merged")
+        output.talk("existing Lucene segments keep their form until they are merged")
     if any(change.how != "in place" for change in changes):
         output.talk(
             "what is not `in place` needs a new index: set another VIDSEARCH_INDEX__NAME, run "
@@ -245,10 +213,21 @@ def _field(path: str) -> str:
     return path.removeprefix("mappings.properties.").replace(".properties.", ".")
 
 
-def _short(value: Any) -> str:
-    if value is None:
-        return "-"
-    return value if isinstance(value, str) else json.dumps(value)
+def _short(value: Any) -> Any:
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+def _confirm(question: str, engine: Engine, settings: Settings) -> None:
+    from vidsearch.index import show_videos_index
+
+    shown = show_videos_index(engine, settings.index)
+    click.confirm(question.format_map(shown), abort=True, err=True)
+
+
+def _identity(settings: Settings) -> ModelIdentity:
+    from vidsearch.encoders import load_encoder
+
+    return load_encoder(settings.model, settings.ingest).identity
 
 
 def _connect(settings: Settings) -> Engine:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from vidsearch.cli import output
+from vidsearch.cli.folder import PassedOver, Reason, is_utf8
+from vidsearch.cli.options import json_option, wait_options
 from vidsearch.cli.records import report, wait_for
-from vidsearch.cli.services import open_services
 from vidsearch.cli.sources import (
     IdFrom,
     Source,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ingest"]
 
-_BATCH = 500
 _SHOWN = 10
 
 
@@ -36,7 +36,7 @@ _SHOWN = 10
 @click.option(
     "--folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder: register every video file in it and below.",
+    help="Folder: register every video file in it and below, and tell what is passed over.",
 )
 @click.option(
     "--csv",
@@ -59,16 +59,8 @@ _SHOWN = 10
     metavar="NAME=VALUE",
     help="Field of every document; repeat for more.",
 )
-@click.option(
-    "--wait", is_flag=True, help="Wait until all videos are ingested; exit code 1 if any failed."
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0),
-    metavar="SECONDS",
-    help="Maximum number of seconds to wait.",
-)
-@output.json_option
+@wait_options
+@json_option
 def ingest(
     uris: tuple[str, ...],
     folder: Path | None,
@@ -82,32 +74,51 @@ def ingest(
     """Register videos by URI, folder or CSV file, and enqueue their ingestion.
 
     Safe to repeat: videos that are indexed, queued or processing are left as they are. A video that
-    cannot be registered does not stop the others. A URI is a path, file://, http://, https://,
-    s3://, gs:// or az://, as the workers see it.
+    cannot be registered does not stop the others, and makes the exit code 1. A URI is a path,
+    file://, http://, https://, s3://, gs:// or az://, as the workers see it.
     """
+    from vidsearch.media import public_uri
+
     if timeout is not None and not wait:
         raise click.UsageError("--timeout goes with --wait")
     fields = parse_fields(pairs)
-    sources = from_uris(uris, id_from=id_from)
+    passed = PassedOver()
+    for uri in uris:
+        if not is_utf8(uri):
+            passed.add(Reason.NAME, public_uri(uri))
+    sources = from_uris([uri for uri in uris if is_utf8(uri)], id_from=id_from)
     if folder:
-        sources += from_folder(folder, id_from=id_from)
+        sources += from_folder(folder, id_from=id_from, passed=passed)
     if csv_file:
         sources += from_csv(csv_file, id_from=id_from)
     if not sources:
-        raise click.UsageError("name at least one URI, or use --folder or --csv")
+        raise click.UsageError(_nothing_found(folder, passed))
     _refuse_duplicate_ids(sources)
-    with open_services() as services:
+    from vidsearch_tasks import Services
+
+    with Services() as services:
         _require_managed_index(services)
         registrations = _register(services, sources, fields)
         problems = _tell_problems(registrations)
         records = [one.record for one in registrations if one.record]
-        if wait:
-            ids = [one.id for one in registrations if not one.error]
-            done = wait_for(services.registry, ids, timeout=timeout)
-            records = done + [r for r in records if r.id not in set(ids)]
-        report(records, as_json=as_json)
-        if problems:
+        try:
+            if wait:
+                ids = [one.id for one in registrations if not one.error]
+                done = wait_for(services.registry, ids, timeout=timeout)
+                records = done + [r for r in records if r.id not in set(ids)]
+        finally:
+            for line in passed.lines():
+                output.talk(line)
+        report(records, as_json=as_json, others=passed.to_json())
+        if problems or passed.is_error:
             click.get_current_context().exit(1)
+
+
+def _nothing_found(folder: Path | None, passed: PassedOver) -> str:
+    found = "; ".join(passed.lines())
+    if folder:
+        return f"no video file below {folder}{f' ({found})' if found else ''}"
+    return found or "name at least one URI, or use --folder or --csv"
 
 
 def _tell_problems(registrations: Sequence[Registration]) -> bool:
@@ -147,14 +158,14 @@ def _register(
     services: Services, sources: list[Source], fields: dict[str, object]
 ) -> list[Registration]:
     from vidsearch.registry import NewVideo
-    from vidsearch_tasks import register_videos
+    from vidsearch_tasks import stream_registrations
 
     by_id = {one.id: NewVideo(one.id, one.uri, {**fields, **one.fields}) for one in sources}
-    videos = list(by_id.values())
     done: list[Registration] = []
-    with output.progress("Registering", total=len(videos)) as bar:
-        for start in range(0, len(videos), _BATCH):
-            done += register_videos(videos[start : start + _BATCH], services=services)
-            counts = Counter(str(one.record.state) for one in done if one.record)
-            bar.at(len(done), ", ".join(f"{n} {state}" for state, n in counts.most_common()))
+    counts: Counter[str] = Counter()
+    with output.progress("Registering", total=len(by_id)) as bar:
+        for one in stream_registrations(by_id.values(), services=services):
+            done.append(one)
+            counts.update([str(one.record.state)] if one.record else ())
+            bar(len(done), note=", ".join(f"{n} {state}" for state, n in counts.most_common()))
     return done

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from vidsearch.cli.output import json_option, print_json, print_table, talk
+from vidsearch.cli.options import engine_option, json_option
+from vidsearch.cli.output import print_rows, talk
 
 __all__ = ["local"]
 
@@ -28,13 +29,7 @@ def local() -> None:
 
 
 @local.command()
-@click.option(
-    "--engine",
-    type=click.Choice(["elasticsearch", "opensearch"]),
-    default="elasticsearch",
-    show_default=True,
-    help="Search engine.",
-)
+@engine_option
 @click.option(
     "--version", help="Version of the search engine.  [default: the newest that your Java runs]"
 )
@@ -92,43 +87,31 @@ def status(ctx: click.Context, as_json: bool, folder: Path) -> None:
     from vidsearch.local import Stack
 
     stack = Stack.find(folder)
-    services = () if stack is None else stack.services
-    alive = {each.name: each.alive() for each in services}
-    running = stack is not None and stack.ready and all(alive.values())
-    if as_json:
-        print_json(
-            {
-                "folder": str(folder.resolve()),
-                "running": running,
-                "environment": {} if stack is None else dict(stack.environment),
-                "services": [
-                    {
-                        "name": each.name,
-                        "title": each.title,
-                        "alive": alive[each.name],
-                        "pid": each.process.pid,
-                        "url": each.url,
-                        "log": str(each.log),
-                    }
-                    for each in services
-                ],
-            }
-        )
-    elif services:
-        print_table(
-            ("service", "what", "state", "pid", "url", "log"),
-            (
-                (
-                    each.name,
-                    each.title,
-                    "running" if alive[each.name] else "dead",
-                    each.process.pid,
-                    each.url,
-                    each.log,
-                )
-                for each in services
-            ),
-        )
+    running = stack is not None and stack.running()
+    services = [
+        {
+            "name": each.name,
+            "title": each.title,
+            "alive": each.alive(),
+            "pid": each.process.pid,
+            "url": each.url,
+            "log": str(each.log),
+        }
+        for each in (stack.services if stack else ())
+    ]
+    data = {
+        "folder": str(folder.resolve()),
+        "running": running,
+        "environment": dict(stack.environment) if stack else {},
+        "services": services,
+    }
+    if services or as_json:
+        columns = ("service", "what", "state", "pid", "url", "log")
+        rows = [
+            (name, title, "running" if alive else "dead", *rest)
+            for name, title, alive, *rest in (one.values() for one in services)
+        ]
+        print_rows(data, columns, rows, as_json=as_json)
     else:
         talk(f"nothing runs in {folder}; start it with `vidsearch local up`")
     ctx.exit(0 if running else 1)

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vidsearch.cli import output
-from vidsearch.encoders.onnx.thresholds import MAX_LOSS
-from vidsearch.errors import ConfigError
+from vidsearch.cli.options import json_option
+from vidsearch.config import load_settings
+from vidsearch.defaults import MAX_LOSS
+from vidsearch.errors import ConfigError, ModelUnavailableError
 
 if TYPE_CHECKING:
     from vidsearch.config import Settings
+    from vidsearch.encoders import TorchEncoder
     from vidsearch.encoders.checkpoint import Checkpoint
+    from vidsearch.encoders.onnx import OnnxEncoder
 
 __all__ = ["model"]
+
+_LIBRARIES = ("vidsearch", "torch", "transformers", "onnxruntime", "tokenizers")
 
 
 @click.group()
@@ -24,26 +32,13 @@ def model() -> None:
 
 
 @model.command()
-@output.json_option
+@json_option
 def show(as_json: bool) -> None:
     """Show the configured model: its source, its encoder, its precision and its identity.
 
     Neither loads nor downloads weights.
     """
-    from vidsearch.cli.model_facts import model_facts
-
-    facts = model_facts(output.settings())
-    if as_json:
-        output.print_json(facts)
-        return
-    versions = facts.pop("versions")
-    identity = facts.pop("identity")
-    rows = [
-        *((name.replace("_", " "), value) for name, value in facts.items()),
-        *((f"identity {name}", value) for name, value in identity.items()),
-        *((f"version {name}", value) for name, value in versions.items()),
-    ]
-    output.print_table(("what", "value"), rows, whole=("what",))
+    output.print_facts(_facts(load_settings()), as_json=as_json)
 
 
 @model.command()
@@ -61,7 +56,7 @@ def show(as_json: bool) -> None:
     show_default=True,
     help=f"Maximum loss of cosine in int8; in fp32 it is {MAX_LOSS['fp32']:g}.",
 )
-@output.json_option
+@json_option
 def export(out: Path | None, int8: bool, max_loss: float, as_json: bool) -> None:
     """Export the model to ONNX, which runs without torch.
 
@@ -69,13 +64,22 @@ def export(out: Path | None, int8: bool, max_loss: float, as_json: bool) -> None
     texts of every length and on frames, and writes nothing if they differ by more than the maximum
     loss. Set VIDSEARCH_MODEL__NAME to the folder to use the export.
     """
+    from vidsearch.encoders.onnx import is_export
     from vidsearch.encoders.onnx.export import export_checkpoint
 
-    settings = output.settings()
-    checkpoint = _checkpoint(settings)
+    settings = load_settings()
+    if is_export(settings.model.name):
+        raise ConfigError(
+            f"{settings.model.name!r} is an export already; set VIDSEARCH_MODEL__NAME to the "
+            "checkpoint"
+        )
     folder = out or Path(f"{_last_name(settings.model.name)}-onnx")
     made = export_checkpoint(
-        checkpoint, folder, int8=int8, max_loss_int8=max_loss, report=output.talk
+        _open_checkpoint(settings),
+        folder,
+        int8=int8,
+        max_loss_int8=max_loss,
+        report=output.talk,
     )
     found = [
         {
@@ -87,15 +91,12 @@ def export(out: Path | None, int8: bool, max_loss: float, as_json: bool) -> None
         for precision, towers in made.towers.items()
         for name, tower in towers.items()
     ]
-    if as_json:
-        output.print_json({"folder": str(folder), "model": dict(made.model), "towers": found})
-    else:
-        rows = [
-            (one["tower"], one["precision"], f"{one['max_cosine_loss']:.1e}", one["bytes"])
-            for one in found
-        ]
-        columns = ("tower", "precision", "max cosine loss", "bytes")
-        output.print_table(columns, rows, right=columns[2:])
+    data = {"folder": str(folder), "model": dict(made.model), "towers": found}
+    columns = ("tower", "precision", "max_cosine_loss", "bytes")
+    rows = [
+        (*list(one.values())[:2], f"{one['max_cosine_loss']:.1e}", one["bytes"]) for one in found
+    ]
+    output.print_rows(data, columns, rows, as_json=as_json, right=columns[2:])
     output.talk(f"Wrote {folder}. To use it: VIDSEARCH_MODEL__NAME={folder}")
 
 
@@ -107,7 +108,7 @@ def export(out: Path | None, int8: bool, max_loss: float, as_json: bool) -> None
     show_default=True,
     help="Number of seconds per measurement; there are three.",
 )
-@output.json_option
+@json_option
 def bench(seconds: float, as_json: bool) -> None:
     """Time the configured model on this machine.
 
@@ -117,28 +118,19 @@ def bench(seconds: float, as_json: bool) -> None:
     from vidsearch.cli.model_bench import bench_encoder
     from vidsearch.encoders import load_encoder
 
-    settings = output.settings()
+    settings = load_settings()
     encoder = load_encoder(settings.model, settings.ingest)
     output.talk(f"{encoder.identity}; {settings.model.threads} thread(s), {seconds:g} s each")
     timings = bench_encoder(
         encoder, batch_size=settings.model.batch_size, seconds=seconds, report=output.talk
     )
-    if as_json:
-        output.print_json({"model": encoder.identity.to_meta(), **timings})
-        return
-    rows = [(name.replace("_", " "), value) for name, value in timings.items()]
-    output.print_table(("what", "value"), rows, right=("value",), whole=("what",))
+    output.print_facts({"model": encoder.identity.to_meta(), **timings}, as_json=as_json)
 
 
-def _checkpoint(settings: Settings) -> Checkpoint:
+def _open_checkpoint(settings: Settings) -> Checkpoint:
     from vidsearch.encoders.checkpoint import open_checkpoint
-    from vidsearch.encoders.onnx import is_export
 
     model = settings.model
-    if is_export(model.name):
-        raise ConfigError(
-            f"{model.name!r} is an export already; set VIDSEARCH_MODEL__NAME to the checkpoint"
-        )
     return open_checkpoint(
         model.name, revision=model.revision, offline=model.offline, token=model.token
     )
@@ -146,3 +138,77 @@ def _checkpoint(settings: Settings) -> Checkpoint:
 
 def _last_name(name: str) -> str:
     return Path(name).expanduser().resolve().name if Path(name).is_dir() else name.split("/")[-1]
+
+
+def _facts(settings: Settings) -> dict[str, Any]:
+    """Name, source, encoder, shape, precision with its reason, identity and versions.
+
+    Raises:
+        ModelUnavailableError: there is no such model.
+        ConfigError: it cannot run as the settings say.
+    """
+    from vidsearch.encoders import TorchEncoder, load_encoder
+    from vidsearch.encoders.onnx import OnnxEncoder
+
+    encoder = load_encoder(settings.model, settings.ingest)
+    if isinstance(encoder, OnnxEncoder):
+        special = _export_facts(encoder, asked=settings.model.precision)
+    elif isinstance(encoder, TorchEncoder):
+        special = _checkpoint_facts(encoder, settings)
+    else:
+        special = {"source": "your own encoder"}
+    identity = encoder.identity
+    return {
+        "name": settings.model.name,
+        "encoder": f"{type(encoder).__module__}.{type(encoder).__qualname__}",
+        **special,
+        "dims": identity.dims,
+        "image_size": identity.image_size,
+        "context_length": encoder.context_length,
+        "threads": settings.model.threads,
+        "batch_size": settings.model.batch_size,
+        "identity": identity.to_meta(),
+        "versions": {name: _version(name) for name in _LIBRARIES},
+    }
+
+
+def _export_facts(encoder: OnnxEncoder, *, asked: str) -> dict[str, Any]:
+    export = encoder.export
+    held = " and ".join(export.towers)
+    towers = export.towers[encoder.precision]
+    loss = ", ".join(f"{name} {tower.max_loss:.1e}" for name, tower in towers.items())
+    return {
+        "source": f"ONNX export, folder {export.folder}",
+        "weights": f"on this machine, {sum(file.size for file in export.files()) / 1e6:.1f} MB",
+        "device": "cpu",
+        "precision": encoder.precision,
+        "precision_why": f"of text and frames; the setting is {asked!r}, the export holds {held}",
+        "cosine_lost": f"to torch, at most, when it was made: {loss}",
+    }
+
+
+def _checkpoint_facts(encoder: TorchEncoder, settings: Settings) -> dict[str, Any]:
+    model, checkpoint = settings.model, _open_checkpoint(settings)
+    source = {"demo": "shipped with vidsearch", "local": f"folder {checkpoint.folder}"}.get(
+        checkpoint.name, f"model hub, commit {checkpoint.revision}"
+    )
+    try:
+        replace(checkpoint, offline=True).with_weights()
+        weights = "on this machine"
+    except ModelUnavailableError:
+        weights = "not on this machine; downloaded when first needed"
+    return {
+        "source": source,
+        "family": checkpoint.config["model_type"],
+        "weights": weights,
+        "device": model.device,
+        "precision": encoder.precision,
+        "precision_why": f"of frames; the setting is {model.precision!r}, text is always fp32",
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None

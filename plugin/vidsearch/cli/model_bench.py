@@ -43,14 +43,16 @@ def bench_encoder(
     Raises:
         EncoderError: the model cannot be loaded, or failed.
     """
-    texts = _texts()
+    import numpy as np
+
+    texts = (f"{_QUERY} {number}" for number in itertools.count(100_000))  # all of one length
     report("queries, one by one")
     first = _timed(lambda: encoder.encode_text([next(texts)]))
     queries = list(_calls(lambda: encoder.encode_text([next(texts)]), seconds=seconds))
     found: dict[str, float | int] = {
         "queries_per_second": round(len(queries) / sum(queries), 1),
-        "query_p50_ms": round(1000 * _percentile(queries, 50), 2),
-        "query_p95_ms": round(1000 * _percentile(queries, 95), 2),
+        "query_p50_ms": round(1000 * float(np.percentile(queries, 50)), 2),
+        "query_p95_ms": round(1000 * float(np.percentile(queries, 95)), 2),
         "first_query_seconds": round(first, 2),
     }
     for size in sorted({1, batch_size}):
@@ -60,11 +62,6 @@ def bench_encoder(
         calls = list(_calls(call, seconds=seconds))
         found[f"frames_per_second_batch_{size}"] = round(size * len(calls) / sum(calls), 1)
     return {**found, "cores": os.cpu_count() or 1}
-
-
-def _texts() -> Iterator[str]:
-    # All different, and all of one length.
-    return (f"{_QUERY} {number}" for number in itertools.count(100_000))
 
 
 def _frames(count: int) -> FrameBatch:
@@ -87,9 +84,3 @@ def _timed(call: Callable[[], object]) -> float:
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
-
-
-def _percentile(values: list[float], percent: float) -> float:
-    import numpy as np
-
-    return float(np.percentile(values, percent))

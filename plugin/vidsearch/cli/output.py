@@ -6,22 +6,19 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol
 
 import click
 
-if TYPE_CHECKING:
-    from vidsearch.config import Settings
-
 __all__ = [
     "Progress",
-    "json_option",
+    "print_facts",
     "print_json",
+    "print_rows",
     "print_table",
     "progress",
-    "settings",
     "talk",
     "talk_of",
 ]
@@ -30,20 +27,6 @@ __all__ = [
 _WHOLE_SHARE = 0.4
 # In a pipe: seconds between two lines of progress. The first and the last are always printed.
 _PLAIN_SECONDS = 2.0
-
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def settings(**overrides: Any) -> Settings:
-    """The settings in force; ``ConfigError`` ends the command with exit code 2."""
-    from vidsearch.config import load_settings
-
-    return load_settings(**overrides)
-
-
-def json_option(command: _F) -> _F:
-    """Adds ``--json``, passed to the command as ``as_json``."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")(command)
 
 
 def talk(message: str) -> None:
@@ -76,6 +59,33 @@ def print_json(data: Any) -> None:
     """One JSON document on stdout; indented for a person, one line for a pipe."""
     indent = 2 if sys.stdout.isatty() else None
     click.echo(json.dumps(data, indent=indent, ensure_ascii=False, default=str))
+
+
+def print_rows(
+    data: Any,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    as_json: bool,
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
+) -> None:
+    """``data`` as JSON, or its ``rows`` as by :func:`print_table`."""
+    if as_json:
+        print_json(data)
+    else:
+        print_table(columns, rows, right=right, whole=whole)
+
+
+def print_facts(facts: Mapping[str, Any], *, as_json: bool) -> None:
+    """Named values as JSON or as a table of two columns; objects in it by ``object.name``."""
+    rows: list[tuple[str, Any]] = []
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            rows += [(f"{name}.{part}", each) for part, each in value.items()]
+        else:
+            rows.append((name, value))
+    print_rows(facts, ("what", "value"), rows, as_json=as_json, whole=("what",))
 
 
 def print_table(
@@ -131,49 +141,59 @@ def print_table(
     console.print(table)
 
 
-class Progress:
-    """Progress by steps."""
+class Progress(Protocol):
+    """Reports that ``done`` steps of ``total`` are done; ``None`` leaves the total as it was."""
 
-    def __init__(self, report: Callable[[int, str], None]) -> None:
-        self._report = report
-
-    def at(self, done: int, note: str = "") -> None:
-        """Report that ``done`` steps are done."""
-        self._report(done, note)
+    def __call__(self, done: int, total: int | None = None, *, note: str = "") -> None: ...
 
 
 @contextmanager
-def progress(label: str, *, total: int | None) -> Iterator[Progress]:
+def progress(label: str, *, total: int | None = None) -> Iterator[Progress]:
     """A bar on a terminal; in a pipe a plain line on stderr every few seconds.
+
+    It begins with the first report, so that a question can be asked before.
 
     Args:
         label: what is being done.
-        total: number of steps; ``None`` where it is not known.
+        total: number of steps, where it is known.
     """
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-        from rich.progress import Progress as Bar
-
-        with Bar(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=Console(stderr=True),
-        ) as bar:
-            task = bar.add_task(label, total=total, note="")
-            yield Progress(lambda done, note: bar.update(task, completed=done, note=note))
+    if not sys.stderr.isatty():
+        yield _plain_progress(label, total)
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    bar = Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=Console(stderr=True),
+    )
+    task = bar.add_task(label, total=total, note="")
+
+    def draw(done: int, total: int | None = None, *, note: str = "") -> None:
+        bar.start()
+        bar.update(task, completed=done, total=total, note=note)
+
+    try:
+        yield draw
+    finally:
+        bar.stop()
+
+
+def _plain_progress(label: str, whole: int | None) -> Progress:
     last, said_at = -1, -math.inf
 
-    def line(done: int, note: str) -> None:
+    def line(done: int, total: int | None = None, *, note: str = "") -> None:
         nonlocal last, said_at
+        total = whole if total is None else total
         now = time.monotonic()
         if done != last and (done == total or now - said_at >= _PLAIN_SECONDS):
             of = "" if total is None else f"/{total}"
             talk(f"{label}: {done}{of}{f' {note}' if note else ''}")
             last, said_at = done, now
 
-    yield Progress(line)
+    return line

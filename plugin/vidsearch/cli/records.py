@@ -12,9 +12,10 @@ import click
 
 from vidsearch.cli import output
 from vidsearch.errors import VideoNotRegisteredError, VidsearchError
+from vidsearch_mappings.registry import GIVEN_UP, IN_PROGRESS, State, VideoRecord
 
 if TYPE_CHECKING:
-    from vidsearch.registry import Registry, VideoRecord
+    from vidsearch.registry import Registry
 
 __all__ = ["report", "record_json", "wait_for", "watch"]
 
@@ -29,24 +30,24 @@ def record_json(record: VideoRecord) -> dict[str, Any]:
     return {**record.to_json(), "uri": public_uri(record.uri)}
 
 
-def report(records: Sequence[VideoRecord], *, as_json: bool) -> None:
+def report(
+    records: Sequence[VideoRecord], *, as_json: bool, others: Sequence[Mapping[str, Any]] = ()
+) -> None:
     """Print the outcome: of every video in a pipe or as JSON, on a terminal of failed ones only.
 
     Ends the command with exit code 1 where a video failed or is dead.
-    """
-    from vidsearch.registry import State
 
-    bad = [record for record in records if record.state in {State.FAILED, State.DEAD}]
-    if as_json:
-        output.print_json([record_json(record) for record in records])
-    else:
-        rows = bad if sys.stdout.isatty() else records
-        if rows:
-            output.print_table(
-                ("id", "state", "reason"),
-                [(r.id, r.state, r.error or "") for r in rows],
-                whole=("id", "state"),
-            )
+    Args:
+        records: of the videos.
+        as_json: print JSON.
+        others: what the JSON lists after the records.
+    """
+    bad = [record for record in records if record.state in GIVEN_UP]
+    rows = [(r.id, r.state, r.error or "") for r in (bad if sys.stdout.isatty() else records)]
+    if rows or as_json:
+        data = [*map(record_json, records), *others]
+        columns = ("id", "state", "reason")
+        output.print_rows(data, columns, rows, as_json=as_json, whole=columns[:2])
     counts = Counter(str(record.state) for record in records)
     output.talk(", ".join(f"{n} {state}" for state, n in counts.most_common()) or "nothing to do")
     if bad:
@@ -77,11 +78,8 @@ def watch(registry: Registry, ids: Sequence[str], *, timeout: float | None) -> l
         VidsearchError: some were not done in time; the message says how many, with the error of
             the last attempt where there is one.
     """
-    from vidsearch.registry import State
-
     if not ids:
         return []
-    ends = {State.INDEXED, State.FAILED, State.DEAD, State.DELETED}
     deadline = None if timeout is None else time.monotonic() + timeout
     done: dict[str, VideoRecord] = {}
     pause = _FIRST_PAUSE
@@ -91,10 +89,10 @@ def watch(registry: Registry, ids: Sequence[str], *, timeout: float | None) -> l
             for id in _rest(ids, done):
                 if id not in found:
                     raise VideoNotRegisteredError(f"video {id!r} was purged meanwhile")
-            news = {id: record for id, record in found.items() if record.state in ends}
+            news = {id: record for id, record in found.items() if record.state not in IN_PROGRESS}
             done |= news
             bad = sum(record.state is not State.INDEXED for record in done.values())
-            bar.at(len(done), f"({bad} not indexed)" if bad else "")
+            bar(len(done), note=f"({bad} not indexed)" if bad else "")
             if len(done) == len(ids):
                 return [done[id] for id in ids]
             if deadline is not None and time.monotonic() > deadline:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vidsearch.batches import in_batches
 from vidsearch.cli import output
+from vidsearch.cli.options import dry_run_option, json_option, wait_options
 from vidsearch.cli.records import report, wait_for
-from vidsearch.cli.services import open_services
 from vidsearch.errors import VideoNotRegisteredError
+from vidsearch_mappings.registry import State, VideoRecord
 
 if TYPE_CHECKING:
-    from vidsearch.registry import VideoRecord
     from vidsearch_tasks import Services
 
 __all__ = ["reindex"]
@@ -22,17 +23,9 @@ __all__ = ["reindex"]
 @click.option("--all", "everything", is_flag=True, help="Embed every video again.")
 @click.option("--missing", is_flag=True, help="Embed videos whose vectors the index does not hold.")
 @click.option("--ids", multiple=True, metavar="ID", help="Enqueue this video; repeat for more.")
-@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
-@click.option(
-    "--wait", is_flag=True, help="Wait until all videos are ingested; exit code 1 if any failed."
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0),
-    metavar="SECONDS",
-    help="Maximum number of seconds to wait.",
-)
-@output.json_option
+@dry_run_option
+@wait_options
+@json_option
 def reindex(
     everything: bool,
     missing: bool,
@@ -52,7 +45,9 @@ def reindex(
         raise click.UsageError("choose one of --all, --missing and --ids")
     if (timeout is not None and not wait) or (wait and dry_run):
         raise click.UsageError("--timeout goes with --wait, and --wait not with --dry-run")
-    with open_services() as services:
+    from vidsearch_tasks import Services
+
+    with Services() as services:
         records = _chosen(services, everything=everything, ids=ids)
         if dry_run:
             _show_plan(records, embed=everything or missing, as_json=as_json)
@@ -65,7 +60,6 @@ def reindex(
 
 def _chosen(services: Services, *, everything: bool, ids: tuple[str, ...]) -> list[VideoRecord]:
     from vidsearch.ingest import missing_videos
-    from vidsearch.registry import State
 
     index = services.open_index()
     if ids:
@@ -82,27 +76,26 @@ def _chosen(services: Services, *, everything: bool, ids: tuple[str, ...]) -> li
 
 def _show_plan(records: list[VideoRecord], *, embed: bool, as_json: bool) -> None:
     action = "embed again" if embed else "embed if changed"
-    if as_json:
-        output.print_json([{"id": r.id, "state": str(r.state), "action": action} for r in records])
-    else:
-        rows = [(r.id, r.state, action) for r in records]
-        output.print_table(("id", "state", "action"), rows, whole=("id",))
+    columns = ("id", "state", "action")
+    rows = [(r.id, str(r.state), action) for r in records]
+    data = [dict(zip(columns, row, strict=True)) for row in rows]
+    output.print_rows(data, columns, rows, as_json=as_json, whole=("id",))
     output.talk(f"{len(records)} videos would be enqueued; nothing was changed")
 
 
 def _enqueue(services: Services, records: list[VideoRecord], *, forget: bool) -> list[VideoRecord]:
-    from vidsearch.registry import State
-    from vidsearch_tasks import enqueue
+    from vidsearch_tasks import enqueue_many
 
-    after = []
+    after: list[VideoRecord] = []
+    done = 0
     with output.progress("Enqueuing", total=len(records)) as bar:
-        for done, record in enumerate(records, start=1):
-            try:
-                opened = services.registry.reopen(record.id, forget=forget)
-                if opened.state is State.REGISTERED:
-                    opened = enqueue(record.id, services=services)
-                after.append(opened)
-            except VideoNotRegisteredError as error:  # deleted since they were listed
-                output.talk(f"left out: {error}")
-            bar.at(done)
+        for batch in in_batches(record.id for record in records):
+            reopened = services.registry.reopen_many(batch, forget=forget)
+            for one in enqueue_many(reopened, services=services):
+                if isinstance(one.error, VideoNotRegisteredError):  # deleted since they were listed
+                    output.talk(f"left out: {one.error}")
+                else:
+                    after.append(one.require())
+            done += len(batch)
+            bar(done)
     return after

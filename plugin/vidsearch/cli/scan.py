@@ -7,7 +7,7 @@ from collections import Counter
 import click
 
 from vidsearch.cli import output
-from vidsearch.cli.services import open_services
+from vidsearch.cli.options import dry_run_option, json_option
 
 __all__ = ["scan"]
 
@@ -21,8 +21,8 @@ __all__ = ["scan"]
 @click.option(
     "--limit", type=click.IntRange(min=1), metavar="N", help="Maximum number of videos to enqueue."
 )
-@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
-@output.json_option
+@dry_run_option
+@json_option
 def scan(
     quick: bool, everything: bool, retry: bool, limit: int | None, dry_run: bool, as_json: bool
 ) -> None:
@@ -34,10 +34,11 @@ def scan(
     """
     if quick and everything:
         raise click.UsageError("--quick and --all exclude each other: choose one")
-    from vidsearch_tasks import run_scan
+    from vidsearch_tasks import Services, run_scan
 
     would = "would be " if dry_run else ""
-    with open_services() as services, output.progress("Scanning", total=None) as bar:
+    with Services() as services, output.progress("Scanning") as bar:
+        bar(0)
         found = []
         counts: Counter[str] = Counter()
         for finding in run_scan(
@@ -50,12 +51,14 @@ def scan(
         ):
             found.append(finding)
             counts[finding.action] += 1
-            bar.at(len(found), f"({counts['enqueue']} {would}enqueued)")
-    if as_json:
-        output.print_json([finding.to_json() for finding in found])
-    else:
-        rows = [(f.id, f.reason, f.action, f.why) for f in found]
-        output.print_table(("id", "reason", "action", "why"), rows, whole=("id",))
+            bar(len(found), note=f"({counts['enqueue']} {would}enqueued)")
+    output.print_rows(
+        [finding.to_json() for finding in found],
+        ("id", "reason", "action", "why"),
+        [(f.id, f.reason, f.action, f.why) for f in found],
+        as_json=as_json,
+        whole=("id",),
+    )
     output.talk(
         f"{counts['enqueue']} {would}enqueued, {counts['skip']} skipped, "
         f"{counts['delete']} {would}marked deleted, as their document is gone"

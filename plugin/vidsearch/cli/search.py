@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidsearch.cli import output
+from vidsearch.cli.options import json_option
+from vidsearch.config import load_settings
 from vidsearch.errors import ModelUnavailableError, QueryError, SourceUnavailableError
 
 if TYPE_CHECKING:
@@ -29,12 +31,18 @@ _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
 @click.argument("text", required=False)
 @click.option("--image", metavar="FILE", help="Search by an image: a path or a URL.")
 @click.option("--clip", metavar="FILE", help="Search by a clip: a path or a URL.")
-@click.option("--like", metavar="ID", help="Search for videos like this one of the index.")
-@click.option("--at", type=float, metavar="SECONDS", help="With --like: like its segment there.")
+@click.option("--like", metavar="ID", help="Search for videos like the one with this id.")
+@click.option(
+    "--at",
+    type=float,
+    metavar="SECONDS",
+    help="With --like: a time in that video, to search by its segment there.",
+)
 @click.option(
     "--vector",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
+    callback=lambda ctx, option, path: path and _read_vector(path),
     help="Search by a vector: a .npy file, or a JSON list.",
 )
 @click.option("-k", default=10, show_default=True, help="Number of videos.")
@@ -42,7 +50,8 @@ _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
 @click.option(
     "--mode",
     type=click.Choice(["hybrid", "vector", "keyword"]),
-    help="Compare with what is seen, with the words, or both; by default as much as is given.",
+    help="Search what is seen (vector), the words of the fields (keyword), or both (hybrid); by "
+    "default hybrid where TEXT is given, else vector.",
 )
 @click.option(
     "--level",
@@ -54,57 +63,65 @@ _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
 @click.option(
     "--fusion",
     type=click.Choice(["rrf", "linear", "sum", "native", "native_rrf"]),
-    help="How hybrid fuses; by default the setting search.fusion.",
+    help="Fusion of a hybrid search; by default the setting search.fusion.",
 )
 @click.option(
     "--filter",
     multiple=True,
     metavar="CONDITION",
-    help="tags=sport, tags=a,b (one of them), year>=2020, or a JSON clause. Repeat: all must hold.",
+    callback=lambda ctx, option, conditions: parse_conditions(conditions),
+    help="Condition on fields: tags=sport, tags=a,b (either), year>=2020, or a JSON clause. "
+    "Repeat: all must hold.",
 )
-@click.option("--min-cosine", type=float, help="Leave out what is less similar than this.")
-@click.option("--gap", type=float, help="Leave out what is so much less similar than the best.")
+@click.option("--min-cosine", type=float, help="Minimum cosine of a hit.")
+@click.option(
+    "--gap", type=float, help="Maximum distance of a hit's cosine from that of the best hit."
+)
 @click.option(
     "--moments", default=3, show_default=True, help="Maximum number of moments per video."
 )
-@click.option("--merge-gap", type=float, help="Merge moments up to so many seconds apart.")
-@click.option("--source", metavar="FIELD,…", help="Bring these fields of the documents only.")
-@click.option("--highlight", is_flag=True, help="Show where the words were found.")
-@click.option("--collapse", metavar="COSINE|FIELD", help="Fold videos that are nearly the same.")
-@click.option("--diversity", type=float, help="Let hits differ: 0 not at all, to 1.")
+@click.option(
+    "--merge-gap",
+    default=0.0,
+    show_default=True,
+    help="Maximum number of seconds between moments that are merged into one.",
+)
+@click.option(
+    "--source",
+    metavar="FIELD,…",
+    callback=lambda ctx, option, value: _names(value),
+    help="Return only these fields of the documents.",
+)
+@click.option("--highlight", is_flag=True, help="Show the matched words of the fields.")
+@click.option(
+    "--collapse",
+    metavar="COSINE|FIELD",
+    callback=lambda ctx, option, value: value and _number_or_name(value),
+    help="Show one of the videos that are at least this similar, or share a value of this field.",
+)
+@click.option(
+    "--diversity",
+    type=float,
+    help="How much hits should differ from each other, from 0 (not at all) to 1.",
+)
 @click.option("--explain", is_flag=True, help="Show the score and rank in each leg.")
 @click.option("--body", is_flag=True, help="Print the request bodies by leg; search nothing.")
-@output.json_option
+@json_option
 def search(
     text: str | None,
-    filter: tuple[str, ...],
-    vector: Path | None,
-    source: str | None,
-    collapse: str | None,
-    merge_gap: float | None,
-    explain: bool,
     body: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Search videos by TEXT, such as "a dog runs on the beach", or by something alike.
+    """Search videos by TEXT, such as "a dog runs on the beach", by media or by a vector.
 
-    With --image, --clip, --like or --vector, TEXT is looked for in the words only.
+    With --image, --clip, --like or --vector, TEXT is looked for in the words of the fields only.
     """
     from vidsearch.search import VideoSearch
 
     if options["at"] is not None and options["like"] is None:
         raise QueryError("--at goes with --like: it is a time in that video")
-    options |= {"filter": parse_conditions(filter), "explain": explain}
-    if vector is not None:
-        options["vector"] = _read_vector(vector)
-    if source is not None:
-        options["source"] = [name.strip() for name in source.split(",") if name.strip()]
-    if collapse is not None:
-        options["collapse"] = _number_or_name(collapse)
-    if merge_gap is not None:
-        options["merge_gap"] = merge_gap
-    settings = output.settings()
+    settings = load_settings()
     with _naming_options(), VideoSearch.from_settings(settings) as videos:
         if body:
             output.print_json(videos.body(text, **options))
@@ -117,7 +134,7 @@ def search(
     elif result.hits:
         print_result(
             result,
-            explain=explain,
+            explain=options["explain"],
             first=options["from_"] + 1,
             tags=settings.search.highlight_tags,
         )
@@ -151,7 +168,7 @@ def _nothing(result: SearchResult, options: Mapping[str, Any]) -> str:
     elif options["min_cosine"] is not None:
         words = ", nor has these words" if result.mode == "hybrid" else ""
         threshold = f"--min-cosine {options['min_cosine']:g}"
-        reason = f"none{which} is as near as {threshold}{words}; without it the nearest are shown"
+        reason = f"none{which} reaches {threshold}{words}; without it the most similar are shown"
     elif which:
         reason = "none matches --filter"
     else:
@@ -170,6 +187,10 @@ def _read_vector(path: Path) -> Any:
         raise QueryError(f"--vector {path} is neither a .npy file nor a JSON list: {error}") from (
             error
         )
+
+
+def _names(value: str | None) -> list[str] | bool:
+    return True if value is None else [name.strip() for name in value.split(",") if name.strip()]
 
 
 def _number_or_name(value: str) -> float | str:

@@ -6,12 +6,14 @@ import click
 from pydantic import SecretStr
 
 from vidsearch.cli import output
+from vidsearch.cli.options import json_option
+from vidsearch.config import load_settings
 
 __all__ = ["settings"]
 
 
 @click.command()
-@output.json_option
+@json_option
 def settings(as_json: bool) -> None:
     """Show every setting: its variable, its value and its meaning.
 
@@ -19,7 +21,7 @@ def settings(as_json: bool) -> None:
     """
     from vidsearch.config import redact_url, setting_paths, variable_name
 
-    current = output.settings()
+    current = load_settings()
     found = []
     for section, name, field in setting_paths():
         value = getattr(getattr(current, section), name)
@@ -28,7 +30,10 @@ def settings(as_json: bool) -> None:
             # Of a broker's URL only the password is a secret.
             value = redact_url(secret) if "://" in secret else "***"
         found.append((variable_name(section, name), value, field.description))
-    if as_json:
-        output.print_json({variable: value for variable, value, _ in found})
-        return
-    output.print_table(("variable", "value", "meaning"), found, whole=("variable",))
+    output.print_rows(
+        {variable: value for variable, value, _ in found},
+        ("variable", "value", "meaning"),
+        found,
+        as_json=as_json,
+        whole=("variable",),
+    )

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from vidsearch.cli import output
-from vidsearch.cli.services import open_services
+from vidsearch.cli.options import json_option
 from vidsearch.cli.workers import worker_problem
 from vidsearch.errors import BackendUnavailableError
 
@@ -15,15 +15,15 @@ __all__ = ["status"]
 
 
 @click.command()
-@output.json_option
+@json_option
 def status(as_json: bool) -> None:
     """Show the number of videos per state, of searchable videos, of messages and of workers.
 
     Exit code 1 if the broker does not answer.
     """
-    from vidsearch_tasks import broker_state
+    from vidsearch_tasks import Services, broker_state
 
-    with open_services() as services:
+    with Services() as services:
         states = {str(state): n for state, n in services.registry.counts().items()}
         index = services.open_index()
         services.engine.refresh(index.name)
@@ -44,15 +44,14 @@ def status(as_json: bool) -> None:
             advice = worker_problem(broker, services.settings)
         except BackendUnavailableError as error:
             problem = error
-    if as_json:
-        output.print_json(found)
-    else:
-        rows: list[tuple[str, int | None]] = list(states.items())
-        rows.append((f"searchable in {found['index']}", found["searchable"]))
-        rows.append((f"messages in queue {found['queue']!r}", found["queued_messages"]))
-        workers = found["workers"]
-        rows.append(("workers of this index", None if workers is None else len(workers)))
-        output.print_table(("what", "number"), rows, right=("number",))
+    workers = found["workers"]
+    rows = [
+        *states.items(),
+        (f"searchable in {found['index']}", found["searchable"]),
+        (f"messages in queue {found['queue']!r}", found["queued_messages"]),
+        ("workers of this index", None if workers is None else len(workers)),
+    ]
+    output.print_rows(found, ("what", "number"), rows, as_json=as_json, right=("number",))
     if advice:
         output.talk(f"Warning: {advice}")
     if problem:

@@ -5,30 +5,27 @@ from __future__ import annotations
 import click
 
 from vidsearch.cli import output
-from vidsearch.cli.services import open_services
+from vidsearch.cli.options import json_option
 from vidsearch.errors import BackendUnavailableError
 
 __all__ = ["sweep"]
 
 
 @click.command()
-@output.json_option
+@json_option
 def sweep(as_json: bool) -> None:
     """Requeue videos whose worker or message was lost.
 
     Videos without attempts left become `dead`. Celery beat runs the same sweep by itself. Exit code
     1 if the broker took no messages.
     """
-    from vidsearch_tasks import run_sweep
+    from vidsearch_tasks import Services, run_sweep
 
-    with open_services() as services:
+    with Services() as services:
         report = run_sweep(services=services)
-    if as_json:
-        output.print_json(report.to_json())
-    else:
-        outcomes = ("requeued", "dead", "cleaned", "waiting")
-        rows = [(id, outcome) for outcome in outcomes for id in getattr(report, outcome)]
-        output.print_table(("id", "outcome"), rows, whole=("id",))
-        output.talk(", ".join(f"{len(getattr(report, name))} {name}" for name in outcomes))
+    outcomes = ("requeued", "dead", "cleaned", "waiting")
+    rows = [(id, outcome) for outcome in outcomes for id in getattr(report, outcome)]
+    output.print_rows(report.to_json(), ("id", "outcome"), rows, as_json=as_json, whole=("id",))
+    output.talk(", ".join(f"{len(getattr(report, name))} {name}" for name in outcomes))
     if report.problem:
         raise BackendUnavailableError(report.problem)

@@ -5,20 +5,20 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from vidsearch.batches import in_batches
 from vidsearch.cli import output
+from vidsearch.cli.options import json_option
 from vidsearch.cli.records import record_json
-from vidsearch.cli.services import open_services
+from vidsearch_mappings.registry import State, VideoRecord
 
 if TYPE_CHECKING:
-    from vidsearch.registry import State, VideoRecord
+    from vidsearch_tasks import Services
 
 __all__ = ["videos"]
-
-_STATES = ("registered", "queued", "processing", "indexed", "failed", "dead", "deleted")
 
 
 @click.group()
@@ -27,7 +27,9 @@ def videos() -> None:
 
 
 @videos.command("list")
-@click.option("--state", type=click.Choice(_STATES), help="Only videos in this state.")
+@click.option(
+    "--state", type=click.Choice([str(state) for state in State]), help="Only videos in this state."
+)
 @click.option(
     "--limit",
     default=50,
@@ -35,11 +37,13 @@ def videos() -> None:
     type=click.IntRange(1, 10_000),
     help="Maximum number of videos.",
 )
-@output.json_option
+@json_option
 def list_(state: str | None, limit: int, as_json: bool) -> None:
     """List videos, last changed first. Deleted ones only with --state deleted."""
-    with open_services() as services:
-        records = services.registry.list(state=_state(state) if state else None, limit=limit)
+    from vidsearch_tasks import Services
+
+    with Services() as services:
+        records = services.registry.list(state=State(state) if state else None, limit=limit)
     if as_json:
         output.print_json([record_json(record) for record in records])
         return
@@ -56,50 +60,44 @@ def list_(state: str | None, limit: int, as_json: bool) -> None:
 
 @videos.command()
 @click.argument("id")
-@output.json_option
+@json_option
 def show(id: str, as_json: bool) -> None:
     """Show the registry's record of a video."""
-    with open_services() as services:
+    from vidsearch_tasks import Services
+
+    with Services() as services:
         found = record_json(services.registry.get(id))
-    if as_json:
-        output.print_json(found)
-        return
-    rows: list[tuple[str, Any]] = []
-    for name, value in found.items():
-        if isinstance(value, dict):
-            rows += [(f"{name}.{key}", part) for key, part in value.items()]
-        else:
-            rows.append((name, value))
-    output.print_table(("what", "value"), rows, whole=("what",))
+    output.print_facts(found, as_json=as_json)
 
 
 @videos.command()
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option("--failed", is_flag=True, help="Retry all failed videos.")
 @click.option("--dead", is_flag=True, help="Retry all dead videos.")
-@output.json_option
+@json_option
 def retry(ids: tuple[str, ...], failed: bool, dead: bool, as_json: bool) -> None:
-    """Enqueue failed or dead videos again, with all attempts."""
-    from vidsearch_tasks import enqueue
+    """Enqueue failed or dead videos again, and reset their attempts."""
+    from vidsearch_tasks import Services, enqueue_many
 
-    with open_services() as services:
+    with Services() as services:
         for id in ids:  # all or none: a typing error must change nothing
             services.registry.get(id)
         records = []
-        for id in _chosen(services, ids, failed=failed, dead=dead):
-            services.registry.retry(id)
-            records.append(enqueue(id, services=services))
+        for batch in in_batches(_chosen(services, ids, failed=failed, dead=dead)):
+            again = enqueue_many(services.registry.retry_many(batch), services=services)
+            records += [one.require() for one in again]
     _tell(records, done="queued again", as_json=as_json)
 
 
 @videos.command()
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
-@output.json_option
+@json_option
 def delete(ids: tuple[str, ...], as_json: bool) -> None:
     """Delete videos from the index. The registry keeps a tombstone until `videos purge`."""
     from vidsearch.ingest import delete_video
+    from vidsearch_tasks import Services
 
-    with open_services() as services:
+    with Services() as services:
         index = services.open_index()
         for id in ids:  # all or none: a typing error must change nothing
             services.registry.get(id)
@@ -111,18 +109,20 @@ def delete(ids: tuple[str, ...], as_json: bool) -> None:
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option("--failed", is_flag=True, help="Purge all failed videos as well.")
 @click.option("--dead", is_flag=True, help="Purge all dead videos as well.")
-@output.json_option
+@json_option
 def purge(ids: tuple[str, ...], failed: bool, dead: bool, as_json: bool) -> None:
-    """Remove the records of all deleted videos, or of the given ones if deleted, dead or failed."""
-    from vidsearch.ingest import purge_video
+    """Remove the records of all deleted videos, or of those given.
 
-    with open_services() as services:
+    A given video must be deleted, dead or failed; others are kept.
+    """
+    from vidsearch.ingest import purge_video
+    from vidsearch_tasks import Services
+
+    with Services() as services:
         index = services.open_index()
-        if ids and not (failed or dead):
-            records = [services.registry.get(id) for id in ids]
-        else:
-            chosen = _chosen(services, ids, failed=failed, dead=dead, deleted=True)
-            records = [services.registry.get(id) for id in chosen]
+        every_deleted = not ids or failed or dead
+        chosen = _chosen(services, ids, failed=failed, dead=dead, deleted=every_deleted)
+        records = [services.registry.get(id) for id in chosen]
         purged = [record for record in records if purge_video(services.registry, index, record.id)]
     _tell(purged, done="purged", as_json=as_json)
     kept = [record for record in records if record not in purged]
@@ -149,17 +149,11 @@ def _print_list(records: Sequence[VideoRecord]) -> None:
     output.print_table((*head, *tail), rows, right=("length", "changed"), whole=head)
 
 
-def _state(name: str) -> State:
-    from vidsearch.registry import State
-
-    return State(name)
-
-
 def _chosen(
-    services: Any, ids: tuple[str, ...], *, failed: bool, dead: bool, deleted: bool = False
+    services: Services, ids: tuple[str, ...], *, failed: bool, dead: bool, deleted: bool = False
 ) -> list[str]:
-    wanted = [("failed", failed), ("dead", dead), ("deleted", deleted)]
-    states = [_state(name) for name, asked in wanted if asked]
+    wanted = [(State.FAILED, failed), (State.DEAD, dead), (State.DELETED, deleted)]
+    states = [state for state, asked in wanted if asked]
     if not ids and not states:
         raise click.UsageError("name at least one ID, or use --failed or --dead")
     found = [record.id for record in services.registry.scan(*states)] if states else []
@@ -167,11 +161,9 @@ def _chosen(
 
 
 def _tell(records: list[VideoRecord], *, done: str, as_json: bool) -> None:
-    if as_json:
-        output.print_json([record_json(record) for record in records])
-    else:
-        rows = [(record.id, record.state) for record in records]
-        output.print_table(("id", "state"), rows, whole=("id",))
+    rows = [(record.id, record.state) for record in records]
+    data = [record_json(record) for record in records]
+    output.print_rows(data, ("id", "state"), rows, as_json=as_json, whole=("id",))
     output.talk(f"{len(records)} {done}")
 
 

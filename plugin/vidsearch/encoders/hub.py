@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from vidsearch.errors import MissingExtraError, ModelUnavailableError
+from vidsearch.errors import MissingExtraError, ModelUnavailableError, first_line
 
 __all__ = ["hub_folder"]
 
@@ -77,8 +77,9 @@ def hub_folder(
             "folder is meant, it is not there"
         ) from error
     except Exception as error:  # of the client or of the HTTP library below it
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelUnavailableError(f"fetching {at} from the model hub failed: {reason}") from error
+        raise ModelUnavailableError(
+            f"fetching {at} from the model hub failed: {first_line(error)}"
+        ) from error
 
 
 @contextmanager

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from pydantic import SecretStr
 
-from vidsearch.encoders.base import Vectors
+from vidsearch.encoders.base import Encoder, Vectors
 from vidsearch.encoders.checkpoint import Checkpoint, open_checkpoint
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.encoders.precision import FramePrecision, frame_precision, may_have_card
 from vidsearch.encoders.texts import TextRecipe
-from vidsearch.errors import EncoderError, ModelUnavailableError
+from vidsearch.errors import EncoderError, ModelUnavailableError, first_line
 from vidsearch.media.frames import FrameBatch, Sampling
 from vidsearch.media.torch_pixels import clip_pixels_torch
 from vidsearch.once import build_once
@@ -23,7 +23,7 @@ __all__ = ["TorchEncoder"]
 _PROBES = ("a red circle", "two people walk a dog")
 
 
-class TorchEncoder:
+class TorchEncoder(Encoder):
     """A CLIP or SigLIP checkpoint as an :class:`~vidsearch.encoders.base.Encoder`.
 
     Text and frames become the vectors that transformers' own classes compute: in fp32 with a
@@ -102,27 +102,18 @@ class TorchEncoder:
         return frame_precision(self._precision, device=self._device)
 
     @property
-    def dims(self) -> int:
-        """Length of a vector."""
-        return self.identity.dims
-
-    @property
     def context_length(self) -> int:
-        """See :class:`~vidsearch.encoders.base.Encoder`."""
         return self._checkpoint.context_length
 
     def count_tokens(self, text: str) -> int:
-        """See :class:`~vidsearch.encoders.base.Encoder`."""
         recipe, tokenizer = self._texts
         return len(recipe.ids(tokenizer, text))
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
-        """See :class:`~vidsearch.encoders.base.Encoder`."""
         tower = self._text_tower
         return self._in_batches(lambda part: self._embed_text(tower, list(part)), texts)
 
     def encode_frames(self, frames: FrameBatch) -> Vectors:
-        """See :class:`~vidsearch.encoders.base.Encoder`."""
         tower = self._vision_tower
         recipe, vector = self._checkpoint.pixels, self._checkpoint.family.vector
 
@@ -149,7 +140,7 @@ class TorchEncoder:
     def _in_batches(self, embed: Callable[[Any], Any], items: Any) -> Vectors:
         import torch
 
-        rows: list[Vectors] = [np.empty((0, self.dims), dtype=np.float32)]
+        rows: list[Vectors] = [np.empty((0, self.identity.dims), dtype=np.float32)]
         try:
             with torch.inference_mode():
                 for start in range(0, len(items), self._batch_size):
@@ -157,7 +148,7 @@ class TorchEncoder:
                     unit = output / output.norm(dim=-1, keepdim=True)
                     rows.append(unit.cpu().numpy())
         except RuntimeError as error:  # out of memory, a device that went away
-            raise EncoderError(f"{self._name!r} failed: {str(error).splitlines()[0]}") from error
+            raise EncoderError(f"{self._name!r} failed: {first_line(error)}") from error
         return np.concatenate(rows)
 
     @build_once

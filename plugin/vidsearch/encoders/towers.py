@@ -10,7 +10,7 @@ from typing import Any
 from vidsearch.encoders.checkpoint import Checkpoint
 from vidsearch.encoders.families import Tower
 from vidsearch.encoders.precision import FramePrecision
-from vidsearch.errors import ConfigError, MissingExtraError, ModelUnavailableError
+from vidsearch.errors import ConfigError, MissingExtraError, ModelUnavailableError, first_line
 
 __all__ = [
     "load_tower",
@@ -38,10 +38,9 @@ def torch_device(name: str, *, threads: int) -> Any:
     try:
         torch.empty(1, device=name)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
         raise ConfigError(
-            f"torch cannot use the device {name!r} ({reason}); set VIDSEARCH_MODEL__DEVICE to "
-            "'auto' or 'cpu'"
+            f"torch cannot use the device {name!r} ({first_line(error)}); set "
+            "VIDSEARCH_MODEL__DEVICE to 'auto' or 'cpu'"
         ) from error
     return torch.device(name)
 
@@ -143,9 +142,8 @@ def loading(checkpoint: Checkpoint, part: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # files of any kind, read by several libraries: any error at all
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelUnavailableError(
-            f"{part} of {checkpoint.name!r} cannot be loaded: {reason}"
+            f"{part} of {checkpoint.name!r} cannot be loaded: {first_line(error)}"
         ) from error
 
 

@@ -5,11 +5,11 @@ Importing this loads no client library; :func:`connect` loads the one that is ne
 
 from __future__ import annotations
 
-from vidsearch.engines.base import (
-    AsyncEngine,
+from vidsearch.engines.base import AsyncEngine, Engine
+from vidsearch.engines.connect import connect, connect_async
+from vidsearch.engines.types import (
     BulkResult,
     Document,
-    Engine,
     EngineInfo,
     EngineKind,
     Features,
@@ -17,7 +17,6 @@ from vidsearch.engines.base import (
     Revision,
     Write,
 )
-from vidsearch.engines.connect import connect, connect_async
 
 __all__ = [
     "AsyncEngine",

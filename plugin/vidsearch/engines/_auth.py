@@ -16,11 +16,7 @@ __all__ = ["check_access", "elasticsearch_access", "opensearch_access"]
 
 
 def check_access(settings: EngineSettings) -> None:
-    """Refuse what contradicts itself, and files that are no certificates or keys.
-
-    Raises:
-        ConfigError: the message names the settings.
-    """
+    """Refuse with ConfigError what contradicts itself, and files that are no certificate or key."""
     _check_credentials(settings)
     _check_aws(settings)
     _check_files(settings)
@@ -71,7 +67,7 @@ def _signing(settings: EngineSettings, region: str, *, asynchronous: bool) -> di
         # The signer reads them at every request, so that expired ones are renewed.
         credentials = Session().get_credentials()
     except BotoCoreError as error:
-        raise ConfigError(f"engine.aws_region: no AWS credentials can be had: {error}") from error
+        raise ConfigError(f"engine.aws_region: AWS credentials cannot be read: {error}") from error
     if credentials is None:
         raise ConfigError(
             "engine.aws_region: no AWS credentials were found in the environment "
@@ -114,13 +110,7 @@ def _check_aws(settings: EngineSettings) -> None:
 
 def _check_files(settings: EngineSettings) -> None:
     if settings.ca_certs is not None:
-        path = _readable(settings.ca_certs, "engine.ca_certs")
-        try:
-            ssl.create_default_context(cafile=path)
-        except ssl.SSLError as error:
-            raise ConfigError(
-                f"engine.ca_certs: {path!r} holds no certificate in PEM format"
-            ) from error
+        _certificate(settings.ca_certs, "engine.ca_certs")
     if settings.client_cert is None:
         if settings.client_key is not None:
             raise ConfigError("engine.client_key belongs to a certificate: set engine.client_cert")
@@ -137,15 +127,9 @@ def _check_files(settings: EngineSettings) -> None:
 
 
 def _check_pair(certificate: Path, key: Path | None) -> None:
-    cert_path = _readable(certificate, "engine.client_cert")
+    cert_path = _certificate(certificate, "engine.client_cert")
     key_path = None if key is None else _readable(key, "engine.client_key")
     key_name = "engine.client_cert" if key is None else "engine.client_key"
-    try:
-        ssl.create_default_context(cafile=cert_path)
-    except ssl.SSLError as error:
-        raise ConfigError(
-            f"engine.client_cert: {cert_path!r} holds no certificate in PEM format"
-        ) from error
 
     def locked() -> str:
         # Else OpenSSL would ask on the terminal.
@@ -171,7 +155,16 @@ def _check_pair(certificate: Path, key: Path | None) -> None:
 
 
 class _EncryptedKeyError(Exception):
-    """The key is encrypted."""
+    pass
+
+
+def _certificate(path: Path, setting: str) -> str:
+    name = _readable(path, setting)
+    try:
+        ssl.create_default_context(cafile=name)
+    except ssl.SSLError as error:
+        raise ConfigError(f"{setting}: {name!r} holds no certificate in PEM format") from error
+    return name
 
 
 def _readable(path: Path, setting: str) -> str:

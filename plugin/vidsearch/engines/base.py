@@ -18,24 +18,23 @@ from vidsearch.engines.types import (
     Write,
 )
 
-__all__ = [
-    "AsyncEngine",
-    "BulkResult",
-    "Document",
-    "Engine",
-    "EngineInfo",
-    "EngineKind",
-    "Features",
-    "Json",
-    "Revision",
-    "Write",
-]
+__all__ = ["AsyncEngine", "Engine"]
 
 _T = TypeVar("_T")
 
 
+class _Engine(Protocol):
+    @property
+    def kind(self) -> EngineKind:
+        """Elasticsearch or OpenSearch."""
+
+    @property
+    def calls(self) -> Calls:
+        """The methods of :class:`Engine` as steps, for code that serves sync and async engines."""
+
+
 @runtime_checkable
-class Engine(Protocol):
+class Engine(_Engine, Protocol):
     """Thin I/O over one cluster. Thread-safe.
 
     A write never creates an index, as the engines do by default. A search or count that did not
@@ -51,70 +50,47 @@ class Engine(Protocol):
         VersionConflictError: a compare-and-set lost (409).
     """
 
-    @property
-    def kind(self) -> EngineKind:
-        """Which engine it is."""
-        ...
-
-    @property
-    def calls(self) -> Calls:
-        """The methods below as steps, for code that is written once for sync and async engines."""
-        ...
-
     def run(self, steps: Steps[_T]) -> _T:
         """Carry steps out in this thread; gives what they return."""
-        ...
 
     def info(self) -> EngineInfo:
         """Kind and version; asked once, then cached."""
-        ...
 
     def features(self) -> Features:
         """What the cluster can do; asked once, then cached. Never an error for want of a right."""
-        ...
 
     def create_index(self, name: str, body: Mapping[str, Any]) -> None:
         """Create an index. Raises MappingConflictError where it exists already."""
-        ...
 
     def delete_index(self, name: str) -> None:
         """Drop a concrete index; an alias or a pattern is IndexNotFoundError."""
-        ...
 
     def indices_of(self, name: str) -> tuple[str, ...]:
         """Concrete index names behind an index or alias name, sorted; empty where none."""
-        ...
 
     def mapping(self, index: str) -> Json:
         """The mapping (``_meta``, ``properties``) of the one index behind ``index``."""
-        ...
 
     def put_mapping(self, index: str, body: Mapping[str, Any]) -> None:
         """Add fields to the mapping of an index. ``_meta``, where given, is replaced as a whole."""
-        ...
 
     def settings(self, index: str) -> Json:
         """What stands under ``index`` in the settings of one index; numbers may be texts."""
-        ...
 
     def put_settings(self, index: str, settings: Mapping[str, Any]) -> None:
         """Change settings under ``index``; ``None`` as a value resets one."""
-        ...
 
     def aliases(self, index: str) -> Json:
         """The aliases of one index, each with its options (filter, routing, …)."""
-        ...
 
     def update_aliases(self, actions: Sequence[Mapping[str, Any]]) -> None:
         """Run alias actions (``{"add": {"index": …, "alias": …}}``) in one atomic call."""
-        ...
 
     def get(self, index: str, id: str, *, routing: str | None = None) -> Document | None:
         """Read one document in real time, vectors included; ``None`` where absent.
 
         A document that was stored with a routing is found only with it.
         """
-        ...
 
     def mget(
         self,
@@ -133,7 +109,6 @@ class Engine(Protocol):
             source: names of the fields to bring, ``True`` for all of them, vectors included,
                 ``False`` for ids and revisions only.
         """
-        ...
 
     def put(
         self,
@@ -155,7 +130,6 @@ class Engine(Protocol):
             pipeline: ``False`` passes the default ingest pipeline of the index by.
             refresh: wait until the write is visible to searches.
         """
-        ...
 
     def update(
         self,
@@ -180,7 +154,6 @@ class Engine(Protocol):
             routing: what the document was stored with.
             refresh: wait until the write is visible to searches.
         """
-        ...
 
     def delete(
         self,
@@ -192,7 +165,6 @@ class Engine(Protocol):
         refresh: bool = False,
     ) -> bool:
         """Delete one document; ``False`` where it was absent."""
-        ...
 
     def bulk(self, index: str, writes: Sequence[Write], *, refresh: bool = False) -> BulkResult:
         """Run many writes, in as few requests as their size allows; none is lost silently.
@@ -203,36 +175,32 @@ class Engine(Protocol):
         absent id is not a failure.
 
         What was turned away for load (429, 5xx), and whole requests without an answer, are sent
-        again with backoff and jitter, a few times, and nothing else is. Where a write is repeated
-        after its answer was lost and meets a conflict, the document is read: if it is what was
-        written, the write counts as done.
+        again with backoff and jitter, a few times; requests that are too large (413) are halved.
+        Where a write is repeated after its answer was lost and meets a conflict, the document is
+        read: if it is what was written, the write counts as done.
 
         A write with ``expect`` that finds another revision is no error; its id is among the
         ``conflicts`` of the result. A ``create`` without ``expect`` that finds a document is
         rejected.
 
         Raises:
-            BulkError: items were rejected for what they are; ``failures`` has every one, and
-                ``conflicts`` those that found another revision. All others are written.
+            BulkError: items were rejected for what they are; ``failures`` has the error of each,
+                ``conflicts`` and ``revisions`` are as in the result. All others are written.
             BackendUnavailableError: items were still turned away at the last attempt; the message
                 says how many were written.
         """
-        ...
 
     def search(self, index: str, body: Mapping[str, Any]) -> Json:
         """Run one ``_search`` and return the response."""
-        ...
 
     def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Json]:
         """Run several searches in one round trip. The first failed one is raised.
 
         A body may say its ``search_type``, which goes where the engines want it.
         """
-        ...
 
     def count(self, index: str, query: Mapping[str, Any] | None = None) -> int:
         """Number of matching documents."""
-        ...
 
     def scan(
         self,
@@ -251,35 +219,20 @@ class Engine(Protocol):
                 ``False`` for ids and revisions only.
             page_size: documents per request; each page must be used up within five minutes.
         """
-        ...
 
     def refresh(self, index: str) -> None:
         """Make earlier writes visible to searches."""
-        ...
 
     def close(self) -> None:
         """Close connections; a client that was passed in stays open."""
-        ...
 
 
 @runtime_checkable
-class AsyncEngine(Protocol):
+class AsyncEngine(_Engine, Protocol):
     """An :class:`Engine` for the tasks of one event loop: the same calls, run by ``await``."""
-
-    @property
-    def kind(self) -> EngineKind:
-        """Which engine it is."""
-        ...
-
-    @property
-    def calls(self) -> Calls:
-        """See :attr:`Engine.calls`."""
-        ...
 
     async def run(self, steps: Steps[_T]) -> _T:
         """See :meth:`Engine.run`: ``await engine.run(engine.calls.search(index, body))``."""
-        ...
 
     async def close(self) -> None:
         """Close connections; a client that was passed in stays open."""
-        ...

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from vidsearch import backoff
-from vidsearch.engines.dialect import Dialect, quoted
-from vidsearch.engines.errors import error_of, reason_of, unavailable
-from vidsearch.engines.steps import Steps
+from vidsearch.engines.errors import error_of, no_json, reason_of, unavailable
+from vidsearch.engines.steps import Answer, Steps
 from vidsearch.engines.types import BulkResult, Document, Json, Revision, Write
 from vidsearch.engines.vectors import ByteOrder, decode_vector, to_json
-from vidsearch.errors import BackendError, BackendUnavailableError, BulkError, IndexNotFoundError
+from vidsearch.errors import (
+    BackendError,
+    BackendUnavailableError,
+    BulkError,
+    DocumentNotFoundError,
+    IndexNotFoundError,
+    RequestTooLargeError,
+    VersionConflictError,
+)
 
 __all__ = ["ATTEMPTS", "Item", "Progress", "as_stored", "bulk", "chunks", "encoded", "lines_of"]
 
@@ -49,7 +57,7 @@ class Progress:
     requests: int = 0
     revisions: dict[str, Revision] = field(default_factory=dict)
     conflicts: list[str] = field(default_factory=list)
-    failures: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, BackendError] = field(default_factory=dict)
     failed: int = 0
 
     def done(self, write: Write, revision: Revision | None) -> None:
@@ -60,43 +68,38 @@ class Progress:
         else:
             self.revisions[write.id] = revision
 
-    def lost(self, write: Write, reason: str) -> None:
+    def conflict(self, write: Write, error: BackendError) -> None:
         """Note a write that met another document than expected."""
         if write.expect is None:
-            self.fail(write.id, reason)
+            self.fail(write.id, error)
         else:
             self.conflicts.append(write.id)
 
-    def fail(self, id: str, reason: str) -> None:
-        """Note why a write was rejected."""
+    def fail(self, id: str, error: BackendError) -> None:
+        """Note why a write was rejected; the first reason of each document is kept."""
         self.failed += 1
-        known = self.failures.get(id)
-        self.failures[id] = f"{known}; {reason}" if known else reason
+        self.failures.setdefault(id, error)
 
     def result(self) -> BulkResult:
-        """For the caller.
-
-        Raises:
-            BulkError: some were rejected.
-        """
+        """What the bulk came to. Raises BulkError where writes were rejected."""
         conflicts = tuple(self.conflicts)
         if self.failures:
-            id, reason = next(iter(self.failures.items()))
             raise BulkError(
-                f"{self.failed} of {self.total} writes to index {self.index!r} at {self.url} were "
-                f"rejected, first {id!r}: {reason}",
+                f"{self.failed} of {self.total} writes were rejected, first: "
+                f"{next(iter(self.failures.values()))}",
                 failures=self.failures,
                 conflicts=conflicts,
+                revisions=self.revisions,
             )
         return BulkResult(self.written, self.retried, self.requests, self.revisions, conflicts)
 
     def unavailable(self, reason: str) -> BackendUnavailableError:
-        """The error for an engine that did not take the rest, however often it was asked."""
+        """The error for an engine that turned the rest away at every attempt."""
         answered = self.written + self.failed + len(self.conflicts)
         rejected = f", {self.failed} rejected" if self.failed else ""
         return BackendUnavailableError(
             f"{self.total - answered} of {self.total} writes to index {self.index!r} at {self.url} "
-            f"were not taken ({self.written} written{rejected}): {reason}"
+            f"were not accepted ({self.written} written{rejected}): {reason}"
         )
 
 
@@ -126,7 +129,7 @@ def encoded(
         try:
             lines = lines_of(write, order)
         except TypeError as error:
-            progress.fail(write.id, f"it cannot be written as JSON: {error}")
+            progress.fail(write.id, no_json(error, f"document {write.id!r}"))
         else:
             yield Item(write, lines)
 
@@ -155,13 +158,33 @@ def chunks(
 
 
 def bulk(
-    dialect: Dialect, index: str, writes: Sequence[Write], *, params: Mapping[str, str]
+    writes: Sequence[Write],
+    progress: Progress,
+    *,
+    order: ByteOrder | None,
+    send: Callable[[bytes, float], Steps[Answer]],
+    read: Callable[..., Steps[dict[str, Document]]],
 ) -> Steps[BulkResult]:
-    """See :meth:`vidsearch.engines.base.Engine.bulk`; ``params`` are those of each request."""
-    progress = Progress(index, dialect.url, len(writes))
-    order = yield from dialect.byte_order(*(write.source for write in writes))
-    for chunk in chunks(encoded(writes, progress, order=order)):
-        yield from _write(chunk, progress, dialect=dialect, params=params, order=order)
+    """See :meth:`vidsearch.engines.base.Engine.bulk`.
+
+    Args:
+        writes: in their order.
+        progress: of these writes.
+        order: of base64 vectors, ``None`` for arrays of numbers.
+        send: sends the lines of one request, after a pause in seconds.
+        read: is :meth:`vidsearch.engines.base.Engine.mget` as steps.
+    """
+    waiting = deque(chunks(encoded(writes, progress, order=order)))
+    while waiting:
+        chunk = waiting.popleft()
+        try:
+            yield from _write(chunk, progress, order=order, send=send, read=read)
+        except RequestTooLargeError as error:
+            # The engine, or a proxy before it, takes less than these bounds.
+            if half := len(chunk) // 2:
+                waiting.extendleft([chunk[half:], chunk[:half]])
+            else:
+                progress.fail(chunk[0].write.id, error)
     return progress.result()
 
 
@@ -169,12 +192,11 @@ def _write(
     chunk: list[Item],
     progress: Progress,
     *,
-    dialect: Dialect,
-    params: Mapping[str, str],
     order: ByteOrder | None,
+    send: Callable[[bytes, float], Steps[Answer]],
+    read: Callable[..., Steps[dict[str, Document]]],
 ) -> Steps[None]:
-    """Send a chunk, then what of it was turned away, until all is taken or attempts run out."""
-    path = f"/{quoted(progress.index)}/_bulk"
+    """Send a chunk, then what of it was turned away, until all is accepted or attempts run out."""
     answer_lost = False
     for attempt in range(ATTEMPTS):
         pause = 0.0
@@ -184,29 +206,24 @@ def _write(
         progress.requests += 1
         cause: BackendUnavailableError | None = None
         try:
-            answer = yield from dialect.request(
-                "POST",
-                path,
-                index=progress.index,
-                params=params,
-                lines=b"".join(item.lines for item in chunk),
-                pause=pause,
-            )
+            answer = yield from send(b"".join(item.lines for item in chunk), pause)
         except BackendUnavailableError as error:
             # It may have been written all the same: by what no answer came from, or by the node
             # behind a proxy that gave up.
             cause, why, answer_lost = error, str(error), True
-        else:
-            turned_away, conflicting, why = _note_answers(chunk, answer.body, progress)
-            for write, reason in conflicting:
-                if answer_lost:
-                    found = yield from dialect.get(progress.index, write.id, routing=write.routing)
-                    if _is_done(write, found, order=order):
-                        progress.done(write, found.revision if found else None)
-                        continue
-                    reason = "it exists already, with another content"
-                progress.lost(write, reason)
-            chunk = turned_away
+            continue
+        chunk, conflicting, why = _note_answers(chunk, answer.body, progress)
+        stored: dict[str, Document] = {}
+        if conflicting and answer_lost:
+            routing = {w.id: w.routing for w, _ in conflicting if w.routing is not None}
+            ids = [write.id for write, _ in conflicting]
+            stored = yield from read(progress.index, ids, routing=routing)
+        for write, conflict in conflicting:
+            found = stored.get(write.id)
+            if answer_lost and _is_done(write, found, order=order):
+                progress.done(write, found.revision if found else None)
+            else:
+                progress.conflict(write, conflict)
         if not chunk:
             return
     raise progress.unavailable(why) from cause
@@ -214,11 +231,11 @@ def _write(
 
 def _note_answers(
     sent: Sequence[Item], response: Json, progress: Progress
-) -> tuple[list[Item], list[tuple[Write, str]], str]:
+) -> tuple[list[Item], list[tuple[Write, BackendError]], str]:
     """Note what became of every item.
 
     Returns:
-        Items to send again, writes that met another document than expected each with the reason,
+        Items to send again, writes that met another document than expected each with its error,
         and why the last one of the first was turned away.
 
     Raises:
@@ -227,9 +244,12 @@ def _note_answers(
     """
     url, index = progress.url, progress.index
     if len(response.get("items", ())) != len(sent):
-        raise BackendError(f"{url} did not say what became of {len(sent)} writes to {index!r}")
+        raise BackendError(
+            f"the answer of {url} to a bulk request does not say what became of {len(sent)} writes "
+            f"to {index!r}"
+        )
     turned_away: list[Item] = []
-    conflicting: list[tuple[Write, str]] = []
+    conflicting: list[tuple[Write, BackendError]] = []
     why = ""
     for item, answered in zip(sent, response["items"], strict=True):
         write = item.write
@@ -243,21 +263,22 @@ def _note_answers(
         elif unavailable(status):
             turned_away.append(item)
             why = f"{reason_of(result)} ({status})"
-        elif _is_conflict(write, status, result):
-            conflicting.append((write, reason_of(result)))
         else:
-            error = error_of(status, result, url=url, index=index)
+            error = error_of(status, result, url=url, index=index, id=write.id)
             if isinstance(error, IndexNotFoundError):
                 raise error
-            progress.fail(write.id, reason_of(result))
+            if _is_conflict(write, error):
+                conflicting.append((write, error))
+            else:
+                progress.fail(write.id, error)
     return turned_away, conflicting, why
 
 
-def _is_conflict(write: Write, status: int, result: Json) -> bool:
+def _is_conflict(write: Write, error: BackendError) -> bool:
     """Whether the document is not the expected one; to expect a missing one is a conflict, too."""
     if write.expect is None:
-        return write.op == "create" and status == 409
-    return status == 409 or result["error"]["type"] == "document_missing_exception"
+        return write.op == "create" and isinstance(error, VersionConflictError)
+    return isinstance(error, VersionConflictError | DocumentNotFoundError)
 
 
 def _is_done(write: Write, found: Document | None, *, order: ByteOrder | None) -> bool:
@@ -279,26 +300,21 @@ def as_stored(given: Any, stored: Any, *, order: ByteOrder | None, partial: bool
         partial: whether the stored objects may have other fields beside.
     """
     if isinstance(given, Mapping):
-        return (
-            isinstance(stored, Mapping)
-            and (given.keys() <= stored.keys() if partial else given.keys() == stored.keys())
-            and all(
-                as_stored(value, stored[key], order=order, partial=partial)
-                for key, value in given.items()
-            )
+        if not isinstance(stored, Mapping):
+            return False
+        fits = given.keys() <= stored.keys() if partial else given.keys() == stored.keys()
+        return fits and all(
+            as_stored(value, stored[key], order=order, partial=partial)
+            for key, value in given.items()
         )
     if hasattr(given, "__array_interface__"):
         return isinstance(stored, str | list) and (
             decode_vector(stored, order or "big").tobytes() == decode_vector(given).tobytes()
         )
     if isinstance(given, list | tuple):  # replaced as a whole, by a partial document as well
-        return (
-            isinstance(stored, list)
-            and len(given) == len(stored)
-            and all(
-                as_stored(one, other, order=order) for one, other in zip(given, stored, strict=True)
-            )
-        )
+        if not isinstance(stored, list) or len(given) != len(stored):
+            return False
+        return all(as_stored(*pair, order=order) for pair in zip(given, stored, strict=True))
     if isinstance(given, float) and isinstance(stored, int | float):
         return decode_vector([given]).tobytes() == decode_vector([stored]).tobytes()
     return bool(given == stored)

@@ -12,14 +12,15 @@ the alias may be moved to meanwhile.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
 from vidsearch.engines import bulk
-from vidsearch.engines.dialect import ALL_SHARDS, Dialect, document_of, is_missing_document, quoted
-from vidsearch.engines.errors import error_of, unreadable
-from vidsearch.engines.steps import Request, Steps
+from vidsearch.engines.dialect import ALL_SHARDS, Dialect, document_of, quoted
+from vidsearch.engines.errors import error_of, no_json
+from vidsearch.engines.steps import Answer, Request, Steps
 from vidsearch.engines.types import (
     BulkResult,
     Document,
@@ -30,10 +31,16 @@ from vidsearch.engines.types import (
     Revision,
     Write,
 )
-from vidsearch.errors import BackendError, IndexNotFoundError
+from vidsearch.engines.vectors import ByteOrder, holds_arrays
+from vidsearch.errors import BackendError, BackendUnavailableError, IndexNotFoundError
 
 __all__ = ["Calls"]
 
+_OLDEST: dict[EngineKind, tuple[int, int, int]] = {
+    "elasticsearch": (8, 19, 0),
+    "opensearch": (2, 19, 0),
+}
+"""The oldest versions that are supported."""
 _MGET_IDS = 1000
 """Documents of one request."""
 _MGET_STATUS = {
@@ -51,22 +58,47 @@ class Calls:
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
         self._aliases: set[str] = set()  # names that were aliases when they were last asked for
+        self._info: EngineInfo | None = None
+        self._features: Features | None = None
 
     @property
     def kind(self) -> EngineKind:
-        """Which engine is asked."""
         return self.dialect.kind
 
     @property
     def url(self) -> str:
-        """Of the cluster, without credentials."""
         return self.dialect.url
 
     def info(self) -> Steps[EngineInfo]:
-        return self.dialect.info()
+        if self._info is None:
+            # A node without the module for the root path refuses the method (405).
+            answer = yield from self.dialect.send(Request("GET", "/"))
+            if answer.status in {404, 405}:
+                local = yield from self.dialect.request("GET", "/_nodes/_local/http")
+                version = next(iter(local.body["nodes"].values()))["version"]
+            else:
+                version = self.dialect.version_of(self.dialect.require_success(answer).body)
+            numbers = [int(n) for n in re.findall(r"\d+", version)[:3]]
+            major, minor, patch = (*numbers, 0, 0, 0)[:3]
+            self._info = EngineInfo(self.kind, (major, minor, patch), self.url)
+        return self._info
 
     def features(self) -> Steps[Features]:
-        return self.dialect.features()
+        if self._features is None:
+            try:
+                info = yield from self.info()
+            except BackendUnavailableError:
+                raise
+            except BackendError:  # no right to ask: assume the oldest version
+                info = EngineInfo(self.kind, _OLDEST[self.kind], self.url)
+            self._features = yield from self.dialect.detect_features(info)
+        return self._features
+
+    def _byte_order(self, *sources: Any) -> Steps[ByteOrder | None]:
+        """Byte order for the vectors in them; asks the cluster only where they are arrays."""
+        if not any(map(holds_arrays, sources)):
+            return None
+        return (yield from self.features()).base64_vectors
 
     # -- indices
 
@@ -77,7 +109,7 @@ class Calls:
         # Asked first, because the engines differ in what they do with an alias, and because
         # OpenSearch takes a `*` in the name for what it is.
         if name not in (yield from self.indices_of(name)):
-            raise IndexNotFoundError(f"there is no index {name!r} at {self.dialect.url}")
+            raise IndexNotFoundError(f"there is no index {name!r} at {self.url}")
         yield from self.dialect.request("DELETE", f"/{quoted(name)}", index=name)
 
     def indices_of(self, name: str) -> Steps[tuple[str, ...]]:
@@ -89,15 +121,7 @@ class Calls:
         return tuple(sorted(answer.body))
 
     def mapping(self, index: str) -> Steps[Json]:
-        path = f"/{quoted(index)}/_mapping"
-        found = (yield from self.dialect.request("GET", path, index=index)).body
-        if len(found) != 1:
-            names = ", ".join(sorted(found)) or "no index"
-            raise BackendError(
-                f"{index!r} at {self.dialect.url} stands for {names}, not for one index"
-            )
-        ((_, entry),) = found.items()
-        mapping: Json = entry["mappings"]
+        mapping: Json = (yield from self._index(index, "/_mapping"))["mappings"]
         return mapping
 
     def put_mapping(self, index: str, body: Mapping[str, Any]) -> Steps[None]:
@@ -116,10 +140,16 @@ class Calls:
         aliases: Json = (yield from self._index(index))["aliases"]
         return aliases
 
-    def _index(self, index: str) -> Steps[Json]:
-        found = (yield from self.dialect.request("GET", f"/{quoted(index)}", index=index)).body
-        ((_, entry),) = found.items()
-        described: Json = entry
+    def _index(self, index: str, part: str = "") -> Steps[Json]:
+        """What the cluster tells of the one index behind a name."""
+        path = f"/{quoted(index)}{part}"
+        found = (yield from self.dialect.request("GET", path, index=index)).body
+        if len(found) != 1:
+            names = ", ".join(sorted(found)) or "no index"
+            raise BackendError(
+                f"{index!r} at {self.url} stands for {names}, but one index is needed"
+            )
+        described: Json = next(iter(found.values()))
         return described
 
     def update_aliases(self, actions: Sequence[Mapping[str, Any]]) -> Steps[None]:
@@ -131,7 +161,11 @@ class Calls:
     # -- documents
 
     def get(self, index: str, id: str, *, routing: str | None = None) -> Steps[Document | None]:
-        return self.dialect.get(index, id, routing=routing)
+        path, params = f"/{quoted(index)}/_doc/{quoted(id)}", _options(routing=routing)
+        answer = yield from self.dialect.read_with_vectors(Request("GET", path, params))
+        if _is_missing_document(answer):
+            return None
+        return document_of(self.dialect.require_success(answer, index=index).body)
 
     def mget(
         self,
@@ -158,7 +192,7 @@ class Calls:
             for item in self.dialect.require_success(answer, index=index).body["docs"]:
                 if "error" in item:
                     status = _MGET_STATUS.get(item["error"]["type"], 503)
-                    raise error_of(status, item, url=self.dialect.url, index=index)
+                    raise error_of(status, item, url=self.url, index=index, id=item["_id"])
                 if item["found"]:
                     found[item["_id"]] = document_of(item)
         return found
@@ -180,7 +214,7 @@ class Calls:
             params["pipeline"] = "_none"
         endpoint = "_create" if expect == "absent" else "_doc"
         path = f"/{quoted(index)}/{endpoint}/{quoted(id)}"
-        body = self.dialect.json(source, (yield from self.dialect.byte_order(source)))
+        body = self.dialect.json(source, (yield from self._byte_order(source)))
         with self._alias_forgotten_if_missing(index):
             answer = yield from self.dialect.request(
                 "PUT", path, index=index, params=params, body=body
@@ -200,12 +234,12 @@ class Calls:
         # As a bulk of one: `_update` would send the merged document through the default pipeline
         # of the index once more.
         params = yield from self._write_params(index, refresh=refresh)
-        order = yield from self.dialect.byte_order(partial)
-        path, url = f"/{quoted(index)}/_bulk", self.dialect.url
+        order = yield from self._byte_order(partial)
+        path = f"/{quoted(index)}/_bulk"
         try:
             lines = bulk.lines_of(Write("update", id, partial, routing, expect), order)
         except TypeError as error:
-            raise unreadable(error, url=url) from error
+            raise no_json(error, f"document {id!r}") from error
         with self._alias_forgotten_if_missing(index):
             answer = yield from self.dialect.request(
                 "POST", path, index=index, params=params, lines=lines
@@ -214,7 +248,7 @@ class Calls:
             if item["status"] == 404 and item["error"]["type"] == "document_missing_exception":
                 return None
             if item["status"] >= 300:
-                raise error_of(item["status"], item, url=url, index=index)
+                raise error_of(item["status"], item, url=self.url, index=index, id=id)
         return Revision(item["_seq_no"], item["_primary_term"])
 
     def delete(
@@ -229,7 +263,7 @@ class Calls:
         params = {**_expected(expect), **_options(routing=routing, refresh=refresh)}
         path = f"/{quoted(index)}/_doc/{quoted(id)}"
         answer = yield from self.dialect.send(Request("DELETE", path, params))
-        if is_missing_document(answer):
+        if _is_missing_document(answer):
             return False
         self.dialect.require_success(answer, index=index)
         return True
@@ -240,8 +274,17 @@ class Calls:
         if not writes:
             return BulkResult(0)
         params = yield from self._write_params(index, refresh=refresh)
+        order = yield from self._byte_order(*(write.source for write in writes))
+        path = f"/{quoted(index)}/_bulk"
+
+        def send(lines: bytes, pause: float) -> Steps[Answer]:
+            return self.dialect.request(
+                "POST", path, index=index, params=params, lines=lines, pause=pause
+            )
+
+        progress = bulk.Progress(index, self.url, len(writes))
         with self._alias_forgotten_if_missing(index):
-            return (yield from bulk.bulk(self.dialect, index, writes, params=params))
+            return (yield from bulk.bulk(writes, progress, order=order, send=send, read=self.mget))
 
     def _write_params(
         self, index: str, *, routing: str | None = None, refresh: bool
@@ -251,9 +294,7 @@ class Calls:
         if index not in self._aliases:
             names = yield from self.indices_of(index)
             if not names:
-                raise IndexNotFoundError(
-                    f"there is no index or alias {index!r} at {self.dialect.url}"
-                )
+                raise IndexNotFoundError(f"there is no index or alias {index!r} at {self.url}")
             if index in names:
                 return params
             self._aliases.add(index)
@@ -286,7 +327,7 @@ class Calls:
         responses: list[Json] = answer.body["responses"]
         for response in responses:
             if "error" in response:
-                raise error_of(response["status"], response, url=self.dialect.url, index=index)
+                raise error_of(response["status"], response, url=self.url, index=index)
             self.dialect.require_all_shards(response, index=index)
         return responses
 
@@ -296,7 +337,12 @@ class Calls:
         return int(response["count"])
 
 
-def _options(*, routing: str | None, refresh: bool) -> dict[str, str]:
+def _is_missing_document(answer: Answer) -> bool:
+    """Whether the document is missing, not the index; a proxy's page is neither."""
+    return answer.status == 404 and isinstance(answer.body, dict) and "_id" in answer.body
+
+
+def _options(*, routing: str | None, refresh: bool = False) -> dict[str, str]:
     params = {} if routing is None else {"routing": routing}
     return {**params, "refresh": "wait_for"} if refresh else params
 

@@ -18,9 +18,13 @@ from vidsearch.errors import BackendAccessDeniedError, BackendError, ConfigError
 
 __all__ = ["connect", "connect_async"]
 
-_SYNC = {("elasticsearch", "Elasticsearch"), ("opensearchpy", "OpenSearch")}
-_ASYNC = {("elasticsearch", "AsyncElasticsearch"), ("opensearchpy", "AsyncOpenSearch")}
+_CLIENTS: dict[EngineKind, tuple[str, str]] = {
+    "elasticsearch": ("elasticsearch", "Elasticsearch"),
+    "opensearch": ("opensearchpy", "OpenSearch"),
+}
 """Packages and classes of the clients."""
+_SYNC = set(_CLIENTS.values())
+_ASYNC = {(package, f"Async{name}") for package, name in _SYNC}
 
 
 def connect(settings: EngineSettings, *, client: Any = None) -> Engine:
@@ -52,16 +56,13 @@ def connect(settings: EngineSettings, *, client: Any = None) -> Engine:
     check_access(settings)
     if settings.kind != "auto":
         return RestEngine(*_opened(settings, settings.kind))
-    engine = RestEngine(*_opened(settings, "elasticsearch"))
+    engine, kind = RestEngine(*_opened(settings, "elasticsearch")), None
     try:
         kind = engine.run(_ask_kind(engine.calls, settings))
-    except BackendError:
-        engine.close()
-        raise
-    if kind == "elasticsearch":
-        return engine
-    engine.close()
-    return RestEngine(*_opened(settings, kind))
+    finally:
+        if kind != "elasticsearch":
+            engine.close()
+    return engine if kind == "elasticsearch" else RestEngine(*_opened(settings, kind))
 
 
 async def connect_async(settings: EngineSettings, *, client: Any = None) -> AsyncEngine:
@@ -81,20 +82,19 @@ async def connect_async(settings: EngineSettings, *, client: Any = None) -> Asyn
     check_access(settings)
     if settings.kind != "auto":
         return AsyncRestEngine(*_opened(settings, settings.kind, asynchronous=True))
-    engine = AsyncRestEngine(*_opened(settings, "elasticsearch", asynchronous=True))
+    engine, kind = AsyncRestEngine(*_opened(settings, "elasticsearch", asynchronous=True)), None
     try:
         kind = await engine.run(_ask_kind(engine.calls, settings))
-    except BackendError:
-        await engine.close()
-        raise
+    finally:
+        if kind != "elasticsearch":
+            await engine.close()
     if kind == "elasticsearch":
         return engine
-    await engine.close()
     return AsyncRestEngine(*_opened(settings, kind, asynchronous=True))
 
 
 def _ask_kind(calls: Calls, settings: EngineSettings) -> Steps[EngineKind]:
-    # Either engine answers Elasticsearch's client; it then says whether it likes the answer.
+    # Both engines answer the client of Elasticsearch, which refuses the answer of the other.
     from vidsearch.engines.elasticsearch import NotElasticsearchError
 
     try:
@@ -122,18 +122,12 @@ def _opened(
         _require("opensearchpy", extra="opensearch", needed_for=f"OpenSearch at {settings.url}")
     if asynchronous:
         _require("aiohttp", extra="async", needed_for=f"an async search at {settings.url}")
-    options: dict[str, Any]
-    make: Any
+    package, name = _CLIENTS[kind]
+    make = getattr(importlib.import_module(package), f"Async{name}" if asynchronous else name)
     if kind == "elasticsearch":
-        import elasticsearch
-
-        make = elasticsearch.AsyncElasticsearch if asynchronous else elasticsearch.Elasticsearch
         options = elasticsearch_access(settings, asynchronous=asynchronous)
         options["request_timeout"] = settings.timeout
     else:
-        import opensearchpy
-
-        make = opensearchpy.AsyncOpenSearch if asynchronous else opensearchpy.OpenSearch
         options = opensearch_access(settings, asynchronous=asynchronous)
         options["timeout"] = settings.timeout
     client = make([_with_port(settings.url)], max_retries=0, **options)
@@ -158,11 +152,7 @@ def _require(module: str, *, extra: str, needed_for: str) -> None:
 
 
 def _dialect_for(client: Any, usable: set[tuple[str, str]]) -> Dialect:
-    """The dialect of a client that was passed in.
-
-    Raises:
-        ConfigError: it is not one of the usable clients.
-    """
+    """The dialect of a client that was passed in. Raises ConfigError if it is not usable."""
     # By name, so that neither library has to be installed to recognise the other's client.
     names = [(c.__module__.partition(".")[0], c.__name__) for c in type(client).__mro__]
     found = next((name for name in names if name in _SYNC | _ASYNC), None)
@@ -172,16 +162,13 @@ def _dialect_for(client: Any, usable: set[tuple[str, str]]) -> Dialect:
             f"a client of type {type(client).__module__}.{type(client).__qualname__} is not "
             f"usable: pass in an {classes}"
         )
-    if found not in usable and usable == _SYNC:
-        raise ConfigError(
-            f"{found[1]} is a client for an event loop: pass it to AsyncVideoSearch or "
-            "connect_async, or use its sync twin"
-        )
     if found not in usable:
-        raise ConfigError(
-            f"{found[1]} would block the event loop: pass it to VideoSearch or connect, or use "
-            "its async twin"
+        reason, search, other = (
+            ("is a client for an event loop", "AsyncVideoSearch or connect_async", "sync")
+            if usable == _SYNC
+            else ("would block the event loop", "VideoSearch or connect", "async")
         )
+        raise ConfigError(f"{found[1]} {reason}: pass it to {search}, or use its {other} twin")
     if found[0] == "elasticsearch":
         return _dialect("elasticsearch", str(next(iter(client.transport.node_pool.all())).base_url))
     host = client.transport.hosts[0]

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
 import elasticsearch
 
-from vidsearch.engines.dialect import ALL_SHARDS, Dialect, Run, document_of, quoted
+from vidsearch.engines.dialect import ALL_SHARDS, KEEP_ALIVE, Dialect, quoted
 from vidsearch.engines.errors import timed_out, unreachable, unreadable
 from vidsearch.engines.features import elasticsearch_features, licence_of
 from vidsearch.engines.steps import Answer, Request, Steps
-from vidsearch.engines.types import Document, EngineInfo, EngineKind, Features, Json
+from vidsearch.engines.types import EngineInfo, EngineKind, Features, Json
 from vidsearch.errors import BackendError
 
 __all__ = ["ElasticsearchDialect", "NotElasticsearchError"]
 
 _CLIENT_MAJOR: int = elasticsearch.__version__[0]
-
-_KEEP_ALIVE = "5m"
-"""How long a scan may work on one page."""
 
 
 class NotElasticsearchError(BackendError):
@@ -60,12 +56,14 @@ class ElasticsearchDialect(Dialect):
         return Answer(response.meta.status, response.body)
 
     def answer_of(self, error: Exception) -> Answer:
-        if isinstance(error, elasticsearch.UnsupportedProductError):
-            raise _not_elasticsearch(error, url=self.url) from error
         if isinstance(error, elasticsearch.ApiError):
-            # The media type is unknown to it.
-            if error.meta.status == 406 and "x-elastic-product" not in error.meta.headers:
-                raise _not_elasticsearch(error, url=self.url) from error
+            # Another server, or one to which the media type is unknown.
+            unknown = error.meta.status == 406 and "x-elastic-product" not in error.meta.headers
+            if unknown or isinstance(error, elasticsearch.UnsupportedProductError):
+                raise NotElasticsearchError(
+                    f"{self.url} is not Elasticsearch; set engine.kind to what it is, or to auto",
+                    root=error.body,
+                ) from error
             return Answer(error.meta.status, error.body, error)
         if isinstance(error, elasticsearch.ConnectionTimeout):
             raise timed_out(url=self.url) from error
@@ -99,40 +97,27 @@ class ElasticsearchDialect(Dialect):
         answer = yield from self.send(Request("GET", "/_license"))
         return elasticsearch_features(info.version, licence=licence_of(answer.status, answer.body))
 
-    def scan(
-        self,
-        run: Run[Any],
-        index: str,
-        *,
-        query: Json,
-        source: Sequence[str] | bool,
-        page_size: int,
-    ) -> Iterator[Document]:
-        keep_alive = {"keep_alive": _KEEP_ALIVE}
-        opened = self.request("POST", f"/{quoted(index)}/_pit", index=index, params=keep_alive)
-        pit = run(opened).body["id"]
-        body: Json = {
-            "size": page_size,
-            "query": query,
+    def open_scan(self, index: str) -> Steps[str | None]:
+        path, params = f"/{quoted(index)}/_pit", {"keep_alive": KEEP_ALIVE}
+        answer = yield from self.request("POST", path, index=index, params=params)
+        cursor: str = answer.body["id"]
+        return cursor
+
+    def page(
+        self, index: str, cursor: str | None, *, source: Sequence[str] | bool, body: Json
+    ) -> Steps[tuple[Json, str]]:
+        body = {
+            **body,
+            "pit": {"id": cursor, "keep_alive": KEEP_ALIVE},
             "_source": _with_vectors(source),
             "sort": [{"_shard_doc": "asc"}],
-            "seq_no_primary_term": True,
             "track_total_hits": False,
         }
-        try:
-            while True:
-                body["pit"] = {"id": pit, **keep_alive}
-                response = run(self.search("/_search", index=index, params=ALL_SHARDS, body=body))
-                pit = response["pit_id"]  # it may change from page to page
-                hits = response["hits"]["hits"]
-                yield from map(document_of, hits)
-                if len(hits) < page_size:
-                    return
-                body["search_after"] = hits[-1]["sort"]
-        finally:
-            # Left open, it would run out by itself.
-            with contextlib.suppress(BackendError):
-                run(self.request("DELETE", "/_pit", body={"id": pit}))
+        response = yield from self.search("/_search", index=index, params=ALL_SHARDS, body=body)
+        return response, response["pit_id"]
+
+    def close_scan(self, cursor: str) -> Steps[Answer]:
+        return self.request("DELETE", "/_pit", body={"id": cursor})
 
 
 def _with_media_type(media_type: str, request: Request) -> Request:
@@ -143,12 +128,6 @@ def _with_media_type(media_type: str, request: Request) -> Request:
         "content-type": media_type.format("json" if request.lines is None else "x-ndjson"),
     }
     return replace(request, headers=headers)
-
-
-def _not_elasticsearch(error: elasticsearch.ApiError, *, url: str) -> NotElasticsearchError:
-    return NotElasticsearchError(
-        f"{url} is not Elasticsearch; set engine.kind to what it is, or to auto", root=error.body
-    )
 
 
 def _with_vectors(source: Sequence[str] | bool) -> Json | bool:

@@ -19,13 +19,22 @@ from vidsearch.errors import (
     BackendAccessDeniedError,
     BackendError,
     BackendUnavailableError,
+    DocumentNotFoundError,
     IndexNotFoundError,
     MappingConflictError,
     RequestTooLargeError,
     VersionConflictError,
 )
 
-__all__ = ["error_of", "reason_of", "timed_out", "unavailable", "unreachable", "unreadable"]
+__all__ = [
+    "error_of",
+    "no_json",
+    "reason_of",
+    "timed_out",
+    "unavailable",
+    "unreachable",
+    "unreadable",
+]
 
 _UNLICENSED = re.compile(r"license is non-compliant for \[([^]]*)\]")
 _NO_SCRIPTS = re.compile(r"cannot execute (\[inline\] scripts|scripts using)")
@@ -51,7 +60,9 @@ _LONGEST = 600
 """Characters of a reason; engines like to echo a whole vector."""
 
 
-def error_of(status: int, body: Any, *, url: str, index: str | None) -> BackendError:
+def error_of(
+    status: int, body: Any, *, url: str, index: str | None, id: str | None = None
+) -> BackendError:
     """The error for an HTTP status that is not a success.
 
     Args:
@@ -59,10 +70,12 @@ def error_of(status: int, body: Any, *, url: str, index: str | None) -> BackendE
         body: the engine's JSON, or text where a proxy answered.
         url: of the cluster, without credentials.
         index: name of the index or alias that was asked for.
+        id: of the document, where it is one of several in the request.
     """
     kind, reason = _type_of(body), reason_of(body)
     said = f"({status}): {reason}"
     where = f"index {index!r} at {url}" if index else url
+    request = "the request" if id is None else f"the request for document {id!r}"
     if status == 401:
         return BackendAccessDeniedError(
             f"{url} refused the credentials {said}. "
@@ -74,21 +87,25 @@ def error_of(status: int, body: Any, *, url: str, index: str | None) -> BackendE
             "Leave it out, or install a licence that covers it"
         )
     if status == 403:
-        return BackendAccessDeniedError(f"{where} refused the request {said}")
+        return BackendAccessDeniedError(f"{where} refused {request} {said}")
     if kind in {"index_not_found_exception", "aliases_not_found_exception"}:
         return IndexNotFoundError(f"there is no index or alias {_named(body) or index!r} at {url}")
     if kind == "resource_already_exists_exception":
         return MappingConflictError(f"{where} exists already")
     if status == 409:
-        return VersionConflictError(f"{where} was changed by another writer {said}")
+        return VersionConflictError(
+            f"{where} rejected {request}, as the document has changed {said}"
+        )
+    if kind == "document_missing_exception":
+        return DocumentNotFoundError(f"{where} rejected {request}, as there is none {said}")
     if status == 400 and _NO_SCRIPTS.search(reason):
         return BackendAccessDeniedError(
-            f"{url} runs no scripts {said}. OpenSearch needs a script to rescore quantized "
+            f"{url} does not run scripts {said}. OpenSearch needs a script to rescore quantized "
             "vectors, and to score segments that a filter picks: allow inline scripts in the "
             "context `score`, or set search.rescore to false and filter videos only"
         )
     if status == 400:
-        return MappingConflictError(f"{where} rejected the request {said}")
+        return MappingConflictError(f"{where} rejected {request} {said}")
     if status == 413:
         return RequestTooLargeError(
             f"{where} does not take a request of that size {said}. Raise http.max_content_length "
@@ -97,7 +114,7 @@ def error_of(status: int, body: Any, *, url: str, index: str | None) -> BackendE
         )
     if unavailable(status):
         return BackendUnavailableError(f"{where} is overloaded or failing {said}")
-    return BackendError(f"{where} answered {said}")
+    return BackendError(f"{where} answered {request} with {status}: {reason}")
 
 
 def unavailable(status: int) -> bool:
@@ -118,9 +135,9 @@ def unreachable(error: BaseException, *, url: str) -> BackendUnavailableError:
             f"{url} does not speak TLS; does engine.url have to begin with http://?"
         )
     if isinstance(cause, ssl.SSLEOFError) or "ALERT" in _reason(cause):
-        # The alert that says why may be lost where the server hangs up at once.
+        # The alert that says why may be lost where the server closes the connection at once.
         return BackendUnavailableError(
-            f"{url} broke off the TLS connection: {_short(_reason(cause) or 'no reason given')}. "
+            f"{url} closed the TLS connection: {_short(_reason(cause) or 'no reason given')}. "
             "Set engine.client_cert and engine.client_key if it wants a client certificate; "
             "check who signed it if they are set"
         )
@@ -130,7 +147,7 @@ def unreachable(error: BaseException, *, url: str) -> BackendUnavailableError:
         )
     if url.startswith("http://") and isinstance(cause, (HTTPException, ConnectionResetError)):
         return BackendUnavailableError(
-            f"{url} hung up: {_short(str(cause)).rstrip('.')}. "
+            f"{url} closed the connection: {_short(str(cause)).rstrip('.')}. "
             "If it speaks TLS, engine.url must begin with https://"
         )
     reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
@@ -152,10 +169,15 @@ def timed_out(*, url: str) -> BackendUnavailableError:
     return BackendUnavailableError(f"{url} did not answer in time (engine.timeout)")
 
 
+def no_json(error: TypeError, what: str) -> BackendError:
+    """A document or a body has a value that cannot be written as JSON."""
+    return BackendError(f"{what} cannot be written as JSON: {_short(str(error))}")
+
+
 def unreadable(error: BaseException, *, url: str) -> BackendError:
-    """JSON that cannot be written or read."""
+    """An answer whose JSON cannot be read."""
     reason = str(error.args[-1] if error.args else error)  # OpenSearch's puts the data before it
-    return BackendError(f"JSON from or to {url} is unusable: {_short(reason)}")
+    return BackendError(f"the answer of {url} is not valid JSON: {_short(reason)}")
 
 
 def reason_of(body: Any) -> str:

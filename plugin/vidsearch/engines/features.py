@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, Literal
+from typing import Any, get_args
 
-from vidsearch.engines.base import Features
+from vidsearch.engines.types import Features
+from vidsearch_mappings.fusions import Hybrid, Retriever
+from vidsearch_mappings.vectors import presets_of
 
 __all__ = [
     "elasticsearch_features",
@@ -19,31 +21,11 @@ Version = tuple[int, int, int]
 _COMPLETE = frozenset({"enterprise", "trial"})
 """Licences with everything; ``platinum`` lost the native fusions before 8.19."""
 
-# -- Elasticsearch. Where a version stands for a release note or a pull request, it is named.
-
-_RETRIEVERS: dict[Literal["rrf", "linear"], Version] = {"rrf": (8, 16, 0), "linear": (8, 18, 0)}
+# Of a release note or a pull request, which is named. What the oldest supported versions have is
+# not among them.
 _NESTED_FILTERS: Version = (9, 2, 0)  # release notes of 9.2
 _BASE64: Version = (9, 3, 0)  # elastic/elasticsearch#137072
-_DISK: Version = (9, 2, 0)  # `bbq_disk`; writes are checked for the licence, #139087
-
-_ELASTICSEARCH: dict[str, Version] = {
-    "float": (8, 0, 0),
-    "flat": (8, 13, 0),
-    "int8": (8, 12, 0),
-    "int8_flat": (8, 13, 0),
-    "int4": (8, 15, 0),
-    "int4_flat": (8, 15, 0),
-    "binary": (8, 18, 0),
-    "binary_flat": (8, 18, 0),
-}
-
-# -- OpenSearch
-
-_HYBRID: dict[Literal["min_max", "z_score", "rrf"], Version] = {
-    "min_max": (2, 13, 0),  # with an inline pipeline
-    "rrf": (2, 19, 0),
-    "z_score": (3, 0, 0),
-}
+_Z_SCORE: Version = (3, 0, 0)
 _BASE64_OPENSEARCH: Version = (3, 9, 0)  # by the label of the change in k-NN, not tried
 _NEURAL = frozenset({"opensearch-neural-search", "org.opensearch.neuralsearch.plugin.NeuralSearch"})
 _KNN = "opensearch-knn"
@@ -52,7 +34,6 @@ lists the plugin by its class alone, and has none. (Statistics say nothing: ``fa
 is false everywhere until faiss was first used.)"""
 _LUCENE = frozenset({"float", "int8", "flat"})
 """Presets without the native library; ``flat`` never builds the graph that it names."""
-_FAISS = frozenset({"fp16", "binary", "disk"})
 
 
 def elasticsearch_features(version: Version, *, licence: str | None) -> Features:
@@ -63,17 +44,15 @@ def elasticsearch_features(version: Version, *, licence: str | None) -> Features
         licence: its type, ``None`` where the cluster does not say: then no native fusion.
     """
     complete = licence in _COMPLETE
-    presets = {name for name, since in _ELASTICSEARCH.items() if version >= since}
-    if complete and version >= _DISK:
-        presets.add("disk")
-    retrievers = {name for name, since in _RETRIEVERS.items() if complete and version >= since}
+    presets = frozenset(presets_of("elasticsearch", version=version))
     return Features(
         licence=licence,
         base64_vectors="big" if version >= _BASE64 else None,
         nested_filters=version >= _NESTED_FILTERS,
-        retrievers=frozenset(retrievers),
+        retrievers=frozenset(get_args(Retriever) if complete else ()),
         hybrid=frozenset(),
-        quantizations=frozenset(presets),
+        # Writes are checked for the licence (elastic/elasticsearch#139087).
+        quantizations=presets if complete else presets - {"disk"},
     )
 
 
@@ -87,14 +66,14 @@ def opensearch_features(version: Version, *, plugins: Collection[str] | None) ->
     """
     neural = plugins is None or not _NEURAL.isdisjoint(plugins)
     faiss = plugins is None or _KNN in plugins
-    hybrid = {name for name, since in _HYBRID.items() if neural and version >= since}
+    hybrid: frozenset[Hybrid] = frozenset(get_args(Hybrid) if neural else ())
     return Features(
         licence=None,
         base64_vectors="little" if version >= _BASE64_OPENSEARCH else None,
         nested_filters=True,
         retrievers=frozenset(),
-        hybrid=frozenset(hybrid),
-        quantizations=_LUCENE | _FAISS if faiss else _LUCENE,
+        hybrid=hybrid if version >= _Z_SCORE else hybrid - {"z_score"},
+        quantizations=frozenset(presets_of("opensearch")) if faiss else _LUCENE,
     )
 
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import opensearchpy
 
-from vidsearch.engines.dialect import ALL_SHARDS, Dialect, Run, document_of, quoted
+from vidsearch.engines.dialect import ALL_SHARDS, KEEP_ALIVE, Dialect, quoted
 from vidsearch.engines.errors import timed_out, unreachable, unreadable
 from vidsearch.engines.features import opensearch_features, plugins_of
 from vidsearch.engines.steps import Answer, Request, Steps
-from vidsearch.engines.types import Document, EngineInfo, EngineKind, Features, Json
+from vidsearch.engines.types import EngineInfo, EngineKind, Features, Json
 from vidsearch.errors import BackendError
 
 __all__ = ["OpenSearchDialect"]
-
-_KEEP_ALIVE = "5m"
-"""How long a scan may work on one page."""
 
 
 class OpenSearchDialect(Dialect):
@@ -54,13 +50,6 @@ class OpenSearchDialect(Dialect):
             raise unreadable(error, url=self.url) from error
         raise error
 
-    def send(self, request: Request) -> Steps[Answer]:
-        answer: Answer = yield request
-        return answer
-
-    def read_with_vectors(self, request: Request) -> Steps[Answer]:
-        return self.send(request)
-
     def version_of(self, root: Json) -> str:
         version = root.get("version")
         if not isinstance(version, dict) or version.get("distribution") != self.kind:
@@ -73,37 +62,20 @@ class OpenSearchDialect(Dialect):
         answer = yield from self.send(Request("GET", "/_nodes/plugins"))
         return opensearch_features(info.version, plugins=plugins_of(answer.status, answer.body))
 
-    def scan(
-        self,
-        run: Run[Any],
-        index: str,
-        *,
-        query: Json,
-        source: Sequence[str] | bool,
-        page_size: int,
-    ) -> Iterator[Document]:
+    def page(
+        self, index: str, cursor: str | None, *, source: Sequence[str] | bool, body: Json
+    ) -> Steps[tuple[Json, str]]:
         # A scroll, as 2.x has no order for search_after within a point in time that is both unique
         # over several shards and free: `_shard_doc` is unknown to it, `_id` is loaded into memory.
-        body: Json = {
-            "size": page_size,
-            "query": query,
-            "_source": source if isinstance(source, bool) else list(source),
-            "sort": ["_doc"],
-            "seq_no_primary_term": True,
-        }
-        params = {**ALL_SHARDS, "scroll": _KEEP_ALIVE}
-        path = f"/{quoted(index)}/_search"
-        response = run(self.search(path, index=index, params=params, body=body))
-        try:
-            while True:
-                hits = response["hits"]["hits"]
-                yield from map(document_of, hits)
-                if len(hits) < page_size:
-                    return
-                body = {"scroll": _KEEP_ALIVE, "scroll_id": response["_scroll_id"]}
-                response = run(self.search("/_search/scroll", index=index, params={}, body=body))
-        finally:
-            # Left open, it would run out by itself.
-            with contextlib.suppress(BackendError):
-                used = {"scroll_id": [response["_scroll_id"]]}
-                run(self.request("DELETE", "/_search/scroll", body=used))
+        if cursor is None:
+            path, params = f"/{quoted(index)}/_search", {**ALL_SHARDS, "scroll": KEEP_ALIVE}
+            brought = source if isinstance(source, bool) else list(source)
+            body = {**body, "_source": brought, "sort": ["_doc"]}
+        else:
+            path, params = "/_search/scroll", {}
+            body = {"scroll": KEEP_ALIVE, "scroll_id": cursor}
+        response = yield from self.search(path, index=index, params=params, body=body)
+        return response, response["_scroll_id"]
+
+    def close_scan(self, cursor: str) -> Steps[Answer]:
+        return self.request("DELETE", "/_search/scroll", body={"scroll_id": [cursor]})

@@ -6,14 +6,16 @@ called and how its exceptions read, in the module of its engine.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from vidsearch.engines.calls import Calls
-from vidsearch.engines.dialect import Dialect
+from vidsearch.engines.dialect import Dialect, document_of
 from vidsearch.engines.steps import Answer, Request, Steps, run, run_async
-from vidsearch.engines.types import Document, EngineKind
+from vidsearch.engines.types import Document, EngineKind, Json
+from vidsearch.errors import BackendError
 
 __all__ = ["AsyncRestEngine", "RestEngine"]
 
@@ -23,12 +25,7 @@ _T = TypeVar("_T")
 
 class _Engine:
     def __init__(self, client: Any, dialect: Dialect, *, owned: bool = True) -> None:
-        """
-        Args:
-            client: of the engine's own library.
-            dialect: of the cluster.
-            owned: whether ``close`` closes the client.
-        """
+        """``owned``: whether ``close`` closes the client."""
         self.calls = Calls(dialect)
         self._dialect = dialect
         self._client = client
@@ -99,8 +96,23 @@ class RestEngine(_Engine):
         source: Sequence[str] | bool = True,
         page_size: int = 500,
     ) -> Iterator[Document]:
-        wanted = dict(query or {"match_all": {}})
-        return self._dialect.scan(self.run, index, query=wanted, source=source, page_size=page_size)
+        dialect = self._dialect
+        body: Json = {"query": query or {"match_all": {}}, "size": page_size}
+        body["seq_no_primary_term"] = True
+        cursor = self.run(dialect.open_scan(index))
+        try:
+            while True:
+                page = dialect.page(index, cursor, source=source, body=body)
+                response, cursor = self.run(page)
+                hits = response["hits"]["hits"]
+                yield from map(document_of, hits)
+                if len(hits) < page_size:
+                    return
+                body["search_after"] = hits[-1]["sort"]
+        finally:
+            if cursor is not None:
+                with contextlib.suppress(BackendError):
+                    self.run(dialect.close_scan(cursor))
 
     def close(self) -> None:
         if self._owned:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from vidsearch_mappings.fusions import Hybrid, Retriever
 from vidsearch_mappings.types import EngineKind, Json
 
 __all__ = [
@@ -43,9 +44,9 @@ class Features:
     """Byte order of the base64 vectors that a bulk takes; ``None``: JSON arrays only."""
     nested_filters: bool
     """Whether a kNN clause on segments may filter by fields of the segments."""
-    retrievers: frozenset[Literal["rrf", "linear"]]
+    retrievers: frozenset[Retriever]
     """Elasticsearch's native fusions that the licence allows."""
-    hybrid: frozenset[Literal["min_max", "z_score", "rrf"]]
+    hybrid: frozenset[Hybrid]
     """OpenSearch's native fusions, of its ``hybrid`` query with an inline pipeline."""
     quantizations: frozenset[str]
     """Presets of :data:`~vidsearch_mappings.types.Quantization` that an index can be made with."""
@@ -85,9 +86,9 @@ class Write:
 
     def __post_init__(self) -> None:
         if isinstance(self.expect, Revision) and self.op == "create":
-            raise ValueError("a create expects no revision: take index")
+            raise ValueError("op create takes no revision as expect: use op index")
         if self.expect == "absent" and self.op in {"update", "delete"}:
-            raise ValueError(f"{self.op} of a document that is expected to be absent")
+            raise ValueError(f"op {self.op} cannot expect the document to be absent")
 
 
 @dataclass(frozen=True, slots=True)

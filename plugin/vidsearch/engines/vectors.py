@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
@@ -45,9 +46,8 @@ def to_json(value: Any, order: ByteOrder | None = None) -> bytes:
         TypeError: a value that has no JSON, a number that is not finite among them.
     """
     _require_finite(value)  # orjson would write null
-    if order is None:
-        return orjson.dumps(value, default=_other, option=orjson.OPT_SERIALIZE_NUMPY)
-    return orjson.dumps(value, default=_BASE64[order])
+    option = None if order else orjson.OPT_SERIALIZE_NUMPY
+    return orjson.dumps(value, default=partial(_default, order=order), option=option)
 
 
 def holds_arrays(value: Any) -> bool:
@@ -93,24 +93,14 @@ def _is_array(value: Any) -> bool:
     return hasattr(value, "__array_interface__")
 
 
-def _other(value: Any) -> Any:
+def _default(value: Any, *, order: ByteOrder | None) -> Any:
     """What orjson does not know by itself; the engines' clients write these as well."""
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, Mapping):
         return dict(value)
-    if _is_array(value):  # not contiguous, of another type, or a scalar
-        return value.tolist()
-    raise TypeError(f"a {type(value).__name__} has no JSON")
-
-
-def _base64(order: ByteOrder) -> Callable[[Any], Any]:
-    def default(value: Any) -> Any:
-        if _is_array(value) and value.ndim == 1 and value.dtype.kind == "f":
+    if _is_array(value):
+        if order and value.ndim == 1 and value.dtype.kind == "f":
             return encode_vector(value, order)
-        return _other(value)
-
-    return default
-
-
-_BASE64 = {"big": _base64("big"), "little": _base64("little")}
+        return value.tolist()  # not contiguous, of another type, or a scalar
+    raise TypeError(f"a {type(value).__name__} has no JSON")

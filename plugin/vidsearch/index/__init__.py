@@ -1,19 +1,27 @@
-"""The index that holds the videos: create, open, attach, detach, compare, copy."""
+"""The index that holds the videos: create, open, attach, detach, compare, copy.
+
+Importing this package loads nothing: the names below are imported when first used, so that a search
+loads the description of an index alone.
+"""
 
 from __future__ import annotations
 
-from vidsearch.index.attach import Attached, attach_index, detach_index
-from vidsearch.index.diff import apply_changes, diff_videos_index
-from vidsearch.index.manage import (
-    create_videos_index,
-    drop_videos_index,
-    show_videos_index,
-    videos_index_body,
-)
-from vidsearch.index.videos_index import VideosIndex, open_videos_index
+from typing import TYPE_CHECKING
+
+from vidsearch.lazy import imported_late
+
+if TYPE_CHECKING:
+    from vidsearch.index.attach import attach_index, detach_index
+    from vidsearch.index.diff import apply_changes, diff_videos_index
+    from vidsearch.index.manage import (
+        create_videos_index,
+        drop_videos_index,
+        show_videos_index,
+        videos_index_body,
+    )
+    from vidsearch.index.videos_index import VideosIndex, open_videos_index
 
 __all__ = [
-    "Attached",
     "VideosIndex",
     "apply_changes",
     "attach_index",
@@ -25,3 +33,19 @@ __all__ = [
     "show_videos_index",
     "videos_index_body",
 ]
+
+__getattr__, __dir__ = imported_late(
+    __name__,
+    {
+        "VideosIndex": "vidsearch.index.videos_index",
+        "apply_changes": "vidsearch.index.diff",
+        "attach_index": "vidsearch.index.attach",
+        "create_videos_index": "vidsearch.index.manage",
+        "detach_index": "vidsearch.index.attach",
+        "diff_videos_index": "vidsearch.index.diff",
+        "drop_videos_index": "vidsearch.index.manage",
+        "open_videos_index": "vidsearch.index.videos_index",
+        "show_videos_index": "vidsearch.index.manage",
+        "videos_index_body": "vidsearch.index.manage",
+    },
+)

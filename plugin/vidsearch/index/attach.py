@@ -8,20 +8,15 @@ from typing import Any
 
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
-from vidsearch.engines.base import Engine, Json
-from vidsearch.errors import MappingConflictError, VersionConflictError
+from vidsearch.engines import Engine, Json
+from vidsearch.errors import MappingConflictError
 from vidsearch.index.copy import copy_with_settings, explained
 from vidsearch.index.copy_note import undo_broken_copy
 from vidsearch.index.description import concrete_index, description_of
 from vidsearch.index.manage import videos_index_body
 from vidsearch.index.uri_field import check_uri_field
-from vidsearch.index.videos_index import VideosIndex, open_videos_index
-from vidsearch.registry.index import (
-    create_registry_index,
-    drop_registry_index,
-    upgrade_registry_index,
-)
-from vidsearch_mappings import index_meta
+from vidsearch.index.videos_index import open_videos_index
+from vidsearch.registry.index import drop_registry_index, ensure_registry_index
 from vidsearch_mappings.attached import (
     attached_mapping,
     attached_settings,
@@ -33,7 +28,6 @@ from vidsearch_mappings.diff import flattened
 __all__ = ["Attached", "attach_index", "detach_index"]
 
 _PASSES = 20
-_TRIES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +61,7 @@ def attach_index(
 
     Args:
         engine: the cluster.
-        settings: name (index or alias), object, quantisation and so on.
+        settings: name (index or alias), object, quantization and so on.
         identity: the model whose vectors it will hold.
         uri_field: dotted path of the user's field with a video's URI.
         copy_to: name of the copy, where one is needed.
@@ -86,39 +80,35 @@ def attach_index(
     if broken := undo_broken_copy(engine, name):
         undone(name, broken)
     mapping = engine.mapping(name)
-    if _is_attached(engine, settings, mapping, identity, name=name, uri_field=uri_field):
-        _make_registry(engine, settings)
+    if "vidsearch" in (mapping.get("_meta") or {}):
+        _require_same(engine, settings, mapping, identity, name=name, uri_field=uri_field)
+        ensure_registry_index(engine, settings)
         return Attached(name, settings.registry, settings.name)
     check_uri_field(mapping, uri_field, index=name)
     _refuse_lossy_source(mapping, index=name)
-    meta = index_meta(
-        model=identity.to_meta(),
-        quantization=settings.quantization,
-        field=settings.field,
-        segment_seconds=settings.segment_seconds,
-        uri_field=uri_field,
-    )
-    body = videos_index_body(engine, settings, identity)
-    added = attached_mapping(body, mapping, field=settings.field, meta=meta)
+    body = videos_index_body(engine, settings, identity, uri_field=uri_field)
+    added = attached_mapping(body, mapping, field=settings.field)
     _refuse_taken(mapping, added, field=settings.field, index=name)
-    lacking = _lacking(engine, attached_settings(body), name)
+    live = flattened(engine.settings(name))
+    lacking = {
+        key: value
+        for key, value in attached_settings(body).items()
+        if str(live.get(key)).lower() != str(value).lower()
+    }
     if not lacking:
-        _make_registry(engine, settings)
-        _put_mapping(engine, name, added)
+        ensure_registry_index(engine, settings)
+        with explained(name):
+            engine.put_mapping(name, added)
         return Attached(name, settings.registry, settings.name)
     copy = copy_with_settings(
         engine,
         name,
         alias=None if settings.name == name else settings.name,
         settings=lacking,
-        mapping={
-            **mapping,
-            **added,
-            "properties": {**mapping["properties"], **added["properties"]},
-        },
+        mapping={**mapping, **added, "properties": mapping["properties"] | added["properties"]},
         to=copy_to,
         confirm=confirm,
-        before_swap=lambda copy: _make_registry(engine, _named(settings, name, copy)),
+        before_swap=lambda copy: ensure_registry_index(engine, _named(settings, name, copy)),
         progress=progress,
     )
     settings = _named(settings, name, copy)
@@ -138,13 +128,8 @@ def detach_index(
     goes last, so a run that broke off is taken up by the next. The field stays in the mapping, as
     engines cannot remove one, and is empty.
 
-    Args:
-        engine: the cluster.
-        settings: of the attached index.
-        progress: told how many documents of how many are done.
-
-    Returns:
-        Number of documents that held something of vidsearch.
+    ``progress`` is told how many documents of how many are done. Returns the number of documents
+    that held something of vidsearch.
 
     Raises:
         IndexNotFoundError: no such index.
@@ -165,7 +150,7 @@ def detach_index(
             engine.put_mapping(index.name, without_meta(engine.mapping(index.name)))
             return done
         for found in engine.scan(index.name, query=has_vidsearch_object(index.field), source=False):
-            _clear(index, found.id, found.routing)
+            index.remove(found.id, routing=found.routing)
             done += 1
             progress(done, max(done, left))
     raise MappingConflictError(
@@ -174,22 +159,7 @@ def detach_index(
     )
 
 
-def _clear(index: VideosIndex, id: str, routing: str | None) -> None:
-    for _ in range(_TRIES):
-        document = index.read(id, routing=routing)
-        if document is None or index.field not in document.source:
-            return
-        try:
-            index.take_out(document)
-            return
-        except VersionConflictError:
-            continue
-    raise VersionConflictError(
-        f"document {id!r} of {index.name!r} keeps changing; detach again later"
-    )
-
-
-def _is_attached(
+def _require_same(
     engine: Engine,
     settings: IndexSettings,
     mapping: Json,
@@ -197,10 +167,8 @@ def _is_attached(
     *,
     name: str,
     uri_field: str,
-) -> bool:
-    """Whether only the registry is missing."""
-    if "vidsearch" not in (mapping.get("_meta") or {}):
-        return False
+) -> None:
+    """Refuse an index that is attached, unless only its registry is missing."""
     found = description_of(mapping, name=name, alias=settings.name)
     if found.uri_field is None:
         raise MappingConflictError(
@@ -214,7 +182,6 @@ def _is_attached(
             f"{found.field!r}; to change that, `vidsearch index detach` first"
         )
     identity.require(found.identity, where=f"index {name!r}")
-    return True
 
 
 def _refuse_lossy_source(mapping: Mapping[str, Any], *, index: str) -> None:
@@ -234,43 +201,16 @@ def _refuse_lossy_source(mapping: Mapping[str, Any], *, index: str) -> None:
 
 def _refuse_taken(mapping: Mapping[str, Any], added: Json, *, field: str, index: str) -> None:
     """Refuse a field of that name, but for what an earlier detach left in the mapping."""
-    there = (mapping.get("properties") or {}).get(field)
-    if there is None:
-        return
     wanted = added["properties"][field]
-    if str(there.get("dynamic")) != "strict" or set(there.get("properties", {})) != set(
-        wanted["properties"]
-    ):
+    there = (mapping.get("properties") or {}).get(field, wanted)
+    same_names = there.get("properties", {}).keys() == wanted["properties"].keys()
+    if there.get("dynamic") != "strict" or not same_names:
         raise MappingConflictError(
             f"index {index!r} has a field {field!r} of its own; choose another name for the "
             "vidsearch object (setting index.field)"
         )
 
 
-def _lacking(engine: Engine, wanted: Json, name: str) -> Json:
-    if not wanted:
-        return {}
-    live = flattened(engine.settings(name))
-    return {
-        key: value
-        for key, value in wanted.items()
-        if str(live.get(key)).lower() != str(value).lower()
-    }
-
-
-def _put_mapping(engine: Engine, name: str, added: Json) -> None:
-    with explained(name):
-        engine.put_mapping(name, added)
-
-
 def _named(settings: IndexSettings, index: str, copy: str) -> IndexSettings:
     """With the copy's name, where the application uses no alias that is moved to it."""
     return settings.model_copy(update={"name": copy}) if settings.name == index else settings
-
-
-def _make_registry(engine: Engine, settings: IndexSettings) -> None:
-    if engine.indices_of(settings.registry):
-        # Of an older version, or left over: what it holds is compared with the documents anyway.
-        upgrade_registry_index(engine, settings)
-        return
-    create_registry_index(engine, settings)

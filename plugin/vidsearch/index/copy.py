@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from itertools import islice
+from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
-from vidsearch.engines.base import Engine, Json, Write
+from vidsearch.batches import in_batches
+from vidsearch.engines import Engine, Json, Write
 from vidsearch.errors import MappingConflictError, VidsearchError
 from vidsearch.index.copy_note import (
     CopyNote,
@@ -103,10 +103,10 @@ def copy_with_settings(
             engine.put_mapping(copy, complete(mapping))
         else:
             engine.update_aliases(_moves(aliases, name, copy))
-            with _quiet():  # behind its alias it is never taken for a leftover
+            with suppress(VidsearchError):  # behind its alias it is never taken for a leftover
                 engine.put_mapping(copy, complete(mapping))
     except BaseException:
-        with _quiet():
+        with suppress(VidsearchError):  # the error that led here is the one to tell
             _undo(engine, name, note, alias=alias)
         raise
     return copy
@@ -122,8 +122,7 @@ def _undo(engine: Engine, name: str, note: CopyNote, *, alias: str | None) -> No
 
 def _copy(engine: Engine, name: str, copy: str, progress: Callable[[int, int], None]) -> None:
     total, done = engine.count(name), 0
-    documents = engine.scan(name, page_size=_BATCH)
-    while batch := list(islice(documents, _BATCH)):
+    for batch in in_batches(engine.scan(name, page_size=_BATCH), _BATCH):
         engine.bulk(copy, [Write("create", d.id, d.source, d.routing) for d in batch])
         done += len(batch)
         progress(done, total)
@@ -151,23 +150,14 @@ def explained(name: str) -> Iterator[None]:
         yield
     except MappingConflictError as error:
         text = str(error)
-        for what, setting in (
-            ("total fields", "index.mapping.total_fields.limit"),
-            ("nested fields", "index.mapping.nested_fields.limit"),
-        ):
-            if f"Limit of {what}" in text:
-                raise MappingConflictError(
-                    f"the mapping of index {name!r} has no room for the vidsearch object: {text}. "
-                    f"Raise its setting {setting}, then attach again"
-                ) from error
-        raise MappingConflictError(
-            f"the object of vidsearch does not fit index {name!r}: {text}"
-        ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    try:
-        yield
-    except VidsearchError:
-        return  # the error that led here is the one to tell
+        full = next(
+            (what for what in ("total", "nested") if f"Limit of {what} fields" in text), None
+        )
+        if full is None:
+            why = f"the object of vidsearch does not fit index {name!r}: {text}"
+        else:
+            why = (
+                f"the mapping of index {name!r} has no room for the vidsearch object: {text}. "
+                f"Raise its setting index.mapping.{full}_fields.limit, then attach again"
+            )
+        raise MappingConflictError(why) from error

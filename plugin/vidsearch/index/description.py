@@ -11,7 +11,7 @@ from vidsearch.engines.calls import Calls
 from vidsearch.engines.steps import Steps
 from vidsearch.errors import IndexNotFoundError, MappingConflictError
 from vidsearch.index.copy_note import note_of, what_became_of
-from vidsearch_mappings import MetaError, read_meta
+from vidsearch_mappings import IndexMeta, MetaError, read_meta
 from vidsearch_mappings.queries import Level, vector_path
 from vidsearch_mappings.scores import Similarity, similarity_of
 from vidsearch_mappings.vectors import oversample_of
@@ -19,23 +19,16 @@ from vidsearch_mappings.vectors import oversample_of
 __all__ = ["IndexDescription", "concrete_index", "describe_index", "description_of"]
 
 
-@dataclass(frozen=True, slots=True)
-class IndexDescription:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexDescription(IndexMeta):
     """One concrete index, as its mapping describes it."""
 
     alias: str
     """The name that it was asked for by."""
     name: str
     """The concrete index."""
-    field: str
-    """The vidsearch object in every document."""
     identity: ModelIdentity
     """The model whose vectors it holds."""
-    layout: int
-    quantization: str
-    segment_seconds: float
-    uri_field: str | None
-    """The user's field with a video's URI in an attached index; ``None`` in a managed one."""
     properties: Mapping[str, Any]
     """``properties`` of its mapping."""
 
@@ -77,10 +70,7 @@ def concrete_index(
 ) -> Steps[str]:
     """The name of the one index behind an alias, or the index of that name.
 
-    Args:
-        calls: of the engine.
-        alias: alias or name of an index.
-        advice: said where there is none.
+    ``advice`` is said where there is none.
 
     Raises:
         IndexNotFoundError: no such index or alias.
@@ -136,13 +126,9 @@ def description_of(mapping: Mapping[str, Any], *, name: str, alias: str) -> Inde
             "index.name), or attach to it with `vidsearch index attach`"
         ) from error
     return IndexDescription(
+        **meta.values(),
         alias=alias,
         name=name,
-        field=meta.field,
         identity=identity,
-        layout=meta.layout,
-        quantization=meta.quantization,
-        segment_seconds=meta.segment_seconds,
-        uri_field=meta.uri_field,
         properties=mapping.get("properties", {}),
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
-from vidsearch.engines.base import Engine, Json
+from vidsearch.engines import Engine, Json
 from vidsearch.index.manage import videos_index_body
-from vidsearch.index.videos_index import open_videos_index
+from vidsearch.index.videos_index import VideosIndex, open_videos_index
+from vidsearch_mappings.attached import attached_mapping
 from vidsearch_mappings.diff import Change, diff_index, in_place
 
 __all__ = ["apply_changes", "diff_videos_index"]
@@ -23,8 +24,8 @@ def diff_videos_index(
         IndexNotFoundError, MappingConflictError: see :func:`~vidsearch.index.open_videos_index`.
         ConfigError: the engine lacks what the settings want.
     """
-    live, wanted = _bodies(engine, settings, identity)
-    return diff_index(live, wanted)
+    index = open_videos_index(engine, settings)
+    return diff_index(_live(index), _wanted(index, settings, identity))
 
 
 def apply_changes(
@@ -38,30 +39,26 @@ def apply_changes(
         MappingConflictError: the engine refuses a change.
         IndexNotFoundError, ConfigError: see :func:`diff_videos_index`.
     """
-    live, wanted = _bodies(engine, settings, identity)
-    mapping, changed = in_place(live, wanted, diff_index(live, wanted))
-    name = open_videos_index(engine, settings).name
-    if mapping:
-        engine.put_mapping(name, mapping)
-    if changed:
-        engine.put_settings(name, changed)
-    return diff_videos_index(engine, settings, identity)
-
-
-def _bodies(engine: Engine, settings: IndexSettings, identity: ModelIdentity) -> tuple[Json, Json]:
     index = open_videos_index(engine, settings)
-    live = {
-        "settings": {"index": engine.settings(index.name)},
-        "mappings": engine.mapping(index.name),
+    live, wanted = _live(index), _wanted(index, settings, identity)
+    mapping, changed = in_place(live, wanted, diff_index(live, wanted))
+    if mapping:
+        engine.put_mapping(index.name, mapping)
+    if changed:
+        engine.put_settings(index.name, changed)
+    return diff_index(_live(index), wanted)
+
+
+def _live(index: VideosIndex) -> Json:
+    return {
+        "settings": {"index": index.engine.settings(index.name)},
+        "mappings": index.engine.mapping(index.name),
     }
-    wanted = videos_index_body(engine, settings, identity)
-    if index.attached:
-        whole = wanted["mappings"]
-        wanted = {
-            "settings": {"index": {}},
-            "mappings": {
-                "_meta": whole["_meta"],
-                "properties": {index.field: whole["properties"][index.field]},
-            },
-        }
-    return live, wanted
+
+
+def _wanted(index: VideosIndex, settings: IndexSettings, identity: ModelIdentity) -> Json:
+    body = videos_index_body(index.engine, settings, identity, uri_field=index.uri_field)
+    if not index.attached:
+        return body
+    mapping = attached_mapping(body, {}, field=index.field)
+    return {"settings": {"index": {}}, "mappings": mapping}

@@ -6,7 +6,7 @@ from typing import Any
 
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
-from vidsearch.engines.base import Engine, Json
+from vidsearch.engines import Engine, Json
 from vidsearch.errors import ConfigError, IndexNotFoundError, MappingConflictError
 from vidsearch.index.videos_index import open_videos_index
 from vidsearch.registry.index import create_registry_index, registry_layout
@@ -25,9 +25,7 @@ def create_videos_index(engine: Engine, settings: IndexSettings, identity: Model
     """Create ``<name>-000001`` with the alias ``<name>``, and the registry where it is absent.
 
     Where a registry alone was lost, it alone is created, empty: the index keeps its vectors.
-
-    Returns:
-        The name of the concrete index, or of the registry where only that was missing.
+    Returns the name of the concrete index, or of the registry where only that was missing.
 
     Raises:
         MappingConflictError: an index or alias of that name exists already, or was not made by
@@ -58,8 +56,14 @@ def create_videos_index(engine: Engine, settings: IndexSettings, identity: Model
     return name
 
 
-def videos_index_body(engine: Engine, settings: IndexSettings, identity: ModelIdentity) -> Json:
-    """What :func:`create_videos_index` sends to the engine, but for the alias.
+def videos_index_body(
+    engine: Engine,
+    settings: IndexSettings,
+    identity: ModelIdentity,
+    *,
+    uri_field: str | None = None,
+) -> Json:
+    """Settings and mapping that ``settings`` describe; with ``uri_field``, of an attached index.
 
     Raises:
         ConfigError: the engine lacks the setting ``index.quantization``, or the preset does not
@@ -78,6 +82,7 @@ def videos_index_body(engine: Engine, settings: IndexSettings, identity: ModelId
                 quantization=preset,
                 field=settings.field,
                 segment_seconds=settings.segment_seconds,
+                uri_field=uri_field,
             ),
             quantization=preset,
             shards=settings.shards,

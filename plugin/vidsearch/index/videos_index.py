@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from typing import Literal
+from dataclasses import dataclass
 
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
-from vidsearch.engines.base import Document, Engine, Json, Revision
+from vidsearch.engines import Document, Engine, Json, Revision
 from vidsearch.errors import DocumentNotFoundError, MappingConflictError, VersionConflictError
 from vidsearch.index.description import IndexDescription, describe_index
 
-__all__ = ["VideosIndex", "gone", "open_videos_index"]
+__all__ = ["VideosIndex", "open_videos_index"]
+
+_TRIES = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VideosIndex(IndexDescription):
     """The index behind the alias, opened on an engine."""
 
@@ -34,33 +34,12 @@ class VideosIndex(IndexDescription):
         done = {"exists": {"field": f"{self.field}.fingerprint"}} if self.attached else None
         return self.engine.count(self.name, done)
 
-    def fingerprints(self) -> Iterator[tuple[str, str | None]]:
-        """Id and fingerprint of every document; ``None`` where it has no vectors."""
-        name = f"{self.field}.fingerprint"
-        for document in self.engine.scan(self.name, source=[name]):
-            yield document.id, (document.source.get(self.field) or {}).get("fingerprint")
-
     def read(self, id: str, *, routing: str | None = None) -> Document | None:
         """One document in real time, ``None`` where absent."""
         return self.engine.get(self.name, id, routing=routing)
 
-    def write(
-        self, id: str, source: Json, *, expect: Revision | Literal["absent"] | None
-    ) -> Revision:
-        """One whole document of a managed index, in one request.
-
-        Raises:
-            VersionConflictError: the stored revision is not the expected one.
-            MappingConflictError: a field of the application does not fit the mapping.
-        """
-        return self.engine.put(self.name, id, source, expect=expect)
-
     def merge(self, video: Json, *, into: Document) -> Revision:
-        """Put the vidsearch object into the user's document, and touch nothing else in it.
-
-        Args:
-            video: the whole object; what else it held is cleared.
-            into: the document as it was read.
+        """Put the whole vidsearch object into the user's document, and touch nothing else in it.
 
         Raises:
             DocumentNotFoundError: the application deleted it meanwhile.
@@ -72,7 +51,7 @@ class VideosIndex(IndexDescription):
             self.name, into.id, partial, expect=into.revision, routing=into.routing
         )
         if written is None:
-            raise gone(self, into.id)
+            raise self.gone(into.id)
         return written
 
     def remove(
@@ -80,48 +59,51 @@ class VideosIndex(IndexDescription):
     ) -> bool:
         """Delete a document, or, in an attached index, only the vidsearch object in it.
 
-        Returns:
-            ``False`` where there was none.
+        ``expect`` is the revision that must be stored; ``None``: whoever wrote it last. Returns
+        ``False`` where there was nothing to remove.
 
         Raises:
-            VersionConflictError: the stored revision is not the expected one.
+            VersionConflictError: another revision is stored, or it keeps changing.
         """
         if not self.attached:
             return self.engine.delete(self.name, id, expect=expect)
-        document = self.read(id, routing=routing)
-        if document is None or self.field not in document.source:
-            return False
-        if expect is not None and document.revision != expect:
-            raise VersionConflictError(f"document {id!r} of {self.name!r} changed meanwhile")
-        self.take_out(document)
-        return True
+        for _ in range(_TRIES):
+            document = self.read(id, routing=routing)
+            if document is None or self.field not in document.source:
+                return False
+            if expect not in {None, document.revision}:
+                raise VersionConflictError(f"document {id!r} of {self.name!r} changed meanwhile")
+            # Written back whole, as a partial update cannot remove a field. The ingest pipeline is
+            # skipped: it has seen the document already.
+            rest = {name: value for name, value in document.source.items() if name != self.field}
+            try:
+                self.engine.put(
+                    self.name,
+                    id,
+                    rest,
+                    expect=document.revision,
+                    routing=document.routing,
+                    pipeline=False,
+                )
+                return True
+            except VersionConflictError:
+                if expect is not None:
+                    raise
+        raise self.keeps_changing(id)
 
-    def take_out(self, document: Document) -> None:
-        """Take the vidsearch object out of the user's document, which is then as it was before.
-
-        Read and written back whole, as a partial update cannot remove a field. The ingest
-        pipeline of the index is skipped: it has seen the document already.
-
-        Raises:
-            VersionConflictError: the application wrote or deleted it meanwhile.
-        """
-        rest = {name: value for name, value in document.source.items() if name != self.field}
-        self.engine.put(
-            self.name,
-            document.id,
-            rest,
-            expect=document.revision,
-            routing=document.routing,
-            pipeline=False,
+    def gone(self, id: str) -> DocumentNotFoundError:
+        """The error for a document of the user that is not there."""
+        return DocumentNotFoundError(
+            f"index {self.name!r} has no document {id!r}: your application deleted it, or never "
+            "wrote it"
         )
 
-
-def gone(index: VideosIndex, id: str) -> DocumentNotFoundError:
-    """The error for a document of the user that is not there."""
-    return DocumentNotFoundError(
-        f"index {index.name!r} has no document {id!r}: your application deleted it, or never "
-        "wrote it"
-    )
+    def keeps_changing(self, id: str) -> VersionConflictError:
+        """The error for a document that others write again and again."""
+        return VersionConflictError(
+            f"document {id!r} of index {self.name!r} keeps changing while vidsearch is to change "
+            "it: try again later"
+        )
 
 
 def open_videos_index(engine: Engine, settings: IndexSettings) -> VideosIndex:
@@ -137,5 +119,4 @@ def open_videos_index(engine: Engine, settings: IndexSettings) -> VideosIndex:
             f"index {found.name!r} keeps its vectors in the object {found.field!r}, but the "
             f"setting index.field is {settings.field!r}: set it to {found.field!r}"
         )
-    described = {field.name: getattr(found, field.name) for field in fields(found)}
-    return VideosIndex(**described, engine=engine)
+    return VideosIndex(**found.values(), engine=engine)

@@ -9,7 +9,7 @@ from typing import Any
 
 from vidsearch.embeddings import Segment, SegmentPolicy, VideoEmbedding
 from vidsearch.encoders import ModelIdentity
-from vidsearch.engines.base import Json
+from vidsearch.engines import Json
 from vidsearch.errors import ModelMismatchError
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch_mappings.registry import VideoRecord, to_stamp
@@ -32,8 +32,8 @@ def fingerprint(
         content: hash of the file's bytes.
         index: gives the layout, and the model with its sampling.
         segments: how videos are cut.
-        subtitles: hashes of the subtitle files beside the video; ``None`` where subtitles are not
-            read.
+        subtitles: preferred languages, and hashes of the subtitle files beside the video; ``None``
+            where subtitles are not read.
         thumbnails: format and size; ``None`` where none are made.
     """
     parts = {
@@ -98,11 +98,7 @@ def video_document(
 
 
 def _segment(segment: Segment) -> Json:
-    source: Json = {
-        "start": segment.start,
-        "end": segment.end,
-        "vector": segment.vector,
-    }
+    source: Json = {"start": segment.start, "end": segment.end, "vector": segment.vector}
     if segment.text:
         source["text"] = segment.text
     if segment.thumbnail:

@@ -11,12 +11,11 @@ from time import perf_counter
 from typing import Any, Literal
 
 from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
-from vidsearch.embeddings import SegmentPolicy, VideoEmbedding, embed_video
+from vidsearch.embeddings import SegmentPolicy, embed_video
 from vidsearch.encoders import Encoder
-from vidsearch.engines.base import Document, Engine, Json, Revision
+from vidsearch.engines import Document, Engine, Json, Revision
 from vidsearch.errors import (
     BackendUnavailableError,
-    DecoderFailedError,
     DocumentRejectedError,
     IndexNotFoundError,
     LeaseLostError,
@@ -25,18 +24,18 @@ from vidsearch.errors import (
     VersionConflictError,
     VideoError,
 )
-from vidsearch.index.videos_index import VideosIndex, gone, open_videos_index
+from vidsearch.index.videos_index import VideosIndex, open_videos_index
 from vidsearch.ingest.document import fingerprint, video_document, with_fields
-from vidsearch.ingest.removal import remove_document, remove_unconditionally
+from vidsearch.ingest.removal import remove_document
 from vidsearch.media import (
     Cue,
     LocalFile,
     MediaReader,
     ThumbnailStore,
+    best_cues,
     check_sources,
     content_hash,
     fetch,
-    sidecar_cues,
 )
 from vidsearch.registry.lease_keeper import LeaseKeeper
 from vidsearch.registry.registry import Registry
@@ -66,17 +65,8 @@ class Outcome:
 class Indexer:
     """Ingests registered videos into the videos index.
 
-    Args:
-        engine: the cluster.
-        registry: where the videos are registered.
-        encoder: frames to vectors.
-        reader: files to frames, cuts and subtitles.
-        index: name and layout settings of the videos index.
-        settings: sampling and subtitles.
-        sources: where videos may be read from.
-        thumbnails: where a picture of every segment is put; ``None`` makes none.
-        batch_size: frames per step.
-        clock: seconds since the epoch.
+    ``thumbnails`` is where a picture of every segment is put, ``None`` makes none; ``batch_size``
+    counts frames.
 
     Raises:
         ConfigError: ``sources`` lists a host or scheme that cannot be one.
@@ -109,12 +99,7 @@ class Indexer:
         self._clock = clock
 
     def ingest(
-        self,
-        video_id: str,
-        *,
-        owner: str,
-        retry_delay: float = 0.0,
-        count_outage: bool = False,
+        self, video_id: str, *, owner: str, retry_delay: float = 0.0, count_outage: bool = False
     ) -> Outcome:
         """Do everything for one video. Whatever happens is in the registry afterwards.
 
@@ -150,12 +135,24 @@ class Indexer:
             _check_attached(record, stored, index)
         segments = SegmentPolicy.of(self._index_settings, length=index.segment_seconds)
         attempt.enter("fetch")
-        with fetch(record.uri, settings=self._sources) as file:
+        languages = self._settings.subtitle_languages
+        with fetch(record.uri, settings=self._sources, languages=languages) as file:
             attempt.enter("hash")
             mark = self._fingerprint(file, index, segments)
             if stored and _is_current(record, stored, mark, index):
                 return self._keep_vectors(attempt, index, stored)
-            embedding = self._embed(file, segments, attempt)
+            embedding = embed_video(
+                file.path,
+                reader=self._reader,
+                encoder=self._encoder,
+                segments=segments,
+                rate=self._settings.fps,
+                sampling=self._settings.sampling,
+                batch_size=self._batch_size,
+                cues=lambda: self._cues(file),
+                thumbnails=self._thumbnails,
+                at=attempt.enter,
+            )
         attempt.enter("write")
         document = video_document(
             record, embedding, index=index, fingerprint=mark, embedded_at=self._clock()
@@ -178,59 +175,29 @@ class Indexer:
         """Only the registered fields or the URI may have changed."""
         attempt.enter("write")
         record = attempt.record
-        document = with_fields(record, stored.source, index=index)
-        written = stored.revision
+        document, written = with_fields(record, stored.source, index=index), stored.revision
         if document != stored.source:
             written = self._write(attempt, index, document, stored)
-        after = self._complete(
-            attempt,
-            index,
-            written,
-            fingerprint=record.fingerprint,
-            frames=record.frames,
-            damaged=record.damaged,
-            segments=record.segments,
-            duration=record.duration,
-        )
+        after = self._complete(attempt, index, written)  # all that it says of the vectors is true
         _log.info("video %r unchanged: its vectors are current", record.id)
         return Outcome("unchanged", record=after)
 
     def _fingerprint(self, file: LocalFile, index: VideosIndex, segments: SegmentPolicy) -> str:
-        with_subtitles = self._settings.subtitles
+        hashes = [content_hash(sidecar.path) for sidecar in file.sidecars]
+        subtitles = [*self._settings.subtitle_languages, *hashes]
         return fingerprint(
             content_hash(file.path),
             index=index,
             segments=segments,
-            subtitles=[content_hash(path) for path in file.sidecars] if with_subtitles else None,
+            subtitles=subtitles if self._settings.subtitles else None,
             thumbnails=self._thumbnails.form if self._thumbnails else None,
         )
 
-    def _embed(self, file: LocalFile, segments: SegmentPolicy, attempt: _Attempt) -> VideoEmbedding:
-        return embed_video(
-            file.path,
-            reader=self._reader,
-            encoder=self._encoder,
-            segments=segments,
-            rate=self._settings.fps,
-            sampling=self._settings.sampling,
-            batch_size=self._batch_size,
-            cues=lambda: self._cues(file),
-            thumbnails=self._thumbnails,
-            at=attempt.enter,
-        )
-
     def _cues(self, file: LocalFile) -> tuple[Cue, ...]:
-        """Subtitles of a file beside the video where there is one, else those in the video."""
         if not self._settings.subtitles:
             return ()
-        for path in file.sidecars:
-            if cues := sidecar_cues(path):
-                return cues
-        try:
-            return self._reader.cues(file.path)
-        except DecoderFailedError as error:  # its frames are fine
-            _log.warning("subtitles left out: %s", error)
-            return ()
+        languages = self._settings.subtitle_languages
+        return best_cues(file.path, file.sidecars, reader=self._reader, languages=languages)
 
     def _write(
         self, attempt: _Attempt, index: VideosIndex, document: Json, stored: Document | None
@@ -245,9 +212,11 @@ class Indexer:
             try:
                 if not index.attached:
                     revision = stored.revision if stored else None
-                    return index.write(record.id, document, expect=revision or "absent")
+                    return self._engine.put(
+                        index.name, record.id, document, expect=revision or "absent"
+                    )
                 if stored is None:
-                    raise gone(index, record.id)
+                    raise index.gone(record.id)
                 return index.merge(document[index.field], into=stored)
             except VersionConflictError:
                 # The lease is still held, so the other writer is the user, or a predecessor that
@@ -255,9 +224,7 @@ class Indexer:
                 stored = index.read(record.id, routing=record.routing)
             except (MappingConflictError, RequestTooLargeError) as error:
                 raise DocumentRejectedError(str(error)) from error
-        raise VersionConflictError(
-            f"the document of video {record.id!r} keeps changing while it is to be written"
-        )
+        raise index.keeps_changing(record.id)
 
     def _complete(
         self, attempt: _Attempt, index: VideosIndex, written: Revision, **result: Any
@@ -283,7 +250,7 @@ class Indexer:
             # The registry was dropped after the last renewal of the lease. Where the index was
             # detached, its documents must hold no vidsearch object. A managed index is kept.
             if index.attached:
-                remove_unconditionally(index, record)
+                index.remove(record.id, routing=record.routing)
             raise
 
     def _conclude(
@@ -361,7 +328,7 @@ class _Attempt:
 def _check_attached(record: VideoRecord, stored: Document | None, index: VideosIndex) -> None:
     """The user's document must be there, and only the vidsearch object is written to it."""
     if stored is None:
-        raise gone(index, record.id)
+        raise index.gone(record.id)
     if record.fields:
         raise VideoError(
             f"video {record.id!r} was registered with fields ({', '.join(record.fields)}), but "

@@ -7,12 +7,11 @@ from contextlib import suppress
 from vidsearch.errors import VersionConflictError
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.registry.registry import Registry
-from vidsearch_mappings.registry import State, VideoRecord
+from vidsearch_mappings.registry import UNWANTED, VideoRecord
 
-__all__ = ["delete_video", "purge_video", "remove_document", "remove_unconditionally"]
+__all__ = ["delete_video", "purge_video", "remove_document"]
 
 _TRIES = 8
-_UNWANTED = {State.DELETED, State.DEAD, State.FAILED}
 
 
 def delete_video(registry: Registry, index: VideosIndex, id: str) -> VideoRecord:
@@ -55,28 +54,9 @@ def remove_document(registry: Registry, index: VideosIndex, id: str) -> None:
     for _ in range(_TRIES):
         document = index.read(id, routing=routing)
         record = registry.find(id)
-        if document is None or record is None or record.state not in _UNWANTED:
+        if document is None or record is None or record.state not in UNWANTED:
             return
         with suppress(VersionConflictError):
             index.remove(id, expect=document.revision, routing=routing)
             return
-    raise _keeps_changing(id)
-
-
-def remove_unconditionally(index: VideosIndex, record: VideoRecord) -> None:
-    """Remove the document of a video, or the vidsearch object in it, whoever wrote it last.
-
-    Raises:
-        VersionConflictError: it keeps changing.
-    """
-    for _ in range(_TRIES):
-        with suppress(VersionConflictError):
-            index.remove(record.id, routing=record.routing)
-            return
-    raise _keeps_changing(record.id)
-
-
-def _keeps_changing(id: str) -> VersionConflictError:
-    return VersionConflictError(
-        f"the document of video {id!r} keeps changing while it is to be removed"
-    )
+    raise index.keeps_changing(id)

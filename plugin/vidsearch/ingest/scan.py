@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Literal, TypeVar
+from typing import Literal
 
-from vidsearch.engines.base import Document, Json
+from vidsearch.batches import in_batches
+from vidsearch.engines import Document, Json
 from vidsearch.errors import MappingConflictError, RegistryError
 from vidsearch.index.uri_field import uri_in
-from vidsearch.index.videos_index import VideosIndex, gone
+from vidsearch.index.videos_index import VideosIndex
 from vidsearch.ingest.document import model_name
-from vidsearch.registry.registry import Registry
-from vidsearch.registry.validation import check_id, check_uri
+from vidsearch.registry.registry import Registration, Registry
+from vidsearch.registry.validation import NewVideo, check_id, check_uri
 from vidsearch_mappings.attached import has_uri, lacks_vectors
-from vidsearch_mappings.registry import ErrorRecord, State, VideoRecord
+from vidsearch_mappings.registry import GIVEN_UP, IN_PROGRESS, ErrorRecord, State, VideoRecord
 
 __all__ = ["Finding", "missing_videos", "scan_index"]
-
-_T = TypeVar("_T")
-_PAGE = 500
-_IN_PROGRESS = {State.REGISTERED, State.QUEUED, State.PROCESSING}
-_GIVEN_UP = {State.FAILED, State.DEAD}
 
 Reason = Literal["new", "other model", "other uri", "check", "gone", "unusable uri"]
 Action = Literal["enqueue", "delete", "skip"]
@@ -46,11 +41,15 @@ class Finding:
         return {"id": self.id, "reason": self.reason, "action": self.action, "why": self.why}
 
 
+_Candidate = tuple[Finding, NewVideo | None]
+"""A finding, with the video where it is to be enqueued."""
+
+
 def scan_index(
     registry: Registry,
     index: VideosIndex,
     *,
-    enqueue: Callable[[str], object],
+    enqueue: Callable[[Sequence[Registration]], Iterable[Registration]],
     quick: bool = False,
     everything: bool = False,
     retry: bool = False,
@@ -62,7 +61,7 @@ def scan_index(
     Args:
         registry: of the videos.
         index: an attached one.
-        enqueue: sends the message for one registered video and marks it queued.
+        enqueue: sends the messages for a batch of registered videos and marks them queued.
         quick: look only for documents without vectors or with another model's, one query that
             costs nothing for the others. Otherwise URIs are compared as well, and registered
             videos whose document is gone are marked deleted.
@@ -81,17 +80,11 @@ def scan_index(
             f"index {index.name!r} is not attached, there is nothing to scan for: "
             "register videos with `vidsearch ingest`"
         )
-    enqueued = 0
-    for finding, document, uri in _candidates(
-        registry, index, quick=quick, everything=everything, retry=retry
-    ):
-        if finding.action == "enqueue":
-            if limit is not None and enqueued >= limit:
-                break
-            enqueued += 1
-            if not dry_run:
-                _enqueue(registry, document, uri, enqueue)
-        yield finding
+    candidates = _candidates(registry, index, quick=quick, everything=everything, retry=retry)
+    for batch in in_batches(_up_to(limit, candidates)):
+        if not dry_run:
+            _enqueue(registry, [video for _, video in batch if video], enqueue)
+        yield from (finding for finding, _ in batch)
     if not quick:
         yield from _vanished(registry, index, dry_run=dry_run)
 
@@ -102,42 +95,59 @@ def missing_videos(registry: Registry, index: VideosIndex) -> Iterator[VideoReco
     They were lost with an index that was dropped or restored, or overwritten by the user. Videos
     in progress are left to the sweep, failed ones to ``retry``.
     """
-    stored = dict(index.fingerprints())
+    documents = index.engine.scan(index.name, source=[f"{index.field}.fingerprint"])
+    stored = {d.id: (d.source.get(index.field) or {}).get("fingerprint") for d in documents}
     for record in registry.scan(State.INDEXED):
         if record.fingerprint is None or stored.get(record.id) != record.fingerprint:
             yield record
 
 
+def _up_to(limit: int | None, candidates: Iterator[_Candidate]) -> Iterator[_Candidate]:
+    enqueued = 0
+    for candidate in candidates:
+        enqueued += candidate[1] is not None
+        if limit is not None and enqueued > limit:
+            return
+        yield candidate
+
+
 def _enqueue(
-    registry: Registry, document: Document, uri: str, enqueue: Callable[[str], object]
+    registry: Registry,
+    videos: Sequence[NewVideo],
+    enqueue: Callable[[Sequence[Registration]], Iterable[Registration]],
 ) -> None:
-    record = registry.register(document.id, uri=uri, routing=document.routing)
-    if record.state is State.INDEXED:
-        record = registry.reopen(document.id)
-    if record.state is State.REGISTERED:
-        enqueue(document.id)
+    # Of documents with the same id and other routings, the last one counts.
+    registered = registry.register_many(list({video.id: video for video in videos}.values()))
+    reopened = registry.reopen_many(
+        [one.id for one in registered if one.record and one.record.state is State.INDEXED]
+    )
+    now = {one.id: one for one in (*registered, *reopened)}
+    for one in enqueue(list(now.values())):
+        one.require()
 
 
 def _candidates(
     registry: Registry, index: VideosIndex, *, quick: bool, everything: bool, retry: bool
-) -> Iterator[tuple[Finding, Document, str]]:
-    for batch in _batches(_found(index, quick=quick, everything=everything)):
-        known = {record.id: record for record in registry.among([d.id for d, _ in batch])}
+) -> Iterator[_Candidate]:
+    for batch in in_batches(_found(index, quick=quick, everything=everything)):
+        known = {record.id: record for record in registry.among(d.id for d, _ in batch)}
         for document, reason in batch:
             uri = uri_in(document.source, str(index.uri_field))
             try:
                 check_id(document.id)
                 check_uri(uri or "", id=document.id)
             except RegistryError as error:
-                yield Finding(document.id, "unusable uri", "skip", str(error)), document, ""
+                yield Finding(document.id, "unusable uri", "skip", str(error)), None
                 continue
             assert uri is not None
             record = known.get(document.id)
             if reason == "new" and _was_just_indexed(record, uri, index):
                 continue
-            why = _why_skipped(record, uri, retry=retry)
-            action: Action = "skip" if why else "enqueue"
-            yield Finding(document.id, reason, action, why), document, uri
+            if why := _why_skipped(record, uri, retry=retry):
+                yield Finding(document.id, reason, "skip", why), None
+            else:
+                video = NewVideo(document.id, uri, routing=document.routing)
+                yield Finding(document.id, reason, "enqueue"), video
 
 
 def _found(
@@ -175,9 +185,7 @@ def _why_skipped(record: VideoRecord | None, uri: str, *, retry: bool) -> str:
     """Why a document is not enqueued; empty where it is."""
     if record is None or record.uri != uri:
         return ""
-    if record.state in _IN_PROGRESS:
-        return str(record.state)
-    if record.state in _GIVEN_UP and not retry:
+    if record.state in IN_PROGRESS or (record.state in GIVEN_UP and not retry):
         return str(record.state)
     # What a user deleted stays deleted until it is purged. What was marked deleted with an error,
     # because its document was missing, has its document again.
@@ -187,7 +195,7 @@ def _why_skipped(record: VideoRecord | None, uri: str, *, retry: bool) -> str:
 
 
 def _vanished(registry: Registry, index: VideosIndex, *, dry_run: bool) -> Iterator[Finding]:
-    for batch in _batches(registry.scan()):
+    for batch in in_batches(registry.scan()):
         query = {"ids": {"values": [record.id for record in batch]}}
         body = {"query": query, "size": len(batch), "_source": False}
         hits = index.engine.search(index.name, body)["hits"]["hits"]
@@ -198,12 +206,6 @@ def _vanished(registry: Registry, index: VideosIndex, *, dry_run: bool) -> Itera
             if record.id in found or index.read(record.id, routing=record.routing) is not None:
                 continue
             if not dry_run:
-                error = ErrorRecord.of(gone(index, record.id), stage="scan")
+                error = ErrorRecord.of(index.gone(record.id), stage="scan")
                 registry.delete(record.id, error=error)
             yield Finding(record.id, "gone", "delete")
-
-
-def _batches(items: Iterable[_T]) -> Iterator[list[_T]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, _PAGE)):
-        yield batch

@@ -58,7 +58,8 @@ def install(release: Release, jdk: Jdk, *, talk: Talk = lambda message: None) ->
             _assemble(release, missing, talk=talk)
     jars = os.pathsep.join(str(folder / "*") for folder in (home / "lib", home / "bundles"))
 
-    source = _launcher_source(release)
+    launcher = resources.files("vidsearch.local") / "launcher" / f"{release.launcher}.java"
+    source = launcher.read_text(encoding="utf-8")
     key = hashlib.sha256(f"{source}\0{release.name}\0{jdk.home}\0{jdk.major}".encode())
     classes = cache / f"launcher-{key.hexdigest()[:16]}"
     with _filled(classes) as missing:
@@ -93,7 +94,12 @@ def _filled(folder: Path) -> Iterator[Path | None]:
 
 
 def _assemble(release: Release, home: Path, *, talk: Talk) -> None:
-    maven = _maven(release)
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise LocalError(
+            f"{release.title} is fetched with Maven, and there is no `mvn` on PATH. "
+            "On Debian: apt-get install maven"
+        )
     talk(f"fetching {release.title} with Maven (once; about 50 MB)")
     library, bundles = home / "lib", home / "bundles"
     for name in ("lib", "bundles", "config", "plugins", "modules"):
@@ -122,16 +128,6 @@ def _make_netty_module(release: Release, library: Path, module: Path) -> None:
     (module / "plugin-descriptor.properties").write_text("\n".join(lines) + "\n")
     for jar in [own, *library.glob("netty-*.jar")]:
         jar.rename(module / jar.name)
-
-
-def _maven(release: Release) -> str:
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise LocalError(
-            f"{release.title} is fetched with Maven, and there is no `mvn` on PATH. "
-            f"On Debian: apt-get install maven"
-        )
-    return maven
 
 
 def _copy_dependencies(maven: str, release: Release, target: Path) -> None:
@@ -172,11 +168,6 @@ def _pom(release: Release) -> str:
         "<groupId>vidsearch</groupId><artifactId>parts</artifactId><version>1</version>"
         f"<dependencies>{dependencies}</dependencies></project>"
     )
-
-
-def _launcher_source(release: Release) -> str:
-    folder = resources.files("vidsearch.local") / "launcher"
-    return (folder / f"{release.launcher}.java").read_text(encoding="utf-8")
 
 
 def _compile(source: str, release: Release, jdk: Jdk, jars: str, target: Path) -> None:

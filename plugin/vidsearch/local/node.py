@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidsearch.engines.base import EngineKind
+from vidsearch.engines import EngineKind
 from vidsearch.errors import LocalError
 from vidsearch.local.folders import Folder, make_folder
 from vidsearch.local.installation import Installation, Talk, install
 from vidsearch.local.java import Jdk, find_jdks, pick_jdk
-from vidsearch.local.process import Process, spawn, tail
+from vidsearch.local.process import Process, Server, spawn, tail
 from vidsearch.local.releases import Release, release
 
 __all__ = ["SearchNode", "node_command"]
@@ -26,15 +26,11 @@ _QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto")
 
 
 @dataclass(frozen=True, slots=True)
-class SearchNode:
-    """A running Elasticsearch or OpenSearch node; as a context manager it stops at the end."""
+class SearchNode(Server):
+    """A running Elasticsearch or OpenSearch node, with ``data``, ``logs`` and ``node.log``."""
 
     kind: EngineKind
     version: str
-    url: str
-    folder: Folder
-    """Holds ``data``, ``logs`` and ``node.log``."""
-    process: Process
 
     @classmethod
     def start(
@@ -95,18 +91,7 @@ class SearchNode:
             process.stop()
             place.release()
             raise
-        return cls(chosen.kind, chosen.version, url, place, process)
-
-    def stop(self) -> None:
-        """Stop the node and remove its folder where that is a temporary one."""
-        self.process.stop()
-        self.folder.release()
-
-    def __enter__(self) -> SearchNode:
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self.stop()
+        return cls(url, place, process, chosen.kind, chosen.version)
 
 
 def node_command(

@@ -12,10 +12,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vidsearch.errors import LocalError
+from vidsearch.local.folders import Folder
 
-__all__ = ["Process", "spawn", "tail"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Process", "Server", "spawn", "tail"]
 
 _GUARD = Path(__file__).with_name("guard.py")
 _POLL_SECONDS = 0.05
@@ -51,6 +56,27 @@ class Process:
         deadline = time.monotonic() + seconds
         while self.alive() and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that runs on this machine; as a context manager it stops at the end."""
+
+    url: str
+    folder: Folder
+    """Holds its data and logs."""
+    process: Process
+
+    def stop(self) -> None:
+        """Stop it and remove its folder where that is a temporary one."""
+        self.process.stop()
+        self.folder.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.stop()
 
 
 def spawn(

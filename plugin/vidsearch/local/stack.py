@@ -15,7 +15,7 @@ from vidsearch.local.node import SearchNode
 from vidsearch.local.process import Process
 from vidsearch.local.redis import RedisServer
 from vidsearch.local.releases import release
-from vidsearch.local.worker import start_worker, wait_for_worker, worker_log
+from vidsearch.local.worker import start_worker, wait_for_worker
 
 __all__ = ["Service", "Stack"]
 
@@ -158,12 +158,11 @@ class Stack:
         )._write()
 
     def _start_worker(self, *, bound: bool) -> Stack:
-        folder = make_folder(self.folder / "worker")
-        worker = start_worker(folder, self.environment, bound=bound)
-        stack = self._with(Service("worker", "celery worker with beat", worker, worker_log(folder)))
-        stack._write()
+        log = make_folder(self.folder / "worker") / "worker.log"
+        worker = start_worker(log, self.environment, bound=bound)
+        stack = self._with(Service("worker", "celery worker with beat", worker, log))._write()
         try:
-            wait_for_worker(worker, folder, broker=self.environment["VIDSEARCH_BROKER__URL"])
+            wait_for_worker(worker, log, broker=self.environment["VIDSEARCH_BROKER__URL"])
         except BaseException:
             worker.stop()
             raise

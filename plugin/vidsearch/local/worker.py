@@ -11,20 +11,16 @@ from pathlib import Path
 from vidsearch.errors import LocalError
 from vidsearch.local.process import Process, spawn, tail
 
-__all__ = ["start_worker", "wait_for_worker", "worker_log"]
+__all__ = ["start_worker", "wait_for_worker"]
 
 _DEADLINE = 90.0
 
 
-def worker_log(folder: Path) -> Path:
-    """Where the worker of that folder logs."""
-    return folder / "worker.log"
-
-
-def start_worker(folder: Path, environment: Mapping[str, str], *, bound: bool) -> Process:
+def start_worker(log: Path, environment: Mapping[str, str], *, bound: bool) -> Process:
     """Start the worker; :func:`wait_for_worker` tells when it is ready.
 
     Args:
+        log: in a folder of the worker's own.
         environment: added to that of this process, so that its settings hold for the worker too.
     """
     command = [
@@ -35,13 +31,13 @@ def start_worker(folder: Path, environment: Mapping[str, str], *, bound: bool) -
         # There is one worker only, so there are none to synchronise with.
         *("--without-mingle", "--without-gossip"),
         # beat runs the sweep, which finds lost videos.
-        *("--beat", "--schedule", str(folder / "beat")),
+        *("--beat", "--schedule", str(log.with_name("beat"))),
     ]
     env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
-    return spawn(command, log=worker_log(folder), env=env, bound=bound)
+    return spawn(command, log=log, env=env, bound=bound)
 
 
-def wait_for_worker(process: Process, folder: Path, *, broker: str) -> None:
+def wait_for_worker(process: Process, log: Path, *, broker: str) -> None:
     """Wait until the worker answers over its broker.
 
     Raises:
@@ -54,5 +50,4 @@ def wait_for_worker(process: Process, folder: Path, *, broker: str) -> None:
         while process.alive() and time.monotonic() < until:
             if client.control.ping(timeout=1.0, limit=1):
                 return
-    log = worker_log(folder)
     raise LocalError(f"the worker did not start. The end of its log ({log}):\n{tail(log)}")

@@ -105,8 +105,12 @@ class Capture:
                 return True
         return False
 
-    def image(self) -> NDArray[np.uint8] | None:
-        """The current frame as displayed, RGB ``(height, width, 3)``; ``None`` if damaged."""
+    def image(self, *, stretched: bool = True) -> NDArray[np.uint8] | None:
+        """The current frame, RGB ``(height, width, 3)``; ``None`` if damaged.
+
+        Args:
+            stretched: to square pixels, as players do.
+        """
         try:
             ok, bgr = self._source.retrieve()
             if not ok or bgr is None:
@@ -114,7 +118,7 @@ class Capture:
             rgb: NDArray[np.uint8] = self._cv2.cvtColor(bgr, self._cv2.COLOR_BGR2RGB)
         except self._cv2.error:
             return None
-        return square_pixels(rgb, pixel_aspect=self._pixel_aspect)
+        return square_pixels(rgb, pixel_aspect=self._pixel_aspect) if stretched else rgb
 
     def no_frames_message(self) -> str:
         """Why a file that opened is of no use."""
@@ -140,7 +144,7 @@ def _pixel_aspect(cv2: Any, source: Any) -> Fraction | None:
 @cache
 def _quiet_cv2() -> Any:
     # FFmpeg inside OpenCV reads its level once, from the environment, at the first capture.
-    # Failures come back as our own errors, so what both print is noise. Users' settings win.
+    # Failures become errors of vidsearch, so what both print is noise. Users' settings win.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
         import cv2

@@ -131,6 +131,8 @@ class Points:
     ) -> None:
         self.rate = rate
         self.by_number = sampling == "notebook"
+        self.stretched = not self.by_number
+        """Whether pixels that are not square are stretched on the sampled pictures."""
         self._interval = max(int(fps or 1 / FALLBACK_STEP), 1) / rate
         self.first = self._count(start)
         """The first point of the range."""

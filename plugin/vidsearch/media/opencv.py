@@ -39,14 +39,14 @@ from vidsearch.media.pyav.damage import untrusted
 from vidsearch.media.pyav.frame_numbers import is_uneven, missing_packets
 from vidsearch.media.pyav.frame_times import FrameTimes
 from vidsearch.media.pyav.packets import PacketIndex, cut_off_at, read_packets
-from vidsearch.media.pyav.picture import is_exotic
 from vidsearch.media.pyav.timetable import presentation
+from vidsearch.media.pyav.wide_gamut import is_exotic
 from vidsearch.media.streams import is_picture
 
 if TYPE_CHECKING:
     import av
 
-__all__ = ["OpenCvDecoder", "refuse_what_opencv_misreads"]
+__all__ = ["OpenCvDecoder"]
 
 _log = logging.getLogger(__name__)
 _PROGRESSIVE = (0, 1)
@@ -216,7 +216,7 @@ class _Sampler:
                 self.damaged += 1
 
     def _image(self, capture: Capture) -> NDArray[np.uint8] | None:
-        image = capture.image()
+        image = capture.image(stretched=self._points.stretched)
         if image is not None:
             refuse_too_many_pixels(capture.name, image.shape[1], image.shape[0], self._limits)
         return image
@@ -225,12 +225,6 @@ class _Sampler:
 def _refuse_by_header(video: Video, limits: MediaLimits) -> None:
     refuse_too_many_pixels(video.name, *video.coded_size, limits)
     refuse_too_long(video.name, video.promised, limits)
-
-
-def refuse_what_opencv_misreads(path: Path) -> None:
-    """Raise what :func:`_checked` raises."""
-    with _checked(path):
-        pass
 
 
 @contextmanager
@@ -252,7 +246,11 @@ def _checked(path: Path) -> Iterator[Video]:
         reason = _why_not(video, frame) if frame is not None else None
         if reason:
             raise VideoOpenError(f"{path.name} {reason}; {_INSTEAD}")
-        first: Any = next(each for each in video.container.streams.video if not is_picture(each))
+        first: Any = next(
+            each
+            for each in video.container.streams.video
+            if each.codec_context is not None and not is_picture(each)
+        )
         if first.index != video.stream.index:
             _log.warning(
                 "%s has several video streams; OpenCV reads the first one, number %d, not the "

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from vidsearch.registry.lease import Lease
 from vidsearch.registry.lease_keeper import LeaseKeeper
 from vidsearch.registry.registry import Registration, Registry
+from vidsearch.registry.store import Lease
 from vidsearch.registry.sweep import SweepReport, sweep
 from vidsearch.registry.validation import NewVideo
 from vidsearch_mappings.registry import ErrorRecord, State, VideoRecord

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vidsearch.config import IndexSettings
-from vidsearch.engines.base import Engine
+from vidsearch.engines import Engine
 from vidsearch.errors import IndexNotFoundError
 from vidsearch_mappings.registry import (
     REGISTRY_VERSION,
@@ -23,6 +23,8 @@ __all__ = [
     "RegistryLayout",
     "create_registry_index",
     "drop_registry_index",
+    "ensure_registry_index",
+    "no_registry",
     "registry_layout",
     "upgrade_registry_index",
 ]
@@ -67,11 +69,7 @@ class RegistryLayout:
 
 
 def create_registry_index(engine: Engine, settings: IndexSettings) -> None:
-    """Create ``<registry>-000001`` with the alias ``<registry>``, in one request.
-
-    Raises:
-        MappingConflictError: it exists already.
-    """
+    """Create ``<registry>-000001`` with the alias ``<registry>``, in one request."""
     body = registry_index(engine.kind, shards=settings.shards, replicas=settings.replicas)
     engine.create_index(_concrete(settings), {**body, "aliases": {settings.registry: {}}})
 
@@ -83,9 +81,7 @@ def registry_layout(engine: Engine, settings: IndexSettings) -> RegistryLayout:
         IndexNotFoundError: there is none.
     """
     if not engine.indices_of(settings.registry):
-        raise IndexNotFoundError(
-            f"there is no registry {settings.registry!r}; create it with `vidsearch index create`"
-        )
+        raise no_registry(settings.registry)
     mapping = engine.mapping(settings.registry)
     missing = tuple(sorted(missing_fields(mapping)))
     return RegistryLayout(settings.registry, registry_version(mapping), missing)
@@ -94,10 +90,7 @@ def registry_layout(engine: Engine, settings: IndexSettings) -> RegistryLayout:
 def upgrade_registry_index(engine: Engine, settings: IndexSettings) -> RegistryLayout:
     """Add what a live registry lacks, and raise its version. Safe to repeat, and while workers run.
 
-    A registry of a newer version is left as it is.
-
-    Returns:
-        The layout before.
+    A registry of a newer version is left as it is. Returns the layout before.
 
     Raises:
         IndexNotFoundError: there is none.
@@ -109,6 +102,21 @@ def upgrade_registry_index(engine: Engine, settings: IndexSettings) -> RegistryL
         body = {"properties": missing_fields(mapping), "_meta": meta}
         engine.put_mapping(settings.registry, body)
     return layout
+
+
+def ensure_registry_index(engine: Engine, settings: IndexSettings) -> None:
+    """Create the registry where it is absent, else upgrade it."""
+    if engine.indices_of(settings.registry):
+        upgrade_registry_index(engine, settings)
+    else:
+        create_registry_index(engine, settings)
+
+
+def no_registry(name: str) -> IndexNotFoundError:
+    """The error for a registry that was never created."""
+    return IndexNotFoundError(
+        f"there is no registry {name!r}; create it with `vidsearch index create`"
+    )
 
 
 def drop_registry_index(engine: Engine, settings: IndexSettings) -> None:

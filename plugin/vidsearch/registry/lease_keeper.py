@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from types import TracebackType
 
 from vidsearch.errors import LeaseLostError, VidsearchError
-from vidsearch.registry.lease import Lease
 from vidsearch.registry.registry import Registry
+from vidsearch.registry.store import Lease
 
 __all__ = ["LeaseKeeper"]
 
@@ -22,10 +21,6 @@ class LeaseKeeper:
     renews the lease of a worker that hangs. Such a worker is ended by the task's time limit, which
     Celery enforces in its ``prefork`` pool only: in the pools ``solo`` and ``threads``, a video
     whose worker hangs stays ``processing`` until that worker is stopped.
-
-    Args:
-        registry: where the lease stands.
-        lease: as claimed.
     """
 
     def __init__(self, registry: Registry, lease: Lease) -> None:
@@ -42,18 +37,8 @@ class LeaseKeeper:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._end()
-
-    @property
-    def video_id(self) -> str:
-        """Whose lease it is."""
-        return self._lease.id
 
     def check(self) -> None:
         """Raise where the lease is known to be lost.

@@ -11,7 +11,8 @@ from socket import gethostname
 from typing import Any
 from uuid import uuid4
 
-from vidsearch.engines.base import Engine, Revision
+from vidsearch.batches import in_batches
+from vidsearch.engines import Engine
 from vidsearch.errors import (
     LeaseLostError,
     RegistryError,
@@ -19,28 +20,35 @@ from vidsearch.errors import (
     VidsearchError,
 )
 from vidsearch.registry import transitions
-from vidsearch.registry.lease import Lease
-from vidsearch.registry.store import Change, RecordStore, Stored, alive, in_states
+from vidsearch.registry.store import Change, Lease, RecordStore, Stored, in_states
 from vidsearch.registry.sweep_rule import needs_sweep, sweep_query
 from vidsearch.registry.validation import NewVideo, checked
 from vidsearch_mappings.registry import ErrorRecord, State, VideoRecord
 
 __all__ = ["Registration", "Registry"]
 
-_IDS_PER_QUERY = 1000
+_Transition = Callable[[VideoRecord, float], VideoRecord]
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What became of one of many videos to register."""
+    """What became of one of many videos."""
 
     id: str
-    record: VideoRecord | None = None
-    """As it stands now; ``None`` where it was not registered."""
+    stored: Stored | None = field(default=None, repr=False)
     error: VidsearchError | None = None
-    """Why it was not registered, or registered but not queued."""
-    revision: Revision | None = field(default=None, repr=False)
-    """Of the stored record."""
+    """Why nothing was changed, or why the video was not queued."""
+
+    @property
+    def record(self) -> VideoRecord | None:
+        """As it stands now; ``None`` where it was not changed."""
+        return self.stored.record if self.stored else None
+
+    def require(self) -> VideoRecord:
+        """The record. Raises ``error`` where there is one."""
+        if self.error:
+            raise self.error
+        return _registered(self.record, self.id)
 
 
 class Registry:
@@ -50,8 +58,10 @@ class Registry:
     on the stored revision. Two workers can thus never own one video. Whoever acts on an outdated
     record loses: a worker gets ``LeaseLostError``, all others look at the record again.
 
-    Listings refresh the index first, so they show every earlier write. Every method raises
-    ``IndexNotFoundError`` where the registry was never created.
+    Methods ``…_many`` change a batch of videos with one read and one bulk write, and report errors
+    per video. Listings refresh the index first, so they show every earlier write. Every method
+    raises ``IndexNotFoundError`` where the registry was never created, and
+    ``VideoNotRegisteredError`` for a video that was never registered, but for ``find``.
 
     Args:
         engine: the cluster.
@@ -88,31 +98,21 @@ class Registry:
         return None if stored is None else stored.record
 
     def get(self, id: str) -> VideoRecord:
-        """One video, read in real time.
-
-        Raises:
-            VideoNotRegisteredError: it was never registered.
-        """
+        """One video, read in real time."""
         return _registered(self.find(id), id)
 
     def list(self, *, state: State | None = None, limit: int = 100) -> list[VideoRecord]:
-        """Videos, the one that changed last first.
-
-        Args:
-            state: only those; tombstones are left out unless asked for.
-            limit: maximum number of videos, up to 10,000.
-        """
-        query = in_states(state) if state else alive()
-        return self._store.search(query, sort=[{"updated_at": "desc"}], size=limit)
+        """Up to 10,000 videos, the one that changed last first; tombstones only if asked for."""
+        return self._store.latest(in_states(*([state] if state else [])), size=limit)
 
     def scan(self, *states: State) -> Iterator[VideoRecord]:
         """Every video in one of the states; all but tombstones where none is given."""
-        return self._store.scan(in_states(*states) if states else alive())
+        return self._store.scan(in_states(*states))
 
-    def among(self, ids: Sequence[str]) -> Iterator[VideoRecord]:
+    def among(self, ids: Iterable[str]) -> Iterator[VideoRecord]:
         """Those of some ids that are registered, tombstones included, in no order."""
-        for start in range(0, len(ids), _IDS_PER_QUERY):
-            yield from self._store.scan({"ids": {"values": ids[start : start + _IDS_PER_QUERY]}})
+        for batch in in_batches(ids):
+            yield from self._store.scan({"ids": {"values": batch}})
 
     def counts(self) -> dict[State, int]:
         """Number of videos in each state."""
@@ -150,21 +150,12 @@ class Registry:
         register = partial(transitions.register, video=video)
         return self._store.change(id, register).record
 
-    def register_many(self, videos: Iterable[NewVideo]) -> tuple[Registration, ...]:
-        """As :meth:`register`, for many videos, with two requests per 500 of them.
-
-        Safe to repeat. A video that cannot be registered does not stop the others.
-
-        Args:
-            videos: each id once, or repeated with the same uri, fields and routing.
-
-        Returns:
-            One for each video, in their order.
+    def register_many(self, videos: Sequence[NewVideo]) -> tuple[Registration, ...]:
+        """As :meth:`register`, in the order of the videos; an id may repeat with the same values.
 
         Raises:
             BackendUnavailableError: the engine does not answer; some may be registered.
         """
-        videos = tuple(videos)
         accepted: dict[str, NewVideo] = {}
         refused: dict[int, RegistryError] = {}
         for place, video in enumerate(videos):
@@ -187,51 +178,42 @@ class Registry:
         return self._change(id, transitions.mark_queued).record
 
     def mark_many_queued(self, registrations: Iterable[Registration]) -> tuple[Registration, ...]:
-        """As :meth:`mark_queued`, for what :meth:`register_many` returned; a bulk per 500."""
-        stored = {
-            one.id: Stored(one.record, one.revision)
-            for one in registrations
-            if one.record is not None and one.revision is not None
-        }
-        ends = self._store.change_many(
-            {id: _of_registered(id, transitions.mark_queued) for id in stored}, stored=stored
-        )
-        return tuple(_registration(id, end) for id, end in ends.items())
+        """As :meth:`mark_queued`, without reading again what was registered."""
+        stored = {one.id: one.stored for one in registrations if one.stored}
+        return self._change_many(stored, transitions.mark_queued, stored=stored)
 
     def retry(self, id: str) -> VideoRecord:
         """Give a failed or dead video a new start with all its attempts.
 
         Raises:
-            VideoNotRegisteredError: it was never registered.
             RegistryError: it is neither failed nor dead.
         """
         return self._change(id, transitions.retry).record
 
+    def retry_many(self, ids: Iterable[str]) -> tuple[Registration, ...]:
+        """As :meth:`retry`."""
+        return self._change_many(ids, transitions.retry)
+
     def reopen(self, id: str, *, forget: bool = False) -> VideoRecord:
         """Have a video ingested again, whatever came of it before.
 
-        A video that is on its way already stays there, unless it is to forget.
-
-        Args:
-            id: of the video.
-            forget: embed it again even where its fingerprint is the same.
+        ``forget`` has it embedded again even where its fingerprint is the same. Without, a video
+        that is on its way already stays there.
 
         Raises:
-            VideoNotRegisteredError: it was never registered, or was deleted.
+            VideoNotRegisteredError: it was deleted.
         """
         return self._change(id, partial(transitions.reopen, forget=forget)).record
+
+    def reopen_many(self, ids: Iterable[str], *, forget: bool = False) -> tuple[Registration, ...]:
+        """As :meth:`reopen`."""
+        return self._change_many(ids, partial(transitions.reopen, forget=forget))
 
     def delete(self, id: str, *, error: ErrorRecord | None = None) -> VideoRecord:
         """Leave a tombstone, so that an ingest that is still running cannot bring the video back.
 
         The lease of such an ingest is kept in the tombstone, for the sweep to look after it.
-
-        Args:
-            id: of the video.
-            error: why, where nobody asked for it.
-
-        Raises:
-            VideoNotRegisteredError: it was never registered.
+        ``error`` says why, where nobody asked for it.
         """
         return self._change(id, partial(transitions.delete, error=error)).record
 
@@ -250,13 +232,10 @@ class Registry:
     def claim(self, id: str, *, owner: str) -> Lease:
         """Take the lease and count an attempt.
 
-        Args:
-            id: of the video.
-            owner: the message that is followed; the same for its retries, so that one which could
-                not give the lease back during an outage takes it up again, uncounted.
+        ``owner`` is the message that is followed; the same for its retries, so that one which could
+        not give the lease back during an outage takes it up again, uncounted.
 
         Raises:
-            VideoNotRegisteredError: it was never registered.
             LeaseLostError: another lease is live, or nothing is to be done: a late duplicate.
         """
         take = partial(
@@ -266,10 +245,10 @@ class Registry:
             lease_seconds=self.lease_seconds,
             max_attempts=self.max_attempts,
         )
-        stored = self._change(id, take)
-        if stored.record.state is State.DEAD:
-            raise LeaseLostError(f"video {id!r} is dead: {stored.record.error}")
-        return Lease(stored.record, stored.revision)
+        lease = self._change(id, take)
+        if lease.record.state is State.DEAD:
+            raise LeaseLostError(f"video {id!r} is dead: {lease.record.error}")
+        return lease
 
     def renew(self, lease: Lease) -> Lease:
         """Extend the lease from now.
@@ -277,78 +256,39 @@ class Registry:
         Raises:
             LeaseLostError: another worker has it, or the video was deleted or registered anew.
         """
-        after = transitions.renew(lease.record, self._now(), lease_seconds=self.lease_seconds)
-        return self._store.change_held(lease, after)
+        return self._change_held(lease, transitions.renew, lease_seconds=self.lease_seconds)
 
-    def complete(
-        self,
-        lease: Lease,
-        *,
-        fingerprint: str,
-        frames: int | None,
-        damaged: int | None,
-        segments: int | None,
-        duration: float | None,
-        seconds: Mapping[str, float],
-    ) -> VideoRecord:
-        """``processing → indexed``; call it once the vectors are written.
+    def complete(self, lease: Lease, **made: Any) -> VideoRecord:
+        """``processing → indexed``, once the vectors are written; ``made`` is known of them.
 
         Raises:
             LeaseLostError: see :meth:`renew`. What was written must be taken back.
         """
-        after = transitions.complete(
-            lease.record,
-            self._now(),
-            fingerprint=fingerprint,
-            frames=frames,
-            damaged=damaged,
-            segments=segments,
-            duration=duration,
-            seconds=dict(seconds),
-        )
-        return self._store.change_held(lease, after).record
+        return self._change_held(lease, transitions.complete, **made).record
 
     def fail(self, lease: Lease, error: ErrorRecord) -> VideoRecord:
-        """``processing → failed``: the video is at fault, another attempt would end the same.
-
-        Raises:
-            LeaseLostError: see :meth:`renew`.
-        """
-        after = transitions.fail(lease.record, self._now(), error=error)
-        return self._store.change_held(lease, after).record
+        """``processing → failed``; raises as :meth:`renew`, like all that follow."""
+        return self._change_held(lease, transitions.fail, error=error).record
 
     def mark_gone(self, lease: Lease, error: ErrorRecord) -> VideoRecord:
-        """``processing → deleted``: the application deleted its document.
-
-        Raises:
-            LeaseLostError: see :meth:`renew`.
-        """
-        after = transitions.mark_gone(lease.record, self._now(), error=error)
-        return self._store.change_held(lease, after).record
+        """``processing → deleted``: the application deleted its document."""
+        return self._change_held(lease, transitions.mark_gone, error=error).record
 
     def release(
         self, lease: Lease, error: ErrorRecord, *, counted: bool, delay: float = 0.0
     ) -> VideoRecord:
-        """``processing → queued`` for another try, or ``dead`` after the last attempt.
+        """``processing → queued`` for another try after ``delay`` seconds; the last ends ``dead``.
 
-        Args:
-            lease: as held.
-            error: why the attempt ended.
-            counted: ``False`` takes the attempt back: an outage is not the video's fault.
-            delay: seconds before the retry is due.
-
-        Raises:
-            LeaseLostError: see :meth:`renew`.
+        An attempt that is not ``counted`` is taken back: an outage is not the video's fault.
         """
-        after = transitions.release(
-            lease.record,
-            self._now(),
+        return self._change_held(
+            lease,
+            transitions.release,
             error=error,
             counted=counted,
             delay=delay,
             max_attempts=self.max_attempts,
-        )
-        return self._store.change_held(lease, after).record
+        ).record
 
     # -- by the sweep
 
@@ -358,20 +298,37 @@ class Registry:
         Returns ``None`` where it is not forgotten (any more); see ``needs_sweep``. Of several
         sweeps at once, one gets the record.
         """
-        recovered = False
+        before: VideoRecord | None = None
 
         def recover(record: VideoRecord, now: float) -> VideoRecord:
-            nonlocal recovered
-            recovered = needs_sweep(record, now=now, timeout=self.lease_seconds)
-            if not recovered:
+            nonlocal before
+            before = record
+            if not needs_sweep(record, now=now, timeout=self.lease_seconds):
                 return record
             return transitions.recover(record, now, max_attempts=self.max_attempts)
 
-        record = self._change(id, recover).record
-        return record if recovered else None
+        after = self._change(id, recover).record
+        return None if after is before else after
 
-    def _change(self, id: str, transition: Callable[[VideoRecord, float], VideoRecord]) -> Stored:
+    def _change(self, id: str, transition: _Transition) -> Stored:
         return self._store.change(id, _of_registered(id, transition))
+
+    def _change_many(
+        self,
+        ids: Iterable[str],
+        transition: _Transition,
+        *,
+        stored: Mapping[str, Stored] | None = None,
+    ) -> tuple[Registration, ...]:
+        changes = {id: _of_registered(id, transition) for id in ids}
+        ends = self._store.change_many(changes, stored=stored)
+        return tuple(_registration(id, ends[id]) for id in changes)
+
+    def _change_held(
+        self, lease: Lease, transition: Callable[..., VideoRecord], **arguments: Any
+    ) -> Lease:
+        after = transition(lease.record, self._now(), **arguments)
+        return self._store.change_held(lease, after)
 
     def _now(self) -> float:
         return round(self._time(), 3)  # stored times count milliseconds
@@ -383,12 +340,12 @@ def _registered(record: VideoRecord | None, id: str) -> VideoRecord:
     return record
 
 
-def _of_registered(id: str, transition: Callable[[VideoRecord, float], VideoRecord]) -> Change:
+def _of_registered(id: str, transition: _Transition) -> Change:
     """A change of what must be registered."""
     return lambda record, now: transition(_registered(record, id), now)
 
 
 def _registration(id: str, end: Stored | VidsearchError) -> Registration:
     if isinstance(end, Stored):
-        return Registration(id, end.record, revision=end.revision)
+        return Registration(id, end)
     return Registration(id, error=end)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from vidsearch.engines.base import Document, Engine, Json, Revision, Write
+from vidsearch.engines import Document, Engine, Json, Revision, Write
 from vidsearch.errors import (
     BackendError,
     BulkError,
@@ -18,27 +20,23 @@ from vidsearch.errors import (
     VersionConflictError,
     VidsearchError,
 )
-from vidsearch.registry.lease import Lease
+from vidsearch.registry.index import no_registry
 from vidsearch_mappings.registry import State, VideoRecord, fitted, is_essential
 
-__all__ = ["Change", "RecordStore", "Stored", "alive", "in_states"]
+__all__ = ["Change", "Lease", "RecordStore", "Stored", "in_states"]
 
 _log = logging.getLogger(__name__)
 _TRIES = 8
-_BATCH = 500
 
 Change = Callable[[VideoRecord | None, float], VideoRecord]
 """From the stored record and the time to the record after: the same one to leave it as it is."""
 
 
 def in_states(*states: State) -> Json:
-    """The query for records in one of the states."""
+    """The query for records in one of the states; all but tombstones where none is given."""
+    if not states:
+        return {"bool": {"must_not": [in_states(State.DELETED)]}}
     return {"terms": {"state": [str(state) for state in states]}}
-
-
-def alive() -> Json:
-    """The query for all records but tombstones."""
-    return {"bool": {"must_not": [in_states(State.DELETED)]}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +45,15 @@ class Stored:
 
     record: VideoRecord
     revision: Revision
+
+    @property
+    def id(self) -> str:
+        """The video's id."""
+        return self.record.id
+
+
+Lease = Stored
+"""A record that a worker claimed: the right to work on the video until ``lease_until``."""
 
 
 class RecordStore:
@@ -68,28 +75,14 @@ class RecordStore:
 
     def read(self, id: str) -> Stored | None:
         """One record, in real time."""
-        try:
+        with self._registry():
             found = self._engine.get(self.index, id)
-        except IndexNotFoundError as error:
-            raise self._no_registry() from error
         return None if found is None else _stored(found)
-
-    def read_many(self, ids: Sequence[str]) -> dict[str, Stored]:
-        """Records by id, in real time and by one request; those that are absent are left out."""
-        if not ids:
-            return {}
-        try:
-            found = self._engine.mget(self.index, ids)
-        except IndexNotFoundError as error:
-            raise self._no_registry() from error
-        return {id: _stored(document) for id, document in found.items()}
 
     def change(self, id: str, change: Change) -> Stored:
         """Read, change and write if nobody else wrote meanwhile; else look again.
 
-        Args:
-            id: of the video.
-            change: may run often; what it raises ends the attempt.
+        ``change`` may run often; what it raises ends the attempt.
         """
         for _ in range(_TRIES):
             before = self.read(id)
@@ -105,21 +98,36 @@ class RecordStore:
     def change_many(
         self, changes: Mapping[str, Change], *, stored: Mapping[str, Stored] | None = None
     ) -> dict[str, Stored | VidsearchError]:
-        """As :meth:`change`, with one read and one bulk write per batch of videos.
+        """As :meth:`change`, for many records, with one read and one bulk write.
 
-        Args:
-            changes: by id.
-            stored: by id, what was read before: it is not read again, unless it has changed.
-
-        Returns:
-            By id, what is stored now, or why it was not changed.
+        What is in ``stored`` is not read again, unless it has changed. Returns by id what is stored
+        now, or why it was not changed.
         """
-        ids = list(changes)
         ends: dict[str, Stored | VidsearchError] = {}
-        for start in range(0, len(ids), _BATCH):
-            batch = ids[start : start + _BATCH]
-            ends |= self._change_batch({id: changes[id] for id in batch}, stored or {})
-        return ends
+        known = dict(stored or {})
+        rest = list(changes)
+        for _ in range(_TRIES):
+            found = self._documents([id for id in rest if id not in known])
+            changed: list[VideoRecord] = []
+            for id in rest:
+                try:
+                    if id in found:
+                        known[id] = _stored(found[id])
+                    before = known.get(id)
+                    after = changes[id](before.record if before else None, self._clock())
+                except RegistryError as error:
+                    ends[id] = error
+                    continue
+                if before is not None and after is before.record:
+                    ends[id] = before
+                else:
+                    changed.append(after)
+            ends |= self._write_many(changed, expect={i: one.revision for i, one in known.items()})
+            rest = [id for id in rest if isinstance(ends[id], VersionConflictError)]
+            if not rest:
+                return ends
+            known = {}
+        return ends | {id: _keeps_changing(id) for id in rest}
 
     def change_held(self, lease: Lease, after: VideoRecord) -> Lease:
         """Write what the holder of a lease has decided.
@@ -132,25 +140,28 @@ class RecordStore:
             try:
                 return Lease(after, self._write(after, expect=revision))
             except VersionConflictError as error:
-                stored = self.read(lease.id)
-                if stored is None or not _holds(lease, stored.record):
-                    raise _lost(lease, stored) from error
+                if (stored := self.read(lease.id)) is None:
+                    raise _lost(lease, "it is gone") from error
+                now = stored.record
+                if (now.state, now.owner) != (State.PROCESSING, lease.record.owner):
+                    who = f", owned by {now.owner}" if now.owner else ""
+                    raise _lost(lease, f"it is {now.state}{who}") from error
                 # A renewal of the holder, whose answer was lost: a token is never used twice.
                 # Fields that a newer version added meanwhile are kept.
-                revision, after = stored.revision, after.changed(unknown=stored.record.unknown)
+                revision, after = stored.revision, after.changed(unknown=now.unknown)
         raise _keeps_changing(lease.id)
 
     def delete(self, stored: Stored) -> bool:
         """Drop a record that is still the same."""
         try:
-            return self._engine.delete(self.index, stored.record.id, expect=stored.revision)
+            return self._engine.delete(self.index, stored.id, expect=stored.revision)
         except VersionConflictError:
             return False
 
-    def search(self, query: Json, *, sort: Sequence[Json], size: int) -> list[VideoRecord]:
-        """The first records in order."""
+    def latest(self, query: Json, *, size: int) -> list[VideoRecord]:
+        """The records that match, the one that changed last first."""
         self._refresh()
-        body = {"query": query, "sort": list(sort), "size": size}
+        body = {"query": query, "sort": [{"updated_at": "desc"}], "size": size}
         hits = self._engine.search(self.index, body)["hits"]["hits"]
         return [found for hit in hits if (found := _readable(hit["_id"], hit["_source"]))]
 
@@ -173,32 +184,9 @@ class RecordStore:
             for state, answer in zip(State, answers, strict=True)
         }
 
-    def _change_batch(
-        self, changes: Mapping[str, Change], stored: Mapping[str, Stored]
-    ) -> dict[str, Stored | VidsearchError]:
-        ends: dict[str, Stored | VidsearchError] = {}
-        known = {id: stored[id] for id in changes if id in stored}
-        rest = list(changes)
-        for _ in range(_TRIES):
-            known |= self.read_many([id for id in rest if id not in known])
-            changed: list[VideoRecord] = []
-            for id in rest:
-                before = known.get(id)
-                try:
-                    after = changes[id](before.record if before else None, self._clock())
-                except RegistryError as error:
-                    ends[id] = error
-                    continue
-                if before is not None and after is before.record:
-                    ends[id] = before
-                else:
-                    changed.append(after)
-            ends |= self._write_many(changed, expect={i: one.revision for i, one in known.items()})
-            rest = [id for id in rest if isinstance(ends[id], VersionConflictError)]
-            if not rest:
-                return ends
-            known = {}
-        return ends | {id: _keeps_changing(id) for id in rest}
+    def _documents(self, ids: Sequence[str]) -> dict[str, Document]:
+        with self._registry():
+            return self._engine.mget(self.index, ids) if ids else {}
 
     def _write(self, record: VideoRecord, *, expect: Revision | None) -> Revision:
         """Write one record over the revision that must still be stored; ``None``: over nothing.
@@ -208,43 +196,37 @@ class RecordStore:
             MappingConflictError: the registry's index lacks an essential field.
         """
         source = record.to_source()
-        try:
+        put = partial(self._engine.put, self.index, record.id, expect=expect or "absent")
+        with self._registry():
             try:
-                return self._put(record.id, source, expect)
+                return put(source)
             except MappingConflictError:
-                if (fits := self._fitted(source)) is None:
+                fits = self._fitted(source, self._engine.mapping(self.index))
+                if fits is None:
                     raise
-                return self._put(record.id, fits, expect)
-        except IndexNotFoundError as error:
-            raise self._no_registry() from error
+                return put(fits)
 
     def _write_many(
         self, records: Sequence[VideoRecord], *, expect: Mapping[str, Revision]
     ) -> dict[str, Stored | BackendError]:
-        """As :meth:`_write`, for many records of different ids and in one bulk.
+        """As :meth:`_write`, in one bulk; what has no revision in ``expect`` must not be stored.
 
-        Args:
-            records: to be written.
-            expect: by id, the revision that must still be stored; none: nothing may be stored.
-
-        Returns:
-            By id, what is stored now, or why the record was not written.
+        Returns by id what is stored now, or why the record was not written.
         """
         by_id = {record.id: record for record in records}
         sources = {id: record.to_source() for id, record in by_id.items()}
         ends = self._bulk(by_id, sources, expect)
+        rejected = [id for id, end in ends.items() if isinstance(end, MappingConflictError)]
+        mapping = self._engine.mapping(self.index) if rejected else {}
         smaller: dict[str, Json] = {}
-        for id in [id for id, end in ends.items() if isinstance(end, MappingConflictError)]:
+        for id in rejected:
             try:
-                fits = self._fitted(sources[id])
+                fits = self._fitted(sources[id], mapping)
             except MappingConflictError as error:
                 ends[id] = error
             else:
                 smaller |= {} if fits is None else {id: fits}
         return ends | self._bulk(by_id, smaller, expect)
-
-    def _put(self, id: str, source: Json, expect: Revision | None) -> Revision:
-        return self._engine.put(self.index, id, source, expect=expect or "absent")
 
     def _bulk(
         self,
@@ -258,27 +240,20 @@ class RecordStore:
             Write("index", id, source, expect=expect.get(id, "absent"))
             for id, source in sources.items()
         ]
-        ends: dict[str, Stored | BackendError] = {}
+        failures: dict[str, BackendError] = {}
         try:
-            result = self._engine.bulk(self.index, writes)
-        except IndexNotFoundError as error:
-            raise self._no_registry() from error
+            with self._registry():
+                result = self._engine.bulk(self.index, writes)
+            revisions, conflicts = result.revisions, result.conflicts
         except BulkError as error:
-            conflicts = error.conflicts
-            for id, reason in error.failures.items():
-                ends[id] = MappingConflictError(f"index {self.index!r} rejected {id!r}: {reason}")
-        else:
-            conflicts = result.conflicts
-            ends |= {id: Stored(records[id], one) for id, one in result.revisions.items()}
+            revisions, conflicts, failures = error.revisions, error.conflicts, error.failures
         for id in conflicts:
-            ends[id] = VersionConflictError(f"video {id!r} was changed meanwhile")
-        # A bulk that was rejected in part does not tell the revisions of what it wrote.
-        ends |= self.read_many([id for id in sources if id not in ends])
-        return {id: ends.get(id, VersionConflictError(f"video {id!r} is gone")) for id in sources}
+            failures[id] = VersionConflictError(f"video {id!r} was changed meanwhile")
+        return {**{id: Stored(records[id], one) for id, one in revisions.items()}, **failures}
 
-    def _fitted(self, source: Json) -> Json | None:
+    def _fitted(self, source: Json, mapping: Json) -> Json | None:
         """The document without the fields that the live mapping lacks; ``None`` if it has all."""
-        fits, left_out = fitted(source, self._engine.mapping(self.index))
+        fits, left_out = fitted(source, mapping)
         if not left_out:
             return None
         names = ", ".join(left_out)
@@ -291,15 +266,15 @@ class RecordStore:
         return fits
 
     def _refresh(self) -> None:
-        try:
+        with self._registry():
             self._engine.refresh(self.index)
-        except IndexNotFoundError as error:
-            raise self._no_registry() from error
 
-    def _no_registry(self) -> IndexNotFoundError:
-        return IndexNotFoundError(
-            f"there is no registry {self.index!r}; create it with `vidsearch index create`"
-        )
+    @contextmanager
+    def _registry(self) -> Iterator[None]:
+        try:
+            yield
+        except IndexNotFoundError as error:
+            raise no_registry(self.index) from error
 
 
 def _stored(document: Document) -> Stored:
@@ -330,15 +305,8 @@ def _readable(id: str, source: Mapping[str, Any]) -> VideoRecord | None:
         return None
 
 
-def _holds(lease: Lease, record: VideoRecord) -> bool:
-    return record.state is State.PROCESSING and record.owner == lease.record.owner
-
-
-def _lost(lease: Lease, stored: Stored | None) -> LeaseLostError:
-    record = stored.record if stored else None
-    what = f"it is {record.state}" if record else "it is gone"
-    who = f", owned by {record.owner}" if record and record.owner else ""
-    return LeaseLostError(f"the lease of video {lease.id!r} is lost: {what}{who}")
+def _lost(lease: Lease, why: str) -> LeaseLostError:
+    return LeaseLostError(f"the lease of video {lease.id!r} is lost: {why}")
 
 
 def _keeps_changing(id: str) -> VersionConflictError:

@@ -15,6 +15,7 @@ from vidsearch_mappings.registry import State
 __all__ = ["SweepReport", "sweep"]
 
 _log = logging.getLogger(__name__)
+_OUTCOMES = {State.DELETED: "cleaned", State.DEAD: "dead", State.REGISTERED: "waiting"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +47,15 @@ def sweep(
 ) -> SweepReport:
     """Requeue what was lost. Safe to run often and in several places at once.
 
+    A video whose message waits in a long queue looks like one whose message was lost. As long as
+    at least as many messages wait as videos are queued, none of them counts as lost.
+
     Args:
         registry: of the videos.
         enqueue: puts a message for one video id into the queue and marks it queued;
             ``BackendUnavailableError`` where the broker does not answer.
         clean: removes the document of one deleted video; see ``remove_document``.
         depth: number of messages that wait in the queue; ``BackendUnavailableError`` as above.
-
-    A video whose message waits in a long queue looks like one whose message was lost. As long as
-    at least as many messages wait as videos are queued, none of them counts as lost.
     """
     try:
         queued_may_be_lost = depth() < registry.counts()[State.QUEUED]
@@ -70,21 +71,15 @@ def sweep(
             # First the document, then the mark: a sweep that dies in between is repeated.
             clean(candidate.id)
         with suppress(VideoNotRegisteredError):  # purged meanwhile
-            record = registry.recover(candidate.id)
-            if record is None:
-                continue
-            if record.state is State.DELETED:
-                found["cleaned"].append(record.id)
-            elif record.state is State.DEAD:
-                _log.warning("video %r is dead: %s", record.id, record.error)
-                found["dead"].append(record.id)
-            elif problem is None:
-                try:
-                    enqueue(record.id)
-                    found["requeued"].append(record.id)
-                except BackendUnavailableError as error:
-                    problem = str(error)
-                    found["waiting"].append(record.id)
-            else:
-                found["waiting"].append(record.id)
+            if record := registry.recover(candidate.id):
+                outcome = _OUTCOMES[record.state]
+                if record.state is State.DEAD:
+                    _log.warning("video %r is dead: %s", record.id, record.error)
+                elif record.state is State.REGISTERED and problem is None:
+                    try:
+                        enqueue(record.id)
+                        outcome = "requeued"
+                    except BackendUnavailableError as error:
+                        problem = str(error)
+                found[outcome].append(record.id)
     return SweepReport(problem=problem, **{name: tuple(ids) for name, ids in found.items()})

@@ -5,10 +5,10 @@ The rule is one table. A record is checked against it, and a query is made from 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vidsearch.engines.base import Json
+from vidsearch.engines import Json
 from vidsearch_mappings.registry import State, VideoRecord, to_stamp
 
 __all__ = ["needs_sweep", "sweep_query"]
@@ -52,27 +52,19 @@ def needs_sweep(record: VideoRecord, *, now: float, timeout: float) -> bool:
 
 def sweep_query(*, now: float, timeout: float) -> Json:
     """The same as a query: it finds the records for which :func:`needs_sweep` holds."""
-    return _any(
-        _all({"term": {"state": str(state)}}, _passed(rule, now=now, timeout=timeout))
-        for state, rule in _RULES.items()
-    )
-
-
-def _passed(rule: _Rule, *, now: float, timeout: float) -> Json:
-    limit = to_stamp(_limit(rule, now=now, timeout=timeout))
-    passed: Json = {"range": {rule.time: {"lt": limit}}}
-    if not rule.absent:
-        return passed
-    return _any([passed, {"bool": {"must_not": [{"exists": {"field": rule.time}}]}}])
+    queries = []
+    for state, rule in _RULES.items():
+        limit = to_stamp(_limit(rule, now=now, timeout=timeout))
+        when: list[Json] = [{"range": {rule.time: {"lt": limit}}}]
+        if rule.absent:
+            when.append({"bool": {"must_not": [{"exists": {"field": rule.time}}]}})
+        queries.append({"bool": {"filter": [{"term": {"state": str(state)}}, _any(when)]}})
+    return _any(queries)
 
 
 def _limit(rule: _Rule, *, now: float, timeout: float) -> float:
     return round(now - timeout if rule.grace else now, 3)  # stored times count milliseconds
 
 
-def _all(*queries: Json) -> Json:
-    return {"bool": {"filter": list(queries)}}
-
-
-def _any(queries: Iterable[Json]) -> Json:
-    return {"bool": {"should": list(queries), "minimum_should_match": 1}}
+def _any(queries: Sequence[Json]) -> Json:
+    return {"bool": {"should": queries, "minimum_should_match": 1}}

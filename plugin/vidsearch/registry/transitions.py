@@ -37,10 +37,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from vidsearch.engines.base import Json
+from vidsearch.engines import Json
 from vidsearch.errors import LeaseLostError, RegistryError, VideoNotRegisteredError
 from vidsearch.registry.validation import NewVideo
-from vidsearch_mappings.registry import ErrorRecord, State, VideoRecord
+from vidsearch_mappings.registry import (
+    GIVEN_UP,
+    IN_PROGRESS,
+    UNWANTED,
+    WAITING,
+    ErrorRecord,
+    State,
+    VideoRecord,
+)
 
 __all__ = [
     "claim",
@@ -58,9 +66,6 @@ __all__ = [
     "retry",
 ]
 
-_ON_ITS_WAY = {State.REGISTERED, State.QUEUED, State.PROCESSING}
-_GIVEN_UP = {State.FAILED, State.DEAD}
-
 
 def register(old: VideoRecord | None, now: float, *, video: NewVideo) -> VideoRecord:
     """Make a video known, or start afresh with what is other than before."""
@@ -71,7 +76,7 @@ def register(old: VideoRecord | None, now: float, *, video: NewVideo) -> VideoRe
             id=video.id, registered_at=now, updated_at=now, unknown=unknown, **wanted
         )
     same = {"uri": old.uri, "fields": dict(old.fields), "routing": old.routing} == wanted
-    if same and old.state not in _GIVEN_UP:
+    if same and old.state not in GIVEN_UP:
         return old
     return _afresh(old, now).changed(**wanted)
 
@@ -88,18 +93,13 @@ def claim(
 ) -> VideoRecord:
     """Take the lease and count an attempt.
 
-    Args:
-        record: as stored.
-        now: seconds since the epoch.
-        token: ``owner#…``; a lease of the same owner is taken up again, uncounted.
-        lease_seconds: length of the lease.
-        max_attempts: a video whose worker was lost in the last of them is dead.
+    ``token`` is ``owner#…``; a lease of the same owner is taken up again, uncounted. A video whose
+    worker was lost in the last attempt is dead.
 
     Raises:
         LeaseLostError: another lease is live, or nothing is to be done: a late duplicate.
     """
-    owner = token.partition("#")[0]
-    mine = record.owner is not None and record.owner.partition("#")[0] == owner
+    mine = (record.owner or "").partition("#")[0] == token.partition("#")[0]
     attempts = record.attempts + 1
     if record.state is State.PROCESSING:
         if mine:
@@ -108,7 +108,7 @@ def claim(
             raise LeaseLostError(f"video {record.id!r} is being worked on by {record.owner}")
         elif record.attempts >= max_attempts:
             return recover(record, now, max_attempts=max_attempts)
-    elif record.state not in {State.REGISTERED, State.QUEUED}:
+    elif record.state not in WAITING:
         raise LeaseLostError(f"video {record.id!r} is {record.state}, nothing is to be done")
     return record.changed(
         state=State.PROCESSING,
@@ -153,13 +153,10 @@ def release(
 ) -> VideoRecord:
     """Give the lease back for another try; the last counted attempt ends dead."""
     ended = _ended(record, now).changed(error=error)
-    if not counted:
-        return ended.changed(
-            state=State.QUEUED, attempts=record.attempts - 1, due_at=_later(now, delay)
-        )
-    if record.attempts >= max_attempts:
+    if counted and record.attempts >= max_attempts:
         return ended.changed(state=State.DEAD)
-    return ended.changed(state=State.QUEUED, due_at=_later(now, delay))
+    attempts = record.attempts if counted else record.attempts - 1
+    return ended.changed(state=State.QUEUED, attempts=attempts, due_at=_later(now, delay))
 
 
 def retry(record: VideoRecord, now: float) -> VideoRecord:
@@ -168,7 +165,7 @@ def retry(record: VideoRecord, now: float) -> VideoRecord:
     Raises:
         RegistryError: it is neither failed nor dead.
     """
-    if record.state not in _GIVEN_UP:
+    if record.state not in GIVEN_UP:
         raise RegistryError(
             f"video {record.id!r} is {record.state}; only failed or dead videos are retried"
         )
@@ -183,7 +180,7 @@ def reopen(record: VideoRecord, now: float, *, forget: bool) -> VideoRecord:
     """
     if record.state is State.DELETED:
         raise VideoNotRegisteredError(f"video {record.id!r} was deleted")
-    if record.state in _ON_ITS_WAY and not (forget and record.fingerprint):
+    if record.state in IN_PROGRESS and not (forget and record.fingerprint):
         return record
     after = _afresh(record, now)
     return after.changed(fingerprint=None) if forget else after
@@ -194,21 +191,19 @@ def delete(record: VideoRecord, now: float, *, error: ErrorRecord | None) -> Vid
     if record.state is State.DELETED:
         return record
     lease = record.lease_until if record.state is State.PROCESSING else None
-    return record.changed(
+    return _ended(record, now).changed(
         state=State.DELETED,
         fields={},
         error=error,
         fingerprint=None,
-        due_at=None,
         owner=record.owner if lease else None,
         lease_until=lease,
-        updated_at=now,
     )
 
 
 def recover(record: VideoRecord, now: float, *, max_attempts: int) -> VideoRecord:
     """Take back what nobody takes care of; the caller has asked ``needs_sweep``."""
-    after = record.changed(owner=None, lease_until=None, due_at=None, updated_at=now)
+    after = _ended(record, now)
     if record.state is State.DELETED:
         return after
     if record.state is not State.PROCESSING:
@@ -221,19 +216,11 @@ def recover(record: VideoRecord, now: float, *, max_attempts: int) -> VideoRecor
 
 def is_purgeable(record: VideoRecord) -> bool:
     """Whether the entry may be dropped: no tombstone whose ingest may still be running."""
-    return record.state in _GIVEN_UP | {State.DELETED} and not record.lease_until
+    return record.state in UNWANTED and not record.lease_until
 
 
 def _afresh(record: VideoRecord, now: float) -> VideoRecord:
-    return record.changed(
-        state=State.REGISTERED,
-        attempts=0,
-        owner=None,
-        lease_until=None,
-        due_at=None,
-        error=None,
-        updated_at=now,
-    )
+    return _ended(record, now).changed(state=State.REGISTERED, attempts=0, error=None)
 
 
 def _ended(record: VideoRecord, now: float) -> VideoRecord:

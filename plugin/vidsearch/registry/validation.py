@@ -41,10 +41,13 @@ def check_id(id: str) -> None:
     """Refuse an id that the engines would not store.
 
     Raises:
-        RegistryError: empty, nothing but dots, no Unicode, or longer than 512 bytes.
+        RegistryError: nothing but dots and spaces, no Unicode, or longer than 512 bytes.
     """
-    if not isinstance(id, str) or not id.strip().strip("."):
-        raise RegistryError(f"a video's id must be a text with at least one letter, not {id!r}")
+    if not isinstance(id, str) or all(char == "." or char.isspace() for char in id):
+        raise RegistryError(
+            "a video's id must be a text with at least one character other than dots and spaces, "
+            f"not {id!r}"
+        )
     if _bytes(id, what=f"the id {id!r}") > _ID_BYTES:
         raise RegistryError(f"the id {id[:40]!r}… has more than {_ID_BYTES} bytes")
 

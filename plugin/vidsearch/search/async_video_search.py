@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from vidsearch.config import SearchSettings, Settings
 from vidsearch.encoders.base import Encoder
-from vidsearch.engines.types import Json
+from vidsearch.engines import Json
 from vidsearch.search.core import SearchCore
 from vidsearch.search.request import Leg, SearchRequest
 from vidsearch.search.signature import same_arguments_as, same_options_as
@@ -20,7 +19,7 @@ from vidsearch.search.types import SearchResult
 from vidsearch.search.video_search import VideoSearch
 
 if TYPE_CHECKING:
-    from vidsearch.engines.base import AsyncEngine
+    from vidsearch.engines import AsyncEngine
 
 __all__ = ["AsyncVideoSearch"]
 
@@ -82,7 +81,6 @@ class AsyncVideoSearch:
 
     @same_arguments_as(VideoSearch.search)
     async def search(self, text: str | SearchRequest | None = None, **options: Any) -> SearchResult:
-        """See :meth:`vidsearch.search.VideoSearch.search`."""
         request = self._core.request(text, options)
         engine = await self._connected()
         return await engine.run(self._core.search(request, engine.calls))
@@ -102,11 +100,10 @@ class AsyncVideoSearch:
         """See :meth:`vidsearch.search.VideoSearch.embed`."""
         return await asyncio.to_thread(self._core.embed, text)
 
-    @same_arguments_as(VideoSearch.search)
+    @same_arguments_as(VideoSearch.body)
     async def body(
         self, text: str | SearchRequest | None = None, **options: Any
     ) -> dict[Leg, Json]:
-        """See :meth:`vidsearch.search.VideoSearch.body`."""
         request = self._core.request(text, options)
         engine = await self._connected()
         return await engine.run(self._core.bodies(request, engine.calls))
@@ -119,12 +116,7 @@ class AsyncVideoSearch:
     async def __aenter__(self) -> AsyncVideoSearch:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.close()
 
     def __repr__(self) -> str:

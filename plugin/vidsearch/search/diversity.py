@@ -46,7 +46,7 @@ class Collapsed:
     """Ids of what was folded into a kept hit, best first, by its id."""
 
 
-def fields_to_compare(request: SearchRequest, view: IndexDescription) -> list[str]:
+def fields_to_compare(request: SearchRequest, index: IndexDescription) -> list[str]:
     """The fields of the candidates that ``collapse`` and ``diversity`` compare.
 
     Raises:
@@ -54,13 +54,13 @@ def fields_to_compare(request: SearchRequest, view: IndexDescription) -> list[st
     """
     collapse, fields = request.collapse, []
     if request.diversity or isinstance(collapse, (int, float)):
-        fields.append(vector_path(view.field, level="video"))
+        fields.append(vector_path(index.field, level="video"))
     if isinstance(collapse, str):
         fields.append(collapse)
-        found = find_field(view.properties, collapse)
+        found = find_field(index.properties, collapse)
         problem = None
         if found is None:
-            problem = f"there is no field {collapse!r} in index {view.name!r}"
+            problem = f"there is no field {collapse!r} in index {index.name!r}"
         elif found.nested is not None or found.type in _NO_VALUES:
             problem = f"field {collapse!r} is {found.type}, which has no value of a video"
         if problem:

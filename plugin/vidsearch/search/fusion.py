@@ -11,14 +11,12 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 from vidsearch.errors import QueryError
+from vidsearch_mappings.fusions import Normalizer
 
 __all__ = ["Fusion", "Linear", "Normalizer", "Rrf", "Scored", "linear", "rrf", "weight_of"]
-
-Normalizer = Literal["min_max", "z_score"]
-"""How the scores of a leg are brought to a scale that legs have in common."""
 
 
 class Scored(NamedTuple):
@@ -35,44 +33,40 @@ Fusion = Callable[[Legs], list[Scored]]
 """Takes each leg's hits, best first, by the name of the leg; gives all of them, best first."""
 
 
-def rrf(
-    legs: Legs,
-    *,
-    constant: float = 60,
-    weights: Mapping[str, float] | None = None,
-    window: int | None = None,
-) -> list[Scored]:
+@dataclass(frozen=True)
+class Rrf:
     """Reciprocal rank fusion: the sum over the legs of ``weight / (constant + rank)``.
 
-    After Cormack, Clarke and Büttcher, SIGIR 2009.
-
-    Args:
-        legs: hits of each leg, best first, an id at most once per leg; ranks count from 1.
-        constant: how much the first ranks stand out, from 0 on; larger flattens.
-        weights: weight of a leg by its name; 1 where absent, 0 takes the leg out.
-        window: only so many hits of each leg count.
-
-    Returns:
-        Best first; equal scores in the order of their ids.
+    After Cormack, Clarke and Büttcher, SIGIR 2009. Ranks count from 1. Gives the best first; equal
+    scores in the order of their ids.
 
     Raises:
-        QueryError: a weight is negative or names no leg, or ``constant`` or ``window`` is wrong.
+        QueryError: a weight is negative or, in a call, names no leg; or an argument is wrong.
     """
-    _require_constant(constant)
-    shares: defaultdict[str, list[float]] = defaultdict(list)
-    for weight, hits in _weighted(legs, weights=weights, window=window):
-        for rank, hit in enumerate(hits, start=1):
-            shares[hit.id].append(weight / (constant + rank))
-    return _ranked(shares)
+
+    constant: float = 60
+    """How much the first ranks stand out, from 0 on; larger flattens."""
+    weights: Mapping[str, float] | None = None
+    """Weight of a leg by its name; 1 where absent, 0 takes the leg out."""
+    window: int | None = None
+    """Only so many hits of each leg count."""
+
+    def __post_init__(self) -> None:
+        if not (_is_finite(self.constant) and self.constant >= 0):
+            raise QueryError(f"constant must be a number from 0 on, not {self.constant!r}")
+        _require_weights(self.weights)
+        _require_window(self.window)
+
+    def __call__(self, legs: Legs) -> list[Scored]:
+        shares: defaultdict[str, list[float]] = defaultdict(list)
+        for weight, hits in _weighted(legs, weights=self.weights, window=self.window):
+            for rank, hit in enumerate(hits, start=1):
+                shares[hit.id].append(weight / (self.constant + rank))
+        return _ranked(shares)
 
 
-def linear(
-    legs: Legs,
-    *,
-    normalizer: Normalizer = "min_max",
-    weights: Mapping[str, float] | None = None,
-    window: int | None = None,
-) -> list[Scored]:
+@dataclass(frozen=True)
+class Linear:
     """Convex combination: the weighted mean over the legs of the normalised scores.
 
     ``min_max`` (Lee, SIGIR 1997) gives a leg's best 1 and its last 0; a video that the leg lacks
@@ -85,63 +79,57 @@ def linear(
     a video that no leg puts below another is never below it, but a score that rises far beyond all
     others widens the scale for the others, too.
 
-    Args:
-        legs: hits of each leg, best first, an id at most once per leg.
-        normalizer: ``min_max`` or ``z_score``.
-        weights: weight of a leg by its name; 1 where absent, 0 takes the leg out. Only their
-            proportions matter.
-        window: only so many hits of each leg count, also for their scale.
-
-    Returns:
-        Best first, with ``min_max`` from 1 to 0; equal scores in the order of their ids.
+    Gives the best first, with ``min_max`` from 1 to 0; equal scores in the order of their ids.
 
     Raises:
-        QueryError: a weight is negative or names no leg, or ``normalizer`` or ``window`` is wrong.
+        QueryError: as :class:`Rrf`.
     """
-    _require_normalizer(normalizer)
-    taken = _weighted(legs, weights=weights, window=window)
-    total = fsum(weight for weight, _ in taken)
-    shares: defaultdict[str, list[float]] = defaultdict(list)
-    union = {hit.id for _, hits in taken for hit in hits}
-    for weight, hits in taken:
-        scaled, absent = _scaled(hits, normalizer=normalizer)
-        for id in union:
-            shares[id].append(weight / total * scaled.get(id, absent))
-    return _ranked(shares)
-
-
-@dataclass(frozen=True)
-class Rrf:
-    """:func:`rrf` with these arguments."""
-
-    constant: float = 60
-    weights: Mapping[str, float] | None = None
-    window: int | None = None
-
-    def __post_init__(self) -> None:
-        _require_constant(self.constant)
-        _require_weights(self.weights)
-        _require_window(self.window)
-
-    def __call__(self, legs: Legs) -> list[Scored]:
-        return rrf(legs, constant=self.constant, weights=self.weights, window=self.window)
-
-
-@dataclass(frozen=True)
-class Linear:
-    """:func:`linear` with these arguments."""
 
     normalizer: Normalizer = "min_max"
     weights: Mapping[str, float] | None = None
+    """As of :class:`Rrf`; only their proportions matter."""
     window: int | None = None
+    """Only so many hits of each leg count, also for their scale."""
 
     def __post_init__(self) -> None:
-        _require_normalizer(self.normalizer)
+        if self.normalizer not in get_args(Normalizer):
+            names = " or ".join(get_args(Normalizer))
+            raise QueryError(f"normalizer must be {names}, not {self.normalizer!r}")
         _require_weights(self.weights)
         _require_window(self.window)
 
     def __call__(self, legs: Legs) -> list[Scored]:
-        return linear(legs, normalizer=self.normalizer, weights=self.weights, window=self.window)
+        taken = _weighted(legs, weights=self.weights, window=self.window)
+        total = fsum(weight for weight, _ in taken)
+        shares: defaultdict[str, list[float]] = defaultdict(list)
+        union = {hit.id for _, hits in taken for hit in hits}
+        for weight, hits in taken:
+            scaled, absent = _scaled(hits, normalizer=self.normalizer)
+            for id in union:
+                shares[id].append(weight / total * scaled.get(id, absent))
+        return _ranked(shares)
+
+
+def rrf(
+    legs: Legs,
+    *,
+    constant: float = 60,
+    weights: Mapping[str, float] | None = None,
+    window: int | None = None,
+) -> list[Scored]:
+    """:class:`Rrf` of these legs."""
+    return Rrf(constant, weights, window)(legs)
+
+
+def linear(
+    legs: Legs,
+    *,
+    normalizer: Normalizer = "min_max",
+    weights: Mapping[str, float] | None = None,
+    window: int | None = None,
+) -> list[Scored]:
+    """:class:`Linear` of these legs."""
+    return Linear(normalizer, weights, window)(legs)
 
 
 def weight_of(leg: str, weights: Mapping[str, float] | None) -> float:
@@ -154,7 +142,6 @@ def _weighted(
 ) -> list[tuple[float, Sequence[Scored]]]:
     """The legs that count, with their weights and cut to the window."""
     _require_weights(weights, legs=legs)
-    _require_window(window)
     pairs = [(weight_of(name, weights), hits[:window]) for name, hits in legs.items()]
     return [(weight, hits) for weight, hits in pairs if weight > 0]
 
@@ -180,17 +167,6 @@ def _ranked(shares: Mapping[str, Sequence[float]]) -> list[Scored]:
     # fsum is exact before rounding, so the order of the legs cannot change an order of hits.
     ranked = sorted((-fsum(parts), id) for id, parts in shares.items())
     return [Scored(id, -negated) for negated, id in ranked]
-
-
-def _require_constant(constant: float) -> None:
-    if not (_is_finite(constant) and constant >= 0):
-        raise QueryError(f"constant must be a number from 0 on, not {constant!r}")
-
-
-def _require_normalizer(normalizer: str) -> None:
-    if normalizer not in get_args(Normalizer):
-        names = " or ".join(get_args(Normalizer))
-        raise QueryError(f"normalizer must be {names}, not {normalizer!r}")
 
 
 def _require_window(window: int | None) -> None:

@@ -24,15 +24,15 @@ _ATTEMPTS = 3
 
 
 class IndexMovedError(Exception):
-    """The engine answered from another index than the view. Never reaches the caller."""
+    """The engine answered from another index than the one described. Never reaches the caller."""
 
 
 class IndexCache:
-    """Reads and remembers the description of the index behind an alias. Thread-safe.
+    """Reads the description of the index behind an alias, and keeps it. Thread-safe.
 
-    The view is kept for ``max_age`` seconds, which bounds how long a new field of the application
-    stays unknown to the keyword leg. A swap of the alias is noticed at once and for free: every hit
-    names its concrete index, and a search whose hits name another one than the view asks anew.
+    It is kept for ``max_age`` seconds: a new field of the application is unknown to the keyword leg
+    for so long. A swap of the alias is noticed at once and costs nothing: every hit names its
+    concrete index, and a search whose hits name another one reads the description again.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class IndexCache:
         # Replaced as a whole, so that threads need no lock: at worst two of them read it anew.
         self._kept: tuple[float, IndexDescription] | None = None
 
-    def view(self, calls: Calls, *, fresh: bool = False) -> Steps[IndexDescription]:
+    def describe(self, calls: Calls, *, fresh: bool = False) -> Steps[IndexDescription]:
         """The index behind the alias, at most ``max_age`` seconds old.
 
         Args:
@@ -62,25 +62,25 @@ class IndexCache:
         now = self._clock()
         if not fresh and self._kept is not None and now - self._kept[0] < self._max_age:
             return self._kept[1]
-        view = yield from describe_index(calls, self._alias)
-        self._kept = (now, view)
-        return view
+        index = yield from describe_index(calls, self._alias)
+        self._kept = (now, index)
+        return index
 
     def run(self, calls: Calls, work: Callable[[IndexDescription], Steps[_T]]) -> Steps[_T]:
-        """Do something with the view; again with a new one where the view proves outdated.
+        """Do something with the index; once more where its description proves outdated.
 
-        What the work raises goes through, but for errors that an outdated view explains: a field
-        that was not mapped yet, an index that is gone, :class:`IndexMovedError`.
+        What the work raises goes through, but for errors that an outdated description explains: a
+        field that was not mapped yet, an index that is gone, :class:`IndexMovedError`.
         """
-        view = yield from self.view(calls)
+        index = yield from self.describe(calls)
         for _ in range(_ATTEMPTS):
             try:
-                return (yield from work(view))
+                return (yield from work(index))
             except (QueryError, IndexNotFoundError, MappingConflictError, IndexMovedError) as error:
-                fresh = yield from self.view(calls, fresh=True)
-                if fresh == view and not isinstance(error, IndexMovedError):
+                fresh = yield from self.describe(calls, fresh=True)
+                if fresh == index and not isinstance(error, IndexMovedError):
                     raise
-                view = fresh
+                index = fresh
         raise BackendUnavailableError(
             f"{self._alias!r} pointed to another index at each of {_ATTEMPTS} attempts; try again"
         )

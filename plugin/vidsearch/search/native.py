@@ -8,12 +8,13 @@ same sums, computed here.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, get_args, runtime_checkable
+from typing import Any, get_args
 
 from vidsearch.config import FusionName, SearchSettings
-from vidsearch.engines.types import EngineInfo, Features, Json
+from vidsearch.engines import EngineInfo, Features, Json
 from vidsearch.errors import QueryError
 from vidsearch.search.fusion import Fusion, Linear, Normalizer, Rrf, weight_of
 from vidsearch_mappings.fusions import hybrid_query, retriever_query, sum_query
@@ -33,10 +34,10 @@ class Cluster:
     features: Features
 
 
-@runtime_checkable
-class NativeFusion(Protocol):
+class NativeFusion(ABC):
     """Builds the one request whose hits the engine itself fuses."""
 
+    @abstractmethod
     def body(self, cluster: Cluster, *, vector: Json, keyword: Json, size: int) -> Json:
         """The request body that replaces those of the legs.
 
@@ -49,15 +50,14 @@ class NativeFusion(Protocol):
         Raises:
             QueryError: the cluster cannot do it; the message names an alternative.
         """
-        ...
 
     def warning(self, cluster: Cluster, *, shards: int) -> str | None:
         """What the user should know about an answer of so many shards, if anything."""
-        ...
+        return None
 
 
 @dataclass(frozen=True)
-class Sum:
+class Sum(NativeFusion):
     """The engine's own sum of BM25 and the kNN score, each times its weight.
 
     On any cluster. BM25 has no upper bound and a cosine adds at most 1, so the keyword leg
@@ -75,12 +75,9 @@ class Sum:
             cluster.info.kind, vector=vector, keyword=keyword, weights=weights, size=size
         )
 
-    def warning(self, cluster: Cluster, *, shards: int) -> str | None:
-        return None
-
 
 @dataclass(frozen=True)
-class NativeRrf:
+class NativeRrf(NativeFusion):
     """Reciprocal rank fusion by the engine: the retriever ``rrf``, or ``hybrid``."""
 
     constant: int = 60
@@ -104,12 +101,13 @@ class NativeRrf:
                 f"{info} weighs the legs of its own rrf from {since} on only: take "
                 "fusion=rrf, which vidsearch computes itself, or equal weights"
             )
-        legs: Any = {"vector": vector, "keyword": keyword, "weights": weights, "size": size}
-        if info.kind == "elasticsearch":
-            _require_retriever("rrf", cluster, instead="rrf")
-            return retriever_query("rrf", rank_constant=self.constant, **legs)
-        _require_hybrid("rrf", cluster, instead="rrf")
-        return hybrid_query("rrf", rank_constant=self.constant, **legs)
+        return _engine_query(
+            "rrf",
+            cluster,
+            instead="rrf",
+            rank_constant=self.constant,
+            legs={"vector": vector, "keyword": keyword, "weights": weights, "size": size},
+        )
 
     def warning(self, cluster: Cluster, *, shards: int) -> str | None:
         info = cluster.info
@@ -122,7 +120,7 @@ class NativeRrf:
 
 
 @dataclass(frozen=True)
-class NativeLinear:
+class NativeLinear(NativeFusion):
     """Weighted mean of normalised scores by the engine: the retriever ``linear``, or ``hybrid``.
 
     ``z_score`` is known to OpenSearch from 3.0 on only.
@@ -132,27 +130,22 @@ class NativeLinear:
     weights: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
-        if self.normalizer not in get_args(Normalizer):
-            names = " or ".join(get_args(Normalizer))
-            raise QueryError(f"normalizer must be {names}, not {self.normalizer!r}")
+        Linear(self.normalizer)  # refuses what is no normalizer
         _two_weights(self.weights)
 
     def body(self, cluster: Cluster, *, vector: Json, keyword: Json, size: int) -> Json:
         info, weights = cluster.info, _two_weights(self.weights)
-        legs: Any = {"vector": vector, "keyword": keyword, "weights": weights, "size": size}
-        if info.kind == "opensearch":
-            _require_hybrid(self.normalizer, cluster, instead="linear")
-            return hybrid_query(self.normalizer, **legs)
-        if self.normalizer == "z_score":
+        if info.kind == "elasticsearch" and self.normalizer == "z_score":
             raise QueryError(
                 f"{info} has no z_score of its own: take fusion=linear, which vidsearch computes "
                 "itself, or normalizer=min_max"
             )
-        _require_retriever("linear", cluster, instead="linear")
-        return retriever_query("linear", **legs)
-
-    def warning(self, cluster: Cluster, *, shards: int) -> str | None:
-        return None
+        return _engine_query(
+            "linear" if info.kind == "elasticsearch" else self.normalizer,
+            cluster,
+            instead="linear",
+            legs={"vector": vector, "keyword": keyword, "weights": weights, "size": size},
+        )
 
 
 AnyFusion = FusionName | Fusion | NativeFusion
@@ -178,7 +171,6 @@ def choose(fusion: AnyFusion | None, *, settings: SearchSettings) -> Fusion | Na
         return NativeRrf(settings.rank_constant, weights)
     if fusion == "native":
         return NativeLinear(settings.normalizer, weights)
-    # A protocol is slow to check for, so that it comes after the names.
     if isinstance(fusion, NativeFusion) or (callable(fusion) and not isinstance(fusion, type)):
         return fusion
     names = ", ".join(get_args(FusionName))
@@ -198,27 +190,25 @@ def _two_weights(weights: Mapping[str, float] | None) -> tuple[float, float]:
     return vector, keyword
 
 
-def _require_retriever(name: Any, cluster: Cluster, *, instead: str) -> None:
-    if name in cluster.features.retrievers:
-        return
-    licence = cluster.features.licence or "unknown"
+def _engine_query(
+    name: Any, cluster: Cluster, *, instead: str, legs: Mapping[str, Any], **parameters: Any
+) -> Json:
+    """The body with Elasticsearch's retriever of that name, or OpenSearch's ``hybrid`` query."""
+    features = cluster.features
+    if name in features.retrievers:
+        return retriever_query(name, **legs, **parameters)
+    if name in features.hybrid:
+        return hybrid_query(name, **legs, **parameters)
+    if cluster.info.kind == "elasticsearch":
+        problem = (
+            f"offers no retriever {name!r}: it takes an Enterprise or trial licence, and the "
+            f"cluster's is {features.licence or 'unknown'}"
+        )
+    elif features.hybrid:
+        known = ", ".join(sorted(features.hybrid))
+        problem = f"cannot fuse by {name}: its hybrid query knows {known} only"
+    else:
+        problem = f"cannot fuse by {name}: the plugin neural-search is missing"
     raise QueryError(
-        f"{cluster.info} offers no retriever {name!r}: it takes an Enterprise or trial licence, "
-        f"and the cluster's is {licence}. Take fusion={instead}, which vidsearch computes "
-        "itself, on any licence"
-    )
-
-
-def _require_hybrid(name: Any, cluster: Cluster, *, instead: str) -> None:
-    offered = cluster.features.hybrid
-    if name in offered:
-        return
-    reason = (
-        f"its hybrid query knows {', '.join(sorted(offered))} only"
-        if offered
-        else "the plugin neural-search is missing, or older than 2.13"
-    )
-    raise QueryError(
-        f"{cluster.info} cannot fuse by {name}: {reason}. Take fusion={instead}, which vidsearch "
-        "computes itself"
+        f"{cluster.info} {problem}. Take fusion={instead}, which vidsearch computes itself"
     )

@@ -7,15 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vidsearch.config import SearchSettings
-from vidsearch.engines.types import EngineKind, Json
+from vidsearch.engines import EngineKind, Json
 from vidsearch.errors import QueryError
 from vidsearch.index.description import IndexDescription
+from vidsearch.search.checked_request import CheckedRequest
 from vidsearch.search.filters import build_filters, split_segment_filters
-from vidsearch.search.fusion import Fusion, Scored
+from vidsearch.search.fusion import Scored
 from vidsearch.search.mapping_fields import expand_fields, find_field
 from vidsearch.search.moments import segments_needed
-from vidsearch.search.native import Cluster, NativeFusion
-from vidsearch.search.request import Leg, SearchRequest, query_errors_about
+from vidsearch.search.native import Cluster
+from vidsearch.search.query_vector import QueryVector
+from vidsearch.search.request import Leg, SearchRequest
 from vidsearch_mappings.queries import (
     Level,
     documents_query,
@@ -53,16 +55,16 @@ class Conditions:
     """… those on segments, which decide what moments there can be."""
 
     @classmethod
-    def of(cls, request: SearchRequest, view: IndexDescription) -> Conditions:
+    def of(cls, checked: CheckedRequest, index: IndexDescription) -> Conditions:
         """The checked conditions of a search.
 
         Raises:
             QueryError: the filter does not fit the index, or an engine would misread it.
         """
-        path = segments_path(view.field)
+        request, path = checked.request, segments_path(index.field)
         on_segments: list[Json] = []
-        with query_errors_about("filter"):
-            on_videos = build_filters(request.filter, properties=view.properties)
+        with checked.errors_about("filter"):
+            on_videos = build_filters(request.filter, properties=index.properties)
             without_segments = on_videos
             if request.needs_vector and request.level != "video":
                 without_segments, on_segments = split_segment_filters(on_videos, path=path)
@@ -83,17 +85,19 @@ class Conditions:
 class Plan:
     """A request and the index that it is run on: makes the bodies."""
 
-    request: SearchRequest
-    fusion: Fusion | None
-    """What fuses the legs here; ``None`` where the engine does, or of a single leg."""
-    engine_fusion: NativeFusion | None
-    """What fuses them inside the engine."""
+    checked: CheckedRequest
     kind: EngineKind
-    view: IndexDescription
-    vector: Sequence[float]
-    """What the vector leg compares with; empty in keyword mode."""
+    cluster: Cluster | None
+    """What answers; there where the engine fuses."""
+    index: IndexDescription
+    vector: QueryVector
     settings: SearchSettings
     conditions: Conditions
+
+    @property
+    def request(self) -> SearchRequest:
+        """What is asked for."""
+        return self.checked.request
 
     @property
     def levels(self) -> dict[str, Level]:
@@ -111,60 +115,56 @@ class Plan:
         scripted = self._oversample is not None or (
             level == "segment" and self.conditions.on_segments
         )
-        by_field = self.view.similarity(level)
+        by_field = self.index.similarity(level)
         return "half_inner_product" if self.kind == "opensearch" and scripted else by_field
 
-    def legs(self, *, content: bool = True, spare: int = 0) -> tuple[dict[Leg, Json], list[str]]:
-        """The body of each leg, and warnings for the user.
+    def bodies(self, *, content: bool = True, spare: int = 0) -> tuple[dict[Leg, Json], list[str]]:
+        """The body of each leg, or the one body ``fused`` where the engine fuses; and warnings.
 
         At level ``both`` the vector leg has two: among segments, and among mean vectors.
 
         Args:
-            content: bring back documents and moments, not only ids and scores.
+            content: bring back documents and moments of the hits that are asked for; else ids and
+                scores of the whole window, as engines break ties by the order of writing.
             spare: hits of a single leg beyond those asked for.
 
         Raises:
-            QueryError: a field to highlight does not fit the index.
+            QueryError: a field to highlight does not fit the index, or the cluster cannot fuse so.
         """
-        request = self.request
+        request, window, fusion = self.request, self.settings.window, self.checked.engine_fusion
         # A vector leg by itself needs no window; the hits asked for are enough.
         alone = content and not request.fuses and not request.reorders
-        size = request.last + spare if alone else self.settings.window
-        size = min(size, self.settings.window)
+        size = min(request.last + spare, window) if alone else window
         source = request.source if content else False
         bodies: dict[Leg, Json] = {}
         warnings: list[str] = []
-        if request.needs_vector:
-            for name, level in self.levels.items():
-                bodies[name] = self._vector_body(level, size=size, content=content, source=source)
-        if "keyword" in request.legs:
-            text, fields, warnings = self._keywords()
-            body = keyword_query(
-                field=self.view.field,
-                text=text,
-                fields=fields,
-                size=size,
-                source=source,
-                filters=self.conditions.on_videos,
-            )
-            bodies["keyword"] = self._with_highlights(body) if content else body
+        with self.checked.errors_about("fusion"):
+            if request.needs_vector:
+                for name, level in self.levels.items():
+                    bodies[name] = self._vector_body(
+                        level, size=size, content=content, source=source
+                    )
+            if "keyword" in request.legs:
+                text, fields, warnings = self._keywords()
+                body = keyword_query(
+                    field=self.index.field,
+                    text=text,
+                    fields=fields,
+                    size=size,
+                    source=source,
+                    filters=self.conditions.on_videos,
+                )
+                bodies["keyword"] = self._with_highlights(body) if content else body
+            if fusion is not None:
+                assert self.cluster is not None
+                size = request.last if content else window
+                bodies = {"fused": fusion.body(self.cluster, **bodies, size=size)}
         return bodies, warnings
-
-    def fused(self, bodies: Mapping[Leg, Json], cluster: Cluster, *, size: int) -> dict[Leg, Json]:
-        """The one body, ``fused``, in place of the legs' where the engine fuses.
-
-        Raises:
-            QueryError: this cluster cannot fuse so.
-        """
-        fusion = self.engine_fusion
-        assert fusion is not None
-        vector, keyword = bodies["vector"], bodies["keyword"]
-        return {"fused": fusion.body(cluster, vector=vector, keyword=keyword, size=size)}
 
     def fuse(self, legs: Mapping[Leg, Sequence[Scored]]) -> list[Scored]:
         """One ranking of the legs."""
-        if self.fusion is not None:
-            return self.fusion(legs)
+        if self.checked.fusion is not None:
+            return self.checked.fusion(legs)
         (order,) = legs.values()
         return list(order)
 
@@ -176,12 +176,12 @@ class Plan:
             for name, level in self.levels.items()
             if self.request.needs_vector
         }
-        documents = documents_query(field=self.view.field, ids=ids, source=self.request.source)
+        documents = documents_query(field=self.index.field, ids=ids, source=self.request.source)
         return {**bodies, "documents": self._with_highlights(documents)}
 
     @property
     def _oversample(self) -> float | None:
-        return self.view.oversample if self.settings.rescore else None
+        return self.index.oversample if self.settings.rescore else None
 
     def _vector_body(
         self,
@@ -192,16 +192,16 @@ class Plan:
         source: bool | Sequence[str],
         chosen: list[Json] | None = None,
     ) -> Json:
-        request, view, conditions = self.request, self.view, self.conditions
+        request, index, conditions = self.request, self.index, self.conditions
         by_segment = level == "segment"
         filters = conditions.without_segments if by_segment else conditions.on_videos
         moments = segments_needed(request.moments, merge_gap=request.merge_gap) if content else 0
         # Of shortened vectors the engine would cut by the rough cosine.
-        threshold = request.min_cosine if chosen is None and view.oversample is None else None
+        threshold = request.min_cosine if chosen is None and index.oversample is None else None
         return vector_query(
             self.kind,
-            field=view.field,
-            vector=self.vector,
+            field=index.field,
+            vector=self.vector.values,
             level=level,
             # The same for every page, or else pages would not fit together.
             k=size if chosen is not None else self.settings.window,
@@ -216,8 +216,8 @@ class Plan:
         )
 
     def _keywords(self) -> tuple[str, tuple[str, ...], list[str]]:
-        properties, named = self.view.properties, self.settings.keyword_fields
-        fields = expand_fields(properties, named, hidden=self.view.field)
+        properties, named = self.index.properties, self.settings.keyword_fields
+        fields = expand_fields(properties, named, hidden=self.index.field)
         return _within_limits(self.request.text or "", fields)
 
     def _with_highlights(self, body: Json) -> Json:
@@ -229,7 +229,7 @@ class Plan:
         fields = [name.partition("^")[0] for name in boosted]
         if not isinstance(request.highlight, bool):
             for name in request.highlight:
-                if find_field(self.view.properties, name) is None:
+                if find_field(self.index.properties, name) is None:
                     message = f"highlight: the index has no field {name!r}"
                     raise QueryError(message, argument="highlight")
             fields = list(dict.fromkeys([*request.highlight, *(fields if request.explain else [])]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from vidsearch.engines.types import Json
+from vidsearch.engines import Json
 from vidsearch.search.diversity import fields_to_compare, reorder
 from vidsearch.search.fusion import Scored
 from vidsearch.search.legs import (
@@ -16,12 +16,10 @@ from vidsearch.search.legs import (
     threshold_of,
 )
 from vidsearch.search.moments import merge_moments
-from vidsearch.search.native import Cluster
 from vidsearch.search.plan import Plan
 from vidsearch.search.request import Leg
 from vidsearch.search.types import Explanation, Hit, LegShare
-from vidsearch_mappings.candidates import fields_query
-from vidsearch_mappings.queries import vector_path
+from vidsearch_mappings.queries import fields_query, vector_path
 
 __all__ = ["Ranking"]
 
@@ -35,47 +33,35 @@ class Ranking:
     """The videos of one search, from the bodies that find them to the hits of the page.
 
     Each method that takes an answer takes that of the bodies before it, by the same names.
-
-    Args:
-        plan: the search.
-        cluster: what answers; needed where the engine fuses.
-        window: the setting ``search.window``.
     """
 
-    def __init__(self, plan: Plan, *, cluster: Cluster | None, window: int) -> None:
+    def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._request = plan.request
-        self._cluster = cluster
-        self._window = window
+        self._window = plan.settings.window
         self._legs: dict[Leg, list[LegHit]] = {}
         """The ranked videos of each leg; none where the engine fuses."""
         self._threshold: float | None = None
         """The least cosine that counts."""
         self._order: list[Scored] = []
         self._duplicates: dict[str, tuple[str, ...]] = {}
-        self.warnings: list[str] = []
+        self.warnings = list(plan.vector.warnings)
         """What the user should know."""
 
     def first_bodies(self) -> dict[str, Json]:
-        """What finds the videos: the bodies of the legs, or the one body that fuses them.
-
-        Raises:
-            QueryError: a field to highlight does not fit the index, or the cluster cannot fuse so.
-        """
-        bodies, warnings = self._plan.legs(content=not self._request.fetches_page, spare=_TIES)
+        """What finds the videos: see :meth:`~vidsearch.search.plan.Plan.bodies`."""
+        bodies, warnings = self._plan.bodies(content=not self._request.fetches_page, spare=_TIES)
         self.warnings += warnings
-        if self._cluster is not None and self._plan.engine_fusion is not None:
-            # The whole window, as engines break ties at the end of a page by the order of writing.
-            bodies = self._plan.fused(bodies, self._cluster, size=self._window)
         return {leg: _scored_by_whole_index(leg, body) for leg, body in bodies.items()}
 
     def rank(self, answer: Mapping[str, Json]) -> None:
         """Put the videos in order."""
-        request, fusion = self._request, self._plan.engine_fusion
-        if self._cluster is not None and fusion is not None:
+        request, plan = self._request, self._plan
+        if plan.checked.engine_fusion is not None and plan.cluster is not None:
             response = answer["fused"]
             self._order = _scores(read_keyword_hits(response))
-            warning = fusion.warning(self._cluster, shards=response["_shards"]["total"])
+            shards = response["_shards"]["total"]
+            warning = plan.checked.engine_fusion.warning(plan.cluster, shards=shards)
             self.warnings += [warning] if warning else []
             return
         if request.needs_vector:
@@ -85,7 +71,7 @@ class Ranking:
         if "keyword" in answer:
             self._legs["keyword"] = read_keyword_hits(answer["keyword"])
         scores = {leg: _scores(hits) for leg, hits in self._legs.items()}
-        self._order = self._plan.fuse(scores)
+        self._order = plan.fuse(scores)
 
     def candidates(self) -> dict[str, Json]:
         """What reads of the candidates what ``collapse`` and ``diversity`` compare, if anything.
@@ -93,7 +79,8 @@ class Ranking:
         Raises:
             QueryError: ``collapse`` names a field that has no values.
         """
-        fields = fields_to_compare(self._request, self._plan.view)
+        with self._plan.checked.errors_about("collapse"):
+            fields = fields_to_compare(self._request, self._plan.index)
         ids = [id for id, _ in self._order[: self._window]]
         return {"candidates": fields_query(ids=ids, fields=fields)} if fields and ids else {}
 
@@ -103,7 +90,7 @@ class Ranking:
             return
         hits = answer["candidates"]["hits"]["hits"]
         values = {hit["_id"]: hit.get("fields", {}) for hit in hits}
-        vector_field = vector_path(self._plan.view.field, level="video")
+        vector_field = vector_path(self._plan.index.field, level="video")
         candidates = self._order[: self._window]
         reordered = reorder(self._request, candidates, values, vector_field=vector_field)
         self._order, self._duplicates = reordered.kept, reordered.duplicates
@@ -111,7 +98,8 @@ class Ranking:
     def page(self) -> dict[str, Json]:
         """What reads documents, cosines and moments of the page, unless they are there already."""
         ids = [id for id, _ in self._page]
-        return self._plan.page(ids) if ids and self._request.fetches_page else {}
+        with self._plan.checked.errors_about("highlight"):
+            return self._plan.page(ids) if ids and self._request.fetches_page else {}
 
     def hits(self, answer: Mapping[str, Json]) -> tuple[Hit, ...]:
         """The hits of the page; without the videos that were deleted meanwhile."""
@@ -163,7 +151,9 @@ class Ranking:
     def _vector_hits(self, answer: Mapping[str, Json]) -> list[LegHit]:
         plan = self._plan
         levels = [
-            read_vector_hits(answer[name], field=plan.view.field, similarity=plan.similarity(level))
+            read_vector_hits(
+                answer[name], field=plan.index.field, similarity=plan.similarity(level)
+            )
             for name, level in plan.levels.items()
         ]
         return levels[0] if len(levels) == 1 else best_of_levels(levels)

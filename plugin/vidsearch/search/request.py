@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args
 
@@ -30,7 +29,7 @@ from vidsearch.search.filters import Filter
 from vidsearch.search.native import AnyFusion
 from vidsearch.search.types import Level, Mode
 
-__all__ = ["Leg", "SearchRequest", "query_errors_about", "require_text"]
+__all__ = ["Leg", "SearchRequest", "require_text"]
 
 Leg = str
 """``vector`` or ``keyword``."""
@@ -251,6 +250,11 @@ class SearchRequest(BaseModel):
         return "vector" in self.legs
 
     @property
+    def needs_model(self) -> bool:
+        """Whether the model makes the vector of that leg."""
+        return self.needs_vector and self.input[0] in {"text", "image", "clip"}
+
+    @property
     def fetches_page(self) -> bool:
         """Whether the window is ranked first, and documents are fetched for the hits of the page.
 
@@ -317,16 +321,6 @@ class SearchRequest(BaseModel):
             )
         if self.at is not None and self.like is None:
             raise _wrong("at", self.at)
-
-
-@contextmanager
-def query_errors_about(argument: str) -> Iterator[None]:
-    """Say in every QueryError raised inside that this argument is wrong, if it names none."""
-    try:
-        yield
-    except QueryError as error:
-        error.argument = error.argument or argument
-        raise
 
 
 def _wrong(name: str, value: Any, *, window: int | None = None, k: Any = None) -> QueryError:

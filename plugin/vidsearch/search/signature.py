@@ -17,10 +17,14 @@ _First = TypeVar("_First")
 def same_arguments_as(
     method: Callable[Concatenate[Any, _P], Any],
 ) -> Callable[[Callable[..., _R]], Callable[Concatenate[Any, _P], _R]]:
-    """Give a method the arguments of ``method``, for type checkers, editors and ``help``."""
+    """Give a method the arguments of ``method``, for type checkers, editors and ``help``.
+
+    Where it has no docstring, it gets that of ``method``, too.
+    """
 
     def decorate(function: Callable[..., _R]) -> Callable[Concatenate[Any, _P], _R]:
         _take_parameters(function, method, keep=1)
+        function.__doc__ = function.__doc__ or method.__doc__
         return function
 
     return decorate

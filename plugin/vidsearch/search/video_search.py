@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,7 @@ from numpy.typing import NDArray
 
 from vidsearch.config import SearchSettings, Settings
 from vidsearch.encoders.base import Encoder
-from vidsearch.engines.base import Engine
-from vidsearch.engines.types import Json
+from vidsearch.engines import Engine, Json
 from vidsearch.once import Once
 from vidsearch.search.core import SearchCore
 from vidsearch.search.filters import Filter
@@ -161,7 +159,8 @@ class VideoSearch:
             **options: those of :meth:`search`, for every text; a request brings its own.
 
         Raises:
-            QueryError: as in :meth:`search`; the message says which text is wrong.
+            QueryError: as in :meth:`search`; of a text or a request the message says which one is
+                wrong (``texts[3]``), of an option of all it does not.
         """
         requests = self._core.requests(texts, options)
         if not requests:
@@ -198,12 +197,7 @@ class VideoSearch:
     def __enter__(self) -> VideoSearch:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

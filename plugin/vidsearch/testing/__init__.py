@@ -1,1 +1,1 @@
-"""Stand-ins held to the same contract tests as the real parts, for our tests and for yours."""
+"""Stand-ins that pass the same contract tests as the real parts, for any test suite."""

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from vidsearch.engines import Engine, Write
-from vidsearch.errors import IndexNotFoundError, MappingConflictError, VersionConflictError
+from vidsearch.errors import (
+    BackendError,
+    IndexNotFoundError,
+    MappingConflictError,
+    VersionConflictError,
+)
 from vidsearch.testing.small_index import small_index
 
 __all__ = ["EngineAttachedContract"]
@@ -78,3 +83,15 @@ class EngineAttachedContract:
         assert engine.settings(name)["refresh_interval"] == "7s"
         engine.put_settings(name, {"refresh_interval": None})
         assert "refresh_interval" not in engine.settings(name)
+
+    def test_an_alias_of_several_indices_is_refused_where_one_is_needed(
+        self, engine: Engine, index_name: str
+    ) -> None:
+        one, two = f"{index_name}-1", f"{index_name}-2"
+        for name in (one, two):
+            engine.create_index(name, {**small_index(engine), "aliases": {index_name: {}}})
+        for read in (engine.mapping, engine.settings, engine.aliases):
+            with pytest.raises(
+                BackendError, match=f"'{index_name}' .*stands for {one}, {two}, but one"
+            ):
+                read(index_name)

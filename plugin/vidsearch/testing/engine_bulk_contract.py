@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 
 from vidsearch.engines import BulkResult, Engine, Json, Revision, Write
-from vidsearch.errors import BulkError
+from vidsearch.errors import (
+    BulkError,
+    DocumentNotFoundError,
+    MappingConflictError,
+    VersionConflictError,
+)
 from vidsearch.testing.small_index import small_index
 
 __all__ = ["EngineBulkContract", "together"]
@@ -130,7 +135,9 @@ class EngineBulkContract:
             )
         assert raised.value.failures.keys() == {"bad"}
         assert raised.value.conflicts == ("there",)
-        assert engine.mget(index, ["there", "bad", "good"]).keys() == {"there", "good"}
+        stored = engine.mget(index, ["there", "bad", "good"])
+        assert stored.keys() == {"there", "good"}
+        assert raised.value.revisions == {"good": stored["good"].revision}
 
     def test_one_of_many_bulk_writers_wins_each_document(self, engine: Engine, index: str) -> None:
         ids = [f"{n}" for n in range(20)]
@@ -147,7 +154,7 @@ class EngineBulkContract:
         assert {id: one.source["n"] for id, one in stored.items()} == winners
 
     def test_an_expectation_that_makes_no_sense_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="take index"):
+        with pytest.raises(ValueError, match="use op index"):
             Write("create", "a", {}, expect=Revision(0, 1))
         for op in ("update", "delete"):
             with pytest.raises(ValueError, match=op):
@@ -252,9 +259,14 @@ class EngineBulkContract:
                 ],
             )
         failures = raised.value.failures
-        assert failures.keys() == {"there", "bad", "absent"}
-        assert all(failures.values())
+        assert {id: type(error) for id, error in failures.items()} == {
+            "there": VersionConflictError,
+            "bad": MappingConflictError,
+            "absent": DocumentNotFoundError,
+        }
+        assert all(index in str(error) and id in str(error) for id, error in failures.items())
         good, there = engine.get(index, "good"), engine.get(index, "there")
         assert good is not None
         assert there is not None
         assert (good.source, there.source) == ({"n": 2}, {"n": 1})
+        assert raised.value.revisions == {"good": good.revision}

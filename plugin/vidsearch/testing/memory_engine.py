@@ -14,10 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar, cast
 
-from vidsearch.engines.calls import Calls
-from vidsearch.engines.features import elasticsearch_features
-from vidsearch.engines.steps import Answer, Request, Steps, run
-from vidsearch.engines.types import (
+from vidsearch.engines import (
     BulkResult,
     Document,
     EngineInfo,
@@ -27,15 +24,21 @@ from vidsearch.engines.types import (
     Revision,
     Write,
 )
+from vidsearch.engines.bulk import Progress
+from vidsearch.engines.calls import Calls
+from vidsearch.engines.errors import no_json
+from vidsearch.engines.features import elasticsearch_features
+from vidsearch.engines.steps import Answer, Request, Steps, run
 from vidsearch.engines.vectors import to_json
 from vidsearch.errors import (
-    BulkError,
+    BackendError,
+    DocumentNotFoundError,
     IndexNotFoundError,
     MappingConflictError,
     VersionConflictError,
 )
-from vidsearch.testing.memory_mapping import check
-from vidsearch.testing.memory_search import filtered, page, search
+from vidsearch.testing.memory_query import score
+from vidsearch.testing.memory_search import filtered, search
 
 __all__ = ["MemoryEngine"]
 
@@ -74,9 +77,7 @@ class MemoryEngine:
 
     def features(self) -> Features:
         """Those of a free licence; vectors are kept as lists."""
-        return replace(
-            elasticsearch_features(self.info().version, licence=None), base64_vectors=None
-        )
+        return elasticsearch_features(self.info().version, licence=None)
 
     def create_index(self, name: str, body: Mapping[str, Any]) -> None:
         with self._lock:
@@ -97,21 +98,16 @@ class MemoryEngine:
             return self._behind(name)
 
     def mapping(self, index: str) -> Json:
-        with self._lock:
-            mapping: Json = _json(self._one(index).mapping)
-            return mapping
+        return self._read(index, "mapping")
 
     def put_mapping(self, index: str, body: Mapping[str, Any]) -> None:
         with self._lock:
-            mapping = self._one(index).mapping
-            added = _json(body)
-            mapping["properties"] = {**mapping.get("properties", {}), **added.pop("properties", {})}
+            mapping, added = self._one(index).mapping, _json(body)
+            mapping.setdefault("properties", {}).update(added.pop("properties", {}))
             mapping |= added
 
     def settings(self, index: str) -> Json:
-        with self._lock:
-            settings: Json = _json(self._one(index).settings)
-            return settings
+        return self._read(index, "settings")
 
     def put_settings(self, index: str, settings: Mapping[str, Any]) -> None:
         with self._lock:
@@ -120,9 +116,7 @@ class MemoryEngine:
             target.settings = {k: v for k, v in merged.items() if v is not None}
 
     def aliases(self, index: str) -> Json:
-        with self._lock:
-            aliases: Json = _json(self._one(index).aliases)
-            return aliases
+        return self._read(index, "aliases")
 
     def update_aliases(self, actions: Sequence[Mapping[str, Any]]) -> None:
         with self._lock:
@@ -176,9 +170,7 @@ class MemoryEngine:
         pipeline: bool = True,
         refresh: bool = False,
     ) -> Revision:
-        write = Write("index", id, source, routing, expect)
-        with self._lock:
-            revision = _apply(self._one(index, to_write=True), write, index=index)
+        revision = self._write(index, Write("index", id, source, routing, expect))
         assert revision is not None
         return revision
 
@@ -192,13 +184,11 @@ class MemoryEngine:
         routing: str | None = None,
         refresh: bool = False,
     ) -> Revision | None:
-        write = Write("update", id, partial, routing, expect)
         with self._lock:
-            target = self._one(index, to_write=True)
-            stored = target.documents.get(id)
-            if stored is None or stored.routing != routing:
+            self._one(index, to_write=True)
+            if self.get(index, id, routing=routing) is None:
                 return None
-            return _apply(target, write, index=index)
+            return self._write(index, Write("update", id, partial, routing, expect))
 
     def delete(
         self,
@@ -209,41 +199,24 @@ class MemoryEngine:
         routing: str | None = None,
         refresh: bool = False,
     ) -> bool:
-        write = Write("delete", id, None, routing, expect)
         with self._lock:
-            target = self._one(index, to_write=True)
-            before = len(target.documents)
-            _apply(target, write, index=index)
-            return len(target.documents) < before
+            there = id in self._one(index, to_write=True).documents
+            self._write(index, Write("delete", id, None, routing, expect))
+        return there
 
     def bulk(self, index: str, writes: Sequence[Write], *, refresh: bool = False) -> BulkResult:
-        failures: dict[str, str] = {}
-        conflicts: list[str] = []
-        revisions: dict[str, Revision] = {}
+        requests = min(len(writes), 1)
+        progress = Progress(index, self.info().url, len(writes), requests=requests)
         with self._lock:
-            target = self._one(index, to_write=True)
+            self._one(index, to_write=True)
             for write in writes:
                 try:
-                    revision = _apply(target, write, index=index)
-                except (MappingConflictError, VersionConflictError) as error:
-                    if isinstance(error, VersionConflictError) and write.expect is not None:
-                        conflicts.append(write.id)
-                    else:
-                        failures[write.id] = str(error)
-                else:
-                    revisions.pop(write.id, None)
-                    if revision is not None:
-                        revisions[write.id] = revision
-        if failures:
-            id, reason = next(iter(failures.items()))
-            raise BulkError(
-                f"{len(failures)} of {len(writes)} writes to {index!r} were rejected, "
-                f"first {id!r}: {reason}",
-                failures=failures,
-                conflicts=tuple(conflicts),
-            )
-        written = len(writes) - len(conflicts)
-        return BulkResult(written, 0, 1 if writes else 0, revisions, tuple(conflicts))
+                    progress.done(write, self._write(index, write))
+                except VersionConflictError as error:
+                    progress.conflict(write, error)
+                except BackendError as error:
+                    progress.fail(write.id, error)
+        return progress.result()
 
     def search(self, index: str, body: Mapping[str, Any]) -> Json:
         return search(self._snapshot(index), _json(body))
@@ -265,9 +238,9 @@ class MemoryEngine:
         source: Sequence[str] | bool = True,
         page_size: int = 500,
     ) -> Iterator[Document]:
-        wanted = dict(query or {"match_all": {}})
-        for _, document, _ in page(self._snapshot(index), query=wanted, source=source):
-            yield document
+        for _, found in self._snapshot(index):
+            if score(query or {"match_all": {}}, found.id, found.source) is not None:
+                yield replace(found, source=filtered(found.source, source))
 
     def refresh(self, index: str) -> None:
         with self._lock:
@@ -275,6 +248,15 @@ class MemoryEngine:
 
     def close(self) -> None:
         return None
+
+    def _read(self, index: str, part: Literal["mapping", "settings", "aliases"]) -> Json:
+        with self._lock:
+            copy: Json = _json(getattr(self._one(index), part))
+            return copy
+
+    def _write(self, index: str, write: Write) -> Revision | None:
+        with self._lock:
+            return _apply(self._one(index, to_write=True), write, index=index)
 
     def _behind(self, name: str) -> tuple[str, ...]:
         if name in self._indices:
@@ -295,7 +277,7 @@ class MemoryEngine:
             )
         if len(names) != 1:
             behind = ", ".join(self._behind(name))
-            raise MappingConflictError(f"alias {name!r} stands for {behind}, not for one index")
+            raise MappingConflictError(f"{name!r} stands for {behind}, but one index is needed")
         return self._indices[names[0]]
 
     def _snapshot(self, name: str) -> list[tuple[str, Document]]:
@@ -308,18 +290,11 @@ class MemoryEngine:
 
 
 class _MemoryCalls:
-    """The methods of the engine as steps, of which each is done at its first."""
+    """The methods of the engine as steps."""
 
     def __init__(self, engine: MemoryEngine) -> None:
         self._engine = engine
-
-    @property
-    def kind(self) -> EngineKind:
-        return self._engine.kind
-
-    @property
-    def url(self) -> str:
-        return self._engine.info().url
+        self.kind, self.url = engine.kind, engine.info().url
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._engine, name)
@@ -342,30 +317,33 @@ def _json(value: Any) -> Any:
 
 
 def _copy(document: Document) -> Document:
-    source = _json(document.source)
-    return Document(document.id, source, document.revision, document.routing)
+    return replace(document, source=_json(document.source))
 
 
 def _apply(target: _Index, write: Write, *, index: str) -> Revision | None:
     """Do one write; its revision, or ``None`` after a delete."""
-    source = _json(write.source or {})
+    try:
+        source = _json(write.source or {})
+    except TypeError as error:
+        raise no_json(error, f"document {write.id!r}") from error
     stored = target.documents.get(write.id)
+    rejected = f"index {index!r} rejected the request for document {write.id!r}"
     if stored is not None and (write.op == "create" or write.expect == "absent"):
-        raise VersionConflictError(f"document {write.id!r} of {index!r} exists already")
+        raise VersionConflictError(f"{rejected}: it exists already")
     if isinstance(write.expect, Revision) and (stored is None or stored.revision != write.expect):
-        raise VersionConflictError(f"document {write.id!r} of {index!r} changed meanwhile")
+        raise VersionConflictError(f"{rejected}: it has changed")
     if write.op == "delete":
         if target.documents.pop(write.id, None) is not None:
             target.seq_no += 1
         return None
     if write.op == "update":
         if stored is None:
-            raise MappingConflictError(f"document {write.id!r} is missing")
+            raise DocumentNotFoundError(f"{rejected}: there is none")
         source = _merged(stored.source, source)
     try:
         check(source, target.mapping)
     except MappingConflictError as error:
-        raise MappingConflictError(f"index {index!r} rejected the document: {error}") from error
+        raise MappingConflictError(f"{rejected}: {error}") from error
     target.seq_no += 1
     revision = Revision(target.seq_no, 1)
     target.documents[write.id] = Document(write.id, source, revision, write.routing)
@@ -379,3 +357,30 @@ def _merged(old: Json, new: Json) -> Json:
         both = isinstance(before, dict) and isinstance(value, dict)
         merged[key] = _merged(before, value) if both else value  # type: ignore[arg-type]
     return merged
+
+
+def check(source: Mapping[str, Any], mapping: Mapping[str, Any], *, path: str = "") -> None:
+    """Refuse an undeclared field in a strict object, and a vector of wrong dims."""
+    properties = mapping.get("properties", {})
+    for name, value in source.items():
+        where = f"{path}{name}"
+        declared = properties.get(name)
+        if declared is None:
+            if mapping.get("dynamic") in {"strict", "STRICT"}:
+                raise MappingConflictError(f"field {where!r} is not declared in a strict object")
+            continue
+        _check_value(value, declared, where)
+
+
+def _check_value(value: Any, declared: Mapping[str, Any], where: str) -> None:
+    dims = declared.get("dims", declared.get("dimension"))
+    if dims is not None and value is not None:
+        if len(value) != dims:
+            raise MappingConflictError(f"field {where!r} takes {dims} dims, not {len(value)}")
+        if not any(value):
+            raise MappingConflictError(f"field {where!r} takes no zero vector")
+    elif "properties" in declared and value is not None:
+        for item in value if isinstance(value, list) else [value]:
+            if not isinstance(item, Mapping):
+                raise MappingConflictError(f"field {where!r} is an object, not {item!r}")
+            check(item, declared, path=f"{where}.")

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import html
 import math
+import operator
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from vidsearch.engines.base import Json
+from vidsearch.engines import Json
 from vidsearch.errors import MappingConflictError
 
-__all__ = [
-    "InnerHit",
-    "among",
-    "cosine",
-    "highlights",
-    "nearest_segments",
-    "score",
-    "split_conditions",
-    "values_at",
-]
-
-InnerHit = tuple[int, Json, float]
-"""Offset, source and score of one nested object."""
+__all__ = ["among", "highlights", "nearest_segments", "score", "split_conditions", "values_at"]
 
 
 def values_at(source: Any, path: str) -> Iterator[Any]:
@@ -31,19 +20,15 @@ def values_at(source: Any, path: str) -> Iterator[Any]:
     if isinstance(source, list):
         for item in source:
             yield from values_at(item, path)
-        return
-    if not path or path == "keyword":
+    elif not path or path == "keyword":
         if source is not None:
             yield source
-        return
-    if not isinstance(source, Mapping):
-        return
-    head, _, rest = path.partition(".")
-    yield from values_at(source.get(head), rest)
+    elif isinstance(source, Mapping):
+        head, _, rest = path.partition(".")
+        yield from values_at(source.get(head), rest)
 
 
-def cosine(one: Sequence[float], other: Sequence[float]) -> float:
-    """Cosine of two vectors; ``MappingConflictError`` where their lengths differ."""
+def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
     if len(one) != len(other):
         raise MappingConflictError(f"the query vector has {len(one)} dims, the index {len(other)}")
     product = sum(a * b for a, b in zip(one, other, strict=True))
@@ -67,17 +52,17 @@ def score(query: Mapping[str, Any], id: str, source: Json) -> float | None:
         return _nested(body, id, source)
     if kind in {"match", "multi_match"}:
         return _text(kind, body, source)
-    if kind not in _FILTERS:
+    if kind not in {"match_all", "match_none", "ids", "exists", "range", "term", "terms"}:
         raise MappingConflictError(f"unknown query [{kind}]")
-    return 1.0 if _FILTERS[kind](body, id, source) else None
+    return 1.0 if _filter(kind, body, id, source) else None
 
 
 def nearest_segments(
     source: Json, *, path: str, leaf: str, vector: Sequence[float]
-) -> list[InnerHit]:
-    """The nested objects under ``path`` that hold a vector, nearest first."""
+) -> list[tuple[int, Json, float]]:
+    """Offset, source and score of the nested objects that hold a vector, nearest first."""
     found = [
-        (offset, item, (1 + cosine(vector, item[leaf])) / 2)
+        (offset, item, (1 + _cosine(vector, item[leaf])) / 2)
         for offset, item in enumerate(_objects(source, path))
         if item.get(leaf) is not None
     ]
@@ -127,13 +112,11 @@ def highlights(wanted: Mapping[str, Any], source: Json) -> dict[str, list[str]]:
     for name in wanted["fields"]:
         for text in _strings(source, name):
             parts = [
-                f"{before}{html.escape(part)}{after}"
-                if part.lower() in asked
-                else html.escape(part)
-                for part in re.split(r"(\w+)", text)
+                (part.lower() in asked, html.escape(part)) for part in re.split(r"(\w+)", text)
             ]
-            if any(part.lower() in asked for part in re.split(r"(\w+)", text)):
-                found.setdefault(name, []).append("".join(parts))
+            if any(hit for hit, _ in parts):
+                marked = "".join(f"{before}{part}{after}" if hit else part for hit, part in parts)
+                found.setdefault(name, []).append(marked)
     return found
 
 
@@ -145,52 +128,24 @@ def _comparable(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
 
 
-def _term(body: Mapping[str, Any], _id: str, source: Json) -> bool:
-    ((field, wanted),) = body.items()
-    if isinstance(wanted, Mapping):
-        wanted = wanted["value"]
-    return _comparable(wanted) in [_comparable(value) for value in values_at(source, field)]
+_BOUNDS = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}
 
 
-def _terms(body: Mapping[str, Any], _id: str, source: Json) -> bool:
+def _filter(kind: str, body: Mapping[str, Any], id: str, source: Json) -> bool:
+    if kind in {"match_all", "match_none"}:
+        return kind == "match_all"
+    if kind == "ids":
+        return id in body["values"]
+    if kind == "exists":
+        return any(True for _ in values_at(source, body["field"]))
     ((field, wanted),) = ((key, value) for key, value in body.items() if key != "boost")
-    accepted = [_comparable(value) for value in wanted]
-    return any(_comparable(value) in accepted for value in values_at(source, field))
-
-
-_BOUNDS: dict[str, Callable[[Any, Any], bool]] = {
-    "gt": lambda value, bound: value > bound,
-    "gte": lambda value, bound: value >= bound,
-    "lt": lambda value, bound: value < bound,
-    "lte": lambda value, bound: value <= bound,
-}
-
-
-def _range(body: Mapping[str, Any], _id: str, source: Json) -> bool:
-    ((field, bounds),) = body.items()
-    checks = [(_BOUNDS[name], bound) for name, bound in bounds.items() if name in _BOUNDS]
-    return any(
-        all(check(value, bound) for check, bound in checks) for value in values_at(source, field)
-    )
-
-
-def _ids(body: Mapping[str, Any], id: str, _source: Json) -> bool:
-    return id in body["values"]
-
-
-def _exists(body: Mapping[str, Any], _id: str, source: Json) -> bool:
-    return any(True for _ in values_at(source, body["field"]))
-
-
-_FILTERS: dict[str, Callable[[Mapping[str, Any], str, Json], bool]] = {
-    "match_all": lambda _body, _id, _source: True,
-    "match_none": lambda _body, _id, _source: False,
-    "term": _term,
-    "terms": _terms,
-    "range": _range,
-    "ids": _ids,
-    "exists": _exists,
-}
+    values = [_comparable(value) for value in values_at(source, field)]
+    if kind == "range":
+        bounds = [(_BOUNDS[name], bound) for name, bound in wanted.items() if name in _BOUNDS]
+        return any(all(holds(value, bound) for holds, bound in bounds) for value in values)
+    if kind == "term":
+        wanted = [wanted["value"] if isinstance(wanted, Mapping) else wanted]
+    return any(_comparable(value) in values for value in wanted)
 
 
 def _clauses(body: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
@@ -245,7 +200,7 @@ def _knn(body: Mapping[str, Any], source: Json) -> float | None:
     vectors = [v for v in _vectors(source, body["field"]) if v is not None]
     if not vectors:
         return None
-    best = max(cosine(body["query_vector"], vector) for vector in vectors)
+    best = max(_cosine(body["query_vector"], vector) for vector in vectors)
     if best < body.get("similarity", -1.0):
         return None
     return (1 + best) / 2 * float(body.get("boost", 1.0))
@@ -254,14 +209,11 @@ def _knn(body: Mapping[str, Any], source: Json) -> float | None:
 def _vectors(source: Json, field: str) -> list[Any]:
     # A vector is itself a list, so the walk of `values_at` stops one step above it.
     parent, _, leaf = field.rpartition(".")
-    holders = _objects(source, parent) if parent else [source]
-    return [holder.get(leaf) for holder in holders]
+    return [holder.get(leaf) for holder in _objects(source, parent)]
 
 
 def _nested(body: Mapping[str, Any], id: str, source: Json) -> float | None:
     # One nested object must satisfy the whole inner query, so each is looked at alone.
-    found = []
-    for item in _objects(source, body["path"]):
-        found.append(score(body["query"], id, _at(body["path"], item)))
-    hits = [value for value in found if value is not None]
-    return max(hits) if hits else None
+    path, query = body["path"], body["query"]
+    found = [score(query, id, _at(path, item)) for item in _objects(source, path)]
+    return max((value for value in found if value is not None), default=None)

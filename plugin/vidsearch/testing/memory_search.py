@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vidsearch.engines.base import Document, Json
+from vidsearch.engines import Document, Json
 from vidsearch.errors import MappingConflictError
 from vidsearch.testing.memory_query import (
     among,
@@ -17,7 +17,7 @@ from vidsearch.testing.memory_query import (
     values_at,
 )
 
-__all__ = ["filtered", "page", "search"]
+__all__ = ["filtered", "search"]
 
 Stored = Sequence[tuple[str, Document]]
 """Documents with the name of the concrete index that holds each."""
@@ -28,18 +28,6 @@ _KNOWN = {
     "highlight",
     "search_type",  # there is one shard, so every type finds the same
 }
-
-
-def page(
-    documents: Stored, *, query: Json, source: Sequence[str] | bool
-) -> list[tuple[str, Document, float]]:
-    """All matches of a query in order of score, then id."""
-    found = [
-        (index, Document(d.id, filtered(d.source, source), d.revision, d.routing), points)
-        for index, d in documents
-        if (points := score(query, d.id, d.source)) is not None
-    ]
-    return sorted(found, key=lambda hit: (-hit[2], hit[1].id))
 
 
 def search(documents: Stored, body: Json) -> Json:
@@ -60,11 +48,9 @@ def search(documents: Stored, body: Json) -> Json:
     keys = _sort_keys(body)
     found = _sorted(found, keys)
     if "search_after" in body:
-        found = [hit for hit in found if _comes_after(_sort_values(hit, keys), body, keys)]
+        found = [hit for hit in found if _comes_after(hit, body["search_after"], keys)]
     start = body.get("from", 0)
-    hits = [
-        _hit(hit, body, clauses, keys) for hit in found[start : start + int(body.get("size", 10))]
-    ]
+    shown = found[start : start + int(body.get("size", 10))]
     return {
         "took": 0,
         "timed_out": False,
@@ -72,7 +58,7 @@ def search(documents: Stored, body: Json) -> Json:
         "hits": {
             "total": {"value": total, "relation": "eq"},
             "max_score": max((hit[2] for hit in found), default=None),
-            "hits": hits,
+            "hits": [_hit(hit, body, clauses, keys) for hit in shown],
         },
     }
 
@@ -119,34 +105,28 @@ def _sort_keys(body: Mapping[str, Any]) -> list[tuple[str, str]]:
     return keys
 
 
-def _sort_values(hit: _Match, keys: Sequence[tuple[str, str]]) -> list[Any]:
+def _sort_value(hit: _Match, name: str) -> Any:
     _, document, points = hit
-    values: list[Any] = []
-    for name, _ in keys:
-        if name == "_score":
-            values.append(points)
-        elif name in {"_id", "_doc", "_shard_doc"}:
-            values.append(document.id)
-        else:
-            values.append(next(iter(values_at(document.source, name)), None))
-    return values
+    if name == "_score":
+        return points
+    if name in {"_id", "_doc", "_shard_doc"}:
+        return document.id
+    return next(values_at(document.source, name), None)
 
 
-def _sorted(found: list[_Match], keys: Sequence[tuple[str, str]]) -> list[_Match]:
-    if not keys:
-        return sorted(found, key=lambda hit: (-hit[2], hit[1].id))
-    for at, (_, order) in reversed(list(enumerate(keys))):
-        present = [hit for hit in found if _sort_values(hit, keys)[at] is not None]
-        missing = [hit for hit in found if _sort_values(hit, keys)[at] is None]
-        present.sort(key=lambda hit: _sort_values(hit, keys)[at], reverse=order == "desc")
-        found = present + missing
+def _sorted(found: list[_Match], keys: list[tuple[str, str]]) -> list[_Match]:
+    """In order of the keys, the first one counts most; what has no value comes last."""
+    for name, order in reversed(keys or [("_score", "desc"), ("_id", "asc")]):
+        valued = [(_sort_value(hit, name), hit) for hit in found]
+        present = [one for one in valued if one[0] is not None]
+        present.sort(key=lambda one: one[0], reverse=order == "desc")
+        found = [hit for _, hit in present] + [hit for value, hit in valued if value is None]
     return found
 
 
-def _comes_after(
-    values: Sequence[Any], body: Mapping[str, Any], keys: Sequence[tuple[str, str]]
-) -> bool:
-    for value, before, (_, order) in zip(values, body["search_after"], keys, strict=True):
+def _comes_after(hit: _Match, last: Sequence[Any], keys: Sequence[tuple[str, str]]) -> bool:
+    for before, (name, order) in zip(last, keys, strict=True):
+        value = _sort_value(hit, name)
         if value != before:
             return bool(value < before) if order == "desc" else bool(value > before)
     return False
@@ -166,9 +146,8 @@ def _hit(hit: _Match, body: Json, clauses: Sequence[Json], keys: Sequence[tuple[
     if "highlight" in body and (fragments := highlights(body["highlight"], document.source)):
         shown["highlight"] = fragments
     if keys:
-        shown["sort"] = _sort_values(hit, keys)
-    inner = [*clauses, *_nested_knn(body.get("query"))]
-    for clause in inner:
+        shown["sort"] = [_sort_value(hit, name) for name, _ in keys]
+    for clause in [*clauses, *_nested_knn(body.get("query"))]:
         if "inner_hits" in clause:
             name, found = _inner_hits(clause, document, index)
             shown.setdefault("inner_hits", {})[name] = {"hits": found}
@@ -236,17 +215,12 @@ def _relative(wanted: Any, path: str) -> Any:
 
 
 def filtered(source: Json, wanted: Any) -> Json:
-    if wanted is True:
-        return source
-    if wanted is False:
-        return {}
-    if isinstance(wanted, str):
-        wanted = [wanted]
-    if isinstance(wanted, Mapping):
-        includes, excludes = wanted.get("includes"), wanted.get("excludes", [])
-    else:
-        includes, excludes = wanted, []
-    return _select(source, includes, excludes, "")
+    """What ``_source`` brings of a document: ``True``, a field, several, or an object."""
+    if isinstance(wanted, bool):
+        return source if wanted else {}
+    if not isinstance(wanted, Mapping):
+        wanted = {"includes": [wanted] if isinstance(wanted, str) else wanted}
+    return _select(source, wanted.get("includes"), wanted.get("excludes", []), "")
 
 
 def _select(source: Json, includes: Any, excludes: Any, path: str) -> Json:

@@ -102,8 +102,8 @@ class PixelsContract:
         if height > 2 * width and height > 224 and _pillow() < 13:
             pytest.skip("Pillow before 13 resizes frames taller than 2:1 in another order")
         frame = picture(height, width)
-        (ours,) = levels_of(preprocess(frame[None], CLIP_PIXELS), CLIP_PIXELS)
-        error = np.abs(ours - reference_levels(frame, size=224))
+        (levels,) = levels_of(preprocess(frame[None], CLIP_PIXELS), CLIP_PIXELS)
+        error = np.abs(levels - reference_levels(frame, size=224))
         assert error.max() <= 2.01
         assert error.mean() <= 0.01
 
@@ -159,8 +159,8 @@ class PixelsContract:
     def test_other_sizes_are_cropped_alike(self, preprocess: Preprocess, size: int) -> None:
         recipe = PixelRecipe(size=size, mean=CLIP_PIXELS.mean, std=CLIP_PIXELS.std)
         frame = picture(427, 640)
-        (ours,) = levels_of(preprocess(frame[None], recipe), recipe)
-        assert np.abs(ours - reference_levels(frame, size=size)).max() <= 2.01
+        (levels,) = levels_of(preprocess(frame[None], recipe), recipe)
+        assert np.abs(levels - reference_levels(frame, size=size)).max() <= 2.01
 
     @pytest.mark.parametrize("resample", ["bicubic", "bilinear"])
     @pytest.mark.parametrize(
@@ -184,9 +184,9 @@ class PixelsContract:
             pytest.skip("Pillow before 13 resizes what loses more rows in another order")
         recipe = PixelRecipe(224, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "squash", resample)
         frame = picture(height, width)
-        (ours,) = levels_of(preprocess(frame[None], recipe), recipe)
+        (levels,) = levels_of(preprocess(frame[None], recipe), recipe)
         whole = Image.fromarray(frame).resize((224, 224), Image.Resampling[resample.upper()])
-        error = np.abs(ours - np.asarray(whole))
+        error = np.abs(levels - np.asarray(whole))
         assert error.max() <= 2.01
         assert error.mean() <= 0.01
 

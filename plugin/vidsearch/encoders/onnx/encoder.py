@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsearch.encoders.base import Vectors
+from vidsearch.encoders.base import Encoder, Vectors
 from vidsearch.encoders.identity import ModelIdentity
-from vidsearch.encoders.onnx.cache import VectorCache
 from vidsearch.encoders.onnx.layout import PRECISIONS, Export, Precision, Tower, read_export
 from vidsearch.encoders.onnx.sessions import TowerSession, load_tokenizer
 from vidsearch.errors import ConfigError, ModelUnavailableError
@@ -19,10 +20,13 @@ from vidsearch.media.frames import FrameBatch, Sampling
 from vidsearch.media.pixels import clip_pixels
 from vidsearch.once import build_once
 
-__all__ = ["OnnxEncoder"]
+__all__ = ["OnnxEncoder", "VectorCache"]
+
+_LONGEST = 1000
+"""Characters of a text whose vector is kept."""
 
 
-class OnnxEncoder:
+class OnnxEncoder(Encoder):
     """An export of ``vidsearch model export`` as an :class:`~vidsearch.encoders.base.Encoder`.
 
     Needs onnxruntime and tokenizers (extra ``query``), and Pillow for frames. Building one costs
@@ -109,15 +113,12 @@ class OnnxEncoder:
 
     @property
     def context_length(self) -> int:
-        """See :class:`~vidsearch.encoders.base.Encoder`."""
         return self.export.texts.context_length
 
     def count_tokens(self, text: str) -> int:
-        """See :class:`~vidsearch.encoders.base.Encoder`."""
         return len(self._ids(text))
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
-        """See :class:`~vidsearch.encoders.base.Encoder`."""
         known = {text: vector for text in texts if (vector := self._cache.get(text)) is not None}
         for part, ids in self._by_length(
             [text for text in dict.fromkeys(texts) if text not in known]
@@ -128,7 +129,6 @@ class OnnxEncoder:
         return self._rows([known[text][np.newaxis] for text in texts])
 
     def encode_frames(self, frames: FrameBatch) -> Vectors:
-        """See :class:`~vidsearch.encoders.base.Encoder`."""
         session, recipe, step = self._vision_session, self.export.pixels, self._step
         return self._rows(
             [
@@ -171,3 +171,41 @@ class OnnxEncoder:
 
     def _session(self, tower: Tower) -> TowerSession:
         return TowerSession.of(self.export, tower, precision=self.precision, threads=self._threads)
+
+
+class VectorCache:
+    """The vectors of the ``size`` texts used last, as users repeat queries. Thread-safe.
+
+    A text of more than 1000 characters is not kept, so that memory is bounded by the number of
+    entries.
+    """
+
+    def __init__(self, size: int) -> None:
+        if size < 0:
+            raise ValueError(f"a cache cannot hold {size} vectors")
+        self._size = size
+        self._lock = threading.Lock()
+        self._vectors: OrderedDict[str, Vectors] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._vectors)
+
+    def get(self, text: str) -> Vectors | None:
+        """Its vector, read-only, or ``None``."""
+        with self._lock:
+            found = self._vectors.get(text)
+            if found is not None:
+                self._vectors.move_to_end(text)
+            return found
+
+    def put(self, text: str, vector: Vectors) -> None:
+        """Keep a copy of a vector; the one used longest ago makes room."""
+        if not self._size or len(text) > _LONGEST:
+            return
+        kept = vector.copy()
+        kept.flags.writeable = False
+        with self._lock:
+            self._vectors[text] = kept
+            self._vectors.move_to_end(text)
+            while len(self._vectors) > self._size:
+                self._vectors.popitem(last=False)

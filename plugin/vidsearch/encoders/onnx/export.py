@@ -6,12 +6,13 @@ import importlib.metadata
 import json
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from vidsearch.defaults import MAX_LOSS
 from vidsearch.encoders.checkpoint import Checkpoint
 from vidsearch.encoders.onnx.graphs import weights_of, write_fp32, write_int8
 from vidsearch.encoders.onnx.layout import (
@@ -26,7 +27,6 @@ from vidsearch.encoders.onnx.layout import (
 )
 from vidsearch.encoders.onnx.probes import max_loss, probes
 from vidsearch.encoders.onnx.sessions import TowerSession
-from vidsearch.encoders.onnx.thresholds import MAX_LOSS
 from vidsearch.encoders.towers import load_tower
 from vidsearch.encoders.vocabulary import load_texts
 from vidsearch.errors import EncoderError, ModelUnavailableError
@@ -172,7 +172,7 @@ def _is_same(text: str, tokenizer: Any) -> bool:
     return same
 
 
-def _refuse_losses(export: Export, thresholds: dict[Precision, float]) -> None:
+def _refuse_losses(export: Export, thresholds: Mapping[str, float]) -> None:
     for precision, towers in export.towers.items():
         for name, tower in towers.items():
             if not tower.max_loss <= thresholds[precision]:

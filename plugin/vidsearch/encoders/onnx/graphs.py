@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vidsearch.encoders.checkpoint import Checkpoint
 from vidsearch.encoders.families import Tower
-from vidsearch.errors import EncoderError, MissingExtraError
+from vidsearch.errors import EncoderError, MissingExtraError, first_line
 
 __all__ = ["weights_of", "write_fp32", "write_int8"]
 
@@ -89,7 +89,7 @@ def write_fp32(
     except Exception as error:  # of torch.export, of its translator, of onnx: no common base
         raise EncoderError(
             f"torch {torch.__version__} cannot export the {tower} tower of {checkpoint.name!r}: "
-            f"{str(error).strip().splitlines()[0]}"
+            f"{first_line(error)}"
         ) from error
     _forget_the_source(graph)
 

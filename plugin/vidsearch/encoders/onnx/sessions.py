@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from vidsearch.encoders.base import Vectors
 from vidsearch.encoders.onnx.layout import EXPORT_AGAIN, Export, Precision, Tower
-from vidsearch.errors import EncoderError, MissingExtraError, ModelUnavailableError
+from vidsearch.errors import (
+    EncoderError,
+    MissingExtraError,
+    ModelUnavailableError,
+    first_line,
+)
 
 __all__ = ["TowerSession", "load_tokenizer"]
 
@@ -48,7 +53,7 @@ class TowerSession:
             self._input: str = self._session.get_inputs()[0].name
         except Exception as error:  # onnxruntime's have no common base
             raise ModelUnavailableError(
-                f"onnxruntime {onnxruntime.__version__} cannot load {what}: {_first_line(error)}. "
+                f"onnxruntime {onnxruntime.__version__} cannot load {what}: {first_line(error)}. "
                 f"Upgrade onnxruntime, or {EXPORT_AGAIN} here"
             ) from error
 
@@ -78,7 +83,7 @@ class TowerSession:
         try:
             output: Vectors = self._session.run(None, {self._input: batch})[0]
         except Exception as error:
-            raise EncoderError(f"{self._what} failed: {_first_line(error)}") from error
+            raise EncoderError(f"{self._what} failed: {first_line(error)}") from error
         unit: Vectors = output / np.linalg.norm(output, axis=1, keepdims=True)
         return unit
 
@@ -101,9 +106,5 @@ def load_tokenizer(export: Export) -> Any:
     except Exception as error:  # a bare Exception is what tokenizers raises
         raise ModelUnavailableError(
             f"the tokenizer of the export {str(export.folder)!r} cannot be loaded: "
-            f"{_first_line(error)}. Upgrade tokenizers, or {EXPORT_AGAIN} here"
+            f"{first_line(error)}. Upgrade tokenizers, or {EXPORT_AGAIN} here"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

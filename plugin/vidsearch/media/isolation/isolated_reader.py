@@ -84,12 +84,14 @@ class IsolatedReader(BatchDecoder):
         doing = "while reading the header"
         found = tuple(self._ask("probe", path, _info, doing=doing, most=1))
         if not found:
-            raise self._failure(_nonsense("nothing"), path, doing)
+            raise self._failure(_invalid_answer("nothing"), path, doing)
         return found[0]
 
-    def cues(self, path: Path) -> tuple[Cue, ...]:
+    def cues(self, path: Path, *, languages: Sequence[str] | None = None) -> tuple[Cue, ...]:
         """See :class:`~vidsearch.media.frames.MediaReader`."""
-        asked = self._ask("cues", path, _cue, doing="while reading subtitles", most=_MOST_ITEMS)
+        doing = "while reading subtitles"
+        wanted = None if languages is None else list(languages)
+        asked = self._ask("cues", path, _cue, doing=doing, most=_MOST_ITEMS, languages=wanted)
         return tuple(asked)
 
     def shots(self, path: Path) -> tuple[float, ...]:
@@ -140,7 +142,7 @@ class IsolatedReader(BatchDecoder):
                 yield from complete
                 complete.clear()
         if summary is None or (request.is_whole and (not seen or summary.end_seconds is None)):
-            raise self._failure(_nonsense("no end"), path, "at the end")
+            raise self._failure(_invalid_answer("no end"), path, "at the end")
         yield from batches.rest()
         return summary
 
@@ -183,7 +185,7 @@ class IsolatedReader(BatchDecoder):
                 raise
             except (DecodingProcessError, ProtocolError) as error:
                 process.end()
-                fault = error if isinstance(error, DecodingProcessError) else _nonsense(error)
+                fault = error if isinstance(error, DecodingProcessError) else _invalid_answer(error)
                 if fault.cause is not Cause.FILE_OR_EARLIER or not process.has_read_others:
                     raise self._failure(fault, path, doing) from error
                 _log.warning("%s; a new process tries once more", self._failure(fault, path, doing))
@@ -215,8 +217,8 @@ class IsolatedReader(BatchDecoder):
         return kind(f"{path.name}: the decoder ({self.name}) {fault.what} {doing}{advice}")
 
 
-def _nonsense(error: ProtocolError | str) -> DecodingProcessError:
-    return DecodingProcessError(f"answered nonsense ({error})", cause=Cause.FILE_OR_EARLIER)
+def _invalid_answer(error: ProtocolError | str) -> DecodingProcessError:
+    return DecodingProcessError(f"gave an invalid answer ({error})", cause=Cause.FILE_OR_EARLIER)
 
 
 def _pass_over(header: FrameHeader, read_into: _Read) -> None:

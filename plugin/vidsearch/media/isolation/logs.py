@@ -24,7 +24,7 @@ class _Sender(logging.Handler):
 
 
 def send_logs(send: Callable[[Message], None]) -> None:
-    """In the child: everything that our decoders log is sent rather than printed."""
+    """In the child: everything that the decoders log is sent rather than printed."""
     logger = logging.getLogger(LOGGER)
     logger.propagate = False
     logger.addHandler(_Sender(send))

@@ -273,15 +273,15 @@ os.register_at_fork(after_in_child=_abandon_all)
 
 def _started(command: Sequence[str]) -> tuple[subprocess.Popen[bytes], list[IO[bytes]]]:
     """The child, and this side of its standard streams and of its lifeline."""
-    theirs, ours = os.pipe()  # nothing comes over it: when it closes, the child ends
-    lifeline = os.fdopen(ours, "wb", buffering=0)
+    read_end, write_end = os.pipe()  # nothing is sent over it: when it closes, the child ends
+    lifeline = os.fdopen(write_end, "wb", buffering=0)
     try:
-        popen = _spawned(command, lifeline=theirs)
+        popen = _spawned(command, lifeline=read_end)
     except BaseException:
         lifeline.close()
         raise
     finally:
-        os.close(theirs)
+        os.close(read_end)
     assert popen.stdin
     assert popen.stdout
     assert popen.stderr

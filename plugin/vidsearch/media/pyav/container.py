@@ -83,9 +83,13 @@ class Video:
         """The first frame that decodes, read apart from :attr:`container`; ``None`` without one."""
         return _first_frame(self.path, late_picture=self.late_picture)
 
-    def pictures(self) -> Pictures:
-        """A converter for the frames of the stream."""
-        return Pictures(pixel_aspect=self.pixel_aspect)
+    def pictures(self, *, stretched: bool = True) -> Pictures:
+        """A converter for the frames of the stream.
+
+        Args:
+            stretched: to square pixels, as players do.
+        """
+        return Pictures(pixel_aspect=self.pixel_aspect if stretched else None)
 
     def info(self) -> VideoInfo:
         """What the header says; whether the picture is turned is read off the first frame."""

@@ -139,7 +139,7 @@ class PyAvDecoder(BatchDecoder):
             limits=self._limits,
             threads=self._threads,
         )
-        draw = _Draw(video, self._limits)
+        draw = _Draw(video, self._limits, stretched=points.stretched)
         for (number, times), frame in zip(runs, frames, strict=True):
             for _ in range(times):
                 points.done += 1
@@ -156,7 +156,7 @@ class PyAvDecoder(BatchDecoder):
         holes: Sequence[int],
         promised: float | None,
     ) -> Generator[FrameBatch, None, FrameSummary]:
-        draw = _Draw(video, self._limits)
+        draw = _Draw(video, self._limits, stretched=points.stretched)
         times = FrameTimes(index, survey.order if survey else None)
         damage = Damage(video, holes=holes, has_keys=bool(index.keys.any()))
         stream = FrontToBack(
@@ -192,9 +192,9 @@ class PyAvDecoder(BatchDecoder):
 class _Draw:
     """Draws frames of one video; refuses those that are too large."""
 
-    def __init__(self, video: Video, limits: MediaLimits) -> None:
+    def __init__(self, video: Video, limits: MediaLimits, *, stretched: bool) -> None:
         self._video = video
-        self._pictures: Pictures = video.pictures()
+        self._pictures: Pictures = video.pictures(stretched=stretched)
         self._limits = limits
 
     def __call__(self, frame: av.VideoFrame, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:

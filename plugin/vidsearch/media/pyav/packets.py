@@ -42,6 +42,7 @@ _MPEG4_FRAME = b"\x00\x00\x01\xb6"
 _TIMES_DECODING = frozenset({"avi", "asf", "asf_o"})
 _MOST_DELAY_SECONDS = 1.0
 """Of the last frame to be decoded, before the end of a stream."""
+_NO_TAG = "\0\0\0\0"
 _VP8_SHOWN = 0x10
 """Bit of a VP8 packet's first byte: a frame that is not shown is only referred to."""
 
@@ -66,8 +67,8 @@ class PacketIndex:
     """Decoding time stamps; where a packet has none, its other one."""
     durations: NDArray[np.int64]
     """In ``time_base``; 0 where unknown."""
-    format: str
-    """The container's, as FFmpeg names it."""
+    times_decoding: bool
+    """The container times when packets are decoded; when frames come on display is inferred."""
     is_broadcast: bool
     """Its clock may be set anew anywhere: a transport or program stream."""
     holds: NDArray[np.int64]
@@ -93,11 +94,6 @@ class PacketIndex:
 
     def __len__(self) -> int:
         return len(self.sizes)
-
-    @property
-    def times_decoding(self) -> bool:
-        """The container times when packets are decoded; when frames come on display is inferred."""
-        return self.format in _TIMES_DECODING
 
 
 def read_packets(video: Video) -> PacketIndex:
@@ -145,7 +141,7 @@ def read_packets(video: Video) -> PacketIndex:
         sizes=np.frombuffer(sizes, dtype=np.int64),
         decoding=times,
         durations=np.frombuffer(durations, dtype=np.int64),
-        format=video.container.format.name,
+        times_decoding=_times_decoding(video),
         is_broadcast=video.is_broadcast,
         holds=_holds(video, np.sort(raw[stamped])),
         mislabelled=packed or (may_be_packed and bool((np.diff(times) < 0).any())),
@@ -182,6 +178,13 @@ def _sound_times(video: Video) -> Iterator[float]:
         for packet in again.container.demux(again.container.streams.audio):
             if packet.pts is not None:
                 yield float(packet.pts * packet.time_base)
+
+
+def _times_decoding(video: Video) -> bool:
+    name = video.container.format.name
+    # Matroska stores tracks of AVI ("V_MS/VFW/FOURCC") as they are, with AVI's code of the codec.
+    is_vfw = "matroska" in name and video.stream.codec_context.codec_tag != _NO_TAG
+    return name in _TIMES_DECODING or is_vfw
 
 
 def _interlaced_rate(video: Video) -> float | None:

@@ -81,7 +81,7 @@ def plan_packets(
     ends = np.concatenate([begins[1:] - 1, [len(wanted) - 1]])
     for begin, end in zip(begins, ends, strict=True):
         start, stop = first[begin], wanted[end] + 1
-        # Frames displayed before the key frame that we start at depend on what is left out.
+        # Frames displayed before the key frame that decoding starts at depend on what is left out.
         run = stamps[start:stop] >= stamps[start]
         actions[start:stop][run] = FEED
         actions[start] |= START

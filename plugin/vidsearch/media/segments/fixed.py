@@ -29,7 +29,7 @@ def fixed_segments(
         pts_seconds: each frame's time in seconds, ascending (equal neighbours are fine).
         duration: of the video, in seconds.
         length: of a segment, in seconds.
-        limit: most segments.
+        limit: maximum number of segments.
         overlap: seconds that neighbouring segments share.
 
     Raises:

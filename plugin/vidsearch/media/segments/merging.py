@@ -29,7 +29,7 @@ def merged(
     Args:
         segments: without gap and overlap.
         length: wished for, in seconds.
-        limit: most segments.
+        limit: maximum number of segments.
         cost: of joining two neighbours.
     """
     bound = LONGEST * max(length, (segments[-1].end - segments[0].start) / limit) * (1 + _CLOSE)

@@ -36,7 +36,7 @@ def shot_segments(
         cuts: times of the cuts in seconds, in any order; what is not within the video is ignored.
         duration: of the video, in seconds.
         length: wished for, in seconds.
-        limit: most segments.
+        limit: maximum number of segments.
 
     Raises:
         ValueError: as for :func:`~vidsearch.media.segments.fixed.fixed_segments`, or a cut that is

@@ -30,7 +30,7 @@ def require_success(response: httpcore.Response, *, offset: int, where: str) -> 
     """Refuse what is not the video, or its rest from ``offset`` on.
 
     Raises:
-        SourceNotFoundError: the server has nothing for us.
+        SourceNotFoundError: the server has no such file, or denies access.
         SourceUnavailableError: it may have later.
     """
     status = response.status

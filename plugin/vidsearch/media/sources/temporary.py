@@ -27,7 +27,7 @@ _YOUNG_SECONDS = 60.0
 
 @contextlib.contextmanager
 def workspace(folder: Path | None) -> Iterator[Path]:
-    """A folder of our own for as long as the context lasts.
+    """A private folder for as long as the context lasts.
 
     It is called ``vidsearch-<host>-…`` and holds a locked file. A killed worker's lock is free, by
     which the next one knows that the folder is a leftover and removes it.
@@ -107,7 +107,7 @@ class BoundedFile:
 
     Args:
         path: of the file; it is made anew.
-        limit: most bytes.
+        limit: maximum number of bytes.
         where: the URI as it may be shown.
     """
 

@@ -59,7 +59,7 @@ def download(
     """Stream a video into a file.
 
     Raises:
-        SourceNotFoundError: not a URL, or the server says that there is nothing for us (4xx).
+        SourceNotFoundError: not a URL, or the server does not have it or denies it (4xx).
         VideoOpenError: it comes compressed although that was declined.
         VideoTooLargeError: more bytes than the settings allow.
         SourceForbiddenError: it lies, or leads, where the settings let nothing be read from.

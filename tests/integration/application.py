@@ -1,4 +1,4 @@
-"""The Celery app of a host: its own broker settings, its own client, and our tasks."""
+"""The Celery app of an application: its own broker settings and client, and the tasks."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from vidsearch_tasks import beat_schedule, configure
 
 settings = load_settings()
 app = Celery(
-    "host", broker=settings.broker.url.get_secret_value(), include=["vidsearch_tasks.tasks"]
+    "application", broker=settings.broker.url.get_secret_value(), include=["vidsearch_tasks.tasks"]
 )
-app.conf.task_default_queue = "the-hosts-own"
+app.conf.task_default_queue = "the-applications-own"
 app.conf.broker_connection_retry_on_startup = True
 app.conf.beat_schedule = beat_schedule(settings)
 configure(settings, client=Elasticsearch(settings.engine.url), encoder=FakeEncoder(), app=app)
 
 
-@app.task(name="host.hello")  # type: ignore[untyped-decorator]
+@app.task(name="application.hello")  # type: ignore[untyped-decorator]
 def hello() -> str:
-    """A task of the host's own."""
+    """A task of the application's own."""
     return "hello"

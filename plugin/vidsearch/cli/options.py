@@ -1,0 +1,39 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+__all__ = ["dry_run_option", "engine_option", "json_option", "wait_options", "yes_option"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Show what would be done, and do nothing."
+)
+engine_option = click.option(
+    "--engine",
+    type=click.Choice(["elasticsearch", "opensearch"]),
+    default="elasticsearch",
+    show_default=True,
+    help="Search engine.",
+)
+_wait_option = click.option(
+    "--wait", is_flag=True, help="Wait until all videos are ingested; exit code 1 if any failed."
+)
+_timeout_option = click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="With --wait: maximum number of seconds to wait.",
+)
+
+
+def wait_options(command: _F) -> _F:
+    """Adds ``--wait`` and ``--timeout``."""
+    return _wait_option(_timeout_option(command))

@@ -1,0 +1,107 @@
+"""Requests that fit the settings, each with its fusion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from vidsearch.config import SearchSettings
+from vidsearch.errors import ModelUnavailableError, QueryError, SourceUnavailableError
+from vidsearch.search.fusion import Fusion
+from vidsearch.search.native import NativeFusion, choose
+from vidsearch.search.request import SearchRequest, require_text
+
+__all__ = ["CheckedRequest"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRequest:
+    """A request that fits the settings, and what fuses its legs."""
+
+    request: SearchRequest
+    fusion: Fusion | None = None
+    """What fuses the legs here; ``None`` where the engine does, or of a single leg."""
+    engine_fusion: NativeFusion | None = None
+    """What fuses them inside the engine."""
+    position: str = ""
+    """``texts[3]``, for messages, of a request with its own options among several."""
+
+    @classmethod
+    def of(
+        cls, text: Any, options: Mapping[str, Any], *, settings: SearchSettings, position: str = ""
+    ) -> CheckedRequest:
+        """The request of a text and options, or the one given in place of the text.
+
+        Raises:
+            QueryError: an argument is wrong. Nothing was sent.
+        """
+        with _errors_at(position):
+            request = SearchRequest.of(text, options, window=settings.window)
+            fusion = choose(request.fusion, settings=settings)
+            if not request.fuses:
+                return cls(request, position=position)
+            if not isinstance(fusion, NativeFusion):
+                return cls(request, fusion, position=position)
+            for name in ("min_cosine", "gap"):
+                if getattr(request, name) is not None:
+                    raise QueryError(
+                        f"{name} cuts the vector leg, which the engine does not return where it "
+                        "fuses: leave it out, or take fusion=rrf or fusion=linear",
+                        argument=name,
+                    )
+            if request.level == "both":
+                raise QueryError(
+                    "level=both has two rankings of vectors, which no engine fuses: take "
+                    "fusion=rrf or fusion=linear, or another level",
+                    argument="level",
+                )
+            return cls(request, engine_fusion=fusion, position=position)
+
+    @classmethod
+    def several(
+        cls, texts: Any, options: Mapping[str, Any], *, settings: SearchSettings
+    ) -> list[CheckedRequest]:
+        """The requests of several texts with the same options; a request keeps its own.
+
+        Raises:
+            QueryError: an argument is wrong; the message names the position of a wrong text.
+        """
+        if isinstance(texts, (str, bytes, SearchRequest)) or not hasattr(texts, "__iter__"):
+            raise QueryError(f"texts must be a list of texts, not {texts!r}", argument="texts")
+        if "text" in options:
+            raise QueryError("the texts are given already: leave out text", argument="text")
+        checked = []
+        for at, text in enumerate(texts):
+            position = f"texts[{at}]"
+            if isinstance(text, SearchRequest):
+                checked.append(cls.of(text, {}, settings=settings, position=position))
+                continue
+            with _errors_at(position):
+                text = require_text(text)
+            checked.append(cls.of(text, options, settings=settings))
+        return checked
+
+    @contextmanager
+    def errors_about(self, argument: str) -> Iterator[None]:
+        """Name the position of the request, and the argument at fault, in errors raised inside."""
+        with _errors_at(self.position):
+            try:
+                yield
+            except QueryError as error:
+                error.argument = error.argument or argument
+                raise
+
+
+@contextmanager
+def _errors_at(position: str) -> Iterator[None]:
+    try:
+        yield
+    except (QueryError, SourceUnavailableError, ModelUnavailableError) as error:
+        if not position:
+            raise
+        message = f"{position}: {error}"
+        if isinstance(error, QueryError):
+            raise QueryError(message, argument="texts") from error
+        raise type(error)(message) from error
