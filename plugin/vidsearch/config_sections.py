@@ -231,8 +231,8 @@ class IngestSettings(_Section):
         0.5,
         ge=0,
         le=1,
-        description="Maximum share of a video's sampled frames that may fail to decode, from 0 to "
-        "1. Beyond it the video fails.",
+        description="Maximum share of a video's sampled frames that may be damaged or missing, "
+        "from 0 to 1. Beyond it the video fails.",
     )
     isolate: bool = Field(
         True,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsearch.media.display import FALLBACK_STEP
+from vidsearch.media.mp4_boxes import is_fragmented
 from vidsearch.media.pyav.container import Video, opened
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ _PACKED = re.compile(rb"DivX\d+(Build|b)\d+p")
 """In front of a key frame of MPEG-4; FFmpeg, too, goes by it."""
 _HEAD_BYTES = 512
 _TIMES_DECODING = frozenset({"avi", "asf", "asf_o"})
+_MOST_DELAY_SECONDS = 1.0
+"""Of the last frame to be decoded, before the end of a stream."""
 _NO_TAG = "\0\0\0\0"
 _VP8_SHOWN = 0x10
 """Bit of a VP8 packet's first byte: a frame that is not shown is only referred to."""
@@ -49,7 +52,7 @@ _VP8_SHOWN = 0x10
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PacketIndex:
-    """What demuxing alone tells: 34 bytes per packet, in order of decoding."""
+    """What demuxing alone tells: 35 bytes per packet, in order of decoding."""
 
     stamps: NDArray[np.int64]
     """Presentation time stamps in ``time_base``; 0 where ``stamped`` is false."""
@@ -59,6 +62,8 @@ class PacketIndex:
     """Whether decoding can start there, as the container or the parser says."""
     shown: NDArray[np.bool_]
     """Whether its frame is meant for display: not cut off by an edit list."""
+    corrupt: NDArray[np.bool_]
+    """Whether the container knows that a packet is not whole."""
     sizes: NDArray[np.int64]
     """Bytes."""
     decoding: NDArray[np.int64]
@@ -102,7 +107,7 @@ def read_packets(video: Video) -> PacketIndex:
     import av
 
     stamps, decoding, durations, sizes = (array("q") for _ in range(4))
-    keys, shown = bytearray(), bytearray()
+    keys, shown, corrupt = bytearray(), bytearray(), bytearray()
     name = video.stream.codec_context.name
     is_vp8 = name in {"vp8", "libvpx"}
     reorders = bool(video.stream.codec_context.has_b_frames)
@@ -124,6 +129,7 @@ def read_packets(video: Video) -> PacketIndex:
             sizes.append(packet.size)
             keys.append(packet.is_keyframe)
             shown.append(visible)
+            corrupt.append(packet.is_corrupt)
     except av.FFmpegError:
         pass  # what was read so far is what there is
     time_base = video.stream.time_base or Fraction(1)
@@ -135,6 +141,7 @@ def read_packets(video: Video) -> PacketIndex:
         stamped=stamped,
         keys=np.frombuffer(keys, dtype=np.bool_),
         shown=np.frombuffer(shown, dtype=np.bool_),
+        corrupt=np.frombuffer(corrupt, dtype=np.bool_),
         sizes=np.frombuffer(sizes, dtype=np.int64),
         decoding=times,
         durations=np.frombuffer(durations, dtype=np.int64),
@@ -195,7 +202,7 @@ def cut_off_at(video: Video) -> float | None:
     """When a file would end that has lost its rest: seconds by the header of its stream.
 
     Only an MP4 file whose index comes first knows; ``None`` where nothing is missing, or
-    where it cannot be told.
+    where it cannot be told. The video was demuxed to its end.
     """
     stream = video.stream
     if "mp4" not in video.container.format.name or not stream.duration or not stream.time_base:
@@ -204,9 +211,13 @@ def cut_off_at(video: Video) -> float | None:
     if not len(entries):
         return None
     last = entries[len(entries) - 1]
-    if last.pos + last.size <= video.path.stat().st_size:
+    promised = float(stream.duration * stream.time_base)
+    is_cut = last.pos + last.size > video.path.stat().st_size
+    if float(last.timestamp * stream.time_base) > promised - _MOST_DELAY_SECONDS and not is_cut:
         return None
-    return float(stream.duration * stream.time_base)
+    if is_fragmented(video.path):  # whole fragments may be missing; the duration is a time stamp
+        return promised - float((stream.start_time or 0) * stream.time_base)
+    return promised if is_cut else None
 
 
 def packets_of(video: Video) -> Iterator[Packet[Any]]:
