@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vidsearch.batches import BATCH
 from vidsearch.cli import output
 from vidsearch.cli.folder import PassedOver, Reason, is_utf8
 from vidsearch.cli.options import json_option, wait_options
@@ -59,6 +60,12 @@ _SHOWN = 10
     metavar="NAME=VALUE",
     help="Field of every document; repeat for more.",
 )
+@click.option(
+    "--titles/--no-titles",
+    default=True,
+    show_default=True,
+    help="Give videos of --folder a title, the words of the file name, unless --field has one.",
+)
 @wait_options
 @json_option
 def ingest(
@@ -67,6 +74,7 @@ def ingest(
     csv_file: Path | None,
     id_from: IdFrom,
     pairs: tuple[str, ...],
+    titles: bool,
     wait: bool,
     timeout: float | None,
     as_json: bool,
@@ -88,7 +96,8 @@ def ingest(
             passed.add(Reason.NAME, public_uri(uri))
     sources = from_uris([uri for uri in uris if is_utf8(uri)], id_from=id_from)
     if folder:
-        sources += from_folder(folder, id_from=id_from, passed=passed)
+        named = titles and "title" not in fields
+        sources += from_folder(folder, id_from=id_from, passed=passed, titles=named)
     if csv_file:
         sources += from_csv(csv_file, id_from=id_from)
     if not sources:
@@ -163,9 +172,17 @@ def _register(
     by_id = {one.id: NewVideo(one.id, one.uri, {**fields, **one.fields}) for one in sources}
     done: list[Registration] = []
     counts: Counter[str] = Counter()
-    with output.progress("Registering", total=len(by_id)) as bar:
-        for one in stream_registrations(by_id.values(), services=services):
-            done.append(one)
-            counts.update([str(one.record.state)] if one.record else ())
-            bar(len(done), note=", ".join(f"{n} {state}" for state, n in counts.most_common()))
+    try:
+        with output.progress("Registering", total=len(by_id)) as bar:
+            for one in stream_registrations(by_id.values(), services=services):
+                done.append(one)
+                counts.update([str(one.record.state)] if one.record else ())
+                bar(len(done), note=", ".join(f"{n} {state}" for state, n in counts.most_common()))
+    except KeyboardInterrupt:
+        output.talk(
+            f"\nStopped: {sum(counts.values())} of {len(by_id)} videos are registered, perhaps "
+            f"some of the next {BATCH}, too. The workers go on with them; the same command "
+            "registers the rest."
+        )
+        raise
     return done

@@ -1,9 +1,9 @@
 """Runs a command and ends it, with all of its process group, when the parent is gone.
 
 A script of its own, run with ``python -I -S``: ``guard.py PARENT_PID FOLDER_OR_EMPTY COMMAND…``.
-Polling the parent's pid works however the parent ends, by SIGKILL too, on every Unix, and whichever of its threads
-started this script. A pipe would stay open in forked siblings, and PR_SET_PDEATHSIG would fire when
-the starting thread ends.
+Polling the parent's pid works however the parent ends, by SIGKILL too, on every Unix, and whichever
+of its threads started this script. A pipe would stay open in forked siblings, and PR_SET_PDEATHSIG
+would fire when the starting thread ends.
 """
 
 from __future__ import annotations
