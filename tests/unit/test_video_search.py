@@ -14,6 +14,7 @@ import pytest
 from tests.search_index import TableEncoder, create_index, make_videos, nearest, unit_vectors
 
 from vidsearch.config import EngineSettings, SearchSettings, Settings
+from vidsearch.encoders import Vectors
 from vidsearch.engines import Engine, Json
 from vidsearch.errors import (
     BackendUnavailableError,
