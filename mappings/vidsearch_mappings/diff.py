@@ -30,7 +30,18 @@ _INTO: dict[str, frozenset[str]] = {
 }
 _DYNAMIC_SETTINGS = frozenset({"number_of_replicas"})
 _DYNAMIC_PARAMETERS = frozenset({"ignore_above", "dynamic"})
-_DEFAULTS: Json = {"index": True, "doc_values": True, "dynamic": "true", "type": "object"}
+_DEFAULTS: Json = {
+    "coerce": True,
+    "doc_values": True,
+    "dynamic": "true",
+    "enabled": True,
+    "format": "strict_date_optional_time||epoch_millis",
+    "ignore_malformed": False,
+    "index": True,
+    "norms": True,
+    "store": False,
+    "type": "object",
+}
 """What the engines leave out of a mapping that they give back."""
 
 

@@ -87,6 +87,7 @@ def videos_index_body(
             quantization=preset,
             shards=settings.shards,
             replicas=settings.replicas,
+            own=settings.mapping,
         )
     except ValueError as error:
         raise ConfigError(f"setting index.quantization: {error}") from error
