@@ -225,7 +225,9 @@ def _caused_by(error: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _words(error: dict[str, Any]) -> str:
-    return str(error.get("reason") or error.get("type") or "no reason given")
+    # A gateway in front of the engine says "message".
+    names = ("reason", "type", "message", "Message")
+    return str(next((error[name] for name in names if error.get(name)), "no reason given"))
 
 
 def _type_of(body: Any) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines import Engine, Json
-from vidsearch.errors import MappingConflictError, VidsearchError
+from vidsearch.errors import MappingConflictError
 from vidsearch.index.attachable import (
     refuse_blocks,
     refuse_lossy_source,
@@ -22,7 +21,11 @@ from vidsearch.index.description import concrete_index, description_of
 from vidsearch.index.manage import videos_index_body
 from vidsearch.index.uri_field import check_uri_field
 from vidsearch.index.videos_index import open_videos_index
-from vidsearch.registry.index import drop_registry_index, ensure_registry_index
+from vidsearch.registry.index import (
+    drop_registry_index,
+    dropped_on_error,
+    ensure_registry_index,
+)
 from vidsearch_mappings.attached import (
     attached_mapping,
     attached_settings,
@@ -104,7 +107,9 @@ def attach_index(
     }
     if not lacking:
         refuse_blocks(live, index=name)
-        with _registry_for(engine, settings), explained(name):
+        made = not engine.indices_of(settings.registry)
+        ensure_registry_index(engine, settings)
+        with dropped_on_error(engine, settings, made=made), explained(name):
             engine.put_mapping(name, added)
         return Attached(name, settings.registry, settings.name)
     copy = copy_with_settings(
@@ -189,20 +194,6 @@ def _require_same(
             f"{found.field!r}; to change that, `vidsearch index detach` first"
         )
     identity.require(found.identity, where=f"index {name!r}")
-
-
-@contextmanager
-def _registry_for(engine: Engine, settings: IndexSettings) -> Iterator[None]:
-    """Make the registry first; where what follows fails, one that was not there goes again."""
-    made = not engine.indices_of(settings.registry)
-    ensure_registry_index(engine, settings)
-    try:
-        yield
-    except BaseException:
-        if made:
-            with suppress(VidsearchError):  # the error that led here is the one to tell
-                drop_registry_index(engine, settings)
-        raise
 
 
 def _named(settings: IndexSettings, index: str, copy: str) -> IndexSettings:
