@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from vidsearch.defaults import BATCH_SIZE, MAX_PIXELS, MAX_SECONDS
 from vidsearch_mappings.fusions import Normalizer
+from vidsearch_mappings.own import own_mapping
 from vidsearch_mappings.types import EngineKind, Quantization
 
 __all__ = [
@@ -142,6 +151,17 @@ class IndexSettings(_Section):
         description="Number of seconds that neighbouring `fixed` segments share. Must be less than "
         "`segment_seconds`.",
     )
+
+    mapping: dict[str, Any] | None = Field(
+        None,
+        description="Mappings of your own fields in a managed index: path of a JSON file with "
+        "`properties`, or the JSON itself. See docs/indices.md.",
+    )
+
+    @field_validator("mapping", mode="before")
+    @classmethod
+    def _read_mapping(cls, value: Any, info: ValidationInfo) -> Any:
+        return None if value is None else own_mapping(value, reserved=info.data.get("field", ""))
 
     @model_validator(mode="after")
     def _overlap_fits(self) -> IndexSettings:

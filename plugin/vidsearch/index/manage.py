@@ -9,7 +9,7 @@ from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines import Engine, Json
 from vidsearch.errors import ConfigError, IndexNotFoundError, MappingConflictError
 from vidsearch.index.videos_index import open_videos_index
-from vidsearch.registry.index import create_registry_index, registry_layout
+from vidsearch.registry.index import create_registry_index, dropped_on_error, registry_layout
 from vidsearch_mappings import index_meta, videos_index
 from vidsearch_mappings.vectors import presets_of
 
@@ -52,7 +52,8 @@ def create_videos_index(engine: Engine, settings: IndexSettings, identity: Model
         return settings.registry
     name = f"{settings.name}-000001"
     # With the alias in the same request: there is never an index without it.
-    engine.create_index(name, {**body, "aliases": {settings.name: {}}})
+    with dropped_on_error(engine, settings, made=not has_registry):
+        engine.create_index(name, {**body, "aliases": {settings.name: {}}})
     return name
 
 
@@ -87,6 +88,7 @@ def videos_index_body(
             quantization=preset,
             shards=settings.shards,
             replicas=settings.replicas,
+            own=settings.mapping,
         )
     except ValueError as error:
         raise ConfigError(f"setting index.quantization: {error}") from error
