@@ -99,7 +99,13 @@ class IndexSettings(_Section):
     name: str = Field(
         "videos",
         min_length=1,
-        description="Alias of the videos index. The registry is `<name>-registry`.",
+        description="Alias of the videos index. The registry is `<side_prefix><name>-registry`.",
+    )
+    side_prefix: str = Field(
+        "vidsearch-",
+        pattern=r"^([a-z0-9.][a-z0-9._-]*)?$",
+        description="Prefix of the names of the indices that vidsearch keeps beside the videos "
+        "index. No index template of the cluster may have a pattern that matches them.",
     )
     field: str = Field(
         "video",
@@ -150,8 +156,8 @@ class IndexSettings(_Section):
 
     @property
     def registry(self) -> str:
-        """Name of the registry index."""
-        return f"{self.name}-registry"
+        """Alias of the registry."""
+        return f"{self.side_prefix}{self.name}-registry"
 
 
 class ModelSettings(_Section):
@@ -298,6 +304,23 @@ class SourceSettings(_Section):
         description="Hosts or networks (CIDR) that may be reached at private, loopback or "
         "link-local addresses, which are refused otherwise. Where `hosts` is set, a host must "
         "be in both lists.",
+    )
+    resolver: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$",
+        description="Function of yours, as `package.module:function`, that is called with a video's "
+        "URI just before it is read. It returns the URI to read, or that and a dict of headers.",
+    )
+    headers: dict[str, dict[str, SecretStr]] = Field(
+        {},
+        description="Headers of requests for videos, by host as in `hosts`: `{\"example.com\": "
+        "{\"Authorization\": \"Bearer …\"}}`. They are not sent to where a redirect leads.",
+    )
+    allow_credentials: bool = Field(
+        False,
+        description="Whether to register URIs with user and password "
+        "(`https://user:password@host/…`). They are stored in plain text, in the registry and in "
+        "the document.",
     )
     max_bytes: int = Field(10 * 2**30, ge=1, description="Maximum size of a video in bytes.")
     max_seconds: float = Field(

@@ -162,7 +162,7 @@ def test_missing_index_is_reported_with_advice(
         "`vidsearch index create`, or name another one in VIDSEARCH_INDEX__NAME"
     )
     assert cli.fails("videos", "list", code=1) == (
-        "there is no registry 'absent-registry'; create it with `vidsearch index create`"
+        "there is no registry 'vidsearch-absent-registry'; create it with `vidsearch index create`"
     )
     assert "`vidsearch index create`" in cli.fails("index", "show", code=1)
 
