@@ -308,13 +308,13 @@ class SourceSettings(_Section):
     resolver: str | None = Field(
         None,
         pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$",
-        description="Function of yours, as `package.module:function`, that is called with a video's "
-        "URI just before it is read. It returns the URI to read, or that and a dict of headers.",
+        description="Function of yours, as `package.module:function`, that gets a video's URI just "
+        "before it is read. It returns the URI to read, or that and a dict of headers.",
     )
     headers: dict[str, dict[str, SecretStr]] = Field(
         {},
-        description="Headers of requests for videos, by host as in `hosts`: `{\"example.com\": "
-        "{\"Authorization\": \"Bearer …\"}}`. They are not sent to where a redirect leads.",
+        description="Headers of requests for videos, by host as in `hosts`, such as "
+        '`{"example.com": {"Authorization": "Bearer …"}}`. A redirect does not carry them.',
     )
     allow_credentials: bool = Field(
         False,

@@ -105,20 +105,6 @@ class Calls:
     def create_index(self, name: str, body: Mapping[str, Any]) -> Steps[None]:
         yield from self.dialect.request("PUT", f"/{quoted(name)}", index=name, body=body)
 
-    def templates_of(self, name: str, *, hidden: bool) -> Steps[tuple[str, ...]]:
-        """Index templates that apply to a new index of that name, empty where none may be listed.
-
-        The composable one of the highest priority, else all legacy ones.
-        """
-        composable = yield from self.dialect.send(Request("GET", "/_index_template"))
-        found = composable.body.get("index_templates", ()) if composable.status == 200 else ()
-        templates = {one["name"]: one["index_template"] for one in found}
-        matching = _matching(templates, name, hidden=hidden)
-        if matching:
-            return (max(matching, key=lambda one: templates[one].get("priority") or 0),)
-        legacy = yield from self.dialect.send(Request("GET", "/_template"))
-        return _matching(legacy.body, name, hidden=hidden) if legacy.status == 200 else ()
-
     def delete_index(self, name: str) -> Steps[None]:
         # Asked first, because the engines differ in what they do with an alias, and because
         # OpenSearch takes a `*` in the name for what it is.
@@ -349,21 +335,6 @@ class Calls:
         path, body = f"/{quoted(index)}/_count", {"query": query or {"match_all": {}}}
         response = yield from self.dialect.search(path, index=index, params={}, body=body)
         return int(response["count"])
-
-
-def _matching(templates: Mapping[str, Json], name: str, *, hidden: bool) -> tuple[str, ...]:
-    """Names of the templates with a pattern for that index; a hidden one is not matched by `*`."""
-    return tuple(
-        sorted(
-            template
-            for template, body in templates.items()
-            if not (hidden and "*" in body["index_patterns"])
-            and any(
-                re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name)
-                for pattern in body["index_patterns"]
-            )
-        )
-    )
 
 
 def _is_missing_document(answer: Answer) -> bool:

@@ -11,10 +11,13 @@ name that no pattern matches needs no rights.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from vidsearch.engines.base import Engine
+from vidsearch.engines.calls import Calls
+from vidsearch.engines.steps import Request, Steps
 from vidsearch.engines.types import Json
 from vidsearch.errors import MappingConflictError
 from vidsearch_mappings.diff import flattened
@@ -59,7 +62,7 @@ def create_index_as_asked(
     try:
         engine.create_index(name, body)
     except MappingConflictError as error:
-        templates = engine.run(engine.calls.templates_of(name, hidden=_is_hidden(body)))
+        templates = _templates(engine, name, hidden=_is_hidden(body))
         if not templates or engine.indices_of(name):
             raise
         raise MappingConflictError(
@@ -78,11 +81,42 @@ def create_index_as_asked(
         if not intact:
             engine.delete_index(name)
     if added:
-        templates = engine.run(engine.calls.templates_of(name, hidden=_is_hidden(body)))
+        templates = _templates(engine, name, hidden=_is_hidden(body))
         raise MappingConflictError(
             f"index {name!r} was not created as asked, and was deleted again: "
             f"{_named(templates)} added {', '.join(added)}. {advice}"
         )
+
+
+def _templates(engine: Engine, name: str, *, hidden: bool) -> tuple[str, ...]:
+    """Those that apply to a new index of that name, empty where they may not be listed.
+
+    The composable one of the highest priority, else all legacy ones.
+    """
+    listed = engine.run(_listed(engine.calls, "/_index_template")).get("index_templates", ())
+    composable = {one["name"]: one["index_template"] for one in listed}
+    if matching := _matching(composable, name, hidden=hidden):
+        return (max(matching, key=lambda one: composable[one].get("priority") or 0),)
+    return _matching(engine.run(_listed(engine.calls, "/_template")), name, hidden=hidden)
+
+
+def _listed(calls: Calls, path: str) -> Steps[Json]:
+    answer = yield from calls.dialect.send(Request("GET", path))
+    return answer.body if answer.status == 200 else {}
+
+
+def _matching(templates: Mapping[str, Json], name: str, *, hidden: bool) -> tuple[str, ...]:
+    """Names of the templates with a pattern for that index; `*` is for none that is hidden."""
+    return tuple(
+        template
+        for template, body in sorted(templates.items())
+        if not (hidden and "*" in body["index_patterns"])
+        and any(_matches(pattern, name) for pattern in body["index_patterns"])
+    )
+
+
+def _matches(pattern: str, name: str) -> bool:
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name) is not None
 
 
 def _named(templates: Iterable[str]) -> str:

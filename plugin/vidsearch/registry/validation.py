@@ -16,7 +16,9 @@ _ID_BYTES = 512  # the engines' limit for a document's id
 _URI_BYTES = 32_766  # the engines' limit for a keyword
 # What stands before an @ in the authority. What follows a colon there and is no port is a password
 # with a slash in it that is not encoded.
-_CREDENTIALS = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+://(?:[^/?#]*@|[^/?#\[\]]*:(?!\d*(?:[/?#]|$)))")
+_CREDENTIALS = re.compile(
+    r"\s*[A-Za-z][A-Za-z0-9+.-]+://(?:[^/?#]*@|[^/?#\[\]]*:(?!\d*(?:[/?#]|$)))"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,10 +65,10 @@ def check_sources(settings: SourceSettings) -> None:
 def fetch(uri: str, *, settings: SourceSettings = _DEFAULTS) -> Iterator[LocalFile]:
     """Make a video readable by path for as long as the context lasts.
 
-    What is read is what ``sources.resolver`` makes of the URI, if it is set. Messages show the URI
-    as given. A local file is used where it is. A remote one is streamed into a temporary folder, which is
+    A local file is used where it is. A remote one is streamed into a temporary folder, which is
     removed when the context ends, whatever happened. Subtitle files come along from a folder or a
-    bucket, but not over http.
+    bucket, but not over http. Where ``sources.resolver`` is set, what it makes of the URI is read;
+    messages show the URI as given.
 
     Raises:
         SourceNotFoundError: no such file or object, or the server denies it

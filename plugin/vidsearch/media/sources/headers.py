@@ -20,7 +20,15 @@ Headers: TypeAlias = Mapping[str, SecretStr]
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 _TAKEN = frozenset(
-    "host range if-range accept-encoding connection content-length transfer-encoding".split()
+    [
+        "host",
+        "range",
+        "if-range",
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "transfer-encoding",
+    ]
 )
 
 
