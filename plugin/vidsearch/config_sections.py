@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from vidsearch.defaults import BATCH_SIZE, MAX_PIXELS, MAX_SECONDS
+from vidsearch.defaults import BATCH_SIZE, BROKER_SECONDS, MAX_PIXELS, MAX_SECONDS
 from vidsearch_mappings.fusions import Normalizer
 from vidsearch_mappings.types import EngineKind, Quantization
 
@@ -209,6 +209,12 @@ class BrokerSettings(_Section):
     )
     queue: str = Field(
         "vidsearch", min_length=1, description="Name of the queue of the ingestion tasks."
+    )
+    timeout: float = Field(
+        BROKER_SECONDS,
+        gt=0,
+        description="Number of seconds to try to send a message. Where the broker is away, the "
+        "sweep sends it later.",
     )
 
 

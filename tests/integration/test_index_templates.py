@@ -169,7 +169,13 @@ def test_template_that_cannot_be_merged_is_named_with_a_way_out(
 ) -> None:
     body = {"mappings": {"properties": {"error": {"type": "keyword"}}}}
     template = put(body, f"vidsearch-{index_name}*")
-    said = _refusal(lambda: create_registry_index(engine, _settings(index_name)))
+    settings = _settings(index_name)
+    if engine.kind == "elasticsearch" and template.startswith("composable"):  # it gives way
+        create_registry_index(engine, settings)
+        error = engine.mapping(settings.registry)["properties"]["error"]
+        assert error["properties"]["type"] == {"type": "keyword"}
+        return
+    said = _refusal(lambda: create_registry_index(engine, settings))
     assert f"the index template {template!r} applies to its name" in said
     assert "Set index.side_prefix" in said
 
