@@ -188,7 +188,10 @@ def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
 def _no_json(environ: Mapping[str, str]) -> Iterator[str]:
     import json
 
-    forms = {tuple: 'list, such as \'["a", "b"]\'', dict: "object, as docs/settings.md shows it"}
+    forms: dict[type, str] = {
+        tuple: 'list, such as \'["a", "b"]\'',
+        dict: "object, as docs/settings.md shows it",
+    }
     wanted = {
         variable_name(section, name): forms[type(info.default)]
         for section, name, info in setting_paths()

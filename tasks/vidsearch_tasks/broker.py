@@ -150,7 +150,11 @@ def _producer(app: Celery, timeout: float) -> Iterator[Any]:
 
     share, urls = timeout / 3, _url(app).split(";")
     connect = share / len(urls)
-    options = {"max_retries": len(urls) - 1, "interval_start": 0, "interval_step": 0}
+    options: dict[str, float] = {
+        "max_retries": len(urls) - 1,
+        "interval_start": 0,
+        "interval_step": 0,
+    }
     if urls[0].startswith(("redis", "sentinel")):
         options |= {"socket_connect_timeout": connect, "socket_timeout": share}
     connection = app.connection_for_write(connect_timeout=connect, transport_options=options)
