@@ -89,8 +89,12 @@ class ErrorRecord:
 
     @classmethod
     def of(cls, error: BaseException, *, stage: str) -> ErrorRecord:
-        """From an exception; long messages are cut, as they land in every listing."""
-        message = " ".join(str(error).split()) or type(error).__name__
+        """From an exception; long messages are cut, as they land in every listing.
+
+        File names may hold bytes that are not UTF-8, which no JSON takes: they are written out.
+        """
+        text = str(error).encode(errors="backslashreplace").decode()
+        message = " ".join(text.split()) or type(error).__name__
         return cls(type=type(error).__name__, stage=stage, message=message[:1000])
 
     def to_source(self) -> Json:

@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 _BLANK = re.compile(r"\s")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 
 
 class _Section(BaseModel):
@@ -226,8 +227,9 @@ class IngestSettings(_Section):
     )
     sampling: Literal["played-at", "notebook"] = Field(
         "played-at",
-        description="Which frames are sampled: the one on display at each instant (`played-at`), "
-        "or the frame numbers that the CLIP4Clip notebook takes (`notebook`).",
+        description="Which frames are sampled: the one on display at each instant, as a player "
+        "shows it (`played-at`), or the frame numbers that the CLIP4Clip notebook takes, in the "
+        "size that is stored, even where pixels are not square (`notebook`).",
     )
     decoder: Literal["pyav", "opencv"] = Field(
         "pyav",
@@ -264,6 +266,13 @@ class IngestSettings(_Section):
         True,
         description="Whether to read subtitle tracks, and `.srt` and `.vtt` files beside a video.",
     )
+    subtitle_languages: tuple[str, ...] = Field(
+        (),
+        description="Preferred languages of subtitles, best first, as BCP 47 or ISO 639 codes "
+        "(`en`, `pt-BR`, `ger`). Where there are none of these, subtitles without a language are "
+        "taken, then others. Empty: a file without a language, then the first by its code; of the "
+        "tracks, the one that the video marks as default.",
+    )
     lease_seconds: float = Field(
         120.0,
         ge=1,
@@ -288,6 +297,14 @@ class IngestSettings(_Section):
         description="Number of seconds between two scans of an attached index by Celery beat. 0: "
         "no scans.",
     )
+
+    @field_validator("subtitle_languages")
+    @classmethod
+    def _are_codes(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
+        for language in languages:
+            if not _LANGUAGE.fullmatch(language):
+                raise ValueError(f"{language!r} is no code of a language, such as en or pt-BR")
+        return languages
 
 
 class SourceSettings(_Section):

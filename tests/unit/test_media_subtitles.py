@@ -53,6 +53,10 @@ class TestLines:
             ("a < b, b > a, {braces} stay, I <3 it", ["a < b, b > a, {braces} stay, I <3 it"]),
             ("\u202bright to left\u202c\u200b", ["right to left"]),
             (" \t <i></i>\n&nbsp;", []),
+            (
+                "Cafe\u0301 &amp; bi\u0300nh \u0111a\u0323\u0306ng",
+                ["Caf\xe9 & b\xecnh \u0111\u1eb7ng"],
+            ),
         ],
     )
     def test_markup_is_removed(self, text: str, expected: list[str]) -> None:
@@ -248,6 +252,18 @@ def srt(tmp_path: Path) -> Path:
     return path
 
 
+def _with_tracks(clip: Path, path: Path, *options: str) -> None:
+    """Three tracks, with a word each."""
+    inputs: list[str | Path] = ["-i", clip]
+    choice: list[str] = ["-map", "0"]
+    for number, word in enumerate(("one", "two", "three"), 1):
+        srt = clip.with_name(f"{word}.srt")
+        srt.write_text(f"1\n00:00:01,000 --> 00:00:02,000\n{word}\n")
+        inputs += ["-i", srt]
+        choice += ["-map", str(number)]
+    ffmpeg(*inputs, *choice, "-c", "copy", *options, path)
+
+
 class TestEmbedded:
     @pytest.mark.parametrize(
         ("name", "codec", "video"),
@@ -290,17 +306,65 @@ class TestEmbedded:
         self, tmp_path: Path, clip: Path, dispositions: tuple[str, ...], expected: str
     ) -> None:
         path = tmp_path / "several.mkv"
-        inputs: list[str | Path] = ["-i", clip]
-        choice: list[str] = ["-map", "0"]
-        for number, (word, flags) in enumerate(
-            zip(["one", "two", "three"], dispositions, strict=True)
-        ):
-            srt = tmp_path / f"{word}.srt"
-            srt.write_text(f"1\n00:00:01,000 --> 00:00:02,000\n{word}\n")
-            inputs += ["-i", srt]
-            choice += ["-map", str(number + 1), f"-disposition:s:{number}", flags]
-        ffmpeg(*inputs, *choice, "-c", "copy", path)
+        marks = [(f"-disposition:s:{number}", flags) for number, flags in enumerate(dispositions)]
+        _with_tracks(clip, path, *(part for mark in marks for part in mark))
         assert transcript(embedded_cues(path)) == expected
+
+    @pytest.mark.parametrize(
+        ("tags", "languages", "expected"),
+        [
+            (("ger", "eng", "fre"), ("en", "de"), "two"),
+            (("ger", "eng", "fre"), ("ja", "deu"), "one"),
+            (("ger", "eng", "fre"), ("ja",), ""),
+            (("ger", "eng", "fre"), None, "one"),
+            (("und", "pt-BR", "por"), ("pt",), "three"),
+            (("und", "pt-BR", "por"), ("pt-BR",), "two"),
+            (("eng forced", "eng", "fre"), ("en",), "two"),
+            (("eng forced", "ger", "fre"), ("en",), ""),
+            (("eng comment", "ger", "fre"), ("en",), ""),
+            (("eng hearing_impaired", "eng", "fre"), ("en",), "two"),
+            (("eng hearing_impaired+default", "eng", "fre"), ("en",), "two"),
+            (("eng hearing_impaired", "ger", "fre"), ("en",), "one"),
+            (("eng hearing_impaired", "eng", "fre"), None, "two"),
+            (("eng hearing_impaired+default", "ger", "fre"), None, "one"),
+        ],
+    )
+    def test_track_is_chosen_by_language(
+        self,
+        tmp_path: Path,
+        clip: Path,
+        tags: tuple[str, ...],
+        languages: tuple[str, ...] | None,
+        expected: str,
+    ) -> None:
+        path = tmp_path / "several.mkv"
+        tracks = []
+        for number, tag in enumerate(tags):
+            language, _, flags = tag.partition(" ")
+            tracks += [f"-metadata:s:s:{number}", f"language={language}"]
+            tracks += [f"-disposition:s:{number}", flags or "0"]
+        _with_tracks(clip, path, *tracks)
+        assert transcript(embedded_cues(path, languages=languages)) == expected
+
+    @pytest.mark.parametrize(
+        ("titles", "expected"),
+        [
+            (("English (Forced)", "English", "English SDH"), "two"),
+            (("English SDH", "Forced", "English"), "three"),
+            (("Commentary", "English [SDH]", "forced"), "two"),
+        ],
+    )
+    def test_track_is_chosen_by_what_its_title_says(
+        self, tmp_path: Path, clip: Path, titles: tuple[str, ...], expected: str
+    ) -> None:
+        path = tmp_path / "several.mkv"
+        tracks = []
+        for number, title in enumerate(titles):
+            tracks += [f"-metadata:s:s:{number}", "language=eng", f"-disposition:s:{number}", "0"]
+            tracks += [f"-metadata:s:s:{number}", f"title={title}"]
+        _with_tracks(clip, path, *tracks)
+        assert transcript(embedded_cues(path)) == expected
+        assert transcript(embedded_cues(path, languages=["en"])) == expected
 
     def test_track_without_cues_is_skipped(self, tmp_path: Path, clip: Path, srt: Path) -> None:
         empty, path = tmp_path / "empty.srt", tmp_path / "several.mkv"

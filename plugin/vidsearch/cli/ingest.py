@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vidsearch.cli import output
+from vidsearch.cli.folder import PassedOver, Reason, is_utf8
 from vidsearch.cli.options import json_option, wait_options
 from vidsearch.cli.records import report, wait_for
 from vidsearch.cli.sources import (
@@ -35,7 +36,7 @@ _SHOWN = 10
 @click.option(
     "--folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder: register every video file in it and below.",
+    help="Folder: register every video file in it and below, and tell what is passed over.",
 )
 @click.option(
     "--csv",
@@ -73,19 +74,25 @@ def ingest(
     """Register videos by URI, folder or CSV file, and enqueue their ingestion.
 
     Safe to repeat: videos that are indexed, queued or processing are left as they are. A video that
-    cannot be registered does not stop the others. A URI is a path, file://, http://, https://,
-    s3://, gs:// or az://, as the workers see it.
+    cannot be registered does not stop the others, and makes the exit code 1. A URI is a path,
+    file://, http://, https://, s3://, gs:// or az://, as the workers see it.
     """
+    from vidsearch.media import public_uri
+
     if timeout is not None and not wait:
         raise click.UsageError("--timeout goes with --wait")
     fields = parse_fields(pairs)
-    sources = from_uris(uris, id_from=id_from)
+    passed = PassedOver()
+    for uri in uris:
+        if not is_utf8(uri):
+            passed.add(Reason.NAME, public_uri(uri))
+    sources = from_uris([uri for uri in uris if is_utf8(uri)], id_from=id_from)
     if folder:
-        sources += from_folder(folder, id_from=id_from)
+        sources += from_folder(folder, id_from=id_from, passed=passed)
     if csv_file:
         sources += from_csv(csv_file, id_from=id_from)
     if not sources:
-        raise click.UsageError("name at least one URI, or use --folder or --csv")
+        raise click.UsageError(_nothing_found(folder, passed))
     _refuse_duplicate_ids(sources)
     from vidsearch_tasks import Services
 
@@ -94,13 +101,24 @@ def ingest(
         registrations = _register(services, sources, fields)
         problems = _tell_problems(registrations)
         records = [one.record for one in registrations if one.record]
-        if wait:
-            ids = [one.id for one in registrations if not one.error]
-            done = wait_for(services.registry, ids, timeout=timeout)
-            records = done + [r for r in records if r.id not in set(ids)]
-        report(records, as_json=as_json)
-        if problems:
+        try:
+            if wait:
+                ids = [one.id for one in registrations if not one.error]
+                done = wait_for(services.registry, ids, timeout=timeout)
+                records = done + [r for r in records if r.id not in set(ids)]
+        finally:
+            for line in passed.lines():
+                output.talk(line)
+        report(records, as_json=as_json, others=passed.to_json())
+        if problems or passed.is_error:
             click.get_current_context().exit(1)
+
+
+def _nothing_found(folder: Path | None, passed: PassedOver) -> str:
+    found = "; ".join(passed.lines())
+    if folder:
+        return f"no video file below {folder}{f' ({found})' if found else ''}"
+    return found or "name at least one URI, or use --folder or --csv"
 
 
 def _tell_problems(registrations: Sequence[Registration]) -> bool:

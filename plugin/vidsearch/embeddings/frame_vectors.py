@@ -131,6 +131,7 @@ def embed_frames(
     """
     at("decode")
     info = reader.probe(path)
+    displayed = (info.width, info.height) if sampling == "notebook" else None
     vectors: list[NDArray[np.float32]] = []
     times: list[NDArray[np.float64]] = []
     with reader.frames(
@@ -139,7 +140,7 @@ def embed_frames(
         for batch in frames:
             if candidates is not None:
                 at("thumbnails")
-                candidates.add(batch)
+                candidates.add(batch, displayed=displayed)
             at("encode")
             vectors.append(embedded_frames(encoder, batch))
             times.append(batch.pts_seconds)

@@ -16,7 +16,6 @@ from vidsearch.encoders import Encoder
 from vidsearch.engines import Document, Engine, Json, Revision
 from vidsearch.errors import (
     BackendUnavailableError,
-    DecoderFailedError,
     DocumentRejectedError,
     IndexNotFoundError,
     LeaseLostError,
@@ -33,10 +32,10 @@ from vidsearch.media import (
     LocalFile,
     MediaReader,
     ThumbnailStore,
+    best_cues,
     check_sources,
     content_hash,
     fetch,
-    sidecar_cues,
 )
 from vidsearch.registry.lease_keeper import LeaseKeeper
 from vidsearch.registry.registry import Registry
@@ -136,7 +135,8 @@ class Indexer:
             _check_attached(record, stored, index)
         segments = SegmentPolicy.of(self._index_settings, length=index.segment_seconds)
         attempt.enter("fetch")
-        with fetch(record.uri, settings=self._sources) as file:
+        languages = self._settings.subtitle_languages
+        with fetch(record.uri, settings=self._sources, languages=languages) as file:
             attempt.enter("hash")
             mark = self._fingerprint(file, index, segments)
             if stored and _is_current(record, stored, mark, index):
@@ -183,27 +183,21 @@ class Indexer:
         return Outcome("unchanged", record=after)
 
     def _fingerprint(self, file: LocalFile, index: VideosIndex, segments: SegmentPolicy) -> str:
-        with_subtitles = self._settings.subtitles
+        hashes = [content_hash(sidecar.path) for sidecar in file.sidecars]
+        subtitles = [*self._settings.subtitle_languages, *hashes]
         return fingerprint(
             content_hash(file.path),
             index=index,
             segments=segments,
-            subtitles=[content_hash(path) for path in file.sidecars] if with_subtitles else None,
+            subtitles=subtitles if self._settings.subtitles else None,
             thumbnails=self._thumbnails.form if self._thumbnails else None,
         )
 
     def _cues(self, file: LocalFile) -> tuple[Cue, ...]:
-        """Subtitles of a file beside the video where there is one, else those in the video."""
         if not self._settings.subtitles:
             return ()
-        for path in file.sidecars:
-            if cues := sidecar_cues(path):
-                return cues
-        try:
-            return self._reader.cues(file.path)
-        except DecoderFailedError as error:  # its frames are fine
-            _log.warning("subtitles left out: %s", error)
-            return ()
+        languages = self._settings.subtitle_languages
+        return best_cues(file.path, file.sidecars, reader=self._reader, languages=languages)
 
     def _write(
         self, attempt: _Attempt, index: VideosIndex, document: Json, stored: Document | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
@@ -34,7 +34,8 @@ Sampling = Literal["played-at", "notebook"]
 - ``played-at``: the one on display at ``k / rate`` seconds by presentation time, counted from the
   first frame ("played at" in torchcodec's words);
 - ``notebook``: number ``floor(k * int(fps) / rate)`` in order of presentation, as the CLIP4Clip
-  notebook takes them, whose steps are not quite a second at 29.97 fps.
+  notebook takes them, whose steps are not quite a second at 29.97 fps. Pixels that are not square
+  stay as they are stored, as in the notebook; ``played-at`` stretches them as players do.
 """
 
 
@@ -240,8 +241,12 @@ class Decoder(Protocol):
 class MediaReader(Decoder, Protocol):
     """A decoder that also reads what else ingestion needs of a file."""
 
-    def cues(self, path: Path) -> tuple[Cue, ...]:
+    def cues(self, path: Path, *, languages: Sequence[str] | None = None) -> tuple[Cue, ...]:
         """Lines of the file's text subtitle track, in order; empty where it has none.
+
+        Args:
+            path: of the file.
+            languages: only of a track of one of these, the first that there is; ``None`` takes any.
 
         Raises:
             SourceNotFoundError: no file there.

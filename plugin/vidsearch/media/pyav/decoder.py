@@ -31,19 +31,20 @@ from vidsearch.media.frames import (
     VideoInfo,
 )
 from vidsearch.media.pyav.container import Video, opened
-from vidsearch.media.pyav.packets import PacketIndex, cut_off_at, read_packets, step_of
+from vidsearch.media.pyav.frame_times import FrameTimes
+from vidsearch.media.pyav.packets import PacketIndex, cut_off_at, read_packets
 from vidsearch.media.pyav.picture import Pictures
-from vidsearch.media.pyav.plan import presentation, why_no_plan
+from vidsearch.media.pyav.plan import why_no_plan
 from vidsearch.media.pyav.planned import PlanFailedError, planned_frames
 from vidsearch.media.pyav.sequential import FrontToBack, Seen
 from vidsearch.media.pyav.survey import Survey
+from vidsearch.media.pyav.timetable import presentation
 
 if TYPE_CHECKING:
     import av
 
 __all__ = ["PyAvDecoder"]
 
-_SANE_FPS = 1000
 _log = logging.getLogger(__name__)
 
 
@@ -89,18 +90,18 @@ class PyAvDecoder(BatchDecoder):
         batches = Batches(request.batch_size)
         with opened(path) as video:
             _refuse_by_header(video, self._limits)
-            points = request.points(fps=_guessed_fps(video))
+            points = request.points(fps=video.fps)
             index = read_packets(video)
             survey, reason = _survey(video, index, points, self._limits)
             promised = cut_off_at(video)
             if survey and not reason:
-                missing = points.missing(survey.end, promised)
+                missing = points.missing(survey.order.end, promised)
                 total = len(survey.numbers) + missing
                 self._refuse_damaged(request, path, missing, total)
                 try:
                     yield from self._by_plan(video, survey, points, batches)
                     yield from batches.rest()
-                    return points.summary(end=survey.end, damaged=missing, total=total)
+                    return points.summary(end=survey.order.end, damaged=missing, total=total)
                 except PlanFailedError as error:
                     reason = str(error)
         _log.info("%s is decoded from front to back: %s", path.name, reason)
@@ -130,11 +131,11 @@ class PyAvDecoder(BatchDecoder):
             limits=self._limits,
             threads=self._threads,
         )
-        draw = _Draw(video, self._limits)
+        draw = _Draw(video, self._limits, stretched=points.stretched)
         for (number, times), frame in zip(runs, frames, strict=True):
             for _ in range(times):
                 points.done += 1
-                yield from batches.add(float(survey.seconds[number]), partial(draw, frame))
+                yield from batches.add(float(survey.order.seconds[number]), partial(draw, frame))
 
     def _front_to_back(
         self,
@@ -146,9 +147,10 @@ class PyAvDecoder(BatchDecoder):
         *,
         promised: float | None,
     ) -> Generator[FrameBatch, None, FrameSummary]:
-        draw = _Draw(video, self._limits)
-        stream = FrontToBack(video, survey, limits=self._limits, threads=self._threads)
-        shown = _Shown(survey, points, step=step_of(video))
+        draw = _Draw(video, self._limits, stretched=points.stretched)
+        times = FrameTimes(index, survey.order if survey else None)
+        stream = FrontToBack(video, times, limits=self._limits, threads=self._threads)
+        shown = _Shown(survey, points, step=index.step)
         held: Seen | None = None
         for seen in stream:
             refuse_too_long(video.name, seen.seconds, self._limits)
@@ -164,7 +166,7 @@ class PyAvDecoder(BatchDecoder):
                 break
         if held is None:
             raise NoFramesError(_no_frames_message(video, index))
-        end = held.seconds + stream.duration(held)
+        end = times.end
         for _ in range(points.due(points.end(seconds=end, frames=held.number + 1))):
             shown.count(points, held, followed_by=None)
             yield from batches.add(held.seconds, partial(draw, held.frame))
@@ -176,9 +178,9 @@ class PyAvDecoder(BatchDecoder):
 class _Draw:
     """Draws frames of one video; refuses those that are too large."""
 
-    def __init__(self, video: Video, limits: MediaLimits) -> None:
+    def __init__(self, video: Video, limits: MediaLimits, *, stretched: bool) -> None:
         self._video = video
-        self._pictures: Pictures = video.pictures()
+        self._pictures: Pictures = video.pictures(stretched=stretched)
         self._limits = limits
 
     def __call__(self, frame: av.VideoFrame, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
@@ -237,13 +239,7 @@ def _survey(
     order = presentation(index)
     if isinstance(order, str):
         return None, order
-    return Survey.of(video, index, order, points, limits=limits), why_no_plan(index)
-
-
-def _guessed_fps(video: Video) -> float | None:
-    """What OpenCV and so the notebook take for the frame rate; ``None`` where it is senseless."""
-    rate = video.stream.guessed_rate or video.stream.average_rate
-    return float(rate) if rate and 0 < rate <= _SANE_FPS else None
+    return Survey.of(video, index, order, points, limits=limits), why_no_plan(index, order)
 
 
 def _refuse_by_header(video: Video, limits: MediaLimits) -> None:

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vidsearch.media.display import Clock
 from vidsearch.media.frames import MediaLimits
 from vidsearch.media.pyav.codec import prepare
 from vidsearch.media.pyav.container import Video
-from vidsearch.media.pyav.packets import packets_of, step_of
-from vidsearch.media.pyav.survey import Survey
+from vidsearch.media.pyav.frame_times import FrameTimes
+from vidsearch.media.pyav.packets import packets_of
 
 if TYPE_CHECKING:
     import av
@@ -37,44 +36,28 @@ class FrontToBack:
 
     Args:
         video: at its beginning.
-        survey: numbers and times of the frames; without one they are counted and clocked.
+        times: of its frames.
         limits: for the codec.
         threads: of the codec.
     """
 
     def __init__(
-        self, video: Video, survey: Survey | None, *, limits: MediaLimits, threads: int
+        self, video: Video, times: FrameTimes, *, limits: MediaLimits, threads: int
     ) -> None:
         self._video = video
-        self._survey = survey
+        self._times = times
         self._codec = prepare(video, limits=limits, threads=threads)
-        self._step = step_of(video)
         self.lost = 0
         """Packets that did not decode, so far."""
 
     def __iter__(self) -> Iterator[Seen]:
-        clock = Clock(self._step)
-        is_avi = self._video.container.format.name == "avi"
-        number, lost_before = -1, 0
+        times, lost_before = self._times, 0
         for frame in self._frames():
             lost, lost_before = self.lost - lost_before, self.lost
-            # The time of decoding is better than none, or than one that AVI made up.
-            stamp = frame.dts if frame.pts is None or (is_avi and not self._survey) else frame.pts
-            if self._survey is not None and stamp is not None:
-                number = self._survey.number(stamp)
-                if number >= 0:
-                    yield Seen(frame, number, float(self._survey.seconds[number]), lost)
-                continue
-            number += 1 + lost
-            time = None if stamp is None else float(stamp * (self._video.stream.time_base or 0))
-            yield Seen(frame, number, clock.tick(time, lost=lost), lost)
-
-    def duration(self, seen: Seen) -> float:
-        """Seconds that the last frame stays on display."""
-        survey = self._survey
-        if survey is not None and seen.number == len(survey.seconds) - 1:
-            return survey.end - seen.seconds
-        return self._step
+            # The time of decoding is better than none, or than one that was made up.
+            stamp = frame.dts if frame.pts is None or times.by_decoding else frame.pts
+            if times.advance(stamp, lost=lost):
+                yield Seen(frame, times.number, times.seconds, lost)
 
     def _frames(self) -> Iterator[av.VideoFrame]:
         import av

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -17,6 +17,7 @@ from vidsearch.media.sources.headers import headers_of_host
 from vidsearch.media.sources.local import local_sidecars, opened_file
 from vidsearch.media.sources.resolver import load_resolver, resolve
 from vidsearch.media.sources.schemes import canonical_scheme, check_schemes, require_scheme
+from vidsearch.media.sources.sidecars import Sidecar
 from vidsearch.media.sources.temporary import BoundedFile, workspace
 from vidsearch.media.sources.uris import BucketUri, file_path, public_uri, scheme_of
 from vidsearch.media.sources.web import download
@@ -37,7 +38,7 @@ class LocalFile:
     """As given; may hold a signature or credentials, so show :func:`public_uri` of it."""
     size: int
     """Bytes."""
-    sidecars: tuple[Path, ...] = ()
+    sidecars: tuple[Sidecar, ...] = ()
     """Subtitle files beside it, the one to prefer first (see :func:`choose_sidecars`)."""
 
 
@@ -62,13 +63,20 @@ def check_sources(settings: SourceSettings) -> None:
 
 
 @contextmanager
-def fetch(uri: str, *, settings: SourceSettings = _DEFAULTS) -> Iterator[LocalFile]:
+def fetch(
+    uri: str, *, settings: SourceSettings = _DEFAULTS, languages: Sequence[str] = ()
+) -> Iterator[LocalFile]:
     """Make a video readable by path for as long as the context lasts.
 
     A local file is used where it is. A remote one is streamed into a temporary folder, which is
     removed when the context ends, whatever happened. Subtitle files come along from a folder or a
     bucket, but not over http. Where ``sources.resolver`` is set, what it makes of the URI is read;
     messages show the URI as given.
+
+    Args:
+        uri: of the video.
+        settings: what may be read.
+        languages: preferred ones of its subtitle files, best first.
 
     Raises:
         SourceNotFoundError: no such file or object, or the server denies it
@@ -100,11 +108,11 @@ def fetch(uri: str, *, settings: SourceSettings = _DEFAULTS) -> Iterator[LocalFi
 
     if path is not None:
         with opened_file(path, roots=settings.roots, limit=settings.max_bytes) as (real, size):
-            yield LocalFile(real, uri, size, local_sidecars(path, settings))
+            yield LocalFile(real, uri, size, local_sidecars(path, settings, languages=languages))
         return
     with workspace(settings.folder) as folder:
         copy = folder / _copy_name(where)
-        sidecars: tuple[Path, ...] = ()
+        sidecars: tuple[Sidecar, ...] = ()
         with BoundedFile(copy, limit=settings.max_bytes, where=where) as file:
             if scheme in {"http", "https"}:
                 download(read, file, settings=settings, headers=place.headers, where=where)
@@ -112,5 +120,5 @@ def fetch(uri: str, *, settings: SourceSettings = _DEFAULTS) -> Iterator[LocalFi
                 source = BucketUri.parse(read, scheme=scheme)
                 copy_object(source, file, settings=settings, where=where)
         if scheme not in {"http", "https"}:
-            sidecars = copy_sidecars(source, folder, stem=copy.stem)
+            sidecars = copy_sidecars(source, folder, stem=copy.stem, languages=languages)
         yield LocalFile(copy, uri, file.size, sidecars)
