@@ -28,9 +28,8 @@ from vidsearch.config_sections import (
     IngestSettings,
     ModelSettings,
     SearchSettings,
-    SourceSettings,
-    ThumbnailSettings,
 )
+from vidsearch.config_sources import SourceSettings, ThumbnailSettings
 from vidsearch.errors import ConfigError
 
 __all__ = [
