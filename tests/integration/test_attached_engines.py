@@ -519,7 +519,11 @@ def test_attach_without_knn_by_the_own_name_copies_on_request_only(
         application.attach()
     copy = f"{name}-new"
     attached = application.attach(copy_to=copy)
-    assert (attached.index, attached.name, attached.registry) == (copy, copy, f"{copy}-registry")
+    assert (attached.index, attached.name, attached.registry) == (
+        copy,
+        copy,
+        f"vidsearch-{copy}-registry",
+    )
     assert engine.count(copy) == engine.count(name) == 3
     for ask in (application.attach, lambda: open_videos_index(engine, application.settings)):
         with pytest.raises(MappingConflictError, match=f"set index.name to '{copy}'"):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from vidsearch.config import IndexSettings
 from vidsearch.engines import Engine
+from vidsearch.engines.creation import create_index_as_asked
 from vidsearch.errors import IndexNotFoundError, VidsearchError
 from vidsearch_mappings.registry import (
     REGISTRY_VERSION,
@@ -72,9 +73,20 @@ class RegistryLayout:
 
 
 def create_registry_index(engine: Engine, settings: IndexSettings) -> None:
-    """Create ``<registry>-000001`` with the alias ``<registry>``, in one request."""
+    """Create ``<registry>-000001`` with the alias ``<registry>``, in one request.
+
+    Raises:
+        MappingConflictError: it exists, or an index template of the cluster reached into it.
+    """
     body = registry_index(engine.kind, shards=settings.shards, replicas=settings.replicas)
-    engine.create_index(_concrete(settings), {**body, "aliases": {settings.registry: {}}})
+    create_index_as_asked(
+        engine,
+        _concrete(settings),
+        {**body, "aliases": {settings.registry: {"is_hidden": True}}},
+        advice=f"Set index.side_prefix (now {settings.side_prefix!r}) to a prefix that no pattern "
+        "of a template matches, or narrow the index_patterns of the template",
+        user_fields=False,
+    )
 
 
 def registry_layout(engine: Engine, settings: IndexSettings) -> RegistryLayout:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vidsearch.config import SearchSettings, Settings
 from vidsearch.encoders.base import Encoder
+from vidsearch.encoders.output import embedded_texts
 from vidsearch.engines import Json
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.steps import Steps, Work
@@ -88,7 +89,7 @@ class SearchCore:
 
     def embed(self, text: str) -> NDArray[np.float32]:
         """The unit vector of a text: ``(dims,)`` float32. Takes a while; asks no engine."""
-        vector: NDArray[np.float32] = self._encoder().encode_text([require_text(text)])[0]
+        vector: NDArray[np.float32] = embedded_texts(self._encoder(), [require_text(text)])[0]
         return vector
 
     def search(self, request: CheckedRequest, calls: Calls) -> Steps[SearchResult]:
@@ -227,7 +228,7 @@ class SearchCore:
             with checked.errors_about(name):
                 vectors[at] = QueryVector(embed(value, encoder=encoder).tolist())
         if texts:
-            encoded = encoder.encode_text(list(texts.values()))
+            encoded = embedded_texts(encoder, list(texts.values()))
             for (at, text), vector in zip(texts.items(), encoded, strict=True):
                 vectors[at] = QueryVector(vector.tolist(), _truncation(text, encoder))
         return vectors
