@@ -148,26 +148,27 @@ def keyword_query(
     text: str,
     fields: Sequence[str],
     size: int,
+    words: str | None = None,
     source: bool | Sequence[str] = True,
     filters: Sequence[Mapping[str, Any]] = (),
 ) -> Json:
     """The ``size`` videos whose own words match best, by BM25.
 
+    A video is found by any of ``words``, or by the whole text as a phrase: one that shares nothing
+    but words of every other text with it is not found, and one called "The Who" is.
+
     Args:
         field: the vidsearch object; it is not searched unless ``fields`` name it.
         text: any words.
+        words: those of the text that say what is sought, all where ``None``; see
+            :func:`~vidsearch_mappings.stop_words.without_stop_words`.
         fields: concrete fields with optional boosts, ``"title^2"``. None: nothing matches, where
             the engine would fall back to every field it has.
         size: number of videos.
         source: bring the documents back, or these fields of theirs; without, ids and scores only.
         filters: clauses on the videos, all of which must match.
     """
-    match: Json = (
-        {"multi_match": {"query": text, "fields": list(fields), "lenient": True}}
-        if fields
-        else {"match_none": {}}
-    )
-    query: Json = {"must": [match]}
+    query: Json = {"must": [_text_match(text, words, fields)]}
     if filters:
         query["filter"] = [dict(clause) for clause in filters]
     return {**_page(field, size=size, source=source), "query": {"bool": query}}
@@ -200,26 +201,41 @@ def highlighted(
     *,
     text: str,
     fields: Sequence[str],
+    words: str | None = None,
     tags: tuple[str, str] = ("<em>", "</em>"),
 ) -> Json:
-    """A body whose hits bring fragments of the fields in which words of ``text`` were found.
+    """A body whose hits bring fragments of the fields in which the keyword leg finds ``text``.
 
     Args:
-        body: of any query; the fragments go by ``text`` alone.
+        body: of any query; the fragments go by ``text`` and ``words`` alone.
+        text: as in :func:`keyword_query`, and so are ``words``.
         fields: concrete fields, without boosts.
         tags: what stands before and after a word that was found; all else is escaped as HTML.
     """
-    match = {"multi_match": {"query": text, "fields": list(fields), "lenient": True}}
     return {
         **body,
         "highlight": {
             "encoder": "html",
             "pre_tags": [tags[0]],
             "post_tags": [tags[1]],
-            "highlight_query": match,
+            "highlight_query": _text_match(text, words, fields),
             "fields": {name: {} for name in fields},
         },
     }
+
+
+def _text_match(text: str, words: str | None, fields: Sequence[str]) -> Json:
+    if not fields:
+        return {"match_none": {}}
+
+    def match(query: str, **how: str) -> Json:
+        multi_match = {"query": query, "fields": list(fields), "lenient": True, **how}
+        return {"multi_match": multi_match}
+
+    if words is None or words == text:
+        return match(text)
+    phrase = match(text, type="phrase")
+    return {"bool": {"should": [match(words), phrase]}} if words else phrase
 
 
 def _ids(ids: Sequence[str]) -> Json:
