@@ -286,7 +286,12 @@ class MemoryEngine:
                 (index, _copy(document))
                 for index in self._require(name)
                 for document in self._indices[index].documents.values()
+                if score(self._filter(index, name), document.id, document.source) is not None
             ]
+
+    def _filter(self, index: str, alias: str) -> Json:
+        filter: Json = self._indices[index].aliases.get(alias, {}).get("filter", {"match_all": {}})
+        return filter
 
 
 class _MemoryCalls:
