@@ -57,6 +57,7 @@ def vector_query(
     k: int,
     num_candidates: int,
     moments: int = 3,
+    segment_vectors: bool = False,
     source: bool | Sequence[str] = True,
     oversample: float | None = None,
     filters: Sequence[Mapping[str, Any]] = (),
@@ -74,6 +75,8 @@ def vector_query(
         k: number of videos.
         num_candidates: candidates per shard; raised to ``k`` where smaller.
         moments: inner hits per video, best first; 0 for none.
+        segment_vectors: the inner hits bring their vectors, for an engine that scores them with the
+            quantised ones.
         source: bring the documents back, or these fields of theirs; without, ids and scores only.
         oversample: score this many times ``k`` candidates anew with the exact vectors; for
             quantised ones, see :func:`~vidsearch_mappings.vectors.oversample_of`. OpenSearch does
@@ -90,7 +93,11 @@ def vector_query(
             ``k``. Of quantised vectors it is the rough cosine that is cut by.
     """
     path = vector_path(field, level=level)
-    inner = _inner_hits(field, moments) if level == "segment" and moments else None
+    inner = (
+        _inner_hits(field, moments, vectors=segment_vectors)
+        if level == "segment" and moments
+        else None
+    )
     candidates = max(k, num_candidates)
     page = _page(field, size=k if size is None else size, source=source)
     if kind == "elasticsearch":
@@ -103,7 +110,7 @@ def vector_query(
         if similarity is not None:
             knn["similarity"] = similarity
         if oversample is not None:
-            # It makes the scores of the inner hits exact as well.
+            # It makes the scores of the inner hits exact as well, in some versions.
             knn["rescore_vector"] = {"oversample": oversample}
         if filters or segment_filters:
             # In a list, as a clause on segments must not share a `bool` with one on videos.
@@ -113,6 +120,10 @@ def vector_query(
             knn["filter"] = every if segment_filters and filters else _all_of(every)
         if inner:
             knn["inner_hits"] = inner
+        if inner and segment_vectors:
+            # From 9.2 on vectors are left out of `fields` as well, unless the page asks for them.
+            kept = page["_source"] or {"excludes": ["*"]}
+            page["_source"] = {**kept, "exclude_vectors": False}
         return {**page, "knn": knn}
 
     scripted = oversample is not None
@@ -251,13 +262,15 @@ def _page(field: str, *, size: int, source: bool | Sequence[str]) -> Json:
     return {"size": size, "track_total_hits": False, "_source": wanted}
 
 
-def _inner_hits(field: str, size: int) -> Json:
+def _inner_hits(field: str, size: int, *, vectors: bool) -> Json:
     path = segments_path(field)
     return {
         "name": SEGMENT_HITS,
         "size": size,
         "_source": False,
-        "fields": [f"{path}.{name}" for name in SEGMENT_FIELDS],
+        "fields": [
+            f"{path}.{name}" for name in (*SEGMENT_FIELDS, *(["vector"] if vectors else []))
+        ],
     }
 
 

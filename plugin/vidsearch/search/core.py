@@ -157,6 +157,10 @@ class SearchCore:
         cluster = None
         if any(request.engine_fusion for request in requests):
             cluster = Cluster((yield from calls.info()), (yield from calls.features()))
+        exact = True
+        rescored = index.oversample is not None and self._settings.rescore
+        if rescored and any(request.request.compares_segments for request in requests):
+            exact = (yield from calls.features()).exact_inner_hits
         return [
             Plan(
                 checked=request,
@@ -166,6 +170,7 @@ class SearchCore:
                 vector=vectors[at],
                 settings=self._settings,
                 conditions=conditions[at],
+                segment_vectors=request.request.compares_segments and not exact,
             )
             for at, request in enumerate(requests)
         ]

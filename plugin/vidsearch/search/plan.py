@@ -95,6 +95,8 @@ class Plan:
     vector: QueryVector
     settings: SearchSettings
     conditions: Conditions
+    segment_vectors: bool = False
+    """Whether the cosines of segments are computed here, as the engine's own are rough."""
 
     @property
     def request(self) -> SearchRequest:
@@ -212,6 +214,7 @@ class Plan:
             size=size,
             num_candidates=self.settings.num_candidates,
             moments=moments,
+            segment_vectors=self.segment_vectors,
             source=source,
             oversample=self._oversample,
             filters=chosen or filters,

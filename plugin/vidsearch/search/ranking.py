@@ -152,7 +152,10 @@ class Ranking:
         plan = self._plan
         levels = [
             read_vector_hits(
-                answer[name], field=plan.index.field, similarity=plan.similarity(level)
+                answer[name],
+                field=plan.index.field,
+                similarity=plan.similarity(level),
+                vector=plan.vector.values if plan.segment_vectors else None,
             )
             for name, level in plan.levels.items()
         ]

@@ -77,7 +77,8 @@ class MemoryEngine:
 
     def features(self) -> Features:
         """Those of a free licence; vectors are kept as lists."""
-        return elasticsearch_features(self.info().version, licence=None)
+        features = elasticsearch_features(self.info().version, licence=None)
+        return replace(features, exact_inner_hits=True)
 
     def create_index(self, name: str, body: Mapping[str, Any]) -> None:
         with self._lock:
