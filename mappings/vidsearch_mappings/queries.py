@@ -64,6 +64,7 @@ def vector_query(
     segment_filters: Sequence[Mapping[str, Any]] = (),
     size: int | None = None,
     similarity: float | None = None,
+    untimed: bool = False,
 ) -> Json:
     """The ``k`` videos nearest to a unit vector.
 
@@ -91,6 +92,8 @@ def vector_query(
         size: how many of the ``k`` are brought back; all where ``None``.
         similarity: least cosine; Elasticsearch cuts there, OpenSearch has no such thing beside
             ``k``. Of quantised vectors it is the rough cosine that is cut by.
+        untimed: on OpenSearch at level ``segment``, ``filters`` find the videos without
+            ``duration``, too, by script. Without it they are lost there; see :func:`_on_videos`.
     """
     path = vector_path(field, level=level)
     inner = (
@@ -126,14 +129,17 @@ def vector_query(
             page["_source"] = {**kept, "exclude_vectors": False}
         return {**page, "knn": knn}
 
-    scripted = oversample is not None
+    # Segments have the id of their video.
+    by_id = all(each.keys() == {"ids"} for each in filters)
+    untimed = untimed and level == "segment" and not segment_filters
+    scripted = oversample is not None or untimed
     if level == "segment" and segment_filters:
         inner_query: Json = {"bool": {"filter": [dict(each) for each in segment_filters]}}
         scripted = True
     else:
         clause = _knn_clause(vector, k=k, candidates=candidates, oversample=oversample)
         if filters:
-            about_videos = [_on_videos(field)] if level == "segment" else []
+            about_videos = [_on_videos(field)] if level == "segment" and not by_id else []
             clause["filter"] = _all_of([*about_videos, *filters])
         if level == "segment":
             # Without it only the best segment of each video would come back; with it the default
@@ -148,6 +154,15 @@ def vector_query(
     if inner:
         nested["inner_hits"] = inner
     query: Json = {"nested": nested}
+    if untimed:
+        every = _scored_by_script({"exists": {"field": path}}, path=path, vector=vector)
+        rest: Json = {**nested, "query": every}
+        # Those of the other query's hits are the same, and a name stands in a request once.
+        nested.pop("inner_hits", None)
+        has_none = {"bool": {"must_not": [{"exists": {"field": f"{field}.duration"}}]}}
+        conditions = [has_none, *(dict(each) for each in filters)]
+        others = {"bool": {"must": [{"nested": rest}], "filter": conditions}}
+        query = {"bool": {"should": [query, others]}}
     if segment_filters and filters:
         query = {"bool": {"must": [query], "filter": [dict(each) for each in filters]}}
     return {**page, "query": query}
@@ -299,7 +314,8 @@ def _on_videos(field: str) -> Json:
     OpenSearch decides from the clauses whether a filter speaks of the videos or of the nested
     segments, and takes ``exists``, ``prefix``, ``wildcard``, ``must_not`` and some dates for the
     latter: the search then finds nothing, or what was to be left out. One clause on a number
-    outside the nested object settles it. Seen on 2.19.1.
+    outside the nested object settles it. Seen on 2.19.1. There is no clause of that kind that
+    holds for documents without the number as well: they take a query of their own.
     """
     return {"range": {f"{field}.duration": {"gte": 0}}}
 

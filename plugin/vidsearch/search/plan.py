@@ -110,14 +110,15 @@ class Plan:
             return {"vector": "segment", _VIDEO_BODY: "video"}
         return {"vector": self.request.level}
 
-    def similarity(self, level: Level) -> Similarity:
-        """How a body of the vector leg is scored.
+    def similarity(self, level: Level, *, chosen: bool = False) -> Similarity:
+        """How a body of the vector leg is scored; ``chosen``: one that :meth:`page` makes.
 
         Raises:
             MappingConflictError: the index has no such vector, or none that can be compared.
         """
+        conditions = self.conditions
         scripted = self._oversample is not None or (
-            level == "segment" and self.conditions.on_segments
+            level == "segment" and (conditions.on_segments or (self._untimed and not chosen))
         )
         by_field = self.index.similarity(level)
         return "half_inner_product" if self.kind == "opensearch" and scripted else by_field
@@ -186,6 +187,13 @@ class Plan:
         return {**bodies, "documents": self._with_highlights(documents)}
 
     @property
+    def _untimed(self) -> bool:
+        """Whether videos without a duration have a query of their own, by a script."""
+        return self.settings.rescore and any(
+            clause.keys() != {"ids"} for clause in self.conditions.without_segments
+        )
+
+    @property
     def _oversample(self) -> float | None:
         return self.index.oversample if self.settings.rescore else None
 
@@ -220,6 +228,7 @@ class Plan:
             filters=chosen or filters,
             segment_filters=conditions.on_segments if by_segment else (),
             similarity=None if threshold is None else max(-1.0, threshold - _TOLERANCE),
+            untimed=self._untimed and chosen is None,
         )
 
     def _keywords(self) -> _Keywords:
