@@ -17,6 +17,7 @@ from vidsearch.config_sources import Section
 from vidsearch.defaults import BATCH_SIZE, BROKER_SECONDS
 from vidsearch_mappings.fusions import Normalizer
 from vidsearch_mappings.own import own_mapping
+from vidsearch_mappings.stop_words import stop_words
 from vidsearch_mappings.types import EngineKind, Quantization
 
 __all__ = [
@@ -324,6 +325,12 @@ class SearchSettings(Section):
         ("title^2", "description", "tags", "*"),
         description="Fields that the keyword leg searches, with boosts (`title^2`).",
     )
+    stop_words: tuple[str, ...] = Field(
+        ("_english_",),
+        description="Words of a text by which the keyword leg finds no video by themselves: lists "
+        "by language (`_english_`, `_german_`, …) and single words. A video whose words hold the "
+        "whole text as a phrase is found nevertheless. Empty: none.",
+    )
     num_candidates: int = Field(
         200,
         ge=1,
@@ -364,6 +371,12 @@ class SearchSettings(Section):
     highlight_tags: tuple[str, str] = Field(
         ("<em>", "</em>"), description="Tags before and after each match in a highlight."
     )
+
+    @field_validator("stop_words")
+    @classmethod
+    def _known_lists(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        stop_words(value)
+        return value
 
     @model_validator(mode="after")
     def _something_weighs(self) -> SearchSettings:

@@ -44,6 +44,8 @@ class Features:
     """Byte order of the base64 vectors that a bulk takes; ``None``: JSON arrays only."""
     nested_filters: bool
     """Whether a kNN clause on segments may filter by fields of the segments."""
+    exact_inner_hits: bool
+    """Whether the inner hits of a rescored kNN clause are scored with the exact vectors."""
     retrievers: frozenset[Retriever]
     """Elasticsearch's native fusions that the licence allows."""
     hybrid: frozenset[Hybrid]

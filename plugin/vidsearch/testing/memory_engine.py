@@ -77,7 +77,8 @@ class MemoryEngine:
 
     def features(self) -> Features:
         """Those of a free licence; vectors are kept as lists."""
-        return elasticsearch_features(self.info().version, licence=None)
+        features = elasticsearch_features(self.info().version, licence=None)
+        return replace(features, exact_inner_hits=True)
 
     def create_index(self, name: str, body: Mapping[str, Any]) -> None:
         with self._lock:
@@ -287,7 +288,12 @@ class MemoryEngine:
                 (index, _copy(document))
                 for index in self._require(name)
                 for document in self._indices[index].documents.values()
+                if score(self._filter(index, name), document.id, document.source) is not None
             ]
+
+    def _filter(self, index: str, alias: str) -> Json:
+        filter: Json = self._indices[index].aliases.get(alias, {}).get("filter", {"match_all": {}})
+        return filter
 
 
 class _MemoryCalls:
