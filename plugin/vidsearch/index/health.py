@@ -42,4 +42,4 @@ def write_blocks(engine: Engine, index: str) -> list[str]:
 
 def _count(calls: Calls, index: IndexDescription, *names: str) -> Steps[int]:
     exist = [{"exists": {"field": f"{index.field}.{name}"}} for name in names]
-    return (yield from calls.count(index.name, {"bool": {"filter": exist}}))
+    return (yield from calls.count(index.alias, {"bool": {"filter": exist}}))
