@@ -59,8 +59,8 @@ class OpenCvDecoder(BatchDecoder):
     """Reads with ``cv2.VideoCapture`` on FFmpeg. The plainest way, and the reference for others.
 
     Times are those of :class:`~vidsearch.media.pyav.PyAvDecoder`, from the packets. Rotation is
-    applied; transparency is dropped. What decodes of a damaged stream is used; OpenCV passes over
-    most damage in silence, so that what is counted as damaged is a lower bound.
+    applied; transparency is dropped. OpenCV does not tell frames that
+    the codec patched up: of damage, only what the packets tell is left out and counted.
 
     A range, too, is decoded from the first frame of the video on.
 
@@ -175,7 +175,7 @@ class _Sampler:
                 refuse_too_long(capture.name, times.seconds, self._limits)
                 position = points.place(times.number, times.seconds)
                 if held is None:
-                    # A damaged beginning: points that no frame can be on display at are left out.
+                    # Points that no frame can be on display at.
                     self.damaged += points.begin(position)
                 else:
                     if capture.lost or times.number in self._untrusted:
