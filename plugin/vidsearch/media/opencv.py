@@ -176,7 +176,9 @@ class _Sampler:
                 position = points.place(times.number, times.seconds)
                 if held is None:
                     # Points that no frame can be on display at.
-                    self.damaged += points.begin(position)
+                    left_out = points.begin(position)
+                    if capture.lost or self._lacks_packets_before(times.number):
+                        self.damaged += left_out
                 else:
                     if capture.lost or times.number in self._untrusted:
                         usual = 1 if points.by_number else capture.step
@@ -202,6 +204,15 @@ class _Sampler:
             self.end_seconds = max(times.end, held.seconds)
             until = points.end(seconds=self.end_seconds, frames=times.number + 1)
             yield from self._shown(held, until=until)
+
+    def _lacks_packets_before(self, number: int) -> bool:
+        """Whether frames before the first that comes out cannot be decoded without a key frame that
+        is missing. Those of an intra refresh wait for its recovery point.
+        """
+        if self._order is None:
+            return False
+        position = self._order.packets[number]
+        return bool(self._index.keys[position] and self._index.shown[:position].any())
 
     def _shown(self, held: _Held, *, until: float) -> Iterator[tuple[float, NDArray[np.uint8]]]:
         points = self._points
