@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vidsearch.config import IngestSettings, SourceSettings
 from vidsearch.defaults import BATCH_SIZE
-from vidsearch.encoders import Encoder, mean_unit
+from vidsearch.encoders import Encoder, embedded_frames, mean_unit
 from vidsearch.errors import NoFramesError
 from vidsearch.media import (
     Candidates,
@@ -142,7 +142,7 @@ def embed_frames(
                 at("thumbnails")
                 candidates.add(batch, displayed=displayed)
             at("encode")
-            vectors.append(encoder.encode_frames(batch))
+            vectors.append(embedded_frames(encoder, batch))
             times.append(batch.pts_seconds)
             at("decode")
     if not vectors:  # a range beyond the end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Iterator
 from contextlib import suppress
@@ -38,7 +39,9 @@ anew, as for the ``ffmpeg`` command (``-dts_delta_threshold``)."""
 _PROGRESSIVE = 1
 """FFmpeg's ``AV_FIELD_PROGRESSIVE``; 0 is unknown."""
 _NO_STAMP = -(2**63)
-_MPEG4_FRAME = b"\x00\x00\x01\xb6"
+_PACKED = re.compile(rb"DivX\d+(Build|b)\d+p")
+"""In front of a key frame of MPEG-4; FFmpeg, too, goes by it."""
+_HEAD_BYTES = 512
 _TIMES_DECODING = frozenset({"avi", "asf", "asf_o"})
 _MOST_DELAY_SECONDS = 1.0
 """Of the last frame to be decoded, before the end of a stream."""
@@ -109,15 +112,16 @@ def read_packets(video: Video) -> PacketIndex:
     is_vp8 = name in {"vp8", "libvpx"}
     reorders = bool(video.stream.codec_context.has_b_frames)
     may_be_packed = name == "mpeg4" and reorders
-    reconfigured = packed = False
+    packed = bool(_PACKED.search(video.stream.codec_context.extradata or b""))
+    reconfigured = False
     try:
         for packet in packets_of(video):
             stamp, decoded = packet.pts, packet.dts
             visible = not packet.is_discard
             if is_vp8 and visible:
                 visible = bool(memoryview(packet)[0] & _VP8_SHOWN)
-            if may_be_packed and not packed:
-                packed = bytes(packet).count(_MPEG4_FRAME) > 1
+            if may_be_packed and packet.is_keyframe and not packed:
+                packed = bool(_PACKED.search(bytes(memoryview(packet)[:_HEAD_BYTES])))
             reconfigured = reconfigured or (len(sizes) > 0 and packet.has_sidedata("new_extradata"))
             stamps.append(_NO_STAMP if stamp is None else stamp)
             decoding.append(_NO_STAMP if decoded is None else decoded)
@@ -144,7 +148,7 @@ def read_packets(video: Video) -> PacketIndex:
         times_decoding=_times_decoding(video),
         is_broadcast=video.is_broadcast,
         holds=_holds(video, np.sort(raw[stamped])),
-        mislabelled=packed or (may_be_packed and bool((np.diff(times) < 0).any())),
+        mislabelled=may_be_packed and (packed or bool((np.diff(times) < 0).any())),
         reorders=reorders,
         interlaced_rate=_interlaced_rate(video),
         time_base=time_base,
