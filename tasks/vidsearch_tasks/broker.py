@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.config import redact_url
+from vidsearch.defaults import BROKER_SECONDS
 from vidsearch.errors import BackendUnavailableError, ConfigError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def broker_errors(url: str) -> Iterator[None]:
         ConfigError: the URL names no broker.
     """
     from kombu.connection import Connection
-    from kombu.exceptions import OperationalError
+    from kombu.exceptions import LimitExceeded, OperationalError
     from redis.exceptions import RedisError
 
     untyped: Any = Connection
@@ -83,7 +84,7 @@ def broker_errors(url: str) -> Iterator[None]:
         ) from None
     try:
         yield
-    except (OperationalError, RedisError, OSError) as error:
+    except (LimitExceeded, OperationalError, RedisError, OSError) as error:
         # A client's message may show the URL with its password.
         reason = str(error).replace(url, redact_url(url)) or type(error).__name__
         raise BackendUnavailableError(
@@ -92,21 +93,27 @@ def broker_errors(url: str) -> Iterator[None]:
         ) from error
 
 
-def send_ingest(app: Celery, video_id: str, *, queue: str) -> None:
+def send_ingest(app: Celery, video_id: str, *, queue: str, timeout: float = BROKER_SECONDS) -> None:
     """Put the message for one video, which holds its id only, into the queue.
 
     Raises:
         BackendUnavailableError: the broker did not take it.
     """
-    _, problem = send_ingests(app, [video_id], queue=queue)
+    _, problem = send_ingests(app, [video_id], queue=queue, timeout=timeout)
     if problem:
         raise problem
 
 
 def send_ingests(
-    app: Celery, video_ids: Sequence[str], *, queue: str
+    app: Celery, video_ids: Sequence[str], *, queue: str, timeout: float = BROKER_SECONDS
 ) -> tuple[Sequence[str], BackendUnavailableError | None]:
     """Put the messages for many videos into the queue, over one connection.
+
+    Args:
+        app: whoever made it; its own retries and timeouts do not count here.
+        video_ids: one message each.
+        queue: where they go.
+        timeout: seconds until a broker that is away is given up.
 
     Returns:
         The ids that the broker took, and why it did not take the others.
@@ -115,7 +122,7 @@ def send_ingests(
 
     sent: list[str] = []
     try:
-        with broker_errors(_url(app)), app.producer_or_acquire() as producer:
+        with broker_errors(_url(app)), _producer(app, timeout) as producer:
             for id in video_ids:
                 app.send_task(
                     INGEST,
@@ -130,6 +137,29 @@ def send_ingests(
     except BackendUnavailableError as error:
         return sent, error
     return sent, None
+
+
+@contextmanager
+def _producer(app: Celery, timeout: float) -> Iterator[Any]:
+    """A producer of a pool like Celery's own, whose connections give up within the timeout.
+
+    By its defaults Celery tries to connect for seconds, in the request of a user who waits. A third
+    of the timeout is for each: a place in the pool, a connection, the answer to a message.
+    """
+    from kombu import pools
+
+    share, urls = timeout / 3, _url(app).split(";")
+    connect = share / len(urls)
+    options: dict[str, float] = {
+        "max_retries": len(urls) - 1,
+        "interval_start": 0,
+        "interval_step": 0,
+    }
+    if urls[0].startswith(("redis", "sentinel")):
+        options |= {"socket_connect_timeout": connect, "socket_timeout": share}
+    connection = app.connection_for_write(connect_timeout=connect, transport_options=options)
+    with pools.producers[connection].acquire(block=True, timeout=share) as producer:
+        yield producer
 
 
 def queue_depth(app: Celery, *, queue: str) -> int:

@@ -116,8 +116,10 @@ def enqueue_many(
     }
     if not waiting:
         return list(registrations)
-    queue = services.settings.broker.queue
-    sent, problem = send_ingests(app or services.app, list(waiting), queue=queue)
+    broker = services.settings.broker
+    sent, problem = send_ingests(
+        app or services.app, list(waiting), queue=broker.queue, timeout=broker.timeout
+    )
     after: dict[str, Registration] = {}
     for one in services.registry.mark_many_queued([waiting[id] for id in sent]):
         # Where only the marking failed, the video is registered and its message was sent.
@@ -142,7 +144,8 @@ def enqueue(id: str, *, services: Services | None = None, app: Celery | None = N
     """
     services = services or current_services()
     try:
-        send_ingest(app or services.app, id, queue=services.settings.broker.queue)
+        broker = services.settings.broker
+        send_ingest(app or services.app, id, queue=broker.queue, timeout=broker.timeout)
     except BackendUnavailableError as error:
         raise _not_queued(id, error) from error
     return services.registry.mark_queued(id)

@@ -100,6 +100,7 @@ class Services:
             lease_seconds=self.settings.ingest.lease_seconds,
             max_attempts=self.settings.ingest.max_attempts,
             reserved=self.settings.index.field,
+            allow_credentials=self.settings.sources.allow_credentials,
         )
 
     @build_once

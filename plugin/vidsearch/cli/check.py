@@ -47,7 +47,9 @@ def _check_engine(services: Services) -> str:
 
 
 def _check_model(services: Services) -> str:
-    vectors = services.encoder.encode_text(["a red circle"])
+    from vidsearch.encoders import embedded_texts
+
+    vectors = embedded_texts(services.encoder, ["a red circle"])
     return f"{services.encoder.identity}; embeds text to {vectors.shape[1]} dims"
 
 

@@ -70,6 +70,7 @@ class Registry:
             workers must agree to a fraction of it.
         max_attempts: attempts before a video is ``dead``.
         reserved: name of the vidsearch object in a video's document, which no other field may take.
+        allow_credentials: whether uris may hold user and password, which are stored as they are.
         clock: seconds since the epoch.
     """
 
@@ -81,12 +82,14 @@ class Registry:
         lease_seconds: float = 120.0,
         max_attempts: int = 3,
         reserved: str = "video",
+        allow_credentials: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.index = index
         self.lease_seconds = lease_seconds
         self.max_attempts = max_attempts
-        self._reserved = reserved
+        self.allow_credentials = allow_credentials
+        self._checked = partial(checked, reserved=reserved, allow_credentials=allow_credentials)
         self._time = clock
         self._store = RecordStore(engine, index=index, clock=self._now)
 
@@ -146,7 +149,7 @@ class Registry:
         Raises:
             RegistryError: an id, uri or field that cannot be stored; the message says which.
         """
-        video = checked(NewVideo(id, uri, fields, routing), reserved=self._reserved)
+        video = self._checked(NewVideo(id, uri, fields, routing))
         register = partial(transitions.register, video=video)
         return self._store.change(id, register).record
 
@@ -160,7 +163,7 @@ class Registry:
         refused: dict[int, RegistryError] = {}
         for place, video in enumerate(videos):
             try:
-                valid = checked(video, reserved=self._reserved)
+                valid = self._checked(video)
                 if accepted.setdefault(video.id, valid) != valid:
                     raise RegistryError(f"id {video.id!r} is given twice, for different videos")
             except RegistryError as error:
@@ -212,10 +215,14 @@ class Registry:
     def delete(self, id: str, *, error: ErrorRecord | None = None) -> VideoRecord:
         """Leave a tombstone, so that an ingest that is still running cannot bring the video back.
 
-        The lease of such an ingest is kept in the tombstone, for the sweep to look after it.
+        The sweep looks after it until :meth:`mark_removed`, or until such an ingest has ended.
         ``error`` says why, where nobody asked for it.
         """
         return self._change(id, partial(transitions.delete, error=error)).record
+
+    def mark_removed(self, id: str) -> VideoRecord:
+        """Note that the document of a deleted video is removed."""
+        return self._change(id, transitions.mark_removed).record
 
     def purge(self, id: str) -> bool:
         """Drop the entry of a deleted, dead or failed video; ``False`` where it is not one.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +14,11 @@ __all__ = ["NewVideo", "check_id", "check_uri", "checked"]
 
 _ID_BYTES = 512  # the engines' limit for a document's id
 _URI_BYTES = 32_766  # the engines' limit for a keyword
+# What stands before an @ in the authority. What follows a colon there and is no port is a password
+# with a slash in it that is not encoded.
+_CREDENTIALS = re.compile(
+    r"\s*[A-Za-z][A-Za-z0-9+.-]+://(?:[^/?#]*@|[^/?#\[\]]*:(?!\d*(?:[/?#]|$)))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +31,7 @@ class NewVideo:
     routing: str | None = None
 
 
-def checked(video: NewVideo, *, reserved: str) -> NewVideo:
+def checked(video: NewVideo, *, reserved: str, allow_credentials: bool) -> NewVideo:
     """A video that can be registered, with its fields as they will be read back from JSON.
 
     Raises:
@@ -33,7 +39,7 @@ def checked(video: NewVideo, *, reserved: str) -> NewVideo:
     """
     fields = _plain_fields(video.fields or {}, reserved=reserved)
     check_id(video.id)
-    check_uri(video.uri, id=video.id)
+    check_uri(video.uri, id=video.id, allow_credentials=allow_credentials)
     return replace(video, fields=fields)
 
 
@@ -52,16 +58,23 @@ def check_id(id: str) -> None:
         raise RegistryError(f"the id {id[:40]!r}… has more than {_ID_BYTES} bytes")
 
 
-def check_uri(uri: str, *, id: str) -> None:
-    """Refuse a uri that cannot name a video.
+def check_uri(uri: str, *, id: str, allow_credentials: bool) -> None:
+    """Refuse a uri that cannot name a video, or holds what is not to be stored.
 
     Raises:
-        RegistryError: empty, no Unicode, or longer than a keyword may be.
+        RegistryError: empty, no Unicode, longer than a keyword may be, or with credentials although
+            these are not allowed.
     """
     if not isinstance(uri, str) or not uri.strip():
         raise RegistryError(f"video {id!r} needs a uri: give a path, file://, https:// or s3://…")
     if _bytes(uri, what=f"the uri of video {id!r}") > _URI_BYTES:
         raise RegistryError(f"the uri of video {id!r} has more than {_URI_BYTES} bytes")
+    if not allow_credentials and _CREDENTIALS.match(uri):
+        raise RegistryError(
+            f"the uri of video {id!r} holds credentials, which would be stored in plain text. "
+            "Register it without them, and set sources.headers or sources.resolver for the "
+            "workers; or set sources.allow_credentials to store them"
+        )
 
 
 def _plain_fields(fields: Mapping[str, Any], *, reserved: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from vidsearch.config import IngestSettings, SourceSettings
 from vidsearch.defaults import BATCH_SIZE
 from vidsearch.encoders.base import Encoder
+from vidsearch.encoders.output import embedded_frames
 from vidsearch.errors import (
     MissingExtraError,
     ModelUnavailableError,
@@ -71,7 +72,7 @@ class MediaInput:
         pixels = self._pixels(image)
         batch = FrameBatch(pixels[np.newaxis], np.zeros(1))
         with _asked_for("image"):
-            vector: NDArray[np.float32] = encoder.encode_frames(batch)[0]
+            vector: NDArray[np.float32] = embedded_frames(encoder, batch)[0]
         return vector
 
     def clip(self, clip: Any, *, encoder: Encoder) -> NDArray[np.float32]:

@@ -13,7 +13,9 @@ from vidsearch.config import SourceSettings
 from vidsearch.errors import SourceUnsupportedError
 from vidsearch.media.sources.allowlist import Allowlist
 from vidsearch.media.sources.buckets import copy_object, copy_sidecars
+from vidsearch.media.sources.headers import headers_of_host
 from vidsearch.media.sources.local import local_sidecars, opened_file
+from vidsearch.media.sources.resolver import load_resolver, resolve
 from vidsearch.media.sources.schemes import canonical_scheme, check_schemes, require_scheme
 from vidsearch.media.sources.sidecars import Sidecar
 from vidsearch.media.sources.temporary import BoundedFile, workspace
@@ -51,10 +53,13 @@ def check_sources(settings: SourceSettings) -> None:
     """Read the lists once, before a video is refused for a typing error in them.
 
     Raises:
-        ConfigError: an entry is neither a host nor a network, or no scheme that is read.
+        ConfigError: an entry is neither a host nor a network, no scheme that is read, or no header;
+            or the resolver cannot be imported.
     """
     check_schemes(settings)
     Allowlist(settings)
+    headers_of_host(settings)
+    load_resolver(settings)
 
 
 @contextmanager
@@ -65,7 +70,8 @@ def fetch(
 
     A local file is used where it is. A remote one is streamed into a temporary folder, which is
     removed when the context ends, whatever happened. Subtitle files come along from a folder or a
-    bucket, but not over http.
+    bucket, but not over http. Where ``sources.resolver`` is set, what it makes of the URI is read;
+    messages show the URI as given.
 
     Args:
         uri: of the video.
@@ -78,8 +84,9 @@ def fetch(
         VideoOpenError: a folder, or a file that may not be read.
         VideoTooLargeError: more bytes than the settings allow.
         SourceForbiddenError: it lies, or leads, where the settings let nothing be read from.
-        SourceUnavailableError: the other side or the disk failed, or a local file changed while it
-            was read. Worth a retry.
+        SourceUnavailableError: the other side, the disk or the resolver failed, or a local file
+            changed while it was read. Worth a retry.
+        ConfigError: the resolver cannot be imported, or returned something else than a URI.
         SourceUnsupportedError: empty, or a scheme that is not supported.
         MissingExtraError: the scheme needs a package that is not installed.
     """
@@ -88,13 +95,15 @@ def fetch(
             "the video's URI is empty; give a path, file://, https:// or s3://…"
         )
     where = public_uri(uri)
-    scheme = canonical_scheme(scheme_of(uri) or "file")
+    place = resolve(uri, settings)
+    read = place.uri
+    scheme = canonical_scheme(scheme_of(read) or "file")
     path: Path | None = None
     if scheme == "file":
-        path = Path(file_path(uri) if scheme_of(uri) else uri)
-    elif "://" not in uri and os.path.exists(uri):  # noqa: PTH110  (Path.exists raises, too)
+        path = Path(file_path(read) if scheme_of(read) else read)
+    elif "://" not in read and os.path.exists(read):  # noqa: PTH110  (Path.exists raises, too)
         # a plain file name with a colon in it
-        scheme, path = "file", Path(uri)
+        scheme, path = "file", Path(read)
     require_scheme(scheme, settings, where=where)
 
     if path is not None:
@@ -106,9 +115,9 @@ def fetch(
         sidecars: tuple[Sidecar, ...] = ()
         with BoundedFile(copy, limit=settings.max_bytes, where=where) as file:
             if scheme in {"http", "https"}:
-                download(uri, file, settings=settings)
+                download(read, file, settings=settings, headers=place.headers, where=where)
             else:
-                source = BucketUri.parse(uri, scheme=scheme)
+                source = BucketUri.parse(read, scheme=scheme)
                 copy_object(source, file, settings=settings, where=where)
         if scheme not in {"http", "https"}:
             sidecars = copy_sidecars(source, folder, stem=copy.stem, languages=languages)
