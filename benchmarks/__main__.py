@@ -34,6 +34,7 @@ MODULES = (
     "search_overhead",
     "bulk_body",
     "index_presets",
+    "keyword_leg",
 )
 
 

@@ -315,6 +315,23 @@ def test_a_track_of_avi_in_matroska_comes_at_its_own_times(
     assert_both_give(path, (numbers, [n / 25 for n in numbers], 5.0), rate=rate)
 
 
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
+@pytest.mark.parametrize("rate", [1.0, 25.0])
+def test_packets_timed_in_the_order_of_decoding_give_frames_in_the_order_of_presentation(
+    tmp_path: Path, name: str, rate: float
+) -> None:
+    times = [Fraction(i, 25) for i in range(125)]
+    avi = write(tmp_path / "clip.avi", times, codec="mpeg4", rate=25)
+
+    def timed_by_number(number: int, packet: Any) -> None:
+        packet.time_base = Fraction(1, 25)
+        packet.pts = packet.dts = number
+
+    path = remuxed(avi, tmp_path / name, timed_by_number)
+    numbers = list(range(0, 125, round(25 / rate)))
+    assert_both_give(path, (numbers, [n / 25 for n in numbers], 5.0), rate=rate)
+
+
 @pytest.mark.parametrize("name", ["packed.avi", "packed.mkv", "packed.mp4"])
 @pytest.mark.parametrize("rate", [1.0, 2.3, 25.0])
 def test_packed_frames_come_at_their_own_times(tmp_path: Path, name: str, rate: float) -> None:

@@ -247,13 +247,14 @@ def test_missing_packets_cost_the_rest_of_their_gop(
     assert all(difference(each, clean[time]) < _WRONG for time, each in pictures.items())
 
 
+@pytest.mark.parametrize("decoder", ["pyav", "opencv"])
 @pytest.mark.parametrize("name", [name for name in CLIPS if name != "mpeg4-avi"])
-def test_a_missing_first_key_frame_costs_its_gop(tmp_path: Path, name: str) -> None:
+def test_a_missing_first_key_frame_costs_its_gop(tmp_path: Path, name: str, decoder: str) -> None:
     clip, whole, _ = intact(name, tmp_path)
     path = clip.write(tmp_path, dropped(0))
     clean = everything(whole)
     _, end = gop_of(whole, 0)
-    pictures, summary = read(path)
+    pictures, summary = read(path, decoder)
     assert summary.damaged == summary.points - len(pictures)
     assert 4 <= summary.damaged <= 6
     # A stream that lacks its first frame begins with the second, a step later or at its time.
@@ -288,11 +289,14 @@ def test_a_damaged_frame_that_none_refers_to_costs_itself(tmp_path: Path) -> Non
 class TestIntraRefresh:
     CLIP = Clip("c.ts", options=_x264(bf="0", **{"x264-params": "intra-refresh=1"}))
 
-    def test_it_has_no_damage_from_its_beginning_or_from_amid(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("decoder", ["pyav", "opencv"])
+    def test_it_has_no_damage_from_its_beginning_or_from_amid(
+        self, tmp_path: Path, decoder: str
+    ) -> None:
         whole = self.CLIP.write(tmp_path).rename(tmp_path / "intact.ts")
-        assert read(whole)[1].damaged == 0
+        assert read(whole, decoder)[1].damaged == 0
         amid = self.CLIP.write(tmp_path, dropped(*range(15)))
-        pictures, summary = read(amid)
+        pictures, summary = read(amid, decoder)
         assert summary.damaged == 0
         assert len(pictures) > 20
 
@@ -306,13 +310,14 @@ class TestIntraRefresh:
             assert all(difference(each, clean[time]) < _WRONG for time, each in pictures.items())
 
 
+@pytest.mark.parametrize("decoder", ["pyav", "opencv"])
 @pytest.mark.parametrize("name", ["h264-open-gop", "mpeg2-ts"])
 def test_a_stream_that_begins_with_leading_pictures_has_no_damage(
-    tmp_path: Path, name: str
+    tmp_path: Path, name: str, decoder: str
 ) -> None:
     clip, _, keys = intact(name, tmp_path)
     path = clip.write(tmp_path, dropped(*range(keys[2])))
-    pictures, summary = read(path)
+    pictures, summary = read(path, decoder)
     assert summary.damaged == 0
     assert len(pictures) > 25
 

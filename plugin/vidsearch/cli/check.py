@@ -92,7 +92,7 @@ def _check_index(services: Services) -> str:
     with suppress(MissingExtraError):
         index.require_model(services.encoder.identity)
         model = "same model"
-    engine.run(require_vectors(engine.calls, index, all_of_them=True))
+    engine.run(require_vectors(engine.calls, index.name, index.field, all_of_them=True))
     for name in (index.name, services.settings.index.registry):
         if blocks := write_blocks(engine, name):
             raise MappingConflictError(

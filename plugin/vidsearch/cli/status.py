@@ -44,7 +44,7 @@ def status(as_json: bool) -> None:
             found |= {"queued_messages": broker.queued, "workers": serving}
             advice = [worker_problem(broker, services.settings), shared_names(broker)]
             engine = services.engine
-            engine.run(require_vectors(engine.calls, index, all_of_them=True))
+            engine.run(require_vectors(engine.calls, index.name, index.field, all_of_them=True))
         except (BackendUnavailableError, MappingConflictError) as error:
             problem = error
     workers = found["workers"]

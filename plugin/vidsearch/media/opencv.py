@@ -59,8 +59,8 @@ class OpenCvDecoder(BatchDecoder):
     """Reads with ``cv2.VideoCapture`` on FFmpeg. The plainest way, and the reference for others.
 
     Times are those of :class:`~vidsearch.media.pyav.PyAvDecoder`, from the packets. Rotation is
-    applied; transparency is dropped. What decodes of a damaged stream is used; OpenCV passes over
-    most damage in silence, so that what is counted as damaged is a lower bound.
+    applied; transparency is dropped. OpenCV does not tell frames that
+    the codec patched up: of damage, only what the packets tell is left out and counted.
 
     A range, too, is decoded from the first frame of the video on.
 
@@ -175,8 +175,10 @@ class _Sampler:
                 refuse_too_long(capture.name, times.seconds, self._limits)
                 position = points.place(times.number, times.seconds)
                 if held is None:
-                    # A damaged beginning: points that no frame can be on display at are left out.
-                    self.damaged += points.begin(position)
+                    # Points that no frame can be on display at.
+                    left_out = points.begin(position)
+                    if capture.lost or self._lacks_packets_before(times.number):
+                        self.damaged += left_out
                 else:
                     if capture.lost or times.number in self._untrusted:
                         usual = 1 if points.by_number else capture.step
@@ -202,6 +204,15 @@ class _Sampler:
             self.end_seconds = max(times.end, held.seconds)
             until = points.end(seconds=self.end_seconds, frames=times.number + 1)
             yield from self._shown(held, until=until)
+
+    def _lacks_packets_before(self, number: int) -> bool:
+        """Whether frames before the first that comes out cannot be decoded without a key frame that
+        is missing. Those of an intra refresh wait for its recovery point.
+        """
+        if self._order is None:
+            return False
+        position = self._order.packets[number]
+        return bool(self._index.keys[position] and self._index.shown[:position].any())
 
     def _shown(self, held: _Held, *, until: float) -> Iterator[tuple[float, NDArray[np.uint8]]]:
         points = self._points

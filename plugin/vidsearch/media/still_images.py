@@ -48,7 +48,7 @@ def rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:
     upright = ImageOps.exif_transpose(image)
     if word or upright.mode in ("I", "F"):
         upright = _eight_bits(upright, white=_WORD if word else None)
-    if "A" in upright.getbands() or "a" in upright.getbands() or "transparency" in upright.info:
+    if upright.getbands()[-1] in ("A", "a") or "transparency" in upright.info:
         upright = _opaque(upright)
     pixels: NDArray[np.uint8] = np.array(_in_srgb(upright, profile))
     return pixels if colours is None else _in_sdr(pixels, *colours)
@@ -78,13 +78,12 @@ def _opaque(image: Image.Image) -> Image.Image:
         image.info["transparency"] = tuple(value >> 8 for value in key)
     coloured = image.convert("RGBA")
     alpha = coloured.getchannel("A")
-    for background in ("white", "black"):
-        flat = Image.new("RGB", image.size, background)
-        flat.paste(coloured, mask=alpha)
-        seen = np.asarray(flat).min() < _BYTE - _FAINT or np.asarray(alpha).max() < _FAINT
-        if seen or background == "black":
-            return flat
-    raise AssertionError("black is the last background")
+    on_white, on_black = (Image.new("RGB", image.size, colour) for colour in ("white", "black"))
+    on_white.paste(coloured, mask=alpha)
+    if np.asarray(on_white).min() < _BYTE - _FAINT or np.asarray(alpha).max() < _FAINT:
+        return on_white
+    on_black.paste(coloured, mask=alpha)
+    return on_black
 
 
 def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:

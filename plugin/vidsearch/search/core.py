@@ -271,7 +271,7 @@ class SearchCore:
                 argument="texts" if positions else "filter",
             ) from error
         if any("vector" in one and not one["vector"]["hits"]["hits"] for one in answers):
-            yield from require_vectors(calls, plans[0].index, all_of_them=False)
+            yield from require_vectors(calls, self.alias, plans[0].index.field, all_of_them=False)
         yield from _for_each(rankings, Ranking.rank, answers)
         return rankings
 

@@ -182,10 +182,12 @@ def why_damaged(index: PacketIndex) -> str | None:
 
 def untrusted(index: PacketIndex, order: Presentation, holes: Sequence[int]) -> frozenset[int]:
     """Numbers of the frames, in order of presentation, that depend on packets that are missing or
-    that the container marks as damaged; of an intra refresh, those up to its next recovery point.
+    that the container marks as damaged, or come before the first key frame. An intra refresh is
+    taken for whole from its next recovery point on.
     """
     begins = np.zeros(len(index), dtype=np.bool_)
     begins[list(holes)] = True
+    begins[0] |= not index.keys[0] and index.keys.any()
     begins[:-1] |= index.corrupt[:-1] & ~index.keys[1:]
     found = np.zeros(len(index), dtype=np.bool_)
     is_broken = was_broken = False

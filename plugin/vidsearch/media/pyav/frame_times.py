@@ -7,7 +7,12 @@ import math
 import numpy as np
 
 from vidsearch.media.display import LONGEST_HOLD, Clock
-from vidsearch.media.pyav.packets import LAG_FRAMES, LONGEST_BROADCAST_GAP, PacketIndex
+from vidsearch.media.pyav.packets import (
+    LAG_FRAMES,
+    LONGEST_BROADCAST_GAP,
+    LONGEST_LAG,
+    PacketIndex,
+)
 from vidsearch.media.pyav.timetable import Presentation, presentation
 
 __all__ = ["FrameTimes"]
@@ -97,7 +102,7 @@ class FrameTimes:
 
 def _pace(index: PacketIndex) -> tuple[float, tuple[int, ...]]:
     """The usual seconds from frame to frame of a stream that is timed by its decoding, and the
-    time stamps after which a packet is missing because the encoder was still waiting.
+    time stamps after which a packet is missing because the encoder was still waiting, once each.
 
     A packet that is missing later is a frame that was left out, and takes time. These do not: a
     frame that an encoder with B-frames holds back comes on display right after the one before.
@@ -106,5 +111,6 @@ def _pace(index: PacketIndex) -> tuple[float, tuple[int, ...]]:
     if not (steps > 0).any():
         return index.step, ()
     usual = np.median(steps[steps > 0])
-    lags = index.decoding[:-1][:LAG_FRAMES][steps[:LAG_FRAMES] == 2 * usual]
+    waits = np.round(steps[:LAG_FRAMES] / usual).astype(int) - 1
+    lags = np.repeat(index.decoding[: len(waits)], np.where(waits <= LONGEST_LAG, waits, 0).clip(0))
     return float(usual * index.time_base), tuple(lags.tolist())

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LAG_FRAMES",
     "LONGEST_BROADCAST_GAP",
+    "LONGEST_LAG",
     "PacketIndex",
     "cut_off_at",
     "packets_of",
@@ -32,6 +33,8 @@ __all__ = [
 
 LAG_FRAMES = 8
 """At the beginning of a stream, within which an encoder fills its queue."""
+LONGEST_LAG = 3
+"""Frames for which it waits at once."""
 LONGEST_BROADCAST_GAP = 10.0
 """Seconds between two frames of a transport or program stream; after more, the clock was set
 anew, as for the ``ffmpeg`` command (``-dts_delta_threshold``)."""
@@ -148,7 +151,7 @@ def read_packets(video: Video) -> PacketIndex:
         times_decoding=_times_decoding(video),
         is_broadcast=video.is_broadcast,
         holds=_holds(video, np.sort(raw[stamped])),
-        mislabelled=may_be_packed and (packed or bool((np.diff(times) < 0).any())),
+        mislabelled=may_be_packed and (packed or _is_in_order_of_input(raw, times)),
         reorders=reorders,
         interlaced_rate=_interlaced_rate(video),
         time_base=time_base,
@@ -182,6 +185,11 @@ def _sound_times(video: Video) -> Iterator[float]:
         for packet in again.container.demux(again.container.streams.audio):
             if packet.pts is not None:
                 yield float(packet.pts * packet.time_base)
+
+
+def _is_in_order_of_input(stamps: NDArray[np.int64], decoding: NDArray[np.int64]) -> bool:
+    ascend = len(stamps) > 1 and (np.diff(stamps) > 0).all()
+    return bool(ascend or (np.diff(decoding) < 0).any())
 
 
 def _times_decoding(video: Video) -> bool:

@@ -14,7 +14,12 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from vidsearch.media.pyav.packets import LAG_FRAMES, LONGEST_BROADCAST_GAP, PacketIndex
+from vidsearch.media.pyav.packets import (
+    LAG_FRAMES,
+    LONGEST_BROADCAST_GAP,
+    LONGEST_LAG,
+    PacketIndex,
+)
 
 __all__ = ["Presentation", "presentation"]
 
@@ -158,7 +163,8 @@ def _seconds(
     held[(held <= 0) | (held * unit > longest)] = usual
     stays = np.append(np.where(_leaps(index, stamps, durations, joints), held[:-1], gaps), held[-1])
     if index.mislabelled:  # an encoder was still waiting, see FrameTimes
-        stays[:LAG_FRAMES][stays[:LAG_FRAMES] == 2 * usual] = usual
+        beginning = stays[:LAG_FRAMES]
+        beginning[beginning <= (1 + LONGEST_LAG) * usual] = usual
     return np.concatenate([[0.0], np.cumsum(stays)]) * unit
 
 
