@@ -22,10 +22,6 @@ _URI_BYTES = 32_766  # the engines' limit for a keyword
 _CREDENTIALS = re.compile(
     r"\s*[A-Za-z][A-Za-z0-9+.-]+://(?:[^/?#]*@|[^/?#\[\]]*:(?!\d*(?:[/?#]|$)))"
 )
-<<<<<<< HEAD
-=======
-_LEAST, _GREATEST = -(2**63), 2**64 - 1  # of `long` and `unsigned_long`
->>>>>>> main
 
 
 @dataclass(frozen=True, slots=True)
