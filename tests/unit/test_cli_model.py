@@ -86,6 +86,9 @@ def test_show_describes_a_custom_encoder(
     shown = json.loads(out)
     assert shown["encoder"] == "vidsearch.testing.fake_encoder.FakeEncoder"
     assert shown["source"] == "your own encoder"
+    assert shown["made_by"] == "shown_encoder:make"
+    assert shown["file"].endswith("fake_encoder.py")
+    assert (shown["name"], shown["precision"]) == (FakeEncoder().identity.name, "fp32")
     assert shown["identity"] == FakeEncoder().identity.to_meta()
 
 

@@ -12,6 +12,8 @@ from celery import Celery
 from tests.registry_layouts import unversioned_layout
 
 from vidsearch import errors
+from vidsearch.cli.ingest import _register
+from vidsearch.cli.sources import Source
 from vidsearch.config import Settings
 from vidsearch.engines import BulkResult, Document, Write
 from vidsearch.errors import (
@@ -288,3 +290,24 @@ def test_without_a_broker_the_videos_are_registered_and_say_so(
     assert states == [State.QUEUED] * 2 + [State.REGISTERED] * 2
     assert [type(one.error) for one in done[2:]] == [BackendUnavailableError] * 2
     assert "'v3' is registered but not queued, the sweep will" in str(done[3].error)
+
+
+def test_an_aborted_ingest_says_how_far_it_came(
+    stage: Stage,
+    engine: Watched,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    read = engine.mget
+
+    def until_interrupted(*args: Any, **options: Any) -> dict[str, Document]:
+        if engine.requests["mget"]:
+            raise KeyboardInterrupt
+        return read(*args, **options)
+
+    monkeypatch.setattr(engine, "mget", until_interrupted)
+    sources = [Source(f"v{i}", f"/{i}.mp4") for i in range(600)]
+    with pytest.raises(KeyboardInterrupt):
+        _register(stage, sources, {})  # type: ignore[arg-type]
+    assert "Stopped: 500 of 600 videos are registered" in capsys.readouterr().err
+    assert stage.registry.counts()[State.QUEUED] == stage.waiting == 500

@@ -212,7 +212,9 @@ def _own_facts(encoder: Encoder, settings: Settings) -> dict[str, Any]:
     where = inspect.getsourcefile(type(encoder)) or type(encoder).__module__
     return {
         "name": encoder.identity.name,
-        "source": f"your own encoder {settings.model.encoder}, in {where}",
+        "source": "your own encoder",
+        "made_by": settings.model.encoder,
+        "file": where,
         "precision": getattr(encoder, "precision", encoder.identity.precision),
     }
 
