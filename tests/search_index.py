@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines import Engine, Write
 from vidsearch.media.frames import FrameBatch
 from vidsearch_mappings import index_meta, videos_index
+from vidsearch_mappings.types import Quantization
 
 DIMS = 64
 SEGMENT_SECONDS = 10.0
@@ -118,7 +119,7 @@ def create_index(
     name: str,
     videos: Sequence[Video],
     *,
-    quantization: Literal["float", "int8", "flat"] = "float",
+    quantization: Quantization = "float",
     field: str = "video",
     identity: ModelIdentity | None = None,
     alias: str | None = None,

@@ -57,12 +57,14 @@ def vector_query(
     k: int,
     num_candidates: int,
     moments: int = 3,
+    segment_vectors: bool = False,
     source: bool | Sequence[str] = True,
     oversample: float | None = None,
     filters: Sequence[Mapping[str, Any]] = (),
     segment_filters: Sequence[Mapping[str, Any]] = (),
     size: int | None = None,
     similarity: float | None = None,
+    untimed: bool = False,
 ) -> Json:
     """The ``k`` videos nearest to a unit vector.
 
@@ -74,6 +76,8 @@ def vector_query(
         k: number of videos.
         num_candidates: candidates per shard; raised to ``k`` where smaller.
         moments: inner hits per video, best first; 0 for none.
+        segment_vectors: the inner hits bring their vectors, for an engine that scores them with the
+            quantised ones.
         source: bring the documents back, or these fields of theirs; without, ids and scores only.
         oversample: score this many times ``k`` candidates anew with the exact vectors; for
             quantised ones, see :func:`~vidsearch_mappings.vectors.oversample_of`. OpenSearch does
@@ -88,9 +92,15 @@ def vector_query(
         size: how many of the ``k`` are brought back; all where ``None``.
         similarity: least cosine; Elasticsearch cuts there, OpenSearch has no such thing beside
             ``k``. Of quantised vectors it is the rough cosine that is cut by.
+        untimed: on OpenSearch at level ``segment``, ``filters`` find the videos without
+            ``duration``, too, by script. Without it they are lost there; see :func:`_on_videos`.
     """
     path = vector_path(field, level=level)
-    inner = _inner_hits(field, moments) if level == "segment" and moments else None
+    inner = (
+        _inner_hits(field, moments, vectors=segment_vectors)
+        if level == "segment" and moments
+        else None
+    )
     candidates = max(k, num_candidates)
     page = _page(field, size=k if size is None else size, source=source)
     if kind == "elasticsearch":
@@ -103,7 +113,7 @@ def vector_query(
         if similarity is not None:
             knn["similarity"] = similarity
         if oversample is not None:
-            # It makes the scores of the inner hits exact as well.
+            # It makes the scores of the inner hits exact as well, in some versions.
             knn["rescore_vector"] = {"oversample": oversample}
         if filters or segment_filters:
             # In a list, as a clause on segments must not share a `bool` with one on videos.
@@ -113,16 +123,23 @@ def vector_query(
             knn["filter"] = every if segment_filters and filters else _all_of(every)
         if inner:
             knn["inner_hits"] = inner
+        if inner and segment_vectors:
+            # From 9.2 on vectors are left out of `fields` as well, unless the page asks for them.
+            kept = page["_source"] or {"excludes": ["*"]}
+            page["_source"] = {**kept, "exclude_vectors": False}
         return {**page, "knn": knn}
 
-    scripted = oversample is not None
+    # Segments have the id of their video.
+    by_id = all(each.keys() == {"ids"} for each in filters)
+    untimed = untimed and level == "segment" and not segment_filters
+    scripted = oversample is not None or untimed
     if level == "segment" and segment_filters:
         inner_query: Json = {"bool": {"filter": [dict(each) for each in segment_filters]}}
         scripted = True
     else:
         clause = _knn_clause(vector, k=k, candidates=candidates, oversample=oversample)
         if filters:
-            about_videos = [_on_videos(field)] if level == "segment" else []
+            about_videos = [_on_videos(field)] if level == "segment" and not by_id else []
             clause["filter"] = _all_of([*about_videos, *filters])
         if level == "segment":
             # Without it only the best segment of each video would come back; with it the default
@@ -137,6 +154,15 @@ def vector_query(
     if inner:
         nested["inner_hits"] = inner
     query: Json = {"nested": nested}
+    if untimed:
+        every = _scored_by_script({"exists": {"field": path}}, path=path, vector=vector)
+        rest: Json = {**nested, "query": every}
+        # Those of the other query's hits are the same, and a name stands in a request once.
+        nested.pop("inner_hits", None)
+        has_none = {"bool": {"must_not": [{"exists": {"field": f"{field}.duration"}}]}}
+        conditions = [has_none, *(dict(each) for each in filters)]
+        others = {"bool": {"must": [{"nested": rest}], "filter": conditions}}
+        query = {"bool": {"should": [query, others]}}
     if segment_filters and filters:
         query = {"bool": {"must": [query], "filter": [dict(each) for each in filters]}}
     return {**page, "query": query}
@@ -148,26 +174,27 @@ def keyword_query(
     text: str,
     fields: Sequence[str],
     size: int,
+    words: str | None = None,
     source: bool | Sequence[str] = True,
     filters: Sequence[Mapping[str, Any]] = (),
 ) -> Json:
     """The ``size`` videos whose own words match best, by BM25.
 
+    A video is found by any of ``words``, or by the whole text as a phrase: one that shares nothing
+    but words of every other text with it is not found, and one called "The Who" is.
+
     Args:
         field: the vidsearch object; it is not searched unless ``fields`` name it.
         text: any words.
+        words: those of the text that say what is sought, all where ``None``; see
+            :func:`~vidsearch_mappings.stop_words.without_stop_words`.
         fields: concrete fields with optional boosts, ``"title^2"``. None: nothing matches, where
             the engine would fall back to every field it has.
         size: number of videos.
         source: bring the documents back, or these fields of theirs; without, ids and scores only.
         filters: clauses on the videos, all of which must match.
     """
-    match: Json = (
-        {"multi_match": {"query": text, "fields": list(fields), "lenient": True}}
-        if fields
-        else {"match_none": {}}
-    )
-    query: Json = {"must": [match]}
+    query: Json = {"must": [_text_match(text, words, fields)]}
     if filters:
         query["filter"] = [dict(clause) for clause in filters]
     return {**_page(field, size=size, source=source), "query": {"bool": query}}
@@ -200,26 +227,41 @@ def highlighted(
     *,
     text: str,
     fields: Sequence[str],
+    words: str | None = None,
     tags: tuple[str, str] = ("<em>", "</em>"),
 ) -> Json:
-    """A body whose hits bring fragments of the fields in which words of ``text`` were found.
+    """A body whose hits bring fragments of the fields in which the keyword leg finds ``text``.
 
     Args:
-        body: of any query; the fragments go by ``text`` alone.
+        body: of any query; the fragments go by ``text`` and ``words`` alone.
+        text: as in :func:`keyword_query`, and so are ``words``.
         fields: concrete fields, without boosts.
         tags: what stands before and after a word that was found; all else is escaped as HTML.
     """
-    match = {"multi_match": {"query": text, "fields": list(fields), "lenient": True}}
     return {
         **body,
         "highlight": {
             "encoder": "html",
             "pre_tags": [tags[0]],
             "post_tags": [tags[1]],
-            "highlight_query": match,
+            "highlight_query": _text_match(text, words, fields),
             "fields": {name: {} for name in fields},
         },
     }
+
+
+def _text_match(text: str, words: str | None, fields: Sequence[str]) -> Json:
+    if not fields:
+        return {"match_none": {}}
+
+    def match(query: str, **how: str) -> Json:
+        multi_match = {"query": query, "fields": list(fields), "lenient": True, **how}
+        return {"multi_match": multi_match}
+
+    if words is None or words == text:
+        return match(text)
+    phrase = match(text, type="phrase")
+    return {"bool": {"should": [match(words), phrase]}} if words else phrase
 
 
 def _ids(ids: Sequence[str]) -> Json:
@@ -235,13 +277,15 @@ def _page(field: str, *, size: int, source: bool | Sequence[str]) -> Json:
     return {"size": size, "track_total_hits": False, "_source": wanted}
 
 
-def _inner_hits(field: str, size: int) -> Json:
+def _inner_hits(field: str, size: int, *, vectors: bool) -> Json:
     path = segments_path(field)
     return {
         "name": SEGMENT_HITS,
         "size": size,
         "_source": False,
-        "fields": [f"{path}.{name}" for name in SEGMENT_FIELDS],
+        "fields": [
+            f"{path}.{name}" for name in (*SEGMENT_FIELDS, *(["vector"] if vectors else []))
+        ],
     }
 
 
@@ -270,7 +314,8 @@ def _on_videos(field: str) -> Json:
     OpenSearch decides from the clauses whether a filter speaks of the videos or of the nested
     segments, and takes ``exists``, ``prefix``, ``wildcard``, ``must_not`` and some dates for the
     latter: the search then finds nothing, or what was to be left out. One clause on a number
-    outside the nested object settles it. Seen on 2.19.1.
+    outside the nested object settles it. Seen on 2.19.1. There is no clause of that kind that
+    holds for documents without the number as well: they take a query of their own.
     """
     return {"range": {f"{field}.duration": {"gte": 0}}}
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from vidsearch.config_sources import Section
 from vidsearch.defaults import BATCH_SIZE, BROKER_SECONDS
 from vidsearch_mappings.fusions import Normalizer
+from vidsearch_mappings.own import own_mapping
+from vidsearch_mappings.stop_words import stop_words
 from vidsearch_mappings.types import EngineKind, Quantization
 
 __all__ = [
@@ -143,6 +145,17 @@ class IndexSettings(Section):
         "`segment_seconds`.",
     )
 
+    mapping: dict[str, Any] | None = Field(
+        None,
+        description="Mappings of your own fields in a managed index: path of a JSON file with "
+        "`properties`, or the JSON itself. See docs/indices.md.",
+    )
+
+    @field_validator("mapping", mode="before")
+    @classmethod
+    def _read_mapping(cls, value: Any, info: ValidationInfo) -> Any:
+        return None if value is None else own_mapping(value, reserved=info.data.get("field", ""))
+
     @model_validator(mode="after")
     def _overlap_fits(self) -> IndexSettings:
         if self.segment_overlap >= self.segment_seconds:
@@ -237,8 +250,8 @@ class IngestSettings(Section):
         0.5,
         ge=0,
         le=1,
-        description="Maximum share of a video's sampled frames that may fail to decode, from 0 to "
-        "1. Beyond it the video fails.",
+        description="Maximum share of a video's sampled frames that may be damaged or missing, "
+        "from 0 to 1. Beyond it the video fails.",
     )
     isolate: bool = Field(
         True,
@@ -312,6 +325,12 @@ class SearchSettings(Section):
         ("title^2", "description", "tags", "*"),
         description="Fields that the keyword leg searches, with boosts (`title^2`).",
     )
+    stop_words: tuple[str, ...] = Field(
+        ("_english_",),
+        description="Words of a text by which the keyword leg finds no video by themselves: lists "
+        "by language (`_english_`, `_german_`, …) and single words. A video whose words hold the "
+        "whole text as a phrase is found nevertheless. Empty: none.",
+    )
     num_candidates: int = Field(
         200,
         ge=1,
@@ -352,6 +371,12 @@ class SearchSettings(Section):
     highlight_tags: tuple[str, str] = Field(
         ("<em>", "</em>"), description="Tags before and after each match in a highlight."
     )
+
+    @field_validator("stop_words")
+    @classmethod
+    def _known_lists(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        stop_words(value)
+        return value
 
     @model_validator(mode="after")
     def _something_weighs(self) -> SearchSettings:

@@ -168,13 +168,14 @@ def test_leftovers_of_systems_are_passed_over(tmp_path: Path) -> None:
 
 def test_downloads_that_are_not_finished_are_passed_over(tmp_path: Path) -> None:
     make(
-        tmp_path, "whole.mp4", "a.mp4.part", "b.mp4.crdownload", "Unconfirmed 1.crdownload",
+        tmp_path, "whole.mp4", "talks.part", "talks/one.mp4",
+        "a.mp4.part", "b.mp4.crdownload", "Unconfirmed 1.crdownload",
         "c.mp4.part-Frag7", "d.mp4.download/d.mp4", "e.mkv.!qB",
         "f.mp4", "f.mp4.aria2",  # the file already has its final name
     )  # fmt: skip
     videos, passed = find(tmp_path)
-    assert videos == ["whole.mp4"]
-    assert [count for count, _ in passed.values()] == [8]
+    assert videos == ["talks/one.mp4", "whole.mp4"]
+    assert [count for count, _ in passed.values()] == [9]
     assert "of a download that is not finished" in passed
 
 

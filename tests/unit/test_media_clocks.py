@@ -2,119 +2,35 @@
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.clock_clips import (
+    RATE,
+    TENTHS,
+    as_track_of_avi,
+    assert_both_give,
+    edited,
+    joined,
+    packed,
+    read,
+    remuxed,
+    write,
+)
 
 from vidsearch.media import open_decoder
-from vidsearch.media.frames import Sampling
-from vidsearch.testing.clips import counter_frame, read_counter
+from vidsearch.testing.clips import read_counter
+from vidsearch.testing.frame_range_contract import assert_ranges_add_up
 from vidsearch.testing.notebook import notebook_frames
 
 av = pytest.importorskip("av")
 pytest.importorskip("cv2")
 
-_RATE = 10
-_STEREO = 44_100
-_TENTHS = [Fraction(i, _RATE) for i in range(30)]
 _THREE_SECONDS = ([0, 10, 20], [0.0, 1.0, 2.0], 3.0)
-
-Reading = tuple[list[int], list[float], float | None]
-
-
-def write(
-    path: Path,
-    times: Sequence[Fraction | float],
-    *,
-    codec: str = "libx264",
-    first: int = 0,
-    sound: Sequence[tuple[float, float]] = (),
-    rate: Fraction | int = _RATE,
-    **options: str,
-) -> Path:
-    """Frame ``i`` shows the number ``first + i`` and has the time stamp ``times[i]``.
-
-    Args:
-        path: the suffix chooses the container.
-        times: in seconds.
-        codec: of the picture.
-        first: number of the first frame.
-        sound: spans of seconds in which there is sound.
-        rate: nominal frames per second.
-        options: of the codec; by default a GOP of a second with B-frames.
-    """
-    with av.open(str(path), "w") as container:
-        options = {"g": "10", "bf": "2", **options}
-        stream: Any = container.add_stream(codec, rate=rate, options=options)
-        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
-        # Program streams and AVI take the rate of such a codec from its unit of time.
-        if codec in {"libx264", "libx265"} and path.suffix not in {".avi", ".vob"}:
-            stream.codec_context.time_base = Fraction(1, 90_000)
-        unit = stream.codec_context.time_base or 1 / Fraction(rate)
-        packets = []
-        for number, time in enumerate(times):
-            frame = av.VideoFrame.from_ndarray(counter_frame(first + number), format="rgb24")
-            frame.time_base, frame.pts = unit, round(Fraction(time) / unit)
-            packets += stream.encode(frame)
-        packets += stream.encode()
-        if sound:
-            audio: Any = container.add_stream("mp3", rate=_STEREO, layout="mono")
-            for begin, end in sound:
-                for number in range(int((end - begin) * _STEREO / 1152)):
-                    samples = np.zeros((1, 1152), dtype=np.float32)
-                    block = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
-                    block.sample_rate, block.pts = _STEREO, round(begin * _STEREO) + 1152 * number
-                    block.time_base = Fraction(1, _STEREO)
-                    packets += audio.encode(block)
-            packets += audio.encode()
-        for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
-            container.mux(packet)
-    return path
-
-
-def joined(path: Path, *parts: Path) -> Path:
-    path.write_bytes(b"".join(part.read_bytes() for part in parts))
-    return path
-
-
-def remuxed(
-    source: Path,
-    path: Path,
-    change: Callable[[int, Any], None] = lambda number, packet: None,
-    **options: str,
-) -> Path:
-    """A copy of the packets in another container, each changed by its number."""
-    with av.open(str(source)) as container, av.open(str(path), "w", options=options) as target:
-        stream = target.add_stream_from_template(container.streams.video[0])
-        packets = [p for p in container.demux(container.streams.video[0]) if p.size]
-        for number, packet in enumerate(packets):
-            change(number, packet)
-            packet.stream = stream
-            target.mux(packet)
-    return path
-
-
-def read(name: str, path: Path, *, rate: float = 1.0, sampling: Sampling = "played-at") -> Reading:
-    frames = open_decoder(name).frames(path, rate=rate, sampling=sampling)
-    numbers, times = [], []
-    for batch in frames:
-        numbers += [read_counter(frame) for frame in batch.data]
-        times += [round(float(time), 3) for time in batch.pts_seconds]
-    assert frames.summary.damaged == 0
-    return numbers, times, frames.summary.end_seconds
-
-
-def assert_both_give(path: Path, expected: Reading, **settings: Any) -> None:
-    for name in ("pyav", "opencv"):
-        numbers, times, end = read(name, path, **settings)
-        assert numbers == expected[0], name
-        np.testing.assert_allclose(times, expected[1], atol=2e-3, err_msg=name)
-        assert end == pytest.approx(expected[2], abs=2e-3), name
 
 
 BROADCAST = [
@@ -138,7 +54,7 @@ class TestBroadcast:
     def test_joined_recordings_follow_each_other_whatever_their_clocks(
         self, tmp_path: Path, name: str, codec: str, options: dict[str, str], start: int
     ) -> None:
-        rate = 25 if codec.startswith("mpeg") else _RATE
+        rate = 25 if codec.startswith("mpeg") else RATE
         times = [Fraction(i, rate) for i in range(3 * rate)]
         one = write(
             tmp_path / f"1{name}", [t + 5 for t in times], codec=codec, rate=rate, **options
@@ -156,14 +72,14 @@ class TestBroadcast:
 
     def test_three_joined_recordings_follow_each_other(self, tmp_path: Path) -> None:
         parts = [
-            write(tmp_path / f"{i}.ts", [t + start for t in _TENTHS], first=30 * i)
+            write(tmp_path / f"{i}.ts", [t + start for t in TENTHS], first=30 * i)
             for i, start in enumerate((100, 5, 3000))
         ]
         expected = list(range(0, 90, 10)), list(range(9)), 9.0
         assert_both_give(joined(tmp_path / "clip.ts", *parts), expected)
 
     def test_the_same_recording_twice_follows_itself(self, tmp_path: Path) -> None:
-        part = write(tmp_path / "part.ts", _TENTHS)
+        part = write(tmp_path / "part.ts", TENTHS)
         expected = [0, 10, 20] * 2, list(range(6)), 6.0
         assert_both_give(joined(tmp_path / "clip.ts", part, part), expected)
 
@@ -174,7 +90,7 @@ class TestBroadcast:
         parts = [
             write(
                 tmp_path / f"{first}.ts",
-                [t + begin for t in _TENTHS],
+                [t + begin for t in TENTHS],
                 first=first,
                 sound=[(begin, begin + 4)],  # it goes on for a second after the picture
             )
@@ -202,14 +118,14 @@ class TestBroadcast:
         assert_both_give(path, expected)
 
     def test_a_gap_of_up_to_ten_seconds_is_held(self, tmp_path: Path) -> None:
-        times = [t + (7 if t >= 2 else 0) for t in _TENTHS]
+        times = [t + (7 if t >= 2 else 0) for t in TENTHS]
         expected = [0, 10, *[19] * 7, 20], [0, 1, *[1.9] * 7, 9], 10.0
         assert_both_give(write(tmp_path / "clip.ts", times, bf="0"), expected)
 
     @pytest.mark.parametrize("seconds", [Fraction(1), Fraction(5, 2)])
     def test_a_clock_that_runs_over_counts_on(self, tmp_path: Path, seconds: Fraction) -> None:
         start = Fraction(2**33, 90_000) - seconds - Fraction(7, 5)
-        path = write(tmp_path / "clip.ts", [t + start for t in _TENTHS])
+        path = write(tmp_path / "clip.ts", [t + start for t in TENTHS])
         assert_both_give(path, _THREE_SECONDS)
 
 
@@ -224,7 +140,7 @@ class TestTimetables:
     ) -> None:
         if name == "clip.flv" and bf == "2" and hold > 3600:
             pytest.skip("FFmpeg does not read how far FLV puts a B-frame off by hours")
-        times = [t + (hold if t >= 2 else 0) for t in _TENTHS]
+        times = [t + (hold if t >= 2 else 0) for t in TENTHS]
         path = write(tmp_path / name, times, bf=bf)
         every = 1 if hold < 60 else hold // 10
         numbers = [min(10 * k, 19) if k < hold + 2 else 20 for k in range(0, hold + 3, every)]
@@ -232,7 +148,7 @@ class TestTimetables:
         assert_both_give(path, expected, rate=1 / every)
 
     def test_a_fragmented_file_holds_a_frame_for_as_long_as_it_says(self, tmp_path: Path) -> None:
-        whole = write(tmp_path / "clip.mp4", [t + (20 if t >= 2 else 0) for t in _TENTHS])
+        whole = write(tmp_path / "clip.mp4", [t + (20 if t >= 2 else 0) for t in TENTHS])
         movflags = "empty_moov+frag_keyframe+default_base_moof"
         path = remuxed(whole, tmp_path / "fragmented.mp4", movflags=movflags)
         assert read("pyav", path) == read("pyav", whole)
@@ -244,7 +160,7 @@ class TestTimetables:
         self, tmp_path: Path, name: str, hold: int
     ) -> None:
         path = remuxed(
-            write(tmp_path / "whole.mp4", _TENTHS, bf="0"),
+            write(tmp_path / "whole.mp4", TENTHS, bf="0"),
             tmp_path / name,
             lambda number, packet: setattr(
                 packet, "duration", round((hold if number == 29 else 0.1) / packet.time_base)
@@ -262,15 +178,38 @@ class TestTimetables:
         self, tmp_path: Path, name: str, codec: str, options: dict[str, str]
     ) -> None:
         parts = [
-            write(tmp_path / f"{first}{name}", _TENTHS, codec=codec, first=first, **options)
+            write(tmp_path / f"{first}{name}", TENTHS, codec=codec, first=first, **options)
             for first in (0, 30)
         ]
         expected = list(range(0, 60, 10)), list(range(6)), 6.0
         assert_both_give(joined(tmp_path / name, *parts), expected)
 
+    @pytest.mark.parametrize("bf", ["0", "2"])
+    @pytest.mark.parametrize(
+        ("edits", "numbers"),
+        [
+            ([(1.5, 1.25)], range(13, 28)),
+            ([(1, 0), (1, 2)], [*range(10), *range(20, 30)]),
+            ([(1, 0), (1, 0)], [*range(10), *range(10)]),
+            ([(5, None), (2, 1)], range(10, 30)),
+        ],
+    )
+    def test_an_edit_list_takes_what_it_names(
+        self,
+        tmp_path: Path,
+        bf: str,
+        edits: list[tuple[float, float | None]],
+        numbers: Sequence[int],
+    ) -> None:
+        """Each edit is seconds long, from a time of the stream on; without one, it is empty."""
+        whole = write(tmp_path / "whole.mp4", [Fraction(i, 10) for i in range(40)], bf=bf)
+        path = edited(whole, tmp_path / "clip.mp4", edits, delay=0.2 if bf == "2" else 0)
+        times = [k / 10 for k in range(len(numbers))]
+        assert_both_give(path, (list(numbers), times, len(numbers) / 10), rate=10)
+
     def test_a_gap_of_avi_is_held(self, tmp_path: Path) -> None:
         """Empty chunks stand for frames that were left out."""
-        times = [t + (5 if t >= 2 else 0) for t in _TENTHS]
+        times = [t + (5 if t >= 2 else 0) for t in TENTHS]
         path = write(tmp_path / "clip.avi", times, codec="mpeg4", bf="0")
         expected = [0, 10, *[19] * 5, 20], [0, 1, *[1.9] * 5, 7], 8.0
         assert_both_give(path, expected)
@@ -327,7 +266,7 @@ def test_a_picture_that_starts_after_the_sound_is_intact(
     tmp_path: Path, name: str, start: int
 ) -> None:
     is_old = name in {"clip.mpg", "clip.avi"}
-    codec, rate = ("mpeg2video", 25) if is_old else ("libx264", _RATE)
+    codec, rate = ("mpeg2video", 25) if is_old else ("libx264", RATE)
     times = [start + Fraction(i, rate) for i in range(3 * rate)]
     path = write(tmp_path / name, times, codec=codec, rate=rate, bf="0", sound=[(0, start + 3)])
     expected = [0, rate, 2 * rate], [0, 1, 2], 3.0
@@ -371,55 +310,9 @@ def test_a_track_of_avi_in_matroska_comes_at_its_own_times(
     """Its time stamps tell the decoding, as in AVI; mkvmerge writes AVI files so."""
     times = [Fraction(i, 25) for i in range(125)]
     avi = write(tmp_path / "clip.avi", times, codec=codec, rate=25)
-    path = tmp_path / "clip.mkv"
-    with av.open(str(avi)) as source, av.open(str(path), "w") as target:
-        template = source.streams.video[0]
-        track: Any = target.add_stream_from_template(template)
-        setup = template.codec_context.extradata or b""
-        header = struct.pack("<IiiHH4s5I", 40 + len(setup), 128, 96, 1, 24, code, *[0] * 5)
-        track.codec_context.extradata = header + setup
-        track.codec_context.codec_tag = "\0\0\0\0"
-        for number, packet in enumerate(p for p in source.demux(template) if p.size):
-            packet.pts = packet.dts = number
-            packet.stream = track
-            target.mux(packet)
-    content, name = path.read_bytes(), b"V_MPEG4/ISO/" + (b"ASP" if codec == "mpeg4" else b"AVC")
-    assert content.count(name) == 1
-    path.write_bytes(content.replace(name, b"V_MS/VFW/FOURCC"))
+    path = as_track_of_avi(avi, tmp_path / "clip.mkv", code=code)
     numbers = list(range(0, 125, round(25 / rate)))
     assert_both_give(path, (numbers, [n / 25 for n in numbers], 5.0), rate=rate)
-
-
-def _packed(source: Path, target: Path) -> Path:
-    """The MPEG-4 stream of an AVI file as DivX and Xvid write it: a P-frame and the B-frame after
-    it share a packet, and an empty frame follows.
-    """
-    with av.open(str(source)) as container, av.open(str(target), "w") as out:
-        stream = container.streams.video[0]
-        copy = out.add_stream_from_template(stream)
-        packets = [bytes(packet) for packet in container.demux(stream) if packet.size]
-        marked = b"\0\0\1\xb2DivX503b1393p\0"
-        chunks: list[bytes] = []
-        waiting: bytes | None = None
-        for data in packets:
-            is_b = data[data.index(b"\0\0\1\xb6") + 4] >> 6 == 2
-            if waiting is not None:
-                chunks.append(waiting + data if is_b else waiting)
-            if is_b:
-                chunks.append(b"\0\0\1\xb6\x50\x00\x7f")
-            waiting = None if is_b else data
-        if waiting is not None:
-            chunks.append(waiting)
-        assert len(chunks) == len(packets)
-        at = chunks[0].index(b"\0\0\1\xb6")
-        chunks[0] = chunks[0][:at] + marked + chunks[0][at:]
-        for number, data in enumerate(chunks):
-            packet = av.Packet(data)
-            packet.stream, packet.time_base = copy, Fraction(1, 25)
-            packet.pts = packet.dts = number
-            packet.is_keyframe = number == 0
-            out.mux(packet)
-    return target
 
 
 @pytest.mark.parametrize("name", ["packed.avi", "packed.mkv", "packed.mp4"])
@@ -427,7 +320,7 @@ def _packed(source: Path, target: Path) -> Path:
 def test_packed_frames_come_at_their_own_times(tmp_path: Path, name: str, rate: float) -> None:
     times = [Fraction(i, 25) for i in range(125)]
     plain = write(tmp_path / "plain.avi", times, codec="mpeg4", rate=25, bf="1", g="200")
-    path = _packed(plain, tmp_path / name)
+    path = packed(plain, tmp_path / name)
     at = np.arange(int(np.ceil(5 * rate - 1e-6))) / rate
     numbers = np.floor(at * 25 + 1e-6).astype(int).tolist()
     assert_both_give(path, (numbers, [n / 25 for n in numbers], 5.0), rate=rate)
@@ -446,3 +339,30 @@ def test_the_notebook_rate_of_an_uneven_clip_is_that_of_opencv(tmp_path: Path, n
             fps = int(cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS))
             assert [read_counter(frame) for frame in frames] == list(range(0, len(times), fps))
     assert notebook_frames(path)
+
+
+@pytest.mark.parametrize("decoder", ["pyav", "opencv"])
+@pytest.mark.parametrize("kind", ["joined", "twice", "held", "equal", "reordered", "late"])
+def test_ranges_of_a_stream_with_an_odd_clock_add_up(
+    tmp_path: Path, kind: str, decoder: str
+) -> None:
+    def paired(number: int, packet: Any) -> None:
+        packet.pts = packet.dts = packet.dts - 100 * (number % 2)
+
+    part = write(tmp_path / "part.ts", TENTHS)
+    path = {
+        "joined": lambda: joined(
+            tmp_path / "c.ts", part, write(tmp_path / "2.ts", [t + 600 for t in TENTHS])
+        ),
+        "twice": lambda: joined(tmp_path / "c.ts", part, part),
+        "held": lambda: write(tmp_path / "c.mp4", [t + (40 if t >= 2 else 0) for t in TENTHS]),
+        "equal": lambda: remuxed(
+            write(tmp_path / "whole.mkv", TENTHS, bf="0"),
+            tmp_path / "c.mkv",
+            paired,
+        ),
+        "reordered": lambda: write(tmp_path / "c.avi", TENTHS, codec="mpeg4"),
+        "late": lambda: write(tmp_path / "c.mkv", [t + 10 for t in TENTHS], sound=[(0, 13)]),
+    }[kind]()
+    for settings in ({}, {"rate": 3.7}, {"rate": 2.0, "sampling": "notebook"}):
+        assert_ranges_add_up(open_decoder(decoder), path, **settings)

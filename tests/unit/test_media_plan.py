@@ -53,6 +53,7 @@ class Stream:
             "stamped": np.ones(count, dtype=np.bool_),
             "keys": np.array(self.keys, dtype=np.bool_),
             "shown": np.ones(count, dtype=np.bool_),
+            "corrupt": np.zeros(count, dtype=np.bool_),
             "sizes": np.ones(count, dtype=np.int64),
             "decoding": np.arange(count, dtype=np.int64),
             "durations": np.zeros(count, dtype=np.int64),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vidsearch.config import IngestSettings
 from vidsearch.media import open_reader
 from vidsearch.media.frames import DEFAULT_LIMITS
+from vidsearch.media.pyav import wide_gamut
 from vidsearch.media.pyav.container import opened
 from vidsearch.testing.notebook import cv2_frames
 from vidsearch.testing.odd_clips import Track, write_tracks
@@ -115,3 +116,12 @@ def test_cuts_of_hdr_are_looked_for_in_small_pictures_in_sdr(tmp_path: Path) -> 
     assert small.shape == (24, 32, 3)
     apart = small[2::4, 2::4].astype(int) - whole[8::16, 8::16, ::-1]
     assert np.abs(apart).mean() < 8
+
+
+def test_converters_are_kept_up_to_a_number_of_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wide_gamut, "_KEPT_PIXELS", 64 * 64 + 32 * 32)
+    kept = wide_gamut._Kept()
+    for side, count in ((32, 1), (64, 2), (32, 2), (48, 2), (128, 1), (32, 1)):
+        frame = av.VideoFrame(side, side, "yuv420p")
+        assert kept.convert(frame, "flags=bicubic", mastering=b"").width == side
+        assert len(kept._graphs) == count

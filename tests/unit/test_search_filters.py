@@ -92,6 +92,11 @@ STORED_ONLY: dict[str, Any] = {
         # A mapped field goes before a clause of the same name.
         ({"range": {"gte": 3}}, [{"range": {"range": {"gte": 3}}}]),
         ({"range": 3}, [{"term": {"range": 3}}]),
+        ({"tags": {"gte": "2020-01-02"}}, [{"range": {"tags": {"gte": "2020-01-02"}}}]),
+        (
+            {"tags": {"gte": "nowhere", "lt": "o"}},
+            [{"range": {"tags": {"gte": "nowhere", "lt": "o"}}}],
+        ),
     ],
 )
 def test_filter_becomes_clauses(filter: Any, clauses: list[dict[str, Any]]) -> None:
@@ -128,6 +133,16 @@ def test_filter_becomes_clauses(filter: Any, clauses: list[dict[str, Any]]) -> N
         ({"year": float("nan")}, "nan is no number"),
         ({"year": "inf"}, "'inf' is no number"),
         ({"public": "maybe"}, "it is true or false, not 'maybe'"),
+        ({"title": {"gte": 100}}, "'title': it is of type text, a range of it compares letters"),
+        ({"title": {"lt": "now-7d/d"}}, "Map it as a number or a date .*index.mapping"),
+        ({"body": {"gte": "a"}}, "'body': it is of type text, a range"),
+        ({"owner.name": {"gt": date(2020, 1, 2)}}, "'owner.name': it is of type text"),
+        ({"video.segments.text": {"gt": "x"}}, "it is of type text, a range"),
+        ({"tags": {"gte": 100}}, "'tags': it is of type keyword.* 100 is a number or date maths"),
+        ({"tags": {"gte": "-4.5e3"}}, "'-4.5e3' is a number or date maths"),
+        ({"tags": {"gte": "2020-01-01", "lt": "now/d"}}, "'now/d' is a number or date maths"),
+        ({"tags": {"gte": "2020-01-01||/M"}}, "is a number or date maths"),
+        ({"labels.page": {"gte": "10"}}, "'labels.page': it is of type keyword"),
         ({"year": {}}, "{} says nothing; write a value, a list of values, a range of gt, gte"),
         ({"year": {"from": 1}}, "a range is made of gt, gte, lt, lte, not 'from'"),
         ({"year": {"format": "yyyy"}}, "a range is made of"),

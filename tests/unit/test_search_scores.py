@@ -82,3 +82,20 @@ def test_a_video_has_the_cosine_of_its_best_moment() -> None:
     found = above_threshold(read_vector_hits(response, field="video", similarity="cosine"), 0.79)
     assert [(one.id, round(one.score, 6)) for one in found] == [("b", 0.9), ("a", 0.8)]
     assert [moment.start for moment in found[0].moments] == [1.0]
+
+
+def test_cosines_of_segments_with_vectors_are_computed_here() -> None:
+    segment = {"start": [0.0], "end": [1.0], "vector": [0.6, 0.8]}
+    hit = {
+        "_id": "v",
+        "_score": 0.7,
+        "inner_hits": {
+            "moments": {
+                "hits": {"hits": [{"_score": 0.99, "fields": {"video.segments": [segment]}}]}
+            }
+        },
+    }
+    response = {"hits": {"hits": [hit]}}
+    (found,) = read_vector_hits(response, field="video", similarity="cosine", vector=[1.0, 0.0])
+    assert found.moments[0].cosine == pytest.approx(0.6)
+    assert found.score == pytest.approx(0.6)

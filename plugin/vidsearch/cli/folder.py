@@ -66,12 +66,12 @@ class PassedOver:
         """Whether a video may be missing that the user asked for."""
         return any(reason.is_error for reason in self._groups)
 
-    def add(self, reason: Reason, name: str | PurePath) -> None:
-        """Count something, with its name as it is shown."""
+    def add(self, reason: Reason, name: str) -> None:
+        """Count something."""
         group = self._groups.setdefault(reason, _Group())
         group.count += 1
-        key = PurePath(name).suffix.lower() if reason is Reason.SUFFIX else str(name)
         if len(group.first) < _FIRST:
+            key = _suffix(PurePath(name).name) if reason is Reason.SUFFIX else name
             group.first.setdefault(key, _printable(name))
 
     def lines(self) -> Iterator[str]:
@@ -111,9 +111,9 @@ def videos_below(folder: Path, passed: PassedOver) -> list[Path]:
     Raises:
         click.UsageError: the folder itself cannot be read, or its path is not UTF-8.
     """
-    root = folder.resolve()
-    if not is_utf8(str(root)):
-        raise click.UsageError(f"the path {_printable(root)} is not UTF-8: rename the folder")
+    root = os.path.join(folder.resolve(), "")  # noqa: PTH118  (paths of libraries are many)
+    if not is_utf8(root):
+        raise click.UsageError(f"the path {_printable(root[:-1])} is not UTF-8: rename the folder")
     videos, pending = [], [root]
     while pending:
         here = pending.pop()
@@ -123,21 +123,23 @@ def videos_below(folder: Path, passed: PassedOver) -> list[Path]:
         except OSError as error:
             if here == root:
                 raise click.UsageError(f"{folder} cannot be read: {error.strerror}") from error
-            passed.add(Reason.UNREADABLE, here.relative_to(root))
+            passed.add(Reason.UNREADABLE, here[len(root) :])
             continue
-        unfinished = {_stem(entry.name) for entry in entries if _is_unfinished(entry.name)}
+        unfinished = {PurePath(each.name).stem for each in entries if _is_unfinished(each.name)}
+        folders = []
         for entry in entries:
-            path = here / entry.name
-            reason = _reason(entry)
-            if reason is None and entry.name in unfinished:
+            is_video = _suffix(entry.name) in VIDEO_SUFFIXES
+            reason = _reason(entry, is_video=is_video)
+            if is_video and entry.name in unfinished:
                 reason = Reason.UNFINISHED
             if reason is not None:
-                passed.add(reason, path.relative_to(root))
+                passed.add(reason, entry.path[len(root) :])
             elif entry.is_dir(follow_symlinks=False):
-                pending.append(path)
-            elif path.suffix.lower() in VIDEO_SUFFIXES:
-                videos.append(path)
-    return sorted(videos)
+                folders.append(entry.path)
+            elif is_video:
+                videos.append(entry.path)
+        pending += reversed(folders)
+    return sorted(map(Path, videos))
 
 
 def is_utf8(name: str) -> bool:
@@ -149,23 +151,23 @@ def is_utf8(name: str) -> bool:
     return True
 
 
-def _reason(entry: os.DirEntry[str]) -> Reason | None:
+def _reason(entry: os.DirEntry[str], *, is_video: bool) -> Reason | None:
     """Why the entry is passed over; ``None`` for folders, videos and subtitles."""
     if entry.name.startswith(".") or entry.name.lower() in _LEFTOVERS:
         return Reason.LEFTOVER
     if _is_unfinished(entry.name):
         return Reason.UNFINISHED
-    suffix = PurePath(entry.name).suffix.lower()
-    may_be_video = suffix in VIDEO_SUFFIXES
+    suffix = _suffix(entry.name)
     try:
         if entry.is_dir():
             if entry.is_symlink():
                 return Reason.LINKED_FOLDER
             return None if is_utf8(entry.name) else Reason.NAME
-        if not may_be_video and suffix:
+        if not is_video and suffix:
             return None if suffix in _SUBTITLES else Reason.SUFFIX
-        entry.stat()
-        if not may_be_video:
+        if entry.is_symlink():
+            entry.stat()
+        if not is_video:
             return Reason.SUFFIX
         if not entry.is_file():
             return Reason.SPECIAL
@@ -175,14 +177,15 @@ def _reason(entry: os.DirEntry[str]) -> Reason | None:
 
 
 def _is_unfinished(name: str) -> bool:
-    suffix = PurePath(name).suffix.lower()
+    suffix = _suffix(name)
     return suffix in _UNFINISHED or suffix.startswith(".part-frag")
 
 
-def _stem(name: str) -> str:
-    return PurePath(name).stem
+def _suffix(name: str) -> str:
+    dot = name.rfind(".")
+    return name[dot:].lower() if dot > 0 else ""
 
 
-def _printable(name: str | PurePath) -> str:
+def _printable(name: str) -> str:
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vidsearch.cli import output
+from vidsearch.cli.columns import with_types
 from vidsearch.cli.folder import PassedOver, Reason, is_utf8
 from vidsearch.cli.options import json_option, wait_options
 from vidsearch.cli.records import report, wait_for
@@ -23,6 +24,7 @@ from vidsearch.cli.sources import (
 )
 
 if TYPE_CHECKING:
+    from vidsearch.index import VideosIndex
     from vidsearch.registry import Registration
     from vidsearch_tasks import Services
 
@@ -42,9 +44,10 @@ _SHOWN = 10
     "--csv",
     "csv_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="CSV file: column `uri`, optionally `id`; other columns become text fields, and `;` "
-    "separates `tags`.",
+    help="CSV file: column `uri`, optionally `id`; other columns become fields, and `;` separates "
+    "`tags`. A column of numbers, of true and false, or of ISO dates becomes such a field.",
 )
+@click.option("--as-text", is_flag=True, help="Keep every column of the CSV file as text.")
 @click.option(
     "--id-from",
     type=click.Choice(["uri", "name"]),
@@ -65,6 +68,7 @@ def ingest(
     uris: tuple[str, ...],
     folder: Path | None,
     csv_file: Path | None,
+    as_text: bool,
     id_from: IdFrom,
     pairs: tuple[str, ...],
     wait: bool,
@@ -81,6 +85,8 @@ def ingest(
 
     if timeout is not None and not wait:
         raise click.UsageError("--timeout goes with --wait")
+    if as_text and not csv_file:
+        raise click.UsageError("--as-text goes with --csv")
     fields = parse_fields(pairs)
     passed = PassedOver()
     for uri in uris:
@@ -89,15 +95,18 @@ def ingest(
     sources = from_uris([uri for uri in uris if is_utf8(uri)], id_from=id_from)
     if folder:
         sources += from_folder(folder, id_from=id_from, passed=passed)
-    if csv_file:
-        sources += from_csv(csv_file, id_from=id_from)
+    rows = from_csv(csv_file, id_from=id_from) if csv_file else []
+    sources += rows
     if not sources:
         raise click.UsageError(_nothing_found(folder, passed))
     _refuse_duplicate_ids(sources)
     from vidsearch_tasks import Services
 
     with Services() as services:
-        _require_managed_index(services)
+        index = _require_managed_index(services)
+        if rows:
+            typed = with_types(rows, index, as_text=as_text)
+            sources = [*sources[: -len(rows)], *typed]
         registrations = _register(services, sources, fields)
         problems = _tell_problems(registrations)
         records = [one.record for one in registrations if one.record]
@@ -144,7 +153,7 @@ def _refuse_duplicate_ids(sources: list[Source]) -> None:
             raise click.UsageError(f"{shown} have the same id {source.id!r}")
 
 
-def _require_managed_index(services: Services) -> None:
+def _require_managed_index(services: Services) -> VideosIndex:
     # Workers would refuse the videos as well, but after this command has ended.
     index = services.open_index()
     if index.attached:
@@ -152,6 +161,7 @@ def _require_managed_index(services: Services) -> None:
             f"{index.name} is an attached index, whose documents your application writes: run "
             f"`vidsearch scan`, which enqueues the URIs in their field {index.uri_field}"
         )
+    return index
 
 
 def _register(

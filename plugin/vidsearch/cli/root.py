@@ -25,6 +25,7 @@ _COMMANDS = (
     "scan",
     "sweep",
     "videos",
+    "thumbnails",
     "status",
     "search",
     "model",

@@ -43,7 +43,7 @@ class FrameVectors:
     """Where the range ends: the end of the video as it was read, or ``stop`` where that is
     earlier."""
     damaged: int
-    """Sampling points of the range whose own frame does not decode."""
+    """Sampling points of the range that are left out: their own frame is damaged or missing."""
     points: int
     """Sampling points of the range, damaged ones included."""
     width: int

@@ -24,6 +24,9 @@ _COMPLETE = frozenset({"enterprise", "trial"})
 # Of a release note or a pull request, which is named. What the oldest supported versions have is
 # not among them.
 _NESTED_FILTERS: Version = (9, 2, 0)  # release notes of 9.2
+_ROUGH_INNER_HITS: tuple[Version, Version] = ((9, 0, 0), (9, 5, 0))
+"""From and before. Tried: 9.2.2 scores them with the quantized vectors, 8.19.21 and 9.5.3 with the
+exact ones. What lies between was not all tried, and is not relied on."""
 _BASE64: Version = (9, 3, 0)  # elastic/elasticsearch#137072
 _Z_SCORE: Version = (3, 0, 0)
 _BASE64_OPENSEARCH: Version = (3, 9, 0)  # by the label of the change in k-NN, not tried
@@ -49,6 +52,7 @@ def elasticsearch_features(version: Version, *, licence: str | None) -> Features
         licence=licence,
         base64_vectors="big" if version >= _BASE64 else None,
         nested_filters=version >= _NESTED_FILTERS,
+        exact_inner_hits=not _ROUGH_INNER_HITS[0] <= version < _ROUGH_INNER_HITS[1],
         retrievers=frozenset(get_args(Retriever) if complete else ()),
         hybrid=frozenset(),
         # Writes are checked for the licence (elastic/elasticsearch#139087).
@@ -71,6 +75,7 @@ def opensearch_features(version: Version, *, plugins: Collection[str] | None) ->
         licence=None,
         base64_vectors="little" if version >= _BASE64_OPENSEARCH else None,
         nested_filters=True,
+        exact_inner_hits=True,
         retrievers=frozenset(),
         hybrid=hybrid if version >= _Z_SCORE else hybrid - {"z_score"},
         quantizations=frozenset(presets_of("opensearch")) if faiss else _LUCENE,

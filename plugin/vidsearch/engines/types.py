@@ -44,6 +44,8 @@ class Features:
     """Byte order of the base64 vectors that a bulk takes; ``None``: JSON arrays only."""
     nested_filters: bool
     """Whether a kNN clause on segments may filter by fields of the segments."""
+    exact_inner_hits: bool
+    """Whether the inner hits of a rescored kNN clause are scored with the exact vectors."""
     retrievers: frozenset[Retriever]
     """Elasticsearch's native fusions that the licence allows."""
     hybrid: frozenset[Hybrid]
@@ -69,6 +71,8 @@ class Document:
     revision: Revision
     routing: str | None = None
     """What it was stored with, where that was not its id; a write of it has to repeat this."""
+    version: int | None = None
+    """Its version number, which the application may count itself; ``None`` in a listing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,8 +87,16 @@ def concrete_index(
     return names[0]
 
 
-def describe_index(calls: Calls, alias: str) -> Steps[IndexDescription]:
+def describe_index(
+    calls: Calls, alias: str, *, through_alias: bool = False
+) -> Steps[IndexDescription]:
     """Read what stands behind an alias.
+
+    Args:
+        calls: of the engine.
+        alias: alias, or name of the index.
+        through_alias: ask for nothing but the alias, for who has no right to the index behind it.
+            The mapping is that of another index where the alias moves meanwhile.
 
     Raises:
         IndexNotFoundError: no such index or alias.
@@ -96,7 +104,7 @@ def describe_index(calls: Calls, alias: str) -> Steps[IndexDescription]:
             by ``vidsearch index attach``, which may have broken off. The message says what to do.
     """
     name = yield from concrete_index(calls, alias)
-    mapping = yield from calls.mapping(name)
+    mapping = yield from calls.mapping(alias if through_alias else name)
     try:
         return description_of(mapping, name=name, alias=alias)
     except MappingConflictError as error:

@@ -10,11 +10,7 @@ from vidsearch.engines import Engine, Json
 from vidsearch.engines.creation import create_index_as_asked
 from vidsearch.errors import ConfigError, IndexNotFoundError, MappingConflictError
 from vidsearch.index.videos_index import open_videos_index
-from vidsearch.registry.index import (
-    create_registry_index,
-    drop_registry_index,
-    registry_layout,
-)
+from vidsearch.registry.index import create_registry_index, dropped_on_error, registry_layout
 from vidsearch_mappings import index_meta, videos_index
 from vidsearch_mappings.vectors import presets_of
 
@@ -57,7 +53,7 @@ def create_videos_index(engine: Engine, settings: IndexSettings, identity: Model
         return settings.registry
     name = f"{settings.name}-000001"
     # With the alias in the same request: there is never an index without it.
-    try:
+    with dropped_on_error(engine, settings, made=not has_registry):
         create_index_as_asked(
             engine,
             name,
@@ -66,10 +62,6 @@ def create_videos_index(engine: Engine, settings: IndexSettings, identity: Model
             "narrow the index_patterns of the template",
             user_fields=True,
         )
-    except MappingConflictError:
-        if not has_registry:
-            drop_registry_index(engine, settings)
-        raise
     return name
 
 
@@ -104,6 +96,7 @@ def videos_index_body(
             quantization=preset,
             shards=settings.shards,
             replicas=settings.replicas,
+            own=settings.mapping,
         )
     except ValueError as error:
         raise ConfigError(f"setting index.quantization: {error}") from error

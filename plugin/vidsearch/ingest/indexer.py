@@ -26,6 +26,7 @@ from vidsearch.errors import (
 )
 from vidsearch.index.videos_index import VideosIndex, open_videos_index
 from vidsearch.ingest.document import fingerprint, video_document, with_fields
+from vidsearch.ingest.field_values import refuse_changed_numbers
 from vidsearch.ingest.removal import remove_document
 from vidsearch.media import (
     Cue,
@@ -46,6 +47,10 @@ __all__ = ["Indexer", "Outcome"]
 
 _log = logging.getLogger(__name__)
 _WRITE_TRIES = 3
+_MAP_IT = (
+    ". The first value of a field decides its type, unless the setting index.mapping does: see "
+    "docs/indices.md"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,8 @@ class Indexer:
         stored = index.read(record.id, routing=record.routing)
         if index.attached:
             _check_attached(record, stored, index)
+        else:
+            refuse_changed_numbers(record.fields, index.properties)
         segments = SegmentPolicy.of(self._index_settings, length=index.segment_seconds)
         attempt.enter("fetch")
         languages = self._settings.subtitle_languages
@@ -183,13 +190,15 @@ class Indexer:
         return Outcome("unchanged", record=after)
 
     def _fingerprint(self, file: LocalFile, index: VideosIndex, segments: SegmentPolicy) -> str:
-        hashes = [content_hash(sidecar.path) for sidecar in file.sidecars]
-        subtitles = [*self._settings.subtitle_languages, *hashes]
+        subtitles: list[str] | None = None
+        if self._settings.subtitles:
+            hashes = [content_hash(sidecar.path) for sidecar in file.sidecars]
+            subtitles = [*self._settings.subtitle_languages, *hashes]
         return fingerprint(
             content_hash(file.path),
             index=index,
             segments=segments,
-            subtitles=subtitles if self._settings.subtitles else None,
+            subtitles=subtitles,
             thumbnails=self._thumbnails.form if self._thumbnails else None,
         )
 
@@ -222,8 +231,12 @@ class Indexer:
                 # The lease is still held, so the other writer is the user, or a predecessor that
                 # was late. What is written here is newer.
                 stored = index.read(record.id, routing=record.routing)
-            except (MappingConflictError, RequestTooLargeError) as error:
-                raise DocumentRejectedError(str(error)) from error
+            except MappingConflictError as error:
+                raise DocumentRejectedError(f"{error}{_MAP_IT}") from error
+            except RequestTooLargeError as error:
+                raise DocumentRejectedError(
+                    f"{error}, or no subtitles (ingest.subtitles)"
+                ) from error
         raise index.keeps_changing(record.id)
 
     def _complete(

@@ -128,7 +128,7 @@ class Capture:
         promise = f"promises {self._promised} frames" if self._promised else "opens as a video"
         return (
             f"{self.name} {promise} of {info.width}x{info.height} (codec {codec}), but no frame "
-            f"decodes: the file is damaged, or this OpenCV build cannot decode {codec}"
+            f"decodes: the file is damaged or cut off, or this OpenCV build cannot decode {codec}"
         )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsearch.defaults import BATCH_SIZE
-from vidsearch.errors import VideoDamagedError, VideoTooLargeError
+from vidsearch.errors import NoFramesError, VideoDamagedError, VideoTooLargeError
 from vidsearch.media.frames import FrameBatch, FrameStream, FrameSummary, MediaLimits, Sampling
 
 __all__ = [
@@ -279,9 +279,13 @@ def refuse_too_many_pixels(name: str, width: int, height: int, limits: MediaLimi
 
 
 def refuse_damaged(name: str, damaged: int, points: int, *, most: float) -> None:
-    """Raise VideoDamagedError where more than the share ``most`` of the points is damaged."""
+    """Raise VideoDamagedError where more than the share ``most`` of the points is damaged, and
+    NoFramesError where all are.
+    """
     if damaged > most * points:
         raise VideoDamagedError(
-            f"{name}: {damaged} of {points} frames that were wanted do not decode, more than the "
-            f"share of {most:g} that is allowed (ingest.max_damaged)"
+            f"{name}: {damaged} of {points} frames that were wanted are damaged or missing, more "
+            f"than the share of {most:g} that is allowed (ingest.max_damaged)"
         )
+    if damaged and damaged == points:
+        raise NoFramesError(f"{name}: none of the {points} frames that were wanted is whole")

@@ -109,8 +109,8 @@ class FrameSummary:
     """Where the stream ends, in seconds, as it was read rather than as the header says. ``None``
     for a range that stops before it: at or before the last sampling point of the video."""
     damaged: int
-    """Sampling points of the range whose own frame does not decode, so that the frame before
-    stands in for it or the point is left out."""
+    """Sampling points of the range that are left out: their own frame is missing or damaged (it
+    does not decode, was patched up by the codec, or is predicted from such a frame)."""
     points: int
     """Sampling points of the range, damaged ones included."""
 
@@ -212,9 +212,8 @@ class Decoder(Protocol):
 
         ``start`` and ``stop`` choose the points ``k`` with ``start <= k / rate < stop``, in both
         samplings. They give the same frames as a reading of the whole video gives for these
-        points, so that ranges that follow each other add up to it. (Where the video is damaged, a
-        codec may patch a picture up in another way if decoding begins elsewhere.) A range without
-        a frame, such as one beyond the end, is empty.
+        points, so that ranges that follow each other add up to it. A range without a frame, such as
+        one beyond the end, is empty.
 
         Args:
             path: of the file.
@@ -227,7 +226,8 @@ class Decoder(Protocol):
         Raises:
             SourceNotFoundError: no file there.
             VideoOpenError: not a readable video.
-            NoFramesError: not one frame of the video decodes, as far as it was read.
+            NoFramesError: not one frame of the video decodes, as far as it was read; or, of a whole
+                video, not one that was wanted.
             VideoDamagedError: too large a share of the points is damaged; raised at the end, and
                 for whole videos only. Whoever joins ranges has ``damaged`` and ``points``.
             VideoTooLargeError: too long, or frames too large.

@@ -35,8 +35,11 @@ from vidsearch.media.frames import (
 )
 from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.container import opened as opened_by_pyav
+from vidsearch.media.pyav.damage import untrusted
+from vidsearch.media.pyav.frame_numbers import is_uneven, missing_packets
 from vidsearch.media.pyav.frame_times import FrameTimes
-from vidsearch.media.pyav.packets import PacketIndex, read_packets
+from vidsearch.media.pyav.packets import PacketIndex, cut_off_at, read_packets
+from vidsearch.media.pyav.timetable import presentation
 from vidsearch.media.pyav.wide_gamut import is_exotic
 from vidsearch.media.streams import is_picture
 
@@ -95,16 +98,18 @@ class OpenCvDecoder(BatchDecoder):
             _refuse_by_header(video, self._limits)
             points = request.points(fps=video.fps)
             index, late = read_packets(video), video.late_picture
+            promised = cut_off_at(video)
         batches = Batches(request.batch_size)
         capture = partial(opened, path, threads=self._threads, late_picture=late)
-        sampler = _Sampler(capture, index, points, limits=self._limits)
+        sampler = _Sampler(path, capture, index, points, limits=self._limits)
         for seconds, image in sampler:
             yield from batches.add(seconds, lambda _, image=image: image)  # type: ignore[misc]
-        total = points.done - points.first
+        missing = 0 if points.is_done else points.missing(sampler.end_seconds, promised)
+        damaged, total = sampler.damaged + missing, points.done - points.first + missing
         if request.is_whole:
-            refuse_damaged(path.name, sampler.damaged, total, most=self._max_damaged)
+            refuse_damaged(path.name, damaged, total, most=self._max_damaged)
         yield from batches.rest()
-        return points.summary(end=sampler.end_seconds, damaged=sampler.damaged, total=total)
+        return points.summary(end=sampler.end_seconds, damaged=damaged, total=total)
 
 
 class _TooSparseError(Exception):
@@ -120,7 +125,7 @@ class _Held:
     image: NDArray[np.uint8] | None
     """``None`` where it was not expected to be wanted."""
     own_until: float = math.inf
-    """Position from which it stands in for one that does not decode."""
+    """Position from which the frame on display is one that does not decode."""
 
 
 class _Sampler:
@@ -128,6 +133,7 @@ class _Sampler:
 
     def __init__(
         self,
+        path: Path,
         capture: Callable[[], AbstractContextManager[Capture]],
         index: PacketIndex,
         points: Points,
@@ -135,7 +141,13 @@ class _Sampler:
         limits: MediaLimits,
     ) -> None:
         self._opened = capture
+        order = presentation(index)
         self._index = index
+        self._order = None if isinstance(order, str) else order
+        self._untrusted = frozenset[int]()
+        if self._order is not None:
+            holes = missing_packets(path, index, self._order) if is_uneven(self._order) else []
+            self._untrusted = untrusted(index, self._order, holes)
         self._points = points
         self._limits = limits
         self.end_seconds = 0.0
@@ -153,7 +165,7 @@ class _Sampler:
         # OpenCV converts the current frame only. Converting every frame costs up to as much as
         # decoding it, so only those shortly before a point are.
         points = self._points
-        times = FrameTimes.of(self._index)
+        times = FrameTimes(self._index, self._order)
         held: _Held | None = None
         with self._opened() as capture:
             ahead = math.inf if convert_all else _LOOKAHEAD_FRAMES * capture.step
@@ -166,7 +178,7 @@ class _Sampler:
                     # A damaged beginning: points that no frame can be on display at are left out.
                     self.damaged += points.begin(position)
                 else:
-                    if capture.lost:
+                    if capture.lost or times.number in self._untrusted:
                         usual = 1 if points.by_number else capture.step
                         held.own_until = min(
                             held.own_until, points.place(held.number, held.seconds) + usual
@@ -179,6 +191,8 @@ class _Sampler:
                 image = self._image(capture) if wanted else None
                 if image is not None or not wanted:
                     held = _Held(times.number, times.seconds, image)
+                    if times.number in self._untrusted:
+                        held.own_until = -math.inf
                 elif held is not None:  # not convertible, so the frame before stays on display
                     held.own_until = min(held.own_until, position)
                 if points.is_done:
@@ -192,11 +206,14 @@ class _Sampler:
     def _shown(self, held: _Held, *, until: float) -> Iterator[tuple[float, NDArray[np.uint8]]]:
         points = self._points
         for _ in range(points.due(until)):
-            if held.image is None:
+            is_own = points.position(points.done) < held.own_until - EPSILON
+            if is_own and held.image is None:
                 raise _TooSparseError
-            self.damaged += points.position(points.done) >= held.own_until - EPSILON
             points.done += 1
-            yield held.seconds, held.image
+            if is_own and held.image is not None:
+                yield held.seconds, held.image
+            else:
+                self.damaged += 1
 
     def _image(self, capture: Capture) -> NDArray[np.uint8] | None:
         image = capture.image(stretched=self._points.stretched)

@@ -6,12 +6,14 @@ Behind an alias, so that no write to it can make a new index, without asking for
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from vidsearch.config import IndexSettings
 from vidsearch.engines import Engine
 from vidsearch.engines.creation import create_index_as_asked
-from vidsearch.errors import IndexNotFoundError
+from vidsearch.errors import IndexNotFoundError, VidsearchError
 from vidsearch_mappings.registry import (
     REGISTRY_VERSION,
     missing_fields,
@@ -24,6 +26,7 @@ __all__ = [
     "RegistryLayout",
     "create_registry_index",
     "drop_registry_index",
+    "dropped_on_error",
     "ensure_registry_index",
     "no_registry",
     "registry_layout",
@@ -122,6 +125,18 @@ def ensure_registry_index(engine: Engine, settings: IndexSettings) -> None:
         upgrade_registry_index(engine, settings)
     else:
         create_registry_index(engine, settings)
+
+
+@contextmanager
+def dropped_on_error(engine: Engine, settings: IndexSettings, *, made: bool) -> Iterator[None]:
+    """Around what follows the making of a registry: where that fails, a new registry goes again."""
+    try:
+        yield
+    except BaseException:
+        if made:
+            with suppress(VidsearchError):  # the error that led here is the one to tell
+                drop_registry_index(engine, settings)
+        raise
 
 
 def no_registry(name: str) -> IndexNotFoundError:

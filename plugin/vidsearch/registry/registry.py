@@ -215,10 +215,14 @@ class Registry:
     def delete(self, id: str, *, error: ErrorRecord | None = None) -> VideoRecord:
         """Leave a tombstone, so that an ingest that is still running cannot bring the video back.
 
-        The lease of such an ingest is kept in the tombstone, for the sweep to look after it.
+        The sweep looks after it until :meth:`mark_removed`, or until such an ingest has ended.
         ``error`` says why, where nobody asked for it.
         """
         return self._change(id, partial(transitions.delete, error=error)).record
+
+    def mark_removed(self, id: str) -> VideoRecord:
+        """Note that the document of a deleted video is removed."""
+        return self._change(id, transitions.mark_removed).record
 
     def purge(self, id: str) -> bool:
         """Drop the entry of a deleted, dead or failed video; ``False`` where it is not one.

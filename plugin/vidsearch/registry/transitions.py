@@ -24,6 +24,7 @@ function         from                                         to
 ``retry``        failed, dead                                 registered
 ``reopen``       indexed, failed, dead; any to forget         registered
 ``delete``       all but deleted                              deleted
+``mark_removed`` deleted                                      deleted
 ``recover``      what the sweep takes: see ``sweep_rule``      registered, dead; deleted stays
 ===============  ===========================================  =====================================
 
@@ -58,6 +59,7 @@ __all__ = [
     "is_purgeable",
     "mark_gone",
     "mark_queued",
+    "mark_removed",
     "recover",
     "register",
     "release",
@@ -187,7 +189,10 @@ def reopen(record: VideoRecord, now: float, *, forget: bool) -> VideoRecord:
 
 
 def delete(record: VideoRecord, now: float, *, error: ErrorRecord | None) -> VideoRecord:
-    """Leave a tombstone, with the lease of an ingest that is still running."""
+    """Leave a tombstone for the sweep, until its document is known to be removed.
+
+    It keeps the lease of an ingest that is still running; else the sweep may look after it at once.
+    """
     if record.state is State.DELETED:
         return record
     lease = record.lease_until if record.state is State.PROCESSING else None
@@ -198,7 +203,14 @@ def delete(record: VideoRecord, now: float, *, error: ErrorRecord | None) -> Vid
         fingerprint=None,
         owner=record.owner if lease else None,
         lease_until=lease,
+        due_at=None if lease else now,
     )
+
+
+def mark_removed(record: VideoRecord, now: float) -> VideoRecord:
+    """The document of a tombstone is removed; one whose ingest may be running is left as it is."""
+    due = record.state is State.DELETED and record.due_at is not None
+    return _ended(record, now) if due else record
 
 
 def recover(record: VideoRecord, now: float, *, max_attempts: int) -> VideoRecord:

@@ -158,6 +158,10 @@ class SearchCore:
         cluster = None
         if any(request.engine_fusion for request in requests):
             cluster = Cluster((yield from calls.info()), (yield from calls.features()))
+        exact = True
+        rescored = index.oversample is not None and self._settings.rescore
+        if rescored and any(request.request.compares_segments for request in requests):
+            exact = (yield from calls.features()).exact_inner_hits
         return [
             Plan(
                 checked=request,
@@ -167,6 +171,7 @@ class SearchCore:
                 vector=vectors[at],
                 settings=self._settings,
                 conditions=conditions[at],
+                segment_vectors=request.request.compares_segments and not exact,
             )
             for at, request in enumerate(requests)
         ]
@@ -195,8 +200,7 @@ class SearchCore:
                 group["like"] = stored_vectors_query(
                     calls.kind, field=index.field, id=id, segments=segments
                 )
-        # The concrete index, as all that follows reads it.
-        stored = yield from _msearch(calls, index.name, groups)
+        stored = yield from self._ask(calls, index, groups)
         for at, checked in enumerate(requests):
             request = checked.request
             if request.vector is not None:
@@ -239,9 +243,8 @@ class SearchCore:
         """The videos of each search in order, of one ``_msearch`` of all their legs."""
         rankings = list(map(Ranking, plans))
         try:
-            answers = yield from _msearch(
-                calls, self.alias, [each.first_bodies() for each in rankings]
-            )
+            bodies = [each.first_bodies() for each in rankings]
+            answers = yield from self._ask(calls, plans[0].index, bodies)
         except MappingConflictError as error:
             filtered = [plan for plan in plans if plan.request.filter]
             if not filtered:
@@ -253,26 +256,43 @@ class SearchCore:
                 f"{error}",
                 argument="texts" if positions else "filter",
             ) from error
-        # Every hit names its index. Without a hit there is nothing to tell by, so it is asked.
-        responses = [response for answer in answers for response in answer.values()]
-        names = {hit["_index"] for response in responses for hit in response["hits"]["hits"][:1]}
-        if not names:
-            names = {(yield from self._index.describe(calls, fresh=True)).name}
-        if names != {plans[0].index.name}:
-            raise IndexMovedError
         yield from _for_each(rankings, Ranking.rank, answers)
         return rankings
 
     def _hits(
         self, rankings: Sequence[Ranking], index: IndexDescription, calls: Calls
     ) -> Steps[list[tuple[Hit, ...]]]:
-        """The hits of each page, read from the concrete index: its ids are its own, whatever the
-        alias does meanwhile."""
-        answers = yield from _msearch(calls, index.name, [each.candidates() for each in rankings])
+        """The hits of each page."""
+        answers = yield from self._ask(calls, index, [each.candidates() for each in rankings])
         # Of a large window that takes a while.
         yield from _for_each(rankings, Ranking.reorder, answers, slow=any(answers))
-        answers = yield from _msearch(calls, index.name, [each.page() for each in rankings])
+        answers = yield from self._ask(calls, index, [each.page() for each in rankings])
         return (yield from _for_each(rankings, Ranking.hits, answers))
+
+    def _ask(
+        self, calls: Calls, index: IndexDescription, groups: Sequence[Mapping[str, Json]]
+    ) -> Steps[list[dict[str, Json]]]:
+        """The responses to the bodies of each group by their names, in one ``_msearch``.
+
+        It goes through the alias, as all of a search does: a filter of the alias holds, and a right
+        to the alias is enough. All of a search is of one index nevertheless: where a hit is of
+        another index than the one described, the alias has moved, and the search begins anew.
+
+        Raises:
+            IndexMovedError: the alias has moved.
+        """
+        bodies = [body for group in groups for body in group.values()]
+        if not bodies:
+            return [{} for _ in groups]
+        responses = yield from calls.msearch(self.alias, bodies)
+        # Every hit names its index. Without a hit there is nothing to tell by, so it is asked.
+        names = {hit["_index"] for response in responses for hit in response["hits"]["hits"][:1]}
+        if not names:
+            names = {(yield from self._index.describe(calls, fresh=True)).name}
+        if names != {index.name}:
+            raise IndexMovedError
+        rest = iter(responses)
+        return [{name: next(rest) for name in group} for group in groups]
 
 
 def _truncation(text: str, encoder: Encoder) -> tuple[str, ...]:
@@ -281,17 +301,6 @@ def _truncation(text: str, encoder: Encoder) -> tuple[str, ...]:
     if tokens <= length:
         return ()
     return (f"the text has {tokens} tokens, the model reads the first {length} only",)
-
-
-def _msearch(
-    calls: Calls, index: str, groups: Sequence[Mapping[str, Json]]
-) -> Steps[list[dict[str, Json]]]:
-    """The responses to the bodies of each group by their names, in one request for all groups."""
-    bodies = [body for group in groups for body in group.values()]
-    if not bodies:
-        return [{} for _ in groups]
-    responses = iter((yield from calls.msearch(index, bodies)))
-    return [{name: next(responses) for name in group} for group in groups]
 
 
 def _for_each(

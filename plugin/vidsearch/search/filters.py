@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
 from vidsearch.errors import QueryError
-from vidsearch.search.mapping_fields import Field, find_field, walk
+from vidsearch.search.mapping_fields import ANALYZED_TYPES, WORD_TYPES, Field, find_field, walk
 
 __all__ = ["Filter", "build_filters", "split_segment_filters"]
 
 Filter = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 """Conditions by field, or clauses of the query language, or a list of both: all must hold."""
 
-_RANGE_KEYS = frozenset({"gt", "gte", "lt", "lte", "format", "time_zone"})
+_BOUNDS = frozenset({"gt", "gte", "lt", "lte"})
+_RANGE_KEYS = _BOUNDS | {"format", "time_zone"}
+_NUMBER_OR_MATHS = re.compile(
+    r"\s*[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?\s*$|now\b|.*\|\|", re.IGNORECASE
+)
 _CLAUSES = frozenset(
     {
         *("bool", "boosting", "constant_score", "dis_max", "exists", "fuzzy", "geo_bounding_box"),
@@ -49,7 +54,8 @@ def build_filters(filter: Filter | None, *, properties: Mapping[str, Any]) -> li
     ========================  ================================================================
     ``{"tags": "sport"}``     equal; the exact value, a ``text`` through its keyword subfield
     ``{"tags": ["a", "b"]}``  equal to one of them
-    ``{"year": {"gte": 2}}``  in a range: ``gt``, ``gte``, ``lt``, ``lte``
+    ``{"year": {"gte": 2}}``  in a range: ``gt``, ``gte``, ``lt``, ``lte``; refused on texts,
+                              whose letters it would compare
     ``{"year": {"exists":     has a value, or (``False``) has none
     True}}``
     ``{"recorded": {"gte":    dates: ISO text, ``date`` and ``datetime``, the engine's date maths
@@ -198,7 +204,8 @@ def _condition(field: Field, value: Any) -> dict[str, Any]:
     if isinstance(value, Mapping):
         if "exists" in value:
             return _exists(field, value)
-        return {"range": {_exact(field): _range(field, value)}}
+        bounds = _range(field, value)
+        return {"range": {_exact(field): bounds}}
     if isinstance(value, (list, tuple, set, frozenset)):
         if not value:
             raise QueryError(f"filter on {name!r}: an empty list of values matches nothing")
@@ -267,15 +274,38 @@ def _range(field: Field, value: Mapping[str, Any]) -> dict[str, Any]:
     if not value:
         raise QueryError(f"filter on {field.path!r}: {{}} says nothing; write {_CONDITIONS}")
     unknown = value.keys() - _RANGE_KEYS
-    if unknown or not value.keys() & {"gt", "gte", "lt", "lte"}:
+    if unknown or not value.keys() & _BOUNDS:
         raise QueryError(
             f"filter on {field.path!r}: a range is made of gt, gte, lt, lte, "
             f"not {', '.join(map(repr, sorted(map(str, value))))}"
         )
-    return {
+    bounds = {
         key: bound if key in {"format", "time_zone"} else _value(field, bound)
         for key, bound in value.items()
     }
+    _require_comparable(field, bounds)
+    return bounds
+
+
+def _require_comparable(field: Field, bounds: Mapping[str, Any]) -> None:
+    """Refuse a range that would compare letters where the bounds mean something else."""
+    if field.type not in WORD_TYPES:
+        return
+    problem = "a range of it compares letters, by which '99' comes after '100'"
+    if field.type not in ANALYZED_TYPES:
+        odd = [bound for key, bound in bounds.items() if key in _BOUNDS and _is_no_text(bound)]
+        if not odd:
+            return
+        problem = f"a range of it compares letters, and {odd[0]!r} is a number or date maths"
+    raise QueryError(
+        f"filter on {field.path!r}: it is of type {field.type}, {problem}. Map it as a number or a "
+        "date (for a managed index with the setting index.mapping) and write the documents anew, "
+        'or compare letters with a clause of your own, {"range": {…}}'
+    )
+
+
+def _is_no_text(bound: Any) -> bool:
+    return not isinstance(bound, str) or _NUMBER_OR_MATHS.match(bound) is not None
 
 
 def _value(field: Field, value: Any) -> Any:

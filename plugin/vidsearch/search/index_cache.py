@@ -32,7 +32,8 @@ class IndexCache:
 
     It is kept for ``max_age`` seconds: a new field of the application is unknown to the keyword leg
     for so long. A swap of the alias is noticed at once and costs nothing: every hit names its
-    concrete index, and a search whose hits name another one reads the description again.
+    concrete index, and a search whose hits name another one reads the description again. That also
+    settles a description that was read while the alias moved.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class IndexCache:
         now = self._clock()
         if not fresh and self._kept is not None and now - self._kept[0] < self._max_age:
             return self._kept[1]
-        index = yield from describe_index(calls, self._alias)
+        index = yield from describe_index(calls, self._alias, through_alias=True)
         self._kept = (now, index)
         return index
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from vidsearch.search.types import Moment
 from vidsearch_mappings.queries import SEGMENT_FIELDS, SEGMENT_HITS, segments_path
 from vidsearch_mappings.scores import Similarity, cosine_from_score
@@ -51,7 +53,11 @@ def read_keyword_hits(response: Mapping[str, Any]) -> list[LegHit]:
 
 
 def read_vector_hits(
-    response: Mapping[str, Any], *, field: str, similarity: Similarity
+    response: Mapping[str, Any],
+    *,
+    field: str,
+    similarity: Similarity,
+    vector: Sequence[float] | None = None,
 ) -> list[LegHit]:
     """The videos by cosine, best first; equal cosines in the order of their ids.
 
@@ -59,11 +65,13 @@ def read_vector_hits(
         response: of a body of the vector leg.
         field: the vidsearch object of the documents.
         similarity: how the engine scored.
+        vector: the unit vector that was sought, where the inner hits bring vectors, as the engine
+            did not compare with the exact ones.
     """
     hits = []
     path = segments_path(field)
     for hit in response["hits"]["hits"]:
-        moments = _moments(hit, path=path, similarity=similarity)
+        moments = _moments(hit, path=path, similarity=similarity, vector=vector)
         # A walk through the graph may pass over a video's best segment; the inner hits never do.
         cosine = cosine_from_score(float(hit["_score"]), similarity=similarity)
         if moments:
@@ -128,7 +136,13 @@ def _ranked(hits: list[LegHit]) -> list[LegHit]:
     return sorted(hits, key=lambda hit: (-hit.score, hit.id))
 
 
-def _moments(hit: Mapping[str, Any], *, path: str, similarity: Similarity) -> tuple[Moment, ...]:
+def _moments(
+    hit: Mapping[str, Any],
+    *,
+    path: str,
+    similarity: Similarity,
+    vector: Sequence[float] | None,
+) -> tuple[Moment, ...]:
     if SEGMENT_HITS not in hit.get("inner_hits", {}):
         return ()
     moments = []
@@ -139,5 +153,7 @@ def _moments(hit: Mapping[str, Any], *, path: str, similarity: Similarity) -> tu
         values, prefix = (fields[path][0], "") if path in fields else (fields, f"{path}.")
         start, end, thumbnail = (values.get(prefix + name, [None])[0] for name in SEGMENT_FIELDS)
         cosine = cosine_from_score(float(segment["_score"]), similarity=similarity)
+        if vector is not None:
+            cosine = float(np.clip(np.dot(values[f"{prefix}vector"], vector), -1.0, 1.0))
         moments.append(Moment(float(start), float(end), cosine, thumbnail))
     return tuple(sorted(moments, key=lambda moment: (-moment.cosine, moment.start)))

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from vidsearch_mappings.videos import SUBTITLES
 
-__all__ = ["Field", "expand_fields", "find_field", "walk"]
+__all__ = ["ANALYZED_TYPES", "WORD_TYPES", "Field", "expand_fields", "find_field", "walk"]
 
-_WORD_TYPES = frozenset(
+WORD_TYPES = frozenset(
     {"text", "keyword", "constant_keyword", "match_only_text", "search_as_you_type", "wildcard"}
 )
-_ANALYZED_TYPES = frozenset({"text", "match_only_text", "search_as_you_type"})
+ANALYZED_TYPES = frozenset({"text", "match_only_text", "search_as_you_type"})
 _OPEN_TYPES = frozenset({"flattened", "flat_object"})
 
 
@@ -72,14 +72,14 @@ def expand_fields(
         name, caret, boost = pattern.partition("^")
         if "*" not in name:
             field = find_field(properties, name)
-            if field is not None and field.searchable and field.type in _WORD_TYPES:
+            if field is not None and field.searchable and field.type in WORD_TYPES:
                 found.setdefault(name, caret + boost)
             continue
         for field in fields:
             is_hidden = field.path == hidden or field.path.startswith(f"{hidden}.")
             is_hidden = is_hidden and field.path != subtitles
             if (
-                field.type in _WORD_TYPES
+                field.type in WORD_TYPES
                 and field.nested is None
                 and not is_hidden
                 and fnmatchcase(field.path, name)
@@ -105,7 +105,7 @@ def _walk(properties: Mapping[str, Any], *, prefix: str, nested: str | None) -> 
 def _exact(path: str, kind: str, definition: Mapping[str, Any], *, searchable: bool) -> str | None:
     if kind in {"object", "nested"}:
         return None
-    if kind not in _ANALYZED_TYPES:
+    if kind not in ANALYZED_TYPES:
         return path if searchable else None
     subfields: Mapping[str, Any] = definition.get("fields", {})
     for name, subfield in subfields.items():
@@ -117,7 +117,7 @@ def _exact(path: str, kind: str, definition: Mapping[str, Any], *, searchable: b
 def _searchable(definition: Mapping[str, Any]) -> bool:
     if not definition.get("index", True):
         # Both engines also look for exact values where they keep them for sorting.
-        kept = definition.get("type") not in _ANALYZED_TYPES
+        kept = definition.get("type") not in ANALYZED_TYPES
         return kept and bool(definition.get("doc_values", True))
     return bool(definition.get("enabled", True))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from vidsearch.config import SearchSettings
 from vidsearch.engines import EngineKind, Json
@@ -27,6 +28,7 @@ from vidsearch_mappings.queries import (
     vector_query,
 )
 from vidsearch_mappings.scores import Similarity
+from vidsearch_mappings.stop_words import stop_words, without_stop_words
 
 __all__ = ["Conditions", "Plan"]
 
@@ -93,6 +95,8 @@ class Plan:
     vector: QueryVector
     settings: SearchSettings
     conditions: Conditions
+    segment_vectors: bool = False
+    """Whether the cosines of segments are computed here, as the engine's own are rough."""
 
     @property
     def request(self) -> SearchRequest:
@@ -106,14 +110,15 @@ class Plan:
             return {"vector": "segment", _VIDEO_BODY: "video"}
         return {"vector": self.request.level}
 
-    def similarity(self, level: Level) -> Similarity:
-        """How a body of the vector leg is scored.
+    def similarity(self, level: Level, *, chosen: bool = False) -> Similarity:
+        """How a body of the vector leg is scored; ``chosen``: one that :meth:`page` makes.
 
         Raises:
             MappingConflictError: the index has no such vector, or none that can be compared.
         """
+        conditions = self.conditions
         scripted = self._oversample is not None or (
-            level == "segment" and self.conditions.on_segments
+            level == "segment" and (conditions.on_segments or (self._untimed and not chosen))
         )
         by_field = self.index.similarity(level)
         return "half_inner_product" if self.kind == "opensearch" and scripted else by_field
@@ -145,11 +150,13 @@ class Plan:
                         level, size=size, content=content, source=source
                     )
             if "keyword" in request.legs:
-                text, fields, warnings = self._keywords()
+                keywords = self._keywords()
+                warnings = keywords.warnings
                 body = keyword_query(
                     field=self.index.field,
-                    text=text,
-                    fields=fields,
+                    text=keywords.text,
+                    words=keywords.words,
+                    fields=keywords.fields,
                     size=size,
                     source=source,
                     filters=self.conditions.on_videos,
@@ -180,6 +187,13 @@ class Plan:
         return {**bodies, "documents": self._with_highlights(documents)}
 
     @property
+    def _untimed(self) -> bool:
+        """Whether videos without a duration have a query of their own, by a script."""
+        return self.settings.rescore and any(
+            clause.keys() != {"ids"} for clause in self.conditions.without_segments
+        )
+
+    @property
     def _oversample(self) -> float | None:
         return self.index.oversample if self.settings.rescore else None
 
@@ -208,25 +222,28 @@ class Plan:
             size=size,
             num_candidates=self.settings.num_candidates,
             moments=moments,
+            segment_vectors=self.segment_vectors,
             source=source,
             oversample=self._oversample,
             filters=chosen or filters,
             segment_filters=conditions.on_segments if by_segment else (),
             similarity=None if threshold is None else max(-1.0, threshold - _TOLERANCE),
+            untimed=self._untimed and chosen is None,
         )
 
-    def _keywords(self) -> tuple[str, tuple[str, ...], list[str]]:
+    def _keywords(self) -> _Keywords:
         properties, named = self.index.properties, self.settings.keyword_fields
         fields = expand_fields(properties, named, hidden=self.index.field)
-        return _within_limits(self.request.text or "", fields)
+        stop = stop_words(self.settings.stop_words)
+        return _within_limits(self.request.text or "", fields, stop=stop)
 
     def _with_highlights(self, body: Json) -> Json:
         """With the highlights that were asked for; ``explain`` tells matched fields by them."""
         request = self.request
         if "keyword" not in request.legs or not (request.highlight or request.explain):
             return body
-        text, boosted, _ = self._keywords()
-        fields = [name.partition("^")[0] for name in boosted]
+        keywords = self._keywords()
+        fields = [name.partition("^")[0] for name in keywords.fields]
         if not isinstance(request.highlight, bool):
             for name in request.highlight:
                 if find_field(self.index.properties, name) is None:
@@ -236,21 +253,41 @@ class Plan:
         if not fields:
             return body
         tags = self.settings.highlight_tags
-        return highlighted(body, text=text, fields=fields, tags=tags)
+        text, words = keywords.text, keywords.words
+        return highlighted(body, text=text, words=words, fields=fields, tags=tags)
 
 
-def _within_limits(text: str, fields: tuple[str, ...]) -> tuple[str, tuple[str, ...], list[str]]:
+class _Keywords(NamedTuple):
+    """What the keyword leg looks for, and where."""
+
+    text: str
+    words: str
+    fields: tuple[str, ...]
+    warnings: list[str]
+
+
+def _within_limits(text: str, fields: tuple[str, ...], *, stop: frozenset[str]) -> _Keywords:
     """As many fields, and words in all of them, as the engine can look for."""
     if not fields:
         warning = "the index has none of the fields of search.keyword_fields: no hit by keyword"
-        return text, fields, [warning]
+        return _Keywords(text, text, fields, [warning])
     warnings = []
     if len(fields) > _MAX_CLAUSES:
         warnings.append(f"words are looked for in {_MAX_CLAUSES} of {len(fields)} fields only")
         fields = fields[:_MAX_CLAUSES]
-    words = list(_WORD.finditer(text))
     limit = _MAX_CLAUSES // len(fields)
-    if len(words) > limit:
-        warnings.append(f"only the first {limit} of {len(words)} words are looked for by keyword")
-        text = text[: words[limit - 1].end()]
-    return text, fields, warnings
+    text, count = _first_words(text, limit)
+    if count > limit:
+        warnings.append(f"only the first {limit} of {count} words are looked for by keyword")
+    words = without_stop_words(text, stop)
+    if words and words != text:
+        # The phrase has clauses of its own.
+        _, count = _first_words(words, limit)
+        text = _first_words(text, limit - count)[0] if count < limit else words
+    return _Keywords(text, words, fields, warnings)
+
+
+def _first_words(text: str, limit: int) -> tuple[str, int]:
+    """The text up to so many words, and how many it has."""
+    words = list(_WORD.finditer(text))
+    return (text[: words[limit - 1].end()] if len(words) > limit else text), len(words)

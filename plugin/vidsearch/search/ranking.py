@@ -107,7 +107,9 @@ class Ranking:
         if answer:
             documents = _by_id(read_keyword_hits(answer["documents"]))
             if self._request.needs_vector:
-                vector_hits |= _by_id(above_threshold(self._vector_hits(answer), self._threshold))
+                vector_hits |= _by_id(
+                    above_threshold(self._vector_hits(answer, chosen=True), self._threshold)
+                )
         else:
             documents = vector_hits
         request, legs = self._request, self._legs
@@ -148,11 +150,14 @@ class Ranking:
     def _page(self) -> list[Scored]:
         return self._order[self._request.from_ : self._request.last]
 
-    def _vector_hits(self, answer: Mapping[str, Json]) -> list[LegHit]:
+    def _vector_hits(self, answer: Mapping[str, Json], *, chosen: bool = False) -> list[LegHit]:
         plan = self._plan
         levels = [
             read_vector_hits(
-                answer[name], field=plan.index.field, similarity=plan.similarity(level)
+                answer[name],
+                field=plan.index.field,
+                similarity=plan.similarity(level, chosen=chosen),
+                vector=plan.vector.values if plan.segment_vectors else None,
             )
             for name, level in plan.levels.items()
         ]

@@ -250,6 +250,11 @@ class SearchRequest(BaseModel):
         return "vector" in self.legs
 
     @property
+    def compares_segments(self) -> bool:
+        """Whether the vector leg finds moments."""
+        return self.needs_vector and self.level != "video"
+
+    @property
     def needs_model(self) -> bool:
         """Whether the model makes the vector of that leg."""
         return self.needs_vector and self.input[0] in {"text", "image", "clip"}

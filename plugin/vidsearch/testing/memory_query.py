@@ -106,7 +106,9 @@ def _at(path: str, item: Any) -> Json:
 
 def highlights(wanted: Mapping[str, Any], source: Json) -> dict[str, list[str]]:
     """Whole values as fragments, escaped, with the words of the query between the tags."""
-    asked = set(_words(wanted["highlight_query"]["multi_match"]["query"]))
+    query = wanted["highlight_query"]
+    matches = [query] if "multi_match" in query else query["bool"]["should"]
+    asked = {word for each in matches for word in _words_found(each["multi_match"], source)}
     before, after = wanted["pre_tags"][0], wanted["post_tags"][0]
     found: dict[str, list[str]] = {}
     for name in wanted["fields"]:
@@ -167,6 +169,15 @@ def _bool(body: Mapping[str, Any], id: str, source: Json) -> float | None:
     return sum([value for value in must if value is not None] + hits)
 
 
+def _words_found(multi_match: Mapping[str, Any], source: Json) -> list[str]:
+    return _words(multi_match["query"]) if _text("multi_match", multi_match, source) else []
+
+
+def _holds(words: Sequence[str], phrase: Sequence[str]) -> bool:
+    size = len(phrase)
+    return any(list(words[at : at + size]) == list(phrase) for at in range(len(words)))
+
+
 def _words(text: Any) -> list[str]:
     return re.findall(r"\w+", str(text).lower())
 
@@ -179,12 +190,12 @@ def _text(kind: str, body: Mapping[str, Any], source: Json) -> float | None:
         fields: Sequence[str] = [field]
     else:
         text, fields = body["query"], body.get("fields", ["*"])
-    asked = set(_words(text))
+    asked, phrase = set(_words(text)), body.get("type") == "phrase"
     best = 0.0
     for field in fields:
         name, _, boost = field.partition("^")
         words = _words(" ".join(_strings(source, name)))
-        if words:
+        if words and (not phrase or _holds(words, _words(text))):
             share = sum(word in asked for word in words) / len(words)
             best = max(best, share * float(boost or 1))
     return best or None

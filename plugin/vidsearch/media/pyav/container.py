@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidsearch.errors import MissingExtraError, SourceNotFoundError, VideoOpenError
-from vidsearch.media.diagnosis import ENCRYPTED, why_not_a_video, why_refused
+from vidsearch.media.diagnosis import ENCRYPTED, why_no_stream, why_not_a_video, why_refused
 from vidsearch.media.ffmpeg_allowlist import AV_OPTIONS, LATE_PICTURE_OPTIONS
 from vidsearch.media.frames import VideoInfo
 from vidsearch.media.pyav.picture import Pictures, displayed_size, is_quarter_turned
-from vidsearch.media.streams import has_encryption_key, select_stream, why_no_video
+from vidsearch.media.streams import has_encryption_key, select_stream
 
 if TYPE_CHECKING:
     import av
@@ -134,7 +134,7 @@ def opened(path: Path) -> Iterator[Video]:
         raise VideoOpenError(f"{path.name} {why_not_a_video(path)}") from error
     with container:
         if stream is None:
-            raise VideoOpenError(f"{path.name} {why_no_video(container)}")
+            raise VideoOpenError(f"{path.name} {why_no_stream(path, container)}")
         refusal = ENCRYPTED if has_encryption_key(stream) else why_refused(path)
         if refusal:
             raise VideoOpenError(f"{path.name} {refusal}")

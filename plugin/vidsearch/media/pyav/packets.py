@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsearch.media.display import FALLBACK_STEP
+from vidsearch.media.mp4_boxes import is_fragmented
 from vidsearch.media.pyav.container import Video, opened
 
 if TYPE_CHECKING:
@@ -37,8 +39,12 @@ anew, as for the ``ffmpeg`` command (``-dts_delta_threshold``)."""
 _PROGRESSIVE = 1
 """FFmpeg's ``AV_FIELD_PROGRESSIVE``; 0 is unknown."""
 _NO_STAMP = -(2**63)
-_MPEG4_FRAME = b"\x00\x00\x01\xb6"
+_PACKED = re.compile(rb"DivX\d+(Build|b)\d+p")
+"""In front of a key frame of MPEG-4; FFmpeg, too, goes by it."""
+_HEAD_BYTES = 512
 _TIMES_DECODING = frozenset({"avi", "asf", "asf_o"})
+_MOST_DELAY_SECONDS = 1.0
+"""Of the last frame to be decoded, before the end of a stream."""
 _NO_TAG = "\0\0\0\0"
 _VP8_SHOWN = 0x10
 """Bit of a VP8 packet's first byte: a frame that is not shown is only referred to."""
@@ -46,7 +52,7 @@ _VP8_SHOWN = 0x10
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PacketIndex:
-    """What demuxing alone tells: 34 bytes per packet, in order of decoding."""
+    """What demuxing alone tells: 35 bytes per packet, in order of decoding."""
 
     stamps: NDArray[np.int64]
     """Presentation time stamps in ``time_base``; 0 where ``stamped`` is false."""
@@ -56,6 +62,8 @@ class PacketIndex:
     """Whether decoding can start there, as the container or the parser says."""
     shown: NDArray[np.bool_]
     """Whether its frame is meant for display: not cut off by an edit list."""
+    corrupt: NDArray[np.bool_]
+    """Whether the container knows that a packet is not whole."""
     sizes: NDArray[np.int64]
     """Bytes."""
     decoding: NDArray[np.int64]
@@ -99,20 +107,21 @@ def read_packets(video: Video) -> PacketIndex:
     import av
 
     stamps, decoding, durations, sizes = (array("q") for _ in range(4))
-    keys, shown = bytearray(), bytearray()
+    keys, shown, corrupt = bytearray(), bytearray(), bytearray()
     name = video.stream.codec_context.name
     is_vp8 = name in {"vp8", "libvpx"}
     reorders = bool(video.stream.codec_context.has_b_frames)
     may_be_packed = name == "mpeg4" and reorders
-    reconfigured = packed = False
+    packed = bool(_PACKED.search(video.stream.codec_context.extradata or b""))
+    reconfigured = False
     try:
         for packet in packets_of(video):
             stamp, decoded = packet.pts, packet.dts
             visible = not packet.is_discard
             if is_vp8 and visible:
                 visible = bool(memoryview(packet)[0] & _VP8_SHOWN)
-            if may_be_packed and not packed:
-                packed = bytes(packet).count(_MPEG4_FRAME) > 1
+            if may_be_packed and packet.is_keyframe and not packed:
+                packed = bool(_PACKED.search(bytes(memoryview(packet)[:_HEAD_BYTES])))
             reconfigured = reconfigured or (len(sizes) > 0 and packet.has_sidedata("new_extradata"))
             stamps.append(_NO_STAMP if stamp is None else stamp)
             decoding.append(_NO_STAMP if decoded is None else decoded)
@@ -120,6 +129,7 @@ def read_packets(video: Video) -> PacketIndex:
             sizes.append(packet.size)
             keys.append(packet.is_keyframe)
             shown.append(visible)
+            corrupt.append(packet.is_corrupt)
     except av.FFmpegError:
         pass  # what was read so far is what there is
     time_base = video.stream.time_base or Fraction(1)
@@ -131,13 +141,14 @@ def read_packets(video: Video) -> PacketIndex:
         stamped=stamped,
         keys=np.frombuffer(keys, dtype=np.bool_),
         shown=np.frombuffer(shown, dtype=np.bool_),
+        corrupt=np.frombuffer(corrupt, dtype=np.bool_),
         sizes=np.frombuffer(sizes, dtype=np.int64),
         decoding=times,
         durations=np.frombuffer(durations, dtype=np.int64),
         times_decoding=_times_decoding(video),
         is_broadcast=video.is_broadcast,
         holds=_holds(video, np.sort(raw[stamped])),
-        mislabelled=packed or (may_be_packed and bool((np.diff(times) < 0).any())),
+        mislabelled=may_be_packed and (packed or bool((np.diff(times) < 0).any())),
         reorders=reorders,
         interlaced_rate=_interlaced_rate(video),
         time_base=time_base,
@@ -191,7 +202,7 @@ def cut_off_at(video: Video) -> float | None:
     """When a file would end that has lost its rest: seconds by the header of its stream.
 
     Only an MP4 file whose index comes first knows; ``None`` where nothing is missing, or
-    where it cannot be told.
+    where it cannot be told. The video was demuxed to its end.
     """
     stream = video.stream
     if "mp4" not in video.container.format.name or not stream.duration or not stream.time_base:
@@ -200,9 +211,13 @@ def cut_off_at(video: Video) -> float | None:
     if not len(entries):
         return None
     last = entries[len(entries) - 1]
-    if last.pos + last.size <= video.path.stat().st_size:
+    promised = float(stream.duration * stream.time_base)
+    is_cut = last.pos + last.size > video.path.stat().st_size
+    if float(last.timestamp * stream.time_base) > promised - _MOST_DELAY_SECONDS and not is_cut:
         return None
-    return float(stream.duration * stream.time_base)
+    if is_fragmented(video.path):  # whole fragments may be missing; the duration is a time stamp
+        return promised - float((stream.start_time or 0) * stream.time_base)
+    return promised if is_cut else None
 
 
 def packets_of(video: Video) -> Iterator[Packet[Any]]:

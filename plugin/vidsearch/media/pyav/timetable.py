@@ -25,6 +25,7 @@ _MOST_DELAY = 64
 _REORDERED = 17
 """Packets within which a stream with B-frames shows what it decoded first."""
 _MOST_JOINTS = 1000
+"""Recordings in a file; with more, its time stamps are noise."""
 _LONGEST_HOLD = 6 * 3600.0
 """Seconds; a longer hold is believed only where the file gives it as a frame's duration."""
 _BACK = 0.1
@@ -87,30 +88,21 @@ def presentation(index: PacketIndex) -> Presentation | str:
     joints = _joints(index, packets)
     part = np.searchsorted(joints, np.arange(len(packets)), side="right")
     order = np.lexsort((stamps, part))
-    if np.abs(order - np.arange(len(order))).max() > _MOST_DELAY:
+    moved = np.abs(order - np.arange(len(order))).max()
+    if moved > _MOST_DELAY or len(joints) > _MOST_JOINTS:
         return "time stamps that jump back"
     packets, stamps = packets[order], stamps[order]
-    rate, unit = index.interlaced_rate, float(index.time_base)
+    rate = index.interlaced_rate
     inside = np.delete(np.diff(stamps), joints - 1)
-    if rate is not None and (inside * unit * rate < _A_FRAME).any():
+    if rate is not None and (inside * float(index.time_base) * rate < _A_FRAME).any():
         return "interlaced H.264 with a field per packet"
-    # Across a leap of the clock, and at the end, a frame stays for the duration of its packet.
-    usual = float(np.median(inside[inside > 0])) if inside.any() else index.step / unit
-    durations = index.durations[packets]
-    held = durations.astype(np.float64)
-    longest = LONGEST_BROADCAST_GAP if index.is_broadcast else _LONGEST_HOLD
-    held[(held <= 0) | (held * unit > longest)] = usual
-    leaps = _leaps(index, stamps, durations, joints)
-    gaps = np.where(leaps, held[:-1], np.diff(stamps))
-    if index.mislabelled:  # from here on as in AVI, see FrameTimes
-        gaps[:LAG_FRAMES][gaps[:LAG_FRAMES] == 2 * usual] = usual
-    seconds = np.concatenate([[0.0], np.cumsum(gaps)]) * unit
+    seconds = _seconds(index, stamps, index.durations[packets], joints)
     return Presentation(
         packets=packets,
         stamps=stamps,
         parts=(0, *joints.tolist()),
-        seconds=seconds,
-        end=float(seconds[-1] + held[-1] * unit),
+        seconds=seconds[:-1],
+        end=float(seconds[-1]),
     )
 
 
@@ -138,7 +130,7 @@ def _joints(index: PacketIndex, packets: _Positions) -> _Positions:
     coming = sliding_window_view(after, _REORDERED).max(axis=1)
     joints: list[int] = []
     begin = 0
-    while len(joints) < _MOST_JOINTS:
+    while len(joints) <= _MOST_JOINTS:
         latest = np.maximum.accumulate(stamps[begin:])[:-1] - back
         rest = slice(begin + 1, None)
         found = np.flatnonzero((coming[rest] < latest) | (keys[rest] & (stamps[rest] < latest)))
@@ -147,6 +139,27 @@ def _joints(index: PacketIndex, packets: _Positions) -> _Positions:
         begin += 1 + int(found[0])
         joints.append(begin)
     return np.array(joints, dtype=np.int64)
+
+
+def _seconds(
+    index: PacketIndex,
+    stamps: NDArray[np.int64],
+    durations: NDArray[np.int64],
+    joints: _Positions,
+) -> NDArray[np.float64]:
+    """When each frame comes on display, in order of presentation, and when the last one leaves."""
+    unit = float(index.time_base)
+    gaps = np.diff(stamps)
+    inside = np.delete(gaps, joints - 1)
+    usual = float(np.median(inside[inside > 0])) if inside.any() else index.step / unit
+    # Across a leap of the clock, and at the end, a frame stays for the duration of its packet.
+    held = durations.astype(np.float64)
+    longest = LONGEST_BROADCAST_GAP if index.is_broadcast else _LONGEST_HOLD
+    held[(held <= 0) | (held * unit > longest)] = usual
+    stays = np.append(np.where(_leaps(index, stamps, durations, joints), held[:-1], gaps), held[-1])
+    if index.mislabelled:  # an encoder was still waiting, see FrameTimes
+        stays[:LAG_FRAMES][stays[:LAG_FRAMES] == 2 * usual] = usual
+    return np.concatenate([[0.0], np.cumsum(stays)]) * unit
 
 
 def _leaps(

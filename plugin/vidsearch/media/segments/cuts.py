@@ -14,6 +14,7 @@ from vidsearch.errors import MissingExtraError, NoFramesError
 from vidsearch.media.display import refuse_too_long, refuse_too_many_pixels
 from vidsearch.media.frames import MediaLimits
 from vidsearch.media.pyav.container import Video, opened
+from vidsearch.media.pyav.damage import Damage
 from vidsearch.media.pyav.frame_times import FrameTimes
 from vidsearch.media.pyav.packets import read_packets
 from vidsearch.media.pyav.sequential import FrontToBack
@@ -89,9 +90,10 @@ def _pictures(
     pictures = video.pictures()
     size: tuple[int, int] | None = None  # one for all, also where the video's own changes
     last = -1.0
-    for seen in FrontToBack(video, times, limits=limits, threads=threads):
-        if seen.seconds <= last:
-            continue  # a frame that shares its time with the one before
+    stream = FrontToBack(video, times, damage=Damage(video), limits=limits, threads=threads)
+    for seen in stream:
+        if seen.seconds <= last or not seen.is_trusted:
+            continue  # it shares its time with the one before, or its damage would look like a cut
         last = seen.seconds
         refuse_too_long(video.name, last, limits)
         size = size or _small(seen.frame.width, seen.frame.height)
