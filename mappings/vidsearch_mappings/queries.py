@@ -155,8 +155,8 @@ def vector_query(
         nested["inner_hits"] = inner
     query: Json = {"nested": nested}
     if untimed:
-        every = _scored_by_script({"exists": {"field": path}}, path=path, vector=vector)
-        rest: Json = {**nested, "query": every}
+        scored = _scored_by_script({"exists": {"field": path}}, path=path, vector=vector)
+        rest: Json = {**nested, "query": scored}
         # Those of the other query's hits are the same, and a name stands in a request once.
         nested.pop("inner_hits", None)
         has_none = {"bool": {"must_not": [{"exists": {"field": f"{field}.duration"}}]}}

@@ -1,7 +1,8 @@
 """Settings: read once at the edge, passed inwards.
 
 Sources, the first one wins: arguments, environment (``VIDSEARCH_ENGINE__URL``), a TOML file
-(``vidsearch.toml`` in the working folder, or the file that ``VIDSEARCH_CONFIG`` names), defaults.
+(the file that ``VIDSEARCH_CONFIG`` names, else ``vidsearch.toml`` in the working folder, else that
+of ``vidsearch local up`` there), defaults.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ __all__ = [
 
 _PREFIX = "VIDSEARCH_"
 _CONFIG_VARIABLE = "VIDSEARCH_CONFIG"
-_DEFAULT_FILE = "vidsearch.toml"
+_DEFAULT_FILES = ("vidsearch.toml", ".vidsearch/vidsearch.toml")
 _NEXT_URL = re.compile(r";(?=[A-Za-z][A-Za-z0-9+.-]*://)")
 
 
@@ -104,8 +105,7 @@ def settings_file() -> Path | None:
         if not path.is_file():
             raise ConfigError(f"{_CONFIG_VARIABLE} names {named!r}, but there is no such file")
         return path
-    default = Path(_DEFAULT_FILE)
-    return default if default.is_file() else None
+    return next((path for path in map(Path, _DEFAULT_FILES) if path.is_file()), None)
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -64,6 +64,23 @@ def test_videos_of_a_folder_become_sources_under_their_own_names(tmp_path: Path)
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("Harbour_at-dawn.mp4", "Harbour at dawn"),
+        ("2026.05.01 -  Mr. Bean.mkv", "2026 05 01 - Mr Bean"),
+        ("café.webm", "café"),
+        ("_.mp4", None),
+    ],
+)
+def test_folder_gives_titles_by_file_names(tmp_path: Path, name: str, title: str | None) -> None:
+    (tmp_path / name).touch()
+    (titled,) = from_folder(tmp_path, id_from="uri", passed=PassedOver(), titles=True)
+    assert titled.fields == ({"title": title} if title else {})
+    (bare,) = from_folder(tmp_path, id_from="uri", passed=PassedOver())
+    assert (bare.id, bare.fields) == (titled.id, {})
+
+
 def test_csv_rows_become_sources(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").touch()
     path = tmp_path / "list.csv"

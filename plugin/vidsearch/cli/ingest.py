@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vidsearch.batches import BATCH
 from vidsearch.cli import output
 from vidsearch.cli.columns import with_types
 from vidsearch.cli.folder import PassedOver, Reason, is_utf8
@@ -62,6 +63,12 @@ _SHOWN = 10
     metavar="NAME=VALUE",
     help="Field of every document; repeat for more.",
 )
+@click.option(
+    "--titles/--no-titles",
+    default=True,
+    show_default=True,
+    help="Give videos of --folder a title, the words of the file name, unless --field has one.",
+)
 @wait_options
 @json_option
 def ingest(
@@ -71,6 +78,7 @@ def ingest(
     as_text: bool,
     id_from: IdFrom,
     pairs: tuple[str, ...],
+    titles: bool,
     wait: bool,
     timeout: float | None,
     as_json: bool,
@@ -94,7 +102,8 @@ def ingest(
             passed.add(Reason.NAME, public_uri(uri))
     sources = from_uris([uri for uri in uris if is_utf8(uri)], id_from=id_from)
     if folder:
-        sources += from_folder(folder, id_from=id_from, passed=passed)
+        named = titles and "title" not in fields
+        sources += from_folder(folder, id_from=id_from, passed=passed, titles=named)
     rows = from_csv(csv_file, id_from=id_from) if csv_file else []
     sources += rows
     if not sources:
@@ -173,9 +182,17 @@ def _register(
     by_id = {one.id: NewVideo(one.id, one.uri, {**fields, **one.fields}) for one in sources}
     done: list[Registration] = []
     counts: Counter[str] = Counter()
-    with output.progress("Registering", total=len(by_id)) as bar:
-        for one in stream_registrations(by_id.values(), services=services):
-            done.append(one)
-            counts.update([str(one.record.state)] if one.record else ())
-            bar(len(done), note=", ".join(f"{n} {state}" for state, n in counts.most_common()))
+    try:
+        with output.progress("Registering", total=len(by_id)) as bar:
+            for one in stream_registrations(by_id.values(), services=services):
+                done.append(one)
+                counts.update([str(one.record.state)] if one.record else ())
+                bar(len(done), note=", ".join(f"{n} {state}" for state, n in counts.most_common()))
+    except KeyboardInterrupt:
+        output.talk(
+            f"\nStopped: {sum(counts.values())} of {len(by_id)} videos are registered, perhaps "
+            f"some of the next {BATCH}, too. The workers go on with them; the same command "
+            "registers the rest."
+        )
+        raise
     return done

@@ -16,7 +16,16 @@ import click
 
 from vidsearch.cli.folder import PassedOver, videos_below
 
-__all__ = ["IdFrom", "Source", "from_csv", "from_folder", "from_uris", "parse_fields", "stable_id"]
+__all__ = [
+    "IdFrom",
+    "Source",
+    "from_csv",
+    "from_folder",
+    "from_uris",
+    "parse_fields",
+    "stable_id",
+    "title_of",
+]
 
 IdFrom = Literal["uri", "name"]
 
@@ -62,10 +71,26 @@ def from_uris(uris: Sequence[str], *, id_from: IdFrom, base: Path | None = None)
     ]
 
 
-def from_folder(folder: Path, *, id_from: IdFrom, passed: PassedOver) -> list[Source]:
-    """One source per video file of a folder; see :func:`videos_below`."""
-    uris = map(str, videos_below(folder, passed))
-    return [Source(stable_id(uri, id_from=id_from), uri) for uri in uris]
+def from_folder(
+    folder: Path, *, id_from: IdFrom, passed: PassedOver, titles: bool = False
+) -> list[Source]:
+    """One source per video file of a folder; see :func:`videos_below`.
+
+    ``titles`` gives each the field ``title``: the words of the file's name.
+    """
+    return [
+        Source(
+            stable_id(str(path), id_from=id_from),
+            str(path),
+            {"title": title} if titles and (title := title_of(path)) else {},
+        )
+        for path in videos_below(folder, passed)
+    ]
+
+
+def title_of(path: Path) -> str:
+    """The words of a file's name: ``Harbour_at-dawn.mp4`` is titled ``Harbour at dawn``."""
+    return " ".join(re.sub(r"[_.]+|(?<=\w)-(?=\w)", " ", path.stem).split())
 
 
 def from_csv(path: Path, *, id_from: IdFrom) -> list[Source]:

@@ -13,6 +13,7 @@ function         from                                         to
 ===============  ===========================================  =====================================
 ``register``     nothing, deleted, failed, dead;              registered
                  any with another uri or other fields
+``set_fields``   processing; any other but deleted            registered; the same
 ``mark_queued``  registered                                   queued
 ``claim``        registered, queued;                          processing, or dead where a worker
                  processing with a lease that ran out         was lost in the last attempt
@@ -36,6 +37,7 @@ state, since the lease is what allows them. Nothing in here reads or writes;
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from vidsearch.engines import Json
@@ -66,6 +68,7 @@ __all__ = [
     "renew",
     "reopen",
     "retry",
+    "set_fields",
 ]
 
 
@@ -81,6 +84,24 @@ def register(old: VideoRecord | None, now: float, *, video: NewVideo) -> VideoRe
     if same and old.state not in GIVEN_UP:
         return old
     return _afresh(old, now).changed(**wanted)
+
+
+def set_fields(record: VideoRecord, now: float, *, fields: Mapping[str, Any]) -> VideoRecord:
+    """Change some of the fields; ``None`` removes one.
+
+    A worker that has begun has read the fields already, so the video starts afresh.
+
+    Raises:
+        VideoNotRegisteredError: it was deleted.
+    """
+    if record.state is State.DELETED:
+        raise VideoNotRegisteredError(f"video {record.id!r} was deleted")
+    after = {name: v for name, v in {**record.fields, **fields}.items() if v is not None}
+    if after == dict(record.fields):
+        return record
+    if record.state is State.PROCESSING:
+        return _afresh(record, now).changed(fields=after)
+    return record.changed(fields=after, updated_at=now)
 
 
 def mark_queued(record: VideoRecord, now: float) -> VideoRecord:

@@ -17,6 +17,7 @@ from vidsearch.engines.calls import Calls
 from vidsearch.engines.steps import Steps, Work
 from vidsearch.errors import MappingConflictError, QueryError
 from vidsearch.index.description import IndexDescription
+from vidsearch.index.health import require_vectors
 from vidsearch.once import Once
 from vidsearch.search.checked_request import CheckedRequest
 from vidsearch.search.index_cache import IndexCache, IndexMovedError
@@ -256,6 +257,8 @@ class SearchCore:
                 f"{error}",
                 argument="texts" if positions else "filter",
             ) from error
+        if any("vector" in one and not one["vector"]["hits"]["hits"] for one in answers):
+            yield from require_vectors(calls, self.alias, plans[0].index.field, all_of_them=False)
         yield from _for_each(rankings, Ranking.rank, answers)
         return rankings
 
