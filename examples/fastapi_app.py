@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
 from fastapi.responses import JSONResponse
@@ -49,6 +49,21 @@ async def search(
         Video(id=hit.id, title=hit.fields.get("title"), score=hit.score, moments=list(hit.moments))
         for hit in result.hits
     ]
+
+
+@app.get("/embed")
+async def embed(request: Request, q: str) -> list[float]:
+    """The unit vector of a text, for a client that writes its own queries."""
+    videos: AsyncVideoSearch = request.app.state.videos
+    vector: list[float] = (await videos.embed(q)).tolist()
+    return vector
+
+
+@app.get("/body")
+async def body(request: Request, q: str) -> dict[str, Any]:
+    """The bodies of a search by leg, for a client that sends them to the engine itself."""
+    videos: AsyncVideoSearch = request.app.state.videos
+    return await videos.body(q)
 
 
 @app.exception_handler(QueryError)

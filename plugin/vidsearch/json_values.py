@@ -1,4 +1,4 @@
-"""Plain JSON values of what results hold: dates, numpy's numbers, dataclasses, …"""
+"""What JSON holds: results as plain values, and values that no engine takes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,25 @@ from datetime import date, time
 from enum import Enum
 from typing import Any
 
-__all__ = ["to_json_value"]
+__all__ = ["GREATEST", "LEAST", "not_sendable", "to_json_value"]
+
+LEAST, GREATEST = -(2**63), 2**64 - 1
+"""Whole numbers that the engines keep: of ``long`` and ``unsigned_long``."""
+
+
+def not_sendable(value: Any) -> str | None:
+    """Why no engine takes a value, or one inside it; ``None`` where nothing is known against it."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:  # as from the name of a file that is not UTF-8
+            return f"{value!r} is no text in Unicode: {error.reason}"
+    elif isinstance(value, int) and not LEAST <= value <= GREATEST:
+        return f"{value} is no whole number of 64 bits"
+    elif isinstance(value, (Mapping, list, tuple, Set)):
+        inside = [*value, *value.values()] if isinstance(value, Mapping) else value
+        return next(filter(None, map(not_sendable, inside)), None)
+    return None
 
 
 def to_json_value(value: Any) -> Any:

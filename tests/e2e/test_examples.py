@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import re
 import runpy
@@ -126,11 +127,13 @@ def test_examples_enqueue_and_search_on_real_services(
     for name, value in application.env.items():
         monkeypatch.setenv(name, value)
     web = Web(runpy.run_path(str(ROOT / "examples/fastapi_app.py"))["app"])
-    found, none, wrong, schema = web.answers(
+    found, none, wrong, schema, vector, bodies = web.answers(
         "/search?q=harbour",
         "/search?q=harbour&tag=moon&tag=mars",
         "/search?q=%20",
         "/openapi.json",
+        "/embed?q=harbour",
+        "/body?q=harbour",
     )
     assert found[0] == 200
     (video,) = found[1]
@@ -138,6 +141,9 @@ def test_examples_enqueue_and_search_on_real_services(
     assert video["moments"][0].keys() == {"start", "end", "cosine", "thumbnail"}
     assert none == (200, [])
     assert wrong == (422, {"detail": "the search text is empty: say what the video should show"})
+    assert (vector[0], len(vector[1])) == (200, 512)
+    assert math.isclose(math.hypot(*vector[1]), 1, abs_tol=1e-6)
+    assert (bodies[0], bodies[1].keys()) == (200, {"vector", "keyword"})
     assert schema[1]["components"]["schemas"]["Moment"]["properties"].keys() >= {"start", "end"}
     monkeypatch.setenv("VIDSEARCH_ENGINE__URL", "http://127.0.0.1:1")
     monkeypatch.setenv("VIDSEARCH_ENGINE__KIND", "elasticsearch")

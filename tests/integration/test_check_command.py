@@ -73,7 +73,7 @@ def worker(folder: Path, env: dict[str, str], *options: str, **others: str) -> W
 
 
 def test_workers_are_checked_by_what_they_run(
-    run: Run, built: Services, env: dict[str, str], tmp_path: Path, clip: Path
+    run: Run, built: Services, env: dict[str, str], tmp_path: Path
 ) -> None:
     name = ("--hostname", f"same-{uuid.uuid4().hex[:6]}@%h")
     with worker(tmp_path / "w1", env, *name), worker(tmp_path / "w2", env, *name):
@@ -87,12 +87,20 @@ def test_workers_are_checked_by_what_they_run(
         assert f"2 workers are named '{name[1].removesuffix('%h')}" in told
         assert "Start each with a name of its own (-n)" in run("status").err
 
+
+def test_a_worker_of_another_sampling_is_found(
+    run: Run, built: Services, env: dict[str, str], tmp_path: Path
+) -> None:
     with worker(tmp_path / "w3", env, VIDSEARCH_INGEST__FPS="2"):
         code, found = parts(run)
         assert (code, found["model"]["ok"], found["index"]["ok"]) == (1, True, True)
         assert "w3@" in found["workers"]["detail"]
         assert "(differs in sampling)" in found["workers"]["detail"]
 
+
+def test_a_worker_without_its_encoder_says_so_in_the_record_and_to_check(
+    run: Run, built: Services, env: dict[str, str], tmp_path: Path, clip: Path
+) -> None:
     with worker(tmp_path / "w4", env, VIDSEARCH_MODEL__ENCODER="nowhere.at_all:Encoder") as last:
         assert run("ingest", str(clip), "--field", "title=x").code == 0
         (record,) = built.registry.list()

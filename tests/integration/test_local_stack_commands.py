@@ -146,7 +146,7 @@ def test_services_of_a_killed_up_are_known_to_the_next_one(
 
 
 def test_up_with_worker_starts_it_with_the_printed_variables(
-    opensearch_2: SearchNode, redis_url: str, tmp_path: Path
+    opensearch_2: SearchNode, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from celery import Celery
 
@@ -165,9 +165,17 @@ def test_up_with_worker_starts_it_with_the_printed_variables(
         environ = Path(f"/proc/{worker['pid']}/environ").read_text().split("\0")
         assert {f"{name}={value}" for name, value in variables.items()} <= set(environ)
         assert "OMP_NUM_THREADS=1" in environ
+
+        # The index is there, and commands find the stack by the file that it keeps.
+        assert "created index videos-000001" in up.stderr
+        monkeypatch.setenv("VIDSEARCH_CONFIG", str(tmp_path / "vidsearch.toml"))
+        command = [sys.executable, "-c", _MAIN, "status", "--json"]
+        told = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+        assert (told["index"], len(told["workers"])) == ("videos-000001", 1)
     finally:
         _cli("down", *where)
     assert not processes_of(tmp_path)
+    assert not (tmp_path / "vidsearch.toml").exists()
 
 
 def test_worker_that_cannot_start_is_reported_with_its_log(

@@ -118,7 +118,9 @@ def test_commands_are_found_in_every_form_that_docs_use() -> None:
     ]
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/cli.md"])
-def test_local_up_is_followed_by_index_create(page: str) -> None:
-    (block,) = [block for block in blocks(page, "", "text") if '"$(vidsearch local up' in block]
-    assert "vidsearch index create" in block.partition('"$(vidsearch local up')[2]
+def test_local_up_creates_the_index_and_ingestion_follows() -> None:
+    # tests/integration/test_local_stack_commands.py runs it.
+    (block,) = [block for block in blocks("README.md", "") if "vidsearch local up" in block]
+    after = block.partition("vidsearch local up")[2]
+    assert after.index("vidsearch ingest") < after.index("vidsearch search")
+    assert "Start everything, create the index" in "".join(blocks("docs/cli.md", "text"))

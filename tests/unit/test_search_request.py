@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import pickle
 import re
+from datetime import date, datetime
 from typing import Any, get_args, get_type_hints
 
 import numpy as np
@@ -200,3 +201,30 @@ def test_the_json_schema_describes_every_field() -> None:
         schema["properties"]["moments"] | {"minimum": 0, "maximum": 100}
         == (schema["properties"]["moments"])
     )
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("text", "boat\ud800"),
+        ("like", "a\ud800"),
+        ("filter", {"year": 2**70}),
+        ("filter", [{"year": {"gte": -(2**70)}}]),
+        ("filter", {"term": {"title": "\ud800"}}),
+        ("source", ["title\ud800"]),
+        ("highlight", ["title\ud800"]),
+        ("collapse", "field\ud800"),
+        ("k", 2**70),
+        ("from_", 2**70),
+        ("at", date(2026, 1, 1)),
+        ("min_cosine", datetime(2026, 1, 1)),
+        ("unknown", 1),
+    ],
+)
+def test_a_value_that_cannot_be_sent_is_refused_by_the_argument(argument: str, value: Any) -> None:
+    videos: Any = VideoSearch(MemoryEngine(), TableEncoder())
+    text = {} if argument in {"text", "like"} else {"text": "boat"}
+    for method in (videos.search, videos.body):
+        with pytest.raises(QueryError, match=argument) as raised:
+            method(**text, **{argument: value})
+        assert raised.value.argument == argument

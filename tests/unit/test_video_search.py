@@ -14,6 +14,7 @@ import pytest
 from tests.search_index import TableEncoder, create_index, make_videos, nearest, unit_vectors
 
 from vidsearch.config import EngineSettings, SearchSettings, Settings
+from vidsearch.encoders import Vectors
 from vidsearch.engines import Engine, Json
 from vidsearch.errors import (
     BackendUnavailableError,
@@ -517,3 +518,31 @@ def test_results_as_json_and_as_repr() -> None:
     assert repr(result) == ("SearchResult(1 hits, hybrid, segment level, 12 ms, warnings=['cut'])")
     assert list(result) == [hit]
     assert repr(VideoSearch(MemoryEngine(), TableEncoder())) == "VideoSearch(index='videos')"
+
+
+def test_the_time_of_a_search_leaves_out_the_loading_of_the_model(
+    engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(TableEncoder):
+        """Reads its weights at the first text, as the real ones do."""
+
+        cold = True
+
+        def encode_text(self, texts: Sequence[str]) -> Vectors:
+            if self.cold:
+                time.sleep(0.4)
+                self.cold = False
+            return super().encode_text(texts)
+
+    def load(*_: object) -> Slow:
+        time.sleep(0.2)
+        return Slow()
+
+    monkeypatch.setattr("vidsearch.engines.connect", lambda settings, client=None: engine)
+    monkeypatch.setattr("vidsearch.encoders.load_encoder", load)
+    with VideoSearch.from_settings(Settings()) as videos:
+        started = time.perf_counter()
+        result = videos.search("a red circle")
+        assert time.perf_counter() - started >= 0.6
+        assert result.took < 600
+        assert videos.search("a red circle").hits == result.hits

@@ -11,6 +11,7 @@ from datetime import date, time
 from typing import Any
 
 from vidsearch.errors import RegistryError
+from vidsearch.json_values import GREATEST, LEAST
 
 __all__ = ["NewVideo", "check_id", "check_uri", "checked", "checked_fields"]
 
@@ -21,7 +22,6 @@ _URI_BYTES = 32_766  # the engines' limit for a keyword
 _CREDENTIALS = re.compile(
     r"\s*[A-Za-z][A-Za-z0-9+.-]+://(?:[^/?#]*@|[^/?#\[\]]*:(?!\d*(?:[/?#]|$)))"
 )
-_LEAST, _GREATEST = -(2**63), 2**64 - 1  # of `long` and `unsigned_long`
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def _plain(value: Any, *, what: str) -> Any:
         return str(value)
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, int) and not _LEAST <= value <= _GREATEST:
+    if isinstance(value, int) and not LEAST <= value <= GREATEST:
         raise RegistryError(f"{what} is {value}, and engines keep whole numbers of 64 bits")
     if isinstance(value, float) and not math.isfinite(value):
         raise RegistryError(f"{what} is {value}, which JSON lacks: leave it out, or give None")

@@ -64,6 +64,7 @@ class SearchCore:
         self._settings = settings
         self._media = media or MediaInput()
         self._index = IndexCache(alias)
+        self._cold = False
 
     @classmethod
     def from_settings(cls, settings: Settings) -> SearchCore:
@@ -78,7 +79,9 @@ class SearchCore:
             return encoders.load_encoder(settings.model, settings.ingest)
 
         media = MediaInput(settings.sources, settings.ingest, settings.model.batch_size)
-        return cls(settings.index.name, encoder=load, settings=settings.search, media=media)
+        core = cls(settings.index.name, encoder=load, settings=settings.search, media=media)
+        core._cold = True
+        return core
 
     def request(self, text: Any, options: Mapping[str, Any]) -> CheckedRequest:
         """See :meth:`CheckedRequest.of`."""
@@ -103,7 +106,7 @@ class SearchCore:
     ) -> Steps[list[SearchResult]]:
         """The hits of each request, in their order."""
         started = time.perf_counter()
-        embedded = Once(lambda: self._embed(requests))
+        embedded = _Embedded(self, requests)
 
         def run(index: IndexDescription) -> Steps[list[tuple[Ranking, tuple[Hit, ...], str]]]:
             plans = yield from self._plans(requests, index, calls, embedded)
@@ -112,7 +115,7 @@ class SearchCore:
             return [(*each, index.name) for each in zip(rankings, pages, strict=True)]
 
         found = yield from self._index.run(calls, run)
-        took = 1000 * (time.perf_counter() - started)
+        took = 1000 * (time.perf_counter() - started - embedded.loading)
         return [
             SearchResult(
                 hits=hits,
@@ -127,7 +130,7 @@ class SearchCore:
 
     def bodies(self, request: CheckedRequest, calls: Calls) -> Steps[dict[Leg, Json]]:
         """The complete request bodies by leg; one, ``fused``, where the engine fuses."""
-        embedded = Once(lambda: self._embed([request]))
+        embedded = _Embedded(self, [request])
 
         def run(index: IndexDescription) -> Steps[dict[Leg, Json]]:
             (plan,) = yield from self._plans([request], index, calls, embedded)
@@ -142,7 +145,7 @@ class SearchCore:
         requests: Sequence[CheckedRequest],
         index: IndexDescription,
         calls: Calls,
-        embedded: Once[list[QueryVector]],
+        embedded: _Embedded,
     ) -> Steps[list[Plan]]:
         conditions = [Conditions.of(each, index) for each in requests]
         pairs = zip(requests, conditions, strict=True)
@@ -182,13 +185,12 @@ class SearchCore:
         requests: Sequence[CheckedRequest],
         index: IndexDescription,
         calls: Calls,
-        embedded: Once[list[QueryVector]],
+        embedded: _Embedded,
     ) -> Steps[list[QueryVector]]:
         """What the vector leg of each request compares with; empty in keyword mode."""
 
         def embed() -> list[QueryVector]:
-            # Loads the model; a local one is hashed for its identity.
-            self._encoder().identity.require(index.identity, where=f"index {index.name!r}")
+            embedded.load(index)
             return embedded()
 
         vectors = [QueryVector() for _ in requests]
@@ -217,7 +219,18 @@ class SearchCore:
                     )
         return vectors
 
-    def _embed(self, requests: Sequence[CheckedRequest]) -> list[QueryVector]:
+    def load_model(self, index: IndexDescription, requests: Sequence[CheckedRequest]) -> None:
+        """Load what the requests need of the model, so that they can be timed without it."""
+        encoder = self._encoder()
+        # A local model is hashed for its identity.
+        encoder.identity.require(index.identity, where=f"index {index.name!r}")
+        asked = [each.request for each in requests if each.request.needs_model]
+        texts = [request.text for request in asked if request.input[0] == "text"]
+        if self._cold and texts:  # its weights are read at the first text
+            encoder.encode_text([str(texts[0])])
+            self._cold = False
+
+    def embed_requests(self, requests: Sequence[CheckedRequest]) -> list[QueryVector]:
         """The vectors that the model makes, all texts in one batch; empty for other requests."""
         encoder = self._encoder()
         vectors = [QueryVector() for _ in requests]
@@ -296,6 +309,30 @@ class SearchCore:
             raise IndexMovedError
         rest = iter(responses)
         return [{name: next(rest) for name in group} for group in groups]
+
+
+class _Embedded:
+    """The vectors that the model makes of some requests, and the time that loading it took."""
+
+    def __init__(self, core: SearchCore, requests: Sequence[CheckedRequest]) -> None:
+        self._core = core
+        self._requests = requests
+        self._vectors = Once(lambda: core.embed_requests(requests))
+        self.loading = 0.0
+        """Seconds; none after the first search."""
+
+    def __call__(self) -> list[QueryVector]:
+        return self._vectors()
+
+    def load(self, index: IndexDescription) -> None:
+        """Load the model where it is not loaded yet.
+
+        Raises:
+            ModelMismatchError: the index holds vectors of another.
+        """
+        started = time.perf_counter()
+        self._core.load_model(index, self._requests)
+        self.loading += time.perf_counter() - started
 
 
 def _truncation(text: str, encoder: Encoder) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from pydantic_core import core_schema
 
 from vidsearch.config import FusionName
 from vidsearch.errors import QueryError
+from vidsearch.json_values import not_sendable
 from vidsearch.search.filters import Filter
 from vidsearch.search.native import AnyFusion
 from vidsearch.search.types import Level, Mode
@@ -40,6 +41,8 @@ _LEGS: dict[Mode, tuple[Leg, ...]] = {
     "keyword": ("keyword",),
 }
 _INPUTS = ("image", "clip", "like", "vector")
+_SENT = ("like", "filter", "source", "highlight", "collapse")
+"""What goes to the engine as it is given."""
 
 
 def require_text(text: object) -> str:
@@ -55,6 +58,8 @@ def require_text(text: object) -> str:
     if not text:
         message = "the search text is empty: say what the video should show"
         raise QueryError(message, argument="text")
+    if reason := not_sendable(text):
+        raise QueryError(f"the search text {reason}", argument="text")
     return text
 
 
@@ -308,6 +313,9 @@ class SearchRequest(BaseModel):
         return request
 
     def _check_together(self) -> None:
+        for name in _SENT:
+            if reason := not_sendable(getattr(self, name)):
+                raise QueryError(f"{name} cannot be sent: {reason}", argument=name)
         given = [name for name, _ in self._inputs()]
         if len(given) > 1:
             names = " and ".join(given)

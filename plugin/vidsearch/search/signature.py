@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-__all__ = ["same_arguments_as", "same_options_as"]
+from vidsearch.errors import QueryError
+
+__all__ = ["refuses_unknown", "same_arguments_as", "same_options_as"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _Self = TypeVar("_Self")
 _First = TypeVar("_First")
+
+
+def refuses_unknown(method: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Raise ``QueryError`` for an argument that a search lacks, as methods with options do."""
+    known = inspect.signature(method).parameters
+
+    @functools.wraps(method)
+    def checked(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        for name in kwargs:
+            if name not in known:
+                raise QueryError(f"a search has no argument {name!r}", argument=name)
+        return method(*args, **kwargs)
+
+    return checked
 
 
 def same_arguments_as(

@@ -123,7 +123,7 @@ class SearchResult:
     index: str
     """The concrete index that answered."""
     took: float
-    """Milliseconds from the call to the answer, embedding included."""
+    """Milliseconds from the call to the answer; embedding included, loading the model not."""
     warnings: tuple[str, ...] = field(default=())
     """What the user should know: a text that was cut off, no field to search."""
 

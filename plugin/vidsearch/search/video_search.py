@@ -16,7 +16,7 @@ from vidsearch.search.core import SearchCore
 from vidsearch.search.filters import Filter
 from vidsearch.search.native import AnyFusion
 from vidsearch.search.request import Leg, SearchRequest
-from vidsearch.search.signature import same_arguments_as, same_options_as
+from vidsearch.search.signature import refuses_unknown, same_arguments_as, same_options_as
 from vidsearch.search.types import Level, Mode, SearchResult
 
 __all__ = ["VideoSearch"]
@@ -69,6 +69,7 @@ class VideoSearch:
         made._owns_engine = True
         return made
 
+    @refuses_unknown
     def search(
         self,
         text: str | SearchRequest | None = None,
