@@ -44,8 +44,9 @@ A setting is read from the first of these places that has it:
 1. an argument in Python: `load_settings(engine={"url": "http://localhost:9200"})`;
 2. an environment variable: `VIDSEARCH_ENGINE__URL` is the setting `engine.url`. An empty variable
    counts as unset;
-3. a TOML file: `vidsearch.toml` in the working folder, or the file that `VIDSEARCH_CONFIG` or
-   `vidsearch --config FILE` names;
+3. a TOML file: the file that `VIDSEARCH_CONFIG` or `vidsearch --config FILE` names, else
+   `vidsearch.toml` in the working folder, else the one that `vidsearch local up` keeps there in
+   `.vidsearch` while it runs;
 4. the default.
 
 ```toml

@@ -56,9 +56,10 @@ class RunningServices:
         return _Missing(self, name)
 
     def drop(self, prefix: str) -> None:
-        """Drop every index whose name starts with ``prefix``, and with it its aliases."""
+        """Drop every index whose name starts with ``prefix``, and the registries beside them."""
         for node in self.nodes.values():
-            path = f"/_cat/indices/{prefix}*?format=json&h=index&expand_wildcards=all"
+            names = f"{prefix}*,vidsearch-{prefix}*"
+            path = f"/_cat/indices/{names}?format=json&h=index&expand_wildcards=all"
             for row in call(node.url, "GET", path):
                 call(node.url, "DELETE", f"/{row['index']}")
 

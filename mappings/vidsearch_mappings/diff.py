@@ -30,7 +30,18 @@ _INTO: dict[str, frozenset[str]] = {
 }
 _DYNAMIC_SETTINGS = frozenset({"number_of_replicas"})
 _DYNAMIC_PARAMETERS = frozenset({"ignore_above", "dynamic"})
-_DEFAULTS: Json = {"index": True, "doc_values": True, "dynamic": "true", "type": "object"}
+_DEFAULTS: Json = {
+    "coerce": True,
+    "doc_values": True,
+    "dynamic": "true",
+    "enabled": True,
+    "format": "strict_date_optional_time||epoch_millis",
+    "ignore_malformed": False,
+    "index": True,
+    "norms": True,
+    "store": False,
+    "type": "object",
+}
 """What the engines leave out of a mapping that they give back."""
 
 
@@ -143,7 +154,7 @@ def _field(live: Mapping[str, Any], wanted: Mapping[str, Any], path: str) -> Ite
             for inner, one in flattened(value).items():
                 if _plain(had.get(inner)) != _plain(one):
                     yield Change(f"{where}.{inner}", had.get(inner), one, "new index")
-        elif _plain(live.get(name, _DEFAULTS.get(name))) != _plain(value):
+        elif _plain(live.get(name, _default(name, live))) != _plain(value):
             how: How = "in place" if name in _DYNAMIC_PARAMETERS else "new index"
             yield Change(where, live.get(name), value, how)
 
@@ -160,6 +171,10 @@ def _index_options(
             yield Change(
                 f"{path}.{name}", had.get(name), value, "in place" if allowed else "new index"
             )
+
+
+def _default(name: str, field: Mapping[str, Any]) -> Any:
+    return False if (name, field.get("type")) == ("norms", "keyword") else _DEFAULTS.get(name)
 
 
 def flattened(value: Mapping[str, Any], prefix: str = "") -> Json:

@@ -89,8 +89,12 @@ class ErrorRecord:
 
     @classmethod
     def of(cls, error: BaseException, *, stage: str) -> ErrorRecord:
-        """From an exception; long messages are cut, as they land in every listing."""
-        message = " ".join(str(error).split()) or type(error).__name__
+        """From an exception; long messages are cut, as they land in every listing.
+
+        File names may hold bytes that are not UTF-8, which no JSON takes: they are written out.
+        """
+        text = str(error).encode(errors="backslashreplace").decode()
+        message = " ".join(text.split()) or type(error).__name__
         return cls(type=type(error).__name__, stage=stage, message=message[:1000])
 
     def to_source(self) -> Json:
@@ -253,7 +257,8 @@ def registry_index(kind: EngineKind, *, shards: int, replicas: int) -> Json:
     """Settings and mapping of the registry, for ``PUT /<index>``: one document per video.
 
     Strict, so that no field gets into the mapping by accident. What is only kept and never searched
-    (the application's fields, seconds per stage) is not indexed, whatever it holds.
+    (the application's fields, seconds per stage) is not indexed, whatever it holds. Hidden, so that
+    neither a search of ``*`` nor an index template for ``*`` reaches it.
 
     Args:
         kind: which engine; the body is the same for all of them.
@@ -266,7 +271,9 @@ def registry_index(kind: EngineKind, *, shards: int, replicas: int) -> Json:
     if kind not in get_args(EngineKind):
         raise ValueError(f"unknown engine {kind!r}")
     return {
-        "settings": {"index": {"number_of_shards": shards, "number_of_replicas": replicas}},
+        "settings": {
+            "index": {"hidden": True, "number_of_shards": shards, "number_of_replicas": replicas}
+        },
         "mappings": {
             "dynamic": "strict",
             "_meta": registry_meta({}),

@@ -9,8 +9,20 @@ from typing import Any
 from vidsearch_mappings.types import EngineKind, Json, Quantization
 from vidsearch_mappings.vectors import vector_field, vector_settings
 
-__all__ = ["MAX_KEYWORD", "SUBTITLES", "videos_index"]
+__all__ = ["MAX_KEYWORD", "SUBTITLES", "text_field", "videos_index"]
 
+_SPACED_DATE = "uuuu-MM-dd HH:mm:ss[.SSSSSS][.SSS][XXX]"
+"""As databases and Python's ``str`` write a date with its time."""
+_DETECTED_DATES = (
+    "strict_date",
+    "strict_date_hour_minute",
+    "strict_date_hour_minute_second",
+    "strict_date_hour_minute_second_fraction",
+    "strict_date_time",
+    "strict_date_time_no_millis",
+    _SPACED_DATE,
+)
+"""Only whole days, with or without a time: a text like ``2024`` or ``2024-05`` stays a text."""
 
 SUBTITLES = "subtitles"
 """What is said in the whole video; in the vidsearch object, and open to the keyword leg."""
@@ -29,12 +41,14 @@ def videos_index(
     shards: int,
     replicas: int,
     version: Sequence[int] | None = None,
+    own: Mapping[str, Any] | None = None,
 ) -> Json:
     """Settings and mapping of a managed videos index, for ``PUT /<index>``.
 
-    The user's fields are at the top level and are mapped dynamically: strings as text with a
-    ``.keyword`` subfield, without date detection. The object ``field`` is strict: a document of
-    another layout is rejected, not silently indexed in part.
+    The user's fields are at the top level. What ``own`` does not map is mapped dynamically: numbers
+    as ``double``, so that a first whole number does not cut later ones; ISO dates as ``date``;
+    other strings as text with a ``.keyword`` subfield. The object ``field`` is strict: a document
+    of another layout is rejected, not silently indexed in part.
 
     ===============  ====================================  ========================================
     quantization     Elasticsearch (>= 8.19)               OpenSearch (>= 2.19)
@@ -67,6 +81,7 @@ def videos_index(
         shards: primary shards.
         replicas: replicas.
         version: of the engine; ``None`` for the oldest that is supported.
+        own: mappings of the user's own fields, from :func:`~vidsearch_mappings.own.own_mapping`.
 
     Raises:
         ValueError: see :func:`~vidsearch_mappings.vectors.vector_field`.
@@ -78,23 +93,43 @@ def videos_index(
         "number_of_replicas": replicas,
         **vector_settings(kind, quantization),
     }
+    own = own or {}
+    templates = [*own.get("dynamic_templates", ()), *_templates()]
+    fields: Json = {
+        "title": text_field(),
+        "description": text_field(),
+        "tags": {"type": "keyword"},
+        **own.get("properties", {}),
+    }
     return {
         "settings": {"index": settings},
         "mappings": {
             "_meta": dict(meta),
             "dynamic": True,
-            "date_detection": False,
-            "dynamic_templates": [
-                {"strings": {"match_mapping_type": "string", "mapping": _text_and_keyword()}}
-            ],
-            "properties": {
-                "title": _text_and_keyword(),
-                "description": _text_and_keyword(),
-                "tags": {"type": "keyword"},
-                field: video,
-            },
+            "date_detection": True,
+            "dynamic_date_formats": list(_DETECTED_DATES),
+            "dynamic_templates": templates,
+            "properties": {**fields, field: video},
         },
     }
+
+
+def text_field() -> Json:
+    """How a text of the user is mapped: words, and below ``.keyword`` the whole value."""
+    return {"type": "text", "fields": {"keyword": {"type": "keyword", "ignore_above": 256}}}
+
+
+def _templates() -> list[Json]:
+    mappings: dict[str, Json] = {
+        "string": text_field(),
+        "long": {"type": "double"},
+        "double": {"type": "double"},
+        "date": {"type": "date", "format": f"strict_date_optional_time||{_SPACED_DATE}"},
+    }
+    return [
+        {f"{kind}s": {"match_mapping_type": kind, "mapping": mapping}}
+        for kind, mapping in mappings.items()
+    ]
 
 
 def _video(vector: Callable[[], Json]) -> Json:
@@ -123,7 +158,3 @@ def _video(vector: Callable[[], Json]) -> Json:
             },
         },
     }
-
-
-def _text_and_keyword() -> Json:
-    return {"type": "text", "fields": {"keyword": {"type": "keyword", "ignore_above": 256}}}

@@ -1,7 +1,8 @@
 """Settings: read once at the edge, passed inwards.
 
 Sources, the first one wins: arguments, environment (``VIDSEARCH_ENGINE__URL``), a TOML file
-(``vidsearch.toml`` in the working folder, or the file that ``VIDSEARCH_CONFIG`` names), defaults.
+(the file that ``VIDSEARCH_CONFIG`` names, else ``vidsearch.toml`` in the working folder, else that
+of ``vidsearch local up`` there), defaults.
 """
 
 from __future__ import annotations
@@ -28,9 +29,8 @@ from vidsearch.config_sections import (
     IngestSettings,
     ModelSettings,
     SearchSettings,
-    SourceSettings,
-    ThumbnailSettings,
 )
+from vidsearch.config_sources import SourceSettings, ThumbnailSettings
 from vidsearch.errors import ConfigError
 
 __all__ = [
@@ -53,7 +53,7 @@ __all__ = [
 
 _PREFIX = "VIDSEARCH_"
 _CONFIG_VARIABLE = "VIDSEARCH_CONFIG"
-_DEFAULT_FILE = "vidsearch.toml"
+_DEFAULT_FILES = ("vidsearch.toml", ".vidsearch/vidsearch.toml")
 _NEXT_URL = re.compile(r";(?=[A-Za-z][A-Za-z0-9+.-]*://)")
 
 
@@ -105,8 +105,7 @@ def settings_file() -> Path | None:
         if not path.is_file():
             raise ConfigError(f"{_CONFIG_VARIABLE} names {named!r}, but there is no such file")
         return path
-    default = Path(_DEFAULT_FILE)
-    return default if default.is_file() else None
+    return next((path for path in map(Path, _DEFAULT_FILES) if path.is_file()), None)
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -125,8 +124,7 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         raise ConfigError(_explain(error)) from error
     except ValueError as error:  # a TOML file that does not parse, or a variable that is no JSON
-        no_json = ", ".join(_lists_that_are_no_json(os.environ))
-        reason = f'{no_json} must be a JSON list, such as \'["a", "b"]\'' if no_json else error
+        reason = "; ".join(_no_json(os.environ)) or error
         raise ConfigError(f"settings cannot be read: {reason}") from error
 
 
@@ -186,16 +184,24 @@ def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
         )
 
 
-def _lists_that_are_no_json(environ: Mapping[str, str]) -> Iterator[str]:
+def _no_json(environ: Mapping[str, str]) -> Iterator[str]:
     import json
 
-    lists = {variable_name(a, b) for a, b, info in setting_paths() if type(info.default) is tuple}
+    forms: dict[type, str] = {
+        tuple: 'list, such as \'["a", "b"]\'',
+        dict: "object, as docs/settings.md shows it",
+    }
+    wanted = {
+        variable_name(section, name): forms[type(info.default)]
+        for section, name, info in setting_paths()
+        if type(info.default) in forms
+    }
     for variable, value in environ.items():
-        if value and variable.upper() in lists:
+        if value and variable.upper() in wanted:
             try:
                 json.loads(value)
             except ValueError:
-                yield variable
+                yield f"{variable} must be a JSON {wanted[variable.upper()]}"
 
 
 def _explain(error: ValidationError) -> str:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
-from vidsearch.defaults import BATCH_SIZE, MAX_PIXELS, MAX_SECONDS
+from vidsearch.config_sources import Section
+from vidsearch.defaults import BATCH_SIZE, BROKER_SECONDS
 from vidsearch_mappings.fusions import Normalizer
+from vidsearch_mappings.own import own_mapping
 from vidsearch_mappings.stop_words import stop_words
 from vidsearch_mappings.types import EngineKind, Quantization
 
@@ -26,19 +28,13 @@ __all__ = [
     "IngestSettings",
     "ModelSettings",
     "SearchSettings",
-    "SourceSettings",
-    "ThumbnailSettings",
 ]
 
 _BLANK = re.compile(r"\s")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 
 
-class _Section(BaseModel):
-    # Hidden, as a wrong value may hold a secret, and a traceback shows the message.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class EngineSettings(_Section):
+class EngineSettings(Section):
     """The cluster that holds the videos."""
 
     url: str = Field("http://localhost:9200", description="URL of the cluster.")
@@ -94,13 +90,19 @@ class EngineSettings(_Section):
         return value.rstrip("/")
 
 
-class IndexSettings(_Section):
+class IndexSettings(Section):
     """The index and how videos are laid out in it."""
 
     name: str = Field(
         "videos",
         min_length=1,
-        description="Alias of the videos index. The registry is `<name>-registry`.",
+        description="Alias of the videos index. The registry is `<side_prefix><name>-registry`.",
+    )
+    side_prefix: str = Field(
+        "vidsearch-",
+        pattern=r"^([a-z0-9.][a-z0-9._-]*)?$",
+        description="Prefix of the names of the indices that vidsearch keeps beside the videos "
+        "index. No index template of the cluster may have a pattern that matches them.",
     )
     field: str = Field(
         "video",
@@ -143,6 +145,17 @@ class IndexSettings(_Section):
         "`segment_seconds`.",
     )
 
+    mapping: dict[str, Any] | None = Field(
+        None,
+        description="Mappings of your own fields in a managed index: path of a JSON file with "
+        "`properties`, or the JSON itself. See docs/indices.md.",
+    )
+
+    @field_validator("mapping", mode="before")
+    @classmethod
+    def _read_mapping(cls, value: Any, info: ValidationInfo) -> Any:
+        return None if value is None else own_mapping(value, reserved=info.data.get("field", ""))
+
     @model_validator(mode="after")
     def _overlap_fits(self) -> IndexSettings:
         if self.segment_overlap >= self.segment_seconds:
@@ -151,11 +164,11 @@ class IndexSettings(_Section):
 
     @property
     def registry(self) -> str:
-        """Name of the registry index."""
-        return f"{self.name}-registry"
+        """Alias of the registry."""
+        return f"{self.side_prefix}{self.name}-registry"
 
 
-class ModelSettings(_Section):
+class ModelSettings(Section):
     """The encoder."""
 
     name: str = Field(
@@ -196,7 +209,7 @@ class ModelSettings(_Section):
     token: SecretStr | None = Field(None, description="Access token of the model hub.")
 
 
-class BrokerSettings(_Section):
+class BrokerSettings(Section):
     """Celery's broker."""
 
     url: SecretStr = Field(
@@ -205,9 +218,15 @@ class BrokerSettings(_Section):
     queue: str = Field(
         "vidsearch", min_length=1, description="Name of the queue of the ingestion tasks."
     )
+    timeout: float = Field(
+        BROKER_SECONDS,
+        gt=0,
+        description="Number of seconds to try to send a message. Where the broker is away, the "
+        "sweep sends it later.",
+    )
 
 
-class IngestSettings(_Section):
+class IngestSettings(Section):
     """What a worker does with a registered video."""
 
     fps: float = Field(
@@ -215,8 +234,9 @@ class IngestSettings(_Section):
     )
     sampling: Literal["played-at", "notebook"] = Field(
         "played-at",
-        description="Which frames are sampled: the one on display at each instant (`played-at`), "
-        "or the frame numbers that the CLIP4Clip notebook takes (`notebook`).",
+        description="Which frames are sampled: the one on display at each instant, as a player "
+        "shows it (`played-at`), or the frame numbers that the CLIP4Clip notebook takes, in the "
+        "size that is stored, even where pixels are not square (`notebook`).",
     )
     decoder: Literal["pyav", "opencv"] = Field(
         "pyav",
@@ -230,8 +250,8 @@ class IngestSettings(_Section):
         0.5,
         ge=0,
         le=1,
-        description="Maximum share of a video's sampled frames that may fail to decode, from 0 to "
-        "1. Beyond it the video fails.",
+        description="Maximum share of a video's sampled frames that may be damaged or missing, "
+        "from 0 to 1. Beyond it the video fails.",
     )
     isolate: bool = Field(
         True,
@@ -252,6 +272,13 @@ class IngestSettings(_Section):
     subtitles: bool = Field(
         True,
         description="Whether to read subtitle tracks, and `.srt` and `.vtt` files beside a video.",
+    )
+    subtitle_languages: tuple[str, ...] = Field(
+        (),
+        description="Preferred languages of subtitles, best first, as BCP 47 or ISO 639 codes "
+        "(`en`, `pt-BR`, `ger`). Where there are none of these, subtitles without a language are "
+        "taken, then others. Empty: a file without a language, then the first by its code; of the "
+        "tracks, the one that the video marks as default.",
     )
     lease_seconds: float = Field(
         120.0,
@@ -278,64 +305,20 @@ class IngestSettings(_Section):
         "no scans.",
     )
 
-
-class SourceSettings(_Section):
-    """Where videos may be read from, and how large they may be."""
-
-    schemes: tuple[str, ...] = Field(
-        ("file", "http", "https", "s3", "gs", "az"),
-        description="Schemes of URIs that are read. A path counts as `file`.",
-    )
-    roots: tuple[Path, ...] = Field(
-        (), description="Folders that local videos must lie in. Empty: any folder."
-    )
-    hosts: tuple[str, ...] = Field(
-        (),
-        description="Allowlist of hosts (`example.com`, `*.example.com`, `host:port`) and buckets "
-        "that videos are read from. Empty: any.",
-    )
-    private_hosts: tuple[str, ...] = Field(
-        (),
-        description="Hosts or networks (CIDR) that may be reached at private, loopback or "
-        "link-local addresses, which are refused otherwise. Where `hosts` is set, a host must "
-        "be in both lists.",
-    )
-    max_bytes: int = Field(10 * 2**30, ge=1, description="Maximum size of a video in bytes.")
-    max_seconds: float = Field(
-        MAX_SECONDS, gt=0, description="Maximum length of a video in seconds."
-    )
-    max_pixels: int = Field(
-        MAX_PIXELS, ge=1, description="Maximum number of pixels (width × height) of a frame."
-    )
-    folder: Path | None = Field(
-        None,
-        description="Folder for temporary copies of remote videos. Unset: the system's temporary "
-        "folder.",
-    )
-
-
-class ThumbnailSettings(_Section):
-    """A picture for every segment."""
-
-    url: str | None = Field(
-        None,
-        description="Folder or bucket (fsspec URL) that thumbnails are written to. Unset: no "
-        "thumbnails.",
-    )
-    format: Literal["webp", "jpeg"] = Field("webp", description="File format of thumbnails.")
-    size: int = Field(
-        320,
-        ge=16,
-        le=4096,
-        description="Maximum length of a thumbnail's longer side in pixels.",
-    )
+    @field_validator("subtitle_languages")
+    @classmethod
+    def _are_codes(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
+        for language in languages:
+            if not _LANGUAGE.fullmatch(language):
+                raise ValueError(f"{language!r} is no code of a language, such as en or pt-BR")
+        return languages
 
 
 FusionName = Literal["rrf", "linear", "sum", "native", "native_rrf"]
 """Fusions that have a name; see :func:`vidsearch.search.native.choose`."""
 
 
-class SearchSettings(_Section):
+class SearchSettings(Section):
     """Defaults of a search."""
 
     keyword_fields: tuple[str, ...] = Field(

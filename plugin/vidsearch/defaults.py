@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["BATCH_SIZE", "MAX_LOSS", "MAX_PIXELS", "MAX_SECONDS"]
+__all__ = ["BATCH_SIZE", "BROKER_SECONDS", "MAX_LOSS", "MAX_PIXELS", "MAX_SECONDS"]
 
 BATCH_SIZE = 8
 """Frames that are decoded and encoded at a time."""
+BROKER_SECONDS = 0.9
+"""For a message to the broker."""
 MAX_SECONDS = 12 * 3600.0
 """Duration of a video."""
 MAX_PIXELS = 8192 * 4320

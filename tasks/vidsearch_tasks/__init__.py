@@ -1,4 +1,7 @@
-"""The Celery side: the tasks of ``celery -A vidsearch_tasks worker``, and ``register_video``.
+"""The Celery side: the tasks of ``celery -A vidsearch_tasks worker``, and what applications call.
+
+An application registers, updates, looks up and deletes videos with the functions here; those of
+:mod:`vidsearch_tasks.aio` do the same from an event loop. Searches are in :mod:`vidsearch`.
 
 ``app`` is built from the settings when it is first asked for, so that importing this package reads
 no settings and connects to nothing.
@@ -8,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from vidsearch.lazy import imported_late
 from vidsearch_tasks.broker import BrokerState, WorkerState, broker_state, queue_depth
 from vidsearch_tasks.celery_app import beat_schedule, make_app
 from vidsearch_tasks.maintenance import run_scan, run_sweep
@@ -19,21 +23,29 @@ from vidsearch_tasks.register import (
     stream_registrations,
 )
 from vidsearch_tasks.services import Services, configure, current_services
+from vidsearch_tasks.videos import delete_video, update_fields, video_status
 
 if TYPE_CHECKING:
     from celery import Celery
+
+    from vidsearch.registry import NewVideo, Registration, State, VideoRecord
 
     app: Celery
 
 __all__ = [
     "BrokerState",
+    "NewVideo",
+    "Registration",
     "Services",
+    "State",
+    "VideoRecord",
     "WorkerState",
     "app",
     "beat_schedule",
     "broker_state",
     "configure",
     "current_services",
+    "delete_video",
     "enqueue",
     "enqueue_many",
     "make_app",
@@ -43,10 +55,16 @@ __all__ = [
     "run_scan",
     "run_sweep",
     "stream_registrations",
+    "update_fields",
+    "video_status",
 ]
+
+_of_registry, __dir__ = imported_late(
+    __name__,
+    dict.fromkeys(("NewVideo", "Registration", "State", "VideoRecord"), "vidsearch.registry"),
+    present=tuple(__all__),
+)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "app":
-        return current_services().app
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return current_services().app if name == "app" else _of_registry(name)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.config import redact_url
+from vidsearch.defaults import BROKER_SECONDS
 from vidsearch.errors import BackendUnavailableError, ConfigError
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ __all__ = [
     "send_ingests",
 ]
 
+_MODEL_PAUSE = 0.5
+_INFO = ("index", "engine", "model", "encoder", "identity", "precision", "problem")
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
@@ -39,7 +44,16 @@ class WorkerState:
     engine: str | None = None
     """URL of the search engine that it writes to, where it is known."""
     model: str | None = None
-    """Name of the model that it embeds with."""
+    """Name of the model that its settings have."""
+    encoder: str | None = None
+    """Class of the encoder that it embeds with; this and what follows are ``None`` where it has not
+    found out yet."""
+    identity: Mapping[str, Any] | None = None
+    """Of that encoder, as in the mapping of an index."""
+    precision: str | None = None
+    """Numbers that it computes frames with."""
+    problem: str | None = None
+    """Why it cannot embed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +66,8 @@ class BrokerState:
     queued: int
     """Messages that wait in the queue; those that a worker has taken are not counted."""
     workers: tuple[WorkerState, ...]
-    """All that answered, by name; those of the queue with their index, engine and model."""
+    """All that answered, by name; those of the queue with their index, engine and model. Workers
+    that share a name are all listed where the broker lets all of them answer, as Redis does."""
 
     @property
     def of_queue(self) -> tuple[WorkerState, ...]:
@@ -69,7 +84,7 @@ def broker_errors(url: str) -> Iterator[None]:
         ConfigError: the URL names no broker.
     """
     from kombu.connection import Connection
-    from kombu.exceptions import OperationalError
+    from kombu.exceptions import LimitExceeded, OperationalError
     from redis.exceptions import RedisError
 
     untyped: Any = Connection
@@ -83,7 +98,7 @@ def broker_errors(url: str) -> Iterator[None]:
         ) from None
     try:
         yield
-    except (OperationalError, RedisError, OSError) as error:
+    except (LimitExceeded, OperationalError, RedisError, OSError) as error:
         # A client's message may show the URL with its password.
         reason = str(error).replace(url, redact_url(url)) or type(error).__name__
         raise BackendUnavailableError(
@@ -92,21 +107,27 @@ def broker_errors(url: str) -> Iterator[None]:
         ) from error
 
 
-def send_ingest(app: Celery, video_id: str, *, queue: str) -> None:
+def send_ingest(app: Celery, video_id: str, *, queue: str, timeout: float = BROKER_SECONDS) -> None:
     """Put the message for one video, which holds its id only, into the queue.
 
     Raises:
         BackendUnavailableError: the broker did not take it.
     """
-    _, problem = send_ingests(app, [video_id], queue=queue)
+    _, problem = send_ingests(app, [video_id], queue=queue, timeout=timeout)
     if problem:
         raise problem
 
 
 def send_ingests(
-    app: Celery, video_ids: Sequence[str], *, queue: str
+    app: Celery, video_ids: Sequence[str], *, queue: str, timeout: float = BROKER_SECONDS
 ) -> tuple[Sequence[str], BackendUnavailableError | None]:
     """Put the messages for many videos into the queue, over one connection.
+
+    Args:
+        app: whoever made it; its own retries and timeouts do not count here.
+        video_ids: one message each.
+        queue: where they go.
+        timeout: seconds until a broker that is away is given up.
 
     Returns:
         The ids that the broker took, and why it did not take the others.
@@ -115,7 +136,7 @@ def send_ingests(
 
     sent: list[str] = []
     try:
-        with broker_errors(_url(app)), app.producer_or_acquire() as producer:
+        with broker_errors(_url(app)), _producer(app, timeout) as producer:
             for id in video_ids:
                 app.send_task(
                     INGEST,
@@ -132,6 +153,29 @@ def send_ingests(
     return sent, None
 
 
+@contextmanager
+def _producer(app: Celery, timeout: float) -> Iterator[Any]:
+    """A producer of a pool like Celery's own, whose connections give up within the timeout.
+
+    By its defaults Celery tries to connect for seconds, in the request of a user who waits. A third
+    of the timeout is for each: a place in the pool, a connection, the answer to a message.
+    """
+    from kombu import pools
+
+    share, urls = timeout / 3, _url(app).split(";")
+    connect = share / len(urls)
+    options: dict[str, float] = {
+        "max_retries": len(urls) - 1,
+        "interval_start": 0,
+        "interval_step": 0,
+    }
+    if urls[0].startswith(("redis", "sentinel")):
+        options |= {"socket_connect_timeout": connect, "socket_timeout": share}
+    connection = app.connection_for_write(connect_timeout=connect, transport_options=options)
+    with pools.producers[connection].acquire(block=True, timeout=share) as producer:
+        yield producer
+
+
 def queue_depth(app: Celery, *, queue: str) -> int:
     """Number of messages that wait in a queue.
 
@@ -146,52 +190,68 @@ def queue_depth(app: Celery, *, queue: str) -> int:
             return 0
 
 
-def broker_state(settings: Settings, *, timeout: float = 1.0) -> BrokerState:
+def broker_state(
+    settings: Settings, *, timeout: float = 1.0, model_seconds: float = 0.0
+) -> BrokerState:
     """Ask the broker about the queue, and the workers about themselves.
 
     Args:
         settings: names the broker and the queue.
         timeout: seconds to wait for the workers' answers.
+        model_seconds: seconds to wait until the workers have found out what they embed with.
 
     Raises:
         BackendUnavailableError: the broker does not answer.
     """
-    from vidsearch_tasks.celery_app import make_app
+    from vidsearch_tasks.celery_app import WORKER_INFO, make_app
 
     app = make_app(settings)
     queue = settings.broker.queue
     queued = queue_depth(app, queue=queue)
+    until = time.monotonic() + model_seconds
     with broker_errors(_url(app)):
-        answers = app.control.inspect(timeout=timeout).active_queues() or {}
-        takes = {name: tuple(one["name"] for one in queues) for name, queues in answers.items()}
-        infos = _worker_infos(
-            app, [name for name, queues in takes.items() if queue in queues], timeout=timeout
-        )
-    workers = tuple(
-        WorkerState(name, queues, **infos.get(name, {})) for name, queues in sorted(takes.items())
+        answers = _ask(app, "active_queues", timeout=timeout)
+        takes = [(name, tuple(each["name"] for each in found)) for name, found in answers]
+        names = [name for name, queues in takes if queue in queues]
+        infos = _ask(app, WORKER_INFO, names=names, timeout=timeout)
+        while any(_is_unsure(info) for _, info in infos) and time.monotonic() < until:
+            time.sleep(_MODEL_PAUSE)
+            infos = _ask(app, WORKER_INFO, names=names, timeout=timeout)
+    rest = [*infos]
+    workers: list[WorkerState] = []
+    for name, queues in sorted(takes):
+        info = next((each for each in rest if each[0] == name), None) if queue in queues else None
+        if info:
+            rest.remove(info)
+        known = info[1] if info and isinstance(info[1], dict) else {}
+        workers.append(WorkerState(name, queues, **{key: known.get(key) for key in _INFO}))
+    return BrokerState(
+        url=redact_url(_url(app)), queue=queue, queued=queued, workers=tuple(workers)
     )
-    return BrokerState(url=redact_url(_url(app)), queue=queue, queued=queued, workers=workers)
 
 
-def _worker_infos(
-    app: Celery, names: list[str], *, timeout: float
-) -> dict[str, dict[str, str | None]]:
-    """Index, engine and model of the workers of these names; those without an answer are left out.
+def _ask(
+    app: Celery, command: str, *, timeout: float, names: Sequence[str] | None = None
+) -> list[tuple[str, Any]]:
+    """The answers of workers by their names; of some names, it ends with the last answer.
 
-    It ends with the last answer, not with the timeout.
+    A name comes twice where two workers have it.
     """
-    from vidsearch_tasks.celery_app import WORKER_INFO
+    if names is not None and not names:  # Celery would ask all workers
+        return []
+    asked = {} if names is None else {"destination": sorted({*names}), "limit": len(names)}
+    replies = app.control.broadcast(command, reply=True, timeout=timeout, **asked) or []
+    return [each for reply in replies for each in reply.items()]
 
-    if not names:  # Celery would ask all workers
-        return {}
-    replies = (
-        app.control.broadcast(WORKER_INFO, destination=names, reply=True, timeout=timeout) or []
+
+def _is_unsure(info: Any) -> bool:
+    """Whether a worker of this version has not found out yet what it embeds with."""
+    return (
+        isinstance(info, dict)
+        and "identity" in info
+        and info["identity"] is None
+        and info.get("problem") is None
     )
-    return {
-        name: {key: info.get(key) for key in ("index", "engine", "model")}
-        for reply in replies
-        for name, info in reply.items()
-    }
 
 
 def _url(app: Celery) -> str:

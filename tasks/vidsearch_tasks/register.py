@@ -58,7 +58,7 @@ def register_video(
 
 
 def register_videos(
-    videos: Iterable[NewVideo], *, services: Services | None = None
+    videos: Iterable[NewVideo | Mapping[str, Any]], *, services: Services | None = None
 ) -> list[Registration]:
     """Register many videos and have workers ingest them. Safe to repeat.
 
@@ -66,7 +66,8 @@ def register_videos(
     to the broker per 500 videos. A video that cannot be registered does not stop the others.
 
     Args:
-        videos: each id once, or repeated with the same uri, fields and routing.
+        videos: each a ``NewVideo`` or a dict of ``id``, ``uri``, ``fields`` and ``routing``; each
+            id once, or repeated with the same values.
         services: what to work with; by default those of this process.
 
     Returns:
@@ -83,7 +84,7 @@ def register_videos(
 
 
 def stream_registrations(
-    videos: Iterable[NewVideo], *, services: Services | None = None
+    videos: Iterable[NewVideo | Mapping[str, Any]], *, services: Services | None = None
 ) -> Iterator[Registration]:
     """As :func:`register_videos`, for more videos than fit into memory: 500 at a time.
 
@@ -116,8 +117,10 @@ def enqueue_many(
     }
     if not waiting:
         return list(registrations)
-    queue = services.settings.broker.queue
-    sent, problem = send_ingests(app or services.app, list(waiting), queue=queue)
+    broker = services.settings.broker
+    sent, problem = send_ingests(
+        app or services.app, list(waiting), queue=broker.queue, timeout=broker.timeout
+    )
     after: dict[str, Registration] = {}
     for one in services.registry.mark_many_queued([waiting[id] for id in sent]):
         # Where only the marking failed, the video is registered and its message was sent.
@@ -142,7 +145,8 @@ def enqueue(id: str, *, services: Services | None = None, app: Celery | None = N
     """
     services = services or current_services()
     try:
-        send_ingest(app or services.app, id, queue=services.settings.broker.queue)
+        broker = services.settings.broker
+        send_ingest(app or services.app, id, queue=broker.queue, timeout=broker.timeout)
     except BackendUnavailableError as error:
         raise _not_queued(id, error) from error
     return services.registry.mark_queued(id)

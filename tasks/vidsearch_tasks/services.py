@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vidsearch.ingest import Indexer
     from vidsearch.media import MediaReader, ThumbnailStore
     from vidsearch.registry import Registry
+    from vidsearch_tasks.model_probe import ModelProbe
 
 __all__ = ["Services", "configure", "current_services"]
 
@@ -100,6 +101,7 @@ class Services:
             lease_seconds=self.settings.ingest.lease_seconds,
             max_attempts=self.settings.ingest.max_attempts,
             reserved=self.settings.index.field,
+            allow_credentials=self.settings.sources.allow_credentials,
         )
 
     @build_once
@@ -160,6 +162,24 @@ class Services:
             "engine": None if self._client is not None else settings.engine.url,
             "model": settings.model.name if encoder is None else encoder.identity.name,
         }
+
+    def model_info(self) -> dict[str, Any]:
+        """``encoder``, ``identity``, ``precision`` and ``problem`` of what this worker embeds with.
+
+        Found out in another process, in which the first call begins: until it has ended, all are
+        ``None``. ``problem`` says why nothing can be embedded.
+        """
+        if self._given_encoder is not None:
+            from vidsearch_tasks.model_probe import encoder_facts
+
+            return encoder_facts(self._given_encoder)
+        return self._probe.facts()
+
+    @build_once
+    def _probe(self) -> ModelProbe:
+        from vidsearch_tasks.model_probe import ModelProbe
+
+        return ModelProbe(self.settings)
 
     def after_fork(self) -> None:
         """Forget what the parent process built, and limit threads and log lines.

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from celery import shared_task
 from celery.worker.control import inspect_command
 
-from vidsearch.errors import VideoNotRegisteredError, VidsearchError
+from vidsearch.errors import LeaseLostError, VideoNotRegisteredError, VidsearchError
 from vidsearch.retry import outage_uses_up_attempt, retry_delay
+from vidsearch_mappings.registry import ErrorRecord, State
 from vidsearch_tasks.celery_app import INGEST, SCAN, SWEEP, TIME_LIMIT, WORKER_INFO
 from vidsearch_tasks.maintenance import run_scan, run_sweep
-from vidsearch_tasks.services import current_services
+from vidsearch_tasks.services import Services, current_services
+
+if TYPE_CHECKING:
+    from vidsearch.ingest import Outcome
 
 __all__ = ["ingest_video", "scan", "sweep", "worker_info"]
 
@@ -46,13 +50,9 @@ def ingest_video(self: Any, video_id: str, owner: str | None = None) -> str:
     tries = self.request.retries
     delay = retry_delay(tries, first=services.settings.ingest.retry_seconds)
     again = {"args": [video_id], "kwargs": {"owner": owner}, "countdown": delay}
+    counted = outage_uses_up_attempt(tries)
     try:
-        outcome = services.indexer.ingest(
-            video_id,
-            owner=owner,
-            retry_delay=delay,
-            count_outage=outage_uses_up_attempt(tries),
-        )
+        outcome = _ingest(services, video_id, owner=owner, delay=delay, counted=counted)
     except VideoNotRegisteredError as error:
         _log.warning("message ignored: %s", error)
         return "unknown"
@@ -62,6 +62,25 @@ def ingest_video(self: Any, video_id: str, owner: str | None = None) -> str:
     if outcome.status == "retry":
         raise self.retry(**again)
     return outcome.status
+
+
+def _ingest(services: Services, id: str, *, owner: str, delay: float, counted: bool) -> Outcome:
+    """Ingest a video; where this worker cannot (no encoder, no decoder, …) its record says why."""
+    from vidsearch.ingest import Outcome
+
+    try:
+        indexer = services.indexer
+    except VidsearchError as error:
+        reason = ErrorRecord.of(error, stage="prepare")
+        try:
+            lease = services.registry.claim(id, owner=owner)
+            after = services.registry.release(lease, reason, counted=counted, delay=delay)
+        except LeaseLostError as lost:
+            return Outcome("skipped", reason=str(lost))
+        if after.state is State.DEAD:
+            return Outcome("dead", record=after, reason=str(reason))
+        raise
+    return indexer.ingest(id, owner=owner, retry_delay=delay, count_outage=counted)
 
 
 @shared_task(name=SWEEP, bind=True, ignore_result=True)  # type: ignore[untyped-decorator]
@@ -81,10 +100,11 @@ def scan(self: Any) -> dict[str, int]:
 
 
 @inspect_command(name=WORKER_INFO)  # type: ignore[untyped-decorator]
-def worker_info(state: object) -> dict[str, str | None]:
-    """Index, engine and model of this worker.
+def worker_info(state: object) -> dict[str, Any]:
+    """Index, engine and model of this worker, and what it embeds with.
 
     A message holds an id only. A worker with other settings than the sender takes it, too, finds no
     such video in its registry, and drops it; this command shows such a worker.
     """
-    return current_services().worker_info()
+    services = current_services()
+    return {**services.worker_info(), **services.model_info()}

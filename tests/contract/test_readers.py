@@ -53,6 +53,13 @@ class ReaderContract(DecoderContract):
         path = _with_subtitles(red)
         assert reader.cues(path) == (Cue(1.0, 2.5, "A red circle"), Cue(3.0, 3.5, "turns"))
 
+    def test_cues_of_a_language_are_those_of_its_track(
+        self, reader: MediaReader, red: Path
+    ) -> None:
+        path = _with_subtitles(red, language="ger")
+        assert len(reader.cues(path, languages=("fr", "de"))) == 2
+        assert reader.cues(path, languages=["en"]) == ()
+
     def test_a_file_without_subtitles_has_no_cues(self, reader: MediaReader, red: Path) -> None:
         assert reader.cues(red) == ()
 
@@ -73,14 +80,15 @@ class ReaderContract(DecoderContract):
         assert reader.probe(red) == before
 
 
-def _with_subtitles(clip: Path) -> Path:
+def _with_subtitles(clip: Path, *, language: str = "und") -> Path:
     if shutil.which("ffmpeg") is None:
         pytest.skip("no ffmpeg command here, which puts the subtitles into the file")
     lines = clip.with_suffix(".srt")
     lines.write_text(_SUBTITLES)
     path = clip.with_suffix(".mkv")
-    command = ["ffmpeg", "-v", "error", "-i", str(clip), "-i", str(lines), "-c", "copy", str(path)]
-    subprocess.run(command, check=True, timeout=60)
+    command = ["ffmpeg", "-v", "error", "-y", "-i", clip, "-i", lines, "-c", "copy"]
+    tag = ["-metadata:s:s:0", f"language={language}"]
+    subprocess.run([*command, *tag, path], check=True, timeout=60)
     return path
 
 

@@ -305,17 +305,19 @@ def test_ingest_of_a_document_or_index_deleted_meanwhile_does_not_create_it(
     assert application.ingest("red") == {"red": "indexed"}
 
     # It detaches, and touches the document as well, between the last look at the lease and the end.
-    before, write = application.read("green").source, engine.update
+    before, write = application.read("green").source, engine.put
 
-    def late(*args: Any, **options: Any) -> Any:
-        monkeypatch.setattr(engine, "update", write)
+    def late(index: str, *args: Any, **options: Any) -> Any:
+        if index != name:
+            return write(index, *args, **options)
+        monkeypatch.setattr(engine, "put", write)
         assert detach_index(engine, application.settings) == 1
-        written = write(*args, **options)
+        written = write(index, *args, **options)
         assert "vector" in application.read("green").source["video"]
-        write(name, "green", {"title": "Emerald"}, routing="shop-2")
+        engine.update(name, "green", {"title": "Emerald"}, routing="shop-2")
         return written
 
-    monkeypatch.setattr(engine, "update", late)
+    monkeypatch.setattr(engine, "put", late)
     with pytest.raises(IndexNotFoundError, match="no registry"):
         application.ingest("green")
     assert application.read("green").source == {**before, "title": "Emerald"}
@@ -341,6 +343,11 @@ def test_attach_that_is_refused_leaves_the_index_as_it_was(application: Applicat
             {"_source": {"excludes": ["x"]}, "properties": url},
             r"out of _source \(x\)",
         ),
+        "blocked": (
+            {"blocks.write": True},
+            {"properties": url},
+            r"takes no writes \(index\.blocks\.write\).*null",
+        ),
     }
     for case, (settings, mapping, message) in cases.items():
         body = {"settings": {"index": {**base, **settings}}, "mappings": mapping}
@@ -349,16 +356,24 @@ def test_attach_that_is_refused_leaves_the_index_as_it_was(application: Applicat
         with pytest.raises(MappingConflictError, match=f"(?s){message}"):
             application.attach()
         assert engine.mapping(name) == before, case
+        assert engine.indices_of(application.settings.registry) == (), case
         engine.delete_index(name)
     two = {"settings": {"index": base}, "mappings": {"properties": url}, "aliases": {name: {}}}
     for number in (1, 2):
         engine.create_index(f"{name}-{number}", two)
     with pytest.raises(MappingConflictError, match=f"(?s){name}-1, {name}-2"):
         application.attach()
+    engine.create_index(
+        f"{name}-written", {**two, "aliases": {f"{name}-writer": {"is_write_index": True}}}
+    )
+    rolled = application.settings.model_copy(update={"name": f"{name}-writer"})
+    with pytest.raises(MappingConflictError, match=r"until a rollover.*is_write_index"):
+        attach_index(engine, rolled, FakeEncoder().identity, uri_field="media.url")
     dims = FakeEncoder(dims=20_000).identity
     one = application.settings.model_copy(update={"name": f"{name}-1"})
     with pytest.raises(MappingConflictError, match="does not fit"):
         attach_index(engine, one, dims, uri_field="media.url")
+    assert not [n for n in (one, rolled) if engine.indices_of(n.registry)]
 
 
 KILLED_WHILE_COPYING = """
@@ -504,7 +519,11 @@ def test_attach_without_knn_by_the_own_name_copies_on_request_only(
         application.attach()
     copy = f"{name}-new"
     attached = application.attach(copy_to=copy)
-    assert (attached.index, attached.name, attached.registry) == (copy, copy, f"{copy}-registry")
+    assert (attached.index, attached.name, attached.registry) == (
+        copy,
+        copy,
+        f"vidsearch-{copy}-registry",
+    )
     assert engine.count(copy) == engine.count(name) == 3
     for ask in (application.attach, lambda: open_videos_index(engine, application.settings)):
         with pytest.raises(MappingConflictError, match=f"set index.name to '{copy}'"):

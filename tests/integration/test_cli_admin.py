@@ -67,7 +67,7 @@ def admin(
 
 def test_upgrade_adds_what_an_older_registry_lacks(admin: Admin, index_name: str) -> None:
     engine = connect(EngineSettings(url=admin.node.url))
-    registry = f"{index_name}-registry"
+    registry = f"vidsearch-{index_name}-registry"
     engine.create_index(registry, unversioned_layout(without=("damaged",)))
     code, _, err = admin("index", "create")
     assert code == 0
@@ -119,7 +119,7 @@ def test_index_is_created_shown_and_dropped(
 
     code, out, err = admin("index", "drop", "--yes")
     assert (code, out) == (0, "")
-    assert err == f"dropped {index_name}-000001, {index_name}-registry-000001\n"
+    assert err == f"dropped {index_name}-000001, vidsearch-{index_name}-registry-000001\n"
     left = call(admin.node.url, "GET", f"/_cat/indices/{index_name}*?format=json")
     assert left == []
     code, _, err = admin("index", "drop", "--yes")

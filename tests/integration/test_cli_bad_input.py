@@ -162,7 +162,7 @@ def test_missing_index_is_reported_with_advice(
         "`vidsearch index create`, or name another one in VIDSEARCH_INDEX__NAME"
     )
     assert cli.fails("videos", "list", code=1) == (
-        "there is no registry 'absent-registry'; create it with `vidsearch index create`"
+        "there is no registry 'vidsearch-absent-registry'; create it with `vidsearch index create`"
     )
     assert "`vidsearch index create`" in cli.fails("index", "show", code=1)
 
@@ -188,6 +188,23 @@ def test_index_of_another_model_is_refused_with_both_named(
     code, _, err = live("search", "dog", "--mode", "keyword")
     assert code == 0
     assert err.startswith("No videos found: none has these words;")
+
+
+@pytest.mark.parametrize("args", [("--all",), ("--all", "--dry-run"), ("--missing",)])
+def test_reindex_with_another_model_is_refused_and_enqueues_nothing(
+    live: Cli, index_name: str, tmp_path: Path, args: tuple[str, ...]
+) -> None:
+    other = random_clip_checkpoint(tmp_path / "other-model", shape="tiny")
+    assert live("reindex", *args)[0] == 0
+    live.set(MODEL__NAME=str(other))
+    message = live.fails("reindex", *args, code=1)
+    assert f"index '{index_name}' holds vectors of demo@" in message
+    assert "but the configured model is local@" in message
+    assert "Configure that model, or ingest into a new index." in message
+    live.set(MODEL__NAME=str(tmp_path / "nowhere"))
+    code, _, err = live("reindex", *args)
+    assert code == 0
+    assert err.startswith("note: it is not known here whether the workers have the same model: ")
 
 
 def test_unknown_video_id_is_reported(live: Cli) -> None:

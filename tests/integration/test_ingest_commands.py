@@ -133,6 +133,43 @@ def test_folder_is_ingested_listed_deleted_and_purged(
     assert "one (indexed)" in kept.err
 
 
+def test_folder_with_odd_entries_registers_the_rest_and_tells(
+    run: Run, index: None, clips: Path
+) -> None:
+    (clips / "caf\udce9.mp4").write_bytes((clips / "one.mp4").read_bytes())
+    for name in ("._one.mp4", "notes.txt", "two.mp4.part"):
+        (clips / name).touch()
+    (clips / "gone.mkv").symlink_to("nowhere.mkv")
+    (clips / "broken.mp4").rename(clips / "broken.vob")
+    ingested = run("ingest", "--folder", str(clips), "--id-from", "name", "--json")
+    assert ingested.code == 1
+    states = {each.get("id"): each["state"] for each in ingested.data if "id" in each}
+    assert states == dict.fromkeys(("broken", "one"), "queued")
+    told = {each["reason"].split(":")[0]: each for each in ingested.data if "id" not in each}
+    assert told["with a name that is not UTF-8"]["first"] == ["caf\\xe9.mp4"]
+    assert {
+        reason: (each["state"], each["count"]) for reason, each in told.items()
+    } == dict.fromkeys(
+        (
+            "without the suffix of a video format",
+            "hidden, or left by the system",
+            "of a download that is not finished",
+            "with a name that is not UTF-8",
+            "links that lead nowhere",
+        ),
+        ("passed over", 1),
+    ) | {"of a download that is not finished": ("passed over", 2)}
+    assert "error: not registered: 1 with a name that is not UTF-8" in ingested.err
+    assert "(two.mp4, two.mp4.part)" in ingested.err
+
+    bad = run("ingest", str(clips / "one.mp4"), str(clips / "caf\udce9.mp4"), "--id-from", "name")
+    assert (bad.code, bad.out.splitlines()[1].split("\t")[:2]) == (1, ["one", "queued"])
+    assert "caf\\xe9.mp4" in bad.err
+    for odd in ("caf\udce9.mp4", "gone.mkv"):
+        (clips / odd).unlink()
+    assert run("ingest", "--folder", str(clips), "--id-from", "name").code == 0
+
+
 def test_retry_of_a_repaired_file_indexes_it(run: Run, worker: Worker, clips: Path) -> None:
     path = clips / "broken.mp4"
     assert run("ingest", str(path), "--wait", "--id-from", "name").code == 1

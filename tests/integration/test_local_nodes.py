@@ -192,12 +192,12 @@ def test_indices_of_a_test_are_dropped(
     services: RunningServices, elasticsearch_9: SearchNode
 ) -> None:
     call(elasticsearch_9.url, "PUT", "/prefixed-000001", {"aliases": {"prefixed": {}}})
-    call(elasticsearch_9.url, "PUT", "/prefixed-registry", {})
+    call(elasticsearch_9.url, "PUT", "/vidsearch-prefixed-registry", {})
     call(elasticsearch_9.url, "PUT", "/other", {})
 
     services.drop("prefixed")
 
-    for name in ("prefixed", "prefixed-registry"):
+    for name in ("prefixed", "vidsearch-prefixed-registry"):
         with pytest.raises(HTTPError) as caught:
             call(elasticsearch_9.url, "GET", f"/{name}")
         assert caught.value.code == 404

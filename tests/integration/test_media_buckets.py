@@ -128,8 +128,8 @@ def test_object_is_fetched_with_its_subtitles(
             assert video.path.is_relative_to(tmp_path)
             assert (video.path.suffix, video.size) == (".mp4", len(_CONTENT))
             assert video.path.read_bytes() == _CONTENT
-            assert [path.name for path in video.sidecars] == ["talk.srt", "talk.en.vtt"]
-            assert [path.read_bytes() for path in video.sidecars] == [b"plain", b"english"]
+            assert [one.path.name for one in video.sidecars] == ["talk.srt", "talk.en.vtt"]
+            assert [one.path.read_bytes() for one in video.sidecars] == [b"plain", b"english"]
         assert list(tmp_path.iterdir()) == []
     assert "talk.de.srt has more, and" in caplog.text
 
@@ -140,7 +140,7 @@ def test_keys_with_special_characters_are_fetched(bucket: Any) -> None:
         assert video.sidecars == ()
     with fetch("s3://media/root.mp4") as video:
         assert video.path.read_bytes() == b"root"
-        assert [path.read_bytes() for path in video.sidecars] == [b"of root"]
+        assert [one.path.read_bytes() for one in video.sidecars] == [b"of root"]
     with fetch("s3://media/odd/a b%20c#1?x=ü.mp4") as video:
         assert video.path.read_bytes() == b"odd"
 

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.integration
 INDEX = IndexSettings(name="videos", replicas=0)
 ENCODER = FakeEncoder()
 _LOOK = ("indices:admin/aliases/get", "indices:admin/mappings/get")
-_MINE = ("videos*",)
+_MINE = ("videos*", "vidsearch-videos*")
 ROLES = {
     "searcher": Role(("read", *_LOOK), ("indices:data/read/msearch",), _MINE),
     "worker": Role(

@@ -51,7 +51,8 @@ class Worker:
             *options,
         ]
         # Temporary files of one that is killed stay, and go with the test.
-        own = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(_ROOT), "TMPDIR": str(folder)}
+        path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
+        own = {"OMP_NUM_THREADS": "1", "PYTHONPATH": path, "TMPDIR": str(folder)}
         merged = {**os.environ, **own, **env}
         environment = {name: value for name, value in merged.items() if value}
         self._process = spawn(command, log=self.log, env=environment, bound=True)

@@ -135,7 +135,7 @@ def test_settings_lists_every_setting_and_masks_secrets(
     code, out, _ = run(capsys, "settings")
     assert code == 0
     assert "hunter2" not in out
-    meaning = "Alias of the videos index. The registry is `<name>-registry`."
+    meaning = "Alias of the videos index. The registry is `<side_prefix><name>-registry`."
     assert f"VIDSEARCH_INDEX__NAME\tvideos\t{meaning}" in out.splitlines()
 
 

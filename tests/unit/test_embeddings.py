@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from vidsearch.config import IngestSettings, SourceSettings
 from vidsearch.embeddings import (
@@ -19,10 +21,11 @@ from vidsearch.embeddings import (
 )
 from vidsearch.encoders import mean_unit
 from vidsearch.errors import NoFramesError, VideoDamagedError
-from vidsearch.media import Cue, MediaLimits
+from vidsearch.media import Cue, MediaLimits, Sampling, ThumbnailStore
 from vidsearch.media.direct_reader import DirectReader
 from vidsearch.testing.clips import write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder
+from vidsearch.testing.odd_clips import Track, write_tracks
 
 
 @pytest.fixture
@@ -156,3 +159,23 @@ def test_a_uri_with_too_much_damage_is_refused_with_and_without_a_range(
             sources=SourceSettings(),
             stop=stop,
         )
+
+
+@pytest.mark.parametrize("sampling", ["played-at", "notebook"])
+def test_thumbnails_have_the_shape_on_display_in_either_sampling(
+    tmp_path: Path, sampling: Sampling
+) -> None:
+    track = Track(tags={"sample_aspect_ratio": Fraction(2)})
+    video = embed_video(
+        write_tracks(tmp_path / "clip.mp4", track),
+        reader=DirectReader("pyav", limits=MediaLimits()),
+        encoder=FakeEncoder(),
+        segments=SegmentPolicy(),
+        sampling=sampling,
+        thumbnails=ThumbnailStore(str(tmp_path / "pictures")),
+    )
+    assert (video.width, video.height) == (256, 96)
+    key = video.segments[0].thumbnail
+    assert key is not None
+    with Image.open(tmp_path / "pictures" / key) as thumbnail:
+        assert thumbnail.size == (256, 96)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +122,74 @@ def test_new_subtitle_file_is_indexed_again(clip: Path) -> None:
     bench.registry.reopen("a")
     assert bench.indexer.ingest("a", owner="w").status == "indexed"
     assert "blue" in bench.video["subtitles"]
+
+
+@pytest.mark.parametrize(
+    ("languages", "files", "expected"),
+    [
+        ((), {"": "none", "en": "en"}, "none"),
+        ((), {"ger": "de", "en": "en"}, "de"),
+        ((), {"en": "en"}, "en"),
+        ((), {}, "track"),
+        ((), {"en.forced": "forced"}, "track"),
+        (("en", "de"), {"": "none", "de": "de", "en": "en"}, "en"),
+        (("it", "de"), {"": "none", "de": "de", "en": "en"}, "de"),
+        (("it",), {"": "none", "de": "de"}, "none"),
+        (("it",), {"de": "de"}, "de"),
+        (("fr", "de"), {"de": "de", "": "none"}, "track"),
+        (("de", "fr"), {"de": "de", "": "none"}, "de"),
+        (("fr",), {"fr": "file", "de": "de"}, "file"),
+        (("fr",), {"": "none", "fr.forced": "forced"}, "track"),
+        (("de", "fr"), {"de": ""}, "track"),  # it holds no line
+        (("it",), {}, "track"),
+    ],
+)
+def test_subtitles_are_chosen_by_language(
+    clip: Path, languages: tuple[str, ...], files: dict[str, str], expected: str
+) -> None:
+    """The video has a French track."""
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("the command ffmpeg, which writes subtitle tracks, is not installed")
+    line = "1\n00:00:01,000 --> 00:00:03,000\n{}\n"
+    lines, path = clip.with_name("lines.srt"), clip.with_name("talk.mkv")
+    lines.write_text(line.format("track"))
+    command = ["ffmpeg", "-v", "error", "-i", clip, "-i", lines, "-c", "copy"]
+    subprocess.run([*command, "-metadata:s:s:0", "language=fre", path], check=True, timeout=60)
+    for tag, text in files.items():
+        name = f"talk.{tag}.srt" if tag else "talk.srt"
+        clip.with_name(name).write_text(line.format(text) if text else "")
+    bench = Bench(ingest=IngestSettings(subtitle_languages=languages))
+    assert bench.ingest(path) == "indexed"
+    assert bench.video["subtitles"] == expected
+
+
+def test_other_languages_index_the_video_again(clip: Path) -> None:
+    for language in ("de", "en"):
+        clip.with_name(f"clip.{language}.srt").write_text(_SRT.replace("red", language))
+    bench = Bench()
+    assert bench.ingest(clip) == "indexed"
+    assert "de" in bench.video["subtitles"]
+    other = Bench(ingest=IngestSettings(subtitle_languages=("en",)), engine=bench.memory)
+    other.registry.reopen("a")
+    assert other.indexer.ingest("a", owner="w").status == "indexed"
+    assert "A en wall." in bench.video["subtitles"]
+
+
+def test_link_to_a_name_that_is_not_utf8_is_indexed_or_fails_with_its_reason(clip: Path) -> None:
+    # Python reads the byte 0xE9 as half a surrogate pair, which no JSON takes.
+    link, target = clip.with_name("link.mp4"), clip.with_name("caf\udce9.mp4")
+    clip.rename(target)
+    link.symlink_to(target)
+    clip.with_name("caf\udce9.txt").write_text(_SRT)
+    clip.with_name("link.srt").symlink_to("caf\udce9.txt")
+    bench = Bench()
+    assert bench.ingest(link) == "indexed"
+    assert "red wall" in bench.video["subtitles"]
+    target.write_bytes(b"no video")
+    bench.registry.reopen("a")
+    assert bench.indexer.ingest("a", owner="w").status == "failed"
+    assert "VideoOpenError" in bench.error
+    assert bench.error.encode()
 
 
 def test_subtitles_switched_off_are_not_stored(clip: Path) -> None:

@@ -8,6 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from vidsearch.cli.folder import PassedOver
 from vidsearch.cli.ingest import ingest
 from vidsearch.cli.sources import from_csv, from_folder, from_uris, parse_fields, stable_id
 
@@ -49,24 +50,35 @@ def test_file_name_without_utf8_raises(tmp_path: Path) -> None:
     # A document cannot hold it. Python reads such a byte as half a surrogate pair.
     path = tmp_path / "caf\udce9.mp4"
     path.touch()
-    for make in (
-        lambda: from_uris([str(path)], id_from="uri"),
-        lambda: from_folder(tmp_path, id_from="name"),
-    ):
-        with pytest.raises(click.UsageError, match=r"caf.udce9\.mp4' is not UTF-8: rename"):
-            make()
+    with pytest.raises(click.UsageError, match=r"caf.udce9\.mp4' is not UTF-8: rename"):
+        from_uris([str(path)], id_from="uri")
 
 
-def test_folder_yields_videos_of_all_levels(tmp_path: Path) -> None:
-    for name in ("b.MP4", "deep/a.webm", "notes.txt"):
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.touch()
-    found = [Path(source.uri).name for source in from_folder(tmp_path, id_from="uri")]
-    assert found == ["b.MP4", "a.webm"]
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(click.UsageError, match="no video file below"):
-        from_folder(tmp_path / "empty", id_from="uri")
+def test_videos_of_a_folder_become_sources_under_their_own_names(tmp_path: Path) -> None:
+    (tmp_path / "b.MP4").touch()
+    (tmp_path / "a.webm").symlink_to("b.MP4")
+    sources = from_folder(tmp_path, id_from="name", passed=PassedOver())
+    assert [(source.id, Path(source.uri).name) for source in sources] == [
+        ("a", "a.webm"),
+        ("b", "b.MP4"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("Harbour_at-dawn.mp4", "Harbour at dawn"),
+        ("2026.05.01 -  Mr. Bean.mkv", "2026 05 01 - Mr Bean"),
+        ("café.webm", "café"),
+        ("_.mp4", None),
+    ],
+)
+def test_folder_gives_titles_by_file_names(tmp_path: Path, name: str, title: str | None) -> None:
+    (tmp_path / name).touch()
+    (titled,) = from_folder(tmp_path, id_from="uri", passed=PassedOver(), titles=True)
+    assert titled.fields == ({"title": title} if title else {})
+    (bare,) = from_folder(tmp_path, id_from="uri", passed=PassedOver())
+    assert (bare.id, bare.fields) == (titled.id, {})
 
 
 def test_csv_rows_become_sources(tmp_path: Path) -> None:
@@ -113,6 +125,16 @@ def test_field_options_become_typed_values() -> None:
     }
     with pytest.raises(click.UsageError, match="must look like name=value"):
         parse_fields(["title"])
+
+
+def test_uri_that_is_not_utf8_is_named_without_its_signature() -> None:
+    uri = "https://me:hush@h/caf\udce9.mp4?sig=hush"
+    result = CliRunner().invoke(ingest, [uri])
+    assert result.exit_code == 2
+    assert "1 with a name that is not UTF-8: rename them (https://h/caf\\xe9.mp4)" in result.output
+    with pytest.raises(click.UsageError) as raised:
+        from_uris([uri], id_from="uri")
+    assert "hush" not in result.output + raised.value.message
 
 
 def test_two_sources_of_one_id_raise_without_signatures() -> None:

@@ -151,6 +151,23 @@ os.kill(os.getpid(), 9)
     assert _eventually(lambda: not folder.exists(), seconds=3)
 
 
+def test_children_of_a_bound_process_end_with_its_parent_too(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    # As a pool process, which nobody tells where its own parent is killed.
+    command = "trap '' TERM; sleep 60 & echo $!; trap 'exit 0' TERM; wait"
+    script = f"""
+import os, time
+from pathlib import Path
+from vidsearch.local.process import spawn
+spawn(["sh", "-c", {command!r}], log=Path({str(log)!r}), bound=True)
+while not Path({str(log)!r}).read_text().strip(): time.sleep(0.02)
+os.kill(os.getpid(), 9)
+"""
+    assert subprocess.run([sys.executable, "-c", script], timeout=60).returncode == -9
+    child = int(log.read_text())
+    assert _eventually(lambda: not psutil.pid_exists(child), seconds=20)
+
+
 def test_process_survives_a_round_trip_through_json(tmp_path: Path) -> None:
     import json
     from dataclasses import asdict

@@ -50,8 +50,8 @@ class Clip:
     displayed_width: int | None = None
     """Where pixels are not square."""
     opencv: bool = True
-    """OpenCV gets it right. It has no AV1 without special hardware, counts from the time of
-    decoding in AVI, and 5.0 draws interlaced frames from memory that was never written."""
+    """OpenCV gets it right. It has no AV1 without special hardware, and 5.0 draws interlaced frames
+    from memory that was never written."""
 
     def write(self, folder: Path) -> Path:
         return write_clip(
@@ -121,9 +121,11 @@ CLIPS = {
         options=x264(**{"x264-params": "intra-refresh=1"}),
         reason="cannot start at a key frame",
     ),
-    "h264-avi": Clip(
-        "c.avi", options=x264(), reason="AVI does not time", coarse=True, opencv=False
-    ),
+    "h264-avi": Clip("c.avi", options=x264(), reason="AVI does not time", coarse=True),
+    "mpeg2-avi": Clip("c.avi", "mpeg2video", mpeg(), coarse=True),
+    "mpeg4-asf": Clip("c.asf", "mpeg4", mpeg(), coarse=True),
+    "h264-flv": Clip("c.flv", options=x264()),
+    "h264-program": Clip("c.vob", options=x264(), reason="without time stamps", coarse=True),
     "h264-raw": Clip("c.h264", options=x264(), reason="without time stamps"),
     "h264-interlaced": Clip("c.mp4", options=x264(**{"x264-params": "tff=1"}), opencv=False),
     "hevc": Clip("c.mp4", "libx265", x265("keyint=12:min-keyint=12:open-gop=0")),
@@ -145,7 +147,7 @@ CLIPS = {
     "av1-mp4": Clip("c.mp4", "libsvtav1", SVT, opencv=False),
     "mpeg4": Clip("c.mp4", "mpeg4", mpeg(), coarse=True),
     "mpeg4-mkv": Clip("c.mkv", "mpeg4", mpeg(), coarse=True),
-    "mpeg4-avi": Clip("c.avi", "mpeg4", mpeg(), coarse=True, opencv=False),
+    "mpeg4-avi": Clip("c.avi", "mpeg4", mpeg(), coarse=True),
     "mpeg4-avi-without-b": Clip("c.avi", "mpeg4", mpeg(bf=0), coarse=True),
     "mpeg2": Clip("c.ts", "mpeg2video", mpeg(), coarse=True),
     "mpeg2-mkv": Clip("c.mkv", "mpeg2video", mpeg(), coarse=True),

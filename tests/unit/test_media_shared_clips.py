@@ -38,7 +38,7 @@ _SIZES = {  # (height, width) as displayed
     "moviepy_transparent.webm": (200, 200),
 }
 _FRAMES = {
-    "decord_corrupted.mp4": 5,
+    "decord_corrupted.mp4": 3,
     "moviepy_no_duration.webm": 5,
     "moviepy_transparent.webm": 5,
     "moviepy_fire2.mp4": 3,
@@ -46,7 +46,7 @@ _FRAMES = {
     "vitrivr_color_test.mp4": 3,
     "decord_unordered.mov": 1,
 }
-_FRONT_TO_BACK = {"decord_corrupted.mp4"}
+_DAMAGED = {"decord_corrupted.mp4": 2}  # from the one packet on that does not decode
 _ENDS = {"moviepy_no_duration.webm": 4.939, "decord_corrupted.mp4": 5.0, "cve_vid1.mp4": 2.24}
 
 
@@ -89,7 +89,7 @@ def test_real_clip_gives_frames_or_is_refused_with_the_reason(
     with caplog.at_level("INFO", logger="vidsearch"):
         frames = decoder.frames(path)
         data = list(frames)
-    assert bool(caplog.messages) == (name in _FRONT_TO_BACK), caplog.messages
+    assert bool(caplog.messages) == (name in _DAMAGED), caplog.messages
     times = np.concatenate([batch.pts_seconds for batch in data])
     info = decoder.probe(path)
     end = frames.summary.end_seconds
@@ -98,7 +98,9 @@ def test_real_clip_gives_frames_or_is_refused_with_the_reason(
     assert end is not None
     assert times[-1] < end
     # One frame per second of what was read, the first at 0.
-    assert len(times) == max(1, int(np.ceil(end - 1e-3 - 1e-6)))
+    assert frames.summary.points == max(1, int(np.ceil(end - 1e-3 - 1e-6)))
+    assert frames.summary.damaged == _DAMAGED.get(name, 0)
+    assert len(times) == frames.summary.points - frames.summary.damaged
     if name in _SIZES:
         assert (info.height, info.width) == _SIZES[name]
     if name in _FRAMES:
@@ -120,9 +122,12 @@ def _the_same_by_opencv(ours: list[FrameBatch], path: Path) -> None:
         return
     info = decoder.probe(path)
     assert ours[0].data.shape[1:3] == (info.height, info.width)
+    # OpenCV does not tell which frames are damaged, and gives them, too.
+    damaged = _DAMAGED.get(path.name, 0)
     for batch, theirs in zip(ours, decoder.frames(path), strict=True):
-        np.testing.assert_array_equal(batch.data, theirs.data)
-        np.testing.assert_allclose(batch.pts_seconds, theirs.pts_seconds, atol=2e-3)
+        given = len(theirs) - damaged
+        np.testing.assert_array_equal(batch.data, theirs.data[:given])
+        np.testing.assert_allclose(batch.pts_seconds, theirs.pts_seconds[:given], atol=2e-3)
 
 
 def _ends_with(error: type[VideoError], message: str, decoder: Decoder, path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -199,27 +200,59 @@ def test_local_files_leave_no_descriptor_open(root: Path) -> None:
 # Subtitles beside it
 
 
+def chosen(video: str, names: Iterable[str], *languages: str) -> list[str]:
+    return [str(each.path) for each in choose_sidecars(video, names, languages=languages)]
+
+
 def test_subtitle_files_are_chosen_by_name_in_order() -> None:
     names = [
         "talk.vtt", "talk.srt", "talk.en.srt", "talk.de.vtt", "talk.de.srt", "talk.pt-BR.srt",
         "talk.de.forced.srt", "talk.de.sdh.srt", "talk.cc.srt", "talk.zh_Hans.VTT",
         "talk.mp4", "talk.txt", "talks.srt", "talk.part2.srt", "talk.en.bak.srt", "talk..srt",
         "other.srt", "srt", ".srt", "talksrt", "talk.en.srt.txt", "TALK.srt", "talk.d/x.srt",
+        "talk.draft.srt", "talk.default.srt",
     ]  # fmt: skip
-    expected = (
-        "talk.srt", "talk.vtt", "talk.cc.srt",
-        "talk.de.srt", "talk.de.vtt", "talk.de.sdh.srt", "talk.de.forced.srt",
-        "talk.en.srt", "talk.pt-BR.srt", "talk.zh_Hans.VTT",
-    )  # fmt: skip
-    assert choose_sidecars("talk.mp4", names) == expected
-    assert choose_sidecars("talk.mp4", reversed(names)) == expected
-    assert choose_sidecars("a.b.mp4", ["a.srt", "a.b.srt", "a.b.en.srt"]) == (
-        "a.b.srt",
-        "a.b.en.srt",
-    )
-    assert choose_sidecars("a.srt", ["a.srt"]) == ()
+    expected = [
+        "talk.default.srt", "talk.srt", "talk.vtt", "talk.cc.srt",
+        "talk.de.srt", "talk.de.vtt", "talk.de.sdh.srt",
+        "talk.en.srt", "talk.pt-BR.srt", "talk.zh_Hans.VTT", "talk.de.forced.srt",
+    ]  # fmt: skip
+    assert chosen("talk.mp4", names) == expected
+    assert chosen("talk.mp4", reversed(names)) == expected
+    assert chosen("a.b.mp4", ["a.srt", "a.b.srt", "a.b.en.srt"]) == ["a.b.srt", "a.b.en.srt"]
+    assert chosen("a.srt", ["a.srt"]) == []
     many = [f"a.{x}{y}.srt" for x in "abcdefg" for y in "abcdefg"]
-    assert len(choose_sidecars("a.mp4", many)) == 32
+    assert len(chosen("a.mp4", many)) == 32
+    assert chosen("a.mp4", many, "gg")[0] == "a.gg.srt"
+
+
+@pytest.mark.parametrize(
+    ("languages", "expected"),
+    [
+        ((), ["t.srt", "t.ger.srt", "t.English.srt", "t.eng.sdh.srt", "t.hi.srt"]),
+        (("en",), ["t.English.srt", "t.eng.sdh.srt", "t.srt", "t.ger.srt", "t.hi.srt"]),
+        (("hin", "de-AT"), ["t.hi.srt", "t.ger.srt", "t.srt", "t.English.srt", "t.eng.sdh.srt"]),
+        (("fr", "deu"), ["t.ger.srt", "t.srt", "t.English.srt", "t.eng.sdh.srt", "t.hi.srt"]),
+    ],
+)
+def test_preferred_languages_come_first_however_they_are_written(
+    languages: tuple[str, ...], expected: list[str]
+) -> None:
+    names = ["t.ger.srt", "t.eng.sdh.srt", "t.English.srt", "t.srt", "t.hi.srt"]
+    forced = ["t.en.forced.srt"]  # of foreign speech only
+    assert chosen("t.mp4", [*forced, *names], *languages) == [*expected, *forced]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ("pt-BR", ["t.pt-BR.srt", "t.por.srt", "t.en.srt", "t.pt_PT.srt"]),
+        ("pt", ["t.por.srt", "t.pt-BR.srt", "t.pt_PT.srt", "t.en.srt"]),
+        ("pt-PT", ["t.pt_PT.srt", "t.por.srt", "t.en.srt", "t.pt-BR.srt"]),
+    ],
+)
+def test_tag_that_fits_better_comes_first(wanted: str, expected: list[str]) -> None:
+    assert chosen("t.mp4", sorted(expected), wanted) == expected
 
 
 def test_subtitles_beside_a_local_file_are_found(root: Path, tmp_path: Path) -> None:
@@ -232,8 +265,8 @@ def test_subtitles_beside_a_local_file_are_found(root: Path, tmp_path: Path) -> 
     os.mkfifo(root / "below" / "a.it.srt")
     (root / "below" / "a.es.srt").mkdir()
     with fetch(str(video), settings=SourceSettings(roots=(root,))) as file:
-        assert [path.name for path in file.sidecars] == ["a.vtt", "a.en.srt"]
-        assert [path.read_text() for path in file.sidecars] == ["plain", "en"]
+        assert [one.path.name for one in file.sidecars] == ["a.vtt", "a.en.srt"]
+        assert [one.path.read_text() for one in file.sidecars] == ["plain", "en"]
 
 
 def test_subtitles_beside_the_given_link_are_found(root: Path) -> None:
@@ -241,7 +274,7 @@ def test_subtitles_beside_the_given_link_are_found(root: Path) -> None:
     (root / "link.srt").write_text("ours")
     with fetch(str(root / "link.mp4")) as file:
         assert file.path == root / "below" / "a.mp4"
-        assert [path.read_text() for path in file.sidecars] == ["ours"]
+        assert [one.path.read_text() for one in file.sidecars] == ["ours"]
 
 
 # Temporary folders

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from vidsearch.errors import VideoOpenError
 from vidsearch.media import Decoder, open_decoder
-from vidsearch.media.opencv import refuse_what_opencv_misreads
 from vidsearch.media.pyav.container import opened
 from vidsearch.testing.clips import counter_frame, read_counter
 from vidsearch.testing.odd_clips import Track, cover, patched, write_tracks
@@ -316,14 +315,14 @@ class TestOpenCv:
     def test_plain_clips_pass_the_checks_of_opencv(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        refuse_what_opencv_misreads(write_tracks(tmp_path / "clip.mp4", cover(), _PLAIN))
+        open_decoder("opencv").probe(write_tracks(tmp_path / "clip.mp4", cover(), _PLAIN))
         assert not caplog.records
 
     def test_interlaced_frames_are_refused(self, tmp_path: Path) -> None:
         options = {"flags": "+ildct", "x264-params": "tff=1"}
         path = write_tracks(tmp_path / "clip.mp4", Track(options=options))
         with pytest.raises(VideoOpenError, match=r"clip\.mp4 is interlaced.*decoder to pyav"):
-            refuse_what_opencv_misreads(path)
+            open_decoder("opencv").probe(path)
 
     def test_exotic_colours_are_refused(self, tmp_path: Path) -> None:
         def label(stream: Any) -> None:
@@ -331,18 +330,18 @@ class TestOpenCv:
 
         path = write_tracks(tmp_path / "clip.mp4", Track(prepare=label))
         with pytest.raises(VideoOpenError, match=r"clip\.mp4 has colours.*decoder to pyav"):
-            refuse_what_opencv_misreads(path)
+            open_decoder("opencv").probe(path)
 
     def test_an_encrypted_file_is_refused(self, tmp_path: Path) -> None:
         path = write_tracks(tmp_path / "clip.mp4", _PLAIN, options=_KEY)
         with pytest.raises(VideoOpenError, match="encrypted"):
-            refuse_what_opencv_misreads(path)
+            open_decoder("opencv").probe(path)
 
     def test_opencv_warns_where_it_reads_another_track(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         path = write_tracks(tmp_path / "clip.mkv", _PLAIN, _LARGE)
-        refuse_what_opencv_misreads(path)
+        open_decoder("opencv").probe(path)
         (record,) = caplog.records
         assert "number 0, not the main one, number 1" in record.getMessage()
 

@@ -136,6 +136,69 @@ class TestLockedAndCut:
                 list(decoder.frames(path))
 
     @pytest.mark.parametrize(
+        ("name", "flags", "box", "reason"),
+        [
+            (
+                "clip.mp4",
+                "faststart",
+                b"trak",
+                r"is an MP4 or MOV that breaks off within its index",
+            ),
+            (
+                "clip.mp4",
+                "frag_keyframe+empty_moov",
+                b"trak",
+                r"breaks off within its index \(moov\)",
+            ),
+            (
+                "clip.mp4",
+                "frag_keyframe+empty_moov",
+                b"trun",
+                "is a fragmented MP4 that breaks off within its first fragment: the recording",
+            ),
+        ],
+    )
+    def test_a_file_cut_off_within_a_box_is_refused_with_the_box(
+        self, decoder: Decoder, tmp_path: Path, name: str, flags: str, box: bytes, reason: str
+    ) -> None:
+        whole = write_tracks(tmp_path / name, _PLAIN, options={"movflags": flags}).read_bytes()
+        path = tmp_path / "cut.mp4"
+        path.write_bytes(whole[: whole.index(box) + 20])
+        _refused(decoder, path, reason)
+
+    @pytest.mark.parametrize(
+        ("name", "track", "form"),
+        [
+            ("clip.flv", Track(frames=12, codec="flv"), "FLV"),
+            ("clip.mkv", _PLAIN, "Matroska or WebM"),
+            ("clip.avi", Track(frames=12, codec="mpeg4"), "AVI"),
+            ("clip.ts", Track(frames=12, codec="mpeg2video"), "MPEG transport stream"),
+        ],
+    )
+    def test_a_file_cut_off_within_its_header_is_refused_with_its_format(
+        self, decoder: Decoder, tmp_path: Path, name: str, track: Track, form: str
+    ) -> None:
+        whole = write_tracks(tmp_path / name, track).read_bytes()
+        path = tmp_path / f"cut-{name}"
+        for length in (13, 30, 100) if form != "MPEG transport stream" else (400,):
+            path.write_bytes(whole[:length])
+            _refused(decoder, path, f"it begins as {form}, then it is damaged or cut off$")
+
+    def test_a_scrambled_transport_stream_is_refused(
+        self, decoder: Decoder, tmp_path: Path
+    ) -> None:
+        path = write_tracks(tmp_path / "clip.ts", Track(frames=30, codec="mpeg2video"))
+        content = bytearray(path.read_bytes())
+        noise = np.random.default_rng(1)
+        for at in range(0, len(content), 188):
+            if (content[at + 1] & 31, content[at + 2]) == (1, 0):  # the picture's packets
+                content[at + 3] |= 0x80
+                begin = at + 4 + (content[at + 3] & 0x20 and 1 + content[at + 4])
+                content[begin : at + 188] = noise.bytes(at + 188 - begin)
+        path.write_bytes(content)
+        _refused(decoder, path, r"clip\.ts is a scrambled broadcast \(conditional access\)")
+
+    @pytest.mark.parametrize(
         ("name", "options"), [("clip.mp4", {"movflags": "faststart"}), ("clip.mkv", {})]
     )
     def test_file_cut_off_after_its_index_gives_its_frames(

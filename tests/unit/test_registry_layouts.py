@@ -48,9 +48,15 @@ TRANSITIONS: dict[str, Callable[[VideoRecord, float], VideoRecord]] = {
     "retry": transitions.retry,
     "reopen": partial(transitions.reopen, forget=True),
     "delete": partial(transitions.delete, error=None),
+    "mark_removed": lambda record, now: transitions.mark_removed(record.changed(due_at=4.0), now),
     "recover": partial(transitions.recover, max_attempts=3),
 }
-FROM = {"claim": State.QUEUED, "retry": State.FAILED, "mark_queued": State.REGISTERED}
+FROM = {
+    "claim": State.QUEUED,
+    "retry": State.FAILED,
+    "mark_queued": State.REGISTERED,
+    "mark_removed": State.DELETED,
+}
 
 
 @pytest.fixture

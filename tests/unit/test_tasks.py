@@ -153,7 +153,7 @@ def test_configured_settings_and_app_are_used(monkeypatch: pytest.MonkeyPatch) -
     services = configure(settings, app=app)
     assert current_services() is services
     assert vidsearch_tasks.app is app
-    assert services.settings.index.registry == "clips-registry"
+    assert services.settings.index.registry == "vidsearch-clips-registry"
 
 
 def test_worker_process_limits_threads_that_are_not_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -492,7 +492,7 @@ def test_results_as_json_and_as_repr() -> None:
     hit = Hit("a", 0.032, 0.31, None, {"vector": 1, "keyword": None}, {"title": "x"}, (moment,))
     result = SearchResult((hit,), "hybrid", "segment", "videos-000001", 12.3, ("cut",))
     assert result.to_dict() == {
-        "hits": (
+        "hits": [
             {
                 "id": "a",
                 "score": 0.032,
@@ -500,17 +500,17 @@ def test_results_as_json_and_as_repr() -> None:
                 "bm25": None,
                 "rank_per_leg": {"vector": 1, "keyword": None},
                 "fields": {"title": "x"},
-                "moments": ({"start": 10.0, "end": 20.0, "cosine": 0.31, "thumbnail": "thumb"},),
+                "moments": [{"start": 10.0, "end": 20.0, "cosine": 0.31, "thumbnail": "thumb"}],
                 "highlights": {},
                 "explanation": None,
-                "duplicates": (),
+                "duplicates": [],
             },
-        ),
+        ],
         "mode": "hybrid",
         "level": "segment",
         "index": "videos-000001",
         "took": 12.3,
-        "warnings": ("cut",),
+        "warnings": ["cut"],
     }
     assert repr(moment) == "Moment(10-20 s, cosine=0.310)"
     assert repr(hit) == "Hit('a', score=0.0320, cosine=0.310, vector=#1, 1 moments from 10 s)"

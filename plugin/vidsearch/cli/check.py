@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import click
 
 from vidsearch.cli import output
 from vidsearch.cli.options import json_option
-from vidsearch.cli.workers import describe_worker, worker_problem
-from vidsearch.errors import BackendAccessDeniedError, VidsearchError
+from vidsearch.cli.workers import (
+    describe_worker,
+    model_problem,
+    shared_names,
+    worker_problem,
+)
+from vidsearch.errors import (
+    BackendAccessDeniedError,
+    BackendError,
+    MappingConflictError,
+    MissingExtraError,
+    VidsearchError,
+)
 
 if TYPE_CHECKING:
     from vidsearch_tasks import Services
@@ -18,21 +32,38 @@ if TYPE_CHECKING:
 __all__ = ["check"]
 
 
+_MODEL_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    part: str
+    ok: bool | None
+    """``None`` where this machine need not have it."""
+    detail: str
+
+    @property
+    def state(self) -> str:
+        return {True: "ok", False: "FAILED", None: "not here"}[self.ok]
+
+
 @click.command()
 @json_option
 def check(as_json: bool) -> None:
     """Check the engine, the model, the index, the media settings, the broker and the workers.
 
-    Writes nothing. Exit code 1 if any part fails.
+    Writes nothing. What this machine does not need, because it only enqueues, administers or
+    searches, is "not here". The workers are asked what they embed with. Exit code 1 if any part
+    fails.
     """
     from vidsearch_tasks import Services
 
     with Services() as services:
         findings = list(_findings(services))
-    rows = [(part, "ok" if ok else "FAILED", detail) for part, ok, detail in findings]
-    data = [dict(zip(("part", "ok", "detail"), finding, strict=True)) for finding in findings]
+    rows = [(one.part, one.state, one.detail) for one in findings]
+    data = [{"part": one.part, "ok": one.ok, "detail": one.detail} for one in findings]
     output.print_rows(data, ("part", "state", "detail"), rows, as_json=as_json)
-    if not all(ok for _, ok, _ in findings):
+    if any(one.ok is False for one in findings):
         raise SystemExit(1)
 
 
@@ -47,15 +78,30 @@ def _check_engine(services: Services) -> str:
 
 
 def _check_model(services: Services) -> str:
-    vectors = services.encoder.encode_text(["a red circle"])
+    from vidsearch.encoders import embedded_texts
+
+    vectors = embedded_texts(services.encoder, ["a red circle"])
     return f"{services.encoder.identity}; embeds text to {vectors.shape[1]} dims"
 
 
 def _check_index(services: Services) -> str:
-    index = services.open_index()
-    index.require_model(services.encoder.identity)
+    from vidsearch.index import require_vectors, write_blocks
+
+    index, engine = services.open_index(), services.engine
+    model = "model not compared, as it is not here"
+    with suppress(MissingExtraError):
+        index.require_model(services.encoder.identity)
+        model = "same model"
+    engine.run(require_vectors(engine.calls, index.name, index.field, all_of_them=True))
+    for name in (index.name, services.settings.index.registry):
+        if blocks := write_blocks(engine, name):
+            raise MappingConflictError(
+                f"index {name!r} cannot be written to: its setting {blocks[0]} is true. Set it to "
+                "null; where the disk of a node was full, the engine has set it, and free space "
+                "comes first"
+            )
     attached = f", attached by {index.uri_field}" if index.attached else ""
-    return f"{index.alias} -> {index.name}{attached}, {index.count()} videos, same model"
+    return f"{index.alias} -> {index.name}{attached}, {index.count()} videos, {model}"
 
 
 def _check_broker(services: Services) -> str:
@@ -71,17 +117,25 @@ def _check_workers(services: Services) -> str:
     from vidsearch_tasks import broker_state
 
     settings = services.settings
-    state = broker_state(settings)
-    if problem := worker_problem(state, settings):
+    state = broker_state(settings, model_seconds=_MODEL_SECONDS)
+    index = None
+    with suppress(BackendError):  # told of the part `index`
+        index = services.open_index()
+    problem = worker_problem(state, settings) or model_problem(state, index)
+    if problem:
         raise VidsearchError(problem)
-    return ";\n".join(describe_worker(worker, settings) for worker in state.of_queue)
+    lines = [describe_worker(worker, settings) for worker in state.of_queue]
+    return ";\n".join([*lines, *filter(None, [shared_names(state)])])
 
 
 def _check_media(services: Services) -> str:
     from vidsearch.media import check_sources
+    from vidsearch.media.installed import require_installed
 
-    sources, ingest = services.settings.sources, services.settings.ingest
+    settings = services.settings
+    sources, ingest = settings.sources, settings.ingest
     check_sources(sources)
+    require_installed(ingest, sources, settings.index)
     roots = ", ".join(str(root) for root in sources.roots) or "any folder"
     where = "in a child process" if ingest.isolate else "in the worker"
     pictures = services.thumbnails or "none"
@@ -99,15 +153,32 @@ _STEPS: tuple[tuple[str, Callable[[Services], str], tuple[str, ...]], ...] = (
 """Each part, its check, and the parts that the check depends on."""
 
 
-def _findings(services: Services) -> Iterator[tuple[str, bool, str]]:
-    """Each part, whether it works, and what was found."""
+def _findings(services: Services) -> Iterator[_Finding]:
+    """What was found of each part."""
     bad: set[str] = set()
     for part, step, needs in _STEPS:
         failed = [need for need in needs if need in bad]
         try:
             if failed:
                 raise VidsearchError(f"not checked: {' and '.join(failed)} failed")
-            yield part, True, step(services)
+            yield _Finding(part, True, step(services))
+        except MissingExtraError as error:
+            if part == "engine" or (part == "media" and _embeds_frames()):
+                bad.add(part)
+                yield _Finding(part, False, str(error))
+            else:
+                yield _Finding(part, None, f"{error}, {_WITHOUT[part]}")
         except VidsearchError as error:
             bad.add(part)
-            yield part, False, str(error)
+            yield _Finding(part, False, str(error))
+
+
+_WITHOUT = {
+    "model": "to embed here; keyword searches, enqueuing and administering work without",
+    "media": "to ingest here; searching, enqueuing and administering work without",
+}
+
+
+def _embeds_frames() -> bool:
+    """Whether this machine has torch, as only those that ingest need it beside a decoder."""
+    return find_spec("torch") is not None

@@ -41,7 +41,7 @@ def text(text: str, out: Path | None, as_json: bool) -> None:
     """Print the vector of TEXT."""
     if not text.strip():
         raise QueryError("the text is empty; there is nothing to embed")
-    from vidsearch.encoders import load_encoder
+    from vidsearch.encoders import embedded_texts, load_encoder
 
     settings = load_settings()
     encoder = load_encoder(settings.model, settings.ingest)
@@ -50,7 +50,7 @@ def text(text: str, out: Path | None, as_json: bool) -> None:
         output.talk(
             f"The text has {tokens} tokens; the model reads the first {encoder.context_length}."
         )
-    vector = encoder.encode_text([text])[0]
+    vector = embedded_texts(encoder, [text])[0]
     _show(vector, {"text": text, "tokens": tokens}, encoder.identity, out=out, as_json=as_json)
 
 

@@ -26,7 +26,13 @@ def index() -> None:
 
 @index.command()
 @click.option("--dry-run", is_flag=True, help="Print the body and create nothing.")
-def create(dry_run: bool) -> None:
+@click.option(
+    "--mapping",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="JSON file with the mappings of your own fields.  [default: the setting index.mapping]",
+)
+def create(dry_run: bool, mapping: str | None) -> None:
     """Create the index, its alias and the registry, for the configured model.
 
     The model's identity is written into the mapping; vectors of another model are refused later.
@@ -34,7 +40,7 @@ def create(dry_run: bool) -> None:
     from vidsearch.index import create_videos_index, videos_index_body
     from vidsearch.registry.index import registry_layout
 
-    settings = load_settings()
+    settings = load_settings(**({"index": {"mapping": mapping}} if mapping else {}))
     identity = _identity(settings)
     engine = _connect(settings)
     if dry_run:

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vidsearch.batches import BATCH
 from vidsearch.cli import output
+from vidsearch.cli.columns import with_types
+from vidsearch.cli.folder import PassedOver, Reason, is_utf8
 from vidsearch.cli.options import json_option, wait_options
 from vidsearch.cli.records import report, wait_for
 from vidsearch.cli.sources import (
@@ -22,6 +25,7 @@ from vidsearch.cli.sources import (
 )
 
 if TYPE_CHECKING:
+    from vidsearch.index import VideosIndex
     from vidsearch.registry import Registration
     from vidsearch_tasks import Services
 
@@ -35,15 +39,16 @@ _SHOWN = 10
 @click.option(
     "--folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder: register every video file in it and below.",
+    help="Folder: register every video file in it and below, and tell what is passed over.",
 )
 @click.option(
     "--csv",
     "csv_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="CSV file: column `uri`, optionally `id`; other columns become text fields, and `;` "
-    "separates `tags`.",
+    help="CSV file: column `uri`, optionally `id`; other columns become fields, and `;` separates "
+    "`tags`. A column of numbers, of true and false, or of ISO dates becomes such a field.",
 )
+@click.option("--as-text", is_flag=True, help="Keep every column of the CSV file as text.")
 @click.option(
     "--id-from",
     type=click.Choice(["uri", "name"]),
@@ -58,14 +63,22 @@ _SHOWN = 10
     metavar="NAME=VALUE",
     help="Field of every document; repeat for more.",
 )
+@click.option(
+    "--titles/--no-titles",
+    default=True,
+    show_default=True,
+    help="Give videos of --folder a title, the words of the file name, unless --field has one.",
+)
 @wait_options
 @json_option
 def ingest(
     uris: tuple[str, ...],
     folder: Path | None,
     csv_file: Path | None,
+    as_text: bool,
     id_from: IdFrom,
     pairs: tuple[str, ...],
+    titles: bool,
     wait: bool,
     timeout: float | None,
     as_json: bool,
@@ -73,34 +86,57 @@ def ingest(
     """Register videos by URI, folder or CSV file, and enqueue their ingestion.
 
     Safe to repeat: videos that are indexed, queued or processing are left as they are. A video that
-    cannot be registered does not stop the others. A URI is a path, file://, http://, https://,
-    s3://, gs:// or az://, as the workers see it.
+    cannot be registered does not stop the others, and makes the exit code 1. A URI is a path,
+    file://, http://, https://, s3://, gs:// or az://, as the workers see it.
     """
+    from vidsearch.media import public_uri
+
     if timeout is not None and not wait:
         raise click.UsageError("--timeout goes with --wait")
+    if as_text and not csv_file:
+        raise click.UsageError("--as-text goes with --csv")
     fields = parse_fields(pairs)
-    sources = from_uris(uris, id_from=id_from)
+    passed = PassedOver()
+    for uri in uris:
+        if not is_utf8(uri):
+            passed.add(Reason.NAME, public_uri(uri))
+    sources = from_uris([uri for uri in uris if is_utf8(uri)], id_from=id_from)
     if folder:
-        sources += from_folder(folder, id_from=id_from)
-    if csv_file:
-        sources += from_csv(csv_file, id_from=id_from)
+        named = titles and "title" not in fields
+        sources += from_folder(folder, id_from=id_from, passed=passed, titles=named)
+    rows = from_csv(csv_file, id_from=id_from) if csv_file else []
+    sources += rows
     if not sources:
-        raise click.UsageError("name at least one URI, or use --folder or --csv")
+        raise click.UsageError(_nothing_found(folder, passed))
     _refuse_duplicate_ids(sources)
     from vidsearch_tasks import Services
 
     with Services() as services:
-        _require_managed_index(services)
+        index = _require_managed_index(services)
+        if rows:
+            typed = with_types(rows, index, as_text=as_text)
+            sources = [*sources[: -len(rows)], *typed]
         registrations = _register(services, sources, fields)
         problems = _tell_problems(registrations)
         records = [one.record for one in registrations if one.record]
-        if wait:
-            ids = [one.id for one in registrations if not one.error]
-            done = wait_for(services.registry, ids, timeout=timeout)
-            records = done + [r for r in records if r.id not in set(ids)]
-        report(records, as_json=as_json)
-        if problems:
+        try:
+            if wait:
+                ids = [one.id for one in registrations if not one.error]
+                done = wait_for(services.registry, ids, timeout=timeout)
+                records = done + [r for r in records if r.id not in set(ids)]
+        finally:
+            for line in passed.lines():
+                output.talk(line)
+        report(records, as_json=as_json, others=passed.to_json())
+        if problems or passed.is_error:
             click.get_current_context().exit(1)
+
+
+def _nothing_found(folder: Path | None, passed: PassedOver) -> str:
+    found = "; ".join(passed.lines())
+    if folder:
+        return f"no video file below {folder}{f' ({found})' if found else ''}"
+    return found or "name at least one URI, or use --folder or --csv"
 
 
 def _tell_problems(registrations: Sequence[Registration]) -> bool:
@@ -126,7 +162,7 @@ def _refuse_duplicate_ids(sources: list[Source]) -> None:
             raise click.UsageError(f"{shown} have the same id {source.id!r}")
 
 
-def _require_managed_index(services: Services) -> None:
+def _require_managed_index(services: Services) -> VideosIndex:
     # Workers would refuse the videos as well, but after this command has ended.
     index = services.open_index()
     if index.attached:
@@ -134,6 +170,7 @@ def _require_managed_index(services: Services) -> None:
             f"{index.name} is an attached index, whose documents your application writes: run "
             f"`vidsearch scan`, which enqueues the URIs in their field {index.uri_field}"
         )
+    return index
 
 
 def _register(
@@ -145,9 +182,17 @@ def _register(
     by_id = {one.id: NewVideo(one.id, one.uri, {**fields, **one.fields}) for one in sources}
     done: list[Registration] = []
     counts: Counter[str] = Counter()
-    with output.progress("Registering", total=len(by_id)) as bar:
-        for one in stream_registrations(by_id.values(), services=services):
-            done.append(one)
-            counts.update([str(one.record.state)] if one.record else ())
-            bar(len(done), note=", ".join(f"{n} {state}" for state, n in counts.most_common()))
+    try:
+        with output.progress("Registering", total=len(by_id)) as bar:
+            for one in stream_registrations(by_id.values(), services=services):
+                done.append(one)
+                counts.update([str(one.record.state)] if one.record else ())
+                bar(len(done), note=", ".join(f"{n} {state}" for state, n in counts.most_common()))
+    except KeyboardInterrupt:
+        output.talk(
+            f"\nStopped: {sum(counts.values())} of {len(by_id)} videos are registered, perhaps "
+            f"some of the next {BATCH}, too. The workers go on with them; the same command "
+            "registers the rest."
+        )
+        raise
     return done

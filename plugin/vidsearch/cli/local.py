@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -37,16 +38,28 @@ def local() -> None:
     "--worker/--no-worker", default=True, show_default=True, help="Start a Celery worker with beat."
 )
 @click.option("--model", help="Model (VIDSEARCH_MODEL__NAME), for example `demo`.")
+@click.option(
+    "--index/--no-index",
+    default=None,
+    help="Create the videos index where there is none.  [default: if there is a worker]",
+)
 @click.option("--heap", default="1g", show_default=True, help="Java heap of the search node.")
 @_folder
 def up(
-    engine: str, version: str | None, worker: bool, model: str | None, heap: str, folder: Path
+    engine: str,
+    version: str | None,
+    worker: bool,
+    model: str | None,
+    index: bool | None,
+    heap: str,
+    folder: Path,
 ) -> None:
-    """Start everything, and print the variables that point vidsearch at it.
+    """Start everything, create the index, and print the variables that point vidsearch at it.
 
-    Use it as: eval "$(vidsearch local up)" && vidsearch index create
+    Commands in this folder then find it by themselves, unless it has a vidsearch.toml. Elsewhere,
+    and with --dir, use: eval "$(vidsearch local up)"
 
-    The index is created once: data outlive `vidsearch local down`.
+    Data outlive `vidsearch local down`.
     """
     from vidsearch.local import Stack
 
@@ -61,7 +74,33 @@ def up(
     )
     for name, value in stack.environment.items():
         click.echo(f"export {name}={shlex.quote(value)}")
-    talk("ready; if this node has no videos index yet, create it with `vidsearch index create`")
+    created = (worker if index is None else index) and _create_index(stack.environment)
+    talk(
+        "ready; `vidsearch ingest --folder …` and `vidsearch search …` come next"
+        if created
+        else "ready; if this node has no videos index yet, create it with `vidsearch index create`"
+    )
+
+
+def _create_index(environment: Mapping[str, str]) -> bool:
+    """Create the videos index where there is none; whether there is one now."""
+    import os
+
+    from vidsearch.errors import VidsearchError
+    from vidsearch.index import create_videos_index
+    from vidsearch_tasks import Services
+
+    os.environ.update(environment)
+    try:
+        with Services() as services:
+            settings = services.settings.index
+            if not services.engine.indices_of(settings.name):
+                made = create_videos_index(services.engine, settings, services.encoder.identity)
+                talk(f"created index {made}")
+    except VidsearchError as error:
+        talk(f"Warning: no index was created: {error}")
+        return False
+    return True
 
 
 @local.command()

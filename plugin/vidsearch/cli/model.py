@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from vidsearch.errors import ConfigError, ModelUnavailableError
 
 if TYPE_CHECKING:
     from vidsearch.config import Settings
-    from vidsearch.encoders import TorchEncoder
+    from vidsearch.encoders import Encoder, TorchEncoder
     from vidsearch.encoders.checkpoint import Checkpoint
     from vidsearch.encoders.onnx import OnnxEncoder
 
@@ -156,7 +157,7 @@ def _facts(settings: Settings) -> dict[str, Any]:
     elif isinstance(encoder, TorchEncoder):
         special = _checkpoint_facts(encoder, settings)
     else:
-        special = {"source": "your own encoder"}
+        special = _own_facts(encoder, settings)
     identity = encoder.identity
     return {
         "name": settings.model.name,
@@ -204,6 +205,15 @@ def _checkpoint_facts(encoder: TorchEncoder, settings: Settings) -> dict[str, An
         "device": model.device,
         "precision": encoder.precision,
         "precision_why": f"of frames; the setting is {model.precision!r}, text is always fp32",
+    }
+
+
+def _own_facts(encoder: Encoder, settings: Settings) -> dict[str, Any]:
+    where = inspect.getsourcefile(type(encoder)) or type(encoder).__module__
+    return {
+        "name": encoder.identity.name,
+        "source": f"your own encoder {settings.model.encoder}, in {where}",
+        "precision": getattr(encoder, "precision", encoder.identity.precision),
     }
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "print_rows",
     "print_table",
     "progress",
+    "shortened",
     "talk",
     "talk_of",
 ]
@@ -139,6 +140,13 @@ def print_table(
         # Text, not markup: a title such as "[red] dog" is shown as it is.
         table.add_row(*(Text(cell) for cell in row))
     console.print(table)
+
+
+def shortened(text: Any, *, length: int = 50) -> Any:
+    """A text that is cut for a terminal, where a long one would push all else aside."""
+    if not isinstance(text, str) or not sys.stdout.isatty() or len(text) <= length:
+        return text
+    return f"{text[: length - 1].rstrip()}…"
 
 
 class Progress(Protocol):

@@ -30,15 +30,22 @@ def record_json(record: VideoRecord) -> dict[str, Any]:
     return {**record.to_json(), "uri": public_uri(record.uri)}
 
 
-def report(records: Sequence[VideoRecord], *, as_json: bool) -> None:
+def report(
+    records: Sequence[VideoRecord], *, as_json: bool, others: Sequence[Mapping[str, Any]] = ()
+) -> None:
     """Print the outcome: of every video in a pipe or as JSON, on a terminal of failed ones only.
 
     Ends the command with exit code 1 where a video failed or is dead.
+
+    Args:
+        records: of the videos.
+        as_json: print JSON.
+        others: what the JSON lists after the records.
     """
     bad = [record for record in records if record.state in GIVEN_UP]
     rows = [(r.id, r.state, r.error or "") for r in (bad if sys.stdout.isatty() else records)]
     if rows or as_json:
-        data = [record_json(record) for record in records]
+        data = [*map(record_json, records), *others]
         columns = ("id", "state", "reason")
         output.print_rows(data, columns, rows, as_json=as_json, whole=columns[:2])
     counts = Counter(str(record.state) for record in records)

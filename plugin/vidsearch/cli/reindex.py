@@ -10,10 +10,11 @@ from vidsearch.batches import in_batches
 from vidsearch.cli import output
 from vidsearch.cli.options import dry_run_option, json_option, wait_options
 from vidsearch.cli.records import report, wait_for
-from vidsearch.errors import VideoNotRegisteredError
+from vidsearch.errors import MissingExtraError, ModelUnavailableError, VideoNotRegisteredError
 from vidsearch_mappings.registry import State, VideoRecord
 
 if TYPE_CHECKING:
+    from vidsearch.index import VideosIndex
     from vidsearch_tasks import Services
 
 __all__ = ["reindex"]
@@ -38,8 +39,9 @@ def reindex(
     """Enqueue videos again, into the index that they are in.
 
     --all embeds every video, changed or not. --ids embeds a video only if its content, the model or
-    the settings changed. Searches use the old vectors until the new ones are written. For another
-    model create another index; see README.md.
+    the settings changed. Searches use the old vectors until the new ones are written. Where
+    the settings name another model than that of the index, nothing is enqueued: for another model
+    create another index; see README.md.
     """
     if sum((everything, missing, bool(ids))) != 1:
         raise click.UsageError("choose one of --all, --missing and --ids")
@@ -62,6 +64,7 @@ def _chosen(services: Services, *, everything: bool, ids: tuple[str, ...]) -> li
     from vidsearch.ingest import missing_videos
 
     index = services.open_index()
+    _require_configured_model(services, index)
     if ids:
         records = [services.registry.get(id) for id in dict.fromkeys(ids)]
         for record in records:  # all or none: a typing error must enqueue nothing
@@ -72,6 +75,24 @@ def _chosen(services: Services, *, everything: bool, ids: tuple[str, ...]) -> li
         return list(services.registry.scan())
     services.engine.refresh(index.name)
     return list(missing_videos(services.registry, index))
+
+
+def _require_configured_model(services: Services, index: VideosIndex) -> None:
+    """Refuse to embed again with the model of the index where the settings name another.
+
+    Settings without a model say nothing: an application may hand its encoder to its workers.
+
+    Raises:
+        ModelMismatchError: the message says what to do.
+    """
+    if not {"name", "revision", "encoder"} & services.settings.model.model_fields_set:
+        return
+    try:
+        identity = services.encoder.identity
+    except (ModelUnavailableError, MissingExtraError) as error:
+        output.talk(f"note: it is not known here whether the workers have the same model: {error}")
+        return
+    index.require_model(identity)
 
 
 def _show_plan(records: list[VideoRecord], *, embed: bool, as_json: bool) -> None:

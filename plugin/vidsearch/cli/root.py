@@ -25,6 +25,7 @@ _COMMANDS = (
     "scan",
     "sweep",
     "videos",
+    "thumbnails",
     "status",
     "search",
     "model",
@@ -84,7 +85,8 @@ class _LateGroup(click.Group):
     "--config",
     type=click.Path(exists=True, dir_okay=False),
     metavar="FILE",
-    help="TOML file of settings.  [default: VIDSEARCH_CONFIG, else ./vidsearch.toml]",
+    help="TOML file of settings.  [default: VIDSEARCH_CONFIG, else ./vidsearch.toml, else that of "
+    "`vidsearch local up`]",
 )
 @click.pass_context
 def cli(ctx: click.Context, verbose: bool, config: str | None) -> None:

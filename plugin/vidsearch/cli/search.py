@@ -296,7 +296,7 @@ def _row(rank: int, hit: Hit, *, by_leg: bool) -> Sequence[Any]:
     row: list[Any] = [
         rank,
         hit.id,
-        hit.fields.get("title"),
+        output.shortened(hit.fields.get("title")),
         f"{hit.score:.4f}",
         _rounded(hit.cosine),
         moments or None,

@@ -25,6 +25,8 @@ def settings(as_json: bool) -> None:
     found = []
     for section, name, field in setting_paths():
         value = getattr(getattr(current, section), name)
+        if isinstance(value, dict):  # headers by host
+            value = {host: dict.fromkeys(headers, "***") for host, headers in value.items()}
         if isinstance(value, SecretStr):
             secret = value.get_secret_value()
             # Of a broker's URL only the password is a secret.

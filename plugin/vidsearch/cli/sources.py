@@ -14,14 +14,21 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-__all__ = ["IdFrom", "Source", "from_csv", "from_folder", "from_uris", "parse_fields", "stable_id"]
+from vidsearch.cli.folder import PassedOver, videos_below
+
+__all__ = [
+    "IdFrom",
+    "Source",
+    "from_csv",
+    "from_folder",
+    "from_uris",
+    "parse_fields",
+    "stable_id",
+    "title_of",
+]
 
 IdFrom = Literal["uri", "name"]
 
-_SUFFIXES = frozenset(
-    {".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov"}
-    | {".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"}
-)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
@@ -45,7 +52,10 @@ def stable_id(uri: str, *, id_from: IdFrom = "uri") -> str:
     try:
         digest = hashlib.sha256(uri.encode()).hexdigest()[:12]
     except UnicodeEncodeError as error:
-        raise click.UsageError(f"the name {uri!r} is not UTF-8: rename the file") from error
+        from vidsearch.media import public_uri
+
+        shown = public_uri(uri)
+        raise click.UsageError(f"the name {shown!r} is not UTF-8: rename the file") from error
     path = unquote(urlsplit(uri).path) if _SCHEME.match(uri) else uri
     name = re.sub(r"[^\w.-]+", "-", PurePosixPath(path).stem).strip("-")
     if id_from == "name" and name:
@@ -61,16 +71,26 @@ def from_uris(uris: Sequence[str], *, id_from: IdFrom, base: Path | None = None)
     ]
 
 
-def from_folder(folder: Path, *, id_from: IdFrom) -> list[Source]:
-    """Every video file below a folder, recognised by its suffix, sorted by path."""
-    paths = sorted(
-        path
-        for path in folder.resolve().rglob("*")
-        if path.suffix.lower() in _SUFFIXES and path.is_file()
-    )
-    if not paths:
-        raise click.UsageError(f"no video file below {folder} ({' '.join(sorted(_SUFFIXES))})")
-    return [Source(stable_id(str(path), id_from=id_from), str(path)) for path in paths]
+def from_folder(
+    folder: Path, *, id_from: IdFrom, passed: PassedOver, titles: bool = False
+) -> list[Source]:
+    """One source per video file of a folder; see :func:`videos_below`.
+
+    ``titles`` gives each the field ``title``: the words of the file's name.
+    """
+    return [
+        Source(
+            stable_id(str(path), id_from=id_from),
+            str(path),
+            {"title": title} if titles and (title := title_of(path)) else {},
+        )
+        for path in videos_below(folder, passed)
+    ]
+
+
+def title_of(path: Path) -> str:
+    """The words of a file's name: ``Harbour_at-dawn.mp4`` is titled ``Harbour at dawn``."""
+    return " ".join(re.sub(r"[_.]+|(?<=\w)-(?=\w)", " ", path.stem).split())
 
 
 def from_csv(path: Path, *, id_from: IdFrom) -> list[Source]:

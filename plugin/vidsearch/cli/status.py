@@ -8,8 +8,8 @@ import click
 
 from vidsearch.cli import output
 from vidsearch.cli.options import json_option
-from vidsearch.cli.workers import worker_problem
-from vidsearch.errors import BackendUnavailableError
+from vidsearch.cli.workers import shared_names, worker_problem
+from vidsearch.errors import BackendError, BackendUnavailableError, MappingConflictError
 
 __all__ = ["status"]
 
@@ -19,8 +19,9 @@ __all__ = ["status"]
 def status(as_json: bool) -> None:
     """Show the number of videos per state, of searchable videos, of messages and of workers.
 
-    Exit code 1 if the broker does not answer.
+    Exit code 1 if the broker does not answer, or videos have lost their vectors.
     """
+    from vidsearch.index import require_vectors
     from vidsearch_tasks import Services, broker_state
 
     with Services() as services:
@@ -35,14 +36,16 @@ def status(as_json: bool) -> None:
             "queued_messages": None,
             "workers": None,
         }
-        advice: str | None = None
-        problem: BackendUnavailableError | None = None
+        advice: list[str | None] = []
+        problem: BackendError | None = None
         try:
             broker = broker_state(services.settings)
             serving = [w.name for w in broker.of_queue if w.index == services.settings.index.name]
             found |= {"queued_messages": broker.queued, "workers": serving}
-            advice = worker_problem(broker, services.settings)
-        except BackendUnavailableError as error:
+            advice = [worker_problem(broker, services.settings), shared_names(broker)]
+            engine = services.engine
+            engine.run(require_vectors(engine.calls, index.name, index.field, all_of_them=True))
+        except (BackendUnavailableError, MappingConflictError) as error:
             problem = error
     workers = found["workers"]
     rows = [
@@ -52,7 +55,7 @@ def status(as_json: bool) -> None:
         ("workers of this index", None if workers is None else len(workers)),
     ]
     output.print_rows(found, ("what", "number"), rows, as_json=as_json, right=("number",))
-    if advice:
-        output.talk(f"Warning: {advice}")
+    for each in filter(None, advice):
+        output.talk(f"Warning: {each}")
     if problem:
         raise problem

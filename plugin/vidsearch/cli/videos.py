@@ -140,7 +140,7 @@ def _print_list(records: Sequence[VideoRecord]) -> None:
     now = time.time()
     rows = []
     for record in records:
-        title, error = record.fields.get("title"), record.error
+        title, error = output.shortened(record.fields.get("title")), record.error
         length = None if record.duration is None else f"{record.duration:.0f} s"
         row = (record.id, record.state, length, _ago(now - record.updated_at))
         rows.append((*row, error or title) if shared else (*row, title, error))

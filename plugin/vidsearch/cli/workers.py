@@ -1,24 +1,66 @@
-"""Which index the workers serve, and what to do where that is another one."""
+"""What the workers serve and run, and what to do where that does not fit."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
+
+from vidsearch.errors import ModelMismatchError
 
 if TYPE_CHECKING:
     from vidsearch.config import Settings
+    from vidsearch.index import VideosIndex
     from vidsearch_tasks import BrokerState, WorkerState
 
-__all__ = ["describe_worker", "worker_problem"]
+__all__ = ["describe_worker", "model_problem", "shared_names", "worker_problem"]
 
 _START = "celery -A vidsearch_tasks worker"
 
 
 def describe_worker(worker: WorkerState, settings: Settings) -> str:
-    """A worker with its index and model, and its engine where that is another URL."""
+    """A worker with its index, its engine where that is another URL, and what it embeds with."""
     if worker.index is None:
         return f"{worker.name}: does not say which index it serves"
     engine = f" at {worker.engine}" if worker.engine not in {None, settings.engine.url} else ""
-    return f"{worker.name}: index {worker.index!r}{engine}, model {worker.model!r}"
+    if worker.identity is None:
+        return f"{worker.name}: index {worker.index!r}{engine}, model {worker.model!r}"
+    from vidsearch.encoders import ModelIdentity
+
+    identity = ModelIdentity.from_meta(worker.identity)
+    return (
+        f"{worker.name}: index {worker.index!r}{engine}, embeds with {identity} in "
+        f"{worker.precision} by {worker.encoder}"
+    )
+
+
+def model_problem(state: BrokerState, index: VideosIndex | None) -> str | None:
+    """Why workers of the queue cannot embed, or not for the index."""
+    from vidsearch.encoders import ModelIdentity
+
+    problems = []
+    for worker in state.of_queue:
+        if worker.problem:
+            problems.append(f"{worker.name} cannot embed: {worker.problem}")
+        elif worker.identity is not None and index is not None:
+            try:
+                index.require_model(ModelIdentity.from_meta(worker.identity))
+            except ModelMismatchError as error:
+                problems.append(f"{worker.name} embeds with another model: {error}")
+    return ";\n".join(problems) or None
+
+
+def shared_names(state: BrokerState) -> str | None:
+    """What to do where several workers have one name."""
+    counts = Counter(worker.name for worker in state.workers)
+    shared = [
+        f"{number} workers are named {name!r}" for name, number in counts.items() if number > 1
+    ]
+    if not shared:
+        return None
+    return (
+        f"{' and '.join(shared)}: they work, but nobody can tell them apart, and a command to one "
+        "reaches all. Start each with a name of its own (-n), for example -n worker1@%h"
+    )
 
 
 def worker_problem(state: BrokerState, settings: Settings) -> str | None:

@@ -53,7 +53,7 @@ class VideoEmbedding:
     segments: tuple[Segment, ...]
     frames: int
     damaged: int
-    """Sampling points whose own frame does not decode."""
+    """Sampling points that are left out: their own frame is damaged or missing."""
     duration: float
     """Seconds, as read rather than as the header says."""
     width: int

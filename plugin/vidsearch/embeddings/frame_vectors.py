@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vidsearch.config import IngestSettings, SourceSettings
 from vidsearch.defaults import BATCH_SIZE
-from vidsearch.encoders import Encoder, mean_unit
+from vidsearch.encoders import Encoder, embedded_frames, mean_unit
 from vidsearch.errors import NoFramesError
 from vidsearch.media import (
     Candidates,
@@ -43,7 +43,7 @@ class FrameVectors:
     """Where the range ends: the end of the video as it was read, or ``stop`` where that is
     earlier."""
     damaged: int
-    """Sampling points of the range whose own frame does not decode."""
+    """Sampling points of the range that are left out: their own frame is damaged or missing."""
     points: int
     """Sampling points of the range, damaged ones included."""
     width: int
@@ -131,6 +131,7 @@ def embed_frames(
     """
     at("decode")
     info = reader.probe(path)
+    displayed = (info.width, info.height) if sampling == "notebook" else None
     vectors: list[NDArray[np.float32]] = []
     times: list[NDArray[np.float64]] = []
     with reader.frames(
@@ -139,9 +140,9 @@ def embed_frames(
         for batch in frames:
             if candidates is not None:
                 at("thumbnails")
-                candidates.add(batch)
+                candidates.add(batch, displayed=displayed)
             at("encode")
-            vectors.append(encoder.encode_frames(batch))
+            vectors.append(embedded_frames(encoder, batch))
             times.append(batch.pts_seconds)
             at("decode")
     if not vectors:  # a range beyond the end

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vidsearch.encoders.base import Encoder, Vectors, mean_unit
     from vidsearch.encoders.identity import ModelIdentity
     from vidsearch.encoders.load import load_encoder
+    from vidsearch.encoders.output import embedded_frames, embedded_texts
     from vidsearch.encoders.torch_encoder import TorchEncoder
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "Encoder",
     "ModelIdentity",
     "Vectors",
+    "embedded_frames",
+    "embedded_texts",
     "load_encoder",
     "mean_unit",
 ]
@@ -32,6 +35,8 @@ __getattr__, __dir__ = imported_late(
         "Encoder": "vidsearch.encoders.base",
         "ModelIdentity": "vidsearch.encoders.identity",
         "Vectors": "vidsearch.encoders.base",
+        "embedded_frames": "vidsearch.encoders.output",
+        "embedded_texts": "vidsearch.encoders.output",
         "load_encoder": "vidsearch.encoders.load",
         "mean_unit": "vidsearch.encoders.base",
     },

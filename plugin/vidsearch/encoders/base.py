@@ -38,6 +38,8 @@ class Encoder(Protocol):
     def encode_text(self, texts: Sequence[str]) -> Vectors:
         """Embed texts: ``(len(texts), dims)`` float32, each row of unit length.
 
+        Lengths within 1 % of it, as of half precision, are scaled; others are refused.
+
         Raises:
             EncoderError: the model failed.
         """
@@ -45,6 +47,8 @@ class Encoder(Protocol):
 
     def encode_frames(self, frames: FrameBatch) -> Vectors:
         """Embed frames: ``(len(frames), dims)`` float32, each row of unit length.
+
+        Lengths within 1 % of it, as of half precision, are scaled; others are refused.
 
         Raises:
             EncoderError: the model failed.

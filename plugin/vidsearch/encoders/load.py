@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import re
 from typing import Any
 
 from vidsearch.config import IngestSettings, ModelSettings
+from vidsearch.dotted import imported, is_dotted
 from vidsearch.encoders import onnx
 from vidsearch.encoders.base import Encoder
 from vidsearch.encoders.torch_encoder import TorchEncoder
@@ -15,7 +14,6 @@ from vidsearch.errors import ConfigError, VidsearchError, first_line
 
 __all__ = ["load_encoder"]
 
-_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _MEMBERS = ("identity", "context_length", "count_tokens", "encode_text", "encode_frames")
 
 
@@ -35,7 +33,7 @@ def load_encoder(settings: ModelSettings, ingest: IngestSettings | None = None) 
     """
     ingest = ingest or IngestSettings()
     kind = settings.encoder
-    if _DOTTED.fullmatch(kind):
+    if is_dotted(kind):
         return _load_custom(kind, settings, ingest)
     if kind not in {"auto", "torch", "onnx"}:
         raise ConfigError(
@@ -68,9 +66,7 @@ def load_encoder(settings: ModelSettings, ingest: IngestSettings | None = None) 
 def _load_custom(dotted: str, settings: ModelSettings, ingest: IngestSettings) -> Encoder:
     """Call what ``dotted`` names with both sections, and check what comes back."""
     where = f"VIDSEARCH_MODEL__ENCODER is {dotted!r}, but"
-    factory = _found(dotted, where)
-    if not callable(factory):
-        raise ConfigError(f"{where} that is no class or function: {type(factory).__name__}")
+    factory = imported(dotted, where)
     try:
         made = factory(settings, ingest)
     except VidsearchError:
@@ -87,28 +83,6 @@ def _load_custom(dotted: str, settings: ModelSettings, ingest: IngestSettings) -
         )
     encoder: Encoder = made
     return encoder
-
-
-def _found(dotted: str, where: str) -> Any:
-    module, _, path = dotted.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-    except Exception as error:  # whatever its module level does
-        missing = error.name if isinstance(error, ModuleNotFoundError) else None
-        if missing and (module == missing or module.startswith(f"{missing}.")):
-            raise ConfigError(
-                f"{where} there is no module {missing!r}: install its package where this runs, "
-                "or put its folder on PYTHONPATH"
-            ) from error
-        raise ConfigError(
-            f"{where} importing {module!r} failed: {type(error).__name__}: {first_line(error)}"
-        ) from error
-    for name in path.split("."):
-        try:
-            found = getattr(found, name)
-        except AttributeError as error:
-            raise ConfigError(f"{where} {module!r} has no {path!r}") from error
-    return found
 
 
 def _has(made: Any, name: str) -> bool:

@@ -117,6 +117,7 @@ class Engine(_Engine, Protocol):
         source: Mapping[str, Any],
         *,
         expect: Revision | Literal["absent"] | None = None,
+        version: int | None = None,
         routing: str | None = None,
         pipeline: bool = True,
         refresh: bool = False,
@@ -126,6 +127,9 @@ class Engine(_Engine, Protocol):
         Args:
             expect: the revision that must still be stored, ``"absent"`` for create-only,
                 ``None`` for an unconditional write.
+            version: the number that the document has afterwards, and that no greater one may be
+                stored than; ``None`` counts one up. Not with ``expect``, as the engines take only
+                one of the two.
             routing: value that decides on the shard; the id where ``None``.
             pipeline: ``False`` passes the default ingest pipeline of the index by.
             refresh: wait until the write is visible to searches.

@@ -204,12 +204,15 @@ class Calls:
         source: Mapping[str, Any],
         *,
         expect: Revision | Literal["absent"] | None = None,
+        version: int | None = None,
         routing: str | None = None,
         pipeline: bool = True,
         refresh: bool = False,
     ) -> Steps[Revision]:
         params = yield from self._write_params(index, routing=routing, refresh=refresh)
         params |= _expected(expect)
+        if version is not None:
+            params |= {"version": str(version), "version_type": "external_gte"}
         if not pipeline:
             params["pipeline"] = "_none"
         endpoint = "_create" if expect == "absent" else "_doc"

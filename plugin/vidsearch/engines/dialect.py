@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from vidsearch.engines.errors import error_of, no_json, reason_of
+from vidsearch.engines.errors import error_of, no_json, reason_of, sizes
 from vidsearch.engines.steps import Answer, Request, Steps
 from vidsearch.engines.types import Document, EngineInfo, EngineKind, Features, Json, Revision
 from vidsearch.engines.vectors import ByteOrder, to_json
@@ -108,7 +109,16 @@ class Dialect(ABC):
         answer = yield from self.send(
             Request(method, path, params or {}, content, lines, pause=pause)
         )
+        if answer.status == 413 and method == "PUT":  # one document, which cannot be halved
+            answer = yield from self._with_sizes(answer, len(content or b""))
         return self.require_success(answer, index=index)
+
+    def _with_sizes(self, refused: Answer, size: int) -> Steps[Answer]:
+        """The answer to a request that was too large, with its size and the limit as the reason."""
+        names = {"filter_path": "nodes.*.http.max_content_length_in_bytes"}
+        asked = yield from self.send(Request("GET", "/_nodes/_local/http", names))
+        reason = reason_of(refused.body).rstrip(".")
+        return replace(refused, body=f"{reason}. {sizes(size, asked.status, asked.body)}")
 
     def require_success(self, answer: Answer, *, index: str | None = None) -> Answer:
         """The answer. Raises the error that its status stands for."""
@@ -155,6 +165,7 @@ def document_of(hit: Mapping[str, Any]) -> Document:
         source=hit.get("_source") or {},
         revision=Revision(hit["_seq_no"], hit["_primary_term"]),
         routing=hit.get("_routing"),
+        version=hit.get("_version"),
     )
 
 

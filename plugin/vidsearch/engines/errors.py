@@ -30,6 +30,7 @@ __all__ = [
     "error_of",
     "no_json",
     "reason_of",
+    "sizes",
     "timed_out",
     "unavailable",
     "unreachable",
@@ -115,6 +116,23 @@ def error_of(
     if unavailable(status):
         return BackendUnavailableError(f"{where} is overloaded or failing {said}")
     return BackendError(f"{where} answered {request} with {status}: {reason}")
+
+
+def sizes(size: int, status: int, body: Any) -> str:
+    """What is known of a request that was too large, in one sentence.
+
+    Args:
+        size: of the request, in bytes.
+        status, body: of the answer to ``GET /_nodes/_local/http``.
+    """
+    nodes = body.get("nodes") if status == 200 and isinstance(body, dict) else None
+    limits = [node["http"]["max_content_length_in_bytes"] for node in (nodes or {}).values()]
+    if not limits:
+        return f"The request has {size:,} bytes"
+    limit = f"http.max_content_length of the cluster is {min(limits):,} bytes"
+    if size <= min(limits):
+        return f"The request has {size:,} bytes; {limit}, so a proxy in front of it allows less"
+    return f"The request has {size:,} bytes; {limit}"
 
 
 def unavailable(status: int) -> bool:
@@ -207,7 +225,9 @@ def _caused_by(error: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _words(error: dict[str, Any]) -> str:
-    return str(error.get("reason") or error.get("type") or "no reason given")
+    # A gateway in front of the engine says "message".
+    names = ("reason", "type", "message", "Message")
+    return str(next((error[name] for name in names if error.get(name)), "no reason given"))
 
 
 def _type_of(body: Any) -> str:

@@ -71,6 +71,8 @@ class Document:
     revision: Revision
     routing: str | None = None
     """What it was stored with, where that was not its id; a write of it has to repeat this."""
+    version: int | None = None
+    """Its version number, which the application may count itself; ``None`` in a listing."""
 
 
 @dataclass(frozen=True, slots=True)

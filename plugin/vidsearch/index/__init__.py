@@ -13,6 +13,7 @@ from vidsearch.lazy import imported_late
 if TYPE_CHECKING:
     from vidsearch.index.attach import attach_index, detach_index
     from vidsearch.index.diff import apply_changes, diff_videos_index
+    from vidsearch.index.health import require_vectors, write_blocks
     from vidsearch.index.manage import (
         create_videos_index,
         drop_videos_index,
@@ -30,8 +31,10 @@ __all__ = [
     "diff_videos_index",
     "drop_videos_index",
     "open_videos_index",
+    "require_vectors",
     "show_videos_index",
     "videos_index_body",
+    "write_blocks",
 ]
 
 __getattr__, __dir__ = imported_late(
@@ -45,7 +48,9 @@ __getattr__, __dir__ = imported_late(
         "diff_videos_index": "vidsearch.index.diff",
         "drop_videos_index": "vidsearch.index.manage",
         "open_videos_index": "vidsearch.index.videos_index",
+        "require_vectors": "vidsearch.index.health",
         "show_videos_index": "vidsearch.index.manage",
         "videos_index_body": "vidsearch.index.manage",
+        "write_blocks": "vidsearch.index.health",
     },
 )

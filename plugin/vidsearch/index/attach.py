@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines import Engine, Json
 from vidsearch.errors import MappingConflictError
+from vidsearch.index.attachable import (
+    refuse_blocks,
+    refuse_lossy_source,
+    refuse_moving_index,
+    refuse_taken_field,
+)
 from vidsearch.index.copy import copy_with_settings, explained
 from vidsearch.index.copy_note import undo_broken_copy
 from vidsearch.index.description import concrete_index, description_of
 from vidsearch.index.manage import videos_index_body
 from vidsearch.index.uri_field import check_uri_field
 from vidsearch.index.videos_index import open_videos_index
-from vidsearch.registry.index import drop_registry_index, ensure_registry_index
+from vidsearch.registry.index import (
+    drop_registry_index,
+    dropped_on_error,
+    ensure_registry_index,
+)
 from vidsearch_mappings.attached import (
     attached_mapping,
     attached_settings,
@@ -75,7 +84,7 @@ def attach_index(
         MappingConflictError: it cannot be attached; the message says why, and what would help.
         ConfigError: the engine lacks the setting ``index.quantization``.
     """
-    advice = "name the index to attach to, or an alias of it"
+    advice = "name the index to attach to, or an alias of it (no data stream)"
     name = engine.run(concrete_index(engine.calls, settings.name, advice=advice))
     if broken := undo_broken_copy(engine, name):
         undone(name, broken)
@@ -85,10 +94,11 @@ def attach_index(
         ensure_registry_index(engine, settings)
         return Attached(name, settings.registry, settings.name)
     check_uri_field(mapping, uri_field, index=name)
-    _refuse_lossy_source(mapping, index=name)
+    refuse_lossy_source(mapping, index=name)
+    refuse_moving_index(engine, name, alias=settings.name, mapping=mapping)
     body = videos_index_body(engine, settings, identity, uri_field=uri_field)
     added = attached_mapping(body, mapping, field=settings.field)
-    _refuse_taken(mapping, added, field=settings.field, index=name)
+    refuse_taken_field(mapping, added, field=settings.field, index=name)
     live = flattened(engine.settings(name))
     lacking = {
         key: value
@@ -96,8 +106,10 @@ def attach_index(
         if str(live.get(key)).lower() != str(value).lower()
     }
     if not lacking:
+        refuse_blocks(live, index=name)
+        made = not engine.indices_of(settings.registry)
         ensure_registry_index(engine, settings)
-        with explained(name):
+        with dropped_on_error(engine, settings, made=made), explained(name):
             engine.put_mapping(name, added)
         return Attached(name, settings.registry, settings.name)
     copy = copy_with_settings(
@@ -182,33 +194,6 @@ def _require_same(
             f"{found.field!r}; to change that, `vidsearch index detach` first"
         )
     identity.require(found.identity, where=f"index {name!r}")
-
-
-def _refuse_lossy_source(mapping: Mapping[str, Any], *, index: str) -> None:
-    source = mapping.get("_source") or {}
-    if source.get("enabled", True) in {False, "false"}:
-        raise MappingConflictError(
-            f"index {index!r} keeps no _source, and without it a document cannot be updated in "
-            "part: attach to an index with _source"
-        )
-    cut = [*source.get("includes", ()), *source.get("excludes", ())]
-    if cut:
-        raise MappingConflictError(
-            f"index {index!r} keeps parts of documents out of _source ({', '.join(cut)}); a "
-            "partial update would lose them. Index into one without `_source` includes and excludes"
-        )
-
-
-def _refuse_taken(mapping: Mapping[str, Any], added: Json, *, field: str, index: str) -> None:
-    """Refuse a field of that name, but for what an earlier detach left in the mapping."""
-    wanted = added["properties"][field]
-    there = (mapping.get("properties") or {}).get(field, wanted)
-    same_names = there.get("properties", {}).keys() == wanted["properties"].keys()
-    if there.get("dynamic") != "strict" or not same_names:
-        raise MappingConflictError(
-            f"index {index!r} has a field {field!r} of its own; choose another name for the "
-            "vidsearch object (setting index.field)"
-        )
 
 
 def _named(settings: IndexSettings, index: str, copy: str) -> IndexSettings:

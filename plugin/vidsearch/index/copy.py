@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from vidsearch.batches import in_batches
 from vidsearch.engines import Engine, Json, Write
+from vidsearch.engines.creation import create_index_as_asked
 from vidsearch.errors import MappingConflictError, VidsearchError
 from vidsearch.index.copy_note import (
     CopyNote,
@@ -88,12 +89,21 @@ def copy_with_settings(
     try:
         engine.put_settings(name, {"blocks.write": True})
         kept = {key: value for key, value in old.items() if key not in {*_OWN, *_LATER}}
+        # Named, as a template may bring pipelines.
+        unpiped = dict.fromkeys(_LATER, "_none")
         body = {
-            "settings": {"index": {**kept, **settings}},
+            "settings": {"index": {**kept, **settings, **unpiped}},
             "mappings": incomplete(mapping, of=name),
         }
         with explained(name):
-            engine.create_index(copy, body)
+            create_index_as_asked(
+                engine,
+                copy,
+                body,
+                advice="Name a copy that no pattern of a template matches (--copy-to NAME), or "
+                "narrow the index_patterns of the template",
+                user_fields=True,
+            )
         engine.refresh(name)
         _copy(engine, name, copy, progress)
         before_swap(copy)

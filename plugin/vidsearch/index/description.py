@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vidsearch.encoders.identity import ModelIdentity
+from vidsearch.engines import EngineKind
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.steps import Steps
 from vidsearch.errors import IndexNotFoundError, MappingConflictError
@@ -17,6 +18,11 @@ from vidsearch_mappings.scores import Similarity, similarity_of
 from vidsearch_mappings.vectors import oversample_of
 
 __all__ = ["IndexDescription", "concrete_index", "describe_index", "description_of"]
+
+_VECTOR_TYPES: dict[EngineKind, str] = {
+    "elasticsearch": "dense_vector",
+    "opensearch": "knn_vector",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,11 +112,32 @@ def describe_index(
     name = yield from concrete_index(calls, alias)
     mapping = yield from calls.mapping(alias if through_alias else name)
     try:
-        return description_of(mapping, name=name, alias=alias)
+        found = description_of(mapping, name=name, alias=alias)
     except MappingConflictError as error:
         if (note := note_of(mapping)) is None:
             raise
         raise MappingConflictError((yield from what_became_of(calls, name, note))) from error
+    _require_vector_field(found, kind=calls.kind)
+    return found
+
+
+def _require_vector_field(index: IndexDescription, *, kind: EngineKind) -> None:
+    """Refuse an index whose vectors the engine of that kind would not search."""
+    inside = index.properties.get(index.field, {}).get("properties", {})
+    found = inside.get("vector", {}).get("type")
+    if found in {None, _VECTOR_TYPES[kind]}:
+        return  # where it is missing, a search of vectors says so, and one of words needs none
+    for other, type in _VECTOR_TYPES.items():
+        if found == type:
+            raise MappingConflictError(
+                f"index {index.name!r} holds vectors of {other}, but the setting engine.kind is "
+                f"{kind!r}: set VIDSEARCH_ENGINE__KIND to {other}, or to auto"
+            )
+    raise MappingConflictError(
+        f"{index.field}.vector of index {index.name!r} is a {found}, which no search of "
+        "vectors finds: the index was copied without its mapping. Copy it into one that "
+        "`vidsearch index create` has made"
+    )
 
 
 def description_of(mapping: Mapping[str, Any], *, name: str, alias: str) -> IndexDescription:

@@ -7,9 +7,10 @@ from typing import Any
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines import Engine, Json
+from vidsearch.engines.creation import create_index_as_asked
 from vidsearch.errors import ConfigError, IndexNotFoundError, MappingConflictError
 from vidsearch.index.videos_index import open_videos_index
-from vidsearch.registry.index import create_registry_index, registry_layout
+from vidsearch.registry.index import create_registry_index, dropped_on_error, registry_layout
 from vidsearch_mappings import index_meta, videos_index
 from vidsearch_mappings.vectors import presets_of
 
@@ -29,7 +30,7 @@ def create_videos_index(engine: Engine, settings: IndexSettings, identity: Model
 
     Raises:
         MappingConflictError: an index or alias of that name exists already, or was not made by
-            vidsearch.
+            vidsearch, or an index template of the cluster reached into it.
         ModelMismatchError: the registry was lost, but the index holds vectors of another model.
         ConfigError: see :func:`videos_index_body`.
     """
@@ -52,7 +53,15 @@ def create_videos_index(engine: Engine, settings: IndexSettings, identity: Model
         return settings.registry
     name = f"{settings.name}-000001"
     # With the alias in the same request: there is never an index without it.
-    engine.create_index(name, {**body, "aliases": {settings.name: {}}})
+    with dropped_on_error(engine, settings, made=not has_registry):
+        create_index_as_asked(
+            engine,
+            name,
+            {**body, "aliases": {settings.name: {}}},
+            advice="Choose a name that no pattern of a template matches (setting index.name), or "
+            "narrow the index_patterns of the template",
+            user_fields=True,
+        )
     return name
 
 
@@ -87,6 +96,7 @@ def videos_index_body(
             quantization=preset,
             shards=settings.shards,
             replicas=settings.replicas,
+            own=settings.mapping,
         )
     except ValueError as error:
         raise ConfigError(f"setting index.quantization: {error}") from error

@@ -45,14 +45,12 @@ class VideosIndex(IndexDescription):
             DocumentNotFoundError: the application deleted it meanwhile.
             VersionConflictError: the application wrote it meanwhile.
         """
-        before: Json = into.source.get(self.field) or {}
-        partial = {self.field: {**dict.fromkeys(before), **video}}
-        written = self.engine.update(
-            self.name, into.id, partial, expect=into.revision, routing=into.routing
-        )
-        if written is None:
+        stored = self._unchanged(into.id, expect=into.revision, routing=into.routing)
+        if stored is None:
             raise self.gone(into.id)
-        return written
+        before: Json = stored.source.get(self.field) or {}
+        whole = {**dict.fromkeys(before), **video}
+        return self._rewrite(stored, {**stored.source, self.field: whole})
 
     def remove(
         self, id: str, *, expect: Revision | None = None, routing: str | None = None
@@ -68,28 +66,45 @@ class VideosIndex(IndexDescription):
         if not self.attached:
             return self.engine.delete(self.name, id, expect=expect)
         for _ in range(_TRIES):
-            document = self.read(id, routing=routing)
+            document = self._unchanged(id, expect=expect, routing=routing)
             if document is None or self.field not in document.source:
                 return False
-            if expect not in {None, document.revision}:
-                raise VersionConflictError(f"document {id!r} of {self.name!r} changed meanwhile")
-            # Written back whole, as a partial update cannot remove a field. The ingest pipeline is
-            # skipped: it has seen the document already.
             rest = {name: value for name, value in document.source.items() if name != self.field}
             try:
-                self.engine.put(
-                    self.name,
-                    id,
-                    rest,
-                    expect=document.revision,
-                    routing=document.routing,
-                    pipeline=False,
-                )
+                self._rewrite(document, rest)
                 return True
             except VersionConflictError:
                 if expect is not None:
                     raise
         raise self.keeps_changing(id)
+
+    def _unchanged(
+        self, id: str, *, expect: Revision | None, routing: str | None
+    ) -> Document | None:
+        """The document as it is now. Raises VersionConflictError where it is another revision."""
+        document = self.read(id, routing=routing)
+        if document is not None and expect not in {None, document.revision}:
+            raise VersionConflictError(f"document {id!r} of {self.name!r} changed meanwhile")
+        return document
+
+    def _rewrite(self, document: Document, source: Json) -> Revision:
+        """Write a document of the user that was just read, and keep its version number.
+
+        The application may count versions itself (``version_type=external``), and an update would
+        take its next number. With the number kept, its next write is taken and ends what is written
+        here; any write of it since the document was read makes a greater number, so that this one
+        is refused. (One that repeats the same number within that moment is not seen: the engines
+        compare either numbers or revisions.) The document goes back whole, past the ingest pipeline
+        that it has seen already.
+        """
+        return self.engine.put(
+            self.name,
+            document.id,
+            source,
+            version=document.version,
+            routing=document.routing,
+            pipeline=False,
+        )
 
     def gone(self, id: str) -> DocumentNotFoundError:
         """The error for a document of the user that is not there."""

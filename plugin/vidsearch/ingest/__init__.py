@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vidsearch.ingest.field_update import update_fields
 from vidsearch.ingest.indexer import Indexer, Outcome
 from vidsearch.ingest.removal import delete_video, purge_video, remove_document
 from vidsearch.ingest.scan import Finding, missing_videos, scan_index
@@ -15,4 +16,5 @@ __all__ = [
     "purge_video",
     "remove_document",
     "scan_index",
+    "update_fields",
 ]

@@ -32,8 +32,8 @@ def fingerprint(
         content: hash of the file's bytes.
         index: gives the layout, and the model with its sampling.
         segments: how videos are cut.
-        subtitles: hashes of the subtitle files beside the video; ``None`` where subtitles are not
-            read.
+        subtitles: preferred languages, and hashes of the subtitle files beside the video; ``None``
+            where subtitles are not read.
         thumbnails: format and size; ``None`` where none are made.
     """
     parts = {

@@ -16,7 +16,6 @@ from vidsearch.encoders import Encoder
 from vidsearch.engines import Document, Engine, Json, Revision
 from vidsearch.errors import (
     BackendUnavailableError,
-    DecoderFailedError,
     DocumentRejectedError,
     IndexNotFoundError,
     LeaseLostError,
@@ -27,16 +26,17 @@ from vidsearch.errors import (
 )
 from vidsearch.index.videos_index import VideosIndex, open_videos_index
 from vidsearch.ingest.document import fingerprint, video_document, with_fields
+from vidsearch.ingest.field_values import refuse_changed_numbers
 from vidsearch.ingest.removal import remove_document
 from vidsearch.media import (
     Cue,
     LocalFile,
     MediaReader,
     ThumbnailStore,
+    best_cues,
     check_sources,
     content_hash,
     fetch,
-    sidecar_cues,
 )
 from vidsearch.registry.lease_keeper import LeaseKeeper
 from vidsearch.registry.registry import Registry
@@ -47,6 +47,10 @@ __all__ = ["Indexer", "Outcome"]
 
 _log = logging.getLogger(__name__)
 _WRITE_TRIES = 3
+_MAP_IT = (
+    ". The first value of a field decides its type, unless the setting index.mapping does: see "
+    "docs/indices.md"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +138,12 @@ class Indexer:
         stored = index.read(record.id, routing=record.routing)
         if index.attached:
             _check_attached(record, stored, index)
+        else:
+            refuse_changed_numbers(record.fields, index.properties)
         segments = SegmentPolicy.of(self._index_settings, length=index.segment_seconds)
         attempt.enter("fetch")
-        with fetch(record.uri, settings=self._sources) as file:
+        languages = self._settings.subtitle_languages
+        with fetch(record.uri, settings=self._sources, languages=languages) as file:
             attempt.enter("hash")
             mark = self._fingerprint(file, index, segments)
             if stored and _is_current(record, stored, mark, index):
@@ -183,27 +190,23 @@ class Indexer:
         return Outcome("unchanged", record=after)
 
     def _fingerprint(self, file: LocalFile, index: VideosIndex, segments: SegmentPolicy) -> str:
-        with_subtitles = self._settings.subtitles
+        subtitles: list[str] | None = None
+        if self._settings.subtitles:
+            hashes = [content_hash(sidecar.path) for sidecar in file.sidecars]
+            subtitles = [*self._settings.subtitle_languages, *hashes]
         return fingerprint(
             content_hash(file.path),
             index=index,
             segments=segments,
-            subtitles=[content_hash(path) for path in file.sidecars] if with_subtitles else None,
+            subtitles=subtitles,
             thumbnails=self._thumbnails.form if self._thumbnails else None,
         )
 
     def _cues(self, file: LocalFile) -> tuple[Cue, ...]:
-        """Subtitles of a file beside the video where there is one, else those in the video."""
         if not self._settings.subtitles:
             return ()
-        for path in file.sidecars:
-            if cues := sidecar_cues(path):
-                return cues
-        try:
-            return self._reader.cues(file.path)
-        except DecoderFailedError as error:  # its frames are fine
-            _log.warning("subtitles left out: %s", error)
-            return ()
+        languages = self._settings.subtitle_languages
+        return best_cues(file.path, file.sidecars, reader=self._reader, languages=languages)
 
     def _write(
         self, attempt: _Attempt, index: VideosIndex, document: Json, stored: Document | None
@@ -228,8 +231,12 @@ class Indexer:
                 # The lease is still held, so the other writer is the user, or a predecessor that
                 # was late. What is written here is newer.
                 stored = index.read(record.id, routing=record.routing)
-            except (MappingConflictError, RequestTooLargeError) as error:
-                raise DocumentRejectedError(str(error)) from error
+            except MappingConflictError as error:
+                raise DocumentRejectedError(f"{error}{_MAP_IT}") from error
+            except RequestTooLargeError as error:
+                raise DocumentRejectedError(
+                    f"{error}, or no subtitles (ingest.subtitles)"
+                ) from error
         raise index.keeps_changing(record.id)
 
     def _complete(

@@ -18,14 +18,15 @@ def delete_video(registry: Registry, index: VideosIndex, id: str) -> VideoRecord
     """Delete a video from the index and leave a tombstone in the registry.
 
     The tombstone comes first: an ingest that is running finds it when it completes, and takes back
-    what it wrote. Safe to repeat.
+    what it wrote. Where the document cannot be removed, the sweep does it later. Safe to repeat.
 
     Raises:
         VideoNotRegisteredError: it was never registered.
+        BackendError: the document is still there; the tombstone is left.
     """
-    record = registry.delete(id)
+    registry.delete(id)
     remove_document(registry, index, id)
-    return record
+    return registry.mark_removed(id)
 
 
 def purge_video(registry: Registry, index: VideosIndex, id: str) -> bool:

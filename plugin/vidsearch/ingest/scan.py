@@ -135,7 +135,7 @@ def _candidates(
             uri = uri_in(document.source, str(index.uri_field))
             try:
                 check_id(document.id)
-                check_uri(uri or "", id=document.id)
+                check_uri(uri or "", id=document.id, allow_credentials=registry.allow_credentials)
             except RegistryError as error:
                 yield Finding(document.id, "unusable uri", "skip", str(error)), None
                 continue

@@ -1,9 +1,9 @@
-"""Runs a command and ends it when the parent is gone, even by SIGKILL.
+"""Runs a command and ends it, with all of its process group, when the parent is gone.
 
 A script of its own, run with ``python -I -S``: ``guard.py PARENT_PID FOLDER_OR_EMPTY COMMAND…``.
-Polling the parent's pid works however the parent ends, on every Unix, and whichever of its threads
-started this script. A pipe would stay open in forked siblings, and PR_SET_PDEATHSIG would fire when
-the starting thread ends.
+Polling the parent's pid works however the parent ends, by SIGKILL too, on every Unix, and whichever
+of its threads started this script. A pipe would stay open in forked siblings, and PR_SET_PDEATHSIG
+would fire when the starting thread ends.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def main(parent: int, remove: str, command: list[str]) -> int:
             return code
         time.sleep(_POLL_SECONDS)
     _end(child)
-    if remove and not told:
-        shutil.rmtree(remove, ignore_errors=True)
+    if not told:  # else whoever told it does the rest
+        _clean_up(remove)
     return 0
 
 
@@ -45,6 +45,18 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
+
+
+def _clean_up(remove: str) -> None:
+    """Kill what the command left in its process group, which is this one's, and remove a folder."""
+    group = os.getpgrp()
+    if os.fork():
+        signal.pause()  # until killed with the group
+    os.setsid()
+    os.killpg(group, signal.SIGKILL)
+    if remove:
+        shutil.rmtree(remove, ignore_errors=True)
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ __all__ = ["Service", "Stack"]
 
 _STATE = "state.json"
 _LOCK = "lock"
+_SETTINGS = "vidsearch.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class Stack:
                 if worker:
                     talk("starting a worker")
                     stack = stack._start_worker(bound=bound)
-                return replace(stack, ready=True)._write()
+                return replace(stack, ready=True)._write()._write_settings()
             except BaseException:
                 stack._stop()
                 raise
@@ -112,7 +113,7 @@ class Stack:
         with locked(folder / _LOCK):
             stack = cls._read(folder)
             if stack is not None and not any(each.alive() for each in stack.services):
-                (folder / _STATE).unlink(missing_ok=True)  # a reboot, or all were killed
+                stack._forget()  # a reboot, or all were killed
                 return None
             return stack
 
@@ -213,7 +214,20 @@ class Stack:
     def _stop(self) -> None:
         for service in reversed(self.services):  # the worker first: it may still write
             service.process.stop(grace=20.0)
-        (self.folder / _STATE).unlink(missing_ok=True)
+        self._forget()
+
+    def _write_settings(self) -> Stack:
+        """Save what points vidsearch at this stack, which commands in the folder above read."""
+        lines = []
+        for variable, value in self.environment.items():
+            section, _, name = variable.removeprefix("VIDSEARCH_").lower().partition("__")
+            lines.append(f"{section}.{name} = {json.dumps(value)}\n")
+        (self.folder / _SETTINGS).write_text("".join(lines))
+        return self
+
+    def _forget(self) -> None:
+        for name in (_STATE, _SETTINGS):
+            (self.folder / name).unlink(missing_ok=True)
 
     def _refuse_other(
         self, *, engine: str, version: str | None, worker: bool, model: str | None

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
         shot_segments,
     )
     from vidsearch.media.sources import LocalFile, check_sources, fetch, public_uri
-    from vidsearch.media.subtitles import segment_texts, sidecar_cues, transcript
+    from vidsearch.media.still_images import rgb_pixels
+    from vidsearch.media.subtitles import best_cues, segment_texts, transcript
     from vidsearch.media.thumbnails import Candidates, ThumbnailStore
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "Sampling",
     "SegmentSpan",
     "ThumbnailStore",
+    "best_cues",
     "check_sources",
     "content_hash",
     "fetch",
@@ -54,10 +56,10 @@ __all__ = [
     "open_reader",
     "public_uri",
     "require_shots",
+    "rgb_pixels",
     "segment_texts",
     "semantic_segments",
     "shot_segments",
-    "sidecar_cues",
     "transcript",
 ]
 
@@ -75,6 +77,7 @@ __getattr__, __dir__ = imported_late(
         "Sampling": "vidsearch.media.frames",
         "SegmentSpan": "vidsearch.media.segments",
         "ThumbnailStore": "vidsearch.media.thumbnails",
+        "best_cues": "vidsearch.media.subtitles",
         "check_sources": "vidsearch.media.sources",
         "content_hash": "vidsearch.media.hashing",
         "fetch": "vidsearch.media.sources",
@@ -83,10 +86,10 @@ __getattr__, __dir__ = imported_late(
         "open_reader": "vidsearch.media.readers",
         "public_uri": "vidsearch.media.sources",
         "require_shots": "vidsearch.media.segments",
+        "rgb_pixels": "vidsearch.media.still_images",
         "segment_texts": "vidsearch.media.subtitles",
         "semantic_segments": "vidsearch.media.segments",
         "shot_segments": "vidsearch.media.segments",
-        "sidecar_cues": "vidsearch.media.subtitles",
         "transcript": "vidsearch.media.subtitles",
     },
 )

@@ -1,4 +1,4 @@
-"""One ``cv2.VideoCapture``, with its time stamps made trustworthy and its noise kept off stderr."""
+"""One ``cv2.VideoCapture``, with its noise kept off stderr."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vidsearch.errors import MissingExtraError, SourceNotFoundError, VideoOpenError
 from vidsearch.media.diagnosis import why_not_a_video
-from vidsearch.media.display import FALLBACK_STEP, Clock
+from vidsearch.media.display import FALLBACK_STEP
 from vidsearch.media.ffmpeg_allowlist import opencv_restricted
 from vidsearch.media.frames import VideoInfo
 from vidsearch.media.pyav.picture import displayed_size, square_pixels
@@ -27,7 +27,7 @@ _SANE_FPS = 1000.0
 
 
 @contextmanager
-def opened(path: Path, *, threads: int = 1) -> Iterator[Capture]:
+def opened(path: Path, *, threads: int = 1, late_picture: bool = False) -> Iterator[Capture]:
     """Open a file for one pass. Nothing but this file is opened, whatever it says.
 
     Raises:
@@ -45,7 +45,7 @@ def opened(path: Path, *, threads: int = 1) -> Iterator[Capture]:
         cv2.CAP_PROP_N_THREADS: threads,
         cv2.CAP_PROP_HW_ACCELERATION: cv2.VIDEO_ACCELERATION_NONE,
     }
-    with opencv_restricted():
+    with opencv_restricted(late_picture=late_picture):
         source = cv2.VideoCapture(
             str(path.absolute()),
             cv2.CAP_FFMPEG,
@@ -85,16 +85,15 @@ class Capture:
         )
         self.step = 1 / known if known else FALLBACK_STEP
         """Usual time between two frames in seconds."""
-        self._clock: Clock | None = None
-        self.number = 0
-        """Of the current frame, in order of presentation."""
         self.lost = 0
         """Failures between the frame before and the current one."""
 
     @property
-    def pts(self) -> float:
-        """When the current frame comes on display, in seconds from the stream's start."""
-        return self._clock.seconds if self._clock else 0.0
+    def seconds(self) -> float:
+        """The current frame's time stamp in seconds, counted from where FFmpeg says that the
+        stream starts; without time stamps it is 0 or -1 for every frame, in AVI at its end.
+        """
+        return float(self._source.get(self._cv2.CAP_PROP_POS_MSEC)) / 1000
 
     def read(self) -> bool:
         """Decode the next frame; ``False`` at the end of the stream."""
@@ -103,12 +102,15 @@ class Capture:
         for lost in range(_MOST_FAILED_READS):
             if self._source.grab():
                 self.lost = lost
-                self._advance()
                 return True
         return False
 
-    def image(self) -> NDArray[np.uint8] | None:
-        """The current frame as displayed, RGB ``(height, width, 3)``; ``None`` if damaged."""
+    def image(self, *, stretched: bool = True) -> NDArray[np.uint8] | None:
+        """The current frame, RGB ``(height, width, 3)``; ``None`` if damaged.
+
+        Args:
+            stretched: to square pixels, as players do.
+        """
         try:
             ok, bgr = self._source.retrieve()
             if not ok or bgr is None:
@@ -116,7 +118,7 @@ class Capture:
             rgb: NDArray[np.uint8] = self._cv2.cvtColor(bgr, self._cv2.COLOR_BGR2RGB)
         except self._cv2.error:
             return None
-        return square_pixels(rgb, pixel_aspect=self._pixel_aspect)
+        return square_pixels(rgb, pixel_aspect=self._pixel_aspect) if stretched else rgb
 
     def no_frames_message(self) -> str:
         """Why a file that opened is of no use."""
@@ -126,20 +128,8 @@ class Capture:
         promise = f"promises {self._promised} frames" if self._promised else "opens as a video"
         return (
             f"{self.name} {promise} of {info.width}x{info.height} (codec {codec}), but no frame "
-            f"decodes: the file is damaged, or this OpenCV build cannot decode {codec}"
+            f"decodes: the file is damaged or cut off, or this OpenCV build cannot decode {codec}"
         )
-
-    def _advance(self) -> None:
-        # The millisecond position counts from the stream's start, and is right for constant and
-        # variable rates alike; without time stamps it is 0 or -1 for every frame.
-        stamp = float(self._source.get(self._cv2.CAP_PROP_POS_MSEC)) / 1000
-        if self._clock is None:
-            self._clock = Clock(self.step)
-            self._clock.start(stamp, origin=min(stamp, 0.0))
-            self.number = round(self.pts / self.step)  # a damaged beginning
-        else:
-            self._clock.tick(stamp)
-            self.number += 1
 
 
 def _pixel_aspect(cv2: Any, source: Any) -> Fraction | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vidsearch.media.ffmpeg_allowlist import AV_OPTIONS
 from vidsearch.media.mp4_boxes import (
+    breaks_off_in,
     has_external_data,
     is_encrypted,
     is_mp4,
@@ -15,7 +17,10 @@ from vidsearch.media.mp4_boxes import (
 )
 from vidsearch.media.streams import why_no_video
 
-__all__ = ["ENCRYPTED", "why_refused", "why_not_a_video"]
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+__all__ = ["ENCRYPTED", "why_no_stream", "why_not_a_video", "why_refused"]
 
 ENCRYPTED = "is encrypted (DRM); register a copy without copy protection"
 """The rest of a sentence that begins with the file's name."""
@@ -25,6 +30,32 @@ _NO_INDEX = (
     "is an MP4 or MOV without its index (moov): the recording or the upload broke off "
     "before the end, where the index is written"
 )
+_INCOMPLETE = "the recording, the upload or the download is not complete"
+_BREAKS_OFF = {
+    b"moov": f"is an MP4 or MOV that breaks off within its index (moov): {_INCOMPLETE}",
+    b"moof": f"is a fragmented MP4 that breaks off within its first fragment: {_INCOMPLETE}",
+}
+_SCRAMBLED = "is a scrambled broadcast (conditional access); register a descrambled copy"
+_FORMS: tuple[tuple[bytes, str], ...] = (
+    (b"....ftyp", "MP4 or MOV"),
+    (b"FLV", "FLV"),
+    (rb"\x1aE\xdf\xa3", "Matroska or WebM"),
+    (b"RIFF", "AVI"),
+    (b"OggS", "Ogg"),
+    (rb"0&\xb2u\x8ef\xcf\x11", "ASF or WMV"),
+    (rb"\0\0\x01[\xb3\xba]", "MPEG"),
+    (rb"\x06\x0e\+4", "MXF"),
+    (b"GIF8", "GIF"),
+    (b"DKIF", "IVF"),
+    (b"YUV4MPEG2", "YUV4MPEG"),
+    (b"nut/multimedia", "NUT"),
+    (rb"(?:....)?G.{187}(?:.{4}|.{16})?G", "MPEG transport stream"),
+)
+"""Patterns of first bytes."""
+_TS_SIZES = (188, 192, 204)
+_TS_SYNC = ord("G")
+_TS_SCRAMBLED = 0xC0
+_TS_BYTES = 1 << 20
 _HEAD_BYTES = 4096
 
 _ONLY_NAMES = "which only names other files or addresses; these are never followed"
@@ -85,9 +116,24 @@ def why_not_a_video(path: Path) -> str:
             return _STILL
         if lacks_index(path):
             return _NO_INDEX
+        if (box := breaks_off_in(path)) in _BREAKS_OFF:
+            return _BREAKS_OFF[box]
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    return _sniffed(head) or _what_ffmpeg_says(path)
+    form = _form(head)
+    return (None if form else _sniffed(head)) or _what_ffmpeg_says(path, form)
+
+
+def why_no_stream(path: Path, container: InputContainer) -> str:
+    """Why a file that opens has no video that can be decoded; the rest of a sentence."""
+    try:
+        if (box := breaks_off_in(path)) in _BREAKS_OFF:
+            return _BREAKS_OFF[box]
+        if container.format.name == "mpegts" and _is_scrambled(path):
+            return _SCRAMBLED
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return why_no_video(container)
 
 
 def why_refused(path: Path) -> str | None:
@@ -109,7 +155,24 @@ def why_refused(path: Path) -> str | None:
     return None
 
 
-def _what_ffmpeg_says(path: Path) -> str:
+def _form(head: bytes) -> str | None:
+    """The container that a file begins as; ``None`` for any other beginning."""
+    found = (form for pattern, form in _FORMS if re.match(pattern, head, re.DOTALL))
+    return None if head[8:12] == b"WEBP" else next(found, None)
+
+
+def _is_scrambled(path: Path) -> bool:
+    """Whether packets of a transport stream are marked as scrambled."""
+    with path.open("rb") as file:
+        head = file.read(_TS_BYTES)
+    for size in _TS_SIZES:
+        for begin in range(min(size, len(head) - 2 * size)):
+            if all(head[begin + n * size] == _TS_SYNC for n in range(3)):
+                return any(flags & _TS_SCRAMBLED for flags in head[begin + 3 :: size])
+    return False
+
+
+def _what_ffmpeg_says(path: Path, form: str | None) -> str:
     try:
         import av
     except ImportError:
@@ -118,11 +181,13 @@ def _what_ffmpeg_says(path: Path) -> str:
         with av.open(
             str(path.absolute()), options=dict(AV_OPTIONS), metadata_errors="replace"
         ) as container:
-            return why_no_video(container)
+            return why_no_stream(path, container)
     except av.error.ArgumentError:  # not on the list of formats
         return "is in a format that is not read as video"
-    except (av.FFmpegError, OSError) as error:
-        return f"is not a readable video: {error.strerror}"
+    except (av.FFmpegError, OSError):
+        if form:
+            return f"is not a readable video: it begins as {form}, then it is damaged or cut off"
+        return "is not a readable video: its format is unknown, or its beginning is damaged"
 
 
 def _sniffed(head: bytes) -> str | None:

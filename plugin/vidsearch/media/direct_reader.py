@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from vidsearch.defaults import BATCH_SIZE
@@ -62,11 +63,11 @@ class DirectReader:
             path, rate=rate, batch_size=batch_size, sampling=sampling, start=start, stop=stop
         )
 
-    def cues(self, path: Path) -> tuple[Cue, ...]:
+    def cues(self, path: Path, *, languages: Sequence[str] | None = None) -> tuple[Cue, ...]:
         """See :class:`~vidsearch.media.frames.MediaReader`."""
         from vidsearch.media.subtitles import embedded_cues
 
-        return embedded_cues(path)
+        return embedded_cues(path, languages=languages)
 
     def shots(self, path: Path) -> tuple[float, ...]:
         """See :class:`~vidsearch.media.frames.MediaReader`."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsearch.defaults import BATCH_SIZE
-from vidsearch.errors import VideoDamagedError, VideoTooLargeError
+from vidsearch.errors import NoFramesError, VideoDamagedError, VideoTooLargeError
 from vidsearch.media.frames import FrameBatch, FrameStream, FrameSummary, MediaLimits, Sampling
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "Clock",
     "FrameRequest",
     "Points",
-    "ascending_seconds",
     "refuse_damaged",
     "refuse_too_long",
     "refuse_too_many_pixels",
@@ -35,8 +34,8 @@ EPSILON = 1e-6
 FALLBACK_STEP = 1 / 25
 """Seconds from frame to frame where a file does not say."""
 LONGEST_HOLD = 3600.0
-"""Seconds. Time stamps of damaged streams leap by hours in one step. No video holds a frame for
-longer than this, so that beyond it the next frame is taken to come one step later."""
+"""Seconds. Time stamps of damaged streams leap by hours in one step. A :class:`Clock`, which sees
+one frame at a time, takes a longer hold for that: the next frame comes one step later."""
 _JUMP_BACK = 1.0
 """Seconds. Stamps that go back by more belong to another stream that was joined on; by less, they
 are out of order."""
@@ -132,6 +131,8 @@ class Points:
     ) -> None:
         self.rate = rate
         self.by_number = sampling == "notebook"
+        self.stretched = not self.by_number
+        """Whether pixels that are not square are stretched on the sampled pictures."""
         self._interval = max(int(fps or 1 / FALLBACK_STEP), 1) / rate
         self.first = self._count(start)
         """The first point of the range."""
@@ -232,45 +233,31 @@ class Clock:
     streams jump back, damaged ones leap ahead: there a frame comes one step after the one before.
     """
 
-    def __init__(self, step: float) -> None:
+    def __init__(self, step: float, *, longest: float = LONGEST_HOLD) -> None:
         self.step = step
         """Usual time between two frames in seconds."""
+        self._longest = longest
         self.seconds = 0.0
         """When the current frame comes on display."""
         self._offset = 0.0
         self._started = False
 
-    def start(self, stamp: float | None, *, origin: float | None = None) -> float:
-        """The first frame's time; it counts from ``origin``, by default from this frame on."""
-        self._started = True
-        if stamp is not None and math.isfinite(stamp):
-            self._offset = -(stamp if origin is None else origin)
-            self.seconds = stamp + self._offset
-        return self.seconds
-
     def tick(self, stamp: float | None, *, lost: int = 0) -> float:
         """The next frame's time; ``lost`` frames before it did not decode."""
         if not self._started:
-            return self.start(stamp)
+            self._started = True
+            self._offset = -stamp if stamp is not None and math.isfinite(stamp) else 0.0
+            return self.seconds
         usual = self.seconds + self.step * (1 + lost)
         if stamp is None or not math.isfinite(stamp):
             self.seconds = usual
             return usual
         seconds = stamp + self._offset
-        if seconds < self.seconds - _JUMP_BACK or seconds > self.seconds + LONGEST_HOLD:
+        if seconds < self.seconds - _JUMP_BACK or seconds > self.seconds + self._longest:
             self._offset = usual - stamp
             seconds = usual
         self.seconds = seconds if seconds > self.seconds else usual
         return self.seconds
-
-
-def ascending_seconds(stamps: NDArray[np.float64], *, step: float) -> NDArray[np.float64]:
-    """Times from 0 of sorted stamps in seconds, with leaps taken out as :class:`Clock` does."""
-    gaps = np.diff(stamps, prepend=stamps[:1])
-    leaps = gaps > LONGEST_HOLD
-    if not leaps.any():
-        return np.asarray(stamps - stamps[0])
-    return np.asarray(np.cumsum(np.where(leaps, step, gaps)))
 
 
 def refuse_too_long(name: str, seconds: float | None, limits: MediaLimits) -> None:
@@ -292,9 +279,13 @@ def refuse_too_many_pixels(name: str, width: int, height: int, limits: MediaLimi
 
 
 def refuse_damaged(name: str, damaged: int, points: int, *, most: float) -> None:
-    """Raise VideoDamagedError where more than the share ``most`` of the points is damaged."""
+    """Raise VideoDamagedError where more than the share ``most`` of the points is damaged, and
+    NoFramesError where all are.
+    """
     if damaged > most * points:
         raise VideoDamagedError(
-            f"{name}: {damaged} of {points} frames that were wanted do not decode, more than the "
-            f"share of {most:g} that is allowed (ingest.max_damaged)"
+            f"{name}: {damaged} of {points} frames that were wanted are damaged or missing, more "
+            f"than the share of {most:g} that is allowed (ingest.max_damaged)"
         )
+    if damaged and damaged == points:
+        raise NoFramesError(f"{name}: none of the {points} frames that were wanted is whole")

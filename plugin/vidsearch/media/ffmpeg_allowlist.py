@@ -40,6 +40,10 @@ AV_OPTIONS: dict[str, str] = {
 """For ``av.open(…, options=AV_OPTIONS)``; the file is to be given as an absolute path, so that its
 name cannot be read as a protocol (``concat:…``, ``pipe:0``)."""
 
+LATE_PICTURE_OPTIONS = {"analyzeduration": "120000000", "probesize": "200000000"}
+"""Microseconds and bytes that FFmpeg reads to get to know the streams, where the usual 5 s hold no
+picture of the video."""
+
 OPENCV_OPTIONS = "|".join(f"{name};{value}" for name, value in AV_OPTIONS.items())
 """The same for the variable ``OPENCV_FFMPEG_CAPTURE_OPTIONS``, see :func:`opencv_restricted`."""
 
@@ -48,16 +52,17 @@ _lock = threading.Lock()
 
 
 @contextmanager
-def opencv_restricted() -> Iterator[None]:
-    """Create ``cv2.VideoCapture`` objects in here.
+def opencv_restricted(*, late_picture: bool = False) -> Iterator[None]:
+    """Create ``cv2.VideoCapture`` objects in here; with ``LATE_PICTURE_OPTIONS`` if asked for.
 
     OpenCV takes FFmpeg's options from a variable of the process, at each opening. Other code of
     this process may use OpenCV for cameras and streams, so the variable is set for no longer than
     an opening takes. What it held before stays in force, but for these options.
     """
+    more = [f"{name};{value}" for name, value in LATE_PICTURE_OPTIONS.items() if late_picture]
     with _lock:
         before = os.environ.get(_VARIABLE)
-        os.environ[_VARIABLE] = f"{before}|{OPENCV_OPTIONS}" if before else OPENCV_OPTIONS
+        os.environ[_VARIABLE] = "|".join([*([before] if before else []), OPENCV_OPTIONS, *more])
         try:
             yield
         finally:

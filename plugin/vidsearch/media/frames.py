@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
@@ -34,7 +34,8 @@ Sampling = Literal["played-at", "notebook"]
 - ``played-at``: the one on display at ``k / rate`` seconds by presentation time, counted from the
   first frame ("played at" in torchcodec's words);
 - ``notebook``: number ``floor(k * int(fps) / rate)`` in order of presentation, as the CLIP4Clip
-  notebook takes them, whose steps are not quite a second at 29.97 fps.
+  notebook takes them, whose steps are not quite a second at 29.97 fps. Pixels that are not square
+  stay as they are stored, as in the notebook; ``played-at`` stretches them as players do.
 """
 
 
@@ -108,8 +109,8 @@ class FrameSummary:
     """Where the stream ends, in seconds, as it was read rather than as the header says. ``None``
     for a range that stops before it: at or before the last sampling point of the video."""
     damaged: int
-    """Sampling points of the range whose own frame does not decode, so that the frame before
-    stands in for it or the point is left out."""
+    """Sampling points of the range that are left out: their own frame is missing or damaged (it
+    does not decode, was patched up by the codec, or is predicted from such a frame)."""
     points: int
     """Sampling points of the range, damaged ones included."""
 
@@ -211,9 +212,8 @@ class Decoder(Protocol):
 
         ``start`` and ``stop`` choose the points ``k`` with ``start <= k / rate < stop``, in both
         samplings. They give the same frames as a reading of the whole video gives for these
-        points, so that ranges that follow each other add up to it. (Where the video is damaged, a
-        codec may patch a picture up in another way if decoding begins elsewhere.) A range without
-        a frame, such as one beyond the end, is empty.
+        points, so that ranges that follow each other add up to it. A range without a frame, such as
+        one beyond the end, is empty.
 
         Args:
             path: of the file.
@@ -226,7 +226,8 @@ class Decoder(Protocol):
         Raises:
             SourceNotFoundError: no file there.
             VideoOpenError: not a readable video.
-            NoFramesError: not one frame of the video decodes, as far as it was read.
+            NoFramesError: not one frame of the video decodes, as far as it was read; or, of a whole
+                video, not one that was wanted.
             VideoDamagedError: too large a share of the points is damaged; raised at the end, and
                 for whole videos only. Whoever joins ranges has ``damaged`` and ``points``.
             VideoTooLargeError: too long, or frames too large.
@@ -240,8 +241,12 @@ class Decoder(Protocol):
 class MediaReader(Decoder, Protocol):
     """A decoder that also reads what else ingestion needs of a file."""
 
-    def cues(self, path: Path) -> tuple[Cue, ...]:
+    def cues(self, path: Path, *, languages: Sequence[str] | None = None) -> tuple[Cue, ...]:
         """Lines of the file's text subtitle track, in order; empty where it has none.
+
+        Args:
+            path: of the file.
+            languages: only of a track of one of these, the first that there is; ``None`` takes any.
 
         Raises:
             SourceNotFoundError: no file there.

@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["has_external_data", "is_encrypted", "is_mp4", "is_still_picture", "lacks_index"]
+__all__ = [
+    "breaks_off_in",
+    "has_external_data",
+    "is_encrypted",
+    "is_fragmented",
+    "is_mp4",
+    "is_still_picture",
+    "lacks_index",
+]
 
 _FIRST_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"styp"})
 _STILL_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif"})
@@ -17,6 +25,7 @@ _COUNTED_HEADER = 8
 """Version, flags and number of entries, which come before the entries of a table."""
 _MOST_BOXES = 10_000
 _OWN_DATA = 1
+_ENDLESS = 1 << 62
 _SHORT_ALIAS = 150
 """Bytes of an alias without a path."""
 
@@ -43,6 +52,23 @@ def lacks_index(path: Path) -> bool:
         boxes = _Boxes(file, path.stat().st_size)
         kinds = [kind for kind, _, _ in boxes.among(0, boxes.size)]
     return bool(kinds) and kinds[0] in _FIRST_BOXES and b"moov" not in kinds
+
+
+def breaks_off_in(path: Path) -> bytes | None:
+    """The type of the box that an MP4 or MOV ends amid; ``None`` without one."""
+    if not is_mp4(path):
+        return None
+    with path.open("rb") as file:
+        boxes = _Boxes(file, path.stat().st_size)
+        cut = (kind for kind, _, last in boxes.among(0, _ENDLESS) if boxes.size < last < _ENDLESS)
+        return next(cut, None)
+
+
+def is_fragmented(path: Path) -> bool:
+    """Whether an MP4 is a row of fragments, each with an index of its own."""
+    with path.open("rb") as file:
+        boxes = _Boxes(file, path.stat().st_size)
+        return any(kind == b"moof" for kind, _, _ in boxes.among(0, boxes.size))
 
 
 def is_encrypted(path: Path) -> bool:

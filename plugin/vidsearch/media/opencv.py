@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,13 +35,18 @@ from vidsearch.media.frames import (
 )
 from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.container import opened as opened_by_pyav
-from vidsearch.media.pyav.picture import is_exotic
+from vidsearch.media.pyav.damage import untrusted
+from vidsearch.media.pyav.frame_numbers import is_uneven, missing_packets
+from vidsearch.media.pyav.frame_times import FrameTimes
+from vidsearch.media.pyav.packets import PacketIndex, cut_off_at, read_packets
+from vidsearch.media.pyav.timetable import presentation
+from vidsearch.media.pyav.wide_gamut import is_exotic
 from vidsearch.media.streams import is_picture
 
 if TYPE_CHECKING:
     import av
 
-__all__ = ["OpenCvDecoder", "refuse_what_opencv_misreads"]
+__all__ = ["OpenCvDecoder"]
 
 _log = logging.getLogger(__name__)
 _PROGRESSIVE = (0, 1)
@@ -51,9 +58,9 @@ _LOOKAHEAD_FRAMES = 3
 class OpenCvDecoder(BatchDecoder):
     """Reads with ``cv2.VideoCapture`` on FFmpeg. The plainest way, and the reference for others.
 
-    Times count from the stream's start, whatever time stamp it begins with. Rotation metadata is
-    applied; transparency is dropped. What decodes of a damaged stream is used; OpenCV passes over
-    most damage in silence, so that what is counted as damaged is a lower bound.
+    Times are those of :class:`~vidsearch.media.pyav.PyAvDecoder`, from the packets. Rotation is
+    applied; transparency is dropped. OpenCV does not tell frames that
+    the codec patched up: of damage, only what the packets tell is left out and counted.
 
     A range, too, is decoded from the first frame of the video on.
 
@@ -78,27 +85,31 @@ class OpenCvDecoder(BatchDecoder):
 
     def probe(self, path: Path) -> VideoInfo:
         """See :class:`~vidsearch.media.frames.Decoder`."""
-        refuse_what_opencv_misreads(path)
-        with opened(path, threads=self._threads) as capture:
-            _refuse_by_header(capture, self._limits)
+        with _checked(path) as video:
+            _refuse_by_header(video, self._limits)
+            late = video.late_picture
+        with opened(path, threads=self._threads, late_picture=late) as capture:
             return capture.info
 
     def _batches(
         self, path: Path, request: FrameRequest
     ) -> Generator[FrameBatch, None, FrameSummary]:
-        refuse_what_opencv_misreads(path)
-        with opened(path, threads=self._threads) as capture:
-            _refuse_by_header(capture, self._limits)
-            points = request.points(fps=capture.info.fps)
+        with _checked(path) as video:
+            _refuse_by_header(video, self._limits)
+            points = request.points(fps=video.fps)
+            index, late = read_packets(video), video.late_picture
+            promised = cut_off_at(video)
         batches = Batches(request.batch_size)
-        sampler = _Sampler(path, points, limits=self._limits, threads=self._threads)
+        capture = partial(opened, path, threads=self._threads, late_picture=late)
+        sampler = _Sampler(path, capture, index, points, limits=self._limits)
         for seconds, image in sampler:
             yield from batches.add(seconds, lambda _, image=image: image)  # type: ignore[misc]
-        total = points.done - points.first
+        missing = 0 if points.is_done else points.missing(sampler.end_seconds, promised)
+        damaged, total = sampler.damaged + missing, points.done - points.first + missing
         if request.is_whole:
-            refuse_damaged(path.name, sampler.damaged, total, most=self._max_damaged)
+            refuse_damaged(path.name, damaged, total, most=self._max_damaged)
         yield from batches.rest()
-        return points.summary(end=sampler.end_seconds, damaged=sampler.damaged, total=total)
+        return points.summary(end=sampler.end_seconds, damaged=damaged, total=total)
 
 
 class _TooSparseError(Exception):
@@ -114,17 +125,31 @@ class _Held:
     image: NDArray[np.uint8] | None
     """``None`` where it was not expected to be wanted."""
     own_until: float = math.inf
-    """Position from which it stands in for one that does not decode."""
+    """Position from which the frame on display is one that does not decode."""
 
 
 class _Sampler:
     """Iterates over ``(seconds, image)`` of the frame on display at each sampling point."""
 
-    def __init__(self, path: Path, points: Points, *, limits: MediaLimits, threads: int) -> None:
-        self._path = path
+    def __init__(
+        self,
+        path: Path,
+        capture: Callable[[], AbstractContextManager[Capture]],
+        index: PacketIndex,
+        points: Points,
+        *,
+        limits: MediaLimits,
+    ) -> None:
+        self._opened = capture
+        order = presentation(index)
+        self._index = index
+        self._order = None if isinstance(order, str) else order
+        self._untrusted = frozenset[int]()
+        if self._order is not None:
+            holes = missing_packets(path, index, self._order) if is_uneven(self._order) else []
+            self._untrusted = untrusted(index, self._order, holes)
         self._points = points
         self._limits = limits
-        self._threads = threads
         self.end_seconds = 0.0
         self.damaged = 0
 
@@ -140,63 +165,82 @@ class _Sampler:
         # OpenCV converts the current frame only. Converting every frame costs up to as much as
         # decoding it, so only those shortly before a point are.
         points = self._points
+        times = FrameTimes(self._index, self._order)
         held: _Held | None = None
-        with opened(self._path, threads=self._threads) as capture:
+        with self._opened() as capture:
             ahead = math.inf if convert_all else _LOOKAHEAD_FRAMES * capture.step
             while capture.read():
-                refuse_too_long(self._path.name, capture.pts, self._limits)
-                position = points.place(capture.number, capture.pts)
+                if not times.advance_to(capture.seconds, lost=capture.lost):
+                    continue
+                refuse_too_long(capture.name, times.seconds, self._limits)
+                position = points.place(times.number, times.seconds)
                 if held is None:
-                    # A damaged beginning: points that no frame can be on display at are left out.
-                    self.damaged += points.begin(position)
+                    # Points that no frame can be on display at.
+                    left_out = points.begin(position)
+                    if capture.lost or self._lacks_packets_before(times.number):
+                        self.damaged += left_out
                 else:
-                    if capture.lost:
+                    if capture.lost or times.number in self._untrusted:
                         usual = 1 if points.by_number else capture.step
                         held.own_until = min(
                             held.own_until, points.place(held.number, held.seconds) + usual
                         )
                     yield from self._shown(held, until=position)
                 if points.by_number:
-                    wanted = convert_all or points.position(points.done) <= capture.number
+                    wanted = convert_all or points.position(points.done) <= times.number
                 else:
-                    wanted = points.position(points.done) < capture.pts + ahead
+                    wanted = points.position(points.done) < times.seconds + ahead
                 image = self._image(capture) if wanted else None
                 if image is not None or not wanted:
-                    held = _Held(capture.number, capture.pts, image)
+                    held = _Held(times.number, times.seconds, image)
+                    if times.number in self._untrusted:
+                        held.own_until = -math.inf
                 elif held is not None:  # not convertible, so the frame before stays on display
                     held.own_until = min(held.own_until, position)
                 if points.is_done:
                     return
             if held is None:
                 raise NoFramesError(capture.no_frames_message())
-            self.end_seconds = max(capture.pts + capture.step, held.seconds)
-            until = points.end(seconds=self.end_seconds, frames=capture.number + 1)
+            self.end_seconds = max(times.end, held.seconds)
+            until = points.end(seconds=self.end_seconds, frames=times.number + 1)
             yield from self._shown(held, until=until)
+
+    def _lacks_packets_before(self, number: int) -> bool:
+        """Whether frames before the first that comes out cannot be decoded without a key frame that
+        is missing. Those of an intra refresh wait for its recovery point.
+        """
+        if self._order is None:
+            return False
+        position = self._order.packets[number]
+        return bool(self._index.keys[position] and self._index.shown[:position].any())
 
     def _shown(self, held: _Held, *, until: float) -> Iterator[tuple[float, NDArray[np.uint8]]]:
         points = self._points
         for _ in range(points.due(until)):
-            if held.image is None:
+            is_own = points.position(points.done) < held.own_until - EPSILON
+            if is_own and held.image is None:
                 raise _TooSparseError
-            self.damaged += points.position(points.done) >= held.own_until - EPSILON
             points.done += 1
-            yield held.seconds, held.image
+            if is_own and held.image is not None:
+                yield held.seconds, held.image
+            else:
+                self.damaged += 1
 
     def _image(self, capture: Capture) -> NDArray[np.uint8] | None:
-        image = capture.image()
+        image = capture.image(stretched=self._points.stretched)
         if image is not None:
-            refuse_too_many_pixels(self._path.name, image.shape[1], image.shape[0], self._limits)
+            refuse_too_many_pixels(capture.name, image.shape[1], image.shape[0], self._limits)
         return image
 
 
-def _refuse_by_header(capture: Capture, limits: MediaLimits) -> None:
-    name, info = capture.name, capture.info
-    refuse_too_many_pixels(name, info.width, info.height, limits)
-    refuse_too_long(name, info.duration, limits)
+def _refuse_by_header(video: Video, limits: MediaLimits) -> None:
+    refuse_too_many_pixels(video.name, *video.coded_size, limits)
+    refuse_too_long(video.name, video.promised, limits)
 
 
-def refuse_what_opencv_misreads(path: Path) -> None:
-    """Call it before OpenCV opens the file.
+@contextmanager
+def _checked(path: Path) -> Iterator[Video]:
+    """The stream that OpenCV reads; call it before OpenCV opens the file.
 
     For interlaced frames and for colours that swscale refuses, OpenCV (4.14 and 5.0, not 4.10)
     hands out memory that nothing was written to; it takes cover art for a video, and decodes what
@@ -213,7 +257,11 @@ def refuse_what_opencv_misreads(path: Path) -> None:
         reason = _why_not(video, frame) if frame is not None else None
         if reason:
             raise VideoOpenError(f"{path.name} {reason}; {_INSTEAD}")
-        first = next(each for each in video.container.streams.video if not is_picture(each))
+        first: Any = next(
+            each
+            for each in video.container.streams.video
+            if each.codec_context is not None and not is_picture(each)
+        )
         if first.index != video.stream.index:
             _log.warning(
                 "%s has several video streams; OpenCV reads the first one, number %d, not the "
@@ -223,6 +271,7 @@ def refuse_what_opencv_misreads(path: Path) -> None:
                 video.stream.index,
                 _INSTEAD,
             )
+        yield replace(video, stream=first)
 
 
 def _why_not(video: Video, frame: av.VideoFrame) -> str | None:

@@ -44,7 +44,10 @@ def why_no_video(container: InputContainer) -> str:
     """Why a file that opened has no video; the rest of a sentence that begins with its name."""
     if any(not is_picture(stream) for stream in container.streams.video):
         form = container.format.long_name
-        return f"is {form} with a video stream that cannot be decoded: an unknown codec or no size"
+        return (
+            f"is {form} with a video stream that cannot be decoded: its codec is unknown here, or "
+            f"the file is damaged or cut off before its first picture"
+        )
     kinds = [_kind(stream) for stream in container.streams]
     return f"has no video stream, only {' and '.join(kinds) or 'an empty container'}"
 

@@ -6,11 +6,14 @@ Behind an alias, so that no write to it can make a new index, without asking for
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from vidsearch.config import IndexSettings
 from vidsearch.engines import Engine
-from vidsearch.errors import IndexNotFoundError
+from vidsearch.engines.creation import create_index_as_asked
+from vidsearch.errors import IndexNotFoundError, VidsearchError
 from vidsearch_mappings.registry import (
     REGISTRY_VERSION,
     missing_fields,
@@ -23,6 +26,7 @@ __all__ = [
     "RegistryLayout",
     "create_registry_index",
     "drop_registry_index",
+    "dropped_on_error",
     "ensure_registry_index",
     "no_registry",
     "registry_layout",
@@ -69,9 +73,20 @@ class RegistryLayout:
 
 
 def create_registry_index(engine: Engine, settings: IndexSettings) -> None:
-    """Create ``<registry>-000001`` with the alias ``<registry>``, in one request."""
+    """Create ``<registry>-000001`` with the alias ``<registry>``, in one request.
+
+    Raises:
+        MappingConflictError: it exists, or an index template of the cluster reached into it.
+    """
     body = registry_index(engine.kind, shards=settings.shards, replicas=settings.replicas)
-    engine.create_index(_concrete(settings), {**body, "aliases": {settings.registry: {}}})
+    create_index_as_asked(
+        engine,
+        _concrete(settings),
+        {**body, "aliases": {settings.registry: {"is_hidden": True}}},
+        advice=f"Set index.side_prefix (now {settings.side_prefix!r}) to a prefix that no pattern "
+        "of a template matches, or narrow the index_patterns of the template",
+        user_fields=False,
+    )
 
 
 def registry_layout(engine: Engine, settings: IndexSettings) -> RegistryLayout:
@@ -110,6 +125,18 @@ def ensure_registry_index(engine: Engine, settings: IndexSettings) -> None:
         upgrade_registry_index(engine, settings)
     else:
         create_registry_index(engine, settings)
+
+
+@contextmanager
+def dropped_on_error(engine: Engine, settings: IndexSettings, *, made: bool) -> Iterator[None]:
+    """Around what follows the making of a registry: where that fails, a new registry goes again."""
+    try:
+        yield
+    except BaseException:
+        if made:
+            with suppress(VidsearchError):  # the error that led here is the one to tell
+                drop_registry_index(engine, settings)
+        raise
 
 
 def no_registry(name: str) -> IndexNotFoundError:

@@ -22,7 +22,7 @@ from vidsearch.errors import (
 from vidsearch.registry import transitions
 from vidsearch.registry.store import Change, Lease, RecordStore, Stored, in_states
 from vidsearch.registry.sweep_rule import needs_sweep, sweep_query
-from vidsearch.registry.validation import NewVideo, checked
+from vidsearch.registry.validation import NewVideo, check_id, checked, checked_fields
 from vidsearch_mappings.registry import ErrorRecord, State, VideoRecord
 
 __all__ = ["Registration", "Registry"]
@@ -70,6 +70,7 @@ class Registry:
             workers must agree to a fraction of it.
         max_attempts: attempts before a video is ``dead``.
         reserved: name of the vidsearch object in a video's document, which no other field may take.
+        allow_credentials: whether uris may hold user and password, which are stored as they are.
         clock: seconds since the epoch.
     """
 
@@ -81,12 +82,15 @@ class Registry:
         lease_seconds: float = 120.0,
         max_attempts: int = 3,
         reserved: str = "video",
+        allow_credentials: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.index = index
         self.lease_seconds = lease_seconds
         self.max_attempts = max_attempts
+        self.allow_credentials = allow_credentials
         self._reserved = reserved
+        self._checked = partial(checked, reserved=reserved, allow_credentials=allow_credentials)
         self._time = clock
         self._store = RecordStore(engine, index=index, clock=self._now)
 
@@ -146,32 +150,51 @@ class Registry:
         Raises:
             RegistryError: an id, uri or field that cannot be stored; the message says which.
         """
-        video = checked(NewVideo(id, uri, fields, routing), reserved=self._reserved)
+        video = self._checked(NewVideo(id, uri, fields, routing))
         register = partial(transitions.register, video=video)
         return self._store.change(id, register).record
 
-    def register_many(self, videos: Sequence[NewVideo]) -> tuple[Registration, ...]:
+    def register_many(
+        self, videos: Sequence[NewVideo | Mapping[str, Any]]
+    ) -> tuple[Registration, ...]:
         """As :meth:`register`, in the order of the videos; an id may repeat with the same values.
+
+        A dict has the names of :class:`NewVideo`.
 
         Raises:
             BackendUnavailableError: the engine does not answer; some may be registered.
         """
         accepted: dict[str, NewVideo] = {}
-        refused: dict[int, RegistryError] = {}
-        for place, video in enumerate(videos):
+        places: list[str | Registration] = []
+        for video in videos:
             try:
-                valid = checked(video, reserved=self._reserved)
-                if accepted.setdefault(video.id, valid) != valid:
-                    raise RegistryError(f"id {video.id!r} is given twice, for different videos")
+                valid = self._checked(video)
+                if accepted.setdefault(valid.id, valid) != valid:
+                    raise RegistryError(f"id {valid.id!r} is given twice, for different videos")
+                places.append(valid.id)
             except RegistryError as error:
-                refused[place] = error
+                id = video.get("id") if isinstance(video, Mapping) else getattr(video, "id", None)
+                places.append(Registration(str(id), error=error))
         ends = self._store.change_many(
             {id: partial(transitions.register, video=video) for id, video in accepted.items()}
         )
         return tuple(
-            _registration(video.id, refused.get(place) or ends[video.id])
-            for place, video in enumerate(videos)
+            place if isinstance(place, Registration) else _registration(place, ends[place])
+            for place in places
         )
+
+    def set_fields(self, id: str, fields: Mapping[str, Any]) -> VideoRecord:
+        """Change some of a video's fields; ``None`` removes one.
+
+        Its state stays, but of a video that a worker has begun with, which starts afresh.
+
+        Raises:
+            RegistryError: a field that cannot be stored; the message says which.
+            VideoNotRegisteredError: it was deleted.
+        """
+        check_id(id)
+        valid = checked_fields(fields, id=id, reserved=self._reserved)
+        return self._change(id, partial(transitions.set_fields, fields=valid)).record
 
     def mark_queued(self, id: str) -> VideoRecord:
         """Note that a message is in the queue. Nothing changes where a worker was faster."""
@@ -212,10 +235,14 @@ class Registry:
     def delete(self, id: str, *, error: ErrorRecord | None = None) -> VideoRecord:
         """Leave a tombstone, so that an ingest that is still running cannot bring the video back.
 
-        The lease of such an ingest is kept in the tombstone, for the sweep to look after it.
+        The sweep looks after it until :meth:`mark_removed`, or until such an ingest has ended.
         ``error`` says why, where nobody asked for it.
         """
         return self._change(id, partial(transitions.delete, error=error)).record
+
+    def mark_removed(self, id: str) -> VideoRecord:
+        """Note that the document of a deleted video is removed."""
+        return self._change(id, transitions.mark_removed).record
 
     def purge(self, id: str) -> bool:
         """Drop the entry of a deleted, dead or failed video; ``False`` where it is not one.

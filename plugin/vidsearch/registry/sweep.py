@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vidsearch.errors import BackendUnavailableError, VideoNotRegisteredError
+from vidsearch.errors import BackendError, BackendUnavailableError, VideoNotRegisteredError
 from vidsearch.registry.registry import Registry
 from vidsearch_mappings.registry import State
 
@@ -27,11 +27,12 @@ class SweepReport:
     dead: tuple[str, ...] = ()
     """Out of attempts."""
     cleaned: tuple[str, ...] = ()
-    """Deleted while a worker was at it; what that worker may have left is removed."""
+    """Deleted, and what was left of the document is removed now."""
     waiting: tuple[str, ...] = ()
-    """Recovered, but the broker did not take the message; the next sweep tries again."""
+    """The broker did not take the message, or the engine did not remove the document; the next
+    sweep tries again."""
     problem: str | None = None
-    """Why the broker did not."""
+    """Why not; the first reason of several."""
 
     def to_json(self) -> dict[str, Any]:
         """For people and their scripts."""
@@ -63,23 +64,31 @@ def sweep(
         _log.warning("sweep: %s", error)
         queued_may_be_lost = False
     found: dict[str, list[str]] = {"requeued": [], "dead": [], "cleaned": [], "waiting": []}
-    problem: str | None = None
+    away: str | None = None
+    blocked: str | None = None
     for candidate in registry.sweepable():
         if candidate.state is State.QUEUED and not queued_may_be_lost:
             continue
         if candidate.state is State.DELETED:
             # First the document, then the mark: a sweep that dies in between is repeated.
-            clean(candidate.id)
+            try:
+                clean(candidate.id)
+            except BackendError as error:  # it must not keep the others waiting
+                _log.warning("sweep: document of %r is not removed: %s", candidate.id, error)
+                blocked = blocked or str(error)
+                found["waiting"].append(candidate.id)
+                continue
         with suppress(VideoNotRegisteredError):  # purged meanwhile
             if record := registry.recover(candidate.id):
                 outcome = _OUTCOMES[record.state]
                 if record.state is State.DEAD:
                     _log.warning("video %r is dead: %s", record.id, record.error)
-                elif record.state is State.REGISTERED and problem is None:
+                elif record.state is State.REGISTERED and away is None:
                     try:
                         enqueue(record.id)
                         outcome = "requeued"
                     except BackendUnavailableError as error:
-                        problem = str(error)
+                        away = str(error)
                 found[outcome].append(record.id)
+    problem = away or blocked
     return SweepReport(problem=problem, **{name: tuple(ids) for name, ids in found.items()})

@@ -18,6 +18,7 @@ __all__ = ["needs_sweep", "sweep_query"]
 class _Rule:
     """When a video in a state counts as forgotten: when a time of its record has passed."""
 
+    state: State
     time: str
     """Field with that time."""
     grace: bool
@@ -26,13 +27,15 @@ class _Rule:
     """What holds where the record has no such time."""
 
 
-_RULES = {
-    State.PROCESSING: _Rule("lease_until", grace=False, absent=True),
-    State.QUEUED: _Rule("due_at", grace=True, absent=True),
-    State.REGISTERED: _Rule("updated_at", grace=True, absent=True),
+_RULES = (
+    _Rule(State.PROCESSING, "lease_until", grace=False, absent=True),
+    _Rule(State.QUEUED, "due_at", grace=True, absent=True),
+    _Rule(State.REGISTERED, "updated_at", grace=True, absent=True),
     # A worker that was at work when the video was deleted may have died after its write.
-    State.DELETED: _Rule("lease_until", grace=False, absent=False),
-}
+    _Rule(State.DELETED, "lease_until", grace=False, absent=False),
+    # Removing its document may have failed.
+    _Rule(State.DELETED, "due_at", grace=False, absent=False),
+)
 
 
 def needs_sweep(record: VideoRecord, *, now: float, timeout: float) -> bool:
@@ -43,22 +46,23 @@ def needs_sweep(record: VideoRecord, *, now: float, timeout: float) -> bool:
         now: seconds since the epoch.
         timeout: seconds that a step may take before it counts as forgotten.
     """
-    rule = _RULES.get(record.state)
-    if rule is None:
-        return False
-    time: float | None = getattr(record, rule.time)
-    return rule.absent if time is None else time < _limit(rule, now=now, timeout=timeout)
+    return any(
+        rule.absent if time is None else time < _limit(rule, now=now, timeout=timeout)
+        for rule in _RULES
+        if rule.state is record.state
+        for time in (getattr(record, rule.time),)
+    )
 
 
 def sweep_query(*, now: float, timeout: float) -> Json:
     """The same as a query: it finds the records for which :func:`needs_sweep` holds."""
     queries = []
-    for state, rule in _RULES.items():
+    for rule in _RULES:
         limit = to_stamp(_limit(rule, now=now, timeout=timeout))
         when: list[Json] = [{"range": {rule.time: {"lt": limit}}}]
         if rule.absent:
             when.append({"bool": {"must_not": [{"exists": {"field": rule.time}}]}})
-        queries.append({"bool": {"filter": [{"term": {"state": str(state)}}, _any(when)]}})
+        queries.append({"bool": {"filter": [{"term": {"state": str(rule.state)}}, _any(when)]}})
     return _any(queries)
 
 

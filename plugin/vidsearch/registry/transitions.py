@@ -13,6 +13,7 @@ function         from                                         to
 ===============  ===========================================  =====================================
 ``register``     nothing, deleted, failed, dead;              registered
                  any with another uri or other fields
+``set_fields``   processing; any other but deleted            registered; the same
 ``mark_queued``  registered                                   queued
 ``claim``        registered, queued;                          processing, or dead where a worker
                  processing with a lease that ran out         was lost in the last attempt
@@ -24,6 +25,7 @@ function         from                                         to
 ``retry``        failed, dead                                 registered
 ``reopen``       indexed, failed, dead; any to forget         registered
 ``delete``       all but deleted                              deleted
+``mark_removed`` deleted                                      deleted
 ``recover``      what the sweep takes: see ``sweep_rule``      registered, dead; deleted stays
 ===============  ===========================================  =====================================
 
@@ -35,6 +37,7 @@ state, since the lease is what allows them. Nothing in here reads or writes;
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from vidsearch.engines import Json
@@ -58,12 +61,14 @@ __all__ = [
     "is_purgeable",
     "mark_gone",
     "mark_queued",
+    "mark_removed",
     "recover",
     "register",
     "release",
     "renew",
     "reopen",
     "retry",
+    "set_fields",
 ]
 
 
@@ -79,6 +84,24 @@ def register(old: VideoRecord | None, now: float, *, video: NewVideo) -> VideoRe
     if same and old.state not in GIVEN_UP:
         return old
     return _afresh(old, now).changed(**wanted)
+
+
+def set_fields(record: VideoRecord, now: float, *, fields: Mapping[str, Any]) -> VideoRecord:
+    """Change some of the fields; ``None`` removes one.
+
+    A worker that has begun has read the fields already, so the video starts afresh.
+
+    Raises:
+        VideoNotRegisteredError: it was deleted.
+    """
+    if record.state is State.DELETED:
+        raise VideoNotRegisteredError(f"video {record.id!r} was deleted")
+    after = {name: v for name, v in {**record.fields, **fields}.items() if v is not None}
+    if after == dict(record.fields):
+        return record
+    if record.state is State.PROCESSING:
+        return _afresh(record, now).changed(fields=after)
+    return record.changed(fields=after, updated_at=now)
 
 
 def mark_queued(record: VideoRecord, now: float) -> VideoRecord:
@@ -187,7 +210,10 @@ def reopen(record: VideoRecord, now: float, *, forget: bool) -> VideoRecord:
 
 
 def delete(record: VideoRecord, now: float, *, error: ErrorRecord | None) -> VideoRecord:
-    """Leave a tombstone, with the lease of an ingest that is still running."""
+    """Leave a tombstone for the sweep, until its document is known to be removed.
+
+    It keeps the lease of an ingest that is still running; else the sweep may look after it at once.
+    """
     if record.state is State.DELETED:
         return record
     lease = record.lease_until if record.state is State.PROCESSING else None
@@ -198,7 +224,14 @@ def delete(record: VideoRecord, now: float, *, error: ErrorRecord | None) -> Vid
         fingerprint=None,
         owner=record.owner if lease else None,
         lease_until=lease,
+        due_at=None if lease else now,
     )
+
+
+def mark_removed(record: VideoRecord, now: float) -> VideoRecord:
+    """The document of a tombstone is removed; one whose ingest may be running is left as it is."""
+    due = record.state is State.DELETED and record.due_at is not None
+    return _ended(record, now) if due else record
 
 
 def recover(record: VideoRecord, now: float, *, max_attempts: int) -> VideoRecord:

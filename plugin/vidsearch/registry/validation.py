@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from dataclasses import fields as dataclass_fields
+from datetime import date, time
 from typing import Any
 
 from vidsearch.errors import RegistryError
 
-__all__ = ["NewVideo", "check_id", "check_uri", "checked"]
+__all__ = ["NewVideo", "check_id", "check_uri", "checked", "checked_fields"]
 
 _ID_BYTES = 512  # the engines' limit for a document's id
 _URI_BYTES = 32_766  # the engines' limit for a keyword
+# What stands before an @ in the authority. What follows a colon there and is no port is a password
+# with a slash in it that is not encoded.
+_CREDENTIALS = re.compile(
+    r"\s*[A-Za-z][A-Za-z0-9+.-]+://(?:[^/?#]*@|[^/?#\[\]]*:(?!\d*(?:[/?#]|$)))"
+)
+_LEAST, _GREATEST = -(2**63), 2**64 - 1  # of `long` and `unsigned_long`
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +34,31 @@ class NewVideo:
     routing: str | None = None
 
 
-def checked(video: NewVideo, *, reserved: str) -> NewVideo:
+def checked(
+    video: NewVideo | Mapping[str, Any], *, reserved: str, allow_credentials: bool
+) -> NewVideo:
     """A video that can be registered, with its fields as they will be read back from JSON.
 
     Raises:
         RegistryError: its id, its uri or a field cannot be stored; the message says which.
     """
-    fields = _plain_fields(video.fields or {}, reserved=reserved)
+    if not isinstance(video, NewVideo):
+        video = _new_video(video)
     check_id(video.id)
-    check_uri(video.uri, id=video.id)
-    return replace(video, fields=fields)
+    check_uri(video.uri, id=video.id, allow_credentials=allow_credentials)
+    return replace(video, fields=checked_fields(video.fields, id=video.id, reserved=reserved))
+
+
+def _new_video(video: Mapping[str, Any]) -> NewVideo:
+    known = [each.name for each in dataclass_fields(NewVideo)]
+    if not isinstance(video, Mapping):
+        raise RegistryError(f"a video is a NewVideo or a dict of {', '.join(known)}, not {video!r}")
+    if unknown := [name for name in video if name not in known]:
+        raise RegistryError(
+            f"video {video.get('id')!r}: {unknown[0]!r} is none of {', '.join(known)}; the "
+            "document's own fields go into `fields`"
+        )
+    return NewVideo(**{"id": None, "uri": None, **video})
 
 
 def check_id(id: str) -> None:
@@ -52,33 +76,82 @@ def check_id(id: str) -> None:
         raise RegistryError(f"the id {id[:40]!r}… has more than {_ID_BYTES} bytes")
 
 
-def check_uri(uri: str, *, id: str) -> None:
-    """Refuse a uri that cannot name a video.
+def check_uri(uri: str, *, id: str, allow_credentials: bool) -> None:
+    """Refuse a uri that cannot name a video, or holds what is not to be stored.
 
     Raises:
-        RegistryError: empty, no Unicode, or longer than a keyword may be.
+        RegistryError: empty, no Unicode, longer than a keyword may be, or with credentials although
+            these are not allowed.
     """
     if not isinstance(uri, str) or not uri.strip():
         raise RegistryError(f"video {id!r} needs a uri: give a path, file://, https:// or s3://…")
     if _bytes(uri, what=f"the uri of video {id!r}") > _URI_BYTES:
         raise RegistryError(f"the uri of video {id!r} has more than {_URI_BYTES} bytes")
+    if not allow_credentials and _CREDENTIALS.match(uri):
+        raise RegistryError(
+            f"the uri of video {id!r} holds credentials, which would be stored in plain text. "
+            "Register it without them, and set sources.headers or sources.resolver for the "
+            "workers; or set sources.allow_credentials to store them"
+        )
 
 
-def _plain_fields(fields: Mapping[str, Any], *, reserved: str) -> dict[str, Any]:
-    for name in fields:
+def checked_fields(fields: Mapping[str, Any] | None, *, id: str, reserved: str) -> dict[str, Any]:
+    """The fields of a document as they will be read back from JSON.
+
+    Raises:
+        RegistryError: a name or a value cannot be stored; the message says which.
+    """
+    if fields is not None and not isinstance(fields, Mapping):
+        raise RegistryError(f"the fields of video {id!r} must be a dict, not {fields!r}")
+    plain: dict[str, Any] = {}
+    for name, value in (fields or {}).items():
         if not isinstance(name, str) or not name.strip(". "):
-            raise RegistryError(f"a field's name must be a text, not {name!r}")
+            raise RegistryError(f"a field's name must be a text, not {name!r} (video {id!r})")
         if name.partition(".")[0] == reserved:
             raise RegistryError(
                 f"field {name!r} is taken: {reserved!r} is the object that holds vidsearch's own "
-                "data (setting index.field)"
+                f"data (setting index.field; video {id!r})"
             )
-    try:
-        text = json.dumps(dict(fields), allow_nan=False, ensure_ascii=False).encode()
-        plain: dict[str, Any] = json.loads(text)
-    except (TypeError, ValueError) as error:
-        raise RegistryError(f"fields must be plain JSON values: {error}") from error
+        try:
+            _bytes(name, what=f"the name {name!r} of a field of video {id!r}")
+            plain[name] = _plain(value, what=f"field {name!r} of video {id!r}")
+        except RegistryError as error:
+            raise RegistryError(f"fields must be plain JSON values: {error}") from error
     return plain
+
+
+def _plain(value: Any, *, what: str) -> Any:
+    """A value as it is read back from JSON; ``what`` names its place."""
+    if isinstance(value, Mapping):
+        for name in value:
+            if not isinstance(name, str):
+                raise RegistryError(f"{what} has a name that is no text: {name!r}")
+            _bytes(name, what=f"{what}, {name!r},")
+        return {str(name): _plain(each, what=f"{what}, {name!r},") for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each, what=f"{what}, item {at},") for at, each in enumerate(value)]
+    if isinstance(value, str):
+        _bytes(value, what=what)
+        return str(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int) and not _LEAST <= value <= _GREATEST:
+        raise RegistryError(f"{what} is {value}, and engines keep whole numbers of 64 bits")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise RegistryError(f"{what} is {value}, which JSON lacks: leave it out, or give None")
+    if isinstance(value, (int, float)):
+        return float(value) if isinstance(value, float) else int(value)
+    kind = type(value).__name__
+    article = "an" if kind[0] in "aeiou" else "a"
+    raise RegistryError(f"{what} is {article} {kind}, which JSON lacks: {_way_out(value)}")
+
+
+def _way_out(value: Any) -> str:
+    if isinstance(value, (date, time)):
+        return "give its text, value.isoformat()"
+    if hasattr(value, "tolist"):
+        return "give Python's own number or list, value.tolist()"
+    return "give a text, number, truth value, None, list or dict"
 
 
 def _bytes(text: str, *, what: str) -> int:

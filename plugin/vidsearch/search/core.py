@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from vidsearch.config import SearchSettings, Settings
 from vidsearch.encoders.base import Encoder
+from vidsearch.encoders.output import embedded_texts
 from vidsearch.engines import Json
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.steps import Steps, Work
 from vidsearch.errors import MappingConflictError, QueryError
 from vidsearch.index.description import IndexDescription
+from vidsearch.index.health import require_vectors
 from vidsearch.once import Once
 from vidsearch.search.checked_request import CheckedRequest
 from vidsearch.search.index_cache import IndexCache, IndexMovedError
@@ -88,7 +90,7 @@ class SearchCore:
 
     def embed(self, text: str) -> NDArray[np.float32]:
         """The unit vector of a text: ``(dims,)`` float32. Takes a while; asks no engine."""
-        vector: NDArray[np.float32] = self._encoder().encode_text([require_text(text)])[0]
+        vector: NDArray[np.float32] = embedded_texts(self._encoder(), [require_text(text)])[0]
         return vector
 
     def search(self, request: CheckedRequest, calls: Calls) -> Steps[SearchResult]:
@@ -231,7 +233,7 @@ class SearchCore:
             with checked.errors_about(name):
                 vectors[at] = QueryVector(embed(value, encoder=encoder).tolist())
         if texts:
-            encoded = encoder.encode_text(list(texts.values()))
+            encoded = embedded_texts(encoder, list(texts.values()))
             for (at, text), vector in zip(texts.items(), encoded, strict=True):
                 vectors[at] = QueryVector(vector.tolist(), _truncation(text, encoder))
         return vectors
@@ -255,6 +257,8 @@ class SearchCore:
                 f"{error}",
                 argument="texts" if positions else "filter",
             ) from error
+        if any("vector" in one and not one["vector"]["hits"]["hits"] for one in answers):
+            yield from require_vectors(calls, self.alias, plans[0].index.field, all_of_them=False)
         yield from _for_each(rankings, Ranking.rank, answers)
         return rankings
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from vidsearch.config import IngestSettings, SourceSettings
 from vidsearch.defaults import BATCH_SIZE
 from vidsearch.encoders.base import Encoder
+from vidsearch.encoders.output import embedded_frames
 from vidsearch.errors import (
     MissingExtraError,
     ModelUnavailableError,
@@ -71,7 +72,7 @@ class MediaInput:
         pixels = self._pixels(image)
         batch = FrameBatch(pixels[np.newaxis], np.zeros(1))
         with _asked_for("image"):
-            vector: NDArray[np.float32] = encoder.encode_frames(batch)[0]
+            vector: NDArray[np.float32] = embedded_frames(encoder, batch)[0]
         return vector
 
     def clip(self, clip: Any, *, encoder: Encoder) -> NDArray[np.float32]:
@@ -107,9 +108,10 @@ class MediaInput:
             return image
         if isinstance(image, (bytes, bytearray, memoryview)):
             return self._decoded(io.BytesIO(bytes(image)), what="the image")
+        from vidsearch.media import fetch, public_uri, rgb_pixels
+
         if hasattr(image, "convert") and hasattr(image, "size"):  # a PIL image, without PIL
-            return _rgb(image)
-        from vidsearch.media import fetch, public_uri
+            return rgb_pixels(image)
 
         uri = _uri("image", image)
         what = f"image: {public_uri(uri)}"
@@ -123,6 +125,8 @@ class MediaInput:
             from PIL import Image, UnidentifiedImageError
         except ImportError as error:
             raise MissingExtraError("an image file needs Pillow: pip install pillow") from error
+        from vidsearch.media import rgb_pixels
+
         try:
             with Image.open(file) as opened:
                 if opened.width * opened.height > self.sources.max_pixels:
@@ -130,7 +134,7 @@ class MediaInput:
                         f"{what} has {opened.width}x{opened.height} pixels, more than "
                         f"sources.max_pixels ({self.sources.max_pixels}) allows"
                     )
-                return _rgb(opened)
+                return rgb_pixels(opened)
         except UnidentifiedImageError as error:
             raise QueryError(
                 f"{what} is in no format that Pillow reads; a video goes in as clip"
@@ -209,15 +213,6 @@ def _uri(name: str, value: Any) -> str:
         return value
     allowed = "a path or a URL" + (", bytes, a PIL image or an array" if name == "image" else "")
     raise QueryError(f"{name} must be {allowed}, not {type(value).__name__}")
-
-
-def _rgb(image: Any) -> NDArray[np.uint8]:
-    from PIL import ImageOps
-
-    # Cameras store the turn beside the pixels; a decoder of videos applies it as well.
-    upright = ImageOps.exif_transpose(image)
-    pixels: NDArray[np.uint8] = np.asarray(upright.convert("RGB"), dtype=np.uint8)
-    return pixels
 
 
 @contextmanager

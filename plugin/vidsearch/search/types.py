@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from vidsearch.json_values import to_json_value
 
 __all__ = ["Explanation", "Hit", "LegShare", "Level", "Mode", "Moment", "SearchResult"]
 
@@ -23,6 +25,11 @@ class Moment:
     """Between the query and the segment's vector."""
     thumbnail: str | None = None
     """URI of a picture of it, where one was stored."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values, which ``json.dumps`` takes."""
+        plain: dict[str, Any] = to_json_value(self)
+        return plain
 
     def __repr__(self) -> str:
         return f"Moment({self.start:g}-{self.end:g} s, cosine={self.cosine:.3f})"
@@ -92,8 +99,9 @@ class Hit:
     """Ids that ``collapse`` folded into this hit, best first."""
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON."""
-        return asdict(self)
+        """As plain JSON values, which ``json.dumps`` takes."""
+        plain: dict[str, Any] = to_json_value(self)
+        return plain
 
     def __repr__(self) -> str:
         parts = [repr(self.id), f"score={self.score:.4f}"]
@@ -120,8 +128,9 @@ class SearchResult:
     """What the user should know: a text that was cut off, no field to search."""
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON."""
-        return asdict(self)
+        """As plain JSON values, which ``json.dumps`` takes."""
+        plain: dict[str, Any] = to_json_value(self)
+        return plain
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)

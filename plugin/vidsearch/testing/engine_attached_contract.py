@@ -62,6 +62,20 @@ class EngineAttachedContract:
         with pytest.raises(IndexNotFoundError):
             engine.update(f"{index_name}-none", "a", {"n": 1})
 
+    def test_a_write_with_its_version_keeps_the_number(self, engine: Engine, index: str) -> None:
+        engine.put(index, "a", {"n": 1}, version=7, routing="r")
+        engine.put(index, "a", {"n": 2}, version=7, routing="r")
+        found = engine.get(index, "a", routing="r")
+        assert found is not None
+        assert (found.source, found.version) == ({"n": 2}, 7)
+        engine.put(index, "a", {"n": 3}, version=8, routing="r")
+        with pytest.raises(VersionConflictError):
+            engine.put(index, "a", {"n": 4}, version=7, routing="r")
+        engine.put(index, "a", {"n": 5}, routing="r")
+        after = engine.get(index, "a", routing="r")
+        assert after is not None
+        assert (after.source, after.version) == ({"n": 5}, 9)
+
     def test_put_mapping_adds_fields_and_replaces_meta(self, engine: Engine, index: str) -> None:
         before = engine.mapping(index)
         added = {"type": "keyword"}

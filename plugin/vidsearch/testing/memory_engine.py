@@ -167,11 +167,12 @@ class MemoryEngine:
         source: Mapping[str, Any],
         *,
         expect: Revision | Literal["absent"] | None = None,
+        version: int | None = None,
         routing: str | None = None,
         pipeline: bool = True,
         refresh: bool = False,
     ) -> Revision:
-        revision = self._write(index, Write("index", id, source, routing, expect))
+        revision = self._write(index, Write("index", id, source, routing, expect), version)
         assert revision is not None
         return revision
 
@@ -255,9 +256,9 @@ class MemoryEngine:
             copy: Json = _json(getattr(self._one(index), part))
             return copy
 
-    def _write(self, index: str, write: Write) -> Revision | None:
+    def _write(self, index: str, write: Write, version: int | None = None) -> Revision | None:
         with self._lock:
-            return _apply(self._one(index, to_write=True), write, index=index)
+            return _apply(self._one(index, to_write=True), write, version, index=index)
 
     def _behind(self, name: str) -> tuple[str, ...]:
         if name in self._indices:
@@ -326,7 +327,7 @@ def _copy(document: Document) -> Document:
     return replace(document, source=_json(document.source))
 
 
-def _apply(target: _Index, write: Write, *, index: str) -> Revision | None:
+def _apply(target: _Index, write: Write, version: int | None, *, index: str) -> Revision | None:
     """Do one write; its revision, or ``None`` after a delete."""
     try:
         source = _json(write.source or {})
@@ -338,6 +339,9 @@ def _apply(target: _Index, write: Write, *, index: str) -> Revision | None:
         raise VersionConflictError(f"{rejected}: it exists already")
     if isinstance(write.expect, Revision) and (stored is None or stored.revision != write.expect):
         raise VersionConflictError(f"{rejected}: it has changed")
+    before = (stored.version or 0) if stored else 0
+    if version is not None and version < before:
+        raise VersionConflictError(f"{rejected}: it has version {before}")
     if write.op == "delete":
         if target.documents.pop(write.id, None) is not None:
             target.seq_no += 1
@@ -352,7 +356,8 @@ def _apply(target: _Index, write: Write, *, index: str) -> Revision | None:
         raise MappingConflictError(f"{rejected}: {error}") from error
     target.seq_no += 1
     revision = Revision(target.seq_no, 1)
-    target.documents[write.id] = Document(write.id, source, revision, write.routing)
+    number = before + 1 if version is None else version
+    target.documents[write.id] = Document(write.id, source, revision, write.routing, number)
     return revision
 
 

@@ -114,8 +114,8 @@ def _frames(reader: MediaReader, path: Path, **sampled: Any) -> Iterator[_Answer
     yield summary_message(frames.summary), None
 
 
-def _cues(reader: MediaReader, path: Path) -> Iterator[_Answer]:
-    for cue in reader.cues(path):
+def _cues(reader: MediaReader, path: Path, **chosen: Any) -> Iterator[_Answer]:
+    for cue in reader.cues(path, **chosen):
         yield {"cue": [cue.start, cue.end, cue.text]}, None
 
 

@@ -87,9 +87,11 @@ class IsolatedReader(BatchDecoder):
             raise self._failure(_invalid_answer("nothing"), path, doing)
         return found[0]
 
-    def cues(self, path: Path) -> tuple[Cue, ...]:
+    def cues(self, path: Path, *, languages: Sequence[str] | None = None) -> tuple[Cue, ...]:
         """See :class:`~vidsearch.media.frames.MediaReader`."""
-        asked = self._ask("cues", path, _cue, doing="while reading subtitles", most=_MOST_ITEMS)
+        doing = "while reading subtitles"
+        wanted = None if languages is None else list(languages)
+        asked = self._ask("cues", path, _cue, doing=doing, most=_MOST_ITEMS, languages=wanted)
         return tuple(asked)
 
     def shots(self, path: Path) -> tuple[float, ...]:

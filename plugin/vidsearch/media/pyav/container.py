@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidsearch.errors import MissingExtraError, SourceNotFoundError, VideoOpenError
-from vidsearch.media.diagnosis import ENCRYPTED, why_not_a_video, why_refused
-from vidsearch.media.ffmpeg_allowlist import AV_OPTIONS
+from vidsearch.media.diagnosis import ENCRYPTED, why_no_stream, why_not_a_video, why_refused
+from vidsearch.media.ffmpeg_allowlist import AV_OPTIONS, LATE_PICTURE_OPTIONS
 from vidsearch.media.frames import VideoInfo
 from vidsearch.media.pyav.picture import Pictures, displayed_size, is_quarter_turned
-from vidsearch.media.streams import has_encryption_key, select_stream, why_no_video
+from vidsearch.media.streams import has_encryption_key, select_stream
 
 if TYPE_CHECKING:
     import av
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Video", "opened"]
 
 _SANE_FPS = 1000
-_WITHOUT_DURATION = frozenset({"mpegts", "mpeg"})
+_BROADCAST = frozenset({"mpegts", "mpeg"})
 _MOST_PACKETS_BEFORE_A_FRAME = 500
 
 
@@ -36,6 +36,8 @@ class Video:
     path: Path
     container: InputContainer
     stream: VideoStream
+    late_picture: bool = False
+    """Its first picture comes seconds after its beginning, see ``LATE_PICTURE_OPTIONS``."""
 
     @property
     def name(self) -> str:
@@ -55,11 +57,16 @@ class Video:
         return self.container.duration / 1e6 if self.container.duration else None
 
     @property
+    def is_broadcast(self) -> bool:
+        """Whether it is a transport or program stream, whose clock may be set anew anywhere."""
+        return self.container.format.name in _BROADCAST
+
+    @property
     def promised(self) -> float | None:
         """The duration where the file itself tells it. For transport and program streams FFmpeg
         takes it from the first and last time stamp, which in joined ones are a day apart.
         """
-        return None if self.container.format.name in _WITHOUT_DURATION else self.duration
+        return None if self.is_broadcast else self.duration
 
     @property
     def fps(self) -> float | None:
@@ -74,11 +81,15 @@ class Video:
 
     def first_frame(self) -> av.VideoFrame | None:
         """The first frame that decodes, read apart from :attr:`container`; ``None`` without one."""
-        return _first_frame(self.path)
+        return _first_frame(self.path, late_picture=self.late_picture)
 
-    def pictures(self) -> Pictures:
-        """A converter for the frames of the stream."""
-        return Pictures(pixel_aspect=self.pixel_aspect)
+    def pictures(self, *, stretched: bool = True) -> Pictures:
+        """A converter for the frames of the stream.
+
+        Args:
+            stretched: to square pixels, as players do.
+        """
+        return Pictures(pixel_aspect=self.pixel_aspect if stretched else None)
 
     def info(self) -> VideoInfo:
         """What the header says; whether the picture is turned is read off the first frame."""
@@ -114,31 +125,36 @@ def opened(path: Path) -> Iterator[Video]:
         raise MissingExtraError.of("worker", needed_for="decoding video") from error
     try:
         container = _open(path)
+        stream, late_picture = select_stream(container), False
+        if stream is None and container.streams.video and container.format.name in _BROADCAST:
+            container.close()
+            container, late_picture = _open(path, late_picture=True), True
+            stream = select_stream(container)
     except (av.FFmpegError, OSError) as error:
         raise VideoOpenError(f"{path.name} {why_not_a_video(path)}") from error
     with container:
-        stream = select_stream(container)
         if stream is None:
-            raise VideoOpenError(f"{path.name} {why_no_video(container)}")
+            raise VideoOpenError(f"{path.name} {why_no_stream(path, container)}")
         refusal = ENCRYPTED if has_encryption_key(stream) else why_refused(path)
         if refusal:
             raise VideoOpenError(f"{path.name} {refusal}")
-        yield Video(path=path, container=container, stream=stream)
+        yield Video(path, container, stream, late_picture)
 
 
-def _open(path: Path) -> InputContainer:
+def _open(path: Path, *, late_picture: bool = False) -> InputContainer:
     import av
 
+    options = {**AV_OPTIONS, **(LATE_PICTURE_OPTIONS if late_picture else {})}
     # An absolute path, so that a file name can never be read as a protocol ("concat:…").
-    return av.open(str(path.absolute()), options=dict(AV_OPTIONS), metadata_errors="replace")
+    return av.open(str(path.absolute()), options=options, metadata_errors="replace")
 
 
-def _first_frame(path: Path) -> av.VideoFrame | None:
+def _first_frame(path: Path, *, late_picture: bool) -> av.VideoFrame | None:
     # In a container of its own, as not every format can go back to its beginning.
     import av
 
     try:
-        with _open(path) as container:
+        with _open(path, late_picture=late_picture) as container:
             stream = select_stream(container)
             packets = container.demux(stream) if stream is not None else iter(())
             for packet in islice(packets, _MOST_PACKETS_BEFORE_A_FRAME):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -31,19 +31,22 @@ from vidsearch.media.frames import (
     VideoInfo,
 )
 from vidsearch.media.pyav.container import Video, opened
-from vidsearch.media.pyav.packets import PacketIndex, cut_off_at, read_packets, step_of
+from vidsearch.media.pyav.damage import Damage, why_damaged
+from vidsearch.media.pyav.frame_numbers import is_uneven, missing_packets
+from vidsearch.media.pyav.frame_times import FrameTimes
+from vidsearch.media.pyav.packets import PacketIndex, cut_off_at, read_packets
 from vidsearch.media.pyav.picture import Pictures
-from vidsearch.media.pyav.plan import presentation, why_no_plan
+from vidsearch.media.pyav.plan import why_no_plan
 from vidsearch.media.pyav.planned import PlanFailedError, planned_frames
 from vidsearch.media.pyav.sequential import FrontToBack, Seen
 from vidsearch.media.pyav.survey import Survey
+from vidsearch.media.pyav.timetable import presentation
 
 if TYPE_CHECKING:
     import av
 
 __all__ = ["PyAvDecoder"]
 
-_SANE_FPS = 1000
 _log = logging.getLogger(__name__)
 
 
@@ -89,24 +92,30 @@ class PyAvDecoder(BatchDecoder):
         batches = Batches(request.batch_size)
         with opened(path) as video:
             _refuse_by_header(video, self._limits)
-            points = request.points(fps=_guessed_fps(video))
+            points = request.points(fps=video.fps)
             index = read_packets(video)
             survey, reason = _survey(video, index, points, self._limits)
             promised = cut_off_at(video)
+            holes = None
+            if survey and not reason and is_uneven(survey.order):
+                holes = missing_packets(path, index, survey.order)
+                reason = "packets are missing" if holes else None
             if survey and not reason:
-                missing = points.missing(survey.end, promised)
+                missing = points.missing(survey.order.end, promised)
                 total = len(survey.numbers) + missing
                 self._refuse_damaged(request, path, missing, total)
                 try:
                     yield from self._by_plan(video, survey, points, batches)
                     yield from batches.rest()
-                    return points.summary(end=survey.end, damaged=missing, total=total)
+                    return points.summary(end=survey.order.end, damaged=missing, total=total)
                 except PlanFailedError as error:
                     reason = str(error)
         _log.info("%s is decoded from front to back: %s", path.name, reason)
+        if holes is None:
+            holes = missing_packets(path, index, survey.order if survey else None)
         with opened(path) as video:
             summary = yield from self._front_to_back(
-                video, index, survey, points, batches, promised=promised
+                video, index, survey, points, batches, holes=holes, promised=promised
             )
         self._refuse_damaged(request, path, summary.damaged, summary.points)
         yield from batches.rest()
@@ -130,11 +139,11 @@ class PyAvDecoder(BatchDecoder):
             limits=self._limits,
             threads=self._threads,
         )
-        draw = _Draw(video, self._limits)
+        draw = _Draw(video, self._limits, stretched=points.stretched)
         for (number, times), frame in zip(runs, frames, strict=True):
             for _ in range(times):
                 points.done += 1
-                yield from batches.add(float(survey.seconds[number]), partial(draw, frame))
+                yield from batches.add(float(survey.order.seconds[number]), partial(draw, frame))
 
     def _front_to_back(
         self,
@@ -144,41 +153,48 @@ class PyAvDecoder(BatchDecoder):
         points: Points,
         batches: Batches,
         *,
+        holes: Sequence[int],
         promised: float | None,
     ) -> Generator[FrameBatch, None, FrameSummary]:
-        draw = _Draw(video, self._limits)
-        stream = FrontToBack(video, survey, limits=self._limits, threads=self._threads)
-        shown = _Shown(survey, points, step=step_of(video))
+        draw = _Draw(video, self._limits, stretched=points.stretched)
+        times = FrameTimes(index, survey.order if survey else None)
+        damage = Damage(video, holes=holes, has_keys=bool(index.keys.any()))
+        stream = FrontToBack(
+            video, times, damage=damage, limits=self._limits, threads=self._threads
+        )
+        shown = _Shown(survey, points, damage, step=index.step)
         held: Seen | None = None
         for seen in stream:
             refuse_too_long(video.name, seen.seconds, self._limits)
             position = points.place(seen.number, seen.seconds)
             if held is None:
-                points.begin(position)
+                shown.begin(position)
             else:
                 for _ in range(points.due(position)):
-                    shown.count(points, held, followed_by=seen)
-                    yield from batches.add(held.seconds, partial(draw, held.frame))
+                    if shown.next_is_right(held, followed_by=seen):
+                        yield from batches.add(held.seconds, partial(draw, held.frame))
             held = seen
             if points.is_done:
                 break
         if held is None:
             raise NoFramesError(_no_frames_message(video, index))
-        end = held.seconds + stream.duration(held)
+        end = times.end
         for _ in range(points.due(points.end(seconds=end, frames=held.number + 1))):
-            shown.count(points, held, followed_by=None)
-            yield from batches.add(held.seconds, partial(draw, held.frame))
-        damaged, total = shown.damaged(any_lost=stream.lost > 0)
-        missing = 0 if points.is_done else points.missing(end, promised)
+            if shown.next_is_right(held, followed_by=None):
+                yield from batches.add(held.seconds, partial(draw, held.frame))
+        damaged, total = shown.totals()
+        # Points whose packets are there, but do not decode, are among these totals.
+        there = max(end, survey.order.end if survey else end)
+        missing = 0 if points.is_done else points.missing(there, promised)
         return points.summary(end=end, damaged=damaged + missing, total=total + missing)
 
 
 class _Draw:
     """Draws frames of one video; refuses those that are too large."""
 
-    def __init__(self, video: Video, limits: MediaLimits) -> None:
+    def __init__(self, video: Video, limits: MediaLimits, *, stretched: bool) -> None:
         self._video = video
-        self._pictures: Pictures = video.pictures()
+        self._pictures: Pictures = video.pictures(stretched=stretched)
         self._limits = limits
 
     def __call__(self, frame: av.VideoFrame, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
@@ -196,38 +212,58 @@ class _Draw:
 
 
 class _Shown:
-    """Counts the points whose own frame does not decode, while a stream is read front to back."""
+    """Tells which points show their own frame as it should be, while a stream is read front to
+    back, and counts the others.
+    """
 
-    def __init__(self, survey: Survey | None, points: Points, *, step: float) -> None:
+    def __init__(
+        self, survey: Survey | None, points: Points, damage: Damage, *, step: float
+    ) -> None:
         self._survey = survey
+        self._points = points
+        self._damage = damage
         self._step = step
-        self._own = points.done - points.first
-        self._others = 0
+        self._count = points.done - points.first
+        self._damaged = 0
 
-    def count(self, points: Points, held: Seen, *, followed_by: Seen | None) -> None:
-        """The next point shows ``held``."""
-        if self._survey is not None:
-            numbers = self._survey.numbers
-            at = points.done - points.first
-            own = at < len(numbers) and numbers[at] == held.number
-        elif followed_by is None or not followed_by.lost:
-            own = True
-        else:
-            usual = 1 if points.by_number else self._step
-            next_place = points.place(held.number, held.seconds) + usual
-            own = points.position(points.done) < next_place - EPSILON
-        points.done += 1
-        self._own += bool(own)
-        self._others += not bool(own)
+    def begin(self, first: float) -> None:
+        """Leave out the points before the position of the first frame.
 
-    def damaged(self, *, any_lost: bool) -> tuple[int, int]:
-        """Points that are damaged, and all points.
-
-        A frame may be missing for other reasons than damage (it repeats the one before, or is not
-        meant for display): where every packet decodes, nothing is damaged.
+        Where nothing is damaged, the stream begins with frames that refer to others before it.
         """
-        total = len(self._survey.numbers) if self._survey else self._own + self._others
-        return (total - self._own if any_lost else 0), total
+        left_out = self._points.begin(first)
+        self._count += left_out
+        self._damaged += left_out if self._damage.is_found else 0
+
+    def next_is_right(self, held: Seen, *, followed_by: Seen | None) -> bool:
+        """Whether the next point shows ``held``, and that frame is the point's own and trusted."""
+        is_right = held.is_trusted and (
+            self._is_own(held, followed_by) or not self._damage.explains_missing_frames
+        )
+        self._points.done += 1
+        self._count += 1
+        self._damaged += not is_right
+        return is_right
+
+    def totals(self) -> tuple[int, int]:
+        """Points that are damaged, and all points."""
+        total = self._count if self._survey is None else len(self._survey.numbers)
+        lacking = total - self._count if self._damage.explains_missing_frames else 0
+        return self._damaged + lacking, total
+
+    def _is_own(self, held: Seen, followed_by: Seen | None) -> bool:
+        points = self._points
+        if self._survey is not None:
+            numbers, at = self._survey.numbers, points.done - points.first
+            if at >= len(numbers) or numbers[at] != held.number:
+                return False
+        if followed_by is None or not (
+            followed_by.is_after_hole or (followed_by.lost and self._survey is None)
+        ):
+            return True
+        usual = 1 if points.by_number else self._step
+        next_place = points.place(held.number, held.seconds) + usual
+        return points.position(points.done) < next_place - EPSILON
 
 
 def _survey(
@@ -237,13 +273,8 @@ def _survey(
     order = presentation(index)
     if isinstance(order, str):
         return None, order
-    return Survey.of(video, index, order, points, limits=limits), why_no_plan(index)
-
-
-def _guessed_fps(video: Video) -> float | None:
-    """What OpenCV and so the notebook take for the frame rate; ``None`` where it is senseless."""
-    rate = video.stream.guessed_rate or video.stream.average_rate
-    return float(rate) if rate and 0 < rate <= _SANE_FPS else None
+    survey = Survey.of(video, index, order, points, limits=limits)
+    return survey, why_no_plan(index, order) or why_damaged(index)
 
 
 def _refuse_by_header(video: Video, limits: MediaLimits) -> None:
@@ -257,5 +288,5 @@ def _no_frames_message(video: Video, index: PacketIndex) -> str:
     promise = f"promises {count} frames" if count else "opens as a video"
     return (
         f"{video.name} {promise} of {width}x{height} (codec {video.stream.codec_context.name}), "
-        f"but no frame decodes: the file is damaged"
+        f"but no frame decodes: the file is damaged or cut off"
     )

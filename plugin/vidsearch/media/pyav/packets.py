@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -11,24 +13,49 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsearch.media.display import FALLBACK_STEP, LONGEST_HOLD
-from vidsearch.media.pyav.container import Video
+from vidsearch.media.display import FALLBACK_STEP
+from vidsearch.media.mp4_boxes import is_fragmented
+from vidsearch.media.pyav.container import Video, opened
 
 if TYPE_CHECKING:
     from av.packet import Packet
 
-__all__ = ["cut_off_at", "PacketIndex", "packets_of", "read_packets", "step_of"]
+__all__ = [
+    "LAG_FRAMES",
+    "LONGEST_BROADCAST_GAP",
+    "LONGEST_LAG",
+    "PacketIndex",
+    "cut_off_at",
+    "packets_of",
+    "read_packets",
+    "step_of",
+]
+
+LAG_FRAMES = 8
+"""At the beginning of a stream, within which an encoder fills its queue."""
+LONGEST_LAG = 3
+"""Frames for which it waits at once."""
+LONGEST_BROADCAST_GAP = 10.0
+"""Seconds between two frames of a transport or program stream; after more, the clock was set
+anew, as for the ``ffmpeg`` command (``-dts_delta_threshold``)."""
 
 _PROGRESSIVE = 1
 """FFmpeg's ``AV_FIELD_PROGRESSIVE``; 0 is unknown."""
 _NO_STAMP = -(2**63)
+_PACKED = re.compile(rb"DivX\d+(Build|b)\d+p")
+"""In front of a key frame of MPEG-4; FFmpeg, too, goes by it."""
+_HEAD_BYTES = 512
+_TIMES_DECODING = frozenset({"avi", "asf", "asf_o"})
+_MOST_DELAY_SECONDS = 1.0
+"""Of the last frame to be decoded, before the end of a stream."""
+_NO_TAG = "\0\0\0\0"
 _VP8_SHOWN = 0x10
 """Bit of a VP8 packet's first byte: a frame that is not shown is only referred to."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PacketIndex:
-    """What demuxing alone tells: 18 bytes per packet, in order of decoding."""
+    """What demuxing alone tells: 35 bytes per packet, in order of decoding."""
 
     stamps: NDArray[np.int64]
     """Presentation time stamps in ``time_base``; 0 where ``stamped`` is false."""
@@ -38,10 +65,23 @@ class PacketIndex:
     """Whether decoding can start there, as the container or the parser says."""
     shown: NDArray[np.bool_]
     """Whether its frame is meant for display: not cut off by an edit list."""
+    corrupt: NDArray[np.bool_]
+    """Whether the container knows that a packet is not whole."""
     sizes: NDArray[np.int64]
     """Bytes."""
-    format: str
-    """The container's, as FFmpeg names it."""
+    decoding: NDArray[np.int64]
+    """Decoding time stamps; where a packet has none, its other one."""
+    durations: NDArray[np.int64]
+    """In ``time_base``; 0 where unknown."""
+    times_decoding: bool
+    """The container times when packets are decoded; when frames come on display is inferred."""
+    is_broadcast: bool
+    """Its clock may be set anew anywhere: a transport or program stream."""
+    holds: NDArray[np.int64]
+    """Time stamps of frames that stayed for long while the sound of such a stream went on."""
+    mislabelled: bool
+    """MPEG-4 whose frames come out with each other's time stamps: a packet holds two frames
+    ("packed"), or a program stored the packets of an encoder in the order of its input."""
     reorders: bool
     """The codec may hold frames back, to present them in another order."""
     interlaced_rate: float | None
@@ -49,8 +89,10 @@ class PacketIndex:
     frame; else ``None``."""
     time_base: Fraction
     """Seconds per unit of the stamps."""
-    last_duration: float
-    """Seconds that the last frame on display stays there."""
+    start: int
+    """Where the container says that the stream starts, in ``time_base``."""
+    step: float
+    """Usual time between two frames in seconds."""
     first_decoding: int
     """Decoding time stamp of the first packet, to go back to it."""
     reconfigured: bool
@@ -67,46 +109,94 @@ def read_packets(video: Video) -> PacketIndex:
     """
     import av
 
-    stamps, sizes = array("q"), array("q")
-    keys, shown = bytearray(), bytearray()
-    is_vp8 = video.stream.codec_context.name in {"vp8", "libvpx"}
-    last, last_duration, first_decoding = _NO_STAMP, 0, None
+    stamps, decoding, durations, sizes = (array("q") for _ in range(4))
+    keys, shown, corrupt = bytearray(), bytearray(), bytearray()
+    name = video.stream.codec_context.name
+    is_vp8 = name in {"vp8", "libvpx"}
+    reorders = bool(video.stream.codec_context.has_b_frames)
+    may_be_packed = name == "mpeg4" and reorders
+    packed = bool(_PACKED.search(video.stream.codec_context.extradata or b""))
     reconfigured = False
     try:
         for packet in packets_of(video):
-            size, stamp = packet.size, packet.pts
-            if not sizes:
-                first_decoding = packet.dts
+            stamp, decoded = packet.pts, packet.dts
             visible = not packet.is_discard
             if is_vp8 and visible:
                 visible = bool(memoryview(packet)[0] & _VP8_SHOWN)
+            if may_be_packed and packet.is_keyframe and not packed:
+                packed = bool(_PACKED.search(bytes(memoryview(packet)[:_HEAD_BYTES])))
             reconfigured = reconfigured or (len(sizes) > 0 and packet.has_sidedata("new_extradata"))
             stamps.append(_NO_STAMP if stamp is None else stamp)
-            sizes.append(size)
+            decoding.append(_NO_STAMP if decoded is None else decoded)
+            durations.append(packet.duration or 0)
+            sizes.append(packet.size)
             keys.append(packet.is_keyframe)
             shown.append(visible)
-            if visible and stamp is not None and stamp > last:
-                last, last_duration = stamp, packet.duration or 0
+            corrupt.append(packet.is_corrupt)
     except av.FFmpegError:
         pass  # what was read so far is what there is
     time_base = video.stream.time_base or Fraction(1)
-    raw = np.frombuffer(stamps, dtype=np.int64)
+    raw, times = (np.frombuffer(each, dtype=np.int64) for each in (stamps, decoding))
     stamped = raw != _NO_STAMP
-    duration = float(last_duration * time_base)
+    times = np.where(times != _NO_STAMP, times, np.where(stamped, raw, 0))
     return PacketIndex(
         stamps=np.where(stamped, raw, 0),
         stamped=stamped,
         keys=np.frombuffer(keys, dtype=np.bool_),
         shown=np.frombuffer(shown, dtype=np.bool_),
+        corrupt=np.frombuffer(corrupt, dtype=np.bool_),
         sizes=np.frombuffer(sizes, dtype=np.int64),
-        format=video.container.format.name,
-        reorders=bool(video.stream.codec_context.has_b_frames),
+        decoding=times,
+        durations=np.frombuffer(durations, dtype=np.int64),
+        times_decoding=_times_decoding(video),
+        is_broadcast=video.is_broadcast,
+        holds=_holds(video, np.sort(raw[stamped])),
+        mislabelled=may_be_packed and (packed or _is_in_order_of_input(raw, times)),
+        reorders=reorders,
         interlaced_rate=_interlaced_rate(video),
         time_base=time_base,
-        last_duration=duration if 0 < duration <= LONGEST_HOLD else step_of(video),
-        first_decoding=_NO_STAMP if first_decoding is None else first_decoding,
+        start=video.stream.start_time or 0,
+        step=step_of(video),
+        first_decoding=decoding[0] if decoding else _NO_STAMP,
         reconfigured=reconfigured,
     )
+
+
+def _holds(video: Video, stamps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of the time stamps, those after which only the picture stood still for long."""
+    unit = float(video.stream.time_base or 1)
+    before = np.flatnonzero(np.diff(stamps) * unit > LONGEST_BROADCAST_GAP)
+    if not video.is_broadcast or not len(before) or not video.container.streams.audio:
+        return stamps[:0]
+    sound = np.sort(list(_sound_times(video)))
+    held = []
+    for position in before.tolist():
+        begin, end = stamps[position] * unit, stamps[position + 1] * unit
+        heard = sound[(begin < sound) & (sound < end)]
+        silence = np.diff(np.concatenate([[begin], heard, [end]])).max()
+        held.append(silence < (end - begin) / 2)
+    return stamps[before[held]]
+
+
+def _sound_times(video: Video) -> Iterator[float]:
+    import av
+
+    with opened(video.path) as again, suppress(av.FFmpegError, IndexError):
+        for packet in again.container.demux(again.container.streams.audio):
+            if packet.pts is not None:
+                yield float(packet.pts * packet.time_base)
+
+
+def _is_in_order_of_input(stamps: NDArray[np.int64], decoding: NDArray[np.int64]) -> bool:
+    ascend = len(stamps) > 1 and (np.diff(stamps) > 0).all()
+    return bool(ascend or (np.diff(decoding) < 0).any())
+
+
+def _times_decoding(video: Video) -> bool:
+    name = video.container.format.name
+    # Matroska stores tracks of AVI ("V_MS/VFW/FOURCC") as they are, with AVI's code of the codec.
+    is_vfw = "matroska" in name and video.stream.codec_context.codec_tag != _NO_TAG
+    return name in _TIMES_DECODING or is_vfw
 
 
 def _interlaced_rate(video: Video) -> float | None:
@@ -120,7 +210,7 @@ def cut_off_at(video: Video) -> float | None:
     """When a file would end that has lost its rest: seconds by the header of its stream.
 
     Only an MP4 file whose index comes first knows; ``None`` where nothing is missing, or
-    where it cannot be told.
+    where it cannot be told. The video was demuxed to its end.
     """
     stream = video.stream
     if "mp4" not in video.container.format.name or not stream.duration or not stream.time_base:
@@ -129,9 +219,13 @@ def cut_off_at(video: Video) -> float | None:
     if not len(entries):
         return None
     last = entries[len(entries) - 1]
-    if last.pos + last.size <= video.path.stat().st_size:
+    promised = float(stream.duration * stream.time_base)
+    is_cut = last.pos + last.size > video.path.stat().st_size
+    if float(last.timestamp * stream.time_base) > promised - _MOST_DELAY_SECONDS and not is_cut:
         return None
-    return float(stream.duration * stream.time_base)
+    if is_fragmented(video.path):  # whole fragments may be missing; the duration is a time stamp
+        return promised - float((stream.start_time or 0) * stream.time_base)
+    return promised if is_cut else None
 
 
 def packets_of(video: Video) -> Iterator[Packet[Any]]:

@@ -12,34 +12,23 @@ square are stretched along the displayed width.
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vidsearch.media.pyav.wide_gamut import SdrConverter, is_wide, nearest_matrix
+
 if TYPE_CHECKING:
     import av
 
-__all__ = ["Pictures", "displayed_size", "is_exotic", "is_quarter_turned", "square_pixels"]
+__all__ = ["Pictures", "displayed_size", "is_quarter_turned", "square_pixels"]
 
-# swscale goes through the same arithmetic for RGB and BGR only here; elsewhere BGR is made first,
-# as OpenCV does, and its channels swapped.
+# swscale goes through the same arithmetic for RGB and BGR only here, and only for an even number of
+# rows; elsewhere BGR is made first, as OpenCV does, and its channels swapped.
 _SAME_EITHER_WAY = frozenset(
     {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "yuva420p", "gray"}
 )
-# Numbers of ITU-T H.273.
-_BT709 = 1
-_BT2020 = 9
-_HDR = frozenset({16, 18})
-"""Transfer characteristics PQ and HLG."""
-_LOG = frozenset({9, 10})
-"""Logarithmic transfer characteristics, which swscale refuses; passed over."""
-_NARROW = frozenset({1, 2, 4, 5, 6, 7})
-"""Primaries that are near enough to those of BT.709 for swscale to keep them."""
-_NOT_IN_SWSCALE = frozenset({8, *range(10, 18)})
-"""Matrices that are no matrix of luma and two colour differences: YCgCo, constant luminance, …"""
-
 _MOST_ASPECT = 5
 """Pixels that are longer than this are a wrong header; also a bound on the picture's size."""
 _LEAST_DEVIATION = 0.005
@@ -55,6 +44,7 @@ class Pictures:
         from av.video.reformatter import VideoReformatter
 
         self._reformatter = VideoReformatter()
+        self._sdr = SdrConverter(self._reformatter)
         self._pixel_aspect = pixel_aspect
         self._rotation: int | None = None
         self._signs: _Signs | None = None
@@ -71,13 +61,11 @@ class Pictures:
         Raises:
             av.FFmpegError: swscale cannot read the frame's format.
         """
-        colours = _colours(frame)
-        same = frame.format.name in _SAME_EITHER_WAY and not colours
-        form = "rgb24" if same else "bgr24"
-        plane = self._converted(frame, form, colours).planes[0]
+        converted = self._converted(frame)
+        plane = converted.planes[0]
         rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(plane.height, -1)
         picture = rows[:, : 3 * plane.width].reshape(plane.height, plane.width, 3)
-        if form == "bgr24":
+        if converted.format.name == "bgr24":
             picture = picture[:, :, ::-1]
         signs = self._turn(frame)
         picture = _turned(picture, signs)
@@ -93,37 +81,40 @@ class Pictures:
         Raises:
             av.FFmpegError: swscale cannot read the frame's format.
         """
-        small = self._converted(
-            frame, "bgr24", _colours(frame), width=width, height=height, interpolation="AREA"
-        )
+        wide = is_wide(frame)
+        form = "rgba64le" if wide else "bgr24"
+        small = self._plain(frame, form, width=width, height=height, interpolation="AREA")
+        if wide:
+            small = self._in_sdr(small)
         return np.asarray(small.to_ndarray(), dtype=np.uint8)
 
-    def _converted(
-        self,
-        frame: av.VideoFrame,
-        form: str,
-        colours: dict[str, Any],
-        *,
-        interpolation: str = "BICUBIC",
-        **size: int,
-    ) -> av.VideoFrame:
+    def _converted(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """The frame in ``rgb24`` or ``bgr24``."""
+        if is_wide(frame):
+            return self._in_sdr(frame)
+        rows = 4 if frame.interlaced_frame else 2  # a field has half of them
+        same = frame.format.name in _SAME_EITHER_WAY and frame.height % rows == 0
+        return self._plain(frame, "rgb24" if same else "bgr24")
+
+    def _in_sdr(self, frame: av.VideoFrame) -> av.VideoFrame:
         import av
 
-        convert = partial(
-            self._reformatter.reformat,
+        try:
+            return self._sdr.to_bgr(frame)
+        except (av.FFmpegError, ValueError):  # nearly right colours are better than none
+            return self._plain(frame, "bgr24")
+
+    def _plain(
+        self, frame: av.VideoFrame, form: str, *, interpolation: str = "BICUBIC", **size: int
+    ) -> av.VideoFrame:
+        return self._reformatter.reformat(
             frame,
             format=form,
+            src_colorspace=nearest_matrix(frame),
             interpolation=interpolation,
             threads=1,
             **size,
         )
-        try:
-            return convert(**colours)
-        except (av.FFmpegError, TypeError):
-            # Older PyAV knows less of wide gamuts: nearly right colours are better than none.
-            if not colours:
-                raise
-            return convert(src_colorspace=_BT709)
 
     def _turn(self, frame: av.VideoFrame) -> _Signs | None:
         # PyAV's side data and its frame hold each other, so that frames whose side data is looked
@@ -178,25 +169,6 @@ def is_quarter_turned(frame: av.VideoFrame) -> bool:
     """Whether the frame lies on its side, so that its width is displayed as height."""
     matrix = _right_angled(frame)
     return matrix is not None and matrix[0] == 0
-
-
-def _colours(frame: av.VideoFrame) -> dict[str, Any]:
-    # What swscale infers by itself for a destination that is left open, as OpenCV leaves it; PyAV
-    # leaves gamut and transfer alone unless told.
-    trc, primaries, matrix = frame.color_trc, frame.color_primaries, frame.colorspace
-    wanted: dict[str, Any] = {}
-    if trc in _HDR or primaries not in _NARROW:
-        if trc not in _LOG:
-            wanted["dst_color_trc"] = _BT709 if trc in _HDR else trc
-        wanted["dst_color_primaries"] = primaries if primaries in _NARROW else _BT709
-    if matrix in _NOT_IN_SWSCALE:
-        wanted["src_colorspace"] = _BT2020 if matrix in (10, 13, 14) else _BT709
-    return wanted
-
-
-def is_exotic(frame: av.VideoFrame) -> bool:
-    """Whether swscale refuses the frame's colours, so that a near relative has to stand in."""
-    return frame.colorspace in _NOT_IN_SWSCALE or frame.color_trc in _LOG
 
 
 def _after_turn(pixel_aspect: Fraction | None, signs: _Signs | None) -> Fraction | None:

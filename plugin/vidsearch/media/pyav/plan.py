@@ -8,21 +8,18 @@ display before it and depend on the GOP before.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from vidsearch.media.pyav.packets import PacketIndex
+from vidsearch.media.pyav.timetable import Presentation
 
 __all__ = [
     "DROP",
     "FEED",
     "START",
     "TAKE",
-    "Presentation",
     "plan_packets",
-    "presentation",
     "why_no_plan",
 ]
 
@@ -30,53 +27,16 @@ DROP, FEED, TAKE = 0, 1, 2
 """What is done with a packet: nothing; it is decoded for others' sake; its frame is wanted."""
 START = 4
 """Added where the decoder starts anew, at a key frame."""
-_A_FRAME = 0.75
-"""Of the frame's usual duration; a field takes half of it."""
-_MOST_DELAY = 64
-"""Packets; no codec displays a frame further from its place in the order of decoding."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Presentation:
-    """The frames of a stream in the order in which they come on display."""
-
-    packets: NDArray[np.int64]
-    """Position of each frame's packet in the index."""
-    stamps: NDArray[np.int64]
-    """Time stamp of each frame, ascending without equals."""
-
-
-def presentation(index: PacketIndex) -> Presentation | str:
-    """The order of presentation, or a reason why the time stamps do not tell it."""
-    packets = np.flatnonzero(index.shown)
-    if not len(packets):
-        return "no packet holds a picture"
-    if not index.stamped[index.shown].all():
-        return "packets without time stamps"
-    if index.format == "avi" and index.reorders and (np.diff(index.stamps) > 0).all():
-        return "AVI does not time frames that are decoded in another order"
-    order = np.argsort(index.stamps[packets], kind="stable")
-    if np.abs(order - np.arange(len(order))).max() > _MOST_DELAY:
-        return "time stamps that jump back"
-    stamps = index.stamps[packets][order]
-    gaps = np.diff(stamps)
-    if (gaps == 0).any():
-        return "frames with the same time stamp"
-    rate = index.interlaced_rate
-    if rate is not None and (gaps * float(index.time_base) * rate < _A_FRAME).any():
-        return "interlaced H.264 with a field per packet"
-    return Presentation(packets=packets[order], stamps=stamps)
-
-
-def why_no_plan(index: PacketIndex) -> str | None:
-    """A reason why decoding cannot start at this stream's key frames; ``None`` if it can.
-
-    The stream must have passed :func:`presentation`.
-    """
+def why_no_plan(index: PacketIndex, order: Presentation) -> str | None:
+    """A reason why decoding cannot start at this stream's key frames; ``None`` if it can."""
     if not index.stamped.all():
         return "packets without time stamps"
     if not index.keys[0]:
         return "the first packet is no key frame"
+    if index.mislabelled:
+        return "MPEG-4 whose frames have each other's time stamps"
     if index.reconfigured:
         return "the codec's parameters change"
     keys = np.flatnonzero(index.keys)
@@ -85,6 +45,10 @@ def why_no_plan(index: PacketIndex) -> str | None:
         return "key frames that come on display before earlier packets"
     if (index.stamps < index.stamps[0]).any():
         return "frames that come on display before the first key frame"
+    if (order.stamps[1:] < order.stamps[:-1]).any():
+        return "time stamps that jump back"
+    if (order.stamps[1:] == order.stamps[:-1]).any():
+        return "frames with the same time stamp"
     return None
 
 

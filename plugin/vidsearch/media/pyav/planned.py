@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from vidsearch.media.frames import MediaLimits
 from vidsearch.media.pyav.codec import prepare, skips_exactly
 from vidsearch.media.pyav.container import Video, opened
+from vidsearch.media.pyav.damage import MOST_AHEAD, PREDICTED, B
 from vidsearch.media.pyav.packets import PacketIndex, packets_of
 from vidsearch.media.pyav.plan import START, TAKE
 
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["PlanFailedError", "planned_frames"]
 
 _NO_START = "decoding cannot start at a key frame of it"
-_DEPENDENT = (2, 3)
-"""Picture types P and B."""
 _MISSING = "a frame that is wanted does not decode"
 
 
@@ -96,6 +96,10 @@ class _Run:
         """Wanted frames that came out."""
         self._first: int | None = None
         self._used = False
+        self._held: deque[av.VideoFrame] = deque()
+        """B-frames that wait for the frame after them that they refer to."""
+        self._followed = 0
+        """By so many frames is the last one of them."""
 
     def start(self, stamp: int | None) -> None:
         """Begin at a key frame, which must come out first; ``None`` if it is not displayed."""
@@ -113,18 +117,24 @@ class _Run:
 
     def finish(self) -> Iterator[av.VideoFrame]:
         """What the decoder still holds back; all that was wanted must be there then."""
-        if self.given < self._fed:
+        if self.given < self._fed or self._held:
             yield from self._wanted_of(self._codec.decode(None))
         if self.given < self._fed:
             raise PlanFailedError(_NO_START if self._first is not None else _MISSING)
+        yield from self._released()
 
     def _wanted_of(self, frames: list[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         for frame in frames:
             if frame.pts is None:
                 raise PlanFailedError("a frame comes out without a time stamp")
+            if frame.is_corrupt:
+                raise PlanFailedError("a frame is damaged")
+            self._followed += 1
+            if frame.pict_type != B or self._followed > MOST_AHEAD:
+                yield from self._released()
             if self._first is not None:
                 # Some containers (H.263 in AVI) mark packets as key frames that are none.
-                if frame.pts != self._first or frame.pict_type in _DEPENDENT:
+                if frame.pts != self._first or frame.pict_type in PREDICTED:
                     raise PlanFailedError(_NO_START)
                 self._first = None
             if self.given == len(self._wanted) or frame.pts < self._wanted[self.given]:
@@ -132,7 +142,15 @@ class _Run:
             if frame.pts > self._wanted[self.given]:
                 raise PlanFailedError(_MISSING)
             self.given += 1
-            yield frame
+            if frame.pict_type == B:
+                self._held.append(frame)
+                self._followed = 0
+            else:
+                yield frame
+
+    def _released(self) -> Iterator[av.VideoFrame]:
+        while self._held:
+            yield self._held.popleft()
 
 
 def _rewound(video: Video, index: PacketIndex, held: ExitStack) -> Video:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from vidsearch.media.display import Clock
 from vidsearch.media.frames import MediaLimits
 from vidsearch.media.pyav.codec import prepare
 from vidsearch.media.pyav.container import Video
-from vidsearch.media.pyav.packets import packets_of, step_of
-from vidsearch.media.pyav.survey import Survey
+from vidsearch.media.pyav.damage import Damage
+from vidsearch.media.pyav.frame_times import FrameTimes
+from vidsearch.media.pyav.packets import packets_of
 
 if TYPE_CHECKING:
     import av
+    from av.packet import Packet
 
 __all__ = ["FrontToBack", "Seen"]
 
@@ -30,6 +31,10 @@ class Seen:
     """When it comes on display, from the stream's start."""
     lost: int
     """Packets since the frame before that did not decode."""
+    is_after_hole: bool
+    """Frames between the one before and this one are missing."""
+    is_trusted: bool
+    """It shows what it should."""
 
 
 class FrontToBack:
@@ -37,57 +42,72 @@ class FrontToBack:
 
     Args:
         video: at its beginning.
-        survey: numbers and times of the frames; without one they are counted and clocked.
+        times: of its frames.
+        damage: tells which of them are trusted.
         limits: for the codec.
         threads: of the codec.
     """
 
     def __init__(
-        self, video: Video, survey: Survey | None, *, limits: MediaLimits, threads: int
+        self,
+        video: Video,
+        times: FrameTimes,
+        *,
+        damage: Damage,
+        limits: MediaLimits,
+        threads: int,
     ) -> None:
+        from av.codec.context import Flags
+
         self._video = video
-        self._survey = survey
+        self._times = times
+        self._damage = damage
+        self._threads = threads
         self._codec = prepare(video, limits=limits, threads=threads)
-        self._step = step_of(video)
+        self._codec.flags |= Flags.copy_opaque  # a frame brings its packet's position with it
         self.lost = 0
         """Packets that did not decode, so far."""
 
     def __iter__(self) -> Iterator[Seen]:
-        clock = Clock(self._step)
-        is_avi = self._video.container.format.name == "avi"
-        number, lost_before = -1, 0
-        for frame in self._frames():
+        times, lost_before, position_before = self._times, 0, -1
+        for frame, position, is_trusted in self._frames():
             lost, lost_before = self.lost - lost_before, self.lost
-            # The time of decoding is better than none, or than one that AVI made up.
-            stamp = frame.dts if frame.pts is None or (is_avi and not self._survey) else frame.pts
-            if self._survey is not None and stamp is not None:
-                number = self._survey.number(stamp)
-                if number >= 0:
-                    yield Seen(frame, number, float(self._survey.seconds[number]), lost)
-                continue
-            number += 1 + lost
-            time = None if stamp is None else float(stamp * (self._video.stream.time_base or 0))
-            yield Seen(frame, number, clock.tick(time, lost=lost), lost)
+            is_after_hole = self._damage.is_hole_between(position_before, position)
+            position_before = max(position_before, position)
+            # The time of decoding is better than none, or than one that was made up.
+            stamp = frame.dts if frame.pts is None or times.by_decoding else frame.pts
+            if times.advance(stamp, lost=lost):
+                yield Seen(frame, times.number, times.seconds, lost, is_after_hole, is_trusted)
 
-    def duration(self, seen: Seen) -> float:
-        """Seconds that the last frame stays on display."""
-        survey = self._survey
-        if survey is not None and seen.number == len(survey.seconds) - 1:
-            return survey.end - seen.seconds
-        return self._step
-
-    def _frames(self) -> Iterator[av.VideoFrame]:
+    def _frames(self) -> Iterator[tuple[av.VideoFrame, int, bool]]:
+        """Frames, the positions of their packets, and whether they are trusted."""
         import av
 
         packets = packets_of(self._video)
+        position = -1
         while True:
             try:
                 packet = next(packets, None)
             except av.FFmpegError:
                 packet = None  # cut off; what was read so far is what there is
+            if packet is not None:
+                position += 1
+                packet.opaque = position
+                self._damage.feed(packet, position)
             try:
-                yield from self._codec.decode(packet)
+                for frame in self._decoded(packet):
+                    own = frame.opaque if isinstance(frame.opaque, int) else position
+                    yield from self._damage.trusted(frame, own)
             except av.FFmpegError:
                 self.lost += 1
+                self._damage.lost(position if self._threads == 1 else None)
             if packet is None:
+                yield from self._damage.rest()
                 return
+
+    def _decoded(self, packet: Packet[Any] | None) -> list[av.VideoFrame]:
+        try:
+            return self._codec.decode(packet)
+        except BlockingIOError:  # a filter of the codec keeps a packet that did not decode
+            self._codec.flush_buffers()
+            return self._codec.decode(packet)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsearch.media.display import Points, ascending_seconds, refuse_too_long
+from vidsearch.media.display import Points, refuse_too_long
 from vidsearch.media.frames import MediaLimits
 from vidsearch.media.pyav.container import Video
-from vidsearch.media.pyav.packets import PacketIndex, step_of
-from vidsearch.media.pyav.plan import Presentation, plan_packets
+from vidsearch.media.pyav.packets import PacketIndex
+from vidsearch.media.pyav.plan import plan_packets
+from vidsearch.media.pyav.timetable import Presentation
 
 __all__ = ["Survey"]
 
@@ -22,10 +23,6 @@ class Survey:
 
     index: PacketIndex
     order: Presentation
-    seconds: NDArray[np.float64]
-    """When each frame comes on display, from 0."""
-    end: float
-    """When the last one leaves it, in seconds."""
     numbers: NDArray[np.int64]
     """The frame of each sampling point."""
 
@@ -44,22 +41,9 @@ class Survey:
         Raises:
             VideoTooLargeError: it is too long; found before memory is taken for its points.
         """
-        seconds = ascending_seconds(
-            np.asarray(order.stamps * float(index.time_base)), step=step_of(video)
-        )
-        end = float(seconds[-1]) + index.last_duration
-        refuse_too_long(video.name, end, limits)
-        return cls(
-            index=index,
-            order=order,
-            seconds=seconds,
-            end=end,
-            numbers=points.numbers(seconds, end=end),
-        )
-
-    def number(self, stamp: int) -> int:
-        """Of the frame on display at a time stamp; -1 before the first."""
-        return int(np.searchsorted(self.order.stamps, stamp, side="right")) - 1
+        refuse_too_long(video.name, order.end, limits)
+        numbers = points.numbers(order.seconds, end=order.end)
+        return cls(index=index, order=order, numbers=numbers)
 
     def actions(self) -> NDArray[np.uint8]:
         """The plan: what to do with each packet."""

@@ -14,6 +14,9 @@ from vidsearch.errors import MissingExtraError, NoFramesError
 from vidsearch.media.display import refuse_too_long, refuse_too_many_pixels
 from vidsearch.media.frames import MediaLimits
 from vidsearch.media.pyav.container import Video, opened
+from vidsearch.media.pyav.damage import Damage
+from vidsearch.media.pyav.frame_times import FrameTimes
+from vidsearch.media.pyav.packets import read_packets
 from vidsearch.media.pyav.sequential import FrontToBack
 
 __all__ = ["find_shots", "require_shots"]
@@ -68,8 +71,11 @@ def find_shots(path: Path, *, limits: MediaLimits, threads: int = 1) -> tuple[fl
     with opened(path) as video:
         refuse_too_long(video.name, video.promised, limits)
         refuse_too_many_pixels(video.name, *video.coded_size, limits)
+        index = read_packets(video)
+    with opened(path) as video:
         rate = Fraction(video.fps or _FALLBACK_FPS).limit_denominator(1001)
-        for seconds, picture in _pictures(video, limits=limits, threads=threads):
+        times = FrameTimes.of(index)
+        for seconds, picture in _pictures(video, times, limits=limits, threads=threads):
             time = FrameTimecode(Timecode(round(seconds * _TICKS), Fraction(1, _TICKS)), fps=rate)
             cuts += [cut.seconds for cut in detector.process_frame(time, picture)]
         if seconds is None:
@@ -78,15 +84,16 @@ def find_shots(path: Path, *, limits: MediaLimits, threads: int = 1) -> tuple[fl
 
 
 def _pictures(
-    video: Video, *, limits: MediaLimits, threads: int
+    video: Video, times: FrameTimes, *, limits: MediaLimits, threads: int
 ) -> Iterator[tuple[float, NDArray[np.uint8]]]:
     """Seconds since the first frame and a small BGR picture ``(height, width, 3)`` of each."""
     pictures = video.pictures()
     size: tuple[int, int] | None = None  # one for all, also where the video's own changes
     last = -1.0
-    for seen in FrontToBack(video, None, limits=limits, threads=threads):
-        if seen.seconds <= last:
-            continue  # a time stamp that goes back
+    stream = FrontToBack(video, times, damage=Damage(video), limits=limits, threads=threads)
+    for seen in stream:
+        if seen.seconds <= last or not seen.is_trusted:
+            continue  # it shares its time with the one before, or its damage would look like a cut
         last = seen.seconds
         refuse_too_long(video.name, last, limits)
         size = size or _small(seen.frame.width, seen.frame.height)

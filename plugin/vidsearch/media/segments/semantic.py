@@ -34,9 +34,10 @@ def semantic_segments(
     length: float,
     limit: int,
 ) -> tuple[SegmentSpan, ...]:
-    """Segments that begin with the first frame after a drop of similarity.
+    """Segments that end where similarity drops: half-way between the two sampled frames.
 
-    They cover the video without gap or overlap, and every frame belongs to exactly one.
+    They cover the video without gap or overlap, and every frame belongs to exactly one. Where a
+    frame was held for longer than the usual step, the drop is within one step of the next frame.
 
     The method is TextTiling (Hearst, "TextTiling: Segmenting Text into Multi-paragraph Subtopic
     Passages", Computational Linguistics 23(1), 1997) on frames in place of sentences: at each gap
@@ -146,12 +147,13 @@ def _cosines(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.flo
 def _chosen(
     times: NDArray[np.float64], depths: NDArray[np.float64], *, end: float, apart: float
 ) -> list[float]:
-    """0 and the times after the deepest gaps, at least ``apart`` from each other and the end."""
+    """0 and the middles of the deepest gaps, at least ``apart`` from each other and the end."""
+    middles = times[1:] - np.minimum(np.diff(times), end / len(times)) / 2
     starts = [0.0]
     for gap in np.argsort(-depths, kind="stable"):
         if not depths[gap]:
             break
-        time = float(times[gap + 1])
+        time = float(middles[gap])
         at = bisect(starts, time)
         following = starts[at] if at < len(starts) else end
         if time - starts[at - 1] >= apart and following - time >= apart:

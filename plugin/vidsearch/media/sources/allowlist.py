@@ -12,7 +12,7 @@ from vidsearch.config import SourceSettings
 from vidsearch.errors import ConfigError, SourceForbiddenError
 from vidsearch.media.sources.uris import normal_host
 
-__all__ = ["Allowlist", "is_public"]
+__all__ = ["Allowlist", "HostPattern", "host_pattern", "is_public"]
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def is_public(address: Address) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Name:
+class HostPattern:
     """An entry of a list of hosts: ``example.com``, ``*.example.com``, ``host:8443``, ``[::1]``."""
 
     host: str
@@ -60,7 +60,7 @@ class _Name:
     port: int | None
 
     @classmethod
-    def parse(cls, entry: str) -> _Name:
+    def parse(cls, entry: str) -> HostPattern:
         host, port = entry, ""
         if entry.startswith("["):
             host, closed, port = entry[1:].partition("]")
@@ -87,14 +87,14 @@ class Allowlist:
     """
 
     def __init__(self, settings: SourceSettings) -> None:
-        self._hosts = [_name("hosts", entry) for entry in settings.hosts]
-        self._private_names: list[_Name] = []
+        self._hosts = [host_pattern("hosts", entry) for entry in settings.hosts]
+        self._private_names: list[HostPattern] = []
         self._private_networks: list[Network] = []
         for entry in settings.private_hosts:
             try:
                 self._private_networks.append(ipaddress.ip_network(entry, strict=False))
             except ValueError:
-                self._private_names.append(_name("private_hosts", entry))
+                self._private_names.append(host_pattern("private_hosts", entry))
 
     def require_listed(self, host: str, *, port: int | None, where: str) -> None:
         """Refuse a host or bucket that ``hosts`` does not list.
@@ -129,9 +129,14 @@ class Allowlist:
             )
 
 
-def _name(setting: str, entry: str) -> _Name:
+def host_pattern(setting: str, entry: str) -> HostPattern:
+    """An entry of a list of hosts.
+
+    Raises:
+        ConfigError: it is none; the message names the setting.
+    """
     try:
-        return _Name.parse(entry)
+        return HostPattern.parse(entry)
     except ValueError as error:
         raise ConfigError(
             f"setting sources.{setting}: {entry!r} is no host like example.com, *.example.com "

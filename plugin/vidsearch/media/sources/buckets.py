@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,7 +26,7 @@ from vidsearch.errors import (
 )
 from vidsearch.media.sources.allowlist import Allowlist
 from vidsearch.media.sources.schemes import bucket_extra
-from vidsearch.media.sources.sidecars import SIDECAR_BYTES, choose_sidecars
+from vidsearch.media.sources.sidecars import SIDECAR_BYTES, Sidecar, choose_sidecars
 from vidsearch.media.sources.temporary import BoundedFile
 from vidsearch.media.sources.timeouts import DEFAULT_TIMEOUTS, Timeouts, TransferClock
 from vidsearch.media.sources.uris import BucketUri
@@ -95,7 +96,9 @@ def copy_object(
         raise SourceUnavailableError(f"{where} broke off: {file.size} of {size} bytes came")
 
 
-def copy_sidecars(source: BucketUri, folder: Path, *, stem: str) -> tuple[Path, ...]:
+def copy_sidecars(
+    source: BucketUri, folder: Path, *, stem: str, languages: Sequence[str] = ()
+) -> tuple[Sidecar, ...]:
     """Copy the subtitle files beside an object into a folder, best first, as ``<stem>.…``.
 
     They are an addition: where the bucket may not be listed, or one of them fails, the video goes
@@ -112,7 +115,8 @@ def copy_sidecars(source: BucketUri, folder: Path, *, stem: str) -> tuple[Path, 
         return ()
     names = [path[len(parent) + 1 :] for path in listed if path.startswith(f"{parent}/")]
     copies = []
-    for name in choose_sidecars(key.name, names):
+    for sidecar in choose_sidecars(key.name, names, languages=languages):
+        name = sidecar.path.name
         copy = folder / f"{stem}{name[len(key.stem) :]}"
         where = f"{source.scheme}://{parent}/{name}"
         try:
@@ -125,7 +129,7 @@ def copy_sidecars(source: BucketUri, folder: Path, *, stem: str) -> tuple[Path, 
             _log.warning("subtitles left alone: %s", error)
             copy.unlink(missing_ok=True)
         else:
-            copies.append(copy)
+            copies.append(replace(sidecar, path=copy))
     return tuple(copies)
 
 

@@ -15,6 +15,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from vidsearch.config import SourceSettings
@@ -26,7 +27,7 @@ from vidsearch.errors import (
     VideoOpenError,
     VideoTooLargeError,
 )
-from vidsearch.media.sources.sidecars import SIDECAR_BYTES, choose_sidecars
+from vidsearch.media.sources.sidecars import SIDECAR_BYTES, Sidecar, choose_sidecars
 
 __all__ = ["local_sidecars", "opened_file"]
 
@@ -69,21 +70,21 @@ def opened_file(
         os.close(descriptor)
 
 
-def local_sidecars(path: Path, settings: SourceSettings) -> tuple[Path, ...]:
+def local_sidecars(
+    path: Path, settings: SourceSettings, *, languages: Sequence[str] = ()
+) -> tuple[Sidecar, ...]:
     """Subtitle files beside the video's given name; those that may not be read are left out."""
     try:
-        names = choose_sidecars(path.name, [entry.name for entry in os.scandir(path.parent)])
+        names = [entry.name for entry in os.scandir(path.parent)]
     except OSError as error:  # the folder may be entered, but not listed
         _log.debug("no subtitles beside %s: %s", path, error.strerror)
         return ()
     found = []
-    for name in names:
+    for sidecar in choose_sidecars(path.name, names, languages=languages):
+        beside = path.parent / sidecar.path
         try:
-            with opened_file(path.with_name(name), roots=settings.roots, limit=SIDECAR_BYTES) as (
-                real,
-                _,
-            ):
-                found.append(real)
+            with opened_file(beside, roots=settings.roots, limit=SIDECAR_BYTES) as (real, _):
+                found.append(replace(sidecar, path=real))
         except (VideoError, SourceUnavailableError) as error:
             _log.warning("subtitles left alone: %s", error)
     return tuple(found)

@@ -32,6 +32,7 @@ from vidsearch.media.sources.answers import (
     require_success,
     strong_validator,
 )
+from vidsearch.media.sources.headers import Headers, headers_of_host
 from vidsearch.media.sources.schemes import require_scheme
 from vidsearch.media.sources.temporary import BoundedFile
 from vidsearch.media.sources.timeouts import DEFAULT_TIMEOUTS, Timeouts, TransferClock
@@ -54,9 +55,23 @@ class _TransferError(Exception):
 
 
 def download(
-    uri: str, file: BoundedFile, *, settings: SourceSettings, timeouts: Timeouts = DEFAULT_TIMEOUTS
+    uri: str,
+    file: BoundedFile,
+    *,
+    settings: SourceSettings,
+    headers: Headers | None = None,
+    where: str | None = None,
+    timeouts: Timeouts = DEFAULT_TIMEOUTS,
 ) -> None:
     """Stream a video into a file.
+
+    Args:
+        uri: of the video.
+        file: takes it.
+        settings: what may be read, and the headers of hosts.
+        headers: win over those of the settings.
+        where: the URI as messages show it.
+        timeouts: of the transfer.
 
     Raises:
         SourceNotFoundError: not a URL, or the server does not have it or denies it (4xx).
@@ -65,6 +80,7 @@ def download(
         SourceForbiddenError: it lies, or leads, where the settings let nothing be read from.
         SourceUnavailableError: unreachable, too slow, broke off, or 5xx. Worth a retry.
         MissingExtraError: httpcore is not installed.
+        ConfigError: a header of the settings cannot be sent.
     """
     try:
         import httpcore
@@ -74,7 +90,7 @@ def download(
         raise MissingExtraError.of("worker", needed_for="reading videos over http") from error
 
     first = WebUri.parse(uri)
-    where = public_uri(uri)
+    where = where or public_uri(uri)
     clock = TransferClock(where, timeouts)
     allowlist = Allowlist(settings)
     with httpcore.ConnectionPool(
@@ -84,6 +100,7 @@ def download(
     ) as pool:
         _Download(
             first=first,
+            headers={**headers_of_host(settings, first.host, first.port), **(headers or {})},
             where=where,
             file=file,
             pool=pool,
@@ -99,6 +116,7 @@ class _Download:
     """One video on its way, and what is needed to go on after a break."""
 
     first: WebUri
+    headers: Headers
     where: str
     file: BoundedFile
     pool: httpcore.ConnectionPool
@@ -157,25 +175,28 @@ class _Download:
     def _asked(self, hop: WebUri) -> Iterator[httpcore.Response]:
         import httpcore
 
-        # The first host's credentials go to the first host; a redirect may bring its own.
-        credentials = hop.credentials
-        if credentials is None and hop.origin == self.first.origin:
+        headers: dict[str, str | bytes] = {
+            "host": hop.authority,
+            "user-agent": "vidsearch",
+            "accept": "*/*",
+            "accept-encoding": "identity",
+        }
+        # The first host's secrets go to the first host; a redirect may bring its own credentials.
+        credentials, at_first = hop.credentials, hop.origin == self.first.origin
+        if credentials is None and at_first:
             credentials = self.first.credentials
-        headers: list[tuple[bytes | str, bytes | str]] = [
-            ("Host", hop.authority),
-            ("User-Agent", "vidsearch"),
-            ("Accept", "*/*"),
-            ("Accept-Encoding", "identity"),
-        ]
         if credentials is not None:
-            headers.append(("Authorization", b"Basic " + base64.b64encode(credentials)))
+            headers["authorization"] = b"Basic " + base64.b64encode(credentials)
+        if at_first:
+            secrets = {name: value.get_secret_value() for name, value in self.headers.items()}
+            headers |= {name: value.encode("latin-1") for name, value in secrets.items()}
         if self.file.size and self.validator:
-            headers += [("Range", f"bytes={self.file.size}-"), ("If-Range", self.validator)]
+            headers |= {"range": f"bytes={self.file.size}-", "if-range": self.validator}
         self.clock.asked()
         request = httpcore.Request(
             "GET",
             httpcore.URL(scheme=hop.scheme, host=hop.host, port=hop.port, target=hop.target),
-            headers=headers,
+            headers=[(name.title(), value) for name, value in headers.items()],
             extensions={
                 "timeout": {"connect": self.timeouts.connect, "write": self.timeouts.silence}
             },

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from vidsearch.media.frames import Cue
+from vidsearch.media.languages import language_rank
 from vidsearch.media.pyav.container import Video, opened
 from vidsearch.media.subtitles.lines import MOST_LINES, Line, cues_of
 
@@ -21,12 +23,17 @@ _UNKNOWN_SECONDS = 5.0
 """How long a line is shown where the container does not say."""
 
 
-def embedded_cues(path: Path) -> tuple[Cue, ...]:
+def embedded_cues(path: Path, *, languages: Sequence[str] | None = None) -> tuple[Cue, ...]:
     """Lines of the file's text track, timed from the first frame; empty where it has none.
 
     Of several tracks the one that the container marks as default is taken, then the first; tracks
-    of forced lines only and of commentary come last, and one without a line is passed over. Tracks
-    of pictures (DVD, Blu-ray, DVB) are never taken. Lines that do not decode are left out.
+    for the deaf come after plain ones, those of forced lines only and of commentary last, and one
+    without a line is passed over. Tracks of pictures (DVD, Blu-ray, DVB) are never taken. Lines
+    that do not decode are left out.
+
+    Args:
+        path: of the file.
+        languages: only whole tracks of one of these, best first; ``None`` takes any.
 
     Raises:
         SourceNotFoundError: no file there.
@@ -34,34 +41,43 @@ def embedded_cues(path: Path) -> tuple[Cue, ...]:
         MissingExtraError: PyAV is not installed.
     """
     with opened(path) as video:
-        if not _text_tracks(video):
+        if not _text_tracks(video, languages):
             return ()
         begin = _first_frame_seconds(video)
     # Once more from the start, as not every format can go back to it.
     with opened(path) as video:
-        tracks = {track.index: list[Line]() for track in _text_tracks(video)}
+        tracks = {track.index: list[Line]() for track in _text_tracks(video, languages)}
         for index, (start, end, text) in _lines(video, set(tracks)):
             if len(tracks[index]) < MOST_LINES:
                 tracks[index].append((start - begin, end - begin, text))
     return next((cues for cues in map(cues_of, tracks.values()) if cues), ())
 
 
-def _text_tracks(video: Video) -> list[Any]:
+def _text_tracks(video: Video, languages: Sequence[str] | None) -> list[Any]:
     """The best first."""
-    tracks = sorted(
-        (
-            stream
-            for stream in video.container.streams.subtitles
-            if stream.codec_context is not None and stream.codec_context.codec.text_sub
-        ),
-        key=lambda stream: (
-            bool(stream.disposition & type(stream.disposition).forced),
-            bool(stream.disposition & type(stream.disposition).comment),
-            not stream.disposition & type(stream.disposition).default,
-            stream.index,
-        ),
-    )
-    return tracks[:_MOST_TRACKS]
+    ranked = []
+    for stream in video.container.streams.subtitles:
+        if stream.codec_context is None or not stream.codec_context.codec.text_sub:
+            continue
+        place, distance = language_rank(stream.language or "", languages or ())
+        if languages is not None and place >= len(languages):
+            continue
+        is_last = _is_marked(stream, "forced"), _is_marked(stream, "comment", "commentary")
+        if languages is not None and any(is_last):
+            continue
+        is_for_the_deaf = _is_marked(stream, "hearing_impaired", "sdh")
+        # Without a wanted language, plain tracks and those for the deaf may be of different ones.
+        rank = (place, distance, is_for_the_deaf) if languages else ()
+        is_default = bool(stream.disposition & type(stream.disposition).default)
+        ranked.append((is_last, rank, not is_default, is_for_the_deaf, stream.index, stream))
+    return [stream for *_, stream in sorted(ranked, key=lambda each: each[:-1])][:_MOST_TRACKS]
+
+
+def _is_marked(stream: Any, mark: str, word: str = "") -> bool:
+    """By its disposition, or by its title, where many programs write it alone."""
+    title = str(stream.metadata.get("title", "")).lower()
+    flag = getattr(type(stream.disposition), mark)
+    return bool(stream.disposition & flag) or (word or mark) in re.findall(r"\w+", title)
 
 
 def _first_frame_seconds(video: Video) -> float:

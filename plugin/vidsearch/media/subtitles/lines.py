@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import unicodedata
 from collections.abc import Iterable
 from itertools import islice
 
@@ -35,9 +36,12 @@ Line = tuple[float, float, str]
 
 
 def plain_lines(text: str) -> list[str]:
-    """What a viewer reads: without markup, entities and the dash of a speaker's turn."""
+    """What a viewer reads: without markup, entities and the dash of a speaker's turn.
+
+    Letters and their marks are put together (NFC), as in what people search for.
+    """
     text = _BRACES.sub(_without_override, text[: 2 * _MOST_IN_A_LINE])
-    text = html.unescape(_TAG.sub("", text))
+    text = unicodedata.normalize("NFC", html.unescape(_TAG.sub("", text)))
     lines = (" ".join(_UNSEEN.sub(" ", line).split()) for line in _BREAK.split(text))
     return [line for line in (_TURN.sub("", line) for line in lines) if line]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import codecs
 import logging
 import re
 from pathlib import Path
 
 from vidsearch.errors import MissingExtraError
 from vidsearch.media.frames import Cue
+from vidsearch.media.subtitles.encoding import decoded
 from vidsearch.media.subtitles.lines import Line, cues_of
 
 __all__ = ["sidecar_cues"]
@@ -16,23 +16,17 @@ __all__ = ["sidecar_cues"]
 _log = logging.getLogger(__name__)
 
 _MOST_BYTES = 16 * 2**20
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
 def sidecar_cues(path: Path) -> tuple[Cue, ...]:
     """Lines of a SubRip (``.srt``) or WebVTT (``.vtt``) file; its content says which it is.
 
-    UTF-8 and UTF-16 are recognised; anything else is read as Windows-1252. A file that cannot be
-    read, is larger than 16 MiB or holds no line is no reason to go without the video: it is logged
-    as a warning, and there are no lines.
+    A file that cannot be read, is larger than 16 MiB, holds no line or is in no encoding that can
+    be told is no reason to go without the video: it is logged as a warning, and there are no lines.
 
     Raises:
-        MissingExtraError: pysubs2 is not installed.
+        MissingExtraError: pysubs2 or chardet is not installed.
     """
     try:
         import pysubs2
@@ -47,7 +41,10 @@ def sidecar_cues(path: Path) -> tuple[Cue, ...]:
     if len(data) > _MOST_BYTES:
         _log.warning("subtitles %s are larger than %d bytes: left out", path, _MOST_BYTES)
         return ()
-    text = _decoded(data)
+    text = decoded(data)
+    if text is None:
+        _log.warning("subtitles %s: their encoding cannot be told: left out; use UTF-8", path)
+        return ()
     # Runs of blank lines would cost pysubs2 their number squared.
     text = _BLANK_LINES.sub("\n\n", "\n".join(line.rstrip() for line in text.splitlines()))
     is_vtt = text.startswith("WEBVTT")
@@ -66,18 +63,6 @@ def sidecar_cues(path: Path) -> tuple[Cue, ...]:
     if not cues:
         _log.warning("subtitles %s hold no line in SubRip or WebVTT form: left out", path)
     return cues
-
-
-def _decoded(data: bytes) -> str:
-    for mark, encoding in _MARKS:
-        if data.startswith(mark):
-            return data.decode(encoding, errors="replace")
-    if b"\0" in data[:4]:  # UTF-16 without a mark: every other byte of a number or "WEBVTT" is 0
-        return data.decode("utf-16-be" if data[:1] == b"\0" else "utf-16-le", errors="replace")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")
 
 
 def _payload(text: str, *, is_vtt: bool) -> str:

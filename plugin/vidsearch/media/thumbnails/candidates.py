@@ -51,15 +51,19 @@ class Candidates:
     def __len__(self) -> int:
         return len(self._looks)
 
-    def add(self, batch: FrameBatch) -> None:
+    def add(self, batch: FrameBatch, *, displayed: tuple[int, int] | None = None) -> None:
         """Take the next frames.
+
+        Args:
+            batch: of frames.
+            displayed: width and height on display, where they are not those of the frames.
 
         Raises:
             SourceUnavailableError: the temporary file cannot be written (the disk is full).
             MissingExtraError: Pillow is not installed.
         """
         for frame, time in zip(batch.data, batch.pts_seconds, strict=True):
-            picture = shrunk(frame, size=self._size)
+            picture = shrunk(frame, size=self._size, displayed=displayed)
             data = as_jpeg(picture)
             try:
                 self._file.seek(self._ends[-1])

@@ -42,8 +42,15 @@ class Look:
         return self.contrast < _FLAT or not _DARKEST <= self.brightness <= _LIGHTEST
 
 
-def shrunk(frame: NDArray[np.uint8], *, size: int) -> Image.Image:
+def shrunk(
+    frame: NDArray[np.uint8], *, size: int, displayed: tuple[int, int] | None = None
+) -> Image.Image:
     """An RGB frame ``(height, width, 3)`` with a longer side of ``size`` pixels; never enlarged.
+
+    Args:
+        frame: the picture.
+        size: in pixels.
+        displayed: its width and height on display, where they are not its own.
 
     Raises:
         MissingExtraError: Pillow is not installed.
@@ -52,7 +59,7 @@ def shrunk(frame: NDArray[np.uint8], *, size: int) -> Image.Image:
         from PIL import Image
     except ImportError as error:
         raise MissingExtraError.of("worker", needed_for="making thumbnails") from error
-    height, width = frame.shape[:2]
+    width, height = displayed or (frame.shape[1], frame.shape[0])
     share = min(1.0, size / max(height, width))
     small = (max(1, round(width * share)), max(1, round(height * share)))
     return Image.fromarray(frame).resize(small, Image.Resampling.BICUBIC, reducing_gap=2.0)

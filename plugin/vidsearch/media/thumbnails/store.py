@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from vidsearch.batches import in_batches
 from vidsearch.errors import ConfigError, MissingExtraError, SourceUnavailableError
 from vidsearch.media.sources.schemes import BUCKET_SCHEMES, bucket_extra
 from vidsearch.media.sources.uris import public_uri
@@ -16,19 +21,34 @@ from vidsearch.media.thumbnails.pictures import PictureFormat
 if TYPE_CHECKING:
     from vidsearch.config import ThumbnailSettings
 
-__all__ = ["ThumbnailStore"]
+__all__ = ["Picture", "ThumbnailStore"]
 
 _APPEARS_COMPLETE = BUCKET_SCHEMES | {"memory"}
 """Schemes of stores in which a file is never seen half written."""
 _CONTENT_TYPE = {"s3": "ContentType", "gs": "content_type"}
 """What the file systems that let one say it call the media type."""
+_FRESH_SECONDS = 12 * 3600.0
+"""For so long a picture counts as just written; half of what a prune spares by default."""
+_KEY = re.compile(r"(?:^|/)([0-9a-f]{2}/[0-9a-f]{64}\.(?:webp|jpeg))$")
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture that is kept."""
+
+    key: str
+    """Where it lies below the URL, as the documents name it."""
+    size: int
+    """Bytes."""
+    written: float | None
+    """Seconds since the epoch; ``None`` where the store does not say."""
 
 
 class ThumbnailStore:
     """Pictures in a folder or bucket that fsspec can write to.
 
     A picture's key is the SHA-256 of its bytes (``ab/abcdef….webp``), so that the same picture is
-    kept once and may be cached for ever; nothing is overwritten, and nothing is removed here.
+    kept once and may be cached for ever.
     """
 
     def __init__(
@@ -73,6 +93,8 @@ class ThumbnailStore:
     def put(self, picture: bytes) -> str:
         """Keep a picture, unless it is there already, and return its key below the URL.
 
+        One that was written long ago is written again, so that a prune sees that it is in use.
+
         Raises:
             SourceUnavailableError: the place did not answer, or is full. Worth a retry.
             ConfigError: there is no such place, or it refuses to be written to.
@@ -85,12 +107,40 @@ class ThumbnailStore:
                 self._write(path, picture)
         return key
 
+    def pictures(self) -> Iterator[Picture]:
+        """What is kept, in no order; files of other names are passed over.
+
+        Raises:
+            SourceUnavailableError, ConfigError: as :meth:`put`.
+        """
+        with self._mapped():
+            found: dict[str, Any] = self._files.find(self._root, detail=True)
+        for path, info in found.items():
+            if match := _KEY.search(path):
+                yield Picture(match[1], info.get("size") or 0, _modified(info))
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Remove pictures; one that is gone already is none of the others' matter.
+
+        Raises:
+            SourceUnavailableError, ConfigError: as :meth:`put`; some may be removed.
+        """
+        for batch in in_batches(keys):
+            with self._mapped():
+                try:
+                    self._files.rm([f"{self._root}/{key}" for key in batch])
+                except FileNotFoundError:
+                    for key in batch:
+                        with suppress(FileNotFoundError):
+                            self._files.rm_file(f"{self._root}/{key}")
+
     def _is_there(self, path: str) -> bool:
         try:
-            return bool(self._files.exists(path))
-        except PermissionError:
-            # S3 says so of what is not there, to those who may write but not list.
+            written = _modified(self._files.info(path))
+        except (FileNotFoundError, PermissionError):
+            # S3 refuses what is not there to those who may write but not list.
             return False
+        return written is None or time.time() - written < _FRESH_SECONDS
 
     def _write(self, path: str, picture: bytes) -> None:
         schemes = _schemes(self._files)
@@ -155,6 +205,19 @@ class ThumbnailStore:
             raise SourceUnavailableError(
                 f"thumbnails.url {self._shown!r} cannot be written to: {reason}"
             ) from None
+
+
+def _modified(info: Mapping[str, Any]) -> float | None:
+    """When a file was written, which each of fsspec's file systems says in its own way."""
+    for name in ("mtime", "LastModified", "last_modified", "updated", "created"):
+        value = info.get(name)
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value.replace("Z", "+00:00"))
+        if isinstance(value, datetime):
+            return value.timestamp()
+        if value is not None:
+            return float(value)
+    return None
 
 
 def _schemes(files: Any) -> set[str]:

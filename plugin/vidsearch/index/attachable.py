@@ -1,0 +1,83 @@
+"""What an index of the user must be like so that vidsearch can be attached to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vidsearch.engines import Engine, Json
+from vidsearch.errors import MappingConflictError
+from vidsearch_mappings.diff import flattened
+
+__all__ = ["refuse_blocks", "refuse_lossy_source", "refuse_moving_index", "refuse_taken_field"]
+
+_BLOCKS = ("read_only", "read_only_allow_delete", "write", "metadata")
+_ROLLOVER = (
+    "lifecycle.rollover_alias",
+    "plugins.index_state_management.rollover_alias",
+    "opendistro.index_state_management.rollover_alias",
+)
+
+
+def refuse_blocks(settings: Mapping[str, Any], *, index: str) -> None:
+    """Refuse an index that takes no writes: workers could put no vector into it.
+
+    Args:
+        settings: of the index, as dotted names below ``index``.
+        index: its name.
+    """
+    blocks = [f"index.blocks.{b}" for b in _BLOCKS if str(settings.get(f"blocks.{b}")) == "true"]
+    if blocks:
+        raise MappingConflictError(
+            f"index {index!r} takes no writes ({', '.join(blocks)}), so no vector could be written "
+            f"to it: set {' and '.join(blocks)} to null, then attach again"
+        )
+
+
+def refuse_moving_index(engine: Engine, name: str, *, alias: str, mapping: Json) -> None:
+    """Refuse a part of a data stream, and an alias that a rollover moves to other indices.
+
+    The index that comes next would have no vidsearch object, and its documents no vectors.
+    """
+    if "_data_stream_timestamp" in mapping:
+        raise MappingConflictError(
+            f"index {name!r} belongs to a data stream, which takes new documents only and moves on "
+            "to other indices: attach to an index that is none"
+        )
+    settings = flattened(engine.settings(name))
+    why = next((f"index.{key}" for key in _ROLLOVER if settings.get(key)), None)
+    if alias != name and engine.aliases(name).get(alias, {}).get("is_write_index") is True:
+        why = f"`is_write_index` of alias {alias!r}"
+    if why is not None:
+        raise MappingConflictError(
+            f"index {name!r} is written to until a rollover ({why}): the next index would have no "
+            "vectors. Use an index that is not rolled over, or take the rollover off, then attach "
+            "again"
+        )
+
+
+def refuse_lossy_source(mapping: Mapping[str, Any], *, index: str) -> None:
+    source = mapping.get("_source") or {}
+    if source.get("enabled", True) in {False, "false"}:
+        raise MappingConflictError(
+            f"index {index!r} keeps no _source, and without it a document cannot be updated in "
+            "part: attach to an index with _source"
+        )
+    cut = [*source.get("includes", ()), *source.get("excludes", ())]
+    if cut:
+        raise MappingConflictError(
+            f"index {index!r} keeps parts of documents out of _source ({', '.join(cut)}); a "
+            "partial update would lose them. Index into one without `_source` includes and excludes"
+        )
+
+
+def refuse_taken_field(mapping: Mapping[str, Any], added: Json, *, field: str, index: str) -> None:
+    """Refuse a field of that name, but for what an earlier detach left in the mapping."""
+    wanted = added["properties"][field]
+    there = (mapping.get("properties") or {}).get(field, wanted)
+    same_names = there.get("properties", {}).keys() == wanted["properties"].keys()
+    if there.get("dynamic") != "strict" or not same_names:
+        raise MappingConflictError(
+            f"index {index!r} has a field {field!r} of its own; choose another name for the "
+            "vidsearch object (setting index.field)"
+        )

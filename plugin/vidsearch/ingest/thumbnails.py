@@ -1,0 +1,45 @@
+"""Finds thumbnails that no document refers to any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vidsearch.engines import Engine
+from vidsearch.index.description import describe_index
+from vidsearch.media.thumbnails.store import Picture, ThumbnailStore
+
+__all__ = ["unused_thumbnails"]
+
+
+def unused_thumbnails(
+    store: ThumbnailStore, engine: Engine, aliases: Iterable[str], *, written_before: float
+) -> list[Picture]:
+    """Pictures of which no segment is left, as a video was deleted or replaced.
+
+    The same picture may belong to many videos, and the mapping does not index its key: every
+    document is read, page by page, but for its vectors.
+
+    Args:
+        store: where the pictures are.
+        engine: the cluster.
+        aliases: of all the indices whose videos have their pictures there.
+        written_before: seconds since the epoch; a newer picture may belong to a document that is
+            still to be written.
+
+    Raises:
+        IndexNotFoundError, MappingConflictError: an alias names no videos index.
+    """
+    # Listed before the documents are read: what is written in between is no candidate.
+    unused = {
+        picture.key: picture
+        for picture in store.pictures()
+        if picture.written is not None and picture.written < written_before
+    }
+    for alias in aliases:
+        index = engine.run(describe_index(engine.calls, alias))
+        engine.refresh(index.name)
+        source = [f"{index.field}.segments.thumbnail"]
+        for document in engine.scan(index.name, source=source):
+            for segment in (document.source.get(index.field) or {}).get("segments") or ():
+                unused.pop(segment.get("thumbnail"), None)
+    return list(unused.values())

@@ -1,0 +1,116 @@
+"""Numbers and times of frames as they come out of a codec, one after the other."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from vidsearch.media.display import LONGEST_HOLD, Clock
+from vidsearch.media.pyav.packets import (
+    LAG_FRAMES,
+    LONGEST_BROADCAST_GAP,
+    LONGEST_LAG,
+    PacketIndex,
+)
+from vidsearch.media.pyav.timetable import Presentation, presentation
+
+__all__ = ["FrameTimes"]
+
+
+class FrameTimes:
+    """Looks frames up in the timetable, or counts and clocks them where the packets give none.
+
+    Both decoders take their times from here, so that they agree.
+
+    Args:
+        index: the stream's packets.
+        order: its timetable; ``None`` without one.
+    """
+
+    def __init__(self, index: PacketIndex, order: Presentation | None) -> None:
+        self._order = order
+        self._unit = float(index.time_base)
+        self._start = index.start
+        self._stamped = bool(index.stamped.any())
+        self.by_decoding = order is None and index.times_decoding
+        """Whether frames are told by the time of decoding."""
+        longest = LONGEST_BROADCAST_GAP if index.is_broadcast else LONGEST_HOLD
+        step, self._lags = _pace(index) if self.by_decoding else (index.step, ())
+        self._clock = Clock(step, longest=LONGEST_HOLD if len(index.holds) else longest)
+        self.number = -1
+        """Of the current frame, in order of presentation."""
+        self.seconds = 0.0
+        """When it comes on display, from the stream's start."""
+        self._counts = order is not None and index.mislabelled
+        self._counts_opencv = order is not None and index.times_decoding
+
+    @classmethod
+    def of(cls, index: PacketIndex) -> FrameTimes:
+        """By the timetable where there is one."""
+        order = presentation(index)
+        return cls(index, None if isinstance(order, str) else order)
+
+    def advance(self, stamp: int | None, *, lost: int) -> bool:
+        """Go on to the frame that came out.
+
+        Args:
+            stamp: its time stamp.
+            lost: packets since the frame before that did not decode.
+
+        Returns:
+            Whether it is shown. One before the first of the timetable is not, nor one that comes
+            out after its time.
+        """
+        usual = self.number + 1 + lost
+        if self._order is None:
+            time = None
+            if stamp is not None:
+                waits = sum(stamp > lag for lag in self._lags)
+                time = stamp * self._unit - waits * self._clock.step
+            self.number = usual
+            self.seconds = self._clock.tick(time, lost=lost)
+            return True
+        number = -1
+        if stamp is not None and not self._counts:
+            number = self._order.number(stamp, after=self.number)
+            if number < 0 > self.number and stamp < self._order.stamps[0]:
+                return False
+        if number < 0:
+            number = min(usual, len(self._order.seconds) - 1)
+        if number < self.number:
+            return False
+        self.number, self.seconds = number, float(self._order.seconds[number])
+        return True
+
+    def advance_to(self, seconds: float, *, lost: int) -> bool:
+        """As :meth:`advance`, by what OpenCV tells: the time stamp in seconds from the start that
+        the container names, 0 if unknown, and the time of decoding where the container has that.
+        """
+        unknown = seconds == 0 and self.number >= 0 and self._stamped
+        if unknown or self._counts_opencv or not math.isfinite(seconds):
+            return self.advance(None, lost=lost)
+        return self.advance(round(seconds / self._unit) + self._start, lost=lost)
+
+    @property
+    def end(self) -> float:
+        """When the current frame leaves the display if it is the last one, in seconds."""
+        if self._order is not None and self.number == len(self._order.seconds) - 1:
+            return self._order.end
+        return self.seconds + self._clock.step
+
+
+def _pace(index: PacketIndex) -> tuple[float, tuple[int, ...]]:
+    """The usual seconds from frame to frame of a stream that is timed by its decoding, and the
+    time stamps after which a packet is missing because the encoder was still waiting, once each.
+
+    A packet that is missing later is a frame that was left out, and takes time. These do not: a
+    frame that an encoder with B-frames holds back comes on display right after the one before.
+    """
+    steps = np.diff(index.decoding)
+    if not (steps > 0).any():
+        return index.step, ()
+    usual = np.median(steps[steps > 0])
+    waits = np.round(steps[:LAG_FRAMES] / usual).astype(int) - 1
+    lags = np.repeat(index.decoding[: len(waits)], np.where(waits <= LONGEST_LAG, waits, 0).clip(0))
+    return float(usual * index.time_base), tuple(lags.tolist())

@@ -1,0 +1,150 @@
+"""The NAL units of H.264 and HEVC packets, and what they say before a picture is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+__all__ = ["NalUnits", "SequenceParameters", "frame_number"]
+
+_HEAD = 4096
+"""Bytes of a packet that are searched for start codes."""
+_START_CODE = b"\0\0\1"
+_SPS = 7
+_WITH_CHROMA_FORMAT = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
+"""Profiles, ITU-T H.264, 7.3.2.1.1."""
+_444 = 3
+
+
+class NalUnits:
+    """Splits the packets of a stream.
+
+    Args:
+        extradata: of the codec; it says whether a unit comes after its length or a start code.
+        is_hevc: whether the codec is HEVC.
+    """
+
+    def __init__(self, extradata: bytes, *, is_hevc: bool) -> None:
+        self._length = 0
+        if extradata[:1] == b"\1" and len(extradata) > 22:  # avcC and hvcC, ISO/IEC 14496-15
+            self._length = (extradata[21 if is_hevc else 4] & 3) + 1
+        elif extradata[:1] == b"\1" and len(extradata) > 4:
+            self._length = (extradata[4] & 3) + 1
+
+    def of(self, packet: memoryview) -> Iterator[bytes]:
+        """The beginnings of the units in a packet."""
+        if not self._length:
+            yield from (unit for unit in bytes(packet[:_HEAD]).split(_START_CODE)[1:] if unit)
+            return
+        at = 0
+        while (begin := at + self._length) < len(packet):
+            at = begin + int.from_bytes(packet[at:begin], "big")
+            if at > begin:
+                yield bytes(packet[begin : min(at, begin + _HEAD)])
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceParameters:
+    """What the slices of an H.264 stream are read with."""
+
+    bits: int
+    """Of a frame number."""
+    has_gaps: bool
+    """Frame numbers may be left out."""
+    has_planes: bool
+    """The planes of a picture are coded apart."""
+
+    @classmethod
+    def first_of(cls, extradata: bytes) -> SequenceParameters | None:
+        """Those that come before the first packet, if any."""
+        if extradata[:1] == b"\1":
+            return cls.of(extradata[8 : 8 + int.from_bytes(extradata[6:8], "big")])
+        return next(
+            (
+                cls.of(unit)
+                for unit in extradata.split(_START_CODE)
+                if unit[:1] and unit[0] & 31 == _SPS
+            ),
+            None,
+        )
+
+    @classmethod
+    def of(cls, unit: bytes) -> SequenceParameters | None:
+        """Read a sequence parameter set; ``None`` if it is damaged."""
+        read = _Bits(unit)
+        try:
+            profile = read.fixed(32) >> 16 & 0xFF
+            read.number()
+            has_planes = False
+            if profile in _WITH_CHROMA_FORMAT:
+                has_planes = _chroma(read)
+            bits = read.number() + 4
+            match read.number():
+                case 0:
+                    read.number()
+                case 1:
+                    read.fixed(1)
+                    read.number(), read.number()
+                    for _ in range(read.number()):
+                        read.number()
+            read.number()
+            return cls(bits=bits, has_gaps=bool(read.fixed(1)), has_planes=has_planes)
+        except ValueError:
+            return None
+
+
+def frame_number(unit: bytes, parameters: SequenceParameters) -> int | None:
+    """The number in the header of an H.264 slice; ``None`` if it is damaged."""
+    read = _Bits(unit)
+    try:
+        read.fixed(8)
+        read.number(), read.number(), read.number()
+        read.fixed(2 * parameters.has_planes)
+        return read.fixed(parameters.bits)
+    except ValueError:
+        return None
+
+
+def _chroma(read: _Bits) -> bool:
+    """Pass over the chroma format; whether the planes are coded apart."""
+    form = read.number()
+    has_planes = form == _444 and bool(read.fixed(1))
+    read.number(), read.number()
+    read.fixed(1)
+    if read.fixed(1):
+        for each in range(12 if form == _444 else 8):
+            if read.fixed(1):
+                _pass_over_scaling_list(read, 16 if each < 6 else 64)
+    return has_planes
+
+
+def _pass_over_scaling_list(read: _Bits, size: int) -> None:
+    last = 8
+    for _ in range(size):
+        number = read.number()
+        last = (last + (-1) ** (number + 1) * ((number + 1) // 2)) % 256
+        if not last:  # the rest of the list repeats what comes before
+            return
+
+
+class _Bits:
+    """Reads the beginning of a NAL unit; raises ValueError beyond its end."""
+
+    def __init__(self, unit: bytes) -> None:
+        content = unit[:128].replace(b"\0\0\3", b"\0\0")  # without emulation prevention
+        self._bits = f"{int.from_bytes(bytes([1]) + content, 'big'):b}"[1:]
+        self._at = 0
+
+    def fixed(self, count: int) -> int:
+        """A number of so many bits."""
+        bits = self._bits[self._at : self._at + count]
+        if len(bits) < count:
+            raise ValueError("the unit ends")
+        self._at += count
+        return int(bits or "0", 2)
+
+    def number(self) -> int:
+        """A number in Exp-Golomb code."""
+        zeros = self._bits.index("1", self._at) - self._at  # ValueError without one
+        self._at += zeros
+        return self.fixed(zeros + 1) - 1

@@ -1,0 +1,68 @@
+"""The text of a subtitle file of unknown encoding."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from vidsearch.errors import MissingExtraError
+
+__all__ = ["decoded"]
+
+# Those that subtitles are written in. Of all that are known a short text would often fit a rare
+# one better.
+_ENCODINGS = (
+    *("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"),
+    *("cp932", "shift_jis", "euc-jp", "iso-2022-jp", "gb18030", "big5", "cp949", "euc-kr"),
+    *("cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258"),
+    *("koi8-r", "koi8-u", "cp866", "cp874", "iso-8859-2", "iso-8859-5", "iso-8859-7"),
+)
+_WIDE: dict[tuple[bool, ...], str] = {
+    (False, True, False, True): "utf-16-le",
+    (True, False, True, False): "utf-16-be",
+    (False, True, True, True): "utf-32-le",
+    (True, True, True, False): "utf-32-be",
+}
+"""By the zeros among the first four bytes, without a mark: a subtitle file begins in ASCII."""
+_WESTERN = "cp1252"
+_NEARLY = 0.9
+_BROKEN = "\ufffd"
+_FEW = 0.01
+"""Share of the characters that may be wrong in a text that is otherwise right."""
+
+
+def decoded(data: bytes) -> str | None:
+    """The text; ``None`` where the bytes are none, or their encoding cannot be told.
+
+    Raises:
+        MissingExtraError: chardet is not installed, and the text is not UTF-8.
+    """
+    text = data.decode("utf-8-sig", errors="replace")
+    # A damaged file is UTF-8 still. NUL and ESC are of UTF-16 and of ISO 2022.
+    beyond_ascii = sum(not character.isascii() for character in text)
+    if text.count(_BROKEN) <= _FEW * beyond_ascii and "\0" not in text and "\x1b" not in text:
+        return text
+    encoding = _WIDE.get(tuple(byte == 0 for byte in data[:4])) or _likeliest(data)
+    text = data.decode(encoding, errors="replace") if encoding else ""
+    return text if text and sum(map(_is_strange, text)) <= _FEW * len(text) else None
+
+
+def _likeliest(data: bytes) -> str | None:
+    try:
+        import chardet
+    except ImportError as error:
+        raise MissingExtraError.of("worker", needed_for="subtitles that are not UTF-8") from error
+    found = chardet.detect_all(
+        data, max_bytes=len(data), include_encodings=_ENCODINGS, compat_names=False
+    )
+    likely = {one["encoding"]: one["confidence"] for one in found if one["encoding"]}
+    if not likely:
+        return None
+    best = max(likely, key=likely.__getitem__)
+    # A few letters beyond ASCII fit many encodings about as well.
+    return _WESTERN if likely.get(_WESTERN, 0) >= _NEARLY * likely[best] else best
+
+
+def _is_strange(character: str) -> bool:
+    return character == _BROKEN or (
+        unicodedata.category(character) in {"Cc", "Cn", "Co"} and character not in "\t\n\v\f\r"
+    )

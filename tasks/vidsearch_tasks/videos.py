@@ -1,0 +1,80 @@
+"""What an application calls about a video that it has registered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from vidsearch_tasks.register import enqueue
+from vidsearch_tasks.services import Services, current_services
+
+if TYPE_CHECKING:
+    from vidsearch.registry import VideoRecord
+
+__all__ = ["delete_video", "update_fields", "video_status"]
+
+
+def video_status(id: str, *, services: Services | None = None) -> VideoRecord:
+    """Where a video stands: its state, and the error of its last attempt if there was one.
+
+    Args:
+        id: of the video.
+        services: what to work with; by default those of this process.
+
+    Raises:
+        VideoNotRegisteredError: it was never registered.
+        BackendUnavailableError: the engine does not answer.
+    """
+    return (services or current_services()).registry.get(id)
+
+
+def delete_video(id: str, *, services: Services | None = None) -> VideoRecord:
+    """Delete a video from the index; searches no longer find it. Safe to repeat.
+
+    The registry keeps a tombstone, until ``vidsearch videos purge``. In an attached index only the
+    object ``video`` is removed from your document.
+
+    Args:
+        id: of the video.
+        services: what to work with; by default those of this process.
+
+    Raises:
+        VideoNotRegisteredError: it was never registered.
+        VersionConflictError: its document keeps changing; call again.
+        BackendUnavailableError: the engine does not answer; call again.
+    """
+    from vidsearch import ingest
+
+    services = services or current_services()
+    return ingest.delete_video(services.registry, services.open_index(), id)
+
+
+def update_fields(
+    id: str, fields: Mapping[str, Any], *, services: Services | None = None
+) -> VideoRecord:
+    """Change some of a video's fields. Its file is not read and nothing is embedded.
+
+    The document of an indexed video is changed at once. A video that waits for a worker gets the
+    new fields with its vectors; one that a worker has begun with is begun again. Safe to repeat.
+
+    Args:
+        id: of the video.
+        fields: new values by name; others stay as they are, and ``None`` removes a field.
+        services: what to work with; by default those of this process.
+
+    Returns:
+        The record, with all its fields.
+
+    Raises:
+        RegistryError: a field that cannot be stored, or an attached index, whose documents your
+            application writes; the message says which.
+        VideoNotRegisteredError: it was never registered, or was deleted.
+        MappingConflictError: the index does not take a value; the registry has it already.
+        BackendUnavailableError: the engine or the broker does not answer; call again.
+    """
+    from vidsearch import ingest
+    from vidsearch.registry import State
+
+    services = services or current_services()
+    record = ingest.update_fields(services.registry, services.open_index(), id, fields)
+    return enqueue(id, services=services) if record.state is State.REGISTERED else record

@@ -1,0 +1,180 @@
+"""``vidsearch check`` and ``status`` on a real engine, Redis and workers, with faults in each."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.command_line import Run, runner
+from tests.integration.worker import Worker, until
+from tests.services import call
+
+from vidsearch.config import load_settings
+from vidsearch.index import create_videos_index
+from vidsearch.local import SearchNode
+from vidsearch.testing.clips import write_clip
+from vidsearch_tasks import Services
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def env(
+    search_node: SearchNode, redis_url: str, index_name: str, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
+    """Settings in the environment, as a person would set them."""
+    values = {
+        "VIDSEARCH_ENGINE__URL": search_node.url,
+        "VIDSEARCH_ENGINE__KIND": search_node.kind,
+        "VIDSEARCH_BROKER__URL": redis_url,
+        "VIDSEARCH_BROKER__QUEUE": f"q-{uuid.uuid4().hex[:8]}",
+        "VIDSEARCH_INDEX__NAME": index_name,
+        "VIDSEARCH_INDEX__REPLICAS": "0",
+        "VIDSEARCH_MODEL__NAME": "demo",
+        "VIDSEARCH_MODEL__PRECISION": "fp32",
+        "VIDSEARCH_INGEST__RETRY_SECONDS": "0.2",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    return values
+
+
+@pytest.fixture
+def run(env: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Run:
+    return runner(capsys)
+
+
+@pytest.fixture
+def built(env: dict[str, str]) -> Iterator[Services]:
+    """With an empty index of the model demo."""
+    with Services(load_settings()) as built:
+        create_videos_index(built.engine, built.settings.index, built.encoder.identity)
+        yield built
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    red = np.full((48, 64, 3), (255, 0, 0), dtype=np.uint8)
+    return write_clip(tmp_path / "a.mp4", [i / 5 for i in range(15)], picture=lambda _: red, rate=5)
+
+
+def parts(run: Run) -> tuple[int, dict[str, Any]]:
+    checked = run("check", "--json")
+    return checked.code, {one["part"]: one for one in checked.data}
+
+
+def worker(folder: Path, env: dict[str, str], *options: str, **others: str) -> Worker:
+    return Worker(folder, {**env, **others}, app="vidsearch_tasks", options=options)
+
+
+def test_workers_are_checked_by_what_they_run(
+    run: Run, built: Services, env: dict[str, str], tmp_path: Path, clip: Path
+) -> None:
+    name = ("--hostname", f"same-{uuid.uuid4().hex[:6]}@%h")
+    with worker(tmp_path / "w1", env, *name), worker(tmp_path / "w2", env, *name):
+        code, found = parts(run)
+        told = found["workers"]["detail"]
+        assert (code, found["workers"]["ok"]) == (0, True), found
+        identity = built.encoder.identity
+        assert (
+            told.count(f"embeds with {identity} in fp32 by vidsearch.encoders.torch_encoder.") == 2
+        )
+        assert f"2 workers are named '{name[1].removesuffix('%h')}" in told
+        assert "Start each with a name of its own (-n)" in run("status").err
+
+    with worker(tmp_path / "w3", env, VIDSEARCH_INGEST__FPS="2"):
+        code, found = parts(run)
+        assert (code, found["model"]["ok"], found["index"]["ok"]) == (1, True, True)
+        assert "w3@" in found["workers"]["detail"]
+        assert "(differs in sampling)" in found["workers"]["detail"]
+
+    with worker(tmp_path / "w4", env, VIDSEARCH_MODEL__ENCODER="nowhere.at_all:Encoder") as last:
+        assert run("ingest", str(clip), "--field", "title=x").code == 0
+        (record,) = built.registry.list()
+        until(lambda: built.registry.get(record.id).error, what="a reason", worker=last)
+        error = built.registry.get(record.id).error
+        assert error is not None
+        assert (error.type, error.stage) == ("ConfigError", "prepare")
+        assert "there is no module 'nowhere'" in error.message
+        code, found = parts(run)
+        assert (code, found["workers"]["ok"]) == (1, False)
+        assert "w4@" in found["workers"]["detail"]
+        assert "there is no module 'nowhere'" in found["workers"]["detail"]
+
+
+def test_what_a_machine_without_a_model_lacks_is_no_failure(
+    run: Run,
+    built: Services,
+    env: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with worker(tmp_path / "w1", env):
+        for module in ("torch", "transformers", "av", "cv2"):
+            monkeypatch.setitem(sys.modules, module, None)
+        code, found = parts(run)
+        assert code == 0, found
+        assert (found["model"]["ok"], found["media"]["ok"]) == (None, None)
+        assert "vidsearch[worker]" in found["model"]["detail"]
+        assert "no module 'av' here" in found["media"]["detail"]
+        assert found["index"]["ok"]
+        monkeypatch.delitem(sys.modules, "torch")  # a machine that is to ingest, but cannot decode
+        code, found = parts(run)
+        assert (code, found["media"]["ok"]) == (1, False)
+
+
+def test_an_index_that_cannot_be_written_is_found(
+    run: Run, built: Services, search_node: SearchNode, index_name: str
+) -> None:
+    for name in (f"{index_name}-000001", built.registry.index):
+        call(search_node.url, "PUT", f"/{name}/_settings", {"index.blocks.write": True})
+        code, found = parts(run)
+        assert (code, found["index"]["ok"]) == (1, False)
+        assert "its setting index.blocks.write is true" in found["index"]["detail"]
+        call(search_node.url, "PUT", f"/{name}/_settings", {"index.blocks.write": None})
+    assert parts(run)[1]["index"]["ok"]
+
+
+def test_a_wrong_kind_of_engine_is_found_by_check_status_and_search(
+    run: Run, built: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = {"elasticsearch": "opensearch", "opensearch": "elasticsearch"}[built.engine.kind]
+    monkeypatch.setenv("VIDSEARCH_ENGINE__KIND", wrong)
+    assert "engine.kind" in parts(run)[1]["engine"]["detail"]
+    for command in (("status",), ("search", "red", "--mode", "keyword"), ("search", "red")):
+        told = run(*command)
+        assert told.code == 1
+        assert "engine.kind" in told.err.lower().replace("vidsearch_engine__kind", "engine.kind")
+
+
+def test_a_copy_without_vectors_is_found_by_check_status_and_search(
+    run: Run, built: Services, search_node: SearchNode, index_name: str
+) -> None:
+    live, copy = f"{index_name}-000001", f"{index_name}-000002"
+    body = call(search_node.url, "GET", f"/{live}")[live]
+    kept = {
+        k: v for k, v in body["settings"]["index"].items() if k in {"knn", "number_of_replicas"}
+    }
+    made = {"mappings": body["mappings"], "settings": {"index": kept}}
+    call(search_node.url, "PUT", f"/{copy}", made)
+    video = {"uri": "/a.mp4", "fingerprint": "f", "model": "m"}
+    path = f"/{copy}/_doc/a?refresh=true"
+    call(search_node.url, "PUT", path, {"title": "red boat", "video": video})
+    actions = [{"remove": {"index": live, "alias": index_name}}]
+    actions.append({"add": {"index": copy, "alias": index_name}})
+    call(search_node.url, "POST", "/_aliases", {"actions": actions})
+
+    lost = "1 of 1 videos"
+    code, found = parts(run)
+    assert (code, found["index"]["ok"]) == (1, False)
+    assert lost in found["index"]["detail"]
+    for command in (("status",), ("search", "red"), ("search", "red", "--mode", "vector")):
+        told = run(*command)
+        assert told.code == 1, told
+        assert lost in told.err
+    assert run("search", "red", "--mode", "keyword").code == 0

@@ -1,0 +1,79 @@
+"""Results, hits and moments as plain JSON values."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, timezone
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vidsearch import Hit, Moment, SearchResult
+from vidsearch.json_values import to_json_value
+from vidsearch.search import Explanation, LegShare
+
+
+class Colour(str, Enum):
+    RED = "red"
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (np.float32(0.5), 0.5),
+        (np.int64(7), 7),
+        (np.bool_(True), True),
+        (np.arange(3), [0, 1, 2]),
+        (np.float64(0.25), 0.25),
+        (datetime(2026, 1, 2, 3, 4, tzinfo=timezone.utc), "2026-01-02T03:04:00+00:00"),
+        (date(2026, 1, 2), "2026-01-02"),
+        ({"a": (1, {"b": date(2026, 1, 2)})}, {"a": [1, {"b": "2026-01-02"}]}),
+        ({3: None}, {"3": None}),
+        (float("nan"), None),
+        (Colour.RED, "red"),
+        (Decimal("1.50"), "1.50"),
+        (True, True),
+    ],
+)
+def test_a_value_becomes_what_json_holds(value: Any, plain: Any) -> None:
+    made = to_json_value(value)
+    assert made == plain
+    assert type(made) is type(plain)
+    assert json.loads(json.dumps(made)) == plain
+
+
+def test_a_result_with_dates_and_numpy_numbers_is_json() -> None:
+    hit = Hit(
+        "a",
+        np.float32(0.5),  # type: ignore[arg-type]
+        np.float64(0.25),
+        None,
+        {"vector": 1, "keyword": None},
+        {"when": datetime(2026, 1, 2), "sizes": np.array([1, 2])},
+        moments=(Moment(0.0, 2.0, np.float32(0.25)),),  # type: ignore[arg-type]
+        highlights={"title": ("<em>a</em>",)},
+        explanation=Explanation({"vector": LegShare(1, 0.25, 0.5)}, ("title",)),
+        duplicates=("b",),
+    )
+    result = SearchResult((hit,), "hybrid", "segment", "videos-000001", 1.5, ("cut off",))
+    data = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert data["hits"] == [hit.to_dict()]
+    assert data["hits"][0] == {
+        "id": "a",
+        "score": 0.5,
+        "cosine": 0.25,
+        "bm25": None,
+        "rank_per_leg": {"vector": 1, "keyword": None},
+        "fields": {"when": "2026-01-02T00:00:00", "sizes": [1, 2]},
+        "moments": [hit.moments[0].to_dict()],
+        "highlights": {"title": ["<em>a</em>"]},
+        "explanation": {
+            "legs": {"vector": {"rank": 1, "score": 0.25, "contribution": 0.5}},
+            "matched_fields": ["title"],
+        },
+        "duplicates": ["b"],
+    }
+    assert (data["mode"], data["took"], data["warnings"]) == ("hybrid", 1.5, ["cut off"])

@@ -1,0 +1,80 @@
+"""Thumbnails that no document refers to any more."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from vidsearch.config import IndexSettings
+from vidsearch.errors import IndexNotFoundError
+from vidsearch.index import create_videos_index
+from vidsearch.ingest.thumbnails import unused_thumbnails
+from vidsearch.media import ThumbnailStore
+from vidsearch.testing.fake_encoder import FakeEncoder
+from vidsearch.testing.memory_engine import MemoryEngine
+
+DAY = 24 * 3600.0
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ThumbnailStore:
+    return ThumbnailStore(str(tmp_path / "thumbs"))
+
+
+@pytest.fixture
+def engine() -> MemoryEngine:
+    engine = MemoryEngine()
+    for name in ("videos", "others"):
+        create_videos_index(engine, IndexSettings(name=name), FakeEncoder().identity)
+    return engine
+
+
+def write(engine: MemoryEngine, index: str, id: str, *keys: str) -> None:
+    segments = [{"start": 0.0, "end": 1.0, "thumbnail": key} for key in keys]
+    engine.put(index, id, {"video": {"segments": [*segments, {"start": 1.0, "end": 2.0}]}})
+
+
+def aged(tmp_path: Path, key: str) -> Path:
+    path = tmp_path / "thumbs" / key
+    os.utime(path, (time.time() - 2 * DAY,) * 2)
+    return path
+
+
+def test_prune_takes_old_pictures_of_no_document_only(
+    store: ThumbnailStore, engine: MemoryEngine, tmp_path: Path
+) -> None:
+    used, shared, left, fresh = (store.put(data) for data in (b"used", b"both", b"left", b"new"))
+    for key in (used, shared, left):
+        aged(tmp_path, key)
+    own = tmp_path / "thumbs" / "cover.webp"
+    own.write_bytes(b"of somebody else")
+    os.utime(own, (0, 0))
+    write(engine, "videos", "a", used)
+    write(engine, "others", "b", shared)
+    engine.put("videos", "c", {"title": "not ingested"})
+
+    def unused(*names: str) -> set[str]:
+        found = unused_thumbnails(store, engine, names, written_before=time.time() - DAY)
+        return {picture.key for picture in found}
+
+    assert unused("videos") == {shared, left}
+    assert unused("videos", "others") == {left}
+    with pytest.raises(IndexNotFoundError):
+        unused("nothing")
+    store.remove(["00/" + "0" * 64 + ".webp", left])
+    assert {picture.key for picture in store.pictures()} == {used, shared, fresh}
+    assert own.exists()
+
+
+def test_picture_that_is_put_again_counts_as_new(store: ThumbnailStore, tmp_path: Path) -> None:
+    key = store.put(b"again")
+    path = aged(tmp_path, key)
+    assert store.put(b"again") == key
+    assert time.time() - path.stat().st_mtime < 60
+
+
+def test_store_that_does_not_exist_yet_has_no_pictures(store: ThumbnailStore) -> None:
+    assert list(store.pictures()) == []
