@@ -69,12 +69,5 @@ def test_prune_takes_old_pictures_of_no_document_only(
     assert own.exists()
 
 
-def test_picture_that_is_put_again_counts_as_new(store: ThumbnailStore, tmp_path: Path) -> None:
-    key = store.put(b"again")
-    path = aged(tmp_path, key)
-    assert store.put(b"again") == key
-    assert time.time() - path.stat().st_mtime < 60
-
-
 def test_store_that_does_not_exist_yet_has_no_pictures(store: ThumbnailStore) -> None:
     assert list(store.pictures()) == []

@@ -8,7 +8,8 @@ import click
 
 from vidsearch.cli import output
 from vidsearch.cli.options import json_option, yes_option
-from vidsearch.errors import ConfigError
+from vidsearch.errors import ConfigError, VidsearchError
+from vidsearch_mappings.registry import State
 
 __all__ = ["thumbnails"]
 
@@ -43,6 +44,7 @@ def prune(dry_run: bool, others: tuple[str, ...], hours: float, yes: bool, as_js
 
     Only the index of the settings is asked, and those given by --index: name every index whose
     workers have the same `thumbnails.url`, or its pictures are removed. Reads every document once.
+    Nothing is removed while videos are being processed.
     """
     from vidsearch.ingest.thumbnails import unused_thumbnails
     from vidsearch_tasks import Services
@@ -52,6 +54,12 @@ def prune(dry_run: bool, others: tuple[str, ...], hours: float, yes: bool, as_js
         if store is None:
             raise ConfigError(
                 "the setting thumbnails.url is not set, so there are no thumbnails to prune"
+            )
+        busy = services.registry.counts()[State.PROCESSING]
+        if busy and not dry_run:
+            raise VidsearchError(
+                f"{busy} videos are being processed, which may take up old pictures again: stop "
+                "the workers or wait until they are done, then prune again"
             )
         names = (services.settings.index.name, *others)
         before = time.time() - hours * 3600

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -27,8 +26,6 @@ _APPEARS_COMPLETE = BUCKET_SCHEMES | {"memory"}
 """Schemes of stores in which a file is never seen half written."""
 _CONTENT_TYPE = {"s3": "ContentType", "gs": "content_type"}
 """What the file systems that let one say it call the media type."""
-_FRESH_SECONDS = 12 * 3600.0
-"""For so long a picture counts as just written; half of what a prune spares by default."""
 _KEY = re.compile(r"(?:^|/)([0-9a-f]{2}/[0-9a-f]{64}\.(?:webp|jpeg))$")
 
 
@@ -93,8 +90,6 @@ class ThumbnailStore:
     def put(self, picture: bytes) -> str:
         """Keep a picture, unless it is there already, and return its key below the URL.
 
-        One that was written long ago is written again, so that a prune sees that it is in use.
-
         Raises:
             SourceUnavailableError: the place did not answer, or is full. Worth a retry.
             ConfigError: there is no such place, or it refuses to be written to.
@@ -136,11 +131,10 @@ class ThumbnailStore:
 
     def _is_there(self, path: str) -> bool:
         try:
-            written = _modified(self._files.info(path))
-        except (FileNotFoundError, PermissionError):
-            # S3 refuses what is not there to those who may write but not list.
+            return bool(self._files.exists(path))
+        except PermissionError:
+            # S3 says so of what is not there, to those who may write but not list.
             return False
-        return written is None or time.time() - written < _FRESH_SECONDS
 
     def _write(self, path: str, picture: bytes) -> None:
         schemes = _schemes(self._files)
