@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from tests.services import NODES, RunningServices
 
 from vidsearch.engines import Engine
@@ -21,6 +22,10 @@ from vidsearch.local import SearchNode
 # The developer's own settings must not reach a test, nor a process that a test starts.
 for _name in [name for name in os.environ if name.upper().startswith("VIDSEARCH_")]:
     del os.environ[_name]
+
+# How long an example takes says something of the machine's load only.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 
 @pytest.fixture(autouse=True)
