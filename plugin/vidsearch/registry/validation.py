@@ -126,10 +126,10 @@ def _plain(value: Any, *, what: str) -> Any:
         for name in value:
             if not isinstance(name, str):
                 raise RegistryError(f"{what} has a name that is no text: {name!r}")
-            _bytes(name, what=f"{what}, {name!r},")
-        return {str(name): _plain(each, what=f"{what}, {name!r},") for name, each in value.items()}
+            _bytes(name, what=f"{what}, {name!r}")
+        return {str(name): _plain(each, what=f"{what}, {name!r}") for name, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(each, what=f"{what}, item {at},") for at, each in enumerate(value)]
+        return [_plain(each, what=f"{what}, item {at}") for at, each in enumerate(value)]
     if isinstance(value, str):
         _bytes(value, what=what)
         return str(value)
