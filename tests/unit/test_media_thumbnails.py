@@ -10,6 +10,7 @@ import re
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -208,11 +209,20 @@ class TestStore:
         assert key.endswith(".jpeg")
         assert (folder / key).read_bytes() == b"x"
 
-    def test_thumbnail_is_written_once(self, tmp_path: Path) -> None:
+    def test_recent_thumbnail_is_not_written_again(self, tmp_path: Path) -> None:
         key = ThumbnailStore(str(tmp_path)).put(b"x")
-        os.utime(tmp_path / key, (1, 1))
+        before = time.time() - 1800
+        os.utime(tmp_path / key, (before, before))
         assert ThumbnailStore(str(tmp_path)).put(b"x") == key
-        assert (tmp_path / key).stat().st_mtime == 1
+        assert (tmp_path / key).stat().st_mtime == pytest.approx(before, abs=1)
+
+    def test_old_thumbnail_is_written_again(self, tmp_path: Path) -> None:
+        store = ThumbnailStore(str(tmp_path))
+        key = store.put(b"x")
+        os.utime(tmp_path / key, (1, 1))
+        assert store.put(b"x") == key
+        assert (tmp_path / key).stat().st_mtime == pytest.approx(time.time(), abs=60)
+        assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / key]
 
     def test_readers_never_see_an_incomplete_thumbnail(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -69,5 +69,16 @@ def test_prune_takes_old_pictures_of_no_document_only(
     assert own.exists()
 
 
+def test_old_picture_that_a_video_being_indexed_refers_to_is_kept(
+    store: ThumbnailStore, engine: MemoryEngine, tmp_path: Path
+) -> None:
+    key = store.put(b"of a deleted video")
+    aged(tmp_path, key)
+    assert store.put(b"of a deleted video") == key  # its new document is not written yet
+    assert (
+        list(unused_thumbnails(store, engine, ("videos",), written_before=time.time() - DAY)) == []
+    )
+
+
 def test_store_that_does_not_exist_yet_has_no_pictures(store: ThumbnailStore) -> None:
     assert list(store.pictures()) == []

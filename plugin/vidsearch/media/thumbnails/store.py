@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -26,6 +27,8 @@ _APPEARS_COMPLETE = BUCKET_SCHEMES | {"memory"}
 """Schemes of stores in which a file is never seen half written."""
 _CONTENT_TYPE = {"s3": "ContentType", "gs": "content_type"}
 """What the file systems that let one say it call the media type."""
+_RECENT = 3600.0
+"""Seconds for which a picture that is put again is not written again."""
 _KEY = re.compile(r"(?:^|/)([0-9a-f]{2}/[0-9a-f]{64}\.(?:webp|jpeg))$")
 
 
@@ -88,7 +91,10 @@ class ThumbnailStore:
         return f"ThumbnailStore({self._shown!r}, {self.form})"
 
     def put(self, picture: bytes) -> str:
-        """Keep a picture, unless it is there already, and return its key below the URL.
+        """Keep a picture, and return its key below the URL.
+
+        One that is there already is written again if it is older than an hour: its age is what
+        protects it from ``vidsearch thumbnails prune`` until the document that names it is written.
 
         Raises:
             SourceUnavailableError: the place did not answer, or is full. Worth a retry.
@@ -98,7 +104,7 @@ class ThumbnailStore:
         key = f"{digest[:2]}/{digest}.{self.format}"
         path = f"{self._root}/{key}"
         with self._mapped():
-            if not self._is_there(path):
+            if not self._is_recent(path):
                 self._write(path, picture)
         return key
 
@@ -129,12 +135,13 @@ class ThumbnailStore:
                         with suppress(FileNotFoundError):
                             self._files.rm_file(f"{self._root}/{key}")
 
-    def _is_there(self, path: str) -> bool:
+    def _is_recent(self, path: str) -> bool:
         try:
-            return bool(self._files.exists(path))
-        except PermissionError:
-            # S3 says so of what is not there, to those who may write but not list.
+            written = _modified(self._files.info(path))
+        except (FileNotFoundError, PermissionError):
+            # S3 refuses a question about what is not there, to those who may write but not list.
             return False
+        return written is None or written > time.time() - _RECENT
 
     def _write(self, path: str, picture: bytes) -> None:
         schemes = _schemes(self._files)
