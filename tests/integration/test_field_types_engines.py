@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.search_index import TableEncoder, Video, create_index, unit_vectors
 
-from vidsearch.config import IndexSettings
+from vidsearch.config import IndexSettings, SearchSettings
 from vidsearch.engines import Engine
 from vidsearch.errors import MappingConflictError, VersionConflictError
 from vidsearch.index import (
@@ -15,6 +16,7 @@ from vidsearch.index import (
     open_videos_index,
 )
 from vidsearch.index.diff import apply_changes, diff_videos_index
+from vidsearch.search import VideoSearch
 from vidsearch.testing.fake_encoder import FakeEncoder
 
 pytestmark = pytest.mark.integration
@@ -117,6 +119,33 @@ def test_own_mapping_that_the_engine_refuses_creates_nothing(
         create_videos_index(engine, IndexSettings(name=settings.name, mapping=own), IDENTITY)
     assert engine.indices_of(settings.name) == ()
     assert engine.indices_of(settings.registry) == ()
+
+
+def test_alias_is_searched_and_filtered_as_its_target(engine: Engine, index_name: str) -> None:
+    documents = {"a": ("A red boat", 2023), "b": ("A red kite", 2024)}
+    videos = [
+        Video(id, {"licence": text, "year": year}, unit_vectors(text, 1))
+        for id, (text, year) in documents.items()
+    ]
+    create_index(engine, index_name, videos)
+    aliases = {
+        "terms": {"type": "alias", "path": "licence"},
+        "released": {"type": "alias", "path": "year"},
+    }
+    engine.put_mapping(index_name, {"properties": aliases})
+    settings = SearchSettings(keyword_fields=("terms^2",))
+    search = VideoSearch(engine, TableEncoder(), index=index_name, settings=settings)
+
+    def ids(text: str, **options: Any) -> set[str]:
+        return {hit.id for hit in search.search(text, mode="keyword", **options)}
+
+    assert ids("boat") == {"a"}
+    assert ids("red") == {"a", "b"}
+    assert ids("red", filter={"released": {"gte": "2024"}}) == {"b"}
+    assert ids("red", filter={"terms": "A red boat"}) == {"a"}
+    assert ids("red", filter={"terms": {"exists": False}}) == set()
+    (hit,) = search.search("boat", mode="keyword", highlight=True)
+    assert hit.highlights["terms"] == ("A red <em>boat</em>",)
 
 
 def test_version_of_the_application_is_kept(engine: Engine, settings: IndexSettings) -> None:

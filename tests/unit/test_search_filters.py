@@ -35,6 +35,14 @@ PROPERTIES: dict[str, Any] = {
 }
 
 
+ALIASES: dict[str, Any] = {
+    **PROPERTIES,
+    "headline": {"type": "alias", "path": "title"},
+    "topics": {"type": "alias", "path": "tags"},
+    "released": {"type": "alias", "path": "year"},
+    "address": {"type": "alias", "path": "video.uri"},
+    "embedding": {"type": "alias", "path": "video.vector"},
+}
 STORED = {"index": False, "doc_values": False}
 STORED_ONLY: dict[str, Any] = {
     "title": TEXT,
@@ -92,7 +100,11 @@ STORED_ONLY: dict[str, Any] = {
         # A mapped field goes before a clause of the same name.
         ({"range": {"gte": 3}}, [{"range": {"range": {"gte": 3}}}]),
         ({"range": 3}, [{"term": {"range": 3}}]),
-        ({"tags": {"gte": "2020-01-02"}}, [{"range": {"tags": {"gte": "2020-01-02"}}}]),
+        *(
+            ({"tags": {"gte": bound}}, [{"range": {"tags": {"gte": bound}}}])
+            for bound in ("2020-01-02", "2020-01", "2020-01-02T03:04:05.678+00:00", "été", "v2")
+        ),
+        ({"labels": {"gte": "m"}}, [{"range": {"labels": {"gte": "m"}}}]),
         (
             {"tags": {"gte": "nowhere", "lt": "o"}},
             [{"range": {"tags": {"gte": "nowhere", "lt": "o"}}}],
@@ -143,6 +155,11 @@ def test_filter_becomes_clauses(filter: Any, clauses: list[dict[str, Any]]) -> N
         ({"tags": {"gte": "2020-01-01", "lt": "now/d"}}, "'now/d' is a number or date maths"),
         ({"tags": {"gte": "2020-01-01||/M"}}, "is a number or date maths"),
         ({"labels.page": {"gte": "10"}}, "'labels.page': it is of type keyword"),
+        ({"labels": {"gte": 10}}, "'labels': it is of type flattened, a range of it compares"),
+        *(
+            ({"tags": {"lt": bound}}, "is a number or date maths: it neither begins with a letter")
+            for bound in ("$100", "1,000", "10:00", "2024-1-5", "2024", "2024-01-05x", " a", "")
+        ),
         ({"year": {}}, "{} says nothing; write a value, a list of values, a range of gt, gte"),
         ({"year": {"from": 1}}, "a range is made of gt, gte, lt, lte, not 'from'"),
         ({"year": {"format": "yyyy"}}, "a range is made of"),
@@ -208,3 +225,47 @@ def test_patterns_expand_to_the_fields_of_the_keyword_leg(
     patterns: tuple[str, ...], fields: tuple[str, ...]
 ) -> None:
     assert expand_fields(PROPERTIES, patterns, hidden="video") == fields
+
+
+@pytest.mark.parametrize(
+    ("filter", "clause"),
+    [
+        ({"topics": "a"}, {"term": {"topics": "a"}}),
+        ({"headline": "Dog"}, {"term": {"title.keyword": "Dog"}}),
+        ({"headline": {"exists": True}}, {"exists": {"field": "headline"}}),
+        ({"released": {"gte": "2020"}}, {"range": {"released": {"gte": 2020}}}),
+    ],
+)
+def test_alias_is_filtered_as_its_target(filter: Any, clause: Any) -> None:
+    assert build_filters(filter, properties=ALIASES) == [clause]
+
+
+@pytest.mark.parametrize(
+    ("filter", "message"),
+    [
+        ({"topics": {"gte": 100}}, "'topics': it is of type keyword, a range of it compares"),
+        ({"headline": {"gte": "a"}}, "'headline': it is of type text, a range of it compares"),
+        ({"released": "soon"}, "'released': it is of type integer, 'soon' is no number"),
+        ({"embedding": "x"}, "'embedding': it holds vectors"),
+    ],
+)
+def test_wrong_filter_on_an_alias_is_refused_as_on_its_target(filter: Any, message: str) -> None:
+    with pytest.raises(QueryError, match=message):
+        build_filters(filter, properties=ALIASES)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "fields"),
+    [
+        (("headline^2", "released", "topics"), ("headline^2", "topics")),
+        (("h*", "addr*"), ("headline",)),
+        (
+            ("title^2", "h*", "topics^3", "*"),
+            ("title^2", "topics^3", "body", "tags", "owner.name", "owner.id"),
+        ),
+    ],
+)
+def test_alias_is_a_keyword_field_unless_its_target_is(
+    patterns: tuple[str, ...], fields: tuple[str, ...]
+) -> None:
+    assert expand_fields(ALIASES, patterns, hidden="video") == fields

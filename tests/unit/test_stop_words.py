@@ -42,6 +42,10 @@ def found(engine: MemoryEngine, text: str, **settings: Any) -> set[str]:
         ("to be, or not to be?", ""),
         ("  two   spaces ", "  two   spaces "),
         ("犬 in 雪", "犬 雪"),
+        ("犬in雪", "犬雪"),
+        ("the 🐶", "🐶"),
+        ("“the?” — …", ""),
+        ("cafe\u0301 a\u0301 the", "cafe\u0301 a\u0301"),
     ],
 )
 def test_stop_words_are_left_out_of_a_text(text: str, words: str) -> None:
@@ -54,9 +58,15 @@ def test_languages_and_single_words_add_up() -> None:
     assert without_stop_words("the", stop_words(())) == "the"
 
 
-def test_unknown_language_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"'_klingon_'.*_english_"):
-        SearchSettings(stop_words=("_klingon_",))
+def test_stop_words_are_the_same_however_they_are_written() -> None:
+    german = stop_words(("_german_", "e\u0301te\u0301"))
+    assert without_stop_words("Daß DASS fu\u0308r für Été Hund", german) == "Hund"
+
+
+@pytest.mark.parametrize("name", ["_klingon_", "_English_", "_pt-br_", "__", "_"])
+def test_unknown_language_is_refused_with_the_known_ones(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"'{name}'.*_english_"):
+        SearchSettings(stop_words=(name,))
 
 
 def test_stop_words_alone_find_no_video(engine: MemoryEngine) -> None:
@@ -92,6 +102,33 @@ def test_long_text_of_stop_words_stays_within_the_clauses_of_the_engine() -> Non
         clauses = [match] if "multi_match" in match else match["bool"]["should"]
         looked_for = [clause["multi_match"] for clause in clauses]
         assert sum(len(one["query"].split()) * len(one["fields"]) for one in looked_for) <= 900
+
+
+@pytest.mark.parametrize(
+    ("text", "fields", "queries"),
+    [
+        ("in the car", 300, {"car": 300}),
+        ("in the car", 200, {"car": 200, "in the car": 200}),
+        ("in the car", 225, {"car": 225, "in the car": 225}),
+        ("in the car", 450, {"car": 450}),
+        ("in the car", 901, {"car": 900}),
+        ("to be or not to be", 300, {"to be or not to be": 150}),
+    ],
+)
+def test_phrase_is_the_whole_text_or_left_out(
+    text: str, fields: int, queries: dict[str, int]
+) -> None:
+    engine = MemoryEngine()
+    named = {f"field{at}": text for at in range(fields)}
+    create_index(engine, "videos", [Video("v", named, unit_vectors("x", 1))])
+    engine.put_mapping("videos", {"properties": {each: {"type": "text"} for each in named}})
+    settings = SearchSettings(keyword_fields=("field*",))
+    search = VideoSearch(engine, TableEncoder(), settings=settings)
+    (match,) = search.body(text, mode="keyword")["keyword"]["query"]["bool"]["must"]
+    clauses = [match] if "multi_match" in match else match["bool"]["should"]
+    looked_for = [clause["multi_match"] for clause in clauses]
+    assert {one["query"]: len(one["fields"]) for one in looked_for} == queries
+    assert {hit.id for hit in search.search(text, mode="keyword")} == {"v"}
 
 
 def test_bodies_hold_words_and_phrase_once() -> None:

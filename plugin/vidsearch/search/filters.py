@@ -9,7 +9,14 @@ from datetime import date
 from typing import Any
 
 from vidsearch.errors import QueryError
-from vidsearch.search.mapping_fields import ANALYZED_TYPES, WORD_TYPES, Field, find_field, walk
+from vidsearch.search.mapping_fields import (
+    ANALYZED_TYPES,
+    OPEN_TYPES,
+    WORD_TYPES,
+    Field,
+    find_field,
+    walk,
+)
 
 __all__ = ["Filter", "build_filters", "split_segment_filters"]
 
@@ -18,8 +25,10 @@ Filter = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 _BOUNDS = frozenset({"gt", "gte", "lt", "lte"})
 _RANGE_KEYS = _BOUNDS | {"format", "time_zone"}
-_NUMBER_OR_MATHS = re.compile(
-    r"\s*[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?\s*$|now\b|.*\|\|", re.IGNORECASE
+_DATE_MATHS = re.compile(r"now\b|.*\|\|", re.IGNORECASE)
+# A text by its first letter, or a date that sorts as text does: 2024-01, 2024-01-31T12:00Z.
+_SORTS_AS_TEXT = re.compile(
+    r"[^\W\d_]|\d{4}-\d\d(-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[-+]\d\d:\d\d)?)?)?$"
 )
 _CLAUSES = frozenset(
     {
@@ -289,14 +298,17 @@ def _range(field: Field, value: Mapping[str, Any]) -> dict[str, Any]:
 
 def _require_comparable(field: Field, bounds: Mapping[str, Any]) -> None:
     """Refuse a range that would compare letters where the bounds mean something else."""
-    if field.type not in WORD_TYPES:
+    if field.type not in WORD_TYPES | OPEN_TYPES:
         return
     problem = "a range of it compares letters, by which '99' comes after '100'"
     if field.type not in ANALYZED_TYPES:
         odd = [bound for key, bound in bounds.items() if key in _BOUNDS and _is_no_text(bound)]
         if not odd:
             return
-        problem = f"a range of it compares letters, and {odd[0]!r} is a number or date maths"
+        problem = (
+            f"a range of it compares letters, and {odd[0]!r} is a number or date maths: it neither "
+            "begins with a letter nor is an ISO date such as 2024-01-31"
+        )
     raise QueryError(
         f"filter on {field.path!r}: it is of type {field.type}, {problem}. Map it as a number or a "
         "date (for a managed index with the setting index.mapping) and write the documents anew, "
@@ -305,7 +317,9 @@ def _require_comparable(field: Field, bounds: Mapping[str, Any]) -> None:
 
 
 def _is_no_text(bound: Any) -> bool:
-    return not isinstance(bound, str) or _NUMBER_OR_MATHS.match(bound) is not None
+    if not isinstance(bound, str) or _DATE_MATHS.match(bound):
+        return True
+    return _SORTS_AS_TEXT.match(bound) is None
 
 
 def _value(field: Field, value: Any) -> Any:

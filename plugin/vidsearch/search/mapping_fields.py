@@ -8,13 +8,21 @@ from typing import Any, NamedTuple
 
 from vidsearch_mappings.videos import SUBTITLES
 
-__all__ = ["ANALYZED_TYPES", "WORD_TYPES", "Field", "expand_fields", "find_field", "walk"]
+__all__ = [
+    "ANALYZED_TYPES",
+    "OPEN_TYPES",
+    "WORD_TYPES",
+    "Field",
+    "expand_fields",
+    "find_field",
+    "walk",
+]
 
 WORD_TYPES = frozenset(
     {"text", "keyword", "constant_keyword", "match_only_text", "search_as_you_type", "wildcard"}
 )
 ANALYZED_TYPES = frozenset({"text", "match_only_text", "search_as_you_type"})
-_OPEN_TYPES = frozenset({"flattened", "flat_object"})
+OPEN_TYPES = frozenset({"flattened", "flat_object"})
 
 
 class Field(NamedTuple):
@@ -29,29 +37,22 @@ class Field(NamedTuple):
     """Path of the nested object that it lies in, if any."""
     searchable: bool
     """Whether the engine can look for its values by this path; else it only brings them back."""
+    target: str | None = None
+    """Path of the field that it stands for, where the mapping has an ``alias``."""
 
 
 def walk(properties: Mapping[str, Any]) -> Iterator[Field]:
-    """Every field of a mapping, objects included, subfields not, in order of declaration."""
-    yield from _walk(properties, prefix="", nested=None)
+    """Every field of a mapping, objects included, subfields not, in order of declaration.
+
+    An ``alias`` has its own path, and all else of the field that it stands for.
+    """
+    for field in _walk(properties, prefix="", nested=None):
+        yield _resolved(properties, field) if field.type == "alias" else field
 
 
 def find_field(properties: Mapping[str, Any], path: str) -> Field | None:
     """The field at a dotted path, which may be a subfield or a key inside a flattened field."""
-    for field in walk(properties):
-        if field.path == path:
-            return field
-        if not path.startswith(f"{field.path}."):
-            continue
-        if field.type in _OPEN_TYPES:
-            return Field(path, "keyword", field.exact and path, field.nested, field.searchable)
-        subfields = _definition(properties, field.path).get("fields", {})
-        rest = path[len(field.path) + 1 :]
-        if rest in subfields:
-            kind, searchable = subfields[rest].get("type", "object"), _searchable(subfields[rest])
-            exact = None if kind == "text" or not searchable else path
-            return Field(path, kind, exact, field.nested, searchable)
-    return None
+    return _find(properties, path, walk(properties))
 
 
 def expand_fields(
@@ -63,7 +64,7 @@ def expand_fields(
     every video matches a query that happens to be the model's name. So a pattern passes over the
     object ``hidden``, but for the subtitles in it, and over anything that holds no words; a field
     named in full is taken if it exists. Neither takes one that is only stored. The first mention of
-    a field decides its boost.
+    a field decides its boost. A pattern that finds a field passes over aliases of it.
     """
     fields = [field for field in walk(properties) if field.searchable]
     subtitles = f"{hidden}.{SUBTITLES}"
@@ -76,16 +77,44 @@ def expand_fields(
                 found.setdefault(name, caret + boost)
             continue
         for field in fields:
-            is_hidden = field.path == hidden or field.path.startswith(f"{hidden}.")
-            is_hidden = is_hidden and field.path != subtitles
+            path = field.target or field.path
+            is_hidden = path != subtitles and f"{path}.".startswith(f"{hidden}.")
+            is_twice = path != field.path and (path in found or fnmatchcase(path, name))
             if (
                 field.type in WORD_TYPES
                 and field.nested is None
                 and not is_hidden
+                and not is_twice
                 and fnmatchcase(field.path, name)
             ):
                 found.setdefault(field.path, caret + boost)
     return tuple(name + boost for name, boost in found.items())
+
+
+def _find(properties: Mapping[str, Any], path: str, fields: Iterator[Field]) -> Field | None:
+    for field in fields:
+        if field.path == path:
+            return field
+        if not path.startswith(f"{field.path}."):
+            continue
+        if field.type in OPEN_TYPES:
+            return Field(path, "keyword", field.exact and path, field.nested, field.searchable)
+        subfields = _definition(properties, field.path).get("fields", {})
+        rest = path[len(field.path) + 1 :]
+        if rest in subfields:
+            kind, searchable = subfields[rest].get("type", "object"), _searchable(subfields[rest])
+            exact = None if kind == "text" or not searchable else path
+            return Field(path, kind, exact, field.nested, searchable)
+    return None
+
+
+def _resolved(properties: Mapping[str, Any], alias: Field) -> Field:
+    target = _definition(properties, alias.path).get("path", "")
+    field = _find(properties, target, _walk(properties, prefix="", nested=None))
+    if field is None:
+        return alias
+    exact = alias.path if field.exact == target else field.exact
+    return field._replace(path=alias.path, exact=exact, target=target)
 
 
 def _walk(properties: Mapping[str, Any], *, prefix: str, nested: str | None) -> Iterator[Field]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -29,6 +28,7 @@ from vidsearch_mappings.queries import (
 )
 from vidsearch_mappings.scores import Similarity
 from vidsearch_mappings.stop_words import stop_words, without_stop_words
+from vidsearch_mappings.words import PIECE
 
 __all__ = ["Conditions", "Plan"]
 
@@ -39,10 +39,6 @@ _TOLERANCE = 1e-4
 """What the engine may round; it is asked for slightly more than ``min_cosine``, and cut here."""
 # Lucene counts one clause per word and field, and OpenSearch stops at 1,024 of them.
 _MAX_CLAUSES = 900
-# Much as the standard analyzer cuts: single CJK characters, runs of letters and digits up to its
-# limit, single symbols beyond ASCII (emoji).
-_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]{{1,255}}|[^\w\s\x00-\u203b]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,22 +268,27 @@ def _within_limits(text: str, fields: tuple[str, ...], *, stop: frozenset[str]) 
         warning = "the index has none of the fields of search.keyword_fields: no hit by keyword"
         return _Keywords(text, text, fields, [warning])
     warnings = []
-    if len(fields) > _MAX_CLAUSES:
-        warnings.append(f"words are looked for in {_MAX_CLAUSES} of {len(fields)} fields only")
-        fields = fields[:_MAX_CLAUSES]
-    limit = _MAX_CLAUSES // len(fields)
-    text, count = _first_words(text, limit)
-    if count > limit:
-        warnings.append(f"only the first {limit} of {count} words are looked for by keyword")
     words = without_stop_words(text, stop)
-    if words and words != text:
-        # The phrase has clauses of its own.
-        _, count = _first_words(words, limit)
-        text = _first_words(text, limit - count)[0] if count < limit else words
+    most = _MAX_CLAUSES
+    if not words:  # Nothing but the whole phrase finds: rather in fewer fields than cut short.
+        text, count = _first_words(text, most)
+        most //= min(count, most) or 1
+    if len(fields) > most:
+        warnings.append(f"words are looked for in {most} of {len(fields)} fields only")
+        fields = fields[:most]
+    if words:
+        limit = _MAX_CLAUSES // len(fields)
+        first, count = _first_words(words, limit)
+        if count > limit:
+            warnings.append(f"only the first {limit} of {count} words are looked for by keyword")
+        # The phrase has clauses of its own, for which there may be no room.
+        if first != text and count + _first_words(text, limit)[1] > limit:
+            text = first
+        words = first
     return _Keywords(text, words, fields, warnings)
 
 
 def _first_words(text: str, limit: int) -> tuple[str, int]:
     """The text up to so many words, and how many it has."""
-    words = list(_WORD.finditer(text))
+    words = list(PIECE.finditer(text))
     return (text[: words[limit - 1].end()] if len(words) > limit else text), len(words)
