@@ -64,6 +64,22 @@ def test_features_follow_the_version_of_elasticsearch(
 
 
 @pytest.mark.parametrize(
+    ("version", "exact"),
+    [
+        ((8, 19, 99), True),
+        ((9, 0, 0), False),
+        ((9, 1, 0), False),
+        ((9, 4, 9), False),
+        ((9, 5, 0), True),
+    ],
+)
+def test_inner_hits_are_exact_only_where_it_was_tried(
+    version: tuple[int, int, int], exact: bool
+) -> None:
+    assert elasticsearch_features(version, licence="basic").exact_inner_hits is exact
+
+
+@pytest.mark.parametrize(
     ("version", "base64", "hybrid"),
     [
         ((2, 19, 1), None, {"min_max", "rrf"}),

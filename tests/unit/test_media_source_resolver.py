@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from vidsearch.errors import (
     SourceForbiddenError,
     SourceNotFoundError,
     SourceUnavailableError,
+    SourceUnsupportedError,
 )
 from vidsearch.media import fetch
 from vidsearch.media.sources import check_sources
@@ -142,6 +144,49 @@ def test_resolver_that_fails_is_named_without_its_secrets(
         _read("https://me:hush@h/a.mp4", SourceSettings(resolver=resolver(body)))
     assert "sources.resolver" in str(caught.value)
     assert "hush" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("read", "error", "said"),
+    [
+        ("https://h:99999/hush?sig=hush", SourceNotFoundError, "asset:1 is not a valid URL"),
+        ("https:/u:hush@h/hush", SourceNotFoundError, "asset:1 is not a valid URL"),
+        ("s3://hush", SourceNotFoundError, "asset:1 is not an object in a bucket"),
+        ("file://h/hush", SourceUnsupportedError, "'asset:1' names the host 'h'"),
+        ("rtsp://u:hush@h/hush", SourceUnsupportedError, "'asset:1': no reader for the scheme"),
+        ("/nowhere/hush.mp4", SourceNotFoundError, "no such file: asset:1"),
+        ("file:///nowhere/hush.mp4", SourceNotFoundError, "no such file: asset:1"),
+        ("nul\0hush", SourceNotFoundError, "no such file: asset:1"),
+        ("{stub}/hush?sig=hush", SourceNotFoundError, "asset:1 was answered with 401"),
+        ("{stub}/to?ftp://h/hush", SourceForbiddenError, "asset:1 may not be read: it redirects"),
+        ("http://hush.invalid/hush", SourceUnavailableError, "asset:1 cannot be reached"),
+    ],
+)
+def test_what_the_resolver_gave_is_in_no_message_or_traceback(
+    stub: Stub, resolver: Callable[[str], str], read: str, error: type[Exception], said: str
+) -> None:
+    name = resolver(f"return {read.format(stub=stub.url)!r}")
+    with pytest.raises(error) as caught:
+        _read("asset:1", _settings(resolver=name))
+    assert str(caught.value).startswith(said)
+    text = "".join(traceback.format_exception(caught.value))
+    assert "hush" not in text.replace("hush.invalid", "")
+
+
+def test_file_that_changes_is_named_as_given(
+    tmp_path: Path, resolver: Callable[[str], str]
+) -> None:
+    video = tmp_path / "hush.mp4"
+    video.write_bytes(b"video")
+    name = resolver(f"return {str(video)!r}")
+    with (
+        pytest.raises(SourceUnavailableError, match=r"^asset:1 changed while it was read"),
+        fetch("asset:1", settings=SourceSettings(resolver=name)),
+    ):
+        video.write_bytes(b"another video")
+    with pytest.raises(SourceForbiddenError, match=r"^asset:1 may not be read: it lies"):
+        _read("asset:1", SourceSettings(resolver=name, roots=(tmp_path / "other",)))
 
 
 def test_error_of_vidsearch_passes_through_the_resolver(resolver: Callable[[str], str]) -> None:
@@ -209,6 +254,16 @@ def test_uri_with_credentials_is_not_registered_unless_the_setting_allows_it(uri
     assert registry.find("a") is None
     allowing = Registry(engine, index=settings.registry, allow_credentials=True)
     assert allowing.register("a", uri=uri).uri == uri
+
+
+def test_what_is_no_video_is_refused_by_its_type_alone() -> None:
+    engine, settings = MemoryEngine(), load_settings().index
+    create_registry_index(engine, settings)
+    registry = Registry(engine, index=settings.registry)
+    videos: Any = ["https://me:hush@h/a.mp4"]
+    (refused,) = registry.register_many(videos)
+    assert str(refused.error).endswith("not a str")
+    assert "hush" not in f"{refused.error!r}"
 
 
 @pytest.mark.parametrize(

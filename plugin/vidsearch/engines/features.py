@@ -24,7 +24,7 @@ _COMPLETE = frozenset({"enterprise", "trial"})
 # Of a release note or a pull request, which is named. What the oldest supported versions have is
 # not among them.
 _NESTED_FILTERS: Version = (9, 2, 0)  # release notes of 9.2
-_ROUGH_INNER_HITS: tuple[Version, Version] = ((9, 1, 0), (9, 5, 0))
+_ROUGH_INNER_HITS: tuple[Version, Version] = ((9, 0, 0), (9, 5, 0))
 """From and before. Tried: 9.2.2 scores them with the quantized vectors, 8.19.21 and 9.5.3 with the
 exact ones. What lies between was not all tried, and is not relied on."""
 _BASE64: Version = (9, 3, 0)  # elastic/elasticsearch#137072

@@ -52,7 +52,10 @@ def checked(
 def _new_video(video: Mapping[str, Any]) -> NewVideo:
     known = [each.name for each in dataclass_fields(NewVideo)]
     if not isinstance(video, Mapping):
-        raise RegistryError(f"a video is a NewVideo or a dict of {', '.join(known)}, not {video!r}")
+        # Its type alone: a bare URI may hold a password.
+        raise RegistryError(
+            f"a video is a NewVideo or a dict of {', '.join(known)}, not a {type(video).__name__}"
+        )
     if unknown := [name for name in video if name not in known]:
         raise RegistryError(
             f"video {video.get('id')!r}: {unknown[0]!r} is none of {', '.join(known)}; the "

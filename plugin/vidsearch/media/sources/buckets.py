@@ -97,18 +97,24 @@ def copy_object(
 
 
 def copy_sidecars(
-    source: BucketUri, folder: Path, *, stem: str, languages: Sequence[str] = ()
+    source: BucketUri,
+    folder: Path,
+    *,
+    stem: str,
+    languages: Sequence[str] = (),
+    where: str | None = None,
 ) -> tuple[Sidecar, ...]:
     """Copy the subtitle files beside an object into a folder, best first, as ``<stem>.…``.
 
     They are an addition: where the bucket may not be listed, or one of them fails, the video goes
-    without, and the log says so.
+    without, and the log says so; ``where`` is what it calls the object, if not by its own name.
     """
     files = _filesystem(source.scheme)
     key = PurePosixPath(source.key)
     parent = source.path.rpartition("/")[0]
+    shown = where or f"{source.scheme}://{source.path}"
     try:
-        with _mapped(source, f"subtitles beside {source.scheme}://{source.path}"):
+        with _mapped(source, f"subtitles beside {shown}"):
             listed = files.find(parent, prefix=f"{key.stem}.")
     except VidsearchError as error:
         _log.warning("%s", error)
@@ -118,11 +124,11 @@ def copy_sidecars(
     for sidecar in choose_sidecars(key.name, names, languages=languages):
         name = sidecar.path.name
         copy = folder / f"{stem}{name[len(key.stem) :]}"
-        where = f"{source.scheme}://{parent}/{name}"
+        beside = f"a subtitle file of {where}" if where else f"{source.scheme}://{parent}/{name}"
         try:
             with (
-                BoundedFile(copy, limit=SIDECAR_BYTES, where=where) as file,
-                _mapped(source, where),
+                BoundedFile(copy, limit=SIDECAR_BYTES, where=beside) as file,
+                _mapped(source, beside),
             ):
                 file.write(files.cat_file(f"{parent}/{name}", start=0, end=SIDECAR_BYTES + 1))
         except VidsearchError as error:
@@ -145,7 +151,7 @@ def _filesystem(scheme: str) -> Any:
     try:
         return kind()
     except Exception as error:  # adlfs asks for an account already here, with a ValueError
-        raise _refused(scheme, f"{scheme}:// cannot be opened", error) from error
+        raise _refused(scheme, f"{scheme}:// cannot be opened", _reason(error)) from error
 
 
 @contextmanager
@@ -157,19 +163,21 @@ def _mapped(source: BucketUri, where: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise SourceNotFoundError(f"{where} was not found") from error
     except PermissionError as error:
-        raise _refused(source.scheme, f"{where} may not be read", error) from error
+        reason = _reason(error, source, where)
+        raise _refused(source.scheme, f"{where} may not be read", reason) from error
     except Exception as error:
+        reason = _reason(error, source, where)
         if type(error).__name__ in _REFUSALS or _status(error) in {401, 403}:
-            raise _refused(source.scheme, f"{where} may not be read", error) from error
+            raise _refused(source.scheme, f"{where} may not be read", reason) from error
         if _status(error) == 404:
             raise SourceNotFoundError(f"{where} was not found") from error
-        raise SourceUnavailableError(f"{where} cannot be read: {_reason(error)}") from error
+        raise SourceUnavailableError(f"{where} cannot be read: {reason}") from error
 
 
-def _refused(scheme: str, what: str, error: Exception) -> SourceUnavailableError:
+def _refused(scheme: str, what: str, reason: str) -> SourceUnavailableError:
     # Not the video's fault: it can be read once the worker's credentials are right.
     return SourceUnavailableError(
-        f"{what}: {_reason(error)}; check the worker's credentials ({_CREDENTIALS[scheme]}) and "
+        f"{what}: {reason}; check the worker's credentials ({_CREDENTIALS[scheme]}) and "
         "their rights (to who may not list a bucket, a missing object looks the same)"
     )
 
@@ -183,7 +191,10 @@ def _status(error: Exception) -> int | None:
     return None
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, source: BucketUri | None = None, where: str = "") -> str:
+    """What the library says, unless it names an object that ``where`` keeps to itself."""
+    if source and source.key in str(error) and source.path not in where:
+        return type(error).__name__
     lines = str(error).splitlines() or [""]
     text = _QUERY.sub("?…", lines[0])[:200]  # a query may hold a signature
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from vidsearch.config import SourceSettings
-from vidsearch.errors import SourceUnsupportedError
+from vidsearch.errors import SourceUnsupportedError, VidsearchError
 from vidsearch.media.sources.allowlist import Allowlist
 from vidsearch.media.sources.buckets import copy_object, copy_sidecars
 from vidsearch.media.sources.headers import headers_of_host
 from vidsearch.media.sources.local import local_sidecars, opened_file
-from vidsearch.media.sources.resolver import load_resolver, resolve
+from vidsearch.media.sources.resolver import Place, load_resolver, resolve
 from vidsearch.media.sources.schemes import canonical_scheme, check_schemes, require_scheme
 from vidsearch.media.sources.sidecars import Sidecar
 from vidsearch.media.sources.temporary import BoundedFile, workspace
@@ -94,31 +94,52 @@ def fetch(
         raise SourceUnsupportedError(
             "the video's URI is empty; give a path, file://, https:// or s3://…"
         )
-    where = public_uri(uri)
     place = resolve(uri, settings)
-    read = place.uri
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(_opened(place, uri, settings, languages))
+        except VidsearchError as error:
+            if place.uri == uri:
+                raise
+            raise error from None  # what a library or the system says names what was read
+        yield file
+
+
+@contextmanager
+def _opened(
+    place: Place, uri: str, settings: SourceSettings, languages: Sequence[str]
+) -> Iterator[LocalFile]:
+    where, read = public_uri(uri), place.uri
+    shown = where if read != uri else None
     scheme = canonical_scheme(scheme_of(read) or "file")
     path: Path | None = None
+    sidecars: tuple[Sidecar, ...]
     if scheme == "file":
-        path = Path(file_path(read) if scheme_of(read) else read)
+        path = Path(file_path(read, where=shown) if scheme_of(read) else read)
     elif "://" not in read and os.path.exists(read):  # noqa: PTH110  (Path.exists raises, too)
         # a plain file name with a colon in it
         scheme, path = "file", Path(read)
     require_scheme(scheme, settings, where=where)
 
     if path is not None:
-        with opened_file(path, roots=settings.roots, limit=settings.max_bytes) as (real, size):
-            yield LocalFile(real, uri, size, local_sidecars(path, settings, languages=languages))
+        with opened_file(path, roots=settings.roots, limit=settings.max_bytes, where=shown) as (
+            real,
+            size,
+        ):
+            sidecars = local_sidecars(path, settings, languages=languages, where=shown)
+            yield LocalFile(real, uri, size, sidecars)
         return
     with workspace(settings.folder) as folder:
         copy = folder / _copy_name(where)
-        sidecars: tuple[Sidecar, ...] = ()
+        sidecars = ()
         with BoundedFile(copy, limit=settings.max_bytes, where=where) as file:
             if scheme in {"http", "https"}:
                 download(read, file, settings=settings, headers=place.headers, where=where)
             else:
-                source = BucketUri.parse(read, scheme=scheme)
+                source = BucketUri.parse(read, scheme=scheme, where=shown)
                 copy_object(source, file, settings=settings, where=where)
         if scheme not in {"http", "https"}:
-            sidecars = copy_sidecars(source, folder, stem=copy.stem, languages=languages)
+            sidecars = copy_sidecars(
+                source, folder, stem=copy.stem, languages=languages, where=shown
+            )
         yield LocalFile(copy, uri, file.size, sidecars)

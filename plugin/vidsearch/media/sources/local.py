@@ -40,9 +40,19 @@ _OWN_DESCRIPTORS = Path("/proc/self/fd")
 
 @contextmanager
 def opened_file(
-    path: Path, *, roots: Sequence[Path] = (), limit: int | None = None
+    path: Path,
+    *,
+    roots: Sequence[Path] = (),
+    limit: int | None = None,
+    where: str | None = None,
 ) -> Iterator[tuple[Path, int]]:
     """Check a file and keep it open, so that it can be told at the end whether it is the same.
+
+    Args:
+        path: as given.
+        roots: folders that it must lie in; none for anywhere.
+        limit: most bytes.
+        where: what messages call it; its path by default.
 
     Yields:
         Its path without links and ``..``, and its size in bytes.
@@ -54,49 +64,65 @@ def opened_file(
         SourceForbiddenError: outside of ``roots``, whether or not it is there.
         SourceUnavailableError: the disk or share failed, or the file changed while it was read.
     """
-    real = _within(path, roots)
-    descriptor = _open(path, real)
+    where = where or str(path)
+    real = _within(path, roots, where)
+    descriptor = _open(real, where)
     try:
         status = os.fstat(descriptor)
-        _require_regular(path, status.st_mode)
-        _require_still_within(path, real, descriptor, roots)
+        _require_regular(where, status.st_mode)
+        _require_still_within(where, real, descriptor, roots)
         if limit is not None and status.st_size > limit:
             raise VideoTooLargeError(
-                f"{path} has {status.st_size} bytes, and sources.max_bytes allows {limit}"
+                f"{where} has {status.st_size} bytes, and sources.max_bytes allows {limit}"
             )
         yield real, status.st_size
-        _require_unchanged(path, real, status, os.fstat(descriptor))
+        _require_unchanged(where, real, status, os.fstat(descriptor))
     finally:
         os.close(descriptor)
 
 
 def local_sidecars(
-    path: Path, settings: SourceSettings, *, languages: Sequence[str] = ()
+    path: Path,
+    settings: SourceSettings,
+    *,
+    languages: Sequence[str] = (),
+    where: str | None = None,
 ) -> tuple[Sidecar, ...]:
-    """Subtitle files beside the video's given name; those that may not be read are left out."""
+    """Subtitle files beside the video's given name; those that may not be read are left out.
+
+    Args:
+        path: of the video.
+        settings: what may be read.
+        languages: preferred ones, best first.
+        where: what the log calls the video, where its path is not to be shown.
+    """
     try:
         names = [entry.name for entry in os.scandir(path.parent)]
     except OSError as error:  # the folder may be entered, but not listed
-        _log.debug("no subtitles beside %s: %s", path, error.strerror)
+        _log.debug("no subtitles beside %s: %s", where or path, error.strerror)
         return ()
     found = []
     for sidecar in choose_sidecars(path.name, names, languages=languages):
         beside = path.parent / sidecar.path
+        name = where and f"a subtitle file of {where}"
         try:
-            with opened_file(beside, roots=settings.roots, limit=SIDECAR_BYTES) as (real, _):
+            with opened_file(beside, roots=settings.roots, limit=SIDECAR_BYTES, where=name) as (
+                real,
+                _,
+            ):
                 found.append(replace(sidecar, path=real))
         except (VideoError, SourceUnavailableError) as error:
             _log.warning("subtitles left alone: %s", error)
     return tuple(found)
 
 
-def _within(path: Path, roots: Sequence[Path]) -> Path:
+def _within(path: Path, roots: Sequence[Path], where: str) -> Path:
     try:
         real = Path(os.path.realpath(path))
     except ValueError as error:  # a character that no name can have
-        raise SourceNotFoundError(f"no such file: {path}") from error
+        raise SourceNotFoundError(f"no such file: {where}") from error
     if not _is_within(real, roots):
-        raise _forbidden(path)
+        raise _forbidden(where)
     return real
 
 
@@ -104,49 +130,49 @@ def _is_within(real: Path, roots: Sequence[Path]) -> bool:
     return not roots or any(real.is_relative_to(os.path.realpath(root)) for root in roots)
 
 
-def _forbidden(path: Path) -> SourceForbiddenError:
+def _forbidden(where: str) -> SourceForbiddenError:
     # Where a link leads is not said: the reader of the message may not be allowed to know.
     return SourceForbiddenError(
-        f"{path} may not be read: it lies, or leads, outside of sources.roots; move it there or "
+        f"{where} may not be read: it lies, or leads, outside of sources.roots; move it there or "
         "add its folder"
     )
 
 
-def _open(path: Path, real: Path) -> int:
+def _open(real: Path, where: str) -> int:
     try:
-        _require_regular(path, real.stat().st_mode)  # opening a device may do something
+        _require_regular(where, real.stat().st_mode)  # opening a device may do something
         return os.open(real, _OPEN)
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
-        raise SourceNotFoundError(f"no such file: {path}") from error
+        raise SourceNotFoundError(f"no such file: {where}") from error
     except PermissionError as error:
-        raise VideoOpenError(f"{path} cannot be read: {error.strerror}") from error
+        raise VideoOpenError(f"{where} cannot be read: {error.strerror}") from error
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
-            raise SourceNotFoundError(f"no such file (name too long): {str(path)[:80]}…") from error
+            raise SourceNotFoundError(f"no such file (name too long): {where[:80]}…") from error
         if error.errno == errno.ELOOP:
-            raise SourceNotFoundError(f"no such file (links in a circle): {path}") from error
-        raise SourceUnavailableError(f"{path} cannot be read: {error.strerror}") from error
+            raise SourceNotFoundError(f"no such file (links in a circle): {where}") from error
+        raise SourceUnavailableError(f"{where} cannot be read: {error.strerror}") from error
 
 
-def _require_regular(path: Path, mode: int) -> None:
+def _require_regular(where: str, mode: int) -> None:
     if stat.S_ISDIR(mode):
-        raise VideoOpenError(f"{path} is a folder, not a video")
+        raise VideoOpenError(f"{where} is a folder, not a video")
     if not stat.S_ISREG(mode):
-        raise VideoOpenError(f"{path} is not a regular file")
+        raise VideoOpenError(f"{where} is not a regular file")
 
 
-def _require_still_within(path: Path, real: Path, descriptor: int, roots: Sequence[Path]) -> None:
+def _require_still_within(where: str, real: Path, descriptor: int, roots: Sequence[Path]) -> None:
     """A folder of the path may have become a link since it was resolved."""
     try:
         opened = (_OWN_DESCRIPTORS / str(descriptor)).readlink()
     except OSError:  # no /proc on this system: ask the name once more
         opened = Path(os.path.realpath(real))
     if not _is_within(opened, roots):
-        raise _forbidden(path)
+        raise _forbidden(where)
 
 
 def _require_unchanged(
-    path: Path, real: Path, before: os.stat_result, after: os.stat_result
+    where: str, real: Path, before: os.stat_result, after: os.stat_result
 ) -> None:
     same = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
     try:
@@ -154,4 +180,4 @@ def _require_unchanged(
     except OSError:  # moved away meanwhile, as an inbox is emptied: what was read is whole
         named = after
     if not same or (named.st_dev, named.st_ino) != (before.st_dev, before.st_ino):
-        raise SourceUnavailableError(f"{path} changed while it was read; it is read again later")
+        raise SourceUnavailableError(f"{where} changed while it was read; it is read again later")

@@ -54,10 +54,10 @@ def resolve(uri: str, settings: SourceSettings) -> Place:
         found = resolver(uri)
     except VidsearchError:
         raise
-    except Exception as error:  # its message may hold a secret, and is left to the cause
+    except Exception as error:  # its message may hold a secret: only its class is said
         raise SourceUnavailableError(
             f"{public_uri(uri)} cannot be read: {where} raised {type(error).__name__}"
-        ) from error
+        ) from None
     match found:
         case str():
             return Place(found)

@@ -44,8 +44,8 @@ def public_uri(uri: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def file_path(uri: str) -> str:
-    """The path that a ``file:`` URI names.
+def file_path(uri: str, *, where: str | None = None) -> str:
+    """The path that a ``file:`` URI names; ``where`` is the URI as messages show it.
 
     Raises:
         SourceUnsupportedError: it names another host.
@@ -54,8 +54,8 @@ def file_path(uri: str) -> str:
     if parts.netloc not in {"", "localhost"}:
         host = parts.netloc.rpartition("@")[2]
         raise SourceUnsupportedError(
-            f"{public_uri(uri)!r} names the host {host!r}, and only files of this machine are "
-            "read; write file:///path"
+            f"{where or public_uri(uri)!r} names the host {host!r}, and only files of this "
+            "machine are read; write file:///path"
         )
     return unquote(parts.path)
 
@@ -92,8 +92,8 @@ class WebUri:
     """``user:password``, percent-decoded."""
 
     @classmethod
-    def parse(cls, uri: str) -> WebUri:
-        """Take a URL apart.
+    def parse(cls, uri: str, *, where: str | None = None) -> WebUri:
+        """Take a URL apart; ``where`` is the URI as messages show it.
 
         Raises:
             SourceNotFoundError: it is none.
@@ -101,7 +101,7 @@ class WebUri:
         try:
             return cls._parse(uri)
         except ValueError:  # "from None": the library's message may hold a secret of the URL
-            raise SourceNotFoundError(f"{public_uri(uri)} is not a valid URL") from None
+            raise SourceNotFoundError(f"{where or public_uri(uri)} is not a valid URL") from None
 
     @classmethod
     def _parse(cls, uri: str) -> WebUri:
@@ -153,8 +153,8 @@ class BucketUri:
     key: str
 
     @classmethod
-    def parse(cls, uri: str, *, scheme: str) -> BucketUri:
-        """Take it apart; ``scheme`` is the one of fsspec.
+    def parse(cls, uri: str, *, scheme: str, where: str | None = None) -> BucketUri:
+        """Take it apart; ``scheme`` is the one of fsspec, ``where`` the URI as messages show it.
 
         Raises:
             SourceNotFoundError: no bucket or no key.
@@ -162,8 +162,9 @@ class BucketUri:
         bucket, _, key = uri.partition("://")[2].partition("/")
         if not _BUCKET.fullmatch(bucket) or not key:
             raise SourceNotFoundError(
-                f"{public_uri(uri)} is not an object in a bucket; write {scheme}://bucket/key "
-                "(account and credentials come from the worker's surroundings)"
+                f"{where or public_uri(uri)} is not an object in a bucket; write "
+                f"{scheme}://bucket/key (account and credentials come from the worker's "
+                "surroundings)"
             )
         return cls(scheme, bucket, key)
 

@@ -89,7 +89,8 @@ def download(
     except ImportError as error:
         raise MissingExtraError.of("worker", needed_for="reading videos over http") from error
 
-    first = WebUri.parse(uri)
+    first = WebUri.parse(uri, where=where)
+    resolved = where is not None and where != public_uri(uri)
     where = where or public_uri(uri)
     clock = TransferClock(where, timeouts)
     allowlist = Allowlist(settings)
@@ -102,6 +103,7 @@ def download(
             first=first,
             headers={**headers_of_host(settings, first.host, first.port), **(headers or {})},
             where=where,
+            resolved=resolved,
             file=file,
             pool=pool,
             settings=settings,
@@ -118,6 +120,8 @@ class _Download:
     first: WebUri
     headers: Headers
     where: str
+    resolved: bool
+    """Whether ``where`` is not what is read, so that messages keep that to themselves."""
     file: BoundedFile
     pool: httpcore.ConnectionPool
     settings: SourceSettings
@@ -158,7 +162,8 @@ class _Download:
     def _next(self, hop: WebUri, location: str) -> WebUri:
         target = hop.join(location)
         scheme = scheme_of(target)
-        leads = f"{self.where} may not be read: it redirects to {public_uri(target)[:200]}"
+        there = "a place" if self.resolved else public_uri(target)[:200]
+        leads = f"{self.where} may not be read: it redirects to {there}"
         if scheme not in {"http", "https"}:
             raise SourceForbiddenError(f"{leads}, which is not http or https")
         if hop.scheme == "https" and scheme == "http":
