@@ -247,6 +247,22 @@ def test_missing_packets_cost_the_rest_of_their_gop(
     assert all(difference(each, clean[time]) < _WRONG for time, each in pictures.items())
 
 
+def test_a_slice_after_much_other_data_is_found(tmp_path: Path) -> None:
+    clip, whole, keys = intact("h264-ts", tmp_path)
+    delimiter = b"\0\0\0\1\x09\xf0"
+    message = b"\0\0\1\6\5" + b"\xff" * 20 + b"\0" + b"\xaa" * 5100 + b"\x80"
+
+    def change(number: int, data: bytes) -> bytes | None:
+        if number == keys[3]:
+            return None
+        if number < keys[5] or number % 4:
+            return data
+        assert data.startswith(delimiter)
+        return delimiter + message + data[len(delimiter) :]
+
+    assert_costs(clip.write(tmp_path, change), whole, gop_of(whole, 3))
+
+
 @pytest.mark.parametrize("decoder", ["pyav", "opencv"])
 @pytest.mark.parametrize("name", [name for name in CLIPS if name != "mpeg4-avi"])
 def test_a_missing_first_key_frame_costs_its_gop(tmp_path: Path, name: str, decoder: str) -> None:

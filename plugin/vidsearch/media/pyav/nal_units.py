@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 __all__ = ["NalUnits", "SequenceParameters", "frame_number"]
 
-_HEAD = 4096
-"""Bytes of a packet that are searched for start codes."""
+_HEAD = 128
+"""Bytes of a unit that are read."""
 _START_CODE = b"\0\0\1"
 _SPS = 7
 _WITH_CHROMA_FORMAT = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
@@ -34,13 +34,24 @@ class NalUnits:
     def of(self, packet: memoryview) -> Iterator[bytes]:
         """The beginnings of the units in a packet."""
         if not self._length:
-            yield from (unit for unit in bytes(packet[:_HEAD]).split(_START_CODE)[1:] if unit)
+            yield from self._after_start_codes(bytes(packet))
             return
         at = 0
         while (begin := at + self._length) < len(packet):
             at = begin + int.from_bytes(packet[at:begin], "big")
             if at > begin:
                 yield bytes(packet[begin : min(at, begin + _HEAD)])
+
+    @staticmethod
+    def _after_start_codes(packet: bytes) -> Iterator[bytes]:
+        at = packet.find(_START_CODE)
+        while at >= 0:
+            begin = at + len(_START_CODE)
+            head = packet[begin : begin + _HEAD].partition(_START_CODE)[0]
+            if head:
+                yield head
+            # A start code may begin within the head and end after it.
+            at = packet.find(_START_CODE, max(begin, begin + len(head) - 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +142,7 @@ class _Bits:
     """Reads the beginning of a NAL unit; raises ValueError beyond its end."""
 
     def __init__(self, unit: bytes) -> None:
-        content = unit[:128].replace(b"\0\0\3", b"\0\0")  # without emulation prevention
+        content = unit[:_HEAD].replace(b"\0\0\3", b"\0\0")  # without emulation prevention
         self._bits = f"{int.from_bytes(bytes([1]) + content, 'big'):b}"[1:]
         self._at = 0
 

@@ -96,10 +96,12 @@ class _Run:
         """Wanted frames that came out."""
         self._first: int | None = None
         self._used = False
-        self._held: deque[av.VideoFrame] = deque()
-        """B-frames that wait for the frame after them that they refer to."""
-        self._followed = 0
-        """By so many frames is the last one of them."""
+        self._count = 0
+        """Frames that came out."""
+        self._held: deque[tuple[av.VideoFrame, int]] = deque()
+        """Wanted B-frames that wait for the frame after them that they refer to, each with the
+        count at which it came out.
+        """
 
     def start(self, stamp: int | None) -> None:
         """Begin at a key frame, which must come out first; ``None`` if it is not displayed."""
@@ -129,9 +131,8 @@ class _Run:
                 raise PlanFailedError("a frame comes out without a time stamp")
             if frame.is_corrupt:
                 raise PlanFailedError("a frame is damaged")
-            self._followed += 1
-            if frame.pict_type != B or self._followed > MOST_AHEAD:
-                yield from self._released()
+            self._count += 1
+            yield from self._released(self._count - MOST_AHEAD if frame.pict_type == B else None)
             if self._first is not None:
                 # Some containers (H.263 in AVI) mark packets as key frames that are none.
                 if frame.pts != self._first or frame.pict_type in PREDICTED:
@@ -143,14 +144,14 @@ class _Run:
                 raise PlanFailedError(_MISSING)
             self.given += 1
             if frame.pict_type == B:
-                self._held.append(frame)
-                self._followed = 0
+                self._held.append((frame, self._count))
             else:
                 yield frame
 
-    def _released(self) -> Iterator[av.VideoFrame]:
-        while self._held:
-            yield self._held.popleft()
+    def _released(self, before: int | None = None) -> Iterator[av.VideoFrame]:
+        """The frames that wait, or those of them that came out before a count."""
+        while self._held and (before is None or self._held[0][1] < before):
+            yield self._held.popleft()[0]
 
 
 def _rewound(video: Video, index: PacketIndex, held: ExitStack) -> Video:
