@@ -52,7 +52,9 @@ class SourceSettings(Section):
     headers: dict[str, dict[str, SecretStr]] = Field(
         {},
         description="Headers of requests for videos, by host as in `hosts`, such as "
-        '`{"example.com": {"Authorization": "Bearer …"}}`. A redirect does not carry them.',
+        '`{"example.com": {"Authorization": "Bearer …"}}`. Without a port, the entry is for https '
+        "at port 443 only; `example.com:8080` is for that port, plain http included. A redirect "
+        "does not carry them.",
     )
     allow_credentials: bool = Field(
         False,

@@ -21,8 +21,10 @@ from vidsearch.errors import (
     SourceUnavailableError,
     SourceUnsupportedError,
 )
-from vidsearch.media import fetch
+from vidsearch.media import fetch, public_uri
 from vidsearch.media.sources import check_sources
+from vidsearch.media.sources.headers import headers_of_host
+from vidsearch.media.sources.uris import WebUri
 from vidsearch.registry import NewVideo, Registry
 from vidsearch.registry.index import create_registry_index
 from vidsearch.testing.memory_engine import MemoryEngine
@@ -70,7 +72,8 @@ def _settings(**more: Any) -> SourceSettings:
 
 
 def test_header_of_a_host_is_sent_to_it_alone(stub: Stub) -> None:
-    settings = _settings(headers={"127.0.0.1": {"Authorization": TOKEN, "X-Team": "video"}})
+    host = stub.url.removeprefix("http://")
+    settings = _settings(headers={host: {"Authorization": TOKEN, "X-Team": "video"}})
     with fetch(f"{stub.url}/a.mp4", settings=settings) as file:
         assert file.size == 5
     assert stub.asked[-1].headers["X-Team"] == "video"
@@ -79,11 +82,40 @@ def test_header_of_a_host_is_sent_to_it_alone(stub: Stub) -> None:
     assert "X-Team" not in stub.asked[-1].headers
 
 
-@pytest.mark.parametrize("entry", ["127.0.0.1:{port}", "127.0.0.1"])
-def test_headers_are_not_carried_to_where_a_redirect_leads(stub: Stub, entry: str) -> None:
+@pytest.mark.parametrize(
+    ("entry", "sent"),
+    [
+        ("h.com", {"https://h.com/a"}),
+        ("h.com:443", {"https://h.com/a"}),
+        ("*.com", {"https://h.com/a"}),
+        ("h.com:80", {"http://h.com/a"}),
+        ("h.com:8080", {"http://h.com:8080/a", "https://h.com:8080/a"}),
+        ("*.com:8080", {"http://h.com:8080/a", "https://h.com:8080/a"}),
+        ("other.com", set()),
+    ],
+)
+def test_entry_without_a_port_is_for_https_alone(entry: str, sent: set[str]) -> None:
+    settings = SourceSettings.model_validate({"headers": {entry: {"X": "hush"}}})
+    uris = ["https://h.com/a", "http://h.com/a", "http://h.com:8080/a", "https://h.com:8080/a"]
+    parsed = {uri: WebUri.parse(uri) for uri in [*uris, "http://h.com:443/a"]}
+    assert sent == {
+        uri
+        for uri, one in parsed.items()
+        if headers_of_host(settings, one.host, one.port, scheme=one.scheme)
+    }
+
+
+def test_entry_without_a_port_is_not_sent_over_plain_http(stub: Stub) -> None:
+    settings = _settings(headers={"127.0.0.1": {"Authorization": TOKEN}})
+    with pytest.raises(SourceNotFoundError, match="401"):
+        _read(f"{stub.url}/a.mp4", settings)
+    assert "Authorization" not in stub.asked[-1].headers
+
+
+def test_headers_are_not_carried_to_where_a_redirect_leads(stub: Stub) -> None:
     with http_stub(lambda _: Reply(body=b"other")) as other:
         port = stub.url.rpartition(":")[2]
-        settings = _settings(headers={entry.format(port=port): {"Authorization": TOKEN}})
+        settings = _settings(headers={f"127.0.0.1:{port}": {"Authorization": TOKEN}})
         there = other.url.replace("127.0.0.1", "localhost")
         for location in (f"{there}/v.mp4", f"{other.url}/v.mp4"):  # another host, another port
             with fetch(f"{stub.url}/to?{location}", settings=settings):
@@ -101,7 +133,9 @@ def test_resolver_gives_the_url_and_headers_and_messages_show_the_uri_as_given(
     name = resolver(
         f"return uri.replace('media://', '{stub.url}/k3y/'), {{'authorization': '{TOKEN}'}}"
     )
-    settings = _settings(resolver=name, headers={"127.0.0.1": {"Authorization": "other"}})
+    settings = _settings(
+        resolver=name, headers={stub.url.removeprefix("http://"): {"Authorization": "other"}}
+    )
     with fetch("media://a.mp4", settings=settings) as file:
         assert file.size == 5
         assert file.path.name == "a.mp4"
@@ -216,8 +250,8 @@ def test_headers_are_read_from_the_environment_and_never_shown(
     stub: Stub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    variable = "VIDSEARCH_SOURCES__HEADERS"
-    monkeypatch.setenv(variable, f'{{"127.0.0.1": {{"Authorization": "{TOKEN}"}}}}')
+    variable, host = "VIDSEARCH_SOURCES__HEADERS", stub.url.removeprefix("http://")
+    monkeypatch.setenv(variable, f'{{"{host}": {{"Authorization": "{TOKEN}"}}}}')
     settings = load_settings(sources=_LOCAL)
     with fetch(f"{stub.url}/a.mp4", settings=settings.sources) as file:
         assert "hush" not in repr(file)
@@ -237,6 +271,18 @@ def test_headers_are_read_from_the_environment_and_never_shown(
         "https://t0ken@h/a.mp4",
         "s3://k:hush@b/a.mp4",
         "http://me:hu/sh@h/a",
+        "https:/me:hush@h/a.mp4",
+        "https:me:hush@h/a.mp4",
+        "https:///me:hush@h/a.mp4",
+        "https:/t0ken@h/a.mp4",
+        "https:\\\\me:hush@h/a.mp4",
+        "https:/\t/me:hush@h/a.mp4",
+        "//me:hush@h/a.mp4",
+        "media:/me:hush@h/a.mp4",
+        "\ufeffhttps://me:hush@h/a.mp4",
+        " https://me:hush@h/a.mp4",
+        "https://me:123/hush@h/a.mp4",
+        "https://me:123/4/hush@h:8443/a.mp4",
     ],
 )
 def test_uri_with_credentials_is_not_registered_unless_the_setting_allows_it(uri: str) -> None:
@@ -252,6 +298,8 @@ def test_uri_with_credentials_is_not_registered_unless_the_setting_allows_it(uri
     (refused,) = registry.register_many([NewVideo("a", uri)])
     assert isinstance(refused.error, RegistryError)
     assert registry.find("a") is None
+    assert "hush" not in public_uri(uri)
+    assert "t0ken" not in public_uri(uri)
     allowing = Registry(engine, index=settings.registry, allow_credentials=True)
     assert allowing.register("a", uri=uri).uri == uri
 
@@ -271,6 +319,12 @@ def test_what_is_no_video_is_refused_by_its_type_alone() -> None:
     [
         "https://h/@me/a.mp4",
         "https://h:8443/a@b.mp4",
+        "https://h:8443/@me/a.mp4",
+        "https://h/x@y/a:b@c.mp4",
+        "talk:10:30@home.mp4",
+        "//srv/a@b.mp4",
+        "file:///a:b@c.mp4",
+        "urn:a:b@c",
         "https://[::1]:8443/a.mp4",
         "https://h/a.mp4?to=me:pw@x",
         "/srv/a@b:c.mp4",

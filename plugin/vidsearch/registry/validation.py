@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from dataclasses import fields as dataclass_fields
 from datetime import date, time
 from typing import Any
 
+from vidsearch.credentials import holds_credentials
 from vidsearch.errors import RegistryError
 from vidsearch.json_values import GREATEST, LEAST
 
@@ -17,11 +17,6 @@ __all__ = ["NewVideo", "check_id", "check_uri", "checked", "checked_fields"]
 
 _ID_BYTES = 512  # the engines' limit for a document's id
 _URI_BYTES = 32_766  # the engines' limit for a keyword
-# What stands before an @ in the authority. What follows a colon there and is no port is a password
-# with a slash in it that is not encoded.
-_CREDENTIALS = re.compile(
-    r"\s*[A-Za-z][A-Za-z0-9+.-]+://(?:[^/?#]*@|[^/?#\[\]]*:(?!\d*(?:[/?#]|$)))"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +85,12 @@ def check_uri(uri: str, *, id: str, allow_credentials: bool) -> None:
         raise RegistryError(f"video {id!r} needs a uri: give a path, file://, https:// or s3://…")
     if _bytes(uri, what=f"the uri of video {id!r}") > _URI_BYTES:
         raise RegistryError(f"the uri of video {id!r} has more than {_URI_BYTES} bytes")
-    if not allow_credentials and _CREDENTIALS.match(uri):
+    if not allow_credentials and holds_credentials(uri):
         raise RegistryError(
             f"the uri of video {id!r} holds credentials, which would be stored in plain text. "
             "Register it without them, and set sources.headers or sources.resolver for the "
-            "workers; or set sources.allow_credentials to store them"
+            "workers; or set sources.allow_credentials to store them. (An @ of the path can be "
+            "written %40)"
         )
 
 

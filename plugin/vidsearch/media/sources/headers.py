@@ -19,6 +19,7 @@ Headers: TypeAlias = Mapping[str, SecretStr]
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
+_HTTPS = 443
 _TAKEN = frozenset(
     [
         "host",
@@ -58,8 +59,13 @@ def checked_headers(headers: Mapping[Any, Any], where: str) -> Headers:
     return checked
 
 
-def headers_of_host(settings: SourceSettings, host: str = "", port: int | None = None) -> Headers:
+def headers_of_host(
+    settings: SourceSettings, host: str = "", port: int | None = None, *, scheme: str = "https"
+) -> Headers:
     """What the setting ``sources.headers`` has for a host; all entries are checked.
+
+    An entry without a port is for port 443, and that port is for https alone: whoever may register
+    a video could otherwise have a secret sent in plain text, or to another service of the host.
 
     Raises:
         ConfigError: an entry is no host, or has what cannot be sent.
@@ -67,6 +73,10 @@ def headers_of_host(settings: SourceSettings, host: str = "", port: int | None =
     found: dict[str, SecretStr] = {}
     for entry, headers in settings.headers.items():
         checked = checked_headers(headers, f"setting sources.headers, host {entry!r}")
-        if host_pattern("headers", entry).covers(host, port):
+        pattern = host_pattern("headers", entry)
+        wanted = _HTTPS if pattern.port is None else pattern.port
+        if wanted == _HTTPS and scheme != "https":
+            continue
+        if port == wanted and pattern.covers(host, port):
             found |= checked
     return found

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote, unquote_to_bytes, urljoin, urlsplit, urlunsplit
 
+from vidsearch.credentials import holds_credentials, without_invisible
 from vidsearch.errors import SourceNotFoundError, SourceUnsupportedError
 
 __all__ = ["BucketUri", "WebUri", "file_path", "normal_host", "public_uri", "scheme_of"]
@@ -31,17 +32,19 @@ def scheme_of(uri: str) -> str | None:
 
 def public_uri(uri: str) -> str:
     """The URI without credentials, query and fragment: for messages, logs and error records."""
-    match = _SCHEME.match(uri)
+    seen = without_invisible(uri)
+    match = _SCHEME.match(seen)
     if not match:
-        return uri
+        return "//…" if holds_credentials(uri) else uri
     try:
-        parts = urlsplit(uri)
+        parts = urlsplit(seen)
         _ = parts.port  # the beginning of a password that holds a slash looks like one
         if parts.scheme in _PORTS and not parts.netloc:
             raise ValueError("a slash too few or too many")
     except ValueError:  # what cannot be taken apart cannot be cleaned
         return f"{match[0]}…"
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return f"{match[0]}…" if holds_credentials(shown) else shown
 
 
 def file_path(uri: str, *, where: str | None = None) -> str:

@@ -101,7 +101,10 @@ def download(
     ) as pool:
         _Download(
             first=first,
-            headers={**headers_of_host(settings, first.host, first.port), **(headers or {})},
+            headers={
+                **headers_of_host(settings, first.host, first.port, scheme=first.scheme),
+                **(headers or {}),
+            },
             where=where,
             resolved=resolved,
             file=file,
