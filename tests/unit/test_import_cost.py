@@ -60,7 +60,8 @@ def test_search_loads_the_description_of_an_index_and_nothing_that_writes_one() 
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
     )
-    assert run.stdout == "['vidsearch.index.copy_note', 'vidsearch.index.description']\n"
+    read = ["vidsearch.index.copy_note", "vidsearch.index.description", "vidsearch.index.health"]
+    assert run.stdout == f"{read}\n"
 
 
 @pytest.mark.parametrize(
