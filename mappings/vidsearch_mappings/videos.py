@@ -9,7 +9,7 @@ from typing import Any
 from vidsearch_mappings.types import EngineKind, Json, Quantization
 from vidsearch_mappings.vectors import vector_field, vector_settings
 
-__all__ = ["MAX_KEYWORD", "SUBTITLES", "text_field", "videos_index"]
+__all__ = ["MAX_KEYWORD", "SUBTITLES", "TEMPLATES", "text_field", "videos_index"]
 
 _SPACED_DATE = "uuuu-MM-dd HH:mm:ss[.SSSSSS][.SSS][XXX]"
 """As databases and Python's ``str`` write a date with its time."""
@@ -120,16 +120,20 @@ def text_field() -> Json:
 
 
 def _templates() -> list[Json]:
-    mappings: dict[str, Json] = {
-        "string": text_field(),
-        "long": {"type": "double"},
-        "double": {"type": "double"},
-        "date": {"type": "date", "format": f"strict_date_optional_time||{_SPACED_DATE}"},
-    }
     return [
-        {f"{kind}s": {"match_mapping_type": kind, "mapping": mapping}}
-        for kind, mapping in mappings.items()
+        {name: {"match_mapping_type": name[:-1], "mapping": mapping}}
+        for name, mapping in _MAPPED_AS.items()
     ]
+
+
+_MAPPED_AS: dict[str, Json] = {
+    "strings": text_field(),
+    "longs": {"type": "double"},
+    "doubles": {"type": "double"},
+    "dates": {"type": "date", "format": f"strict_date_optional_time||{_SPACED_DATE}"},
+}
+TEMPLATES = frozenset(_MAPPED_AS)
+"""Names of the dynamic templates of a managed index, but for the user's own."""
 
 
 def _video(vector: Callable[[], Json]) -> Json:

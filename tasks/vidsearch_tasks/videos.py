@@ -69,7 +69,9 @@ def update_fields(
         RegistryError: a field that cannot be stored, or an attached index, whose documents your
             application writes; the message says which.
         VideoNotRegisteredError: it was never registered, or was deleted.
-        MappingConflictError: the index does not take a value; the registry has it already.
+        DocumentRejectedError: the index does not take a value, which the registry has already; or
+            it would change a number, and nothing was stored.
+        MappingConflictError: the index keeps no vectors in its documents.
         BackendUnavailableError: the engine or the broker does not answer; call again.
     """
     from vidsearch import ingest

@@ -80,7 +80,7 @@ def test_write_only_rights_suffice_for_thumbnails(
         raise PermissionError("Forbidden")
 
     store = ThumbnailStore(f"s3://{_BUCKET}")
-    monkeypatch.setattr(store._files, "exists", forbidden)
+    monkeypatch.setattr(store._files, "info", forbidden)
     key = store.put(b"a picture, written blindly")
     assert files.cat_file(f"{_BUCKET}/{key}") == b"a picture, written blindly"
 

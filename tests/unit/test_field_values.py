@@ -1,4 +1,4 @@
-"""Numbers that a mapping would change."""
+"""Fields that an index does not take, or would change."""
 
 from __future__ import annotations
 
@@ -6,8 +6,20 @@ from typing import Any
 
 import pytest
 
-from vidsearch.errors import DocumentRejectedError
+from vidsearch.config import IndexSettings
+from vidsearch.errors import (
+    BackendError,
+    DocumentRejectedError,
+    MappingConflictError,
+    RequestTooLargeError,
+)
+from vidsearch.index import create_videos_index
+from vidsearch.index.videos_index import open_videos_index
+from vidsearch.ingest import update_fields
 from vidsearch.ingest.field_values import refuse_changed_numbers
+from vidsearch.registry import Registry
+from vidsearch.testing.fake_encoder import FakeEncoder
+from vidsearch.testing.memory_engine import MemoryEngine
 
 PROPERTIES = {
     "year": {"type": "long"},
@@ -41,7 +53,7 @@ def test_number_that_would_change_is_refused_with_its_field(
 def test_numbers_that_are_kept_are_taken() -> None:
     refuse_changed_numbers(
         {
-            "year": [2024, 2024.0, "2024", 2**60, "n/a", None, True],
+            "year": [2024, 2024.0, "2024", 2**60, "n/a", "nan", "-inf", "1e400", None, True],
             "size": [4, 4.5, 2**53, 1e300],
             "name": [2**60, 4.5],
             "new": {"a": 1.5, "b": [{"c": 2}]},
@@ -49,3 +61,80 @@ def test_numbers_that_are_kept_are_taken() -> None:
         },
         PROPERTIES,
     )
+
+
+def test_unmapped_number_is_taken_where_the_user_has_templates() -> None:
+    refuse_changed_numbers(
+        {"new_id": 2**60, "camera": {"id": 2**60}}, PROPERTIES, own_templates=True
+    )
+    for fields in ({"size": 2**60 + 1}, {"year": 4.5}):
+        with pytest.raises(DocumentRejectedError):
+            refuse_changed_numbers(fields, PROPERTIES, own_templates=True)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_index_tells_whether_the_user_has_templates(own: bool) -> None:
+    engine = MemoryEngine()
+    template = {"ids": {"match": "*_id", "mapping": {"type": "long"}}}
+    mapping = {"properties": {}, **({"dynamic_templates": [template]} if own else {})}
+    settings = IndexSettings(name="videos", mapping=mapping)
+    create_videos_index(engine, settings, FakeEncoder().identity)
+    assert open_videos_index(engine, settings).own_templates is own
+
+
+class Refusing(MemoryEngine):
+    """Takes no document with the error that is set."""
+
+    error: BackendError | None = None
+
+    def put(self, index: str, id: str, source: Any, **options: Any) -> Any:
+        if self.error and "video" in source:
+            raise self.error
+        return super().put(index, id, source, **options)
+
+
+class TestUpdate:
+    SETTINGS = IndexSettings(name="videos", mapping={"properties": {"views": {"type": "long"}}})
+
+    @pytest.fixture
+    def engine(self) -> Refusing:
+        engine = Refusing()
+        create_videos_index(engine, self.SETTINGS, FakeEncoder().identity)
+        return engine
+
+    @pytest.fixture
+    def registry(self, engine: Refusing) -> Registry:
+        registry = Registry(engine, index=self.SETTINGS.registry)
+        registry.register("a", uri="/a.mp4", fields={"views": 4})
+        registry.complete(registry.claim("a", owner="w"))
+        engine.put("videos", "a", {"views": 4, "video": {"uri": "/a.mp4", "vector": [1.0] * 32}})
+        return registry
+
+    @pytest.mark.parametrize("value", [4.5, (1, 4.5), "4.5"])
+    def test_number_that_would_change_is_refused_and_nothing_is_stored(
+        self, engine: Refusing, registry: Registry, value: Any
+    ) -> None:
+        index = open_videos_index(engine, self.SETTINGS)
+        with pytest.raises(DocumentRejectedError, match=r"'views' is mapped as 'long'.*4\.5"):
+            update_fields(registry, index, "a", {"views": value})
+        assert registry.get("a").fields == {"views": 4}
+        document = index.read("a")
+        assert document is not None
+        assert document.source["views"] == 4
+        update_fields(registry, index, "a", {"views": 5})
+        assert registry.get("a").fields == {"views": 5}
+
+    @pytest.mark.parametrize(
+        ("error", "advice"),
+        [
+            (MappingConflictError("no"), r"no\. The first value .* index\.mapping"),
+            (RequestTooLargeError("too large"), "too large, or no subtitles"),
+        ],
+    )
+    def test_document_that_the_engine_refuses_is_explained(
+        self, engine: Refusing, registry: Registry, error: BackendError, advice: str
+    ) -> None:
+        index = open_videos_index(engine, self.SETTINGS)
+        engine.error = error
+        with pytest.raises(DocumentRejectedError, match=advice):
+            update_fields(registry, index, "a", {"views": 5})

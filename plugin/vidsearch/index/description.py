@@ -16,6 +16,7 @@ from vidsearch_mappings import IndexMeta, MetaError, read_meta
 from vidsearch_mappings.queries import Level, vector_path
 from vidsearch_mappings.scores import Similarity, similarity_of
 from vidsearch_mappings.vectors import oversample_of
+from vidsearch_mappings.videos import TEMPLATES
 
 __all__ = ["IndexDescription", "concrete_index", "describe_index", "description_of"]
 
@@ -37,6 +38,8 @@ class IndexDescription(IndexMeta):
     """The model whose vectors it holds."""
     properties: Mapping[str, Any]
     """``properties`` of its mapping."""
+    own_templates: bool = False
+    """Whether its mapping has dynamic templates besides those of vidsearch."""
 
     @property
     def attached(self) -> bool:
@@ -166,4 +169,7 @@ def description_of(mapping: Mapping[str, Any], *, name: str, alias: str) -> Inde
         name=name,
         identity=identity,
         properties=mapping.get("properties", {}),
+        own_templates=any(
+            not TEMPLATES.issuperset(template) for template in mapping.get("dynamic_templates", ())
+        ),
     )

@@ -9,7 +9,9 @@ from typing import Any
 from vidsearch.errors import MappingConflictError, RegistryError, VersionConflictError
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.ingest.document import with_fields
+from vidsearch.ingest.field_values import explained_rejections, refuse_changed_numbers
 from vidsearch.registry.registry import Registry
+from vidsearch.registry.validation import checked_fields
 from vidsearch_mappings.registry import State, VideoRecord
 
 __all__ = ["update_fields"]
@@ -24,19 +26,23 @@ def update_fields(
 
     The document is read before the record, and written only if it has not changed since: of several
     updates at once all take effect. A document that a worker is to write is left to the worker.
+    Numbers that the index would change are refused before anything is stored.
 
     Raises:
         RegistryError: a field cannot be stored, or the index is attached.
         VideoNotRegisteredError: it was never registered, or was deleted.
         DocumentNotFoundError: its document was deleted from the index.
-        MappingConflictError: the index does not take a value, or keeps no vectors in documents.
+        DocumentRejectedError: the index does not take a value, or would change a number.
+        MappingConflictError: the index keeps no vectors in documents.
         VersionConflictError: the document keeps changing.
     """
     if index.attached:
         raise RegistryError(
             f"index {index.name!r} is attached: write the fields of {id!r} to your own document"
         )
-    record = registry.set_fields(id, fields)
+    plain = checked_fields(fields, id=id, reserved=index.field)
+    refuse_changed_numbers(plain, index.properties, own_templates=index.own_templates)
+    record = registry.set_fields(id, plain)
     for _ in range(_TRIES):
         if record.state is not State.INDEXED:
             return record
@@ -54,7 +60,7 @@ def update_fields(
         after = with_fields(record, document.source, index=index)
         if after == document.source:
             return record
-        with suppress(VersionConflictError):
+        with suppress(VersionConflictError), explained_rejections():
             index.engine.put(index.name, id, after, expect=document.revision)
             return record
     raise index.keeps_changing(id)

@@ -1,33 +1,58 @@
-"""Numbers that a field's mapping would change without a word."""
+"""Fields that an index does not take, or would change without a word."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from vidsearch.errors import DocumentRejectedError
+from vidsearch.errors import DocumentRejectedError, MappingConflictError, RequestTooLargeError
 
-__all__ = ["refuse_changed_numbers"]
+__all__ = ["explained_rejections", "refuse_changed_numbers"]
 
 _WHOLE = frozenset({"byte", "short", "integer", "long", "unsigned_long"})
 _LARGEST = 2**53
 """Up to here a ``double`` keeps every whole number."""
 
 
-def refuse_changed_numbers(fields: Mapping[str, Any], properties: Mapping[str, Any]) -> None:
+@contextmanager
+def explained_rejections() -> Iterator[None]:
+    """Say of a document that the engine refuses what the user can do.
+
+    Raises:
+        DocumentRejectedError: the mapping does not take it, or it is too large.
+    """
+    try:
+        yield
+    except MappingConflictError as error:
+        raise DocumentRejectedError(
+            f"{error}. The first value of a field decides its type, unless the setting "
+            "index.mapping does: see docs/indices.md"
+        ) from error
+    except RequestTooLargeError as error:
+        raise DocumentRejectedError(f"{error}, or no subtitles (ingest.subtitles)") from error
+
+
+def refuse_changed_numbers(
+    fields: Mapping[str, Any], properties: Mapping[str, Any], *, own_templates: bool = False
+) -> None:
     """Refuse a number that filters would find as another one.
 
     The engines cut a fraction in a field of whole numbers, and round a whole number that a
-    ``double`` cannot keep. A field that is not mapped yet becomes a ``double``.
+    ``double`` cannot keep. A number whose field is not mapped yet becomes a ``double``, unless the
+    user has dynamic templates of his own: these may map it otherwise, so that it is not checked.
 
     Args:
         fields: of the document.
         properties: of the mapping.
+        own_templates: whether the mapping has dynamic templates of the user.
 
     Raises:
         DocumentRejectedError: the message names field and value, and the way out.
     """
-    for path, value, kind in _numbers(fields, properties, ""):
+    for path, value, type in _numbers(fields, properties, ""):
+        kind = type or ("unknown" if own_templates else "double")
         if kind in _WHOLE and value != value // 1:
             raise DocumentRejectedError(
                 f"field {path!r} is mapped as {kind!r}, which would cut {value!r} to "
@@ -43,8 +68,11 @@ def refuse_changed_numbers(fields: Mapping[str, Any], properties: Mapping[str, A
 
 def _numbers(
     value: Any, definition: Mapping[str, Any], path: str
-) -> Iterator[tuple[str, float, str]]:
-    """Every number with its path and the type of its field; also those written as text."""
+) -> Iterator[tuple[str, float, str | None]]:
+    """Every number with its path and the type of its field, ``None`` where it is not mapped.
+
+    Numbers that are written as text are among them where the field has whole numbers.
+    """
     if isinstance(value, Mapping):
         for name, inner in value.items():
             head, _, rest = str(name).partition(".")
@@ -60,9 +88,11 @@ def _numbers(
             inside = definition.get("properties", {}) if isinstance(item, Mapping) else definition
             yield from _numbers(item, inside, path)
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield path, value, definition.get("type", "double")
+        yield path, value, definition.get("type")
     elif isinstance(value, str) and definition.get("type") in _WHOLE:
         try:
-            yield path, float(value), definition["type"]
+            number = float(value)
         except ValueError:
             return  # the engine refuses it
+        if math.isfinite(number):  # and so it does `nan`, `inf` and `1e400`
+            yield path, number, definition["type"]

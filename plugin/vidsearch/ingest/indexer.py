@@ -16,17 +16,14 @@ from vidsearch.encoders import Encoder
 from vidsearch.engines import Document, Engine, Json, Revision
 from vidsearch.errors import (
     BackendUnavailableError,
-    DocumentRejectedError,
     IndexNotFoundError,
     LeaseLostError,
-    MappingConflictError,
-    RequestTooLargeError,
     VersionConflictError,
     VideoError,
 )
 from vidsearch.index.videos_index import VideosIndex, open_videos_index
 from vidsearch.ingest.document import fingerprint, video_document, with_fields
-from vidsearch.ingest.field_values import refuse_changed_numbers
+from vidsearch.ingest.field_values import explained_rejections, refuse_changed_numbers
 from vidsearch.ingest.removal import remove_document
 from vidsearch.media import (
     Cue,
@@ -47,10 +44,6 @@ __all__ = ["Indexer", "Outcome"]
 
 _log = logging.getLogger(__name__)
 _WRITE_TRIES = 3
-_MAP_IT = (
-    ". The first value of a field decides its type, unless the setting index.mapping does: see "
-    "docs/indices.md"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +132,9 @@ class Indexer:
         if index.attached:
             _check_attached(record, stored, index)
         else:
-            refuse_changed_numbers(record.fields, index.properties)
+            refuse_changed_numbers(
+                record.fields, index.properties, own_templates=index.own_templates
+            )
         segments = SegmentPolicy.of(self._index_settings, length=index.segment_seconds)
         attempt.enter("fetch")
         languages = self._settings.subtitle_languages
@@ -219,24 +214,19 @@ class Indexer:
         for _ in range(_WRITE_TRIES):
             attempt.keeper.renew()
             try:
-                if not index.attached:
-                    revision = stored.revision if stored else None
-                    return self._engine.put(
-                        index.name, record.id, document, expect=revision or "absent"
-                    )
-                if stored is None:
-                    raise index.gone(record.id)
-                return index.merge(document[index.field], into=stored)
+                with explained_rejections():
+                    if not index.attached:
+                        revision = stored.revision if stored else None
+                        return self._engine.put(
+                            index.name, record.id, document, expect=revision or "absent"
+                        )
+                    if stored is None:
+                        raise index.gone(record.id)
+                    return index.merge(document[index.field], into=stored)
             except VersionConflictError:
                 # The lease is still held, so the other writer is the user, or a predecessor that
                 # was late. What is written here is newer.
                 stored = index.read(record.id, routing=record.routing)
-            except MappingConflictError as error:
-                raise DocumentRejectedError(f"{error}{_MAP_IT}") from error
-            except RequestTooLargeError as error:
-                raise DocumentRejectedError(
-                    f"{error}, or no subtitles (ingest.subtitles)"
-                ) from error
         raise index.keeps_changing(record.id)
 
     def _complete(
