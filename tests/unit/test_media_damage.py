@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.remuxing import Change, dropped, remuxed
 
 from vidsearch.embeddings import SegmentPolicy, VideoEmbedding, embed_video
 from vidsearch.errors import NoFramesError, VideoDamagedError
@@ -33,13 +34,13 @@ _POINTS = 5.0
 _WRONG = 2.0
 """Mean levels of 255 by which a picture may differ from the undamaged one."""
 
-Change = Callable[[int, bytes], bytes | None]
-"""What becomes of a packet; ``None`` drops it. The key frames of most clips are 0, 10, 20, …"""
-
 
 @dataclass(frozen=True)
 class Clip:
-    """How a clip is encoded, and the container that its packets are then put into."""
+    """How a clip is encoded, and the container that its packets are then put into.
+
+    The key frames of most clips are packets 0, 10, 20, …
+    """
 
     name: str
     codec: str = "libx264"
@@ -101,26 +102,6 @@ VP8 = {"vp8": Clip("c.webm", "libvpx", {"deadline": "realtime", "cpu-used": "8"}
 @functools.cache
 def _picture(number: int) -> NDArray[np.uint8]:
     return moving_frame(number)
-
-
-def remuxed(source: Path, target: Path, change: Change) -> Path:
-    with av.open(str(source)) as given, av.open(str(target), "w") as made:
-        stream = made.add_stream_from_template(given.streams.video[0])
-        packets = (packet for packet in given.demux(video=0) if packet.size)
-        for number, packet in enumerate(packets):
-            data = change(number, bytes(packet))
-            if data is None:
-                continue
-            copy: Any = av.Packet(data)
-            for name in ("pts", "dts", "duration", "time_base", "is_keyframe"):
-                setattr(copy, name, getattr(packet, name))
-            copy.stream = stream
-            made.mux(copy)
-    return target
-
-
-def dropped(*numbers: int) -> Change:
-    return lambda number, data: None if number in numbers else data
 
 
 def scribbled(*numbers: int) -> Change:

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.moments import assert_sound
+from tests.remuxing import dropped, remuxed
 
 from vidsearch.errors import (
     MissingExtraError,
@@ -27,7 +28,7 @@ from vidsearch.errors import (
 )
 from vidsearch.media.frames import MediaLimits
 from vidsearch.media.segments import SegmentSpan, find_shots, shot_segments
-from vidsearch.testing.clips import write_clip
+from vidsearch.testing.clips import moving_frame, write_clip
 from vidsearch.testing.odd_clips import Track, write_tracks
 
 _LIMITS = MediaLimits()
@@ -194,6 +195,33 @@ def test_missing_file_or_no_video_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no video")
     with pytest.raises(VideoOpenError):
         find_shots(tmp_path / "text.mp4", limits=_LIMITS)
+
+
+@needs_scenedetect
+def test_video_that_lacks_its_only_key_frame_has_no_shots(tmp_path: Path) -> None:
+    times = [Fraction(i, 10) for i in range(60)]
+    whole = write_clip(
+        tmp_path / "whole.mkv",
+        times,
+        picture=moving_frame,
+        codec="mpeg4",
+        rate=10,
+        time_base=Fraction(1, 10),
+        options={"g": "600", "sc_threshold": "1000000000"},
+    )
+    clip = remuxed(whole, tmp_path / "clip.mkv", dropped(0))
+    assert find_shots(clip, limits=_LIMITS) == ()
+
+
+@needs_scenedetect
+def test_frames_after_missing_packets_are_passed_over(tmp_path: Path) -> None:
+    times = [Fraction(i, 25) for i in range(200)]
+    unit, options = Fraction(1, 25), {"g": "100", "bf": "0", "sc_threshold": "1000000000"}
+    codec = {"codec": "mpeg2video", "rate": 25, "time_base": unit, "options": options}
+    whole = _scenes(tmp_path, times, [50, 125], **codec)
+    # Frames from there on, also that at 2 s, are not trusted until the key frame at 4 s.
+    clip = remuxed(whole, tmp_path / "clip.mkv", dropped(30, 31))
+    assert find_shots(clip, limits=_LIMITS) == pytest.approx([4.0, 5.0], abs=0.01)
 
 
 @needs_scenedetect

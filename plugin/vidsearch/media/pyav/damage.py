@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vidsearch.media.pyav.container import Video
-from vidsearch.media.pyav.frame_numbers import References
+from vidsearch.media.pyav.frame_numbers import References, missing_packets
 from vidsearch.media.pyav.packets import PacketIndex
 from vidsearch.media.pyav.timetable import Presentation
 
@@ -78,6 +78,27 @@ class Damage:
         self._first_shown: tuple[int, bool] | None = None
         """Position of the first packet that is meant for display, and whether it is a key frame."""
         self._started = False
+
+    @classmethod
+    def of(
+        cls,
+        video: Video,
+        index: PacketIndex,
+        order: Presentation | None,
+        *,
+        holes: Sequence[int] | None = None,
+    ) -> Damage:
+        """Of a stream with these packets.
+
+        Args:
+            video: the stream is its.
+            index: its packets.
+            order: theirs, if they tell it.
+            holes: positions that packets are missing before, if they were looked for already.
+        """
+        if holes is None:
+            holes = missing_packets(video.path, index, order)
+        return cls(video, holes=holes, has_keys=bool(index.keys.any()))
 
     @property
     def explains_missing_frames(self) -> bool:

@@ -111,8 +111,6 @@ class PyAvDecoder(BatchDecoder):
                 except PlanFailedError as error:
                     reason = str(error)
         _log.info("%s is decoded from front to back: %s", path.name, reason)
-        if holes is None:
-            holes = missing_packets(path, index, survey.order if survey else None)
         with opened(path) as video:
             summary = yield from self._front_to_back(
                 video, index, survey, points, batches, holes=holes, promised=promised
@@ -153,12 +151,13 @@ class PyAvDecoder(BatchDecoder):
         points: Points,
         batches: Batches,
         *,
-        holes: Sequence[int],
+        holes: Sequence[int] | None,
         promised: float | None,
     ) -> Generator[FrameBatch, None, FrameSummary]:
         draw = _Draw(video, self._limits, stretched=points.stretched)
-        times = FrameTimes(index, survey.order if survey else None)
-        damage = Damage(video, holes=holes, has_keys=bool(index.keys.any()))
+        order = survey.order if survey else None
+        times = FrameTimes(index, order)
+        damage = Damage.of(video, index, order, holes=holes)
         stream = FrontToBack(
             video, times, damage=damage, limits=self._limits, threads=self._threads
         )

@@ -29,7 +29,8 @@ class FrameTimes:
     """
 
     def __init__(self, index: PacketIndex, order: Presentation | None) -> None:
-        self._order = order
+        self.order = order
+        """The timetable."""
         self._unit = float(index.time_base)
         self._start = index.start
         self._stamped = bool(index.stamped.any())
@@ -63,7 +64,7 @@ class FrameTimes:
             out after its time.
         """
         usual = self.number + 1 + lost
-        if self._order is None:
+        if self.order is None:
             time = None
             if stamp is not None:
                 waits = sum(stamp > lag for lag in self._lags)
@@ -73,14 +74,14 @@ class FrameTimes:
             return True
         number = -1
         if stamp is not None and not self._counts:
-            number = self._order.number(stamp, after=self.number)
-            if number < 0 > self.number and stamp < self._order.stamps[0]:
+            number = self.order.number(stamp, after=self.number)
+            if number < 0 > self.number and stamp < self.order.stamps[0]:
                 return False
         if number < 0:
-            number = min(usual, len(self._order.seconds) - 1)
+            number = min(usual, len(self.order.seconds) - 1)
         if number < self.number:
             return False
-        self.number, self.seconds = number, float(self._order.seconds[number])
+        self.number, self.seconds = number, float(self.order.seconds[number])
         return True
 
     def advance_to(self, seconds: float, *, lost: int) -> bool:
@@ -95,8 +96,8 @@ class FrameTimes:
     @property
     def end(self) -> float:
         """When the current frame leaves the display if it is the last one, in seconds."""
-        if self._order is not None and self.number == len(self._order.seconds) - 1:
-            return self._order.end
+        if self.order is not None and self.number == len(self.order.seconds) - 1:
+            return self.order.end
         return self.seconds + self._clock.step
 
 

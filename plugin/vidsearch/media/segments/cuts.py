@@ -16,7 +16,7 @@ from vidsearch.media.frames import MediaLimits
 from vidsearch.media.pyav.container import Video, opened
 from vidsearch.media.pyav.damage import Damage
 from vidsearch.media.pyav.frame_times import FrameTimes
-from vidsearch.media.pyav.packets import read_packets
+from vidsearch.media.pyav.packets import PacketIndex, read_packets
 from vidsearch.media.pyav.sequential import FrontToBack
 
 __all__ = ["find_shots", "require_shots"]
@@ -59,7 +59,7 @@ def find_shots(path: Path, *, limits: MediaLimits, threads: int = 1) -> tuple[fl
         SourceNotFoundError: no file there.
         VideoOpenError: not a readable video.
         VideoTooLargeError: beyond the limits.
-        NoFramesError: not one frame decodes.
+        NoFramesError: not one frame decodes. Frames that show damage are passed over.
     """
     require_shots()
     from scenedetect.common import FrameTimecode, Timecode
@@ -67,30 +67,29 @@ def find_shots(path: Path, *, limits: MediaLimits, threads: int = 1) -> tuple[fl
 
     detector = AdaptiveDetector(min_scene_len=_LEAST_SECONDS)
     cuts: list[float] = []
-    seconds = None
     with opened(path) as video:
         refuse_too_long(video.name, video.promised, limits)
         refuse_too_many_pixels(video.name, *video.coded_size, limits)
         index = read_packets(video)
     with opened(path) as video:
         rate = Fraction(video.fps or _FALLBACK_FPS).limit_denominator(1001)
-        times = FrameTimes.of(index)
-        for seconds, picture in _pictures(video, times, limits=limits, threads=threads):
+        for seconds, picture in _pictures(video, index, limits=limits, threads=threads):
             time = FrameTimecode(Timecode(round(seconds * _TICKS), Fraction(1, _TICKS)), fps=rate)
             cuts += [cut.seconds for cut in detector.process_frame(time, picture)]
-        if seconds is None:
-            raise NoFramesError(f"{video.name}: no frame of it decodes")
     return tuple(cuts)
 
 
 def _pictures(
-    video: Video, times: FrameTimes, *, limits: MediaLimits, threads: int
+    video: Video, index: PacketIndex, *, limits: MediaLimits, threads: int
 ) -> Iterator[tuple[float, NDArray[np.uint8]]]:
     """Seconds since the first frame and a small BGR picture ``(height, width, 3)`` of each."""
     pictures = video.pictures()
     size: tuple[int, int] | None = None  # one for all, also where the video's own changes
     last = -1.0
-    stream = FrontToBack(video, times, damage=Damage(video), limits=limits, threads=threads)
+    times = FrameTimes.of(index)
+    damage = Damage.of(video, index, times.order)
+    stream = FrontToBack(video, times, damage=damage, limits=limits, threads=threads)
+    seen = None
     for seen in stream:
         if seen.seconds <= last or not seen.is_trusted:
             continue  # it shares its time with the one before, or its damage would look like a cut
@@ -98,6 +97,8 @@ def _pictures(
         refuse_too_long(video.name, last, limits)
         size = size or _small(seen.frame.width, seen.frame.height)
         yield last, pictures.small_bgr(seen.frame, width=size[0], height=size[1])
+    if seen is None:
+        raise NoFramesError(f"{video.name}: no frame of it decodes")
 
 
 def _small(width: int, height: int) -> tuple[int, int]:

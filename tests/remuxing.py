@@ -1,0 +1,34 @@
+"""Copies the packets of a clip into another file, with changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Change", "dropped", "remuxed"]
+
+Change = Callable[[int, bytes], bytes | None]
+"""What becomes of a packet, by its number in the order of decoding; ``None`` drops it."""
+
+
+def remuxed(source: Path, target: Path, change: Change) -> Path:
+    import av
+
+    with av.open(str(source)) as given, av.open(str(target), "w") as made:
+        stream = made.add_stream_from_template(given.streams.video[0])
+        packets = (packet for packet in given.demux(video=0) if packet.size)
+        for number, packet in enumerate(packets):
+            data = change(number, bytes(packet))
+            if data is None:
+                continue
+            copy: Any = av.Packet(data)
+            for name in ("pts", "dts", "duration", "time_base", "is_keyframe"):
+                setattr(copy, name, getattr(packet, name))
+            copy.stream = stream
+            made.mux(copy)
+    return target
+
+
+def dropped(*numbers: int) -> Change:
+    return lambda number, data: None if number in numbers else data
