@@ -163,7 +163,7 @@ def test_check_reports_each_part_that_fails(
     assert "0 videos, same model" in found["index"][1]
     assert found["media"][1].startswith("pyav in a child process; local videos from any folder")
     assert found["workers"][1].startswith("worker@")
-    assert found["workers"][1].endswith(f": index {name!r}, model 'demo'")
+    assert f": index {name!r}, embeds with demo@" in found["workers"][1]
     # A worker with other settings takes the messages, and drops them.
     assert not elsewhere[0]
     assert f"serve another index than '{name}-other' (worker@" in elsewhere[1]

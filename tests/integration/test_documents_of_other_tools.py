@@ -45,9 +45,13 @@ def test_videos_without_a_duration_are_found_by_filtered_searches(
             found = search.search(
                 text, vector=QUERY, k=40, filter=filter, moments=9, merge_gap=None
             )
-            assert [hit.id for hit in found] == [id for id, _ in expected], filter
+            assert {hit.id for hit in found} == {id for id, _ in expected}, filter
+            if quantization == "flat":
+                assert [hit.id for hit in found] == [id for id, _ in expected], filter
             cosines = [cosine for _, cosine in expected]
-            assert [hit.cosine for hit in found] == pytest.approx(cosines, abs=1e-4)
+            assert sorted((hit.cosine for hit in found), reverse=True) == pytest.approx(
+                cosines, abs=1e-4
+            )
             for hit in found:
                 segments = sorted(VIDEOS[int(hit.id[1:])].segments @ QUERY, reverse=True)
                 assert [m.cosine for m in hit.moments] == pytest.approx(segments, abs=1e-4)

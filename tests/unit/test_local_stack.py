@@ -162,7 +162,6 @@ def test_up_says_that_the_index_is_still_to_be_created(tmp_path: Path, sleeper: 
     assert "create it with `vidsearch index create`" in answer.stderr
 
 
-def test_help_of_up_says_that_the_index_is_still_to_be_created() -> None:
+def test_help_of_up_says_that_it_creates_the_index() -> None:
     text = " ".join(CliRunner().invoke(local, ["up", "--help"]).stdout.split())
-    assert 'eval "$(vidsearch local up)" && vidsearch index create' in text
-    assert "The index is created once" in text
+    assert "Start everything, create the index, and print the variables" in text

@@ -46,6 +46,7 @@ TRANSITIONS: dict[str, Callable[[VideoRecord, float], VideoRecord]] = {
     "mark_gone": partial(transitions.mark_gone, error=BROKEN),
     "release": partial(transitions.release, error=BROKEN, counted=True, delay=1.0, max_attempts=3),
     "retry": transitions.retry,
+    "set_fields": partial(transitions.set_fields, fields={"title": "t"}),
     "reopen": partial(transitions.reopen, forget=True),
     "delete": partial(transitions.delete, error=None),
     "mark_removed": lambda record, now: transitions.mark_removed(record.changed(due_at=4.0), now),
