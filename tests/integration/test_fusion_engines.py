@@ -22,13 +22,15 @@ pytestmark = pytest.mark.integration
 
 VIDEOS = make_videos()
 QUERY = "a red circle at night"
+ALL_WORDS = SearchSettings(stop_words=[])
+"""Every word of the query ranks, so that the keyword leg has many hits to fuse."""
 FILTER = {"tags": "odd"}
 
 
 def made(engine: Engine, services: RunningServices, *, shards: int) -> Iterator[VideoSearch]:
     name = f"test-fusion-{uuid.uuid4().hex[:8]}"
     create_index(engine, name, VIDEOS, quantization="flat", shards=shards)
-    yield VideoSearch(engine, TableEncoder(), index=name)
+    yield VideoSearch(engine, TableEncoder(), index=name, settings=ALL_WORDS)
     services.drop(name)
 
 
@@ -69,7 +71,9 @@ def test_a_fusion_is_chosen_by_name_and_by_the_settings(
     both = legs(search)
     named = search.search(QUERY, k=60, fusion="linear")
     assert [(hit.id, hit.score) for hit in named] == linear(both)
-    settings = SearchSettings(fusion="linear", normalizer="z_score", vector_weight=0.5)
+    settings = SearchSettings(
+        stop_words=[], fusion="linear", normalizer="z_score", vector_weight=0.5
+    )
     by_settings = VideoSearch(
         shared_engine, TableEncoder(), index=named.index, settings=settings
     ).search(QUERY, k=60)
@@ -166,7 +170,7 @@ def test_rescored_vectors_are_fused_like_exact_ones(
         pytest.skip("this version cannot filter moments")
     name = f"test-fusion-{uuid.uuid4().hex[:8]}"
     create_index(shared_engine, name, VIDEOS, quantization="int8", shards=1)
-    quantised = VideoSearch(shared_engine, TableEncoder(), index=name)
+    quantised = VideoSearch(shared_engine, TableEncoder(), index=name, settings=ALL_WORDS)
     for fusion in ("rrf", "sum", *(["native", "native_rrf"] if features.hybrid else [])):
         for level in ("segment", "video"):
             options: Any = {"fusion": fusion, "level": level, "filter": where, "k": 20}
@@ -212,7 +216,7 @@ def doubled(shared_engine: Engine, services: RunningServices) -> Iterator[VideoS
         ).tolist()
         copies.append(Write("index", f"{video.id}-copy", document))
     shared_engine.bulk(name, copies, refresh=True)
-    yield VideoSearch(shared_engine, TableEncoder(), index=name)
+    yield VideoSearch(shared_engine, TableEncoder(), index=name, settings=ALL_WORDS)
     services.drop(name)
 
 

@@ -184,10 +184,13 @@ class Plan:
 
     @property
     def _untimed(self) -> bool:
-        """Whether videos without a duration have a query of their own, by a script."""
-        return self.settings.rescore and any(
-            clause.keys() != {"ids"} for clause in self.conditions.without_segments
-        )
+        """Whether videos without a duration have a query of their own, by a script.
+
+        Not where the engine fuses: the script bends cosines below 0, which its sum would show.
+        """
+        if self.checked.engine_fusion is not None or not self.settings.rescore:
+            return False
+        return any(clause.keys() != {"ids"} for clause in self.conditions.without_segments)
 
     @property
     def _oversample(self) -> float | None:
