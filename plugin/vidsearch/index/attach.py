@@ -96,10 +96,10 @@ def attach_index(
     check_uri_field(mapping, uri_field, index=name)
     refuse_lossy_source(mapping, index=name)
     body = videos_index_body(engine, settings, identity, uri_field=uri_field)
-    refuse_moving_index(engine, name, alias=settings.name, mapping=mapping)
+    live = flattened(engine.settings(name))
+    refuse_moving_index(engine, name, alias=settings.name, mapping=mapping, settings=live)
     added = attached_mapping(body, mapping, field=settings.field)
     refuse_taken_field(mapping, added, field=settings.field, index=name)
-    live = flattened(engine.settings(name))
     lacking = {
         key: value
         for key, value in attached_settings(body).items()

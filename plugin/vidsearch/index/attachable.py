@@ -7,7 +7,7 @@ from typing import Any
 
 from vidsearch.engines import Engine, Json
 from vidsearch.errors import MappingConflictError
-from vidsearch_mappings.diff import flattened
+from vidsearch.index.health import blocks_among
 
 __all__ = ["refuse_blocks", "refuse_lossy_source", "refuse_moving_index", "refuse_taken_field"]
 
@@ -26,25 +26,26 @@ def refuse_blocks(settings: Mapping[str, Any], *, index: str) -> None:
         settings: of the index, as dotted names below ``index``.
         index: its name.
     """
-    blocks = [f"index.blocks.{b}" for b in _BLOCKS if str(settings.get(f"blocks.{b}")) == "true"]
-    if blocks:
+    if blocks := blocks_among(_BLOCKS, settings):
         raise MappingConflictError(
             f"index {index!r} takes no writes ({', '.join(blocks)}), so no vector could be written "
             f"to it: set {' and '.join(blocks)} to null, then attach again"
         )
 
 
-def refuse_moving_index(engine: Engine, name: str, *, alias: str, mapping: Json) -> None:
+def refuse_moving_index(
+    engine: Engine, name: str, *, alias: str, mapping: Json, settings: Mapping[str, Any]
+) -> None:
     """Refuse a part of a data stream, and an alias that a rollover moves to other indices.
 
     The index that comes next would have no vidsearch object, and its documents no vectors.
+    ``settings`` are those of the index, as dotted names below ``index``.
     """
     if "_data_stream_timestamp" in mapping:
         raise MappingConflictError(
             f"index {name!r} belongs to a data stream, which takes new documents only and moves on "
             "to other indices: attach to an index that is none"
         )
-    settings = flattened(engine.settings(name))
     why = next((f"index.{key}" for key in _ROLLOVER if settings.get(key)), None)
     if alias != name and engine.aliases(name).get(alias, {}).get("is_write_index") is True:
         why = f"`is_write_index` of alias {alias!r}"

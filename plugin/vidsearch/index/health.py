@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from vidsearch.engines import Engine
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.steps import Steps
 from vidsearch.errors import MappingConflictError
+from vidsearch_mappings.diff import flattened
 
-__all__ = ["require_vectors", "write_blocks"]
+__all__ = ["blocks_among", "require_vectors", "write_blocks"]
 
 _BLOCKS = ("write", "read_only", "read_only_allow_delete")
 
@@ -21,14 +25,17 @@ def require_vectors(calls: Calls, name: str, field: str, *, all_of_them: bool) -
     Raises:
         MappingConflictError: none of them has its vector, or, with ``all_of_them``, some lack it.
     """
-    embedded = yield from _count(calls, name, field, "fingerprint")
-    if not embedded:
+    embedded, with_vector = (
+        {"exists": {"field": f"{field}.{n}"}} for n in ("fingerprint", "vector")
+    )
+    lost = yield from calls.count(name, {"bool": {"filter": [embedded], "must_not": [with_vector]}})
+    if not lost:  # as a rule, and a search that finds nothing waits for it
         return
-    whole = yield from _count(calls, name, field, "fingerprint", "vector")
-    if whole == embedded or (whole and not all_of_them):
+    whole = yield from calls.count(name, {"bool": {"filter": [embedded, with_vector]}})
+    if whole and not all_of_them:
         return
     raise MappingConflictError(
-        f"{embedded - whole} of {embedded} videos of index {name!r} have lost their vectors "
+        f"{lost} of {lost + whole} videos of index {name!r} have lost their vectors "
         f"({field}.vector): it was copied without them. Copy it again with all of _source, "
         "or embed them again with `vidsearch reindex --all`"
     )
@@ -36,10 +43,10 @@ def require_vectors(calls: Calls, name: str, field: str, *, all_of_them: bool) -
 
 def write_blocks(engine: Engine, index: str) -> list[str]:
     """The settings of an index that forbid writing to it."""
-    blocks = engine.settings(index).get("blocks") or {}
-    return [f"index.blocks.{name}" for name in _BLOCKS if str(blocks.get(name)).lower() == "true"]
+    return blocks_among(_BLOCKS, flattened(engine.settings(index)))
 
 
-def _count(calls: Calls, name: str, field: str, *filled: str) -> Steps[int]:
-    exist = [{"exists": {"field": f"{field}.{one}"}} for one in filled]
-    return (yield from calls.count(name, {"bool": {"filter": exist}}))
+def blocks_among(names: Iterable[str], settings: Mapping[str, Any]) -> list[str]:
+    """Those blocks that are set, of an index with these settings (dotted names below ``index``)."""
+    set_ = (name for name in names if str(settings.get(f"blocks.{name}")).lower() == "true")
+    return [f"index.blocks.{name}" for name in set_]
