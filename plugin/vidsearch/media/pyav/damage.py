@@ -18,6 +18,7 @@ from vidsearch.media.pyav.timetable import Presentation
 if TYPE_CHECKING:
     import av
     from av.packet import Packet
+    from numpy.typing import NDArray
 
 __all__ = ["MOST_AHEAD", "PREDICTED", "B", "Damage", "untrusted", "why_damaged"]
 
@@ -196,9 +197,7 @@ class Damage:
 
 def why_damaged(index: PacketIndex) -> str | None:
     """A reason why not every frame can be trusted, by the container; ``None`` without one."""
-    if (index.corrupt[:-1] & ~index.keys[1:]).any():
-        return "packets are marked as damaged"
-    return None
+    return "packets are marked as damaged" if _marked(index).any() else None
 
 
 def untrusted(index: PacketIndex, order: Presentation, holes: Sequence[int]) -> frozenset[int]:
@@ -209,7 +208,7 @@ def untrusted(index: PacketIndex, order: Presentation, holes: Sequence[int]) -> 
     begins = np.zeros(len(index), dtype=np.bool_)
     begins[list(holes)] = True
     begins[0] |= not index.keys[0] and index.keys.any()
-    begins[:-1] |= index.corrupt[:-1] & ~index.keys[1:]
+    begins[:-1] |= _marked(index)
     found = np.zeros(len(index), dtype=np.bool_)
     is_broken = was_broken = False
     key = int(index.stamps[0])
@@ -221,3 +220,10 @@ def untrusted(index: PacketIndex, order: Presentation, holes: Sequence[int]) -> 
         # A frame that comes on display before the key frame depends on those before that.
         found[position] = is_broken or (was_broken and index.stamps[position] < key)
     return frozenset(np.flatnonzero(found[order.packets]).tolist())
+
+
+def _marked(index: PacketIndex) -> NDArray[np.bool_]:
+    """Packets, but for the last, that are marked as damaged. What is missing right before a key
+    frame, as between two streams that were joined, does no harm to what follows.
+    """
+    return index.corrupt[:-1] & ~index.keys[1:]
