@@ -64,7 +64,7 @@ def vector_query(
     segment_filters: Sequence[Mapping[str, Any]] = (),
     size: int | None = None,
     similarity: float | None = None,
-    untimed: bool = False,
+    without_duration: bool = False,
 ) -> Json:
     """The ``k`` videos nearest to a unit vector.
 
@@ -92,7 +92,7 @@ def vector_query(
         size: how many of the ``k`` are brought back; all where ``None``.
         similarity: least cosine; Elasticsearch cuts there, OpenSearch has no such thing beside
             ``k``. Of quantised vectors it is the rough cosine that is cut by.
-        untimed: on OpenSearch at level ``segment``, ``filters`` find the videos without
+        without_duration: on OpenSearch at level ``segment``, ``filters`` find the videos without
             ``duration``, too, by script. Without it they are lost there; see :func:`_on_videos`.
     """
     path = vector_path(field, level=level)
@@ -131,8 +131,8 @@ def vector_query(
 
     # Segments have the id of their video.
     by_id = all(each.keys() == {"ids"} for each in filters)
-    untimed = untimed and level == "segment" and not segment_filters
-    scripted = oversample is not None or untimed
+    without_duration = without_duration and level == "segment" and not segment_filters
+    scripted = oversample is not None or without_duration
     if level == "segment" and segment_filters:
         inner_query: Json = {"bool": {"filter": [dict(each) for each in segment_filters]}}
         scripted = True
@@ -154,7 +154,7 @@ def vector_query(
     if inner:
         nested["inner_hits"] = inner
     query: Json = {"nested": nested}
-    if untimed:
+    if without_duration:
         scored = _scored_by_script({"exists": {"field": path}}, path=path, vector=vector)
         rest: Json = {**nested, "query": scored}
         # Those of the other query's hits are the same, and a name stands in a request once.

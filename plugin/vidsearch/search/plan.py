@@ -114,7 +114,8 @@ class Plan:
         """
         conditions = self.conditions
         scripted = self._oversample is not None or (
-            level == "segment" and (conditions.on_segments or (self._untimed and not chosen))
+            level == "segment"
+            and (conditions.on_segments or (self._asks_without_duration and not chosen))
         )
         by_field = self.index.similarity(level)
         return "half_inner_product" if self.kind == "opensearch" and scripted else by_field
@@ -183,7 +184,7 @@ class Plan:
         return {**bodies, "documents": self._with_highlights(documents)}
 
     @property
-    def _untimed(self) -> bool:
+    def _asks_without_duration(self) -> bool:
         """Whether videos without a duration have a query of their own, by a script.
 
         Not where the engine fuses: the script bends cosines below 0, which its sum would show.
@@ -227,7 +228,7 @@ class Plan:
             filters=chosen or filters,
             segment_filters=conditions.on_segments if by_segment else (),
             similarity=None if threshold is None else max(-1.0, threshold - _TOLERANCE),
-            untimed=self._untimed and chosen is None,
+            without_duration=self._asks_without_duration and chosen is None,
         )
 
     def _keywords(self) -> _Keywords:
