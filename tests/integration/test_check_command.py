@@ -25,23 +25,16 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def env(
-    search_node: SearchNode, redis_url: str, index_name: str, monkeypatch: pytest.MonkeyPatch
+    demo_env: dict[str, str], search_node: SearchNode, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, str]:
-    """Settings in the environment, as a person would set them."""
     values = {
-        "VIDSEARCH_ENGINE__URL": search_node.url,
         "VIDSEARCH_ENGINE__KIND": search_node.kind,
-        "VIDSEARCH_BROKER__URL": redis_url,
-        "VIDSEARCH_BROKER__QUEUE": f"q-{uuid.uuid4().hex[:8]}",
-        "VIDSEARCH_INDEX__NAME": index_name,
-        "VIDSEARCH_INDEX__REPLICAS": "0",
-        "VIDSEARCH_MODEL__NAME": "demo",
         "VIDSEARCH_MODEL__PRECISION": "fp32",
         "VIDSEARCH_INGEST__RETRY_SECONDS": "0.2",
     }
     for name, value in values.items():
         monkeypatch.setenv(name, value)
-    return values
+    return demo_env | values
 
 
 @pytest.fixture

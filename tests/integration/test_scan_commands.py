@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from pathlib import Path
 
 import pytest
@@ -17,20 +16,8 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def env(
-    search_node: SearchNode, redis_url: str, index_name: str, monkeypatch: pytest.MonkeyPatch
-) -> dict[str, str]:
-    values = {
-        "VIDSEARCH_ENGINE__URL": search_node.url,
-        "VIDSEARCH_MODEL__NAME": "demo",
-        "VIDSEARCH_BROKER__URL": redis_url,
-        "VIDSEARCH_BROKER__QUEUE": f"q-{uuid.uuid4().hex[:8]}",
-        "VIDSEARCH_INDEX__NAME": index_name,
-        "VIDSEARCH_INDEX__REPLICAS": "0",
-    }
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-    return values
+def env(demo_env: dict[str, str]) -> dict[str, str]:
+    return demo_env
 
 
 @pytest.fixture

@@ -17,10 +17,13 @@ _HEAVY = ["torch", "transformers", "cv2", "av", "celery", "elasticsearch", "open
 def _loaded_after(statement: str) -> set[str]:
     loaded = f"[name for name in {_HEAVY} if name in sys.modules]"
     code = f"import sys, json; {statement}; print(json.dumps({loaded}))"
-    output = subprocess.run(
+    return set(json.loads(_output_of(code)))
+
+
+def _output_of(code: str) -> str:
+    return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
     ).stdout
-    return set(json.loads(output))
 
 
 @pytest.mark.parametrize(
@@ -45,10 +48,7 @@ def test_packages_import_no_module_before_a_name_is_used() -> None:
         "import vidsearch.defaults\n"
         "print({'numpy', 'pydantic', 'asyncio'} & set(sys.modules))"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
-    )
-    assert run.stdout == "set()\n"
+    assert _output_of(code) == "set()\n"
 
 
 def test_search_loads_the_description_of_an_index_and_nothing_that_writes_one() -> None:
@@ -57,11 +57,8 @@ def test_search_loads_the_description_of_an_index_and_nothing_that_writes_one() 
         "rooms = ('vidsearch.index.', 'vidsearch.registry', 'vidsearch.ingest', 'vidsearch.cli')\n"
         "print(sorted(name for name in sys.modules if name.startswith(rooms)))"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
-    )
     read = ["vidsearch.index.copy_note", "vidsearch.index.description", "vidsearch.index.health"]
-    assert run.stdout == f"{read}\n"
+    assert _output_of(code) == f"{read}\n"
 
 
 @pytest.mark.parametrize(
