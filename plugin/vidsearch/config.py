@@ -23,6 +23,7 @@ from pydantic_settings import (
 
 from vidsearch.config_sections import (
     BrokerSettings,
+    EmbeddingSettings,
     EngineSettings,
     FusionName,
     IndexSettings,
@@ -35,6 +36,7 @@ from vidsearch.errors import ConfigError
 
 __all__ = [
     "BrokerSettings",
+    "EmbeddingSettings",
     "EngineSettings",
     "FusionName",
     "IndexSettings",
@@ -76,6 +78,7 @@ class Settings(BaseSettings):
     ingest: IngestSettings = IngestSettings()
     sources: SourceSettings = SourceSettings()
     thumbnails: ThumbnailSettings = ThumbnailSettings()
+    embeddings: EmbeddingSettings = EmbeddingSettings()
     search: SearchSettings = SearchSettings()
 
     @classmethod

@@ -22,6 +22,7 @@ from vidsearch_mappings.types import EngineKind, Quantization
 
 __all__ = [
     "BrokerSettings",
+    "EmbeddingSettings",
     "EngineSettings",
     "FusionName",
     "IndexSettings",
@@ -166,6 +167,19 @@ class IndexSettings(Section):
     def registry(self) -> str:
         """Alias of the registry."""
         return f"{self.side_prefix}{self.name}-registry"
+
+    @property
+    def embeddings(self) -> str:
+        """Alias of the index that the embedding store is kept in."""
+        return f"{self.side_prefix}{self.name}-embeddings"
+
+    @property
+    def side_advice(self) -> str:
+        """What to do where an index template applies to the name of a side index."""
+        return (
+            f"Set index.side_prefix (now {self.side_prefix!r}) to a prefix that no pattern of a "
+            "template matches, or narrow the index_patterns of the template"
+        )
 
 
 class ModelSettings(Section):
@@ -316,6 +330,24 @@ class IngestSettings(Section):
 
 FusionName = Literal["rrf", "linear", "sum", "native", "native_rrf"]
 """Fusions that have a name; see :func:`vidsearch.search.native.choose`."""
+
+
+class EmbeddingSettings(Section):
+    """The store of embeddings, by which a video is embedded once per model."""
+
+    keep: bool = Field(
+        True,
+        description="Whether to keep the vectors of all sampled frames, so that no file is "
+        "decoded and embedded twice with the same model.",
+    )
+    url: str | None = Field(
+        None,
+        description="Folder or bucket (fsspec URL) of the store. Unset: the index "
+        "`<side_prefix><name>-embeddings`.",
+    )
+    precision: Literal["fp16", "fp32"] = Field(
+        "fp16", description="Number format of the vectors in the store."
+    )
 
 
 class SearchSettings(Section):

@@ -62,6 +62,12 @@ class SourceSettings(Section):
         "(`https://user:password@host/…`). They are stored in plain text, in the registry and in "
         "the document.",
     )
+    trust_validators: bool = Field(
+        True,
+        description="Whether a file counts as unchanged, and is not fetched again, where its ETag, "
+        "size and version (bucket), its strong ETag and size (http), or its inode, size and time "
+        "of change (file) are the same as before.",
+    )
     max_bytes: int = Field(10 * 2**30, ge=1, description="Maximum size of a video in bytes.")
     max_seconds: float = Field(
         MAX_SECONDS, gt=0, description="Maximum length of a video in seconds."

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from vidsearch.config import Settings
+    from vidsearch.embeddings import EmbeddingStore
     from vidsearch.encoders import Encoder
     from vidsearch.engines import Engine
     from vidsearch.index import VideosIndex
@@ -128,6 +129,13 @@ class Services:
         return ThumbnailStore.of(self.settings.thumbnails)
 
     @build_once
+    def embeddings(self) -> EmbeddingStore | None:
+        """Where vectors of frames are kept; ``None`` where the settings keep none."""
+        from vidsearch.embeddings import EmbeddingStore
+
+        return EmbeddingStore.of(self.settings, self.engine)
+
+    @build_once
     def indexer(self) -> Indexer:
         """Ingests one video after the other."""
         from vidsearch.ingest import Indexer
@@ -141,6 +149,7 @@ class Services:
             settings=self.settings.ingest,
             sources=self.settings.sources,
             thumbnails=self.thumbnails,
+            embeddings=self.embeddings,
             batch_size=self.settings.model.batch_size,
         )
 

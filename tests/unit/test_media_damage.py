@@ -327,7 +327,7 @@ def test_a_video_is_embedded_without_its_damage(tmp_path: Path) -> None:
         reader = DirectReader("pyav", limits=DEFAULT_LIMITS)
         policy = SegmentPolicy(length=2.0)
         return embed_video(
-            path, reader=reader, encoder=FakeEncoder(), segments=policy, rate=_POINTS
+            lambda: path, reader=reader, encoder=FakeEncoder(), segments=policy, rate=_POINTS
         )
 
     whole_video, video = embedded(whole), embedded(path)

@@ -11,29 +11,31 @@ from time import perf_counter
 from typing import Any, Literal
 
 from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
-from vidsearch.embeddings import SegmentPolicy, embed_video
+from vidsearch.embeddings import EmbeddingStore, KeptVideo, SegmentPolicy, embed_video
 from vidsearch.encoders import Encoder
 from vidsearch.engines import Document, Engine, Json, Revision
 from vidsearch.errors import (
     BackendUnavailableError,
     IndexNotFoundError,
     LeaseLostError,
+    SourceNotFoundError,
+    SourceUnavailableError,
     VersionConflictError,
     VideoError,
 )
 from vidsearch.index.videos_index import VideosIndex, open_videos_index
+from vidsearch.ingest.content import VideoContent, read_content
 from vidsearch.ingest.document import fingerprint, video_document, with_fields
 from vidsearch.ingest.field_values import explained_rejections, refuse_changed_numbers
 from vidsearch.ingest.removal import remove_document
 from vidsearch.media import (
     Cue,
-    LocalFile,
     MediaReader,
+    Source,
     ThumbnailStore,
     best_cues,
     check_sources,
-    content_hash,
-    fetch,
+    open_source,
 )
 from vidsearch.registry.lease_keeper import LeaseKeeper
 from vidsearch.registry.registry import Registry
@@ -63,8 +65,8 @@ class Outcome:
 class Indexer:
     """Ingests registered videos into the videos index.
 
-    ``thumbnails`` is where a picture of every segment is put, ``None`` makes none; ``batch_size``
-    counts frames.
+    ``thumbnails`` is where a picture of every segment is put, ``None`` makes none; ``embeddings``
+    is where vectors of frames are kept, ``None`` keeps none; ``batch_size`` counts frames.
 
     Raises:
         ConfigError: ``sources`` lists a host or scheme that cannot be one.
@@ -81,6 +83,7 @@ class Indexer:
         settings: IngestSettings,
         sources: SourceSettings | None = None,
         thumbnails: ThumbnailStore | None = None,
+        embeddings: EmbeddingStore | None = None,
         batch_size: int = 8,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -93,6 +96,7 @@ class Indexer:
         self._sources = sources or SourceSettings()
         check_sources(self._sources)
         self._thumbnails = thumbnails
+        self._embeddings = embeddings
         self._batch_size = batch_size
         self._clock = clock
 
@@ -138,20 +142,23 @@ class Indexer:
         segments = SegmentPolicy.of(self._index_settings, length=index.segment_seconds)
         attempt.enter("fetch")
         languages = self._settings.subtitle_languages
-        with fetch(record.uri, settings=self._sources, languages=languages) as file:
-            attempt.enter("hash")
-            mark = self._fingerprint(file, index, segments)
+        with open_source(record.uri, settings=self._sources, languages=languages) as source:
+            content = self._content(source, record, attempt)
+            mark = self._fingerprint(content, index, segments)
             if stored and _is_current(record, stored, mark, index):
-                return self._keep_vectors(attempt, index, stored)
+                return self._keep_vectors(attempt, index, stored, content)
+            kept = KeptVideo(self._embeddings, content.hash)
             embedding = embed_video(
-                file.path,
+                lambda: source.file().path,
+                kept=kept,
                 reader=self._reader,
                 encoder=self._encoder,
                 segments=segments,
                 rate=self._settings.fps,
                 sampling=self._settings.sampling,
                 batch_size=self._batch_size,
-                cues=lambda: self._cues(file),
+                max_damaged=self._settings.max_damaged,
+                cues=lambda: self._cues(source, content, kept),
                 thumbnails=self._thumbnails,
                 at=attempt.enter,
             )
@@ -164,6 +171,7 @@ class Indexer:
             attempt,
             index,
             written,
+            **content.to_record(),
             fingerprint=mark,
             frames=embedding.frames,
             damaged=embedding.damaged,
@@ -173,35 +181,70 @@ class Indexer:
         _log.info("video %r indexed: %r in %s", record.id, embedding, attempt)
         return Outcome("indexed", record=after)
 
-    def _keep_vectors(self, attempt: _Attempt, index: VideosIndex, stored: Document) -> Outcome:
+    def _keep_vectors(
+        self, attempt: _Attempt, index: VideosIndex, stored: Document, content: VideoContent
+    ) -> Outcome:
         """Only the registered fields or the URI may have changed."""
         attempt.enter("write")
         record = attempt.record
         document, written = with_fields(record, stored.source, index=index), stored.revision
         if document != stored.source:
             written = self._write(attempt, index, document, stored)
-        after = self._complete(attempt, index, written)  # all that it says of the vectors is true
+        # All that the record says of the vectors is true.
+        after = self._complete(attempt, index, written, **content.to_record())
         _log.info("video %r unchanged: its vectors are current", record.id)
         return Outcome("unchanged", record=after)
 
-    def _fingerprint(self, file: LocalFile, index: VideosIndex, segments: SegmentPolicy) -> str:
+    def _content(self, source: Source, record: VideoRecord, attempt: _Attempt) -> VideoContent:
+        """What the file is; it is fetched only where nothing else tells.
+
+        Where its place does not answer, or has it no more, it is what it was the last time.
+        """
+        known = VideoContent.of_record(record)
+        try:
+            return read_content(
+                source,
+                known=known,
+                trust=self._sources.trust_validators,
+                subtitles=self._settings.subtitles,
+                at=attempt.enter,
+            )
+        except (SourceNotFoundError, SourceUnavailableError) as error:
+            if known is None:
+                raise
+            _log.warning("video %r: going by what was read before, as %s", record.id, error)
+            return known
+
+    def _fingerprint(
+        self, content: VideoContent, index: VideosIndex, segments: SegmentPolicy
+    ) -> str:
         subtitles: list[str] | None = None
         if self._settings.subtitles:
-            hashes = [content_hash(sidecar.path) for sidecar in file.sidecars]
-            subtitles = [*self._settings.subtitle_languages, *hashes]
+            subtitles = [*self._settings.subtitle_languages, *content.subtitles]
         return fingerprint(
-            content_hash(file.path),
+            content.hash,
             index=index,
             segments=segments,
             subtitles=subtitles,
             thumbnails=self._thumbnails.form if self._thumbnails else None,
         )
 
-    def _cues(self, file: LocalFile) -> tuple[Cue, ...]:
+    def _cues(self, source: Source, content: VideoContent, kept: KeptVideo) -> tuple[Cue, ...]:
         if not self._settings.subtitles:
             return ()
         languages = self._settings.subtitle_languages
-        return best_cues(file.path, file.sidecars, reader=self._reader, languages=languages)
+
+        def read() -> tuple[Cue, ...]:
+            file = source.file()
+            return best_cues(file.path, file.sidecars, reader=self._reader, languages=languages)
+
+        return kept.fact(
+            "cues",
+            " ".join((*languages, *content.subtitles)),
+            read,
+            restore=lambda found: tuple(Cue(*each) for each in found),
+            plain=lambda cues: [[cue.start, cue.end, cue.text] for cue in cues],
+        )
 
     def _write(
         self, attempt: _Attempt, index: VideosIndex, document: Json, stored: Document | None

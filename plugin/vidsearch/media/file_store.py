@@ -68,7 +68,7 @@ class FileStore:
         with self._mapped("read"):
             try:
                 data: bytes = self._files.cat_file(f"{self._root}/{key}")
-            except FileNotFoundError:
+            except (FileNotFoundError, IsADirectoryError):
                 return None
             return data
 

@@ -83,8 +83,7 @@ def create_registry_index(engine: Engine, settings: IndexSettings) -> None:
         engine,
         _concrete(settings),
         {**body, "aliases": {settings.registry: {"is_hidden": True}}},
-        advice=f"Set index.side_prefix (now {settings.side_prefix!r}) to a prefix that no pattern "
-        "of a template matches, or narrow the index_patterns of the template",
+        advice=settings.side_advice,
         user_fields=False,
     )
 

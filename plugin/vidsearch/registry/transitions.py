@@ -83,6 +83,8 @@ def register(old: VideoRecord | None, now: float, *, video: NewVideo) -> VideoRe
     same = {"uri": old.uri, "fields": dict(old.fields), "routing": old.routing} == wanted
     if same and old.state not in GIVEN_UP:
         return old
+    if video.uri != old.uri:
+        old = _without_content(old)
     return _afresh(old, now).changed(**wanted)
 
 
@@ -160,7 +162,7 @@ def fail(record: VideoRecord, now: float, *, error: ErrorRecord) -> VideoRecord:
 
 def mark_gone(record: VideoRecord, now: float, *, error: ErrorRecord) -> VideoRecord:
     """The application deleted the document."""
-    return _ended(record, now).changed(
+    return _without_content(_ended(record, now)).changed(
         state=State.DELETED, error=error, fingerprint=None, fields={}
     )
 
@@ -206,7 +208,7 @@ def reopen(record: VideoRecord, now: float, *, forget: bool) -> VideoRecord:
     if record.state in IN_PROGRESS and not (forget and record.fingerprint):
         return record
     after = _afresh(record, now)
-    return after.changed(fingerprint=None) if forget else after
+    return _without_content(after).changed(fingerprint=None) if forget else after
 
 
 def delete(record: VideoRecord, now: float, *, error: ErrorRecord | None) -> VideoRecord:
@@ -217,7 +219,7 @@ def delete(record: VideoRecord, now: float, *, error: ErrorRecord | None) -> Vid
     if record.state is State.DELETED:
         return record
     lease = record.lease_until if record.state is State.PROCESSING else None
-    return _ended(record, now).changed(
+    return _without_content(_ended(record, now)).changed(
         state=State.DELETED,
         fields={},
         error=error,
@@ -254,6 +256,10 @@ def is_purgeable(record: VideoRecord) -> bool:
 
 def _afresh(record: VideoRecord, now: float) -> VideoRecord:
     return _ended(record, now).changed(state=State.REGISTERED, attempts=0, error=None)
+
+
+def _without_content(record: VideoRecord) -> VideoRecord:
+    return record.changed(content=None, source={})
 
 
 def _ended(record: VideoRecord, now: float) -> VideoRecord:

@@ -76,6 +76,15 @@ class ThumbnailStore:
             self._store.write(key, picture, media_type=f"image/{self.format}")
         return key
 
+    def renew(self, keys: Iterable[str]) -> bool:
+        """Put pictures that are kept once more; returns whether all of them are there."""
+        for key in set(keys):
+            picture = self._store.read(key)
+            if picture is None:
+                return False
+            self.put(picture)
+        return True
+
     def pictures(self) -> Iterator[StoredFile]:
         """What is kept, in no order; files of other names are passed over."""
         return (file for file in self._store.files() if _KEY.fullmatch(file.key))
