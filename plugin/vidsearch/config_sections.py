@@ -174,6 +174,11 @@ class IndexSettings(Section):
         return f"{self.side_prefix}{self.name}-embeddings"
 
     @property
+    def slices(self) -> str:
+        """Alias of the index with the slices of long videos."""
+        return f"{self.side_prefix}{self.name}-slices"
+
+    @property
     def side_advice(self) -> str:
         """What to do where an index template applies to the name of a side index."""
         return (
@@ -293,6 +298,12 @@ class IngestSettings(Section):
         "(`en`, `pt-BR`, `ger`). Where there are none of these, subtitles without a language are "
         "taken, then others. Empty: a file without a language, then the first by its code; of the "
         "tracks, the one that the video marks as default.",
+    )
+    slice_seconds: float = Field(
+        600.0,
+        ge=0,
+        description="Length of the slices, in seconds, in which workers embed long videos at once; "
+        "see docs/embeddings.md. 0: no slices.",
     )
     lease_seconds: float = Field(
         120.0,

@@ -173,6 +173,10 @@ class DecoderFailedError(VideoError):
     """A codec hung, crashed or ran out of memory on the video; the worker lives on."""
 
 
+class SliceFailedError(VideoError):
+    """A slice of the video failed, or workers gave it up; its error is in the message."""
+
+
 class DocumentRejectedError(VideoError):
     """The index's mapping does not take the video's document: a field of another type, …"""
 

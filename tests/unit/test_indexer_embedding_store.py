@@ -17,8 +17,7 @@ from vidsearch.embeddings import EmbeddingStore
 from vidsearch.embeddings.index_files import IndexFiles
 from vidsearch.encoders import Vectors
 from vidsearch.index import attach_index, create_videos_index, open_videos_index
-from vidsearch.ingest import Indexer, scan_index
-from vidsearch.ingest.indexer import Outcome
+from vidsearch.ingest import Indexer, Outcome, scan_index
 from vidsearch.media import Cue, FrameBatch, FrameStream, MediaLimits, ThumbnailStore
 from vidsearch.media.direct_reader import DirectReader
 from vidsearch.registry import Registration, Registry, State

@@ -26,6 +26,7 @@ _COMMANDS = (
     "sweep",
     "videos",
     "thumbnails",
+    "embeddings",
     "status",
     "search",
     "model",

@@ -15,7 +15,7 @@ import json
 import logging
 import re
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
@@ -140,14 +140,21 @@ class EmbeddingStore:
         *,
         start: float = 0.0,
         stop: float | None = None,
+        required: bool = False,
     ) -> FrameVectors:
         """Keep the frames of a time range.
 
         Returns them as a reading of the store gives them, so that a video gets the same vectors
         whether it was embedded or read.
+
+        Raises:
+            VidsearchError: the store did not answer, and ``required`` is true.
         """
         data, key = _packed(frames, self._dtype), _frames_key(content, model, _Range(start, stop))
-        self._tried(lambda: self._files.write(key, data))
+        if required:
+            self._files.write(key, data)
+        else:
+            self._tried(lambda: self._files.write(key, data))
         return _unpacked(data, dims=model.dims)
 
     def fact(self, content: str, kind: str, key: str) -> Any:
@@ -172,6 +179,24 @@ class EmbeddingStore:
             VidsearchError: the store did not answer.
         """
         return (file for file in self._files.files() if content_of(file.key) is not None)
+
+    def unused(self, contents: Set[bytes], *, written_before: float) -> list[StoredFile]:
+        """Files of other contents than these.
+
+        Args:
+            contents: hashes of files, 32 bytes each.
+            written_before: seconds since the epoch; newer files are left out.
+
+        Raises:
+            VidsearchError: the store did not answer.
+        """
+        return [
+            file
+            for file in self.files()
+            if bytes.fromhex(content_of(file.key) or "") not in contents
+            and file.written is not None
+            and file.written < written_before
+        ]
 
     def remove(self, keys: Iterable[str]) -> None:
         """Remove files of the store.
@@ -214,15 +239,35 @@ class KeptVideo:
     def __init__(self, store: EmbeddingStore | None, content: str) -> None:
         self._store = store
         self._content = content
+        self._frames: FrameVectors | None = None
 
     def frames(self, model: ModelIdentity, make: Callable[[], FrameVectors]) -> FrameVectors:
         """The frames of the whole video."""
-        if self._store is None:
-            return make()
-        kept = self._store.frames(self._content, model)
+        kept = self.find_frames(model)
         if kept is not None:
             return kept
-        return self._store.keep_frames(self._content, model, make())
+        made = make()
+        return made if self._store is None else self._store.keep_frames(self._content, model, made)
+
+    def find_frames(self, model: ModelIdentity) -> FrameVectors | None:
+        """The frames of the whole video as they were kept; ``None`` where they were not."""
+        if self._frames is None and self._store is not None:
+            self._frames = self._store.frames(self._content, model)
+        return self._frames
+
+    def join_frames(
+        self, model: ModelIdentity, ranges: Sequence[tuple[float, float | None]]
+    ) -> list[int]:
+        """Take the frames of the whole video from ranges that follow each other.
+
+        Returns the numbers of the ranges that are not kept; where there are some, nothing is taken.
+        """
+        assert self._store is not None
+        found = [self._store.frames(self._content, model, start=a, stop=b) for a, b in ranges]
+        there = [frames for frames in found if frames is not None]
+        if len(there) == len(found):
+            self._frames = FrameVectors.joined(there)
+        return [number for number, frames in enumerate(found) if frames is None]
 
     def fact(
         self,

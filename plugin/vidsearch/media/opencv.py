@@ -91,6 +91,10 @@ class OpenCvDecoder(BatchDecoder):
         with opened(path, threads=self._threads, late_picture=late) as capture:
             return capture.info
 
+    def can_seek(self, path: Path) -> bool:
+        """See :class:`~vidsearch.media.frames.Decoder`: never."""
+        return False
+
     def _batches(
         self, path: Path, request: FrameRequest
     ) -> Generator[FrameBatch, None, FrameSummary]:

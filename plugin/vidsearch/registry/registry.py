@@ -317,6 +317,12 @@ class Registry:
             max_attempts=self.max_attempts,
         ).record
 
+    def hand_over(self, lease: Lease, *, lease_seconds: float, **known: Any) -> VideoRecord:
+        """Let the slices of a video have its lease; see ``transitions.hand_over``."""
+        return self._change_held(
+            lease, transitions.hand_over, lease_seconds=lease_seconds, **known
+        ).record
+
     # -- by the sweep
 
     def recover(self, id: str) -> VideoRecord | None:

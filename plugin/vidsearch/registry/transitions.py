@@ -22,6 +22,7 @@ function         from                                         to
 ``fail``         processing                                   failed
 ``mark_gone``    processing                                   deleted
 ``release``      processing                                   queued; dead after the last attempt
+``hand_over``    processing                                   processing, owned by its slices
 ``retry``        failed, dead                                 registered
 ``reopen``       indexed, failed, dead; any to forget         registered
 ``delete``       all but deleted                              deleted
@@ -58,6 +59,8 @@ __all__ = [
     "complete",
     "delete",
     "fail",
+    "hand_over",
+    "is_handed_over",
     "is_purgeable",
     "mark_gone",
     "mark_queued",
@@ -70,6 +73,10 @@ __all__ = [
     "retry",
     "set_fields",
 ]
+
+
+_SLICES = "slices"
+"""Owner of a lease that slices have; those of workers hold a ``#``."""
 
 
 def register(old: VideoRecord | None, now: float, *, video: NewVideo) -> VideoRecord:
@@ -127,7 +134,7 @@ def claim(
     mine = (record.owner or "").partition("#")[0] == token.partition("#")[0]
     attempts = record.attempts + 1
     if record.state is State.PROCESSING:
-        if mine:
+        if mine or is_handed_over(record):
             attempts = record.attempts
         elif (record.lease_until or 0.0) >= now:
             raise LeaseLostError(f"video {record.id!r} is being worked on by {record.owner}")
@@ -182,6 +189,24 @@ def release(
         return ended.changed(state=State.DEAD)
     attempts = record.attempts if counted else record.attempts - 1
     return ended.changed(state=State.QUEUED, attempts=attempts, due_at=_later(now, delay))
+
+
+def hand_over(
+    record: VideoRecord, now: float, *, lease_seconds: float, **known: Any
+) -> VideoRecord:
+    """Let the slices of a video have its lease; ``known`` is what was found out about its file.
+
+    Whoever claims the video next gets the lease. The sweep sees to it when the lease has run out,
+    where all the slices' workers were lost.
+    """
+    return record.changed(
+        owner=_SLICES, lease_until=_later(now, lease_seconds), error=None, updated_at=now, **known
+    )
+
+
+def is_handed_over(record: VideoRecord) -> bool:
+    """Whether the slices of a video have its lease."""
+    return record.state is State.PROCESSING and record.owner == _SLICES
 
 
 def retry(record: VideoRecord, now: float) -> VideoRecord:
@@ -243,6 +268,8 @@ def recover(record: VideoRecord, now: float, *, max_attempts: int) -> VideoRecor
         return after
     if record.state is not State.PROCESSING:
         return after.changed(state=State.REGISTERED)
+    if is_handed_over(record):
+        return after.changed(state=State.REGISTERED, attempts=record.attempts - 1)
     lost = f"worker {record.owner} fell silent in attempt {record.attempts}"
     error = ErrorRecord(type="WorkerLost", stage="processing", message=lost)
     dead = record.attempts >= max_attempts

@@ -40,7 +40,7 @@ from vidsearch.media.pyav.plan import why_no_plan
 from vidsearch.media.pyav.planned import PlanFailedError, planned_frames
 from vidsearch.media.pyav.sequential import FrontToBack, Seen
 from vidsearch.media.pyav.survey import Survey
-from vidsearch.media.pyav.timetable import presentation
+from vidsearch.media.pyav.timetable import Presentation, presentation
 
 if TYPE_CHECKING:
     import av
@@ -85,6 +85,16 @@ class PyAvDecoder(BatchDecoder):
         with opened(path) as video:
             _refuse_by_header(video, self._limits)
             return video.info()
+
+    def can_seek(self, path: Path) -> bool:
+        """See :class:`~vidsearch.media.frames.Decoder`. The packets are read, and none decoded."""
+        with opened(path) as video:
+            index = read_packets(video)
+        order = presentation(index)
+        reason = order if isinstance(order, str) else _why_not_by_plan(index, order)
+        if reason:
+            _log.info("%s cannot be read from its middle: %s", path.name, reason)
+        return reason is None
 
     def _batches(
         self, path: Path, request: FrameRequest
@@ -273,7 +283,11 @@ def _survey(
     if isinstance(order, str):
         return None, order
     survey = Survey.of(video, index, order, points, limits=limits)
-    return survey, why_no_plan(index, order) or why_damaged(index)
+    return survey, _why_not_by_plan(index, order)
+
+
+def _why_not_by_plan(index: PacketIndex, order: Presentation) -> str | None:
+    return why_no_plan(index, order) or why_damaged(index)
 
 
 def _refuse_by_header(video: Video, limits: MediaLimits) -> None:

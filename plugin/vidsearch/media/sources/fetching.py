@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import ClassVar
 
 from vidsearch.config import SourceSettings
 from vidsearch.errors import SourceUnsupportedError, VidsearchError
@@ -155,6 +156,9 @@ class _Wanted:
 class Source(ABC):
     """One video where it lies."""
 
+    is_local: ClassVar[bool] = False
+    """Whether it is read where it is, and not copied."""
+
     def __init__(self, wanted: _Wanted) -> None:
         self._wanted = wanted
 
@@ -190,6 +194,8 @@ class Source(ABC):
 
 
 class _LocalSource(Source):
+    is_local = True
+
     def __init__(self, wanted: _Wanted, path: Path) -> None:
         super().__init__(wanted)
         self._path = path
