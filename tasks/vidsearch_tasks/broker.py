@@ -23,8 +23,8 @@ __all__ = [
     "broker_errors",
     "broker_state",
     "queue_depth",
+    "send_ids",
     "send_ingest",
-    "send_ingests",
 ]
 
 _MODEL_PAUSE = 0.5
@@ -113,33 +113,34 @@ def send_ingest(app: Celery, video_id: str, *, queue: str, timeout: float = BROK
     Raises:
         BackendUnavailableError: the broker did not take it.
     """
-    _, problem = send_ingests(app, [video_id], queue=queue, timeout=timeout)
+    from vidsearch_tasks.celery_app import INGEST
+
+    _, problem = send_ids(app, INGEST, [video_id], queue=queue, timeout=timeout)
     if problem:
         raise problem
 
 
-def send_ingests(
-    app: Celery, video_ids: Sequence[str], *, queue: str, timeout: float = BROKER_SECONDS
+def send_ids(
+    app: Celery, task: str, ids: Sequence[str], *, queue: str, timeout: float = BROKER_SECONDS
 ) -> tuple[Sequence[str], BackendUnavailableError | None]:
-    """Put the messages for many videos into the queue, over one connection.
+    """Put messages, which hold an id only, into the queue, over one connection.
 
     Args:
         app: whoever made it; its own retries and timeouts do not count here.
-        video_ids: one message each.
+        task: name of the task.
+        ids: one message each.
         queue: where they go.
         timeout: seconds until a broker that is away is given up.
 
     Returns:
         The ids that the broker took, and why it did not take the others.
     """
-    from vidsearch_tasks.celery_app import INGEST
-
     sent: list[str] = []
     try:
         with broker_errors(_url(app)), _producer(app, timeout) as producer:
-            for id in video_ids:
+            for id in ids:
                 app.send_task(
-                    INGEST,
+                    task,
                     args=[id],
                     queue=queue,
                     producer=producer,

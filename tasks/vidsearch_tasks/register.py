@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from vidsearch.batches import in_batches
 from vidsearch.errors import BackendUnavailableError
-from vidsearch_tasks.broker import send_ingest, send_ingests
+from vidsearch_tasks.broker import send_ids, send_ingest
+from vidsearch_tasks.celery_app import EMBED_SLICE, INGEST
 from vidsearch_tasks.services import Services, current_services
 
 if TYPE_CHECKING:
@@ -16,7 +17,14 @@ if TYPE_CHECKING:
 
     from vidsearch.registry import NewVideo, Registration, VideoRecord
 
-__all__ = ["enqueue", "enqueue_many", "register_video", "register_videos", "stream_registrations"]
+__all__ = [
+    "enqueue",
+    "enqueue_many",
+    "enqueue_slices",
+    "register_video",
+    "register_videos",
+    "stream_registrations",
+]
 
 
 def register_video(
@@ -118,8 +126,8 @@ def enqueue_many(
     if not waiting:
         return list(registrations)
     broker = services.settings.broker
-    sent, problem = send_ingests(
-        app or services.app, list(waiting), queue=broker.queue, timeout=broker.timeout
+    sent, problem = send_ids(
+        app or services.app, INGEST, list(waiting), queue=broker.queue, timeout=broker.timeout
     )
     after: dict[str, Registration] = {}
     for one in services.registry.mark_many_queued([waiting[id] for id in sent]):
@@ -150,6 +158,20 @@ def enqueue(id: str, *, services: Services | None = None, app: Celery | None = N
     except BackendUnavailableError as error:
         raise _not_queued(id, error) from error
     return services.registry.mark_queued(id)
+
+
+def enqueue_slices(ids: Sequence[str], *, services: Services, app: Celery) -> None:
+    """Send the messages for slices on the board and mark them queued.
+
+    Raises:
+        BackendUnavailableError: the broker is away; the sweep will queue the rest.
+    """
+    broker = services.settings.broker
+    sent, problem = send_ids(app, EMBED_SLICE, ids, queue=broker.queue, timeout=broker.timeout)
+    for id in sent:
+        services.board.entries.mark_queued(id)
+    if problem:
+        raise problem
 
 
 def _not_queued(id: str, problem: BackendUnavailableError) -> BackendUnavailableError:

@@ -22,12 +22,14 @@ _log = logging.getLogger(__name__)
 class Outcome:
     """How an attempt ended."""
 
-    status: Literal["indexed", "unchanged", "sliced", "failed", "gone", "retry", "dead", "skipped"]
+    status: Literal[
+        "indexed", "unchanged", "sliced", "failed", "gone", "retry", "dead", "skipped", "unknown"
+    ]
     """``indexed``: embedded and written. ``unchanged``: the vectors were current already.
     ``sliced``: its slices have its lease now. ``failed``: the video is at fault. ``gone``: the user
     deleted its document. ``retry``: it is queued for another attempt, which the caller has to
     start. ``dead``: that was the last one. ``skipped``: another worker has it, or nothing is to be
-    done."""
+    done. ``unknown``: it was never registered."""
     record: VideoRecord | None = None
     """As stored at the end; ``None`` where it was skipped."""
     reason: str | None = None
