@@ -62,11 +62,15 @@ def list_(state: str | None, limit: int, as_json: bool) -> None:
 @click.argument("id")
 @json_option
 def show(id: str, as_json: bool) -> None:
-    """Show the registry's record of a video."""
+    """Show the registry's record of a video; of one that is embedded in slices, their states."""
+    from vidsearch.ingest import Slice
     from vidsearch_tasks import Services
 
     with Services() as services:
-        found = record_json(services.registry.get(id))
+        record = services.registry.get(id)
+        found = record_json(record)
+        if slices := Slice.of_video(record):
+            found["slices"] = services.board.counts(slices)
     output.print_facts(found, as_json=as_json)
 
 

@@ -251,8 +251,13 @@ class Indexer:
         except SliceFailedError:
             self._board.clear(slices)  # a retry begins anew, with what is in the store
             raise
+        known = content.to_record()
+        plan = {"count": slices[0].count, "seconds": slices[0].seconds}
         record = self._registry.hand_over(
-            attempt.keeper.finish(), lease_seconds=_SLICES_SECONDS, **content.to_record()
+            attempt.keeper.finish(),
+            lease_seconds=_SLICES_SECONDS,
+            content=known["content"],
+            source={**known["source"], "slices": plan},
         )
         _log.info(
             "video %r is embedded in %d slices, %d of which are in the store",

@@ -8,6 +8,7 @@ document from the store of embeddings.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -17,7 +18,7 @@ from vidsearch.errors import IndexNotFoundError, MappingConflictError, SliceFail
 from vidsearch.registry.index import create_registry_index
 from vidsearch.registry.registry import Registry
 from vidsearch.registry.validation import NewVideo
-from vidsearch_mappings.registry import GIVEN_UP, State, VideoRecord
+from vidsearch_mappings.registry import GIVEN_UP, IN_PROGRESS, State, VideoRecord
 
 __all__ = ["Slice", "SliceBoard", "count_slices"]
 
@@ -52,6 +53,14 @@ class Slice:
     def all_of(cls, video_id: str, content: str, *, count: int, seconds: float) -> list[Slice]:
         """The slices of a video, in order."""
         return [cls(video_id, content, number, count, seconds) for number in range(count)]
+
+    @classmethod
+    def of_video(cls, video: VideoRecord) -> list[Slice]:
+        """The slices that a video is being embedded in; none where it is not."""
+        plan = video.source.get("slices")
+        if plan is None or video.content is None or video.state not in IN_PROGRESS:
+            return []
+        return cls.all_of(video.id, video.content, **plan)
 
     @classmethod
     def of(cls, entry: VideoRecord) -> Slice:
@@ -144,6 +153,18 @@ class SliceBoard:
         """Whether one of them is still to end, and none was given up."""
         states = {entry.state for entry in self.of(slices)}
         return not states & GIVEN_UP and bool(states - {State.INDEXED, State.DELETED})
+
+    def counts(self, slices: Sequence[Slice] | None = None) -> dict[str, int]:
+        """Number of slices by state, of these or of all that are not done; without empty states.
+
+        Of ``slices``, those without an entry were done before, and count as ``indexed``.
+        """
+        if slices is None:
+            totals = self.entries.counts() if self.exists else {}
+            return {str(s): totals[s] for s in State if s in IN_PROGRESS and totals.get(s)}
+        states = Counter(entry.state for entry in self.of(slices))
+        states[State.INDEXED] += len(slices) - states.total()
+        return {str(state): states[state] for state in State if states[state]}
 
     def clear(self, slices: Sequence[Slice]) -> None:
         """Take slices off the board."""
