@@ -96,6 +96,7 @@ class IndexFiles:
         for batch in in_batches(keys):
             query = {"terms": {"key": batch}}
             try:
+                self._engine.refresh(self._name)
                 ids = [one.id for one in self._engine.scan(self._name, query=query, source=False)]
                 self._engine.bulk(self._name, [Write("delete", id) for id in ids], refresh=True)
             except IndexNotFoundError:
