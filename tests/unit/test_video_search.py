@@ -536,9 +536,11 @@ def test_the_time_of_a_search_leaves_out_the_loading_of_the_model(
                 self.cold = False
             return super().encode_text(texts)
 
+    encoder = Slow()
+
     def load(*_: object) -> Slow:
         time.sleep(0.2)
-        return Slow()
+        return encoder
 
     monkeypatch.setattr("vidsearch.engines.connect", lambda settings, client=None: engine)
     monkeypatch.setattr("vidsearch.encoders.load_encoder", load)
@@ -547,4 +549,5 @@ def test_the_time_of_a_search_leaves_out_the_loading_of_the_model(
         result = videos.search("a red circle")
         assert time.perf_counter() - started >= 0.6
         assert result.took < 600
+        assert encoder.asked == ["a red circle"], "the text that loads the model is not read twice"
         assert videos.search("a red circle").hits == result.hits
