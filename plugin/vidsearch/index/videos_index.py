@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vidsearch.compare_and_set import until_unchanged
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines import Document, Engine, Json, Revision
@@ -11,8 +12,6 @@ from vidsearch.errors import DocumentNotFoundError, MappingConflictError, Versio
 from vidsearch.index.description import IndexDescription, describe_index
 
 __all__ = ["VideosIndex", "open_videos_index"]
-
-_TRIES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,18 +64,16 @@ class VideosIndex(IndexDescription):
         """
         if not self.attached:
             return self.engine.delete(self.name, id, expect=expect)
-        for _ in range(_TRIES):
+
+        def remove() -> bool:
             document = self._unchanged(id, expect=expect, routing=routing)
             if document is None or self.field not in document.source:
                 return False
             rest = {name: value for name, value in document.source.items() if name != self.field}
-            try:
-                self._rewrite(document, rest)
-                return True
-            except VersionConflictError:
-                if expect is not None:
-                    raise
-        raise self.keeps_changing(id)
+            self._rewrite(document, rest)
+            return True
+
+        return until_unchanged(remove, of=self.called(id)) if expect is None else remove()
 
     def _unchanged(
         self, id: str, *, expect: Revision | None, routing: str | None
@@ -84,7 +81,7 @@ class VideosIndex(IndexDescription):
         """The document as it is now. Raises VersionConflictError where it is another revision."""
         document = self.read(id, routing=routing)
         if document is not None and expect not in {None, document.revision}:
-            raise VersionConflictError(f"document {id!r} of {self.name!r} changed meanwhile")
+            raise VersionConflictError(f"{self.called(id)} changed meanwhile")
         return document
 
     def _rewrite(self, document: Document, source: Json) -> Revision:
@@ -113,12 +110,9 @@ class VideosIndex(IndexDescription):
             "wrote it"
         )
 
-    def keeps_changing(self, id: str) -> VersionConflictError:
-        """The error for a document that others write again and again."""
-        return VersionConflictError(
-            f"document {id!r} of index {self.name!r} keeps changing while vidsearch is to change "
-            "it: try again later"
-        )
+    def called(self, id: str) -> str:
+        """A document, as messages call it."""
+        return f"document {id!r} of index {self.name!r}"
 
 
 def open_videos_index(engine: Engine, settings: IndexSettings) -> VideosIndex:

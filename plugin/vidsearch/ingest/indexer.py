@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Literal
 
+from vidsearch.compare_and_set import until_unchanged
 from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
 from vidsearch.embeddings import SegmentPolicy, embed_video
 from vidsearch.encoders import Encoder
@@ -43,7 +44,6 @@ from vidsearch_mappings.registry import ErrorRecord, State, VideoRecord
 __all__ = ["Indexer", "Outcome"]
 
 _log = logging.getLogger(__name__)
-_WRITE_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +211,9 @@ class Indexer:
         A worker that lost its lease without noticing would otherwise overwrite its successor.
         """
         record = attempt.record
-        for _ in range(_WRITE_TRIES):
+
+        def write() -> Revision:
+            nonlocal stored
             attempt.keeper.renew()
             try:
                 with explained_rejections():
@@ -227,7 +229,9 @@ class Indexer:
                 # The lease is still held, so the other writer is the user, or a predecessor that
                 # was late. What is written here is newer.
                 stored = index.read(record.id, routing=record.routing)
-        raise index.keeps_changing(record.id)
+                raise
+
+        return until_unchanged(write, of=index.called(record.id))
 
     def _complete(
         self, attempt: _Attempt, index: VideosIndex, written: Revision, **result: Any

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
-from vidsearch.errors import VersionConflictError
+from vidsearch.compare_and_set import until_unchanged
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.registry.registry import Registry
 from vidsearch_mappings.registry import UNWANTED, VideoRecord
 
 __all__ = ["delete_video", "purge_video", "remove_document"]
-
-_TRIES = 8
 
 
 def delete_video(registry: Registry, index: VideosIndex, id: str) -> VideoRecord:
@@ -52,12 +48,11 @@ def remove_document(registry: Registry, index: VideosIndex, id: str) -> None:
     """
     known = registry.find(id)
     routing = known.routing if known else None
-    for _ in range(_TRIES):
+
+    def remove() -> None:
         document = index.read(id, routing=routing)
         record = registry.find(id)
-        if document is None or record is None or record.state not in UNWANTED:
-            return
-        with suppress(VersionConflictError):
+        if document is not None and record is not None and record.state in UNWANTED:
             index.remove(id, expect=document.revision, routing=routing)
-            return
-    raise index.keeps_changing(id)
+
+    until_unchanged(remove, of=index.called(id))
