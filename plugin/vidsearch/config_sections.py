@@ -19,6 +19,7 @@ from vidsearch_mappings.fusions import Normalizer
 from vidsearch_mappings.own import own_mapping
 from vidsearch_mappings.stop_words import stop_words
 from vidsearch_mappings.types import EngineKind, Quantization
+from vidsearch_mappings.vectors import EF_CONSTRUCTION, M
 
 __all__ = [
     "BrokerSettings",
@@ -114,6 +115,20 @@ class IndexSettings(Section):
         description="How the engine stores and compares vectors: `float`, `fp16`, `int8`, `int4`, "
         "`binary` or `disk` with a graph, `flat`, `int8_flat`, `int4_flat` or `binary_flat` "
         "without one; see docs/indices.md.",
+    )
+    m: int = Field(
+        M,
+        ge=2,
+        le=512,
+        description="Number of neighbours of each vector in the graph (HNSW). More find better in "
+        "large indices, and take memory, disk and time to index.",
+    )
+    ef_construction: int = Field(
+        EF_CONSTRUCTION,
+        ge=2,
+        le=3200,
+        description="Number of candidates among which the neighbours of a new vector are chosen. "
+        "More find better, and take time to index.",
     )
     shards: int = Field(
         1, ge=1, description="Number of primary shards of a new index and of a new registry."
