@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Any, Literal
 
+from vidsearch_mappings.candidates import MAX_CANDIDATES
 from vidsearch_mappings.types import EngineKind, Json
 
 __all__ = [
     "SEGMENT_HITS",
     "SEGMENT_FIELDS",
     "Level",
+    "counts_query",
     "documents_query",
     "fields_query",
     "highlighted",
@@ -30,9 +32,6 @@ Level = Literal["segment", "video"]
 
 SEGMENT_HITS = "moments"
 """Name of the inner hits of a segment-level vector leg."""
-
-_MAX_CANDIDATES = 10_000
-"""The largest ``k`` that OpenSearch takes."""
 
 SEGMENT_FIELDS = ("start", "end", "thumbnail")
 """What the inner hits bring back of a segment."""
@@ -205,6 +204,17 @@ def documents_query(*, field: str, ids: Sequence[str], source: bool | Sequence[s
     return {**_page(field, size=len(ids), source=source), "query": _ids(ids)}
 
 
+def counts_query(field: str) -> Json:
+    """The number of videos with a vector, as the total, and of their segments, as the ``doc_count``
+    of an aggregation named :data:`SEGMENT_HITS`."""
+    return {
+        "size": 0,
+        "track_total_hits": True,
+        "query": {"exists": {"field": vector_path(field, level="video")}},
+        "aggs": {SEGMENT_HITS: {"nested": {"path": segments_path(field)}}},
+    }
+
+
 def fields_query(*, ids: Sequence[str], fields: Sequence[str]) -> Json:
     """Single fields of some videos, vectors too, without a ``_source``.
 
@@ -292,7 +302,7 @@ def _inner_hits(field: str, size: int, *, vectors: bool) -> Json:
 def _knn_clause(
     vector: Sequence[float], *, k: int, candidates: int, oversample: float | None
 ) -> Json:
-    k = min(ceil(k * (oversample or 1)), _MAX_CANDIDATES)
+    k = min(ceil(k * (oversample or 1)), MAX_CANDIDATES)
     # `ef_search` is OpenSearch's word for the candidates that the graph search keeps.
     parameters = {"ef_search": max(k, candidates)}
     return {"vector": list(vector), "k": k, "method_parameters": parameters}

@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_va
 
 from vidsearch.config_sources import Section
 from vidsearch.defaults import BATCH_SIZE, BROKER_SECONDS
+from vidsearch_mappings.candidates import MAX_CANDIDATES
 from vidsearch_mappings.fusions import Normalizer
 from vidsearch_mappings.own import own_mapping
 from vidsearch_mappings.stop_words import stop_words
@@ -346,12 +347,11 @@ class SearchSettings(Section):
         "by language (`_english_`, `_german_`, …) and single words. A video whose words hold the "
         "whole text as a phrase is found nevertheless. Empty: none.",
     )
-    num_candidates: int = Field(
-        200,
-        ge=1,
-        le=10_000,
-        description="Number of candidates per shard that a kNN search considers. Raised to `k` "
-        "where it is less.",
+    num_candidates: int | Literal["auto"] = Field(
+        "auto",
+        description="Number of candidates per shard that a kNN search considers, from 1 to 10,000. "
+        "Raised to `k` where it is less. `auto`: by the number of vectors per shard; see "
+        "docs/search.md.",
     )
     window: int = Field(
         100,
@@ -386,6 +386,16 @@ class SearchSettings(Section):
     highlight_tags: tuple[str, str] = Field(
         ("<em>", "</em>"), description="Tags before and after each match in a highlight."
     )
+
+    @field_validator("num_candidates", mode="before")
+    @classmethod
+    def _number_or_auto(cls, value: Any) -> Any:
+        text = str(value)
+        if text == "auto":
+            return text
+        if isinstance(value, bool) or not text.isdecimal() or not 1 <= int(text) <= MAX_CANDIDATES:
+            raise ValueError(f"must be a number from 1 to {MAX_CANDIDATES:,}, or auto")
+        return int(text)
 
     @field_validator("stop_words")
     @classmethod

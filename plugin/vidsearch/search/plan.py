@@ -18,6 +18,7 @@ from vidsearch.search.moments import segments_needed
 from vidsearch.search.native import Cluster
 from vidsearch.search.query_vector import QueryVector
 from vidsearch.search.request import Leg, SearchRequest
+from vidsearch_mappings.candidates import auto_candidates
 from vidsearch_mappings.queries import (
     Level,
     documents_query,
@@ -212,15 +213,16 @@ class Plan:
         moments = segments_needed(request.moments, merge_gap=request.merge_gap) if content else 0
         # Of shortened vectors the engine would cut by the rough cosine.
         threshold = request.min_cosine if chosen is None and index.oversample is None else None
+        # The same for every page, or else pages would not fit together.
+        k = size if chosen is not None else self.settings.window
         return vector_query(
             self.kind,
             field=index.field,
             vector=self.vector.values,
             level=level,
-            # The same for every page, or else pages would not fit together.
-            k=size if chosen is not None else self.settings.window,
+            k=k,
             size=size,
-            num_candidates=self.settings.num_candidates,
+            num_candidates=self._candidates(level, k=k),
             moments=moments,
             segment_vectors=self.segment_vectors,
             source=source,
@@ -230,6 +232,12 @@ class Plan:
             similarity=None if threshold is None else max(-1.0, threshold - _TOLERANCE),
             without_duration=self._asks_without_duration and chosen is None,
         )
+
+    def _candidates(self, level: Level, *, k: int) -> int:
+        if self.settings.num_candidates != "auto":
+            return self.settings.num_candidates
+        size = self.index.size
+        return auto_candidates(size.vectors(level) if size else 0, k=k)
 
     def _keywords(self) -> _Keywords:
         properties, named = self.index.properties, self.settings.keyword_fields
