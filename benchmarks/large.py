@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,13 +28,14 @@ from vidsearch.engines import Engine, Json, Write, connect
 from vidsearch.index import create_videos_index
 from vidsearch.local import SearchNode
 from vidsearch.search import Level, VideoSearch
+from vidsearch.search.nearest import Nearest
 from vidsearch.testing.fake_encoder import FakeEncoder
 
 TITLE = "Recall and latency of a large index"
 
 DIMS, SEGMENTS, TOPICS, QUERIES, K = 512, 15, 2_000, 200, 10
 LEVELS: tuple[Level, ...] = ("segment", "video")
-CANDIDATES: tuple[int | str, ...] = (200, 400, "auto")
+CANDIDATES: tuple[int | Literal["auto"], ...] = (200, 400, "auto")
 _BATCH = 200
 """Videos of one request, about 9 MB."""
 _CLIENTS = 2
@@ -84,32 +85,24 @@ def _unit(vectors: Vectors) -> Vectors:
     return unit
 
 
-class Nearest:
-    """The :data:`K` nearest videos of each query, of all that it was shown."""
+class Truth:
+    """The nearest videos of each query, of all that it was shown."""
 
     def __init__(self, queries: Vectors) -> None:
         self._queries = queries
-        self._best = {level: np.full((len(queries), K), -2.0, np.float32) for level in LEVELS}
-        self._numbers = {level: np.zeros((len(queries), K), np.int64) for level in LEVELS}
+        self._nearest = {level: Nearest(len(queries), keep=K) for level in LEVELS}
 
     def show(self, first: int, segments: Vectors, videos: Vectors) -> None:
         """Compare with the videos from number ``first`` on."""
-        numbers = np.arange(first, first + len(videos))
+        ids = [f"v{first + number}" for number in range(len(videos))]
         by_segment = self._queries @ segments.reshape(-1, DIMS).T
-        cosines = {
-            "segment": by_segment.reshape(len(self._queries), -1, SEGMENTS).max(axis=2),
-            "video": self._queries @ videos.T,
-        }
-        for level in LEVELS:
-            every = np.hstack([self._best[level], cosines[level]])
-            known = np.hstack([self._numbers[level], np.tile(numbers, (len(every), 1))])
-            best = np.argpartition(-every, K, axis=1)[:, :K]
-            self._best[level] = np.take_along_axis(every, best, axis=1)
-            self._numbers[level] = np.take_along_axis(known, best, axis=1)
+        best = by_segment.reshape(len(self._queries), -1, SEGMENTS).max(axis=2)
+        self._nearest["segment"].show(ids, best)
+        self._nearest["video"].show(ids, self._queries @ videos.T)
 
     def ids(self, level: Level) -> list[set[str]]:
         """Of each query."""
-        return [{f"v{number}" for number in row} for row in self._numbers[level].tolist()]
+        return [{id for id, _ in best} for best in self._nearest[level].best()]
 
 
 class Point(NamedTuple):
@@ -149,28 +142,28 @@ def main() -> None:
     with SearchNode.start("elasticsearch", version="9.5.3", heap=arguments.heap) as node:
         engine = connect(EngineSettings(url=node.url, kind=node.kind, timeout=7200))
         videos = arguments.vectors // SEGMENTS
-        nearest, loading = fill(engine, settings, videos)
-        before = measure(engine, settings, nearest)
+        truth, loading = fill(engine, settings, videos)
+        before = measure(engine, settings, truth)
         merging = merge(engine, settings.name)
-        after = measure(engine, settings, nearest)
+        after = measure(engine, settings, truth)
         section = _section(engine, settings, videos, [before, after], loading, merging)
         engine.close()
     _keep(section, seconds=time.perf_counter() - began)
 
 
-def fill(engine: Engine, settings: IndexSettings, videos: int) -> tuple[Nearest, float]:
+def fill(engine: Engine, settings: IndexSettings, videos: int) -> tuple[Truth, float]:
     """Create the index and fill it; the truth, and how many seconds the loading took."""
     create_videos_index(engine, settings, FakeEncoder(dims=DIMS).identity)
     (name,) = engine.indices_of(settings.name)
     engine.put_settings(name, {"refresh_interval": "-1"})
     corpus = Corpus()
-    nearest = Nearest(corpus.queries())
+    truth = Truth(corpus.queries())
     began = time.perf_counter()
     with ThreadPoolExecutor(_CLIENTS) as clients:
         pending = []
         for batch, first in enumerate(range(0, videos, _BATCH)):
             segments, means = corpus.videos(batch, min(_BATCH, videos - first))
-            nearest.show(first, segments, means)
+            truth.show(first, segments, means)
             pending.append(clients.submit(engine.bulk, name, _writes(first, segments, means)))
             while len(pending) > _CLIENTS:  # no more batches in memory than are being sent
                 pending.pop(0).result()
@@ -181,7 +174,7 @@ def fill(engine: Engine, settings: IndexSettings, videos: int) -> tuple[Nearest,
     engine.refresh(name)
     took = time.perf_counter() - began
     print(f"{videos * SEGMENTS:,} vectors of segments loaded in {took:.0f} s", flush=True)
-    return nearest, took
+    return truth, took
 
 
 def _writes(first: int, segments: Vectors, means: Vectors) -> list[Write]:
@@ -212,8 +205,8 @@ def merge(engine: Engine, index: str) -> float:
 def measure(
     engine: Engine,
     settings: IndexSettings,
-    nearest: Nearest,
-    candidates: Sequence[int | str] = CANDIDATES,
+    truth: Truth,
+    candidates: Sequence[int | Literal["auto"]] = CANDIDATES,
 ) -> State:
     """All numbers of candidates in turn, query by query, after a round that warms up."""
     queries = Corpus().queries()
@@ -223,12 +216,12 @@ def measure(
             engine,
             encoder,
             index=settings.name,
-            settings=SearchSettings(num_candidates=number),  # type: ignore[arg-type]
+            settings=SearchSettings(num_candidates=number),
         )
         for number in candidates
     }
     ways = [(level, name) for level in LEVELS for name in searches]
-    truth = {level: nearest.ids(level) for level in LEVELS}
+    known = {level: truth.ids(level) for level in LEVELS}
     seconds: dict[tuple[Level, str], list[float]] = {way: [] for way in ways}
     recalls: dict[tuple[Level, str], list[float]] = {way: [] for way in ways}
     for is_warm in (False, True):
@@ -240,7 +233,7 @@ def measure(
                 took = time.perf_counter() - began
                 if is_warm:
                     seconds[level, name].append(took)
-                    found = truth[level][number] & {hit.id for hit in hits}
+                    found = known[level][number] & {hit.id for hit in hits}
                     recalls[level, name].append(len(found) / K)
     points = {
         way: Point(

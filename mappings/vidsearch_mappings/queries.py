@@ -22,6 +22,7 @@ __all__ = [
     "fields_query",
     "highlighted",
     "keyword_query",
+    "scored_by_script",
     "segments_path",
     "stored_vectors_query",
     "vector_path",
@@ -146,7 +147,7 @@ def vector_query(
             clause["expand_nested_docs"] = True
         inner_query = {"knn": {path: clause}}
     if scripted:
-        inner_query = _scored_by_script(inner_query, path=path, vector=vector)
+        inner_query = scored_by_script(inner_query, path=path, vector=vector)
     if level == "video":
         return {**page, "query": inner_query}
     nested: Json = {"path": segments_path(field), "score_mode": "max", "query": inner_query}
@@ -154,7 +155,7 @@ def vector_query(
         nested["inner_hits"] = inner
     query: Json = {"nested": nested}
     if without_duration:
-        scored = _scored_by_script({"exists": {"field": path}}, path=path, vector=vector)
+        scored = scored_by_script({"exists": {"field": path}}, path=path, vector=vector)
         rest: Json = {**nested, "query": scored}
         # Those of the other query's hits are the same, and a name stands in a request once.
         nested.pop("inner_hits", None)
@@ -308,7 +309,7 @@ def _knn_clause(
     return {"vector": list(vector), "k": k, "method_parameters": parameters}
 
 
-def _scored_by_script(query: Json, *, path: str, vector: Sequence[float]) -> Json:
+def scored_by_script(query: Json, *, path: str, vector: Sequence[float]) -> Json:
     """What OpenSearch finds by a query, scored with the exact vectors: ``half_inner_product`` of
     :data:`~vidsearch_mappings.scores.Similarity`, which is ``(1 + cosine) / 2`` from 0 on."""
     # With `cosinesimil` it would be `1 + cosine` in an index that was created before 2.19, whatever

@@ -8,6 +8,7 @@ from typing import get_args
 from vidsearch_mappings.types import EngineKind, Json, Quantization
 
 __all__ = [
+    "EARLY_TERMINATION",
     "EF_CONSTRUCTION",
     "M",
     "oversample_of",
@@ -20,6 +21,10 @@ __all__ = [
 M, EF_CONSTRUCTION = 16, 100
 """Of a graph, where nothing else is asked for. Always said explicitly: what an engine takes where
 nothing is said has changed between minor versions, and depends on the licence."""
+
+EARLY_TERMINATION = "dense_vector.hnsw_enable_early_termination"
+"""The index setting by which Elasticsearch ends the search of a graph before it has seen all
+candidates; from 9.3 on it does unless told not to."""
 
 _OVERSAMPLE: dict[str, float] = {
     "int8": 1.0,

@@ -39,6 +39,9 @@ class IndexDescription(IndexMeta):
     """The model whose vectors it holds."""
     properties: Mapping[str, Any]
     """``properties`` of its mapping."""
+    runtime: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of its mapping that are computed in a search: ``runtime``, in OpenSearch
+    ``derived``."""
     own_templates: bool = False
     """Whether its mapping has dynamic templates besides those of vidsearch."""
     size: IndexSize | None = field(default=None, compare=False)
@@ -172,6 +175,7 @@ def description_of(mapping: Mapping[str, Any], *, name: str, alias: str) -> Inde
         name=name,
         identity=identity,
         properties=mapping.get("properties", {}),
+        runtime=mapping.get("runtime") or mapping.get("derived") or {},
         own_templates=any(
             not TEMPLATES.issuperset(template) for template in mapping.get("dynamic_templates", ())
         ),

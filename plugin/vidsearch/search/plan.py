@@ -13,7 +13,7 @@ from vidsearch.index.description import IndexDescription
 from vidsearch.search.checked_request import CheckedRequest
 from vidsearch.search.filters import build_filters, split_segment_filters
 from vidsearch.search.fusion import Scored
-from vidsearch.search.mapping_fields import expand_fields, find_field
+from vidsearch.search.mapping_fields import expand_fields, find_field, with_runtime
 from vidsearch.search.moments import segments_needed
 from vidsearch.search.native import Cluster
 from vidsearch.search.query_vector import QueryVector
@@ -63,7 +63,8 @@ class Conditions:
         request, path = checked.request, segments_path(index.field)
         on_segments: list[Json] = []
         with checked.errors_about("filter"):
-            on_videos = build_filters(request.filter, properties=index.properties)
+            fields = with_runtime(index.properties, index.runtime)
+            on_videos = build_filters(request.filter, properties=fields)
             without_segments = on_videos
             if request.needs_vector and request.level != "video":
                 without_segments, on_segments = split_segment_filters(on_videos, path=path)
