@@ -10,16 +10,19 @@ from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Any, Literal
 
+from vidsearch_mappings.candidates import MAX_CANDIDATES
 from vidsearch_mappings.types import EngineKind, Json
 
 __all__ = [
     "SEGMENT_HITS",
     "SEGMENT_FIELDS",
     "Level",
+    "counts_query",
     "documents_query",
     "fields_query",
     "highlighted",
     "keyword_query",
+    "scored_by_script",
     "segments_path",
     "stored_vectors_query",
     "vector_path",
@@ -30,9 +33,6 @@ Level = Literal["segment", "video"]
 
 SEGMENT_HITS = "moments"
 """Name of the inner hits of a segment-level vector leg."""
-
-_MAX_CANDIDATES = 10_000
-"""The largest ``k`` that OpenSearch takes."""
 
 SEGMENT_FIELDS = ("start", "end", "thumbnail")
 """What the inner hits bring back of a segment."""
@@ -147,7 +147,7 @@ def vector_query(
             clause["expand_nested_docs"] = True
         inner_query = {"knn": {path: clause}}
     if scripted:
-        inner_query = _scored_by_script(inner_query, path=path, vector=vector)
+        inner_query = scored_by_script(inner_query, path=path, vector=vector)
     if level == "video":
         return {**page, "query": inner_query}
     nested: Json = {"path": segments_path(field), "score_mode": "max", "query": inner_query}
@@ -155,7 +155,7 @@ def vector_query(
         nested["inner_hits"] = inner
     query: Json = {"nested": nested}
     if without_duration:
-        scored = _scored_by_script({"exists": {"field": path}}, path=path, vector=vector)
+        scored = scored_by_script({"exists": {"field": path}}, path=path, vector=vector)
         rest: Json = {**nested, "query": scored}
         # Those of the other query's hits are the same, and a name stands in a request once.
         nested.pop("inner_hits", None)
@@ -203,6 +203,17 @@ def keyword_query(
 def documents_query(*, field: str, ids: Sequence[str], source: bool | Sequence[str] = True) -> Json:
     """The documents of some videos, or some fields of theirs, without their vectors."""
     return {**_page(field, size=len(ids), source=source), "query": _ids(ids)}
+
+
+def counts_query(field: str) -> Json:
+    """The number of videos with a vector, as the total, and of their segments, as the ``doc_count``
+    of an aggregation named :data:`SEGMENT_HITS`."""
+    return {
+        "size": 0,
+        "track_total_hits": True,
+        "query": {"exists": {"field": vector_path(field, level="video")}},
+        "aggs": {SEGMENT_HITS: {"nested": {"path": segments_path(field)}}},
+    }
 
 
 def fields_query(*, ids: Sequence[str], fields: Sequence[str]) -> Json:
@@ -292,13 +303,13 @@ def _inner_hits(field: str, size: int, *, vectors: bool) -> Json:
 def _knn_clause(
     vector: Sequence[float], *, k: int, candidates: int, oversample: float | None
 ) -> Json:
-    k = min(ceil(k * (oversample or 1)), _MAX_CANDIDATES)
+    k = min(ceil(k * (oversample or 1)), MAX_CANDIDATES)
     # `ef_search` is OpenSearch's word for the candidates that the graph search keeps.
     parameters = {"ef_search": max(k, candidates)}
     return {"vector": list(vector), "k": k, "method_parameters": parameters}
 
 
-def _scored_by_script(query: Json, *, path: str, vector: Sequence[float]) -> Json:
+def scored_by_script(query: Json, *, path: str, vector: Sequence[float]) -> Json:
     """What OpenSearch finds by a query, scored with the exact vectors: ``half_inner_product`` of
     :data:`~vidsearch_mappings.scores.Similarity`, which is ``(1 + cosine) / 2`` from 0 on."""
     # With `cosinesimil` it would be `1 + cosine` in an index that was created before 2.19, whatever

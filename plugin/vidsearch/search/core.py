@@ -115,7 +115,7 @@ class SearchCore:
             pages = yield from self._hits(rankings, index, calls)
             return [(*each, index.name) for each in zip(rankings, pages, strict=True)]
 
-        found = yield from self._index.run(calls, run)
+        found = yield from self._index.run(calls, run, sized=self._counts(requests))
         took = 1000 * (time.perf_counter() - started - embedded.loading)
         return [
             SearchResult(
@@ -137,7 +137,12 @@ class SearchCore:
             (plan,) = yield from self._plans([request], index, calls, embedded)
             return plan.bodies()[0]
 
-        return (yield from self._index.run(calls, run))
+        return (yield from self._index.run(calls, run, sized=self._counts([request])))
+
+    def _counts(self, requests: Sequence[CheckedRequest]) -> bool:
+        """Whether the number of candidates depends on how many vectors the index holds."""
+        automatic = self._settings.num_candidates == "auto"
+        return automatic and any(each.request.needs_vector for each in requests)
 
     # -- from requests to plans
 

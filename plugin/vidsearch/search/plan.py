@@ -13,11 +13,12 @@ from vidsearch.index.description import IndexDescription
 from vidsearch.search.checked_request import CheckedRequest
 from vidsearch.search.filters import build_filters, split_segment_filters
 from vidsearch.search.fusion import Scored
-from vidsearch.search.mapping_fields import expand_fields, find_field
+from vidsearch.search.mapping_fields import expand_fields, find_field, with_runtime
 from vidsearch.search.moments import segments_needed
 from vidsearch.search.native import Cluster
 from vidsearch.search.query_vector import QueryVector
 from vidsearch.search.request import Leg, SearchRequest
+from vidsearch_mappings.candidates import auto_candidates
 from vidsearch_mappings.queries import (
     Level,
     documents_query,
@@ -62,7 +63,8 @@ class Conditions:
         request, path = checked.request, segments_path(index.field)
         on_segments: list[Json] = []
         with checked.errors_about("filter"):
-            on_videos = build_filters(request.filter, properties=index.properties)
+            fields = with_runtime(index.properties, index.runtime)
+            on_videos = build_filters(request.filter, properties=fields)
             without_segments = on_videos
             if request.needs_vector and request.level != "video":
                 without_segments, on_segments = split_segment_filters(on_videos, path=path)
@@ -212,15 +214,16 @@ class Plan:
         moments = segments_needed(request.moments, merge_gap=request.merge_gap) if content else 0
         # Of shortened vectors the engine would cut by the rough cosine.
         threshold = request.min_cosine if chosen is None and index.oversample is None else None
+        # The same for every page, or else pages would not fit together.
+        k = size if chosen is not None else self.settings.window
         return vector_query(
             self.kind,
             field=index.field,
             vector=self.vector.values,
             level=level,
-            # The same for every page, or else pages would not fit together.
-            k=size if chosen is not None else self.settings.window,
+            k=k,
             size=size,
-            num_candidates=self.settings.num_candidates,
+            num_candidates=self._candidates(level, k=k),
             moments=moments,
             segment_vectors=self.segment_vectors,
             source=source,
@@ -230,6 +233,12 @@ class Plan:
             similarity=None if threshold is None else max(-1.0, threshold - _TOLERANCE),
             without_duration=self._asks_without_duration and chosen is None,
         )
+
+    def _candidates(self, level: Level, *, k: int) -> int:
+        if self.settings.num_candidates != "auto":
+            return self.settings.num_candidates
+        size = self.index.size
+        return auto_candidates(size.vectors(level) if size else 0, k=k)
 
     def _keywords(self) -> _Keywords:
         properties, named = self.index.properties, self.settings.keyword_fields

@@ -21,11 +21,12 @@ __all__ = ["filtered", "search"]
 
 Stored = Sequence[tuple[str, Document]]
 """Documents with the name of the concrete index that holds each."""
+_Match = tuple[str, Document, float]
 
 _KNOWN = {
     *("query", "knn", "size", "from", "sort", "_source", "search_after", "seq_no_primary_term"),
     *("track_total_hits", "track_scores", "min_score", "timeout", "fields"),
-    "highlight",
+    *("highlight", "aggs"),
     "search_type",  # there is one shard, so every type finds the same
 }
 
@@ -49,6 +50,7 @@ def search(documents: Stored, body: Json) -> Json:
     found = _sorted(found, keys)
     if "search_after" in body:
         found = [hit for hit in found if _comes_after(hit, body["search_after"], keys)]
+    counted = {"aggregations": _counted(found, body["aggs"])} if "aggs" in body else {}
     start = body.get("from", 0)
     shown = found[start : start + int(body.get("size", 10))]
     return {
@@ -60,10 +62,26 @@ def search(documents: Stored, body: Json) -> Json:
             "max_score": max((hit[2] for hit in found), default=None),
             "hits": [_hit(hit, body, clauses, keys) for hit in shown],
         },
+        **counted,
     }
 
 
-_Match = tuple[str, Document, float]
+def _counted(found: Sequence[_Match], wanted: Json) -> Json:
+    """The number of nested objects per aggregation; there is no other kind of aggregation."""
+    if other := {kind for each in wanted.values() for kind in each} - {"nested"}:
+        raise MappingConflictError(f"unknown aggregation: {', '.join(sorted(other))}")
+    return {
+        name: {"doc_count": sum(_length(hit[1].source, each["nested"]["path"]) for hit in found)}
+        for name, each in wanted.items()
+    }
+
+
+def _length(source: Json, path: str) -> int:
+    """Number of the objects at a path."""
+    value: Any = source
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return len(value) if isinstance(value, list) else int(value is not None)
 
 
 def _matches(documents: Stored, query: Json | None, clauses: list[Json]) -> list[_Match]:
