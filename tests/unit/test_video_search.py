@@ -246,8 +246,9 @@ def test_only_quantized_vectors_are_rescored(encoder: TableEncoder) -> None:
         assert ("rescore_vector" in knn) == asked
 
 
-def test_a_nested_filter_among_segments_is_refused(search: VideoSearch) -> None:
-    clause = {"bool": {"should": [{"nested": {"path": "cast", "query": {"match_all": {}}}}]}}
+def test_a_mixed_clause_on_segments_is_refused_among_segments(search: VideoSearch) -> None:
+    start = {"range": {"video.segments.start": {"gte": 10}}}
+    clause = {"bool": {"should": [{"nested": {"path": "video.segments", "query": start}}]}}
     for level in ("segment", "both"):
         with pytest.raises(QueryError, match="level=video"):
             search.body("dog", level=level, filter=clause)

@@ -115,7 +115,7 @@ class SearchCore:
             pages = yield from self._hits(rankings, index, calls)
             return [(*each, index.name) for each in zip(rankings, pages, strict=True)]
 
-        found = yield from self._index.run(calls, run, sized=self._counts(requests))
+        found = yield from self._index.run(calls, run, sized=self._counts(requests, calls))
         took = 1000 * (time.perf_counter() - started - embedded.loading)
         return [
             SearchResult(
@@ -137,12 +137,16 @@ class SearchCore:
             (plan,) = yield from self._plans([request], index, calls, embedded)
             return plan.bodies()[0]
 
-        return (yield from self._index.run(calls, run, sized=self._counts([request])))
+        return (yield from self._index.run(calls, run, sized=self._counts([request], calls)))
 
-    def _counts(self, requests: Sequence[CheckedRequest]) -> bool:
-        """Whether the number of candidates depends on how many vectors the index holds."""
+    def _counts(self, requests: Sequence[CheckedRequest], calls: Calls) -> bool:
+        """Whether the bodies depend on how many vectors, or videos without one field, there are."""
         automatic = self._settings.num_candidates == "auto"
-        return automatic and any(each.request.needs_vector for each in requests)
+        return any(
+            one.needs_vector
+            and (automatic or (calls.kind == "opensearch" and one.filter and one.level != "video"))
+            for one in (each.request for each in requests)
+        )
 
     # -- from requests to plans
 
