@@ -137,10 +137,10 @@ def vector_query(
 
     # Segments have the id of their video.
     by_id = all(each.keys() == {"ids"} for each in filters)
-    every = level == "segment" and compares_every_segment(filters, segment_filters)
-    without_duration = without_duration and level == "segment" and not every
-    scripted = oversample is not None or without_duration or every
-    if every:
+    all_segments = level == "segment" and compares_every_segment(filters, segment_filters)
+    without_duration = without_duration and level == "segment" and not all_segments
+    scripted = oversample is not None or without_duration or all_segments
+    if all_segments:
         conditions = [dict(each) for each in segment_filters] or [{"exists": {"field": path}}]
         inner_query: Json = {"bool": {"filter": conditions}}
     else:
@@ -170,7 +170,7 @@ def vector_query(
         conditions = [has_none, *(dict(each) for each in filters)]
         others = {"bool": {"must": [{"nested": rest}], "filter": conditions}}
         query = {"bool": {"should": [query, others]}}
-    if every and filters:
+    if all_segments and filters:
         query = {"bool": {"must": [query], "filter": [dict(each) for each in filters]}}
     return {**page, "query": query}
 
