@@ -37,6 +37,19 @@ class VideosIndex(IndexDescription):
         """One document in real time, ``None`` where absent."""
         return self.engine.get(self.name, id, routing=routing)
 
+    def fingerprint_of(self, id: str, *, routing: str | None = None) -> str | None:
+        """The fingerprint in a document, in real time: empty where it has none, ``None`` where
+        there is no document."""
+        found = self.engine.mget(
+            self.name,
+            [id],
+            routing={} if routing is None else {id: routing},
+            source=[f"{self.field}.fingerprint"],
+        )
+        if id not in found:
+            return None
+        return (found[id].source.get(self.field) or {}).get("fingerprint") or ""
+
     def merge(self, video: Json, *, into: Document) -> Revision:
         """Put the whole vidsearch object into the user's document, and touch nothing else in it.
 
@@ -90,9 +103,10 @@ class VideosIndex(IndexDescription):
         The application may count versions itself (``version_type=external``), and an update would
         take its next number. With the number kept, its next write is taken and ends what is written
         here; any write of it since the document was read makes a greater number, so that this one
-        is refused. (One that repeats the same number within that moment is not seen: the engines
-        compare either numbers or revisions.) The document goes back whole, past the ingest pipeline
-        that it has seen already.
+        is refused. One that repeats the same number within that moment is not seen, as the engines
+        compare either numbers or revisions: of the application the next scan finds what it took
+        away, and writers of vidsearch look once more (``ingest.settle``). The document goes back
+        whole, past the ingest pipeline that it has seen already.
         """
         return self.engine.put(
             self.name,

@@ -16,6 +16,7 @@ from vidsearch.embeddings import SegmentPolicy, embed_video
 from vidsearch.encoders import Encoder
 from vidsearch.engines import Document, Engine, Json, Revision
 from vidsearch.errors import (
+    BackendError,
     BackendUnavailableError,
     IndexNotFoundError,
     LeaseLostError,
@@ -25,7 +26,7 @@ from vidsearch.errors import (
 from vidsearch.index.videos_index import VideosIndex, open_videos_index
 from vidsearch.ingest.document import fingerprint, video_document, with_fields
 from vidsearch.ingest.field_values import explained_rejections, refuse_changed_numbers
-from vidsearch.ingest.removal import remove_document
+from vidsearch.ingest.removal import remove_document, settle
 from vidsearch.media import (
     Cue,
     LocalFile,
@@ -164,6 +165,7 @@ class Indexer:
             attempt,
             index,
             written,
+            video=document[index.field],
             fingerprint=mark,
             frames=embedding.frames,
             damaged=embedding.damaged,
@@ -180,7 +182,8 @@ class Indexer:
         document, written = with_fields(record, stored.source, index=index), stored.revision
         if document != stored.source:
             written = self._write(attempt, index, document, stored)
-        after = self._complete(attempt, index, written)  # all that it says of the vectors is true
+        # All that the record says of the vectors is true.
+        after = self._complete(attempt, index, written, video=document[index.field])
         _log.info("video %r unchanged: its vectors are current", record.id)
         return Outcome("unchanged", record=after)
 
@@ -234,7 +237,13 @@ class Indexer:
         return until_unchanged(write, of=index.called(record.id))
 
     def _complete(
-        self, attempt: _Attempt, index: VideosIndex, written: Revision, **result: Any
+        self,
+        attempt: _Attempt,
+        index: VideosIndex,
+        written: Revision,
+        *,
+        video: Json,
+        **result: Any,
     ) -> VideoRecord:
         """Record the video as indexed.
 
@@ -244,7 +253,7 @@ class Indexer:
         record = attempt.record
         try:
             lease = attempt.keeper.finish()
-            return self._registry.complete(lease, **result, seconds=attempt.end())
+            after = self._registry.complete(lease, **result, seconds=attempt.end())
         except LeaseLostError:
             current = self._registry.find(record.id)
             if current is None:
@@ -252,6 +261,8 @@ class Indexer:
                     index.remove(record.id, expect=written, routing=record.routing)
             elif current.state is State.DELETED:
                 remove_document(self._registry, index, record.id)
+            else:
+                settle(self._registry, index, record.id)
             raise
         except IndexNotFoundError:
             # The registry was dropped after the last renewal of the lease. Where the index was
@@ -259,6 +270,11 @@ class Indexer:
             if index.attached:
                 index.remove(record.id, routing=record.routing)
             raise
+        try:
+            settle(self._registry, index, record.id, video=video)
+        except BackendError as error:  # the video is indexed nevertheless
+            _log.warning("video %r: its document was not looked at again: %s", record.id, error)
+        return after
 
     def _conclude(
         self, error: Exception, attempt: _Attempt, *, delay: float, count_outage: bool
