@@ -8,6 +8,9 @@ from typing import get_args
 from vidsearch_mappings.types import EngineKind, Json, Quantization
 
 __all__ = [
+    "EARLY_TERMINATION",
+    "EF_CONSTRUCTION",
+    "M",
     "oversample_of",
     "presets_of",
     "vector_field",
@@ -15,9 +18,13 @@ __all__ = [
 ]
 
 
-# Said explicitly, although they are today's defaults: what an engine takes where nothing is said
-# has changed between minor versions, and depends on the licence.
-_GRAPH = {"m": 16, "ef_construction": 100}
+M, EF_CONSTRUCTION = 16, 100
+"""Of a graph, where nothing else is asked for. Always said explicitly: what an engine takes where
+nothing is said has changed between minor versions, and depends on the licence."""
+
+EARLY_TERMINATION = "dense_vector.hnsw_enable_early_termination"
+"""The index setting by which Elasticsearch ends the search of a graph before it has seen all
+candidates; from 9.3 on it does unless told not to."""
 
 _OVERSAMPLE: dict[str, float] = {
     "int8": 1.0,
@@ -30,10 +37,10 @@ _OVERSAMPLE: dict[str, float] = {
 }
 
 _ELASTICSEARCH: dict[str, Json] = {
-    "float": {"type": "hnsw", **_GRAPH},
-    "int8": {"type": "int8_hnsw", **_GRAPH},
-    "int4": {"type": "int4_hnsw", **_GRAPH},
-    "binary": {"type": "bbq_hnsw", **_GRAPH},
+    "float": {"type": "hnsw"},
+    "int8": {"type": "int8_hnsw"},
+    "int4": {"type": "int4_hnsw"},
+    "binary": {"type": "bbq_hnsw"},
     "disk": {"type": "bbq_disk"},
     "flat": {"type": "flat"},
     "int8_flat": {"type": "int8_flat"},
@@ -86,6 +93,8 @@ def vector_field(
     *,
     dims: int,
     quantization: Quantization,
+    m: int = M,
+    ef_construction: int = EF_CONSTRUCTION,
     version: Sequence[int] | None = None,
 ) -> Json:
     """One ``dense_vector`` or ``knn_vector`` of unit vectors, compared by cosine.
@@ -94,6 +103,8 @@ def vector_field(
         kind: which engine.
         dims: length of a vector.
         quantization: how the engine keeps it.
+        m: neighbours of a vector in the graph, where there is one.
+        ef_construction: candidates among which they are looked for.
         version: of the engine; ``None`` for the oldest that is supported.
 
     Raises:
@@ -114,9 +125,10 @@ def vector_field(
             f"quantization {quantization!r} takes {why}, not {dims}; "
             f"with {dims} there are {fitting}"
         )
+    graph: Json = {"m": m, "ef_construction": ef_construction}
     if kind == "elasticsearch":
-        return _dense_vector(dims, quantization)
-    return _knn_vector(dims, quantization, tuple(version or (2, 19)))
+        return _dense_vector(dims, quantization, graph)
+    return _knn_vector(dims, quantization, graph, tuple(version or (2, 19)))
 
 
 def _fits(kind: EngineKind, quantization: str, dims: int) -> bool:
@@ -127,8 +139,10 @@ def _fits(kind: EngineKind, quantization: str, dims: int) -> bool:
     return quantization not in {"binary", "binary_flat", "disk"} or dims >= _LEAST_BINARY_DIMS
 
 
-def _dense_vector(dims: int, quantization: Quantization) -> Json:
+def _dense_vector(dims: int, quantization: Quantization, graph: Json) -> Json:
     options = dict(_ELASTICSEARCH[quantization])
+    if options["type"].endswith("hnsw"):
+        options |= graph
     if "bbq" in options["type"]:
         # For queries of other programs; vidsearch asks for it itself.
         options["rescore_vector"] = {"oversample": _OVERSAMPLE[quantization]}
@@ -141,8 +155,10 @@ def _dense_vector(dims: int, quantization: Quantization) -> Json:
     }
 
 
-def _knn_vector(dims: int, quantization: Quantization, version: tuple[int, ...]) -> Json:
-    parameters: Json = dict(_GRAPH)
+def _knn_vector(
+    dims: int, quantization: Quantization, graph: Json, version: tuple[int, ...]
+) -> Json:
+    parameters = dict(graph)
     if quantization == "int8":
         parameters["encoder"] = {"name": "sq", "parameters": {"bits": 7}}
     elif quantization == "fp16":

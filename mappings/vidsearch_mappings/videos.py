@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 from vidsearch_mappings.types import EngineKind, Json, Quantization
-from vidsearch_mappings.vectors import vector_field, vector_settings
+from vidsearch_mappings.vectors import EF_CONSTRUCTION, M, vector_field, vector_settings
 
-__all__ = ["MAX_KEYWORD", "SUBTITLES", "TEMPLATES", "text_field", "videos_index"]
+__all__ = ["EXACT_IN_DOUBLE", "MAX_KEYWORD", "SUBTITLES", "TEMPLATES", "text_field", "videos_index"]
 
 _SPACED_DATE = "uuuu-MM-dd HH:mm:ss[.SSSSSS][.SSS][XXX]"
 """As databases and Python's ``str`` write a date with its time."""
@@ -27,6 +27,9 @@ _DETECTED_DATES = (
 SUBTITLES = "subtitles"
 """What is said in the whole video; in the vidsearch object, and open to the keyword leg."""
 
+EXACT_IN_DOUBLE = 2**53
+"""Up to here a ``double`` keeps every whole number."""
+
 MAX_KEYWORD = 8191
 """Characters of the longest keyword that is surely indexed; a signed URI can be longer."""
 
@@ -40,6 +43,8 @@ def videos_index(
     quantization: Quantization,
     shards: int,
     replicas: int,
+    m: int = M,
+    ef_construction: int = EF_CONSTRUCTION,
     version: Sequence[int] | None = None,
     own: Mapping[str, Any] | None = None,
 ) -> Json:
@@ -78,6 +83,7 @@ def videos_index(
         field: name of the vidsearch object.
         meta: the ``_meta``, from :func:`~vidsearch_mappings.index_meta`.
         quantization: how the engine keeps vectors.
+        m: see :func:`~vidsearch_mappings.vectors.vector_field`; and ``ef_construction``.
         shards: primary shards.
         replicas: replicas.
         version: of the engine; ``None`` for the oldest that is supported.
@@ -86,7 +92,15 @@ def videos_index(
     Raises:
         ValueError: see :func:`~vidsearch_mappings.vectors.vector_field`.
     """
-    vector = partial(vector_field, kind, dims=dims, quantization=quantization, version=version)
+    vector = partial(
+        vector_field,
+        kind,
+        dims=dims,
+        quantization=quantization,
+        m=m,
+        ef_construction=ef_construction,
+        version=version,
+    )
     video = _video(vector)
     settings: Json = {
         "number_of_shards": shards,

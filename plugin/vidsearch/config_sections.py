@@ -15,10 +15,12 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_va
 
 from vidsearch.config_sources import Section
 from vidsearch.defaults import BATCH_SIZE, BROKER_SECONDS
+from vidsearch_mappings.candidates import MAX_CANDIDATES
 from vidsearch_mappings.fusions import Normalizer
 from vidsearch_mappings.own import own_mapping
 from vidsearch_mappings.stop_words import stop_words
 from vidsearch_mappings.types import EngineKind, Quantization
+from vidsearch_mappings.vectors import EF_CONSTRUCTION, M
 
 __all__ = [
     "BrokerSettings",
@@ -115,6 +117,20 @@ class IndexSettings(Section):
         description="How the engine stores and compares vectors: `float`, `fp16`, `int8`, `int4`, "
         "`binary` or `disk` with a graph, `flat`, `int8_flat`, `int4_flat` or `binary_flat` "
         "without one; see docs/indices.md.",
+    )
+    m: int = Field(
+        M,
+        ge=2,
+        le=512,
+        description="Number of neighbours of each vector in the graph (HNSW). More find better in "
+        "large indices, and take memory, disk and time to index.",
+    )
+    ef_construction: int = Field(
+        EF_CONSTRUCTION,
+        ge=2,
+        le=3200,
+        description="Number of candidates among which the neighbours of a new vector are chosen. "
+        "More find better, and take time to index.",
     )
     shards: int = Field(
         1, ge=1, description="Number of primary shards of a new index and of a new registry."
@@ -374,12 +390,11 @@ class SearchSettings(Section):
         "by language (`_english_`, `_german_`, …) and single words. A video whose words hold the "
         "whole text as a phrase is found nevertheless. Empty: none.",
     )
-    num_candidates: int = Field(
-        200,
-        ge=1,
-        le=10_000,
-        description="Number of candidates per shard that a kNN search considers. Raised to `k` "
-        "where it is less.",
+    num_candidates: int | Literal["auto"] = Field(
+        "auto",
+        description="Number of candidates per shard that a kNN search considers, from 1 to 10,000. "
+        "Raised to `k` where it is less. `auto`: by the number of vectors per shard; see "
+        "docs/search.md.",
     )
     window: int = Field(
         100,
@@ -414,6 +429,16 @@ class SearchSettings(Section):
     highlight_tags: tuple[str, str] = Field(
         ("<em>", "</em>"), description="Tags before and after each match in a highlight."
     )
+
+    @field_validator("num_candidates", mode="before")
+    @classmethod
+    def _number_or_auto(cls, value: Any) -> Any:
+        text = str(value)
+        if text == "auto":
+            return text
+        if isinstance(value, bool) or not text.isdecimal() or not 1 <= int(text) <= MAX_CANDIDATES:
+            raise ValueError(f"must be a number from 1 to {MAX_CANDIDATES:,}, or auto")
+        return int(text)
 
     @field_validator("stop_words")
     @classmethod

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidsearch.cli import output
 from vidsearch.cli.sources import Source
-from vidsearch_mappings.videos import text_field
+from vidsearch_mappings.videos import EXACT_IN_DOUBLE, text_field
 
 if TYPE_CHECKING:
     from vidsearch.index import VideosIndex
@@ -23,7 +23,6 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 _DATE = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{3}(\d{3})?)?)?(Z|[+-]\d\d:\d\d)?)?", re.ASCII
 )
-_EXACT = 2**53
 _TEXTS = frozenset({"text", "keyword", "constant_keyword", "match_only_text", "wildcard"})
 
 
@@ -78,7 +77,7 @@ def _number(text: str) -> float | None:
     if not _NUMBER.fullmatch(text):
         return None
     number = float(text) if "." in text else int(text)
-    return number if abs(number) <= _EXACT else None  # a long number is an id
+    return number if abs(number) <= EXACT_IN_DOUBLE else None  # a long number is an id
 
 
 def _date(text: str) -> str | None:

@@ -214,6 +214,56 @@ def diff(apply: bool, as_json: bool) -> None:
     output.talk(f"{settings.index.name} is as the settings describe it")
 
 
+@index.command()
+@click.option(
+    "--queries",
+    type=click.IntRange(1, 1000),
+    default=100,
+    show_default=True,
+    help="Number of vectors to search for.",
+)
+@click.option(
+    "--k",
+    type=click.IntRange(1, 100),
+    default=10,
+    show_default=True,
+    help="Number of nearest videos that each search should find.",
+)
+@click.option(
+    "--target",
+    type=click.FloatRange(0, 1),
+    default=0.98,
+    show_default=True,
+    help="Recall that is wanted.",
+)
+@json_option
+def recall(queries: int, k: int, target: float, as_json: bool) -> None:
+    """Measure recall and latency of the live index against exact search, and say what to change.
+
+    Vectors of the index, taken at random, are searched for with the present number of candidates
+    and with others, at both levels. The exact search runs as a script in the engine; where the
+    cluster runs no scripts, all vectors are read instead, which takes minutes for a million.
+    """
+    from dataclasses import asdict
+
+    from vidsearch.search import measure_recall
+
+    settings = load_settings()
+    with output.progress("Measuring") as progress:
+        report = measure_recall(
+            _connect(settings), settings, queries=queries, k=k, target=target, progress=progress
+        )
+    rows = []
+    for each in report.measured:
+        figures = (f"{each.recall:.3f}", f"{each.p50:.1f}", f"{each.p95:.1f}")
+        now = "present" if each.present else ""
+        rows.append((each.level, each.num_candidates, now, *figures))
+    columns = ("level", "num_candidates", "", f"recall@{k}", "p50 ms", "p95 ms")
+    output.print_rows(asdict(report), columns, rows, as_json=as_json, right=columns[1:])
+    for sentence in report.advice:
+        output.talk(sentence)
+
+
 def _field(path: str) -> str:
     """A path in the mapping as one names a field: without ``properties`` at every level."""
     return path.removeprefix("mappings.properties.").replace(".properties.", ".")

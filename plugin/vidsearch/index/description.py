@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vidsearch.encoders.identity import ModelIdentity
@@ -12,6 +12,7 @@ from vidsearch.engines.calls import Calls
 from vidsearch.engines.steps import Steps
 from vidsearch.errors import IndexNotFoundError, MappingConflictError
 from vidsearch.index.copy_note import note_of, what_became_of
+from vidsearch.index.size import IndexSize
 from vidsearch_mappings import IndexMeta, MetaError, read_meta
 from vidsearch_mappings.queries import Level, vector_path
 from vidsearch_mappings.scores import Similarity, similarity_of
@@ -38,8 +39,13 @@ class IndexDescription(IndexMeta):
     """The model whose vectors it holds."""
     properties: Mapping[str, Any]
     """``properties`` of its mapping."""
+    runtime: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of its mapping that are computed in a search: ``runtime``, in OpenSearch
+    ``derived``."""
     own_templates: bool = False
     """Whether its mapping has dynamic templates besides those of vidsearch."""
+    size: IndexSize | None = field(default=None, compare=False)
+    """How many vectors it holds, where that was asked for."""
 
     @property
     def attached(self) -> bool:
@@ -169,6 +175,7 @@ def description_of(mapping: Mapping[str, Any], *, name: str, alias: str) -> Inde
         name=name,
         identity=identity,
         properties=mapping.get("properties", {}),
+        runtime=mapping.get("runtime") or mapping.get("derived") or {},
         own_templates=any(
             not TEMPLATES.issuperset(template) for template in mapping.get("dynamic_templates", ())
         ),

@@ -94,6 +94,8 @@ def videos_index_body(
                 uri_field=uri_field,
             ),
             quantization=preset,
+            m=settings.m,
+            ef_construction=settings.ef_construction,
             shards=settings.shards,
             replicas=settings.replicas,
             own=settings.mapping,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
-from vidsearch.errors import MappingConflictError, RegistryError, VersionConflictError
+from vidsearch.compare_and_set import until_unchanged
+from vidsearch.errors import MappingConflictError, RegistryError
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.ingest.document import with_fields
 from vidsearch.ingest.field_values import explained_rejections, refuse_changed_numbers
@@ -15,8 +15,6 @@ from vidsearch.registry.validation import checked_fields
 from vidsearch_mappings.registry import State, VideoRecord
 
 __all__ = ["update_fields"]
-
-_TRIES = 8
 
 
 def update_fields(
@@ -42,10 +40,11 @@ def update_fields(
         )
     plain = checked_fields(fields, id=id, reserved=index.field)
     refuse_changed_numbers(plain, index.properties, own_templates=index.own_templates)
-    record = registry.set_fields(id, plain)
-    for _ in range(_TRIES):
-        if record.state is not State.INDEXED:
-            return record
+    stored = registry.set_fields(id, plain)
+    if stored.state is not State.INDEXED:
+        return stored
+
+    def update() -> VideoRecord:
         document = index.read(id)
         record = registry.get(id)
         if record.state is not State.INDEXED:
@@ -60,7 +59,8 @@ def update_fields(
         after = with_fields(record, document.source, index=index)
         if after == document.source:
             return record
-        with suppress(VersionConflictError), explained_rejections():
+        with explained_rejections():
             index.engine.put(index.name, id, after, expect=document.revision)
-            return record
-    raise index.keeps_changing(id)
+        return record
+
+    return until_unchanged(update, of=index.called(id))

@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from vidsearch.errors import DocumentRejectedError, MappingConflictError, RequestTooLargeError
+from vidsearch_mappings.videos import EXACT_IN_DOUBLE
 
 __all__ = ["explained_rejections", "refuse_changed_numbers"]
 
 _WHOLE = frozenset({"byte", "short", "integer", "long", "unsigned_long"})
-_LARGEST = 2**53
-"""Up to here a ``double`` keeps every whole number."""
 
 
 @contextmanager
@@ -59,7 +58,7 @@ def refuse_changed_numbers(
                 f"{int(value)}: give whole numbers, or make an index that maps it as `double` "
                 "(setting index.mapping)"
             )
-        if kind == "double" and isinstance(value, int) and abs(value) > _LARGEST:
+        if kind == "double" and isinstance(value, int) and abs(value) > EXACT_IN_DOUBLE:
             raise DocumentRejectedError(
                 f"field {path!r} is a `double`, which cannot keep {value} exactly: give it as "
                 "text, or map the field as `long` (setting index.mapping)"

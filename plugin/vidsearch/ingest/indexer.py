@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from vidsearch.compare_and_set import until_unchanged
 from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
 from vidsearch.embeddings import EmbeddingStore, KeptVideo, SegmentPolicy, embed_video
 from vidsearch.encoders import Encoder
 from vidsearch.engines import Document, Engine, Json, Revision
 from vidsearch.errors import (
+    BackendError,
     IndexNotFoundError,
     LeaseLostError,
     SliceFailedError,
@@ -26,7 +28,7 @@ from vidsearch.ingest.attempt import Attempt, Outcome
 from vidsearch.ingest.content import VideoContent, read_content
 from vidsearch.ingest.document import fingerprint, video_document, with_fields
 from vidsearch.ingest.field_values import explained_rejections, refuse_changed_numbers
-from vidsearch.ingest.removal import remove_document
+from vidsearch.ingest.removal import remove_document, settle
 from vidsearch.ingest.slices import Slice, SliceBoard, count_slices
 from vidsearch.media import (
     Cue,
@@ -44,7 +46,6 @@ from vidsearch_mappings.registry import State, VideoRecord
 __all__ = ["Indexer"]
 
 _log = logging.getLogger(__name__)
-_WRITE_TRIES = 3
 _SLICES_SECONDS = 600.0
 """After which the sweep looks after a video whose slices have its lease."""
 
@@ -164,6 +165,7 @@ class Indexer:
             attempt,
             index,
             written,
+            video=document[index.field],
             **content.to_record(),
             fingerprint=mark,
             frames=embedding.frames,
@@ -186,7 +188,9 @@ class Indexer:
         if document != stored.source:
             written = self._write(attempt, index, document, stored)
         # All that the record says of the vectors is true.
-        after = self._complete(attempt, index, written, **content.to_record())
+        after = self._complete(
+            attempt, index, written, video=document[index.field], **content.to_record()
+        )
         _log.info("video %r unchanged: its vectors are current", record.id)
         return Outcome("unchanged", record=after)
 
@@ -306,7 +310,9 @@ class Indexer:
         A worker that lost its lease without noticing would otherwise overwrite its successor.
         """
         record = attempt.record
-        for _ in range(_WRITE_TRIES):
+
+        def write() -> Revision:
+            nonlocal stored
             attempt.keeper.renew()
             try:
                 with explained_rejections():
@@ -322,10 +328,18 @@ class Indexer:
                 # The lease is still held, so the other writer is the user, or a predecessor that
                 # was late. What is written here is newer.
                 stored = index.read(record.id, routing=record.routing)
-        raise index.keeps_changing(record.id)
+                raise
+
+        return until_unchanged(write, of=index.called(record.id))
 
     def _complete(
-        self, attempt: Attempt, index: VideosIndex, written: Revision, **result: Any
+        self,
+        attempt: Attempt,
+        index: VideosIndex,
+        written: Revision,
+        *,
+        video: Json,
+        **result: Any,
     ) -> VideoRecord:
         """Record the video as indexed.
 
@@ -335,7 +349,7 @@ class Indexer:
         record = attempt.record
         try:
             lease = attempt.keeper.finish()
-            return self._registry.complete(lease, **result, seconds=attempt.end())
+            after = self._registry.complete(lease, **result, seconds=attempt.end())
         except LeaseLostError:
             current = self._registry.find(record.id)
             if current is None:
@@ -343,6 +357,8 @@ class Indexer:
                     index.remove(record.id, expect=written, routing=record.routing)
             elif current.state is State.DELETED:
                 remove_document(self._registry, index, record.id)
+            else:
+                settle(self._registry, index, record.id)
             raise
         except IndexNotFoundError:
             # The registry was dropped after the last renewal of the lease. Where the index was
@@ -350,6 +366,11 @@ class Indexer:
             if index.attached:
                 index.remove(record.id, routing=record.routing)
             raise
+        try:
+            settle(self._registry, index, record.id, video=video)
+        except BackendError as error:  # the video is indexed nevertheless
+            _log.warning("video %r: its document was not looked at again: %s", record.id, error)
+        return after
 
 
 def _check_attached(record: VideoRecord, stored: Document | None, index: VideosIndex) -> None:

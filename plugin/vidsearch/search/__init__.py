@@ -6,6 +6,7 @@ from vidsearch.search.async_video_search import AsyncVideoSearch
 from vidsearch.search.filters import Filter, build_filters
 from vidsearch.search.fusion import Fusion, Linear, Rrf, Scored, linear, rrf
 from vidsearch.search.native import NativeFusion, NativeLinear, NativeRrf, Sum
+from vidsearch.search.recall import Recall, RecallReport, measure_recall
 from vidsearch.search.request import SearchRequest
 from vidsearch.search.types import Explanation, Hit, LegShare, Level, Mode, Moment, SearchResult
 from vidsearch.search.video_search import VideoSearch
@@ -24,6 +25,8 @@ __all__ = [
     "NativeFusion",
     "NativeLinear",
     "NativeRrf",
+    "Recall",
+    "RecallReport",
     "Rrf",
     "Scored",
     "SearchRequest",
@@ -32,5 +35,6 @@ __all__ = [
     "VideoSearch",
     "build_filters",
     "linear",
+    "measure_recall",
     "rrf",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from vidsearch.engines.calls import Calls
@@ -15,12 +16,15 @@ from vidsearch.errors import (
     QueryError,
 )
 from vidsearch.index.description import IndexDescription, describe_index
+from vidsearch.index.size import IndexSize, size_of
 
 __all__ = ["IndexCache", "IndexMovedError"]
 
 _T = TypeVar("_T")
 _ATTEMPTS = 3
 """Of one search, while the alias moves during each."""
+_SIZE_AGE = 60.0
+"""Seconds for which a count of the vectors is good enough."""
 
 
 class IndexMovedError(Exception):
@@ -48,37 +52,55 @@ class IndexCache:
         self._clock = clock
         # Replaced as a whole, so that threads need no lock: at worst two of them read it anew.
         self._kept: tuple[float, IndexDescription] | None = None
+        self._counted: tuple[float, str, IndexSize] | None = None
 
-    def describe(self, calls: Calls, *, fresh: bool = False) -> Steps[IndexDescription]:
+    def describe(
+        self, calls: Calls, *, fresh: bool = False, sized: bool = False
+    ) -> Steps[IndexDescription]:
         """The index behind the alias, at most ``max_age`` seconds old.
 
         Args:
             calls: of the engine.
             fresh: ask the engine now.
+            sized: with its size, at most a minute old.
 
         Raises:
             IndexNotFoundError: no such index or alias.
             MappingConflictError: see :func:`~vidsearch.index.description.describe_index`.
         """
-        now = self._clock()
-        if not fresh and self._kept is not None and now - self._kept[0] < self._max_age:
-            return self._kept[1]
-        index = yield from describe_index(calls, self._alias, through_alias=True)
-        self._kept = (now, index)
-        return index
+        now, kept = self._clock(), self._kept
+        if fresh or kept is None or now - kept[0] >= self._max_age:
+            index = yield from describe_index(calls, self._alias, through_alias=True)
+            kept = self._kept = (now, index)
+        index = kept[1]
+        if not sized:
+            return index
+        counted = self._counted
+        if counted is None or counted[1] != index.name or now - counted[0] >= _SIZE_AGE:
+            size = yield from size_of(calls, self._alias, index.field)
+            counted = self._counted = (now, index.name, size)
+        return replace(index, size=counted[2])
 
-    def run(self, calls: Calls, work: Callable[[IndexDescription], Steps[_T]]) -> Steps[_T]:
+    def run(
+        self,
+        calls: Calls,
+        work: Callable[[IndexDescription], Steps[_T]],
+        *,
+        sized: bool = False,
+    ) -> Steps[_T]:
         """Do something with the index; once more where its description proves outdated.
+
+        ``sized``: its description comes with its size.
 
         What the work raises goes through, but for errors that an outdated description explains: a
         field that was not mapped yet, an index that is gone, :class:`IndexMovedError`.
         """
-        index = yield from self.describe(calls)
+        index = yield from self.describe(calls, sized=sized)
         for _ in range(_ATTEMPTS):
             try:
                 return (yield from work(index))
             except (QueryError, IndexNotFoundError, MappingConflictError, IndexMovedError) as error:
-                fresh = yield from self.describe(calls, fresh=True)
+                fresh = yield from self.describe(calls, fresh=True, sized=sized)
                 if fresh == index and not isinstance(error, IndexMovedError):
                     raise
                 index = fresh

@@ -17,6 +17,7 @@ __all__ = [
     "best_of_levels",
     "read_keyword_hits",
     "read_vector_hits",
+    "segment_values",
     "threshold_of",
 ]
 
@@ -147,13 +148,20 @@ def _moments(
         return ()
     moments = []
     for segment in hit["inner_hits"][SEGMENT_HITS]["hits"]["hits"]:
-        # Elasticsearch groups the fields, {"video.segments": [{"start": [0.0]}]}; OpenSearch does
-        # not, {"video.segments.start": [0.0]}.
-        fields = segment["fields"]
-        values, prefix = (fields[path][0], "") if path in fields else (fields, f"{path}.")
-        start, end, thumbnail = (values.get(prefix + name, [None])[0] for name in SEGMENT_FIELDS)
+        values = segment_values(segment, path)
+        start, end, thumbnail = (values.get(name, [None])[0] for name in SEGMENT_FIELDS)
         cosine = cosine_from_score(float(segment["_score"]), similarity=similarity)
         if vector is not None:
-            cosine = float(np.clip(np.dot(values[f"{prefix}vector"], vector), -1.0, 1.0))
+            cosine = float(np.clip(np.dot(values["vector"], vector), -1.0, 1.0))
         moments.append(Moment(float(start), float(end), cosine, thumbnail))
     return tuple(sorted(moments, key=lambda moment: (-moment.cosine, moment.start)))
+
+
+def segment_values(hit: Mapping[str, Any], path: str) -> dict[str, list[Any]]:
+    """The fields of an inner hit, by their names in a segment; each a list of values."""
+    fields = hit["fields"]
+    # Elasticsearch groups the fields, {"video.segments": [{"start": [0.0]}]}; OpenSearch does
+    # not, {"video.segments.start": [0.0]}.
+    if path in fields:
+        return dict(fields[path][0])
+    return {name.removeprefix(f"{path}."): values for name, values in fields.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ __all__ = [
     "expand_fields",
     "find_field",
     "walk",
+    "with_runtime",
 ]
 
 WORD_TYPES = frozenset(
@@ -53,6 +54,30 @@ def walk(properties: Mapping[str, Any]) -> Iterator[Field]:
 def find_field(properties: Mapping[str, Any], path: str) -> Field | None:
     """The field at a dotted path, which may be a subfield or a key inside a flattened field."""
     return _find(properties, path, walk(properties))
+
+
+def with_runtime(properties: Mapping[str, Any], runtime: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The properties of a mapping, and the fields that it computes in a search among them.
+
+    A computed field hides a stored one of its name, as in the engine.
+    """
+    for name, definition in runtime.items():
+        if "fields" in definition:  # of type composite
+            definition = {"properties": definition["fields"]}
+        elif definition.get("type") == "lookup":  # of another index; nothing finds by it
+            definition = {**definition, "enabled": False}
+        properties = _with(properties, name.split("."), definition)
+    return properties
+
+
+def _with(
+    properties: Mapping[str, Any], path: Sequence[str], definition: Mapping[str, Any]
+) -> dict[str, Any]:
+    name, *rest = path
+    if rest:
+        inner = properties.get(name, {})
+        definition = {**inner, "properties": _with(inner.get("properties", {}), rest, definition)}
+    return {**properties, name: definition}
 
 
 def expand_fields(

@@ -21,11 +21,12 @@ __all__ = ["filtered", "search"]
 
 Stored = Sequence[tuple[str, Document]]
 """Documents with the name of the concrete index that holds each."""
+_Match = tuple[str, Document, float]
 
 _KNOWN = {
     *("query", "knn", "size", "from", "sort", "_source", "search_after", "seq_no_primary_term"),
     *("track_total_hits", "track_scores", "min_score", "timeout", "fields"),
-    "highlight",
+    *("highlight", "aggs"),
     "search_type",  # there is one shard, so every type finds the same
 }
 
@@ -49,6 +50,7 @@ def search(documents: Stored, body: Json) -> Json:
     found = _sorted(found, keys)
     if "search_after" in body:
         found = [hit for hit in found if _comes_after(hit, body["search_after"], keys)]
+    counted = {"aggregations": _counted(found, body["aggs"])} if "aggs" in body else {}
     start = body.get("from", 0)
     shown = found[start : start + int(body.get("size", 10))]
     return {
@@ -60,10 +62,34 @@ def search(documents: Stored, body: Json) -> Json:
             "max_score": max((hit[2] for hit in found), default=None),
             "hits": [_hit(hit, body, clauses, keys) for hit in shown],
         },
+        **counted,
     }
 
 
-_Match = tuple[str, Document, float]
+def _counted(found: Sequence[_Match], wanted: Json) -> Json:
+    """Of each aggregation the number of nested objects, or of documents that lack a field."""
+    if other := {kind for each in wanted.values() for kind in each} - {"nested", "missing"}:
+        raise MappingConflictError(f"unknown aggregation: {', '.join(sorted(other))}")
+    sources = [hit[1].source for hit in found]
+    return {
+        name: {
+            "doc_count": sum(
+                _length(source, each["nested"]["path"])
+                if "nested" in each
+                else not any(True for _ in values_at(source, each["missing"]["field"]))
+                for source in sources
+            )
+        }
+        for name, each in wanted.items()
+    }
+
+
+def _length(source: Json, path: str) -> int:
+    """Number of the objects at a path."""
+    value: Any = source
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return len(value) if isinstance(value, list) else int(value is not None)
 
 
 def _matches(documents: Stored, query: Json | None, clauses: list[Json]) -> list[_Match]:
