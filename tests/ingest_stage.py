@@ -11,7 +11,7 @@ from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
 from vidsearch.embeddings import EmbeddingStore
 from vidsearch.embeddings.index_files import IndexFiles
 from vidsearch.encoders import Vectors
-from vidsearch.ingest import Indexer, Outcome, SliceBoard, SliceWorker
+from vidsearch.ingest import Indexer, Outcome, SliceBoard, SliceWorker, lack_fields
 from vidsearch.media import Cue, FrameBatch, FrameStream, MediaLimits, ThumbnailStore
 from vidsearch.media.direct_reader import DirectReader
 from vidsearch.registry import Registry
@@ -52,8 +52,8 @@ class CountingReader(DirectReader):
 class Stage:
     """An engine in memory, and an indexer with the store in it."""
 
-    def __init__(self) -> None:
-        self.engine = MemoryEngine()
+    def __init__(self, engine: MemoryEngine | None = None) -> None:
+        self.engine = engine or MemoryEngine()
         self.encoder = Counting()
         self.reader = CountingReader()
         self.store: EmbeddingStore | None = EmbeddingStore(IndexFiles(self.engine, SETTINGS))
@@ -95,8 +95,9 @@ class Stage:
         ).embed(id, owner="w")
 
     def add(self, id: str, uri: Path | str, **fields: Any) -> Outcome:
-        self.registry.register(id, uri=str(uri), fields=fields)
-        return self.ingest(id)
+        """Register and ingest; changed fields alone are left to the worker, as by the sweep."""
+        record = self.registry.register(id, uri=str(uri), fields=fields)
+        return self.again(id) if lack_fields(record) else self.ingest(id)
 
     def again(self, id: str, *, forget: bool = False) -> Outcome:
         self.registry.reopen(id, forget=forget)

@@ -37,6 +37,9 @@ def register_video(
 ) -> VideoRecord:
     """Register a video and have a worker ingest it. Safe to repeat.
 
+    An indexed video that is registered with other fields gets them at once, in this process: its
+    file is not read.
+
     Args:
         id: the application's own id of the video; the document gets the same.
         uri: a path, ``file://``, ``http://``, ``https://``, ``s3://``, ``gs://`` or ``az://``, as
@@ -52,16 +55,22 @@ def register_video(
 
     Raises:
         RegistryError: an id, uri or field that cannot be stored.
+        DocumentRejectedError: the index does not take a changed field of an indexed video, or would
+            change its number; its document has the fields that it had.
         BackendUnavailableError: the engine or the broker does not answer; the message says which.
             Where it is the broker, the video is registered, and the sweep will queue it. Where it
             is the engine, it is not known whether the video was registered: an engine that timed
             out may have written it. Call again, which does no harm; else the sweep queues the
             video if it was registered.
     """
+    from vidsearch.ingest import lack_fields, write_fields
     from vidsearch.registry import State
 
     services = services or current_services()
     record = services.registry.register(id, uri=uri, fields=fields, routing=routing)
+    if lack_fields(record):
+        (written,) = write_fields(services.registry, services.open_index(), [id])
+        record = written.require()
     return enqueue(id, services=services) if record.state is State.REGISTERED else record
 
 
@@ -101,7 +110,22 @@ def stream_registrations(
     """
     services = services or current_services()
     for batch in in_batches(videos):
-        yield from enqueue_many(services.registry.register_many(batch), services=services)
+        registered = services.registry.register_many(batch)
+        yield from enqueue_many(_with_fields_written(registered, services), services=services)
+
+
+def _with_fields_written(
+    registrations: Sequence[Registration], services: Services
+) -> list[Registration]:
+    """Changed fields of indexed videos go into their documents at once."""
+    from vidsearch.ingest import lack_fields, write_fields
+
+    changed = {one.id: one for one in registrations if one.record and lack_fields(one.record)}
+    if not changed:
+        return list(registrations)
+    after = write_fields(services.registry, services.open_index(), list(changed))
+    written = {one.id: one for one in after}
+    return [written[one.id] if one.id in changed else one for one in registrations]
 
 
 def enqueue_many(

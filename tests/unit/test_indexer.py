@@ -158,6 +158,7 @@ def test_same_content_is_not_embedded_twice(
     indexer.ingest("a", owner="w")
     embedded, first = encoder.frames, stored(memory, "a")
     registry.register("a", uri=str(red), fields={"title": "Crimson"})
+    registry.reopen("a")
     assert indexer.ingest("a", owner="w").status == "unchanged"
     assert encoder.frames == embedded
     assert stored(memory, "a") == {**first, "title": "Crimson"}

@@ -131,16 +131,16 @@ def _rows(reader: csv.DictReader[str], *, path: Path, id_from: IdFrom) -> Iterat
         yield Source(id, uri, fields)
 
 
-def parse_fields(pairs: Sequence[str]) -> dict[str, Any]:
+def parse_fields(pairs: Sequence[str], *, option: str = "--field ") -> dict[str, Any]:
     """Fields from ``name=value`` pairs. JSON numbers, booleans and lists keep their type.
 
-    A repeated name makes a list.
+    A repeated name makes a list. ``option`` is what an error calls them.
     """
     fields: dict[str, Any] = {}
     for pair in pairs:
         name, sign, text = pair.partition("=")
         if not sign or not name:
-            raise click.UsageError(f"--field {pair!r} must look like name=value")
+            raise click.UsageError(f"{option}{pair!r} must look like name=value")
         value = _value(text)
         if name in fields:
             before = fields[name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vidsearch.ingest.attempt import Outcome
-from vidsearch.ingest.field_update import update_fields
+from vidsearch.ingest.field_update import lack_fields, update_fields, write_fields
 from vidsearch.ingest.indexer import Indexer
 from vidsearch.ingest.removal import delete_video, purge_video, remove_document
 from vidsearch.ingest.scan import Finding, missing_videos, scan_index
@@ -18,9 +18,11 @@ __all__ = [
     "SliceBoard",
     "SliceWorker",
     "delete_video",
+    "lack_fields",
     "missing_videos",
     "purge_video",
     "remove_document",
     "scan_index",
     "update_fields",
+    "write_fields",
 ]

@@ -7,10 +7,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from vidsearch.errors import DocumentRejectedError, MappingConflictError, RequestTooLargeError
+from vidsearch.errors import (
+    BackendError,
+    DocumentRejectedError,
+    MappingConflictError,
+    RequestTooLargeError,
+    VidsearchError,
+)
 from vidsearch_mappings.videos import EXACT_IN_DOUBLE
 
-__all__ = ["explained_rejections", "refuse_changed_numbers"]
+__all__ = ["explained", "explained_rejections", "refuse_changed_numbers"]
 
 _WHOLE = frozenset({"byte", "short", "integer", "long", "unsigned_long"})
 
@@ -24,13 +30,21 @@ def explained_rejections() -> Iterator[None]:
     """
     try:
         yield
-    except MappingConflictError as error:
-        raise DocumentRejectedError(
+    except (MappingConflictError, RequestTooLargeError) as error:
+        raise explained(error) from error
+
+
+def explained(error: BackendError) -> VidsearchError:
+    """The error for a document that the engine refuses, with what the user can do; any other error
+    as it is."""
+    if isinstance(error, MappingConflictError):
+        return DocumentRejectedError(
             f"{error}. The first value of a field decides its type, unless the setting "
             "index.mapping does: see docs/indices.md"
-        ) from error
-    except RequestTooLargeError as error:
-        raise DocumentRejectedError(f"{error}, or no subtitles (ingest.subtitles)") from error
+        )
+    if isinstance(error, RequestTooLargeError):
+        return DocumentRejectedError(f"{error}, or no subtitles (ingest.subtitles)")
+    return error
 
 
 def refuse_changed_numbers(

@@ -79,6 +79,10 @@ class RecordStore:
             found = self._engine.get(self.index, id)
         return None if found is None else _stored(found)
 
+    def read_many(self, ids: Sequence[str]) -> dict[str, Stored]:
+        """The records of some ids, in real time; those that are absent are left out."""
+        return {id: _stored(found) for id, found in self._documents(ids).items()}
+
     def change(self, id: str, change: Change) -> Stored:
         """Read, change and write if nobody else wrote meanwhile; else look again.
 

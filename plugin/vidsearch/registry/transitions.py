@@ -12,7 +12,8 @@
 function         from                                         to
 ===============  ===========================================  =====================================
 ``register``     nothing, deleted, failed, dead;              registered
-                 any with another uri or other fields
+                 any with another uri or other fields;
+                 indexed with other fields alone              the same
 ``set_fields``   processing; any other but deleted            registered; the same
 ``mark_queued``  registered                                   queued
 ``claim``        registered, queued;                          processing, or dead where a worker
@@ -26,6 +27,7 @@ function         from                                         to
 ``retry``        failed, dead                                 registered
 ``reopen``       indexed, failed, dead; any to forget         registered
 ``delete``       all but deleted                              deleted
+``fields_written`` indexed                                    the same
 ``mark_removed`` deleted                                      deleted
 ``recover``      what the sweep takes: see ``sweep_rule``      registered, dead; deleted stays
 ===============  ===========================================  =====================================
@@ -59,6 +61,7 @@ __all__ = [
     "complete",
     "delete",
     "fail",
+    "fields_written",
     "hand_over",
     "is_handed_over",
     "is_purgeable",
@@ -80,16 +83,21 @@ _SLICES = "slices"
 
 
 def register(old: VideoRecord | None, now: float, *, video: NewVideo) -> VideoRecord:
-    """Make a video known, or start afresh with what is other than before."""
+    """Make a video known, or start afresh with what is other than before.
+
+    Of an indexed video, other fields alone are only noted; see :func:`fields_written`.
+    """
     wanted: Json = {"uri": video.uri, "fields": dict(video.fields or {}), "routing": video.routing}
     if old is None or old.state is State.DELETED:
         unknown = {} if old is None else old.unknown
         return VideoRecord(
             id=video.id, registered_at=now, updated_at=now, unknown=unknown, **wanted
         )
-    same = {"uri": old.uri, "fields": dict(old.fields), "routing": old.routing} == wanted
-    if same and old.state not in GIVEN_UP:
+    same_file = (old.uri, old.routing) == (video.uri, video.routing)
+    if same_file and dict(old.fields) == wanted["fields"] and old.state not in GIVEN_UP:
         return old
+    if same_file and old.state is State.INDEXED:
+        return _with_fields(old, now, wanted["fields"])
     if video.uri != old.uri:
         old = _without_content(old)
     return _afresh(old, now).changed(**wanted)
@@ -110,7 +118,22 @@ def set_fields(record: VideoRecord, now: float, *, fields: Mapping[str, Any]) ->
         return record
     if record.state is State.PROCESSING:
         return _afresh(record, now).changed(fields=after)
+    if record.state is State.INDEXED:
+        return _with_fields(record, now, after)
     return record.changed(fields=after, updated_at=now)
+
+
+def fields_written(
+    record: VideoRecord, now: float, *, instead: Mapping[str, Any] | None = None
+) -> VideoRecord:
+    """The document of an indexed video has its fields; until then, the sweep sees to it.
+
+    ``instead`` are the fields that it has kept, where the index refused the new ones.
+    """
+    if record.state is not State.INDEXED or record.due_at is None:
+        return record
+    fields = record.fields if instead is None else instead
+    return record.changed(fields=fields, due_at=None, updated_at=now)
 
 
 def mark_queued(record: VideoRecord, now: float) -> VideoRecord:
@@ -266,6 +289,8 @@ def recover(record: VideoRecord, now: float, *, max_attempts: int) -> VideoRecor
     after = _ended(record, now)
     if record.state is State.DELETED:
         return after
+    if record.state is State.INDEXED:
+        return _afresh(record, now)
     if record.state is not State.PROCESSING:
         return after.changed(state=State.REGISTERED)
     if is_handed_over(record):
@@ -283,6 +308,10 @@ def is_purgeable(record: VideoRecord) -> bool:
 
 def _afresh(record: VideoRecord, now: float) -> VideoRecord:
     return _ended(record, now).changed(state=State.REGISTERED, attempts=0, error=None)
+
+
+def _with_fields(record: VideoRecord, now: float, fields: Mapping[str, Any]) -> VideoRecord:
+    return record.changed(fields=fields, due_at=now, updated_at=now)
 
 
 def _without_content(record: VideoRecord) -> VideoRecord:
