@@ -176,7 +176,12 @@ def sweep(self: Any) -> dict[str, Any]:
 
 @shared_task(name=SCAN, bind=True, ignore_result=True)  # type: ignore[untyped-decorator]
 def scan(self: Any) -> dict[str, int]:
-    """Enqueue documents of an attached index without vectors, or with another model's."""
+    """Enqueue documents of an attached index without vectors, or with another model's.
+
+    There are none in a managed index.
+    """
+    if not current_services().open_index().attached:
+        return {}
     counts: Counter[str] = Counter(finding.action for finding in run_scan(app=self.app, quick=True))
     _log.info("scan: %s", dict(counts))
     return dict(counts)

@@ -205,7 +205,7 @@ def embed_video(
 
         at("subtitles")
         lines = cues()
-        at("decode")
+        at("assemble" if kept.had_frames else "decode")
         return assemble(
             frames,
             segments=segments,

@@ -241,6 +241,11 @@ class KeptVideo:
         self._content = content
         self._frames: FrameVectors | None = None
 
+    @property
+    def had_frames(self) -> bool:
+        """Whether the frames of the whole video were found, so that none was made."""
+        return self._frames is not None
+
     def frames(self, model: ModelIdentity, make: Callable[[], FrameVectors]) -> FrameVectors:
         """The frames of the whole video."""
         kept = self.find_frames(model)

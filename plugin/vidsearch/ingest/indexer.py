@@ -175,7 +175,8 @@ class Indexer:
         )
         if slices and self._board is not None:
             self._board.clear(slices)
-        _log.info("video %r indexed: %r in %s", record.id, embedding, attempt)
+        way = "written from kept embeddings" if kept.had_frames else "indexed"
+        _log.info("video %r %s: %r in %s", record.id, way, embedding, attempt)
         return Outcome("indexed", record=after)
 
     def _keep_vectors(
