@@ -35,6 +35,7 @@ MODULES = (
     "bulk_body",
     "index_presets",
     "keyword_leg",
+    "embedding_store",
 )
 
 
