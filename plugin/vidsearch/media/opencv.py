@@ -35,8 +35,7 @@ from vidsearch.media.frames import (
 )
 from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.container import opened as opened_by_pyav
-from vidsearch.media.pyav.damage import untrusted
-from vidsearch.media.pyav.frame_numbers import is_uneven, missing_packets
+from vidsearch.media.pyav.damage import lacks_its_start, untrusted
 from vidsearch.media.pyav.frame_times import FrameTimes
 from vidsearch.media.pyav.packets import PacketIndex, cut_off_at, read_packets
 from vidsearch.media.pyav.timetable import presentation
@@ -99,9 +98,10 @@ class OpenCvDecoder(BatchDecoder):
             points = request.points(fps=video.fps)
             index, late = read_packets(video), video.late_picture
             promised = cut_off_at(video)
+            from_start = lacks_its_start(video, index)
         batches = Batches(request.batch_size)
         capture = partial(opened, path, threads=self._threads, late_picture=late)
-        sampler = _Sampler(path, capture, index, points, limits=self._limits)
+        sampler = _Sampler(capture, index, points, from_start=from_start, limits=self._limits)
         for seconds, image in sampler:
             yield from batches.add(seconds, lambda _, image=image: image)  # type: ignore[misc]
         missing = 0 if points.is_done else points.missing(sampler.end_seconds, promised)
@@ -133,11 +133,11 @@ class _Sampler:
 
     def __init__(
         self,
-        path: Path,
         capture: Callable[[], AbstractContextManager[Capture]],
         index: PacketIndex,
         points: Points,
         *,
+        from_start: bool,
         limits: MediaLimits,
     ) -> None:
         self._opened = capture
@@ -146,8 +146,7 @@ class _Sampler:
         self._order = None if isinstance(order, str) else order
         self._untrusted = frozenset[int]()
         if self._order is not None:
-            holes = missing_packets(path, index, self._order) if is_uneven(self._order) else []
-            self._untrusted = untrusted(index, self._order, holes)
+            self._untrusted = untrusted(index, self._order, from_start=from_start)
         self._points = points
         self._limits = limits
         self.end_seconds = 0.0
