@@ -179,11 +179,8 @@ class _Sampler:
                     if capture.lost or self._lacks_packets_before(times.number):
                         self.damaged += left_out
                 else:
-                    if capture.lost or times.number in self._untrusted:
-                        usual = 1 if points.by_number else capture.step
-                        held.own_until = min(
-                            held.own_until, points.place(held.number, held.seconds) + usual
-                        )
+                    if capture.lost or self._is_damaged(held.number + 1, times.number):
+                        held.own_until = min(held.own_until, self._place_after(held, capture.step))
                     yield from self._shown(held, until=position)
                 if points.by_number:
                     wanted = convert_all or points.position(points.done) <= times.number
@@ -201,8 +198,20 @@ class _Sampler:
             if held is None:
                 raise NoFramesError(capture.no_frames_message())
             self.end_seconds = max(times.end, held.seconds)
+            last = len(self._order.seconds) - 1 if self._order else times.number
+            if self._is_damaged(held.number + 1, last):
+                held.own_until = min(held.own_until, self._place_after(held, capture.step))
             until = points.end(seconds=self.end_seconds, frames=times.number + 1)
             yield from self._shown(held, until=until)
+
+    def _is_damaged(self, first: int, last: int) -> bool:
+        """Whether any of these frames is, among them those that do not come out."""
+        return not self._untrusted.isdisjoint(range(first, last + 1))
+
+    def _place_after(self, held: _Held, step: float) -> float:
+        """Of the frame that usually follows."""
+        points = self._points
+        return points.place(held.number, held.seconds) + (1 if points.by_number else step)
 
     def _lacks_packets_before(self, number: int) -> bool:
         """Whether frames before the first that comes out cannot be decoded without a key frame that

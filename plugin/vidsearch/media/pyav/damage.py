@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_AHEAD", "PREDICTED", "B", "Damage", "lacks_its_start", "untrusted", "why_damaged"]
 
-P, B = 2, 3
+_NO_TYPE, P, B = 0, 2, 3
 """Picture types."""
 PREDICTED = (P, B)
 _WHOLE = frozenset({"h264", "hevc"})
@@ -37,6 +37,10 @@ _START_AT_KEYS = _WHOLE | {
     "libdav1d",
 }
 """Decoders that give nothing before the first frame that can be decoded without others."""
+_MAKE_UP_REFERENCES = frozenset(
+    {"mpeg4", "h263", "flv", "msmpeg4v1", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2", "wmv3", "vc1"}
+)
+"""Decoders that give a frame without a type for a reference that is missing."""
 MOST_AHEAD = 16
 """Frames; no codec has more B-frames in a row."""
 
@@ -151,7 +155,7 @@ class Damage:
         frame, position = self._held.popleft()
         is_predicted = frame.pict_type in PREDICTED
         if not self._started:
-            self._start(position, is_key=frame.key_frame, is_predicted=is_predicted)
+            self._start(position, frame)
         is_recovery_point = position in self._recovery_points
         if frame.key_frame or (is_recovery_point and not is_predicted):
             self._begins = [each for each in self._begins if each >= position]
@@ -161,14 +165,21 @@ class Damage:
         is_trusted = position not in self._alone and all(each > position for each in self._begins)
         return frame, position, is_trusted
 
-    def _start(self, position: int, *, is_key: bool, is_predicted: bool) -> None:
+    def _start(self, position: int, frame: av.VideoFrame) -> None:
         self._started = True
-        first, begins_with_key = self._first_shown or (position, is_key)
+        is_predicted = _is_predicted(frame, self._codec)
+        first, begins_with_key = self._first_shown or (position, frame.key_frame)
         if self._codec in _START_AT_KEYS:
             # A stream that begins amid an intra refresh is not whole before its recovery point.
             self.is_found = self.is_found or not (is_predicted or position <= first)
-        elif is_predicted or (self._index.keys.any() and not (is_key or begins_with_key)):
+        elif is_predicted or (self._index.keys.any() and not (frame.key_frame or begins_with_key)):
             self._begin(position)
+
+
+def _is_predicted(first: av.VideoFrame, codec: str) -> bool:
+    """Whether the first frame of a stream refers to others, or is made up in place of them."""
+    made_up = first.pict_type == _NO_TYPE and codec in _MAKE_UP_REFERENCES
+    return first.pict_type in PREDICTED or made_up
 
 
 def why_damaged(index: PacketIndex) -> str | None:
@@ -186,9 +197,8 @@ def lacks_its_start(video: Video, index: PacketIndex) -> bool:
         return False
     if index.keys.any():
         return True
-    first = video.first_frame()
-    is_predicted = first is not None and first.pict_type in PREDICTED
-    return is_predicted and video.stream.codec_context.name not in _START_AT_KEYS
+    codec, first = video.stream.codec_context.name, video.first_frame()
+    return codec not in _START_AT_KEYS and first is not None and _is_predicted(first, codec)
 
 
 def untrusted(index: PacketIndex, order: Presentation, *, from_start: bool) -> frozenset[int]:
