@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,7 @@ class Damage:
         self._codec = video.stream.codec_context.name
         self._references = References(video)
         self._index = index
-        self._holes = set(index.holes.tolist())
+        self._holes = index.holes.tolist()
         self.is_found = False
         """Whether anything is damaged so far."""
         self._begins: list[float] = []
@@ -133,10 +134,7 @@ class Damage:
 
     def is_hole_between(self, position: int, later: int) -> bool:
         """Whether packets are missing between those of two frames."""
-        holes = self._index.holes
-        return bool(
-            np.searchsorted(holes, later, "right") > np.searchsorted(holes, position, "right")
-        )
+        return bisect_right(self._holes, later) > bisect_right(self._holes, position)
 
     def _damaged(
         self, position: int, packet: Packet[Any] | None, *, is_never_referred_to: bool = False
