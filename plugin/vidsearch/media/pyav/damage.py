@@ -191,12 +191,11 @@ def lacks_its_start(video: Video, index: PacketIndex) -> bool:
     """Whether the first frame depends on packets before the first; those of an intra refresh do
     not count.
     """
-    if not len(index) or index.keys[0]:
-        return False
-    if index.keys.any():
+    if len(index) and not index.keys[0] and index.keys.any():
         return True
-    codec, first = video.stream.codec_context.name, video.first_frame()
-    return codec not in _START_AT_KEYS and first is not None and _is_predicted(first, codec)
+    codec = video.stream.codec_context.name
+    first = None if codec in _START_AT_KEYS else video.first_frame()
+    return first is not None and _is_predicted(first, codec)
 
 
 def untrusted(index: PacketIndex, order: Presentation, *, from_start: bool) -> frozenset[int]:
@@ -211,6 +210,8 @@ def untrusted(index: PacketIndex, order: Presentation, *, from_start: bool) -> f
     """
     begins = index.corrupt.copy()
     begins[0] |= from_start
+    # Where the first is none, the container calls every packet a key frame.
+    keys = np.zeros_like(index.keys) if from_start and index.keys[0] else index.keys
     holes = np.zeros(len(index), dtype=np.bool_)
     holes[index.holes] = True
     found = np.zeros(len(index), dtype=np.bool_)
@@ -218,7 +219,7 @@ def untrusted(index: PacketIndex, order: Presentation, *, from_start: bool) -> f
     key = int(index.stamps[0])
     for position in range(len(index)) if (begins | holes).any() else ():
         is_broken |= bool(holes[position])
-        if index.keys[position]:
+        if keys[position]:
             was_broken, is_broken, key = is_broken, False, int(index.stamps[position])
         is_broken |= bool(begins[position])
         # A frame that comes on display before the key frame depends on those before that.
