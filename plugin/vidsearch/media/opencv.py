@@ -35,8 +35,7 @@ from vidsearch.media.frames import (
 )
 from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.container import opened as opened_by_pyav
-from vidsearch.media.pyav.damage import untrusted
-from vidsearch.media.pyav.frame_numbers import is_uneven, missing_packets
+from vidsearch.media.pyav.damage import lacks_its_start, untrusted
 from vidsearch.media.pyav.frame_times import FrameTimes
 from vidsearch.media.pyav.packets import PacketIndex, cut_off_at, read_packets
 from vidsearch.media.pyav.timetable import presentation
@@ -103,9 +102,10 @@ class OpenCvDecoder(BatchDecoder):
             points = request.points(fps=video.fps)
             index, late = read_packets(video), video.late_picture
             promised = cut_off_at(video)
+            from_start = lacks_its_start(video, index)
         batches = Batches(request.batch_size)
         capture = partial(opened, path, threads=self._threads, late_picture=late)
-        sampler = _Sampler(path, capture, index, points, limits=self._limits)
+        sampler = _Sampler(capture, index, points, from_start=from_start, limits=self._limits)
         for seconds, image in sampler:
             yield from batches.add(seconds, lambda _, image=image: image)  # type: ignore[misc]
         missing = 0 if points.is_done else points.missing(sampler.end_seconds, promised)
@@ -137,11 +137,11 @@ class _Sampler:
 
     def __init__(
         self,
-        path: Path,
         capture: Callable[[], AbstractContextManager[Capture]],
         index: PacketIndex,
         points: Points,
         *,
+        from_start: bool,
         limits: MediaLimits,
     ) -> None:
         self._opened = capture
@@ -150,8 +150,7 @@ class _Sampler:
         self._order = None if isinstance(order, str) else order
         self._untrusted = frozenset[int]()
         if self._order is not None:
-            holes = missing_packets(path, index, self._order) if is_uneven(self._order) else []
-            self._untrusted = untrusted(index, self._order, holes)
+            self._untrusted = untrusted(index, self._order, from_start=from_start)
         self._points = points
         self._limits = limits
         self.end_seconds = 0.0
@@ -184,11 +183,8 @@ class _Sampler:
                     if capture.lost or self._lacks_packets_before(times.number):
                         self.damaged += left_out
                 else:
-                    if capture.lost or times.number in self._untrusted:
-                        usual = 1 if points.by_number else capture.step
-                        held.own_until = min(
-                            held.own_until, points.place(held.number, held.seconds) + usual
-                        )
+                    if capture.lost or self._is_damaged(held.number + 1, times.number):
+                        held.own_until = min(held.own_until, self._place_after(held, capture.step))
                     yield from self._shown(held, until=position)
                 if points.by_number:
                     wanted = convert_all or points.position(points.done) <= times.number
@@ -206,8 +202,20 @@ class _Sampler:
             if held is None:
                 raise NoFramesError(capture.no_frames_message())
             self.end_seconds = max(times.end, held.seconds)
+            last = len(self._order.seconds) - 1 if self._order else times.number
+            if self._is_damaged(held.number + 1, last):
+                held.own_until = min(held.own_until, self._place_after(held, capture.step))
             until = points.end(seconds=self.end_seconds, frames=times.number + 1)
             yield from self._shown(held, until=until)
+
+    def _is_damaged(self, first: int, last: int) -> bool:
+        """Whether any of these frames is, among them those that do not come out."""
+        return not self._untrusted.isdisjoint(range(first, last + 1))
+
+    def _place_after(self, held: _Held, step: float) -> float:
+        """Of the frame that usually follows."""
+        points = self._points
+        return points.place(held.number, held.seconds) + (1 if points.by_number else step)
 
     def _lacks_packets_before(self, number: int) -> bool:
         """Whether frames before the first that comes out cannot be decoded without a key frame that

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from vidsearch.media.display import FALLBACK_STEP
 from vidsearch.media.mp4_boxes import is_fragmented
 from vidsearch.media.pyav.container import Video, opened
+from vidsearch.media.pyav.frame_numbers import frame_numbers
+from vidsearch.media.pyav.transport_stream import is_whole
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -67,6 +69,8 @@ class PacketIndex:
     """Whether its frame is meant for display: not cut off by an edit list."""
     corrupt: NDArray[np.bool_]
     """Whether the container knows that a packet is not whole."""
+    holes: NDArray[np.int64]
+    """Positions that packets are missing before, by the numbers of the frames; ascending."""
     sizes: NDArray[np.int64]
     """Bytes."""
     decoding: NDArray[np.int64]
@@ -117,6 +121,8 @@ def read_packets(video: Video) -> PacketIndex:
     may_be_packed = name == "mpeg4" and reorders
     packed = bool(_PACKED.search(video.stream.codec_context.extradata or b""))
     reconfigured = False
+    numbers = frame_numbers(video)
+    places = array("q")
     try:
         for packet in packets_of(video):
             stamp, decoded = packet.pts, packet.dts
@@ -133,6 +139,9 @@ def read_packets(video: Video) -> PacketIndex:
             keys.append(packet.is_keyframe)
             shown.append(visible)
             corrupt.append(packet.is_corrupt)
+            places.append(packet.pos or 0)
+            if numbers:
+                numbers.add(packet)
     except av.FFmpegError:
         pass  # what was read so far is what there is
     time_base = video.stream.time_base or Fraction(1)
@@ -144,7 +153,8 @@ def read_packets(video: Video) -> PacketIndex:
         stamped=stamped,
         keys=np.frombuffer(keys, dtype=np.bool_),
         shown=np.frombuffer(shown, dtype=np.bool_),
-        corrupt=np.frombuffer(corrupt, dtype=np.bool_),
+        corrupt=_not_whole(video, np.frombuffer(corrupt, dtype=np.bool_), keys, places),
+        holes=np.unique(np.array(numbers.missing() if numbers else [], dtype=np.int64)),
         sizes=np.frombuffer(sizes, dtype=np.int64),
         decoding=times,
         durations=np.frombuffer(durations, dtype=np.int64),
@@ -160,6 +170,27 @@ def read_packets(video: Video) -> PacketIndex:
         first_decoding=decoding[0] if decoding else _NO_STAMP,
         reconfigured=reconfigured,
     )
+
+
+def _not_whole(
+    video: Video, marked: NDArray[np.bool_], keys: Sequence[int], places: Sequence[int]
+) -> NDArray[np.bool_]:
+    """The packets that are not whole, by those that FFmpeg marks.
+
+    In a transport stream it marks the frame before: it hands a frame over when the next one's
+    bytes come. What is missing between two streams that were joined does no harm to either; of
+    the first, it marks the last frame but one.
+    """
+    found = marked.copy()
+    found[-1:] = False  # the file ends in it
+    if video.container.format.name != "mpegts":
+        return found
+    found[:] = False
+    for position in (np.flatnonzero(marked[:-1]) + 1).tolist():
+        ends = places[position : position + 2]
+        may_be_joint = len(ends) == 1 or keys[position + 1]
+        found[position] = not (may_be_joint and is_whole(video.path, video.stream.id, *ends))
+    return found
 
 
 def _holds(video: Video, stamps: NDArray[np.int64]) -> NDArray[np.int64]:
