@@ -35,10 +35,11 @@ from vidsearch.media.frames import (
 )
 from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.container import opened as opened_by_pyav
-from vidsearch.media.pyav.damage import untrusted
+from vidsearch.media.pyav.cut_off import cut_off_at
+from vidsearch.media.pyav.damage import WHOLE, untrusted
 from vidsearch.media.pyav.frame_numbers import is_uneven, missing_packets
 from vidsearch.media.pyav.frame_times import FrameTimes
-from vidsearch.media.pyav.packets import PacketIndex, cut_off_at, read_packets
+from vidsearch.media.pyav.packets import PacketIndex, read_packets
 from vidsearch.media.pyav.timetable import presentation
 from vidsearch.media.pyav.wide_gamut import is_exotic
 from vidsearch.media.streams import is_picture
@@ -98,10 +99,11 @@ class OpenCvDecoder(BatchDecoder):
             _refuse_by_header(video, self._limits)
             points = request.points(fps=video.fps)
             index, late = read_packets(video), video.late_picture
-            promised = cut_off_at(video)
+            is_whole = video.stream.codec_context.name in WHOLE
+            promised = cut_off_at(video, index)
         batches = Batches(request.batch_size)
         capture = partial(opened, path, threads=self._threads, late_picture=late)
-        sampler = _Sampler(path, capture, index, points, limits=self._limits)
+        sampler = _Sampler(path, capture, index, points, limits=self._limits, is_whole=is_whole)
         for seconds, image in sampler:
             yield from batches.add(seconds, lambda _, image=image: image)  # type: ignore[misc]
         missing = 0 if points.is_done else points.missing(sampler.end_seconds, promised)
@@ -139,15 +141,20 @@ class _Sampler:
         points: Points,
         *,
         limits: MediaLimits,
+        is_whole: bool,
     ) -> None:
         self._opened = capture
         order = presentation(index)
         self._index = index
         self._order = None if isinstance(order, str) else order
         self._untrusted = frozenset[int]()
-        if self._order is not None:
-            holes = missing_packets(path, index, self._order) if is_uneven(self._order) else []
-            self._untrusted = untrusted(index, self._order, holes)
+        self._holes: list[int] = []
+        if self._order is None or is_uneven(self._order):
+            self._holes = missing_packets(path, index, self._order)
+        if self._order is not None or self._holes:
+            self._untrusted = untrusted(index, self._order, self._holes)
+        self._is_damage_found = is_whole
+        """Whether a frame that does not come out is damaged, see :class:`Damage`."""
         self._points = points
         self._limits = limits
         self.end_seconds = 0.0
@@ -180,11 +187,7 @@ class _Sampler:
                     if capture.lost or self._lacks_packets_before(times.number):
                         self.damaged += left_out
                 else:
-                    if capture.lost or times.number in self._untrusted:
-                        usual = 1 if points.by_number else capture.step
-                        held.own_until = min(
-                            held.own_until, points.place(held.number, held.seconds) + usual
-                        )
+                    held.own_until = min(held.own_until, self._own_until(held, times, capture))
                     yield from self._shown(held, until=position)
                 if points.by_number:
                     wanted = convert_all or points.position(points.done) <= times.number
@@ -202,8 +205,36 @@ class _Sampler:
             if held is None:
                 raise NoFramesError(capture.no_frames_message())
             self.end_seconds = max(times.end, held.seconds)
+            held.own_until = min(held.own_until, self._skipped_at(held, len(self._index)))
             until = points.end(seconds=self.end_seconds, frames=times.number + 1)
             yield from self._shown(held, until=until)
+
+    def _own_until(self, held: _Held, times: FrameTimes, capture: Capture) -> float:
+        """The position up to which the frame before the current one is shown for its own sake."""
+        usual = 1 if self._points.by_number else self._index.step
+        until = self._points.place(held.number, held.seconds) + usual
+        is_broken = times.number in self._untrusted
+        self._is_damage_found = self._is_damage_found or is_broken or capture.lost > 0
+        if is_broken or (capture.lost and self._order is None):
+            return until
+        before, after = held.number, times.number
+        if self._order is not None and self._holes:
+            packets = self._order.packets
+            before, after = int(packets[: before + 1].max()), int(packets[after])
+        if any(before < hole <= after for hole in self._holes):
+            return until
+        return self._skipped_at(held, times.number)
+
+    def _skipped_at(self, held: _Held, number: int) -> float:
+        """The position of the frame after ``held``, if that did not come out before a number."""
+        order, following = self._order, held.number + 1
+        if (
+            order is None
+            or not self._is_damage_found
+            or following >= min(number, len(order.seconds))
+        ):
+            return math.inf
+        return self._points.place(following, float(order.seconds[following]))
 
     def _lacks_packets_before(self, number: int) -> bool:
         """Whether frames before the first that comes out cannot be decoded without a key frame that

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from numpy.typing import NDArray
 
-__all__ = ["MOST_AHEAD", "PREDICTED", "B", "Damage", "untrusted", "why_damaged"]
+__all__ = ["MOST_AHEAD", "PREDICTED", "WHOLE", "B", "Damage", "untrusted", "why_damaged"]
 
 P, B = 2, 3
 """Picture types."""
 PREDICTED = (P, B)
-_WHOLE = frozenset({"h264", "hevc"})
+WHOLE = frozenset({"h264", "hevc"})
 """Decoders that give a frame for every packet, unless what it refers to is missing."""
 _B_NEVER_REFERRED_TO = frozenset({"mpeg1video", "mpeg2video", "mpeg4"})
-_START_AT_KEYS = _WHOLE | {
+_START_AT_KEYS = WHOLE | {
     "mpeg1video",
     "mpeg2video",
     "vp8",
@@ -106,7 +106,7 @@ class Damage:
         """Whether a frame that does not come out is damaged. Others repeat the one before, or are
         not meant for display.
         """
-        return self.is_found or self._codec in _WHOLE
+        return self.is_found or self._codec in WHOLE
 
     def feed(self, packet: Packet[Any], position: int) -> None:
         """The next packet goes to the decoder."""
@@ -116,7 +116,7 @@ class Damage:
         self._flagged = position if packet.is_corrupt else None
         if position in self._holes:
             self._begin(position - 0.5)
-        if packet.is_keyframe and self._codec in _WHOLE:
+        if packet.is_keyframe and self._codec in WHOLE:
             self._recovery_points.add(position)
         if not packet.is_discard:
             self._due[position] = packet
@@ -200,7 +200,9 @@ def why_damaged(index: PacketIndex) -> str | None:
     return "packets are marked as damaged" if _marked(index).any() else None
 
 
-def untrusted(index: PacketIndex, order: Presentation, holes: Sequence[int]) -> frozenset[int]:
+def untrusted(
+    index: PacketIndex, order: Presentation | None, holes: Sequence[int]
+) -> frozenset[int]:
     """Numbers of the frames, in order of presentation, that depend on packets that are missing or
     that the container marks as damaged, or come before the first key frame. An intra refresh is
     taken for whole from its next recovery point on.
@@ -219,7 +221,7 @@ def untrusted(index: PacketIndex, order: Presentation, holes: Sequence[int]) -> 
             is_broken = True
         # A frame that comes on display before the key frame depends on those before that.
         found[position] = is_broken or (was_broken and index.stamps[position] < key)
-    return frozenset(np.flatnonzero(found[order.packets]).tolist())
+    return frozenset(np.flatnonzero(found if order is None else found[order.packets]).tolist())
 
 
 def _marked(index: PacketIndex) -> NDArray[np.bool_]:

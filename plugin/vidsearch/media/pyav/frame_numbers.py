@@ -48,13 +48,15 @@ def missing_packets(path: Path, index: PacketIndex, order: Presentation | None) 
         index: its packets.
         order: theirs, if they tell it.
     """
+    # The packet in front of a hole reaches into it.
+    known = sorted({each for at in index.missing if at < len(index) for each in (at - 1, at)})
     with opened(path) as video:
         name = video.stream.codec_context.name
         if name == "h264":
-            return _missing_in_h264(video)
+            return sorted({*known, *_missing_in_h264(video)})
         if name in {"mpeg1video", "mpeg2video"} and order is not None:
-            return _missing_in_mpeg(video, index, order)
-    return []
+            return sorted({*known, *_missing_in_mpeg(video, index, order)})
+    return known
 
 
 class References:

@@ -39,6 +39,8 @@ class FrameTimes:
         longest = LONGEST_BROADCAST_GAP if index.is_broadcast else LONGEST_HOLD
         step, self._lags = _pace(index) if self.by_decoding else (index.step, ())
         self._clock = Clock(step, longest=LONGEST_HOLD if len(index.holds) else longest)
+        # Stamps count the packets that are there; time goes on while others are missing.
+        self._missing = index.missing if self.by_decoding else {}
         self.number = -1
         """Of the current frame, in order of presentation."""
         self.seconds = 0.0
@@ -65,11 +67,12 @@ class FrameTimes:
         """
         usual = self.number + 1 + lost
         if self.order is None:
+            self.number = usual
             time = None
             if stamp is not None:
                 waits = sum(stamp > lag for lag in self._lags)
+                waits -= sum(count for at, count in self._missing.items() if usual >= at)
                 time = stamp * self._unit - waits * self._clock.step
-            self.number = usual
             self.seconds = self._clock.tick(time, lost=lost)
             return True
         number = -1
@@ -95,8 +98,8 @@ class FrameTimes:
 
     @property
     def end(self) -> float:
-        """When the current frame leaves the display if it is the last one, in seconds."""
-        if self.order is not None and self.number == len(self.order.seconds) - 1:
+        """When the stream ends, in seconds, where the current frame is the last that decodes."""
+        if self.order is not None:
             return self.order.end
         return self.seconds + self._clock.step
 
