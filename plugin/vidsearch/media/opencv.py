@@ -123,6 +123,7 @@ class _Held:
     """The frame that is on display until the next one comes."""
 
     number: int
+    position: int
     seconds: float
     image: NDArray[np.uint8] | None
     """``None`` where it was not expected to be wanted."""
@@ -195,8 +196,8 @@ class _Sampler:
                     wanted = points.position(points.done) < times.seconds + ahead
                 image = self._image(capture) if wanted else None
                 if image is not None or not wanted:
-                    held = _Held(times.number, times.seconds, image)
-                    if times.number in self._untrusted:
+                    held = _Held(times.number, times.position, times.seconds, image)
+                    if self._is_broken(times):
                         held.own_until = -math.inf
                 elif held is not None:  # not convertible, so the frame before stays on display
                     held.own_until = min(held.own_until, position)
@@ -205,25 +206,28 @@ class _Sampler:
             if held is None:
                 raise NoFramesError(capture.no_frames_message())
             self.end_seconds = max(times.end, held.seconds)
+            self._is_damage_found = self._is_damage_found or bool(self._untrusted)
             held.own_until = min(held.own_until, self._skipped_at(held, len(self._index)))
             until = points.end(seconds=self.end_seconds, frames=times.number + 1)
             yield from self._shown(held, until=until)
 
     def _own_until(self, held: _Held, times: FrameTimes, capture: Capture) -> float:
         """The position up to which the frame before the current one is shown for its own sake."""
-        usual = 1 if self._points.by_number else self._index.step
-        until = self._points.place(held.number, held.seconds) + usual
-        is_broken = times.number in self._untrusted
+        is_broken = self._is_broken(times)
         self._is_damage_found = self._is_damage_found or is_broken or capture.lost > 0
-        if is_broken or (capture.lost and self._order is None):
-            return until
-        before, after = held.number, times.number
+        before, after = held.position, times.position
         if self._order is not None and self._holes:
-            packets = self._order.packets
-            before, after = int(packets[: before + 1].max()), int(packets[after])
-        if any(before < hole <= after for hole in self._holes):
-            return until
-        return self._skipped_at(held, times.number)
+            before = int(self._order.packets[: held.number + 1].max())
+        until = self._skipped_at(held, times.number)
+        is_after_hole = any(before < hole <= after for hole in self._holes)
+        if is_broken or is_after_hole or (capture.lost and self._order is None):
+            usual = 1 if self._points.by_number else self._index.step
+            until = min(until, self._points.place(held.number, held.seconds) + usual)
+        return until
+
+    def _is_broken(self, times: FrameTimes) -> bool:
+        """Whether the current frame depends on packets that are damaged or missing."""
+        return (times.position if self._order is None else times.number) in self._untrusted
 
     def _skipped_at(self, held: _Held, number: int) -> float:
         """The position of the frame after ``held``, if that did not come out before a number."""

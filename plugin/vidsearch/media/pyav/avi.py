@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +13,7 @@ __all__ = ["missing_packets_of_avi"]
 
 _HEADER = 8
 """Bytes of a chunk's name and size."""
+_INDEX = b"idx1"
 _LISTS = (b"RIFF", b"LIST")
 _LIST_HEADER = 12
 
@@ -47,7 +49,7 @@ def missing_packets_of_avi(
         return missing | ({len(places): lacking - gone} if lacking > gone else {})
     if _lost_bytes(video.path) < lacking * _HEADER:
         return {}
-    return {_first_break(video.path, places, sizes): lacking}
+    return {_first_break(video, places, sizes): lacking}
 
 
 def _lost_bytes(path: Path) -> int:
@@ -62,9 +64,9 @@ def _lost_bytes(path: Path) -> int:
     return end - size
 
 
-def _first_break(path: Path, places: Sequence[int], sizes: Sequence[int]) -> int:
+def _first_break(video: Video, places: Sequence[int], sizes: Sequence[int]) -> int:
     """The position of the first packet that does not follow the one before."""
-    with path.open("rb") as file:
+    with video.path.open("rb") as file:
         for position in range(1, len(places)):
             end = places[position] - _HEADER
             at = places[position - 1] + sizes[position - 1]
@@ -74,7 +76,18 @@ def _first_break(path: Path, places: Sequence[int], sizes: Sequence[int]) -> int
                 at += _LIST_HEADER if name in _LISTS else _HEADER + length + (length & 1)
             if at != end:
                 return position
-    return len(places)
+        # What is missing may begin and end at the same place of a chunk.
+        last = places[-1] + sizes[-1]
+        name, length = _chunk(file, last + (last & 1))
+        entries = file.read(length) if name == _INDEX else b""
+    own = b"%02d" % video.stream.index
+    indexed = [
+        size
+        for name, size in struct.iter_unpack("<4s8xI", entries[: len(entries) // 16 * 16])
+        if name[:2] == own and size
+    ]
+    matches = zip(sizes, indexed, strict=False)
+    return next((at for at, (size, named) in enumerate(matches) if size != named), len(places))
 
 
 def _chunk(file: BinaryIO, at: int) -> tuple[bytes, int]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import struct
 from pathlib import Path
 
+from vidsearch.media.flv import size_by_header
 from vidsearch.media.mp4_boxes import is_fragmented
 from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.packets import PacketIndex
@@ -18,8 +18,6 @@ _HEAD_BYTES = 4096
 _SEGMENT = b"\x18\x53\x80\x67"
 """Matroska's element that holds all others; its size follows."""
 _LENGTH = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
-_FLV_SIZE = b"\0\x08filesize\0"
-"""In the metadata that an FLV file begins with; the value follows as a double."""
 
 
 def cut_off_at(video: Video, index: PacketIndex) -> float | None:
@@ -42,7 +40,7 @@ def cut_off_at(video: Video, index: PacketIndex) -> float | None:
     if "matroska" in form:
         size, end = _matroska_size(video.path), _matroska_end(video)
     elif "flv" in form:
-        size, end = _flv_size(video.path), video.container.duration
+        size, end = size_by_header(video.path), video.container.duration
         end = end / 1e6 if end else None
     else:
         return None
@@ -71,7 +69,8 @@ def _of_mp4(video: Video) -> float | None:
 
 def _matroska_size(path: Path) -> int | None:
     """Bytes of the whole file; ``None`` where it was written live."""
-    head = _head(path)
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
     at = head.find(_SEGMENT) + len(_SEGMENT)
     if at < len(_SEGMENT) or at >= len(head) or not head[at]:
         return None
@@ -87,17 +86,3 @@ def _matroska_end(video: Video) -> float | None:
         hours, minutes, seconds = found.groups()
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
     return video.container.duration / 1e6 if video.container.duration else None
-
-
-def _flv_size(path: Path) -> int | None:
-    """Bytes of the whole file; ``None`` where it was written live."""
-    _, _, after = _head(path).partition(_FLV_SIZE)
-    if len(after) < 8:
-        return None
-    size: float = struct.unpack(">d", after[:8])[0]
-    return int(size) if 0 < size < 1 << 62 else None
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(_HEAD_BYTES)

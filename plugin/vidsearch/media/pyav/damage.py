@@ -56,19 +56,27 @@ class Damage:
     Args:
         video: the stream is its.
         holes: positions that packets are missing before, ascending.
+        marked: positions of packets that the container marks as damaged.
         has_keys: whether there are key frames.
     """
 
-    def __init__(self, video: Video, *, holes: Sequence[int] = (), has_keys: bool = True) -> None:
+    def __init__(
+        self,
+        video: Video,
+        *,
+        holes: Sequence[int] = (),
+        marked: Sequence[int] = (),
+        has_keys: bool = True,
+    ) -> None:
         self._codec = video.stream.codec_context.name
         self._references = References(video)
         self._has_keys = has_keys
         self._holes = holes
+        self._marked = frozenset(marked)
         self.is_found = False
         """Whether anything is damaged so far."""
         self._begins: list[float] = []
         """Where damage begins that no key frame has ended yet."""
-        self._flagged: int | None = None
         self._recovery_points: set[int] = set()
         self._last_recovery = -math.inf
         self._alone: set[int] = set()
@@ -99,7 +107,8 @@ class Damage:
         """
         if holes is None:
             holes = missing_packets(video.path, index, order)
-        return cls(video, holes=holes, has_keys=bool(index.keys.any()))
+        marked = np.flatnonzero(_marked(index)).tolist()
+        return cls(video, holes=holes, marked=marked, has_keys=bool(index.keys.any()))
 
     @property
     def explains_missing_frames(self) -> bool:
@@ -110,10 +119,8 @@ class Damage:
 
     def feed(self, packet: Packet[Any], position: int) -> None:
         """The next packet goes to the decoder."""
-        if self._flagged is not None and not packet.is_keyframe:
-            self._begin(self._flagged)
-        # What is missing between two streams that were joined does no harm to the second.
-        self._flagged = position if packet.is_corrupt else None
+        if position in self._marked:
+            self._begin(position)
         if position in self._holes:
             self._begin(position - 0.5)
         if packet.is_keyframe and self._codec in WHOLE:
@@ -210,13 +217,15 @@ def untrusted(
     begins = np.zeros(len(index), dtype=np.bool_)
     begins[list(holes)] = True
     begins[0] |= not index.keys[0] and index.keys.any()
-    begins[:-1] |= _marked(index)
+    marked = _marked(index)
+    begins |= marked
     found = np.zeros(len(index), dtype=np.bool_)
     is_broken = was_broken = False
     key = int(index.stamps[0])
     for position in range(len(index)) if begins.any() else ():
         if index.keys[position]:
-            was_broken, is_broken, key = is_broken, False, int(index.stamps[position])
+            was_broken, is_broken = is_broken, bool(marked[position])
+            key = int(index.stamps[position])
         elif begins[position]:
             is_broken = True
         # A frame that comes on display before the key frame depends on those before that.
@@ -225,7 +234,10 @@ def untrusted(
 
 
 def _marked(index: PacketIndex) -> NDArray[np.bool_]:
-    """Packets, but for the last, that are marked as damaged. What is missing right before a key
-    frame, as between two streams that were joined, does no harm to what follows.
+    """Packets that are marked as damaged. What is missing right before a key frame, as between two
+    streams that were joined, does no harm to what follows; nor what a broadcast ends with. The mark
+    may be on the last packet but one of a stream.
     """
-    return index.corrupt[:-1] & ~index.keys[1:]
+    begins = np.append(index.keys, index.is_broadcast)
+    joints = np.append(index.keys[1:] & (np.diff(index.decoding) < 0), [index.is_broadcast] * 2)
+    return index.corrupt & ~begins[1:] & ~joints[1 : len(index) + 1]

@@ -50,6 +50,8 @@ def missing_packets(path: Path, index: PacketIndex, order: Presentation | None) 
     """
     # The packet in front of a hole reaches into it.
     known = sorted({each for at in index.missing if at < len(index) for each in (at - 1, at)})
+    if index.corrupt[-1:].any() and not index.is_broadcast:  # cut off within it
+        known.append(len(index) - 1)
     with opened(path) as video:
         name = video.stream.codec_context.name
         if name == "h264":
