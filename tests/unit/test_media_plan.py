@@ -54,6 +54,7 @@ class Stream:
             "keys": np.array(self.keys, dtype=np.bool_),
             "shown": np.ones(count, dtype=np.bool_),
             "corrupt": np.zeros(count, dtype=np.bool_),
+            "holes": np.zeros(0, dtype=np.int64),
             "sizes": np.ones(count, dtype=np.int64),
             "decoding": np.arange(count, dtype=np.int64),
             "durations": np.zeros(count, dtype=np.int64),

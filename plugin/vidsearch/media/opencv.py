@@ -36,8 +36,7 @@ from vidsearch.media.frames import (
 from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.container import opened as opened_by_pyav
 from vidsearch.media.pyav.cut_off import cut_off_at
-from vidsearch.media.pyav.damage import WHOLE, untrusted
-from vidsearch.media.pyav.frame_numbers import is_uneven, missing_packets
+from vidsearch.media.pyav.damage import WHOLE, lacks_its_start, untrusted
 from vidsearch.media.pyav.frame_times import FrameTimes
 from vidsearch.media.pyav.packets import PacketIndex, read_packets
 from vidsearch.media.pyav.timetable import presentation
@@ -101,9 +100,12 @@ class OpenCvDecoder(BatchDecoder):
             index, late = read_packets(video), video.late_picture
             is_whole = video.stream.codec_context.name in WHOLE
             promised = cut_off_at(video, index)
+            from_start = lacks_its_start(video, index)
         batches = Batches(request.batch_size)
         capture = partial(opened, path, threads=self._threads, late_picture=late)
-        sampler = _Sampler(path, capture, index, points, limits=self._limits, is_whole=is_whole)
+        sampler = _Sampler(
+            capture, index, points, from_start=from_start, is_whole=is_whole, limits=self._limits
+        )
         for seconds, image in sampler:
             yield from batches.add(seconds, lambda _, image=image: image)  # type: ignore[misc]
         missing = 0 if points.is_done else points.missing(sampler.end_seconds, promised)
@@ -136,24 +138,21 @@ class _Sampler:
 
     def __init__(
         self,
-        path: Path,
         capture: Callable[[], AbstractContextManager[Capture]],
         index: PacketIndex,
         points: Points,
         *,
-        limits: MediaLimits,
+        from_start: bool,
         is_whole: bool,
+        limits: MediaLimits,
     ) -> None:
         self._opened = capture
         order = presentation(index)
         self._index = index
         self._order = None if isinstance(order, str) else order
         self._untrusted = frozenset[int]()
-        self._holes: list[int] = []
-        if self._order is None or is_uneven(self._order):
-            self._holes = missing_packets(path, index, self._order)
-        if self._order is not None or self._holes:
-            self._untrusted = untrusted(index, self._order, self._holes)
+        if self._order is not None or len(index.holes):
+            self._untrusted = untrusted(index, self._order, from_start=from_start)
         self._is_damage_found = is_whole
         """Whether a frame that does not come out is damaged, see :class:`Damage`."""
         self._points = points
@@ -216,10 +215,11 @@ class _Sampler:
         is_broken = self._is_broken(times)
         self._is_damage_found = self._is_damage_found or is_broken or capture.lost > 0
         before, after = held.position, times.position
-        if self._order is not None and self._holes:
+        holes = self._index.holes
+        if self._order is not None and len(holes):
             before = int(self._order.packets[: held.number + 1].max())
         until = self._skipped_at(held, times.number)
-        is_after_hole = any(before < hole <= after for hole in self._holes)
+        is_after_hole = bool(((before < holes) & (holes <= after)).any())
         if is_broken or is_after_hole or (capture.lost and self._order is None):
             usual = 1 if self._points.by_number else self._index.step
             until = min(until, self._points.place(held.number, held.seconds) + usual)

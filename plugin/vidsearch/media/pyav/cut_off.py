@@ -46,7 +46,8 @@ def cut_off_at(video: Video, index: PacketIndex) -> float | None:
         return None
     if size is None or end is None or size <= video.path.stat().st_size:
         return None
-    return end - int(index.stamps[index.stamped].min(initial=0)) * unit
+    stamps = index.stamps[index.stamped]
+    return end - int(stamps.min()) * unit if len(stamps) else None
 
 
 def _of_mp4(video: Video) -> float | None:

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vidsearch.media.pyav.container import Video
-from vidsearch.media.pyav.frame_numbers import References, missing_packets
+from vidsearch.media.pyav.frame_numbers import References
 from vidsearch.media.pyav.packets import PacketIndex
 from vidsearch.media.pyav.timetable import Presentation
 
 if TYPE_CHECKING:
     import av
     from av.packet import Packet
-    from numpy.typing import NDArray
 
-__all__ = ["MOST_AHEAD", "PREDICTED", "WHOLE", "B", "Damage", "untrusted", "why_damaged"]
+__all__ = [
+    "MOST_AHEAD",
+    "PREDICTED",
+    "WHOLE",
+    "B",
+    "Damage",
+    "lacks_its_start",
+    "untrusted",
+    "why_damaged",
+]
 
 P, B = 2, 3
 """Picture types."""
@@ -55,24 +62,14 @@ class Damage:
 
     Args:
         video: the stream is its.
-        holes: positions that packets are missing before, ascending.
-        marked: positions of packets that the container marks as damaged.
-        has_keys: whether there are key frames.
+        index: its packets.
     """
 
-    def __init__(
-        self,
-        video: Video,
-        *,
-        holes: Sequence[int] = (),
-        marked: Sequence[int] = (),
-        has_keys: bool = True,
-    ) -> None:
+    def __init__(self, video: Video, index: PacketIndex) -> None:
         self._codec = video.stream.codec_context.name
         self._references = References(video)
-        self._has_keys = has_keys
-        self._holes = holes
-        self._marked = frozenset(marked)
+        self._index = index
+        self._holes = set(index.holes.tolist())
         self.is_found = False
         """Whether anything is damaged so far."""
         self._begins: list[float] = []
@@ -88,28 +85,6 @@ class Damage:
         """Position of the first packet that is meant for display, and whether it is a key frame."""
         self._started = False
 
-    @classmethod
-    def of(
-        cls,
-        video: Video,
-        index: PacketIndex,
-        order: Presentation | None,
-        *,
-        holes: Sequence[int] | None = None,
-    ) -> Damage:
-        """Of a stream with these packets.
-
-        Args:
-            video: the stream is its.
-            index: its packets.
-            order: theirs, if they tell it.
-            holes: positions that packets are missing before, if they were looked for already.
-        """
-        if holes is None:
-            holes = missing_packets(video.path, index, order)
-        marked = np.flatnonzero(_marked(index)).tolist()
-        return cls(video, holes=holes, marked=marked, has_keys=bool(index.keys.any()))
-
     @property
     def explains_missing_frames(self) -> bool:
         """Whether a frame that does not come out is damaged. Others repeat the one before, or are
@@ -119,10 +94,10 @@ class Damage:
 
     def feed(self, packet: Packet[Any], position: int) -> None:
         """The next packet goes to the decoder."""
-        if position in self._marked:
-            self._begin(position)
         if position in self._holes:
             self._begin(position - 0.5)
+        if position < len(self._index) and self._index.corrupt[position]:
+            self._begin(position)
         if packet.is_keyframe and self._codec in WHOLE:
             self._recovery_points.add(position)
         if not packet.is_discard:
@@ -163,7 +138,10 @@ class Damage:
 
     def is_hole_between(self, position: int, later: int) -> bool:
         """Whether packets are missing between those of two frames."""
-        return bisect_right(self._holes, later) > bisect_right(self._holes, position)
+        holes = self._index.holes
+        return bool(
+            np.searchsorted(holes, later, "right") > np.searchsorted(holes, position, "right")
+        )
 
     def _damaged(
         self, position: int, packet: Packet[Any] | None, *, is_never_referred_to: bool = False
@@ -198,46 +176,54 @@ class Damage:
         if self._codec in _START_AT_KEYS:
             # A stream that begins amid an intra refresh is not whole before its recovery point.
             self.is_found = self.is_found or not (is_predicted or position <= first)
-        elif self._has_keys and (is_predicted or not (is_key or begins_with_key)):
+        elif is_predicted or (self._index.keys.any() and not (is_key or begins_with_key)):
             self._begin(position)
 
 
 def why_damaged(index: PacketIndex) -> str | None:
-    """A reason why not every frame can be trusted, by the container; ``None`` without one."""
-    return "packets are marked as damaged" if _marked(index).any() else None
+    """A reason why not every frame can be trusted, by the packets; ``None`` without one."""
+    if len(index.holes):
+        return "packets are missing"
+    return "packets are marked as damaged" if index.corrupt.any() else None
+
+
+def lacks_its_start(video: Video, index: PacketIndex) -> bool:
+    """Whether the first frame depends on packets before the first; those of an intra refresh do
+    not count.
+    """
+    if not len(index) or index.keys[0]:
+        return False
+    if index.keys.any():
+        return True
+    first = video.first_frame()
+    is_predicted = first is not None and first.pict_type in PREDICTED
+    return is_predicted and video.stream.codec_context.name not in _START_AT_KEYS
 
 
 def untrusted(
-    index: PacketIndex, order: Presentation | None, holes: Sequence[int]
+    index: PacketIndex, order: Presentation | None, *, from_start: bool
 ) -> frozenset[int]:
     """Numbers of the frames, in order of presentation, that depend on packets that are missing or
-    that the container marks as damaged, or come before the first key frame. An intra refresh is
-    taken for whole from its next recovery point on.
+    not whole, or come before the first key frame. An intra refresh is taken for whole from its next
+    recovery point on.
+
+    Args:
+        index: the stream's packets.
+        order: theirs, if they tell it; without, the frames' numbers are the packets'.
+        from_start: whether the first frame depends on packets before the first.
     """
-    begins = np.zeros(len(index), dtype=np.bool_)
-    begins[list(holes)] = True
-    begins[0] |= not index.keys[0] and index.keys.any()
-    marked = _marked(index)
-    begins |= marked
+    begins = index.corrupt.copy()
+    begins[0] |= from_start
+    holes = np.zeros(len(index), dtype=np.bool_)
+    holes[index.holes] = True
     found = np.zeros(len(index), dtype=np.bool_)
     is_broken = was_broken = False
     key = int(index.stamps[0])
-    for position in range(len(index)) if begins.any() else ():
+    for position in range(len(index)) if (begins | holes).any() else ():
+        is_broken |= bool(holes[position])
         if index.keys[position]:
-            was_broken, is_broken = is_broken, bool(marked[position])
-            key = int(index.stamps[position])
-        elif begins[position]:
-            is_broken = True
+            was_broken, is_broken, key = is_broken, False, int(index.stamps[position])
+        is_broken |= bool(begins[position])
         # A frame that comes on display before the key frame depends on those before that.
         found[position] = is_broken or (was_broken and index.stamps[position] < key)
     return frozenset(np.flatnonzero(found if order is None else found[order.packets]).tolist())
-
-
-def _marked(index: PacketIndex) -> NDArray[np.bool_]:
-    """Packets that are marked as damaged. What is missing right before a key frame, as between two
-    streams that were joined, does no harm to what follows; nor what a broadcast ends with. The mark
-    may be on the last packet but one of a stream.
-    """
-    begins = np.append(index.keys, index.is_broadcast)
-    joints = np.append(index.keys[1:] & (np.diff(index.decoding) < 0), [index.is_broadcast] * 2)
-    return index.corrupt & ~begins[1:] & ~joints[1 : len(index) + 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -33,7 +33,6 @@ from vidsearch.media.frames import (
 from vidsearch.media.pyav.container import Video, opened
 from vidsearch.media.pyav.cut_off import cut_off_at
 from vidsearch.media.pyav.damage import Damage, why_damaged
-from vidsearch.media.pyav.frame_numbers import is_uneven, missing_packets
 from vidsearch.media.pyav.frame_times import FrameTimes
 from vidsearch.media.pyav.packets import PacketIndex, read_packets
 from vidsearch.media.pyav.picture import Pictures
@@ -97,10 +96,6 @@ class PyAvDecoder(BatchDecoder):
             index = read_packets(video)
             survey, reason = _survey(video, index, points, self._limits)
             promised = cut_off_at(video, index)
-            holes = None
-            if survey and not reason and is_uneven(survey.order):
-                holes = missing_packets(path, index, survey.order)
-                reason = "packets are missing" if holes else None
             if survey and not reason:
                 missing = points.missing(survey.order.end, promised)
                 total = len(survey.numbers) + missing
@@ -114,7 +109,7 @@ class PyAvDecoder(BatchDecoder):
         _log.info("%s is decoded from front to back: %s", path.name, reason)
         with opened(path) as video:
             summary = yield from self._front_to_back(
-                video, index, survey, points, batches, holes=holes, promised=promised
+                video, index, survey, points, batches, promised=promised
             )
         self._refuse_damaged(request, path, summary.damaged, summary.points)
         yield from batches.rest()
@@ -152,13 +147,12 @@ class PyAvDecoder(BatchDecoder):
         points: Points,
         batches: Batches,
         *,
-        holes: Sequence[int] | None,
         promised: float | None,
     ) -> Generator[FrameBatch, None, FrameSummary]:
         draw = _Draw(video, self._limits, stretched=points.stretched)
         order = survey.order if survey else None
         times = FrameTimes(index, order)
-        damage = Damage.of(video, index, order, holes=holes)
+        damage = Damage(video, index)
         stream = FrontToBack(
             video, times, damage=damage, limits=self._limits, threads=self._threads
         )

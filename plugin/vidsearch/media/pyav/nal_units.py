@@ -82,7 +82,7 @@ class SequenceParameters:
     @classmethod
     def of(cls, unit: bytes) -> SequenceParameters | None:
         """Read a sequence parameter set; ``None`` if it is damaged."""
-        read = _Bits(unit)
+        read = Bits(unit)
         try:
             profile = read.fixed(32) >> 16 & 0xFF
             read.number()
@@ -106,7 +106,7 @@ class SequenceParameters:
 
 def frame_number(unit: bytes, parameters: SequenceParameters) -> int | None:
     """The number in the header of an H.264 slice; ``None`` if it is damaged."""
-    read = _Bits(unit)
+    read = Bits(unit)
     try:
         read.fixed(8)
         read.number(), read.number(), read.number()
@@ -116,7 +116,7 @@ def frame_number(unit: bytes, parameters: SequenceParameters) -> int | None:
         return None
 
 
-def _chroma(read: _Bits) -> bool:
+def _chroma(read: Bits) -> bool:
     """Pass over the chroma format; whether the planes are coded apart."""
     form = read.number()
     has_planes = form == _444 and bool(read.fixed(1))
@@ -129,7 +129,7 @@ def _chroma(read: _Bits) -> bool:
     return has_planes
 
 
-def _pass_over_scaling_list(read: _Bits, size: int) -> None:
+def _pass_over_scaling_list(read: Bits, size: int) -> None:
     last = 8
     for _ in range(size):
         number = read.number()
@@ -138,7 +138,7 @@ def _pass_over_scaling_list(read: _Bits, size: int) -> None:
             return
 
 
-class _Bits:
+class Bits:
     """Reads the beginning of a NAL unit; raises ValueError beyond its end."""
 
     def __init__(self, unit: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from vidsearch.media.display import FALLBACK_STEP
 from vidsearch.media.pyav.avi import missing_packets_of_avi
 from vidsearch.media.pyav.container import Video, opened
+from vidsearch.media.pyav.frame_numbers import frame_numbers
+from vidsearch.media.pyav.transport_stream import is_whole
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -67,6 +69,9 @@ class PacketIndex:
     """Whether its frame is meant for display: not cut off by an edit list."""
     corrupt: NDArray[np.bool_]
     """Whether the container knows that a packet is not whole."""
+    holes: NDArray[np.int64]
+    """Positions that packets are missing before, by the container or the numbers of the frames;
+    ascending."""
     sizes: NDArray[np.int64]
     """Bytes."""
     decoding: NDArray[np.int64]
@@ -120,6 +125,7 @@ def read_packets(video: Video) -> PacketIndex:
     may_be_packed = name == "mpeg4" and reorders
     packed = bool(_PACKED.search(video.stream.codec_context.extradata or b""))
     reconfigured = False
+    numbers = frame_numbers(video)
     try:
         for packet in packets_of(video):
             stamp, decoded = packet.pts, packet.dts
@@ -137,25 +143,32 @@ def read_packets(video: Video) -> PacketIndex:
             keys.append(packet.is_keyframe)
             shown.append(visible)
             corrupt.append(packet.is_corrupt)
+            if numbers:
+                numbers.add(packet)
     except av.FFmpegError:
         pass  # what was read so far is what there is
     time_base = video.stream.time_base or Fraction(1)
     raw, times = (np.frombuffer(each, dtype=np.int64) for each in (stamps, decoding))
     stamped = raw != _NO_STAMP
     times = np.where(times != _NO_STAMP, times, np.where(stamped, raw, 0))
+    missing = missing_packets_of_avi(video, places, sizes, times.tolist())
+    # The packet in front of a hole reaches into it.
+    known = [each for at in missing if at < len(sizes) for each in (at - 1, at) if each >= 0]
+    told = numbers.missing() if numbers else []
     return PacketIndex(
         stamps=np.where(stamped, raw, 0),
         stamped=stamped,
         keys=np.frombuffer(keys, dtype=np.bool_),
         shown=np.frombuffer(shown, dtype=np.bool_),
-        corrupt=np.frombuffer(corrupt, dtype=np.bool_),
+        corrupt=_not_whole(video, np.frombuffer(corrupt, dtype=np.bool_), keys, places),
+        holes=np.unique(np.array([*told, *known], dtype=np.int64)),
         sizes=np.frombuffer(sizes, dtype=np.int64),
         decoding=times,
         durations=np.frombuffer(durations, dtype=np.int64),
         times_decoding=_times_decoding(video),
         is_broadcast=video.is_broadcast,
         holds=_holds(video, raw, times, np.frombuffer(places, dtype=np.int64)),
-        missing=missing_packets_of_avi(video, places, sizes, times.tolist()),
+        missing=missing,
         mislabelled=may_be_packed and (packed or _is_in_order_of_input(raw, times)),
         reorders=reorders,
         interlaced_rate=_interlaced_rate(video),
@@ -165,6 +178,25 @@ def read_packets(video: Video) -> PacketIndex:
         first_decoding=decoding[0] if decoding else _NO_STAMP,
         reconfigured=reconfigured,
     )
+
+
+def _not_whole(
+    video: Video, marked: NDArray[np.bool_], keys: Sequence[int], places: Sequence[int]
+) -> NDArray[np.bool_]:
+    """The packets that are not whole, by those that FFmpeg marks.
+
+    In a transport stream it marks the frame before: it hands a frame over when the next one's
+    bytes come. What is missing between two streams that were joined does no harm to either; of
+    the first, it marks the last frame but one.
+    """
+    if video.container.format.name != "mpegts" or not marked.any():
+        return marked
+    found = np.zeros_like(marked)
+    for position in (np.flatnonzero(marked[:-1]) + 1).tolist():
+        ends = places[position : position + 2]
+        may_be_joint = len(ends) == 1 or keys[position + 1]
+        found[position] = not (may_be_joint and is_whole(video.path, video.stream.id, *ends))
+    return found
 
 
 def _holds(
