@@ -152,8 +152,9 @@ def read_packets(video: Video) -> PacketIndex:
     stamped = raw != _NO_STAMP
     times = np.where(times != _NO_STAMP, times, np.where(stamped, raw, 0))
     missing = missing_packets_of_avi(video, places, sizes, times.tolist())
-    # The packet in front of a hole reaches into it.
-    known = [each for at in missing if at < len(sizes) for each in (at - 1, at) if each >= 0]
+    known = [at for at in missing if at < len(sizes)]
+    for at in known:
+        corrupt[max(at - 1, 0)] = True  # it reaches into the hole
     told = numbers.missing() if numbers else []
     return PacketIndex(
         stamps=np.where(stamped, raw, 0),
