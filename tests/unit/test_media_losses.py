@@ -60,7 +60,8 @@ class TestAvi:
         path = without(whole, tmp_path / "hole.avi", 0.41, 0.57, index=index)
         times, numbers, end, damaged, points = read_by_both(path)
         late = [(time, number) for time, number in zip(times, numbers, strict=True) if time > 7]
-        assert late and all(number == round(10 * time) for time, number in late)
+        assert late
+        assert all(number == round(10 * time) for time, number in late)
         assert end == pytest.approx(10.0)
         assert damaged > 0
         assert damaged + len(times) == points == POINTS
@@ -99,7 +100,8 @@ def test_points_that_are_cut_off_are_counted(tmp_path: Path, suffix: str) -> Non
     path.write_bytes(content[: len(content) * 7 // 10])
     times, numbers, end, damaged, points = read_by_both(path)
     assert numbers == [round(10 * time) for time in times]
-    assert end is not None and end < 9
+    assert end is not None
+    assert end < 9
     assert points == POINTS
     assert damaged == POINTS - len(times) > 0
 
@@ -191,3 +193,14 @@ class TestRawMjpeg:
                 target.mux(stream.encode(frame))
             target.mux(stream.encode())
         return path
+
+
+def test_a_hold_of_a_joined_broadcast_stays_beside_times_of_the_other_part(tmp_path: Path) -> None:
+    times = [*TIMES[:30], *(25 + time for time in TIMES[:30])]
+    held = write(tmp_path / "held.ts", times, sound=[(0, 28)])
+    other = write(tmp_path / "other.ts", [10 + time for time in TIMES[:40]], sound=[(10, 14)])
+    for parts in ((held, other), (other, held)):
+        path = joined(tmp_path / "joined.ts", *parts)
+        *_, end, damaged, _ = read_by_both(path)
+        assert end == pytest.approx(28 + 4, abs=0.2)
+        assert damaged == 0
