@@ -212,7 +212,10 @@ class _Sampler:
 
     def _own_until(self, held: _Held, times: FrameTimes, capture: Capture) -> float:
         """The position up to which the frame before the current one is shown for its own sake."""
-        is_broken = self._is_broken(times)
+        first, last = held.position, times.position
+        if self._order is not None:
+            first, last = held.number, times.number
+        is_broken = not self._untrusted.isdisjoint(range(first + 1, last + 1))
         self._is_damage_found = self._is_damage_found or is_broken or capture.lost > 0
         before, after = held.position, times.position
         holes = self._index.holes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ __all__ = [
     "why_damaged",
 ]
 
-P, B = 2, 3
+_NO_TYPE, P, B = 0, 2, 3
 """Picture types."""
 PREDICTED = (P, B)
 WHOLE = frozenset({"h264", "hevc"})
@@ -46,6 +47,10 @@ _START_AT_KEYS = WHOLE | {
     "libdav1d",
 }
 """Decoders that give nothing before the first frame that can be decoded without others."""
+_MAKE_UP_REFERENCES = frozenset(
+    {"mpeg4", "h263", "flv", "msmpeg4v1", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2", "wmv3", "vc1"}
+)
+"""Decoders that give a frame without a type for a reference that is missing."""
 MOST_AHEAD = 16
 """Frames; no codec has more B-frames in a row."""
 
@@ -69,7 +74,7 @@ class Damage:
         self._codec = video.stream.codec_context.name
         self._references = References(video)
         self._index = index
-        self._holes = set(index.holes.tolist())
+        self._holes = index.holes.tolist()
         self.is_found = False
         """Whether anything is damaged so far."""
         self._begins: list[float] = []
@@ -138,10 +143,7 @@ class Damage:
 
     def is_hole_between(self, position: int, later: int) -> bool:
         """Whether packets are missing between those of two frames."""
-        holes = self._index.holes
-        return bool(
-            np.searchsorted(holes, later, "right") > np.searchsorted(holes, position, "right")
-        )
+        return bisect_right(self._holes, later) > bisect_right(self._holes, position)
 
     def _damaged(
         self, position: int, packet: Packet[Any] | None, *, is_never_referred_to: bool = False
@@ -160,7 +162,7 @@ class Damage:
         frame, position = self._held.popleft()
         is_predicted = frame.pict_type in PREDICTED
         if not self._started:
-            self._start(position, is_key=frame.key_frame, is_predicted=is_predicted)
+            self._start(position, frame)
         is_recovery_point = position in self._recovery_points
         if frame.key_frame or (is_recovery_point and not is_predicted):
             self._begins = [each for each in self._begins if each >= position]
@@ -170,14 +172,21 @@ class Damage:
         is_trusted = position not in self._alone and all(each > position for each in self._begins)
         return frame, position, is_trusted
 
-    def _start(self, position: int, *, is_key: bool, is_predicted: bool) -> None:
+    def _start(self, position: int, frame: av.VideoFrame) -> None:
         self._started = True
-        first, begins_with_key = self._first_shown or (position, is_key)
+        is_predicted = _is_predicted(frame, self._codec)
+        first, begins_with_key = self._first_shown or (position, frame.key_frame)
         if self._codec in _START_AT_KEYS:
             # A stream that begins amid an intra refresh is not whole before its recovery point.
             self.is_found = self.is_found or not (is_predicted or position <= first)
-        elif is_predicted or (self._index.keys.any() and not (is_key or begins_with_key)):
+        elif is_predicted or (self._index.keys.any() and not (frame.key_frame or begins_with_key)):
             self._begin(position)
+
+
+def _is_predicted(first: av.VideoFrame, codec: str) -> bool:
+    """Whether the first frame of a stream refers to others, or is made up in place of them."""
+    made_up = first.pict_type == _NO_TYPE and codec in _MAKE_UP_REFERENCES
+    return first.pict_type in PREDICTED or made_up
 
 
 def why_damaged(index: PacketIndex) -> str | None:
@@ -195,9 +204,8 @@ def lacks_its_start(video: Video, index: PacketIndex) -> bool:
         return False
     if index.keys.any():
         return True
-    first = video.first_frame()
-    is_predicted = first is not None and first.pict_type in PREDICTED
-    return is_predicted and video.stream.codec_context.name not in _START_AT_KEYS
+    codec, first = video.stream.codec_context.name, video.first_frame()
+    return codec not in _START_AT_KEYS and first is not None and _is_predicted(first, codec)
 
 
 def untrusted(

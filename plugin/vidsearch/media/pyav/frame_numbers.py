@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from array import array
+from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
-
-import numpy as np
 
 from vidsearch.media.pyav.codec import skips_exactly
 from vidsearch.media.pyav.container import Video
@@ -143,10 +142,13 @@ class _InOrderOfDisplay(ABC):
 
     def missing(self) -> list[int]:
         gops = [self._gop(*ends) for ends in pairwise([*self._gops, len(self._numbers)])]
-        steps = np.concatenate([np.diff(sorted(gop.values())) for gop in gops])
-        steps = steps[steps > 0]
-        usual = int(np.median(steps)) if len(steps) else 0
-        if not usual or (steps != usual).mean() > _MOST_IRREGULAR:
+        in_order = [sorted(gop.values()) for gop in gops]
+        steps = Counter(later - sooner for each in in_order for sooner, later in pairwise(each))
+        del steps[0]
+        if not steps:
+            return []
+        ((usual, count),) = steps.most_common(1)
+        if count < (1 - _MOST_IRREGULAR) * steps.total():
             return []
         return [position for gop in gops for position in _missing_in(gop, usual)]
 
@@ -162,10 +164,10 @@ class _InOrderOfDisplay(ABC):
     def _gop(self, begin: int, end: int) -> dict[int, int]:
         """The numbers of a GOP by position, without their overflow."""
         numbers = {}
-        latest, half = 0, self._count // 2
+        latest, count = 0, self._count
         for position in range(begin, end):
             if (number := self._numbers[position]) != _UNKNOWN:
-                latest += (number - latest + half) % self._count - half
+                latest += (number - latest + count // 2) % count - count // 2
                 numbers[position] = latest
         return numbers
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vidsearch.media.pyav.nal_units import Bits, NalUnits
+from vidsearch.media.pyav.nal_units import SLICE_HEAD, Bits, NalUnits
 
 __all__ = ["PictureOrder"]
 
@@ -65,7 +65,7 @@ class PictureOrder:
             pass  # damaged
 
     def _of_slice(self, unit: bytes, kind: int) -> int | None:
-        read = Bits(unit)
+        read = Bits(unit[:SLICE_HEAD])
         try:
             read.fixed(16)
             is_first = read.fixed(1)

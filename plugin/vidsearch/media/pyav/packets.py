@@ -190,9 +190,11 @@ def _not_whole(
     bytes come. What is missing between two streams that were joined does no harm to either; of
     the first, it marks the last frame but one.
     """
-    if video.container.format.name != "mpegts" or not marked.any():
-        return marked
-    found = np.zeros_like(marked)
+    found = marked.copy()
+    found[-1:] = False  # the file ends in it
+    if video.container.format.name != "mpegts":
+        return found
+    found[:] = False
     for position in (np.flatnonzero(marked[:-1]) + 1).tolist():
         ends = places[position : position + 2]
         may_be_joint = len(ends) == 1 or keys[position + 1]
