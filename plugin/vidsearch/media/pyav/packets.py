@@ -153,8 +153,8 @@ def read_packets(video: Video) -> PacketIndex:
     times = np.where(times != _NO_STAMP, times, np.where(stamped, raw, 0))
     missing = missing_packets_of_avi(video, places, sizes, times.tolist())
     known = [at for at in missing if at < len(sizes)]
-    for at in known:
-        corrupt[max(at - 1, 0)] = True  # it reaches into the hole
+    for at in missing:
+        corrupt[max(at - 1, 0)] = True  # it may reach into the hole
     told = numbers.missing() if numbers else []
     return PacketIndex(
         stamps=np.where(stamped, raw, 0),
