@@ -153,15 +153,15 @@ def read_packets(video: Video) -> PacketIndex:
     times = np.where(times != _NO_STAMP, times, np.where(stamped, raw, 0))
     missing = missing_packets_of_avi(video, places, sizes, times.tolist())
     known = [at for at in missing if at < len(sizes)]
-    for at in missing:
-        corrupt[max(at - 1, 0)] = True  # it may reach into the hole
+    not_whole = _not_whole(video, np.frombuffer(corrupt, dtype=np.bool_), keys, places)
+    not_whole[[max(at - 1, 0) for at in missing]] = True  # they may reach into the hole
     told = numbers.missing() if numbers else []
     return PacketIndex(
         stamps=np.where(stamped, raw, 0),
         stamped=stamped,
         keys=np.frombuffer(keys, dtype=np.bool_),
         shown=np.frombuffer(shown, dtype=np.bool_),
-        corrupt=_not_whole(video, np.frombuffer(corrupt, dtype=np.bool_), keys, places),
+        corrupt=not_whole,
         holes=np.unique(np.array([*told, *known], dtype=np.int64)),
         sizes=np.frombuffer(sizes, dtype=np.int64),
         decoding=times,
