@@ -83,7 +83,7 @@ OTHERS = (
     ".mks .xml "  # subtitles, manifests
     ".rgb .v210 .y .yuv "  # raw frames without a header
     ".avs .dat .xl "  # mostly scripts, data, sheets
-    ".a64 .apv .mjpeg .mjpg"  # not opened
+    ".a64 .apv"  # not opened
 )
 
 

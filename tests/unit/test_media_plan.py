@@ -61,6 +61,7 @@ class Stream:
             "times_decoding": False,
             "is_broadcast": False,
             "holds": np.array([], dtype=np.int64),
+            "missing": {},
             "mislabelled": False,
             "reorders": True,
             "interlaced_rate": None,

@@ -19,15 +19,24 @@ if TYPE_CHECKING:
     import av
     from av.packet import Packet
 
-__all__ = ["MOST_AHEAD", "PREDICTED", "B", "Damage", "lacks_its_start", "untrusted", "why_damaged"]
+__all__ = [
+    "MOST_AHEAD",
+    "PREDICTED",
+    "WHOLE",
+    "B",
+    "Damage",
+    "lacks_its_start",
+    "untrusted",
+    "why_damaged",
+]
 
 _NO_TYPE, P, B = 0, 2, 3
 """Picture types."""
 PREDICTED = (P, B)
-_WHOLE = frozenset({"h264", "hevc"})
+WHOLE = frozenset({"h264", "hevc"})
 """Decoders that give a frame for every packet, unless what it refers to is missing."""
 _B_NEVER_REFERRED_TO = frozenset({"mpeg1video", "mpeg2video", "mpeg4"})
-_START_AT_KEYS = _WHOLE | {
+_START_AT_KEYS = WHOLE | {
     "mpeg1video",
     "mpeg2video",
     "vp8",
@@ -86,7 +95,7 @@ class Damage:
         """Whether a frame that does not come out is damaged. Others repeat the one before, or are
         not meant for display.
         """
-        return self.is_found or self._codec in _WHOLE
+        return self.is_found or self._codec in WHOLE
 
     def feed(self, packet: Packet[Any], position: int) -> None:
         """The next packet goes to the decoder."""
@@ -94,7 +103,7 @@ class Damage:
             self._begin(position - 0.5)
         if position < len(self._index) and self._index.corrupt[position]:
             self._begin(position)
-        if packet.is_keyframe and self._codec in _WHOLE:
+        if packet.is_keyframe and self._codec in WHOLE:
             self._recovery_points.add(position)
         if not packet.is_discard:
             self._due[position] = packet
@@ -198,14 +207,16 @@ def lacks_its_start(video: Video, index: PacketIndex) -> bool:
     return first is not None and _is_predicted(first, codec)
 
 
-def untrusted(index: PacketIndex, order: Presentation, *, from_start: bool) -> frozenset[int]:
+def untrusted(
+    index: PacketIndex, order: Presentation | None, *, from_start: bool
+) -> frozenset[int]:
     """Numbers of the frames, in order of presentation, that depend on packets that are missing or
     not whole, or come before the first key frame. An intra refresh is taken for whole from its next
     recovery point on.
 
     Args:
         index: the stream's packets.
-        order: theirs.
+        order: theirs, if they tell it; without, the frames' numbers are the packets'.
         from_start: whether the first frame depends on packets before the first.
     """
     begins = index.corrupt.copy()
@@ -224,4 +235,4 @@ def untrusted(index: PacketIndex, order: Presentation, *, from_start: bool) -> f
         is_broken |= bool(begins[position])
         # A frame that comes on display before the key frame depends on those before that.
         found[position] = is_broken or (was_broken and index.stamps[position] < key)
-    return frozenset(np.flatnonzero(found[order.packets]).tolist())
+    return frozenset(np.flatnonzero(found if order is None else found[order.packets]).tolist())

@@ -31,9 +31,10 @@ from vidsearch.media.frames import (
     VideoInfo,
 )
 from vidsearch.media.pyav.container import Video, opened
+from vidsearch.media.pyav.cut_off import cut_off_at
 from vidsearch.media.pyav.damage import Damage, why_damaged
 from vidsearch.media.pyav.frame_times import FrameTimes
-from vidsearch.media.pyav.packets import PacketIndex, cut_off_at, read_packets
+from vidsearch.media.pyav.packets import PacketIndex, read_packets
 from vidsearch.media.pyav.picture import Pictures
 from vidsearch.media.pyav.plan import why_no_plan
 from vidsearch.media.pyav.planned import PlanFailedError, planned_frames
@@ -104,7 +105,7 @@ class PyAvDecoder(BatchDecoder):
             points = request.points(fps=video.fps)
             index = read_packets(video)
             survey, reason = _survey(video, index, points, self._limits)
-            promised = cut_off_at(video)
+            promised = cut_off_at(video, index)
             if survey and not reason:
                 missing = points.missing(survey.order.end, promised)
                 total = len(survey.numbers) + missing
@@ -261,7 +262,9 @@ class _Shown:
             if at >= len(numbers) or numbers[at] != held.number:
                 return False
         if followed_by is None or not (
-            followed_by.is_after_hole or (followed_by.lost and self._survey is None)
+            followed_by.is_after_hole
+            or not followed_by.is_trusted
+            or (followed_by.lost and self._survey is None)
         ):
             return True
         usual = 1 if points.by_number else self._step
