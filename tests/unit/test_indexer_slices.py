@@ -18,7 +18,7 @@ from vidsearch.index import create_videos_index
 from vidsearch.ingest.slices import Slice, count_slices
 from vidsearch.media import FrameBatch
 from vidsearch.registry import State
-from vidsearch.testing.clips import moving_frame, write_clip
+from vidsearch.testing.clips import write_clip
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,7 @@ def film(tmp_path: Path) -> Path:
 
 def write_film(path: Path, *, seconds: int, **options: Any) -> Path:
     times = [i / 5 for i in range(seconds * 5)]
-    return aged(
-        write_clip(path, times, picture=moving_frame, rate=5, **{"options": {"g": "5"}, **options})
-    )
+    return aged(write_clip(path, times, rate=5, **{"options": {"g": "5"}, **options}))
 
 
 def without_slices(stage: Stage, uri: Path) -> dict[str, Any]:
