@@ -13,8 +13,9 @@ from vidsearch.config import IndexSettings, SearchSettings, Settings
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines import Engine, Json, Write
 from vidsearch.errors import QueryError
-from vidsearch.index import attach_index, create_videos_index, size_of
+from vidsearch.index import attach_index, create_videos_index
 from vidsearch.index.diff import apply_changes, diff_videos_index
+from vidsearch.index.size import size_of
 from vidsearch.search import Level, RecallReport, VideoSearch, measure_recall
 
 pytestmark = pytest.mark.integration
