@@ -20,7 +20,7 @@ from vidsearch.search import Level, RecallReport, VideoSearch, measure_recall
 
 pytestmark = pytest.mark.integration
 
-DIMS = 16
+DIMS = 96
 IDENTITY = ModelIdentity("table", "1", DIMS, image_size=1)
 VIDEOS = [
     Video(f"v{at:03}", {}, unit_vectors(f"v{at}", 1 + at % 3, dims=DIMS)) for at in range(500)
@@ -40,29 +40,35 @@ def fill(engine: Engine, name: str, videos: list[Video] = VIDEOS, **settings: An
     engine.bulk(name, [Write("index", v.id, v.document("video")) for v in videos], refresh=True)
 
 
-def measured(engine: Engine, name: str, window: int = 11, **options: Any) -> RecallReport:
-    search = SearchSettings(window=window, num_candidates=window)
-    return measure_recall(
-        engine, Settings(index=IndexSettings(name=name), search=search), **options
-    )
+def measured(
+    engine: Engine, name: str, *, window: int = 11, rescore: bool = True, **options: Any
+) -> RecallReport:
+    search = SearchSettings(window=window, num_candidates=window, rescore=rescore)
+    settings = Settings(index=IndexSettings(name=name), search=search)
+    return measure_recall(engine, settings, **options)
 
 
 # -- recall
 
 
 def test_recall_is_that_of_the_searches_by_brute_force(engine: Engine, index_name: str) -> None:
-    # A graph that is far too sparse, so that there is something to miss.
-    fill(engine, index_name, quantization="float", m=2, ef_construction=2)
+    # Shortened vectors that are not rescored, so that there is something to miss.
+    preset = "binary" if engine.kind == "elasticsearch" else "int8"
+    fill(engine, index_name, quantization=preset)
     reported: list[tuple[int, int]] = []
     report = measured(
-        engine, index_name, queries=len(VIDEOS), progress=lambda *steps: reported.append(steps)
+        engine,
+        index_name,
+        rescore=False,
+        queries=len(VIDEOS),
+        progress=lambda *steps: reported.append(steps),
     )
     assert report.queries == report.videos == len(VIDEOS)
     assert report.segments == sum(len(video.segments) for video in VIDEOS)
     assert report.exact == ("engine" if engine.kind == "opensearch" else "vidsearch")
     assert reported[-1][0] == reported[-1][1]
     # Every video was a query, so the mean can be computed.
-    settings = SearchSettings(window=11, num_candidates=11)
+    settings = SearchSettings(window=11, num_candidates=11, rescore=False)
     search = VideoSearch(engine, TableEncoder(dims=DIMS), index=index_name, settings=settings)
     shares = []
     for video in VIDEOS:
@@ -77,12 +83,13 @@ def test_recall_is_that_of_the_searches_by_brute_force(engine: Engine, index_nam
     (present,) = (each for each in by_level["video"] if each.present)
     assert present.num_candidates == 11
     assert present.recall == pytest.approx(np.mean(shares), abs=0.002)
-    assert present.recall < 0.98
-    for level, tried in by_level.items():
+    assert present.recall < 1
+    for tried in by_level.values():
         assert [each.num_candidates for each in tried] == [11, 22, 44, 88]
-        assert tried[0].recall < tried[-1].recall, level
         assert all(0 < each.p50 <= each.p95 for each in tried)
-    assert any("set search.num_candidates to" in one or "index.m" in one for one in report.advice)
+    if engine.kind == "elasticsearch":
+        assert present.recall < 0.98
+        assert any(f"index.quantization is {preset}" in one for one in report.advice)
 
 
 @pytest.mark.parametrize("quantization", ["flat", "int8"])
@@ -194,35 +201,42 @@ def test_graph_of_an_attached_index_and_of_its_copy_is_that_of_the_settings(
 def test_filter_on_a_computed_field_finds_the_videos_that_match(
     engine: Engine, index_name: str, level: Level
 ) -> None:
+    if engine.kind == "opensearch":
+        pytest.skip("it has no runtime fields; see the next test")
     videos = [
-        Video(v.id, {**v.fields, "goods": {"shelf": "ab"[at % 2], "weight": at}}, v.segments)
+        Video(v.id, {"stock": {"shelf": "ab"[at % 2], "weight": at}}, v.segments)
         for at, v in enumerate(make_videos(24))
     ]
     create_index(engine, index_name, [])
-    types = {"stock.shelf": "keyword", "stock.weight": "double"}
-    if engine.kind == "elasticsearch":
-        # Without a script the value is read from `_source`; the nodes of the tests run none.
-        videos = [Video(v.id, {"stock": v.fields["goods"]}, v.segments) for v in videos]
-        computed = {name: {"type": kind} for name, kind in types.items()}
-        engine.put_mapping(index_name, {"runtime": computed})
-    else:
-        source = "emit(params._source['goods']['{}'])"
-        derived = {
-            name: {"type": kind, "script": {"source": source.format(name.partition(".")[2])}}
-            for name, kind in types.items()
-        }
-        engine.put_mapping(index_name, {"derived": derived})
+    # Without a script the value is read from `_source`; the nodes of the tests run none.
+    types = {"stock.shelf": {"type": "keyword"}, "stock.weight": {"type": "double"}}
+    engine.put_mapping(index_name, {"runtime": types})
     writes = [Write("index", v.id, v.document("video")) for v in videos]
     engine.bulk(index_name, writes, refresh=True)
+    assert "stock" not in engine.mapping(index_name)["properties"]
     search = VideoSearch(engine, TableEncoder(), index=index_name)
+    query = unit_vectors("query", 1)[0]
     filter = {"stock.shelf": "a", "stock.weight": {"gte": "10"}}
     expected = {f"v{at:02}" for at in range(10, 24, 2)}
-    for text in ({"text": "red dog"}, {"vector": unit_vectors("query", 1)[0]}):
-        hits = search.search(level=level, filter=filter, k=50, **text).hits
-        assert {hit.id for hit in hits} == expected
+    hits = search.search(vector=query, level=level, filter=filter, k=50).hits
+    assert {hit.id for hit in hits} == expected
     late = {**filter, "video.segments.start": {"gte": 30}}
     if level == "video" or engine.features().nested_filters:
-        hits = search.search(vector=unit_vectors("query", 1)[0], level=level, filter=late).hits
+        hits = search.search(vector=query, level=level, filter=late).hits
         assert {hit.id for hit in hits} == {id for id in expected if int(id[1:]) % 6 >= 3}
     with pytest.raises(QueryError, match=r"stock\.weight.*of type double, 'heavy' is no number"):
         search.search("red dog", filter={"stock.weight": "heavy"})
+
+
+def test_filter_on_a_derived_field_is_refused_with_the_way_out(
+    engine: Engine, index_name: str
+) -> None:
+    if engine.kind == "elasticsearch":
+        pytest.skip("it has no derived fields; see the test before")
+    create_index(engine, index_name, make_videos(6))
+    script = {"source": "emit(params._source['title'])"}
+    engine.put_mapping(index_name, {"derived": {"shelf": {"type": "keyword", "script": script}}})
+    search = VideoSearch(engine, TableEncoder(), index=index_name)
+    with pytest.raises(QueryError, match=r"filter on 'shelf': it is a derived field.*Map it as"):
+        search.search("red dog", filter={"shelf": "a"})
+    assert len(search.search("red dog").hits) == 6
