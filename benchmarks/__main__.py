@@ -37,6 +37,8 @@ MODULES = (
     "keyword_leg",
     "embedding_store",
 )
+BY_THEMSELVES = ("large",)
+"""Commands of their own, whose results are part of the report."""
 
 
 def main() -> int:
@@ -89,7 +91,7 @@ def _report() -> str:
     from benchmarks.report import load, render
 
     found = []
-    for module in MODULES:
+    for module in (*MODULES, *BY_THEMSELVES):
         kept = load(RESULTS, module)
         if kept is not None:
             title = importlib.import_module(f"benchmarks.{module}").TITLE

@@ -57,7 +57,7 @@ def test_search_loads_the_description_of_an_index_and_nothing_that_writes_one() 
         "rooms = ('vidsearch.index.', 'vidsearch.registry', 'vidsearch.ingest', 'vidsearch.cli')\n"
         "print(sorted(name for name in sys.modules if name.startswith(rooms)))"
     )
-    read = ["vidsearch.index.copy_note", "vidsearch.index.description", "vidsearch.index.health"]
+    read = [f"vidsearch.index.{name}" for name in ("copy_note", "description", "health", "size")]
     assert _output_of(code) == f"{read}\n"
 
 

@@ -68,24 +68,27 @@ def vector_fields(node: Any) -> Iterator[dict[str, Any]]:
 
 @pytest.mark.parametrize("quantization", presets_of("elasticsearch"))
 def test_elasticsearch_body_sets_every_vector_option(quantization: Any) -> None:
-    wide = {**COMMON, "dims": 512}
+    wide = {**COMMON, "dims": 512, "m": 24, "ef_construction": 150}
     for field in vector_fields(videos_index("elasticsearch", quantization=quantization, **wide)):
         assert field["index"] is True
         assert field["similarity"] == "cosine"
         options = field["index_options"]
-        if options["type"].endswith("hnsw"):
-            assert options.keys() >= {"m", "ef_construction"}
+        graph = {"m": 24, "ef_construction": 150} if options["type"].endswith("hnsw") else {}
+        assert {name: options.get(name) for name in graph} == graph
+        assert graph or not options.keys() & {"m", "ef_construction"}
         if options["type"].startswith("bbq"):
             assert options["rescore_vector"] == {"oversample": oversample_of(quantization)}
 
 
 @pytest.mark.parametrize("quantization", presets_of("opensearch"))
 def test_opensearch_body_sets_every_vector_option(quantization: Any) -> None:
-    for field in vector_fields(videos_index("opensearch", quantization=quantization, **COMMON)):
+    graph = {"m": 24, "ef_construction": 150}
+    body = videos_index("opensearch", quantization=quantization, **COMMON, **graph)
+    for field in vector_fields(body):
         method = field["method"]
         assert method["space_type"] == "cosinesimil"
         assert method["engine"] in {"lucene", "faiss"}
-        assert method["parameters"].keys() >= {"m", "ef_construction"}
+        assert {name: method["parameters"][name] for name in graph} == graph
 
 
 @pytest.mark.parametrize("kind", ["elasticsearch", "opensearch"])

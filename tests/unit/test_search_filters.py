@@ -9,7 +9,7 @@ import pytest
 
 from vidsearch.errors import QueryError
 from vidsearch.search.filters import build_filters
-from vidsearch.search.mapping_fields import expand_fields
+from vidsearch.search.mapping_fields import expand_fields, with_runtime
 
 KEYWORD = {"type": "keyword"}
 TEXT = {"type": "text", "fields": {"keyword": KEYWORD}}
@@ -283,3 +283,40 @@ def test_alias_is_a_keyword_field_unless_its_target_is(
     patterns: tuple[str, ...], fields: tuple[str, ...]
 ) -> None:
     assert expand_fields(ALIASES, patterns, hidden="video") == fields
+
+
+# -- fields that a search computes
+
+RUNTIME = {
+    "day": {"type": "keyword"},
+    "price.net": {"type": "double"},
+    "shop": {"type": "composite", "fields": {"town": {"type": "keyword"}}},
+    "other": {"type": "lookup"},
+}
+
+
+def test_runtime_field_is_filtered_by_its_type() -> None:
+    stored = {"price": {"properties": {"gross": {"type": "double"}}}, "day": {"type": "text"}}
+    properties = with_runtime(stored, RUNTIME)
+    filter = {"day": "monday", "price.net": {"gte": "2.5"}, "price.gross": 1, "shop.town": ["x"]}
+    assert build_filters(filter, properties=properties) == [
+        {"term": {"day": "monday"}},
+        {"range": {"price.net": {"gte": 2.5}}},
+        {"term": {"price.gross": 1}},
+        {"terms": {"shop.town": ["x"]}},
+    ]
+    assert stored == {"price": {"properties": {"gross": {"type": "double"}}}, "day": stored["day"]}
+
+
+@pytest.mark.parametrize(
+    ("filter", "why"),
+    [
+        ({"price.net": "much"}, "it is of type double, 'much' is no number"),
+        ({"day": {"gte": 5}}, "a range of it compares letters"),
+        ({"other": "x"}, "cannot look for it"),
+        ({"night": "x"}, "no such field in the index.*day.*price.net.*shop.town"),
+    ],
+)
+def test_filter_that_a_runtime_field_cannot_take_is_refused(filter: Any, why: str) -> None:
+    with pytest.raises(QueryError, match=why):
+        build_filters(filter, properties=with_runtime({}, RUNTIME))

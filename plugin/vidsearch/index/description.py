@@ -21,6 +21,7 @@ from vidsearch_mappings.videos import TEMPLATES
 
 __all__ = ["IndexDescription", "concrete_index", "describe_index", "description_of"]
 
+_DERIVED = {"type": "derived", "enabled": False}
 _VECTOR_TYPES: dict[EngineKind, str] = {
     "elasticsearch": "dense_vector",
     "opensearch": "knn_vector",
@@ -40,8 +41,8 @@ class IndexDescription(IndexMeta):
     properties: Mapping[str, Any]
     """``properties`` of its mapping."""
     runtime: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of its mapping that are computed in a search: ``runtime``, in OpenSearch
-    ``derived``."""
+    """Fields that Elasticsearch computes in a search; of those of OpenSearch (``derived``) the
+    names alone."""
     own_templates: bool = False
     """Whether its mapping has dynamic templates besides those of vidsearch."""
     size: IndexSize | None = field(default=None, compare=False)
@@ -175,7 +176,7 @@ def description_of(mapping: Mapping[str, Any], *, name: str, alias: str) -> Inde
         name=name,
         identity=identity,
         properties=mapping.get("properties", {}),
-        runtime=mapping.get("runtime") or mapping.get("derived") or {},
+        runtime=mapping.get("runtime") or dict.fromkeys(mapping.get("derived", ()), _DERIVED),
         own_templates=any(
             not TEMPLATES.issuperset(template) for template in mapping.get("dynamic_templates", ())
         ),

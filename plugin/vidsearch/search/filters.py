@@ -247,6 +247,12 @@ def _require(name: str, value: Any, properties: Mapping[str, Any]) -> Field:
         raise QueryError(f"filter on {name!r}: {reason}. Mapped fields: {known}")
     if field.type in _VECTORS:
         raise QueryError(f"filter on {name!r}: it holds vectors, which cannot be filtered")
+    if field.type == "derived":
+        raise QueryError(
+            f"filter on {name!r}: it is a derived field, which OpenSearch computes in a search, "
+            "and vidsearch filters by stored ones. Map it as a field of the index and write its "
+            f'values, or send a clause of your own: {{"term": {{"{name}": …}}}}'
+        )
     if not field.searchable and field.exact is None:
         raise QueryError(
             f"filter on {name!r}: the index only stores it, by its mapping, and cannot look for it"

@@ -27,7 +27,7 @@ from vidsearch_mappings.candidates import MAX_CANDIDATES, auto_candidates
 from vidsearch_mappings.queries import SEGMENT_HITS, Level, segments_path, vector_path
 from vidsearch_mappings.recall import exact_query, sample_query
 
-__all__ = ["Recall", "RecallReport", "measure_recall"]
+__all__ = ["Recall", "RecallReport", "accepted", "measure_recall"]
 
 _LEVELS: tuple[Level, ...] = ("segment", "video")
 _FACTORS = (0.5, 1, 2, 4, 8)
@@ -104,10 +104,8 @@ def measure_recall(
     truth, exact = _truth(engine, index, samples, k=2 * k + 1, done=done)
     measured: list[Recall] = []
     for level, sample in samples.items():
-        accepted = [
-            _accepted(best, id, k) for best, (id, _) in zip(truth[level], sample, strict=True)
-        ]
-        measured += _measure(engine, index, search, level, sample, accepted, ladder[level], k, done)
+        right = [accepted(best, id, k) for best, (id, _) in zip(truth[level], sample, strict=True)]
+        measured += _measure(engine, index, search, level, sample, right, ladder[level], k, done)
     return RecallReport(
         index=index.name,
         quantization=index.quantization,
@@ -245,7 +243,7 @@ def _show(nearest: Nearest, ids: Sequence[str], cosines: NDArray[Any]) -> None:
     nearest.show(names, np.maximum.reduceat(cosines, first, axis=1))
 
 
-def _accepted(best: NearestIds, itself: str, k: int) -> tuple[frozenset[str], int]:
+def accepted(best: NearestIds, itself: str, k: int) -> tuple[frozenset[str], int]:
     """The ids that count as found, and how many there are to find: ties of the last one count."""
     others = [(id, cosine) for id, cosine in best if id != itself]
     wanted = min(k, len(others))
@@ -259,7 +257,7 @@ def _measure(
     settings: SearchSettings,
     level: Level,
     sample: Sample,
-    accepted: Sequence[tuple[frozenset[str], int]],
+    right: Sequence[tuple[frozenset[str], int]],
     ladder: Sequence[tuple[int, bool]],
     k: int,
     done: _Steps,
@@ -282,7 +280,7 @@ def _measure(
 
     for core in cores.values():  # the mapping is read, and files come into memory
         found_by(core, sample[0][1])
-    for (itself, vector), (ids, wanted) in zip(sample, accepted, strict=True):
+    for (itself, vector), (ids, wanted) in zip(sample, right, strict=True):
         for number, core in cores.items():
             began = time.perf_counter()
             found = found_by(core, vector)

@@ -71,7 +71,7 @@ def _about_index(engine: Engine, index: VideosIndex) -> Iterator[str]:
     if _ends_early(engine, index):
         yield (
             f"the engine ends searches of this index early: set index.{EARLY_TERMINATION} to "
-            "false, as `vidsearch index diff --apply` does for an index that vidsearch made"
+            "false in its settings, which can be changed at any time"
         )
     yield (
         f"the graph is too sparse: set index.m to {2 * M} or more and index.ef_construction to 200 "
