@@ -24,7 +24,8 @@ nothing is said has changed between minor versions, and depends on the licence."
 
 EARLY_TERMINATION = "dense_vector.hnsw_enable_early_termination"
 """The index setting by which Elasticsearch ends the search of a graph before it has seen all
-candidates; from 9.3 on it does unless told not to."""
+candidates; from 9.3 on it does unless told not to (elastic/elasticsearch#130564)."""
+_EARLY_TERMINATION = (9, 3)
 
 _OVERSAMPLE: dict[str, float] = {
     "int8": 1.0,
@@ -78,10 +79,14 @@ def oversample_of(quantization: str) -> float | None:
     return _OVERSAMPLE.get(quantization)
 
 
-def vector_settings(kind: EngineKind, quantization: Quantization) -> Json:
-    """The index settings without which the vectors of a preset are not kept."""
+def vector_settings(
+    kind: EngineKind, quantization: Quantization, version: Sequence[int] | None = None
+) -> Json:
+    """The index settings without which the vectors of a preset are not kept, or not found."""
     if kind == "elasticsearch":
-        return {}
+        graph = _ELASTICSEARCH[quantization]["type"].endswith("hnsw")
+        ends_early = graph and tuple(version or ()) >= _EARLY_TERMINATION
+        return {EARLY_TERMINATION: False} if ends_early else {}
     settings: Json = {"knn": True}
     if quantization == "flat":
         settings["knn.advanced.approximate_threshold"] = -1

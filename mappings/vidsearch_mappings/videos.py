@@ -105,7 +105,7 @@ def videos_index(
     settings: Json = {
         "number_of_shards": shards,
         "number_of_replicas": replicas,
-        **vector_settings(kind, quantization),
+        **vector_settings(kind, quantization, version),
     }
     own = own or {}
     templates = [*own.get("dynamic_templates", ()), *_templates()]

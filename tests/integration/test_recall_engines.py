@@ -17,6 +17,8 @@ from vidsearch.index import attach_index, create_videos_index
 from vidsearch.index.diff import apply_changes, diff_videos_index
 from vidsearch.index.size import size_of
 from vidsearch.search import Level, RecallReport, VideoSearch, measure_recall
+from vidsearch_mappings.diff import flattened
+from vidsearch_mappings.vectors import EARLY_TERMINATION
 
 pytestmark = pytest.mark.integration
 
@@ -192,6 +194,20 @@ def test_graph_of_an_attached_index_and_of_its_copy_is_that_of_the_settings(
     assert (attached.copied_from is not None) == (engine.kind == "opensearch")
     assert graph_of(engine, attached.index, "segment") == graph
     assert diff_videos_index(engine, settings, IDENTITY) == ()
+
+
+def test_early_termination_is_off_and_set_so_in_place(engine: Engine, index_name: str) -> None:
+    if engine.kind == "opensearch" or engine.info().version < (9, 3, 0):
+        pytest.skip("this engine searches its graphs to the end")
+    fill(engine, index_name, VIDEOS[:5], quantization="int8")
+    settings = IndexSettings(name=index_name, replicas=0)
+    (name,) = engine.indices_of(index_name)
+    assert flattened(engine.settings(name))[EARLY_TERMINATION] == "false"
+    engine.put_settings(name, {EARLY_TERMINATION: None})  # as an older version left it
+    (change,) = diff_videos_index(engine, settings, IDENTITY)
+    assert (change.path, change.how) == (f"settings.index.{EARLY_TERMINATION}", "in place")
+    assert apply_changes(engine, settings, IDENTITY) == ()
+    assert flattened(engine.settings(name))[EARLY_TERMINATION] == "false"
 
 
 # -- fields that a search computes

@@ -26,8 +26,9 @@ from vidsearch_mappings import (
     registry_index,
     videos_index,
 )
+from vidsearch_mappings.attached import attached_settings
 from vidsearch_mappings.types import Quantization
-from vidsearch_mappings.vectors import oversample_of, presets_of, vector_field
+from vidsearch_mappings.vectors import EARLY_TERMINATION, oversample_of, presets_of, vector_field
 
 COMMON: dict[str, Any] = {"dims": 4, "field": "video", "meta": {}, "shards": 1, "replicas": 0}
 
@@ -78,6 +79,27 @@ def test_elasticsearch_body_sets_every_vector_option(quantization: Any) -> None:
         assert graph or not options.keys() & {"m", "ef_construction"}
         if options["type"].startswith("bbq"):
             assert options["rescore_vector"] == {"oversample": oversample_of(quantization)}
+
+
+@pytest.mark.parametrize(
+    ("version", "quantization", "said"),
+    [
+        ((9, 3, 0), "int8", True),
+        ((9, 5, 3), "binary", True),
+        ((9, 5, 3), "flat", False),
+        ((9, 5, 3), "disk", False),
+        ((9, 2, 2), "int8", False),
+        (None, "int8", False),
+    ],
+)
+def test_graph_is_searched_to_its_end_where_the_engine_would_stop_early(
+    version: Any, quantization: Any, said: bool
+) -> None:
+    wide = {**COMMON, "dims": 512, "version": version}
+    body = videos_index("elasticsearch", quantization=quantization, **wide)
+    assert (body["settings"]["index"].get(EARLY_TERMINATION) is False) == said
+    # The user's own index keeps its settings.
+    assert attached_settings(body) == {}
 
 
 @pytest.mark.parametrize("quantization", presets_of("opensearch"))
