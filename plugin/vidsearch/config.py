@@ -21,17 +21,15 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from vidsearch.config_search import FusionName, SearchSettings
 from vidsearch.config_sections import (
     BrokerSettings,
-    EmbeddingSettings,
     EngineSettings,
-    FusionName,
     IndexSettings,
     IngestSettings,
     ModelSettings,
-    SearchSettings,
 )
-from vidsearch.config_sources import SourceSettings, ThumbnailSettings
+from vidsearch.config_sources import EmbeddingSettings, SourceSettings, ThumbnailSettings
 from vidsearch.errors import ConfigError
 
 __all__ = [
