@@ -127,7 +127,11 @@ def test_a_slice_after_much_other_data_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("decoder", ["pyav", "opencv"])
-@pytest.mark.parametrize("name", [name for name in CLIPS if name != "mpeg4-avi"])
+@pytest.mark.parametrize(
+    "name",
+    # Where all frames are key frames, the video begins with the second one, and nothing is lost.
+    [name for name in CLIPS if name not in {"mpeg4-avi", "h264-intra-ts"}],
+)
 def test_a_missing_first_key_frame_costs_its_gop(tmp_path: Path, name: str, decoder: str) -> None:
     clip, whole, _ = intact(name, tmp_path)
     path = clip.write(tmp_path, dropped(0))
