@@ -12,8 +12,7 @@ from celery import Celery
 from tests.registry_layouts import unversioned_layout
 
 from vidsearch import errors
-from vidsearch.cli.ingest import _register
-from vidsearch.cli.sources import Source
+from vidsearch.cli.registering import Registering
 from vidsearch.config import Settings
 from vidsearch.engines import BulkResult, Document, Write
 from vidsearch.errors import (
@@ -22,6 +21,7 @@ from vidsearch.errors import (
     RegistryError,
     VideoNotRegisteredError,
 )
+from vidsearch.registration import Row
 from vidsearch.registry import ErrorRecord, NewVideo, Registry, State
 from vidsearch.testing.memory_engine import MemoryEngine
 from vidsearch_mappings import registry_index
@@ -306,8 +306,8 @@ def test_an_aborted_ingest_says_how_far_it_came(
         return read(*args, **options)
 
     monkeypatch.setattr(engine, "mget", until_interrupted)
-    sources = [Source(f"v{i}", f"/{i}.mp4") for i in range(600)]
+    rows = (Row("", NewVideo(f"v{i}", f"/{i}.mp4")) for i in range(600))
     with pytest.raises(KeyboardInterrupt):
-        _register(stage, sources, {})  # type: ignore[arg-type]
+        Registering(stage, fields={}).run(rows, total=600)  # type: ignore[arg-type]
     assert "Stopped: 500 of 600 videos are registered" in capsys.readouterr().err
     assert stage.registry.counts()[State.QUEUED] == stage.waiting == 500
