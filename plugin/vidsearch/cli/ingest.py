@@ -19,7 +19,7 @@ from vidsearch.cli.records import record_json, report, wait_for
 from vidsearch.cli.registering import Registering
 from vidsearch.cli.sources import from_files, from_uris, parse_columns, parse_fields
 from vidsearch.cli.watch import FolderWatch
-from vidsearch.registration import IdFrom, Row
+from vidsearch.registration import Format, IdFrom, Row
 
 if TYPE_CHECKING:
     from vidsearch.index import VideosIndex
@@ -155,8 +155,9 @@ def ingest(
     makes the exit code 1. A URI is a path, file://, http://, https://, s3://, gs:// or az://, as
     the workers see it.
     """
-    files = [("csv", csv_file), ("jsonl", jsonl_file), ("parquet", parquet_file)]
-    lists = [(format, path) for format, path in files if path]
+    files: dict[Format, Path | None]
+    files = {"csv": csv_file, "jsonl": jsonl_file, "parquet": parquet_file}
+    lists = [(format, path) for format, path in files.items() if path]
     stdins = [format for format, path in lists if str(path) == "-"]
     selection = Selection(globs, excludes, depth)
     fields, columns = parse_fields(pairs), parse_columns(column_pairs)

@@ -127,10 +127,9 @@ class FolderWatch:
         from vidsearch.media.sources.local import has_changed
 
         assert one.record is not None
-        if one.record.uri in self._known:
-            return True
         validator = one.record.source.get("validator")
-        return bool(validator) and has_changed(validator, ready[one.record.uri])
+        status = ready[one.record.uri]
+        return one.record.uri in self._known or bool(validator and has_changed(validator, status))
 
     def _ingest_again(self, videos: list[Registration]) -> set[str]:
         """Have changed files embedded; returns the ids of those a worker is still busy with."""

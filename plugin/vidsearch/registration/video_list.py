@@ -84,7 +84,7 @@ class VideoList:
             raise VideoListError(f"{self.name}: name its format: {', '.join(get_args(Format))}")
         self.format: Format = chosen
         self._id_from = id_from
-        self._base = base or (path.resolve().parent if path else None)
+        self._base = os.fspath(base) if base else (path.resolve().parent if path else None)
         self._asked = dict(columns or {})
         with self._table() as table:
             first = next((raw for raw in table.rows if raw.error is None), RawRow(0))
@@ -202,9 +202,8 @@ class VideoList:
             )
         for key, raw in first.items():
             every = [*texts[key]]
-            yield replace(
-                raw, cells={**raw.cells, captions: every[0] if len(every) == 1 else every}
-            )
+            cell = every if len(every) > 1 else next(iter(every), None)
+            yield replace(raw, cells={**raw.cells, captions: cell})
 
     def _fields(self, raw: RawRow) -> dict[str, Any]:
         """The cells that are not empty, ``uri`` and ``id`` included."""
