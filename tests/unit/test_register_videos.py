@@ -334,9 +334,11 @@ def test_rows_are_counted_and_bad_ones_told_with_their_place(
     assert said == [
         "error: list, line 3: the uri is empty",
         f"error: list, line 4: the id '{'x' * 40}'… has more than 512 bytes",
-        "error: 3 videos are registered but not queued; the sweep queues them later, or the same "
-        "command again: the broker at memory:// does not answer: gone. Is it running, and is "
-        "broker.url right?",
+        (
+            "error: 3 videos are registered but not queued; the sweep queues them later, or the "
+            "same command again: the broker at memory:// does not answer: gone. Is it running, and "
+            "is broker.url right?"
+        ),
         "3 registered, 1 repeated, 2 bad (3 registered)",
     ]
 

@@ -40,8 +40,8 @@ def opened_list(
         )
         if found.dataset:
             output.talk(
-                f"{found.name} is a list of {found.dataset.name}: {found.dataset.told} (--map "
-                "COLUMN=FIELD reads one otherwise)"
+                f"{found.name} is a list of {found.dataset.name}: {found.dataset.told}; --map "
+                "COLUMN=FIELD changes that"
             )
         yield found
 
