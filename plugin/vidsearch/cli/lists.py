@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
-
-import click
 
 from vidsearch.cli import output
 from vidsearch.registration import Format, IdFrom, VideoList
@@ -52,7 +51,7 @@ def _file(path: Path) -> Iterator[Path | BinaryIO]:
         yield path
         return
     with tempfile.TemporaryFile() as copy:  # a column's type is known after its last value only
-        shutil.copyfileobj(click.get_binary_stream("stdin"), copy)
+        shutil.copyfileobj(sys.stdin.buffer, copy)
         yield copy
 
 

@@ -62,8 +62,8 @@ class Registering:
             with output.progress("Registering", total=total) as bar:
                 for one in stream_registrations(self._videos(rows), services=self._services):
                     self._note(self._places.popleft(), one)
-                    told = ", ".join(f"{n} {state}" for state, n in self._states.most_common())
-                    bar(self.counts.total(), note=told)
+                    bar(self.counts.total(), note=self._told_states)
+                bar(self.counts.total(), note=self._told_states)
         except KeyboardInterrupt:
             self._tell_bad()
             done = self._states.total()
@@ -88,8 +88,12 @@ class Registering:
             )
         order = ("registered", "unchanged", "repeated", "bad")
         told = ", ".join(f"{self.counts[name]} {name}" for name in order if self.counts[name])
-        states = ", ".join(f"{n} {state}" for state, n in self._states.most_common())
-        output.talk(f"{told}{f' ({states})' if states else ''}" if told else "nothing to do")
+        states = f" ({self._told_states})" if self._states else ""
+        output.talk(f"{told}{states}" if told else "nothing to do")
+
+    @property
+    def _told_states(self) -> str:
+        return ", ".join(f"{n} {state}" for state, n in self._states.most_common())
 
     def _videos(self, rows: Iterable[Row]) -> Iterator[NewVideo]:
         for row in rows:
