@@ -350,7 +350,7 @@ def test_ten_bad_rows_are_told_and_the_others_counted(
     registering.run(Row(f"line {n}", error="the uri is empty") for n in range(25))
     registering.tell()
     said = capsys.readouterr().err.splitlines()
-    assert said[9:] == ["error: line 9: the uri is empty", "… and 15 more errors", "25 bad"]
+    assert said[10:] == ["error: line 9: the uri is empty", "… and 15 more errors", "25 bad"]
 
 
 def test_an_aborted_ingest_says_how_far_it_came(
