@@ -70,7 +70,8 @@ _list = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 @click.option(
     "--prune",
     is_flag=True,
-    help="List registered videos of --folder whose file is gone, and delete them after a question.",
+    help="List registered videos of --folder whose file is gone, with --dry-run that alone, and "
+    "delete them after a question.",
 )
 @click.option(
     "--csv",
