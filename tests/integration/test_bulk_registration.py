@@ -100,8 +100,8 @@ def test_bad_and_repeated_rows_are_counted_and_the_others_registered(
         "read year as numbers; all other columns as text (--as-text: every column)",
         "Registering: 6/6 2 queued",
         f"error: {path}, line 3: the uri is empty",
-        f"error: {path}, line 5: the id '{'x' * 40}'… has more than 512 bytes",
         f"error: {path}, line 7: the id 'd' stands in line 6 with other values",
+        f"error: {path}, line 5: the id '{'x' * 40}'… has more than 512 bytes",
         "2 registered, 1 repeated, 3 bad (2 queued)",
     ]
     assert application.registry.get("a").fields == {
