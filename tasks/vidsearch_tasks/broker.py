@@ -157,6 +157,8 @@ def send_ids(
                             serializer="json",
                             retry=False,
                             ignore_result=True,
+                            # The queue is declared with the first message, and not for each.
+                            declare=[] if put or sent else None,
                         )
                         put.append(id)
                 finally:
