@@ -32,6 +32,7 @@ MODULES = (
     "memory",
     "isolation",
     "search_overhead",
+    "registration",
     "bulk_body",
     "index_presets",
     "keyword_leg",

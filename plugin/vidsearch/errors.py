@@ -26,6 +26,7 @@ which :mod:`vidsearch.retry` decides what becomes of a video; see :data:`Fault`.
     ├── RegistryError               caller    an id, uri, field or transition that cannot be
     │   ├── VideoNotRegisteredError caller    no such video id in the registry
     │   └── LeaseLostError          lost      another worker has the video, or it was deleted
+    ├── VideoListError              caller    a file that lists videos cannot be read as such
     ├── EncoderError                unknown   the encoder failed on an input
     │   ├── ModelUnavailableError   setup     the checkpoint cannot be loaded
     │   └── ModelMismatchError      setup     model or dims differ from the index's
@@ -80,6 +81,7 @@ __all__ = [
     "VersionConflictError",
     "VideoDamagedError",
     "VideoError",
+    "VideoListError",
     "VideoNotRegisteredError",
     "VideoOpenError",
     "VideoTooLargeError",
@@ -205,6 +207,12 @@ class LeaseLostError(RegistryError):
     """Another worker holds the lease of the video, or the video was deleted meanwhile."""
 
     fault: ClassVar[Fault] = "lost"
+
+
+class VideoListError(VidsearchError):
+    """A file that lists videos cannot be read as such: another format, or no column of URIs."""
+
+    fault: ClassVar[Fault] = "caller"
 
 
 class EncoderError(VidsearchError):

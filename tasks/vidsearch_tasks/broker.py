@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vidsearch.batches import in_batches
 from vidsearch.config import redact_url
 from vidsearch.defaults import BROKER_SECONDS
 from vidsearch.errors import BackendUnavailableError, ConfigError
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 _MODEL_PAUSE = 0.5
+_AT_ONCE = 100
+"""Messages per request to the broker."""
 _INFO = ("index", "engine", "model", "encoder", "identity", "precision", "problem")
 
 
@@ -137,18 +140,30 @@ def send_ids(
     """
     sent: list[str] = []
     try:
-        with broker_errors(_url(app)), _producer(app, timeout) as producer:
-            for id in ids:
-                app.send_task(
-                    task,
-                    args=[id],
-                    queue=queue,
-                    producer=producer,
-                    serializer="json",
-                    retry=False,
-                    ignore_result=True,
-                )
-                sent.append(id)
+        with (
+            broker_errors(_url(app)),
+            _producer(app, timeout) as producer,
+            _flushing(producer) as flush,
+        ):
+            for batch in in_batches(ids, _AT_ONCE):
+                put: list[str] = []
+                try:
+                    for id in batch:
+                        app.send_task(
+                            task,
+                            args=[id],
+                            queue=queue,
+                            producer=producer,
+                            serializer="json",
+                            retry=False,
+                            ignore_result=True,
+                            # The queue is declared with the first message, and not for each.
+                            declare=[] if put or sent else None,
+                        )
+                        put.append(id)
+                finally:
+                    flush()
+                    sent += put
     except BackendUnavailableError as error:
         return sent, error
     return sent, None
@@ -175,6 +190,26 @@ def _producer(app: Celery, timeout: float) -> Iterator[Any]:
     connection = app.connection_for_write(connect_timeout=connect, transport_options=options)
     with pools.producers[connection].acquire(block=True, timeout=share) as producer:
         yield producer
+
+
+@contextmanager
+def _flushing(producer: Any) -> Iterator[Callable[[], None]]:
+    """Messages go to Redis with the next flush, all at once; each at once to another broker, and
+    with kombu before 5.7."""
+    from kombu.exceptions import KombuError
+
+    if not hasattr(producer, "batch"):
+        yield lambda: None
+        return
+    with producer.batch() as batch:
+
+        def flush() -> None:
+            try:
+                batch.flush()
+            except KombuError as error:
+                raise (error.__cause__ or error) from error
+
+        yield flush
 
 
 def queue_depth(app: Celery, *, queue: str) -> int:

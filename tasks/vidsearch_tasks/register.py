@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,9 @@ __all__ = [
     "register_videos",
     "stream_registrations",
 ]
+
+_BROKER_PAUSE = 30.0
+"""Seconds for which a broker that did not answer is left alone."""
 
 
 def register_video(
@@ -106,12 +110,23 @@ def stream_registrations(
     """As :func:`register_videos`, for more videos than fit into memory: 500 at a time.
 
     The messages for a batch are sent before the next one is read. Nothing is done until the result
-    is iterated over. An id that comes again in a later batch is registered again.
+    is iterated over. An id that comes again in a later batch is registered again. While the broker
+    is away, it is tried again every 30 seconds, not for every batch.
     """
     services = services or current_services()
+    away: BackendUnavailableError | None = None
+    until = 0.0
     for batch in in_batches(videos):
-        registered = services.registry.register_many(batch)
-        yield from enqueue_many(_with_fields_written(registered, services), services=services)
+        problem = away if time.monotonic() < until else None
+        done, away = _enqueued(
+            _with_fields_written(services.registry.register_many(batch), services),
+            services,
+            services.app,
+            problem,
+        )
+        if away and not problem:
+            until = time.monotonic() + _BROKER_PAUSE
+        yield from done
 
 
 def _with_fields_written(
@@ -141,26 +156,43 @@ def enqueue_many(
     Returns:
         One for each, in their order. ``error`` says which of them were not queued.
     """
+    services = services or current_services()
+    return _enqueued(registrations, services, app or services.app)[0]
+
+
+def _enqueued(
+    registrations: Sequence[Registration],
+    services: Services,
+    app: Celery,
+    problem: BackendUnavailableError | None = None,
+) -> tuple[list[Registration], BackendUnavailableError | None]:
+    """As :func:`enqueue_many`, and why the broker did not take all messages.
+
+    ``problem`` is why it is not to be asked.
+    """
     from vidsearch.registry import State
 
-    services = services or current_services()
     waiting = {
         one.id: one for one in registrations if one.record and one.record.state is State.REGISTERED
     }
     if not waiting:
-        return list(registrations)
-    broker = services.settings.broker
-    sent, problem = send_ids(
-        app or services.app, INGEST, list(waiting), queue=broker.queue, timeout=broker.timeout
-    )
+        return list(registrations), problem
+    sent: Sequence[str] = ()
+    if problem is None:
+        broker = services.settings.broker
+        sent, problem = send_ids(
+            app, INGEST, list(waiting), queue=broker.queue, timeout=broker.timeout
+        )
     after: dict[str, Registration] = {}
     for one in services.registry.mark_many_queued([waiting[id] for id in sent]):
+        before = waiting[one.id]
         # Where only the marking failed, the video is registered and its message was sent.
-        after[one.id] = one if one.record else replace(waiting[one.id], error=one.error)
+        marked = one if one.record else replace(before, error=one.error)
+        after[one.id] = replace(marked, changed=before.changed)
     if problem:
         for id in waiting.keys() - after.keys():
             after[id] = replace(waiting[id], error=_not_queued(id, problem))
-    return [one if one.error else after.get(one.id, one) for one in registrations]
+    return [one if one.error else after.get(one.id, one) for one in registrations], problem
 
 
 def enqueue(id: str, *, services: Services | None = None, app: Celery | None = None) -> VideoRecord:
@@ -199,6 +231,8 @@ def enqueue_slices(ids: Sequence[str], *, services: Services, app: Celery) -> No
 
 
 def _not_queued(id: str, problem: BackendUnavailableError) -> BackendUnavailableError:
-    return BackendUnavailableError(
+    error = BackendUnavailableError(
         f"video {id!r} is registered but not queued, the sweep will queue it later: {problem}"
     )
+    error.__cause__ = problem
+    return error

@@ -38,6 +38,8 @@ class Registration:
     stored: Stored | None = field(default=None, repr=False)
     error: VidsearchError | None = None
     """Why nothing was changed, or why the video was not queued."""
+    changed: bool = False
+    """Whether the record was written; it was not where it says the same already."""
 
     @property
     def record(self) -> VideoRecord | None:
@@ -116,6 +118,11 @@ class Registry:
     def scan(self, *states: State) -> Iterator[VideoRecord]:
         """Every video in one of the states; all but tombstones where none is given."""
         return self._store.scan(in_states(*states))
+
+    def below(self, prefix: str) -> Iterator[VideoRecord]:
+        """Every video whose uri begins so, but for tombstones; in no order."""
+        begins = {"prefix": {"uri": prefix}}
+        return self._store.scan({"bool": {"filter": [begins], **in_states()["bool"]}})
 
     def among(self, ids: Iterable[str]) -> Iterator[VideoRecord]:
         """Those of some ids that are registered, tombstones included, in no order."""
@@ -395,5 +402,5 @@ def _of_registered(id: str, transition: _Transition) -> Change:
 
 def _registration(id: str, end: Stored | VidsearchError) -> Registration:
     if isinstance(end, Stored):
-        return Registration(id, end)
+        return Registration(id, end, changed=end.written)
     return Registration(id, error=end)

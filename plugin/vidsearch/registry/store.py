@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -45,6 +45,8 @@ class Stored:
 
     record: VideoRecord
     revision: Revision
+    written: bool = field(default=False, compare=False)
+    """Whether the call that returns it wrote it."""
 
     @property
     def id(self) -> str:
@@ -262,7 +264,8 @@ class RecordStore:
             revisions, conflicts, failures = error.revisions, error.conflicts, error.failures
         for id in conflicts:
             failures[id] = VersionConflictError(f"video {id!r} was changed meanwhile")
-        return {**{id: Stored(records[id], one) for id, one in revisions.items()}, **failures}
+        written = {id: Stored(records[id], one, written=True) for id, one in revisions.items()}
+        return {**written, **failures}
 
     def _fitted(self, source: Json, mapping: Json) -> Json | None:
         """The document without the fields that the live mapping lacks; ``None`` if it has all."""

@@ -30,7 +30,7 @@ from vidsearch.errors import (
 )
 from vidsearch.media.sources.sidecars import SIDECAR_BYTES, Sidecar, choose_sidecars
 
-__all__ = ["file_validator", "local_sidecars", "opened_file"]
+__all__ = ["file_validator", "has_changed", "local_sidecars", "opened_file"]
 
 _log = logging.getLogger(__name__)
 
@@ -90,6 +90,12 @@ def file_validator(status: os.stat_result) -> str | None:
     if status.st_mtime > time.time() - _FRESH:
         return None
     return f"{status.st_dev:x}-{status.st_ino:x} {status.st_size} {status.st_mtime_ns}"
+
+
+def has_changed(validator: str, status: os.stat_result) -> bool:
+    """Whether a file has another size or time than when it had the validator. Device and inode say
+    nothing here: a restart may number them anew."""
+    return validator.split(" ")[1:] != [str(status.st_size), str(status.st_mtime_ns)]
 
 
 def local_sidecars(
