@@ -60,6 +60,22 @@ def test_candidates_grow_with_the_vectors_and_with_k() -> None:
         assert auto_candidates(size, k=10_000) == 10_000
 
 
+def test_enough_candidates_are_rescored_whatever_the_window(engine: CountingEngine) -> None:
+    create_index(engine, "short", VIDEOS, quantization="int8")
+
+    def rescored(**settings: Any) -> float:
+        search = VideoSearch(
+            engine, TableEncoder(), index="short", settings=SearchSettings(**settings)
+        )
+        clause = search.body(vector=unit_vectors("query", 1)[0], k=1)["vector"]["knn"]
+        return float(clause["rescore_vector"]["oversample"] * clause["k"])
+
+    assert rescored(window=100) == rescored(window=50) == 100
+    assert rescored(window=10) == pytest.approx(99)  # the engine takes no factor of 10
+    assert rescored(window=1_000) == 1_000
+    assert rescored(window=10, num_candidates=200) == 10
+
+
 def test_vectors_are_counted_by_level_and_divided_among_the_shards() -> None:
     size = IndexSize(videos=1_001, segments=15_000, shards=2)
     assert size.vectors("video") == 501

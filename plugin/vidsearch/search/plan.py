@@ -18,7 +18,7 @@ from vidsearch.search.moments import segments_needed
 from vidsearch.search.native import Cluster
 from vidsearch.search.query_vector import QueryVector
 from vidsearch.search.request import Leg, SearchRequest
-from vidsearch_mappings.candidates import auto_candidates
+from vidsearch_mappings.candidates import auto_candidates, auto_oversample
 from vidsearch_mappings.queries import (
     Level,
     compares_every_segment,
@@ -251,6 +251,9 @@ class Plan:
         threshold = request.min_cosine if chosen is None and index.oversample is None else None
         # The same for every page, or else pages would not fit together.
         k = size if chosen is not None else self.settings.window
+        oversample = self._oversample
+        if oversample is not None and chosen is None and self.settings.num_candidates == "auto":
+            oversample = auto_oversample(oversample, k=k)
         return vector_query(
             self.kind,
             field=index.field,
@@ -262,7 +265,7 @@ class Plan:
             moments=moments,
             segment_vectors=self.segment_vectors,
             source=source,
-            oversample=self._oversample,
+            oversample=oversample,
             filters=chosen or filters,
             segment_filters=conditions.on_segments if by_segment else (),
             similarity=None if threshold is None else max(-1.0, threshold - _TOLERANCE),
