@@ -343,14 +343,18 @@ def test_rows_are_counted_and_bad_ones_told_with_their_place(
     ]
 
 
-def test_ten_bad_rows_are_told_and_the_others_counted(
+def test_a_thousand_bad_rows_are_told_in_a_pipe_and_the_others_counted(
     stage: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     registering = Registering(stage, fields={})  # type: ignore[arg-type]
-    registering.run(Row(f"line {n}", error="the uri is empty") for n in range(25))
+    registering.run(Row(f"line {n}", error="the uri is empty") for n in range(1025))
     registering.tell()
     said = capsys.readouterr().err.splitlines()
-    assert said[10:] == ["error: line 9: the uri is empty", "… and 15 more errors", "25 bad"]
+    assert said[1000:] == [
+        "error: line 999: the uri is empty",
+        "… and 25 more errors",
+        "1025 bad",
+    ]
 
 
 def test_an_aborted_ingest_says_how_far_it_came(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Registering"]
 
-_SHOWN = 10
+_SHOWN_ON_TERMINAL, _SHOWN_IN_PIPE = 10, 1000
 
 
 class Registering:
@@ -120,11 +121,12 @@ class Registering:
 
     def _note_bad(self, error: VidsearchError) -> None:
         self.counts["bad"] += 1
-        if len(self._bad) < _SHOWN:
+        if len(self._bad) < (_SHOWN_ON_TERMINAL if sys.stderr.isatty() else _SHOWN_IN_PIPE):
             self._bad.append(error)
 
     def _tell_bad(self) -> None:
         for error in self._bad:
             output.talk(f"error: {error}")
         if (more := self.counts["bad"] - len(self._bad)) > 0:
-            output.talk(f"… and {more} more errors")
+            in_file = f" (2>FILE keeps {_SHOWN_IN_PIPE})" if sys.stderr.isatty() else ""
+            output.talk(f"… and {more} more errors{in_file}")
