@@ -64,7 +64,7 @@ class SourceSettings(Section):
     )
     trust_validators: bool = Field(
         True,
-        description="Whether to take a file for unchanged, and not to fetch it again, where its ETag, "
+        description="Whether to take a file for unchanged and not to fetch it, where its ETag, "
         "size and version (bucket), its strong ETag and size (http), or its inode, size and time "
         "of change (file) are the same as before.",
     )

@@ -74,6 +74,7 @@ __all__ = [
     "QueryError",
     "RegistryError",
     "RequestTooLargeError",
+    "SliceFailedError",
     "SourceForbiddenError",
     "SourceNotFoundError",
     "SourceUnavailableError",
