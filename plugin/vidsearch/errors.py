@@ -20,6 +20,7 @@ which :mod:`vidsearch.retry` decides what becomes of a video; see :data:`Fault`.
     │   ├── SourceUnsupportedError  video     no reader for a URI of that kind
     │   ├── SourceForbiddenError    video     the settings do not allow that URI
     │   ├── DecoderFailedError      video     a codec hung, crashed or ran out of memory on it
+    │   ├── SliceFailedError        video     a slice of a long video failed, or was given up
     │   └── DocumentRejectedError   video     the index does not take its document (mapping, size)
     ├── SourceUnavailableError      outage    the store of the video or the thumbnails is away
     ├── DecoderKilledError          unknown   the decoding process was killed from outside
