@@ -120,7 +120,7 @@ def _compared(kept: list[_Round]) -> Section:
 
 def _disturbed(taken: Sequence[_Round | _Run]) -> str:
     most = max(one.others for one in taken)
-    return f"other processes took up to {most:.2f} cores, the node and Redis included"
+    return f"processes other than this, the node and Redis took up to {most:.2f} cores"
 
 
 def _of_the_command(settings: Settings, folder: Path) -> Section:
@@ -151,6 +151,7 @@ def _of_the_command(settings: Settings, folder: Path) -> Section:
                 f"{ROWS:,} rows in less than {SECONDS_BAR} s",
                 f"{first.seconds:.0f} s",
                 missed_by=(first.seconds - SECONDS_BAR) / SECONDS_BAR,
+                others=first.others,
             ),
             Verdict.of_figure(
                 f"Memory flat: {ROWS:,} rows take at most 5 MiB more than {FEWER_ROWS:,}",
