@@ -40,6 +40,10 @@ TRANSITIONS: dict[str, Callable[[VideoRecord, float], VideoRecord]] = {
     "register": partial(transitions.register, video=NewVideo("a", "/b.mp4")),
     "mark_queued": transitions.mark_queued,
     "claim": partial(transitions.claim, token="w#1", lease_seconds=60, max_attempts=3),
+    "hand_over": partial(transitions.hand_over, lease_seconds=60, content="c"),
+    "fields_written": lambda record, now: transitions.fields_written(
+        record.changed(due_at=4.0), now
+    ),
     "renew": partial(transitions.renew, lease_seconds=60),
     "complete": partial(transitions.complete, **MADE),
     "fail": partial(transitions.fail, error=BROKEN),
@@ -57,6 +61,7 @@ FROM = {
     "retry": State.FAILED,
     "mark_queued": State.REGISTERED,
     "mark_removed": State.DELETED,
+    "fields_written": State.INDEXED,
 }
 
 
@@ -76,7 +81,7 @@ def test_every_transition_keeps_fields_of_a_newer_version(name: str) -> None:
 
 
 def test_every_transition_is_tested() -> None:
-    assert {*TRANSITIONS, "is_purgeable"} == set(transitions.__all__)
+    assert {*TRANSITIONS, "is_handed_over", "is_purgeable"} == set(transitions.__all__)
 
 
 def test_registering_over_a_tombstone_keeps_fields_of_a_newer_version() -> None:
