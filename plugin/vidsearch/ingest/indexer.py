@@ -139,7 +139,7 @@ class Indexer:
             if stored and _is_current(record, stored, mark, index):
                 return self._keep_vectors(attempt, index, stored, content)
             kept = KeptVideo(self._embeddings, content.hash)
-            slices = self._slices(record.id, content, source, kept)
+            slices = self._slices(attempt, content, source, kept)
             if missing := self._missing(slices, kept):
                 return self._hand_over(attempt, content, slices, missing)
             embedding = embed_video(
@@ -216,7 +216,7 @@ class Indexer:
             return known
 
     def _slices(
-        self, id: str, content: VideoContent, source: Source, kept: KeptVideo
+        self, attempt: Attempt, content: VideoContent, source: Source, kept: KeptVideo
     ) -> list[Slice]:
         """The slices of a long video; none where it is embedded in one go, or was already."""
         seconds = self._settings.slice_seconds
@@ -224,7 +224,9 @@ class Indexer:
             return []
 
         def count() -> int:
+            attempt.enter("fetch")
             path = source.file().path
+            attempt.enter("decode")
             slices = count_slices(self._reader.probe(path).duration, seconds=seconds)
             return slices if slices > 1 and self._reader.can_seek(path) else 1
 
@@ -233,7 +235,7 @@ class Indexer:
         )
         if number == 1:
             return []
-        return Slice.all_of(id, content.hash, count=number, seconds=seconds)
+        return Slice.all_of(attempt.record.id, content.hash, count=number, seconds=seconds)
 
     def _missing(self, slices: Sequence[Slice], kept: KeptVideo) -> list[Slice]:
         """The slices that are not in the store yet; where all are, ``kept`` has their frames."""
