@@ -32,9 +32,11 @@ MODULES = (
     "memory",
     "isolation",
     "search_overhead",
+    "registration",
     "bulk_body",
     "index_presets",
     "keyword_leg",
+    "embedding_store",
 )
 BY_THEMSELVES = ("large",)
 """Commands of their own, whose results are part of the report."""

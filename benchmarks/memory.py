@@ -123,7 +123,7 @@ def _embed(reader: MediaReader, path: Path, passed: Callable[[FrameBatch], None]
 
     with tempfile.TemporaryDirectory() as folder:
         embed_video(
-            path,
+            lambda: path,
             reader=reader,
             encoder=Watched("demo", device="cpu"),
             segments=SegmentPolicy(),

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Change", "dropped", "remuxed"]
+__all__ = ["Change", "dropped", "evenly_timed", "remuxed"]
 
 Change = Callable[[int, bytes], bytes | None]
 """What becomes of a packet, by its number in the order of decoding; ``None`` drops it."""
+
+_DELAY = 4
+"""Frames by which a frame is decoded before its time."""
 
 
 def remuxed(source: Path, target: Path, change: Change) -> Path:
@@ -32,3 +36,24 @@ def remuxed(source: Path, target: Path, change: Change) -> Path:
 
 def dropped(*numbers: int) -> Change:
     return lambda number, data: None if number in numbers else data
+
+
+def evenly_timed(source: Path, target: Path, *, rate: int) -> Path:
+    """Copy the packets with time stamps that leave no gap, in the same order."""
+    import av
+
+    with av.open(str(source)) as given, av.open(str(target), "w") as made:
+        stream = made.add_stream_from_template(given.streams.video[0])
+        packets = [packet for packet in given.demux(video=0) if packet.size]
+        order = sorted(packets, key=lambda packet: packet.pts or 0)
+        ranks = {id(packet): rank for rank, packet in enumerate(order)}
+        for number, packet in enumerate(packets):
+            copy: Any = av.Packet(bytes(packet))
+            copy.time_base, copy.is_keyframe, copy.stream = (
+                Fraction(1, rate),
+                packet.is_keyframe,
+                stream,
+            )
+            copy.dts, copy.pts, copy.duration = number, ranks[id(packet)] + _DELAY, 1
+            made.mux(copy)
+    return target

@@ -18,7 +18,8 @@ def own_mapping(given: Any, *, reserved: str) -> Json:
     """``properties``, and ``dynamic_templates`` where given, out of what a user wrote.
 
     Taken are ``{"properties": {…}}``, the same below ``mappings`` as an engine gives it back, the
-    bare fields, and the path of a JSON file with one of these.
+    bare fields, JSON text of one of these, and the path of a JSON file with one of these. Text
+    that begins with ``{`` is JSON, any other is a path.
 
     Args:
         given: as above.
@@ -27,6 +28,11 @@ def own_mapping(given: Any, *, reserved: str) -> Json:
     Raises:
         ValueError: no such file or shape; the message names what is wrong.
     """
+    if isinstance(given, str) and given.lstrip().startswith("{"):
+        try:
+            return own_mapping(json.loads(given), reserved=reserved)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"the text {given!r:.80} is no JSON: {error}") from error
     if isinstance(given, str | Path):
         return own_mapping(_read(Path(given)), reserved=reserved)
     if not isinstance(given, Mapping):

@@ -16,10 +16,13 @@ from vidsearch_mappings.types import EngineKind, Json
 __all__ = [
     "SEGMENT_HITS",
     "SEGMENT_FIELDS",
+    "WITHOUT_DURATION",
     "Level",
     "counts_query",
+    "compares_every_segment",
     "documents_query",
     "fields_query",
+    "has_nested",
     "highlighted",
     "keyword_query",
     "scored_by_script",
@@ -33,6 +36,9 @@ Level = Literal["segment", "video"]
 
 SEGMENT_HITS = "moments"
 """Name of the inner hits of a segment-level vector leg."""
+
+WITHOUT_DURATION = "without_duration"
+"""Name of a count; see :func:`counts_query`."""
 
 SEGMENT_FIELDS = ("start", "end", "thumbnail")
 """What the inner hits bring back of a segment."""
@@ -88,7 +94,7 @@ def vector_query(
         segment_filters: clauses on fields of the segments, at level ``segment``: only segments
             that match all of them count. Elasticsearch takes them from 9.2 on. On OpenSearch, where
             a filter in the kNN clause picks videos and not segments, every matching segment is
-            compared: exact, and as slow as there are many.
+            compared; see :func:`compares_every_segment`.
         size: how many of the ``k`` are brought back; all where ``None``.
         similarity: least cosine; Elasticsearch cuts there, OpenSearch has no such thing beside
             ``k``. Of quantised vectors it is the rough cosine that is cut by.
@@ -131,11 +137,12 @@ def vector_query(
 
     # Segments have the id of their video.
     by_id = all(each.keys() == {"ids"} for each in filters)
-    without_duration = without_duration and level == "segment" and not segment_filters
-    scripted = oversample is not None or without_duration
-    if level == "segment" and segment_filters:
-        inner_query: Json = {"bool": {"filter": [dict(each) for each in segment_filters]}}
-        scripted = True
+    all_segments = level == "segment" and compares_every_segment(filters, segment_filters)
+    without_duration = without_duration and level == "segment" and not all_segments
+    scripted = oversample is not None or without_duration or all_segments
+    if all_segments:
+        conditions = [dict(each) for each in segment_filters] or [{"exists": {"field": path}}]
+        inner_query: Json = {"bool": {"filter": conditions}}
     else:
         clause = _knn_clause(vector, k=k, candidates=candidates, oversample=oversample)
         if filters:
@@ -163,9 +170,28 @@ def vector_query(
         conditions = [has_none, *(dict(each) for each in filters)]
         others = {"bool": {"must": [{"nested": rest}], "filter": conditions}}
         query = {"bool": {"should": [query, others]}}
-    if segment_filters and filters:
+    if all_segments and filters:
         query = {"bool": {"must": [query], "filter": [dict(each) for each in filters]}}
     return {**page, "query": query}
+
+
+def compares_every_segment(
+    filters: Sequence[Mapping[str, Any]], segment_filters: Sequence[Mapping[str, Any]]
+) -> bool:
+    """Whether OpenSearch compares every segment of the matching videos, by script: exact, and as
+    slow as there are many.
+
+    A filter in its kNN clause among segments picks videos and not segments, and looks for a
+    ``nested`` object inside the segments.
+    """
+    return bool(segment_filters) or any(map(has_nested, filters))
+
+
+def has_nested(clause: Any) -> bool:
+    """Whether a clause asks for nested objects, itself or somewhere in it."""
+    if isinstance(clause, Mapping):
+        return "nested" in clause or any(map(has_nested, clause.values()))
+    return isinstance(clause, list | tuple) and any(map(has_nested, clause))
 
 
 def keyword_query(
@@ -207,12 +233,16 @@ def documents_query(*, field: str, ids: Sequence[str], source: bool | Sequence[s
 
 def counts_query(field: str) -> Json:
     """The number of videos with a vector, as the total, and of their segments, as the ``doc_count``
-    of an aggregation named :data:`SEGMENT_HITS`."""
+    of an aggregation named :data:`SEGMENT_HITS`. One named :data:`WITHOUT_DURATION` counts videos
+    that have no ``duration``."""
     return {
         "size": 0,
         "track_total_hits": True,
         "query": {"exists": {"field": vector_path(field, level="video")}},
-        "aggs": {SEGMENT_HITS: {"nested": {"path": segments_path(field)}}},
+        "aggs": {
+            SEGMENT_HITS: {"nested": {"path": segments_path(field)}},
+            WITHOUT_DURATION: {"missing": {"field": f"{field}.duration"}},
+        },
     }
 
 

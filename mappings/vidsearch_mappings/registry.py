@@ -132,6 +132,8 @@ class Column:
     the video would be ingested wrongly."""
 
 
+_EMBEDDINGS = 2
+"""Version of the registry with which files are known again by their content."""
 _KEYWORD = {"type": "keyword"}
 _NOT_INDEXED = {"type": "object", "enabled": False}
 _DATE = {"type": "date", "format": "strict_date_time||epoch_millis"}
@@ -187,6 +189,13 @@ class VideoRecord:
     due_at: _Time = None
     """When a queued video may be expected to start: now, or after the wait before a retry."""
     indexed_at: _Time = None
+    content: Annotated[str | None, Column(_KEYWORD, since=_EMBEDDINGS)] = None
+    """SHA-256 of the file's bytes, as they were read last."""
+    source: Annotated[Mapping[str, Any], Column(_NOT_INDEXED, encode=dict, since=_EMBEDDINGS)] = (
+        field(default_factory=dict, repr=False)
+    )
+    """How the file is known again without reading it: its ``validator``, and the hashes of the
+    subtitle files beside it (``subtitles``)."""
     unknown: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Fields of a newer version, kept as they are by every change."""
 

@@ -9,7 +9,7 @@ from typing import Any
 from vidsearch_mappings.types import EngineKind, Json, Quantization
 from vidsearch_mappings.vectors import EF_CONSTRUCTION, M, vector_field, vector_settings
 
-__all__ = ["MAX_KEYWORD", "SUBTITLES", "TEMPLATES", "text_field", "videos_index"]
+__all__ = ["EXACT_IN_DOUBLE", "MAX_KEYWORD", "SUBTITLES", "TEMPLATES", "text_field", "videos_index"]
 
 _SPACED_DATE = "uuuu-MM-dd HH:mm:ss[.SSSSSS][.SSS][XXX]"
 """As databases and Python's ``str`` write a date with its time."""
@@ -26,6 +26,9 @@ _DETECTED_DATES = (
 
 SUBTITLES = "subtitles"
 """What is said in the whole video; in the vidsearch object, and open to the keyword leg."""
+
+EXACT_IN_DOUBLE = 2**53
+"""Up to here a ``double`` keeps every whole number."""
 
 MAX_KEYWORD = 8191
 """Characters of the longest keyword that is surely indexed; a signed URI can be longer."""

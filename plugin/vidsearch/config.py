@@ -21,20 +21,20 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from vidsearch.config_search import FusionName, SearchSettings
 from vidsearch.config_sections import (
     BrokerSettings,
     EngineSettings,
-    FusionName,
     IndexSettings,
     IngestSettings,
     ModelSettings,
-    SearchSettings,
 )
-from vidsearch.config_sources import SourceSettings, ThumbnailSettings
+from vidsearch.config_sources import EmbeddingSettings, SourceSettings, ThumbnailSettings
 from vidsearch.errors import ConfigError
 
 __all__ = [
     "BrokerSettings",
+    "EmbeddingSettings",
     "EngineSettings",
     "FusionName",
     "IndexSettings",
@@ -76,6 +76,7 @@ class Settings(BaseSettings):
     ingest: IngestSettings = IngestSettings()
     sources: SourceSettings = SourceSettings()
     thumbnails: ThumbnailSettings = ThumbnailSettings()
+    embeddings: EmbeddingSettings = EmbeddingSettings()
     search: SearchSettings = SearchSettings()
 
     @classmethod

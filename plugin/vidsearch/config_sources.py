@@ -1,4 +1,4 @@
-"""The sections of the settings about files: where videos come from, and where thumbnails go.
+"""The sections of the settings about files: where videos come from, and where results go.
 
 See :mod:`vidsearch.config_sections`, which has the other sections.
 """
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from vidsearch.defaults import MAX_PIXELS, MAX_SECONDS
 
-__all__ = ["Section", "SourceSettings", "ThumbnailSettings"]
+__all__ = ["EmbeddingSettings", "Section", "SourceSettings", "ThumbnailSettings"]
 
 
 class Section(BaseModel):
@@ -62,6 +62,12 @@ class SourceSettings(Section):
         "(`https://user:password@host/…`). They are stored in plain text, in the registry and in "
         "the document.",
     )
+    trust_validators: bool = Field(
+        True,
+        description="Whether to take a file for unchanged and not to fetch it, where its ETag, "
+        "size and version (bucket), its strong ETag and size (http), or its inode, size and time "
+        "of change (file) are the same as before.",
+    )
     max_bytes: int = Field(10 * 2**30, ge=1, description="Maximum size of a video in bytes.")
     max_seconds: float = Field(
         MAX_SECONDS, gt=0, description="Maximum length of a video in seconds."
@@ -90,4 +96,22 @@ class ThumbnailSettings(Section):
         ge=16,
         le=4096,
         description="Maximum length of a thumbnail's longer side in pixels.",
+    )
+
+
+class EmbeddingSettings(Section):
+    """The store of embeddings, by which a video is embedded once per model."""
+
+    keep: bool = Field(
+        True,
+        description="Whether to keep the vectors of all sampled frames, so that no file is "
+        "decoded and embedded twice with the same model.",
+    )
+    url: str | None = Field(
+        None,
+        description="Folder or bucket (fsspec URL) of the store. Unset: the index "
+        "`<side_prefix><name>-embeddings`.",
+    )
+    precision: Literal["fp16", "fp32"] = Field(
+        "fp16", description="Number format of the vectors in the store."
     )

@@ -20,12 +20,14 @@ which :mod:`vidsearch.retry` decides what becomes of a video; see :data:`Fault`.
     │   ├── SourceUnsupportedError  video     no reader for a URI of that kind
     │   ├── SourceForbiddenError    video     the settings do not allow that URI
     │   ├── DecoderFailedError      video     a codec hung, crashed or ran out of memory on it
+    │   ├── SliceFailedError        video     a slice of a long video failed, or was given up
     │   └── DocumentRejectedError   video     the index does not take its document (mapping, size)
     ├── SourceUnavailableError      outage    the store of the video or the thumbnails is away
     ├── DecoderKilledError          unknown   the decoding process was killed from outside
     ├── RegistryError               caller    an id, uri, field or transition that cannot be
     │   ├── VideoNotRegisteredError caller    no such video id in the registry
     │   └── LeaseLostError          lost      another worker has the video, or it was deleted
+    ├── VideoListError              caller    a file that lists videos cannot be read as such
     ├── EncoderError                unknown   the encoder failed on an input
     │   ├── ModelUnavailableError   setup     the checkpoint cannot be loaded
     │   └── ModelMismatchError      setup     model or dims differ from the index's
@@ -73,6 +75,7 @@ __all__ = [
     "QueryError",
     "RegistryError",
     "RequestTooLargeError",
+    "SliceFailedError",
     "SourceForbiddenError",
     "SourceNotFoundError",
     "SourceUnavailableError",
@@ -80,6 +83,7 @@ __all__ = [
     "VersionConflictError",
     "VideoDamagedError",
     "VideoError",
+    "VideoListError",
     "VideoNotRegisteredError",
     "VideoOpenError",
     "VideoTooLargeError",
@@ -173,6 +177,10 @@ class DecoderFailedError(VideoError):
     """A codec hung, crashed or ran out of memory on the video; the worker lives on."""
 
 
+class SliceFailedError(VideoError):
+    """A slice of the video failed, or workers gave it up; its error is in the message."""
+
+
 class DocumentRejectedError(VideoError):
     """The index's mapping does not take the video's document: a field of another type, …"""
 
@@ -201,6 +209,12 @@ class LeaseLostError(RegistryError):
     """Another worker holds the lease of the video, or the video was deleted meanwhile."""
 
     fault: ClassVar[Fault] = "lost"
+
+
+class VideoListError(VidsearchError):
+    """A file that lists videos cannot be read as such: another format, or no column of URIs."""
+
+    fault: ClassVar[Fault] = "caller"
 
 
 class EncoderError(VidsearchError):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vidsearch.batches import in_batches
 from vidsearch.config import redact_url
 from vidsearch.defaults import BROKER_SECONDS
 from vidsearch.errors import BackendUnavailableError, ConfigError
@@ -23,11 +24,13 @@ __all__ = [
     "broker_errors",
     "broker_state",
     "queue_depth",
+    "send_ids",
     "send_ingest",
-    "send_ingests",
 ]
 
 _MODEL_PAUSE = 0.5
+_AT_ONCE = 100
+"""Messages per request to the broker."""
 _INFO = ("index", "engine", "model", "encoder", "identity", "precision", "problem")
 
 
@@ -113,41 +116,54 @@ def send_ingest(app: Celery, video_id: str, *, queue: str, timeout: float = BROK
     Raises:
         BackendUnavailableError: the broker did not take it.
     """
-    _, problem = send_ingests(app, [video_id], queue=queue, timeout=timeout)
+    from vidsearch_tasks.celery_app import INGEST
+
+    _, problem = send_ids(app, INGEST, [video_id], queue=queue, timeout=timeout)
     if problem:
         raise problem
 
 
-def send_ingests(
-    app: Celery, video_ids: Sequence[str], *, queue: str, timeout: float = BROKER_SECONDS
+def send_ids(
+    app: Celery, task: str, ids: Sequence[str], *, queue: str, timeout: float = BROKER_SECONDS
 ) -> tuple[Sequence[str], BackendUnavailableError | None]:
-    """Put the messages for many videos into the queue, over one connection.
+    """Put messages, which hold an id only, into the queue, over one connection.
 
     Args:
         app: whoever made it; its own retries and timeouts do not count here.
-        video_ids: one message each.
+        task: name of the task.
+        ids: one message each.
         queue: where they go.
         timeout: seconds until a broker that is away is given up.
 
     Returns:
         The ids that the broker took, and why it did not take the others.
     """
-    from vidsearch_tasks.celery_app import INGEST
-
     sent: list[str] = []
     try:
-        with broker_errors(_url(app)), _producer(app, timeout) as producer:
-            for id in video_ids:
-                app.send_task(
-                    INGEST,
-                    args=[id],
-                    queue=queue,
-                    producer=producer,
-                    serializer="json",
-                    retry=False,
-                    ignore_result=True,
-                )
-                sent.append(id)
+        with (
+            broker_errors(_url(app)),
+            _producer(app, timeout) as producer,
+            _flushing(producer) as flush,
+        ):
+            for batch in in_batches(ids, _AT_ONCE):
+                put: list[str] = []
+                try:
+                    for id in batch:
+                        app.send_task(
+                            task,
+                            args=[id],
+                            queue=queue,
+                            producer=producer,
+                            serializer="json",
+                            retry=False,
+                            ignore_result=True,
+                            # The queue is declared with the first message, and not for each.
+                            declare=[] if put or sent else None,
+                        )
+                        put.append(id)
+                finally:
+                    flush()
+                    sent += put
     except BackendUnavailableError as error:
         return sent, error
     return sent, None
@@ -174,6 +190,26 @@ def _producer(app: Celery, timeout: float) -> Iterator[Any]:
     connection = app.connection_for_write(connect_timeout=connect, transport_options=options)
     with pools.producers[connection].acquire(block=True, timeout=share) as producer:
         yield producer
+
+
+@contextmanager
+def _flushing(producer: Any) -> Iterator[Callable[[], None]]:
+    """Messages go to Redis with the next flush, all at once; each at once to another broker, and
+    with kombu before 5.7."""
+    from kombu.exceptions import KombuError
+
+    if not hasattr(producer, "batch"):
+        yield lambda: None
+        return
+    with producer.batch() as batch:
+
+        def flush() -> None:
+            try:
+                batch.flush()
+            except KombuError as error:
+                raise (error.__cause__ or error) from error
+
+        yield flush
 
 
 def queue_depth(app: Celery, *, queue: str) -> int:

@@ -8,9 +8,19 @@ from celery import Celery
 
 from vidsearch.config import Settings
 
-__all__ = ["INGEST", "SCAN", "SWEEP", "TIME_LIMIT", "WORKER_INFO", "beat_schedule", "make_app"]
+__all__ = [
+    "EMBED_SLICE",
+    "INGEST",
+    "SCAN",
+    "SWEEP",
+    "TIME_LIMIT",
+    "WORKER_INFO",
+    "beat_schedule",
+    "make_app",
+]
 
 INGEST = "vidsearch.ingest_video"
+EMBED_SLICE = "vidsearch.embed_slice"
 SWEEP = "vidsearch.sweep"
 SCAN = "vidsearch.scan"
 WORKER_INFO = "vidsearch_worker_info"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from vidsearch.errors import VidsearchError
 from vidsearch_tasks.broker import queue_depth
-from vidsearch_tasks.register import enqueue, enqueue_many
+from vidsearch_tasks.register import enqueue, enqueue_many, enqueue_slices
 from vidsearch_tasks.services import Services, current_services
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ __all__ = ["run_scan", "run_sweep"]
 
 
 def run_sweep(*, services: Services | None = None, app: Celery | None = None) -> SweepReport:
-    """Requeue what was lost; see ``vidsearch.registry.sweep``.
+    """Requeue what was lost, slices included; see ``vidsearch.registry.sweep``.
 
     Args:
         services: what to work with; by default those of this process.
@@ -30,12 +33,34 @@ def run_sweep(*, services: Services | None = None, app: Celery | None = None) ->
 
     services = services or current_services()
     sender = app or services.app
-    return sweep(
+    slices = _swept_slices(services, sender)
+    videos = sweep(
         services.registry,
         enqueue=lambda id: enqueue(id, services=services, app=sender),
         clean=lambda id: remove_document(services.registry, services.open_index(), id),
         depth=lambda: queue_depth(sender, queue=services.settings.broker.queue),
     )
+    return replace(videos, slices=len(slices.requeued), problem=videos.problem or slices.problem)
+
+
+def _swept_slices(services: Services, app: Celery) -> SweepReport:
+    """The sweep of the board; the video of a slice that is dead is told of it."""
+    from vidsearch.registry import SweepReport, sweep
+
+    board = services.board
+    if not board.exists:
+        return SweepReport()
+    report = sweep(
+        board.entries,
+        enqueue=lambda id: enqueue_slices([id], services=services, app=app),
+        clean=board.entries.purge,
+        depth=lambda: queue_depth(app, queue=services.settings.broker.queue),
+    )
+    for id in report.dead:
+        with suppress(VidsearchError):  # its own lease runs out as well
+            video = board.entries.get(id).fields["video_id"]
+            enqueue(video, services=services, app=app)
+    return report
 
 
 def run_scan(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.batches import in_batches
 from vidsearch.errors import BackendUnavailableError
-from vidsearch_tasks.broker import send_ingest, send_ingests
+from vidsearch_tasks.broker import send_ids, send_ingest
+from vidsearch_tasks.celery_app import EMBED_SLICE, INGEST
 from vidsearch_tasks.services import Services, current_services
 
 if TYPE_CHECKING:
@@ -16,7 +18,17 @@ if TYPE_CHECKING:
 
     from vidsearch.registry import NewVideo, Registration, VideoRecord
 
-__all__ = ["enqueue", "enqueue_many", "register_video", "register_videos", "stream_registrations"]
+__all__ = [
+    "enqueue",
+    "enqueue_many",
+    "enqueue_slices",
+    "register_video",
+    "register_videos",
+    "stream_registrations",
+]
+
+_BROKER_PAUSE = 30.0
+"""Seconds for which a broker that did not answer is left alone."""
 
 
 def register_video(
@@ -28,6 +40,9 @@ def register_video(
     services: Services | None = None,
 ) -> VideoRecord:
     """Register a video and have a worker ingest it. Safe to repeat.
+
+    An indexed video that is registered with other fields gets them at once, in this process: its
+    file is not read.
 
     Args:
         id: the application's own id of the video; the document gets the same.
@@ -44,16 +59,22 @@ def register_video(
 
     Raises:
         RegistryError: an id, uri or field that cannot be stored.
+        DocumentRejectedError: the index does not take a changed field of an indexed video, or would
+            change its number; its document has the fields that it had.
         BackendUnavailableError: the engine or the broker does not answer; the message says which.
             Where it is the broker, the video is registered, and the sweep will queue it. Where it
             is the engine, it is not known whether the video was registered: an engine that timed
             out may have written it. Call again, which does no harm; else the sweep queues the
             video if it was registered.
     """
+    from vidsearch.ingest import lack_fields, write_fields
     from vidsearch.registry import State
 
     services = services or current_services()
     record = services.registry.register(id, uri=uri, fields=fields, routing=routing)
+    if lack_fields(record):
+        (written,) = write_fields(services.registry, services.open_index(), [id])
+        record = written.require()
     return enqueue(id, services=services) if record.state is State.REGISTERED else record
 
 
@@ -89,11 +110,37 @@ def stream_registrations(
     """As :func:`register_videos`, for more videos than fit into memory: 500 at a time.
 
     The messages for a batch are sent before the next one is read. Nothing is done until the result
-    is iterated over. An id that comes again in a later batch is registered again.
+    is iterated over. An id that comes again in a later batch is registered again. While the broker
+    is away, it is tried again every 30 seconds, not for every batch.
     """
     services = services or current_services()
+    away: BackendUnavailableError | None = None
+    until = 0.0
     for batch in in_batches(videos):
-        yield from enqueue_many(services.registry.register_many(batch), services=services)
+        problem = away if time.monotonic() < until else None
+        done, away = _enqueued(
+            _with_fields_written(services.registry.register_many(batch), services),
+            services,
+            services.app,
+            problem,
+        )
+        if away and not problem:
+            until = time.monotonic() + _BROKER_PAUSE
+        yield from done
+
+
+def _with_fields_written(
+    registrations: Sequence[Registration], services: Services
+) -> list[Registration]:
+    """Changed fields of indexed videos go into their documents at once."""
+    from vidsearch.ingest import lack_fields, write_fields
+
+    changed = {one.id: one for one in registrations if one.record and lack_fields(one.record)}
+    if not changed:
+        return list(registrations)
+    after = write_fields(services.registry, services.open_index(), list(changed))
+    written = {one.id: one for one in after}
+    return [written[one.id] if one.id in changed else one for one in registrations]
 
 
 def enqueue_many(
@@ -109,26 +156,43 @@ def enqueue_many(
     Returns:
         One for each, in their order. ``error`` says which of them were not queued.
     """
+    services = services or current_services()
+    return _enqueued(registrations, services, app or services.app)[0]
+
+
+def _enqueued(
+    registrations: Sequence[Registration],
+    services: Services,
+    app: Celery,
+    problem: BackendUnavailableError | None = None,
+) -> tuple[list[Registration], BackendUnavailableError | None]:
+    """As :func:`enqueue_many`, and why the broker did not take all messages.
+
+    ``problem`` is why it is not to be asked.
+    """
     from vidsearch.registry import State
 
-    services = services or current_services()
     waiting = {
         one.id: one for one in registrations if one.record and one.record.state is State.REGISTERED
     }
     if not waiting:
-        return list(registrations)
-    broker = services.settings.broker
-    sent, problem = send_ingests(
-        app or services.app, list(waiting), queue=broker.queue, timeout=broker.timeout
-    )
+        return list(registrations), problem
+    sent: Sequence[str] = ()
+    if problem is None:
+        broker = services.settings.broker
+        sent, problem = send_ids(
+            app, INGEST, list(waiting), queue=broker.queue, timeout=broker.timeout
+        )
     after: dict[str, Registration] = {}
     for one in services.registry.mark_many_queued([waiting[id] for id in sent]):
+        before = waiting[one.id]
         # Where only the marking failed, the video is registered and its message was sent.
-        after[one.id] = one if one.record else replace(waiting[one.id], error=one.error)
+        marked = one if one.record else replace(before, error=one.error)
+        after[one.id] = replace(marked, changed=before.changed)
     if problem:
         for id in waiting.keys() - after.keys():
             after[id] = replace(waiting[id], error=_not_queued(id, problem))
-    return [one if one.error else after.get(one.id, one) for one in registrations]
+    return [one if one.error else after.get(one.id, one) for one in registrations], problem
 
 
 def enqueue(id: str, *, services: Services | None = None, app: Celery | None = None) -> VideoRecord:
@@ -152,7 +216,23 @@ def enqueue(id: str, *, services: Services | None = None, app: Celery | None = N
     return services.registry.mark_queued(id)
 
 
+def enqueue_slices(ids: Sequence[str], *, services: Services, app: Celery) -> None:
+    """Send the messages for slices on the board and mark them queued.
+
+    Raises:
+        BackendUnavailableError: the broker is away; the sweep will queue the rest.
+    """
+    broker = services.settings.broker
+    sent, problem = send_ids(app, EMBED_SLICE, ids, queue=broker.queue, timeout=broker.timeout)
+    for id in sent:
+        services.board.entries.mark_queued(id)
+    if problem:
+        raise problem
+
+
 def _not_queued(id: str, problem: BackendUnavailableError) -> BackendUnavailableError:
-    return BackendUnavailableError(
+    error = BackendUnavailableError(
         f"video {id!r} is registered but not queued, the sweep will queue it later: {problem}"
     )
+    error.__cause__ = problem
+    return error

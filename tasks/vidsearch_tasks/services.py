@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from vidsearch.config import Settings
+    from vidsearch.embeddings import EmbeddingStore
     from vidsearch.encoders import Encoder
     from vidsearch.engines import Engine
     from vidsearch.index import VideosIndex
-    from vidsearch.ingest import Indexer
+    from vidsearch.ingest import Indexer, SliceBoard, SliceWorker
     from vidsearch.media import MediaReader, ThumbnailStore
     from vidsearch.registry import Registry
     from vidsearch_tasks.model_probe import ModelProbe
@@ -128,6 +129,51 @@ class Services:
         return ThumbnailStore.of(self.settings.thumbnails)
 
     @build_once
+    def embeddings(self) -> EmbeddingStore | None:
+        """Where vectors of frames are kept; ``None`` where the settings keep none."""
+        from vidsearch.embeddings import EmbeddingStore
+
+        return EmbeddingStore.of(self.settings, self.engine)
+
+    @build_once
+    def board(self) -> SliceBoard:
+        """The slices of long videos."""
+        from vidsearch.ingest import SliceBoard
+
+        return SliceBoard(
+            self.engine,
+            self.settings.index,
+            lease_seconds=self.settings.ingest.lease_seconds,
+            max_attempts=self.settings.ingest.max_attempts,
+        )
+
+    @build_once
+    def slice_worker(self) -> SliceWorker:
+        """Embeds one slice after the other.
+
+        Raises:
+            ConfigError: ``embeddings.keep`` is false.
+        """
+        from vidsearch.errors import ConfigError
+        from vidsearch.ingest import SliceWorker
+
+        if self.embeddings is None:
+            raise ConfigError(
+                "a slice of a video is to be embedded, but the setting embeddings.keep is false "
+                "here: give all workers the same settings"
+            )
+        return SliceWorker(
+            self.registry,
+            self.board,
+            self.embeddings,
+            encoder=self.encoder,
+            reader=self.reader,
+            settings=self.settings.ingest,
+            sources=self.settings.sources,
+            batch_size=self.settings.model.batch_size,
+        )
+
+    @build_once
     def indexer(self) -> Indexer:
         """Ingests one video after the other."""
         from vidsearch.ingest import Indexer
@@ -141,6 +187,8 @@ class Services:
             settings=self.settings.ingest,
             sources=self.settings.sources,
             thumbnails=self.thumbnails,
+            embeddings=self.embeddings,
+            board=self.board,
             batch_size=self.settings.model.batch_size,
         )
 
@@ -201,6 +249,8 @@ class Services:
     def close(self) -> None:
         """Close connections; what was handed in stays open."""
         values = forget_built(self)
+        if "slice_worker" in values:
+            values["slice_worker"].let_go()
         for name in ("reader", "engine"):
             if name in values:
                 values[name].close()

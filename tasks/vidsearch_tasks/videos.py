@@ -69,9 +69,8 @@ def update_fields(
         RegistryError: a field that cannot be stored, or an attached index, whose documents your
             application writes; the message says which.
         VideoNotRegisteredError: it was never registered, or was deleted.
-        DocumentRejectedError: the index does not take a value, which the registry has already; or
-            it would change a number, and nothing was stored.
-        MappingConflictError: the index keeps no vectors in its documents.
+        DocumentRejectedError: the index does not take a value, or would change a number; record
+            and document have the fields that they had.
         BackendUnavailableError: the engine or the broker does not answer; call again.
     """
     from vidsearch import ingest

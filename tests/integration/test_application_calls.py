@@ -145,3 +145,26 @@ def test_async_calls_do_the_same(stage: Stage, clip: Path) -> None:
 
     with stage.worker() as worker:
         asyncio.run(use(worker))
+
+
+def test_registering_again_with_other_fields_changes_documents_at_once(
+    stage: Stage, clip: Path
+) -> None:
+    services = stage.services
+    videos = [{"id": id, "uri": str(clip), "fields": {"title": "old"}} for id in ("a", "b", "c")]
+    with stage.worker() as worker:
+        register_videos(videos, services=services)
+        for id in ("a", "b", "c"):
+            stage.until(id, State.INDEXED, worker=worker)
+    clip.unlink()
+    for video in videos:
+        video["fields"] = {"title": "forest"}
+    done = register_videos(videos, services=services)
+    assert [one.require().state for one in done] == [State.INDEXED] * 3
+    record = register_video("a", uri=str(clip), fields={"title": "sea"}, services=services)
+    assert (record.state, record.due_at) == (State.INDEXED, None)
+    assert (found(stage, "forest"), found(stage, "sea"), found(stage, "old")) == (
+        ["b", "c"],
+        ["a"],
+        [],
+    )

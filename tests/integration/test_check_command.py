@@ -141,6 +141,22 @@ def test_an_index_that_cannot_be_written_is_found(
     assert parts(run)[1]["index"]["ok"]
 
 
+def test_a_cluster_that_cannot_be_written_is_found(
+    run: Run, built: Services, search_node: SearchNode
+) -> None:
+    for level in ("persistent", "transient"):
+        block = {level: {"cluster.blocks.read_only_allow_delete": True}}
+        call(search_node.url, "PUT", "/_cluster/settings", block)
+        try:
+            code, found = parts(run)
+        finally:
+            block[level] = {"cluster.blocks.read_only_allow_delete": None}
+            call(search_node.url, "PUT", "/_cluster/settings", block)
+        assert (code, found["index"]["ok"]) == (1, False)
+        assert "setting cluster.blocks.read_only_allow_delete is true" in found["index"]["detail"]
+    assert parts(run)[1]["index"]["ok"]
+
+
 def test_a_wrong_kind_of_engine_is_found_by_check_status_and_search(
     run: Run, built: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.search_index import TableEncoder, create_index, make_videos, nearest, unit_vectors
 
+from vidsearch.config import SearchSettings
 from vidsearch.engines import Engine, Write
 from vidsearch.search import VideoSearch
 
@@ -27,17 +28,26 @@ CONDITIONS: list[tuple[Any, Any]] = [
 ]
 
 
+BARE = {video.id for video in VIDEOS[::3]}
+"""Those whose documents another program wrote."""
+
+
+def _write_without_duration(engine: Engine, index: str) -> None:
+    bare = []
+    for video in VIDEOS:
+        document = video.document("video")
+        kept = {name: document["video"][name] for name in ("uri", "vector", "segments")}
+        if video.id in BARE:
+            bare.append(Write("index", video.id, {**document, "video": kept}))
+    engine.bulk(index, bare, refresh=True)
+
+
 @pytest.mark.parametrize("quantization", ["int8", "flat"])
 def test_videos_without_a_duration_are_found_by_filtered_searches(
     engine: Engine, index_name: str, quantization: Any
 ) -> None:
     create_index(engine, index_name, VIDEOS, quantization=quantization)
-    bare = []
-    for video in VIDEOS[::3]:
-        document = video.document("video")
-        kept = {name: document["video"][name] for name in ("uri", "vector", "segments")}
-        bare.append(Write("index", video.id, {**document, "video": kept}))
-    engine.bulk(index_name, bare, refresh=True)
+    _write_without_duration(engine, index_name)
     search = VideoSearch(engine, TableEncoder(), index=index_name)
     for filter, where in CONDITIONS:
         expected = nearest(VIDEOS, QUERY, where=where)
@@ -55,3 +65,54 @@ def test_videos_without_a_duration_are_found_by_filtered_searches(
             for hit in found:
                 segments = sorted(VIDEOS[int(hit.id[1:])].segments @ QUERY, reverse=True)
                 assert [m.cosine for m in hit.moments] == pytest.approx(segments, abs=1e-4)
+
+
+@pytest.mark.parametrize("quantization", ["int8", "flat"])
+def test_fusions_of_the_engine_find_videos_without_a_duration(
+    engine: Engine, index_name: str, quantization: Any
+) -> None:
+    create_index(engine, index_name, VIDEOS, quantization=quantization)
+    _write_without_duration(engine, index_name)
+    search = VideoSearch(engine, TableEncoder(), index=index_name)
+    names = ["native", "native_rrf"] if engine.features().hybrid else []
+    for fusion in ("sum", *names):
+        for filter, where in CONDITIONS:
+            found = search.search(
+                "circle", vector=QUERY, k=40, filter=filter, fusion=fusion, moments=9
+            )
+            assert {hit.id for hit in found} == {v.id for v in VIDEOS if where(v)}, (fusion, filter)
+            assert all(hit.moments for hit in found)
+            assert found.warnings == ()
+
+
+def test_segments_are_scored_by_script_only_where_a_video_lacks_a_duration(
+    engine: Engine, index_name: str
+) -> None:
+    create_index(engine, index_name, VIDEOS, quantization="flat")
+    for expected in (False, engine.kind == "opensearch"):
+        search = VideoSearch(engine, TableEncoder(), index=index_name)
+        body = search.body(vector=QUERY, filter={"tags": "odd"})["vector"]
+        assert ("script_score" in str(body)) == expected
+        assert "script_score" not in str(search.body(vector=QUERY)["vector"])
+        _write_without_duration(engine, index_name)
+
+
+def test_videos_lost_without_scripts_are_counted_in_a_warning(
+    engine: Engine, index_name: str
+) -> None:
+    create_index(engine, index_name, VIDEOS, quantization="int8")
+    _write_without_duration(engine, index_name)
+    settings = SearchSettings(rescore=False)
+    search = VideoSearch(engine, TableEncoder(), index=index_name, settings=settings)
+    odd = {video.id for video in VIDEOS if "odd" in video.fields["tags"]}
+    for text in (None, "circle"):
+        found = search.search(text, vector=QUERY, k=40, filter={"tags": "odd"})
+        if engine.kind == "elasticsearch":
+            assert ({hit.id for hit in found}, found.warnings) == (odd, ())
+        else:
+            assert {hit.id for hit in found} >= odd - BARE
+            assert f"{len(BARE)} videos of the index have no video.duration" in found.warnings[0]
+            assert "level=video" in found.warnings[0]
+        whole = search.search(text, vector=QUERY, k=40, filter={"tags": "odd"}, level="video")
+        assert ({hit.id for hit in whole}, whole.warnings) == (odd, ())
+    assert search.search(vector=QUERY, k=40).warnings == ()

@@ -1,15 +1,19 @@
-"""The types of a CSV file's columns."""
+"""The types of a list's columns."""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from vidsearch.cli.columns import with_types
-from vidsearch.cli.sources import Source
+from vidsearch.cli.lists import column_types
 from vidsearch.config import IndexSettings
 from vidsearch.index import VideosIndex, create_videos_index, open_videos_index
+from vidsearch.registration import VideoList
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
 
@@ -22,9 +26,26 @@ def index() -> VideosIndex:
     return open_videos_index(engine, settings)
 
 
-def column(index: VideosIndex, *values: str, name: str = "x", as_text: bool = False) -> list[Any]:
-    rows = [Source(str(n), f"/{n}.mp4", {name: value}) for n, value in enumerate(values)]
-    return [row.fields[name] for row in with_types(rows, index, as_text=as_text)]
+def read(
+    index: VideosIndex, *rows: Mapping[str, Any], as_text: bool = False, as_json: bool = False
+) -> list[dict[str, Any]]:
+    """The fields of rows of a CSV or JSON file."""
+    whole = [{"uri": f"https://h/{n}.mp4", **row} for n, row in enumerate(rows)]
+    text = io.StringIO()
+    if as_json:
+        text.writelines(f"{json.dumps(row)}\n" for row in whole)
+    else:
+        writer = csv.DictWriter(text, whole[0])
+        writer.writeheader()
+        writer.writerows(whole)
+    file = io.BytesIO(text.getvalue().encode())
+    videos = VideoList(file, format="jsonl" if as_json else "csv")
+    types = column_types(videos, index, as_text=as_text)
+    return [dict(row.video.fields or {}) for row in videos.rows(types) if row.video]
+
+
+def column(index: VideosIndex, *values: Any, name: str = "x", **options: bool) -> list[Any]:
+    return [fields[name] for fields in read(index, *({name: v} for v in values), **options)]
 
 
 @pytest.mark.parametrize(
@@ -66,9 +87,13 @@ def test_column_with_another_value_stays_text(index: VideosIndex, values: list[s
     assert column(index, *values) == values
 
 
-@pytest.mark.parametrize("name", ["title", "tags", "isbn"])
-def test_column_that_the_index_maps_as_text_stays_text(index: VideosIndex, name: str) -> None:
-    assert column(index, "2024", name=name) == ["2024"]
+@pytest.mark.parametrize(
+    ("name", "read"), [("title", "2024"), ("isbn", "2024"), ("tags", ["2024"])]
+)
+def test_column_that_the_index_maps_as_text_stays_text(
+    index: VideosIndex, name: str, read: Any
+) -> None:
+    assert column(index, "2024", name=name) == [read]
 
 
 @pytest.mark.parametrize(
@@ -84,11 +109,42 @@ def test_dates_in_a_column_of_text_do_not_make_the_field_a_date(
 
 
 def test_types_are_said_once(index: VideosIndex, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [Source("a", "/a", {"n": "1", "m": "2", "ok": "true", "t": "x", "tags": ["1"]})]
-    with_types(rows, index, as_text=False)
+    rows = [{"n": "1", "m": "2", "ok": "true", "t": "x", "tags": "1"}] * 2
+    assert read(index, *rows)[0] == {"n": 1, "m": 2, "ok": True, "t": "x", "tags": ["1"]}
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == (
         "read n, m as numbers; ok as true and false; all other columns as text (--as-text: every "
         "column)\n"
     )
+
+
+def test_texts_of_json_follow_the_same_rule_and_other_values_stay(index: VideosIndex) -> None:
+    rows = [
+        {"year": "2024", "day": "2024-01-31", "n": 1, "ok": True, "big": 2**60, "in": {"a": ["1"]}},
+        {"year": "2025", "day": "2024-02-01", "n": 2.5, "ok": False, "big": 1, "in": {"a": []}},
+    ]
+    assert read(index, *rows, as_json=True) == [
+        {**rows[0], "year": 2024},
+        {**rows[1], "year": 2025},
+    ]
+    assert read(index, *rows, as_json=True, as_text=True) == rows
+
+
+@pytest.mark.parametrize(
+    ("values", "read"),
+    [
+        ([12, "13"], [12, 13]),
+        ([12, "n/a"], ["12", "n/a"]),
+        ([True, "no"], ["true", "no"]),
+        ([1, "true"], ["1", "true"]),
+        ([1.5, "2024-01-31"], ["1.5", "2024-01-31"]),
+        (["x", ["y"], None], ["x", ["y"]]),
+    ],
+    ids=repr,
+)
+def test_column_of_texts_and_other_values_becomes_one_type(
+    index: VideosIndex, values: list[Any], read: list[Any]
+) -> None:
+    rows = [value for value in values if value is not None]
+    assert column(index, *rows, as_json=True) == read

@@ -115,14 +115,19 @@ def test_a_range_without_frames_has_no_mean(clip: Path) -> None:
 def test_a_video_assembled_from_ranges_equals_one_embedded_whole(clip: Path) -> None:
     policy, cues = SegmentPolicy(length=4.0), [Cue(0.5, 3.0, "A red wall.")]
     whole = embed_video(
-        clip,
+        lambda: clip,
         reader=DirectReader("pyav", limits=MediaLimits()),
         encoder=FakeEncoder(),
         segments=policy,
         cues=lambda: cues,
     )
     frames = FrameVectors.joined([embedded(clip, stop=5.0), embedded(clip, start=5.0)])
-    made = assemble(frames, segments=policy, cues=cues, thumbnail=lambda span: f"{span.first}")
+    made = assemble(
+        frames,
+        segments=policy,
+        cues=cues,
+        thumbnails=lambda spans: [f"{span.first}" for span in spans],
+    )
     assert made.vector.tolist() == whole.vector.tolist() == mean_unit(frames.vectors).tolist()
     assert [(s.start, s.end, s.text) for s in made.segments] == [
         (s.start, s.end, s.text) for s in whole.segments
@@ -166,8 +171,9 @@ def test_thumbnails_have_the_shape_on_display_in_either_sampling(
     tmp_path: Path, sampling: Sampling
 ) -> None:
     track = Track(tags={"sample_aspect_ratio": Fraction(2)})
+    path = write_tracks(tmp_path / "clip.mp4", track)
     video = embed_video(
-        write_tracks(tmp_path / "clip.mp4", track),
+        lambda: path,
         reader=DirectReader("pyav", limits=MediaLimits()),
         encoder=FakeEncoder(),
         segments=SegmentPolicy(),

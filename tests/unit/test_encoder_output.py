@@ -11,7 +11,7 @@ import pytest
 
 from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
 from vidsearch.encoders import Vectors, embedded_frames, embedded_texts
-from vidsearch.errors import EncoderError
+from vidsearch.errors import EncoderError, ModelMismatchError
 from vidsearch.index import create_videos_index
 from vidsearch.ingest import Indexer
 from vidsearch.media import FrameBatch, MediaLimits
@@ -76,6 +76,20 @@ def test_wrong_output_is_refused_with_encoder_and_stage(change: Change, said: st
     with pytest.raises(EncoderError, match=said) as caught:
         embedded_texts(encoder, ["red", "blue", "green"])
     assert str(caught.value).startswith("encoder 'fake', Changed.encode_text returned ")
+
+
+@pytest.mark.parametrize("dims", [16, 64])
+def test_other_dims_than_those_of_the_identity_are_refused(dims: int) -> None:
+    def change(vectors: Vectors) -> Vectors:
+        return np.eye(1, dims, dtype=np.float32).repeat(len(vectors), axis=0)
+
+    for embed, method in (
+        (lambda e: embedded_frames(e, _frames()), "frames"),
+        (lambda e: embedded_texts(e, ["red"]), "text"),
+    ):
+        said = f"encoder 'fake', Changed.encode_{method} .*{dims} dims, .*identity says 32"
+        with pytest.raises(ModelMismatchError, match=said):
+            embed(Changed(change))
 
 
 @pytest.mark.parametrize(

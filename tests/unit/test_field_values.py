@@ -9,6 +9,7 @@ import pytest
 from vidsearch.config import IndexSettings
 from vidsearch.errors import (
     BackendError,
+    BulkError,
     DocumentRejectedError,
     MappingConflictError,
     RequestTooLargeError,
@@ -17,7 +18,7 @@ from vidsearch.index import create_videos_index
 from vidsearch.index.videos_index import open_videos_index
 from vidsearch.ingest import update_fields
 from vidsearch.ingest.field_values import refuse_changed_numbers
-from vidsearch.registry import Registry
+from vidsearch.registry import Registry, State
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
 
@@ -92,6 +93,11 @@ class Refusing(MemoryEngine):
             raise self.error
         return super().put(index, id, source, **options)
 
+    def bulk(self, index: str, writes: Any, *, refresh: bool = False) -> Any:
+        if self.error and any("video" in (write.source or {}) for write in writes):
+            raise BulkError("refused", failures={write.id: self.error for write in writes})
+        return super().bulk(index, writes, refresh=refresh)
+
 
 class TestUpdate:
     SETTINGS = IndexSettings(name="videos", mapping={"properties": {"views": {"type": "long"}}})
@@ -138,3 +144,5 @@ class TestUpdate:
         engine.error = error
         with pytest.raises(DocumentRejectedError, match=advice):
             update_fields(registry, index, "a", {"views": 5})
+        record = registry.get("a")
+        assert (record.state, record.fields, record.due_at) == (State.INDEXED, {"views": 4}, None)

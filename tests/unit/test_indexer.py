@@ -158,6 +158,7 @@ def test_same_content_is_not_embedded_twice(
     indexer.ingest("a", owner="w")
     embedded, first = encoder.frames, stored(memory, "a")
     registry.register("a", uri=str(red), fields={"title": "Crimson"})
+    registry.reopen("a")
     assert indexer.ingest("a", owner="w").status == "unchanged"
     assert encoder.frames == embedded
     assert stored(memory, "a") == {**first, "title": "Crimson"}
@@ -271,7 +272,9 @@ def test_vectors_of_other_dims_than_the_index_are_not_written(
             return super().encode_frames(frames)[:, :16]
 
     registry.register("a", uri=str(red))
-    with pytest.raises(ModelMismatchError, match=r"16 dims for video 'a', but .*-000001' holds 32"):
+    with pytest.raises(
+        ModelMismatchError, match=r"'fake', Short.encode_frames .* 16 dims, .* says 32"
+    ):
         make_indexer(memory, registry, Short()).ingest("a", owner="w")
     assert memory.get("videos", "a") is None
     assert registry.get("a").attempts == 0, "the worker is at fault, not the video"

@@ -8,13 +8,14 @@ import shutil
 import socket
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import av
 import click
 import pytest
 from click.testing import CliRunner
 
-from vidsearch.cli.folder import PassedOver, videos_below
+from vidsearch.cli.folder import PassedOver, Selection, videos_below
 from vidsearch.cli.ingest import ingest
 from vidsearch.media import open_decoder
 from vidsearch.media.ffmpeg_allowlist import AV_OPTIONS
@@ -23,10 +24,12 @@ from vidsearch.media.suffixes import VIDEO_SUFFIXES
 BAD_NAME = "caf\udce9.mp4"  # the byte 0xE9, as Python reads it
 
 
-def find(folder: Path) -> tuple[list[str], dict[str, tuple[int, list[str]]]]:
+def find(folder: Path, **chosen: Any) -> tuple[list[str], dict[str, tuple[int, list[str]]]]:
     """Names of the videos, and count and first names of what is passed over, by reason."""
     passed = PassedOver()
-    videos = [str(path.relative_to(folder)) for path in videos_below(folder, passed)]
+    videos = [
+        str(path.relative_to(folder)) for path in videos_below(folder, passed, Selection(**chosen))
+    ]
     groups = {each["reason"]: (each["count"], each["first"]) for each in passed.to_json()}
     return videos, groups
 
@@ -83,7 +86,7 @@ OTHERS = (
     ".mks .xml "  # subtitles, manifests
     ".rgb .v210 .y .yuv "  # raw frames without a header
     ".avs .dat .xl "  # mostly scripts, data, sheets
-    ".a64 .apv .mjpeg .mjpg"  # not opened
+    ".a64 .apv"  # not opened
 )
 
 
@@ -235,6 +238,48 @@ def test_folder_without_rights_is_left_out(tmp_path: Path) -> None:
     videos, passed = find(tmp_path)
     (tmp_path / "locked").chmod(0o700)
     assert (videos, len(passed)) == (["a.mp4"], 1)
+
+
+LIBRARY = ("a.mp4", "b.MP4", "raw/c.mp4", "2024/05/d.mp4", "2024/raw/e.mp4", "2024/f.webm")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "videos"),
+    [
+        ({"globs": ["*.mp4"]}, ["2024/05/d.mp4", "2024/raw/e.mp4", "a.mp4", "raw/c.mp4"]),
+        ({"globs": ["2024/**/*.mp4"]}, ["2024/05/d.mp4", "2024/raw/e.mp4"]),
+        ({"globs": ["2024/*"]}, ["2024/f.webm"]),
+        ({"globs": ["/*.mp4"]}, ["a.mp4"]),
+        ({"globs": ["[ab].*", "f.*"]}, ["2024/f.webm", "a.mp4", "b.MP4"]),
+        ({"excludes": ["raw"]}, ["2024/05/d.mp4", "2024/f.webm", "a.mp4", "b.MP4"]),
+        ({"excludes": ["raw/"]}, ["2024/05/d.mp4", "2024/f.webm", "a.mp4", "b.MP4"]),
+        ({"excludes": ["2024/raw", "?.webm"]}, ["2024/05/d.mp4", "a.mp4", "b.MP4", "raw/c.mp4"]),
+        ({"excludes": ["*"]}, []),
+        ({"depth": 1}, ["a.mp4", "b.MP4"]),
+        ({"depth": 2}, ["2024/f.webm", "a.mp4", "b.MP4", "raw/c.mp4"]),
+        ({"globs": ["*.mp4"], "excludes": ["2024"], "depth": 1}, ["a.mp4"]),
+    ],
+    ids=str,
+)
+def test_selection_takes_what_matches_and_counts_the_rest(
+    tmp_path: Path, chosen: dict[str, Any], videos: list[str]
+) -> None:
+    make(tmp_path, *LIBRARY)
+    found, passed = find(tmp_path, **chosen)
+    assert found == videos
+    assert list(passed) == ["left out by --glob, --exclude or --depth"]
+    assert [path for path in LIBRARY if Selection(**chosen).takes(path)] == sorted(
+        videos, key=LIBRARY.index
+    )
+
+
+def test_what_is_left_out_on_purpose_is_no_error(tmp_path: Path) -> None:
+    make(tmp_path, "a.mp4", BAD_NAME, "@eaDir/b.mp4")
+    _, passed = find(tmp_path, excludes=["caf*"])
+    assert passed == {
+        "hidden, or left by the system": (1, ["@eaDir"]),
+        "left out by --glob, --exclude or --depth": (1, ["caf\\xe9.mp4"]),
+    }
 
 
 def test_folder_below_a_name_that_is_not_utf8_raises(tmp_path: Path) -> None:

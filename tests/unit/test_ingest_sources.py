@@ -8,9 +8,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from vidsearch.cli.folder import PassedOver
+from vidsearch.cli.folder import PassedOver, videos_below
 from vidsearch.cli.ingest import ingest
-from vidsearch.cli.sources import from_csv, from_folder, from_uris, parse_fields, stable_id
+from vidsearch.cli.sources import from_files, from_uris, parse_columns, parse_fields
+from vidsearch.registration import stable_id
 
 
 def test_ids_are_stable_readable_and_unique() -> None:
@@ -57,7 +58,7 @@ def test_file_name_without_utf8_raises(tmp_path: Path) -> None:
 def test_videos_of_a_folder_become_sources_under_their_own_names(tmp_path: Path) -> None:
     (tmp_path / "b.MP4").touch()
     (tmp_path / "a.webm").symlink_to("b.MP4")
-    sources = from_folder(tmp_path, id_from="name", passed=PassedOver())
+    sources = from_files(videos_below(tmp_path, PassedOver()), id_from="name")
     assert [(source.id, Path(source.uri).name) for source in sources] == [
         ("a", "a.webm"),
         ("b", "b.MP4"),
@@ -75,42 +76,10 @@ def test_videos_of_a_folder_become_sources_under_their_own_names(tmp_path: Path)
 )
 def test_folder_gives_titles_by_file_names(tmp_path: Path, name: str, title: str | None) -> None:
     (tmp_path / name).touch()
-    (titled,) = from_folder(tmp_path, id_from="uri", passed=PassedOver(), titles=True)
+    (titled,) = from_files(videos_below(tmp_path, PassedOver()), id_from="uri", titles=True)
     assert titled.fields == ({"title": title} if title else {})
-    (bare,) = from_folder(tmp_path, id_from="uri", passed=PassedOver())
+    (bare,) = from_files(videos_below(tmp_path, PassedOver()), id_from="uri")
     assert (bare.id, bare.fields) == (titled.id, {})
-
-
-def test_csv_rows_become_sources(tmp_path: Path) -> None:
-    (tmp_path / "a.mp4").touch()
-    path = tmp_path / "list.csv"
-    path.write_text(
-        '\ufeffuri,id,title,tags\na.mp4,one,"Red, round",x; y\n\nhttps://host/b.mp4,,Blue,\n',
-        encoding="utf-8",
-    )
-    one, two = from_csv(path, id_from="uri")
-    assert (one.id, one.uri) == ("one", str(tmp_path.resolve() / "a.mp4"))
-    assert one.fields == {"title": "Red, round", "tags": ["x", "y"]}
-    assert two.id == stable_id("https://host/b.mp4")
-    assert two.fields == {"title": "Blue"}
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("title\nRed\n", "no column 'uri'"),
-        ("", "no column 'uri'"),
-        ("uri,title\n,Red\n", "line 2: the uri is empty"),
-        ("uri\nnosuch.mp4\n", r"line 2: no such file: nosuch\.mp4"),
-        ("uri\nhttps://h/a.mp4,b\n", "line 2: more cells than columns"),
-        ('uri\n"https://h/a.mp4\n', "no CSV file in UTF-8"),
-    ],
-)
-def test_invalid_csv_raises_with_the_line(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "list.csv"
-    path.write_text(text)
-    with pytest.raises(click.UsageError, match=message):
-        from_csv(path, id_from="uri")
 
 
 def test_field_options_become_typed_values() -> None:
@@ -125,6 +94,16 @@ def test_field_options_become_typed_values() -> None:
     }
     with pytest.raises(click.UsageError, match="must look like name=value"):
         parse_fields(["title"])
+
+
+def test_map_options_become_columns() -> None:
+    assert parse_columns(["video_url=uri", "a=b=id", "note="]) == {
+        "video_url": "uri",
+        "a=b": "id",
+        "note": "",
+    }
+    with pytest.raises(click.UsageError, match="--map 'uri' must look like column=field"):
+        parse_columns(["uri"])
 
 
 def test_uri_that_is_not_utf8_is_named_without_its_signature() -> None:

@@ -129,7 +129,11 @@ def test_the_registry_maps_every_field_of_a_record(kind: Any) -> None:
     assert mapping["dynamic"] == "strict"
     values = {f.name: 1 for f in fields(VideoRecord) if f.name not in {"unknown", "state"}}
     record = VideoRecord(**values).changed(  # type: ignore[arg-type]
-        id="a", fields={"title": "A"}, seconds={"decode": 1.0}, error=ErrorRecord("T", "s", "m")
+        id="a",
+        fields={"title": "A"},
+        seconds={"decode": 1.0},
+        error=ErrorRecord("T", "s", "m"),
+        source={"validator": "v"},
     )
     assert record.to_source().keys() == mapping["properties"].keys()
     assert record.to_json().keys() == {"id", *mapping["properties"]}

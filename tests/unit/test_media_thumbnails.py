@@ -229,14 +229,14 @@ class TestStore:
     ) -> None:
         store = ThumbnailStore(str(tmp_path))
         written = threading.Event()
-        pipe_file = store._files.pipe_file
+        pipe_file = store._store._files.pipe_file
 
         def broken(path: str, value: bytes) -> None:
             pipe_file(path, value[:3])
             written.set()
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(store._files, "pipe_file", broken)
+        monkeypatch.setattr(store._store._files, "pipe_file", broken)
         with pytest.raises(SourceUnavailableError, match="No space left on device"):
             store.put(b"a picture")
         assert written.is_set()
@@ -308,7 +308,7 @@ class TestStore:
             raise PermissionError(errno.EACCES, "Permission denied")
 
         store = ThumbnailStore(str(tmp_path))
-        monkeypatch.setattr(store._files, "makedirs", refuse)
+        monkeypatch.setattr(store._store._files, "makedirs", refuse)
         with pytest.raises(ConfigError, match="refuses to be written to"):
             store.put(b"x")
 

@@ -62,6 +62,13 @@ def test_other_shapes_are_refused_by_name(given: Any, said: str) -> None:
         own_mapping(given, reserved="video")
 
 
+def _inline(value: Any) -> str:
+    """A dict as an inline table of TOML."""
+    if not isinstance(value, dict):
+        return json.dumps(value)
+    return f"{{{', '.join(f'{name} = {_inline(one)}' for name, one in value.items())}}}"
+
+
 def test_setting_takes_json_or_a_file_and_names_what_is_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,6 +77,16 @@ def test_setting_takes_json_or_a_file_and_names_what_is_wrong(
     for value in ("m.json", json.dumps(FIELDS)):
         monkeypatch.setenv("VIDSEARCH_INDEX__MAPPING", value)
         assert load_settings().index.mapping == {"properties": FIELDS}
+    monkeypatch.delenv("VIDSEARCH_INDEX__MAPPING")
+    for value in (FIELDS, json.dumps(FIELDS), f"\n {json.dumps({'properties': FIELDS})}", "m.json"):
+        assert load_settings(index={"mapping": value}).index.mapping == {"properties": FIELDS}
+        lines = json.dumps(value) if isinstance(value, str) else _inline(value)
+        (tmp_path / "vidsearch.toml").write_text(f"[index]\nmapping = {lines}\n")
+        assert load_settings().index.mapping == {"properties": FIELDS}
+    (tmp_path / "vidsearch.toml").unlink()
+    with pytest.raises(ConfigError, match=r"index\.mapping: the text .* is no JSON"):
+        load_settings(index={"mapping": "{'a': 1}"})
+    monkeypatch.setenv("VIDSEARCH_INDEX__MAPPING", "m.json")
     monkeypatch.setenv("VIDSEARCH_INDEX__FIELD", "camera")
     with pytest.raises(ConfigError, match=r"setting index\.mapping: the field 'camera' is"):
         load_settings()

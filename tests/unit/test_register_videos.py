@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from celery import Celery
+from tests.memory_stage import Stage
 from tests.registry_layouts import unversioned_layout
 
 from vidsearch import errors
-from vidsearch.cli.ingest import _register
-from vidsearch.cli.sources import Source
-from vidsearch.config import Settings
+from vidsearch.cli.registering import Registering
 from vidsearch.engines import BulkResult, Document, Write
 from vidsearch.errors import (
     BackendUnavailableError,
@@ -22,10 +19,11 @@ from vidsearch.errors import (
     RegistryError,
     VideoNotRegisteredError,
 )
+from vidsearch.registration import Row
 from vidsearch.registry import ErrorRecord, NewVideo, Registry, State
 from vidsearch.testing.memory_engine import MemoryEngine
 from vidsearch_mappings import registry_index
-from vidsearch_tasks import enqueue_many, queue_depth, register_videos, stream_registrations
+from vidsearch_tasks import enqueue_many, stream_registrations
 
 INDEX = "videos-registry"
 
@@ -75,22 +73,6 @@ def engine() -> Watched:
 @pytest.fixture
 def registry(engine: Watched) -> Registry:
     return Registry(engine, index=INDEX)
-
-
-class Stage:
-    """Services with an in-memory registry and broker."""
-
-    def __init__(self, registry: Registry) -> None:
-        self.registry = registry
-        self.settings = Settings(broker={"queue": uuid4().hex})
-        self.app = Celery("application", broker="memory://", set_as_current=False)
-
-    def register(self, videos: Sequence[NewVideo]) -> list[Any]:
-        return register_videos(videos, services=self)  # type: ignore[arg-type]
-
-    @property
-    def waiting(self) -> int:
-        return queue_depth(self.app, queue=self.settings.broker.queue)
 
 
 @pytest.fixture
@@ -292,6 +274,89 @@ def test_without_a_broker_the_videos_are_registered_and_say_so(
     assert "'v3' is registered but not queued, the sweep will" in str(done[3].error)
 
 
+def test_a_broker_that_is_away_is_not_asked_for_every_batch(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, now = [0], [0.0]
+
+    def send_task(name: str, **options: Any) -> None:
+        asked[0] += 1
+        raise ConnectionError("gone")
+
+    monkeypatch.setattr(stage.app, "send_task", send_task)
+    monkeypatch.setattr("vidsearch_tasks.register.time.monotonic", lambda: now[0])
+    stream = stream_registrations(videos(2500), services=stage)  # type: ignore[arg-type]
+    done = [next(stream) for _ in range(1500)]
+    assert asked == [1]
+    now[0] = 31.0
+    done += [next(stream) for _ in range(500)]
+    assert asked == [2]
+    now[0] = 62.0
+    monkeypatch.undo()
+    done += stream
+    assert Counter(one.record.state for one in done if one.record) == {
+        State.REGISTERED: 2000,
+        State.QUEUED: 500,
+    }
+    assert [one.changed for one in done] == [True] * 2500
+    assert {str(one.error.__cause__) for one in done if one.error} == {
+        "the broker at memory:// does not answer: gone. Is it running, and is broker.url right?"
+    }
+    again = stage.register(videos(2500))
+    assert {one.record.state for one in again} == {State.QUEUED}
+    assert ([one.changed for one in again], stage.waiting) == ([False] * 2500, 2500)
+
+
+def test_rows_are_counted_and_bad_ones_told_with_their_place(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage.register(videos(2))
+
+    def send_task(name: str, **options: Any) -> None:
+        raise ConnectionError("gone")
+
+    monkeypatch.setattr(stage.app, "send_task", send_task)
+    rows = [Row("list, line 1", video) for video in videos(3)]
+    rows += [Row("list, line 2"), Row("list, line 3", error="the uri is empty")]
+    rows += [Row("list, line 4", NewVideo("x" * 600, "/a.mp4"))]
+    kept: list[str] = []
+    registering = Registering(
+        stage,  # type: ignore[arg-type]
+        fields={"title": "of all", "lang": "en"},
+        keep=lambda one: kept.append(one.id),
+    )
+    registering.run(rows)
+    registering.tell()
+    assert registering.has_problems
+    assert kept == ["v0", "v1", "v2"]
+    assert stage.registry.get("v2").fields == {"title": "clip 2", "lang": "en"}
+    said = capsys.readouterr().err.splitlines()[1:]
+    assert said == [
+        "error: list, line 3: the uri is empty",
+        f"error: list, line 4: the id '{'x' * 40}'… has more than 512 bytes",
+        (
+            "error: 3 videos are registered but not queued; the sweep queues them later, or the "
+            "same command again: the broker at memory:// does not answer: gone. Is it running, and "
+            "is broker.url right?"
+        ),
+        "3 registered, 1 repeated, 2 bad (3 registered)",
+    ]
+
+
+def test_a_thousand_bad_rows_are_told_in_a_pipe_and_the_others_counted(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registering = Registering(stage, fields={})  # type: ignore[arg-type]
+    registering.run(Row(f"line {n}", error="the uri is empty") for n in range(1025))
+    registering.tell()
+    said = capsys.readouterr().err.splitlines()
+    assert said[1000:] == [
+        "error: line 999: the uri is empty",
+        "… and 25 more errors",
+        "1025 bad",
+    ]
+
+
 def test_an_aborted_ingest_says_how_far_it_came(
     stage: Stage,
     engine: Watched,
@@ -306,8 +371,8 @@ def test_an_aborted_ingest_says_how_far_it_came(
         return read(*args, **options)
 
     monkeypatch.setattr(engine, "mget", until_interrupted)
-    sources = [Source(f"v{i}", f"/{i}.mp4") for i in range(600)]
+    rows = (Row("", NewVideo(f"v{i}", f"/{i}.mp4")) for i in range(600))
     with pytest.raises(KeyboardInterrupt):
-        _register(stage, sources, {})  # type: ignore[arg-type]
+        Registering(stage, fields={}).run(rows, total=600)  # type: ignore[arg-type]
     assert "Stopped: 500 of 600 videos are registered" in capsys.readouterr().err
     assert stage.registry.counts()[State.QUEUED] == stage.waiting == 500

@@ -85,16 +85,41 @@ def test_registering_the_same_again_changes_nothing(
     assert memory.get(INDEX, "a") == before
 
 
-@pytest.mark.parametrize(
-    ("uri", "title"), [("/other.mp4", "A"), ("/a.mp4", "B")], ids=["uri", "fields"]
-)
-def test_registering_another_uri_or_fields_starts_again(
-    registry: Registry, uri: str, title: str
-) -> None:
+def test_registering_another_uri_starts_again(registry: Registry) -> None:
     index_one(registry)
-    record = registry.register("a", uri=uri, fields={"title": title})
+    record = registry.register("a", uri="/other.mp4", fields={"title": "A"})
     assert (record.state, record.attempts) == (State.REGISTERED, 0)
     assert record.fingerprint == "f1", "lets an ingest see that the vectors are current"
+
+
+def test_registering_other_fields_keeps_an_indexed_video_and_marks_it_until_they_are_written(
+    registry: Registry, clock: Clock
+) -> None:
+    index_one(registry)
+    record = registry.register("a", uri="/a.mp4", fields={"title": "B"})
+    assert (record.state, record.fields, record.due_at) == (
+        State.INDEXED,
+        {"title": "B"},
+        clock.now,
+    )
+    assert registry.register("a", uri="/a.mp4", fields={"title": "B"}) == record
+    (written,) = registry.mark_fields_written(["a"])
+    assert written.require().due_at is None
+    assert registry.get("a").fields == {"title": "B"}
+
+
+def test_fields_that_nobody_wrote_are_left_to_a_worker_by_the_sweep(
+    registry: Registry, clock: Clock
+) -> None:
+    index_one(registry)
+    registry.register("a", uri="/a.mp4", fields={"title": "B"})
+    assert list(registry.sweepable()) == []
+    clock.now += 61
+    assert [record.id for record in registry.sweepable()] == ["a"]
+    recovered = registry.recover("a")
+    assert recovered is not None
+    assert (recovered.state, recovered.attempts) == (State.REGISTERED, 0)
+    assert recovered.fields == {"title": "B"}
 
 
 def test_registering_during_ingestion_ends_the_lease(registry: Registry) -> None:

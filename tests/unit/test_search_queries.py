@@ -166,15 +166,29 @@ def test_clauses_on_segments_are_split_from_those_on_videos() -> None:
     start = {"range": {f"{PATH}.start": {"gte": 1}}}
     nested = {"nested": {"path": PATH, "query": {"bool": {"filter": [start]}}}}
     tag = {"term": {"tags": "x"}}
+    cast = {"nested": {"path": "cast", "query": {"term": {"cast.name": "Ann"}}}}
     assert split_segment_filters([nested, tag], path=PATH) == ([tag], [start])
     assert split_segment_filters([start], path=PATH) == ([], [start])
     for clause in (
         {"bool": {"filter": [start, tag]}},
         {"bool": {"should": [nested, tag]}},
-        {"nested": {"path": "cast", "query": tag}},
+        {"bool": {"filter": [cast, start]}},
+        {"bool": {"must_not": [{"nested": {"path": f"{PATH}.words", "query": start}}]}},
+        {"nested": {"path": PATH, "query": {"bool": {"should": [cast]}}}},
     ):
         with pytest.raises(QueryError, match="level=video"):
             split_segment_filters([clause], path=PATH)
+
+
+def test_clauses_on_other_nested_objects_are_clauses_on_videos() -> None:
+    start = {"range": {f"{PATH}.start": {"gte": 1}}}
+    cast = {"nested": {"path": "cast", "query": {"term": {"cast.name": "Ann"}}}}
+    absent = {"bool": {"must_not": [cast]}}
+    either = {"bool": {"should": [cast, {"term": {"tags": "x"}}]}}
+    assert split_segment_filters([cast, absent, start, either], path=PATH) == (
+        [cast, absent, either],
+        [start],
+    )
 
 
 def test_conditions_on_one_nested_object_become_one_clause() -> None:

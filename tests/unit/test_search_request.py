@@ -140,7 +140,10 @@ def test_every_field_that_is_checked_says_what_it_takes(name: str) -> None:
     [
         ({"filter": {"nope": 1}}, "filter"),
         ({"filter": 3}, "filter"),
-        ({"filter": {"nested": {"path": "cast", "query": {"match_all": {}}}}}, "filter"),
+        (
+            {"filter": {"bool": {"should": [{"nested": {"path": "video.segments"}}]}}},
+            "filter",
+        ),
         ({"highlight": ["nope"]}, "highlight"),
         ({"collapse": "nope"}, "collapse"),
         ({"fusion": "borda"}, "fusion"),

@@ -94,7 +94,12 @@ def test_made_app_has_all_tasks_their_queue_and_schedule() -> None:
     )
     app.loader.import_default_modules()
     names = {name for name in app.tasks if name.startswith("vidsearch.")}
-    assert names == {"vidsearch.ingest_video", "vidsearch.sweep", "vidsearch.scan"}
+    assert names == {
+        "vidsearch.embed_slice",
+        "vidsearch.ingest_video",
+        "vidsearch.scan",
+        "vidsearch.sweep",
+    }
     assert app.conf.accept_content == ["json"]
     assert app.conf.task_acks_late is True
     assert app.conf.worker_prefetch_multiplier == 1

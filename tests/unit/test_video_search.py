@@ -246,8 +246,9 @@ def test_only_quantized_vectors_are_rescored(encoder: TableEncoder) -> None:
         assert ("rescore_vector" in knn) == asked
 
 
-def test_a_nested_filter_among_segments_is_refused(search: VideoSearch) -> None:
-    clause = {"bool": {"should": [{"nested": {"path": "cast", "query": {"match_all": {}}}}]}}
+def test_a_mixed_clause_on_segments_is_refused_among_segments(search: VideoSearch) -> None:
+    start = {"range": {"video.segments.start": {"gte": 10}}}
+    clause = {"bool": {"should": [{"nested": {"path": "video.segments", "query": start}}]}}
     for level in ("segment", "both"):
         with pytest.raises(QueryError, match="level=video"):
             search.body("dog", level=level, filter=clause)
@@ -536,9 +537,11 @@ def test_the_time_of_a_search_leaves_out_the_loading_of_the_model(
                 self.cold = False
             return super().encode_text(texts)
 
+    encoder = Slow()
+
     def load(*_: object) -> Slow:
         time.sleep(0.2)
-        return Slow()
+        return encoder
 
     monkeypatch.setattr("vidsearch.engines.connect", lambda settings, client=None: engine)
     monkeypatch.setattr("vidsearch.encoders.load_encoder", load)
@@ -547,4 +550,5 @@ def test_the_time_of_a_search_leaves_out_the_loading_of_the_model(
         result = videos.search("a red circle")
         assert time.perf_counter() - started >= 0.6
         assert result.took < 600
+        assert encoder.asked == ["a red circle"], "the text that loads the model is not read twice"
         assert videos.search("a red circle").hits == result.hits

@@ -85,7 +85,7 @@ def _check_model(services: Services) -> str:
 
 
 def _check_index(services: Services) -> str:
-    from vidsearch.index import require_vectors, write_blocks
+    from vidsearch.index import cluster_blocks, require_vectors, write_blocks
 
     index, engine = services.open_index(), services.engine
     model = "model not compared, as it is not here"
@@ -100,8 +100,17 @@ def _check_index(services: Services) -> str:
                 "null; where the disk of a node was full, the engine has set it, and free space "
                 "comes first"
             )
+    note = ""
+    try:
+        if blocks := engine.run(cluster_blocks(engine.calls)):
+            raise MappingConflictError(
+                f"no index of the cluster can be written to: its setting {blocks[0]} is true. Set "
+                "it to null (PUT /_cluster/settings)"
+            )
+    except BackendAccessDeniedError:
+        note = ", blocks of the cluster not looked at, as these credentials lack `monitor`"
     attached = f", attached by {index.uri_field}" if index.attached else ""
-    return f"{index.alias} -> {index.name}{attached}, {index.count()} videos, {model}"
+    return f"{index.alias} -> {index.name}{attached}, {index.count()} videos, {model}{note}"
 
 
 def _check_broker(services: Services) -> str:

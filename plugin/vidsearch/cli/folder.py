@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path, PurePath
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 import click
 
 from vidsearch.media.suffixes import VIDEO_SUFFIXES
 
-__all__ = ["PassedOver", "Reason", "is_utf8", "videos_below"]
+__all__ = ["PassedOver", "Reason", "Selection", "is_utf8", "videos_below"]
 
 _SUBTITLES = frozenset({".srt", ".vtt"})
 """They come along with the video that they stand beside."""
@@ -36,6 +37,7 @@ class Reason(Enum):
     SUFFIX = "without the suffix of a video format"
     LEFTOVER = "hidden, or left by the system"
     UNFINISHED = "of a download that is not finished"
+    EXCLUDED = "left out by --glob, --exclude or --depth"
     LINKED_FOLDER = "linked folders, which are not followed: use --folder for each"
     NAME = "with a name that is not UTF-8: rename them"
     UNREADABLE = "folders that cannot be read: check their rights"
@@ -99,7 +101,59 @@ class PassedOver:
         return ((reason, self._groups[reason]) for reason in Reason if reason in self._groups)
 
 
-def videos_below(folder: Path, passed: PassedOver) -> list[Path]:
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which files and folders below a folder are looked at; all by default.
+
+    A pattern without a slash is for the name, at any depth; one with a slash for the path below the
+    folder, in which ``**`` stands for any number of folders.
+    """
+
+    globs: Sequence[str] = ()
+    """Patterns of which a file must match one."""
+    excludes: Sequence[str] = ()
+    """Patterns of files and folders to leave out."""
+    depth: int | None = None
+    """Levels to look into; 1 for the folder alone."""
+
+    def takes_file(self, path: str) -> bool:
+        """Whether a file is looked at whose folders all are."""
+        return (not self.globs or _matches(path, self.globs)) and not _matches(path, self.excludes)
+
+    def takes_folder(self, path: str) -> bool:
+        """Whether a folder is looked into, if the one above is."""
+        deep = self.depth is not None and path.count("/") + 2 > self.depth
+        return not deep and not _matches(path, self.excludes)
+
+    def takes(self, path: str) -> bool:
+        """Whether a file would be looked at, by its path alone."""
+        folders = [str(each) for each in PurePosixPath(path).parents][:-1]
+        return self.takes_file(path) and all(map(self.takes_folder, folders))
+
+
+def _matches(path: str, patterns: Sequence[str]) -> bool:
+    parts = path.split("/")
+    return any(_matches_parts(parts, _pattern_parts(pattern)) for pattern in patterns)
+
+
+def _pattern_parts(pattern: str) -> Sequence[str]:
+    parts = pattern.strip("/").split("/")
+    return parts if "/" in pattern.rstrip("/") else ["**", *parts]
+
+
+def _matches_parts(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_matches_parts(parts[n:], pattern[1:]) for n in range(len(parts) + 1))
+    return (
+        bool(parts) and fnmatchcase(parts[0], pattern[0]) and _matches_parts(parts[1:], pattern[1:])
+    )
+
+
+def videos_below(
+    folder: Path, passed: PassedOver, selection: Selection = Selection()
+) -> list[Path]:
     """Every video file in a folder and below, known by its suffix, sorted by path.
 
     Links to files are followed, links to folders are not. Nothing that is found stops the search.
@@ -107,6 +161,7 @@ def videos_below(folder: Path, passed: PassedOver) -> list[Path]:
     Args:
         folder: where to look.
         passed: gets what is passed over, with names relative to the folder.
+        selection: which of it to look at.
 
     Raises:
         click.UsageError: the folder itself cannot be read, or its path is not UTF-8.
@@ -114,7 +169,8 @@ def videos_below(folder: Path, passed: PassedOver) -> list[Path]:
     root = os.path.join(folder.resolve(), "")  # noqa: PTH118  (paths of libraries are many)
     if not is_utf8(root):
         raise click.UsageError(f"the path {_printable(root[:-1])} is not UTF-8: rename the folder")
-    videos, pending = [], [root]
+    videos: list[str] = []
+    pending = [root]
     while pending:
         here = pending.pop()
         try:
@@ -126,18 +182,24 @@ def videos_below(folder: Path, passed: PassedOver) -> list[Path]:
             passed.add(Reason.UNREADABLE, here[len(root) :])
             continue
         unfinished = {PurePath(each.name).stem for each in entries if _is_unfinished(each.name)}
-        folders = []
+        folders: list[str] = []
         for entry in entries:
             is_video = _suffix(entry.name) in VIDEO_SUFFIXES
             reason = _reason(entry, is_video=is_video)
             if is_video and entry.name in unfinished:
                 reason = Reason.UNFINISHED
+            path, found = entry.path[len(root) :], None
+            if reason in {None, Reason.NAME}:
+                if entry.is_dir(follow_symlinks=False):
+                    found, takes = folders, selection.takes_folder
+                elif is_video:
+                    found, takes = videos, selection.takes_file
+                if found is not None and not takes(path):
+                    reason = Reason.EXCLUDED
             if reason is not None:
-                passed.add(reason, entry.path[len(root) :])
-            elif entry.is_dir(follow_symlinks=False):
-                folders.append(entry.path)
-            elif is_video:
-                videos.append(entry.path)
+                passed.add(reason, path)
+            elif found is not None:
+                found.append(entry.path)
         pending += reversed(folders)
     return sorted(map(Path, videos))
 

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from vidsearch.batches import BATCH
 from vidsearch.cli import output
-from vidsearch.cli.columns import with_types
-from vidsearch.cli.folder import PassedOver, Reason, is_utf8
-from vidsearch.cli.options import json_option, wait_options
-from vidsearch.cli.records import report, wait_for
-from vidsearch.cli.sources import (
-    IdFrom,
-    Source,
-    from_csv,
-    from_folder,
-    from_uris,
-    parse_fields,
-)
+from vidsearch.cli.folder import PassedOver, Reason, Selection, is_utf8, videos_below
+from vidsearch.cli.gone import delete_gone, videos_gone
+from vidsearch.cli.lists import column_types, opened_list
+from vidsearch.cli.options import dry_run_option, json_option, wait_options, yes_option
+from vidsearch.cli.records import record_json, report, wait_for
+from vidsearch.cli.registering import Registering
+from vidsearch.cli.sources import from_files, from_uris, parse_columns, parse_fields
+from vidsearch.cli.watch import FolderWatch
+from vidsearch.registration import Format, IdFrom, Row
 
 if TYPE_CHECKING:
     from vidsearch.index import VideosIndex
-    from vidsearch.registry import Registration
+    from vidsearch.registry import NewVideo, Registration, VideoRecord
     from vidsearch_tasks import Services
 
 __all__ = ["ingest"]
 
-_SHOWN = 10
+_list = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 
 
 @click.command()
@@ -42,13 +39,69 @@ _SHOWN = 10
     help="Folder: register every video file in it and below, and tell what is passed over.",
 )
 @click.option(
+    "--glob",
+    "globs",
+    multiple=True,
+    metavar="PATTERN",
+    help="Only files of --folder that match, by name, or with a slash by path below the folder, "
+    "such as '2024/**/*.mp4'; repeat for more.",
+)
+@click.option(
+    "--exclude",
+    "excludes",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out files and folders of --folder that match. What is hidden or left by a system "
+    "(._*, @eaDir, trash, …) is left out anyway. Repeat for more.",
+)
+@click.option(
+    "--depth",
+    type=click.IntRange(min=1),
+    metavar="LEVELS",
+    help="Levels of --folder to look into; 1 is the folder alone.",
+)
+@click.option(
+    "--watch",
+    type=click.FloatRange(min=0.1),
+    metavar="SECONDS",
+    help="Look at --folder every so many seconds until Ctrl-C. New and changed files are "
+    "registered once their size is stable; files that are gone are told.",
+)
+@click.option(
+    "--prune",
+    is_flag=True,
+    help="List registered videos of --folder whose file is gone, with --dry-run that alone, and "
+    "delete them after a question.",
+)
+@click.option(
     "--csv",
     "csv_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="CSV file: column `uri`, optionally `id`; other columns become fields, and `;` separates "
-    "`tags`. A column of numbers, of true and false, or of ISO dates becomes such a field.",
+    type=_list,
+    help="CSV file, or - for stdin: column `uri`, optionally `id`; other columns become fields, "
+    "and `;` separates `tags`. A column of numbers, of true and false, or of ISO dates becomes "
+    "such a field.",
 )
-@click.option("--as-text", is_flag=True, help="Keep every column of the CSV file as text.")
+@click.option(
+    "--jsonl",
+    "jsonl_file",
+    type=_list,
+    help="The same as JSON, one object a line or an array of them; - for stdin.",
+)
+@click.option("--parquet", "parquet_file", type=_list, help="The same as Parquet.")
+@click.option(
+    "--map",
+    "column_pairs",
+    multiple=True,
+    metavar="COLUMN=FIELD",
+    help="Read a column of the file as another field, also as id or uri; with an empty FIELD, "
+    "leave it out. Repeat for more.",
+)
+@click.option(
+    "--base",
+    metavar="FOLDER|URL",
+    help="What relative URIs of the file are below; by default the file's folder.",
+)
+@click.option("--as-text", is_flag=True, help="Keep every text of the file as text.")
 @click.option(
     "--id-from",
     type=click.Choice(["uri", "name"]),
@@ -70,96 +123,196 @@ _SHOWN = 10
     help="Give videos of --folder a title, the words of the file name, unless --field has one.",
 )
 @wait_options
+@dry_run_option
+@yes_option
 @json_option
 def ingest(
     uris: tuple[str, ...],
     folder: Path | None,
+    globs: tuple[str, ...],
+    excludes: tuple[str, ...],
+    depth: int | None,
+    watch: float | None,
+    prune: bool,
     csv_file: Path | None,
+    jsonl_file: Path | None,
+    parquet_file: Path | None,
+    column_pairs: tuple[str, ...],
+    base: str | None,
     as_text: bool,
     id_from: IdFrom,
     pairs: tuple[str, ...],
     titles: bool,
     wait: bool,
     timeout: float | None,
+    dry_run: bool,
+    yes: bool,
     as_json: bool,
 ) -> None:
-    """Register videos by URI, folder or CSV file, and enqueue their ingestion.
+    """Register videos by URI, folder or list (CSV, JSON, Parquet), and enqueue their ingestion.
 
-    Safe to repeat: videos that are indexed, queued or processing are left as they are. A video that
-    cannot be registered does not stop the others, and makes the exit code 1. A URI is a path,
-    file://, http://, https://, s3://, gs:// or az://, as the workers see it.
+    Safe to repeat, also to go on after an interruption: videos that are indexed, queued or
+    processing are left as they are. A video that cannot be registered does not stop the others, and
+    makes the exit code 1. A URI is a path, file://, http://, https://, s3://, gs:// or az://, as
+    the workers see it.
     """
-    from vidsearch.media import public_uri
-
-    if timeout is not None and not wait:
-        raise click.UsageError("--timeout goes with --wait")
-    if as_text and not csv_file:
-        raise click.UsageError("--as-text goes with --csv")
-    fields = parse_fields(pairs)
+    files: dict[Format, Path | None]
+    files = {"csv": csv_file, "jsonl": jsonl_file, "parquet": parquet_file}
+    lists = [(format, path) for format, path in files.items() if path]
+    stdins = [format for format, path in lists if str(path) == "-"]
+    selection = Selection(globs, excludes, depth)
+    fields, columns = parse_fields(pairs), parse_columns(column_pairs)
+    _refuse(
+        (timeout is not None and not wait, "--timeout goes with --wait"),
+        (not lists and as_text, "--as-text goes with --csv, --jsonl or --parquet"),
+        (not lists and (columns or base), "--map and --base go with --csv, --jsonl or --parquet"),
+        (not folder and selection != Selection(), "--glob, --exclude and --depth go with --folder"),
+        (not folder and (watch or prune), "--watch and --prune go with --folder"),
+        (not prune and (dry_run or yes), "--dry-run and --yes go with --prune"),
+        (dry_run and (uris or lists or wait), "--dry-run registers nothing: give --folder alone"),
+        (watch and (uris or lists), "--watch goes with --folder alone"),
+        (
+            watch and (wait or dry_run or as_json),
+            "--watch does not go with --wait, --dry-run, --json",
+        ),
+        (watch and prune and not yes, "--watch with --prune deletes without a question: add --yes"),
+        ("parquet" in stdins, "Parquet cannot be read from stdin: name a file"),
+        (len(stdins) > 1, "one list only can be read from stdin"),
+    )
+    titles = titles and "title" not in fields
     passed = PassedOver()
-    for uri in uris:
-        if not is_utf8(uri):
-            passed.add(Reason.NAME, public_uri(uri))
-    sources = from_uris([uri for uri in uris if is_utf8(uri)], id_from=id_from)
-    if folder:
-        named = titles and "title" not in fields
-        sources += from_folder(folder, id_from=id_from, passed=passed, titles=named)
-    rows = from_csv(csv_file, id_from=id_from) if csv_file else []
-    sources += rows
-    if not sources:
-        raise click.UsageError(_nothing_found(folder, passed))
-    _refuse_duplicate_ids(sources)
-    from vidsearch_tasks import Services
+    with ExitStack() as stack:
+        videos = [] if watch else _given(uris, id_from, passed)
+        if folder and not watch:
+            found = videos_below(folder, passed, selection)
+            if prune and not found:
+                raise click.UsageError(
+                    f"{_nothing_found(folder, passed)}, so none is taken for gone: is it mounted?"
+                )
+            videos += from_files(found, id_from=id_from, titles=titles)
+        opened = [
+            stack.enter_context(
+                opened_list(path, format, columns=columns, base=base, id_from=id_from)
+            )
+            for format, path in lists
+        ]
+        if not (videos or opened or watch):
+            raise click.UsageError(_nothing_found(folder, passed))
+        _refuse_duplicate_ids(videos)
+        from vidsearch_tasks import Services
 
-    with Services() as services:
+        services = stack.enter_context(Services())
         index = _require_managed_index(services)
-        if rows:
-            typed = with_types(rows, index, as_text=as_text)
-            sources = [*sources[: -len(rows)], *typed]
-        registrations = _register(services, sources, fields)
-        problems = _tell_problems(registrations)
-        records = [one.record for one in registrations if one.record]
+        if folder and watch:
+            watching = FolderWatch(
+                services,
+                folder,
+                watch,
+                selection=selection,
+                id_from=id_from,
+                titles=titles,
+                fields=fields,
+                prunes=prune,
+            )
+            watching.run()
+            _exit(watching.has_problems)
+            return
+        if folder and dry_run:
+            _list_gone(services, folder, selection, as_json=as_json)
+            return
+        types = [column_types(each, index, as_text=as_text) for each in opened]
+        rows = chain(
+            (Row("", video) for video in {one.id: one for one in videos}.values()),
+            *(each.rows(by) for each, by in zip(opened, types, strict=True)),
+        )
+        printer = output.row_printer(("id", "state", "reason"), as_json=as_json)
+        print_row = None if wait else stack.enter_context(printer)
+        waiting: dict[str, None] = {}
+        unqueued: list[VideoRecord] = []
+
+        def keep(one: Registration) -> None:
+            record = one.record
+            assert record is not None
+            if print_row:
+                data = record_json(record) if as_json else {}
+                print_row(data, (record.id, record.state, record.error or ""))
+            elif one.error:
+                unqueued.append(record)
+            else:
+                waiting[one.id] = None
+
+        registering = Registering(services, fields=fields, keep=keep)
+        others: list[Mapping[str, Any]] = []
         try:
+            registering.run(rows, total=len(videos) + sum(map(len, opened)))
+            registering.tell()
+            if folder and prune:
+                deleted = delete_gone(
+                    services, folder, videos_gone(services.registry, folder, selection), yes=yes
+                )
+                others += map(record_json, deleted)
             if wait:
-                ids = [one.id for one in registrations if not one.error]
-                done = wait_for(services.registry, ids, timeout=timeout)
-                records = done + [r for r in records if r.id not in set(ids)]
+                unqueued += wait_for(services.registry, [*waiting], timeout=timeout)
         finally:
             for line in passed.lines():
                 output.talk(line)
-        report(records, as_json=as_json, others=passed.to_json())
-        if problems or passed.is_error:
-            click.get_current_context().exit(1)
+        others += passed.to_json()
+        if wait:
+            report(unqueued, as_json=as_json, others=others)
+        elif print_row and as_json:
+            for each in others:
+                print_row(each, ())
+    _exit(registering.has_problems or passed.is_error)
+
+
+def _refuse(*checks: tuple[object, str]) -> None:
+    for is_wrong, message in checks:
+        if is_wrong:
+            raise click.UsageError(message)
+
+
+def _exit(has_problems: bool) -> None:
+    if has_problems:
+        click.get_current_context().exit(1)
+
+
+def _given(uris: Sequence[str], id_from: IdFrom, passed: PassedOver) -> list[NewVideo]:
+    from vidsearch.media import public_uri
+
+    for uri in uris:
+        if not is_utf8(uri):
+            passed.add(Reason.NAME, public_uri(uri))
+    return from_uris([uri for uri in uris if is_utf8(uri)], id_from=id_from)
+
+
+def _list_gone(services: Services, folder: Path, selection: Selection, *, as_json: bool) -> None:
+    gone = list(videos_gone(services.registry, folder, selection))
+    output.print_rows(
+        [record_json(record) for record, _ in gone],
+        ("id", "state", "file"),
+        [(record.id, record.state, path) for record, path in gone],
+        as_json=as_json,
+        whole=("id", "state"),
+    )
+    output.talk(f"{len(gone)} registered videos of {folder} have lost their file")
 
 
 def _nothing_found(folder: Path | None, passed: PassedOver) -> str:
     found = "; ".join(passed.lines())
     if folder:
         return f"no video file below {folder}{f' ({found})' if found else ''}"
-    return found or "name at least one URI, or use --folder or --csv"
+    return found or "name at least one URI, or use --folder, --csv, --jsonl or --parquet"
 
 
-def _tell_problems(registrations: Sequence[Registration]) -> bool:
-    """Say what was not registered or not queued; where it is the only video, as an error."""
-    problems = [one.error for one in registrations if one.error]
-    if problems and len(registrations) == 1:
-        raise problems[0]
-    for problem in problems[:_SHOWN]:
-        output.talk(f"error: {problem}")
-    if len(problems) > _SHOWN:
-        output.talk(f"… and {len(problems) - _SHOWN} more errors")
-    return bool(problems)
-
-
-def _refuse_duplicate_ids(sources: list[Source]) -> None:
+def _refuse_duplicate_ids(videos: Iterable[NewVideo]) -> None:
     from vidsearch.media import public_uri
 
     uris: dict[str, str] = {}
-    for source in sources:
-        other = uris.setdefault(source.id, source.uri)
-        if other != source.uri:
-            shown = " and ".join(public_uri(uri) for uri in (other, source.uri))
-            raise click.UsageError(f"{shown} have the same id {source.id!r}")
+    for video in videos:
+        other = uris.setdefault(video.id, video.uri)
+        if other != video.uri:
+            shown = " and ".join(public_uri(uri) for uri in (other, video.uri))
+            raise click.UsageError(f"{shown} have the same id {video.id!r}")
 
 
 def _require_managed_index(services: Services) -> VideosIndex:
@@ -171,28 +324,3 @@ def _require_managed_index(services: Services) -> VideosIndex:
             f"`vidsearch scan`, which enqueues the URIs in their field {index.uri_field}"
         )
     return index
-
-
-def _register(
-    services: Services, sources: list[Source], fields: dict[str, object]
-) -> list[Registration]:
-    from vidsearch.registry import NewVideo
-    from vidsearch_tasks import stream_registrations
-
-    by_id = {one.id: NewVideo(one.id, one.uri, {**fields, **one.fields}) for one in sources}
-    done: list[Registration] = []
-    counts: Counter[str] = Counter()
-    try:
-        with output.progress("Registering", total=len(by_id)) as bar:
-            for one in stream_registrations(by_id.values(), services=services):
-                done.append(one)
-                counts.update([str(one.record.state)] if one.record else ())
-                bar(len(done), note=", ".join(f"{n} {state}" for state, n in counts.most_common()))
-    except KeyboardInterrupt:
-        output.talk(
-            f"\nStopped: {sum(counts.values())} of {len(by_id)} videos are registered, perhaps "
-            f"some of the next {BATCH}, too. The workers go on with them; the same command "
-            "registers the rest."
-        )
-        raise
-    return done

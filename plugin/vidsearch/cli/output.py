@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ __all__ = [
     "print_rows",
     "print_table",
     "progress",
+    "row_printer",
     "shortened",
     "talk",
     "talk_of",
@@ -89,6 +90,10 @@ def print_facts(facts: Mapping[str, Any], *, as_json: bool) -> None:
     print_rows(facts, ("what", "value"), rows, as_json=as_json, whole=("what",))
 
 
+def _tab_separated(cells: Iterable[str]) -> str:
+    return "\t".join(" ".join(cell.split()) for cell in cells)
+
+
 def print_table(
     columns: Sequence[str],
     rows: Iterable[Sequence[Any]],
@@ -110,7 +115,7 @@ def print_table(
     cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in [list(columns), *cells]:
-            click.echo("\t".join(" ".join(cell.split()) for cell in row))
+            click.echo(_tab_separated(row))
         return
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -140,6 +145,37 @@ def print_table(
         # Text, not markup: a title such as "[red] dog" is shown as it is.
         table.add_row(*(Text(cell) for cell in row))
     console.print(table)
+
+
+@contextmanager
+def row_printer(
+    columns: Sequence[str], *, as_json: bool
+) -> Iterator[Callable[[Mapping[str, Any], Sequence[Any]], None]]:
+    """Prints rows when they are there, each given as an object and as cells: in a JSON array, in a
+    pipe as :func:`print_table` does, and on a terminal not at all."""
+    printed = 0
+    shown = as_json or not sys.stdout.isatty()
+
+    def print_row(data: Mapping[str, Any], cells: Sequence[Any]) -> None:
+        nonlocal printed
+        if not shown:
+            return
+        if as_json:
+            text = json.dumps(data, ensure_ascii=False, default=str)
+            click.echo(f"{',' if printed else '['}\n{text}", nl=False)
+        else:
+            for row in [cells] if printed else [columns, cells]:
+                click.echo(_tab_separated("-" if cell is None else str(cell) for cell in row))
+        printed += 1
+
+    try:
+        yield print_row
+    except BaseException:
+        if as_json and printed:  # what is printed can still be read
+            click.echo("\n]")
+        raise
+    if as_json:
+        click.echo("\n]" if printed else "[]")
 
 
 def shortened(text: Any, *, length: int = 50) -> Any:

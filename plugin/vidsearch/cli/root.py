@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import click
 
 from vidsearch import __version__
-from vidsearch.errors import ConfigError, QueryError, VidsearchError
+from vidsearch.errors import ConfigError, QueryError, VideoListError, VidsearchError
 
 __all__ = ["cli", "main"]
 
@@ -26,6 +26,7 @@ _COMMANDS = (
     "sweep",
     "videos",
     "thumbnails",
+    "embeddings",
     "status",
     "search",
     "model",
@@ -127,7 +128,7 @@ def _run(args: list[str]) -> int:
         return 130
     except VidsearchError as error:
         _report(error, verbose=_is_verbose(args))
-        return 2 if isinstance(error, (ConfigError, QueryError)) else 1
+        return 2 if isinstance(error, (ConfigError, QueryError, VideoListError)) else 1
     except BrokenPipeError:
         # The reader of the output is gone (`| head`); Python would complain at exit.
         import os

@@ -30,6 +30,7 @@ def status(as_json: bool) -> None:
         services.engine.refresh(index.name)
         found: dict[str, Any] = {
             "states": states,
+            "slices": services.board.counts(),
             "index": index.name,
             "searchable": index.count(),
             "queue": services.settings.broker.queue,
@@ -50,6 +51,7 @@ def status(as_json: bool) -> None:
     workers = found["workers"]
     rows = [
         *states.items(),
+        *((f"slices {state}", number) for state, number in found["slices"].items()),
         (f"searchable in {found['index']}", found["searchable"]),
         (f"messages in queue {found['queue']!r}", found["queued_messages"]),
         ("workers of this index", None if workers is None else len(workers)),

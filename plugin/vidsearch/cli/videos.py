@@ -13,6 +13,7 @@ from vidsearch.batches import in_batches
 from vidsearch.cli import output
 from vidsearch.cli.options import json_option
 from vidsearch.cli.records import record_json
+from vidsearch.cli.sources import parse_fields
 from vidsearch_mappings.registry import State, VideoRecord
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ __all__ = ["videos"]
 
 @click.group()
 def videos() -> None:
-    """List, show, retry, delete or purge registered videos."""
+    """List, show, change, retry, delete or purge registered videos."""
 
 
 @videos.command("list")
@@ -62,12 +63,36 @@ def list_(state: str | None, limit: int, as_json: bool) -> None:
 @click.argument("id")
 @json_option
 def show(id: str, as_json: bool) -> None:
-    """Show the registry's record of a video."""
+    """Show the registry's record of a video; of one that is embedded in slices, their states."""
+    from vidsearch.ingest import Slice
     from vidsearch_tasks import Services
 
     with Services() as services:
-        found = record_json(services.registry.get(id))
+        record = services.registry.get(id)
+        found = record_json(record)
+        if slices := Slice.of_video(record):
+            found["slices"] = services.board.counts(slices)
     output.print_facts(found, as_json=as_json)
+
+
+@videos.command("set")
+@click.argument("id")
+@click.argument("values", nargs=-1, metavar="[NAME=VALUE]...")
+@click.option("--unset", "removed", multiple=True, metavar="NAME", help="Remove a field.")
+@json_option
+def set_(id: str, values: tuple[str, ...], removed: tuple[str, ...], as_json: bool) -> None:
+    """Change fields of a video's document. Its file is not read.
+
+    Numbers, true and false, and lists in JSON keep their type; a NAME that repeats makes a list.
+    """
+    from vidsearch_tasks import Services, update_fields
+
+    if not values and not removed:
+        raise click.UsageError("give at least one NAME=VALUE or --unset NAME")
+    fields = {**dict.fromkeys(removed), **parse_fields(values, option="")}
+    with Services() as services:
+        record = update_fields(id, fields, services=services)
+    _tell([record], done="changed", as_json=as_json)
 
 
 @videos.command()

@@ -5,9 +5,12 @@ from __future__ import annotations
 from vidsearch.embeddings.assemble import Segment, VideoEmbedding, assemble, embed_video
 from vidsearch.embeddings.frame_vectors import FrameVectors, embed_frames, embed_uri
 from vidsearch.embeddings.segment_policy import SegmentPolicy
+from vidsearch.embeddings.store import EmbeddingStore, KeptVideo
 
 __all__ = [
+    "EmbeddingStore",
     "FrameVectors",
+    "KeptVideo",
     "Segment",
     "SegmentPolicy",
     "VideoEmbedding",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsearch.defaults import BATCH_SIZE
-from vidsearch.embeddings.frame_vectors import FrameVectors, embed_frames
+from vidsearch.embeddings.frame_vectors import FrameVectors, add_candidates, embed_frames
 from vidsearch.embeddings.segment_policy import SegmentPolicy
+from vidsearch.embeddings.store import KeptVideo
 from vidsearch.encoders import Encoder, mean_unit
 from vidsearch.media import (
     Candidates,
@@ -24,8 +27,11 @@ from vidsearch.media import (
     segment_texts,
     transcript,
 )
+from vidsearch.media.display import refuse_damaged
 
 __all__ = ["Segment", "VideoEmbedding", "assemble", "embed_video"]
+
+_NOTHING_KEPT = KeptVideo(None, "")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -75,7 +81,7 @@ def assemble(
     segments: SegmentPolicy,
     cues: Sequence[Cue] = (),
     shots: Callable[[], tuple[float, ...]] = tuple,
-    thumbnail: Callable[[SegmentSpan], str | None] = lambda span: None,
+    thumbnails: Callable[[Sequence[SegmentSpan]], Sequence[str | None]] | None = None,
 ) -> VideoEmbedding:
     """The vector and the segments of a video. Reads no video itself.
 
@@ -84,14 +90,14 @@ def assemble(
         segments: how it is cut.
         cues: its subtitles.
         shots: gives the times of its cuts; called where segments follow them.
-        thumbnail: gives the key of a segment's thumbnail.
+        thumbnails: gives the keys of the segments' thumbnails; ``None`` makes none.
 
     Raises:
         VideoError: no frame decodes; or what ``shots`` raises.
     """
     vector = frames.mean()
     spans = segments.spans(frames, shots=shots)
-    thumbnails = [thumbnail(span) for span in spans]
+    keys = thumbnails(spans) if thumbnails else [None] * len(spans)
     texts = segment_texts(cues, [(span.start, span.end) for span in spans])
     return VideoEmbedding(
         vector=vector,
@@ -103,7 +109,7 @@ def assemble(
                 text=text,
                 thumbnail=key,
             )
-            for span, key, text in zip(spans, thumbnails, texts, strict=True)
+            for span, key, text in zip(spans, keys, texts, strict=True)
         ),
         frames=len(frames),
         damaged=frames.damaged,
@@ -115,14 +121,16 @@ def assemble(
 
 
 def embed_video(
-    path: Path,
+    path: Callable[[], Path],
     *,
+    kept: KeptVideo = _NOTHING_KEPT,
     reader: MediaReader,
     encoder: Encoder,
     segments: SegmentPolicy,
     rate: float = 1.0,
     sampling: Sampling = "played-at",
     batch_size: int = BATCH_SIZE,
+    max_damaged: float = 1.0,
     cues: Callable[[], Sequence[Cue]] = tuple,
     thumbnails: ThumbnailStore | None = None,
     at: Callable[[str], None] = lambda stage: None,
@@ -132,37 +140,81 @@ def embed_video(
     Args and errors are those of the two, and these:
 
     Args:
-        cues: reads its subtitles; called after the last frame.
+        path: gives the file; called where something of it is not kept.
+        kept: what is known of the file's content.
+        max_damaged: share of the frames that may be damaged, as the reader checks it.
+        cues: gives its subtitles; called after the last frame.
         thumbnails: where a thumbnail of each segment is put; ``None`` makes none.
 
     Raises:
         SourceUnavailableError: the thumbnail store did not answer.
     """
-    with nullcontext() if thumbnails is None else Candidates.of(thumbnails) as candidates:
-        frames = embed_frames(
-            path,
-            reader=reader,
-            encoder=encoder,
-            rate=rate,
-            sampling=sampling,
-            batch_size=batch_size,
-            candidates=candidates,
-            at=at,
-        )
 
-        def thumbnail(span: SegmentSpan) -> str | None:
-            if thumbnails is None or candidates is None:
-                return None
+    def file() -> Path:
+        at("fetch")
+        found = path()
+        at("decode")
+        return found
+
+    with ExitStack() as stack:
+        candidates: Candidates | None = None
+        if thumbnails is not None:
+            candidates = stack.enter_context(Candidates.of(thumbnails))
+        frames = kept.frames(
+            encoder.identity,
+            lambda: embed_frames(
+                file(),
+                reader=reader,
+                encoder=encoder,
+                rate=rate,
+                sampling=sampling,
+                batch_size=batch_size,
+                candidates=candidates,
+                at=at,
+            ),
+        )
+        refuse_damaged("the video", frames.damaged, frames.points, most=max_damaged)
+
+        def pictures(spans: Sequence[SegmentSpan]) -> Sequence[str]:
+            assert thumbnails is not None
+            assert candidates is not None
             at("thumbnails")
-            return thumbnails.put(candidates.best(span))
+            if not len(candidates):  # the vectors were kept
+                add_candidates(
+                    file(),
+                    candidates,
+                    reader=reader,
+                    rate=rate,
+                    sampling=sampling,
+                    batch_size=batch_size,
+                )
+            return [thumbnails.put(candidates.best(span)) for span in spans]
+
+        def shots() -> tuple[float, ...]:
+            return kept.fact("shots", "", lambda: reader.shots(file()), restore=tuple, plain=list)
+
+        def keys(spans: Sequence[SegmentSpan]) -> Sequence[str | None]:
+            assert thumbnails is not None
+            return kept.fact(
+                "thumbnails",
+                f"{thumbnails.form} {_digest(spans)}",
+                lambda: pictures(spans),
+                restore=lambda found: found if thumbnails.renew(found) else None,
+                plain=list,
+            )
 
         at("subtitles")
         lines = cues()
-        at("decode")
+        at("assemble" if kept.had_frames else "decode")
         return assemble(
             frames,
             segments=segments,
             cues=lines,
-            shots=lambda: reader.shots(path),
-            thumbnail=thumbnail,
+            shots=shots,
+            thumbnails=None if thumbnails is None else keys,
         )
+
+
+def _digest(spans: Sequence[SegmentSpan]) -> str:
+    times = json.dumps([(span.start, span.end) for span in spans])
+    return hashlib.sha256(times.encode()).hexdigest()[:16]

@@ -23,8 +23,9 @@ from vidsearch.media import (
     open_reader,
 )
 from vidsearch.media.display import refuse_damaged
+from vidsearch.media.frames import VideoInfo
 
-__all__ = ["FrameVectors", "embed_frames", "embed_uri"]
+__all__ = ["FrameVectors", "add_candidates", "embed_frames", "embed_uri"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -131,7 +132,7 @@ def embed_frames(
     """
     at("decode")
     info = reader.probe(path)
-    displayed = (info.width, info.height) if sampling == "notebook" else None
+    displayed = _displayed(info, sampling)
     vectors: list[NDArray[np.float32]] = []
     times: list[NDArray[np.float64]] = []
     with reader.frames(
@@ -159,6 +160,29 @@ def embed_frames(
         width=info.width,
         height=info.height,
     )
+
+
+def add_candidates(
+    path: Path,
+    candidates: Candidates,
+    *,
+    reader: MediaReader,
+    rate: float,
+    sampling: Sampling,
+    batch_size: int,
+) -> None:
+    """Read the frames of a whole video once more, to choose thumbnails from; nothing is encoded.
+
+    Args and errors are those of :func:`embed_frames`.
+    """
+    info = reader.probe(path)
+    with reader.frames(path, rate=rate, sampling=sampling, batch_size=batch_size) as frames:
+        for batch in frames:
+            candidates.add(batch, displayed=_displayed(info, sampling))
+
+
+def _displayed(info: VideoInfo, sampling: Sampling) -> tuple[int, int] | None:
+    return (info.width, info.height) if sampling == "notebook" else None
 
 
 def embed_uri(

@@ -1,7 +1,9 @@
 """The vectors of an encoder, checked once per batch before anything is made of them.
 
 An encoder may be anybody's. A vector too few would shift all later frames to wrong times, and one
-that is not finite would only be noticed where it is stored.
+that is not finite would only be noticed where it is stored. One of other dims not even there:
+Elasticsearch 9.5 reads base64 of half the bytes that it expects as bfloat16, and stores wrong
+vectors without an error.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from vidsearch.encoders.base import Encoder, Vectors
-from vidsearch.errors import EncoderError
+from vidsearch.errors import EncoderError, ModelMismatchError
 from vidsearch.media.frames import FrameBatch
 
 __all__ = ["embedded_frames", "embedded_texts"]
@@ -28,6 +30,7 @@ def embedded_frames(encoder: Encoder, frames: FrameBatch) -> Vectors:
 
     Raises:
         EncoderError: the model failed, or what it returned are no such vectors.
+        ModelMismatchError: they do not have the dims of the encoder's identity.
     """
     return _checked(encoder.encode_frames(frames), encoder, len(frames), "frame")
 
@@ -37,6 +40,7 @@ def embedded_texts(encoder: Encoder, texts: Sequence[str]) -> Vectors:
 
     Raises:
         EncoderError: the model failed, or what it returned are no such vectors.
+        ModelMismatchError: they do not have the dims of the encoder's identity.
     """
     return _checked(encoder.encode_text(texts), encoder, len(texts), "text")
 
@@ -51,6 +55,11 @@ def _checked(found: Any, encoder: Encoder, count: int, kind: str) -> Vectors:
         raise EncoderError(
             f"{where} returned the shape {found.shape} for {count} {kind}s; it must be "
             f"({count}, dims), one vector per {kind}"
+        )
+    if found.shape[1] != encoder.identity.dims:
+        raise ModelMismatchError(
+            f"{where} returned vectors of {found.shape[1]} dims, but the encoder's identity says "
+            f"{encoder.identity.dims}: correct the encoder, or the dims in its identity"
         )
     lengths = np.linalg.norm(found.astype(np.float64, copy=False), axis=1)
     off = np.abs(lengths - 1.0)

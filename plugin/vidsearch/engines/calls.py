@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Literal
 
 from vidsearch.engines import bulk
@@ -85,13 +86,19 @@ class Calls:
 
     def features(self) -> Steps[Features]:
         if self._features is None:
+            guessed = False
             try:
                 info = yield from self.info()
             except BackendUnavailableError:
                 raise
             except BackendError:  # no right to ask: assume the oldest version
                 info = EngineInfo(self.kind, _OLDEST[self.kind], self.url)
-            self._features = yield from self.dialect.detect_features(info)
+                guessed = True
+            features = yield from self.dialect.detect_features(info)
+            if guessed and self.kind == "elasticsearch":
+                # It may be one of those between; not to rely on its scores is right with all.
+                features = replace(features, exact_inner_hits=False)
+            self._features = features
         return self._features
 
     def _byte_order(self, *sources: Any) -> Steps[ByteOrder | None]:

@@ -13,7 +13,7 @@ from vidsearch.lazy import imported_late
 if TYPE_CHECKING:
     from vidsearch.index.attach import attach_index, detach_index
     from vidsearch.index.diff import apply_changes, diff_videos_index
-    from vidsearch.index.health import require_vectors, write_blocks
+    from vidsearch.index.health import cluster_blocks, require_vectors, write_blocks
     from vidsearch.index.manage import (
         create_videos_index,
         drop_videos_index,
@@ -26,6 +26,7 @@ __all__ = [
     "VideosIndex",
     "apply_changes",
     "attach_index",
+    "cluster_blocks",
     "create_videos_index",
     "detach_index",
     "diff_videos_index",
@@ -43,6 +44,7 @@ __getattr__, __dir__ = imported_late(
         "VideosIndex": "vidsearch.index.videos_index",
         "apply_changes": "vidsearch.index.diff",
         "attach_index": "vidsearch.index.attach",
+        "cluster_blocks": "vidsearch.index.health",
         "create_videos_index": "vidsearch.index.manage",
         "detach_index": "vidsearch.index.attach",
         "diff_videos_index": "vidsearch.index.diff",

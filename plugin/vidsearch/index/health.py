@@ -11,7 +11,7 @@ from vidsearch.engines.steps import Steps
 from vidsearch.errors import MappingConflictError
 from vidsearch_mappings.diff import flattened
 
-__all__ = ["blocks_among", "require_vectors", "write_blocks"]
+__all__ = ["blocks_among", "cluster_blocks", "require_vectors", "write_blocks"]
 
 _BLOCKS = ("write", "read_only", "read_only_allow_delete")
 
@@ -44,6 +44,21 @@ def require_vectors(calls: Calls, name: str, field: str, *, all_of_them: bool) -
 def write_blocks(engine: Engine, index: str) -> list[str]:
     """The settings of an index that forbid writing to it."""
     return blocks_among(_BLOCKS, flattened(engine.settings(index)))
+
+
+def cluster_blocks(calls: Calls) -> Steps[list[str]]:
+    """The settings of the whole cluster that forbid writing to any index.
+
+    Raises:
+        BackendAccessDeniedError: the right `monitor` is missing.
+    """
+    answer = yield from calls.dialect.request(
+        "GET", "/_cluster/settings", params={"flat_settings": "true"}
+    )
+    # A transient setting counts before a persistent one of the same name.
+    settings = {**answer.body.get("persistent", {}), **answer.body.get("transient", {})}
+    names = [f"cluster.blocks.{name}" for name in ("read_only", "read_only_allow_delete")]
+    return [name for name in names if str(settings.get(name)).lower() == "true"]
 
 
 def blocks_among(names: Iterable[str], settings: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""How many vectors an index holds, as the number of candidates of a search depends on it."""
+"""How many vectors an index holds, as the bodies of a search depend on it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from math import ceil
 
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.steps import Steps
-from vidsearch_mappings.queries import SEGMENT_HITS, Level, counts_query
+from vidsearch_mappings.queries import SEGMENT_HITS, WITHOUT_DURATION, Level, counts_query
 
 __all__ = ["IndexSize", "size_of"]
 
@@ -19,6 +19,8 @@ class IndexSize:
     videos: int
     segments: int
     shards: int
+    without_duration: int = 0
+    """Videos that have no ``duration``: another program wrote them."""
 
     def vectors(self, level: Level) -> int:
         """Number of vectors in one shard that a search of ``level`` compares with."""
@@ -35,5 +37,6 @@ def size_of(calls: Calls, alias: str, field: str) -> Steps[IndexSize]:
     return IndexSize(
         videos=response["hits"]["total"]["value"],
         segments=response["aggregations"][SEGMENT_HITS]["doc_count"],
+        without_duration=response["aggregations"][WITHOUT_DURATION]["doc_count"],
         shards=max(1, response["_shards"]["total"]),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vidsearch.compare_and_set import until_unchanged
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines import Document, Engine, Json, Revision
@@ -11,8 +12,6 @@ from vidsearch.errors import DocumentNotFoundError, MappingConflictError, Versio
 from vidsearch.index.description import IndexDescription, describe_index
 
 __all__ = ["VideosIndex", "open_videos_index"]
-
-_TRIES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +36,19 @@ class VideosIndex(IndexDescription):
     def read(self, id: str, *, routing: str | None = None) -> Document | None:
         """One document in real time, ``None`` where absent."""
         return self.engine.get(self.name, id, routing=routing)
+
+    def fingerprint_of(self, id: str, *, routing: str | None = None) -> str | None:
+        """The fingerprint in a document, in real time: empty where it has none, ``None`` where
+        there is no document."""
+        found = self.engine.mget(
+            self.name,
+            [id],
+            routing={} if routing is None else {id: routing},
+            source=[f"{self.field}.fingerprint"],
+        )
+        if id not in found:
+            return None
+        return (found[id].source.get(self.field) or {}).get("fingerprint") or ""
 
     def merge(self, video: Json, *, into: Document) -> Revision:
         """Put the whole vidsearch object into the user's document, and touch nothing else in it.
@@ -65,18 +77,16 @@ class VideosIndex(IndexDescription):
         """
         if not self.attached:
             return self.engine.delete(self.name, id, expect=expect)
-        for _ in range(_TRIES):
+
+        def remove() -> bool:
             document = self._unchanged(id, expect=expect, routing=routing)
             if document is None or self.field not in document.source:
                 return False
             rest = {name: value for name, value in document.source.items() if name != self.field}
-            try:
-                self._rewrite(document, rest)
-                return True
-            except VersionConflictError:
-                if expect is not None:
-                    raise
-        raise self.keeps_changing(id)
+            self._rewrite(document, rest)
+            return True
+
+        return until_unchanged(remove, of=self.called(id)) if expect is None else remove()
 
     def _unchanged(
         self, id: str, *, expect: Revision | None, routing: str | None
@@ -84,7 +94,7 @@ class VideosIndex(IndexDescription):
         """The document as it is now. Raises VersionConflictError where it is another revision."""
         document = self.read(id, routing=routing)
         if document is not None and expect not in {None, document.revision}:
-            raise VersionConflictError(f"document {id!r} of {self.name!r} changed meanwhile")
+            raise VersionConflictError(f"{self.called(id)} changed meanwhile")
         return document
 
     def _rewrite(self, document: Document, source: Json) -> Revision:
@@ -93,9 +103,10 @@ class VideosIndex(IndexDescription):
         The application may count versions itself (``version_type=external``), and an update would
         take its next number. With the number kept, its next write is taken and ends what is written
         here; any write of it since the document was read makes a greater number, so that this one
-        is refused. (One that repeats the same number within that moment is not seen: the engines
-        compare either numbers or revisions.) The document goes back whole, past the ingest pipeline
-        that it has seen already.
+        is refused. One that repeats the same number within that moment is not seen, as the engines
+        compare either numbers or revisions: of the application the next scan finds what it took
+        away, and writers of vidsearch look once more (``ingest.settle``). The document goes back
+        whole, past the ingest pipeline that it has seen already.
         """
         return self.engine.put(
             self.name,
@@ -113,12 +124,9 @@ class VideosIndex(IndexDescription):
             "wrote it"
         )
 
-    def keeps_changing(self, id: str) -> VersionConflictError:
-        """The error for a document that others write again and again."""
-        return VersionConflictError(
-            f"document {id!r} of index {self.name!r} keeps changing while vidsearch is to change "
-            "it: try again later"
-        )
+    def called(self, id: str) -> str:
+        """A document, as messages call it."""
+        return f"document {id!r} of index {self.name!r}"
 
 
 def open_videos_index(engine: Engine, settings: IndexSettings) -> VideosIndex:

@@ -10,7 +10,6 @@ from typing import Any
 from vidsearch.embeddings import Segment, SegmentPolicy, VideoEmbedding
 from vidsearch.encoders import ModelIdentity
 from vidsearch.engines import Json
-from vidsearch.errors import ModelMismatchError
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch_mappings.registry import VideoRecord, to_stamp
 from vidsearch_mappings.videos import SUBTITLES
@@ -66,21 +65,7 @@ def video_document(
     fingerprint: str,
     embedded_at: float,
 ) -> Json:
-    """The whole document: the registered fields, and the vidsearch object.
-
-    The length of the vectors is checked here, and not left to the engine: Elasticsearch 9.5 reads
-    base64 of half the bytes that it expects as bfloat16, and stores wrong vectors without an error.
-
-    Raises:
-        ModelMismatchError: the vectors do not have the dims of the index.
-    """
-    (dims,) = embedding.vector.shape  # the segments' vectors are means of the same frames
-    if dims != index.identity.dims:
-        raise ModelMismatchError(
-            f"the encoder made vectors of {dims} dims for video {record.id!r}, but index "
-            f"{index.name!r} holds {index.identity.dims}, and so says the encoder's identity: "
-            "correct the encoder, or the dims in its identity"
-        )
+    """The whole document: the registered fields, and the vidsearch object."""
     video: dict[str, Any] = {
         "uri": record.uri,
         "model": model_name(index.identity),

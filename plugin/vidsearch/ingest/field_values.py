@@ -7,13 +7,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from vidsearch.errors import DocumentRejectedError, MappingConflictError, RequestTooLargeError
+from vidsearch.errors import (
+    BackendError,
+    DocumentRejectedError,
+    MappingConflictError,
+    RequestTooLargeError,
+    VidsearchError,
+)
+from vidsearch_mappings.videos import EXACT_IN_DOUBLE
 
-__all__ = ["explained_rejections", "refuse_changed_numbers"]
+__all__ = ["explained", "explained_rejections", "refuse_changed_numbers"]
 
 _WHOLE = frozenset({"byte", "short", "integer", "long", "unsigned_long"})
-_LARGEST = 2**53
-"""Up to here a ``double`` keeps every whole number."""
 
 
 @contextmanager
@@ -25,13 +30,21 @@ def explained_rejections() -> Iterator[None]:
     """
     try:
         yield
-    except MappingConflictError as error:
-        raise DocumentRejectedError(
+    except (MappingConflictError, RequestTooLargeError) as error:
+        raise explained(error) from error
+
+
+def explained(error: BackendError) -> VidsearchError:
+    """The error for a document that the engine refuses, with what the user can do; any other error
+    as it is."""
+    if isinstance(error, MappingConflictError):
+        return DocumentRejectedError(
             f"{error}. The first value of a field decides its type, unless the setting "
             "index.mapping does: see docs/indices.md"
-        ) from error
-    except RequestTooLargeError as error:
-        raise DocumentRejectedError(f"{error}, or no subtitles (ingest.subtitles)") from error
+        )
+    if isinstance(error, RequestTooLargeError):
+        return DocumentRejectedError(f"{error}, or no subtitles (ingest.subtitles)")
+    return error
 
 
 def refuse_changed_numbers(
@@ -59,7 +72,7 @@ def refuse_changed_numbers(
                 f"{int(value)}: give whole numbers, or make an index that maps it as `double` "
                 "(setting index.mapping)"
             )
-        if kind == "double" and isinstance(value, int) and abs(value) > _LARGEST:
+        if kind == "double" and isinstance(value, int) and abs(value) > EXACT_IN_DOUBLE:
             raise DocumentRejectedError(
                 f"field {path!r} is a `double`, which cannot keep {value} exactly: give it as "
                 "text, or map the field as `long` (setting index.mapping)"

@@ -4,67 +4,58 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from time import perf_counter
-from typing import Any, Literal
+from typing import Any
 
+from vidsearch.compare_and_set import until_unchanged
 from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
-from vidsearch.embeddings import SegmentPolicy, embed_video
+from vidsearch.embeddings import EmbeddingStore, KeptVideo, SegmentPolicy, embed_video
 from vidsearch.encoders import Encoder
 from vidsearch.engines import Document, Engine, Json, Revision
 from vidsearch.errors import (
-    BackendUnavailableError,
+    BackendError,
     IndexNotFoundError,
     LeaseLostError,
+    SliceFailedError,
+    SourceNotFoundError,
+    SourceUnavailableError,
     VersionConflictError,
     VideoError,
 )
 from vidsearch.index.videos_index import VideosIndex, open_videos_index
+from vidsearch.ingest.attempt import Attempt, Outcome
+from vidsearch.ingest.content import VideoContent, read_content
 from vidsearch.ingest.document import fingerprint, video_document, with_fields
 from vidsearch.ingest.field_values import explained_rejections, refuse_changed_numbers
-from vidsearch.ingest.removal import remove_document
+from vidsearch.ingest.removal import remove_document, settle
+from vidsearch.ingest.slices import Slice, SliceBoard, count_slices
 from vidsearch.media import (
     Cue,
-    LocalFile,
     MediaReader,
+    Source,
     ThumbnailStore,
     best_cues,
     check_sources,
-    content_hash,
-    fetch,
+    open_source,
 )
 from vidsearch.registry.lease_keeper import LeaseKeeper
 from vidsearch.registry.registry import Registry
-from vidsearch.retry import Decision, decide
-from vidsearch_mappings.registry import ErrorRecord, State, VideoRecord
+from vidsearch_mappings.registry import State, VideoRecord
 
-__all__ = ["Indexer", "Outcome"]
+__all__ = ["Indexer"]
 
 _log = logging.getLogger(__name__)
-_WRITE_TRIES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an attempt ended."""
-
-    status: Literal["indexed", "unchanged", "failed", "gone", "retry", "dead", "skipped"]
-    """``indexed``: embedded and written. ``unchanged``: the vectors were current already.
-    ``failed``: the video is at fault. ``gone``: the user deleted its document. ``retry``: it is
-    queued for another attempt, which the caller has to start. ``dead``: that was the last one.
-    ``skipped``: another worker has it, or nothing is to be done."""
-    record: VideoRecord | None = None
-    """As stored at the end; ``None`` where it was skipped."""
-    reason: str | None = None
+_SLICES_SECONDS = 600.0
+"""After which the sweep looks after a video whose slices have its lease."""
 
 
 class Indexer:
     """Ingests registered videos into the videos index.
 
-    ``thumbnails`` is where a picture of every segment is put, ``None`` makes none; ``batch_size``
-    counts frames.
+    ``thumbnails`` is where a picture of every segment is put, ``None`` makes none; ``embeddings``
+    is where vectors of frames are kept, ``None`` keeps none; ``board`` is where long videos are put
+    in slices, ``None`` embeds them in one go; ``batch_size`` counts frames.
 
     Raises:
         ConfigError: ``sources`` lists a host or scheme that cannot be one.
@@ -81,6 +72,8 @@ class Indexer:
         settings: IngestSettings,
         sources: SourceSettings | None = None,
         thumbnails: ThumbnailStore | None = None,
+        embeddings: EmbeddingStore | None = None,
+        board: SliceBoard | None = None,
         batch_size: int = 8,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -93,6 +86,8 @@ class Indexer:
         self._sources = sources or SourceSettings()
         check_sources(self._sources)
         self._thumbnails = thumbnails
+        self._embeddings = embeddings
+        self._board = board if embeddings is not None else None
         self._batch_size = batch_size
         self._clock = clock
 
@@ -118,13 +113,13 @@ class Indexer:
             _log.info("video %r skipped: %s", video_id, error)
             return Outcome("skipped", reason=str(error))
         with LeaseKeeper(self._registry, lease) as keeper:
-            attempt = _Attempt(lease.record, keeper)
+            attempt = Attempt(self._registry, lease.record, keeper)
             try:
                 return self._index(attempt)
             except Exception as error:
-                return self._conclude(error, attempt, delay=retry_delay, count_outage=count_outage)
+                return attempt.conclude(error, delay=retry_delay, count_outage=count_outage)
 
-    def _index(self, attempt: _Attempt) -> Outcome:
+    def _index(self, attempt: Attempt) -> Outcome:
         record = attempt.record
         index = open_videos_index(self._engine, self._index_settings)
         index.require_model(self._encoder.identity)
@@ -138,20 +133,26 @@ class Indexer:
         segments = SegmentPolicy.of(self._index_settings, length=index.segment_seconds)
         attempt.enter("fetch")
         languages = self._settings.subtitle_languages
-        with fetch(record.uri, settings=self._sources, languages=languages) as file:
-            attempt.enter("hash")
-            mark = self._fingerprint(file, index, segments)
+        with open_source(record.uri, settings=self._sources, languages=languages) as source:
+            content = self._content(source, record, attempt)
+            mark = self._fingerprint(content, index, segments)
             if stored and _is_current(record, stored, mark, index):
-                return self._keep_vectors(attempt, index, stored)
+                return self._keep_vectors(attempt, index, stored, content)
+            kept = KeptVideo(self._embeddings, content.hash)
+            slices = self._slices(record.id, content, source, kept)
+            if missing := self._missing(slices, kept):
+                return self._hand_over(attempt, content, slices, missing)
             embedding = embed_video(
-                file.path,
+                lambda: source.file().path,
+                kept=kept,
                 reader=self._reader,
                 encoder=self._encoder,
                 segments=segments,
                 rate=self._settings.fps,
                 sampling=self._settings.sampling,
                 batch_size=self._batch_size,
-                cues=lambda: self._cues(file),
+                max_damaged=self._settings.max_damaged,
+                cues=lambda: self._cues(source, content, kept),
                 thumbnails=self._thumbnails,
                 at=attempt.enter,
             )
@@ -164,54 +165,155 @@ class Indexer:
             attempt,
             index,
             written,
+            video=document[index.field],
+            **content.to_record(),
             fingerprint=mark,
             frames=embedding.frames,
             damaged=embedding.damaged,
             segments=len(embedding.segments),
             duration=embedding.duration,
         )
-        _log.info("video %r indexed: %r in %s", record.id, embedding, attempt)
+        if slices and self._board is not None:
+            self._board.clear(slices)
+        way = "written from kept embeddings" if kept.had_frames else "indexed"
+        _log.info("video %r %s: %r in %s", record.id, way, embedding, attempt)
         return Outcome("indexed", record=after)
 
-    def _keep_vectors(self, attempt: _Attempt, index: VideosIndex, stored: Document) -> Outcome:
+    def _keep_vectors(
+        self, attempt: Attempt, index: VideosIndex, stored: Document, content: VideoContent
+    ) -> Outcome:
         """Only the registered fields or the URI may have changed."""
         attempt.enter("write")
         record = attempt.record
         document, written = with_fields(record, stored.source, index=index), stored.revision
         if document != stored.source:
             written = self._write(attempt, index, document, stored)
-        after = self._complete(attempt, index, written)  # all that it says of the vectors is true
+        # All that the record says of the vectors is true.
+        after = self._complete(
+            attempt, index, written, video=document[index.field], **content.to_record()
+        )
         _log.info("video %r unchanged: its vectors are current", record.id)
         return Outcome("unchanged", record=after)
 
-    def _fingerprint(self, file: LocalFile, index: VideosIndex, segments: SegmentPolicy) -> str:
+    def _content(self, source: Source, record: VideoRecord, attempt: Attempt) -> VideoContent:
+        """What the file is; it is fetched only where nothing else tells.
+
+        Where its place does not answer, or has it no more, it is what it was the last time.
+        """
+        known = VideoContent.of_record(record)
+        try:
+            return read_content(
+                source,
+                known=known,
+                trust=self._sources.trust_validators,
+                subtitles=self._settings.subtitles,
+                at=attempt.enter,
+            )
+        except (SourceNotFoundError, SourceUnavailableError) as error:
+            if known is None:
+                raise
+            _log.warning("video %r: going by what was read before, as %s", record.id, error)
+            return known
+
+    def _slices(
+        self, id: str, content: VideoContent, source: Source, kept: KeptVideo
+    ) -> list[Slice]:
+        """The slices of a long video; none where it is embedded in one go, or was already."""
+        seconds = self._settings.slice_seconds
+        if self._board is None or not seconds or kept.find_frames(self._encoder.identity):
+            return []
+
+        def count() -> int:
+            path = source.file().path
+            slices = count_slices(self._reader.probe(path).duration, seconds=seconds)
+            return slices if slices > 1 and self._reader.can_seek(path) else 1
+
+        number = kept.fact(
+            "slices", f"{seconds:g} {self._reader.name}", count, restore=int, plain=int
+        )
+        if number == 1:
+            return []
+        return Slice.all_of(id, content.hash, count=number, seconds=seconds)
+
+    def _missing(self, slices: Sequence[Slice], kept: KeptVideo) -> list[Slice]:
+        """The slices that are not in the store yet; where all are, ``kept`` has their frames."""
+        if not slices:
+            return []
+        ranges = [(each.start, each.stop) for each in slices]
+        return [slices[n] for n in kept.join_frames(self._encoder.identity, ranges)]
+
+    def _hand_over(
+        self,
+        attempt: Attempt,
+        content: VideoContent,
+        slices: Sequence[Slice],
+        missing: Sequence[Slice],
+    ) -> Outcome:
+        """Let other workers embed the missing slices; whoever ends the last one takes over."""
+        assert self._board is not None
+        try:
+            waiting = self._board.add(missing, uri=attempt.record.uri)
+        except SliceFailedError:
+            self._board.clear(slices)  # a retry begins anew, with what is in the store
+            raise
+        known = content.to_record()
+        plan = {"count": slices[0].count, "seconds": slices[0].seconds}
+        record = self._registry.hand_over(
+            attempt.keeper.finish(),
+            lease_seconds=_SLICES_SECONDS,
+            content=known["content"],
+            source={**known["source"], "slices": plan},
+        )
+        _log.info(
+            "video %r is embedded in %d slices, %d of which are in the store",
+            record.id,
+            len(slices),
+            len(slices) - len(missing),
+        )
+        return Outcome("sliced", record=record, slices=waiting)
+
+    def _fingerprint(
+        self, content: VideoContent, index: VideosIndex, segments: SegmentPolicy
+    ) -> str:
         subtitles: list[str] | None = None
         if self._settings.subtitles:
-            hashes = [content_hash(sidecar.path) for sidecar in file.sidecars]
-            subtitles = [*self._settings.subtitle_languages, *hashes]
+            subtitles = [*self._settings.subtitle_languages, *content.subtitles]
         return fingerprint(
-            content_hash(file.path),
+            content.hash,
             index=index,
             segments=segments,
             subtitles=subtitles,
             thumbnails=self._thumbnails.form if self._thumbnails else None,
         )
 
-    def _cues(self, file: LocalFile) -> tuple[Cue, ...]:
+    def _cues(self, source: Source, content: VideoContent, kept: KeptVideo) -> tuple[Cue, ...]:
         if not self._settings.subtitles:
             return ()
         languages = self._settings.subtitle_languages
-        return best_cues(file.path, file.sidecars, reader=self._reader, languages=languages)
+
+        def read() -> tuple[Cue, ...]:
+            file = source.file()
+            return best_cues(file.path, file.sidecars, reader=self._reader, languages=languages)
+
+        return kept.fact(
+            "cues",
+            " ".join((*languages, *content.subtitles)),
+            read,
+            restore=lambda found: tuple(Cue(*each) for each in found),
+            plain=lambda cues: [[cue.start, cue.end, cue.text] for cue in cues],
+        )
 
     def _write(
-        self, attempt: _Attempt, index: VideosIndex, document: Json, stored: Document | None
+        self, attempt: Attempt, index: VideosIndex, document: Json, stored: Document | None
     ) -> Revision:
         """Write over the document that was read at the start, and over nothing newer.
 
         A worker that lost its lease without noticing would otherwise overwrite its successor.
         """
         record = attempt.record
-        for _ in range(_WRITE_TRIES):
+
+        def write() -> Revision:
+            nonlocal stored
             attempt.keeper.renew()
             try:
                 with explained_rejections():
@@ -227,10 +329,18 @@ class Indexer:
                 # The lease is still held, so the other writer is the user, or a predecessor that
                 # was late. What is written here is newer.
                 stored = index.read(record.id, routing=record.routing)
-        raise index.keeps_changing(record.id)
+                raise
+
+        return until_unchanged(write, of=index.called(record.id))
 
     def _complete(
-        self, attempt: _Attempt, index: VideosIndex, written: Revision, **result: Any
+        self,
+        attempt: Attempt,
+        index: VideosIndex,
+        written: Revision,
+        *,
+        video: Json,
+        **result: Any,
     ) -> VideoRecord:
         """Record the video as indexed.
 
@@ -240,7 +350,7 @@ class Indexer:
         record = attempt.record
         try:
             lease = attempt.keeper.finish()
-            return self._registry.complete(lease, **result, seconds=attempt.end())
+            after = self._registry.complete(lease, **result, seconds=attempt.end())
         except LeaseLostError:
             current = self._registry.find(record.id)
             if current is None:
@@ -248,6 +358,8 @@ class Indexer:
                     index.remove(record.id, expect=written, routing=record.routing)
             elif current.state is State.DELETED:
                 remove_document(self._registry, index, record.id)
+            else:
+                settle(self._registry, index, record.id)
             raise
         except IndexNotFoundError:
             # The registry was dropped after the last renewal of the lease. Where the index was
@@ -255,77 +367,11 @@ class Indexer:
             if index.attached:
                 index.remove(record.id, routing=record.routing)
             raise
-
-    def _conclude(
-        self, error: Exception, attempt: _Attempt, *, delay: float, count_outage: bool
-    ) -> Outcome:
-        """Record the error, and what :func:`decide` makes of it."""
-        id, decision = attempt.record.id, decide(error)
-        if decision is Decision.SKIP:
-            return _skipped(id, error)
-        reason = ErrorRecord.of(error, stage=attempt.stage)
-        uncounted = decision is Decision.RETRY_UNCOUNTED
         try:
-            lease = attempt.keeper.finish()
-            if decision is Decision.GONE:
-                _log.info("video %r is gone: %s", id, error)
-                after = self._registry.mark_gone(lease, reason)
-                return Outcome("gone", record=after, reason=str(reason))
-            if decision is Decision.FAIL:
-                _log.warning("video %r failed: %s", id, reason)
-                after = self._registry.fail(lease, reason)
-                return Outcome("failed", record=after, reason=str(reason))
-            after = self._registry.release(
-                lease, reason, counted=count_outage or not uncounted, delay=delay
-            )
-        except LeaseLostError as lost:
-            return _skipped(id, lost)
-        except BackendUnavailableError as away:
-            # The registry cannot be told. The lease runs out by itself, and until then the same
-            # owner may take it up again.
-            if uncounted:
-                raise error from error.__cause__
-            raise away from error
-        if uncounted:
-            _log.warning("video %r interrupted, not by its own fault: %s", id, reason)
-            raise error
-        _log.error("video %r: attempt %d failed", id, after.attempts, exc_info=error)
-        dead = after.state is State.DEAD
-        return Outcome("dead" if dead else "retry", record=after, reason=str(reason))
-
-
-class _Attempt:
-    """A video with its lease, the current stage of the work, and the seconds spent per stage."""
-
-    def __init__(self, record: VideoRecord, keeper: LeaseKeeper) -> None:
-        self.record = record
-        self.keeper = keeper
-        self.stage = "prepare"
-        self._entered = perf_counter()
-        self._seconds: dict[str, float] = {}
-
-    def enter(self, stage: str) -> None:
-        """Leave the current stage for another; a stage may be entered many times.
-
-        Raises:
-            LeaseLostError: another worker has the video, or it was deleted or registered anew.
-        """
-        self.keeper.check()
-        self._leave()
-        self.stage = stage
-
-    def end(self) -> dict[str, float]:
-        """Seconds per stage until now."""
-        self._leave()
-        return {stage: round(seconds, 4) for stage, seconds in self._seconds.items()}
-
-    def _leave(self) -> None:
-        now = perf_counter()
-        self._seconds[self.stage] = self._seconds.get(self.stage, 0.0) + now - self._entered
-        self._entered = now
-
-    def __str__(self) -> str:
-        return ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in self._seconds.items())
+            settle(self._registry, index, record.id, video=video)
+        except BackendError as error:  # the video is indexed nevertheless
+            _log.warning("video %r: its document was not looked at again: %s", record.id, error)
+        return after
 
 
 def _check_attached(record: VideoRecord, stored: Document | None, index: VideosIndex) -> None:
@@ -345,8 +391,3 @@ def _is_current(record: VideoRecord, stored: Document, mark: str, index: VideosI
     # An engine that keeps vectors out of the source could not write them back.
     complete = "vector" in video and "segments" in video
     return complete and record.fingerprint == mark == video.get("fingerprint")
-
-
-def _skipped(id: str, lost: Exception) -> Outcome:
-    _log.warning("video %r left alone: %s", id, lost)
-    return Outcome("skipped", reason=str(lost))

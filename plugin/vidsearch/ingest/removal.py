@@ -1,17 +1,24 @@
-"""Delete and purge a video: its record in the registry and its document in the index."""
+"""Take a video out of the index, and settle what writes at the same time made of its document."""
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 
-from vidsearch.errors import VersionConflictError
+from vidsearch.compare_and_set import until_unchanged
+from vidsearch.engines import Json
+from vidsearch.errors import (
+    DocumentNotFoundError,
+    VersionConflictError,
+    VideoNotRegisteredError,
+)
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.registry.registry import Registry
-from vidsearch_mappings.registry import UNWANTED, VideoRecord
+from vidsearch_mappings.registry import UNWANTED, State, VideoRecord
 
-__all__ = ["delete_video", "purge_video", "remove_document"]
+__all__ = ["delete_video", "purge_video", "remove_document", "settle"]
 
-_TRIES = 8
+_log = logging.getLogger(__name__)
 
 
 def delete_video(registry: Registry, index: VideosIndex, id: str) -> VideoRecord:
@@ -52,12 +59,51 @@ def remove_document(registry: Registry, index: VideosIndex, id: str) -> None:
     """
     known = registry.find(id)
     routing = known.routing if known else None
-    for _ in range(_TRIES):
+
+    def remove() -> bool:
         document = index.read(id, routing=routing)
         record = registry.find(id)
         if document is None or record is None or record.state not in UNWANTED:
+            return False
+        return index.remove(id, expect=document.revision, routing=routing)
+
+    if until_unchanged(remove, of=index.called(id)):
+        settle(registry, index, id)
+
+
+def settle(registry: Registry, index: VideosIndex, id: str, *, video: Json | None = None) -> None:
+    """Make an attached document agree with its record, after a write to it.
+
+    In an attached index the version numbers of the application are compared, and not revisions: of
+    two writes of vidsearch at the same moment both are taken, and the later one wins, whatever it
+    had read. So every writer looks once more. Vectors that are lost, or those of another attempt,
+    are written again by who has them (``video``, the vidsearch object), else the video is embedded
+    again by way of the sweep. A video that is not wanted any more loses them again.
+
+    Raises:
+        VersionConflictError: document and record keep changing.
+    """
+    if not index.attached:
+        return
+
+    def look() -> None:
+        record = registry.find(id)
+        if video is not None and record is not None and record.state in UNWANTED:
+            remove_document(registry, index, id)
+        if record is None or record.state is not State.INDEXED:
+            return  # another attempt is on its way, and looks when it has written
+        if index.fingerprint_of(id, routing=record.routing) in {None, record.fingerprint}:
             return
-        with suppress(VersionConflictError):
-            index.remove(id, expect=document.revision, routing=routing)
+        if video is None or video["fingerprint"] != record.fingerprint:
+            _log.warning("the vectors of video %r were overwritten, it is embedded again", id)
+            with suppress(VideoNotRegisteredError):
+                registry.reopen(id, forget=True)
             return
-    raise index.keeps_changing(id)
+        document = index.read(id, routing=record.routing)
+        if document is not None:
+            _log.warning("the vectors of video %r were overwritten, they are written again", id)
+            with suppress(DocumentNotFoundError):
+                index.merge(video, into=document)
+        raise VersionConflictError(f"{index.called(id)} was written again")
+
+    until_unchanged(look, of=index.called(id))

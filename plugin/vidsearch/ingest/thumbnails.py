@@ -6,14 +6,15 @@ from collections.abc import Iterable
 
 from vidsearch.engines import Engine
 from vidsearch.index.description import describe_index
-from vidsearch.media.thumbnails.store import Picture, ThumbnailStore
+from vidsearch.media import ThumbnailStore
+from vidsearch.media.file_store import StoredFile
 
 __all__ = ["unused_thumbnails"]
 
 
 def unused_thumbnails(
     store: ThumbnailStore, engine: Engine, aliases: Iterable[str], *, written_before: float
-) -> list[Picture]:
+) -> list[StoredFile]:
     """Pictures of which no segment is left, as a video was deleted or replaced.
 
     The same picture may belong to many videos, and the mapping does not index its key: every

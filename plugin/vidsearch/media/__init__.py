@@ -30,7 +30,14 @@ if TYPE_CHECKING:
         semantic_segments,
         shot_segments,
     )
-    from vidsearch.media.sources import LocalFile, check_sources, fetch, public_uri
+    from vidsearch.media.sources import (
+        LocalFile,
+        Source,
+        check_sources,
+        fetch,
+        open_source,
+        public_uri,
+    )
     from vidsearch.media.still_images import rgb_pixels
     from vidsearch.media.subtitles import best_cues, segment_texts, transcript
     from vidsearch.media.thumbnails import Candidates, ThumbnailStore
@@ -46,6 +53,7 @@ __all__ = [
     "MediaReader",
     "Sampling",
     "SegmentSpan",
+    "Source",
     "ThumbnailStore",
     "best_cues",
     "check_sources",
@@ -54,6 +62,7 @@ __all__ = [
     "fixed_segments",
     "open_decoder",
     "open_reader",
+    "open_source",
     "public_uri",
     "require_shots",
     "rgb_pixels",
@@ -76,6 +85,7 @@ __getattr__, __dir__ = imported_late(
         "MediaReader": "vidsearch.media.frames",
         "Sampling": "vidsearch.media.frames",
         "SegmentSpan": "vidsearch.media.segments",
+        "Source": "vidsearch.media.sources",
         "ThumbnailStore": "vidsearch.media.thumbnails",
         "best_cues": "vidsearch.media.subtitles",
         "check_sources": "vidsearch.media.sources",
@@ -84,6 +94,7 @@ __getattr__, __dir__ = imported_late(
         "fixed_segments": "vidsearch.media.segments",
         "open_decoder": "vidsearch.media.decoders",
         "open_reader": "vidsearch.media.readers",
+        "open_source": "vidsearch.media.sources",
         "public_uri": "vidsearch.media.sources",
         "require_shots": "vidsearch.media.segments",
         "rgb_pixels": "vidsearch.media.still_images",

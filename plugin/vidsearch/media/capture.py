@@ -19,6 +19,7 @@ from vidsearch.media.display import FALLBACK_STEP
 from vidsearch.media.ffmpeg_allowlist import opencv_restricted
 from vidsearch.media.frames import VideoInfo
 from vidsearch.media.pyav.picture import displayed_size, square_pixels
+from vidsearch.media.raw_mjpeg import is_raw_mjpeg
 
 __all__ = ["Capture", "opened"]
 
@@ -45,7 +46,7 @@ def opened(path: Path, *, threads: int = 1, late_picture: bool = False) -> Itera
         cv2.CAP_PROP_N_THREADS: threads,
         cv2.CAP_PROP_HW_ACCELERATION: cv2.VIDEO_ACCELERATION_NONE,
     }
-    with opencv_restricted(late_picture=late_picture):
+    with opencv_restricted(late_picture=late_picture, raw_mjpeg=is_raw_mjpeg(path)):
         source = cv2.VideoCapture(
             str(path.absolute()),
             cv2.CAP_FFMPEG,

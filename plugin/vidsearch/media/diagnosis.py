@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidsearch.media.ffmpeg_allowlist import AV_OPTIONS
+from vidsearch.media.flv import is_joined
 from vidsearch.media.mp4_boxes import (
     breaks_off_in,
     has_external_data,
@@ -35,6 +36,10 @@ _BREAKS_OFF = {
     b"moov": f"is an MP4 or MOV that breaks off within its index (moov): {_INCOMPLETE}",
     b"moof": f"is a fragmented MP4 that breaks off within its first fragment: {_INCOMPLETE}",
 }
+_JOINED = (
+    "is several FLV files one after the other, of which FFmpeg reads the first; join them with the "
+    "concat demuxer of the ffmpeg command, or register each"
+)
 _SCRAMBLED = "is a scrambled broadcast (conditional access); register a descrambled copy"
 _FORMS: tuple[tuple[bytes, str], ...] = (
     (b"....ftyp", "MP4 or MOV"),
@@ -142,6 +147,8 @@ def why_refused(path: Path) -> str | None:
     FFmpeg would take what is encrypted for damaged, and show the noise that decodes.
     """
     try:
+        if is_joined(path):
+            return _JOINED
         if not is_mp4(path):
             return None
         if is_still_picture(path):

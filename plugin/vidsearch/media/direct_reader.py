@@ -48,6 +48,10 @@ class DirectReader:
         """See :class:`~vidsearch.media.frames.Decoder`."""
         return self._decoder.probe(path)
 
+    def can_seek(self, path: Path) -> bool:
+        """See :class:`~vidsearch.media.frames.Decoder`."""
+        return self._decoder.can_seek(path)
+
     def frames(
         self,
         path: Path,

@@ -52,14 +52,16 @@ _lock = threading.Lock()
 
 
 @contextmanager
-def opencv_restricted(*, late_picture: bool = False) -> Iterator[None]:
-    """Create ``cv2.VideoCapture`` objects in here; with ``LATE_PICTURE_OPTIONS`` if asked for.
+def opencv_restricted(*, late_picture: bool = False, raw_mjpeg: bool = False) -> Iterator[None]:
+    """Create ``cv2.VideoCapture`` objects in here; with ``LATE_PICTURE_OPTIONS`` or for a row of
+    JPEG pictures if asked for.
 
     OpenCV takes FFmpeg's options from a variable of the process, at each opening. Other code of
     this process may use OpenCV for cameras and streams, so the variable is set for no longer than
     an opening takes. What it held before stays in force, but for these options.
     """
     more = [f"{name};{value}" for name, value in LATE_PICTURE_OPTIONS.items() if late_picture]
+    more += ["input_format;mjpeg"] if raw_mjpeg else []
     with _lock:
         before = os.environ.get(_VARIABLE)
         os.environ[_VARIABLE] = "|".join([*([before] if before else []), OPENCV_OPTIONS, *more])

@@ -196,6 +196,14 @@ class Decoder(Protocol):
         """
         ...
 
+    def can_seek(self, path: Path) -> bool:
+        """Whether a range is read without decoding the video from its beginning.
+
+        Raises:
+            SourceNotFoundError, VideoOpenError: as for :meth:`probe`.
+        """
+        ...
+
     def frames(
         self,
         path: Path,

@@ -35,10 +35,10 @@ from vidsearch.media.frames import (
 )
 from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.container import opened as opened_by_pyav
-from vidsearch.media.pyav.damage import untrusted
-from vidsearch.media.pyav.frame_numbers import is_uneven, missing_packets
+from vidsearch.media.pyav.cut_off import cut_off_at
+from vidsearch.media.pyav.damage import WHOLE, lacks_its_start, untrusted
 from vidsearch.media.pyav.frame_times import FrameTimes
-from vidsearch.media.pyav.packets import PacketIndex, cut_off_at, read_packets
+from vidsearch.media.pyav.packets import PacketIndex, read_packets
 from vidsearch.media.pyav.timetable import presentation
 from vidsearch.media.pyav.wide_gamut import is_exotic
 from vidsearch.media.streams import is_picture
@@ -91,6 +91,10 @@ class OpenCvDecoder(BatchDecoder):
         with opened(path, threads=self._threads, late_picture=late) as capture:
             return capture.info
 
+    def can_seek(self, path: Path) -> bool:
+        """See :class:`~vidsearch.media.frames.Decoder`: never."""
+        return False
+
     def _batches(
         self, path: Path, request: FrameRequest
     ) -> Generator[FrameBatch, None, FrameSummary]:
@@ -98,10 +102,14 @@ class OpenCvDecoder(BatchDecoder):
             _refuse_by_header(video, self._limits)
             points = request.points(fps=video.fps)
             index, late = read_packets(video), video.late_picture
-            promised = cut_off_at(video)
+            is_whole = video.stream.codec_context.name in WHOLE
+            promised = cut_off_at(video, index)
+            from_start = lacks_its_start(video, index)
         batches = Batches(request.batch_size)
         capture = partial(opened, path, threads=self._threads, late_picture=late)
-        sampler = _Sampler(path, capture, index, points, limits=self._limits)
+        sampler = _Sampler(
+            capture, index, points, from_start=from_start, is_whole=is_whole, limits=self._limits
+        )
         for seconds, image in sampler:
             yield from batches.add(seconds, lambda _, image=image: image)  # type: ignore[misc]
         missing = 0 if points.is_done else points.missing(sampler.end_seconds, promised)
@@ -121,6 +129,7 @@ class _Held:
     """The frame that is on display until the next one comes."""
 
     number: int
+    position: int
     seconds: float
     image: NDArray[np.uint8] | None
     """``None`` where it was not expected to be wanted."""
@@ -133,11 +142,12 @@ class _Sampler:
 
     def __init__(
         self,
-        path: Path,
         capture: Callable[[], AbstractContextManager[Capture]],
         index: PacketIndex,
         points: Points,
         *,
+        from_start: bool,
+        is_whole: bool,
         limits: MediaLimits,
     ) -> None:
         self._opened = capture
@@ -145,9 +155,10 @@ class _Sampler:
         self._index = index
         self._order = None if isinstance(order, str) else order
         self._untrusted = frozenset[int]()
-        if self._order is not None:
-            holes = missing_packets(path, index, self._order) if is_uneven(self._order) else []
-            self._untrusted = untrusted(index, self._order, holes)
+        if self._order is not None or len(index.holes):
+            self._untrusted = untrusted(index, self._order, from_start=from_start)
+        self._is_damage_found = is_whole
+        """Whether a frame that does not come out is damaged, see :class:`Damage`."""
         self._points = points
         self._limits = limits
         self.end_seconds = 0.0
@@ -180,11 +191,7 @@ class _Sampler:
                     if capture.lost or self._lacks_packets_before(times.number):
                         self.damaged += left_out
                 else:
-                    if capture.lost or times.number in self._untrusted:
-                        usual = 1 if points.by_number else capture.step
-                        held.own_until = min(
-                            held.own_until, points.place(held.number, held.seconds) + usual
-                        )
+                    held.own_until = min(held.own_until, self._own_until(held, times, capture))
                     yield from self._shown(held, until=position)
                 if points.by_number:
                     wanted = convert_all or points.position(points.done) <= times.number
@@ -192,8 +199,8 @@ class _Sampler:
                     wanted = points.position(points.done) < times.seconds + ahead
                 image = self._image(capture) if wanted else None
                 if image is not None or not wanted:
-                    held = _Held(times.number, times.seconds, image)
-                    if times.number in self._untrusted:
+                    held = _Held(times.number, times.position, times.seconds, image)
+                    if self._is_broken(times):
                         held.own_until = -math.inf
                 elif held is not None:  # not convertible, so the frame before stays on display
                     held.own_until = min(held.own_until, position)
@@ -202,8 +209,43 @@ class _Sampler:
             if held is None:
                 raise NoFramesError(capture.no_frames_message())
             self.end_seconds = max(times.end, held.seconds)
+            self._is_damage_found = self._is_damage_found or bool(self._untrusted)
+            held.own_until = min(held.own_until, self._skipped_at(held, len(self._index)))
             until = points.end(seconds=self.end_seconds, frames=times.number + 1)
             yield from self._shown(held, until=until)
+
+    def _own_until(self, held: _Held, times: FrameTimes, capture: Capture) -> float:
+        """The position up to which the frame before the current one is shown for its own sake."""
+        first, last = held.position, times.position
+        if self._order is not None:
+            first, last = held.number, times.number
+        is_broken = not self._untrusted.isdisjoint(range(first + 1, last + 1))
+        self._is_damage_found = self._is_damage_found or is_broken or capture.lost > 0
+        before, after = held.position, times.position
+        holes = self._index.holes
+        if self._order is not None and len(holes):
+            before = int(self._order.packets[: held.number + 1].max())
+        until = self._skipped_at(held, times.number)
+        is_after_hole = bool(((before < holes) & (holes <= after)).any())
+        if is_broken or is_after_hole or (capture.lost and self._order is None):
+            usual = 1 if self._points.by_number else self._index.step
+            until = min(until, self._points.place(held.number, held.seconds) + usual)
+        return until
+
+    def _is_broken(self, times: FrameTimes) -> bool:
+        """Whether the current frame depends on packets that are damaged or missing."""
+        return (times.position if self._order is None else times.number) in self._untrusted
+
+    def _skipped_at(self, held: _Held, number: int) -> float:
+        """The position of the frame after ``held``, if that did not come out before a number."""
+        order, following = self._order, held.number + 1
+        if (
+            order is None
+            or not self._is_damage_found
+            or following >= min(number, len(order.seconds))
+        ):
+            return math.inf
+        return self._points.place(following, float(order.seconds[following]))
 
     def _lacks_packets_before(self, number: int) -> bool:
         """Whether frames before the first that comes out cannot be decoded without a key frame that

@@ -16,7 +16,7 @@ _MPEG = "dvd evo m2p mod mpe mpeg mpg tod vob vro m2t m2ts mts tp trp ts ty ty+ 
 _RECORDERS = "cine dav dif dv gxf ifv lxf mlv mxf nsv nut nuv r3d viv"
 _STREAMS = (
     "264 265 266 av1 avc avs2 avs3 cavs dnxhd dnxhr drc evc h261 h263 h264 h265 h266 h26l hevc ivf "
-    "m1v m2v mpv obu rcv vc1 vc2 vvc y4m"
+    "m1v m2v mjpeg mjpg mpv obu rcv vc1 vc2 vvc y4m"
 )
 _ANIMATIONS = (
     "apng bik cdxl cpk flc fli flm gif hnm ipu moflex mvi roq sdr2 smk thp usm vmd xmv yop"

@@ -72,19 +72,23 @@ class RegistryLayout:
         return f"registry {self.name!r} has version {self.version}, nothing is to be upgraded"
 
 
-def create_registry_index(engine: Engine, settings: IndexSettings) -> None:
+def create_registry_index(
+    engine: Engine, settings: IndexSettings, *, alias: str | None = None
+) -> None:
     """Create ``<registry>-000001`` with the alias ``<registry>``, in one request.
+
+    ``alias`` is that of another index with the layout of a registry.
 
     Raises:
         MappingConflictError: it exists, or an index template of the cluster reached into it.
     """
+    alias = alias or settings.registry
     body = registry_index(engine.kind, shards=settings.shards, replicas=settings.replicas)
     create_index_as_asked(
         engine,
-        _concrete(settings),
-        {**body, "aliases": {settings.registry: {"is_hidden": True}}},
-        advice=f"Set index.side_prefix (now {settings.side_prefix!r}) to a prefix that no pattern "
-        "of a template matches, or narrow the index_patterns of the template",
+        _concrete(alias),
+        {**body, "aliases": {alias: {"is_hidden": True}}},
+        advice=settings.side_advice,
         user_fields=False,
     )
 
@@ -149,9 +153,9 @@ def no_registry(name: str) -> IndexNotFoundError:
 def drop_registry_index(engine: Engine, settings: IndexSettings) -> None:
     """Drop it where it exists; an index of another kind that has its name is left alone."""
     for name in engine.indices_of(settings.registry):
-        if name in {settings.registry, _concrete(settings)}:  # once it had no alias
+        if name in {settings.registry, _concrete(settings.registry)}:  # once it had no alias
             engine.delete_index(name)
 
 
-def _concrete(settings: IndexSettings) -> str:
-    return f"{settings.registry}-000001"
+def _concrete(alias: str) -> str:
+    return f"{alias}-000001"

@@ -38,6 +38,8 @@ class Registration:
     stored: Stored | None = field(default=None, repr=False)
     error: VidsearchError | None = None
     """Why nothing was changed, or why the video was not queued."""
+    changed: bool = False
+    """Whether the record was written; it was not where it says the same already."""
 
     @property
     def record(self) -> VideoRecord | None:
@@ -105,6 +107,10 @@ class Registry:
         """One video, read in real time."""
         return _registered(self.find(id), id)
 
+    def find_many(self, ids: Sequence[str]) -> dict[str, VideoRecord]:
+        """Some videos, read in real time; those that were never registered are left out."""
+        return {id: stored.record for id, stored in self._store.read_many(ids).items()}
+
     def list(self, *, state: State | None = None, limit: int = 100) -> list[VideoRecord]:
         """Up to 10,000 videos, the one that changed last first; tombstones only if asked for."""
         return self._store.latest(in_states(*([state] if state else [])), size=limit)
@@ -112,6 +118,11 @@ class Registry:
     def scan(self, *states: State) -> Iterator[VideoRecord]:
         """Every video in one of the states; all but tombstones where none is given."""
         return self._store.scan(in_states(*states))
+
+    def below(self, prefix: str) -> Iterator[VideoRecord]:
+        """Every video whose uri begins so, but for tombstones; in no order."""
+        begins = {"prefix": {"uri": prefix}}
+        return self._store.scan({"bool": {"filter": [begins], **in_states()["bool"]}})
 
     def among(self, ids: Iterable[str]) -> Iterator[VideoRecord]:
         """Those of some ids that are registered, tombstones included, in no order."""
@@ -138,8 +149,11 @@ class Registry:
     ) -> VideoRecord:
         """Make a video known. Safe to repeat.
 
-        Nothing changes where the same uri and fields are indexed or on their way. Another uri or
-        other fields, and a failed, dead or deleted video, start afresh.
+        Nothing changes where the same uri and fields are indexed or on their way. Another uri,
+        other fields of a video that is on its way, and a failed, dead or deleted video start
+        afresh. An indexed video with other fields alone stays ``indexed``; its ``due_at`` says that
+        they are to be written into its document (``ingest.write_fields``), else the sweep sees to
+        it.
 
         Args:
             id: of the video, and of its document.
@@ -195,6 +209,14 @@ class Registry:
         check_id(id)
         valid = checked_fields(fields, id=id, reserved=self._reserved)
         return self._change(id, partial(transitions.set_fields, fields=valid)).record
+
+    def mark_fields_written(self, ids: Iterable[str]) -> tuple[Registration, ...]:
+        """Note that the documents of indexed videos have their fields."""
+        return self._change_many(ids, transitions.fields_written)
+
+    def take_back_fields(self, id: str, fields: Mapping[str, Any]) -> VideoRecord:
+        """Note the fields that a document has kept, as the index refused new ones."""
+        return self._change(id, partial(transitions.fields_written, instead=fields)).record
 
     def mark_queued(self, id: str) -> VideoRecord:
         """Note that a message is in the queue. Nothing changes where a worker was faster."""
@@ -317,6 +339,12 @@ class Registry:
             max_attempts=self.max_attempts,
         ).record
 
+    def hand_over(self, lease: Lease, *, lease_seconds: float, **known: Any) -> VideoRecord:
+        """Let the slices of a video have its lease; see ``transitions.hand_over``."""
+        return self._change_held(
+            lease, transitions.hand_over, lease_seconds=lease_seconds, **known
+        ).record
+
     # -- by the sweep
 
     def recover(self, id: str) -> VideoRecord | None:
@@ -374,5 +402,5 @@ def _of_registered(id: str, transition: _Transition) -> Change:
 
 def _registration(id: str, end: Stored | VidsearchError) -> Registration:
     if isinstance(end, Stored):
-        return Registration(id, end)
+        return Registration(id, end, changed=end.written)
     return Registration(id, error=end)

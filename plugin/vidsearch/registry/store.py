@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from vidsearch.compare_and_set import keeps_changing, until_unchanged
 from vidsearch.engines import Document, Engine, Json, Revision, Write
 from vidsearch.errors import (
     BackendError,
@@ -26,7 +27,6 @@ from vidsearch_mappings.registry import State, VideoRecord, fitted, is_essential
 __all__ = ["Change", "Lease", "RecordStore", "Stored", "in_states"]
 
 _log = logging.getLogger(__name__)
-_TRIES = 8
 
 Change = Callable[[VideoRecord | None, float], VideoRecord]
 """From the stored record and the time to the record after: the same one to leave it as it is."""
@@ -45,6 +45,8 @@ class Stored:
 
     record: VideoRecord
     revision: Revision
+    written: bool = field(default=False, compare=False)
+    """Whether the call that returns it wrote it."""
 
     @property
     def id(self) -> str:
@@ -79,21 +81,24 @@ class RecordStore:
             found = self._engine.get(self.index, id)
         return None if found is None else _stored(found)
 
+    def read_many(self, ids: Sequence[str]) -> dict[str, Stored]:
+        """The records of some ids, in real time; those that are absent are left out."""
+        return {id: _stored(found) for id, found in self._documents(ids).items()}
+
     def change(self, id: str, change: Change) -> Stored:
         """Read, change and write if nobody else wrote meanwhile; else look again.
 
         ``change`` may run often; what it raises ends the attempt.
         """
-        for _ in range(_TRIES):
+
+        def attempt() -> Stored:
             before = self.read(id)
             after = change(before.record if before else None, self._clock())
             if before is not None and after is before.record:
                 return before
-            try:
-                return Stored(after, self._write(after, expect=before.revision if before else None))
-            except VersionConflictError:
-                continue
-        raise _keeps_changing(id)
+            return Stored(after, self._write(after, expect=before.revision if before else None))
+
+        return until_unchanged(attempt, of=_called(id))
 
     def change_many(
         self, changes: Mapping[str, Change], *, stored: Mapping[str, Stored] | None = None
@@ -106,7 +111,9 @@ class RecordStore:
         ends: dict[str, Stored | VidsearchError] = {}
         known = dict(stored or {})
         rest = list(changes)
-        for _ in range(_TRIES):
+
+        def attempt() -> None:
+            nonlocal known, rest
             found = self._documents([id for id in rest if id not in known])
             changed: list[VideoRecord] = []
             for id in rest:
@@ -122,12 +129,16 @@ class RecordStore:
                     ends[id] = before
                 else:
                     changed.append(after)
-            ends |= self._write_many(changed, expect={i: one.revision for i, one in known.items()})
+            revisions = {id: one.revision for id, one in known.items()}
+            ends.update(self._write_many(changed, expect=revisions))
             rest = [id for id in rest if isinstance(ends[id], VersionConflictError)]
-            if not rest:
-                return ends
             known = {}
-        return ends | {id: _keeps_changing(id) for id in rest}
+            if rest:
+                raise VersionConflictError("told by id below")
+
+        with suppress(VersionConflictError):
+            until_unchanged(attempt, of=self.index)
+        return ends | {id: keeps_changing(_called(id)) for id in rest}
 
     def change_held(self, lease: Lease, after: VideoRecord) -> Lease:
         """Write what the holder of a lease has decided.
@@ -136,7 +147,9 @@ class RecordStore:
             LeaseLostError: the stored record is not the holder's any more.
         """
         revision = lease.revision
-        for _ in range(_TRIES):
+
+        def attempt() -> Lease:
+            nonlocal revision, after
             try:
                 return Lease(after, self._write(after, expect=revision))
             except VersionConflictError as error:
@@ -149,7 +162,9 @@ class RecordStore:
                 # A renewal of the holder, whose answer was lost: a token is never used twice.
                 # Fields that a newer version added meanwhile are kept.
                 revision, after = stored.revision, after.changed(unknown=now.unknown)
-        raise _keeps_changing(lease.id)
+                raise
+
+        return until_unchanged(attempt, of=_called(lease.id))
 
     def delete(self, stored: Stored) -> bool:
         """Drop a record that is still the same."""
@@ -249,7 +264,8 @@ class RecordStore:
             revisions, conflicts, failures = error.revisions, error.conflicts, error.failures
         for id in conflicts:
             failures[id] = VersionConflictError(f"video {id!r} was changed meanwhile")
-        return {**{id: Stored(records[id], one) for id, one in revisions.items()}, **failures}
+        written = {id: Stored(records[id], one, written=True) for id, one in revisions.items()}
+        return {**written, **failures}
 
     def _fitted(self, source: Json, mapping: Json) -> Json | None:
         """The document without the fields that the live mapping lacks; ``None`` if it has all."""
@@ -309,5 +325,5 @@ def _lost(lease: Lease, why: str) -> LeaseLostError:
     return LeaseLostError(f"the lease of video {lease.id!r} is lost: {why}")
 
 
-def _keeps_changing(id: str) -> VersionConflictError:
-    return VersionConflictError(f"video {id!r} was changed by others {_TRIES} times in a row")
+def _called(id: str) -> str:
+    return f"the record of video {id!r}"

@@ -31,6 +31,8 @@ class SweepReport:
     waiting: tuple[str, ...] = ()
     """The broker did not take the message, or the engine did not remove the document; the next
     sweep tries again."""
+    slices: int = 0
+    """Slices of long videos that are in the queue again."""
     problem: str | None = None
     """Why not; the first reason of several."""
 
@@ -91,4 +93,7 @@ def sweep(
                         away = str(error)
                 found[outcome].append(record.id)
     problem = away or blocked
-    return SweepReport(problem=problem, **{name: tuple(ids) for name, ids in found.items()})
+    ids = {name: tuple(each) for name, each in found.items()}
+    return SweepReport(
+        ids["requeued"], ids["dead"], ids["cleaned"], ids["waiting"], problem=problem
+    )

@@ -31,6 +31,8 @@ _RULES = (
     _Rule(State.PROCESSING, "lease_until", grace=False, absent=True),
     _Rule(State.QUEUED, "due_at", grace=True, absent=True),
     _Rule(State.REGISTERED, "updated_at", grace=True, absent=True),
+    # Its document has not got the fields that it was registered with since.
+    _Rule(State.INDEXED, "due_at", grace=True, absent=False),
     # A worker that was at work when the video was deleted may have died after its write.
     _Rule(State.DELETED, "lease_until", grace=False, absent=False),
     # Removing its document may have failed.

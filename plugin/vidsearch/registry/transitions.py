@@ -12,7 +12,8 @@
 function         from                                         to
 ===============  ===========================================  =====================================
 ``register``     nothing, deleted, failed, dead;              registered
-                 any with another uri or other fields
+                 any with another uri or other fields;
+                 indexed with other fields alone              the same
 ``set_fields``   processing; any other but deleted            registered; the same
 ``mark_queued``  registered                                   queued
 ``claim``        registered, queued;                          processing, or dead where a worker
@@ -22,9 +23,11 @@ function         from                                         to
 ``fail``         processing                                   failed
 ``mark_gone``    processing                                   deleted
 ``release``      processing                                   queued; dead after the last attempt
+``hand_over``    processing                                   processing, owned by its slices
 ``retry``        failed, dead                                 registered
 ``reopen``       indexed, failed, dead; any to forget         registered
 ``delete``       all but deleted                              deleted
+``fields_written`` indexed                                    the same
 ``mark_removed`` deleted                                      deleted
 ``recover``      what the sweep takes: see ``sweep_rule``      registered, dead; deleted stays
 ===============  ===========================================  =====================================
@@ -58,6 +61,9 @@ __all__ = [
     "complete",
     "delete",
     "fail",
+    "fields_written",
+    "hand_over",
+    "is_handed_over",
     "is_purgeable",
     "mark_gone",
     "mark_queued",
@@ -72,17 +78,28 @@ __all__ = [
 ]
 
 
+_SLICES = "slices"
+"""Owner of a lease that slices have; those of workers hold a ``#``."""
+
+
 def register(old: VideoRecord | None, now: float, *, video: NewVideo) -> VideoRecord:
-    """Make a video known, or start afresh with what is other than before."""
+    """Make a video known, or start afresh with what is other than before.
+
+    Of an indexed video, other fields alone are only noted; see :func:`fields_written`.
+    """
     wanted: Json = {"uri": video.uri, "fields": dict(video.fields or {}), "routing": video.routing}
     if old is None or old.state is State.DELETED:
         unknown = {} if old is None else old.unknown
         return VideoRecord(
             id=video.id, registered_at=now, updated_at=now, unknown=unknown, **wanted
         )
-    same = {"uri": old.uri, "fields": dict(old.fields), "routing": old.routing} == wanted
-    if same and old.state not in GIVEN_UP:
+    same_file = (old.uri, old.routing) == (video.uri, video.routing)
+    if same_file and dict(old.fields) == wanted["fields"] and old.state not in GIVEN_UP:
         return old
+    if same_file and old.state is State.INDEXED:
+        return _with_fields(old, now, wanted["fields"])
+    if video.uri != old.uri:
+        old = _without_content(old)
     return _afresh(old, now).changed(**wanted)
 
 
@@ -101,7 +118,22 @@ def set_fields(record: VideoRecord, now: float, *, fields: Mapping[str, Any]) ->
         return record
     if record.state is State.PROCESSING:
         return _afresh(record, now).changed(fields=after)
+    if record.state is State.INDEXED:
+        return _with_fields(record, now, after)
     return record.changed(fields=after, updated_at=now)
+
+
+def fields_written(
+    record: VideoRecord, now: float, *, instead: Mapping[str, Any] | None = None
+) -> VideoRecord:
+    """The document of an indexed video has its fields; until then, the sweep sees to it.
+
+    ``instead`` are the fields that it has kept, where the index refused the new ones.
+    """
+    if record.state is not State.INDEXED or record.due_at is None:
+        return record
+    fields = record.fields if instead is None else instead
+    return record.changed(fields=fields, due_at=None, updated_at=now)
 
 
 def mark_queued(record: VideoRecord, now: float) -> VideoRecord:
@@ -125,7 +157,7 @@ def claim(
     mine = (record.owner or "").partition("#")[0] == token.partition("#")[0]
     attempts = record.attempts + 1
     if record.state is State.PROCESSING:
-        if mine:
+        if mine or is_handed_over(record):
             attempts = record.attempts
         elif (record.lease_until or 0.0) >= now:
             raise LeaseLostError(f"video {record.id!r} is being worked on by {record.owner}")
@@ -160,7 +192,7 @@ def fail(record: VideoRecord, now: float, *, error: ErrorRecord) -> VideoRecord:
 
 def mark_gone(record: VideoRecord, now: float, *, error: ErrorRecord) -> VideoRecord:
     """The application deleted the document."""
-    return _ended(record, now).changed(
+    return _without_content(_ended(record, now)).changed(
         state=State.DELETED, error=error, fingerprint=None, fields={}
     )
 
@@ -180,6 +212,24 @@ def release(
         return ended.changed(state=State.DEAD)
     attempts = record.attempts if counted else record.attempts - 1
     return ended.changed(state=State.QUEUED, attempts=attempts, due_at=_later(now, delay))
+
+
+def hand_over(
+    record: VideoRecord, now: float, *, lease_seconds: float, **known: Any
+) -> VideoRecord:
+    """Let the slices of a video have its lease; ``known`` is what was found out about its file.
+
+    Whoever claims the video next gets the lease. The sweep sees to it when the lease has run out,
+    where all the slices' workers were lost.
+    """
+    return record.changed(
+        owner=_SLICES, lease_until=_later(now, lease_seconds), error=None, updated_at=now, **known
+    )
+
+
+def is_handed_over(record: VideoRecord) -> bool:
+    """Whether the slices of a video have its lease."""
+    return record.state is State.PROCESSING and record.owner == _SLICES
 
 
 def retry(record: VideoRecord, now: float) -> VideoRecord:
@@ -206,7 +256,7 @@ def reopen(record: VideoRecord, now: float, *, forget: bool) -> VideoRecord:
     if record.state in IN_PROGRESS and not (forget and record.fingerprint):
         return record
     after = _afresh(record, now)
-    return after.changed(fingerprint=None) if forget else after
+    return _without_content(after).changed(fingerprint=None) if forget else after
 
 
 def delete(record: VideoRecord, now: float, *, error: ErrorRecord | None) -> VideoRecord:
@@ -217,7 +267,7 @@ def delete(record: VideoRecord, now: float, *, error: ErrorRecord | None) -> Vid
     if record.state is State.DELETED:
         return record
     lease = record.lease_until if record.state is State.PROCESSING else None
-    return _ended(record, now).changed(
+    return _without_content(_ended(record, now)).changed(
         state=State.DELETED,
         fields={},
         error=error,
@@ -239,8 +289,12 @@ def recover(record: VideoRecord, now: float, *, max_attempts: int) -> VideoRecor
     after = _ended(record, now)
     if record.state is State.DELETED:
         return after
+    if record.state is State.INDEXED:
+        return _afresh(record, now)
     if record.state is not State.PROCESSING:
         return after.changed(state=State.REGISTERED)
+    if is_handed_over(record):
+        return after.changed(state=State.REGISTERED, attempts=record.attempts - 1)
     lost = f"worker {record.owner} fell silent in attempt {record.attempts}"
     error = ErrorRecord(type="WorkerLost", stage="processing", message=lost)
     dead = record.attempts >= max_attempts
@@ -254,6 +308,14 @@ def is_purgeable(record: VideoRecord) -> bool:
 
 def _afresh(record: VideoRecord, now: float) -> VideoRecord:
     return _ended(record, now).changed(state=State.REGISTERED, attempts=0, error=None)
+
+
+def _with_fields(record: VideoRecord, now: float, fields: Mapping[str, Any]) -> VideoRecord:
+    return record.changed(fields=fields, due_at=now, updated_at=now)
+
+
+def _without_content(record: VideoRecord) -> VideoRecord:
+    return record.changed(content=None, source={})
 
 
 def _ended(record: VideoRecord, now: float) -> VideoRecord:

@@ -64,7 +64,8 @@ class SearchCore:
         self._settings = settings
         self._media = media or MediaInput()
         self._index = IndexCache(alias)
-        self._cold = False
+        self.is_cold = False
+        """Whether the first text is still to be embedded, of a model loaded here."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> SearchCore:
@@ -80,7 +81,7 @@ class SearchCore:
 
         media = MediaInput(settings.sources, settings.ingest, settings.model.batch_size)
         core = cls(settings.index.name, encoder=load, settings=settings.search, media=media)
-        core._cold = True
+        core.is_cold = True
         return core
 
     def request(self, text: Any, options: Mapping[str, Any]) -> CheckedRequest:
@@ -114,7 +115,7 @@ class SearchCore:
             pages = yield from self._hits(rankings, index, calls)
             return [(*each, index.name) for each in zip(rankings, pages, strict=True)]
 
-        found = yield from self._index.run(calls, run, sized=self._counts(requests))
+        found = yield from self._index.run(calls, run, sized=self._counts(requests, calls))
         took = 1000 * (time.perf_counter() - started - embedded.loading)
         return [
             SearchResult(
@@ -136,12 +137,16 @@ class SearchCore:
             (plan,) = yield from self._plans([request], index, calls, embedded)
             return plan.bodies()[0]
 
-        return (yield from self._index.run(calls, run, sized=self._counts([request])))
+        return (yield from self._index.run(calls, run, sized=self._counts([request], calls)))
 
-    def _counts(self, requests: Sequence[CheckedRequest]) -> bool:
-        """Whether the number of candidates depends on how many vectors the index holds."""
+    def _counts(self, requests: Sequence[CheckedRequest], calls: Calls) -> bool:
+        """Whether the bodies depend on how many vectors, or videos without one field, there are."""
         automatic = self._settings.num_candidates == "auto"
-        return automatic and any(each.request.needs_vector for each in requests)
+        return any(
+            one.needs_vector
+            and (automatic or (calls.kind == "opensearch" and one.filter and one.level != "video"))
+            for one in (each.request for each in requests)
+        )
 
     # -- from requests to plans
 
@@ -194,13 +199,9 @@ class SearchCore:
     ) -> Steps[list[QueryVector]]:
         """What the vector leg of each request compares with; empty in keyword mode."""
 
-        def embed() -> list[QueryVector]:
-            embedded.load(index)
-            return embedded()
-
         vectors = [QueryVector() for _ in requests]
         if any(each.request.needs_model for each in requests):
-            vectors = list((yield Work(embed)))
+            vectors = list((yield Work(lambda: embedded(index))))
         groups: list[dict[str, Json]] = [{} for _ in requests]
         for group, checked in zip(groups, requests, strict=True):
             if (id := checked.request.like) is not None:
@@ -224,37 +225,32 @@ class SearchCore:
                     )
         return vectors
 
-    def load_model(self, index: IndexDescription, requests: Sequence[CheckedRequest]) -> None:
-        """Load what the requests need of the model, so that they can be timed without it."""
-        encoder = self._encoder()
-        # A local model is hashed for its identity.
-        encoder.identity.require(index.identity, where=f"index {index.name!r}")
-        asked = [each.request for each in requests if each.request.needs_model]
-        texts = [request.text for request in asked if request.input[0] == "text"]
-        if self._cold and texts:  # its weights are read at the first text
-            encoder.encode_text([str(texts[0])])
-            self._cold = False
+    def require_model(self, index: IndexDescription) -> None:
+        """Load the model where it is not loaded yet; but for its weights, as a rule.
 
-    def embed_requests(self, requests: Sequence[CheckedRequest]) -> list[QueryVector]:
-        """The vectors that the model makes, all texts in one batch; empty for other requests."""
+        Raises:
+            ModelMismatchError: the index holds vectors of another.
+        """
+        # A local model is hashed for its identity.
+        self._encoder().identity.require(index.identity, where=f"index {index.name!r}")
+
+    def embed_texts(self, texts: Sequence[str]) -> list[QueryVector]:
+        """The vectors of texts, made in one batch."""
+        if not texts:
+            return []
         encoder = self._encoder()
-        vectors = [QueryVector() for _ in requests]
-        texts: dict[int, str] = {}
-        for at, checked in enumerate(requests):
-            name, value = checked.request.input
-            if not checked.request.needs_model:
-                continue
-            if name == "text":
-                texts[at] = value
-                continue
-            embed = self._media.image if name == "image" else self._media.clip
-            with checked.errors_about(name):
-                vectors[at] = QueryVector(embed(value, encoder=encoder).tolist())
-        if texts:
-            encoded = embedded_texts(encoder, list(texts.values()))
-            for (at, text), vector in zip(texts.items(), encoded, strict=True):
-                vectors[at] = QueryVector(vector.tolist(), _truncation(text, encoder))
-        return vectors
+        vectors = embedded_texts(encoder, texts)
+        return [
+            QueryVector(vector.tolist(), _truncation(text, encoder))
+            for text, vector in zip(texts, vectors, strict=True)
+        ]
+
+    def embed_media(self, checked: CheckedRequest) -> QueryVector:
+        """The vector of an image or a clip."""
+        name, value = checked.request.input
+        embed = self._media.image if name == "image" else self._media.clip
+        with checked.errors_about(name):
+            return QueryVector(embed(value, encoder=self._encoder()).tolist())
 
     # -- from plans to hits
 
@@ -322,22 +318,39 @@ class _Embedded:
     def __init__(self, core: SearchCore, requests: Sequence[CheckedRequest]) -> None:
         self._core = core
         self._requests = requests
-        self._vectors = Once(lambda: core.embed_requests(requests))
+        self._texts = Once(self._embed_texts)
+        self._vectors = Once(self._embed)
         self.loading = 0.0
         """Seconds; none after the first search."""
 
-    def __call__(self) -> list[QueryVector]:
-        return self._vectors()
-
-    def load(self, index: IndexDescription) -> None:
-        """Load the model where it is not loaded yet.
+    def __call__(self, index: IndexDescription) -> list[QueryVector]:
+        """A vector per request, empty for one that needs no model; made once.
 
         Raises:
-            ModelMismatchError: the index holds vectors of another.
+            ModelMismatchError: the index holds vectors of another model.
         """
         started = time.perf_counter()
-        self._core.load_model(index, self._requests)
+        self._core.require_model(index)
+        if self._core.is_cold:  # its weights are read at the first text
+            self._core.is_cold = not self._texts()
         self.loading += time.perf_counter() - started
+        return self._vectors()
+
+    def _embed_texts(self) -> list[QueryVector]:
+        asked = [each.request for each in self._requests if each.request.needs_model]
+        return self._core.embed_texts([one.input[1] for one in asked if one.input[0] == "text"])
+
+    def _embed(self) -> list[QueryVector]:
+        texts = iter(self._texts())
+        vectors = []
+        for checked in self._requests:
+            if not checked.request.needs_model:
+                vectors.append(QueryVector())
+            elif checked.request.input[0] == "text":
+                vectors.append(next(texts))
+            else:
+                vectors.append(self._core.embed_media(checked))
+        return vectors
 
 
 def _truncation(text: str, encoder: Encoder) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from vidsearch.search.mapping_fields import (
     find_field,
     walk,
 )
+from vidsearch_mappings.queries import has_nested
 
 __all__ = ["Filter", "build_filters", "split_segment_filters"]
 
@@ -70,7 +71,9 @@ def build_filters(filter: Filter | None, *, properties: Mapping[str, Any]) -> li
     ``{"recorded": {"gte":    dates: ISO text, ``date`` and ``datetime``, the engine's date maths
     "now-7d/d"}}``
     ``{"video.segments.start  a field of a nested object; several of one object must hold for the
-    ": {"gte": 60}}``         same item of it. Full text (``video.segments.text``) matches words
+    ": {"gte": 60}}``         same item of it
+    ``{"video.segments.text   a ``text`` without a keyword subfield: holds all the words
+    ": "storm warning"}``
     ``{"term": {…}}``         a clause of the query language: sent as it is, not checked
     ========================  ================================================================
 
@@ -134,18 +137,21 @@ def split_segment_filters(
         else:
             on_videos.append(dict(clause))
     for clause in on_segments:
-        if _has_nested(clause):
-            raise QueryError(f"a clause on {path} must not have `nested` inside: {clause}")
+        if has_nested(clause):
+            raise QueryError(
+                f"a clause on {path} must not have `nested` inside: {clause}. Make it an item of "
+                "the filter of its own, or search at level=video"
+            )
         if foreign := [name for name in _names(clause) if not name.startswith(f"{path}.")]:
             raise QueryError(
                 f"one clause has conditions on {path} and on {foreign[0]!r}, which no engine can "
                 "apply to segments: make them two items of the filter, or search at level=video"
             )
     for clause in on_videos:
-        if _has_nested(clause):
+        if any(f"{name}.".startswith(f"{path}.") for name in _names(clause)):
             raise QueryError(
-                "engines misread `nested` in a search for segments: search at level=video, or "
-                f"make conditions on fields of {path} items of their own"
+                f"one clause has `nested` in it and conditions on {path}, which no engine can "
+                "apply to segments: make them two items of the filter, or search at level=video"
             )
     return on_videos, on_segments
 
@@ -158,14 +164,8 @@ def _parts(query: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [dict(query)]
 
 
-def _has_nested(clause: Any) -> bool:
-    if isinstance(clause, Mapping):
-        return "nested" in clause or any(map(_has_nested, clause.values()))
-    return isinstance(clause, (list, tuple)) and any(map(_has_nested, clause))
-
-
 def _mentions(clause: Mapping[str, Any], path: str) -> bool:
-    return not _has_nested(clause) and any(n.startswith(f"{path}.") for n in _names(clause))
+    return not has_nested(clause) and any(n.startswith(f"{path}.") for n in _names(clause))
 
 
 def _names(clause: Any) -> list[str]:
@@ -178,6 +178,8 @@ def _names(clause: Any) -> list[str]:
     for kind, body in clause.items():
         if kind in _COMPOUNDS:
             names += _names(body)
+        elif kind == "nested" and isinstance(body, Mapping):
+            names += [str(body.get("path")), *_names(body.get("query"))]
         elif kind == "exists" and isinstance(body, Mapping):
             names.append(str(body.get("field")))
         elif kind in {"multi_match", "query_string", "simple_query_string"}:
@@ -208,8 +210,6 @@ def _clause(clause: Mapping[str, Any]) -> dict[str, Any]:
 
 def _condition(field: Field, value: Any) -> dict[str, Any]:
     name = field.path
-    if field.nested is not None and field.exact is None and isinstance(value, str):
-        return {"match": {name: {"query": value, "operator": "and"}}}
     if isinstance(value, Mapping):
         if "exists" in value:
             return _exists(field, value)
@@ -218,8 +218,21 @@ def _condition(field: Field, value: Any) -> dict[str, Any]:
     if isinstance(value, (list, tuple, set, frozenset)):
         if not value:
             raise QueryError(f"filter on {name!r}: an empty list of values matches nothing")
-        return {"terms": {_exact(field): [_value(field, item) for item in value]}}
-    return {"term": {_exact(field): _value(field, value)}}
+        values = [_value(field, item) for item in value]
+        if _holds_words(field):
+            return {"bool": {"should": [_all_words(name, one) for one in values]}}
+        return {"terms": {_exact(field): values}}
+    value = _value(field, value)
+    return _all_words(name, value) if _holds_words(field) else {"term": {_exact(field): value}}
+
+
+def _holds_words(field: Field) -> bool:
+    """Whether it is found by its words, as it has no keyword subfield for the whole value."""
+    return field.exact is None and field.type in ANALYZED_TYPES
+
+
+def _all_words(name: str, value: Any) -> dict[str, Any]:
+    return {"match": {name: {"query": value, "operator": "and"}}}
 
 
 def _require(name: str, value: Any, properties: Mapping[str, Any]) -> Field:
@@ -263,14 +276,9 @@ def _filterable(properties: Mapping[str, Any]) -> list[str]:
 def _exact(field: Field) -> str:
     if field.exact is not None:
         return field.exact
-    if field.type == "object":
-        raise QueryError(
-            f"filter on {field.path!r}: it is an object; name one of its fields, as in "
-            f'"{field.path}.name"'
-        )
     raise QueryError(
-        f"filter on {field.path!r}: it is full text without a keyword subfield; write a clause "
-        f'instead: {{"match": {{"{field.path}": …}}}}'
+        f"filter on {field.path!r}: it is an object; name one of its fields, as in "
+        f'"{field.path}.name"'
     )
 
 

@@ -21,7 +21,9 @@ from vidsearch.search.request import Leg, SearchRequest
 from vidsearch_mappings.candidates import auto_candidates, auto_oversample
 from vidsearch_mappings.queries import (
     Level,
+    compares_every_segment,
     documents_query,
+    has_nested,
     highlighted,
     keyword_query,
     segments_path,
@@ -108,16 +110,34 @@ class Plan:
             return {"vector": "segment", _VIDEO_BODY: "video"}
         return {"vector": self.request.level}
 
+    @property
+    def fetches_page(self) -> bool:
+        """Whether the window is ranked first, and documents are fetched for the hits of the page.
+
+        Words give many hits of the same score, so only the whole window makes pages fit together.
+        And where a filter asks for nested objects, Elasticsearch looks for them inside the segments
+        when it collects the inner hits, of which hits by their ids have all. Seen on 9.5.3.
+        """
+        by_nested = (
+            self.kind == "elasticsearch"
+            and "segment" in self.levels.values()
+            and any(map(has_nested, self.conditions.without_segments))
+        )
+        return self.request.fuses or not self.request.needs_vector or by_nested
+
     def similarity(self, level: Level, *, chosen: bool = False) -> Similarity:
         """How a body of the vector leg is scored; ``chosen``: one that :meth:`page` makes.
 
         Raises:
             MappingConflictError: the index has no such vector, or none that can be compared.
         """
-        conditions = self.conditions
+        filters, on_segments = self.conditions.without_segments, self.conditions.on_segments
         scripted = self._oversample is not None or (
             level == "segment"
-            and (conditions.on_segments or (self._asks_without_duration and not chosen))
+            and (
+                compares_every_segment(() if chosen else filters, on_segments)
+                or (self._asks_without_duration and not chosen)
+            )
         )
         by_field = self.index.similarity(level)
         return "half_inner_product" if self.kind == "opensearch" and scripted else by_field
@@ -144,13 +164,21 @@ class Plan:
         warnings: list[str] = []
         with self.checked.errors_about("fusion"):
             if request.needs_vector:
+                if self._lost_by_filters and not self.settings.rescore:
+                    field = f"{self.index.field}.duration"
+                    warnings.append(
+                        f"{self._lost_by_filters} videos of the index have no {field}, and a "
+                        "filter among segments passes over them, as OpenSearch finds them by "
+                        f"script only (search.rescore is false): write {field} to them, or search "
+                        "at level=video"
+                    )
                 for name, level in self.levels.items():
                     bodies[name] = self._vector_body(
                         level, size=size, content=content, source=source
                     )
             if "keyword" in request.legs:
                 keywords = self._keywords()
-                warnings = keywords.warnings
+                warnings += keywords.warnings
                 body = keyword_query(
                     field=self.index.field,
                     text=keywords.text,
@@ -187,13 +215,20 @@ class Plan:
 
     @property
     def _asks_without_duration(self) -> bool:
-        """Whether videos without a duration have a query of their own, by a script.
+        """Whether videos without a duration have a query of their own, by a script."""
+        return bool(self._lost_by_filters) and self.settings.rescore
 
-        Not where the engine fuses: the script bends cosines below 0, which its sum would show.
-        """
-        if self.checked.engine_fusion is not None or not self.settings.rescore:
-            return False
-        return any(clause.keys() != {"ids"} for clause in self.conditions.without_segments)
+    @property
+    def _lost_by_filters(self) -> int:
+        """How many videos without a duration the kNN clause of OpenSearch would not find."""
+        filters, size = self.conditions.without_segments, self.index.size
+        found = (
+            self.kind == "elasticsearch"
+            or "segment" not in self.levels.values()
+            or compares_every_segment(filters, self.conditions.on_segments)
+            or all(clause.keys() == {"ids"} for clause in filters)
+        )
+        return 0 if found or size is None else size.without_duration
 
     @property
     def _oversample(self) -> float | None:

@@ -50,7 +50,7 @@ class Ranking:
 
     def first_bodies(self) -> dict[str, Json]:
         """What finds the videos: see :meth:`~vidsearch.search.plan.Plan.bodies`."""
-        bodies, warnings = self._plan.bodies(content=not self._request.fetches_page, spare=_TIES)
+        bodies, warnings = self._plan.bodies(content=not self._plan.fetches_page, spare=_TIES)
         self.warnings += warnings
         return {leg: _scored_by_whole_index(leg, body) for leg, body in bodies.items()}
 
@@ -99,7 +99,7 @@ class Ranking:
         """What reads documents, cosines and moments of the page, unless they are there already."""
         ids = [id for id, _ in self._page]
         with self._plan.checked.errors_about("highlight"):
-            return self._plan.page(ids) if ids and self._request.fetches_page else {}
+            return self._plan.page(ids) if ids and self._plan.fetches_page else {}
 
     def hits(self, answer: Mapping[str, Json]) -> tuple[Hit, ...]:
         """The hits of the page; without the videos that were deleted meanwhile."""

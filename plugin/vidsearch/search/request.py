@@ -265,14 +265,6 @@ class SearchRequest(BaseModel):
         return self.needs_vector and self.input[0] in {"text", "image", "clip"}
 
     @property
-    def fetches_page(self) -> bool:
-        """Whether the window is ranked first, and documents are fetched for the hits of the page.
-
-        Words give many hits of the same score, so only the whole window makes pages fit together.
-        """
-        return self.fuses or not self.needs_vector
-
-    @property
     def reorders(self) -> bool:
         """Whether hits are folded together or made to differ, which takes the whole window."""
         return self.collapse is not None or self.diversity is not None

@@ -52,7 +52,7 @@ def score(query: Mapping[str, Any], id: str, source: Json) -> float | None:
         return _nested(body, id, source)
     if kind in {"match", "multi_match"}:
         return _text(kind, body, source)
-    if kind not in {"match_all", "match_none", "ids", "exists", "range", "term", "terms"}:
+    if kind not in {"match_all", "match_none", "ids", "exists", "range", "prefix", "term", "terms"}:
         raise MappingConflictError(f"unknown query [{kind}]")
     return 1.0 if _filter(kind, body, id, source) else None
 
@@ -142,6 +142,8 @@ def _filter(kind: str, body: Mapping[str, Any], id: str, source: Json) -> bool:
         return any(True for _ in values_at(source, body["field"]))
     ((field, wanted),) = ((key, value) for key, value in body.items() if key != "boost")
     values = [_comparable(value) for value in values_at(source, field)]
+    if kind == "prefix":
+        return any(str(value).startswith(wanted) for value in values)
     if kind == "range":
         bounds = [(_BOUNDS[name], bound) for name, bound in wanted.items() if name in _BOUNDS]
         return any(all(holds(value, bound) for holds, bound in bounds) for value in values)

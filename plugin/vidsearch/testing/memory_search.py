@@ -67,11 +67,19 @@ def search(documents: Stored, body: Json) -> Json:
 
 
 def _counted(found: Sequence[_Match], wanted: Json) -> Json:
-    """The number of nested objects per aggregation; there is no other kind of aggregation."""
-    if other := {kind for each in wanted.values() for kind in each} - {"nested"}:
+    """Of each aggregation the number of nested objects, or of documents that lack a field."""
+    if other := {kind for each in wanted.values() for kind in each} - {"nested", "missing"}:
         raise MappingConflictError(f"unknown aggregation: {', '.join(sorted(other))}")
+    sources = [hit[1].source for hit in found]
     return {
-        name: {"doc_count": sum(_length(hit[1].source, each["nested"]["path"]) for hit in found)}
+        name: {
+            "doc_count": sum(
+                _length(source, each["nested"]["path"])
+                if "nested" in each
+                else not any(True for _ in values_at(source, each["missing"]["field"]))
+                for source in sources
+            )
+        }
         for name, each in wanted.items()
     }
 

@@ -104,6 +104,10 @@ def _probe(reader: MediaReader, path: Path) -> Iterator[_Answer]:
     yield {"info": [info.width, info.height, info.duration, info.fps]}, None
 
 
+def _can_seek(reader: MediaReader, path: Path) -> Iterator[_Answer]:
+    yield {"can_seek": reader.can_seek(path)}, None
+
+
 def _frames(reader: MediaReader, path: Path, **sampled: Any) -> Iterator[_Answer]:
     # One frame at a time: the worker sees each as progress, and puts the batches together.
     with reader.frames(path, batch_size=1, **sampled) as frames:
@@ -126,6 +130,7 @@ def _shots(reader: MediaReader, path: Path) -> Iterator[_Answer]:
 
 _REQUESTS: dict[str, Callable[..., Iterator[_Answer]]] = {
     "probe": _probe,
+    "can_seek": _can_seek,
     "frames": _frames,
     "cues": _cues,
     "shots": _shots,

@@ -81,11 +81,11 @@ class IsolatedReader(BatchDecoder):
 
     def probe(self, path: Path) -> VideoInfo:
         """See :class:`~vidsearch.media.frames.Decoder`."""
-        doing = "while reading the header"
-        found = tuple(self._ask("probe", path, _info, doing=doing, most=1))
-        if not found:
-            raise self._failure(_invalid_answer("nothing"), path, doing)
-        return found[0]
+        return self._ask_one("probe", path, _info, doing="while reading the header")
+
+    def can_seek(self, path: Path) -> bool:
+        """See :class:`~vidsearch.media.frames.Decoder`."""
+        return self._ask_one("can_seek", path, _can_seek, doing="while reading the packets")
 
     def cues(self, path: Path, *, languages: Sequence[str] | None = None) -> tuple[Cue, ...]:
         """See :class:`~vidsearch.media.frames.MediaReader`."""
@@ -145,6 +145,12 @@ class IsolatedReader(BatchDecoder):
             raise self._failure(_invalid_answer("no end"), path, "at the end")
         yield from batches.rest()
         return summary
+
+    def _ask_one(self, do: str, path: Path, parse: Callable[[Message], _T], *, doing: str) -> _T:
+        found = tuple(self._ask(do, path, parse, doing=doing, most=1))
+        if not found:
+            raise self._failure(_invalid_answer("nothing"), path, doing)
+        return found[0]
 
     def _frame_or_summary(self, message: Message) -> FrameHeader | FrameSummary:
         if "summary" in message:
@@ -234,6 +240,11 @@ def _info(message: Message) -> VideoInfo:
             duration=None if duration is None else _finite(duration),
             fps=None if fps is None else _finite(fps),
         )
+
+
+def _can_seek(message: Message) -> bool:
+    with proper("no word on seeking"):
+        return bool(message["can_seek"])
 
 
 def _cue(message: Message) -> Cue:

@@ -15,6 +15,7 @@ from vidsearch.media.diagnosis import ENCRYPTED, why_no_stream, why_not_a_video,
 from vidsearch.media.ffmpeg_allowlist import AV_OPTIONS, LATE_PICTURE_OPTIONS
 from vidsearch.media.frames import VideoInfo
 from vidsearch.media.pyav.picture import Pictures, displayed_size, is_quarter_turned
+from vidsearch.media.raw_mjpeg import is_raw_mjpeg
 from vidsearch.media.streams import has_encryption_key, select_stream
 
 if TYPE_CHECKING:
@@ -145,8 +146,9 @@ def _open(path: Path, *, late_picture: bool = False) -> InputContainer:
     import av
 
     options = {**AV_OPTIONS, **(LATE_PICTURE_OPTIONS if late_picture else {})}
+    form = "mjpeg" if is_raw_mjpeg(path) else None
     # An absolute path, so that a file name can never be read as a protocol ("concat:…").
-    return av.open(str(path.absolute()), options=options, metadata_errors="replace")
+    return av.open(str(path.absolute()), format=form, options=options, metadata_errors="replace")
 
 
 def _first_frame(path: Path, *, late_picture: bool) -> av.VideoFrame | None:

@@ -5,30 +5,38 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vidsearch.media.pyav.container import Video
-from vidsearch.media.pyav.frame_numbers import References, missing_packets
+from vidsearch.media.pyav.frame_numbers import References
 from vidsearch.media.pyav.packets import PacketIndex
 from vidsearch.media.pyav.timetable import Presentation
 
 if TYPE_CHECKING:
     import av
     from av.packet import Packet
-    from numpy.typing import NDArray
 
-__all__ = ["MOST_AHEAD", "PREDICTED", "B", "Damage", "untrusted", "why_damaged"]
+__all__ = [
+    "MOST_AHEAD",
+    "PREDICTED",
+    "WHOLE",
+    "B",
+    "Damage",
+    "lacks_its_start",
+    "untrusted",
+    "why_damaged",
+]
 
-P, B = 2, 3
+_NO_TYPE, P, B = 0, 2, 3
 """Picture types."""
 PREDICTED = (P, B)
-_WHOLE = frozenset({"h264", "hevc"})
+WHOLE = frozenset({"h264", "hevc"})
 """Decoders that give a frame for every packet, unless what it refers to is missing."""
 _B_NEVER_REFERRED_TO = frozenset({"mpeg1video", "mpeg2video", "mpeg4"})
-_START_AT_KEYS = _WHOLE | {
+_START_AT_KEYS = WHOLE | {
     "mpeg1video",
     "mpeg2video",
     "vp8",
@@ -39,6 +47,10 @@ _START_AT_KEYS = _WHOLE | {
     "libdav1d",
 }
 """Decoders that give nothing before the first frame that can be decoded without others."""
+_MAKE_UP_REFERENCES = frozenset(
+    {"mpeg4", "h263", "flv", "msmpeg4v1", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2", "wmv3", "vc1"}
+)
+"""Decoders that give a frame without a type for a reference that is missing."""
 MOST_AHEAD = 16
 """Frames; no codec has more B-frames in a row."""
 
@@ -55,20 +67,18 @@ class Damage:
 
     Args:
         video: the stream is its.
-        holes: positions that packets are missing before, ascending.
-        has_keys: whether there are key frames.
+        index: its packets.
     """
 
-    def __init__(self, video: Video, *, holes: Sequence[int] = (), has_keys: bool = True) -> None:
+    def __init__(self, video: Video, index: PacketIndex) -> None:
         self._codec = video.stream.codec_context.name
         self._references = References(video)
-        self._has_keys = has_keys
-        self._holes = holes
+        self._index = index
+        self._holes = index.holes.tolist()
         self.is_found = False
         """Whether anything is damaged so far."""
         self._begins: list[float] = []
         """Where damage begins that no key frame has ended yet."""
-        self._flagged: int | None = None
         self._recovery_points: set[int] = set()
         self._last_recovery = -math.inf
         self._alone: set[int] = set()
@@ -80,43 +90,20 @@ class Damage:
         """Position of the first packet that is meant for display, and whether it is a key frame."""
         self._started = False
 
-    @classmethod
-    def of(
-        cls,
-        video: Video,
-        index: PacketIndex,
-        order: Presentation | None,
-        *,
-        holes: Sequence[int] | None = None,
-    ) -> Damage:
-        """Of a stream with these packets.
-
-        Args:
-            video: the stream is its.
-            index: its packets.
-            order: theirs, if they tell it.
-            holes: positions that packets are missing before, if they were looked for already.
-        """
-        if holes is None:
-            holes = missing_packets(video.path, index, order)
-        return cls(video, holes=holes, has_keys=bool(index.keys.any()))
-
     @property
     def explains_missing_frames(self) -> bool:
         """Whether a frame that does not come out is damaged. Others repeat the one before, or are
         not meant for display.
         """
-        return self.is_found or self._codec in _WHOLE
+        return self.is_found or self._codec in WHOLE
 
     def feed(self, packet: Packet[Any], position: int) -> None:
         """The next packet goes to the decoder."""
-        if self._flagged is not None and not packet.is_keyframe:
-            self._begin(self._flagged)
-        # What is missing between two streams that were joined does no harm to the second.
-        self._flagged = position if packet.is_corrupt else None
         if position in self._holes:
             self._begin(position - 0.5)
-        if packet.is_keyframe and self._codec in _WHOLE:
+        if position < len(self._index) and self._index.corrupt[position]:
+            self._begin(position)
+        if packet.is_keyframe and self._codec in WHOLE:
             self._recovery_points.add(position)
         if not packet.is_discard:
             self._due[position] = packet
@@ -175,7 +162,7 @@ class Damage:
         frame, position = self._held.popleft()
         is_predicted = frame.pict_type in PREDICTED
         if not self._started:
-            self._start(position, is_key=frame.key_frame, is_predicted=is_predicted)
+            self._start(position, frame)
         is_recovery_point = position in self._recovery_points
         if frame.key_frame or (is_recovery_point and not is_predicted):
             self._begins = [each for each in self._begins if each >= position]
@@ -185,45 +172,67 @@ class Damage:
         is_trusted = position not in self._alone and all(each > position for each in self._begins)
         return frame, position, is_trusted
 
-    def _start(self, position: int, *, is_key: bool, is_predicted: bool) -> None:
+    def _start(self, position: int, frame: av.VideoFrame) -> None:
         self._started = True
-        first, begins_with_key = self._first_shown or (position, is_key)
+        is_predicted = _is_predicted(frame, self._codec)
+        first, begins_with_key = self._first_shown or (position, frame.key_frame)
         if self._codec in _START_AT_KEYS:
             # A stream that begins amid an intra refresh is not whole before its recovery point.
             self.is_found = self.is_found or not (is_predicted or position <= first)
-        elif self._has_keys and (is_predicted or not (is_key or begins_with_key)):
+        elif is_predicted or (self._index.keys.any() and not (frame.key_frame or begins_with_key)):
             self._begin(position)
 
 
+def _is_predicted(first: av.VideoFrame, codec: str) -> bool:
+    """Whether the first frame of a stream refers to others, or is made up in place of them."""
+    made_up = first.pict_type == _NO_TYPE and codec in _MAKE_UP_REFERENCES
+    return first.pict_type in PREDICTED or made_up
+
+
 def why_damaged(index: PacketIndex) -> str | None:
-    """A reason why not every frame can be trusted, by the container; ``None`` without one."""
-    return "packets are marked as damaged" if _marked(index).any() else None
+    """A reason why not every frame can be trusted, by the packets; ``None`` without one."""
+    if len(index.holes):
+        return "packets are missing"
+    return "packets are marked as damaged" if index.corrupt.any() else None
 
 
-def untrusted(index: PacketIndex, order: Presentation, holes: Sequence[int]) -> frozenset[int]:
-    """Numbers of the frames, in order of presentation, that depend on packets that are missing or
-    that the container marks as damaged, or come before the first key frame. An intra refresh is
-    taken for whole from its next recovery point on.
+def lacks_its_start(video: Video, index: PacketIndex) -> bool:
+    """Whether the first frame depends on packets before the first; those of an intra refresh do
+    not count.
     """
-    begins = np.zeros(len(index), dtype=np.bool_)
-    begins[list(holes)] = True
-    begins[0] |= not index.keys[0] and index.keys.any()
-    begins[:-1] |= _marked(index)
+    if len(index) and not index.keys[0] and index.keys.any():
+        return True
+    codec = video.stream.codec_context.name
+    first = None if codec in _START_AT_KEYS else video.first_frame()
+    return first is not None and _is_predicted(first, codec)
+
+
+def untrusted(
+    index: PacketIndex, order: Presentation | None, *, from_start: bool
+) -> frozenset[int]:
+    """Numbers of the frames, in order of presentation, that depend on packets that are missing or
+    not whole, or come before the first key frame. An intra refresh is taken for whole from its next
+    recovery point on.
+
+    Args:
+        index: the stream's packets.
+        order: theirs, if they tell it; without, the frames' numbers are the packets'.
+        from_start: whether the first frame depends on packets before the first.
+    """
+    begins = index.corrupt.copy()
+    begins[0] |= from_start
+    # Where the first is none, the container calls every packet a key frame.
+    keys = np.zeros_like(index.keys) if from_start and index.keys[0] else index.keys
+    holes = np.zeros(len(index), dtype=np.bool_)
+    holes[index.holes] = True
     found = np.zeros(len(index), dtype=np.bool_)
     is_broken = was_broken = False
     key = int(index.stamps[0])
-    for position in range(len(index)) if begins.any() else ():
-        if index.keys[position]:
+    for position in range(len(index)) if (begins | holes).any() else ():
+        is_broken |= bool(holes[position])
+        if keys[position]:
             was_broken, is_broken, key = is_broken, False, int(index.stamps[position])
-        elif begins[position]:
-            is_broken = True
+        is_broken |= bool(begins[position])
         # A frame that comes on display before the key frame depends on those before that.
         found[position] = is_broken or (was_broken and index.stamps[position] < key)
-    return frozenset(np.flatnonzero(found[order.packets]).tolist())
-
-
-def _marked(index: PacketIndex) -> NDArray[np.bool_]:
-    """Packets, but for the last, that are marked as damaged. What is missing right before a key
-    frame, as between two streams that were joined, does no harm to what follows.
-    """
-    return index.corrupt[:-1] & ~index.keys[1:]
+    return frozenset(np.flatnonzero(found if order is None else found[order.packets]).tolist())

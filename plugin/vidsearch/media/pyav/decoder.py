@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -31,16 +31,16 @@ from vidsearch.media.frames import (
     VideoInfo,
 )
 from vidsearch.media.pyav.container import Video, opened
+from vidsearch.media.pyav.cut_off import cut_off_at
 from vidsearch.media.pyav.damage import Damage, why_damaged
-from vidsearch.media.pyav.frame_numbers import is_uneven, missing_packets
 from vidsearch.media.pyav.frame_times import FrameTimes
-from vidsearch.media.pyav.packets import PacketIndex, cut_off_at, read_packets
+from vidsearch.media.pyav.packets import PacketIndex, read_packets
 from vidsearch.media.pyav.picture import Pictures
 from vidsearch.media.pyav.plan import why_no_plan
 from vidsearch.media.pyav.planned import PlanFailedError, planned_frames
 from vidsearch.media.pyav.sequential import FrontToBack, Seen
 from vidsearch.media.pyav.survey import Survey
-from vidsearch.media.pyav.timetable import presentation
+from vidsearch.media.pyav.timetable import Presentation, presentation
 
 if TYPE_CHECKING:
     import av
@@ -86,6 +86,16 @@ class PyAvDecoder(BatchDecoder):
             _refuse_by_header(video, self._limits)
             return video.info()
 
+    def can_seek(self, path: Path) -> bool:
+        """See :class:`~vidsearch.media.frames.Decoder`. The packets are read, and none decoded."""
+        with opened(path) as video:
+            index = read_packets(video)
+        order = presentation(index)
+        reason = order if isinstance(order, str) else _why_not_by_plan(index, order)
+        if reason:
+            _log.info("%s cannot be read from its middle: %s", path.name, reason)
+        return reason is None
+
     def _batches(
         self, path: Path, request: FrameRequest
     ) -> Generator[FrameBatch, None, FrameSummary]:
@@ -95,11 +105,7 @@ class PyAvDecoder(BatchDecoder):
             points = request.points(fps=video.fps)
             index = read_packets(video)
             survey, reason = _survey(video, index, points, self._limits)
-            promised = cut_off_at(video)
-            holes = None
-            if survey and not reason and is_uneven(survey.order):
-                holes = missing_packets(path, index, survey.order)
-                reason = "packets are missing" if holes else None
+            promised = cut_off_at(video, index)
             if survey and not reason:
                 missing = points.missing(survey.order.end, promised)
                 total = len(survey.numbers) + missing
@@ -113,7 +119,7 @@ class PyAvDecoder(BatchDecoder):
         _log.info("%s is decoded from front to back: %s", path.name, reason)
         with opened(path) as video:
             summary = yield from self._front_to_back(
-                video, index, survey, points, batches, holes=holes, promised=promised
+                video, index, survey, points, batches, promised=promised
             )
         self._refuse_damaged(request, path, summary.damaged, summary.points)
         yield from batches.rest()
@@ -151,13 +157,12 @@ class PyAvDecoder(BatchDecoder):
         points: Points,
         batches: Batches,
         *,
-        holes: Sequence[int] | None,
         promised: float | None,
     ) -> Generator[FrameBatch, None, FrameSummary]:
         draw = _Draw(video, self._limits, stretched=points.stretched)
         order = survey.order if survey else None
         times = FrameTimes(index, order)
-        damage = Damage.of(video, index, order, holes=holes)
+        damage = Damage(video, index)
         stream = FrontToBack(
             video, times, damage=damage, limits=self._limits, threads=self._threads
         )
@@ -257,7 +262,9 @@ class _Shown:
             if at >= len(numbers) or numbers[at] != held.number:
                 return False
         if followed_by is None or not (
-            followed_by.is_after_hole or (followed_by.lost and self._survey is None)
+            followed_by.is_after_hole
+            or not followed_by.is_trusted
+            or (followed_by.lost and self._survey is None)
         ):
             return True
         usual = 1 if points.by_number else self._step
@@ -273,7 +280,11 @@ def _survey(
     if isinstance(order, str):
         return None, order
     survey = Survey.of(video, index, order, points, limits=limits)
-    return survey, why_no_plan(index, order) or why_damaged(index)
+    return survey, _why_not_by_plan(index, order)
+
+
+def _why_not_by_plan(index: PacketIndex, order: Presentation) -> str | None:
+    return why_no_plan(index, order) or why_damaged(index)
 
 
 def _refuse_by_header(video: Video, limits: MediaLimits) -> None:

@@ -1,25 +1,27 @@
-"""Packets that a stream lacks, told by the numbers that its frames bear (H.264, MPEG-1 and -2)."""
+"""Packets that a stream lacks, told by the numbers that its frames bear.
+
+Those of H.264 count the frames that others may refer to, in the order of decoding; those of HEVC,
+MPEG-1 and -2 count all frames of a GOP in the order of display.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from abc import ABC, abstractmethod
+from array import array
+from collections import Counter
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Protocol
 
 from vidsearch.media.pyav.codec import skips_exactly
-from vidsearch.media.pyav.container import Video, opened
+from vidsearch.media.pyav.container import Video
+from vidsearch.media.pyav.hevc_headers import PictureOrder
 from vidsearch.media.pyav.nal_units import NalUnits, SequenceParameters, frame_number
-from vidsearch.media.pyav.packets import PacketIndex, packets_of
-from vidsearch.media.pyav.timetable import Presentation
 
 if TYPE_CHECKING:
     from av.packet import Packet
 
-__all__ = ["References", "is_uneven", "missing_packets"]
+__all__ = ["FrameNumbers", "References", "frame_numbers"]
 
-_UNEVEN = 1.5
-"""Times the usual distance of two frames, from which on there may have been one in between."""
 _SLICE, _IDR_SLICE, _SPS = 1, 5, 7
 """Types of NAL units in H.264."""
 _REFERENCE = 0x60
@@ -30,31 +32,33 @@ _HEVC_NON_REFERENCES = frozenset(range(0, 16, 2))
 _PICTURE = b"\0\0\1\0"
 """Start code in MPEG-1 and -2."""
 _MPEG_HEAD = 1024
-_MPEG_NUMBERS = 1024
-_MPEG_B = 3
+_UNKNOWN = -1
+_MOST_IRREGULAR = 0.25
+"""Share of the frames whose distance in numbers may differ from the usual one; in a stream with
+more, the numbers do not count frames."""
 
 
-def is_uneven(order: Presentation) -> bool:
-    """Whether the time from frame to frame leaves room for frames that are missing."""
-    gaps = np.diff(order.seconds)
-    return bool(len(gaps)) and bool(gaps.max() > _UNEVEN * np.median(gaps))
+class FrameNumbers(Protocol):
+    """Takes the packets of a stream, in order."""
+
+    def add(self, packet: Packet[Any]) -> None:
+        """Read the number of its frame."""
+
+    def missing(self) -> list[int]:
+        """Positions, in the order of decoding, of the packets that others are missing before."""
 
 
-def missing_packets(path: Path, index: PacketIndex, order: Presentation | None) -> list[int]:
-    """Positions, in the order of decoding, of the packets that others are missing before.
-
-    Args:
-        path: of the video, which is read once more.
-        index: its packets.
-        order: theirs, if they tell it.
-    """
-    with opened(path) as video:
-        name = video.stream.codec_context.name
-        if name == "h264":
-            return _missing_in_h264(video)
-        if name in {"mpeg1video", "mpeg2video"} and order is not None:
-            return _missing_in_mpeg(video, index, order)
-    return []
+def frame_numbers(video: Video) -> FrameNumbers | None:
+    """Those of a stream; ``None`` if its codec has none."""
+    codec = video.stream.codec_context
+    match codec.name:
+        case "h264":
+            return _H264(codec.extradata or b"")
+        case "hevc":
+            return _Hevc(codec.extradata or b"")
+        case "mpeg1video" | "mpeg2video":
+            return _Mpeg()
+    return None
 
 
 class References:
@@ -80,55 +84,143 @@ class References:
         return True
 
 
-def _missing_in_h264(video: Video) -> list[int]:
-    """By the frame number, which counts frames that others may refer to (ITU-T H.264, 7.4.3)."""
-    extradata = video.stream.codec_context.extradata or b""
-    units = NalUnits(extradata, is_hevc=False)
-    parameters = SequenceParameters.first_of(extradata)
-    before: int | None = None
-    missing = []
-    for position, packet in enumerate(packets_of(video)):
-        for unit in units.of(memoryview(packet)):
+class _H264:
+    """By the frame number (ITU-T H.264, 7.4.3)."""
+
+    def __init__(self, extradata: bytes) -> None:
+        self._units = NalUnits(extradata, is_hevc=False)
+        self._parameters = SequenceParameters.first_of(extradata)
+        self._before: int | None = None
+        self._position = -1
+        self._missing: list[int] = []
+
+    def add(self, packet: Packet[Any]) -> None:
+        self._position += 1
+        for unit in self._units.of(memoryview(packet)):
             kind = unit[0] & 31
+            if kind == _SLICE:
+                self._slice(unit)
+                return
+            if kind == _IDR_SLICE:
+                self._before = 0
+                return
             if kind == _SPS:
-                parameters = SequenceParameters.of(unit) or parameters
-            elif kind == _IDR_SLICE:
-                before = 0
-                break
-            elif kind == _SLICE:
-                number = frame_number(unit, parameters) if parameters else None
-                if number is None or parameters is None:
-                    break
-                count = 1 << parameters.bits
-                ahead = 0 if before is None else (number - before) % count
-                if ahead > 1 and not parameters.has_gaps:
-                    missing.append(position)
-                before = number if unit[0] & _REFERENCE else (number - 1) % count
-                break
-        else:
-            if packet.is_keyframe:  # its number is not found
-                before = None
+                self._parameters = SequenceParameters.of(unit) or self._parameters
+        if packet.is_keyframe:  # its number is not found
+            self._before = None
+
+    def missing(self) -> list[int]:
+        return self._missing
+
+    def _slice(self, unit: bytes) -> None:
+        parameters = self._parameters
+        number = frame_number(unit, parameters) if parameters else None
+        if number is None or parameters is None:
+            return
+        count = 1 << parameters.bits
+        ahead = 0 if self._before is None else (number - self._before) % count
+        if ahead > 1 and not parameters.has_gaps:
+            self._missing.append(self._position)
+        self._before = number if unit[0] & _REFERENCE else (number - 1) % count
+
+
+class _InOrderOfDisplay(ABC):
+    """By numbers that count the frames of a GOP in the order of display.
+
+    Between two GOPs nothing is told: streams are cut and joined there.
+    """
+
+    def __init__(self) -> None:
+        self._numbers = array("q")
+        self._gops = [0]
+
+    def add(self, packet: Packet[Any]) -> None:
+        if packet.is_keyframe and self._numbers:
+            self._gops.append(len(self._numbers))
+        number = self._number(memoryview(packet))
+        self._numbers.append(_UNKNOWN if number is None else number)
+
+    def missing(self) -> list[int]:
+        gops = [self._gop(*ends) for ends in pairwise([*self._gops, len(self._numbers)])]
+        in_order = [sorted(gop.values()) for gop in gops]
+        steps = Counter(later - sooner for each in in_order for sooner, later in pairwise(each))
+        del steps[0]
+        if not steps:
+            return []
+        ((usual, count),) = steps.most_common(1)
+        if count < (1 - _MOST_IRREGULAR) * steps.total():
+            return []
+        return [position for gop in gops for position in _missing_in(gop, usual)]
+
+    @abstractmethod
+    def _number(self, packet: memoryview) -> int | None:
+        """That of a frame; ``None`` if it is not found."""
+
+    @property
+    @abstractmethod
+    def _count(self) -> int:
+        """The numbers are modulo this."""
+
+    def _gop(self, begin: int, end: int) -> dict[int, int]:
+        """The numbers of a GOP by position, without their overflow."""
+        numbers = {}
+        latest, count = 0, self._count
+        for position in range(begin, end):
+            if (number := self._numbers[position]) != _UNKNOWN:
+                latest += (number - latest + count // 2) % count - count // 2
+                numbers[position] = latest
+        return numbers
+
+
+class _Mpeg(_InOrderOfDisplay):
+    """By the temporal reference of MPEG-1 and -2."""
+
+    @property
+    def _count(self) -> int:
+        return 1024
+
+    def _number(self, packet: memoryview) -> int | None:
+        head = bytes(packet[:_MPEG_HEAD])
+        at = head.find(_PICTURE) + len(_PICTURE)
+        if len(_PICTURE) <= at <= len(head) - 2:
+            return head[at] << 2 | head[at + 1] >> 6
+        return None
+
+
+class _Hevc(_InOrderOfDisplay):
+    """By the picture order count."""
+
+    def __init__(self, extradata: bytes) -> None:
+        super().__init__()
+        self._order = PictureOrder(extradata)
+
+    def _number(self, packet: memoryview) -> int | None:
+        return self._order.of(packet)
+
+    @property
+    def _count(self) -> int:
+        return self._order.count
+
+
+def _missing_in(gop: dict[int, int], step: int) -> set[int]:
+    missing = set()
+    in_order = sorted(gop, key=lambda position: (gop[position], position))
+    for before, after in pairwise(in_order):
+        if gop[after] - gop[before] > step:
+            missing.add(_last_complete(gop, gop[before]) + 1)
+        elif gop[after] == gop[before] and after > before + 1:  # else two fields of a frame
+            missing.add(after)  # a key frame is missing
     return missing
 
 
-def _missing_in_mpeg(video: Video, index: PacketIndex, order: Presentation) -> list[int]:
-    """By the temporal reference, which counts the frames of a group in the order of display."""
-    numbers = np.full(len(index), -1)
-    is_b = np.zeros(len(index), dtype=np.bool_)
-    for position, packet in zip(range(len(index)), packets_of(video), strict=False):
-        head = bytes(memoryview(packet)[:_MPEG_HEAD])
-        at = head.find(_PICTURE) + len(_PICTURE)
-        if len(_PICTURE) <= at <= len(head) - 2:
-            numbers[position] = head[at] << 2 | head[at + 1] >> 6
-            is_b[position] = head[at + 1] >> 3 & 7 == _MPEG_B
-    groups = np.cumsum(index.keys)
-    missing = []
-    first_b = len(index)
-    for before, after in zip(order.packets[:-1].tolist(), order.packets[1:].tolist(), strict=True):
-        first_b = min(first_b, before) if is_b[before] else len(index)
-        is_known = numbers[before] >= 0 and numbers[after] >= 0
-        counted = (numbers[after] - numbers[before]) % _MPEG_NUMBERS
-        if is_known and groups[before] == groups[after] and counted != 1:
-            # B-frames before the gap may refer to what is missing in it.
-            missing.append(min(after, first_b))
-    return sorted(missing)
+def _last_complete(gop: dict[int, int], last: int) -> int:
+    """The last packet that cannot depend on frames that are missing after the number ``last``: of
+    those that come before any later number, the one with the highest.
+    """
+    found = next(iter(gop))
+    for position, number in gop.items():
+        if number > last:
+            break
+        if number > gop[found]:
+            found = position
+    return found

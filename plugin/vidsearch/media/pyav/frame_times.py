@@ -39,12 +39,21 @@ class FrameTimes:
         longest = LONGEST_BROADCAST_GAP if index.is_broadcast else LONGEST_HOLD
         step, self._lags = _pace(index) if self.by_decoding else (index.step, ())
         self._clock = Clock(step, longest=LONGEST_HOLD if len(index.holds) else longest)
+        # Stamps count the packets that are there; time goes on while others are missing.
+        self._missing = index.missing if self.by_decoding else {}
+        self._decoding = index.decoding
+        self._first: int | None = None
+        """Time stamp that the first frame came with: that of the packet that brought it out."""
         self.number = -1
         """Of the current frame, in order of presentation."""
+        self.position = -1
+        """Of its packet, in the order of decoding; near it, where there is no timetable."""
         self.seconds = 0.0
         """When it comes on display, from the stream's start."""
         self._counts = order is not None and index.mislabelled
-        self._counts_opencv = order is not None and index.times_decoding
+        self._is_brought_out = order is not None and index.times_decoding
+        self._delay: int | None = None if index.reorders else 0
+        """Packets between a frame's own place and the packet that brings it out."""
 
     @classmethod
     def of(cls, index: PacketIndex) -> FrameTimes:
@@ -65,11 +74,14 @@ class FrameTimes:
         """
         usual = self.number + 1 + lost
         if self.order is None:
+            self.number = self.position = usual
             time = None
             if stamp is not None:
                 waits = sum(stamp > lag for lag in self._lags)
+                if self._missing:
+                    self.position = self._position(stamp)
+                waits -= sum(n for at, n in self._missing.items() if self.position >= at)
                 time = stamp * self._unit - waits * self._clock.step
-            self.number = usual
             self.seconds = self._clock.tick(time, lost=lost)
             return True
         number = -1
@@ -79,9 +91,13 @@ class FrameTimes:
                 return False
         if number < 0:
             number = min(usual, len(self.order.seconds) - 1)
-        if number < self.number:
-            return False
+        return number >= self.number and self._show(number)
+
+    def _show(self, number: int) -> bool:
+        assert self.order is not None
+        number = min(number, len(self.order.seconds) - 1)
         self.number, self.seconds = number, float(self.order.seconds[number])
+        self.position = int(self.order.packets[number])
         return True
 
     def advance_to(self, seconds: float, *, lost: int) -> bool:
@@ -89,14 +105,26 @@ class FrameTimes:
         the container names, 0 if unknown, and the time of decoding where the container has that.
         """
         unknown = seconds == 0 and self.number >= 0 and self._stamped
-        if unknown or self._counts_opencv or not math.isfinite(seconds):
+        if unknown or self._counts or not math.isfinite(seconds):
             return self.advance(None, lost=lost)
-        return self.advance(round(seconds / self._unit) + self._start, lost=lost)
+        stamp = round(seconds / self._unit) + self._start
+        if not self._is_brought_out:
+            return self.advance(stamp, lost=lost)
+        brought_out_by = int(np.searchsorted(self._decoding, stamp))
+        if self._delay is None:
+            self._delay = brought_out_by
+        return self._show(max(brought_out_by - self._delay, self.number + 1))
+
+    def _position(self, stamp: int) -> int:
+        """Of a frame's packet, by the time of the packet that brought the frame out."""
+        self._first = stamp if self._first is None else self._first
+        own = stamp - self._first + int(self._decoding[0])
+        return int(np.searchsorted(self._decoding, own))
 
     @property
     def end(self) -> float:
-        """When the current frame leaves the display if it is the last one, in seconds."""
-        if self.order is not None and self.number == len(self.order.seconds) - 1:
+        """When the stream ends, in seconds, where the current frame is the last that decodes."""
+        if self.order is not None:
             return self.order.end
         return self.seconds + self._clock.step
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["NalUnits", "SequenceParameters", "frame_number"]
+__all__ = ["SLICE_HEAD", "Bits", "NalUnits", "SequenceParameters", "frame_number"]
 
 _HEAD = 128
 """Bytes of a unit that are read."""
+SLICE_HEAD = 24
+"""Bytes of a slice that hold its number."""
 _START_CODE = b"\0\0\1"
 _SPS = 7
 _WITH_CHROMA_FORMAT = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
@@ -82,7 +84,7 @@ class SequenceParameters:
     @classmethod
     def of(cls, unit: bytes) -> SequenceParameters | None:
         """Read a sequence parameter set; ``None`` if it is damaged."""
-        read = _Bits(unit)
+        read = Bits(unit)
         try:
             profile = read.fixed(32) >> 16 & 0xFF
             read.number()
@@ -106,17 +108,15 @@ class SequenceParameters:
 
 def frame_number(unit: bytes, parameters: SequenceParameters) -> int | None:
     """The number in the header of an H.264 slice; ``None`` if it is damaged."""
-    read = _Bits(unit)
+    read = Bits(unit[1:SLICE_HEAD])
     try:
-        read.fixed(8)
-        read.number(), read.number(), read.number()
-        read.fixed(2 * parameters.has_planes)
-        return read.fixed(parameters.bits)
+        read.pass_over(3)
+        return read.fixed(2 * parameters.has_planes + parameters.bits) & (1 << parameters.bits) - 1
     except ValueError:
         return None
 
 
-def _chroma(read: _Bits) -> bool:
+def _chroma(read: Bits) -> bool:
     """Pass over the chroma format; whether the planes are coded apart."""
     form = read.number()
     has_planes = form == _444 and bool(read.fixed(1))
@@ -129,7 +129,7 @@ def _chroma(read: _Bits) -> bool:
     return has_planes
 
 
-def _pass_over_scaling_list(read: _Bits, size: int) -> None:
+def _pass_over_scaling_list(read: Bits, size: int) -> None:
     last = 8
     for _ in range(size):
         number = read.number()
@@ -138,24 +138,32 @@ def _pass_over_scaling_list(read: _Bits, size: int) -> None:
             return
 
 
-class _Bits:
+class Bits:
     """Reads the beginning of a NAL unit; raises ValueError beyond its end."""
 
     def __init__(self, unit: bytes) -> None:
-        content = unit[:_HEAD].replace(b"\0\0\3", b"\0\0")  # without emulation prevention
-        self._bits = f"{int.from_bytes(bytes([1]) + content, 'big'):b}"[1:]
-        self._at = 0
+        content = unit.replace(b"\0\0\3", b"\0\0")  # without emulation prevention
+        self._bits = int.from_bytes(content, "big")
+        self._left = 8 * len(content)
 
     def fixed(self, count: int) -> int:
         """A number of so many bits."""
-        bits = self._bits[self._at : self._at + count]
-        if len(bits) < count:
+        self._left -= count
+        if self._left < 0:
             raise ValueError("the unit ends")
-        self._at += count
-        return int(bits or "0", 2)
+        number = self._bits >> self._left
+        self._bits &= (1 << self._left) - 1
+        return number
 
     def number(self) -> int:
         """A number in Exp-Golomb code."""
-        zeros = self._bits.index("1", self._at) - self._at  # ValueError without one
-        self._at += zeros
-        return self.fixed(zeros + 1) - 1
+        zeros = self._left - self._bits.bit_length()
+        return self.fixed(2 * zeros + 1) - 1
+
+    def pass_over(self, numbers: int) -> None:
+        """So many numbers in Exp-Golomb code."""
+        for _ in range(numbers):
+            self._left -= 2 * (self._left - self._bits.bit_length()) + 1
+            if self._left < 0:
+                raise ValueError("the unit ends")
+            self._bits &= (1 << self._left) - 1

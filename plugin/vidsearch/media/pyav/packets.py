@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,18 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsearch.media.display import FALLBACK_STEP
-from vidsearch.media.mp4_boxes import is_fragmented
+from vidsearch.media.pyav.avi import missing_packets_of_avi
 from vidsearch.media.pyav.container import Video, opened
+from vidsearch.media.pyav.frame_numbers import frame_numbers
+from vidsearch.media.pyav.transport_stream import is_whole
 
 if TYPE_CHECKING:
     from av.packet import Packet
 
 __all__ = [
+    "CLOCK_BACK",
     "LAG_FRAMES",
     "LONGEST_BROADCAST_GAP",
     "LONGEST_LAG",
     "PacketIndex",
-    "cut_off_at",
     "packets_of",
     "read_packets",
     "step_of",
@@ -38,6 +40,8 @@ LONGEST_LAG = 3
 LONGEST_BROADCAST_GAP = 10.0
 """Seconds between two frames of a transport or program stream; after more, the clock was set
 anew, as for the ``ffmpeg`` command (``-dts_delta_threshold``)."""
+CLOCK_BACK = 0.1
+"""Seconds. A clock that goes back by more starts anew, as in the ``ffmpeg`` command."""
 
 _PROGRESSIVE = 1
 """FFmpeg's ``AV_FIELD_PROGRESSIVE``; 0 is unknown."""
@@ -46,8 +50,6 @@ _PACKED = re.compile(rb"DivX\d+(Build|b)\d+p")
 """In front of a key frame of MPEG-4; FFmpeg, too, goes by it."""
 _HEAD_BYTES = 512
 _TIMES_DECODING = frozenset({"avi", "asf", "asf_o"})
-_MOST_DELAY_SECONDS = 1.0
-"""Of the last frame to be decoded, before the end of a stream."""
 _NO_TAG = "\0\0\0\0"
 _VP8_SHOWN = 0x10
 """Bit of a VP8 packet's first byte: a frame that is not shown is only referred to."""
@@ -67,6 +69,9 @@ class PacketIndex:
     """Whether its frame is meant for display: not cut off by an edit list."""
     corrupt: NDArray[np.bool_]
     """Whether the container knows that a packet is not whole."""
+    holes: NDArray[np.int64]
+    """Positions that packets are missing before, by the container or the numbers of the frames;
+    ascending."""
     sizes: NDArray[np.int64]
     """Bytes."""
     decoding: NDArray[np.int64]
@@ -78,7 +83,10 @@ class PacketIndex:
     is_broadcast: bool
     """Its clock may be set anew anywhere: a transport or program stream."""
     holds: NDArray[np.int64]
-    """Time stamps of frames that stayed for long while the sound of such a stream went on."""
+    """Positions of the packets whose frames stayed for long while the sound of such a stream went
+    on."""
+    missing: Mapping[int, int]
+    """How many packets the container lacks before each position; none where it cannot tell."""
     mislabelled: bool
     """MPEG-4 whose frames come out with each other's time stamps: a packet holds two frames
     ("packed"), or a program stored the packets of an encoder in the order of its input."""
@@ -109,7 +117,7 @@ def read_packets(video: Video) -> PacketIndex:
     """
     import av
 
-    stamps, decoding, durations, sizes = (array("q") for _ in range(4))
+    stamps, decoding, durations, sizes, places = (array("q") for _ in range(5))
     keys, shown, corrupt = bytearray(), bytearray(), bytearray()
     name = video.stream.codec_context.name
     is_vp8 = name in {"vp8", "libvpx"}
@@ -117,6 +125,7 @@ def read_packets(video: Video) -> PacketIndex:
     may_be_packed = name == "mpeg4" and reorders
     packed = bool(_PACKED.search(video.stream.codec_context.extradata or b""))
     reconfigured = False
+    numbers = frame_numbers(video)
     try:
         for packet in packets_of(video):
             stamp, decoded = packet.pts, packet.dts
@@ -130,27 +139,37 @@ def read_packets(video: Video) -> PacketIndex:
             decoding.append(_NO_STAMP if decoded is None else decoded)
             durations.append(packet.duration or 0)
             sizes.append(packet.size)
+            places.append(packet.pos or 0)
             keys.append(packet.is_keyframe)
             shown.append(visible)
             corrupt.append(packet.is_corrupt)
+            if numbers:
+                numbers.add(packet)
     except av.FFmpegError:
         pass  # what was read so far is what there is
     time_base = video.stream.time_base or Fraction(1)
     raw, times = (np.frombuffer(each, dtype=np.int64) for each in (stamps, decoding))
     stamped = raw != _NO_STAMP
     times = np.where(times != _NO_STAMP, times, np.where(stamped, raw, 0))
+    missing = missing_packets_of_avi(video, places, sizes, times.tolist())
+    known = [at for at in missing if at < len(sizes)]
+    not_whole = _not_whole(video, np.frombuffer(corrupt, dtype=np.bool_), keys, places)
+    not_whole[[max(at - 1, 0) for at in missing]] = True  # they may reach into the hole
+    told = numbers.missing() if numbers else []
     return PacketIndex(
         stamps=np.where(stamped, raw, 0),
         stamped=stamped,
         keys=np.frombuffer(keys, dtype=np.bool_),
         shown=np.frombuffer(shown, dtype=np.bool_),
-        corrupt=np.frombuffer(corrupt, dtype=np.bool_),
+        corrupt=not_whole,
+        holes=np.unique(np.array([*told, *known], dtype=np.int64)),
         sizes=np.frombuffer(sizes, dtype=np.int64),
         decoding=times,
         durations=np.frombuffer(durations, dtype=np.int64),
         times_decoding=_times_decoding(video),
         is_broadcast=video.is_broadcast,
-        holds=_holds(video, np.sort(raw[stamped])),
+        holds=_holds(video, raw, times, np.frombuffer(places, dtype=np.int64)),
+        missing=missing,
         mislabelled=may_be_packed and (packed or _is_in_order_of_input(raw, times)),
         reorders=reorders,
         interlaced_rate=_interlaced_rate(video),
@@ -162,29 +181,71 @@ def read_packets(video: Video) -> PacketIndex:
     )
 
 
-def _holds(video: Video, stamps: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Of the time stamps, those after which only the picture stood still for long."""
+def _not_whole(
+    video: Video, marked: NDArray[np.bool_], keys: Sequence[int], places: Sequence[int]
+) -> NDArray[np.bool_]:
+    """The packets that are not whole, by those that FFmpeg marks.
+
+    In a transport stream it marks the frame before: it hands a frame over when the next one's
+    bytes come. What is missing between two streams that were joined does no harm to either; of
+    the first, it marks the last frame but one.
+    """
+    found = marked.copy()
+    found[-1:] = False  # the file ends in it
+    if video.container.format.name != "mpegts":
+        return found
+    found[:] = False
+    for position in (np.flatnonzero(marked[:-1]) + 1).tolist():
+        ends = places[position : position + 2]
+        may_be_joint = len(ends) == 1 or keys[position + 1]
+        found[position] = not (may_be_joint and is_whole(video.path, video.stream.id, *ends))
+    return found
+
+
+def _holds(
+    video: Video,
+    stamps: NDArray[np.int64],
+    decoding: NDArray[np.int64],
+    places: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Of the packets, those after whose frames only the picture stood still for long.
+
+    Each of the recordings that were joined is looked at alone: their times may overlap.
+    """
     unit = float(video.stream.time_base or 1)
-    before = np.flatnonzero(np.diff(stamps) * unit > LONGEST_BROADCAST_GAP)
-    if not video.is_broadcast or not len(before) or not video.container.streams.audio:
-        return stamps[:0]
-    sound = np.sort(list(_sound_times(video)))
-    held = []
-    for position in before.tolist():
-        begin, end = stamps[position] * unit, stamps[position + 1] * unit
-        heard = sound[(begin < sound) & (sound < end)]
-        silence = np.diff(np.concatenate([[begin], heard, [end]])).max()
-        held.append(silence < (end - begin) / 2)
-    return stamps[before[held]]
+    held: list[int] = []
+    sound: NDArray[np.float64] | None = None
+    begins = np.flatnonzero(np.diff(decoding) * unit < -CLOCK_BACK) + 1
+    if not video.is_broadcast or not video.container.streams.audio:
+        begins = np.array([], dtype=np.int64)
+        stamps = stamps[:0]
+    for begin, end in zip([0, *begins], [*begins, len(stamps)], strict=True):
+        packets = begin + np.flatnonzero(stamps[begin:end] != _NO_STAMP)
+        packets = packets[np.argsort(stamps[packets], kind="stable")]
+        gaps = np.diff(stamps[packets]) * unit
+        for number in np.flatnonzero(gaps > LONGEST_BROADCAST_GAP).tolist():
+            sound = np.array(list(_sound(video))).reshape(-1, 2) if sound is None else sound
+            first, last = stamps[packets[number]] * unit, stamps[packets[number + 1]] * unit
+            is_within = (first < sound[:, 0]) & (sound[:, 0] < last)
+            if begin:
+                is_within &= sound[:, 1] >= places[begin]
+            if end < len(stamps):
+                is_within &= sound[:, 1] < places[end]
+            heard = np.sort(sound[is_within, 0])
+            silence = np.diff(np.concatenate([[first], heard, [last]])).max()
+            if silence < (last - first) / 2:
+                held.append(int(packets[number]))
+    return np.array(held, dtype=np.int64)
 
 
-def _sound_times(video: Video) -> Iterator[float]:
+def _sound(video: Video) -> Iterator[tuple[float, int]]:
+    """Times of the packets of all sounds, and their places in the file."""
     import av
 
     with opened(video.path) as again, suppress(av.FFmpegError, IndexError):
         for packet in again.container.demux(again.container.streams.audio):
             if packet.pts is not None:
-                yield float(packet.pts * packet.time_base)
+                yield float(packet.pts * packet.time_base), packet.pos or 0
 
 
 def _is_in_order_of_input(stamps: NDArray[np.int64], decoding: NDArray[np.int64]) -> bool:
@@ -204,28 +265,6 @@ def _interlaced_rate(video: Video) -> float | None:
     if codec.name != "h264" or getattr(codec, "field_order", 0) <= _PROGRESSIVE:
         return None
     return float(codec.framerate or video.stream.guessed_rate or 0)
-
-
-def cut_off_at(video: Video) -> float | None:
-    """When a file would end that has lost its rest: seconds by the header of its stream.
-
-    Only an MP4 file whose index comes first knows; ``None`` where nothing is missing, or
-    where it cannot be told. The video was demuxed to its end.
-    """
-    stream = video.stream
-    if "mp4" not in video.container.format.name or not stream.duration or not stream.time_base:
-        return None
-    entries = stream.index_entries
-    if not len(entries):
-        return None
-    last = entries[len(entries) - 1]
-    promised = float(stream.duration * stream.time_base)
-    is_cut = last.pos + last.size > video.path.stat().st_size
-    if float(last.timestamp * stream.time_base) > promised - _MOST_DELAY_SECONDS and not is_cut:
-        return None
-    if is_fragmented(video.path):  # whole fragments may be missing; the duration is a time stamp
-        return promised - float((stream.start_time or 0) * stream.time_base)
-    return promised if is_cut else None
 
 
 def packets_of(video: Video) -> Iterator[Packet[Any]]:

@@ -15,6 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from vidsearch.media.pyav.packets import (
+    CLOCK_BACK,
     LAG_FRAMES,
     LONGEST_BROADCAST_GAP,
     LONGEST_LAG,
@@ -33,8 +34,6 @@ _MOST_JOINTS = 1000
 """Recordings in a file; with more, its time stamps are noise."""
 _LONGEST_HOLD = 6 * 3600.0
 """Seconds; a longer hold is believed only where the file gives it as a frame's duration."""
-_BACK = 0.1
-"""Seconds. A clock that goes back by more starts anew, as in the ``ffmpeg`` command."""
 _NEAR = 1.0
 """Seconds. A clock that leaps ahead and returns to within so much of where it was, was wrong."""
 
@@ -101,7 +100,7 @@ def presentation(index: PacketIndex) -> Presentation | str:
     inside = np.delete(np.diff(stamps), joints - 1)
     if rate is not None and (inside * float(index.time_base) * rate < _A_FRAME).any():
         return "interlaced H.264 with a field per packet"
-    seconds = _seconds(index, stamps, index.durations[packets], joints)
+    seconds = _seconds(index, packets, stamps, joints)
     return Presentation(
         packets=packets,
         stamps=stamps,
@@ -125,7 +124,7 @@ def _inferred_well(index: PacketIndex) -> bool:
 
 def _joints(index: PacketIndex, packets: _Positions) -> _Positions:
     """Where the clock goes back, as positions in ``packets``, in the order of decoding."""
-    back = _BACK / float(index.time_base)
+    back = CLOCK_BACK / float(index.time_base)
     falls = np.diff(index.decoding[packets], prepend=index.decoding[packets[0]]) < -back
     if index.is_broadcast or not falls.any():
         return np.flatnonzero(falls)
@@ -147,10 +146,7 @@ def _joints(index: PacketIndex, packets: _Positions) -> _Positions:
 
 
 def _seconds(
-    index: PacketIndex,
-    stamps: NDArray[np.int64],
-    durations: NDArray[np.int64],
-    joints: _Positions,
+    index: PacketIndex, packets: _Positions, stamps: NDArray[np.int64], joints: _Positions
 ) -> NDArray[np.float64]:
     """When each frame comes on display, in order of presentation, and when the last one leaves."""
     unit = float(index.time_base)
@@ -158,21 +154,22 @@ def _seconds(
     inside = np.delete(gaps, joints - 1)
     usual = float(np.median(inside[inside > 0])) if inside.any() else index.step / unit
     # Across a leap of the clock, and at the end, a frame stays for the duration of its packet.
-    held = durations.astype(np.float64)
+    held = index.durations[packets].astype(np.float64)
     longest = LONGEST_BROADCAST_GAP if index.is_broadcast else _LONGEST_HOLD
     held[(held <= 0) | (held * unit > longest)] = usual
-    stays = np.append(np.where(_leaps(index, stamps, durations, joints), held[:-1], gaps), held[-1])
+    stays = np.append(np.where(_leaps(index, packets, stamps, joints), held[:-1], gaps), held[-1])
     if index.mislabelled:  # an encoder was still waiting, see FrameTimes
         beginning = stays[:LAG_FRAMES]
         beginning[beginning <= (1 + LONGEST_LAG) * usual] = usual
+    for position, count in index.missing.items():
+        before = int(np.argmax(packets >= position)) - 1
+        if before >= 0 and packets.max() >= position:
+            stays[before] += count * usual
     return np.concatenate([[0.0], np.cumsum(stays)]) * unit
 
 
 def _leaps(
-    index: PacketIndex,
-    stamps: NDArray[np.int64],
-    durations: NDArray[np.int64],
-    joints: _Positions,
+    index: PacketIndex, packets: _Positions, stamps: NDArray[np.int64], joints: _Positions
 ) -> NDArray[np.bool_]:
     """Between which neighbours in the order of presentation the clock leaps, ahead or back."""
     unit = float(index.time_base)
@@ -180,11 +177,11 @@ def _leaps(
     leaps = np.zeros(len(gaps), dtype=np.bool_)
     for before in np.flatnonzero(gaps * unit > LONGEST_BROADCAST_GAP).tolist():
         if index.is_broadcast:
-            leaps[before] = stamps[before] not in index.holds
+            leaps[before] = packets[before] not in index.holds
             continue
         # One that is longer than any frame is held for without the file saying so, or a leap there
         # and back.
-        near = durations[max(before - _MOST_DELAY, 0) : before + _MOST_DELAY]
+        near = index.durations[packets[max(before - _MOST_DELAY, 0) : before + _MOST_DELAY]]
         is_named = near.max() * unit > _LONGEST_HOLD
         after = int(np.searchsorted(joints, before, side="right"))
         goes_back = after < len(joints) and (

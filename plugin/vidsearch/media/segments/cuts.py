@@ -87,7 +87,7 @@ def _pictures(
     size: tuple[int, int] | None = None  # one for all, also where the video's own changes
     last = -1.0
     times = FrameTimes.of(index)
-    damage = Damage.of(video, index, times.order)
+    damage = Damage(video, index)
     stream = FrontToBack(video, times, damage=damage, limits=limits, threads=threads)
     seen = None
     for seen in stream:

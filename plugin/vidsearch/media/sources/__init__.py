@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vidsearch.media.sources.fetching import LocalFile, check_sources, fetch
+from vidsearch.media.sources.fetching import LocalFile, Source, check_sources, fetch, open_source
 from vidsearch.media.sources.uris import public_uri
 
-__all__ = ["LocalFile", "check_sources", "fetch", "public_uri"]
+__all__ = ["LocalFile", "Source", "check_sources", "fetch", "open_source", "public_uri"]

@@ -14,11 +14,19 @@ from vidsearch.errors import SourceNotFoundError, SourceUnavailableError, VideoO
 if TYPE_CHECKING:
     import httpcore
 
-__all__ = ["header", "mapped", "require_plain", "require_success", "strong_validator"]
+__all__ = [
+    "header",
+    "mapped",
+    "require_plain",
+    "require_success",
+    "strong_etag",
+    "strong_validator",
+    "whole_size",
+]
 
 _TRIED_AGAIN = {202, 408, 425, 429}
 _COMPRESSED = {"gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress"}
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
 _HINTS = {
     401: "; it needs credentials, or others",
@@ -94,12 +102,27 @@ def header(response: httpcore.Response, name: str) -> str:
     return values[-1].decode("utf-8", "replace").strip() if values else ""
 
 
+def strong_etag(response: httpcore.Response) -> str | None:
+    """The ETag that changes with every byte (RFC 9110, 8.8.1)."""
+    etag = header(response, "etag")
+    return etag if _STRONG_ETAG.fullmatch(etag) else None
+
+
+def whole_size(response: httpcore.Response) -> int | None:
+    """Bytes of the whole video, as the answer to a part of it or to all of it says."""
+    if response.status == HTTPStatus.PARTIAL_CONTENT:
+        found = _CONTENT_RANGE.fullmatch(header(response, "content-range"))
+        size = found[2] if found else ""
+    else:
+        size = header(response, "content-length")
+    return int(size) if size.isdecimal() else None
+
+
 def strong_validator(response: httpcore.Response) -> str | None:
     """By which a server can tell that a part belongs to the same bytes (RFC 9110, 8.8)."""
     if header(response, "accept-ranges").lower() == "none":
         return None
-    etag = header(response, "etag")
-    if _STRONG_ETAG.fullmatch(etag):
+    if etag := strong_etag(response):
         return etag
     modified = header(response, "last-modified")
     try:

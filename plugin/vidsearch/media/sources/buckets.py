@@ -31,7 +31,7 @@ from vidsearch.media.sources.temporary import BoundedFile
 from vidsearch.media.sources.timeouts import DEFAULT_TIMEOUTS, Timeouts, TransferClock
 from vidsearch.media.sources.uris import BucketUri
 
-__all__ = ["copy_object", "copy_sidecars"]
+__all__ = ["copy_object", "copy_sidecars", "object_validator"]
 
 _log = logging.getLogger(__name__)
 
@@ -76,14 +76,9 @@ def copy_object(
         SourceUnavailableError: no or wrong credentials, throttled, too slow, unreachable.
         MissingExtraError: the package for this kind of bucket is not installed.
     """
-    Allowlist(settings).require_listed(source.bucket, port=None, where=where)
-    files = _filesystem(source.scheme)
+    files, info = _described(source, settings, where)
     clock = TransferClock(where, timeouts)
     with _mapped(source, where):
-        files.invalidate_cache()  # it remembers listings, of yesterday if need be
-        info = files.info(source.path)
-        if info.get("type") == "directory":
-            raise VideoOpenError(f"{where} is a folder, not a video")
         size = info.get("size")
         if size is not None:
             file.expect(size)
@@ -94,6 +89,30 @@ def copy_object(
                 file.write(chunk)
     if size is not None and file.size != size:
         raise SourceUnavailableError(f"{where} broke off: {file.size} of {size} bytes came")
+
+
+def object_validator(source: BucketUri, *, settings: SourceSettings, where: str) -> str | None:
+    """ETag, size and version of an object; ``None`` where the bucket gives no ETag.
+
+    Raises:
+        VideoError, SourceUnavailableError, MissingExtraError: as :func:`copy_object`.
+    """
+    _, info = _described(source, settings, where)
+    etag = info.get("ETag") or info.get("etag")
+    version = info.get("VersionId") or info.get("generation") or info.get("version_id") or ""
+    return f"{etag} {info.get('size')} {version}".rstrip() if etag else None
+
+
+def _described(source: BucketUri, settings: SourceSettings, where: str) -> tuple[Any, Any]:
+    """The file system of a bucket, and what it says of the object."""
+    Allowlist(settings).require_listed(source.bucket, port=None, where=where)
+    files = _filesystem(source.scheme)
+    with _mapped(source, where):
+        files.invalidate_cache()  # it remembers listings, of yesterday if need be
+        info = files.info(source.path)
+        if info.get("type") == "directory":
+            raise VideoOpenError(f"{where} is a folder, not a video")
+    return files, info
 
 
 def copy_sidecars(

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import os
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import ClassVar
 
 from vidsearch.config import SourceSettings
 from vidsearch.errors import SourceUnsupportedError, VidsearchError
 from vidsearch.media.sources.allowlist import Allowlist
-from vidsearch.media.sources.buckets import copy_object, copy_sidecars
+from vidsearch.media.sources.buckets import copy_object, copy_sidecars, object_validator
 from vidsearch.media.sources.headers import headers_of_host
-from vidsearch.media.sources.local import local_sidecars, opened_file
+from vidsearch.media.sources.local import file_validator, local_sidecars, opened_file
 from vidsearch.media.sources.resolver import Place, load_resolver, resolve
 from vidsearch.media.sources.schemes import canonical_scheme, check_schemes, require_scheme
 from vidsearch.media.sources.sidecars import Sidecar
 from vidsearch.media.sources.temporary import BoundedFile, workspace
 from vidsearch.media.sources.uris import BucketUri, file_path, public_uri, scheme_of
-from vidsearch.media.sources.web import download
+from vidsearch.media.sources.web import download, web_validator
 
-__all__ = ["LocalFile", "check_sources", "fetch"]
+__all__ = ["LocalFile", "Source", "check_sources", "fetch", "open_source"]
 
 _DEFAULTS = SourceSettings()
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
@@ -68,10 +71,22 @@ def fetch(
 ) -> Iterator[LocalFile]:
     """Make a video readable by path for as long as the context lasts.
 
-    A local file is used where it is. A remote one is streamed into a temporary folder, which is
-    removed when the context ends, whatever happened. Subtitle files come along from a folder or a
-    bucket, but not over http. Where ``sources.resolver`` is set, what it makes of the URI is read;
-    messages show the URI as given.
+    Args and errors are those of :func:`open_source`, whose file this is.
+    """
+    with open_source(uri, settings=settings, languages=languages) as source:
+        yield source.file()
+
+
+@contextmanager
+def open_source(
+    uri: str, *, settings: SourceSettings = _DEFAULTS, languages: Sequence[str] = ()
+) -> Iterator[Source]:
+    """What can be asked of a video where it lies, before it is fetched or instead.
+
+    A local file is used where it is. A remote one is streamed into a temporary folder when it is
+    asked for; the folder is removed when the context ends, whatever happened. Subtitle files come
+    along from a folder or a bucket, but not over http. Where ``sources.resolver`` is set, what it
+    makes of the URI is read; messages show the URI as given.
 
     Args:
         uri: of the video.
@@ -79,15 +94,20 @@ def fetch(
         languages: preferred ones of its subtitle files, best first.
 
     Raises:
+        ConfigError: the resolver cannot be imported, or returned something else than a URI.
+        SourceUnavailableError: the resolver failed. Worth a retry.
+        SourceUnsupportedError: empty, or a scheme that is not supported.
+
+    The methods of the source raise as well:
+
+    Raises:
         SourceNotFoundError: no such file or object, or the server denies it
             (4xx).
         VideoOpenError: a folder, or a file that may not be read.
         VideoTooLargeError: more bytes than the settings allow.
         SourceForbiddenError: it lies, or leads, where the settings let nothing be read from.
-        SourceUnavailableError: the other side, the disk or the resolver failed, or a local file
-            changed while it was read. Worth a retry.
-        ConfigError: the resolver cannot be imported, or returned something else than a URI.
-        SourceUnsupportedError: empty, or a scheme that is not supported.
+        SourceUnavailableError: the other side or the disk failed, or a local file changed while it
+            was read. Worth a retry.
         MissingExtraError: the scheme needs a package that is not installed.
     """
     if not uri.strip():
@@ -96,50 +116,177 @@ def fetch(
         )
     place = resolve(uri, settings)
     with ExitStack() as stack:
+        wanted = _Wanted(uri, place, settings, languages, stack)
+        with wanted.errors():
+            source = _source(wanted)
+        yield source
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What was asked for, and what is to be closed at the end."""
+
+    uri: str
+    place: Place
+    settings: SourceSettings
+    languages: Sequence[str]
+    stack: ExitStack
+
+    @property
+    def where(self) -> str:
+        """What messages call the video."""
+        return public_uri(self.uri)
+
+    @property
+    def shown(self) -> str | None:
+        """The same where it is not what is read, which messages then keep to themselves."""
+        return self.where if self.place.uri != self.uri else None
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Without their cause, where that may name what the resolver returned."""
         try:
-            file = stack.enter_context(_opened(place, uri, settings, languages))
+            yield
         except VidsearchError as error:
-            if place.uri == uri:
+            if self.shown is None:
                 raise
-            raise error from None  # what a library or the system says names what was read
-        yield file
+            raise error from None
 
 
-@contextmanager
-def _opened(
-    place: Place, uri: str, settings: SourceSettings, languages: Sequence[str]
-) -> Iterator[LocalFile]:
-    where, read = public_uri(uri), place.uri
-    shown = where if read != uri else None
+class Source(ABC):
+    """One video where it lies."""
+
+    is_local: ClassVar[bool] = False
+    """Whether it is read where it is, and not copied."""
+
+    def __init__(self, wanted: _Wanted) -> None:
+        self._wanted = wanted
+
+    def validator(self) -> str | None:
+        """What stays equal as long as the file's bytes do; ``None`` where nothing tells that."""
+        with self._wanted.errors():
+            return self._ask_validator()
+
+    @cached_property
+    def sidecars(self) -> tuple[Sidecar, ...]:
+        """Subtitle files beside it, the one to prefer first; fetched without the video."""
+        with self._wanted.errors():
+            return self._find_sidecars()
+
+    def file(self) -> LocalFile:
+        """The video as a file of this machine; fetched by the first call."""
+        return self._file
+
+    @cached_property
+    def _file(self) -> LocalFile:
+        with self._wanted.errors():
+            path, size = self._fetch()
+        return LocalFile(path, self._wanted.uri, size, self.sidecars)
+
+    @abstractmethod
+    def _ask_validator(self) -> str | None: ...
+
+    @abstractmethod
+    def _find_sidecars(self) -> tuple[Sidecar, ...]: ...
+
+    @abstractmethod
+    def _fetch(self) -> tuple[Path, int]: ...
+
+
+class _LocalSource(Source):
+    is_local = True
+
+    def __init__(self, wanted: _Wanted, path: Path) -> None:
+        super().__init__(wanted)
+        self._path = path
+
+    def _ask_validator(self) -> str | None:
+        with self._opened() as (_, status):
+            return file_validator(status)
+
+    def _find_sidecars(self) -> tuple[Sidecar, ...]:
+        wanted = self._wanted
+        return local_sidecars(
+            self._path, wanted.settings, languages=wanted.languages, where=wanted.shown
+        )
+
+    def _fetch(self) -> tuple[Path, int]:
+        real, status = self._wanted.stack.enter_context(self._opened())
+        return real, status.st_size
+
+    def _opened(self) -> AbstractContextManager[tuple[Path, os.stat_result]]:
+        settings = self._wanted.settings
+        return opened_file(
+            self._path, roots=settings.roots, limit=settings.max_bytes, where=self._wanted.shown
+        )
+
+
+class _RemoteSource(Source):
+    @cached_property
+    def _folder(self) -> Path:
+        return self._wanted.stack.enter_context(workspace(self._wanted.settings.folder))
+
+    def _fetch(self) -> tuple[Path, int]:
+        where = self._wanted.where
+        copy = self._folder / _copy_name(where)
+        with BoundedFile(copy, limit=self._wanted.settings.max_bytes, where=where) as file:
+            self._copy(file)
+        return copy, file.size
+
+    @abstractmethod
+    def _copy(self, file: BoundedFile) -> None: ...
+
+
+class _WebSource(_RemoteSource):
+    def _ask_validator(self) -> str | None:
+        place, settings = self._wanted.place, self._wanted.settings
+        return web_validator(
+            place.uri, settings=settings, headers=place.headers, where=self._wanted.where
+        )
+
+    def _find_sidecars(self) -> tuple[Sidecar, ...]:
+        return ()
+
+    def _copy(self, file: BoundedFile) -> None:
+        place, settings = self._wanted.place, self._wanted.settings
+        download(
+            place.uri, file, settings=settings, headers=place.headers, where=self._wanted.where
+        )
+
+
+class _BucketSource(_RemoteSource):
+    def __init__(self, wanted: _Wanted, bucket: BucketUri) -> None:
+        super().__init__(wanted)
+        self._bucket = bucket
+
+    def _ask_validator(self) -> str | None:
+        wanted = self._wanted
+        return object_validator(self._bucket, settings=wanted.settings, where=wanted.where)
+
+    def _find_sidecars(self) -> tuple[Sidecar, ...]:
+        wanted = self._wanted
+        stem = Path(_copy_name(wanted.where)).stem
+        return copy_sidecars(
+            self._bucket, self._folder, stem=stem, languages=wanted.languages, where=wanted.shown
+        )
+
+    def _copy(self, file: BoundedFile) -> None:
+        wanted = self._wanted
+        copy_object(self._bucket, file, settings=wanted.settings, where=wanted.where)
+
+
+def _source(wanted: _Wanted) -> Source:
+    read = wanted.place.uri
     scheme = canonical_scheme(scheme_of(read) or "file")
     path: Path | None = None
-    sidecars: tuple[Sidecar, ...]
     if scheme == "file":
-        path = Path(file_path(read, where=shown) if scheme_of(read) else read)
+        path = Path(file_path(read, where=wanted.shown) if scheme_of(read) else read)
     elif "://" not in read and os.path.exists(read):  # noqa: PTH110  (Path.exists raises, too)
         # a plain file name with a colon in it
         scheme, path = "file", Path(read)
-    require_scheme(scheme, settings, where=where)
-
+    require_scheme(scheme, wanted.settings, where=wanted.where)
     if path is not None:
-        with opened_file(path, roots=settings.roots, limit=settings.max_bytes, where=shown) as (
-            real,
-            size,
-        ):
-            sidecars = local_sidecars(path, settings, languages=languages, where=shown)
-            yield LocalFile(real, uri, size, sidecars)
-        return
-    with workspace(settings.folder) as folder:
-        copy = folder / _copy_name(where)
-        sidecars = ()
-        with BoundedFile(copy, limit=settings.max_bytes, where=where) as file:
-            if scheme in {"http", "https"}:
-                download(read, file, settings=settings, headers=place.headers, where=where)
-            else:
-                source = BucketUri.parse(read, scheme=scheme, where=shown)
-                copy_object(source, file, settings=settings, where=where)
-        if scheme not in {"http", "https"}:
-            sidecars = copy_sidecars(
-                source, folder, stem=copy.stem, languages=languages, where=shown
-            )
-        yield LocalFile(copy, uri, file.size, sidecars)
+        return _LocalSource(wanted, path)
+    if scheme in {"http", "https"}:
+        return _WebSource(wanted)
+    return _BucketSource(wanted, BucketUri.parse(read, scheme=scheme, where=wanted.shown))

@@ -13,6 +13,7 @@ import errno
 import logging
 import os
 import stat
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,12 +30,14 @@ from vidsearch.errors import (
 )
 from vidsearch.media.sources.sidecars import SIDECAR_BYTES, Sidecar, choose_sidecars
 
-__all__ = ["local_sidecars", "opened_file"]
+__all__ = ["file_validator", "has_changed", "local_sidecars", "opened_file"]
 
 _log = logging.getLogger(__name__)
 
 # Without waiting: a pipe put there at the last moment must not block the worker.
 _OPEN = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_FRESH = 2.0
+"""Seconds: the clock of FAT ticks every second one."""
 _OWN_DESCRIPTORS = Path("/proc/self/fd")
 
 
@@ -45,7 +48,7 @@ def opened_file(
     roots: Sequence[Path] = (),
     limit: int | None = None,
     where: str | None = None,
-) -> Iterator[tuple[Path, int]]:
+) -> Iterator[tuple[Path, os.stat_result]]:
     """Check a file and keep it open, so that it can be told at the end whether it is the same.
 
     Args:
@@ -55,7 +58,7 @@ def opened_file(
         where: what messages call it; its path by default.
 
     Yields:
-        Its path without links and ``..``, and its size in bytes.
+        Its path without links and ``..``, and its status.
 
     Raises:
         SourceNotFoundError: no such file.
@@ -75,10 +78,24 @@ def opened_file(
             raise VideoTooLargeError(
                 f"{where} has {status.st_size} bytes, and sources.max_bytes allows {limit}"
             )
-        yield real, status.st_size
+        yield real, status
         _require_unchanged(where, real, status, os.fstat(descriptor))
     finally:
         os.close(descriptor)
+
+
+def file_validator(status: os.stat_result) -> str | None:
+    """Device, inode, size and time of the last change; ``None`` where that is too fresh to tell
+    another change, within one tick of the file system's clock, from this one."""
+    if status.st_mtime > time.time() - _FRESH:
+        return None
+    return f"{status.st_dev:x}-{status.st_ino:x} {status.st_size} {status.st_mtime_ns}"
+
+
+def has_changed(validator: str, status: os.stat_result) -> bool:
+    """Whether a file has another size or time than when it had the validator. Device and inode say
+    nothing here: a restart may number them anew."""
+    return validator.split(" ")[1:] != [str(status.st_size), str(status.st_mtime_ns)]
 
 
 def local_sidecars(

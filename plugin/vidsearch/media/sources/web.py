@@ -10,7 +10,7 @@ import base64
 import logging
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -30,7 +30,9 @@ from vidsearch.media.sources.answers import (
     mapped,
     require_plain,
     require_success,
+    strong_etag,
     strong_validator,
+    whole_size,
 )
 from vidsearch.media.sources.headers import Headers, headers_of_host
 from vidsearch.media.sources.schemes import require_scheme
@@ -41,7 +43,7 @@ from vidsearch.media.sources.uris import WebUri, public_uri, scheme_of
 if TYPE_CHECKING:
     import httpcore
 
-__all__ = ["download"]
+__all__ = ["download", "web_validator"]
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +84,41 @@ def download(
         MissingExtraError: httpcore is not installed.
         ConfigError: a header of the settings cannot be sent.
     """
+    with _connected(
+        uri, settings=settings, headers=headers, where=where, timeouts=timeouts
+    ) as connection:
+        _Download(connection, file).run()
+
+
+def web_validator(
+    uri: str, *, settings: SourceSettings, headers: Headers | None = None, where: str | None = None
+) -> str | None:
+    """The strong ETag of a video and its size; ``None`` where the server gives none.
+
+    The same request as :func:`download`, for one byte, as a signed URL may be for that method only.
+
+    Raises:
+        VideoError, SourceUnavailableError, MissingExtraError, ConfigError: as :func:`download`.
+    """
+    with (
+        _connected(uri, settings=settings, headers=headers, where=where) as connection,
+        connection.answer({"range": "bytes=0-0"}) as response,
+    ):
+        if response.status != HTTPStatus.PARTIAL_CONTENT:
+            require_success(response, offset=0, where=connection.where)
+        etag, size = strong_etag(response), whole_size(response)
+    return None if etag is None or size is None else f"{etag} {size}"
+
+
+@contextmanager
+def _connected(
+    uri: str,
+    *,
+    settings: SourceSettings,
+    headers: Headers | None,
+    where: str | None,
+    timeouts: Timeouts = DEFAULT_TIMEOUTS,
+) -> Iterator[_Connection]:
     try:
         import httpcore
 
@@ -99,7 +136,7 @@ def download(
         max_keepalive_connections=0,
         network_backend=GuardedBackend(allowlist, clock, where=where),
     ) as pool:
-        _Download(
+        yield _Connection(
             first=first,
             headers={
                 **headers_of_host(settings, first.host, first.port, scheme=first.scheme),
@@ -107,52 +144,36 @@ def download(
             },
             where=where,
             resolved=resolved,
-            file=file,
             pool=pool,
             settings=settings,
             allowlist=allowlist,
             clock=clock,
             timeouts=timeouts,
-        ).run()
+        )
 
 
 @dataclass(kw_only=True)
-class _Download:
-    """One video on its way, and what is needed to go on after a break."""
+class _Connection:
+    """How one video is asked for; each hop is checked like the first."""
 
     first: WebUri
     headers: Headers
     where: str
     resolved: bool
     """Whether ``where`` is not what is read, so that messages keep that to themselves."""
-    file: BoundedFile
     pool: httpcore.ConnectionPool
     settings: SourceSettings
     allowlist: Allowlist
     clock: TransferClock
     timeouts: Timeouts
-    validator: str | None = None
-
-    def run(self) -> None:
-        for attempt in range(1, self.timeouts.resumes + 2):
-            try:
-                with self._answer() as response:
-                    self._store(response)
-                return
-            except _TransferError as broken:
-                if self.validator is None or attempt > self.timeouts.resumes:
-                    raise SourceUnavailableError(str(broken)) from broken.__cause__
-                _log.info("%s; going on at byte %d", broken, self.file.size)
-            pause = backoff.delay(attempt, first=self.timeouts.pause, longest=_LONGEST_PAUSE)
-            time.sleep(pause)
 
     @contextmanager
-    def _answer(self) -> Iterator[httpcore.Response]:
-        """The answer that is not a redirect; each hop is checked like the first."""
+    def answer(self, wanted: Mapping[str, str]) -> Iterator[httpcore.Response]:
+        """The answer that is not a redirect; ``wanted`` are headers that say which part."""
         hop = self.first
         for _ in range(_MOST_REDIRECTS + 1):
             self.allowlist.require_listed(hop.host, port=hop.port, where=self.where)
-            with self._asked(hop) as response:
+            with self._asked(hop, wanted) as response:
                 if response.status not in _REDIRECTS:
                     yield response
                     return
@@ -180,7 +201,7 @@ class _Download:
             ) from None
 
     @contextmanager
-    def _asked(self, hop: WebUri) -> Iterator[httpcore.Response]:
+    def _asked(self, hop: WebUri, wanted: Mapping[str, str]) -> Iterator[httpcore.Response]:
         import httpcore
 
         headers: dict[str, str | bytes] = {
@@ -198,8 +219,7 @@ class _Download:
         if at_first:
             secrets = {name: value.get_secret_value() for name, value in self.headers.items()}
             headers |= {name: value.encode("latin-1") for name, value in secrets.items()}
-        if self.file.size and self.validator:
-            headers |= {"range": f"bytes={self.file.size}-", "if-range": self.validator}
+        headers |= wanted
         self.clock.asked()
         request = httpcore.Request(
             "GET",
@@ -217,11 +237,38 @@ class _Download:
         finally:
             response.close()
 
+
+@dataclass
+class _Download:
+    """One video on its way, and what is needed to go on after a break."""
+
+    connection: _Connection
+    file: BoundedFile
+    validator: str | None = None
+
+    def run(self) -> None:
+        timeouts = self.connection.timeouts
+        for attempt in range(1, timeouts.resumes + 2):
+            rest = {}
+            if self.file.size and self.validator:
+                rest = {"range": f"bytes={self.file.size}-", "if-range": self.validator}
+            try:
+                with self.connection.answer(rest) as response:
+                    self._store(response)
+                return
+            except _TransferError as broken:
+                if self.validator is None or attempt > timeouts.resumes:
+                    raise SourceUnavailableError(str(broken)) from broken.__cause__
+                _log.info("%s; going on at byte %d", broken, self.file.size)
+            pause = backoff.delay(attempt, first=timeouts.pause, longest=_LONGEST_PAUSE)
+            time.sleep(pause)
+
     def _store(self, response: httpcore.Response) -> None:
         import httpcore
 
-        require_success(response, offset=self.file.size, where=self.where)
-        require_plain(response, where=self.where)
+        where = self.connection.where
+        require_success(response, offset=self.file.size, where=where)
+        require_plain(response, where=where)
         if response.status != HTTPStatus.PARTIAL_CONTENT:
             self.file.restart()
             self.validator = strong_validator(response)
@@ -233,9 +280,9 @@ class _Download:
             try:
                 chunk = next(chunks, None)
             except httpcore.TimeoutException as error:
-                raise _TransferError(f"{self.where} did not answer in time") from error
+                raise _TransferError(f"{where} did not answer in time") from error
             except (httpcore.NetworkError, httpcore.ProtocolError) as error:
-                raise _TransferError(f"{self.where} broke off: {type(error).__name__}") from error
+                raise _TransferError(f"{where} broke off: {type(error).__name__}") from error
             if chunk is None:
                 return
             self.file.write(chunk)

@@ -1,0 +1,176 @@
+"""``vidsearch ingest --watch``: look at a folder again and again."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vidsearch.cli import output
+from vidsearch.cli.folder import PassedOver, Selection, videos_below
+from vidsearch.cli.gone import delete_gone, is_gone, videos_gone
+from vidsearch.cli.registering import Registering
+from vidsearch.cli.sources import from_files
+from vidsearch.errors import BackendUnavailableError
+
+if TYPE_CHECKING:
+    from vidsearch.registration import IdFrom
+    from vidsearch.registry import Registration, VideoRecord
+    from vidsearch_tasks import Services
+
+__all__ = ["FolderWatch"]
+
+_Signature = tuple[int, int]
+"""Size and time of the last change of a file."""
+
+
+@dataclass(slots=True)
+class FolderWatch:
+    """Registers the videos of a folder that are new or changed since the look before.
+
+    A file is registered once it has the same size and time in two looks, or in the first one has
+    not changed for as long as one look comes after the other.
+    """
+
+    services: Services
+    folder: Path
+    seconds: float
+    selection: Selection = field(default_factory=Selection)
+    id_from: IdFrom = "uri"
+    titles: bool = True
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    prunes: bool = False
+    """Whether videos whose file is gone are deleted, not only told."""
+    sleep: Callable[[float], None] = time.sleep
+    has_problems: bool = field(default=False, init=False)
+    _known: dict[str, tuple[_Signature, str]] = field(default_factory=dict, init=False)
+    """By path what was registered: the file's signature and the video's id."""
+    _unstable: dict[str, _Signature] = field(default_factory=dict, init=False)
+    _told: set[str] = field(default_factory=set, init=False)
+    _began: bool = field(default=False, init=False)
+
+    def run(self) -> None:
+        """Look until Ctrl-C."""
+        output.talk(f"watching {self.folder} every {self.seconds:g} s; Ctrl-C ends it")
+        try:
+            while True:
+                try:
+                    self.look()
+                except BackendUnavailableError as error:
+                    self._tell(f"error: {error}")
+                self.sleep(self.seconds)
+        except KeyboardInterrupt:
+            output.talk("\nStopped watching; the workers go on.")
+
+    def look(self) -> None:
+        """Register what is new or changed, and tell what is gone."""
+        passed = PassedOver()
+        try:
+            paths = videos_below(self.folder, passed, self.selection)
+        except click.UsageError as error:
+            if not self._began:
+                raise
+            self._tell(f"error: {error.message}")
+            return
+        for line in passed.lines():
+            self._tell(line)
+        self.has_problems |= passed.is_error
+        found = {str(path): status for path in paths if (status := _status(path))}
+        ready = {path: status for path, status in found.items() if self._is_ready(path, status)}
+        self._unstable = {
+            path: _signature(status)
+            for path, status in found.items()
+            if path not in ready and self._signature_of(path) != _signature(status)
+        }
+        self._register(ready)
+        if found:
+            self._look_for_gone(found.keys())
+        else:
+            self._tell(f"no video file is below {self.folder}, so none is taken for gone")
+        self._began = True
+
+    def _is_ready(self, path: str, status: os.stat_result) -> bool:
+        signature = _signature(status)
+        if self._signature_of(path) == signature:
+            return False
+        rested = not self._began and time.time() - status.st_mtime >= self.seconds
+        return rested or self._unstable.get(path) == signature
+
+    def _signature_of(self, path: str) -> _Signature | None:
+        return self._known[path][0] if path in self._known else None
+
+    def _register(self, ready: Mapping[str, os.stat_result]) -> None:
+        from vidsearch.registration import Row
+
+        if not ready:
+            return
+        videos = from_files(map(Path, ready), id_from=self.id_from, titles=self.titles)
+        done: list[Registration] = []
+        registering = Registering(self.services, fields=self.fields, keep=done.append)
+        registering.run((Row(video.uri, video) for video in videos), total=len(videos))
+        again = [one for one in done if not one.changed and self._has_changed(one, ready)]
+        busy = self._ingest_again(again)
+        registering.tell(raises=False)
+        self.has_problems |= registering.has_problems
+        for one in done:
+            record = one.record
+            if record and record.uri in ready and one.id not in busy:
+                self._known[record.uri] = _signature(ready[record.uri]), one.id
+
+    def _has_changed(self, one: Registration, ready: Mapping[str, os.stat_result]) -> bool:
+        """Whether the file of a video that is registered alike is another than the worker read."""
+        from vidsearch.media.sources.local import has_changed
+
+        assert one.record is not None
+        validator = one.record.source.get("validator")
+        status = ready[one.record.uri]
+        return one.record.uri in self._known or bool(validator and has_changed(validator, status))
+
+    def _ingest_again(self, videos: list[Registration]) -> set[str]:
+        """Have changed files embedded; returns the ids of those a worker is still busy with."""
+        from vidsearch_mappings.registry import State
+        from vidsearch_tasks import enqueue_many
+
+        if not videos:
+            return set()
+        reopened = self.services.registry.reopen_many([one.id for one in videos])
+        enqueue_many(reopened, services=self.services)
+        output.talk(f"{len(videos)} changed")
+        return {one.id for one in reopened if one.record and one.record.state is State.PROCESSING}
+
+    def _look_for_gone(self, present: Any) -> None:
+        gone: list[tuple[VideoRecord, str]] = []
+        if not self._began:
+            gone = list(videos_gone(self.services.registry, self.folder, self.selection))
+        for path in self._known.keys() - present:
+            if is_gone(path):
+                record = self.services.registry.find(self._known.pop(path)[1])
+                if record and record.uri == path:
+                    gone.append((record, path))
+        if gone and self.prunes:
+            delete_gone(self.services, self.folder, gone, yes=True)
+        else:
+            for record, path in gone:
+                output.talk(f"gone: {path} (video {record.id!r}, {record.state})")
+
+    def _tell(self, line: str) -> None:
+        """Say something that is the same at every look, once."""
+        if line not in self._told:
+            self._told.add(line)
+            output.talk(line)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:  # it is gone since the folder was listed
+        return None
+
+
+def _signature(status: os.stat_result) -> _Signature:
+    return status.st_size, status.st_mtime_ns

@@ -1,0 +1,142 @@
+"""Files in an index of the cluster, for those who want no other service beside it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from vidsearch.batches import in_batches
+from vidsearch.config import IndexSettings
+from vidsearch.engines import Engine, Write
+from vidsearch.engines.creation import create_index_as_asked
+from vidsearch.errors import IndexNotFoundError, MappingConflictError
+from vidsearch.media.file_store import StoredFile
+from vidsearch_mappings.embeddings import embeddings_index
+from vidsearch_mappings.registry import from_stamp, to_stamp
+
+__all__ = ["IndexFiles", "drop_embeddings_index"]
+
+_PART = 3 * 2**20
+"""Bytes of a file per document: 4 MiB of base64, below the 5 MiB that no document exceeds."""
+_PARTS_AT_ONCE = 8
+
+
+class IndexFiles:
+    """Files as base64 in the documents of an index, which is made with the first file.
+
+    A file of several documents that is read while it is written, or whose writer was killed, counts
+    as absent: all of them hold the checksum of the whole.
+
+    Methods raise what :class:`~vidsearch.engines.Engine` raises.
+    """
+
+    def __init__(self, engine: Engine, settings: IndexSettings) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._name = settings.embeddings
+
+    def __repr__(self) -> str:
+        return f"IndexFiles({self._name!r})"
+
+    @property
+    def shown(self) -> str:
+        """Where the files are, for messages."""
+        return f"index {self._name!r}"
+
+    def read(self, key: str) -> bytes | None:
+        """The file, or ``None`` where there is none, or not the whole of it."""
+        try:
+            first = self._engine.get(self._name, _id(key, 0))
+            if first is None:
+                return None
+            ids = [_id(key, part) for part in range(1, first.source["parts"])]
+            parts = {first.id: first.source}
+            for batch in in_batches(ids, _PARTS_AT_ONCE):
+                found = self._engine.mget(self._name, batch)
+                parts |= {id: document.source for id, document in found.items()}
+        except IndexNotFoundError:
+            return None
+        if len(parts) != len(ids) + 1:
+            return None
+        data = b"".join(base64.b64decode(parts[id]["data"]) for id in (first.id, *ids))
+        checksum = hashlib.sha256(data).hexdigest()
+        return data if all(one["checksum"] == checksum for one in parts.values()) else None
+
+    def write(self, key: str, data: bytes) -> None:
+        """Keep a file under a key, in place of one that is there."""
+        parts = [data[at : at + _PART] for at in range(0, len(data), _PART)] or [b""]
+        common = {
+            "key": key,
+            "parts": len(parts),
+            "bytes": len(data),
+            "checksum": hashlib.sha256(data).hexdigest(),
+            "written": to_stamp(time.time()),
+        }
+        for number, part in enumerate(parts):
+            document = {**common, "part": number, "data": base64.b64encode(part).decode()}
+            self._put(_id(key, number), document)
+
+    def files(self) -> Iterator[StoredFile]:
+        """What is kept, in no order."""
+        try:
+            self._engine.refresh(self._name)
+            for document in self._engine.scan(
+                self._name, query={"term": {"part": 0}}, source=["key", "bytes", "written"]
+            ):
+                source = document.source
+                yield StoredFile(source["key"], source["bytes"], from_stamp(source["written"]))
+        except IndexNotFoundError:
+            return
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Remove files; one that is gone already is none of the others' matter."""
+        for batch in in_batches(keys):
+            query = {"terms": {"key": batch}}
+            try:
+                self._engine.refresh(self._name)
+                ids = [one.id for one in self._engine.scan(self._name, query=query, source=False)]
+                self._engine.bulk(self._name, [Write("delete", id) for id in ids], refresh=True)
+            except IndexNotFoundError:
+                return
+
+    def _put(self, id: str, document: Mapping[str, Any]) -> None:
+        try:
+            self._engine.put(self._name, id, document)
+        except IndexNotFoundError:
+            self._create()
+            self._engine.put(self._name, id, document)
+
+    def _create(self) -> None:
+        settings = self._settings
+        body = embeddings_index(
+            self._engine.kind, shards=settings.shards, replicas=settings.replicas
+        )
+        try:
+            create_index_as_asked(
+                self._engine,
+                _concrete(self._name),
+                {**body, "aliases": {self._name: {"is_hidden": True}}},
+                advice=settings.side_advice,
+                user_fields=False,
+            )
+        except MappingConflictError:
+            if not self._engine.indices_of(self._name):  # not made by another worker meanwhile
+                raise
+
+
+def drop_embeddings_index(engine: Engine, settings: IndexSettings) -> None:
+    """Drop the index of the embeddings where it exists."""
+    for name in engine.indices_of(settings.embeddings):
+        if name == _concrete(settings.embeddings):
+            engine.delete_index(name)
+
+
+def _concrete(alias: str) -> str:
+    return f"{alias}-000001"
+
+
+def _id(key: str, part: int) -> str:
+    return f"{key}#{part}"

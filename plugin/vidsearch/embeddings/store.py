@@ -1,0 +1,359 @@
+"""What was embedded once, kept by content: a file is decoded and encoded once per model.
+
+Under the hash of a file's bytes, there is:
+
+- ``frames-<model>-<from>-<to>.npz``: the unit vectors of the sampled frames of a time range, for
+  one identity of a model, which names the sampling as well;
+- ``facts.json``: what else was read of the file: subtitles, cuts, and the keys of thumbnails.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import re
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidsearch.embeddings.frame_vectors import FrameVectors
+from vidsearch.errors import VidsearchError
+from vidsearch.media.file_store import FileStore, StoredFile
+
+if TYPE_CHECKING:
+    from vidsearch.config import Settings
+    from vidsearch.encoders import ModelIdentity
+    from vidsearch.engines import Engine
+
+__all__ = ["EmbeddingStore", "Files", "KeptVideo", "content_of"]
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+_READING = 1
+"""Part of every key. To be raised when the decoders give other frames or times than before."""
+_FORMAT = 1
+_CONTENT = re.compile(r"[0-9a-f]{2}/([0-9a-f]{64})/[^/]+")
+_MOST_FACTS = 8
+"""Entries of one kind that are kept per file: one per choice of languages, segments, …"""
+
+
+class Files(Protocol):
+    """Files under keys. :class:`FileStore` and :class:`IndexFiles` are such."""
+
+    @property
+    def shown(self) -> str:
+        """Where the files are, for messages; without a password."""
+
+    def read(self, key: str) -> bytes | None:
+        """The file, or ``None`` where there is none, or not the whole of it."""
+
+    def write(self, key: str, data: bytes) -> None:
+        """Keep a file under a key, in place of one that is there."""
+
+    def files(self) -> Iterator[StoredFile]:
+        """What is kept, in no order."""
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Remove files; one that is gone already is none of the others' matter."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    start: float = 0.0
+    stop: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.start:.3f}-{'end' if self.stop is None else f'{self.stop:.3f}'}"
+
+
+class EmbeddingStore:
+    """Vectors of frames and facts of files, by the hash of the files' bytes.
+
+    It saves work and holds nothing that cannot be made again. So a file that is damaged counts as
+    absent, and where the store does not answer, videos are embedded without it: the log says so.
+
+    Args:
+        files: where it is kept.
+        precision: of the vectors. ``fp16`` takes half the space; the cosine of a vector with
+            itself in fp32 is above 0.9999998.
+    """
+
+    def __init__(self, files: Files, *, precision: Literal["fp16", "fp32"] = "fp16") -> None:
+        self._files = files
+        self._dtype = np.float16 if precision == "fp16" else np.float32
+
+    @classmethod
+    def of(cls, settings: Settings, engine: Engine) -> EmbeddingStore | None:
+        """The store that the section ``embeddings`` asks for; ``None`` where it is off."""
+        from vidsearch.embeddings.index_files import IndexFiles
+
+        section = settings.embeddings
+        if not section.keep:
+            return None
+        if section.url is not None:
+            return cls(
+                FileStore(section.url, setting="embeddings.url"), precision=section.precision
+            )
+        return cls(IndexFiles(engine, settings.index), precision=section.precision)
+
+    def __repr__(self) -> str:
+        return f"EmbeddingStore({self._files.shown!r}, {np.dtype(self._dtype).name})"
+
+    @property
+    def shown(self) -> str:
+        """Where it is kept, for messages."""
+        return self._files.shown
+
+    def frames(
+        self, content: str, model: ModelIdentity, *, start: float = 0.0, stop: float | None = None
+    ) -> FrameVectors | None:
+        """The frames of a time range as they were kept; ``None`` where they were not.
+
+        Args:
+            content: hash of the file's bytes.
+            model: whose vectors they are.
+            start: of the range, in seconds.
+            stop: of the range, in seconds; ``None`` for the end of the video.
+        """
+        key = _frames_key(content, model, _Range(start, stop))
+        data = self._tried(lambda: self._files.read(key))
+        if data is None:
+            return None
+        try:
+            return _unpacked(data, dims=model.dims)
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+            _log.warning("%s of %s is damaged and made again: %s", key, self.shown, error)
+            return None
+
+    def keep_frames(
+        self,
+        content: str,
+        model: ModelIdentity,
+        frames: FrameVectors,
+        *,
+        start: float = 0.0,
+        stop: float | None = None,
+        required: bool = False,
+    ) -> FrameVectors:
+        """Keep the frames of a time range.
+
+        Returns them as a reading of the store gives them, so that a video gets the same vectors
+        whether it was embedded or read.
+
+        Raises:
+            VidsearchError: the store did not answer, and ``required`` is true.
+        """
+        data, key = _packed(frames, self._dtype), _frames_key(content, model, _Range(start, stop))
+        if required:
+            self._files.write(key, data)
+        else:
+            self._tried(lambda: self._files.write(key, data))
+        return _unpacked(data, dims=model.dims)
+
+    def fact(self, content: str, kind: str, key: str) -> Any:
+        """A fact as :meth:`keep_fact` kept it; ``None`` where it was not."""
+        return self._facts(content).get(kind, {}).get(key)
+
+    def keep_fact(self, content: str, kind: str, key: str, value: Any) -> None:
+        """Keep one more fact of a file, as JSON.
+
+        Two writers at once may lose one of their facts, which is then read from the file again.
+        """
+        facts = self._facts(content)
+        kinds = {**facts.get(kind, {}), key: value}
+        latest = dict(list(kinds.items())[-_MOST_FACTS:])
+        data = json.dumps({**facts, kind: latest}).encode()
+        self._tried(lambda: self._files.write(_key(content, "facts.json"), data))
+
+    def files(self) -> Iterator[StoredFile]:
+        """What is kept, in no order; files of other names are passed over.
+
+        Raises:
+            VidsearchError: the store did not answer.
+        """
+        return (file for file in self._files.files() if content_of(file.key) is not None)
+
+    def unused(self, contents: Set[bytes], *, written_before: float) -> list[StoredFile]:
+        """Files of other contents than these.
+
+        Args:
+            contents: hashes of files, 32 bytes each.
+            written_before: seconds since the epoch; newer files are left out.
+
+        Raises:
+            VidsearchError: the store did not answer.
+        """
+        return [
+            file
+            for file in self.files()
+            if bytes.fromhex(content_of(file.key) or "") not in contents
+            and file.written is not None
+            and file.written < written_before
+        ]
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Remove files of the store.
+
+        Raises:
+            VidsearchError: the store did not answer; some may be removed.
+        """
+        self._files.remove(keys)
+
+    def _facts(self, content: str) -> dict[str, dict[str, Any]]:
+        key = _key(content, "facts.json")
+        data = self._tried(lambda: self._files.read(key))
+        if data is None:
+            return {}
+        try:
+            facts = json.loads(data)
+        except ValueError:
+            facts = None
+        if not isinstance(facts, dict) or not all(isinstance(v, dict) for v in facts.values()):
+            _log.warning("%s of %s is damaged and made again", key, self.shown)
+            return {}
+        return facts
+
+    def _tried(self, call: Callable[[], _T]) -> _T | None:
+        try:
+            return call()
+        except VidsearchError as error:
+            _log.warning("going on without the embedding store: %s", error)
+            return None
+
+
+class KeptVideo:
+    """What is kept of one file. What is asked for and was not kept is made, and kept.
+
+    Args:
+        store: ``None`` keeps nothing.
+        content: hash of the file's bytes.
+    """
+
+    def __init__(self, store: EmbeddingStore | None, content: str) -> None:
+        self._store = store
+        self._content = content
+        self._frames: FrameVectors | None = None
+
+    @property
+    def had_frames(self) -> bool:
+        """Whether the frames of the whole video were found, so that none was made."""
+        return self._frames is not None
+
+    def frames(self, model: ModelIdentity, make: Callable[[], FrameVectors]) -> FrameVectors:
+        """The frames of the whole video."""
+        kept = self.find_frames(model)
+        if kept is not None:
+            return kept
+        made = make()
+        return made if self._store is None else self._store.keep_frames(self._content, model, made)
+
+    def find_frames(self, model: ModelIdentity) -> FrameVectors | None:
+        """The frames of the whole video as they were kept; ``None`` where they were not."""
+        if self._frames is None and self._store is not None:
+            self._frames = self._store.frames(self._content, model)
+        return self._frames
+
+    def join_frames(
+        self, model: ModelIdentity, ranges: Sequence[tuple[float, float | None]]
+    ) -> list[int]:
+        """Take the frames of the whole video from ranges that follow each other.
+
+        Returns the numbers of the ranges that are not kept; where there are some, nothing is taken.
+        """
+        assert self._store is not None
+        found = [self._store.frames(self._content, model, start=a, stop=b) for a, b in ranges]
+        there = [frames for frames in found if frames is not None]
+        if len(there) == len(found):
+            self._frames = FrameVectors.joined(there)
+        return [number for number, frames in enumerate(found) if frames is None]
+
+    def fact(
+        self,
+        kind: str,
+        key: str,
+        make: Callable[[], _T],
+        *,
+        restore: Callable[[Any], _T | None],
+        plain: Callable[[_T], Any],
+    ) -> _T:
+        """A fact of the file.
+
+        Args:
+            kind: of the facts that are kept together.
+            key: which of them.
+            make: makes it.
+            restore: from JSON; ``None`` where it is no longer true, or not understood.
+            plain: to JSON.
+        """
+        if self._store is None:
+            return make()
+        kept = self._store.fact(self._content, kind, key)
+        restored = None if kept is None else restore(kept)
+        if restored is not None:
+            return restored
+        made = make()
+        self._store.keep_fact(self._content, kind, key, plain(made))
+        return made
+
+
+def content_of(key: str) -> str | None:
+    """The hash of the bytes that a file of the store belongs to; ``None`` for other files."""
+    match = _CONTENT.fullmatch(key)
+    return match[1] if match else None
+
+
+def _key(content: str, name: str) -> str:
+    return f"{content[:2]}/{content}/{name}"
+
+
+def _frames_key(content: str, model: ModelIdentity, range: _Range) -> str:
+    parts = json.dumps([_READING, model.compared()], sort_keys=True)
+    digest = hashlib.sha256(parts.encode()).hexdigest()[:16]
+    return _key(content, f"frames-{digest}-{range}.npz")
+
+
+def _unit(vectors: NDArray[Any]) -> NDArray[np.float32]:
+    exact = vectors.astype(np.float64)
+    lengths = np.linalg.norm(exact, axis=1, keepdims=True)
+    return (exact / np.where(lengths, lengths, 1)).astype(np.float32)
+
+
+def _packed(frames: FrameVectors, dtype: type[np.floating[Any]]) -> bytes:
+    about = {
+        "format": _FORMAT,
+        "end_seconds": frames.end_seconds,
+        "damaged": frames.damaged,
+        "points": frames.points,
+        "width": frames.width,
+        "height": frames.height,
+    }
+    file = io.BytesIO()
+    np.savez(
+        file,
+        about=np.frombuffer(json.dumps(about).encode(), np.uint8),
+        pts_seconds=frames.pts_seconds,
+        vectors=frames.vectors.astype(dtype),
+    )
+    return file.getvalue()
+
+
+def _unpacked(data: bytes, *, dims: int) -> FrameVectors:
+    """Raises ValueError and others where a byte is wrong: a zip file has a checksum per member."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        about: Mapping[str, Any] = json.loads(arrays["about"].tobytes())
+        vectors, times = arrays["vectors"], arrays["pts_seconds"]
+    if about["format"] != _FORMAT:
+        raise ValueError(f"format {about['format']}")
+    if vectors.shape[1:] != (dims,) or not np.isfinite(vectors).all():
+        raise ValueError(f"no vectors of {dims} dims")
+    known = ("end_seconds", "damaged", "points", "width", "height")
+    return FrameVectors(
+        pts_seconds=times, vectors=_unit(vectors), **{name: about[name] for name in known}
+    )

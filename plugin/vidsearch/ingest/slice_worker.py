@@ -1,0 +1,180 @@
+"""What a worker does with one slice of a long video."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from vidsearch.config import IngestSettings, SourceSettings
+from vidsearch.embeddings import EmbeddingStore, embed_frames
+from vidsearch.encoders import Encoder
+from vidsearch.errors import LeaseLostError, VideoNotRegisteredError
+from vidsearch.ingest.attempt import Attempt, Outcome
+from vidsearch.ingest.content import VideoContent, read_content
+from vidsearch.ingest.slices import Slice, SliceBoard
+from vidsearch.media import MediaReader, open_source
+from vidsearch.registry.lease_keeper import LeaseKeeper
+from vidsearch.registry.registry import Registry
+from vidsearch_mappings.registry import IN_PROGRESS, ErrorRecord, VideoRecord
+
+__all__ = ["SliceWorker"]
+
+_log = logging.getLogger(__name__)
+
+
+class SliceWorker:
+    """Embeds slices into the store.
+
+    Args:
+        registry: of the videos.
+        board: of the slices.
+        store: takes the vectors.
+        encoder: of the videos index.
+        reader: of the files.
+        settings: how they are sampled.
+        sources: where they may be read from.
+        batch_size: frames per batch.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        board: SliceBoard,
+        store: EmbeddingStore,
+        *,
+        encoder: Encoder,
+        reader: MediaReader,
+        settings: IngestSettings,
+        sources: SourceSettings,
+        batch_size: int,
+    ) -> None:
+        self._registry = registry
+        self._board = board
+        self._store = store
+        self._encoder = encoder
+        self._reader = reader
+        self._settings = settings
+        self._sources = sources
+        self._batch_size = batch_size
+        self._held = _Held()
+
+    def embed(
+        self, slice_id: str, *, owner: str, retry_delay: float = 0.0, count_outage: bool = False
+    ) -> Outcome:
+        """Embed one slice. Whatever happens is on the board afterwards.
+
+        Args and errors are those of :meth:`Indexer.ingest`.
+        """
+        entries = self._board.entries
+        try:
+            lease = entries.claim(slice_id, owner=owner)
+        except (LeaseLostError, VideoNotRegisteredError) as error:
+            _log.info("slice skipped: %s", error)
+            return Outcome("skipped", reason=str(error))
+        part = Slice.of(lease.record)
+        with LeaseKeeper(entries, lease) as keeper:
+            attempt = Attempt(entries, lease.record, keeper)
+            try:
+                outcome = self._embed(part, attempt)
+            except Exception as error:
+                outcome = attempt.conclude(error, delay=retry_delay, count_outage=count_outage)
+        ended = outcome.status in {"indexed", "failed", "dead"}
+        if ended and not self._board.is_waiting(part.siblings()):
+            return replace(outcome, ready=part.video_id)
+        return outcome
+
+    def let_go(self) -> None:
+        """Remove the copy of a remote file that this thread holds for its next slice."""
+        self._held.let_go()
+
+    def _embed(self, part: Slice, attempt: Attempt) -> Outcome:
+        video = self._registry.find(part.video_id)
+        if video is None or video.state not in IN_PROGRESS or video.content != part.content:
+            return self._give_back(part, attempt, "its video is no longer to be embedded")
+        model, begin, end = self._encoder.identity, part.start, part.stop
+        frames = self._store.frames(part.content, model, start=begin, stop=end)
+        if frames is None:
+            with self._file(video, part, attempt) as path:
+                if path is None:
+                    outcome = self._give_back(part, attempt, "the file of its video has changed")
+                    return replace(outcome, ready=part.video_id)
+                frames = embed_frames(
+                    path,
+                    reader=self._reader,
+                    encoder=self._encoder,
+                    rate=self._settings.fps,
+                    sampling=self._settings.sampling,
+                    batch_size=self._batch_size,
+                    start=begin,
+                    stop=end,
+                    at=attempt.enter,
+                )
+            attempt.enter("write")
+            self._store.keep_frames(
+                part.content, model, frames, start=begin, stop=end, required=True
+            )
+        entry = self._board.entries.complete(
+            attempt.keeper.finish(),
+            frames=len(frames),
+            damaged=frames.damaged,
+            seconds=attempt.end(),
+        )
+        _log.info("slice %s embedded: %r in %s", part, frames, attempt)
+        return Outcome("indexed", record=entry)
+
+    @contextmanager
+    def _file(self, video: VideoRecord, part: Slice, attempt: Attempt) -> Iterator[Path | None]:
+        """The file of the video; ``None`` where it has changed."""
+        if path := self._held.path_of(part.content):
+            yield path
+            return
+        self._held.let_go()
+        attempt.enter("fetch")
+        with ExitStack() as stack:
+            source = stack.enter_context(open_source(video.uri, settings=self._sources))
+            found = read_content(
+                source,
+                known=VideoContent.of_record(video),
+                trust=self._sources.trust_validators,
+                subtitles=False,
+                at=attempt.enter,
+            )
+            if found.hash != part.content:
+                yield None
+                return
+            path = source.file().path
+            if not source.is_local:
+                self._held.keep(part.content, path, stack.pop_all())
+            yield path
+
+    def _give_back(self, part: Slice, attempt: Attempt, why: str) -> Outcome:
+        entries = self._board.entries
+        reason = ErrorRecord("SliceDropped", attempt.stage, why)
+        entries.mark_gone(attempt.keeper.finish(), reason)
+        entries.purge(attempt.record.id)
+        _log.info("slice %s dropped: %s", part, why)
+        return Outcome("skipped", reason=why)
+
+
+class _Held(threading.local):
+    """The copy of a remote file, from one slice to the next of the same thread, so that a worker
+    fetches a film once."""
+
+    content: str | None = None
+    path: Path
+    stack: ExitStack
+
+    def path_of(self, content: str) -> Path | None:
+        return self.path if self.content == content else None
+
+    def keep(self, content: str, path: Path, stack: ExitStack) -> None:
+        self.content, self.path, self.stack = content, path, stack
+
+    def let_go(self) -> None:
+        if self.content is not None:
+            self.content = None
+            self.stack.close()

@@ -1,0 +1,183 @@
+"""Long videos in slices: ranges of time that workers embed at once, each with its own lease.
+
+Every slice has an entry in a registry of its own, the *board*. The lease of the video is handed
+over to its slices meanwhile. Whoever ends the last one takes the video's lease again, and makes the
+document from the store of embeddings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+from vidsearch.config import IndexSettings
+from vidsearch.engines import Engine
+from vidsearch.errors import IndexNotFoundError, MappingConflictError, SliceFailedError
+from vidsearch.registry.index import create_registry_index
+from vidsearch.registry.registry import Registry
+from vidsearch.registry.validation import NewVideo
+from vidsearch_mappings.registry import GIVEN_UP, IN_PROGRESS, State, VideoRecord
+
+__all__ = ["Slice", "SliceBoard", "count_slices"]
+
+
+def count_slices(duration: float | None, *, seconds: float) -> int:
+    """Number of slices of a video; the last one has up to half as much more than the others.
+
+    Args:
+        duration: as the header says; ``None`` where it does not.
+        seconds: length of a slice; 0 makes one of the whole video.
+    """
+    if not seconds or duration is None:
+        return 1
+    return max(1, int(duration / seconds + 0.5))
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A range of one video's content."""
+
+    video_id: str
+    content: str
+    """Hash of the bytes of its file."""
+    number: int
+    """From 0."""
+    count: int
+    """Of the video's slices."""
+    seconds: float
+    """Length of all but the last one."""
+
+    @classmethod
+    def all_of(cls, video_id: str, content: str, *, count: int, seconds: float) -> list[Slice]:
+        """The slices of a video, in order."""
+        return [cls(video_id, content, number, count, seconds) for number in range(count)]
+
+    @classmethod
+    def of_video(cls, video: VideoRecord) -> list[Slice]:
+        """The slices that a video is being embedded in; none where it is not."""
+        plan = video.source.get("slices")
+        if plan is None or video.content is None or video.state not in IN_PROGRESS:
+            return []
+        return cls.all_of(video.id, video.content, **plan)
+
+    @classmethod
+    def of(cls, entry: VideoRecord) -> Slice:
+        """From its entry on the board."""
+        return cls(**entry.fields)
+
+    @property
+    def id(self) -> str:
+        """Of its entry. A video's own id may be as long as an id can be."""
+        video = hashlib.sha256(self.video_id.encode()).hexdigest()[:24]
+        return f"{video}-{self.content[:16]}-{self.number}-of-{self.count}-by-{self.seconds:g}"
+
+    @property
+    def start(self) -> float:
+        """Seconds."""
+        return self.number * self.seconds
+
+    @property
+    def stop(self) -> float | None:
+        """Seconds; ``None`` for the last one, as the end is known after decoding only."""
+        return None if self.number + 1 == self.count else (self.number + 1) * self.seconds
+
+    def siblings(self) -> list[Slice]:
+        """All slices of its video, itself included."""
+        return [replace(self, number=number) for number in range(self.count)]
+
+    def __str__(self) -> str:
+        end = "the end" if self.stop is None else f"{self.stop:g} s"
+        return f"{self.start:g} s to {end} of video {self.video_id!r}"
+
+
+class SliceBoard:
+    """The entries of slices, in the index ``<side_prefix><name>-slices``.
+
+    Args:
+        engine: the cluster.
+        settings: the section ``index``.
+        lease_seconds: see :class:`Registry`.
+        max_attempts: see :class:`Registry`.
+    """
+
+    def __init__(
+        self, engine: Engine, settings: IndexSettings, *, lease_seconds: float, max_attempts: int
+    ) -> None:
+        self._engine = engine
+        self._settings = settings
+        self.entries = Registry(
+            engine,
+            index=settings.slices,
+            lease_seconds=lease_seconds,
+            max_attempts=max_attempts,
+            reserved="",
+            allow_credentials=True,  # the video's URI was checked when it was registered
+        )
+
+    @property
+    def exists(self) -> bool:
+        """Whether a video was ever sliced here."""
+        return bool(self._engine.indices_of(self._settings.slices))
+
+    def add(self, slices: Sequence[Slice], *, uri: str) -> tuple[str, ...]:
+        """Put slices that are to be embedded on the board.
+
+        Returns the ids of those for which messages are to be sent; the others are on their way.
+
+        Raises:
+            SliceFailedError: workers gave up one of them.
+            BackendError: the engine did not answer, or does not let the index be made.
+        """
+        self._ensure_index()
+        wanted = [NewVideo(one.id, uri, asdict(one)) for one in slices]
+        entries = {entry.id: entry for entry in self.of(slices)}
+        for one in slices:
+            entry = entries.get(one.id)
+            if entry is not None and entry.state in GIVEN_UP:
+                raise SliceFailedError(f"{one}: {entry.error}")
+        lost = [id for id, entry in entries.items() if entry.state is State.INDEXED]
+        self.entries.reopen_many(lost)
+        added = [one.require() for one in self.entries.register_many(wanted)]
+        return tuple(entry.id for entry in added if entry.state is State.REGISTERED)
+
+    def of(self, slices: Sequence[Slice]) -> list[VideoRecord]:
+        """The entries of these slices that are on the board."""
+        try:
+            return list(self.entries.among([one.id for one in slices]))
+        except IndexNotFoundError:
+            return []
+
+    def is_waiting(self, slices: Sequence[Slice]) -> bool:
+        """Whether one of them is still to end, and none was given up."""
+        states = {entry.state for entry in self.of(slices)}
+        return not states & GIVEN_UP and bool(states - {State.INDEXED, State.DELETED})
+
+    def counts(self, slices: Sequence[Slice] | None = None) -> dict[str, int]:
+        """Number of slices by state, of these or of all that are not done; without empty states.
+
+        Of ``slices``, those without an entry were done before, and count as ``indexed``.
+        """
+        if slices is None:
+            totals = self.entries.counts() if self.exists else {}
+            return {str(s): totals[s] for s in State if s in IN_PROGRESS and totals.get(s)}
+        states = Counter(entry.state for entry in self.of(slices))
+        states[State.INDEXED] += len(slices) - states.total()
+        return {str(state): states[state] for state in State if states[state]}
+
+    def clear(self, slices: Sequence[Slice]) -> None:
+        """Take slices off the board."""
+        for entry in self.of(slices):
+            if entry.state is not State.DELETED:
+                self.entries.delete(entry.id)
+            self.entries.purge(entry.id)
+
+    def _ensure_index(self) -> None:
+        if self.exists:
+            return
+        try:
+            create_registry_index(self._engine, self._settings, alias=self._settings.slices)
+        except MappingConflictError:
+            if not self.exists:  # not made by another worker meanwhile
+                raise

@@ -1,0 +1,138 @@
+"""The types of a list's columns, each decided by all of its values."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from vidsearch_mappings.videos import EXACT_IN_DOUBLE
+
+__all__ = ["ColumnTypes", "ColumnValues"]
+
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
+"""As JSON writes one. A zero in front makes a code: `007`, a postcode."""
+_DATE = re.compile(
+    r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{3}(\d{3})?)?)?(Z|[+-]\d\d:\d\d)?)?", re.ASCII
+)
+
+_Read = Callable[[str], Any]
+"""From a text to a value of the type; ``None`` or ``ValueError`` where it is none."""
+
+
+def _boolean(text: str) -> bool | None:
+    return {"true": True, "false": False}.get(text.lower())
+
+
+def _number(text: str) -> float | None:
+    if not _NUMBER.fullmatch(text):
+        return None
+    number = float(text) if "." in text else int(text)
+    return number if abs(number) <= EXACT_IN_DOUBLE else None  # a long number is an id
+
+
+def _date(text: str) -> str | None:
+    if not _DATE.fullmatch(text):
+        return None
+    datetime.fromisoformat(text.replace("Z", "+00:00"))  # ValueError where there is no such day
+    return text.replace(" ", "T")
+
+
+_NAMES: Mapping[_Read, str] = {_number: "numbers", _boolean: "true and false", _date: "dates"}
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnTypes:
+    """What is made of the values of each column."""
+
+    found: Mapping[str, _Read] = field(default_factory=dict)
+    """Of columns whose texts all are of one type."""
+    to_text: frozenset[str] = frozenset()
+    """Columns in which texts stand beside numbers or booleans: all become text."""
+    with_dates: frozenset[str] = frozenset()
+    """Columns of text with a date among it. An engine that meets the date first takes the whole
+    field for dates, unless it is mapped as text."""
+
+    def converted(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of one row with these types."""
+        return {name: self._value(name, value) for name, value in fields.items()}
+
+    def told(self) -> str:
+        """Which columns became what; empty where all stay as they are."""
+        return "; ".join(
+            f"{', '.join(name for name, by in self.found.items() if by is read)} as {kind}"
+            for read, kind in _NAMES.items()
+            if read in self.found.values()
+        )
+
+    def _value(self, name: str, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.found[name](value.strip()) if name in self.found else value
+        if name in self.to_text and isinstance(value, (bool, int, float)):
+            return json.dumps(value)
+        return value
+
+
+@dataclass(slots=True)
+class _Column:
+    read: list[_Read]
+    """What all values so far can be read as."""
+    texts: bool = False
+    others: bool = False
+    """Whether there are numbers or booleans that are such in the file already."""
+    dates: bool = False
+
+
+class ColumnValues:
+    """Takes note of the values of all columns, one after the other, and keeps none."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, _Column] = {}
+
+    def add(self, fields: Mapping[str, Any]) -> None:
+        """The fields of one row. Lists and objects say nothing of a type."""
+        for name, value in fields.items():
+            column = self._columns.get(name)
+            if column is None:
+                column = self._columns[name] = _Column(list(_NAMES))
+            if isinstance(value, str):
+                text = value.strip()
+                column.texts = True
+                column.dates = column.dates or _DATE.fullmatch(text) is not None
+                column.read = [read for read in column.read if _reads(read, text)]
+            elif isinstance(value, (bool, int, float)):
+                column.others = True
+                same = _boolean if isinstance(value, bool) else _number
+                column.read = [read for read in column.read if read is same]
+
+    def types(
+        self, *, is_text: Callable[[str], bool] = lambda _: False, as_text: bool = False
+    ) -> ColumnTypes:
+        """The type of each column.
+
+        Args:
+            is_text: whether a field is mapped as text already, so that it stays one.
+            as_text: leave every text as it is.
+        """
+        columns = {name: one for name, one in self._columns.items() if one.texts}
+        found = {
+            name: one.read[0]
+            for name, one in columns.items()
+            if one.read and not as_text and not is_text(name)
+        }
+        rest = columns.keys() - found.keys()
+        return ColumnTypes(
+            found,
+            to_text=frozenset(name for name in rest if columns[name].others),
+            with_dates=frozenset(name for name in rest if columns[name].dates),
+        )
+
+
+def _reads(read: _Read, text: str) -> bool:
+    with suppress(ValueError):
+        return read(text) is not None
+    return False

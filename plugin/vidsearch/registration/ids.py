@@ -1,0 +1,72 @@
+"""Absolute URIs, and ids made from them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path, PurePosixPath
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+from vidsearch.errors import RegistryError
+
+__all__ = ["IdFrom", "absolute_uri", "stable_id"]
+
+IdFrom = Literal["uri", "name"]
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+
+
+def stable_id(uri: str, *, id_from: IdFrom = "uri") -> str:
+    """The same id for the same uri, on every run and machine.
+
+    Args:
+        uri: of the video.
+        id_from: ``uri`` gives a readable name and a hash of the whole URI; ``name`` gives the
+            file's name without its suffix, for names that are known to be unique.
+
+    Raises:
+        RegistryError: the URI is not UTF-8.
+    """
+    try:
+        digest = hashlib.sha256(uri.encode()).hexdigest()[:12]
+    except UnicodeEncodeError as error:
+        from vidsearch.media import public_uri
+
+        shown = public_uri(uri)
+        raise RegistryError(f"the name {shown!r} is not UTF-8: rename the file") from error
+    path = unquote(urlsplit(uri).path) if _SCHEME.match(uri) else uri
+    name = re.sub(r"[^\w.-]+", "-", PurePosixPath(path).stem).strip("-")
+    if id_from == "name" and name:
+        return name
+    return f"{name[:80]}-{digest}" if name else digest
+
+
+def absolute_uri(uri: str, *, base: str | Path | None = None) -> str:
+    """A URI as it is; a path as an absolute one, as workers have other working folders.
+
+    Args:
+        uri: as given.
+        base: folder or URL that a relative path is below; the working folder by default.
+
+    Raises:
+        RegistryError: it is empty, or a path that is no file of this machine.
+    """
+    if _SCHEME.match(uri):
+        return uri
+    if not uri.strip():
+        raise RegistryError("a URI is empty: name a file, file://, http:// or https://")
+    if isinstance(base, str) and _SCHEME.match(base) and not uri.startswith("/"):
+        return f"{base.rstrip('/')}/{uri.removeprefix('./')}"
+    path = Path(base or ".").absolute() / uri
+    try:
+        exists = path.exists()
+    except (OSError, ValueError):  # the name is too long, or holds a NUL
+        exists = False
+    if not exists:
+        raise RegistryError(
+            f"no such file: {uri} (give file:///… for a file that only the workers can see)"
+        )
+    if path.is_dir():
+        raise RegistryError(f"{uri} is a folder; use --folder {uri}")
+    return str(path.resolve())

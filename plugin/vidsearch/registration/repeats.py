@@ -1,0 +1,48 @@
+"""Which rows of a list came before, in memory that does not grow with the list."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from hashlib import blake2b
+
+from vidsearch.registry import NewVideo
+
+__all__ = ["Repeats"]
+
+
+class Repeats:
+    """The ids so far, with what they stand for. SQLite moves them to a temporary file."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+        database.execute("CREATE TABLE seen (id BLOB PRIMARY KEY, video BLOB, line) WITHOUT ROWID")
+
+    @classmethod
+    @contextmanager
+    def none_yet(cls) -> Iterator[Repeats]:
+        """Of a list that is about to be read."""
+        with closing(sqlite3.connect("", isolation_level=None)) as database:
+            database.execute("PRAGMA journal_mode = OFF")
+            yield cls(database)
+
+    def first(self, video: NewVideo, line: int) -> tuple[int, bool] | None:
+        """The line of the first row with this id, and whether it is the same video; ``None``, and
+        noted, for a new id."""
+        id = _digest(video.id)
+        whole = _digest(json.dumps([video.uri, video.fields], sort_keys=True, default=repr))
+        new = self._database.execute(
+            "INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", (id, whole, line)
+        )
+        if new.rowcount:
+            return None
+        before, at = self._database.execute(
+            "SELECT video, line FROM seen WHERE id = ?", (id,)
+        ).fetchone()
+        return at, before == whole
+
+
+def _digest(text: str) -> bytes:
+    return blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()

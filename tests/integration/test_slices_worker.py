@@ -1,0 +1,101 @@
+"""A film in slices with real workers: a killed one, an outage of the broker, the commands."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.command_line import runner
+from tests.integration.stage import Stage
+from tests.integration.worker import until
+
+from vidsearch.local import SearchNode
+from vidsearch.registry import State
+from vidsearch.testing.clips import solid, write_clip
+from vidsearch_tasks.maintenance import run_sweep
+
+pytestmark = pytest.mark.integration
+
+_SLICED = {"VIDSEARCH_INGEST__SLICE_SECONDS": "10"}
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    times = [i / 5 for i in range(40 * 5)]
+    path = tmp_path / "film.mp4"
+    shade = lambda i: solid((255, 5 * (i // 25), 0))(i)  # noqa: E731
+    return write_clip(path, times, picture=shade, rate=5, options={"g": "5"})
+
+
+def slices(stage: Stage) -> dict[str, int]:
+    from vidsearch.ingest import Slice
+
+    return stage.services.board.counts(Slice.of_video(stage.record("film")))
+
+
+def test_two_workers_embed_slices_and_one_that_is_killed_costs_its_slice_only(
+    stage: Stage, film: Path
+) -> None:
+    (stage.switches / "slow").touch()  # half a second per batch
+    stage.register("film", film, title="Film")
+    first, second = stage.worker(**_SLICED), stage.worker(**_SLICED)
+    with first, second:
+        until(lambda: slices(stage).get("indexed", 0) >= 1, what="a slice is done", worker=second)
+        done = slices(stage)["indexed"]
+        assert stage.record("film").owner == "slices"
+        first.kill()
+        (stage.switches / "slow").unlink()
+        deadline = time.monotonic() + 60
+        while stage.record("film").state is not State.INDEXED:
+            assert time.monotonic() < deadline, second.text()[-3000:]
+            run_sweep(services=stage.services)
+            time.sleep(0.2)
+    document = stage.document("film")
+    assert document is not None
+    assert document["title"] == "Film"
+    assert document["video"]["duration"] == pytest.approx(40, abs=0.3)
+    assert stage.record("film").frames == 40
+    logs = first.text() + second.text()
+    assert logs.count(" embedded: FrameVectors(") == 4, f"{done} were done, none of them twice"
+    assert list(stage.services.board.entries.scan(*State)) == []
+
+
+def test_sliced_and_unsliced_films_have_the_same_vectors_and_progress_is_shown(
+    stage: Stage,
+    film: Path,
+    elasticsearch_9: SearchNode,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in stage.env.items():
+        monkeypatch.setenv(name, value)
+    run = runner(capsys)
+    (stage.switches / "slow").touch()
+    stage.register("film", film)
+    with stage.worker(**_SLICED) as worker:
+        until(lambda: slices(stage).get("indexed", 0) >= 1, what="a slice is done", worker=worker)
+        shown = run("videos", "show", "film", "--json").data["slices"]
+        assert sum(shown.values()) == 4
+        assert shown["indexed"] >= 1
+        status = run("status", "--json").data
+        assert sum(status["slices"].values()) >= 1
+        assert "slices " in run("status").out
+        (stage.switches / "slow").unlink()
+        stage.until("film", State.INDEXED, worker=worker)
+    sliced = stage.document("film")
+    plain = {"VIDSEARCH_EMBEDDINGS__KEEP": "false"}
+    stage.register("plain", film)
+    with stage.worker(**plain) as worker:
+        stage.until("plain", State.INDEXED, worker=worker)
+    whole = stage.document("plain")
+    assert sliced is not None
+    assert whole is not None
+    ours, theirs = sliced["video"], whole["video"]
+    assert len(ours["segments"]) == len(theirs["segments"]) == 20
+    for one, other in zip([ours, *ours["segments"]], [theirs, *theirs["segments"]], strict=True):
+        assert np.dot(one["vector"], other["vector"]) >= 0.999999
+        assert {k: one[k] for k in ("start", "end") if k in one} == {
+            k: other[k] for k in ("start", "end") if k in other
+        }

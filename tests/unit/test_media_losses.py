@@ -1,0 +1,206 @@
+"""Files that lack a part: both decoders give the same frames at their true times, and count what is
+missing.
+"""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from tests.clock_clips import joined, remuxed, write
+
+from vidsearch.errors import VideoOpenError
+from vidsearch.media import open_decoder
+from vidsearch.testing.clips import counter_frame, read_counter
+
+TIMES = [Fraction(number, 10) for number in range(100)]
+RATE = 5.0
+POINTS = 50
+
+
+def read(name: str, path: Path) -> tuple[list[float], list[int], float | None, int, int]:
+    decoder = open_decoder(name, max_damaged=0.9)
+    times, numbers = [], []
+    with decoder.frames(path, rate=RATE) as frames:
+        for batch in frames:
+            times += [round(float(time), 3) for time in batch.pts_seconds]
+            numbers += [read_counter(frame) for frame in batch.data]
+    summary = frames.summary
+    end = None if summary.end_seconds is None else round(summary.end_seconds, 3)
+    return times, numbers, end, summary.damaged, summary.points
+
+
+def read_by_both(path: Path) -> tuple[list[float], list[int], float | None, int, int]:
+    result = read("pyav", path)
+    assert read("opencv", path) == result
+    return result
+
+
+def without(source: Path, path: Path, begin: float, end: float, *, index: bool = True) -> Path:
+    """An AVI file that lacks a part of its packets, given as shares, or its index too."""
+    content = source.read_bytes()
+    first, last = content.index(b"movi"), content.index(b"idx1")
+    at, until = (first + int((last - first) * share) for share in (begin, end))
+    rest = content[until:] if index else content[until:last]
+    path.write_bytes(content[:at] + rest)
+    return path
+
+
+class TestAvi:
+    @pytest.mark.parametrize("index", [True, False], ids=["idx1", "no-idx1"])
+    @pytest.mark.parametrize(("codec", "bf"), [("mpeg4", "0"), ("mpeg4", "2"), ("libx264", "0")])
+    def test_frames_after_a_hole_come_at_their_times(
+        self, tmp_path: Path, codec: str, bf: str, index: bool
+    ) -> None:
+        whole = write(tmp_path / "whole.avi", TIMES, codec=codec, bf=bf)
+        path = without(whole, tmp_path / "hole.avi", 0.41, 0.57, index=index)
+        times, numbers, end, damaged, points = read_by_both(path)
+        late = [(time, number) for time, number in zip(times, numbers, strict=True) if time > 7]
+        assert late
+        assert all(number == round(10 * time) for time, number in late)
+        assert end == pytest.approx(10.0)
+        assert damaged > 0
+        assert damaged + len(times) == points == POINTS
+
+    def test_frames_after_a_part_of_zeros_come_at_their_times(self, tmp_path: Path) -> None:
+        content = bytearray(write(tmp_path / "whole.avi", TIMES, codec="mpeg4").read_bytes())
+        first, last = content.index(b"movi"), content.index(b"idx1")
+        at, until = (first + int((last - first) * share) for share in (0.4, 0.55))
+        content[at:until] = bytes(until - at)
+        path = tmp_path / "zeros.avi"
+        path.write_bytes(content)
+        times, numbers, _, damaged, points = read_by_both(path)
+        assert (times[-1], numbers[-1], points) == (9.8, 98, POINTS)
+        assert damaged == POINTS - len(times)
+
+    def test_frames_that_the_decoder_leaves_out_do_not_shift_later_ones(
+        self, tmp_path: Path
+    ) -> None:
+        whole = write(tmp_path / "whole.avi", TIMES, bf="0")
+        with av.open(str(whole)) as source, av.open(str(tmp_path / "gap.avi"), "w") as target:
+            stream = target.add_stream_from_template(source.streams.video[0])
+            packets = [p for p in source.demux(source.streams.video[0]) if p.size]
+            for number, packet in enumerate(packets):
+                if number not in {2, 8, 20, 39, 40}:
+                    packet.stream = stream
+                    target.mux(packet)
+        times, numbers, *_ = read_by_both(tmp_path / "gap.avi")
+        assert (times[-1], numbers[-1]) == (9.8, 98)
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mkv", ".flv", ".webm"])
+def test_points_that_are_cut_off_are_counted(tmp_path: Path, suffix: str) -> None:
+    codec = {".webm": "libvpx", ".avi": "mpeg4"}.get(suffix, "libx264")
+    content = write(tmp_path / f"whole{suffix}", TIMES, codec=codec, bf="0").read_bytes()
+    path = tmp_path / f"cut{suffix}"
+    path.write_bytes(content[: len(content) * 7 // 10])
+    times, numbers, end, damaged, points = read_by_both(path)
+    assert numbers == [round(10 * time) for time in times]
+    assert end is not None
+    assert end < 9
+    assert points == POINTS
+    assert damaged == POINTS - len(times) > 0
+
+
+class _Pipe(io.RawIOBase):
+    """Cannot go back, as a live recording cannot."""
+
+    def __init__(self) -> None:
+        self.content = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        self.content += bytes(data)  # type: ignore[call-overload]
+        return len(data)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "form"), [(".avi", "avi"), (".mkv", "matroska"), (".flv", "flv")]
+)
+def test_a_live_recording_lacks_nothing(tmp_path: Path, suffix: str, form: str) -> None:
+    pipe = _Pipe()
+    whole = write(tmp_path / f"whole{suffix}", TIMES, bf="0")
+    with av.open(str(whole)) as source, av.open(pipe, "w", format=form) as target:  # type: ignore[arg-type]
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    path = tmp_path / f"live{suffix}"
+    path.write_bytes(pipe.content)
+    _, numbers, end, damaged, _ = read_by_both(path)
+    assert (len(numbers), end, damaged) == (POINTS, 10.0, 0)
+
+
+def test_joined_flv_files_are_refused(tmp_path: Path) -> None:
+    part = write(tmp_path / "part.flv", TIMES[:30])
+    path = joined(tmp_path / "joined.flv", part, part)
+    for name in ("pyav", "opencv"):
+        with pytest.raises(VideoOpenError, match="several FLV files one after the other"):
+            list(open_decoder(name).frames(path))
+
+
+def test_both_decoders_leave_out_points_whose_packets_were_dropped(tmp_path: Path) -> None:
+    whole = write(tmp_path / "whole.mp4", TIMES)
+    gone = {7, 14, 16, 17, 18, 19, 32}
+    with av.open(str(whole)) as source, av.open(str(tmp_path / "gap.mp4"), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(p for p in source.demux(source.streams.video[0]) if p.size):
+            if number not in gone:
+                packet.stream = stream
+                target.mux(packet)
+    times, numbers, *_ = read_by_both(tmp_path / "gap.mp4")
+    np.testing.assert_allclose(times, [number / 10 for number in numbers], atol=1e-3)
+
+
+def test_a_cut_fragmented_file_ends_alike(tmp_path: Path) -> None:
+    whole = remuxed(
+        write(tmp_path / "whole.mp4", TIMES),
+        tmp_path / "fragmented.mp4",
+        movflags="frag_keyframe+empty_moov",
+    )
+    content = whole.read_bytes()
+    for share in (50, 63, 77, 90):
+        path = tmp_path / f"cut{share}.mp4"
+        path.write_bytes(content[: len(content) * share // 100])
+        read_by_both(path)
+
+
+class TestRawMjpeg:
+    def test_a_row_of_pictures_is_a_video(self, tmp_path: Path) -> None:
+        path = self._write(tmp_path / "clip.mjpeg", 50)
+        times, numbers, *_ = read_by_both(path)
+        assert (times[:3], numbers[:3]) == ([0.0, 0.2, 0.4], [0, 5, 10])
+
+    def test_one_picture_is_refused(self, tmp_path: Path) -> None:
+        path = self._write(tmp_path / "clip.mjpeg", 1)
+        for name in ("pyav", "opencv"):
+            with pytest.raises(VideoOpenError, match="is a still picture"):
+                list(open_decoder(name).frames(path))
+
+    def _write(self, path: Path, count: int) -> Path:
+        with av.open(str(path), "w", format="mjpeg") as target:
+            stream = target.add_stream("mjpeg", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 128, 96, "yuvj420p"
+            for number in range(count):
+                frame = av.VideoFrame.from_ndarray(counter_frame(number), format="rgb24")
+                target.mux(stream.encode(frame))
+            target.mux(stream.encode())
+        return path
+
+
+def test_a_hold_of_a_joined_broadcast_stays_beside_times_of_the_other_part(tmp_path: Path) -> None:
+    times = [*TIMES[:30], *(25 + time for time in TIMES[:30])]
+    held = write(tmp_path / "held.ts", times, sound=[(0, 28)])
+    other = write(tmp_path / "other.ts", [10 + time for time in TIMES[:40]], sound=[(10, 14)])
+    for parts in ((held, other), (other, held)):
+        path = joined(tmp_path / "joined.ts", *parts)
+        *_, end, damaged, _ = read_by_both(path)
+        assert end == pytest.approx(28 + 4, abs=0.2)
+        assert damaged == 0

@@ -1,0 +1,380 @@
+"""Files that list videos: their formats, their rows, and what is wrong with some of them."""
+
+from __future__ import annotations
+
+import io
+import json
+import tracemalloc
+from datetime import date, datetime, timezone
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vidsearch.errors import MissingExtraError, VideoListError
+from vidsearch.registration import Format, VideoList, stable_id
+
+WEB = "https://h/"
+
+
+def listed(text: str | bytes, format: Format = "csv", **options: Any) -> VideoList:
+    content = text.encode() if isinstance(text, str) else text
+    return VideoList(io.BytesIO(content), format=format, name="list", **options)
+
+
+def videos_of(videos: VideoList) -> dict[str, tuple[str, Any]]:
+    return {video.id: (video.uri, video.fields) for video in videos.videos()}
+
+
+def told(videos: VideoList) -> list[str]:
+    """A row's error, id of its video, or `repeated`."""
+    return [row.error or (row.video.id if row.video else "repeated") for row in videos.rows()]
+
+
+# -- formats
+
+
+def test_csv_rows_become_videos(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    path = tmp_path / "list.csv"
+    path.write_text(
+        '\ufeffuri,id,title,tags\na.mp4,one,"Red, round",x; y\n\nhttps://host/b.mp4,,Blue,\n',
+        encoding="utf-8",
+    )
+    one, two = VideoList(path).videos()
+    assert (one.id, one.uri) == ("one", str(tmp_path.resolve() / "a.mp4"))
+    assert one.fields == {"title": "Red, round", "tags": ["x", "y"]}
+    assert two.id == stable_id("https://host/b.mp4")
+    assert two.fields == {"title": "Blue"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("title\nRed\n", r"list has no column 'uri' in its first line \(found: title\): --map"),
+        ("", "no column 'uri' in its first line"),
+        ("uri,uri\n", "list has two columns 'uri'"),
+        ('"uri\n', "list is no CSV file"),
+        (b"\xff\xfeu\0r\0i\0\n\0", "list is UTF-16: save it as UTF-8"),
+    ],
+)
+def test_invalid_csv_raises_with_its_name(text: str | bytes, message: str) -> None:
+    with pytest.raises(VideoListError, match=message):
+        listed(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("uri,title\n,Red\nhttps://h/ok.mp4,\n", 2, "the uri is empty"),
+        ("uri\nnosuch.mp4\nhttps://h/ok.mp4\n", 2, "no such file: nosuch.mp4"),
+        ("uri\nhttps://h/ok.mp4\nhttps://h/a.mp4,b\n", 3, "more cells than columns"),
+        ('uri,title\nhttps://h/ok.mp4,"a\nb"\nh:,"a"b\n', 4, "no CSV: ',' expected after '\"'"),
+        ('uri\nhttps://h/ok.mp4\n"https://h/a.mp4\n\n', 3, "no CSV: unexpected end of data (up to"),
+        (b"uri\nhttps://h/caf\xe9.mp4\nhttps://h/ok.mp4\n", 2, "not UTF-8: save the file as"),
+    ],
+)
+def test_bad_csv_row_is_told_with_its_line_and_the_others_go_on(
+    text: str | bytes, line: int, message: str
+) -> None:
+    good, bad = sorted(listed(text).rows(), key=lambda row: row.error or "")
+    assert good.video is not None
+    assert good.video.uri == "https://h/ok.mp4"
+    assert bad.error is not None
+    assert (bad.place, bad.error[: len(message)]) == (f"list, line {line}", message)
+    with pytest.raises(VideoListError, match=f"list, line {line}: "):
+        list(listed(text).videos())
+
+
+def test_unnamed_column_is_left_out() -> None:
+    # as pandas writes the numbers of its rows
+    assert videos_of(listed(",uri,id\n0,https://h/a.mp4,a\n")) == {"a": (f"{WEB}a.mp4", {})}
+
+
+def test_json_lines_keep_their_types_and_bad_lines_do_not_stop_the_others() -> None:
+    rows: list[Any] = [
+        {"uri": f"{WEB}a.mp4", "id": 7, "tags": "x;y", "size": 1.5, "note": None, "in": {"a": 1}},
+        {"uri": f"{WEB}b.mp4", "id": "b", "tags": ["z"], "size": float("nan")},
+    ]
+    lines = [*map(json.dumps, rows), "", '{"uri": ', "[1]", '{"uri": 5}', '{"title": "x"}']
+    videos = listed("\ufeff" + "\r\n".join([*lines, '{"uri": "https://h/c", "id": [1]}']), "jsonl")
+    found = [(row.place, row.error) for row in videos.rows() if row.error]
+    assert [place for place, _ in found] == [f"list, line {n}" for n in (4, 5, 6, 7, 8)]
+    assert [str(error).partition(":")[0] for _, error in found] == [
+        "no JSON",
+        "no JSON object",
+        "the uri must be a text, not 5",
+        "the uri is empty",
+        "the id must be a text or a whole number, not [1]",
+    ]
+    good = {row.video.id: row.video.fields for row in videos.rows() if row.video}
+    assert good == {
+        "7": {"tags": ["x", "y"], "size": 1.5, "in": {"a": 1}},
+        "b": {"tags": ["z"]},
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"uri": "https://h/a.mp4", "id": "a"}]',
+        '[\n  {"uri": "https://h/a.mp4",\n   "id": "a"}\n]',
+    ],
+)
+def test_json_array_is_a_list(text: str) -> None:
+    assert videos_of(listed(text, "jsonl")) == {"a": (f"{WEB}a.mp4", {})}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1, 2", "list is no JSON: "),
+        ('{\n"uri": "https://h/a.mp4"\n}', "list is one JSON object: write one object a line"),
+        ('{"title": "x"}\n', "list has no column 'uri' "),
+        ("", "list has no column 'uri' "),
+    ],
+)
+def test_invalid_json_raises_with_its_name(text: str, message: str) -> None:
+    with pytest.raises(VideoListError, match=message):
+        list(listed(text, "jsonl").videos())
+
+
+def test_format_follows_from_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "LIST.NDJSON"
+    path.write_text('{"uri": "https://h/a.mp4"}\n')
+    assert VideoList(path).format == "jsonl"
+    with pytest.raises(VideoListError, match=r"list\.txt: name its format: csv, jsonl, parquet"):
+        VideoList(tmp_path / "list.txt")
+    with pytest.raises(VideoListError, match=r"gone\.csv cannot be read: No such file"):
+        VideoList(tmp_path / "gone.csv")
+
+
+# -- Parquet
+
+
+def test_parquet_without_pyarrow_raises_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    with pytest.raises(MissingExtraError, match=r"reading Parquet files .*'vidsearch\[parquet\]'"):
+        listed(b"PAR1", "parquet")
+
+
+def test_parquet_rows_become_videos(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow (extra parquet) is not installed")
+    from pyarrow import parquet
+
+    path = tmp_path / "list.parquet"
+    columns = {
+        "url": [f"{WEB}a.mp4", f"{WEB}b.mp4", None, f"{WEB}c.mp4"],
+        "id": pyarrow.array([1.0, 2.0, None, 3.0]),  # as pandas has numbers where one is missing
+        "day": [date(2024, 1, 31), None, None, date(2024, 2, 1)],
+        "at": [datetime(2024, 1, 31, 12, tzinfo=timezone.utc), None, None, None],
+        "price": pyarrow.array([Decimal("1.50"), None, None, Decimal(2)], pyarrow.decimal128(5, 2)),
+        "raw": [b"text", None, None, b"\xff"],
+        "size": [float("nan"), 2.5, None, 1.0],
+        "tags": [["x", "y"], [], None, None],
+        "in": [{"a": 1}, None, None, None],
+        "year": ["2024", "2025", None, "2026"],
+    }
+    parquet.write_table(pyarrow.table(columns), path, row_group_size=2)
+    rows = list(VideoList(path, columns={"url": "uri"}).rows())
+    assert [(row.place.partition(", ")[2], row.error) for row in rows if row.error] == [
+        ("row 4", "a cell holds bytes that are not UTF-8"),
+    ]
+    one, two = (row.video for row in rows if row.video)
+    assert one is not None
+    assert two is not None
+    assert (one.id, one.uri) == ("1", f"{WEB}a.mp4")
+    assert one.fields == {
+        "day": "2024-01-31",
+        "at": "2024-01-31T12:00:00+00:00",
+        "price": 1.5,
+        "raw": "text",
+        "tags": ["x", "y"],
+        "in": {"a": 1},
+        "year": 2024,
+    }
+    assert (two.id, two.fields) == ("2", {"size": 2.5, "tags": [], "year": 2025})
+
+
+def test_file_that_is_no_parquet_raises() -> None:
+    pytest.importorskip("pyarrow", reason="pyarrow (extra parquet) is not installed")
+    with pytest.raises(VideoListError, match="list is no Parquet file"):
+        listed(b"uri\nhttps://h/a.mp4\n", "parquet")
+
+
+# -- columns
+
+
+def test_columns_are_read_as_other_fields_and_left_out() -> None:
+    videos = listed(
+        "link,number,caption,note\nhttps://h/a.mp4,7,Red,x\n",
+        columns={"link": "uri", "number": "id", "caption": "title", "note": ""},
+    )
+    assert videos_of(videos) == {"7": (f"{WEB}a.mp4", {"title": "Red"})}
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"lnk": "uri"}, r"list has no column 'lnk' \(found: link, uri\)"),
+        ({"link": "uri"}, "list: the columns 'link' and 'uri' both become 'uri'"),
+        ({"uri": "x"}, "list has no column 'uri'"),
+    ],
+)
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+def test_columns_that_do_not_fit_raise(
+    columns: dict[str, str], message: str, format: Format
+) -> None:
+    text = "link,uri\nhttps://h/a.mp4,https://h/b.mp4\n"
+    if format == "jsonl":
+        text = '{"link": "https://h/a.mp4", "uri": "https://h/b.mp4"}\n'
+    with pytest.raises(VideoListError, match=message):
+        list(listed(text, format, columns=columns).videos())
+
+
+@pytest.mark.parametrize(
+    ("base", "uri"),
+    [
+        ("s3://bucket/clips/", "s3://bucket/clips/a b.mp4"),
+        ("https://h/clips", "https://h/clips/a b.mp4"),
+    ],
+)
+def test_relative_uris_are_below_the_base(base: str, uri: str) -> None:
+    rows = "uri,id\n./a b.mp4,a\nhttps://other/c.mp4,c\n"
+    assert videos_of(listed(rows, base=base)) == {"a": (uri, {}), "c": ("https://other/c.mp4", {})}
+
+
+# -- known datasets
+
+
+def test_webvid_is_recognised() -> None:
+    videos = listed(
+        "videoid,contentUrl,duration,page_dir,name\n"
+        "21179416,https://ak/21179416/preview.mp4,PT00H00M11S,006001_006050,Aerial shot\n"
+    )
+    assert videos.dataset is not None
+    assert videos.dataset.name == "WebVid"
+    assert videos.dataset.told == "videoid is id, contentUrl is uri, name is title"
+    assert videos_of(videos) == {
+        "21179416": (
+            "https://ak/21179416/preview.mp4",
+            {"title": "Aerial shot", "duration": "PT00H00M11S", "page_dir": "006001_006050"},
+        )
+    }
+
+
+def test_what_is_asked_for_comes_before_a_dataset() -> None:
+    text = "videoid,contentUrl,name,page_dir\n1,https://h/a.mp4,Red,dir\n"
+    asked = {"page_dir": "title", "videoid": ""}
+    assert videos_of(listed(text, columns=asked)) == {
+        stable_id(f"{WEB}a.mp4"): (f"{WEB}a.mp4", {"title": "dir", "name": "Red"})
+    }
+
+
+MSRVTT = {
+    "info": {"contributor": "Microsoft"},
+    "videos": [
+        {
+            "category": 9,
+            "url": "https://www.youtube.com/watch?v=9lZi22qLlEo",
+            "video_id": "video0",
+            "start time": 137.72,
+            "end time": 149.44,
+            "split": "train",
+            "id": 0,
+        },
+        {"category": 16, "url": "https://y/w", "video_id": "video1", "split": "train", "id": 1},
+    ],
+    "sentences": [
+        {"caption": "a car is shown", "video_id": "video0", "sen_id": 1},
+        {"caption": "in a city", "video_id": "video0", "sen_id": 2},
+        {"caption": "a car is shown", "video_id": "video0", "sen_id": 3},
+    ],
+}
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_json_of_msrvtt_is_recognised(indent: int | None) -> None:
+    videos = listed(json.dumps(MSRVTT, indent=indent), "jsonl", base="s3://b/TrainValVideo")
+    assert videos.dataset is not None
+    assert videos.dataset.name == "MSR-VTT"
+    assert videos_of(videos) == {
+        "video0": (
+            "s3://b/TrainValVideo/video0.mp4",
+            {
+                "category": 9,
+                "url": "https://www.youtube.com/watch?v=9lZi22qLlEo",
+                "start_time": 137.72,
+                "end_time": 149.44,
+                "split": "train",
+                "description": ["a car is shown", "in a city"],
+            },
+        ),
+        "video1": (
+            "s3://b/TrainValVideo/video1.mp4",
+            {"category": 16, "url": "https://y/w", "split": "train"},
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("video_id\nvideo7010\n", {}),
+        (
+            "key,vid_key,video_id,sentence\nret0,msr7010,video7010,a person is connecting\n",
+            {"description": "a person is connecting"},
+        ),
+        (
+            "video_id,sentence\nvideo7010,one\nvideo7010,two\nvideo7010,one\n",
+            {"description": ["one", "two"]},
+        ),
+    ],
+)
+def test_csv_of_msrvtt_is_recognised(text: str, fields: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "MSRVTT.csv"
+    path.write_text(text)
+    (tmp_path / "video7010.mp4").touch()
+    uri = str(tmp_path.resolve() / "video7010.mp4")
+    assert videos_of(VideoList(path)) == {"video7010": (uri, fields)}
+
+
+@pytest.mark.parametrize(
+    "text", ["video_id\nintro\n", "video_id,speaker\nvideo1,Ada\n", "video_id,uri\nvideo1,a.mp4\n"]
+)
+def test_other_list_with_a_column_video_id_is_not_taken_for_msrvtt(text: str) -> None:
+    try:
+        assert listed(text).dataset is None
+    except VideoListError as error:
+        assert "no column 'uri'" in str(error)  # noqa: PT017
+
+
+# -- repeated rows
+
+
+def test_repeated_rows_are_told_apart_from_contradicting_ones() -> None:
+    text = "id,uri,n\na,https://h/a,1\nb,https://h/b,2\na,https://h/a,1\na,https://h/a,3\n"
+    assert told(listed(text)) == [
+        "a",
+        "b",
+        "repeated",
+        "the id 'a' stands in line 2 with other values",
+    ]
+    assert told(listed("uri\nhttps://h/a\nhttps://h/a\n"))[1:] == ["repeated"]
+
+
+def test_memory_does_not_grow_with_the_list(tmp_path: Path) -> None:
+    def peak(rows: int) -> int:
+        path = tmp_path / f"{rows}.csv"
+        with path.open("w") as file:
+            file.write("id,uri,title,n\n")
+            file.writelines(f"v{n},https://h/{n},A clip of number {n},{n}\n" for n in range(rows))
+        tracemalloc.start()
+        videos = VideoList(path)
+        assert sum(1 for row in videos.rows() if row.video) == len(videos) == rows
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    assert peak(10_000) < peak(1_000) + 200_000
