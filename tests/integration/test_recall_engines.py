@@ -122,7 +122,7 @@ def test_recall_command_prints_a_table_json_and_advice(
     head, *rows = [line.split("\t") for line in shown.out.splitlines()]
     assert head == ["level", "num_candidates", "", "recall@3", "p50 ms", "p95 ms"]
     assert {row[0] for row in rows} == {"segment", "video"}
-    assert [row[1] for row in rows if row[2] == "present"] == ["200", "200"]
+    assert [row[1] for row in rows if row[2] == "present"] == ["200", "400"]
     assert "segment: recall@3 is 1.000, at least 0.98: nothing to change" in shown.err
     data = run("index", "recall", "--queries", "5", "--json").data
     assert data["videos"] == 40
