@@ -18,7 +18,7 @@ from vidsearch.index.diff import apply_changes, diff_videos_index
 from vidsearch.index.size import size_of
 from vidsearch.search import Level, RecallReport, VideoSearch, measure_recall
 from vidsearch_mappings.diff import flattened
-from vidsearch_mappings.vectors import EARLY_TERMINATION
+from vidsearch_mappings.vectors import SEARCH_SETTINGS
 
 pytestmark = pytest.mark.integration
 
@@ -196,18 +196,27 @@ def test_graph_of_an_attached_index_and_of_its_copy_is_that_of_the_settings(
     assert diff_videos_index(engine, settings, IDENTITY) == ()
 
 
-def test_early_termination_is_off_and_set_so_in_place(engine: Engine, index_name: str) -> None:
+def test_settings_of_searching_are_set_and_set_again_in_place(
+    engine: Engine, index_name: str
+) -> None:
     if engine.kind == "opensearch" or engine.info().version < (9, 3, 0):
         pytest.skip("this engine searches its graphs to the end")
     fill(engine, index_name, VIDEOS[:5], quantization="int8")
     settings = IndexSettings(name=index_name, replicas=0)
     (name,) = engine.indices_of(index_name)
-    assert flattened(engine.settings(name))[EARLY_TERMINATION] == "false"
-    engine.put_settings(name, {EARLY_TERMINATION: None})  # as an older version left it
-    (change,) = diff_videos_index(engine, settings, IDENTITY)
-    assert (change.path, change.how) == (f"settings.index.{EARLY_TERMINATION}", "in place")
+    wanted = {key: str(value).lower() for key, (_, value) in SEARCH_SETTINGS.items()}
+
+    def live() -> Json:
+        found = flattened(engine.settings(name))
+        return {key: found.get(key) for key in wanted}
+
+    assert live() == wanted
+    engine.put_settings(name, dict.fromkeys(wanted))  # as an older version left it
+    changes = diff_videos_index(engine, settings, IDENTITY)
+    assert {change.path for change in changes} == {f"settings.index.{key}" for key in wanted}
+    assert {change.how for change in changes} == {"in place"}
     assert apply_changes(engine, settings, IDENTITY) == ()
-    assert flattened(engine.settings(name))[EARLY_TERMINATION] == "false"
+    assert live() == wanted
 
 
 # -- fields that a search computes
