@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vidsearch_mappings.types import Json
-from vidsearch_mappings.vectors import EARLY_TERMINATION
+from vidsearch_mappings.vectors import SEARCH_SETTINGS
 
 __all__ = [
     "attached_mapping",
@@ -19,7 +19,7 @@ __all__ = [
 
 
 _META = "vidsearch"
-_PER_INDEX = frozenset({"number_of_shards", "number_of_replicas", EARLY_TERMINATION})
+_PER_INDEX = frozenset({"number_of_shards", "number_of_replicas", *SEARCH_SETTINGS})
 
 
 def attached_mapping(body: Mapping[str, Any], live: Mapping[str, Any], *, field: str) -> Json:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vidsearch_mappings.types import Json
-from vidsearch_mappings.vectors import EARLY_TERMINATION
+from vidsearch_mappings.vectors import SEARCH_SETTINGS
 
 __all__ = ["Change", "How", "diff_index", "flattened", "in_place"]
 
@@ -29,7 +29,7 @@ _INTO: dict[str, frozenset[str]] = {
     "int8_hnsw": frozenset({"int4_hnsw", "bbq_hnsw"}),
     "int4_hnsw": frozenset({"bbq_hnsw"}),
 }
-_DYNAMIC_SETTINGS = frozenset({"number_of_replicas", EARLY_TERMINATION})
+_DYNAMIC_SETTINGS = frozenset({"number_of_replicas", *SEARCH_SETTINGS})
 _DYNAMIC_PARAMETERS = frozenset({"ignore_above", "dynamic"})
 _DEFAULTS: Json = {
     "coerce": True,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import ceil
-from typing import Any, Literal
+from typing import Any
 
 from vidsearch_mappings.candidates import MAX_CANDIDATES
-from vidsearch_mappings.types import EngineKind, Json
+from vidsearch_mappings.types import EngineKind, Json, Level
 
 __all__ = [
     "SEGMENT_HITS",
@@ -31,8 +31,6 @@ __all__ = [
     "vector_path",
     "vector_query",
 ]
-
-Level = Literal["segment", "video"]
 
 SEGMENT_HITS = "moments"
 """Name of the inner hits of a segment-level vector leg."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-__all__ = ["EngineKind", "Json", "Quantization"]
+__all__ = ["EngineKind", "Json", "Level", "Quantization"]
 
 Json = dict[str, Any]
 EngineKind = Literal["elasticsearch", "opensearch"]
@@ -21,3 +21,5 @@ Quantization = Literal[
     "binary_flat",
 ]
 """Presets for how an engine keeps vectors."""
+Level = Literal["segment", "video"]
+"""What a search by vectors compares with: each segment of a video, or its mean vector."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
+from typing import Any, get_args
 
 from vidsearch_mappings.types import EngineKind, Json, Quantization
 
 __all__ = [
     "EARLY_TERMINATION",
     "EF_CONSTRUCTION",
+    "FILTER_HEURISTIC",
     "M",
+    "SEARCH_SETTINGS",
     "oversample_of",
     "presets_of",
     "vector_field",
@@ -23,9 +25,15 @@ M, EF_CONSTRUCTION = 16, 100
 nothing is said has changed between minor versions, and depends on the licence."""
 
 EARLY_TERMINATION = "dense_vector.hnsw_enable_early_termination"
-"""The index setting by which Elasticsearch ends the search of a graph before it has seen all
-candidates; from 9.3 on it does unless told not to (elastic/elasticsearch#130564)."""
-_EARLY_TERMINATION = (9, 3)
+FILTER_HEURISTIC = "dense_vector.hnsw_filter_heuristic"
+SEARCH_SETTINGS: dict[str, tuple[tuple[int, int], Any]] = {
+    FILTER_HEURISTIC: ((9, 1), "fanout"),
+    EARLY_TERMINATION: ((9, 3), False),
+}
+"""Index settings of Elasticsearch that a graph is searched by, from which version on, and how they
+should be; both can be changed at any time. By default it passes over what a filter excludes
+(``acorn``), so that recall@10 of 1.5 million vectors was 0.92 behind a filter, and ends a search
+before it has seen all candidates (elastic/elasticsearch#130564)."""
 
 _OVERSAMPLE: dict[str, float] = {
     "int8": 1.0,
@@ -84,9 +92,10 @@ def vector_settings(
 ) -> Json:
     """The index settings without which the vectors of a preset are not kept, or not found."""
     if kind == "elasticsearch":
-        graph = _ELASTICSEARCH[quantization]["type"].endswith("hnsw")
-        ends_early = graph and tuple(version or ()) >= _EARLY_TERMINATION
-        return {EARLY_TERMINATION: False} if ends_early else {}
+        if not _ELASTICSEARCH[quantization]["type"].endswith("hnsw"):
+            return {}
+        known = tuple(version or ())
+        return {name: value for name, (since, value) in SEARCH_SETTINGS.items() if known >= since}
     settings: Json = {"knn": True}
     if quantization == "flat":
         settings["knn.advanced.approximate_threshold"] = -1

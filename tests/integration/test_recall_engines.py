@@ -18,14 +18,14 @@ from vidsearch.index.diff import apply_changes, diff_videos_index
 from vidsearch.index.size import size_of
 from vidsearch.search import Level, RecallReport, VideoSearch, measure_recall
 from vidsearch_mappings.diff import flattened
-from vidsearch_mappings.vectors import EARLY_TERMINATION
+from vidsearch_mappings.vectors import SEARCH_SETTINGS
 
 pytestmark = pytest.mark.integration
 
 DIMS = 96
 IDENTITY = ModelIdentity("table", "1", DIMS, image_size=1)
 VIDEOS = [
-    Video(f"v{at:03}", {}, unit_vectors(f"v{at}", 1 + at % 3, dims=DIMS)) for at in range(500)
+    Video(f"v{at:03}", {}, unit_vectors(f"v{at}", 1 + at % 3, dims=DIMS)) for at in range(120)
 ]
 
 
@@ -104,7 +104,7 @@ def test_index_that_misses_nothing_has_a_recall_of_one(
     assert {each.recall for each in report.measured} == {1.0}
     assert all(one.endswith("nothing to change") for one in report.advice)
     tried = {each.num_candidates for each in report.measured}
-    assert len(tried) == (1 if quantization == "flat" else 4)
+    assert tried == ({100} if quantization == "flat" else {100, 200, 400, 800})
 
 
 def test_copies_of_a_video_count_as_found(engine: Engine, index_name: str) -> None:
@@ -122,7 +122,7 @@ def test_recall_command_prints_a_table_json_and_advice(
     head, *rows = [line.split("\t") for line in shown.out.splitlines()]
     assert head == ["level", "num_candidates", "", "recall@3", "p50 ms", "p95 ms"]
     assert {row[0] for row in rows} == {"segment", "video"}
-    assert [row[1] for row in rows if row[2] == "present"] == ["200", "200"]
+    assert [row[1] for row in rows if row[2] == "present"] == ["200", "400"]
     assert "segment: recall@3 is 1.000, at least 0.98: nothing to change" in shown.err
     data = run("index", "recall", "--queries", "5", "--json").data
     assert data["videos"] == 40
@@ -196,18 +196,27 @@ def test_graph_of_an_attached_index_and_of_its_copy_is_that_of_the_settings(
     assert diff_videos_index(engine, settings, IDENTITY) == ()
 
 
-def test_early_termination_is_off_and_set_so_in_place(engine: Engine, index_name: str) -> None:
+def test_settings_of_searching_are_set_and_set_again_in_place(
+    engine: Engine, index_name: str
+) -> None:
     if engine.kind == "opensearch" or engine.info().version < (9, 3, 0):
         pytest.skip("this engine searches its graphs to the end")
     fill(engine, index_name, VIDEOS[:5], quantization="int8")
     settings = IndexSettings(name=index_name, replicas=0)
     (name,) = engine.indices_of(index_name)
-    assert flattened(engine.settings(name))[EARLY_TERMINATION] == "false"
-    engine.put_settings(name, {EARLY_TERMINATION: None})  # as an older version left it
-    (change,) = diff_videos_index(engine, settings, IDENTITY)
-    assert (change.path, change.how) == (f"settings.index.{EARLY_TERMINATION}", "in place")
+    wanted = {key: str(value).lower() for key, (_, value) in SEARCH_SETTINGS.items()}
+
+    def live() -> Json:
+        found = flattened(engine.settings(name))
+        return {key: found.get(key) for key in wanted}
+
+    assert live() == wanted
+    engine.put_settings(name, dict.fromkeys(wanted))  # as an older version left it
+    changes = diff_videos_index(engine, settings, IDENTITY)
+    assert {change.path for change in changes} == {f"settings.index.{key}" for key in wanted}
+    assert {change.how for change in changes} == {"in place"}
     assert apply_changes(engine, settings, IDENTITY) == ()
-    assert flattened(engine.settings(name))[EARLY_TERMINATION] == "false"
+    assert live() == wanted
 
 
 # -- fields that a search computes

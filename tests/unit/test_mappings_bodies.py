@@ -28,7 +28,14 @@ from vidsearch_mappings import (
 )
 from vidsearch_mappings.attached import attached_settings
 from vidsearch_mappings.types import Quantization
-from vidsearch_mappings.vectors import EARLY_TERMINATION, oversample_of, presets_of, vector_field
+from vidsearch_mappings.vectors import (
+    EARLY_TERMINATION,
+    FILTER_HEURISTIC,
+    SEARCH_SETTINGS,
+    oversample_of,
+    presets_of,
+    vector_field,
+)
 
 COMMON: dict[str, Any] = {"dims": 4, "field": "video", "meta": {}, "shards": 1, "replicas": 0}
 
@@ -84,20 +91,22 @@ def test_elasticsearch_body_sets_every_vector_option(quantization: Any) -> None:
 @pytest.mark.parametrize(
     ("version", "quantization", "said"),
     [
-        ((9, 3, 0), "int8", True),
-        ((9, 5, 3), "binary", True),
-        ((9, 5, 3), "flat", False),
-        ((9, 5, 3), "disk", False),
-        ((9, 2, 2), "int8", False),
-        (None, "int8", False),
+        ((9, 3, 0), "int8", {EARLY_TERMINATION: False, FILTER_HEURISTIC: "fanout"}),
+        ((9, 5, 3), "binary", {EARLY_TERMINATION: False, FILTER_HEURISTIC: "fanout"}),
+        ((9, 2, 2), "int8", {FILTER_HEURISTIC: "fanout"}),
+        ((8, 19, 21), "int8", {}),
+        (None, "int8", {}),
+        ((9, 5, 3), "flat", {}),
+        ((9, 5, 3), "disk", {}),
     ],
 )
 def test_graph_is_searched_to_its_end_where_the_engine_would_stop_early(
-    version: Any, quantization: Any, said: bool
+    version: Any, quantization: Any, said: dict[str, Any]
 ) -> None:
     wide = {**COMMON, "dims": 512, "version": version}
     body = videos_index("elasticsearch", quantization=quantization, **wide)
-    assert (body["settings"]["index"].get(EARLY_TERMINATION) is False) == said
+    settings = body["settings"]["index"]
+    assert {name: settings[name] for name in SEARCH_SETTINGS if name in settings} == said
     # The user's own index keeps its settings.
     assert attached_settings(body) == {}
 

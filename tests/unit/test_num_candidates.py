@@ -16,6 +16,7 @@ from vidsearch.search import VideoSearch
 from vidsearch.search.index_cache import IndexCache
 from vidsearch.testing.memory_engine import MemoryEngine
 from vidsearch_mappings.candidates import auto_candidates
+from vidsearch_mappings.types import Level
 
 VIDEOS = make_videos(12)
 
@@ -49,15 +50,19 @@ def candidates_of(engine: MemoryEngine, settings: SearchSettings, **options: Any
 # -- the rule
 
 
-def test_candidates_grow_with_the_vectors_and_with_k() -> None:
-    sizes = (0, 1, 10_000, 100_000, 300_000, 1_500_000, 10_000_000, 1_000_000_000)
-    numbers = [auto_candidates(size, k=100) for size in sizes]
+@pytest.mark.parametrize(("level", "least"), [("segment", 200), ("video", 400)])
+def test_candidates_grow_with_the_vectors_and_with_k(level: Level, least: int) -> None:
+    def candidates(vectors: int, k: int = 100) -> int:
+        return auto_candidates(vectors, level=level, k=k)
+
+    sizes = (0, 1, 10_000, 100_000, 300_000, 1_500_000, 10_000_000, 10**13)
+    numbers = [candidates(size) for size in sizes]
     assert numbers == sorted(numbers)
-    assert numbers[0] == numbers[2] == 200
+    assert numbers[0] == numbers[3] == least < numbers[4]
     assert numbers[-1] == 10_000
     for size in sizes:
-        assert auto_candidates(size, k=1_000) >= auto_candidates(size, k=100) >= 100
-        assert auto_candidates(size, k=10_000) == 10_000
+        assert candidates(size, k=1_000) >= max(candidates(size), 1_000)
+        assert candidates(size, k=10_000) == 10_000
 
 
 def test_enough_candidates_are_rescored_whatever_the_window(engine: CountingEngine) -> None:
@@ -88,13 +93,14 @@ def test_vectors_are_counted_by_level_and_divided_among_the_shards() -> None:
 def test_search_of_a_large_index_asks_for_more_candidates(
     engine: CountingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert candidates_of(engine, SearchSettings()) == 200
     segments = sum(len(video.segments) for video in VIDEOS)
-    monkeypatch.setattr("vidsearch_mappings.candidates._SMALL", segments / 25)
-    assert candidates_of(engine, SearchSettings()) == auto_candidates(segments, k=100) > 200
+    assert candidates_of(engine, SearchSettings()) == 200
+    assert candidates_of(engine, SearchSettings(), level="video") == 400
+    monkeypatch.setattr("vidsearch_mappings.candidates._SMALL", 2)
+    by_segment = candidates_of(engine, SearchSettings())
     by_video = candidates_of(engine, SearchSettings(), level="video")
-    assert by_video == auto_candidates(len(VIDEOS), k=100)
-    assert by_video < auto_candidates(segments, k=100)
+    assert by_segment == auto_candidates(segments, level="segment", k=100) > 200
+    assert by_video == auto_candidates(len(VIDEOS), level="video", k=100) > 400
 
 
 def test_number_that_is_set_is_asked_for_and_nothing_is_counted(engine: CountingEngine) -> None:

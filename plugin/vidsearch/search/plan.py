@@ -276,7 +276,7 @@ class Plan:
         if self.settings.num_candidates != "auto":
             return self.settings.num_candidates
         size = self.index.size
-        return auto_candidates(size.vectors(level) if size else 0, k=k)
+        return auto_candidates(size.vectors(level) if size else 0, level=level, k=k)
 
     def _keywords(self) -> _Keywords:
         properties, named = self.index.properties, self.settings.keyword_fields

@@ -160,7 +160,7 @@ def _ladder(
     """Numbers of candidates to try, in order; which one is the present one."""
     given = search.num_candidates
     if given == "auto":
-        given = auto_candidates(size.vectors(level), k=search.window)
+        given = auto_candidates(size.vectors(level), level=level, k=search.window)
     present = max(given, search.window)  # the engines ask for no fewer
     if "flat" in index.quantization:
         return [(present, True)]  # every vector is compared, however many are asked for
