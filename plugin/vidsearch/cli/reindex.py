@@ -21,7 +21,12 @@ __all__ = ["reindex"]
 
 
 @click.command()
-@click.option("--all", "everything", is_flag=True, help="Embed every video again.")
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Read every file again, and embed what the store of embeddings lacks.",
+)
 @click.option("--missing", is_flag=True, help="Embed videos whose vectors the index does not hold.")
 @click.option("--ids", multiple=True, metavar="ID", help="Enqueue this video; repeat for more.")
 @dry_run_option
