@@ -319,7 +319,7 @@ def _keep(section: Section, *, seconds: float) -> None:
     print(section.markdown(), flush=True)
     kept = load(RESULTS, "large")
     sections = [each for each in (kept[1] if kept else []) if each.title != section.title]
-    made = made_on("large", rounds=1, seconds=seconds)
+    made = made_on("large", rounds=1, seconds=seconds).replace(" --only ", ".")
     save(RESULTS, "large", [*sections, section], made=made)
 
 

@@ -108,14 +108,18 @@ def test_index_type_is_changed_in_place_where_the_engine_allows_it(
             name = f"{index_name}-{old}-{new}"
             create_videos_index(engine, of(name, old), IDENTITY)
             wanted = of(name, new)
-            changes = diff_videos_index(engine, wanted, IDENTITY)
+            found = diff_videos_index(engine, wanted, IDENTITY)
+            # What a graph is searched by is an index setting, and any index takes it.
+            settings = {change for change in found if change.path.startswith("settings.")}
+            assert {change.how for change in settings} <= {"in place"}
+            changes = set(found) - settings
             hows = {change.how for change in changes}
             assert len(hows) == 1, changes
             if hows == {"in place"}:
                 accepted.add((old, new))
                 assert apply_changes(engine, wanted, IDENTITY) == ()
             else:
-                assert set(apply_changes(engine, wanted, IDENTITY)) == set(changes)
+                assert set(apply_changes(engine, wanted, IDENTITY)) == changes
                 body = videos_index_body(engine, wanted, IDENTITY)["mappings"]["properties"]
                 with pytest.raises(MappingConflictError):
                     engine.put_mapping(name, {"properties": body})
