@@ -11,6 +11,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -68,7 +69,15 @@ def long_list(folder: Path, rows: int) -> Path:
 def started(*args: object) -> subprocess.Popen[str]:
     """The command in a process of its own."""
     command = [sys.executable, "-m", "vidsearch.cli", *map(str, args)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    # A runner in the background ignores Ctrl-C, and so would the command that inherits that.
+    with_interrupts = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=with_interrupts,
+    )
 
 
 def until(condition: Callable[[], Any], *, seconds: float = 60) -> None:
@@ -226,7 +235,10 @@ def test_a_watched_folder_registers_until_interrupted(application: Services, fol
         until(lambda: waiting(application) == 4)
     finally:
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        try:
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 0, said
     assert f"gone: {folder / 'one.mp4'} (video 'one', queued)" in said
     assert said.endswith("Stopped watching; the workers go on.\n")

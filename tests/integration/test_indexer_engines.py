@@ -17,7 +17,7 @@ from vidsearch.index import (
     open_videos_index,
     show_videos_index,
 )
-from vidsearch.ingest import Indexer, missing_videos
+from vidsearch.ingest import Indexer, missing_videos, write_fields
 from vidsearch.media import MediaLimits
 from vidsearch.media.direct_reader import DirectReader
 from vidsearch.registry import Registry, State
@@ -117,7 +117,8 @@ def test_changed_fields_keep_the_vectors(
     assert first is not None
     assert len(first.source["video"]["vector"]) == FakeEncoder().identity.dims
     registry.register("a", uri=clip, fields={"title": "Azure"})
-    assert indexer.ingest("a", owner="w").status == "unchanged"
+    (written,) = write_fields(registry, index, ["a"])
+    assert (written.require().state, written.require().due_at) == (State.INDEXED, None)
     second = index.read("a")
     assert second is not None
     assert second.source == {"title": "Azure", "video": first.source["video"]}

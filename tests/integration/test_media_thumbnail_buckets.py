@@ -80,7 +80,7 @@ def test_write_only_rights_suffice_for_thumbnails(
         raise PermissionError("Forbidden")
 
     store = ThumbnailStore(f"s3://{_BUCKET}")
-    monkeypatch.setattr(store._files, "info", forbidden)
+    monkeypatch.setattr(store._store._files, "info", forbidden)
     key = store.put(b"a picture, written blindly")
     assert files.cat_file(f"{_BUCKET}/{key}") == b"a picture, written blindly"
 
@@ -96,7 +96,7 @@ def test_unreachable_server_is_reported(endpoint: str) -> None:
         endpoint_url="http://127.0.0.1:1",
         config_kwargs={"retries": {"max_attempts": 0}},
     )
-    store._files.retries = 1
+    store._store._files.retries = 1
     with pytest.raises(
         SourceUnavailableError, match=r"s3://pictures/x' cannot be written to"
     ) as caught:

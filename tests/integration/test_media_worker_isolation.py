@@ -24,7 +24,11 @@ APP = "tests.integration.misbehaving_app"
 
 
 def worker_of(stage: Stage, *, stall_seconds: float) -> Worker:
-    env = {**stage.env, "VIDSEARCH_INGEST__STALL_SECONDS": str(stall_seconds)}
+    env = {
+        **stage.env,
+        "VIDSEARCH_INGEST__STALL_SECONDS": str(stall_seconds),
+        "VIDSEARCH_EMBEDDINGS__KEEP": "false",  # the clips differ by name alone
+    }
     worker = Worker(stage.folder / "worker", env, app=APP)
     stage.workers.append(worker)
     return worker
