@@ -80,7 +80,7 @@ class FileStore:
     def written_at(self, key: str) -> float | None:
         """When a file was written, in seconds since the epoch; infinity where the store keeps it
         without a time, ``None`` where it is not there or that may not be asked."""
-        with self._mapped("read"):
+        with self._mapped():
             try:
                 written = _modified(self._files.info(f"{self._root}/{key}"))
             except (FileNotFoundError, PermissionError):
