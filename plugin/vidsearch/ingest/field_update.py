@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from vidsearch.batches import in_batches
-from vidsearch.compare_and_set import keeps_changing
+from vidsearch.compare_and_set import keeps_changing, until_unchanged
 from vidsearch.engines import Write
-from vidsearch.errors import BulkError, DocumentRejectedError, RegistryError, VidsearchError
+from vidsearch.errors import (
+    BulkError,
+    DocumentRejectedError,
+    RegistryError,
+    VersionConflictError,
+    VidsearchError,
+)
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.ingest.document import with_fields
 from vidsearch.ingest.field_values import explained, refuse_changed_numbers
@@ -20,7 +27,6 @@ __all__ = ["lack_fields", "update_fields", "write_fields"]
 
 _DOCUMENTS = 50
 """Per request: whole documents with their vectors, of long videos megabytes each."""
-_TRIES = 8
 
 
 def update_fields(
@@ -68,13 +74,17 @@ def write_fields(registry: Registry, index: VideosIndex, ids: Sequence[str]) -> 
     """
     ends: dict[str, Registration] = {}
     rest = list(ids)
-    for _ in range(_TRIES):
-        changed: list[str] = []
+
+    def write() -> None:
+        nonlocal rest
         for batch in in_batches(rest, _DOCUMENTS):
-            after = _write_batch(registry, index, batch)
-            ends |= after
-            changed += [id for id in batch if id not in after]
-        rest = changed
+            ends.update(_write_batch(registry, index, batch))
+        rest = [id for id in rest if id not in ends]
+        if rest:
+            raise VersionConflictError("told by id below")
+
+    with suppress(VersionConflictError):
+        until_unchanged(write, of=index.name)
     return [ends.get(id) or Registration(id, error=keeps_changing(index.called(id))) for id in ids]
 
 
