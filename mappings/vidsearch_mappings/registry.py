@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from enum import Enum
 from typing import Annotated, Any, get_args, get_type_hints
 
+from vidsearch_mappings.side_index import side_index
 from vidsearch_mappings.types import EngineKind, Json
 from vidsearch_mappings.videos import MAX_KEYWORD
 
@@ -265,30 +266,10 @@ REGISTRY_VERSION = max(column.since for column in _COLUMNS.values())
 def registry_index(kind: EngineKind, *, shards: int, replicas: int) -> Json:
     """Settings and mapping of the registry, for ``PUT /<index>``: one document per video.
 
-    Strict, so that no field gets into the mapping by accident. What is only kept and never searched
-    (the application's fields, seconds per stage) is not indexed, whatever it holds. Hidden, so that
-    neither a search of ``*`` nor an index template for ``*`` reaches it.
-
-    Args:
-        kind: which engine; the body is the same for all of them.
-        shards: primary shards.
-        replicas: replicas.
-
-    Raises:
-        ValueError: an unknown kind.
+    What is only kept and never searched (the application's fields, seconds per stage) is not
+    indexed, whatever it holds. Args and errors are those of :func:`side_index`.
     """
-    if kind not in get_args(EngineKind):
-        raise ValueError(f"unknown engine {kind!r}")
-    return {
-        "settings": {
-            "index": {"hidden": True, "number_of_shards": shards, "number_of_replicas": replicas}
-        },
-        "mappings": {
-            "dynamic": "strict",
-            "_meta": registry_meta({}),
-            "properties": _properties(),
-        },
-    }
+    return side_index(kind, _properties(), shards=shards, replicas=replicas, meta=registry_meta({}))
 
 
 def registry_meta(meta: Mapping[str, Any]) -> Json:

@@ -11,8 +11,8 @@ from typing import Any
 from vidsearch.batches import in_batches
 from vidsearch.config import IndexSettings
 from vidsearch.engines import Engine, Write
-from vidsearch.engines.creation import create_index_as_asked
-from vidsearch.errors import IndexNotFoundError, MappingConflictError
+from vidsearch.engines.creation import concrete_name, ensure_side_index
+from vidsearch.errors import IndexNotFoundError
 from vidsearch.media.file_store import StoredFile
 from vidsearch_mappings.embeddings import embeddings_index
 from vidsearch_mappings.registry import from_stamp, to_stamp
@@ -114,28 +114,14 @@ class IndexFiles:
         body = embeddings_index(
             self._engine.kind, shards=settings.shards, replicas=settings.replicas
         )
-        try:
-            create_index_as_asked(
-                self._engine,
-                _concrete(self._name),
-                {**body, "aliases": {self._name: {"is_hidden": True}}},
-                advice=settings.side_advice,
-                user_fields=False,
-            )
-        except MappingConflictError:
-            if not self._engine.indices_of(self._name):  # not made by another worker meanwhile
-                raise
+        ensure_side_index(self._engine, self._name, body, advice=settings.side_advice)
 
 
 def drop_embeddings_index(engine: Engine, settings: IndexSettings) -> None:
     """Drop the index of the embeddings where it exists."""
     for name in engine.indices_of(settings.embeddings):
-        if name == _concrete(settings.embeddings):
+        if name == concrete_name(settings.embeddings):
             engine.delete_index(name)
-
-
-def _concrete(alias: str) -> str:
-    return f"{alias}-000001"
 
 
 def _id(key: str, part: int) -> str:

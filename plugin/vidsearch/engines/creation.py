@@ -22,7 +22,7 @@ from vidsearch.engines.types import Json
 from vidsearch.errors import MappingConflictError
 from vidsearch_mappings.diff import flattened
 
-__all__ = ["create_index_as_asked"]
+__all__ = ["concrete_name", "create_index_as_asked", "create_side_index", "ensure_side_index"]
 
 _HARMFUL = ("blocks.", "mapping.source.", "mode", "routing_partition_size", "routing_path")
 """Settings with which an index does not work, or does not give back what was written."""
@@ -86,6 +86,37 @@ def create_index_as_asked(
             f"index {name!r} was not created as asked, and was deleted again: "
             f"{_named(templates)} added {', '.join(added)}. {advice}"
         )
+
+
+def concrete_name(alias: str) -> str:
+    """Name of the index that is made behind the alias of a side index."""
+    return f"{alias}-000001"
+
+
+def create_side_index(engine: Engine, alias: str, body: Mapping[str, Any], *, advice: str) -> None:
+    """Create an index that vidsearch keeps beside the videos, with its alias, in one request.
+
+    Raises:
+        MappingConflictError: see :func:`create_index_as_asked`.
+    """
+    create_index_as_asked(
+        engine,
+        concrete_name(alias),
+        {**body, "aliases": {alias: {"is_hidden": True}}},
+        advice=advice,
+        user_fields=False,
+    )
+
+
+def ensure_side_index(engine: Engine, alias: str, body: Mapping[str, Any], *, advice: str) -> None:
+    """As :func:`create_side_index`, where another worker may make the same one at this moment."""
+    if engine.indices_of(alias):
+        return
+    try:
+        create_side_index(engine, alias, body, advice=advice)
+    except MappingConflictError:
+        if not engine.indices_of(alias):
+            raise
 
 
 def _templates(engine: Engine, name: str, *, hidden: bool) -> tuple[str, ...]:

@@ -14,11 +14,17 @@ from dataclasses import asdict, dataclass, replace
 
 from vidsearch.config import IndexSettings
 from vidsearch.engines import Engine
-from vidsearch.errors import IndexNotFoundError, MappingConflictError, SliceFailedError
-from vidsearch.registry.index import create_registry_index
+from vidsearch.engines.creation import ensure_side_index
+from vidsearch.errors import IndexNotFoundError, SliceFailedError
 from vidsearch.registry.registry import Registry
 from vidsearch.registry.validation import NewVideo
-from vidsearch_mappings.registry import GIVEN_UP, IN_PROGRESS, State, VideoRecord
+from vidsearch_mappings.registry import (
+    GIVEN_UP,
+    IN_PROGRESS,
+    State,
+    VideoRecord,
+    registry_index,
+)
 
 __all__ = ["Slice", "SliceBoard", "count_slices"]
 
@@ -174,10 +180,6 @@ class SliceBoard:
             self.entries.purge(entry.id)
 
     def _ensure_index(self) -> None:
-        if self.exists:
-            return
-        try:
-            create_registry_index(self._engine, self._settings, alias=self._settings.slices)
-        except MappingConflictError:
-            if not self.exists:  # not made by another worker meanwhile
-                raise
+        settings = self._settings
+        body = registry_index(self._engine.kind, shards=settings.shards, replicas=settings.replicas)
+        ensure_side_index(self._engine, settings.slices, body, advice=settings.side_advice)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from vidsearch.config import IndexSettings
 from vidsearch.engines import Engine
-from vidsearch.engines.creation import create_index_as_asked
+from vidsearch.engines.creation import concrete_name, create_side_index
 from vidsearch.errors import IndexNotFoundError, VidsearchError
 from vidsearch_mappings.registry import (
     REGISTRY_VERSION,
@@ -72,25 +72,14 @@ class RegistryLayout:
         return f"registry {self.name!r} has version {self.version}, nothing is to be upgraded"
 
 
-def create_registry_index(
-    engine: Engine, settings: IndexSettings, *, alias: str | None = None
-) -> None:
+def create_registry_index(engine: Engine, settings: IndexSettings) -> None:
     """Create ``<registry>-000001`` with the alias ``<registry>``, in one request.
-
-    ``alias`` is that of another index with the layout of a registry.
 
     Raises:
         MappingConflictError: it exists, or an index template of the cluster reached into it.
     """
-    alias = alias or settings.registry
     body = registry_index(engine.kind, shards=settings.shards, replicas=settings.replicas)
-    create_index_as_asked(
-        engine,
-        _concrete(alias),
-        {**body, "aliases": {alias: {"is_hidden": True}}},
-        advice=settings.side_advice,
-        user_fields=False,
-    )
+    create_side_index(engine, settings.registry, body, advice=settings.side_advice)
 
 
 def registry_layout(engine: Engine, settings: IndexSettings) -> RegistryLayout:
@@ -153,9 +142,5 @@ def no_registry(name: str) -> IndexNotFoundError:
 def drop_registry_index(engine: Engine, settings: IndexSettings) -> None:
     """Drop it where it exists; an index of another kind that has its name is left alone."""
     for name in engine.indices_of(settings.registry):
-        if name in {settings.registry, _concrete(settings.registry)}:  # once it had no alias
+        if name in {settings.registry, concrete_name(settings.registry)}:  # once it had no alias
             engine.delete_index(name)
-
-
-def _concrete(alias: str) -> str:
-    return f"{alias}-000001"
