@@ -10,22 +10,16 @@ import click
 
 from vidsearch.cli import output
 from vidsearch.cli.options import json_option, yes_option
+from vidsearch.cli.pruning import other_indices, prune_options, remove_unused, told
 from vidsearch.errors import ConfigError
 
 if TYPE_CHECKING:
     from vidsearch.embeddings import EmbeddingStore
-    from vidsearch.media.file_store import StoredFile
     from vidsearch_tasks import Services
 
 __all__ = ["embeddings"]
 
-_other_indices = click.option(
-    "--index",
-    "others",
-    multiple=True,
-    metavar="NAME",
-    help="Another videos index that has the same `embeddings.url`; repeat for more.",
-)
+_OTHERS = "Another videos index that has the same `embeddings.url`; repeat for more."
 
 
 @click.group()
@@ -34,17 +28,17 @@ def embeddings() -> None:
 
 
 @embeddings.command()
-@_other_indices
+@other_indices(_OTHERS)
 @json_option
 def show(others: tuple[str, ...], as_json: bool) -> None:
     """Show how much is kept, and for how many contents no registered video is left."""
-    from vidsearch.embeddings.store import content_of
+    from vidsearch.embeddings.store import content_of, unused_files
     from vidsearch_tasks import Services
 
     with Services() as services:
         store = _store(services)
         files = list(store.files())
-        unused = store.unused(_contents(services, others), written_before=time.time())
+        unused = unused_files(files, _contents(services, others))
         output.print_facts(
             {
                 "store": store.shown,
@@ -61,45 +55,34 @@ def show(others: tuple[str, ...], as_json: bool) -> None:
 
 
 @embeddings.command()
-@click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
-@_other_indices
-@click.option(
-    "--older-than",
-    "hours",
-    type=click.FloatRange(min=0),
-    default=24.0,
-    show_default=True,
-    metavar="HOURS",
-    help="Spare what is newer.",
-)
-@yes_option
-@json_option
+@prune_options(index=_OTHERS, older_than="Spare what is newer.")
 def prune(dry_run: bool, others: tuple[str, ...], hours: float, yes: bool, as_json: bool) -> None:
     """Remove what is kept of files that no registered video has any more.
 
     Only the registry of the settings is asked, and those of --index: name every index whose workers
     have the same `embeddings.url`. What is removed is embedded again when a video needs it.
     """
+    from vidsearch.embeddings.store import unused_files
     from vidsearch_tasks import Services
 
     with Services() as services:
         store = _store(services)
         before = time.time() - hours * 3600
-        unused = store.unused(_contents(services, others), written_before=before)
-        output.print_rows(
-            [{"key": one.key, "bytes": one.size} for one in unused],
-            ("key", "bytes"),
-            [(one.key, one.size) for one in unused],
-            as_json=as_json,
-            whole=("key",),
-        )
+        # Listed before the registry is read: what is written in between is no candidate.
+        old = [one for one in store.files() if one.written is not None and one.written < before]
         names = ", ".join((services.settings.index.name, *others))
-        told = f"{len(unused)} files, {sum(one.size for one in unused):,} bytes"
-        if dry_run or not unused:
-            output.talk(f"{told}: no registered video of {names} has their content")
-            return
-        _confirm(f"Remove {told} of {store.shown}, which no video of {names} needs?", yes)
-        _remove(store, unused)
+        remove_unused(
+            unused_files(old, _contents(services, others)),
+            store.remove,
+            noun="files",
+            why=f"no registered video of {names} has their content",
+            question=lambda told: (
+                f"Remove {told} of {store.shown}, which no video of {names} needs?"
+            ),
+            dry_run=dry_run,
+            yes=yes,
+            as_json=as_json,
+        )
 
 
 @embeddings.command()
@@ -111,10 +94,11 @@ def drop(yes: bool) -> None:
     with Services() as services:
         store = _store(services)
         files = list(store.files())
-        size = sum(file.size for file in files)
-        if files:
-            _confirm(f"Remove all {len(files)} files, {size:,} bytes, of {store.shown}?", yes)
-        _remove(store, files)
+        if files and not yes:
+            question = f"Remove all {told(files, 'files')}, of {store.shown}?"
+            click.confirm(question, abort=True, err=True)
+        store.remove(file.key for file in files)
+        output.talk(f"removed {told(files, 'files')}")
 
 
 def _store(services: Services) -> EmbeddingStore:
@@ -139,13 +123,3 @@ def _contents(services: Services, others: Sequence[str]) -> set[bytes]:
             if record.content is not None:
                 found.add(bytes.fromhex(record.content))
     return found
-
-
-def _confirm(question: str, yes: bool) -> None:
-    if not yes:
-        click.confirm(question, abort=True, err=True)
-
-
-def _remove(store: EmbeddingStore, files: Sequence[StoredFile]) -> None:
-    store.remove(file.key for file in files)
-    output.talk(f"removed {len(files)} files, {sum(one.size for one in files):,} bytes")

@@ -6,8 +6,7 @@ import time
 
 import click
 
-from vidsearch.cli import output
-from vidsearch.cli.options import json_option, yes_option
+from vidsearch.cli.pruning import prune_options, remove_unused
 from vidsearch.errors import ConfigError, VidsearchError
 from vidsearch_mappings.registry import State
 
@@ -20,25 +19,10 @@ def thumbnails() -> None:
 
 
 @thumbnails.command()
-@click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
-@click.option(
-    "--index",
-    "others",
-    multiple=True,
-    metavar="NAME",
-    help="Another videos index whose thumbnails lie in the same place; repeat for more.",
+@prune_options(
+    index="Another videos index whose thumbnails lie in the same place; repeat for more.",
+    older_than="Spare newer pictures, whose documents workers may still be writing.",
 )
-@click.option(
-    "--older-than",
-    "hours",
-    type=click.FloatRange(min=0),
-    default=24.0,
-    show_default=True,
-    metavar="HOURS",
-    help="Spare newer pictures, whose documents workers may still be writing.",
-)
-@yes_option
-@json_option
 def prune(dry_run: bool, others: tuple[str, ...], hours: float, yes: bool, as_json: bool) -> None:
     """Remove the pictures of deleted and replaced videos, unless another video has the same.
 
@@ -64,22 +48,14 @@ def prune(dry_run: bool, others: tuple[str, ...], hours: float, yes: bool, as_js
         names = (services.settings.index.name, *others)
         before = time.time() - hours * 3600
         unused = unused_thumbnails(store, services.engine, names, written_before=before)
-        output.print_rows(
-            [{"key": one.key, "bytes": one.size} for one in unused],
-            ("key", "bytes"),
-            [(one.key, one.size) for one in unused],
+        indices = ", ".join(names)
+        remove_unused(
+            unused,
+            store.remove,
+            noun="thumbnails",
+            why=f"no document of {indices} refers to them",
+            question=lambda told: f"Remove {told}, to which no document of {indices} refers?",
+            dry_run=dry_run,
+            yes=yes,
             as_json=as_json,
-            whole=("key",),
         )
-        told = f"{len(unused)} thumbnails, {sum(one.size for one in unused):,} bytes"
-        if dry_run or not unused:
-            output.talk(f"{told}: no document of {', '.join(names)} refers to them")
-            return
-        if not yes:
-            click.confirm(
-                f"Remove {told}, to which no document of {', '.join(names)} refers?",
-                abort=True,
-                err=True,
-            )
-        store.remove(one.key for one in unused)
-        output.talk(f"removed {told}")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from vidsearch.encoders import ModelIdentity
     from vidsearch.engines import Engine
 
-__all__ = ["EmbeddingStore", "Files", "KeptVideo", "content_of"]
+__all__ = ["EmbeddingStore", "Files", "KeptVideo", "content_of", "unused_files"]
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -180,24 +180,6 @@ class EmbeddingStore:
         """
         return (file for file in self._files.files() if content_of(file.key) is not None)
 
-    def unused(self, contents: Set[bytes], *, written_before: float) -> list[StoredFile]:
-        """Files of other contents than these.
-
-        Args:
-            contents: hashes of files, 32 bytes each.
-            written_before: seconds since the epoch; newer files are left out.
-
-        Raises:
-            VidsearchError: the store did not answer.
-        """
-        return [
-            file
-            for file in self.files()
-            if bytes.fromhex(content_of(file.key) or "") not in contents
-            and file.written is not None
-            and file.written < written_before
-        ]
-
     def remove(self, keys: Iterable[str]) -> None:
         """Remove files of the store.
 
@@ -301,6 +283,11 @@ class KeptVideo:
         made = make()
         self._store.keep_fact(self._content, kind, key, plain(made))
         return made
+
+
+def unused_files(files: Iterable[StoredFile], contents: Set[bytes]) -> list[StoredFile]:
+    """Those files of the store that are of other contents; ``contents`` are hashes of 32 bytes."""
+    return [file for file in files if bytes.fromhex(content_of(file.key) or "") not in contents]
 
 
 def content_of(key: str) -> str | None:
