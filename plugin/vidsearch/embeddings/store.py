@@ -16,7 +16,6 @@ import logging
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import numpy as np
@@ -62,15 +61,6 @@ class Files(Protocol):
 
     def remove(self, keys: Iterable[str]) -> None:
         """Remove files; one that is gone already is none of the others' matter."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Range:
-    start: float = 0.0
-    stop: float | None = None
-
-    def __str__(self) -> str:
-        return f"{self.start:.3f}-{'end' if self.stop is None else f'{self.stop:.3f}'}"
 
 
 class EmbeddingStore:
@@ -122,7 +112,7 @@ class EmbeddingStore:
             start: of the range, in seconds.
             stop: of the range, in seconds; ``None`` for the end of the video.
         """
-        key = _frames_key(content, model, _Range(start, stop))
+        key = _frames_key(content, model, start, stop)
         data = self._tried(lambda: self._files.read(key))
         if data is None:
             return None
@@ -150,26 +140,34 @@ class EmbeddingStore:
         Raises:
             VidsearchError: the store did not answer, and ``required`` is true.
         """
-        data, key = _packed(frames, self._dtype), _frames_key(content, model, _Range(start, stop))
+        data, key = _packed(frames, self._dtype), _frames_key(content, model, start, stop)
         if required:
             self._files.write(key, data)
         else:
             self._tried(lambda: self._files.write(key, data))
         return _unpacked(data, dims=model.dims)
 
-    def fact(self, content: str, kind: str, key: str) -> Any:
-        """A fact as :meth:`keep_fact` kept it; ``None`` where it was not."""
-        return self._facts(content).get(kind, {}).get(key)
+    def facts(self, content: str) -> dict[str, dict[str, Any]]:
+        """The facts of a file, by kind and key, as :meth:`keep_facts` kept them."""
+        key = _key(content, "facts.json")
+        data = self._tried(lambda: self._files.read(key))
+        if data is None:
+            return {}
+        try:
+            facts = json.loads(data)
+        except ValueError:
+            facts = None
+        if not isinstance(facts, dict) or not all(isinstance(v, dict) for v in facts.values()):
+            _log.warning("%s of %s is damaged and made again", key, self.shown)
+            return {}
+        return facts
 
-    def keep_fact(self, content: str, kind: str, key: str, value: Any) -> None:
-        """Keep one more fact of a file, as JSON.
+    def keep_facts(self, content: str, facts: Mapping[str, Mapping[str, Any]]) -> None:
+        """Keep all facts of a file, as JSON.
 
         Two writers at once may lose one of their facts, which is then read from the file again.
         """
-        facts = self._facts(content)
-        kinds = {**facts.get(kind, {}), key: value}
-        latest = dict(list(kinds.items())[-_MOST_FACTS:])
-        data = json.dumps({**facts, kind: latest}).encode()
+        data = json.dumps(facts).encode()
         self._tried(lambda: self._files.write(_key(content, "facts.json"), data))
 
     def files(self) -> Iterator[StoredFile]:
@@ -187,20 +185,6 @@ class EmbeddingStore:
             VidsearchError: the store did not answer; some may be removed.
         """
         self._files.remove(keys)
-
-    def _facts(self, content: str) -> dict[str, dict[str, Any]]:
-        key = _key(content, "facts.json")
-        data = self._tried(lambda: self._files.read(key))
-        if data is None:
-            return {}
-        try:
-            facts = json.loads(data)
-        except ValueError:
-            facts = None
-        if not isinstance(facts, dict) or not all(isinstance(v, dict) for v in facts.values()):
-            _log.warning("%s of %s is damaged and made again", key, self.shown)
-            return {}
-        return facts
 
     def _tried(self, call: Callable[[], _T]) -> _T | None:
         try:
@@ -222,6 +206,7 @@ class KeptVideo:
         self._store = store
         self._content = content
         self._frames: FrameVectors | None = None
+        self._facts: dict[str, dict[str, Any]] | None = None
 
     @property
     def had_frames(self) -> bool:
@@ -265,23 +250,30 @@ class KeptVideo:
         restore: Callable[[Any], _T | None],
         plain: Callable[[_T], Any],
     ) -> _T:
-        """A fact of the file.
+        """A fact of the file. The facts that were kept are read once.
 
         Args:
             kind: of the facts that are kept together.
             key: which of them.
             make: makes it.
             restore: from JSON; ``None`` where it is no longer true, or not understood.
-            plain: to JSON.
+            plain: to JSON; ``None`` where it is not worth keeping.
         """
         if self._store is None:
             return make()
-        kept = self._store.fact(self._content, kind, key)
+        if self._facts is None:
+            self._facts = self._store.facts(self._content)
+        kind_facts = self._facts.get(kind, {})
+        kept = kind_facts.get(key)
         restored = None if kept is None else restore(kept)
         if restored is not None:
             return restored
         made = make()
-        self._store.keep_fact(self._content, kind, key, plain(made))
+        value = plain(made)
+        if value is not None:
+            latest = {**kind_facts, key: value}
+            self._facts[kind] = dict(list(latest.items())[-_MOST_FACTS:])
+            self._store.keep_facts(self._content, self._facts)
         return made
 
 
@@ -300,10 +292,11 @@ def _key(content: str, name: str) -> str:
     return f"{content[:2]}/{content}/{name}"
 
 
-def _frames_key(content: str, model: ModelIdentity, range: _Range) -> str:
+def _frames_key(content: str, model: ModelIdentity, start: float, stop: float | None) -> str:
     parts = json.dumps([_READING, model.compared()], sort_keys=True)
     digest = hashlib.sha256(parts.encode()).hexdigest()[:16]
-    return _key(content, f"frames-{digest}-{range}.npz")
+    end = "end" if stop is None else f"{stop:.3f}"
+    return _key(content, f"frames-{digest}-{start:.3f}-{end}.npz")
 
 
 def _unit(vectors: NDArray[Any]) -> NDArray[np.float32]:

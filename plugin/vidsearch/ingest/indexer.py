@@ -231,7 +231,11 @@ class Indexer:
             return slices if slices > 1 and self._reader.can_seek(path) else 1
 
         number = kept.fact(
-            "slices", f"{seconds:g} {self._reader.name}", count, restore=int, plain=int
+            "slices",
+            f"{seconds:g} {self._reader.name}",
+            count,
+            restore=int,
+            plain=lambda slices: slices if slices > 1 else None,
         )
         if number == 1:
             return []
