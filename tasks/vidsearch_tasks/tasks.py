@@ -58,9 +58,7 @@ def ingest_video(self: Any, video_id: str, owner: str | None = None) -> str:
     """
     services = current_services()
     outcome = _attempted(self, services, video_id, owner, _ingest)
-    if outcome.slices:
-        with suppress(BackendUnavailableError):  # the sweep sends them
-            enqueue_slices(outcome.slices, services=services, app=self.app)
+    _send_slices(self, services, outcome)
     return outcome.status
 
 
@@ -81,15 +79,19 @@ def embed_slice(self: Any, slice_id: str, owner: str | None = None) -> str:
     return outcome.status
 
 
+def _send_slices(task: Any, services: Services, outcome: Outcome) -> None:
+    if outcome.slices:
+        with suppress(BackendUnavailableError):  # the sweep sends them
+            enqueue_slices(outcome.slices, services=services, app=task.app)
+
+
 def _assemble(task: Any, services: Services, video_id: str) -> None:
     """Make the document of a video whose slices have ended; it waits behind no other message."""
     delay = retry_delay(0, first=services.settings.ingest.retry_seconds)
     try:
         outcome = _ingest(services, video_id, owner=uuid4().hex[:12], delay=delay, counted=False)
         again = outcome.status == "retry"
-        if outcome.slices:  # the file has changed, or the store lost some
-            with suppress(BackendUnavailableError):
-                enqueue_slices(outcome.slices, services=services, app=task.app)
+        _send_slices(task, services, outcome)  # the file has changed, or the store lost some
     except VideoNotRegisteredError:
         again = False
     except VidsearchError as error:
