@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vidsearch.errors import MissingExtraError, SourceNotFoundError, VideoOpenError
 from vidsearch.media.diagnosis import ENCRYPTED, why_no_stream, why_not_a_video, why_refused
@@ -83,6 +83,13 @@ class Video:
     def first_frame(self) -> av.VideoFrame | None:
         """The first frame that decodes, read apart from :attr:`container`; ``None`` without one."""
         return _first_frame(self.path, late_picture=self.late_picture)
+
+    @contextmanager
+    def reopened(self) -> Iterator[Video]:
+        """The same stream, read anew from its beginning."""
+        with opened(self.path) as again:
+            stream: Any = again.container.streams[self.stream.index]
+            yield replace(again, stream=stream)
 
     def pictures(self, *, stretched: bool = True) -> Pictures:
         """A converter for the frames of the stream.

@@ -17,6 +17,8 @@ from vidsearch.media.display import FALLBACK_STEP
 from vidsearch.media.pyav.avi import missing_packets_of_avi
 from vidsearch.media.pyav.container import Video, opened
 from vidsearch.media.pyav.frame_numbers import frame_numbers
+from vidsearch.media.pyav.key_frame_rhythm import missing_by_rhythm
+from vidsearch.media.pyav.matroska import breaks_of_matroska
 from vidsearch.media.pyav.transport_stream import is_whole
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ _NO_STAMP = -(2**63)
 _PACKED = re.compile(rb"DivX\d+(Build|b)\d+p")
 """In front of a key frame of MPEG-4; FFmpeg, too, goes by it."""
 _HEAD_BYTES = 512
+_GUESSED_FROM = 4
+"""Packets nearby, from which FFmpeg guesses a time of decoding."""
 _TIMES_DECODING = frozenset({"avi", "asf", "asf_o"})
 _NO_TAG = "\0\0\0\0"
 _VP8_SHOWN = 0x10
@@ -156,13 +160,21 @@ def read_packets(video: Video) -> PacketIndex:
     not_whole = _not_whole(video, np.frombuffer(corrupt, dtype=np.bool_), keys, places)
     not_whole[[max(at - 1, 0) for at in missing]] = True  # they may reach into the hole
     told = numbers.missing() if numbers else []
+    if not numbers and stamped.all():
+        told = missing_by_rhythm(raw, *(np.frombuffer(each, np.bool_) for each in (keys, shown)))
+    if "matroska" in video.container.format.name:
+        for last, following in breaks_of_matroska(video.path):
+            begin, end = np.searchsorted(places, [last, following]).tolist()
+            not_whole[begin:end] = True
+            known += [end] if end < len(sizes) else []
+    holes = np.unique(np.array([*told, *known], dtype=np.int64))
     return PacketIndex(
         stamps=np.where(stamped, raw, 0),
         stamped=stamped,
         keys=np.frombuffer(keys, dtype=np.bool_),
         shown=np.frombuffer(shown, dtype=np.bool_),
         corrupt=not_whole,
-        holes=np.unique(np.array([*told, *known], dtype=np.int64)),
+        holes=holes,
         sizes=np.frombuffer(sizes, dtype=np.int64),
         decoding=times,
         durations=np.frombuffer(durations, dtype=np.int64),
@@ -170,7 +182,7 @@ def read_packets(video: Video) -> PacketIndex:
         is_broadcast=video.is_broadcast,
         holds=_holds(video, raw, times, np.frombuffer(places, dtype=np.int64)),
         missing=missing,
-        mislabelled=may_be_packed and (packed or _is_in_order_of_input(raw, times)),
+        mislabelled=may_be_packed and (packed or _is_in_order_of_input(raw, times, holes)),
         reorders=reorders,
         interlaced_rate=_interlaced_rate(video),
         time_base=time_base,
@@ -248,9 +260,14 @@ def _sound(video: Video) -> Iterator[tuple[float, int]]:
                 yield float(packet.pts * packet.time_base), packet.pos or 0
 
 
-def _is_in_order_of_input(stamps: NDArray[np.int64], decoding: NDArray[np.int64]) -> bool:
+def _is_in_order_of_input(
+    stamps: NDArray[np.int64], decoding: NDArray[np.int64], holes: NDArray[np.int64]
+) -> bool:
     ascend = len(stamps) > 1 and (np.diff(stamps) > 0).all()
-    return bool(ascend or (np.diff(decoding) < 0).any())
+    # Times of decoding that FFmpeg guesses fall at a hole, too.
+    falls = np.flatnonzero(np.diff(decoding) < 0)
+    is_at_hole = (np.abs(falls[:, None] - holes) <= _GUESSED_FROM).any(axis=1)
+    return bool(ascend or not is_at_hole.all())
 
 
 def _times_decoding(video: Video) -> bool:
