@@ -68,7 +68,10 @@ class TestBroadcast:
             **options,
         )
         expected = [k * rate for k in range(6)], list(range(6)), 6.0
-        assert_both_give(joined(tmp_path / name, one, two), expected)
+        path = joined(tmp_path / name, one, two)
+        assert_both_give(path, expected)
+        for decoder in ("pyav", "opencv"):
+            assert open_decoder(decoder).probe(path).duration == pytest.approx(6.0, abs=2e-3)
 
     def test_three_joined_recordings_follow_each_other(self, tmp_path: Path) -> None:
         parts = [
