@@ -31,7 +31,7 @@ def missing_by_rhythm(
     """Positions of the packets that others are missing before.
 
     Args:
-        stamps: presentation time stamps, in order of decoding.
+        stamps: times of presentation, or else of decoding, in order of decoding.
         keys: which packets are key frames.
         shown: which are meant for display.
     """

@@ -160,8 +160,9 @@ def read_packets(video: Video) -> PacketIndex:
     not_whole = _not_whole(video, np.frombuffer(corrupt, dtype=np.bool_), keys, places)
     not_whole[[max(at - 1, 0) for at in missing]] = True  # they may reach into the hole
     told = numbers.missing() if numbers else []
-    if not numbers and stamped.all():
-        told = missing_by_rhythm(raw, *(np.frombuffer(each, np.bool_) for each in (keys, shown)))
+    if not numbers:
+        flags = (np.frombuffer(each, dtype=np.bool_) for each in (keys, shown))
+        told = missing_by_rhythm(raw if stamped.all() else times, *flags)
     if "matroska" in video.container.format.name:
         for last, following in breaks_of_matroska(video.path):
             begin, end = np.searchsorted(places, [last, following]).tolist()
