@@ -88,8 +88,9 @@ class OpenCvDecoder(BatchDecoder):
         with _checked(path) as video:
             _refuse_by_header(video, self._limits)
             late = video.late_picture
+            duration = video.duration
         with opened(path, threads=self._threads, late_picture=late) as capture:
-            return capture.info
+            return replace(capture.info, duration=duration)
 
     def can_seek(self, path: Path) -> bool:
         """See :class:`~vidsearch.media.frames.Decoder`: never."""
@@ -100,8 +101,8 @@ class OpenCvDecoder(BatchDecoder):
     ) -> Generator[FrameBatch, None, FrameSummary]:
         with _checked(path) as video:
             _refuse_by_header(video, self._limits)
-            points = request.points(fps=video.fps)
             index, late = read_packets(video), video.late_picture
+            points = request.points(fps=video.fps, begin=index.begin)
             is_whole = video.stream.codec_context.name in WHOLE
             promised = cut_off_at(video, index)
             from_start = lacks_its_start(video, index)
@@ -110,14 +111,19 @@ class OpenCvDecoder(BatchDecoder):
         sampler = _Sampler(
             capture, index, points, from_start=from_start, is_whole=is_whole, limits=self._limits
         )
-        for seconds, image in sampler:
-            yield from batches.add(seconds, lambda _, image=image: image)  # type: ignore[misc]
+        for held, image in sampler:
+            draw = partial(_given, image)
+            yield from batches.add(held.seconds, draw, number=held.number)
         missing = 0 if points.is_done else points.missing(sampler.end_seconds, promised)
         damaged, total = sampler.damaged + missing, points.done - points.first + missing
         if request.is_whole:
             refuse_damaged(path.name, damaged, total, most=self._max_damaged)
         yield from batches.rest()
         return points.summary(end=sampler.end_seconds, damaged=damaged, total=total)
+
+
+def _given(image: NDArray[np.uint8], _: object) -> NDArray[np.uint8]:
+    return image
 
 
 class _TooSparseError(Exception):
@@ -138,7 +144,7 @@ class _Held:
 
 
 class _Sampler:
-    """Iterates over ``(seconds, image)`` of the frame on display at each sampling point."""
+    """Iterates over the frames on display at the sampling points, and their pictures."""
 
     def __init__(
         self,
@@ -164,14 +170,14 @@ class _Sampler:
         self.end_seconds = 0.0
         self.damaged = 0
 
-    def __iter__(self) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    def __iter__(self) -> Iterator[tuple[_Held, NDArray[np.uint8]]]:
         try:
             yield from self._read(convert_all=False)
         except _TooSparseError:
             # Rare (slide shows, screen recordings): read once more and convert every frame.
             yield from self._read(convert_all=True)
 
-    def _read(self, *, convert_all: bool) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    def _read(self, *, convert_all: bool) -> Iterator[tuple[_Held, NDArray[np.uint8]]]:
         # Which frame is on display at a point is known only once the next one has been read, and
         # OpenCV converts the current frame only. Converting every frame costs up to as much as
         # decoding it, so only those shortly before a point are.
@@ -256,7 +262,7 @@ class _Sampler:
         position = self._order.packets[number]
         return bool(self._index.keys[position] and self._index.shown[:position].any())
 
-    def _shown(self, held: _Held, *, until: float) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    def _shown(self, held: _Held, *, until: float) -> Iterator[tuple[_Held, NDArray[np.uint8]]]:
         points = self._points
         for _ in range(points.due(until)):
             is_own = points.position(points.done) < held.own_until - EPSILON
@@ -264,7 +270,7 @@ class _Sampler:
                 raise _TooSparseError
             points.done += 1
             if is_own and held.image is not None:
-                yield held.seconds, held.image
+                yield held, held.image
             else:
                 self.damaged += 1
 

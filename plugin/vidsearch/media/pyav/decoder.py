@@ -102,8 +102,8 @@ class PyAvDecoder(BatchDecoder):
         batches = Batches(request.batch_size)
         with opened(path) as video:
             _refuse_by_header(video, self._limits)
-            points = request.points(fps=video.fps)
             index = read_packets(video)
+            points = request.points(fps=video.fps, begin=index.begin)
             survey, reason = _survey(video, index, points, self._limits)
             promised = cut_off_at(video, index)
             if survey and not reason:
@@ -147,7 +147,8 @@ class PyAvDecoder(BatchDecoder):
         for (number, times), frame in zip(runs, frames, strict=True):
             for _ in range(times):
                 points.done += 1
-                yield from batches.add(float(survey.order.seconds[number]), partial(draw, frame))
+                seconds = float(survey.order.seconds[number])
+                yield from batches.add(seconds, partial(draw, frame), number=number)
 
     def _front_to_back(
         self,
@@ -176,7 +177,7 @@ class PyAvDecoder(BatchDecoder):
             else:
                 for _ in range(points.due(position)):
                     if shown.next_is_right(held, followed_by=seen):
-                        yield from batches.add(held.seconds, partial(draw, held.frame))
+                        yield from _taken(held, draw, batches)
             held = seen
             if points.is_done:
                 break
@@ -185,12 +186,16 @@ class PyAvDecoder(BatchDecoder):
         end = times.end
         for _ in range(points.due(points.end(seconds=end, frames=held.number + 1))):
             if shown.next_is_right(held, followed_by=None):
-                yield from batches.add(held.seconds, partial(draw, held.frame))
+                yield from _taken(held, draw, batches)
         damaged, total = shown.totals()
         # Points whose packets are there, but do not decode, are among these totals.
         there = max(end, survey.order.end if survey else end)
         missing = 0 if points.is_done else points.missing(there, promised)
         return points.summary(end=end, damaged=damaged + missing, total=total + missing)
+
+
+def _taken(seen: Seen, draw: _Draw, batches: Batches) -> Iterator[FrameBatch]:
+    return batches.add(seen.seconds, partial(draw, seen.frame), number=seen.number)
 
 
 class _Draw:
