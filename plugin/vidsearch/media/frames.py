@@ -227,7 +227,8 @@ class Decoder(Protocol):
         ...
 
     def can_seek(self, path: Path) -> bool:
-        """Whether a range is read without decoding the video from its beginning.
+        """Whether ranges can be read apart: none decodes the video from its beginning, nor much of
+        what the others do.
 
         Raises:
             SourceNotFoundError, VideoOpenError: as for :meth:`probe`.

@@ -91,7 +91,12 @@ class PyAvDecoder(BatchDecoder):
         with opened(path) as video:
             index = read_packets(video)
         order = presentation(index)
-        reason = order if isinstance(order, str) else _why_not_by_plan(index, order)
+        if isinstance(order, str):
+            reason: str | None = order
+        elif len(order.seconds) < order.end - index.begin:  # a held picture would be read by each
+            reason = "it has less than a picture per second"
+        else:
+            reason = _why_not_by_plan(index, order)
         if reason:
             _log.info("%s cannot be read from its middle: %s", path.name, reason)
         return reason is None
