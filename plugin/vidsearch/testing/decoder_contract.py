@@ -154,6 +154,10 @@ class DecoderContract(FrameRangeContract):
             path = write_clip(tmp_path / name, [Fraction(i, 30) for i in range(90)])
             assert _read(decoder, path).numbers == [0, 30, 60]
 
+    def test_a_held_picture_is_given_once(self, decoder: Decoder, tmp_path: Path) -> None:
+        (batch,) = decoder.frames(write_clip(tmp_path / "clip.mp4", SPARSE))
+        assert batch.repeats.tolist()[:3] == [1, 3, 4]
+
     def test_colours_are_red_green_blue(self, decoder: Decoder, tmp_path: Path) -> None:
         colours = np.array([(220, 40, 40), (40, 200, 40), (40, 40, 220)], dtype=np.uint8)
 

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 __all__ = ["PyAvDecoder"]
 
 _log = logging.getLogger(__name__)
+_SPARSE = 0.5
+"""Pictures per second, below which most ranges begin within one that is held."""
 
 
 class PyAvDecoder(BatchDecoder):
@@ -93,8 +95,8 @@ class PyAvDecoder(BatchDecoder):
         order = presentation(index)
         if isinstance(order, str):
             reason: str | None = order
-        elif len(order.seconds) < order.end - index.begin:  # a held picture would be read by each
-            reason = "it has less than a picture per second"
+        elif len(order.seconds) < (order.end - index.begin) * _SPARSE:
+            reason = "its pictures are held, and each range would read them again"
         else:
             reason = _why_not_by_plan(index, order)
         if reason:
