@@ -157,11 +157,7 @@ def read(
     path: Path, decoder: str = "pyav", **settings: Any
 ) -> tuple[dict[float, NDArray[np.uint8]], FrameSummary]:
     frames = open_decoder(decoder, max_damaged=1.0).frames(path, rate=POINTS, **settings)
-    pictures = {
-        round(float(time), 1): picture
-        for batch in frames
-        for picture, time in zip(batch.data, batch.pts_seconds, strict=True)
-    }
+    pictures = {round(time, 1): picture for batch in frames for time, picture in batch.frames()}
     return pictures, frames.summary
 
 
@@ -191,8 +187,7 @@ def assert_costs(
 def everything(path: Path) -> dict[float, NDArray[np.uint8]]:
     """All frames of an intact clip by their times."""
     (batch,) = open_decoder("pyav").frames(path, rate=RATE, batch_size=RATE * SECONDS)
-    times = np.round(batch.pts_seconds, 1).tolist()
-    return dict(zip(times, batch.data, strict=True))
+    return {round(time, 1): picture for time, picture in batch.frames()}
 
 
 def difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:

@@ -66,7 +66,13 @@ def test_pictures_of_two_sizes_never_share_a_batch() -> None:
     batches += gathered.rest()
     assert list(gathered.rest()) == []
     assert [batch.data.shape[:2] for batch in batches] == [(2, 4), (1, 4), (2, 6)]
-    assert [float(frame.mean()) for batch in batches for frame in batch.data] == [0, 1, 2, 3, 4]
+    assert [float(frame.mean()) for batch in batches for _, frame in batch.frames()] == [
+        0,
+        1,
+        2,
+        3,
+        4,
+    ]
     assert [time for batch in batches for time in batch.pts_seconds] == [0, 1, 2, 3, 4]
 
 
@@ -104,7 +110,7 @@ def test_pictures_are_drawn_into_the_batch() -> None:
     assert np.shares_memory(slots[1], batches[0].data)
     assert np.shares_memory(slots[2], batches[1].data)
     assert not np.shares_memory(batches[0].data, batches[1].data)
-    assert [float(frame.mean()) for batch in batches for frame in batch.data] == [1, 2, 3]
+    assert [float(frame.mean()) for batch in batches for _, frame in batch.frames()] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,9 +76,9 @@ class OpenCvDecoder(BatchDecoder):
         with _checked(path) as video:
             refuse_by_header(video, self._limits)
             late = video.late_picture
-            seconds = duration(video) if video.is_broadcast else None
+            seconds = duration(video)
         with opened(path, threads=self._threads, late_picture=late) as capture:
-            return replace(capture.info, duration=seconds or capture.info.duration)
+            return replace(capture.info, duration=seconds)
 
     def can_seek(self, path: Path) -> bool:
         """See :class:`~vidsearch.media.frames.Decoder`: never."""
@@ -104,7 +105,8 @@ class OpenCvDecoder(BatchDecoder):
                     if image is None:
                         lacking += 1
                     else:
-                        yield from batches.add(point.seconds, lambda _, image=image: image)  # type: ignore[misc]
+                        draw = partial(_given, image)
+                        yield from batches.add(point.seconds, draw, number=point.number)
                 if lacking and pictures.count == 0:
                     raise NoFramesError(capture.no_frames_message())
         summary = replace(frames.summary, damaged=frames.summary.damaged + lacking)
@@ -112,6 +114,10 @@ class OpenCvDecoder(BatchDecoder):
             frames.refuse_damaged(summary.damaged, summary.points)
         yield from batches.rest()
         return summary
+
+
+def _given(image: NDArray[np.uint8], _: object) -> NDArray[np.uint8]:
+    return image
 
 
 class _Pictures:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["PyAvDecoder"]
 
 _log = logging.getLogger(__name__)
+_SPARSE = 0.5
+"""Pictures per second, below which most ranges begin within one that is held."""
 
 
 class PyAvDecoder(BatchDecoder):
@@ -78,7 +80,12 @@ class PyAvDecoder(BatchDecoder):
         with opened(path) as video:
             index = read_packets(video)
         order = presentation(index)
-        reason = order if isinstance(order, str) else why_not_by_plan(index, order)
+        if isinstance(order, str):
+            reason: str | None = order
+        elif len(order.seconds) < (order.end - index.begin) * _SPARSE:
+            reason = "its pictures are held, and each range would read them again"
+        else:
+            reason = why_not_by_plan(index, order)
         if reason:
             _log.info("%s cannot be read from its middle: %s", path.name, reason)
         return reason is None
@@ -97,7 +104,8 @@ class PyAvDecoder(BatchDecoder):
             )
             draw = _Draw(video, self._limits, stretched=frames.points.stretched)
             for point in frames:
-                yield from batches.add(point.seconds, partial(draw, point.frame))
+                shown = partial(draw, point.frame)
+                yield from batches.add(point.seconds, shown, number=point.number)
         yield from batches.rest()
         return frames.summary
 

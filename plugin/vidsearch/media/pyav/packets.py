@@ -29,7 +29,9 @@ __all__ = [
     "LAG_FRAMES",
     "LONGEST_BROADCAST_GAP",
     "LONGEST_LAG",
+    "REORDERED",
     "PacketIndex",
+    "first_seconds",
     "packets_of",
     "read_packets",
     "step_of",
@@ -42,6 +44,8 @@ LONGEST_LAG = 3
 LONGEST_BROADCAST_GAP = 10.0
 """Seconds between two frames of a transport or program stream; after more, the clock was set
 anew, as for the ``ffmpeg`` command (``-dts_delta_threshold``)."""
+REORDERED = 17
+"""Packets within which a stream with B-frames shows what it decoded first."""
 CLOCK_BACK = 0.1
 """Seconds. A clock that goes back by more starts anew, as in the ``ffmpeg`` command."""
 
@@ -103,6 +107,8 @@ class PacketIndex:
     """Seconds per unit of the stamps."""
     start: int
     """Where the container says that the stream starts, in ``time_base``."""
+    begin: float
+    """When the first picture comes on display, in seconds, as a player counts."""
     step: float
     """Usual time between two frames in seconds."""
     first_decoding: int
@@ -169,6 +175,10 @@ def read_packets(video: Video) -> PacketIndex:
             not_whole[begin:end] = True
             known += [end] if end < len(sizes) else []
     holes = np.unique(np.array([*told, *known], dtype=np.int64))
+    if _times_decoding(video):
+        pictures = _first_decoding(raw[stamped], times[stamped])
+    else:
+        pictures = raw[stamped & np.frombuffer(shown, dtype=np.bool_)]
     return PacketIndex(
         stamps=np.where(stamped, raw, 0),
         stamped=stamped,
@@ -188,10 +198,44 @@ def read_packets(video: Video) -> PacketIndex:
         interlaced_rate=_interlaced_rate(video),
         time_base=time_base,
         start=video.stream.start_time or 0,
+        begin=_begin(video, pictures),
         step=step_of(video),
         first_decoding=decoding[0] if decoding else _NO_STAMP,
         reconfigured=reconfigured,
     )
+
+
+def first_seconds(video: Video, stamps: Sequence[int] | NDArray[np.int64]) -> float | None:
+    """The time stamp of the first picture, in seconds; ``None`` without one.
+
+    Args:
+        video: the time stamps are of its stream.
+        stamps: of its pictures, in the order of decoding.
+    """
+    near = stamps[:REORDERED]  # further on, another recording may begin
+    return float(min(near) * (video.stream.time_base or 1)) if len(near) else None
+
+
+def _first_decoding(stamps: NDArray[np.int64], times: NDArray[np.int64]) -> NDArray[np.int64]:
+    """When the first packet is decoded. FFmpeg takes 0 for that where empty chunks come before."""
+    delays = (stamps - times)[1:REORDERED]
+    return np.maximum(times[:1], stamps[:1] - delays.max()) if len(delays) else times[:1]
+
+
+def _begin(video: Video, stamps: NDArray[np.int64]) -> float:
+    first = first_seconds(video, stamps)
+    late = video.late_by(first)
+    if first is None or not video.is_broadcast or late <= LONGEST_BROADCAST_GAP:
+        return late
+    sound = np.array([time for time, _ in _sound(video)])
+    return late if _goes_on(sound, first - late, first) else 0.0
+
+
+def _goes_on(sound: NDArray[np.float64], first: float, last: float) -> bool:
+    """Whether sound is heard from one time to another, but for pauses."""
+    heard = np.sort(sound[(first < sound) & (sound < last)])
+    silence = np.diff(np.concatenate([[first], heard, [last]])).max()
+    return bool(silence < (last - first) / 2)
 
 
 def _not_whole(
@@ -239,14 +283,12 @@ def _holds(
         for number in np.flatnonzero(gaps > LONGEST_BROADCAST_GAP).tolist():
             sound = np.array(list(_sound(video))).reshape(-1, 2) if sound is None else sound
             first, last = stamps[packets[number]] * unit, stamps[packets[number + 1]] * unit
-            is_within = (first < sound[:, 0]) & (sound[:, 0] < last)
+            is_near = np.ones(len(sound), dtype=np.bool_)
             if begin:
-                is_within &= sound[:, 1] >= places[begin]
+                is_near &= sound[:, 1] >= places[begin]
             if end < len(stamps):
-                is_within &= sound[:, 1] < places[end]
-            heard = np.sort(sound[is_within, 0])
-            silence = np.diff(np.concatenate([[first], heard, [last]])).max()
-            if silence < (last - first) / 2:
+                is_near &= sound[:, 1] < places[end]
+            if _goes_on(sound[is_near, 0], first, last):
                 held.append(int(packets[number]))
     return np.array(held, dtype=np.int64)
 

@@ -30,7 +30,7 @@ class Seen:
     number: int
     """In order of presentation."""
     seconds: float
-    """When it comes on display, from the stream's start."""
+    """When it comes on display, as a player counts."""
     lost: int
     """Packets since the frame before that did not decode."""
     is_after_hole: bool

@@ -45,7 +45,7 @@ class PointFrame:
     number: int
     """In order of presentation."""
     seconds: float
-    """When it comes on display, from the stream's start."""
+    """When it comes on display, as a player counts."""
     ordinal: int | None = None
     """How many frames come out of the codec before it; ``None`` where not all are decoded."""
 
@@ -86,12 +86,12 @@ class TrustedFrames:
         self._max_damaged = max_damaged
         self._threads = threads
         self._are_drawn = are_drawn
-        self.points = request.points(fps=video.fps)
-        """Those of the request."""
         self.summary = FrameSummary(end_seconds=None, damaged=0, points=0)
         """Of the reading, once all frames were given."""
         self.index = read_packets(video)
         """The stream's packets."""
+        self.points = request.points(fps=video.fps, begin=self.index.begin)
+        """Those of the request."""
         order = presentation(self.index)
         self.order: Presentation | None = None if isinstance(order, str) else order
         """When its frames come on display, if the packets tell."""
