@@ -108,6 +108,7 @@ def embed_frames(
     start: float = 0.0,
     stop: float | None = None,
     candidates: Candidates | None = None,
+    info: VideoInfo | None = None,
     at: Callable[[str], None] = lambda stage: None,
 ) -> FrameVectors:
     """Decode and encode the frames of a time range. One batch of pixels is in memory at a time.
@@ -122,6 +123,7 @@ def embed_frames(
         start: of the range, in seconds.
         stop: of the range, in seconds; ``None`` reads to the end.
         candidates: gets every batch as well, to choose thumbnails from.
+        info: what the header says, where the caller has read it.
         at: called with ``"decode"``, ``"encode"`` or ``"thumbnails"`` before each step; what it
             raises ends the work.
 
@@ -131,7 +133,7 @@ def embed_frames(
         SourceUnavailableError: there is no room for candidates.
     """
     at("decode")
-    info = reader.probe(path)
+    info = info or reader.probe(path)
     displayed = _displayed(info, sampling)
     vectors: list[NDArray[np.float32]] = []
     times: list[NDArray[np.float64]] = []
