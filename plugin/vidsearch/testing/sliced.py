@@ -51,7 +51,8 @@ def _cells(frame: NDArray[np.uint8]) -> NDArray[np.float64]:
     counts = np.outer(np.diff([*rows, frame.shape[0]]), np.diff([*columns, frame.shape[1]]))
     # Less the mean: pictures of one brightness would otherwise all be alike.
     cells: NDArray[np.float64] = (sums / np.maximum(counts, 1)[..., None]).ravel()
-    return cells - cells.mean() + 1.0
+    cells += 1.0 - cells.mean()
+    return cells
 
 
 @dataclass(frozen=True, slots=True)
