@@ -12,6 +12,7 @@ from copy import deepcopy
 from dataclasses import MISSING, dataclass, field, fields, replace
 from datetime import datetime, timezone
 from enum import Enum
+from functools import lru_cache
 from typing import Annotated, Any, get_args, get_type_hints
 
 from vidsearch_mappings.side_index import side_index
@@ -39,6 +40,7 @@ __all__ = [
 ]
 
 
+@lru_cache(maxsize=1024)  # the records of a batch have one time
 def to_stamp(seconds: float) -> str:
     """Seconds since the epoch as ``2026-01-31T12:00:00.000Z``, which also sorts as text."""
     whole, millis = divmod(round(seconds * 1000), 1000)
@@ -206,15 +208,12 @@ class VideoRecord:
         A value that is its field's default is left out. A registry that lacks a field of this
         version can thus hold every record that does not use it.
         """
-        shown = self._columns_as_json()
-        return {
-            **self.unknown,
-            **{
-                name: shown[name]
-                for name, column in _COLUMNS.items()
-                if column.always or getattr(self, name) != _DEFAULTS[name]
-            },
-        }
+        source = dict(self.unknown)
+        for name, column in _COLUMNS.items():
+            value = getattr(self, name)
+            if column.always or value != _DEFAULTS[name]:
+                source[name] = None if value is None else column.encode(value)
+        return source
 
     @classmethod
     def from_source(cls, id: str, source: Mapping[str, Any]) -> VideoRecord:
@@ -229,18 +228,15 @@ class VideoRecord:
 
     def to_json(self) -> Json:
         """For people and their scripts: every field of this version."""
-        return {"id": self.id, **self._columns_as_json()}
+        values = {name: getattr(self, name) for name in _COLUMNS}
+        return {"id": self.id} | {
+            name: None if value is None else _COLUMNS[name].encode(value)
+            for name, value in values.items()
+        }
 
     def changed(self, **values: Any) -> VideoRecord:
         """A copy with some values changed."""
         return replace(self, **values)
-
-    def _columns_as_json(self) -> Json:
-        values = {name: getattr(self, name) for name in _COLUMNS}
-        return {
-            name: None if value is None else _COLUMNS[name].encode(value)
-            for name, value in values.items()
-        }
 
 
 def _columns() -> dict[str, Column]:

@@ -157,6 +157,9 @@ def send_ids(
                             serializer="json",
                             retry=False,
                             ignore_result=True,
+                            # As Celery would find out with some effort, for its events and logs.
+                            argsrepr=repr([id]),
+                            kwargsrepr="{}",
                             # The queue is declared with the first message, and not for each.
                             declare=[] if put or sent else None,
                         )

@@ -222,10 +222,11 @@ def enqueue_slices(ids: Sequence[str], *, services: Services, app: Celery) -> No
     Raises:
         BackendUnavailableError: the broker is away; the sweep will queue the rest.
     """
+    from vidsearch.registry import Registration
+
     broker = services.settings.broker
     sent, problem = send_ids(app, EMBED_SLICE, ids, queue=broker.queue, timeout=broker.timeout)
-    for id in sent:
-        services.board.entries.mark_queued(id)
+    services.board.entries.mark_many_queued(map(Registration, sent))
     if problem:
         raise problem
 

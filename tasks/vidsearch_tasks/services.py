@@ -171,6 +171,7 @@ class Services:
             settings=self.settings.ingest,
             sources=self.settings.sources,
             batch_size=self.settings.model.batch_size,
+            thumbnails=self.thumbnails,
         )
 
     @build_once

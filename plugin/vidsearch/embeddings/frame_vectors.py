@@ -124,6 +124,7 @@ def embed_frames(
     start: float = 0.0,
     stop: float | None = None,
     candidates: Candidates | None = None,
+    info: VideoInfo | None = None,
     at: Callable[[str], None] = lambda stage: None,
 ) -> FrameVectors:
     """Decode and encode the frames of a time range. One batch of pixels is in memory at a time.
@@ -138,6 +139,7 @@ def embed_frames(
         start: of the range, in seconds.
         stop: of the range, in seconds; ``None`` reads to the end.
         candidates: gets every batch as well, to choose thumbnails from.
+        info: what the header says, where the caller has read it.
         at: called with ``"decode"``, ``"encode"`` or ``"thumbnails"`` before each step; what it
             raises ends the work.
 
@@ -147,7 +149,7 @@ def embed_frames(
         SourceUnavailableError: there is no room for candidates.
     """
     at("decode")
-    info = reader.probe(path)
+    info = info or reader.probe(path)
     displayed = _displayed(info, sampling)
     vectors = [np.empty((0, encoder.identity.dims), np.float32)]  # a range beyond the end has none
     times, repeats = [np.empty(0)], [np.empty(0, np.int64)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -17,7 +17,6 @@ from vidsearch.errors import (
     BackendError,
     IndexNotFoundError,
     LeaseLostError,
-    SliceFailedError,
     SourceNotFoundError,
     SourceUnavailableError,
     VersionConflictError,
@@ -29,7 +28,8 @@ from vidsearch.ingest.content import VideoContent, read_content
 from vidsearch.ingest.document import fingerprint, video_document, with_fields
 from vidsearch.ingest.field_values import explained_rejections, refuse_changed_numbers
 from vidsearch.ingest.removal import remove_document, settle
-from vidsearch.ingest.slices import Slice, SliceBoard, count_slices
+from vidsearch.ingest.slice_plan import SlicePlan, SlicePlanner
+from vidsearch.ingest.slices import SliceBoard
 from vidsearch.media import (
     Cue,
     MediaReader,
@@ -46,8 +46,6 @@ from vidsearch_mappings.registry import State, VideoRecord
 __all__ = ["Indexer"]
 
 _log = logging.getLogger(__name__)
-_SLICES_SECONDS = 600.0
-"""After which the sweep looks after a video whose slices have its lease."""
 
 
 class Indexer:
@@ -87,7 +85,16 @@ class Indexer:
         check_sources(self._sources)
         self._thumbnails = thumbnails
         self._embeddings = embeddings
-        self._board = board if embeddings is not None else None
+        self._planner: SlicePlanner | None = None
+        if board is not None and embeddings is not None:
+            self._planner = SlicePlanner(
+                registry,
+                board,
+                reader=reader,
+                model=encoder.identity,
+                seconds=settings.slice_seconds,
+                thumbnails=thumbnails,
+            )
         self._batch_size = batch_size
         self._clock = clock
 
@@ -139,12 +146,15 @@ class Indexer:
             if stored and _is_current(record, stored, mark, index):
                 return self._keep_vectors(attempt, index, stored, content)
             kept = KeptVideo(self._embeddings, content.hash)
-            slices = self._slices(attempt, content, source, kept)
-            if missing := self._missing(slices, kept):
-                return self._hand_over(attempt, content, slices, missing)
+            plan = SlicePlan()
+            if self._planner is not None:
+                plan = self._planner.plan(attempt, content, kept, lambda: source.file().path)
+                if plan.missing:
+                    return self._planner.hand_over(attempt, content, plan)
             embedding = embed_video(
                 lambda: source.file().path,
                 kept=kept,
+                info=plan.info,
                 reader=self._reader,
                 encoder=self._encoder,
                 segments=segments,
@@ -154,6 +164,9 @@ class Indexer:
                 max_damaged=self._settings.max_damaged,
                 cues=lambda: self._cues(source, content, kept),
                 thumbnails=self._thumbnails,
+                collect=lambda candidates: (
+                    self._planner is not None and self._planner.collect_candidates(plan, candidates)
+                ),
                 at=attempt.enter,
             )
         attempt.enter("write")
@@ -173,8 +186,8 @@ class Indexer:
             segments=len(embedding.segments),
             duration=embedding.duration,
         )
-        if slices and self._board is not None:
-            self._board.clear(slices)
+        if self._planner is not None:
+            self._planner.clear(plan)
         way = "written from kept embeddings" if kept.had_frames else "indexed"
         _log.info("video %r %s: %r in %s", record.id, way, embedding, attempt)
         return Outcome("indexed", record=after)
@@ -214,69 +227,6 @@ class Indexer:
                 raise
             _log.warning("video %r: going by what was read before, as %s", record.id, error)
             return known
-
-    def _slices(
-        self, attempt: Attempt, content: VideoContent, source: Source, kept: KeptVideo
-    ) -> list[Slice]:
-        """The slices of a long video; none where it is embedded in one go, or was already."""
-        seconds = self._settings.slice_seconds
-        if self._board is None or not seconds or kept.find_frames(self._encoder.identity):
-            return []
-
-        def count() -> int:
-            attempt.enter("fetch")
-            path = source.file().path
-            attempt.enter("decode")
-            slices = count_slices(self._reader.probe(path).duration, seconds=seconds)
-            return slices if slices > 1 and self._reader.can_seek(path) else 1
-
-        number = kept.fact(
-            "slices",
-            f"{seconds:g} {self._reader.name}",
-            count,
-            restore=int,
-            plain=lambda slices: slices if slices > 1 else None,
-        )
-        if number == 1:
-            return []
-        return Slice.all_of(attempt.record.id, content.hash, count=number, seconds=seconds)
-
-    def _missing(self, slices: Sequence[Slice], kept: KeptVideo) -> list[Slice]:
-        """The slices that are not in the store yet; where all are, ``kept`` has their frames."""
-        if not slices:
-            return []
-        ranges = [(each.start, each.stop) for each in slices]
-        return [slices[n] for n in kept.join_frames(self._encoder.identity, ranges)]
-
-    def _hand_over(
-        self,
-        attempt: Attempt,
-        content: VideoContent,
-        slices: Sequence[Slice],
-        missing: Sequence[Slice],
-    ) -> Outcome:
-        """Let other workers embed the missing slices; whoever ends the last one takes over."""
-        assert self._board is not None
-        try:
-            waiting = self._board.add(missing, uri=attempt.record.uri)
-        except SliceFailedError:
-            self._board.clear(slices)  # a retry begins anew, with what is in the store
-            raise
-        known = content.to_record()
-        plan = {"count": slices[0].count, "seconds": slices[0].seconds}
-        record = self._registry.hand_over(
-            attempt.keeper.finish(),
-            lease_seconds=_SLICES_SECONDS,
-            content=known["content"],
-            source={**known["source"], "slices": plan},
-        )
-        _log.info(
-            "video %r is embedded in %d slices, %d of which are in the store",
-            record.id,
-            len(slices),
-            len(slices) - len(missing),
-        )
-        return Outcome("sliced", record=record, slices=waiting)
 
     def _fingerprint(
         self, content: VideoContent, index: VideosIndex, segments: SegmentPolicy

@@ -16,7 +16,7 @@ from vidsearch.errors import LeaseLostError, VideoNotRegisteredError
 from vidsearch.ingest.attempt import Attempt, Outcome
 from vidsearch.ingest.content import VideoContent, read_content
 from vidsearch.ingest.slices import Slice, SliceBoard
-from vidsearch.media import MediaReader, open_source
+from vidsearch.media import Candidates, MediaReader, ThumbnailStore, open_source
 from vidsearch.registry.lease_keeper import LeaseKeeper
 from vidsearch.registry.registry import Registry
 from vidsearch_mappings.registry import IN_PROGRESS, ErrorRecord, VideoRecord
@@ -38,6 +38,7 @@ class SliceWorker:
         settings: how they are sampled.
         sources: where they may be read from.
         batch_size: frames per batch.
+        thumbnails: where candidates for thumbnails are left; ``None`` leaves none.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class SliceWorker:
         settings: IngestSettings,
         sources: SourceSettings,
         batch_size: int,
+        thumbnails: ThumbnailStore | None = None,
     ) -> None:
         self._registry = registry
         self._board = board
@@ -60,6 +62,7 @@ class SliceWorker:
         self._settings = settings
         self._sources = sources
         self._batch_size = batch_size
+        self._thumbnails = thumbnails
         self._held = _Held()
 
     def embed(
@@ -98,10 +101,14 @@ class SliceWorker:
         model, begin, end = self._encoder.identity, part.start, part.stop
         frames = self._store.frames(part.content, model, start=begin, stop=end)
         if frames is None:
-            with self._file(video, part, attempt) as path:
+            with ExitStack() as stack:
+                path = stack.enter_context(self._file(video, part, attempt))
                 if path is None:
                     outcome = self._give_back(part, attempt, "the file of its video has changed")
                     return replace(outcome, ready=part.video_id)
+                candidates: Candidates | None = None
+                if self._thumbnails is not None:
+                    candidates = stack.enter_context(Candidates.of(self._thumbnails))
                 frames = embed_frames(
                     path,
                     reader=self._reader,
@@ -111,12 +118,15 @@ class SliceWorker:
                     batch_size=self._batch_size,
                     start=begin,
                     stop=end,
+                    candidates=candidates,
                     at=attempt.enter,
                 )
-            attempt.enter("write")
-            self._store.keep_frames(
-                part.content, model, frames, start=begin, stop=end, required=True
-            )
+                attempt.enter("write")
+                self._store.keep_frames(
+                    part.content, model, frames, start=begin, stop=end, required=True
+                )
+                if self._thumbnails is not None and candidates is not None:
+                    self._thumbnails.leave_candidates(part.candidates_name(model), candidates)
         entry = self._board.entries.complete(
             attempt.keeper.finish(),
             frames=len(frames),

@@ -8,11 +8,13 @@ document from the store of embeddings.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from vidsearch.config import IndexSettings
+from vidsearch.encoders import ModelIdentity
 from vidsearch.engines import Engine
 from vidsearch.engines.creation import ensure_side_index
 from vidsearch.errors import IndexNotFoundError, SliceFailedError
@@ -88,6 +90,11 @@ class Slice:
     def stop(self) -> float | None:
         """Seconds; ``None`` for the last one, as the end is known after decoding only."""
         return None if self.number + 1 == self.count else (self.number + 1) * self.seconds
+
+    def candidates_name(self, model: ModelIdentity) -> str:
+        """Of the candidates for thumbnails that its worker leaves."""
+        about = [self.content, self.start, self.stop, model.compared()]
+        return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
     def siblings(self) -> list[Slice]:
         """All slices of its video, itself included."""
@@ -174,10 +181,9 @@ class SliceBoard:
 
     def clear(self, slices: Sequence[Slice]) -> None:
         """Take slices off the board."""
-        for entry in self.of(slices):
-            if entry.state is not State.DELETED:
-                self.entries.delete(entry.id)
-            self.entries.purge(entry.id)
+        ids = [entry.id for entry in self.of(slices)]
+        self.entries.delete_many(ids)
+        self.entries.purge_many(ids)
 
     def _ensure_index(self) -> None:
         settings = self._settings

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from os import getpid
 from socket import gethostname
@@ -13,13 +12,9 @@ from uuid import uuid4
 
 from vidsearch.batches import in_batches
 from vidsearch.engines import Engine
-from vidsearch.errors import (
-    LeaseLostError,
-    RegistryError,
-    VideoNotRegisteredError,
-    VidsearchError,
-)
+from vidsearch.errors import LeaseLostError, RegistryError
 from vidsearch.registry import transitions
+from vidsearch.registry.registration import Registration, registered
 from vidsearch.registry.store import Change, Lease, RecordStore, Stored, in_states
 from vidsearch.registry.sweep_rule import needs_sweep, sweep_query
 from vidsearch.registry.validation import NewVideo, check_id, checked, checked_fields
@@ -28,29 +23,6 @@ from vidsearch_mappings.registry import ErrorRecord, State, VideoRecord
 __all__ = ["Registration", "Registry"]
 
 _Transition = Callable[[VideoRecord, float], VideoRecord]
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """What became of one of many videos."""
-
-    id: str
-    stored: Stored | None = field(default=None, repr=False)
-    error: VidsearchError | None = None
-    """Why nothing was changed, or why the video was not queued."""
-    changed: bool = False
-    """Whether the record was written; it was not where it says the same already."""
-
-    @property
-    def record(self) -> VideoRecord | None:
-        """As it stands now; ``None`` where it was not changed."""
-        return self.stored.record if self.stored else None
-
-    def require(self) -> VideoRecord:
-        """The record. Raises ``error`` where there is one."""
-        if self.error:
-            raise self.error
-        return _registered(self.record, self.id)
 
 
 class Registry:
@@ -105,7 +77,7 @@ class Registry:
 
     def get(self, id: str) -> VideoRecord:
         """One video, read in real time."""
-        return _registered(self.find(id), id)
+        return registered(self.find(id), id)
 
     def find_many(self, ids: Sequence[str]) -> dict[str, VideoRecord]:
         """Some videos, read in real time; those that were never registered are left out."""
@@ -193,7 +165,7 @@ class Registry:
             {id: partial(transitions.register, video=video) for id, video in accepted.items()}
         )
         return tuple(
-            place if isinstance(place, Registration) else _registration(place, ends[place])
+            place if isinstance(place, Registration) else Registration.of(place, ends[place])
             for place in places
         )
 
@@ -223,9 +195,11 @@ class Registry:
         return self._change(id, transitions.mark_queued).record
 
     def mark_many_queued(self, registrations: Iterable[Registration]) -> tuple[Registration, ...]:
-        """As :meth:`mark_queued`, without reading again what was registered."""
-        stored = {one.id: one.stored for one in registrations if one.stored}
-        return self._change_many(stored, transitions.mark_queued, stored=stored)
+        """As :meth:`mark_queued`, for those without an error; what was registered is not read
+        again."""
+        queued = {one.id: one.stored for one in registrations if one.stored or not one.error}
+        stored = {id: one for id, one in queued.items() if one}
+        return self._change_many(queued, transitions.mark_queued, stored=stored)
 
     def retry(self, id: str) -> VideoRecord:
         """Give a failed or dead video a new start with all its attempts.
@@ -262,6 +236,10 @@ class Registry:
         """
         return self._change(id, partial(transitions.delete, error=error)).record
 
+    def delete_many(self, ids: Iterable[str]) -> tuple[Registration, ...]:
+        """As :meth:`delete`."""
+        return self._change_many(ids, partial(transitions.delete, error=None))
+
     def mark_removed(self, id: str) -> VideoRecord:
         """Note that the document of a deleted video is removed."""
         return self._change(id, transitions.mark_removed).record
@@ -271,10 +249,17 @@ class Registry:
 
         A tombstone whose ingest may still be running is kept.
         """
-        stored = self._store.read(id)
-        if stored is None or not transitions.is_purgeable(stored.record):
-            return False
-        return self._store.delete(stored)
+        return id in self.purge_many([id])
+
+    def purge_many(self, ids: Iterable[str]) -> set[str]:
+        """As :meth:`purge`; returns the ids of those that were dropped."""
+        purged: set[str] = set()
+        for batch in in_batches(ids):
+            found = self._store.read_many(batch).values()
+            purged |= self._store.delete_many(
+                [one for one in found if transitions.is_purgeable(one.record)]
+            )
+        return purged
 
     # -- by the worker
 
@@ -377,7 +362,7 @@ class Registry:
     ) -> tuple[Registration, ...]:
         changes = {id: _of_registered(id, transition) for id in ids}
         ends = self._store.change_many(changes, stored=stored)
-        return tuple(_registration(id, ends[id]) for id in changes)
+        return tuple(Registration.of(id, ends[id]) for id in changes)
 
     def _change_held(
         self, lease: Lease, transition: Callable[..., VideoRecord], **arguments: Any
@@ -389,18 +374,6 @@ class Registry:
         return round(self._time(), 3)  # stored times count milliseconds
 
 
-def _registered(record: VideoRecord | None, id: str) -> VideoRecord:
-    if record is None:
-        raise VideoNotRegisteredError(f"no video {id!r} is registered")
-    return record
-
-
 def _of_registered(id: str, transition: _Transition) -> Change:
     """A change of what must be registered."""
-    return lambda record, now: transition(_registered(record, id), now)
-
-
-def _registration(id: str, end: Stored | VidsearchError) -> Registration:
-    if isinstance(end, Stored):
-        return Registration(id, end, changed=end.written)
-    return Registration(id, error=end)
+    return lambda record, now: transition(registered(record, id), now)

@@ -116,12 +116,13 @@ class RecordStore:
             nonlocal known, rest
             found = self._documents([id for id in rest if id not in known])
             changed: list[VideoRecord] = []
+            now = self._clock()
             for id in rest:
                 try:
                     if id in found:
                         known[id] = _stored(found[id])
                     before = known.get(id)
-                    after = changes[id](before.record if before else None, self._clock())
+                    after = changes[id](before.record if before else None, now)
                 except RegistryError as error:
                     ends[id] = error
                     continue
@@ -166,12 +167,12 @@ class RecordStore:
 
         return until_unchanged(attempt, of=_called(lease.id))
 
-    def delete(self, stored: Stored) -> bool:
-        """Drop a record that is still the same."""
-        try:
-            return self._engine.delete(self.index, stored.id, expect=stored.revision)
-        except VersionConflictError:
-            return False
+    def delete_many(self, stored: Sequence[Stored]) -> set[str]:
+        """Drop those records that are still the same; returns their ids."""
+        writes = [Write("delete", one.id, expect=one.revision) for one in stored]
+        with self._registry():
+            kept = self._engine.bulk(self.index, writes).conflicts if writes else ()
+        return {one.id for one in stored} - {*kept}
 
     def latest(self, query: Json, *, size: int) -> list[VideoRecord]:
         """The records that match, the one that changed last first."""

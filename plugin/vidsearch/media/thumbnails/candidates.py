@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from array import array
+from dataclasses import astuple
 from types import TracebackType
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from vidsearch.errors import SourceUnavailableError
 from vidsearch.media.frames import FrameBatch
@@ -69,15 +73,44 @@ class Candidates:
             self._pictures.extend([len(self._looks)] * repeats)
             picture = shrunk(pixels, size=self._size, displayed=displayed)
             data = as_jpeg(picture)
-            try:
-                self._file.seek(self._ends[-1])
-                self._file.write(data)
-            except OSError as error:
-                raise SourceUnavailableError(
-                    f"no room for thumbnails in {tempfile.gettempdir()}: {error.strerror}"
-                ) from error
+            self._write(data)
             self._ends.append(self._ends[-1] + len(data))
             self._looks.append(look_of(picture))
+
+    def packed(self) -> bytes:
+        """All that was added, as a file for :meth:`extend`."""
+        self._file.seek(0)
+        file = io.BytesIO()
+        np.savez(
+            file,
+            pictures=np.frombuffer(self._file.read(self._ends[-1]), np.uint8),
+            ends=np.array(self._ends[1:], np.int64),
+            times=np.array(self._times, np.float64),
+            numbers=np.array(self._pictures, np.int64),
+            looks=np.array([astuple(look) for look in self._looks]).reshape(-1, 3),
+        )
+        return file.getvalue()
+
+    def extend(self, packed: bytes) -> None:
+        """Take the frames of other candidates, which follow those that are there.
+
+        Raises:
+            SourceUnavailableError: see :meth:`add`.
+            ValueError, KeyError, EOFError, zipfile.BadZipFile: the file is damaged.
+        """
+        with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
+            pictures, ends, times, numbers, looks = (
+                arrays[name] for name in ("pictures", "ends", "times", "numbers", "looks")
+            )
+        self._write(pictures.tobytes())
+        self._ends.extend((ends + self._ends[-1]).tolist())
+        self._times.extend(times.tolist())
+        self._pictures.extend((numbers + len(self._looks)).tolist())
+        self._looks.extend(Look(*look) for look in looks.tolist())
+
+    def clear(self) -> None:
+        """Forget all frames."""
+        del self._ends[1:], self._times[:], self._pictures[:], self._looks[:]
 
     def best(self, segment: SegmentSpan) -> bytes:
         """The picture that stands for a segment, as a file.
@@ -98,6 +131,15 @@ class Candidates:
         number = self._pictures[frame]
         self._file.seek(self._ends[number])
         return recoded(self._file.read(self._ends[number + 1] - self._ends[number]), self._format)
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._file.seek(self._ends[-1])
+            self._file.write(data)
+        except OSError as error:
+            raise SourceUnavailableError(
+                f"no room for thumbnails in {tempfile.gettempdir()}: {error.strerror}"
+            ) from error
 
     def close(self) -> None:
         """Remove the temporary file."""
