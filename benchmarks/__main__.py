@@ -37,6 +37,7 @@ MODULES = (
     "index_presets",
     "keyword_leg",
     "embedding_store",
+    "rewrite",
 )
 BY_THEMSELVES = ("large",)
 """Commands of their own, whose results are part of the report."""
