@@ -132,8 +132,11 @@ def test_a_moved_alias_whose_index_takes_no_vectors_is_an_error_of_every_command
     shop.move(shop.create("v1"))
     assert run("index", "attach", index_name, "--uri-field", "file").code == 0
 
-    def refused(name: str, reason: str) -> None:
+    def refused(name: str, reason: str, **blocks: Any) -> None:
         shop.move(name)
+        settings = f"/{name}/_settings"
+        if blocks:
+            call(shop.url, "PUT", settings, {"index": {"blocks": blocks}})
         for command in (("scan",), ("status",), ("check",), ("search", "red")):
             result = run(*command)
             said = result.err + result.out
@@ -141,12 +144,11 @@ def test_a_moved_alias_whose_index_takes_no_vectors_is_an_error_of_every_command
             assert f"was moved to index '{name}'" in said
             assert reason in said
             assert "`vidsearch scan`" in said
+        if blocks:
+            call(shop.url, "PUT", settings, {"index": {"blocks": dict.fromkeys(blocks)}})
 
     refused(shop.create("taken", video={"type": "keyword"}), "has a field 'video' of its own")
-    blocked = shop.create("blocked")
-    call(shop.url, "PUT", f"/{blocked}/_settings", {"index": {"blocks": {"read_only": True}}})
-    refused(blocked, "takes no writes (index.blocks.read_only)")
-    call(shop.url, "PUT", f"/{blocked}/_settings", {"index": {"blocks": {"read_only": None}}})
+    refused(shop.create("blocked"), "takes no writes (index.blocks.read_only)", read_only=True)
     if shop.kind == "opensearch":
         command = f"`vidsearch index attach {index_name} --uri-field file`"
         refused(shop.create("plain", knn=False), f"have it copied by {command}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from vidsearch.engines import Engine, Json
 from vidsearch.engines.calls import Calls
@@ -13,6 +13,7 @@ from vidsearch.index.health import blocks_among
 from vidsearch_mappings import IndexMeta
 from vidsearch_mappings.attached import attached_settings
 from vidsearch_mappings.diff import flattened
+from vidsearch_mappings.types import Quantization
 from vidsearch_mappings.vectors import vector_settings
 from vidsearch_mappings.videos import video_fields
 
@@ -123,7 +124,8 @@ def refuse_unfit(
         return
     refuse_blocks(live, index=index)
     if calls.kind == "opensearch":
-        needed = {"settings": {"index": vector_settings(calls.kind, meta.quantization)}}
+        preset = cast(Quantization, meta.quantization)
+        needed = {"settings": {"index": vector_settings(calls.kind, preset)}}
         if lacking := lacking_settings(needed, live):
             settings = ", ".join(
                 f"index.{key}: {str(value).lower()}" for key, value in lacking.items()
