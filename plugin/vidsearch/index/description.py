@@ -15,7 +15,6 @@ from vidsearch.errors import (
     IndexNotFoundError,
     MappingConflictError,
 )
-from vidsearch.index.attachable import refuse_unfit
 from vidsearch.index.copy_note import note_of, what_became_of
 from vidsearch.index.size import IndexSize
 from vidsearch_mappings import IndexMeta, MetaError, read_meta
@@ -187,6 +186,8 @@ def _replacement(
         return None
     if kept is None:
         return None
+    from vidsearch.index.attachable import refuse_unfit  # a search loads it in this case alone
+
     found = description_of({**mapping, "_meta": kept}, name=name, alias=alias)
     found = replace(found, is_replacement=True)
     try:
