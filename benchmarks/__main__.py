@@ -38,6 +38,7 @@ MODULES = (
     "keyword_leg",
     "embedding_store",
     "slices",
+    "rewrite",
 )
 BY_THEMSELVES = ("large",)
 """Commands of their own, whose results are part of the report."""

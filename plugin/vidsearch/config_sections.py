@@ -334,7 +334,7 @@ class IngestSettings(Section):
         60.0, gt=0, description="Number of seconds between two sweeps by Celery beat."
     )
     scan_seconds: float = Field(
-        60.0,
+        20.0,
         ge=0,
         description="Number of seconds between two scans of an attached index by Celery beat. 0: "
         "no scans.",

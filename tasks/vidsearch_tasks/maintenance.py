@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vidsearch.errors import VidsearchError
 from vidsearch_tasks.broker import queue_depth
@@ -15,10 +16,11 @@ from vidsearch_tasks.services import Services, current_services
 if TYPE_CHECKING:
     from celery import Celery
 
+    from vidsearch.index import VideosIndex
     from vidsearch.ingest import Finding
     from vidsearch.registry import SweepReport
 
-__all__ = ["run_scan", "run_sweep"]
+__all__ = ["run_quick_scan", "run_scan", "run_sweep"]
 
 
 def run_sweep(*, services: Services | None = None, app: Celery | None = None) -> SweepReport:
@@ -75,21 +77,51 @@ def run_scan(
 ) -> Iterator[Finding]:
     """Enqueue what an attached index lacks, in batches; see ``vidsearch.ingest.scan_index``.
 
+    An index that took the place of an attached one is attached first, but for a dry run.
+
     Args:
         services: what to work with; by default those of this process.
         app: the Celery app to send with; by default that of ``services``.
         quick, everything, retry, dry_run, limit: as for ``scan_index``.
     """
+    services = services or current_services()
+    index = services.open_index(replacement=True) if dry_run else _attached(services)
+    options = {"everything": everything, "retry": retry, "dry_run": dry_run, "limit": limit}
+    return _scan(services, index, app, quick=quick, **options)
+
+
+def run_quick_scan(
+    *, services: Services | None = None, app: Celery | None = None
+) -> dict[str, int]:
+    """The periodic scan: what was done, by action. Nothing in a managed index."""
+    services = services or current_services()
+    index = _attached(services)
+    if not index.attached:
+        return {}
+    return dict(Counter(one.action for one in _scan(services, index, app, quick=True)))
+
+
+def _attached(services: Services) -> VideosIndex:
+    """The index, attached where it took the place of an attached one; the registry keeps how."""
+    from vidsearch.errors import BackendAccessDeniedError
+    from vidsearch.index import open_or_attach
+    from vidsearch.index.replacement import keep_attachment
+
+    index = open_or_attach(services.engine, services.settings.index)
+    if index.attached:
+        with suppress(BackendAccessDeniedError):  # attached by a version that did not keep it
+            keep_attachment(services.engine, services.settings.index, index.name)
+    return index
+
+
+def _scan(
+    services: Services, index: VideosIndex, app: Celery | None, **options: Any
+) -> Iterator[Finding]:
     from vidsearch.ingest import scan_index
 
-    services = services or current_services()
     return scan_index(
         services.registry,
-        services.open_index(),
+        index,
         enqueue=lambda batch: enqueue_many(batch, services=services, app=app),
-        quick=quick,
-        everything=everything,
-        retry=retry,
-        dry_run=dry_run,
-        limit=limit,
+        **options,
     )

@@ -193,11 +193,14 @@ class Services:
             batch_size=self.settings.model.batch_size,
         )
 
-    def open_index(self) -> VideosIndex:
-        """The videos index as it is now; read anew each time, as an alias can move."""
+    def open_index(self, *, replacement: bool = False) -> VideosIndex:
+        """The videos index as it is now; read anew each time, as an alias can move.
+
+        ``replacement``: see :func:`~vidsearch.index.videos_index.open_videos_index`.
+        """
         from vidsearch.index import open_videos_index
 
-        return open_videos_index(self.engine, self.settings.index)
+        return open_videos_index(self.engine, self.settings.index, replacement=replacement)
 
     def worker_info(self) -> dict[str, str | None]:
         """``index``, ``engine`` and ``model`` of a worker with these services.

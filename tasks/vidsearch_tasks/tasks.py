@@ -6,7 +6,6 @@ They are shared tasks: every Celery app that includes this module has them.
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,7 @@ from vidsearch.errors import (
 from vidsearch.retry import outage_uses_up_attempt, retry_delay
 from vidsearch_mappings.registry import ErrorRecord, State
 from vidsearch_tasks.celery_app import EMBED_SLICE, INGEST, SCAN, SWEEP, TIME_LIMIT, WORKER_INFO
-from vidsearch_tasks.maintenance import run_scan, run_sweep
+from vidsearch_tasks.maintenance import run_quick_scan, run_sweep
 from vidsearch_tasks.register import enqueue_slices
 from vidsearch_tasks.services import Services, current_services
 
@@ -182,11 +181,10 @@ def scan(self: Any) -> dict[str, int]:
 
     There are none in a managed index.
     """
-    if not current_services().open_index().attached:
-        return {}
-    counts: Counter[str] = Counter(finding.action for finding in run_scan(app=self.app, quick=True))
-    _log.info("scan: %s", dict(counts))
-    return dict(counts)
+    counts = run_quick_scan(app=self.app)
+    if counts:
+        _log.info("scan: %s", counts)
+    return counts
 
 
 @inspect_command(name=WORKER_INFO)  # type: ignore[untyped-decorator]

@@ -6,7 +6,7 @@ from vidsearch.ingest.attempt import Outcome
 from vidsearch.ingest.field_update import lack_fields, update_fields, write_fields
 from vidsearch.ingest.indexer import Indexer
 from vidsearch.ingest.removal import delete_video, purge_video, remove_document
-from vidsearch.ingest.scan import Finding, missing_videos, scan_index
+from vidsearch.ingest.scan import Finding, count_waiting, missing_videos, scan_index
 from vidsearch.ingest.slice_worker import SliceWorker
 from vidsearch.ingest.slices import Slice, SliceBoard
 
@@ -17,6 +17,7 @@ __all__ = [
     "Slice",
     "SliceBoard",
     "SliceWorker",
+    "count_waiting",
     "delete_video",
     "lack_fields",
     "missing_videos",

@@ -22,7 +22,8 @@ from vidsearch.errors import (
     VersionConflictError,
     VideoError,
 )
-from vidsearch.index.videos_index import VideosIndex, open_videos_index
+from vidsearch.index.replacement import open_or_attach
+from vidsearch.index.videos_index import VideosIndex
 from vidsearch.ingest.attempt import Attempt, Outcome
 from vidsearch.ingest.content import VideoContent, read_content
 from vidsearch.ingest.document import fingerprint, video_document, with_fields
@@ -128,7 +129,7 @@ class Indexer:
 
     def _index(self, attempt: Attempt) -> Outcome:
         record = attempt.record
-        index = open_videos_index(self._engine, self._index_settings)
+        index = open_or_attach(self._engine, self._index_settings)
         index.require_model(self._encoder.identity)
         stored = index.read(record.id, routing=record.routing)
         if index.attached:
