@@ -189,6 +189,11 @@ class IndexSettings(Section):
         return f"{self.side_prefix}{self.name}-slices"
 
     @property
+    def operations(self) -> str:
+        """Alias of the index with the last sweep and the pauses."""
+        return f"{self.side_prefix}{self.name}-operations"
+
+    @property
     def side_advice(self) -> str:
         """What to do where an index template applies to the name of a side index."""
         return (

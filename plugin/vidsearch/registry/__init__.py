@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vidsearch.registry.lease_keeper import LeaseKeeper
+from vidsearch.registry.operations import Operations, Pause, SweepNote
 from vidsearch.registry.registry import Registration, Registry
 from vidsearch.registry.store import Lease
 from vidsearch.registry.sweep import SweepReport, sweep
@@ -14,9 +15,12 @@ __all__ = [
     "Lease",
     "LeaseKeeper",
     "NewVideo",
+    "Operations",
+    "Pause",
     "Registration",
     "Registry",
     "State",
+    "SweepNote",
     "SweepReport",
     "VideoRecord",
     "sweep",
