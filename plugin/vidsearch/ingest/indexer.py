@@ -258,7 +258,9 @@ class Indexer:
         """Let other workers embed the missing slices; whoever ends the last one takes over."""
         assert self._board is not None
         try:
-            waiting = self._board.add(missing, uri=attempt.record.uri)
+            waiting = self._board.add(
+                missing, uri=attempt.record.uri, priority=attempt.record.priority
+            )
         except SliceFailedError:
             self._board.clear(slices)  # a retry begins anew, with what is in the store
             raise

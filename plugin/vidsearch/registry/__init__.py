@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from vidsearch.registry.lease_keeper import LeaseKeeper
 from vidsearch.registry.operations import Operations, Pause, SweepNote
-from vidsearch.registry.registry import Registration, Registry
+from vidsearch.registry.registration import Registration
+from vidsearch.registry.registry import Registry
 from vidsearch.registry.store import Lease
 from vidsearch.registry.sweep import SweepReport, sweep
 from vidsearch.registry.validation import NewVideo
-from vidsearch_mappings.registry import ErrorRecord, State, VideoRecord
+from vidsearch_mappings.registry import ErrorRecord, Priority, State, VideoRecord
 
 __all__ = [
     "ErrorRecord",
@@ -17,6 +18,7 @@ __all__ = [
     "NewVideo",
     "Operations",
     "Pause",
+    "Priority",
     "Registration",
     "Registry",
     "State",

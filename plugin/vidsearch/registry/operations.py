@@ -182,9 +182,10 @@ class Operations:
             return None
 
     def _put(self, id: str, source: Json, *, over: Document | None) -> Revision:
-        expect = over.revision if over else "absent"
         try:
-            return self._engine.put(self.index, id, source, expect=expect)
+            return self._engine.put(
+                self.index, id, source, expect=over.revision if over else "absent"
+            )
         except IndexNotFoundError:
             body = operations_index(self._engine.kind, replicas=self._replicas)
             ensure_side_index(self._engine, self.index, body, advice=self._advice)

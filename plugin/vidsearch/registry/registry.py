@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import partial
 from os import getpid
 from socket import gethostname
@@ -13,44 +13,17 @@ from uuid import uuid4
 
 from vidsearch.batches import in_batches
 from vidsearch.engines import Engine
-from vidsearch.errors import (
-    LeaseLostError,
-    RegistryError,
-    VideoNotRegisteredError,
-    VidsearchError,
-)
-from vidsearch.registry import transitions
+from vidsearch.errors import LeaseLostError, RegistryError
+from vidsearch.registry import queueing, transitions
+from vidsearch.registry.registration import Registration, registered
 from vidsearch.registry.store import Change, Lease, RecordStore, Stored, in_states
 from vidsearch.registry.sweep_rule import needs_sweep, sweep_query
 from vidsearch.registry.validation import NewVideo, check_id, checked, checked_fields
-from vidsearch_mappings.registry import ErrorRecord, State, VideoRecord
+from vidsearch_mappings.registry import ErrorRecord, Priority, State, VideoRecord
 
-__all__ = ["Registration", "Registry"]
+__all__ = ["Registry"]
 
 _Transition = Callable[[VideoRecord, float], VideoRecord]
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """What became of one of many videos."""
-
-    id: str
-    stored: Stored | None = field(default=None, repr=False)
-    error: VidsearchError | None = None
-    """Why nothing was changed, or why the video was not queued."""
-    changed: bool = False
-    """Whether the record was written; it was not where it says the same already."""
-
-    @property
-    def record(self) -> VideoRecord | None:
-        """As it stands now; ``None`` where it was not changed."""
-        return self.stored.record if self.stored else None
-
-    def require(self) -> VideoRecord:
-        """The record. Raises ``error`` where there is one."""
-        if self.error:
-            raise self.error
-        return _registered(self.record, self.id)
 
 
 class Registry:
@@ -105,7 +78,7 @@ class Registry:
 
     def get(self, id: str) -> VideoRecord:
         """One video, read in real time."""
-        return _registered(self.find(id), id)
+        return registered(self.find(id), id)
 
     def find_many(self, ids: Sequence[str]) -> dict[str, VideoRecord]:
         """Some videos, read in real time; those that were never registered are left out."""
@@ -137,6 +110,11 @@ class Registry:
         """Videos that nobody takes care of; see ``sweep_rule.needs_sweep``."""
         return self._store.scan(sweep_query(now=self._now(), timeout=self.lease_seconds))
 
+    def due(self, *, limit: int) -> Sequence[VideoRecord]:
+        """Registered videos whose messages the sweep is to send, in order; see ``queueing``."""
+        query = queueing.due_query(self._now())
+        return self._store.first(query, sort=queueing.IN_ORDER, size=limit)
+
     # -- by the application
 
     def register(
@@ -146,6 +124,7 @@ class Registry:
         uri: str,
         fields: Mapping[str, Any] | None = None,
         routing: str | None = None,
+        priority: Priority = "interactive",
     ) -> VideoRecord:
         """Make a video known. Safe to repeat.
 
@@ -160,20 +139,22 @@ class Registry:
             uri: of the file.
             fields: of the document, beside the vidsearch object; none in an attached index.
             routing: of the application's document, in an attached index.
+            priority: ``interactive`` videos go before ``bulk`` ones. A ``bulk`` video that waits
+                becomes ``interactive`` where it is registered so.
 
         Raises:
             RegistryError: an id, uri or field that cannot be stored; the message says which.
         """
-        video = self._checked(NewVideo(id, uri, fields, routing))
+        video = self._checked(NewVideo(id, uri, fields, routing, priority))
         register = partial(transitions.register, video=video)
         return self._store.change(id, register).record
 
     def register_many(
-        self, videos: Sequence[NewVideo | Mapping[str, Any]]
+        self, videos: Sequence[NewVideo | Mapping[str, Any]], *, priority: Priority = "bulk"
     ) -> tuple[Registration, ...]:
         """As :meth:`register`, in the order of the videos; an id may repeat with the same values.
 
-        A dict has the names of :class:`NewVideo`.
+        A dict has the names of :class:`NewVideo`; ``priority`` is of those that have none.
 
         Raises:
             BackendUnavailableError: the engine does not answer; some may be registered.
@@ -183,6 +164,7 @@ class Registry:
         for video in videos:
             try:
                 valid = self._checked(video)
+                valid = replace(valid, priority=valid.priority or priority)
                 if accepted.setdefault(valid.id, valid) != valid:
                     raise RegistryError(f"id {valid.id!r} is given twice, for different videos")
                 places.append(valid.id)
@@ -193,7 +175,7 @@ class Registry:
             {id: partial(transitions.register, video=video) for id, video in accepted.items()}
         )
         return tuple(
-            place if isinstance(place, Registration) else _registration(place, ends[place])
+            place if isinstance(place, Registration) else Registration.of(place, ends[place])
             for place in places
         )
 
@@ -224,8 +206,11 @@ class Registry:
 
     def mark_many_queued(self, registrations: Iterable[Registration]) -> tuple[Registration, ...]:
         """As :meth:`mark_queued`, without reading again what was registered."""
-        stored = {one.id: one.stored for one in registrations if one.stored}
-        return self._change_many(stored, transitions.mark_queued, stored=stored)
+        return self._change_stored(registrations, transitions.mark_queued)
+
+    def defer(self, ids: Iterable[str]) -> tuple[Registration, ...]:
+        """Leave registered videos to the sweep, as the queue is full."""
+        return self._change_many(ids, queueing.defer)
 
     def retry(self, id: str) -> VideoRecord:
         """Give a failed or dead video a new start with all its attempts.
@@ -353,17 +338,27 @@ class Registry:
         Returns ``None`` where it is not forgotten (any more); see ``needs_sweep``. Of several
         sweeps at once, one gets the record.
         """
-        before: VideoRecord | None = None
+        (end,) = self.recover_many([id])
+        record = end.require()
+        return record if end.changed else None
+
+    def recover_many(self, ids: Iterable[str]) -> tuple[Registration, ...]:
+        """As :meth:`recover`; those that were recovered are ``changed``."""
 
         def recover(record: VideoRecord, now: float) -> VideoRecord:
-            nonlocal before
-            before = record
             if not needs_sweep(record, now=now, timeout=self.lease_seconds):
                 return record
             return transitions.recover(record, now, max_attempts=self.max_attempts)
 
-        after = self._change(id, recover).record
-        return None if after is before else after
+        return self._change_many(ids, recover)
+
+    def take_due(self, ids: Iterable[str]) -> tuple[Registration, ...]:
+        """Mark due videos queued, whose messages are to be sent now; those are ``changed``."""
+        return self._change_many(ids, queueing.take_due)
+
+    def put_back(self, registrations: Iterable[Registration]) -> tuple[Registration, ...]:
+        """Make videos due again that :meth:`take_due` took, and the broker did not take."""
+        return self._change_stored(registrations, queueing.put_back)
 
     def _change(self, id: str, transition: _Transition) -> Stored:
         return self._store.change(id, _of_registered(id, transition))
@@ -377,7 +372,14 @@ class Registry:
     ) -> tuple[Registration, ...]:
         changes = {id: _of_registered(id, transition) for id in ids}
         ends = self._store.change_many(changes, stored=stored)
-        return tuple(_registration(id, ends[id]) for id in changes)
+        return tuple(Registration.of(id, ends[id]) for id in changes)
+
+    def _change_stored(
+        self, registrations: Iterable[Registration], transition: _Transition
+    ) -> tuple[Registration, ...]:
+        """As :meth:`_change_many`, without reading again what was read before."""
+        stored = {one.id: one.stored for one in registrations if one.stored}
+        return self._change_many(stored, transition, stored=stored)
 
     def _change_held(
         self, lease: Lease, transition: Callable[..., VideoRecord], **arguments: Any
@@ -389,18 +391,6 @@ class Registry:
         return round(self._time(), 3)  # stored times count milliseconds
 
 
-def _registered(record: VideoRecord | None, id: str) -> VideoRecord:
-    if record is None:
-        raise VideoNotRegisteredError(f"no video {id!r} is registered")
-    return record
-
-
 def _of_registered(id: str, transition: _Transition) -> Change:
     """A change of what must be registered."""
-    return lambda record, now: transition(_registered(record, id), now)
-
-
-def _registration(id: str, end: Stored | VidsearchError) -> Registration:
-    if isinstance(end, Stored):
-        return Registration(id, end, changed=end.written)
-    return Registration(id, error=end)
+    return lambda record, now: transition(registered(record, id), now)

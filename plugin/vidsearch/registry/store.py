@@ -175,8 +175,12 @@ class RecordStore:
 
     def latest(self, query: Json, *, size: int) -> list[VideoRecord]:
         """The records that match, the one that changed last first."""
+        return self.first(query, sort=[{"updated_at": "desc"}], size=size)
+
+    def first(self, query: Json, *, sort: Sequence[Json], size: int) -> list[VideoRecord]:
+        """The first records that match, in an order."""
         self._refresh()
-        body = {"query": query, "sort": [{"updated_at": "desc"}], "size": size}
+        body = {"query": query, "sort": list(sort), "size": size}
         hits = self._engine.search(self.index, body)["hits"]["hits"]
         return [found for hit in hits if (found := _readable(hit["_id"], hit["_source"]))]
 
