@@ -245,7 +245,8 @@ class RecordStore:
                 ends[id] = error
             else:
                 smaller |= {} if fits is None else {id: fits}
-        return ends | self._bulk(by_id, smaller, expect)
+        kept = {id: _record(id, source) for id, source in smaller.items()}
+        return ends | self._bulk(kept, smaller, expect)
 
     def _bulk(
         self,
