@@ -62,7 +62,7 @@ def test_upload_and_lost_video_go_before_a_backlog(stage: Stage, red: Path) -> N
 def test_lost_queue_is_filled_again_in_bulk_with_each_id_once(
     stage: Stage, red: Path, redis_url: str
 ) -> None:
-    count, queue = 2000, stage.services.settings.broker.queue
+    count, queue = 1000, stage.services.settings.broker.queue
     assert {*import_many(stage.services, red, count)} == {State.QUEUED}
     with redis.Redis.from_url(redis_url) as client:
         kept = client.lindex(f"{queue}-bulk", 7)
