@@ -13,5 +13,5 @@ app = Celery(
     include=["vidsearch_tasks.tasks"],
 )
 app.conf.broker_transport_options = {"visibility_timeout": 4 * 3600}  # above the longest task
-app.conf.beat_schedule = {**beat_schedule(settings)}  # the sweep, beside your own entries
+app.conf.beat_schedule = {**beat_schedule(settings)}  # beside your own entries
 configure(settings, client=Elasticsearch(settings.engine.url), app=app)

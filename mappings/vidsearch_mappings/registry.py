@@ -13,7 +13,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from datetime import datetime, timezone
 from enum import Enum
 from functools import lru_cache
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from vidsearch_mappings.side_index import side_index
 from vidsearch_mappings.types import EngineKind, Json
@@ -22,11 +22,13 @@ from vidsearch_mappings.videos import MAX_KEYWORD
 __all__ = [
     "GIVEN_UP",
     "IN_PROGRESS",
+    "PRIORITIES",
     "REGISTRY_VERSION",
     "UNWANTED",
     "WAITING",
     "Column",
     "ErrorRecord",
+    "Priority",
     "State",
     "VideoRecord",
     "fitted",
@@ -67,6 +69,11 @@ class State(str, Enum):
     def __str__(self) -> str:
         return self.value
 
+
+Priority = Literal["interactive", "bulk"]
+"""Whether somebody waits for a video, or it is one of many."""
+PRIORITIES: tuple[Priority, ...] = get_args(Priority)
+"""The first one goes first."""
 
 WAITING = frozenset({State.REGISTERED, State.QUEUED})
 """A worker is still to begin."""
@@ -137,6 +144,8 @@ class Column:
 
 _EMBEDDINGS = 2
 """Version of the registry with which files are known again by their content."""
+_PRIORITY = 3
+"""Version of the registry with which videos have a priority."""
 _KEYWORD = {"type": "keyword"}
 _NOT_INDEXED = {"type": "object", "enabled": False}
 _DATE = {"type": "date", "format": "strict_date_time||epoch_millis"}
@@ -190,7 +199,8 @@ class VideoRecord:
     registered_at: Annotated[float, _ALWAYS_TIME] = 0.0
     updated_at: Annotated[float, _ALWAYS_TIME] = 0.0
     due_at: _Time = None
-    """When a queued video may be expected to start: now, or after the wait before a retry."""
+    """When a queued video may be expected to start: now, or after the wait before a retry. Of a
+    registered video, when the sweep is to send its message."""
     indexed_at: _Time = None
     content: Annotated[str | None, Column(_KEYWORD, since=_EMBEDDINGS)] = None
     """SHA-256 of the file's bytes, as they were read last."""
@@ -199,6 +209,8 @@ class VideoRecord:
     )
     """How the file is known again without reading it: its ``validator``, and the hashes of the
     subtitle files beside it (``subtitles``)."""
+    priority: Annotated[Priority, Column(_KEYWORD, since=_PRIORITY)] = "interactive"
+    """Which messages go before its own."""
     unknown: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Fields of a newer version, kept as they are by every change."""
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vidsearch.index import VideosIndex
     from vidsearch.ingest import Indexer, SliceBoard, SliceWorker
     from vidsearch.media import MediaReader, ThumbnailStore
-    from vidsearch.registry import Registry
+    from vidsearch.registry import Operations, Registry
     from vidsearch_tasks.model_probe import ModelProbe
 
 __all__ = ["Services", "configure", "current_services"]
@@ -103,6 +103,19 @@ class Services:
             max_attempts=self.settings.ingest.max_attempts,
             reserved=self.settings.index.field,
             allow_credentials=self.settings.sources.allow_credentials,
+        )
+
+    @build_once
+    def operations(self) -> Operations:
+        """When the last sweep was, and what is paused."""
+        from vidsearch.registry import Operations
+
+        index = self.settings.index
+        return Operations(
+            self.engine,
+            index=index.operations,
+            replicas=index.replicas,
+            advice=index.side_advice,
         )
 
     @build_once

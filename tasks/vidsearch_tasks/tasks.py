@@ -22,8 +22,9 @@ from vidsearch.errors import (
 )
 from vidsearch.retry import outage_uses_up_attempt, retry_delay
 from vidsearch_mappings.registry import ErrorRecord, State
+from vidsearch_tasks import upkeep  # noqa: F401  (connects to signals of workers)
 from vidsearch_tasks.celery_app import EMBED_SLICE, INGEST, SCAN, SWEEP, TIME_LIMIT, WORKER_INFO
-from vidsearch_tasks.maintenance import run_quick_scan, run_sweep
+from vidsearch_tasks.maintenance import run_due_sweep, run_quick_scan
 from vidsearch_tasks.register import enqueue_slices
 from vidsearch_tasks.services import Services, current_services
 
@@ -167,12 +168,18 @@ def _cannot_work(
     raise error
 
 
-@shared_task(name=SWEEP, bind=True, ignore_result=True)  # type: ignore[untyped-decorator]
-def sweep(self: Any) -> dict[str, Any]:
-    """Requeue videos whose worker or message was lost."""
-    report = run_sweep(app=self.app)
-    _log.info("sweep: %s", report)
-    return report.to_json()
+@shared_task(name=SWEEP, bind=True, acks_late=True, ignore_result=True)  # type: ignore[untyped-decorator]
+def sweep(self: Any) -> dict[str, int]:
+    """Requeue what was lost and send what is due, unless another worker has just done it."""
+    try:
+        report = run_due_sweep(app=self.app, by=self.request.hostname)
+    except VidsearchError as error:
+        _log.warning("no sweep: %s", error)
+        return {}
+    counts = report.counts() if report else {}
+    if any(counts.values()):
+        _log.info("sweep: %s", counts)
+    return counts
 
 
 @shared_task(name=SCAN, bind=True, ignore_result=True)  # type: ignore[untyped-decorator]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from vidsearch.index.videos_index import open_videos_index
 from vidsearch.ingest import Indexer, delete_video, remove_document
 from vidsearch.media import FrameBatch, MediaLimits
 from vidsearch.media.direct_reader import DirectReader
-from vidsearch.registry import Registry, State, sweep
+from vidsearch.registry import Registry, State, VideoRecord, sweep
 from vidsearch.testing.clips import solid, write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
@@ -572,22 +572,24 @@ class Sweep:
     def __init__(self, memory: Flaky, registry: Registry) -> None:
         self.sent: list[str] = []
         self.broken = False
-        self.depth = 0
+        self.waiting: set[str] = set()
         self._memory, self._registry = memory, registry
 
-    def enqueue(self, id: str) -> None:
+    def send(self, records: Sequence[VideoRecord]) -> Any:
         if self.broken:
-            raise BackendUnavailableError("no broker")
-        self.sent.append(id)
-        self._registry.mark_queued(id)
+            return (), BackendUnavailableError("no broker")
+        ids = [record.id for record in records]
+        self.sent += ids
+        return ids, None
 
     def __call__(self) -> Any:
         index = open_videos_index(self._memory, SETTINGS)
         return sweep(
             self._registry,
-            enqueue=self.enqueue,
+            send=self.send,
+            lost=lambda ids: [id for id in ids if id not in self.waiting],
             clean=lambda id: remove_document(self._registry, index, id),
-            depth=lambda: self.depth,
+            room=100,
         )
 
 
@@ -631,9 +633,9 @@ def test_sweep_requeues_nothing_that_waits_in_the_queue(memory: Flaky, registry:
         late.register(id, uri="/x.mp4")
         late.mark_queued(id)
     late.ahead = 31
-    run.depth = 2
+    run.waiting = {"a", "b"}
     assert run().requeued == ()
-    run.depth = 1
+    run.waiting = set()
     assert sorted(run().requeued) == ["a", "b"]
 
 
@@ -662,8 +664,9 @@ def test_sweep_without_a_broker_leaves_videos_to_the_next_sweep(memory: Flaky, r
     assert (report.waiting, report.problem) == (("a",), "no broker")
     assert registry.get("a").state is State.REGISTERED
     run.broken = False
-    registry.ahead = 62
-    assert run().requeued == ("a",)
+    report = run()
+    assert (report.sent, report.requeued) == (("a",), ()), "it was recovered before"
+    assert registry.get("a").state is State.QUEUED
 
 
 def test_sweep_removes_what_a_killed_worker_wrote_after_a_deletion(
@@ -686,24 +689,25 @@ def test_purge_during_a_sweep_does_not_end_it(memory: Flaky, red: Path) -> None:
         registry.register(id, uri=str(red))
     registry.ahead = 31
     purged: list[str] = []
-    recover, enqueue = registry.recover, run.enqueue
+    recover_many, take_due = registry.recover_many, registry.take_due
 
     def purge(id: str) -> None:
         purged.append(id)
         memory.delete(SETTINGS.registry, id)
 
-    def purge_before(id: str) -> Any:
-        if not purged:
-            purge(id)
-        return recover(id)
+    def purge_before(ids: Iterable[str]) -> Any:
+        first, *_ = ids = list(ids)
+        purge(first)
+        return recover_many(ids)
 
-    def purge_after(id: str) -> None:
+    def purge_after(ids: Iterable[str]) -> Any:
+        ids = list(ids)
         if len(purged) == 1:
-            purge(id)
-        enqueue(id)
+            purge(ids[0])
+        return take_due(ids)
 
-    registry.recover = purge_before  # type: ignore[method-assign]
-    run.enqueue = purge_after  # type: ignore[method-assign]
+    registry.recover_many = purge_before  # type: ignore[method-assign]
+    registry.take_due = purge_after  # type: ignore[method-assign]
     report = run()
     (left,) = {"a", "b", "c"} - set(purged)
     assert report.requeued == (left,)

@@ -60,9 +60,10 @@ def registry(engine: Blocked) -> Registry:
 def swept(registry: Registry, index: VideosIndex) -> SweepReport:
     return sweep(
         registry,
-        enqueue=registry.mark_queued,
+        send=lambda records: ([record.id for record in records], None),
+        lost=lambda ids: ids,
         clean=lambda id: remove_document(registry, index, id),
-        depth=lambda: 0,
+        room=100,
     )
 
 

@@ -105,7 +105,7 @@ def test_made_app_has_all_tasks_their_queue_and_schedule() -> None:
     assert app.conf.worker_prefetch_multiplier == 1
     assert app.conf.task_default_queue == "q"
     entry = app.conf.beat_schedule["vidsearch.sweep"]
-    assert (entry["schedule"], entry["options"]) == (9, {"queue": "q", "expires": 9})
+    assert (entry["schedule"], entry["options"]) == (9, {"queue": "q-maintenance", "expires": 9})
     task = app.tasks["vidsearch.ingest_video"]
     assert app.conf.broker_transport_options["visibility_timeout"] > task.time_limit
     assert task.time_limit > task.soft_time_limit

@@ -12,7 +12,8 @@ from vidsearch.errors import MappingConflictError, RegistryError
 from vidsearch.index.uri_field import uri_in
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.ingest.document import model_name
-from vidsearch.registry.registry import Registration, Registry
+from vidsearch.registry.registration import Registration
+from vidsearch.registry.registry import Registry
 from vidsearch.registry.validation import NewVideo, check_id, check_uri
 from vidsearch_mappings.attached import has_uri, lacks_vectors
 from vidsearch_mappings.registry import GIVEN_UP, IN_PROGRESS, ErrorRecord, State, VideoRecord

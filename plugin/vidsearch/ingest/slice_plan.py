@@ -100,7 +100,9 @@ class SlicePlanner:
         """Let other workers embed the missing slices; whoever ends the last one takes over."""
         slices, missing = plan.slices, plan.missing
         try:
-            waiting = self._board.add(missing, uri=attempt.record.uri)
+            waiting = self._board.add(
+                missing, uri=attempt.record.uri, priority=attempt.record.priority
+            )
         except SliceFailedError:
             self._board.clear(slices)  # a retry begins anew, with what is in the store
             raise

@@ -23,6 +23,7 @@ from vidsearch.registry.validation import NewVideo
 from vidsearch_mappings.registry import (
     GIVEN_UP,
     IN_PROGRESS,
+    Priority,
     State,
     VideoRecord,
     registry_index,
@@ -134,7 +135,9 @@ class SliceBoard:
         """Whether a video was ever sliced here."""
         return bool(self._engine.indices_of(self._settings.slices))
 
-    def add(self, slices: Sequence[Slice], *, uri: str) -> tuple[str, ...]:
+    def add(
+        self, slices: Sequence[Slice], *, uri: str, priority: Priority = "interactive"
+    ) -> tuple[str, ...]:
         """Put slices that are to be embedded on the board.
 
         Returns the ids of those for which messages are to be sent; the others are on their way.
@@ -152,7 +155,7 @@ class SliceBoard:
                 raise SliceFailedError(f"{one}: {entry.error}")
         lost = [id for id, entry in entries.items() if entry.state is State.INDEXED]
         self.entries.reopen_many(lost)
-        added = [one.require() for one in self.entries.register_many(wanted)]
+        added = [one.require() for one in self.entries.register_many(wanted, priority=priority)]
         return tuple(entry.id for entry in added if entry.state is State.REGISTERED)
 
     def of(self, slices: Sequence[Slice]) -> list[VideoRecord]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from os import getpid
 from socket import gethostname
@@ -13,14 +14,14 @@ from uuid import uuid4
 from vidsearch.batches import in_batches
 from vidsearch.engines import Engine
 from vidsearch.errors import LeaseLostError, RegistryError
-from vidsearch.registry import transitions
+from vidsearch.registry import queueing, transitions
 from vidsearch.registry.registration import Registration, registered
 from vidsearch.registry.store import Change, Lease, RecordStore, Stored, in_states
 from vidsearch.registry.sweep_rule import needs_sweep, sweep_query
 from vidsearch.registry.validation import NewVideo, check_id, checked, checked_fields
-from vidsearch_mappings.registry import ErrorRecord, State, VideoRecord
+from vidsearch_mappings.registry import ErrorRecord, Priority, State, VideoRecord
 
-__all__ = ["Registration", "Registry"]
+__all__ = ["Registry"]
 
 _Transition = Callable[[VideoRecord, float], VideoRecord]
 
@@ -109,6 +110,11 @@ class Registry:
         """Videos that nobody takes care of; see ``sweep_rule.needs_sweep``."""
         return self._store.scan(sweep_query(now=self._now(), timeout=self.lease_seconds))
 
+    def due(self, *, limit: int) -> Sequence[VideoRecord]:
+        """Registered videos whose messages the sweep is to send, in order; see ``queueing``."""
+        query = queueing.due_query(self._now())
+        return self._store.first(query, sort=queueing.IN_ORDER, size=limit)
+
     # -- by the application
 
     def register(
@@ -118,6 +124,7 @@ class Registry:
         uri: str,
         fields: Mapping[str, Any] | None = None,
         routing: str | None = None,
+        priority: Priority = "interactive",
     ) -> VideoRecord:
         """Make a video known. Safe to repeat.
 
@@ -132,20 +139,22 @@ class Registry:
             uri: of the file.
             fields: of the document, beside the vidsearch object; none in an attached index.
             routing: of the application's document, in an attached index.
+            priority: ``interactive`` videos go before ``bulk`` ones. A ``bulk`` video that waits
+                becomes ``interactive`` where it is registered so.
 
         Raises:
             RegistryError: an id, uri or field that cannot be stored; the message says which.
         """
-        video = self._checked(NewVideo(id, uri, fields, routing))
+        video = self._checked(NewVideo(id, uri, fields, routing, priority))
         register = partial(transitions.register, video=video)
         return self._store.change(id, register).record
 
     def register_many(
-        self, videos: Sequence[NewVideo | Mapping[str, Any]]
+        self, videos: Sequence[NewVideo | Mapping[str, Any]], *, priority: Priority = "bulk"
     ) -> tuple[Registration, ...]:
         """As :meth:`register`, in the order of the videos; an id may repeat with the same values.
 
-        A dict has the names of :class:`NewVideo`.
+        A dict has the names of :class:`NewVideo`; ``priority`` is of those that have none.
 
         Raises:
             BackendUnavailableError: the engine does not answer; some may be registered.
@@ -155,6 +164,7 @@ class Registry:
         for video in videos:
             try:
                 valid = self._checked(video)
+                valid = replace(valid, priority=valid.priority or priority)
                 if accepted.setdefault(valid.id, valid) != valid:
                     raise RegistryError(f"id {valid.id!r} is given twice, for different videos")
                 places.append(valid.id)
@@ -200,6 +210,10 @@ class Registry:
         queued = {one.id: one.stored for one in registrations if one.stored or not one.error}
         stored = {id: one for id, one in queued.items() if one}
         return self._change_many(queued, transitions.mark_queued, stored=stored)
+
+    def defer(self, ids: Iterable[str]) -> tuple[Registration, ...]:
+        """Leave registered videos to the sweep, as the queue is full."""
+        return self._change_many(ids, queueing.defer)
 
     def retry(self, id: str) -> VideoRecord:
         """Give a failed or dead video a new start with all its attempts.
@@ -338,17 +352,27 @@ class Registry:
         Returns ``None`` where it is not forgotten (any more); see ``needs_sweep``. Of several
         sweeps at once, one gets the record.
         """
-        before: VideoRecord | None = None
+        (end,) = self.recover_many([id])
+        record = end.require()
+        return record if end.changed else None
+
+    def recover_many(self, ids: Iterable[str]) -> tuple[Registration, ...]:
+        """As :meth:`recover`; those that were recovered are ``changed``."""
 
         def recover(record: VideoRecord, now: float) -> VideoRecord:
-            nonlocal before
-            before = record
             if not needs_sweep(record, now=now, timeout=self.lease_seconds):
                 return record
             return transitions.recover(record, now, max_attempts=self.max_attempts)
 
-        after = self._change(id, recover).record
-        return None if after is before else after
+        return self._change_many(ids, recover)
+
+    def take_due(self, ids: Iterable[str]) -> tuple[Registration, ...]:
+        """Mark due videos queued, whose messages are to be sent now; those are ``changed``."""
+        return self._change_many(ids, queueing.take_due)
+
+    def put_back(self, registrations: Iterable[Registration]) -> tuple[Registration, ...]:
+        """Make videos due again that :meth:`take_due` took, and the broker did not take."""
+        return self._change_stored(registrations, queueing.put_back)
 
     def _change(self, id: str, transition: _Transition) -> Stored:
         return self._store.change(id, _of_registered(id, transition))
@@ -363,6 +387,13 @@ class Registry:
         changes = {id: _of_registered(id, transition) for id in ids}
         ends = self._store.change_many(changes, stored=stored)
         return tuple(Registration.of(id, ends[id]) for id in changes)
+
+    def _change_stored(
+        self, registrations: Iterable[Registration], transition: _Transition
+    ) -> tuple[Registration, ...]:
+        """As :meth:`_change_many`, without reading again what was read before."""
+        stored = {one.id: one.stored for one in registrations if one.stored}
+        return self._change_many(stored, transition, stored=stored)
 
     def _change_held(
         self, lease: Lease, transition: Callable[..., VideoRecord], **arguments: Any

@@ -176,8 +176,12 @@ class RecordStore:
 
     def latest(self, query: Json, *, size: int) -> list[VideoRecord]:
         """The records that match, the one that changed last first."""
+        return self.first(query, sort=[{"updated_at": "desc"}], size=size)
+
+    def first(self, query: Json, *, sort: Sequence[Json], size: int) -> list[VideoRecord]:
+        """The first records that match, in an order."""
         self._refresh()
-        body = {"query": query, "sort": [{"updated_at": "desc"}], "size": size}
+        body = {"query": query, "sort": list(sort), "size": size}
         hits = self._engine.search(self.index, body)["hits"]["hits"]
         return [found for hit in hits if (found := _readable(hit["_id"], hit["_source"]))]
 
@@ -242,7 +246,8 @@ class RecordStore:
                 ends[id] = error
             else:
                 smaller |= {} if fits is None else {id: fits}
-        return ends | self._bulk(by_id, smaller, expect)
+        kept = {id: _record(id, source) for id, source in smaller.items()}
+        return ends | self._bulk(kept, smaller, expect)
 
     def _bulk(
         self,

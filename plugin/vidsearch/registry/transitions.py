@@ -87,7 +87,12 @@ def register(old: VideoRecord | None, now: float, *, video: NewVideo) -> VideoRe
 
     Of an indexed video, other fields alone are only noted; see :func:`fields_written`.
     """
-    wanted: Json = {"uri": video.uri, "fields": dict(video.fields or {}), "routing": video.routing}
+    wanted: Json = {
+        "uri": video.uri,
+        "fields": dict(video.fields or {}),
+        "routing": video.routing,
+        "priority": video.priority or "interactive",
+    }
     if old is None or old.state is State.DELETED:
         unknown = {} if old is None else old.unknown
         return VideoRecord(
@@ -95,7 +100,7 @@ def register(old: VideoRecord | None, now: float, *, video: NewVideo) -> VideoRe
         )
     same_file = (old.uri, old.routing) == (video.uri, video.routing)
     if same_file and dict(old.fields) == wanted["fields"] and old.state not in GIVEN_UP:
-        return old
+        return _hurried(old, now) if wanted["priority"] == "interactive" else old
     if same_file and old.state is State.INDEXED:
         return _with_fields(old, now, wanted["fields"])
     if video.uri != old.uri:
@@ -255,7 +260,7 @@ def reopen(record: VideoRecord, now: float, *, forget: bool) -> VideoRecord:
         raise VideoNotRegisteredError(f"video {record.id!r} was deleted")
     if record.state in IN_PROGRESS and not (forget and record.fingerprint):
         return record
-    after = _afresh(record, now)
+    after = _afresh(record, now).changed(priority="bulk")
     return _without_content(after).changed(fingerprint=None) if forget else after
 
 
@@ -285,25 +290,41 @@ def mark_removed(record: VideoRecord, now: float) -> VideoRecord:
 
 
 def recover(record: VideoRecord, now: float, *, max_attempts: int) -> VideoRecord:
-    """Take back what nobody takes care of; the caller has asked ``needs_sweep``."""
-    after = _ended(record, now)
+    """Take back what nobody takes care of; the caller has asked ``needs_sweep``.
+
+    What is ``registered`` then is due at once: see :mod:`vidsearch.registry.queueing`.
+    """
     if record.state is State.DELETED:
-        return after
+        return _ended(record, now)
     if record.state is State.INDEXED:
-        return _afresh(record, now)
+        return _afresh(record, now).changed(due_at=now)
+    after = _ended(record, now).changed(state=State.REGISTERED, due_at=now)
     if record.state is not State.PROCESSING:
-        return after.changed(state=State.REGISTERED)
+        return after
     if is_handed_over(record):
-        return after.changed(state=State.REGISTERED, attempts=record.attempts - 1)
+        return after.changed(attempts=record.attempts - 1)
     lost = f"worker {record.owner} fell silent in attempt {record.attempts}"
     error = ErrorRecord(type="WorkerLost", stage="processing", message=lost)
-    dead = record.attempts >= max_attempts
-    return after.changed(state=State.DEAD if dead else State.REGISTERED, error=error)
+    if record.attempts >= max_attempts:
+        return after.changed(state=State.DEAD, due_at=None, error=error)
+    return after.changed(error=error)
 
 
 def is_purgeable(record: VideoRecord) -> bool:
     """Whether the entry may be dropped: no tombstone whose ingest may still be running."""
     return record.state in UNWANTED and not record.lease_until
+
+
+def _hurried(record: VideoRecord, now: float) -> VideoRecord:
+    """A bulk video that somebody waits for now. One that is queued gets another message."""
+    if record.priority == "interactive" or record.state not in WAITING:
+        return record
+    after = record.changed(priority="interactive", updated_at=now)
+    return (
+        after
+        if record.state is State.REGISTERED
+        else _ended(after, now).changed(state=State.REGISTERED)
+    )
 
 
 def _afresh(record: VideoRecord, now: float) -> VideoRecord:

@@ -119,15 +119,21 @@ def _knn_matches(documents: Stored, clause: Json) -> list[tuple[int, float]]:
     return found[: int(clause.get("k", 10))]
 
 
-def _sort_keys(body: Mapping[str, Any]) -> list[tuple[str, str]]:
-    keys = []
+_SortKey = tuple[str, str, bool]
+"""A field, ``asc`` or ``desc``, and whether documents without a value come first."""
+
+
+def _sort_keys(body: Mapping[str, Any]) -> list[_SortKey]:
+    keys: list[_SortKey] = []
     wanted = body.get("sort", [])
     for item in [wanted] if isinstance(wanted, (str, Mapping)) else wanted:
         if isinstance(item, str):
-            keys.append((item, "desc" if item == "_score" else "asc"))
+            keys.append((item, "desc" if item == "_score" else "asc", False))
             continue
-        ((name, order),) = item.items()
-        keys.append((name, order if isinstance(order, str) else order.get("order", "asc")))
+        ((name, options),) = item.items()
+        if isinstance(options, str):
+            options = {"order": options}
+        keys.append((name, options.get("order", "asc"), options.get("missing") == "_first"))
     return keys
 
 
@@ -140,25 +146,27 @@ def _sort_value(hit: _Match, name: str) -> Any:
     return next(values_at(document.source, name), None)
 
 
-def _sorted(found: list[_Match], keys: list[tuple[str, str]]) -> list[_Match]:
-    """In order of the keys, the first one counts most; what has no value comes last."""
-    for name, order in reversed(keys or [("_score", "desc"), ("_id", "asc")]):
+def _sorted(found: list[_Match], keys: list[_SortKey]) -> list[_Match]:
+    """In order of the keys, the first one counts most."""
+    for name, order, first in reversed(keys or [("_score", "desc", False), ("_id", "asc", False)]):
         valued = [(_sort_value(hit, name), hit) for hit in found]
         present = [one for one in valued if one[0] is not None]
         present.sort(key=lambda one: one[0], reverse=order == "desc")
-        found = [hit for _, hit in present] + [hit for value, hit in valued if value is None]
+        absent = [hit for value, hit in valued if value is None]
+        shown = [hit for _, hit in present]
+        found = absent + shown if first else shown + absent
     return found
 
 
-def _comes_after(hit: _Match, last: Sequence[Any], keys: Sequence[tuple[str, str]]) -> bool:
-    for before, (name, order) in zip(last, keys, strict=True):
+def _comes_after(hit: _Match, last: Sequence[Any], keys: Sequence[_SortKey]) -> bool:
+    for before, (name, order, _) in zip(last, keys, strict=True):
         value = _sort_value(hit, name)
         if value != before:
             return bool(value < before) if order == "desc" else bool(value > before)
     return False
 
 
-def _hit(hit: _Match, body: Json, clauses: Sequence[Json], keys: Sequence[tuple[str, str]]) -> Json:
+def _hit(hit: _Match, body: Json, clauses: Sequence[Json], keys: Sequence[_SortKey]) -> Json:
     index, document, points = hit
     shown: Json = {"_index": index, "_id": document.id, "_score": points}
     wanted = body.get("_source", True)
@@ -172,7 +180,7 @@ def _hit(hit: _Match, body: Json, clauses: Sequence[Json], keys: Sequence[tuple[
     if "highlight" in body and (fragments := highlights(body["highlight"], document.source)):
         shown["highlight"] = fragments
     if keys:
-        shown["sort"] = [_sort_value(hit, name) for name, _ in keys]
+        shown["sort"] = [_sort_value(hit, name) for name, _, _ in keys]
     for clause in [*clauses, *_nested_knn(body.get("query"))]:
         if "inner_hits" in clause:
             name, found = _inner_hits(clause, document, index)
