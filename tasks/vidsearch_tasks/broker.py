@@ -12,6 +12,13 @@ from vidsearch.batches import in_batches
 from vidsearch.config import redact_url
 from vidsearch.defaults import BROKER_SECONDS
 from vidsearch.errors import BackendUnavailableError, ConfigError
+from vidsearch_tasks.broker_url import (
+    NO_CLUSTER,
+    broker_url,
+    is_redis,
+    require_usable,
+    without_passwords,
+)
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -31,7 +38,7 @@ __all__ = [
 _MODEL_PAUSE = 0.5
 _AT_ONCE = 100
 """Messages per request to the broker."""
-_INFO = ("index", "engine", "model", "encoder", "identity", "precision", "problem")
+_INFO = ("index", "engine", "model", "encoder", "identity", "precision", "problem", "conflicts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,8 @@ class WorkerState:
     """Numbers that it computes frames with."""
     problem: str | None = None
     """Why it cannot embed."""
+    conflicts: Sequence[str] | None = None
+    """What its Celery app has set against what ingestion needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,33 +88,37 @@ class BrokerState:
 
 
 @contextmanager
-def broker_errors(url: str) -> Iterator[None]:
+def broker_errors(app: Celery) -> Iterator[None]:
     """Map the errors of the broker's client.
 
     Raises:
         BackendUnavailableError: the broker cannot be reached or refuses.
-        ConfigError: the URL names no broker.
+        ConfigError: the URL names no broker that can be used.
     """
-    from kombu.connection import Connection
-    from kombu.exceptions import LimitExceeded, OperationalError
-    from redis.exceptions import RedisError
+    from amqp.exceptions import AMQPError
+    from kombu.exceptions import ContentDisallowed, KombuError
+    from redis import exceptions as redis_errors
 
-    untyped: Any = Connection
-    try:
-        untyped(url).get_transport_cls()
-    except (KeyError, ValueError, ImportError):
-        # "from None": the error may quote a piece of the password as a port.
-        raise ConfigError(
-            f"broker.url {redact_url(url)!r} is not usable: write redis://host:6379/0, "
-            "and a / in a password as %2F"
-        ) from None
+    url = broker_url(app)
+    require_usable(url, app.conf.broker_transport_options or {})
+    shown = redact_url(url)
     try:
         yield
-    except (LimitExceeded, OperationalError, RedisError, OSError) as error:
+    except ContentDisallowed as error:
+        raise ConfigError(
+            f"a worker at {shown} answers in another format than JSON: set task_serializer of its "
+            "Celery app to 'json'"
+        ) from error
+    except (
+        redis_errors.AskError,  # also that a key has moved to another node
+        redis_errors.ClusterCrossSlotError,
+    ) as error:
+        raise ConfigError(f"broker.url {shown!r} is not usable: {NO_CLUSTER}") from error
+    except (AMQPError, KombuError, redis_errors.RedisError, OSError) as error:
         # A client's message may show the URL with its password.
-        reason = str(error).replace(url, redact_url(url)) or type(error).__name__
+        reason = without_passwords(str(error), url) or type(error).__name__
         raise BackendUnavailableError(
-            f"the broker at {redact_url(url)} does not answer: {reason.rstrip('.')}. "
+            f"the broker at {shown} does not answer: {reason.rstrip('.')}. "
             "Is it running, and is broker.url right?"
         ) from error
 
@@ -135,13 +148,20 @@ def send_ids(
         queue: where they go.
         timeout: seconds until a broker that is away is given up.
 
+    Where the app has ``task_always_eager``, their work is done here and now instead.
+
     Returns:
         The ids that the broker took, and why it did not take the others.
     """
+    if app.conf.task_always_eager:
+        from vidsearch_tasks.eager import run_in_process
+
+        run_in_process(app, task, ids)
+        return ids, None
     sent: list[str] = []
     try:
         with (
-            broker_errors(_url(app)),
+            broker_errors(app),
             _producer(app, timeout) as producer,
             _flushing(producer) as flush,
         ):
@@ -178,14 +198,14 @@ def _producer(app: Celery, timeout: float) -> Iterator[Any]:
     """
     from kombu import pools
 
-    share, urls = timeout / 3, _url(app).split(";")
+    share, urls = timeout / 3, broker_url(app).split(";")
     connect = share / len(urls)
     options: dict[str, float] = {
         "max_retries": len(urls) - 1,
         "interval_start": 0,
         "interval_step": 0,
     }
-    if urls[0].startswith(("redis", "sentinel")):
+    if is_redis(urls[0]):
         options |= {"socket_connect_timeout": connect, "socket_timeout": share}
     connection = app.connection_for_write(connect_timeout=connect, transport_options=options)
     with pools.producers[connection].acquire(block=True, timeout=share) as producer:
@@ -218,11 +238,16 @@ def queue_depth(app: Celery, *, queue: str) -> int:
     Raises:
         BackendUnavailableError: the broker does not answer.
     """
-    with broker_errors(_url(app)), app.connection_for_write() as connection:
+    from kombu.transport import virtual
+
+    with broker_errors(app), app.connection_for_write() as connection:
         channel = connection.default_channel
+        if isinstance(channel, virtual.Channel):
+            # Asked whether the queue exists, Redis is asked without `global_keyprefix`.
+            return int(channel._size(queue))
         try:
             return int(channel.queue_declare(queue=queue, passive=True).message_count)
-        except connection.channel_errors:  # Redis knows no empty queues
+        except connection.channel_errors:  # there is none before the first message
             return 0
 
 
@@ -245,7 +270,7 @@ def broker_state(
     queue = settings.broker.queue
     queued = queue_depth(app, queue=queue)
     until = time.monotonic() + model_seconds
-    with broker_errors(_url(app)):
+    with broker_errors(app):
         answers = _ask(app, "active_queues", timeout=timeout)
         takes = [(name, tuple(each["name"] for each in found)) for name, found in answers]
         names = [name for name, queues in takes if queue in queues]
@@ -262,7 +287,7 @@ def broker_state(
         known = info[1] if info and isinstance(info[1], dict) else {}
         workers.append(WorkerState(name, queues, **{key: known.get(key) for key in _INFO}))
     return BrokerState(
-        url=redact_url(_url(app)), queue=queue, queued=queued, workers=tuple(workers)
+        url=redact_url(broker_url(app)), queue=queue, queued=queued, workers=tuple(workers)
     )
 
 
@@ -288,8 +313,3 @@ def _is_unsure(info: Any) -> bool:
         and info["identity"] is None
         and info.get("problem") is None
     )
-
-
-def _url(app: Celery) -> str:
-    url = app.conf.broker_write_url or app.conf.broker_url
-    return url if isinstance(url, str) else ";".join(url or ())
