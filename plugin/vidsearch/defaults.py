@@ -17,7 +17,8 @@ BATCH_SIZE = 8
 BROKER_SECONDS = 0.9
 """For a message to the broker."""
 TIME_LIMIT = 2 * 3600
-"""Seconds after which a worker gives up a video or a slice."""
+"""Seconds after which a worker gives up a video or a slice. One that hangs would else renew its
+lease for ever."""
 KILL_SECONDS = 60
 """From then on until the worker process is killed, if it does not."""
 MAX_SECONDS = 12 * 3600.0

@@ -7,6 +7,7 @@ from typing import Any
 from celery import Celery
 
 from vidsearch.config import Settings
+from vidsearch.defaults import TIME_LIMIT
 from vidsearch_tasks.broker_url import require_usable
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "INGEST",
     "SCAN",
     "SWEEP",
+    "TIME_LIMIT",
     "WORKER_INFO",
     "beat_schedule",
     "make_app",

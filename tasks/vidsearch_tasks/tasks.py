@@ -15,7 +15,6 @@ from uuid import uuid4
 from celery import shared_task
 from celery.worker.control import inspect_command
 
-from vidsearch.defaults import KILL_SECONDS, TIME_LIMIT
 from vidsearch.errors import (
     BackendUnavailableError,
     LeaseLostError,
@@ -24,11 +23,10 @@ from vidsearch.errors import (
 )
 from vidsearch.retry import outage_uses_up_attempt, retry_delay
 from vidsearch_mappings.registry import ErrorRecord, State
-from vidsearch_tasks.celery_app import EMBED_SLICE, INGEST, SCAN, SWEEP, WORKER_INFO
+from vidsearch_tasks.celery_app import EMBED_SLICE, INGEST, SCAN, SWEEP, TIME_LIMIT, WORKER_INFO
 from vidsearch_tasks.maintenance import run_scan, run_sweep
 from vidsearch_tasks.register import enqueue_slices
 from vidsearch_tasks.services import Services, current_services
-from vidsearch_tasks.worker_start import app_conflicts
 
 if TYPE_CHECKING:
     from vidsearch.ingest import Outcome
@@ -39,14 +37,13 @@ __all__ = ["embed_slice", "ingest_video", "scan", "sweep", "worker_info"]
 _log = logging.getLogger(__name__)
 
 
-# The limits in time are those of the settings once a worker has started; see `worker_start`.
 _LIMITS = {
     "bind": True,
     "acks_late": True,
     "ignore_result": True,
     "max_retries": None,
     "soft_time_limit": TIME_LIMIT,
-    "time_limit": TIME_LIMIT + KILL_SECONDS,
+    "time_limit": TIME_LIMIT + 60,
 }
 
 
@@ -199,6 +196,8 @@ def worker_info(state: Any) -> dict[str, Any]:
     A message holds an id only. A worker with other settings than the sender takes it, too, finds no
     such video in its registry, and drops it; this command shows such a worker.
     """
+    from vidsearch_tasks.worker_start import app_conflicts
+
     services = current_services()
     conflicts = app_conflicts(state.app, services.settings)
     return {**services.worker_info(), **services.model_info(), "conflicts": conflicts}

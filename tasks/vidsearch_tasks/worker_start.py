@@ -103,8 +103,8 @@ def broker_advice(app: Celery, settings: Settings) -> list[str]:
     if is_rabbitmq(url) and limit + KILL_SECONDS >= _RABBITMQ_TIMEOUT:
         found.append(
             "RabbitMQ closes the channel of a worker that has not acknowledged a message for its "
-            f"consumer_timeout (by default {_RABBITMQ_TIMEOUT} s): set that above ingest.time_limit "
-            f"({limit} s) in rabbitmq.conf, in milliseconds"
+            f"consumer_timeout (by default {_RABBITMQ_TIMEOUT} s): set that above "
+            f"ingest.time_limit ({limit} s) in rabbitmq.conf, in milliseconds"
         )
     return found
 

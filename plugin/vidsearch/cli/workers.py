@@ -89,8 +89,8 @@ def worker_problem(state: BrokerState, settings: Settings) -> str | None:
     name, queue = settings.index.name, state.queue
     if not state.workers:
         return (
-            f"no worker answers over {state.url}. Start one with these settings: {_START}; one that "
-            "runs must have the same broker.transport_options (global_keyprefix)"
+            f"no worker answers over {state.url}. Start one with these settings: {_START}; one "
+            "that runs must have the same broker.transport_options (global_keyprefix)"
         )
     if not state.of_queue:
         others = "; ".join(

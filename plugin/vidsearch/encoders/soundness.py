@@ -12,8 +12,8 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from vidsearch.encoders.base import Encoder
-from vidsearch.encoders.output import embedded_frames, embedded_texts
-from vidsearch.errors import EncoderError, ModelMismatchError, ModelUnavailableError
+from vidsearch.encoders.output import checked_vectors, embedded_texts
+from vidsearch.errors import ModelUnavailableError
 from vidsearch.media.frames import FrameBatch
 
 __all__ = ["require_sound"]
@@ -33,19 +33,21 @@ def require_sound(encoder: Encoder) -> None:
     Of the checkpoint that is shipped, the texts that describe them must match them, too.
 
     Raises:
-        ModelUnavailableError: both have the same vector, or what is no unit vector.
-        ModelMismatchError: the vectors do not have the dims of the encoder's identity.
+        ModelUnavailableError: both have the same vector, or none.
+        EncoderError, ModelMismatchError: as :func:`embedded_frames`.
     """
     if _sound.get(id(encoder)) is encoder:
         return
-    try:
-        pictures = embedded_frames(encoder, _pictures())
-    except ModelMismatchError:
-        raise
-    except EncoderError as error:
-        raise ModelUnavailableError(f"a probe with two pictures failed: {error}") from error
-    cosine = float(pictures[0] @ pictures[1])
+    frames = _pictures()
+    found = encoder.encode_frames(frames)
     where = f"encoder {encoder.identity.name!r} ({type(encoder).__name__})"
+    if isinstance(found, np.ndarray) and found.dtype.kind == "f" and np.isnan(found).all():
+        raise ModelUnavailableError(
+            f"{where} gives no numbers for pictures (NaN), so nothing is stored. Check the weights "
+            "in model.name, and model.precision: a model in half precision may overflow"
+        )
+    pictures = checked_vectors(found, encoder, len(frames), "frame")
+    cosine = float(pictures[0] @ pictures[1])
     if cosine > _SAME:
         raise ModelUnavailableError(
             f"{where} gives a red circle and a blue square the same vector (cosine {cosine:.6f}): "
