@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vidsearch.errors import ConfigError
+from vidsearch.errors import ConfigError, VideoNotRegisteredError
 from vidsearch_mappings.registry import WAITING
 from vidsearch_tasks.celery_app import EMBED_SLICE
 from vidsearch_tasks.services import current_services
@@ -36,6 +36,10 @@ def run_in_process(app: Celery, task: str, ids: Sequence[str]) -> None:
     entries = services.board.entries if task == EMBED_SLICE else services.registry
     for id in ids:
         for _ in range(services.settings.ingest.max_attempts):
-            app.tasks[task].apply(args=[id], throw=True)
-            if entries.get(id).state not in WAITING:
+            # An error that no record tells of is raised.
+            app.tasks[task].apply(args=[id]).get(disable_sync_subtasks=False)
+            try:
+                if entries.get(id).state not in WAITING:
+                    break
+            except VideoNotRegisteredError:  # slices are forgotten with the last one
                 break

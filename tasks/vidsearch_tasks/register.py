@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.batches import in_batches
-from vidsearch.errors import BackendUnavailableError
+from vidsearch.errors import BackendUnavailableError, VideoNotRegisteredError
 from vidsearch_tasks.broker import send_ids, send_ingest
 from vidsearch_tasks.celery_app import EMBED_SLICE, INGEST
 from vidsearch_tasks.services import Services, current_services
@@ -225,7 +226,8 @@ def enqueue_slices(ids: Sequence[str], *, services: Services, app: Celery) -> No
     broker = services.settings.broker
     sent, problem = send_ids(app, EMBED_SLICE, ids, queue=broker.queue, timeout=broker.timeout)
     for id in sent:
-        services.board.entries.mark_queued(id)
+        with suppress(VideoNotRegisteredError):  # all slices may be done and forgotten by now
+            services.board.entries.mark_queued(id)
     if problem:
         raise problem
 
