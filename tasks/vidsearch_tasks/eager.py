@@ -25,8 +25,7 @@ def run_in_process(app: Celery, task: str, ids: Sequence[str]) -> None:
     Raises:
         ConfigError: the tasks of this process work with another app.
     """
-    import vidsearch_tasks.tasks  # noqa: F401 - an app may have been made without loading them
-
+    app.loader.import_module("vidsearch_tasks.tasks")  # an app loads what it includes when it works
     services = current_services()
     if services.app != app:
         raise ConfigError(

@@ -7,9 +7,11 @@ others of the same app, for its own tasks, as it likes.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from celery.signals import celeryd_after_setup
+from celery.signals import celeryd_after_setup, celeryd_init
 
 from vidsearch.config import redact_url
 from vidsearch.defaults import KILL_SECONDS
@@ -109,17 +111,23 @@ def broker_advice(app: Celery, settings: Settings) -> list[str]:
     return found
 
 
+@celeryd_init.connect  # type: ignore[untyped-decorator]
+def _refuse_misread_url(instance: Any, **_: Any) -> None:
+    """Before Celery quotes a piece of the password in a traceback."""
+    url = broker_url(instance.app)
+    if is_redis(url) or is_rabbitmq(url):
+        with _ending_the_worker():
+            require_usable(url, instance.app.conf.broker_transport_options or {})
+
+
 @celeryd_after_setup.connect  # type: ignore[untyped-decorator]
 def _prepare_worker(instance: Any, **_: Any) -> None:
     app = instance.app
-    try:
+    with _ending_the_worker():
         settings = current_services().settings
         if settings.broker.queue not in app.amqp.queues.consume_from:
             return
         require_suitable(app, pool=instance.pool_cls.__module__)
-    except VidsearchError as error:
-        _log.critical("this worker cannot start: %s", error)
-        raise SystemExit(1) from None
     for each in (*app_conflicts(app, settings), *broker_advice(app, settings)):
         _log.warning("%s", each)
     # Remote control answers in the serializer of the app's own tasks, which may be pickle.
@@ -127,3 +135,12 @@ def _prepare_worker(instance: Any, **_: Any) -> None:
     for name in _TASKS:
         app.tasks[name].soft_time_limit = settings.ingest.time_limit
         app.tasks[name].time_limit = settings.ingest.time_limit + KILL_SECONDS
+
+
+@contextmanager
+def _ending_the_worker() -> Iterator[None]:
+    try:
+        yield
+    except VidsearchError as error:
+        _log.critical("this worker cannot start: %s", error)
+        raise SystemExit(1) from None

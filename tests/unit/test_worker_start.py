@@ -10,7 +10,7 @@ import pytest
 from celery import Celery
 from celery.concurrency import get_implementation
 from celery.concurrency.solo import TaskPool
-from celery.signals import celeryd_after_setup
+from celery.signals import celeryd_after_setup, celeryd_init
 
 from vidsearch.cli.workers import conflict_problem
 from vidsearch.config import Settings
@@ -69,6 +69,16 @@ def test_unsuitable_worker_ends_and_logs_why(
     with pytest.raises(SystemExit):
         start(own_app(broker_url="redis+cluster://:hunter2@h:1"), monkeypatch)
     assert "Redis Cluster" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+def test_misread_url_ends_any_worker_before_celery_quotes_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = own_app(broker_url="redis://:hunter2/secret@h:1/0")
+    with pytest.raises(SystemExit):
+        celeryd_init.send("w@h", instance=SimpleNamespace(app=app), conf=app.conf, options={})
+    assert "its host or port cannot be read" in caplog.text
     assert "hunter2" not in caplog.text
 
 
