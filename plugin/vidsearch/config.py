@@ -89,6 +89,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _tasks_end_before_they_are_visible_again(self) -> Settings:
+        if "visibility_timeout" in self.broker.transport_options:
+            raise ValueError(
+                "setting broker.transport_options holds `visibility_timeout`: set "
+                "broker.visibility_timeout instead"
+            )
         if self.visibility_timeout <= self.ingest.time_limit + KILL_SECONDS:
             raise ValueError(
                 f"setting broker.visibility_timeout is {self.visibility_timeout}, but must exceed "

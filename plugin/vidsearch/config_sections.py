@@ -268,13 +268,6 @@ class BrokerSettings(Section):
         "workers and senders. See docs/broker.md.",
     )
 
-    @field_validator("transport_options")
-    @classmethod
-    def _has_no_setting(cls, options: dict[str, Any]) -> dict[str, Any]:
-        if "visibility_timeout" in options:
-            raise ValueError("set broker.visibility_timeout instead of `visibility_timeout`")
-        return options
-
 
 class IngestSettings(Section):
     """What a worker does with a registered video."""

@@ -152,5 +152,5 @@ def test_limits_that_do_not_fit_each_other_are_refused() -> None:
     assert Settings(broker={"visibility_timeout": 7261}).visibility_timeout == 7261
     with pytest.raises(ValueError, match=r"broker\.visibility_timeout is 7260, but must exceed"):
         Settings(broker={"visibility_timeout": 7260})
-    with pytest.raises(ValueError, match=r"set broker\.visibility_timeout instead"):
+    with pytest.raises(ValueError, match=r"broker\.visibility_timeout instead"):
         Settings(broker={"transport_options": {"visibility_timeout": 1}})
