@@ -88,19 +88,17 @@ class BrokerState:
 
 
 @contextmanager
-def broker_errors(app: Celery) -> Iterator[None]:
+def broker_errors(url: str) -> Iterator[None]:
     """Map the errors of the broker's client.
 
     Raises:
         BackendUnavailableError: the broker cannot be reached or refuses.
-        ConfigError: the URL names no broker that can be used.
+        ConfigError: it is a Redis Cluster, or a worker answers in another format.
     """
     from amqp.exceptions import AMQPError
     from kombu.exceptions import ContentDisallowed, KombuError
     from redis import exceptions as redis_errors
 
-    url = broker_url(app)
-    require_usable(url, app.conf.broker_transport_options or {})
     shown = redact_url(url)
     try:
         yield
@@ -161,7 +159,7 @@ def send_ids(
     sent: list[str] = []
     try:
         with (
-            broker_errors(app),
+            broker_errors(_url(app)),
             _producer(app, timeout) as producer,
             _flushing(producer) as flush,
         ):
@@ -198,7 +196,7 @@ def _producer(app: Celery, timeout: float) -> Iterator[Any]:
     """
     from kombu import pools
 
-    share, urls = timeout / 3, broker_url(app).split(";")
+    share, urls = timeout / 3, _url(app).split(";")
     connect = share / len(urls)
     options: dict[str, float] = {
         "max_retries": len(urls) - 1,
@@ -240,7 +238,7 @@ def queue_depth(app: Celery, *, queue: str) -> int:
     """
     from kombu.transport import virtual
 
-    with broker_errors(app), app.connection_for_write() as connection:
+    with broker_errors(_url(app)), app.connection_for_write() as connection:
         channel = connection.default_channel
         if isinstance(channel, virtual.Channel):
             # Asked whether the queue exists, Redis is asked without `global_keyprefix`.
@@ -270,7 +268,7 @@ def broker_state(
     queue = settings.broker.queue
     queued = queue_depth(app, queue=queue)
     until = time.monotonic() + model_seconds
-    with broker_errors(app):
+    with broker_errors(_url(app)):
         answers = _ask(app, "active_queues", timeout=timeout)
         takes = [(name, tuple(each["name"] for each in found)) for name, found in answers]
         names = [name for name, queues in takes if queue in queues]
@@ -287,7 +285,7 @@ def broker_state(
         known = info[1] if info and isinstance(info[1], dict) else {}
         workers.append(WorkerState(name, queues, **{key: known.get(key) for key in _INFO}))
     return BrokerState(
-        url=redact_url(broker_url(app)), queue=queue, queued=queued, workers=tuple(workers)
+        url=redact_url(_url(app)), queue=queue, queued=queued, workers=tuple(workers)
     )
 
 
@@ -313,3 +311,9 @@ def _is_unsure(info: Any) -> bool:
         and info["identity"] is None
         and info.get("problem") is None
     )
+
+
+def _url(app: Celery) -> str:
+    url = broker_url(app)
+    require_usable(url, app.conf.broker_transport_options or {})
+    return url
