@@ -12,6 +12,7 @@ app = Celery(
     broker=settings.broker.url.get_secret_value(),
     include=["vidsearch_tasks.tasks"],
 )
-app.conf.broker_transport_options = {"visibility_timeout": 4 * 3600}  # above the longest task
+app.conf.broker_transport_options = {"visibility_timeout": settings.visibility_timeout}
+app.conf.worker_prefetch_multiplier = 1  # a busy worker leaves messages to others
 app.conf.beat_schedule = {**beat_schedule(settings)}  # beside your own entries
 configure(settings, client=Elasticsearch(settings.engine.url), app=app)

@@ -10,7 +10,7 @@ from typing import Any
 from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
 from vidsearch.embeddings import EmbeddingStore
 from vidsearch.embeddings.index_files import IndexFiles
-from vidsearch.encoders import Vectors
+from vidsearch.encoders import Vectors, require_sound
 from vidsearch.ingest import Indexer, Outcome, SliceBoard, SliceWorker, lack_fields
 from vidsearch.media import Cue, FrameBatch, FrameStream, MediaLimits, ThumbnailStore
 from vidsearch.media.direct_reader import DirectReader
@@ -60,6 +60,8 @@ class Stage:
     def __init__(self, engine: MemoryEngine | None = None) -> None:
         self.engine = engine or MemoryEngine()
         self.encoder = Counting()
+        require_sound(self.encoder)  # whose frames are not counted below
+        self.encoder.frames = 0
         self.reader = CountingReader()
         self.store: EmbeddingStore | None = EmbeddingStore(IndexFiles(self.engine, SETTINGS))
         self.thumbnails: ThumbnailStore | None = None

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -30,6 +30,7 @@ from vidsearch.config_sections import (
     ModelSettings,
 )
 from vidsearch.config_sources import EmbeddingSettings, SourceSettings, ThumbnailSettings
+from vidsearch.defaults import KILL_SECONDS
 from vidsearch.errors import ConfigError
 
 __all__ = [
@@ -48,12 +49,14 @@ __all__ = [
     "redact_url",
     "setting_paths",
     "settings_file",
+    "split_urls",
     "variable_name",
 ]
 
 _PREFIX = "VIDSEARCH_"
 _CONFIG_VARIABLE = "VIDSEARCH_CONFIG"
 _DEFAULT_FILES = ("vidsearch.toml", ".vidsearch/vidsearch.toml")
+_ODD_PORT = re.compile(r"^([^:/]*://[^/:\[]*:)(?!\d*(?:/|$)).*", re.DOTALL)
 _NEXT_URL = re.compile(r";(?=[A-Za-z][A-Za-z0-9+.-]*://)")
 
 
@@ -78,6 +81,26 @@ class Settings(BaseSettings):
     thumbnails: ThumbnailSettings = ThumbnailSettings()
     embeddings: EmbeddingSettings = EmbeddingSettings()
     search: SearchSettings = SearchSettings()
+
+    @property
+    def visibility_timeout(self) -> int:
+        """Seconds after which Redis delivers a message again."""
+        return self.broker.visibility_timeout or 2 * (self.ingest.time_limit + KILL_SECONDS)
+
+    @model_validator(mode="after")
+    def _tasks_end_before_they_are_visible_again(self) -> Settings:
+        if "visibility_timeout" in self.broker.transport_options:
+            raise ValueError(
+                "setting broker.transport_options holds `visibility_timeout`: set "
+                "broker.visibility_timeout instead"
+            )
+        if self.visibility_timeout <= self.ingest.time_limit + KILL_SECONDS:
+            raise ValueError(
+                f"setting broker.visibility_timeout is {self.visibility_timeout}, but must exceed "
+                f"ingest.time_limit ({self.ingest.time_limit}) by more than {KILL_SECONDS}: a "
+                "message would be delivered again while its worker still works"
+            )
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -135,7 +158,12 @@ def redact_url(url: str) -> str:
     A user without a password is masked, too: some services take a token in that place. A broker
     can have several URLs, separated by ``;``.
     """
-    return ";".join(_redact_one(one) for one in _NEXT_URL.split(url))
+    return ";".join(_redact_one(one) for one in split_urls(url))
+
+
+def split_urls(urls: str) -> list[str]:
+    """The URLs of a broker that has several, separated by ``;``."""
+    return _NEXT_URL.split(urls)
 
 
 def _redact_one(url: str) -> str:
@@ -145,7 +173,8 @@ def _redact_one(url: str) -> str:
         scheme, rest = "", url
     user, found, host = rest.rpartition("@")
     if not found:
-        return url
+        # What stands in the place of a port and is none may be a password without its host.
+        return _ODD_PORT.sub(r"\1***", url)
     name, has_password, _ = user.partition(":")
     shown = f"{name}:***" if has_password else "***"
     return f"{scheme}{slashes}{shown}@{host}"
@@ -212,5 +241,6 @@ def _explain(error: ValidationError) -> str:
         if item["type"] == "extra_forbidden":
             lines.append(f"unknown setting {name}. `vidsearch settings` lists the known ones.")
         else:
-            lines.append(f"setting {name}: {item['msg'].removeprefix('Value error, ')}")
+            message = item["msg"].removeprefix("Value error, ")
+            lines.append(f"setting {name}: {message}" if name else message)
     return "; ".join(lines)

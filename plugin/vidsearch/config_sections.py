@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from vidsearch.config_sources import Section
-from vidsearch.defaults import BATCH_SIZE, BROKER_SECONDS
+from vidsearch.defaults import BATCH_SIZE, BROKER_SECONDS, TIME_LIMIT
 from vidsearch_mappings.own import own_mapping
 from vidsearch_mappings.types import EngineKind, Quantization
 from vidsearch_mappings.vectors import EF_CONSTRUCTION, M
@@ -262,6 +262,20 @@ class BrokerSettings(Section):
         description="Number of seconds to try to send a message. Where the broker is away, the "
         "sweep sends it later.",
     )
+    visibility_timeout: int | None = Field(
+        None,
+        ge=1,
+        description="Number of seconds after which Redis delivers a message again that no worker "
+        "has acknowledged. Must be above `ingest.time_limit` by more than a minute. Unset: twice "
+        "`ingest.time_limit`.",
+    )
+    transport_options: dict[str, Any] = Field(
+        {},
+        repr=False,
+        description="Options of Celery's transport (`broker_transport_options`) as JSON, such as "
+        '`{"master_name": "…"}` of Sentinel or `{"global_keyprefix": "…"}`; the same for all '
+        "workers and senders. See docs/broker.md.",
+    )
 
 
 class IngestSettings(Section):
@@ -329,6 +343,13 @@ class IngestSettings(Section):
         ge=1,
         description="Number of seconds that a worker holds a video without renewing its lease. "
         "After that the sweep requeues the video.",
+    )
+    time_limit: int = Field(
+        TIME_LIMIT,
+        ge=10,
+        description="Number of seconds after which a worker gives up an attempt at a video or a "
+        "slice; a minute later its process is killed. Celery enforces it in the pool `prefork` "
+        "only.",
     )
     max_attempts: int = Field(
         3, ge=1, description="Maximum number of attempts at a video, before its state is `dead`."

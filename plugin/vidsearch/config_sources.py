@@ -68,6 +68,12 @@ class SourceSettings(Section):
         "size and version (bucket), its strong ETag and size (http), or its inode, size and time "
         "of change (file) are the same as before.",
     )
+    per_host: int = Field(
+        0,
+        ge=0,
+        description="Maximum number of videos that all workers of one machine fetch from one host "
+        "or bucket at once; others wait for their turn. 0: no limit.",
+    )
     max_bytes: int = Field(10 * 2**30, ge=1, description="Maximum size of a video in bytes.")
     max_seconds: float = Field(
         MAX_SECONDS, gt=0, description="Maximum length of a video in seconds."

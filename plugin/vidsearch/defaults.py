@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-__all__ = ["BATCH_SIZE", "BROKER_SECONDS", "MAX_LOSS", "MAX_PIXELS", "MAX_SECONDS"]
+__all__ = [
+    "BATCH_SIZE",
+    "BROKER_SECONDS",
+    "KILL_SECONDS",
+    "MAX_LOSS",
+    "MAX_PIXELS",
+    "MAX_SECONDS",
+    "TIME_LIMIT",
+]
 
 BATCH_SIZE = 8
 """Frames that are decoded and encoded at a time."""
 BROKER_SECONDS = 0.9
 """For a message to the broker."""
+TIME_LIMIT = 2 * 3600
+"""Seconds after which a worker gives up a video or a slice. One that hangs would else renew its
+lease for ever."""
+KILL_SECONDS = 60
+"""From then on until the worker process is killed, if it does not."""
 MAX_SECONDS = 12 * 3600.0
 """Duration of a video."""
 MAX_PIXELS = 8192 * 4320

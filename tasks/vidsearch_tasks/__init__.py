@@ -24,6 +24,7 @@ from vidsearch_tasks.register import (
 )
 from vidsearch_tasks.services import Services, configure, current_services
 from vidsearch_tasks.videos import delete_video, update_fields, video_status
+from vidsearch_tasks.worker_start import app_conflicts
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -41,6 +42,7 @@ __all__ = [
     "VideoRecord",
     "WorkerState",
     "app",
+    "app_conflicts",
     "beat_schedule",
     "broker_state",
     "configure",

@@ -13,6 +13,13 @@ from vidsearch.config import redact_url
 from vidsearch.defaults import BROKER_SECONDS
 from vidsearch.errors import BackendUnavailableError, ConfigError
 from vidsearch_tasks.backlog import count_messages, message_ids
+from vidsearch_tasks.broker_url import (
+    NO_CLUSTER,
+    broker_url,
+    is_redis,
+    require_usable,
+    without_passwords,
+)
 from vidsearch_tasks.celery_app import INGEST, SWEEP, WORKER_INFO, bulk_queue, make_app
 
 if TYPE_CHECKING:
@@ -35,7 +42,7 @@ __all__ = [
 _MODEL_PAUSE = 0.5
 _AT_ONCE = 100
 """Messages per request to the broker."""
-_INFO = ("index", "engine", "model", "encoder", "identity", "precision", "problem")
+_INFO = ("index", "engine", "model", "encoder", "identity", "precision", "problem", "conflicts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,8 @@ class WorkerState:
     """Numbers that it computes frames with."""
     problem: str | None = None
     """Why it cannot embed."""
+    conflicts: Sequence[str] | None = None
+    """What its Celery app has set against what ingestion needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,33 +98,35 @@ def broker_errors(url: str) -> Iterator[None]:
 
     Raises:
         BackendUnavailableError: the broker cannot be reached or refuses.
-        ConfigError: the URL names no broker.
+        ConfigError: it is a Redis Cluster, or a worker answers in another format.
     """
-    from kombu.connection import Connection
-    from kombu.exceptions import LimitExceeded, OperationalError
-    from redis.exceptions import RedisError
+    from amqp.exceptions import AMQPError
+    from kombu.exceptions import ContentDisallowed, KombuError
+    from redis import exceptions as redis_errors
 
-    untyped: Any = Connection
-    try:
-        untyped(url).get_transport_cls()
-    except (KeyError, ValueError, ImportError):
-        # "from None": the error may quote a piece of the password as a port.
-        raise ConfigError(
-            f"broker.url {redact_url(url)!r} is not usable: write redis://host:6379/0, "
-            "and a / in a password as %2F"
-        ) from None
+    shown = redact_url(url)
     try:
         yield
-    except (LimitExceeded, OperationalError, RedisError, OSError) as error:
+    except ContentDisallowed as error:
+        raise ConfigError(
+            f"a worker at {shown} answers in another format than JSON: set task_serializer of its "
+            "Celery app to 'json'"
+        ) from error
+    except (
+        redis_errors.AskError,  # also that a key has moved to another node
+        redis_errors.ClusterCrossSlotError,
+    ) as error:
+        raise ConfigError(f"broker.url {shown!r} is not usable: {NO_CLUSTER}") from error
+    except (AMQPError, KombuError, redis_errors.RedisError, OSError) as error:
         # A client's message may show the URL with its password.
-        reason = str(error).replace(url, redact_url(url)) or type(error).__name__
+        reason = without_passwords(str(error), url) or type(error).__name__
         if "maxmemory" in reason:
             raise BackendUnavailableError(
-                f"the broker at {redact_url(url)} takes no more messages, as its memory is full "
+                f"the broker at {shown} takes no more messages, as its memory is full "
                 f"({reason.rstrip('.')}): raise its maxmemory, or lower ingest.max_queued"
             ) from error
         raise BackendUnavailableError(
-            f"the broker at {redact_url(url)} does not answer: {reason.rstrip('.')}. "
+            f"the broker at {shown} does not answer: {reason.rstrip('.')}. "
             "Is it running, and is broker.url right?"
         ) from error
 
@@ -151,10 +162,17 @@ def send_ids(
         timeout: seconds until a broker that is away is given up.
         max_queued: number of messages in the queues ``counted`` that are not exceeded.
 
+    Where the app has ``task_always_eager``, their work is done here and now instead.
+
     Returns:
         The ids that the broker took, and why it did not take the others: ``None`` where there was
         no room for them.
     """
+    if app.conf.task_always_eager:
+        from vidsearch_tasks.eager import run_in_process
+
+        run_in_process(app, task, ids)
+        return ids, None
     sent: list[str] = []
     try:
         with (
@@ -230,7 +248,7 @@ def _connection(app: Celery, timeout: float) -> Any:
         "interval_start": 0,
         "interval_step": 0,
     }
-    if urls[0].startswith(("redis", "sentinel")):
+    if is_redis(urls[0]):
         options |= {"socket_connect_timeout": connect, "socket_timeout": share}
     return app.connection_for_write(connect_timeout=connect, transport_options=options)
 
@@ -338,5 +356,6 @@ def _is_unsure(info: Any) -> bool:
 
 
 def _url(app: Celery) -> str:
-    url = app.conf.broker_write_url or app.conf.broker_url
-    return url if isinstance(url, str) else ";".join(url or ())
+    url = broker_url(app)
+    require_usable(url, app.conf.broker_transport_options or {})
+    return url

@@ -7,6 +7,8 @@ from typing import Any
 from celery import Celery
 
 from vidsearch.config import Settings
+from vidsearch.defaults import TIME_LIMIT
+from vidsearch_tasks.broker_url import require_usable
 
 __all__ = [
     "EMBED_SLICE",
@@ -28,12 +30,6 @@ SCAN = "vidsearch.scan"
 WORKER_INFO = "vidsearch_worker_info"
 """Remote control command, not a task: ``celery -A … inspect vidsearch_worker_info``."""
 
-TIME_LIMIT = 2 * 3600
-"""Seconds after which a worker must give up a video; a minute later it is killed. A worker that
-hangs would otherwise renew its lease for ever. Celery enforces time limits in its ``prefork`` pool
-only: in ``solo`` and ``threads``, a worker that hangs keeps its video until it is stopped."""
-
-_VISIBILITY_TIMEOUT = 2 * TIME_LIMIT
 _CONNECT_SECONDS = 3.0
 _REDIS = ("redis", "sentinel")
 _ANSWER_SECONDS = 10.0
@@ -57,8 +53,12 @@ def make_app(settings: Settings) -> Celery:
 
     It does not become the process's current app: an application that registers videos keeps its
     own.
+
+    Raises:
+        ConfigError: Celery cannot work with the broker's URL.
     """
     url = settings.broker.url.get_secret_value()
+    require_usable(url, settings.broker.transport_options)
     app = Celery(
         "vidsearch",
         broker=url,
@@ -85,7 +85,7 @@ def make_app(settings: Settings) -> Celery:
         broker_transport_options={
             # Redis delivers a message again that is not acknowledged for so long. It must exceed
             # the longest task; the sweep replaces a message lost with its worker much sooner.
-            "visibility_timeout": _VISIBILITY_TIMEOUT,
+            "visibility_timeout": settings.visibility_timeout,
             # An application that registers a video must not hang while the broker is away. The
             # worker reconnects by `broker_connection_retry`.
             "socket_connect_timeout": _CONNECT_SECONDS,
@@ -95,6 +95,7 @@ def make_app(settings: Settings) -> Celery:
             "interval_start": 0,
             "interval_step": 0.2,
             "interval_max": 0.2,
+            **settings.broker.transport_options,
         },
         beat_schedule=beat_schedule(settings),
         enable_utc=True,

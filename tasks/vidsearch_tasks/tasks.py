@@ -195,11 +195,14 @@ def scan(self: Any) -> dict[str, int]:
 
 
 @inspect_command(name=WORKER_INFO)  # type: ignore[untyped-decorator]
-def worker_info(state: object) -> dict[str, Any]:
+def worker_info(state: Any) -> dict[str, Any]:
     """Index, engine and model of this worker, and what it embeds with.
 
     A message holds an id only. A worker with other settings than the sender takes it, too, finds no
     such video in its registry, and drops it; this command shows such a worker.
     """
+    from vidsearch_tasks.worker_start import app_conflicts
+
     services = current_services()
-    return {**services.worker_info(), **services.model_info()}
+    conflicts = app_conflicts(state.app, services.settings)
+    return {**services.worker_info(), **services.model_info(), "conflicts": conflicts}

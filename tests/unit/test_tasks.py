@@ -133,19 +133,27 @@ def test_unreachable_brokers_are_named_without_passwords(several: Callable[..., 
 
 
 @pytest.mark.parametrize(
-    ("url", "shown"),
+    ("url", "shown", "why"),
     [
-        ("nonsense://me:hunter2@host/0", "nonsense://me:***@host/0"),
-        ("redis://:hunter2@host:port/0", "redis://:***@host:port/0"),
-        ("redis://:hunter2/x@host/0", "redis://:***@host/0"),
+        (
+            "nonsense://me:hunter2@host/0",
+            "nonsense://me:***@host/0",
+            "vidsearch works with redis, rediss, redis+socket, sentinel, amqp, amqps",
+        ),
+        (
+            "redis://:hunter2@host:port/0",
+            "redis://:***@host:port/0",
+            "its host or port cannot be read",
+        ),
+        ("redis://:hunter2/x@host/0", "redis://:***@host/0", "its host or port cannot be read"),
     ],
 )
-def test_invalid_broker_url_raises_without_the_password(url: str, shown: str) -> None:
+def test_invalid_broker_url_raises_without_the_password(url: str, shown: str, why: str) -> None:
     app = Celery("application", broker=url, set_as_current=False)
     with pytest.raises(ConfigError) as caught:
         send_ingest(app, "a", queue="q")
     assert str(caught.value) == (
-        f"broker.url {shown!r} is not usable: write redis://host:6379/0, "
+        f"broker.url {shown!r} is not usable: {why}; write redis://host:6379/0, "
         "and a / in a password as %2F"
     )
     assert "hunter" not in "".join(traceback.format_exception(caught.value))  # as with -v

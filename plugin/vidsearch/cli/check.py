@@ -13,6 +13,7 @@ import click
 from vidsearch.cli import output
 from vidsearch.cli.options import json_option
 from vidsearch.cli.workers import (
+    conflict_problem,
     describe_worker,
     model_problem,
     shared_names,
@@ -78,9 +79,11 @@ def _check_engine(services: Services) -> str:
 
 
 def _check_model(services: Services) -> str:
-    from vidsearch.encoders import embedded_texts
+    from vidsearch.encoders import embedded_texts, require_sound
 
     vectors = embedded_texts(services.encoder, ["a red circle"])
+    if _embeds_frames():
+        require_sound(services.encoder)
     return f"{services.encoder.identity}; embeds text to {vectors.shape[1]} dims"
 
 
@@ -116,10 +119,13 @@ def _check_index(services: Services) -> str:
 def _check_broker(services: Services) -> str:
     from vidsearch.config import redact_url
     from vidsearch_tasks import queue_depth
+    from vidsearch_tasks.worker_start import broker_advice
 
     broker = services.settings.broker
     queued = queue_depth(services.app, queue=broker.queue)
-    return f"{redact_url(broker.url.get_secret_value())}, {queued} queued in {broker.queue!r}"
+    shown = redact_url(broker.url.get_secret_value())
+    found = f"{shown}, {queued} queued in {broker.queue!r}"
+    return ";\n".join([found, *broker_advice(services.app, services.settings)])
 
 
 def _check_workers(services: Services) -> str:
@@ -130,7 +136,9 @@ def _check_workers(services: Services) -> str:
     index = None
     with suppress(BackendError):  # told of the part `index`
         index = services.open_index()
-    problem = worker_problem(state, settings) or model_problem(state, index)
+    problem = (
+        worker_problem(state, settings) or model_problem(state, index) or conflict_problem(state)
+    )
     if problem:
         raise VidsearchError(problem)
     lines = [describe_worker(worker, settings) for worker in state.of_queue]

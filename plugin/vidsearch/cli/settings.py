@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 from pydantic import SecretStr
 
@@ -25,8 +28,8 @@ def settings(as_json: bool) -> None:
     found = []
     for section, name, field in setting_paths():
         value = getattr(getattr(current, section), name)
-        if isinstance(value, dict):  # headers by host
-            value = {host: dict.fromkeys(headers, "***") for host, headers in value.items()}
+        if isinstance(value, dict):
+            value = _masked(value)
         if isinstance(value, SecretStr):
             secret = value.get_secret_value()
             # Of a broker's URL only the password is a secret.
@@ -39,3 +42,11 @@ def settings(as_json: bool) -> None:
         as_json=as_json,
         whole=("variable",),
     )
+
+
+def _masked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what lies deeper, such as headers by host and passwords of Sentinel."""
+    return {
+        key: dict.fromkeys(value, "***") if isinstance(value, Mapping) else value
+        for key, value in values.items()
+    }

@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from vidsearch.index import VideosIndex
     from vidsearch_tasks import BrokerState, WorkerState
 
-__all__ = ["describe_worker", "model_problem", "shared_names", "worker_problem"]
+__all__ = [
+    "conflict_problem",
+    "describe_worker",
+    "model_problem",
+    "shared_names",
+    "worker_problem",
+]
 
 _START = "celery -A vidsearch_tasks worker"
 
@@ -49,6 +55,16 @@ def model_problem(state: BrokerState, index: VideosIndex | None) -> str | None:
     return ";\n".join(problems) or None
 
 
+def conflict_problem(state: BrokerState) -> str | None:
+    """What the Celery apps of workers of the queue have set against what ingestion needs."""
+    return (
+        ";\n".join(
+            f"{worker.name}: {each}" for worker in state.of_queue for each in worker.conflicts or ()
+        )
+        or None
+    )
+
+
 def shared_names(state: BrokerState) -> str | None:
     """What to do where several workers have one name."""
     counts = Counter(worker.name for worker in state.workers)
@@ -72,7 +88,10 @@ def worker_problem(state: BrokerState, settings: Settings) -> str | None:
     """
     name, queue = settings.index.name, state.queue
     if not state.workers:
-        return f"no worker answers over {state.url}. Start one with these settings: {_START}"
+        return (
+            f"no worker answers over {state.url}. Start one with these settings: {_START}; one "
+            "that runs must have the same broker.transport_options (global_keyprefix)"
+        )
     if not state.of_queue:
         others = "; ".join(
             f"{worker.name} takes from {', '.join(map(repr, worker.queues)) or 'none'}"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vidsearch.config import IngestSettings, SourceSettings
 from vidsearch.defaults import BATCH_SIZE
-from vidsearch.encoders import Encoder, embedded_frames, mean_unit
+from vidsearch.encoders import Encoder, embedded_frames, mean_unit, require_sound
 from vidsearch.errors import NoFramesError
 from vidsearch.media import (
     Candidates,
@@ -145,7 +145,7 @@ def embed_frames(
 
     Raises:
         VideoError: the file is not a video that can be read.
-        EncoderError: the model failed.
+        EncoderError: the model failed, or tells no pictures apart.
         SourceUnavailableError: there is no room for candidates.
     """
     at("decode")
@@ -161,6 +161,7 @@ def embed_frames(
                 at("thumbnails")
                 candidates.add(batch, displayed=displayed)
             at("encode")
+            require_sound(encoder)
             vectors.append(embedded_frames(encoder, batch))
             times.append(batch.pts_seconds)
             repeats.append(batch.repeats)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vidsearch.encoders.identity import ModelIdentity
     from vidsearch.encoders.load import load_encoder
     from vidsearch.encoders.output import embedded_frames, embedded_texts
+    from vidsearch.encoders.soundness import require_sound
     from vidsearch.encoders.torch_encoder import TorchEncoder
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "embedded_texts",
     "load_encoder",
     "mean_unit",
+    "require_sound",
 ]
 
 __getattr__, __dir__ = imported_late(
@@ -39,5 +41,6 @@ __getattr__, __dir__ = imported_late(
         "embedded_texts": "vidsearch.encoders.output",
         "load_encoder": "vidsearch.encoders.load",
         "mean_unit": "vidsearch.encoders.base",
+        "require_sound": "vidsearch.encoders.soundness",
     },
 )

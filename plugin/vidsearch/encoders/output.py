@@ -17,7 +17,7 @@ from vidsearch.encoders.base import Encoder, Vectors
 from vidsearch.errors import EncoderError, ModelMismatchError
 from vidsearch.media.frames import FrameBatch
 
-__all__ = ["embedded_frames", "embedded_texts"]
+__all__ = ["checked_vectors", "embedded_frames", "embedded_texts"]
 
 _UNIT = 0.01
 """How far a length may be from 1 for the vector to be scaled: a unit vector in half precision."""
@@ -32,7 +32,7 @@ def embedded_frames(encoder: Encoder, frames: FrameBatch) -> Vectors:
         EncoderError: the model failed, or what it returned are no such vectors.
         ModelMismatchError: they do not have the dims of the encoder's identity.
     """
-    return _checked(encoder.encode_frames(frames), encoder, len(frames), "frame")
+    return checked_vectors(encoder.encode_frames(frames), encoder, len(frames), "frame")
 
 
 def embedded_texts(encoder: Encoder, texts: Sequence[str]) -> Vectors:
@@ -42,10 +42,11 @@ def embedded_texts(encoder: Encoder, texts: Sequence[str]) -> Vectors:
         EncoderError: the model failed, or what it returned are no such vectors.
         ModelMismatchError: they do not have the dims of the encoder's identity.
     """
-    return _checked(encoder.encode_text(texts), encoder, len(texts), "text")
+    return checked_vectors(encoder.encode_text(texts), encoder, len(texts), "text")
 
 
-def _checked(found: Any, encoder: Encoder, count: int, kind: str) -> Vectors:
+def checked_vectors(found: Any, encoder: Encoder, count: int, kind: str) -> Vectors:
+    """What an encoder has returned for so many texts or frames, held to its contract."""
     method = "encode_frames" if kind == "frame" else "encode_text"
     where = f"encoder {encoder.identity.name!r}, {type(encoder).__name__}.{method}"
     if not isinstance(found, np.ndarray) or found.dtype.kind != "f":

@@ -17,6 +17,7 @@ from vidsearch.errors import SourceUnsupportedError, VidsearchError
 from vidsearch.media.sources.allowlist import Allowlist
 from vidsearch.media.sources.buckets import copy_object, copy_sidecars, object_validator
 from vidsearch.media.sources.headers import headers_of_host
+from vidsearch.media.sources.host_slots import host_slot
 from vidsearch.media.sources.local import file_validator, local_sidecars, opened_file
 from vidsearch.media.sources.resolver import Place, load_resolver, resolve
 from vidsearch.media.sources.schemes import canonical_scheme, check_schemes, require_scheme
@@ -228,8 +229,12 @@ class _RemoteSource(Source):
 
     def _fetch(self) -> tuple[Path, int]:
         where = self._wanted.where
+        settings = self._wanted.settings
         copy = self._folder / _copy_name(where)
-        with BoundedFile(copy, limit=self._wanted.settings.max_bytes, where=where) as file:
+        with (
+            host_slot(self._wanted.place.uri, settings),
+            BoundedFile(copy, limit=settings.max_bytes, where=where) as file,
+        ):
             self._copy(file)
         return copy, file.size
 

@@ -1,0 +1,146 @@
+"""What a worker needs of the Celery app it belongs to, looked at when it starts.
+
+Only a worker that takes from the queue of the settings is looked at: an application may start
+others of the same app, for its own tasks, as it likes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from celery.signals import celeryd_after_setup, celeryd_init
+
+from vidsearch.config import redact_url
+from vidsearch.defaults import KILL_SECONDS
+from vidsearch.errors import ConfigError, VidsearchError
+from vidsearch_tasks.broker_url import (
+    broker_url,
+    is_rabbitmq,
+    is_redis,
+    is_unverified,
+    require_usable,
+)
+from vidsearch_tasks.celery_app import EMBED_SLICE, INGEST
+from vidsearch_tasks.services import current_services
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from vidsearch.config import Settings
+
+__all__ = ["app_conflicts", "broker_advice", "require_suitable"]
+
+_log = logging.getLogger(__name__)
+
+_TASKS = (INGEST, EMBED_SLICE)
+_REDIS_VISIBILITY = 3600
+"""Celery's default, in seconds."""
+_RABBITMQ_TIMEOUT = 1800
+"""RabbitMQ's default ``consumer_timeout``, in seconds."""
+_NO_GREENLETS = (
+    "the pool {pool} cannot run vidsearch's tasks: decoding and computing would stop all its "
+    "greenlets, leases included; start this worker with --pool prefork, threads or solo"
+)
+
+
+def require_suitable(app: Celery, *, pool: str) -> None:
+    """Refuse to work where it cannot end well.
+
+    Args:
+        app: of the worker.
+        pool: the module of its pool.
+
+    Raises:
+        ConfigError: a pool of greenlets, an app that does not read JSON, or a broker that Celery
+            cannot work with.
+    """
+    from kombu.serialization import prepare_accept_content
+
+    name = pool.rpartition(".")[2]
+    if name in {"gevent", "eventlet"}:
+        raise ConfigError(_NO_GREENLETS.format(pool=name))
+    if "application/json" not in prepare_accept_content(app.conf.accept_content):
+        raise ConfigError(
+            f"accept_content of the Celery app is {[*app.conf.accept_content]}, but the messages "
+            "of vidsearch are JSON: add 'json' to it"
+        )
+    require_usable(broker_url(app), app.conf.broker_transport_options or {})
+
+
+def app_conflicts(app: Celery, settings: Settings) -> list[str]:
+    """What an app has set against what ingestion needs, each in a sentence."""
+    conf, found = app.conf, []
+    if any(name in app.tasks and not app.tasks[name].acks_late for name in _TASKS):
+        found.append(
+            "task_annotations make acks_late false for vidsearch's tasks: a worker that is killed "
+            "loses its message; leave it true"
+        )
+    if conf.worker_prefetch_multiplier != 1 and not conf.get("worker_disable_prefetch"):
+        found.append(
+            f"worker_prefetch_multiplier is {conf.worker_prefetch_multiplier}: a busy worker holds "
+            "messages that others could work on; set it to 1"
+        )
+    visible = (conf.broker_transport_options or {}).get("visibility_timeout", _REDIS_VISIBILITY)
+    longest = settings.ingest.time_limit + KILL_SECONDS
+    if is_redis(broker_url(app)) and visible <= longest:
+        found.append(
+            f"visibility_timeout in broker_transport_options is {visible}: a message is delivered "
+            f"again while its worker still works; set it above {longest} (ingest.time_limit and "
+            f"{KILL_SECONDS} s)"
+        )
+    return found
+
+
+def broker_advice(app: Celery, settings: Settings) -> list[str]:
+    """What to see to at the broker, where nobody but its administrator can."""
+    url, limit, found = broker_url(app), settings.ingest.time_limit, []
+    if is_unverified(url, ssl=app.conf.broker_use_ssl):
+        found.append(
+            f"the certificate of {redact_url(url)} is not verified: add ?ssl_cert_reqs=required to "
+            "the URL (and ssl_ca_certs=/path for an authority of your own)"
+        )
+    if is_rabbitmq(url) and limit + KILL_SECONDS >= _RABBITMQ_TIMEOUT:
+        found.append(
+            "RabbitMQ closes the channel of a worker that has not acknowledged a message for its "
+            f"consumer_timeout (by default {_RABBITMQ_TIMEOUT} s): set that above "
+            f"ingest.time_limit ({limit} s) in rabbitmq.conf, in milliseconds"
+        )
+    return found
+
+
+@celeryd_init.connect  # type: ignore[untyped-decorator]
+def _refuse_misread_url(instance: Any, **_: Any) -> None:
+    """Before Celery quotes a piece of the password in a traceback."""
+    url = broker_url(instance.app)
+    if is_redis(url) or is_rabbitmq(url):
+        with _ending_the_worker():
+            require_usable(url, instance.app.conf.broker_transport_options or {})
+
+
+@celeryd_after_setup.connect  # type: ignore[untyped-decorator]
+def _prepare_worker(instance: Any, **_: Any) -> None:
+    app = instance.app
+    with _ending_the_worker():
+        settings = current_services().settings
+        if settings.broker.queue not in app.amqp.queues.consume_from:
+            return
+        require_suitable(app, pool=instance.pool_cls.__module__)
+    for each in (*app_conflicts(app, settings), *broker_advice(app, settings)):
+        _log.warning("%s", each)
+    # Remote control answers in the serializer of the app's own tasks, which may be pickle.
+    app.control.mailbox.serializer = "json"
+    for name in _TASKS:
+        app.tasks[name].soft_time_limit = settings.ingest.time_limit
+        app.tasks[name].time_limit = settings.ingest.time_limit + KILL_SECONDS
+
+
+@contextmanager
+def _ending_the_worker() -> Iterator[None]:
+    try:
+        yield
+    except VidsearchError as error:
+        _log.critical("this worker cannot start: %s", error)
+        raise SystemExit(1) from None

@@ -1,0 +1,42 @@
+"""Pools of threads and without any, in an application that sends pickle; prefork is what all other
+tests use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.integration.stage import running_stage
+from tests.integration.worker import Worker, until
+
+from vidsearch.local import SearchNode
+from vidsearch.registry import State
+from vidsearch_tasks import broker_state
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.mark.parametrize("pool", ["threads", "solo"])
+def test_pool_ingests_and_its_app_is_checked(
+    pool: str,
+    elasticsearch_9: SearchNode,
+    redis_url: str,
+    index_name: str,
+    tmp_path: Path,
+    red: Path,
+) -> None:
+    app, options = "tests.integration.pickle_app", ("--pool", pool)
+    with running_stage(elasticsearch_9, redis_url, index_name, tmp_path) as stage:
+        settings = stage.services.settings
+        env = {**stage.env, "VIDSEARCH_INGEST__TIME_LIMIT": "3600"}
+        queue = ("--queues", settings.broker.queue)
+        with Worker(tmp_path / pool, env, app=app, options=(*options, *queue)) as worker:
+            stage.register("a", red)
+            stage.until("a", State.INDEXED, worker=worker)
+            until(lambda: broker_state(settings).of_queue, what="an answer", worker=worker)
+            (found,) = broker_state(settings).of_queue
+            conflicts = " ".join(found.conflicts or ())
+            assert "worker_prefetch_multiplier is 4" in conflicts
+            assert "is 3600: a message is delivered again" in conflicts
+            assert "set it above 3660" in conflicts
+            assert "worker_prefetch_multiplier is 4" in worker.text()

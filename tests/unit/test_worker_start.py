@@ -1,0 +1,156 @@
+"""What a worker is refused for, warned of and given when it starts."""
+
+from __future__ import annotations
+
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from celery import Celery
+from celery.concurrency import get_implementation
+from celery.concurrency.solo import TaskPool
+from celery.signals import celeryd_after_setup, celeryd_init
+
+from vidsearch.cli.workers import conflict_problem
+from vidsearch.config import Settings
+from vidsearch.errors import ConfigError
+from vidsearch_tasks import BrokerState, WorkerState, configure, make_app
+from vidsearch_tasks import services as services_module
+from vidsearch_tasks.celery_app import EMBED_SLICE, INGEST
+from vidsearch_tasks.worker_start import app_conflicts, broker_advice, require_suitable
+
+SETTINGS = Settings(broker={"queue": "q"}, ingest={"time_limit": 900})
+GREENLETS = SimpleNamespace(__module__="celery.concurrency.gevent")
+
+
+def own_app(**conf: Any) -> Celery:
+    app = Celery("application", broker="redis://h:1/0", include=["vidsearch_tasks.tasks"])
+    app.conf.worker_prefetch_multiplier = 1
+    app.conf.update(conf)
+    app.loader.import_default_modules()
+    return app
+
+
+def start(
+    app: Celery, monkeypatch: pytest.MonkeyPatch, *, queue: str = "q", pool: Any = TaskPool
+) -> None:
+    monkeypatch.setattr(services_module, "_current", services_module.current_services())
+    configure(SETTINGS, app=app)
+    app.amqp.queues.select(queue)
+    celeryd_after_setup.send("w@h", instance=SimpleNamespace(app=app, pool_cls=pool), conf=app.conf)
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+def test_pools_of_processes_and_threads_are_suitable(pool: str) -> None:
+    require_suitable(own_app(), pool=get_implementation(pool).__module__)
+
+
+@pytest.mark.parametrize("pool", ["gevent", "eventlet"])
+def test_pools_of_greenlets_are_refused_with_the_reason(pool: str) -> None:
+    with pytest.raises(ConfigError, match=f"the pool {pool} cannot run vidsearch's tasks: decod"):
+        require_suitable(own_app(), pool=f"celery.concurrency.{pool}")
+
+
+def test_app_that_reads_only_pickle_is_refused() -> None:
+    app = own_app(task_serializer="pickle", accept_content=["pickle"])
+    with pytest.raises(ConfigError, match=r"accept_content .* is \['pickle'\], .*: add 'json'"):
+        require_suitable(app, pool="solo")
+    app.conf.accept_content = ["pickle", "application/json"]
+    require_suitable(app, pool="solo")
+
+
+def test_unsuitable_worker_ends_and_logs_why(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(SystemExit, match="1"):
+        start(own_app(), monkeypatch, pool=GREENLETS)
+    assert "this worker cannot start: the pool gevent cannot run" in caplog.text
+    with pytest.raises(SystemExit):
+        start(own_app(broker_url="redis+cluster://:hunter2@h:1"), monkeypatch)
+    assert "Redis Cluster" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+def test_misread_url_ends_any_worker_before_celery_quotes_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = own_app(broker_url="redis://:hunter2/secret@h:1/0")
+    with pytest.raises(SystemExit):
+        celeryd_init.send("w@h", instance=SimpleNamespace(app=app), conf=app.conf, options={})
+    assert "its host or port cannot be read" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+def test_worker_of_other_queues_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = own_app(task_serializer="pickle", accept_content=["pickle"])
+    start(app, monkeypatch, queue="celery", pool=GREENLETS)
+    assert not caplog.records
+    assert app.control.mailbox.serializer == "pickle"
+
+
+def test_started_worker_has_the_time_limits_of_the_settings_and_answers_in_json(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = own_app(
+        task_serializer="pickle",
+        accept_content=["pickle", "json"],
+        broker_transport_options={"visibility_timeout": 961},
+    )
+    with caplog.at_level(logging.WARNING):
+        start(app, monkeypatch)
+    assert not caplog.records
+    for name in (INGEST, EMBED_SLICE):
+        task = app.tasks[name]
+        assert (task.soft_time_limit, task.time_limit) == (900, 960)
+    assert app.control.mailbox.serializer == "json"
+
+
+def test_own_apps_settings_against_ingestion_are_named_and_fail_the_check(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = own_app(
+        worker_prefetch_multiplier=4,
+        broker_transport_options={"visibility_timeout": 960},
+        task_annotations={INGEST: {"acks_late": False}},
+    )
+    prefetch, visibility, acks = (
+        "worker_prefetch_multiplier is 4: a busy worker holds messages",
+        "visibility_timeout in broker_transport_options is 960: a message is delivered again",
+        "task_annotations make acks_late false",
+    )
+    start(app, monkeypatch)
+    for said in (prefetch, visibility, acks):
+        assert said in caplog.text
+    worker = WorkerState("w@h", ("q",), conflicts=app_conflicts(app, SETTINGS))
+    told = conflict_problem(BrokerState("redis://h:1/0", "q", 0, (worker,)))
+    assert told is not None
+    assert told.count("w@h: ") == 3
+    assert app_conflicts(make_app(SETTINGS), SETTINGS) == []
+    assert any(
+        "visibility_timeout in broker_transport_options is 3600" in each
+        for each in app_conflicts(own_app(), Settings())
+    )
+
+
+def test_brokers_that_need_an_administrator_are_told() -> None:
+    settings = Settings(broker={"url": "amqp://h//"})
+    (rabbit,) = broker_advice(make_app(settings), settings)
+    assert "consumer_timeout (by default 1800 s): set that above ingest.time_limit (7200 s)" in (
+        rabbit
+    )
+    assert broker_advice(make_app(settings), SETTINGS) == [], "shorter than the default"
+    tls = Settings(broker={"url": "rediss://:hunter2@h/0"})
+    (certificate,) = broker_advice(make_app(tls), tls)
+    assert certificate.startswith("the certificate of rediss://:***@h/0 is not verified: add ?ssl_")
+
+
+def test_limits_that_do_not_fit_each_other_are_refused() -> None:
+    assert Settings(ingest={"time_limit": 100}).visibility_timeout == 320
+    assert Settings(broker={"visibility_timeout": 7261}).visibility_timeout == 7261
+    with pytest.raises(ValueError, match=r"broker\.visibility_timeout is 7260, but must exceed"):
+        Settings(broker={"visibility_timeout": 7260})
+    with pytest.raises(ValueError, match=r"broker\.visibility_timeout instead"):
+        Settings(broker={"transport_options": {"visibility_timeout": 1}})
