@@ -135,6 +135,8 @@ class Column:
 
 _EMBEDDINGS = 2
 """Version of the registry with which files are known again by their content."""
+_OPERATIONS = 3
+"""Version of the registry with which waiting videos have an age."""
 _KEYWORD = {"type": "keyword"}
 _NOT_INDEXED = {"type": "object", "enabled": False}
 _DATE = {"type": "date", "format": "strict_date_time||epoch_millis"}
@@ -188,7 +190,11 @@ class VideoRecord:
     registered_at: Annotated[float, _ALWAYS_TIME] = 0.0
     updated_at: Annotated[float, _ALWAYS_TIME] = 0.0
     due_at: _Time = None
-    """When a queued video may be expected to start: now, or after the wait before a retry."""
+    """When a waiting video may be expected to start: now, or after the wait before a retry."""
+    failing_since: Annotated[
+        float | None, Column(_DATE, encode=to_stamp, decode=from_stamp, since=_OPERATIONS)
+    ] = None
+    """When the first of the outages in a row was, for which its last attempts ended."""
     indexed_at: _Time = None
     content: Annotated[str | None, Column(_KEYWORD, since=_EMBEDDINGS)] = None
     """SHA-256 of the file's bytes, as they were read last."""

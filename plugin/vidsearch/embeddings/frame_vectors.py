@@ -128,7 +128,7 @@ def embed_frames(
     Raises:
         VideoError: the file is not a video that can be read.
         EncoderError: the model failed.
-        SourceUnavailableError: there is no room for candidates.
+        TemporaryFolderError: there is no room for candidates.
     """
     at("decode")
     info = reader.probe(path)

@@ -7,7 +7,7 @@ from array import array
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from vidsearch.errors import SourceUnavailableError
+from vidsearch.errors import TemporaryFolderError
 from vidsearch.media.frames import FrameBatch
 from vidsearch.media.segments import SegmentSpan
 from vidsearch.media.thumbnails.pictures import (
@@ -59,7 +59,7 @@ class Candidates:
             displayed: width and height on display, where they are not those of the frames.
 
         Raises:
-            SourceUnavailableError: the temporary file cannot be written (the disk is full).
+            TemporaryFolderError: the temporary file cannot be written (the disk is full).
             MissingExtraError: Pillow is not installed.
         """
         for frame, time in zip(batch.data, batch.pts_seconds, strict=True):
@@ -69,7 +69,7 @@ class Candidates:
                 self._file.seek(self._ends[-1])
                 self._file.write(data)
             except OSError as error:
-                raise SourceUnavailableError(
+                raise TemporaryFolderError(
                     f"no room for thumbnails in {tempfile.gettempdir()}: {error.strerror}"
                 ) from error
             self._ends.append(self._ends[-1] + len(data))
