@@ -144,8 +144,8 @@ class Column:
 
 _EMBEDDINGS = 2
 """Version of the registry with which files are known again by their content."""
-_PRIORITY = 3
-"""Version of the registry with which videos have a priority."""
+_OPERATIONS = 3
+"""Version of the registry with which videos have a priority, and waiting ones an age."""
 _KEYWORD = {"type": "keyword"}
 _NOT_INDEXED = {"type": "object", "enabled": False}
 _DATE = {"type": "date", "format": "strict_date_time||epoch_millis"}
@@ -201,6 +201,10 @@ class VideoRecord:
     due_at: _Time = None
     """When a queued video may be expected to start: now, or after the wait before a retry. Of a
     registered video, when the sweep is to send its message."""
+    failing_since: Annotated[
+        float | None, Column(_DATE, encode=to_stamp, decode=from_stamp, since=_OPERATIONS)
+    ] = None
+    """When the first of the outages in a row was, for which its last attempts ended."""
     indexed_at: _Time = None
     content: Annotated[str | None, Column(_KEYWORD, since=_EMBEDDINGS)] = None
     """SHA-256 of the file's bytes, as they were read last."""
@@ -209,7 +213,7 @@ class VideoRecord:
     )
     """How the file is known again without reading it: its ``validator``, and the hashes of the
     subtitle files beside it (``subtitles``)."""
-    priority: Annotated[Priority, Column(_KEYWORD, since=_PRIORITY)] = "interactive"
+    priority: Annotated[Priority, Column(_KEYWORD, since=_OPERATIONS)] = "interactive"
     """Which messages go before its own."""
     unknown: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Fields of a newer version, kept as they are by every change."""

@@ -360,6 +360,12 @@ class IngestSettings(Section):
         description="Number of seconds before the first retry. The delay doubles with each retry, "
         "up to ten minutes, and is cut by a random part of up to half of it (jitter).",
     )
+    give_up_after: float = Field(
+        3 * 86400.0,
+        gt=0,
+        description="Number of seconds for which a video is tried again whose source, or whatever "
+        "else it needs, does not answer. After that its state is `dead`.",
+    )
     sweep_seconds: float = Field(
         5.0,
         gt=0,

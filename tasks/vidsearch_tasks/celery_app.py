@@ -100,6 +100,8 @@ def make_app(settings: Settings) -> Celery:
         beat_schedule=beat_schedule(settings),
         enable_utc=True,
         timezone="UTC",
+        # In a cold shutdown (SIGQUIT), pool processes have so long to hand back their videos.
+        worker_soft_shutdown_timeout=5.0,
     )
     return app
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from celery.signals import worker_process_init
 
 from vidsearch.once import build_once, forget_built
+from vidsearch_tasks.stopping import STOP
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from vidsearch.encoders import Encoder
     from vidsearch.engines import Engine
     from vidsearch.index import VideosIndex
-    from vidsearch.ingest import Indexer, SliceBoard, SliceWorker
+    from vidsearch.ingest import Indexer, SliceBoard, SliceWorker, SourceCircuit
     from vidsearch.media import MediaReader, ThumbnailStore
-    from vidsearch.registry import Operations, Registry
+    from vidsearch.registry import EngineClock, Operations, Registry
     from vidsearch_tasks.model_probe import ModelProbe
 
 __all__ = ["Services", "configure", "current_services"]
@@ -103,6 +104,7 @@ class Services:
             max_attempts=self.settings.ingest.max_attempts,
             reserved=self.settings.index.field,
             allow_credentials=self.settings.sources.allow_credentials,
+            clock=self.clock,
         )
 
     @build_once
@@ -116,7 +118,22 @@ class Services:
             index=index.operations,
             replicas=index.replicas,
             advice=index.side_advice,
+            clock=self.clock,
         )
+
+    @build_once
+    def clock(self) -> EngineClock:
+        """The time by which leases go."""
+        from vidsearch.registry import EngineClock
+
+        return EngineClock(self.engine, index=self.settings.index.registry)
+
+    @build_once
+    def source_circuit(self) -> SourceCircuit:
+        """Keeps this worker from hosts of videos that do not answer."""
+        from vidsearch.ingest import SourceCircuit
+
+        return SourceCircuit(self.operations, clock=self.clock)
 
     @build_once
     def encoder(self) -> Encoder:
@@ -158,6 +175,7 @@ class Services:
             self.settings.index,
             lease_seconds=self.settings.ingest.lease_seconds,
             max_attempts=self.settings.ingest.max_attempts,
+            clock=self.clock,
         )
 
     @build_once
@@ -185,6 +203,8 @@ class Services:
             sources=self.settings.sources,
             batch_size=self.settings.model.batch_size,
             thumbnails=self.thumbnails,
+            circuit=self.source_circuit,
+            stop=STOP,
         )
 
     @build_once
@@ -204,6 +224,8 @@ class Services:
             embeddings=self.embeddings,
             board=self.board,
             batch_size=self.settings.model.batch_size,
+            circuit=self.source_circuit,
+            stop=STOP,
         )
 
     def open_index(self, *, replacement: bool = False) -> VideosIndex:

@@ -107,7 +107,7 @@ def test_a_lease_that_ran_out_is_taken_while_attempts_last(max_attempts: int, en
 
 @pytest.mark.parametrize(
     ("counted", "max_attempts", "end", "attempts"),
-    [(True, 1, State.DEAD, 1), (True, 2, State.QUEUED, 1), (False, 1, State.QUEUED, 0)],
+    [(True, 1, State.DEAD, 1), (True, 2, State.REGISTERED, 1), (False, 1, State.REGISTERED, 0)],
 )
 def test_a_release_counts_the_attempt_or_takes_it_back(
     counted: bool, max_attempts: int, end: State, attempts: int

@@ -146,7 +146,7 @@ def embed_frames(
     Raises:
         VideoError: the file is not a video that can be read.
         EncoderError: the model failed, or tells no pictures apart.
-        SourceUnavailableError: there is no room for candidates.
+        TemporaryFolderError: there is no room for candidates.
     """
     at("decode")
     info = info or reader.probe(path)

@@ -9,6 +9,7 @@ from vidsearch.ingest.removal import delete_video, purge_video, remove_document
 from vidsearch.ingest.scan import Finding, count_waiting, missing_videos, scan_index
 from vidsearch.ingest.slice_worker import SliceWorker
 from vidsearch.ingest.slices import Slice, SliceBoard
+from vidsearch.ingest.source_circuit import SourceCircuit
 
 __all__ = [
     "Finding",
@@ -17,6 +18,7 @@ __all__ = [
     "Slice",
     "SliceBoard",
     "SliceWorker",
+    "SourceCircuit",
     "count_waiting",
     "delete_video",
     "lack_fields",

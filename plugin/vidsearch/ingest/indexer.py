@@ -31,6 +31,7 @@ from vidsearch.ingest.field_values import explained_rejections, refuse_changed_n
 from vidsearch.ingest.removal import remove_document, settle
 from vidsearch.ingest.slice_plan import SlicePlan, SlicePlanner
 from vidsearch.ingest.slices import SliceBoard
+from vidsearch.ingest.source_circuit import SourceCircuit, unwatched
 from vidsearch.media import (
     Cue,
     MediaReader,
@@ -42,6 +43,7 @@ from vidsearch.media import (
 )
 from vidsearch.registry.lease_keeper import LeaseKeeper
 from vidsearch.registry.registry import Registry
+from vidsearch.stop import Stop
 from vidsearch_mappings.registry import State, VideoRecord
 
 __all__ = ["Indexer"]
@@ -54,7 +56,8 @@ class Indexer:
 
     ``thumbnails`` is where a picture of every segment is put, ``None`` makes none; ``embeddings``
     is where vectors of frames are kept, ``None`` keeps none; ``board`` is where long videos are put
-    in slices, ``None`` embeds them in one go; ``batch_size`` counts frames.
+    in slices, ``None`` embeds them in one go; ``batch_size`` counts frames; ``circuit`` keeps it
+    from hosts that do not answer; ``stop`` ends the work between two batches.
 
     Raises:
         ConfigError: ``sources`` lists a host or scheme that cannot be one.
@@ -75,6 +78,8 @@ class Indexer:
         board: SliceBoard | None = None,
         batch_size: int = 8,
         clock: Callable[[], float] = time.time,
+        circuit: SourceCircuit | None = None,
+        stop: Stop | None = None,
     ) -> None:
         self._engine = engine
         self._registry = registry
@@ -98,22 +103,21 @@ class Indexer:
             )
         self._batch_size = batch_size
         self._clock = clock
+        self._watch = circuit.watch if circuit else unwatched
+        self._stop = stop or Stop()
 
-    def ingest(
-        self, video_id: str, *, owner: str, retry_delay: float = 0.0, count_outage: bool = False
-    ) -> Outcome:
+    def ingest(self, video_id: str, *, owner: str) -> Outcome:
         """Do everything for one video. Whatever happens is in the registry afterwards.
 
         Args:
             video_id: as registered.
             owner: who does it; see ``Registry.claim``.
-            retry_delay: seconds after which the caller would start the next attempt.
-            count_outage: let an outage use up an attempt, too; otherwise it is taken back.
 
         Raises:
             VideoNotRegisteredError: never registered.
-            VidsearchError: an outage, or a worker that is not set up right (no index, another
-                model, wrong credentials, a missing extra); to be tried again later.
+            WorkerStoppingError: the worker is to stop; its lease is to be handed back.
+            VidsearchError: the registry cannot be told what happened; to be called again with the
+                same owner, when it can.
         """
         try:
             lease = self._registry.claim(video_id, owner=owner)
@@ -121,11 +125,13 @@ class Indexer:
             _log.info("video %r skipped: %s", video_id, error)
             return Outcome("skipped", reason=str(error))
         with LeaseKeeper(self._registry, lease) as keeper:
-            attempt = Attempt(self._registry, lease.record, keeper)
+            attempt = Attempt(
+                self._registry, lease.record, keeper, settings=self._settings, stop=self._stop
+            )
             try:
                 return self._index(attempt)
             except Exception as error:
-                return attempt.conclude(error, delay=retry_delay, count_outage=count_outage)
+                return attempt.conclude(error)
 
     def _index(self, attempt: Attempt) -> Outcome:
         record = attempt.record
@@ -140,8 +146,10 @@ class Indexer:
             )
         segments = SegmentPolicy.of(self._index_settings, length=index.segment_seconds)
         attempt.enter("fetch")
-        languages = self._settings.subtitle_languages
-        with open_source(record.uri, settings=self._sources, languages=languages) as source:
+        languages, watch = self._settings.subtitle_languages, self._watch(record.uri)
+        with open_source(
+            record.uri, settings=self._sources, languages=languages, asking=watch
+        ) as source:
             content = self._content(source, record, attempt)
             mark = self._fingerprint(content, index, segments)
             if stored and _is_current(record, stored, mark, index):
@@ -288,7 +296,7 @@ class Indexer:
                 stored = index.read(record.id, routing=record.routing)
                 raise
 
-        return until_unchanged(write, of=index.called(record.id))
+        return attempt.outlast(lambda: until_unchanged(write, of=index.called(record.id)))
 
     def _complete(
         self,
@@ -307,7 +315,8 @@ class Indexer:
         record = attempt.record
         try:
             lease = attempt.keeper.finish()
-            after = self._registry.complete(lease, **result, seconds=attempt.end())
+            result["seconds"] = attempt.end()
+            after = attempt.outlast(lambda: self._registry.complete(lease, **result))
         except LeaseLostError:
             current = self._registry.find(record.id)
             if current is None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from vidsearch.config import IndexSettings
@@ -114,10 +115,17 @@ class SliceBoard:
         settings: the section ``index``.
         lease_seconds: see :class:`Registry`.
         max_attempts: see :class:`Registry`.
+        clock: see :class:`Registry`.
     """
 
     def __init__(
-        self, engine: Engine, settings: IndexSettings, *, lease_seconds: float, max_attempts: int
+        self,
+        engine: Engine,
+        settings: IndexSettings,
+        *,
+        lease_seconds: float,
+        max_attempts: int,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._engine = engine
         self._settings = settings
@@ -128,6 +136,7 @@ class SliceBoard:
             max_attempts=max_attempts,
             reserved="",
             allow_credentials=True,  # the video's URI was checked when it was registered
+            clock=clock,
         )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vidsearch.registry.engine_clock import EngineClock
 from vidsearch.registry.lease_keeper import LeaseKeeper
 from vidsearch.registry.operations import Operations, Pause, SweepNote
 from vidsearch.registry.registration import Registration
@@ -12,6 +13,7 @@ from vidsearch.registry.validation import NewVideo
 from vidsearch_mappings.registry import ErrorRecord, Priority, State, VideoRecord
 
 __all__ = [
+    "EngineClock",
     "ErrorRecord",
     "Lease",
     "LeaseKeeper",

@@ -41,12 +41,11 @@ class Registry:
     Args:
         engine: the cluster.
         index: name of the registry index.
-        lease_seconds: a worker that is silent for so long has lost its video. The clocks of the
-            workers must agree to a fraction of it.
+        lease_seconds: a worker that is silent for so long has lost its video.
         max_attempts: attempts before a video is ``dead``.
         reserved: name of the vidsearch object in a video's document, which no other field may take.
         allow_credentials: whether uris may hold user and password, which are stored as they are.
-        clock: seconds since the epoch.
+        clock: seconds since the epoch, the same in all processes: see ``EngineClock``.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class Registry:
         self._reserved = reserved
         self._checked = partial(checked, reserved=reserved, allow_credentials=allow_credentials)
         self._time = clock
-        self._store = RecordStore(engine, index=index, clock=self._now)
+        self._store = RecordStore(engine, index=index, clock=self.now)
 
     # -- look-ups and listings
 
@@ -108,11 +107,11 @@ class Registry:
 
     def sweepable(self) -> Iterator[VideoRecord]:
         """Videos that nobody takes care of; see ``sweep_rule.needs_sweep``."""
-        return self._store.scan(sweep_query(now=self._now(), timeout=self.lease_seconds))
+        return self._store.scan(sweep_query(now=self.now(), timeout=self.lease_seconds))
 
     def due(self, *, limit: int) -> Sequence[VideoRecord]:
         """Registered videos whose messages the sweep is to send, in order; see ``queueing``."""
-        query = queueing.due_query(self._now())
+        query = queueing.due_query(self.now())
         return self._store.first(query, sort=queueing.IN_ORDER, size=limit)
 
     # -- by the application
@@ -280,8 +279,8 @@ class Registry:
     def claim(self, id: str, *, owner: str) -> Lease:
         """Take the lease and count an attempt.
 
-        ``owner`` is the message that is followed; the same for its retries, so that one which could
-        not give the lease back during an outage takes it up again, uncounted.
+        ``owner`` is the message that is followed. Where the lease could not be given back, as the
+        engine was away, the same owner takes it up again, uncounted.
 
         Raises:
             LeaseLostError: another lease is live, or nothing is to be done: a late duplicate.
@@ -323,11 +322,17 @@ class Registry:
         return self._change_held(lease, transitions.mark_gone, error=error).record
 
     def release(
-        self, lease: Lease, error: ErrorRecord, *, counted: bool, delay: float = 0.0
+        self,
+        lease: Lease,
+        error: ErrorRecord,
+        *,
+        counted: bool,
+        delay: float = 0.0,
+        give_up_after: float | None = None,
     ) -> VideoRecord:
-        """``processing → queued`` for another try after ``delay`` seconds; the last ends ``dead``.
+        """``processing → registered`` for another try after ``delay`` seconds, or ``dead``.
 
-        An attempt that is not ``counted`` is taken back: an outage is not the video's fault.
+        An attempt that is not ``counted`` is taken back. See ``transitions.release``.
         """
         return self._change_held(
             lease,
@@ -336,7 +341,12 @@ class Registry:
             counted=counted,
             delay=delay,
             max_attempts=self.max_attempts,
+            give_up_after=give_up_after,
         ).record
+
+    def hand_back(self, id: str, *, owner: str, error: ErrorRecord | None = None) -> VideoRecord:
+        """Give back the lease that an owner has, if any, without what :meth:`claim` returned."""
+        return self._change(id, partial(transitions.hand_back, owner=owner, error=error)).record
 
     def hand_over(self, lease: Lease, *, lease_seconds: float, **known: Any) -> VideoRecord:
         """Let the slices of a video have its lease; see ``transitions.hand_over``."""
@@ -398,10 +408,11 @@ class Registry:
     def _change_held(
         self, lease: Lease, transition: Callable[..., VideoRecord], **arguments: Any
     ) -> Lease:
-        after = transition(lease.record, self._now(), **arguments)
+        after = transition(lease.record, self.now(), **arguments)
         return self._store.change_held(lease, after)
 
-    def _now(self) -> float:
+    def now(self) -> float:
+        """Seconds since the epoch, as records have them."""
         return round(self._time(), 3)  # stored times count milliseconds
 
 

@@ -3,9 +3,10 @@
 ::
 
     registered ──► queued ──► processing ──► indexed
-        ▲             ▲           │  ├─────► failed     the video is at fault
-        │             └───────────┘  └─────► dead       given up after max_attempts
-        └── retry, reopen, sweep, or registered again with another uri or other fields
+        ▲                         │  ├─────► failed     the video is at fault
+        ├─────────────────────────┘  └─────► dead       given up after max_attempts, or by its age
+        │
+        └── release, retry, reopen, sweep, or registered again with another uri or other fields
     any state ──► deleted (tombstone) ──► purged
 
 ===============  ===========================================  =====================================
@@ -22,7 +23,9 @@ function         from                                         to
 ``complete``     processing                                   indexed
 ``fail``         processing                                   failed
 ``mark_gone``    processing                                   deleted
-``release``      processing                                   queued; dead after the last attempt
+``release``      processing                                   registered; dead after the last
+                                                              attempt
+``hand_back``    processing, of that owner                    registered
 ``hand_over``    processing                                   processing, owned by its slices
 ``retry``        failed, dead                                 registered
 ``reopen``       indexed, failed, dead; any to forget         registered
@@ -62,6 +65,7 @@ __all__ = [
     "delete",
     "fail",
     "fields_written",
+    "hand_back",
     "hand_over",
     "is_handed_over",
     "is_purgeable",
@@ -159,7 +163,7 @@ def claim(
     Raises:
         LeaseLostError: another lease is live, or nothing is to be done: a late duplicate.
     """
-    mine = (record.owner or "").partition("#")[0] == token.partition("#")[0]
+    mine = _is_of(record, token.partition("#")[0])
     attempts = record.attempts + 1
     if record.state is State.PROCESSING:
         if mine or is_handed_over(record):
@@ -210,13 +214,40 @@ def release(
     counted: bool,
     delay: float,
     max_attempts: int,
+    give_up_after: float | None = None,
 ) -> VideoRecord:
-    """Give the lease back for another try; the last counted attempt ends dead."""
-    ended = _ended(record, now).changed(error=error)
-    if counted and record.attempts >= max_attempts:
+    """Give the lease back for another try, when ``delay`` has passed.
+
+    The last counted attempt ends dead. ``give_up_after`` is given for an outage, which ends dead
+    where the first one in a row was so many seconds ago.
+    """
+    since = record.failing_since
+    if give_up_after is None:
+        is_last = counted and record.attempts >= max_attempts
+        since = None if counted else since
+    else:
+        since = now if since is None else since
+        is_last = now - since >= give_up_after
+    ended = _ended(record, now).changed(error=error, failing_since=since)
+    if is_last:
         return ended.changed(state=State.DEAD)
     attempts = record.attempts if counted else record.attempts - 1
-    return ended.changed(state=State.QUEUED, attempts=attempts, due_at=_later(now, delay))
+    return ended.changed(state=State.REGISTERED, attempts=attempts, due_at=_later(now, delay))
+
+
+def hand_back(
+    record: VideoRecord, now: float, *, owner: str, error: ErrorRecord | None
+) -> VideoRecord:
+    """Give the lease back for another worker to try at once, where an owner has it; uncounted."""
+    if record.state is not State.PROCESSING or not _is_of(record, owner):
+        return record
+    return _ended(record, now).changed(
+        state=State.REGISTERED,
+        attempts=record.attempts - 1,
+        due_at=now,
+        error=error,
+        failing_since=record.failing_since,
+    )
 
 
 def hand_over(
@@ -228,7 +259,12 @@ def hand_over(
     where all the slices' workers were lost.
     """
     return record.changed(
-        owner=_SLICES, lease_until=_later(now, lease_seconds), error=None, updated_at=now, **known
+        owner=_SLICES,
+        lease_until=_later(now, lease_seconds),
+        error=None,
+        failing_since=None,
+        updated_at=now,
+        **known,
     )
 
 
@@ -298,7 +334,9 @@ def recover(record: VideoRecord, now: float, *, max_attempts: int) -> VideoRecor
         return _ended(record, now)
     if record.state is State.INDEXED:
         return _afresh(record, now).changed(due_at=now)
-    after = _ended(record, now).changed(state=State.REGISTERED, due_at=now)
+    after = _ended(record, now).changed(
+        state=State.REGISTERED, due_at=now, failing_since=record.failing_since
+    )
     if record.state is not State.PROCESSING:
         return after
     if is_handed_over(record):
@@ -340,7 +378,13 @@ def _without_content(record: VideoRecord) -> VideoRecord:
 
 
 def _ended(record: VideoRecord, now: float) -> VideoRecord:
-    return record.changed(owner=None, lease_until=None, due_at=None, updated_at=now)
+    return record.changed(
+        owner=None, lease_until=None, due_at=None, failing_since=None, updated_at=now
+    )
+
+
+def _is_of(record: VideoRecord, owner: str) -> bool:
+    return (record.owner or "").partition("#")[0] == owner
 
 
 def _later(now: float, seconds: float) -> float:

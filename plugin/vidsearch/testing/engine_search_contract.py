@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -99,6 +100,18 @@ class EngineSearchContract:
             {"n": 5},
         ]
         assert response["hits"]["total"] == {"value": 4, "relation": "eq"}
+
+    def test_a_range_from_now_gives_the_time_of_the_engine(
+        self, engine: Engine, index_name: str
+    ) -> None:
+        engine.create_index(index_name, {"mappings": {"properties": {"at": {"type": "date"}}}})
+        ranges = [{"from": "now"}]
+        body = {"size": 0, "aggs": {"now": {"date_range": {"field": "at", "ranges": ranges}}}}
+        before = time.time()
+        response = engine.search(index_name, body)
+        now = response["aggregations"]["now"]["buckets"][0]["from"] / 1000
+        # A node on this machine; it may look at the clock a little less often.
+        assert before - 1 < now < time.time() + 0.1
 
     def test_a_malformed_search_is_rejected(self, engine: Engine, filled: str) -> None:
         with pytest.raises(MappingConflictError, match="no_such_query"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -67,11 +68,16 @@ def search(documents: Stored, body: Json) -> Json:
 
 
 def _counted(found: Sequence[_Match], wanted: Json) -> Json:
-    """Of each aggregation the number of nested objects, or of documents that lack a field."""
+    """Of each aggregation the number of nested objects, or of documents that lack a field; or the
+    time, where that is what a range of dates begins with."""
+    wanted = dict(wanted)
+    times = {
+        name: _begun_now(wanted.pop(name)) for name in [*wanted] if "date_range" in wanted[name]
+    }
     if other := {kind for each in wanted.values() for kind in each} - {"nested", "missing"}:
         raise MappingConflictError(f"unknown aggregation: {', '.join(sorted(other))}")
     sources = [hit[1].source for hit in found]
-    return {
+    return times | {
         name: {
             "doc_count": sum(
                 _length(source, each["nested"]["path"])
@@ -82,6 +88,12 @@ def _counted(found: Sequence[_Match], wanted: Json) -> Json:
         }
         for name, each in wanted.items()
     }
+
+
+def _begun_now(each: Json) -> Json:
+    if each["date_range"]["ranges"] != [{"from": "now"}]:
+        raise MappingConflictError("a range of dates other than from now")
+    return {"buckets": [{"from": round(time.time() * 1000), "doc_count": 0}]}
 
 
 def _length(source: Json, path: str) -> int:

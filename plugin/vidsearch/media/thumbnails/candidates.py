@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vidsearch.errors import SourceUnavailableError
+from vidsearch.errors import TemporaryFolderError
 from vidsearch.media.frames import FrameBatch
 from vidsearch.media.segments import SegmentSpan
 from vidsearch.media.thumbnails.pictures import (
@@ -65,7 +65,7 @@ class Candidates:
             displayed: width and height on display, where they are not those of the frames.
 
         Raises:
-            SourceUnavailableError: the temporary file cannot be written (the disk is full).
+            TemporaryFolderError: the temporary file cannot be written (the disk is full).
             MissingExtraError: Pillow is not installed.
         """
         self._times.extend(batch.pts_seconds)
@@ -95,7 +95,7 @@ class Candidates:
         """Take the frames of other candidates, which follow those that are there.
 
         Raises:
-            SourceUnavailableError: see :meth:`add`.
+            TemporaryFolderError: see :meth:`add`.
             ValueError, KeyError, EOFError, zipfile.BadZipFile: the file is damaged.
         """
         with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
@@ -137,7 +137,7 @@ class Candidates:
             self._file.seek(self._ends[-1])
             self._file.write(data)
         except OSError as error:
-            raise SourceUnavailableError(
+            raise TemporaryFolderError(
                 f"no room for thumbnails in {tempfile.gettempdir()}: {error.strerror}"
             ) from error
 
