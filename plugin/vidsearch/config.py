@@ -29,7 +29,12 @@ from vidsearch.config_sections import (
     IngestSettings,
     ModelSettings,
 )
-from vidsearch.config_sources import EmbeddingSettings, SourceSettings, ThumbnailSettings
+from vidsearch.config_sources import (
+    EmbeddingSettings,
+    LogSettings,
+    SourceSettings,
+    ThumbnailSettings,
+)
 from vidsearch.errors import ConfigError
 
 __all__ = [
@@ -39,6 +44,7 @@ __all__ = [
     "FusionName",
     "IndexSettings",
     "IngestSettings",
+    "LogSettings",
     "ModelSettings",
     "SearchSettings",
     "Settings",
@@ -78,6 +84,7 @@ class Settings(BaseSettings):
     thumbnails: ThumbnailSettings = ThumbnailSettings()
     embeddings: EmbeddingSettings = EmbeddingSettings()
     search: SearchSettings = SearchSettings()
+    log: LogSettings = LogSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -15,6 +15,7 @@ from vidsearch.lazy import imported_late
 from vidsearch_tasks.broker import BrokerState, WorkerState, broker_state, queue_depth
 from vidsearch_tasks.celery_app import beat_schedule, make_app
 from vidsearch_tasks.maintenance import run_scan, run_sweep
+from vidsearch_tasks.overview import IngestionStatus, LongVideo, ingestion_status
 from vidsearch_tasks.register import (
     enqueue,
     enqueue_many,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BrokerState",
+    "IngestionStatus",
+    "LongVideo",
     "NewVideo",
     "Registration",
     "Services",
@@ -48,6 +51,7 @@ __all__ = [
     "delete_video",
     "enqueue",
     "enqueue_many",
+    "ingestion_status",
     "make_app",
     "queue_depth",
     "register_video",

@@ -61,6 +61,9 @@ def make_app(settings: Settings) -> Celery:
         task_acks_late=True,
         task_reject_on_worker_lost=False,
         worker_prefetch_multiplier=1,
+        # For Flower and celery-exporter.
+        worker_send_task_events=True,
+        task_send_sent_event=True,
         broker_connection_retry_on_startup=True,
         broker_transport_options={
             # Redis delivers a message again that is not acknowledged for so long. It must exceed

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vidsearch.errors import VidsearchError
+from vidsearch.metrics import measured_sweep
 from vidsearch_tasks.broker import queue_depth
 from vidsearch_tasks.register import enqueue, enqueue_many, enqueue_slices
 from vidsearch_tasks.services import Services, current_services
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["run_scan", "run_sweep"]
 
 
+@measured_sweep
 def run_sweep(*, services: Services | None = None, app: Celery | None = None) -> SweepReport:
     """Requeue what was lost, slices included; see ``vidsearch.registry.sweep``.
 

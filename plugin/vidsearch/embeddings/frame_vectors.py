@@ -24,6 +24,7 @@ from vidsearch.media import (
 )
 from vidsearch.media.display import refuse_damaged
 from vidsearch.media.frames import VideoInfo
+from vidsearch.metrics import count_frames
 
 __all__ = ["FrameVectors", "add_candidates", "embed_frames", "embed_uri"]
 
@@ -145,6 +146,7 @@ def embed_frames(
             at("encode")
             vectors.append(embedded_frames(encoder, batch))
             times.append(batch.pts_seconds)
+            count_frames(len(batch))
             at("decode")
     if not vectors:  # a range beyond the end
         vectors, times = [np.empty((0, encoder.identity.dims), np.float32)], [np.empty(0)]

@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Literal
 
 from vidsearch.errors import BackendUnavailableError, LeaseLostError
+from vidsearch.metrics import count_lost_lease, enter_stage
 from vidsearch.registry.lease_keeper import LeaseKeeper
 from vidsearch.registry.registry import Registry
 from vidsearch.retry import Decision, decide
@@ -59,6 +60,7 @@ class Attempt:
         self.keeper.check()
         self._leave()
         self.stage = stage
+        enter_stage(stage)
 
     def end(self) -> dict[str, float]:
         """Seconds per stage until now."""
@@ -116,4 +118,5 @@ class Attempt:
 def skipped(id: str, lost: Exception) -> Outcome:
     """Leave a video, or a slice, to whoever has its lease."""
     _log.warning("video %r left alone: %s", id, lost)
+    count_lost_lease()
     return Outcome("skipped", reason=str(lost))

@@ -39,6 +39,7 @@ from vidsearch.media import (
     check_sources,
     open_source,
 )
+from vidsearch.metrics import measured
 from vidsearch.registry.lease_keeper import LeaseKeeper
 from vidsearch.registry.registry import Registry
 from vidsearch_mappings.registry import State, VideoRecord
@@ -91,6 +92,7 @@ class Indexer:
         self._batch_size = batch_size
         self._clock = clock
 
+    @measured("video")
     def ingest(
         self, video_id: str, *, owner: str, retry_delay: float = 0.0, count_outage: bool = False
     ) -> Outcome:

@@ -17,6 +17,7 @@ from vidsearch.ingest.attempt import Attempt, Outcome
 from vidsearch.ingest.content import VideoContent, read_content
 from vidsearch.ingest.slices import Slice, SliceBoard
 from vidsearch.media import MediaReader, open_source
+from vidsearch.metrics import measured
 from vidsearch.registry.lease_keeper import LeaseKeeper
 from vidsearch.registry.registry import Registry
 from vidsearch_mappings.registry import IN_PROGRESS, ErrorRecord, VideoRecord
@@ -62,6 +63,7 @@ class SliceWorker:
         self._batch_size = batch_size
         self._held = _Held()
 
+    @measured("slice")
     def embed(
         self, slice_id: str, *, owner: str, retry_delay: float = 0.0, count_outage: bool = False
     ) -> Outcome:

@@ -111,13 +111,23 @@ class Registry:
         """Some videos, read in real time; those that were never registered are left out."""
         return {id: stored.record for id, stored in self._store.read_many(ids).items()}
 
-    def list(self, *, state: State | None = None, limit: int = 100) -> list[VideoRecord]:
-        """Up to 10,000 videos, the one that changed last first; tombstones only if asked for."""
-        return self._store.latest(in_states(*([state] if state else [])), size=limit)
+    def list(
+        self,
+        *,
+        state: State | Sequence[State] | None = None,
+        error: str | None = None,
+        limit: int = 100,
+    ) -> list[VideoRecord]:
+        """Up to 10,000 videos, the one that changed last first; tombstones only if asked for.
 
-    def scan(self, *states: State) -> Iterator[VideoRecord]:
+        ``error`` is the class of error that the last attempt ended with.
+        """
+        states = [state] if isinstance(state, State) else state or []
+        return self._store.latest(in_states(*states, error=error), size=limit)
+
+    def scan(self, *states: State, error: str | None = None) -> Iterator[VideoRecord]:
         """Every video in one of the states; all but tombstones where none is given."""
-        return self._store.scan(in_states(*states))
+        return self._store.scan(in_states(*states, error=error))
 
     def below(self, prefix: str) -> Iterator[VideoRecord]:
         """Every video whose uri begins so, but for tombstones; in no order."""
@@ -271,10 +281,17 @@ class Registry:
 
         A tombstone whose ingest may still be running is kept.
         """
-        stored = self._store.read(id)
-        if stored is None or not transitions.is_purgeable(stored.record):
-            return False
-        return self._store.delete(stored)
+        return id in self.purge_many([id])
+
+    def purge_many(self, ids: Iterable[str]) -> set[str]:
+        """As :meth:`purge`; returns the ids of those that were dropped."""
+        purged: set[str] = set()
+        for batch in in_batches(ids):
+            found = self._store.read_many(batch).values()
+            purged |= self._store.delete_many(
+                [one for one in found if transitions.is_purgeable(one.record)]
+            )
+        return purged
 
     # -- by the worker
 

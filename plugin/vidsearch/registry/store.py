@@ -32,8 +32,13 @@ Change = Callable[[VideoRecord | None, float], VideoRecord]
 """From the stored record and the time to the record after: the same one to leave it as it is."""
 
 
-def in_states(*states: State) -> Json:
-    """The query for records in one of the states; all but tombstones where none is given."""
+def in_states(*states: State, error: str | None = None) -> Json:
+    """The query for records in one of the states; all but tombstones where none is given.
+
+    ``error`` is the class of their last attempt's error; ``None`` for any or none.
+    """
+    if error is not None:
+        return {"bool": {"filter": [in_states(*states), {"term": {"error.type": error}}]}}
     if not states:
         return {"bool": {"must_not": [in_states(State.DELETED)]}}
     return {"terms": {"state": [str(state) for state in states]}}
@@ -166,12 +171,12 @@ class RecordStore:
 
         return until_unchanged(attempt, of=_called(lease.id))
 
-    def delete(self, stored: Stored) -> bool:
-        """Drop a record that is still the same."""
-        try:
-            return self._engine.delete(self.index, stored.id, expect=stored.revision)
-        except VersionConflictError:
-            return False
+    def delete_many(self, stored: Sequence[Stored]) -> set[str]:
+        """Drop those records that are still the same; returns their ids."""
+        writes = [Write("delete", one.id, expect=one.revision) for one in stored]
+        with self._registry():
+            kept = self._engine.bulk(self.index, writes).conflicts if writes else ()
+        return {one.id for one in stored} - {*kept}
 
     def latest(self, query: Json, *, size: int) -> list[VideoRecord]:
         """The records that match, the one that changed last first."""

@@ -78,7 +78,7 @@ __all__ = [
 ]
 
 
-_SLICES = "slices"
+SLICES = "slices"
 """Owner of a lease that slices have; those of workers hold a ``#``."""
 
 
@@ -223,13 +223,13 @@ def hand_over(
     where all the slices' workers were lost.
     """
     return record.changed(
-        owner=_SLICES, lease_until=_later(now, lease_seconds), error=None, updated_at=now, **known
+        owner=SLICES, lease_until=_later(now, lease_seconds), error=None, updated_at=now, **known
     )
 
 
 def is_handed_over(record: VideoRecord) -> bool:
     """Whether the slices of a video have its lease."""
-    return record.state is State.PROCESSING and record.owner == _SLICES
+    return record.state is State.PROCESSING and record.owner == SLICES
 
 
 def retry(record: VideoRecord, now: float) -> VideoRecord:
@@ -307,7 +307,9 @@ def is_purgeable(record: VideoRecord) -> bool:
 
 
 def _afresh(record: VideoRecord, now: float) -> VideoRecord:
-    return _ended(record, now).changed(state=State.REGISTERED, attempts=0, error=None)
+    return _ended(record, now).changed(
+        state=State.REGISTERED, attempts=0, error=None, requested_at=now
+    )
 
 
 def _with_fields(record: VideoRecord, now: float, fields: Mapping[str, Any]) -> VideoRecord:
