@@ -109,7 +109,7 @@ def metrics_registry(services: Services | None) -> CollectorRegistry:
     registry = CollectorRegistry()
     if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         Path(folder).mkdir(parents=True, exist_ok=True)
-        MultiProcessCollector(registry)
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     if services is not None:
         registry.register(StatusCollector(services))
     return registry

@@ -214,7 +214,7 @@ def _ask_workers(settings: Settings) -> BrokerState:
 
 def _answered(
     answer: Future[BrokerState],
-) -> tuple[BrokerState | None, BackendUnavailableError | None]:
+) -> tuple[BrokerState | None, BackendError | None]:
     try:
         return answer.result(), None
     except BackendUnavailableError as error:

@@ -238,11 +238,12 @@ def progress(label: str, *, total: int | None = None) -> Iterator[Progress]:
 
     bar = Bar(
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=None),  # what the others leave of the line
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}"),
         console=Console(stderr=True),
+        expand=True,
     )
     task = bar.add_task(label, total=total, note="")
 
