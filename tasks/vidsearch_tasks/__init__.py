@@ -25,6 +25,7 @@ from vidsearch_tasks.register import (
 )
 from vidsearch_tasks.services import Services, configure, current_services
 from vidsearch_tasks.videos import delete_video, update_fields, video_status
+from vidsearch_tasks.worker_logs import set_formatter as _  # noqa: F401  (a signal calls it)
 
 if TYPE_CHECKING:
     from celery import Celery

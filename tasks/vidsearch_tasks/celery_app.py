@@ -61,9 +61,6 @@ def make_app(settings: Settings) -> Celery:
         task_acks_late=True,
         task_reject_on_worker_lost=False,
         worker_prefetch_multiplier=1,
-        # For Flower and celery-exporter.
-        worker_send_task_events=True,
-        task_send_sent_event=True,
         broker_connection_retry_on_startup=True,
         broker_transport_options={
             # Redis delivers a message again that is not acknowledged for so long. It must exceed
@@ -80,6 +77,8 @@ def make_app(settings: Settings) -> Celery:
             "interval_max": 0.2,
         },
         beat_schedule=beat_schedule(settings),
+        worker_send_task_events=True,  # for Flower and celery-exporter
+        task_send_sent_event=True,
         enable_utc=True,
         timezone="UTC",
     )

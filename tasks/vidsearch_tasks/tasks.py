@@ -27,7 +27,6 @@ from vidsearch_tasks.celery_app import EMBED_SLICE, INGEST, SCAN, SWEEP, TIME_LI
 from vidsearch_tasks.maintenance import run_scan, run_sweep
 from vidsearch_tasks.register import enqueue_slices
 from vidsearch_tasks.services import Services, current_services
-from vidsearch_tasks.worker_logs import set_formatter as _  # noqa: F401  (called by a signal)
 
 if TYPE_CHECKING:
     from vidsearch.ingest import Outcome

@@ -78,7 +78,7 @@ __all__ = [
 ]
 
 
-SLICES = "slices"
+_SLICES = "slices"
 """Owner of a lease that slices have; those of workers hold a ``#``."""
 
 
@@ -223,13 +223,13 @@ def hand_over(
     where all the slices' workers were lost.
     """
     return record.changed(
-        owner=SLICES, lease_until=_later(now, lease_seconds), error=None, updated_at=now, **known
+        owner=_SLICES, lease_until=_later(now, lease_seconds), error=None, updated_at=now, **known
     )
 
 
 def is_handed_over(record: VideoRecord) -> bool:
     """Whether the slices of a video have its lease."""
-    return record.state is State.PROCESSING and record.owner == SLICES
+    return record.state is State.PROCESSING and record.owner == _SLICES
 
 
 def retry(record: VideoRecord, now: float) -> VideoRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -51,6 +52,8 @@ def _one(found: Sequence[Match], each: Json, hits: Hits) -> Json:
                 for key in keys
             ]
         }
+    if kind == "date_range" and body["ranges"] == [{"from": "now"}]:
+        return {"buckets": [{"from": round(time.time() * 1000), **bucket([])}]}
     if kind == "top_hits":
         return {"hits": hits(found, {"size": 3, **body})}
     raise MappingConflictError(f"unknown aggregation: {kind}")
