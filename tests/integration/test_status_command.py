@@ -24,6 +24,12 @@ from vidsearch_tasks.exporter import metrics_registry, serve
 pytestmark = pytest.mark.integration
 
 BROKEN = ErrorRecord("VideoOpenError", "decode", "not a video", ("InvalidDataError: moov",))
+# A process that a shell started in the background ignores the signal, and so would its children.
+_INTERRUPTIBLE = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from vidsearch.cli import main; main(sys.argv[1:])"
+)
+WATCH = (sys.executable, "-c", _INTERRUPTIBLE, "status", "--watch", "--interval")
 AWAY = ErrorRecord("SourceUnavailableError", "fetch", "HTTP 503")
 
 
@@ -111,7 +117,7 @@ def test_purge_asks_and_keeps_all_after_a_no(stage: Stage, run: Run) -> None:
 
 def test_watch_in_a_pipe_prints_a_line_each_time(stage: Stage, run: Run) -> None:
     fail(stage, "a", BROKEN)
-    command = [sys.executable, "-m", "vidsearch.cli", "status", "--watch", "--interval", "0.1"]
+    command = [*WATCH, "0.1"]
     env = {**os.environ, **stage.env}
     for options, pattern in (((), r"\d\d:\d\d:\d\d 1 failed; 0\.0167/min$"), (("--json",), r"\{")):
         watching = subprocess.Popen(
@@ -131,7 +137,7 @@ def test_watch_on_a_terminal_fits_into_80_columns(stage: Stage, run: Run) -> Non
     fail(stage, "a-long-id-" * 8, ErrorRecord("SourceUnavailableError", "fetch", "very " * 60))
     parent, child = pty.openpty()
     env = {**os.environ, **stage.env, "COLUMNS": "80", "LINES": "50", "TERM": "xterm"}
-    command = [sys.executable, "-m", "vidsearch.cli", "status", "--watch", "--interval", "0.2"]
+    command = [*WATCH, "0.2"]
     watching = subprocess.Popen(command, env=env, stdout=child, stderr=child, stdin=child)
     os.close(child)
     shown, until_at = b"", time.monotonic() + 30
