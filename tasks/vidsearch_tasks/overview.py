@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["IngestionStatus", "LongVideo", "ingestion_status"]
 
 _ANSWER_SECONDS, _PATIENT_SECONDS = 0.5, 2.0
+_START_SECONDS = 5.0
+"""For which a video may wait without a worker, as one may be starting."""
 _PERIODS = 3
 """Sweeps that may be left out while no worker is at work."""
 _BUSY_SECONDS = 1800.0
@@ -236,14 +238,15 @@ def _problems(
     pauses: Sequence[Pause],
 ) -> Iterator[str]:
     waiting, period = _videos(videos.waiting), settings.ingest.sweep_seconds
-    if videos.waiting and no_worker and not at_work:
+    longest = videos.oldest.seconds if videos.oldest else 0.0
+    if longest > _START_SECONDS and no_worker and not at_work:
         yield (
             f"{waiting} wait, and no worker answers that takes from the queue "
             f"{settings.broker.queue!r} and serves the index {settings.index.name!r}: start one "
             f"with these settings: {_START}"
         )
     patience = max(10 * period, _BUSY_SECONDS) if at_work else _PERIODS * period
-    if videos.oldest and videos.oldest.seconds > patience:
+    if longest > patience:
         silent = videos.at - last_sweep.at if last_sweep else None
         if silent is None or silent > patience:
             since = "was ever noted" if silent is None else f"for {duration(silent)}"

@@ -19,6 +19,7 @@ from tests.integration.stage import Stage
 from tests.integration.worker import until
 
 from vidsearch.registry import ErrorRecord, State
+from vidsearch_mappings.registry import to_stamp
 from vidsearch_tasks.exporter import metrics_registry, serve
 
 pytestmark = pytest.mark.integration
@@ -57,6 +58,8 @@ def test_status_without_a_worker_says_what_to_do(stage: Stage, run: Run, red: Pa
     quiet = run("status", "--json")
     assert (quiet.code, quiet.data["problems"]) == (0, [])
     stage.register("a", red)
+    engine, registry = stage.services.engine, stage.services.registry.index
+    engine.update(registry, "a", {"registered_at": to_stamp(time.time() - 50)})
     fail(stage, "b", BROKEN)
     found = run("status", "--json")
     assert found.code == 1
