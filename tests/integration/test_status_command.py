@@ -72,7 +72,9 @@ def test_status_without_a_worker_says_what_to_do(stage: Stage, run: Run, red: Pa
         {"failed": 1},
         "b",
     )
+    assert list(found.data["waiting"]["ages"]) == ["0", "60", "600", "3600", "86400"]
     table = run("status")
+    assert "finished in 1 h\t1\t" in table.out
     assert "Needs a person: 1 video" in table.err
     assert "celery -A vidsearch_tasks worker" in table.err
     assert "VideoOpenError\t1\t1 failed; last b: not a video" in table.out

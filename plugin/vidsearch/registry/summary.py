@@ -154,10 +154,10 @@ def summarize(
     return RegistrySummary(
         at=now,
         states={str(state): states.get(state, 0) for state in State},
-        ages={int(age): each["doc_count"] for age, each in waiting["ages"]["buckets"].items()},
+        ages=_by_seconds(waiting["ages"]),
         oldest=_oldest(waiting, now),
         later=waiting["later"]["doc_count"],
-        finished={int(w): each["doc_count"] for w, each in found["finished"]["buckets"].items()},
+        finished=_by_seconds(found["finished"]),
         leases=_leases(found["leases"], now),
         errors=[_error_group(bucket) for bucket in found["errors"]["types"]["buckets"]],
         sliced=[hit["_id"] for hit in _hits(found["sliced"]["last"])],
@@ -266,6 +266,12 @@ def _hits(answer: Mapping[str, Any]) -> list[Json]:
 
 def _counts(answer: Mapping[str, Any]) -> dict[str, int]:
     return {bucket["key"]: bucket["doc_count"] for bucket in answer["buckets"]}
+
+
+def _by_seconds(answer: Mapping[str, Any]) -> dict[int, int]:
+    """The engines answer in the order of the names, as texts."""
+    counts = {int(seconds): each["doc_count"] for seconds, each in answer["buckets"].items()}
+    return dict(sorted(counts.items()))
 
 
 def _oldest(waiting: Mapping[str, Any], now: float) -> Oldest | None:
