@@ -15,6 +15,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
+from vidsearch_mappings.error_record import ErrorRecord
 from vidsearch_mappings.side_index import side_index
 from vidsearch_mappings.types import EngineKind, Json
 from vidsearch_mappings.videos import MAX_KEYWORD
@@ -86,44 +87,6 @@ UNWANTED = GIVEN_UP | {State.DELETED}
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorRecord:
-    """Why the last attempt did not end well."""
-
-    type: str
-    """Name of the exception's class."""
-    stage: str
-    """What was being done: ``lease``, ``fetch``, ``decode``, ``encode``, ``write``, …"""
-    message: str
-    unknown: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
-    """Fields of a newer version, kept as they are."""
-
-    @classmethod
-    def of(cls, error: BaseException, *, stage: str) -> ErrorRecord:
-        """From an exception; long messages are cut, as they land in every listing.
-
-        File names may hold bytes that are not UTF-8, which no JSON takes: they are written out.
-        """
-        text = str(error).encode(errors="backslashreplace").decode()
-        message = " ".join(text.split()) or type(error).__name__
-        return cls(type=type(error).__name__, stage=stage, message=message[:1000])
-
-    def to_source(self) -> Json:
-        """As a JSON object."""
-        known = {"type": self.type, "stage": self.stage, "message": self.message}
-        return {**self.unknown, **known}
-
-    @classmethod
-    def from_source(cls, source: Mapping[str, Any]) -> ErrorRecord:
-        """The inverse of :meth:`to_source`."""
-        rest = dict(source)
-        known = {name: rest.pop(name) for name in ("type", "stage", "message")}
-        return cls(**known, unknown=rest)
-
-    def __str__(self) -> str:
-        return f"{self.type} ({self.stage}): {self.message}"
-
-
-@dataclass(frozen=True, slots=True)
 class Column:
     """How one value of a record is stored."""
 
@@ -150,7 +113,12 @@ _KEYWORD = {"type": "keyword"}
 _NOT_INDEXED = {"type": "object", "enabled": False}
 _DATE = {"type": "date", "format": "strict_date_time||epoch_millis"}
 _ERROR = {
-    "properties": {"type": _KEYWORD, "stage": _KEYWORD, "message": {"type": "text"}},
+    "properties": {
+        "type": _KEYWORD,
+        "stage": _KEYWORD,
+        "message": {"type": "text"},
+        "causes": {"type": "text", "index": False},
+    },
 }
 
 _ALWAYS_TIME = Column(_DATE, encode=to_stamp, decode=from_stamp, always=True)
@@ -197,6 +165,11 @@ class VideoRecord:
     )
     """Seconds spent per stage of the attempt that indexed it."""
     registered_at: Annotated[float, _ALWAYS_TIME] = 0.0
+    requested_at: Annotated[
+        float | None, Column(_DATE, encode=to_stamp, decode=from_stamp, since=_OPERATIONS)
+    ] = None
+    """When it was last asked for, where that was later than ``registered_at``: changed, retried or
+    reopened. No try moves it."""
     updated_at: Annotated[float, _ALWAYS_TIME] = 0.0
     due_at: _Time = None
     """When a queued video may be expected to start: now, or after the wait before a retry. Of a

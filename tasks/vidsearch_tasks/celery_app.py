@@ -98,6 +98,8 @@ def make_app(settings: Settings) -> Celery:
             **settings.broker.transport_options,
         },
         beat_schedule=beat_schedule(settings),
+        worker_send_task_events=True,  # for Flower and celery-exporter
+        task_send_sent_event=True,
         enable_utc=True,
         timezone="UTC",
         # In a cold shutdown (SIGQUIT), pool processes have so long to hand back their videos.

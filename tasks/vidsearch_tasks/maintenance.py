@@ -13,6 +13,7 @@ from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.errors import BackendAccessDeniedError, BackendUnavailableError, VidsearchError
+from vidsearch.metrics import measured_sweep
 from vidsearch.once import build_once
 from vidsearch_tasks.broker import messages_of, queue_depth
 from vidsearch_tasks.celery_app import EMBED_SLICE, INGEST
@@ -53,6 +54,7 @@ def run_due_sweep(
     return run_sweep(by=by, services=services, app=app) if claimed else None
 
 
+@measured_sweep
 def run_sweep(
     *, by: str | None = None, services: Services | None = None, app: Celery | None = None
 ) -> SweepReport:

@@ -195,7 +195,7 @@ def test_fields_within_an_object_are_added(memory: MemoryEngine) -> None:
     memory.create_index(NAME, body)
     assert "error" in upgrade_registry_index(memory, SETTINGS).missing
     added = memory.mapping(NAME)["properties"]["error"]["properties"]
-    assert added.keys() == {"type", "stage", "message"}
+    assert added.keys() == {"type", "stage", "message", "causes"}
 
 
 def test_a_newer_registry_is_left_as_it_is(memory: MemoryEngine) -> None:

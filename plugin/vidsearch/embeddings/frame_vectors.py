@@ -24,6 +24,7 @@ from vidsearch.media import (
 )
 from vidsearch.media.display import refuse_damaged
 from vidsearch.media.frames import VideoInfo, checked_repeats
+from vidsearch.metrics import count_frames
 
 __all__ = ["FrameVectors", "add_candidates", "embed_frames", "embed_uri"]
 
@@ -165,6 +166,7 @@ def embed_frames(
             vectors.append(embedded_frames(encoder, batch))
             times.append(batch.pts_seconds)
             repeats.append(batch.repeats)
+            count_frames(len(batch.pts_seconds))
             at("decode")
     summary = frames.summary
     end = summary.end_seconds if summary.end_seconds is not None else stop

@@ -15,6 +15,7 @@ from vidsearch.errors import (
     SourcePausedError,
     WorkerStoppingError,
 )
+from vidsearch.metrics import count_lost_lease, enter_stage
 from vidsearch.registry.lease_keeper import LeaseKeeper
 from vidsearch.registry.registry import Registry
 from vidsearch.retry import Decision, decide, engine_delay, retry_delay
@@ -85,6 +86,7 @@ class Attempt:
             self._stop.check()
         self._leave()
         self.stage = stage
+        enter_stage(stage)
 
     def outlast(self, call: Callable[[], _T]) -> _T:
         """What a call returns that needs the engine. It is called again while the engine is away.
@@ -187,4 +189,5 @@ class Attempt:
 def skipped(id: str, lost: Exception) -> Outcome:
     """Leave a video, or a slice, to whoever has its lease."""
     _log.warning("video %r left alone: %s", id, lost)
+    count_lost_lease()
     return Outcome("skipped", reason=str(lost))

@@ -41,6 +41,7 @@ from vidsearch.media import (
     check_sources,
     open_source,
 )
+from vidsearch.metrics import measured
 from vidsearch.registry.lease_keeper import LeaseKeeper
 from vidsearch.registry.registry import Registry
 from vidsearch.stop import Stop
@@ -106,6 +107,7 @@ class Indexer:
         self._watch = circuit.watch if circuit else unwatched
         self._stop = stop or Stop()
 
+    @measured("video")
     def ingest(self, video_id: str, *, owner: str) -> Outcome:
         """Do everything for one video. Whatever happens is in the registry afterwards.
 

@@ -19,6 +19,7 @@ from vidsearch.ingest.content import VideoContent, read_content
 from vidsearch.ingest.slices import Slice, SliceBoard
 from vidsearch.ingest.source_circuit import SourceCircuit, unwatched
 from vidsearch.media import Candidates, MediaReader, ThumbnailStore, open_source
+from vidsearch.metrics import measured
 from vidsearch.registry.lease_keeper import LeaseKeeper
 from vidsearch.registry.registry import Registry
 from vidsearch.stop import Stop
@@ -74,6 +75,7 @@ class SliceWorker:
         self._stop = stop or Stop()
         self._held = _Held()
 
+    @measured("slice")
     def embed(self, slice_id: str, *, owner: str) -> Outcome:
         """Embed one slice. Whatever happens is on the board afterwards.
 

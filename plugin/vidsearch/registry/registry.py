@@ -83,13 +83,23 @@ class Registry:
         """Some videos, read in real time; those that were never registered are left out."""
         return {id: stored.record for id, stored in self._store.read_many(ids).items()}
 
-    def list(self, *, state: State | None = None, limit: int = 100) -> list[VideoRecord]:
-        """Up to 10,000 videos, the one that changed last first; tombstones only if asked for."""
-        return self._store.latest(in_states(*([state] if state else [])), size=limit)
+    def list(
+        self,
+        *,
+        state: State | Sequence[State] | None = None,
+        error: str | None = None,
+        limit: int = 100,
+    ) -> list[VideoRecord]:
+        """Up to 10,000 videos, the one that changed last first; tombstones only if asked for.
 
-    def scan(self, *states: State) -> Iterator[VideoRecord]:
+        ``error`` is the class of error that the last attempt ended with.
+        """
+        states = [state] if isinstance(state, State) else state or []
+        return self._store.latest(in_states(*states, error=error), size=limit)
+
+    def scan(self, *states: State, error: str | None = None) -> Iterator[VideoRecord]:
         """Every video in one of the states; all but tombstones where none is given."""
-        return self._store.scan(in_states(*states))
+        return self._store.scan(in_states(*states, error=error))
 
     def below(self, prefix: str) -> Iterator[VideoRecord]:
         """Every video whose uri begins so, but for tombstones; in no order."""

@@ -32,8 +32,13 @@ Change = Callable[[VideoRecord | None, float], VideoRecord]
 """From the stored record and the time to the record after: the same one to leave it as it is."""
 
 
-def in_states(*states: State) -> Json:
-    """The query for records in one of the states; all but tombstones where none is given."""
+def in_states(*states: State, error: str | None = None) -> Json:
+    """The query for records in one of the states; all but tombstones where none is given.
+
+    ``error`` is the class of their last attempt's error; ``None`` for any or none.
+    """
+    if error is not None:
+        return {"bool": {"filter": [in_states(*states), {"term": {"error.type": error}}]}}
     if not states:
         return {"bool": {"must_not": [in_states(State.DELETED)]}}
     return {"terms": {"state": [str(state) for state in states]}}

@@ -366,7 +366,9 @@ def _hurried(record: VideoRecord, now: float) -> VideoRecord:
 
 
 def _afresh(record: VideoRecord, now: float) -> VideoRecord:
-    return _ended(record, now).changed(state=State.REGISTERED, attempts=0, error=None)
+    return _ended(record, now).changed(
+        state=State.REGISTERED, attempts=0, error=None, requested_at=now
+    )
 
 
 def _with_fields(record: VideoRecord, now: float, fields: Mapping[str, Any]) -> VideoRecord:

@@ -145,6 +145,26 @@ class EngineSearchContract:
         assert engine.count(filled, {"term": {"tags": "five"}}) == 5
         assert engine.count(filled, {"term": {"tags": "six"}}) == 0
 
+    def test_aggregations_count_and_show_what_they_hold(self, engine: Engine, filled: str) -> None:
+        last = {"top_hits": {"size": 1, "sort": [{"n": {"order": "desc"}}], "_source": ["n"]}}
+        late = {"range": {"n": {"gte": 20}}}
+        body = {
+            "size": 0,
+            "query": {"range": {"n": {"gte": 10}}},
+            "aggs": {
+                "tags": {"terms": {"field": "tags.keyword", "size": 5}, "aggs": {"last": last}},
+                "late": {"filter": late, "aggs": {"all": {"missing": {"field": "tags.keyword"}}}},
+                "parts": {"filters": {"filters": {"late": late, "all": {"match_all": {}}}}},
+            },
+        }
+        found = engine.search(filled, body)["aggregations"]
+        (bucket,) = found["tags"]["buckets"]
+        assert (bucket["key"], bucket["doc_count"]) == ("five", 3)
+        assert [hit["_source"] for hit in bucket["last"]["hits"]["hits"]] == [{"n": 20}]
+        assert found["late"] == {"doc_count": 5, "all": {"doc_count": 4}}
+        parts = {name: each["doc_count"] for name, each in found["parts"]["buckets"].items()}
+        assert parts == {"late": 5, "all": 15}
+
     # -- scans
 
     @pytest.mark.parametrize("page_size", [1, 5, 7, 25, 26])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vidsearch.engines import Document, Json
 from vidsearch.errors import MappingConflictError
+from vidsearch.testing.memory_aggs import aggregated
 from vidsearch.testing.memory_query import (
     among,
     highlights,
@@ -51,57 +51,26 @@ def search(documents: Stored, body: Json) -> Json:
     found = _sorted(found, keys)
     if "search_after" in body:
         found = [hit for hit in found if _comes_after(hit, body["search_after"], keys)]
-    counted = {"aggregations": _counted(found, body["aggs"])} if "aggs" in body else {}
-    start = body.get("from", 0)
-    shown = found[start : start + int(body.get("size", 10))]
-    return {
+    answer = {
         "took": 0,
         "timed_out": False,
         "_shards": {"total": 1, "successful": 1, "skipped": 0, "failed": 0},
-        "hits": {
-            "total": {"value": total, "relation": "eq"},
-            "max_score": max((hit[2] for hit in found), default=None),
-            "hits": [_hit(hit, body, clauses, keys) for hit in shown],
-        },
-        **counted,
+        "hits": {**_hits(found, body, clauses), "total": {"value": total, "relation": "eq"}},
     }
+    if "aggs" in body:
+        answer["aggregations"] = aggregated(found, body["aggs"], _hits)
+    return answer
 
 
-def _counted(found: Sequence[_Match], wanted: Json) -> Json:
-    """Of each aggregation the number of nested objects, or of documents that lack a field; or the
-    time, where that is what a range of dates begins with."""
-    wanted = dict(wanted)
-    times = {
-        name: _begun_now(wanted.pop(name)) for name in [*wanted] if "date_range" in wanted[name]
+def _hits(found: Sequence[_Match], body: Json, clauses: Sequence[Json] = ()) -> Json:
+    keys = _sort_keys(body)
+    start = body.get("from", 0)
+    shown = _sorted(list(found), keys)[start : start + int(body.get("size", 10))]
+    return {
+        "total": {"value": len(found), "relation": "eq"},
+        "max_score": max((hit[2] for hit in found), default=None),
+        "hits": [_hit(hit, body, clauses, keys) for hit in shown],
     }
-    if other := {kind for each in wanted.values() for kind in each} - {"nested", "missing"}:
-        raise MappingConflictError(f"unknown aggregation: {', '.join(sorted(other))}")
-    sources = [hit[1].source for hit in found]
-    return times | {
-        name: {
-            "doc_count": sum(
-                _length(source, each["nested"]["path"])
-                if "nested" in each
-                else not any(True for _ in values_at(source, each["missing"]["field"]))
-                for source in sources
-            )
-        }
-        for name, each in wanted.items()
-    }
-
-
-def _begun_now(each: Json) -> Json:
-    if each["date_range"]["ranges"] != [{"from": "now"}]:
-        raise MappingConflictError("a range of dates other than from now")
-    return {"buckets": [{"from": round(time.time() * 1000), "doc_count": 0}]}
-
-
-def _length(source: Json, path: str) -> int:
-    """Number of the objects at a path."""
-    value: Any = source
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return len(value) if isinstance(value, list) else int(value is not None)
 
 
 def _matches(documents: Stored, query: Json | None, clauses: list[Json]) -> list[_Match]:

@@ -25,6 +25,7 @@ from vidsearch.media.sources.sidecars import Sidecar
 from vidsearch.media.sources.temporary import BoundedFile, workspace
 from vidsearch.media.sources.uris import BucketUri, file_path, public_uri, scheme_of
 from vidsearch.media.sources.web import download, web_validator
+from vidsearch.metrics import count_bytes
 
 __all__ = ["LocalFile", "Source", "check_sources", "fetch", "open_source"]
 
@@ -249,6 +250,7 @@ class _RemoteSource(Source):
             BoundedFile(copy, limit=settings.max_bytes, where=where) as file,
         ):
             self._copy(file)
+        count_bytes(file.size)
         return copy, file.size
 
     @abstractmethod
