@@ -16,7 +16,7 @@ from vidsearch.defaults import BATCH_SIZE
 from vidsearch.embeddings.frame_vectors import FrameVectors, add_candidates, embed_frames
 from vidsearch.embeddings.segment_policy import SegmentPolicy
 from vidsearch.embeddings.store import KeptVideo
-from vidsearch.encoders import Encoder, mean_unit
+from vidsearch.encoders import Encoder
 from vidsearch.media import (
     Candidates,
     Cue,
@@ -99,14 +99,17 @@ def assemble(
     vector = frames.mean()
     spans = segments.spans(frames, shots=shots)
     keys = thumbnails(spans) if thumbnails else [None] * len(spans)
-    texts = segment_texts(cues, [(span.start, span.end) for span in spans])
+    shown = [
+        (span.start if span.first else 0.0, span.end) for span in spans
+    ]  # also what is said before
+    texts = segment_texts(cues, shown)
     return VideoEmbedding(
         vector=vector,
         segments=tuple(
             Segment(
                 start=span.start,
                 end=span.end,
-                vector=mean_unit(frames.vectors[span.first : span.last]),
+                vector=frames.mean(span.first, span.last),
                 text=text,
                 thumbnail=key,
             )

@@ -87,12 +87,20 @@ def compare_slices(path: Path, *, seconds: float) -> Comparison:
         ]
     )
     cosines, differences = [1.0], []
-    for name in ("pts_seconds", "end_seconds", "damaged", "points", "width", "height"):
+    for name in (
+        "pts_seconds",
+        "begin_seconds",
+        "end_seconds",
+        "damaged",
+        "points",
+        "width",
+        "height",
+    ):
         one, other = getattr(joined, name), getattr(whole, name)
         if not np.array_equal(one, other):
             differences.append(f"{name}: {one} in place of {other}")
     if not differences:
-        cosines += (joined.vectors * whole.vectors).sum(axis=1).tolist()
+        cosines += (joined.expanded() * whole.expanded()).sum(axis=1).tolist()
         for policy in _POLICIES:
             ours, theirs = (assemble(f, segments=policy).segments for f in (joined, whole))
             spans = [[(s.start, s.end) for s in segments] for segments in (ours, theirs)]

@@ -48,8 +48,10 @@ class Candidates:
         self._format: PictureFormat = format
         self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
         self._ends = array("q", [0])
-        self._times = array("d")
         self._looks: list[Look] = []
+        self._times = array("d")
+        self._pictures = array("q")
+        """The picture of each frame."""
 
     @classmethod
     def of(cls, store: _Form) -> Candidates:
@@ -57,7 +59,7 @@ class Candidates:
         return cls(size=store.size, format=store.format)
 
     def __len__(self) -> int:
-        return len(self._looks)
+        return len(self._times)
 
     def add(self, batch: FrameBatch, *, displayed: tuple[int, int] | None = None) -> None:
         """Take the next frames.
@@ -70,12 +72,13 @@ class Candidates:
             SourceUnavailableError: the temporary file cannot be written (the disk is full).
             MissingExtraError: Pillow is not installed.
         """
-        for frame, time in zip(batch.data, batch.pts_seconds, strict=True):
-            picture = shrunk(frame, size=self._size, displayed=displayed)
+        self._times.extend(batch.pts_seconds)
+        for pixels, repeats in zip(batch.data, batch.repeats.tolist(), strict=True):
+            self._pictures.extend([len(self._looks)] * repeats)
+            picture = shrunk(pixels, size=self._size, displayed=displayed)
             data = as_jpeg(picture)
             self._write(data)
             self._ends.append(self._ends[-1] + len(data))
-            self._times.append(time)
             self._looks.append(look_of(picture))
 
     def packed(self) -> bytes:
@@ -87,6 +90,7 @@ class Candidates:
             pictures=np.frombuffer(self._file.read(self._ends[-1]), np.uint8),
             ends=np.array(self._ends[1:], np.int64),
             times=np.array(self._times, np.float64),
+            numbers=np.array(self._pictures, np.int64),
             looks=np.array([astuple(look) for look in self._looks]).reshape(-1, 3),
         )
         return file.getvalue()
@@ -99,17 +103,18 @@ class Candidates:
             ValueError, KeyError, EOFError, zipfile.BadZipFile: the file is damaged.
         """
         with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
-            pictures, ends, times, looks = (
-                arrays[name] for name in ("pictures", "ends", "times", "looks")
+            pictures, ends, times, numbers, looks = (
+                arrays[name] for name in ("pictures", "ends", "times", "numbers", "looks")
             )
         self._write(pictures.tobytes())
         self._ends.extend((ends + self._ends[-1]).tolist())
         self._times.extend(times.tolist())
+        self._pictures.extend((numbers + len(self._looks)).tolist())
         self._looks.extend(Look(*look) for look in looks.tolist())
 
     def clear(self) -> None:
         """Forget all frames."""
-        del self._ends[1:], self._times[:], self._looks[:]
+        del self._ends[1:], self._times[:], self._pictures[:], self._looks[:]
 
     def best(self, segment: SegmentSpan) -> bytes:
         """The picture that stands for a segment, as a file.
@@ -126,7 +131,8 @@ class Candidates:
         """
         if not 0 <= segment.first < segment.last <= len(self):
             raise IndexError(f"{segment} names frames beyond the {len(self)} that were added")
-        number = max(range(segment.first, segment.last), key=lambda n: self._score(n, segment))
+        frame = max(range(segment.first, segment.last), key=lambda n: self._score(n, segment))
+        number = self._pictures[frame]
         self._file.seek(self._ends[number])
         return recoded(self._file.read(self._ends[number + 1] - self._ends[number]), self._format)
 
@@ -154,10 +160,10 @@ class Candidates:
     ) -> None:
         self.close()
 
-    def _score(self, number: int, segment: SegmentSpan) -> tuple[bool, float, float]:
-        look = self._looks[number]
+    def _score(self, frame: int, segment: SegmentSpan) -> tuple[bool, float, float]:
+        look = self._looks[self._pictures[frame]]
         half = (segment.end - segment.start) / 2
-        off = abs(self._times[number] - segment.start - half) / half if half else 0.0
+        off = abs(self._times[frame] - segment.start - half) / half if half else 0.0
         centred = 1.0 - _EDGE_WEIGHT * min(off, 1.0)
         if look.is_blank:
             return False, look.contrast, centred
