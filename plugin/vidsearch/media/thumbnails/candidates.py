@@ -7,7 +7,7 @@ import tempfile
 from array import array
 from dataclasses import astuple
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
@@ -23,13 +23,17 @@ from vidsearch.media.thumbnails.pictures import (
     shrunk,
 )
 
-if TYPE_CHECKING:
-    from vidsearch.media.thumbnails.store import ThumbnailStore
-
 __all__ = ["Candidates"]
 
 _IN_MEMORY = 8 * 2**20
 _EDGE_WEIGHT = 0.5
+
+
+class _Form(Protocol):
+    """What a store of thumbnails says of its pictures."""
+
+    size: int
+    format: PictureFormat
 
 
 class Candidates:
@@ -50,7 +54,7 @@ class Candidates:
         """The picture of each frame."""
 
     @classmethod
-    def of(cls, store: ThumbnailStore) -> Candidates:
+    def of(cls, store: _Form) -> Candidates:
         """For pictures of the form that a store keeps."""
         return cls(size=store.size, format=store.format)
 
