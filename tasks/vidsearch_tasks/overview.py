@@ -81,7 +81,7 @@ class IngestionStatus:
             "slices": dict(self.slices),
             "index": self.index,
             "searchable": self.searchable,
-            "lacking_vectors": self.lacking,
+            "waiting_for_vectors": self.lacking,
             "queue": self.queue,
             "queued_messages": self.broker.queued if self.broker else None,
             "workers": list(self.serving) if self.broker else None,

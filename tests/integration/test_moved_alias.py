@@ -83,7 +83,8 @@ def test_rewritten_documents_and_a_moved_alias_get_their_vectors_back(
             assert run("scan").code == 0
             until(
                 lambda: (
-                    (s := run("status", "--json").data)["waiting"] == 0 and s["searchable"] == 2
+                    (s := run("status", "--json").data)["waiting_for_vectors"] == 0
+                    and s["searchable"] == 2
                 ),
                 what="both have vectors",
                 worker=worker,
@@ -95,7 +96,7 @@ def test_rewritten_documents_and_a_moved_alias_get_their_vectors_back(
         assert len(client.search("red", mode="vector")) == 2
 
         shop.write(first)
-        assert run("status", "--json").data["waiting"] == 2
+        assert run("status", "--json").data["waiting_for_vectors"] == 2
         assert "waiting for vectors  2" in run("status").out.replace("\t", "  ")
         assert vector_hits() == []
         assert len(client.search("shirt")) == 2
@@ -116,7 +117,7 @@ def test_rewritten_documents_and_a_moved_alias_get_their_vectors_back(
         ):
             assert f"alias '{index_name}' was moved to index '{second}'" in said
             assert "`vidsearch scan` adds it" in said
-        assert run("status", "--json").data["waiting"] == 2
+        assert run("status", "--json").data["waiting_for_vectors"] == 2
         scanned()
         assert sorted(vector_hits()) == ["blue", "red"]
         assert len(client.search("red", mode="vector")) == 2
