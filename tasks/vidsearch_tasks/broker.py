@@ -239,10 +239,11 @@ def queue_depth(app: Celery, *, queue: str) -> int:
     from kombu.transport import virtual
 
     with broker_errors(_url(app)), app.connection_for_write() as connection:
-        channel = connection.default_channel
+        channel: Any = connection.default_channel
         if isinstance(channel, virtual.Channel):
             # Asked whether the queue exists, Redis is asked without `global_keyprefix`.
-            return int(channel._size(queue))
+            size: Any = channel._size
+            return int(size(queue))
         try:
             return int(channel.queue_declare(queue=queue, passive=True).message_count)
         except connection.channel_errors:  # there is none before the first message
