@@ -37,6 +37,8 @@ MODULES = (
     "index_presets",
     "keyword_leg",
     "embedding_store",
+    "slices",
+    "rewrite",
 )
 BY_THEMSELVES = ("large",)
 """Commands of their own, whose results are part of the report."""

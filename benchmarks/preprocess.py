@@ -36,7 +36,7 @@ def run(*, rounds: int, folder: Path) -> Iterator[Section]:
     paths = make_clips(folder, [clip for clip, _ in clips])
     for clip, at_least in clips:
         batches = open_decoder("pyav").frames(paths[clip.name])
-        frames = np.concatenate([batch.data for batch in batches])[:16]
+        frames = np.array([frame for batch in batches for _, frame in batch.frames()])[:16]
         listed = list(frames)
         theirs = levels_of(notebook_pixels(listed, size=224), CLIP_PIXELS)
         ours = {TORCH: clip_pixels_torch(frames).numpy(), PILLOW: clip_pixels(frames)}

@@ -27,7 +27,7 @@ Frames = Sequence[NDArray[np.uint8]]
 def decoded(decoder: Decoder, path: Path, **arguments: object) -> Frames:
     """What a decoder of ours yields, its batches taken apart."""
     batches = decoder.frames(path, **arguments)  # type: ignore[arg-type]
-    return [frame for batch in batches for frame in batch.data]
+    return [frame for batch in batches for _, frame in batch.frames()]
 
 
 def grab_skip(path: Path, wanted: Sequence[int], *, threads: int | None = None) -> Frames:

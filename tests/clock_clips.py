@@ -99,7 +99,7 @@ def read(name: str, path: Path, *, rate: float = 1.0, sampling: Sampling = "play
     frames = open_decoder(name).frames(path, rate=rate, sampling=sampling)
     numbers, times = [], []
     for batch in frames:
-        numbers += [read_counter(frame) for frame in batch.data]
+        numbers += [read_counter(frame) for _, frame in batch.frames()]
         times += [round(float(time), 3) for time in batch.pts_seconds]
     assert frames.summary.damaged == 0
     return numbers, times, frames.summary.end_seconds

@@ -29,6 +29,7 @@ __all__ = [
     "MPEG",
     "MPEG2",
     "MPEG4",
+    "NUMBERLESS",
     "POINTS",
     "RATE",
     "SECONDS",
@@ -45,6 +46,7 @@ __all__ = [
     "x264",
 ]
 
+_WEBM = {"libvpx": ".webm", "libvpx-vp9": ".webm"}
 RATE = 10
 SECONDS = 8
 GOP = 10
@@ -68,7 +70,7 @@ class Clip:
 
     def write(self, folder: Path, change: Change = lambda _, data: data) -> Path:
         """Encode it, and copy its packets with changes."""
-        suffix = {"libvpx": ".webm"}.get(self.codec, ".ts" if self.name.endswith(".ts") else ".mp4")
+        suffix = ".ts" if self.name.endswith(".ts") else _WEBM.get(self.codec, ".mp4")
         whole = folder / f"whole{suffix}"
         if not whole.exists():
             times = [Fraction(i, RATE) for i in range(RATE * SECONDS)]
@@ -122,7 +124,12 @@ HEVC = {
         {**_X265, "x265-params": _X265["x265-params"].replace("open-gop=0", "open-gop=1")},
     ),
 }
-VP8 = {"vp8": Clip("c.webm", "libvpx", {"deadline": "realtime", "cpu-used": "8"})}
+_FAST = {"deadline": "realtime", "cpu-used": "8"}
+VPX = {
+    "vp8": Clip("c.webm", "libvpx", _FAST),
+    "vp9": Clip("c.webm", "libvpx-vp9", _FAST),
+    "vp9-mp4": Clip("c.mp4", "libvpx-vp9", _FAST),
+}
 
 
 @functools.cache
@@ -150,11 +157,7 @@ def read(
     path: Path, decoder: str = "pyav", **settings: Any
 ) -> tuple[dict[float, NDArray[np.uint8]], FrameSummary]:
     frames = open_decoder(decoder, max_damaged=1.0).frames(path, rate=POINTS, **settings)
-    pictures = {
-        round(float(time), 1): picture
-        for batch in frames
-        for picture, time in zip(batch.data, batch.pts_seconds, strict=True)
-    }
+    pictures = {round(time, 1): picture for batch in frames for time, picture in batch.frames()}
     return pictures, frames.summary
 
 
@@ -184,8 +187,7 @@ def assert_costs(
 def everything(path: Path) -> dict[float, NDArray[np.uint8]]:
     """All frames of an intact clip by their times."""
     (batch,) = open_decoder("pyav").frames(path, rate=RATE, batch_size=RATE * SECONDS)
-    times = np.round(batch.pts_seconds, 1).tolist()
-    return dict(zip(times, batch.data, strict=True))
+    return {round(time, 1): picture for time, picture in batch.frames()}
 
 
 def difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
@@ -193,12 +195,17 @@ def difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
 
 
 INTRA = {"h264-intra-ts": Clip("c.ts", options={**x264(), "g": "1"})}
-CLIPS = H264 | INTRA | MPEG2 | MPEG4 | HEVC | VP8
+CLIPS = H264 | INTRA | MPEG2 | MPEG4 | HEVC | VPX
+NUMBERLESS = VPX | {
+    "mpeg4-mp4": MPEG4["mpeg4-mp4"],
+    "mpeg4-mkv": Clip("c.mkv", "mpeg4", MPEG),
+}
+"""Clips whose frames bear no numbers."""
 
 
 def intact(name: str, folder: Path) -> tuple[Clip, Path, list[int]]:
     """A clip, its file, and which packets are key frames."""
-    clip = CLIPS[name]
+    clip = (CLIPS | NUMBERLESS)[name]
     path = clip.write(folder).rename(folder / f"intact-{clip.name}")
     with av.open(str(path)) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]

@@ -14,6 +14,7 @@ from vidsearch.encoders import Vectors, require_sound
 from vidsearch.ingest import Indexer, Outcome, SliceBoard, SliceWorker, lack_fields
 from vidsearch.media import Cue, FrameBatch, FrameStream, MediaLimits, ThumbnailStore
 from vidsearch.media.direct_reader import DirectReader
+from vidsearch.media.frames import VideoInfo
 from vidsearch.registry import Registry
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
@@ -34,7 +35,11 @@ class CountingReader(DirectReader):
 
     def __init__(self) -> None:
         super().__init__("pyav", limits=MediaLimits())
-        self.readings = 0
+        self.readings = self.probes = 0
+
+    def probe(self, path: Path) -> VideoInfo:
+        self.probes += 1
+        return super().probe(path)
 
     def frames(self, path: Path, **options: Any) -> FrameStream:
         self.readings += 1
@@ -94,6 +99,7 @@ class Stage:
             settings=self.ingest_settings,
             sources=self.sources,
             batch_size=2,
+            thumbnails=self.thumbnails,
         ).embed(id, owner="w")
 
     def add(self, id: str, uri: Path | str, **fields: Any) -> Outcome:

@@ -1,4 +1,8 @@
-"""Bodies for an attached index: the vidsearch object in its mapping, and what lacks vectors."""
+"""Bodies for an attached index: the vidsearch object in its mapping, and what lacks vectors.
+
+How an index is attached stands in its ``_meta``, and in that of the registry as well: an
+application may move its alias to an index that knows nothing of vidsearch.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +15,17 @@ from vidsearch_mappings.vectors import SEARCH_SETTINGS
 __all__ = [
     "attached_mapping",
     "attached_settings",
+    "attachment_in",
     "has_uri",
     "has_vidsearch_object",
     "lacks_vectors",
+    "with_attachment",
     "without_meta",
 ]
 
 
 _META = "vidsearch"
+_ATTACHED = "attached"
 _PER_INDEX = frozenset({"number_of_shards", "number_of_replicas", *SEARCH_SETTINGS})
 
 
@@ -49,6 +56,24 @@ def without_meta(live: Mapping[str, Any]) -> Json:
     """Body of ``PUT /<index>/_mapping`` that takes out ``_meta.vidsearch`` and keeps the rest."""
     meta = live.get("_meta") or {}
     return {"_meta": {name: value for name, value in meta.items() if name != _META}}
+
+
+def with_attachment(registry: Mapping[str, Any], index: Mapping[str, Any]) -> Json:
+    """Body of ``PUT /<registry>/_mapping`` that keeps how an index is attached.
+
+    Args:
+        registry: its mapping as it is.
+        index: the mapping of the attached index.
+    """
+    meta = registry.get("_meta") or {}
+    said = {**(meta.get(_META) or {}), _ATTACHED: index["_meta"][_META]}
+    return {"_meta": {**meta, _META: said}}
+
+
+def attachment_in(registry: Mapping[str, Any]) -> Json | None:
+    """The ``_meta`` of the index that was attached last, as its registry's mapping keeps it."""
+    said = (registry.get("_meta") or {}).get(_META) or {}
+    return {_META: said[_ATTACHED]} if isinstance(said.get(_ATTACHED), Mapping) else None
 
 
 def has_vidsearch_object(field: str) -> Json:

@@ -12,8 +12,10 @@ from copy import deepcopy
 from dataclasses import MISSING, dataclass, field, fields, replace
 from datetime import datetime, timezone
 from enum import Enum
-from typing import Annotated, Any, get_args, get_type_hints
+from functools import lru_cache
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
+from vidsearch_mappings.error_record import ErrorRecord
 from vidsearch_mappings.side_index import side_index
 from vidsearch_mappings.types import EngineKind, Json
 from vidsearch_mappings.videos import MAX_KEYWORD
@@ -21,11 +23,13 @@ from vidsearch_mappings.videos import MAX_KEYWORD
 __all__ = [
     "GIVEN_UP",
     "IN_PROGRESS",
+    "PRIORITIES",
     "REGISTRY_VERSION",
     "UNWANTED",
     "WAITING",
     "Column",
     "ErrorRecord",
+    "Priority",
     "State",
     "VideoRecord",
     "fitted",
@@ -39,6 +43,7 @@ __all__ = [
 ]
 
 
+@lru_cache(maxsize=1024)  # the records of a batch have one time
 def to_stamp(seconds: float) -> str:
     """Seconds since the epoch as ``2026-01-31T12:00:00.000Z``, which also sorts as text."""
     whole, millis = divmod(round(seconds * 1000), 1000)
@@ -66,6 +71,11 @@ class State(str, Enum):
         return self.value
 
 
+Priority = Literal["interactive", "bulk"]
+"""Whether somebody waits for a video, or it is one of many."""
+PRIORITIES: tuple[Priority, ...] = get_args(Priority)
+"""The first one goes first."""
+
 WAITING = frozenset({State.REGISTERED, State.QUEUED})
 """A worker is still to begin."""
 IN_PROGRESS = WAITING | {State.PROCESSING}
@@ -74,44 +84,6 @@ GIVEN_UP = frozenset({State.FAILED, State.DEAD})
 """It ended without vectors, and is not tried again by itself."""
 UNWANTED = GIVEN_UP | {State.DELETED}
 """Its document is removed, and its record may be purged."""
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorRecord:
-    """Why the last attempt did not end well."""
-
-    type: str
-    """Name of the exception's class."""
-    stage: str
-    """What was being done: ``lease``, ``fetch``, ``decode``, ``encode``, ``write``, …"""
-    message: str
-    unknown: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
-    """Fields of a newer version, kept as they are."""
-
-    @classmethod
-    def of(cls, error: BaseException, *, stage: str) -> ErrorRecord:
-        """From an exception; long messages are cut, as they land in every listing.
-
-        File names may hold bytes that are not UTF-8, which no JSON takes: they are written out.
-        """
-        text = str(error).encode(errors="backslashreplace").decode()
-        message = " ".join(text.split()) or type(error).__name__
-        return cls(type=type(error).__name__, stage=stage, message=message[:1000])
-
-    def to_source(self) -> Json:
-        """As a JSON object."""
-        known = {"type": self.type, "stage": self.stage, "message": self.message}
-        return {**self.unknown, **known}
-
-    @classmethod
-    def from_source(cls, source: Mapping[str, Any]) -> ErrorRecord:
-        """The inverse of :meth:`to_source`."""
-        rest = dict(source)
-        known = {name: rest.pop(name) for name in ("type", "stage", "message")}
-        return cls(**known, unknown=rest)
-
-    def __str__(self) -> str:
-        return f"{self.type} ({self.stage}): {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +107,18 @@ class Column:
 
 _EMBEDDINGS = 2
 """Version of the registry with which files are known again by their content."""
+_OPERATIONS = 3
+"""Version of the registry with which videos have a priority, and waiting ones an age."""
 _KEYWORD = {"type": "keyword"}
 _NOT_INDEXED = {"type": "object", "enabled": False}
 _DATE = {"type": "date", "format": "strict_date_time||epoch_millis"}
 _ERROR = {
-    "properties": {"type": _KEYWORD, "stage": _KEYWORD, "message": {"type": "text"}},
+    "properties": {
+        "type": _KEYWORD,
+        "stage": _KEYWORD,
+        "message": {"type": "text"},
+        "causes": {"type": "text", "index": False},
+    },
 }
 
 _ALWAYS_TIME = Column(_DATE, encode=to_stamp, decode=from_stamp, always=True)
@@ -186,9 +165,19 @@ class VideoRecord:
     )
     """Seconds spent per stage of the attempt that indexed it."""
     registered_at: Annotated[float, _ALWAYS_TIME] = 0.0
+    requested_at: Annotated[
+        float | None, Column(_DATE, encode=to_stamp, decode=from_stamp, since=_OPERATIONS)
+    ] = None
+    """When it was last asked for, where that was later than ``registered_at``: changed, retried or
+    reopened. No try moves it."""
     updated_at: Annotated[float, _ALWAYS_TIME] = 0.0
     due_at: _Time = None
-    """When a queued video may be expected to start: now, or after the wait before a retry."""
+    """When a queued video may be expected to start: now, or after the wait before a retry. Of a
+    registered video, when the sweep is to send its message."""
+    failing_since: Annotated[
+        float | None, Column(_DATE, encode=to_stamp, decode=from_stamp, since=_OPERATIONS)
+    ] = None
+    """When the first of the outages in a row was, for which its last attempts ended."""
     indexed_at: _Time = None
     content: Annotated[str | None, Column(_KEYWORD, since=_EMBEDDINGS)] = None
     """SHA-256 of the file's bytes, as they were read last."""
@@ -197,6 +186,8 @@ class VideoRecord:
     )
     """How the file is known again without reading it: its ``validator``, and the hashes of the
     subtitle files beside it (``subtitles``)."""
+    priority: Annotated[Priority, Column(_KEYWORD, since=_OPERATIONS)] = "interactive"
+    """Which messages go before its own."""
     unknown: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Fields of a newer version, kept as they are by every change."""
 
@@ -206,15 +197,12 @@ class VideoRecord:
         A value that is its field's default is left out. A registry that lacks a field of this
         version can thus hold every record that does not use it.
         """
-        shown = self._columns_as_json()
-        return {
-            **self.unknown,
-            **{
-                name: shown[name]
-                for name, column in _COLUMNS.items()
-                if column.always or getattr(self, name) != _DEFAULTS[name]
-            },
-        }
+        source = dict(self.unknown)
+        for name, column in _COLUMNS.items():
+            value = getattr(self, name)
+            if column.always or value != _DEFAULTS[name]:
+                source[name] = None if value is None else column.encode(value)
+        return source
 
     @classmethod
     def from_source(cls, id: str, source: Mapping[str, Any]) -> VideoRecord:
@@ -229,18 +217,15 @@ class VideoRecord:
 
     def to_json(self) -> Json:
         """For people and their scripts: every field of this version."""
-        return {"id": self.id, **self._columns_as_json()}
+        values = {name: getattr(self, name) for name in _COLUMNS}
+        return {"id": self.id} | {
+            name: None if value is None else _COLUMNS[name].encode(value)
+            for name, value in values.items()
+        }
 
     def changed(self, **values: Any) -> VideoRecord:
         """A copy with some values changed."""
         return replace(self, **values)
-
-    def _columns_as_json(self) -> Json:
-        values = {name: getattr(self, name) for name in _COLUMNS}
-        return {
-            name: None if value is None else _COLUMNS[name].encode(value)
-            for name, value in values.items()
-        }
 
 
 def _columns() -> dict[str, Column]:

@@ -9,7 +9,15 @@ from typing import Any
 from vidsearch_mappings.types import EngineKind, Json, Quantization
 from vidsearch_mappings.vectors import EF_CONSTRUCTION, M, vector_field, vector_settings
 
-__all__ = ["EXACT_IN_DOUBLE", "MAX_KEYWORD", "SUBTITLES", "TEMPLATES", "text_field", "videos_index"]
+__all__ = [
+    "EXACT_IN_DOUBLE",
+    "MAX_KEYWORD",
+    "SUBTITLES",
+    "TEMPLATES",
+    "text_field",
+    "video_fields",
+    "videos_index",
+]
 
 _SPACED_DATE = "uuuu-MM-dd HH:mm:ss[.SSSSSS][.SSS][XXX]"
 """As databases and Python's ``str`` write a date with its time."""
@@ -126,6 +134,11 @@ def videos_index(
             "properties": {**fields, field: video},
         },
     }
+
+
+def video_fields() -> frozenset[str]:
+    """Names of the fields of the vidsearch object."""
+    return frozenset(_video(dict)["properties"])
 
 
 def text_field() -> Json:

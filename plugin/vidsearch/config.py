@@ -29,7 +29,12 @@ from vidsearch.config_sections import (
     IngestSettings,
     ModelSettings,
 )
-from vidsearch.config_sources import EmbeddingSettings, SourceSettings, ThumbnailSettings
+from vidsearch.config_sources import (
+    EmbeddingSettings,
+    LogSettings,
+    SourceSettings,
+    ThumbnailSettings,
+)
 from vidsearch.defaults import KILL_SECONDS
 from vidsearch.errors import ConfigError
 
@@ -40,6 +45,7 @@ __all__ = [
     "FusionName",
     "IndexSettings",
     "IngestSettings",
+    "LogSettings",
     "ModelSettings",
     "SearchSettings",
     "Settings",
@@ -81,6 +87,7 @@ class Settings(BaseSettings):
     thumbnails: ThumbnailSettings = ThumbnailSettings()
     embeddings: EmbeddingSettings = EmbeddingSettings()
     search: SearchSettings = SearchSettings()
+    log: LogSettings = LogSettings()
 
     @property
     def visibility_timeout(self) -> int:

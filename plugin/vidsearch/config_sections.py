@@ -189,6 +189,11 @@ class IndexSettings(Section):
         return f"{self.side_prefix}{self.name}-slices"
 
     @property
+    def operations(self) -> str:
+        """Alias of the index with the last sweep and the pauses."""
+        return f"{self.side_prefix}{self.name}-operations"
+
+    @property
     def side_advice(self) -> str:
         """What to do where an index template applies to the name of a side index."""
         return (
@@ -245,7 +250,11 @@ class BrokerSettings(Section):
         SecretStr("redis://localhost:6379/0"), description="URL of Celery's broker."
     )
     queue: str = Field(
-        "vidsearch", min_length=1, description="Name of the queue of the ingestion tasks."
+        "vidsearch",
+        min_length=1,
+        description="Name of the queue of the ingestion tasks. Videos of bulk imports wait in "
+        "`<queue>-bulk`, the sweep in `<queue>-maintenance`; a worker that takes from the first "
+        "takes from these two as well.",
     )
     timeout: float = Field(
         BROKER_SECONDS,
@@ -351,11 +360,26 @@ class IngestSettings(Section):
         description="Number of seconds before the first retry. The delay doubles with each retry, "
         "up to ten minutes, and is cut by a random part of up to half of it (jitter).",
     )
+    give_up_after: float = Field(
+        3 * 86400.0,
+        gt=0,
+        description="Number of seconds for which a video is tried again whose source, or whatever "
+        "else it needs, does not answer. After that its state is `dead`.",
+    )
     sweep_seconds: float = Field(
-        60.0, gt=0, description="Number of seconds between two sweeps by Celery beat."
+        5.0,
+        gt=0,
+        description="Number of seconds between two sweeps, which the workers do by themselves. A "
+        "sweep requeues what was lost, and sends the messages of retries that are due.",
+    )
+    max_queued: int = Field(
+        10_000,
+        ge=1,
+        description="Maximum number of messages in the broker. Further videos stay `registered`, "
+        "and the sweep sends their messages in order as room comes.",
     )
     scan_seconds: float = Field(
-        60.0,
+        20.0,
         ge=0,
         description="Number of seconds between two scans of an attached index by Celery beat. 0: "
         "no scans.",

@@ -1,4 +1,4 @@
-"""The sections of the settings about files: where videos come from, and where results go.
+"""The sections of the settings about files: where videos come from, and where results and logs go.
 
 See :mod:`vidsearch.config_sections`, which has the other sections.
 """
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from vidsearch.defaults import MAX_PIXELS, MAX_SECONDS
 
-__all__ = ["EmbeddingSettings", "Section", "SourceSettings", "ThumbnailSettings"]
+__all__ = ["EmbeddingSettings", "LogSettings", "Section", "SourceSettings", "ThumbnailSettings"]
 
 
 class Section(BaseModel):
@@ -120,4 +120,14 @@ class EmbeddingSettings(Section):
     )
     precision: Literal["fp16", "fp32"] = Field(
         "fp16", description="Number format of the vectors in the store."
+    )
+
+
+class LogSettings(Section):
+    """The log of workers."""
+
+    format: Literal["text", "json"] = Field(
+        "text",
+        description="Form of a worker's log lines: as Celery's settings say (`text`), or one JSON "
+        "object per line with the id of the video (`json`).",
     )

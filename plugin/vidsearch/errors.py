@@ -23,6 +23,9 @@ which :mod:`vidsearch.retry` decides what becomes of a video; see :data:`Fault`.
     │   ├── SliceFailedError        video     a slice of a long video failed, or was given up
     │   └── DocumentRejectedError   video     the index does not take its document (mapping, size)
     ├── SourceUnavailableError      outage    the store of the video or the thumbnails is away
+    │   ├── SourcePausedError       outage    it was away just now, and is not asked again yet
+    │   └── TemporaryFolderError    setup     the folder for temporary copies is missing or full
+    ├── WorkerStoppingError         outage    the worker was told to stop in the middle of its work
     ├── DecoderKilledError          unknown   the decoding process was killed from outside
     ├── RegistryError               caller    an id, uri, field or transition that cannot be
     │   ├── VideoNotRegisteredError caller    no such video id in the registry
@@ -78,8 +81,10 @@ __all__ = [
     "SliceFailedError",
     "SourceForbiddenError",
     "SourceNotFoundError",
+    "SourcePausedError",
     "SourceUnavailableError",
     "SourceUnsupportedError",
+    "TemporaryFolderError",
     "VersionConflictError",
     "VideoDamagedError",
     "VideoError",
@@ -88,6 +93,7 @@ __all__ = [
     "VideoOpenError",
     "VideoTooLargeError",
     "VidsearchError",
+    "WorkerStoppingError",
 ]
 
 Fault = Literal["video", "setup", "outage", "caller", "conflict", "lost", "gone", "unknown"]
@@ -95,9 +101,10 @@ Fault = Literal["video", "setup", "outage", "caller", "conflict", "lost", "gone"
 
 ``video``: the file, its registration or its document. The same would happen again: it is recorded
 as failed, and not retried until somebody asks for it.
-``setup``: settings, installation, model, index or rights. It is retried until somebody mends it,
-and no attempt is used up: one wrong worker must not give up every video in the queue.
-``outage``: a service does not answer. It is retried with backoff, and no attempt is used up.
+``setup``: settings, installation, model, index or rights. The video is for another worker at once,
+and no attempt is used up, however often; the worker that is not set up right pauses.
+``outage``: a service does not answer. It is retried with backoff, and no attempt is used up; after
+``ingest.give_up_after`` seconds the video is given up.
 ``caller``: the arguments of a call. The caller is told; nothing was changed or sent.
 ``conflict``: nobody; another writer was faster. It is looked at again.
 ``lost``: nobody; the video is another worker's now. It is left alone.
@@ -187,6 +194,27 @@ class DocumentRejectedError(VideoError):
 
 class SourceUnavailableError(VidsearchError):
     """The place that holds the video, or takes its thumbnails, did not answer."""
+
+    fault: ClassVar[Fault] = "outage"
+
+
+class SourcePausedError(SourceUnavailableError):
+    """The host of the video did not answer several times in a row, and is not asked again yet."""
+
+    def __init__(self, message: str, *, seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+        """Until it may be asked again."""
+
+
+class TemporaryFolderError(SourceUnavailableError):
+    """The folder for temporary copies (``sources.folder``) is missing, full or not writable."""
+
+    fault: ClassVar[Fault] = "setup"
+
+
+class WorkerStoppingError(VidsearchError):
+    """The worker was told to stop while it worked on the video, which is handed back."""
 
     fault: ClassVar[Fault] = "outage"
 

@@ -1,4 +1,4 @@
-"""Whether a video is tried again after an error, when, and whether the attempt counts."""
+"""What becomes of a video after an error: whether it is tried again, when, and how long."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from enum import Enum
 from vidsearch import backoff
 from vidsearch.errors import Fault, VidsearchError
 
-__all__ = ["Decision", "decide", "outage_uses_up_attempt", "retry_delay"]
+__all__ = ["Decision", "decide", "engine_delay", "pause_delay", "retry_delay"]
 
 _LONGEST_DELAY = 600.0
-_OUTAGES_PER_ATTEMPT = 10
+_LONGEST_PAUSE = 60.0
+_FIRST_LOOK = 0.5
+_LONGEST_LOOK = 5.0
 
 
 class Decision(Enum):
@@ -23,15 +25,18 @@ class Decision(Enum):
     SKIP = "skip"
     """It is left alone, as it is no longer this worker's. Nothing is recorded."""
     RETRY = "retry"
-    """It is tried again, and is dead after the last of its attempts."""
-    RETRY_UNCOUNTED = "retry uncounted"
-    """It is tried again, and the attempt is taken back; see :func:`outage_uses_up_attempt`."""
+    """It is tried again later, and is dead after the last of its attempts."""
+    OUTLAST = "outlast"
+    """It is tried again later, which uses up no attempt, and is dead when that has gone on for
+    ``ingest.give_up_after`` seconds."""
+    GIVE_BACK = "give back"
+    """It is for another worker to try at once, which uses up no attempt, however often."""
 
 
 _BY_FAULT: dict[Fault, Decision] = {
     "video": Decision.FAIL,
-    "setup": Decision.RETRY_UNCOUNTED,
-    "outage": Decision.RETRY_UNCOUNTED,
+    "setup": Decision.GIVE_BACK,
+    "outage": Decision.OUTLAST,
     "caller": Decision.RETRY,  # of a call that vidsearch made itself: a bug
     "conflict": Decision.RETRY,
     "lost": Decision.SKIP,
@@ -45,23 +50,33 @@ def decide(error: Exception) -> Decision:
     return _BY_FAULT[error.fault if isinstance(error, VidsearchError) else "unknown"]
 
 
-def outage_uses_up_attempt(tries: int) -> bool:
-    """Whether a retry that is not counted uses up an attempt all the same: every tenth in a row.
-
-    With the growing delay that is more than half an hour. A source that never answers is so given
-    up in the end.
+def retry_delay(decision: Decision, *, attempts: int, age: float, first: float) -> float:
+    """Seconds before a video is tried again, up to ten minutes and less up to half of it.
 
     Args:
-        tries: number of tries in a row before this one.
+        decision: doubles with each attempt (``RETRY``); is as long as it has not worked by now, and
+            so doubles as well (``OUTLAST``); none (``GIVE_BACK``).
+        attempts: number of attempts until now.
+        age: seconds since the first outage in a row.
+        first: seconds before the first retry.
     """
-    return (tries + 1) % _OUTAGES_PER_ATTEMPT == 0
+    if decision is Decision.RETRY:
+        return backoff.delay(attempts, first=first, longest=_LONGEST_DELAY)
+    if decision is Decision.OUTLAST:
+        return backoff.delay(1, first=max(first, age), longest=_LONGEST_DELAY)
+    return 0.0
 
 
-def retry_delay(tries: int, *, first: float) -> float:
-    """Seconds before the next try: doubles each time up to ten minutes, less up to half of it.
+def pause_delay(tries: int, *, first: float) -> float:
+    """Seconds for which a worker takes no video after it could not work ``tries`` times in a row.
 
     Args:
-        tries: number of tries in a row before this one.
-        first: seconds after the first try.
+        tries: from 1 on.
+        first: seconds after the first try; doubled each time up to a minute.
     """
-    return backoff.delay(tries + 1, first=first, longest=_LONGEST_DELAY)
+    return backoff.delay(tries, first=first, longest=_LONGEST_PAUSE)
+
+
+def engine_delay(tries: int) -> float:
+    """Seconds before a worker looks again whether the search engine answers, up to five."""
+    return backoff.delay(tries, first=_FIRST_LOOK, longest=_LONGEST_LOOK)

@@ -15,6 +15,7 @@ from vidsearch.lazy import imported_late
 from vidsearch_tasks.broker import BrokerState, WorkerState, broker_state, queue_depth
 from vidsearch_tasks.celery_app import beat_schedule, make_app
 from vidsearch_tasks.maintenance import run_scan, run_sweep
+from vidsearch_tasks.overview import IngestionStatus, LongVideo, ingestion_status
 from vidsearch_tasks.register import (
     enqueue,
     enqueue_many,
@@ -24,6 +25,7 @@ from vidsearch_tasks.register import (
 )
 from vidsearch_tasks.services import Services, configure, current_services
 from vidsearch_tasks.videos import delete_video, update_fields, video_status
+from vidsearch_tasks.worker_logs import set_formatter as _  # noqa: F401  (a signal calls it)
 from vidsearch_tasks.worker_start import app_conflicts
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BrokerState",
+    "IngestionStatus",
+    "LongVideo",
     "NewVideo",
     "Registration",
     "Services",
@@ -50,6 +54,7 @@ __all__ = [
     "delete_video",
     "enqueue",
     "enqueue_many",
+    "ingestion_status",
     "make_app",
     "queue_depth",
     "register_video",

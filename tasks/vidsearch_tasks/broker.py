@@ -12,6 +12,7 @@ from vidsearch.batches import in_batches
 from vidsearch.config import redact_url
 from vidsearch.defaults import BROKER_SECONDS
 from vidsearch.errors import BackendUnavailableError, ConfigError
+from vidsearch_tasks.backlog import count_messages, message_ids
 from vidsearch_tasks.broker_url import (
     NO_CLUSTER,
     broker_url,
@@ -19,6 +20,7 @@ from vidsearch_tasks.broker_url import (
     require_usable,
     without_passwords,
 )
+from vidsearch_tasks.celery_app import INGEST, SWEEP, WORKER_INFO, bulk_queue, make_app
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -30,9 +32,11 @@ __all__ = [
     "WorkerState",
     "broker_errors",
     "broker_state",
+    "messages_of",
     "queue_depth",
     "send_ids",
     "send_ingest",
+    "send_sweep",
 ]
 
 _MODEL_PAUSE = 0.5
@@ -76,7 +80,8 @@ class BrokerState:
     """Without a password."""
     queue: str
     queued: int
-    """Messages that wait in the queue; those that a worker has taken are not counted."""
+    """Messages that wait in the queue, or in the one for bulk imports; those that a worker has
+    taken are not counted."""
     workers: tuple[WorkerState, ...]
     """All that answered, by name; those of the queue with their index, engine and model. Workers
     that share a name are all listed where the broker lets all of them answer, as Redis does."""
@@ -115,6 +120,11 @@ def broker_errors(url: str) -> Iterator[None]:
     except (AMQPError, KombuError, redis_errors.RedisError, OSError) as error:
         # A client's message may show the URL with its password.
         reason = without_passwords(str(error), url) or type(error).__name__
+        if "maxmemory" in reason:
+            raise BackendUnavailableError(
+                f"the broker at {shown} takes no more messages, as its memory is full "
+                f"({reason.rstrip('.')}): raise its maxmemory, or lower ingest.max_queued"
+            ) from error
         raise BackendUnavailableError(
             f"the broker at {shown} does not answer: {reason.rstrip('.')}. "
             "Is it running, and is broker.url right?"
@@ -127,15 +137,20 @@ def send_ingest(app: Celery, video_id: str, *, queue: str, timeout: float = BROK
     Raises:
         BackendUnavailableError: the broker did not take it.
     """
-    from vidsearch_tasks.celery_app import INGEST
-
     _, problem = send_ids(app, INGEST, [video_id], queue=queue, timeout=timeout)
     if problem:
         raise problem
 
 
 def send_ids(
-    app: Celery, task: str, ids: Sequence[str], *, queue: str, timeout: float = BROKER_SECONDS
+    app: Celery,
+    task: str,
+    ids: Sequence[str],
+    *,
+    queue: str,
+    timeout: float = BROKER_SECONDS,
+    max_queued: int | None = None,
+    counted: Sequence[str] = (),
 ) -> tuple[Sequence[str], BackendUnavailableError | None]:
     """Put messages, which hold an id only, into the queue, over one connection.
 
@@ -145,11 +160,13 @@ def send_ids(
         ids: one message each.
         queue: where they go.
         timeout: seconds until a broker that is away is given up.
+        max_queued: number of messages in the queues ``counted`` that are not exceeded.
 
     Where the app has ``task_always_eager``, their work is done here and now instead.
 
     Returns:
-        The ids that the broker took, and why it did not take the others.
+        The ids that the broker took, and why it did not take the others: ``None`` where there was
+        no room for them.
     """
     if app.conf.task_always_eager:
         from vidsearch_tasks.eager import run_in_process
@@ -163,6 +180,9 @@ def send_ids(
             _producer(app, timeout) as producer,
             _flushing(producer) as flush,
         ):
+            if max_queued is not None:
+                waiting = count_messages(producer.connection, counted)
+                ids = ids[: max(0, max_queued - waiting)]
             for batch in in_batches(ids, _AT_ONCE):
                 put: list[str] = []
                 try:
@@ -175,6 +195,9 @@ def send_ids(
                             serializer="json",
                             retry=False,
                             ignore_result=True,
+                            # As Celery would find out with some effort, for its events and logs.
+                            argsrepr=repr([id]),
+                            kwargsrepr="{}",
                             # The queue is declared with the first message, and not for each.
                             declare=[] if put or sent else None,
                         )
@@ -187,15 +210,37 @@ def send_ids(
     return sent, None
 
 
+def send_sweep(app: Celery, *, queue: str, timeout: float = BROKER_SECONDS) -> None:
+    """Put a sweep into its queue, unless one waits there already.
+
+    The connection is not kept: a worker's parent process calls this, which forks.
+
+    Raises:
+        BackendUnavailableError: the broker did not take it.
+    """
+    with broker_errors(_url(app)), _connection(app, timeout) as connection:
+        if not count_messages(connection, [queue]):
+            producer = app.amqp.Producer(connection, auto_declare=False)
+            options = {"serializer": "json", "retry": False, "ignore_result": True}
+            app.send_task(SWEEP, queue=queue, producer=producer, **options)
+
+
 @contextmanager
 def _producer(app: Celery, timeout: float) -> Iterator[Any]:
-    """A producer of a pool like Celery's own, whose connections give up within the timeout.
+    """A producer of a pool like Celery's own, whose connections give up within the timeout."""
+    from kombu import pools
+
+    producers = pools.producers[_connection(app, timeout)]
+    with producers.acquire(block=True, timeout=timeout / 3) as producer:
+        yield producer
+
+
+def _connection(app: Celery, timeout: float) -> Any:
+    """A connection that gives up within the timeout.
 
     By its defaults Celery tries to connect for seconds, in the request of a user who waits. A third
     of the timeout is for each: a place in the pool, a connection, the answer to a message.
     """
-    from kombu import pools
-
     share, urls = timeout / 3, _url(app).split(";")
     connect = share / len(urls)
     options: dict[str, float] = {
@@ -205,9 +250,7 @@ def _producer(app: Celery, timeout: float) -> Iterator[Any]:
     }
     if is_redis(urls[0]):
         options |= {"socket_connect_timeout": connect, "socket_timeout": share}
-    connection = app.connection_for_write(connect_timeout=connect, transport_options=options)
-    with pools.producers[connection].acquire(block=True, timeout=share) as producer:
-        yield producer
+    return app.connection_for_write(connect_timeout=connect, transport_options=options)
 
 
 @contextmanager
@@ -231,23 +274,23 @@ def _flushing(producer: Any) -> Iterator[Callable[[], None]]:
 
 
 def queue_depth(app: Celery, *, queue: str) -> int:
-    """Number of messages that wait in a queue.
+    """Number of messages that wait in a queue, and in the one beside it for bulk imports.
 
     Raises:
         BackendUnavailableError: the broker does not answer.
     """
-    from kombu.transport import virtual
-
     with broker_errors(_url(app)), app.connection_for_write() as connection:
-        channel: Any = connection.default_channel
-        if isinstance(channel, virtual.Channel):
-            # Asked whether the queue exists, Redis is asked without `global_keyprefix`.
-            size: Any = channel._size
-            return int(size(queue))
-        try:
-            return int(channel.queue_declare(queue=queue, passive=True).message_count)
-        except connection.channel_errors:  # there is none before the first message
-            return 0
+        return count_messages(connection, (queue, bulk_queue(queue)))
+
+
+def messages_of(app: Celery, *, queue: str, held_seconds: float) -> frozenset[str] | None:
+    """The ids in the messages of a queue and the one beside it; see ``backlog.message_ids``.
+
+    Raises:
+        BackendUnavailableError: the broker does not answer.
+    """
+    with broker_errors(_url(app)), app.connection_for_read() as connection:
+        return message_ids(connection, (queue, bulk_queue(queue)), held_seconds=held_seconds)
 
 
 def broker_state(
@@ -263,8 +306,6 @@ def broker_state(
     Raises:
         BackendUnavailableError: the broker does not answer.
     """
-    from vidsearch_tasks.celery_app import WORKER_INFO, make_app
-
     app = make_app(settings)
     queue = settings.broker.queue
     queued = queue_depth(app, queue=queue)

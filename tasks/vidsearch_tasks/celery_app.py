@@ -18,6 +18,8 @@ __all__ = [
     "TIME_LIMIT",
     "WORKER_INFO",
     "beat_schedule",
+    "bulk_queue",
+    "maintenance_queue",
     "make_app",
 ]
 
@@ -29,7 +31,21 @@ WORKER_INFO = "vidsearch_worker_info"
 """Remote control command, not a task: ``celery -A … inspect vidsearch_worker_info``."""
 
 _CONNECT_SECONDS = 3.0
+_REDIS = ("redis", "sentinel")
 _ANSWER_SECONDS = 10.0
+
+
+def bulk_queue(queue: str) -> str:
+    """Where videos with the priority ``bulk`` wait, beside the queue for all others.
+
+    Workers take from both in turn, so that one of the other queue is next.
+    """
+    return f"{queue}-bulk"
+
+
+def maintenance_queue(queue: str) -> str:
+    """Where the sweep waits, so that no video is before it."""
+    return f"{queue}-maintenance"
 
 
 def make_app(settings: Settings) -> Celery:
@@ -61,7 +77,10 @@ def make_app(settings: Settings) -> Celery:
         # with other brokers it would requeue a video that kills its worker without end.
         task_acks_late=True,
         task_reject_on_worker_lost=False,
+        # No worker holds a message that another one could work on.
         worker_prefetch_multiplier=1,
+        worker_disable_prefetch=url.startswith(_REDIS),  # of Celery 5.6; with Redis only
+        worker_eta_task_limit=1,  # of Celery 5.6
         broker_connection_retry_on_startup=True,
         broker_transport_options={
             # Redis delivers a message again that is not acknowledged for so long. It must exceed
@@ -79,8 +98,12 @@ def make_app(settings: Settings) -> Celery:
             **settings.broker.transport_options,
         },
         beat_schedule=beat_schedule(settings),
+        worker_send_task_events=True,  # for Flower and celery-exporter
+        task_send_sent_event=True,
         enable_utc=True,
         timezone="UTC",
+        # In a cold shutdown (SIGQUIT), pool processes have so long to hand back their videos.
+        worker_soft_shutdown_timeout=5.0,
     )
     return app
 
@@ -88,8 +111,8 @@ def make_app(settings: Settings) -> Celery:
 def beat_schedule(settings: Settings) -> dict[str, Any]:
     """Entries for Celery beat; an application with its own app adds them to its schedule.
 
-    The sweep every ``ingest.sweep_seconds``, and the scan of an attached index every
-    ``ingest.scan_seconds`` unless that is 0.
+    The sweep every ``ingest.sweep_seconds``, which workers do by themselves as well, and the scan
+    of an attached index every ``ingest.scan_seconds`` unless that is 0.
     """
     periods = {SWEEP: settings.ingest.sweep_seconds, SCAN: settings.ingest.scan_seconds}
     return {
@@ -97,7 +120,10 @@ def beat_schedule(settings: Settings) -> dict[str, Any]:
             "task": task,
             "schedule": seconds,
             # A message that waited until the next is due is dropped.
-            "options": {"queue": settings.broker.queue, "expires": max(seconds, 1.0)},
+            "options": {
+                "queue": maintenance_queue(settings.broker.queue),
+                "expires": max(seconds, 1.0),
+            },
         }
         for task, seconds in periods.items()
         if seconds

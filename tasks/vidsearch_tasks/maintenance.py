@@ -2,29 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from socket import gethostname
+from typing import TYPE_CHECKING, Any
 
-from vidsearch.errors import VidsearchError
-from vidsearch_tasks.broker import queue_depth
-from vidsearch_tasks.register import enqueue, enqueue_many, enqueue_slices
+from vidsearch.errors import BackendAccessDeniedError, BackendUnavailableError, VidsearchError
+from vidsearch.metrics import measured_sweep
+from vidsearch.once import build_once
+from vidsearch_tasks.broker import messages_of, queue_depth
+from vidsearch_tasks.celery_app import EMBED_SLICE, INGEST
+from vidsearch_tasks.register import enqueue, enqueue_many, send_messages
 from vidsearch_tasks.services import Services, current_services
 
 if TYPE_CHECKING:
     from celery import Celery
 
+    from vidsearch.index import VideosIndex
     from vidsearch.ingest import Finding
     from vidsearch.registry import SweepReport
 
-__all__ = ["run_scan", "run_sweep"]
+__all__ = ["run_due_sweep", "run_quick_scan", "run_scan", "run_sweep"]
+
+_log = logging.getLogger(__name__)
+_HELD_SECONDS = 60.0
+"""For which a worker may hold a message before it begins, at least."""
 
 
-def run_sweep(*, services: Services | None = None, app: Celery | None = None) -> SweepReport:
-    """Requeue what was lost, slices included; see ``vidsearch.registry.sweep``.
+def run_due_sweep(
+    *, by: str, services: Services | None = None, app: Celery | None = None
+) -> SweepReport | None:
+    """As :func:`run_sweep`, unless another worker has swept in the last ``ingest.sweep_seconds``.
+
+    Workers come by as often as that. A sweep that is half as old is left to stand, so that one is
+    not skipped for a split second.
+    """
+    services = services or current_services()
+    if not services.engine.indices_of(services.settings.index.registry):
+        return None
+    every = services.settings.ingest.sweep_seconds / 2
+    try:
+        claimed = services.operations.claim_sweep(every=every, by=by)
+    except BackendAccessDeniedError as error:  # it may not make the index of operations
+        _log.warning("sweep: the last one is not known: %s", error)
+        claimed = True
+    return run_sweep(by=by, services=services, app=app) if claimed else None
+
+
+@measured_sweep
+def run_sweep(
+    *, by: str | None = None, services: Services | None = None, app: Celery | None = None
+) -> SweepReport:
+    """Requeue what was lost and send what is due, slices too; see ``vidsearch.registry.sweep``.
 
     Args:
+        by: who does it, for the note of the last sweep; by default the name of this machine.
         services: what to work with; by default those of this process.
         app: the Celery app to send with; by default that of ``services``.
     """
@@ -32,18 +69,27 @@ def run_sweep(*, services: Services | None = None, app: Celery | None = None) ->
     from vidsearch.registry import sweep
 
     services = services or current_services()
-    sender = app or services.app
-    slices = _swept_slices(services, sender)
+    sender, began = app or services.app, time.monotonic()
+    backlog = _Backlog(services, sender)
+    slices = _swept_slices(services, sender, backlog)
+    queued = len(slices.requeued) + len(slices.sent)
     videos = sweep(
         services.registry,
-        enqueue=lambda id: enqueue(id, services=services, app=sender),
+        send=partial(send_messages, INGEST, services=services, app=sender),
+        lost=backlog.lost,
         clean=lambda id: remove_document(services.registry, services.open_index(), id),
-        depth=lambda: queue_depth(sender, queue=services.settings.broker.queue),
+        room=backlog.room - queued,
     )
-    return replace(videos, slices=len(slices.requeued), problem=videos.problem or slices.problem)
+    problem = videos.problem or slices.problem or backlog.problem
+    report = replace(videos, slices=queued, problem=problem)
+    with suppress(VidsearchError):  # the work is done
+        services.operations.note_sweep(
+            by=by or gethostname(), seconds=time.monotonic() - began, report=report.counts()
+        )
+    return report
 
 
-def _swept_slices(services: Services, app: Celery) -> SweepReport:
+def _swept_slices(services: Services, app: Celery, backlog: _Backlog) -> SweepReport:
     """The sweep of the board; the video of a slice that is dead is told of it."""
     from vidsearch.registry import SweepReport, sweep
 
@@ -52,15 +98,70 @@ def _swept_slices(services: Services, app: Celery) -> SweepReport:
         return SweepReport()
     report = sweep(
         board.entries,
-        enqueue=lambda id: enqueue_slices([id], services=services, app=app),
+        send=partial(send_messages, EMBED_SLICE, services=services, app=app),
+        lost=backlog.lost,
         clean=board.entries.purge,
-        depth=lambda: queue_depth(app, queue=services.settings.broker.queue),
+        room=backlog.room,
     )
     for id in report.dead:
         with suppress(VidsearchError):  # its own lease runs out as well
             video = board.entries.get(id).fields["video_id"]
             enqueue(video, services=services, app=app)
     return report
+
+
+class _Backlog:
+    """What a sweep has to know of the messages that wait."""
+
+    def __init__(self, services: Services, app: Celery) -> None:
+        self._services = services
+        self._app = app
+        self._queue = services.settings.broker.queue
+        self._assumed = 0
+        self.problem: str | None = None
+        """Why the broker cannot be asked."""
+
+    @property
+    def room(self) -> int:
+        """Number of messages that may be sent; none where the broker is away."""
+        depth = self._depth
+        return 0 if depth is None else self._services.settings.ingest.max_queued - depth
+
+    def lost(self, ids: Sequence[str]) -> Collection[str]:
+        """Those of some queued videos or slices that have no message.
+
+        A message that waits in a long queue is not lost. Where the broker does not let its queues
+        be read, as many count as lost as there are fewer messages than queued videos and slices.
+        """
+        if self._depth is None or self._missing <= 0:
+            return ()
+        if self._with_message is not None:
+            return [id for id in ids if id not in self._with_message]
+        found = ids[: self._missing - self._assumed]
+        self._assumed += len(found)
+        return found
+
+    @build_once
+    def _depth(self) -> int | None:
+        try:
+            return queue_depth(self._app, queue=self._queue)
+        except BackendUnavailableError as error:
+            _log.warning("sweep: %s", error)
+            self.problem = str(error)
+            return None
+
+    @build_once
+    def _missing(self) -> int:
+        from vidsearch.registry import State
+
+        board = self._services.board
+        registries = [self._services.registry, *([board.entries] if board.exists else [])]
+        return sum(each.counts()[State.QUEUED] for each in registries) - (self._depth or 0)
+
+    @build_once
+    def _with_message(self) -> frozenset[str] | None:
+        held = max(self._services.settings.ingest.lease_seconds, _HELD_SECONDS)
+        return messages_of(self._app, queue=self._queue, held_seconds=held)
 
 
 def run_scan(
@@ -75,21 +176,51 @@ def run_scan(
 ) -> Iterator[Finding]:
     """Enqueue what an attached index lacks, in batches; see ``vidsearch.ingest.scan_index``.
 
+    An index that took the place of an attached one is attached first, but for a dry run.
+
     Args:
         services: what to work with; by default those of this process.
         app: the Celery app to send with; by default that of ``services``.
         quick, everything, retry, dry_run, limit: as for ``scan_index``.
     """
+    services = services or current_services()
+    index = services.open_index(replacement=True) if dry_run else _attached(services)
+    options = {"everything": everything, "retry": retry, "dry_run": dry_run, "limit": limit}
+    return _scan(services, index, app, quick=quick, **options)
+
+
+def run_quick_scan(
+    *, services: Services | None = None, app: Celery | None = None
+) -> dict[str, int]:
+    """The periodic scan: what was done, by action. Nothing in a managed index."""
+    services = services or current_services()
+    index = _attached(services)
+    if not index.attached:
+        return {}
+    return dict(Counter(one.action for one in _scan(services, index, app, quick=True)))
+
+
+def _attached(services: Services) -> VideosIndex:
+    """The index, attached where it took the place of an attached one; the registry keeps how."""
+    from vidsearch.errors import BackendAccessDeniedError
+    from vidsearch.index import open_or_attach
+    from vidsearch.index.replacement import keep_attachment
+
+    index = open_or_attach(services.engine, services.settings.index)
+    if index.attached:
+        with suppress(BackendAccessDeniedError):  # attached by a version that did not keep it
+            keep_attachment(services.engine, services.settings.index, index.name)
+    return index
+
+
+def _scan(
+    services: Services, index: VideosIndex, app: Celery | None, **options: Any
+) -> Iterator[Finding]:
     from vidsearch.ingest import scan_index
 
-    services = services or current_services()
     return scan_index(
         services.registry,
-        services.open_index(),
+        index,
         enqueue=lambda batch: enqueue_many(batch, services=services, app=app),
-        quick=quick,
-        everything=everything,
-        retry=retry,
-        dry_run=dry_run,
-        limit=limit,
+        **options,
     )

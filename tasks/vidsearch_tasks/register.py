@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.batches import in_batches
-from vidsearch.errors import BackendUnavailableError, VideoNotRegisteredError
-from vidsearch_tasks.broker import send_ids, send_ingest
-from vidsearch_tasks.celery_app import EMBED_SLICE, INGEST
+from vidsearch.errors import BackendUnavailableError
+from vidsearch_mappings.registry import PRIORITIES, Priority
+from vidsearch_tasks.broker import send_ids
+from vidsearch_tasks.celery_app import EMBED_SLICE, INGEST, bulk_queue
 from vidsearch_tasks.services import Services, current_services
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ __all__ = [
     "enqueue_slices",
     "register_video",
     "register_videos",
+    "send_messages",
     "stream_registrations",
 ]
 
@@ -38,6 +39,7 @@ def register_video(
     uri: str,
     fields: Mapping[str, Any] | None = None,
     routing: str | None = None,
+    priority: Priority = "interactive",
     services: Services | None = None,
 ) -> VideoRecord:
     """Register a video and have a worker ingest it. Safe to repeat.
@@ -52,11 +54,13 @@ def register_video(
         fields: of the document, beside the vidsearch object: title, tags, …. None in an attached
             index, whose documents are the application's own.
         routing: of the application's document, in an attached index.
+        priority: an ``interactive`` video is next, whatever number of ``bulk`` ones waits.
         services: what to work with; by default those of this process.
 
     Returns:
         The record: ``queued`` where a message was sent; else as it stands, for instance
-        ``indexed`` where the same uri and fields are.
+        ``indexed`` where the same uri and fields are. ``registered`` where the sweep will send the
+        message: as many wait as ``ingest.max_queued`` allows, or a retry is due later.
 
     Raises:
         RegistryError: an id, uri or field that cannot be stored.
@@ -69,18 +73,23 @@ def register_video(
             video if it was registered.
     """
     from vidsearch.ingest import lack_fields, write_fields
-    from vidsearch.registry import State
+    from vidsearch.registry.queueing import is_unsent
 
     services = services or current_services()
-    record = services.registry.register(id, uri=uri, fields=fields, routing=routing)
+    record = services.registry.register(
+        id, uri=uri, fields=fields, routing=routing, priority=priority
+    )
     if lack_fields(record):
         (written,) = write_fields(services.registry, services.open_index(), [id])
         record = written.require()
-    return enqueue(id, services=services) if record.state is State.REGISTERED else record
+    return _enqueued_one(record, services, services.app) if is_unsent(record) else record
 
 
 def register_videos(
-    videos: Iterable[NewVideo | Mapping[str, Any]], *, services: Services | None = None
+    videos: Iterable[NewVideo | Mapping[str, Any]],
+    *,
+    priority: Priority = "bulk",
+    services: Services | None = None,
 ) -> list[Registration]:
     """Register many videos and have workers ingest them. Safe to repeat.
 
@@ -88,8 +97,9 @@ def register_videos(
     to the broker per 500 videos. A video that cannot be registered does not stop the others.
 
     Args:
-        videos: each a ``NewVideo`` or a dict of ``id``, ``uri``, ``fields`` and ``routing``; each
-            id once, or repeated with the same values.
+        videos: each a ``NewVideo`` or a dict of ``id``, ``uri``, ``fields``, ``routing`` and
+            ``priority``; each id once, or repeated with the same values.
+        priority: of those without one of their own; ``interactive`` videos go first.
         services: what to work with; by default those of this process.
 
     Returns:
@@ -102,11 +112,14 @@ def register_videos(
         BackendUnavailableError: the engine does not answer; some videos may be registered. Call
             again; else the sweep queues those that were registered.
     """
-    return list(stream_registrations(videos, services=services))
+    return list(stream_registrations(videos, priority=priority, services=services))
 
 
 def stream_registrations(
-    videos: Iterable[NewVideo | Mapping[str, Any]], *, services: Services | None = None
+    videos: Iterable[NewVideo | Mapping[str, Any]],
+    *,
+    priority: Priority = "bulk",
+    services: Services | None = None,
 ) -> Iterator[Registration]:
     """As :func:`register_videos`, for more videos than fit into memory: 500 at a time.
 
@@ -120,7 +133,9 @@ def stream_registrations(
     for batch in in_batches(videos):
         problem = away if time.monotonic() < until else None
         done, away = _enqueued(
-            _with_fields_written(services.registry.register_many(batch), services),
+            _with_fields_written(
+                services.registry.register_many(batch, priority=priority), services
+            ),
             services,
             services.app,
             problem,
@@ -150,7 +165,8 @@ def enqueue_many(
     services: Services | None = None,
     app: Celery | None = None,
 ) -> list[Registration]:
-    """As :func:`enqueue`, for those of a batch that are ``registered``; the others stay as given.
+    """As :func:`enqueue`, for those of a batch that are ``registered``; the others stay as given,
+    and so do those whose message the sweep will send.
 
     One connection to the broker, and one request to the engine.
 
@@ -171,21 +187,20 @@ def _enqueued(
 
     ``problem`` is why it is not to be asked.
     """
-    from vidsearch.registry import State
+    from vidsearch.registry.queueing import is_unsent
 
-    waiting = {
-        one.id: one for one in registrations if one.record and one.record.state is State.REGISTERED
-    }
+    waiting = {one.id: one for one in registrations if one.record and is_unsent(one.record)}
     if not waiting:
         return list(registrations), problem
-    sent: Sequence[str] = ()
+    sent: Collection[str] = ()
     if problem is None:
-        broker = services.settings.broker
-        sent, problem = send_ids(
-            app, INGEST, list(waiting), queue=broker.queue, timeout=broker.timeout
-        )
+        records = [one.require() for one in waiting.values()]
+        sent, problem = send_messages(INGEST, records, services=services, app=app)
+    noted = services.registry.mark_many_queued([waiting[id] for id in sent])
+    if problem is None and len(sent) < len(waiting):
+        noted += services.registry.defer([id for id in waiting if id not in sent])
     after: dict[str, Registration] = {}
-    for one in services.registry.mark_many_queued([waiting[id] for id in sent]):
+    for one in noted:
         before = waiting[one.id]
         # Where only the marking failed, the video is registered and its message was sent.
         marked = one if one.record else replace(before, error=one.error)
@@ -199,6 +214,8 @@ def _enqueued(
 def enqueue(id: str, *, services: Services | None = None, app: Celery | None = None) -> VideoRecord:
     """Send the message for a registered video and mark it queued.
 
+    Where as many messages wait as ``ingest.max_queued`` allows, the sweep will send it.
+
     Args:
         id: of the video.
         services: what to work with; by default those of this process.
@@ -209,12 +226,16 @@ def enqueue(id: str, *, services: Services | None = None, app: Celery | None = N
             will queue it.
     """
     services = services or current_services()
-    try:
-        broker = services.settings.broker
-        send_ingest(app or services.app, id, queue=broker.queue, timeout=broker.timeout)
-    except BackendUnavailableError as error:
-        raise _not_queued(id, error) from error
-    return services.registry.mark_queued(id)
+    return _enqueued_one(services.registry.get(id), services, app or services.app)
+
+
+def _enqueued_one(record: VideoRecord, services: Services, app: Celery) -> VideoRecord:
+    sent, problem = send_messages(INGEST, [record], services=services, app=app)
+    if problem:
+        raise _not_queued(record.id, problem) from problem
+    if sent:
+        return services.registry.mark_queued(record.id)
+    return services.registry.defer([record.id])[0].require()
 
 
 def enqueue_slices(ids: Sequence[str], *, services: Services, app: Celery) -> None:
@@ -223,13 +244,46 @@ def enqueue_slices(ids: Sequence[str], *, services: Services, app: Celery) -> No
     Raises:
         BackendUnavailableError: the broker is away; the sweep will queue the rest.
     """
-    broker = services.settings.broker
-    sent, problem = send_ids(app, EMBED_SLICE, ids, queue=broker.queue, timeout=broker.timeout)
-    for id in sent:
-        with suppress(VideoNotRegisteredError):  # all slices may be done and forgotten by now
-            services.board.entries.mark_queued(id)
+    from vidsearch.registry import Registration
+
+    entries = services.board.entries
+    found = entries.find_many(ids)
+    sent, problem = send_messages(EMBED_SLICE, [*found.values()], services=services, app=app)
+    entries.mark_many_queued(map(Registration, sent))
     if problem:
         raise problem
+    entries.defer([id for id in found if id not in sent])
+
+
+def send_messages(
+    task: str, records: Sequence[VideoRecord], *, services: Services, app: Celery
+) -> tuple[Collection[str], BackendUnavailableError | None]:
+    """Put messages for videos or slices into the queues of their priorities, as long as there is
+    room.
+
+    Returns:
+        The ids of those that the broker took, and why it did not take the others: ``None`` where
+        there was no room.
+    """
+    broker = services.settings.broker
+    queues = dict(zip(PRIORITIES, (broker.queue, bulk_queue(broker.queue)), strict=True))
+    done: dict[str, None] = {}
+    for priority, queue in queues.items():
+        ids = [record.id for record in records if record.priority == priority]
+        if ids:
+            sent, problem = send_ids(
+                app,
+                task,
+                ids,
+                queue=queue,
+                timeout=broker.timeout,
+                max_queued=services.settings.ingest.max_queued,
+                counted=[*queues.values()],
+            )
+            done |= dict.fromkeys(sent)
+            if problem:
+                return done, problem
+    return done, None
 
 
 def _not_queued(id: str, problem: BackendUnavailableError) -> BackendUnavailableError:

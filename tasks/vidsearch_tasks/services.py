@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from celery.signals import worker_process_init
 
 from vidsearch.once import build_once, forget_built
+from vidsearch_tasks.stopping import STOP
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from vidsearch.encoders import Encoder
     from vidsearch.engines import Engine
     from vidsearch.index import VideosIndex
-    from vidsearch.ingest import Indexer, SliceBoard, SliceWorker
+    from vidsearch.ingest import Indexer, SliceBoard, SliceWorker, SourceCircuit
     from vidsearch.media import MediaReader, ThumbnailStore
-    from vidsearch.registry import Registry
+    from vidsearch.registry import EngineClock, Operations, Registry
     from vidsearch_tasks.model_probe import ModelProbe
 
 __all__ = ["Services", "configure", "current_services"]
@@ -103,7 +104,36 @@ class Services:
             max_attempts=self.settings.ingest.max_attempts,
             reserved=self.settings.index.field,
             allow_credentials=self.settings.sources.allow_credentials,
+            clock=self.clock,
         )
+
+    @build_once
+    def operations(self) -> Operations:
+        """When the last sweep was, and what is paused."""
+        from vidsearch.registry import Operations
+
+        index = self.settings.index
+        return Operations(
+            self.engine,
+            index=index.operations,
+            replicas=index.replicas,
+            advice=index.side_advice,
+            clock=self.clock,
+        )
+
+    @build_once
+    def clock(self) -> EngineClock:
+        """The time by which leases go."""
+        from vidsearch.registry import EngineClock
+
+        return EngineClock(self.engine, index=self.settings.index.registry)
+
+    @build_once
+    def source_circuit(self) -> SourceCircuit:
+        """Keeps this worker from hosts of videos that do not answer."""
+        from vidsearch.ingest import SourceCircuit
+
+        return SourceCircuit(self.operations, clock=self.clock)
 
     @build_once
     def encoder(self) -> Encoder:
@@ -145,6 +175,7 @@ class Services:
             self.settings.index,
             lease_seconds=self.settings.ingest.lease_seconds,
             max_attempts=self.settings.ingest.max_attempts,
+            clock=self.clock,
         )
 
     @build_once
@@ -171,6 +202,9 @@ class Services:
             settings=self.settings.ingest,
             sources=self.settings.sources,
             batch_size=self.settings.model.batch_size,
+            thumbnails=self.thumbnails,
+            circuit=self.source_circuit,
+            stop=STOP,
         )
 
     @build_once
@@ -190,13 +224,18 @@ class Services:
             embeddings=self.embeddings,
             board=self.board,
             batch_size=self.settings.model.batch_size,
+            circuit=self.source_circuit,
+            stop=STOP,
         )
 
-    def open_index(self) -> VideosIndex:
-        """The videos index as it is now; read anew each time, as an alias can move."""
+    def open_index(self, *, replacement: bool = False) -> VideosIndex:
+        """The videos index as it is now; read anew each time, as an alias can move.
+
+        ``replacement``: see :func:`~vidsearch.index.videos_index.open_videos_index`.
+        """
         from vidsearch.index import open_videos_index
 
-        return open_videos_index(self.engine, self.settings.index)
+        return open_videos_index(self.engine, self.settings.index, replacement=replacement)
 
     def worker_info(self) -> dict[str, str | None]:
         """``index``, ``engine`` and ``model`` of a worker with these services.

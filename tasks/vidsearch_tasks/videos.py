@@ -74,8 +74,8 @@ def update_fields(
         BackendUnavailableError: the engine or the broker does not answer; call again.
     """
     from vidsearch import ingest
-    from vidsearch.registry import State
+    from vidsearch.registry.queueing import is_unsent
 
     services = services or current_services()
     record = ingest.update_fields(services.registry, services.open_index(), id, fields)
-    return enqueue(id, services=services) if record.state is State.REGISTERED else record
+    return enqueue(id, services=services) if is_unsent(record) else record

@@ -23,8 +23,6 @@ class TestPyAvDecoderOnTwoThreads(DecoderContract):
 
 
 class TestOpenCvDecoder(DecoderContract):
-    sees_all_damage = False
-
     @pytest.fixture
     def make_decoder(self) -> MakeDecoder:
         return partial(open_decoder, "opencv")

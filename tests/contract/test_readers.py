@@ -119,8 +119,6 @@ class TestPyAvInAChildProcess(Isolated):
 
 
 class TestOpenCvInAChildProcess(Isolated):
-    sees_all_damage = False
-
     @pytest.fixture
     def settings(self) -> IngestSettings:
         return IngestSettings(decoder="opencv", stall_seconds=30)

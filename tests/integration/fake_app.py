@@ -1,5 +1,6 @@
 """A Celery app as an application would make it: the tasks, and an encoder handed in.
 
+``TEST_CLOCK_SKEW`` sets the clock of the process wrong by so many seconds, as vidsearch reads it.
 What the encoder does is told by files in the folder that ``TEST_SWITCHES`` names: ``slow`` makes it
 pause before each batch, ``deadly`` makes it kill its own process.
 """
@@ -30,6 +31,13 @@ class SwitchedEncoder(FakeEncoder):
             time.sleep(0.5)
         return super().encode_frames(frames)
 
+
+_clock, _skew = time.time, float(os.environ.get("TEST_CLOCK_SKEW", 0))
+if _skew:
+    time.time = lambda: _clock() + _skew
+    from vidsearch.registry import engine_clock, registry  # noqa: F401  (their default clocks)
+
+    time.time = _clock
 
 settings = load_settings()
 app = make_app(settings)

@@ -121,7 +121,7 @@ def test_folder_is_ingested_listed_deleted_and_purged(
         gone = run("reindex", "--ids", "one", "--ids", "two", *args)
         assert (gone.code, gone.err) == (1, "Error: video 'two' was deleted\n")
     assert run("videos", "show", "one", "--json").data["state"] == "indexed"
-    purged = run("videos", "purge", "--failed", "--json")
+    purged = run("videos", "purge", "--failed", "--yes", "--json")
     assert sorted(r["id"] for r in purged.data) == ["broken", "two"]
     assert run("videos", "show", "two").code == 1
 

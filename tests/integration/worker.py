@@ -81,6 +81,12 @@ class Worker:
         """Whether it runs."""
         return self._process.alive()
 
+    @property
+    def pid(self) -> int:
+        """Of Celery's parent process; what started it ends it with the test session."""
+        (parent,) = psutil.Process(self._process.pid).children()
+        return parent.pid
+
     def child(self) -> int:
         """Pid of the process that does the work; not of one that decodes for it."""
         pool = [

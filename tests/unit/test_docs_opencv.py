@@ -52,7 +52,11 @@ def opencv_alone(path: Path) -> Pictures:
 
 
 def decoded(name: str, path: Path, **settings: Any) -> Pictures:
-    return [frame for batch in open_decoder(name).frames(path, **settings) for frame in batch.data]
+    return [
+        frame
+        for batch in open_decoder(name).frames(path, **settings)
+        for _, frame in batch.frames()
+    ]
 
 
 def same(ones: Pictures, others: Pictures) -> bool:

@@ -47,10 +47,25 @@ def store(folder: FileStore) -> EmbeddingStore:
 
 def assert_same(one: FrameVectors | None, other: FrameVectors) -> None:
     assert one is not None
-    for name in ("end_seconds", "damaged", "points", "width", "height"):
+    for name in ("end_seconds", "damaged", "points", "width", "height", "begin_seconds"):
         assert getattr(one, name) == getattr(other, name)
     assert one.pts_seconds.tolist() == other.pts_seconds.tolist()
+    assert one.repeats.tolist() == other.repeats.tolist()
     assert one.vectors.tolist() == other.vectors.tolist()
+
+
+def test_a_held_picture_takes_the_space_of_one(store: EmbeddingStore, folder: FileStore) -> None:
+    held = replace(
+        frames(2),
+        pts_seconds=np.repeat([3.5, 3000.0], [3000, 600]),
+        repeats=np.array([3000, 600]),
+        begin_seconds=3.5,
+    )
+    kept = store.keep_frames(CONTENT, MODEL, held)
+    assert_same(store.frames(CONTENT, MODEL), kept)
+    assert (len(kept), kept.repeats.tolist(), kept.begin_seconds) == (3600, [3000, 600], 3.5)
+    (file,) = folder.files()
+    assert file.size < 3600 * 8 + 2 * 1024 + 2048
 
 
 @pytest.mark.parametrize(("precision", "least"), [("fp16", 0.9999998), ("fp32", 0.9999999)])

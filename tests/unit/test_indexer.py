@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,15 @@ from vidsearch.errors import (
     VersionConflictError,
     VideoNotRegisteredError,
     VidsearchError,
+    WorkerStoppingError,
 )
 from vidsearch.index import create_videos_index
 from vidsearch.index.videos_index import open_videos_index
-from vidsearch.ingest import Indexer, delete_video, remove_document
+from vidsearch.ingest import Indexer, attempt, delete_video, remove_document
 from vidsearch.media import FrameBatch, MediaLimits
 from vidsearch.media.direct_reader import DirectReader
-from vidsearch.registry import Registry, State, sweep
+from vidsearch.registry import Lease, Registry, State, VideoRecord, sweep
+from vidsearch.stop import Stop
 from vidsearch.testing.clips import solid, write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
@@ -99,7 +102,9 @@ def indexer(memory: Flaky, registry: Registry, encoder: Watched) -> Indexer:
     return make_indexer(memory, registry, encoder)
 
 
-def make_indexer(memory: MemoryEngine, registry: Registry, encoder: FakeEncoder) -> Indexer:
+def make_indexer(
+    memory: MemoryEngine, registry: Registry, encoder: FakeEncoder, **options: Any
+) -> Indexer:
     return Indexer(
         memory,
         registry,
@@ -109,6 +114,7 @@ def make_indexer(memory: MemoryEngine, registry: Registry, encoder: FakeEncoder)
         settings=IngestSettings(),
         sources=SourceSettings(private_hosts=("127.0.0.1",)),
         batch_size=2,
+        **options,
     )
 
 
@@ -257,8 +263,7 @@ def test_encoder_of_another_model_raises_with_both_names(
 ) -> None:
     registry.register("a", uri=str(red))
     other = make_indexer(memory, registry, FakeEncoder(revision="2"))
-    with pytest.raises(ModelMismatchError):
-        other.ingest("a", owner="w")
+    assert isinstance(other.ingest("a", owner="w").error, ModelMismatchError)
     error = registry.get("a").error
     assert error is not None
     assert (error.type, error.stage) == (ModelMismatchError.__name__, "prepare")
@@ -275,10 +280,11 @@ def test_vectors_of_other_dims_than_the_index_are_not_written(
             return super().encode_frames(frames)[:, :16]
 
     registry.register("a", uri=str(red))
+    outcome = make_indexer(memory, registry, Short()).ingest("a", owner="w")
     with pytest.raises(
         ModelMismatchError, match=r"'fake', Short.encode_frames .* 16 dims, .* says 32"
     ):
-        make_indexer(memory, registry, Short()).ingest("a", owner="w")
+        raise outcome.error or AssertionError
     assert memory.get("videos", "a") is None
     assert registry.get("a").attempts == 0, "the worker is at fault, not the video"
 
@@ -303,10 +309,11 @@ def test_setup_error_uses_up_no_attempt(
     type(encoder).before = staticmethod(fall)
     registry.register("a", uri=str(red))
     for _ in range(5):
-        with pytest.raises(type(fault)):
-            indexer.ingest("a", owner="w")
-    record = registry.get("a")
-    assert (record.state, record.attempts) == (State.QUEUED, 0)
+        outcome = indexer.ingest("a", owner="w")
+        assert (outcome.status, outcome.error) == ("retry", fault)
+        record = registry.get("a")
+        assert (record.state, record.attempts) == (State.REGISTERED, 0)
+        assert record.due_at == record.updated_at, "other workers may take it at once"
     assert str(fault) in str(record.error)
     type(encoder).before = staticmethod(lambda: None)
     assert indexer.ingest("a", owner="w").status == "indexed"
@@ -320,12 +327,12 @@ def test_unexpected_error_is_recorded_and_counted(
 
     type(encoder).before = staticmethod(fall)
     registry.register("a", uri=str(red))
-    outcome = indexer.ingest("a", owner="w", retry_delay=9)
+    outcome = indexer.ingest("a", owner="w")
     record = registry.get("a")
-    assert (outcome.status, record.state, record.attempts) == ("retry", State.QUEUED, 1)
+    assert (outcome.status, record.state, record.attempts) == ("retry", State.REGISTERED, 1)
     assert str(record.error) == "RuntimeError (encode): out of luck"
     assert record.due_at is not None
-    assert record.due_at - record.updated_at == pytest.approx(9, abs=0.5)
+    assert 2.5 <= record.due_at - record.updated_at <= 5, "the setting ingest.retry_seconds"
     assert indexer.ingest("a", owner="w").status == "dead"
 
 
@@ -346,44 +353,124 @@ def test_index_of_another_application_uses_up_no_attempt(registry: Registry, red
     other.create_index("videos", {"mappings": {"properties": {"title": {"type": "text"}}}})
     indexer = make_indexer(other, registry, FakeEncoder())
     registry.register("a", uri=str(red))
+    outcome = indexer.ingest("a", owner="w")
     with pytest.raises(MappingConflictError, match="not made by vidsearch"):
-        indexer.ingest("a", owner="w")
+        raise outcome.error or AssertionError
     record = registry.get("a")
-    assert (record.state, record.attempts) == (State.QUEUED, 0)
+    assert (record.state, record.attempts) == (State.REGISTERED, 0)
 
 
-def test_outage_during_the_work_uses_up_no_attempt(
+def test_work_outlasts_an_outage_of_the_engine_and_is_done_once(
     memory: Flaky, registry: Registry, indexer: Indexer, encoder: Watched, red: Path
 ) -> None:
     def leave() -> None:
         memory.away = True
 
     type(encoder).before = staticmethod(leave)
+    back = threading.Timer(2, setattr, [memory, "away", False])
+    back.start()
     registry.register("a", uri=str(red))
-    with pytest.raises(BackendUnavailableError):
-        indexer.ingest("a", owner="message-1")
+    assert indexer.ingest("a", owner="message-1").status == "indexed"
+    assert not memory.away
+    assert (registry.get("a").attempts, encoder.frames) == (1, 6)
+
+
+def test_outage_before_the_work_leaves_the_lease_to_its_owner(
+    memory: Flaky, registry: Registry, indexer: Indexer, red: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = registry.claim
+
+    def claim_and_leave(id: str, *, owner: str) -> Lease:
+        lease = claim(id, owner=owner)
+        memory.away = True
+        return lease
+
+    registry.register("a", uri=str(red))
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "claim", claim_and_leave)
+        with pytest.raises(BackendUnavailableError):
+            indexer.ingest("a", owner="message-1")
     with pytest.raises(BackendUnavailableError):
         indexer.ingest("a", owner="message-1")
     memory.away = False
     assert registry.get("a").state is State.PROCESSING, "it could not be given back"
     assert indexer.ingest("a", owner="message-2").status == "skipped", "the lease is live"
-    type(encoder).before = staticmethod(lambda: None)
     assert indexer.ingest("a", owner="message-1").status == "indexed"
     assert registry.get("a").attempts == 1
 
 
-def test_source_that_never_answers_ends_dead(registry: Registry, indexer: Indexer) -> None:
-    registry.register("a", uri="http://127.0.0.1:1/a.mp4")
-    for _ in range(3):
-        with pytest.raises(SourceUnavailableError):
-            indexer.ingest("a", owner="w")
+def test_write_that_alone_is_not_answered_is_given_up_for_now(
+    memory: Flaky, registry: Registry, indexer: Indexer, red: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = memory.put
+
+    def refuse(index: str, id: str, source: Any, **options: Any) -> Any:
+        if index == "videos-000001":
+            raise BackendUnavailableError("429: too many requests")
+        return put(index, id, source, **options)
+
+    monkeypatch.setattr(memory, "put", refuse)
+    monkeypatch.setattr(attempt, "engine_delay", lambda tries: 0.0)
+    registry.register("a", uri=str(red))
+    outcome = indexer.ingest("a", owner="w")
+    assert (outcome.status, str(outcome.error)) == ("retry", "429: too many requests")
     record = registry.get("a")
-    assert (record.state, record.attempts) == (State.QUEUED, 0)
+    assert (record.state, record.attempts) == (State.REGISTERED, 0)
+    assert record.failing_since is not None
+
+
+def test_work_stops_between_two_batches_and_its_lease_is_kept_for_handing_back(
+    memory: Flaky, registry: Registry, encoder: Watched, red: Path
+) -> None:
+    stop = Stop()
+    indexer = make_indexer(memory, registry, encoder, stop=stop)
+    type(encoder).before = staticmethod(stop.set)
+    registry.register("a", uri=str(red))
+    with pytest.raises(WorkerStoppingError):
+        indexer.ingest("a", owner="w")
+    assert encoder.frames == 2, "one batch"
+    assert registry.get("a").state is State.PROCESSING
+    assert registry.hand_back("a", owner="w").attempts == 0
+
+
+def test_work_stops_while_it_waits_for_the_engine(
+    memory: Flaky, registry: Registry, encoder: Watched, red: Path
+) -> None:
+    stop = Stop()
+
+    def leave() -> None:
+        memory.away = True
+
+    type(encoder).before = staticmethod(leave)
+    threading.Timer(1, stop.set).start()
+    registry.register("a", uri=str(red))
+    started = time.monotonic()
+    with pytest.raises(WorkerStoppingError):
+        make_indexer(memory, registry, encoder, stop=stop).ingest("a", owner="w")
+    assert time.monotonic() - started < 2
+
+
+def test_source_that_never_answers_ends_dead_by_its_age(memory: Flaky, encoder: Watched) -> None:
+    now = [time.time()]
+    registry = Registry(
+        memory, index=SETTINGS.registry, lease_seconds=30, max_attempts=2, clock=lambda: now[0]
+    )
+    indexer = make_indexer(memory, registry, encoder)
+    registry.register("a", uri="http://127.0.0.1:1/a.mp4")
+    for _ in range(5):
+        assert isinstance(indexer.ingest("a", owner="w").error, SourceUnavailableError)
+        record = registry.get("a")
+        assert (record.state, record.attempts) == (State.REGISTERED, 0)
+        assert "127.0.0.1:1" in str(record.error)
+        now[0] += 14 * 3600
+    now[0] += 3600
+    outcome = indexer.ingest("a", owner="w")
+    assert outcome.status == "retry", "after less than three days"
+    now[0] += 1.1 * 3600
+    assert indexer.ingest("a", owner="w").status == "dead"
+    record = registry.get("a")
+    assert record.state is State.DEAD
     assert "127.0.0.1:1" in str(record.error)
-    for _ in range(2):
-        with pytest.raises(SourceUnavailableError):
-            indexer.ingest("a", owner="w", count_outage=True)
-    assert registry.get("a").state is State.DEAD
 
 
 def test_deletion_during_the_work_leaves_no_document(
@@ -575,22 +662,24 @@ class Sweep:
     def __init__(self, memory: Flaky, registry: Registry) -> None:
         self.sent: list[str] = []
         self.broken = False
-        self.depth = 0
+        self.waiting: set[str] = set()
         self._memory, self._registry = memory, registry
 
-    def enqueue(self, id: str) -> None:
+    def send(self, records: Sequence[VideoRecord]) -> Any:
         if self.broken:
-            raise BackendUnavailableError("no broker")
-        self.sent.append(id)
-        self._registry.mark_queued(id)
+            return (), BackendUnavailableError("no broker")
+        ids = [record.id for record in records]
+        self.sent += ids
+        return ids, None
 
     def __call__(self) -> Any:
         index = open_videos_index(self._memory, SETTINGS)
         return sweep(
             self._registry,
-            enqueue=self.enqueue,
+            send=self.send,
+            lost=lambda ids: [id for id in ids if id not in self.waiting],
             clean=lambda id: remove_document(self._registry, index, id),
-            depth=lambda: self.depth,
+            room=100,
         )
 
 
@@ -634,9 +723,9 @@ def test_sweep_requeues_nothing_that_waits_in_the_queue(memory: Flaky, registry:
         late.register(id, uri="/x.mp4")
         late.mark_queued(id)
     late.ahead = 31
-    run.depth = 2
+    run.waiting = {"a", "b"}
     assert run().requeued == ()
-    run.depth = 1
+    run.waiting = set()
     assert sorted(run().requeued) == ["a", "b"]
 
 
@@ -665,8 +754,9 @@ def test_sweep_without_a_broker_leaves_videos_to_the_next_sweep(memory: Flaky, r
     assert (report.waiting, report.problem) == (("a",), "no broker")
     assert registry.get("a").state is State.REGISTERED
     run.broken = False
-    registry.ahead = 62
-    assert run().requeued == ("a",)
+    report = run()
+    assert (report.sent, report.requeued) == (("a",), ()), "it was recovered before"
+    assert registry.get("a").state is State.QUEUED
 
 
 def test_sweep_removes_what_a_killed_worker_wrote_after_a_deletion(
@@ -689,31 +779,32 @@ def test_purge_during_a_sweep_does_not_end_it(memory: Flaky, red: Path) -> None:
         registry.register(id, uri=str(red))
     registry.ahead = 31
     purged: list[str] = []
-    recover, enqueue = registry.recover, run.enqueue
+    recover_many, take_due = registry.recover_many, registry.take_due
 
     def purge(id: str) -> None:
         purged.append(id)
         memory.delete(SETTINGS.registry, id)
 
-    def purge_before(id: str) -> Any:
-        if not purged:
-            purge(id)
-        return recover(id)
+    def purge_before(ids: Iterable[str]) -> Any:
+        first, *_ = ids = list(ids)
+        purge(first)
+        return recover_many(ids)
 
-    def purge_after(id: str) -> None:
+    def purge_after(ids: Iterable[str]) -> Any:
+        ids = list(ids)
         if len(purged) == 1:
-            purge(id)
-        enqueue(id)
+            purge(ids[0])
+        return take_due(ids)
 
-    registry.recover = purge_before  # type: ignore[method-assign]
-    run.enqueue = purge_after  # type: ignore[method-assign]
+    registry.recover_many = purge_before  # type: ignore[method-assign]
+    registry.take_due = purge_after  # type: ignore[method-assign]
     report = run()
     (left,) = {"a", "b", "c"} - set(purged)
     assert report.requeued == (left,)
     assert registry.get(left).state is State.QUEUED
 
 
-def test_outage_that_cannot_be_recorded_raises_the_first_error(
+def test_outage_that_cannot_be_recorded_raises_that_with_the_first_error_as_its_cause(
     memory: Flaky, registry: Registry, encoder: Watched, indexer: Indexer, red: Path
 ) -> None:
     def go_away() -> None:
@@ -722,6 +813,8 @@ def test_outage_that_cannot_be_recorded_raises_the_first_error(
 
     type(encoder).before = staticmethod(go_away)
     registry.register("a", uri=str(red))
-    with pytest.raises(SourceUnavailableError, match="the disk is gone") as caught:
+    with pytest.raises(BackendUnavailableError, match="connection refused") as caught:
         indexer.ingest("a", owner="w")
-    assert caught.value.__cause__ is None
+    cause = caught.value.__cause__
+    assert isinstance(cause, SourceUnavailableError)
+    assert str(cause) == "the disk is gone"

@@ -16,9 +16,9 @@ from vidsearch.encoders import Vectors
 from vidsearch.errors import EncoderError
 from vidsearch.index import create_videos_index
 from vidsearch.ingest.slices import Slice, count_slices
-from vidsearch.media import FrameBatch
+from vidsearch.media import FrameBatch, ThumbnailStore
 from vidsearch.registry import State
-from vidsearch.testing.clips import write_clip
+from vidsearch.testing.clips import moving_frame, write_clip
 
 
 @pytest.mark.parametrize(
@@ -241,6 +241,57 @@ def test_a_film_whose_slices_are_lost_is_swept_without_using_up_an_attempt(
         assert stage.ingest("a").status == "sliced"
         record = stage.registry.get("a")
         assert record.attempts == 1
+
+
+def test_a_video_that_is_not_sliced_has_its_header_read_once(stage: Stage, tmp_path: Path) -> None:
+    assert stage.add("short", write_film(tmp_path / "short.mp4", seconds=8)).status == "indexed"
+    assert stage.reader.probes == 1
+
+
+def test_slices_leave_the_candidates_that_thumbnails_are_chosen_from(
+    stage: Stage, tmp_path: Path
+) -> None:
+    stage.thumbnails = ThumbnailStore(str(tmp_path / "sliced"))
+    film = write_film(tmp_path / "film.mp4", seconds=30, picture=moving_frame)
+    embed_all(stage, film)
+    stage.work()
+    assert stage.ingest("a").status == "indexed"
+    assert stage.work() == (1, 0), "subtitles are looked for; nothing is decoded for thumbnails"
+    whole = Stage()
+    whole.store, whole.thumbnails = None, ThumbnailStore(str(tmp_path / "whole"))
+    create_videos_index(whole.engine, SETTINGS, whole.encoder.identity)
+    whole.add("a", film)
+    names = [segment["thumbnail"] for segment in stage.video("a")["segments"]]
+    assert len({*names}) > 10
+    assert names == [segment["thumbnail"] for segment in whole.video("a")["segments"]]
+    assert {file.key for file in stage.thumbnails.pictures()} == {*names}
+
+
+@pytest.mark.parametrize("damage", ["removed", "cut off", "another byte"])
+def test_a_film_is_decoded_again_for_thumbnails_where_a_slice_left_none(
+    stage: Stage, tmp_path: Path, damage: str
+) -> None:
+    stage.thumbnails = ThumbnailStore(str(tmp_path / "thumbnails"))
+    embed_all(stage, write_film(tmp_path / "film.mp4", seconds=30, picture=moving_frame))
+    file = sorted((tmp_path / "thumbnails" / "candidates").iterdir())[1]
+    content = file.read_bytes()
+    if damage == "removed":
+        file.unlink()
+    elif damage == "cut off":
+        file.write_bytes(content[:-100])
+    else:
+        middle = len(content) // 2
+        file.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    stage.work()
+    assert stage.ingest("a").status == "indexed"
+    assert stage.work() == (2, 0)
+    assert all(segment["thumbnail"] for segment in stage.video("a")["segments"])
+    assert not list((tmp_path / "thumbnails" / "candidates").iterdir())
+
+
+def embed_all(stage: Stage, film: Path) -> None:
+    for id in stage.add("a", film).slices:
+        stage.embed_slice(id)
 
 
 def test_changed_fields_of_a_film_in_slices_are_those_of_its_document(

@@ -141,7 +141,7 @@ def test_the_registry_maps_every_field_of_a_record(kind: Any) -> None:
         id="a",
         fields={"title": "A"},
         seconds={"decode": 1.0},
-        error=ErrorRecord("T", "s", "m"),
+        error=ErrorRecord("T", "s", "m", ("U: u",)),
         source={"validator": "v"},
     )
     assert record.to_source().keys() == mapping["properties"].keys()

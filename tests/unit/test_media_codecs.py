@@ -129,7 +129,7 @@ def test_every_shape_of_gop_gives_the_frames_on_display(
 def _check(path: Path, *, rate: float, wanted: list[int]) -> None:
     stream = open_decoder("pyav").frames(path, rate=rate)
     batches = list(stream)
-    numbers = [read_counter(frame) for batch in batches for frame in batch.data]
+    numbers = [read_counter(frame) for batch in batches for _, frame in batch.frames()]
     times = np.concatenate([batch.pts_seconds for batch in batches])
     assert numbers == wanted
     np.testing.assert_allclose(times, np.array(wanted) / 10, atol=_ERROR)

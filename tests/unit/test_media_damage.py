@@ -15,6 +15,7 @@ from tests.damage_clips import (
     MPEG,
     MPEG2,
     MPEG4,
+    NUMBERLESS,
     POINTS,
     RATE,
     SECONDS,
@@ -51,15 +52,16 @@ def test_an_intact_clip_has_no_damage(tmp_path: Path, name: str, decoder: str) -
     assert (len(pictures), summary.damaged, summary.points) == (40, 0, 40)
 
 
+@pytest.mark.parametrize("decoder", ["pyav", "opencv"])
 @pytest.mark.parametrize("name", [*H264, *MPEG2, *MPEG4])
-def test_a_damaged_key_frame_costs_its_gop(tmp_path: Path, name: str) -> None:
+def test_a_damaged_key_frame_costs_its_gop(tmp_path: Path, name: str, decoder: str) -> None:
     clip, whole, keys = intact(name, tmp_path)
     path = clip.write(tmp_path, scribbled(keys[3]))
-    assert_costs(path, whole, gop_of(whole, 3))
+    assert_costs(path, whole, gop_of(whole, 3), decoder=decoder)
 
 
 @pytest.mark.parametrize("decoder", ["pyav", "opencv"])
-@pytest.mark.parametrize("name", [*H264, *MPEG2, *HEVC])
+@pytest.mark.parametrize("name", [*H264, *MPEG2, *HEVC, *NUMBERLESS])
 def test_a_missing_key_frame_costs_its_gop(tmp_path: Path, name: str, decoder: str) -> None:
     clip, whole, keys = intact(name, tmp_path)
     path = clip.write(tmp_path, dropped(keys[3]))
@@ -67,7 +69,7 @@ def test_a_missing_key_frame_costs_its_gop(tmp_path: Path, name: str, decoder: s
 
 
 @pytest.mark.parametrize("decoder", ["pyav", "opencv"])
-@pytest.mark.parametrize("name", [*H264, *MPEG2, *HEVC])
+@pytest.mark.parametrize("name", [*H264, *MPEG2, *HEVC, *NUMBERLESS])
 def test_missing_packets_cost_the_rest_of_their_gop(
     tmp_path: Path, name: str, decoder: str
 ) -> None:
@@ -150,7 +152,8 @@ def test_a_missing_first_key_frame_costs_its_gop(tmp_path: Path, name: str, deco
         assert difference(picture, clean[round(time + shift, 1)]) < WRONG, time
 
 
-def test_a_damaged_frame_that_none_refers_to_costs_itself(tmp_path: Path) -> None:
+@pytest.mark.parametrize("decoder", ["pyav", "opencv"])
+def test_a_damaged_frame_that_none_refers_to_costs_itself(tmp_path: Path, decoder: str) -> None:
     clip, whole, keys = intact("h264-mp4", tmp_path)
     with av.open(str(whole)) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
@@ -164,7 +167,7 @@ def test_a_damaged_frame_that_none_refers_to_costs_itself(tmp_path: Path) -> Non
     )
     path = clip.write(tmp_path, scribbled(number))
     time = float((packets[number].pts - first) * packets[number].time_base)
-    pictures, summary = read(path)
+    pictures, summary = read(path, decoder)
     assert summary.damaged == 1
     assert _left_out(pictures) == [time]
 
@@ -183,11 +186,12 @@ class TestIntraRefresh:
         assert summary.damaged == 0
         assert len(pictures) > 20
 
-    def test_damage_ends_at_the_second_recovery_point(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("decoder", ["pyav", "opencv"])
+    def test_damage_ends_at_the_second_recovery_point(self, tmp_path: Path, decoder: str) -> None:
         whole = self.CLIP.write(tmp_path).rename(tmp_path / "intact.ts")
         clean = everything(whole)
         for change in (shortened(32), dropped(32, 33)):
-            pictures, summary = read(self.CLIP.write(tmp_path, change))
+            pictures, summary = read(self.CLIP.write(tmp_path, change), decoder)
             assert 5 <= summary.damaged <= 14
             assert all(3.0 < time < 6.0 for time in _left_out(pictures))
             assert all(difference(each, clean[time]) < WRONG for time, each in pictures.items())
@@ -226,13 +230,14 @@ def test_a_video_is_embedded_without_its_damage(tmp_path: Path) -> None:
         )
 
 
-def test_a_video_of_which_nothing_is_whole_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("decoder", ["pyav", "opencv"])
+def test_a_video_of_which_nothing_is_whole_is_refused(tmp_path: Path, decoder: str) -> None:
     clip, _, keys = intact("mpeg4-avi", tmp_path)
     path = clip.write(tmp_path, scribbled(*keys))
     with pytest.raises(VideoDamagedError, match=r"c\.avi: 40 of 40 frames.*damaged or missing"):
-        list(open_decoder("pyav").frames(path, rate=POINTS))
+        list(open_decoder(decoder).frames(path, rate=POINTS))
     with pytest.raises(NoFramesError, match=r"c\.avi: none of the 40 frames"):
-        read(path)
+        read(path, decoder)
 
 
 @pytest.mark.parametrize("decoder", ["pyav", "opencv"])

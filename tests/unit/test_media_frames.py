@@ -18,7 +18,7 @@ from vidsearch.media import FrameBatch, content_hash, open_decoder, opencv
 from vidsearch.media.batches import Batches
 from vidsearch.media.capture import Capture
 from vidsearch.media.frames import FrameStream, FrameSummary
-from vidsearch.media.pyav import codec, decoder
+from vidsearch.media.pyav import codec, trusted_frames
 from vidsearch.media.pyav.container import Video, opened
 from vidsearch.media.pyav.frame_times import FrameTimes
 from vidsearch.media.pyav.packets import PacketIndex, read_packets
@@ -66,7 +66,13 @@ def test_pictures_of_two_sizes_never_share_a_batch() -> None:
     batches += gathered.rest()
     assert list(gathered.rest()) == []
     assert [batch.data.shape[:2] for batch in batches] == [(2, 4), (1, 4), (2, 6)]
-    assert [float(frame.mean()) for batch in batches for frame in batch.data] == [0, 1, 2, 3, 4]
+    assert [float(frame.mean()) for batch in batches for _, frame in batch.frames()] == [
+        0,
+        1,
+        2,
+        3,
+        4,
+    ]
     assert [time for batch in batches for time in batch.pts_seconds] == [0, 1, 2, 3, 4]
 
 
@@ -104,32 +110,37 @@ def test_pictures_are_drawn_into_the_batch() -> None:
     assert np.shares_memory(slots[1], batches[0].data)
     assert np.shares_memory(slots[2], batches[1].data)
     assert not np.shares_memory(batches[0].data, batches[1].data)
-    assert [float(frame.mean()) for batch in batches for frame in batch.data] == [1, 2, 3]
+    assert [float(frame.mean()) for batch in batches for _, frame in batch.frames()] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
-    ("times", "passes"),
+    ("times", "wanted"),
     [
-        ([i / 30 for i in range(90)], 1),
-        ([i * 1001 / 30_000 for i in range(90)], 1),
-        ([i / 30 + 0.012 * (i % 3) for i in range(90)], 1),
+        ([i / 30 for i in range(90)], 3),
+        ([i * 1001 / 30_000 for i in range(90)], 4),
+        ([i / 30 + 0.012 * (i % 3) for i in range(90)], 4),
         ([0.0, 1 / 30, 2 / 30, 3.5, 3.6], 2),
     ],
 )
-def test_only_a_clip_with_long_pauses_is_read_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: list[float], passes: int
+def test_opencv_converts_no_frame_but_those_that_are_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: list[float], wanted: int
 ) -> None:
     path = write_clip(tmp_path / "clip.mkv", times)
-    reads = []
-    original = opencv.opened
+    passes, pictures = [], []
+    opened_before, image_before = opencv.opened, Capture.image
 
-    def counted(path: Path, **settings: Any) -> AbstractContextManager[Capture]:
-        reads.append(path)
-        return original(path, **settings)
+    def opened_once_more(path: Path, **settings: Any) -> AbstractContextManager[Capture]:
+        passes.append(path)
+        return opened_before(path, **settings)
 
-    monkeypatch.setattr(opencv, "opened", counted)
+    def image(self: Capture, **settings: Any) -> np.ndarray | None:
+        pictures.append(self.name)
+        return image_before(self, **settings)
+
+    monkeypatch.setattr(opencv, "opened", opened_once_more)
+    monkeypatch.setattr(Capture, "image", image)
     list(open_decoder("opencv").frames(path))
-    assert len(reads) == passes
+    assert (len(passes), len(pictures)) == (1, wanted)
 
 
 class Source:
@@ -199,13 +210,13 @@ def test_a_file_that_changes_between_passes_is_read_front_to_back(
 ) -> None:
     """The plan is not carried out on packets that it was not made for."""
     path = write_clip(tmp_path / "clip.mp4", [i / 10 for i in range(60)], rate=10)
-    read = decoder.read_packets
+    read = trusted_frames.read_packets
 
     def read_before(video: Video) -> PacketIndex:
         index = read(video)
         return dataclasses.replace(index, sizes=np.where(np.arange(60) < 30, index.sizes, 1))
 
-    monkeypatch.setattr(decoder, "read_packets", read_before)
+    monkeypatch.setattr(trusted_frames, "read_packets", read_before)
     with caplog.at_level("INFO", logger="vidsearch"):
         batches = list(open_decoder().frames(path))
     assert "reads differently the second time" in caplog.text

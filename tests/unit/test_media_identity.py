@@ -187,7 +187,7 @@ def taken(name: str, path: Path, **settings) -> tuple[NDArray[np.uint8], NDArray
     batches = list(stream)
     assert stream.summary.damaged == 0
     return (
-        np.concatenate([batch.data for batch in batches]),
+        np.array([frame for batch in batches for _, frame in batch.frames()]),
         np.concatenate([batch.pts_seconds for batch in batches]),
     )
 

@@ -109,7 +109,11 @@ def children() -> list[int]:
 
 
 def numbers(reader: IsolatedReader, path: Path, **options: Any) -> list[int]:
-    return [read_counter(frame) for batch in reader.frames(path, **options) for frame in batch.data]
+    return [
+        read_counter(frame)
+        for batch in reader.frames(path, **options)
+        for _, frame in batch.frames()
+    ]
 
 
 def gone(pid: int, *, seconds: float = 10.0) -> bool:

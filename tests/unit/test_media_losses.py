@@ -28,7 +28,7 @@ def read(name: str, path: Path) -> tuple[list[float], list[int], float | None, i
     with decoder.frames(path, rate=RATE) as frames:
         for batch in frames:
             times += [round(float(time), 3) for time in batch.pts_seconds]
-            numbers += [read_counter(frame) for frame in batch.data]
+            numbers += [read_counter(frame) for _, frame in batch.frames()]
     summary = frames.summary
     end = None if summary.end_seconds is None else round(summary.end_seconds, 3)
     return times, numbers, end, summary.damaged, summary.points

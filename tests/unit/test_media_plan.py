@@ -67,6 +67,7 @@ class Stream:
             "interlaced_rate": None,
             "time_base": Fraction(1, 10),
             "start": 0,
+            "begin": 0.0,
             "step": 0.1,
             "first_decoding": 0,
             "reconfigured": False,

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from vidsearch.media.frames import MediaLimits
+from vidsearch.media.pyav.codec import prepare
 from vidsearch.media.pyav.container import opened
 from vidsearch.media.pyav.damage import B
 from vidsearch.media.pyav.planned import _Run
@@ -19,7 +20,7 @@ def test_wanted_b_frames_are_not_kept_until_a_frame_of_another_type(tmp_path: Pa
     wanted = range(0, 3000, 15)
     path = write_clip(tmp_path / "clip.mp4", [Fraction(0)])
     with opened(path) as video:
-        run = _Run(video, wanted, limits=MediaLimits(), threads=1)
+        run = _Run(prepare(video, limits=MediaLimits(), threads=1), wanted, exact=True)
         came_out = []
         for number in range(3000):
             frame: Any = SimpleNamespace(pts=number, is_corrupt=False, pict_type=B)

@@ -162,7 +162,7 @@ def test_memory_does_not_grow_with_the_number_of_frames(clips: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from vidsearch.media import open_decoder\n"
         "frames = open_decoder().frames(Path(sys.argv[1]), rate=24, batch_size=4)\n"
-        "print(sum(len(batch) for batch in frames))\n"
+        "print(sum(len(batch.pts_seconds) for batch in frames))\n"
         # Not ru_maxrss: a child inherits that from the process that started it.
         "print(Path('/proc/self/status').read_text())"
     )

@@ -40,7 +40,7 @@ def decoder() -> Decoder:
 
 def _read(decoder: Decoder, path: Path, *, rate: float = 1.0) -> tuple[list[int], list[float]]:
     batches = list(decoder.frames(path, rate=rate))
-    numbers = [read_counter(frame) for batch in batches for frame in batch.data]
+    numbers = [read_counter(frame) for batch in batches for _, frame in batch.frames()]
     return numbers, [round(float(time), 3) for batch in batches for time in batch.pts_seconds]
 
 
@@ -244,7 +244,7 @@ class TestPictures:
         track = Track(prepare=lambda stream: stream.set_display_rotation(180))
         path = write_tracks(tmp_path / "clip.mp4", track)
         (batch,) = decoder.frames(path)
-        numbers = [read_counter(frame[:, ::-1]) for frame in batch.data]
+        numbers = [read_counter(frame[:, ::-1]) for _, frame in batch.frames()]
         assert numbers == [0, 10, 20]
 
     @pytest.mark.parametrize("aspect", [Fraction(16, 11), Fraction(8, 9)])
@@ -367,4 +367,4 @@ def _probed(decoder: Decoder, path: Path) -> None:
 
 
 def _all_frames(decoder: Decoder, path: Path) -> list[NDArray[np.uint8]]:
-    return [frame for batch in decoder.frames(path) for frame in batch.data]
+    return [frame for batch in decoder.frames(path) for _, frame in batch.frames()]

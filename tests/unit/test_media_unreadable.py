@@ -32,7 +32,7 @@ def decoder() -> Decoder:
 
 def _read(decoder: Decoder, path: Path, *, rate: float = 1.0) -> tuple[list[int], list[float]]:
     batches = list(decoder.frames(path, rate=rate))
-    numbers = [read_counter(frame) for batch in batches for frame in batch.data]
+    numbers = [read_counter(frame) for batch in batches for _, frame in batch.frames()]
     return numbers, [round(float(time), 3) for batch in batches for time in batch.pts_seconds]
 
 
@@ -299,4 +299,4 @@ def _probed(decoder: Decoder, path: Path) -> None:
 
 
 def _all_frames(decoder: Decoder, path: Path) -> list[NDArray[np.uint8]]:
-    return [frame for batch in decoder.frames(path) for frame in batch.data]
+    return [frame for batch in decoder.frames(path) for _, frame in batch.frames()]

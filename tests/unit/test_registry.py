@@ -194,7 +194,7 @@ def test_video_without_attempts_is_dead_and_retry_resets_them(
 ) -> None:
     registry.register("a", uri="/a.mp4")
     record = registry.release(registry.claim("a", owner="w"), AWAY, counted=True, delay=7)
-    assert (record.state, record.attempts, record.due_at) == (State.QUEUED, 1, clock.now + 7)
+    assert (record.state, record.attempts, record.due_at) == (State.REGISTERED, 1, clock.now + 7)
     record = registry.release(registry.claim("a", owner="w"), AWAY, counted=True)
     assert (record.state, record.attempts) == (State.DEAD, 2)
     assert record.error == AWAY
@@ -219,15 +219,69 @@ def test_retry_that_is_not_due_is_not_requeued(registry: Registry, clock: Clock)
     registry.release(registry.claim("a", owner="w"), AWAY, counted=False, delay=600)
     clock.now += 61
     assert list(registry.sweepable()) == []
-    clock.now += 600
-    assert [record.id for record in registry.sweepable()] == ["a"]
+    assert registry.due(limit=9) == []
+    assert registry.get("a").due_at == clock.now + 539
+    clock.now += 540
+    assert [record.id for record in registry.due(limit=9)] == ["a"]
 
 
 def test_an_outage_uses_up_no_attempt(registry: Registry) -> None:
     registry.register("a", uri="/a.mp4")
     for _ in range(5):
         record = registry.release(registry.claim("a", owner="w"), AWAY, counted=False)
-        assert (record.state, record.attempts) == (State.QUEUED, 0)
+        assert (record.state, record.attempts) == (State.REGISTERED, 0)
+
+
+def test_outages_in_a_row_end_dead_by_their_age_and_not_by_their_number(
+    registry: Registry, clock: Clock
+) -> None:
+    registry.register("a", uri="https://h/a.mp4")
+    first = clock.now
+    for _ in range(9):
+        record = registry.release(
+            registry.claim("a", owner="w"), AWAY, counted=False, delay=60, give_up_after=1000
+        )
+        assert (record.state, record.attempts) == (State.REGISTERED, 0)
+        assert (record.failing_since, record.due_at) == (first, clock.now + 60)
+        clock.now += 100
+    # Another worker's trouble in between changes nothing.
+    registry.release(registry.claim("a", owner="w"), AWAY, counted=False)
+    clock.now += 100
+    record = registry.release(
+        registry.claim("a", owner="w"), AWAY, counted=False, give_up_after=1000
+    )
+    assert (record.state, record.error) == (State.DEAD, AWAY)
+    assert registry.retry("a").failing_since is None
+
+
+@pytest.mark.parametrize("way", ["hand over", "count", "complete"])
+def test_an_outage_that_is_over_does_not_count_towards_the_next(
+    registry: Registry, way: str
+) -> None:
+    registry.register("a", uri="https://h/a.mp4")
+    registry.release(registry.claim("a", owner="w"), AWAY, counted=False, give_up_after=1000)
+    lease = registry.claim("a", owner="w")
+    assert lease.record.failing_since is not None
+    if way == "hand over":
+        registry.hand_over(lease, lease_seconds=60)
+    elif way == "count":
+        registry.release(lease, BROKEN, counted=True)
+    else:
+        complete(registry, lease)
+    assert registry.get("a").failing_since is None
+
+
+def test_a_video_is_handed_back_by_its_owner_alone(registry: Registry, clock: Clock) -> None:
+    registry.register("a", uri="/a.mp4")
+    for n in range(3):
+        lease = registry.claim("a", owner=f"w{n}")
+        assert registry.hand_back("a", owner="other", error=AWAY) == lease.record
+        record = registry.hand_back("a", owner=f"w{n}", error=AWAY)
+        assert (record.state, record.attempts, record.due_at) == (State.REGISTERED, 0, clock.now)
+        assert record.error == AWAY
+        with pytest.raises(LeaseLostError):
+            registry.renew(lease)
+    assert registry.hand_back("a", owner="w2") == record, "once"
 
 
 def test_a_claim_by_the_same_message_continues_its_lease_uncounted(registry: Registry) -> None:

@@ -40,6 +40,7 @@ TRANSITIONS: dict[str, Callable[[VideoRecord, float], VideoRecord]] = {
     "register": partial(transitions.register, video=NewVideo("a", "/b.mp4")),
     "mark_queued": transitions.mark_queued,
     "claim": partial(transitions.claim, token="w#1", lease_seconds=60, max_attempts=3),
+    "hand_back": partial(transitions.hand_back, owner="w", error=BROKEN),
     "hand_over": partial(transitions.hand_over, lease_seconds=60, content="c"),
     "fields_written": lambda record, now: transitions.fields_written(
         record.changed(due_at=4.0), now
@@ -194,7 +195,7 @@ def test_fields_within_an_object_are_added(memory: MemoryEngine) -> None:
     memory.create_index(NAME, body)
     assert "error" in upgrade_registry_index(memory, SETTINGS).missing
     added = memory.mapping(NAME)["properties"]["error"]["properties"]
-    assert added.keys() == {"type", "stage", "message"}
+    assert added.keys() == {"type", "stage", "message", "causes"}
 
 
 def test_a_newer_registry_is_left_as_it_is(memory: MemoryEngine) -> None:

@@ -118,10 +118,20 @@ class RegistryMachine(RuleBasedStateMachine):
         expected = {
             "complete": {State.INDEXED},
             "fail": {State.FAILED},
-            "count": {State.QUEUED, State.DEAD},
-            "refund": {State.QUEUED},
+            "count": {State.REGISTERED, State.DEAD},
+            "refund": {State.REGISTERED},
         }
         assert self.state in expected[end]
+
+    @rule(owner=st.sampled_from(["m1", "m2"]))
+    def hand_back(self, owner: str) -> None:
+        before = self.registry.get("a")
+        after = self.registry.hand_back("a", owner=owner, error=WENT_WRONG)
+        if before.state is State.PROCESSING and str(before.owner).startswith(f"{owner}#"):
+            assert (after.state, after.attempts) == (State.REGISTERED, before.attempts - 1)
+            self.holder = None
+        else:
+            assert after == before
 
     @rule()
     def delete(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 from vidsearch.config import IndexSettings
 from vidsearch.errors import BackendAccessDeniedError, BackendError, BackendUnavailableError
 from vidsearch.index import VideosIndex, create_videos_index, open_videos_index
-from vidsearch.ingest import delete_video, purge_video, remove_document
+from vidsearch.ingest import delete_video, purge_videos, remove_document
 from vidsearch.registry import Registry, State, SweepReport, sweep
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
@@ -60,9 +60,10 @@ def registry(engine: Blocked) -> Registry:
 def swept(registry: Registry, index: VideosIndex) -> SweepReport:
     return sweep(
         registry,
-        enqueue=registry.mark_queued,
+        send=lambda records: ([record.id for record in records], None),
+        lost=lambda ids: ids,
         clean=lambda id: remove_document(registry, index, id),
-        depth=lambda: 0,
+        room=100,
     )
 
 
@@ -88,7 +89,7 @@ def test_sweep_removes_the_document_that_a_delete_could_not(
     assert (report.cleaned, report.problem) == (("a",), None)
     assert engine.get("videos", "a") is None
     assert swept(registry, index).cleaned == ()
-    assert purge_video(registry, index, "a")
+    assert purge_videos(registry, index, ["a"]) == {"a"}
 
 
 def test_delete_that_went_well_leaves_nothing_to_the_sweep(
@@ -107,6 +108,6 @@ def test_delete_during_an_ingest_is_left_to_its_lease(
     record = delete_video(registry, index, "a")
     assert record.lease_until is not None
     assert swept(registry, index).cleaned == ()
-    assert not purge_video(registry, index, "a")
+    assert purge_videos(registry, index, ["a"]) == set()
     registry._time.now += 500  # type: ignore[attr-defined]
     assert swept(registry, index).cleaned == ("a",)

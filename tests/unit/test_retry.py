@@ -10,39 +10,41 @@ import pytest
 from vidsearch import errors
 from vidsearch.errors import BackendUnavailableError, Fault, MappingConflictError, VidsearchError
 from vidsearch.media.isolation.protocol import error_from, error_message
-from vidsearch.retry import Decision, decide, outage_uses_up_attempt, retry_delay
+from vidsearch.retry import Decision, decide, engine_delay, pause_delay, retry_delay
 
 FAIL, GONE, SKIP = Decision.FAIL, Decision.GONE, Decision.SKIP
-RETRY, UNCOUNTED = Decision.RETRY, Decision.RETRY_UNCOUNTED
+RETRY, OUTLAST, BACK = Decision.RETRY, Decision.OUTLAST, Decision.GIVE_BACK
 
 TABLE: dict[str, tuple[Fault, Decision]] = {
-    "BackendAccessDeniedError": ("setup", UNCOUNTED),
-    "BackendError": ("setup", UNCOUNTED),
-    "BackendUnavailableError": ("outage", UNCOUNTED),
+    "BackendAccessDeniedError": ("setup", BACK),
+    "BackendError": ("setup", BACK),
+    "BackendUnavailableError": ("outage", OUTLAST),
     "BulkError": ("unknown", RETRY),
-    "ConfigError": ("setup", UNCOUNTED),
+    "ConfigError": ("setup", BACK),
     "DecoderFailedError": ("video", FAIL),
     "DecoderKilledError": ("unknown", RETRY),
     "DocumentNotFoundError": ("gone", GONE),
     "DocumentRejectedError": ("video", FAIL),
     "SliceFailedError": ("video", FAIL),
     "EncoderError": ("unknown", RETRY),
-    "IndexNotFoundError": ("setup", UNCOUNTED),
+    "IndexNotFoundError": ("setup", BACK),
     "LeaseLostError": ("lost", SKIP),
-    "LocalError": ("setup", UNCOUNTED),
-    "MappingConflictError": ("setup", UNCOUNTED),
-    "RequestTooLargeError": ("setup", UNCOUNTED),
-    "MissingExtraError": ("setup", UNCOUNTED),
-    "ModelMismatchError": ("setup", UNCOUNTED),
-    "ModelUnavailableError": ("setup", UNCOUNTED),
+    "LocalError": ("setup", BACK),
+    "MappingConflictError": ("setup", BACK),
+    "RequestTooLargeError": ("setup", BACK),
+    "MissingExtraError": ("setup", BACK),
+    "ModelMismatchError": ("setup", BACK),
+    "ModelUnavailableError": ("setup", BACK),
     "NoFramesError": ("video", FAIL),
     "QueryError": ("caller", RETRY),
     "VideoListError": ("caller", RETRY),
     "RegistryError": ("caller", RETRY),
     "SourceForbiddenError": ("video", FAIL),
     "SourceNotFoundError": ("video", FAIL),
-    "SourceUnavailableError": ("outage", UNCOUNTED),
+    "SourcePausedError": ("outage", OUTLAST),
+    "SourceUnavailableError": ("outage", OUTLAST),
     "SourceUnsupportedError": ("video", FAIL),
+    "TemporaryFolderError": ("setup", BACK),
     "VersionConflictError": ("conflict", RETRY),
     "VideoDamagedError": ("video", FAIL),
     "VideoError": ("video", FAIL),
@@ -50,6 +52,7 @@ TABLE: dict[str, tuple[Fault, Decision]] = {
     "VideoOpenError": ("video", FAIL),
     "VideoTooLargeError": ("video", FAIL),
     "VidsearchError": ("unknown", RETRY),
+    "WorkerStoppingError": ("outage", OUTLAST),
 }
 
 _CLASSES: dict[str, type[VidsearchError]] = {
@@ -73,7 +76,7 @@ def test_subclass_inherits_the_decision() -> None:
     class ShardMissingError(BackendUnavailableError):
         """Of another package."""
 
-    assert decide(ShardMissingError("away")) is UNCOUNTED
+    assert decide(ShardMissingError("away")) is OUTLAST
 
 
 @pytest.mark.parametrize("error", [RuntimeError("bug"), MemoryError(), ValueError("odd")])
@@ -90,7 +93,7 @@ def test_foreign_error_with_a_fault_attribute_is_retried_and_counted() -> None:
 def test_cause_does_not_change_the_decision() -> None:
     error = MappingConflictError("other layout")
     error.__cause__ = BackendUnavailableError("away")
-    assert decide(error) is UNCOUNTED
+    assert decide(error) is BACK
 
 
 @pytest.mark.parametrize("name", ["ConfigError", "SourceUnavailableError", "VideoOpenError"])
@@ -99,13 +102,26 @@ def test_error_of_the_decoding_process_keeps_its_decision(name: str) -> None:
     assert (error.fault, decide(error)) == TABLE[name]
 
 
-def test_every_tenth_outage_in_a_row_uses_up_an_attempt() -> None:
-    assert [tries for tries in range(30) if outage_uses_up_attempt(tries)] == [9, 19, 29]
+@pytest.mark.parametrize(("attempts", "longest"), [(1, 5), (2, 10), (4, 40), (8, 600), (1000, 600)])
+def test_delay_doubles_with_each_attempt_up_to_ten_minutes(attempts: int, longest: float) -> None:
+    delays = [retry_delay(RETRY, attempts=attempts, age=0, first=5) for _ in range(200)]
+    assert longest / 2 <= min(delays)
+    assert max(delays) <= longest
+    assert max(delays) - min(delays) > longest / 4
 
 
-def test_delay_doubles_with_jitter_up_to_ten_minutes() -> None:
-    for retries, longest in ((0, 5), (1, 10), (3, 40), (7, 600), (1000, 600)):
-        delays = [retry_delay(retries, first=5) for _ in range(200)]
-        assert longest / 2 <= min(delays)
-        assert max(delays) <= longest
-        assert max(delays) - min(delays) > longest / 4
+@pytest.mark.parametrize(("age", "longest"), [(0, 5), (7, 7), (100, 100), (9000, 600)])
+def test_delay_in_an_outage_is_as_long_as_it_has_lasted(age: float, longest: float) -> None:
+    delays = [retry_delay(OUTLAST, attempts=1, age=age, first=5) for _ in range(200)]
+    assert longest / 2 <= min(delays) <= max(delays) <= longest
+
+
+def test_video_that_a_worker_is_not_set_up_for_is_due_at_once() -> None:
+    assert retry_delay(BACK, attempts=1, age=9000, first=5) == 0
+
+
+def test_pauses_grow_to_a_minute_and_looks_at_the_engine_to_five_seconds() -> None:
+    assert 2.5 <= pause_delay(1, first=5) <= 5
+    assert 30 <= pause_delay(50, first=5) <= 60
+    assert 0.25 <= engine_delay(1) <= 0.5
+    assert 2.5 <= engine_delay(50) <= 5

@@ -54,27 +54,18 @@ def test_task_returns_the_outcome(services: FakeServices) -> None:
     assert ingest_video("a") == "indexed"
     (call,) = services.indexer.calls
     assert call["id"] == "a"
-    assert call["count_outage"] is False
-    assert 2 <= call["retry_delay"] <= 4
     ingest_video("a")
     owners = [call["owner"] for call in services.indexer.calls]
     assert owners[0] != owners[1], "two deliveries are two owners"
+    ingest_video("a", owner="first")
+    assert services.indexer.calls[-1]["owner"] == "first"
 
 
 @pytest.mark.parametrize("services", [BackendUnavailableError("away")], indirect=True)
-@pytest.mark.parametrize(("tries", "counted"), [(0, False), (8, False), (9, True), (19, True)])
-def test_outage_count_is_passed_to_the_indexer(
-    services: FakeServices, tries: int, counted: bool
-) -> None:
-    # A task that is called directly raises the reason itself instead of a retry.
-    ingest_video.push_request(retries=tries, called_directly=True)
-    try:
-        with pytest.raises(BackendUnavailableError, match="away"):
-            ingest_video.run("a", owner="first")
-    finally:
-        ingest_video.pop_request()
-    (call,) = services.indexer.calls
-    assert (call["owner"], call["count_outage"]) == ("first", counted)
+def test_task_without_a_worker_raises_an_outage_of_the_engine(services: FakeServices) -> None:
+    with pytest.raises(BackendUnavailableError, match="away"):
+        ingest_video("a")
+    assert len(services.indexer.calls) == 1
 
 
 @pytest.mark.parametrize(
@@ -105,7 +96,7 @@ def test_made_app_has_all_tasks_their_queue_and_schedule() -> None:
     assert app.conf.worker_prefetch_multiplier == 1
     assert app.conf.task_default_queue == "q"
     entry = app.conf.beat_schedule["vidsearch.sweep"]
-    assert (entry["schedule"], entry["options"]) == (9, {"queue": "q", "expires": 9})
+    assert (entry["schedule"], entry["options"]) == (9, {"queue": "q-maintenance", "expires": 9})
     task = app.tasks["vidsearch.ingest_video"]
     assert app.conf.broker_transport_options["visibility_timeout"] > task.time_limit
     assert task.time_limit > task.soft_time_limit

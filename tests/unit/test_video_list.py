@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import tracemalloc
@@ -57,6 +58,13 @@ def test_csv_rows_become_videos(tmp_path: Path) -> None:
         ("uri,uri\n", "list has two columns 'uri'"),
         ('"uri\n', "list is no CSV file"),
         (b"\xff\xfeu\0r\0i\0\n\0", "list is UTF-16: save it as UTF-8"),
+        ("", "in its first line \\(it is empty\\)$"),
+        ("\n \n", "in its first line \\(it is empty\\)$"),
+        ("uri;title;title\n", "list has two columns 'title'"),
+        (b"\0" * 50, "list is no CSV file: it holds NUL bytes"),
+        ("uri,title\rhttps://h/a.mp4,x\r", "list is no CSV file: a carriage return stands where"),
+        (gzip.compress(b"uri\nhttps://h/a.mp4\n"), "list is compressed with gzip: unpack it first"),
+        (b"PK\3\4" + bytes(40), "list is a zip archive: unpack it first"),
     ],
 )
 def test_invalid_csv_raises_with_its_name(text: str | bytes, message: str) -> None:
@@ -73,6 +81,8 @@ def test_invalid_csv_raises_with_its_name(text: str | bytes, message: str) -> No
         ('uri,title\nhttps://h/ok.mp4,"a\nb"\nh:,"a"b\n', 4, "no CSV: ',' expected after '\"'"),
         ('uri\nhttps://h/ok.mp4\n"https://h/a.mp4\n\n', 3, "no CSV: unexpected end of data (up to"),
         (b"uri\nhttps://h/caf\xe9.mp4\nhttps://h/ok.mp4\n", 2, "not UTF-8: save the file as"),
+        ("uri,title\nhttps://h/ok.mp4,x\nhttps://h/a.mp4,a\0b\n", 3, "a cell holds a NUL byte"),
+        ("\n\nuri,title\n\nhttps://h/ok.mp4,x\n,Red\n", 6, "the uri is empty"),
     ],
 )
 def test_bad_csv_row_is_told_with_its_line_and_the_others_go_on(
@@ -85,6 +95,16 @@ def test_bad_csv_row_is_told_with_its_line_and_the_others_go_on(
     assert (bad.place, bad.error[: len(message)]) == (f"list, line {line}", message)
     with pytest.raises(VideoListError, match=f"list, line {line}: "):
         list(listed(text).videos())
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_csv_of_any_spreadsheet_is_read(delimiter: str) -> None:
+    rows = [["uri", " title "], [f"{WEB}a.mp4", '"one\r\ntwo, and; three"'], [f"{WEB}b.mp4", "x"]]
+    text = "\ufeff" + "\r\n".join(delimiter.join(row) for row in rows)
+    found = listed(text)
+    assert [row.place for row in found.rows()] == ["list, line 2", "list, line 4"]
+    titles = [row.video.fields["title"] for row in found.rows() if row.video]
+    assert titles == ["one\r\ntwo, and; three", "x"]
 
 
 def test_unnamed_column_is_left_out() -> None:
@@ -133,6 +153,10 @@ def test_json_array_is_a_list(text: str) -> None:
         ('{\n"uri": "https://h/a.mp4"\n}', "list is one JSON object: write one object a line"),
         ('{"title": "x"}\n', "list has no column 'uri' "),
         ("", "list has no column 'uri' "),
+        ("", r"list has no column 'uri' \(it is empty\)$"),
+        ("uri\nhttps://h/a.mp4\n", r"list has no column 'uri' \(line 1: no JSON: Expecting value"),
+        ('{"uri": ' + "[" * 100_000, r"list has no column 'uri' \(line 1: no JSON: maximum recurs"),
+        ("[" * 100_000, "list is no JSON: maximum recursion depth"),
     ],
 )
 def test_invalid_json_raises_with_its_name(text: str, message: str) -> None:
@@ -157,6 +181,54 @@ def test_parquet_without_pyarrow_raises_with_the_extra(monkeypatch: pytest.Monke
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(MissingExtraError, match=r"reading Parquet files .*'vidsearch\[parquet\]'"):
         listed(b"PAR1", "parquet")
+
+
+def test_hard_columns_of_parquet_become_plain_fields(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow (extra parquet) is not installed")
+    from pyarrow import parquet
+
+    path = tmp_path / "list.parquet"
+    table = {
+        "uri": [f"{WEB}a.mp4", f"{WEB}b.mp4"],
+        "kind": pyarrow.array(["x", None]).dictionary_encode(),
+        "words": [["a", "b"], []],
+        "about": [{"a": 1, "b": "x"}, None],
+        "pairs": pyarrow.array(
+            [[("k", "v")], None], pyarrow.map_(pyarrow.string(), pyarrow.string())
+        ),
+        "at": pyarrow.array([datetime(2024, 1, 31, 12), None], pyarrow.timestamp("us")),
+        "ok": [True, None],
+        "nothing": pyarrow.nulls(2),
+    }
+    parquet.write_table(pyarrow.table(table), path)
+    first, second = VideoList(path).videos()
+    assert first.fields == {
+        "kind": "x",
+        "words": ["a", "b"],
+        "about": {"a": 1, "b": "x"},
+        "pairs": {"k": "v"},
+        "at": "2024-01-31T12:00:00",
+        "ok": True,
+    }
+    assert {name for name, value in (second.fields or {}).items() if value} == set()
+    columns = [pyarrow.array([f"{WEB}a.mp4"]), pyarrow.array(["x"]), pyarrow.array(["y"])]
+    parquet.write_table(pyarrow.Table.from_arrays(columns, ["uri", "t", "t"]), path)
+    with pytest.raises(VideoListError, match="has two columns 't'"):
+        VideoList(path)
+
+
+def test_msrvtt_in_parquet_has_all_captions_of_a_video(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow (extra parquet) is not installed")
+    from pyarrow import parquet
+
+    path = tmp_path / "list.parquet"
+    rows = {"video_id": ["video1", "video1", "video2"], "caption": ["one", "two", "three"]}
+    parquet.write_table(pyarrow.table({**rows, "sen_id": [1, 2, 3], "split": ["test"] * 3}), path)
+    found = videos_of(VideoList(path, base="https://h"))
+    assert found == {
+        "video1": (f"{WEB}video1.mp4", {"description": ["one", "two"], "split": "test"}),
+        "video2": (f"{WEB}video2.mp4", {"description": "three", "split": "test"}),
+    }
 
 
 def test_parquet_rows_become_videos(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from vidsearch.cli.registering import Registering
 from vidsearch.cli.sources import from_files, from_uris, parse_columns, parse_fields
 from vidsearch.cli.watch import FolderWatch
 from vidsearch.registration import Format, IdFrom, Row
+from vidsearch_mappings.registry import PRIORITIES, Priority
 
 if TYPE_CHECKING:
     from vidsearch.index import VideosIndex
@@ -122,6 +123,13 @@ _list = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
     show_default=True,
     help="Give videos of --folder a title, the words of the file name, unless --field has one.",
 )
+@click.option(
+    "--priority",
+    type=click.Choice(PRIORITIES),
+    default="bulk",
+    show_default=True,
+    help="Interactive videos are taken before all bulk ones that wait.",
+)
 @wait_options
 @dry_run_option
 @yes_option
@@ -143,6 +151,7 @@ def ingest(
     id_from: IdFrom,
     pairs: tuple[str, ...],
     titles: bool,
+    priority: Priority,
     wait: bool,
     timeout: float | None,
     dry_run: bool,
@@ -241,7 +250,7 @@ def ingest(
             else:
                 waiting[one.id] = None
 
-        registering = Registering(services, fields=fields, keep=keep)
+        registering = Registering(services, fields=fields, priority=priority, keep=keep)
         others: list[Mapping[str, Any]] = []
         try:
             registering.run(rows, total=len(videos) + sum(map(len, opened)))

@@ -8,19 +8,24 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 __all__ = [
     "Progress",
     "print_facts",
     "print_json",
+    "print_line_of_json",
     "print_rows",
     "print_table",
     "progress",
     "row_printer",
     "shortened",
+    "table",
     "talk",
     "talk_of",
 ]
@@ -61,6 +66,12 @@ def print_json(data: Any) -> None:
     """One JSON document on stdout; indented for a person, one line for a pipe."""
     indent = 2 if sys.stdout.isatty() else None
     click.echo(json.dumps(data, indent=indent, ensure_ascii=False, default=str))
+
+
+def print_line_of_json(data: Any) -> None:
+    """One of several JSON documents on stdout, a line each, at once."""
+    click.echo(json.dumps(data, ensure_ascii=False, default=str))
+    sys.stdout.flush()
 
 
 def print_rows(
@@ -112,18 +123,35 @@ def print_table(
         whole: columns whose cells are not wrapped, so that they can be copied, unless they are too
             long for the terminal.
     """
-    cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
-    if not sys.stdout.isatty():
-        for row in [list(columns), *cells]:
-            click.echo(_tab_separated(row))
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        Console().print(table(columns, rows, title=title, right=right, whole=whole))
         return
+    for row in [list(columns), *_cells(rows)]:
+        click.echo(_tab_separated(row))
+
+
+def _cells(rows: Iterable[Sequence[Any]]) -> list[list[str]]:
+    return [["-" if cell is None else str(cell) for cell in row] for row in rows]
+
+
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    title: str | None = None,
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
+) -> Table:
+    """The table that :func:`print_table` draws on a terminal."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
-    table = Table(
+    cells, width = _cells(rows), Console().width
+    drawn = Table(
         title=title,
         title_justify="left",
         title_style="bold",
@@ -135,16 +163,16 @@ def print_table(
     for place, column in enumerate(columns):
         lines = [line for row in cells for line in row[place].splitlines()]
         longest = max(map(len, lines), default=0)
-        table.add_column(
+        drawn.add_column(
             column,
             justify="right" if column in right else "left",
             overflow="fold",
-            no_wrap=column in whole and longest <= _WHOLE_SHARE * console.width,
+            no_wrap=column in whole and longest <= _WHOLE_SHARE * width,
         )
     for row in cells:
         # Text, not markup: a title such as "[red] dog" is shown as it is.
-        table.add_row(*(Text(cell) for cell in row))
-    console.print(table)
+        drawn.add_row(*(Text(cell) for cell in row))
+    return drawn
 
 
 @contextmanager
@@ -210,11 +238,12 @@ def progress(label: str, *, total: int | None = None) -> Iterator[Progress]:
 
     bar = Bar(
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=None),  # what the others leave of the line
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}"),
         console=Console(stderr=True),
+        expand=True,
     )
     task = bar.add_task(label, total=total, note="")
 

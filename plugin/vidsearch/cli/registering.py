@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vidsearch.batches import BATCH
 from vidsearch.cli import output
 from vidsearch.errors import RegistryError, VidsearchError
+from vidsearch_mappings.registry import Priority
 
 if TYPE_CHECKING:
     from vidsearch.registration import Row
@@ -28,6 +29,7 @@ class Registering:
     Args:
         services: what to work with.
         fields: of every video, unless it has its own.
+        priority: of every video.
         keep: gets what became of each video that is registered.
     """
 
@@ -36,10 +38,12 @@ class Registering:
         services: Services,
         *,
         fields: Mapping[str, Any],
+        priority: Priority = "bulk",
         keep: Callable[[Registration], None] = lambda _: None,
     ) -> None:
         self._services = services
         self._fields = fields
+        self._priority = priority
         self._keep = keep
         self._places: deque[str] = deque()
         self._states: Counter[str] = Counter()
@@ -61,7 +65,9 @@ class Registering:
 
         try:
             with output.progress("Registering", total=total) as bar:
-                for one in stream_registrations(self._videos(rows), services=self._services):
+                for one in stream_registrations(
+                    self._videos(rows), priority=self._priority, services=self._services
+                ):
                     self._note(self._places.popleft(), one)
                     bar(self.counts.total(), note=self._told_states)
                 bar(self.counts.total(), note=self._told_states)

@@ -28,6 +28,7 @@ _COMMANDS = (
     "thumbnails",
     "embeddings",
     "status",
+    "metrics",
     "search",
     "model",
     "embed",

@@ -28,6 +28,9 @@ def scan(
 ) -> None:
     """Enqueue documents of an attached index that have a video's URI but no vectors of it.
 
+    Where its alias was moved to another index, or it was created anew, the object `video` is added
+    to the mapping first.
+
     Also enqueued: documents with vectors of another model, or of another URI. Registered videos
     whose document is gone are marked deleted. Videos that are queued, processing, failed, dead or
     deleted by `vidsearch videos delete` are skipped. Safe to repeat.
@@ -38,6 +41,8 @@ def scan(
 
     would = "would be " if dry_run else ""
     with Services() as services, output.progress("Scanning") as bar:
+        if missing := services.open_index(replacement=True).missing_object:
+            output.talk(f"Note: {missing}")
         bar(0)
         found = []
         counts: Counter[str] = Counter()

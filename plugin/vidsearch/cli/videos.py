@@ -11,10 +11,10 @@ import click
 
 from vidsearch.batches import in_batches
 from vidsearch.cli import output
-from vidsearch.cli.options import json_option
+from vidsearch.cli.options import json_option, yes_option
 from vidsearch.cli.records import record_json
 from vidsearch.cli.sources import parse_fields
-from vidsearch_mappings.registry import State, VideoRecord
+from vidsearch_mappings.registry import GIVEN_UP, UNWANTED, State, VideoRecord
 
 if TYPE_CHECKING:
     from vidsearch_tasks import Services
@@ -27,10 +27,23 @@ def videos() -> None:
     """List, show, change, retry, delete or purge registered videos."""
 
 
+_error_option = click.option(
+    "--error",
+    metavar="TYPE",
+    help="Only videos whose last attempt ended with this class of error, such as VideoOpenError.",
+)
+_every_option = click.option("--all", "every", is_flag=True, help="All failed and dead videos.")
+
+
 @videos.command("list")
 @click.option(
-    "--state", type=click.Choice([str(state) for state in State]), help="Only videos in this state."
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice([str(state) for state in State]),
+    help="Only videos in this state; several may be given.",
 )
+@_error_option
 @click.option(
     "--limit",
     default=50,
@@ -39,17 +52,23 @@ def videos() -> None:
     help="Maximum number of videos.",
 )
 @json_option
-def list_(state: str | None, limit: int, as_json: bool) -> None:
+def list_(states: tuple[str, ...], error: str | None, limit: int, as_json: bool) -> None:
     """List videos, last changed first. Deleted ones only with --state deleted."""
     from vidsearch_tasks import Services
 
     with Services() as services:
-        records = services.registry.list(state=State(state) if state else None, limit=limit)
+        records = services.registry.list(
+            state=[State(state) for state in states], error=error, limit=limit
+        )
+        known = _known_errors(services) if error and not records else ""
     if as_json:
         output.print_json([record_json(record) for record in records])
         return
     _print_list(records)
-    if not records:
+    state = " or ".join(states)
+    if not records and error:
+        output.talk(f"no{f' {state}' * bool(state)} video has the error {error!r}; {known}")
+    elif not records:
         output.talk(
             f"no video is {state}; `vidsearch status` shows how many are in each state"
             if state
@@ -63,7 +82,10 @@ def list_(state: str | None, limit: int, as_json: bool) -> None:
 @click.argument("id")
 @json_option
 def show(id: str, as_json: bool) -> None:
-    """Show the registry's record of a video; of one that is embedded in slices, their states."""
+    """Show the registry's record of a video, with the causes of its last error.
+
+    Of one that is embedded in slices, their states as well.
+    """
     from vidsearch.ingest import Slice
     from vidsearch_tasks import Services
 
@@ -99,16 +121,25 @@ def set_(id: str, values: tuple[str, ...], removed: tuple[str, ...], as_json: bo
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option("--failed", is_flag=True, help="Retry all failed videos.")
 @click.option("--dead", is_flag=True, help="Retry all dead videos.")
+@_every_option
+@_error_option
 @json_option
-def retry(ids: tuple[str, ...], failed: bool, dead: bool, as_json: bool) -> None:
-    """Enqueue failed or dead videos again, and reset their attempts."""
+def retry(
+    ids: tuple[str, ...], failed: bool, dead: bool, every: bool, error: str | None, as_json: bool
+) -> None:
+    """Enqueue failed or dead videos again, and reset their attempts.
+
+    With --error alone: failed and dead ones.
+    """
     from vidsearch_tasks import Services, enqueue_many
 
     with Services() as services:
-        for id in ids:  # all or none: a typing error must change nothing
-            services.registry.get(id)
+        _require_all(services, ids)
+        states = _states(failed=failed or every, dead=dead or every)
+        if error and not states:
+            states = [*GIVEN_UP]
         records = []
-        for batch in in_batches(_chosen(services, ids, failed=failed, dead=dead)):
+        for batch in in_batches(_chosen(services, ids, states, error)):
             again = enqueue_many(services.registry.retry_many(batch), services=services)
             records += [one.require() for one in again]
     _tell(records, done="queued again", as_json=as_json)
@@ -134,23 +165,47 @@ def delete(ids: tuple[str, ...], as_json: bool) -> None:
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option("--failed", is_flag=True, help="Purge all failed videos as well.")
 @click.option("--dead", is_flag=True, help="Purge all dead videos as well.")
+@_every_option
+@_error_option
+@yes_option
 @json_option
-def purge(ids: tuple[str, ...], failed: bool, dead: bool, as_json: bool) -> None:
+def purge(
+    ids: tuple[str, ...],
+    failed: bool,
+    dead: bool,
+    every: bool,
+    error: str | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
     """Remove the records of all deleted videos, or of those given.
 
-    A given video must be deleted, dead or failed; others are kept.
+    A given video must be deleted, dead or failed; others are kept. With --error: failed and dead
+    ones with that error, and no others. Asks, unless --yes is given.
     """
-    from vidsearch.ingest import purge_video
+    from vidsearch.ingest import purge_videos
     from vidsearch_tasks import Services
 
     with Services() as services:
         index = services.open_index()
-        every_deleted = not ids or failed or dead
-        chosen = _chosen(services, ids, failed=failed, dead=dead, deleted=every_deleted)
-        records = [services.registry.get(id) for id in chosen]
-        purged = [record for record in records if purge_video(services.registry, index, record.id)]
-    _tell(purged, done="purged", as_json=as_json)
-    kept = [record for record in records if record not in purged]
+        _require_all(services, ids)
+        states = _states(failed=failed or every, dead=dead or every)
+        if error:
+            states = states or [*GIVEN_UP]
+        elif states or not ids:
+            states.append(State.DELETED)
+        chosen = _chosen(services, ids, states, error)
+        records = [
+            record
+            for batch in in_batches(chosen)
+            for record in services.registry.find_many(batch).values()
+        ]
+        if not yes and any(record.state in UNWANTED for record in records):
+            number = sum(record.state in UNWANTED for record in records)
+            click.confirm(f"Purge the records of {number} videos?", abort=True, err=True)
+        gone = purge_videos(services.registry, index, [record.id for record in records])
+    _tell([record for record in records if record.id in gone], done="purged", as_json=as_json)
+    kept = [record for record in records if record.id not in gone]
     if kept:
         output.talk(
             f"{len(kept)} kept: not deleted, dead or failed, or a worker may still hold the lease: "
@@ -160,6 +215,8 @@ def purge(ids: tuple[str, ...], failed: bool, dead: bool, as_json: bool) -> None
 
 
 def _print_list(records: Sequence[VideoRecord]) -> None:
+    from vidsearch_tasks.overview import duration
+
     # A terminal has no room for title and error on one line; a pipe has.
     shared = sys.stdout.isatty()
     now = time.time()
@@ -167,22 +224,47 @@ def _print_list(records: Sequence[VideoRecord]) -> None:
     for record in records:
         title, error = output.shortened(record.fields.get("title")), record.error
         length = None if record.duration is None else f"{record.duration:.0f} s"
-        row = (record.id, record.state, length, _ago(now - record.updated_at))
+        row = (record.id, record.state, length, f"{duration(now - record.updated_at)} ago")
         rows.append((*row, error or title) if shared else (*row, title, error))
     head = ("id", "state", "length", "changed")
     tail = ("title or error",) if shared else ("title", "error")
     output.print_table((*head, *tail), rows, right=("length", "changed"), whole=head)
 
 
+def _require_all(services: Services, ids: Sequence[str]) -> None:
+    """All or none: a typing error must change nothing."""
+    known = services.registry.find_many(ids)
+    for id in ids:
+        if id not in known:
+            services.registry.get(id)  # raises
+
+
+def _states(*, failed: bool, dead: bool) -> list[State]:
+    return [state for state, asked in ((State.FAILED, failed), (State.DEAD, dead)) if asked]
+
+
 def _chosen(
-    services: Services, ids: tuple[str, ...], *, failed: bool, dead: bool, deleted: bool = False
+    services: Services, ids: Sequence[str], states: Sequence[State], error: str | None
 ) -> list[str]:
-    wanted = [(State.FAILED, failed), (State.DEAD, dead), (State.DELETED, deleted)]
-    states = [state for state, asked in wanted if asked]
     if not ids and not states:
-        raise click.UsageError("name at least one ID, or use --failed or --dead")
-    found = [record.id for record in services.registry.scan(*states)] if states else []
+        raise click.UsageError("name at least one ID, or use --failed, --dead, --error or --all")
+    scan = services.registry.scan
+    found = [record.id for record in scan(*states, error=error)] if states else []
+    if error and not found:
+        output.talk(f"no failed or dead video has the error {error!r}; {_known_errors(services)}")
     return list(dict.fromkeys([*ids, *found]))
+
+
+def _known_errors(services: Services) -> str:
+    """The classes of errors that there are, for somebody who mistypes one."""
+    from vidsearch.registry import summarize
+
+    registry = services.registry
+    groups = summarize(
+        services.engine, registry.index, lease_seconds=registry.lease_seconds, overdue_after=0
+    ).errors
+    told = ", ".join(f"{group.type} ({group.videos})" for group in groups)
+    return f"the last errors are {told}" if told else "no video has one"
 
 
 def _tell(records: list[VideoRecord], *, done: str, as_json: bool) -> None:
@@ -190,10 +272,3 @@ def _tell(records: list[VideoRecord], *, done: str, as_json: bool) -> None:
     data = [record_json(record) for record in records]
     output.print_rows(data, ("id", "state"), rows, as_json=as_json, whole=("id",))
     output.talk(f"{len(records)} {done}")
-
-
-def _ago(seconds: float) -> str:
-    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit} ago"
-    return f"{max(seconds, 0):.0f} s ago"

@@ -16,7 +16,7 @@ from vidsearch.defaults import BATCH_SIZE
 from vidsearch.embeddings.frame_vectors import FrameVectors, add_candidates, embed_frames
 from vidsearch.embeddings.segment_policy import SegmentPolicy
 from vidsearch.embeddings.store import KeptVideo
-from vidsearch.encoders import Encoder, mean_unit
+from vidsearch.encoders import Encoder
 from vidsearch.media import (
     Candidates,
     Cue,
@@ -28,6 +28,7 @@ from vidsearch.media import (
     transcript,
 )
 from vidsearch.media.display import refuse_damaged
+from vidsearch.media.frames import VideoInfo
 
 __all__ = ["Segment", "VideoEmbedding", "assemble", "embed_video"]
 
@@ -98,14 +99,17 @@ def assemble(
     vector = frames.mean()
     spans = segments.spans(frames, shots=shots)
     keys = thumbnails(spans) if thumbnails else [None] * len(spans)
-    texts = segment_texts(cues, [(span.start, span.end) for span in spans])
+    shown = [
+        (span.start if span.first else 0.0, span.end) for span in spans
+    ]  # also what is said before
+    texts = segment_texts(cues, shown)
     return VideoEmbedding(
         vector=vector,
         segments=tuple(
             Segment(
                 start=span.start,
                 end=span.end,
-                vector=mean_unit(frames.vectors[span.first : span.last]),
+                vector=frames.mean(span.first, span.last),
                 text=text,
                 thumbnail=key,
             )
@@ -124,6 +128,7 @@ def embed_video(
     path: Callable[[], Path],
     *,
     kept: KeptVideo = _NOTHING_KEPT,
+    info: VideoInfo | None = None,
     reader: MediaReader,
     encoder: Encoder,
     segments: SegmentPolicy,
@@ -133,6 +138,7 @@ def embed_video(
     max_damaged: float = 1.0,
     cues: Callable[[], Sequence[Cue]] = tuple,
     thumbnails: ThumbnailStore | None = None,
+    collect: Callable[[Candidates], bool] = lambda _: False,
     at: Callable[[str], None] = lambda stage: None,
 ) -> VideoEmbedding:
     """Embed the frames of a whole file (:func:`embed_frames`) and assemble the video.
@@ -142,9 +148,12 @@ def embed_video(
     Args:
         path: gives the file; called where something of it is not kept.
         kept: what is known of the file's content.
+        info: see :func:`embed_frames`.
         max_damaged: share of the frames that may be damaged, as the reader checks it.
         cues: gives its subtitles; called after the last frame.
         thumbnails: where a thumbnail of each segment is put; ``None`` makes none.
+        collect: fills in the candidates for thumbnails, where the frames of the whole video were
+            kept with them, and tells whether it did.
 
     Raises:
         SourceUnavailableError: the thumbnail store did not answer.
@@ -170,6 +179,7 @@ def embed_video(
                 sampling=sampling,
                 batch_size=batch_size,
                 candidates=candidates,
+                info=info,
                 at=at,
             ),
         )
@@ -179,7 +189,7 @@ def embed_video(
             assert thumbnails is not None
             assert candidates is not None
             at("thumbnails")
-            if not len(candidates):  # the vectors were kept
+            if not len(candidates) and not collect(candidates):  # the vectors were kept
                 add_candidates(
                     file(),
                     candidates,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,8 @@ from vidsearch.media import (
     open_reader,
 )
 from vidsearch.media.display import refuse_damaged
-from vidsearch.media.frames import VideoInfo
+from vidsearch.media.frames import VideoInfo, checked_repeats
+from vidsearch.metrics import count_frames
 
 __all__ = ["FrameVectors", "add_candidates", "embed_frames", "embed_uri"]
 
@@ -33,13 +34,13 @@ class FrameVectors:
     """What is known of the frames of a time range once they are encoded.
 
     Raises:
-        ValueError: there are not as many times as vectors, or times descend.
+        ValueError: there are not as many times as frames, or times descend.
     """
 
     pts_seconds: NDArray[np.float64]
-    """Time of each frame in seconds from the first frame of the video, shape ``(n,)``."""
+    """Time of each frame in seconds from the beginning of the file, shape ``(m,)``."""
     vectors: NDArray[np.float32]
-    """Shape ``(n, dims)``, each row of unit length."""
+    """Of the pictures that the frames show, shape ``(n, dims)``, each row of unit length."""
     end_seconds: float
     """Where the range ends: the end of the video as it was read, or ``stop`` where that is
     earlier."""
@@ -50,12 +51,17 @@ class FrameVectors:
     width: int
     """Of the video as displayed, in pixels."""
     height: int
+    repeats: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    """Number of frames in a row that show each picture, shape ``(n,)``; 1 for each if not given."""
+    begin_seconds: float = 0.0
+    """When the first picture of the video comes on display."""
 
     def __post_init__(self) -> None:
-        if self.vectors.ndim != 2 or self.pts_seconds.shape != self.vectors.shape[:1]:
+        object.__setattr__(self, "repeats", checked_repeats(self.repeats, len(self.vectors)))
+        if self.vectors.ndim != 2 or self.pts_seconds.shape != (self.repeats.sum(),):
             raise ValueError(
                 f"vectors of shape (n, dims) need n times, not {self.vectors.shape} and "
-                f"{self.pts_seconds.shape}"
+                f"{self.pts_seconds.shape}, for pictures that {self.repeats.sum()} frames show"
             )
         if (np.diff(self.pts_seconds) < 0).any():
             raise ValueError("the times of the frames descend")
@@ -84,17 +90,28 @@ class FrameVectors:
             points=sum(each.points for each in ranges),
             width=ranges[0].width,
             height=ranges[0].height,
+            repeats=np.concatenate([each.repeats for each in ranges]),
+            begin_seconds=ranges[0].begin_seconds,
         )
 
-    def mean(self) -> NDArray[np.float32]:
-        """The vector of all frames: their unit mean, shape ``(dims,)``.
+    def mean(self, first: int = 0, last: int | None = None) -> NDArray[np.float32]:
+        """The unit mean of the frames from ``first`` to before ``last``, shape ``(dims,)``.
 
         Raises:
             NoFramesError: there is no frame.
         """
         if not len(self):
             raise NoFramesError(f"no frame of the first {self.end_seconds:g} s decodes")
-        return mean_unit(self.vectors)
+        pictures, counts = np.unique(self._pictures()[first:last], return_counts=True)
+        return mean_unit(self.vectors[pictures], weights=counts)
+
+    def expanded(self) -> NDArray[np.float32]:
+        """The vector of each frame, shape ``(m, dims)``."""
+        return self.vectors[self._pictures()]
+
+    def _pictures(self) -> NDArray[np.int64]:
+        """Number of the picture that each frame shows."""
+        return np.repeat(np.arange(len(self.vectors)), self.repeats)
 
 
 def embed_frames(
@@ -108,6 +125,7 @@ def embed_frames(
     start: float = 0.0,
     stop: float | None = None,
     candidates: Candidates | None = None,
+    info: VideoInfo | None = None,
     at: Callable[[str], None] = lambda stage: None,
 ) -> FrameVectors:
     """Decode and encode the frames of a time range. One batch of pixels is in memory at a time.
@@ -118,23 +136,24 @@ def embed_frames(
         encoder: turns them into unit vectors.
         rate: frames per second.
         sampling: which frames.
-        batch_size: frames per batch.
+        batch_size: pictures per batch.
         start: of the range, in seconds.
         stop: of the range, in seconds; ``None`` reads to the end.
         candidates: gets every batch as well, to choose thumbnails from.
+        info: what the header says, where the caller has read it.
         at: called with ``"decode"``, ``"encode"`` or ``"thumbnails"`` before each step; what it
             raises ends the work.
 
     Raises:
         VideoError: the file is not a video that can be read.
         EncoderError: the model failed, or tells no pictures apart.
-        SourceUnavailableError: there is no room for candidates.
+        TemporaryFolderError: there is no room for candidates.
     """
     at("decode")
-    info = reader.probe(path)
+    info = info or reader.probe(path)
     displayed = _displayed(info, sampling)
-    vectors: list[NDArray[np.float32]] = []
-    times: list[NDArray[np.float64]] = []
+    vectors = [np.empty((0, encoder.identity.dims), np.float32)]  # a range beyond the end has none
+    times, repeats = [np.empty(0)], [np.empty(0, np.int64)]
     with reader.frames(
         path, rate=rate, sampling=sampling, batch_size=batch_size, start=start, stop=stop
     ) as frames:
@@ -146,9 +165,9 @@ def embed_frames(
             require_sound(encoder)
             vectors.append(embedded_frames(encoder, batch))
             times.append(batch.pts_seconds)
+            repeats.append(batch.repeats)
+            count_frames(len(batch.pts_seconds))
             at("decode")
-    if not vectors:  # a range beyond the end
-        vectors, times = [np.empty((0, encoder.identity.dims), np.float32)], [np.empty(0)]
     summary = frames.summary
     end = summary.end_seconds if summary.end_seconds is not None else stop
     assert end is not None  # known wherever the video was read to its end
@@ -160,6 +179,8 @@ def embed_frames(
         points=summary.points,
         width=info.width,
         height=info.height,
+        repeats=np.concatenate(repeats),
+        begin_seconds=summary.begin_seconds,
     )
 
 
@@ -202,7 +223,7 @@ def embed_uri(
         encoder: turns frames into unit vectors.
         ingest: how frames are sampled and decoded.
         sources: where videos may be read from.
-        batch_size: frames per batch.
+        batch_size: pictures per batch.
         stop: seconds to read; ``None`` reads to the end.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from vidsearch.config import IndexSettings
@@ -64,17 +64,23 @@ class SegmentPolicy:
     def spans(
         self, frames: FrameVectors, *, shots: Callable[[], tuple[float, ...]]
     ) -> tuple[SegmentSpan, ...]:
-        """Cut one video.
+        """Cut one video, from its first picture to its end.
 
         Args:
             frames: all sampled frames of it.
             shots: gives the times of the cuts; called by the method ``shots`` only.
         """
+        first, *others = self._spans(frames, shots)
+        return replace(first, start=max(first.start, frames.begin_seconds)), *others
+
+    def _spans(
+        self, frames: FrameVectors, shots: Callable[[], tuple[float, ...]]
+    ) -> tuple[SegmentSpan, ...]:
         times, duration = frames.pts_seconds, frames.end_seconds
         length, limit = self.length, self.limit
         if self.method == "semantic":
             return semantic_segments(
-                times, frames.vectors, duration=duration, length=length, limit=limit
+                times, frames.expanded(), duration=duration, length=length, limit=limit
             )
         if self.method == "shots":
             return shot_segments(times, shots(), duration=duration, length=length, limit=limit)

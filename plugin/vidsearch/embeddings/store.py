@@ -2,9 +2,9 @@
 
 Under the hash of a file's bytes, there is:
 
-- ``frames-<model>-<from>-<to>.npz``: the unit vectors of the sampled frames of a time range, for
-  one identity of a model, which names the sampling as well;
-- ``facts.json``: what else was read of the file: subtitles, cuts, and the keys of thumbnails.
+- ``frames-<model>-<from>-<to>.npz``: the times of the sampled frames of a time range, and the unit
+  vectors of the pictures that they show, for one identity of a model, which names the sampling;
+- ``facts-<reading>.json``: what else was read of the file: subtitles, cuts, the keys of thumbnails.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ __all__ = ["EmbeddingStore", "Files", "KeptVideo", "content_of", "unused_files"]
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-_READING = 1
+_READING = 2
 """Part of every key. To be raised when the decoders give other frames or times than before."""
-_FORMAT = 1
+_FORMAT = 2
 _CONTENT = re.compile(r"[0-9a-f]{2}/([0-9a-f]{64})/[^/]+")
 _MOST_FACTS = 8
 """Entries of one kind that are kept per file: one per choice of languages, segments, …"""
@@ -149,7 +149,7 @@ class EmbeddingStore:
 
     def facts(self, content: str) -> dict[str, dict[str, Any]]:
         """The facts of a file, by kind and key, as :meth:`keep_facts` kept them."""
-        key = _key(content, "facts.json")
+        key = _facts_key(content)
         data = self._tried(lambda: self._files.read(key))
         if data is None:
             return {}
@@ -168,7 +168,7 @@ class EmbeddingStore:
         Two writers at once may lose one of their facts, which is then read from the file again.
         """
         data = json.dumps(facts).encode()
-        self._tried(lambda: self._files.write(_key(content, "facts.json"), data))
+        self._tried(lambda: self._files.write(_facts_key(content), data))
 
     def files(self) -> Iterator[StoredFile]:
         """What is kept, in no order; files of other names are passed over.
@@ -292,6 +292,10 @@ def _key(content: str, name: str) -> str:
     return f"{content[:2]}/{content}/{name}"
 
 
+def _facts_key(content: str) -> str:
+    return _key(content, f"facts-{_READING}.json")
+
+
 def _frames_key(content: str, model: ModelIdentity, start: float, stop: float | None) -> str:
     parts = json.dumps([_READING, model.compared()], sort_keys=True)
     digest = hashlib.sha256(parts.encode()).hexdigest()[:16]
@@ -313,6 +317,7 @@ def _packed(frames: FrameVectors, dtype: type[np.floating[Any]]) -> bytes:
         "points": frames.points,
         "width": frames.width,
         "height": frames.height,
+        "begin_seconds": frames.begin_seconds,
     }
     file = io.BytesIO()
     np.savez(
@@ -320,6 +325,7 @@ def _packed(frames: FrameVectors, dtype: type[np.floating[Any]]) -> bytes:
         about=np.frombuffer(json.dumps(about).encode(), np.uint8),
         pts_seconds=frames.pts_seconds,
         vectors=frames.vectors.astype(dtype),
+        repeats=frames.repeats,
     )
     return file.getvalue()
 
@@ -328,12 +334,15 @@ def _unpacked(data: bytes, *, dims: int) -> FrameVectors:
     """Raises ValueError and others where a byte is wrong: a zip file has a checksum per member."""
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         about: Mapping[str, Any] = json.loads(arrays["about"].tobytes())
-        vectors, times = arrays["vectors"], arrays["pts_seconds"]
+        vectors, times, repeats = (arrays[name] for name in ("vectors", "pts_seconds", "repeats"))
     if about["format"] != _FORMAT:
         raise ValueError(f"format {about['format']}")
     if vectors.shape[1:] != (dims,) or not np.isfinite(vectors).all():
         raise ValueError(f"no vectors of {dims} dims")
-    known = ("end_seconds", "damaged", "points", "width", "height")
+    known = ("end_seconds", "damaged", "points", "width", "height", "begin_seconds")
     return FrameVectors(
-        pts_seconds=times, vectors=_unit(vectors), **{name: about[name] for name in known}
+        pts_seconds=times,
+        vectors=_unit(vectors),
+        repeats=repeats,
+        **{name: about[name] for name in known},
     )

@@ -46,7 +46,7 @@ class Encoder(Protocol):
         ...
 
     def encode_frames(self, frames: FrameBatch) -> Vectors:
-        """Embed frames: ``(len(frames), dims)`` float32, each row of unit length.
+        """Embed pictures: ``(len(frames), dims)`` float32, each row of unit length.
 
         Lengths within 1 % of it, as of half precision, are scaled; others are refused.
 
@@ -56,11 +56,14 @@ class Encoder(Protocol):
         ...
 
 
-def mean_unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def mean_unit(
+    vectors: NDArray[np.float32], *, weights: NDArray[np.int64] | None = None
+) -> NDArray[np.float32]:
     """The mean of unit vectors, scaled to unit length again.
 
     Args:
         vectors: shape ``(n, dims)``, each row of unit length.
+        weights: how often each row counts, shape ``(n,)``; once if not given.
 
     Returns:
         Shape ``(dims,)``, float32; summed in double precision.
@@ -72,7 +75,7 @@ def mean_unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         raise ValueError(
             f"pooling needs vectors of shape (n, dims) with n > 0, not {vectors.shape}"
         )
-    mean = vectors.mean(axis=0, dtype=np.float64)
+    mean = np.average(vectors.astype(np.float64), axis=0, weights=weights)
     norm = float(np.linalg.norm(mean))
     if not norm > 1e-9:
         raise ValueError(f"the mean of {len(vectors)} vectors has no direction")

@@ -16,6 +16,7 @@ from vidsearch.encoders.texts import TextRecipe
 from vidsearch.errors import EncoderError, ModelUnavailableError, first_line
 from vidsearch.media.frames import FrameBatch, Sampling
 from vidsearch.media.torch_pixels import clip_pixels_torch
+from vidsearch.metrics import timed
 from vidsearch.once import build_once
 
 __all__ = ["TorchEncoder"]
@@ -118,7 +119,8 @@ class TorchEncoder(Encoder):
         recipe, vector = self._checkpoint.pixels, self._checkpoint.family.vector
 
         def embed(part: Any) -> Any:
-            pixels = clip_pixels_torch(part, recipe)
+            with timed("preprocess"):
+                pixels = clip_pixels_torch(part, recipe)
             return tower(pixel_values=pixels.to(tower.device, tower.dtype))[vector]
 
         return self._in_batches(embed, frames.data)

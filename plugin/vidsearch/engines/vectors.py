@@ -18,6 +18,8 @@ __all__ = ["ByteOrder", "decode_vector", "encode_vector", "holds_arrays", "to_js
 
 ByteOrder = Literal["big", "little"]
 _FORMAT = {"big": ">f4", "little": "<f4"}
+_PLAIN = frozenset({str, int, bool, type(None)})
+"""Types of values that are neither arrays nor hold any, and are always finite."""
 
 
 def encode_vector(vector: NDArray[Any], order: ByteOrder) -> str:
@@ -52,6 +54,8 @@ def to_json(value: Any, order: ByteOrder | None = None) -> bytes:
 
 def holds_arrays(value: Any) -> bool:
     """Whether there is a numpy array anywhere in it."""
+    if type(value) in _PLAIN:
+        return False
     if isinstance(value, Mapping):
         return any(map(holds_arrays, value.values()))
     if isinstance(value, list | tuple):
@@ -86,7 +90,8 @@ def _require_finite(value: Any) -> None:
 
 def _require_all_finite(values: Iterable[Any]) -> None:
     for value in values:
-        _require_finite(value)
+        if type(value) not in _PLAIN:
+            _require_finite(value)
 
 
 def _is_array(value: Any) -> bool:

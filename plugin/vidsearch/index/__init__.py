@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         show_videos_index,
         videos_index_body,
     )
+    from vidsearch.index.replacement import open_or_attach
     from vidsearch.index.videos_index import VideosIndex, open_videos_index
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "detach_index",
     "diff_videos_index",
     "drop_videos_index",
+    "open_or_attach",
     "open_videos_index",
     "require_vectors",
     "show_videos_index",
@@ -49,6 +51,7 @@ __getattr__, __dir__ = imported_late(
         "detach_index": "vidsearch.index.attach",
         "diff_videos_index": "vidsearch.index.diff",
         "drop_videos_index": "vidsearch.index.manage",
+        "open_or_attach": "vidsearch.index.replacement",
         "open_videos_index": "vidsearch.index.videos_index",
         "require_vectors": "vidsearch.index.health",
         "show_videos_index": "vidsearch.index.manage",

@@ -10,6 +10,7 @@ from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines import Engine, Json
 from vidsearch.errors import MappingConflictError
 from vidsearch.index.attachable import (
+    lacking_settings,
     refuse_blocks,
     refuse_lossy_source,
     refuse_moving_index,
@@ -19,6 +20,7 @@ from vidsearch.index.copy import copy_with_settings, explained
 from vidsearch.index.copy_note import undo_broken_copy
 from vidsearch.index.description import concrete_index, description_of
 from vidsearch.index.manage import videos_index_body
+from vidsearch.index.replacement import keep_attachment
 from vidsearch.index.uri_field import check_uri_field
 from vidsearch.index.videos_index import open_videos_index
 from vidsearch.registry.index import (
@@ -28,7 +30,6 @@ from vidsearch.registry.index import (
 )
 from vidsearch_mappings.attached import (
     attached_mapping,
-    attached_settings,
     has_vidsearch_object,
     without_meta,
 )
@@ -92,6 +93,7 @@ def attach_index(
     if "vidsearch" in (mapping.get("_meta") or {}):
         _require_same(engine, settings, mapping, identity, name=name, uri_field=uri_field)
         ensure_registry_index(engine, settings)
+        keep_attachment(engine, settings, name)
         return Attached(name, settings.registry, settings.name)
     check_uri_field(mapping, uri_field, index=name)
     refuse_lossy_source(mapping, index=name)
@@ -99,18 +101,15 @@ def attach_index(
     live = flattened(engine.settings(name))
     refuse_moving_index(engine, name, alias=settings.name, mapping=mapping, settings=live)
     added = attached_mapping(body, mapping, field=settings.field)
-    refuse_taken_field(mapping, added, field=settings.field, index=name)
-    lacking = {
-        key: value
-        for key, value in attached_settings(body).items()
-        if str(live.get(key)).lower() != str(value).lower()
-    }
+    refuse_taken_field(mapping, field=settings.field, index=name)
+    lacking = lacking_settings(body, live)
     if not lacking:
         refuse_blocks(live, index=name)
         made = not engine.indices_of(settings.registry)
         ensure_registry_index(engine, settings)
         with dropped_on_error(engine, settings, made=made), explained(name):
             engine.put_mapping(name, added)
+            keep_attachment(engine, settings, name)
         return Attached(name, settings.registry, settings.name)
     copy = copy_with_settings(
         engine,
@@ -124,6 +123,7 @@ def attach_index(
         progress=progress,
     )
     settings = _named(settings, name, copy)
+    keep_attachment(engine, settings, copy)
     return Attached(copy, settings.registry, settings.name, copied_from=name)
 
 
@@ -147,7 +147,7 @@ def detach_index(
         IndexNotFoundError: no such index.
         MappingConflictError: it is not attached.
     """
-    index = open_videos_index(engine, settings)
+    index = open_videos_index(engine, settings, replacement=True)
     if not index.attached:
         raise MappingConflictError(
             f"index {index.name!r} was made by `vidsearch index create`, there is nothing "

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from vidsearch.engines import Engine, Json
-from vidsearch.errors import MappingConflictError
+from vidsearch.engines.calls import Calls
+from vidsearch.engines.steps import Steps
+from vidsearch.errors import BackendAccessDeniedError, MappingConflictError
 from vidsearch.index.health import blocks_among
+from vidsearch_mappings import IndexMeta
+from vidsearch_mappings.attached import attached_settings
+from vidsearch_mappings.diff import flattened
+from vidsearch_mappings.types import Quantization
+from vidsearch_mappings.vectors import vector_settings
+from vidsearch_mappings.videos import video_fields
 
-__all__ = ["refuse_blocks", "refuse_lossy_source", "refuse_moving_index", "refuse_taken_field"]
+__all__ = [
+    "lacking_settings",
+    "refuse_blocks",
+    "refuse_lossy_source",
+    "refuse_moving_index",
+    "refuse_taken_field",
+    "refuse_unfit",
+]
 
 _BLOCKS = ("read_only", "read_only_allow_delete", "write", "metadata")
 _ROLLOVER = (
@@ -72,13 +87,51 @@ def refuse_lossy_source(mapping: Mapping[str, Any], *, index: str) -> None:
         )
 
 
-def refuse_taken_field(mapping: Mapping[str, Any], added: Json, *, field: str, index: str) -> None:
+def refuse_taken_field(mapping: Mapping[str, Any], *, field: str, index: str) -> None:
     """Refuse a field of that name, but for what an earlier detach left in the mapping."""
-    wanted = added["properties"][field]
-    there = (mapping.get("properties") or {}).get(field, wanted)
-    same_names = there.get("properties", {}).keys() == wanted["properties"].keys()
+    there = (mapping.get("properties") or {}).get(field)
+    if there is None:
+        return
+    same_names = there.get("properties", {}).keys() == video_fields()
     if there.get("dynamic") != "strict" or not same_names:
         raise MappingConflictError(
             f"index {index!r} has a field {field!r} of its own; choose another name for the "
             "vidsearch object (setting index.field)"
         )
+
+
+def lacking_settings(body: Json, live: Mapping[str, Any]) -> Json:
+    """What an index of these settings (dotted names below ``index``) lacks for the vectors."""
+    return {
+        key: value
+        for key, value in attached_settings(body).items()
+        if str(live.get(key)).lower() != str(value).lower()
+    }
+
+
+def refuse_unfit(
+    calls: Calls, mapping: Mapping[str, Any], meta: IndexMeta, *, index: str, alias: str
+) -> Steps[None]:
+    """Refuse an index in the place of an attached one that cannot be attached as it is.
+
+    Without the right to read its settings, only its mapping is looked at.
+    """
+    refuse_lossy_source(mapping, index=index)
+    refuse_taken_field(mapping, field=meta.field, index=index)
+    try:
+        live = flattened((yield from calls.settings(index)))
+    except BackendAccessDeniedError:
+        return
+    refuse_blocks(live, index=index)
+    if calls.kind == "opensearch":
+        preset = cast(Quantization, meta.quantization)
+        needed = {"settings": {"index": vector_settings(calls.kind, preset)}}
+        if lacking := lacking_settings(needed, live):
+            settings = ", ".join(
+                f"index.{key}: {str(value).lower()}" for key, value in lacking.items()
+            )
+            raise MappingConflictError(
+                f"index {index!r} was created without {settings}, which cannot be added later: "
+                "create it with that, or have it copied by "
+                f"`vidsearch index attach {alias} --uri-field {meta.uri_field}`"
+            )

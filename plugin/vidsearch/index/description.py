@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines import EngineKind
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.steps import Steps
-from vidsearch.errors import IndexNotFoundError, MappingConflictError
+from vidsearch.errors import (
+    BackendAccessDeniedError,
+    IndexNotFoundError,
+    MappingConflictError,
+)
 from vidsearch.index.copy_note import note_of, what_became_of
 from vidsearch.index.size import IndexSize
 from vidsearch_mappings import IndexMeta, MetaError, read_meta
+from vidsearch_mappings.attached import attachment_in
 from vidsearch_mappings.queries import Level, vector_path
 from vidsearch_mappings.scores import Similarity, similarity_of
 from vidsearch_mappings.vectors import oversample_of
@@ -47,6 +52,8 @@ class IndexDescription(IndexMeta):
     """Whether its mapping has dynamic templates besides those of vidsearch."""
     size: IndexSize | None = field(default=None, compare=False)
     """How many vectors it holds, where that was asked for."""
+    is_replacement: bool = False
+    """Whether it took the place of an attached index, and has no vidsearch object yet."""
 
     @property
     def attached(self) -> bool:
@@ -57,6 +64,31 @@ class IndexDescription(IndexMeta):
     def oversample(self) -> float | None:
         """Candidates per hit to rescore with exact vectors; ``None`` where they are exact."""
         return oversample_of(self.quantization)
+
+    @property
+    def why_replacement(self) -> str:
+        """What became of the attached index, for messages."""
+        came = f"alias {self.alias!r} was moved to index {self.name!r}"
+        if self.alias == self.name:
+            came = f"index {self.name!r} was created anew"
+        return f"{came}, which has no object {self.field!r} yet"
+
+    @property
+    def missing_object(self) -> str | None:
+        """What to do about the missing vidsearch object of a replacement; else ``None``."""
+        if not self.is_replacement:
+            return None
+        return (
+            f"{self.why_replacement}, so none of its videos is found by what is seen: `vidsearch "
+            "scan` adds it, and enqueues the documents"
+        )
+
+    def unfit(self, error: MappingConflictError) -> MappingConflictError:
+        """The error for a replacement that cannot get the vidsearch object."""
+        return MappingConflictError(
+            f"{self.why_replacement} and cannot get it: {error}. Mend that and run `vidsearch "
+            f"scan`, or `vidsearch index attach {self.alias} --uri-field FIELD` for another field"
+        )
 
     def similarity(self, level: Level) -> Similarity:
         """How the engine scores the vectors of a level.
@@ -104,13 +136,15 @@ def concrete_index(
 
 
 def describe_index(
-    calls: Calls, alias: str, *, through_alias: bool = False
+    calls: Calls, alias: str, *, registry: str | None = None, through_alias: bool = False
 ) -> Steps[IndexDescription]:
     """Read what stands behind an alias.
 
     Args:
         calls: of the engine.
         alias: alias, or name of the index.
+        registry: where it is kept how the index is attached. One that took the place of an attached
+            index is then described as that was.
         through_alias: ask for nothing but the alias, for who has no right to the index behind it.
             The mapping is that of another index where the alias moves meanwhile.
 
@@ -124,10 +158,42 @@ def describe_index(
     try:
         found = description_of(mapping, name=name, alias=alias)
     except MappingConflictError as error:
-        if (note := note_of(mapping)) is None:
+        if (note := note_of(mapping)) is not None:
+            raise MappingConflictError((yield from what_became_of(calls, name, note))) from error
+        replacement = yield from _replacement(calls, registry, mapping, name=name, alias=alias)
+        if replacement is None:
             raise
-        raise MappingConflictError((yield from what_became_of(calls, name, note))) from error
+        return replacement
     _require_vector_field(found, kind=calls.kind)
+    return found
+
+
+def _replacement(
+    calls: Calls, registry: str | None, mapping: Mapping[str, Any], *, name: str, alias: str
+) -> Steps[IndexDescription | None]:
+    """An index in the place of an attached one; ``None`` where none is known to have been there.
+
+    Raises:
+        MappingConflictError: it cannot be attached as it is.
+    """
+    if registry is None or "vidsearch" in (mapping.get("_meta") or {}):
+        return None
+    try:
+        if not (yield from calls.indices_of(registry)):
+            return None
+        kept = attachment_in((yield from calls.mapping(registry)))
+    except BackendAccessDeniedError:
+        return None
+    if kept is None:
+        return None
+    from vidsearch.index.attachable import refuse_unfit  # a search loads it in this case alone
+
+    found = description_of({**mapping, "_meta": kept}, name=name, alias=alias)
+    found = replace(found, is_replacement=True)
+    try:
+        yield from refuse_unfit(calls, mapping, found, index=name, alias=alias)
+    except MappingConflictError as error:
+        raise found.unfit(error) from error
     return found
 
 

@@ -129,14 +129,20 @@ class VideosIndex(IndexDescription):
         return f"document {id!r} of index {self.name!r}"
 
 
-def open_videos_index(engine: Engine, settings: IndexSettings) -> VideosIndex:
+def open_videos_index(
+    engine: Engine, settings: IndexSettings, *, replacement: bool = False
+) -> VideosIndex:
     """Open the index behind the alias.
+
+    ``replacement``: also one that took the place of an attached index, and has no vidsearch object.
 
     Raises:
         IndexNotFoundError, MappingConflictError: see :func:`describe_index`.
         MappingConflictError: its object has another name than the setting ``index.field``.
     """
-    found = engine.run(describe_index(engine.calls, settings.name))
+    found = engine.run(describe_index(engine.calls, settings.name, registry=settings.registry))
+    if found.missing_object and not replacement:
+        raise MappingConflictError(found.missing_object)
     if found.field != settings.field:
         raise MappingConflictError(
             f"index {found.name!r} keeps its vectors in the object {found.field!r}, but the "

@@ -5,10 +5,11 @@ from __future__ import annotations
 from vidsearch.ingest.attempt import Outcome
 from vidsearch.ingest.field_update import lack_fields, update_fields, write_fields
 from vidsearch.ingest.indexer import Indexer
-from vidsearch.ingest.removal import delete_video, purge_video, remove_document
-from vidsearch.ingest.scan import Finding, missing_videos, scan_index
+from vidsearch.ingest.removal import delete_video, purge_videos, remove_document
+from vidsearch.ingest.scan import Finding, count_waiting, missing_videos, scan_index
 from vidsearch.ingest.slice_worker import SliceWorker
 from vidsearch.ingest.slices import Slice, SliceBoard
+from vidsearch.ingest.source_circuit import SourceCircuit
 
 __all__ = [
     "Finding",
@@ -17,10 +18,12 @@ __all__ = [
     "Slice",
     "SliceBoard",
     "SliceWorker",
+    "SourceCircuit",
+    "count_waiting",
     "delete_video",
     "lack_fields",
     "missing_videos",
-    "purge_video",
+    "purge_videos",
     "remove_document",
     "scan_index",
     "update_fields",

@@ -19,7 +19,8 @@ from vidsearch.errors import (
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.ingest.document import with_fields
 from vidsearch.ingest.field_values import explained, refuse_changed_numbers
-from vidsearch.registry.registry import Registration, Registry
+from vidsearch.registry.registration import Registration
+from vidsearch.registry.registry import Registry
 from vidsearch.registry.validation import checked_fields
 from vidsearch_mappings.registry import State, VideoRecord
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -17,19 +17,21 @@ from vidsearch.errors import (
     BackendError,
     IndexNotFoundError,
     LeaseLostError,
-    SliceFailedError,
     SourceNotFoundError,
     SourceUnavailableError,
     VersionConflictError,
     VideoError,
 )
-from vidsearch.index.videos_index import VideosIndex, open_videos_index
+from vidsearch.index.replacement import open_or_attach
+from vidsearch.index.videos_index import VideosIndex
 from vidsearch.ingest.attempt import Attempt, Outcome
 from vidsearch.ingest.content import VideoContent, read_content
 from vidsearch.ingest.document import fingerprint, video_document, with_fields
 from vidsearch.ingest.field_values import explained_rejections, refuse_changed_numbers
 from vidsearch.ingest.removal import remove_document, settle
-from vidsearch.ingest.slices import Slice, SliceBoard, count_slices
+from vidsearch.ingest.slice_plan import SlicePlan, SlicePlanner
+from vidsearch.ingest.slices import SliceBoard
+from vidsearch.ingest.source_circuit import SourceCircuit, unwatched
 from vidsearch.media import (
     Cue,
     MediaReader,
@@ -39,15 +41,15 @@ from vidsearch.media import (
     check_sources,
     open_source,
 )
+from vidsearch.metrics import measured
 from vidsearch.registry.lease_keeper import LeaseKeeper
 from vidsearch.registry.registry import Registry
+from vidsearch.stop import Stop
 from vidsearch_mappings.registry import State, VideoRecord
 
 __all__ = ["Indexer"]
 
 _log = logging.getLogger(__name__)
-_SLICES_SECONDS = 600.0
-"""After which the sweep looks after a video whose slices have its lease."""
 
 
 class Indexer:
@@ -55,7 +57,8 @@ class Indexer:
 
     ``thumbnails`` is where a picture of every segment is put, ``None`` makes none; ``embeddings``
     is where vectors of frames are kept, ``None`` keeps none; ``board`` is where long videos are put
-    in slices, ``None`` embeds them in one go; ``batch_size`` counts frames.
+    in slices, ``None`` embeds them in one go; ``batch_size`` counts frames; ``circuit`` keeps it
+    from hosts that do not answer; ``stop`` ends the work between two batches.
 
     Raises:
         ConfigError: ``sources`` lists a host or scheme that cannot be one.
@@ -76,6 +79,8 @@ class Indexer:
         board: SliceBoard | None = None,
         batch_size: int = 8,
         clock: Callable[[], float] = time.time,
+        circuit: SourceCircuit | None = None,
+        stop: Stop | None = None,
     ) -> None:
         self._engine = engine
         self._registry = registry
@@ -87,25 +92,34 @@ class Indexer:
         check_sources(self._sources)
         self._thumbnails = thumbnails
         self._embeddings = embeddings
-        self._board = board if embeddings is not None else None
+        self._planner: SlicePlanner | None = None
+        if board is not None and embeddings is not None:
+            self._planner = SlicePlanner(
+                registry,
+                board,
+                reader=reader,
+                model=encoder.identity,
+                seconds=settings.slice_seconds,
+                thumbnails=thumbnails,
+            )
         self._batch_size = batch_size
         self._clock = clock
+        self._watch = circuit.watch if circuit else unwatched
+        self._stop = stop or Stop()
 
-    def ingest(
-        self, video_id: str, *, owner: str, retry_delay: float = 0.0, count_outage: bool = False
-    ) -> Outcome:
+    @measured("video")
+    def ingest(self, video_id: str, *, owner: str) -> Outcome:
         """Do everything for one video. Whatever happens is in the registry afterwards.
 
         Args:
             video_id: as registered.
             owner: who does it; see ``Registry.claim``.
-            retry_delay: seconds after which the caller would start the next attempt.
-            count_outage: let an outage use up an attempt, too; otherwise it is taken back.
 
         Raises:
             VideoNotRegisteredError: never registered.
-            VidsearchError: an outage, or a worker that is not set up right (no index, another
-                model, wrong credentials, a missing extra); to be tried again later.
+            WorkerStoppingError: the worker is to stop; its lease is to be handed back.
+            VidsearchError: the registry cannot be told what happened; to be called again with the
+                same owner, when it can.
         """
         try:
             lease = self._registry.claim(video_id, owner=owner)
@@ -113,15 +127,17 @@ class Indexer:
             _log.info("video %r skipped: %s", video_id, error)
             return Outcome("skipped", reason=str(error))
         with LeaseKeeper(self._registry, lease) as keeper:
-            attempt = Attempt(self._registry, lease.record, keeper)
+            attempt = Attempt(
+                self._registry, lease.record, keeper, settings=self._settings, stop=self._stop
+            )
             try:
                 return self._index(attempt)
             except Exception as error:
-                return attempt.conclude(error, delay=retry_delay, count_outage=count_outage)
+                return attempt.conclude(error)
 
     def _index(self, attempt: Attempt) -> Outcome:
         record = attempt.record
-        index = open_videos_index(self._engine, self._index_settings)
+        index = open_or_attach(self._engine, self._index_settings)
         index.require_model(self._encoder.identity)
         stored = index.read(record.id, routing=record.routing)
         if index.attached:
@@ -132,19 +148,24 @@ class Indexer:
             )
         segments = SegmentPolicy.of(self._index_settings, length=index.segment_seconds)
         attempt.enter("fetch")
-        languages = self._settings.subtitle_languages
-        with open_source(record.uri, settings=self._sources, languages=languages) as source:
+        languages, watch = self._settings.subtitle_languages, self._watch(record.uri)
+        with open_source(
+            record.uri, settings=self._sources, languages=languages, asking=watch
+        ) as source:
             content = self._content(source, record, attempt)
             mark = self._fingerprint(content, index, segments)
             if stored and _is_current(record, stored, mark, index):
                 return self._keep_vectors(attempt, index, stored, content)
             kept = KeptVideo(self._embeddings, content.hash)
-            slices = self._slices(attempt, content, source, kept)
-            if missing := self._missing(slices, kept):
-                return self._hand_over(attempt, content, slices, missing)
+            plan = SlicePlan()
+            if self._planner is not None:
+                plan = self._planner.plan(attempt, content, kept, lambda: source.file().path)
+                if plan.missing:
+                    return self._planner.hand_over(attempt, content, plan)
             embedding = embed_video(
                 lambda: source.file().path,
                 kept=kept,
+                info=plan.info,
                 reader=self._reader,
                 encoder=self._encoder,
                 segments=segments,
@@ -154,6 +175,9 @@ class Indexer:
                 max_damaged=self._settings.max_damaged,
                 cues=lambda: self._cues(source, content, kept),
                 thumbnails=self._thumbnails,
+                collect=lambda candidates: (
+                    self._planner is not None and self._planner.collect_candidates(plan, candidates)
+                ),
                 at=attempt.enter,
             )
         attempt.enter("write")
@@ -173,8 +197,8 @@ class Indexer:
             segments=len(embedding.segments),
             duration=embedding.duration,
         )
-        if slices and self._board is not None:
-            self._board.clear(slices)
+        if self._planner is not None:
+            self._planner.clear(plan)
         way = "written from kept embeddings" if kept.had_frames else "indexed"
         _log.info("video %r %s: %r in %s", record.id, way, embedding, attempt)
         return Outcome("indexed", record=after)
@@ -214,69 +238,6 @@ class Indexer:
                 raise
             _log.warning("video %r: going by what was read before, as %s", record.id, error)
             return known
-
-    def _slices(
-        self, attempt: Attempt, content: VideoContent, source: Source, kept: KeptVideo
-    ) -> list[Slice]:
-        """The slices of a long video; none where it is embedded in one go, or was already."""
-        seconds = self._settings.slice_seconds
-        if self._board is None or not seconds or kept.find_frames(self._encoder.identity):
-            return []
-
-        def count() -> int:
-            attempt.enter("fetch")
-            path = source.file().path
-            attempt.enter("decode")
-            slices = count_slices(self._reader.probe(path).duration, seconds=seconds)
-            return slices if slices > 1 and self._reader.can_seek(path) else 1
-
-        number = kept.fact(
-            "slices",
-            f"{seconds:g} {self._reader.name}",
-            count,
-            restore=int,
-            plain=lambda slices: slices if slices > 1 else None,
-        )
-        if number == 1:
-            return []
-        return Slice.all_of(attempt.record.id, content.hash, count=number, seconds=seconds)
-
-    def _missing(self, slices: Sequence[Slice], kept: KeptVideo) -> list[Slice]:
-        """The slices that are not in the store yet; where all are, ``kept`` has their frames."""
-        if not slices:
-            return []
-        ranges = [(each.start, each.stop) for each in slices]
-        return [slices[n] for n in kept.join_frames(self._encoder.identity, ranges)]
-
-    def _hand_over(
-        self,
-        attempt: Attempt,
-        content: VideoContent,
-        slices: Sequence[Slice],
-        missing: Sequence[Slice],
-    ) -> Outcome:
-        """Let other workers embed the missing slices; whoever ends the last one takes over."""
-        assert self._board is not None
-        try:
-            waiting = self._board.add(missing, uri=attempt.record.uri)
-        except SliceFailedError:
-            self._board.clear(slices)  # a retry begins anew, with what is in the store
-            raise
-        known = content.to_record()
-        plan = {"count": slices[0].count, "seconds": slices[0].seconds}
-        record = self._registry.hand_over(
-            attempt.keeper.finish(),
-            lease_seconds=_SLICES_SECONDS,
-            content=known["content"],
-            source={**known["source"], "slices": plan},
-        )
-        _log.info(
-            "video %r is embedded in %d slices, %d of which are in the store",
-            record.id,
-            len(slices),
-            len(slices) - len(missing),
-        )
-        return Outcome("sliced", record=record, slices=waiting)
 
     def _fingerprint(
         self, content: VideoContent, index: VideosIndex, segments: SegmentPolicy
@@ -337,7 +298,7 @@ class Indexer:
                 stored = index.read(record.id, routing=record.routing)
                 raise
 
-        return until_unchanged(write, of=index.called(record.id))
+        return attempt.outlast(lambda: until_unchanged(write, of=index.called(record.id)))
 
     def _complete(
         self,
@@ -356,7 +317,8 @@ class Indexer:
         record = attempt.record
         try:
             lease = attempt.keeper.finish()
-            after = self._registry.complete(lease, **result, seconds=attempt.end())
+            result["seconds"] = attempt.end()
+            after = attempt.outlast(lambda: self._registry.complete(lease, **result))
         except LeaseLostError:
             current = self._registry.find(record.id)
             if current is None:

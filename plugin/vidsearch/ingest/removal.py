@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from contextlib import suppress
 
+from vidsearch.batches import in_batches
 from vidsearch.compare_and_set import until_unchanged
 from vidsearch.engines import Json
 from vidsearch.errors import (
@@ -16,7 +18,7 @@ from vidsearch.index.videos_index import VideosIndex
 from vidsearch.registry.registry import Registry
 from vidsearch_mappings.registry import UNWANTED, State, VideoRecord
 
-__all__ = ["delete_video", "purge_video", "remove_document", "settle"]
+__all__ = ["delete_video", "purge_videos", "remove_document", "settle"]
 
 _log = logging.getLogger(__name__)
 
@@ -36,13 +38,22 @@ def delete_video(registry: Registry, index: VideosIndex, id: str) -> VideoRecord
     return registry.mark_removed(id)
 
 
-def purge_video(registry: Registry, index: VideosIndex, id: str) -> bool:
-    """Drop record and document of a deleted, dead or failed video; ``False`` for any other.
+def purge_videos(registry: Registry, index: VideosIndex, ids: Iterable[str]) -> set[str]:
+    """Drop records and documents of deleted, dead or failed videos; returns the ids of those.
 
     A tombstone whose ingest may still be running is kept; the sweep frees it.
     """
-    remove_document(registry, index, id)
-    return registry.purge(id)
+    purged: set[str] = set()
+    for batch in in_batches(ids):
+        records = registry.find_many(batch)
+        routing = {id: record.routing for id, record in records.items() if record.routing}
+        mark = [f"{index.field}.fingerprint"]
+        stored = index.engine.mget(index.name, batch, routing=routing, source=mark)
+        for id, document in stored.items():
+            if document.source.get(index.field) or not index.attached:
+                remove_document(registry, index, id)
+        purged |= registry.purge_many(batch)
+    return purged
 
 
 def remove_document(registry: Registry, index: VideosIndex, id: str) -> None:

@@ -12,12 +12,13 @@ from vidsearch.errors import MappingConflictError, RegistryError
 from vidsearch.index.uri_field import uri_in
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.ingest.document import model_name
-from vidsearch.registry.registry import Registration, Registry
+from vidsearch.registry.registration import Registration
+from vidsearch.registry.registry import Registry
 from vidsearch.registry.validation import NewVideo, check_id, check_uri
 from vidsearch_mappings.attached import has_uri, lacks_vectors
 from vidsearch_mappings.registry import GIVEN_UP, IN_PROGRESS, ErrorRecord, State, VideoRecord
 
-__all__ = ["Finding", "missing_videos", "scan_index"]
+__all__ = ["Finding", "count_waiting", "missing_videos", "scan_index"]
 
 Reason = Literal["new", "other model", "other uri", "check", "gone", "unusable uri"]
 Action = Literal["enqueue", "delete", "skip"]
@@ -89,6 +90,11 @@ def scan_index(
         yield from _vanished(registry, index, dry_run=dry_run)
 
 
+def count_waiting(index: VideosIndex) -> int:
+    """Number of documents of an attached index that have a video's URI, and no vector of it."""
+    return index.engine.count(index.name, _lacking(index))
+
+
 def missing_videos(registry: Registry, index: VideosIndex) -> Iterator[VideoRecord]:
     """Videos that are indexed by their record, but whose vectors the index does not hold.
 
@@ -154,9 +160,8 @@ def _found(
     index: VideosIndex, *, quick: bool, everything: bool
 ) -> Iterator[tuple[Document, Reason]]:
     uri_field, model = str(index.uri_field), model_name(index.identity)
-    field = index.field
+    field, lacking = index.field, _lacking(index)
     source = [uri_field, f"{field}.uri", f"{field}.model"]
-    lacking = lacks_vectors(field, uri_field=uri_field, model=model)
     for document in index.engine.scan(index.name, query=lacking, source=source):
         stored = document.source.get(field) or {}
         other = stored.get("model") not in {None, model}
@@ -170,6 +175,11 @@ def _found(
             yield document, "other uri"
         elif everything:
             yield document, "check"
+
+
+def _lacking(index: VideosIndex) -> Json:
+    model = model_name(index.identity)
+    return lacks_vectors(index.field, uri_field=str(index.uri_field), model=model)
 
 
 def _was_just_indexed(record: VideoRecord | None, uri: str, index: VideosIndex) -> bool:

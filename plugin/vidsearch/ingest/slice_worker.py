@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from vidsearch.config import IngestSettings, SourceSettings
@@ -16,9 +17,12 @@ from vidsearch.errors import LeaseLostError, VideoNotRegisteredError
 from vidsearch.ingest.attempt import Attempt, Outcome
 from vidsearch.ingest.content import VideoContent, read_content
 from vidsearch.ingest.slices import Slice, SliceBoard
-from vidsearch.media import MediaReader, open_source
+from vidsearch.ingest.source_circuit import SourceCircuit, unwatched
+from vidsearch.media import Candidates, MediaReader, ThumbnailStore, open_source
+from vidsearch.metrics import measured
 from vidsearch.registry.lease_keeper import LeaseKeeper
 from vidsearch.registry.registry import Registry
+from vidsearch.stop import Stop
 from vidsearch_mappings.registry import IN_PROGRESS, ErrorRecord, VideoRecord
 
 __all__ = ["SliceWorker"]
@@ -38,6 +42,9 @@ class SliceWorker:
         settings: how they are sampled.
         sources: where they may be read from.
         batch_size: frames per batch.
+        thumbnails: where candidates for thumbnails are left; ``None`` leaves none.
+        circuit: keeps it from hosts that do not answer.
+        stop: ends the work between two batches.
     """
 
     def __init__(
@@ -51,6 +58,9 @@ class SliceWorker:
         settings: IngestSettings,
         sources: SourceSettings,
         batch_size: int,
+        thumbnails: ThumbnailStore | None = None,
+        circuit: SourceCircuit | None = None,
+        stop: Stop | None = None,
     ) -> None:
         self._registry = registry
         self._board = board
@@ -60,11 +70,13 @@ class SliceWorker:
         self._settings = settings
         self._sources = sources
         self._batch_size = batch_size
+        self._thumbnails = thumbnails
+        self._watch = circuit.watch if circuit else unwatched
+        self._stop = stop or Stop()
         self._held = _Held()
 
-    def embed(
-        self, slice_id: str, *, owner: str, retry_delay: float = 0.0, count_outage: bool = False
-    ) -> Outcome:
+    @measured("slice")
+    def embed(self, slice_id: str, *, owner: str) -> Outcome:
         """Embed one slice. Whatever happens is on the board afterwards.
 
         Args and errors are those of :meth:`Indexer.ingest`.
@@ -77,11 +89,13 @@ class SliceWorker:
             return Outcome("skipped", reason=str(error))
         part = Slice.of(lease.record)
         with LeaseKeeper(entries, lease) as keeper:
-            attempt = Attempt(entries, lease.record, keeper)
+            attempt = Attempt(
+                entries, lease.record, keeper, settings=self._settings, stop=self._stop
+            )
             try:
                 outcome = self._embed(part, attempt)
             except Exception as error:
-                outcome = attempt.conclude(error, delay=retry_delay, count_outage=count_outage)
+                outcome = attempt.conclude(error)
         ended = outcome.status in {"indexed", "failed", "dead"}
         if ended and not self._board.is_waiting(part.siblings()):
             return replace(outcome, ready=part.video_id)
@@ -98,10 +112,14 @@ class SliceWorker:
         model, begin, end = self._encoder.identity, part.start, part.stop
         frames = self._store.frames(part.content, model, start=begin, stop=end)
         if frames is None:
-            with self._file(video, part, attempt) as path:
+            with ExitStack() as stack:
+                path = stack.enter_context(self._file(video, part, attempt))
                 if path is None:
                     outcome = self._give_back(part, attempt, "the file of its video has changed")
                     return replace(outcome, ready=part.video_id)
+                candidates: Candidates | None = None
+                if self._thumbnails is not None:
+                    candidates = stack.enter_context(Candidates.of(self._thumbnails))
                 frames = embed_frames(
                     path,
                     reader=self._reader,
@@ -111,18 +129,17 @@ class SliceWorker:
                     batch_size=self._batch_size,
                     start=begin,
                     stop=end,
+                    candidates=candidates,
                     at=attempt.enter,
                 )
-            attempt.enter("write")
-            self._store.keep_frames(
-                part.content, model, frames, start=begin, stop=end, required=True
-            )
-        entry = self._board.entries.complete(
-            attempt.keeper.finish(),
-            frames=len(frames),
-            damaged=frames.damaged,
-            seconds=attempt.end(),
-        )
+                attempt.enter("write")
+                keep = partial(self._store.keep_frames, part.content, model, frames)
+                attempt.outlast(partial(keep, start=begin, stop=end, required=True))
+                if self._thumbnails is not None and candidates is not None:
+                    self._thumbnails.leave_candidates(part.candidates_name(model), candidates)
+        lease, complete = attempt.keeper.finish(), self._board.entries.complete
+        known = {"frames": len(frames), "damaged": frames.damaged, "seconds": attempt.end()}
+        entry = attempt.outlast(partial(complete, lease, **known))
         _log.info("slice %s embedded: %r in %s", part, frames, attempt)
         return Outcome("indexed", record=entry)
 
@@ -135,7 +152,10 @@ class SliceWorker:
         self._held.let_go()
         attempt.enter("fetch")
         with ExitStack() as stack:
-            source = stack.enter_context(open_source(video.uri, settings=self._sources))
+            watch = self._watch(video.uri)
+            source = stack.enter_context(
+                open_source(video.uri, settings=self._sources, asking=watch)
+            )
             found = read_content(
                 source,
                 known=VideoContent.of_record(video),

@@ -8,11 +8,14 @@ document from the store of embeddings.
 from __future__ import annotations
 
 import hashlib
+import json
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from vidsearch.config import IndexSettings
+from vidsearch.encoders import ModelIdentity
 from vidsearch.engines import Engine
 from vidsearch.engines.creation import ensure_side_index
 from vidsearch.errors import IndexNotFoundError, SliceFailedError
@@ -21,6 +24,7 @@ from vidsearch.registry.validation import NewVideo
 from vidsearch_mappings.registry import (
     GIVEN_UP,
     IN_PROGRESS,
+    Priority,
     State,
     VideoRecord,
     registry_index,
@@ -89,6 +93,11 @@ class Slice:
         """Seconds; ``None`` for the last one, as the end is known after decoding only."""
         return None if self.number + 1 == self.count else (self.number + 1) * self.seconds
 
+    def candidates_name(self, model: ModelIdentity) -> str:
+        """Of the candidates for thumbnails that its worker leaves."""
+        about = [self.content, self.start, self.stop, model.compared()]
+        return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
     def siblings(self) -> list[Slice]:
         """All slices of its video, itself included."""
         return [replace(self, number=number) for number in range(self.count)]
@@ -106,10 +115,17 @@ class SliceBoard:
         settings: the section ``index``.
         lease_seconds: see :class:`Registry`.
         max_attempts: see :class:`Registry`.
+        clock: see :class:`Registry`.
     """
 
     def __init__(
-        self, engine: Engine, settings: IndexSettings, *, lease_seconds: float, max_attempts: int
+        self,
+        engine: Engine,
+        settings: IndexSettings,
+        *,
+        lease_seconds: float,
+        max_attempts: int,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._engine = engine
         self._settings = settings
@@ -120,6 +136,7 @@ class SliceBoard:
             max_attempts=max_attempts,
             reserved="",
             allow_credentials=True,  # the video's URI was checked when it was registered
+            clock=clock,
         )
 
     @property
@@ -127,7 +144,9 @@ class SliceBoard:
         """Whether a video was ever sliced here."""
         return bool(self._engine.indices_of(self._settings.slices))
 
-    def add(self, slices: Sequence[Slice], *, uri: str) -> tuple[str, ...]:
+    def add(
+        self, slices: Sequence[Slice], *, uri: str, priority: Priority = "interactive"
+    ) -> tuple[str, ...]:
         """Put slices that are to be embedded on the board.
 
         Returns the ids of those for which messages are to be sent; the others are on their way.
@@ -145,7 +164,7 @@ class SliceBoard:
                 raise SliceFailedError(f"{one}: {entry.error}")
         lost = [id for id, entry in entries.items() if entry.state is State.INDEXED]
         self.entries.reopen_many(lost)
-        added = [one.require() for one in self.entries.register_many(wanted)]
+        added = [one.require() for one in self.entries.register_many(wanted, priority=priority)]
         return tuple(entry.id for entry in added if entry.state is State.REGISTERED)
 
     def of(self, slices: Sequence[Slice]) -> list[VideoRecord]:
@@ -174,10 +193,9 @@ class SliceBoard:
 
     def clear(self, slices: Sequence[Slice]) -> None:
         """Take slices off the board."""
-        for entry in self.of(slices):
-            if entry.state is not State.DELETED:
-                self.entries.delete(entry.id)
-            self.entries.purge(entry.id)
+        ids = [entry.id for entry in self.of(slices)]
+        self.entries.delete_many(ids)
+        self.entries.purge_many(ids)
 
     def _ensure_index(self) -> None:
         settings = self._settings

@@ -81,7 +81,7 @@ class Capture:
         self.info = VideoInfo(
             width=width,
             height=height,
-            duration=self._promised / known if self._promised and known else None,
+            duration=None,  # see Video.duration
             fps=known,
         )
         self.step = 1 / known if known else FALLBACK_STEP

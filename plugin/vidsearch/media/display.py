@@ -76,10 +76,15 @@ class FrameRequest:
         """Whether the whole video is read."""
         return self.start == 0 and self.stop is None
 
-    def points(self, *, fps: float | None) -> Points:
-        """The sampling points of a video with so many frames per second."""
+    def points(self, *, fps: float | None, begin: float) -> Points:
+        """The sampling points of a video; see :class:`Points`."""
         return Points(
-            rate=self.rate, sampling=self.sampling, fps=fps, start=self.start, stop=self.stop
+            rate=self.rate,
+            sampling=self.sampling,
+            fps=fps,
+            begin=begin,
+            start=self.start,
+            stop=self.stop,
         )
 
 
@@ -113,11 +118,20 @@ class Points:
 
     A point has a position: ``k / rate`` in seconds, or a frame's number for ``notebook``. The frame
     of a point is the last one at or before its position, so a frame serves all points before the
-    position of the next one.
+    position of the next one. No point lies before the first picture, but where the video ends
+    before the next one: then that shows its last frame.
 
     The notebook takes ``int(fps)``, and fails below one frame per second; here it is at least 1.
     It also stops at the number of frames that the header promises, right or wrong; here the stream
     decides.
+
+    Args:
+        rate: points per second.
+        sampling: which frames.
+        fps: frames per second of the video.
+        begin: when its first picture comes on display, in seconds.
+        start: of the range, in seconds.
+        stop: of the range, in seconds; ``None`` reads to the end.
     """
 
     def __init__(
@@ -126,6 +140,7 @@ class Points:
         rate: float,
         sampling: Sampling,
         fps: float | None,
+        begin: float = 0.0,
         start: float = 0.0,
         stop: float | None = None,
     ) -> None:
@@ -134,13 +149,16 @@ class Points:
         self.stretched = not self.by_number
         """Whether pixels that are not square are stretched on the sampled pictures."""
         self._interval = max(int(fps or 1 / FALLBACK_STEP), 1) / rate
-        self.first = self._count(start)
-        """The first point of the range."""
+        self._begin_seconds = begin
+        self._begin = 0 if self.by_number else self._count(begin)
         self.stop = None if stop is None else self._count(stop)
-        """The point after its last; ``None`` reads to the end."""
+        """The point after the last of the range; ``None`` reads to the end."""
+        self.first = max(self._count(start), self._begin)
+        if self.stop is not None:
+            self.first = min(self.first, self.stop)
+        """The first point of the range."""
         self.done = self.first
         """The next point to get its frame."""
-        self._begin = 0
 
     @property
     def is_done(self) -> bool:
@@ -169,7 +187,7 @@ class Points:
         Returns:
             How many of the range are left out.
         """
-        k = 0
+        k = self._begin
         while self.position(k) < first - EPSILON and self.position(k + 1) <= first + EPSILON:
             k += 1
         self._begin = k
@@ -196,14 +214,17 @@ class Points:
     def summary(self, *, end: float, damaged: int, total: int) -> FrameSummary:
         """Of a reading whose stream ends at ``end`` seconds, as far as it was read."""
         return FrameSummary(
-            end_seconds=None if self.is_done else end, damaged=damaged, points=total
+            end_seconds=None if self.is_done else end,
+            damaged=damaged,
+            points=total,
+            begin_seconds=self._begin_seconds,
         )
 
     def numbers(self, seconds: NDArray[np.float64], *, end: float) -> NDArray[np.int64]:
         """The number of the frame that each point of the range shows.
 
         Args:
-            seconds: when each frame of the whole video comes on display, ascending from 0.
+            seconds: when each frame of the whole video comes on display, ascending.
             end: of the last one.
         """
         last = self.end(seconds=end, frames=len(seconds))
@@ -233,11 +254,11 @@ class Clock:
     streams jump back, damaged ones leap ahead: there a frame comes one step after the one before.
     """
 
-    def __init__(self, step: float, *, longest: float = LONGEST_HOLD) -> None:
+    def __init__(self, step: float, *, begin: float = 0.0, longest: float = LONGEST_HOLD) -> None:
         self.step = step
         """Usual time between two frames in seconds."""
         self._longest = longest
-        self.seconds = 0.0
+        self.seconds = begin
         """When the current frame comes on display."""
         self._offset = 0.0
         self._started = False
@@ -246,7 +267,9 @@ class Clock:
         """The next frame's time; ``lost`` frames before it did not decode."""
         if not self._started:
             self._started = True
-            self._offset = -stamp if stamp is not None and math.isfinite(stamp) else 0.0
+            self._offset = self.seconds
+            if stamp is not None and math.isfinite(stamp):
+                self._offset -= stamp
             return self.seconds
         usual = self.seconds + self.step * (1 + lost)
         if stamp is None or not math.isfinite(stamp):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
@@ -26,13 +26,14 @@ __all__ = [
     "MediaReader",
     "Sampling",
     "VideoInfo",
+    "checked_repeats",
 ]
 
 Sampling = Literal["played-at", "notebook"]
 """Which frames are taken, for k = 0, 1, …:
 
-- ``played-at``: the one on display at ``k / rate`` seconds by presentation time, counted from the
-  first frame ("played at" in torchcodec's words);
+- ``played-at``: the one on display at ``k / rate`` seconds, as a player counts them ("played at" in
+  torchcodec's words); none before the first picture;
 - ``notebook``: number ``floor(k * int(fps) / rate)`` in order of presentation, as the CLIP4Clip
   notebook takes them, whose steps are not quite a second at 29.97 fps. Pixels that are not square
   stay as they are stored, as in the notebook; ``played-at`` stretches them as players do.
@@ -63,23 +64,29 @@ class VideoInfo:
     width: int
     height: int
     duration: float | None
-    """Seconds, or ``None`` where the container does not say."""
+    """Where the picture ends, in seconds from the file's beginning; ``None`` where the container
+    does not say."""
     fps: float | None
     """Average frames per second, or ``None`` where unknown."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class FrameBatch:
-    """A run of decoded frames of one video, in order of presentation.
+    """A run of sampled frames of one video, in order of presentation.
+
+    A picture that several frames in a row show is there once: one that is held, or that does not
+    change from frame to frame.
 
     Raises:
         ValueError: shapes or types do not fit together.
     """
 
     data: NDArray[np.uint8]
-    """RGB pixels, shape ``(n, height, width, 3)``."""
+    """RGB pixels of each picture, shape ``(n, height, width, 3)``."""
     pts_seconds: NDArray[np.float64]
-    """Presentation time of each frame in seconds from the start, shape ``(n,)``."""
+    """Presentation time of each frame in seconds from the file's beginning, shape ``(m,)``."""
+    repeats: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    """Number of frames that show each picture, shape ``(n,)``; 1 for each if not given."""
 
     def __post_init__(self) -> None:
         if self.data.dtype != np.uint8 or self.data.ndim != 4 or self.data.shape[3] != 3:
@@ -87,18 +94,39 @@ class FrameBatch:
                 f"frames must be uint8 of shape (n, height, width, 3), "
                 f"not {self.data.dtype} {self.data.shape}"
             )
-        if self.pts_seconds.shape != self.data.shape[:1]:
+        repeats = checked_repeats(self.repeats, len(self.data))
+        object.__setattr__(self, "repeats", repeats)
+        if self.pts_seconds.shape != (repeats.sum(),):
             raise ValueError(
-                f"{self.data.shape[0]} frames need as many pts_seconds, "
+                f"{repeats.sum()} frames need as many pts_seconds, "
                 f"not shape {self.pts_seconds.shape}"
             )
 
     def __len__(self) -> int:
+        """Number of pictures."""
         return int(self.data.shape[0])
 
     def __repr__(self) -> str:
-        n, height, width, _ = self.data.shape
-        return f"FrameBatch({n} frames of {width}x{height}, pts_seconds={self.pts_seconds})"
+        _, height, width, _ = self.data.shape
+        frames = len(self.pts_seconds)
+        return f"FrameBatch({frames} frames of {width}x{height}, pts_seconds={self.pts_seconds})"
+
+    def frames(self) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+        """Time and picture of each frame."""
+        pictures = (self.data[n] for n in np.repeat(np.arange(len(self)), self.repeats))
+        return zip(self.pts_seconds.tolist(), pictures, strict=True)
+
+
+def checked_repeats(repeats: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """How many frames show each of ``count`` pictures; one, where ``repeats`` is empty.
+
+    Raises:
+        ValueError: not as many numbers as pictures, or one below 1.
+    """
+    repeats = repeats if len(repeats) else np.ones(count, dtype=np.int64)
+    if repeats.shape != (count,) or (repeats < 1).any():
+        raise ValueError(f"{count} pictures need as many repeats from 1, not {repeats}")
+    return repeats
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +141,8 @@ class FrameSummary:
     does not decode, was patched up by the codec, or is predicted from such a frame)."""
     points: int
     """Sampling points of the range, damaged ones included."""
+    begin_seconds: float = 0.0
+    """When the first picture of the video comes on display; 0 but where the sound begins first."""
 
 
 class FrameStream(Iterator[FrameBatch]):
@@ -168,7 +198,7 @@ class Cue:
     """A line of subtitles."""
 
     start: float
-    """Seconds from the first frame of the video."""
+    """Seconds from the beginning of the file."""
     end: float
     """Seconds."""
     text: str
@@ -178,7 +208,7 @@ class Cue:
 @runtime_checkable
 class Decoder(Protocol):
     """Reads frames at a fixed rate from a local video file; ``pts_seconds`` is each frame's own
-    time, counted from the first frame of the stream.
+    time, counted as a player does: from the earliest start of a picture or sound of the file.
     """
 
     @property
@@ -197,7 +227,8 @@ class Decoder(Protocol):
         ...
 
     def can_seek(self, path: Path) -> bool:
-        """Whether a range is read without decoding the video from its beginning.
+        """Whether ranges can be read apart: none decodes the video from its beginning, nor much of
+        what the others do.
 
         Raises:
             SourceNotFoundError, VideoOpenError: as for :meth:`probe`.
@@ -214,7 +245,7 @@ class Decoder(Protocol):
         start: float = 0.0,
         stop: float | None = None,
     ) -> FrameStream:
-        """Read the sampled frames in batches of at most ``batch_size``; memory stays flat.
+        """Read the sampled frames in batches of at most ``batch_size`` pictures; memory stays flat.
 
         A batch is shorter at the end, and where the picture size changes.
 
@@ -226,9 +257,9 @@ class Decoder(Protocol):
         Args:
             path: of the file.
             rate: sampling points per second.
-            batch_size: frames per batch.
+            batch_size: pictures per batch.
             sampling: which frames.
-            start: of the range, in seconds from the first frame.
+            start: of the range, in seconds.
             stop: of the range, in seconds; ``None`` reads to the end.
 
         Raises:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,15 +16,7 @@ from numpy.typing import NDArray
 from vidsearch.errors import NoFramesError, VideoOpenError
 from vidsearch.media.batches import Batches
 from vidsearch.media.capture import Capture, opened
-from vidsearch.media.display import (
-    EPSILON,
-    BatchDecoder,
-    FrameRequest,
-    Points,
-    refuse_damaged,
-    refuse_too_long,
-    refuse_too_many_pixels,
-)
+from vidsearch.media.display import BatchDecoder, FrameRequest, refuse_too_many_pixels
 from vidsearch.media.frames import (
     DEFAULT_LIMITS,
     FrameBatch,
@@ -35,11 +26,9 @@ from vidsearch.media.frames import (
 )
 from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.container import opened as opened_by_pyav
-from vidsearch.media.pyav.cut_off import cut_off_at
-from vidsearch.media.pyav.damage import WHOLE, lacks_its_start, untrusted
 from vidsearch.media.pyav.frame_times import FrameTimes
-from vidsearch.media.pyav.packets import PacketIndex, read_packets
-from vidsearch.media.pyav.timetable import presentation
+from vidsearch.media.pyav.survey import duration
+from vidsearch.media.pyav.trusted_frames import PointFrame, TrustedFrames, refuse_by_header
 from vidsearch.media.pyav.wide_gamut import is_exotic
 from vidsearch.media.streams import is_picture
 
@@ -52,15 +41,14 @@ _log = logging.getLogger(__name__)
 _PROGRESSIVE = (0, 1)
 """Field orders "unknown" and "progressive"."""
 _INSTEAD = "set ingest.decoder to pyav"
-_LOOKAHEAD_FRAMES = 3
 
 
 class OpenCvDecoder(BatchDecoder):
     """Reads with ``cv2.VideoCapture`` on FFmpeg. The plainest way, and the reference for others.
 
-    Times are those of :class:`~vidsearch.media.pyav.PyAvDecoder`, from the packets. Rotation is
-    applied; transparency is dropped. OpenCV does not tell frames that
-    the codec patched up: of damage, only what the packets tell is left out and counted.
+    Rotation is applied; transparency is dropped. OpenCV does not tell which frames are damaged, and
+    not always when they are shown, so PyAV reads the file, too, as for
+    :class:`~vidsearch.media.pyav.PyAvDecoder`, and OpenCV gives the pictures of the same frames.
 
     A range, too, is decoded from the first frame of the video on.
 
@@ -86,10 +74,11 @@ class OpenCvDecoder(BatchDecoder):
     def probe(self, path: Path) -> VideoInfo:
         """See :class:`~vidsearch.media.frames.Decoder`."""
         with _checked(path) as video:
-            _refuse_by_header(video, self._limits)
+            refuse_by_header(video, self._limits)
             late = video.late_picture
+            seconds = duration(video)
         with opened(path, threads=self._threads, late_picture=late) as capture:
-            return capture.info
+            return replace(capture.info, duration=seconds)
 
     def can_seek(self, path: Path) -> bool:
         """See :class:`~vidsearch.media.frames.Decoder`: never."""
@@ -98,186 +87,78 @@ class OpenCvDecoder(BatchDecoder):
     def _batches(
         self, path: Path, request: FrameRequest
     ) -> Generator[FrameBatch, None, FrameSummary]:
+        batches, lacking = Batches(request.batch_size), 0
         with _checked(path) as video:
-            _refuse_by_header(video, self._limits)
-            points = request.points(fps=video.fps)
-            index, late = read_packets(video), video.late_picture
-            is_whole = video.stream.codec_context.name in WHOLE
-            promised = cut_off_at(video, index)
-            from_start = lacks_its_start(video, index)
-        batches = Batches(request.batch_size)
-        capture = partial(opened, path, threads=self._threads, late_picture=late)
-        sampler = _Sampler(
-            capture, index, points, from_start=from_start, is_whole=is_whole, limits=self._limits
-        )
-        for seconds, image in sampler:
-            yield from batches.add(seconds, lambda _, image=image: image)  # type: ignore[misc]
-        missing = 0 if points.is_done else points.missing(sampler.end_seconds, promised)
-        damaged, total = sampler.damaged + missing, points.done - points.first + missing
-        if request.is_whole:
-            refuse_damaged(path.name, damaged, total, most=self._max_damaged)
+            frames = TrustedFrames(
+                video,
+                request,
+                limits=self._limits,
+                max_damaged=self._max_damaged,
+                threads=self._threads,
+                are_drawn=False,
+            )
+            late = video.late_picture
+            with opened(path, threads=self._threads, late_picture=late) as capture:
+                pictures = _Pictures(capture, frames, limits=self._limits)
+                for point in frames:
+                    image = pictures.of(point)
+                    if image is None:
+                        lacking += 1
+                    else:
+                        draw = partial(_given, image)
+                        yield from batches.add(point.seconds, draw, number=point.number)
+                if lacking and pictures.count == 0:
+                    raise NoFramesError(capture.no_frames_message())
+        summary = replace(frames.summary, damaged=frames.summary.damaged + lacking)
+        if lacking:
+            frames.refuse_damaged(summary.damaged, summary.points)
         yield from batches.rest()
-        return points.summary(end=sampler.end_seconds, damaged=damaged, total=total)
+        return summary
 
 
-class _TooSparseError(Exception):
-    """A frame stayed on display for longer than was looked ahead."""
+def _given(image: NDArray[np.uint8], _: object) -> NDArray[np.uint8]:
+    return image
 
 
-@dataclass(slots=True)
-class _Held:
-    """The frame that is on display until the next one comes."""
+class _Pictures:
+    """Finds OpenCV's pictures of frames that are asked for in order of presentation."""
 
-    number: int
-    position: int
-    seconds: float
-    image: NDArray[np.uint8] | None
-    """``None`` where it was not expected to be wanted."""
-    own_until: float = math.inf
-    """Position from which the frame on display is one that does not decode."""
-
-
-class _Sampler:
-    """Iterates over ``(seconds, image)`` of the frame on display at each sampling point."""
-
-    def __init__(
-        self,
-        capture: Callable[[], AbstractContextManager[Capture]],
-        index: PacketIndex,
-        points: Points,
-        *,
-        from_start: bool,
-        is_whole: bool,
-        limits: MediaLimits,
-    ) -> None:
-        self._opened = capture
-        order = presentation(index)
-        self._index = index
-        self._order = None if isinstance(order, str) else order
-        self._untrusted = frozenset[int]()
-        if self._order is not None or len(index.holes):
-            self._untrusted = untrusted(index, self._order, from_start=from_start)
-        self._is_damage_found = is_whole
-        """Whether a frame that does not come out is damaged, see :class:`Damage`."""
-        self._points = points
+    def __init__(self, capture: Capture, frames: TrustedFrames, *, limits: MediaLimits) -> None:
+        self._capture = capture
+        self._frames = frames
         self._limits = limits
-        self.end_seconds = 0.0
-        self.damaged = 0
+        self._times = FrameTimes(frames.index, frames.order)
+        self.count = 0
+        """Frames that came out so far."""
+        self._given = -1
+        self._image: NDArray[np.uint8] | None = None
 
-    def __iter__(self) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-        try:
-            yield from self._read(convert_all=False)
-        except _TooSparseError:
-            # Rare (slide shows, screen recordings): read once more and convert every frame.
-            yield from self._read(convert_all=True)
+    def of(self, point: PointFrame) -> NDArray[np.uint8] | None:
+        """The picture of a frame; ``None`` if it does not come out."""
+        if point.number == self._given:
+            return self._image
+        self._given, self._image = point.number, None
+        while (ahead := self._ahead(point)) > 0 and self._read():
+            pass
+        if not ahead:
+            self._image = self._capture.image(stretched=self._frames.points.stretched)
+        if self._image is not None:
+            height, width = self._image.shape[:2]
+            refuse_too_many_pixels(self._capture.name, width, height, self._limits)
+        return self._image
 
-    def _read(self, *, convert_all: bool) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-        # Which frame is on display at a point is known only once the next one has been read, and
-        # OpenCV converts the current frame only. Converting every frame costs up to as much as
-        # decoding it, so only those shortly before a point are.
-        points = self._points
-        times = FrameTimes(self._index, self._order)
-        held: _Held | None = None
-        with self._opened() as capture:
-            ahead = math.inf if convert_all else _LOOKAHEAD_FRAMES * capture.step
-            while capture.read():
-                if not times.advance_to(capture.seconds, lost=capture.lost):
-                    continue
-                refuse_too_long(capture.name, times.seconds, self._limits)
-                position = points.place(times.number, times.seconds)
-                if held is None:
-                    # Points that no frame can be on display at.
-                    left_out = points.begin(position)
-                    if capture.lost or self._lacks_packets_before(times.number):
-                        self.damaged += left_out
-                else:
-                    held.own_until = min(held.own_until, self._own_until(held, times, capture))
-                    yield from self._shown(held, until=position)
-                if points.by_number:
-                    wanted = convert_all or points.position(points.done) <= times.number
-                else:
-                    wanted = points.position(points.done) < times.seconds + ahead
-                image = self._image(capture) if wanted else None
-                if image is not None or not wanted:
-                    held = _Held(times.number, times.position, times.seconds, image)
-                    if self._is_broken(times):
-                        held.own_until = -math.inf
-                elif held is not None:  # not convertible, so the frame before stays on display
-                    held.own_until = min(held.own_until, position)
-                if points.is_done:
-                    return
-            if held is None:
-                raise NoFramesError(capture.no_frames_message())
-            self.end_seconds = max(times.end, held.seconds)
-            self._is_damage_found = self._is_damage_found or bool(self._untrusted)
-            held.own_until = min(held.own_until, self._skipped_at(held, len(self._index)))
-            until = points.end(seconds=self.end_seconds, frames=times.number + 1)
-            yield from self._shown(held, until=until)
+    def _ahead(self, point: PointFrame) -> int:
+        """How far ahead of the current frame another one is; 0 if it is the same."""
+        if point.ordinal is None or self._times.is_exact:
+            return point.number - self._times.number
+        return point.ordinal + 1 - self.count
 
-    def _own_until(self, held: _Held, times: FrameTimes, capture: Capture) -> float:
-        """The position up to which the frame before the current one is shown for its own sake."""
-        first, last = held.position, times.position
-        if self._order is not None:
-            first, last = held.number, times.number
-        is_broken = not self._untrusted.isdisjoint(range(first + 1, last + 1))
-        self._is_damage_found = self._is_damage_found or is_broken or capture.lost > 0
-        before, after = held.position, times.position
-        holes = self._index.holes
-        if self._order is not None and len(holes):
-            before = int(self._order.packets[: held.number + 1].max())
-        until = self._skipped_at(held, times.number)
-        is_after_hole = bool(((before < holes) & (holes <= after)).any())
-        if is_broken or is_after_hole or (capture.lost and self._order is None):
-            usual = 1 if self._points.by_number else self._index.step
-            until = min(until, self._points.place(held.number, held.seconds) + usual)
-        return until
-
-    def _is_broken(self, times: FrameTimes) -> bool:
-        """Whether the current frame depends on packets that are damaged or missing."""
-        return (times.position if self._order is None else times.number) in self._untrusted
-
-    def _skipped_at(self, held: _Held, number: int) -> float:
-        """The position of the frame after ``held``, if that did not come out before a number."""
-        order, following = self._order, held.number + 1
-        if (
-            order is None
-            or not self._is_damage_found
-            or following >= min(number, len(order.seconds))
-        ):
-            return math.inf
-        return self._points.place(following, float(order.seconds[following]))
-
-    def _lacks_packets_before(self, number: int) -> bool:
-        """Whether frames before the first that comes out cannot be decoded without a key frame that
-        is missing. Those of an intra refresh wait for its recovery point.
-        """
-        if self._order is None:
+    def _read(self) -> bool:
+        if not self._capture.read():
             return False
-        position = self._order.packets[number]
-        return bool(self._index.keys[position] and self._index.shown[:position].any())
-
-    def _shown(self, held: _Held, *, until: float) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-        points = self._points
-        for _ in range(points.due(until)):
-            is_own = points.position(points.done) < held.own_until - EPSILON
-            if is_own and held.image is None:
-                raise _TooSparseError
-            points.done += 1
-            if is_own and held.image is not None:
-                yield held.seconds, held.image
-            else:
-                self.damaged += 1
-
-    def _image(self, capture: Capture) -> NDArray[np.uint8] | None:
-        image = capture.image(stretched=self._points.stretched)
-        if image is not None:
-            refuse_too_many_pixels(capture.name, image.shape[1], image.shape[0], self._limits)
-        return image
-
-
-def _refuse_by_header(video: Video, limits: MediaLimits) -> None:
-    refuse_too_many_pixels(video.name, *video.coded_size, limits)
-    refuse_too_long(video.name, video.promised, limits)
+        self.count += 1
+        self._times.advance_to(self._capture.seconds, lost=self._capture.lost)
+        return True
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 __all__ = ["Dataset", "recognized"]
@@ -34,16 +34,19 @@ _MSRVTT = Dataset(
     {
         "video_id": "id",
         "sentence": "description",
+        "caption": "description",
         "start time": "start_time",
         "end time": "end_time",
         "id": "",  # numbers within the dataset
         "key": "",
         "vid_key": "",
+        "sen_id": "",
+        "video": "",  # the file's name, which follows from the id
     },
     captions="sentence",
     suffix=".mp4",
 )
-_MSRVTT_COLUMNS = {"video_id", "url", "category", "split", *_MSRVTT.columns}
+_MSRVTT_COLUMNS = {"video_id", "url", "category", "split", "source", *_MSRVTT.columns}
 _MSRVTT_ID = re.compile(r"video\d+")
 
 
@@ -52,5 +55,5 @@ def recognized(columns: Collection[str], first: Mapping[str, Any]) -> Dataset | 
     if {"videoid", "contentUrl"} <= {*columns}:
         return _WEBVID
     if _MSRVTT_COLUMNS.issuperset(columns) and _MSRVTT_ID.fullmatch(str(first.get("video_id"))):
-        return _MSRVTT
+        return replace(_MSRVTT, captions="caption" if "caption" in columns else "sentence")
     return None

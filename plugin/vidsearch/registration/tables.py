@@ -18,7 +18,16 @@ __all__ = ["Format", "RawRow", "Table", "open_table"]
 Format = Literal["csv", "jsonl", "parquet"]
 
 _BATCH = 1000
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_REFUSED = {
+    b"\xff\xfe": "UTF-16: save it as UTF-8",
+    b"\xfe\xff": "UTF-16: save it as UTF-8",
+    b"\x1f\x8b": "compressed with gzip: unpack it first",
+    b"PK\x03\x04": "a zip archive: unpack it first",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd: unpack it first",
+    b"\xfd7zXZ": "compressed with xz: unpack it first",
+}
+"""What a file that begins so is instead of a list."""
+_DELIMITERS = ",;\t"
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -56,37 +65,59 @@ def open_table(file: BinaryIO, format: Format, *, name: str) -> Table:
         MissingExtraError: it is Parquet, and pyarrow is not installed.
     """
     file.seek(0)
-    head = file.read(2)
+    head = file.read(8)
     file.seek(0)
-    if format != "parquet" and head in _UTF16:
-        raise VideoListError(f"{name} is UTF-16: save it as UTF-8")
+    for begins, what in _REFUSED.items():
+        if head.startswith(begins):
+            raise VideoListError(f"{name} is {what}")
     return _OPENED[format](file, name)
 
 
 def _csv(file: BinaryIO, name: str) -> Table:
     # A byte that is no UTF-8 becomes half a surrogate pair, so that it spoils its own row only.
     lines = (line.decode(errors="surrogateescape") for line in file)
-    first = next(lines, "").removeprefix("\ufeff")
-    reader = csv.reader(chain([first], lines), strict=True)
+    blank = 0
+    for first in lines:
+        if first.removeprefix("\ufeff").strip():
+            break
+        blank += 1
+    else:
+        first = ""
+    header = first.removeprefix("\ufeff")
+    if "\0" in header:
+        raise VideoListError(f"{name} is no CSV file: it holds NUL bytes")
+    # Spreadsheets write what the language of their user has.
+    delimiter = max(_DELIMITERS, key=header.count)
+    reader = csv.reader(chain([header], lines), strict=True, delimiter=delimiter)
     try:
-        columns = next(reader, [])
+        columns = [each.strip() for each in next(reader, [])]
     except csv.Error as error:
-        raise VideoListError(f"{name} is no CSV file: {error}") from error
+        raise VideoListError(f"{name} is no CSV file: {_reason(error)}") from error
+    _refuse_repeated(columns, name)
+    return Table(_csv_rows(reader, columns, before=blank), columns)
+
+
+def _refuse_repeated(columns: Sequence[str], name: str) -> None:
     if repeated := [each for each in columns if each and columns.count(each) > 1]:
         raise VideoListError(f"{name} has two columns {repeated[0]!r}")
-    return Table(_csv_rows(reader, columns), columns)
 
 
-def _csv_rows(reader: Any, columns: Sequence[str]) -> Iterator[RawRow]:
+def _reason(error: csv.Error) -> str:
+    if "new-line character" in str(error):
+        return "a carriage return stands where a line should end: save it with other line ends"
+    return str(error)
+
+
+def _csv_rows(reader: Any, columns: Sequence[str], *, before: int) -> Iterator[RawRow]:
     while True:
-        line = reader.line_num + 1
+        line = before + reader.line_num + 1
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            last = reader.line_num
-            told = f"no CSV: {error}" + (f" (up to line {last})" if last > line else "")
+            last = before + reader.line_num
+            told = f"no CSV: {_reason(error)}" + (f" (up to line {last})" if last > line else "")
             yield RawRow(line, error=told)
         else:
             yield _csv_row(line, columns, cells)
@@ -95,8 +126,11 @@ def _csv_rows(reader: Any, columns: Sequence[str]) -> Iterator[RawRow]:
 def _csv_row(line: int, columns: Sequence[str], cells: Sequence[str]) -> RawRow:
     if len(cells) > len(columns):
         return RawRow(line, error="more cells than columns")
+    whole = "".join(cells)
+    if "\0" in whole:
+        return RawRow(line, error="a cell holds a NUL byte")
     try:
-        "".join(cells).encode()
+        whole.encode()
     except UnicodeEncodeError:
         return RawRow(line, error="not UTF-8: save the file as UTF-8")
     return RawRow(line, dict(zip(columns, cells, strict=False)))
@@ -112,7 +146,7 @@ def _json(file: BinaryIO, name: str) -> Table:
     if begins.startswith(b"{"):
         try:
             found = json.loads(begins)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if isinstance(found, dict) and isinstance(found.get("videos"), list):
             return _json_document(found, name)
@@ -123,7 +157,7 @@ def _json(file: BinaryIO, name: str) -> Table:
 def _loaded(text: bytes, name: str) -> Any:
     try:
         return json.loads(text.decode("utf-8-sig"))
-    except ValueError as error:  # UnicodeDecodeError is one
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
         raise VideoListError(f"{name} is no JSON: {error}") from error
 
 
@@ -172,6 +206,9 @@ def _parquet(file: BinaryIO, name: str) -> Table:
         opened = parquet.ParquetFile(file)
     except (pyarrow.ArrowException, OSError) as error:
         raise VideoListError(f"{name} is no Parquet file: {error}") from error
+    schema = opened.schema_arrow
+    _refuse_repeated(schema.names, name)
+    maps = [each.name for each in schema if pyarrow.types.is_map(each.type)]
 
     def rows() -> Iterator[RawRow]:
         number = 0
@@ -179,11 +216,12 @@ def _parquet(file: BinaryIO, name: str) -> Table:
             for batch in opened.iter_batches(batch_size=_BATCH):
                 for cells in batch.to_pylist():
                     number += 1
-                    yield _parquet_row(number, cells)
+                    objects = {each: dict(cells[each]) for each in maps if cells[each]}
+                    yield _parquet_row(number, cells | objects)
         except (pyarrow.ArrowException, OSError, ValueError) as error:
             raise VideoListError(f"{name} cannot be read after row {number}: {error}") from error
 
-    return Table(rows(), opened.schema_arrow.names, counted="row")
+    return Table(rows(), schema.names, counted="row")
 
 
 def _parquet_row(number: int, cells: Mapping[str, Any]) -> RawRow:

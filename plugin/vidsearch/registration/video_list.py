@@ -147,15 +147,17 @@ class VideoList:
     @cached_property
     def _survey(self) -> tuple[int, ColumnValues]:
         """The number of rows and the values of all columns."""
-        number, values, columns = 0, ColumnValues(), dict[str, None]()
+        number, values, columns, problem = 0, ColumnValues(), dict[str, None](), "it is empty"
         with self._table() as table:
             columns.update(dict.fromkeys(table.columns or ()))
             for raw in self._gathered(table.rows):
                 number += 1
+                if raw.error and number == 1:
+                    problem = f"{table.counted} {raw.line}: {raw.error}"
                 columns.update(dict.fromkeys(raw.cells))
                 fields = self._fields(raw).items()
                 values.add({name: value for name, value in fields if name not in {"uri", "id"}})
-        self._require(columns)
+        self._require(columns, why_none=problem)
         return number, values
 
     def _preset(self) -> dict[str, str]:
@@ -164,9 +166,9 @@ class VideoList:
         asked = {*self._asked.values()} - {""}
         return {column: field for column, field in preset.items() if field not in asked}
 
-    def _require(self, columns: Collection[str]) -> None:
+    def _require(self, columns: Collection[str], *, why_none: str = "it is empty") -> None:
         """Refuse a list whose columns do not give what was asked for."""
-        found = f"(found: {', '.join(columns) or 'nothing'})"
+        found = f"(found: {', '.join(columns)})" if columns else f"({why_none})"
         if unknown := self._asked.keys() - {*columns}:
             raise VideoListError(f"{self.name} has no column {min(unknown)!r} {found}")
         by_field: dict[str, str] = {}
@@ -179,7 +181,8 @@ class VideoList:
         if "uri" not in by_field and not (self.dataset and self.dataset.suffix):
             where = " in its first line" if self.format == "csv" else ""
             raise VideoListError(
-                f"{self.name} has no column 'uri'{where} {found}: --map COLUMN=uri names another"
+                f"{self.name} has no column 'uri'{where} {found}"
+                + (": --map COLUMN=uri names another" if columns else "")
             )
 
     def _gathered(self, rows: Iterator[RawRow]) -> Iterator[RawRow]:

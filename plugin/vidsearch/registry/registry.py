@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import partial
 from os import getpid
 from socket import gethostname
@@ -13,44 +13,17 @@ from uuid import uuid4
 
 from vidsearch.batches import in_batches
 from vidsearch.engines import Engine
-from vidsearch.errors import (
-    LeaseLostError,
-    RegistryError,
-    VideoNotRegisteredError,
-    VidsearchError,
-)
-from vidsearch.registry import transitions
+from vidsearch.errors import LeaseLostError, RegistryError
+from vidsearch.registry import queueing, transitions
+from vidsearch.registry.registration import Registration, registered
 from vidsearch.registry.store import Change, Lease, RecordStore, Stored, in_states
 from vidsearch.registry.sweep_rule import needs_sweep, sweep_query
 from vidsearch.registry.validation import NewVideo, check_id, checked, checked_fields
-from vidsearch_mappings.registry import ErrorRecord, State, VideoRecord
+from vidsearch_mappings.registry import ErrorRecord, Priority, State, VideoRecord
 
-__all__ = ["Registration", "Registry"]
+__all__ = ["Registry"]
 
 _Transition = Callable[[VideoRecord, float], VideoRecord]
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """What became of one of many videos."""
-
-    id: str
-    stored: Stored | None = field(default=None, repr=False)
-    error: VidsearchError | None = None
-    """Why nothing was changed, or why the video was not queued."""
-    changed: bool = False
-    """Whether the record was written; it was not where it says the same already."""
-
-    @property
-    def record(self) -> VideoRecord | None:
-        """As it stands now; ``None`` where it was not changed."""
-        return self.stored.record if self.stored else None
-
-    def require(self) -> VideoRecord:
-        """The record. Raises ``error`` where there is one."""
-        if self.error:
-            raise self.error
-        return _registered(self.record, self.id)
 
 
 class Registry:
@@ -68,12 +41,11 @@ class Registry:
     Args:
         engine: the cluster.
         index: name of the registry index.
-        lease_seconds: a worker that is silent for so long has lost its video. The clocks of the
-            workers must agree to a fraction of it.
+        lease_seconds: a worker that is silent for so long has lost its video.
         max_attempts: attempts before a video is ``dead``.
         reserved: name of the vidsearch object in a video's document, which no other field may take.
         allow_credentials: whether uris may hold user and password, which are stored as they are.
-        clock: seconds since the epoch.
+        clock: seconds since the epoch, the same in all processes: see ``EngineClock``.
     """
 
     def __init__(
@@ -94,7 +66,7 @@ class Registry:
         self._reserved = reserved
         self._checked = partial(checked, reserved=reserved, allow_credentials=allow_credentials)
         self._time = clock
-        self._store = RecordStore(engine, index=index, clock=self._now)
+        self._store = RecordStore(engine, index=index, clock=self.now)
 
     # -- look-ups and listings
 
@@ -105,19 +77,29 @@ class Registry:
 
     def get(self, id: str) -> VideoRecord:
         """One video, read in real time."""
-        return _registered(self.find(id), id)
+        return registered(self.find(id), id)
 
     def find_many(self, ids: Sequence[str]) -> dict[str, VideoRecord]:
         """Some videos, read in real time; those that were never registered are left out."""
         return {id: stored.record for id, stored in self._store.read_many(ids).items()}
 
-    def list(self, *, state: State | None = None, limit: int = 100) -> list[VideoRecord]:
-        """Up to 10,000 videos, the one that changed last first; tombstones only if asked for."""
-        return self._store.latest(in_states(*([state] if state else [])), size=limit)
+    def list(
+        self,
+        *,
+        state: State | Sequence[State] | None = None,
+        error: str | None = None,
+        limit: int = 100,
+    ) -> list[VideoRecord]:
+        """Up to 10,000 videos, the one that changed last first; tombstones only if asked for.
 
-    def scan(self, *states: State) -> Iterator[VideoRecord]:
+        ``error`` is the class of error that the last attempt ended with.
+        """
+        states = [state] if isinstance(state, State) else state or []
+        return self._store.latest(in_states(*states, error=error), size=limit)
+
+    def scan(self, *states: State, error: str | None = None) -> Iterator[VideoRecord]:
         """Every video in one of the states; all but tombstones where none is given."""
-        return self._store.scan(in_states(*states))
+        return self._store.scan(in_states(*states, error=error))
 
     def below(self, prefix: str) -> Iterator[VideoRecord]:
         """Every video whose uri begins so, but for tombstones; in no order."""
@@ -135,7 +117,12 @@ class Registry:
 
     def sweepable(self) -> Iterator[VideoRecord]:
         """Videos that nobody takes care of; see ``sweep_rule.needs_sweep``."""
-        return self._store.scan(sweep_query(now=self._now(), timeout=self.lease_seconds))
+        return self._store.scan(sweep_query(now=self.now(), timeout=self.lease_seconds))
+
+    def due(self, *, limit: int) -> Sequence[VideoRecord]:
+        """Registered videos whose messages the sweep is to send, in order; see ``queueing``."""
+        query = queueing.due_query(self.now())
+        return self._store.first(query, sort=queueing.IN_ORDER, size=limit)
 
     # -- by the application
 
@@ -146,6 +133,7 @@ class Registry:
         uri: str,
         fields: Mapping[str, Any] | None = None,
         routing: str | None = None,
+        priority: Priority = "interactive",
     ) -> VideoRecord:
         """Make a video known. Safe to repeat.
 
@@ -160,20 +148,22 @@ class Registry:
             uri: of the file.
             fields: of the document, beside the vidsearch object; none in an attached index.
             routing: of the application's document, in an attached index.
+            priority: ``interactive`` videos go before ``bulk`` ones. A ``bulk`` video that waits
+                becomes ``interactive`` where it is registered so.
 
         Raises:
             RegistryError: an id, uri or field that cannot be stored; the message says which.
         """
-        video = self._checked(NewVideo(id, uri, fields, routing))
+        video = self._checked(NewVideo(id, uri, fields, routing, priority))
         register = partial(transitions.register, video=video)
         return self._store.change(id, register).record
 
     def register_many(
-        self, videos: Sequence[NewVideo | Mapping[str, Any]]
+        self, videos: Sequence[NewVideo | Mapping[str, Any]], *, priority: Priority = "bulk"
     ) -> tuple[Registration, ...]:
         """As :meth:`register`, in the order of the videos; an id may repeat with the same values.
 
-        A dict has the names of :class:`NewVideo`.
+        A dict has the names of :class:`NewVideo`; ``priority`` is of those that have none.
 
         Raises:
             BackendUnavailableError: the engine does not answer; some may be registered.
@@ -183,6 +173,7 @@ class Registry:
         for video in videos:
             try:
                 valid = self._checked(video)
+                valid = replace(valid, priority=valid.priority or priority)
                 if accepted.setdefault(valid.id, valid) != valid:
                     raise RegistryError(f"id {valid.id!r} is given twice, for different videos")
                 places.append(valid.id)
@@ -193,7 +184,7 @@ class Registry:
             {id: partial(transitions.register, video=video) for id, video in accepted.items()}
         )
         return tuple(
-            place if isinstance(place, Registration) else _registration(place, ends[place])
+            place if isinstance(place, Registration) else Registration.of(place, ends[place])
             for place in places
         )
 
@@ -223,9 +214,15 @@ class Registry:
         return self._change(id, transitions.mark_queued).record
 
     def mark_many_queued(self, registrations: Iterable[Registration]) -> tuple[Registration, ...]:
-        """As :meth:`mark_queued`, without reading again what was registered."""
-        stored = {one.id: one.stored for one in registrations if one.stored}
-        return self._change_many(stored, transitions.mark_queued, stored=stored)
+        """As :meth:`mark_queued`, for those without an error; what was registered is not read
+        again."""
+        queued = {one.id: one.stored for one in registrations if one.stored or not one.error}
+        stored = {id: one for id, one in queued.items() if one}
+        return self._change_many(queued, transitions.mark_queued, stored=stored)
+
+    def defer(self, ids: Iterable[str]) -> tuple[Registration, ...]:
+        """Leave registered videos to the sweep, as the queue is full."""
+        return self._change_many(ids, queueing.defer)
 
     def retry(self, id: str) -> VideoRecord:
         """Give a failed or dead video a new start with all its attempts.
@@ -262,6 +259,10 @@ class Registry:
         """
         return self._change(id, partial(transitions.delete, error=error)).record
 
+    def delete_many(self, ids: Iterable[str]) -> tuple[Registration, ...]:
+        """As :meth:`delete`."""
+        return self._change_many(ids, partial(transitions.delete, error=None))
+
     def mark_removed(self, id: str) -> VideoRecord:
         """Note that the document of a deleted video is removed."""
         return self._change(id, transitions.mark_removed).record
@@ -271,18 +272,25 @@ class Registry:
 
         A tombstone whose ingest may still be running is kept.
         """
-        stored = self._store.read(id)
-        if stored is None or not transitions.is_purgeable(stored.record):
-            return False
-        return self._store.delete(stored)
+        return id in self.purge_many([id])
+
+    def purge_many(self, ids: Iterable[str]) -> set[str]:
+        """As :meth:`purge`; returns the ids of those that were dropped."""
+        purged: set[str] = set()
+        for batch in in_batches(ids):
+            found = self._store.read_many(batch).values()
+            purged |= self._store.delete_many(
+                [one for one in found if transitions.is_purgeable(one.record)]
+            )
+        return purged
 
     # -- by the worker
 
     def claim(self, id: str, *, owner: str) -> Lease:
         """Take the lease and count an attempt.
 
-        ``owner`` is the message that is followed; the same for its retries, so that one which could
-        not give the lease back during an outage takes it up again, uncounted.
+        ``owner`` is the message that is followed. Where the lease could not be given back, as the
+        engine was away, the same owner takes it up again, uncounted.
 
         Raises:
             LeaseLostError: another lease is live, or nothing is to be done: a late duplicate.
@@ -324,11 +332,17 @@ class Registry:
         return self._change_held(lease, transitions.mark_gone, error=error).record
 
     def release(
-        self, lease: Lease, error: ErrorRecord, *, counted: bool, delay: float = 0.0
+        self,
+        lease: Lease,
+        error: ErrorRecord,
+        *,
+        counted: bool,
+        delay: float = 0.0,
+        give_up_after: float | None = None,
     ) -> VideoRecord:
-        """``processing → queued`` for another try after ``delay`` seconds; the last ends ``dead``.
+        """``processing → registered`` for another try after ``delay`` seconds, or ``dead``.
 
-        An attempt that is not ``counted`` is taken back: an outage is not the video's fault.
+        An attempt that is not ``counted`` is taken back. See ``transitions.release``.
         """
         return self._change_held(
             lease,
@@ -337,7 +351,12 @@ class Registry:
             counted=counted,
             delay=delay,
             max_attempts=self.max_attempts,
+            give_up_after=give_up_after,
         ).record
+
+    def hand_back(self, id: str, *, owner: str, error: ErrorRecord | None = None) -> VideoRecord:
+        """Give back the lease that an owner has, if any, without what :meth:`claim` returned."""
+        return self._change(id, partial(transitions.hand_back, owner=owner, error=error)).record
 
     def hand_over(self, lease: Lease, *, lease_seconds: float, **known: Any) -> VideoRecord:
         """Let the slices of a video have its lease; see ``transitions.hand_over``."""
@@ -353,17 +372,27 @@ class Registry:
         Returns ``None`` where it is not forgotten (any more); see ``needs_sweep``. Of several
         sweeps at once, one gets the record.
         """
-        before: VideoRecord | None = None
+        (end,) = self.recover_many([id])
+        record = end.require()
+        return record if end.changed else None
+
+    def recover_many(self, ids: Iterable[str]) -> tuple[Registration, ...]:
+        """As :meth:`recover`; those that were recovered are ``changed``."""
 
         def recover(record: VideoRecord, now: float) -> VideoRecord:
-            nonlocal before
-            before = record
             if not needs_sweep(record, now=now, timeout=self.lease_seconds):
                 return record
             return transitions.recover(record, now, max_attempts=self.max_attempts)
 
-        after = self._change(id, recover).record
-        return None if after is before else after
+        return self._change_many(ids, recover)
+
+    def take_due(self, ids: Iterable[str]) -> tuple[Registration, ...]:
+        """Mark due videos queued, whose messages are to be sent now; those are ``changed``."""
+        return self._change_many(ids, queueing.take_due)
+
+    def put_back(self, registrations: Iterable[Registration]) -> tuple[Registration, ...]:
+        """Make videos due again that :meth:`take_due` took, and the broker did not take."""
+        return self._change_stored(registrations, queueing.put_back)
 
     def _change(self, id: str, transition: _Transition) -> Stored:
         return self._store.change(id, _of_registered(id, transition))
@@ -377,30 +406,26 @@ class Registry:
     ) -> tuple[Registration, ...]:
         changes = {id: _of_registered(id, transition) for id in ids}
         ends = self._store.change_many(changes, stored=stored)
-        return tuple(_registration(id, ends[id]) for id in changes)
+        return tuple(Registration.of(id, ends[id]) for id in changes)
+
+    def _change_stored(
+        self, registrations: Iterable[Registration], transition: _Transition
+    ) -> tuple[Registration, ...]:
+        """As :meth:`_change_many`, without reading again what was read before."""
+        stored = {one.id: one.stored for one in registrations if one.stored}
+        return self._change_many(stored, transition, stored=stored)
 
     def _change_held(
         self, lease: Lease, transition: Callable[..., VideoRecord], **arguments: Any
     ) -> Lease:
-        after = transition(lease.record, self._now(), **arguments)
+        after = transition(lease.record, self.now(), **arguments)
         return self._store.change_held(lease, after)
 
-    def _now(self) -> float:
+    def now(self) -> float:
+        """Seconds since the epoch, as records have them."""
         return round(self._time(), 3)  # stored times count milliseconds
-
-
-def _registered(record: VideoRecord | None, id: str) -> VideoRecord:
-    if record is None:
-        raise VideoNotRegisteredError(f"no video {id!r} is registered")
-    return record
 
 
 def _of_registered(id: str, transition: _Transition) -> Change:
     """A change of what must be registered."""
-    return lambda record, now: transition(_registered(record, id), now)
-
-
-def _registration(id: str, end: Stored | VidsearchError) -> Registration:
-    if isinstance(end, Stored):
-        return Registration(id, end, changed=end.written)
-    return Registration(id, error=end)
+    return lambda record, now: transition(registered(record, id), now)

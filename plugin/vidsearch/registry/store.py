@@ -32,8 +32,13 @@ Change = Callable[[VideoRecord | None, float], VideoRecord]
 """From the stored record and the time to the record after: the same one to leave it as it is."""
 
 
-def in_states(*states: State) -> Json:
-    """The query for records in one of the states; all but tombstones where none is given."""
+def in_states(*states: State, error: str | None = None) -> Json:
+    """The query for records in one of the states; all but tombstones where none is given.
+
+    ``error`` is the class of their last attempt's error; ``None`` for any or none.
+    """
+    if error is not None:
+        return {"bool": {"filter": [in_states(*states), {"term": {"error.type": error}}]}}
     if not states:
         return {"bool": {"must_not": [in_states(State.DELETED)]}}
     return {"terms": {"state": [str(state) for state in states]}}
@@ -116,12 +121,13 @@ class RecordStore:
             nonlocal known, rest
             found = self._documents([id for id in rest if id not in known])
             changed: list[VideoRecord] = []
+            now = self._clock()
             for id in rest:
                 try:
                     if id in found:
                         known[id] = _stored(found[id])
                     before = known.get(id)
-                    after = changes[id](before.record if before else None, self._clock())
+                    after = changes[id](before.record if before else None, now)
                 except RegistryError as error:
                     ends[id] = error
                     continue
@@ -166,17 +172,21 @@ class RecordStore:
 
         return until_unchanged(attempt, of=_called(lease.id))
 
-    def delete(self, stored: Stored) -> bool:
-        """Drop a record that is still the same."""
-        try:
-            return self._engine.delete(self.index, stored.id, expect=stored.revision)
-        except VersionConflictError:
-            return False
+    def delete_many(self, stored: Sequence[Stored]) -> set[str]:
+        """Drop those records that are still the same; returns their ids."""
+        writes = [Write("delete", one.id, expect=one.revision) for one in stored]
+        with self._registry():
+            kept = self._engine.bulk(self.index, writes).conflicts if writes else ()
+        return {one.id for one in stored} - {*kept}
 
     def latest(self, query: Json, *, size: int) -> list[VideoRecord]:
         """The records that match, the one that changed last first."""
+        return self.first(query, sort=[{"updated_at": "desc"}], size=size)
+
+    def first(self, query: Json, *, sort: Sequence[Json], size: int) -> list[VideoRecord]:
+        """The first records that match, in an order."""
         self._refresh()
-        body = {"query": query, "sort": [{"updated_at": "desc"}], "size": size}
+        body = {"query": query, "sort": list(sort), "size": size}
         hits = self._engine.search(self.index, body)["hits"]["hits"]
         return [found for hit in hits if (found := _readable(hit["_id"], hit["_source"]))]
 
@@ -241,7 +251,8 @@ class RecordStore:
                 ends[id] = error
             else:
                 smaller |= {} if fits is None else {id: fits}
-        return ends | self._bulk(by_id, smaller, expect)
+        kept = {id: _record(id, source) for id, source in smaller.items()}
+        return ends | self._bulk(kept, smaller, expect)
 
     def _bulk(
         self,

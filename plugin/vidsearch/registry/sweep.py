@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vidsearch.errors import BackendError, BackendUnavailableError, VideoNotRegisteredError
+from vidsearch.batches import BATCH, in_batches
+from vidsearch.errors import BackendError, VideoNotRegisteredError
 from vidsearch.registry.registry import Registry
-from vidsearch_mappings.registry import State
+from vidsearch_mappings.registry import State, VideoRecord
 
 __all__ = ["SweepReport", "sweep"]
 
 _log = logging.getLogger(__name__)
 _OUTCOMES = {State.DELETED: "cleaned", State.DEAD: "dead", State.REGISTERED: "waiting"}
+
+Sent = tuple[Collection[str], BackendError | None]
+"""The ids of those whose messages the broker took, and why it did not take all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +26,18 @@ class SweepReport:
     """What a sweep did, by video id."""
 
     requeued: tuple[str, ...] = ()
-    """A message is in the queue again."""
+    """Their worker or message was lost; a message is in the queue again."""
+    sent: tuple[str, ...] = ()
+    """They waited for a retry, or for room in the queue; their message is in the queue now."""
     dead: tuple[str, ...] = ()
     """Out of attempts."""
     cleaned: tuple[str, ...] = ()
     """Deleted, and what was left of the document is removed now."""
     waiting: tuple[str, ...] = ()
-    """The broker did not take the message, or the engine did not remove the document; the next
-    sweep tries again."""
+    """Recovered, but the queue is full or the broker did not take the message; or the engine did
+    not remove the document. The next sweep tries again."""
     slices: int = 0
-    """Slices of long videos that are in the queue again."""
+    """Slices of long videos whose messages are in the queue again."""
     problem: str | None = None
     """Why not; the first reason of several."""
 
@@ -40,60 +45,91 @@ class SweepReport:
         """For people and their scripts."""
         return asdict(self)
 
+    def counts(self) -> dict[str, int]:
+        """Number of videos by what was done with them, and of slices."""
+        names = ("requeued", "sent", "dead", "cleaned", "waiting")
+        return {**{name: len(getattr(self, name)) for name in names}, "slices": self.slices}
+
 
 def sweep(
     registry: Registry,
     *,
-    enqueue: Callable[[str], object],
+    send: Callable[[Sequence[VideoRecord]], Sent],
+    lost: Callable[[Sequence[str]], Collection[str]],
     clean: Callable[[str], object],
-    depth: Callable[[], int],
+    room: int,
 ) -> SweepReport:
-    """Requeue what was lost. Safe to run often and in several places at once.
+    """Recover what was lost, and send the messages of what is due. Safe in several places at once.
 
-    A video whose message waits in a long queue looks like one whose message was lost. As long as
-    at least as many messages wait as videos are queued, none of them counts as lost.
+    Everything is written by compare-and-set in batches. A video is marked queued before its message
+    is sent, so of several sweeps one sends it. Where a sweep dies in between, the message counts as
+    lost later.
 
     Args:
         registry: of the videos.
-        enqueue: puts a message for one video id into the queue and marks it queued;
-            ``BackendUnavailableError`` where the broker does not answer.
+        send: puts the messages for some videos into the queue.
+        lost: those of some queued videos whose message is in no queue and in no worker's hands.
         clean: removes the document of one deleted video; see ``remove_document``.
-        depth: number of messages that wait in the queue; ``BackendUnavailableError`` as above.
+        room: number of messages that the queue may still take.
     """
-    try:
-        queued_may_be_lost = depth() < registry.counts()[State.QUEUED]
-    except BackendUnavailableError as error:
-        _log.warning("sweep: %s", error)
-        queued_may_be_lost = False
-    found: dict[str, list[str]] = {"requeued": [], "dead": [], "cleaned": [], "waiting": []}
-    away: str | None = None
-    blocked: str | None = None
-    for candidate in registry.sweepable():
-        if candidate.state is State.QUEUED and not queued_may_be_lost:
-            continue
-        if candidate.state is State.DELETED:
+    found: dict[str, list[str]] = {"dead": [], "cleaned": [], "waiting": []}
+    problems: list[BackendError] = []
+    for batch in in_batches(registry.sweepable()):
+        forgotten = _without_queued(batch, lost)
+        for record in [one for one in forgotten if one.state is State.DELETED]:
             # First the document, then the mark: a sweep that dies in between is repeated.
             try:
-                clean(candidate.id)
+                clean(record.id)
             except BackendError as error:  # it must not keep the others waiting
-                _log.warning("sweep: document of %r is not removed: %s", candidate.id, error)
-                blocked = blocked or str(error)
-                found["waiting"].append(candidate.id)
-                continue
-        with suppress(VideoNotRegisteredError):  # purged meanwhile
-            if record := registry.recover(candidate.id):
-                outcome = _OUTCOMES[record.state]
-                if record.state is State.DEAD:
-                    _log.warning("video %r is dead: %s", record.id, record.error)
-                elif record.state is State.REGISTERED and away is None:
-                    try:
-                        enqueue(record.id)
-                        outcome = "requeued"
-                    except BackendUnavailableError as error:
-                        away = str(error)
-                found[outcome].append(record.id)
-    problem = away or blocked
-    ids = {name: tuple(each) for name, each in found.items()}
+                _log.warning("sweep: document of %r is not removed: %s", record.id, error)
+                problems.append(error)
+                found["waiting"].append(record.id)
+                forgotten.remove(record)
+        for one in registry.recover_many([record.id for record in forgotten]):
+            if one.record and one.changed:
+                found[_OUTCOMES[one.record.state]].append(one.id)
+                if one.record.state is State.DEAD:
+                    _log.warning("video %r is dead: %s", one.id, one.record.error)
+            elif one.error and not isinstance(one.error, VideoNotRegisteredError):
+                _log.warning("sweep: %s", one.error)
+    sent, problem = _send_due(registry, send, room)
+    recovered = set(found["waiting"])
     return SweepReport(
-        ids["requeued"], ids["dead"], ids["cleaned"], ids["waiting"], problem=problem
+        requeued=tuple(id for id in sent if id in recovered),
+        sent=tuple(id for id in sent if id not in recovered),
+        dead=tuple(found["dead"]),
+        cleaned=tuple(found["cleaned"]),
+        waiting=tuple(id for id in found["waiting"] if id not in sent),
+        problem=next((str(one) for one in (problem, *problems) if one), None),
     )
+
+
+def _without_queued(
+    batch: Sequence[VideoRecord], lost: Callable[[Sequence[str]], Collection[str]]
+) -> list[VideoRecord]:
+    """A batch without the queued videos whose message only waits in a long queue."""
+    queued = [record.id for record in batch if record.state is State.QUEUED]
+    gone = lost(queued) if queued else ()
+    return [record for record in batch if record.state is not State.QUEUED or record.id in gone]
+
+
+def _send_due(
+    registry: Registry, send: Callable[[Sequence[VideoRecord]], Sent], room: int
+) -> tuple[dict[str, None], BackendError | None]:
+    """Send the messages of due videos as long as there is room; the ids of those that were sent."""
+    done: dict[str, None] = {}
+    while (left := room - len(done)) > 0:
+        due = registry.due(limit=min(left, BATCH))
+        taken = {
+            one.id: one
+            for one in registry.take_due([record.id for record in due])
+            if one.record and one.changed
+        }
+        if not taken:
+            break
+        sent, problem = send([one.require() for one in taken.values()])
+        done |= dict.fromkeys(sent)
+        if unsent := [one for id, one in taken.items() if id not in done]:
+            registry.put_back(unsent)
+            return done, problem
+    return done, None

@@ -25,12 +25,15 @@ class _Rule:
     """Whether it must have passed by ``timeout`` seconds."""
     absent: bool
     """What holds where the record has no such time."""
+    unless: str | None = None
+    """Field with a time that the rule does not apply with."""
 
 
 _RULES = (
     _Rule(State.PROCESSING, "lease_until", grace=False, absent=True),
     _Rule(State.QUEUED, "due_at", grace=True, absent=True),
-    _Rule(State.REGISTERED, "updated_at", grace=True, absent=True),
+    # One that is due later is not forgotten; see `queueing`.
+    _Rule(State.REGISTERED, "updated_at", grace=True, absent=True, unless="due_at"),
     # Its document has not got the fields that it was registered with since.
     _Rule(State.INDEXED, "due_at", grace=True, absent=False),
     # A worker that was at work when the video was deleted may have died after its write.
@@ -52,6 +55,7 @@ def needs_sweep(record: VideoRecord, *, now: float, timeout: float) -> bool:
         rule.absent if time is None else time < _limit(rule, now=now, timeout=timeout)
         for rule in _RULES
         if rule.state is record.state
+        and (rule.unless is None or getattr(record, rule.unless) is None)
         for time in (getattr(record, rule.time),)
     )
 
@@ -63,13 +67,19 @@ def sweep_query(*, now: float, timeout: float) -> Json:
         limit = to_stamp(_limit(rule, now=now, timeout=timeout))
         when: list[Json] = [{"range": {rule.time: {"lt": limit}}}]
         if rule.absent:
-            when.append({"bool": {"must_not": [{"exists": {"field": rule.time}}]}})
-        queries.append({"bool": {"filter": [{"term": {"state": str(rule.state)}}, _any(when)]}})
+            when.append(_lacks(rule.time))
+        conditions = [{"term": {"state": str(rule.state)}}, _any(when)]
+        conditions += [_lacks(rule.unless)] if rule.unless else []
+        queries.append({"bool": {"filter": conditions}})
     return _any(queries)
 
 
 def _limit(rule: _Rule, *, now: float, timeout: float) -> float:
     return round(now - timeout if rule.grace else now, 3)  # stored times count milliseconds
+
+
+def _lacks(field: str) -> Json:
+    return {"bool": {"must_not": [{"exists": {"field": field}}]}}
 
 
 def _any(queries: Sequence[Json]) -> Json:

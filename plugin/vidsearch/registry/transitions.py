@@ -3,9 +3,10 @@
 ::
 
     registered ──► queued ──► processing ──► indexed
-        ▲             ▲           │  ├─────► failed     the video is at fault
-        │             └───────────┘  └─────► dead       given up after max_attempts
-        └── retry, reopen, sweep, or registered again with another uri or other fields
+        ▲                         │  ├─────► failed     the video is at fault
+        ├─────────────────────────┘  └─────► dead       given up after max_attempts, or by its age
+        │
+        └── release, retry, reopen, sweep, or registered again with another uri or other fields
     any state ──► deleted (tombstone) ──► purged
 
 ===============  ===========================================  =====================================
@@ -22,7 +23,9 @@ function         from                                         to
 ``complete``     processing                                   indexed
 ``fail``         processing                                   failed
 ``mark_gone``    processing                                   deleted
-``release``      processing                                   queued; dead after the last attempt
+``release``      processing                                   registered; dead after the last
+                                                              attempt
+``hand_back``    processing, of that owner                    registered
 ``hand_over``    processing                                   processing, owned by its slices
 ``retry``        failed, dead                                 registered
 ``reopen``       indexed, failed, dead; any to forget         registered
@@ -62,6 +65,7 @@ __all__ = [
     "delete",
     "fail",
     "fields_written",
+    "hand_back",
     "hand_over",
     "is_handed_over",
     "is_purgeable",
@@ -87,7 +91,12 @@ def register(old: VideoRecord | None, now: float, *, video: NewVideo) -> VideoRe
 
     Of an indexed video, other fields alone are only noted; see :func:`fields_written`.
     """
-    wanted: Json = {"uri": video.uri, "fields": dict(video.fields or {}), "routing": video.routing}
+    wanted: Json = {
+        "uri": video.uri,
+        "fields": dict(video.fields or {}),
+        "routing": video.routing,
+        "priority": video.priority or "interactive",
+    }
     if old is None or old.state is State.DELETED:
         unknown = {} if old is None else old.unknown
         return VideoRecord(
@@ -95,7 +104,7 @@ def register(old: VideoRecord | None, now: float, *, video: NewVideo) -> VideoRe
         )
     same_file = (old.uri, old.routing) == (video.uri, video.routing)
     if same_file and dict(old.fields) == wanted["fields"] and old.state not in GIVEN_UP:
-        return old
+        return _hurried(old, now) if wanted["priority"] == "interactive" else old
     if same_file and old.state is State.INDEXED:
         return _with_fields(old, now, wanted["fields"])
     if video.uri != old.uri:
@@ -154,7 +163,7 @@ def claim(
     Raises:
         LeaseLostError: another lease is live, or nothing is to be done: a late duplicate.
     """
-    mine = (record.owner or "").partition("#")[0] == token.partition("#")[0]
+    mine = _is_of(record, token.partition("#")[0])
     attempts = record.attempts + 1
     if record.state is State.PROCESSING:
         if mine or is_handed_over(record):
@@ -205,13 +214,40 @@ def release(
     counted: bool,
     delay: float,
     max_attempts: int,
+    give_up_after: float | None = None,
 ) -> VideoRecord:
-    """Give the lease back for another try; the last counted attempt ends dead."""
-    ended = _ended(record, now).changed(error=error)
-    if counted and record.attempts >= max_attempts:
+    """Give the lease back for another try, when ``delay`` has passed.
+
+    The last counted attempt ends dead. ``give_up_after`` is given for an outage, which ends dead
+    where the first one in a row was so many seconds ago.
+    """
+    since = record.failing_since
+    if give_up_after is None:
+        is_last = counted and record.attempts >= max_attempts
+        since = None if counted else since
+    else:
+        since = now if since is None else since
+        is_last = now - since >= give_up_after
+    ended = _ended(record, now).changed(error=error, failing_since=since)
+    if is_last:
         return ended.changed(state=State.DEAD)
     attempts = record.attempts if counted else record.attempts - 1
-    return ended.changed(state=State.QUEUED, attempts=attempts, due_at=_later(now, delay))
+    return ended.changed(state=State.REGISTERED, attempts=attempts, due_at=_later(now, delay))
+
+
+def hand_back(
+    record: VideoRecord, now: float, *, owner: str, error: ErrorRecord | None
+) -> VideoRecord:
+    """Give the lease back for another worker to try at once, where an owner has it; uncounted."""
+    if record.state is not State.PROCESSING or not _is_of(record, owner):
+        return record
+    return _ended(record, now).changed(
+        state=State.REGISTERED,
+        attempts=record.attempts - 1,
+        due_at=now,
+        error=error,
+        failing_since=record.failing_since,
+    )
 
 
 def hand_over(
@@ -223,7 +259,12 @@ def hand_over(
     where all the slices' workers were lost.
     """
     return record.changed(
-        owner=_SLICES, lease_until=_later(now, lease_seconds), error=None, updated_at=now, **known
+        owner=_SLICES,
+        lease_until=_later(now, lease_seconds),
+        error=None,
+        failing_since=None,
+        updated_at=now,
+        **known,
     )
 
 
@@ -255,7 +296,7 @@ def reopen(record: VideoRecord, now: float, *, forget: bool) -> VideoRecord:
         raise VideoNotRegisteredError(f"video {record.id!r} was deleted")
     if record.state in IN_PROGRESS and not (forget and record.fingerprint):
         return record
-    after = _afresh(record, now)
+    after = _afresh(record, now).changed(priority="bulk")
     return _without_content(after).changed(fingerprint=None) if forget else after
 
 
@@ -285,20 +326,26 @@ def mark_removed(record: VideoRecord, now: float) -> VideoRecord:
 
 
 def recover(record: VideoRecord, now: float, *, max_attempts: int) -> VideoRecord:
-    """Take back what nobody takes care of; the caller has asked ``needs_sweep``."""
-    after = _ended(record, now)
+    """Take back what nobody takes care of; the caller has asked ``needs_sweep``.
+
+    What is ``registered`` then is due at once: see :mod:`vidsearch.registry.queueing`.
+    """
     if record.state is State.DELETED:
-        return after
+        return _ended(record, now)
     if record.state is State.INDEXED:
-        return _afresh(record, now)
+        return _afresh(record, now).changed(due_at=now)
+    after = _ended(record, now).changed(
+        state=State.REGISTERED, due_at=now, failing_since=record.failing_since
+    )
     if record.state is not State.PROCESSING:
-        return after.changed(state=State.REGISTERED)
+        return after
     if is_handed_over(record):
-        return after.changed(state=State.REGISTERED, attempts=record.attempts - 1)
+        return after.changed(attempts=record.attempts - 1)
     lost = f"worker {record.owner} fell silent in attempt {record.attempts}"
     error = ErrorRecord(type="WorkerLost", stage="processing", message=lost)
-    dead = record.attempts >= max_attempts
-    return after.changed(state=State.DEAD if dead else State.REGISTERED, error=error)
+    if record.attempts >= max_attempts:
+        return after.changed(state=State.DEAD, due_at=None, error=error)
+    return after.changed(error=error)
 
 
 def is_purgeable(record: VideoRecord) -> bool:
@@ -306,8 +353,22 @@ def is_purgeable(record: VideoRecord) -> bool:
     return record.state in UNWANTED and not record.lease_until
 
 
+def _hurried(record: VideoRecord, now: float) -> VideoRecord:
+    """A bulk video that somebody waits for now. One that is queued gets another message."""
+    if record.priority == "interactive" or record.state not in WAITING:
+        return record
+    after = record.changed(priority="interactive", updated_at=now)
+    return (
+        after
+        if record.state is State.REGISTERED
+        else _ended(after, now).changed(state=State.REGISTERED)
+    )
+
+
 def _afresh(record: VideoRecord, now: float) -> VideoRecord:
-    return _ended(record, now).changed(state=State.REGISTERED, attempts=0, error=None)
+    return _ended(record, now).changed(
+        state=State.REGISTERED, attempts=0, error=None, requested_at=now
+    )
 
 
 def _with_fields(record: VideoRecord, now: float, fields: Mapping[str, Any]) -> VideoRecord:
@@ -319,7 +380,13 @@ def _without_content(record: VideoRecord) -> VideoRecord:
 
 
 def _ended(record: VideoRecord, now: float) -> VideoRecord:
-    return record.changed(owner=None, lease_until=None, due_at=None, updated_at=now)
+    return record.changed(
+        owner=None, lease_until=None, due_at=None, failing_since=None, updated_at=now
+    )
+
+
+def _is_of(record: VideoRecord, owner: str) -> bool:
+    return (record.owner or "").partition("#")[0] == owner
 
 
 def _later(now: float, seconds: float) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 from vidsearch.credentials import holds_credentials
 from vidsearch.errors import RegistryError
 from vidsearch.json_values import GREATEST, LEAST
+from vidsearch_mappings.registry import PRIORITIES, Priority
 
 __all__ = ["NewVideo", "check_id", "check_uri", "checked", "checked_fields"]
 
@@ -27,6 +28,8 @@ class NewVideo:
     uri: str
     fields: Mapping[str, Any] | None = None
     routing: str | None = None
+    priority: Priority | None = None
+    """``None``: that of the call."""
 
 
 def checked(
@@ -41,6 +44,7 @@ def checked(
         video = _new_video(video)
     check_id(video.id)
     check_uri(video.uri, id=video.id, allow_credentials=allow_credentials)
+    _check_priority(video.priority, id=video.id)
     return replace(video, fields=checked_fields(video.fields, id=video.id, reserved=reserved))
 
 
@@ -92,6 +96,17 @@ def check_uri(uri: str, *, id: str, allow_credentials: bool) -> None:
             "workers; or set sources.allow_credentials to store them. (An @ of the path can be "
             "written %40)"
         )
+
+
+def _check_priority(priority: str | None, *, id: str) -> None:
+    """Refuse what is no priority.
+
+    Raises:
+        RegistryError: see above.
+    """
+    if priority is not None and priority not in PRIORITIES:
+        names = " or ".join(map(repr, PRIORITIES))
+        raise RegistryError(f"the priority of video {id!r} is {priority!r}: give {names}")
 
 
 def checked_fields(fields: Mapping[str, Any] | None, *, id: str, reserved: str) -> dict[str, Any]:

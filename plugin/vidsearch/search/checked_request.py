@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -82,6 +83,18 @@ class CheckedRequest:
                 text = require_text(text)
             checked.append(cls.of(text, options, settings=settings))
         return checked
+
+    def without_vectors(self, field: str) -> CheckedRequest | None:
+        """The keyword leg alone; ``None`` where nothing can be found without vectors.
+
+        ``field`` is the vidsearch object, which no document has.
+        """
+        request = self.request
+        filtered_by = json.dumps(request.filter, default=str)
+        if "keyword" not in request.legs or f'"{field}.' in filtered_by:
+            return None
+        words = request.model_copy(update={"mode": "keyword"})
+        return CheckedRequest(words, position=self.position)
 
     @contextmanager
     def errors_about(self, argument: str) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,7 +24,13 @@ from vidsearch.search.checked_request import CheckedRequest
 from vidsearch.search.index_cache import IndexCache, IndexMovedError
 from vidsearch.search.native import Cluster
 from vidsearch.search.plan import Conditions, Plan
-from vidsearch.search.query_vector import MediaInput, QueryVector, given_vector, stored_vector
+from vidsearch.search.query_vector import (
+    MediaInput,
+    QueryVector,
+    given_vector,
+    stored_vector,
+    text_vectors,
+)
 from vidsearch.search.ranking import Ranking
 from vidsearch.search.request import Leg, require_text
 from vidsearch.search.types import Hit, SearchResult
@@ -49,6 +56,7 @@ class SearchCore:
         encoder: loads the model when first called.
         settings: candidates, window, fields of the keyword leg.
         media: reads images and clips.
+        registry: alias of the registry; by default that of the default ``index.side_prefix``.
     """
 
     def __init__(
@@ -58,12 +66,13 @@ class SearchCore:
         encoder: Callable[[], Encoder],
         settings: SearchSettings,
         media: MediaInput | None = None,
+        registry: str | None = None,
     ) -> None:
         self.alias = alias
         self._encoder = Once(encoder)
         self._settings = settings
         self._media = media or MediaInput()
-        self._index = IndexCache(alias)
+        self._index = IndexCache(alias, registry=registry)
         self.is_cold = False
         """Whether the first text is still to be embedded, of a model loaded here."""
 
@@ -80,7 +89,8 @@ class SearchCore:
             return encoders.load_encoder(settings.model, settings.ingest)
 
         media = MediaInput(settings.sources, settings.ingest, settings.model.batch_size)
-        core = cls(settings.index.name, encoder=load, settings=settings.search, media=media)
+        search, index = settings.search, settings.index
+        core = cls(index.name, encoder=load, settings=search, media=media, registry=index.registry)
         core.is_cold = True
         return core
 
@@ -109,24 +119,36 @@ class SearchCore:
         started = time.perf_counter()
         embedded = _Embedded(self, requests)
 
-        def run(index: IndexDescription) -> Steps[list[tuple[Ranking, tuple[Hit, ...], str]]]:
-            plans = yield from self._plans(requests, index, calls, embedded)
-            rankings = yield from self._rank(plans, calls)
-            pages = yield from self._hits(rankings, index, calls)
-            return [(*each, index.name) for each in zip(rankings, pages, strict=True)]
+        def run(index: IndexDescription) -> Steps[list[SearchResult]]:
+            if (missing := index.missing_object) is None:
+                return (yield from self._results(requests, index, calls, embedded))
+            by_words = [each.without_vectors(index.field) for each in requests]
+            words = [each for each in by_words if each is not None]
+            found = iter((yield from self._results(words, index, calls, embedded)))
+            nothing = _result(requests[0], index, (), ())
+            results = [next(found) if each else nothing for each in by_words]
+            return [
+                _result(checked, index, each.hits, (*each.warnings, missing))
+                for checked, each in zip(requests, results, strict=True)
+            ]
 
         found = yield from self._index.run(calls, run, sized=self._counts(requests, calls))
         took = 1000 * (time.perf_counter() - started - embedded.loading)
+        return [replace(each, took=took) for each in found]
+
+    def _results(
+        self,
+        requests: Sequence[CheckedRequest],
+        index: IndexDescription,
+        calls: Calls,
+        embedded: _Embedded,
+    ) -> Steps[list[SearchResult]]:
+        plans = yield from self._plans(requests, index, calls, embedded)
+        rankings = yield from self._rank(plans, calls)
+        pages = yield from self._hits(rankings, index, calls)
         return [
-            SearchResult(
-                hits=hits,
-                mode=checked.request.resolved_mode,
-                level=checked.request.level,
-                index=index,
-                took=took,
-                warnings=tuple(ranking.warnings),
-            )
-            for checked, (ranking, hits, index) in zip(requests, found, strict=True)
+            _result(checked, index, hits, ranking.warnings)
+            for checked, hits, ranking in zip(requests, pages, rankings, strict=True)
         ]
 
     def bodies(self, request: CheckedRequest, calls: Calls) -> Steps[dict[Leg, Json]]:
@@ -134,6 +156,8 @@ class SearchCore:
         embedded = _Embedded(self, [request])
 
         def run(index: IndexDescription) -> Steps[dict[Leg, Json]]:
+            if index.missing_object and request.request.needs_vector:
+                raise MappingConflictError(index.missing_object)
             (plan,) = yield from self._plans([request], index, calls, embedded)
             return plan.bodies()[0]
 
@@ -204,7 +228,7 @@ class SearchCore:
             vectors = list((yield Work(lambda: embedded(index))))
         groups: list[dict[str, Json]] = [{} for _ in requests]
         for group, checked in zip(groups, requests, strict=True):
-            if (id := checked.request.like) is not None:
+            if (id := checked.request.like) is not None and checked.request.needs_vector:
                 segments = checked.request.at is not None
                 group["like"] = stored_vectors_query(
                     calls.kind, field=index.field, id=id, segments=segments
@@ -216,7 +240,7 @@ class SearchCore:
                 with checked.errors_about("vector"):
                     vector = given_vector(request.vector, dims=index.identity.dims)
                 vectors[at] = QueryVector(vector.tolist())
-            elif request.like is not None:
+            elif request.like is not None and request.needs_vector:
                 hits = stored[at]["like"]["hits"]["hits"]
                 source = hits[0]["_source"] if hits else None
                 with checked.errors_about("like"):
@@ -236,14 +260,7 @@ class SearchCore:
 
     def embed_texts(self, texts: Sequence[str]) -> list[QueryVector]:
         """The vectors of texts, made in one batch."""
-        if not texts:
-            return []
-        encoder = self._encoder()
-        vectors = embedded_texts(encoder, texts)
-        return [
-            QueryVector(vector.tolist(), _truncation(text, encoder))
-            for text, vector in zip(texts, vectors, strict=True)
-        ]
+        return text_vectors(texts, encoder=self._encoder()) if texts else []
 
     def embed_media(self, checked: CheckedRequest) -> QueryVector:
         """The vector of an image or a clip."""
@@ -257,6 +274,8 @@ class SearchCore:
     def _rank(self, plans: Sequence[Plan], calls: Calls) -> Steps[list[Ranking]]:
         """The videos of each search in order, of one ``_msearch`` of all their legs."""
         rankings = list(map(Ranking, plans))
+        if not plans:
+            return rankings
         try:
             bodies = [each.first_bodies() for each in rankings]
             answers = yield from self._ask(calls, plans[0].index, bodies)
@@ -312,6 +331,16 @@ class SearchCore:
         return [{name: next(rest) for name in group} for group in groups]
 
 
+def _result(
+    checked: CheckedRequest,
+    index: IndexDescription,
+    hits: tuple[Hit, ...],
+    warnings: Sequence[str],
+) -> SearchResult:
+    mode, level = checked.request.resolved_mode, checked.request.level
+    return SearchResult(hits, mode, level, index.name, took=0.0, warnings=tuple(warnings))
+
+
 class _Embedded:
     """The vectors that the model makes of some requests, and the time that loading it took."""
 
@@ -351,14 +380,6 @@ class _Embedded:
             else:
                 vectors.append(self._core.embed_media(checked))
         return vectors
-
-
-def _truncation(text: str, encoder: Encoder) -> tuple[str, ...]:
-    """The warning that the model does not read all of the text, if so."""
-    tokens, length = encoder.count_tokens(text), encoder.context_length
-    if tokens <= length:
-        return ()
-    return (f"the text has {tokens} tokens, the model reads the first {length} only",)
 
 
 def _for_each(

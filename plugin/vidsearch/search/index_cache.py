@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
+from vidsearch.config import IndexSettings
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.steps import Steps
 from vidsearch.errors import (
@@ -37,17 +38,27 @@ class IndexCache:
     It is kept for ``max_age`` seconds: a new field of the application is unknown to the keyword leg
     for so long. A swap of the alias is noticed at once and costs nothing: every hit names its
     concrete index, and a search whose hits name another one reads the description again. That also
-    settles a description that was read while the alias moved.
+    settles a description that was read while the alias moved. An index that is still to be attached
+    is described anew for each search.
+
+    Args:
+        alias: alias or name of the videos index.
+        registry: alias of the registry, which says how an index was attached; by default that of
+            the default ``index.side_prefix``.
+        max_age: seconds.
+        clock: tells seconds.
     """
 
     def __init__(
         self,
         alias: str,
         *,
+        registry: str | None = None,
         max_age: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._alias = alias
+        self._registry = registry or IndexSettings.model_construct(name=alias).registry
         self._max_age = max_age
         self._clock = clock
         # Replaced as a whole, so that threads need no lock: at worst two of them read it anew.
@@ -70,10 +81,13 @@ class IndexCache:
         """
         now, kept = self._clock(), self._kept
         if fresh or kept is None or now - kept[0] >= self._max_age:
-            index = yield from describe_index(calls, self._alias, through_alias=True)
-            kept = self._kept = (now, index)
+            index = yield from describe_index(
+                calls, self._alias, registry=self._registry, through_alias=True
+            )
+            kept = (now, index)
+            self._kept = None if index.is_replacement else kept
         index = kept[1]
-        if not sized:
+        if not sized or index.is_replacement:
             return index
         counted = self._counted
         if counted is None or counted[1] != index.name or now - counted[0] >= _SIZE_AGE:

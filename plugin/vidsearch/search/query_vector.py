@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from vidsearch.config import IngestSettings, SourceSettings
 from vidsearch.defaults import BATCH_SIZE
 from vidsearch.encoders.base import Encoder
-from vidsearch.encoders.output import embedded_frames
+from vidsearch.encoders.output import embedded_frames, embedded_texts
 from vidsearch.errors import (
     MissingExtraError,
     ModelUnavailableError,
@@ -29,7 +29,7 @@ from vidsearch.errors import (
     VideoError,
 )
 
-__all__ = ["MediaInput", "QueryVector", "given_vector", "stored_vector"]
+__all__ = ["MediaInput", "QueryVector", "given_vector", "stored_vector", "text_vectors"]
 
 _MAX_CLIP_SECONDS = 600.0
 _MAX_IMAGE_BYTES = 64 * 1024 * 1024
@@ -141,6 +141,22 @@ class MediaInput:
             ) from error
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise QueryError(f"{what} cannot be read: {error}") from error
+
+
+def text_vectors(texts: Sequence[str], *, encoder: Encoder) -> list[QueryVector]:
+    """The vectors of texts, made in one batch; with a warning where the model does not read all."""
+    vectors = embedded_texts(encoder, texts)
+    return [
+        QueryVector(vector.tolist(), _truncation(text, encoder))
+        for text, vector in zip(texts, vectors, strict=True)
+    ]
+
+
+def _truncation(text: str, encoder: Encoder) -> tuple[str, ...]:
+    tokens, length = encoder.count_tokens(text), encoder.context_length
+    if tokens <= length:
+        return ()
+    return (f"the text has {tokens} tokens, the model reads the first {length} only",)
 
 
 def given_vector(vector: Any, *, dims: int) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -100,6 +101,18 @@ class EngineSearchContract:
         ]
         assert response["hits"]["total"] == {"value": 4, "relation": "eq"}
 
+    def test_a_range_from_now_gives_the_time_of_the_engine(
+        self, engine: Engine, index_name: str
+    ) -> None:
+        engine.create_index(index_name, {"mappings": {"properties": {"at": {"type": "date"}}}})
+        ranges = [{"from": "now"}]
+        body = {"size": 0, "aggs": {"now": {"date_range": {"field": "at", "ranges": ranges}}}}
+        before = time.time()
+        response = engine.search(index_name, body)
+        now = response["aggregations"]["now"]["buckets"][0]["from"] / 1000
+        # A node on this machine; it may look at the clock a little less often.
+        assert before - 1 < now < time.time() + 0.1
+
     def test_a_malformed_search_is_rejected(self, engine: Engine, filled: str) -> None:
         with pytest.raises(MappingConflictError, match="no_such_query"):
             engine.search(filled, {"query": {"no_such_query": {}}})
@@ -131,6 +144,26 @@ class EngineSearchContract:
         assert engine.count(filled) == 25
         assert engine.count(filled, {"term": {"tags": "five"}}) == 5
         assert engine.count(filled, {"term": {"tags": "six"}}) == 0
+
+    def test_aggregations_count_and_show_what_they_hold(self, engine: Engine, filled: str) -> None:
+        last = {"top_hits": {"size": 1, "sort": [{"n": {"order": "desc"}}], "_source": ["n"]}}
+        late = {"range": {"n": {"gte": 20}}}
+        body = {
+            "size": 0,
+            "query": {"range": {"n": {"gte": 10}}},
+            "aggs": {
+                "tags": {"terms": {"field": "tags.keyword", "size": 5}, "aggs": {"last": last}},
+                "late": {"filter": late, "aggs": {"all": {"missing": {"field": "tags.keyword"}}}},
+                "parts": {"filters": {"filters": {"late": late, "all": {"match_all": {}}}}},
+            },
+        }
+        found = engine.search(filled, body)["aggregations"]
+        (bucket,) = found["tags"]["buckets"]
+        assert (bucket["key"], bucket["doc_count"]) == ("five", 3)
+        assert [hit["_source"] for hit in bucket["last"]["hits"]["hits"]] == [{"n": 20}]
+        assert found["late"] == {"doc_count": 5, "all": {"doc_count": 4}}
+        parts = {name: each["doc_count"] for name, each in found["parts"]["buckets"].items()}
+        assert parts == {"late": 5, "all": 15}
 
     # -- scans
 

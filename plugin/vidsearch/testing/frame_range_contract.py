@@ -37,7 +37,7 @@ def taken(decoder: Decoder, path: Path, **request: Any) -> Taken:
     for batch in frames:
         assert len(batch)
         times += batch.pts_seconds.tolist()
-        pictures += list(batch.data)
+        pictures += [picture for _, picture in batch.frames()]
     return times, pictures, frames.summary
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from vidsearch.engines import Document, Json
 from vidsearch.errors import MappingConflictError
+from vidsearch.testing.memory_aggs import aggregated
 from vidsearch.testing.memory_query import (
     among,
     highlights,
@@ -50,46 +51,26 @@ def search(documents: Stored, body: Json) -> Json:
     found = _sorted(found, keys)
     if "search_after" in body:
         found = [hit for hit in found if _comes_after(hit, body["search_after"], keys)]
-    counted = {"aggregations": _counted(found, body["aggs"])} if "aggs" in body else {}
-    start = body.get("from", 0)
-    shown = found[start : start + int(body.get("size", 10))]
-    return {
+    answer = {
         "took": 0,
         "timed_out": False,
         "_shards": {"total": 1, "successful": 1, "skipped": 0, "failed": 0},
-        "hits": {
-            "total": {"value": total, "relation": "eq"},
-            "max_score": max((hit[2] for hit in found), default=None),
-            "hits": [_hit(hit, body, clauses, keys) for hit in shown],
-        },
-        **counted,
+        "hits": {**_hits(found, body, clauses), "total": {"value": total, "relation": "eq"}},
     }
+    if "aggs" in body:
+        answer["aggregations"] = aggregated(found, body["aggs"], _hits)
+    return answer
 
 
-def _counted(found: Sequence[_Match], wanted: Json) -> Json:
-    """Of each aggregation the number of nested objects, or of documents that lack a field."""
-    if other := {kind for each in wanted.values() for kind in each} - {"nested", "missing"}:
-        raise MappingConflictError(f"unknown aggregation: {', '.join(sorted(other))}")
-    sources = [hit[1].source for hit in found]
+def _hits(found: Sequence[_Match], body: Json, clauses: Sequence[Json] = ()) -> Json:
+    keys = _sort_keys(body)
+    start = body.get("from", 0)
+    shown = _sorted(list(found), keys)[start : start + int(body.get("size", 10))]
     return {
-        name: {
-            "doc_count": sum(
-                _length(source, each["nested"]["path"])
-                if "nested" in each
-                else not any(True for _ in values_at(source, each["missing"]["field"]))
-                for source in sources
-            )
-        }
-        for name, each in wanted.items()
+        "total": {"value": len(found), "relation": "eq"},
+        "max_score": max((hit[2] for hit in found), default=None),
+        "hits": [_hit(hit, body, clauses, keys) for hit in shown],
     }
-
-
-def _length(source: Json, path: str) -> int:
-    """Number of the objects at a path."""
-    value: Any = source
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return len(value) if isinstance(value, list) else int(value is not None)
 
 
 def _matches(documents: Stored, query: Json | None, clauses: list[Json]) -> list[_Match]:
@@ -119,15 +100,21 @@ def _knn_matches(documents: Stored, clause: Json) -> list[tuple[int, float]]:
     return found[: int(clause.get("k", 10))]
 
 
-def _sort_keys(body: Mapping[str, Any]) -> list[tuple[str, str]]:
-    keys = []
+_SortKey = tuple[str, str, bool]
+"""A field, ``asc`` or ``desc``, and whether documents without a value come first."""
+
+
+def _sort_keys(body: Mapping[str, Any]) -> list[_SortKey]:
+    keys: list[_SortKey] = []
     wanted = body.get("sort", [])
     for item in [wanted] if isinstance(wanted, (str, Mapping)) else wanted:
         if isinstance(item, str):
-            keys.append((item, "desc" if item == "_score" else "asc"))
+            keys.append((item, "desc" if item == "_score" else "asc", False))
             continue
-        ((name, order),) = item.items()
-        keys.append((name, order if isinstance(order, str) else order.get("order", "asc")))
+        ((name, options),) = item.items()
+        if isinstance(options, str):
+            options = {"order": options}
+        keys.append((name, options.get("order", "asc"), options.get("missing") == "_first"))
     return keys
 
 
@@ -140,25 +127,27 @@ def _sort_value(hit: _Match, name: str) -> Any:
     return next(values_at(document.source, name), None)
 
 
-def _sorted(found: list[_Match], keys: list[tuple[str, str]]) -> list[_Match]:
-    """In order of the keys, the first one counts most; what has no value comes last."""
-    for name, order in reversed(keys or [("_score", "desc"), ("_id", "asc")]):
+def _sorted(found: list[_Match], keys: list[_SortKey]) -> list[_Match]:
+    """In order of the keys, the first one counts most."""
+    for name, order, first in reversed(keys or [("_score", "desc", False), ("_id", "asc", False)]):
         valued = [(_sort_value(hit, name), hit) for hit in found]
         present = [one for one in valued if one[0] is not None]
         present.sort(key=lambda one: one[0], reverse=order == "desc")
-        found = [hit for _, hit in present] + [hit for value, hit in valued if value is None]
+        absent = [hit for value, hit in valued if value is None]
+        shown = [hit for _, hit in present]
+        found = absent + shown if first else shown + absent
     return found
 
 
-def _comes_after(hit: _Match, last: Sequence[Any], keys: Sequence[tuple[str, str]]) -> bool:
-    for before, (name, order) in zip(last, keys, strict=True):
+def _comes_after(hit: _Match, last: Sequence[Any], keys: Sequence[_SortKey]) -> bool:
+    for before, (name, order, _) in zip(last, keys, strict=True):
         value = _sort_value(hit, name)
         if value != before:
             return bool(value < before) if order == "desc" else bool(value > before)
     return False
 
 
-def _hit(hit: _Match, body: Json, clauses: Sequence[Json], keys: Sequence[tuple[str, str]]) -> Json:
+def _hit(hit: _Match, body: Json, clauses: Sequence[Json], keys: Sequence[_SortKey]) -> Json:
     index, document, points = hit
     shown: Json = {"_index": index, "_id": document.id, "_score": points}
     wanted = body.get("_source", True)
@@ -172,7 +161,7 @@ def _hit(hit: _Match, body: Json, clauses: Sequence[Json], keys: Sequence[tuple[
     if "highlight" in body and (fragments := highlights(body["highlight"], document.source)):
         shown["highlight"] = fragments
     if keys:
-        shown["sort"] = [_sort_value(hit, name) for name, _ in keys]
+        shown["sort"] = [_sort_value(hit, name) for name, _, _ in keys]
     for clause in [*clauses, *_nested_knn(body.get("query"))]:
         if "inner_hits" in clause:
             name, found = _inner_hits(clause, document, index)

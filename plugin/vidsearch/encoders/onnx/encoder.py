@@ -18,6 +18,7 @@ from vidsearch.encoders.onnx.sessions import TowerSession, load_tokenizer
 from vidsearch.errors import ConfigError, ModelUnavailableError
 from vidsearch.media.frames import FrameBatch, Sampling
 from vidsearch.media.pixels import clip_pixels
+from vidsearch.metrics import timed
 from vidsearch.once import build_once
 
 __all__ = ["OnnxEncoder", "VectorCache"]
@@ -130,12 +131,14 @@ class OnnxEncoder(Encoder):
 
     def encode_frames(self, frames: FrameBatch) -> Vectors:
         session, recipe, step = self._vision_session, self.export.pixels, self._step
-        return self._rows(
-            [
-                session(clip_pixels(frames.data[start : start + step], recipe))
-                for start in range(0, len(frames), step)
-            ]
-        )
+
+        def embed(part: Any) -> Vectors:
+            with timed("preprocess"):
+                pixels = clip_pixels(part, recipe)
+            return session(pixels)
+
+        steps = range(0, len(frames), step)
+        return self._rows([embed(frames.data[start : start + step]) for start in steps])
 
     @property
     def _step(self) -> int:

@@ -109,12 +109,14 @@ def _can_seek(reader: MediaReader, path: Path) -> Iterator[_Answer]:
 
 
 def _frames(reader: MediaReader, path: Path, **sampled: Any) -> Iterator[_Answer]:
-    # One frame at a time: the worker sees each as progress, and puts the batches together.
+    # One picture at a time: the worker sees each as progress, and puts the batches together.
     with reader.frames(path, batch_size=1, **sampled) as frames:
         for batch in frames:
             height, width = batch.data.shape[1:3]
-            header = FrameHeader(height, width, float(batch.pts_seconds[0]))
-            yield header.to_message(), batch.data.reshape(-1).data
+            first, *others = batch.pts_seconds.tolist()
+            yield FrameHeader(height, width, first).to_message(), batch.data.reshape(-1).data
+            for seconds in others:
+                yield {"held": seconds}, None
     yield summary_message(frames.summary), None
 
 

@@ -29,6 +29,7 @@ from vidsearch.media.isolation.protocol import (
     Message,
     ProtocolError,
     Setup,
+    held_of,
     proper,
     summary_of,
 )
@@ -137,6 +138,10 @@ class IsolatedReader(BatchDecoder):
             for item in asked:
                 if isinstance(item, FrameSummary):
                     summary = item
+                elif isinstance(item, float):
+                    if not seen:
+                        raise self._failure(_invalid_answer("no picture"), path, "at the start")
+                    batches.hold(item)
                 else:
                     seen += 1
                 yield from complete
@@ -152,9 +157,11 @@ class IsolatedReader(BatchDecoder):
             raise self._failure(_invalid_answer("nothing"), path, doing)
         return found[0]
 
-    def _frame_or_summary(self, message: Message) -> FrameHeader | FrameSummary:
+    def _frame_or_summary(self, message: Message) -> FrameHeader | FrameSummary | float:
         if "summary" in message:
             return summary_of(message)
+        if "held" in message:
+            return held_of(message)
         return FrameHeader.of(message, max_pixels=self._setup.max_pixels)
 
     def _ask(

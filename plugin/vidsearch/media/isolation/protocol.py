@@ -12,6 +12,7 @@ was taken over by a video may say anything.
     {"do": "frames", "path": …}      →
                                      ←        {"log": …}, at any time
                                      ←        {"frame": …} and pixels, any number of times
+                                     ←        {"held": …} where a frame shows the same picture
                                      ←        {"summary": …} after the last frame
                                      ←        done | error
 """
@@ -52,6 +53,7 @@ __all__ = [
     "Setup",
     "error_from",
     "error_message",
+    "held_of",
     "pack",
     "proper",
     "summary_message",
@@ -152,9 +154,22 @@ class FrameHeader:
         return cls(height, width, float(pts))
 
 
+def held_of(message: Message) -> float:
+    """The time of a frame that shows the picture of the one before.
+
+    Raises:
+        ProtocolError: a senseless number.
+    """
+    with proper("a held frame without a proper time"):
+        if math.isfinite(message["held"]):
+            return float(message["held"])
+    raise ProtocolError("a held frame with a senseless time")
+
+
 def summary_message(summary: FrameSummary) -> Message:
     """What follows the last frame."""
-    return {"summary": [summary.end_seconds, summary.damaged, summary.points]}
+    end, begin = summary.end_seconds, summary.begin_seconds
+    return {"summary": [end, summary.damaged, summary.points, begin]}
 
 
 def summary_of(message: Message) -> FrameSummary:
@@ -164,11 +179,12 @@ def summary_of(message: Message) -> FrameSummary:
         ProtocolError: senseless numbers.
     """
     with proper("a summary without proper numbers"):
-        end, damaged, points = message["summary"]
+        end, damaged, points, begin = message["summary"]
         sensible = type(damaged) is type(points) is int and (end is None or math.isfinite(end))
+        sensible = sensible and 0 <= begin < math.inf
     if not sensible or not 0 <= damaged <= points:
         raise ProtocolError("a summary with senseless numbers")
-    return FrameSummary(None if end is None else float(end), damaged, points)
+    return FrameSummary(None if end is None else float(end), damaged, points, float(begin))
 
 
 def pack(message: Mapping[str, Any]) -> bytes:

@@ -17,17 +17,28 @@ _ALIGNMENT = 64
 # is referred to, and what a skipped frame would teach the decoder (segment maps) is lost.
 _EXACT = frozenset({"h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video"})
 _HEVC_VPS = 32
+_NO_PIXELS = {"skip_loop_filter": "all", "skip_idct": "all"}
+"""Options of a codec whose frames are looked at for damage alone."""
 
 
-def prepare(video: Video, *, limits: MediaLimits, threads: int) -> VideoCodecContext:
-    """The stream's codec, not opened yet, so set up that it allocates no larger picture."""
+def prepare(
+    video: Video, *, limits: MediaLimits, threads: int, are_drawn: bool = True
+) -> VideoCodecContext:
+    """The stream's codec, not opened yet, so set up that it allocates no larger picture.
+
+    Where the frames are not drawn, it does without steps that nothing else depends on.
+    """
     codec = video.stream.codec_context
     codec.thread_count = threads
     codec.thread_type = "AUTO" if threads > 1 else "NONE"
     # The codec counts rows and columns that are cut off before display, too.
     width, height = video.coded_size
     spare = _ALIGNMENT * (width + height + _ALIGNMENT)
-    codec.options = {**codec.options, "max_pixels": str(limits.max_pixels + spare)}
+    codec.options = {
+        **codec.options,
+        "max_pixels": str(limits.max_pixels + spare),
+        **({} if are_drawn else _NO_PIXELS),
+    }
     return codec
 
 

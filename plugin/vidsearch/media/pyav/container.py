@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vidsearch.errors import MissingExtraError, SourceNotFoundError, VideoOpenError
 from vidsearch.media.diagnosis import ENCRYPTED, why_no_stream, why_not_a_video, why_refused
+from vidsearch.media.display import EPSILON
 from vidsearch.media.ffmpeg_allowlist import AV_OPTIONS, LATE_PICTURE_OPTIONS
 from vidsearch.media.frames import VideoInfo
 from vidsearch.media.pyav.picture import Pictures, displayed_size, is_quarter_turned
 from vidsearch.media.raw_mjpeg import is_raw_mjpeg
-from vidsearch.media.streams import has_encryption_key, select_stream
+from vidsearch.media.streams import has_encryption_key, is_picture, select_stream
 
 if TYPE_CHECKING:
     import av
@@ -27,6 +28,10 @@ __all__ = ["Video", "opened"]
 
 _SANE_FPS = 1000
 _BROADCAST = frozenset({"mpegts", "mpeg"})
+_USUAL_FPS = 25
+_LONGEST_LATE = 6 * 3600.0
+"""Seconds by which a picture starts after the sound; time stamps that are further apart are of two
+clocks."""
 _MOST_PACKETS_BEFORE_A_FRAME = 500
 
 
@@ -52,10 +57,39 @@ class Video:
 
     @property
     def duration(self) -> float | None:
-        """Seconds from the header, of the stream or else of the file."""
-        if self.stream.duration and self.stream.time_base:
-            return float(self.stream.duration * self.stream.time_base)
-        return self.container.duration / 1e6 if self.container.duration else None
+        """Where the picture ends, in seconds from the file's beginning, by the header."""
+        stream, first = self.stream, self._start_of(self.stream)
+        if stream.duration and stream.time_base:
+            return float(stream.duration * stream.time_base) + self.late_by(first)
+        if not self.container.duration:
+            return None
+        end = self.container.duration / 1e6
+        is_time_stamp = "matroska" in self.container.format.name
+        return end - (first or 0) + self.late_by(first) if is_time_stamp else end
+
+    def late_by(self, first: float | None) -> float:
+        """How many seconds a picture comes after the file's beginning: the earliest start of its
+        pictures and sounds, as players count. Less than the time of a frame counts as none.
+
+        Args:
+            first: time stamp of the first picture of :attr:`stream`, in seconds.
+        """
+        others = (
+            self._start_of(each)
+            for each in self.container.streams
+            if each.type == "audio" or (each.type == "video" and not is_picture(each))
+            if each.index != self.stream.index
+        )
+        # What is before 0 is not heard: encoders of sound need a beginning to work up to.
+        starts = [max(start, 0.0) for start in others if start is not None]
+        if first is None or not starts:
+            return 0.0
+        late, frame = first - min(starts), min(1 / (self.fps or _USUAL_FPS), 1.0)
+        return late if frame - EPSILON <= late <= _LONGEST_LATE else 0.0
+
+    def _start_of(self, stream: Any) -> float | None:
+        known = stream.start_time is not None and stream.time_base
+        return float(stream.start_time * stream.time_base) if known else None
 
     @property
     def is_broadcast(self) -> bool:
@@ -83,6 +117,13 @@ class Video:
     def first_frame(self) -> av.VideoFrame | None:
         """The first frame that decodes, read apart from :attr:`container`; ``None`` without one."""
         return _first_frame(self.path, late_picture=self.late_picture)
+
+    @contextmanager
+    def reopened(self) -> Iterator[Video]:
+        """The same stream, read anew from its beginning."""
+        with opened(self.path) as again:
+            stream: Any = again.container.streams[self.stream.index]
+            yield replace(again, stream=stream)
 
     def pictures(self, *, stretched: bool = True) -> Pictures:
         """A converter for the frames of the stream.

@@ -21,13 +21,19 @@ _LENGTH = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 
 def cut_off_at(video: Video, index: PacketIndex) -> float | None:
-    """Seconds from the first frame; ``None`` where nothing is missing, or where the file does not
+    """Seconds, as a player counts; ``None`` where nothing is missing, or where the file does not
     tell: its header has to give its length in time and in bytes. What is written live has neither.
 
     Args:
         video: was demuxed to its end.
         index: its packets.
     """
+    length = _length(video, index)
+    return None if length is None else index.begin + length
+
+
+def _length(video: Video, index: PacketIndex) -> float | None:
+    """From the first frame to the end."""
     form = video.container.format.name
     if "mp4" in form:
         return _of_mp4(video)

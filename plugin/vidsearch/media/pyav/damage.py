@@ -8,35 +8,23 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.frame_numbers import References
 from vidsearch.media.pyav.packets import PacketIndex
-from vidsearch.media.pyav.timetable import Presentation
 
 if TYPE_CHECKING:
     import av
     from av.packet import Packet
 
-__all__ = [
-    "MOST_AHEAD",
-    "PREDICTED",
-    "WHOLE",
-    "B",
-    "Damage",
-    "lacks_its_start",
-    "untrusted",
-    "why_damaged",
-]
+__all__ = ["MOST_AHEAD", "PREDICTED", "B", "Damage", "why_damaged"]
 
 _NO_TYPE, P, B = 0, 2, 3
 """Picture types."""
 PREDICTED = (P, B)
-WHOLE = frozenset({"h264", "hevc"})
+_WHOLE = frozenset({"h264", "hevc"})
 """Decoders that give a frame for every packet, unless what it refers to is missing."""
 _B_NEVER_REFERRED_TO = frozenset({"mpeg1video", "mpeg2video", "mpeg4"})
-_START_AT_KEYS = WHOLE | {
+_START_AT_KEYS = _WHOLE | {
     "mpeg1video",
     "mpeg2video",
     "vp8",
@@ -95,7 +83,7 @@ class Damage:
         """Whether a frame that does not come out is damaged. Others repeat the one before, or are
         not meant for display.
         """
-        return self.is_found or self._codec in WHOLE
+        return self.is_found or self._codec in _WHOLE
 
     def feed(self, packet: Packet[Any], position: int) -> None:
         """The next packet goes to the decoder."""
@@ -103,7 +91,7 @@ class Damage:
             self._begin(position - 0.5)
         if position < len(self._index) and self._index.corrupt[position]:
             self._begin(position)
-        if packet.is_keyframe and self._codec in WHOLE:
+        if packet.is_keyframe and self._codec in _WHOLE:
             self._recovery_points.add(position)
         if not packet.is_discard:
             self._due[position] = packet
@@ -194,45 +182,3 @@ def why_damaged(index: PacketIndex) -> str | None:
     if len(index.holes):
         return "packets are missing"
     return "packets are marked as damaged" if index.corrupt.any() else None
-
-
-def lacks_its_start(video: Video, index: PacketIndex) -> bool:
-    """Whether the first frame depends on packets before the first; those of an intra refresh do
-    not count.
-    """
-    if len(index) and not index.keys[0] and index.keys.any():
-        return True
-    codec = video.stream.codec_context.name
-    first = None if codec in _START_AT_KEYS else video.first_frame()
-    return first is not None and _is_predicted(first, codec)
-
-
-def untrusted(
-    index: PacketIndex, order: Presentation | None, *, from_start: bool
-) -> frozenset[int]:
-    """Numbers of the frames, in order of presentation, that depend on packets that are missing or
-    not whole, or come before the first key frame. An intra refresh is taken for whole from its next
-    recovery point on.
-
-    Args:
-        index: the stream's packets.
-        order: theirs, if they tell it; without, the frames' numbers are the packets'.
-        from_start: whether the first frame depends on packets before the first.
-    """
-    begins = index.corrupt.copy()
-    begins[0] |= from_start
-    # Where the first is none, the container calls every packet a key frame.
-    keys = np.zeros_like(index.keys) if from_start and index.keys[0] else index.keys
-    holes = np.zeros(len(index), dtype=np.bool_)
-    holes[index.holes] = True
-    found = np.zeros(len(index), dtype=np.bool_)
-    is_broken = was_broken = False
-    key = int(index.stamps[0])
-    for position in range(len(index)) if (begins | holes).any() else ():
-        is_broken |= bool(holes[position])
-        if keys[position]:
-            was_broken, is_broken, key = is_broken, False, int(index.stamps[position])
-        is_broken |= bool(begins[position])
-        # A frame that comes on display before the key frame depends on those before that.
-        found[position] = is_broken or (was_broken and index.stamps[position] < key)
-    return frozenset(np.flatnonzero(found if order is None else found[order.packets]).tolist())

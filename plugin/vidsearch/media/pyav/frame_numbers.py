@@ -20,7 +20,7 @@ from vidsearch.media.pyav.nal_units import NalUnits, SequenceParameters, frame_n
 if TYPE_CHECKING:
     from av.packet import Packet
 
-__all__ = ["FrameNumbers", "References", "frame_numbers"]
+__all__ = ["FrameNumbers", "References", "frame_numbers", "missing_in"]
 
 _SLICE, _IDR_SLICE, _SPS = 1, 5, 7
 """Types of NAL units in H.264."""
@@ -150,7 +150,7 @@ class _InOrderOfDisplay(ABC):
         ((usual, count),) = steps.most_common(1)
         if count < (1 - _MOST_IRREGULAR) * steps.total():
             return []
-        return [position for gop in gops for position in _missing_in(gop, usual)]
+        return [position for gop in gops for position in missing_in(gop, usual)]
 
     @abstractmethod
     def _number(self, packet: memoryview) -> int | None:
@@ -202,7 +202,13 @@ class _Hevc(_InOrderOfDisplay):
         return self._order.count
 
 
-def _missing_in(gop: dict[int, int], step: int) -> set[int]:
+def missing_in(gop: dict[int, int], step: int) -> set[int]:
+    """Positions that packets are missing before.
+
+    Args:
+        gop: the numbers of its frames, which count them in the order of display, by position.
+        step: from one number to the next.
+    """
     missing = set()
     in_order = sorted(gop, key=lambda position: (gop[position], position))
     for before, after in pairwise(in_order):

@@ -38,7 +38,8 @@ class FrameTimes:
         """Whether frames are told by the time of decoding."""
         longest = LONGEST_BROADCAST_GAP if index.is_broadcast else LONGEST_HOLD
         step, self._lags = _pace(index) if self.by_decoding else (index.step, ())
-        self._clock = Clock(step, longest=LONGEST_HOLD if len(index.holds) else longest)
+        longest = LONGEST_HOLD if len(index.holds) else longest
+        self._clock = Clock(step, begin=index.begin, longest=longest)
         # Stamps count the packets that are there; time goes on while others are missing.
         self._missing = index.missing if self.by_decoding else {}
         self._decoding = index.decoding
@@ -49,9 +50,11 @@ class FrameTimes:
         self.position = -1
         """Of its packet, in the order of decoding; near it, where there is no timetable."""
         self.seconds = 0.0
-        """When it comes on display, from the stream's start."""
+        """When it comes on display, as a player counts."""
         self._counts = order is not None and index.mislabelled
         self._is_brought_out = order is not None and index.times_decoding
+        self.is_exact = not (order is None or index.mislabelled or index.times_decoding)
+        """Whether the time stamp of each frame names it."""
         self._delay: int | None = None if index.reorders else 0
         """Packets between a frame's own place and the packet that brings it out."""
 

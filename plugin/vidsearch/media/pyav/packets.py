@@ -17,6 +17,8 @@ from vidsearch.media.display import FALLBACK_STEP
 from vidsearch.media.pyav.avi import missing_packets_of_avi
 from vidsearch.media.pyav.container import Video, opened
 from vidsearch.media.pyav.frame_numbers import frame_numbers
+from vidsearch.media.pyav.key_frame_rhythm import missing_by_rhythm
+from vidsearch.media.pyav.matroska import breaks_of_matroska
 from vidsearch.media.pyav.transport_stream import is_whole
 
 if TYPE_CHECKING:
@@ -27,7 +29,9 @@ __all__ = [
     "LAG_FRAMES",
     "LONGEST_BROADCAST_GAP",
     "LONGEST_LAG",
+    "REORDERED",
     "PacketIndex",
+    "first_seconds",
     "packets_of",
     "read_packets",
     "step_of",
@@ -40,6 +44,8 @@ LONGEST_LAG = 3
 LONGEST_BROADCAST_GAP = 10.0
 """Seconds between two frames of a transport or program stream; after more, the clock was set
 anew, as for the ``ffmpeg`` command (``-dts_delta_threshold``)."""
+REORDERED = 17
+"""Packets within which a stream with B-frames shows what it decoded first."""
 CLOCK_BACK = 0.1
 """Seconds. A clock that goes back by more starts anew, as in the ``ffmpeg`` command."""
 
@@ -49,6 +55,8 @@ _NO_STAMP = -(2**63)
 _PACKED = re.compile(rb"DivX\d+(Build|b)\d+p")
 """In front of a key frame of MPEG-4; FFmpeg, too, goes by it."""
 _HEAD_BYTES = 512
+_GUESSED_FROM = 4
+"""Packets nearby, from which FFmpeg guesses a time of decoding."""
 _TIMES_DECODING = frozenset({"avi", "asf", "asf_o"})
 _NO_TAG = "\0\0\0\0"
 _VP8_SHOWN = 0x10
@@ -99,6 +107,8 @@ class PacketIndex:
     """Seconds per unit of the stamps."""
     start: int
     """Where the container says that the stream starts, in ``time_base``."""
+    begin: float
+    """When the first picture comes on display, in seconds, as a player counts."""
     step: float
     """Usual time between two frames in seconds."""
     first_decoding: int
@@ -156,13 +166,26 @@ def read_packets(video: Video) -> PacketIndex:
     not_whole = _not_whole(video, np.frombuffer(corrupt, dtype=np.bool_), keys, places)
     not_whole[[max(at - 1, 0) for at in missing]] = True  # they may reach into the hole
     told = numbers.missing() if numbers else []
+    if not numbers:
+        flags = (np.frombuffer(each, dtype=np.bool_) for each in (keys, shown))
+        told = missing_by_rhythm(raw if stamped.all() else times, *flags)
+    if "matroska" in video.container.format.name:
+        for last, following in breaks_of_matroska(video.path):
+            begin, end = np.searchsorted(places, [last, following]).tolist()
+            not_whole[begin:end] = True
+            known += [end] if end < len(sizes) else []
+    holes = np.unique(np.array([*told, *known], dtype=np.int64))
+    if _times_decoding(video):
+        pictures = _first_decoding(raw[stamped], times[stamped])
+    else:
+        pictures = raw[stamped & np.frombuffer(shown, dtype=np.bool_)]
     return PacketIndex(
         stamps=np.where(stamped, raw, 0),
         stamped=stamped,
         keys=np.frombuffer(keys, dtype=np.bool_),
         shown=np.frombuffer(shown, dtype=np.bool_),
         corrupt=not_whole,
-        holes=np.unique(np.array([*told, *known], dtype=np.int64)),
+        holes=holes,
         sizes=np.frombuffer(sizes, dtype=np.int64),
         decoding=times,
         durations=np.frombuffer(durations, dtype=np.int64),
@@ -170,15 +193,49 @@ def read_packets(video: Video) -> PacketIndex:
         is_broadcast=video.is_broadcast,
         holds=_holds(video, raw, times, np.frombuffer(places, dtype=np.int64)),
         missing=missing,
-        mislabelled=may_be_packed and (packed or _is_in_order_of_input(raw, times)),
+        mislabelled=may_be_packed and (packed or _is_in_order_of_input(raw, times, holes)),
         reorders=reorders,
         interlaced_rate=_interlaced_rate(video),
         time_base=time_base,
         start=video.stream.start_time or 0,
+        begin=_begin(video, pictures),
         step=step_of(video),
         first_decoding=decoding[0] if decoding else _NO_STAMP,
         reconfigured=reconfigured,
     )
+
+
+def first_seconds(video: Video, stamps: Sequence[int] | NDArray[np.int64]) -> float | None:
+    """The time stamp of the first picture, in seconds; ``None`` without one.
+
+    Args:
+        video: the time stamps are of its stream.
+        stamps: of its pictures, in the order of decoding.
+    """
+    near = stamps[:REORDERED]  # further on, another recording may begin
+    return float(min(near) * (video.stream.time_base or 1)) if len(near) else None
+
+
+def _first_decoding(stamps: NDArray[np.int64], times: NDArray[np.int64]) -> NDArray[np.int64]:
+    """When the first packet is decoded. FFmpeg takes 0 for that where empty chunks come before."""
+    delays = (stamps - times)[1:REORDERED]
+    return np.maximum(times[:1], stamps[:1] - delays.max()) if len(delays) else times[:1]
+
+
+def _begin(video: Video, stamps: NDArray[np.int64]) -> float:
+    first = first_seconds(video, stamps)
+    late = video.late_by(first)
+    if first is None or not video.is_broadcast or late <= LONGEST_BROADCAST_GAP:
+        return late
+    sound = np.array([time for time, _ in _sound(video)])
+    return late if _goes_on(sound, first - late, first) else 0.0
+
+
+def _goes_on(sound: NDArray[np.float64], first: float, last: float) -> bool:
+    """Whether sound is heard from one time to another, but for pauses."""
+    heard = np.sort(sound[(first < sound) & (sound < last)])
+    silence = np.diff(np.concatenate([[first], heard, [last]])).max()
+    return bool(silence < (last - first) / 2)
 
 
 def _not_whole(
@@ -226,14 +283,12 @@ def _holds(
         for number in np.flatnonzero(gaps > LONGEST_BROADCAST_GAP).tolist():
             sound = np.array(list(_sound(video))).reshape(-1, 2) if sound is None else sound
             first, last = stamps[packets[number]] * unit, stamps[packets[number + 1]] * unit
-            is_within = (first < sound[:, 0]) & (sound[:, 0] < last)
+            is_near = np.ones(len(sound), dtype=np.bool_)
             if begin:
-                is_within &= sound[:, 1] >= places[begin]
+                is_near &= sound[:, 1] >= places[begin]
             if end < len(stamps):
-                is_within &= sound[:, 1] < places[end]
-            heard = np.sort(sound[is_within, 0])
-            silence = np.diff(np.concatenate([[first], heard, [last]])).max()
-            if silence < (last - first) / 2:
+                is_near &= sound[:, 1] < places[end]
+            if _goes_on(sound[is_near, 0], first, last):
                 held.append(int(packets[number]))
     return np.array(held, dtype=np.int64)
 
@@ -248,9 +303,14 @@ def _sound(video: Video) -> Iterator[tuple[float, int]]:
                 yield float(packet.pts * packet.time_base), packet.pos or 0
 
 
-def _is_in_order_of_input(stamps: NDArray[np.int64], decoding: NDArray[np.int64]) -> bool:
+def _is_in_order_of_input(
+    stamps: NDArray[np.int64], decoding: NDArray[np.int64], holes: NDArray[np.int64]
+) -> bool:
     ascend = len(stamps) > 1 and (np.diff(stamps) > 0).all()
-    return bool(ascend or (np.diff(decoding) < 0).any())
+    # Times of decoding that FFmpeg guesses fall at a hole, too.
+    falls = np.flatnonzero(np.diff(decoding) < 0)
+    is_at_hole = (np.abs(falls[:, None] - holes) <= _GUESSED_FROM).any(axis=1)
+    return bool(ascend or not is_at_hole.all())
 
 
 def _times_decoding(video: Video) -> bool:

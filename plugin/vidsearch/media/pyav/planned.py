@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vidsearch.media.frames import MediaLimits
 from vidsearch.media.pyav.codec import prepare, skips_exactly
-from vidsearch.media.pyav.container import Video, opened
+from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.damage import MOST_AHEAD, PREDICTED, B
 from vidsearch.media.pyav.packets import PacketIndex, packets_of
 from vidsearch.media.pyav.plan import START, TAKE
@@ -20,6 +20,7 @@ from vidsearch.media.pyav.plan import START, TAKE
 if TYPE_CHECKING:
     import av
     from av.packet import Packet
+    from av.video.codeccontext import VideoCodecContext
 
 __all__ = ["PlanFailedError", "planned_frames"]
 
@@ -39,6 +40,7 @@ def planned_frames(
     *,
     limits: MediaLimits,
     threads: int,
+    are_drawn: bool = True,
 ) -> Iterator[av.VideoFrame]:
     """Yield the wanted frames, in order.
 
@@ -49,6 +51,7 @@ def planned_frames(
         wanted: time stamps of the wanted frames, ascending.
         limits: for the codec.
         threads: of the codec.
+        are_drawn: whether the frames' pixels are of use.
 
     Raises:
         PlanFailedError: a frame is missing, or a packet does not decode or is another one now.
@@ -57,7 +60,8 @@ def planned_frames(
 
     with ExitStack() as held:
         video = _rewound(video, index, held)
-        run = _Run(video, wanted, limits=limits, threads=threads)
+        codec = prepare(video, limits=limits, threads=threads, are_drawn=are_drawn)
+        run = _Run(codec, wanted, exact=skips_exactly(video))
         plan = actions.tobytes()
         last = max(plan.rfind(TAKE), plan.rfind(TAKE | START))
         try:
@@ -83,11 +87,9 @@ def planned_frames(
 class _Run:
     """Decodes GOP prefixes, one after the other."""
 
-    def __init__(
-        self, video: Video, wanted: Sequence[int], *, limits: MediaLimits, threads: int
-    ) -> None:
-        self._codec = prepare(video, limits=limits, threads=threads)
-        self._exact = skips_exactly(video)
+    def __init__(self, codec: VideoCodecContext, wanted: Sequence[int], *, exact: bool) -> None:
+        self._codec = codec
+        self._exact = exact
         self._skips = False
         self._wanted = wanted
         self._fed = 0
@@ -172,4 +174,4 @@ def _rewound(video: Video, index: PacketIndex, held: ExitStack) -> Video:
             return video
     except av.FFmpegError:
         pass  # a format that cannot seek
-    return held.enter_context(opened(video.path))
+    return held.enter_context(video.reopened())

@@ -25,10 +25,12 @@ class Seen:
     """A frame that came out of the codec."""
 
     frame: av.VideoFrame
+    ordinal: int
+    """How many frames came out before it, of which some may not be shown."""
     number: int
     """In order of presentation."""
     seconds: float
-    """When it comes on display, from the stream's start."""
+    """When it comes on display, as a player counts."""
     lost: int
     """Packets since the frame before that did not decode."""
     is_after_hole: bool
@@ -46,6 +48,7 @@ class FrontToBack:
         damage: tells which of them are trusted.
         limits: for the codec.
         threads: of the codec.
+        are_drawn: whether the frames' pixels are of use.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class FrontToBack:
         damage: Damage,
         limits: MediaLimits,
         threads: int,
+        are_drawn: bool = True,
     ) -> None:
         from av.codec.context import Flags
 
@@ -63,21 +67,29 @@ class FrontToBack:
         self._times = times
         self._damage = damage
         self._threads = threads
-        self._codec = prepare(video, limits=limits, threads=threads)
+        self._codec = prepare(video, limits=limits, threads=threads, are_drawn=are_drawn)
         self._codec.flags |= Flags.copy_opaque  # a frame brings its packet's position with it
         self.lost = 0
         """Packets that did not decode, so far."""
 
     def __iter__(self) -> Iterator[Seen]:
         times, lost_before, position_before = self._times, 0, -1
-        for frame, position, is_trusted in self._frames():
+        for ordinal, (frame, position, is_trusted) in enumerate(self._frames()):
             lost, lost_before = self.lost - lost_before, self.lost
             is_after_hole = self._damage.is_hole_between(position_before, position)
             position_before = max(position_before, position)
             # The time of decoding is better than none, or than one that was made up.
             stamp = frame.dts if frame.pts is None or times.by_decoding else frame.pts
             if times.advance(stamp, lost=lost):
-                yield Seen(frame, times.number, times.seconds, lost, is_after_hole, is_trusted)
+                yield Seen(
+                    frame,
+                    ordinal,
+                    times.number,
+                    times.seconds,
+                    lost,
+                    is_after_hole,
+                    is_trusted,
+                )
 
     def _frames(self) -> Iterator[tuple[av.VideoFrame, int, bool]]:
         """Frames, the positions of their packets, and whether they are trusted."""

@@ -10,11 +10,21 @@ from numpy.typing import NDArray
 from vidsearch.media.display import Points, refuse_too_long
 from vidsearch.media.frames import MediaLimits
 from vidsearch.media.pyav.container import Video
-from vidsearch.media.pyav.packets import PacketIndex
+from vidsearch.media.pyav.packets import PacketIndex, read_packets
 from vidsearch.media.pyav.plan import plan_packets
-from vidsearch.media.pyav.timetable import Presentation
+from vidsearch.media.pyav.timetable import Presentation, presentation
 
-__all__ = ["Survey"]
+__all__ = ["Survey", "duration"]
+
+
+def duration(video: Video) -> float | None:
+    """How many seconds a video lasts, or ``None`` where the file does not say.
+
+    Transport and program streams have no header that tells, and their clock may be set anew, so
+    their packets are read.
+    """
+    order = presentation(read_packets(video)) if video.is_broadcast else ""
+    return video.duration if isinstance(order, str) else order.end
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -19,6 +19,7 @@ from vidsearch.media.pyav.packets import (
     LAG_FRAMES,
     LONGEST_BROADCAST_GAP,
     LONGEST_LAG,
+    REORDERED,
     PacketIndex,
 )
 
@@ -28,8 +29,6 @@ _A_FRAME = 0.75
 """Of the frame's usual duration; a field takes half of it."""
 _MOST_DELAY = 64
 """Packets; no codec displays a frame further from its place in the order of decoding."""
-_REORDERED = 17
-"""Packets within which a stream with B-frames shows what it decoded first."""
 _MOST_JOINTS = 1000
 """Recordings in a file; with more, its time stamps are noise."""
 _LONGEST_HOLD = 6 * 3600.0
@@ -51,7 +50,7 @@ class Presentation:
     parts: tuple[int, ...]
     """Number of the first frame of each part: the first is 0, others follow a leap of the clock."""
     seconds: NDArray[np.float64]
-    """When each frame comes on display, from 0; never descending."""
+    """When each frame comes on display, as a player counts; never descending."""
     end: float
     """When the last one leaves it, in seconds."""
 
@@ -130,8 +129,8 @@ def _joints(index: PacketIndex, packets: _Positions) -> _Positions:
         return np.flatnonzero(falls)
     # Where FFmpeg works the times of decoding out by itself, they are not exact.
     stamps, keys = index.stamps[packets], index.keys[packets] & falls
-    after = np.append(stamps, np.full(_REORDERED - 1, np.iinfo(np.int64).max))
-    coming = sliding_window_view(after, _REORDERED).max(axis=1)
+    after = np.append(stamps, np.full(REORDERED - 1, np.iinfo(np.int64).max))
+    coming = sliding_window_view(after, REORDERED).max(axis=1)
     joints: list[int] = []
     begin = 0
     while len(joints) <= _MOST_JOINTS:
@@ -165,7 +164,7 @@ def _seconds(
         before = int(np.argmax(packets >= position)) - 1
         if before >= 0 and packets.max() >= position:
             stays[before] += count * usual
-    return np.concatenate([[0.0], np.cumsum(stays)]) * unit
+    return index.begin + np.concatenate([[0.0], np.cumsum(stays)]) * unit
 
 
 def _leaps(

@@ -52,7 +52,7 @@ def find_shots(path: Path, *, limits: MediaLimits, threads: int = 1) -> tuple[fl
         threads: of the decoder.
 
     Returns:
-        Seconds from the first frame, ascending, without 0.
+        Seconds, as a player counts; ascending, without that of the first frame.
 
     Raises:
         MissingExtraError: PySceneDetect (``shots``) or PyAV (``worker``) is not installed.
@@ -82,7 +82,8 @@ def find_shots(path: Path, *, limits: MediaLimits, threads: int = 1) -> tuple[fl
 def _pictures(
     video: Video, index: PacketIndex, *, limits: MediaLimits, threads: int
 ) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-    """Seconds since the first frame and a small BGR picture ``(height, width, 3)`` of each."""
+    """The seconds at which each frame comes, and a small BGR picture of it,
+    ``(height, width, 3)``."""
     pictures = video.pictures()
     size: tuple[int, int] | None = None  # one for all, also where the video's own changes
     last = -1.0

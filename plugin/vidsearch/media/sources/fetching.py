@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
@@ -25,6 +24,8 @@ from vidsearch.media.sources.sidecars import Sidecar
 from vidsearch.media.sources.temporary import BoundedFile, workspace
 from vidsearch.media.sources.uris import BucketUri, file_path, public_uri, scheme_of
 from vidsearch.media.sources.web import download, web_validator
+from vidsearch.metrics import count_bytes
+from vidsearch.once import build_once
 
 __all__ = ["LocalFile", "Source", "check_sources", "fetch", "open_source"]
 
@@ -80,7 +81,11 @@ def fetch(
 
 @contextmanager
 def open_source(
-    uri: str, *, settings: SourceSettings = _DEFAULTS, languages: Sequence[str] = ()
+    uri: str,
+    *,
+    settings: SourceSettings = _DEFAULTS,
+    languages: Sequence[str] = (),
+    asking: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Iterator[Source]:
     """What can be asked of a video where it lies, before it is fetched or instead.
 
@@ -93,6 +98,7 @@ def open_source(
         uri: of the video.
         settings: what may be read.
         languages: preferred ones of its subtitle files, best first.
+        asking: what each request for it is made in; may refuse it.
 
     Raises:
         ConfigError: the resolver cannot be imported, or returned something else than a URI.
@@ -109,6 +115,7 @@ def open_source(
         SourceForbiddenError: it lies, or leads, where the settings let nothing be read from.
         SourceUnavailableError: the other side or the disk failed, or a local file changed while it
             was read. Worth a retry.
+        TemporaryFolderError: there is no room for a copy.
         MissingExtraError: the scheme needs a package that is not installed.
     """
     if not uri.strip():
@@ -117,7 +124,7 @@ def open_source(
         )
     place = resolve(uri, settings)
     with ExitStack() as stack:
-        wanted = _Wanted(uri, place, settings, languages, stack)
+        wanted = _Wanted(uri, place, settings, languages, stack, asking)
         with wanted.errors():
             source = _source(wanted)
         yield source
@@ -132,6 +139,7 @@ class _Wanted:
     settings: SourceSettings
     languages: Sequence[str]
     stack: ExitStack
+    asking: Callable[[], AbstractContextManager[None]]
 
     @property
     def where(self) -> str:
@@ -153,6 +161,12 @@ class _Wanted:
                 raise
             raise error from None
 
+    @contextmanager
+    def asked(self) -> Iterator[None]:
+        """Around what may be a request."""
+        with self.asking(), self.errors():
+            yield
+
 
 class Source(ABC):
     """One video where it lies."""
@@ -165,22 +179,22 @@ class Source(ABC):
 
     def validator(self) -> str | None:
         """What stays equal as long as the file's bytes do; ``None`` where nothing tells that."""
-        with self._wanted.errors():
+        with self._wanted.asked():
             return self._ask_validator()
 
-    @cached_property
+    @build_once
     def sidecars(self) -> tuple[Sidecar, ...]:
         """Subtitle files beside it, the one to prefer first; fetched without the video."""
-        with self._wanted.errors():
+        with self._wanted.asked():
             return self._find_sidecars()
 
     def file(self) -> LocalFile:
         """The video as a file of this machine; fetched by the first call."""
         return self._file
 
-    @cached_property
+    @build_once
     def _file(self) -> LocalFile:
-        with self._wanted.errors():
+        with self._wanted.asked():
             path, size = self._fetch()
         return LocalFile(path, self._wanted.uri, size, self.sidecars)
 
@@ -223,7 +237,7 @@ class _LocalSource(Source):
 
 
 class _RemoteSource(Source):
-    @cached_property
+    @build_once
     def _folder(self) -> Path:
         return self._wanted.stack.enter_context(workspace(self._wanted.settings.folder))
 
@@ -236,6 +250,7 @@ class _RemoteSource(Source):
             BoundedFile(copy, limit=settings.max_bytes, where=where) as file,
         ):
             self._copy(file)
+        count_bytes(file.size)
         return copy, file.size
 
     @abstractmethod

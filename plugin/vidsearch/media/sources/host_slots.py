@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from vidsearch.config import SourceSettings
-from vidsearch.errors import SourceUnavailableError
+from vidsearch.errors import TemporaryFolderError
 from vidsearch.media.sources.uris import public_uri
 
 __all__ = ["host_slot"]
@@ -33,7 +33,7 @@ def host_slot(uri: str, settings: SourceSettings) -> Iterator[None]:
         settings: the section ``sources``.
 
     Raises:
-        SourceUnavailableError: there is no place for the locked files.
+        TemporaryFolderError: there is no place for the locked files.
     """
     if not settings.per_host:
         yield
@@ -45,7 +45,7 @@ def host_slot(uri: str, settings: SourceSettings) -> Iterator[None]:
             folder = _folder(settings.folder)
             locks = [_opened(folder / f"{name}-{n}", stack) for n in range(settings.per_host)]
         except OSError as error:
-            raise SourceUnavailableError(
+            raise TemporaryFolderError(
                 f"{public_uri(uri)} cannot be fetched: no locks can be made for sources.per_host "
                 f"({error.strerror}); make room in the temporary folder or set sources.folder"
             ) from error

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-from vidsearch.errors import SourceUnavailableError, VideoTooLargeError
+from vidsearch.errors import TemporaryFolderError, VideoTooLargeError
 
 __all__ = ["BoundedFile", "workspace"]
 
@@ -36,14 +36,14 @@ def workspace(folder: Path | None) -> Iterator[Path]:
         folder: where to make it; ``None`` is the system's place for temporary files.
 
     Raises:
-        SourceUnavailableError: it cannot be made; no fault of the video.
+        TemporaryFolderError: it cannot be made; no fault of the video.
     """
     try:
         base = tempfile.gettempdir() if folder is None else str(folder)
         _clear_leftovers(base)
         made = Path(tempfile.mkdtemp(prefix=_prefix(), dir=base))
     except OSError as error:
-        raise SourceUnavailableError(
+        raise TemporaryFolderError(
             f"no temporary folder can be made in {folder or 'the place of the system'}: "
             f"{error.strerror}; make room there or set sources.folder"
         ) from error
@@ -141,14 +141,14 @@ class BoundedFile:
 
         Raises:
             VideoTooLargeError: beyond the limit.
-            SourceUnavailableError: beyond what the disk has left.
+            TemporaryFolderError: beyond what the disk has left.
         """
         if size > self._limit:
             raise self._too_large(f"{size} bytes")
         with self._mapped():
             free = shutil.disk_usage(self._path.parent).free
         if size - self.size > free:
-            raise SourceUnavailableError(
+            raise TemporaryFolderError(
                 f"{self._where} cannot be stored: it has {size} bytes, and {free} are free in the "
                 "folder for temporary copies; make room or set sources.folder"
             )
@@ -158,7 +158,7 @@ class BoundedFile:
 
         Raises:
             VideoTooLargeError: it would go beyond the limit.
-            SourceUnavailableError: the disk is full or broken.
+            TemporaryFolderError: the disk is full or broken.
         """
         if self.size + len(chunk) > self._limit:
             raise self._too_large("more")
@@ -185,7 +185,7 @@ class BoundedFile:
         try:
             yield
         except OSError as error:
-            raise SourceUnavailableError(
+            raise TemporaryFolderError(
                 f"{self._where} cannot be stored: {error.strerror}; make room in the folder for "
                 "temporary copies or set sources.folder"
             ) from error

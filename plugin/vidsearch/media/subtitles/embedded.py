@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from vidsearch.media.frames import Cue
 from vidsearch.media.languages import language_rank
 from vidsearch.media.pyav.container import Video, opened
+from vidsearch.media.pyav.packets import REORDERED, first_seconds, packets_of
 from vidsearch.media.subtitles.lines import MOST_LINES, Line, cues_of
 
 __all__ = ["embedded_cues"]
@@ -24,7 +26,7 @@ _UNKNOWN_SECONDS = 5.0
 
 
 def embedded_cues(path: Path, *, languages: Sequence[str] | None = None) -> tuple[Cue, ...]:
-    """Lines of the file's text track, timed from the first frame; empty where it has none.
+    """Lines of the file's text track, timed as the pictures are; empty where it has none.
 
     Of several tracks the one that the container marks as default is taken, then the first; tracks
     for the deaf come after plain ones, those of forced lines only and of commentary last, and one
@@ -43,7 +45,7 @@ def embedded_cues(path: Path, *, languages: Sequence[str] | None = None) -> tupl
     with opened(path) as video:
         if not _text_tracks(video, languages):
             return ()
-        begin = _first_frame_seconds(video)
+        begin = _beginning(video)
     # Once more from the start, as not every format can go back to it.
     with opened(path) as video:
         tracks = {track.index: list[Line]() for track in _text_tracks(video, languages)}
@@ -80,16 +82,19 @@ def _is_marked(stream: Any, mark: str, word: str = "") -> bool:
     return bool(stream.disposition & flag) or (word or mark) in re.findall(r"\w+", title)
 
 
-def _first_frame_seconds(video: Video) -> float:
+def _beginning(video: Video) -> float:
+    """The time stamp in seconds at which the clock of the pictures is 0."""
     import av
 
-    for packet in video.container.demux(video.stream):
-        try:
-            for frame in packet.decode():
-                return frame.time or 0.0
-        except av.FFmpegError:
-            continue
-    return 0.0
+    stamps: list[int] = []
+    with suppress(av.FFmpegError):
+        for packet in packets_of(video):
+            if packet.pts is not None and not packet.is_discard:
+                stamps.append(packet.pts)
+            if len(stamps) == REORDERED:
+                break
+    first = first_seconds(video, stamps)
+    return 0.0 if first is None else first - video.late_by(first)
 
 
 def _lines(video: Video, wanted: set[int]) -> Iterator[tuple[int, Line]]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from array import array
+from dataclasses import astuple
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from vidsearch.errors import SourceUnavailableError
+import numpy as np
+
+from vidsearch.errors import TemporaryFolderError
 from vidsearch.media.frames import FrameBatch
 from vidsearch.media.segments import SegmentSpan
 from vidsearch.media.thumbnails.pictures import (
@@ -19,13 +23,17 @@ from vidsearch.media.thumbnails.pictures import (
     shrunk,
 )
 
-if TYPE_CHECKING:
-    from vidsearch.media.thumbnails.store import ThumbnailStore
-
 __all__ = ["Candidates"]
 
 _IN_MEMORY = 8 * 2**20
 _EDGE_WEIGHT = 0.5
+
+
+class _Form(Protocol):
+    """What a store of thumbnails says of its pictures."""
+
+    size: int
+    format: PictureFormat
 
 
 class Candidates:
@@ -40,16 +48,18 @@ class Candidates:
         self._format: PictureFormat = format
         self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
         self._ends = array("q", [0])
-        self._times = array("d")
         self._looks: list[Look] = []
+        self._times = array("d")
+        self._pictures = array("q")
+        """The picture of each frame."""
 
     @classmethod
-    def of(cls, store: ThumbnailStore) -> Candidates:
+    def of(cls, store: _Form) -> Candidates:
         """For pictures of the form that a store keeps."""
         return cls(size=store.size, format=store.format)
 
     def __len__(self) -> int:
-        return len(self._looks)
+        return len(self._times)
 
     def add(self, batch: FrameBatch, *, displayed: tuple[int, int] | None = None) -> None:
         """Take the next frames.
@@ -59,22 +69,52 @@ class Candidates:
             displayed: width and height on display, where they are not those of the frames.
 
         Raises:
-            SourceUnavailableError: the temporary file cannot be written (the disk is full).
+            TemporaryFolderError: the temporary file cannot be written (the disk is full).
             MissingExtraError: Pillow is not installed.
         """
-        for frame, time in zip(batch.data, batch.pts_seconds, strict=True):
-            picture = shrunk(frame, size=self._size, displayed=displayed)
+        self._times.extend(batch.pts_seconds)
+        for pixels, repeats in zip(batch.data, batch.repeats.tolist(), strict=True):
+            self._pictures.extend([len(self._looks)] * repeats)
+            picture = shrunk(pixels, size=self._size, displayed=displayed)
             data = as_jpeg(picture)
-            try:
-                self._file.seek(self._ends[-1])
-                self._file.write(data)
-            except OSError as error:
-                raise SourceUnavailableError(
-                    f"no room for thumbnails in {tempfile.gettempdir()}: {error.strerror}"
-                ) from error
+            self._write(data)
             self._ends.append(self._ends[-1] + len(data))
-            self._times.append(time)
             self._looks.append(look_of(picture))
+
+    def packed(self) -> bytes:
+        """All that was added, as a file for :meth:`extend`."""
+        self._file.seek(0)
+        file = io.BytesIO()
+        np.savez(
+            file,
+            pictures=np.frombuffer(self._file.read(self._ends[-1]), np.uint8),
+            ends=np.array(self._ends[1:], np.int64),
+            times=np.array(self._times, np.float64),
+            numbers=np.array(self._pictures, np.int64),
+            looks=np.array([astuple(look) for look in self._looks]).reshape(-1, 3),
+        )
+        return file.getvalue()
+
+    def extend(self, packed: bytes) -> None:
+        """Take the frames of other candidates, which follow those that are there.
+
+        Raises:
+            TemporaryFolderError: see :meth:`add`.
+            ValueError, KeyError, EOFError, zipfile.BadZipFile: the file is damaged.
+        """
+        with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
+            pictures, ends, times, numbers, looks = (
+                arrays[name] for name in ("pictures", "ends", "times", "numbers", "looks")
+            )
+        self._write(pictures.tobytes())
+        self._ends.extend((ends + self._ends[-1]).tolist())
+        self._times.extend(times.tolist())
+        self._pictures.extend((numbers + len(self._looks)).tolist())
+        self._looks.extend(Look(*look) for look in looks.tolist())
+
+    def clear(self) -> None:
+        """Forget all frames."""
+        del self._ends[1:], self._times[:], self._pictures[:], self._looks[:]
 
     def best(self, segment: SegmentSpan) -> bytes:
         """The picture that stands for a segment, as a file.
@@ -91,9 +131,19 @@ class Candidates:
         """
         if not 0 <= segment.first < segment.last <= len(self):
             raise IndexError(f"{segment} names frames beyond the {len(self)} that were added")
-        number = max(range(segment.first, segment.last), key=lambda n: self._score(n, segment))
+        frame = max(range(segment.first, segment.last), key=lambda n: self._score(n, segment))
+        number = self._pictures[frame]
         self._file.seek(self._ends[number])
         return recoded(self._file.read(self._ends[number + 1] - self._ends[number]), self._format)
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._file.seek(self._ends[-1])
+            self._file.write(data)
+        except OSError as error:
+            raise TemporaryFolderError(
+                f"no room for thumbnails in {tempfile.gettempdir()}: {error.strerror}"
+            ) from error
 
     def close(self) -> None:
         """Remove the temporary file."""
@@ -110,10 +160,10 @@ class Candidates:
     ) -> None:
         self.close()
 
-    def _score(self, number: int, segment: SegmentSpan) -> tuple[bool, float, float]:
-        look = self._looks[number]
+    def _score(self, frame: int, segment: SegmentSpan) -> tuple[bool, float, float]:
+        look = self._looks[self._pictures[frame]]
         half = (segment.end - segment.start) / 2
-        off = abs(self._times[number] - segment.start - half) / half if half else 0.0
+        off = abs(self._times[frame] - segment.start - half) / half if half else 0.0
         centred = 1.0 - _EDGE_WEIGHT * min(off, 1.0)
         if look.is_blank:
             return False, look.contrast, centred

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import time
+import zipfile
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from vidsearch.errors import VidsearchError
 from vidsearch.media.file_store import FileStore, StoredFile
+from vidsearch.media.thumbnails.candidates import Candidates
 from vidsearch.media.thumbnails.pictures import PictureFormat
 
 if TYPE_CHECKING:
@@ -16,9 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ThumbnailStore"]
 
+_log = logging.getLogger(__name__)
 _RECENT = 3600.0
 """Seconds for which a picture that is put again is not written again."""
-_KEY = re.compile(r"[0-9a-f]{2}/[0-9a-f]{64}\.(?:webp|jpeg)")
+_KEY = re.compile(r"[0-9a-f]{2}/[0-9a-f]{64}\.(?:webp|jpeg)|candidates/[0-9a-f]{64}-\d+\.npz")
 
 
 class ThumbnailStore:
@@ -85,10 +90,44 @@ class ThumbnailStore:
             self.put(picture)
         return True
 
+    def leave_candidates(self, name: str, candidates: Candidates) -> None:
+        """Keep the candidates of a slice until the thumbnails of its video are chosen.
+
+        Where that fails, the log says so: the video is then decoded once more for its thumbnails.
+        """
+        try:
+            self._store.write(self._candidates_key(name), candidates.packed())
+        except VidsearchError as error:
+            _log.warning("candidates for thumbnails are not kept: %s", error)
+
+    def collect_candidates(self, names: Iterable[str], candidates: Candidates) -> bool:
+        """Add the candidates of slices in their order; where some are missing, none."""
+        for name in names:
+            packed = self._store.read(self._candidates_key(name))
+            try:
+                if packed is not None:
+                    candidates.extend(packed)
+                    continue
+            except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                _log.warning("candidates for thumbnails are damaged: %s", error)
+            candidates.clear()
+            return False
+        return True
+
+    def drop_candidates(self, names: Iterable[str]) -> None:
+        """Remove candidates; where that fails, ``vidsearch thumbnails prune`` does it later."""
+        try:
+            self._store.remove(map(self._candidates_key, names))
+        except VidsearchError as error:
+            _log.warning("candidates for thumbnails are left: %s", error)
+
     def pictures(self) -> Iterator[StoredFile]:
-        """What is kept, in no order; files of other names are passed over."""
+        """What is kept, in no order, candidates too; files of other names are passed over."""
         return (file for file in self._store.files() if _KEY.fullmatch(file.key))
 
     def remove(self, keys: Iterable[str]) -> None:
         """Remove pictures; one that is gone already is none of the others' matter."""
         self._store.remove(keys)
+
+    def _candidates_key(self, name: str) -> str:
+        return f"candidates/{name}-{self.size}.npz"

@@ -1,0 +1,139 @@
+"""Which videos are embedded in slices, and how one is handed over to them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidsearch.embeddings import KeptVideo
+from vidsearch.encoders import ModelIdentity
+from vidsearch.errors import SliceFailedError
+from vidsearch.ingest.attempt import Attempt, Outcome
+from vidsearch.ingest.content import VideoContent
+from vidsearch.ingest.slices import Slice, SliceBoard, count_slices
+from vidsearch.media import Candidates, MediaReader, ThumbnailStore
+from vidsearch.media.frames import VideoInfo
+from vidsearch.registry.registry import Registry
+
+__all__ = ["SlicePlan", "SlicePlanner"]
+
+_log = logging.getLogger(__name__)
+_LEASE_SECONDS = 600.0
+"""After which the sweep looks after a video whose slices have its lease."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlicePlan:
+    """How one video is embedded."""
+
+    slices: Sequence[Slice] = ()
+    """None where it is embedded in one go, or was already."""
+    missing: Sequence[Slice] = ()
+    """Those that are not in the store of embeddings yet."""
+    info: VideoInfo | None = None
+    """What its header says, where that was read for the plan."""
+
+
+class SlicePlanner:
+    """Plans long videos in slices.
+
+    Args:
+        registry: of the videos.
+        board: takes the slices.
+        reader: of the files.
+        model: whose vectors are made.
+        seconds: length of a slice; 0 makes none.
+        thumbnails: where the slices leave candidates for thumbnails; ``None`` where they do not.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        board: SliceBoard,
+        *,
+        reader: MediaReader,
+        model: ModelIdentity,
+        seconds: float,
+        thumbnails: ThumbnailStore | None,
+    ) -> None:
+        self._registry = registry
+        self._board = board
+        self._reader = reader
+        self._model = model
+        self._seconds = seconds
+        self._thumbnails = thumbnails
+
+    def plan(
+        self, attempt: Attempt, content: VideoContent, kept: KeptVideo, file: Callable[[], Path]
+    ) -> SlicePlan:
+        """How a video is embedded. Where no slice is missing, ``kept`` has its frames."""
+        if not self._seconds or kept.find_frames(self._model):
+            return SlicePlan()
+        info: VideoInfo | None = None
+
+        def count() -> int:
+            nonlocal info
+            attempt.enter("fetch")
+            path = file()
+            attempt.enter("decode")
+            info = self._reader.probe(path)
+            slices = count_slices(info.duration, seconds=self._seconds)
+            return slices if slices > 1 and self._reader.can_seek(path) else 1
+
+        number = kept.fact(
+            "slices",
+            f"{self._seconds:g} {self._reader.name}",
+            count,
+            restore=int,
+            plain=lambda slices: slices if slices > 1 else None,
+        )
+        if number == 1:
+            return SlicePlan(info=info)
+        slices = Slice.all_of(attempt.record.id, content.hash, count=number, seconds=self._seconds)
+        ranges = [(each.start, each.stop) for each in slices]
+        missing = [slices[n] for n in kept.join_frames(self._model, ranges)]
+        return SlicePlan(slices, missing, info)
+
+    def hand_over(self, attempt: Attempt, content: VideoContent, plan: SlicePlan) -> Outcome:
+        """Let other workers embed the missing slices; whoever ends the last one takes over."""
+        slices, missing = plan.slices, plan.missing
+        try:
+            waiting = self._board.add(
+                missing, uri=attempt.record.uri, priority=attempt.record.priority
+            )
+        except SliceFailedError:
+            self._board.clear(slices)  # a retry begins anew, with what is in the store
+            raise
+        known = content.to_record()
+        lengths = {"count": slices[0].count, "seconds": slices[0].seconds}
+        record = self._registry.hand_over(
+            attempt.keeper.finish(),
+            lease_seconds=_LEASE_SECONDS,
+            content=known["content"],
+            source={**known["source"], "slices": lengths},
+        )
+        _log.info(
+            "video %r is embedded in %d slices, %d of which are in the store",
+            record.id,
+            len(slices),
+            len(slices) - len(missing),
+        )
+        return Outcome("sliced", record=record, slices=waiting)
+
+    def collect_candidates(self, plan: SlicePlan, candidates: Candidates) -> bool:
+        """Take the candidates for thumbnails that the slices left; whether all of them did."""
+        if self._thumbnails is None or not plan.slices:
+            return False
+        return self._thumbnails.collect_candidates(self._names(plan), candidates)
+
+    def clear(self, plan: SlicePlan) -> None:
+        """Remove what the slices of a video left behind."""
+        if plan.slices:
+            self._board.clear(plan.slices)
+            if self._thumbnails is not None:
+                self._thumbnails.drop_candidates(self._names(plan))
+
+    def _names(self, plan: SlicePlan) -> list[str]:
+        return [one.candidates_name(self._model) for one in plan.slices]

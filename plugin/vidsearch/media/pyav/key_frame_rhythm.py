@@ -1,0 +1,86 @@
+"""Packets that a stream lacks whose frames bear no numbers, told by the rhythm of its key frames.
+
+A gap between two time stamps proves nothing: a frame may be held. But an encoder places a key frame
+after so many frames. Where most GOPs have the same number of frames, one that lasts as long and has
+fewer lost the others; and one that has more lost a key frame.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidsearch.media.pyav.frame_numbers import missing_in
+
+__all__ = ["missing_by_rhythm"]
+
+_LEAST_WHOLE = 3
+"""GOPs that tell the rhythm."""
+_MOST_IRREGULAR = 1 / 3
+"""Share of the GOPs that may differ from it, but for the first: the encoder fills its queue."""
+_TOLERANCE = 0.25
+"""Of a frame's duration; containers round time stamps."""
+
+
+def missing_by_rhythm(
+    stamps: NDArray[np.int64], keys: NDArray[np.bool_], shown: NDArray[np.bool_]
+) -> list[int]:
+    """Positions of the packets that others are missing before.
+
+    Args:
+        stamps: times of presentation, or else of decoding, in order of decoding.
+        keys: which packets are key frames.
+        shown: which are meant for display.
+    """
+    at = np.flatnonzero(keys & shown)
+    begins = stamps[at]
+    if len(at) <= _LEAST_WHOLE or (np.diff(begins) <= 0).any():
+        return []
+    counts = np.diff(np.searchsorted(np.sort(stamps[shown]), begins))
+    lengths = np.diff(begins)
+    step = float(np.median(lengths / counts))
+    spans = lengths / step
+    is_even = np.abs(spans - np.round(spans)) < _TOLERANCE
+    spans = np.round(spans).astype(np.int64)
+    whole = Counter(spans[is_even & (spans == counts)].tolist())
+    if not whole:
+        return []
+    ((usual, often),) = whole.most_common(1)
+    if often < max(_LEAST_WHOLE, (1 - _MOST_IRREGULAR) * (len(counts) - 1)):
+        return []
+    found: list[int] = []
+    for number, (begin, end) in enumerate(pairwise(at.tolist())):
+        span, count = int(spans[number]), int(counts[number])
+        is_holed = span == usual > count
+        lacks_key = span > usual and span % usual == 0 and usual < count < span
+        if not is_even[number] or not (is_holed or lacks_key):
+            continue
+        packets = begin + np.flatnonzero(shown[begin:end])
+        numbers = np.round((stamps[packets] - begins[number]) / step).astype(np.int64)
+        if lacks_key and (numbers[numbers > 0] % usual == 0).any():
+            continue  # there are frames where the key frames should be
+        gop = dict(zip(packets.tolist(), numbers.tolist(), strict=True))
+        found += [_before_b_frames(gop, position) for position in missing_in(gop, 1)]
+    return sorted(found)
+
+
+def _before_b_frames(gop: dict[int, int], hole: int) -> int:
+    """Where a hole begins that swallowed the frame that B-frames after it refer to.
+
+    They then look like frames that are not reordered, as others do not in the same GOP.
+    """
+    longest = run = latest = 0
+    for number in gop.values():
+        run = run + 1 if number < latest else 0
+        longest, latest = max(longest, run), max(latest, number)
+    begin = next(iter(gop))
+    for _ in range(longest):
+        before = [number for position, number in gop.items() if position < hole - 1]
+        is_ahead = hole - 1 > begin and gop[hole - 1] > max(before, default=0)
+        if not is_ahead or gop.get(hole, 0) < gop[hole - 1]:
+            break
+        hole -= 1
+    return hole

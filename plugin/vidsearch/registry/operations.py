@@ -1,0 +1,228 @@
+"""What workers tell each other: when the last sweep was, and what is paused and why."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vidsearch.compare_and_set import until_unchanged
+from vidsearch.engines import Document, Engine, Json, Revision
+from vidsearch.engines.creation import ensure_side_index
+from vidsearch.errors import IndexNotFoundError, VersionConflictError
+from vidsearch_mappings.operations import operations_index
+from vidsearch_mappings.registry import ErrorRecord, from_stamp, to_stamp
+
+__all__ = ["Operations", "Pause", "SweepNote"]
+
+_CLAIM = "claim"
+_SWEEP = "sweep"
+_PAUSE = "pause"
+_MAX_PAUSES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class SweepNote:
+    """The last sweep that ended."""
+
+    at: float
+    """When it ended, in seconds since the epoch."""
+    by: str
+    """Who did it."""
+    seconds: float
+    """How long it took."""
+    report: Mapping[str, int]
+    """Number of videos by what was done with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Something that is not tried for a while, as it did not work."""
+
+    key: str
+    """What is paused: ``setup:<worker>`` or ``source:<host>``."""
+    since: float
+    """When it first did not work, in seconds since the epoch."""
+    until: float
+    """When it is tried again."""
+    tries: int
+    """Times in a row that it did not work."""
+    by: str
+    """Who found out last."""
+    error: ErrorRecord
+    """Why it did not work."""
+
+
+class Operations:
+    """Notes about the work on one videos index, in an index of their own. Thread-safe.
+
+    The index is made with the first note. Without it nothing was swept and nothing is paused.
+    Methods raise what :class:`~vidsearch.engines.Engine` raises.
+
+    Args:
+        engine: the cluster.
+        index: alias of the index.
+        replicas: of an index that is to be made.
+        advice: what to do where an index template applies to its name.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        index: str,
+        replicas: int = 1,
+        advice: str = "",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.index = index
+        self._engine = engine
+        self._replicas = replicas
+        self._advice = advice
+        self._time = clock
+        self._seen: tuple[Revision | None, float] | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether there ever was a note."""
+        return bool(self._engine.indices_of(self.index))
+
+    def claim_sweep(self, *, every: float, by: str) -> bool:
+        """Whether the caller is to sweep now; ``True`` for one caller per ``every`` seconds.
+
+        A claim from a clock that is ahead counts as old once it was seen here for that long.
+        """
+        now = self._time()
+        last = self._get(_CLAIM)
+        revision = last.revision if last else None
+        if self._seen is None or self._seen[0] != revision:
+            self._seen = (revision, now)
+        if last and now - from_stamp(_value(last)["at"]) < every and now - self._seen[1] < every:
+            return False
+        claim = {"kind": _CLAIM, "value": {"at": to_stamp(now), "by": by}}
+        try:
+            self._seen = (self._put(_CLAIM, claim, over=last), now)
+        except VersionConflictError:  # another one was faster
+            return False
+        return True
+
+    def note_sweep(self, *, by: str, seconds: float, report: Mapping[str, int]) -> None:
+        """Note a sweep that has ended just now."""
+        value = {
+            "at": to_stamp(self._time()),
+            "by": by,
+            "seconds": round(seconds, 3),
+            "report": dict(report),
+        }
+
+        def write() -> None:
+            self._put(_SWEEP, {"kind": _SWEEP, "value": value}, over=self._get(_SWEEP))
+
+        until_unchanged(write, of="the note of the last sweep")
+
+    def last_sweep(self) -> SweepNote | None:
+        """The last sweep that ended; ``None`` where none did."""
+        found = self._get(_SWEEP)
+        if found is None:
+            return None
+        value = _value(found)
+        return SweepNote(from_stamp(value["at"]), value["by"], value["seconds"], value["report"])
+
+    def pause(self, key: str, *, error: ErrorRecord, until: float, by: str) -> Pause:
+        """Note that something did not work, and is not tried until a time.
+
+        Of something that is paused already, ``since`` stays and ``tries`` counts up.
+        """
+
+        def write() -> Pause:
+            stored = self._get(_id(key))
+            before = _pause(stored) if stored else None
+            after = Pause(
+                key=key,
+                since=before.since if before else self._time(),
+                until=until,
+                tries=before.tries + 1 if before else 1,
+                by=by,
+                error=error,
+            )
+            self._put(_id(key), _source(after), over=stored)
+            return after
+
+        return until_unchanged(write, of=f"the pause {key!r}")
+
+    def find_pause(self, key: str) -> Pause | None:
+        """What was noted under a key, read in real time; it stays until :meth:`resume`."""
+        found = self._get(_id(key))
+        return _pause(found) if found else None
+
+    def resume(self, key: str) -> None:
+        """Note that it works again."""
+        try:
+            self._engine.delete(self.index, _id(key))
+        except IndexNotFoundError:
+            return
+
+    def pauses(self) -> list[Pause]:
+        """All that is noted, the oldest first; also what is to be tried again by now."""
+        body = {"query": {"term": {"kind": _PAUSE}}, "size": _MAX_PAUSES}
+        try:
+            self._engine.refresh(self.index)
+            hits = self._engine.search(self.index, body)["hits"]["hits"]
+        except IndexNotFoundError:
+            return []
+        found = [_read_pause(hit["_source"]["value"]) for hit in hits]
+        return sorted(found, key=lambda one: (one.since, one.key))
+
+    def _get(self, id: str) -> Document | None:
+        try:
+            return self._engine.get(self.index, id)
+        except IndexNotFoundError:
+            return None
+
+    def _put(self, id: str, source: Json, *, over: Document | None) -> Revision:
+        try:
+            return self._engine.put(
+                self.index, id, source, expect=over.revision if over else "absent"
+            )
+        except IndexNotFoundError:
+            body = operations_index(self._engine.kind, replicas=self._replicas)
+            ensure_side_index(self._engine, self.index, body, advice=self._advice)
+            return self._engine.put(self.index, id, source, expect="absent")
+
+
+def _id(key: str) -> str:
+    return f"{_PAUSE}:{key}"
+
+
+def _value(document: Document) -> Mapping[str, Any]:
+    value: Mapping[str, Any] = document.source["value"]
+    return value
+
+
+def _pause(document: Document) -> Pause:
+    return _read_pause(_value(document))
+
+
+def _read_pause(value: Mapping[str, Any]) -> Pause:
+    return Pause(
+        key=value["key"],
+        since=from_stamp(value["since"]),
+        until=from_stamp(value["until"]),
+        tries=value["tries"],
+        by=value["by"],
+        error=ErrorRecord.from_source(value["error"]),
+    )
+
+
+def _source(pause: Pause) -> Json:
+    value = {
+        "key": pause.key,
+        "since": to_stamp(pause.since),
+        "until": to_stamp(pause.until),
+        "tries": pause.tries,
+        "by": pause.by,
+        "error": pause.error.to_source(),
+    }
+    return {"kind": _PAUSE, "value": value}

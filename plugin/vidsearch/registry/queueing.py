@@ -1,0 +1,51 @@
+"""How registered videos come into the queue: which of them are due, and their transitions.
+
+An application sends the message of a new video itself, and marks it queued then
+(``transitions.mark_queued``). A video with a ``due_at`` is left to the sweep: it found the queue
+full, waits for a retry, or was recovered. The sweep takes it first and sends the message then, so
+that of several sweeps at once one sends it.
+"""
+
+from __future__ import annotations
+
+from vidsearch.engines import Json
+from vidsearch_mappings.registry import State, VideoRecord, to_stamp
+
+__all__ = ["IN_ORDER", "defer", "due_query", "is_unsent", "put_back", "take_due"]
+
+IN_ORDER: list[Json] = [
+    # `interactive` is the default value, which is not stored.
+    {"priority": {"order": "asc", "missing": "_first", "unmapped_type": "keyword"}},
+    {"registered_at": "asc"},
+]
+"""The order in which due videos are sent."""
+
+
+def is_unsent(record: VideoRecord) -> bool:
+    """Whether its message is still to be sent by whoever registered it."""
+    return record.state is State.REGISTERED and record.due_at is None
+
+
+def due_query(now: float) -> Json:
+    """The query for the records that :func:`take_due` takes."""
+    due = {"range": {"due_at": {"lte": to_stamp(now)}}}
+    return {"bool": {"filter": [{"term": {"state": str(State.REGISTERED)}}, due]}}
+
+
+def defer(record: VideoRecord, now: float) -> VideoRecord:
+    """The queue is full: leave the video to the sweep."""
+    return record.changed(due_at=now, updated_at=now) if is_unsent(record) else record
+
+
+def take_due(record: VideoRecord, now: float) -> VideoRecord:
+    """The sweep is about to send its message; nothing changes where another sweep was faster."""
+    if record.state is not State.REGISTERED or record.due_at is None or record.due_at > now:
+        return record
+    return record.changed(state=State.QUEUED, due_at=now, updated_at=now)
+
+
+def put_back(record: VideoRecord, now: float) -> VideoRecord:
+    """The broker did not take its message after all."""
+    if record.state is not State.QUEUED:
+        return record
+    return record.changed(state=State.REGISTERED, due_at=now, updated_at=now)

@@ -1,0 +1,262 @@
+"""What a worker does around an attempt: it waits for the engine, pauses, and hands work back."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from socket import gethostname
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from vidsearch.errors import (
+    BackendUnavailableError,
+    ConfigError,
+    LeaseLostError,
+    VideoNotRegisteredError,
+    VidsearchError,
+    WorkerStoppingError,
+    first_line,
+)
+from vidsearch.retry import Decision, decide, engine_delay, pause_delay
+from vidsearch_mappings.registry import WAITING, ErrorRecord
+from vidsearch_tasks.celery_app import EMBED_SLICE, INGEST
+from vidsearch_tasks.register import enqueue, enqueue_slices
+from vidsearch_tasks.services import Services
+from vidsearch_tasks.stopping import STOP
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from vidsearch.ingest import Outcome
+    from vidsearch.registry import Registry
+
+__all__ = ["SLICES", "VIDEOS", "Work", "attempted"]
+
+_log = logging.getLogger(__name__)
+_LOOK_SECONDS = 0.25
+_GRACE_SECONDS = 2.5
+"""For the work to end between two batches, before its lease is given back all the same."""
+_WORKED = {"indexed", "unchanged", "sliced"}
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is attempted: videos, or slices of them."""
+
+    task: str
+    """Name of the task whose messages ask for it."""
+    entries: Callable[[Services], Registry]
+    attempt: Callable[[Services], Callable[..., Outcome]]
+    """Builds what does it, with its model; takes the id and the ``owner``."""
+    send: Callable[[Services, Celery, str], object]
+
+
+VIDEOS = Work(
+    INGEST,
+    lambda services: services.registry,
+    lambda services: services.indexer.ingest,
+    lambda services, app, id: enqueue(id, services=services, app=app),
+)
+SLICES = Work(
+    EMBED_SLICE,
+    lambda services: services.board.entries,
+    lambda services: services.slice_worker.embed,
+    lambda services, app, id: enqueue_slices([id], services=services, app=app),
+)
+
+
+def attempted(
+    task: Any, services: Services, id: str, work: Work, *, owner: str | None = None
+) -> Outcome:
+    """Attempt one video or slice, once.
+
+    While the engine is away, nothing can be read or written: the worker keeps the message and waits
+    in place. A worker that is not set up right gives the video back for others, and waits before
+    it takes the next message. When it is told to end, it hands back what it has.
+
+    Args:
+        task: that is running; it may be that of another message.
+        services: what to work with.
+        id: of the video or slice.
+        work: which of the two.
+        owner: of a lease that could not be given back, as the message says.
+
+    Raises:
+        VidsearchError: the engine is away, and the task was called without a worker.
+    """
+    trial = _Trial(task, services, id, work, owner or uuid4().hex[:12])
+    with trial.handed_back_in_time():
+        return trial.outcome()
+
+
+class _Trial:
+    def __init__(self, task: Any, services: Services, id: str, work: Work, owner: str) -> None:
+        self._task = task
+        self._services = services
+        self._id = id
+        self._work = work
+        self._owner = owner
+        self._has_worker = not (task.request.called_directly or task.request.is_eager)
+        self._worker = task.request.hostname or gethostname()
+        self._handing_back = threading.Lock()
+        self._is_handed_back = False
+
+    def outcome(self) -> Outcome:
+        from vidsearch.ingest import Outcome
+
+        try:
+            outcome = self._with_engine()
+            if outcome.error is not None and decide(outcome.error) is Decision.GIVE_BACK:
+                self._pause(outcome.error)
+            elif self._has_worker and outcome.status in _WORKED:
+                _circuit.close(self._services, self._worker)
+            return outcome
+        except VideoNotRegisteredError as error:
+            _log.warning("message ignored: %s", error)
+            return Outcome("unknown")
+        except WorkerStoppingError as error:
+            self._hand_back()
+            return Outcome("retry", reason=str(error), error=error)
+        except SystemExit:  # the pool's process is ended
+            self._hand_back()
+            raise
+
+    def _with_engine(self) -> Outcome:
+        from vidsearch.ingest import Outcome
+
+        tries = 0
+        while True:
+            STOP.check()
+            try:
+                return self._attempt()
+            except (VideoNotRegisteredError, WorkerStoppingError):
+                raise
+            except BackendUnavailableError as error:
+                if not self._has_worker:
+                    raise
+                tries += 1
+                delay = engine_delay(tries)
+                _log.warning("video %r: next try in %.1f s: %s", self._id, delay, error)
+            except VidsearchError as error:
+                # Nothing can be recorded, as there is no registry, or no right to write to it.
+                _log.warning("video %r is left to another worker: %s", self._id, error)
+                if not self._has_worker:
+                    raise
+                self._send()
+                return Outcome("retry", reason=str(error), error=error)
+            STOP.pause(delay)
+
+    def _attempt(self) -> Outcome:
+        """Do the work; where this worker cannot (no encoder, no decoder, …) its record says why."""
+        try:
+            attempt = self._work.attempt(self._services)
+        except BackendUnavailableError:
+            raise
+        except Exception as error:
+            return self._cannot_work(error)
+        return attempt(self._id, owner=self._owner)
+
+    def _cannot_work(self, error: Exception) -> Outcome:
+        from vidsearch.ingest import Outcome
+
+        if not isinstance(error, VidsearchError) or decide(error) is not Decision.GIVE_BACK:
+            what = f"{type(error).__name__}: {first_line(error)}"
+            error = ConfigError(f"this worker cannot embed videos: {what}")
+        reason, entries = ErrorRecord.of(error, stage="prepare"), self._work.entries(self._services)
+        record = None
+        with suppress(LeaseLostError):
+            lease = entries.claim(self._id, owner=self._owner)
+            record = entries.release(lease, reason, counted=False)
+        return Outcome("retry", record=record, reason=str(reason), error=error)
+
+    def _pause(self, error: Exception) -> None:
+        if self._has_worker:
+            STOP.pause(_circuit.open(self._services, self._worker, error))
+
+    @contextmanager
+    def handed_back_in_time(self) -> Iterator[None]:
+        """Hand back what is still going on some time after the worker was told to end: a download,
+        a decoder that hangs."""
+        done = threading.Event()
+
+        def watch() -> None:
+            while not STOP.is_set():
+                if done.wait(_LOOK_SECONDS):
+                    return
+            if not done.wait(_GRACE_SECONDS):
+                self._hand_back()
+
+        threading.Thread(target=watch, name=f"hand-back-{self._id}", daemon=True).start()
+        try:
+            yield
+        finally:
+            done.set()
+
+    def _hand_back(self) -> None:
+        """Give the lease back, uncounted, and send a message for another worker. Once."""
+        with self._handing_back:
+            if self._is_handed_back:
+                return
+            self._is_handed_back = True
+        reason = ErrorRecord("WorkerStopped", "processing", "the worker was told to end")
+        entries = self._work.entries(self._services)
+        try:
+            record = entries.hand_back(self._id, owner=self._owner, error=reason)
+            if record.state in WAITING:
+                self._work.send(self._services, self._task.app, self._id)
+                _log.info("video %r is handed back, as the worker is told to end", self._id)
+        except BackendUnavailableError:
+            self._send(owner=self._owner)
+        except VidsearchError as error:
+            _log.warning("video %r is not handed back: %s", self._id, error)
+
+    def _send(self, **owner: str) -> None:
+        """Put the message back as it came, or with the owner of a lease."""
+        queue = self._services.settings.broker.queue
+        try:
+            self._task.app.send_task(
+                self._work.task, args=[self._id], kwargs=owner, queue=queue, retry=False
+            )
+        except Exception as error:  # of any broker's client; the sweep sends it later
+            _log.warning("the message for video %r is not sent: %s", self._id, type(error).__name__)
+
+
+class _Circuit(threading.local):
+    """Whether this process, or thread, can work at all."""
+
+    tries = 0
+    """Times in a row that it could not."""
+    noted = True
+    """Whether operations may say that it cannot; an earlier process may have left that."""
+
+    def open(self, services: Services, worker: str, error: Exception) -> float:
+        """Note that it could not work; the seconds for which it is to take no video."""
+        self.tries, self.noted = self.tries + 1, True
+        seconds = pause_delay(self.tries, first=services.settings.ingest.retry_seconds)
+        _log.warning("worker %s takes no videos for %.0f s: %s", worker, seconds, error)
+        with suppress(VidsearchError):
+            services.operations.pause(
+                _key(worker),
+                error=ErrorRecord.of(error, stage="prepare"),
+                until=services.clock() + seconds,
+                by=worker,
+            )
+        return seconds
+
+    def close(self, services: Services, worker: str) -> None:
+        """Note that it has worked."""
+        self.tries = 0
+        if self.noted:
+            with suppress(VidsearchError):
+                services.operations.resume(_key(worker))
+                self.noted = False
+
+
+_circuit = _Circuit()
+
+
+def _key(worker: str) -> str:
+    return f"setup:{worker}"

@@ -1,0 +1,290 @@
+"""How ingestion is doing as a whole, for commands, dashboards and the application."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from vidsearch.errors import BackendUnavailableError, IndexNotFoundError, MappingConflictError
+from vidsearch_mappings.registry import IN_PROGRESS, State, to_stamp
+from vidsearch_tasks.broker import BrokerState, broker_state
+from vidsearch_tasks.services import Services, current_services
+
+if TYPE_CHECKING:
+    from vidsearch.config import Settings
+    from vidsearch.errors import BackendError
+    from vidsearch.registry import Pause, RegistrySummary, SweepNote
+
+__all__ = ["IngestionStatus", "LongVideo", "ingestion_status"]
+
+_ANSWER_SECONDS, _PATIENT_SECONDS = 0.5, 2.0
+_START_SECONDS = 5.0
+"""For which a video may wait without a worker, as one may be starting."""
+_PERIODS = 3
+"""Sweeps that may be left out while no worker is at work."""
+_BUSY_SECONDS = 1800.0
+"""Without a sweep, while workers are at work: they sweep between two videos."""
+_START = "celery -A vidsearch_tasks worker"
+
+
+@dataclass(frozen=True, slots=True)
+class LongVideo:
+    """A video that is being embedded in slices."""
+
+    id: str
+    done: int
+    slices: int
+
+
+@dataclass(frozen=True, slots=True)
+class IngestionStatus:
+    """How ingestion into one videos index is doing."""
+
+    videos: RegistrySummary
+    """The numbers of the registry."""
+    slices: Mapping[str, int]
+    """Number of slices of long videos that are not done, by state."""
+    long_videos: Sequence[LongVideo]
+    """Some of them, the last changed first."""
+    index: str
+    searchable: int
+    """Number of documents in the index."""
+    lacking: int | None
+    """Number of documents of an attached index that have a video's URI and no vector of it."""
+    queue: str
+    broker: BrokerState | None
+    """``None`` where it does not answer."""
+    serving: Sequence[str]
+    """Names of the workers that take from the queue and write to the index."""
+    last_sweep: SweepNote | None
+    pauses: Sequence[Pause]
+    problems: Sequence[str]
+    """What needs a person, each with what to do."""
+    error: BackendError | None
+    """That the broker does not answer, or that documents have lost their vectors."""
+    warning: str | None
+    """That the index took the place of an attached one, and what attaches it."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing needs a person."""
+        return not self.problems and self.error is None
+
+    def to_json(self) -> dict[str, Any]:
+        """For people and their scripts."""
+        videos, sweep = self.videos, self.last_sweep
+        return {
+            "states": dict(videos.states),
+            "slices": dict(self.slices),
+            "index": self.index,
+            "searchable": self.searchable,
+            "lacking_vectors": self.lacking,
+            "queue": self.queue,
+            "queued_messages": self.broker.queued if self.broker else None,
+            "workers": list(self.serving) if self.broker else None,
+            "waiting": {
+                "total": videos.waiting,
+                "ages": {str(age): number for age, number in videos.ages.items()},
+                "oldest": asdict(videos.oldest) if videos.oldest else None,
+                "later": videos.later,
+            },
+            "finished": {str(seconds): number for seconds, number in videos.finished.items()},
+            "per_minute": round(videos.per_minute, 3),
+            "eta_seconds": videos.eta_seconds,
+            "leases": asdict(videos.leases),
+            "last_sweep": {**asdict(sweep), "at": to_stamp(sweep.at)} if sweep else None,
+            "pauses": [
+                {
+                    **asdict(pause),
+                    "since": to_stamp(pause.since),
+                    "until": to_stamp(pause.until),
+                    "error": pause.error.to_source(),
+                }
+                for pause in self.pauses
+            ],
+            "errors": [
+                {
+                    "type": group.type,
+                    "videos": group.videos,
+                    "states": dict(group.states),
+                    "last": {
+                        "id": group.id,
+                        "at": to_stamp(group.at),
+                        "stage": group.error.stage,
+                        "message": group.error.message,
+                    },
+                }
+                for group in videos.errors
+            ],
+            "long_videos": [asdict(video) for video in self.long_videos],
+            "problems": list(self.problems),
+        }
+
+
+def ingestion_status(*, services: Services | None = None) -> IngestionStatus:
+    """The numbers of registry, queue and workers, and what needs a person.
+
+    Args:
+        services: what to work with; by default those of this process.
+
+    Raises:
+        BackendUnavailableError: the engine does not answer. A broker that does not answer is told
+            in the result.
+    """
+    from vidsearch.index import require_vectors
+    from vidsearch.ingest import count_waiting
+
+    services = services or current_services()
+    with ThreadPoolExecutor(1) as asking:
+        answer = asking.submit(_ask_workers, services.settings)
+        videos = _summary(services, services.registry.index)
+        board = _slices(services)
+        index = services.open_index(replacement=True)
+        services.engine.refresh(index.name)
+        searchable = index.count()
+        lacking = count_waiting(index) if index.attached else None
+        long_videos = list(_long_videos(services, videos.sliced))
+        last_sweep, pauses = services.operations.last_sweep(), services.operations.pauses()
+        broker, error = _answered(answer)
+        try:
+            steps = require_vectors(
+                services.engine.calls, index.name, index.field, all_of_them=True
+            )
+            services.engine.run(steps)
+        except (BackendUnavailableError, MappingConflictError) as lost:
+            error = error or lost
+    at_work = videos.leases.renewed or bool(board and board.leases.renewed)
+    serving = _serving(broker, services.settings)
+    problems = _problems(
+        services.settings,
+        videos,
+        at_work=at_work,
+        no_worker=broker is not None and not serving,
+        last_sweep=last_sweep,
+        pauses=pauses,
+    )
+    return IngestionStatus(
+        videos=videos,
+        slices={s: n for s, n in board.states.items() if s in IN_PROGRESS and n} if board else {},
+        long_videos=long_videos,
+        index=index.name,
+        searchable=searchable,
+        lacking=lacking,
+        queue=services.settings.broker.queue,
+        broker=broker,
+        serving=serving,
+        last_sweep=last_sweep,
+        pauses=pauses,
+        problems=list(problems),
+        error=error,
+        warning=index.missing_object,
+    )
+
+
+def _summary(services: Services, index: str) -> RegistrySummary:
+    from vidsearch.registry import summarize
+
+    ingest = services.settings.ingest
+    return summarize(
+        services.engine,
+        index,
+        lease_seconds=ingest.lease_seconds,
+        overdue_after=ingest.lease_seconds + 2 * ingest.sweep_seconds,
+    )
+
+
+def _slices(services: Services) -> RegistrySummary | None:
+    try:
+        return _summary(services, services.board.entries.index)
+    except IndexNotFoundError:  # no video was ever sliced here
+        return None
+
+
+def _long_videos(services: Services, ids: Sequence[str]) -> Iterator[LongVideo]:
+    from vidsearch.ingest import Slice
+
+    records = services.registry.find_many(ids) if ids else {}
+    slices = {id: Slice.of_video(record) for id, record in records.items()}
+    entries = services.board.of([one for parts in slices.values() for one in parts])
+    missing = Counter(
+        Slice.of(entry).video_id for entry in entries if entry.state is not State.INDEXED
+    )
+    for id, parts in slices.items():
+        if parts:  # a slice without an entry was in the store already
+            yield LongVideo(id, done=len(parts) - missing[id], slices=len(parts))
+
+
+def _ask_workers(settings: Settings) -> BrokerState:
+    """Workers answer at once, as a rule; where none does, they get more time."""
+    state = broker_state(settings, timeout=_ANSWER_SECONDS)
+    return state if _serving(state, settings) else broker_state(settings, timeout=_PATIENT_SECONDS)
+
+
+def _answered(
+    answer: Future[BrokerState],
+) -> tuple[BrokerState | None, BackendError | None]:
+    try:
+        return answer.result(), None
+    except BackendUnavailableError as error:
+        return None, error
+
+
+def _serving(broker: BrokerState | None, settings: Settings) -> list[str]:
+    workers = broker.of_queue if broker else ()
+    return [worker.name for worker in workers if worker.index == settings.index.name]
+
+
+def _problems(
+    settings: Settings,
+    videos: RegistrySummary,
+    *,
+    at_work: bool,
+    no_worker: bool,
+    last_sweep: SweepNote | None,
+    pauses: Sequence[Pause],
+) -> Iterator[str]:
+    waiting, period = _videos(videos.waiting), settings.ingest.sweep_seconds
+    longest = videos.oldest.seconds if videos.oldest else 0.0
+    if longest > _START_SECONDS and no_worker and not at_work:
+        yield (
+            f"{waiting} wait, and no worker answers that takes from the queue "
+            f"{settings.broker.queue!r} and serves the index {settings.index.name!r}: start one "
+            f"with these settings: {_START}"
+        )
+    patience = max(10 * period, _BUSY_SECONDS) if at_work else _PERIODS * period
+    if longest > patience:
+        silent = videos.at - last_sweep.at if last_sweep else None
+        if silent is None or silent > patience:
+            since = "was ever noted" if silent is None else f"for {duration(silent)}"
+            yield (
+                f"{waiting} wait, and no sweep {since}, which should be every {period:g} s: lost "
+                f"messages are not sent again. Workers sweep between two videos: start one "
+                f"({_START}), or sweep now with `vidsearch sweep`"
+            )
+    if number := videos.leases.overdue:
+        ago = duration(videos.leases.overdue_seconds)
+        yield (
+            f"the workers of {_videos(number)} fell silent {ago} ago, and no sweep has taken them "
+            "up: run `vidsearch sweep`, and look into the workers' logs for why theirs does not"
+        )
+    for pause in pauses:
+        if pause.key.startswith("setup:"):
+            yield (
+                f"{pause.by} takes no videos since {duration(videos.at - pause.since)}: "
+                f"{pause.error}. Mend that; it tries again by itself"
+            )
+
+
+def _videos(number: int) -> str:
+    return f"{number} video{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: ``12 s``, ``3 min``, ``5 h``, ``2 d``."""
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"

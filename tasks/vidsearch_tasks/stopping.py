@@ -1,0 +1,53 @@
+"""How pool processes and threads learn that their worker was told to end."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+from celery import bootsteps
+from celery.signals import celeryd_init, worker_ready, worker_shutting_down
+
+from vidsearch.stop import Stop
+
+__all__ = ["STOP"]
+
+STOP = Stop()
+"""Set as soon as the worker is told to end. Made before the pool's processes are forked."""
+
+
+class _Ending(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Covers ``celery control shutdown``, of which no signal tells."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def close(self, worker: Any) -> None:
+        STOP.set()
+
+
+@celeryd_init.connect  # type: ignore[untyped-decorator]
+def _add_step(instance: Any = None, **_: Any) -> None:
+    instance.app.steps["worker"].add(_Ending)
+
+
+@worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def _stop(**_: Any) -> None:
+    STOP.set()
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def _hear_first(**_: Any) -> None:
+    """Celery tells of a cold shutdown only when it has waited for its tasks and ended them."""
+    for number in (signal.SIGTERM, signal.SIGQUIT):
+        handler = signal.getsignal(number)
+        if not callable(handler):
+            continue
+
+        def stop(signum: int, frame: FrameType | None, handle: Any = handler) -> None:
+            STOP.set()
+            handle(signum, frame)
+
+        with suppress(ValueError):  # a worker in a thread, as in tests, hears no signals
+            signal.signal(number, stop)

@@ -1,0 +1,108 @@
+"""Sweeps, priorities and the limit of the queue, on real parts and without beat."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import redis
+from tests.integration.stage import LEASE, Stage
+from tests.integration.worker import until
+
+from vidsearch.config import Settings
+from vidsearch.registry import State
+from vidsearch_tasks import Services, queue_depth, register_videos, run_sweep
+from vidsearch_tasks.broker import messages_of
+
+pytestmark = pytest.mark.integration
+
+OFTEN = {"VIDSEARCH_INGEST__SWEEP_SECONDS": "1"}
+
+
+@pytest.fixture
+def limited(stage: Stage) -> Iterator[Services]:
+    """Services with room for five messages."""
+    settings = stage.services.settings
+    ingest = settings.ingest.model_copy(update={"max_queued": 5})
+    with Services(Settings(**{**dict(settings), "ingest": ingest})) as services:
+        yield services
+
+
+def depth(stage: Stage) -> int:
+    return queue_depth(stage.services.app, queue=stage.services.settings.broker.queue)
+
+
+def import_many(services: Services, path: Path, count: int) -> list[State]:
+    videos = [{"id": f"v{n}", "uri": str(path)} for n in range(count)]
+    return [one.require().state for one in register_videos(videos, services=services)]
+
+
+def test_upload_and_lost_video_go_before_a_backlog(stage: Stage, red: Path) -> None:
+    (stage.switches / "slow").touch()
+    import_many(stage.services, red, 40)
+    stage.services.registry.register("lost", uri=str(red))
+    stage.services.registry.claim("lost", owner="killed")
+    stage.register("upload", red)
+    with stage.worker(**OFTEN) as worker:
+        stage.until("upload", State.INDEXED, worker=worker)
+        assert depth(stage) >= 38, "at most one of the backlog was before it"
+        lost = stage.until("lost", State.INDEXED, worker=worker)
+        assert (lost.attempts, depth(stage) > 0) == (2, True)
+        last = stage.services.operations.last_sweep()
+        assert last is not None
+        assert "worker-0@" in last.by
+        worker.kill()
+
+
+def test_lost_queue_is_filled_again_in_bulk_with_each_id_once(
+    stage: Stage, red: Path, redis_url: str
+) -> None:
+    count, queue = 1000, stage.services.settings.broker.queue
+    assert {*import_many(stage.services, red, count)} == {State.QUEUED}
+    with redis.Redis.from_url(redis_url) as client:
+        kept = client.lindex(f"{queue}-bulk", 7)
+        client.delete(f"{queue}-bulk")
+        client.lpush(f"{queue}-bulk", kept)  # one is not lost
+    time.sleep(LEASE)
+    with ThreadPoolExecutor(2) as pool:
+        reports = list(pool.map(lambda _: run_sweep(services=stage.services), range(2)))
+    assert sum(len(one.requeued) + len(one.sent) for one in reports) == count - 1
+    assert depth(stage) == count
+    ids = messages_of(stage.services.app, queue=queue, held_seconds=60)
+    assert {*(ids or ())} == {f"v{n}" for n in range(count)}, (
+        "each once, as there are no more messages"
+    )
+
+
+def test_videos_beyond_the_limit_wait_in_the_registry_and_are_all_ingested(
+    stage: Stage, limited: Services, tmp_path: Path
+) -> None:
+    absent = tmp_path / "absent.mp4"  # ends at once
+    states = import_many(limited, absent, 12)
+    assert (states.count(State.QUEUED), states.count(State.REGISTERED)) == (5, 7)
+    assert run_sweep(services=limited).sent == (), "there is no room"
+    assert depth(stage) == 5
+    with stage.worker(**OFTEN, VIDSEARCH_INGEST__MAX_QUEUED="5") as worker:
+        until(
+            lambda: stage.services.registry.counts()[State.FAILED] == 12,
+            what="all are done",
+            worker=worker,
+        )
+
+
+def test_full_redis_leaves_videos_registered(stage: Stage, red: Path, redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        before = client.config_get("maxmemory")["maxmemory"]
+        client.config_set("maxmemory", 1)
+        try:
+            videos = [{"id": "a", "uri": str(red)}]
+            (one,) = register_videos(videos, services=stage.services)
+        finally:
+            client.config_set("maxmemory", before)
+    assert "memory is full" in str(one.error)
+    assert stage.record("a").state is State.REGISTERED
+    time.sleep(LEASE)
+    assert run_sweep(services=stage.services).requeued == ("a",)

@@ -1,0 +1,230 @@
+"""What a worker does around an attempt: waiting for the engine, pausing, handing back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from celery import Celery
+
+from vidsearch.config import Settings
+from vidsearch.errors import (
+    BackendUnavailableError,
+    IndexNotFoundError,
+    ModelUnavailableError,
+    SourceUnavailableError,
+    WorkerStoppingError,
+)
+from vidsearch.ingest import Outcome
+from vidsearch.registry import ErrorRecord, Operations, Registry, State
+from vidsearch.stop import Stop
+from vidsearch.testing.memory_engine import MemoryEngine
+from vidsearch_mappings.registry import registry_index
+from vidsearch_tasks import attempts, queue_depth
+from vidsearch_tasks.attempts import VIDEOS, attempted
+
+SETUP = "setup:w@host"
+
+
+class Flaky(MemoryEngine):
+    away = False
+
+    def get(self, index: str, id: str, **options: Any) -> Any:
+        if self.away:
+            raise BackendUnavailableError("connection refused")
+        return super().get(index, id, **options)
+
+
+class Stage:
+    """Services with an engine and a broker in memory, whose indexer does what a test says."""
+
+    def __init__(self, stop: Stop) -> None:
+        self.engine = Flaky()
+        self.settings = Settings(broker={"queue": uuid4().hex}, ingest={"retry_seconds": 0.2})
+        body = registry_index("elasticsearch", shards=1, replicas=0)
+        self.engine.create_index(self.settings.index.registry, body)
+        self.registry = Registry(self.engine, index=self.settings.index.registry, max_attempts=2)
+        self.operations = Operations(self.engine, index=self.settings.index.operations)
+        self.clock: Callable[[], float] = time.time
+        self.app = Celery("application", broker="memory://", set_as_current=False)
+        self.stop = stop
+        self.work: Callable[[], Outcome] = lambda: Outcome("indexed")
+        self.claims: list[str] = []
+        self.registry.register("a", uri="/a.mp4")
+
+    @property
+    def indexer(self) -> Stage:
+        return self
+
+    def ingest(self, id: str, *, owner: str) -> Outcome:
+        self.claims.append(owner)
+        self.lease = self.registry.claim(id, owner=owner)
+        return self.work()
+
+    def attempt(self, id: str = "a", **options: Any) -> Outcome:
+        request = SimpleNamespace(called_directly=False, is_eager=False, hostname="w@host")
+        task = SimpleNamespace(request=request, app=self.app)
+        return attempted(task, self, id, VIDEOS, **options)  # type: ignore[arg-type]
+
+    @property
+    def waiting(self) -> int:
+        return queue_depth(self.app, queue=self.settings.broker.queue)
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    stop = Stop()
+    monkeypatch.setattr(attempts, "STOP", stop)
+    monkeypatch.setattr(attempts, "_circuit", attempts._Circuit())
+    return Stage(stop)
+
+
+def test_worker_keeps_its_message_and_its_owner_until_the_engine_is_back(stage: Stage) -> None:
+    stage.engine.away = True
+    threading.Timer(1.5, setattr, [stage.engine, "away", False]).start()
+    assert stage.attempt().status == "indexed"
+    assert len(stage.claims) > 1
+    assert len({*stage.claims}) == 1
+    assert stage.registry.get("a").attempts == 1
+    assert stage.waiting == 0
+
+
+def test_worker_that_waits_for_the_engine_hands_its_message_back_with_the_owner(
+    stage: Stage,
+) -> None:
+    stage.engine.away = True
+    threading.Timer(0.5, stage.stop.set).start()
+    started = time.monotonic()
+    outcome = stage.attempt(owner="first")
+    assert isinstance(outcome.error, WorkerStoppingError)
+    assert time.monotonic() - started < 2
+    with stage.app.connection_for_read() as connection:
+        message = connection.SimpleQueue(stage.settings.broker.queue).get(timeout=1)
+    assert message.headers["task"] == "vidsearch.ingest_video"
+    assert message.payload[:2] == [["a"], {"owner": "first"}]
+
+
+def test_three_evictions_use_up_no_attempt(stage: Stage) -> None:
+    def stopped() -> Outcome:
+        stage.stop.set()
+        stage.stop.check()
+        raise AssertionError
+
+    stage.work = stopped
+    for n in range(3):
+        stage.stop._flag[0] = 0
+        assert stage.attempt().status == "retry"
+        record = stage.registry.get("a")
+        assert (record.state, record.attempts, record.owner) == (State.QUEUED, 0, None)
+        assert record.error is not None
+        assert record.error.type == "WorkerStopped"
+        assert stage.waiting == n + 1
+
+
+def test_message_that_comes_to_a_worker_that_ends_goes_back(stage: Stage) -> None:
+    stage.registry.mark_queued("a")
+    stage.stop.set()
+    assert stage.attempt().status == "retry"
+    assert stage.claims == []
+    assert (stage.registry.get("a").state, stage.waiting) == (State.QUEUED, 1)
+
+
+def test_work_that_does_not_stop_is_handed_back_while_it_goes_on(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "_GRACE_SECONDS", 0.3)
+
+    def hang() -> Outcome:
+        stage.stop.set()
+        deadline = time.monotonic() + 5
+        while stage.waiting == 0:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert stage.registry.get("a").state is State.QUEUED
+        return Outcome("skipped")
+
+    stage.work = hang
+    assert stage.attempt().status == "skipped"
+    assert (stage.registry.get("a").attempts, stage.waiting) == (0, 1)
+
+
+def test_process_that_is_ended_hands_back(stage: Stage) -> None:
+    def end() -> Outcome:
+        raise SystemExit(-241)
+
+    stage.work = end
+    with pytest.raises(SystemExit):
+        stage.attempt()
+    record = stage.registry.get("a")
+    assert (record.state, record.attempts, stage.waiting) == (State.QUEUED, 0, 1)
+
+
+def test_worker_without_a_model_gives_videos_back_and_pauses_longer_each_time(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(_: Any) -> Any:
+        raise ModelUnavailableError("no folder /models/clip")
+
+    monkeypatch.setattr(Stage, "indexer", property(missing))
+    took = []
+    for tries in (1, 2, 3, 4):
+        started = time.monotonic()
+        outcome = stage.attempt()
+        took.append(time.monotonic() - started)
+        record = stage.registry.get("a")
+        assert (outcome.status, record.state, record.attempts) == ("retry", State.REGISTERED, 0)
+        assert record.due_at == record.updated_at
+        (pause,) = stage.operations.pauses()
+        assert (pause.key, pause.tries, pause.by) == (SETUP, tries, "w@host")
+        assert pause.error.message == "no folder /models/clip"
+    assert 0.1 <= took[0] < 0.5
+    assert took[3] > 0.8
+    assert stage.waiting == 0, "the sweep sends it"
+
+
+def test_worker_that_works_again_says_so(stage: Stage) -> None:
+    error = ErrorRecord(type="ConfigError", stage="prepare", message="of a process before")
+    stage.operations.pause(SETUP, error=error, until=0, by="w@host")
+    stage.work = lambda: Outcome("retry", error=SourceUnavailableError("away"))
+    stage.attempt()
+    assert stage.operations.pauses(), "that does not tell whether it can work"
+    stage.work = lambda: Outcome("indexed")
+    stage.attempt(owner=str(stage.lease.record.owner).partition("#")[0])
+    assert stage.operations.pauses() == []
+
+
+def test_encoder_that_cannot_be_made_is_the_workers_fault(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Any) -> Any:
+        raise RuntimeError("CUDA error: no device")
+
+    monkeypatch.setattr(Stage, "indexer", property(broken))
+    stage.attempt()
+    record = stage.registry.get("a")
+    assert (record.state, record.attempts) == (State.REGISTERED, 0)
+    assert "this worker cannot embed videos: RuntimeError: CUDA error" in str(record.error)
+
+
+def test_message_goes_on_to_others_where_a_worker_has_no_registry(stage: Stage) -> None:
+    stage.engine.delete_index(stage.settings.index.registry)
+    outcome = stage.attempt()
+    assert isinstance(outcome.error, IndexNotFoundError)
+    assert stage.waiting == 1
+    assert [pause.key for pause in stage.operations.pauses()] == [SETUP]
+
+
+def test_pause_ends_when_the_worker_is_told_to_end(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "pause_delay", lambda tries, first: 30.0)
+    stage.work = lambda: Outcome("retry", error=ModelUnavailableError("none"))
+    threading.Timer(0.3, stage.stop.set).start()
+    started = time.monotonic()
+    stage.attempt()
+    assert time.monotonic() - started < 2
