@@ -57,12 +57,13 @@ def require_suitable(app: Celery, *, pool: str) -> None:
         ConfigError: a pool of greenlets, an app that does not read JSON, or a broker that Celery
             cannot work with.
     """
-    from kombu.serialization import prepare_accept_content
+    from kombu import serialization
 
+    accepted: Any = serialization.prepare_accept_content
     name = pool.rpartition(".")[2]
     if name in {"gevent", "eventlet"}:
         raise ConfigError(_NO_GREENLETS.format(pool=name))
-    if "application/json" not in prepare_accept_content(app.conf.accept_content):
+    if "application/json" not in accepted(app.conf.accept_content):
         raise ConfigError(
             f"accept_content of the Celery app is {[*app.conf.accept_content]}, but the messages "
             "of vidsearch are JSON: add 'json' to it"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,7 @@ def rabbitmq_url(tmp_path: Path) -> Iterator[str]:
     program = shutil.which("rabbitmq-server", path=f"/usr/lib/rabbitmq/bin:{os.environ['PATH']}")
     if program is None:
         pytest.skip("rabbitmq-server is not installed (Debian: apt-get install rabbitmq-server)")
-    port, log = free_port(), tmp_path / "rabbitmq.log"
+    port, epmd_port, log = free_port(), str(free_port()), tmp_path / "rabbitmq.log"
     settings = tmp_path / "rabbitmq.conf"
     settings.write_text(
         f"listeners.tcp.1 = 127.0.0.1:{port}\n"
@@ -98,7 +99,7 @@ def rabbitmq_url(tmp_path: Path) -> Iterator[str]:
         "HOME": str(tmp_path),
         "RABBITMQ_NODENAME": f"test-{port}@localhost",
         "RABBITMQ_DIST_PORT": str(free_port()),
-        "ERL_EPMD_PORT": str(free_port()),
+        "ERL_EPMD_PORT": epmd_port,
         "RABBITMQ_CONFIG_FILE": str(settings),
         "RABBITMQ_CONF_ENV_FILE": "/dev/null",
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(tmp_path / "plugins"),
@@ -112,6 +113,8 @@ def rabbitmq_url(tmp_path: Path) -> Iterator[str]:
         yield f"amqp://me:{PASSWORD.replace('/', '%2F')}@127.0.0.1:{port}//"
     finally:
         process.stop()
+        # Erlang's name server outlives the node that started it.
+        subprocess.run(["epmd", "-port", epmd_port, "-kill"], capture_output=True, check=False)
 
 
 def test_rabbitmq_takes_messages_and_counts_them(rabbitmq_url: str) -> None:

@@ -28,7 +28,7 @@ def test_pool_ingests_and_its_app_is_checked(
     app, options = "tests.integration.pickle_app", ("--pool", pool)
     with running_stage(elasticsearch_9, redis_url, index_name, tmp_path) as stage:
         settings = stage.services.settings
-        env = {**stage.env, "VIDSEARCH_INGEST__TIME_LIMIT": "3600"}
+        env = {**stage.env, "VIDSEARCH_INGEST__TIME_LIMIT": "3600", "C_FORCE_ROOT": "1"}
         queue = ("--queues", settings.broker.queue)
         with Worker(tmp_path / pool, env, app=app, options=(*options, *queue)) as worker:
             stage.register("a", red)

@@ -8,7 +8,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
@@ -26,6 +25,7 @@ from vidsearch.media.sources.temporary import BoundedFile, workspace
 from vidsearch.media.sources.uris import BucketUri, file_path, public_uri, scheme_of
 from vidsearch.media.sources.web import download, web_validator
 from vidsearch.metrics import count_bytes
+from vidsearch.once import build_once
 
 __all__ = ["LocalFile", "Source", "check_sources", "fetch", "open_source"]
 
@@ -182,7 +182,7 @@ class Source(ABC):
         with self._wanted.asked():
             return self._ask_validator()
 
-    @cached_property
+    @build_once
     def sidecars(self) -> tuple[Sidecar, ...]:
         """Subtitle files beside it, the one to prefer first; fetched without the video."""
         with self._wanted.asked():
@@ -192,7 +192,7 @@ class Source(ABC):
         """The video as a file of this machine; fetched by the first call."""
         return self._file
 
-    @cached_property
+    @build_once
     def _file(self) -> LocalFile:
         with self._wanted.asked():
             path, size = self._fetch()
@@ -237,7 +237,7 @@ class _LocalSource(Source):
 
 
 class _RemoteSource(Source):
-    @cached_property
+    @build_once
     def _folder(self) -> Path:
         return self._wanted.stack.enter_context(workspace(self._wanted.settings.folder))
 
