@@ -193,6 +193,7 @@ def _summary(services: Services, index: str) -> RegistrySummary:
         index,
         lease_seconds=ingest.lease_seconds,
         overdue_after=ingest.lease_seconds + 2 * ingest.sweep_seconds,
+        clock=services.clock,
     )
 
 

@@ -6,7 +6,7 @@ Prometheus counts where the application has imported ``prometheus_client``, or
 
 from __future__ import annotations
 
-from vidsearch.metrics.measurement import (
+from vidsearch.metrics.recording import (
     count_bytes,
     count_frames,
     count_lost_lease,

@@ -15,8 +15,9 @@ from vidsearch.batches import in_batches
 from vidsearch.engines import Engine
 from vidsearch.errors import LeaseLostError, RegistryError
 from vidsearch.registry import queueing, transitions
+from vidsearch.registry.lookups import Lookups
 from vidsearch.registry.registration import Registration, registered
-from vidsearch.registry.store import Change, Lease, RecordStore, Stored, in_states
+from vidsearch.registry.store import Change, Lease, Stored
 from vidsearch.registry.sweep_rule import needs_sweep, sweep_query
 from vidsearch.registry.validation import NewVideo, check_id, checked, checked_fields
 from vidsearch_mappings.registry import ErrorRecord, Priority, State, VideoRecord
@@ -26,7 +27,7 @@ __all__ = ["Registry"]
 _Transition = Callable[[VideoRecord, float], VideoRecord]
 
 
-class Registry:
+class Registry(Lookups):
     """The registry of one videos index. Thread-safe.
 
     The transitions are in :mod:`vidsearch.registry.transitions`. Each is applied by compare-and-set
@@ -59,70 +60,12 @@ class Registry:
         allow_credentials: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.index = index
+        super().__init__(engine, index=index, clock=clock)
         self.lease_seconds = lease_seconds
         self.max_attempts = max_attempts
         self.allow_credentials = allow_credentials
         self._reserved = reserved
         self._checked = partial(checked, reserved=reserved, allow_credentials=allow_credentials)
-        self._time = clock
-        self._store = RecordStore(engine, index=index, clock=self.now)
-
-    # -- look-ups and listings
-
-    def find(self, id: str) -> VideoRecord | None:
-        """One video, read in real time; ``None`` where it was never registered."""
-        stored = self._store.read(id)
-        return None if stored is None else stored.record
-
-    def get(self, id: str) -> VideoRecord:
-        """One video, read in real time."""
-        return registered(self.find(id), id)
-
-    def find_many(self, ids: Sequence[str]) -> dict[str, VideoRecord]:
-        """Some videos, read in real time; those that were never registered are left out."""
-        return {id: stored.record for id, stored in self._store.read_many(ids).items()}
-
-    def list(
-        self,
-        *,
-        state: State | Sequence[State] | None = None,
-        error: str | None = None,
-        limit: int = 100,
-    ) -> list[VideoRecord]:
-        """Up to 10,000 videos, the one that changed last first; tombstones only if asked for.
-
-        ``error`` is the class of error that the last attempt ended with.
-        """
-        states = [state] if isinstance(state, State) else state or []
-        return self._store.latest(in_states(*states, error=error), size=limit)
-
-    def scan(self, *states: State, error: str | None = None) -> Iterator[VideoRecord]:
-        """Every video in one of the states; all but tombstones where none is given."""
-        return self._store.scan(in_states(*states, error=error))
-
-    def below(self, prefix: str) -> Iterator[VideoRecord]:
-        """Every video whose uri begins so, but for tombstones; in no order."""
-        begins = {"prefix": {"uri": prefix}}
-        return self._store.scan({"bool": {"filter": [begins], **in_states()["bool"]}})
-
-    def among(self, ids: Iterable[str]) -> Iterator[VideoRecord]:
-        """Those of some ids that are registered, tombstones included, in no order."""
-        for batch in in_batches(ids):
-            yield from self._store.scan({"ids": {"values": batch}})
-
-    def counts(self) -> dict[State, int]:
-        """Number of videos in each state."""
-        return self._store.counts()
-
-    def sweepable(self) -> Iterator[VideoRecord]:
-        """Videos that nobody takes care of; see ``sweep_rule.needs_sweep``."""
-        return self._store.scan(sweep_query(now=self.now(), timeout=self.lease_seconds))
-
-    def due(self, *, limit: int) -> Sequence[VideoRecord]:
-        """Registered videos whose messages the sweep is to send, in order; see ``queueing``."""
-        query = queueing.due_query(self.now())
-        return self._store.first(query, sort=queueing.IN_ORDER, size=limit)
 
     # -- by the application
 
@@ -366,6 +309,15 @@ class Registry:
 
     # -- by the sweep
 
+    def sweepable(self) -> Iterator[VideoRecord]:
+        """Videos that nobody takes care of; see ``sweep_rule.needs_sweep``."""
+        return self._store.scan(sweep_query(now=self.now(), timeout=self.lease_seconds))
+
+    def due(self, *, limit: int) -> Sequence[VideoRecord]:
+        """Registered videos whose messages the sweep is to send, in order; see ``queueing``."""
+        query = queueing.due_query(self.now())
+        return self._store.first(query, sort=queueing.IN_ORDER, size=limit)
+
     def recover(self, id: str) -> VideoRecord | None:
         """Take a forgotten video back to ``registered``, or to ``dead`` if out of attempts.
 
@@ -420,10 +372,6 @@ class Registry:
     ) -> Lease:
         after = transition(lease.record, self.now(), **arguments)
         return self._store.change_held(lease, after)
-
-    def now(self) -> float:
-        """Seconds since the epoch, as records have them."""
-        return round(self._time(), 3)  # stored times count milliseconds
 
 
 def _of_registered(id: str, transition: _Transition) -> Change:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -129,7 +129,12 @@ class RegistrySummary:
 
 
 def summarize(
-    engine: Engine, index: str, *, lease_seconds: float, overdue_after: float
+    engine: Engine,
+    index: str,
+    *,
+    lease_seconds: float,
+    overdue_after: float,
+    clock: Callable[[], float] = time.time,
 ) -> RegistrySummary:
     """Count the videos of a registry, every earlier write included.
 
@@ -138,11 +143,12 @@ def summarize(
         index: of the registry.
         lease_seconds: as workers take them.
         overdue_after: seconds after which an expired lease should have been seen to.
+        clock: seconds since the epoch, by which leases go.
 
     Raises:
         IndexNotFoundError: it was never created.
     """
-    now = round(time.time(), 3)
+    now = round(clock(), 3)
     body = _body(now, lease_seconds=lease_seconds, overdue_after=overdue_after)
     try:
         engine.refresh(index)

@@ -1,0 +1,77 @@
+"""Look-ups and listings of one registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from vidsearch.batches import in_batches
+from vidsearch.engines import Engine
+from vidsearch.registry.registration import registered
+from vidsearch.registry.store import RecordStore, in_states
+from vidsearch_mappings.registry import State, VideoRecord
+
+__all__ = ["Lookups"]
+
+
+class Lookups:
+    """Reads records. Listings refresh the index first, so they show every earlier write.
+
+    Args:
+        engine: the cluster.
+        index: name of the registry index.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(self, engine: Engine, *, index: str, clock: Callable[[], float]) -> None:
+        self.index = index
+        self._time = clock
+        self._store = RecordStore(engine, index=index, clock=self.now)
+
+    def now(self) -> float:
+        """Seconds since the epoch, as records have them."""
+        return round(self._time(), 3)  # stored times count milliseconds
+
+    def find(self, id: str) -> VideoRecord | None:
+        """One video, read in real time; ``None`` where it was never registered."""
+        stored = self._store.read(id)
+        return None if stored is None else stored.record
+
+    def get(self, id: str) -> VideoRecord:
+        """One video, read in real time."""
+        return registered(self.find(id), id)
+
+    def find_many(self, ids: Sequence[str]) -> dict[str, VideoRecord]:
+        """Some videos, read in real time; those that were never registered are left out."""
+        return {id: stored.record for id, stored in self._store.read_many(ids).items()}
+
+    def list(
+        self,
+        *,
+        state: State | Sequence[State] | None = None,
+        error: str | None = None,
+        limit: int = 100,
+    ) -> list[VideoRecord]:
+        """Up to 10,000 videos, the one that changed last first; tombstones only if asked for.
+
+        ``error`` is the class of error that the last attempt ended with.
+        """
+        states = [state] if isinstance(state, State) else state or []
+        return self._store.latest(in_states(*states, error=error), size=limit)
+
+    def scan(self, *states: State, error: str | None = None) -> Iterator[VideoRecord]:
+        """Every video in one of the states; all but tombstones where none is given."""
+        return self._store.scan(in_states(*states, error=error))
+
+    def below(self, prefix: str) -> Iterator[VideoRecord]:
+        """Every video whose uri begins so, but for tombstones; in no order."""
+        begins = {"prefix": {"uri": prefix}}
+        return self._store.scan({"bool": {"filter": [begins], **in_states()["bool"]}})
+
+    def among(self, ids: Iterable[str]) -> Iterator[VideoRecord]:
+        """Those of some ids that are registered, tombstones included, in no order."""
+        for batch in in_batches(ids):
+            yield from self._store.scan({"ids": {"values": batch}})
+
+    def counts(self) -> dict[State, int]:
+        """Number of videos in each state."""
+        return self._store.counts()
