@@ -26,7 +26,7 @@ class Counting(FakeEncoder):
     frames = 0
 
     def encode_frames(self, frames: FrameBatch) -> Vectors:
-        self.frames += len(frames)
+        self.frames += len(frames.pts_seconds)
         return super().encode_frames(frames)
 
 

@@ -70,7 +70,7 @@ class Watched(FakeEncoder):
 
     def encode_frames(self, frames: FrameBatch) -> Vectors:
         type(self).before()
-        self.frames += len(frames)
+        self.frames += len(frames.pts_seconds)
         return super().encode_frames(frames)
 
 
@@ -420,12 +420,13 @@ def test_write_that_alone_is_not_answered_is_given_up_for_now(
 
 
 def test_work_stops_between_two_batches_and_its_lease_is_kept_for_handing_back(
-    memory: Flaky, registry: Registry, encoder: Watched, red: Path
+    memory: Flaky, registry: Registry, encoder: Watched, tmp_path: Path
 ) -> None:
+    moving = write_clip(tmp_path / "moving.mp4", [i / 10 for i in range(60)], rate=10)
     stop = Stop()
     indexer = make_indexer(memory, registry, encoder, stop=stop)
     type(encoder).before = staticmethod(stop.set)
-    registry.register("a", uri=str(red))
+    registry.register("a", uri=str(moving))
     with pytest.raises(WorkerStoppingError):
         indexer.ingest("a", owner="w")
     assert encoder.frames == 2, "one batch"

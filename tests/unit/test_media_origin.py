@@ -13,6 +13,7 @@ import pytest
 from tests.clock_clips import TENTHS, read, remuxed, write
 
 from vidsearch.embeddings import SegmentPolicy, assemble, embed_frames
+from vidsearch.encoders.soundness import require_sound
 from vidsearch.media import Cue, open_decoder
 from vidsearch.media.direct_reader import DirectReader
 from vidsearch.media.frames import DEFAULT_LIMITS, MediaReader
@@ -32,11 +33,13 @@ def reader() -> MediaReader:
 
 
 class CountingEncoder(FakeEncoder):
-    """Counts pictures and batches."""
+    """Counts the pictures of each batch."""
 
     def __init__(self) -> None:
         super().__init__()
         self.batches: list[int] = []
+        require_sound(self)  # once per encoder
+        self.batches.clear()
 
     def encode_frames(self, frames: Any) -> Any:
         self.batches.append(len(frames))
