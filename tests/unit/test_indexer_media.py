@@ -218,10 +218,12 @@ def test_unusable_thumbnail_store_uses_up_no_attempt(clip: Path, tmp_path: Path)
     blocked.write_text("not a folder")
     bench = Bench(thumbnails=ThumbnailStore(str(blocked / "pictures")))
     bench.registry.register("a", uri=str(clip))
-    with pytest.raises(ConfigError, match="a file"):
-        bench.indexer.ingest("a", owner="w")
+    outcome = bench.indexer.ingest("a", owner="w")
+    assert outcome.status == "retry"
+    assert isinstance(outcome.error, ConfigError)
+    assert "a file" in str(outcome.error)
     record = bench.registry.get("a")
-    assert (record.state, record.attempts) == (State.QUEUED, 0)
+    assert (record.state, record.attempts) == (State.REGISTERED, 0)
     assert record.error is not None
     assert record.error.stage == "thumbnails"
 
@@ -262,12 +264,14 @@ def test_overlap_applies_to_fixed_segments_only() -> None:
     assert lengths == [3, 0, 0]
 
 
-def test_overlap_too_large_for_the_live_index_raises(clip: Path) -> None:
+def test_overlap_too_large_for_the_live_index_is_a_setup_error(clip: Path) -> None:
     bench = Bench(index=IndexSettings(segment_seconds=2))
     other = Bench(index=IndexSettings(segment_seconds=10, segment_overlap=3), engine=bench.memory)
     bench.registry.register("a", uri=str(clip))
-    with pytest.raises(Exception, match="overlap less"):
-        other.indexer.ingest("a", owner="w")
+    outcome = other.indexer.ingest("a", owner="w")
+    assert outcome.status == "retry"
+    assert isinstance(outcome.error, ConfigError)
+    assert "overlap less" in str(outcome.error)
     assert bench.registry.get("a").attempts == 0
 
 
