@@ -309,9 +309,13 @@ class Registry(Lookups):
 
     # -- by the sweep
 
-    def sweepable(self) -> Iterator[VideoRecord]:
-        """Videos that nobody takes care of; see ``sweep_rule.needs_sweep``."""
-        return self._store.scan(sweep_query(now=self.now(), timeout=self.lease_seconds))
+    def sweepable(self, *, queued: bool = True) -> Iterator[VideoRecord]:
+        """Videos that nobody takes care of; see ``sweep_rule.needs_sweep``.
+
+        ``queued``: also those that have waited in the queue for longer than a lease.
+        """
+        query = sweep_query(now=self.now(), timeout=self.lease_seconds, queued=queued)
+        return self._store.scan(query)
 
     def due(self, *, limit: int) -> Sequence[VideoRecord]:
         """Registered videos whose messages the sweep is to send, in order; see ``queueing``."""

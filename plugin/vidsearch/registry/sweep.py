@@ -55,7 +55,7 @@ def sweep(
     registry: Registry,
     *,
     send: Callable[[Sequence[VideoRecord]], Sent],
-    lost: Callable[[Sequence[str]], Collection[str]],
+    lost: Callable[[Sequence[str]], Collection[str]] | None,
     clean: Callable[[str], object],
     room: int,
 ) -> SweepReport:
@@ -68,14 +68,15 @@ def sweep(
     Args:
         registry: of the videos.
         send: puts the messages for some videos into the queue.
-        lost: those of some queued videos whose message is in no queue and in no worker's hands.
+        lost: those of some queued videos whose message is in no queue and in no worker's hands;
+            ``None`` where no message is lost.
         clean: removes the document of one deleted video; see ``remove_document``.
         room: number of messages that the queue may still take.
     """
     found: dict[str, list[str]] = {"dead": [], "cleaned": [], "waiting": []}
     problems: list[BackendError] = []
-    for batch in in_batches(registry.sweepable()):
-        forgotten = _without_queued(batch, lost)
+    for batch in in_batches(registry.sweepable(queued=lost is not None)):
+        forgotten = _without_queued(batch, lost) if lost else [*batch]
         for record in [one for one in forgotten if one.state is State.DELETED]:
             # First the document, then the mark: a sweep that dies in between is repeated.
             try:

@@ -60,10 +60,15 @@ def needs_sweep(record: VideoRecord, *, now: float, timeout: float) -> bool:
     )
 
 
-def sweep_query(*, now: float, timeout: float) -> Json:
-    """The same as a query: it finds the records for which :func:`needs_sweep` holds."""
+def sweep_query(*, now: float, timeout: float, queued: bool = True) -> Json:
+    """The same as a query: it finds the records for which :func:`needs_sweep` holds.
+
+    ``queued``: also those that wait in the queue, of which there may be thousands.
+    """
     queries = []
     for rule in _RULES:
+        if rule.state is State.QUEUED and not queued:
+            continue
         limit = to_stamp(_limit(rule, now=now, timeout=timeout))
         when: list[Json] = [{"range": {rule.time: {"lt": limit}}}]
         if rule.absent:
