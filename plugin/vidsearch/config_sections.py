@@ -381,8 +381,8 @@ class IngestSettings(Section):
     scan_seconds: float = Field(
         20.0,
         ge=0,
-        description="Number of seconds between two scans of an attached index by Celery beat. 0: "
-        "no scans.",
+        description="Number of seconds between two scans of an attached index, which the "
+        "workers do. 0: no scans.",
     )
 
     @field_validator("subtitle_languages")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vidsearch.ingest import Finding
     from vidsearch.registry import SweepReport
 
-__all__ = ["run_due_sweep", "run_quick_scan", "run_scan", "run_sweep"]
+__all__ = ["run_due_scan", "run_due_sweep", "run_quick_scan", "run_scan", "run_sweep"]
 
 _log = logging.getLogger(__name__)
 _HELD_SECONDS = 60.0
@@ -47,7 +47,7 @@ def run_due_sweep(
         return None
     every = services.settings.ingest.sweep_seconds / 2
     try:
-        claimed = services.operations.claim_sweep(every=every, by=by)
+        claimed = services.operations.claim("sweep", every=every, by=by)
     except BackendAccessDeniedError as error:  # it may not make the index of operations
         _log.warning("sweep: the last one is not known: %s", error)
         claimed = True
@@ -190,6 +190,21 @@ def run_scan(
     index = services.open_index(replacement=True) if dry_run else _attached(services)
     options = {"everything": everything, "retry": retry, "dry_run": dry_run, "limit": limit}
     return _scan(services, index, app, quick=quick, **options)
+
+
+def run_due_scan(
+    *, by: str, services: Services | None = None, app: Celery | None = None
+) -> dict[str, int]:
+    """As :func:`run_quick_scan`, unless one was in the last ``ingest.scan_seconds``."""
+    services = services or current_services()
+    every = services.settings.ingest.scan_seconds
+    if not every:
+        return {}
+    try:
+        claimed = services.operations.claim("scan", every=every, by=by)
+    except BackendAccessDeniedError:  # it may not make the index of operations; beat can scan
+        return {}
+    return run_quick_scan(services=services, app=app) if claimed else {}
 
 
 def run_quick_scan(

@@ -16,7 +16,7 @@ from vidsearch.errors import BackendUnavailableError, VidsearchError
 from vidsearch_tasks import upkeep  # noqa: F401  (connects to signals of workers)
 from vidsearch_tasks.attempts import SLICES, VIDEOS, attempted
 from vidsearch_tasks.celery_app import EMBED_SLICE, INGEST, SCAN, SWEEP, TIME_LIMIT, WORKER_INFO
-from vidsearch_tasks.maintenance import run_due_sweep, run_quick_scan
+from vidsearch_tasks.maintenance import run_due_scan, run_due_sweep, run_quick_scan
 from vidsearch_tasks.register import enqueue_slices
 from vidsearch_tasks.services import current_services
 
@@ -78,15 +78,26 @@ def _ingest(task: Any, video_id: str, owner: str | None = None) -> Outcome:
 
 @shared_task(name=SWEEP, bind=True, acks_late=True, ignore_result=True)  # type: ignore[untyped-decorator]
 def sweep(self: Any) -> dict[str, int]:
-    """Requeue what was lost and send what is due, unless another worker has just done it."""
+    """Requeue what was lost and send what is due, unless another worker has just done it.
+
+    Where it is time, it scans an attached index as well, so that this needs no beat.
+    """
+    by = self.request.hostname
     try:
-        report = run_due_sweep(app=self.app, by=self.request.hostname)
+        report = run_due_sweep(app=self.app, by=by)
     except VidsearchError as error:
         _log.warning("no sweep: %s", error)
         return {}
-    counts = report.counts() if report else {}
+    if report is None:
+        return {}
+    counts = report.counts()
     if any(counts.values()):
         _log.info("sweep: %s", counts)
+    try:
+        if scanned := run_due_scan(app=self.app, by=by):
+            _log.info("scan: %s", scanned)
+    except VidsearchError as error:
+        _log.warning("no scan: %s", error)
     return counts
 
 

@@ -91,6 +91,26 @@ def test_documents_of_an_attached_index_become_searchable(
     assert "vidsearch index attach" in gone.err
 
 
+@pytest.mark.parametrize("search_node", ["es-9.5.3"], indirect=True)
+def test_workers_scan_by_themselves(
+    run: Run, env: dict[str, str], search_node: SearchNode, index_name: str, tmp_path: Path
+) -> None:
+    url, name = search_node.url, index_name
+    fields = {"file": {"type": "keyword"}}
+    settings = {"index": {"number_of_replicas": 0}}
+    call(url, "PUT", f"/{name}", {"settings": settings, "mappings": {"properties": fields}})
+    clip = write_clip(tmp_path / "7.mp4", [i / 5 for i in range(15)], rate=5)
+    assert run("index", "attach", name, "--uri-field", "file").code == 0
+    often = {"VIDSEARCH_INGEST__SCAN_SECONDS": "1", "VIDSEARCH_INGEST__SWEEP_SECONDS": "1"}
+    with Worker(tmp_path / "worker", {**env, **often}, app="vidsearch_tasks") as worker:
+        call(url, "PUT", f"/{name}/_doc/7?refresh=true", {"file": str(clip)})
+        until(
+            lambda: run("status", "--json").data["states"]["indexed"] == 1,
+            what="the document has its vectors",
+            worker=worker,
+        )
+
+
 def test_scan_of_a_managed_index_is_refused(run: Run) -> None:
     assert run("index", "create").code == 0
     result = run("scan")

@@ -50,20 +50,20 @@ def test_one_caller_per_period_sweeps(
     operations: Operations, memory: MemoryEngine, clock: Clock
 ) -> None:
     other = Operations(memory, index=INDEX, clock=clock)
-    assert operations.claim_sweep(every=30, by="w1")
+    assert operations.claim("sweep", every=30, by="w1")
     assert operations.exists
-    assert not other.claim_sweep(every=30, by="w2")
+    assert not other.claim("sweep", every=30, by="w2")
     clock.now += 29.9
-    assert not operations.claim_sweep(every=30, by="w1")
+    assert not operations.claim("sweep", every=30, by="w1")
     clock.now += 0.1
-    assert other.claim_sweep(every=30, by="w2")
-    assert not operations.claim_sweep(every=30, by="w1")
+    assert other.claim("sweep", every=30, by="w2")
+    assert not operations.claim("sweep", every=30, by="w1")
 
 
 def test_of_many_callers_at_once_one_sweeps(memory: MemoryEngine, clock: Clock) -> None:
     callers = [Operations(memory, index=INDEX, clock=clock) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        claims = list(pool.map(lambda one: one.claim_sweep(every=30, by="w"), callers))
+        claims = list(pool.map(lambda one: one.claim("sweep", every=30, by="w"), callers))
     assert sum(claims) == 1
 
 
@@ -71,11 +71,11 @@ def test_a_claim_of_a_clock_that_is_ahead_holds_no_sweep_up(
     memory: MemoryEngine, clock: Clock
 ) -> None:
     ahead = Operations(memory, index=INDEX, clock=Clock(clock.now + 3600))
-    assert ahead.claim_sweep(every=30, by="ahead")
+    assert ahead.claim("sweep", every=30, by="ahead")
     operations = Operations(memory, index=INDEX, clock=clock)
-    assert not operations.claim_sweep(every=30, by="w1")
+    assert not operations.claim("sweep", every=30, by="w1")
     clock.now += 30
-    assert operations.claim_sweep(every=30, by="w1")
+    assert operations.claim("sweep", every=30, by="w1")
 
 
 def test_the_last_sweep_is_read_back(operations: Operations, clock: Clock) -> None:
@@ -103,7 +103,7 @@ def test_a_pause_counts_tries_and_keeps_its_beginning(operations: Operations, cl
 def test_pauses_are_listed_by_their_beginning_and_end_one_by_one(
     operations: Operations, clock: Clock
 ) -> None:
-    operations.claim_sweep(every=30, by="w1")  # no pause
+    operations.claim("sweep", every=30, by="w1")  # no pause
     for key in ("source:b", "setup:w1", "source:a"):
         operations.pause(key, error=AWAY, until=clock.now + 60, by="w1")
         clock.now += 1

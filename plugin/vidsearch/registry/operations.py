@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from vidsearch.compare_and_set import until_unchanged
 from vidsearch.engines import Document, Engine, Json, Revision
@@ -82,28 +82,29 @@ class Operations:
         self._replicas = replicas
         self._advice = advice
         self._time = clock
-        self._seen: tuple[Revision | None, float] | None = None
+        self._seen: dict[str, tuple[Revision | None, float]] = {}
 
     @property
     def exists(self) -> bool:
         """Whether there ever was a note."""
         return bool(self._engine.indices_of(self.index))
 
-    def claim_sweep(self, *, every: float, by: str) -> bool:
-        """Whether the caller is to sweep now; ``True`` for one caller per ``every`` seconds.
+    def claim(self, work: Literal["scan", "sweep"], *, every: float, by: str) -> bool:
+        """Claim periodic work; ``True`` for one caller per ``every`` seconds.
 
         A claim from a clock that is ahead counts as old once it was seen here for that long.
         """
-        now = self._time()
-        last = self._get(_CLAIM)
+        id, now = f"{_CLAIM}:{work}", self._time()
+        last = self._get(id)
         revision = last.revision if last else None
-        if self._seen is None or self._seen[0] != revision:
-            self._seen = (revision, now)
-        if last and now - from_stamp(_value(last)["at"]) < every and now - self._seen[1] < every:
+        seen = self._seen.get(id)
+        if seen is None or seen[0] != revision:
+            seen = self._seen[id] = (revision, now)
+        if last and now - from_stamp(_value(last)["at"]) < every and now - seen[1] < every:
             return False
         claim = {"kind": _CLAIM, "value": {"at": to_stamp(now), "by": by}}
         try:
-            self._seen = (self._put(_CLAIM, claim, over=last), now)
+            self._seen[id] = (self._put(id, claim, over=last), now)
         except VersionConflictError:  # another one was faster
             return False
         return True
