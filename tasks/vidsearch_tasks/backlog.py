@@ -54,7 +54,7 @@ def message_ids(
         return None
     return frozenset(
         id
-        for raw in (*_waiting(channel, queues), *_held(channel, held_seconds))
+        for raw in (*_waiting(channel, queues), *_held(channel, queues, held_seconds))
         if (id := _id_in(raw))
     )
 
@@ -69,13 +69,15 @@ def _waiting(channel: Any, queues: Sequence[str]) -> Iterator[Mapping[str, Any]]
                 break
 
 
-def _held(channel: Any, seconds: float) -> Iterator[Mapping[str, Any]]:
+def _held(channel: Any, queues: Sequence[str], seconds: float) -> Iterator[Mapping[str, Any]]:
+    # One list holds those of all queues of this Redis, with the queue that each came from.
     since = time.time() - seconds
     tags = _ask(channel, "ZRANGEBYSCORE", channel.unacked_index_key, since, "+inf")
     if tags:
         for raw in _ask(channel, "HMGET", channel.unacked_key, *tags):
-            if raw:
-                yield orjson.loads(raw)[0]
+            message, _, queue = orjson.loads(raw) if raw else ({}, "", "")
+            if queue in queues:
+                yield message
 
 
 def _steps(channel: Any) -> Sequence[int]:

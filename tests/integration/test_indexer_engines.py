@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -142,10 +143,12 @@ def test_index_of_another_model_is_refused_without_using_up_an_attempt(
 ) -> None:
     registry.register("a", uri=clip)
     other = make_indexer(engine, settings, registry, FakeEncoder(revision="2"))
-    with pytest.raises(ModelMismatchError, match=r"fake@1 .* fake@2"):
-        other.ingest("a", owner="w")
+    outcome = other.ingest("a", owner="w")
+    assert outcome.status == "retry"
+    assert isinstance(outcome.error, ModelMismatchError)
+    assert re.search(r"fake@1 .* fake@2", str(outcome.error))
     record = registry.get("a")
-    assert (record.state, record.attempts) == (State.QUEUED, 0)
+    assert (record.state, record.attempts) == (State.REGISTERED, 0)
     assert "fake@2" in str(record.error)
     assert engine.get(f"{settings.name}-000001", "a") is None
 

@@ -247,7 +247,7 @@ def test_wait_without_a_worker_times_out_with_advice(run: Run, index: None, clip
     assert "celery -A vidsearch_tasks worker" in status.err
     assert "messages in queue" in status.out
     swept = run("sweep")
-    assert (swept.code, swept.err) == (0, "0 requeued, 0 dead, 0 cleaned, 0 waiting\n")
+    assert (swept.code, swept.err) == (0, "0 requeued, 0 sent, 0 dead, 0 cleaned, 0 waiting\n")
 
 
 def test_a_row_that_cannot_be_registered_does_not_stop_the_others(

@@ -14,6 +14,7 @@ from tests.integration.stage import Stage
 from tests.integration.worker import Worker, until
 
 from vidsearch.registry import State
+from vidsearch.testing.clips import write_clip
 
 pytestmark = [
     pytest.mark.integration,
@@ -51,7 +52,10 @@ def gone(pids: list[int]) -> bool:
     return not any(psutil.pid_exists(pid) for pid in pids)
 
 
-def test_video_that_breaks_its_decoder_fails_and_no_other_does(stage: Stage, red: Path) -> None:
+def test_video_that_breaks_its_decoder_fails_and_no_other_does(
+    stage: Stage, tmp_path: Path
+) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", [i / 10 for i in range(60)], rate=10)
     names = {
         "segfault": ("segfault@2.mp4", r"crashed (SIGSEGV) at 1.0 s"),
         "abort": ("abort@0.mp4", "crashed (SIGABRT) before the first frame"),
@@ -59,13 +63,13 @@ def test_video_that_breaks_its_decoder_fails_and_no_other_does(stage: Stage, red
         "exit": ("exit@1.mp4", "ended by itself (exit code 3) at 0.0 s"),
     }
     with worker_of(stage, stall_seconds=2) as worker:
-        stage.register("first", red)
+        stage.register("first", clip)
         assert stage.until("first", State.INDEXED, worker=worker).attempts == 1
         before, _ = processes(worker)
         for id, (name, _) in names.items():
-            stage.register(id, Path(shutil.copy(red, red.with_name(name))))
-            stage.register(f"after-{id}", red)
-        stage.register("killed", Path(shutil.copy(red, red.with_name("killed@1.mp4"))))
+            stage.register(id, Path(shutil.copy(clip, clip.with_name(name))))
+            stage.register(f"after-{id}", clip)
+        stage.register("killed", Path(shutil.copy(clip, clip.with_name("killed@1.mp4"))))
 
         for id, (name, reason) in names.items():
             failed = stage.until(id, State.FAILED, worker=worker)

@@ -152,8 +152,8 @@ class EngineSearchContract:
             "size": 0,
             "query": {"range": {"n": {"gte": 10}}},
             "aggs": {
-                "tags": {"terms": {"field": "tags.keyword", "size": 5}, "aggs": {"last": last}},
-                "late": {"filter": late, "aggs": {"all": {"missing": {"field": "tags.keyword"}}}},
+                "tags": {"terms": {"field": "tags", "size": 5}, "aggs": {"last": last}},
+                "late": {"filter": late, "aggs": {"all": {"missing": {"field": "tags"}}}},
                 "parts": {"filters": {"filters": {"late": late, "all": {"match_all": {}}}}},
             },
         }
