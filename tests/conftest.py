@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from tests.services import NODES, RunningServices
+from tests.services import NODES, WHOLE_WAYS, RunningServices
 
 from vidsearch.engines import Engine
 from vidsearch.local import SearchNode
@@ -26,6 +26,21 @@ for _name in [name for name in os.environ if name.upper().startswith("VIDSEARCH_
 # How long an example takes says something of the machine's load only.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Whole ways, through commands and workers, go over the newest node of each engine.
+
+    What goes over the wire is held to all three by the contract tests and ``test_*_engines.py``.
+    """
+    is_whole_way = "demo_env" in metafunc.fixturenames or "e2e" in metafunc.definition.nodeid
+    is_given = any(
+        "search_node" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")
+    )
+    if "search_node" in metafunc.fixturenames and is_whole_way and not is_given:
+        nodes = pytest.mark.parametrize("search_node", WHOLE_WAYS, indirect=True, scope="session")
+        metafunc.definition.add_marker(nodes)
 
 
 @pytest.fixture(autouse=True)

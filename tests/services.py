@@ -23,6 +23,9 @@ NODES = {
 }
 """Kind and version of every node that the tests know, by the id that test names carry."""
 
+WHOLE_WAYS = ("es-9.5.3", "os-2.19.1")
+"""The nodes that tests of commands and workers run on."""
+
 # A proxy of the environment must not see what stays on this machine.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

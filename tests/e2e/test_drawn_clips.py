@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import pytest
 from tests.conftest import RunningServices
 from tests.integration.worker import Worker
-from tests.services import NODES
+from tests.services import WHOLE_WAYS
 
 from vidsearch.config import Settings
 from vidsearch.demo import DemoClip, demo_clips
@@ -41,7 +41,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> tuple[DemoClip, ...]:
     return demo_clips(tmp_path_factory.mktemp("clips"), seed=11)
 
 
-@pytest.fixture(scope="module", params=list(NODES))
+@pytest.fixture(scope="module", params=WHOLE_WAYS)
 def library(
     request: pytest.FixtureRequest,
     services: RunningServices,
