@@ -20,7 +20,7 @@ from vidsearch_tasks.broker_url import (
     require_usable,
     without_passwords,
 )
-from vidsearch_tasks.celery_app import INGEST, SWEEP, WORKER_INFO, bulk_queue, make_app
+from vidsearch_tasks.celery_app import SWEEP, WORKER_INFO, bulk_queue, make_app
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -35,7 +35,6 @@ __all__ = [
     "messages_of",
     "queue_depth",
     "send_ids",
-    "send_ingest",
     "send_sweep",
 ]
 
@@ -129,17 +128,6 @@ def broker_errors(url: str) -> Iterator[None]:
             f"the broker at {shown} does not answer: {reason.rstrip('.')}. "
             "Is it running, and is broker.url right?"
         ) from error
-
-
-def send_ingest(app: Celery, video_id: str, *, queue: str, timeout: float = BROKER_SECONDS) -> None:
-    """Put the message for one video, which holds its id only, into the queue.
-
-    Raises:
-        BackendUnavailableError: the broker did not take it.
-    """
-    _, problem = send_ids(app, INGEST, [video_id], queue=queue, timeout=timeout)
-    if problem:
-        raise problem
 
 
 def send_ids(

@@ -8,7 +8,7 @@ from celery import Celery
 
 from vidsearch.config import Settings
 from vidsearch.defaults import TIME_LIMIT
-from vidsearch_tasks.broker_url import require_usable
+from vidsearch_tasks.broker_url import is_redis, require_usable
 
 __all__ = [
     "EMBED_SLICE",
@@ -31,7 +31,6 @@ WORKER_INFO = "vidsearch_worker_info"
 """Remote control command, not a task: ``celery -A … inspect vidsearch_worker_info``."""
 
 _CONNECT_SECONDS = 3.0
-_REDIS = ("redis", "sentinel")
 _ANSWER_SECONDS = 10.0
 
 
@@ -79,7 +78,7 @@ def make_app(settings: Settings) -> Celery:
         task_reject_on_worker_lost=False,
         # No worker holds a message that another one could work on.
         worker_prefetch_multiplier=1,
-        worker_disable_prefetch=url.startswith(_REDIS),  # of Celery 5.6; with Redis only
+        worker_disable_prefetch=is_redis(url),  # of Celery 5.6; with Redis only
         worker_eta_task_limit=1,  # of Celery 5.6
         broker_connection_retry_on_startup=True,
         broker_transport_options={

@@ -220,7 +220,6 @@ def run_quick_scan(
 
 def _attached(services: Services) -> VideosIndex:
     """The index, attached where it took the place of an attached one; the registry keeps how."""
-    from vidsearch.errors import BackendAccessDeniedError
     from vidsearch.index import open_or_attach
     from vidsearch.index.replacement import keep_attachment
 

@@ -14,6 +14,7 @@ import redis
 from celery import Celery
 from tests.integration.relay import free_port
 from tests.integration.worker import until
+from tests.messages import send_ingest
 
 from vidsearch.config import Settings
 from vidsearch.errors import BackendUnavailableError
@@ -21,7 +22,6 @@ from vidsearch.local import RedisServer
 from vidsearch.local.process import spawn, tail
 from vidsearch.local.redis import redis_program
 from vidsearch_tasks import make_app, queue_depth
-from vidsearch_tasks.broker import send_ingest
 
 pytestmark = pytest.mark.integration
 

@@ -14,6 +14,7 @@ import pytest
 from tests.integration.relay import Relay, free_port
 from tests.integration.stage import LEASE, Stage, running_stage
 from tests.integration.worker import Worker, until
+from tests.messages import send_ingest
 
 from vidsearch.errors import BackendUnavailableError, VideoNotRegisteredError
 from vidsearch.ingest import delete_video
@@ -21,7 +22,6 @@ from vidsearch.local import SearchNode
 from vidsearch.registry import State
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch_tasks import Services, enqueue, queue_depth, register_video, run_sweep
-from vidsearch_tasks.broker import send_ingest
 
 pytestmark = pytest.mark.integration
 

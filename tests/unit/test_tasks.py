@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from celery import Celery, current_app
+from tests.messages import send_ingest
 
 import vidsearch_tasks
 from vidsearch.config import Settings
@@ -18,7 +19,6 @@ from vidsearch.ingest import Outcome
 from vidsearch_tasks import Services, beat_schedule, configure, current_services, make_app
 from vidsearch_tasks import services as services_module
 from vidsearch_tasks import tasks as tasks_module
-from vidsearch_tasks.broker import send_ingest
 from vidsearch_tasks.tasks import ingest_video
 
 

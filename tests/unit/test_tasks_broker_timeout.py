@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 from celery import Celery
+from tests.messages import send_ingest
 
 from vidsearch.config import Settings, load_settings
 from vidsearch.errors import BackendUnavailableError
@@ -18,7 +19,6 @@ from vidsearch.registry.index import create_registry_index
 from vidsearch.testing.memory_engine import MemoryEngine
 from vidsearch_mappings.registry import State
 from vidsearch_tasks import Services, register_video
-from vidsearch_tasks.broker import send_ingest
 from vidsearch_tasks.celery_app import make_app
 
 

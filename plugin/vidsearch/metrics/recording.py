@@ -6,7 +6,7 @@ import functools
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from time import perf_counter
@@ -71,13 +71,7 @@ def measured_sweep(sweep: Callable[_P, _R]) -> Callable[_P, _R]:
     def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         begin = perf_counter()
         report: Any = sweep(*args, **kwargs)
-        found: Mapping[str, Any] = report.to_json()
-        counts = {
-            name: value if isinstance(value, int) else len(value)
-            for name, value in found.items()
-            if isinstance(value, (int, list, tuple))
-        }
-        _publish("sweep_ended", perf_counter() - begin, counts)
+        _publish("sweep_ended", perf_counter() - begin, report.counts())
         return report  # type: ignore[no-any-return]
 
     return call
