@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -76,7 +76,7 @@ def run_sweep(
     videos = sweep(
         services.registry,
         send=partial(send_messages, INGEST, services=services, app=sender),
-        lost=backlog.lost if backlog.lacks_messages else None,
+        lost=backlog.lost,
         clean=lambda id: remove_document(services.registry, services.open_index(), id),
         room=backlog.room - queued,
     )
@@ -99,7 +99,7 @@ def _swept_slices(services: Services, app: Celery, backlog: _Backlog) -> SweepRe
     report = sweep(
         board.entries,
         send=partial(send_messages, EMBED_SLICE, services=services, app=app),
-        lost=backlog.lost if backlog.lacks_messages else None,
+        lost=backlog.lost,
         clean=board.entries.purge,
         room=backlog.room,
     )
@@ -128,16 +128,14 @@ class _Backlog:
         return 0 if depth is None else self._services.settings.ingest.max_queued - depth
 
     @property
-    def lacks_messages(self) -> bool:
-        """Whether fewer messages wait than videos and slices are queued."""
-        return self._depth is not None and self._missing > 0
+    def lost(self) -> Callable[[Sequence[str]], Collection[str]] | None:
+        """Finds those of some queued videos or slices that have no message; ``None`` where as many
+        messages wait as are queued, however long."""
+        return self._lost if self._depth is not None and self._missing > 0 else None
 
-    def lost(self, ids: Sequence[str]) -> Collection[str]:
-        """Those of some queued videos or slices that have no message.
-
-        A message that waits in a long queue is not lost. Where the broker does not let its queues
-        be read, as many count as lost as there are fewer messages than queued videos and slices.
-        """
+    def _lost(self, ids: Sequence[str]) -> Collection[str]:
+        # Where the broker does not let its queues be read, as many count as lost as there are
+        # fewer messages than queued videos and slices.
         if self._with_message is not None:
             return [id for id in ids if id not in self._with_message]
         found = ids[: self._missing - self._assumed]
