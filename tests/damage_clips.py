@@ -46,7 +46,8 @@ __all__ = [
     "x264",
 ]
 
-_WEBM = {"libvpx": ".webm", "libvpx-vp9": ".webm"}
+_FIRST_CONTAINER = {"libvpx": ".webm", "libvpx-vp9": ".webm", "wmv2": ".asf", "flv": ".flv"}
+"""What an encoder's packets are put into first; ``.mp4`` for others."""
 RATE = 10
 SECONDS = 8
 GOP = 10
@@ -70,7 +71,9 @@ class Clip:
 
     def write(self, folder: Path, change: Change = lambda _, data: data) -> Path:
         """Encode it, and copy its packets with changes."""
-        suffix = ".ts" if self.name.endswith(".ts") else _WEBM.get(self.codec, ".mp4")
+        suffix = _FIRST_CONTAINER.get(self.codec, ".mp4")
+        if self.name.endswith(".ts") or (self.codec, self.name) == ("libx264", "c.avi"):
+            suffix = Path(self.name).suffix  # a byte stream, unlike in MP4
         whole = folder / f"whole{suffix}"
         if not whole.exists():
             times = [Fraction(i, RATE) for i in range(RATE * SECONDS)]

@@ -83,8 +83,8 @@ class FrameTimes:
                 waits = sum(stamp > lag for lag in self._lags)
                 if self._missing:
                     self.position = self._position(stamp)
-                waits -= sum(n for at, n in self._missing.items() if self.position >= at)
-                time = stamp * self._unit - waits * self._clock.step
+                gone = sum(each for at, each in self._missing.items() if self.position >= at)
+                time = (stamp + gone) * self._unit - waits * self._clock.step
             self.seconds = self._clock.tick(time, lost=lost)
             return True
         number = -1
@@ -122,7 +122,8 @@ class FrameTimes:
         """Of a frame's packet, by the time of the packet that brought the frame out."""
         self._first = stamp if self._first is None else self._first
         own = stamp - self._first + int(self._decoding[0])
-        return int(np.searchsorted(self._decoding, own))
+        nearly = self._clock.step / self._unit / 2  # packets may be some units late
+        return int(np.searchsorted(self._decoding, own - nearly))
 
     @property
     def end(self) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsearch.media.display import FALLBACK_STEP
-from vidsearch.media.pyav.avi import missing_packets_of_avi
+from vidsearch.media.pyav.avi import missing_time_of_avi
 from vidsearch.media.pyav.container import Video, opened
 from vidsearch.media.pyav.frame_numbers import frame_numbers
 from vidsearch.media.pyav.key_frame_rhythm import missing_by_rhythm
@@ -94,7 +94,8 @@ class PacketIndex:
     """Positions of the packets whose frames stayed for long while the sound of such a stream went
     on."""
     missing: Mapping[int, int]
-    """How many packets the container lacks before each position; none where it cannot tell."""
+    """How long the packets would take that the container lacks before each position, in
+    ``time_base``; none where it cannot tell."""
     mislabelled: bool
     """MPEG-4 whose frames come out with each other's time stamps: a packet holds two frames
     ("packed"), or a program stored the packets of an encoder in the order of its input."""
@@ -161,7 +162,7 @@ def read_packets(video: Video) -> PacketIndex:
     raw, times = (np.frombuffer(each, dtype=np.int64) for each in (stamps, decoding))
     stamped = raw != _NO_STAMP
     times = np.where(times != _NO_STAMP, times, np.where(stamped, raw, 0))
-    missing = missing_packets_of_avi(video, places, sizes, times.tolist())
+    missing = missing_time_of_avi(video, places, sizes, times.tolist())
     known = [at for at in missing if at < len(sizes)]
     not_whole = _not_whole(video, np.frombuffer(corrupt, dtype=np.bool_), keys, places)
     not_whole[[max(at - 1, 0) for at in missing]] = True  # they may reach into the hole

@@ -160,10 +160,10 @@ def _seconds(
     if index.mislabelled:  # an encoder was still waiting, see FrameTimes
         beginning = stays[:LAG_FRAMES]
         beginning[beginning <= (1 + LONGEST_LAG) * usual] = usual
-    for position, count in index.missing.items():
+    for position, units in index.missing.items():
         before = int(np.argmax(packets >= position)) - 1
         if before >= 0 and packets.max() >= position:
-            stays[before] += count * usual
+            stays[before] += units
     return index.begin + np.concatenate([[0.0], np.cumsum(stays)]) * unit
 
 
