@@ -40,22 +40,23 @@ def missing_time_of_avi(
         return {}
     step = _usual_step(decoding)
     lacking = video.stream.frames - decoding[-1] - step
-    if lacking < step:
+    if lacking <= 0:
         return {}
     entries = video.stream.index_entries
     times = {entry.pos + _HEADER: entry.timestamp for entry in entries}
     if any(time > decoding[-1] for time in times.values()):
         missing, gone = {}, 0
         for position, (place, time) in enumerate(zip(places, decoding, strict=True)):
-            if (more := times.get(place, 0) - time - gone) >= step:
+            if (more := times.get(place, 0) - time - gone) > 0:
                 missing[position] = more
                 gone += more
         rest = lacking - gone
         return missing | ({len(places): rest} if rest >= step else {})
     first = _first_break(video, places, sizes)
-    if first is None and _lost_bytes(video.path) < lacking // step * _HEADER:
-        return {}
-    return {len(places) if first is None else first: lacking}
+    if first is not None:
+        return {first: lacking}
+    is_cut = lacking >= step and _lost_bytes(video.path) >= lacking // step * _HEADER
+    return {len(places): lacking} if is_cut else {}
 
 
 def _usual_step(decoding: Sequence[int]) -> int:

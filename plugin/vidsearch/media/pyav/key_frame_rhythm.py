@@ -22,6 +22,8 @@ _LEAST_WHOLE = 3
 """GOPs that tell the rhythm."""
 _MOST_IRREGULAR = 1 / 3
 """Share of the GOPs that may differ from it, but for the first: the encoder fills its queue."""
+_ABOUT = 1.01
+"""Times a mean duration of the frames of a GOP, those of other GOPs are the same."""
 _TOLERANCE = 0.25
 """Of a frame's duration; containers round time stamps."""
 
@@ -42,7 +44,7 @@ def missing_by_rhythm(
         return []
     counts = np.diff(np.searchsorted(np.sort(stamps[shown]), begins))
     lengths = np.diff(begins)
-    step = float(np.median(lengths / counts))
+    step = _most_common(lengths / counts)
     spans = lengths / step
     is_even = np.abs(spans - np.round(spans)) < _TOLERANCE
     spans = np.round(spans).astype(np.int64)
@@ -66,6 +68,14 @@ def missing_by_rhythm(
             gop = dict(zip(packets.tolist(), numbers.tolist(), strict=True))
             found += [_before_b_frames(gop, position) for position in missing_in(gop, 1)]
     return sorted(found)
+
+
+def _most_common(values: NDArray[np.float64]) -> float:
+    """The median of the largest group of values that are about the same."""
+    values = np.sort(values)
+    ends = np.searchsorted(values, values * _ABOUT, side="right")
+    begin = int(np.argmax(ends - np.arange(len(values))))
+    return float(np.median(values[begin : ends[begin]]))
 
 
 def _is_holed(numbers: NDArray[np.int64], span: int, count: int, usual: int) -> bool:

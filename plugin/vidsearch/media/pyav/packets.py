@@ -194,7 +194,7 @@ def read_packets(video: Video) -> PacketIndex:
         is_broadcast=video.is_broadcast,
         holds=_holds(video, raw, times, np.frombuffer(places, dtype=np.int64)),
         missing=missing,
-        mislabelled=may_be_packed and (packed or _is_in_order_of_input(raw, times, holes)),
+        mislabelled=may_be_packed and (packed or _is_in_order_of_input(raw, times)),
         reorders=reorders,
         interlaced_rate=_interlaced_rate(video),
         time_base=time_base,
@@ -304,14 +304,18 @@ def _sound(video: Video) -> Iterator[tuple[float, int]]:
                 yield float(packet.pts * packet.time_base), packet.pos or 0
 
 
-def _is_in_order_of_input(
-    stamps: NDArray[np.int64], decoding: NDArray[np.int64], holes: NDArray[np.int64]
-) -> bool:
-    ascend = len(stamps) > 1 and (np.diff(stamps) > 0).all()
+def _is_in_order_of_input(stamps: NDArray[np.int64], decoding: NDArray[np.int64]) -> bool:
+    if len(stamps) > 1 and (np.diff(stamps) > 0).all():
+        return True
     # Times of decoding that FFmpeg guesses fall at a hole, too.
     falls = np.flatnonzero(np.diff(decoding) < 0)
-    is_at_hole = (np.abs(falls[:, None] - holes) <= _GUESSED_FROM).any(axis=1)
-    return bool(ascend or not is_at_hole.all())
+    if not len(falls):
+        return False
+    order = np.argsort(stamps, kind="stable")
+    gaps = np.diff(stamps[order])
+    wide = np.flatnonzero(gaps > 1.5 * np.median(gaps))
+    beside = np.concatenate([order[wide], order[wide + 1]])
+    return not bool((np.abs(falls[:, None] - beside) <= _GUESSED_FROM).any(axis=1).all())
 
 
 def _times_decoding(video: Video) -> bool:
