@@ -20,7 +20,9 @@ def remuxed(source: Path, target: Path, change: Change) -> Path:
     import av
 
     with av.open(str(source)) as given, av.open(str(target), "w") as made:
-        stream = made.add_stream_from_template(given.streams.video[0])
+        source_stream = given.streams.video[0]
+        is_av1 = source_stream.codec_context.name == "libdav1d"  # it has no encoder
+        stream = made.add_stream_from_template(source_stream, opaque=is_av1)
         packets = (packet for packet in given.demux(video=0) if packet.size)
         for number, packet in enumerate(packets):
             data = change(number, bytes(packet))

@@ -139,10 +139,15 @@ def _pass_over_scaling_list(read: Bits, size: int) -> None:
 
 
 class Bits:
-    """Reads the beginning of a NAL unit; raises ValueError beyond its end."""
+    """Reads the beginning of a NAL unit; raises ValueError beyond its end.
 
-    def __init__(self, unit: bytes) -> None:
-        content = unit.replace(b"\0\0\3", b"\0\0")  # without emulation prevention
+    Args:
+        unit: its bytes.
+        is_escaped: whether it has emulation prevention, which is passed over.
+    """
+
+    def __init__(self, unit: bytes, *, is_escaped: bool = True) -> None:
+        content = unit.replace(b"\0\0\3", b"\0\0") if is_escaped else unit
         self._bits = int.from_bytes(content, "big")
         self._left = 8 * len(content)
 

@@ -166,8 +166,8 @@ def read_packets(video: Video) -> PacketIndex:
     known = [at for at in missing if at < len(sizes)]
     not_whole = _not_whole(video, np.frombuffer(corrupt, dtype=np.bool_), keys, places)
     not_whole[[max(at - 1, 0) for at in missing]] = True  # they may reach into the hole
-    told = numbers.missing() if numbers else []
-    if not numbers:
+    told = numbers.missing() if numbers else None
+    if told is None:
         flags = (np.frombuffer(each, dtype=np.bool_) for each in (keys, shown))
         told = missing_by_rhythm(raw if stamped.all() else times, *flags)
     if "matroska" in video.container.format.name:
