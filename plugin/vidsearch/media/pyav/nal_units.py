@@ -44,6 +44,17 @@ class NalUnits:
             if at > begin:
                 yield bytes(packet[begin : min(at, begin + _HEAD)])
 
+    def may_fill_up(self, packet: bytes, begin: int) -> bool:
+        """Whether zeros that begin at a byte of a packet may stand behind a unit."""
+        if not self._length:
+            return packet[begin:].lstrip(b"\0").startswith(b"\1")  # the next start code
+        at = 0
+        while (start := at + self._length) <= begin:
+            at = start + int.from_bytes(packet[at:start], "big")
+            if at > begin:
+                return not any(packet[begin:at])
+        return False
+
     @staticmethod
     def _after_start_codes(packet: bytes) -> Iterator[bytes]:
         at = packet.find(_START_CODE)

@@ -20,6 +20,7 @@ from vidsearch.media.pyav.frame_numbers import frame_numbers
 from vidsearch.media.pyav.key_frame_rhythm import missing_by_rhythm
 from vidsearch.media.pyav.matroska import breaks_of_matroska
 from vidsearch.media.pyav.transport_stream import is_whole
+from vidsearch.media.pyav.zeroed import ZeroedPackets
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -136,7 +137,7 @@ def read_packets(video: Video) -> PacketIndex:
     may_be_packed = name == "mpeg4" and reorders
     packed = bool(_PACKED.search(video.stream.codec_context.extradata or b""))
     reconfigured = False
-    numbers = frame_numbers(video)
+    numbers, zeroed = frame_numbers(video), ZeroedPackets(video)
     try:
         for packet in packets_of(video):
             stamp, decoded = packet.pts, packet.dts
@@ -156,6 +157,8 @@ def read_packets(video: Video) -> PacketIndex:
             corrupt.append(packet.is_corrupt)
             if numbers:
                 numbers.add(packet)
+            if zeroed.applies:
+                zeroed.add(memoryview(packet))
     except av.FFmpegError:
         pass  # what was read so far is what there is
     time_base = video.stream.time_base or Fraction(1)
@@ -166,6 +169,7 @@ def read_packets(video: Video) -> PacketIndex:
     known = [at for at in missing if at < len(sizes)]
     not_whole = _not_whole(video, np.frombuffer(corrupt, dtype=np.bool_), keys, places)
     not_whole[[max(at - 1, 0) for at in missing]] = True  # they may reach into the hole
+    not_whole[zeroed.found] = True
     told = numbers.missing() if numbers else None
     if told is None:
         flags = (np.frombuffer(each, dtype=np.bool_) for each in (keys, shown))
