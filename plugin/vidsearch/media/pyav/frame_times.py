@@ -72,8 +72,8 @@ class FrameTimes:
             lost: packets since the frame before that did not decode.
 
         Returns:
-            Whether it is shown. One before the first of the timetable is not, nor one that comes
-            out after its time.
+            Whether it is shown. One before the first of the timetable is not, nor one between two
+            of it, nor one that comes out after its time.
         """
         usual = self.number + 1 + lost
         if self.order is None:
@@ -92,9 +92,17 @@ class FrameTimes:
             number = self.order.number(stamp, after=self.number)
             if number < 0 > self.number and stamp < self.order.stamps[0]:
                 return False
+            if number < 0 and self.is_exact and self._is_between(stamp):
+                return False
         if number < 0:
             number = min(usual, len(self.order.seconds) - 1)
         return number >= self.number and self._show(number)
+
+    def _is_between(self, stamp: int) -> bool:
+        """Whether a frame would come between the current one and the next of the timetable."""
+        assert self.order is not None
+        stamps = self.order.stamps[max(self.number, 0) : self.number + 2]
+        return len(stamps) == 2 and bool(stamps[0] < stamp < stamps[1])
 
     def _show(self, number: int) -> bool:
         assert self.order is not None

@@ -19,7 +19,7 @@ from vidsearch.media.pyav.container import Video, opened
 from vidsearch.media.pyav.frame_numbers import frame_numbers
 from vidsearch.media.pyav.key_frame_rhythm import missing_by_rhythm
 from vidsearch.media.pyav.matroska import breaks_of_matroska
-from vidsearch.media.pyav.transport_stream import is_whole
+from vidsearch.media.pyav.transport_stream import is_cut_off, is_whole
 from vidsearch.media.pyav.zeroed import ZeroedPackets
 
 if TYPE_CHECKING:
@@ -338,8 +338,23 @@ def _interlaced_rate(video: Video) -> float | None:
 
 def packets_of(video: Video) -> Iterator[Packet[Any]]:
     """The stream's packets that hold something, from where the container is read on: an empty one
-    would tell the codec that the end is reached, as does the one that PyAV adds at the end.
+    would tell the codec that the end is reached, as does the one that PyAV adds at the end. A last
+    one that a transport stream was cut off in is left out.
     """
+    packets = _packets_of(video)
+    if video.container.format.name != "mpegts" or not is_cut_off(video.path):
+        yield from packets
+        return
+    last: Packet[Any] | None = None
+    for packet in packets:
+        if last is not None:
+            yield last
+        last = packet
+    if last is not None and (last.pos is None or is_whole(video.path, video.stream.id, last.pos)):
+        yield last
+
+
+def _packets_of(video: Video) -> Iterator[Packet[Any]]:
     while True:
         try:
             yield from (packet for packet in video.container.demux(video.stream) if packet.size)
