@@ -53,7 +53,9 @@ class FrameTimes:
         """When it comes on display, as a player counts."""
         self._counts = order is not None and index.mislabelled
         self._is_brought_out = order is not None and index.times_decoding
-        self.is_exact = not (order is None or index.mislabelled or index.times_decoding)
+        self.is_exact = not (
+            order is None or index.mislabelled or index.times_decoding or index.evened
+        )
         """Whether the time stamp of each frame names it."""
         self._delay: int | None = None if index.reorders else 0
         """Packets between a frame's own place and the packet that brings it out."""

@@ -72,6 +72,9 @@ class PacketIndex:
     """Presentation time stamps in ``time_base``; 0 where ``stamped`` is false."""
     stamped: NDArray[np.bool_]
     """Whether a packet has a time stamp."""
+    evened: bool
+    """Stamps are those of a transport or program stream of which some are missing: from the times
+    of decoding, so that they are in the order of decoding, and with what is missing filled in."""
     keys: NDArray[np.bool_]
     """Whether decoding can start there, as the container or the parser says."""
     shown: NDArray[np.bool_]
@@ -164,7 +167,16 @@ def read_packets(video: Video) -> PacketIndex:
     time_base = video.stream.time_base or Fraction(1)
     raw, times = (np.frombuffer(each, dtype=np.int64) for each in (stamps, decoding))
     stamped = raw != _NO_STAMP
-    times = np.where(times != _NO_STAMP, times, np.where(stamped, raw, 0))
+    evened = video.is_broadcast and bool((stamped & (times != _NO_STAMP)).any())
+    evened = evened and not stamped.all()
+    if evened:
+        first = int(np.argmax(stamped & (times != _NO_STAMP)))
+        delay = raw[first] - times[first]
+        times = _filled_in(times, step_of(video) / float(time_base))
+        given, raw = raw, times + delay
+    else:
+        given = raw
+        times = np.where(times != _NO_STAMP, times, np.where(stamped, raw, 0))
     missing = missing_time_of_avi(video, places, sizes, times.tolist())
     known = [at for at in missing if at < len(sizes)]
     not_whole = _not_whole(video, np.frombuffer(corrupt, dtype=np.bool_), keys, places)
@@ -183,10 +195,11 @@ def read_packets(video: Video) -> PacketIndex:
     if _times_decoding(video):
         pictures = _first_decoding(raw[stamped], times[stamped])
     else:
-        pictures = raw[stamped & np.frombuffer(shown, dtype=np.bool_)]
+        pictures = given[stamped & np.frombuffer(shown, dtype=np.bool_)]
     return PacketIndex(
-        stamps=np.where(stamped, raw, 0),
+        stamps=np.where(stamped | evened, raw, 0),
         stamped=stamped,
+        evened=evened,
         keys=np.frombuffer(keys, dtype=np.bool_),
         shown=np.frombuffer(shown, dtype=np.bool_),
         corrupt=not_whole,
@@ -196,7 +209,7 @@ def read_packets(video: Video) -> PacketIndex:
         durations=np.frombuffer(durations, dtype=np.int64),
         times_decoding=_times_decoding(video),
         is_broadcast=video.is_broadcast,
-        holds=_holds(video, raw, times, np.frombuffer(places, dtype=np.int64)),
+        holds=_holds(video, given, times, np.frombuffer(places, dtype=np.int64)),
         missing=missing,
         mislabelled=may_be_packed and (packed or _is_in_order_of_input(raw, times)),
         reorders=reorders,
@@ -208,6 +221,17 @@ def read_packets(video: Video) -> PacketIndex:
         first_decoding=decoding[0] if decoding else _NO_STAMP,
         reconfigured=reconfigured,
     )
+
+
+def _filled_in(times: NDArray[np.int64], step: float) -> NDArray[np.int64]:
+    """Times of decoding, those between two that are known spread evenly."""
+    known = np.flatnonzero(times != _NO_STAMP)
+    if len(known) > 1:
+        step = float(np.median(np.diff(times[known]) / np.diff(known)))
+    at = np.arange(len(times))
+    between = np.interp(at, known, times[known])
+    before, after = np.minimum(at - known[0], 0), np.maximum(at - known[-1], 0)
+    return np.round(between + (before + after) * step).astype(np.int64)
 
 
 def first_seconds(video: Video, stamps: Sequence[int] | NDArray[np.int64]) -> float | None:

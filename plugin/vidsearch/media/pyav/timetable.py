@@ -81,7 +81,7 @@ def presentation(index: PacketIndex) -> Presentation | str:
     packets = np.flatnonzero(index.shown)
     if not len(packets):
         return "no packet holds a picture"
-    if not index.stamped[packets].all():
+    if not (index.evened or index.stamped[packets].all()):
         return "packets without time stamps"
     if index.reorders and index.times_decoding and not _inferred_well(index):
         return "AVI does not time frames that are decoded in another order"
