@@ -22,6 +22,7 @@ from vidsearch.testing.clips import moving_frame, write_clip
 av = pytest.importorskip("av")
 
 __all__ = [
+    "AV1",
     "Clip",
     "CLIPS",
     "H264",
@@ -204,6 +205,13 @@ NUMBERLESS = VPX | {
     "mpeg4-mkv": Clip("c.mkv", "mpeg4", MPEG),
 }
 """Clips whose frames bear no numbers."""
+
+
+_SVT = {"preset": "12", "svtav1-params": f"lp=1:keyint={GOP}"}
+AV1 = {
+    "av1-mkv": Clip("c.mkv", "libsvtav1", _SVT),
+    "av1-mp4": Clip("c.mp4", "libsvtav1", _SVT),
+}
 
 
 def intact(name: str, folder: Path) -> tuple[Clip, Path, list[int]]:

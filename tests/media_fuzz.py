@@ -21,7 +21,7 @@ from typing import Any
 import av
 import numpy as np
 from numpy.typing import NDArray
-from tests.damage_clips import CLIPS, GOP, NUMBERLESS, RATE, WRONG, Clip, everything, read
+from tests.damage_clips import AV1, CLIPS, NUMBERLESS, RATE, WRONG, Clip, everything, read
 from tests.remuxing import dropped, remuxed
 
 from vidsearch.errors import VideoError
@@ -30,10 +30,10 @@ __all__ = ["FAULTS", "STREAMS", "Outcome", "damaged_copy", "outcome"]
 
 _XVID = {"bf": "2", "b": "600k"}
 _WMV = {"b": "600k"}
-_SVT = {"preset": "12", "svtav1-params": f"lp=1:keyint={GOP}"}
 STREAMS: Mapping[str, Clip] = {
     **CLIPS,
     **NUMBERLESS,
+    **AV1,
     "mpeg4-asp-avi": Clip("c.avi", "mpeg4", _XVID),
     "mpeg4-ts": Clip("c.ts", "mpeg4", _XVID),
     "h264-avi": Clip("c.avi", "libx264", {"preset": "veryfast", "bf": "0", "sc_threshold": "0"}),
@@ -42,8 +42,6 @@ STREAMS: Mapping[str, Clip] = {
     "flv1-flv": Clip("c.flv", "flv", _WMV),
     "mpeg2-ps": Clip("c.vob", "mpeg2video", {"bf": "2", "b": "600k"}),
     "vp8-avi": Clip("c.avi", "libvpx", {"deadline": "realtime", "cpu-used": "8"}),
-    "av1-mkv": Clip("c.mkv", "libsvtav1", _SVT),
-    "av1-mp4": Clip("c.mp4", "libsvtav1", _SVT),
 }
 _NEAR = 1.5 / RATE
 """Seconds by which a picture may be on display at another time: of a frame, and rounding."""
