@@ -1,8 +1,8 @@
 """Damages generated clips at random, and compares what both decoders give with the intact clip.
 
-``python -m tests.media_fuzz --seeds 10`` prints a line per stream and kind of fault. Of the pictures
-that are given, the *wrong* ones look like no frame of the intact clip, and the *misplaced* ones like
-a frame that is on display at another time, though their own is in the file.
+``python -m tests.media_fuzz --seeds 10`` prints a line per stream and kind of fault. Of the
+pictures that are given, the *wrong* ones look like no frame of the intact clip, and the *misplaced*
+ones like a frame that is on display at another time, though their own is in the file.
 """
 
 from __future__ import annotations
@@ -172,9 +172,7 @@ def _same(one: Any, other: Any) -> bool:
 def _frames_of(whole: Path, path: Path) -> set[float] | None:
     """When those frames are on display whose packets are in the damaged clip."""
     with av.open(str(whole)) as container:
-        known = {
-            bytes(p): p.pts for p in container.demux(video=0) if p.size and p.pts is not None
-        }
+        known = {bytes(p): p.pts for p in container.demux(video=0) if p.size and p.pts is not None}
         unit = container.streams.video[0].time_base
     if not known:
         return None

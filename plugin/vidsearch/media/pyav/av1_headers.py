@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from vidsearch.media.pyav.nal_units import Bits
@@ -76,10 +77,8 @@ class OrderHints:
         return shown
 
     def _learn(self, unit: bytes) -> None:
-        try:
+        with suppress(ValueError):  # it is damaged
             self._sequence = _sequence(Bits(unit, is_escaped=False))
-        except ValueError:
-            pass  # damaged
 
     def _read(self, read: Bits, sequence: _Sequence, layer: int) -> int | None:
         """The hint of a frame; ``None`` if it is not shown."""

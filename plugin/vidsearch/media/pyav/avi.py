@@ -60,7 +60,7 @@ def missing_time_of_avi(
 
 
 def _usual_step(decoding: Sequence[int]) -> int:
-    """Units from packet to packet. It is one, but in files whose frames lie between empty chunks."""
+    """Units from packet to packet: one, but where empty chunks lie between the frames."""
     steps = Counter(after - before for before, after in pairwise(decoding) if after > before)
     return steps.most_common(1)[0][0] if steps else 1
 

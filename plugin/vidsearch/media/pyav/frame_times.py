@@ -66,12 +66,13 @@ class FrameTimes:
         order = presentation(index)
         return cls(index, None if isinstance(order, str) else order)
 
-    def advance(self, stamp: int | None, *, lost: int) -> bool:
+    def advance(self, stamp: int | None, *, lost: int, position: int | None = None) -> bool:
         """Go on to the frame that came out.
 
         Args:
             stamp: its time stamp.
             lost: packets since the frame before that did not decode.
+            position: of its packet, where the codec tells.
 
         Returns:
             Whether it is shown. One before the first of the timetable is not, nor one between two
@@ -84,7 +85,7 @@ class FrameTimes:
             if stamp is not None:
                 waits = sum(stamp > lag for lag in self._lags)
                 if self._missing:
-                    self.position = self._position(stamp)
+                    self.position = self._position(stamp) if position is None else position
                 gone = sum(each for at, each in self._missing.items() if self.position >= at)
                 time = (stamp + gone) * self._unit - waits * self._clock.step
             self.seconds = self._clock.tick(time, lost=lost)

@@ -103,7 +103,7 @@ def _is_strict(spans: NDArray[np.int64], counts: NDArray[np.int64], usual: int) 
 def _last_is_holed(numbers: NDArray[np.int64], usual: int) -> bool:
     """As :func:`_is_holed`, of the GOP that no key frame ends."""
     # The last frame may have been held back, to make the video so long.
-    inside = np.sort(numbers)[:-1]
+    inside = np.sort(numbers[numbers >= 0])[:-1]
     has_gap = len(inside) > 0 and int(inside.max()) + 1 > len(inside)
     return has_gap and not (numbers[numbers > 0] % usual == 0).any()
 

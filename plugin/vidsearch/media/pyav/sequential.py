@@ -81,7 +81,7 @@ class FrontToBack:
             # The time of decoding is better than one that was made up, or than none at all.
             is_by_dts = times.by_decoding or (frame.pts is None and times.order is None)
             stamp = frame.dts if is_by_dts else frame.pts
-            if times.advance(stamp, lost=lost):
+            if times.advance(stamp, lost=lost, position=position):
                 yield Seen(
                     frame,
                     ordinal,
