@@ -199,11 +199,16 @@ def _runs(names: Sequence[str], faults: Sequence[str], seeds: range) -> Iterator
                     try:
                         whole, path = damaged_copy(STREAMS[name], fault, seed, Path(folder))
                     except av.FFmpegError as error:
-                        print(name, fault, seed, error, file=sys.stderr)
+                        _say(f"{name} {fault} {seed}: {error}")
                         continue
                     no_opencv = STREAMS[name].codec == "libsvtav1"
                     decoders = ("pyav",) if no_opencv else ("pyav", "opencv")
                     yield name, fault, seed, outcome(whole, path, decoders=decoders)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def main() -> None:
@@ -227,11 +232,11 @@ def main() -> None:
         count["silent"] += is_silent and result.wrong + result.misplaced > 0
         count["silent_pictures"] += (result.wrong + result.misplaced) * is_silent
         if given.verbose and (result.wrong or result.misplaced or not result.agree):
-            print(name, fault, seed, result, flush=True)
+            _say(f"{name} {fault} {seed}: {result}")
     keys = ("files", "refused", "disagree", "wrong", "misplaced", "silent", "silent_pictures")
-    print(f"{'stream':<18}{'fault':<9}" + "".join(f"{key:>16}" for key in keys))
+    _say(f"{'stream':<18}{'fault':<9}" + "".join(f"{key:>16}" for key in keys))
     for (name, fault), count in totals.items():
-        print(f"{name:<18}{fault:<9}" + "".join(f"{count[key]:>16}" for key in keys))
+        _say(f"{name:<18}{fault:<9}" + "".join(f"{count[key]:>16}" for key in keys))
 
 
 if __name__ == "__main__":

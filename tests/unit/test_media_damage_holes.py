@@ -24,6 +24,7 @@ from tests.damage_clips import (
 )
 from tests.remuxing import dropped
 
+from vidsearch.media.pyav import trusted_frames
 from vidsearch.testing.clips import write_clip
 
 FRAMES = [Fraction(number, 10) for number in range(80)]
@@ -146,3 +147,37 @@ def test_frames_that_are_held_are_no_damage(
     )
     _, summary = read(path)
     assert summary.damaged == 0
+
+
+@pytest.mark.parametrize("name", ["vp8", "vp9", "vp9-mp4"])
+class TestOnlyMissingFramesShowDamage:
+    def test_an_intact_clip_is_decoded_by_opencv_alone(
+        self, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _, whole, _ = intact(name, tmp_path)
+
+        def planned_frames(*_: object, **__: object) -> None:
+            raise AssertionError("PyAV decodes, too")
+
+        monkeypatch.setattr(trusted_frames, "planned_frames", planned_frames)
+        pictures, summary = read(whole, "opencv")
+        assert (len(pictures), summary.damaged, summary.points) == (40, 0, 40)
+
+    @pytest.mark.parametrize("broken", [0, 2, 9])
+    def test_a_packet_that_does_not_decode_costs_the_rest_of_its_gop(
+        self, tmp_path: Path, name: str, broken: int
+    ) -> None:
+        clip, whole, keys = intact(name, tmp_path)
+        path = clip.write(
+            tmp_path,
+            lambda number, data: b"\xff\x00\xff" * 4 if number == keys[3] + broken else data,
+        )
+        clean = everything(whole)
+        results = [read(path, decoder) for decoder in ("pyav", "opencv")]
+        (pictures, summary), (others, their) = results
+        assert summary == their
+        assert summary.damaged == summary.points - len(pictures)
+        assert list(pictures) == list(others)
+        assert all(difference(others[time], clean[time]) < WRONG for time in others)
+        if broken < 9:
+            assert summary.damaged > 0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import av
     from av.packet import Packet
 
-__all__ = ["MOST_AHEAD", "PREDICTED", "B", "Damage", "why_damaged"]
+__all__ = ["MOST_AHEAD", "PATCH_NOTHING_UP", "PREDICTED", "B", "Damage", "why_damaged"]
 
 _NO_TYPE, P, B = 0, 2, 3
 """Picture types."""
@@ -39,6 +39,8 @@ _MAKE_UP_REFERENCES = frozenset(
     {"mpeg4", "h263", "flv", "msmpeg4v1", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2", "wmv3", "vc1"}
 )
 """Decoders that give a frame without a type for a reference that is missing."""
+PATCH_NOTHING_UP = frozenset({"vp8", "libvpx", "vp9", "libvpx-vp9"})
+"""Decoders that give no frame for a packet in which they find damage."""
 _REPEAT_KEYS = frozenset({"av1", "libdav1d"})
 """Decoders that may give a key frame once more, in place of a frame that is missing."""
 MOST_AHEAD = 16
