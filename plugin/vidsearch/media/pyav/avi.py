@@ -52,11 +52,11 @@ def missing_time_of_avi(
                 gone += more
         rest = lacking - gone
         return missing | ({len(places): rest} if rest >= step else {})
-    first = _first_break(video, places, sizes)
+    is_shorter = _lost_bytes(video.path) >= max(lacking // step, 1) * _HEADER
+    first = _first_break(video, places, sizes, is_shorter=is_shorter)
     if first is not None:
         return {first: lacking}
-    is_cut = lacking >= step and _lost_bytes(video.path) >= lacking // step * _HEADER
-    return {len(places): lacking} if is_cut else {}
+    return {len(places): lacking} if is_shorter and lacking >= step else {}
 
 
 def _usual_step(decoding: Sequence[int]) -> int:
@@ -77,8 +77,18 @@ def _lost_bytes(path: Path) -> int:
     return end - size
 
 
-def _first_break(video: Video, places: Sequence[int], sizes: Sequence[int]) -> int | None:
-    """The position of the first packet that does not follow the one before."""
+def _first_break(
+    video: Video, places: Sequence[int], sizes: Sequence[int], *, is_shorter: bool
+) -> int | None:
+    """The position of the first packet that does not follow the one before.
+
+    Args:
+        video: the file is its.
+        places: where each packet's content lies in the file.
+        sizes: theirs, in bytes.
+        is_shorter: whether a part of the file is missing; else one may have been overwritten by
+            zeros. Otherwise, chunks that do not follow each other are an oddity of the writer.
+    """
     with video.path.open("rb") as file:
         for position in range(1, len(places)):
             end = places[position] - _HEADER
@@ -86,11 +96,13 @@ def _first_break(video: Video, places: Sequence[int], sizes: Sequence[int]) -> i
             at += at & 1  # chunks begin at even places
             while at < end:
                 name, length = _chunk(file, at)
-                if not any(name):  # overwritten
-                    break
+                if not any(name):
+                    return position
                 at += _LIST_HEADER if name in _LISTS else _HEADER + length + (length & 1)
-            if at != end:
+            if at != end and is_shorter:
                 return position
+        if not is_shorter:
+            return None
         # What is missing may begin and end at the same place of a chunk.
         last = places[-1] + sizes[-1]
         name, length = _chunk(file, last + (last & 1))

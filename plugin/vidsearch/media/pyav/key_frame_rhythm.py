@@ -55,15 +55,17 @@ def missing_by_rhythm(
     if often < max(_LEAST_WHOLE, (1 - _MOST_IRREGULAR) * (len(counts) - 1)):
         return []
     found: list[int] = []
+    is_strict = _is_strict(spans, counts, usual)
     for number, (begin, end) in enumerate(pairwise([*at.tolist(), len(keys)])):
+        is_last = number == len(spans)
+        if not is_strict if is_last else spans[number] == counts[number] or not is_even[number]:
+            continue
         packets = begin + np.flatnonzero(shown[begin:end])
         numbers = np.round((stamps[packets] - begins[number]) / step).astype(np.int64)
-        if number == len(spans):
-            is_holed = _is_strict(spans, counts, usual) and _last_is_holed(numbers, usual)
+        if is_last:
+            is_holed = _last_is_holed(numbers, usual)
         else:
-            is_holed = bool(is_even[number]) and _is_holed(
-                numbers, int(spans[number]), int(counts[number]), usual
-            )
+            is_holed = _is_holed(numbers, int(spans[number]), int(counts[number]), usual)
         if is_holed:
             gop = dict(zip(packets.tolist(), numbers.tolist(), strict=True))
             found += [_before_b_frames(gop, position) for position in missing_in(gop, 1)]
