@@ -87,6 +87,7 @@ class FrameTimes:
                 if self._missing:
                     self.position = self._position(stamp) if position is None else position
                 gone = sum(each for at, each in self._missing.items() if self.position >= at)
+                stamp = min([stamp, *self._beyond(self.position)])
                 time = (stamp + gone) * self._unit - waits * self._clock.step
             self.seconds = self._clock.tick(time, lost=lost)
             return True
@@ -100,6 +101,13 @@ class FrameTimes:
         if number < 0:
             number = min(usual, len(self.order.seconds) - 1)
         return number >= self.number and self._show(number)
+
+    def _beyond(self, position: int) -> list[int]:
+        """The time of the first packet behind the hole that follows a position, if one does. It
+        brings out what is before the hole, though another may, where it does not decode.
+        """
+        holes = [at for at in self._missing if position < at < len(self._decoding)]
+        return [int(self._decoding[min(holes)])] if holes else []
 
     def _is_between(self, stamp: int) -> bool:
         """Whether a frame would come between the current one and the next of the timetable."""
