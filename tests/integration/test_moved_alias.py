@@ -80,16 +80,15 @@ def test_rewritten_documents_and_a_moved_alias_get_their_vectors_back(
         VideoSearch.from_settings(load_settings()) as client,
     ):
 
+        def both_have_vectors() -> bool:
+            status = run("status", "--json")
+            if not status.out:  # a busy node did not answer in time
+                return False
+            return (status.data["waiting_for_vectors"], status.data["searchable"]) == (0, 2)
+
         def scanned() -> None:
             assert run("scan").code == 0
-            until(
-                lambda: (
-                    (s := run("status", "--json").data)["waiting_for_vectors"] == 0
-                    and s["searchable"] == 2
-                ),
-                what="both have vectors",
-                worker=worker,
-            )
+            until(both_have_vectors, what="both have vectors", worker=worker)
 
         scanned()
         assert worker.text().count(" indexed: ") == 2
