@@ -2,8 +2,8 @@
 
 ``TEST_CLOCK_SKEW`` sets the clock of the process wrong by so many seconds, as vidsearch reads it.
 What the encoder does is told by files in the folder that ``TEST_SWITCHES`` names: ``slow`` makes it
-pause before each batch, ``held`` makes it wait until that file is gone, ``deadly`` makes it kill its
-own process.
+pause before each batch, ``held`` makes it wait until that file is gone, ``deadly`` makes it kill
+its own process.
 """
 
 from __future__ import annotations
