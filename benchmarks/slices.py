@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.clips import Clip, make_clips, repeated
+from benchmarks.clips import MINUTE, Clip, make_clips, repeated
 from benchmarks.harness import others_from_now
 from benchmarks.report import Section, Verdict
 from vidsearch.config import Settings
@@ -29,7 +29,7 @@ SHARE_BAR = 0.6
 """Of one worker's time."""
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "clips"
 _SLICE = 3.0
-_CLIP_SECONDS, _REPEATS = 20, 90
+_MINUTES = 30
 _FILM_SLICE = 100
 _LONGEST = 900.0
 
@@ -97,9 +97,9 @@ class _Round:
 
 
 def _with_workers(folder: Path, *, rounds: int) -> Section:
-    clip = Clip("slice.mp4", "a clip", seconds=_CLIP_SECONDS)
+    clip = Clip("slice.mp4", "a clip", seconds=MINUTE)
     (part,) = make_clips(folder, [clip]).values()
-    film = repeated(part, folder / "film.mp4", times=_REPEATS)
+    film = repeated(part, folder / "film.mp4", times=_MINUTES)
     taken: list[_Round] = []
     with ExitStack() as stack:
         node = stack.enter_context(SearchNode.start("elasticsearch", version="9.5.3", heap="1g"))
@@ -114,9 +114,9 @@ def _with_workers(folder: Path, *, rounds: int) -> Section:
             taken.append(_Round(seconds[1], seconds[2], others()))
     share = statistics.median(one.two / one.one for one in taken)
     disturbed = max(one.others for one in taken)
-    minutes, count = _CLIP_SECONDS * _REPEATS // 60, _CLIP_SECONDS * _REPEATS // _FILM_SLICE
+    count = _MINUTES * 60 // _FILM_SLICE
     return Section(
-        f"A film of {minutes} minutes in {count} slices, from its registration to `indexed`",
+        f"A film of {_MINUTES} minutes in {count} slices, from its registration to `indexed`",
         ("round", "one worker s", "two workers s", "share"),
         tuple(
             (str(n), f"{one.one:.1f}", f"{one.two:.1f}", f"{one.two / one.one:.2f}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ import numpy as np
 from vidsearch.config import IngestSettings, SourceSettings
 from vidsearch.defaults import BATCH_SIZE
 from vidsearch.embeddings.frame_vectors import FrameVectors
-from vidsearch.encoders import Encoder, ModelIdentity, embedded_frames, require_sound
+from vidsearch.embeddings.known_pictures import KnownPictures
+from vidsearch.encoders import Encoder, ModelIdentity, require_sound
 from vidsearch.media import (
     Candidates,
     MediaLimits,
@@ -32,7 +33,8 @@ __all__ = ["FrameEmbedder", "embed_uri"]
 class FrameEmbedder:
     """How the frames of files become vectors: what decodes them, which ones, and what encodes them.
 
-    The same for all videos of a worker.
+    The same for all videos of a worker. Pictures that it has encoded a moment ago are not encoded
+    again, whichever video or slice they are of.
     """
 
     reader: MediaReader
@@ -45,6 +47,9 @@ class FrameEmbedder:
     """Which frames."""
     batch_size: int = BATCH_SIZE
     """Pictures that are decoded and encoded at a time."""
+    _known: KnownPictures = field(
+        default_factory=KnownPictures, init=False, repr=False, compare=False
+    )
 
     @classmethod
     def of(
@@ -108,7 +113,7 @@ class FrameEmbedder:
                     candidates.add(batch, displayed=displayed)
                 at("encode")
                 require_sound(self.encoder)
-                vectors.append(embedded_frames(self.encoder, batch))
+                vectors.append(self._known.encode(self.encoder, batch))
                 times.append(batch.pts_seconds)
                 repeats.append(batch.repeats)
                 count_frames(len(batch.pts_seconds))
