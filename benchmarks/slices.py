@@ -125,8 +125,8 @@ def _with_workers(folder: Path, *, rounds: int) -> Section:
         (
             "360p, 30 fps, a key frame every two seconds; the `demo` model, with thumbnails",
             "workers have one child each; one or both have ingested another video before",
-            "a worker and the process that it decodes in stay on a core of their own, as two machines "
-            f"would; the node and Redis share the {os.cpu_count()} cores of this machine",
+            "a worker and the process that it decodes in have one core, each worker another",
+            f"the node and Redis share the {os.cpu_count()} cores of this machine",
             f"processes other than these took up to {disturbed:.2f} cores",
         ),
         (
