@@ -45,7 +45,7 @@ def planned_frames(
     """Yield the wanted frames, in order.
 
     Args:
-        video: was demuxed to its end.
+        video: at its beginning, or demuxed to its end.
         index: its packets.
         actions: what to do with each.
         wanted: time stamps of the wanted frames, ascending.
