@@ -22,6 +22,7 @@ from vidsearch.testing.clips import moving_frame, write_clip
 av = pytest.importorskip("av")
 
 __all__ = [
+    "AV1",
     "Clip",
     "CLIPS",
     "H264",
@@ -46,7 +47,8 @@ __all__ = [
     "x264",
 ]
 
-_WEBM = {"libvpx": ".webm", "libvpx-vp9": ".webm"}
+_FIRST_CONTAINER = {"libvpx": ".webm", "libvpx-vp9": ".webm", "wmv2": ".asf", "flv": ".flv"}
+"""What an encoder's packets are put into first; ``.mp4`` for others."""
 RATE = 10
 SECONDS = 8
 GOP = 10
@@ -70,7 +72,9 @@ class Clip:
 
     def write(self, folder: Path, change: Change = lambda _, data: data) -> Path:
         """Encode it, and copy its packets with changes."""
-        suffix = ".ts" if self.name.endswith(".ts") else _WEBM.get(self.codec, ".mp4")
+        suffix = _FIRST_CONTAINER.get(self.codec, ".mp4")
+        if self.name.endswith(".ts") or (self.codec, self.name) == ("libx264", "c.avi"):
+            suffix = Path(self.name).suffix  # a byte stream, unlike in MP4
         whole = folder / f"whole{suffix}"
         if not whole.exists():
             times = [Fraction(i, RATE) for i in range(RATE * SECONDS)]
@@ -201,6 +205,13 @@ NUMBERLESS = VPX | {
     "mpeg4-mkv": Clip("c.mkv", "mpeg4", MPEG),
 }
 """Clips whose frames bear no numbers."""
+
+
+_SVT = {"preset": "12", "svtav1-params": f"lp=1:keyint={GOP}"}
+AV1 = {
+    "av1-mkv": Clip("c.mkv", "libsvtav1", _SVT),
+    "av1-mp4": Clip("c.mp4", "libsvtav1", _SVT),
+}
 
 
 def intact(name: str, folder: Path) -> tuple[Clip, Path, list[int]]:

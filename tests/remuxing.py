@@ -20,7 +20,7 @@ def remuxed(source: Path, target: Path, change: Change) -> Path:
     import av
 
     with av.open(str(source)) as given, av.open(str(target), "w") as made:
-        stream = made.add_stream_from_template(given.streams.video[0])
+        stream = _copied(made, given.streams.video[0])
         packets = (packet for packet in given.demux(video=0) if packet.size)
         for number, packet in enumerate(packets):
             data = change(number, bytes(packet))
@@ -34,6 +34,11 @@ def remuxed(source: Path, target: Path, change: Change) -> Path:
     return target
 
 
+def _copied(made: Any, template: Any) -> Any:
+    is_decoder_only = template.codec_context.name == "libdav1d"
+    return made.add_stream_from_template(template, opaque=is_decoder_only)
+
+
 def dropped(*numbers: int) -> Change:
     return lambda number, data: None if number in numbers else data
 
@@ -43,7 +48,7 @@ def evenly_timed(source: Path, target: Path, *, rate: int) -> Path:
     import av
 
     with av.open(str(source)) as given, av.open(str(target), "w") as made:
-        stream = made.add_stream_from_template(given.streams.video[0])
+        stream = _copied(made, given.streams.video[0])
         packets = [packet for packet in given.demux(video=0) if packet.size]
         order = sorted(packets, key=lambda packet: packet.pts or 0)
         ranks = {id(packet): rank for rank, packet in enumerate(order)}

@@ -51,6 +51,7 @@ class Stream:
         values = {
             "stamps": np.array(self.stamps, dtype=np.int64),
             "stamped": np.ones(count, dtype=np.bool_),
+            "evened": False,
             "keys": np.array(self.keys, dtype=np.bool_),
             "shown": np.ones(count, dtype=np.bool_),
             "corrupt": np.zeros(count, dtype=np.bool_),

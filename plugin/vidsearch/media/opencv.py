@@ -49,6 +49,8 @@ class OpenCvDecoder(BatchDecoder):
     Rotation is applied; transparency is dropped. OpenCV does not tell which frames are damaged, and
     not always when they are shown, so PyAV reads the file, too, as for
     :class:`~vidsearch.media.pyav.PyAvDecoder`, and OpenCV gives the pictures of the same frames.
+    VP8 and VP9, in which only a missing frame shows damage, are decoded by OpenCV alone until one
+    is missing.
 
     A range, too, is decoded from the first frame of the video on.
 
@@ -102,7 +104,9 @@ class OpenCvDecoder(BatchDecoder):
                 pictures = _Pictures(capture, frames, limits=self._limits)
                 for point in frames:
                     image = pictures.of(point)
-                    if image is None:
+                    if pictures.has_gap and frames.may_be_doubted:
+                        frames.doubt()
+                    elif image is None:
                         lacking += 1
                     else:
                         draw = partial(_given, image)
@@ -130,6 +134,8 @@ class _Pictures:
         self._times = FrameTimes(frames.index, frames.order)
         self.count = 0
         """Frames that came out so far."""
+        self.has_gap = False
+        """Some did not."""
         self._given = -1
         self._image: NDArray[np.uint8] | None = None
 
@@ -155,9 +161,12 @@ class _Pictures:
 
     def _read(self) -> bool:
         if not self._capture.read():
+            self.has_gap = True
             return False
         self.count += 1
+        before = self._times.number
         self._times.advance_to(self._capture.seconds, lost=self._capture.lost)
+        self.has_gap = self.has_gap or self._times.number > before + 1
         return True
 
 

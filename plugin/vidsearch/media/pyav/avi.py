@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
 from vidsearch.media.pyav.container import Video
 
-__all__ = ["missing_packets_of_avi"]
+__all__ = ["missing_time_of_avi"]
 
 _HEADER = 8
 """Bytes of a chunk's name and size."""
@@ -18,38 +20,49 @@ _LISTS = (b"RIFF", b"LIST")
 _LIST_HEADER = 12
 
 
-def missing_packets_of_avi(
+def missing_time_of_avi(
     video: Video, places: Sequence[int], sizes: Sequence[int], decoding: Sequence[int]
 ) -> dict[int, int]:
-    """How many packets are missing before each, by its position in the order of decoding. The
-    position after the last one is that of what is cut off.
+    """How long the packets would take that are missing before each, in the stream's unit of time,
+    by its position in the order of decoding. The position after the last one is that of what is
+    cut off.
 
-    The file's index tells. Without one, the header tells how many there were, and the row of chunks
-    where it breaks: all are taken to be missing at the first break.
+    The file's index tells. Without one, the header tells how long the stream was, and the row of
+    chunks where it breaks: all are taken to be missing at the first break.
 
     Args:
         video: was demuxed to its end.
         places: where each packet's content lies in the file.
         sizes: theirs, in bytes.
-        decoding: time stamps, which count packets.
+        decoding: time stamps, which count the chunks that are there.
     """
     if "avi" not in video.container.format.name or not decoding:
         return {}
-    lacking = video.stream.frames - decoding[-1] - 1
+    step = _usual_step(decoding)
+    lacking = video.stream.frames - decoding[-1] - step
     if lacking <= 0:
         return {}
     entries = video.stream.index_entries
-    if len(entries) > decoding[-1] + 1:
-        numbers = {entry.pos + _HEADER: entry.timestamp for entry in entries}
+    times = {entry.pos + _HEADER: entry.timestamp for entry in entries}
+    if any(time > decoding[-1] for time in times.values()):
         missing, gone = {}, 0
-        for position, (place, number) in enumerate(zip(places, decoding, strict=True)):
-            if (more := numbers.get(place, 0) - number - gone) > 0:
+        for position, (place, time) in enumerate(zip(places, decoding, strict=True)):
+            if (more := times.get(place, 0) - time - gone) > 0:
                 missing[position] = more
                 gone += more
-        return missing | ({len(places): lacking - gone} if lacking > gone else {})
-    if _lost_bytes(video.path) < lacking * _HEADER:
-        return {}
-    return {_first_break(video, places, sizes): lacking}
+        rest = lacking - gone
+        return missing | ({len(places): rest} if rest >= step else {})
+    first = _first_break(video, places, sizes)
+    if first is not None:
+        return {first: lacking}
+    is_cut = lacking >= step and _lost_bytes(video.path) >= lacking // step * _HEADER
+    return {len(places): lacking} if is_cut else {}
+
+
+def _usual_step(decoding: Sequence[int]) -> int:
+    """Units from packet to packet: one, but where empty chunks lie between the frames."""
+    steps = Counter(after - before for before, after in pairwise(decoding) if after > before)
+    return steps.most_common(1)[0][0] if steps else 1
 
 
 def _lost_bytes(path: Path) -> int:
@@ -64,7 +77,7 @@ def _lost_bytes(path: Path) -> int:
     return end - size
 
 
-def _first_break(video: Video, places: Sequence[int], sizes: Sequence[int]) -> int:
+def _first_break(video: Video, places: Sequence[int], sizes: Sequence[int]) -> int | None:
     """The position of the first packet that does not follow the one before."""
     with video.path.open("rb") as file:
         for position in range(1, len(places)):
@@ -73,6 +86,8 @@ def _first_break(video: Video, places: Sequence[int], sizes: Sequence[int]) -> i
             at += at & 1  # chunks begin at even places
             while at < end:
                 name, length = _chunk(file, at)
+                if not any(name):  # overwritten
+                    break
                 at += _LIST_HEADER if name in _LISTS else _HEADER + length + (length & 1)
             if at != end:
                 return position
@@ -87,7 +102,7 @@ def _first_break(video: Video, places: Sequence[int], sizes: Sequence[int]) -> i
         if name[:2] == own and size
     ]
     matches = zip(sizes, indexed, strict=False)
-    return next((at for at, (size, named) in enumerate(matches) if size != named), len(places))
+    return next((at for at, (size, named) in enumerate(matches) if size != named), None)
 
 
 def _chunk(file: BinaryIO, at: int) -> tuple[bytes, int]:

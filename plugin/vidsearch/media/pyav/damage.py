@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import av
     from av.packet import Packet
 
-__all__ = ["MOST_AHEAD", "PREDICTED", "B", "Damage", "why_damaged"]
+__all__ = ["MOST_AHEAD", "PATCH_NOTHING_UP", "PREDICTED", "B", "Damage", "why_damaged"]
 
 _NO_TYPE, P, B = 0, 2, 3
 """Picture types."""
@@ -39,6 +39,10 @@ _MAKE_UP_REFERENCES = frozenset(
     {"mpeg4", "h263", "flv", "msmpeg4v1", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2", "wmv3", "vc1"}
 )
 """Decoders that give a frame without a type for a reference that is missing."""
+PATCH_NOTHING_UP = frozenset({"vp8", "libvpx", "vp9", "libvpx-vp9"})
+"""Decoders that give no frame for a packet in which they find damage."""
+_REPEAT_KEYS = frozenset({"av1", "libdav1d"})
+"""Decoders that may give a key frame once more, in place of a frame that is missing."""
 MOST_AHEAD = 16
 """Frames; no codec has more B-frames in a row."""
 
@@ -152,13 +156,19 @@ class Damage:
         if not self._started:
             self._start(position, frame)
         is_recovery_point = position in self._recovery_points
-        if frame.key_frame or (is_recovery_point and not is_predicted):
+        if self._is_key(frame, position) or (is_recovery_point and not is_predicted):
             self._begins = [each for each in self._begins if each >= position]
         elif is_recovery_point:
             self._begins = [each for each in self._begins if each > self._last_recovery]
             self._last_recovery = position
         is_trusted = position not in self._alone and all(each > position for each in self._begins)
         return frame, position, is_trusted
+
+    def _is_key(self, frame: av.VideoFrame, position: int) -> bool:
+        is_again = self._codec in _REPEAT_KEYS and not (
+            position < len(self._index) and self._index.keys[position]
+        )
+        return frame.key_frame and not is_again
 
     def _start(self, position: int, frame: av.VideoFrame) -> None:
         self._started = True

@@ -106,6 +106,7 @@ class PyAvDecoder(BatchDecoder):
             )
             draw = _Draw(video, self._limits, stretched=frames.points.stretched)
             for point in frames:
+                assert point.frame is not None
                 shown = partial(draw, point.frame)
                 yield from batches.add(point.seconds, shown, number=point.number)
         yield from batches.rest()

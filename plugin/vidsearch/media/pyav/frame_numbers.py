@@ -1,7 +1,7 @@
 """Packets that a stream lacks, told by the numbers that its frames bear.
 
 Those of H.264 count the frames that others may refer to, in the order of decoding; those of HEVC,
-MPEG-1 and -2 count all frames of a GOP in the order of display.
+AV1, MPEG-1 and -2 count all frames of a GOP in the order of display.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
+from vidsearch.media.pyav.av1_headers import OrderHints
 from vidsearch.media.pyav.codec import skips_exactly
 from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.hevc_headers import PictureOrder
@@ -44,8 +45,10 @@ class FrameNumbers(Protocol):
     def add(self, packet: Packet[Any]) -> None:
         """Read the number of its frame."""
 
-    def missing(self) -> list[int]:
-        """Positions, in the order of decoding, of the packets that others are missing before."""
+    def missing(self) -> list[int] | None:
+        """Positions, in the order of decoding, of the packets that others are missing before;
+        ``None`` if no frame bears a number.
+        """
 
 
 def frame_numbers(video: Video) -> FrameNumbers | None:
@@ -56,6 +59,8 @@ def frame_numbers(video: Video) -> FrameNumbers | None:
             return _H264(codec.extradata or b"")
         case "hevc":
             return _Hevc(codec.extradata or b"")
+        case "av1" | "libdav1d":
+            return _Av1(codec.extradata or b"")
         case "mpeg1video" | "mpeg2video":
             return _Mpeg()
     return None
@@ -140,7 +145,9 @@ class _InOrderOfDisplay(ABC):
         number = self._number(memoryview(packet))
         self._numbers.append(_UNKNOWN if number is None else number)
 
-    def missing(self) -> list[int]:
+    def missing(self) -> list[int] | None:
+        if all(number == _UNKNOWN for number in self._numbers):
+            return None
         gops = [self._gop(*ends) for ends in pairwise([*self._gops, len(self._numbers)])]
         in_order = [sorted(gop.values()) for gop in gops]
         steps = Counter(later - sooner for each in in_order for sooner, later in pairwise(each))
@@ -200,6 +207,21 @@ class _Hevc(_InOrderOfDisplay):
     @property
     def _count(self) -> int:
         return self._order.count
+
+
+class _Av1(_InOrderOfDisplay):
+    """By the order hint."""
+
+    def __init__(self, extradata: bytes) -> None:
+        super().__init__()
+        self._hints = OrderHints(extradata)
+
+    def _number(self, packet: memoryview) -> int | None:
+        return self._hints.of(packet)
+
+    @property
+    def _count(self) -> int:
+        return self._hints.count
 
 
 def missing_in(gop: dict[int, int], step: int) -> set[int]:

@@ -53,7 +53,9 @@ class FrameTimes:
         """When it comes on display, as a player counts."""
         self._counts = order is not None and index.mislabelled
         self._is_brought_out = order is not None and index.times_decoding
-        self.is_exact = not (order is None or index.mislabelled or index.times_decoding)
+        self.is_exact = not (
+            order is None or index.mislabelled or index.times_decoding or index.evened
+        )
         """Whether the time stamp of each frame names it."""
         self._delay: int | None = None if index.reorders else 0
         """Packets between a frame's own place and the packet that brings it out."""
@@ -64,16 +66,17 @@ class FrameTimes:
         order = presentation(index)
         return cls(index, None if isinstance(order, str) else order)
 
-    def advance(self, stamp: int | None, *, lost: int) -> bool:
+    def advance(self, stamp: int | None, *, lost: int, position: int | None = None) -> bool:
         """Go on to the frame that came out.
 
         Args:
             stamp: its time stamp.
             lost: packets since the frame before that did not decode.
+            position: of its packet, where the codec tells.
 
         Returns:
-            Whether it is shown. One before the first of the timetable is not, nor one that comes
-            out after its time.
+            Whether it is shown. One before the first of the timetable is not, nor one between two
+            of it, nor one that comes out after its time.
         """
         usual = self.number + 1 + lost
         if self.order is None:
@@ -82,9 +85,9 @@ class FrameTimes:
             if stamp is not None:
                 waits = sum(stamp > lag for lag in self._lags)
                 if self._missing:
-                    self.position = self._position(stamp)
-                waits -= sum(n for at, n in self._missing.items() if self.position >= at)
-                time = stamp * self._unit - waits * self._clock.step
+                    self.position = self._position(stamp) if position is None else position
+                gone = sum(each for at, each in self._missing.items() if self.position >= at)
+                time = (stamp + gone) * self._unit - waits * self._clock.step
             self.seconds = self._clock.tick(time, lost=lost)
             return True
         number = -1
@@ -92,9 +95,17 @@ class FrameTimes:
             number = self.order.number(stamp, after=self.number)
             if number < 0 > self.number and stamp < self.order.stamps[0]:
                 return False
+            if number < 0 and self.is_exact and self._is_between(stamp):
+                return False
         if number < 0:
             number = min(usual, len(self.order.seconds) - 1)
         return number >= self.number and self._show(number)
+
+    def _is_between(self, stamp: int) -> bool:
+        """Whether a frame would come between the current one and the next of the timetable."""
+        assert self.order is not None
+        stamps = self.order.stamps[max(self.number, 0) : self.number + 2]
+        return len(stamps) == 2 and bool(stamps[0] < stamp < stamps[1])
 
     def _show(self, number: int) -> bool:
         assert self.order is not None
@@ -122,7 +133,8 @@ class FrameTimes:
         """Of a frame's packet, by the time of the packet that brought the frame out."""
         self._first = stamp if self._first is None else self._first
         own = stamp - self._first + int(self._decoding[0])
-        return int(np.searchsorted(self._decoding, own))
+        nearly = self._clock.step / self._unit / 2  # packets may be some units late
+        return int(np.searchsorted(self._decoding, own - nearly))
 
     @property
     def end(self) -> float:

@@ -2,7 +2,8 @@
 
 A gap between two time stamps proves nothing: a frame may be held. But an encoder places a key frame
 after so many frames. Where most GOPs have the same number of frames, one that lasts as long and has
-fewer lost the others; and one that has more lost a key frame.
+fewer lost the others; and one that has more lost a key frame. Of the last GOP no end is known:
+frames are missing in it where none is held in all others.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ _LEAST_WHOLE = 3
 """GOPs that tell the rhythm."""
 _MOST_IRREGULAR = 1 / 3
 """Share of the GOPs that may differ from it, but for the first: the encoder fills its queue."""
+_ABOUT = 1.01
+"""Times a mean duration of the frames of a GOP, those of other GOPs are the same."""
 _TOLERANCE = 0.25
 """Of a frame's duration; containers round time stamps."""
 
@@ -41,7 +44,7 @@ def missing_by_rhythm(
         return []
     counts = np.diff(np.searchsorted(np.sort(stamps[shown]), begins))
     lengths = np.diff(begins)
-    step = float(np.median(lengths / counts))
+    step = _most_common(lengths / counts)
     spans = lengths / step
     is_even = np.abs(spans - np.round(spans)) < _TOLERANCE
     spans = np.round(spans).astype(np.int64)
@@ -52,19 +55,57 @@ def missing_by_rhythm(
     if often < max(_LEAST_WHOLE, (1 - _MOST_IRREGULAR) * (len(counts) - 1)):
         return []
     found: list[int] = []
-    for number, (begin, end) in enumerate(pairwise(at.tolist())):
-        span, count = int(spans[number]), int(counts[number])
-        is_holed = span == usual > count
-        lacks_key = span > usual and span % usual == 0 and usual < count < span
-        if not is_even[number] or not (is_holed or lacks_key):
-            continue
+    for number, (begin, end) in enumerate(pairwise([*at.tolist(), len(keys)])):
         packets = begin + np.flatnonzero(shown[begin:end])
         numbers = np.round((stamps[packets] - begins[number]) / step).astype(np.int64)
-        if lacks_key and (numbers[numbers > 0] % usual == 0).any():
-            continue  # there are frames where the key frames should be
-        gop = dict(zip(packets.tolist(), numbers.tolist(), strict=True))
-        found += [_before_b_frames(gop, position) for position in missing_in(gop, 1)]
+        if number == len(spans):
+            is_holed = _is_strict(spans, counts, usual) and _last_is_holed(numbers, usual)
+        else:
+            is_holed = bool(is_even[number]) and _is_holed(
+                numbers, int(spans[number]), int(counts[number]), usual
+            )
+        if is_holed:
+            gop = dict(zip(packets.tolist(), numbers.tolist(), strict=True))
+            found += [_before_b_frames(gop, position) for position in missing_in(gop, 1)]
     return sorted(found)
+
+
+def _most_common(values: NDArray[np.float64]) -> float:
+    """The median of the largest group of values that are about the same."""
+    values = np.sort(values)
+    ends = np.searchsorted(values, values * _ABOUT, side="right")
+    begin = int(np.argmax(ends - np.arange(len(values))))
+    return float(np.median(values[begin : ends[begin]]))
+
+
+def _is_holed(numbers: NDArray[np.int64], span: int, count: int, usual: int) -> bool:
+    """Whether a GOP lacks frames, or lacks key frames and so is several in one.
+
+    Args:
+        numbers: of its frames, by their times.
+        span: frames that its time is for.
+        count: frames that it has.
+        usual: of both.
+    """
+    if span == usual:
+        return count < usual
+    # A GOP with as many frames as usual in more time is whole, and a frame of it was held.
+    lacks_key = span % usual == 0 and span > count != usual
+    # Were there frames where the key frames should be, they would be key frames.
+    return lacks_key and not (numbers[numbers > 0] % usual == 0).any()
+
+
+def _is_strict(spans: NDArray[np.int64], counts: NDArray[np.int64], usual: int) -> bool:
+    """Whether no frame is held in any GOP, and only the first and holed ones are irregular."""
+    return bool(((spans % usual == 0) & (counts != usual) | (spans == counts))[1:].all())
+
+
+def _last_is_holed(numbers: NDArray[np.int64], usual: int) -> bool:
+    """As :func:`_is_holed`, of the GOP that no key frame ends."""
+    # The last frame may have been held back, to make the video so long.
+    inside = np.sort(numbers[numbers >= 0])[:-1]
+    has_gap = len(inside) > 0 and int(inside.max()) + 1 > len(inside)
+    return has_gap and not (numbers[numbers > 0] % usual == 0).any()
 
 
 def _before_b_frames(gop: dict[int, int], hole: int) -> int:

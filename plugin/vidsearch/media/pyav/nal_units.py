@@ -44,6 +44,17 @@ class NalUnits:
             if at > begin:
                 yield bytes(packet[begin : min(at, begin + _HEAD)])
 
+    def may_fill_up(self, packet: bytes, begin: int) -> bool:
+        """Whether zeros that begin at a byte of a packet may stand behind a unit."""
+        if not self._length:
+            return packet[begin:].lstrip(b"\0").startswith(b"\1")  # the next start code
+        at = 0
+        while (start := at + self._length) <= begin:
+            at = start + int.from_bytes(packet[at:start], "big")
+            if at > begin:
+                return not any(packet[begin:at])
+        return False
+
     @staticmethod
     def _after_start_codes(packet: bytes) -> Iterator[bytes]:
         at = packet.find(_START_CODE)
@@ -139,10 +150,15 @@ def _pass_over_scaling_list(read: Bits, size: int) -> None:
 
 
 class Bits:
-    """Reads the beginning of a NAL unit; raises ValueError beyond its end."""
+    """Reads the beginning of a NAL unit; raises ValueError beyond its end.
 
-    def __init__(self, unit: bytes) -> None:
-        content = unit.replace(b"\0\0\3", b"\0\0")  # without emulation prevention
+    Args:
+        unit: its bytes.
+        is_escaped: whether it has emulation prevention, which is passed over.
+    """
+
+    def __init__(self, unit: bytes, *, is_escaped: bool = True) -> None:
+        content = unit.replace(b"\0\0\3", b"\0\0") if is_escaped else unit
         self._bits = int.from_bytes(content, "big")
         self._left = 8 * len(content)
 

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsearch.media.display import FALLBACK_STEP
-from vidsearch.media.pyav.avi import missing_packets_of_avi
+from vidsearch.media.pyav.avi import missing_time_of_avi
 from vidsearch.media.pyav.container import Video, opened
 from vidsearch.media.pyav.frame_numbers import frame_numbers
 from vidsearch.media.pyav.key_frame_rhythm import missing_by_rhythm
 from vidsearch.media.pyav.matroska import breaks_of_matroska
-from vidsearch.media.pyav.transport_stream import is_whole
+from vidsearch.media.pyav.transport_stream import is_cut_off, is_whole
+from vidsearch.media.pyav.zeroed import ZeroedPackets
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -71,6 +72,9 @@ class PacketIndex:
     """Presentation time stamps in ``time_base``; 0 where ``stamped`` is false."""
     stamped: NDArray[np.bool_]
     """Whether a packet has a time stamp."""
+    evened: bool
+    """Stamps are those of a transport or program stream of which some are missing: from the times
+    of decoding, so that they are in the order of decoding, and with what is missing filled in."""
     keys: NDArray[np.bool_]
     """Whether decoding can start there, as the container or the parser says."""
     shown: NDArray[np.bool_]
@@ -94,7 +98,8 @@ class PacketIndex:
     """Positions of the packets whose frames stayed for long while the sound of such a stream went
     on."""
     missing: Mapping[int, int]
-    """How many packets the container lacks before each position; none where it cannot tell."""
+    """How long the packets would take that the container lacks before each position, in
+    ``time_base``; none where it cannot tell."""
     mislabelled: bool
     """MPEG-4 whose frames come out with each other's time stamps: a packet holds two frames
     ("packed"), or a program stored the packets of an encoder in the order of its input."""
@@ -135,7 +140,7 @@ def read_packets(video: Video) -> PacketIndex:
     may_be_packed = name == "mpeg4" and reorders
     packed = bool(_PACKED.search(video.stream.codec_context.extradata or b""))
     reconfigured = False
-    numbers = frame_numbers(video)
+    numbers, zeroed = frame_numbers(video), ZeroedPackets(video)
     try:
         for packet in packets_of(video):
             stamp, decoded = packet.pts, packet.dts
@@ -155,18 +160,30 @@ def read_packets(video: Video) -> PacketIndex:
             corrupt.append(packet.is_corrupt)
             if numbers:
                 numbers.add(packet)
+            if zeroed.applies:
+                zeroed.add(memoryview(packet))
     except av.FFmpegError:
         pass  # what was read so far is what there is
     time_base = video.stream.time_base or Fraction(1)
     raw, times = (np.frombuffer(each, dtype=np.int64) for each in (stamps, decoding))
     stamped = raw != _NO_STAMP
-    times = np.where(times != _NO_STAMP, times, np.where(stamped, raw, 0))
-    missing = missing_packets_of_avi(video, places, sizes, times.tolist())
+    evened = video.is_broadcast and bool((stamped & (times != _NO_STAMP)).any())
+    evened = evened and not stamped.all()
+    if evened:
+        first = int(np.argmax(stamped & (times != _NO_STAMP)))
+        delay = raw[first] - times[first]
+        times = _filled_in(times, step_of(video) / float(time_base))
+        given, raw = raw, times + delay
+    else:
+        given = raw
+        times = np.where(times != _NO_STAMP, times, np.where(stamped, raw, 0))
+    missing = missing_time_of_avi(video, places, sizes, times.tolist())
     known = [at for at in missing if at < len(sizes)]
     not_whole = _not_whole(video, np.frombuffer(corrupt, dtype=np.bool_), keys, places)
     not_whole[[max(at - 1, 0) for at in missing]] = True  # they may reach into the hole
-    told = numbers.missing() if numbers else []
-    if not numbers:
+    not_whole[zeroed.found] = True
+    told = numbers.missing() if numbers else None
+    if told is None:
         flags = (np.frombuffer(each, dtype=np.bool_) for each in (keys, shown))
         told = missing_by_rhythm(raw if stamped.all() else times, *flags)
     if "matroska" in video.container.format.name:
@@ -178,10 +195,11 @@ def read_packets(video: Video) -> PacketIndex:
     if _times_decoding(video):
         pictures = _first_decoding(raw[stamped], times[stamped])
     else:
-        pictures = raw[stamped & np.frombuffer(shown, dtype=np.bool_)]
+        pictures = given[stamped & np.frombuffer(shown, dtype=np.bool_)]
     return PacketIndex(
-        stamps=np.where(stamped, raw, 0),
+        stamps=np.where(stamped | evened, raw, 0),
         stamped=stamped,
+        evened=evened,
         keys=np.frombuffer(keys, dtype=np.bool_),
         shown=np.frombuffer(shown, dtype=np.bool_),
         corrupt=not_whole,
@@ -191,9 +209,9 @@ def read_packets(video: Video) -> PacketIndex:
         durations=np.frombuffer(durations, dtype=np.int64),
         times_decoding=_times_decoding(video),
         is_broadcast=video.is_broadcast,
-        holds=_holds(video, raw, times, np.frombuffer(places, dtype=np.int64)),
+        holds=_holds(video, given, times, np.frombuffer(places, dtype=np.int64)),
         missing=missing,
-        mislabelled=may_be_packed and (packed or _is_in_order_of_input(raw, times, holes)),
+        mislabelled=may_be_packed and (packed or _is_in_order_of_input(raw, times)),
         reorders=reorders,
         interlaced_rate=_interlaced_rate(video),
         time_base=time_base,
@@ -203,6 +221,17 @@ def read_packets(video: Video) -> PacketIndex:
         first_decoding=decoding[0] if decoding else _NO_STAMP,
         reconfigured=reconfigured,
     )
+
+
+def _filled_in(times: NDArray[np.int64], step: float) -> NDArray[np.int64]:
+    """Times of decoding, those between two that are known spread evenly."""
+    known = np.flatnonzero(times != _NO_STAMP)
+    if len(known) > 1:
+        step = float(np.median(np.diff(times[known]) / np.diff(known)))
+    at = np.arange(len(times))
+    between = np.interp(at, known, times[known])
+    before, after = np.minimum(at - known[0], 0), np.maximum(at - known[-1], 0)
+    return np.round(between + (before + after) * step).astype(np.int64)
 
 
 def first_seconds(video: Video, stamps: Sequence[int] | NDArray[np.int64]) -> float | None:
@@ -303,14 +332,18 @@ def _sound(video: Video) -> Iterator[tuple[float, int]]:
                 yield float(packet.pts * packet.time_base), packet.pos or 0
 
 
-def _is_in_order_of_input(
-    stamps: NDArray[np.int64], decoding: NDArray[np.int64], holes: NDArray[np.int64]
-) -> bool:
-    ascend = len(stamps) > 1 and (np.diff(stamps) > 0).all()
+def _is_in_order_of_input(stamps: NDArray[np.int64], decoding: NDArray[np.int64]) -> bool:
+    if len(stamps) > 1 and (np.diff(stamps) > 0).all():
+        return True
     # Times of decoding that FFmpeg guesses fall at a hole, too.
     falls = np.flatnonzero(np.diff(decoding) < 0)
-    is_at_hole = (np.abs(falls[:, None] - holes) <= _GUESSED_FROM).any(axis=1)
-    return bool(ascend or not is_at_hole.all())
+    if not len(falls):
+        return False
+    order = np.argsort(stamps, kind="stable")
+    gaps = np.diff(stamps[order])
+    wide = np.flatnonzero(gaps > 1.5 * np.median(gaps))
+    beside = np.concatenate([order[wide], order[wide + 1]])
+    return not bool((np.abs(falls[:, None] - beside) <= _GUESSED_FROM).any(axis=1).all())
 
 
 def _times_decoding(video: Video) -> bool:
@@ -329,8 +362,23 @@ def _interlaced_rate(video: Video) -> float | None:
 
 def packets_of(video: Video) -> Iterator[Packet[Any]]:
     """The stream's packets that hold something, from where the container is read on: an empty one
-    would tell the codec that the end is reached, as does the one that PyAV adds at the end.
+    would tell the codec that the end is reached, as does the one that PyAV adds at the end. A last
+    one that a transport stream was cut off in is left out.
     """
+    packets = _packets_of(video)
+    if video.container.format.name != "mpegts" or not is_cut_off(video.path):
+        yield from packets
+        return
+    last: Packet[Any] | None = None
+    for packet in packets:
+        if last is not None:
+            yield last
+        last = packet
+    if last is not None and (last.pos is None or is_whole(video.path, video.stream.id, last.pos)):
+        yield last
+
+
+def _packets_of(video: Video) -> Iterator[Packet[Any]]:
     while True:
         try:
             yield from (packet for packet in video.container.demux(video.stream) if packet.size)

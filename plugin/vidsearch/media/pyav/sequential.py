@@ -78,9 +78,10 @@ class FrontToBack:
             lost, lost_before = self.lost - lost_before, self.lost
             is_after_hole = self._damage.is_hole_between(position_before, position)
             position_before = max(position_before, position)
-            # The time of decoding is better than none, or than one that was made up.
-            stamp = frame.dts if frame.pts is None or times.by_decoding else frame.pts
-            if times.advance(stamp, lost=lost):
+            # The time of decoding is better than one that was made up, or than none at all.
+            is_by_dts = times.by_decoding or (frame.pts is None and times.order is None)
+            stamp = frame.dts if is_by_dts else frame.pts
+            if times.advance(stamp, lost=lost, position=position):
                 yield Seen(
                     frame,
                     ordinal,

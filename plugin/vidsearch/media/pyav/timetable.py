@@ -81,7 +81,7 @@ def presentation(index: PacketIndex) -> Presentation | str:
     packets = np.flatnonzero(index.shown)
     if not len(packets):
         return "no packet holds a picture"
-    if not index.stamped[packets].all():
+    if not (index.evened or index.stamped[packets].all()):
         return "packets without time stamps"
     if index.reorders and index.times_decoding and not _inferred_well(index):
         return "AVI does not time frames that are decoded in another order"
@@ -160,10 +160,10 @@ def _seconds(
     if index.mislabelled:  # an encoder was still waiting, see FrameTimes
         beginning = stays[:LAG_FRAMES]
         beginning[beginning <= (1 + LONGEST_LAG) * usual] = usual
-    for position, count in index.missing.items():
+    for position, units in index.missing.items():
         before = int(np.argmax(packets >= position)) - 1
         if before >= 0 and packets.max() >= position:
-            stays[before] += count * usual
+            stays[before] += units
     return index.begin + np.concatenate([[0.0], np.cumsum(stays)]) * unit
 
 

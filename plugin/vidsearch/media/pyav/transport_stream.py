@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["is_whole"]
+__all__ = ["is_cut_off", "is_whole"]
 
 _PACKET = 188
 _SYNC = 0x47
 _HAS_FIELD, _HAS_PAYLOAD = 0x20, 0x10
 _LONGEST = 1 << 24
 """Bytes of one frame in the file, with what lies between."""
+
+
+def is_cut_off(path: Path) -> bool:
+    """Whether a file of packets of 188 bytes ends within one."""
+    with path.open("rb") as file:
+        head = file.read(2 * _PACKET + 1)
+    return head[::_PACKET] == bytes([_SYNC] * 3) and path.stat().st_size % _PACKET > 0
 
 
 def is_whole(path: Path, stream: int, begin: int, end: int | None = None) -> bool:

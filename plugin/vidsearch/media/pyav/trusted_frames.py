@@ -19,7 +19,7 @@ from vidsearch.media.display import (
 )
 from vidsearch.media.frames import FrameSummary, MediaLimits
 from vidsearch.media.pyav.container import Video
-from vidsearch.media.pyav.damage import Damage, why_damaged
+from vidsearch.media.pyav.damage import PATCH_NOTHING_UP, Damage, why_damaged
 from vidsearch.media.pyav.frame_times import FrameTimes
 from vidsearch.media.pyav.last_packets import Packets, packets_and_end
 from vidsearch.media.pyav.packets import PacketIndex
@@ -41,7 +41,8 @@ _log = logging.getLogger(__name__)
 class PointFrame:
     """The frame on display at a sampling point."""
 
-    frame: av.VideoFrame
+    frame: av.VideoFrame | None
+    """``None`` where frames are neither drawn nor have to be decoded to see damage."""
     number: int
     """In order of presentation."""
     seconds: float
@@ -63,7 +64,8 @@ class TrustedFrames:
         max_damaged: share of the points that may be damaged or missing.
         threads: of the codec.
         are_drawn: whether the frames' pixels are of use. Without, only damage is looked for, in
-            less time.
+            less time; and not at all where nothing but a missing frame shows it. Who finds one
+            missing then calls :meth:`doubt`.
         packets: reads those of the video.
 
     Raises:
@@ -100,6 +102,9 @@ class TrustedFrames:
         self._why_front_to_back = (
             order if isinstance(order, str) else why_not_by_plan(self.index, order)
         )
+        codec = video.stream.codec_context.name
+        self._is_decoded = are_drawn or codec not in PATCH_NOTHING_UP
+        self._is_doubted = False
 
     def __iter__(self) -> Iterator[PointFrame]:
         self.summary = yield from self._frames()
@@ -124,6 +129,17 @@ class TrustedFrames:
         self.refuse_damaged(summary.damaged, summary.points)
         return summary
 
+    @property
+    def may_be_doubted(self) -> bool:
+        """Whether the points that are given now were not looked at for damage."""
+        return not (self._is_decoded or self._is_doubted or self._why_front_to_back)
+
+    def doubt(self) -> None:
+        """Have the rest of the stream decoded, from the last point on: it is given again if it is
+        right.
+        """
+        self._is_doubted = True
+
     def refuse_damaged(self, damaged: int, total: int) -> None:
         """Raise an error if too many points of a whole video are damaged."""
         if self._request.is_whole:
@@ -131,6 +147,9 @@ class TrustedFrames:
 
     def _by_plan(self, survey: Survey) -> Iterator[PointFrame]:
         if not len(survey.numbers):
+            return
+        if not self._is_decoded:
+            yield from self._undecoded(survey)
             return
         runs = [(number, len(list(same))) for number, same in groupby(survey.numbers.tolist())]
         frames = planned_frames(
@@ -146,6 +165,14 @@ class TrustedFrames:
             for _ in range(times):
                 self.points.done += 1
                 yield PointFrame(frame, number, float(survey.order.seconds[number]))
+
+    def _undecoded(self, survey: Survey) -> Iterator[PointFrame]:
+        for number in survey.numbers.tolist():
+            self.points.done += 1
+            yield PointFrame(None, number, float(survey.order.seconds[number]))
+            if self._is_doubted:
+                self.points.done -= 1
+                raise PlanFailedError("a frame does not come out")
 
     def _front_to_back(
         self, video: Video, survey: Survey | None
