@@ -1,8 +1,9 @@
-"""Pools of threads and without any, in an application that sends pickle; prefork is what all other
-tests use."""
+"""Pools other than prefork, which all other tests use: threads and none, in an application that
+sends pickle; those of greenlets, which are refused."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,19 @@ def test_pool_ingests_and_its_app_is_checked(
             assert "is 3600: a message is delivered again" in conflicts
             assert "set it above 3660" in conflicts
             assert "worker_prefetch_multiplier is 4" in worker.text()
+
+
+@pytest.mark.parametrize("pool", ["gevent", "eventlet"])
+def test_worker_with_a_pool_of_greenlets_ends_with_the_reason(pool: str, tmp_path: Path) -> None:
+    if find_spec(pool) is None:
+        pytest.skip(f"{pool} is not installed (pip install {pool})")
+    env = {"VIDSEARCH_BROKER__URL": "memory://"}
+    worker = Worker(tmp_path / pool, env, options=("--pool", pool))
+    try:
+        until(lambda: not worker.alive(), what="the worker ended")
+    finally:
+        worker.kill()
+    assert f"this worker cannot start: the pool {pool} cannot run vidsearch's tasks: decod" in (
+        worker.text()
+    )
+    assert "Traceback" not in worker.text()
