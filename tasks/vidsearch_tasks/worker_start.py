@@ -92,6 +92,11 @@ def app_conflicts(app: Celery, settings: Settings) -> list[str]:
             f"again while its worker still works; set it above {longest} (ingest.time_limit and "
             f"{KILL_SECONDS} s)"
         )
+    if is_rabbitmq(broker_url(app)) and not conf.broker_channel_error_retry:
+        found.append(
+            "broker_channel_error_retry is false: RabbitMQ ends a worker that has not acknowledged "
+            "a message for its consumer_timeout; set it to true"
+        )
     return found
 
 
@@ -105,9 +110,10 @@ def broker_advice(app: Celery, settings: Settings) -> list[str]:
         )
     if is_rabbitmq(url) and limit + KILL_SECONDS >= _RABBITMQ_TIMEOUT:
         found.append(
-            "RabbitMQ closes the channel of a worker that has not acknowledged a message for its "
-            f"consumer_timeout (by default {_RABBITMQ_TIMEOUT} s): set that above "
-            f"ingest.time_limit ({limit} s) in rabbitmq.conf, in milliseconds"
+            "RabbitMQ delivers a message again that a worker has not acknowledged for its "
+            f"consumer_timeout, which it tells no client (by default {_RABBITMQ_TIMEOUT} s; see "
+            "`rabbitmqctl environment`): have its administrator set it above ingest.time_limit "
+            f"({limit} s), consumer_timeout = {1000 * (limit + KILL_SECONDS)} in rabbitmq.conf"
         )
     return found
 
