@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vidsearch.config import IngestSettings, SourceSettings
 from vidsearch.defaults import BATCH_SIZE
-from vidsearch.encoders import Encoder, embedded_frames, mean_unit, require_sound
+from vidsearch.encoders import Encoder, mean_unit, sound_frames
 from vidsearch.errors import NoFramesError
 from vidsearch.media import (
     Candidates,
@@ -162,8 +162,7 @@ def embed_frames(
                 at("thumbnails")
                 candidates.add(batch, displayed=displayed)
             at("encode")
-            require_sound(encoder)
-            vectors.append(embedded_frames(encoder, batch))
+            vectors.append(sound_frames(encoder, batch))
             times.append(batch.pts_seconds)
             repeats.append(batch.repeats)
             count_frames(len(batch.pts_seconds))
