@@ -304,7 +304,7 @@ def broker_state(
     queued = queue_depth(app, queue=queue)
     until = time.monotonic() + model_seconds
     with _asking(app) as url:
-        answers = _ask(app, "active_queues", timeout=timeout)
+        answers = _ask(app, "active_queues", timeout=timeout) if _is_heard(app) else []
         takes = [(name, tuple(each["name"] for each in found)) for name, found in answers]
         names = [name for name, queues in takes if queue in queues]
         infos = _ask(app, WORKER_INFO, names=names, timeout=timeout)
@@ -320,6 +320,22 @@ def broker_state(
         known = info[1] if info and isinstance(info[1], dict) else {}
         workers.append(WorkerState(name, queues, **{key: known.get(key) for key in _INFO}))
     return BrokerState(redact_url(url), queue, queued, tuple(workers))
+
+
+def _is_heard(app: Celery) -> bool:
+    """Whether there may be workers, whose answers are worth waiting for. Redis knows."""
+    from kombu.transport import redis
+    from redis.exceptions import ResponseError
+
+    with app.connection_for_read() as connection:
+        channel: Any = connection.default_channel
+        if not isinstance(channel, redis.Channel):
+            return True
+        ask = channel.client.execute_command
+        try:
+            return bool(ask("PUBSUB", "NUMPAT") or ask("PUBSUB", "CHANNELS", "*.pidbox"))
+        except ResponseError:  # no right to ask
+            return True
 
 
 def _ask(

@@ -22,7 +22,7 @@ from vidsearch.local.process import spawn, tail
 from vidsearch.local.redis import redis_program
 from vidsearch.registry import State
 from vidsearch.testing.clips import solid, write_clip
-from vidsearch_tasks import make_app, queue_depth
+from vidsearch_tasks import broker, broker_state, make_app, queue_depth
 
 pytestmark = pytest.mark.integration
 
@@ -57,6 +57,26 @@ def test_redis_that_is_shared_by_a_prefix_works(redis_url: str) -> None:
         assert client.llen(f"{PREFIX}prefixed") == 1
         client.delete(f"{PREFIX}prefixed")
     assert_messages_come_through(app, queue="prefixed")
+
+
+def test_workers_are_asked_only_where_somebody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def ask(app: Celery, command: str, **_: Any) -> list[Any]:
+        asked.extend([command] if command == "active_queues" else [])
+        return []
+
+    monkeypatch.setattr(broker, "_ask", ask)
+    with RedisServer.start() as server, redis.Redis.from_url(server.url) as client:
+        settings = Settings(broker={"url": server.url})
+        assert broker_state(settings).workers == ()
+        assert asked == []
+        for subscribe, channel in (("psubscribe", "/0.x/*"), ("subscribe", "/0.celery.pidbox")):
+            with client.pubsub() as listening:
+                getattr(listening, subscribe)(channel)
+                assert listening.get_message(timeout=10)
+                broker_state(settings)
+        assert asked == ["active_queues", "active_queues"]
 
 
 @pytest.fixture

@@ -1,0 +1,267 @@
+"""What registry and queue cost a worker per video, and what a second worker brings."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from benchmarks.celery_worker import start_worker
+from benchmarks.clips import Clip, make_clips
+from benchmarks.harness import others_from_now, quieter_half
+from benchmarks.models import made_checkpoint
+from benchmarks.report import Section, Verdict
+from vidsearch.config import Settings
+from vidsearch.embeddings.frame_vectors import embed_uri
+from vidsearch.encoders import load_encoder
+from vidsearch.index import create_videos_index
+from vidsearch.local import RedisServer, SearchNode
+from vidsearch.local.process import Process
+from vidsearch.registry import NewVideo, State
+from vidsearch.testing.clips import solid, write_clip
+from vidsearch.testing.fake_encoder import FakeEncoder
+from vidsearch_tasks import Services, register_videos
+
+TITLE = "Ingestion beside decoding and encoding"
+
+MOST_MS, LEAST_OF_TWO = 10.0, 1.8
+_SMALL, _LARGE = 100, 16
+"""Videos a round."""
+_WARM_UP = 1
+_LARGE_SECONDS = 12
+_MOST_ROUNDS = 4
+_LONGEST = 600.0
+
+
+def run(*, rounds: int, folder: Path) -> Iterator[Section]:
+    """Small clips with one worker; then clips and a model as they are used, with one and two."""
+    with ExitStack() as stack:
+        node = stack.enter_context(SearchNode.start("elasticsearch", version="9.5.3", heap="1g"))
+        redis = stack.enter_context(RedisServer.start())
+        yield _beside(node.url, redis.url, folder, rounds=rounds)
+        yield _two_workers(node.url, redis.url, folder, rounds=min(rounds, _MOST_ROUNDS))
+
+
+@dataclass(frozen=True, slots=True)
+class _Costs:
+    """Milliseconds of CPU per video."""
+
+    parent: float
+    pool: float
+    alone: float
+    others: float
+
+    @property
+    def beside(self) -> float:
+        return self.parent + self.pool - self.alone
+
+
+def _beside(engine: str, broker: str, folder: Path, *, rounds: int) -> Section:
+    settings = _settings(engine, broker, "beside")
+    with ExitStack() as stack:
+        services = stack.enter_context(Services(settings, encoder=FakeEncoder()))
+        create_videos_index(services.engine, settings.index, FakeEncoder().identity)
+        log = folder / "beside.log"
+        worker = start_worker(
+            log, _environment(settings), queue="beside", app="benchmarks.ingestion_app"
+        )
+        stack.callback(worker.stop)
+        taken = [
+            _round(services, worker, _small_clips(folder, number), number)
+            for number in range(rounds + _WARM_UP)
+        ][_WARM_UP:]
+    kept = quieter_half(taken, rounds=rounds)
+    beside = statistics.median(one.beside for one in kept)
+
+    def row(name: str, values: Sequence[float]) -> tuple[str, str]:
+        low, high = min(values), max(values)
+        return name, f"{statistics.median(values):.1f} ({low:.1f} to {high:.1f})"
+
+    return Section(
+        "CPU of a worker per video, milliseconds",
+        ("what", "ms"),
+        (
+            row("the worker's parent process", [one.parent for one in kept]),
+            row("its pool process", [one.pool for one in kept]),
+            row("of that, fetching, decoding and encoding", [one.alone for one in kept]),
+            row("registry, queue and writing", [one.beside for one in kept]),
+        ),
+        (
+            f"{_SMALL} clips of two frames a round; the encoder costs nothing",
+            "not counted: the process that decodes for the worker, node and Redis",
+            "fetching, decoding and encoding: the same clips in this process, in the same round",
+            "writing: the document, and the vectors of frames into the store of embeddings",
+            f"medians of {len(kept)} rounds (smallest to largest)",
+            f"processes other than these took up to {kept[-1].others:.2f} cores",
+        ),
+        (
+            Verdict.of_figure(
+                f"Registry and queue at most {MOST_MS:g} ms of CPU per video",
+                f"{beside:.1f} ms",
+                missed_by=(beside - MOST_MS) / MOST_MS,
+            ),
+        ),
+    )
+
+
+def _round(services: Services, worker: Process, clips: Mapping[str, Path], number: int) -> _Costs:
+    others = others_from_now()
+
+    def alone() -> float:
+        ingest, sources = services.settings.ingest, services.settings.sources
+        began = time.process_time()
+        for clip in clips.values():
+            embed_uri(str(clip), encoder=services.encoder, ingest=ingest, sources=sources)
+        return time.process_time() - began
+
+    def whole() -> tuple[float, float]:
+        _ingest(services, {})  # until it takes messages
+        processes = _processes(worker)
+        before = [_cpu(one) for one in processes]
+        _ingest(services, clips)
+        parent, pool = (_cpu(one) - then for one, then in zip(processes, before, strict=True))
+        return parent, pool
+
+    if number % 2:
+        used, by_itself = whole(), alone()
+    else:
+        by_itself, used = alone(), whole()
+    parent, pool, rest = (1000 * seconds / _SMALL for seconds in (*used, by_itself))
+    return _Costs(parent, pool, rest, others())
+
+
+def _small_clips(folder: Path, number: int) -> dict[str, Path]:
+    """Clips of different bytes, so that the store of embeddings has none of them."""
+    return {
+        f"small-{number}-{n}": write_clip(
+            folder / f"small-{number}-{n}.mp4",
+            [0.0, 0.5],
+            picture=solid((2 * n, 20 * number, 90)),
+            rate=2,
+        )
+        for n in range(_SMALL)
+    }
+
+
+def _processes(worker: Process) -> tuple[psutil.Process, psutil.Process]:
+    """Parent and pool process; what decodes is a child of the latter."""
+    (parent,) = psutil.Process(worker.pid).children()
+    (pool,) = parent.children()
+    return parent, pool
+
+
+def _cpu(process: psutil.Process) -> float:
+    return time.clock_gettime((~process.pid << 3) | 2)  # as harness.cpu_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    one: float
+    """Seconds."""
+    two: float
+    others: float
+
+
+def _two_workers(engine: str, broker: str, folder: Path, *, rounds: int) -> Section:
+    checkpoint = made_checkpoint(folder)
+    settings = _settings(engine, broker, "two")
+    settings = settings.model_copy(
+        update={
+            "model": settings.model.model_copy(update={"name": str(checkpoint)}),
+            "embeddings": settings.embeddings.model_copy(update={"keep": False}),
+        }
+    )
+    environment = {
+        **_environment(settings),
+        "VIDSEARCH_MODEL__NAME": str(checkpoint),
+        "VIDSEARCH_EMBEDDINGS__KEEP": "false",
+    }
+    clips = make_clips(
+        folder, [Clip(f"large-{n}.mp4", "", seconds=_LARGE_SECONDS) for n in range(_LARGE)]
+    )
+    taken: list[_Pair] = []
+    with ExitStack() as stack:
+        services = stack.enter_context(Services(settings, encoder=load_encoder(settings.model)))
+        create_videos_index(services.engine, settings.index, services.encoder.identity)
+        for number in range(rounds + _WARM_UP):
+            others, seconds = others_from_now(), dict[int, float]()
+            for workers in (1, 2) if number % 2 else (2, 1):
+                with ExitStack() as running:
+                    for n in range(workers):
+                        log = folder / f"two-{number}-{workers}-{n}.log"
+                        process = start_worker(log, environment, queue="two")
+                        running.callback(process.stop)
+                    seconds[workers] = _timed(services, clips, f"{number}-{workers}", workers)
+            taken.append(_Pair(seconds[1], seconds[2], others()))
+    kept = quieter_half(taken[_WARM_UP:], rounds=rounds)
+    ratios = [pair.one / pair.two for pair in kept]
+    ratio, disturbed = statistics.median(ratios), kept[-1].others
+    return Section(
+        f"{_LARGE} videos of {_LARGE_SECONDS} s, from registration to `indexed`",
+        ("round", "one worker s", "two workers s", "ratio"),
+        tuple(
+            (str(n), f"{pair.one:.1f}", f"{pair.two:.1f}", f"{pair.one / pair.two:.2f}")
+            for n, pair in enumerate(kept, 1)
+        ),
+        (
+            "360p, 30 fps; a model of the shape of ViT-B/32; no vectors are kept",
+            "workers have one child each, and have loaded the model",
+            f"a worker decodes in a process of its own; this machine has {os.cpu_count()} cores",
+            f"processes other than these took up to {disturbed:.2f} cores",
+        ),
+        (
+            Verdict.of_figure(
+                f"Two workers at least {LEAST_OF_TWO:g}× of one",
+                f"{ratio:.2f}×",
+                missed_by=1 - ratio / LEAST_OF_TWO,
+                others=disturbed,
+            ),
+        ),
+    )
+
+
+def _timed(services: Services, clips: Mapping[str, Path], name: str, workers: int) -> float:
+    """Seconds for all clips, when every worker has embedded one."""
+    first = next(iter(clips.values()))
+    # All are idle, so that each takes one, and loads the model for it.
+    _ingest(services, {f"warm-{name}-{n}": first for n in range(workers)})
+    began = time.perf_counter()
+    _ingest(services, {f"{name}-{id}": clip for id, clip in clips.items()})
+    return time.perf_counter() - began
+
+
+def _ingest(services: Services, clips: Mapping[str, Path]) -> None:
+    registry = services.registry
+    before = registry.counts()[State.INDEXED]
+    videos = [NewVideo(id, str(path), {"title": id}) for id, path in clips.items()]
+    assert not [one for one in register_videos(videos, services=services) if one.error]
+    until = time.monotonic() + _LONGEST
+    while (counts := registry.counts())[State.INDEXED] < before + len(videos):
+        if counts[State.FAILED] or counts[State.DEAD] or time.monotonic() > until:
+            raise SystemExit(f"not all videos were indexed: {counts}")
+        time.sleep(0.05)
+
+
+def _settings(engine: str, broker: str, name: str) -> Settings:
+    return Settings(
+        engine={"url": engine, "kind": "elasticsearch"},
+        broker={"url": broker, "queue": name},
+        index={"name": name, "replicas": 0},
+    )
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    return {
+        "VIDSEARCH_ENGINE__URL": settings.engine.url,
+        "VIDSEARCH_ENGINE__KIND": settings.engine.kind,
+        "VIDSEARCH_BROKER__URL": settings.broker.url.get_secret_value(),
+        "VIDSEARCH_BROKER__QUEUE": settings.broker.queue,
+        "VIDSEARCH_INDEX__NAME": settings.index.name,
+        "VIDSEARCH_INDEX__REPLICAS": "0",
+    }
