@@ -18,11 +18,12 @@ from benchmarks.harness import others_from_now, quieter_half
 from benchmarks.models import made_checkpoint
 from benchmarks.report import Section, Verdict
 from vidsearch.config import Settings
-from vidsearch.embeddings.frame_vectors import embed_uri
+from vidsearch.embeddings.frame_vectors import embed_frames
 from vidsearch.encoders import load_encoder
 from vidsearch.index import create_videos_index
 from vidsearch.local import RedisServer, SearchNode
 from vidsearch.local.process import Process
+from vidsearch.media import fetch
 from vidsearch.registry import NewVideo, State
 from vidsearch.testing.clips import solid, write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder
@@ -114,14 +115,14 @@ def _round(services: Services, worker: Process, clips: Mapping[str, Path], numbe
     others = others_from_now()
 
     def alone() -> float:
-        ingest, sources = services.settings.ingest, services.settings.sources
+        reader, encoder = services.reader, services.encoder
         began = time.process_time()
         for clip in clips.values():
-            embed_uri(str(clip), encoder=services.encoder, ingest=ingest, sources=sources)
+            with fetch(str(clip), settings=services.settings.sources) as file:
+                embed_frames(file.path, reader=reader, encoder=encoder)
         return time.process_time() - began
 
     def whole() -> tuple[float, float]:
-        _ingest(services, {})  # until it takes messages
         processes = _processes(worker)
         before = [_cpu(one) for one in processes]
         _ingest(services, clips)
