@@ -12,7 +12,7 @@ from tests.integration.worker import Worker, until
 
 from vidsearch.local import SearchNode
 from vidsearch.registry import State
-from vidsearch_tasks import broker_state
+from vidsearch_tasks import WorkerState, broker_state
 
 pytestmark = pytest.mark.integration
 
@@ -34,8 +34,13 @@ def test_pool_ingests_and_its_app_is_checked(
         with Worker(tmp_path / pool, env, app=app, options=(*options, *queue)) as worker:
             stage.register("a", red)
             stage.until("a", State.INDEXED, worker=worker)
-            until(lambda: broker_state(settings).of_queue, what="an answer", worker=worker)
-            (found,) = broker_state(settings).of_queue
+            answers: list[WorkerState] = []
+            until(
+                lambda: answers.extend(broker_state(settings).of_queue) or answers,
+                what="an answer",
+                worker=worker,
+            )
+            (found,) = answers
             conflicts = " ".join(found.conflicts or ())
             assert "worker_prefetch_multiplier is 4" in conflicts
             assert "is 3600: a message is delivered again" in conflicts
