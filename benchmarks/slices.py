@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import statistics
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.celery_worker import start_worker
 from benchmarks.clips import MINUTE, Clip, make_clips, repeated
 from benchmarks.harness import others_from_now
 from benchmarks.report import Section, Verdict
@@ -18,7 +18,6 @@ from vidsearch.config import Settings
 from vidsearch.errors import VideoError
 from vidsearch.index import create_videos_index
 from vidsearch.local import RedisServer, SearchNode
-from vidsearch.local.process import spawn
 from vidsearch.registry import State
 from vidsearch.testing.sliced import ENCODINGS, LEAST_COSINE, Comparison, compare_slices
 from vidsearch_tasks import Services, register_video
@@ -159,20 +158,13 @@ def _ingested(film: Path, engine: str, broker: str, folder: Path, *, workers: in
         index={"name": folder.name, "replicas": 0},
         model={"name": "demo"},
     )
-    command = [sys.executable, "-m", "celery", "-A", "vidsearch_tasks", "worker"]
-    command += ["--pool", "prefork", "--concurrency", "1", "--queues", folder.name]
-    command += ["--loglevel", "INFO"]
     with ExitStack() as stack:
         services = stack.enter_context(Services(settings))
         create_videos_index(services.engine, settings.index, services.encoder.identity)
         for number in range(workers):
+            log = folder / f"worker-{number}.log"
             with _on_core(number):
-                process = spawn(
-                    [*command, "--hostname", f"{folder.name}-{number}@%h"],
-                    log=folder / f"worker-{number}.log",
-                    env={**os.environ, **environment},
-                    bound=True,
-                )
+                process = start_worker(log, environment, queue=folder.name)
             stack.callback(process.stop)
         short = make_clips(folder, [Clip(f"warm-{n}.mp4", "", seconds=2) for n in range(workers)])
         for name, path in short.items():

@@ -13,7 +13,7 @@ from vidsearch.config import IngestSettings, SourceSettings
 from vidsearch.defaults import BATCH_SIZE
 from vidsearch.embeddings.frame_vectors import FrameVectors
 from vidsearch.embeddings.known_pictures import KnownPictures
-from vidsearch.encoders import Encoder, ModelIdentity, require_sound
+from vidsearch.encoders import Encoder, ModelIdentity
 from vidsearch.media import (
     Candidates,
     MediaLimits,
@@ -112,7 +112,6 @@ class FrameEmbedder:
                     at("thumbnails")
                     candidates.add(batch, displayed=displayed)
                 at("encode")
-                require_sound(self.encoder)
                 vectors.append(self._known.encode(self.encoder, batch))
                 times.append(batch.pts_seconds)
                 repeats.append(batch.repeats)

@@ -14,7 +14,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsearch.encoders import Encoder, Vectors, embedded_frames
+from vidsearch.encoders import Encoder, Vectors, sound_frames
 from vidsearch.media import FrameBatch
 
 __all__ = ["KnownPictures"]
@@ -36,7 +36,7 @@ class KnownPictures:
     def encode(self, encoder: Encoder, batch: FrameBatch) -> Vectors:
         """The vector of each picture, shape ``(n, dims)``; only new pictures are encoded.
 
-        Args and errors are those of :func:`~vidsearch.encoders.embedded_frames`.
+        Args and errors are those of :func:`~vidsearch.encoders.sound_frames`.
         """
         digests = [_digest(picture) for picture in batch.data]
         known = self._known(digests)
@@ -47,7 +47,7 @@ class KnownPictures:
         if not new:
             return np.stack([known[digest] for digest in digests])
         is_part = len(new) < len(batch)
-        vectors = embedded_frames(encoder, batch.only([*new.values()]) if is_part else batch)
+        vectors = sound_frames(encoder, batch.only([*new.values()]) if is_part else batch)
         made = dict(zip(new, vectors, strict=True))
         self._remember(made)
         known |= made
