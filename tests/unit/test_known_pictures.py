@@ -9,7 +9,7 @@ import pytest
 
 from vidsearch.embeddings import known_pictures
 from vidsearch.embeddings.known_pictures import KnownPictures
-from vidsearch.encoders import Vectors
+from vidsearch.encoders import Vectors, require_sound
 from vidsearch.errors import EncoderError
 from vidsearch.media import FrameBatch
 from vidsearch.testing.clips import moving_frame
@@ -22,6 +22,8 @@ class Counting(FakeEncoder):
     def __init__(self) -> None:
         super().__init__()
         self.batches: list[list[float]] = []
+        require_sound(self)
+        self.batches.clear()  # of the pictures that show it is sound
 
     def encode_frames(self, frames: FrameBatch) -> Vectors:
         self.batches.append(frames.pts_seconds.tolist())
