@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.ingest_stage import aged
 
 from vidsearch.media.frames import DEFAULT_LIMITS
-from vidsearch.media.pyav import last_packets
+from vidsearch.media.pyav import last_packets, planned
 from vidsearch.media.pyav.decoder import PyAvDecoder
 from vidsearch.testing.clips import counter_frame, read_counter, write_clip
 
@@ -70,6 +72,24 @@ def test_ranges_of_one_film_read_its_packets_once_and_show_what_is_there(
         [20, 25, 30, 35],
     ]
     assert readings == [name]
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.mkv"])
+def test_a_range_late_in_a_film_is_not_read_from_the_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path, decoder = film(tmp_path / name), PyAvDecoder(limits=DEFAULT_LIMITS)
+    packets: list[int | None] = []
+    real = planned.packets_of
+
+    def counted(video: planned.Video) -> Iterator[Any]:
+        for packet in real(video):
+            packets.append(packet.pts)
+            yield packet
+
+    monkeypatch.setattr(planned, "packets_of", counted)
+    assert shown(decoder, path, 10.0, None) == [50, 55]
+    assert 2 <= len(packets) <= 12, "the last of six groups of ten, whose first is looked at twice"
 
 
 def test_another_file_and_a_changed_one_are_read_anew(tmp_path: Path, readings: list[str]) -> None:
