@@ -76,13 +76,14 @@ def test_the_pictures_seen_longest_ago_are_forgotten(monkeypatch: pytest.MonkeyP
 
 def test_nothing_is_remembered_of_a_batch_that_failed() -> None:
     class Broken(Counting):
-        broken = True
+        broken = False
 
         def encode_frames(self, frames: FrameBatch) -> Vectors:
             vectors = super().encode_frames(frames)
             return vectors * np.nan if self.broken else vectors
 
     known, encoder = KnownPictures(), Broken()
+    encoder.broken = True
     with pytest.raises(EncoderError):
         known.encode(encoder, batch(1, 2))
     encoder.broken = False
