@@ -39,6 +39,7 @@ MODULES = (
     "embedding_store",
     "slices",
     "rewrite",
+    "ingestion",
 )
 BY_THEMSELVES = ("large",)
 """Commands of their own, whose results are part of the report."""

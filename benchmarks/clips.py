@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-__all__ = ["GOP_2", "GOP_10", "Clip", "make_clips", "repeated"]
+__all__ = ["GOP_2", "GOP_10", "MINUTE", "Clip", "make_clips", "repeated"]
 
 _NOISE = 3
 """Levels; gives about 1.3 Mbit/s at 360p and 5 Mbit/s at 1080p with x264's defaults."""
@@ -21,6 +21,9 @@ _X264 = {"preset": "veryfast", "sc_threshold": "0", "bf": "3"}
 GOP_2 = {**_X264, "g": "60"}
 """A key frame every two seconds, three B-frames."""
 GOP_10 = {**_X264, "g": "300"}
+MINUTE = 60 + 1 / 30
+"""A minute and a frame: repeated, it has another picture at each second for half an hour. Workers
+do not encode a picture again that they have seen a moment ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class Clip:
     title: str
     """For people."""
     height: int = 360
-    seconds: int = 20
+    seconds: float = 20
     codec: str = "libx264"
     options: dict[str, str] = field(default_factory=lambda: dict(GOP_2))
     rate: Fraction = Fraction(30)

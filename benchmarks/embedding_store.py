@@ -11,8 +11,9 @@ from benchmarks.harness import measure
 from benchmarks.models import made_checkpoint
 from benchmarks.report import Section, Verdict, comparison
 from vidsearch.config import EngineSettings, IndexSettings
-from vidsearch.embeddings import EmbeddingStore, embed_frames
+from vidsearch.embeddings import EmbeddingStore, FrameEmbedder, FrameVectors
 from vidsearch.embeddings.index_files import IndexFiles
+from vidsearch.embeddings.known_pictures import KnownPictures
 from vidsearch.encoders import TorchEncoder
 from vidsearch.engines import connect
 from vidsearch.local import SearchNode
@@ -38,7 +39,22 @@ def run(*, rounds: int, folder: Path) -> Iterator[Section]:
     (clip,) = make_clips(folder, [Clip("store.mp4", "a clip")]).values()
     reader = DirectReader("pyav", limits=MediaLimits())
     content, model = hashlib.sha256(clip.read_bytes()).hexdigest(), encoder.identity
-    frames = embed_frames(clip, reader=reader, encoder=encoder)
+
+    def embed() -> FrameVectors:
+        return FrameEmbedder(reader, encoder).embed(clip)  # which knows none of the pictures yet
+
+    frames = embed()
+    known = KnownPictures()
+    with reader.frames(clip) as stream:
+        batches = list(stream)
+    for batch in batches:
+        known.encode(encoder, batch)
+
+    def know() -> None:
+        for _ in range(_REPEATS):
+            for batch in batches:
+                known.encode(encoder, batch)
+
     with SearchNode.start("elasticsearch", heap="1g") as node:
         engine = connect(EngineSettings(url=node.url, kind=node.kind))
         stores = {
@@ -53,7 +69,8 @@ def run(*, rounds: int, folder: Path) -> Iterator[Section]:
             return lambda: [store.frames(content, model) for _ in range(_REPEATS)]
 
         ways: dict[str, Callable[[], object]] = {
-            EMBED: lambda: embed_frames(clip, reader=reader, encoder=encoder),
+            EMBED: embed,
+            f"{_REPEATS} × know the pictures again": know,
             **{f"{_REPEATS} × keep, {name}": keep(store) for name, store in stores.items()},
             **{f"{_REPEATS} × read, {name}": read(store) for name, store in stores.items()},
         }
@@ -69,12 +86,15 @@ def run(*, rounds: int, folder: Path) -> Iterator[Section]:
         name: measured.ratio(f"{_REPEATS} × keep, {name}", EMBED).median / _REPEATS
         for name in stores
     }
+    knowing = measured.ratio(f"{_REPEATS} × know the pictures again", EMBED).median / _REPEATS
+    titles = {f"Keeping embeddings in the {name}": share for name, share in shares.items()}
+    titles["Knowing a picture again by its pixels"] = knowing
     verdicts = tuple(
         Verdict.of_figure(
-            f"Keeping embeddings in the {name}: at most {SHARE_BAR:.0%} of an ingestion's CPU",
+            f"{title}: at most {SHARE_BAR:.0%} of an ingestion's CPU",
             f"{share:.2%}",
             missed_by=(share - SHARE_BAR) / SHARE_BAR,
         )
-        for name, share in shares.items()
+        for title, share in titles.items()
     )
     yield Section(section.title, section.columns, section.rows, section.notes, verdicts)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.clips import Clip, make_clips, repeated
+from benchmarks.clips import MINUTE, Clip, make_clips, repeated
 from benchmarks.harness import megabytes
 from benchmarks.report import Section, Verdict
 
@@ -42,7 +42,7 @@ _MOST_GROWTH = 1.05
 
 def run(*, rounds: int, folder: Path) -> Iterator[Section]:
     """One section; ``rounds`` does not matter."""
-    minute = make_clips(folder, [Clip("minute.mp4", "", seconds=60)])["minute.mp4"]
+    minute = make_clips(folder, [Clip("minute.mp4", "", seconds=MINUTE)])["minute.mp4"]
     film = repeated(minute, folder / "film.mp4", times=2 * _HOUR // 60)
     rows, verdicts = [], []
     for way, title in WAYS.items():
@@ -112,7 +112,7 @@ def _embed(reader: MediaReader, path: Path, passed: Callable[[FrameBatch], None]
     import tempfile
 
     from vidsearch.config import ThumbnailSettings
-    from vidsearch.embeddings import SegmentPolicy, embed_video
+    from vidsearch.embeddings import FrameEmbedder, SegmentPolicy, embed_video
     from vidsearch.encoders import TorchEncoder
     from vidsearch.media import ThumbnailStore
 
@@ -124,8 +124,7 @@ def _embed(reader: MediaReader, path: Path, passed: Callable[[FrameBatch], None]
     with tempfile.TemporaryDirectory() as folder:
         embed_video(
             lambda: path,
-            reader=reader,
-            encoder=Watched("demo", device="cpu"),
+            embedder=FrameEmbedder(reader, Watched("demo", device="cpu")),
             segments=SegmentPolicy(),
             thumbnails=ThumbnailStore.of(ThumbnailSettings(url=folder)),
         )

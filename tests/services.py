@@ -15,6 +15,9 @@ import pytest
 
 from vidsearch.errors import LocalError
 from vidsearch.local import RedisServer, SearchNode
+from vidsearch.local.installation import install
+from vidsearch.local.java import find_jdks, pick_jdk
+from vidsearch.local.releases import release
 
 NODES = {
     "es-9.5.3": ("elasticsearch", "9.5.3"),
@@ -45,6 +48,21 @@ class RunningServices:
             with _Missing(self, name):
                 self.nodes[name] = SearchNode.start(kind, version=version, quick=True)
         return self.nodes[name]
+
+    def require(self, name: str) -> None:
+        """For a test that starts that node by itself: it can be had here. It is not started."""
+        if name not in self.nodes:
+            kind, version = NODES[name]
+            with _Missing(self, name):
+                jdks = find_jdks()
+                chosen = release(kind, version, jdks=jdks)
+                jdk = pick_jdk(
+                    jdks,
+                    minimum=chosen.java_minimum,
+                    made_for=chosen.java_made_for,
+                    needed_for=chosen.title,
+                )
+                install(chosen, jdk)
 
     def redis_url(self) -> str:
         """URL of Redis, started if it is not running."""

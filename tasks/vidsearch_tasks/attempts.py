@@ -22,6 +22,7 @@ from vidsearch.errors import (
 )
 from vidsearch.retry import Decision, decide, engine_delay, pause_delay
 from vidsearch_mappings.registry import WAITING, ErrorRecord
+from vidsearch_tasks.broker import send_ids
 from vidsearch_tasks.celery_app import EMBED_SLICE, INGEST
 from vidsearch_tasks.register import enqueue, enqueue_slices
 from vidsearch_tasks.services import Services
@@ -213,15 +214,19 @@ class _Trial:
         except VidsearchError as error:
             _log.warning("video %r is not handed back: %s", self._id, error)
 
-    def _send(self, **owner: str) -> None:
+    def _send(self, *, owner: str | None = None) -> None:
         """Put the message back as it came, or with the owner of a lease."""
-        queue = self._services.settings.broker.queue
-        try:
-            self._task.app.send_task(
-                self._work.task, args=[self._id], kwargs=owner, queue=queue, retry=False
-            )
-        except Exception as error:  # of any broker's client; the sweep sends it later
-            _log.warning("the message for video %r is not sent: %s", self._id, type(error).__name__)
+        broker, app = self._services.settings.broker, self._task.app
+        _, problem = send_ids(
+            app,
+            self._work.task,
+            [self._id],
+            queue=broker.queue,
+            timeout=broker.timeout,
+            owner=owner,
+        )
+        if problem:  # the sweep sends it later
+            _log.warning("the message for video %r is not sent: %s", self._id, problem)
 
 
 class _Circuit(threading.local):

@@ -139,8 +139,9 @@ def send_ids(
     timeout: float = BROKER_SECONDS,
     max_queued: int | None = None,
     counted: Sequence[str] = (),
+    owner: str | None = None,
 ) -> tuple[Sequence[str], BackendUnavailableError | None]:
-    """Put messages, which hold an id only, into the queue, over one connection.
+    """Put messages, which hold an id and at most an owner, into the queue, over one connection.
 
     Args:
         app: whoever made it; its own retries and timeouts do not count here.
@@ -149,6 +150,8 @@ def send_ids(
         queue: where they go.
         timeout: seconds until a broker that is away is given up.
         max_queued: number of messages in the queues ``counted`` that are not exceeded.
+        counted: those queues.
+        owner: of the leases, where they could not be given back.
 
     Where the app has ``task_always_eager``, their work is done here and now instead.
 
@@ -162,10 +165,11 @@ def send_ids(
         run_in_process(app, task, ids)
         return ids, None
     sent: list[str] = []
+    options = {} if owner is None else {"owner": owner}
     try:
         with (
-            broker_errors(_url(app)),
-            _producer(app, timeout) as producer,
+            _asking(app) as url,
+            _producer(app, url, timeout) as producer,
             _flushing(producer) as flush,
         ):
             if max_queued is not None:
@@ -178,6 +182,7 @@ def send_ids(
                         app.send_task(
                             task,
                             args=[id],
+                            kwargs=options,
                             queue=queue,
                             producer=producer,
                             serializer="json",
@@ -185,7 +190,7 @@ def send_ids(
                             ignore_result=True,
                             # As Celery would find out with some effort, for its events and logs.
                             argsrepr=repr([id]),
-                            kwargsrepr="{}",
+                            kwargsrepr=repr(options),
                             # The queue is declared with the first message, and not for each.
                             declare=[] if put or sent else None,
                         )
@@ -206,7 +211,7 @@ def send_sweep(app: Celery, *, queue: str, timeout: float = BROKER_SECONDS) -> N
     Raises:
         BackendUnavailableError: the broker did not take it.
     """
-    with broker_errors(_url(app)), _connection(app, timeout) as connection:
+    with _asking(app) as url, _connection(app, url, timeout) as connection:
         if not count_messages(connection, [queue]):
             producer = app.amqp.Producer(connection, auto_declare=False)
             options = {"serializer": "json", "retry": False, "ignore_result": True}
@@ -214,22 +219,22 @@ def send_sweep(app: Celery, *, queue: str, timeout: float = BROKER_SECONDS) -> N
 
 
 @contextmanager
-def _producer(app: Celery, timeout: float) -> Iterator[Any]:
+def _producer(app: Celery, url: str, timeout: float) -> Iterator[Any]:
     """A producer of a pool like Celery's own, whose connections give up within the timeout."""
     from kombu import pools
 
-    producers = pools.producers[_connection(app, timeout)]
+    producers = pools.producers[_connection(app, url, timeout)]
     with producers.acquire(block=True, timeout=timeout / 3) as producer:
         yield producer
 
 
-def _connection(app: Celery, timeout: float) -> Any:
+def _connection(app: Celery, url: str, timeout: float) -> Any:
     """A connection that gives up within the timeout.
 
     By its defaults Celery tries to connect for seconds, in the request of a user who waits. A third
     of the timeout is for each: a place in the pool, a connection, the answer to a message.
     """
-    share, urls = timeout / 3, _url(app).split(";")
+    share, urls = timeout / 3, url.split(";")
     connect = share / len(urls)
     options: dict[str, float] = {
         "max_retries": len(urls) - 1,
@@ -267,7 +272,7 @@ def queue_depth(app: Celery, *, queue: str) -> int:
     Raises:
         BackendUnavailableError: the broker does not answer.
     """
-    with broker_errors(_url(app)), app.connection_for_write() as connection:
+    with _asking(app), app.connection_for_write() as connection:
         return count_messages(connection, (queue, bulk_queue(queue)))
 
 
@@ -277,7 +282,7 @@ def messages_of(app: Celery, *, queue: str, held_seconds: float) -> frozenset[st
     Raises:
         BackendUnavailableError: the broker does not answer.
     """
-    with broker_errors(_url(app)), app.connection_for_read() as connection:
+    with _asking(app), app.connection_for_read() as connection:
         return message_ids(connection, (queue, bulk_queue(queue)), held_seconds=held_seconds)
 
 
@@ -298,8 +303,8 @@ def broker_state(
     queue = settings.broker.queue
     queued = queue_depth(app, queue=queue)
     until = time.monotonic() + model_seconds
-    with broker_errors(_url(app)):
-        answers = _ask(app, "active_queues", timeout=timeout)
+    with _asking(app) as url:
+        answers = _ask(app, "active_queues", timeout=timeout) if _is_heard(app) else []
         takes = [(name, tuple(each["name"] for each in found)) for name, found in answers]
         names = [name for name, queues in takes if queue in queues]
         infos = _ask(app, WORKER_INFO, names=names, timeout=timeout)
@@ -314,9 +319,23 @@ def broker_state(
             rest.remove(info)
         known = info[1] if info and isinstance(info[1], dict) else {}
         workers.append(WorkerState(name, queues, **{key: known.get(key) for key in _INFO}))
-    return BrokerState(
-        url=redact_url(_url(app)), queue=queue, queued=queued, workers=tuple(workers)
-    )
+    return BrokerState(redact_url(url), queue, queued, tuple(workers))
+
+
+def _is_heard(app: Celery) -> bool:
+    """Whether there may be workers, whose answers are worth waiting for. Redis knows."""
+    from kombu.transport import redis
+    from redis.exceptions import ResponseError
+
+    with app.connection_for_read() as connection:
+        channel: Any = connection.default_channel
+        if not isinstance(channel, redis.Channel):
+            return True
+        ask = channel.client.execute_command
+        try:
+            return bool(ask("PUBSUB", "NUMPAT") or ask("PUBSUB", "CHANNELS", "*.pidbox"))
+        except ResponseError:  # no right to ask
+            return True
 
 
 def _ask(
@@ -343,7 +362,10 @@ def _is_unsure(info: Any) -> bool:
     )
 
 
-def _url(app: Celery) -> str:
+@contextmanager
+def _asking(app: Celery) -> Iterator[str]:
+    """The URL of the broker, found usable; errors of its client are mapped."""
     url = broker_url(app)
     require_usable(url, app.conf.broker_transport_options or {})
-    return url
+    with broker_errors(url):
+        yield url

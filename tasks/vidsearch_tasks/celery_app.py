@@ -81,6 +81,10 @@ def make_app(settings: Settings) -> Celery:
         worker_disable_prefetch=is_redis(url),  # of Celery 5.6; with Redis only
         worker_eta_task_limit=1,  # of Celery 5.6
         broker_connection_retry_on_startup=True,
+        # RabbitMQ closes the channel of a worker that has not acknowledged a message in time: it
+        # opens another one, and the task goes on, as its lease does.
+        broker_channel_error_retry=True,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_transport_options={
             # Redis delivers a message again that is not acknowledged for so long. It must exceed
             # the longest task; the sweep replaces a message lost with its worker much sooner.

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from celery.signals import worker_process_init
 
 from vidsearch.once import build_once, forget_built
+from vidsearch_tasks.spawned import handed_over
 from vidsearch_tasks.stopping import STOP
 
 if TYPE_CHECKING:
     from celery import Celery
 
     from vidsearch.config import Settings
-    from vidsearch.embeddings import EmbeddingStore
+    from vidsearch.embeddings import EmbeddingStore, FrameEmbedder
     from vidsearch.encoders import Encoder
     from vidsearch.engines import Engine
     from vidsearch.index import VideosIndex
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from vidsearch.registry import EngineClock, Operations, Registry
     from vidsearch_tasks.model_probe import ModelProbe
 
-__all__ = ["Services", "configure", "current_services"]
+__all__ = ["Services", "configure", "configured_in", "current_services"]
 
 _LOG_LEVELS = {
     # They log a line per request, and opensearch-py a warning per document that is not there yet.
@@ -179,6 +182,18 @@ class Services:
         )
 
     @build_once
+    def frame_embedder(self) -> FrameEmbedder:
+        """Files to the vectors of their frames."""
+        from vidsearch.embeddings import FrameEmbedder
+
+        return FrameEmbedder.of(
+            self.settings.ingest,
+            reader=self.reader,
+            encoder=self.encoder,
+            batch_size=self.settings.model.batch_size,
+        )
+
+    @build_once
     def slice_worker(self) -> SliceWorker:
         """Embeds one slice after the other.
 
@@ -197,11 +212,9 @@ class Services:
             self.registry,
             self.board,
             self.embeddings,
-            encoder=self.encoder,
-            reader=self.reader,
+            embedder=self.frame_embedder,
             settings=self.settings.ingest,
             sources=self.settings.sources,
-            batch_size=self.settings.model.batch_size,
             thumbnails=self.thumbnails,
             circuit=self.source_circuit,
             stop=STOP,
@@ -215,15 +228,13 @@ class Services:
         return Indexer(
             self.engine,
             self.registry,
-            encoder=self.encoder,
-            reader=self.reader,
+            embedder=self.frame_embedder,
             index=self.settings.index,
             settings=self.settings.ingest,
             sources=self.settings.sources,
             thumbnails=self.thumbnails,
             embeddings=self.embeddings,
             board=self.board,
-            batch_size=self.settings.model.batch_size,
             circuit=self.source_circuit,
             stop=STOP,
         )
@@ -301,7 +312,8 @@ class Services:
         self.close()
 
 
-_current = Services()
+_default = _current = Services()
+_configured_in: str | None = None
 
 
 def current_services() -> Services:
@@ -318,13 +330,23 @@ def configure(
 ) -> Services:
     """Hand in what the application has already; see :class:`Services`.
 
-    Call it where the application's Celery app is made, so that its workers run it, too.
+    Call it where the application's Celery app is made, at the top of a module, so that its workers
+    run it, too, and their pool's processes where these are not forked.
     """
-    global _current
+    global _current, _configured_in
     _current = Services(settings, client=client, encoder=encoder, app=app)
+    _configured_in = sys._getframe(1).f_globals.get("__name__")
     return _current
+
+
+def configured_in() -> str | None:
+    """Name of the module that called :func:`configure`, if one did."""
+    return _configured_in
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def _start_process(**_: Any) -> None:
+    module = handed_over().get("configured_in")
+    if module and _current is _default:
+        import_module(module)
     _current.after_fork()

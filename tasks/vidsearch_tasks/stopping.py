@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -11,11 +12,21 @@ from celery import bootsteps
 from celery.signals import celeryd_init, worker_ready, worker_shutting_down
 
 from vidsearch.stop import Stop
+from vidsearch_tasks.spawned import handed_over
 
 __all__ = ["STOP"]
 
-STOP = Stop()
-"""Set as soon as the worker is told to end. Made before the pool's processes are forked."""
+
+def _of_this_worker() -> Stop:
+    file = handed_over().get("stop")
+    with suppress(OSError):  # the worker has ended
+        return Stop(Path(file) if file else None)
+    return Stop()
+
+
+STOP = _of_this_worker()
+"""Set as soon as the worker is told to end. Made before the pool's processes are forked; those that
+are started afresh see it in a file."""
 
 
 class _Ending(bootsteps.StartStopStep):  # type: ignore[misc]

@@ -6,9 +6,12 @@ others of the same app, for its own tasks, as it likes.
 
 from __future__ import annotations
 
+import atexit
 import logging
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from celery.signals import celeryd_after_setup, celeryd_init
@@ -24,7 +27,9 @@ from vidsearch_tasks.broker_url import (
     require_usable,
 )
 from vidsearch_tasks.celery_app import EMBED_SLICE, INGEST
-from vidsearch_tasks.services import current_services
+from vidsearch_tasks.services import configured_in, current_services
+from vidsearch_tasks.spawned import hand_over, starts_afresh
+from vidsearch_tasks.stopping import STOP
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -92,6 +97,11 @@ def app_conflicts(app: Celery, settings: Settings) -> list[str]:
             f"again while its worker still works; set it above {longest} (ingest.time_limit and "
             f"{KILL_SECONDS} s)"
         )
+    if is_rabbitmq(broker_url(app)) and not conf.broker_channel_error_retry:
+        found.append(
+            "broker_channel_error_retry is false: RabbitMQ ends a worker that has not acknowledged "
+            "a message for its consumer_timeout; set it to true"
+        )
     return found
 
 
@@ -105,9 +115,10 @@ def broker_advice(app: Celery, settings: Settings) -> list[str]:
         )
     if is_rabbitmq(url) and limit + KILL_SECONDS >= _RABBITMQ_TIMEOUT:
         found.append(
-            "RabbitMQ closes the channel of a worker that has not acknowledged a message for its "
-            f"consumer_timeout (by default {_RABBITMQ_TIMEOUT} s): set that above "
-            f"ingest.time_limit ({limit} s) in rabbitmq.conf, in milliseconds"
+            "RabbitMQ delivers a message again that a worker has not acknowledged for its "
+            f"consumer_timeout, which it tells no client (by default {_RABBITMQ_TIMEOUT} s; see "
+            "`rabbitmqctl environment`): have its administrator set it above ingest.time_limit "
+            f"({limit} s), consumer_timeout = {1000 * (limit + KILL_SECONDS)} in rabbitmq.conf"
         )
     return found
 
@@ -129,6 +140,8 @@ def _prepare_worker(instance: Any, **_: Any) -> None:
         if settings.broker.queue not in app.amqp.queues.consume_from:
             return
         require_suitable(app, pool=instance.pool_cls.__module__)
+        if starts_afresh(instance):
+            _hand_over()
     for each in (*app_conflicts(app, settings), *broker_advice(app, settings)):
         _log.warning("%s", each)
     # Remote control answers in the serializer of the app's own tasks, which may be pickle.
@@ -136,6 +149,25 @@ def _prepare_worker(instance: Any, **_: Any) -> None:
     for name in _TASKS:
         app.tasks[name].soft_time_limit = settings.ingest.time_limit
         app.tasks[name].time_limit = settings.ingest.time_limit + KILL_SECONDS
+
+
+def _hand_over() -> None:
+    """What the pool's processes need of this one, from which they are not forked.
+
+    Raises:
+        ConfigError: what the application configured is in a module that they do not import.
+    """
+    module = configured_in()
+    if module == "__main__":
+        raise ConfigError(
+            "the processes of this pool are started afresh, and do not run the program that called "
+            "vidsearch_tasks.configure: call it in a module that the program imports"
+        )
+    folder = tempfile.TemporaryDirectory(prefix="vidsearch-worker-")
+    atexit.register(folder.cleanup)
+    file = Path(folder.name) / "stop"
+    STOP.share(file)
+    hand_over(stop=str(file), configured_in=module or "")
 
 
 @contextmanager

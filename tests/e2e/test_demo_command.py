@@ -9,18 +9,21 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.services import NODES, RunningServices, processes_of
+from tests.services import RunningServices, processes_of
 
 pytestmark = pytest.mark.e2e
 
 
-@pytest.mark.parametrize("node", ["es-9.5.3", "os-2.19.1"])
+@pytest.mark.parametrize(
+    ("node", "options", "clips"),
+    [("es-9.5.3", (), 24), ("os-2.19.1", ("--engine", "opensearch", "--clips", "8"), 8)],
+)
 def test_demo_finds_the_clips_that_it_announces_and_leaves_nothing(
-    services: RunningServices, tmp_path: Path, node: str
+    services: RunningServices, tmp_path: Path, node: str, options: tuple[str, ...], clips: int
 ) -> None:
-    services.node(node)  # skips with the reason where the engine cannot be had here
+    services.require(node)  # skips with the reason where the engine cannot be had here
     answer = subprocess.run(
-        [sys.executable, "-m", "vidsearch.cli", "demo", "--engine", NODES[node][0]],
+        [sys.executable, "-m", "vidsearch.cli", "demo", *options],
         env={**os.environ, "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
@@ -28,12 +31,12 @@ def test_demo_finds_the_clips_that_it_announces_and_leaves_nothing(
         check=False,
     )
     assert answer.returncode == 0, answer.stderr
-    assert "Ingesting: 24/24" in answer.stderr
+    assert f"Ingesting: {clips}/{clips}" in answer.stderr
     registry, keyword, vector, hybrid, moment = re.split(
         r"\n\n(?=Keyword|Vector|Hybrid|A moment)", answer.stdout
     )
     rows = [line.split("\t") for line in registry.splitlines()[1:]]
-    assert len(rows) == 24
+    assert len(rows) == clips
     assert {row[2] for row in rows} == {"indexed"}
 
     place = re.search(r"'(\w+)'", keyword)

@@ -10,7 +10,7 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,11 @@ import httpx
 import pytest
 from tests.integration.worker import Worker, until
 
-from vidsearch.demo import demo_clips
+from vidsearch.config import Settings
+from vidsearch.index import create_videos_index
 from vidsearch.local import SearchNode
+from vidsearch.registry import State
+from vidsearch_tasks import Services
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -42,6 +45,7 @@ class Application:
 
     env: dict[str, str]
     clip: Path
+    services: Services
 
     def python(self, *args: str) -> str:
         """What a run prints; it must print nothing on stderr."""
@@ -59,28 +63,35 @@ class Application:
 
 @pytest.fixture
 def application(
-    elasticsearch_9: SearchNode, redis_url: str, index_name: str, tmp_path: Path
+    elasticsearch_9: SearchNode, redis_url: str, index_name: str, red: Path
 ) -> Iterator[Application]:
-    """With a worker of the example's Celery app."""
+    """With an empty index."""
+    settings = Settings(
+        engine={"url": elasticsearch_9.url},
+        broker={"url": redis_url, "queue": f"q-{index_name}"},
+        index={"name": index_name},
+        model={"name": "demo"},
+    )
     env = {
         "VIDSEARCH_ENGINE__URL": elasticsearch_9.url,
         "VIDSEARCH_BROKER__URL": redis_url,
-        "VIDSEARCH_BROKER__QUEUE": f"q-{index_name}",
+        "VIDSEARCH_BROKER__QUEUE": settings.broker.queue,
         "VIDSEARCH_INDEX__NAME": index_name,
         "VIDSEARCH_MODEL__NAME": "demo",
     }
-    (clip, *_) = demo_clips(tmp_path / "clips", number=8, seed=5)
-    found = Application(env, clip.path)
-    created = [sys.executable, "-m", "vidsearch.cli", "index", "create"]
-    subprocess.run(created, env={**os.environ, **env}, check=True)
-    worker = Worker(
-        tmp_path / "worker",
-        {**env, "PYTHONPATH": str(ROOT / "examples")},
-        app="celery_app",
-        options=("-Q", f"celery,q-{index_name}"),
-    )
-    with worker:
-        yield found
+    with Services(settings) as services:
+        create_videos_index(services.engine, settings.index, services.encoder.identity)
+        yield Application(env, red, services)
+
+
+@pytest.fixture
+def worker(application: Application, tmp_path: Path) -> Iterator[Worker]:
+    """Of the example's Celery app."""
+    path = [str(ROOT / "examples"), os.environ.get("PYTHONPATH", "")]
+    env = {**application.env, "PYTHONPATH": os.pathsep.join(filter(None, path))}
+    queues = ("-Q", f"celery,{application.env['VIDSEARCH_BROKER__QUEUE']}")
+    with Worker(tmp_path / "worker", env, app="celery_app", options=queues) as worker:
+        yield worker
 
 
 @dataclass(frozen=True)
@@ -105,20 +116,20 @@ class Web:
 
 
 def test_examples_enqueue_and_search_on_real_services(
-    application: Application, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    application: Application, worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enqueue = tmp_path / "enqueue.py"
     assert EXAMPLES["enqueue_from_app.py"].count(_URI) == 1
     enqueue.write_text(EXAMPLES["enqueue_from_app.py"].replace(_URI, str(application.clip)))
     assert application.python(str(enqueue)) in {"queued\n", "processing\n"}
-    show = ("-m", "vidsearch.cli", "videos", "show", "clip-42")
-    until(lambda: "state\tindexed" in application.python(*show), what="clip-42 is indexed")
-
-    def shown() -> list[str]:
-        return application.python(str(ROOT / "examples/search_from_app.py")).splitlines()
-
-    until(lambda: bool(shown()), what="clip-42 is searchable", seconds=30)
-    hit, *moments = shown()
+    services = application.services
+    until(
+        lambda: services.registry.get("clip-42").state is State.INDEXED,
+        what="clip-42 is indexed",
+        worker=worker,
+    )
+    services.engine.refresh(services.settings.index.name)
+    hit, *moments = application.python(str(ROOT / "examples/search_from_app.py")).splitlines()
     assert hit.startswith("clip-42 Harbour at dawn ")
     assert "'keyword': 1" in hit, "harbour is a word of its title"
     assert moments
@@ -155,8 +166,7 @@ def test_examples_enqueue_and_search_on_real_services(
 def test_enqueue_example_without_a_broker_prints_that_the_video_is_registered(
     application: Application,
 ) -> None:
-    away = Application(
-        {**application.env, "VIDSEARCH_BROKER__URL": "redis://127.0.0.1:1/0"}, application.clip
-    )
+    env = {**application.env, "VIDSEARCH_BROKER__URL": "redis://127.0.0.1:1/0"}
+    away = replace(application, env=env)
     said = away.python(str(ROOT / "examples/enqueue_from_app.py"))
     assert said.startswith("video 'clip-42' is registered but not queued, the sweep will queue it")

@@ -2,7 +2,8 @@
 
 ``TEST_CLOCK_SKEW`` sets the clock of the process wrong by so many seconds, as vidsearch reads it.
 What the encoder does is told by files in the folder that ``TEST_SWITCHES`` names: ``slow`` makes it
-pause before each batch, ``deadly`` makes it kill its own process.
+pause before each batch, ``held`` makes it wait until that file is gone, ``deadly`` makes it kill
+its own process.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ class SwitchedEncoder(FakeEncoder):
         if (switches / "slow").exists():
             (switches / "at-work").touch()
             time.sleep(0.5)
+        while (switches / "held").exists():
+            time.sleep(0.05)
         return super().encode_frames(frames)
 
 

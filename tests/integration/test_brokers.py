@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,19 +10,23 @@ import pytest
 import redis
 from celery import Celery
 from tests.integration.relay import free_port
+from tests.integration.stage import running_stage
 from tests.integration.worker import until
 from tests.messages import send_ingest
+from tests.rabbitmq import running_rabbitmq
 
 from vidsearch.config import Settings
 from vidsearch.errors import BackendUnavailableError
-from vidsearch.local import RedisServer
+from vidsearch.local import RedisServer, SearchNode
 from vidsearch.local.process import spawn, tail
 from vidsearch.local.redis import redis_program
-from vidsearch_tasks import make_app, queue_depth
+from vidsearch.registry import State
+from vidsearch.testing.clips import solid, write_clip
+from vidsearch_tasks import broker, broker_state, make_app, queue_depth
 
 pytestmark = pytest.mark.integration
 
-GROUP, PREFIX, PASSWORD = "shop", "shop-", "hunter2/secret"
+GROUP, PREFIX = "shop", "shop-"
 
 
 def app_of(url: str, **options: Any) -> Celery:
@@ -58,6 +59,26 @@ def test_redis_that_is_shared_by_a_prefix_works(redis_url: str) -> None:
     assert_messages_come_through(app, queue="prefixed")
 
 
+def test_workers_are_asked_only_where_somebody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def ask(app: Celery, command: str, **_: Any) -> list[Any]:
+        asked.extend([command] if command == "active_queues" else [])
+        return []
+
+    monkeypatch.setattr(broker, "_ask", ask)
+    with RedisServer.start() as server, redis.Redis.from_url(server.url) as client:
+        settings = Settings(broker={"url": server.url})
+        assert broker_state(settings).workers == ()
+        assert asked == []
+        for subscribe, channel in (("psubscribe", "/0.x/*"), ("subscribe", "/0.celery.pidbox")):
+            with client.pubsub() as listening:
+                getattr(listening, subscribe)(channel)
+                assert listening.get_message(timeout=10)
+                broker_state(settings)
+        assert asked == ["active_queues", "active_queues"]
+
+
 @pytest.fixture
 def sentinel_url(tmp_path: Path) -> Iterator[str]:
     with RedisServer.start() as primary:
@@ -86,35 +107,8 @@ def test_sentinel_finds_the_primary(sentinel_url: str) -> None:
 
 @pytest.fixture
 def rabbitmq_url(tmp_path: Path) -> Iterator[str]:
-    program = shutil.which("rabbitmq-server", path=f"/usr/lib/rabbitmq/bin:{os.environ['PATH']}")
-    if program is None:
-        pytest.skip("rabbitmq-server is not installed (Debian: apt-get install rabbitmq-server)")
-    port, epmd_port, log = free_port(), str(free_port()), tmp_path / "rabbitmq.log"
-    settings = tmp_path / "rabbitmq.conf"
-    settings.write_text(
-        f"listeners.tcp.1 = 127.0.0.1:{port}\n"
-        f"default_user = me\ndefault_pass = {PASSWORD}\nlog.console = true\n"
-    )
-    own = {
-        "HOME": str(tmp_path),
-        "RABBITMQ_NODENAME": f"test-{port}@localhost",
-        "RABBITMQ_DIST_PORT": str(free_port()),
-        "ERL_EPMD_PORT": epmd_port,
-        "RABBITMQ_CONFIG_FILE": str(settings),
-        "RABBITMQ_CONF_ENV_FILE": "/dev/null",
-        "RABBITMQ_ENABLED_PLUGINS_FILE": str(tmp_path / "plugins"),
-        "RABBITMQ_MNESIA_BASE": str(tmp_path),
-        "RABBITMQ_LOG_BASE": str(tmp_path),
-        "RABBITMQ_LOGS": "-",
-    }
-    process = spawn([program], log=log, env={**os.environ, **own}, bound=True)
-    try:
-        until(lambda: "startup complete" in log.read_text(), what="RabbitMQ runs", seconds=60)
-        yield f"amqp://me:{PASSWORD.replace('/', '%2F')}@127.0.0.1:{port}//"
-    finally:
-        process.stop()
-        # Erlang's name server outlives the node that started it.
-        subprocess.run(["epmd", "-port", epmd_port, "-kill"], capture_output=True, check=False)
+    with running_rabbitmq(tmp_path) as url:
+        yield url
 
 
 def test_rabbitmq_takes_messages_and_counts_them(rabbitmq_url: str) -> None:
@@ -125,3 +119,26 @@ def test_rabbitmq_takes_messages_and_counts_them(rabbitmq_url: str) -> None:
     assert "hunter" not in str(caught.value)
     with pytest.raises(BackendUnavailableError):
         queue_depth(app_of(wrong), queue="q")
+
+
+def test_video_that_takes_longer_than_rabbitmq_waits_is_indexed_once(
+    elasticsearch_9: SearchNode, index_name: str, tmp_path: Path, red: Path
+) -> None:
+    long = write_clip(tmp_path / "long.mp4", range(14), picture=solid((200, 30, 30)), rate=1)
+    with (
+        running_rabbitmq(tmp_path, "consumer_timeout = 2000") as url,
+        running_stage(elasticsearch_9, url, index_name, tmp_path) as stage,
+        stage.worker(VIDSEARCH_MODEL__BATCH_SIZE="1") as worker,
+    ):
+        (stage.switches / "slow").touch()
+        stage.register("a", long)
+        record = stage.until("a", State.INDEXED, worker=worker)
+        assert "PreconditionFailed" in worker.text()
+        assert "Timeout value used: 2000 ms" in worker.text()
+        (stage.switches / "slow").unlink()
+        stage.register("b", red)
+        stage.until("b", State.INDEXED, worker=worker)
+        app, queue = stage.services.app, stage.services.settings.broker.queue
+        until(lambda: queue_depth(app, queue=queue) == 0, what="no message is left")
+        assert stage.record("a") == record, "the message that came again changed nothing"
+        assert (record.attempts, stage.record("b").attempts) == (1, 1)

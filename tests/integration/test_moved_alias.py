@@ -12,7 +12,9 @@ from tests.services import call
 
 from vidsearch import VideoSearch, load_settings
 from vidsearch.local import SearchNode
+from vidsearch.registry import State
 from vidsearch.testing.clips import solid, write_clip
+from vidsearch_tasks import Services
 
 pytestmark = pytest.mark.integration
 
@@ -78,18 +80,19 @@ def test_rewritten_documents_and_a_moved_alias_get_their_vectors_back(
     with (
         Worker(tmp_path / "worker", env, app="vidsearch_tasks") as worker,
         VideoSearch.from_settings(load_settings()) as client,
+        Services(load_settings()) as services,
     ):
 
         def scanned() -> None:
             assert run("scan").code == 0
             until(
-                lambda: (
-                    (s := run("status", "--json").data)["waiting_for_vectors"] == 0
-                    and s["searchable"] == 2
-                ),
+                lambda: services.registry.counts()[State.INDEXED] == 2,
                 what="both have vectors",
                 worker=worker,
             )
+            services.engine.refresh(index_name)
+            told = run("status", "--json").data
+            assert (told["waiting_for_vectors"], told["searchable"]) == (0, 2)
 
         scanned()
         assert worker.text().count(" indexed: ") == 2

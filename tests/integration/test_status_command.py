@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from tests.command_line import Run, runner
+from tests.integration.relay import free_port
 from tests.integration.stage import Stage
 from tests.integration.worker import until
 
@@ -122,19 +123,23 @@ def test_purge_asks_and_keeps_all_after_a_no(stage: Stage, run: Run) -> None:
 
 def test_watch_in_a_pipe_prints_a_line_each_time(stage: Stage, run: Run) -> None:
     fail(stage, "a", BROKEN)
-    command = [*WATCH, "0.1"]
     env = {**os.environ, **stage.env}
-    for options, pattern in (((), r"\d\d:\d\d:\d\d 1 failed; 0\.0167/min$"), (("--json",), r"\{")):
-        watching = subprocess.Popen(
-            [*command, *options], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    ways = [
+        subprocess.Popen([*WATCH, "0.1", *more], env=env, **pipes) for more in ((), ("--json",))
+    ]
+    shown = []
+    for watching in ways:
         assert watching.stdout is not None
-        lines = [watching.stdout.readline() for _ in range(2)]
+        shown.append([watching.stdout.readline() for _ in range(2)])
         watching.send_signal(2)
         watching.communicate(timeout=20)
+    assert [watching.returncode for watching in ways] == [0, 0]
+    for lines, pattern in zip(
+        shown, (r"\d\d:\d\d:\d\d 1 failed; 0\.0167/min$", r"\{"), strict=True
+    ):
         for line in lines:
             assert re.match(pattern, line), line
-        assert watching.returncode == 0
 
 
 def test_watch_on_a_terminal_fits_into_80_columns(stage: Stage, run: Run) -> None:
@@ -158,22 +163,23 @@ def test_watch_on_a_terminal_fits_into_80_columns(stage: Stage, run: Run) -> Non
 
 
 def test_metrics_of_worker_and_registry_are_served(stage: Stage, run: Run, red: Path) -> None:
-    folder = stage.folder / "metrics"
+    folder, port = stage.folder / "metrics", free_port()
     stage.register("a", red)
     with stage.worker(PROMETHEUS_MULTIPROC_DIR=str(folder), VIDSEARCH_LOG__FORMAT="json") as worker:
         stage.until("a", State.INDEXED, worker=worker)
         until(lambda: any(folder.glob("*.db")), what="it has counted", worker=worker)
         env = {**os.environ, **stage.env, "PROMETHEUS_MULTIPROC_DIR": str(folder)}
+        url = f"http://127.0.0.1:{port}/metrics"
         exporter = subprocess.Popen(
-            [sys.executable, "-m", "vidsearch.cli", "metrics", "--port", "19850"],
+            [sys.executable, "-m", "vidsearch.cli", "metrics", "--port", str(port)],
             env=env,
             stderr=subprocess.PIPE,
             text=True,
         )
         try:
             assert exporter.stderr is not None
-            assert exporter.stderr.readline() == "metrics at http://127.0.0.1:19850/metrics\n"
-            with urllib.request.urlopen("http://127.0.0.1:19850/metrics", timeout=20) as answer:
+            assert exporter.stderr.readline() == f"metrics at {url}\n"
+            with urllib.request.urlopen(url, timeout=20) as answer:
                 text = answer.read().decode()
         finally:
             exporter.terminate()

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.integration.stage import LEASE, Stage
-from tests.integration.worker import Worker, until
+from tests.integration.worker import FAKE_APP, Worker, until
 
 from vidsearch.registry import State, VideoRecord
 from vidsearch.testing.clips import solid, write_clip
@@ -18,6 +18,7 @@ from vidsearch_tasks import queue_depth, run_sweep
 
 pytestmark = pytest.mark.integration
 
+SPAWN_APP = "tests.integration.spawn_app"
 LONG = {"VIDSEARCH_MODEL__BATCH_SIZE": "1", "VIDSEARCH_INGEST__LEASE_SECONDS": "120"}
 
 
@@ -37,6 +38,12 @@ def begun(stage: Stage, worker: Worker) -> None:
     at_work.unlink()
 
 
+def are_spawned(worker: Worker) -> bool:
+    """Whether processes of its pool are interpreters of their own."""
+    children = psutil.Process(worker.pid).children()
+    return any("billiard.spawn" in " ".join(child.cmdline()) for child in children)
+
+
 def handed_back(stage: Stage, worker: Worker, *, within: float) -> VideoRecord:
     started = time.monotonic()
     until(lambda: stage.record("a").state is State.QUEUED, what="handed back", seconds=within)
@@ -46,14 +53,17 @@ def handed_back(stage: Stage, worker: Worker, *, within: float) -> VideoRecord:
     return stage.record("a")
 
 
-@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+@pytest.mark.parametrize("pool", ["prefork", "prefork, spawned", "threads", "solo"])
 def test_worker_that_gets_sigterm_hands_its_video_back_uncounted(
     stage: Stage, long: Path, pool: str
 ) -> None:
     (stage.switches / "slow").touch()
     stage.register("a", long)
-    with Worker(stage.folder / pool, {**stage.env, **LONG}, options=("--pool", pool)) as worker:
+    pool, _, how = pool.partition(", ")
+    folder, app = stage.folder / pool, SPAWN_APP if how else FAKE_APP
+    with Worker(folder, {**stage.env, **LONG}, app=app, options=("--pool", pool)) as worker:
         begun(stage, worker)
+        assert are_spawned(worker) == bool(how)
         os.kill(worker.pid, signal.SIGTERM)
         record = handed_back(stage, worker, within=5)
         assert record.attempts == 0

@@ -98,6 +98,7 @@ def test_worker_that_waits_for_the_engine_hands_its_message_back_with_the_owner(
     stage: Stage,
 ) -> None:
     stage.engine.away = True
+    stage.app.conf.task_serializer = "pickle"  # of the application's own tasks
     threading.Timer(0.5, stage.stop.set).start()
     started = time.monotonic()
     outcome = stage.attempt(owner="first")
@@ -106,6 +107,7 @@ def test_worker_that_waits_for_the_engine_hands_its_message_back_with_the_owner(
     with stage.app.connection_for_read() as connection:
         message = connection.SimpleQueue(stage.settings.broker.queue).get(timeout=1)
     assert message.headers["task"] == "vidsearch.ingest_video"
+    assert message.content_type == "application/json"
     assert message.payload[:2] == [["a"], {"owner": "first"}]
 
 

@@ -169,6 +169,25 @@ def test_facts_are_made_once_and_those_no_longer_true_again(store: EmbeddingStor
     assert file.size < 500
 
 
+def test_frames_that_are_not_kept_are_looked_for_once(
+    folder: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    read = folder.read
+
+    def count(key: str) -> bytes | None:
+        asked.append(key)
+        return read(key)
+
+    monkeypatch.setattr(folder, "read", count)
+    kept = KeptVideo(EmbeddingStore(folder), CONTENT)
+    assert kept.find_frames(MODEL) is None
+    made = kept.frames(MODEL, frames)
+    assert len(asked) == 1
+    assert not kept.had_frames
+    assert_same(KeptVideo(EmbeddingStore(folder), CONTENT).find_frames(MODEL), made)
+
+
 def test_without_a_store_everything_is_made_each_time() -> None:
     kept, made = KeptVideo(None, CONTENT), [0]
 

@@ -97,7 +97,7 @@ def _worst_cosine(one: NDArray[np.float64], other: NDArray[np.float64]) -> float
 
 
 def test_bf16_vectors_stay_near_fp32_vectors(large: Path) -> None:
-    frames = _frames(24)
+    frames = _frames(8)
     exact, rough = (
         TorchEncoder(str(large), device="cpu", precision=name) for name in ("fp32", "bf16")
     )

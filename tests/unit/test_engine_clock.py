@@ -10,6 +10,7 @@ import pytest
 
 from vidsearch.errors import BackendUnavailableError, LeaseLostError
 from vidsearch.registry import EngineClock, Registry
+from vidsearch.testing.fake_clock import FakeClock
 from vidsearch.testing.memory_engine import MemoryEngine
 
 
@@ -33,13 +34,6 @@ def engine() -> Asked:
     return engine
 
 
-class Ticks:
-    now = 500.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def test_clock_that_is_off_gives_the_time_of_the_engine(engine: Asked) -> None:
     for skew in (-90, 90):
         clock = EngineClock(engine, index="registry", local=lambda: time.time() + skew)  # noqa: B023
@@ -47,7 +41,7 @@ def test_clock_that_is_off_gives_the_time_of_the_engine(engine: Asked) -> None:
 
 
 def test_engine_is_asked_every_five_minutes(engine: Asked) -> None:
-    ticks = Ticks()
+    ticks = FakeClock()
     clock = EngineClock(engine, index="registry", ticks=ticks)
     first = clock()
     ticks.now += 299
@@ -59,7 +53,7 @@ def test_engine_is_asked_every_five_minutes(engine: Asked) -> None:
 
 
 def test_time_goes_on_while_the_engine_is_away(engine: Asked) -> None:
-    ticks = Ticks()
+    ticks = FakeClock()
     clock = EngineClock(engine, index="registry", ticks=ticks, local=lambda: 1.0)
     first = clock()
     engine.away = True
@@ -71,7 +65,7 @@ def test_time_goes_on_while_the_engine_is_away(engine: Asked) -> None:
 def test_machines_own_time_is_used_until_the_engine_answers(
     engine: Asked, caplog: pytest.LogCaptureFixture
 ) -> None:
-    engine.away, ticks = True, Ticks()
+    engine.away, ticks = True, FakeClock()
     clock = EngineClock(engine, index="registry", ticks=ticks, local=lambda: 7.0)
     with caplog.at_level(logging.WARNING):
         assert [clock(), clock()] == [7.0, 7.0]

@@ -15,10 +15,11 @@ from vidsearch.config import IngestSettings
 from vidsearch.encoders import Vectors
 from vidsearch.errors import EncoderError
 from vidsearch.index import create_videos_index
-from vidsearch.ingest.slices import Slice, count_slices
+from vidsearch.ingest.slices import Slice, SliceBoard, count_slices
 from vidsearch.media import FrameBatch, ThumbnailStore
-from vidsearch.registry import State
+from vidsearch.registry import Registration, State
 from vidsearch.testing.clips import moving_frame, write_clip
+from vidsearch.testing.memory_engine import MemoryEngine
 
 
 @pytest.mark.parametrize(
@@ -241,6 +242,40 @@ def test_a_film_whose_slices_are_lost_is_swept_without_using_up_an_attempt(
         assert stage.ingest("a").status == "sliced"
         record = stage.registry.get("a")
         assert record.attempts == 1
+
+
+class Writes(MemoryEngine):
+    """Counts the requests that write."""
+
+    requests = 0
+
+    def put(self, *args: Any, **options: Any) -> Any:
+        self.requests += 1
+        return super().put(*args, **options)
+
+    def delete(self, *args: Any, **options: Any) -> Any:
+        self.requests += 1
+        return super().delete(*args, **options)
+
+    def bulk(self, *args: Any, **options: Any) -> Any:
+        self.requests += 1
+        return super().bulk(*args, **options)
+
+
+def test_slices_go_on_the_board_and_off_it_with_as_many_requests_however_many_they_are() -> None:
+    requests = []
+    for count in (2, 40):
+        engine = Writes()
+        board = SliceBoard(engine, SETTINGS, lease_seconds=30, max_attempts=2)
+        slices = Slice.all_of("a", "c" * 64, count=count, seconds=10.0)
+        waiting = board.add(slices, uri="/film.mp4")
+        assert len(waiting) == count
+        board.entries.mark_many_queued(map(Registration, waiting))
+        assert board.counts(slices) == {"queued": count}
+        board.clear(slices)
+        assert list(board.entries.scan(*State)) == []
+        requests.append(engine.requests)
+    assert requests[0] == requests[1] <= 5
 
 
 def test_a_video_that_is_not_sliced_has_its_header_read_once(stage: Stage, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from vidsearch.media import FrameBatch, content_hash, open_decoder, opencv
 from vidsearch.media.batches import Batches
 from vidsearch.media.capture import Capture
 from vidsearch.media.frames import FrameStream, FrameSummary
-from vidsearch.media.pyav import codec, trusted_frames
+from vidsearch.media.pyav import codec, last_packets
 from vidsearch.media.pyav.container import Video, opened
 from vidsearch.media.pyav.frame_times import FrameTimes
 from vidsearch.media.pyav.packets import PacketIndex, read_packets
@@ -210,13 +210,13 @@ def test_a_file_that_changes_between_passes_is_read_front_to_back(
 ) -> None:
     """The plan is not carried out on packets that it was not made for."""
     path = write_clip(tmp_path / "clip.mp4", [i / 10 for i in range(60)], rate=10)
-    read = trusted_frames.read_packets
+    read = last_packets.read_packets
 
     def read_before(video: Video) -> PacketIndex:
         index = read(video)
         return dataclasses.replace(index, sizes=np.where(np.arange(60) < 30, index.sizes, 1))
 
-    monkeypatch.setattr(trusted_frames, "read_packets", read_before)
+    monkeypatch.setattr(last_packets, "read_packets", read_before)
     with caplog.at_level("INFO", logger="vidsearch"):
         batches = list(open_decoder().frames(path))
     assert "reads differently the second time" in caplog.text

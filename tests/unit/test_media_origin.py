@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from tests.clock_clips import TENTHS, read, remuxed, write
 
-from vidsearch.embeddings import SegmentPolicy, assemble, embed_frames
+from vidsearch.embeddings import FrameEmbedder, SegmentPolicy, assemble
 from vidsearch.encoders.soundness import require_sound
+from vidsearch.ingest.slices import Slice
 from vidsearch.media import Cue, open_decoder
 from vidsearch.media.direct_reader import DirectReader
 from vidsearch.media.frames import DEFAULT_LIMITS, MediaReader
 from vidsearch.media.subtitles import embedded_cues
-from vidsearch.testing.clips import counter_frame
+from vidsearch.testing.clips import counter_frame, moving_frame, write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder
 
 av = pytest.importorskip("av")
@@ -146,7 +147,7 @@ def test_segments_begin_with_the_picture_and_hold_what_is_said_before(
     tmp_path: Path, reader: MediaReader, method: Any
 ) -> None:
     path = late(tmp_path / "clip.mp4", 5)
-    frames = embed_frames(path, reader=reader, encoder=FakeEncoder())
+    frames = FrameEmbedder(reader, FakeEncoder()).embed(path)
     cues = [Cue(1.0, 2.0, "early"), Cue(6.2, 6.4, "late")]
     video = assemble(frames, segments=SegmentPolicy(method, length=1.0), cues=cues)
     assert video.segments[0].start == 5.0
@@ -166,7 +167,7 @@ def test_a_still_picture_of_an_hour_is_encoded_once(
         lambda _, packet: setattr(packet, "duration", round(3600 / packet.time_base)),
     )
     encoder = CountingEncoder()
-    held = embed_frames(path, reader=DirectReader(decoder, limits=DEFAULT_LIMITS), encoder=encoder)
+    held = FrameEmbedder(DirectReader(decoder, limits=DEFAULT_LIMITS), encoder).embed(path)
     assert encoder.batches == [1]
     assert (len(held), held.points, held.vectors.shape) == (3600, 3600, (1, 32))
     assert held.pts_seconds.tolist() == [0.0] * 3600
@@ -188,8 +189,8 @@ def test_frames_of_one_picture_are_encoded_once_and_keep_their_times(
         container.mux(stream.encode())
     encoder = CountingEncoder()
     reader = DirectReader(decoder, limits=DEFAULT_LIMITS)
-    frames = embed_frames(path, reader=reader, encoder=encoder, batch_size=2)
-    assert (encoder.batches, frames.repeats.tolist()) == ([2, 1], [4, 2, 2])
+    frames = FrameEmbedder(reader, encoder, batch_size=2).embed(path)
+    assert (encoder.batches, frames.repeats.tolist()) == ([2], [4, 2, 2])
     np.testing.assert_allclose(frames.pts_seconds, range(8), atol=2e-3)
     one_by_one = np.concatenate(
         [
@@ -202,6 +203,33 @@ def test_frames_of_one_picture_are_encoded_once_and_keep_their_times(
     mean = one_by_one.mean(axis=0) / np.linalg.norm(one_by_one.mean(axis=0))
     assert float(frames.mean() @ mean) >= 0.999999
     assert [len(part) for part in (frames, frames.expanded())] == [8, 8]
+
+
+STILLS: dict[str, dict[str, Any]] = {
+    "lossless.mkv": {"codec": "ffv1"},
+    "refined.mp4": {"codec": "libx264", "options": {"g": "50", "bf": "2"}},
+}
+"""Written frame by frame: none of the packets says that the picture is held."""
+
+
+@pytest.mark.parametrize("count", [1, 6], ids=["in-one-go", "in-slices"])
+@pytest.mark.parametrize("name", list(STILLS))
+def test_a_still_of_an_hour_that_was_encoded_frame_by_frame_takes_five_passes_at_most(
+    tmp_path: Path, name: str, count: int
+) -> None:
+    still, times = moving_frame(7, width=64, height=48), [Fraction(i, 2) for i in range(7200)]
+    path = write_clip(tmp_path / name, times, picture=lambda _: still, rate=2, **STILLS[name])
+    reader, encoder = DirectReader("pyav", limits=DEFAULT_LIMITS), CountingEncoder()
+    assert reader.can_seek(path), "workers embed it in slices"
+    embedder = FrameEmbedder(reader, encoder)
+    slices = Slice.all_of("a", "c" * 64, count=count, seconds=3600 / count)
+    ranges = [embedder.embed(path, start=one.start, stop=one.stop) for one in slices]
+    assert 1 <= len(encoder.batches) <= 5
+    vectors = np.concatenate([frames.expanded() for frames in ranges])
+    assert len(vectors) == 3600
+    with reader.frames(path, start=3599) as frames:
+        (last,) = frames
+    np.testing.assert_array_equal(vectors[-1:], FakeEncoder().encode_frames(last))
 
 
 def test_a_sparse_video_is_not_read_in_ranges(tmp_path: Path, reader: MediaReader) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from vidsearch.registry import ErrorRecord
 from vidsearch.registry.operations import Operations
+from vidsearch.testing.fake_clock import FakeClock
 from vidsearch.testing.memory_engine import MemoryEngine
 
 INDEX = "videos-operations"
@@ -15,17 +16,9 @@ AWAY = ErrorRecord(type="BackendUnavailableError", stage="fetch", message="HTTP 
 REFUSED = ErrorRecord(type="SourceError", stage="fetch", message="refused")
 
 
-class Clock:
-    def __init__(self, now: float = 1_000_000.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
@@ -34,7 +27,7 @@ def memory() -> MemoryEngine:
 
 
 @pytest.fixture
-def operations(memory: MemoryEngine, clock: Clock) -> Operations:
+def operations(memory: MemoryEngine, clock: FakeClock) -> Operations:
     return Operations(memory, index=INDEX, clock=clock)
 
 
@@ -47,7 +40,7 @@ def test_without_a_note_nothing_was_swept_and_nothing_is_paused(operations: Oper
 
 
 def test_one_caller_per_period_sweeps(
-    operations: Operations, memory: MemoryEngine, clock: Clock
+    operations: Operations, memory: MemoryEngine, clock: FakeClock
 ) -> None:
     other = Operations(memory, index=INDEX, clock=clock)
     assert operations.claim("sweep", every=30, by="w1")
@@ -60,7 +53,7 @@ def test_one_caller_per_period_sweeps(
     assert not operations.claim("sweep", every=30, by="w1")
 
 
-def test_of_many_callers_at_once_one_sweeps(memory: MemoryEngine, clock: Clock) -> None:
+def test_of_many_callers_at_once_one_sweeps(memory: MemoryEngine, clock: FakeClock) -> None:
     callers = [Operations(memory, index=INDEX, clock=clock) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
         claims = list(pool.map(lambda one: one.claim("sweep", every=30, by="w"), callers))
@@ -68,9 +61,9 @@ def test_of_many_callers_at_once_one_sweeps(memory: MemoryEngine, clock: Clock) 
 
 
 def test_a_claim_of_a_clock_that_is_ahead_holds_no_sweep_up(
-    memory: MemoryEngine, clock: Clock
+    memory: MemoryEngine, clock: FakeClock
 ) -> None:
-    ahead = Operations(memory, index=INDEX, clock=Clock(clock.now + 3600))
+    ahead = Operations(memory, index=INDEX, clock=FakeClock(clock.now + 3600))
     assert ahead.claim("sweep", every=30, by="ahead")
     operations = Operations(memory, index=INDEX, clock=clock)
     assert not operations.claim("sweep", every=30, by="w1")
@@ -78,7 +71,7 @@ def test_a_claim_of_a_clock_that_is_ahead_holds_no_sweep_up(
     assert operations.claim("sweep", every=30, by="w1")
 
 
-def test_the_last_sweep_is_read_back(operations: Operations, clock: Clock) -> None:
+def test_the_last_sweep_is_read_back(operations: Operations, clock: FakeClock) -> None:
     operations.note_sweep(by="w1", seconds=0.25, report={"requeued": 2})
     clock.now += 60
     operations.note_sweep(by="w2", seconds=1.5, report={"requeued": 0, "dead": 1})
@@ -88,7 +81,9 @@ def test_the_last_sweep_is_read_back(operations: Operations, clock: Clock) -> No
     assert last.report == {"requeued": 0, "dead": 1}
 
 
-def test_a_pause_counts_tries_and_keeps_its_beginning(operations: Operations, clock: Clock) -> None:
+def test_a_pause_counts_tries_and_keeps_its_beginning(
+    operations: Operations, clock: FakeClock
+) -> None:
     began = clock.now
     first = operations.pause("source:a", error=AWAY, until=began + 5, by="w1")
     clock.now += 10
@@ -101,7 +96,7 @@ def test_a_pause_counts_tries_and_keeps_its_beginning(operations: Operations, cl
 
 
 def test_pauses_are_listed_by_their_beginning_and_end_one_by_one(
-    operations: Operations, clock: Clock
+    operations: Operations, clock: FakeClock
 ) -> None:
     operations.claim("sweep", every=30, by="w1")  # no pause
     for key in ("source:b", "setup:w1", "source:a"):

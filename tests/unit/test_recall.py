@@ -12,8 +12,7 @@ from vidsearch.config import IndexSettings, Settings
 from vidsearch.errors import QueryError
 from vidsearch.index import open_videos_index
 from vidsearch.search import Level, Recall, measure_recall
-from vidsearch.search.nearest import Nearest
-from vidsearch.search.recall import accepted
+from vidsearch.search.nearest import Nearest, Wanted
 from vidsearch.search.recall_advice import advice
 from vidsearch.testing.memory_engine import MemoryEngine
 
@@ -51,9 +50,22 @@ def test_fewer_than_are_kept_are_all_there() -> None:
 
 def test_video_itself_does_not_count_and_ties_of_the_last_one_do() -> None:
     best = [("me", 1.0), ("a", 0.9), ("b", 0.8), ("copy of b", 0.8), ("c", 0.7)]
-    assert accepted(best, "me", 2) == ({"a", "b", "copy of b"}, 2)
-    assert accepted(best, "other", 1) == ({"me"}, 1)
-    assert accepted(best[:2], "me", 10) == ({"a"}, 1)
+    wanted = Wanted.of(best, "me", 2)
+    assert wanted.ids == {"a", "b", "copy of b"}
+    assert wanted.share([("me", 1.0), ("a", 0.9), ("copy of b", 0.8), ("b", 0.8)]) == 1.0
+    assert wanted.share([("me", 1.0), ("c", 0.7), ("a", 0.9)]) == 0.5
+    assert Wanted.of(best, "other", 1).ids == {"me"}
+    alone = Wanted.of(best[:2], "me", 10)
+    assert (alone.ids, alone.number) == ({"a"}, 1)
+
+
+def test_ties_beyond_the_nearest_that_were_read_count_by_their_cosine() -> None:
+    copies = [(f"copy {at}", 0.9) for at in range(5)]
+    wanted = Wanted.of([("me", 1.0), *copies[:4]], "me", 2)
+    assert wanted.share([copies[4], copies[0]]) == 1.0
+    assert wanted.share([copies[4], ("far", 0.8)]) == 0.5
+    all_known = Wanted.of([("me", 1.0), *copies[:2], ("b", 0.8), ("c", 0.7)], "me", 2)
+    assert all_known.share([("wrong", 0.95), copies[0]]) == 0.5
 
 
 # -- the advice

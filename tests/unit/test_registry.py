@@ -12,6 +12,7 @@ from vidsearch.errors import (
     VideoNotRegisteredError,
 )
 from vidsearch.registry import ErrorRecord, Lease, Registry, State
+from vidsearch.testing.fake_clock import FakeClock
 from vidsearch.testing.memory_engine import MemoryEngine
 
 INDEX = "videos-registry"
@@ -19,17 +20,9 @@ BROKEN = ErrorRecord(type="VideoOpenError", stage="decode", message="not a video
 AWAY = ErrorRecord(type="BackendUnavailableError", stage="write", message="timed out")
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
@@ -40,7 +33,7 @@ def memory() -> MemoryEngine:
 
 
 @pytest.fixture
-def registry(memory: MemoryEngine, clock: Clock) -> Registry:
+def registry(memory: MemoryEngine, clock: FakeClock) -> Registry:
     return Registry(memory, index=INDEX, lease_seconds=60, max_attempts=2, clock=clock)
 
 
@@ -61,7 +54,7 @@ def index_one(registry: Registry, id: str = "a", *, uri: str = "/a.mp4") -> None
     complete(registry, registry.claim(id, owner="w"))
 
 
-def test_a_video_goes_from_registered_to_indexed(registry: Registry, clock: Clock) -> None:
+def test_a_video_goes_from_registered_to_indexed(registry: Registry, clock: FakeClock) -> None:
     record = registry.register("a", uri="/a.mp4", fields={"title": "A", "tags": ["x"]})
     assert (record.state, record.attempts) == (State.REGISTERED, 0)
     assert registry.mark_queued("a").state is State.QUEUED
@@ -93,7 +86,7 @@ def test_registering_another_uri_starts_again(registry: Registry) -> None:
 
 
 def test_registering_other_fields_keeps_an_indexed_video_and_marks_it_until_they_are_written(
-    registry: Registry, clock: Clock
+    registry: Registry, clock: FakeClock
 ) -> None:
     index_one(registry)
     record = registry.register("a", uri="/a.mp4", fields={"title": "B"})
@@ -109,7 +102,7 @@ def test_registering_other_fields_keeps_an_indexed_video_and_marks_it_until_they
 
 
 def test_fields_that_nobody_wrote_are_left_to_a_worker_by_the_sweep(
-    registry: Registry, clock: Clock
+    registry: Registry, clock: FakeClock
 ) -> None:
     index_one(registry)
     registry.register("a", uri="/a.mp4", fields={"title": "B"})
@@ -132,7 +125,7 @@ def test_registering_during_ingestion_ends_the_lease(registry: Registry) -> None
 
 
 def test_a_live_lease_is_refused_and_one_that_ran_out_is_taken(
-    registry: Registry, clock: Clock
+    registry: Registry, clock: FakeClock
 ) -> None:
     registry.register("a", uri="/a.mp4")
     old = registry.claim("a", owner="w1")
@@ -152,7 +145,7 @@ def test_a_live_lease_is_refused_and_one_that_ran_out_is_taken(
     complete(registry, new)
 
 
-def test_renewed_lease_is_kept(registry: Registry, clock: Clock) -> None:
+def test_renewed_lease_is_kept(registry: Registry, clock: FakeClock) -> None:
     registry.register("a", uri="/a.mp4")
     lease = registry.claim("a", owner="w1")
     for _ in range(5):
@@ -190,7 +183,7 @@ def test_late_duplicate_message_does_nothing(registry: Registry, state: State) -
 
 
 def test_video_without_attempts_is_dead_and_retry_resets_them(
-    registry: Registry, clock: Clock
+    registry: Registry, clock: FakeClock
 ) -> None:
     registry.register("a", uri="/a.mp4")
     record = registry.release(registry.claim("a", owner="w"), AWAY, counted=True, delay=7)
@@ -203,7 +196,7 @@ def test_video_without_attempts_is_dead_and_retry_resets_them(
 
 
 def test_a_video_that_kills_its_workers_is_dead_after_the_last_attempt(
-    registry: Registry, clock: Clock
+    registry: Registry, clock: FakeClock
 ) -> None:
     registry.register("a", uri="/a.mp4")
     for _ in range(2):
@@ -214,7 +207,7 @@ def test_a_video_that_kills_its_workers_is_dead_after_the_last_attempt(
     assert (registry.get("a").state, registry.get("a").attempts) == (State.DEAD, 2)
 
 
-def test_retry_that_is_not_due_is_not_requeued(registry: Registry, clock: Clock) -> None:
+def test_retry_that_is_not_due_is_not_requeued(registry: Registry, clock: FakeClock) -> None:
     registry.register("a", uri="/a.mp4")
     registry.release(registry.claim("a", owner="w"), AWAY, counted=False, delay=600)
     clock.now += 61
@@ -233,7 +226,7 @@ def test_an_outage_uses_up_no_attempt(registry: Registry) -> None:
 
 
 def test_outages_in_a_row_end_dead_by_their_age_and_not_by_their_number(
-    registry: Registry, clock: Clock
+    registry: Registry, clock: FakeClock
 ) -> None:
     registry.register("a", uri="https://h/a.mp4")
     first = clock.now
@@ -271,7 +264,7 @@ def test_an_outage_that_is_over_does_not_count_towards_the_next(
     assert registry.get("a").failing_since is None
 
 
-def test_a_video_is_handed_back_by_its_owner_alone(registry: Registry, clock: Clock) -> None:
+def test_a_video_is_handed_back_by_its_owner_alone(registry: Registry, clock: FakeClock) -> None:
     registry.register("a", uri="/a.mp4")
     for n in range(3):
         lease = registry.claim("a", owner=f"w{n}")
@@ -316,7 +309,7 @@ def test_reopening_keeps_the_fingerprint_unless_it_is_to_forget(registry: Regist
 
 
 def test_a_delete_during_the_work_takes_the_lease_and_is_swept(
-    registry: Registry, clock: Clock
+    registry: Registry, clock: FakeClock
 ) -> None:
     registry.register("a", uri="/a.mp4", fields={"title": "A"})
     lease = registry.claim("a", owner="w")
@@ -395,7 +388,9 @@ def test_id_uri_or_field_that_cannot_be_stored_is_refused(
         registry.register(id, uri=uri, fields=fields)
 
 
-def test_listings_leave_tombstones_out_and_counts_do_not(registry: Registry, clock: Clock) -> None:
+def test_listings_leave_tombstones_out_and_counts_do_not(
+    registry: Registry, clock: FakeClock
+) -> None:
     for id in ("a", "b", "c"):
         clock.now += 1
         registry.register(id, uri=f"/{id}.mp4")

@@ -11,6 +11,7 @@ from vidsearch.errors import BackendAccessDeniedError, BackendError, BackendUnav
 from vidsearch.index import VideosIndex, create_videos_index, open_videos_index
 from vidsearch.ingest import delete_video, purge_videos, remove_document
 from vidsearch.registry import Registry, State, SweepReport, sweep
+from vidsearch.testing.fake_clock import FakeClock
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
 
@@ -28,14 +29,6 @@ class Blocked(MemoryEngine):
         return super().delete(index, id, **options)
 
 
-class Clock:
-    now = 1_000.0
-
-    def __call__(self) -> float:
-        self.now += 1
-        return self.now
-
-
 @pytest.fixture
 def engine() -> Blocked:
     engine = Blocked()
@@ -50,7 +43,7 @@ def index(engine: Blocked) -> VideosIndex:
 
 @pytest.fixture
 def registry(engine: Blocked) -> Registry:
-    registry = Registry(engine, index=SETTINGS.registry, clock=Clock())
+    registry = Registry(engine, index=SETTINGS.registry, clock=FakeClock(1_000.0, step=1))
     for id in "ab":
         registry.register(id, uri=f"/{id}.mp4")
         engine.put("videos", id, {"title": id})

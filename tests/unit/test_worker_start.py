@@ -138,13 +138,21 @@ def test_own_apps_settings_against_ingestion_are_named_and_fail_the_check(
 def test_brokers_that_need_an_administrator_are_told() -> None:
     settings = Settings(broker={"url": "amqp://h//"})
     (rabbit,) = broker_advice(make_app(settings), settings)
-    assert "consumer_timeout (by default 1800 s): set that above ingest.time_limit (7200 s)" in (
-        rabbit
-    )
+    assert "for its consumer_timeout, which it tells no client (by default 1800 s; see" in rabbit
+    assert "above ingest.time_limit (7200 s), consumer_timeout = 7260000 in rabbitmq.conf" in rabbit
     assert broker_advice(make_app(settings), SETTINGS) == [], "shorter than the default"
     tls = Settings(broker={"url": "rediss://:hunter2@h/0"})
     (certificate,) = broker_advice(make_app(tls), tls)
     assert certificate.startswith("the certificate of rediss://:***@h/0 is not verified: add ?ssl_")
+
+
+def test_own_app_that_rabbitmq_would_end_is_named() -> None:
+    app = own_app(broker_url="amqp://h//")
+    (told,) = app_conflicts(app, SETTINGS)
+    assert told.startswith("broker_channel_error_retry is false: RabbitMQ ends a worker")
+    app.conf.broker_channel_error_retry = True
+    assert app_conflicts(app, SETTINGS) == []
+    assert app_conflicts(make_app(Settings(broker={"url": "amqp://h//"})), SETTINGS) == []
 
 
 def test_limits_that_do_not_fit_each_other_are_refused() -> None:

@@ -206,6 +206,7 @@ class KeptVideo:
         self._store = store
         self._content = content
         self._frames: FrameVectors | None = None
+        self._looked = False
         self._facts: dict[str, dict[str, Any]] | None = None
 
     @property
@@ -222,8 +223,12 @@ class KeptVideo:
         return made if self._store is None else self._store.keep_frames(self._content, model, made)
 
     def find_frames(self, model: ModelIdentity) -> FrameVectors | None:
-        """The frames of the whole video as they were kept; ``None`` where they were not."""
-        if self._frames is None and self._store is not None:
+        """The frames of the whole video as they were kept; ``None`` where they were not.
+
+        The store is asked once.
+        """
+        if self._store is not None and not self._looked:
+            self._looked = True
             self._frames = self._store.frames(self._content, model)
         return self._frames
 

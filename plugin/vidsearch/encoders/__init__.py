@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vidsearch.encoders.identity import ModelIdentity
     from vidsearch.encoders.load import load_encoder
     from vidsearch.encoders.output import embedded_frames, embedded_texts
-    from vidsearch.encoders.soundness import require_sound
+    from vidsearch.encoders.soundness import require_sound, sound_frames
     from vidsearch.encoders.torch_encoder import TorchEncoder
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "load_encoder",
     "mean_unit",
     "require_sound",
+    "sound_frames",
 ]
 
 __getattr__, __dir__ = imported_late(
@@ -42,5 +43,6 @@ __getattr__, __dir__ = imported_late(
         "load_encoder": "vidsearch.encoders.load",
         "mean_unit": "vidsearch.encoders.base",
         "require_sound": "vidsearch.encoders.soundness",
+        "sound_frames": "vidsearch.encoders.soundness",
     },
 )

@@ -11,12 +11,12 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from vidsearch.encoders.base import Encoder
-from vidsearch.encoders.output import checked_vectors, embedded_texts
+from vidsearch.encoders.base import Encoder, Vectors
+from vidsearch.encoders.output import checked_vectors, embedded_frames, embedded_texts
 from vidsearch.errors import ModelUnavailableError
 from vidsearch.media.frames import FrameBatch
 
-__all__ = ["require_sound"]
+__all__ = ["require_sound", "sound_frames"]
 
 _SIDE = 64
 _SAME = 0.9999
@@ -36,33 +36,83 @@ def require_sound(encoder: Encoder) -> None:
         ModelUnavailableError: both have the same vector, or none.
         EncoderError, ModelMismatchError: as :func:`embedded_frames`.
     """
-    if _sound.get(id(encoder)) is encoder:
+    if _is_known(encoder):
         return
-    frames = _pictures()
-    found = encoder.encode_frames(frames)
-    where = f"encoder {encoder.identity.name!r} ({type(encoder).__name__})"
-    if isinstance(found, np.ndarray) and found.dtype.kind == "f" and np.isnan(found).all():
-        raise ModelUnavailableError(
-            f"{where} gives no numbers for pictures (NaN), so nothing is stored. Check the weights "
-            "in model.name, and model.precision: a model in half precision may overflow"
-        )
-    pictures = checked_vectors(found, encoder, len(frames), "frame")
-    cosine = float(pictures[0] @ pictures[1])
-    if cosine > _SAME:
-        raise ModelUnavailableError(
-            f"{where} gives a red circle and a blue square the same vector (cosine {cosine:.6f}): "
-            "nothing that it embeds could be told apart, so nothing is stored. Check the weights "
-            "in model.name, and model.precision"
-        )
+    pictures = _numbers(encoder, _pictures())
+    _refuse_same(encoder, pictures)
     if encoder.identity.name == _SHIPPED:
         matches = embedded_texts(encoder, _TEXTS) @ pictures.T
         if not matches.diagonal().min() > matches[::-1].diagonal().max():
             raise ModelUnavailableError(
-                f"{where} matches texts with the wrong pictures: the checkpoint that is shipped is "
-                "damaged; install vidsearch again"
+                f"{_where(encoder)} matches texts with the wrong pictures: the checkpoint that is "
+                "shipped is damaged; install vidsearch again"
             )
+    _know(encoder)
+
+
+def sound_frames(encoder: Encoder, frames: FrameBatch) -> Vectors:
+    """As :func:`embedded_frames`, by an encoder that is sound as :func:`require_sound` has it.
+
+    Frames whose vectors differ show that it is, and cost nothing more. Where they are all the same,
+    as in a still scene, one of the two pictures must differ from them.
+
+    Raises:
+        ModelUnavailableError: as :func:`require_sound`.
+        EncoderError, ModelMismatchError: as :func:`embedded_frames`.
+    """
+    if encoder.identity.name == _SHIPPED:
+        require_sound(encoder)
+    if _is_known(encoder) or not len(frames):
+        return embedded_frames(encoder, frames)
+    vectors = _numbers(encoder, frames)
+    if not _differ(vectors):
+        found = vectors[:1]
+        for picture in _pictures().data:
+            one = FrameBatch(picture[None], np.zeros(1))
+            found = np.concatenate([found, _numbers(encoder, one)])
+            if _differ(found):
+                break
+        else:
+            _refuse_same(encoder, found[1:])
+    _know(encoder)
+    return vectors
+
+
+def _is_known(encoder: Encoder) -> bool:
+    return _sound.get(id(encoder)) is encoder
+
+
+def _know(encoder: Encoder) -> None:
     with suppress(TypeError):  # one that cannot be referred to weakly is probed each time
         _sound[id(encoder)] = encoder
+
+
+def _numbers(encoder: Encoder, frames: FrameBatch) -> Vectors:
+    found = encoder.encode_frames(frames)
+    if isinstance(found, np.ndarray) and found.dtype.kind == "f" and np.isnan(found).all():
+        raise ModelUnavailableError(
+            f"{_where(encoder)} gives no numbers for pictures (NaN), so nothing is stored. Check "
+            "the weights in model.name, and model.precision: a model in half precision may overflow"
+        )
+    return checked_vectors(found, encoder, len(frames), "frame")
+
+
+def _differ(vectors: Vectors) -> bool:
+    """Whether any differs from the first."""
+    return bool((vectors @ vectors[0]).min() <= _SAME)
+
+
+def _refuse_same(encoder: Encoder, pictures: Vectors) -> None:
+    if not _differ(pictures):
+        raise ModelUnavailableError(
+            f"{_where(encoder)} gives a red circle and a blue square the same vector (cosine "
+            f"{float(pictures[0] @ pictures[1]):.6f}): nothing that it embeds could be told apart, "
+            "so nothing is stored. Check the weights in model.name, and model.precision"
+        )
+
+
+def _where(encoder: Encoder) -> str:
+    return f"encoder {encoder.identity.name!r} ({type(encoder).__name__})"
 
 
 def _pictures() -> FrameBatch:

@@ -111,6 +111,15 @@ class FrameBatch:
         frames = len(self.pts_seconds)
         return f"FrameBatch({frames} frames of {width}x{height}, pts_seconds={self.pts_seconds})"
 
+    def only(self, pictures: Sequence[int]) -> FrameBatch:
+        """Some of the pictures, each with the first frame that shows it.
+
+        Args:
+            pictures: their numbers, ascending.
+        """
+        first = np.cumsum(self.repeats) - self.repeats
+        return FrameBatch(self.data[list(pictures)], self.pts_seconds[first[list(pictures)]])
+
     def frames(self) -> Iterator[tuple[float, NDArray[np.uint8]]]:
         """Time and picture of each frame."""
         pictures = (self.data[n] for n in np.repeat(np.arange(len(self)), self.repeats))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,19 +22,18 @@ from vidsearch.index.size import IndexSize, size_of
 from vidsearch.index.videos_index import VideosIndex, open_videos_index
 from vidsearch.search.core import SearchCore
 from vidsearch.search.legs import segment_values
-from vidsearch.search.nearest import Nearest, NearestIds
+from vidsearch.search.nearest import Nearest, NearestIds, Wanted
 from vidsearch.search.recall_advice import Recall, advice
 from vidsearch_mappings.candidates import MAX_CANDIDATES, auto_candidates
 from vidsearch_mappings.queries import SEGMENT_HITS, Level, segments_path, vector_path
 from vidsearch_mappings.recall import exact_query, sample_query
 
-__all__ = ["Recall", "RecallReport", "accepted", "measure_recall"]
+__all__ = ["Recall", "RecallReport", "measure_recall"]
 
 _LEVELS: tuple[Level, ...] = ("segment", "video")
 _FACTORS = (0.5, 1, 2, 4, 8)
 """Numbers of candidates that are tried, by the present one."""
 _MOST_QUERIES = 1_000
-_ROUNDING = 1e-6
 _PAGE = 20
 """Documents that are read at a time; each may hold hundreds of vectors."""
 
@@ -104,7 +104,7 @@ def measure_recall(
     truth, exact = _truth(engine, index, samples, k=2 * k + 1, done=done)
     measured: list[Recall] = []
     for level, sample in samples.items():
-        right = [accepted(best, id, k) for best, (id, _) in zip(truth[level], sample, strict=True)]
+        right = [Wanted.of(best, id, k) for best, (id, _) in zip(truth[level], sample, strict=True)]
         measured += _measure(engine, index, search, level, sample, right, ladder[level], k, done)
     return RecallReport(
         index=index.name,
@@ -243,21 +243,13 @@ def _show(nearest: Nearest, ids: Sequence[str], cosines: NDArray[Any]) -> None:
     nearest.show(names, np.maximum.reduceat(cosines, first, axis=1))
 
 
-def accepted(best: NearestIds, itself: str, k: int) -> tuple[frozenset[str], int]:
-    """The ids that count as found, and how many there are to find: ties of the last one count."""
-    others = [(id, cosine) for id, cosine in best if id != itself]
-    wanted = min(k, len(others))
-    least = others[wanted - 1][1] - _ROUNDING
-    return frozenset(id for id, cosine in others if cosine >= least), wanted
-
-
 def _measure(
     engine: Engine,
     index: VideosIndex,
     settings: SearchSettings,
     level: Level,
     sample: Sample,
-    right: Sequence[tuple[frozenset[str], int]],
+    right: Sequence[Wanted],
     ladder: Sequence[tuple[int, bool]],
     k: int,
     done: _Steps,
@@ -274,19 +266,19 @@ def _measure(
     seconds: dict[int, list[float]] = {number: [] for number in cores}
     shares: dict[int, list[float]] = {number: [] for number in cores}
 
-    def found_by(core: SearchCore, vector: NDArray[Any]) -> list[str]:
+    def found_by(core: SearchCore, vector: NDArray[Any]) -> NearestIds:
         request = core.request(None, {"vector": vector, "k": k + 1, "level": level})
-        return [hit.id for hit in engine.run(core.search(request, engine.calls)).hits]
+        hits = engine.run(core.search(request, engine.calls)).hits
+        return [(hit.id, -math.inf if hit.cosine is None else hit.cosine) for hit in hits]
 
     for core in cores.values():  # the mapping is read, and files come into memory
         found_by(core, sample[0][1])
-    for (itself, vector), (ids, wanted) in zip(sample, right, strict=True):
+    for (_, vector), wanted in zip(sample, right, strict=True):
         for number, core in cores.items():
             began = time.perf_counter()
             found = found_by(core, vector)
             seconds[number].append(time.perf_counter() - began)
-            others = [id for id in found if id != itself][:wanted]
-            shares[number].append(len(ids.intersection(others)) / wanted)
+            shares[number].append(wanted.share(found))
             done.add()
     for number, present in ladder:
         times = np.array(seconds[number]) * 1000

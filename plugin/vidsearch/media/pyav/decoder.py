@@ -23,7 +23,7 @@ from vidsearch.media.frames import (
     VideoInfo,
 )
 from vidsearch.media.pyav.container import Video, opened
-from vidsearch.media.pyav.packets import read_packets
+from vidsearch.media.pyav.last_packets import LastPackets
 from vidsearch.media.pyav.picture import Pictures
 from vidsearch.media.pyav.survey import duration
 from vidsearch.media.pyav.timetable import presentation
@@ -66,6 +66,7 @@ class PyAvDecoder(BatchDecoder):
         self._limits = limits
         self._max_damaged = max_damaged
         self._threads = threads
+        self._packets = LastPackets()
 
     def probe(self, path: Path) -> VideoInfo:
         """See :class:`~vidsearch.media.frames.Decoder`. One frame is decoded: it knows whether
@@ -78,7 +79,7 @@ class PyAvDecoder(BatchDecoder):
     def can_seek(self, path: Path) -> bool:
         """See :class:`~vidsearch.media.frames.Decoder`. The packets are read, and none decoded."""
         with opened(path) as video:
-            index = read_packets(video)
+            index, _ = self._packets.of(video)
         order = presentation(index)
         if isinstance(order, str):
             reason: str | None = order
@@ -101,6 +102,7 @@ class PyAvDecoder(BatchDecoder):
                 limits=self._limits,
                 max_damaged=self._max_damaged,
                 threads=self._threads,
+                packets=self._packets.of,
             )
             draw = _Draw(video, self._limits, stretched=frames.points.stretched)
             for point in frames:

@@ -45,7 +45,7 @@ def planned_frames(
     """Yield the wanted frames, in order.
 
     Args:
-        video: was demuxed to its end.
+        video: at its beginning, or demuxed to its end.
         index: its packets.
         actions: what to do with each.
         wanted: time stamps of the wanted frames, ascending.
@@ -59,13 +59,13 @@ def planned_frames(
     import av
 
     with ExitStack() as held:
-        video = _rewound(video, index, held)
+        video, begin = _at_first_needed(video, index, actions, held)
         codec = prepare(video, limits=limits, threads=threads, are_drawn=are_drawn)
         run = _Run(codec, wanted, exact=skips_exactly(video))
         plan = actions.tobytes()
         last = max(plan.rfind(TAKE), plan.rfind(TAKE | START))
         try:
-            for position, packet in enumerate(packets_of(video)):
+            for position, packet in enumerate(packets_of(video), begin):
                 action = plan[position]
                 if not action:
                     continue
@@ -154,6 +154,29 @@ class _Run:
         """The frames that wait, or those of them that came out before a count."""
         while self._held and (before is None or self._held[0][1] < before):
             yield self._held.popleft()[0]
+
+
+def _at_first_needed(
+    video: Video, index: PacketIndex, actions: NDArray[np.uint8], held: ExitStack
+) -> tuple[Video, int]:
+    """The video at the first packet of the plan, and its position; where a seek does not lead
+    there, at the first packet of all.
+    """
+    import av
+
+    needed = np.flatnonzero(actions)
+    begin = int(needed[0]) if len(needed) else 0
+    if begin and not video.is_broadcast:
+        stamp = int(index.stamps[begin])
+        try:
+            video.container.seek(stamp, stream=video.stream)
+            first = next(packets_of(video), None)
+            if first is not None and (first.size, first.pts) == (index.sizes[begin], stamp):
+                video.container.seek(stamp, stream=video.stream)
+                return video, begin
+        except av.FFmpegError:
+            pass  # a format that cannot seek
+    return _rewound(video, index, held), 0
 
 
 def _rewound(video: Video, index: PacketIndex, held: ExitStack) -> Video:

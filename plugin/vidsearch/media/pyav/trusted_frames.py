@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -19,10 +19,10 @@ from vidsearch.media.display import (
 )
 from vidsearch.media.frames import FrameSummary, MediaLimits
 from vidsearch.media.pyav.container import Video
-from vidsearch.media.pyav.cut_off import cut_off_at
 from vidsearch.media.pyav.damage import PATCH_NOTHING_UP, Damage, why_damaged
 from vidsearch.media.pyav.frame_times import FrameTimes
-from vidsearch.media.pyav.packets import PacketIndex, read_packets
+from vidsearch.media.pyav.last_packets import Packets, packets_and_end
+from vidsearch.media.pyav.packets import PacketIndex
 from vidsearch.media.pyav.plan import why_no_plan
 from vidsearch.media.pyav.planned import PlanFailedError, planned_frames
 from vidsearch.media.pyav.sequential import FrontToBack, Seen
@@ -66,6 +66,7 @@ class TrustedFrames:
         are_drawn: whether the frames' pixels are of use. Without, only damage is looked for, in
             less time; and not at all where nothing but a missing frame shows it. Who finds one
             missing then calls :meth:`doubt`.
+        packets: reads those of the video.
 
     Raises:
         VideoError: as :meth:`vidsearch.media.frames.Decoder.frames`.
@@ -80,6 +81,7 @@ class TrustedFrames:
         max_damaged: float,
         threads: int,
         are_drawn: bool = True,
+        packets: Callable[[Video], Packets] = packets_and_end,
     ) -> None:
         refuse_by_header(video, limits)
         self._video = video
@@ -90,7 +92,7 @@ class TrustedFrames:
         self._are_drawn = are_drawn
         self.summary = FrameSummary(end_seconds=None, damaged=0, points=0)
         """Of the reading, once all frames were given."""
-        self.index = read_packets(video)
+        self.index, self._promised = packets(video)
         """The stream's packets."""
         self.points = request.points(fps=video.fps, begin=self.index.begin)
         """Those of the request."""
@@ -100,7 +102,6 @@ class TrustedFrames:
         self._why_front_to_back = (
             order if isinstance(order, str) else why_not_by_plan(self.index, order)
         )
-        self._promised = cut_off_at(video, self.index)
         codec = video.stream.codec_context.name
         self._is_decoded = are_drawn or codec not in PATCH_NOTHING_UP
         self._is_doubted = False
