@@ -18,7 +18,6 @@ from benchmarks.harness import others_from_now, quieter_half
 from benchmarks.models import made_checkpoint
 from benchmarks.report import Section, Verdict
 from vidsearch.config import Settings
-from vidsearch.embeddings.frame_vectors import embed_frames
 from vidsearch.encoders import load_encoder
 from vidsearch.index import create_videos_index
 from vidsearch.local import RedisServer, SearchNode
@@ -128,11 +127,11 @@ def _round(
     others = others_from_now()
 
     def alone(services: Services) -> float:
-        reader, encoder = services.reader, services.encoder
+        embedder = services.frame_embedder
         began = time.process_time()
         for clip in clips.values():
             with fetch(str(clip), settings=services.settings.sources) as file:
-                embed_frames(file.path, reader=reader, encoder=encoder)
+                embedder.embed(file.path)
         return time.process_time() - began
 
     def whole(services: Services, worker: Process) -> tuple[float, float]:
