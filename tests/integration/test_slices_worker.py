@@ -74,7 +74,8 @@ def test_sliced_and_unsliced_films_have_the_same_vectors_and_progress_is_shown(
     run = runner(capsys)
     (stage.switches / "slow").touch()
     stage.register("film", film)
-    with stage.worker(**_SLICED) as worker:
+    # Small batches, so that slices are left while it is asked for them.
+    with stage.worker(**_SLICED, VIDSEARCH_MODEL__BATCH_SIZE="2") as worker:
         until(lambda: slices(stage).get("indexed", 0) >= 1, what="a slice is done", worker=worker)
         (stage.switches / "held").touch()  # the commands may take long on a busy machine
         shown = run("videos", "show", "film", "--json").data["slices"]
