@@ -174,6 +174,11 @@ class IndexSettings(Section):
         return self
 
     @property
+    def write_alias(self) -> str:
+        """Alias of the two indices that are both written during a reindex; absent otherwise."""
+        return f"{self.name}-write"
+
+    @property
     def registry(self) -> str:
         """Alias of the registry."""
         return f"{self.side_prefix}{self.name}-registry"
@@ -190,7 +195,7 @@ class IndexSettings(Section):
 
     @property
     def operations(self) -> str:
-        """Alias of the index with the last sweep and the pauses."""
+        """Alias of the index with the last sweep, the pauses and the reindex runs."""
         return f"{self.side_prefix}{self.name}-operations"
 
     @property
