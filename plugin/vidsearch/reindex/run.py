@@ -70,6 +70,8 @@ class ReindexRun:
     """Who started it: user or worker, and host."""
     started_at: float
     updated_at: float
+    body: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    """Settings and mapping that the target is created with."""
     step: Step = Step.PLANNED
     owner: str | None = None
     """The process that drives the run now."""
@@ -81,6 +83,8 @@ class ReindexRun:
     """Of them, how many are there."""
     throttle: float | None = None
     """Maximum number of documents per second that are copied; ``None``: no limit."""
+    background: bool = False
+    """Whether workers drive it, rather than the process that started it."""
     canary: tuple[str, ...] = ()
     """Queries of the user, whose results are shown side by side before the swap."""
     swap: bool = True
@@ -117,6 +121,7 @@ class ReindexRun:
             **{name: value for name, value in values.items() if value is not None},
             "step": str(self.step),
             "changes": dict(self.changes),
+            "body": dict(self.body),
             "canary": list(self.canary),
             **({} if self.error is None else {"error": self.error.to_source()}),
         }
@@ -134,4 +139,4 @@ class ReindexRun:
 
 
 _TIMES = frozenset({"started_at", "updated_at", "lease_until", "swapped_at", "ended_at"})
-_ENCODED = frozenset({"step", "changes", "canary", "error"})
+_ENCODED = frozenset({"step", "changes", "body", "canary", "error"})
