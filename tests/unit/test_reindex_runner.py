@@ -92,7 +92,7 @@ class Copying:
 @dataclass
 class Stage:
     engine: MemoryEngine
-    work: Copying
+    documents: Copying
     steps: list[Step] = field(default_factory=list)
 
     def reindexer(self, **options: Any) -> Reindexer:
@@ -101,7 +101,7 @@ class Stage:
             self.engine,
             SETTINGS,
             runs=RunStore(self.engine, index="vidsearch-videos-operations"),
-            work=self.work,
+            documents=self.documents,
             identity_of=identity_of,
             lease_seconds=0.3,
             **options,
@@ -260,7 +260,7 @@ def test_without_swap_it_stops_before_the_swap(stage: Stage) -> None:
 
 
 def test_a_target_that_fails_its_check_is_not_swapped(stage: Stage) -> None:
-    stage.work.problems = ("3 documents are missing",)
+    stage.documents.problems = ("3 documents are missing",)
     with pytest.raises(ReindexCheckError, match="3 documents are missing"):
         stage.reindexer().start(BINARY)
     run = stage.reindexer().runs.open()
@@ -269,13 +269,13 @@ def test_a_target_that_fails_its_check_is_not_swapped(stage: Stage) -> None:
     assert run.report == {"passed": False, "problems": ["3 documents are missing"]}
     assert run.error is not None
     assert stage.behind("videos") == (OLD,)
-    stage.work.problems = ()
+    stage.documents.problems = ()
     run = stage.reindexer().resume()
     assert (run.step, run.error) == (Step.SWAPPED, None)
 
 
 def test_an_error_is_recorded_and_the_run_can_be_taken_up(stage: Stage) -> None:
-    stage.work.error = BackendUnavailableError("HTTP 503")
+    stage.documents.error = BackendUnavailableError("HTTP 503")
     with pytest.raises(BackendUnavailableError):
         stage.reindexer().start(BINARY)
     run = stage.reindexer().runs.open()
@@ -283,7 +283,7 @@ def test_an_error_is_recorded_and_the_run_can_be_taken_up(stage: Stage) -> None:
     assert run.error is not None
     assert (run.step, run.error.stage) == (Step.COPYING, "copying")
     assert run.owner is None
-    stage.work.error = None
+    stage.documents.error = None
     assert stage.reindexer().resume().step is Step.SWAPPED
 
 
@@ -341,7 +341,7 @@ def test_only_what_was_swapped_is_cleaned(stage: Stage) -> None:
 
 
 def test_workers_that_still_fill_are_waited_for_but_not_in_the_background(stage: Stage) -> None:
-    stage.work.fills = [False]
+    stage.documents.fills = [False]
     run = stage.reindexer().begin(BINARY, background=True)
     assert stage.reindexer().resume(run.id).step is Step.COPYING
     assert stage.reindexer().resume(run.id).step is Step.SWAPPED

@@ -73,6 +73,8 @@ class ReindexRun:
     body: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
     """Settings and mapping that the target is created with."""
     step: Step = Step.PLANNED
+    began: Mapping[str, float] = field(default_factory=dict)
+    """When each step began, by its name."""
     owner: str | None = None
     """The process that drives the run now."""
     lease_until: float | None = None
@@ -104,6 +106,14 @@ class ReindexRun:
         return not self.step.is_over
 
     @property
+    def rate(self) -> float | None:
+        """Videos per second that were brought into the target; ``None`` where it is not known."""
+        began, ended = (self.began.get(str(step)) for step in (Step.COPYING, Step.CATCHING_UP))
+        if began is None or ended is None or not self.total:
+            return None
+        return self.total / max(ended - began, 0.001)
+
+    @property
     def called(self) -> str:
         """The run, as messages call it."""
         return f"reindex run {self.id} of {self.alias!r}"
@@ -120,6 +130,7 @@ class ReindexRun:
         return {
             **{name: value for name, value in values.items() if value is not None},
             "step": str(self.step),
+            "began": {name: to_stamp(at) for name, at in self.began.items()},
             "changes": dict(self.changes),
             "body": dict(self.body),
             "canary": list(self.canary),
@@ -133,10 +144,11 @@ class ReindexRun:
         for name in _TIMES & known.keys():
             known[name] = from_stamp(known[name])
         known |= {"step": Step(known["step"]), "canary": tuple(known["canary"])}
+        known["began"] = {name: from_stamp(at) for name, at in source["began"].items()}
         if "error" in known:
             known["error"] = ErrorRecord.from_source(known["error"])
         return cls(**known)
 
 
 _TIMES = frozenset({"started_at", "updated_at", "lease_until", "swapped_at", "ended_at"})
-_ENCODED = frozenset({"step", "changes", "body", "canary", "error"})
+_ENCODED = frozenset({"step", "began", "changes", "body", "canary", "error"})

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import getpass
 import os
-import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from socket import gethostname
-from typing import Protocol
 from uuid import uuid4
 
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
-from vidsearch.engines import Engine, Json
+from vidsearch.engines import Engine
 from vidsearch.errors import (
-    IndexNotFoundError,
-    ReindexCheckError,
     ReindexError,
     VidsearchError,
 )
@@ -28,52 +23,9 @@ from vidsearch.reindex.changes import Changes, Target
 from vidsearch.reindex.lease import RunLease
 from vidsearch.reindex.run import ReindexRun, Step
 from vidsearch.reindex.run_store import RunStore
+from vidsearch.reindex.steps import Documents, RunSteps
 
-__all__ = ["Report", "Reindexer", "Work"]
-
-_PASSES = 50
-_NOTE_SECONDS = 2.0
-_LOOK_SECONDS = 1.0
-
-
-class Report(Protocol):
-    """What the check before the swap found."""
-
-    @property
-    def passed(self) -> bool: ...
-
-    @property
-    def problems(self) -> tuple[str, ...]: ...
-
-    def to_json(self) -> Json: ...
-
-
-class Work(Protocol):
-    """What is done with the documents of a run; all of it is safe to repeat."""
-
-    def total(self, run: ReindexRun) -> int:
-        """Number of videos to bring into the target."""
-
-    def fill(self, run: ReindexRun, *, told: Callable[[int], None]) -> bool:
-        """Bring them there; ``False`` where workers are still at it, and it is to be called again.
-
-        ``told`` gets the number of videos that are there; what it raises ends the work.
-        """
-
-    def catch_up(self, run: ReindexRun, *, back: bool = False) -> int:
-        """Bring into the target what changed in the source since the start of the run; ``back``:
-        from the target into the source. Returns how many documents were changed."""
-
-    def check(self, run: ReindexRun) -> Report:
-        """Compare the target with the source."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """Whom to tell what."""
-
-    step: Callable[[ReindexRun], None]
-    progress: Callable[[int, int], None]
+__all__ = ["Reindexer"]
 
 
 class Reindexer:
@@ -86,7 +38,7 @@ class Reindexer:
         engine: the cluster.
         settings: of the index.
         runs: where the records are kept.
-        work: what is done with documents.
+        documents: what is done with them.
         identity_of: the identity of a model, by its name.
         lease_seconds: for which a process has a run without renewing its lease.
         on_step: told each record when a step has begun.
@@ -99,7 +51,7 @@ class Reindexer:
         settings: IndexSettings,
         *,
         runs: RunStore,
-        work: Work,
+        documents: Documents,
         identity_of: Callable[[str], ModelIdentity],
         lease_seconds: float = 30.0,
         on_step: Callable[[ReindexRun], None] = lambda run: None,
@@ -108,13 +60,17 @@ class Reindexer:
         self.runs = runs
         self._engine = engine
         self._settings = settings
-        self._work = work
         self._identity_of = identity_of
         self._lease_seconds = lease_seconds
-        self._told = _Told(on_step, on_progress)
+        self._steps = RunSteps(
+            engine=engine,
+            settings=settings,
+            documents=documents,
+            now=runs.now,
+            on_step=on_step,
+            on_progress=on_progress,
+        )
         self._owner = f"{_who()}:{os.getpid()}:{uuid4().hex[:6]}"
-
-    # -- what can be asked for
 
     def start(
         self,
@@ -188,7 +144,7 @@ class Reindexer:
             )
 
         run = self.runs.begin(make)
-        self._told.step(run)
+        self._steps.on_step(run)
         return run
 
     def planned(self, changes: Changes) -> tuple[VideosIndex, Target]:
@@ -239,7 +195,7 @@ class Reindexer:
         with RunLease(self.runs, run.id, owner=self._owner, seconds=self._lease_seconds) as lease:
             if not lease.run.is_open:
                 raise ReindexError(f"{run.called} is over ({run.step}), and cannot be rolled back")
-            self._enter(lease, Step.ROLLING_BACK)
+            self._steps.enter(lease, Step.ROLLING_BACK)
         return self._drive(run.id)
 
     def clean(self, id: str | None = None) -> ReindexRun:
@@ -259,8 +215,6 @@ class Reindexer:
         self.runs.update(run.id, lambda run: run.changed(keep_old=False))
         return self._drive(run.id)
 
-    # -- the steps
-
     def _open(self) -> ReindexRun:
         run = self.runs.open()
         if run is None:
@@ -270,7 +224,7 @@ class Reindexer:
     def _drive(self, id: str) -> ReindexRun:
         with RunLease(self.runs, id, owner=self._owner, seconds=self._lease_seconds) as lease:
             try:
-                while self._do(lease):
+                while self._steps.next(lease):
                     pass
             except Exception as error:
                 with suppress(VidsearchError):  # the error that led here is the one to tell
@@ -278,108 +232,6 @@ class Reindexer:
                     lease.change(error=ErrorRecord.of(error, stage=step))
                 raise
         return self.runs.get(id)
-
-    def _do(self, lease: RunLease) -> bool:
-        """Do one step; ``False`` where nothing is to be done (now)."""
-        run = lease.run
-        if run.step is Step.PLANNED:
-            targets.ensure_target(self._engine, run)
-            targets.add_write_alias(self._engine, run, self._settings.write_alias)
-            self._enter(lease, Step.WRITING_BOTH)
-        elif run.step is Step.WRITING_BOTH:
-            self._enter(lease, Step.COPYING, total=self._work.total(run))
-        elif run.step is Step.COPYING:
-            if not self._fill(lease):
-                return False
-            self._enter(lease, Step.CATCHING_UP)
-        elif run.step is Step.CATCHING_UP:
-            self._catch_up(lease)
-            self._check(lease)
-        elif run.step is Step.VERIFIED:
-            if not run.swap:
-                return False
-            self._swap(lease)
-        elif run.step is Step.SWAPPED:
-            self._catch_up(lease)  # by writers that looked at the alias before
-            targets.unmark_target(self._engine, run)
-            if run.keep_old:
-                return False
-            self._finish(lease)
-        elif run.step is Step.ROLLING_BACK:
-            self._undo(lease)
-        return not run.step.is_over
-
-    def _enter(self, lease: RunLease, step: Step, **values: object) -> None:
-        self._told.step(lease.change(step=step, error=None, **values))
-
-    def _fill(self, lease: RunLease) -> bool:
-        noted_at = time.monotonic()
-
-        def told(done: int) -> None:
-            nonlocal noted_at
-            lease.check()
-            total = max(run.total, done)
-            self._told.progress(done, total)
-            if time.monotonic() - noted_at >= _NOTE_SECONDS:
-                lease.change(done=done, total=total)
-                noted_at = time.monotonic()
-
-        run = lease.run
-        while not self._work.fill(run, told=told):
-            if run.background:
-                return False
-            time.sleep(_LOOK_SECONDS)
-        return True
-
-    def _catch_up(self, lease: RunLease, *, back: bool = False) -> None:
-        """Until a pass finds nothing to do."""
-        for _ in range(_PASSES):
-            if not self._work.catch_up(lease.run, back=back):
-                return
-        # What is written now, writers bring to both themselves.
-
-    def _check(self, lease: RunLease) -> None:
-        run = lease.run
-        self._engine.refresh(run.target)
-        report = self._work.check(run)
-        if not report.passed:
-            lease.change(report=report.to_json())
-            raise ReindexCheckError(
-                f"{run.target!r} did not pass the check, and searches still go to {run.source!r}: "
-                f"{'; '.join(report.problems)}. `vidsearch reindex show` tells more; `vidsearch "
-                "reindex resume` checks again, `vidsearch reindex rollback` deletes it"
-            )
-        self._enter(lease, Step.VERIFIED, report=report.to_json())
-
-    def _swap(self, lease: RunLease) -> None:
-        run = lease.run
-        self._catch_up(lease)
-        targets.ready_target(self._engine, run)
-        lease.check()
-        self._put_behind_alias(run, old=run.source, new=run.target)
-        self._enter(lease, Step.SWAPPED, swapped_at=self.runs.now())
-
-    def _finish(self, lease: RunLease) -> None:
-        run = lease.run
-        targets.drop_write_alias(self._engine, run, self._settings.write_alias)
-        with suppress(IndexNotFoundError):
-            self._engine.delete_index(run.source)
-        self._enter(lease, Step.DONE, ended_at=self.runs.now())
-
-    def _undo(self, lease: RunLease) -> None:
-        run = lease.run
-        if self._engine.indices_of(run.alias) == (run.target,):
-            self._catch_up(lease, back=True)
-            lease.check()
-            self._put_behind_alias(run, old=run.target, new=run.source)
-            self._catch_up(lease, back=True)
-        targets.drop_write_alias(self._engine, run, self._settings.write_alias)
-        targets.delete_target(self._engine, run)
-        self._enter(lease, Step.ROLLED_BACK, ended_at=self.runs.now())
-
-    def _put_behind_alias(self, run: ReindexRun, *, old: str, new: str) -> None:
-        write_alias = self._settings.write_alias
-        targets.put_behind_alias(self._engine, run.alias, old=old, new=new, write_alias=write_alias)
 
 
 def _who() -> str:

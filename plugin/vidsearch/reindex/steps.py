@@ -1,0 +1,182 @@
+"""What each step of a run does. All of it is safe to repeat, from wherever it broke off."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from vidsearch.config import IndexSettings
+from vidsearch.engines import Engine, Json
+from vidsearch.errors import IndexNotFoundError, ReindexCheckError
+from vidsearch.reindex import target as targets
+from vidsearch.reindex.lease import RunLease
+from vidsearch.reindex.run import ReindexRun, Step
+
+__all__ = ["Documents", "Report", "RunSteps"]
+
+_PASSES = 50
+_NOTE_SECONDS = 2.0
+_LOOK_SECONDS = 1.0
+
+
+class Report(Protocol):
+    """What the check before the swap found."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the target may be swapped in."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, a sentence each."""
+
+    def to_json(self) -> Json:
+        """All that was found."""
+
+
+class Documents(Protocol):
+    """What is done with the documents of a run; all of it is safe to repeat."""
+
+    def total(self, run: ReindexRun) -> int:
+        """Number of videos to bring into the target."""
+
+    def fill(self, run: ReindexRun, *, told: Callable[[int], None]) -> bool:
+        """Bring them there; ``False`` where workers are still at it, and it is to be called again.
+
+        ``told`` gets the number of videos that are there; what it raises ends the work.
+        """
+
+    def catch_up(self, run: ReindexRun, *, back: bool = False) -> int:
+        """Bring into the target what changed in the source since the start of the run; ``back``:
+        from the target into the source. Returns how many documents were changed."""
+
+    def check(self, run: ReindexRun) -> Report:
+        """Compare the target with the source."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSteps:
+    """The steps of the runs of one videos index."""
+
+    engine: Engine
+    settings: IndexSettings
+    documents: Documents
+    now: Callable[[], float]
+    """The time that is recorded."""
+    on_step: Callable[[ReindexRun], None] = lambda run: None
+    """Told each record when a step has begun."""
+    on_progress: Callable[[int, int], None] = lambda done, total: None
+    """Told how many videos of how many are in the target."""
+
+    def next(self, lease: RunLease) -> bool:
+        """Do what the step of a run asks for; ``False`` where nothing is left to do (now).
+
+        Raises:
+            ReindexCheckError: the target did not pass its check.
+            ReindexTakenOverError: another process has the lease.
+            ReindexError: an index or an alias is not what it has to be.
+        """
+        run = lease.run
+        if run.step is Step.PLANNED:
+            targets.ensure_target(self.engine, run)
+            targets.add_write_alias(self.engine, run, self.settings.write_alias)
+            self.enter(lease, Step.WRITING_BOTH)
+        elif run.step is Step.WRITING_BOTH:
+            self.enter(lease, Step.COPYING, total=self.documents.total(run))
+        elif run.step is Step.COPYING:
+            if not self._fill(lease):
+                return False
+            self.enter(lease, Step.CATCHING_UP)
+        elif run.step is Step.CATCHING_UP:
+            self._catch_up(lease)
+            self._check(lease)
+        elif run.step is Step.VERIFIED:
+            if not run.swap:
+                return False
+            self._swap(lease)
+        elif run.step is Step.SWAPPED:
+            self._catch_up(lease)  # by writers that looked at the alias before
+            targets.unmark_target(self.engine, run)
+            if run.keep_old:
+                return False
+            self._finish(lease)
+        elif run.step is Step.ROLLING_BACK:
+            self._undo(lease)
+        return not run.step.is_over
+
+    def enter(self, lease: RunLease, step: Step, **values: object) -> None:
+        """Record that a step begins."""
+        began = {**lease.run.began, str(step): self.now()}
+        self.on_step(lease.change(step=step, began=began, error=None, **values))
+
+    def _fill(self, lease: RunLease) -> bool:
+        noted_at = time.monotonic()
+        run = lease.run
+
+        def told(done: int) -> None:
+            nonlocal noted_at
+            lease.check()
+            total = max(run.total, done)
+            self.on_progress(done, total)
+            if time.monotonic() - noted_at >= _NOTE_SECONDS:
+                lease.change(done=done, total=total)
+                noted_at = time.monotonic()
+
+        while not self.documents.fill(run, told=told):
+            if run.background:
+                return False
+            time.sleep(_LOOK_SECONDS)
+        return True
+
+    def _catch_up(self, lease: RunLease, *, back: bool = False) -> None:
+        """Until a pass finds nothing to do; what is written now, writers bring to both."""
+        for _ in range(_PASSES):
+            if not self.documents.catch_up(lease.run, back=back):
+                return
+
+    def _check(self, lease: RunLease) -> None:
+        run = lease.run
+        self.engine.refresh(run.target)
+        report = self.documents.check(run)
+        if not report.passed:
+            lease.change(report=report.to_json())
+            raise ReindexCheckError(
+                f"{run.target!r} did not pass the check, and searches still go to {run.source!r}: "
+                f"{'; '.join(report.problems)}. `vidsearch reindex show` tells more; `vidsearch "
+                "reindex resume` checks again, `vidsearch reindex rollback` deletes it"
+            )
+        self.enter(lease, Step.VERIFIED, report=report.to_json())
+
+    def _swap(self, lease: RunLease) -> None:
+        run = lease.run
+        self._catch_up(lease)
+        targets.ready_target(self.engine, run)
+        lease.check()
+        self._put_behind_alias(run, old=run.source, new=run.target)
+        self.enter(lease, Step.SWAPPED, swapped_at=self.now())
+
+    def _finish(self, lease: RunLease) -> None:
+        run = lease.run
+        targets.drop_write_alias(self.engine, run, self.settings.write_alias)
+        with suppress(IndexNotFoundError):
+            self.engine.delete_index(run.source)
+        self.enter(lease, Step.DONE, ended_at=self.now())
+
+    def _undo(self, lease: RunLease) -> None:
+        run = lease.run
+        if self.engine.indices_of(run.alias) == (run.target,):
+            self._catch_up(lease, back=True)
+            lease.check()
+            self._put_behind_alias(run, old=run.target, new=run.source)
+            self._catch_up(lease, back=True)
+        targets.drop_write_alias(self.engine, run, self.settings.write_alias)
+        targets.delete_target(self.engine, run)
+        self.enter(lease, Step.ROLLED_BACK, ended_at=self.now())
+
+    def _put_behind_alias(self, run: ReindexRun, *, old: str, new: str) -> None:
+        targets.put_behind_alias(
+            self.engine, run.alias, old=old, new=new, write_alias=self.settings.write_alias
+        )
