@@ -18,6 +18,7 @@ from vidsearch.errors import (
     ReindexError,
 )
 from vidsearch.index import create_videos_index
+from vidsearch.registry import Registry
 from vidsearch.reindex import ReindexRun, RunStore, Step
 from vidsearch.reindex.changes import Changes
 from vidsearch.reindex.runner import Reindexer
@@ -100,6 +101,7 @@ class Stage:
         return Reindexer(
             self.engine,
             SETTINGS,
+            registry=Registry(self.engine, index=SETTINGS.registry),
             runs=RunStore(self.engine, index="vidsearch-videos-operations"),
             documents=self.documents,
             identity_of=identity_of,

@@ -86,7 +86,7 @@ def plan_of(
     rate, measured = _rate(source, way, registry, runs)
     if throttle is not None and (rate is None or throttle < rate):
         rate, measured = throttle, "the limit of --throttle"
-    problems = []
+    problems = [f"{run.called} is open ({run.step})" for run in runs if run.is_open]
     if needed is not None and free is not None and needed > free:
         problems.append(
             f"the target may need {needed} bytes of disk, and {free} are free on the data nodes"

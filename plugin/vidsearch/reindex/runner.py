@@ -17,10 +17,11 @@ from vidsearch.errors import (
     VidsearchError,
 )
 from vidsearch.index.videos_index import VideosIndex, open_videos_index
-from vidsearch.registry import ErrorRecord
+from vidsearch.registry import ErrorRecord, Registry
 from vidsearch.reindex import target as targets
 from vidsearch.reindex.changes import Changes, Target
 from vidsearch.reindex.lease import RunLease
+from vidsearch.reindex.plan import Plan, plan_of
 from vidsearch.reindex.run import ReindexRun, Step
 from vidsearch.reindex.run_store import RunStore
 from vidsearch.reindex.steps import Documents, RunSteps
@@ -37,6 +38,7 @@ class Reindexer:
     Args:
         engine: the cluster.
         settings: of the index.
+        registry: of its videos.
         runs: where the records are kept.
         documents: what is done with them.
         identity_of: the identity of a model, by its name.
@@ -50,6 +52,7 @@ class Reindexer:
         engine: Engine,
         settings: IndexSettings,
         *,
+        registry: Registry,
         runs: RunStore,
         documents: Documents,
         identity_of: Callable[[str], ModelIdentity],
@@ -59,6 +62,7 @@ class Reindexer:
     ) -> None:
         self.runs = runs
         self._engine = engine
+        self._registry = registry
         self._settings = settings
         self._identity_of = identity_of
         self._lease_seconds = lease_seconds
@@ -167,6 +171,25 @@ class Reindexer:
             )
         target = Target.of(source, changes, settings=self._settings, identity_of=self._identity_of)
         return source, target
+
+    def plan(self, changes: Changes, *, throttle: float | None = None) -> Plan:
+        """What :meth:`start` would do, and what it would take; nothing is done.
+
+        Raises:
+            ReindexError, ConfigError, ModelUnavailableError: see :meth:`begin`; but an open run is
+                among the ``problems``.
+        """
+        source, target = self.planned(changes)
+        return plan_of(
+            source,
+            target=targets.next_name(self._engine, source.alias, source.name),
+            way=target.way,
+            body=target.body,
+            changes=changes.given(),
+            registry=self._registry,
+            runs=self.runs.all(),
+            throttle=throttle,
+        )
 
     def resume(self, id: str | None = None) -> ReindexRun:
         """Go on with a run, by default the open one, where it stands; a rollback too.

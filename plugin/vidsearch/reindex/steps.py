@@ -87,9 +87,10 @@ class RunSteps:
         elif run.step is Step.WRITING_BOTH:
             self.enter(lease, Step.COPYING, total=self.documents.total(run))
         elif run.step is Step.COPYING:
-            if not self._fill(lease):
+            done = self._fill(lease)
+            if done is None:
                 return False
-            self.enter(lease, Step.CATCHING_UP)
+            self.enter(lease, Step.CATCHING_UP, done=done, total=done)
         elif run.step is Step.CATCHING_UP:
             self._catch_up(lease)
             self._check(lease)
@@ -112,12 +113,14 @@ class RunSteps:
         began = {**lease.run.began, str(step): self.now()}
         self.on_step(lease.change(step=step, began=began, error=None, **values))
 
-    def _fill(self, lease: RunLease) -> bool:
-        noted_at = time.monotonic()
+    def _fill(self, lease: RunLease) -> int | None:
+        """Number of videos in the target; ``None`` where workers are still at it."""
+        noted_at, last = time.monotonic(), 0
         run = lease.run
 
         def told(done: int) -> None:
-            nonlocal noted_at
+            nonlocal noted_at, last
+            last = done
             lease.check()
             total = max(run.total, done)
             self.on_progress(done, total)
@@ -127,9 +130,9 @@ class RunSteps:
 
         while not self.documents.fill(run, told=told):
             if run.background:
-                return False
+                return None
             time.sleep(_LOOK_SECONDS)
-        return True
+        return last
 
     def _catch_up(self, lease: RunLease, *, back: bool = False) -> None:
         """Until a pass finds nothing to do; what is written now, writers bring to both."""
