@@ -133,7 +133,7 @@ def start_run(
     from vidsearch.reindex import Changes
 
     wanted = Changes(**changes)
-    with _running() as (services, reindexer):
+    with _running() as (_, reindexer):
         if dry_run:
             show_plan(reindexer.plan(wanted, throttle=throttle), as_json=as_json)
             return
