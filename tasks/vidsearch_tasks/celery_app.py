@@ -13,6 +13,7 @@ from vidsearch_tasks.broker_url import is_redis, require_usable
 __all__ = [
     "EMBED_SLICE",
     "INGEST",
+    "REINDEX",
     "SCAN",
     "SWEEP",
     "TIME_LIMIT",
@@ -27,6 +28,7 @@ INGEST = "vidsearch.ingest_video"
 EMBED_SLICE = "vidsearch.embed_slice"
 SWEEP = "vidsearch.sweep"
 SCAN = "vidsearch.scan"
+REINDEX = "vidsearch.reindex"
 WORKER_INFO = "vidsearch_worker_info"
 """Remote control command, not a task: ``celery -A … inspect vidsearch_worker_info``."""
 

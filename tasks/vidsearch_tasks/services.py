@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from vidsearch.ingest import Indexer, SliceBoard, SliceWorker, SourceCircuit
     from vidsearch.media import MediaReader, ThumbnailStore
     from vidsearch.registry import EngineClock, Operations, Registry
+    from vidsearch.reindex import RunStore
     from vidsearch_tasks.model_probe import ModelProbe
 
 __all__ = ["Services", "configure", "current_services"]
@@ -226,6 +227,20 @@ class Services:
             batch_size=self.settings.model.batch_size,
             circuit=self.source_circuit,
             stop=STOP,
+        )
+
+    @build_once
+    def runs(self) -> RunStore:
+        """The records of reindex runs."""
+        from vidsearch.reindex import RunStore
+
+        index = self.settings.index
+        return RunStore(
+            self.engine,
+            index=index.operations,
+            replicas=index.replicas,
+            advice=index.side_advice,
+            clock=self.clock,
         )
 
     def open_index(self, *, replacement: bool = False) -> VideosIndex:

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any, Literal
 
 from vidsearch.engines import Json
+from vidsearch.errors import ReindexCheckError
 from vidsearch.registry import ErrorRecord
 from vidsearch_mappings.registry import from_stamp, to_stamp
 
@@ -87,6 +88,8 @@ class ReindexRun:
     """Maximum number of documents per second that are copied; ``None``: no limit."""
     background: bool = False
     """Whether workers drive it, rather than the process that started it."""
+    sent_at: float | None = None
+    """When a worker was last asked to go on with it."""
     canary: tuple[str, ...] = ()
     """Queries of the user, whose results are shown side by side before the swap."""
     swap: bool = True
@@ -104,6 +107,16 @@ class ReindexRun:
     def is_open(self) -> bool:
         """Whether it has not ended: its indices are in use, and no other run may begin."""
         return not self.step.is_over
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing is to be done until somebody says how to go on."""
+        if self.error is not None and self.error.type == ReindexCheckError.__name__:
+            return True
+        swaps = self.step is Step.VERIFIED and self.swap
+        cleans = self.step is Step.SWAPPED and not self.keep_old
+        waits = {Step.VERIFIED, Step.SWAPPED, Step.DONE, Step.ROLLED_BACK}
+        return self.step in waits and not swaps and not cleans
 
     @property
     def rate(self) -> float | None:
@@ -150,5 +163,5 @@ class ReindexRun:
         return cls(**known)
 
 
-_TIMES = frozenset({"started_at", "updated_at", "lease_until", "swapped_at", "ended_at"})
+_TIMES = frozenset({"started_at", "updated_at", "lease_until", "sent_at", "swapped_at", "ended_at"})
 _ENCODED = frozenset({"step", "began", "changes", "body", "canary", "error"})

@@ -12,10 +12,7 @@ from uuid import uuid4
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines import Engine
-from vidsearch.errors import (
-    ReindexError,
-    VidsearchError,
-)
+from vidsearch.errors import ReindexError, VidsearchError, WorkerStoppingError
 from vidsearch.index.videos_index import VideosIndex, open_videos_index
 from vidsearch.registry import ErrorRecord, Registry
 from vidsearch.reindex import target as targets
@@ -249,6 +246,8 @@ class Reindexer:
             try:
                 while self._steps.next(lease):
                     pass
+            except WorkerStoppingError:
+                raise
             except Exception as error:
                 with suppress(VidsearchError):  # the error that led here is the one to tell
                     step = str(lease.run.step)
