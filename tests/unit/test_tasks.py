@@ -88,6 +88,7 @@ def test_made_app_has_all_tasks_their_queue_and_schedule() -> None:
     assert names == {
         "vidsearch.embed_slice",
         "vidsearch.ingest_video",
+        "vidsearch.reindex",
         "vidsearch.scan",
         "vidsearch.sweep",
     }
