@@ -194,8 +194,8 @@ class VideoRecord:
         Mapping[str, Mapping[str, str]], Column(_NOT_INDEXED, encode=dict, since=_REINDEX)
     ] = field(default_factory=dict, repr=False)
     """Of its documents in other concrete indices than the one that it was ingested into, by their
-    names: ``is``, and the ``fingerprint`` that this goes with (``of``); see :meth:`fingerprint_in`.
-    A reindex leaves them where the new index has another model or other segments."""
+    names: ``is``, and the ``fingerprint`` that this goes with (``of``); see :meth:`is_current`. A
+    reindex leaves them where the new index has another model or other segments."""
     unknown: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Fields of a newer version, kept as they are by every change."""
 
@@ -231,17 +231,21 @@ class VideoRecord:
             for name, value in values.items()
         }
 
-    def fingerprint_in(self, index: str) -> str | None:
-        """What its document in a concrete index has as fingerprint where it is current.
+    def is_current(self, fingerprint: str | None, *, index: str) -> bool:
+        """Whether a document with that fingerprint, in a concrete index, was made of what is known
+        of the video now.
 
-        That of another index than the one that it was ingested into counts as long as
-        ``fingerprint`` is the one that it was noted with: whoever ingests the video again, also a
-        worker of a version that does not know the field, thereby outdates it.
+        What was noted for another index than the one that the video was ingested into counts as
+        long as ``fingerprint`` is the one that it was noted with: whoever ingests the video again,
+        also a worker of a version that does not know the field, thereby outdates it.
         """
-        other = self.fingerprints.get(index)
-        if other is None or self.fingerprint is None or other["of"] != self.fingerprint:
-            return self.fingerprint
-        return other["is"]
+        if self.fingerprint is None or fingerprint is None:
+            return False
+        other = self.fingerprints.get(index, {})
+        return fingerprint == self.fingerprint or other == {
+            "of": self.fingerprint,
+            "is": fingerprint,
+        }
 
     def changed(self, **values: Any) -> VideoRecord:
         """A copy with some values changed."""
