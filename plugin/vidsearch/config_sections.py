@@ -220,6 +220,12 @@ class ModelSettings(Section):
         description="Revision of the hub checkpoint (commit, tag or branch). Unset: the default "
         "branch.",
     )
+    others: tuple[str, ...] = Field(
+        (),
+        description="Models besides `name` whose vectors an index may hold while the model is "
+        "changed: folders of checkpoints or of ONNX exports, or encoders of your own as "
+        "`package.module:Name`. A hub id is found by the index and need not be named.",
+    )
     encoder: str = Field(
         "auto",
         min_length=1,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from vidsearch.config import Settings
-    from vidsearch.embeddings import EmbeddingStore
+    from vidsearch.embeddings import EmbeddingStore, FrameEmbedder
     from vidsearch.encoders import Encoder
     from vidsearch.engines import Engine
     from vidsearch.index import VideosIndex
@@ -180,6 +180,18 @@ class Services:
         )
 
     @build_once
+    def frame_embedder(self) -> FrameEmbedder:
+        """Files to the vectors of their frames."""
+        from vidsearch.embeddings import FrameEmbedder
+
+        return FrameEmbedder.of(
+            self.settings.ingest,
+            reader=self.reader,
+            encoder=self.encoder,
+            batch_size=self.settings.model.batch_size,
+        )
+
+    @build_once
     def slice_worker(self) -> SliceWorker:
         """Embeds one slice after the other.
 
@@ -198,11 +210,9 @@ class Services:
             self.registry,
             self.board,
             self.embeddings,
-            encoder=self.encoder,
-            reader=self.reader,
+            embedder=self.frame_embedder,
             settings=self.settings.ingest,
             sources=self.settings.sources,
-            batch_size=self.settings.model.batch_size,
             thumbnails=self.thumbnails,
             circuit=self.source_circuit,
             stop=STOP,
@@ -216,15 +226,13 @@ class Services:
         return Indexer(
             self.engine,
             self.registry,
-            encoder=self.encoder,
-            reader=self.reader,
+            embedder=self.frame_embedder,
             index=self.settings.index,
             settings=self.settings.ingest,
             sources=self.settings.sources,
             thumbnails=self.thumbnails,
             embeddings=self.embeddings,
             board=self.board,
-            batch_size=self.settings.model.batch_size,
             circuit=self.source_circuit,
             stop=STOP,
         )

@@ -10,8 +10,13 @@ from typing import Any
 
 from vidsearch.compare_and_set import until_unchanged
 from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
-from vidsearch.embeddings import EmbeddingStore, KeptVideo, SegmentPolicy, embed_video
-from vidsearch.encoders import Encoder
+from vidsearch.embeddings import (
+    EmbeddingStore,
+    FrameEmbedder,
+    KeptVideo,
+    SegmentPolicy,
+    embed_video,
+)
 from vidsearch.engines import Document, Engine, Json, Revision
 from vidsearch.errors import (
     BackendError,
@@ -34,7 +39,6 @@ from vidsearch.ingest.slices import SliceBoard
 from vidsearch.ingest.source_circuit import SourceCircuit, unwatched
 from vidsearch.media import (
     Cue,
-    MediaReader,
     Source,
     ThumbnailStore,
     best_cues,
@@ -55,10 +59,10 @@ _log = logging.getLogger(__name__)
 class Indexer:
     """Ingests registered videos into the videos index.
 
-    ``thumbnails`` is where a picture of every segment is put, ``None`` makes none; ``embeddings``
-    is where vectors of frames are kept, ``None`` keeps none; ``board`` is where long videos are put
-    in slices, ``None`` embeds them in one go; ``batch_size`` counts frames; ``circuit`` keeps it
-    from hosts that do not answer; ``stop`` ends the work between two batches.
+    ``embedder`` makes the vectors of frames; ``thumbnails`` is where a picture of every segment is
+    put, ``None`` makes none; ``embeddings`` is where vectors of frames are kept, ``None`` keeps
+    none; ``board`` is where long videos are put in slices, ``None`` embeds them in one go;
+    ``circuit`` keeps it from hosts that do not answer; ``stop`` ends the work between two batches.
 
     Raises:
         ConfigError: ``sources`` lists a host or scheme that cannot be one.
@@ -69,23 +73,20 @@ class Indexer:
         engine: Engine,
         registry: Registry,
         *,
-        encoder: Encoder,
-        reader: MediaReader,
+        embedder: FrameEmbedder,
         index: IndexSettings,
         settings: IngestSettings,
         sources: SourceSettings | None = None,
         thumbnails: ThumbnailStore | None = None,
         embeddings: EmbeddingStore | None = None,
         board: SliceBoard | None = None,
-        batch_size: int = 8,
         clock: Callable[[], float] = time.time,
         circuit: SourceCircuit | None = None,
         stop: Stop | None = None,
     ) -> None:
         self._engine = engine
         self._registry = registry
-        self._encoder = encoder
-        self._reader = reader
+        self._embedder = embedder
         self._index_settings = index
         self._settings = settings
         self._sources = sources or SourceSettings()
@@ -97,12 +98,10 @@ class Indexer:
             self._planner = SlicePlanner(
                 registry,
                 board,
-                reader=reader,
-                model=encoder.identity,
+                embedder=embedder,
                 seconds=settings.slice_seconds,
                 thumbnails=thumbnails,
             )
-        self._batch_size = batch_size
         self._clock = clock
         self._watch = circuit.watch if circuit else unwatched
         self._stop = stop or Stop()
@@ -138,7 +137,7 @@ class Indexer:
     def _index(self, attempt: Attempt) -> Outcome:
         record = attempt.record
         index = open_or_attach(self._engine, self._index_settings)
-        index.require_model(self._encoder.identity)
+        index.require_model(self._embedder.model)
         stored = index.read(record.id, routing=record.routing)
         if index.attached:
             _check_attached(record, stored, index)
@@ -164,14 +163,10 @@ class Indexer:
                     return self._planner.hand_over(attempt, content, plan)
             embedding = embed_video(
                 lambda: source.file().path,
+                embedder=self._embedder,
+                segments=segments,
                 kept=kept,
                 info=plan.info,
-                reader=self._reader,
-                encoder=self._encoder,
-                segments=segments,
-                rate=self._settings.fps,
-                sampling=self._settings.sampling,
-                batch_size=self._batch_size,
                 max_damaged=self._settings.max_damaged,
                 cues=lambda: self._cues(source, content, kept),
                 thumbnails=self._thumbnails,
@@ -256,11 +251,11 @@ class Indexer:
     def _cues(self, source: Source, content: VideoContent, kept: KeptVideo) -> tuple[Cue, ...]:
         if not self._settings.subtitles:
             return ()
-        languages = self._settings.subtitle_languages
+        languages, reader = self._settings.subtitle_languages, self._embedder.reader
 
         def read() -> tuple[Cue, ...]:
             file = source.file()
-            return best_cues(file.path, file.sidecars, reader=self._reader, languages=languages)
+            return best_cues(file.path, file.sidecars, reader=reader, languages=languages)
 
         return kept.fact(
             "cues",
