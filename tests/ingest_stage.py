@@ -97,7 +97,7 @@ class Stage:
             self.registry,
             self.board,
             self.store,
-            embedder=self.embedder(),
+            embedder=self.embedder,
             settings=self.ingest_settings,
             sources=self.sources,
             thumbnails=self.thumbnails,

@@ -12,6 +12,7 @@ from vidsearch_tasks.broker_url import is_redis, require_usable
 
 __all__ = [
     "EMBED_SLICE",
+    "FILL",
     "INGEST",
     "REINDEX",
     "SCAN",
@@ -26,6 +27,7 @@ __all__ = [
 
 INGEST = "vidsearch.ingest_video"
 EMBED_SLICE = "vidsearch.embed_slice"
+FILL = "vidsearch.fill_video"
 SWEEP = "vidsearch.sweep"
 SCAN = "vidsearch.scan"
 REINDEX = "vidsearch.reindex"

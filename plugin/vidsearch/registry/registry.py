@@ -153,9 +153,7 @@ class Registry(Lookups):
         """Note the fields that a document has kept, as the index refused new ones."""
         return self._change(id, partial(transitions.fields_written, instead=fields)).record
 
-    def mark_filled(
-        self, id: str, *, index: str, of: str | None, fingerprint: str
-    ) -> VideoRecord:
+    def mark_filled(self, id: str, *, index: str, of: str | None, fingerprint: str) -> VideoRecord:
         """Note that the document of an indexed video in another index is made; see
         ``filling.filled``."""
         fill = partial(filled, index=index, of=of, fingerprint=fingerprint)
