@@ -6,14 +6,13 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidsearch.batches import in_batches
 from vidsearch.config import SearchSettings, Settings
-from vidsearch.encoders.base import Encoder
 from vidsearch.engines import Document, Engine, Json
 from vidsearch.engines.vectors import decode_vector
 from vidsearch.errors import BackendAccessDeniedError, MappingConflictError, QueryError
@@ -26,6 +25,9 @@ from vidsearch.search.recall_advice import Recall, advice
 from vidsearch_mappings.candidates import MAX_CANDIDATES, auto_candidates
 from vidsearch_mappings.queries import SEGMENT_HITS, Level, segments_path, vector_path
 from vidsearch_mappings.recall import exact_query, sample_query
+
+if TYPE_CHECKING:
+    from vidsearch.encoders.pool import EncoderPool
 
 __all__ = ["Recall", "RecallReport", "accepted", "measure_recall"]
 
@@ -266,7 +268,7 @@ def _measure(
     cores = {
         number: SearchCore(
             index.alias,
-            encoder=_no_encoder,
+            encoders=_no_encoders,
             settings=settings.model_copy(update={"num_candidates": number}),
         )
         for number, _ in ladder
@@ -300,5 +302,5 @@ def _measure(
         )
 
 
-def _no_encoder() -> Encoder:
+def _no_encoders() -> EncoderPool:
     raise AssertionError("a search by a vector needs no model")
