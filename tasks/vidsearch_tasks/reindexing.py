@@ -108,7 +108,7 @@ def drive_reindex(run_id: str, *, services: Services | None = None) -> str:
     if (run.lease_until or 0) > services.runs.now():
         return "driven"  # where that process was killed, the sweep will tell
     try:
-        run = services.reindexer(on_progress=progress).resume(run_id)
+        run = services.reindexer(on_progress=progress).drive(run_id)
     except WorkerStoppingError:
         _log.info("reindex run %s is left to another worker, as this one ends", run_id)
     except BackendUnavailableError as error:

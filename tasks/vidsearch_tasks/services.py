@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     )
     from vidsearch.media import MediaReader, ThumbnailStore
     from vidsearch.registry import EngineClock, Operations, Registry
-    from vidsearch.reindex import RunStore
     from vidsearch_tasks.model_probe import ModelProbe
 
 __all__ = ["Services", "configure", "current_services"]
@@ -296,20 +295,6 @@ class Services:
             ),
             slices=self.board,
             stop=STOP,
-        )
-
-    @build_once
-    def runs(self) -> RunStore:
-        """The records of reindex runs."""
-        from vidsearch.reindex import RunStore
-
-        index = self.settings.index
-        return RunStore(
-            self.engine,
-            index=index.operations,
-            replicas=index.replicas,
-            advice=index.side_advice,
-            clock=self.clock,
         )
 
     def open_index(self, *, replacement: bool = False) -> VideosIndex:

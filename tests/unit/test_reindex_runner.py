@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.reindex_stage import NEW, OLD, SETTINGS, WRITE, Stage, identity_of, stage_of_three
+from tests.reindexing_in_memory import NEW, OLD, SETTINGS, WRITE, Stage, identity_of, stage_of_three
 
 from vidsearch.config import IndexSettings
 from vidsearch.engines import Json

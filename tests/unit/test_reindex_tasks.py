@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 from celery import Celery
-from tests.reindex_stage import Stage, stage_of_three
+from tests.reindexing_in_memory import Stage, stage_of_three
 
 from vidsearch.config import Settings
 from vidsearch.errors import BackendUnavailableError, ReindexError, WorkerStoppingError

@@ -60,6 +60,7 @@ class Reindexer:
         self.runs = runs
         self._engine = engine
         self._registry = registry
+        self._documents = documents
         self._settings = settings
         self._identity_of = identity_of
         self._lease_seconds = lease_seconds
@@ -92,7 +93,7 @@ class Reindexer:
             ReindexError, ConfigError, ModelUnavailableError: see :meth:`begin`.
         """
         run = self.begin(changes, throttle=throttle, canary=canary, swap=swap, keep_old=keep_old)
-        return self.resume(run.id)
+        return self.drive(run.id)
 
     def begin(
         self,
@@ -195,13 +196,30 @@ class Reindexer:
             ReindexError: there is none, or another process drives it.
             ReindexCheckError: see :meth:`start`.
         """
-        return self._drive(id or self._open().id)
+        run = self.runs.get(id) if id else self._open()
+        self._documents.retry(run)
+        return self.drive(run.id)
+
+    def drive(self, id: str) -> ReindexRun:
+        """As :meth:`resume`, but what workers gave up stays so."""
+        with RunLease(self.runs, id, owner=self._owner, seconds=self._lease_seconds) as lease:
+            try:
+                while self._steps.next(lease):
+                    pass
+            except WorkerStoppingError:
+                raise
+            except Exception as error:
+                with suppress(VidsearchError):  # the error that led here is the one to tell
+                    step = str(lease.run.step)
+                    lease.change(error=ErrorRecord.of(error, stage=step))
+                raise
+        return self.runs.get(id)
 
     def swap(self, id: str | None = None) -> ReindexRun:
         """Go on with a run that was to stop before the swap."""
         run = self.runs.get(id) if id else self._open()
         self.runs.update(run.id, lambda run: run.changed(swap=True))
-        return self._drive(run.id)
+        return self.drive(run.id)
 
     def roll_back(self, id: str | None = None) -> ReindexRun:
         """Undo a run: the alias stands for the source, and the target is deleted.
@@ -215,8 +233,11 @@ class Reindexer:
         with RunLease(self.runs, run.id, owner=self._owner, seconds=self._lease_seconds) as lease:
             if not lease.run.is_open:
                 raise ReindexError(f"{run.called} is over ({run.step}), and cannot be rolled back")
-            self._steps.enter(lease, Step.ROLLING_BACK)
-        return self._drive(run.id)
+            swapped_at = lease.run.swapped_at
+            if swapped_at is None and self._engine.indices_of(run.alias) == (run.target,):
+                swapped_at = self.runs.now()  # killed before it could note that
+            self._steps.enter(lease, Step.ROLLING_BACK, swapped_at=swapped_at)
+        return self.drive(run.id)
 
     def clean(self, id: str | None = None) -> ReindexRun:
         """End a run that was swapped: its source is deleted.
@@ -233,27 +254,13 @@ class Reindexer:
                 else f"{run.called} is over ({run.step}), and left nothing behind"
             )
         self.runs.update(run.id, lambda run: run.changed(keep_old=False))
-        return self._drive(run.id)
+        return self.drive(run.id)
 
     def _open(self) -> ReindexRun:
         run = self.runs.open()
         if run is None:
             raise ReindexError(f"no reindex of {self._settings.name!r} is open")
         return run
-
-    def _drive(self, id: str) -> ReindexRun:
-        with RunLease(self.runs, id, owner=self._owner, seconds=self._lease_seconds) as lease:
-            try:
-                while self._steps.next(lease):
-                    pass
-            except WorkerStoppingError:
-                raise
-            except Exception as error:
-                with suppress(VidsearchError):  # the error that led here is the one to tell
-                    step = str(lease.run.step)
-                    lease.change(error=ErrorRecord.of(error, stage=step))
-                raise
-        return self.runs.get(id)
 
 
 def _who() -> str:

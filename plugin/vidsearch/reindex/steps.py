@@ -17,7 +17,6 @@ from vidsearch.reindex.run import ReindexRun, Step
 
 __all__ = ["Documents", "Report", "RunSteps"]
 
-_PASSES = 50
 _NOTE_SECONDS = 2.0
 _LOOK_SECONDS = 1.0
 
@@ -49,12 +48,18 @@ class Documents(Protocol):
         ``told`` gets the number of videos that are there; what it raises ends the work.
         """
 
-    def catch_up(self, run: ReindexRun, *, back: bool = False) -> int:
+    def catch_up(self, run: ReindexRun, *, back: bool = False) -> bool:
         """Bring into the target what changed in the source since the start of the run; ``back``:
-        from the target into the source. Returns how many documents were changed."""
+        from the target into the source. ``False`` as for :meth:`fill`."""
 
     def check(self, run: ReindexRun) -> Report:
         """Compare the target with the source."""
+
+    def retry(self, run: ReindexRun) -> None:
+        """Have workers try again what they gave up."""
+
+    def end(self, run: ReindexRun) -> None:
+        """The run is over: forget what was noted for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,20 +97,18 @@ class RunSteps:
                 return False
             self.enter(lease, Step.CATCHING_UP, done=done, total=done)
         elif run.step is Step.CATCHING_UP:
-            self._catch_up(lease)
+            if not self._catch_up(lease):
+                return False
             self._check(lease)
         elif run.step is Step.VERIFIED:
-            if not run.swap:
-                return False
-            self._swap(lease)
+            return run.swap and self._swap(lease)
         elif run.step is Step.SWAPPED:
-            self._catch_up(lease)  # by writers that looked at the alias before
-            targets.unmark_target(self.engine, run)
-            if run.keep_old:
+            if not self._catch_up(lease):  # with writers that looked at the alias before
                 return False
-            self._finish(lease)
+            targets.unmark_target(self.engine, run)
+            return not run.keep_old and self._finish(lease)
         elif run.step is Step.ROLLING_BACK:
-            self._undo(lease)
+            return self._undo(lease)
         return not run.step.is_over
 
     def enter(self, lease: RunLease, step: Step, **values: object) -> None:
@@ -128,17 +131,21 @@ class RunSteps:
                 lease.change(done=done, total=total)
                 noted_at = time.monotonic()
 
-        while not self.documents.fill(run, told=told):
-            if run.background:
-                return None
-            time.sleep(_LOOK_SECONDS)
-        return last
+        done = self._waited_for(lease, lambda: self.documents.fill(run, told=told))
+        return last if done else None
 
-    def _catch_up(self, lease: RunLease, *, back: bool = False) -> None:
-        """Until a pass finds nothing to do; what is written now, writers bring to both."""
-        for _ in range(_PASSES):
-            if not self.documents.catch_up(lease.run, back=back):
-                return
+    def _catch_up(self, lease: RunLease, *, back: bool = False) -> bool:
+        """``False`` where workers are still at it. What is written now, writers bring to both."""
+        run = lease.run
+        return self._waited_for(lease, lambda: self.documents.catch_up(run, back=back))
+
+    def _waited_for(self, lease: RunLease, is_done: Callable[[], bool]) -> bool:
+        """Wait for workers, unless a worker waits itself: it may be the only one."""
+        while not is_done():
+            if lease.run.background:
+                return False
+            time.sleep(_LOOK_SECONDS)
+        return True
 
     def _check(self, lease: RunLease) -> None:
         run = lease.run
@@ -153,31 +160,40 @@ class RunSteps:
             )
         self.enter(lease, Step.VERIFIED, report=report.to_json())
 
-    def _swap(self, lease: RunLease) -> None:
+    def _swap(self, lease: RunLease) -> bool:
         run = lease.run
-        self._catch_up(lease)
+        if not self._catch_up(lease):
+            return False
         targets.ready_target(self.engine, run)
         lease.check()
         self._put_behind_alias(run, old=run.source, new=run.target)
         self.enter(lease, Step.SWAPPED, swapped_at=self.now())
+        return True
 
-    def _finish(self, lease: RunLease) -> None:
+    def _finish(self, lease: RunLease) -> bool:
         run = lease.run
         targets.drop_write_alias(self.engine, run, self.settings.write_alias)
         with suppress(IndexNotFoundError):
             self.engine.delete_index(run.source)
+        self.documents.end(run)
         self.enter(lease, Step.DONE, ended_at=self.now())
+        return False
 
-    def _undo(self, lease: RunLease) -> None:
+    def _undo(self, lease: RunLease) -> bool:
         run = lease.run
-        if self.engine.indices_of(run.alias) == (run.target,):
-            self._catch_up(lease, back=True)
+        if run.swapped_at is not None and self.engine.indices_of(run.target):
+            if not self._catch_up(lease, back=True):
+                return False
             lease.check()
             self._put_behind_alias(run, old=run.target, new=run.source)
-            self._catch_up(lease, back=True)
+            # With writers that looked at the alias before.
+            if not self._catch_up(lease, back=True):
+                return False
         targets.drop_write_alias(self.engine, run, self.settings.write_alias)
         targets.delete_target(self.engine, run)
+        self.documents.end(run)
         self.enter(lease, Step.ROLLED_BACK, ended_at=self.now())
+        return False
 
     def _put_behind_alias(self, run: ReindexRun, *, old: str, new: str) -> None:
         targets.put_behind_alias(

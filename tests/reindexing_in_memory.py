@@ -38,6 +38,8 @@ class Copying:
     problems: tuple[str, ...] = ()
     fills: list[bool] = field(default_factory=list)
     error: Exception | None = None
+    retried: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
 
     def total(self, run: ReindexRun) -> int:
         return self.engine.count(run.source)
@@ -51,14 +53,21 @@ class Copying:
         told(self.engine.count(run.target))
         return True
 
-    def catch_up(self, run: ReindexRun, *, back: bool = False) -> int:
+    def catch_up(self, run: ReindexRun, *, back: bool = False) -> bool:
         ends = (run.target, run.source) if back else (run.source, run.target)
-        return self._mirror(*ends)
+        self._mirror(*ends)
+        return True
+
+    def retry(self, run: ReindexRun) -> None:
+        self.retried.append(run.id)
+
+    def end(self, run: ReindexRun) -> None:
+        self.ended.append(run.id)
 
     def check(self, run: ReindexRun) -> Report:
         return Report(not self.problems, self.problems)
 
-    def _mirror(self, source: str, target: str) -> int:
+    def _mirror(self, source: str, target: str) -> None:
         had = {found.id: found.source for found in self.engine.scan(source)}
         there = {found.id: found.source for found in self.engine.scan(target)}
         for id in there.keys() - had.keys():
@@ -66,7 +75,6 @@ class Copying:
         changed = [id for id, value in had.items() if there.get(id) != value]
         for id in changed:
             self.engine.put(target, id, had[id])
-        return len(changed) + len(there.keys() - had.keys())
 
 
 @dataclass
