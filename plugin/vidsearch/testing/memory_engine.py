@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar, cast
 
@@ -98,6 +99,10 @@ class MemoryEngine:
         with self._lock:
             return self._behind(name)
 
+    def indices_behind(self, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        with self._lock:
+            return {name: self._behind(name) for name in names}
+
     def mapping(self, index: str) -> Json:
         return self._read(index, "mapping")
 
@@ -172,7 +177,9 @@ class MemoryEngine:
         pipeline: bool = True,
         refresh: bool = False,
     ) -> Revision:
-        revision = self._write(index, Write("index", id, source, routing, expect), version)
+        with self._lock:
+            write = Write("index", id, source, routing, expect)
+            revision = _apply(self._one(index, to_write=True), write, version, index=index)
         assert revision is not None
         return revision
 
@@ -244,6 +251,18 @@ class MemoryEngine:
             if score(query or {"match_all": {}}, found.id, found.source) is not None:
                 yield replace(found, source=filtered(found.source, source))
 
+    @contextmanager
+    def scan_slices(
+        self,
+        index: str,
+        slices: int,
+        *,
+        source: Sequence[str] | bool = True,
+        page_size: int = 500,
+    ) -> Iterator[Sequence[Iterator[Document]]]:
+        found = list(self.scan(index, source=source))
+        yield [iter(found[number::slices]) for number in range(slices)]
+
     def refresh(self, index: str) -> None:
         with self._lock:
             self._require(index)
@@ -256,9 +275,9 @@ class MemoryEngine:
             copy: Json = _json(getattr(self._one(index), part))
             return copy
 
-    def _write(self, index: str, write: Write, version: int | None = None) -> Revision | None:
+    def _write(self, index: str, write: Write) -> Revision | None:
         with self._lock:
-            return _apply(self._one(index, to_write=True), write, version, index=index)
+            return _apply(self._one(index, to_write=True), write, write.version, index=index)
 
     def _behind(self, name: str) -> tuple[str, ...]:
         if name in self._indices:
