@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.errors import (
@@ -13,19 +15,100 @@ from vidsearch.errors import (
 )
 from vidsearch_tasks.broker import send_ids
 from vidsearch_tasks.celery_app import REINDEX, maintenance_queue
+from vidsearch_tasks.register import enqueue_fills, request_fills
 from vidsearch_tasks.services import Services, current_services
 from vidsearch_tasks.stopping import STOP
 
 if TYPE_CHECKING:
     from celery import Celery
 
-    from vidsearch.reindex import ReindexRun
+    from vidsearch.encoders import ModelIdentity
+    from vidsearch.index import VideosIndex
+    from vidsearch.reindex import Reindexer, ReindexRun, RunStore
+    from vidsearch.reindex.steps import Report
 
-__all__ = ["drive_reindex", "send_due_reindex", "start_reindex"]
+__all__ = ["drive_reindex", "reindexer", "run_store", "send_due_reindex", "start_reindex"]
 
 _log = logging.getLogger(__name__)
+_LEASE_SECONDS = 30.0
 _RESEND_SECONDS = 10.0
 """After which a message counts as lost, and an error is tried again."""
+
+
+def reindexer(
+    services: Services | None = None,
+    *,
+    lease_seconds: float = _LEASE_SECONDS,
+    on_step: Callable[[ReindexRun], None] = lambda run: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Reindexer:
+    """What reindexes in this process: ``reindexer().start(Changes(quantization="binary"))``.
+
+    Args:
+        services: what to work with; by default those of this process.
+        lease_seconds: for which a process has a run without renewing its lease.
+        on_step: told each record when a step has begun.
+        on_progress: told how many videos of how many are in the new index.
+    """
+    from vidsearch.reindex import Reindexer
+    from vidsearch.reindex.documents import ReindexedDocuments
+
+    services = services or current_services()
+    documents = ReindexedDocuments(
+        engine=services.engine,
+        registry=services.registry,
+        fills=services.fills,
+        request=partial(request_fills, services=services),
+        send=partial(enqueue_fills, services=services, app=services.app),
+        checked=partial(_checked, services),
+    )
+    return Reindexer(
+        services.engine,
+        services.settings.index,
+        registry=services.registry,
+        runs=run_store(services),
+        documents=documents,
+        identity_of=partial(_identity_of, services),
+        lease_seconds=lease_seconds,
+        on_step=on_step,
+        on_progress=on_progress,
+    )
+
+
+def run_store(services: Services | None = None) -> RunStore:
+    """The records of the runs of the index."""
+    from vidsearch.reindex import RunStore
+
+    services = services or current_services()
+    index = services.settings.index
+    return RunStore(
+        services.engine,
+        index=index.operations,
+        replicas=index.replicas,
+        advice=index.side_advice,
+        clock=services.clock,
+    )
+
+
+def _identity_of(services: Services, name: str) -> ModelIdentity:
+    """Of a model as ``--model`` names it, with ``@`` and a revision where it has one."""
+    from vidsearch.encoders import load_encoder
+    from vidsearch.encoders.pool import model_named
+
+    model = services.settings.model
+    if name == model.name:
+        return services.encoder.identity
+    name, _, revision = name.partition("@")
+    other = model_named(name, model, revision=revision or None)
+    return load_encoder(other, services.settings.ingest).identity
+
+
+def _checked(
+    services: Services, run: ReindexRun, source: VideosIndex, target: VideosIndex
+) -> Report:
+    from vidsearch.reindex.canary import check_target
+
+    return check_target(source, target, services.registry, queries=run.canary)
 
 
 def start_reindex(
@@ -41,7 +124,7 @@ def start_reindex(
     """Begin a reindex that workers do, under live traffic.
 
     ``start_reindex(quantization="binary", shards=3)``. Where the broker is away, the next sweep
-    sends the message. To reindex in this process instead, ``Services().reindexer().start(…)``.
+    sends the message. To reindex in this process instead, :func:`reindexer`.
 
     Args:
         throttle: maximum number of documents per second.
@@ -53,7 +136,7 @@ def start_reindex(
         changes: what is to differ, as of :class:`vidsearch.reindex.Changes`.
 
     Returns:
-        The record; ``services.runs.get(run.id)`` shows how far it is.
+        The record; ``run_store().get(run.id)`` shows how far it is.
 
     Raises:
         ReindexError: another run is open, or nothing differs, or the index is attached.
@@ -66,7 +149,7 @@ def start_reindex(
         wanted = Changes(**changes)
     except TypeError as error:
         raise ReindexError(f"cannot reindex with {', '.join(changes)}: {error}") from error
-    run = services.reindexer().begin(
+    run = reindexer(services).begin(
         wanted, throttle=throttle, canary=canary, swap=swap, keep_old=keep_old, background=True
     )
     return _sent(run, services, app or services.app)
@@ -74,10 +157,11 @@ def start_reindex(
 
 def send_due_reindex(*, services: Services, app: Celery) -> ReindexRun | None:
     """Have a worker go on with the open run where workers are to drive it and none does."""
-    run = services.runs.open()
+    runs = run_store(services)
+    run = runs.open()
     if run is None or not run.background or run.is_at_rest:
         return None
-    now = services.runs.now()
+    now = runs.now()
     if (run.lease_until or 0) > now or (run.sent_at or 0) + _RESEND_SECONDS > now:
         return None
     return _sent(run, services, app)
@@ -90,7 +174,9 @@ def _sent(run: ReindexRun, services: Services, app: Celery) -> ReindexRun:
     if problem is not None:
         _log.warning("%s: the sweep will send its message: %s", run.called, problem)
         return run
-    return services.runs.update(run.id, lambda run: run.changed(sent_at=services.runs.now()))
+    return run_store(services).update(
+        run.id, lambda run: run.changed(sent_at=run_store(services).now())
+    )
 
 
 def drive_reindex(run_id: str, *, services: Services | None = None) -> str:
@@ -104,11 +190,11 @@ def drive_reindex(run_id: str, *, services: Services | None = None) -> str:
     def progress(done: int, total: int) -> None:
         STOP.check()
 
-    run = services.runs.get(run_id)
-    if (run.lease_until or 0) > services.runs.now():
+    runs = run_store(services)
+    if (runs.get(run_id).lease_until or 0) > runs.now():
         return "driven"  # where that process was killed, the sweep will tell
     try:
-        run = services.reindexer(on_progress=progress).drive(run_id)
+        run = reindexer(services, on_progress=progress).drive(run_id)
     except WorkerStoppingError:
         _log.info("reindex run %s is left to another worker, as this one ends", run_id)
     except BackendUnavailableError as error:

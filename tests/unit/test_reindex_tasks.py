@@ -25,7 +25,6 @@ class Reindexing:
         self.stage = stage
         self.settings = Settings(broker={"queue": uuid4().hex})
         self.app = Celery("application", broker="memory://", set_as_current=False)
-        self.reindexer = stage.reindexer
         self.runs = stage.reindexer().runs
 
     @property
@@ -53,8 +52,11 @@ class Reindexing:
 
 
 @pytest.fixture
-def reindexing_() -> Reindexing:
-    return Reindexing(stage_of_three())
+def reindexing_(monkeypatch: pytest.MonkeyPatch) -> Reindexing:
+    stage = stage_of_three()
+    monkeypatch.setattr(reindexing, "reindexer", lambda _, **options: stage.reindexer(**options))
+    monkeypatch.setattr(reindexing, "run_store", lambda _: stage.reindexer().runs)
+    return Reindexing(stage)
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from vidsearch.errors import VidsearchError
 
 if TYPE_CHECKING:
     from vidsearch.reindex import Reindexer, ReindexRun
-    from vidsearch_tasks import Services
 
 __all__ = [
     "clean",
@@ -37,10 +36,10 @@ _id = click.argument("id", required=False)
 @json_option
 def list_runs(as_json: bool) -> None:
     """List the runs of this index, the newest first."""
-    from vidsearch_tasks import Services
+    from vidsearch_tasks import Services, run_store
 
     with Services() as services:
-        runs = services.runs.all()
+        runs = run_store(services).all()
     show_runs(runs, as_json=as_json)
 
 
@@ -50,10 +49,10 @@ def list_runs(as_json: bool) -> None:
 def show(id: str | None, as_json: bool) -> None:
     """Show a run, by default the newest: how far it is, and what its check found."""
     from vidsearch.errors import ReindexError
-    from vidsearch_tasks import Services
+    from vidsearch_tasks import Services, run_store
 
     with Services() as services:
-        run = services.runs.get(id) if id else services.runs.last()
+        run = run_store(services).get(id) if id else run_store(services).last()
         if run is None:
             raise ReindexError(f"there was no reindex of {services.settings.index.name!r} yet")
     show_run(run, as_json=as_json)
@@ -72,7 +71,7 @@ def resume(id: str | None, as_json: bool) -> None:
 @json_option
 def swap(id: str | None, as_json: bool) -> None:
     """Move searches to the new index of a run that was to stop before that (--no-swap)."""
-    with _running() as (_, reindexer):
+    with _running() as reindexer:
         show_run(reindexer.swap(id), as_json=as_json)
 
 
@@ -95,8 +94,8 @@ def rollback(id: str | None, yes: bool, as_json: bool) -> None:
 @json_option
 def clean(id: str | None, yes: bool, as_json: bool) -> None:
     """End a run that was swapped: delete the old index. There is no rollback afterwards."""
-    with _running() as (services, reindexer):
-        run = _chosen(services, id)
+    with _running() as reindexer:
+        run = _chosen(reindexer, id)
         if not yes and run is not None:
             click.confirm(
                 f"Delete {run.source}, the old index of {run.alias}?", abort=True, err=True
@@ -106,14 +105,14 @@ def clean(id: str | None, yes: bool, as_json: bool) -> None:
 
 def resume_run(id: str | None, *, as_json: bool) -> None:
     """Go on with a run."""
-    with _running() as (_, reindexer):
+    with _running() as reindexer:
         show_run(reindexer.resume(id), as_json=as_json)
 
 
 def roll_back_run(id: str | None, *, yes: bool, as_json: bool) -> None:
     """Undo a run."""
-    with _running() as (services, reindexer):
-        run = _chosen(services, id)
+    with _running() as reindexer:
+        run = _chosen(reindexer, id)
         if not yes and run is not None:
             click.confirm(f"Delete {run.target}, and search {run.source}?", abort=True, err=True)
         show_run(reindexer.roll_back(id), as_json=as_json)
@@ -133,7 +132,7 @@ def start_run(
     from vidsearch.reindex import Changes
 
     wanted = Changes(**changes)
-    with _running() as (_, reindexer):
+    with _running() as reindexer:
         if dry_run:
             show_plan(reindexer.plan(wanted, throttle=throttle), as_json=as_json)
             return
@@ -159,20 +158,19 @@ def _queries(path: Path | None) -> tuple[str, ...]:
     return queries
 
 
-def _chosen(services: Services, id: str | None) -> ReindexRun | None:
-    return services.runs.get(id) if id else services.runs.open()
+def _chosen(reindexer: Reindexer, id: str | None) -> ReindexRun | None:
+    return reindexer.runs.get(id) if id else reindexer.runs.open()
 
 
 @contextmanager
-def _running() -> Iterator[tuple[Services, Reindexer]]:
-    """The services, and a reindexer that tells on stderr what it does."""
-    from vidsearch_tasks import Services
+def _running() -> Iterator[Reindexer]:
+    """A reindexer that tells on stderr what it does."""
+    from vidsearch_tasks import Services, reindexer
 
     with Services() as services, output.progress("Filling the new index") as bar:
         told = Narrator(bar)
-        reindexer = services.reindexer(on_step=told.step, on_progress=told.progress)
         try:
-            yield services, reindexer
+            yield reindexer(services, on_step=told.step, on_progress=told.progress)
         except (KeyboardInterrupt, VidsearchError):
             if told.run is not None and told.run.is_open:
                 output.talk(

@@ -9,7 +9,12 @@ from __future__ import annotations
 import logging
 
 from vidsearch.engines import Engine
-from vidsearch.errors import BackendAccessDeniedError, IndexNotFoundError, ReindexError
+from vidsearch.errors import (
+    BackendAccessDeniedError,
+    IndexNotFoundError,
+    MappingConflictError,
+    ReindexError,
+)
 from vidsearch.index.description import IndexDescription, description_of
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch_mappings.names import write_alias_of
@@ -27,7 +32,6 @@ def other_indices(index: VideosIndex) -> tuple[VideosIndex, ...]:
 
     Raises:
         BackendUnavailableError: the engine does not answer.
-        MappingConflictError: one of them does not say what it holds.
     """
     others: list[VideosIndex] = []
     for name in _others(index):
@@ -35,6 +39,8 @@ def other_indices(index: VideosIndex) -> tuple[VideosIndex, ...]:
             others.append(open_concrete(index.engine, name, alias=index.alias))
         except IndexNotFoundError:  # it was dropped at this moment, as a run was rolled back
             _log.info("index %r is gone", name)
+        except MappingConflictError as error:  # an alias of the user happens to have this name
+            _log.debug("index %r is not written as well: %s", name, error)
     return tuple(others)
 
 
@@ -44,7 +50,7 @@ def refuse_while_reindexed(index: VideosIndex, what: str) -> None:
     Raises:
         ReindexError: more indices are written than the one that is read.
     """
-    names = _others(index)
+    names = [other.name for other in other_indices(index)]
     if names:
         raise ReindexError(
             f"{what} after the reindex of {index.alias!r} only, which writes {', '.join(names)} "
