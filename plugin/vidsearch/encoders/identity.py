@@ -77,7 +77,7 @@ class ModelIdentity:
         other: ModelIdentity,
         *,
         where: str,
-        advice: str = "Configure that model, or ingest into a new index.",
+        advice: str = "Configure that model, or change that of the index with `vidsearch reindex`.",
     ) -> None:
         """Refuse to mix vectors of two models.
 
