@@ -108,7 +108,14 @@ def _checked(
 ) -> Report:
     from vidsearch.reindex.canary import check_target
 
-    return check_target(source, target, services.registry, queries=run.canary)
+    return check_target(
+        source,
+        target,
+        services.registry,
+        encoder_for=services.encoder_for,
+        settings=services.settings.search,
+        queries=run.canary,
+    )
 
 
 def start_reindex(

@@ -94,6 +94,9 @@ def test_other_settings_and_segments_come_without_embedding_again(
     assert (done.code, done.data["step"]) == (0, "verified"), done.err
     assert f"writers write to {index_name}-000001 and {index_name}-000002" in done.err
     assert run("index", "show", "--json").data["index"] == f"{index_name}-000001"
+    shown = run("reindex", "show").out
+    assert "check\tpassed" in shown
+    assert f"a red wall\t1\t{before['red']} (" in shown
     assert run("reindex", "swap", "--json").data["step"] == "swapped"
     shown = run("index", "show", "--json").data
     assert (shown["index"], shown["quantization"]) == (f"{index_name}-000002", "flat")

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from tests.reindexing_in_memory import NEW, OLD, SETTINGS, WRITE, Stage, identity_of, stage_of_three
+from tests.reindexing_in_memory import (
+    NEW,
+    OLD,
+    SETTINGS,
+    WRITE,
+    Report,
+    Stage,
+    identity_of,
+    stage_of_three,
+)
 
 from vidsearch.config import IndexSettings
 from vidsearch.engines import Json
@@ -42,7 +51,7 @@ def test_a_run_goes_from_step_to_step_and_keeps_the_source(stage: Stage) -> None
     assert stage.steps == STEPS
     assert run.step is Step.SWAPPED
     assert run.swapped_at is not None
-    assert run.report == {"passed": True, "problems": []}
+    assert run.report == Report().to_json()
     assert (run.owner, run.error, run.total, told) == (None, None, 3, [(3, 3)])
     assert stage.behind("videos") == (NEW,)
     assert stage.behind(WRITE) == (OLD, NEW)
@@ -175,7 +184,7 @@ def test_a_target_that_fails_its_check_is_not_swapped(stage: Stage) -> None:
     run = stage.reindexer().runs.open()
     assert run is not None
     assert (run.step, run.owner) == (Step.CATCHING_UP, None)
-    assert run.report == {"passed": False, "problems": ["3 documents are missing"]}
+    assert run.report == Report(False, ("3 documents are missing",)).to_json()
     assert run.error is not None
     assert stage.behind("videos") == (OLD,)
     stage.documents.problems = ()
