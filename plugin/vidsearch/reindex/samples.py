@@ -23,6 +23,8 @@ _BATCH = 20
 """Documents per request; each may hold hundreds of vectors."""
 _SAME = 0.999
 """Cosine of two vectors that are one, but for rounding."""
+_ROUNDING = 0.01
+"""By which the length of a unit vector may be off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,22 +123,20 @@ def _without_vectors(video: Json) -> list[Json]:
 
 
 def _lowest_cosine(old: Json, new: Json, *, alike: bool, same_model: bool) -> float:
-    """Between vectors that should be the same; where there are none, of each with itself."""
+    """Between vectors that should be the same; 0 where a vector that was made anew is no unit
+    vector, or one is missing."""
     of_old, of_new = _vectors(old), _vectors(new)
-    if same_model and not alike:
-        pairs = [(of_old[:1], of_new[:1])]  # of the whole video
-    elif alike:
-        pairs = [(of_old, of_new)]
-    else:
-        pairs = []
-    if any(len(one) != len(other) for one, other in pairs):
+    if not alike and any(abs(np.linalg.norm(vector) - 1) > _ROUNDING for vector in of_new):
         return 0.0
-    cosines = [1.0]
-    for one, other in pairs:
-        cosines += [float(a @ b) for a, b in zip(one, other, strict=True) if len(a) == len(b)]
-        cosines += [0.0 for a, b in zip(one, other, strict=True) if len(a) != len(b)]
-    lengths = [float(np.linalg.norm(vector)) for vector in of_new]
-    return min([*cosines, *(0.0 for length in lengths if abs(length - 1) > 1e-2)])
+    if not alike:  # the vector of the whole video does not depend on its segments
+        of_old, of_new = (of_old[:1], of_new[:1]) if same_model else ([], [])
+    if [vector.shape for vector in of_old] != [vector.shape for vector in of_new]:
+        return 0.0
+    return min((_cosine(a, b) for a, b in zip(of_old, of_new, strict=True)), default=1.0)
+
+
+def _cosine(one: NDArray[Any], other: NDArray[Any]) -> float:
+    return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other) or 1.0))
 
 
 def _vectors(video: Mapping[str, Any]) -> list[NDArray[Any]]:
