@@ -15,7 +15,17 @@ from vidsearch.reindex import Reindexer, ReindexRun, RunStore, Step
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
 
-__all__ = ["NEW", "OLD", "SETTINGS", "WRITE", "Copying", "Stage", "identity_of", "stage_of_three"]
+__all__ = [
+    "NEW",
+    "OLD",
+    "SETTINGS",
+    "WRITE",
+    "Copying",
+    "Report",
+    "Stage",
+    "identity_of",
+    "stage_of_three",
+]
 
 SETTINGS = IndexSettings(name="videos", replicas=0)
 OLD, NEW, WRITE = "videos-000001", "videos-000002", "videos-write"
@@ -27,7 +37,12 @@ class Report:
     problems: tuple[str, ...] = ()
 
     def to_json(self) -> Json:
-        return {"passed": self.passed, "problems": list(self.problems)}
+        return {
+            "passed": self.passed,
+            "problems": list(self.problems),
+            "recall": {},
+            "comparisons": [],
+        }
 
 
 @dataclass

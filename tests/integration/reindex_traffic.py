@@ -143,7 +143,9 @@ class Traffic:
         return add
 
     def _search(self) -> Callable[[], None]:
-        search = VideoSearch(self.services.engine, self.services.settings, encoder=FakeEncoder())
+        search = VideoSearch(
+            self.services.engine, FakeEncoder(), index=self.services.settings.index.name
+        )
 
         def look() -> None:
             result = search.search(text=f"{WORD} red", k=20)

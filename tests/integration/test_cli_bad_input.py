@@ -206,7 +206,7 @@ def test_reindex_with_another_model_is_refused_and_enqueues_nothing(
     message = live.fails("reindex", *args, code=1)
     assert f"index '{index_name}' holds vectors of demo@" in message
     assert "but the configured model is local@" in message
-    assert "change that of the index with `vidsearch reindex`" in message
+    assert "Configure that model, or see `vidsearch reindex --model`." in message
     live.set(MODEL__NAME=str(tmp_path / "nowhere"))
     code, _, err = live("reindex", *args)
     assert code == 0

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from tests.reindexing_in_memory import NEW, OLD, SETTINGS, WRITE, Stage, identity_of, stage_of_three
+from tests.reindexing_in_memory import (
+    NEW,
+    OLD,
+    SETTINGS,
+    WRITE,
+    Report,
+    Stage,
+    identity_of,
+    stage_of_three,
+)
 
 from vidsearch.config import IndexSettings
 from vidsearch.engines import Json
@@ -13,6 +22,7 @@ from vidsearch.errors import (
     ReindexCheckError,
     ReindexError,
 )
+from vidsearch.index import drop_videos_index
 from vidsearch.reindex import ReindexRun, Step
 from vidsearch.reindex.changes import Changes
 
@@ -42,7 +52,7 @@ def test_a_run_goes_from_step_to_step_and_keeps_the_source(stage: Stage) -> None
     assert stage.steps == STEPS
     assert run.step is Step.SWAPPED
     assert run.swapped_at is not None
-    assert run.report == {"passed": True, "problems": []}
+    assert run.report == Report().to_json()
     assert (run.owner, run.error, run.total, told) == (None, None, 3, [(3, 3)])
     assert stage.behind("videos") == (NEW,)
     assert stage.behind(WRITE) == (OLD, NEW)
@@ -124,6 +134,7 @@ def test_own_fields_are_mapped_anew_where_that_is_asked_for(stage: Stage) -> Non
     ("changes", "error", "said"),
     [
         (Changes(), ReindexError, "nothing is to differ"),
+        (Changes(replicas=2), ReindexError, "replicas need no new index"),
         (Changes(segment_seconds=-1), ReindexError, "--segment-seconds -1"),
         (Changes(shards=0), ReindexError, "--shards 0"),
         (Changes(quantization="fp16"), ConfigError, "fp16"),
@@ -175,7 +186,7 @@ def test_a_target_that_fails_its_check_is_not_swapped(stage: Stage) -> None:
     run = stage.reindexer().runs.open()
     assert run is not None
     assert (run.step, run.owner) == (Step.CATCHING_UP, None)
-    assert run.report == {"passed": False, "problems": ["3 documents are missing"]}
+    assert run.report == Report(False, ("3 documents are missing",)).to_json()
     assert run.error is not None
     assert stage.behind("videos") == (OLD,)
     stage.documents.problems = ()
@@ -287,3 +298,26 @@ def test_a_process_that_is_alive_keeps_its_run(stage: Stage) -> None:
         stage.reindexer().resume()
     runs.take(run.id, owner="killed", seconds=0.3)
     assert stage.reindexer().resume().step is Step.SWAPPED
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_refused"), [(Changes(segment_seconds=5), True), (Changes(shards=2), False)]
+)
+def test_an_older_registry_is_upgraded_before_documents_are_made_anew(
+    stage: Stage, changes: Changes, is_refused: bool
+) -> None:
+    registry = f"{SETTINGS.registry}-000001"
+    stage.engine.put_mapping(registry, {"_meta": {"vidsearch": {"registry": {"version": 3}}}})
+    if is_refused:
+        with pytest.raises(ReindexError, match="run `vidsearch index upgrade`, before"):
+            stage.reindexer().begin(changes)
+    else:
+        stage.reindexer().begin(changes)
+
+
+def test_an_index_is_not_dropped_while_it_is_reindexed(stage: Stage) -> None:
+    stage.reindexer().start(BINARY)
+    with pytest.raises(ReindexError, match="it can be dropped after the reindex of 'videos' only"):
+        drop_videos_index(stage.engine, SETTINGS)
+    stage.reindexer().clean()
+    assert NEW in drop_videos_index(stage.engine, SETTINGS)

@@ -101,7 +101,25 @@ def show_run(run: ReindexRun, *, as_json: bool) -> None:
         "driven by": run.owner,
         "error": run.error,
     }
+    if run.report is not None:
+        facts["check"] = "passed" if run.report["passed"] else "; ".join(run.report["problems"])
+        facts["recall@10"] = ", ".join(f"{k} {v:.3f}" for k, v in run.report["recall"].items())
     output.print_facts(facts, as_json=False)
+    if run.report is not None:
+        _show_comparisons(run.report["comparisons"])
+
+
+def _show_comparisons(comparisons: Sequence[Mapping[str, Any]]) -> None:
+    """What the user's queries find, in the old index and in the new one."""
+    from vidsearch.reindex.side_by_side import SideBySide
+
+    rows = [
+        (each.query if rank == 1 else "", rank, old, new)
+        for each in map(SideBySide.from_json, comparisons)
+        for rank, old, new in each.rows()
+    ]
+    if rows:
+        output.print_table(("query", "rank", "old index", "new index"), rows, right=("rank",))
 
 
 def _json(run: ReindexRun) -> dict[str, Any]:

@@ -77,7 +77,7 @@ class ModelIdentity:
         other: ModelIdentity,
         *,
         where: str,
-        advice: str = "Configure that model, or change that of the index with `vidsearch reindex`.",
+        advice: str = "Configure that model, or see `vidsearch reindex --model`.",
     ) -> None:
         """Refuse to mix vectors of two models.
 

@@ -91,6 +91,11 @@ class Target:
                 "nothing is to differ: say at least one of --quantization, --segment-seconds, "
                 "--shards, --replicas, --m, --ef-construction, --model and --mapping"
             )
+        if given.keys() == {"replicas"}:
+            raise ReindexError(
+                "replicas need no new index: set index.replicas, then run `vidsearch index diff "
+                "--apply`"
+            )
         identity = source.identity
         if changes.model is not None:
             identity = identity_of(changes.model)

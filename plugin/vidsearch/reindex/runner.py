@@ -15,6 +15,7 @@ from vidsearch.engines import Engine
 from vidsearch.errors import ReindexError, VidsearchError, WorkerStoppingError
 from vidsearch.index.videos_index import VideosIndex, open_videos_index
 from vidsearch.registry import ErrorRecord, Registry
+from vidsearch.registry.index import registry_layout
 from vidsearch.reindex import target as targets
 from vidsearch.reindex.changes import Changes, Target
 from vidsearch.reindex.lease import RunLease
@@ -121,6 +122,9 @@ class Reindexer:
             ConfigError, ModelUnavailableError: see :meth:`Target.of`.
         """
         source, target = self.planned(changes)
+        layout = registry_layout(self._engine, self._settings)
+        if target.way != "copy" and layout.is_older:  # it could not note what is made
+            raise ReindexError(f"{layout}, before segments or the model are changed")
 
         def make(id: str, now: float) -> ReindexRun:
             if self._engine.indices_of(source.alias) != (source.name,):
