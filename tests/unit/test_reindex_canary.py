@@ -72,9 +72,7 @@ def test_a_faithful_copy_passes(stage: TwoIndices) -> None:
 def test_a_missing_document_is_named(stage: TwoIndices) -> None:
     stage.engine.delete(stage.new, "v03")
     report = checked(stage)
-    assert report.problems == (
-        "1 document of 'videos-000001' missing in 'videos-000002', such as 'v03'",
-    )
+    assert report.problems == ("1 document missing in 'videos-000002', such as 'v03'",)
     assert report.counts["indexed"] == {"videos": 12, "source": 12, "target": 11}
 
 
@@ -101,6 +99,26 @@ def test_a_deleted_video_that_is_gone_everywhere_passes(stage: TwoIndices) -> No
     for index in (stage.old, stage.new):
         stage.engine.delete(index, "v05")
     assert checked(stage).problems == ()
+
+
+def test_a_document_that_the_source_lost_as_well_is_no_fault_of_a_copy(stage: TwoIndices) -> None:
+    for index in (stage.old, stage.new):
+        stage.engine.delete(index, "v05")
+    report = checked(stage)
+    assert report.problems == ()
+    assert report.counts["indexed"] == {"videos": 12, "source": 11, "target": 11}
+
+
+def test_very_many_missing_documents_are_counted_all(
+    stage: TwoIndices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vidsearch.reindex.presence._MANY", 3)
+    for id in IDS:
+        stage.engine.delete(stage.new, id)
+    (problem,) = checked(stage).problems
+    assert problem == (
+        "12 documents missing in 'videos-000002', such as 'v00', 'v01', 'v02', 'v03', 'v04', …"
+    )
 
 
 def test_a_document_without_a_record_is_missed_like_any_other(stage: TwoIndices) -> None:
