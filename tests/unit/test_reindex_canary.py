@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 from tests.reindex_stage import TwoIndices
 
+from vidsearch.config import IndexSettings
 from vidsearch.engines import Json
-from vidsearch.registry import ErrorRecord
+from vidsearch.index import attach_index
+from vidsearch.index.targets import open_concrete
+from vidsearch.registry import ErrorRecord, Registry
 from vidsearch.reindex.canary import CanaryReport, check_target
 from vidsearch.reindex.side_by_side import SideBySide
 from vidsearch.testing.fake_encoder import FakeEncoder
+from vidsearch.testing.memory_engine import MemoryEngine
 
 IDS = [f"v{number:02}" for number in range(12)]
 
@@ -280,3 +284,34 @@ def test_a_target_that_cannot_be_searched_is_a_problem(embedded: TwoIndices) -> 
     assert "fake@2" in problem
     assert report.comparisons[0].old
     assert report.comparisons[0].new == ()
+
+
+# -- an attached index
+
+
+def test_documents_of_an_application_are_compared_with_and_without_vectors() -> None:
+    engine = MemoryEngine()
+    mapping = {"properties": {"title": {"type": "text"}, "url": {"type": "keyword"}}}
+    engine.create_index("shop-1", {"mappings": mapping, "aliases": {"shop": {}}})
+    settings = IndexSettings(name="shop")
+    attach_index(engine, settings, FakeEncoder().identity, uri_field="url")
+    engine.create_index("shop-2", {"mappings": engine.mapping("shop-1")})
+    vector = np.eye(32, dtype=np.float32)[0].tolist()
+    made = {"uri": "/a.mp4", "fingerprint": "of it", "vector": vector, "segments": []}
+    for id in ("seen", "lost", "whole", "gone"):
+        document = {"title": id, "url": "/a.mp4"}
+        engine.put("shop-1", id, {**document, "video": made} if id != "gone" else document)
+        if id != "gone":
+            engine.put("shop-2", id, {**document, "video": made} if id != "lost" else document)
+    source, target = (open_concrete(engine, name, alias="shop") for name in ("shop-1", "shop-2"))
+    report = check_target(
+        source,
+        target,
+        Registry(engine, index=settings.registry),
+        encoder_for=lambda index: FakeEncoder(),
+        recall_queries=0,
+        pause=lambda seconds: None,
+    )
+    assert report.problems[0] == "2 documents missing in 'shop-2', such as 'gone', 'lost'"
+    assert report.counts == {"without a record": {"videos": 0, "source": 3, "target": 2}}
+    assert report.sampled == 3
