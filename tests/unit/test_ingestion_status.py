@@ -234,7 +234,9 @@ def test_duration_is_told_in_its_largest_unit(seconds: float, told: str) -> None
     assert duration(seconds) == told
 
 
-def test_a_reindex_that_stopped_needs_a_person(services: Services) -> None:
+def test_a_reindex_that_stopped_needs_a_person(
+    services: Services, worker: Callable[[bool], None]
+) -> None:
     assert ingestion_status(services=services).reindex is None
     runs = run_store(services)
     run = runs.begin(
