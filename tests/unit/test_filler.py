@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -110,8 +110,8 @@ class Reindexed(Stage):
 
 
 @pytest.fixture
-def stage() -> Iterator[Reindexed]:
-    yield Reindexed()
+def stage() -> Reindexed:
+    return Reindexed()
 
 
 def test_other_segments_are_made_of_kept_frames(stage: Reindexed, red: Path) -> None:
