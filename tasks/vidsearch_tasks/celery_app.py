@@ -14,6 +14,7 @@ __all__ = [
     "EMBED_SLICE",
     "FILL",
     "INGEST",
+    "REINDEX",
     "SCAN",
     "SWEEP",
     "TIME_LIMIT",
@@ -29,6 +30,7 @@ EMBED_SLICE = "vidsearch.embed_slice"
 FILL = "vidsearch.fill_video"
 SWEEP = "vidsearch.sweep"
 SCAN = "vidsearch.scan"
+REINDEX = "vidsearch.reindex"
 WORKER_INFO = "vidsearch_worker_info"
 """Remote control command, not a task: ``celery -A … inspect vidsearch_worker_info``."""
 

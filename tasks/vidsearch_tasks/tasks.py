@@ -19,6 +19,7 @@ from vidsearch_tasks.celery_app import (
     EMBED_SLICE,
     FILL,
     INGEST,
+    REINDEX,
     SCAN,
     SWEEP,
     TIME_LIMIT,
@@ -26,12 +27,13 @@ from vidsearch_tasks.celery_app import (
 )
 from vidsearch_tasks.maintenance import run_due_scan, run_due_sweep, run_quick_scan
 from vidsearch_tasks.register import enqueue_fills, enqueue_slices
+from vidsearch_tasks.reindexing import drive_reindex, send_due_reindex
 from vidsearch_tasks.services import current_services
 
 if TYPE_CHECKING:
     from vidsearch.ingest import Outcome
 
-__all__ = ["embed_slice", "fill_video", "ingest_video", "scan", "sweep", "worker_info"]
+__all__ = ["embed_slice", "fill_video", "ingest_video", "reindex", "scan", "sweep", "worker_info"]
 
 _log = logging.getLogger(__name__)
 
@@ -121,6 +123,11 @@ def sweep(self: Any) -> dict[str, int]:
             _log.info("scan: %s", scanned)
     except VidsearchError as error:
         _log.warning("no scan: %s", error)
+    try:
+        if run := send_due_reindex(services=current_services(), app=self.app):
+            _log.info("%s goes on: %s", run.called, run.step)
+    except VidsearchError as error:
+        _log.warning("no reindex: %s", error)
     return counts
 
 
@@ -134,6 +141,16 @@ def scan(self: Any) -> dict[str, int]:
     if counts:
         _log.info("scan: %s", counts)
     return counts
+
+
+@shared_task(name=REINDEX, acks_late=True, ignore_result=True)  # type: ignore[untyped-decorator]
+def reindex(run_id: str) -> str:
+    """Go on with a reindex that :func:`~vidsearch_tasks.start_reindex` began.
+
+    Args:
+        run_id: of its record.
+    """
+    return drive_reindex(run_id)
 
 
 @inspect_command(name=WORKER_INFO)  # type: ignore[untyped-decorator]

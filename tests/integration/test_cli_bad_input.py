@@ -183,7 +183,7 @@ def test_index_of_another_model_is_refused_with_both_named(
     assert f"index '{index_name}-000001' holds vectors of demo@" in message
     assert "but the configured model is local@" in message
     assert "differs in name, revision, dims, image_size" in message
-    assert "Configure that model, or ingest into a new index." in message
+    assert "Configure that model, or see `vidsearch reindex --model`." in message
     # A keyword search compares no vectors, so it goes on.
     code, _, err = live("search", "dog", "--mode", "keyword")
     assert code == 0
@@ -200,7 +200,7 @@ def test_reindex_with_another_model_is_refused_and_enqueues_nothing(
     message = live.fails("reindex", *args, code=1)
     assert f"index '{index_name}' holds vectors of demo@" in message
     assert "but the configured model is local@" in message
-    assert "Configure that model, or ingest into a new index." in message
+    assert "Configure that model, or see `vidsearch reindex --model`." in message
     live.set(MODEL__NAME=str(tmp_path / "nowhere"))
     code, _, err = live("reindex", *args)
     assert code == 0

@@ -8,13 +8,15 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vidsearch.config import IngestSettings, ModelSettings
 from vidsearch.encoders import Encoder, EncoderPool, ModelIdentity, load_encoder
 from vidsearch.encoders.pool import model_named
 from vidsearch.errors import EncoderError, ModelMismatchError, ModelUnavailableError
-from vidsearch.testing.checkpoints import random_clip_checkpoint
+from vidsearch.media import FrameBatch
+from vidsearch.testing.checkpoints import random_clip_checkpoint, turned_demo_checkpoint
 from vidsearch.testing.fake_encoder import FakeEncoder
 
 DEMO = ModelSettings(name="demo", offline=True)
@@ -222,3 +224,19 @@ def test_another_model_is_computed_as_the_configured_one_as_far_as_it_can(
     made = model_named(name, model, revision="abc")
     assert (made.encoder, made.name, made.precision) == expected
     assert (made.revision, made.threads) == ("abc", 3)
+
+
+def test_a_turned_demo_checkpoint_is_as_good_and_comparable_to_nothing_of_demo(
+    tmp_path: Path,
+) -> None:
+    texts = ["a red circle", "a blue square", "a yellow star"]
+    picture = np.zeros((1, 64, 64, 3), np.uint8)
+    picture[:, 16:48, 16:48] = (235, 20, 20)
+    made = {}
+    for name in ("demo", str(turned_demo_checkpoint(tmp_path / "turned", seed=1))):
+        encoder = load_encoder(ModelSettings(name=name, precision="fp32"), INGEST)
+        frame = encoder.encode_frames(FrameBatch(picture, np.zeros(1)))
+        made[name] = np.concatenate([encoder.encode_text(texts), frame])
+    demo, turned = made.values()
+    assert np.allclose(demo @ demo.T, turned @ turned.T, atol=2e-3)
+    assert np.abs(demo @ turned.T).max() < 0.25

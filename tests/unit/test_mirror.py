@@ -476,6 +476,15 @@ def test_the_old_index_may_be_gone_before_a_late_writer_looks(two: TwoIndices) -
     assert two.source(two.new, "a")["title"] == "B"  # type: ignore[index]
 
 
+def test_a_document_that_went_with_its_index_is_to_be_made_anew(two: TwoIndices) -> None:
+    two.begin()
+    index = two.add("a", "f1")
+    two.swap()
+    two.engine.delete_index(two.old)
+    (left,) = mirror_to_others(two.registry, index, ["a"])
+    assert (left.index.name, left.ids) == (two.new, ("a",))
+
+
 def test_an_index_of_somebody_else_behind_the_write_alias_is_left_alone(two: TwoIndices) -> None:
     index = two.add("a", "f1")
     two.engine.create_index("other", {"aliases": {two.settings.write_alias: {}}})

@@ -151,5 +151,5 @@ def test_one_process_drives_a_run_until_its_lease_runs_out(store: RunStore, cloc
     clock.now += 2
     assert store.take("1", owner="b", seconds=30).owner == "b"
     with pytest.raises(ReindexTakenOverError, match="taken over by b"):
-        store.change("1", owner="a", step=Step.COPYING)
-    assert store.change("1", owner="b", step=Step.COPYING).step is Step.COPYING
+        store.change("1", held_by="a", step=Step.COPYING)
+    assert store.change("1", held_by="b", step=Step.COPYING).step is Step.COPYING

@@ -89,6 +89,7 @@ def test_made_app_has_all_tasks_their_queue_and_schedule() -> None:
         "vidsearch.embed_slice",
         "vidsearch.fill_video",
         "vidsearch.ingest_video",
+        "vidsearch.reindex",
         "vidsearch.scan",
         "vidsearch.sweep",
     }

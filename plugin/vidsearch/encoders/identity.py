@@ -77,7 +77,7 @@ class ModelIdentity:
         other: ModelIdentity,
         *,
         where: str,
-        advice: str = "Configure that model, or ingest into a new index.",
+        advice: str = "Configure that model, or see `vidsearch reindex --model`.",
     ) -> None:
         """Refuse to mix vectors of two models.
 

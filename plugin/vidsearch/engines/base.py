@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from vidsearch.engines.calls import Calls
@@ -187,9 +188,9 @@ class Engine(_Engine, Protocol):
         Where a write is repeated after its answer was lost and meets a conflict, the document is
         read: if it is what was written, the write counts as done.
 
-        A write with ``expect`` that finds another revision is no error; its id is among the
-        ``conflicts`` of the result. A ``create`` without ``expect`` that finds a document is
-        rejected.
+        A write with ``expect`` that finds another revision, or one with ``version`` that finds a
+        greater one, is no error; its id is among the ``conflicts`` of the result. A ``create``
+        without ``expect`` that finds a document is rejected.
 
         Raises:
             BulkError: items were rejected for what they are; ``failures`` has the error of each,
@@ -226,6 +227,23 @@ class Engine(_Engine, Protocol):
             source: names of the fields to bring, ``True`` for all of them, vectors included,
                 ``False`` for ids and revisions only.
             page_size: documents per request; each page must be used up within five minutes.
+        """
+
+    def scan_slices(
+        self,
+        index: str,
+        slices: int,
+        *,
+        source: Sequence[str] | bool = True,
+        page_size: int = 500,
+    ) -> AbstractContextManager[Sequence[Iterator[Document]]]:
+        """All documents as :meth:`scan`, in so many parts that threads may read side by side.
+
+        A document is in one part only. Where the engine cannot read all parts from one point in
+        time, each has its own, and a document that is written between them is in at most one.
+
+            with engine.scan_slices(index, 2) as slices:
+                …
         """
 
     def refresh(self, index: str) -> None:

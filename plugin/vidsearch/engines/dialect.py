@@ -70,7 +70,8 @@ class Dialect(ABC):
             index: index or alias.
             cursor: ``None`` for the first page, unless :meth:`open_scan` gave one.
             source: fields to bring.
-            body: query, size, and ``search_after`` from the second page on.
+            body: query, size, ``slice`` where it is a part of a scan, and ``search_after`` from the
+                second page on.
         """
 
     @abstractmethod

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from vidsearch.engines.calls import Calls
@@ -97,23 +97,66 @@ class RestEngine(_Engine):
         source: Sequence[str] | bool = True,
         page_size: int = 500,
     ) -> Iterator[Document]:
+        cursor = self.run(self._dialect.open_scan(index))
+        body = {"query": query or {"match_all": {}}, "size": page_size}
+        yield from self._pages(index, cursor, source=source, body=body, owned=True)
+
+    @contextlib.contextmanager
+    def scan_slices(
+        self,
+        index: str,
+        slices: int,
+        *,
+        source: Sequence[str] | bool = True,
+        page_size: int = 500,
+    ) -> Iterator[Sequence[Iterator[Document]]]:
         dialect = self._dialect
-        body: Json = {"query": query or {"match_all": {}}, "size": page_size}
-        body["seq_no_primary_term"] = True
-        cursor = self.run(dialect.open_scan(index))
+        shared = self.run(dialect.open_scan(index))
+        bodies: list[Json] = [
+            {"query": {"match_all": {}}, "size": page_size}
+            | ({} if slices == 1 else {"slice": {"id": number, "max": slices}})
+            for number in range(slices)
+        ]
+        parts = [
+            self._pages(index, shared, source=source, body=body, owned=shared is None)
+            for body in bodies
+        ]
+        try:
+            yield parts
+        finally:
+            for part in parts:
+                part.close()
+            self._close_scan(shared)
+
+    def _pages(
+        self,
+        index: str,
+        cursor: str | None,
+        *,
+        source: Sequence[str] | bool,
+        body: Json,
+        owned: bool,
+    ) -> Generator[Document, None, None]:
+        """Documents page by page; ``owned``: whether the cursor is closed at the end."""
+        dialect = self._dialect
+        size, body = body["size"], {**body, "seq_no_primary_term": True, "version": True}
         try:
             while True:
                 page = dialect.page(index, cursor, source=source, body=body)
                 response, cursor = self.run(page)
                 hits = response["hits"]["hits"]
                 yield from map(document_of, hits)
-                if len(hits) < page_size:
+                if len(hits) < size:
                     return
                 body["search_after"] = hits[-1]["sort"]
         finally:
-            if cursor is not None:
-                with contextlib.suppress(BackendError):
-                    self.run(dialect.close_scan(cursor))
+            if owned:
+                self._close_scan(cursor)
+
+    def _close_scan(self, cursor: str | None) -> None:
+        if cursor is not None:
+            with contextlib.suppress(BackendError):
+                self.run(self._dialect.close_scan(cursor))
 
     def close(self) -> None:
         if self._owned:

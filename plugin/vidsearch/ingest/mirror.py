@@ -157,6 +157,7 @@ class _Batch:
         self._source = source
         self._target = target
         self._alike = are_alike(source, target)
+        self._source_is_gone = False
         self._routing: dict[str, str] = {}
         self._written: dict[str, bool] = {}
         """Whether there is a document now, by id."""
@@ -220,6 +221,8 @@ class _Batch:
                 return with_fields(record, there.source, index=target)
             if not self._alike:
                 return _Wish.FILL
+            if given is None and self._source_is_gone:
+                return _Wish.FILL  # it was dropped under a writer that had opened it
             if given is None or not given.source.get(source.field):
                 return _Wish.STAY
             return with_fields(record, self._with_video_of(given, there), index=target)
@@ -312,7 +315,8 @@ class _Batch:
         except IndexNotFoundError:
             if index is self._target:
                 raise
-            return {}  # the old index may be dropped, and the record says what is right
+            self._source_is_gone = True  # the record says what is right
+            return {}
 
 
 def _has_video(document: Document | None, index: VideosIndex) -> bool:

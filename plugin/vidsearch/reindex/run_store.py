@@ -46,6 +46,10 @@ class RunStore:
         self._notes = Notes(engine, index=index, replicas=replicas, advice=advice)
         self._time = clock
 
+    def now(self) -> float:
+        """The time that leases go by, in seconds since the epoch."""
+        return self._time()
+
     def begin(self, make: Callable[[str, float], ReindexRun]) -> ReindexRun:
         """Record a new run.
 
@@ -130,7 +134,7 @@ class RunStore:
 
         return self.update(id, take)
 
-    def change(self, id: str, *, owner: str, **values: Any) -> ReindexRun:
+    def change(self, id: str, *, held_by: str, **values: Any) -> ReindexRun:
         """Change a record as the one who holds its lease.
 
         Raises:
@@ -138,7 +142,7 @@ class RunStore:
         """
 
         def change(run: ReindexRun) -> ReindexRun:
-            if run.owner != owner:
+            if run.owner != held_by:
                 raise ReindexTakenOverError(
                     f"{run.called} was taken over by {run.owner or 'nobody'}, as its lease had run "
                     "out: leave it to that process"
