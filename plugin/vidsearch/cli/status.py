@@ -12,7 +12,7 @@ import click
 
 from vidsearch.cli import output
 from vidsearch.cli.options import json_option
-from vidsearch.cli.workers import shared_names, worker_problem
+from vidsearch.cli.workers import model_note, model_problem, shared_names, worker_problem
 
 if TYPE_CHECKING:
     from vidsearch_tasks import IngestionStatus, Services
@@ -179,6 +179,12 @@ def _advice(found: IngestionStatus, services: Services) -> Iterator[str]:
     if found.warning:
         yield found.warning
     if found.broker:
+        index = services.open_index(replacement=True)
         yield from filter(
-            None, [worker_problem(found.broker, services.settings), shared_names(found.broker)]
+            None,
+            [
+                worker_problem(found.broker, services.settings),
+                model_problem(found.broker, index) or model_note(found.broker, index),
+                shared_names(found.broker),
+            ],
         )
