@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -104,11 +105,15 @@ def _identity_of(services: Services, name: str) -> ModelIdentity:
 
 
 def _checked(
-    services: Services, run: ReindexRun, source: VideosIndex, target: VideosIndex
+    services: Services,
+    run: ReindexRun,
+    source: VideosIndex,
+    target: VideosIndex,
+    problems: Sequence[str],
 ) -> Report:
     from vidsearch.reindex.canary import check_target
 
-    return check_target(
+    report = check_target(
         source,
         target,
         services.registry,
@@ -116,6 +121,7 @@ def _checked(
         settings=services.settings.search,
         queries=run.canary,
     )
+    return replace(report, problems=(*problems, *report.problems))
 
 
 def start_reindex(

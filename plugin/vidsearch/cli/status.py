@@ -158,6 +158,9 @@ def _rows(found: IngestionStatus) -> list[tuple[str, Any, str]]:
         since, until = duration(videos.at - pause.since), duration(pause.until - videos.at)
         note = f"since {since}, next try in {until}: {pause.error}"
         rows.append((f"paused {pause.key}", pause.tries, note))
+    if (run := found.reindex) is not None:
+        note = f"{run.step}, from {run.source} to {run.target}"
+        rows.append((f"reindex {run.id}", run.done, note))
     for group in videos.errors:
         states = ", ".join(f"{number} {state}" for state, number in group.states.items())
         note = f"{states}; last {group.id}: {group.error.message}"
