@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.errors import (
@@ -99,7 +100,9 @@ def _identity_of(services: Services, name: str) -> ModelIdentity:
     model = services.settings.model
     if name == model.name:
         return services.encoder.identity
-    name, _, revision = name.partition("@")
+    revision = ""
+    if not Path(name).exists():  # whose name may have one, too
+        name, _, revision = name.partition("@")
     other = model_named(name, model, revision=revision or None)
     return load_encoder(other, services.settings.ingest).identity
 
