@@ -85,7 +85,8 @@ class ReindexRun:
     done: int = 0
     """Of them, how many are there."""
     throttle: float | None = None
-    """Maximum number of documents per second that are copied; ``None``: no limit."""
+    """Maximum number of documents per second that are copied; ``None``: as many as leave the
+    cluster half of its time."""
     background: bool = False
     """Whether workers drive it, rather than the process that started it."""
     sent_at: float | None = None
