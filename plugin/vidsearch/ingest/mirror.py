@@ -17,7 +17,7 @@ Why no change is lost, and no deleted video comes back:
    everywhere; of two documents the one with the record's fingerprint is right; the fields are
    those of the record. So a writer that was held up over a swap, and goes by the old index, undoes
    nothing in the new one. A video that a worker is at is left to that worker, which mirrors at its
-   end.
+   end, failed or not.
 5. A process that is killed between its write and its mirror, and a worker of an older version, have
    changed the record in any case: :mod:`vidsearch.reindex.registry_changes` goes through all
    records that changed, again and again until nothing is left, and once more after the swap.
@@ -129,8 +129,8 @@ def mirror_to_others(
                 _log.warning("index %r is not up to date: %s", other.name, error)
             else:
                 left[other.name] = ToFill(other, done.to_fill)
-                for error in done.refused.values():
-                    _log.warning("index %r is not up to date: %s", other.name, error)
+                for refusal in done.refused.values():
+                    _log.warning("index %r is not up to date: %s", other.name, refusal)
     return tuple(one for one in left.values() if one.ids)
 
 
