@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.errors import (
@@ -98,17 +100,23 @@ def _identity_of(services: Services, name: str) -> ModelIdentity:
     model = services.settings.model
     if name == model.name:
         return services.encoder.identity
-    name, _, revision = name.partition("@")
+    revision = ""
+    if not Path(name).exists():  # whose name may have one, too
+        name, _, revision = name.partition("@")
     other = model_named(name, model, revision=revision or None)
     return load_encoder(other, services.settings.ingest).identity
 
 
 def _checked(
-    services: Services, run: ReindexRun, source: VideosIndex, target: VideosIndex
+    services: Services,
+    run: ReindexRun,
+    source: VideosIndex,
+    target: VideosIndex,
+    problems: Sequence[str],
 ) -> Report:
     from vidsearch.reindex.canary import check_target
 
-    return check_target(
+    report = check_target(
         source,
         target,
         services.registry,
@@ -116,6 +124,7 @@ def _checked(
         settings=services.settings.search,
         queries=run.canary,
     )
+    return replace(report, problems=(*problems, *report.problems))
 
 
 def start_reindex(

@@ -25,10 +25,9 @@ pytestmark = pytest.mark.integration
 
 _ROOT = Path(__file__).resolve().parents[2]
 _STEPS = ("writing_both", "copying", "catching_up", "verified", "swapped")
-_MOMENTS = (
-    "begun:planned",
-    *(f"{moment}:{step}" for step in _STEPS for moment in ("undone", "begun")),
-)
+_BEGUN = ("begun:planned", *(f"begun:{step}" for step in _STEPS))
+_UNDONE = tuple(f"undone:{step}" for step in _STEPS)
+"""What the step needs is done, but not recorded: the alias is moved already, for instance."""
 
 
 class Reindexed:
@@ -89,7 +88,7 @@ def reindexed(elasticsearch_9: SearchNode, index_name: str) -> Iterator[Reindexe
         yield Reindexed(services, env)
 
 
-@pytest.mark.parametrize("moment", _MOMENTS)
+@pytest.mark.parametrize("moment", [_BEGUN[0], *_UNDONE])
 def test_a_killed_run_is_resumed_to_its_end(reindexed: Reindexed, moment: str) -> None:
     run = reindexed.killed(moment)
     assert run.is_open
@@ -100,7 +99,7 @@ def test_a_killed_run_is_resumed_to_its_end(reindexed: Reindexed, moment: str) -
     reindexed.check(Step.DONE, behind=run.target, number=3)
 
 
-@pytest.mark.parametrize("moment", _MOMENTS)
+@pytest.mark.parametrize("moment", [*_BEGUN, _UNDONE[-1]])
 def test_a_killed_run_is_rolled_back(reindexed: Reindexed, moment: str) -> None:
     run = reindexed.killed(moment)
     reindexed.write(2)

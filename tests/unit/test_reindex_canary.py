@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 from tests.reindex_stage import TwoIndices
 
+from vidsearch.config import IndexSettings
 from vidsearch.engines import Json
-from vidsearch.registry import ErrorRecord
+from vidsearch.index import attach_index
+from vidsearch.index.targets import open_concrete
+from vidsearch.registry import ErrorRecord, Registry
 from vidsearch.reindex.canary import CanaryReport, check_target
 from vidsearch.reindex.side_by_side import SideBySide
 from vidsearch.testing.fake_encoder import FakeEncoder
+from vidsearch.testing.memory_engine import MemoryEngine
 
 IDS = [f"v{number:02}" for number in range(12)]
 
@@ -72,9 +76,7 @@ def test_a_faithful_copy_passes(stage: TwoIndices) -> None:
 def test_a_missing_document_is_named(stage: TwoIndices) -> None:
     stage.engine.delete(stage.new, "v03")
     report = checked(stage)
-    assert report.problems == (
-        "1 document of 'videos-000001' missing in 'videos-000002', such as 'v03'",
-    )
+    assert report.problems == ("1 document missing in 'videos-000002', such as 'v03'",)
     assert report.counts["indexed"] == {"videos": 12, "source": 12, "target": 11}
 
 
@@ -101,6 +103,26 @@ def test_a_deleted_video_that_is_gone_everywhere_passes(stage: TwoIndices) -> No
     for index in (stage.old, stage.new):
         stage.engine.delete(index, "v05")
     assert checked(stage).problems == ()
+
+
+def test_a_document_that_the_source_lost_as_well_is_no_fault_of_a_copy(stage: TwoIndices) -> None:
+    for index in (stage.old, stage.new):
+        stage.engine.delete(index, "v05")
+    report = checked(stage)
+    assert report.problems == ()
+    assert report.counts["indexed"] == {"videos": 12, "source": 11, "target": 11}
+
+
+def test_very_many_missing_documents_are_counted_all(
+    stage: TwoIndices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vidsearch.reindex.presence._MANY", 3)
+    for id in IDS:
+        stage.engine.delete(stage.new, id)
+    (problem,) = checked(stage).problems
+    assert problem == (
+        "12 documents missing in 'videos-000002', such as 'v00', 'v01', 'v02', 'v03', 'v04', …"
+    )
 
 
 def test_a_document_without_a_record_is_missed_like_any_other(stage: TwoIndices) -> None:
@@ -262,3 +284,34 @@ def test_a_target_that_cannot_be_searched_is_a_problem(embedded: TwoIndices) -> 
     assert "fake@2" in problem
     assert report.comparisons[0].old
     assert report.comparisons[0].new == ()
+
+
+# -- an attached index
+
+
+def test_documents_of_an_application_are_compared_with_and_without_vectors() -> None:
+    engine = MemoryEngine()
+    mapping = {"properties": {"title": {"type": "text"}, "url": {"type": "keyword"}}}
+    engine.create_index("shop-1", {"mappings": mapping, "aliases": {"shop": {}}})
+    settings = IndexSettings(name="shop")
+    attach_index(engine, settings, FakeEncoder().identity, uri_field="url")
+    engine.create_index("shop-2", {"mappings": engine.mapping("shop-1")})
+    vector = np.eye(32, dtype=np.float32)[0].tolist()
+    made = {"uri": "/a.mp4", "fingerprint": "of it", "vector": vector, "segments": []}
+    for id in ("seen", "lost", "whole", "gone"):
+        document = {"title": id, "url": "/a.mp4"}
+        engine.put("shop-1", id, {**document, "video": made} if id != "gone" else document)
+        if id != "gone":
+            engine.put("shop-2", id, {**document, "video": made} if id != "lost" else document)
+    source, target = (open_concrete(engine, name, alias="shop") for name in ("shop-1", "shop-2"))
+    report = check_target(
+        source,
+        target,
+        Registry(engine, index=settings.registry),
+        encoder_for=lambda index: FakeEncoder(),
+        recall_queries=0,
+        pause=lambda seconds: None,
+    )
+    assert report.problems[0] == "2 documents missing in 'shop-2', such as 'gone', 'lost'"
+    assert report.counts == {"without a record": {"videos": 0, "source": 3, "target": 2}}
+    assert report.sampled == 3

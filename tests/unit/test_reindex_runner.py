@@ -321,3 +321,12 @@ def test_an_index_is_not_dropped_while_it_is_reindexed(stage: Stage) -> None:
         drop_videos_index(stage.engine, SETTINGS)
     stage.reindexer().clean()
     assert NEW in drop_videos_index(stage.engine, SETTINGS)
+
+
+def test_without_its_source_a_run_ends_and_is_not_rolled_back(stage: Stage) -> None:
+    stage.reindexer().start(BINARY)
+    stage.engine.delete_index(OLD)
+    with pytest.raises(ReindexError, match="cannot be rolled back, as 'videos-000001' is gone"):
+        stage.reindexer().roll_back()
+    assert stage.reindexer().clean().step is Step.DONE
+    assert stage.behind(WRITE) == ()

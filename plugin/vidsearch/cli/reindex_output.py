@@ -38,8 +38,10 @@ class Narrator:
         began, before = self._first
         note = ""
         if done > before and now - began >= 1:
+            from vidsearch_tasks.overview import duration
+
             rate = (done - before) / (now - began)
-            note = f"({rate:.0f}/s, {_duration((total - done) / rate)} left)"
+            note = f"({rate:.0f}/s, {duration((total - done) / rate)} left)"
         self._bar(done, total, note=note)
 
 
@@ -83,14 +85,14 @@ def show_runs(runs: Sequence[ReindexRun], *, as_json: bool) -> None:
         for r in runs
     ]
     output.print_rows(
-        [_json(run) for run in runs], columns, rows, as_json=as_json, whole=columns[:2]
+        [run.to_json() for run in runs], columns, rows, as_json=as_json, whole=columns[:2]
     )
 
 
 def show_run(run: ReindexRun, *, as_json: bool) -> None:
     """One run."""
     if as_json:
-        output.print_json(_json(run))
+        output.print_json(run.to_json())
         return
     facts = {
         **{name: getattr(run, name) for name in ("id", "step", "alias", "source", "target", "way")},
@@ -122,15 +124,10 @@ def _show_comparisons(comparisons: Sequence[Mapping[str, Any]]) -> None:
         output.print_table(("query", "rank", "old index", "new index"), rows, right=("rank",))
 
 
-def _json(run: ReindexRun) -> dict[str, Any]:
-    """A record as JSON, without the body of the target, which `vidsearch index show` tells."""
-    source = run.to_source()
-    del source["body"]
-    return source
-
-
 def show_plan(plan: Plan, *, as_json: bool) -> None:
     """What a run would do."""
+    from vidsearch_tasks.overview import duration
+
     data = {**asdict(plan), "seconds": plan.seconds}
     if as_json:
         output.print_json(data)
@@ -145,7 +142,7 @@ def show_plan(plan: Plan, *, as_json: bool) -> None:
             "size": _size(plan.bytes),
             "disk needed": _size(plan.needed_bytes),
             "disk free": _size(plan.free_bytes),
-            "time": None if plan.seconds is None else _duration(plan.seconds),
+            "time": None if plan.seconds is None else duration(plan.seconds),
             "measured on": plan.measured,
         }
         output.print_facts(facts, as_json=False)
@@ -176,11 +173,3 @@ def _size(number: int | None) -> str | None:
         size /= 1024
         units.pop(0)
     return f"{size:.1f} {units[0]}" if units[0] != "B" else f"{number} B"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

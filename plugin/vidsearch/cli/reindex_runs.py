@@ -131,7 +131,7 @@ def start_run(
     """Begin a run and go on to its end; or show what it would do."""
     from vidsearch.reindex import Changes
 
-    wanted = Changes(**changes)
+    wanted, queries = Changes(**changes), _queries(canary)
     with _running() as reindexer:
         if dry_run:
             show_plan(reindexer.plan(wanted, throttle=throttle), as_json=as_json)
@@ -139,7 +139,7 @@ def start_run(
         run = reindexer.begin(
             wanted,
             throttle=throttle,
-            canary=_queries(canary),
+            canary=queries,
             background=background,
             **options,
         )

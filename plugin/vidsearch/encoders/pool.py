@@ -21,7 +21,7 @@ from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.encoders.load import load_encoder
 from vidsearch.errors import VidsearchError
 
-__all__ = ["EncoderPool", "model_named"]
+__all__ = ["EncoderPool", "is_found_by_name", "model_named"]
 
 _KEPT = 2
 """The model before a change and the one after it."""
@@ -136,7 +136,7 @@ class EncoderPool:
     def _find(self, identity: ModelIdentity) -> Encoder | str:
         """Another model than the configured one, or what to do, as it was not found."""
         if self._model is None:
-            return "Hand in that model, or ingest into a new index."
+            return "Hand in that model, too, as an EncoderPool."
         now = self._clock()
         since, advice = self._missing.get(identity, (-_AGAIN_AFTER, ""))
         if now - since < _AGAIN_AFTER:
@@ -181,11 +181,15 @@ def model_named(name: str, model: ModelSettings, *, revision: str | None = None)
     return model.model_copy(update=changes)
 
 
+def is_found_by_name(identity: ModelIdentity) -> bool:
+    """Whether the identity says where the model is: ``demo`` or a hub id, which has a slash."""
+    return identity.name == "demo" or "/" in identity.name
+
+
 def _candidates(model: ModelSettings, identity: ModelIdentity) -> Iterator[ModelSettings]:
     """What may be the model of an identity, what the user names before what is found by itself."""
     names = [name for name in model.others if _may_be(name, identity)]
-    # A name without a slash that is not `demo` is of an encoder of somebody's own, no hub id.
-    if identity.name not in names and (identity.name == "demo" or "/" in identity.name):
+    if identity.name not in names and is_found_by_name(identity):
         names.append(identity.name)
     for name in names:
         yield model_named(name, model, revision=identity.revision)

@@ -40,6 +40,10 @@ class Fill:
         """From its entry on the board."""
         return cls(**{"of": None, **entry.fields})
 
+    def is_wanted(self, record: VideoRecord) -> bool:
+        """Whether the video is still as it was when the document was asked for."""
+        return record.state is State.INDEXED and record.fingerprint == self.of
+
     def to_fields(self) -> Json:
         """For its entry."""
         return {name: value for name, value in asdict(self).items() if value is not None}

@@ -112,7 +112,7 @@ class Filler:
     def _fill(self, fill: Fill, attempt: Attempt) -> bool:
         """Whether a document was made."""
         record = self._registry.find(fill.video_id)
-        if record is None or not _is_wanted(record, fill):
+        if record is None or not fill.is_wanted(record):
             return False
         try:
             target = open_concrete(self._engine, fill.target, alias=self._alias)
@@ -187,7 +187,7 @@ class Filler:
         routing = known.routing if known else None
         stored = target.read(fill.video_id, routing=routing)
         record = self._registry.find(fill.video_id)
-        if record is None or not _is_wanted(record, fill):
+        if record is None or not fill.is_wanted(record):
             return False
         if target.attached and stored is None:
             _log.info("%s is not there (any more)", target.called(record.id))
@@ -199,7 +199,7 @@ class Filler:
         )
         if after.state is State.DELETED:
             target.remove(record.id, expect=written, routing=routing)
-        if not _is_wanted(after, fill) or _written(after) != _written(record):
+        if not fill.is_wanted(after) or _written(after) != _written(record):
             raise VersionConflictError("the record changed meanwhile")
         return True
 
@@ -215,11 +215,6 @@ class Filler:
             {**record.fields, target.field: video},
             expect=stored.revision if stored else "absent",
         )
-
-
-def _is_wanted(record: VideoRecord, fill: Fill) -> bool:
-    """Whether the video is still as it was when the document was asked for."""
-    return record.state is State.INDEXED and record.fingerprint == fill.of
 
 
 def _written(record: VideoRecord) -> tuple[object, ...]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from vidsearch.batches import in_batches
 from vidsearch.engines import Engine
 from vidsearch.index.targets import open_concrete
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.ingest import FillBoard
+from vidsearch.ingest.fill_board import Fill
 from vidsearch.registry import Registry, State
 from vidsearch.reindex.copy import copy_videos
 from vidsearch.reindex.registry_changes import MARGIN_SECONDS, catch_up
@@ -31,8 +33,9 @@ class ReindexedDocuments:
     """Asks workers for the documents of some videos; returns how many were not asked for yet."""
     send: Callable[[Sequence[str]], None]
     """Sends messages for entries of the board."""
-    checked: Callable[[ReindexRun, VideosIndex, VideosIndex], Report]
-    """The check before the swap: of the run, its source and its target."""
+    checked: Callable[[ReindexRun, VideosIndex, VideosIndex, Sequence[str]], Report]
+    """The check before the swap: of the run, its source and its target; with what is known to be
+    wrong already."""
 
     def total(self, run: ReindexRun) -> int:
         """See :class:`~vidsearch.reindex.steps.Documents`."""
@@ -75,7 +78,8 @@ class ReindexedDocuments:
 
     def check(self, run: ReindexRun) -> Report:
         """See :class:`~vidsearch.reindex.steps.Documents`."""
-        return self.checked(run, self._open(run.source, run), self._open(run.target, run))
+        source, target = self._open(run.source, run), self._open(run.target, run)
+        return self.checked(run, source, target, [*self._given_up(run)])
 
     def retry(self, run: ReindexRun) -> None:
         """See :class:`~vidsearch.reindex.steps.Documents`."""
@@ -85,6 +89,25 @@ class ReindexedDocuments:
     def end(self, run: ReindexRun) -> None:
         """See :class:`~vidsearch.reindex.steps.Documents`."""
         self.fills.drop()
+
+    def _given_up(self, run: ReindexRun) -> Iterator[str]:
+        """What workers could not make, of videos that are as they were then."""
+        lost: list[VideoRecord] = []
+        for batch in in_batches(self.fills.given_up()):
+            fills = [(Fill.of_entry(entry), entry) for entry in batch]
+            records = self.registry.find_many([fill.video_id for fill, _ in fills])
+            lost += [
+                entry
+                for fill, entry in fills
+                if (record := records.get(fill.video_id)) is not None
+                and fill.is_wanted(record)
+                and fill.target == run.target
+            ]
+        if lost:
+            yield (
+                f"{len(lost)} videos could not be made, such as "
+                f"{Fill.of_entry(lost[0]).video_id!r}: {lost[0].error}. Mend that, or delete them"
+            )
 
     def _wait(self, told: Callable[[int], None] = lambda done: None) -> bool:
         """Whether workers are still to make documents."""

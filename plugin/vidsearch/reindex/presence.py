@@ -23,6 +23,8 @@ index first, and to the other right after it."""
 _RECENT_SECONDS = 60.0
 _PAGE = 5000
 """Ids per request."""
+_MANY = 10_000
+"""So many documents with a flaw are no matter of a moment."""
 _NO_RECORD = "without a record"
 
 
@@ -33,7 +35,7 @@ class _Flaw(Enum):
 
 
 _SAID = {
-    _Flaw.MISSING: "{number} of {source!r} missing in {target!r}, such as {ids}",
+    _Flaw.MISSING: "{number} missing in {target!r}, such as {ids}",
     _Flaw.DELETED: "{number} of deleted videos in {target!r}, such as {ids}",
     _Flaw.EXTRA: "{number} in {target!r} that {source!r} lacks, such as {ids}",
 }
@@ -74,15 +76,15 @@ def compare_presence(
     had, there = _Ids.of(source), _Ids.of(target)
     judge = _Judge(source, target, registry)
     counts: dict[str, Counter[str]] = {}
-    suspects = []
+    suspects: dict[str, _Flaw] = {}
     for id, record in _videos(registry, had.all | there.all):
         state = _NO_RECORD if record is None else str(record.state)
         counted = counts.setdefault(state, Counter(videos=0, source=0, target=0))
         counted["videos"] += record is not None
         counted["source"] += id in had.with_vectors
         counted["target"] += id in there.with_vectors
-        if judge.flaw(id, record, had, there) is not None:
-            suspects.append(id)
+        if (flaw := judge.flaw(id, record, had, there)) is not None:
+            suspects[id] = flaw
     flaws = judge.lasting_flaws(suspects, {**there.routing, **had.routing}, pause)
     chosen = random.sample(sorted(had.with_vectors), min(samples, len(had.with_vectors)))
     return Presence(
@@ -184,7 +186,8 @@ class _Judge:
         if id in there.all and id not in had.all and record is None:
             return _Flaw.EXTRA
         is_indexed = record is not None and record.state is State.INDEXED
-        if is_indexed and id not in there.with_vectors and not self.target.attached:
+        if is_indexed and not self.alike and id not in there.with_vectors:
+            # It is made of the video, and not of the document that the source has lost.
             return _Flaw.MISSING if self._is_missed(record) else None
         return None
 
@@ -198,11 +201,14 @@ class _Judge:
 
     def lasting_flaws(
         self,
-        ids: list[str],
+        suspects: Mapping[str, _Flaw],
         routing: Mapping[str, str],
         pause: Callable[[float], object],
     ) -> dict[str, _Flaw]:
-        """Of the documents with a flaw, those that keep it."""
+        """Of the documents with a flaw, those that keep it; of very many, the first are looked at
+        again."""
+        ids = list(suspects)
+        ids, many = ids[:_MANY], ids[_MANY:]
         flaws: dict[str, _Flaw] = {}
         for look in range(LOOKS):
             if look:
@@ -217,4 +223,4 @@ class _Judge:
             ids = list(flaws)
             if not ids:
                 break
-        return flaws
+        return {**flaws, **{id: suspects[id] for id in many}}

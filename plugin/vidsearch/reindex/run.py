@@ -150,6 +150,12 @@ class ReindexRun:
             **({} if self.error is None else {"error": self.error.to_source()}),
         }
 
+    def to_json(self) -> Json:
+        """For people and their scripts: without the body of the target."""
+        source = self.to_source()
+        del source["body"]
+        return source
+
     @classmethod
     def from_source(cls, source: Mapping[str, Any]) -> ReindexRun:
         """The inverse of :meth:`to_source`; fields of a newer version are left out."""

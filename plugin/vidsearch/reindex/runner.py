@@ -237,6 +237,11 @@ class Reindexer:
         with RunLease(self.runs, run.id, owner=self._owner, seconds=self._lease_seconds) as lease:
             if not lease.run.is_open:
                 raise ReindexError(f"{run.called} is over ({run.step}), and cannot be rolled back")
+            if not self._engine.indices_of(run.source):
+                raise ReindexError(
+                    f"{run.called} cannot be rolled back, as {run.source!r} is gone: `vidsearch "
+                    "reindex clean` ends it"
+                )
             swapped_at = lease.run.swapped_at
             if swapped_at is None and self._engine.indices_of(run.alias) == (run.target,):
                 swapped_at = self.runs.now()  # killed before it could note that

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsearch.config import IndexSettings, SearchSettings, Settings
+from vidsearch.config import SearchSettings, Settings
 from vidsearch.encoders.output import embedded_texts
 from vidsearch.engines import Json
 from vidsearch.engines.calls import Calls
@@ -33,6 +33,7 @@ from vidsearch.search.query_vector import (
 from vidsearch.search.ranking import Ranking
 from vidsearch.search.request import Leg
 from vidsearch.search.types import Hit, SearchResult
+from vidsearch_mappings.names import write_alias_of
 from vidsearch_mappings.queries import stored_vectors_query
 
 if TYPE_CHECKING:
@@ -73,9 +74,7 @@ class SearchCore:
         cold: bool = False,
     ) -> None:
         self.alias = alias
-        self.models = Models(
-            encoders, write_alias=IndexSettings.model_construct(name=alias).write_alias, cold=cold
-        )
+        self.models = Models(encoders, write_alias=write_alias_of(alias), cold=cold)
         self._settings = settings
         self._media = media or MediaInput()
         self._index = IndexCache(alias, registry=registry)

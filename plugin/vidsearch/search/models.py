@@ -64,6 +64,7 @@ class Models:
         """Models that have embedded a text, or (``True``) a frame."""
         self._refused: set[ModelIdentity] = set()
         self._loading: threading.Thread | None = None
+        self._last: tuple[ModelIdentity, Encoder] | None = None
 
     def of(self, index: IndexDescription) -> Encoder:
         """The encoder of the model whose vectors an index holds. The first time it takes a while.
@@ -72,7 +73,12 @@ class Models:
             ModelMismatchError: neither the configured model nor another one that can be found.
             EncoderError, ConfigError: the configured one cannot be made.
         """
-        return self._pool().encoder_for(index.identity, where=f"index {index.name!r}")
+        last, identity = self._last, index.identity
+        # A description is kept for some seconds; the pool is asked for each new one.
+        if last is None or last[0] is not identity:
+            encoder = self._pool().encoder_for(identity, where=f"index {index.name!r}")
+            last = self._last = identity, encoder
+        return last[1]
 
     def configured(self) -> Encoder:
         """The encoder of the settings, for what is not compared with an index."""
@@ -123,7 +129,7 @@ class Models:
 
     def _load_now(self, coming: IndexDescription, parts: Sequence[bool]) -> None:
         try:
-            encoder = self.of(coming)
+            encoder = self._pool().encoder_for(coming.identity, where=f"index {coming.name!r}")
             for frames in parts:
                 _embed_something(encoder, frames=frames)
                 self.used(encoder, frames=frames)
