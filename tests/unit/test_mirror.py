@@ -18,8 +18,8 @@ from vidsearch.errors import (
 )
 from vidsearch.ingest import (
     delete_video,
-    mirror,
     mirror_to_others,
+    mirror_videos,
     missing_videos,
     purge_videos,
     update_fields,
@@ -238,9 +238,9 @@ def test_documents_that_are_the_same_are_not_written_again(two: TwoIndices) -> N
     two.begin()
     two.add("a", "f1", title="A")
     old, new = two.opened(two.old), two.opened(two.new)
-    assert mirror(two.registry, old, new, ["a"]).written == ("a",)
+    assert mirror_videos(two.registry, old, new, ["a"]).written == ("a",)
     before = two.engine.get(two.new, "a").revision
-    assert mirror(two.registry, old, new, ["a"]).written == ()
+    assert mirror_videos(two.registry, old, new, ["a"]).written == ()
     assert two.engine.get(two.new, "a").revision == before
 
 
@@ -342,7 +342,7 @@ def test_a_value_that_changes_and_changes_back_under_a_mirror(
     def back() -> None:
         two.registry.set_fields("a", {"title": "A"})
         two.engine.put(two.old, "a", {"title": "A", "video": two.video("f1", "/a.mp4")})
-        assert mirror(two.registry, index, two.opened(two.new), ["a"]).written == ()
+        assert mirror_videos(two.registry, index, two.opened(two.new), ["a"]).written == ()
 
     engine.steps["before bulk", two.new] = back
     mirror_to_others(two.registry, index, ["a"])
@@ -390,8 +390,12 @@ def test_an_index_that_joins_under_a_mirror_gets_the_document(
 
 
 def test_a_document_that_always_changes_is_given_up_with_a_warning(
-    two: TwoIndices, engine: Stepping, caplog: pytest.LogCaptureFixture
+    two: TwoIndices,
+    engine: Stepping,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("vidsearch.ingest.mirror._TRIES", 3)
     two.begin()
     index = two.add("a", "f1")
 
@@ -401,7 +405,7 @@ def test_a_document_that_always_changes_is_given_up_with_a_warning(
 
     engine.steps["before bulk", two.new] = change
     with pytest.raises(VersionConflictError, match="keeps changing"):
-        mirror(two.registry, index, two.opened(two.new), ["a"])
+        mirror_videos(two.registry, index, two.opened(two.new), ["a"])
     with caplog.at_level(logging.WARNING):
         mirror_to_others(two.registry, index, ["a"])
     assert "keeps changing" in caplog.text
@@ -444,16 +448,16 @@ def test_a_late_mirror_undoes_nothing_in_the_index_that_is_read_now(
     # Fields that were changed since, by a writer whose mirror has not come yet.
     two.registry.set_fields("a", {"title": "B"})
     two.engine.put(two.new, "a", {"title": "B", "video": two.video("f1", "/a.mp4")})
-    mirror(two.registry, index, two.opened(two.new), ["a"])
+    mirror_videos(two.registry, index, two.opened(two.new), ["a"])
     assert two.source(two.new, "a")["title"] == "B"  # type: ignore[index]
 
     # Vectors that are being written, and such that were written since.
     two.registry.reopen("a")
     lease = two.registry.claim("a", owner="w")
     two.engine.put(two.new, "a", {"title": "B", "video": two.video("f2", "/a.mp4")})
-    mirror(two.registry, index, two.opened(two.new), ["a"])
+    mirror_videos(two.registry, index, two.opened(two.new), ["a"])
     two.registry.complete(lease, fingerprint="f2")
-    mirror(two.registry, index, two.opened(two.new), ["a"])
+    mirror_videos(two.registry, index, two.opened(two.new), ["a"])
     assert two.marks("a") == ("f1", "f2")
 
     # The writer of the new index brings the old one up to date, for a rollback.
@@ -461,7 +465,7 @@ def test_a_late_mirror_undoes_nothing_in_the_index_that_is_read_now(
     assert two.marks("a") == ("f2", "f2")
 
     delete_video(two.registry, two.read(), "a")
-    mirror(two.registry, index, two.opened(two.new), ["a"])
+    mirror_videos(two.registry, index, two.opened(two.new), ["a"])
     assert two.marks("a") == (None, None)
 
 
