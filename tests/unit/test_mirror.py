@@ -234,6 +234,21 @@ def test_documents_without_a_record_follow_the_index_that_is_read(two: TwoIndice
     assert two.marks("gone") == (None, None)
 
 
+def test_what_was_embedded_again_comes_over_and_nothing_older(two: TwoIndices) -> None:
+    two.begin()
+    index = two.add("a", "f1")
+    mirror_to_others(two.registry, index, ["a"])
+    again = {**video_of("f1", "/a.mp4"), "embedded_at": "2026-01-02T00:00:00.000Z"}
+    two.engine.put(two.old, "a", {"video": again})  # its vectors had been overwritten
+    mirror_to_others(two.registry, index, ["a"])
+    assert both(two, "a")["video"]["embedded_at"] == again["embedded_at"]
+    two.engine.put(two.old, "a", {"video": video_of("f1", "/a.mp4")})
+    mirror_to_others(two.registry, index, ["a"])
+    new = two.source(two.new, "a")
+    assert new is not None
+    assert new["video"]["embedded_at"] == again["embedded_at"]
+
+
 def test_documents_that_are_the_same_are_not_written_again(two: TwoIndices) -> None:
     two.begin()
     two.add("a", "f1", title="A")
