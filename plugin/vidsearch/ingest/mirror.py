@@ -14,10 +14,10 @@ Why no change is lost, and no deleted video comes back:
    compare-and-set let it pass, since the document was absent before and is absent again. Any change
    after this last look has its own writer, whose mirror starts later and sees that write.
 4. What counts is the record, which is changed by compare-and-set itself: deleted is deleted
-   everywhere; of two documents the one with the record's fingerprint is right; the fields are
-   those of the record. So a writer that was held up over a swap, and goes by the old index, undoes
-   nothing in the new one. A video that a worker is at is left to that worker, which mirrors at its
-   end, failed or not.
+   everywhere; of two documents the one with the record's fingerprint is right, of two such the one
+   that was embedded later; the fields are those of the record. So a writer that was held up over a
+   swap, and goes by the old index, undoes nothing in the new one. A video that a worker is at is
+   left to that worker, which mirrors at its end, failed or not.
 5. A process that is killed between its write and its mirror, and a worker of an older version, have
    changed the record in any case: :mod:`vidsearch.reindex.registry_changes` goes through all
    records that changed, again and again until nothing is left, and once more after the swap.
@@ -223,7 +223,10 @@ class _Batch:
             return _Wish.GO
         if record is not None and record.state is State.INDEXED:
             if there is not None and _is_current(record, there, target):
-                return with_fields(record, there.source, index=target)
+                newest = there.source
+                if self._alike and given is not None and _is_current(record, given, source):
+                    newest = max(newest, self._with_video_of(given, there), key=self._embedded_at)
+                return with_fields(record, newest, index=target)
             if not self._alike:
                 return _Wish.FILL
             if given is None and self._source_is_gone:
@@ -243,6 +246,9 @@ class _Batch:
             return given.source
         assert there is not None
         return {**there.source, self._target.field: given.source[self._source.field]}
+
+    def _embedded_at(self, source: Json) -> str:
+        return source[self._target.field].get("embedded_at") or ""
 
     def _is_so(self, wish: _Wish | Json, there: Document | None) -> bool:
         """Whether the document is so already, vectors compared by what they were made of."""
