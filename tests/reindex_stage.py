@@ -15,14 +15,13 @@ from vidsearch.registry import Registry
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
 
-__all__ = ["TwoIndices"]
+__all__ = ["TwoIndices", "video_of"]
 
 
 class TwoIndices:
     """The alias stands for ``old``; ``new`` is made by :meth:`begin`, which adds the write alias.
 
-    ``old`` and ``new`` are the names of the concrete indices. A document's vector is made of its
-    fingerprint, so that a document that mixes two is found out.
+    ``old`` and ``new`` are the names of the concrete indices.
     """
 
     def __init__(
@@ -73,26 +72,12 @@ class TwoIndices:
     def opened(self, name: str) -> VideosIndex:
         return open_concrete(self.engine, name, alias=self.settings.name)
 
-    def video(self, mark: str, uri: str, *, dims: int = 32) -> Json:
-        """An object ``video`` with that fingerprint."""
-        seed = int.from_bytes(mark.encode()[:8].ljust(8, b"0"), "big")
-        vector = np.random.default_rng(seed).standard_normal(dims).astype(np.float32)
-        return {
-            "uri": uri,
-            "model": "fake@1",
-            "fingerprint": mark,
-            "embedded_at": "2026-01-01T00:00:00.000Z",
-            "duration": 2.0,
-            "vector": vector,
-            "segments": [{"start": 0.0, "end": 2.0, "vector": vector}],
-        }
-
     def ingest(self, id: str, mark: str, *, index: VideosIndex | None = None) -> VideosIndex:
         """As a worker does, up to the record; returns the index that it wrote to."""
         index = index or self.read()
         lease = self.registry.claim(id, owner="w")
         stored = index.read(id)
-        document = {**lease.record.fields, "video": self.video(mark, lease.record.uri)}
+        document = {**lease.record.fields, "video": video_of(mark, lease.record.uri)}
         expect = stored.revision if stored else "absent"
         index.engine.put(index.name, id, document, expect=expect)
         self.registry.complete(lease, fingerprint=mark)
@@ -113,3 +98,19 @@ class TwoIndices:
         found = [self.source(name, id) for name in (self.old, self.new)]
         old, new = [one["video"]["fingerprint"] if one else None for one in found]
         return old, new
+
+
+def video_of(mark: str, uri: str, *, dims: int = 32) -> Json:
+    """An object ``video`` with that fingerprint, of which its vectors are made: so a document that
+    mixes two is found out."""
+    seed = int.from_bytes(mark.encode()[:8].ljust(8, b"0"), "big")
+    vector = np.random.default_rng(seed).standard_normal(dims).astype(np.float32)
+    return {
+        "uri": uri,
+        "model": "fake@1",
+        "fingerprint": mark,
+        "embedded_at": "2026-01-01T00:00:00.000Z",
+        "duration": 2.0,
+        "vector": vector,
+        "segments": [{"start": 0.0, "end": 2.0, "vector": vector}],
+    }

@@ -164,7 +164,7 @@ class Services:
         Raises:
             ModelMismatchError: neither that nor one that can be found; the message shows both.
         """
-        return self.encoders.encoder_for(index.identity, where=f"index {index.name!r}")
+        return self.encoders.encoder_for(index.identity, where=f"index {index.alias!r}")
 
     @build_once
     def reader(self) -> MediaReader:

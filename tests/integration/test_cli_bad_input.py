@@ -196,7 +196,17 @@ def test_index_of_another_model_that_is_not_found_is_refused_with_both_named(
     assert err.startswith("No videos found: none has these words;")
 
 
-@pytest.mark.parametrize("args", [("--all",), ("--all", "--dry-run"), ("--missing",)])
+def test_what_is_missing_is_embedded_with_the_model_of_the_index(
+    live: Cli, index_name: str, tmp_path: Path
+) -> None:
+    live.set(MODEL__NAME=str(random_clip_checkpoint(tmp_path / "other-model", shape="tiny")))
+    code, _, err = live("reindex", "--missing")
+    assert code == 0
+    assert err.startswith(f"note: index '{index_name}-000001' holds vectors of demo@")
+    assert "VIDSEARCH_MODEL__NAME names another model" in err
+
+
+@pytest.mark.parametrize("args", [("--all",), ("--all", "--dry-run")])
 def test_reindex_with_another_model_is_refused_and_enqueues_nothing(
     live: Cli, index_name: str, tmp_path: Path, args: tuple[str, ...]
 ) -> None:

@@ -318,6 +318,22 @@ def test_an_indexer_takes_the_encoder_of_the_index(stage: Reindexed, red: Path) 
     assert found.source["video"]["model"] == "fake@2"
 
 
+def test_a_video_that_fails_leaves_nothing_of_a_former_one_of_its_id(
+    stage: Reindexed, red: Path, tmp_path: Path
+) -> None:
+    stage.add("a", red)
+    former = stage.engine.get("videos", "a")
+    assert former is not None
+    stage.begin()
+    index = open_videos_index(stage.engine, SETTINGS)
+    delete_video(stage.registry, index, "a")
+    stage.engine.put(NEW, "a", former.source)  # by the copy, which read it before
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    assert stage.add("a", broken).status == "failed"
+    assert stage.made("a") is None
+
+
 # -- catching up
 
 

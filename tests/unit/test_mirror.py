@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.reindex_stage import TwoIndices
+from tests.reindex_stage import TwoIndices, video_of
 
 from vidsearch.errors import (
     BackendAccessDeniedError,
@@ -18,8 +18,8 @@ from vidsearch.errors import (
 )
 from vidsearch.ingest import (
     delete_video,
-    mirror,
     mirror_to_others,
+    mirror_videos,
     missing_videos,
     purge_videos,
     update_fields,
@@ -210,7 +210,7 @@ def test_a_video_that_a_worker_is_at_is_left_to_it(two: TwoIndices) -> None:
     mirror_to_others(two.registry, index, ["a"])
     two.registry.reopen("a")
     two.registry.claim("a", owner="x")
-    two.engine.put(two.old, "a", {"video": two.video("f2", "/a.mp4")})
+    two.engine.put(two.old, "a", {"video": video_of("f2", "/a.mp4")})
     mirror_to_others(two.registry, index, ["a"])
     assert two.marks("a") == ("f2", "f1")
 
@@ -227,20 +227,35 @@ def test_a_failed_video_keeps_its_former_document_in_both(two: TwoIndices) -> No
 
 def test_documents_without_a_record_follow_the_index_that_is_read(two: TwoIndices) -> None:
     two.begin()
-    two.engine.put(two.old, "kept", {"video": two.video("f1", "/kept.mp4")})
-    two.engine.put(two.new, "gone", {"video": two.video("f1", "/gone.mp4")})
+    two.engine.put(two.old, "kept", {"video": video_of("f1", "/kept.mp4")})
+    two.engine.put(two.new, "gone", {"video": video_of("f1", "/gone.mp4")})
     mirror_to_others(two.registry, two.read(), ["kept", "gone", "never"])
     assert two.marks("kept") == ("f1", "f1")
     assert two.marks("gone") == (None, None)
+
+
+def test_what_was_embedded_again_comes_over_and_nothing_older(two: TwoIndices) -> None:
+    two.begin()
+    index = two.add("a", "f1")
+    mirror_to_others(two.registry, index, ["a"])
+    again = {**video_of("f1", "/a.mp4"), "embedded_at": "2026-01-02T00:00:00.000Z"}
+    two.engine.put(two.old, "a", {"video": again})  # its vectors had been overwritten
+    mirror_to_others(two.registry, index, ["a"])
+    assert both(two, "a")["video"]["embedded_at"] == again["embedded_at"]
+    two.engine.put(two.old, "a", {"video": video_of("f1", "/a.mp4")})
+    mirror_to_others(two.registry, index, ["a"])
+    new = two.source(two.new, "a")
+    assert new is not None
+    assert new["video"]["embedded_at"] == again["embedded_at"]
 
 
 def test_documents_that_are_the_same_are_not_written_again(two: TwoIndices) -> None:
     two.begin()
     two.add("a", "f1", title="A")
     old, new = two.opened(two.old), two.opened(two.new)
-    assert mirror(two.registry, old, new, ["a"]).written == ("a",)
+    assert mirror_videos(two.registry, old, new, ["a"]).written == ("a",)
     before = two.engine.get(two.new, "a").revision
-    assert mirror(two.registry, old, new, ["a"]).written == ()
+    assert mirror_videos(two.registry, old, new, ["a"]).written == ()
     assert two.engine.get(two.new, "a").revision == before
 
 
@@ -258,7 +273,7 @@ def test_what_cannot_be_copied_is_to_be_filled(two: TwoIndices, changes: dict[st
     assert (left.index.name, left.ids) == (two.new, ("a",))
     assert two.marks("a") == ("f1", None)
 
-    two.engine.put(two.new, "a", {"title": "A", "video": two.video("g1", "/a.mp4")})
+    two.engine.put(two.new, "a", {"title": "A", "video": video_of("g1", "/a.mp4")})
     two.registry.mark_filled("a", index=two.new, of="f1", fingerprint="g1")
     assert mirror_to_others(two.registry, index, ["a"]) == ()
     update_fields(two.registry, two.read(), "a", {"title": "B"})
@@ -276,8 +291,8 @@ def test_nothing_counts_as_missing_after_a_swap(two: TwoIndices) -> None:
     two.begin(segment_seconds=5)
     two.add("a", "f1")
     two.add("b", "f2")
-    two.engine.put(two.new, "a", {"video": two.video("g1", "/a.mp4")})
-    two.engine.put(two.new, "b", {"video": two.video("g2", "/b.mp4")})
+    two.engine.put(two.new, "a", {"video": video_of("g1", "/a.mp4")})
+    two.engine.put(two.new, "b", {"video": video_of("g2", "/b.mp4")})
     two.registry.mark_filled("a", index=two.new, of="f1", fingerprint="g1")
     two.registry.mark_filled("b", index=two.new, of="another", fingerprint="g2")
     assert not list(missing_videos(two.registry, two.read()))
@@ -341,8 +356,8 @@ def test_a_value_that_changes_and_changes_back_under_a_mirror(
 
     def back() -> None:
         two.registry.set_fields("a", {"title": "A"})
-        two.engine.put(two.old, "a", {"title": "A", "video": two.video("f1", "/a.mp4")})
-        assert mirror(two.registry, index, two.opened(two.new), ["a"]).written == ()
+        two.engine.put(two.old, "a", {"title": "A", "video": video_of("f1", "/a.mp4")})
+        assert mirror_videos(two.registry, index, two.opened(two.new), ["a"]).written == ()
 
     engine.steps["before bulk", two.new] = back
     mirror_to_others(two.registry, index, ["a"])
@@ -390,18 +405,22 @@ def test_an_index_that_joins_under_a_mirror_gets_the_document(
 
 
 def test_a_document_that_always_changes_is_given_up_with_a_warning(
-    two: TwoIndices, engine: Stepping, caplog: pytest.LogCaptureFixture
+    two: TwoIndices,
+    engine: Stepping,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("vidsearch.ingest.mirror._TRIES", 3)
     two.begin()
     index = two.add("a", "f1")
 
     def change() -> None:
-        two.engine.put(two.new, "a", {"title": "other", "video": two.video("x", "/a.mp4")})
+        two.engine.put(two.new, "a", {"title": "other", "video": video_of("x", "/a.mp4")})
         engine.steps["before bulk", two.new] = change
 
     engine.steps["before bulk", two.new] = change
     with pytest.raises(VersionConflictError, match="keeps changing"):
-        mirror(two.registry, index, two.opened(two.new), ["a"])
+        mirror_videos(two.registry, index, two.opened(two.new), ["a"])
     with caplog.at_level(logging.WARNING):
         mirror_to_others(two.registry, index, ["a"])
     assert "keeps changing" in caplog.text
@@ -443,17 +462,17 @@ def test_a_late_mirror_undoes_nothing_in_the_index_that_is_read_now(
 
     # Fields that were changed since, by a writer whose mirror has not come yet.
     two.registry.set_fields("a", {"title": "B"})
-    two.engine.put(two.new, "a", {"title": "B", "video": two.video("f1", "/a.mp4")})
-    mirror(two.registry, index, two.opened(two.new), ["a"])
+    two.engine.put(two.new, "a", {"title": "B", "video": video_of("f1", "/a.mp4")})
+    mirror_videos(two.registry, index, two.opened(two.new), ["a"])
     assert two.source(two.new, "a")["title"] == "B"  # type: ignore[index]
 
     # Vectors that are being written, and such that were written since.
     two.registry.reopen("a")
     lease = two.registry.claim("a", owner="w")
-    two.engine.put(two.new, "a", {"title": "B", "video": two.video("f2", "/a.mp4")})
-    mirror(two.registry, index, two.opened(two.new), ["a"])
+    two.engine.put(two.new, "a", {"title": "B", "video": video_of("f2", "/a.mp4")})
+    mirror_videos(two.registry, index, two.opened(two.new), ["a"])
     two.registry.complete(lease, fingerprint="f2")
-    mirror(two.registry, index, two.opened(two.new), ["a"])
+    mirror_videos(two.registry, index, two.opened(two.new), ["a"])
     assert two.marks("a") == ("f1", "f2")
 
     # The writer of the new index brings the old one up to date, for a rollback.
@@ -461,7 +480,7 @@ def test_a_late_mirror_undoes_nothing_in_the_index_that_is_read_now(
     assert two.marks("a") == ("f2", "f2")
 
     delete_video(two.registry, two.read(), "a")
-    mirror(two.registry, index, two.opened(two.new), ["a"])
+    mirror_videos(two.registry, index, two.opened(two.new), ["a"])
     assert two.marks("a") == (None, None)
 
 

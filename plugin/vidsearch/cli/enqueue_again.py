@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from vidsearch.batches import in_batches
 from vidsearch.cli import output
 from vidsearch.cli.records import report, wait_for
+from vidsearch.cli.workers import other_model
 from vidsearch.errors import MissingExtraError, ModelUnavailableError, VideoNotRegisteredError
 from vidsearch_mappings.registry import State, VideoRecord
 
@@ -49,7 +50,7 @@ def _chosen(services: Services, which: Which, ids: tuple[str, ...]) -> list[Vide
     from vidsearch.ingest import missing_videos
 
     index = services.open_index()
-    _require_configured_model(services, index)
+    _look_at_model(services, index, embed_all=which == "all")
     if which == "ids":
         records = [services.registry.get(id) for id in dict.fromkeys(ids)]
         for record in records:  # all or none: a typing error must enqueue nothing
@@ -62,10 +63,11 @@ def _chosen(services: Services, which: Which, ids: tuple[str, ...]) -> list[Vide
     return list(missing_videos(services.registry, index))
 
 
-def _require_configured_model(services: Services, index: VideosIndex) -> None:
-    """Refuse to embed again with the model of the index where the settings name another.
+def _look_at_model(services: Services, index: VideosIndex, *, embed_all: bool) -> None:
+    """Say it where the settings name another model than that of the index, which is used.
 
-    Settings without a model say nothing: an application may hand its encoder to its workers.
+    Who asks for all videos may want them with the other model, so that is refused. Settings without
+    a model say nothing: an application may hand its encoder to its workers.
 
     Raises:
         ModelMismatchError: the message says what to do.
@@ -77,7 +79,10 @@ def _require_configured_model(services: Services, index: VideosIndex) -> None:
     except (ModelUnavailableError, MissingExtraError) as error:
         output.talk(f"note: it is not known here whether the workers have the same model: {error}")
         return
-    index.require_model(identity)
+    if embed_all:
+        index.require_model(identity)
+    elif identity.compared() != index.identity.compared():
+        output.talk(f"note: {other_model(index)}")
 
 
 def _show_plan(records: list[VideoRecord], *, embed: bool, as_json: bool) -> None:

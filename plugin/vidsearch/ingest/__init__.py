@@ -8,7 +8,7 @@ from vidsearch.ingest.field_update import lack_fields, update_fields, write_fiel
 from vidsearch.ingest.fill_board import Fill, FillBoard
 from vidsearch.ingest.filler import Filler
 from vidsearch.ingest.indexer import Indexer
-from vidsearch.ingest.mirror import Mirrored, mirror, mirror_to_others
+from vidsearch.ingest.mirror import Mirrored, mirror_to_others, mirror_videos
 from vidsearch.ingest.opened_video import VideoOpener
 from vidsearch.ingest.removal import delete_video, purge_videos, remove_document
 from vidsearch.ingest.scan import Finding, count_waiting, missing_videos, scan_index
@@ -33,8 +33,8 @@ __all__ = [
     "count_waiting",
     "delete_video",
     "lack_fields",
-    "mirror",
     "mirror_to_others",
+    "mirror_videos",
     "missing_videos",
     "purge_videos",
     "remove_document",

@@ -39,7 +39,7 @@ from vidsearch.metrics import measured
 from vidsearch.registry.lease_keeper import LeaseKeeper
 from vidsearch.registry.registry import Registry
 from vidsearch.stop import Stop
-from vidsearch_mappings.registry import State, VideoRecord
+from vidsearch_mappings.registry import UNWANTED, State, VideoRecord
 
 __all__ = ["Indexer"]
 
@@ -130,7 +130,10 @@ class Indexer:
             try:
                 return self._index(attempt)
             except Exception as error:
-                return attempt.conclude(error)
+                outcome = attempt.conclude(error)
+        if outcome.record is not None and outcome.record.state in UNWANTED:
+            self._mirror_end(video_id)
+        return outcome
 
     def _index(self, attempt: Attempt) -> Outcome:
         record = attempt.record
@@ -283,6 +286,14 @@ class Indexer:
         except BackendError as error:  # the video is indexed nevertheless
             _log.warning("video %r: its document was not looked at again: %s", record.id, error)
         return after, self._mirror(attempt, index, after)
+
+    def _mirror_end(self, id: str) -> None:
+        """Nothing was written, but the other index may still have what was deleted before."""
+        try:
+            index = open_or_attach(self._engine, self._index_settings)
+            mirror_to_others(self._registry, index, [id])
+        except VidsearchError as error:
+            _log.warning("video %r: it is left to the reindex: %s", id, error)
 
     def _mirror(self, attempt: Attempt, index: VideosIndex, record: VideoRecord) -> tuple[str, ...]:
         """Bring the other index of a reindex up to date; returns the ids of what is asked for."""

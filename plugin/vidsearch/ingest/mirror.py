@@ -6,18 +6,18 @@ Why no change is lost, and no deleted video comes back:
 1. A writer changes the index that it opened, and the record, and asks for the other indices
    *after* that. Where it is told of none, the new index joins later, and is filled from what is
    stored then.
-2. :func:`mirror` reads the other document, then the record, then the document to go by, and writes
-   by compare-and-set on what it read first. So of two mirrors that overlap, the one that writes
-   second has either read what the first one wrote, or reads everything again.
+2. :func:`mirror_videos` reads the other document, then the record, then the document to go by, and
+   writes by compare-and-set on what it read first. So of two mirrors that overlap, the one that
+   writes second has either read what the first one wrote, or reads everything again.
 3. After its write it reads record and document once more, and begins anew where they changed. A
    mirror that went by old values, as it was held up, thus mends its own write: also where the
    compare-and-set let it pass, since the document was absent before and is absent again. Any change
    after this last look has its own writer, whose mirror starts later and sees that write.
 4. What counts is the record, which is changed by compare-and-set itself: deleted is deleted
-   everywhere; of two documents the one with the record's fingerprint is right; the fields are
-   those of the record. So a writer that was held up over a swap, and goes by the old index, undoes
-   nothing in the new one. A video that a worker is at is left to that worker, which mirrors at its
-   end.
+   everywhere; of two documents the one with the record's fingerprint is right, of two such the one
+   that was embedded later; the fields are those of the record. So a writer that was held up over a
+   swap, and goes by the old index, undoes nothing in the new one. A video that a worker is at is
+   left to that worker, which mirrors at its end, failed or not.
 5. A process that is killed between its write and its mirror, and a worker of an older version, have
    changed the record in any case: :mod:`vidsearch.reindex.registry_changes` goes through all
    records that changed, again and again until nothing is left, and once more after the swap.
@@ -28,13 +28,14 @@ Records must thus not vanish meanwhile: purging is refused.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from vidsearch import backoff
 from vidsearch.batches import in_batches
-from vidsearch.compare_and_set import keeps_changing, until_unchanged
+from vidsearch.compare_and_set import keeps_changing
 from vidsearch.engines import Document, Json, Write
 from vidsearch.errors import (
     BackendError,
@@ -50,12 +51,16 @@ from vidsearch.ingest.document import with_fields
 from vidsearch.registry.registry import Registry
 from vidsearch_mappings.registry import IN_PROGRESS, State, VideoRecord
 
-__all__ = ["Mirrored", "ToFill", "mirror", "mirror_to_others"]
+__all__ = ["Mirrored", "ToFill", "mirror_to_others", "mirror_videos"]
 
 _log = logging.getLogger(__name__)
 _DOCUMENTS = 50
 """Per request: whole documents with their vectors, of long videos megabytes each."""
 _PASSES = 8
+_TRIES = 15
+"""More than of a single writer: a mirror that gives up may leave what it wrote of old values, which
+nobody but the reindex would then find."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.25
 
 
 class _Wish(Enum):
@@ -120,7 +125,7 @@ def mirror_to_others(
         asked = names
         for other in others:
             try:
-                done = mirror(registry, index, other, ids)
+                done = mirror_videos(registry, index, other, ids)
             except BackendUnavailableError:
                 raise
             except IndexNotFoundError:
@@ -129,12 +134,12 @@ def mirror_to_others(
                 _log.warning("index %r is not up to date: %s", other.name, error)
             else:
                 left[other.name] = ToFill(other, done.to_fill)
-                for error in done.refused.values():
-                    _log.warning("index %r is not up to date: %s", other.name, error)
+                for refusal in done.refused.values():
+                    _log.warning("index %r is not up to date: %s", other.name, refusal)
     return tuple(one for one in left.values() if one.ids)
 
 
-def mirror(
+def mirror_videos(
     registry: Registry, source: VideosIndex, target: VideosIndex, ids: Sequence[str]
 ) -> Mirrored:
     """Bring documents of ``target`` up to date with the registry and with those of ``source``.
@@ -170,16 +175,14 @@ class _Batch:
             known = self._registry.find_many(rest)
             self._routing = {id: r.routing for id, r in known.items() if r.routing is not None}
 
-        def look() -> None:
-            nonlocal rest
+        for tries in range(_TRIES):
+            if tries:
+                time.sleep(backoff.delay(tries, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE))
             rest = self._once(rest)
-            if rest:
-                raise VersionConflictError("told below")
-
-        with suppress(VersionConflictError):
-            until_unchanged(look, of=self._target.name)
-        if rest:
-            raise keeps_changing(self._target.called(rest[0]))
+            if not rest:
+                break
+        else:
+            raise keeps_changing(self._target.called(rest[0]), tries=_TRIES)
         return Mirrored(
             written=tuple(id for id, there in self._written.items() if there),
             removed=tuple(id for id, there in self._written.items() if not there),
@@ -191,7 +194,9 @@ class _Batch:
         """One try; returns the ids that are to be looked at again."""
         there = self._documents(self._target, ids)
         records = self._registry.find_many(ids)
-        given = self._documents(self._source, ids)
+        # Where nothing can be copied, it only matters whether there is something.
+        mark = [f"{self._source.field}.fingerprint"]
+        given = self._documents(self._source, ids, source=True if self._alike else mark)
         wishes: dict[str, _Wish | Json] = {}
         for id in ids:
             wish = self._wish(records.get(id), given.get(id), there.get(id))
@@ -218,7 +223,10 @@ class _Batch:
             return _Wish.GO
         if record is not None and record.state is State.INDEXED:
             if there is not None and _is_current(record, there, target):
-                return with_fields(record, there.source, index=target)
+                newest = there.source
+                if self._alike and given is not None and _is_current(record, given, source):
+                    newest = max(newest, self._with_video_of(given, there), key=self._embedded_at)
+                return with_fields(record, newest, index=target)
             if not self._alike:
                 return _Wish.FILL
             if given is None and self._source_is_gone:
@@ -238,6 +246,9 @@ class _Batch:
             return given.source
         assert there is not None
         return {**there.source, self._target.field: given.source[self._source.field]}
+
+    def _embedded_at(self, source: Json) -> str:
+        return source[self._target.field].get("embedded_at") or ""
 
     def _is_so(self, wish: _Wish | Json, there: Document | None) -> bool:
         """Whether the document is so already, vectors compared by what they were made of."""
@@ -259,7 +270,13 @@ class _Batch:
         writes = [
             Write("delete", id, expect=there[id].revision)
             if isinstance(wish, _Wish)
-            else Write("index", id, wish, expect=there[id].revision if id in there else "absent")
+            else Write(
+                "index",
+                id,
+                wish,
+                expect=there[id].revision if id in there else "absent",
+                pipeline=False,  # the document that it is made of has been through it
+            )
             for id, wish in wishes.items()
         ]
         try:
@@ -307,7 +324,7 @@ class _Batch:
         ]
 
     def _documents(
-        self, index: VideosIndex, ids: Sequence[str], *, source: bool = True
+        self, index: VideosIndex, ids: Sequence[str], *, source: Sequence[str] | bool = True
     ) -> dict[str, Document]:
         routing = {id: self._routing[id] for id in ids if id in self._routing}
         try:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from vidsearch.batches import in_batches
 from vidsearch.errors import BackendError
 from vidsearch.index.videos_index import VideosIndex
-from vidsearch.ingest.mirror import mirror
+from vidsearch.ingest.mirror import mirror_videos
 from vidsearch.registry import Registry
 from vidsearch_mappings.registry import VideoRecord
 
@@ -109,7 +109,7 @@ def catch_up_once(
     refused: dict[str, BackendError] = {}
     for batch in in_batches(registry.changed_since(since - MARGIN_SECONDS)):
         records = {record.id: record for record in batch}
-        done = mirror(registry, source, target, [*records])
+        done = mirror_videos(registry, source, target, [*records])
         if done.to_fill:
             fill([*registry.find_many(done.to_fill).values()], target)
         looked_at += len(batch)

@@ -110,7 +110,8 @@ class Reindexer:
 
         Args:
             changes: what is to differ.
-            throttle: maximum number of documents per second; ``None``: no limit.
+            throttle: maximum number of documents per second that are copied; ``None``: as many as
+                leave the cluster half of its time; ``math.inf``: no limit.
             canary: queries whose results are put side by side before the swap.
             swap: whether to swap when the target has passed its check.
             keep_old: whether to keep the source after the swap.
@@ -237,6 +238,11 @@ class Reindexer:
         with RunLease(self.runs, run.id, owner=self._owner, seconds=self._lease_seconds) as lease:
             if not lease.run.is_open:
                 raise ReindexError(f"{run.called} is over ({run.step}), and cannot be rolled back")
+            if not self._engine.indices_of(run.source):
+                raise ReindexError(
+                    f"{run.called} cannot be rolled back, as {run.source!r} is gone: `vidsearch "
+                    "reindex clean` ends it"
+                )
             swapped_at = lease.run.swapped_at
             if swapped_at is None and self._engine.indices_of(run.alias) == (run.target,):
                 swapped_at = self.runs.now()  # killed before it could note that

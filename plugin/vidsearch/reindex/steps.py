@@ -103,10 +103,14 @@ class RunSteps:
         elif run.step is Step.VERIFIED:
             return run.swap and self._swap(lease)
         elif run.step is Step.SWAPPED:
-            if not self._catch_up(lease):  # with writers that looked at the alias before
+            has_source = bool(self.engine.indices_of(run.source))
+            # With writers that looked at the alias before.
+            if has_source and not self._catch_up(lease):
                 return False
             targets.unmark_target(self.engine, run)
-            return not run.keep_old and self._finish(lease)
+            if has_source and run.keep_old:
+                return False
+            return self._finish(lease)
         elif run.step is Step.ROLLING_BACK:
             return self._undo(lease)
         return not run.step.is_over
