@@ -78,7 +78,7 @@ class Stage:
             self.ingest_settings, reader=self.reader, encoder=self.encoder, batch_size=2
         )
 
-    def ingest(self, id: str) -> Outcome:
+    def ingest(self, id: str, **options: Any) -> Outcome:
         return Indexer(
             self.engine,
             self.registry,
@@ -89,6 +89,7 @@ class Stage:
             thumbnails=self.thumbnails,
             embeddings=self.store,
             board=self.board,
+            **options,
         ).ingest(id, owner="w")
 
     def embed_slice(self, id: str) -> Outcome:
@@ -97,7 +98,7 @@ class Stage:
             self.registry,
             self.board,
             self.store,
-            embedder=self.embedder(),
+            embedder=self.embedder,
             settings=self.ingest_settings,
             sources=self.sources,
             thumbnails=self.thumbnails,

@@ -30,6 +30,9 @@ which :mod:`vidsearch.retry` decides what becomes of a video; see :data:`Fault`.
     ├── RegistryError               caller    an id, uri, field or transition that cannot be
     │   ├── VideoNotRegisteredError caller    no such video id in the registry
     │   └── LeaseLostError          lost      another worker has the video, or it was deleted
+    ├── ReindexError                caller    a reindex that cannot begin or go on as things stand
+    │   ├── ReindexCheckError       setup     the new index did not pass the check before the swap
+    │   └── ReindexTakenOverError   lost      another process drives the reindex now
     ├── VideoListError              caller    a file that lists videos cannot be read as such
     ├── EncoderError                unknown   the encoder failed on an input
     │   ├── ModelUnavailableError   setup     the checkpoint cannot be loaded
@@ -77,6 +80,9 @@ __all__ = [
     "NoFramesError",
     "QueryError",
     "RegistryError",
+    "ReindexCheckError",
+    "ReindexError",
+    "ReindexTakenOverError",
     "RequestTooLargeError",
     "SliceFailedError",
     "SourceForbiddenError",
@@ -235,6 +241,24 @@ class VideoNotRegisteredError(RegistryError):
 
 class LeaseLostError(RegistryError):
     """Another worker holds the lease of the video, or the video was deleted meanwhile."""
+
+    fault: ClassVar[Fault] = "lost"
+
+
+class ReindexError(VidsearchError):
+    """A reindex cannot begin or go on as things stand; the message says what to do."""
+
+    fault: ClassVar[Fault] = "caller"
+
+
+class ReindexCheckError(ReindexError):
+    """The new index did not pass the check before the swap; searches still go to the old one."""
+
+    fault: ClassVar[Fault] = "setup"
+
+
+class ReindexTakenOverError(ReindexError):
+    """Another process drives the reindex now, as the lease of this one had run out."""
 
     fault: ClassVar[Fault] = "lost"
 

@@ -26,6 +26,8 @@ class RunInALoop:
         self._engine = engine
         self._await = await_
         self.scan = scans.scan
+        self.scan_slices = scans.scan_slices
+        self.changes = scans.changes
         self.close = scans.close
         self.calls = engine.calls
         self.kind = engine.kind

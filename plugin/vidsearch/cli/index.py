@@ -91,8 +91,9 @@ def attach(name: str, uri_field: str, copy_to: str | None, yes: bool) -> None:
     """Add the object `video` to the mapping of your index NAME, and make the registry.
 
     Nothing else of the index is changed. On OpenSearch, an index that was created without index.knn
-    is copied, and takes no writes meanwhile. If the copying breaks off, run the command again: it
-    removes the partial copy and starts anew.
+    is copied while your application goes on writing; writes are refused for a moment only, when the
+    alias moves to the copy. If the copying breaks off, run the command again: it removes the
+    partial copy and starts anew.
     """
     from vidsearch.index import attach_index
 
@@ -108,8 +109,8 @@ def attach(name: str, uri_field: str, copy_to: str | None, yes: bool) -> None:
     def confirm(index: str, copy: str) -> None:
         if not yes:
             click.confirm(
-                f"Copy {index} to {copy}? Until the end, writes to {index} are refused; "
-                "afterwards it is kept, without writes.",
+                f"Copy {index} to {copy}? Writes go on, and are refused for a moment at the end. "
+                f"{index} is kept afterwards, without writes.",
                 abort=True,
                 err=True,
             )
@@ -127,7 +128,10 @@ def attach(name: str, uri_field: str, copy_to: str | None, yes: bool) -> None:
         )
     output.talk(f"attached to {attached.index}, for model {identity}")
     if attached.copied_from:
-        output.talk(f"{attached.copied_from} is kept, and takes no writes; delete it when you like")
+        output.talk(
+            f"writes were refused for {attached.blocked_seconds:.1f} s. {attached.copied_from} is "
+            "kept, and takes no writes; delete it when you like"
+        )
     if attached.name != settings.index.name:
         output.talk(f"set VIDSEARCH_INDEX__NAME={attached.name} for workers and searches")
     output.talk("`vidsearch scan` enqueues the documents that have a URI")
@@ -187,15 +191,27 @@ def diff(apply: bool, as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from vidsearch.index import apply_changes, diff_videos_index
+    from vidsearch.index import apply_changes, diff_videos_index, open_videos_index
+    from vidsearch.reindex.advice import command_for, commands_for
 
     settings = load_settings()
     identity = _identity(settings)
     engine = _connect(settings)
     found = diff_videos_index(engine, settings.index, identity)
     changes = apply_changes(engine, settings.index, identity) if apply else found
+    attached = open_videos_index(engine, settings.index).attached
     if as_json:
-        output.print_json([asdict(change) for change in changes])
+        output.print_json(
+            [
+                {
+                    **asdict(one),
+                    "command": None
+                    if attached and one.how != "in place"
+                    else command_for(one, settings),
+                }
+                for one in changes
+            ]
+        )
     elif changes:
         rows = [(_field(c.path), _short(c.live), _short(c.wanted), c.how) for c in changes]
         output.print_table(("what", "live", "wanted", "how"), rows, whole=("how",))
@@ -206,8 +222,12 @@ def diff(apply: bool, as_json: bool) -> None:
         output.talk("existing Lucene segments keep their form until they are merged")
     if any(change.how != "in place" for change in changes):
         output.talk(
-            "what is not `in place` needs a new index: set another VIDSEARCH_INDEX__NAME, run "
-            "`vidsearch index create`, and ingest the videos into it"
+            "what is not `in place` needs a new index: "
+            + (
+                "make one of your own, move the alias to it, and `vidsearch scan` fills it"
+                if attached
+                else f"`{commands_for(changes, settings)[0]}` makes it, under live traffic"
+            )
         )
     if changes:
         raise click.exceptions.Exit(1)

@@ -70,7 +70,7 @@ class Progress:
 
     def conflict(self, write: Write, error: BackendError) -> None:
         """Note a write that met another document than expected."""
-        if write.expect is None:
+        if write.expect is None and write.version is None:
             self.fail(write.id, error)
         else:
             self.conflicts.append(write.id)
@@ -113,6 +113,10 @@ def lines_of(write: Write, order: ByteOrder | None) -> bytes:
         about["retry_on_conflict"] = _RETRIES_ON_CONFLICT
     if write.routing is not None:
         about["routing"] = write.routing
+    if write.version is not None:
+        about |= {"version": write.version, "version_type": "external_gte"}
+    if not write.pipeline:
+        about["pipeline"] = "_none"
     action = to_json({"create" if write.expect == "absent" else write.op: about})
     if write.op == "delete":
         return action + b"\n"
@@ -276,7 +280,7 @@ def _note_answers(
 
 def _is_conflict(write: Write, error: BackendError) -> bool:
     """Whether the document is not the expected one; to expect a missing one is a conflict, too."""
-    if write.expect is None:
+    if write.expect is None and write.version is None:
         return write.op == "create" and isinstance(error, VersionConflictError)
     return isinstance(error, VersionConflictError | DocumentNotFoundError)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from vidsearch.engines.calls import Calls
@@ -71,12 +71,14 @@ class RestEngine(_Engine):
     create_index = _blocking(Calls.create_index)
     delete_index = _blocking(Calls.delete_index)
     indices_of = _blocking(Calls.indices_of)
+    indices_behind = _blocking(Calls.indices_behind)
     mapping = _blocking(Calls.mapping)
     put_mapping = _blocking(Calls.put_mapping)
     settings = _blocking(Calls.settings)
     put_settings = _blocking(Calls.put_settings)
     aliases = _blocking(Calls.aliases)
     update_aliases = _blocking(Calls.update_aliases)
+    block_writes = _blocking(Calls.block_writes)
     refresh = _blocking(Calls.refresh)
     get = _blocking(Calls.get)
     mget = _blocking(Calls.mget)
@@ -87,6 +89,10 @@ class RestEngine(_Engine):
     search = _blocking(Calls.search)
     msearch = _blocking(Calls.msearch)
     count = _blocking(Calls.count)
+    checkpoints = _blocking(Calls.checkpoints)
+    open_point_in_time = _blocking(Calls.open_point_in_time)
+    search_point_in_time = _blocking(Calls.search_point_in_time)
+    close_point_in_time = _blocking(Calls.close_point_in_time)
 
     def scan(
         self,
@@ -96,23 +102,83 @@ class RestEngine(_Engine):
         source: Sequence[str] | bool = True,
         page_size: int = 500,
     ) -> Iterator[Document]:
+        cursor = self.run(self._dialect.open_scan(index))
+        body = {"query": query or {"match_all": {}}, "size": page_size}
+        yield from self._pages(index, cursor, source=source, body=body, owned=True)
+
+    @contextlib.contextmanager
+    def scan_slices(
+        self,
+        index: str,
+        slices: int,
+        *,
+        source: Sequence[str] | bool = True,
+        page_size: int = 500,
+    ) -> Iterator[Sequence[Iterator[Document]]]:
         dialect = self._dialect
-        body: Json = {"query": query or {"match_all": {}}, "size": page_size}
-        body["seq_no_primary_term"] = True
-        cursor = self.run(dialect.open_scan(index))
+        shared = self.run(dialect.open_scan(index))
+        bodies: list[Json] = [
+            {"query": {"match_all": {}}, "size": page_size}
+            | ({} if slices == 1 else {"slice": {"id": number, "max": slices}})
+            for number in range(slices)
+        ]
+        parts = [
+            self._pages(index, shared, source=source, body=body, owned=shared is None)
+            for body in bodies
+        ]
+        try:
+            yield parts
+        finally:
+            for part in parts:
+                part.close()
+            self._close_scan(shared)
+
+    def changes(
+        self,
+        index: str,
+        *,
+        after: Mapping[int, int],
+        until: Mapping[int, int],
+        page_size: int = 500,
+    ) -> Iterator[Document]:
+        for shard, last in sorted(until.items()):
+            above = after.get(shard, -1)
+            while above < last:
+                page = self.run(self.calls.changes_page(index, shard, above, last, size=page_size))
+                yield from page
+                if len(page) < page_size:
+                    break
+                above = page[-1].revision.seq_no
+
+    def _pages(
+        self,
+        index: str,
+        cursor: str | None,
+        *,
+        source: Sequence[str] | bool,
+        body: Json,
+        owned: bool,
+    ) -> Generator[Document, None, None]:
+        """Documents page by page; ``owned``: whether the cursor is closed at the end."""
+        dialect = self._dialect
+        size, body = body["size"], {**body, "seq_no_primary_term": True, "version": True}
         try:
             while True:
                 page = dialect.page(index, cursor, source=source, body=body)
                 response, cursor = self.run(page)
                 hits = response["hits"]["hits"]
                 yield from map(document_of, hits)
-                if len(hits) < page_size:
+                if len(hits) < size:
                     return
                 body["search_after"] = hits[-1]["sort"]
         finally:
-            if cursor is not None:
-                with contextlib.suppress(BackendError):
-                    self.run(dialect.close_scan(cursor))
+            if owned:
+                self._close_scan(cursor)
+
+    def _close_scan(self, cursor: str | None) -> None:
+        if cursor is not None:
+            with contextlib.suppress(BackendError):
+                self.run(self._dialect.close_scan(cursor))
 
     def close(self) -> None:
         if self._owned:

@@ -72,7 +72,7 @@ class Document:
     routing: str | None = None
     """What it was stored with, where that was not its id; a write of it has to repeat this."""
     version: int | None = None
-    """Its version number, which the application may count itself; ``None`` in a listing."""
+    """Its version number, which the application may count itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,15 @@ class Write:
     expect: Revision | Literal["absent"] | None = None
     """The revision that must still be stored, or ``"absent"`` for an ``index`` that only creates.
     Where it is not so, the id is among :attr:`BulkResult.conflicts`."""
+    version: int | None = None
+    """Of an ``index``: the number that the document has afterwards, and that no greater one may be
+    stored than; else the id is among the conflicts. ``None`` counts one up."""
+    pipeline: bool = True
+    """``False`` passes the default ingest pipeline of the index by."""
 
     def __post_init__(self) -> None:
+        if self.version is not None and (self.op != "index" or self.expect is not None):
+            raise ValueError("a version goes with op index, and without expect")
         if isinstance(self.expect, Revision) and self.op == "create":
             raise ValueError("op create takes no revision as expect: use op index")
         if self.expect == "absent" and self.op in {"update", "delete"}:
@@ -108,4 +115,5 @@ class BulkResult:
     revisions: Mapping[str, Revision] = field(default_factory=dict)
     """Revision by id of each document that was written, unless it was deleted."""
     conflicts: tuple[str, ...] = ()
-    """Ids of the writes with ``expect`` that found another revision, or none, and did nothing."""
+    """Ids of the writes with ``expect`` that found another revision, or none, and of those with
+    ``version`` that found a greater one. They did nothing."""

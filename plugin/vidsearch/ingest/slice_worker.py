@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -36,7 +36,7 @@ class SliceWorker:
         registry: of the videos.
         board: of the slices.
         store: takes the vectors.
-        embedder: makes them.
+        embedder: gives what makes them, with the model of the index as it is at the time.
         settings: how often a slice is tried, and when it is given up.
         sources: where files may be read from.
         thumbnails: where candidates for thumbnails are left; ``None`` leaves none.
@@ -50,7 +50,7 @@ class SliceWorker:
         board: SliceBoard,
         store: EmbeddingStore,
         *,
-        embedder: FrameEmbedder,
+        embedder: Callable[[], FrameEmbedder],
         settings: IngestSettings,
         sources: SourceSettings,
         thumbnails: ThumbnailStore | None = None,
@@ -102,7 +102,8 @@ class SliceWorker:
         video = self._registry.find(part.video_id)
         if video is None or video.state not in IN_PROGRESS or video.content != part.content:
             return self._give_back(part, attempt, "its video is no longer to be embedded")
-        model, begin, end = self._embedder.model, part.start, part.stop
+        embedder = self._embedder()
+        model, begin, end = embedder.model, part.start, part.stop
         frames = self._store.frames(part.content, model, start=begin, stop=end)
         if frames is None:
             with ExitStack() as stack:
@@ -113,7 +114,7 @@ class SliceWorker:
                 candidates: Candidates | None = None
                 if self._thumbnails is not None:
                     candidates = stack.enter_context(Candidates.of(self._thumbnails))
-                frames = self._embedder.embed(
+                frames = embedder.embed(
                     path, start=begin, stop=end, candidates=candidates, at=attempt.enter
                 )
                 attempt.enter("write")

@@ -9,9 +9,8 @@ from typing import Any, Literal
 
 from vidsearch.compare_and_set import until_unchanged
 from vidsearch.engines import Document, Engine, Json, Revision
-from vidsearch.engines.creation import ensure_side_index
-from vidsearch.errors import IndexNotFoundError, VersionConflictError
-from vidsearch_mappings.operations import operations_index
+from vidsearch.errors import VersionConflictError
+from vidsearch.registry.notes import Notes
 from vidsearch_mappings.registry import ErrorRecord, from_stamp, to_stamp
 
 __all__ = ["Operations", "Pause", "SweepNote"]
@@ -19,7 +18,6 @@ __all__ = ["Operations", "Pause", "SweepNote"]
 _CLAIM = "claim"
 _SWEEP = "sweep"
 _PAUSE = "pause"
-_MAX_PAUSES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +76,14 @@ class Operations:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.index = index
-        self._engine = engine
-        self._replicas = replicas
-        self._advice = advice
+        self._notes = Notes(engine, index=index, replicas=replicas, advice=advice)
         self._time = clock
         self._seen: dict[str, tuple[Revision | None, float]] = {}
 
     @property
     def exists(self) -> bool:
         """Whether there ever was a note."""
-        return bool(self._engine.indices_of(self.index))
+        return self._notes.exist
 
     def claim(self, work: Literal["scan", "sweep"], *, every: float, by: str) -> bool:
         """Claim periodic work; ``True`` for one caller per ``every`` seconds.
@@ -95,16 +91,16 @@ class Operations:
         A claim from a clock that is ahead counts as old once it was seen here for that long.
         """
         id, now = f"{_CLAIM}:{work}", self._time()
-        last = self._get(id)
+        last = self._notes.get(id)
         revision = last.revision if last else None
         seen = self._seen.get(id)
         if seen is None or seen[0] != revision:
             seen = self._seen[id] = (revision, now)
         if last and now - from_stamp(_value(last)["at"]) < every and now - seen[1] < every:
             return False
-        claim = {"kind": _CLAIM, "value": {"at": to_stamp(now), "by": by}}
+        claim = {"at": to_stamp(now), "by": by}
         try:
-            self._seen[id] = (self._put(id, claim, over=last), now)
+            self._seen[id] = (self._notes.put(id, _CLAIM, claim, over=last), now)
         except VersionConflictError:  # another one was faster
             return False
         return True
@@ -119,13 +115,13 @@ class Operations:
         }
 
         def write() -> None:
-            self._put(_SWEEP, {"kind": _SWEEP, "value": value}, over=self._get(_SWEEP))
+            self._notes.put(_SWEEP, _SWEEP, value, over=self._notes.get(_SWEEP))
 
         until_unchanged(write, of="the note of the last sweep")
 
     def last_sweep(self) -> SweepNote | None:
         """The last sweep that ended; ``None`` where none did."""
-        found = self._get(_SWEEP)
+        found = self._notes.get(_SWEEP)
         if found is None:
             return None
         value = _value(found)
@@ -138,7 +134,7 @@ class Operations:
         """
 
         def write() -> Pause:
-            stored = self._get(_id(key))
+            stored = self._notes.get(_id(key))
             before = _pause(stored) if stored else None
             after = Pause(
                 key=key,
@@ -148,49 +144,24 @@ class Operations:
                 by=by,
                 error=error,
             )
-            self._put(_id(key), _source(after), over=stored)
+            self._notes.put(_id(key), _PAUSE, _to_value(after), over=stored)
             return after
 
         return until_unchanged(write, of=f"the pause {key!r}")
 
     def find_pause(self, key: str) -> Pause | None:
         """What was noted under a key, read in real time; it stays until :meth:`resume`."""
-        found = self._get(_id(key))
+        found = self._notes.get(_id(key))
         return _pause(found) if found else None
 
     def resume(self, key: str) -> None:
         """Note that it works again."""
-        try:
-            self._engine.delete(self.index, _id(key))
-        except IndexNotFoundError:
-            return
+        self._notes.delete(_id(key))
 
     def pauses(self) -> list[Pause]:
         """All that is noted, the oldest first; also what is to be tried again by now."""
-        body = {"query": {"term": {"kind": _PAUSE}}, "size": _MAX_PAUSES}
-        try:
-            self._engine.refresh(self.index)
-            hits = self._engine.search(self.index, body)["hits"]["hits"]
-        except IndexNotFoundError:
-            return []
-        found = [_read_pause(hit["_source"]["value"]) for hit in hits]
+        found = [_read_pause(value) for value in self._notes.of_kind(_PAUSE).values()]
         return sorted(found, key=lambda one: (one.since, one.key))
-
-    def _get(self, id: str) -> Document | None:
-        try:
-            return self._engine.get(self.index, id)
-        except IndexNotFoundError:
-            return None
-
-    def _put(self, id: str, source: Json, *, over: Document | None) -> Revision:
-        try:
-            return self._engine.put(
-                self.index, id, source, expect=over.revision if over else "absent"
-            )
-        except IndexNotFoundError:
-            body = operations_index(self._engine.kind, replicas=self._replicas)
-            ensure_side_index(self._engine, self.index, body, advice=self._advice)
-            return self._engine.put(self.index, id, source, expect="absent")
 
 
 def _id(key: str) -> str:
@@ -217,8 +188,8 @@ def _read_pause(value: Mapping[str, Any]) -> Pause:
     )
 
 
-def _source(pause: Pause) -> Json:
-    value = {
+def _to_value(pause: Pause) -> Json:
+    return {
         "key": pause.key,
         "since": to_stamp(pause.since),
         "until": to_stamp(pause.until),
@@ -226,4 +197,3 @@ def _source(pause: Pause) -> Json:
         "by": pause.by,
         "error": pause.error.to_source(),
     }
-    return {"kind": _PAUSE, "value": value}

@@ -153,7 +153,28 @@ class EngineBulkContract:
         stored = engine.mget(index, ids)
         assert {id: one.source["n"] for id, one in stored.items()} == winners
 
+    def test_bulk_writes_with_versions_keep_the_greatest(self, engine: Engine, index: str) -> None:
+        engine.put(index, "older", {"n": 1}, version=4)
+        engine.put(index, "same", {"n": 1}, version=5)
+        newer = engine.put(index, "newer", {"n": 1}, version=6)
+        ids = ["older", "same", "newer", "absent"]
+        done = engine.bulk(index, [Write("index", id, {"n": 2}, version=5) for id in ids])
+        assert (done.written, done.conflicts) == (3, ("newer",))
+        found = engine.mget(index, ids)
+        assert {id: (one.source["n"], one.version) for id, one in found.items()} == {
+            **dict.fromkeys(("older", "same", "absent"), (2, 5)),
+            "newer": (1, 6),
+        }
+        assert found["newer"].revision == newer
+        engine.bulk(index, [Write("update", "same", {"n": 3})])
+        same = engine.get(index, "same")
+        assert same is not None
+        assert (same.source["n"], same.version) == (3, 6)
+
     def test_an_expectation_that_makes_no_sense_is_refused(self) -> None:
+        for op, expect in (("create", None), ("index", Revision(0, 1))):
+            with pytest.raises(ValueError, match="op index"):
+                Write(op, "a", {}, expect=expect, version=1)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="use op index"):
             Write("create", "a", {}, expect=Revision(0, 1))
         for op in ("update", "delete"):

@@ -17,6 +17,7 @@ from vidsearch.errors import (
 )
 from vidsearch.testing.engine_attached_contract import EngineAttachedContract
 from vidsearch.testing.engine_bulk_contract import EngineBulkContract, together
+from vidsearch.testing.engine_history_contract import EngineHistoryContract
 from vidsearch.testing.engine_search_contract import EngineSearchContract
 from vidsearch.testing.small_index import SMALL_MODEL, small_index
 from vidsearch_mappings import read_meta
@@ -24,7 +25,9 @@ from vidsearch_mappings import read_meta
 __all__ = ["EngineContract"]
 
 
-class EngineContract(EngineBulkContract, EngineAttachedContract, EngineSearchContract):
+class EngineContract(
+    EngineBulkContract, EngineAttachedContract, EngineSearchContract, EngineHistoryContract
+):
     """Define a fixture ``engine`` in the subclass, and ``index_name``: a name of no index yet.
 
     Indices whose name starts with it are left behind by the tests.
@@ -56,6 +59,21 @@ class EngineContract(EngineBulkContract, EngineAttachedContract, EngineSearchCon
             engine.create_index(name, {**small_index(engine), "aliases": {alias: {}}})
         assert engine.indices_of(alias) == (one, two)
         assert engine.indices_of(one) == (one,)
+
+    def test_several_names_are_looked_up_at_once(self, engine: Engine, index_name: str) -> None:
+        read, write, one, two = (
+            index_name,
+            f"{index_name}-write",
+            f"{index_name}-1",
+            f"{index_name}-2",
+        )
+        assert engine.indices_behind([read, write]) == {read: (), write: ()}
+        engine.create_index(one, {**small_index(engine), "aliases": {read: {}}})
+        assert engine.indices_behind([read, write]) == {read: (one,), write: ()}
+        engine.create_index(two, {**small_index(engine), "aliases": {write: {}}})
+        engine.update_aliases([{"add": {"index": one, "alias": write}}])
+        assert engine.indices_behind([read, write]) == {read: (one,), write: (one, two)}
+        assert engine.indices_behind([two, write]) == {two: (two,), write: (one, two)}
 
     def test_an_index_is_created_once(self, engine: Engine, index: str) -> None:
         engine.put(index, "a", {"n": 1})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -189,7 +190,7 @@ class EngineSearchContract:
         source = {"title": "x", "video": {"vector": [0.0, 1.0, 0.0, 0.0]}}
         revision = engine.put(index, "a", source, refresh=True)
         (found,) = engine.scan(index)
-        assert (found.source, found.revision) == (source, revision)
+        assert (found.source, found.revision, found.version) == (source, revision, 1)
         (found,) = engine.scan(index, source=["video.vector"])
         assert found.source == {"video": source["video"]}
         engine.put(index, "a", {"n": 1}, expect=found.revision)
@@ -202,6 +203,21 @@ class EngineSearchContract:
         engine.refresh(filled)
         rest = [document.id for document in scan]
         assert sorted([first.id, *rest]) == [f"{n:02}" for n in range(25)]
+
+    @pytest.mark.parametrize("slices", [1, 2, 5])
+    def test_slices_of_a_scan_hold_every_document_once(
+        self, engine: Engine, filled: str, slices: int
+    ) -> None:
+        with (
+            engine.scan_slices(filled, slices, page_size=3) as parts,
+            ThreadPoolExecutor(slices) as pool,
+        ):
+            found = [one for part in pool.map(list, parts) for one in part]
+        assert len(parts) == slices
+        assert sorted(one.id for one in found) == [f"{n:02}" for n in range(25)]
+        assert all(one.source["n"] == int(one.id) for one in found)
+        with engine.scan_slices(filled, slices, source=False, page_size=3) as parts:
+            assert next(one for part in parts for one in part).source == {}
 
     # -- vectors
 

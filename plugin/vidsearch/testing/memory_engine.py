@@ -8,10 +8,10 @@ hold it and the real adapters to the same behaviour.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Literal, TypeVar, cast
 
 from vidsearch.engines import (
@@ -26,39 +26,30 @@ from vidsearch.engines import (
 )
 from vidsearch.engines.bulk import Progress
 from vidsearch.engines.calls import Calls
-from vidsearch.engines.errors import no_json
 from vidsearch.engines.features import elasticsearch_features
 from vidsearch.engines.steps import Answer, Request, Steps, run
-from vidsearch.engines.vectors import to_json
 from vidsearch.errors import (
+    BackendAccessDeniedError,
     BackendError,
-    DocumentNotFoundError,
     IndexNotFoundError,
     MappingConflictError,
     VersionConflictError,
 )
 from vidsearch.testing.memory_query import score
 from vidsearch.testing.memory_search import filtered, search
+from vidsearch.testing.memory_writes import MemoryIndex, apply_write, as_json
 
 __all__ = ["MemoryEngine"]
 
 _T = TypeVar("_T")
 
 
-@dataclass
-class _Index:
-    mapping: Json
-    aliases: dict[str, Json] = field(default_factory=dict)
-    settings: Json = field(default_factory=dict)
-    documents: dict[str, Document] = field(default_factory=dict)
-    seq_no: int = -1
-
-
 class MemoryEngine:
     """Implements the ``Engine`` protocol in a dictionary. Thread-safe."""
 
     def __init__(self) -> None:
-        self._indices: dict[str, _Index] = {}
+        self._indices: dict[str, MemoryIndex] = {}
+        self._points: dict[str, list[tuple[str, Document]]] = {}
         self._lock = threading.RLock()
 
     @property
@@ -84,9 +75,9 @@ class MemoryEngine:
         with self._lock:
             if name in self._indices or self._behind(name):
                 raise MappingConflictError(f"index or alias {name!r} exists already")
-            aliases = _json(body.get("aliases", {}))
-            settings = _json(body.get("settings", {}).get("index", {}))
-            self._indices[name] = _Index(_json(body.get("mappings", {})), aliases, settings)
+            aliases = as_json(body.get("aliases", {}))
+            settings = as_json(body.get("settings", {}).get("index", {}))
+            self._indices[name] = MemoryIndex(as_json(body.get("mappings", {})), aliases, settings)
 
     def delete_index(self, name: str) -> None:
         with self._lock:
@@ -98,12 +89,16 @@ class MemoryEngine:
         with self._lock:
             return self._behind(name)
 
+    def indices_behind(self, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        with self._lock:
+            return {name: self._behind(name) for name in names}
+
     def mapping(self, index: str) -> Json:
         return self._read(index, "mapping")
 
     def put_mapping(self, index: str, body: Mapping[str, Any]) -> None:
         with self._lock:
-            mapping, added = self._one(index).mapping, _json(body)
+            mapping, added = self._one(index).mapping, as_json(body)
             mapping.setdefault("properties", {}).update(added.pop("properties", {}))
             mapping |= added
 
@@ -113,7 +108,7 @@ class MemoryEngine:
     def put_settings(self, index: str, settings: Mapping[str, Any]) -> None:
         with self._lock:
             target = self._one(index)
-            merged = {**target.settings, **_json(settings)}
+            merged = {**target.settings, **as_json(settings)}
             target.settings = {k: v for k, v in merged.items() if v is not None}
 
     def aliases(self, index: str) -> Json:
@@ -172,7 +167,9 @@ class MemoryEngine:
         pipeline: bool = True,
         refresh: bool = False,
     ) -> Revision:
-        revision = self._write(index, Write("index", id, source, routing, expect), version)
+        with self._lock:
+            write = Write("index", id, source, routing, expect)
+            revision = apply_write(self._one(index, to_write=True), write, version, index=index)
         assert revision is not None
         return revision
 
@@ -206,7 +203,14 @@ class MemoryEngine:
             self._write(index, Write("delete", id, None, routing, expect))
         return there
 
-    def bulk(self, index: str, writes: Sequence[Write], *, refresh: bool = False) -> BulkResult:
+    def bulk(
+        self,
+        index: str,
+        writes: Sequence[Write],
+        *,
+        pipeline: bool = True,
+        refresh: bool = False,
+    ) -> BulkResult:
         requests = min(len(writes), 1)
         progress = Progress(index, self.info().url, len(writes), requests=requests)
         with self._lock:
@@ -221,11 +225,11 @@ class MemoryEngine:
         return progress.result()
 
     def search(self, index: str, body: Mapping[str, Any]) -> Json:
-        return search(self._snapshot(index), _json(body))
+        return search(self._snapshot(index), as_json(body))
 
     def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Json]:
         documents = self._snapshot(index)
-        return [search(documents, _json(body)) for body in bodies]
+        return [search(documents, as_json(body)) for body in bodies]
 
     def count(self, index: str, query: Mapping[str, Any] | None = None) -> int:
         found = search(self._snapshot(index), {"query": query or {"match_all": {}}, "size": 0})
@@ -244,6 +248,53 @@ class MemoryEngine:
             if score(query or {"match_all": {}}, found.id, found.source) is not None:
                 yield replace(found, source=filtered(found.source, source))
 
+    def checkpoints(self, index: str) -> dict[int, int]:
+        with self._lock:
+            return {0: self._one(index).seq_no}
+
+    def changes(
+        self,
+        index: str,
+        *,
+        after: Mapping[int, int],
+        until: Mapping[int, int],
+        page_size: int = 500,
+    ) -> Iterator[Document]:
+        found = [one for _, one in self._snapshot(index)]
+        for one in sorted(found, key=lambda one: one.revision.seq_no):
+            if after.get(0, -1) < one.revision.seq_no <= until[0]:
+                yield one
+
+    def open_point_in_time(self, index: str, *, shard: int | None = None) -> str:
+        with self._lock:
+            point = f"point {len(self._points)} of {index}"
+            self._points[point] = [
+                (name, replace(one, source={**one.source, "_seq_no": one.revision.seq_no}))
+                for name, one in self._snapshot(index)
+            ]
+        return point
+
+    def search_point_in_time(self, point: str, body: Mapping[str, Any]) -> Json:
+        return search(self._points[point], as_json(body))
+
+    def close_point_in_time(self, point: str) -> None:
+        self._points[point] = []
+
+    def block_writes(self, index: str) -> None:
+        self.put_settings(index, {"blocks.write": True})
+
+    @contextmanager
+    def scan_slices(
+        self,
+        index: str,
+        slices: int,
+        *,
+        source: Sequence[str] | bool = True,
+        page_size: int = 500,
+    ) -> Iterator[Sequence[Iterator[Document]]]:
+        found = list(self.scan(index, source=source))
+        yield [iter(found[number::slices]) for number in range(slices)]
+
     def refresh(self, index: str) -> None:
         with self._lock:
             self._require(index)
@@ -253,12 +304,12 @@ class MemoryEngine:
 
     def _read(self, index: str, part: Literal["mapping", "settings", "aliases"]) -> Json:
         with self._lock:
-            copy: Json = _json(getattr(self._one(index), part))
+            copy: Json = as_json(getattr(self._one(index), part))
             return copy
 
-    def _write(self, index: str, write: Write, version: int | None = None) -> Revision | None:
+    def _write(self, index: str, write: Write) -> Revision | None:
         with self._lock:
-            return _apply(self._one(index, to_write=True), write, version, index=index)
+            return apply_write(self._one(index, to_write=True), write, write.version, index=index)
 
     def _behind(self, name: str) -> tuple[str, ...]:
         if name in self._indices:
@@ -271,7 +322,7 @@ class MemoryEngine:
             raise IndexNotFoundError(f"no index or alias {name!r}")
         return names
 
-    def _one(self, name: str, *, to_write: bool = False) -> _Index:
+    def _one(self, name: str, *, to_write: bool = False) -> MemoryIndex:
         names = self._require(name)
         if to_write and len(names) > 1:
             names = tuple(
@@ -280,7 +331,10 @@ class MemoryEngine:
         if len(names) != 1:
             behind = ", ".join(self._behind(name))
             raise MappingConflictError(f"{name!r} stands for {behind}, but one index is needed")
-        return self._indices[names[0]]
+        found = self._indices[names[0]]
+        if to_write and found.settings.get("blocks.write"):
+            raise BackendAccessDeniedError(f"index {names[0]!r} is blocked: it refuses writes")
+        return found
 
     def _snapshot(self, name: str) -> list[tuple[str, Document]]:
         with self._lock:
@@ -317,81 +371,5 @@ def _no_answer(request: Request) -> Answer:
     raise AssertionError(f"{request} to an engine in memory")
 
 
-def _json(value: Any) -> Any:
-    # A real client serialises; so a value that is no JSON fails here as well, and no caller
-    # shares an object with the store.
-    return json.loads(to_json(value))
-
-
 def _copy(document: Document) -> Document:
-    return replace(document, source=_json(document.source))
-
-
-def _apply(target: _Index, write: Write, version: int | None, *, index: str) -> Revision | None:
-    """Do one write; its revision, or ``None`` after a delete."""
-    try:
-        source = _json(write.source or {})
-    except TypeError as error:
-        raise no_json(error, f"document {write.id!r}") from error
-    stored = target.documents.get(write.id)
-    rejected = f"index {index!r} rejected the request for document {write.id!r}"
-    if stored is not None and (write.op == "create" or write.expect == "absent"):
-        raise VersionConflictError(f"{rejected}: it exists already")
-    if isinstance(write.expect, Revision) and (stored is None or stored.revision != write.expect):
-        raise VersionConflictError(f"{rejected}: it has changed")
-    before = (stored.version or 0) if stored else 0
-    if version is not None and version < before:
-        raise VersionConflictError(f"{rejected}: it has version {before}")
-    if write.op == "delete":
-        if target.documents.pop(write.id, None) is not None:
-            target.seq_no += 1
-        return None
-    if write.op == "update":
-        if stored is None:
-            raise DocumentNotFoundError(f"{rejected}: there is none")
-        source = _merged(stored.source, source)
-    try:
-        check(source, target.mapping)
-    except MappingConflictError as error:
-        raise MappingConflictError(f"{rejected}: {error}") from error
-    target.seq_no += 1
-    revision = Revision(target.seq_no, 1)
-    number = before + 1 if version is None else version
-    target.documents[write.id] = Document(write.id, source, revision, write.routing, number)
-    return revision
-
-
-def _merged(old: Json, new: Json) -> Json:
-    merged = dict(old)
-    for key, value in new.items():
-        before = merged.get(key)
-        both = isinstance(before, dict) and isinstance(value, dict)
-        merged[key] = _merged(before, value) if both else value  # type: ignore[arg-type]
-    return merged
-
-
-def check(source: Mapping[str, Any], mapping: Mapping[str, Any], *, path: str = "") -> None:
-    """Refuse an undeclared field in a strict object, and a vector of wrong dims."""
-    properties = mapping.get("properties", {})
-    for name, value in source.items():
-        where = f"{path}{name}"
-        declared = properties.get(name)
-        if declared is None:
-            if mapping.get("dynamic") in {"strict", "STRICT"}:
-                raise MappingConflictError(f"field {where!r} is not declared in a strict object")
-            continue
-        _check_value(value, declared, where)
-
-
-def _check_value(value: Any, declared: Mapping[str, Any], where: str) -> None:
-    dims = declared.get("dims", declared.get("dimension"))
-    if dims is not None and value is not None:
-        if len(value) != dims:
-            raise MappingConflictError(f"field {where!r} takes {dims} dims, not {len(value)}")
-        if not any(value):
-            raise MappingConflictError(f"field {where!r} takes no zero vector")
-    elif "properties" in declared and value is not None:
-        for item in value if isinstance(value, list) else [value]:
-            if not isinstance(item, Mapping):
-                raise MappingConflictError(f"field {where!r} is an object, not {item!r}")
-            check(item, declared, path=f"{where}.")
+    return replace(document, source=as_json(document.source))

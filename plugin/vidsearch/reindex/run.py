@@ -1,0 +1,179 @@
+"""One reindex: from which index to which, how, how far, and why it stopped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from enum import Enum
+from typing import Any, Literal
+
+from vidsearch.engines import Json
+from vidsearch.errors import ReindexCheckError
+from vidsearch.registry import ErrorRecord
+from vidsearch_mappings.registry import from_stamp, to_stamp
+
+__all__ = ["ReindexRun", "Step", "Way"]
+
+Way = Literal["copy", "assemble", "embed"]
+"""Where the target's documents come from: ``copy``: the source's, as they are; ``assemble``: made
+anew from the vectors of frames in the store of embeddings; ``embed``: videos are embedded again by
+workers, with another model."""
+
+
+class Step(str, Enum):
+    """How far a run is. A step is recorded when it begins; each is safe to repeat."""
+
+    PLANNED = "planned"
+    """Recorded; the target and the write alias are being made."""
+    WRITING_BOTH = "writing_both"
+    """Writers write to source and target, by the write alias."""
+    COPYING = "copying"
+    """The target is being filled."""
+    CATCHING_UP = "catching_up"
+    """All is filled; what was written meanwhile is brought up to date, and the target checked."""
+    VERIFIED = "verified"
+    """The target passed its check; searches still go to the source."""
+    SWAPPED = "swapped"
+    """The alias stands for the target; the source is kept up to date for a rollback."""
+    DONE = "done"
+    """Over: the alias stands for the target alone, and there is no write alias."""
+    ROLLING_BACK = "rolling_back"
+    """A rollback was asked for, and is being done."""
+    ROLLED_BACK = "rolled_back"
+    """Over: the alias stands for the source alone, and the target is deleted."""
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has ended; another one of the alias may begin then."""
+        return self in {Step.DONE, Step.ROLLED_BACK}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReindexRun:
+    """The record of a run. Times are seconds since the epoch, by the clock of the engine."""
+
+    id: str
+    """A number that counts up per alias: ``"1"``, ``"2"``, …"""
+    alias: str
+    """Of the videos index, which readers use."""
+    source: str
+    """The concrete index that the alias stood for at the start."""
+    target: str
+    """The concrete index that is made."""
+    way: Way
+    changes: Mapping[str, Any]
+    """What differs in the target, by the names of the settings: ``quantization``,
+    ``segment_seconds``, ``shards``, ``replicas``, ``m``, ``ef_construction``, ``model``, …"""
+    by: str
+    """Who started it: user or worker, and host."""
+    started_at: float
+    updated_at: float
+    body: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    """Settings and mapping that the target is created with."""
+    step: Step = Step.PLANNED
+    began: Mapping[str, float] = field(default_factory=dict)
+    """When each step began, by its name."""
+    owner: str | None = None
+    """The process that drives the run now."""
+    lease_until: float | None = None
+    """Until when nobody else may drive it."""
+    total: int = 0
+    """Number of videos to bring into the target, as counted at the start of the copy."""
+    done: int = 0
+    """Of them, how many are there."""
+    throttle: float | None = None
+    """Maximum number of documents per second that are copied; ``None``: as many as leave the
+    cluster half of its time."""
+    background: bool = False
+    """Whether workers drive it, rather than the process that started it."""
+    sent_at: float | None = None
+    """When a worker was last asked to go on with it."""
+    canary: tuple[str, ...] = ()
+    """Queries of the user, whose results are shown side by side before the swap."""
+    swap: bool = True
+    """Whether to swap when the target has passed its check, rather than stop there."""
+    keep_old: bool = True
+    """Whether the source is kept after the swap, for a rollback, until ``clean``."""
+    swapped_at: float | None = None
+    ended_at: float | None = None
+    error: ErrorRecord | None = None
+    """Why the run stopped last; ``None`` while it goes on or has ended well."""
+    report: Json | None = field(default=None, hash=False)
+    """What the check before the swap found."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended: its indices are in use, and no other run may begin."""
+        return not self.step.is_over
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing is to be done until somebody says how to go on."""
+        if self.error is not None and self.error.type == ReindexCheckError.__name__:
+            return True
+        swaps = self.step is Step.VERIFIED and self.swap
+        cleans = self.step is Step.SWAPPED and not self.keep_old
+        waits = {Step.VERIFIED, Step.SWAPPED, Step.DONE, Step.ROLLED_BACK}
+        return self.step in waits and not swaps and not cleans
+
+    @property
+    def rate(self) -> float | None:
+        """Videos per second that were brought into the target; ``None`` where it is not known."""
+        began, ended = (self.began.get(str(step)) for step in (Step.COPYING, Step.CATCHING_UP))
+        if began is None or ended is None or not self.total:
+            return None
+        return self.total / max(ended - began, 0.001)
+
+    @property
+    def called(self) -> str:
+        """The run, as messages call it."""
+        return f"reindex run {self.id} of {self.alias!r}"
+
+    def changed(self, **values: Any) -> ReindexRun:
+        """A copy with some values changed."""
+        return replace(self, **values)
+
+    def to_source(self) -> Json:
+        """As a JSON object; what has its default value is left out."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _ENCODED}
+        for name in _TIMES:
+            values[name] = None if values[name] is None else to_stamp(values[name])
+        if self.throttle == math.inf:
+            values["throttle"] = "inf"  # JSON has no such number
+        return {
+            **{name: value for name, value in values.items() if value is not None},
+            "step": str(self.step),
+            "began": {name: to_stamp(at) for name, at in self.began.items()},
+            "changes": dict(self.changes),
+            "body": dict(self.body),
+            "canary": list(self.canary),
+            **({} if self.error is None else {"error": self.error.to_source()}),
+        }
+
+    def to_json(self) -> Json:
+        """For people and their scripts: without the body of the target."""
+        source = self.to_source()
+        del source["body"]
+        return source
+
+    @classmethod
+    def from_source(cls, source: Mapping[str, Any]) -> ReindexRun:
+        """The inverse of :meth:`to_source`; fields of a newer version are left out."""
+        known = {f.name: source[f.name] for f in fields(cls) if f.name in source}
+        for name in _TIMES & known.keys():
+            known[name] = from_stamp(known[name])
+        known |= {"step": Step(known["step"]), "canary": tuple(known["canary"])}
+        if "throttle" in known:
+            known["throttle"] = float(known["throttle"])
+        known["began"] = {name: from_stamp(at) for name, at in source["began"].items()}
+        if "error" in known:
+            known["error"] = ErrorRecord.from_source(known["error"])
+        return cls(**known)
+
+
+_TIMES = frozenset({"started_at", "updated_at", "lease_until", "sent_at", "swapped_at", "ended_at"})
+_ENCODED = frozenset({"step", "began", "changes", "body", "canary", "error"})
