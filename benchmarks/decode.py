@@ -120,7 +120,7 @@ def _ways(stream: Stream, path: Path) -> dict[str, Callable[[], Frames]]:
     if stream.sampling == "notebook":
         wanted = list(range(0, clip.frames, int(clip.rate)))
     else:
-        wanted = shown_frames(path, count=clip.seconds)
+        wanted = shown_frames(path, count=int(clip.seconds))
     ways: dict[str, Callable[[], Frames]] = {
         SEEK: partial(notebook_frames, path),
         GRAB: partial(grab_skip, path, wanted),

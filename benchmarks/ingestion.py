@@ -270,7 +270,7 @@ def _settings(
         index={"name": name, "replicas": 0},
         embeddings={"keep": keep},
         ingest={"sweep_seconds": _NO_SWEEP},
-        **({"model": {"name": model}} if model else {}),
+        model={"name": model} if model else {},
     )
 
 

@@ -69,5 +69,5 @@ class KnownPictures:
 
 def _digest(picture: NDArray[np.uint8]) -> bytes:
     digest = hashlib.sha256(repr(picture.shape).encode())
-    digest.update(np.ascontiguousarray(picture))
+    digest.update(np.ascontiguousarray(picture).data)
     return digest.digest()

@@ -45,9 +45,9 @@ def missing_by_rhythm(
     counts = np.diff(np.searchsorted(np.sort(stamps[shown]), begins))
     lengths = np.diff(begins)
     step = _most_common(lengths / counts)
-    spans = lengths / step
-    is_even = np.abs(spans - np.round(spans)) < _TOLERANCE
-    spans = np.round(spans).astype(np.int64)
+    exact = lengths / step
+    spans: NDArray[np.int64] = np.round(exact).astype(np.int64)
+    is_even = np.abs(exact - spans) < _TOLERANCE
     whole = Counter(spans[is_even & (spans == counts)].tolist())
     if not whole:
         return []
