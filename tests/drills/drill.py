@@ -83,9 +83,17 @@ class Drill:
     def work_off(self) -> None:
         """Let everything be finished, and leave the workers with one video per process."""
         self.until(lambda: self.left() == 0, what="all are final", seconds=1800)
-        self.feed(self.fleet.processes)
-        processing = self.stage.services.registry.counts
-        self.until(lambda: processing()[State.PROCESSING] > 0, what="the last videos are at work")
+        while not self._all_left_at_work():
+            self.feed(self.fleet.processes)
+            self.until(
+                lambda: self._all_left_at_work() or self.left() == 0, what="the last are at work"
+            )
+
+    def _all_left_at_work(self) -> bool:
+        """Whether there are videos at work, and none that wait."""
+        counts = self.stage.services.registry.counts()
+        waiting = counts[State.REGISTERED] + counts[State.QUEUED]
+        return waiting == 0 and counts[State.PROCESSING] > 0
 
     def attempts_lost(self) -> int:
         """Number of attempts at healthy videos beyond the first."""

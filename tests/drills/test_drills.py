@@ -1,6 +1,7 @@
 """What ingestion survives, on real parts that are killed.
 
-The short forms are for every run of the tests. ``make drill`` runs the long ones, and shows tables.
+``make drill`` runs the long forms and shows tables; ``pytest -m drill tests/drills -k short`` runs
+the short ones. Neither runs with the other tests.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from vidsearch_tasks import run_sweep
 pytestmark = pytest.mark.parametrize(
     "scale",
     [
-        pytest.param(SHORT, id="short", marks=pytest.mark.integration),
+        pytest.param(SHORT, id="short", marks=pytest.mark.drill),
         pytest.param(LONG, id="long", marks=[pytest.mark.drill, pytest.mark.timeout(3000)]),
     ],
     scope="module",
