@@ -5,7 +5,7 @@ TESTERS ?= 2
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format docs bench clean
+.PHONY: help setup demo test drill check format docs bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,6 +18,9 @@ demo: setup ## the whole way on this machine (ENGINE=opensearch for the other en
 
 test: setup ## all tests, on real nodes, Redis and workers
 	@$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
+
+drill: setup ## kills and outages while thousands of videos are ingested; ends with a table
+	@$(BIN)/python -m pytest -m drill tests/drills -k long
 
 check: setup ## format, lint, types, import contract, docs
 	$(BIN)/ruff format --check .

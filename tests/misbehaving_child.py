@@ -38,6 +38,9 @@ class Misbehaving:
             _misbehave(path.name.partition("-")[2].partition(".")[0], path)
         return self._decoder.probe(path)
 
+    def can_seek(self, path: Path) -> bool:
+        return self._decoder.can_seek(path)
+
     def frames(self, path: Path, **options: Any) -> FrameStream:
         return FrameStream(self._batches(path, **options))
 

@@ -204,11 +204,13 @@ class _Trial:
 
     def _hand_back(self) -> None:
         """Give the lease back, uncounted, and send a message for another worker. Once."""
+        from vidsearch.registry.queueing import WORKER_STOPPED
+
         with self._handing_back:
             if self._is_handed_back:
                 return
             self._is_handed_back = True
-        reason = ErrorRecord("WorkerStopped", "processing", "the worker was told to end")
+        reason = ErrorRecord(WORKER_STOPPED, "processing", "the worker was told to end")
         entries = self._work.entries(self._services)
         try:
             record = entries.hand_back(self._id, owner=self._owner, error=reason)

@@ -302,17 +302,19 @@ def send_messages(
     task: str, records: Sequence[VideoRecord], *, services: Services, app: Celery
 ) -> tuple[Collection[str], BackendUnavailableError | None]:
     """Put messages for videos or slices into the queues of their priorities, as long as there is
-    room.
+    room. See ``vidsearch.registry.queueing`` for those of which a worker was lost.
 
     Returns:
         The ids of those that the broker took, and why it did not take the others: ``None`` where
         there was no room.
     """
+    from vidsearch.registry.queueing import queue_priority
+
     broker = services.settings.broker
     queues = dict(zip(PRIORITIES, (broker.queue, bulk_queue(broker.queue)), strict=True))
     done: dict[str, None] = {}
     for priority, queue in queues.items():
-        ids = [record.id for record in records if record.priority == priority]
+        ids = [record.id for record in records if queue_priority(record) == priority]
         if ids:
             sent, problem = send_ids(
                 app,

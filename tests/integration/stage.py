@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.integration.worker import Worker, until
 
 from vidsearch.config import Settings
+from vidsearch.engines import EngineKind
 from vidsearch.index import create_videos_index
-from vidsearch.local import SearchNode
 from vidsearch.registry import State, VideoRecord
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch_tasks import Services, register_video
@@ -60,19 +61,41 @@ class Stage:
         return None if found is None else found.source
 
 
+class Node(Protocol):
+    """A search node."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def kind(self) -> EngineKind: ...
+
+
 @contextmanager
 def running_stage(
-    node: SearchNode, redis_url: str, index_name: str, folder: Path
+    node: Node,
+    redis_url: str,
+    index_name: str,
+    folder: Path,
+    *,
+    more: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Iterator[Stage]:
-    """A stage with an empty index; at the end its workers are stopped."""
+    """A stage with an empty index; at the end its workers are stopped.
+
+    ``more`` are settings by their section, which go before those of all stages.
+    """
     sections: dict[str, Any] = {
         "engine": {"url": node.url, "kind": node.kind},
         "broker": {"url": redis_url, "queue": f"q-{uuid.uuid4().hex[:8]}"},
         "index": {"name": index_name, "segment_seconds": 2},
         "ingest": {"lease_seconds": LEASE, "retry_seconds": 0.3, "max_attempts": 2},
     }
+    for section, values in (more or {}).items():
+        sections.setdefault(section, {}).update(values)
     env = {
-        f"VIDSEARCH_{section}__{name}".upper(): str(value)
+        f"VIDSEARCH_{section}__{name}".upper(): (
+            value if isinstance(value, str) else json.dumps(value)
+        )
         for section, values in sections.items()
         for name, value in values.items()
     }

@@ -43,7 +43,7 @@ def import_many(services: Services, path: Path, count: int) -> list[State]:
 def test_upload_and_lost_video_go_before_a_backlog(stage: Stage, red: Path) -> None:
     (stage.switches / "slow").touch()
     import_many(stage.services, red, 40)
-    stage.services.registry.register("lost", uri=str(red))
+    stage.services.registry.register("lost", uri=str(red), priority="bulk")
     stage.services.registry.claim("lost", owner="killed")
     stage.register("upload", red)
     with stage.worker(**OFTEN) as worker:

@@ -17,6 +17,7 @@ from vidsearch.local.process import spawn
 
 _ROOT = Path(__file__).resolve().parents[2]
 _DEADLINE = 60.0
+_DECODERS = ("vidsearch.media.isolation.child", "misbehaving_child.py")
 
 FAKE_APP = "tests.integration.fake_app"
 """Our tasks with the fake encoder."""
@@ -59,7 +60,7 @@ class Worker:
 
     def __enter__(self) -> Worker:
         try:
-            until(lambda: " ready." in self.text(), what="the worker is ready", worker=self)
+            until(self.is_ready, what="the worker is ready", worker=self)
         except BaseException:
             self.kill()
             raise
@@ -77,6 +78,10 @@ class Worker:
         """Its log so far."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
+    def is_ready(self) -> bool:
+        """Whether it has begun to take messages."""
+        return " ready." in self.text()
+
     def alive(self) -> bool:
         """Whether it runs."""
         return self._process.alive()
@@ -92,10 +97,21 @@ class Worker:
         pool = [
             process
             for process in psutil.Process(self._process.pid).children(recursive=True)
-            if "vidsearch.media.isolation.child" not in process.cmdline()
+            if not _is_decoder(process)
         ]
         (leaf,) = (p for p in pool if not any(other.ppid() == p.pid for other in pool))
         return leaf.pid
+
+    def processes(self) -> dict[str, list[psutil.Process]]:
+        """Those that it consists of just now: ``parent``, ``pool`` and ``decoder``."""
+        found: dict[str, list[psutil.Process]] = {"parent": [], "pool": [], "decoder": []}
+        with contextlib.suppress(psutil.NoSuchProcess, ValueError):
+            (parent,) = psutil.Process(self._process.pid).children()
+            found["parent"].append(parent)
+            for process in parent.children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    found["decoder" if _is_decoder(process) else "pool"].append(process)
+        return found
 
     def stop(self) -> None:
         """Warm shutdown; whatever is left after it is killed."""
@@ -107,6 +123,10 @@ class Worker:
             os.killpg(self._process.pid, signal.SIGKILL)
         while self.alive():
             time.sleep(0.02)
+
+
+def _is_decoder(process: psutil.Process) -> bool:
+    return any(part.endswith(_DECODERS) for part in process.cmdline())
 
 
 def until(

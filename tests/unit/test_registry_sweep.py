@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from vidsearch.errors import BackendUnavailableError, RegistryError
 from vidsearch.registry import NewVideo, Registry, State, VideoRecord, sweep
-from vidsearch.registry.queueing import due_query, take_due
+from vidsearch.registry.queueing import WORKER_STOPPED, due_query, queue_priority, take_due
 from vidsearch.registry.sweep_rule import needs_sweep, sweep_query
 from vidsearch.testing.memory_engine import MemoryEngine
+from vidsearch_mappings.registry import ErrorRecord
 
 NOW, TIMEOUT = 1_000_000.0, 60.0
 
@@ -144,3 +145,29 @@ def test_an_unknown_priority_is_refused() -> None:
     registry, _ = _filled()
     with pytest.raises(RegistryError, match="priority of video 'a' is 'high': give 'interactive'"):
         registry.register("a", uri="/a.mp4", priority="high")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("end", ["killed", "told to end"])
+def test_bulk_video_whose_worker_ended_waits_among_the_interactive_ones(end: str) -> None:
+    registry, now = _filled(NewVideo("a", "/a.mp4", priority="bulk"))
+    assert queue_priority(registry.get("a")) == "bulk"
+    registry.claim("a", owner="w")
+    if end == "killed":
+        now[0] += 2 * TIMEOUT
+        registry.recover("a")
+    else:
+        stopped = ErrorRecord(WORKER_STOPPED, "processing", "the worker was told to end")
+        registry.hand_back("a", owner="w", error=stopped)
+    (record,) = registry.due(limit=10)
+    assert (queue_priority(record), record.priority) == ("interactive", "bulk")
+
+
+def test_bulk_video_whose_message_was_lost_or_that_is_tried_again_waits_in_bulk() -> None:
+    registry, now = _filled(*(NewVideo(id, f"/{id}.mp4", priority="bulk") for id in "ab"))
+    registry.take_due(["a"])
+    error = ErrorRecord("SourceUnavailableError", "fetch", "no answer")
+    lease = registry.claim("b", owner="w")
+    registry.release(lease, error, counted=False, delay=0)
+    now[0] += 2 * TIMEOUT
+    registry.recover("a")
+    assert [queue_priority(record) for record in registry.due(limit=10)] == ["bulk", "bulk"]

@@ -4,14 +4,33 @@ An application sends the message of a new video itself, and marks it queued then
 (``transitions.mark_queued``). A video with a ``due_at`` is left to the sweep: it found the queue
 full, waits for a retry, or was recovered. The sweep takes it first and sends the message then, so
 that of several sweeps at once one sends it.
+
+Its priority says in which queue it waits. A bulk video that a worker had begun with, and that was
+killed or told to end, waits among the interactive ones: it has had its turn, and thousands may have
+come after it. There are never more of these than worker processes.
 """
 
 from __future__ import annotations
 
 from vidsearch.engines import Json
-from vidsearch_mappings.registry import State, VideoRecord, to_stamp
+from vidsearch_mappings.registry import Priority, State, VideoRecord, to_stamp
 
-__all__ = ["IN_ORDER", "defer", "due_query", "is_unsent", "put_back", "take_due"]
+__all__ = [
+    "IN_ORDER",
+    "WORKER_LOST",
+    "WORKER_STOPPED",
+    "defer",
+    "due_query",
+    "is_unsent",
+    "put_back",
+    "queue_priority",
+    "take_due",
+]
+
+WORKER_LOST = "WorkerLost"
+"""Class of the error of a video whose worker fell silent."""
+WORKER_STOPPED = "WorkerStopped"
+"""Class of the error of a video whose worker was told to end."""
 
 IN_ORDER: list[Json] = [
     # `interactive` is the default value, which is not stored.
@@ -24,6 +43,15 @@ IN_ORDER: list[Json] = [
 def is_unsent(record: VideoRecord) -> bool:
     """Whether its message is still to be sent by whoever registered it."""
     return record.state is State.REGISTERED and record.due_at is None
+
+
+def queue_priority(record: VideoRecord) -> Priority:
+    """With which priority the message of a video waits: its own, or more; see above."""
+    is_interrupted = record.error is not None and record.error.type in {
+        WORKER_LOST,
+        WORKER_STOPPED,
+    }
+    return "interactive" if is_interrupted else record.priority
 
 
 def due_query(now: float) -> Json:

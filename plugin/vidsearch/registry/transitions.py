@@ -48,6 +48,7 @@ from typing import Any
 
 from vidsearch.engines import Json
 from vidsearch.errors import LeaseLostError, RegistryError, VideoNotRegisteredError
+from vidsearch.registry.queueing import WORKER_LOST
 from vidsearch.registry.validation import NewVideo
 from vidsearch_mappings.registry import (
     GIVEN_UP,
@@ -348,7 +349,7 @@ def recover(record: VideoRecord, now: float, *, max_attempts: int) -> VideoRecor
     if is_handed_over(record):
         return after.changed(attempts=record.attempts - 1)
     lost = f"worker {record.owner} fell silent in attempt {record.attempts}"
-    error = ErrorRecord(type="WorkerLost", stage="processing", message=lost)
+    error = ErrorRecord(type=WORKER_LOST, stage="processing", message=lost)
     if record.attempts >= max_attempts:
         return after.changed(state=State.DEAD, due_at=None, error=error)
     return after.changed(error=error)
