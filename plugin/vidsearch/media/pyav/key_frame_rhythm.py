@@ -45,9 +45,9 @@ def missing_by_rhythm(
     counts = np.diff(np.searchsorted(np.sort(stamps[shown]), begins))
     lengths = np.diff(begins)
     step = _most_common(lengths / counts)
-    spans = lengths / step
-    is_even = np.abs(spans - np.round(spans)) < _TOLERANCE
-    spans = np.round(spans).astype(np.int64)
+    exact = lengths / step
+    spans: NDArray[np.int64] = np.round(exact).astype(np.int64)
+    is_even = np.abs(exact - spans) < _TOLERANCE
     whole = Counter(spans[is_even & (spans == counts)].tolist())
     if not whole:
         return []
@@ -58,7 +58,8 @@ def missing_by_rhythm(
     is_strict = _is_strict(spans, counts, usual)
     for number, (begin, end) in enumerate(pairwise([*at.tolist(), len(keys)])):
         is_last = number == len(spans)
-        if not is_strict if is_last else spans[number] == counts[number] or not is_even[number]:
+        is_clear = is_strict if is_last else is_even[number] and spans[number] != counts[number]
+        if not is_clear:
             continue
         packets = begin + np.flatnonzero(shown[begin:end])
         numbers = np.round((stamps[packets] - begins[number]) / step).astype(np.int64)

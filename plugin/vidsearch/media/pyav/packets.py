@@ -231,7 +231,8 @@ def _filled_in(times: NDArray[np.int64], step: float) -> NDArray[np.int64]:
     at = np.arange(len(times))
     between = np.interp(at, known, times[known])
     before, after = np.minimum(at - known[0], 0), np.maximum(at - known[-1], 0)
-    return np.round(between + (before + after) * step).astype(np.int64)
+    filled: NDArray[np.int64] = np.round(between + (before + after) * step).astype(np.int64)
+    return filled
 
 
 def first_seconds(video: Video, stamps: Sequence[int] | NDArray[np.int64]) -> float | None:
