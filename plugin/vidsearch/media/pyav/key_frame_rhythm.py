@@ -58,7 +58,8 @@ def missing_by_rhythm(
     is_strict = _is_strict(spans, counts, usual)
     for number, (begin, end) in enumerate(pairwise([*at.tolist(), len(keys)])):
         is_last = number == len(spans)
-        if not is_strict if is_last else spans[number] == counts[number] or not is_even[number]:
+        is_clear = is_strict if is_last else is_even[number] and spans[number] != counts[number]
+        if not is_clear:
             continue
         packets = begin + np.flatnonzero(shown[begin:end])
         numbers = np.round((stamps[packets] - begins[number]) / step).astype(np.int64)
