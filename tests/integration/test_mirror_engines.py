@@ -26,7 +26,14 @@ from vidsearch.embeddings.index_files import IndexFiles
 from vidsearch.engines import Engine, Json, Write
 from vidsearch.errors import RegistryError, VersionConflictError
 from vidsearch.index.targets import other_indices
-from vidsearch.ingest import Indexer, delete_video, mirror_to_others, update_fields
+from vidsearch.ingest import (
+    Indexer,
+    delete_video,
+    lack_fields,
+    mirror_to_others,
+    update_fields,
+    write_fields,
+)
 from vidsearch.media import MediaLimits
 from vidsearch.media.direct_reader import DirectReader
 from vidsearch.registry import Registry, State, VideoRecord
@@ -123,7 +130,8 @@ class Fleet:
         self, indexer: Indexer, registry: Registry, id: str, chance: random.Random, seed: int
     ) -> None:
         fields = {"number": chance.random(), "title": id}
-        registry.register(id, uri=chance.choice(self.clips), fields=fields)
+        if lack_fields(registry.register(id, uri=chance.choice(self.clips), fields=fields)):
+            write_fields(registry, self.two.read(self.two.engine), [id])
         indexer.ingest(id, owner=f"w{seed}-{chance.random()}")
 
 
@@ -173,8 +181,8 @@ def disagreements(two: TwoIndices, name: str) -> dict[str, str]:
         source = found.pop(record.id, None)
         if record.state is State.DELETED and source is not None:
             wrong[record.id] = "deleted, and there"
-        if record.state is not State.INDEXED:
-            continue
+        if record.state is not State.INDEXED or lack_fields(record):
+            continue  # a worker is to write it, and the sweep sees to that
         if source is None:
             wrong[record.id] = "lost"
         elif not record.is_current(source["video"]["fingerprint"], index=name):
