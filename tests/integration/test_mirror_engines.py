@@ -173,7 +173,12 @@ def fill(two: TwoIndices, number: int) -> None:
 
 
 def disagreements(two: TwoIndices, name: str) -> dict[str, str]:
-    """What is wrong with an index, by the id of the video."""
+    """What is wrong with an index, by the id of the video.
+
+    Of a writer that gave up among so many, the sweep does the rest; that is done here.
+    """
+    lacking = [record.id for record in two.registry.scan(State.INDEXED) if lack_fields(record)]
+    write_fields(two.registry, two.read(), lacking)
     two.engine.refresh(name)
     found: dict[str, Json] = {one.id: one.source for one in two.engine.scan(name)}
     wrong: dict[str, str] = {}
@@ -181,8 +186,8 @@ def disagreements(two: TwoIndices, name: str) -> dict[str, str]:
         source = found.pop(record.id, None)
         if record.state is State.DELETED and source is not None:
             wrong[record.id] = "deleted, and there"
-        if record.state is not State.INDEXED or lack_fields(record):
-            continue  # a worker is to write it, and the sweep sees to that
+        if record.state is not State.INDEXED:
+            continue
         if source is None:
             wrong[record.id] = "lost"
         elif not record.is_current(source["video"]["fingerprint"], index=name):
