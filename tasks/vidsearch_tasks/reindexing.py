@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.errors import (
+    BackendAccessDeniedError,
     BackendUnavailableError,
     ReindexError,
     VidsearchError,
@@ -143,7 +144,7 @@ def start_reindex(
     sends the message. To reindex in this process instead, :func:`reindexer`.
 
     Args:
-        throttle: maximum number of documents per second.
+        throttle: maximum number of documents per second that are copied.
         canary: queries whose results are put side by side before the swap.
         swap: whether to move searches to the new index when it has passed its check.
         keep_old: whether the old index is kept for a rollback.
@@ -174,7 +175,10 @@ def start_reindex(
 def send_due_reindex(*, services: Services, app: Celery) -> ReindexRun | None:
     """Have a worker go on with the open run where workers are to drive it and none does."""
     runs = run_store(services)
-    run = runs.open()
+    try:
+        run = runs.open()
+    except BackendAccessDeniedError:  # it may not read the index of operations
+        return None
     if run is None or not run.background or run.is_at_rest:
         return None
     now = runs.now()

@@ -27,6 +27,7 @@ class RunInALoop:
         self._await = await_
         self.scan = scans.scan
         self.scan_slices = scans.scan_slices
+        self.changes = scans.changes
         self.close = scans.close
         self.calls = engine.calls
         self.kind = engine.kind

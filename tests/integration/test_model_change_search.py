@@ -195,7 +195,8 @@ def test_two_changes_of_the_model_fail_no_search_mix_no_result_and_keep_nobody_w
         model=ModelSettings(name="demo", others=tuple(map(str, folders))),
     )
     traffic = Traffic(clip, {model.index: model for model in models})
-    caplog.set_level(logging.INFO)
+    for name in (__name__, "vidsearch.search.models"):
+        caplog.set_level(logging.INFO, logger=name)
 
     def change(old: Model, new: Model) -> None:
         loads.gate.clear()

@@ -76,7 +76,10 @@ def _fields(id: str) -> Json:
 
 
 def _video(id: str, model: str) -> Json:
-    segments = unit_vectors(f"{id} by {model}", 3, dims=DIMS)
+    # Three clusters, in which few bits tell little apart.
+    middle = unit_vectors(f"cluster {int(id[1:]) % 3} by {model}", 1, dims=DIMS)
+    segments = middle + 0.15 * unit_vectors(f"{id} by {model}", 3, dims=DIMS)
+    segments /= np.linalg.norm(segments, axis=1, keepdims=True)
     mean = segments.mean(axis=0)
     return {
         "uri": f"/{id}.mp4",
@@ -101,7 +104,8 @@ def test_a_copy_with_another_quantization_passes_with_its_recall(
     assert report.recall.keys() == {"segment", "video"}
     assert min(report.recall.values()) >= 0.9
     (compared,) = report.comparisons
-    assert compared.old[0][0] == compared.new[0][0] == "v07"
+    assert len(compared.old) == len(compared.new) == 10
+    assert compared.same >= 8
 
 
 def test_each_fault_of_a_target_is_named(engine: Engine, index_name: str) -> None:
@@ -125,7 +129,8 @@ def test_a_target_whose_searches_miss_the_nearest_is_refused(
     assert not report.passed
     for level, said in zip(("segment", "video"), report.problems, strict=True):
         assert report.recall[level] < 0.9
-        assert f"by the vectors of each {level} (100.0% before)" in said
+        assert f"of the 10 nearest videos by the vectors of each {level} (" in said
+        assert "% before), less than 90%" in said
 
 
 def test_another_model_is_compared_by_documents_and_by_queries_each_with_its_own(

@@ -16,7 +16,13 @@ from vidsearch.errors import (
     MappingConflictError,
     VersionConflictError,
 )
-from vidsearch.index import attach_index, create_videos_index, detach_index, open_videos_index
+from vidsearch.index import (
+    attach_index,
+    catch_up,
+    create_videos_index,
+    detach_index,
+    open_videos_index,
+)
 from vidsearch.index.copy import copy_with_settings
 from vidsearch.index.copy_note import undo_broken_copy
 from vidsearch.index.uri_field import check_uri_field, uri_in
@@ -248,6 +254,11 @@ def test_attach_and_detach_of_a_managed_index_are_refused() -> None:
         detach_index(engine, IndexSettings(name="videos"))
 
 
+CHANGES = {
+    *("create_index", "bulk", "put_mapping", "put_settings", "block_writes", "update_aliases")
+}
+
+
 class Mortal(MemoryEngine):
     """Its user is killed before a change of a certain number, and asks nothing more."""
 
@@ -258,13 +269,16 @@ class Mortal(MemoryEngine):
         self.bulk("shop-1", [Write("index", id, {"url": f"/{id}.mp4"}) for id in "abc"])
         self.left = changes
 
+    def scan_slices(self, index: str, slices: int, **options: Any) -> Any:
+        return super().scan_slices(index, 1, **options)  # its changes are counted in one order
+
     def __getattribute__(self, name: str) -> Any:
         found = super().__getattribute__(name)
         if name.startswith("_") or name in {"left", "kind"} or self.left is None:
             return found
         if self.left <= 0:
             raise Killed
-        if name in {"create_index", "bulk", "put_mapping", "put_settings", "update_aliases"}:
+        if name in CHANGES:
             self.left -= 1
             if not self.left:
                 raise Killed
@@ -277,7 +291,7 @@ class Killed(BaseException):
 
 def copied(engine: Engine, *, alias: str | None) -> str:
     undo_broken_copy(engine, "shop-1")
-    return copy_with_settings(
+    copy, _ = copy_with_settings(
         engine,
         "shop-1",
         alias=alias,
@@ -288,16 +302,17 @@ def copied(engine: Engine, *, alias: str | None) -> str:
         before_swap=lambda copy: None,
         progress=lambda done, total: None,
     )
+    return copy
 
 
 @pytest.mark.parametrize("alias", ["shop", None])
-@pytest.mark.parametrize("changes", range(1, 8))
+@pytest.mark.parametrize("changes", range(1, 10))
 def test_copy_killed_at_any_point_is_undone_or_complete(changes: int, alias: str | None) -> None:
     engine = Mortal(changes=changes)
     with suppress(Killed):
         copied(engine, alias=alias)
     died, engine.left = engine.left == 0, None
-    assert died == (changes <= (6 if alias else 5)), "every change of the way is tried"
+    assert died == (changes <= (8 if alias else 7)), "every change of the way is tried"
     whole = engine.indices_of("shop") == ("copy",) if alias else not died
     if not whole:
         undo_broken_copy(engine, "shop-1")
@@ -311,3 +326,55 @@ def test_copy_killed_at_any_point_is_undone_or_complete(changes: int, alias: str
     if not alias:
         with pytest.raises(MappingConflictError, match=r"set index\.name to 'copy'"):
             undo_broken_copy(engine, "shop-1")
+
+
+def test_copy_keeps_up_with_what_the_application_does_meanwhile() -> None:
+    engine = Mortal(changes=10**6)
+    engine.put("shop-1", "d", {"url": "/d.mp4"}, version=70, routing="r")
+    passes: list[str] = []
+    open_point = engine.open_point_in_time
+
+    def write_between(index: str, **options: Any) -> str:
+        point = open_point(index, **options)
+        passes.append(point)
+        if len(passes) == 1:  # the copy is done, and this is not in the point in time
+            engine.put("shop-1", "new", {"url": "/new.mp4"})
+            engine.update("shop-1", "a", {"title": "changed"})
+            engine.delete("shop-1", "b")
+            engine.delete("shop-1", "d", routing="r")
+            engine.put("shop-1", "d", {"url": "/again.mp4"}, routing="r")  # counted anew
+        return point
+
+    engine.open_point_in_time = write_between  # type: ignore[method-assign]
+    copied(engine, alias="shop")
+    assert len(passes) == 3, "after the copy, before the block, and within it"
+    found = {one.id: one for one in engine.scan("copy")}
+    assert {id: one.source for id, one in found.items()} == {
+        "a": {"url": "/a.mp4", "title": "changed"},
+        "c": {"url": "/c.mp4"},
+        "d": {"url": "/again.mp4"},
+        "new": {"url": "/new.mp4"},
+    }
+    assert {id: one.version for id, one in found.items()} == {"a": 2, "c": 1, "d": 1, "new": 1}
+    assert found["d"].routing == "r"
+    assert engine.indices_of("shop") == ("copy",)
+
+
+def test_copy_of_an_index_that_changes_too_fast_is_undone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = Mortal(changes=10**6)
+    monkeypatch.setattr(catch_up, "_PASSES", 3)
+    checkpoints, round_ = engine.checkpoints, iter(range(1000))
+
+    def busy(index: str) -> dict[int, int]:
+        n = next(round_)
+        engine.bulk("shop-1", [Write("index", f"{n} {m}", {"url": "/x"}) for m in range(201)])
+        return checkpoints(index)
+
+    monkeypatch.setattr(engine, "checkpoints", busy)
+    with pytest.raises(MappingConflictError, match=r"changes faster .* 201 documents were written"):
+        copied(engine, alias="shop")
+    assert engine.indices_of("copy") == ()
+    assert engine.settings("shop-1") == {}
+    assert engine.indices_of("shop") == ("shop-1",)

@@ -22,9 +22,10 @@ from vidsearch.errors import (
     ReindexCheckError,
     ReindexError,
 )
-from vidsearch.index import drop_videos_index
+from vidsearch.index import attach_index, drop_videos_index
 from vidsearch.reindex import ReindexRun, Step
 from vidsearch.reindex.changes import Changes
+from vidsearch.testing.fake_encoder import FakeEncoder
 
 BINARY = Changes(quantization="float")
 STEPS = [
@@ -330,3 +331,15 @@ def test_without_its_source_a_run_ends_and_is_not_rolled_back(stage: Stage) -> N
         stage.reindexer().roll_back()
     assert stage.reindexer().clean().step is Step.DONE
     assert stage.behind(WRITE) == ()
+
+
+def test_an_index_of_the_user_is_refused(stage: Stage) -> None:
+    engine, settings = stage.engine, IndexSettings(name="products", replicas=0)
+    body = {"mappings": {"properties": {"url": {"type": "keyword"}}}, "aliases": {"products": {}}}
+    engine.create_index("products-1", body)
+    attach_index(engine, settings, FakeEncoder().identity, uri_field="url")
+    reindexer = stage.reindexer()
+    reindexer._settings = settings
+    with pytest.raises(ReindexError, match=r"is your own, .* `vidsearch scan` brings its vectors"):
+        reindexer.start(BINARY)
+    assert engine.indices_of("products-write") == ()

@@ -46,9 +46,9 @@ class AskedEngine(MemoryEngine):
         self.asked: list[str] = []
         self.vectors: list[tuple[str, list[float]]] = []
 
-    def indices_of(self, name: str) -> tuple[str, ...]:
-        self.asked.append(name)
-        return super().indices_of(name)
+    def indices_behind(self, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        self.asked += names
+        return super().indices_behind(names)
 
     def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Json]:
         (behind,) = super().indices_of(index)
@@ -178,7 +178,7 @@ def test_the_write_alias_is_asked_for_every_ten_seconds(
     engine: AskedEngine, pool: EncoderPool
 ) -> None:
     now = [100.0]
-    models = Models(lambda: pool, write_alias="videos-write", clock=lambda: now[0])
+    models = Models(lambda: pool, alias="videos", clock=lambda: now[0])
     models.used(pool.configured, frames=False)
     for seconds in (0, 5, 4.9, 0.2, 9):
         now[0] += seconds
@@ -188,10 +188,8 @@ def test_the_write_alias_is_asked_for_every_ten_seconds(
 
 def test_a_write_alias_that_may_not_be_asked_for_fails_no_search(pool: EncoderPool) -> None:
     class Closed(AskedEngine):
-        def indices_of(self, name: str) -> tuple[str, ...]:
-            if name == "videos-write":
-                raise BackendAccessDeniedError("no right to it")
-            return super().indices_of(name)
+        def indices_behind(self, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+            raise BackendAccessDeniedError("no right to it")
 
     engine = Closed()
     create_index(engine, FIRST, VIDEOS, alias="videos")

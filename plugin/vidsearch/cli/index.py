@@ -91,8 +91,9 @@ def attach(name: str, uri_field: str, copy_to: str | None, yes: bool) -> None:
     """Add the object `video` to the mapping of your index NAME, and make the registry.
 
     Nothing else of the index is changed. On OpenSearch, an index that was created without index.knn
-    is copied, and takes no writes meanwhile. If the copying breaks off, run the command again: it
-    removes the partial copy and starts anew.
+    is copied while your application goes on writing; writes are refused for a moment only, when the
+    alias moves to the copy. If the copying breaks off, run the command again: it removes the
+    partial copy and starts anew.
     """
     from vidsearch.index import attach_index
 
@@ -108,8 +109,8 @@ def attach(name: str, uri_field: str, copy_to: str | None, yes: bool) -> None:
     def confirm(index: str, copy: str) -> None:
         if not yes:
             click.confirm(
-                f"Copy {index} to {copy}? Until the end, writes to {index} are refused; "
-                "afterwards it is kept, without writes.",
+                f"Copy {index} to {copy}? Writes go on, and are refused for a moment at the end. "
+                f"{index} is kept afterwards, without writes.",
                 abort=True,
                 err=True,
             )
@@ -127,7 +128,10 @@ def attach(name: str, uri_field: str, copy_to: str | None, yes: bool) -> None:
         )
     output.talk(f"attached to {attached.index}, for model {identity}")
     if attached.copied_from:
-        output.talk(f"{attached.copied_from} is kept, and takes no writes; delete it when you like")
+        output.talk(
+            f"writes were refused for {attached.blocked_seconds:.1f} s. {attached.copied_from} is "
+            "kept, and takes no writes; delete it when you like"
+        )
     if attached.name != settings.index.name:
         output.talk(f"set VIDSEARCH_INDEX__NAME={attached.name} for workers and searches")
     output.talk("`vidsearch scan` enqueues the documents that have a URI")

@@ -79,7 +79,8 @@ _OF_VIDEOS = ("wait", "timeout")
     "--throttle",
     type=click.FloatRange(min=0, min_open=True),
     metavar="DOCS/S",
-    help="Maximum number of documents per second.",
+    help="Maximum number of documents per second that are copied; `inf` for no limit.  [default: "
+    "as many as leave the cluster half of its time]",
 )
 @click.option(
     "--keep-old/--drop-old",

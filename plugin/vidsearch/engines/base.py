@@ -175,13 +175,20 @@ class Engine(_Engine, Protocol):
     ) -> bool:
         """Delete one document; ``False`` where it was absent."""
 
-    def bulk(self, index: str, writes: Sequence[Write], *, refresh: bool = False) -> BulkResult:
+    def bulk(
+        self,
+        index: str,
+        writes: Sequence[Write],
+        *,
+        pipeline: bool = True,
+        refresh: bool = False,
+    ) -> BulkResult:
         """Run many writes, in as few requests as their size allows; none is lost silently.
 
         Vectors in a source may be numpy arrays, ``(dims,)`` float32; they are sent as base64 where
         the engine takes it. Their length is the caller's to check: Elasticsearch 9.5 takes base64
         of half the bytes for bfloat16. Writes of one id are done in their order. ``delete`` of an
-        absent id is not a failure.
+        absent id is not a failure. ``pipeline=False`` passes the default ingest pipeline by.
 
         What was turned away for load (429, 5xx), and whole requests without an answer, are sent
         again with backoff and jitter, a few times; requests that are too large (413) are halved.
@@ -244,6 +251,51 @@ class Engine(_Engine, Protocol):
 
             with engine.scan_slices(index, 2) as slices:
                 …
+        """
+
+    def checkpoints(self, index: str) -> dict[int, int]:
+        """By shard of one index, the number up to which every write is done on every copy of it.
+
+        Writes are counted per shard, from 0 on; a document has the number of its last one
+        (:attr:`~vidsearch.engines.types.Revision.seq_no`). After a refresh, searches see at least
+        these. -1 where there was none yet.
+        """
+
+    def changes(
+        self,
+        index: str,
+        *,
+        after: Mapping[int, int],
+        until: Mapping[int, int],
+        page_size: int = 500,
+    ) -> Iterator[Document]:
+        """The documents that were written last between two :meth:`checkpoints`; refresh first.
+
+        One that is written again while this reads is left out: it has a number above ``until``.
+
+        Args:
+            index: concrete index.
+            after: by shard, the number that those before have at most.
+            until: by shard, the greatest number.
+            page_size: documents per request.
+        """
+
+    def open_point_in_time(self, index: str, *, shard: int | None = None) -> str:
+        """Keep what searches see of an index now, for five minutes after the last search.
+
+        ``shard`` is the number of one of its shards, ``None`` for all of them.
+        """
+
+    def search_point_in_time(self, point: str, body: Mapping[str, Any]) -> Json:
+        """Run one ``_search`` over what :meth:`open_point_in_time` keeps."""
+
+    def close_point_in_time(self, point: str) -> None:
+        """Free what the cluster keeps for it."""
+
+    def block_writes(self, index: str) -> None:
+        """Have one index refuse writes (403), and wait for those that are under way.
+
+        :meth:`put_settings` with ``blocks.write: None`` allows them again.
         """
 
     def refresh(self, index: str) -> None:

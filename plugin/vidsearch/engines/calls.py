@@ -21,6 +21,7 @@ from typing import Any, Literal
 from vidsearch.engines import bulk
 from vidsearch.engines.dialect import ALL_SHARDS, Dialect, document_of, quoted
 from vidsearch.engines.errors import error_of, no_json
+from vidsearch.engines.history import HistoryCalls
 from vidsearch.engines.steps import Answer, Request, Steps
 from vidsearch.engines.types import (
     BulkResult,
@@ -53,7 +54,7 @@ _MGET_STATUS = {
 """HTTP status of what may be wrong with one of them, which the engines do not say; else 503."""
 
 
-class Calls:
+class Calls(HistoryCalls):
     """The calls of :class:`~vidsearch.engines.base.Engine`, which documents them, as steps."""
 
     def __init__(self, dialect: Dialect) -> None:
@@ -177,6 +178,10 @@ class Calls:
     def refresh(self, index: str) -> Steps[None]:
         yield from self.dialect.request("POST", f"/{quoted(index)}/_refresh", index=index)
 
+    def block_writes(self, index: str) -> Steps[None]:
+        # The setting `blocks.write` alone would let through what has passed the check already.
+        yield from self.dialect.request("PUT", f"/{quoted(index)}/_block/write", index=index)
+
     # -- documents
 
     def get(self, index: str, id: str, *, routing: str | None = None) -> Steps[Document | None]:
@@ -291,11 +296,18 @@ class Calls:
         return True
 
     def bulk(
-        self, index: str, writes: Sequence[Write], *, refresh: bool = False
+        self,
+        index: str,
+        writes: Sequence[Write],
+        *,
+        pipeline: bool = True,
+        refresh: bool = False,
     ) -> Steps[BulkResult]:
         if not writes:
             return BulkResult(0)
         params = yield from self._write_params(index, refresh=refresh)
+        if not pipeline:
+            params["pipeline"] = "_none"
         order = yield from self._byte_order(*(write.source for write in writes))
         path = f"/{quoted(index)}/_bulk"
 

@@ -78,6 +78,23 @@ class Dialect(ABC):
     def close_scan(self, cursor: str) -> Steps[Answer]:
         """Free what the cluster holds for a scan; left open, it expires after ``KEEP_ALIVE``."""
 
+    @abstractmethod
+    def open_point_in_time(self, index: str, *, shard: int | None = None) -> Steps[str]:
+        """See :meth:`vidsearch.engines.base.Engine.open_point_in_time`."""
+
+    @abstractmethod
+    def close_point_in_time(self, point: str) -> Steps[Answer]:
+        """See :meth:`vidsearch.engines.base.Engine.close_point_in_time`."""
+
+    @abstractmethod
+    def source_of(self, fields: Sequence[str] | bool) -> Json | list[str] | bool:
+        """``_source`` of a search that brings these fields, vectors included."""
+
+    def point_in_time_params(self, shard: int | None) -> dict[str, str]:
+        """Parameters of the request that opens one."""
+        kept = {"keep_alive": KEEP_ALIVE}
+        return kept if shard is None else {**kept, "preference": f"_shards:{shard}"}
+
     def open_scan(self, index: str) -> Steps[str | None]:
         """The cursor of the first page, where the engine needs one."""
         yield from ()

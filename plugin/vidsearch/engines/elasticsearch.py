@@ -97,11 +97,25 @@ class ElasticsearchDialect(Dialect):
         answer = yield from self.send(Request("GET", "/_license"))
         return elasticsearch_features(info.version, licence=licence_of(answer.status, answer.body))
 
-    def open_scan(self, index: str) -> Steps[str | None]:
-        path, params = f"/{quoted(index)}/_pit", {"keep_alive": KEEP_ALIVE}
+    def open_point_in_time(self, index: str, *, shard: int | None = None) -> Steps[str]:
+        path, params = f"/{quoted(index)}/_pit", self.point_in_time_params(shard)
         answer = yield from self.request("POST", path, index=index, params=params)
-        cursor: str = answer.body["id"]
-        return cursor
+        point: str = answer.body["id"]
+        return point
+
+    def close_point_in_time(self, point: str) -> Steps[Answer]:
+        return self.request("DELETE", "/_pit", body={"id": point})
+
+    def source_of(self, fields: Sequence[str] | bool) -> Json | list[str] | bool:
+        if fields is False:
+            return False
+        wanted: Json = {"exclude_vectors": False}
+        if fields is not True:
+            wanted["includes"] = list(fields)
+        return wanted
+
+    def open_scan(self, index: str) -> Steps[str | None]:
+        return (yield from self.open_point_in_time(index))
 
     def page(
         self, index: str, cursor: str | None, *, source: Sequence[str] | bool, body: Json
@@ -109,7 +123,7 @@ class ElasticsearchDialect(Dialect):
         body = {
             **body,
             "pit": {"id": cursor, "keep_alive": KEEP_ALIVE},
-            "_source": _with_vectors(source),
+            "_source": self.source_of(source),
             "sort": [{"_shard_doc": "asc"}],
             "track_total_hits": False,
         }
@@ -117,7 +131,7 @@ class ElasticsearchDialect(Dialect):
         return response, response["pit_id"]
 
     def close_scan(self, cursor: str) -> Steps[Answer]:
-        return self.request("DELETE", "/_pit", body={"id": cursor})
+        return self.close_point_in_time(cursor)
 
 
 def _with_media_type(media_type: str, request: Request) -> Request:
@@ -128,15 +142,6 @@ def _with_media_type(media_type: str, request: Request) -> Request:
         "content-type": media_type.format("json" if request.lines is None else "x-ndjson"),
     }
     return replace(request, headers=headers)
-
-
-def _with_vectors(source: Sequence[str] | bool) -> Json | bool:
-    if source is False:
-        return False
-    wanted: Json = {"exclude_vectors": False}
-    if source is not True:
-        wanted["includes"] = list(source)
-    return wanted
 
 
 def _error_type(answer: Answer) -> str | None:

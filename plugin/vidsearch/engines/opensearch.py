@@ -62,6 +62,18 @@ class OpenSearchDialect(Dialect):
         answer = yield from self.send(Request("GET", "/_nodes/plugins"))
         return opensearch_features(info.version, plugins=plugins_of(answer.status, answer.body))
 
+    def open_point_in_time(self, index: str, *, shard: int | None = None) -> Steps[str]:
+        path, params = f"/{quoted(index)}/_search/point_in_time", self.point_in_time_params(shard)
+        answer = yield from self.request("POST", path, index=index, params=params)
+        point: str = answer.body["pit_id"]
+        return point
+
+    def close_point_in_time(self, point: str) -> Steps[Answer]:
+        return self.request("DELETE", "/_search/point_in_time", body={"pit_id": [point]})
+
+    def source_of(self, fields: Sequence[str] | bool) -> Json | list[str] | bool:
+        return fields if isinstance(fields, bool) else list(fields)
+
     def page(
         self, index: str, cursor: str | None, *, source: Sequence[str] | bool, body: Json
     ) -> Steps[tuple[Json, str]]:
@@ -69,8 +81,7 @@ class OpenSearchDialect(Dialect):
         # over several shards and free: `_shard_doc` is unknown to it, `_id` is loaded into memory.
         if cursor is None:
             path, params = f"/{quoted(index)}/_search", {**ALL_SHARDS, "scroll": KEEP_ALIVE}
-            brought = source if isinstance(source, bool) else list(source)
-            body = {**body, "_source": brought, "sort": ["_doc"]}
+            body = {**body, "_source": self.source_of(source), "sort": ["_doc"]}
         else:
             path, params = "/_search/scroll", {}
             body = {"scroll": KEEP_ALIVE, "scroll_id": cursor}

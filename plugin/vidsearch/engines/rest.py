@@ -78,6 +78,7 @@ class RestEngine(_Engine):
     put_settings = _blocking(Calls.put_settings)
     aliases = _blocking(Calls.aliases)
     update_aliases = _blocking(Calls.update_aliases)
+    block_writes = _blocking(Calls.block_writes)
     refresh = _blocking(Calls.refresh)
     get = _blocking(Calls.get)
     mget = _blocking(Calls.mget)
@@ -88,6 +89,10 @@ class RestEngine(_Engine):
     search = _blocking(Calls.search)
     msearch = _blocking(Calls.msearch)
     count = _blocking(Calls.count)
+    checkpoints = _blocking(Calls.checkpoints)
+    open_point_in_time = _blocking(Calls.open_point_in_time)
+    search_point_in_time = _blocking(Calls.search_point_in_time)
+    close_point_in_time = _blocking(Calls.close_point_in_time)
 
     def scan(
         self,
@@ -127,6 +132,23 @@ class RestEngine(_Engine):
             for part in parts:
                 part.close()
             self._close_scan(shared)
+
+    def changes(
+        self,
+        index: str,
+        *,
+        after: Mapping[int, int],
+        until: Mapping[int, int],
+        page_size: int = 500,
+    ) -> Iterator[Document]:
+        for shard, last in sorted(until.items()):
+            above = after.get(shard, -1)
+            while above < last:
+                page = self.run(self.calls.changes_page(index, shard, above, last, size=page_size))
+                yield from page
+                if len(page) < page_size:
+                    break
+                above = page[-1].revision.seq_no
 
     def _pages(
         self,

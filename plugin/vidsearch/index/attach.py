@@ -51,6 +51,8 @@ class Attached:
     """What ``index.name`` has to be set to."""
     copied_from: str | None = None
     """The index that was copied, which is kept, and takes no writes any more."""
+    blocked_seconds: float = 0.0
+    """How long writes were refused, around the move of the aliases to the copy."""
 
 
 def attach_index(
@@ -67,7 +69,8 @@ def attach_index(
     """Add the vidsearch object to the mapping of ``settings.name``, and make the registry.
 
     Nothing else in the mapping is touched. Where the settings that an index is created with do not
-    suit (OpenSearch without ``index.knn``), the index is copied; see :func:`copy_with_settings`.
+    suit (OpenSearch without ``index.knn``), the index is copied while the application goes on
+    writing; see :func:`copy_with_settings`.
 
     Args:
         engine: the cluster.
@@ -111,7 +114,7 @@ def attach_index(
             engine.put_mapping(name, added)
             keep_attachment(engine, settings, name)
         return Attached(name, settings.registry, settings.name)
-    copy = copy_with_settings(
+    copy, blocked = copy_with_settings(
         engine,
         name,
         alias=None if settings.name == name else settings.name,
@@ -124,7 +127,9 @@ def attach_index(
     )
     settings = _named(settings, name, copy)
     keep_attachment(engine, settings, copy)
-    return Attached(copy, settings.registry, settings.name, copied_from=name)
+    return Attached(
+        copy, settings.registry, settings.name, copied_from=name, blocked_seconds=blocked
+    )
 
 
 def detach_index(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
-from vidsearch.batches import in_batches
-from vidsearch.engines import Engine, Json, Write
+from vidsearch.engines import Engine, Json
 from vidsearch.engines.creation import create_index_as_asked
 from vidsearch.errors import MappingConflictError, VidsearchError
+from vidsearch.index.catch_up import CatchUp
+from vidsearch.index.copy_documents import copy_documents
 from vidsearch.index.copy_note import (
     CopyNote,
     complete,
@@ -24,13 +26,15 @@ from vidsearch.index.copy_note import (
 
 __all__ = ["copy_with_settings", "explained"]
 
-_BATCH = 200
 # Said by the engine at creation, and true of that one index only.
 _OWN = frozenset(
     {"blocks", "creation_date", "history", "provided_name", "resize", "uuid", "version"}
 )
-# The documents have been through these pipelines already.
-_LATER = ("default_pipeline", "final_pipeline")
+_FINAL = "final_pipeline"
+# The documents have been through the pipelines already. Named, as a template may bring some.
+_UNPIPED = {"default_pipeline": "_none", _FINAL: "_none"}
+# A version number that starts again after a delete must not meet the one of the deleted document.
+_MEANWHILE = {**_UNPIPED, "gc_deletes": "0s"}
 
 
 def copy_with_settings(
@@ -44,15 +48,16 @@ def copy_with_settings(
     confirm: Callable[[str, str], None],
     before_swap: Callable[[str], None],
     progress: Callable[[int, int], None],
-) -> str:
-    """Copy an index and put the copy in its place. Returns the copy's name.
+) -> tuple[str, float]:
+    """Copy an index and put the copy in its place. Returns the copy's name and the seconds below.
 
-    The old index takes no writes from the first moment on, so none can be lost: the application's
-    get a 403 that names the block, searches go on. Once the copy holds as many documents, every
-    alias moves to it in one call, and writes through an alias work again. The old index is kept
-    as it was, still without writes, but for a note in its ``_meta``. What goes wrong before the
-    swap is undone. After a process that was killed, ``undo_broken_copy`` does it by that note.
-    Where that is done while this runs, this ends with an error.
+    The application goes on writing. What it writes and deletes meanwhile is brought to the copy,
+    pass after pass, until one is small. Only around the last pass and the move of the aliases does
+    the index refuse writes (403 that names the block), for so many seconds; searches go on, and
+    writes through an alias work again at once. The old index is kept as it was, without writes from
+    then on, but for a note in its ``_meta``. What goes wrong before the swap is undone. After a
+    process that was killed, ``undo_broken_copy`` does it by that note. Where that is done while
+    this runs, this ends with an error.
 
     Args:
         engine: the cluster.
@@ -62,12 +67,13 @@ def copy_with_settings(
         mapping: of the copy.
         to: name of the copy.
         confirm: told the names of the index and its copy before anything is done.
-        before_swap: told the copy's name when it is complete.
+        before_swap: told the copy's name when all documents are copied.
         progress: told how many documents of how many are copied.
 
     Raises:
         MappingConflictError: ``alias`` and ``to`` are both ``None``; an index of that name exists;
-            the copy is incomplete.
+            the application writes faster than this can follow.
+        BulkError: the copy rejected documents for what they are.
     """
     needed = ", ".join(f"index.{key}: {str(value).lower()}" for key, value in settings.items())
     if alias is None and to is None:
@@ -83,16 +89,13 @@ def copy_with_settings(
     old = engine.settings(name)
     if engine.indices_of(copy) and not delete_leftover(engine, copy, of=name):
         raise MappingConflictError(f"{copy!r} exists already; name another copy (--copy-to NAME)")
-    aliases = engine.aliases(name)
     note = CopyNote(to=copy, blocked_before=is_blocked(old), run=uuid4().hex)
     leave_note(engine, name, note)
+    catch_up: CatchUp | None = None
     try:
-        engine.put_settings(name, {"blocks.write": True})
-        kept = {key: value for key, value in old.items() if key not in {*_OWN, *_LATER}}
-        # Named, as a template may bring pipelines.
-        unpiped = dict.fromkeys(_LATER, "_none")
+        kept = {key: value for key, value in old.items() if key not in {*_OWN, *_MEANWHILE}}
         body = {
-            "settings": {"index": {**kept, **settings, **unpiped}},
+            "settings": {"index": {**kept, **settings, **_MEANWHILE}},
             "mappings": incomplete(mapping, of=name),
         }
         with explained(name):
@@ -104,22 +107,36 @@ def copy_with_settings(
                 "narrow the index_patterns of the template",
                 user_fields=True,
             )
-        engine.refresh(name)
-        _copy(engine, name, copy, progress)
+        catch_up = CatchUp(engine, name, copy)
+        copy_documents(engine, name, copy, keep_versions=True, progress=progress)
         before_swap(copy)
-        if later := {key: old[key] for key in _LATER if key in old}:
-            engine.put_settings(copy, later)
+        catch_up.run()
+        # From here on documents pass the default pipeline by, which they have been through.
+        last = {_FINAL} & old.keys()
+        engine.put_settings(copy, {key: old.get(key) for key in _MEANWHILE if key not in last})
+        catch_up.until_small()
+        began = time.monotonic()
+        engine.block_writes(name)
+        catch_up.run()
+        if last:  # nothing passes the final pipeline by
+            engine.put_settings(copy, {_FINAL: old[_FINAL]})
         if alias is None:
             engine.put_mapping(copy, complete(mapping))
         else:
-            engine.update_aliases(_moves(aliases, name, copy))
-            with suppress(VidsearchError):  # behind its alias it is never taken for a leftover
+            engine.update_aliases(_moves(engine.aliases(name), name, copy))
+        blocked = time.monotonic() - began
+        with suppress(VidsearchError):  # behind its alias it is never taken for a leftover
+            engine.refresh(copy)
+            if alias is not None:
                 engine.put_mapping(copy, complete(mapping))
     except BaseException:
         with suppress(VidsearchError):  # the error that led here is the one to tell
             _undo(engine, name, note, alias=alias)
         raise
-    return copy
+    finally:
+        if catch_up is not None:
+            catch_up.close()
+    return copy, blocked
 
 
 def _undo(engine: Engine, name: str, note: CopyNote, *, alias: str | None) -> None:
@@ -128,21 +145,6 @@ def _undo(engine: Engine, name: str, note: CopyNote, *, alias: str | None) -> No
         return  # swapped, though the answer that said so was lost: the application uses it now
     if note_of(engine.mapping(name)) == note:  # else another run has taken over
         undo_copy(engine, name, note)
-
-
-def _copy(engine: Engine, name: str, copy: str, progress: Callable[[int, int], None]) -> None:
-    total, done = engine.count(name), 0
-    for batch in in_batches(engine.scan(name, page_size=_BATCH), _BATCH):
-        engine.bulk(copy, [Write("create", d.id, d.source, d.routing) for d in batch])
-        done += len(batch)
-        progress(done, total)
-    engine.refresh(copy)
-    found = engine.count(copy)
-    if not total == done == found:
-        raise MappingConflictError(
-            f"index {name!r} has {total} documents, {done} were read, and its copy {copy!r} holds "
-            f"{found}; nothing was changed"
-        )
 
 
 def _moves(aliases: Json, name: str, copy: str) -> list[Json]:

@@ -1,8 +1,8 @@
 """What an index and its copy say of each other, so that a copy that was killed can be undone.
 
-While an index is copied it takes no writes, which outlives a killed process. So a note in the
-``_meta`` of the index says to where, from before the writes are blocked, and the ``_meta`` of the
-copy names the index until the copy is complete.
+At the end of a copy the index takes no writes, which outlives a killed process. So a note in the
+``_meta`` of the index says to where, from before the copy is made, and the ``_meta`` of the copy
+names the index until the copy is complete.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def undo_copy(engine: Engine, name: str, note: CopyNote) -> None:
 
 
 def what_became_of(calls: Calls, name: str, note: CopyNote) -> Steps[str]:
-    """Why an index with this note takes no writes, and what to do."""
+    """What was done to an index with this note, and what to do."""
     if (yield from _is_complete(calls, note)):
         return (
             f"index {name!r} was copied to {note.to!r}, which is attached, and takes no more "
@@ -117,9 +117,9 @@ def what_became_of(calls: Calls, name: str, note: CopyNote) -> Steps[str]:
             f"{note.to!r}, then `vidsearch index attach` again"
         )
     return (
-        f"index {name!r} takes no writes while `vidsearch index attach` copies it to {note.to!r}. "
-        "If that broke off, run it again: it undoes what was done and starts again; answer no "
-        f"where it asks, and {name!r} is as it was"
+        f"index {name!r} is not attached yet: `vidsearch index attach` copies it to {note.to!r}, "
+        "and it takes no writes at the end. If that broke off, run it again: it undoes what was "
+        f"done and starts again; answer no where it asks, and {name!r} is as it was"
     )
 
 

@@ -270,7 +270,13 @@ class _Batch:
         writes = [
             Write("delete", id, expect=there[id].revision)
             if isinstance(wish, _Wish)
-            else Write("index", id, wish, expect=there[id].revision if id in there else "absent")
+            else Write(
+                "index",
+                id,
+                wish,
+                expect=there[id].revision if id in there else "absent",
+                pipeline=False,  # the document that it is made of has been through it
+            )
             for id, wish in wishes.items()
         ]
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
@@ -85,7 +86,8 @@ class ReindexRun:
     done: int = 0
     """Of them, how many are there."""
     throttle: float | None = None
-    """Maximum number of documents per second that are copied; ``None``: no limit."""
+    """Maximum number of documents per second that are copied; ``None``: as many as leave the
+    cluster half of its time."""
     background: bool = False
     """Whether workers drive it, rather than the process that started it."""
     sent_at: float | None = None
@@ -140,6 +142,8 @@ class ReindexRun:
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _ENCODED}
         for name in _TIMES:
             values[name] = None if values[name] is None else to_stamp(values[name])
+        if self.throttle == math.inf:
+            values["throttle"] = "inf"  # JSON has no such number
         return {
             **{name: value for name, value in values.items() if value is not None},
             "step": str(self.step),
@@ -163,6 +167,8 @@ class ReindexRun:
         for name in _TIMES & known.keys():
             known[name] = from_stamp(known[name])
         known |= {"step": Step(known["step"]), "canary": tuple(known["canary"])}
+        if "throttle" in known:
+            known["throttle"] = float(known["throttle"])
         known["began"] = {name: from_stamp(at) for name, at in source["began"].items()}
         if "error" in known:
             known["error"] = ErrorRecord.from_source(known["error"])

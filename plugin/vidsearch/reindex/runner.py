@@ -110,7 +110,8 @@ class Reindexer:
 
         Args:
             changes: what is to differ.
-            throttle: maximum number of documents per second; ``None``: no limit.
+            throttle: maximum number of documents per second that are copied; ``None``: as many as
+                leave the cluster half of its time; ``math.inf``: no limit.
             canary: queries whose results are put side by side before the swap.
             swap: whether to swap when the target has passed its check.
             keep_old: whether to keep the source after the swap.

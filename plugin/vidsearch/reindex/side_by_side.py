@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from vidsearch.config import SearchSettings
 from vidsearch.encoders.base import Encoder
@@ -51,7 +52,7 @@ class SideBySide:
         }
 
     @classmethod
-    def from_json(cls, made: Json) -> SideBySide:
+    def from_json(cls, made: Mapping[str, Any]) -> SideBySide:
         """The inverse of :meth:`to_json`."""
         old, new = (
             tuple((hit["id"], hit["cosine"]) for hit in made[side]) for side in ("old", "new")

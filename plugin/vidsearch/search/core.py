@@ -33,7 +33,6 @@ from vidsearch.search.query_vector import (
 from vidsearch.search.ranking import Ranking
 from vidsearch.search.request import Leg
 from vidsearch.search.types import Hit, SearchResult
-from vidsearch_mappings.names import write_alias_of
 from vidsearch_mappings.queries import stored_vectors_query
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ class SearchCore:
         cold: bool = False,
     ) -> None:
         self.alias = alias
-        self.models = Models(encoders, write_alias=write_alias_of(alias), cold=cold)
+        self.models = Models(encoders, alias=alias, cold=cold)
         self._settings = settings
         self._media = media or MediaInput()
         self._index = IndexCache(alias, registry=registry)

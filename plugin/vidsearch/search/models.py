@@ -18,6 +18,7 @@ from vidsearch.engines.steps import Steps
 from vidsearch.errors import BackendError
 from vidsearch.index.description import IndexDescription, description_of
 from vidsearch.once import Once
+from vidsearch_mappings.names import write_alias_of
 
 if TYPE_CHECKING:
     from vidsearch.encoders.pool import EncoderPool
@@ -40,7 +41,7 @@ class Models:
 
     Args:
         pool: finds encoders; made when first needed.
-        write_alias: of the index that is searched.
+        alias: alias or name of the index that is searched.
         cold: whether the configured model is still to be loaded, which then does not count as time
             of the first search.
         clock: tells seconds.
@@ -50,12 +51,12 @@ class Models:
         self,
         pool: Callable[[], EncoderPool],
         *,
-        write_alias: str,
+        alias: str,
         cold: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pool = Once(pool)
-        self._write_alias = write_alias
+        self._alias = alias
         self._all_cold = cold
         self._clock = clock
         self._looked: float | None = None
@@ -104,10 +105,13 @@ class Models:
             return
         self._looked = now
         try:
-            for each in (yield from calls.indices_of(self._write_alias)):
+            # With the alias itself, as a request that finds nothing is a warning in some logs.
+            write_alias = write_alias_of(self._alias)
+            behind = yield from calls.indices_behind([self._alias, write_alias])
+            for each in behind[write_alias]:
                 if each != name:
                     mapping = yield from calls.mapping(each)
-                    self._load(description_of(mapping, name=each, alias=self._write_alias))
+                    self._load(description_of(mapping, name=each, alias=self._alias))
         except BackendError as error:  # such as of credentials for the alias alone
             _log.debug("the index that will be next is not known: %s", error)
 

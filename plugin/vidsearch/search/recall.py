@@ -90,6 +90,9 @@ def measure_recall(
             or too few videos.
         IndexNotFoundError, MappingConflictError: see :func:`~vidsearch.index.open_videos_index`.
     """
+    _require_in_range("queries", queries, 1, _MOST_QUERIES)
+    _require_in_range("k", k, 1, 100)
+    _require_in_range("target", target, 0, 1)
     index = open_videos_index(engine, settings.index)
     return recall_of(
         index,
@@ -116,9 +119,6 @@ def recall_of(
 
     ``factors``: of the present number of candidates, which are tried besides; 1 is among them.
     """
-    _require_in_range("queries", queries, 1, _MOST_QUERIES)
-    _require_in_range("k", k, 1, 100)
-    _require_in_range("target", target, 0, 1)
     engine = index.engine
     size = engine.run(size_of(engine.calls, index.alias, index.field))
     _require_enough(index, size, k)

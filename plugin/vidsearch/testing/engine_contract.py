@@ -17,6 +17,7 @@ from vidsearch.errors import (
 )
 from vidsearch.testing.engine_attached_contract import EngineAttachedContract
 from vidsearch.testing.engine_bulk_contract import EngineBulkContract, together
+from vidsearch.testing.engine_history_contract import EngineHistoryContract
 from vidsearch.testing.engine_search_contract import EngineSearchContract
 from vidsearch.testing.small_index import SMALL_MODEL, small_index
 from vidsearch_mappings import read_meta
@@ -24,7 +25,9 @@ from vidsearch_mappings import read_meta
 __all__ = ["EngineContract"]
 
 
-class EngineContract(EngineBulkContract, EngineAttachedContract, EngineSearchContract):
+class EngineContract(
+    EngineBulkContract, EngineAttachedContract, EngineSearchContract, EngineHistoryContract
+):
     """Define a fixture ``engine`` in the subclass, and ``index_name``: a name of no index yet.
 
     Indices whose name starts with it are left behind by the tests.

@@ -52,6 +52,13 @@ def _one(found: Sequence[Match], each: Json, hits: Hits) -> Json:
                 for key in keys
             ]
         }
+    if kind == "histogram":
+        width = body["interval"]
+        grouped: dict[float, list[Match]] = {}
+        for one in found:
+            for value in _values(one, body["field"]):
+                grouped.setdefault(float(value // width * width), []).append(one)
+        return {"buckets": [{"key": key, **bucket(grouped[key])} for key in sorted(grouped)]}
     if kind == "date_range" and body["ranges"] == [{"from": "now"}]:
         return {"buckets": [{"from": round(time.time() * 1000), **bucket([])}]}
     if kind == "top_hits":

@@ -29,6 +29,7 @@ from vidsearch.engines.calls import Calls
 from vidsearch.engines.features import elasticsearch_features
 from vidsearch.engines.steps import Answer, Request, Steps, run
 from vidsearch.errors import (
+    BackendAccessDeniedError,
     BackendError,
     IndexNotFoundError,
     MappingConflictError,
@@ -36,7 +37,7 @@ from vidsearch.errors import (
 )
 from vidsearch.testing.memory_query import score
 from vidsearch.testing.memory_search import filtered, search
-from vidsearch.testing.memory_write import StoredIndex, apply_write, plain_json
+from vidsearch.testing.memory_writes import MemoryIndex, apply_write, as_json
 
 __all__ = ["MemoryEngine"]
 
@@ -47,7 +48,8 @@ class MemoryEngine:
     """Implements the ``Engine`` protocol in a dictionary. Thread-safe."""
 
     def __init__(self) -> None:
-        self._indices: dict[str, StoredIndex] = {}
+        self._indices: dict[str, MemoryIndex] = {}
+        self._points: dict[str, list[tuple[str, Document]]] = {}
         self._lock = threading.RLock()
 
     @property
@@ -73,11 +75,9 @@ class MemoryEngine:
         with self._lock:
             if name in self._indices or self._behind(name):
                 raise MappingConflictError(f"index or alias {name!r} exists already")
-            aliases = plain_json(body.get("aliases", {}))
-            settings = plain_json(body.get("settings", {}).get("index", {}))
-            self._indices[name] = StoredIndex(
-                plain_json(body.get("mappings", {})), aliases, settings
-            )
+            aliases = as_json(body.get("aliases", {}))
+            settings = as_json(body.get("settings", {}).get("index", {}))
+            self._indices[name] = MemoryIndex(as_json(body.get("mappings", {})), aliases, settings)
 
     def delete_index(self, name: str) -> None:
         with self._lock:
@@ -98,7 +98,7 @@ class MemoryEngine:
 
     def put_mapping(self, index: str, body: Mapping[str, Any]) -> None:
         with self._lock:
-            mapping, added = self._one(index).mapping, plain_json(body)
+            mapping, added = self._one(index).mapping, as_json(body)
             mapping.setdefault("properties", {}).update(added.pop("properties", {}))
             mapping |= added
 
@@ -108,7 +108,7 @@ class MemoryEngine:
     def put_settings(self, index: str, settings: Mapping[str, Any]) -> None:
         with self._lock:
             target = self._one(index)
-            merged = {**target.settings, **plain_json(settings)}
+            merged = {**target.settings, **as_json(settings)}
             target.settings = {k: v for k, v in merged.items() if v is not None}
 
     def aliases(self, index: str) -> Json:
@@ -203,7 +203,14 @@ class MemoryEngine:
             self._write(index, Write("delete", id, None, routing, expect))
         return there
 
-    def bulk(self, index: str, writes: Sequence[Write], *, refresh: bool = False) -> BulkResult:
+    def bulk(
+        self,
+        index: str,
+        writes: Sequence[Write],
+        *,
+        pipeline: bool = True,
+        refresh: bool = False,
+    ) -> BulkResult:
         requests = min(len(writes), 1)
         progress = Progress(index, self.info().url, len(writes), requests=requests)
         with self._lock:
@@ -218,11 +225,11 @@ class MemoryEngine:
         return progress.result()
 
     def search(self, index: str, body: Mapping[str, Any]) -> Json:
-        return search(self._snapshot(index), plain_json(body))
+        return search(self._snapshot(index), as_json(body))
 
     def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Json]:
         documents = self._snapshot(index)
-        return [search(documents, plain_json(body)) for body in bodies]
+        return [search(documents, as_json(body)) for body in bodies]
 
     def count(self, index: str, query: Mapping[str, Any] | None = None) -> int:
         found = search(self._snapshot(index), {"query": query or {"match_all": {}}, "size": 0})
@@ -240,6 +247,41 @@ class MemoryEngine:
         for _, found in self._snapshot(index):
             if score(query or {"match_all": {}}, found.id, found.source) is not None:
                 yield replace(found, source=filtered(found.source, source))
+
+    def checkpoints(self, index: str) -> dict[int, int]:
+        with self._lock:
+            return {0: self._one(index).seq_no}
+
+    def changes(
+        self,
+        index: str,
+        *,
+        after: Mapping[int, int],
+        until: Mapping[int, int],
+        page_size: int = 500,
+    ) -> Iterator[Document]:
+        found = [one for _, one in self._snapshot(index)]
+        for one in sorted(found, key=lambda one: one.revision.seq_no):
+            if after.get(0, -1) < one.revision.seq_no <= until[0]:
+                yield one
+
+    def open_point_in_time(self, index: str, *, shard: int | None = None) -> str:
+        with self._lock:
+            point = f"point {len(self._points)} of {index}"
+            self._points[point] = [
+                (name, replace(one, source={**one.source, "_seq_no": one.revision.seq_no}))
+                for name, one in self._snapshot(index)
+            ]
+        return point
+
+    def search_point_in_time(self, point: str, body: Mapping[str, Any]) -> Json:
+        return search(self._points[point], as_json(body))
+
+    def close_point_in_time(self, point: str) -> None:
+        self._points[point] = []
+
+    def block_writes(self, index: str) -> None:
+        self.put_settings(index, {"blocks.write": True})
 
     @contextmanager
     def scan_slices(
@@ -262,7 +304,7 @@ class MemoryEngine:
 
     def _read(self, index: str, part: Literal["mapping", "settings", "aliases"]) -> Json:
         with self._lock:
-            copy: Json = plain_json(getattr(self._one(index), part))
+            copy: Json = as_json(getattr(self._one(index), part))
             return copy
 
     def _write(self, index: str, write: Write) -> Revision | None:
@@ -280,7 +322,7 @@ class MemoryEngine:
             raise IndexNotFoundError(f"no index or alias {name!r}")
         return names
 
-    def _one(self, name: str, *, to_write: bool = False) -> StoredIndex:
+    def _one(self, name: str, *, to_write: bool = False) -> MemoryIndex:
         names = self._require(name)
         if to_write and len(names) > 1:
             names = tuple(
@@ -289,7 +331,10 @@ class MemoryEngine:
         if len(names) != 1:
             behind = ", ".join(self._behind(name))
             raise MappingConflictError(f"{name!r} stands for {behind}, but one index is needed")
-        return self._indices[names[0]]
+        found = self._indices[names[0]]
+        if to_write and found.settings.get("blocks.write"):
+            raise BackendAccessDeniedError(f"index {names[0]!r} is blocked: it refuses writes")
+        return found
 
     def _snapshot(self, name: str) -> list[tuple[str, Document]]:
         with self._lock:
@@ -327,4 +372,4 @@ def _no_answer(request: Request) -> Answer:
 
 
 def _copy(document: Document) -> Document:
-    return replace(document, source=plain_json(document.source))
+    return replace(document, source=as_json(document.source))

@@ -155,6 +155,8 @@ def _hit(hit: _Match, body: Json, clauses: Sequence[Json], keys: Sequence[_SortK
         shown["_source"] = filtered(document.source, wanted)
     if body.get("fields"):
         shown["fields"] = _fields(document.source, body["fields"])
+    if document.routing is not None:
+        shown["_routing"] = document.routing
     if body.get("seq_no_primary_term"):
         shown["_seq_no"] = document.revision.seq_no
         shown["_primary_term"] = document.revision.primary_term

@@ -1,4 +1,4 @@
-"""An index of the engine in memory, and one write to it."""
+"""What a write does to an index of :class:`MemoryEngine`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from vidsearch.engines.errors import no_json
 from vidsearch.engines.vectors import to_json
 from vidsearch.errors import DocumentNotFoundError, MappingConflictError, VersionConflictError
 
-__all__ = ["StoredIndex", "apply_write", "check", "plain_json"]
+__all__ = ["MemoryIndex", "apply_write", "as_json"]
 
 
 @dataclass
-class StoredIndex:
-    """What stands under one name."""
-
+class MemoryIndex:
     mapping: Json
     aliases: dict[str, Json] = field(default_factory=dict)
     settings: Json = field(default_factory=dict)
@@ -26,19 +24,18 @@ class StoredIndex:
     seq_no: int = -1
 
 
-def plain_json(value: Any) -> Any:
-    """A value as it comes back from an engine."""
+def as_json(value: Any) -> Any:
     # A real client serialises; so a value that is no JSON fails here as well, and no caller
     # shares an object with the store.
     return json.loads(to_json(value))
 
 
 def apply_write(
-    target: StoredIndex, write: Write, version: int | None, *, index: str
+    target: MemoryIndex, write: Write, version: int | None, *, index: str
 ) -> Revision | None:
     """Do one write; its revision, or ``None`` after a delete."""
     try:
-        source = plain_json(write.source or {})
+        source = as_json(write.source or {})
     except TypeError as error:
         raise no_json(error, f"document {write.id!r}") from error
     stored = target.documents.get(write.id)

@@ -1,0 +1,150 @@
+"""Points in time of a shard, and what one lacks that an earlier one had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vidsearch.batches import in_batches
+from vidsearch.engines import Document, Engine, Json, Revision
+
+__all__ = ["PointInTime", "vanished"]
+
+_BUCKETS = 4000
+"""Ranges of write numbers that are counted at once."""
+_RANGES = 100
+"""Ranges of one query."""
+_FEW = 1000
+"""Documents of a range that are rather listed than counted more closely."""
+_MOST_HITS = 10_000
+
+Range = tuple[int, int]
+"""Write numbers, the second one excluded."""
+
+
+@dataclass(slots=True)
+class PointInTime:
+    """What searches saw of one shard of an index at one moment."""
+
+    engine: Engine
+    point: str
+
+    @classmethod
+    def of(cls, engine: Engine, index: str, shard: int) -> PointInTime:
+        """What they see now."""
+        return cls(engine, engine.open_point_in_time(index, shard=shard))
+
+    def close(self) -> None:
+        """Free what the cluster keeps for it."""
+        self.engine.close_point_in_time(self.point)
+
+    def greatest(self) -> int:
+        """The greatest number of a write in it; -1 where it is empty."""
+        hits = self._search(sort=[{"_seq_no": "desc"}], size=1)["hits"]["hits"]
+        return int(hits[0]["_seq_no"]) if hits else -1
+
+    def among(self, ids: Sequence[str]) -> set[str]:
+        """Those of some ids that are in it; at most 10,000."""
+        hits = self._search(query={"ids": {"values": list(ids)}}, size=max(1, len(ids)))
+        return {hit["_id"] for hit in hits["hits"]["hits"]}
+
+    def counts(self, ranges: Sequence[Range], *, width: int) -> dict[int, int]:
+        """By lower bound, the number of documents in each range of that width that has any."""
+        histogram = {"field": "_seq_no", "interval": width, "min_doc_count": 1}
+        found = self._search(
+            query=_within(ranges), size=0, aggs={"counts": {"histogram": histogram}}
+        )
+        buckets = found["aggregations"]["counts"]["buckets"]
+        return {int(one["key"]): int(one["doc_count"]) for one in buckets}
+
+    def documents(self, ranges: Sequence[Range]) -> list[Document]:
+        """The documents in some ranges, without their sources; at most 10,000."""
+        hits = self._search(query=_within(ranges), size=_MOST_HITS)["hits"]["hits"]
+        return [
+            Document(
+                hit["_id"],
+                {},
+                Revision(hit["_seq_no"], hit["_primary_term"]),
+                hit.get("_routing"),
+            )
+            for hit in hits
+        ]
+
+    def _search(self, **body: Any) -> Json:
+        whole = {"_source": False, "seq_no_primary_term": True, "track_total_hits": False, **body}
+        answer = self.engine.search_point_in_time(self.point, whole)
+        self.point = answer.get("pit_id", self.point)
+        return answer
+
+
+def vanished(before: PointInTime, now: PointInTime) -> Iterator[Document]:
+    """The documents of an earlier point in time that a later one has not, without their sources.
+
+    A document that was not written since has the same number in both, and what was written since
+    has a greater number than any in the earlier. So ranges of numbers are counted in both, those
+    that differ are counted more closely, and what is left is listed: this costs what has changed,
+    not what is there.
+    """
+    end = before.greatest() + 1
+    ranges: list[Range] = [(0, end)] if end else []
+    closer_by, width = _BUCKETS // _RANGES, 1
+    while width * _BUCKETS < end:
+        width *= closer_by  # so that wider ranges end where closer ones end
+    while ranges:
+        closer: list[Range] = []
+        for some in in_batches(ranges, _RANGES):
+            few, many = _differing(before, now, some, width=width)
+            yield from _gone(before, now, few)
+            closer += many
+        ranges, width = closer, width // closer_by
+
+
+def _differing(
+    before: PointInTime, now: PointInTime, ranges: Sequence[Range], *, width: int
+) -> tuple[dict[Range, int], list[Range]]:
+    """The ranges of that width whose counts differ: of few documents, with their counts; others."""
+    earlier, later = (point.counts(ranges, width=width) for point in (before, now))
+    few: dict[Range, int] = {}
+    many: list[Range] = []
+    for start, count in earlier.items():
+        if count == later.get(start, 0):
+            continue
+        if count <= _FEW or width == 1:
+            few[start, start + width] = count
+        else:
+            many.append((start, start + width))
+    return few, many
+
+
+def _gone(before: PointInTime, now: PointInTime, few: dict[Range, int]) -> Iterator[Document]:
+    """Those in some ranges that are not there any more."""
+    for ranges in _grouped(few):
+        unchanged = {one.id: one.revision.seq_no for one in now.documents(ranges)}
+        candidates = {
+            one.id: one
+            for one in before.documents(ranges)
+            if unchanged.get(one.id) != one.revision.seq_no
+        }
+        for ids in in_batches(candidates, _MOST_HITS):
+            there = now.among(ids)
+            yield from (candidates[id] for id in ids if id not in there)
+
+
+def _grouped(few: dict[Range, int]) -> Iterator[list[Range]]:
+    """Ranges in groups whose documents one search can list."""
+    group: list[Range] = []
+    size = 0
+    for one, count in few.items():
+        if group and (size + count > _MOST_HITS or len(group) == _RANGES):
+            yield group
+            group, size = [], 0
+        group.append(one)
+        size += count
+    if group:
+        yield group
+
+
+def _within(ranges: Iterable[Range]) -> Json:
+    should = [{"range": {"_seq_no": {"gte": start, "lt": end}}} for start, end in ranges]
+    return {"bool": {"should": should}}

@@ -1,0 +1,64 @@
+"""What vanished between two points in time is found by counting ranges of write numbers."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from vidsearch.engines import Write
+from vidsearch.index import point_in_time
+from vidsearch.index.point_in_time import PointInTime, vanished
+from vidsearch.testing.memory_engine import MemoryEngine
+
+
+@pytest.fixture
+def engine() -> MemoryEngine:
+    engine = MemoryEngine()
+    engine.create_index("shop", {})
+    engine.bulk("shop", [Write("index", f"{n}", {"n": n}, f"r{n}") for n in range(300)])
+    return engine
+
+
+def point(engine: MemoryEngine) -> PointInTime:
+    return PointInTime.of(engine, "shop", 0)
+
+
+@pytest.mark.parametrize(
+    ("buckets", "ranges", "few"), [(4000, 100, 1000), (40, 4, 3), (8, 2, 1), (300, 3, 50)]
+)
+def test_what_was_deleted_is_found_among_what_was_written(
+    engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch, buckets: int, ranges: int, few: int
+) -> None:
+    monkeypatch.setattr(point_in_time, "_BUCKETS", buckets)
+    monkeypatch.setattr(point_in_time, "_RANGES", ranges)
+    monkeypatch.setattr(point_in_time, "_FEW", few)
+    random = Random(buckets)
+    before = point(engine)
+    gone: set[str] = set()
+    for _ in range(120):
+        id = f"{random.randrange(300)}"
+        if random.random() < 0.5:
+            engine.delete("shop", id, routing=f"r{id}")
+            gone.add(id)
+        else:
+            engine.put("shop", id, {"n": 0}, routing=f"r{id}")
+            gone.discard(id)
+    engine.put("shop", "new", {"n": 0})
+    found = list(vanished(before, point(engine)))
+    assert sorted(one.id for one in found) == sorted(gone)
+    assert all(one.routing == f"r{one.id}" for one in found)
+
+
+def test_where_nothing_was_deleted_nothing_is_found(engine: MemoryEngine) -> None:
+    before = point(engine)
+    engine.put("shop", "1", {"n": 0}, routing="r1")
+    assert list(vanished(before, point(engine))) == []
+
+
+def test_an_index_that_was_empty_has_lost_nothing() -> None:
+    engine = MemoryEngine()
+    engine.create_index("shop", {})
+    before = point(engine)
+    engine.put("shop", "1", {"n": 0})
+    assert list(vanished(before, point(engine))) == []
