@@ -48,6 +48,8 @@ _LOST = (RegistryError, VersionConflictError)
 """Another writer was faster, as it may be."""
 _HOT = 12
 _COLD = 1000
+_WORKS = 15
+"""Of all writers together, between two changes of the aliases."""
 _COLOURS = {"red": (255, 0, 0), "blue": (0, 0, 255), "green": (0, 255, 0)}
 
 
@@ -92,6 +94,13 @@ class Fleet:
                 self._stop.set()
         for work in works:
             work.result()
+
+    def wait(self, works: int) -> None:
+        """Until so many more things were done, and each kind of them at least once."""
+        until, deadline = sum(self.done.values()) + works, time.monotonic() + 120
+        while sum(self.done.values()) < until or len(self.done) < 3:
+            assert time.monotonic() < deadline, "the writers are stuck"
+            time.sleep(0.01)
 
     def _work(self, seed: int, *, mirrors: bool) -> None:
         chance = random.Random(seed)
@@ -212,16 +221,14 @@ def test_hot_videos_agree_in_both_indices_over_swap_and_way_back(
 ) -> None:
     fill(two, _COLD)
     with fleet.at_work(4):
-        time.sleep(0.5)
+        fleet.wait(_WORKS)
         copied(two)
-        time.sleep(1)
+        fleet.wait(_WORKS)
         two.swap()
-        time.sleep(1)
+        fleet.wait(_WORKS)
         two.old, two.new = two.new, two.old
         two.swap()
-        time.sleep(1)
-    assert fleet.done.keys() == {"fields", "delete", "ingest"}
-    assert min(fleet.done.values()) > 5
+        fleet.wait(_WORKS)
     for name in (two.old, two.new):
         assert disagreements(two, name) == {}
 
@@ -230,7 +237,7 @@ def test_what_writers_do_not_mirror_is_caught_up_with(two: TwoIndices, fleet: Fl
     began = two.registry.now()
     with fleet.at_work(3, mirrors=False):
         copied(two)
-        time.sleep(1)
+        fleet.wait(_WORKS)
         two.swap()  # these go on with the old one for a while, each until its next video
     ends = two.opened(two.old), two.opened(two.new)
     catch_up(two.registry, *ends, since=began)
