@@ -26,7 +26,14 @@ from vidsearch.embeddings.index_files import IndexFiles
 from vidsearch.engines import Engine, Json, Write
 from vidsearch.errors import RegistryError, VersionConflictError
 from vidsearch.index.targets import other_indices
-from vidsearch.ingest import Indexer, delete_video, mirror_to_others, update_fields
+from vidsearch.ingest import (
+    Indexer,
+    delete_video,
+    lack_fields,
+    mirror_to_others,
+    update_fields,
+    write_fields,
+)
 from vidsearch.media import MediaLimits
 from vidsearch.media.direct_reader import DirectReader
 from vidsearch.registry import Registry, State, VideoRecord
@@ -123,7 +130,8 @@ class Fleet:
         self, indexer: Indexer, registry: Registry, id: str, chance: random.Random, seed: int
     ) -> None:
         fields = {"number": chance.random(), "title": id}
-        registry.register(id, uri=chance.choice(self.clips), fields=fields)
+        if lack_fields(registry.register(id, uri=chance.choice(self.clips), fields=fields)):
+            write_fields(registry, self.two.read(self.two.engine), [id])
         indexer.ingest(id, owner=f"w{seed}-{chance.random()}")
 
 
@@ -165,7 +173,12 @@ def fill(two: TwoIndices, number: int) -> None:
 
 
 def disagreements(two: TwoIndices, name: str) -> dict[str, str]:
-    """What is wrong with an index, by the id of the video."""
+    """What is wrong with an index, by the id of the video.
+
+    Of a writer that gave up among so many, the sweep does the rest; that is done here.
+    """
+    lacking = [record.id for record in two.registry.scan(State.INDEXED) if lack_fields(record)]
+    write_fields(two.registry, two.read(), lacking)
     two.engine.refresh(name)
     found: dict[str, Json] = {one.id: one.source for one in two.engine.scan(name)}
     wrong: dict[str, str] = {}
