@@ -11,7 +11,7 @@ from benchmarks.harness import measure
 from benchmarks.models import made_checkpoint
 from benchmarks.report import Section, Verdict, comparison
 from vidsearch.config import EngineSettings, IndexSettings
-from vidsearch.embeddings import EmbeddingStore, embed_frames
+from vidsearch.embeddings import EmbeddingStore, FrameEmbedder
 from vidsearch.embeddings.index_files import IndexFiles
 from vidsearch.encoders import TorchEncoder
 from vidsearch.engines import connect
@@ -36,9 +36,9 @@ def run(*, rounds: int, folder: Path) -> Iterator[Section]:
     torch.set_num_threads(1)
     encoder = TorchEncoder(str(made_checkpoint(folder)), device="cpu", precision="fp32")
     (clip,) = make_clips(folder, [Clip("store.mp4", "a clip")]).values()
-    reader = DirectReader("pyav", limits=MediaLimits())
+    embedder = FrameEmbedder(DirectReader("pyav", limits=MediaLimits()), encoder)
     content, model = hashlib.sha256(clip.read_bytes()).hexdigest(), encoder.identity
-    frames = embed_frames(clip, reader=reader, encoder=encoder)
+    frames = embedder.embed(clip)
     with SearchNode.start("elasticsearch", heap="1g") as node:
         engine = connect(EngineSettings(url=node.url, kind=node.kind))
         stores = {
@@ -53,7 +53,7 @@ def run(*, rounds: int, folder: Path) -> Iterator[Section]:
             return lambda: [store.frames(content, model) for _ in range(_REPEATS)]
 
         ways: dict[str, Callable[[], object]] = {
-            EMBED: lambda: embed_frames(clip, reader=reader, encoder=encoder),
+            EMBED: lambda: embedder.embed(clip),
             **{f"{_REPEATS} × keep, {name}": keep(store) for name, store in stores.items()},
             **{f"{_REPEATS} × read, {name}": read(store) for name, store in stores.items()},
         }

@@ -1,8 +1,8 @@
 """A reindex that copies: how fast, and what searches notice of it.
 
-The reference is the loop that one would write by hand with the client library: ``helpers.scan`` into
-``helpers.parallel_bulk``; on OpenSearch, whose local node has it, the engine's own ``_reindex`` as
-well.
+The reference is the loop that one would write by hand with the client library: ``helpers.scan``
+into ``helpers.parallel_bulk``; on OpenSearch, whose local node has it, its own ``_reindex``
+as well.
 """
 
 from __future__ import annotations

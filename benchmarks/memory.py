@@ -112,7 +112,7 @@ def _embed(reader: MediaReader, path: Path, passed: Callable[[FrameBatch], None]
     import tempfile
 
     from vidsearch.config import ThumbnailSettings
-    from vidsearch.embeddings import SegmentPolicy, embed_video
+    from vidsearch.embeddings import FrameEmbedder, SegmentPolicy, embed_video
     from vidsearch.encoders import TorchEncoder
     from vidsearch.media import ThumbnailStore
 
@@ -124,8 +124,7 @@ def _embed(reader: MediaReader, path: Path, passed: Callable[[FrameBatch], None]
     with tempfile.TemporaryDirectory() as folder:
         embed_video(
             lambda: path,
-            reader=reader,
-            encoder=Watched("demo", device="cpu"),
+            embedder=FrameEmbedder(reader, Watched("demo", device="cpu")),
             segments=SegmentPolicy(),
             thumbnails=ThumbnailStore.of(ThumbnailSettings(url=folder)),
         )

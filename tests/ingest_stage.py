@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
-from vidsearch.embeddings import EmbeddingStore
+from vidsearch.embeddings import EmbeddingStore, FrameEmbedder
 from vidsearch.embeddings.index_files import IndexFiles
 from vidsearch.encoders import Vectors, require_sound
 from vidsearch.ingest import Indexer, Outcome, SliceBoard, SliceWorker, lack_fields
@@ -73,19 +73,23 @@ class Stage:
         )
         self.board = SliceBoard(self.engine, SETTINGS, lease_seconds=30, max_attempts=2)
 
-    def ingest(self, id: str) -> Outcome:
+    def embedder(self) -> FrameEmbedder:
+        return FrameEmbedder.of(
+            self.ingest_settings, reader=self.reader, encoder=self.encoder, batch_size=2
+        )
+
+    def ingest(self, id: str, **options: Any) -> Outcome:
         return Indexer(
             self.engine,
             self.registry,
-            encoder=self.encoder,
-            reader=self.reader,
+            embedder=self.embedder(),
             index=self.index,
             settings=self.ingest_settings,
             sources=self.sources,
             thumbnails=self.thumbnails,
             embeddings=self.store,
             board=self.board,
-            batch_size=2,
+            **options,
         ).ingest(id, owner="w")
 
     def embed_slice(self, id: str) -> Outcome:
@@ -94,11 +98,9 @@ class Stage:
             self.registry,
             self.board,
             self.store,
-            encoder=self.encoder,
-            reader=self.reader,
+            embedder=self.embedder,
             settings=self.ingest_settings,
             sources=self.sources,
-            batch_size=2,
             thumbnails=self.thumbnails,
         ).embed(id, owner="w")
 

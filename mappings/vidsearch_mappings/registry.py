@@ -109,6 +109,8 @@ _EMBEDDINGS = 2
 """Version of the registry with which files are known again by their content."""
 _OPERATIONS = 3
 """Version of the registry with which videos have a priority, and waiting ones an age."""
+_REINDEX = 4
+"""Version of the registry with which other indices have fingerprints of their own."""
 _KEYWORD = {"type": "keyword"}
 _NOT_INDEXED = {"type": "object", "enabled": False}
 _DATE = {"type": "date", "format": "strict_date_time||epoch_millis"}
@@ -188,6 +190,12 @@ class VideoRecord:
     subtitle files beside it (``subtitles``)."""
     priority: Annotated[Priority, Column(_KEYWORD, since=_OPERATIONS)] = "interactive"
     """Which messages go before its own."""
+    fingerprints: Annotated[
+        Mapping[str, Mapping[str, str]], Column(_NOT_INDEXED, encode=dict, since=_REINDEX)
+    ] = field(default_factory=dict, repr=False)
+    """Of its documents in other concrete indices than the one that it was ingested into, by their
+    names: ``is``, and the ``fingerprint`` that this goes with (``of``); see :meth:`is_current`. A
+    reindex leaves them where the new index has another model or other segments."""
     unknown: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Fields of a newer version, kept as they are by every change."""
 
@@ -221,6 +229,22 @@ class VideoRecord:
         return {"id": self.id} | {
             name: None if value is None else _COLUMNS[name].encode(value)
             for name, value in values.items()
+        }
+
+    def is_current(self, fingerprint: str | None, *, index: str) -> bool:
+        """Whether a document with that fingerprint, in a concrete index, was made of what is known
+        of the video now.
+
+        What was noted for another index than the one that the video was ingested into counts as
+        long as ``fingerprint`` is the one that it was noted with: whoever ingests the video again,
+        also a worker of a version that does not know the field, thereby outdates it.
+        """
+        if self.fingerprint is None or fingerprint is None:
+            return False
+        other = self.fingerprints.get(index, {})
+        return fingerprint == self.fingerprint or other == {
+            "of": self.fingerprint,
+            "is": fingerprint,
         }
 
     def changed(self, **values: Any) -> VideoRecord:

@@ -30,9 +30,9 @@ def until_unchanged(change: Callable[[], _T], *, of: str) -> _T:
     raise keeps_changing(of)
 
 
-def keeps_changing(what: str) -> VersionConflictError:
+def keeps_changing(what: str, *, tries: int = _TRIES) -> VersionConflictError:
     """The error for what others wrote at every try."""
     return VersionConflictError(
-        f"{what} keeps changing: others wrote it {_TRIES} times in a row while vidsearch was to "
+        f"{what} keeps changing: others wrote it {tries} times in a row while vidsearch was to "
         "change it. Try again later"
     )

@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_va
 
 from vidsearch.config_sources import Section
 from vidsearch.defaults import BATCH_SIZE, BROKER_SECONDS, TIME_LIMIT
+from vidsearch_mappings.names import write_alias_of
 from vidsearch_mappings.own import own_mapping
 from vidsearch_mappings.types import EngineKind, Quantization
 from vidsearch_mappings.vectors import EF_CONSTRUCTION, M
@@ -176,7 +177,7 @@ class IndexSettings(Section):
     @property
     def write_alias(self) -> str:
         """Alias of the two indices that are both written during a reindex; absent otherwise."""
-        return f"{self.name}-write"
+        return write_alias_of(self.name)
 
     @property
     def registry(self) -> str:
@@ -192,6 +193,11 @@ class IndexSettings(Section):
     def slices(self) -> str:
         """Alias of the index with the slices of long videos."""
         return f"{self.side_prefix}{self.name}-slices"
+
+    @property
+    def fills(self) -> str:
+        """Alias of the index with the documents that a reindex has workers make."""
+        return f"{self.side_prefix}{self.name}-fills"
 
     @property
     def operations(self) -> str:
@@ -219,6 +225,12 @@ class ModelSettings(Section):
         None,
         description="Revision of the hub checkpoint (commit, tag or branch). Unset: the default "
         "branch.",
+    )
+    others: tuple[str, ...] = Field(
+        (),
+        description="Models besides `name` whose vectors an index may hold while the model is "
+        "changed: folders of checkpoints or of ONNX exports, or encoders of your own as "
+        "`package.module:Name`. A hub id is found by the index and need not be named.",
     )
     encoder: str = Field(
         "auto",

@@ -23,6 +23,7 @@ from vidsearch_tasks.register import (
     register_videos,
     stream_registrations,
 )
+from vidsearch_tasks.reindexing import reindexer, run_store, start_reindex
 from vidsearch_tasks.services import Services, configure, current_services
 from vidsearch_tasks.videos import delete_video, update_fields, video_status
 from vidsearch_tasks.worker_logs import set_formatter as _  # noqa: F401  (a signal calls it)
@@ -59,8 +60,11 @@ __all__ = [
     "queue_depth",
     "register_video",
     "register_videos",
+    "reindexer",
     "run_scan",
+    "run_store",
     "run_sweep",
+    "start_reindex",
     "stream_registrations",
     "update_fields",
     "video_status",

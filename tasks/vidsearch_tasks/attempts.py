@@ -22,8 +22,8 @@ from vidsearch.errors import (
 )
 from vidsearch.retry import Decision, decide, engine_delay, pause_delay
 from vidsearch_mappings.registry import WAITING, ErrorRecord
-from vidsearch_tasks.celery_app import EMBED_SLICE, INGEST
-from vidsearch_tasks.register import enqueue, enqueue_slices
+from vidsearch_tasks.celery_app import EMBED_SLICE, FILL, INGEST
+from vidsearch_tasks.register import enqueue, enqueue_fills, enqueue_slices
 from vidsearch_tasks.services import Services
 from vidsearch_tasks.stopping import STOP
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from vidsearch.ingest import Outcome
     from vidsearch.registry import Registry
 
-__all__ = ["SLICES", "VIDEOS", "Work", "attempted"]
+__all__ = ["FILLS", "SLICES", "VIDEOS", "Work", "attempted"]
 
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.25
@@ -44,7 +44,7 @@ _WORKED = {"indexed", "unchanged", "sliced"}
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is attempted: videos, or slices of them."""
+    """What is attempted: videos, slices of them, or their documents in another index."""
 
     task: str
     """Name of the task whose messages ask for it."""
@@ -66,12 +66,18 @@ SLICES = Work(
     lambda services: services.slice_worker.embed,
     lambda services, app, id: enqueue_slices([id], services=services, app=app),
 )
+FILLS = Work(
+    FILL,
+    lambda services: services.fills.entries,
+    lambda services: services.filler.fill,
+    lambda services, app, id: enqueue_fills([id], services=services, app=app),
+)
 
 
 def attempted(
     task: Any, services: Services, id: str, work: Work, *, owner: str | None = None
 ) -> Outcome:
-    """Attempt one video or slice, once.
+    """Attempt one video, slice or document, once.
 
     While the engine is away, nothing can be read or written: the worker keeps the message and waits
     in place. A worker that is not set up right gives the video back for others, and waits before
@@ -80,8 +86,8 @@ def attempted(
     Args:
         task: that is running; it may be that of another message.
         services: what to work with.
-        id: of the video or slice.
-        work: which of the two.
+        id: of the video, slice or document.
+        work: which of them.
         owner: of a lease that could not be given back, as the message says.
 
     Raises:

@@ -41,7 +41,10 @@ __all__ = [
 _MODEL_PAUSE = 0.5
 _AT_ONCE = 100
 """Messages per request to the broker."""
-_INFO = ("index", "engine", "model", "encoder", "identity", "precision", "problem", "conflicts")
+_INFO = (
+    *("index", "engine", "model", "encoder", "identity", "others", "precision", "problem"),
+    "conflicts",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ class WorkerState:
     found out yet."""
     identity: Mapping[str, Any] | None = None
     """Of that encoder, as in the mapping of an index."""
+    others: Sequence[Mapping[str, Any]] | None = None
+    """Of the encoders that its setting ``model.others`` names."""
     precision: str | None = None
     """Numbers that it computes frames with."""
     problem: str | None = None

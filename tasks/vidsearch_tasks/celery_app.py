@@ -12,7 +12,9 @@ from vidsearch_tasks.broker_url import is_redis, require_usable
 
 __all__ = [
     "EMBED_SLICE",
+    "FILL",
     "INGEST",
+    "REINDEX",
     "SCAN",
     "SWEEP",
     "TIME_LIMIT",
@@ -25,8 +27,10 @@ __all__ = [
 
 INGEST = "vidsearch.ingest_video"
 EMBED_SLICE = "vidsearch.embed_slice"
+FILL = "vidsearch.fill_video"
 SWEEP = "vidsearch.sweep"
 SCAN = "vidsearch.scan"
+REINDEX = "vidsearch.reindex"
 WORKER_INFO = "vidsearch_worker_info"
 """Remote control command, not a task: ``celery -A … inspect vidsearch_worker_info``."""
 

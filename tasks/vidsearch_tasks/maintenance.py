@@ -16,7 +16,7 @@ from vidsearch.errors import BackendAccessDeniedError, BackendUnavailableError, 
 from vidsearch.metrics import measured_sweep
 from vidsearch.once import build_once
 from vidsearch_tasks.broker import messages_of, queue_depth
-from vidsearch_tasks.celery_app import EMBED_SLICE, INGEST
+from vidsearch_tasks.celery_app import EMBED_SLICE, FILL, INGEST
 from vidsearch_tasks.register import enqueue, enqueue_many, send_messages
 from vidsearch_tasks.services import Services, current_services
 
@@ -58,7 +58,9 @@ def run_due_sweep(
 def run_sweep(
     *, by: str | None = None, services: Services | None = None, app: Celery | None = None
 ) -> SweepReport:
-    """Requeue what was lost and send what is due, slices too; see ``vidsearch.registry.sweep``.
+    """Requeue what was lost and send what is due; see ``vidsearch.registry.sweep``.
+
+    Slices of long videos too, and documents that a reindex has workers make.
 
     Args:
         by: who does it, for the note of the last sweep; by default the name of this machine.
@@ -73,15 +75,17 @@ def run_sweep(
     backlog = _Backlog(services, sender)
     slices = _swept_slices(services, sender, backlog)
     queued = len(slices.requeued) + len(slices.sent)
+    fills = _swept_fills(services, sender, backlog, sent=queued)
+    filling = len(fills.requeued) + len(fills.sent)
     videos = sweep(
         services.registry,
         send=partial(send_messages, INGEST, services=services, app=sender),
         lost=backlog.lost,
         clean=lambda id: remove_document(services.registry, services.open_index(), id),
-        room=backlog.room - queued,
+        room=backlog.room - queued - filling,
     )
-    problem = videos.problem or slices.problem or backlog.problem
-    report = replace(videos, slices=queued, problem=problem)
+    problem = videos.problem or slices.problem or fills.problem or backlog.problem
+    report = replace(videos, slices=queued, fills=filling, problem=problem)
     with suppress(VidsearchError):  # the work is done
         services.operations.note_sweep(
             by=by or gethostname(), seconds=time.monotonic() - began, report=report.counts()
@@ -108,6 +112,22 @@ def _swept_slices(services: Services, app: Celery, backlog: _Backlog) -> SweepRe
             video = board.entries.get(id).fields["video_id"]
             enqueue(video, services=services, app=app)
     return report
+
+
+def _swept_fills(services: Services, app: Celery, backlog: _Backlog, *, sent: int) -> SweepReport:
+    """The sweep of the documents that a reindex has workers make; ``sent`` messages were sent."""
+    from vidsearch.registry import SweepReport, sweep
+
+    board = services.fills
+    if not board.exists:
+        return SweepReport()
+    return sweep(
+        board.entries,
+        send=partial(send_messages, FILL, services=services, app=app),
+        lost=backlog.lost,
+        clean=board.entries.purge,
+        room=backlog.room - sent,
+    )
 
 
 class _Backlog:
@@ -155,8 +175,8 @@ class _Backlog:
     def _missing(self) -> int:
         from vidsearch.registry import State
 
-        board = self._services.board
-        registries = [self._services.registry, *([board.entries] if board.exists else [])]
+        boards = (self._services.board, self._services.fills)
+        registries = [self._services.registry, *(one.entries for one in boards if one.exists)]
         return sum(each.counts()[State.QUEUED] for each in registries) - (self._depth or 0)
 
     @build_once

@@ -11,17 +11,21 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.errors import VidsearchError, first_line
 
 if TYPE_CHECKING:
-    from vidsearch.config import Settings
+    from vidsearch.config import IngestSettings, ModelSettings, Settings
     from vidsearch.encoders import Encoder
 
 __all__ = ["UNKNOWN", "ModelProbe", "encoder_facts"]
 
-UNKNOWN: dict[str, Any] = {"encoder": None, "identity": None, "precision": None, "problem": None}
+UNKNOWN: dict[str, Any] = dict.fromkeys(
+    ("encoder", "identity", "others", "precision", "problem"), None
+)
 """The facts while they are being found out."""
 _PROBLEM_SECONDS = 20.0
 """A problem is looked at again after so long: it may be mended."""
@@ -93,8 +97,10 @@ def _facts(sections: dict[str, Any]) -> dict[str, Any]:
     from vidsearch.media.installed import require_installed
 
     ingest = IngestSettings.model_validate(sections["ingest"])
+    model = ModelSettings(**sections["model"])
     try:
-        facts = encoder_facts(load_encoder(ModelSettings(**sections["model"]), ingest))
+        facts = encoder_facts(load_encoder(model, ingest))
+        facts["others"] = list(_others(model, ingest))
         sources, index = SourceSettings(**sections["sources"]), IndexSettings(**sections["index"])
         require_installed(ingest, sources, index)
     except VidsearchError as error:
@@ -102,6 +108,16 @@ def _facts(sections: dict[str, Any]) -> dict[str, Any]:
     except Exception as error:  # an encoder of somebody else's
         return {"problem": f"{type(error).__name__}: {first_line(error)}"}
     return facts
+
+
+def _others(model: ModelSettings, ingest: IngestSettings) -> Iterator[dict[str, Any]]:
+    """The identities of what ``model.others`` names, but for what cannot be loaded."""
+    from vidsearch.encoders import load_encoder
+    from vidsearch.encoders.pool import model_named
+
+    for name in model.others:
+        with suppress(VidsearchError):
+            yield load_encoder(model_named(name, model), ingest).identity.to_meta()
 
 
 if __name__ == "__main__":

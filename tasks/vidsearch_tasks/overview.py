@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from vidsearch.errors import BackendUnavailableError, IndexNotFoundError, MappingConflictError
 from vidsearch_mappings.registry import IN_PROGRESS, State, to_stamp
 from vidsearch_tasks.broker import BrokerState, broker_state
+from vidsearch_tasks.reindexing import run_store
 from vidsearch_tasks.services import Services, current_services
 
 if TYPE_CHECKING:
     from vidsearch.config import Settings
     from vidsearch.errors import BackendError
     from vidsearch.registry import Pause, RegistrySummary, SweepNote
+    from vidsearch.reindex import ReindexRun
 
 __all__ = ["IngestionStatus", "LongVideo", "ingestion_status"]
 
@@ -61,6 +63,8 @@ class IngestionStatus:
     """Names of the workers that take from the queue and write to the index."""
     last_sweep: SweepNote | None
     pauses: Sequence[Pause]
+    reindex: ReindexRun | None
+    """The reindex that is open."""
     problems: Sequence[str]
     """What needs a person, each with what to do."""
     error: BackendError | None
@@ -105,6 +109,7 @@ class IngestionStatus:
                 }
                 for pause in self.pauses
             ],
+            "reindex": self.reindex.to_json() if self.reindex else None,
             "errors": [
                 {
                     "type": group.type,
@@ -148,6 +153,7 @@ def ingestion_status(*, services: Services | None = None) -> IngestionStatus:
         lacking = count_waiting(index) if index.attached else None
         long_videos = list(_long_videos(services, videos.sliced))
         last_sweep, pauses = services.operations.last_sweep(), services.operations.pauses()
+        run = run_store(services).open()
         broker, error = _answered(answer)
         try:
             steps = require_vectors(
@@ -165,6 +171,7 @@ def ingestion_status(*, services: Services | None = None) -> IngestionStatus:
         no_worker=broker is not None and not serving,
         last_sweep=last_sweep,
         pauses=pauses,
+        run=run,
     )
     return IngestionStatus(
         videos=videos,
@@ -178,6 +185,7 @@ def ingestion_status(*, services: Services | None = None) -> IngestionStatus:
         serving=serving,
         last_sweep=last_sweep,
         pauses=pauses,
+        reindex=run,
         problems=list(problems),
         error=error,
         warning=index.missing_object,
@@ -246,6 +254,7 @@ def _problems(
     no_worker: bool,
     last_sweep: SweepNote | None,
     pauses: Sequence[Pause],
+    run: ReindexRun | None,
 ) -> Iterator[str]:
     waiting, period = _videos(videos.waiting), settings.ingest.sweep_seconds
     longest = videos.oldest.seconds if videos.oldest else 0.0
@@ -277,6 +286,11 @@ def _problems(
                 f"{pause.by} takes no videos since {duration(videos.at - pause.since)}: "
                 f"{pause.error}. Mend that; it tries again by itself"
             )
+    if run is not None and run.error is not None and (run.is_at_rest or not run.background):
+        yield (
+            f"{run.called} stopped: {run.error}. `vidsearch reindex resume` goes on with it, "
+            "`vidsearch reindex rollback` undoes it"
+        )
 
 
 def _videos(number: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,20 +12,23 @@ from vidsearch.batches import in_batches
 from vidsearch.errors import BackendUnavailableError
 from vidsearch_mappings.registry import PRIORITIES, Priority
 from vidsearch_tasks.broker import send_ids
-from vidsearch_tasks.celery_app import EMBED_SLICE, INGEST, bulk_queue
+from vidsearch_tasks.celery_app import EMBED_SLICE, FILL, INGEST, bulk_queue
 from vidsearch_tasks.services import Services, current_services
 
 if TYPE_CHECKING:
     from celery import Celery
 
-    from vidsearch.registry import NewVideo, Registration, VideoRecord
+    from vidsearch.index import VideosIndex
+    from vidsearch.registry import NewVideo, Registration, Registry, VideoRecord
 
 __all__ = [
     "enqueue",
+    "enqueue_fills",
     "enqueue_many",
     "enqueue_slices",
     "register_video",
     "register_videos",
+    "request_fills",
     "send_messages",
     "stream_registrations",
 ]
@@ -244,11 +248,50 @@ def enqueue_slices(ids: Sequence[str], *, services: Services, app: Celery) -> No
     Raises:
         BackendUnavailableError: the broker is away; the sweep will queue the rest.
     """
+    _enqueue_entries(EMBED_SLICE, services.board.entries, ids, services=services, app=app)
+
+
+def enqueue_fills(ids: Sequence[str], *, services: Services, app: Celery) -> None:
+    """As :func:`enqueue_slices`, for the documents that a reindex has workers make."""
+    _enqueue_entries(FILL, services.fills.entries, ids, services=services, app=app)
+
+
+def request_fills(
+    records: Sequence[VideoRecord],
+    target: VideosIndex,
+    *,
+    services: Services | None = None,
+    app: Celery | None = None,
+) -> int:
+    """Have workers make the documents of indexed videos in an index, from their frames.
+
+    Safe to repeat: what is on its way already, or was given up, is not asked for again.
+
+    Args:
+        records: of the videos.
+        target: the index.
+        services: what to work with; by default those of this process.
+        app: the Celery app to send with; by default that of ``services``.
+
+    Returns:
+        Number of documents that were asked for now. Where the broker is away, the sweep sends their
+        messages.
+    """
+    services = services or current_services()
+    ids = services.fills.add(records, target)
+    if ids:
+        with suppress(BackendUnavailableError):
+            enqueue_fills(ids, services=services, app=app or services.app)
+    return len(ids)
+
+
+def _enqueue_entries(
+    task: str, entries: Registry, ids: Sequence[str], *, services: Services, app: Celery
+) -> None:
     from vidsearch.registry import Registration
 
-    entries = services.board.entries
     found = entries.find_many(ids)
-    sent, problem = send_messages(EMBED_SLICE, [*found.values()], services=services, app=app)
+    sent, problem = send_messages(task, [*found.values()], services=services, app=app)
     entries.mark_many_queued(map(Registration, sent))
     if problem:
         raise problem

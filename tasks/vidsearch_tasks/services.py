@@ -20,11 +20,18 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from vidsearch.config import Settings
-    from vidsearch.embeddings import EmbeddingStore
-    from vidsearch.encoders import Encoder
+    from vidsearch.embeddings import EmbeddingStore, FrameEmbedder
+    from vidsearch.encoders import Encoder, EncoderPool
     from vidsearch.engines import Engine
     from vidsearch.index import VideosIndex
-    from vidsearch.ingest import Indexer, SliceBoard, SliceWorker, SourceCircuit
+    from vidsearch.ingest import (
+        FillBoard,
+        Filler,
+        Indexer,
+        SliceBoard,
+        SliceWorker,
+        SourceCircuit,
+    )
     from vidsearch.media import MediaReader, ThumbnailStore
     from vidsearch.registry import EngineClock, Operations, Registry
     from vidsearch_tasks.model_probe import ModelProbe
@@ -145,6 +152,21 @@ class Services:
         return load_encoder(self.settings.model, self.settings.ingest)
 
     @build_once
+    def encoders(self) -> EncoderPool:
+        """That encoder, and the one of another index while the model is changed."""
+        from vidsearch.encoders import EncoderPool
+
+        return EncoderPool(lambda: self.encoder, self.settings.model, self.settings.ingest)
+
+    def encoder_for(self, index: VideosIndex) -> Encoder:
+        """The encoder of an index: the configured one where that has its model.
+
+        Raises:
+            ModelMismatchError: neither that nor one that can be found; the message shows both.
+        """
+        return self.encoders.encoder_for(index.identity, where=f"index {index.alias!r}")
+
+    @build_once
     def reader(self) -> MediaReader:
         """Files to frames, cuts and subtitles."""
         from vidsearch.media import MediaLimits, open_reader
@@ -179,6 +201,31 @@ class Services:
         )
 
     @build_once
+    def fills(self) -> FillBoard:
+        """The documents that a reindex has workers make."""
+        from vidsearch.ingest import FillBoard
+
+        return FillBoard(
+            self.engine,
+            self.settings.index,
+            lease_seconds=self.settings.ingest.lease_seconds,
+            max_attempts=self.settings.ingest.max_attempts,
+            clock=self.clock,
+        )
+
+    @build_once
+    def frame_embedder(self) -> FrameEmbedder:
+        """Files to the vectors of their frames."""
+        from vidsearch.embeddings import FrameEmbedder
+
+        return FrameEmbedder.of(
+            self.settings.ingest,
+            reader=self.reader,
+            encoder=self.encoder,
+            batch_size=self.settings.model.batch_size,
+        )
+
+    @build_once
     def slice_worker(self) -> SliceWorker:
         """Embeds one slice after the other.
 
@@ -186,7 +233,7 @@ class Services:
             ConfigError: ``embeddings.keep`` is false.
         """
         from vidsearch.errors import ConfigError
-        from vidsearch.ingest import SliceWorker
+        from vidsearch.ingest import Embedders, SliceWorker
 
         if self.embeddings is None:
             raise ConfigError(
@@ -197,11 +244,9 @@ class Services:
             self.registry,
             self.board,
             self.embeddings,
-            encoder=self.encoder,
-            reader=self.reader,
+            embedder=lambda: Embedders(self.frame_embedder, self.encoder_for).of(self.open_index()),
             settings=self.settings.ingest,
             sources=self.settings.sources,
-            batch_size=self.settings.model.batch_size,
             thumbnails=self.thumbnails,
             circuit=self.source_circuit,
             stop=STOP,
@@ -215,16 +260,40 @@ class Services:
         return Indexer(
             self.engine,
             self.registry,
-            encoder=self.encoder,
-            reader=self.reader,
+            embedder=self.frame_embedder,
+            encoder_for=self.encoder_for,
             index=self.settings.index,
             settings=self.settings.ingest,
             sources=self.settings.sources,
             thumbnails=self.thumbnails,
             embeddings=self.embeddings,
-            board=self.board,
-            batch_size=self.settings.model.batch_size,
             circuit=self.source_circuit,
+            board=self.board,
+            fills=self.fills,
+            stop=STOP,
+        )
+
+    @build_once
+    def filler(self) -> Filler:
+        """Makes one document after the other, during a reindex."""
+        from vidsearch.ingest import Filler, VideoOpener
+
+        return Filler(
+            self.engine,
+            self.registry,
+            self.fills,
+            embedder=self.frame_embedder,
+            encoder_for=self.encoder_for,
+            alias=self.settings.index.name,
+            opener=VideoOpener(
+                index=self.settings.index,
+                settings=self.settings.ingest,
+                sources=self.settings.sources,
+                thumbnails=self.thumbnails,
+                embeddings=self.embeddings,
+                circuit=self.source_circuit,
+            ),
+            slices=self.board,
             stop=STOP,
         )
 

@@ -14,16 +14,26 @@ from celery.worker.control import inspect_command
 
 from vidsearch.errors import BackendUnavailableError, VidsearchError
 from vidsearch_tasks import upkeep  # noqa: F401  (connects to signals of workers)
-from vidsearch_tasks.attempts import SLICES, VIDEOS, attempted
-from vidsearch_tasks.celery_app import EMBED_SLICE, INGEST, SCAN, SWEEP, TIME_LIMIT, WORKER_INFO
+from vidsearch_tasks.attempts import FILLS, SLICES, VIDEOS, attempted
+from vidsearch_tasks.celery_app import (
+    EMBED_SLICE,
+    FILL,
+    INGEST,
+    REINDEX,
+    SCAN,
+    SWEEP,
+    TIME_LIMIT,
+    WORKER_INFO,
+)
 from vidsearch_tasks.maintenance import run_due_scan, run_due_sweep, run_quick_scan
-from vidsearch_tasks.register import enqueue_slices
+from vidsearch_tasks.register import enqueue_fills, enqueue_slices
+from vidsearch_tasks.reindexing import drive_reindex, send_due_reindex
 from vidsearch_tasks.services import current_services
 
 if TYPE_CHECKING:
     from vidsearch.ingest import Outcome
 
-__all__ = ["embed_slice", "ingest_video", "scan", "sweep", "worker_info"]
+__all__ = ["embed_slice", "fill_video", "ingest_video", "reindex", "scan", "sweep", "worker_info"]
 
 _log = logging.getLogger(__name__)
 
@@ -67,12 +77,27 @@ def embed_slice(self: Any, slice_id: str, owner: str | None = None) -> str:
     return outcome.status
 
 
+@shared_task(name=FILL, **_LIMITS)  # type: ignore[untyped-decorator]
+def fill_video(self: Any, fill_id: str, owner: str | None = None) -> str:
+    """Make the document of an indexed video in another index, during a reindex.
+
+    Args:
+        self: the task.
+        fill_id: as it is on the board; see ``vidsearch.ingest.FillBoard``.
+        owner: as for :func:`ingest_video`.
+    """
+    return attempted(self, current_services(), fill_id, FILLS, owner=owner).status
+
+
 def _ingest(task: Any, video_id: str, owner: str | None = None) -> Outcome:
     services = current_services()
     outcome = attempted(task, services, video_id, VIDEOS, owner=owner)
     if outcome.slices:
         with suppress(BackendUnavailableError):  # the sweep sends them
             enqueue_slices(outcome.slices, services=services, app=task.app)
+    if outcome.fills:
+        with suppress(BackendUnavailableError):
+            enqueue_fills(outcome.fills, services=services, app=task.app)
     return outcome
 
 
@@ -98,6 +123,11 @@ def sweep(self: Any) -> dict[str, int]:
             _log.info("scan: %s", scanned)
     except VidsearchError as error:
         _log.warning("no scan: %s", error)
+    try:
+        if run := send_due_reindex(services=current_services(), app=self.app):
+            _log.info("%s goes on: %s", run.called, run.step)
+    except VidsearchError as error:
+        _log.warning("no reindex: %s", error)
     return counts
 
 
@@ -111,6 +141,16 @@ def scan(self: Any) -> dict[str, int]:
     if counts:
         _log.info("scan: %s", counts)
     return counts
+
+
+@shared_task(name=REINDEX, acks_late=True, ignore_result=True)  # type: ignore[untyped-decorator]
+def reindex(run_id: str) -> str:
+    """Go on with a reindex that :func:`~vidsearch_tasks.start_reindex` began.
+
+    Args:
+        run_id: of its record.
+    """
+    return drive_reindex(run_id)
 
 
 @inspect_command(name=WORKER_INFO)  # type: ignore[untyped-decorator]

@@ -15,6 +15,7 @@ from tests.services import call
 
 from vidsearch import VideoSearch
 from vidsearch.config import IndexSettings, IngestSettings
+from vidsearch.embeddings import FrameEmbedder
 from vidsearch.engines import Document, Engine, Write
 from vidsearch.errors import (
     BackendAccessDeniedError,
@@ -157,8 +158,7 @@ class Application:
         indexer = Indexer(
             self.engine,
             self.registry,
-            encoder=FakeEncoder(),
-            reader=DirectReader("pyav", limits=MediaLimits()),
+            embedder=FrameEmbedder(DirectReader("pyav", limits=MediaLimits()), FakeEncoder()),
             index=self.settings,
             settings=IngestSettings(),
         )

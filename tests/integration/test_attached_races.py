@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from vidsearch.config import IndexSettings, IngestSettings
+from vidsearch.embeddings import FrameEmbedder
 from vidsearch.engines import Engine
 from vidsearch.index import VideosIndex, attach_index, open_videos_index
 from vidsearch.ingest import Indexer, delete_video
@@ -77,8 +78,7 @@ class Shop:
         indexer = Indexer(
             engine or self.engine,
             self.registry,
-            encoder=FakeEncoder(),
-            reader=DirectReader("pyav", limits=MediaLimits()),
+            embedder=FrameEmbedder(DirectReader("pyav", limits=MediaLimits()), FakeEncoder()),
             index=self.settings,
             settings=IngestSettings(),
         )

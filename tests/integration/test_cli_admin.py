@@ -217,12 +217,14 @@ def test_diff_shows_changes_and_apply_makes_them(
         "live": str(body["settings"]["index"]["number_of_replicas"]),
         "wanted": 1,
         "how": "in place",
+        "command": "vidsearch index diff --apply",
     }
     shards = {
         "path": "settings.index.number_of_shards",
         "live": "1",
         "wanted": 3,
         "how": "new index",
+        "command": "vidsearch reindex --shards 3",
     }
     assert json.loads(out) == [shards, replicas]
     monkeypatch.setenv("VIDSEARCH_INDEX__QUANTIZATION", "flat")
@@ -233,8 +235,8 @@ def test_diff_shows_changes_and_apply_makes_them(
     assert (code, json.loads(out)) == (1, [shards])
     assert err == (
         "changed: settings.index.number_of_replicas\n"
-        "what is not `in place` needs a new index: set another VIDSEARCH_INDEX__NAME, run "
-        "`vidsearch index create`, and ingest the videos into it\n"
+        "what is not `in place` needs a new index: `vidsearch reindex --shards 3` makes it, under "
+        "live traffic\n"
     )
     monkeypatch.setenv("VIDSEARCH_INDEX__SHARDS", "1")
     name = admin.env["VIDSEARCH_INDEX__NAME"]

@@ -174,23 +174,39 @@ def test_existing_index_is_not_created_again(live: Cli, index_name: str) -> None
     )
 
 
-def test_index_of_another_model_is_refused_with_both_named(
-    live: Cli, index_name: str, tmp_path: Path
+def test_index_of_another_model_is_searched_with_that_one(live: Cli, tmp_path: Path) -> None:
+    live.set(MODEL__NAME=str(random_clip_checkpoint(tmp_path / "other-model", shape="tiny")))
+    code, _, err = live("search", "dog")
+    assert code == 0
+    assert err.startswith("No videos found")
+
+
+def test_index_of_another_model_that_is_not_found_is_refused_with_both_named(
+    live: Cli, index_name: str
 ) -> None:
-    other = random_clip_checkpoint(tmp_path / "other-model", shape="tiny")
-    live.set(MODEL__NAME=str(other))
+    live.set(INGEST__FPS="2")
     message = live.fails("search", "dog", code=1)
     assert f"index '{index_name}-000001' holds vectors of demo@" in message
-    assert "but the configured model is local@" in message
-    assert "differs in name, revision, dims, image_size" in message
-    assert "Configure that model, or ingest into a new index." in message
+    assert "but the configured model is demo@" in message
+    assert "differs in sampling" in message
+    assert "VIDSEARCH_MODEL__OTHERS" in message
     # A keyword search compares no vectors, so it goes on.
     code, _, err = live("search", "dog", "--mode", "keyword")
     assert code == 0
     assert err.startswith("No videos found: none has these words;")
 
 
-@pytest.mark.parametrize("args", [("--all",), ("--all", "--dry-run"), ("--missing",)])
+def test_what_is_missing_is_embedded_with_the_model_of_the_index(
+    live: Cli, index_name: str, tmp_path: Path
+) -> None:
+    live.set(MODEL__NAME=str(random_clip_checkpoint(tmp_path / "other-model", shape="tiny")))
+    code, _, err = live("reindex", "--missing")
+    assert code == 0
+    assert err.startswith(f"note: index '{index_name}-000001' holds vectors of demo@")
+    assert "VIDSEARCH_MODEL__NAME names another model" in err
+
+
+@pytest.mark.parametrize("args", [("--all",), ("--all", "--dry-run")])
 def test_reindex_with_another_model_is_refused_and_enqueues_nothing(
     live: Cli, index_name: str, tmp_path: Path, args: tuple[str, ...]
 ) -> None:
@@ -200,7 +216,7 @@ def test_reindex_with_another_model_is_refused_and_enqueues_nothing(
     message = live.fails("reindex", *args, code=1)
     assert f"index '{index_name}' holds vectors of demo@" in message
     assert "but the configured model is local@" in message
-    assert "Configure that model, or ingest into a new index." in message
+    assert "Configure that model, or see `vidsearch reindex --model`." in message
     live.set(MODEL__NAME=str(tmp_path / "nowhere"))
     code, _, err = live("reindex", *args)
     assert code == 0

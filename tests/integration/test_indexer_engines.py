@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from vidsearch.config import IndexSettings, IngestSettings
+from vidsearch.embeddings import FrameEmbedder
 from vidsearch.engines import Engine
 from vidsearch.errors import IndexNotFoundError, MappingConflictError, ModelMismatchError
 from vidsearch.index import (
@@ -50,8 +51,7 @@ def make_indexer(
     return Indexer(
         engine,
         registry,
-        encoder=encoder,
-        reader=DirectReader("pyav", limits=MediaLimits()),
+        embedder=FrameEmbedder(DirectReader("pyav", limits=MediaLimits()), encoder),
         index=settings,
         settings=IngestSettings(),
     )

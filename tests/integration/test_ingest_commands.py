@@ -300,7 +300,7 @@ def test_ingest_without_a_broker_registers_and_reports_it(
         (["videos", "retry", "nobody"], 1, "no video 'nobody' is registered"),
         (["videos", "delete", "nobody"], 1, "no video 'nobody' is registered"),
         (["videos", "list", "--limit", "0"], 2, "limit"),
-        (["reindex"], 2, "choose one of --all, --missing and --ids"),
+        (["reindex"], 2, "choose one of --all, --missing, --changed and --ids"),
         (["reindex", "--all", "--missing"], 2, "choose one of"),
         (["reindex", "--ids", "nobody"], 1, "no video 'nobody' is registered"),
     ],

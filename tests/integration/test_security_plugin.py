@@ -14,6 +14,7 @@ from tests.secured_node import Role, SecuredNode, secured_node
 from tests.services import RunningServices
 
 from vidsearch.config import IndexSettings, IngestSettings
+from vidsearch.embeddings import FrameEmbedder
 from vidsearch.engines import Write, connect, connect_async
 from vidsearch.errors import BackendAccessDeniedError
 from vidsearch.index import (
@@ -83,10 +84,8 @@ def test_each_role_suffices_for_its_work_and_allows_no_more(
     worker, searcher = (connect(node.settings(user)) for user in ("worker", "searcher"))
     registry = Registry(worker, index=INDEX.registry)
     registry.register("clip", uri=str(red), fields={"title": "Harbour"})
-    reader = DirectReader("pyav", limits=MediaLimits())
-    indexer = Indexer(
-        worker, registry, encoder=ENCODER, reader=reader, index=INDEX, settings=IngestSettings()
-    )
+    embedder = FrameEmbedder(DirectReader("pyav", limits=MediaLimits()), ENCODER)
+    indexer = Indexer(worker, registry, embedder=embedder, index=INDEX, settings=IngestSettings())
     assert indexer.ingest("clip", owner="test").status == "indexed"
     worker.refresh("videos")
     assert [document.id for document in worker.scan("videos")] == ["clip"]

@@ -391,6 +391,14 @@ def test_base64_is_compared_in_the_order_that_it_was_sent_in(order: Any, other: 
     assert not as_stored(segments, sent, order=other)
 
 
+def test_a_write_passes_the_pipeline_by_where_that_is_asked_for() -> None:
+    progress = Progress("videos", "http://search", 2)
+    writes = [Write("index", "a", {"n": 1}), Write("index", "b", {"n": 1}, pipeline=False)]
+    items = encoded(writes, progress, order=None)
+    actions = [json.loads(item.lines.splitlines()[0])["index"] for item in items]
+    assert actions == [{"_id": "a"}, {"_id": "b", "pipeline": "_none"}]
+
+
 def test_an_update_carries_a_partial_document_and_a_routing() -> None:
     progress = Progress("videos", "http://search", 1)
     (item,) = encoded([Write("update", "a", {"n": 1}, routing="r")], progress, order=None)

@@ -93,8 +93,10 @@ def test_commands_quoted_in_messages_and_docstrings_exist() -> None:
         ("vidsearch --config FILE settings --json", None),
         ("vidsearch serch dog", "no command 'serch'"),
         ("vidsearch index mend", "no command 'mend'"),
-        ("vidsearch reindex --model demo", "reindex has no option --model"),
-        ("vidsearch reindex --all --quantization flat", "reindex has no option --quantization"),
+        ("vidsearch reindex --quantization binary --dry-run", None),
+        ("vidsearch reindex rollback --yes", None),
+        ("vidsearch reindex --colour red", "reindex has no option --colour"),
+        ("vidsearch reindex mend", "no command 'mend'"),
         ("vidsearch search TEXT --mode near", "--mode cannot be 'near'"),
     ],
 )

@@ -12,10 +12,10 @@ from PIL import Image
 
 from vidsearch.config import IngestSettings, SourceSettings
 from vidsearch.embeddings import (
+    FrameEmbedder,
     FrameVectors,
     SegmentPolicy,
     assemble,
-    embed_frames,
     embed_uri,
     embed_video,
 )
@@ -39,10 +39,11 @@ def clip(tmp_path: Path) -> Path:
     )
 
 
-def embedded(path: Path, **options: Any) -> FrameVectors:
-    return embed_frames(
-        path, reader=DirectReader("pyav", limits=MediaLimits()), encoder=FakeEncoder(), **options
-    )
+def embedded(
+    path: Path, *, start: float = 0.0, stop: float | None = None, **options: Any
+) -> FrameVectors:
+    reader = DirectReader("pyav", limits=MediaLimits())
+    return FrameEmbedder(reader, FakeEncoder(), **options).embed(path, start=start, stop=stop)
 
 
 def assert_equal(one: FrameVectors, other: FrameVectors) -> None:
@@ -116,8 +117,7 @@ def test_a_video_assembled_from_ranges_equals_one_embedded_whole(clip: Path) -> 
     policy, cues = SegmentPolicy(length=4.0), [Cue(0.5, 3.0, "A red wall.")]
     whole = embed_video(
         lambda: clip,
-        reader=DirectReader("pyav", limits=MediaLimits()),
-        encoder=FakeEncoder(),
+        embedder=FrameEmbedder(DirectReader("pyav", limits=MediaLimits()), FakeEncoder()),
         segments=policy,
         cues=lambda: cues,
     )
@@ -174,10 +174,10 @@ def test_thumbnails_have_the_shape_on_display_in_either_sampling(
     path = write_tracks(tmp_path / "clip.mp4", track)
     video = embed_video(
         lambda: path,
-        reader=DirectReader("pyav", limits=MediaLimits()),
-        encoder=FakeEncoder(),
+        embedder=FrameEmbedder(
+            DirectReader("pyav", limits=MediaLimits()), FakeEncoder(), sampling=sampling
+        ),
         segments=SegmentPolicy(),
-        sampling=sampling,
         thumbnails=ThumbnailStore(str(tmp_path / "pictures")),
     )
     assert (video.width, video.height) == (256, 96)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
+from vidsearch.embeddings import FrameEmbedder
 from vidsearch.encoders import Vectors, embedded_frames, embedded_texts
 from vidsearch.errors import EncoderError, ModelMismatchError
 from vidsearch.index import create_videos_index
@@ -125,8 +126,7 @@ def test_video_of_a_wrong_encoder_is_not_indexed_and_its_record_names_the_stage(
     indexer = Indexer(
         engine,
         registry,
-        encoder=Changed(change),
-        reader=DirectReader("pyav", limits=MediaLimits()),
+        embedder=FrameEmbedder(DirectReader("pyav", limits=MediaLimits()), Changed(change)),
         index=settings,
         settings=IngestSettings(),
         sources=SourceSettings(),

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
+from vidsearch.embeddings import FrameEmbedder
 from vidsearch.encoders import Vectors, require_sound
 from vidsearch.engines import Write
 from vidsearch.errors import (
@@ -108,12 +109,10 @@ def make_indexer(
     return Indexer(
         memory,
         registry,
-        encoder=encoder,
-        reader=DirectReader("pyav", limits=MediaLimits()),
+        embedder=FrameEmbedder(DirectReader("pyav", limits=MediaLimits()), encoder, batch_size=2),
         index=SETTINGS,
         settings=IngestSettings(),
         sources=SourceSettings(private_hosts=("127.0.0.1",)),
-        batch_size=2,
         **options,
     )
 

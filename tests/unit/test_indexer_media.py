@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
+from vidsearch.embeddings import FrameEmbedder
 from vidsearch.embeddings.segment_policy import SegmentPolicy
 from vidsearch.errors import ConfigError, DecoderFailedError
 from vidsearch.index import create_videos_index
@@ -77,13 +78,16 @@ class Bench:
         self.indexer = Indexer(
             self.memory,
             self.registry,
-            encoder=FakeEncoder(),
-            reader=DirectReader("pyav", limits=limits or MediaLimits()),
+            embedder=FrameEmbedder.of(
+                ingest,
+                reader=DirectReader("pyav", limits=limits or MediaLimits()),
+                encoder=FakeEncoder(),
+                batch_size=4,
+            ),
             index=index,
             settings=ingest,
             sources=sources,
             thumbnails=thumbnails,
-            batch_size=4,
         )
 
     def ingest(self, uri: Path | str) -> str:

@@ -13,8 +13,9 @@ from tests.status_stage import INDEX, Put, now, put, services, worker  # noqa: F
 from vidsearch.errors import BackendUnavailableError, IndexNotFoundError
 from vidsearch.ingest import Slice
 from vidsearch.registry import ErrorRecord, State, summarize
+from vidsearch.reindex import ReindexRun
 from vidsearch.testing.memory_engine import MemoryEngine
-from vidsearch_tasks import BrokerState, Services, ingestion_status, overview
+from vidsearch_tasks import BrokerState, Services, ingestion_status, overview, run_store
 from vidsearch_tasks.overview import duration
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
@@ -231,3 +232,33 @@ def test_broker_that_is_away_is_told_with_all_else(
 )
 def test_duration_is_told_in_its_largest_unit(seconds: float, told: str) -> None:
     assert duration(seconds) == told
+
+
+def test_a_reindex_that_stopped_needs_a_person(
+    services: Services, worker: Callable[[bool], None]
+) -> None:
+    assert ingestion_status(services=services).reindex is None
+    runs = run_store(services)
+    run = runs.begin(
+        lambda id, now: ReindexRun(
+            id=id,
+            alias="videos",
+            source="videos-000001",
+            target="videos-000002",
+            way="copy",
+            changes={"shards": 2},
+            by="me@here",
+            started_at=now,
+            updated_at=now,
+        )
+    )
+    found = ingestion_status(services=services)
+    assert found.reindex == run
+    assert found.to_json()["reindex"]["target"] == "videos-000002"
+    assert not any("reindex" in problem for problem in found.problems)
+    error = ErrorRecord(type="BackendUnavailableError", stage="copying", message="HTTP 503")
+    runs.update(run.id, lambda run: run.changed(error=error))
+    (problem,) = ingestion_status(services=services).problems
+    assert problem.startswith("reindex run 1 of 'videos' stopped: BackendUnavailableError")
+    runs.update(run.id, lambda run: run.changed(background=True))
+    assert ingestion_status(services=services).ok, "a worker tries again by itself"

@@ -143,6 +143,7 @@ def test_the_registry_maps_every_field_of_a_record(kind: Any) -> None:
         seconds={"decode": 1.0},
         error=ErrorRecord("T", "s", "m", ("U: u",)),
         source={"validator": "v"},
+        fingerprints={"videos-000002": {"of": "f", "is": "g"}},
     )
     assert record.to_source().keys() == mapping["properties"].keys()
     assert record.to_json().keys() == {"id", *mapping["properties"]}

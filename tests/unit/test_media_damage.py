@@ -34,7 +34,7 @@ from tests.damage_clips import (
 )
 from tests.remuxing import dropped, evenly_timed
 
-from vidsearch.embeddings import SegmentPolicy, VideoEmbedding, embed_video
+from vidsearch.embeddings import FrameEmbedder, SegmentPolicy, VideoEmbedding, embed_video
 from vidsearch.errors import NoFramesError, VideoDamagedError
 from vidsearch.media import open_decoder
 from vidsearch.media.direct_reader import DirectReader
@@ -215,10 +215,8 @@ def test_a_video_is_embedded_without_its_damage(tmp_path: Path) -> None:
 
     def embedded(path: Path) -> VideoEmbedding:
         reader = DirectReader("pyav", limits=DEFAULT_LIMITS)
-        policy = SegmentPolicy(length=2.0)
-        return embed_video(
-            lambda: path, reader=reader, encoder=FakeEncoder(), segments=policy, rate=POINTS
-        )
+        embedder = FrameEmbedder(reader, FakeEncoder(), rate=POINTS)
+        return embed_video(lambda: path, embedder=embedder, segments=SegmentPolicy(length=2.0))
 
     whole_video, video = embedded(whole), embedded(path)
     assert (whole_video.frames, whole_video.damaged) == (40, 0)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tests.clock_clips import TENTHS, read, remuxed, write
 
-from vidsearch.embeddings import SegmentPolicy, assemble, embed_frames
+from vidsearch.embeddings import FrameEmbedder, SegmentPolicy, assemble
 from vidsearch.encoders.soundness import require_sound
 from vidsearch.media import Cue, open_decoder
 from vidsearch.media.direct_reader import DirectReader
@@ -146,7 +146,7 @@ def test_segments_begin_with_the_picture_and_hold_what_is_said_before(
     tmp_path: Path, reader: MediaReader, method: Any
 ) -> None:
     path = late(tmp_path / "clip.mp4", 5)
-    frames = embed_frames(path, reader=reader, encoder=FakeEncoder())
+    frames = FrameEmbedder(reader, FakeEncoder()).embed(path)
     cues = [Cue(1.0, 2.0, "early"), Cue(6.2, 6.4, "late")]
     video = assemble(frames, segments=SegmentPolicy(method, length=1.0), cues=cues)
     assert video.segments[0].start == 5.0
@@ -166,7 +166,7 @@ def test_a_still_picture_of_an_hour_is_encoded_once(
         lambda _, packet: setattr(packet, "duration", round(3600 / packet.time_base)),
     )
     encoder = CountingEncoder()
-    held = embed_frames(path, reader=DirectReader(decoder, limits=DEFAULT_LIMITS), encoder=encoder)
+    held = FrameEmbedder(DirectReader(decoder, limits=DEFAULT_LIMITS), encoder).embed(path)
     assert encoder.batches == [1]
     assert (len(held), held.points, held.vectors.shape) == (3600, 3600, (1, 32))
     assert held.pts_seconds.tolist() == [0.0] * 3600
@@ -188,7 +188,7 @@ def test_frames_of_one_picture_are_encoded_once_and_keep_their_times(
         container.mux(stream.encode())
     encoder = CountingEncoder()
     reader = DirectReader(decoder, limits=DEFAULT_LIMITS)
-    frames = embed_frames(path, reader=reader, encoder=encoder, batch_size=2)
+    frames = FrameEmbedder(reader, encoder, batch_size=2).embed(path)
     assert (encoder.batches, frames.repeats.tolist()) == ([2, 1], [4, 2, 2])
     np.testing.assert_allclose(frames.pts_seconds, range(8), atol=2e-3)
     one_by_one = np.concatenate(

@@ -9,6 +9,7 @@ import pytest
 from tests.exports import demo_export
 
 from vidsearch.config import IndexSettings, IngestSettings, ModelSettings, SourceSettings
+from vidsearch.embeddings import FrameEmbedder
 from vidsearch.encoders import TorchEncoder, load_encoder
 from vidsearch.encoders.onnx import OnnxEncoder
 from vidsearch.index import create_videos_index
@@ -37,12 +38,12 @@ def test_a_worker_without_torch_writes_what_torch_would(
         indexer = Indexer(
             memory,
             registry,
-            encoder=encoder,
-            reader=DirectReader("pyav", limits=MediaLimits()),
+            embedder=FrameEmbedder(
+                DirectReader("pyav", limits=MediaLimits()), encoder, batch_size=2
+            ),
             index=settings,
             settings=IngestSettings(),
             sources=SourceSettings(),
-            batch_size=2,
         )
         registry.register("a", uri=str(red), fields={})
         assert indexer.ingest("a", owner="w").status == "indexed"

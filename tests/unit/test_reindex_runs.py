@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -63,10 +64,12 @@ def test_without_an_index_there_is_no_run(store: RunStore) -> None:
 
 def test_a_record_is_read_back_as_it_was_written(store: RunStore, clock: Clock) -> None:
     run = store.begin(planned)
+    assert run.rate is None
     assert (run.id, run.step, store.get("1")) == ("1", Step.PLANNED, run)
     full = run.changed(
         step=Step.SWAPPED,
         way="embed",
+        began={"copying": clock.now, "catching_up": clock.now + 5},
         total=10,
         done=7,
         throttle=200.0,
@@ -84,6 +87,12 @@ def test_a_record_is_read_back_as_it_was_written(store: RunStore, clock: Clock) 
     stored = store.update("1", lambda _: full)
     assert stored == full.changed(updated_at=clock.now)
     assert store.get("1") == stored
+    assert stored.rate == 2
+
+
+def test_no_limit_is_kept(store: RunStore) -> None:
+    store.begin(lambda id, now: planned(id, now).changed(throttle=math.inf))
+    assert store.get("1").throttle == math.inf
 
 
 def test_a_field_of_a_newer_version_does_no_harm(store: RunStore) -> None:
@@ -151,5 +160,5 @@ def test_one_process_drives_a_run_until_its_lease_runs_out(store: RunStore, cloc
     clock.now += 2
     assert store.take("1", owner="b", seconds=30).owner == "b"
     with pytest.raises(ReindexTakenOverError, match="taken over by b"):
-        store.change("1", owner="a", step=Step.COPYING)
-    assert store.change("1", owner="b", step=Step.COPYING).step is Step.COPYING
+        store.change("1", held_by="a", step=Step.COPYING)
+    assert store.change("1", held_by="b", step=Step.COPYING).step is Step.COPYING

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from vidsearch.embeddings.frame_vectors import FrameVectors
+from vidsearch.embeddings import FrameEmbedder, FrameVectors
 from vidsearch.errors import VideoError
-from vidsearch.testing import sliced
 from vidsearch.testing.clips import moving_frame, write_clip
 from vidsearch.testing.sliced import ENCODINGS, LEAST_COSINE, compare_slices
 
@@ -64,12 +63,12 @@ def test_slices_whose_frames_are_one_late_are_told_apart(
         pix_fmt="yuvj420p",
         picture=lambda n: moving_frame(n + 1, width=96, height=80),
     )
-    real = sliced.embed_frames
+    real = FrameEmbedder.embed
 
-    def embed(path: Path, **given: Any) -> FrameVectors:
-        return real(other if given.get("start") else path, **given)
+    def embed(embedder: FrameEmbedder, path: Path, **given: Any) -> FrameVectors:
+        return real(embedder, other if given.get("start") else path, **given)
 
-    monkeypatch.setattr(sliced, "embed_frames", embed)
+    monkeypatch.setattr(FrameEmbedder, "embed", embed)
     found = compare_slices(path, seconds=3.0)
     assert found.cosine < LEAST_COSINE
     assert f"a cosine of {found.cosine:.7f}" in found.differences

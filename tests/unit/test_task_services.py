@@ -10,9 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from celery import Celery
 
-from vidsearch.config import Settings
+from vidsearch.config import IndexSettings, Settings
+from vidsearch.encoders import ModelIdentity
+from vidsearch.errors import ModelMismatchError
+from vidsearch.index import VideosIndex, create_videos_index, open_videos_index
 from vidsearch.once import built
 from vidsearch.testing.fake_encoder import FakeEncoder
+from vidsearch.testing.memory_engine import MemoryEngine
 from vidsearch_tasks.services import Services
 
 
@@ -89,3 +93,21 @@ def test_leaving_the_context_closes_what_was_built_even_after_an_error(
         raise ZeroDivisionError
     assert closed == [reader]
     assert built(services) == {}
+
+
+def test_an_index_of_the_model_at_hand_gets_its_encoder(services: Services) -> None:
+    index = index_of(services.encoder.identity)
+    assert services.encoder_for(index) is services.encoder
+
+
+def test_an_index_of_a_model_that_is_not_to_be_had_names_both(services: Services) -> None:
+    other = FakeEncoder(revision="2").identity
+    with pytest.raises(ModelMismatchError, match=r"(?s)index 'videos'.*fake@2.*fake@1"):
+        services.encoder_for(index_of(other))
+
+
+def index_of(identity: ModelIdentity) -> VideosIndex:
+    """The index, made for a model."""
+    engine = MemoryEngine()
+    create_videos_index(engine, IndexSettings(), identity)
+    return open_videos_index(engine, IndexSettings())

@@ -87,7 +87,9 @@ def test_made_app_has_all_tasks_their_queue_and_schedule() -> None:
     names = {name for name in app.tasks if name.startswith("vidsearch.")}
     assert names == {
         "vidsearch.embed_slice",
+        "vidsearch.fill_video",
         "vidsearch.ingest_video",
+        "vidsearch.reindex",
         "vidsearch.scan",
         "vidsearch.sweep",
     }

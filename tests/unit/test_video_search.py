@@ -44,6 +44,10 @@ class CountingEngine(MemoryEngine):
         self.asked.append("indices_of")
         return super().indices_of(name)
 
+    def indices_behind(self, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        self.asked.append("indices_behind")
+        return super().indices_behind(names)
+
     def mapping(self, index: str) -> Json:
         self.asked.append("mapping")
         return super().mapping(index)
@@ -179,7 +183,8 @@ def test_no_keyword_field_in_the_index_gives_a_warning(engine: Engine) -> None:
 
 def test_a_vector_search_needs_one_request(search: VideoSearch, engine: CountingEngine) -> None:
     search.search("dog", mode="vector")
-    assert engine.asked == ["indices_of", "mapping", "msearch videos 1"]
+    # And one, every ten seconds, for the write alias.
+    assert engine.asked == ["indices_of", "mapping", "msearch videos 1", "indices_behind"]
 
 
 def test_hybrid_search_needs_two_requests_and_reads_no_mapping(
@@ -222,6 +227,8 @@ def test_a_document_deleted_between_the_requests_is_left_out(
 def test_embed_returns_the_unit_vector(search: VideoSearch, engine: CountingEngine) -> None:
     vector = search.embed(" dog ")
     assert np.array_equal(vector, unit_vectors("dog", 1)[0])
+    engine.asked.clear()
+    search.embed("dog")
     assert engine.asked == []
 
 

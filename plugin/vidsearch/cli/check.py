@@ -15,7 +15,9 @@ from vidsearch.cli.options import json_option
 from vidsearch.cli.workers import (
     conflict_problem,
     describe_worker,
+    model_note,
     model_problem,
+    other_model,
     shared_names,
     worker_problem,
 )
@@ -93,8 +95,9 @@ def _check_index(services: Services) -> str:
     index, engine = services.open_index(), services.engine
     model = "model not compared, as it is not here"
     with suppress(MissingExtraError):
-        index.require_model(services.encoder.identity)
-        model = "same model"
+        same = services.encoder.identity == index.identity
+        services.encoder_for(index)
+        model = "same model" if same else other_model(index)
     engine.run(require_vectors(engine.calls, index.name, index.field, all_of_them=True))
     for name in (index.name, services.settings.index.registry):
         if blocks := write_blocks(engine, name):
@@ -142,7 +145,7 @@ def _check_workers(services: Services) -> str:
     if problem:
         raise VidsearchError(problem)
     lines = [describe_worker(worker, settings) for worker in state.of_queue]
-    return ";\n".join([*lines, *filter(None, [shared_names(state)])])
+    return ";\n".join([*lines, *filter(None, [model_note(state, index), shared_names(state)])])
 
 
 def _check_media(services: Services) -> str:

@@ -191,15 +191,27 @@ def diff(apply: bool, as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from vidsearch.index import apply_changes, diff_videos_index
+    from vidsearch.index import apply_changes, diff_videos_index, open_videos_index
+    from vidsearch.reindex.advice import command_for, commands_for
 
     settings = load_settings()
     identity = _identity(settings)
     engine = _connect(settings)
     found = diff_videos_index(engine, settings.index, identity)
     changes = apply_changes(engine, settings.index, identity) if apply else found
+    attached = open_videos_index(engine, settings.index).attached
     if as_json:
-        output.print_json([asdict(change) for change in changes])
+        output.print_json(
+            [
+                {
+                    **asdict(one),
+                    "command": None
+                    if attached and one.how != "in place"
+                    else command_for(one, settings),
+                }
+                for one in changes
+            ]
+        )
     elif changes:
         rows = [(_field(c.path), _short(c.live), _short(c.wanted), c.how) for c in changes]
         output.print_table(("what", "live", "wanted", "how"), rows, whole=("how",))
@@ -210,8 +222,12 @@ def diff(apply: bool, as_json: bool) -> None:
         output.talk("existing Lucene segments keep their form until they are merged")
     if any(change.how != "in place" for change in changes):
         output.talk(
-            "what is not `in place` needs a new index: set another VIDSEARCH_INDEX__NAME, run "
-            "`vidsearch index create`, and ingest the videos into it"
+            "what is not `in place` needs a new index: "
+            + (
+                "make one of your own, move the alias to it, and `vidsearch scan` fills it"
+                if attached
+                else f"`{commands_for(changes, settings)[0]}` makes it, under live traffic"
+            )
         )
     if changes:
         raise click.exceptions.Exit(1)

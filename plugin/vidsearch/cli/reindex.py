@@ -1,127 +1,201 @@
-"""``vidsearch reindex``: enqueue videos again."""
+"""``vidsearch reindex``: another index, or videos enqueued again."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any, get_args
 
 import click
 
-from vidsearch.batches import in_batches
-from vidsearch.cli import output
-from vidsearch.cli.options import dry_run_option, json_option, wait_options
-from vidsearch.cli.records import report, wait_for
-from vidsearch.errors import MissingExtraError, ModelUnavailableError, VideoNotRegisteredError
-from vidsearch_mappings.registry import State, VideoRecord
-
-if TYPE_CHECKING:
-    from vidsearch.index import VideosIndex
-    from vidsearch_tasks import Services
+from vidsearch.cli.options import dry_run_option, json_option, wait_options, yes_option
+from vidsearch.cli.reindex_runs import (
+    clean,
+    list_runs,
+    resume,
+    resume_run,
+    roll_back_run,
+    rollback,
+    show,
+    start_run,
+    swap,
+)
+from vidsearch_mappings.types import Quantization
 
 __all__ = ["reindex"]
 
+_VIDEOS = ("all", "missing", "changed", "ids")
+_CHANGES = (
+    *("quantization", "segment_seconds", "shards", "replicas", "m", "ef_construction"),
+    *("model", "mapping"),
+)
+_OF_A_RUN = ("swap", "canary", "throttle", "keep_old", "background")
+_OF_VIDEOS = ("wait", "timeout")
 
-@click.command()
+
+@click.group(invoke_without_command=True)
+@click.option(
+    "--quantization",
+    type=click.Choice(get_args(Quantization)),
+    help="How the new index keeps vectors; see docs/indices.md.",
+)
+@click.option(
+    "--segment-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Length of a segment in the new index.",
+)
+@click.option("--shards", type=click.IntRange(1), help="Primary shards of the new index.")
+@click.option("--replicas", type=click.IntRange(0), help="Replicas of the new index.")
+@click.option(
+    "--m",
+    type=click.IntRange(2),
+    help="Neighbours of a vector in the graph; see the setting index.m.",
+)
+@click.option(
+    "--ef-construction",
+    type=click.IntRange(2),
+    help="Candidates for them; see the setting index.ef_construction.",
+)
+@click.option(
+    "--model",
+    metavar="NAME",
+    help="Model of the new index, as the setting model.name; NAME@REVISION for one of a hub id.",
+)
+@click.option(
+    "--mapping",
+    is_flag=True,
+    help="Map your own fields in the new index as the setting index.mapping says.",
+)
+@click.option(
+    "--no-swap", "swap", flag_value=False, type=bool, default=None, help="Stop before the swap."
+)
+@click.option(
+    "--canary",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Queries, a line each, whose results are shown side by side before the swap.",
+)
+@click.option(
+    "--throttle",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="DOCS/S",
+    help="Maximum number of documents per second that are copied; `inf` for no limit.  [default: "
+    "as many as leave the cluster half of its time]",
+)
+@click.option(
+    "--keep-old/--drop-old",
+    default=None,
+    help="Whether the old index is kept for a rollback, until `vidsearch reindex clean`.  "
+    "[default: keep-old]",
+)
+@click.option("--background", is_flag=True, help="Have workers do it, and return at once.")
+@click.option("--resume", "go_on", is_flag=True, help="The same as `vidsearch reindex resume`.")
+@click.option(
+    "--rollback", "go_back", is_flag=True, help="The same as `vidsearch reindex rollback`."
+)
 @click.option(
     "--all",
-    "everything",
     is_flag=True,
     help="Read every file again, and embed what the store of embeddings lacks.",
 )
 @click.option("--missing", is_flag=True, help="Embed videos whose vectors the index does not hold.")
+@click.option(
+    "--changed", is_flag=True, help="Embed videos whose file or settings changed since then."
+)
 @click.option("--ids", multiple=True, metavar="ID", help="Enqueue this video; repeat for more.")
 @dry_run_option
 @wait_options
+@yes_option
 @json_option
-def reindex(
-    everything: bool,
-    missing: bool,
-    ids: tuple[str, ...],
-    dry_run: bool,
-    wait: bool,
-    timeout: float | None,
-    as_json: bool,
-) -> None:
-    """Enqueue videos again, into the index that they are in.
+@click.pass_context
+def reindex(context: click.Context, **options: Any) -> None:
+    """Make a new index under live traffic, or enqueue videos again into the one that they are in.
 
-    --all embeds every video, changed or not. --ids embeds a video only if its content, the model or
-    the settings changed. Searches use the old vectors until the new ones are written. Where
-    the settings name another model than that of the index, nothing is enqueued: for another model
-    create another index; see README.md.
+    With --quantization, --segment-seconds, --shards, --replicas, --m, --ef-construction, --model or
+    --mapping a new index is made, while the old one answers searches and takes writes. It is
+    checked, and searches are moved to it in one step; see docs/reindex.md. Only --model embeds
+    videos again, which workers do.
+
+    With --all, --missing, --changed or --ids videos are enqueued into the index that they are in.
+    --all and --missing embed each of them, --changed and --ids only if its content, the model or
+    the settings changed. Searches use the old vectors until the new ones are written.
     """
-    if sum((everything, missing, bool(ids))) != 1:
-        raise click.UsageError("choose one of --all, --missing and --ids")
-    if (timeout is not None and not wait) or (wait and dry_run):
-        raise click.UsageError("--timeout goes with --wait, and --wait not with --dry-run")
-    from vidsearch_tasks import Services
-
-    with Services() as services:
-        records = _chosen(services, everything=everything, ids=ids)
-        if dry_run:
-            _show_plan(records, embed=everything or missing, as_json=as_json)
-            return
-        records = _enqueue(services, records, forget=everything or missing)
-        if wait:
-            records = wait_for(services.registry, [r.id for r in records], timeout=timeout)
-        report(records, as_json=as_json)
-
-
-def _chosen(services: Services, *, everything: bool, ids: tuple[str, ...]) -> list[VideoRecord]:
-    from vidsearch.ingest import missing_videos
-
-    index = services.open_index()
-    _require_configured_model(services, index)
-    if ids:
-        records = [services.registry.get(id) for id in dict.fromkeys(ids)]
-        for record in records:  # all or none: a typing error must enqueue nothing
-            if record.state is State.DELETED:
-                raise VideoNotRegisteredError(f"video {record.id!r} was deleted")
-        return records
-    if everything:
-        return list(services.registry.scan())
-    services.engine.refresh(index.name)
-    return list(missing_videos(services.registry, index))
-
-
-def _require_configured_model(services: Services, index: VideosIndex) -> None:
-    """Refuse to embed again with the model of the index where the settings name another.
-
-    Settings without a model say nothing: an application may hand its encoder to its workers.
-
-    Raises:
-        ModelMismatchError: the message says what to do.
-    """
-    if not {"name", "revision", "encoder"} & services.settings.model.model_fields_set:
+    given = {name for name, value in options.items() if _is_given(name, value)}
+    if context.invoked_subcommand is not None:
+        if given:
+            raise click.UsageError(
+                f"options of `vidsearch reindex {context.invoked_subcommand}` go after its name"
+            )
         return
-    try:
-        identity = services.encoder.identity
-    except (ModelUnavailableError, MissingExtraError) as error:
-        output.talk(f"note: it is not known here whether the workers have the same model: {error}")
-        return
-    index.require_model(identity)
+    _dispatch(options, given)
 
 
-def _show_plan(records: list[VideoRecord], *, embed: bool, as_json: bool) -> None:
-    action = "embed again" if embed else "embed if changed"
-    columns = ("id", "state", "action")
-    rows = [(r.id, str(r.state), action) for r in records]
-    data = [dict(zip(columns, row, strict=True)) for row in rows]
-    output.print_rows(data, columns, rows, as_json=as_json, whole=("id",))
-    output.talk(f"{len(records)} videos would be enqueued; nothing was changed")
+def _dispatch(options: dict[str, Any], given: set[str]) -> None:
+    """Decide by the options that were given what is to be done."""
+    videos, changes = given & {*_VIDEOS}, given & {*_CHANGES}
+    turns = given & {"go_on", "go_back"}
+    if bool(videos) + bool(changes) + len(turns) != 1 or len(videos) > 1:
+        raise click.UsageError(
+            "choose one of --all, --missing, --changed and --ids, or say what the new index is to "
+            "have (--quantization, --segment-seconds, --shards, --replicas, --m, "
+            "--ef-construction, --model, --mapping)"
+        )
+    wrong = given & {*(_OF_A_RUN if videos or turns else ()), *(() if videos else _OF_VIDEOS)}
+    if turns:
+        wrong |= given & {"dry_run"}
+    if wrong:
+        names = ", ".join(sorted(_flag(name) for name in wrong))
+        raise click.UsageError(f"{names} does not go with {_flag(min(videos | changes | turns))}")
+    as_json = options["as_json"]
+    if "go_on" in turns:
+        resume_run(None, as_json=as_json)
+    elif "go_back" in turns:
+        roll_back_run(None, yes=options["yes"], as_json=as_json)
+    elif changes:
+        start_run(
+            {name: options[name] for name in changes},
+            swap=options["swap"] is not False,
+            canary=options["canary"],
+            throttle=options["throttle"],
+            keep_old=options["keep_old"] is not False,
+            background=options["background"],
+            dry_run=options["dry_run"],
+            as_json=as_json,
+        )
+    else:
+        _enqueue(options, min(videos))
 
 
-def _enqueue(services: Services, records: list[VideoRecord], *, forget: bool) -> list[VideoRecord]:
-    from vidsearch_tasks import enqueue_many
+def _enqueue(options: dict[str, Any], which: Any) -> None:
+    from vidsearch.cli.enqueue_again import enqueue_again
 
-    after: list[VideoRecord] = []
-    done = 0
-    with output.progress("Enqueuing", total=len(records)) as bar:
-        for batch in in_batches(record.id for record in records):
-            reopened = services.registry.reopen_many(batch, forget=forget)
-            for one in enqueue_many(reopened, services=services):
-                if isinstance(one.error, VideoNotRegisteredError):  # deleted since they were listed
-                    output.talk(f"left out: {one.error}")
-                else:
-                    after.append(one.require())
-            done += len(batch)
-            bar(done)
-    return after
+    if options["timeout"] is not None and not options["wait"]:
+        raise click.UsageError("--timeout goes with --wait")
+    if options["wait"] and options["dry_run"]:
+        raise click.UsageError("--wait does not go with --dry-run")
+    enqueue_again(
+        which,
+        options["ids"],
+        **{name: options[name] for name in ("dry_run", "wait", "timeout", "as_json")},
+    )
+
+
+def _is_given(name: str, value: Any) -> bool:
+    if name in {"swap", "keep_old"}:
+        return value is not None
+    return value is not None and value is not False and value != ()
+
+
+def _flag(name: str) -> str:
+    """An option as it is written."""
+    other = {
+        "go_on": "--resume",
+        "go_back": "--rollback",
+        "swap": "--no-swap",
+        "keep_old": "--keep-old/--drop-old",
+    }
+    return other.get(name, f"--{name.replace('_', '-')}")
+
+
+for _command in (list_runs, show, resume, swap, rollback, clean):
+    reindex.add_command(_command)

@@ -12,7 +12,7 @@ import click
 
 from vidsearch.cli import output
 from vidsearch.cli.options import json_option
-from vidsearch.cli.workers import shared_names, worker_problem
+from vidsearch.cli.workers import model_note, model_problem, shared_names, worker_problem
 
 if TYPE_CHECKING:
     from vidsearch_tasks import IngestionStatus, Services
@@ -158,6 +158,9 @@ def _rows(found: IngestionStatus) -> list[tuple[str, Any, str]]:
         since, until = duration(videos.at - pause.since), duration(pause.until - videos.at)
         note = f"since {since}, next try in {until}: {pause.error}"
         rows.append((f"paused {pause.key}", pause.tries, note))
+    if (run := found.reindex) is not None:
+        note = f"{run.step}, from {run.source} to {run.target}"
+        rows.append((f"reindex {run.id}", run.done, note))
     for group in videos.errors:
         states = ", ".join(f"{number} {state}" for state, number in group.states.items())
         note = f"{states}; last {group.id}: {group.error.message}"
@@ -176,6 +179,12 @@ def _advice(found: IngestionStatus, services: Services) -> Iterator[str]:
     if found.warning:
         yield found.warning
     if found.broker:
+        index = services.open_index(replacement=True)
         yield from filter(
-            None, [worker_problem(found.broker, services.settings), shared_names(found.broker)]
+            None,
+            [
+                worker_problem(found.broker, services.settings),
+                model_problem(found.broker, index) or model_note(found.broker, index),
+                shared_names(found.broker),
+            ],
         )

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 __all__ = [
     "conflict_problem",
     "describe_worker",
+    "model_note",
     "model_problem",
+    "other_model",
     "shared_names",
     "worker_problem",
 ]
@@ -47,12 +49,50 @@ def model_problem(state: BrokerState, index: VideosIndex | None) -> str | None:
     for worker in state.of_queue:
         if worker.problem:
             problems.append(f"{worker.name} cannot embed: {worker.problem}")
-        elif worker.identity is not None and index is not None:
+        elif worker.identity is not None and index is not None and not _finds(worker, index):
             try:
                 index.require_model(ModelIdentity.from_meta(worker.identity))
             except ModelMismatchError as error:
                 problems.append(f"{worker.name} embeds with another model: {error}")
     return ";\n".join(problems) or None
+
+
+def model_note(state: BrokerState, index: VideosIndex | None) -> str | None:
+    """That workers are set up for another model than that of the index, which they find."""
+    from vidsearch.encoders import ModelIdentity
+
+    names = [
+        worker.name
+        for worker in state.of_queue
+        if index is not None
+        and worker.identity is not None
+        and ModelIdentity.from_meta(worker.identity) != index.identity
+        and _finds(worker, index)
+    ]
+    if index is None or not names:
+        return None
+    return f"{', '.join(names)}: {other_model(index)}"
+
+
+def other_model(index: VideosIndex) -> str:
+    """What to do about a setting that names another model than that of the index."""
+    found = "that checkpoint's folder" if index.identity.name == "local" else index.identity.name
+    return (
+        f"index {index.name!r} holds vectors of {index.identity}, which is used for it, but "
+        f"VIDSEARCH_MODEL__NAME names another model: set it to {found}"
+    )
+
+
+def _finds(worker: WorkerState, index: VideosIndex) -> bool:
+    """Whether a worker that is set up for another model finds that of the index."""
+    from vidsearch.encoders import ModelIdentity
+    from vidsearch.encoders.pool import is_found_by_name
+
+    others = map(ModelIdentity.from_meta, worker.others or ())
+    if worker.identity is None or index.identity in others:
+        return True
+    same_frames = ModelIdentity.from_meta(worker.identity).sampling == index.identity.sampling
+    return same_frames and is_found_by_name(index.identity)
 
 
 def conflict_problem(state: BrokerState) -> str | None:

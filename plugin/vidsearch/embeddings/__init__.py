@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from vidsearch.embeddings.assemble import Segment, VideoEmbedding, assemble, embed_video
-from vidsearch.embeddings.frame_vectors import FrameVectors, embed_frames, embed_uri
+from vidsearch.embeddings.frame_embedder import FrameEmbedder, embed_uri
+from vidsearch.embeddings.frame_vectors import FrameVectors
 from vidsearch.embeddings.segment_policy import SegmentPolicy
 from vidsearch.embeddings.store import EmbeddingStore, KeptVideo
 
 __all__ = [
     "EmbeddingStore",
+    "FrameEmbedder",
     "FrameVectors",
     "KeptVideo",
     "Segment",
     "SegmentPolicy",
     "VideoEmbedding",
     "assemble",
-    "embed_frames",
     "embed_uri",
     "embed_video",
 ]

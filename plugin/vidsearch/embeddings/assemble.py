@@ -12,16 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsearch.defaults import BATCH_SIZE
-from vidsearch.embeddings.frame_vectors import FrameVectors, add_candidates, embed_frames
+from vidsearch.embeddings.frame_embedder import FrameEmbedder
+from vidsearch.embeddings.frame_vectors import FrameVectors
 from vidsearch.embeddings.segment_policy import SegmentPolicy
 from vidsearch.embeddings.store import KeptVideo
-from vidsearch.encoders import Encoder
 from vidsearch.media import (
     Candidates,
     Cue,
-    MediaReader,
-    Sampling,
     SegmentSpan,
     ThumbnailStore,
     segment_texts,
@@ -127,28 +124,24 @@ def assemble(
 def embed_video(
     path: Callable[[], Path],
     *,
+    embedder: FrameEmbedder,
+    segments: SegmentPolicy,
     kept: KeptVideo = _NOTHING_KEPT,
     info: VideoInfo | None = None,
-    reader: MediaReader,
-    encoder: Encoder,
-    segments: SegmentPolicy,
-    rate: float = 1.0,
-    sampling: Sampling = "played-at",
-    batch_size: int = BATCH_SIZE,
     max_damaged: float = 1.0,
     cues: Callable[[], Sequence[Cue]] = tuple,
     thumbnails: ThumbnailStore | None = None,
     collect: Callable[[Candidates], bool] = lambda _: False,
     at: Callable[[str], None] = lambda stage: None,
 ) -> VideoEmbedding:
-    """Embed the frames of a whole file (:func:`embed_frames`) and assemble the video.
+    """Embed the frames of a whole file (:meth:`FrameEmbedder.embed`) and assemble the video.
 
     Args and errors are those of the two, and these:
 
     Args:
         path: gives the file; called where something of it is not kept.
+        embedder: makes the vectors that are not kept.
         kept: what is known of the file's content.
-        info: see :func:`embed_frames`.
         max_damaged: share of the frames that may be damaged, as the reader checks it.
         cues: gives its subtitles; called after the last frame.
         thumbnails: where a thumbnail of each segment is put; ``None`` makes none.
@@ -170,18 +163,8 @@ def embed_video(
         if thumbnails is not None:
             candidates = stack.enter_context(Candidates.of(thumbnails))
         frames = kept.frames(
-            encoder.identity,
-            lambda: embed_frames(
-                file(),
-                reader=reader,
-                encoder=encoder,
-                rate=rate,
-                sampling=sampling,
-                batch_size=batch_size,
-                candidates=candidates,
-                info=info,
-                at=at,
-            ),
+            embedder.model,
+            lambda: embedder.embed(file(), candidates=candidates, info=info, at=at),
         )
         refuse_damaged("the video", frames.damaged, frames.points, most=max_damaged)
 
@@ -190,18 +173,12 @@ def embed_video(
             assert candidates is not None
             at("thumbnails")
             if not len(candidates) and not collect(candidates):  # the vectors were kept
-                add_candidates(
-                    file(),
-                    candidates,
-                    reader=reader,
-                    rate=rate,
-                    sampling=sampling,
-                    batch_size=batch_size,
-                )
+                embedder.add_candidates(file(), candidates)
             return [thumbnails.put(candidates.best(span)) for span in spans]
 
         def shots() -> tuple[float, ...]:
-            return kept.fact("shots", "", lambda: reader.shots(file()), restore=tuple, plain=list)
+            read = embedder.reader.shots
+            return kept.fact("shots", "", lambda: read(file()), restore=tuple, plain=list)
 
         def keys(spans: Sequence[SegmentSpan]) -> Sequence[str | None]:
             assert thumbnails is not None

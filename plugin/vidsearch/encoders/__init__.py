@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from vidsearch.encoders.identity import ModelIdentity
     from vidsearch.encoders.load import load_encoder
     from vidsearch.encoders.output import embedded_frames, embedded_texts
+    from vidsearch.encoders.pool import EncoderPool
     from vidsearch.encoders.soundness import require_sound
     from vidsearch.encoders.torch_encoder import TorchEncoder
 
 __all__ = [
     "TorchEncoder",
     "Encoder",
+    "EncoderPool",
     "ModelIdentity",
     "Vectors",
     "embedded_frames",
@@ -35,6 +37,7 @@ __getattr__, __dir__ = imported_late(
     {
         "TorchEncoder": "vidsearch.encoders.torch_encoder",
         "Encoder": "vidsearch.encoders.base",
+        "EncoderPool": "vidsearch.encoders.pool",
         "ModelIdentity": "vidsearch.encoders.identity",
         "Vectors": "vidsearch.encoders.base",
         "embedded_frames": "vidsearch.encoders.output",

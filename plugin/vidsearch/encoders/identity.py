@@ -72,12 +72,19 @@ class ModelIdentity:
             f"{self.pooling}, {self.sampling})"
         )
 
-    def require(self, other: ModelIdentity, *, where: str) -> None:
+    def require(
+        self,
+        other: ModelIdentity,
+        *,
+        where: str,
+        advice: str = "Configure that model, or see `vidsearch reindex --model`.",
+    ) -> None:
         """Refuse to mix vectors of two models.
 
         Args:
             other: the identity that ``where`` holds.
             where: what holds it, for the message: ``"index 'videos'"``.
+            advice: end of the message.
 
         Raises:
             ModelMismatchError: a compared field differs; the message shows both identities.
@@ -89,8 +96,7 @@ class ModelIdentity:
         ]
         raise ModelMismatchError(
             f"{where} holds vectors of {other}, but the configured model is {self} "
-            f"(differs in {', '.join(differing)}). "
-            "Configure that model, or ingest into a new index."
+            f"(differs in {', '.join(differing)}). {advice}"
         )
 
     @classmethod

@@ -69,6 +69,10 @@ class Engine(_Engine, Protocol):
     def indices_of(self, name: str) -> tuple[str, ...]:
         """Concrete index names behind an index or alias name, sorted; empty where none."""
 
+    def indices_behind(self, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """As :meth:`indices_of`, for several names in one request: what they stood for at one
+        moment."""
+
     def mapping(self, index: str) -> Json:
         """The mapping (``_meta``, ``properties``) of the one index behind ``index``."""
 

@@ -115,6 +115,8 @@ def lines_of(write: Write, order: ByteOrder | None) -> bytes:
         about["routing"] = write.routing
     if write.version is not None:
         about |= {"version": write.version, "version_type": "external_gte"}
+    if not write.pipeline:
+        about["pipeline"] = "_none"
     action = to_json({"create" if write.expect == "absent" else write.op: about})
     if write.op == "delete":
         return action + b"\n"

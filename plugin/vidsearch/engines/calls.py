@@ -128,6 +128,18 @@ class Calls(HistoryCalls):
             return ()
         return tuple(sorted(answer.body))
 
+    def indices_behind(self, names: Sequence[str]) -> Steps[dict[str, tuple[str, ...]]]:
+        path = f"/{','.join(map(quoted, names))}/_alias"
+        params = {"ignore_unavailable": "true"}
+        try:
+            found: Json = (yield from self.dialect.request("GET", path, params=params)).body
+        except IndexNotFoundError:
+            found = {}
+        return {
+            name: tuple(sorted(i for i, of in found.items() if name == i or name in of["aliases"]))
+            for name in names
+        }
+
     def mapping(self, index: str) -> Steps[Json]:
         mapping: Json = (yield from self._index(index, "/_mapping"))["mappings"]
         return mapping

@@ -71,6 +71,7 @@ class RestEngine(_Engine):
     create_index = _blocking(Calls.create_index)
     delete_index = _blocking(Calls.delete_index)
     indices_of = _blocking(Calls.indices_of)
+    indices_behind = _blocking(Calls.indices_behind)
     mapping = _blocking(Calls.mapping)
     put_mapping = _blocking(Calls.put_mapping)
     settings = _blocking(Calls.settings)

@@ -90,6 +90,8 @@ class Write:
     version: int | None = None
     """Of an ``index``: the number that the document has afterwards, and that no greater one may be
     stored than; else the id is among the conflicts. ``None`` counts one up."""
+    pipeline: bool = True
+    """``False`` passes the default ingest pipeline of the index by."""
 
     def __post_init__(self) -> None:
         if self.version is not None and (self.op != "index" or self.expect is not None):

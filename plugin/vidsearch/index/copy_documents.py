@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from itertools import islice
 from queue import SimpleQueue
 from threading import Event, Lock
@@ -153,9 +154,10 @@ class _Copy:
         return Copied(written=result.written - dropped, kept=len(result.conflicts), dropped=dropped)
 
     def _write(self, one: Document) -> Write:
+        write = partial(Write, "index", one.id, one.source, one.routing)
         if self.keep_versions:
-            return Write("index", one.id, one.source, one.routing, version=one.version)
-        return Write("index", one.id, one.source, one.routing, expect="absent")
+            return write(version=one.version, pipeline=False)  # it has been through that
+        return write(expect="absent", pipeline=False)
 
     def drop(self, revisions: Mapping[str, Revision], documents: Sequence[Document]) -> int:
         """Delete from the target what is not wanted there, if it still has these revisions.

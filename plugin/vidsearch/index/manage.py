@@ -9,6 +9,7 @@ from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines import Engine, Json
 from vidsearch.engines.creation import create_index_as_asked
 from vidsearch.errors import ConfigError, IndexNotFoundError, MappingConflictError
+from vidsearch.index.targets import refuse_while_reindexed
 from vidsearch.index.videos_index import open_videos_index
 from vidsearch.registry.index import create_registry_index, dropped_on_error, registry_layout
 from vidsearch_mappings import index_meta, videos_index
@@ -148,6 +149,7 @@ def drop_videos_index(engine: Engine, settings: IndexSettings) -> tuple[str, ...
     Raises:
         IndexNotFoundError: there is nothing to drop.
         MappingConflictError: it is attached, or was not made by vidsearch.
+        ReindexError: it is being reindexed.
     """
     names = engine.indices_of(settings.name)
     if names and open_videos_index(engine, settings).attached:
@@ -155,6 +157,8 @@ def drop_videos_index(engine: Engine, settings: IndexSettings) -> tuple[str, ...
             f"index {names[0]!r} is your own, with vidsearch attached to it, and is not dropped: "
             "use `vidsearch index detach`"
         )
+    if names:
+        refuse_while_reindexed(open_videos_index(engine, settings), "it can be dropped")
     names += engine.indices_of(settings.registry)
     if not names:
         raise IndexNotFoundError(f"there is no index {settings.name!r} to drop")

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from vidsearch.ingest.attempt import Outcome
+from vidsearch.ingest.embedders import Embedders
 from vidsearch.ingest.field_update import lack_fields, update_fields, write_fields
+from vidsearch.ingest.fill_board import Fill, FillBoard
+from vidsearch.ingest.filler import Filler
 from vidsearch.ingest.indexer import Indexer
+from vidsearch.ingest.mirror import Mirrored, mirror_to_others, mirror_videos
+from vidsearch.ingest.opened_video import VideoOpener
 from vidsearch.ingest.removal import delete_video, purge_videos, remove_document
 from vidsearch.ingest.scan import Finding, count_waiting, missing_videos, scan_index
 from vidsearch.ingest.slice_worker import SliceWorker
@@ -12,16 +17,24 @@ from vidsearch.ingest.slices import Slice, SliceBoard
 from vidsearch.ingest.source_circuit import SourceCircuit
 
 __all__ = [
+    "Embedders",
+    "Fill",
+    "FillBoard",
+    "Filler",
     "Finding",
     "Indexer",
+    "Mirrored",
     "Outcome",
     "Slice",
     "SliceBoard",
     "SliceWorker",
     "SourceCircuit",
+    "VideoOpener",
     "count_waiting",
     "delete_video",
     "lack_fields",
+    "mirror_to_others",
+    "mirror_videos",
     "missing_videos",
     "purge_videos",
     "remove_document",

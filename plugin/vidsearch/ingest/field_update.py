@@ -19,6 +19,7 @@ from vidsearch.errors import (
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.ingest.document import with_fields
 from vidsearch.ingest.field_values import explained, refuse_changed_numbers
+from vidsearch.ingest.mirror import mirror_to_others
 from vidsearch.registry.registration import Registration
 from vidsearch.registry.registry import Registry
 from vidsearch.registry.validation import checked_fields
@@ -67,7 +68,8 @@ def write_fields(registry: Registry, index: VideosIndex, ids: Sequence[str]) -> 
 
     Documents are read before records, and written only if they have not changed since: of several
     updates at once all take effect. A video whose document is gone, or keeps no vectors, is made
-    ``registered``: the caller enqueues it, and a worker writes the whole document.
+    ``registered``: the caller enqueues it, and a worker writes the whole document. During a
+    reindex the other index gets them as well, before they count as written.
 
     Returns one for each id, in their order. ``error`` says why a document does not have the fields:
     the index does not take them, and the record has the former ones again; or the document keeps
@@ -125,6 +127,8 @@ def _write_batch(
         kept = documents[id].source
         registry.take_back_fields(id, {k: v for k, v in kept.items() if k != index.field})
     ended = [*done, *(w.id for w in writes if w.id not in conflicts and w.id not in failures)]
+    if changed := [*ended, *refused]:
+        mirror_to_others(registry, index, changed)
     ends = {one.id: one for one in registry.mark_fields_written(ended)}
     ends |= {one.id: one for one in registry.reopen_many(lost)}
     return ends | {id: Registration(id, error=error) for id, error in refused.items()}

@@ -10,42 +10,36 @@ from typing import Any
 
 from vidsearch.compare_and_set import until_unchanged
 from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
-from vidsearch.embeddings import EmbeddingStore, KeptVideo, SegmentPolicy, embed_video
-from vidsearch.encoders import Encoder
+from vidsearch.embeddings import EmbeddingStore, FrameEmbedder
 from vidsearch.engines import Document, Engine, Json, Revision
 from vidsearch.errors import (
     BackendError,
     IndexNotFoundError,
     LeaseLostError,
-    SourceNotFoundError,
-    SourceUnavailableError,
     VersionConflictError,
     VideoError,
+    VidsearchError,
 )
 from vidsearch.index.replacement import open_or_attach
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.ingest.attempt import Attempt, Outcome
-from vidsearch.ingest.content import VideoContent, read_content
-from vidsearch.ingest.document import fingerprint, video_document, with_fields
+from vidsearch.ingest.content import VideoContent
+from vidsearch.ingest.document import video_document, with_fields
+from vidsearch.ingest.embedders import Embedders, EncoderFor
 from vidsearch.ingest.field_values import explained_rejections, refuse_changed_numbers
+from vidsearch.ingest.fill_board import FillBoard
+from vidsearch.ingest.mirror import mirror_to_others
+from vidsearch.ingest.opened_video import VideoOpener
 from vidsearch.ingest.removal import remove_document, settle
 from vidsearch.ingest.slice_plan import SlicePlan, SlicePlanner
 from vidsearch.ingest.slices import SliceBoard
-from vidsearch.ingest.source_circuit import SourceCircuit, unwatched
-from vidsearch.media import (
-    Cue,
-    MediaReader,
-    Source,
-    ThumbnailStore,
-    best_cues,
-    check_sources,
-    open_source,
-)
+from vidsearch.ingest.source_circuit import SourceCircuit
+from vidsearch.media import ThumbnailStore
 from vidsearch.metrics import measured
 from vidsearch.registry.lease_keeper import LeaseKeeper
 from vidsearch.registry.registry import Registry
 from vidsearch.stop import Stop
-from vidsearch_mappings.registry import State, VideoRecord
+from vidsearch_mappings.registry import UNWANTED, State, VideoRecord
 
 __all__ = ["Indexer"]
 
@@ -55,10 +49,20 @@ _log = logging.getLogger(__name__)
 class Indexer:
     """Ingests registered videos into the videos index.
 
-    ``thumbnails`` is where a picture of every segment is put, ``None`` makes none; ``embeddings``
-    is where vectors of frames are kept, ``None`` keeps none; ``board`` is where long videos are put
-    in slices, ``None`` embeds them in one go; ``batch_size`` counts frames; ``circuit`` keeps it
-    from hosts that do not answer; ``stop`` ends the work between two batches.
+    Args:
+        engine: the cluster.
+        registry: of the videos.
+        embedder: makes the vectors of frames.
+        index: the section ``index`` of the settings.
+        settings: the section ``ingest``.
+        sources, thumbnails, embeddings, circuit: see :class:`VideoOpener`.
+        encoder_for: finds the encoder of an index that has another model than the one of
+            ``embedder``; ``None`` refuses such an index.
+        board: where long videos are put in slices; ``None`` embeds them in one go.
+        fills: where documents are asked for that another index lacks during a reindex; ``None``
+            leaves them to the reindex.
+        clock: seconds since the epoch.
+        stop: ends the work between two batches.
 
     Raises:
         ConfigError: ``sources`` lists a host or scheme that cannot be one.
@@ -69,42 +73,35 @@ class Indexer:
         engine: Engine,
         registry: Registry,
         *,
-        encoder: Encoder,
-        reader: MediaReader,
+        embedder: FrameEmbedder,
         index: IndexSettings,
         settings: IngestSettings,
         sources: SourceSettings | None = None,
         thumbnails: ThumbnailStore | None = None,
         embeddings: EmbeddingStore | None = None,
+        encoder_for: EncoderFor | None = None,
         board: SliceBoard | None = None,
-        batch_size: int = 8,
+        fills: FillBoard | None = None,
         clock: Callable[[], float] = time.time,
         circuit: SourceCircuit | None = None,
         stop: Stop | None = None,
     ) -> None:
         self._engine = engine
         self._registry = registry
-        self._encoder = encoder
-        self._reader = reader
+        self._embedders = Embedders(embedder, encoder_for)
         self._index_settings = index
         self._settings = settings
-        self._sources = sources or SourceSettings()
-        check_sources(self._sources)
-        self._thumbnails = thumbnails
-        self._embeddings = embeddings
-        self._planner: SlicePlanner | None = None
-        if board is not None and embeddings is not None:
-            self._planner = SlicePlanner(
-                registry,
-                board,
-                reader=reader,
-                model=encoder.identity,
-                seconds=settings.slice_seconds,
-                thumbnails=thumbnails,
-            )
-        self._batch_size = batch_size
+        self._opener = VideoOpener(
+            index=index,
+            settings=settings,
+            sources=sources,
+            thumbnails=thumbnails,
+            embeddings=embeddings,
+            circuit=circuit,
+        )
+        self._board = board if embeddings is not None else None
+        self._fills = fills
         self._clock = clock
-        self._watch = circuit.watch if circuit else unwatched
         self._stop = stop or Stop()
 
     @measured("video")
@@ -133,12 +130,15 @@ class Indexer:
             try:
                 return self._index(attempt)
             except Exception as error:
-                return attempt.conclude(error)
+                outcome = attempt.conclude(error)
+        if outcome.record is not None and outcome.record.state in UNWANTED:
+            self._mirror_end(video_id)
+        return outcome
 
     def _index(self, attempt: Attempt) -> Outcome:
         record = attempt.record
         index = open_or_attach(self._engine, self._index_settings)
-        index.require_model(self._encoder.identity)
+        embedder = self._embedders.of(index)
         stored = index.read(record.id, routing=record.routing)
         if index.attached:
             _check_attached(record, stored, index)
@@ -146,46 +146,28 @@ class Indexer:
             refuse_changed_numbers(
                 record.fields, index.properties, own_templates=index.own_templates
             )
-        segments = SegmentPolicy.of(self._index_settings, length=index.segment_seconds)
-        attempt.enter("fetch")
-        languages, watch = self._settings.subtitle_languages, self._watch(record.uri)
-        with open_source(
-            record.uri, settings=self._sources, languages=languages, asking=watch
-        ) as source:
-            content = self._content(source, record, attempt)
-            mark = self._fingerprint(content, index, segments)
+        planner, plan = self._planner(embedder), SlicePlan()
+        with self._opener.opened(record, index, attempt) as video:
+            content, mark = video.content, video.fingerprint
             if stored and _is_current(record, stored, mark, index):
                 return self._keep_vectors(attempt, index, stored, content)
-            kept = KeptVideo(self._embeddings, content.hash)
-            plan = SlicePlan()
-            if self._planner is not None:
-                plan = self._planner.plan(attempt, content, kept, lambda: source.file().path)
+            if planner is not None:
+                plan = planner.plan(attempt, content, video.kept, video.file)
                 if plan.missing:
-                    return self._planner.hand_over(attempt, content, plan)
-            embedding = embed_video(
-                lambda: source.file().path,
-                kept=kept,
+                    return planner.hand_over(attempt, content, plan)
+            embedding = video.embed(
+                embedder,
                 info=plan.info,
-                reader=self._reader,
-                encoder=self._encoder,
-                segments=segments,
-                rate=self._settings.fps,
-                sampling=self._settings.sampling,
-                batch_size=self._batch_size,
-                max_damaged=self._settings.max_damaged,
-                cues=lambda: self._cues(source, content, kept),
-                thumbnails=self._thumbnails,
                 collect=lambda candidates: (
-                    self._planner is not None and self._planner.collect_candidates(plan, candidates)
+                    planner is not None and planner.collect_candidates(plan, candidates)
                 ),
-                at=attempt.enter,
             )
         attempt.enter("write")
         document = video_document(
             record, embedding, index=index, fingerprint=mark, embedded_at=self._clock()
         )
         written = self._write(attempt, index, document, stored)
-        after = self._complete(
+        after, fills = self._complete(
             attempt,
             index,
             written,
@@ -197,11 +179,23 @@ class Indexer:
             segments=len(embedding.segments),
             duration=embedding.duration,
         )
-        if self._planner is not None:
-            self._planner.clear(plan)
-        way = "written from kept embeddings" if kept.had_frames else "indexed"
+        if planner is not None:
+            planner.clear(plan)
+        way = "written from kept embeddings" if video.kept.had_frames else "indexed"
         _log.info("video %r %s: %r in %s", record.id, way, embedding, attempt)
-        return Outcome("indexed", record=after)
+        return Outcome("indexed", record=after, fills=fills)
+
+    def _planner(self, embedder: FrameEmbedder) -> SlicePlanner | None:
+        """Puts long videos in slices; ``None`` where that is off."""
+        if self._board is None:
+            return None
+        return SlicePlanner(
+            self._registry,
+            self._board,
+            embedder=embedder,
+            seconds=self._settings.slice_seconds,
+            thumbnails=self._opener.thumbnails,
+        )
 
     def _keep_vectors(
         self, attempt: Attempt, index: VideosIndex, stored: Document, content: VideoContent
@@ -213,62 +207,11 @@ class Indexer:
         if document != stored.source:
             written = self._write(attempt, index, document, stored)
         # All that the record says of the vectors is true.
-        after = self._complete(
+        after, fills = self._complete(
             attempt, index, written, video=document[index.field], **content.to_record()
         )
         _log.info("video %r unchanged: its vectors are current", record.id)
-        return Outcome("unchanged", record=after)
-
-    def _content(self, source: Source, record: VideoRecord, attempt: Attempt) -> VideoContent:
-        """What the file is; it is fetched only where nothing else tells.
-
-        Where its place does not answer, or has it no more, it is what it was the last time.
-        """
-        known = VideoContent.of_record(record)
-        try:
-            return read_content(
-                source,
-                known=known,
-                trust=self._sources.trust_validators,
-                subtitles=self._settings.subtitles,
-                at=attempt.enter,
-            )
-        except (SourceNotFoundError, SourceUnavailableError) as error:
-            if known is None:
-                raise
-            _log.warning("video %r: going by what was read before, as %s", record.id, error)
-            return known
-
-    def _fingerprint(
-        self, content: VideoContent, index: VideosIndex, segments: SegmentPolicy
-    ) -> str:
-        subtitles: list[str] | None = None
-        if self._settings.subtitles:
-            subtitles = [*self._settings.subtitle_languages, *content.subtitles]
-        return fingerprint(
-            content.hash,
-            index=index,
-            segments=segments,
-            subtitles=subtitles,
-            thumbnails=self._thumbnails.form if self._thumbnails else None,
-        )
-
-    def _cues(self, source: Source, content: VideoContent, kept: KeptVideo) -> tuple[Cue, ...]:
-        if not self._settings.subtitles:
-            return ()
-        languages = self._settings.subtitle_languages
-
-        def read() -> tuple[Cue, ...]:
-            file = source.file()
-            return best_cues(file.path, file.sidecars, reader=self._reader, languages=languages)
-
-        return kept.fact(
-            "cues",
-            " ".join((*languages, *content.subtitles)),
-            read,
-            restore=lambda found: tuple(Cue(*each) for each in found),
-            plain=lambda cues: [[cue.start, cue.end, cue.text] for cue in cues],
-        )
+        return Outcome("unchanged", record=after, fills=fills)
 
     def _write(
         self, attempt: Attempt, index: VideosIndex, document: Json, stored: Document | None
@@ -308,11 +251,13 @@ class Indexer:
         *,
         video: Json,
         **result: Any,
-    ) -> VideoRecord:
-        """Record the video as indexed.
+    ) -> tuple[VideoRecord, tuple[str, ...]]:
+        """Record the video as indexed, and mirror it to the other index of a reindex.
 
         Where it was deleted or the index detached during the work, what was written after that is
         removed again. Only a worker that is killed between its write and this leaves it behind.
+
+        Returns the record, and the ids of what is asked for in another index.
         """
         record = attempt.record
         try:
@@ -324,6 +269,7 @@ class Indexer:
             if current is None:
                 with suppress(VersionConflictError):
                     index.remove(record.id, expect=written, routing=record.routing)
+                mirror_to_others(self._registry, index, [record.id])
             elif current.state is State.DELETED:
                 remove_document(self._registry, index, record.id)
             else:
@@ -339,7 +285,30 @@ class Indexer:
             settle(self._registry, index, record.id, video=video)
         except BackendError as error:  # the video is indexed nevertheless
             _log.warning("video %r: its document was not looked at again: %s", record.id, error)
-        return after
+        return after, self._mirror(attempt, index, after)
+
+    def _mirror_end(self, id: str) -> None:
+        """Nothing was written, but the other index may still have what was deleted before."""
+        try:
+            index = open_or_attach(self._engine, self._index_settings)
+            mirror_to_others(self._registry, index, [id])
+        except VidsearchError as error:
+            _log.warning("video %r: it is left to the reindex: %s", id, error)
+
+    def _mirror(self, attempt: Attempt, index: VideosIndex, record: VideoRecord) -> tuple[str, ...]:
+        """Bring the other index of a reindex up to date; returns the ids of what is asked for."""
+
+        def mirror() -> tuple[str, ...]:
+            left, fills = mirror_to_others(self._registry, index, [record.id]), self._fills
+            if fills is None:
+                return ()
+            return tuple(id for one in left for id in fills.add([record], one.index))
+
+        try:
+            return attempt.outlast(mirror)
+        except VidsearchError as error:  # the video is indexed; the reindex catches up with it
+            _log.warning("video %r: it is left to the reindex: %s", record.id, error)
+            return ()
 
 
 def _check_attached(record: VideoRecord, stored: Document | None, index: VideosIndex) -> None:
@@ -358,4 +327,5 @@ def _is_current(record: VideoRecord, stored: Document, mark: str, index: VideosI
     video = stored.source.get(index.field) or {}
     # An engine that keeps vectors out of the source could not write them back.
     complete = "vector" in video and "segments" in video
-    return complete and record.fingerprint == mark == video.get("fingerprint")
+    is_made = mark == video.get("fingerprint")
+    return complete and is_made and record.is_current(mark, index=index.name)

@@ -14,7 +14,9 @@ from vidsearch.errors import (
     VersionConflictError,
     VideoNotRegisteredError,
 )
+from vidsearch.index.targets import refuse_while_reindexed
 from vidsearch.index.videos_index import VideosIndex
+from vidsearch.ingest.mirror import mirror_to_others
 from vidsearch.registry.registry import Registry
 from vidsearch_mappings.registry import UNWANTED, State, VideoRecord
 
@@ -42,8 +44,13 @@ def purge_videos(registry: Registry, index: VideosIndex, ids: Iterable[str]) -> 
     """Drop records and documents of deleted, dead or failed videos; returns the ids of those.
 
     A tombstone whose ingest may still be running is kept; the sweep frees it.
+
+    Raises:
+        ReindexError: the index is being reindexed, and what was read from it before could come
+            back, as no record would say that it is deleted.
     """
     purged: set[str] = set()
+    refuse_while_reindexed(index, "videos are purged")
     for batch in in_batches(ids):
         records = registry.find_many(batch)
         routing = {id: record.routing for id, record in records.items() if record.routing}
@@ -52,6 +59,7 @@ def purge_videos(registry: Registry, index: VideosIndex, ids: Iterable[str]) -> 
         for id, document in stored.items():
             if document.source.get(index.field) or not index.attached:
                 remove_document(registry, index, id)
+        refuse_while_reindexed(index, "videos are purged")  # it may have begun meanwhile
         purged |= registry.purge_many(batch)
     return purged
 
@@ -63,7 +71,8 @@ def remove_document(registry: Registry, index: VideosIndex, id: str) -> None:
 
     The document is read before the record, and removed only if it has not changed since: a video
     that is registered again at the same time keeps what its new ingest writes. Where it changed,
-    both are read again, as it may be the user who wrote it.
+    both are read again, as it may be the user who wrote it. During a reindex it is removed from
+    the other index as well.
 
     Raises:
         VersionConflictError: it keeps changing.
@@ -80,6 +89,7 @@ def remove_document(registry: Registry, index: VideosIndex, id: str) -> None:
 
     if until_unchanged(remove, of=index.called(id)):
         settle(registry, index, id)
+    mirror_to_others(registry, index, [id])
 
 
 def settle(registry: Registry, index: VideosIndex, id: str, *, video: Json | None = None) -> None:
@@ -103,9 +113,10 @@ def settle(registry: Registry, index: VideosIndex, id: str, *, video: Json | Non
             remove_document(registry, index, id)
         if record is None or record.state is not State.INDEXED:
             return  # another attempt is on its way, and looks when it has written
-        if index.fingerprint_of(id, routing=record.routing) in {None, record.fingerprint}:
+        found = index.fingerprint_of(id, routing=record.routing)
+        if found is None or record.is_current(found, index=index.name):
             return
-        if video is None or video["fingerprint"] != record.fingerprint:
+        if video is None or not record.is_current(video["fingerprint"], index=index.name):
             _log.warning("the vectors of video %r were overwritten, it is embedded again", id)
             with suppress(VideoNotRegisteredError):
                 registry.reopen(id, forget=True)

@@ -104,7 +104,7 @@ def missing_videos(registry: Registry, index: VideosIndex) -> Iterator[VideoReco
     documents = index.engine.scan(index.name, source=[f"{index.field}.fingerprint"])
     stored = {d.id: (d.source.get(index.field) or {}).get("fingerprint") for d in documents}
     for record in registry.scan(State.INDEXED):
-        if record.fingerprint is None or stored.get(record.id) != record.fingerprint:
+        if not record.is_current(stored.get(record.id), index=index.name):
             yield record
 
 

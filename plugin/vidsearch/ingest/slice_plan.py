@@ -7,13 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidsearch.embeddings import KeptVideo
-from vidsearch.encoders import ModelIdentity
+from vidsearch.embeddings import FrameEmbedder, KeptVideo
 from vidsearch.errors import SliceFailedError
 from vidsearch.ingest.attempt import Attempt, Outcome
 from vidsearch.ingest.content import VideoContent
 from vidsearch.ingest.slices import Slice, SliceBoard, count_slices
-from vidsearch.media import Candidates, MediaReader, ThumbnailStore
+from vidsearch.media import Candidates, ThumbnailStore
 from vidsearch.media.frames import VideoInfo
 from vidsearch.registry.registry import Registry
 
@@ -42,8 +41,7 @@ class SlicePlanner:
     Args:
         registry: of the videos.
         board: takes the slices.
-        reader: of the files.
-        model: whose vectors are made.
+        embedder: makes their vectors.
         seconds: length of a slice; 0 makes none.
         thumbnails: where the slices leave candidates for thumbnails; ``None`` where they do not.
     """
@@ -53,15 +51,14 @@ class SlicePlanner:
         registry: Registry,
         board: SliceBoard,
         *,
-        reader: MediaReader,
-        model: ModelIdentity,
+        embedder: FrameEmbedder,
         seconds: float,
         thumbnails: ThumbnailStore | None,
     ) -> None:
         self._registry = registry
         self._board = board
-        self._reader = reader
-        self._model = model
+        self._reader = embedder.reader
+        self._model = embedder.model
         self._seconds = seconds
         self._thumbnails = thumbnails
 

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from vidsearch.config import IngestSettings, SourceSettings
-from vidsearch.embeddings import EmbeddingStore, embed_frames
-from vidsearch.encoders import Encoder
+from vidsearch.embeddings import EmbeddingStore, FrameEmbedder
 from vidsearch.errors import LeaseLostError, VideoNotRegisteredError
 from vidsearch.ingest.attempt import Attempt, Outcome
 from vidsearch.ingest.content import VideoContent, read_content
 from vidsearch.ingest.slices import Slice, SliceBoard
 from vidsearch.ingest.source_circuit import SourceCircuit, unwatched
-from vidsearch.media import Candidates, MediaReader, ThumbnailStore, open_source
+from vidsearch.media import Candidates, ThumbnailStore, open_source
 from vidsearch.metrics import measured
 from vidsearch.registry.lease_keeper import LeaseKeeper
 from vidsearch.registry.registry import Registry
@@ -37,11 +36,9 @@ class SliceWorker:
         registry: of the videos.
         board: of the slices.
         store: takes the vectors.
-        encoder: of the videos index.
-        reader: of the files.
-        settings: how they are sampled.
-        sources: where they may be read from.
-        batch_size: frames per batch.
+        embedder: gives what makes them, with the model of the index as it is at the time.
+        settings: how often a slice is tried, and when it is given up.
+        sources: where files may be read from.
         thumbnails: where candidates for thumbnails are left; ``None`` leaves none.
         circuit: keeps it from hosts that do not answer.
         stop: ends the work between two batches.
@@ -53,11 +50,9 @@ class SliceWorker:
         board: SliceBoard,
         store: EmbeddingStore,
         *,
-        encoder: Encoder,
-        reader: MediaReader,
+        embedder: Callable[[], FrameEmbedder],
         settings: IngestSettings,
         sources: SourceSettings,
-        batch_size: int,
         thumbnails: ThumbnailStore | None = None,
         circuit: SourceCircuit | None = None,
         stop: Stop | None = None,
@@ -65,11 +60,9 @@ class SliceWorker:
         self._registry = registry
         self._board = board
         self._store = store
-        self._encoder = encoder
-        self._reader = reader
+        self._embedder = embedder
         self._settings = settings
         self._sources = sources
-        self._batch_size = batch_size
         self._thumbnails = thumbnails
         self._watch = circuit.watch if circuit else unwatched
         self._stop = stop or Stop()
@@ -109,7 +102,8 @@ class SliceWorker:
         video = self._registry.find(part.video_id)
         if video is None or video.state not in IN_PROGRESS or video.content != part.content:
             return self._give_back(part, attempt, "its video is no longer to be embedded")
-        model, begin, end = self._encoder.identity, part.start, part.stop
+        embedder = self._embedder()
+        model, begin, end = embedder.model, part.start, part.stop
         frames = self._store.frames(part.content, model, start=begin, stop=end)
         if frames is None:
             with ExitStack() as stack:
@@ -120,17 +114,8 @@ class SliceWorker:
                 candidates: Candidates | None = None
                 if self._thumbnails is not None:
                     candidates = stack.enter_context(Candidates.of(self._thumbnails))
-                frames = embed_frames(
-                    path,
-                    reader=self._reader,
-                    encoder=self._encoder,
-                    rate=self._settings.fps,
-                    sampling=self._settings.sampling,
-                    batch_size=self._batch_size,
-                    start=begin,
-                    stop=end,
-                    candidates=candidates,
-                    at=attempt.enter,
+                frames = embedder.embed(
+                    path, start=begin, stop=end, candidates=candidates, at=attempt.enter
                 )
                 attempt.enter("write")
                 keep = partial(self._store.keep_frames, part.content, model, frames)

@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass, replace
 from vidsearch.config import IndexSettings
 from vidsearch.encoders import ModelIdentity
 from vidsearch.engines import Engine
-from vidsearch.engines.creation import ensure_side_index
 from vidsearch.errors import IndexNotFoundError, SliceFailedError
+from vidsearch.registry.index import ensure_board_index
 from vidsearch.registry.registry import Registry
 from vidsearch.registry.validation import NewVideo
 from vidsearch_mappings.registry import (
@@ -27,7 +27,6 @@ from vidsearch_mappings.registry import (
     Priority,
     State,
     VideoRecord,
-    registry_index,
 )
 
 __all__ = ["Slice", "SliceBoard", "count_slices"]
@@ -155,7 +154,7 @@ class SliceBoard:
             SliceFailedError: workers gave up one of them.
             BackendError: the engine did not answer, or does not let the index be made.
         """
-        self._ensure_index()
+        ensure_board_index(self._engine, self._settings, self._settings.slices)
         wanted = [NewVideo(one.id, uri, asdict(one)) for one in slices]
         entries = {entry.id: entry for entry in self.of(slices)}
         for one in slices:
@@ -196,8 +195,3 @@ class SliceBoard:
         ids = [entry.id for entry in self.of(slices)]
         self.entries.delete_many(ids)
         self.entries.purge_many(ids)
-
-    def _ensure_index(self) -> None:
-        settings = self._settings
-        body = registry_index(self._engine.kind, shards=settings.shards, replicas=settings.replicas)
-        ensure_side_index(self._engine, settings.slices, body, advice=settings.side_advice)

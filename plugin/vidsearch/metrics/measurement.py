@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 __all__ = ["Kind", "Measurement"]
 
-Kind = Literal["video", "slice"]
+Kind = Literal["video", "slice", "fill"]
 _FIRST_STAGE = "prepare"
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from vidsearch.config import IndexSettings
 from vidsearch.engines import Engine
-from vidsearch.engines.creation import concrete_name, create_side_index
+from vidsearch.engines.creation import concrete_name, create_side_index, ensure_side_index
 from vidsearch.errors import IndexNotFoundError, VidsearchError
 from vidsearch_mappings.registry import (
     REGISTRY_VERSION,
@@ -27,6 +27,7 @@ __all__ = [
     "create_registry_index",
     "drop_registry_index",
     "dropped_on_error",
+    "ensure_board_index",
     "ensure_registry_index",
     "no_registry",
     "registry_layout",
@@ -118,6 +119,13 @@ def ensure_registry_index(engine: Engine, settings: IndexSettings) -> None:
         upgrade_registry_index(engine, settings)
     else:
         create_registry_index(engine, settings)
+
+
+def ensure_board_index(engine: Engine, settings: IndexSettings, alias: str) -> None:
+    """Create another index of the same layout, for work with leases beside the videos; safe where
+    several workers do so at once."""
+    body = registry_index(engine.kind, shards=settings.shards, replicas=settings.replicas)
+    ensure_side_index(engine, alias, body, advice=settings.side_advice)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from vidsearch.batches import in_batches
 from vidsearch.engines import Engine
 from vidsearch.registry.registration import registered
 from vidsearch.registry.store import RecordStore, in_states
-from vidsearch_mappings.registry import State, VideoRecord
+from vidsearch_mappings.registry import State, VideoRecord, to_stamp
 
 __all__ = ["Lookups"]
 
@@ -61,6 +61,10 @@ class Lookups:
     def scan(self, *states: State, error: str | None = None) -> Iterator[VideoRecord]:
         """Every video in one of the states; all but tombstones where none is given."""
         return self._store.scan(in_states(*states, error=error))
+
+    def changed_since(self, time: float) -> Iterator[VideoRecord]:
+        """Every video, tombstones included, whose record was last changed then or later."""
+        return self._store.scan({"range": {"updated_at": {"gte": to_stamp(time)}}})
 
     def below(self, prefix: str) -> Iterator[VideoRecord]:
         """Every video whose uri begins so, but for tombstones; in no order."""

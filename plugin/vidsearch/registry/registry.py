@@ -15,6 +15,7 @@ from vidsearch.batches import in_batches
 from vidsearch.engines import Engine
 from vidsearch.errors import LeaseLostError, RegistryError
 from vidsearch.registry import queueing, transitions
+from vidsearch.registry.filling import filled
 from vidsearch.registry.lookups import Lookups
 from vidsearch.registry.registration import Registration, registered
 from vidsearch.registry.store import Change, Lease, Stored
@@ -151,6 +152,12 @@ class Registry(Lookups):
     def take_back_fields(self, id: str, fields: Mapping[str, Any]) -> VideoRecord:
         """Note the fields that a document has kept, as the index refused new ones."""
         return self._change(id, partial(transitions.fields_written, instead=fields)).record
+
+    def mark_filled(self, id: str, *, index: str, of: str | None, fingerprint: str) -> VideoRecord:
+        """Note that the document of an indexed video in another index is made; see
+        ``filling.filled``."""
+        fill = partial(filled, index=index, of=of, fingerprint=fingerprint)
+        return self._change(id, fill).record
 
     def mark_queued(self, id: str) -> VideoRecord:
         """Note that a message is in the queue. Nothing changes where a worker was faster."""

@@ -38,6 +38,8 @@ class SweepReport:
     not remove the document. The next sweep tries again."""
     slices: int = 0
     """Slices of long videos whose messages are in the queue again."""
+    fills: int = 0
+    """Documents that a reindex has workers make, whose messages are in the queue again."""
     problem: str | None = None
     """Why not; the first reason of several."""
 
@@ -46,9 +48,13 @@ class SweepReport:
         return asdict(self)
 
     def counts(self) -> dict[str, int]:
-        """Number of videos by what was done with them, and of slices."""
+        """Number of videos by what was done with them, and of slices and documents to fill."""
         names = ("requeued", "sent", "dead", "cleaned", "waiting")
-        return {**{name: len(getattr(self, name)) for name in names}, "slices": self.slices}
+        return {
+            **{name: len(getattr(self, name)) for name in names},
+            "slices": self.slices,
+            "fills": self.fills,
+        }
 
 
 def sweep(

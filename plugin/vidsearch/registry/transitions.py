@@ -190,7 +190,12 @@ def renew(record: VideoRecord, now: float, *, lease_seconds: float) -> VideoReco
 
 
 def complete(record: VideoRecord, now: float, **made: Any) -> VideoRecord:
-    """The vectors are written; ``made`` is what is known of them."""
+    """The vectors are written; ``made`` is what is known of them.
+
+    Where it was embedded anew, its documents in other indices are outdated.
+    """
+    if "fingerprint" in made and made["fingerprint"] != record.fingerprint:
+        made["fingerprints"] = {}
     return _ended(record, now).changed(state=State.INDEXED, error=None, indexed_at=now, **made)
 
 
@@ -202,7 +207,7 @@ def fail(record: VideoRecord, now: float, *, error: ErrorRecord) -> VideoRecord:
 def mark_gone(record: VideoRecord, now: float, *, error: ErrorRecord) -> VideoRecord:
     """The application deleted the document."""
     return _without_content(_ended(record, now)).changed(
-        state=State.DELETED, error=error, fingerprint=None, fields={}
+        state=State.DELETED, error=error, fingerprint=None, fingerprints={}, fields={}
     )
 
 
@@ -297,7 +302,7 @@ def reopen(record: VideoRecord, now: float, *, forget: bool) -> VideoRecord:
     if record.state in IN_PROGRESS and not (forget and record.fingerprint):
         return record
     after = _afresh(record, now).changed(priority="bulk")
-    return _without_content(after).changed(fingerprint=None) if forget else after
+    return _without_content(after).changed(fingerprint=None, fingerprints={}) if forget else after
 
 
 def delete(record: VideoRecord, now: float, *, error: ErrorRecord | None) -> VideoRecord:
@@ -313,6 +318,7 @@ def delete(record: VideoRecord, now: float, *, error: ErrorRecord | None) -> Vid
         fields={},
         error=error,
         fingerprint=None,
+        fingerprints={},
         owner=record.owner if lease else None,
         lease_until=lease,
         due_at=None if lease else now,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from typing import Any, Literal
 
 from vidsearch.engines import Json
+from vidsearch.errors import ReindexCheckError
 from vidsearch.registry import ErrorRecord
 from vidsearch_mappings.registry import from_stamp, to_stamp
 
@@ -70,7 +72,11 @@ class ReindexRun:
     """Who started it: user or worker, and host."""
     started_at: float
     updated_at: float
+    body: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    """Settings and mapping that the target is created with."""
     step: Step = Step.PLANNED
+    began: Mapping[str, float] = field(default_factory=dict)
+    """When each step began, by its name."""
     owner: str | None = None
     """The process that drives the run now."""
     lease_until: float | None = None
@@ -80,7 +86,12 @@ class ReindexRun:
     done: int = 0
     """Of them, how many are there."""
     throttle: float | None = None
-    """Maximum number of documents per second that are copied; ``None``: no limit."""
+    """Maximum number of documents per second that are copied; ``None``: as many as leave the
+    cluster half of its time."""
+    background: bool = False
+    """Whether workers drive it, rather than the process that started it."""
+    sent_at: float | None = None
+    """When a worker was last asked to go on with it."""
     canary: tuple[str, ...] = ()
     """Queries of the user, whose results are shown side by side before the swap."""
     swap: bool = True
@@ -100,6 +111,24 @@ class ReindexRun:
         return not self.step.is_over
 
     @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing is to be done until somebody says how to go on."""
+        if self.error is not None and self.error.type == ReindexCheckError.__name__:
+            return True
+        swaps = self.step is Step.VERIFIED and self.swap
+        cleans = self.step is Step.SWAPPED and not self.keep_old
+        waits = {Step.VERIFIED, Step.SWAPPED, Step.DONE, Step.ROLLED_BACK}
+        return self.step in waits and not swaps and not cleans
+
+    @property
+    def rate(self) -> float | None:
+        """Videos per second that were brought into the target; ``None`` where it is not known."""
+        began, ended = (self.began.get(str(step)) for step in (Step.COPYING, Step.CATCHING_UP))
+        if began is None or ended is None or not self.total:
+            return None
+        return self.total / max(ended - began, 0.001)
+
+    @property
     def called(self) -> str:
         """The run, as messages call it."""
         return f"reindex run {self.id} of {self.alias!r}"
@@ -113,13 +142,23 @@ class ReindexRun:
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _ENCODED}
         for name in _TIMES:
             values[name] = None if values[name] is None else to_stamp(values[name])
+        if self.throttle == math.inf:
+            values["throttle"] = "inf"  # JSON has no such number
         return {
             **{name: value for name, value in values.items() if value is not None},
             "step": str(self.step),
+            "began": {name: to_stamp(at) for name, at in self.began.items()},
             "changes": dict(self.changes),
+            "body": dict(self.body),
             "canary": list(self.canary),
             **({} if self.error is None else {"error": self.error.to_source()}),
         }
+
+    def to_json(self) -> Json:
+        """For people and their scripts: without the body of the target."""
+        source = self.to_source()
+        del source["body"]
+        return source
 
     @classmethod
     def from_source(cls, source: Mapping[str, Any]) -> ReindexRun:
@@ -128,10 +167,13 @@ class ReindexRun:
         for name in _TIMES & known.keys():
             known[name] = from_stamp(known[name])
         known |= {"step": Step(known["step"]), "canary": tuple(known["canary"])}
+        if "throttle" in known:
+            known["throttle"] = float(known["throttle"])
+        known["began"] = {name: from_stamp(at) for name, at in source["began"].items()}
         if "error" in known:
             known["error"] = ErrorRecord.from_source(known["error"])
         return cls(**known)
 
 
-_TIMES = frozenset({"started_at", "updated_at", "lease_until", "swapped_at", "ended_at"})
-_ENCODED = frozenset({"step", "changes", "canary", "error"})
+_TIMES = frozenset({"started_at", "updated_at", "lease_until", "sent_at", "swapped_at", "ended_at"})
+_ENCODED = frozenset({"step", "began", "changes", "body", "canary", "error"})

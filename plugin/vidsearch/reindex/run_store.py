@@ -46,6 +46,10 @@ class RunStore:
         self._notes = Notes(engine, index=index, replicas=replicas, advice=advice)
         self._time = clock
 
+    def now(self) -> float:
+        """The time that leases go by, in seconds since the epoch, as records keep it."""
+        return round(self._time(), 3)
+
     def begin(self, make: Callable[[str, float], ReindexRun]) -> ReindexRun:
         """Record a new run.
 
@@ -63,7 +67,7 @@ class RunStore:
                     f"{last.called} is open ({last.step}, since it began to make {last.target!r} "
                     f"from {last.source!r}), and there is one at a time: {_next(last)}"
                 )
-            run = make(str(int(last.id) + 1 if last else 1), self._time())
+            run = make(str(int(last.id) + 1 if last else 1), self.now())
             self._notes.put(_note(run.id), _KIND, run.to_source(), over=None)
             return run
 
@@ -105,7 +109,7 @@ class RunStore:
             before = _run(stored)
             after = change(before)
             if after != before:
-                after = after.changed(updated_at=self._time())
+                after = after.changed(updated_at=self.now())
                 self._notes.put(_note(id), _KIND, after.to_source(), over=stored)
             return after
 
@@ -119,7 +123,7 @@ class RunStore:
         """
 
         def take(run: ReindexRun) -> ReindexRun:
-            now = self._time()
+            now = self.now()
             if run.owner not in {None, owner} and (run.lease_until or 0) > now:
                 raise ReindexError(
                     f"{run.called} is driven by {run.owner}, whose lease runs for another "
@@ -130,7 +134,7 @@ class RunStore:
 
         return self.update(id, take)
 
-    def change(self, id: str, *, owner: str, **values: Any) -> ReindexRun:
+    def change(self, id: str, *, held_by: str, **values: Any) -> ReindexRun:
         """Change a record as the one who holds its lease.
 
         Raises:
@@ -138,7 +142,7 @@ class RunStore:
         """
 
         def change(run: ReindexRun) -> ReindexRun:
-            if run.owner != owner:
+            if run.owner != held_by:
                 raise ReindexTakenOverError(
                     f"{run.called} was taken over by {run.owner or 'nobody'}, as its lease had run "
                     "out: leave it to that process"

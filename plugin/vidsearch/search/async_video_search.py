@@ -13,12 +13,14 @@ from vidsearch.config import SearchSettings, Settings
 from vidsearch.encoders.base import Encoder
 from vidsearch.engines import Json
 from vidsearch.search.core import SearchCore
-from vidsearch.search.request import Leg, SearchRequest
+from vidsearch.search.models import pool_of
+from vidsearch.search.request import Leg, SearchRequest, require_text
 from vidsearch.search.signature import same_arguments_as, same_options_as
 from vidsearch.search.types import SearchResult
 from vidsearch.search.video_search import VideoSearch
 
 if TYPE_CHECKING:
+    from vidsearch.encoders.pool import EncoderPool
     from vidsearch.engines import AsyncEngine
 
 __all__ = ["AsyncVideoSearch"]
@@ -33,7 +35,8 @@ class AsyncVideoSearch:
 
     Args:
         engine: the cluster.
-        encoder: of the model whose vectors the index holds.
+        encoder: of the model whose vectors the index holds; an
+            :class:`~vidsearch.encoders.EncoderPool` where that may change.
         index: alias or name of the videos index.
         settings: candidates, window, fields of the keyword leg.
     """
@@ -41,12 +44,12 @@ class AsyncVideoSearch:
     def __init__(
         self,
         engine: AsyncEngine,
-        encoder: Encoder,
+        encoder: Encoder | EncoderPool,
         *,
         index: str = "videos",
         settings: SearchSettings | None = None,
     ) -> None:
-        core = SearchCore(index, encoder=lambda: encoder, settings=settings or SearchSettings())
+        core = SearchCore(index, encoders=pool_of(encoder), settings=settings or SearchSettings())
         self._set_up(core, engine=engine)
 
     @classmethod
@@ -98,7 +101,9 @@ class AsyncVideoSearch:
 
     async def embed(self, text: str) -> NDArray[np.float32]:
         """See :meth:`vidsearch.search.VideoSearch.embed`."""
-        return await asyncio.to_thread(self._core.embed, text)
+        asked = require_text(text)
+        engine = await self._connected()
+        return await engine.run(self._core.embed(asked, engine.calls))
 
     @same_arguments_as(VideoSearch.body)
     async def body(

@@ -5,23 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidsearch.config import SearchSettings, Settings
-from vidsearch.encoders.base import Encoder
 from vidsearch.encoders.output import embedded_texts
 from vidsearch.engines import Json
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.steps import Steps, Work
-from vidsearch.errors import MappingConflictError, QueryError
+from vidsearch.errors import IndexNotFoundError, MappingConflictError, QueryError
 from vidsearch.index.description import IndexDescription
 from vidsearch.index.health import require_vectors
-from vidsearch.once import Once
 from vidsearch.search.checked_request import CheckedRequest
+from vidsearch.search.embedded import Embedded
 from vidsearch.search.index_cache import IndexCache, IndexMovedError
+from vidsearch.search.models import Models
 from vidsearch.search.native import Cluster
 from vidsearch.search.plan import Conditions, Plan
 from vidsearch.search.query_vector import (
@@ -29,12 +29,14 @@ from vidsearch.search.query_vector import (
     QueryVector,
     given_vector,
     stored_vector,
-    text_vectors,
 )
 from vidsearch.search.ranking import Ranking
-from vidsearch.search.request import Leg, require_text
+from vidsearch.search.request import Leg
 from vidsearch.search.types import Hit, SearchResult
 from vidsearch_mappings.queries import stored_vectors_query
+
+if TYPE_CHECKING:
+    from vidsearch.encoders.pool import EncoderPool
 
 __all__ = ["SearchCore"]
 
@@ -53,28 +55,28 @@ class SearchCore:
 
     Args:
         alias: alias or name of the videos index.
-        encoder: loads the model when first called.
+        encoders: finds the encoder of the index that answers; made when a model is first needed.
         settings: candidates, window, fields of the keyword leg.
         media: reads images and clips.
         registry: alias of the registry; by default that of the default ``index.side_prefix``.
+        cold: whether the time that loading the configured model takes is none of the search.
     """
 
     def __init__(
         self,
         alias: str,
         *,
-        encoder: Callable[[], Encoder],
+        encoders: Callable[[], EncoderPool],
         settings: SearchSettings,
         media: MediaInput | None = None,
         registry: str | None = None,
+        cold: bool = False,
     ) -> None:
         self.alias = alias
-        self._encoder = Once(encoder)
+        self.models = Models(encoders, alias=alias, cold=cold)
         self._settings = settings
         self._media = media or MediaInput()
         self._index = IndexCache(alias, registry=registry)
-        self.is_cold = False
-        """Whether the first text is still to be embedded, of a model loaded here."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> SearchCore:
@@ -83,16 +85,21 @@ class SearchCore:
         The model is loaded when first needed.
         """
 
-        def load() -> Encoder:
+        model, ingest, index = settings.model, settings.ingest, settings.index
+
+        def pool() -> EncoderPool:
             from vidsearch import encoders
 
-            return encoders.load_encoder(settings.model, settings.ingest)
+            return encoders.EncoderPool(lambda: encoders.load_encoder(model, ingest), model, ingest)
 
-        media = MediaInput(settings.sources, settings.ingest, settings.model.batch_size)
-        search, index = settings.search, settings.index
-        core = cls(index.name, encoder=load, settings=search, media=media, registry=index.registry)
-        core.is_cold = True
-        return core
+        return cls(
+            index.name,
+            encoders=pool,
+            settings=settings.search,
+            media=MediaInput(settings.sources, ingest, model.batch_size),
+            registry=index.registry,
+            cold=True,
+        )
 
     def request(self, text: Any, options: Mapping[str, Any]) -> CheckedRequest:
         """See :meth:`CheckedRequest.of`."""
@@ -102,9 +109,25 @@ class SearchCore:
         """See :meth:`CheckedRequest.several`."""
         return CheckedRequest.several(texts, options, settings=self._settings)
 
-    def embed(self, text: str) -> NDArray[np.float32]:
-        """The unit vector of a text: ``(dims,)`` float32. Takes a while; asks no engine."""
-        vector: NDArray[np.float32] = embedded_texts(self._encoder(), [require_text(text)])[0]
+    def embed(self, text: str, calls: Calls) -> Steps[NDArray[np.float32]]:
+        """The unit vector of a text, of the model of the index: ``(dims,)`` float32.
+
+        Of the configured model where there is no index, and so nothing to compare with.
+        """
+        try:
+            index = yield from self._index.describe(calls)
+        except IndexNotFoundError:
+            index = None
+
+        def embedded() -> NDArray[np.float32]:
+            encoder = self.models.configured() if index is None else self.models.of(index)
+            vector: NDArray[np.float32] = embedded_texts(encoder, [text])[0]
+            self.models.used(encoder, frames=False)
+            return vector
+
+        vector: NDArray[np.float32] = yield Work(embedded)
+        if index is not None:
+            yield from self.models.look_ahead(calls, index.name)
         return vector
 
     def search(self, request: CheckedRequest, calls: Calls) -> Steps[SearchResult]:
@@ -117,7 +140,7 @@ class SearchCore:
     ) -> Steps[list[SearchResult]]:
         """The hits of each request, in their order."""
         started = time.perf_counter()
-        embedded = _Embedded(self, requests)
+        embedded = Embedded(requests, self.models, self._media)
 
         def run(index: IndexDescription) -> Steps[list[SearchResult]]:
             if (missing := index.missing_object) is None:
@@ -133,6 +156,7 @@ class SearchCore:
             ]
 
         found = yield from self._index.run(calls, run, sized=self._counts(requests, calls))
+        yield from self.models.look_ahead(calls, found[0].index)
         took = 1000 * (time.perf_counter() - started - embedded.loading)
         return [replace(each, took=took) for each in found]
 
@@ -141,7 +165,7 @@ class SearchCore:
         requests: Sequence[CheckedRequest],
         index: IndexDescription,
         calls: Calls,
-        embedded: _Embedded,
+        embedded: Embedded,
     ) -> Steps[list[SearchResult]]:
         plans = yield from self._plans(requests, index, calls, embedded)
         rankings = yield from self._rank(plans, calls)
@@ -153,12 +177,13 @@ class SearchCore:
 
     def bodies(self, request: CheckedRequest, calls: Calls) -> Steps[dict[Leg, Json]]:
         """The complete request bodies by leg; one, ``fused``, where the engine fuses."""
-        embedded = _Embedded(self, [request])
+        embedded = Embedded([request], self.models, self._media)
 
         def run(index: IndexDescription) -> Steps[dict[Leg, Json]]:
             if index.missing_object and request.request.needs_vector:
                 raise MappingConflictError(index.missing_object)
             (plan,) = yield from self._plans([request], index, calls, embedded)
+            yield from self.models.look_ahead(calls, index.name)
             return plan.bodies()[0]
 
         return (yield from self._index.run(calls, run, sized=self._counts([request], calls)))
@@ -179,7 +204,7 @@ class SearchCore:
         requests: Sequence[CheckedRequest],
         index: IndexDescription,
         calls: Calls,
-        embedded: _Embedded,
+        embedded: Embedded,
     ) -> Steps[list[Plan]]:
         conditions = [Conditions.of(each, index) for each in requests]
         pairs = zip(requests, conditions, strict=True)
@@ -219,7 +244,7 @@ class SearchCore:
         requests: Sequence[CheckedRequest],
         index: IndexDescription,
         calls: Calls,
-        embedded: _Embedded,
+        embedded: Embedded,
     ) -> Steps[list[QueryVector]]:
         """What the vector leg of each request compares with; empty in keyword mode."""
 
@@ -248,26 +273,6 @@ class SearchCore:
                         stored_vector(source, id=request.like, field=index.field, at=request.at)
                     )
         return vectors
-
-    def require_model(self, index: IndexDescription) -> None:
-        """Load the model where it is not loaded yet; but for its weights, as a rule.
-
-        Raises:
-            ModelMismatchError: the index holds vectors of another.
-        """
-        # A local model is hashed for its identity.
-        self._encoder().identity.require(index.identity, where=f"index {index.name!r}")
-
-    def embed_texts(self, texts: Sequence[str]) -> list[QueryVector]:
-        """The vectors of texts, made in one batch."""
-        return text_vectors(texts, encoder=self._encoder()) if texts else []
-
-    def embed_media(self, checked: CheckedRequest) -> QueryVector:
-        """The vector of an image or a clip."""
-        name, value = checked.request.input
-        embed = self._media.image if name == "image" else self._media.clip
-        with checked.errors_about(name):
-            return QueryVector(embed(value, encoder=self._encoder()).tolist())
 
     # -- from plans to hits
 
@@ -339,47 +344,6 @@ def _result(
 ) -> SearchResult:
     mode, level = checked.request.resolved_mode, checked.request.level
     return SearchResult(hits, mode, level, index.name, took=0.0, warnings=tuple(warnings))
-
-
-class _Embedded:
-    """The vectors that the model makes of some requests, and the time that loading it took."""
-
-    def __init__(self, core: SearchCore, requests: Sequence[CheckedRequest]) -> None:
-        self._core = core
-        self._requests = requests
-        self._texts = Once(self._embed_texts)
-        self._vectors = Once(self._embed)
-        self.loading = 0.0
-        """Seconds; none after the first search."""
-
-    def __call__(self, index: IndexDescription) -> list[QueryVector]:
-        """A vector per request, empty for one that needs no model; made once.
-
-        Raises:
-            ModelMismatchError: the index holds vectors of another model.
-        """
-        started = time.perf_counter()
-        self._core.require_model(index)
-        if self._core.is_cold:  # its weights are read at the first text
-            self._core.is_cold = not self._texts()
-        self.loading += time.perf_counter() - started
-        return self._vectors()
-
-    def _embed_texts(self) -> list[QueryVector]:
-        asked = [each.request for each in self._requests if each.request.needs_model]
-        return self._core.embed_texts([one.input[1] for one in asked if one.input[0] == "text"])
-
-    def _embed(self) -> list[QueryVector]:
-        texts = iter(self._texts())
-        vectors = []
-        for checked in self._requests:
-            if not checked.request.needs_model:
-                vectors.append(QueryVector())
-            elif checked.request.input[0] == "text":
-                vectors.append(next(texts))
-            else:
-                vectors.append(self._core.embed_media(checked))
-        return vectors
 
 
 def _for_each(

@@ -6,14 +6,13 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidsearch.batches import in_batches
 from vidsearch.config import SearchSettings, Settings
-from vidsearch.encoders.base import Encoder
 from vidsearch.engines import Document, Engine, Json
 from vidsearch.engines.vectors import decode_vector
 from vidsearch.errors import BackendAccessDeniedError, MappingConflictError, QueryError
@@ -27,7 +26,10 @@ from vidsearch_mappings.candidates import MAX_CANDIDATES, auto_candidates
 from vidsearch_mappings.queries import SEGMENT_HITS, Level, segments_path, vector_path
 from vidsearch_mappings.recall import exact_query, sample_query
 
-__all__ = ["Recall", "RecallReport", "accepted", "measure_recall"]
+if TYPE_CHECKING:
+    from vidsearch.encoders.pool import EncoderPool
+
+__all__ = ["Recall", "RecallReport", "accepted", "measure_recall", "recall_of"]
 
 _LEVELS: tuple[Level, ...] = ("segment", "video")
 _FACTORS = (0.5, 1, 2, 4, 8)
@@ -92,11 +94,37 @@ def measure_recall(
     _require_in_range("k", k, 1, 100)
     _require_in_range("target", target, 0, 1)
     index = open_videos_index(engine, settings.index)
+    return recall_of(
+        index,
+        settings.search,
+        queries=queries,
+        k=k,
+        target=target,
+        factors=_FACTORS,
+        progress=progress,
+    )
+
+
+def recall_of(
+    index: VideosIndex,
+    settings: SearchSettings,
+    *,
+    queries: int,
+    k: int,
+    target: float,
+    factors: Sequence[float] = (1,),
+    progress: Progress = lambda done, total: None,
+) -> RecallReport:
+    """As :func:`measure_recall`, of an opened index, by its alias.
+
+    ``factors``: of the present number of candidates, which are tried besides; 1 is among them.
+    """
+    engine = index.engine
     size = engine.run(size_of(engine.calls, index.alias, index.field))
     _require_enough(index, size, k)
     # Room for the video itself, which is not counted.
-    search = settings.search.model_copy(update={"window": max(settings.search.window, k + 1)})
-    ladder = {level: _ladder(index, size, level, search) for level in _LEVELS}
+    search = settings.model_copy(update={"window": max(settings.window, k + 1)})
+    ladder = {level: _ladder(index, size, level, search, factors) for level in _LEVELS}
     samples = {level: _sample(engine, index, level, queries) for level in _LEVELS}
     samples = {level: sample for level, sample in samples.items() if sample}
     steps = sum(len(sample) * (1 + len(ladder[level])) for level, sample in samples.items())
@@ -155,7 +183,11 @@ def _require_enough(index: VideosIndex, size: IndexSize, k: int) -> None:
 
 
 def _ladder(
-    index: VideosIndex, size: IndexSize, level: Level, search: SearchSettings
+    index: VideosIndex,
+    size: IndexSize,
+    level: Level,
+    search: SearchSettings,
+    factors: Sequence[float],
 ) -> list[tuple[int, bool]]:
     """Numbers of candidates to try, in order; which one is the present one."""
     given = search.num_candidates
@@ -164,7 +196,7 @@ def _ladder(
     present = max(given, search.window)  # the engines ask for no fewer
     if "flat" in index.quantization:
         return [(present, True)]  # every vector is compared, however many are asked for
-    tried = {min(max(search.window, int(present * f)), MAX_CANDIDATES) for f in _FACTORS}
+    tried = {min(max(search.window, int(present * f)), MAX_CANDIDATES) for f in factors}
     return [(number, number == present) for number in sorted(tried)]
 
 
@@ -266,7 +298,7 @@ def _measure(
     cores = {
         number: SearchCore(
             index.alias,
-            encoder=_no_encoder,
+            encoders=_no_encoders,
             settings=settings.model_copy(update={"num_candidates": number}),
         )
         for number, _ in ladder
@@ -300,5 +332,5 @@ def _measure(
         )
 
 
-def _no_encoder() -> Encoder:
+def _no_encoders() -> EncoderPool:
     raise AssertionError("a search by a vector needs no model")

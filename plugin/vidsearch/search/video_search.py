@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,14 @@ from vidsearch.engines import Engine, Json
 from vidsearch.once import Once
 from vidsearch.search.core import SearchCore
 from vidsearch.search.filters import Filter
+from vidsearch.search.models import pool_of
 from vidsearch.search.native import AnyFusion
-from vidsearch.search.request import Leg, SearchRequest
+from vidsearch.search.request import Leg, SearchRequest, require_text
 from vidsearch.search.signature import refuses_unknown, same_arguments_as, same_options_as
 from vidsearch.search.types import Level, Mode, SearchResult
+
+if TYPE_CHECKING:
+    from vidsearch.encoders.pool import EncoderPool
 
 __all__ = ["VideoSearch"]
 
@@ -30,7 +34,8 @@ class VideoSearch:
 
     Args:
         engine: the cluster.
-        encoder: of the model whose vectors the index holds.
+        encoder: of the model whose vectors the index holds; an
+            :class:`~vidsearch.encoders.EncoderPool` where that may change.
         index: alias or name of the videos index.
         settings: candidates, window, fields of the keyword leg.
     """
@@ -38,14 +43,14 @@ class VideoSearch:
     def __init__(
         self,
         engine: Engine,
-        encoder: Encoder,
+        encoder: Encoder | EncoderPool,
         *,
         index: str = "videos",
         settings: SearchSettings | None = None,
     ) -> None:
         self._engine = Once(lambda: engine)
         self._core = SearchCore(
-            index, encoder=lambda: encoder, settings=settings or SearchSettings()
+            index, encoders=pool_of(encoder), settings=settings or SearchSettings()
         )
         self._owns_engine = False
 
@@ -170,13 +175,20 @@ class VideoSearch:
         return engine.run(self._core.search_many(requests, engine.calls))
 
     def embed(self, text: str) -> NDArray[np.float32]:
-        """The unit vector of a text: ``(dims,)`` float32.
+        """The unit vector of a text, of the model of the index: ``(dims,)`` float32.
+
+        Which model that is, is asked anew every ten seconds; :meth:`body` gives a vector with the
+        rest of the query. Where there is no index, the vector is of the configured model.
 
         Raises:
             QueryError: the text is empty.
+            ModelMismatchError: the index holds vectors of another model.
             EncoderError: the model cannot be loaded, or failed.
+            BackendError: the engine failed or refused.
         """
-        return self._core.embed(text)
+        asked = require_text(text)
+        engine = self._engine()
+        return engine.run(self._core.embed(asked, engine.calls))
 
     @same_arguments_as(search)
     def body(self, text: str | SearchRequest | None = None, **options: Any) -> dict[Leg, Json]:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 import string
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["clip_vocabulary", "random_clip_checkpoint", "random_siglip_checkpoint"]
+__all__ = [
+    "clip_vocabulary",
+    "random_clip_checkpoint",
+    "random_siglip_checkpoint",
+    "turned_demo_checkpoint",
+]
 
 _START, _END = "<|startoftext|>", "<|endoftext|>"
 _WORD_END = "</w>"
@@ -81,6 +87,36 @@ def random_clip_checkpoint(
         model.save_pretrained(folder)
     _write_tokenizer(folder, vocabulary, merges)
     _write_preprocessor(folder, size=sizes["vision"].get("image_size", 224))
+    return folder
+
+
+def turned_demo_checkpoint(folder: Path, *, seed: int = 0) -> Path:
+    """Write the ``demo`` checkpoint with all its vectors turned by one random rotation.
+
+    Another model of the same shape, as good as the first: cosines within it are the same. Vectors
+    of the two have nothing to do with each other, so that a search which mixes them finds nothing
+    near. Needs the extra ``worker``.
+
+    Args:
+        folder: where to; made if absent.
+        seed: of the rotation.
+
+    Returns:
+        ``folder``.
+    """
+    import numpy as np
+    from safetensors.numpy import load_file, save_file
+
+    from vidsearch.encoders.checkpoint import DEMO_FOLDER
+
+    shutil.copytree(DEMO_FOLDER, folder, dirs_exist_ok=True)
+    weights = load_file(folder / "model.safetensors")
+    dims = len(weights["text_projection.weight"])
+    drawn = np.random.default_rng(seed).standard_normal((dims, dims))
+    rotation = np.linalg.qr(drawn).Q
+    for name in ("text_projection.weight", "visual_projection.weight"):
+        weights[name] = (rotation @ weights[name].astype(float)).astype(weights[name].dtype)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
 
 

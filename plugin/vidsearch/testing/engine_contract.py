@@ -60,6 +60,21 @@ class EngineContract(
         assert engine.indices_of(alias) == (one, two)
         assert engine.indices_of(one) == (one,)
 
+    def test_several_names_are_looked_up_at_once(self, engine: Engine, index_name: str) -> None:
+        read, write, one, two = (
+            index_name,
+            f"{index_name}-write",
+            f"{index_name}-1",
+            f"{index_name}-2",
+        )
+        assert engine.indices_behind([read, write]) == {read: (), write: ()}
+        engine.create_index(one, {**small_index(engine), "aliases": {read: {}}})
+        assert engine.indices_behind([read, write]) == {read: (one,), write: ()}
+        engine.create_index(two, {**small_index(engine), "aliases": {write: {}}})
+        engine.update_aliases([{"add": {"index": one, "alias": write}}])
+        assert engine.indices_behind([read, write]) == {read: (one,), write: (one, two)}
+        assert engine.indices_behind([two, write]) == {two: (two,), write: (one, two)}
+
     def test_an_index_is_created_once(self, engine: Engine, index: str) -> None:
         engine.put(index, "a", {"n": 1})
         with pytest.raises(MappingConflictError, match=index):

@@ -89,6 +89,10 @@ class MemoryEngine:
         with self._lock:
             return self._behind(name)
 
+    def indices_behind(self, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        with self._lock:
+            return {name: self._behind(name) for name in names}
+
     def mapping(self, index: str) -> Json:
         return self._read(index, "mapping")
 

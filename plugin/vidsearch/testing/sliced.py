@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidsearch.embeddings import SegmentPolicy, assemble, embed_frames
+from vidsearch.embeddings import FrameEmbedder, SegmentPolicy, assemble
 from vidsearch.embeddings.frame_vectors import FrameVectors
 from vidsearch.encoders import Vectors
 from vidsearch.ingest.slices import Slice, count_slices
@@ -77,12 +77,12 @@ def compare_slices(path: Path, *, seconds: float) -> Comparison:
         VideoError: it cannot be read.
     """
     reader = DirectReader("pyav", limits=MediaLimits(), max_damaged=1.0)
-    encoder = _GridEncoder()
-    whole = embed_frames(path, reader=reader, encoder=encoder)
+    embedder = FrameEmbedder(reader, _GridEncoder())
+    whole = embedder.embed(path)
     count = max(2, count_slices(reader.probe(path).duration, seconds=seconds))
     joined = FrameVectors.joined(
         [
-            embed_frames(path, reader=reader, encoder=encoder, start=one.start, stop=one.stop)
+            embedder.embed(path, start=one.start, stop=one.stop)
             for one in Slice.all_of("video", "content", count=count, seconds=seconds)
         ]
     )

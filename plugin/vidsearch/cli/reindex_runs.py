@@ -1,0 +1,180 @@
+"""The commands of ``vidsearch reindex`` that begin, show, finish and undo runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vidsearch.cli import output
+from vidsearch.cli.options import json_option, yes_option
+from vidsearch.cli.reindex_output import Narrator, show_plan, show_run, show_runs
+from vidsearch.errors import VidsearchError
+
+if TYPE_CHECKING:
+    from vidsearch.reindex import Reindexer, ReindexRun
+
+__all__ = [
+    "clean",
+    "list_runs",
+    "resume",
+    "resume_run",
+    "roll_back_run",
+    "rollback",
+    "show",
+    "start_run",
+    "swap",
+]
+
+_id = click.argument("id", required=False)
+
+
+@click.command("list")
+@json_option
+def list_runs(as_json: bool) -> None:
+    """List the runs of this index, the newest first."""
+    from vidsearch_tasks import Services, run_store
+
+    with Services() as services:
+        runs = run_store(services).all()
+    show_runs(runs, as_json=as_json)
+
+
+@click.command()
+@_id
+@json_option
+def show(id: str | None, as_json: bool) -> None:
+    """Show a run, by default the newest: how far it is, and what its check found."""
+    from vidsearch.errors import ReindexError
+    from vidsearch_tasks import Services, run_store
+
+    with Services() as services:
+        run = run_store(services).get(id) if id else run_store(services).last()
+        if run is None:
+            raise ReindexError(f"there was no reindex of {services.settings.index.name!r} yet")
+    show_run(run, as_json=as_json)
+
+
+@click.command()
+@_id
+@json_option
+def resume(id: str | None, as_json: bool) -> None:
+    """Go on with the open run where it broke off, a rollback too."""
+    resume_run(id, as_json=as_json)
+
+
+@click.command()
+@_id
+@json_option
+def swap(id: str | None, as_json: bool) -> None:
+    """Move searches to the new index of a run that was to stop before that (--no-swap)."""
+    with _running() as reindexer:
+        show_run(reindexer.swap(id), as_json=as_json)
+
+
+@click.command()
+@_id
+@yes_option
+@json_option
+def rollback(id: str | None, yes: bool, as_json: bool) -> None:
+    """Undo the open run: searches go to the old index, and the new one is deleted.
+
+    What was written since the swap is brought into the old index first. After a change of the model
+    workers embed those videos with the old one, and the command waits for them.
+    """
+    roll_back_run(id, yes=yes, as_json=as_json)
+
+
+@click.command()
+@_id
+@yes_option
+@json_option
+def clean(id: str | None, yes: bool, as_json: bool) -> None:
+    """End a run that was swapped: delete the old index. There is no rollback afterwards."""
+    with _running() as reindexer:
+        run = _chosen(reindexer, id)
+        if not yes and run is not None:
+            click.confirm(
+                f"Delete {run.source}, the old index of {run.alias}?", abort=True, err=True
+            )
+        show_run(reindexer.clean(id), as_json=as_json)
+
+
+def resume_run(id: str | None, *, as_json: bool) -> None:
+    """Go on with a run."""
+    with _running() as reindexer:
+        show_run(reindexer.resume(id), as_json=as_json)
+
+
+def roll_back_run(id: str | None, *, yes: bool, as_json: bool) -> None:
+    """Undo a run."""
+    with _running() as reindexer:
+        run = _chosen(reindexer, id)
+        if not yes and run is not None:
+            click.confirm(f"Delete {run.target}, and search {run.source}?", abort=True, err=True)
+        show_run(reindexer.roll_back(id), as_json=as_json)
+
+
+def start_run(
+    changes: Mapping[str, Any],
+    *,
+    canary: Path | None,
+    throttle: float | None,
+    dry_run: bool,
+    background: bool,
+    as_json: bool,
+    **options: bool,
+) -> None:
+    """Begin a run and go on to its end; or show what it would do."""
+    from vidsearch.reindex import Changes
+
+    wanted, queries = Changes(**changes), _queries(canary)
+    with _running() as reindexer:
+        if dry_run:
+            show_plan(reindexer.plan(wanted, throttle=throttle), as_json=as_json)
+            return
+        run = reindexer.begin(
+            wanted,
+            throttle=throttle,
+            canary=queries,
+            background=background,
+            **options,
+        )
+        if not background:
+            run = reindexer.resume(run.id)
+        show_run(run, as_json=as_json)
+
+
+def _queries(path: Path | None) -> tuple[str, ...]:
+    if path is None:
+        return ()
+    lines = (line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
+    queries = tuple(line for line in lines if line)
+    if not queries:
+        raise click.BadParameter(f"{path} holds no query: write one a line", param_hint="--canary")
+    return queries
+
+
+def _chosen(reindexer: Reindexer, id: str | None) -> ReindexRun | None:
+    return reindexer.runs.get(id) if id else reindexer.runs.open()
+
+
+@contextmanager
+def _running() -> Iterator[Reindexer]:
+    """A reindexer that tells on stderr what it does."""
+    from vidsearch_tasks import Services, reindexer
+
+    with Services() as services, output.progress("Filling the new index") as bar:
+        told = Narrator(bar)
+        try:
+            yield reindexer(services, on_step=told.step, on_progress=told.progress)
+        except (KeyboardInterrupt, VidsearchError):
+            if told.run is not None and told.run.is_open:
+                output.talk(
+                    f"{told.run.called} is open: `vidsearch reindex resume` goes on with it, "
+                    "`vidsearch reindex rollback` undoes it"
+                )
+            raise

@@ -1,0 +1,222 @@
+"""What a worker does to make a video's document in another index, during a reindex.
+
+It is made from the kept vectors of the frames, else from the file, with the model and the segments
+of that index. Until it is written the video may change: the document is written by compare-and-set
+on what was there before the record was read, and the record is read and noted in after the write.
+Where the video is ingested again meanwhile, nothing is left of this: its worker asks for another
+document. See :mod:`vidsearch.ingest.mirror` for the whole argument.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from vidsearch.compare_and_set import until_unchanged
+from vidsearch.embeddings import FrameEmbedder
+from vidsearch.engines import Document, Engine, Json, Revision
+from vidsearch.errors import (
+    IndexNotFoundError,
+    LeaseLostError,
+    VersionConflictError,
+    VideoNotRegisteredError,
+)
+from vidsearch.index.targets import open_concrete
+from vidsearch.index.videos_index import VideosIndex
+from vidsearch.ingest.attempt import Attempt, Outcome
+from vidsearch.ingest.document import video_document
+from vidsearch.ingest.embedders import Embedders, EncoderFor
+from vidsearch.ingest.field_values import explained_rejections
+from vidsearch.ingest.fill_board import Fill, FillBoard
+from vidsearch.ingest.opened_video import OpenedVideo, VideoOpener
+from vidsearch.ingest.slice_plan import SlicePlan, SlicePlanner
+from vidsearch.ingest.slices import SliceBoard
+from vidsearch.metrics import measured
+from vidsearch.registry.lease_keeper import LeaseKeeper
+from vidsearch.registry.registry import Registry
+from vidsearch.stop import Stop
+from vidsearch_mappings.registry import State, VideoRecord
+
+__all__ = ["Filler"]
+
+_log = logging.getLogger(__name__)
+
+
+class Filler:
+    """Makes documents that are on the board.
+
+    Args:
+        engine: the cluster.
+        registry: of the videos.
+        board: of the documents to make.
+        embedder: makes vectors of frames.
+        encoder_for: finds the encoder of the index.
+        alias: of the videos index.
+        opener: opens the videos.
+        slices: of long videos: those that are kept are put together. ``None``: there are none.
+        clock: seconds since the epoch.
+        stop: ends the work between two batches.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        registry: Registry,
+        board: FillBoard,
+        *,
+        embedder: FrameEmbedder,
+        encoder_for: EncoderFor | None = None,
+        alias: str,
+        opener: VideoOpener,
+        slices: SliceBoard | None = None,
+        clock: Callable[[], float] = time.time,
+        stop: Stop | None = None,
+    ) -> None:
+        self._engine = engine
+        self._registry = registry
+        self._board = board
+        self._embedders = Embedders(embedder, encoder_for)
+        self._alias = alias
+        self._opener = opener
+        self._slices = slices
+        self._clock = clock
+        self._stop = stop or Stop()
+
+    @measured("fill")
+    def fill(self, fill_id: str, *, owner: str) -> Outcome:
+        """Make one document. Whatever happens is on the board afterwards.
+
+        Args and errors are those of :meth:`Indexer.ingest`. ``skipped``: there is nothing to be
+        made any more, as the video was deleted or has changed, or the reindex is over.
+        """
+        entries = self._board.entries
+        try:
+            lease = entries.claim(fill_id, owner=owner)
+        except (LeaseLostError, VideoNotRegisteredError, IndexNotFoundError) as error:
+            _log.info("document skipped: %s", error)
+            return Outcome("skipped", reason=str(error))
+        with LeaseKeeper(entries, lease) as keeper:
+            attempt = Attempt(
+                entries, lease.record, keeper, settings=self._opener.settings, stop=self._stop
+            )
+            try:
+                made = self._fill(Fill.of_entry(lease.record), attempt)
+                held = attempt.keeper.finish()
+                seconds = attempt.end()
+                entry = attempt.outlast(lambda: entries.complete(held, seconds=seconds))
+            except Exception as error:
+                return attempt.conclude(error)
+        return Outcome("indexed" if made else "skipped", record=entry)
+
+    def _fill(self, fill: Fill, attempt: Attempt) -> bool:
+        """Whether a document was made."""
+        record = self._registry.find(fill.video_id)
+        if record is None or not fill.is_wanted(record):
+            return False
+        try:
+            target = open_concrete(self._engine, fill.target, alias=self._alias)
+        except IndexNotFoundError:
+            _log.info("the document of video %r is not made: %r is gone", record.id, fill.target)
+            return False
+        embedder = self._embedders.of(target)
+        with self._opener.opened(record, target, attempt) as video:
+            video_object = self._made_already(record, video, target)
+            if video_object is None:
+                video_object = self._embed(record, video, target, embedder, attempt)
+        attempt.enter("write")
+        attempt.keeper.renew()
+        return attempt.outlast(
+            lambda: until_unchanged(
+                lambda: self._write(fill, target, video_object), of=target.called(record.id)
+            )
+        )
+
+    def _made_already(
+        self, record: VideoRecord, video: OpenedVideo, target: VideosIndex
+    ) -> Json | None:
+        """The object ``video`` that a worker wrote that was killed before it noted that."""
+        stored = target.read(record.id, routing=record.routing)
+        found: Json = (stored.source.get(target.field) if stored else None) or {}
+        is_whole = "vector" in found and "segments" in found
+        return found if is_whole and found.get("fingerprint") == video.fingerprint else None
+
+    def _embed(
+        self,
+        record: VideoRecord,
+        video: OpenedVideo,
+        target: VideosIndex,
+        embedder: FrameEmbedder,
+        attempt: Attempt,
+    ) -> Json:
+        planner, plan = None, SlicePlan()
+        if self._slices is not None and self._opener.embeddings is not None:
+            planner = SlicePlanner(
+                self._registry,
+                self._slices,
+                embedder=embedder,
+                seconds=self._opener.settings.slice_seconds,
+                thumbnails=self._opener.thumbnails,
+            )
+            # Slices that are not kept are embedded here, in one go.
+            plan = planner.plan(attempt, video.content, video.kept, video.file)
+        embedding = video.embed(
+            embedder,
+            info=plan.info,
+            collect=lambda candidates: (
+                planner is not None and planner.collect_candidates(plan, candidates)
+            ),
+        )
+        document = video_document(
+            record,
+            embedding,
+            index=target,
+            fingerprint=video.fingerprint,
+            embedded_at=self._clock(),
+        )
+        made: Json = document[target.field]
+        return made
+
+    def _write(self, fill: Fill, target: VideosIndex, video: Json) -> bool:
+        """One try; whether the document is there and current.
+
+        Raises:
+            VersionConflictError: document or record changed meanwhile.
+        """
+        known = self._registry.find(fill.video_id)
+        routing = known.routing if known else None
+        stored = target.read(fill.video_id, routing=routing)
+        record = self._registry.find(fill.video_id)
+        if record is None or not fill.is_wanted(record):
+            return False
+        if target.attached and stored is None:
+            _log.info("%s is not there (any more)", target.called(record.id))
+            return False
+        with explained_rejections():
+            written = self._put(record, stored, {**video, "uri": record.uri}, target)
+        after = self._registry.mark_filled(
+            record.id, index=target.name, of=fill.of, fingerprint=video["fingerprint"]
+        )
+        if after.state is State.DELETED:
+            target.remove(record.id, expect=written, routing=routing)
+        if not fill.is_wanted(after) or _written(after) != _written(record):
+            raise VersionConflictError("the record changed meanwhile")
+        return True
+
+    def _put(
+        self, record: VideoRecord, stored: Document | None, video: Json, target: VideosIndex
+    ) -> Revision:
+        if target.attached:
+            assert stored is not None
+            return target.merge(video, into=stored)
+        return self._engine.put(
+            target.name,
+            record.id,
+            {**record.fields, target.field: video},
+            expect=stored.revision if stored else "absent",
+        )
+
+
+def _written(record: VideoRecord) -> tuple[object, ...]:
+    """What of the record stands in the document."""
+    return record.uri, dict(record.fields)

@@ -1,0 +1,193 @@
+"""A registered video whose file is at hand: what it is, and what is embedded of it for an index."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidsearch.config import IndexSettings, IngestSettings, SourceSettings
+from vidsearch.embeddings import (
+    EmbeddingStore,
+    FrameEmbedder,
+    KeptVideo,
+    SegmentPolicy,
+    VideoEmbedding,
+    embed_video,
+)
+from vidsearch.errors import SourceNotFoundError, SourceUnavailableError
+from vidsearch.index.videos_index import VideosIndex
+from vidsearch.ingest.attempt import Attempt
+from vidsearch.ingest.content import VideoContent, read_content
+from vidsearch.ingest.document import fingerprint
+from vidsearch.ingest.source_circuit import SourceCircuit, unwatched
+from vidsearch.media import (
+    Candidates,
+    Cue,
+    MediaReader,
+    Source,
+    ThumbnailStore,
+    best_cues,
+    check_sources,
+    open_source,
+)
+from vidsearch.media.frames import VideoInfo
+from vidsearch_mappings.registry import VideoRecord
+
+__all__ = ["OpenedVideo", "VideoOpener"]
+
+_log = logging.getLogger(__name__)
+
+
+class VideoOpener:
+    """Opens the files of registered videos, as the settings say.
+
+    Args:
+        index: gives the way in which videos are cut into segments.
+        settings: the section ``ingest``.
+        sources: where files may be read from.
+        thumbnails: where a picture of every segment is put; ``None`` makes none.
+        embeddings: where vectors of frames are kept; ``None`` keeps none.
+        circuit: keeps it from hosts that do not answer.
+
+    Raises:
+        ConfigError: ``sources`` lists a host or scheme that cannot be one.
+    """
+
+    def __init__(
+        self,
+        *,
+        index: IndexSettings,
+        settings: IngestSettings,
+        sources: SourceSettings | None = None,
+        thumbnails: ThumbnailStore | None = None,
+        embeddings: EmbeddingStore | None = None,
+        circuit: SourceCircuit | None = None,
+    ) -> None:
+        self.settings = settings
+        self.thumbnails = thumbnails
+        self.embeddings = embeddings
+        self._index_settings = index
+        self._sources = sources or SourceSettings()
+        check_sources(self._sources)
+        self._watch = circuit.watch if circuit else unwatched
+
+    @contextmanager
+    def opened(
+        self, record: VideoRecord, index: VideosIndex, attempt: Attempt
+    ) -> Iterator[OpenedVideo]:
+        """Find out what a video's file is; it is fetched only where nothing else tells.
+
+        Args:
+            record: of the video.
+            index: that a document is made for.
+            attempt: is told of the stages.
+
+        Raises:
+            VideoError, SourceUnavailableError: see :func:`~vidsearch.media.open_source`.
+        """
+        attempt.enter("fetch")
+        languages, watch = self.settings.subtitle_languages, self._watch(record.uri)
+        with open_source(
+            record.uri, settings=self._sources, languages=languages, asking=watch
+        ) as source:
+            content = self._content(source, record, attempt)
+            segments = SegmentPolicy.of(self._index_settings, length=index.segment_seconds)
+            yield OpenedVideo(
+                source,
+                content,
+                fingerprint=fingerprint(
+                    content.hash,
+                    index=index,
+                    segments=segments,
+                    subtitles=self._subtitles(content),
+                    thumbnails=self.thumbnails.form if self.thumbnails else None,
+                ),
+                segments=segments,
+                kept=KeptVideo(self.embeddings, content.hash),
+                settings=self.settings,
+                thumbnails=self.thumbnails,
+                at=attempt.enter,
+            )
+
+    def _content(self, source: Source, record: VideoRecord, attempt: Attempt) -> VideoContent:
+        """Where its place does not answer, or has it no more, it is what it was the last time."""
+        known = VideoContent.of_record(record)
+        try:
+            return read_content(
+                source,
+                known=known,
+                trust=self._sources.trust_validators,
+                subtitles=self.settings.subtitles,
+                at=attempt.enter,
+            )
+        except (SourceNotFoundError, SourceUnavailableError) as error:
+            if known is None:
+                raise
+            _log.warning("video %r: going by what was read before, as %s", record.id, error)
+            return known
+
+    def _subtitles(self, content: VideoContent) -> list[str] | None:
+        if not self.settings.subtitles:
+            return None
+        return [*self.settings.subtitle_languages, *content.subtitles]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenedVideo:
+    """A video's file, as long as it is open."""
+
+    source: Source
+    content: VideoContent
+    fingerprint: str
+    """Of the document that it has in the index."""
+    segments: SegmentPolicy
+    """How it is cut for the index."""
+    kept: KeptVideo
+    settings: IngestSettings
+    thumbnails: ThumbnailStore | None
+    at: Callable[[str], None]
+
+    def file(self) -> Path:
+        """The file on this machine; fetched when it is first asked for."""
+        return self.source.file().path
+
+    def embed(
+        self,
+        embedder: FrameEmbedder,
+        *,
+        info: VideoInfo | None = None,
+        collect: Callable[[Candidates], bool] = lambda _: False,
+    ) -> VideoEmbedding:
+        """Embed what is not kept of it; see :func:`~vidsearch.embeddings.embed_video`."""
+        return embed_video(
+            self.file,
+            embedder=embedder,
+            segments=self.segments,
+            kept=self.kept,
+            info=info,
+            max_damaged=self.settings.max_damaged,
+            cues=lambda: self._cues(embedder.reader),
+            thumbnails=self.thumbnails,
+            collect=collect,
+            at=self.at,
+        )
+
+    def _cues(self, reader: MediaReader) -> Sequence[Cue]:
+        if not self.settings.subtitles:
+            return ()
+        languages = self.settings.subtitle_languages
+
+        def read() -> tuple[Cue, ...]:
+            file = self.source.file()
+            return best_cues(file.path, file.sidecars, reader=reader, languages=languages)
+
+        return self.kept.fact(
+            "cues",
+            " ".join((*languages, *self.content.subtitles)),
+            read,
+            restore=lambda found: tuple(Cue(*each) for each in found),
+            plain=lambda cues: [[cue.start, cue.end, cue.text] for cue in cues],
+        )

@@ -1,0 +1,181 @@
+"""What is to differ in the target index, and where its documents come from then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from pydantic import ValidationError
+
+from vidsearch.config import IndexSettings
+from vidsearch.encoders.identity import ModelIdentity
+from vidsearch.engines import Json
+from vidsearch.errors import ReindexError
+from vidsearch.index.manage import videos_index_body
+from vidsearch.index.videos_index import VideosIndex
+from vidsearch.reindex.run import Way
+from vidsearch_mappings.diff import flattened
+from vidsearch_mappings.types import Quantization
+from vidsearch_mappings.vectors import vector_settings
+
+__all__ = ["Changes", "Target"]
+
+# Said by the engine at creation, and true of that one index only.
+_OWN = ("blocks.", "creation_date", "history.", "provided_name", "resize.", "uuid", "version.")
+_GRAPH = ("m", "ef_construction")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What is to differ; ``None`` stays as it is in the source. Names as in the settings."""
+
+    quantization: Quantization | None = None
+    segment_seconds: float | None = None
+    """Length of a segment; documents are made anew from kept vectors of frames."""
+    shards: int | None = None
+    replicas: int | None = None
+    m: int | None = None
+    ef_construction: int | None = None
+    model: str | None = None
+    """A hub id, a folder or ``demo``, as the setting ``model.name``; videos are embedded again."""
+    mapping: bool = False
+    """Whether to map the application's own fields anew, as the setting ``index.mapping`` says."""
+
+    def given(self) -> dict[str, Any]:
+        """Those that are to differ, by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {
+            name: value
+            for name, value in values.items()
+            if value is not None and value is not False
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The index that is to be made."""
+
+    way: Way
+    body: Json
+    """For ``PUT /<index>``; without what marks it as the target of a run."""
+
+    @classmethod
+    def of(
+        cls,
+        source: VideosIndex,
+        changes: Changes,
+        *,
+        settings: IndexSettings,
+        identity_of: Callable[[str], ModelIdentity],
+    ) -> Target:
+        """The target that the changes make of the source.
+
+        All else is taken over from the source, as it is live: mappings and settings of the user
+        too.
+
+        Args:
+            source: the index that the alias stands for.
+            changes: what is to differ.
+            settings: name, own mapping and so on.
+            identity_of: the identity of a model, by its name.
+
+        Raises:
+            ReindexError: nothing differs, or a value cannot be.
+            ConfigError: the engine lacks the quantization, or does not take it for the model.
+            ModelUnavailableError: the model cannot be loaded.
+        """
+        given = changes.given()
+        if not given:
+            raise ReindexError(
+                "nothing is to differ: say at least one of --quantization, --segment-seconds, "
+                "--shards, --replicas, --m, --ef-construction, --model and --mapping"
+            )
+        if given.keys() == {"replicas"}:
+            raise ReindexError(
+                "replicas need no new index: set index.replicas, then run `vidsearch index diff "
+                "--apply`"
+            )
+        identity = source.identity
+        if changes.model is not None:
+            identity = identity_of(changes.model)
+            if identity.compared() == source.identity.compared():
+                raise ReindexError(
+                    f"index {source.name!r} holds vectors of {identity} already: to embed its "
+                    "videos again, `vidsearch reindex --all`"
+                )
+        live = source.engine.settings(source.name)
+        wanted = _settings(source, given, settings=settings, live=live)
+        body = videos_index_body(source.engine, wanted, identity)
+        way: Way = "copy"
+        if changes.model is not None:
+            way = "embed"
+        elif wanted.segment_seconds != source.segment_seconds:
+            way = "assemble"
+        mapping = _mapping(source, body["mappings"], anew=changes.mapping)
+        kept = _kept(source, live)
+        target = {
+            "settings": {"index": {**kept, **flattened(body["settings"]["index"])}},
+            "mappings": mapping,
+        }
+        return cls(way=way, body=target)
+
+
+def _settings(
+    source: VideosIndex, given: Mapping[str, Any], *, settings: IndexSettings, live: Json
+) -> IndexSettings:
+    """The settings that describe the target: those of the source, but for the changes."""
+    graph = _graph(source)
+    present = {
+        "quantization": source.quantization,
+        "segment_seconds": source.segment_seconds,
+        "shards": int(live["number_of_shards"]),
+        "replicas": int(live["number_of_replicas"]),
+        **{name: graph[name] for name in _GRAPH if name in graph},
+    }
+    changed = {name: value for name, value in given.items() if name not in {"model", "mapping"}}
+    values = {**settings.model_dump(), "segment_overlap": 0.0, **present, **changed}
+    try:
+        made = IndexSettings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise ReindexError(
+            f"--{name.replace('_', '-')} {values.get(name)!r}: {first['msg']}"
+        ) from error
+    if settings.segment_overlap >= made.segment_seconds:
+        raise ReindexError(
+            f"--segment-seconds {made.segment_seconds:g}: must be above the setting "
+            f"index.segment_overlap, which is {settings.segment_overlap:g}"
+        )
+    return made
+
+
+def _graph(source: VideosIndex) -> Mapping[str, Any]:
+    """``m`` and ``ef_construction`` of the vectors as they are; empty where there is no graph."""
+    vector = source.properties.get(source.field, {}).get("properties", {}).get("vector", {})
+    options: Mapping[str, Any] = vector.get("index_options") or {}
+    return options or (vector.get("method") or {}).get("parameters") or {}
+
+
+def _mapping(source: VideosIndex, wanted: Json, *, anew: bool) -> Json:
+    live = source.engine.mapping(source.name)
+    properties = {**live["properties"], source.field: wanted["properties"][source.field]}
+    whole = {**live, "_meta": {**live["_meta"], **wanted["_meta"]}, "properties": properties}
+    if anew:
+        whole |= {name: value for name, value in wanted.items() if name != "_meta"}
+        whole["properties"] = {**live["properties"], **wanted["properties"]}
+    return whole
+
+
+def _kept(source: VideosIndex, live: Json) -> Json:
+    """Settings of the user, dotted, that the target has as well."""
+    # Those that the former preset brought along are not the user's.
+    engine = source.engine
+    preset: Any = source.quantization
+    former = flattened(vector_settings(engine.kind, preset, engine.info().version))
+    return {
+        name: value
+        for name, value in flattened(live).items()
+        if not name.startswith(_OWN) and name not in former
+    }

@@ -1,0 +1,281 @@
+"""Drives a run from step to step; whoever takes it up after a kill goes on where it stood."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from socket import gethostname
+from uuid import uuid4
+
+from vidsearch.config import IndexSettings
+from vidsearch.encoders.identity import ModelIdentity
+from vidsearch.engines import Engine
+from vidsearch.errors import ReindexError, VidsearchError, WorkerStoppingError
+from vidsearch.index.videos_index import VideosIndex, open_videos_index
+from vidsearch.registry import ErrorRecord, Registry
+from vidsearch.registry.index import registry_layout
+from vidsearch.reindex import target as targets
+from vidsearch.reindex.changes import Changes, Target
+from vidsearch.reindex.lease import RunLease
+from vidsearch.reindex.plan import Plan, plan_of
+from vidsearch.reindex.run import ReindexRun, Step
+from vidsearch.reindex.run_store import RunStore
+from vidsearch.reindex.steps import Documents, RunSteps
+
+__all__ = ["Reindexer"]
+
+
+class Reindexer:
+    """Reindexes one videos index under live traffic.
+
+    Methods raise what :class:`~vidsearch.engines.Engine` raises. Where one breaks off, the run is
+    open: :meth:`resume` goes on, :meth:`roll_back` undoes it.
+
+    Args:
+        engine: the cluster.
+        settings: of the index.
+        registry: of its videos.
+        runs: where the records are kept.
+        documents: what is done with them.
+        identity_of: the identity of a model, by its name.
+        lease_seconds: for which a process has a run without renewing its lease.
+        on_step: told each record when a step has begun.
+        on_progress: told how many videos of how many are in the target.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: IndexSettings,
+        *,
+        registry: Registry,
+        runs: RunStore,
+        documents: Documents,
+        identity_of: Callable[[str], ModelIdentity],
+        lease_seconds: float = 30.0,
+        on_step: Callable[[ReindexRun], None] = lambda run: None,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        self.runs = runs
+        self._engine = engine
+        self._registry = registry
+        self._documents = documents
+        self._settings = settings
+        self._identity_of = identity_of
+        self._lease_seconds = lease_seconds
+        self._steps = RunSteps(
+            engine=engine,
+            settings=settings,
+            documents=documents,
+            now=runs.now,
+            on_step=on_step,
+            on_progress=on_progress,
+        )
+        self._owner = f"{_who()}:{os.getpid()}:{uuid4().hex[:6]}"
+
+    def start(
+        self,
+        changes: Changes,
+        *,
+        throttle: float | None = None,
+        canary: tuple[str, ...] = (),
+        swap: bool = True,
+        keep_old: bool = True,
+    ) -> ReindexRun:
+        """Reindex, to the end. See :meth:`begin` for the arguments.
+
+        Returns the record: ``swapped``, or ``done`` without ``keep_old``, or ``verified`` without
+        ``swap``.
+
+        Raises:
+            ReindexCheckError: the target did not pass its check; searches go to the source.
+            ReindexError, ConfigError, ModelUnavailableError: see :meth:`begin`.
+        """
+        run = self.begin(changes, throttle=throttle, canary=canary, swap=swap, keep_old=keep_old)
+        return self.drive(run.id)
+
+    def begin(
+        self,
+        changes: Changes,
+        *,
+        throttle: float | None = None,
+        canary: tuple[str, ...] = (),
+        swap: bool = True,
+        keep_old: bool = True,
+        background: bool = False,
+    ) -> ReindexRun:
+        """Record a run, and leave it to :meth:`resume`.
+
+        Args:
+            changes: what is to differ.
+            throttle: maximum number of documents per second that are copied; ``None``: as many as
+                leave the cluster half of its time; ``math.inf``: no limit.
+            canary: queries whose results are put side by side before the swap.
+            swap: whether to swap when the target has passed its check.
+            keep_old: whether to keep the source after the swap.
+            background: whether workers are to drive it.
+
+        Raises:
+            ReindexError: another run is open; nothing differs; the index is attached, or is used
+                by its own name.
+            ConfigError, ModelUnavailableError: see :meth:`Target.of`.
+        """
+        source, target = self.planned(changes)
+        layout = registry_layout(self._engine, self._settings)
+        if target.way != "copy" and layout.is_older:  # it could not note what is made
+            raise ReindexError(f"{layout}, before segments or the model are changed")
+
+        def make(id: str, now: float) -> ReindexRun:
+            if self._engine.indices_of(source.alias) != (source.name,):
+                raise ReindexError(
+                    f"alias {source.alias!r} was moved off {source.name!r} meanwhile: begin again"
+                )
+            return ReindexRun(
+                id=id,
+                alias=source.alias,
+                source=source.name,
+                target=targets.next_name(self._engine, source.alias, source.name),
+                way=target.way,
+                changes=changes.given(),
+                body=target.body,
+                by=_who(),
+                started_at=now,
+                updated_at=now,
+                throttle=throttle,
+                canary=canary,
+                swap=swap,
+                keep_old=keep_old,
+                background=background,
+            )
+
+        run = self.runs.begin(make)
+        self._steps.on_step(run)
+        return run
+
+    def planned(self, changes: Changes) -> tuple[VideosIndex, Target]:
+        """The source, and the target that the changes make of it; nothing is done.
+
+        Raises:
+            ReindexError, ConfigError, ModelUnavailableError: see :meth:`begin`.
+        """
+        source = open_videos_index(self._engine, self._settings)
+        if source.attached:
+            raise ReindexError(
+                f"index {source.name!r} is your own, with vidsearch attached to it, and is not "
+                "reindexed by vidsearch: make a new index with the settings that you want, move "
+                f"the alias to it, and `vidsearch scan` brings its vectors; see docs/reindex.md"
+            )
+        if source.name == source.alias:
+            raise ReindexError(
+                f"{source.name!r} is an index and not an alias, so searches cannot be moved to "
+                "another: give it an alias, and name that in the setting index.name"
+            )
+        target = Target.of(source, changes, settings=self._settings, identity_of=self._identity_of)
+        return source, target
+
+    def plan(self, changes: Changes, *, throttle: float | None = None) -> Plan:
+        """What :meth:`start` would do, and what it would take; nothing is done.
+
+        Raises:
+            ReindexError, ConfigError, ModelUnavailableError: see :meth:`begin`; but an open run is
+                among the ``problems``.
+        """
+        source, target = self.planned(changes)
+        return plan_of(
+            source,
+            target=targets.next_name(self._engine, source.alias, source.name),
+            way=target.way,
+            body=target.body,
+            changes=changes.given(),
+            registry=self._registry,
+            runs=self.runs.all(),
+            throttle=throttle,
+        )
+
+    def resume(self, id: str | None = None) -> ReindexRun:
+        """Go on with a run, by default the open one, where it stands; a rollback too.
+
+        Raises:
+            ReindexError: there is none, or another process drives it.
+            ReindexCheckError: see :meth:`start`.
+        """
+        run = self.runs.get(id) if id else self._open()
+        self._documents.retry(run)
+        return self.drive(run.id)
+
+    def drive(self, id: str) -> ReindexRun:
+        """As :meth:`resume`, but what workers gave up stays so."""
+        with RunLease(self.runs, id, owner=self._owner, seconds=self._lease_seconds) as lease:
+            try:
+                while self._steps.next(lease):
+                    pass
+            except WorkerStoppingError:
+                raise
+            except Exception as error:
+                with suppress(VidsearchError):  # the error that led here is the one to tell
+                    step = str(lease.run.step)
+                    lease.change(error=ErrorRecord.of(error, stage=step))
+                raise
+        return self.runs.get(id)
+
+    def swap(self, id: str | None = None) -> ReindexRun:
+        """Go on with a run that was to stop before the swap."""
+        run = self.runs.get(id) if id else self._open()
+        self.runs.update(run.id, lambda run: run.changed(swap=True))
+        return self.drive(run.id)
+
+    def roll_back(self, id: str | None = None) -> ReindexRun:
+        """Undo a run: the alias stands for the source, and the target is deleted.
+
+        What was written since the swap is in the source, too.
+
+        Raises:
+            ReindexError: there is no open run, or another process drives it.
+        """
+        run = self.runs.get(id) if id else self._open()
+        with RunLease(self.runs, run.id, owner=self._owner, seconds=self._lease_seconds) as lease:
+            if not lease.run.is_open:
+                raise ReindexError(f"{run.called} is over ({run.step}), and cannot be rolled back")
+            if not self._engine.indices_of(run.source):
+                raise ReindexError(
+                    f"{run.called} cannot be rolled back, as {run.source!r} is gone: `vidsearch "
+                    "reindex clean` ends it"
+                )
+            swapped_at = lease.run.swapped_at
+            if swapped_at is None and self._engine.indices_of(run.alias) == (run.target,):
+                swapped_at = self.runs.now()  # killed before it could note that
+            self._steps.enter(lease, Step.ROLLING_BACK, swapped_at=swapped_at)
+        return self.drive(run.id)
+
+    def clean(self, id: str | None = None) -> ReindexRun:
+        """End a run that was swapped: its source is deleted.
+
+        Raises:
+            ReindexError: there is none, or it was not swapped.
+        """
+        run = self.runs.get(id) if id else self._open()
+        if run.step is not Step.SWAPPED:
+            raise ReindexError(
+                f"{run.called} is {run.step}, and searches still go to {run.source!r}: only what "
+                "was swapped can be cleaned"
+                if run.is_open
+                else f"{run.called} is over ({run.step}), and left nothing behind"
+            )
+        self.runs.update(run.id, lambda run: run.changed(keep_old=False))
+        return self.drive(run.id)
+
+    def _open(self) -> ReindexRun:
+        run = self.runs.open()
+        if run is None:
+            raise ReindexError(f"no reindex of {self._settings.name!r} is open")
+        return run
+
+
+def _who() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        user = str(os.getuid())
+    return f"{user}@{gethostname()}"

@@ -1,0 +1,205 @@
+"""What each step of a run does. All of it is safe to repeat, from wherever it broke off."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from vidsearch.config import IndexSettings
+from vidsearch.engines import Engine, Json
+from vidsearch.errors import IndexNotFoundError, ReindexCheckError
+from vidsearch.reindex import target as targets
+from vidsearch.reindex.lease import RunLease
+from vidsearch.reindex.run import ReindexRun, Step
+
+__all__ = ["Documents", "Report", "RunSteps"]
+
+_NOTE_SECONDS = 2.0
+_LOOK_SECONDS = 1.0
+
+
+class Report(Protocol):
+    """What the check before the swap found."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the target may be swapped in."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, a sentence each."""
+
+    def to_json(self) -> Json:
+        """All that was found."""
+
+
+class Documents(Protocol):
+    """What is done with the documents of a run; all of it is safe to repeat."""
+
+    def total(self, run: ReindexRun) -> int:
+        """Number of videos to bring into the target."""
+
+    def fill(self, run: ReindexRun, *, told: Callable[[int], None]) -> bool:
+        """Bring them there; ``False`` where workers are still at it, and it is to be called again.
+
+        ``told`` gets the number of videos that are there; what it raises ends the work.
+        """
+
+    def catch_up(self, run: ReindexRun, *, back: bool = False) -> bool:
+        """Bring into the target what changed in the source since the start of the run; ``back``:
+        from the target into the source. ``False`` as for :meth:`fill`."""
+
+    def check(self, run: ReindexRun) -> Report:
+        """Compare the target with the source."""
+
+    def retry(self, run: ReindexRun) -> None:
+        """Have workers try again what they gave up."""
+
+    def end(self, run: ReindexRun) -> None:
+        """The run is over: forget what was noted for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSteps:
+    """The steps of the runs of one videos index."""
+
+    engine: Engine
+    settings: IndexSettings
+    documents: Documents
+    now: Callable[[], float]
+    """The time that is recorded."""
+    on_step: Callable[[ReindexRun], None] = lambda run: None
+    """Told each record when a step has begun."""
+    on_progress: Callable[[int, int], None] = lambda done, total: None
+    """Told how many videos of how many are in the target."""
+
+    def next(self, lease: RunLease) -> bool:
+        """Do what the step of a run asks for; ``False`` where nothing is left to do (now).
+
+        Raises:
+            ReindexCheckError: the target did not pass its check.
+            ReindexTakenOverError: another process has the lease.
+            ReindexError: an index or an alias is not what it has to be.
+        """
+        run = lease.run
+        if run.step is Step.PLANNED:
+            targets.ensure_target(self.engine, run)
+            targets.add_write_alias(self.engine, run, self.settings.write_alias)
+            self.enter(lease, Step.WRITING_BOTH)
+        elif run.step is Step.WRITING_BOTH:
+            self.enter(lease, Step.COPYING, total=self.documents.total(run))
+        elif run.step is Step.COPYING:
+            done = self._fill(lease)
+            if done is None:
+                return False
+            self.enter(lease, Step.CATCHING_UP, done=done, total=done)
+        elif run.step is Step.CATCHING_UP:
+            if not self._catch_up(lease):
+                return False
+            self._check(lease)
+        elif run.step is Step.VERIFIED:
+            return run.swap and self._swap(lease)
+        elif run.step is Step.SWAPPED:
+            has_source = bool(self.engine.indices_of(run.source))
+            # With writers that looked at the alias before.
+            if has_source and not self._catch_up(lease):
+                return False
+            targets.unmark_target(self.engine, run)
+            if has_source and run.keep_old:
+                return False
+            return self._finish(lease)
+        elif run.step is Step.ROLLING_BACK:
+            return self._undo(lease)
+        return not run.step.is_over
+
+    def enter(self, lease: RunLease, step: Step, **values: object) -> None:
+        """Record that a step begins."""
+        began = {**lease.run.began, str(step): self.now()}
+        self.on_step(lease.change(step=step, began=began, error=None, **values))
+
+    def _fill(self, lease: RunLease) -> int | None:
+        """Number of videos in the target; ``None`` where workers are still at it."""
+        noted_at, last = time.monotonic(), 0
+        run = lease.run
+
+        def told(done: int) -> None:
+            nonlocal noted_at, last
+            last = done
+            lease.check()
+            total = max(run.total, done)
+            self.on_progress(done, total)
+            if time.monotonic() - noted_at >= _NOTE_SECONDS:
+                lease.change(done=done, total=total)
+                noted_at = time.monotonic()
+
+        done = self._waited_for(lease, lambda: self.documents.fill(run, told=told))
+        return last if done else None
+
+    def _catch_up(self, lease: RunLease, *, back: bool = False) -> bool:
+        """``False`` where workers are still at it. What is written now, writers bring to both."""
+        run = lease.run
+        return self._waited_for(lease, lambda: self.documents.catch_up(run, back=back))
+
+    def _waited_for(self, lease: RunLease, is_done: Callable[[], bool]) -> bool:
+        """Wait for workers, unless a worker waits itself: it may be the only one."""
+        while not is_done():
+            if lease.run.background:
+                return False
+            time.sleep(_LOOK_SECONDS)
+        return True
+
+    def _check(self, lease: RunLease) -> None:
+        run = lease.run
+        self.engine.refresh(run.target)
+        report = self.documents.check(run)
+        if not report.passed:
+            lease.change(report=report.to_json())
+            raise ReindexCheckError(
+                f"{run.target!r} did not pass the check, and searches still go to {run.source!r}: "
+                f"{'; '.join(report.problems)}. `vidsearch reindex show` tells more; `vidsearch "
+                "reindex resume` checks again, `vidsearch reindex rollback` deletes it"
+            )
+        self.enter(lease, Step.VERIFIED, report=report.to_json())
+
+    def _swap(self, lease: RunLease) -> bool:
+        run = lease.run
+        if not self._catch_up(lease):
+            return False
+        targets.ready_target(self.engine, run)
+        lease.check()
+        self._put_behind_alias(run, old=run.source, new=run.target)
+        self.enter(lease, Step.SWAPPED, swapped_at=self.now())
+        return True
+
+    def _finish(self, lease: RunLease) -> bool:
+        run = lease.run
+        targets.drop_write_alias(self.engine, run, self.settings.write_alias)
+        with suppress(IndexNotFoundError):
+            self.engine.delete_index(run.source)
+        self.documents.end(run)
+        self.enter(lease, Step.DONE, ended_at=self.now())
+        return False
+
+    def _undo(self, lease: RunLease) -> bool:
+        run = lease.run
+        if run.swapped_at is not None and self.engine.indices_of(run.target):
+            if not self._catch_up(lease, back=True):
+                return False
+            lease.check()
+            self._put_behind_alias(run, old=run.target, new=run.source)
+            # With writers that looked at the alias before.
+            if not self._catch_up(lease, back=True):
+                return False
+        targets.drop_write_alias(self.engine, run, self.settings.write_alias)
+        targets.delete_target(self.engine, run)
+        self.documents.end(run)
+        self.enter(lease, Step.ROLLED_BACK, ended_at=self.now())
+        return False
+
+    def _put_behind_alias(self, run: ReindexRun, *, old: str, new: str) -> None:
+        targets.put_behind_alias(
+            self.engine, run.alias, old=old, new=new, write_alias=self.settings.write_alias
+        )

@@ -1,0 +1,162 @@
+"""The target index and the aliases of a run; everything here is safe to repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from vidsearch.engines import Engine, Json
+from vidsearch.engines.creation import create_index_as_asked
+from vidsearch.errors import IndexNotFoundError, ReindexError
+from vidsearch.reindex.run import ReindexRun
+
+__all__ = [
+    "add_write_alias",
+    "delete_target",
+    "drop_write_alias",
+    "ensure_target",
+    "next_name",
+    "put_behind_alias",
+    "ready_target",
+    "unmark_target",
+]
+
+_MARK = "vidsearch_reindex"
+"""In the ``_meta`` of a target until the swap: which run makes it."""
+_DIGITS = 6
+_WHILE_FILLED: Json = {
+    "refresh_interval": "-1",  # nobody searches it
+    # Documents that are copied have been through these pipelines already.
+    "default_pipeline": "_none",
+    "final_pipeline": "_none",
+}
+
+
+def next_name(engine: Engine, alias: str, source: str) -> str:
+    """A name for the target that no index has: ``<alias>-000002`` after ``<alias>-000001``."""
+    prefix, _, number = source.rpartition("-")
+    known = prefix == alias and number.isdecimal()
+    following = int(number) + 1 if known else 1
+    while engine.indices_of(name := f"{alias}-{following:0{_DIGITS}d}"):
+        following += 1
+    return name
+
+
+def ensure_target(engine: Engine, run: ReindexRun) -> None:
+    """Create the target, unless the run has done so before.
+
+    Raises:
+        ReindexError: there is an index of that name that is not this run's.
+        MappingConflictError: an index template of the cluster reached into it.
+    """
+    if engine.indices_of(run.target):
+        if not _is_ours(engine, run):
+            raise ReindexError(
+                f"{run.target!r}, which {run.called} is to make, exists already: `vidsearch "
+                "reindex rollback`, then begin again"
+            )
+        return
+    mapping = run.body["mappings"]
+    marked = {**mapping, "_meta": {**mapping["_meta"], _MARK: _mark(run)}}
+    settings = {**run.body["settings"]["index"], **_while_filled(run)}
+    create_index_as_asked(
+        engine,
+        run.target,
+        {"settings": {"index": settings}, "mappings": marked},
+        advice="Narrow the index_patterns of the template",
+        user_fields=True,
+    )
+
+
+def ready_target(engine: Engine, run: ReindexRun) -> None:
+    """Give the target the settings that it lacked while it was filled."""
+    wanted = run.body["settings"]["index"]
+    engine.put_settings(run.target, {name: wanted.get(name) for name in _while_filled(run)})
+    engine.refresh(run.target)
+
+
+def unmark_target(engine: Engine, run: ReindexRun) -> None:
+    """The target is the index of the alias now, and no leftover of a run."""
+    meta = dict(engine.mapping(run.target)["_meta"])
+    if meta.pop(_MARK, None) is not None:
+        engine.put_mapping(run.target, {"_meta": meta})
+
+
+def delete_target(engine: Engine, run: ReindexRun) -> None:
+    """Delete the target where it is this run's, or was it before the swap."""
+    if engine.indices_of(run.target) != (run.target,):
+        return
+    if run.swapped_at is not None or _is_ours(engine, run):
+        with suppress(IndexNotFoundError):
+            engine.delete_index(run.target)
+
+
+def add_write_alias(engine: Engine, run: ReindexRun, write_alias: str) -> None:
+    """Let the write alias stand for source and target.
+
+    Raises:
+        ReindexError: the name is in use for something else.
+    """
+    there = set(engine.indices_of(write_alias))
+    if others := there - {run.source, run.target}:
+        raise ReindexError(
+            f"a reindex needs the alias {write_alias!r}, which stands for {', '.join(others)}: "
+            "remove it, or choose another setting index.name"
+        )
+    missing = [name for name in (run.source, run.target) if name not in there]
+    if missing:
+        engine.update_aliases(
+            [{"add": {"index": name, "alias": write_alias, "is_hidden": True}} for name in missing]
+        )
+
+
+def drop_write_alias(engine: Engine, run: ReindexRun, write_alias: str) -> None:
+    """Writers write to the index behind the read alias alone again."""
+    names = [name for name in engine.indices_of(write_alias) if name in {run.source, run.target}]
+    if names:
+        engine.update_aliases([{"remove": {"index": name, "alias": write_alias}} for name in names])
+
+
+def put_behind_alias(engine: Engine, alias: str, *, old: str, new: str, write_alias: str) -> None:
+    """Let every alias of the old index, but for the write alias, stand for the new one.
+
+    One call: a search is answered by exactly one of the two. Aliases keep their options.
+
+    Raises:
+        ReindexError: the alias stands for another index by now.
+    """
+    there = engine.indices_of(alias)
+    if there == (new,):
+        return
+    if there != (old,):
+        raise ReindexError(
+            f"alias {alias!r} stands for {', '.join(there) or 'no index'} by now, and not for "
+            f"{old!r}: point it to {old!r} again, or to {new!r}, then `vidsearch reindex resume`"
+        )
+    moves: list[Json] = []
+    for name, options in _moving(engine.aliases(old), write_alias).items():
+        moves.append({"remove": {"index": old, "alias": name}})
+        moves.append({"add": {"index": new, "alias": name, **options}})
+    engine.update_aliases(moves)
+
+
+def _moving(aliases: Json, write_alias: str) -> Mapping[str, Any]:
+    return {name: options for name, options in aliases.items() if name != write_alias}
+
+
+def _while_filled(run: ReindexRun) -> Json:
+    # Workers write whole documents, which go through the pipelines.
+    return {
+        name: value
+        for name, value in _WHILE_FILLED.items()
+        if run.way == "copy" or not name.endswith("pipeline")
+    }
+
+
+def _mark(run: ReindexRun) -> Json:
+    return {"run": run.id, "alias": run.alias, "source": run.source}
+
+
+def _is_ours(engine: Engine, run: ReindexRun) -> bool:
+    return (engine.mapping(run.target).get("_meta") or {}).get(_MARK) == _mark(run)

@@ -1,0 +1,226 @@
+"""A reindex that workers do: begun by an application, driven by a task, taken up by the sweep."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidsearch.errors import (
+    BackendAccessDeniedError,
+    BackendUnavailableError,
+    ReindexError,
+    VidsearchError,
+    WorkerStoppingError,
+)
+from vidsearch_tasks.broker import send_ids
+from vidsearch_tasks.celery_app import REINDEX, maintenance_queue
+from vidsearch_tasks.register import enqueue_fills, request_fills
+from vidsearch_tasks.services import Services, current_services
+from vidsearch_tasks.stopping import STOP
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from vidsearch.encoders import ModelIdentity
+    from vidsearch.index import VideosIndex
+    from vidsearch.reindex import Reindexer, ReindexRun, RunStore
+    from vidsearch.reindex.steps import Report
+
+__all__ = ["drive_reindex", "reindexer", "run_store", "send_due_reindex", "start_reindex"]
+
+_log = logging.getLogger(__name__)
+_LEASE_SECONDS = 30.0
+_RESEND_SECONDS = 10.0
+"""After which a message counts as lost, and an error is tried again."""
+
+
+def reindexer(
+    services: Services | None = None,
+    *,
+    lease_seconds: float = _LEASE_SECONDS,
+    on_step: Callable[[ReindexRun], None] = lambda run: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Reindexer:
+    """What reindexes in this process: ``reindexer().start(Changes(quantization="binary"))``.
+
+    Args:
+        services: what to work with; by default those of this process.
+        lease_seconds: for which a process has a run without renewing its lease.
+        on_step: told each record when a step has begun.
+        on_progress: told how many videos of how many are in the new index.
+    """
+    from vidsearch.reindex import Reindexer
+    from vidsearch.reindex.documents import ReindexedDocuments
+
+    services = services or current_services()
+    documents = ReindexedDocuments(
+        engine=services.engine,
+        registry=services.registry,
+        fills=services.fills,
+        request=partial(request_fills, services=services),
+        send=partial(enqueue_fills, services=services, app=services.app),
+        checked=partial(_checked, services),
+    )
+    return Reindexer(
+        services.engine,
+        services.settings.index,
+        registry=services.registry,
+        runs=run_store(services),
+        documents=documents,
+        identity_of=partial(_identity_of, services),
+        lease_seconds=lease_seconds,
+        on_step=on_step,
+        on_progress=on_progress,
+    )
+
+
+def run_store(services: Services | None = None) -> RunStore:
+    """The records of the runs of the index."""
+    from vidsearch.reindex import RunStore
+
+    services = services or current_services()
+    index = services.settings.index
+    return RunStore(
+        services.engine,
+        index=index.operations,
+        replicas=index.replicas,
+        advice=index.side_advice,
+        clock=services.clock,
+    )
+
+
+def _identity_of(services: Services, name: str) -> ModelIdentity:
+    """Of a model as ``--model`` names it, with ``@`` and a revision where it has one."""
+    from vidsearch.encoders import load_encoder
+    from vidsearch.encoders.pool import model_named
+
+    model = services.settings.model
+    if name == model.name:
+        return services.encoder.identity
+    revision = ""
+    if not Path(name).exists():  # whose name may have one, too
+        name, _, revision = name.partition("@")
+    other = model_named(name, model, revision=revision or None)
+    return load_encoder(other, services.settings.ingest).identity
+
+
+def _checked(
+    services: Services,
+    run: ReindexRun,
+    source: VideosIndex,
+    target: VideosIndex,
+    problems: Sequence[str],
+) -> Report:
+    from vidsearch.reindex.canary import check_target
+
+    report = check_target(
+        source,
+        target,
+        services.registry,
+        encoder_for=services.encoder_for,
+        settings=services.settings.search,
+        queries=run.canary,
+    )
+    return replace(report, problems=(*problems, *report.problems))
+
+
+def start_reindex(
+    *,
+    throttle: float | None = None,
+    canary: tuple[str, ...] = (),
+    swap: bool = True,
+    keep_old: bool = True,
+    services: Services | None = None,
+    app: Celery | None = None,
+    **changes: Any,
+) -> ReindexRun:
+    """Begin a reindex that workers do, under live traffic.
+
+    ``start_reindex(quantization="binary", shards=3)``. Where the broker is away, the next sweep
+    sends the message. To reindex in this process instead, :func:`reindexer`.
+
+    Args:
+        throttle: maximum number of documents per second that are copied.
+        canary: queries whose results are put side by side before the swap.
+        swap: whether to move searches to the new index when it has passed its check.
+        keep_old: whether the old index is kept for a rollback.
+        services: what to work with; by default those of this process.
+        app: the Celery app to send with; by default that of ``services``.
+        changes: what is to differ, as of :class:`vidsearch.reindex.Changes`.
+
+    Returns:
+        The record; ``run_store().get(run.id)`` shows how far it is.
+
+    Raises:
+        ReindexError: another run is open, or nothing differs, or the index is attached.
+        ConfigError, ModelUnavailableError: the engine or this machine lacks what is asked for.
+    """
+    from vidsearch.reindex import Changes
+
+    services = services or current_services()
+    try:
+        wanted = Changes(**changes)
+    except TypeError as error:
+        raise ReindexError(f"cannot reindex with {', '.join(changes)}: {error}") from error
+    run = reindexer(services).begin(
+        wanted, throttle=throttle, canary=canary, swap=swap, keep_old=keep_old, background=True
+    )
+    return _sent(run, services, app or services.app)
+
+
+def send_due_reindex(*, services: Services, app: Celery) -> ReindexRun | None:
+    """Have a worker go on with the open run where workers are to drive it and none does."""
+    runs = run_store(services)
+    try:
+        run = runs.open()
+    except BackendAccessDeniedError:  # it may not read the index of operations
+        return None
+    if run is None or not run.background or run.is_at_rest:
+        return None
+    now = runs.now()
+    if (run.lease_until or 0) > now or (run.sent_at or 0) + _RESEND_SECONDS > now:
+        return None
+    return _sent(run, services, app)
+
+
+def _sent(run: ReindexRun, services: Services, app: Celery) -> ReindexRun:
+    broker = services.settings.broker
+    queue = maintenance_queue(broker.queue)  # else it would wait behind the videos that it needs
+    _, problem = send_ids(app, REINDEX, [run.id], queue=queue, timeout=broker.timeout)
+    if problem is not None:
+        _log.warning("%s: the sweep will send its message: %s", run.called, problem)
+        return run
+    return run_store(services).update(
+        run.id, lambda run: run.changed(sent_at=run_store(services).now())
+    )
+
+
+def drive_reindex(run_id: str, *, services: Services | None = None) -> str:
+    """Go on with a run as far as it goes now; returns its step.
+
+    Where other workers still embed, it ends, and the sweep has it gone on with later. What goes
+    wrong is in the record.
+    """
+    services = services or current_services()
+
+    def progress(done: int, total: int) -> None:
+        STOP.check()
+
+    runs = run_store(services)
+    if (runs.get(run_id).lease_until or 0) > runs.now():
+        return "driven"  # where that process was killed, the sweep will tell
+    try:
+        run = reindexer(services, on_progress=progress).drive(run_id)
+    except WorkerStoppingError:
+        _log.info("reindex run %s is left to another worker, as this one ends", run_id)
+    except BackendUnavailableError as error:
+        _log.warning("reindex run %s goes on later: %s", run_id, error)
+    except VidsearchError as error:
+        _log.warning("reindex run %s: %s", run_id, error)
+    else:
+        return str(run.step)
+    return "interrupted"

@@ -1,0 +1,158 @@
+"""``vidsearch reindex`` with real workers: other settings, other segments, another model, back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.command_line import Run, runner
+from tests.integration.worker import Worker, until
+
+from vidsearch.config import load_settings
+from vidsearch.search import VideoSearch
+from vidsearch.testing.checkpoints import turned_demo_checkpoint
+from vidsearch.testing.clips import solid, write_clip
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
+
+COLOURS = {"red": (235, 20, 20), "blue": (20, 20, 235), "green": (20, 200, 20)}
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    """A clip of six seconds for each colour."""
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for name, colour in COLOURS.items():
+        clip(folder / f"{name}.mp4", colour)
+    return folder
+
+
+def clip(path: Path, colour: tuple[int, int, int]) -> Path:
+    return write_clip(path, [i / 5 for i in range(30)], picture=solid(colour), rate=5)
+
+
+@pytest.fixture
+def other(tmp_path: Path, demo_env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of another model, which workers and searches can find."""
+    folder = turned_demo_checkpoint(tmp_path / "other")
+    demo_env["VIDSEARCH_MODEL__OTHERS"] = json.dumps([str(folder)])
+    monkeypatch.setenv("VIDSEARCH_MODEL__OTHERS", demo_env["VIDSEARCH_MODEL__OTHERS"])
+    return folder
+
+
+@pytest.fixture
+def run(demo_env: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Run:
+    return runner(capsys)
+
+
+@pytest.fixture
+def worker(demo_env: dict[str, str], other: Path, run: Run, tmp_path: Path) -> Iterator[Worker]:
+    """A worker of the demo model, and an index for it."""
+    assert run("index", "create").code == 0
+    with Worker(tmp_path / "worker", demo_env, app="vidsearch_tasks") as running:
+        yield running
+
+
+@pytest.fixture
+def library(worker: Worker, run: Run, clips: Path) -> Worker:
+    args = ("ingest", "--folder", str(clips), "--id-from", "name", "--wait", "--timeout", "120")
+    assert run(*args).code == 0
+    return worker
+
+
+@pytest.fixture
+def search() -> Iterator[VideoSearch]:
+    """A client that stays open over every swap."""
+    with VideoSearch.from_settings(load_settings()) as search:
+        yield search
+
+
+def best(search: VideoSearch, colour: str) -> str:
+    return search.search(text=f"a {colour} wall", mode="vector").hits[0].id
+
+
+def test_other_settings_and_segments_come_without_embedding_again(
+    run: Run, library: Worker, search: VideoSearch, index_name: str, tmp_path: Path
+) -> None:
+    before = {colour: best(search, colour) for colour in COLOURS}
+    plan = run("reindex", "--quantization", "flat", "--shards", "2", "--dry-run", "--json")
+    assert (plan.code, plan.data["way"], plan.data["videos"]) == (0, "copy", 3)
+    assert plan.data["bytes"] > 0
+    assert plan.data["free_bytes"] > plan.data["needed_bytes"]
+    assert plan.data["seconds"] > 0
+    assert run("reindex", "list", "--json").data == []
+
+    queries = tmp_path / "queries.txt"
+    queries.write_text("a red wall\n\na blue wall\n")
+    done = run(
+        *("reindex", "--quantization", "flat", "--shards", "2", "--no-swap"),
+        *("--canary", str(queries), "--json"),
+    )
+    assert (done.code, done.data["step"]) == (0, "verified"), done.err
+    assert f"writers write to {index_name}-000001 and {index_name}-000002" in done.err
+    assert run("index", "show", "--json").data["index"] == f"{index_name}-000001"
+    shown = run("reindex", "show").out
+    assert "check\tpassed" in shown
+    assert f"a red wall\t1\t{before['red']} (" in shown
+    assert run("reindex", "swap", "--json").data["step"] == "swapped"
+    shown = run("index", "show", "--json").data
+    assert (shown["index"], shown["quantization"]) == (f"{index_name}-000002", "flat")
+    assert {colour: best(search, colour) for colour in COLOURS} == before
+
+    refused = run("reindex", "--segment-seconds", "2")
+    assert refused.code == 1
+    assert "`vidsearch reindex clean` ends it" in refused.err
+    assert run("reindex", "clean", "--yes").code == 0
+
+    segments = run("reindex", "--segment-seconds", "2", "--drop-old", "--json")
+    assert (segments.code, segments.data["step"]) == (0, "done"), segments.err
+    assert segments.data["way"] == "assemble"
+    shown = run("index", "show", "--json").data
+    assert (shown["segment_seconds"], shown["videos"]) == (2.0, 3)
+    found = search.search(text="a red wall", mode="vector", level="segment").hits[0]
+    assert found.id == before["red"]
+    assert library.text().count("Task vidsearch.fill_video") >= 3
+    assert run("reindex", "--missing", "--dry-run", "--json").data == []
+    ids = [(run["id"], run["step"]) for run in run("reindex", "list", "--json").data]
+    assert ids == [("2", "done"), ("1", "done")]
+
+
+def test_another_model_is_changed_to_and_back_while_searches_go_on(
+    run: Run, library: Worker, search: VideoSearch, other: Path, clips: Path, index_name: str
+) -> None:
+    before = {colour: best(search, colour) for colour in COLOURS}
+    changed = run("reindex", "--model", str(other), "--json")
+    assert (changed.code, changed.data["step"]) == (0, "swapped"), changed.err
+    assert changed.data["way"] == "embed"
+    assert run("index", "show", "--json").data["model"]["name"] == "local"
+    assert {colour: best(search, colour) for colour in COLOURS} == before
+    assert run("reindex", "--missing", "--dry-run", "--json").data == []
+
+    # The settings name the old model still; what is ingested now has the new one, and in the index
+    # that is kept the old one.
+    late = clip(clips / "late.mp4", (230, 220, 30))
+    assert run("ingest", str(late), "--id-from", "name", "--wait", "--timeout", "60").code == 0
+    assert best(search, "yellow") == "late"
+
+    back = run("reindex", "--rollback", "--yes", "--json")
+    assert (back.code, back.data["step"]) == (0, "rolled_back"), back.err
+    shown = run("index", "show", "--json").data
+    assert (shown["index"], shown["model"]["name"]) == (f"{index_name}-000001", "demo")
+    assert shown["videos"] == 4
+    assert {colour: best(search, colour) for colour in COLOURS} == before
+    assert best(search, "yellow") == "late"
+
+
+def test_workers_reindex_by_themselves(run: Run, library: Worker, search: VideoSearch) -> None:
+    begun = run("reindex", "--quantization", "flat", "--background", "--drop-old", "--json")
+    assert (begun.code, begun.data["step"]) == (0, "planned"), begun.err
+
+    def is_over() -> bool:
+        return bool(run("reindex", "show", "--json").data["step"] == "done")
+
+    until(is_over, what="the reindex is done", worker=library)
+    assert run("index", "show", "--json").data["quantization"] == "flat"
+    assert best(search, "red") == "red"

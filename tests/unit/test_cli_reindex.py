@@ -1,0 +1,81 @@
+"""Which options of ``vidsearch reindex`` go together, and what is said of those that do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.command_line import Run, runner
+
+from vidsearch.cli.reindex_output import Narrator
+from vidsearch.reindex import ReindexRun, Step
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    return runner(capsys)
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ((), "choose one of --all, --missing, --changed and --ids, or say what the new index"),
+        (("--all", "--missing"), "choose one of"),
+        (("--all", "--shards", "2"), "choose one of"),
+        (("--resume", "--rollback"), "choose one of"),
+        (("--resume", "--shards", "2"), "choose one of"),
+        (("--throttle", "5"), "choose one of"),
+        (("--all", "--throttle", "5"), "--throttle does not go with --all"),
+        (("--ids", "a", "--no-swap"), "--no-swap does not go with --ids"),
+        (("--missing", "--drop-old"), "--keep-old/--drop-old does not go with --missing"),
+        (("--replicas", "0", "--wait"), "--wait does not go with --replicas"),
+        (("--resume", "--dry-run"), "--dry-run does not go with --resume"),
+        (("--rollback", "--background"), "--background does not go with --rollback"),
+        (("--changed", "--timeout", "3"), "--timeout goes with --wait"),
+        (("--all", "--wait", "--dry-run"), "--wait does not go with --dry-run"),
+        (("--shards", "0"), "0 is not in the range"),
+        (("--quantization", "tiny"), "'tiny' is not one of"),
+        (("--shards", "2", "list"), "options of `vidsearch reindex list` go after its name"),
+        (("--shards", "2", "--canary", "nowhere.txt"), "nowhere.txt"),
+    ],
+)
+def test_options_that_do_not_go_together_are_named(
+    run: Run, args: tuple[str, ...], said: str
+) -> None:
+    result = run("reindex", *args)
+    assert (result.code, result.out) == (2, "")
+    assert said in " ".join(result.err.split())
+
+
+def test_a_file_without_a_query_is_refused(run: Run, tmp_path: Path) -> None:
+    empty = tmp_path / "queries.txt"
+    empty.write_text("\n \n")
+    result = run("reindex", "--shards", "2", "--canary", str(empty))
+    assert result.code == 2
+    assert "holds no query" in result.err
+
+
+def test_each_step_is_told_with_what_follows_from_it(capsys: pytest.CaptureFixture[str]) -> None:
+    made = ReindexRun(
+        id="3",
+        alias="videos",
+        source="videos-000001",
+        target="videos-000002",
+        way="copy",
+        changes={"quantization": "binary", "mapping": True},
+        by="me@here",
+        started_at=0.0,
+        updated_at=0.0,
+    )
+    narrator = Narrator(lambda done, total=None, note="": None)
+    for step in Step:
+        narrator.step(made.changed(step=step))
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == (
+        "reindex run 3 of 'videos': from videos-000001 to videos-000002, with quantization "
+        "binary, mapping; documents are copied as they are"
+    )
+    assert any("`vidsearch reindex clean` deletes it" in line for line in said)
+    assert said[-1] == "searches of videos go to videos-000001, videos-000002 is deleted"
+    narrator.step(made.changed(step=Step.VERIFIED, swap=False))
+    assert "`vidsearch reindex swap`" in capsys.readouterr().err

@@ -1,0 +1,380 @@
+"""The documents of another model, or of other segments, that workers make during a reindex."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.ingest_stage import SETTINGS, Counting, Stage
+
+from vidsearch.encoders import Encoder, ModelIdentity, require_sound
+from vidsearch.errors import ModelMismatchError
+from vidsearch.index import VideosIndex, open_videos_index, videos_index_body
+from vidsearch.index.targets import open_concrete
+from vidsearch.ingest import (
+    FillBoard,
+    Filler,
+    Outcome,
+    VideoOpener,
+    delete_video,
+    mirror_to_others,
+    missing_videos,
+    update_fields,
+)
+from vidsearch.registry import State
+from vidsearch.reindex.registry_changes import catch_up
+from vidsearch.testing.clips import solid, write_clip
+
+NEW = "videos-000002"
+
+
+class Reindexed(Stage):
+    """A stage with a second index, whose documents have to be made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from vidsearch.index import create_videos_index
+
+        create_videos_index(self.engine, SETTINGS, self.encoder.identity)
+        self.other = Counting(revision="2")
+        require_sound(self.other)
+        self.other.frames = 0
+        self.fills = FillBoard(self.engine, SETTINGS, lease_seconds=30, max_attempts=2)
+        self.before_write: Callable[[], Any] = lambda: None
+
+    def begin(self, identity: ModelIdentity | None = None, **changes: Any) -> None:
+        settings = SETTINGS.model_copy(update=changes)
+        body = videos_index_body(self.engine, settings, identity or self.encoder.identity)
+        self.engine.create_index(NEW, body)
+        self.engine.update_aliases(
+            [
+                {"add": {"index": index, "alias": SETTINGS.write_alias}}
+                for index in ("videos-000001", NEW)
+            ]
+        )
+
+    def swap(self) -> None:
+        self.engine.update_aliases(
+            [
+                {"remove": {"index": "videos-000001", "alias": "videos"}},
+                {"add": {"index": NEW, "alias": "videos"}},
+            ]
+        )
+
+    @property
+    def target(self) -> VideosIndex:
+        return open_concrete(self.engine, NEW, alias="videos")
+
+    def encoder_for(self, index: VideosIndex) -> Encoder:
+        for encoder in (self.encoder, self.other):
+            if encoder.identity == index.identity:
+                return encoder
+        raise ModelMismatchError("neither")
+
+    def request(self, *ids: str) -> tuple[str, ...]:
+        return self.fills.add([self.registry.get(id) for id in ids], self.target)
+
+    def fill(self, fill_id: str) -> Outcome:
+        stage = self
+
+        class Held(Filler):
+            def _write(self, *args: Any) -> bool:
+                step, stage.before_write = stage.before_write, lambda: None
+                step()
+                return super()._write(*args)
+
+        return Held(
+            self.engine,
+            self.registry,
+            self.fills,
+            embedder=self.embedder(),
+            encoder_for=self.encoder_for,
+            alias="videos",
+            opener=VideoOpener(
+                index=SETTINGS,
+                settings=self.ingest_settings,
+                sources=self.sources,
+                thumbnails=self.thumbnails,
+                embeddings=self.store,
+            ),
+            slices=self.board,
+        ).fill(fill_id, owner="w")
+
+    def made(self, id: str) -> dict[str, Any] | None:
+        found = self.engine.get(NEW, id)
+        return None if found is None else found.source
+
+
+@pytest.fixture
+def stage() -> Reindexed:
+    return Reindexed()
+
+
+def test_other_segments_are_made_of_kept_frames(stage: Reindexed, red: Path) -> None:
+    stage.add("a", red, title="A")
+    stage.begin(segment_seconds=5)
+    stage.work()
+    (fill,) = stage.request("a")
+    assert stage.fill(fill).status == "indexed"
+    assert stage.work() == (0, 0)
+    made = stage.made("a")
+    assert made is not None
+    assert made["title"] == "A"
+    assert len(made["video"]["segments"]) < len(stage.video("a")["segments"])
+    assert stage.fills.counts()[State.INDEXED] == 1
+
+
+def test_another_model_embeds_the_file_once(stage: Reindexed, red: Path) -> None:
+    stage.add("a", red)
+    stage.begin(stage.other.identity)
+    stage.work()
+    (fill,) = stage.request("a")
+    assert stage.fill(fill).status == "indexed"
+    assert stage.encoder.frames == 0
+    assert stage.other.frames == 6
+    made = stage.made("a")
+    assert made is not None
+    assert made["video"]["model"] == "fake@2"
+    assert stage.request("a") == (fill,)  # its document was lost
+    stage.engine.delete(NEW, "a")
+    assert stage.fill(fill).status == "indexed"
+    assert stage.other.frames == 6
+
+
+def test_after_the_swap_a_filled_video_is_current(stage: Reindexed, red: Path) -> None:
+    stage.add("a", red, title="A")
+    stage.begin(stage.other.identity)
+    (fill,) = stage.request("a")
+    stage.fill(fill)
+    stage.swap()
+    stage.encoder = stage.other  # as the indexer finds it
+    index = open_videos_index(stage.engine, SETTINGS)
+    assert not list(missing_videos(stage.registry, index))
+    stage.work()
+    assert stage.again("a").status == "unchanged"
+    assert stage.work() == (0, 0)
+    assert stage.again("a", forget=True).status == "indexed"
+    assert stage.registry.get("a").fingerprints == {}
+
+
+def test_what_a_killed_worker_wrote_is_only_noted(stage: Reindexed, red: Path) -> None:
+    stage.add("a", red)
+    stage.begin(stage.other.identity)
+    (fill,) = stage.request("a")
+    stage.fill(fill)
+    record = stage.registry.get("a")
+    noted = record.fingerprints
+    stage.registry.mark_filled("a", index=NEW, of=record.fingerprint, fingerprint="lost")
+    stage.other.frames = 0
+    stage.store = None
+    assert stage.request("a") == (fill,)
+    assert stage.fill(fill).status == "indexed"
+    assert stage.other.frames == 0
+    assert stage.registry.get("a").fingerprints == noted
+
+
+def test_a_fill_does_not_move_the_time_of_the_last_change(stage: Reindexed, red: Path) -> None:
+    stage.add("a", red)
+    stage.begin(segment_seconds=5)
+    (fill,) = stage.request("a")
+    before = stage.registry.get("a").updated_at
+    stage.fill(fill)
+    assert stage.registry.get("a").updated_at == before
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_fields_that_change_meanwhile_are_in_the_document(
+    stage: Reindexed, red: Path, when: str
+) -> None:
+    stage.add("a", red, title="A")
+    stage.begin(segment_seconds=5)
+    (fill,) = stage.request("a")
+
+    def change() -> None:
+        index = open_videos_index(stage.engine, SETTINGS)
+        update_fields(stage.registry, index, "a", {"title": "B"})
+
+    if when == "before":
+        change()
+    else:
+        stage.before_write = change
+    assert stage.fill(fill).status == "indexed"
+    made = stage.made("a")
+    assert made is not None
+    assert made["title"] == "B"
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_a_video_that_is_deleted_is_not_filled(stage: Reindexed, red: Path, when: str) -> None:
+    stage.add("a", red)
+    stage.begin(segment_seconds=5)
+    (fill,) = stage.request("a")
+
+    def delete() -> None:
+        delete_video(stage.registry, open_videos_index(stage.engine, SETTINGS), "a")
+
+    if when == "before":
+        delete()
+    else:
+        stage.before_write = delete
+    assert stage.fill(fill).status == "skipped"
+    assert stage.made("a") is None
+
+
+def test_a_video_that_is_deleted_after_the_write_is_taken_back(
+    stage: Reindexed, red: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.add("a", red)
+    stage.begin(segment_seconds=5)
+    (fill,) = stage.request("a")
+    note = stage.registry.mark_filled
+
+    def note_late(id: str, **about: Any) -> Any:
+        stage.registry.delete(id)  # the rest of the delete was before the write
+        return note(id, **about)
+
+    monkeypatch.setattr(stage.registry, "mark_filled", note_late)
+    assert stage.fill(fill).status == "skipped"
+    assert stage.made("a") is None
+
+
+def test_a_video_that_changes_meanwhile_is_asked_for_anew(
+    stage: Reindexed, red: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.mp4"
+    shutil.copy(red, file)
+    stage.add("a", file)
+    stage.begin(segment_seconds=5)
+    (fill,) = stage.request("a")
+
+    def change() -> None:
+        write_clip(file, [i / 10 for i in range(30)], picture=solid((0, 0, 255)), rate=10)
+        assert stage.again("a").status == "indexed"
+
+    stage.before_write = change
+    assert stage.fill(fill).status == "skipped"
+    assert stage.made("a") is None
+    index = open_videos_index(stage.engine, SETTINGS)
+    (left,) = mirror_to_others(stage.registry, index, ["a"])
+    (again,) = stage.fills.add([stage.registry.get("a")], left.index)
+    assert again != fill
+    assert stage.fill(again).status == "indexed"
+    assert mirror_to_others(stage.registry, index, ["a"]) == ()
+
+
+def test_a_video_that_cannot_be_made_is_listed_and_retried_on_request(
+    stage: Reindexed, red: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.mp4"
+    shutil.copy(red, file)
+    stage.add("a", file)
+    stage.begin(stage.other.identity)
+    (fill,) = stage.request("a")
+    file.unlink()
+    assert stage.fill(fill).status == "failed"
+    (entry,) = stage.fills.given_up()
+    assert entry.fields["video_id"] == "a"
+    assert entry.error is not None
+    assert stage.request("a") == ()
+    shutil.copy(red, file)
+    assert stage.fills.retry() == (fill,)
+    assert stage.fill(fill).status == "indexed"
+
+
+def test_nothing_is_made_for_an_index_that_is_gone(stage: Reindexed, red: Path) -> None:
+    stage.add("a", red)
+    stage.begin(segment_seconds=5)
+    (fill,) = stage.request("a")
+    stage.engine.delete_index(NEW)
+    assert stage.fill(fill).status == "skipped"
+    stage.fills.drop()
+    assert stage.fill(fill).status == "skipped"
+    assert not stage.fills.counts()[State.INDEXED]
+
+
+def test_an_ingest_asks_for_the_document_in_the_new_index(stage: Reindexed, red: Path) -> None:
+    stage.begin(stage.other.identity)
+    stage.registry.register("a", uri=str(red))
+    outcome = stage.ingest("a", fills=stage.fills)
+    assert outcome.status == "indexed"
+    (fill,) = outcome.fills
+    assert stage.fill(fill).status == "indexed"
+    assert stage.again("a").status == "unchanged"
+    assert stage.ingest("a").fills == ()
+
+
+def test_an_indexer_takes_the_encoder_of_the_index(stage: Reindexed, red: Path) -> None:
+    stage.begin(stage.other.identity)
+    stage.swap()
+    stage.registry.register("a", uri=str(red))
+    assert stage.ingest("a", encoder_for=stage.encoder_for).status == "indexed"
+    assert stage.other.frames == 6
+    found = stage.engine.get(NEW, "a")
+    assert found is not None
+    assert found.source["video"]["model"] == "fake@2"
+
+
+def test_a_video_that_fails_leaves_nothing_of_a_former_one_of_its_id(
+    stage: Reindexed, red: Path, tmp_path: Path
+) -> None:
+    stage.add("a", red)
+    former = stage.engine.get("videos", "a")
+    assert former is not None
+    stage.begin()
+    index = open_videos_index(stage.engine, SETTINGS)
+    delete_video(stage.registry, index, "a")
+    stage.engine.put(NEW, "a", former.source)  # by the copy, which read it before
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    assert stage.add("a", broken).status == "failed"
+    assert stage.made("a") is None
+
+
+# -- catching up
+
+
+def test_catching_up_asks_for_what_is_to_be_filled(stage: Reindexed, red: Path) -> None:
+    began = stage.registry.now()
+    stage.add("a", red)
+    stage.add("b", red)
+    stage.begin(segment_seconds=5)
+    source = open_videos_index(stage.engine, SETTINGS)
+    asked: list[str] = []
+
+    def fill(records: Any, target: VideosIndex) -> None:
+        asked.extend(stage.fills.add(records, target))
+
+    done = catch_up(stage.registry, source, stage.target, since=began, fill=fill)
+    assert (done.looked_at, done.changed, done.to_fill) == (2, 0, 2)
+    for each in asked:
+        stage.fill(each)
+    done = catch_up(stage.registry, source, stage.target, since=began, fill=fill)
+    assert (done.changed, done.to_fill, len(asked)) == (0, 0, 2)
+
+
+def test_catching_up_copies_changes_since_and_leaves_older_ones(red: Path) -> None:
+    stage = Reindexed()
+    now = [1000.0]
+    stage.registry._time = lambda: now[0]
+    stage.add("old", red)
+    now[0] = 2000.0
+    stage.begin()
+    stage.add("new", red)
+    stage.add("gone", red)
+    source = open_videos_index(stage.engine, SETTINGS)
+    mirror_to_others(stage.registry, source, ["gone"])
+    now[0] = 2010.0
+    stage.engine.delete("videos-000001", "gone")
+    stage.registry.delete("gone")
+    stage.engine.delete(NEW, "new")
+    told: list[int] = []
+    done = catch_up(stage.registry, source, stage.target, since=2000.0, progress=told.append)
+    assert (done.written, done.removed, done.to_fill) == (1, 1, 0)
+    assert told == sorted(told)
+    assert done.began == 2010.0
+    assert [id for id in ("old", "new", "gone") if stage.made(id)] == ["new"]
+    assert replace(done, looked_at=0).changed == 2

@@ -1,0 +1,69 @@
+"""The fingerprints that a video has in other indices than the one that it was ingested into."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from vidsearch.registry import State, VideoRecord, transitions
+from vidsearch.registry.filling import filled
+
+NOW = 1_000_000.0
+INDEXED = VideoRecord("a", "/a.mp4", state=State.INDEXED, fingerprint="f", updated_at=5.0)
+NOTED = INDEXED.changed(fingerprints={"new": {"of": "f", "is": "g"}})
+
+
+def test_a_made_document_is_noted_and_the_last_change_stays() -> None:
+    after = filled(INDEXED, NOW, index="new", of="f", fingerprint="g")
+    assert after == NOTED
+    assert filled(after, NOW, index="new", of="f", fingerprint="g") is after
+    more = filled(after, NOW, index="third", of="f", fingerprint="h")
+    assert more.fingerprints == {**NOTED.fingerprints, "third": {"of": "f", "is": "h"}}
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.INDEXED])
+def test_of_a_video_that_is_not_indexed_nothing_is_noted(state: State) -> None:
+    record = INDEXED.changed(state=state)
+    assert filled(record, NOW, index="new", of="f", fingerprint="g") is record
+
+
+@pytest.mark.parametrize("of", ["other", None])
+def test_what_was_made_of_another_content_is_not_noted(of: str | None) -> None:
+    record = INDEXED if of else INDEXED.changed(fingerprint=None)
+    assert filled(record, NOW, index="new", of=of, fingerprint="g") is record
+
+
+def test_a_document_is_current_with_the_fingerprint_of_its_index() -> None:
+    assert NOTED.is_current("g", index="new")
+    assert NOTED.is_current("f", index="new")  # of an index that is like the old one
+    assert NOTED.is_current("f", index="old")
+    assert not NOTED.is_current("g", index="old")
+    assert not NOTED.is_current("h", index="new")
+    assert not NOTED.is_current(None, index="new")
+    assert not NOTED.changed(fingerprint=None).is_current("g", index="new")
+
+
+def test_an_ingest_outdates_the_other_index_whoever_does_it() -> None:
+    complete = partial(transitions.complete, frames=1)
+    assert complete(NOTED, NOW).fingerprints == NOTED.fingerprints
+    assert complete(NOTED, NOW, fingerprint="f").fingerprints == NOTED.fingerprints
+    assert complete(NOTED, NOW, fingerprint="f2").fingerprints == {}
+    older = NOTED.changed(fingerprint="f2")  # by a version that keeps what it does not know
+    assert not older.is_current("g", index="new")
+
+
+@pytest.mark.parametrize(
+    "forgotten",
+    [
+        partial(transitions.reopen, forget=True),
+        partial(transitions.delete, error=None),
+    ],
+)
+def test_what_is_forgotten_has_no_fingerprints(forgotten: partial[VideoRecord]) -> None:
+    assert forgotten(NOTED, NOW).fingerprints == {}
+
+
+def test_the_fingerprints_are_stored_and_read_back() -> None:
+    assert VideoRecord.from_source("a", NOTED.to_source()) == NOTED
+    assert "fingerprints" not in INDEXED.to_source()

@@ -1,0 +1,345 @@
+"""The steps of a reindex: in order, safe to repeat, taken up where they broke off, undone."""
+
+from __future__ import annotations
+
+import pytest
+from tests.reindexing_in_memory import (
+    NEW,
+    OLD,
+    SETTINGS,
+    WRITE,
+    Report,
+    Stage,
+    identity_of,
+    stage_of_three,
+)
+
+from vidsearch.config import IndexSettings
+from vidsearch.engines import Json
+from vidsearch.errors import (
+    BackendUnavailableError,
+    ConfigError,
+    ReindexCheckError,
+    ReindexError,
+)
+from vidsearch.index import attach_index, drop_videos_index
+from vidsearch.reindex import ReindexRun, Step
+from vidsearch.reindex.changes import Changes
+from vidsearch.testing.fake_encoder import FakeEncoder
+
+BINARY = Changes(quantization="float")
+STEPS = [
+    Step.PLANNED,
+    Step.WRITING_BOTH,
+    Step.COPYING,
+    Step.CATCHING_UP,
+    Step.VERIFIED,
+    Step.SWAPPED,
+]
+
+
+class Killed(BaseException):
+    """What a process does not see of its own kill; nothing but leases is tidied up after it."""
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return stage_of_three()
+
+
+def test_a_run_goes_from_step_to_step_and_keeps_the_source(stage: Stage) -> None:
+    told: list[tuple[int, int]] = []
+    run = stage.reindexer(on_progress=lambda done, total: told.append((done, total))).start(BINARY)
+    assert stage.steps == STEPS
+    assert run.step is Step.SWAPPED
+    assert run.swapped_at is not None
+    assert run.report == Report().to_json()
+    assert (run.owner, run.error, run.total, told) == (None, None, 3, [(3, 3)])
+    assert stage.behind("videos") == (NEW,)
+    assert stage.behind(WRITE) == (OLD, NEW)
+    assert "vidsearch_reindex" not in stage.engine.mapping(NEW)["_meta"]
+    assert stage.engine.settings(NEW).get("refresh_interval") is None
+    run = stage.reindexer().clean()
+    assert run.step is Step.DONE
+    assert run.ended_at is not None
+    assert stage.left() == [NEW]
+    assert stage.behind(WRITE) == ()
+
+
+def test_without_keep_old_the_source_is_deleted_at_once(stage: Stage) -> None:
+    run = stage.reindexer().start(BINARY, keep_old=False)
+    assert stage.steps == [*STEPS, Step.DONE]
+    assert run.step is Step.DONE
+    assert stage.left() == [NEW]
+    # The next one counts on.
+    assert stage.reindexer().start(Changes(shards=2), keep_old=False).target == "videos-000003"
+    assert stage.behind("videos") == ("videos-000003",)
+
+
+def test_the_target_has_the_changes_and_all_else_of_the_source(stage: Stage) -> None:
+    engine = stage.engine
+    engine.put_mapping(OLD, {"properties": {"year": {"type": "short"}}})
+    engine.put_settings(OLD, {"refresh_interval": "7s", "default_pipeline": "mine"})
+    engine.update_aliases([{"add": {"index": OLD, "alias": "films", "is_hidden": True}}])
+    seen: list[Json] = []
+
+    def look(run: ReindexRun) -> None:
+        if run.step is Step.COPYING:
+            seen.append(engine.settings(NEW))
+
+    stage.reindexer(on_step=look).start(Changes(quantization="flat", shards=3))
+    live = engine.settings(NEW)
+    assert str(live["number_of_shards"]) == "3"
+    assert (live["refresh_interval"], live["default_pipeline"]) == ("7s", "mine")
+    assert (seen[0]["refresh_interval"], seen[0]["default_pipeline"]) == ("-1", "_none")
+    mapping = engine.mapping(NEW)
+    assert mapping["properties"]["year"] == {"type": "short"}
+    assert mapping["_meta"]["vidsearch"]["quantization"] == "flat"
+    vector = mapping["properties"]["video"]["properties"]["vector"]
+    assert vector["index_options"]["type"] == "flat"
+    assert engine.aliases(NEW).keys() == {"videos", "films", WRITE}
+    assert engine.aliases(OLD).keys() == {WRITE}
+
+
+@pytest.mark.parametrize(
+    ("changes", "way"),
+    [
+        (Changes(shards=2), "copy"),
+        (Changes(m=32, ef_construction=200), "copy"),
+        (Changes(quantization="float", replicas=2), "copy"),
+        (Changes(segment_seconds=10), "copy"),  # as it is
+        (Changes(segment_seconds=5, shards=2), "assemble"),
+        (Changes(model="other"), "embed"),
+        (Changes(model="other", segment_seconds=5), "embed"),
+    ],
+)
+def test_the_changes_decide_on_the_way(stage: Stage, changes: Changes, way: str) -> None:
+    run = stage.reindexer().begin(changes)
+    assert (run.way, run.changes) == (way, changes.given())
+    meta = run.body["mappings"]["_meta"]["vidsearch"]
+    assert meta["segment_seconds"] == (changes.segment_seconds or 10)
+    assert meta["model"] == identity_of(changes.model or "1").to_meta()
+
+
+def test_own_fields_are_mapped_anew_where_that_is_asked_for(stage: Stage) -> None:
+    stage.engine.put_mapping(OLD, {"properties": {"year": {"type": "short"}}})
+    settings = SETTINGS.model_copy(update={"mapping": {"properties": {"year": {"type": "long"}}}})
+    reindexer = stage.reindexer()
+    reindexer._settings = settings
+    for changes, kind in [(Changes(shards=2), "short"), (Changes(mapping=True), "long")]:
+        _, target = reindexer.planned(changes)
+        assert target.body["mappings"]["properties"]["year"] == {"type": kind}
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "said"),
+    [
+        (Changes(), ReindexError, "nothing is to differ"),
+        (Changes(replicas=2), ReindexError, "replicas need no new index"),
+        (Changes(segment_seconds=-1), ReindexError, "--segment-seconds -1"),
+        (Changes(shards=0), ReindexError, "--shards 0"),
+        (Changes(quantization="fp16"), ConfigError, "fp16"),
+        (Changes(model="1"), ReindexError, "holds vectors of .* already"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_done(
+    stage: Stage, changes: Changes, error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        stage.reindexer().start(changes)
+    assert stage.left() == [OLD]
+    assert stage.reindexer().runs.all() == []
+
+
+def test_an_index_without_an_alias_is_refused(stage: Stage) -> None:
+    settings = IndexSettings(name=OLD, replicas=0)
+    reindexer = stage.reindexer()
+    reindexer._settings = settings
+    with pytest.raises(ReindexError, match="is an index and not an alias"):
+        reindexer.start(BINARY)
+
+
+def test_a_write_alias_of_somebody_else_is_left_alone(stage: Stage) -> None:
+    stage.engine.create_index("theirs", {"aliases": {WRITE: {}}, "mappings": {"properties": {}}})
+    with pytest.raises(ReindexError, match=r"needs the alias 'videos-write'.* theirs"):
+        stage.reindexer().start(BINARY)
+    with pytest.raises(ReindexError, match="is open"):  # it can be resumed when that is gone
+        stage.reindexer().start(BINARY)
+    assert stage.reindexer().roll_back().step is Step.ROLLED_BACK
+    assert stage.left() == [OLD]
+    assert stage.behind(WRITE) == ("theirs",)
+
+
+def test_without_swap_it_stops_before_the_swap(stage: Stage) -> None:
+    run = stage.reindexer().start(BINARY, swap=False)
+    assert run.step is Step.VERIFIED
+    assert stage.behind("videos") == (OLD,)
+    assert stage.reindexer().resume().step is Step.VERIFIED
+    stage.engine.put(OLD, "d", {"title": "new"})
+    assert stage.reindexer().swap().step is Step.SWAPPED
+    assert stage.engine.get("videos", "d") is not None
+
+
+def test_a_target_that_fails_its_check_is_not_swapped(stage: Stage) -> None:
+    stage.documents.problems = ("3 documents are missing",)
+    with pytest.raises(ReindexCheckError, match="3 documents are missing"):
+        stage.reindexer().start(BINARY)
+    run = stage.reindexer().runs.open()
+    assert run is not None
+    assert (run.step, run.owner) == (Step.CATCHING_UP, None)
+    assert run.report == Report(False, ("3 documents are missing",)).to_json()
+    assert run.error is not None
+    assert stage.behind("videos") == (OLD,)
+    stage.documents.problems = ()
+    run = stage.reindexer().resume()
+    assert (run.step, run.error) == (Step.SWAPPED, None)
+
+
+def test_an_error_is_recorded_and_the_run_can_be_taken_up(stage: Stage) -> None:
+    stage.documents.error = BackendUnavailableError("HTTP 503")
+    with pytest.raises(BackendUnavailableError):
+        stage.reindexer().start(BINARY)
+    run = stage.reindexer().runs.open()
+    assert run is not None
+    assert run.error is not None
+    assert (run.step, run.error.stage) == (Step.COPYING, "copying")
+    assert run.owner is None
+    stage.documents.error = None
+    assert stage.reindexer().resume().step is Step.SWAPPED
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("end", ["resume", "rollback"])
+def test_a_run_that_broke_off_is_finished_or_undone(stage: Stage, step: Step, end: str) -> None:
+    def kill(run: ReindexRun) -> None:
+        if run.step is step:
+            raise Killed
+
+    with pytest.raises(Killed):
+        stage.reindexer(on_step=kill).start(BINARY)
+    stage.engine.put(OLD, "d", {"title": "written meanwhile"})
+    if end == "resume":
+        assert stage.reindexer().resume().step is Step.SWAPPED
+        assert stage.reindexer().clean().step is Step.DONE
+        assert (stage.left(), stage.behind("videos")) == ([NEW], (NEW,))
+        assert stage.engine.get("videos", "d") is not None
+    else:
+        if step is Step.SWAPPED:
+            stage.engine.put(NEW, "d", {"title": "written meanwhile"})
+            stage.engine.put(NEW, "e", {"title": "written to the target"})
+        assert stage.reindexer().roll_back().step is Step.ROLLED_BACK
+        assert (stage.left(), stage.behind("videos")) == ([OLD], (OLD,))
+        assert (stage.engine.get(OLD, "e") is not None) == (step is Step.SWAPPED)
+        assert stage.engine.get(OLD, "d") is not None
+    assert stage.behind(WRITE) == ()
+    assert stage.reindexer().start(Changes(shards=2)).step is Step.SWAPPED
+
+
+def test_a_rollback_that_broke_off_is_finished_by_resume(stage: Stage) -> None:
+    stage.reindexer().start(BINARY)
+
+    def kill(run: ReindexRun) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        stage.reindexer(on_step=kill).roll_back()
+    assert stage.behind("videos") == (NEW,)
+    assert stage.reindexer().resume().step is Step.ROLLED_BACK
+    assert (stage.left(), stage.behind("videos")) == ([OLD], (OLD,))
+    with pytest.raises(ReindexError, match="no reindex of 'videos' is open"):
+        stage.reindexer().resume()
+    with pytest.raises(ReindexError, match=r"is over \(rolled_back\)"):
+        stage.reindexer().roll_back("1")
+
+
+def test_only_what_was_swapped_is_cleaned(stage: Stage) -> None:
+    with pytest.raises(ReindexError, match="no reindex of 'videos' is open"):
+        stage.reindexer().clean()
+    stage.reindexer().start(BINARY, swap=False)
+    with pytest.raises(ReindexError, match="is verified, and searches still go to 'videos-000001'"):
+        stage.reindexer().clean()
+    assert stage.left() == [OLD, NEW]
+
+
+def test_workers_that_still_fill_are_waited_for_but_not_in_the_background(stage: Stage) -> None:
+    stage.documents.fills = [False]
+    run = stage.reindexer().begin(BINARY, background=True)
+    assert stage.reindexer().resume(run.id).step is Step.COPYING
+    assert stage.reindexer().resume(run.id).step is Step.SWAPPED
+
+
+def test_an_index_of_the_target_s_name_is_passed_by(stage: Stage) -> None:
+    stage.engine.create_index(NEW, {"mappings": {"properties": {}}})
+    assert stage.reindexer().start(BINARY).target == "videos-000003"
+
+
+def test_an_alias_that_was_moved_meanwhile_is_not_moved_again(stage: Stage) -> None:
+    stage.reindexer().start(BINARY, swap=False)
+    stage.engine.create_index("theirs", {"mappings": {"properties": {}}})
+    stage.engine.update_aliases(
+        [
+            {"remove": {"index": OLD, "alias": "videos"}},
+            {"add": {"index": "theirs", "alias": "videos"}},
+        ]
+    )
+    with pytest.raises(ReindexError, match="stands for theirs by now"):
+        stage.reindexer().swap()
+    assert stage.behind("videos") == ("theirs",)
+
+
+def test_a_process_that_is_alive_keeps_its_run(stage: Stage) -> None:
+    from vidsearch.reindex.lease import RunLease
+
+    run = stage.reindexer().begin(BINARY)
+    runs = stage.reindexer().runs
+    with (
+        RunLease(runs, run.id, owner="alive", seconds=0.3),
+        pytest.raises(ReindexError, match="driven by alive"),
+    ):
+        stage.reindexer().resume()
+    runs.take(run.id, owner="killed", seconds=0.3)
+    assert stage.reindexer().resume().step is Step.SWAPPED
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_refused"), [(Changes(segment_seconds=5), True), (Changes(shards=2), False)]
+)
+def test_an_older_registry_is_upgraded_before_documents_are_made_anew(
+    stage: Stage, changes: Changes, is_refused: bool
+) -> None:
+    registry = f"{SETTINGS.registry}-000001"
+    stage.engine.put_mapping(registry, {"_meta": {"vidsearch": {"registry": {"version": 3}}}})
+    if is_refused:
+        with pytest.raises(ReindexError, match="run `vidsearch index upgrade`, before"):
+            stage.reindexer().begin(changes)
+    else:
+        stage.reindexer().begin(changes)
+
+
+def test_an_index_is_not_dropped_while_it_is_reindexed(stage: Stage) -> None:
+    stage.reindexer().start(BINARY)
+    with pytest.raises(ReindexError, match="it can be dropped after the reindex of 'videos' only"):
+        drop_videos_index(stage.engine, SETTINGS)
+    stage.reindexer().clean()
+    assert NEW in drop_videos_index(stage.engine, SETTINGS)
+
+
+def test_without_its_source_a_run_ends_and_is_not_rolled_back(stage: Stage) -> None:
+    stage.reindexer().start(BINARY)
+    stage.engine.delete_index(OLD)
+    with pytest.raises(ReindexError, match="cannot be rolled back, as 'videos-000001' is gone"):
+        stage.reindexer().roll_back()
+    assert stage.reindexer().clean().step is Step.DONE
+    assert stage.behind(WRITE) == ()
+
+
+def test_an_index_of_the_user_is_refused(stage: Stage) -> None:
+    engine, settings = stage.engine, IndexSettings(name="products", replicas=0)
+    body = {"mappings": {"properties": {"url": {"type": "keyword"}}}, "aliases": {"products": {}}}
+    engine.create_index("products-1", body)
+    attach_index(engine, settings, FakeEncoder().identity, uri_field="url")
+    reindexer = stage.reindexer()
+    reindexer._settings = settings
+    with pytest.raises(ReindexError, match=r"is your own, .* `vidsearch scan` brings its vectors"):
+        reindexer.start(BINARY)
+    assert engine.indices_of("products-write") == ()
