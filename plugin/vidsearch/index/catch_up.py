@@ -64,8 +64,9 @@ class CatchUp:
         self._source = source
         self._target = target
         self._until: Mapping[int, int] = engine.checkpoints(source)
-        self._fields: Json = engine.mapping(source).get("properties") or {}
         self._before: Mapping[int, PointInTime] = {}
+        self._fields: Json = {}
+        self._add_fields()
 
     def until_small(self) -> Pass:
         """Pass after pass until one is small. The first one comes after the copy.
