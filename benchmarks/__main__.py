@@ -39,6 +39,7 @@ MODULES = (
     "embedding_store",
     "slices",
     "rewrite",
+    "index_copy",
 )
 BY_THEMSELVES = ("large",)
 """Commands of their own, whose results are part of the report."""

@@ -231,7 +231,7 @@ def test_what_the_engine_rejects_is_told_of_that_video_alone(
         if source["uri"] == "/1.mp4":
             raise MappingConflictError("too long")
 
-    monkeypatch.setattr("vidsearch.testing.memory_engine.check", check)
+    monkeypatch.setattr("vidsearch.testing.memory_writes.check", check)
     done = registry.register_many(videos(3))
     assert [one.error is None for one in done] == [True, False, True]
     assert isinstance(done[1].error, MappingConflictError)
@@ -246,7 +246,7 @@ def test_a_video_that_the_registry_refuses_keeps_its_error_and_no_other_is_read_
         if source["uri"] == "/1.mp4":
             raise errors.BackendAccessDeniedError("no right to write /1.mp4")
 
-    monkeypatch.setattr("vidsearch.testing.memory_engine.check", check)
+    monkeypatch.setattr("vidsearch.testing.memory_writes.check", check)
     done = registry.register_many(videos(3))
     assert [type(one.error) for one in done] == [
         type(None),
