@@ -40,6 +40,7 @@ MODULES = (
     "slices",
     "rewrite",
     "ingestion",
+    "index_copy",
 )
 BY_THEMSELVES = ("large",)
 """Commands of their own, whose results are part of the report."""

@@ -111,7 +111,7 @@ def test_fields_that_the_index_refuses_are_taken_back_in_both(two: TwoIndices) -
     mirror_to_others(two.registry, index, ["a"])
     two.registry.set_fields("a", {"year": 2.5})
     assert two.registry.get("a").fields == {"year": 2.5}
-    two.registry.take_back_fields("a", {"year": 1})
+    two.registry.take_back_fields("a", {"year": 2.5}, instead={"year": 1})
     mirror_to_others(two.registry, index, ["a"])
     assert both(two, "a")["year"] == 1
 

@@ -16,7 +16,7 @@ from vidsearch.testing.memory_engine import MemoryEngine
 def engine() -> MemoryEngine:
     engine = MemoryEngine()
     engine.create_index("shop", {})
-    engine.bulk("shop", [Write("index", f"{n}", {"n": n}, f"r{n}") for n in range(300)])
+    engine.bulk("shop", [Write("index", f"{n}", {"n": n}, f"r{n}") for n in range(150)])
     return engine
 
 
@@ -36,8 +36,8 @@ def test_what_was_deleted_is_found_among_what_was_written(
     random = Random(buckets)
     before = point(engine)
     gone: set[str] = set()
-    for _ in range(120):
-        id = f"{random.randrange(300)}"
+    for _ in range(60):
+        id = f"{random.randrange(150)}"
         if random.random() < 0.5:
             engine.delete("shop", id, routing=f"r{id}")
             gone.add(id)

@@ -96,7 +96,9 @@ def test_registering_other_fields_keeps_an_indexed_video_and_marks_it_until_they
         clock.now,
     )
     assert registry.register("a", uri="/a.mp4", fields={"title": "B"}) == record
-    (written,) = registry.mark_fields_written(["a"])
+    (other,) = registry.mark_fields_written({"a": {"title": "A"}})
+    assert other.require() == record
+    (written,) = registry.mark_fields_written({"a": {"title": "B"}})
     assert written.require().due_at is None
     assert registry.get("a").fields == {"title": "B"}
 

@@ -12,7 +12,15 @@ from tests.registry_layouts import unversioned_layout
 from vidsearch.config import IndexSettings
 from vidsearch.errors import IndexNotFoundError, MappingConflictError, RegistryError
 from vidsearch.index import create_videos_index
-from vidsearch.registry import ErrorRecord, NewVideo, Registry, State, VideoRecord, transitions
+from vidsearch.registry import (
+    ErrorRecord,
+    NewVideo,
+    Registry,
+    State,
+    VideoRecord,
+    transitions,
+    written,
+)
 from vidsearch.registry.index import (
     create_registry_index,
     registry_layout,
@@ -42,9 +50,10 @@ TRANSITIONS: dict[str, Callable[[VideoRecord, float], VideoRecord]] = {
     "claim": partial(transitions.claim, token="w#1", lease_seconds=60, max_attempts=3),
     "hand_back": partial(transitions.hand_back, owner="w", error=BROKEN),
     "hand_over": partial(transitions.hand_over, lease_seconds=60, content="c"),
-    "fields_written": lambda record, now: transitions.fields_written(
-        record.changed(due_at=4.0), now
+    "fields_written": lambda record, now: written.fields_written(
+        record.changed(due_at=4.0), now, fields=record.fields
     ),
+    "filled": partial(written.filled, index="new", of="old", fingerprint="g"),
     "renew": partial(transitions.renew, lease_seconds=60),
     "complete": partial(transitions.complete, **MADE),
     "fail": partial(transitions.fail, error=BROKEN),
@@ -63,6 +72,7 @@ FROM = {
     "mark_queued": State.REGISTERED,
     "mark_removed": State.DELETED,
     "fields_written": State.INDEXED,
+    "filled": State.INDEXED,
 }
 
 
@@ -82,7 +92,8 @@ def test_every_transition_keeps_fields_of_a_newer_version(name: str) -> None:
 
 
 def test_every_transition_is_tested() -> None:
-    assert {*TRANSITIONS, "is_handed_over", "is_purgeable"} == set(transitions.__all__)
+    tested = {*TRANSITIONS, "is_handed_over", "is_purgeable"}
+    assert tested == {*transitions.__all__, *written.__all__}
 
 
 def test_registering_over_a_tombstone_keeps_fields_of_a_newer_version() -> None:

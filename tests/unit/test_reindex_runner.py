@@ -43,7 +43,8 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def stage() -> Stage:
+def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    monkeypatch.setattr("vidsearch.reindex.target._WRITERS_SECONDS", 0.0)
     return stage_of_three()
 
 
@@ -343,3 +344,19 @@ def test_an_index_of_the_user_is_refused(stage: Stage) -> None:
     with pytest.raises(ReindexError, match=r"is your own, .* `vidsearch scan` brings its vectors"):
         reindexer.start(BINARY)
     assert engine.indices_of("products-write") == ()
+
+
+def test_an_index_that_a_late_writer_made_again_is_deleted(stage: Stage) -> None:
+    stage.reindexer().start(BINARY)
+    delete, made = stage.engine.delete_index, []
+
+    def delete_and_write(name: str) -> None:
+        delete(name)
+        if not made:
+            stage.engine.create_index(name, {"mappings": {"properties": {}}})
+        made.append(name)
+
+    stage.engine.delete_index = delete_and_write  # type: ignore[method-assign]
+    assert stage.reindexer().roll_back().step is Step.ROLLED_BACK
+    assert made == [NEW, NEW]
+    assert stage.left() == [OLD]

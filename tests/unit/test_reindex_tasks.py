@@ -54,6 +54,7 @@ class Reindexing:
 @pytest.fixture
 def reindexing_(monkeypatch: pytest.MonkeyPatch) -> Reindexing:
     stage = stage_of_three()
+    monkeypatch.setattr("vidsearch.reindex.target._WRITERS_SECONDS", 0.0)
     monkeypatch.setattr(reindexing, "reindexer", lambda _, **options: stage.reindexer(**options))
     monkeypatch.setattr(reindexing, "run_store", lambda _: stage.reindexer().runs)
     return Reindexing(stage)

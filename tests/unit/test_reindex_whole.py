@@ -105,6 +105,7 @@ class Stage:
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     monkeypatch.setattr("vidsearch.reindex.steps._LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("vidsearch.reindex.target._WRITERS_SECONDS", 0.0)
     monkeypatch.setattr(reindexing, "_identity_of", lambda services, name: revision(name).identity)
     stage = Stage(tmp_path)
     yield stage

@@ -155,3 +155,24 @@ def test_a_worker_that_is_at_the_video_writes_the_fields(stage: Stage, clip: Pat
     assert document(stage, "a")["title"] == "one"
     assert stage.ingest("a").status == "unchanged"
     assert document(stage, "a")["title"] == "two"
+
+
+def test_of_two_updates_at_once_the_later_one_is_written(stage: Stage, clip: Path) -> None:
+    """The second one sets its fields after the first one has written, and before it notes that."""
+    stage.add("a", clip, title="old")
+    index = open_videos_index(stage.engine, SETTINGS)
+    stage.registry.set_fields("a", {"title": "first"})
+    bulk = stage.engine.bulk
+
+    def second(name: str, writes: Sequence[Write], **options: Any) -> BulkResult:
+        stage.engine.bulk = bulk  # type: ignore[method-assign]
+        done = bulk(name, writes, **options)
+        stage.registry.set_fields("a", {"title": "second"})
+        return done
+
+    stage.engine.bulk = second  # type: ignore[method-assign]
+    write_fields(stage.registry, index, ["a"])
+    assert lack_fields(stage.registry.get("a"))
+    write_fields(stage.registry, index, ["a"])
+    assert document(stage, "a")["title"] == "second"
+    assert not lack_fields(stage.registry.get("a"))

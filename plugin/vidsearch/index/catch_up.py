@@ -9,6 +9,7 @@ the last one, for which writes have to wait, is short.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -28,6 +29,9 @@ _BATCH = 100
 _IDS = 1000
 _SMALL = 200
 """Changes that are few enough for the pass that writes wait for."""
+_LONGEST = 5.0
+"""Seconds of a pass that writes wait for at most, where passes do not get smaller any more."""
+_SHORTER = 0.7
 _PASSES = 30
 _PRUNED_AFTER = 0.3
 """Seconds after which an engine forgets the version of a deleted document (`gc_deletes: 0s`)."""
@@ -64,19 +68,24 @@ class CatchUp:
         self._source = source
         self._target = target
         self._until: Mapping[int, int] = engine.checkpoints(source)
-        self._fields: Json = engine.mapping(source).get("properties") or {}
         self._before: Mapping[int, PointInTime] = {}
+        self._fields: Json = {}
+        self._add_fields()
 
     def until_small(self) -> Pass:
-        """Pass after pass until one is small. The first one comes after the copy.
+        """Pass after pass until one is small, or they do not get shorter. The first one comes after
+        the copy.
 
         Raises:
             MappingConflictError: the application writes faster than this follows.
         """
+        before = math.inf
         for _ in range(_PASSES):
             last = self.run()
-            if last.is_small:
+            settled = before * _SHORTER < last.seconds <= _LONGEST
+            if last.is_small or settled:
                 return last
+            before = last.seconds
         raise MappingConflictError(
             f"index {self._source!r} changes faster than its copy can follow: {last.written} "
             f"documents were written and {last.deleted} deleted during the last pass of "

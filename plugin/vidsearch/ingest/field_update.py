@@ -125,11 +125,13 @@ def _write_batch(
     refused |= failures
     for id in refused:
         kept = documents[id].source
-        registry.take_back_fields(id, {k: v for k, v in kept.items() if k != index.field})
+        kept = {name: value for name, value in kept.items() if name != index.field}
+        registry.take_back_fields(id, records[id].fields, instead=kept)
     ended = [*done, *(w.id for w in writes if w.id not in conflicts and w.id not in failures)]
     if changed := [*ended, *refused]:
         mirror_to_others(registry, index, changed)
-    ends = {one.id: one for one in registry.mark_fields_written(ended)}
+    written = {id: records[id].fields if id in records else {} for id in ended}
+    ends = {one.id: one for one in registry.mark_fields_written(written)}
     ends |= {one.id: one for one in registry.reopen_many(lost)}
     return ends | {id: Registration(id, error=error) for id, error in refused.items()}
 

@@ -15,12 +15,12 @@ from vidsearch.batches import in_batches
 from vidsearch.engines import Engine
 from vidsearch.errors import LeaseLostError, RegistryError
 from vidsearch.registry import queueing, transitions
-from vidsearch.registry.filling import filled
 from vidsearch.registry.lookups import Lookups
 from vidsearch.registry.registration import Registration, registered
 from vidsearch.registry.store import Change, Lease, Stored
 from vidsearch.registry.sweep_rule import needs_sweep, sweep_query
 from vidsearch.registry.validation import NewVideo, check_id, checked, checked_fields
+from vidsearch.registry.written import fields_written, filled
 from vidsearch_mappings.registry import ErrorRecord, Priority, State, VideoRecord
 
 __all__ = ["Registry"]
@@ -145,17 +145,27 @@ class Registry(Lookups):
         valid = checked_fields(fields, id=id, reserved=self._reserved)
         return self._change(id, partial(transitions.set_fields, fields=valid)).record
 
-    def mark_fields_written(self, ids: Iterable[str]) -> tuple[Registration, ...]:
-        """Note that the documents of indexed videos have their fields."""
-        return self._change_many(ids, transitions.fields_written)
+    def mark_fields_written(
+        self, written: Mapping[str, Mapping[str, Any]]
+    ) -> tuple[Registration, ...]:
+        """Note by id which fields the documents of indexed videos have; see ``written``."""
+        changes = {
+            id: _of_registered(id, partial(fields_written, fields=fields))
+            for id, fields in written.items()
+        }
+        ends = self._store.change_many(changes)
+        return tuple(Registration.of(id, ends[id]) for id in changes)
 
-    def take_back_fields(self, id: str, fields: Mapping[str, Any]) -> VideoRecord:
-        """Note the fields that a document has kept, as the index refused new ones."""
-        return self._change(id, partial(transitions.fields_written, instead=fields)).record
+    def take_back_fields(
+        self, id: str, refused: Mapping[str, Any], *, instead: Mapping[str, Any]
+    ) -> VideoRecord:
+        """Note the fields that a document has kept, as the index refused those of the record."""
+        take_back = partial(fields_written, fields=refused, instead=instead)
+        return self._change(id, take_back).record
 
     def mark_filled(self, id: str, *, index: str, of: str | None, fingerprint: str) -> VideoRecord:
         """Note that the document of an indexed video in another index is made; see
-        ``filling.filled``."""
+        ``written.filled``."""
         fill = partial(filled, index=index, of=of, fingerprint=fingerprint)
         return self._change(id, fill).record
 

@@ -30,7 +30,6 @@ function         from                                         to
 ``retry``        failed, dead                                 registered
 ``reopen``       indexed, failed, dead; any to forget         registered
 ``delete``       all but deleted                              deleted
-``fields_written`` indexed                                    the same
 ``mark_removed`` deleted                                      deleted
 ``recover``      what the sweep takes: see ``sweep_rule``      registered, dead; deleted stays
 ===============  ===========================================  =====================================
@@ -65,7 +64,6 @@ __all__ = [
     "complete",
     "delete",
     "fail",
-    "fields_written",
     "hand_back",
     "hand_over",
     "is_handed_over",
@@ -90,7 +88,7 @@ _SLICES = "slices"
 def register(old: VideoRecord | None, now: float, *, video: NewVideo) -> VideoRecord:
     """Make a video known, or start afresh with what is other than before.
 
-    Of an indexed video, other fields alone are only noted; see :func:`fields_written`.
+    Of an indexed video, other fields alone are only noted; see ``written.fields_written``.
     """
     wanted: Json = {
         "uri": video.uri,
@@ -131,19 +129,6 @@ def set_fields(record: VideoRecord, now: float, *, fields: Mapping[str, Any]) ->
     if record.state is State.INDEXED:
         return _with_fields(record, now, after)
     return record.changed(fields=after, updated_at=now)
-
-
-def fields_written(
-    record: VideoRecord, now: float, *, instead: Mapping[str, Any] | None = None
-) -> VideoRecord:
-    """The document of an indexed video has its fields; until then, the sweep sees to it.
-
-    ``instead`` are the fields that it has kept, where the index refused the new ones.
-    """
-    if record.state is not State.INDEXED or record.due_at is None:
-        return record
-    fields = record.fields if instead is None else instead
-    return record.changed(fields=fields, due_at=None, updated_at=now)
 
 
 def mark_queued(record: VideoRecord, now: float) -> VideoRecord:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from vidsearch.config import IndexSettings
 from vidsearch.engines import Engine, Json
-from vidsearch.errors import IndexNotFoundError, ReindexCheckError
+from vidsearch.errors import ReindexCheckError
 from vidsearch.reindex import target as targets
 from vidsearch.reindex.lease import RunLease
 from vidsearch.reindex.run import ReindexRun, Step
@@ -177,8 +176,7 @@ class RunSteps:
     def _finish(self, lease: RunLease) -> bool:
         run = lease.run
         targets.drop_write_alias(self.engine, run, self.settings.write_alias)
-        with suppress(IndexNotFoundError):
-            self.engine.delete_index(run.source)
+        targets.delete_written(self.engine, run.source)
         self.documents.end(run)
         self.enter(lease, Step.DONE, ended_at=self.now())
         return False

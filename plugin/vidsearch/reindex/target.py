@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -14,6 +15,7 @@ from vidsearch.reindex.run import ReindexRun
 __all__ = [
     "add_write_alias",
     "delete_target",
+    "delete_written",
     "drop_write_alias",
     "ensure_target",
     "next_name",
@@ -25,6 +27,7 @@ __all__ = [
 _MARK = "vidsearch_reindex"
 """In the ``_meta`` of a target until the swap: which run makes it."""
 _DIGITS = 6
+_WRITERS_SECONDS, _LOOKS = 1.0, 4
 _WHILE_FILLED: Json = {
     "refresh_interval": "-1",  # nobody searches it
     # Documents that are copied have been through these pipelines already.
@@ -88,8 +91,21 @@ def delete_target(engine: Engine, run: ReindexRun) -> None:
     if engine.indices_of(run.target) != (run.target,):
         return
     if run.swapped_at is not None or _is_ours(engine, run):
+        delete_written(engine, run.target)
+
+
+def delete_written(engine: Engine, name: str) -> None:
+    """Delete an index that was written until now; nothing happens where there is none.
+
+    A writer that has just asked which indices there are may still write, and an engine makes an
+    index for the write where it is gone. So writers get some time, and what is made is deleted.
+    """
+    for _ in range(_LOOKS):
+        time.sleep(_WRITERS_SECONDS)
+        if engine.indices_of(name) != (name,):
+            return
         with suppress(IndexNotFoundError):
-            engine.delete_index(run.target)
+            engine.delete_index(name)
 
 
 def add_write_alias(engine: Engine, run: ReindexRun, write_alias: str) -> None:

@@ -1,4 +1,4 @@
-"""The fingerprints that a video has in other indices than the one that it was ingested into."""
+"""What a record notes of its documents: their fields, and their fingerprints in other indices."""
 
 from __future__ import annotations
 
@@ -7,11 +7,20 @@ from functools import partial
 import pytest
 
 from vidsearch.registry import State, VideoRecord, transitions
-from vidsearch.registry.filling import filled
+from vidsearch.registry.written import fields_written, filled
 
 NOW = 1_000_000.0
 INDEXED = VideoRecord("a", "/a.mp4", state=State.INDEXED, fingerprint="f", updated_at=5.0)
 NOTED = INDEXED.changed(fingerprints={"new": {"of": "f", "is": "g"}})
+
+
+def test_fields_that_are_written_are_no_longer_due_but_others_still_are() -> None:
+    record = INDEXED.changed(fields={"title": "B"}, due_at=4.0)
+    assert fields_written(record, NOW, fields={"title": "B"}).due_at is None
+    assert fields_written(record, NOW, fields={"title": "A"}) is record
+    kept = fields_written(record, NOW, fields={"title": "B"}, instead={"title": "A"})
+    assert (kept.fields, kept.due_at) == ({"title": "A"}, None)
+    assert fields_written(record, NOW, fields={"title": "C"}, instead={"title": "A"}) is record
 
 
 def test_a_made_document_is_noted_and_the_last_change_stays() -> None:
