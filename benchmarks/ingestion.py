@@ -261,16 +261,14 @@ def _ingest(services: Services, clips: Mapping[str, Path]) -> None:
         time.sleep(0.05)
 
 
-def _settings(
-    engine: str, broker: str, name: str, *, keep: bool, model: str | None = None
-) -> Settings:
+def _settings(engine: str, broker: str, name: str, *, keep: bool, model: str = "demo") -> Settings:
     return Settings(
         engine={"url": engine, "kind": "elasticsearch"},
         broker={"url": broker, "queue": name},
         index={"name": name, "replicas": 0},
         embeddings={"keep": keep},
         ingest={"sweep_seconds": _NO_SWEEP},
-        model={"name": model} if model else {},
+        model={"name": model},
     )
 
 
