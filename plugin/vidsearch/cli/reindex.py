@@ -108,7 +108,7 @@ _OF_VIDEOS = ("wait", "timeout")
 @yes_option
 @json_option
 @click.pass_context
-def reindex(context: click.Context, **options: Any) -> None:
+def reindex(context: click.Context, /, **options: Any) -> None:
     """Make a new index under live traffic, or enqueue videos again into the one that they are in.
 
     With --quantization, --segment-seconds, --shards, --replicas, --m, --ef-construction, --model or

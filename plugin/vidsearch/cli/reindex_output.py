@@ -70,7 +70,7 @@ _KEPT = (
     "; {run.source} is kept up to date: `vidsearch reindex rollback` goes back to it, `vidsearch "
     "reindex clean` deletes it"
 )
-_WAYS = {
+_WAYS: dict[str, str] = {
     "copy": "documents are copied as they are",
     "assemble": "documents are made anew from kept vectors of frames",
     "embed": "workers embed the videos again",

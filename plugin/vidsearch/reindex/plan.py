@@ -126,9 +126,9 @@ def _rate(
         return read / spent, f"reading {read} documents, and as long again for writing them"
     if way == "embed":
         records = registry.scan(State.INDEXED)
-        spent = [s for r in islice(records, _SAMPLE) if (s := sum(r.seconds.values()))]
-        if spent:
-            return len(spent) / sum(spent), f"the last ingestion of {len(spent)} videos, one worker"
+        times = [s for r in islice(records, _SAMPLE) if (s := sum(r.seconds.values()))]
+        if times:
+            return len(times) / sum(times), f"the last ingestion of {len(times)} videos, one worker"
     return None, "nothing"
 
 

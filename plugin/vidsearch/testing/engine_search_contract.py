@@ -212,7 +212,8 @@ class EngineSearchContract:
             engine.scan_slices(filled, slices, page_size=3) as parts,
             ThreadPoolExecutor(slices) as pool,
         ):
-            found = [one for part in pool.map(list, parts) for one in part]
+            read = pool.map(lambda part: [*part], parts)
+            found = [one for documents in read for one in documents]
         assert len(parts) == slices
         assert sorted(one.id for one in found) == [f"{n:02}" for n in range(25)]
         assert all(one.source["n"] == int(one.id) for one in found)
