@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.search_index import unit_vectors
 
-from vidsearch.config import IndexSettings, SearchSettings
+from vidsearch.config import IndexSettings
 from vidsearch.encoders import Encoder, ModelIdentity
 from vidsearch.engines import Engine, Json, Write
 from vidsearch.index import VideosIndex, create_videos_index, videos_index_body
@@ -76,7 +76,6 @@ def _fields(id: str) -> Json:
 
 
 def _video(id: str, model: str) -> Json:
-    # Three clusters, in which few bits tell little apart.
     middle = unit_vectors(f"cluster {int(id[1:]) % 3} by {model}", 1, dims=DIMS)
     segments = middle + 0.15 * unit_vectors(f"{id} by {model}", 3, dims=DIMS)
     segments /= np.linalg.norm(segments, axis=1, keepdims=True)
@@ -95,7 +94,7 @@ def _video(id: str, model: str) -> Json:
 def test_a_copy_with_another_quantization_passes_with_its_recall(
     engine: Engine, index_name: str
 ) -> None:
-    stage = Stage.create(engine, index_name, FakeEncoder(dims=DIMS).identity, quantization="binary")
+    stage = Stage.create(engine, index_name, FakeEncoder(dims=DIMS).identity, quantization="int8")
     stage.write(stage.new, "first")
     report = stage.check(queries=("title of v07",))
     assert report.problems == ()
@@ -118,19 +117,6 @@ def test_each_fault_of_a_target_is_named(engine: Engine, index_name: str) -> Non
     assert "in title, video.fingerprint, such as 'v20', 'v30'" in differs
     assert vectors.startswith(f"the vectors of 1 of 60 sampled documents of {stage.new!r}")
     assert vectors.endswith("such as 'v20'")
-
-
-def test_a_target_whose_searches_miss_the_nearest_is_refused(
-    engine: Engine, index_name: str
-) -> None:
-    stage = Stage.create(engine, index_name, FakeEncoder(dims=DIMS).identity, quantization="binary")
-    stage.write(stage.new, "first")
-    report = stage.check(settings=SearchSettings(rescore=False))
-    assert not report.passed
-    for level, said in zip(("segment", "video"), report.problems, strict=True):
-        assert report.recall[level] < 0.9
-        assert f"of the 10 nearest videos by the vectors of each {level} (" in said
-        assert "% before), less than 90%" in said
 
 
 def test_another_model_is_compared_by_documents_and_by_queries_each_with_its_own(

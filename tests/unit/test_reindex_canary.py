@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -46,9 +47,9 @@ def checked(
         stage.opened(stage.new),
         stage.registry,
         encoder_for=lambda index: FakeEncoder(),
-        recall_queries=0,  # the engine in memory runs no scripts
         pause=pause,
-        **options,
+        # The engine in memory runs no scripts.
+        **{"recall_queries": 0, **options},
     )
 
 
@@ -180,6 +181,34 @@ def test_a_missing_vector_is_found(stage: TwoIndices) -> None:
     segments, vectors = checked(stage).problems
     assert "in video.segments" in segments
     assert "lowest cosine 0.000" in vectors
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (1.0, 0.85, "find 85.0% of the 10 nearest videos by the vectors of each segment (100.0%"),
+        (0.87, 0.85, None),
+        (1.0, 0.93, None),
+    ],
+)
+def test_a_recall_that_is_low_and_was_higher_before_is_refused(
+    stage: TwoIndices,
+    monkeypatch: pytest.MonkeyPatch,
+    before: float,
+    after: float,
+    said: str | None,
+) -> None:
+    def recall_of(index: Any, *args: Any, **options: Any) -> Any:
+        assert index.alias == index.name, "the alias stands for the source"
+        found = after if index.name == stage.new else before
+        measured = [SimpleNamespace(level="segment", recall=found, present=True)]
+        return SimpleNamespace(measured=measured)
+
+    monkeypatch.setattr("vidsearch.reindex.canary.recall_of", recall_of)
+    report = checked(stage, recall_queries=30)
+    assert report.recall == {"segment": after}
+    assert len(report.problems) == (said is not None)
+    assert said is None or said in report.problems[0]
 
 
 # -- while others write
