@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from vidsearch.engines import Engine, Json, Write
+from vidsearch.engines import Document, Engine, Json, Write
 from vidsearch.errors import MappingConflictError
 from vidsearch.testing.small_index import small_index
 from vidsearch_mappings import vector_query
@@ -212,7 +212,8 @@ class EngineSearchContract:
             engine.scan_slices(filled, slices, page_size=3) as parts,
             ThreadPoolExecutor(slices) as pool,
         ):
-            found = [one for part in pool.map(list, parts) for one in part]
+            read: Callable[[Iterator[Document]], list[Document]] = list
+            found = [one for part in pool.map(read, parts) for one in part]
         assert len(parts) == slices
         assert sorted(one.id for one in found) == [f"{n:02}" for n in range(25)]
         assert all(one.source["n"] == int(one.id) for one in found)
