@@ -121,7 +121,7 @@ class Application:
 
 
 def test_copy_under_an_application_that_writes_loses_nothing_and_blocks_for_a_moment(
-    engine: Engine, index_name: str, record_property: Callable[[str, object], None]
+    engine: Engine, index_name: str
 ) -> None:
     old, new = f"{index_name}-1", f"{index_name}-1-vidsearch"
     engine.create_index(old, body(alias=index_name))
@@ -160,7 +160,6 @@ def test_copy_under_an_application_that_writes_loses_nothing_and_blocks_for_a_mo
     assert blocked < ended - began
     settings = engine.settings(new)
     assert not {"default_pipeline", "final_pipeline", "gc_deletes"} & settings.keys()
-    record_property("blocked_ms", round(blocked * 1000))
 
 
 def test_passes_bring_versions_and_fields_and_take_deletes_back(
