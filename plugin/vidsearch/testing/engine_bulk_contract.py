@@ -180,7 +180,7 @@ class EngineBulkContract:
             Write("create", "a", {}, expect=Revision(0, 1))
         for op in ("update", "delete"):
             with pytest.raises(ValueError, match=op):
-                Write(op, "a", {}, expect="absent")  # type: ignore[arg-type]
+                Write(op, "a", {}, expect="absent")
 
     # -- bulk
 
