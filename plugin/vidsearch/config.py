@@ -21,11 +21,11 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from vidsearch.config_index import IndexSettings
 from vidsearch.config_search import FusionName, SearchSettings
 from vidsearch.config_sections import (
     BrokerSettings,
     EngineSettings,
-    IndexSettings,
     IngestSettings,
     ModelSettings,
 )

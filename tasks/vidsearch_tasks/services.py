@@ -7,8 +7,6 @@ not been used yet does.
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from celery.signals import worker_process_init
 
 from vidsearch.once import build_once, forget_built
+from vidsearch_tasks.process_limits import limit_threads, quieten_clients
 from vidsearch_tasks.spawned import handed_over
 from vidsearch_tasks.stopping import STOP
 
@@ -40,12 +39,6 @@ if TYPE_CHECKING:
     from vidsearch_tasks.model_probe import ModelProbe
 
 __all__ = ["Services", "configure", "configured_in", "current_services"]
-
-_LOG_LEVELS = {
-    # They log a line per request, and opensearch-py a warning per document that is not there yet.
-    "elastic_transport": logging.WARNING,
-    "opensearch": logging.ERROR,
-}
 
 
 class Services:
@@ -343,19 +336,12 @@ class Services:
     def after_fork(self) -> None:
         """Forget what the parent process built, and limit threads and log lines.
 
-        As many workers as cores, each with as many threads as cores, would spend their time
-        waiting for each other. Thread counts and log levels that are set already stay, and an
-        application with its own Celery app keeps all its log levels.
+        An application with its own Celery app keeps all its log levels.
         """
         forget_built(self, forked=True)
-        threads = str(self.settings.model.threads)
-        for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-            os.environ.setdefault(variable, threads)
+        limit_threads(self.settings.model.threads)
         if self._given_app is None:
-            for name, level in _LOG_LEVELS.items():
-                logger = logging.getLogger(name)
-                if logger.level == logging.NOTSET:
-                    logger.setLevel(level)
+            quieten_clients()
 
     def close(self) -> None:
         """Close connections; what was handed in stays open."""

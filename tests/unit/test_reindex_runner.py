@@ -122,6 +122,17 @@ def test_the_changes_decide_on_the_way(stage: Stage, changes: Changes, way: str)
     assert meta["model"] == identity_of(changes.model or "1").to_meta()
 
 
+def test_search_clients_get_time_to_load_another_model_before_the_swap(stage: Stage) -> None:
+    run = stage.reindexer(notice_seconds=0.7).start(Changes(model="other"))
+    assert run.step is Step.SWAPPED
+    assert run.began["swapped"] - run.began["writing_both"] >= 0.7
+
+
+def test_a_change_without_another_model_waits_for_no_search_client(stage: Stage) -> None:
+    run = stage.reindexer(notice_seconds=1e6).start(Changes(shards=2))
+    assert run.step is Step.SWAPPED
+
+
 def test_own_fields_are_mapped_anew_where_that_is_asked_for(stage: Stage) -> None:
     stage.engine.put_mapping(OLD, {"properties": {"year": {"type": "short"}}})
     settings = SETTINGS.model_copy(update={"mapping": {"properties": {"year": {"type": "long"}}}})

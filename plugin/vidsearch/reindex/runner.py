@@ -22,7 +22,7 @@ from vidsearch.reindex.lease import RunLease
 from vidsearch.reindex.plan import Plan, plan_of
 from vidsearch.reindex.run import ReindexRun, Step
 from vidsearch.reindex.run_store import RunStore
-from vidsearch.reindex.steps import Documents, RunSteps
+from vidsearch.reindex.steps import NOTICE_SECONDS, Documents, RunSteps
 
 __all__ = ["Reindexer"]
 
@@ -41,6 +41,7 @@ class Reindexer:
         documents: what is done with them.
         identity_of: the identity of a model, by its name.
         lease_seconds: for which a process has a run without renewing its lease.
+        notice_seconds: that search clients get to load another model before the swap.
         on_step: told each record when a step has begun.
         on_progress: told how many videos of how many are in the target.
     """
@@ -55,6 +56,7 @@ class Reindexer:
         documents: Documents,
         identity_of: Callable[[str], ModelIdentity],
         lease_seconds: float = 30.0,
+        notice_seconds: float = NOTICE_SECONDS,
         on_step: Callable[[ReindexRun], None] = lambda run: None,
         on_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
@@ -70,6 +72,7 @@ class Reindexer:
             settings=settings,
             documents=documents,
             now=runs.now,
+            notice_seconds=notice_seconds,
             on_step=on_step,
             on_progress=on_progress,
         )

@@ -14,8 +14,10 @@ from vidsearch.reindex import target as targets
 from vidsearch.reindex.lease import RunLease
 from vidsearch.reindex.run import ReindexRun, Step
 
-__all__ = ["Documents", "Report", "RunSteps"]
+__all__ = ["NOTICE_SECONDS", "Documents", "Report", "RunSteps"]
 
+NOTICE_SECONDS = 15.0
+"""Search clients look for another model every ten seconds, and load one in a few."""
 _NOTE_SECONDS = 2.0
 _LOOK_SECONDS = 1.0
 
@@ -70,6 +72,8 @@ class RunSteps:
     documents: Documents
     now: Callable[[], float]
     """The time that is recorded."""
+    notice_seconds: float = NOTICE_SECONDS
+    """That search clients get to load another model, from the write alias to the swap."""
     on_step: Callable[[ReindexRun], None] = lambda run: None
     """Told each record when a step has begun."""
     on_progress: Callable[[int, int], None] = lambda done, total: None
@@ -165,13 +169,18 @@ class RunSteps:
 
     def _swap(self, lease: RunLease) -> bool:
         run = lease.run
-        if not self._catch_up(lease):
+        if not self._waited_for(lease, lambda: self._is_noticed(run)) or not self._catch_up(lease):
             return False
         targets.ready_target(self.engine, run)
         lease.check()
         self._put_behind_alias(run, old=run.source, new=run.target)
         self.enter(lease, Step.SWAPPED, swapped_at=self.now())
         return True
+
+    def _is_noticed(self, run: ReindexRun) -> bool:
+        """Whether search clients have had the time to load the model of the target."""
+        since = run.began.get(str(Step.WRITING_BOTH), 0.0)
+        return run.way != "embed" or self.now() - since >= self.notice_seconds
 
     def _finish(self, lease: RunLease) -> bool:
         run = lease.run
