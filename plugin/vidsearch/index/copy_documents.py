@@ -25,8 +25,8 @@ __all__ = ["SLICES", "Copied", "Pace", "copy_documents"]
 _T = TypeVar("_T")
 
 SLICES = 4
-"""Threads that read and write. Tried with 2 cores for cluster and client: as fast as the client
-library's ``scan`` and ``parallel_bulk``; two are a third slower."""
+"""Threads that read and write. With two cores for cluster and client, two were slower in most runs
+(``python -m benchmarks --only index_copy``)."""
 _PAGE_BYTES = 1_000_000
 _SAMPLE = 16
 _LARGEST_PAGE = 1000
