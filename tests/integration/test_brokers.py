@@ -21,7 +21,7 @@ from vidsearch.local import RedisServer, SearchNode
 from vidsearch.local.process import spawn, tail
 from vidsearch.local.redis import redis_program
 from vidsearch.registry import State
-from vidsearch.testing.clips import solid, write_clip
+from vidsearch.testing.clips import moving_frame, write_clip
 from vidsearch_tasks import broker, broker_state, make_app, queue_depth
 
 pytestmark = pytest.mark.integration
@@ -37,7 +37,7 @@ def assert_messages_come_through(app: Celery, *, queue: str) -> None:
     assert queue_depth(app, queue=queue) == 0
     for id in ("a", "b"):
         send_ingest(app, id, queue=queue, timeout=10)
-    assert queue_depth(app, queue=queue) == 2
+    until(lambda: queue_depth(app, queue=queue) == 2, what="both messages wait")
     with app.connection_for_read() as connection:
         waiting = connection.SimpleQueue(queue)
         for id in ("a", "b"):
@@ -124,7 +124,7 @@ def test_rabbitmq_takes_messages_and_counts_them(rabbitmq_url: str) -> None:
 def test_video_that_takes_longer_than_rabbitmq_waits_is_indexed_once(
     elasticsearch_9: SearchNode, index_name: str, tmp_path: Path, red: Path
 ) -> None:
-    long = write_clip(tmp_path / "long.mp4", range(14), picture=solid((200, 30, 30)), rate=1)
+    long = write_clip(tmp_path / "long.mp4", range(14), picture=moving_frame, rate=1)
     with (
         running_rabbitmq(tmp_path, "consumer_timeout = 2000") as url,
         running_stage(elasticsearch_9, url, index_name, tmp_path) as stage,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,27 +12,36 @@ from tests.command_line import Run, runner
 from tests.integration.worker import Worker, until
 
 from vidsearch.config import load_settings
+from vidsearch.demo.clips import Shot, write_clip
+from vidsearch.demo.scenes import Scene
 from vidsearch.search import VideoSearch
 from vidsearch.testing.checkpoints import turned_demo_checkpoint
-from vidsearch.testing.clips import solid, write_clip
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 
-COLOURS = {"red": (235, 20, 20), "blue": (20, 20, 235), "green": (20, 200, 20)}
+RED = Scene(
+    shape="circle", colour="red", count=1, size="large", texture="solid", background="black"
+)
+SCENES = {
+    "red": RED,
+    "blue": replace(RED, shape="square", colour="blue", background="white"),
+    "yellow": replace(RED, shape="star", colour="yellow", background="teal"),
+}
+LATE = replace(RED, shape="heart", colour="purple", background="tan")
 
 
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
-    """A clip of six seconds for each colour."""
+    """A clip of six seconds for each scene."""
     folder = tmp_path / "clips"
     folder.mkdir()
-    for name, colour in COLOURS.items():
-        clip(folder / f"{name}.mp4", colour)
+    for name, scene in SCENES.items():
+        clip(folder / f"{name}.mp4", scene)
     return folder
 
 
-def clip(path: Path, colour: tuple[int, int, int]) -> Path:
-    return write_clip(path, [i / 5 for i in range(30)], picture=solid(colour), rate=5)
+def clip(path: Path, scene: Scene) -> Path:
+    return write_clip(path, [Shot(scene=scene, seconds=6)], fps=5)
 
 
 @pytest.fixture
@@ -70,18 +80,22 @@ def search() -> Iterator[VideoSearch]:
         yield search
 
 
-def best(search: VideoSearch, colour: str) -> str:
-    return search.search(text=f"a {colour} wall", mode="vector").hits[0].id
+def best(search: VideoSearch, scene: Scene) -> str:
+    return search.search(text=scene.caption, mode="vector").hits[0].id
+
+
+def each_is_found(search: VideoSearch) -> bool:
+    return all(best(search, scene) == name for name, scene in SCENES.items())
 
 
 def found(search: VideoSearch) -> set[str]:
-    return {hit.id for hit in search.search(text="a yellow wall", mode="vector").hits}
+    return {hit.id for hit in search.search(text=LATE.caption, mode="vector").hits}
 
 
 def test_other_settings_and_segments_come_without_embedding_again(
     run: Run, library: Worker, search: VideoSearch, index_name: str, tmp_path: Path
 ) -> None:
-    before = {colour: best(search, colour) for colour in COLOURS}
+    assert each_is_found(search)
     plan = run("reindex", "--quantization", "flat", "--shards", "2", "--dry-run", "--json")
     assert (plan.code, plan.data["way"], plan.data["videos"]) == (0, "copy", 3)
     assert plan.data["bytes"] > 0
@@ -90,7 +104,7 @@ def test_other_settings_and_segments_come_without_embedding_again(
     assert run("reindex", "list", "--json").data == []
 
     queries = tmp_path / "queries.txt"
-    queries.write_text("a red wall\n\na blue wall\n")
+    queries.write_text(f"{RED.caption}\n\n{SCENES['blue'].caption}\n")
     done = run(
         *("reindex", "--quantization", "flat", "--shards", "2", "--no-swap"),
         *("--canary", str(queries), "--json"),
@@ -100,11 +114,11 @@ def test_other_settings_and_segments_come_without_embedding_again(
     assert run("index", "show", "--json").data["index"] == f"{index_name}-000001"
     shown = run("reindex", "show").out
     assert "check\tpassed" in shown
-    assert f"a red wall\t1\t{before['red']} (" in shown
+    assert f"{RED.caption}\t1\tred (" in shown
     assert run("reindex", "swap", "--json").data["step"] == "swapped"
     shown = run("index", "show", "--json").data
     assert (shown["index"], shown["quantization"]) == (f"{index_name}-000002", "flat")
-    assert {colour: best(search, colour) for colour in COLOURS} == before
+    assert each_is_found(search)
 
     refused = run("reindex", "--segment-seconds", "2")
     assert refused.code == 1
@@ -116,8 +130,8 @@ def test_other_settings_and_segments_come_without_embedding_again(
     assert segments.data["way"] == "assemble"
     shown = run("index", "show", "--json").data
     assert (shown["segment_seconds"], shown["videos"]) == (2.0, 3)
-    (first, *_) = search.search(text="a red wall", mode="vector", level="segment").hits
-    assert first.id == before["red"]
+    (first, *_) = search.search(text=RED.caption, mode="vector", level="segment").hits
+    assert first.id == "red"
     assert library.text().count("Task vidsearch.fill_video") >= 3
     assert run("reindex", "--missing", "--dry-run", "--json").data == []
     ids = [(run["id"], run["step"]) for run in run("reindex", "list", "--json").data]
@@ -131,12 +145,12 @@ def test_another_model_is_changed_to_and_back_while_searches_go_on(
     assert (changed.code, changed.data["step"]) == (0, "swapped"), changed.err
     assert changed.data["way"] == "embed"
     assert run("index", "show", "--json").data["model"]["name"] == "local"
-    assert found(search) == {*COLOURS}
+    assert found(search) == {*SCENES}
     assert run("reindex", "--missing", "--dry-run", "--json").data == []
 
     # The settings name the old model still; what is ingested now has the new one, and in the index
     # that is kept the old one.
-    late = clip(clips / "late.mp4", (230, 220, 30))
+    late = clip(clips / "late.mp4", LATE)
     assert run("ingest", str(late), "--id-from", "name", "--wait", "--timeout", "60").code == 0
     assert run("reindex", "--missing", "--dry-run", "--json").data == []
     until(lambda: "late" in found(search), what="the new clip is found")
@@ -146,7 +160,7 @@ def test_another_model_is_changed_to_and_back_while_searches_go_on(
     shown = run("index", "show", "--json").data
     assert (shown["index"], shown["model"]["name"]) == (f"{index_name}-000001", "demo")
     assert shown["videos"] == 4
-    assert found(search) >= {*COLOURS}
+    assert found(search) >= {*SCENES}
     until(lambda: "late" in found(search), what="the new clip is found")
 
 
@@ -159,4 +173,4 @@ def test_workers_reindex_by_themselves(run: Run, library: Worker, search: VideoS
 
     until(is_over, what="the reindex is done", worker=library)
     assert run("index", "show", "--json").data["quantization"] == "flat"
-    assert best(search, "red") == "red"
+    assert each_is_found(search)

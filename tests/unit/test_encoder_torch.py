@@ -91,7 +91,7 @@ def test_every_setting_reaches_the_encoder() -> None:
     )
     made = load_encoder(settings, IngestSettings(fps=2))
     direct = TorchEncoder(
-        settings.name, rate=2.0, **settings.model_dump(exclude={"name", "encoder"})
+        settings.name, rate=2.0, **settings.model_dump(exclude={"name", "encoder", "others"})
     )
     ignored = {"_lock"}
     assert {k: v for k, v in vars(made).items() if k not in ignored} == {

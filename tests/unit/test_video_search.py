@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -222,6 +223,18 @@ def test_a_document_deleted_between_the_requests_is_left_out(
     result = VideoSearch(engine, encoder).search("xyzzy", k=5)
     assert len(result) == 4
     assert best not in {hit.id for hit in result}
+
+
+def test_text_is_embedded_while_the_engine_is_away() -> None:
+    from vidsearch.engines import connect
+
+    encoder = TableEncoder()
+    away = EngineSettings(url="http://127.0.0.1:1", kind="elasticsearch")
+    with closing(connect(away)) as engine, VideoSearch(engine, encoder) as search:
+        vector = search.embed("a boat")
+        np.testing.assert_array_equal(vector, encoder.encode_text(["a boat"])[0])
+        with pytest.raises(BackendUnavailableError):
+            search.search("a boat")
 
 
 def test_embed_returns_the_unit_vector(search: VideoSearch, engine: CountingEngine) -> None:

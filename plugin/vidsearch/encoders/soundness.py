@@ -13,7 +13,7 @@ import numpy as np
 
 from vidsearch.encoders.base import Encoder, Vectors
 from vidsearch.encoders.output import checked_vectors, embedded_frames, embedded_texts
-from vidsearch.errors import ModelUnavailableError
+from vidsearch.errors import EncoderError, ModelUnavailableError
 from vidsearch.media.frames import FrameBatch
 
 __all__ = ["require_sound", "sound_frames"]
@@ -64,7 +64,11 @@ def sound_frames(encoder: Encoder, frames: FrameBatch) -> Vectors:
         require_sound(encoder)
     if _is_known(encoder) or not len(frames):
         return embedded_frames(encoder, frames)
-    vectors = _numbers(encoder, frames)
+    try:
+        vectors = embedded_frames(encoder, frames)
+    except EncoderError:
+        require_sound(encoder)  # whether the model is at fault, or it is these frames
+        raise
     if not _differ(vectors):
         found = vectors[:1]
         for picture in _pictures().data:

@@ -15,7 +15,12 @@ from vidsearch.encoders.output import embedded_texts
 from vidsearch.engines import Json
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.steps import Steps, Work
-from vidsearch.errors import IndexNotFoundError, MappingConflictError, QueryError
+from vidsearch.errors import (
+    BackendUnavailableError,
+    IndexNotFoundError,
+    MappingConflictError,
+    QueryError,
+)
 from vidsearch.index.description import IndexDescription
 from vidsearch.index.health import require_vectors
 from vidsearch.search.checked_request import CheckedRequest
@@ -112,12 +117,16 @@ class SearchCore:
     def embed(self, text: str, calls: Calls) -> Steps[NDArray[np.float32]]:
         """The unit vector of a text, of the model of the index: ``(dims,)`` float32.
 
-        Of the configured model where there is no index, and so nothing to compare with.
+        Of the configured model where there is no index, and so nothing to compare with, or where
+        the engine was away ever since: an application starts all the same.
         """
+        index: IndexDescription | None
         try:
             index = yield from self._index.describe(calls)
         except IndexNotFoundError:
             index = None
+        except BackendUnavailableError:
+            index = self._index.last_known
 
         def embedded() -> NDArray[np.float32]:
             encoder = self.models.configured() if index is None else self.models.of(index)

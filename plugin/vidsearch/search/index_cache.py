@@ -95,6 +95,11 @@ class IndexCache:
             counted = self._counted = (now, index.name, size)
         return replace(index, size=counted[2])
 
+    @property
+    def last_known(self) -> IndexDescription | None:
+        """The index as it was described last, however long ago; ``None`` where it never was."""
+        return None if self._kept is None else self._kept[1]
+
     def run(
         self,
         calls: Calls,

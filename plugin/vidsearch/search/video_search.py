@@ -178,7 +178,8 @@ class VideoSearch:
         """The unit vector of a text, of the model of the index: ``(dims,)`` float32.
 
         Which model that is, is asked anew every ten seconds; :meth:`body` gives a vector with the
-        rest of the query. Where there is no index, the vector is of the configured model.
+        rest of the query. Where there is no index, or the engine was away ever since, the vector is
+        of the configured model.
 
         Raises:
             QueryError: the text is empty.
