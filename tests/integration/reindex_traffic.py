@@ -148,8 +148,11 @@ class Traffic:
         )
 
         def look() -> None:
+            before = len(self.deleted)
             result = search.search(text=f"{WORD} red", k=20)
-            assert len(result.hits) == 20
+            # A video that is deleted between the ranking and the reading of its document is no hit.
+            most_deleted = len(self.deleted) - before + 1
+            assert 20 - most_deleted <= len(result.hits) <= 20
             self.searches += 1
             time.sleep(0.01)
 
