@@ -43,6 +43,9 @@ class FrameTimes:
         # Stamps count the packets that are there; time goes on while others are missing.
         self._missing = index.missing if self.by_decoding else {}
         self._decoding = index.decoding
+        self._without_stamp = frozenset(
+            np.flatnonzero(~index.stamped).tolist() if index.evened else ()
+        )
         self._first: int | None = None
         """Time stamp that the first frame came with: that of the packet that brought it out."""
         self.number = -1
@@ -78,6 +81,8 @@ class FrameTimes:
             Whether it is shown. One before the first of the timetable is not, nor one between two
             of it, nor one that comes out after its time.
         """
+        if position in self._without_stamp:
+            stamp = None  # what FFmpeg gave it is the stamp of another
         usual = self.number + 1 + lost
         if self.order is None:
             self.number = self.position = usual

@@ -170,6 +170,11 @@ def read_packets(video: Video) -> PacketIndex:
     evened = video.is_broadcast and bool((stamped & (times != _NO_STAMP)).any())
     evened = evened and not stamped.all()
     if evened:
+        # FFmpeg now and then gives a packet the time stamp of the next one as well.
+        is_of_next = np.append(times[:-1] == times[1:], False)
+        is_of_next &= times != _NO_STAMP
+        times = np.where(is_of_next, _NO_STAMP, times)
+        stamped = stamped & ~is_of_next
         first = int(np.argmax(stamped & (times != _NO_STAMP)))
         delay = raw[first] - times[first]
         times = _filled_in(times, step_of(video) / float(time_base))
