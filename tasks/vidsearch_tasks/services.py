@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from celery.signals import worker_process_init
 
@@ -34,11 +34,14 @@ if TYPE_CHECKING:
         SliceWorker,
         SourceCircuit,
     )
+    from vidsearch.ingest.board import Board
     from vidsearch.media import MediaReader, ThumbnailStore
     from vidsearch.registry import EngineClock, Operations, Registry
     from vidsearch_tasks.model_probe import ModelProbe
 
 __all__ = ["Services", "configure", "configured_in", "current_services"]
+
+_Board = TypeVar("_Board", bound="Board")
 
 
 class Services:
@@ -188,20 +191,17 @@ class Services:
         """The slices of long videos."""
         from vidsearch.ingest import SliceBoard
 
-        return SliceBoard(
-            self.engine,
-            self.settings.index,
-            lease_seconds=self.settings.ingest.lease_seconds,
-            max_attempts=self.settings.ingest.max_attempts,
-            clock=self.clock,
-        )
+        return self._board(SliceBoard)
 
     @build_once
     def fills(self) -> FillBoard:
         """The documents that a reindex has workers make."""
         from vidsearch.ingest import FillBoard
 
-        return FillBoard(
+        return self._board(FillBoard)
+
+    def _board(self, kind: type[_Board]) -> _Board:
+        return kind(
             self.engine,
             self.settings.index,
             lease_seconds=self.settings.ingest.lease_seconds,

@@ -8,16 +8,14 @@ nothing is lost with a worker, and what cannot be made is listed with the reason
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from vidsearch.config import IndexSettings
-from vidsearch.engines import Engine, Json
+from vidsearch.engines import Json
 from vidsearch.errors import IndexNotFoundError
 from vidsearch.index.videos_index import VideosIndex
-from vidsearch.registry.index import ensure_board_index
-from vidsearch.registry.registry import Registry
+from vidsearch.ingest.board import Board
 from vidsearch.registry.validation import NewVideo
 from vidsearch_mappings.registry import GIVEN_UP, State, VideoRecord
 
@@ -54,42 +52,13 @@ class Fill:
         return f"{_digest(self.video_id)}-{_digest(self.of or '')}-{self.target}"
 
 
-class FillBoard:
-    """The entries of documents to make, in the index ``<side_prefix><name>-fills``.
+class FillBoard(Board):
+    """The entries of documents to make, in the index ``<side_prefix><name>-fills``."""
 
-    Args:
-        engine: the cluster.
-        settings: the section ``index``.
-        lease_seconds: see :class:`Registry`.
-        max_attempts: see :class:`Registry`.
-        clock: see :class:`Registry`.
-    """
-
-    def __init__(
-        self,
-        engine: Engine,
-        settings: IndexSettings,
-        *,
-        lease_seconds: float,
-        max_attempts: int,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._engine = engine
-        self._settings = settings
-        self.entries = Registry(
-            engine,
-            index=settings.fills,
-            lease_seconds=lease_seconds,
-            max_attempts=max_attempts,
-            reserved="",
-            allow_credentials=True,  # the video's URI was checked when it was registered
-            clock=clock,
-        )
-
-    @property
-    def exists(self) -> bool:
-        """Whether a document was ever asked for."""
-        return bool(self._engine.indices_of(self._settings.fills))
+    @staticmethod
+    def index_of(settings: IndexSettings) -> str:
+        """See :class:`Board`."""
+        return settings.fills
 
     def add(self, records: Sequence[VideoRecord], target: VideosIndex) -> tuple[str, ...]:
         """Ask for the documents of indexed videos in an index.
@@ -99,7 +68,7 @@ class FillBoard:
         Returns the ids of those for which messages are to be sent. Where that is not done, the
         sweep sends them.
         """
-        ensure_board_index(self._engine, self._settings, self._settings.fills)
+        self._ensure_index()
         fills = {
             fill.id: NewVideo(fill.id, record.uri, fill.to_fields())
             for record in records
@@ -130,7 +99,7 @@ class FillBoard:
 
     def drop(self) -> None:
         """Forget all that was asked for, at the end of a reindex."""
-        for name in self._engine.indices_of(self._settings.fills):
+        for name in self._engine.indices_of(self._index):
             try:
                 self._engine.delete_index(name)
             except IndexNotFoundError:

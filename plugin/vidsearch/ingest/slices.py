@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from vidsearch.config import IndexSettings
 from vidsearch.encoders import ModelIdentity
-from vidsearch.engines import Engine
 from vidsearch.errors import IndexNotFoundError, SliceFailedError
-from vidsearch.registry.index import ensure_board_index
-from vidsearch.registry.registry import Registry
+from vidsearch.ingest.board import Board
 from vidsearch.registry.validation import NewVideo
 from vidsearch_mappings.registry import (
     GIVEN_UP,
@@ -106,42 +103,13 @@ class Slice:
         return f"{self.start:g} s to {end} of video {self.video_id!r}"
 
 
-class SliceBoard:
-    """The entries of slices, in the index ``<side_prefix><name>-slices``.
+class SliceBoard(Board):
+    """The entries of slices, in the index ``<side_prefix><name>-slices``."""
 
-    Args:
-        engine: the cluster.
-        settings: the section ``index``.
-        lease_seconds: see :class:`Registry`.
-        max_attempts: see :class:`Registry`.
-        clock: see :class:`Registry`.
-    """
-
-    def __init__(
-        self,
-        engine: Engine,
-        settings: IndexSettings,
-        *,
-        lease_seconds: float,
-        max_attempts: int,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._engine = engine
-        self._settings = settings
-        self.entries = Registry(
-            engine,
-            index=settings.slices,
-            lease_seconds=lease_seconds,
-            max_attempts=max_attempts,
-            reserved="",
-            allow_credentials=True,  # the video's URI was checked when it was registered
-            clock=clock,
-        )
-
-    @property
-    def exists(self) -> bool:
-        """Whether a video was ever sliced here."""
-        return bool(self._engine.indices_of(self._settings.slices))
+    @staticmethod
+    def index_of(settings: IndexSettings) -> str:
+        """See :class:`Board`."""
+        return settings.slices
 
     def add(
         self, slices: Sequence[Slice], *, uri: str, priority: Priority = "interactive"
@@ -154,7 +122,7 @@ class SliceBoard:
             SliceFailedError: workers gave up one of them.
             BackendError: the engine did not answer, or does not let the index be made.
         """
-        ensure_board_index(self._engine, self._settings, self._settings.slices)
+        self._ensure_index()
         wanted = [NewVideo(one.id, uri, asdict(one)) for one in slices]
         entries = {entry.id: entry for entry in self.of(slices)}
         for one in slices:
