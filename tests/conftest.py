@@ -43,6 +43,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.definition.add_marker(nodes)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test of services that fails is run once more, and the summary names it (``RERUN``).
+
+    Nodes, workers and encoders share two cores with the tests; among thousands of tests, one may
+    wait too short. A fault that stays fails twice. Unit tests have no such excuse.
+    """
+    unit = Path(__file__).with_name("unit")
+    for item in items:
+        if unit not in item.path.parents:
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 @pytest.fixture(autouse=True)
 def normal_scheduling() -> Iterator[None]:
     """Take back the real-time priority that the AV1 encoder of a test gives itself where it may.
