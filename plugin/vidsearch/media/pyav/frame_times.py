@@ -82,7 +82,7 @@ class FrameTimes:
             of it, nor one that comes out after its time.
         """
         if position in self._without_stamp:
-            stamp = None  # what FFmpeg gave it is the stamp of another
+            stamp = None  # what FFmpeg gave it may be the stamp of another
         usual = self.number + 1 + lost
         if self.order is None:
             self.number = self.position = usual

@@ -19,6 +19,7 @@ from vidsearch.media.pyav.container import Video, opened
 from vidsearch.media.pyav.frame_numbers import frame_numbers
 from vidsearch.media.pyav.key_frame_rhythm import missing_by_rhythm
 from vidsearch.media.pyav.matroska import breaks_of_matroska
+from vidsearch.media.pyav.stamps import NO_STAMP, are_repeated, filled_in
 from vidsearch.media.pyav.transport_stream import is_cut_off, is_whole
 from vidsearch.media.pyav.zeroed import ZeroedPackets
 
@@ -52,7 +53,6 @@ CLOCK_BACK = 0.1
 
 _PROGRESSIVE = 1
 """FFmpeg's ``AV_FIELD_PROGRESSIVE``; 0 is unknown."""
-_NO_STAMP = -(2**63)
 _PACKED = re.compile(rb"DivX\d+(Build|b)\d+p")
 """In front of a key frame of MPEG-4; FFmpeg, too, goes by it."""
 _HEAD_BYTES = 512
@@ -150,8 +150,8 @@ def read_packets(video: Video) -> PacketIndex:
             if may_be_packed and packet.is_keyframe and not packed:
                 packed = bool(_PACKED.search(bytes(memoryview(packet)[:_HEAD_BYTES])))
             reconfigured = reconfigured or (len(sizes) > 0 and packet.has_sidedata("new_extradata"))
-            stamps.append(_NO_STAMP if stamp is None else stamp)
-            decoding.append(_NO_STAMP if decoded is None else decoded)
+            stamps.append(NO_STAMP if stamp is None else stamp)
+            decoding.append(NO_STAMP if decoded is None else decoded)
             durations.append(packet.duration or 0)
             sizes.append(packet.size)
             places.append(packet.pos or 0)
@@ -166,22 +166,22 @@ def read_packets(video: Video) -> PacketIndex:
         pass  # what was read so far is what there is
     time_base = video.stream.time_base or Fraction(1)
     raw, times = (np.frombuffer(each, dtype=np.int64) for each in (stamps, decoding))
-    stamped = raw != _NO_STAMP
-    evened = video.is_broadcast and bool((stamped & (times != _NO_STAMP)).any())
+    stamped = raw != NO_STAMP
+    evened = video.is_broadcast and bool((stamped & (times != NO_STAMP)).any())
     evened = evened and not stamped.all()
     if evened:
-        # FFmpeg now and then gives a packet the time stamp of the next one as well.
-        is_of_next = np.append(times[:-1] == times[1:], False)
-        is_of_next &= times != _NO_STAMP
-        times = np.where(is_of_next, _NO_STAMP, times)
-        stamped = stamped & ~is_of_next
-        first = int(np.argmax(stamped & (times != _NO_STAMP)))
+        # Where a start code lies in two PES packets, FFmpeg gives one time stamp to two pictures,
+        # and which of them has it by right depends on what comes before.
+        repeated = are_repeated(times)
+        times = np.where(repeated, NO_STAMP, times)
+        stamped = stamped & ~repeated
+        first = int(np.argmax(stamped & (times != NO_STAMP)))
         delay = raw[first] - times[first]
-        times = _filled_in(times, step_of(video) / float(time_base))
+        times = filled_in(times, step_of(video) / float(time_base))
         given, raw = raw, times + delay
     else:
         given = raw
-        times = np.where(times != _NO_STAMP, times, np.where(stamped, raw, 0))
+        times = np.where(times != NO_STAMP, times, np.where(stamped, raw, 0))
     missing = missing_time_of_avi(video, places, sizes, times.tolist())
     known = [at for at in missing if at < len(sizes)]
     not_whole = _not_whole(video, np.frombuffer(corrupt, dtype=np.bool_), keys, places)
@@ -223,21 +223,9 @@ def read_packets(video: Video) -> PacketIndex:
         start=video.stream.start_time or 0,
         begin=_begin(video, pictures),
         step=step_of(video),
-        first_decoding=decoding[0] if decoding else _NO_STAMP,
+        first_decoding=decoding[0] if decoding else NO_STAMP,
         reconfigured=reconfigured,
     )
-
-
-def _filled_in(times: NDArray[np.int64], step: float) -> NDArray[np.int64]:
-    """Times of decoding, those between two that are known spread evenly."""
-    known = np.flatnonzero(times != _NO_STAMP)
-    if len(known) > 1:
-        step = float(np.median(np.diff(times[known]) / np.diff(known)))
-    at = np.arange(len(times))
-    between = np.interp(at, known, times[known])
-    before, after = np.minimum(at - known[0], 0), np.maximum(at - known[-1], 0)
-    filled: NDArray[np.int64] = np.round(between + (before + after) * step).astype(np.int64)
-    return filled
 
 
 def first_seconds(video: Video, stamps: Sequence[int] | NDArray[np.int64]) -> float | None:
@@ -312,7 +300,7 @@ def _holds(
         begins = np.array([], dtype=np.int64)
         stamps = stamps[:0]
     for begin, end in zip([0, *begins], [*begins, len(stamps)], strict=True):
-        packets = begin + np.flatnonzero(stamps[begin:end] != _NO_STAMP)
+        packets = begin + np.flatnonzero(stamps[begin:end] != NO_STAMP)
         packets = packets[np.argsort(stamps[packets], kind="stable")]
         gaps = np.diff(stamps[packets]) * unit
         for number in np.flatnonzero(gaps > LONGEST_BROADCAST_GAP).tolist():
