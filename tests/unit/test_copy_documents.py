@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
-from threading import Event
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Lock
 from typing import Any
 
 import pytest
@@ -195,6 +197,24 @@ def test_pace_without_a_rate_pauses_as_long_as_the_work_took() -> None:
 
     pace.run(5, work)
     assert stop.now == 6.0
+
+
+def test_pace_without_a_rate_lets_one_thread_work_at_a_time() -> None:
+    pace = Pace(None)
+    at_work = Lock()
+    met: list[int] = []
+
+    def work() -> None:
+        if not at_work.acquire(blocking=False):
+            met.append(1)
+            return
+        time.sleep(0.005)
+        at_work.release()
+
+    with ThreadPoolExecutor(4) as threads:
+        for turn in [threads.submit(pace.run, 1, work) for _ in range(8)]:
+            turn.result()
+    assert met == []
 
 
 def test_pace_without_a_limit_never_waits() -> None:

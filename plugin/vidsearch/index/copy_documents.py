@@ -33,7 +33,7 @@ _LARGEST_PAGE = 1000
 _RESUMED = 10
 """Where the target holds at least one in so many documents, those are not read again."""
 _MOST_WORK = 0.5
-"""Share of the time in which a slice without a limit works, the rest it pauses."""
+"""Share of the time in which a copy without a limit writes, the rest it pauses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,7 @@ def copy_documents(
         unwanted: those of some ids that must not be in the target though the source has them.
         slices: threads.
         throttle: most documents per second; ``None``: as many as leave the cluster time for others,
-            by pausing after each bulk as long as it took; ``math.inf``: no limit.
+            one bulk at a time and after each a pause as long as it took; ``math.inf``: no limit.
         progress: told in this thread how many documents of how many are dealt with; what it raises
             ends the copy after the bulks that are under way.
 
@@ -190,7 +190,8 @@ class Pace:
     """How fast some threads may go, together; ends their waits where they are to stop.
 
     Args:
-        rate: most documents per second, ``None`` for a pause after each bulk as long as it took.
+        rate: most documents per second; ``None``: one of the threads at a time works, and the next
+            one after a pause as long as that took.
         clock: seconds, from any start.
         stop: set, it ends every wait.
     """
@@ -206,6 +207,7 @@ class Pace:
         self._rate = rate
         self._clock = clock
         self._lock = Lock()
+        self._turn = Lock()
         self._free = clock()
 
     def run(self, documents: int, work: Callable[[], _T]) -> _T:
@@ -217,9 +219,10 @@ class Pace:
                 self._free = at + documents / self._rate
             self.stop.wait(at - now)
             return work()
-        began = self._clock()
-        end = work()
-        self.stop.wait((self._clock() - began) * (1 - _MOST_WORK) / _MOST_WORK)
+        with self._turn:
+            began = self._clock()
+            end = work()
+            self.stop.wait((self._clock() - began) * (1 - _MOST_WORK) / _MOST_WORK)
         return end
 
 
