@@ -67,7 +67,7 @@ def parts_once(run: Run, told: str, *, times: int = 1) -> tuple[int, dict[str, A
 
     def is_told() -> bool:
         found[:] = [parts(run)]
-        return bool(found[0][1]["workers"]["detail"].count(told) == times)
+        return bool(found[0][1]["workers"]["detail"].count(told) >= times)
 
     until(is_told, what=f"{told!r} is told of {times} workers, not {found}")
     return found[0]

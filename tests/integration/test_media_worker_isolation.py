@@ -86,7 +86,11 @@ def test_video_that_breaks_its_decoder_fails_and_no_other_does(
         assert dead.error.type == "DecoderKilledError"
         assert "killed from outside (SIGKILL)" in dead.error.message
 
-        assert processes(worker)[0] == before, "the worker's own processes are the same"
+        until(
+            lambda: processes(worker)[0] == before,
+            what="the worker's own processes are the same",
+            worker=worker,
+        )
         assert "Fatal Python error: Segmentation fault" in worker.text()
 
 
