@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,11 +73,11 @@ def picture(_: int) -> Any:
 
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
-    """Two good videos and a broken one."""
+    """Two good videos with the same content, and a broken one."""
     folder = tmp_path / "clips"
     folder.mkdir()
-    for name in ("one", "two"):
-        write_clip(folder / f"{name}.mp4", [i / 5 for i in range(15)], picture=picture, rate=5)
+    one = write_clip(folder / "one.mp4", [i / 5 for i in range(15)], picture=picture, rate=5)
+    shutil.copy(one, folder / "two.mp4")
     (folder / "broken.mp4").write_bytes(b"no video")
     return folder
 
