@@ -235,10 +235,10 @@ def test_silent_download_is_resumed(copy: BoundedFile) -> None:
             headers = {"content-range": "bytes 5-9/10", "etag": '"one"'}
             return Reply(206, body=b"-end.", headers=headers)
         headers = {"content-length": "10", "etag": '"one"'}
-        return Reply(headers=headers, pieces=endless(b"-", every=2, after=b"begin"))
+        return Reply(headers=headers, pieces=endless(b"-", every=60, after=b"begin"))
 
     with http_stub(answer) as stub:
-        download(stub.url, copy, settings=_HERE, timeouts=_PATIENT)
+        download(stub.url, copy, settings=_HERE, timeouts=Timeouts(silence=2, pause=0.01))
     assert copy.size == 10
     assert len(stub.asked) == 2
 
