@@ -43,7 +43,7 @@ class Reindexed:
         command = [sys.executable, "-m", "tests.integration.killed_reindex", when]
         path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
         env = {**os.environ, **self.env, "PYTHONPATH": path}
-        ended = subprocess.run(command, env=env, capture_output=True, timeout=60, check=False)
+        ended = subprocess.run(command, env=env, capture_output=True, timeout=200, check=False)
         assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
         return reindexer(self.services).runs.all()[0]
 

@@ -305,7 +305,7 @@ def test_a_process_that_is_alive_keeps_its_run(stage: Stage) -> None:
     run = stage.reindexer().begin(BINARY)
     runs = stage.reindexer().runs
     with (
-        RunLease(runs, run.id, owner="alive", seconds=0.3),
+        RunLease(runs, run.id, owner="alive", seconds=3),
         pytest.raises(ReindexError, match="driven by alive"),
     ):
         stage.reindexer().resume()

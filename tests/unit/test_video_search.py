@@ -458,7 +458,7 @@ except BackendUnavailableError:
     heavy = {"torch", "transformers", "cv2", "av", "celery", "opensearchpy"}
     print(sorted(heavy & sys.modules.keys()))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "[]", done.stderr
 
 
@@ -568,7 +568,8 @@ def test_the_time_of_a_search_leaves_out_the_loading_of_the_model(
     with VideoSearch.from_settings(Settings()) as videos:
         started = time.perf_counter()
         result = videos.search("a red circle")
-        assert time.perf_counter() - started >= 0.6
-        assert result.took < 600
+        seconds = time.perf_counter() - started
+        assert seconds >= 0.6
+        assert result.took <= 1000 * (seconds - 0.6)
         assert encoder.asked == ["a red circle"], "the text that loads the model is not read twice"
         assert videos.search("a red circle").hits == result.hits

@@ -24,7 +24,9 @@ engine_option = click.option(
     help="Search engine.",
 )
 _wait_option = click.option(
-    "--wait", is_flag=True, help="Wait until all videos are ingested; exit code 1 if any failed."
+    "--wait",
+    is_flag=True,
+    help="Wait until all videos are ingested, and searches find them; exit code 1 if any failed.",
 )
 _timeout_option = click.option(
     "--timeout",
