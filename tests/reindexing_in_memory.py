@@ -10,7 +10,7 @@ from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines import Json
 from vidsearch.index import create_videos_index
-from vidsearch.registry import Registry
+from vidsearch.registry import Notes, Registry
 from vidsearch.reindex import Reindexer, ReindexRun, RunStore, Step
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
@@ -105,7 +105,7 @@ class Stage:
             self.engine,
             SETTINGS,
             registry=Registry(self.engine, index=SETTINGS.registry),
-            runs=RunStore(self.engine, index="vidsearch-videos-operations"),
+            runs=RunStore(Notes(self.engine, index="vidsearch-videos-operations")),
             documents=self.documents,
             identity_of=identity_of,
             lease_seconds=0.3,

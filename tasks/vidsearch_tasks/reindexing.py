@@ -83,14 +83,7 @@ def run_store(services: Services | None = None) -> RunStore:
     from vidsearch.reindex import RunStore
 
     services = services or current_services()
-    index = services.settings.index
-    return RunStore(
-        services.engine,
-        index=index.operations,
-        replicas=index.replicas,
-        advice=index.side_advice,
-        clock=services.clock,
-    )
+    return RunStore(services.notes, clock=services.clock)
 
 
 def _identity_of(services: Services, name: str) -> ModelIdentity:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     )
     from vidsearch.ingest.board import Board
     from vidsearch.media import MediaReader, ThumbnailStore
-    from vidsearch.registry import EngineClock, Operations, Registry
+    from vidsearch.registry import EngineClock, Notes, Operations, Registry
     from vidsearch_tasks.model_probe import ModelProbe
 
 __all__ = ["Services", "configure", "configured_in", "current_services"]
@@ -114,18 +114,24 @@ class Services:
         )
 
     @build_once
-    def operations(self) -> Operations:
-        """When the last sweep was, and what is paused."""
-        from vidsearch.registry import Operations
+    def notes(self) -> Notes:
+        """What processes leave each other: of the work, and of reindexes."""
+        from vidsearch.registry import Notes
 
         index = self.settings.index
-        return Operations(
+        return Notes(
             self.engine,
             index=index.operations,
             replicas=index.replicas,
             advice=index.side_advice,
-            clock=self.clock,
         )
+
+    @build_once
+    def operations(self) -> Operations:
+        """When the last sweep was, and what is paused."""
+        from vidsearch.registry import Operations
+
+        return Operations(self.notes, clock=self.clock)
 
     @build_once
     def clock(self) -> EngineClock:

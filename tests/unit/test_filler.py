@@ -82,10 +82,10 @@ class Reindexed(Stage):
         stage = self
 
         class Held(Filler):
-            def _write(self, *args: Any) -> bool:
+            def _write(self, *args: Any, **options: Any) -> bool:
                 step, stage.before_write = stage.before_write, lambda: None
                 step()
-                return super()._write(*args)
+                return super()._write(*args, **options)
 
         return Held(
             self.engine,

@@ -128,7 +128,8 @@ class Filler:
         attempt.keeper.renew()
         return attempt.outlast(
             lambda: until_unchanged(
-                lambda: self._write(fill, target, video_object), of=target.called(record.id)
+                lambda: self._write(fill, target, video_object, routing=record.routing),
+                of=target.called(record.id),
             )
         )
 
@@ -177,14 +178,12 @@ class Filler:
         made: Json = document[target.field]
         return made
 
-    def _write(self, fill: Fill, target: VideosIndex, video: Json) -> bool:
+    def _write(self, fill: Fill, target: VideosIndex, video: Json, *, routing: str | None) -> bool:
         """One try; whether the document is there and current.
 
         Raises:
             VersionConflictError: document or record changed meanwhile.
         """
-        known = self._registry.find(fill.video_id)
-        routing = known.routing if known else None
         stored = target.read(fill.video_id, routing=routing)
         record = self._registry.find(fill.video_id)
         if record is None or not fill.is_wanted(record):
