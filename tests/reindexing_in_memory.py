@@ -54,7 +54,9 @@ class Copying:
     fills: list[bool] = field(default_factory=list)
     error: Exception | None = None
     retried: list[str] = field(default_factory=list)
+    reopened: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
+    given_up: tuple[str, ...] = ()
 
     def total(self, run: ReindexRun) -> int:
         return self.engine.count(run.source)
@@ -78,6 +80,12 @@ class Copying:
 
     def end(self, run: ReindexRun) -> None:
         self.ended.append(run.id)
+
+    def lost(self, run: ReindexRun) -> tuple[str, ...]:
+        return self.given_up
+
+    def reopen(self, run: ReindexRun) -> None:
+        self.reopened.append(run.id)
 
     def check(self, run: ReindexRun) -> Report:
         return Report(not self.problems, self.problems)
