@@ -61,6 +61,7 @@ def reindexer(
         engine=services.engine,
         registry=services.registry,
         fills=services.fills,
+        slices=services.board,
         request=partial(request_fills, services=services),
         send=partial(enqueue_fills, services=services, app=services.app),
         checked=partial(_checked, services),

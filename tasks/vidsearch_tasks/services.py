@@ -235,7 +235,7 @@ class Services:
             ConfigError: ``embeddings.keep`` is false.
         """
         from vidsearch.errors import ConfigError
-        from vidsearch.ingest import Embedders, SliceWorker
+        from vidsearch.ingest import SliceWorker
 
         if self.embeddings is None:
             raise ConfigError(
@@ -246,13 +246,22 @@ class Services:
             self.registry,
             self.board,
             self.embeddings,
-            embedder=lambda: Embedders(self.frame_embedder, self.encoder_for).of(self.open_index()),
+            embedder=self._embedder_of,
             settings=self.settings.ingest,
             sources=self.settings.sources,
             thumbnails=self.thumbnails,
             circuit=self.source_circuit,
             stop=STOP,
         )
+
+    def _embedder_of(self, index: str | None) -> FrameEmbedder:
+        """What makes the vectors of a concrete index; ``None``: of the one that is read."""
+        from vidsearch.index.targets import open_concrete
+        from vidsearch.ingest import Embedders
+
+        alias = self.settings.index.name
+        opened = open_concrete(self.engine, index, alias=alias) if index else self.open_index()
+        return Embedders(self.frame_embedder, self.encoder_for).of(opened)
 
     @build_once
     def indexer(self) -> Indexer:

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from tests.integration.killed_reindex import BEGUN, LEASE, UNDONE
 from tests.integration.reindexed import Reindexed, small_index
-from tests.services import WHOLE_WAYS
 
 from vidsearch.errors import ReindexError
 from vidsearch.local import SearchNode
@@ -21,7 +20,12 @@ from vidsearch_tasks import reindexer
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.parametrize("search_node", WHOLE_WAYS, indirect=True, scope="session"),
+    pytest.mark.parametrize(
+        "search_node",
+        ["es-9.5.3", pytest.param("os-2.19.1", marks=pytest.mark.drill)],
+        indirect=True,
+        scope="session",
+    ),
 ]
 
 _ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ import pytest
 from tests.integration.killed_reindex import BEGUN, LEASE, UNDONE, Moment, go_to
 from tests.integration.reindexed import Reindexed, small_index
 from tests.killable import KillableNode
-from tests.services import WHOLE_WAYS, RunningServices
+from tests.services import RunningServices
 
 from vidsearch.errors import BackendUnavailableError
 from vidsearch.reindex import ReindexRun, RunStore, Step
@@ -18,7 +18,10 @@ from vidsearch_tasks import reindexer
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 
-@pytest.fixture(scope="module", params=WHOLE_WAYS)
+@pytest.fixture(
+    scope="module",
+    params=["es-9.5.3", pytest.param("os-2.19.1", marks=pytest.mark.drill)],
+)
 def node(
     request: pytest.FixtureRequest,
     services: RunningServices,

@@ -10,7 +10,7 @@ from vidsearch.batches import in_batches
 from vidsearch.engines import Engine
 from vidsearch.index.targets import open_concrete
 from vidsearch.index.videos_index import VideosIndex
-from vidsearch.ingest import FillBoard
+from vidsearch.ingest import FillBoard, SliceBoard
 from vidsearch.ingest.fill_board import Fill
 from vidsearch.registry import ErrorRecord, Registry, State
 from vidsearch.reindex.copy import copy_videos
@@ -33,6 +33,8 @@ class ReindexedDocuments:
     registry: Registry
     fills: FillBoard
     """The documents that workers are to make."""
+    slices: SliceBoard
+    """Where long videos are put in slices for them."""
     request: Callable[[Sequence[VideoRecord], VideosIndex], int]
     """Asks workers for the documents of some videos; returns how many were not asked for yet."""
     send: Callable[[Sequence[str]], None]
@@ -109,6 +111,7 @@ class ReindexedDocuments:
     def end(self, run: ReindexRun) -> None:
         """See :class:`~vidsearch.reindex.steps.Documents`."""
         self.fills.drop()
+        self.slices.clear_fills()
 
     def _given_up(self, index: str) -> dict[str, ErrorRecord | None]:
         """Of videos that are as they were then, the ids of those whose document in an index workers
