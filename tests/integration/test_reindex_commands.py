@@ -10,12 +10,17 @@ from pathlib import Path
 import pytest
 from tests.command_line import Run, runner
 from tests.integration.worker import Worker, until
+from tests.services import call
 
 from vidsearch.config import load_settings
 from vidsearch.demo.clips import Shot, write_clip
 from vidsearch.demo.scenes import Scene
+from vidsearch.ingest.fill_board import Fill
+from vidsearch.registry import State, VideoRecord
+from vidsearch.reindex import Changes, ReindexRun, Step
 from vidsearch.search import VideoSearch
 from vidsearch.testing.checkpoints import turned_demo_checkpoint
+from vidsearch_tasks import Services, reindexer, run_store
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -51,6 +56,17 @@ def other(tmp_path: Path, demo_env: dict[str, str], monkeypatch: pytest.MonkeyPa
     demo_env["VIDSEARCH_MODEL__OTHERS"] = json.dumps([str(folder)])
     monkeypatch.setenv("VIDSEARCH_MODEL__OTHERS", demo_env["VIDSEARCH_MODEL__OTHERS"])
     return folder
+
+
+@pytest.fixture
+def slice_seconds(
+    request: pytest.FixtureRequest, demo_env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So long are slices, and what a killed worker had is soon taken up."""
+    values = {"LEASE_SECONDS": "3", "SWEEP_SECONDS": "1", "SLICE_SECONDS": request.param}
+    for name, value in values.items():
+        demo_env[f"VIDSEARCH_INGEST__{name}"] = value
+        monkeypatch.setenv(f"VIDSEARCH_INGEST__{name}", value)
 
 
 @pytest.fixture
@@ -163,6 +179,113 @@ def test_another_model_is_changed_to_and_back_while_searches_go_on(
     assert found(search) >= {*SCENES}
     until(lambda: "late" in found(search), what="the new clip is found")
     assert run("index", "show", "--json").data["videos"] == 4
+
+
+def test_a_file_that_is_gone_keeps_its_video_out_of_a_new_model_and_in_the_old_index(
+    run: Run, library: Worker, search: VideoSearch, other: Path, clips: Path, index_name: str
+) -> None:
+    (clips / "blue.mp4").unlink()
+    refused = run("reindex", "--model", str(other))
+    assert refused.code == 1
+    assert "1 video could not be made, such as 'blue': SourceNotFoundError" in refused.err
+    assert run("index", "show", "--json").data["index"] == f"{index_name}-000001"
+
+    # Its file is back for a while, so that it is in the new index.
+    clip(clips / "blue.mp4", SCENES["blue"])
+    resumed = run("reindex", "--resume", "--json")
+    assert (resumed.code, resumed.data["step"]) == (0, "swapped"), resumed.err
+    (clips / "blue.mp4").unlink()
+    back = run("reindex", "--rollback", "--yes", "--json")
+    assert (back.code, back.data["step"]) == (0, "rolled_back"), back.err
+    shown = run("index", "show", "--json").data
+    assert (shown["index"], shown["videos"]) == (f"{index_name}-000001", 3)
+    until(lambda: each_is_found(search), what="each clip is found by its caption")
+    assert run("reindex", "--missing", "--dry-run", "--json").data == []
+
+
+@pytest.mark.usefixtures("slice_seconds")
+@pytest.mark.parametrize(
+    ("slice_seconds", "end"),
+    [("0", "resume"), ("2", "resume"), ("2", "rollback")],
+    indirect=["slice_seconds"],
+)
+def test_a_worker_that_is_killed_while_it_embeds_for_a_new_model_orphans_nothing(
+    run: Run,
+    library: Worker,
+    search: VideoSearch,
+    other: Path,
+    demo_env: dict[str, str],
+    tmp_path: Path,
+    end: str,
+) -> None:
+    killed = killed_while_it_embeds(library, other)
+    if end == "rollback":
+        back = run("reindex", "--rollback", "--yes", "--json")
+        assert (back.code, back.data["step"]) == (0, "rolled_back"), back.err
+    with Worker(tmp_path / "next", demo_env, app="vidsearch_tasks") as worker:
+        if end == "resume":
+            resumed = run("reindex", "--resume", "--json")
+            assert (resumed.code, resumed.data["step"]) == (0, "swapped"), resumed.err
+            assert run("reindex", "clean", "--yes").code == 0
+        else:
+            until(lambda: no_message_waits(run), what="all messages are taken", worker=worker)
+        until(lambda: each_is_found(search), what="each clip is found by its caption")
+        assert run("reindex", "--missing", "--dry-run", "--json").data == []
+    live = killed.target if end == "resume" else killed.source
+    with Services() as services:
+        index = services.settings.index
+        assert not services.board.exists or list(services.board.entries.scan(*State)) == []
+        beside = (index.registry, index.operations, index.embeddings, index.slices)
+        kept = {live, *(name for alias in beside for name in services.engine.indices_of(alias))}
+        names = f"{index.name}*,{index.side_prefix}{index.name}*"
+        path = f"/_cat/indices/{names}?format=json&h=index&expand_wildcards=all"
+        there = {row["index"] for row in call(services.settings.engine.url, "GET", path)}
+        assert there == kept
+        assert services.engine.indices_of(index.name) == (live,)
+        assert services.engine.aliases(live).keys() == {index.name}
+        states = {record.id: record.state for record in services.registry.scan(*State)}
+        assert states == dict.fromkeys(SCENES, State.INDEXED)
+
+
+def killed_while_it_embeds(worker: Worker, model: Path) -> ReindexRun:
+    """The record of a run that ended as its worker was killed in the midst of a document."""
+
+    class KilledError(Exception):
+        pass
+
+    with Services() as services:
+
+        def documents() -> list[VideoRecord]:
+            # By their ids, as a search would tell late.
+            run = runs.last()
+            assert run is not None
+            fills = [
+                Fill(id, run.target, record.fingerprint)
+                for id, record in services.registry.find_many([*SCENES]).items()
+            ]
+            return [*services.fills.entries.find_many([fill.id for fill in fills]).values()]
+
+        def is_at_one() -> bool:
+            return any(entry.state is State.PROCESSING for entry in documents())
+
+        def kill(done: int, total: int) -> None:
+            if services.fills.exists:
+                until(is_at_one, what="a document is being made", worker=worker)
+                worker.kill()
+                raise KilledError
+
+        runs = run_store(services)
+        with pytest.raises(KilledError):
+            reindexer(services, on_progress=kill).start(Changes(model=str(model)))
+        assert is_at_one()
+        run = runs.last()
+        assert run is not None
+        assert run.step is Step.COPYING
+        return run
+
+
+def no_message_waits(run: Run) -> bool:
+    return bool(run("status", "--json").data["queued_messages"] == 0)
 
 
 def test_workers_reindex_by_themselves(run: Run, library: Worker, search: VideoSearch) -> None:

@@ -21,7 +21,7 @@ from vidsearch.errors import (
     WorkerStoppingError,
 )
 from vidsearch.ingest import Outcome
-from vidsearch.registry import ErrorRecord, Operations, Registry, State
+from vidsearch.registry import ErrorRecord, Notes, Operations, Registry, State
 from vidsearch.stop import Stop
 from vidsearch.testing.memory_engine import MemoryEngine
 from vidsearch_mappings.registry import registry_index
@@ -49,7 +49,7 @@ class Stage:
         body = registry_index("elasticsearch", shards=1, replicas=0)
         self.engine.create_index(self.settings.index.registry, body)
         self.registry = Registry(self.engine, index=self.settings.index.registry, max_attempts=2)
-        self.operations = Operations(self.engine, index=self.settings.index.operations)
+        self.operations = Operations(Notes(self.engine, index=self.settings.index.operations))
         self.clock: Callable[[], float] = time.time
         self.app = Celery("application", broker="memory://", set_as_current=False)
         self.stop = stop
