@@ -195,24 +195,14 @@ def test_changes_of_the_model_there_and_back_fail_no_search_mix_no_result_and_ke
         loads.gate.clear()
         both = [{"add": {"index": m.index, "alias": f"{index_name}-write"}} for m in (old, new)]
         before = len(loads.threads)
-<<<<<<< HEAD
-        until(lambda: len(loads.threads) >= before + 2, what="both clients load the next model")
-        traffic.goes_on()  # while it is being loaded
-        loads.gate.set()
-        said = f"loaded the model of index {new.index!r} ahead"
-        until(
-            lambda: sum(said in line for line in caplog.messages) >= 2, what="it is loaded in both"
-        )
-=======
         engine.update_aliases(both)
         if not is_kept:
-            until(lambda: len(loads.threads) >= before + 2, "both clients load the next model")
+            until(lambda: len(loads.threads) >= before + 2, what="both clients load the next model")
         traffic.goes_on()  # while it is being loaded
         loads.gate.set()
         said = f"loaded the model of index {new.index!r} ahead"
         if not is_kept:
-            until(lambda: sum(said in line for line in caplog.messages) >= 2, "both have it")
->>>>>>> proofs17
+            until(lambda: sum(said in line for line in caplog.messages) >= 2, what="both have it")
         of_loaders = loads.threads[before:]
         assert bool(of_loaders) is not is_kept
         assert all(name.startswith("vidsearch-model") for name in of_loaders), of_loaders

@@ -29,53 +29,6 @@ pytestmark = [
 ]
 
 _ROOT = Path(__file__).resolve().parents[2]
-<<<<<<< HEAD
-_STEPS = ("writing_both", "copying", "catching_up", "verified", "swapped")
-_BEGUN = ("begun:planned", *(f"begun:{step}" for step in _STEPS))
-_UNDONE = tuple(f"undone:{step}" for step in _STEPS)
-"""What the step needs is done, but not recorded: the alias is moved already, for instance."""
-
-
-class Reindexed:
-    """A small index, and processes that reindex it."""
-
-    def __init__(self, services: Services, env: dict[str, str]) -> None:
-        self.services = services
-        self.env = env
-        self.name = services.settings.index.name
-
-    def killed(self, when: str) -> ReindexRun:
-        """The record after a process was killed at that moment."""
-        command = [sys.executable, "-m", "tests.integration.killed_reindex", when]
-        path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
-        env = {**os.environ, **self.env, "PYTHONPATH": path}
-        ended = subprocess.run(command, env=env, capture_output=True, timeout=200, check=False)
-        assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
-        return reindexer(self.services).runs.all()[0]
-
-    def write(self, number: int) -> None:
-        """What an application does between the kill and what follows it."""
-        update_fields("video-1", {"number": number}, services=self.services)
-        delete_video(f"video-{number}", services=self.services)
-
-    def check(self, step: Step, *, behind: str, number: int) -> None:
-        """One index is left, with all that was written."""
-        engine = self.services.engine
-        run = reindexer(self.services).runs.all()[0]
-        assert (run.step, run.owner) == (step, None)
-        assert engine.indices_of(self.name) == (behind,)
-        assert engine.indices_of(f"{self.name}-write") == ()
-        others = {run.source, run.target} - {behind}
-        assert [name for name in others if engine.indices_of(name)] == []
-        assert engine.indices_of(self.services.settings.index.fills) == ()
-        assert "vidsearch_reindex" not in engine.mapping(behind)["_meta"]
-        engine.refresh(behind)
-        found = {document.id: document.source for document in engine.scan(behind)}
-        gone = {f"video-{each}" for each in range(2, number + 1)}
-        assert found.keys() == {f"video-{each}" for each in range(12)} - gone
-        assert found["video-1"]["number"] == number
-=======
->>>>>>> proofs17
 
 
 @pytest.fixture
@@ -89,7 +42,7 @@ def killed(reindexed: Reindexed, when: str) -> ReindexRun:
     command = [sys.executable, "-m", "tests.integration.killed_reindex", when]
     path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
     env = {**os.environ, **reindexed.env, "PYTHONPATH": path}
-    ended = subprocess.run(command, env=env, capture_output=True, timeout=60, check=False)
+    ended = subprocess.run(command, env=env, capture_output=True, timeout=200, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
     return reindexer(reindexed.services).runs.all()[0]
 
