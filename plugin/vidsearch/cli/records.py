@@ -6,12 +6,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vidsearch.cli import output
-from vidsearch.errors import VideoNotRegisteredError, VidsearchError
+from vidsearch.errors import BackendAccessDeniedError, VideoNotRegisteredError, VidsearchError
 from vidsearch_mappings.registry import GIVEN_UP, IN_PROGRESS, State, VideoRecord
 
 if TYPE_CHECKING:
@@ -68,7 +69,9 @@ def wait_for(services: Services, ids: Sequence[str], *, timeout: float | None) -
         )
         raise
     if any(record.state is State.INDEXED for record in records):
-        services.engine.refresh(services.settings.index.name)
+        # Who may only read and write finds them after the index's own `refresh_interval`.
+        with suppress(BackendAccessDeniedError):
+            services.engine.refresh(services.settings.index.name)
     return records
 
 
