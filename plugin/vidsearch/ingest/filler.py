@@ -120,7 +120,7 @@ class Filler:
             _log.info("the document of video %r is not made: %r is gone", record.id, fill.target)
             return False
         embedder = self._embedders.of(target)
-        with self._opener.opened(record, target, attempt) as video:
+        with self._opener.opened(record, target, at=attempt.enter) as video:
             video_object = self._made_already(record, video, target)
             if video_object is None:
                 video_object = self._embed(record, video, target, embedder, attempt)
