@@ -79,8 +79,7 @@ def asked(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     send = engine._send  # type: ignore[attr-defined]
 
     def noted(request: Request) -> Answer:
-        index, endpoint = request.path.split("/")[1:3]
-        requests.append(f"{request.method} {index} {endpoint}")
+        requests.append(" ".join([request.method, *request.path.split("/")[1:3]]))
         return send(request)
 
     monkeypatch.setattr(engine, "_send", noted)
