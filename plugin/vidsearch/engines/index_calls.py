@@ -36,12 +36,12 @@ class IndexCalls:
         return {index: about["mappings"] for index, about in found.items()}
 
     def _behind(self, name: str, part: str) -> Steps[Json]:
+        path = f"/{quoted(name)}/{part}"
         try:
-            return (
-                yield from self.dialect.request("GET", f"/{quoted(name)}/{part}", index=name)
-            ).body
+            found: Json = (yield from self.dialect.request("GET", path, index=name)).body
         except IndexNotFoundError:
             return {}
+        return found
 
     def indices_behind(self, names: Sequence[str]) -> Steps[dict[str, tuple[str, ...]]]:
         path = f"/{','.join(map(quoted, names))}/_alias"
