@@ -13,7 +13,7 @@ from celery import shared_task
 from celery.worker.control import inspect_command
 
 from vidsearch.errors import BackendUnavailableError, VidsearchError
-from vidsearch_tasks import upkeep  # noqa: F401  (connects to signals of workers)
+from vidsearch_tasks import task_events, upkeep  # noqa: F401  (connect to signals of workers)
 from vidsearch_tasks.attempts import FILLS, SLICES, VIDEOS, attempted
 from vidsearch_tasks.celery_app import (
     EMBED_SLICE,

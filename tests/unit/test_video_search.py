@@ -41,17 +41,13 @@ class CountingEngine(MemoryEngine):
         self.asked: list[str] = []
         self.closed = False
 
-    def indices_of(self, name: str) -> tuple[str, ...]:
-        self.asked.append("indices_of")
-        return super().indices_of(name)
-
     def indices_behind(self, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
         self.asked.append("indices_behind")
         return super().indices_behind(names)
 
-    def mapping(self, index: str) -> Json:
-        self.asked.append("mapping")
-        return super().mapping(index)
+    def mappings_behind(self, name: str) -> dict[str, Json]:
+        self.asked.append("mappings_behind")
+        return super().mappings_behind(name)
 
     def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Json]:
         self.asked.append(f"msearch {index} {len(bodies)}")
@@ -148,7 +144,7 @@ def test_filter_on_an_unmapped_field_reads_a_fresh_mapping_first(
     engine.asked.clear()
     with pytest.raises(QueryError, match="'nope': no such field"):
         search.search("dog", filter={"nope": 1})
-    assert engine.asked == ["indices_of", "mapping"]
+    assert engine.asked == ["mappings_behind"]
 
 
 def test_a_text_beyond_the_context_gives_a_warning(search: VideoSearch) -> None:
@@ -185,7 +181,7 @@ def test_no_keyword_field_in_the_index_gives_a_warning(engine: Engine) -> None:
 def test_a_vector_search_needs_one_request(search: VideoSearch, engine: CountingEngine) -> None:
     search.search("dog", mode="vector")
     # And one, every ten seconds, for the write alias.
-    assert engine.asked == ["indices_of", "mapping", "msearch videos 1", "indices_behind"]
+    assert engine.asked == ["mappings_behind", "msearch videos 1", "indices_behind"]
 
 
 def test_hybrid_search_needs_two_requests_and_reads_no_mapping(
@@ -346,10 +342,10 @@ def test_the_description_is_kept_for_ten_seconds(engine: CountingEngine) -> None
     first = engine.run(index.describe(engine.calls))
     now[0] += 9.9
     assert engine.run(index.describe(engine.calls)) is first
-    assert engine.asked == ["indices_of", "mapping"]
+    assert engine.asked == ["mappings_behind"]
     now[0] += 0.2
     assert engine.run(index.describe(engine.calls)) == first
-    assert engine.asked == ["indices_of", "mapping"] * 2
+    assert engine.asked == ["mappings_behind"] * 2
 
 
 def test_missing_index_is_reported_with_advice(encoder: TableEncoder) -> None:

@@ -118,7 +118,7 @@ class Filler:
             return self._ended("skipped", attempt)
         embedder = self._embedders.of(target)
         planner, plan = self._planner(fill, embedder), SlicePlan()
-        with self._opener.opened(record, target, attempt) as video:
+        with self._opener.opened(record, target, at=attempt.enter) as video:
             made = self._made_already(record, video, target)
             if made is None:
                 # The slices of a file that has changed would be of another video.
