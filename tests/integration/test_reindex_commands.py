@@ -204,7 +204,11 @@ def test_a_file_that_is_gone_keeps_its_video_out_of_a_new_model_and_in_the_old_i
 @pytest.mark.usefixtures("slice_seconds")
 @pytest.mark.parametrize(
     ("slice_seconds", "end"),
-    [("0", "resume"), ("2", "resume"), ("2", "rollback")],
+    [
+        ("0", "resume"),
+        ("2", "rollback"),
+        pytest.param("2", "resume", marks=pytest.mark.drill),
+    ],
     indirect=["slice_seconds"],
 )
 def test_a_worker_that_is_killed_while_it_embeds_for_a_new_model_orphans_nothing(
@@ -217,6 +221,9 @@ def test_a_worker_that_is_killed_while_it_embeds_for_a_new_model_orphans_nothing
     end: str,
 ) -> None:
     killed = killed_while_it_embeds(library, other)
+    is_sliced = demo_env["VIDSEARCH_INGEST__SLICE_SECONDS"] != "0"
+    sliced = library.text().count("is embedded in 3 slices")
+    assert sliced > len(SCENES) if is_sliced else not sliced
     if end == "rollback":
         back = run("reindex", "--rollback", "--yes", "--json")
         assert (back.code, back.data["step"]) == (0, "rolled_back"), back.err
@@ -224,6 +231,7 @@ def test_a_worker_that_is_killed_while_it_embeds_for_a_new_model_orphans_nothing
         if end == "resume":
             resumed = run("reindex", "--resume", "--json")
             assert (resumed.code, resumed.data["step"]) == (0, "swapped"), resumed.err
+            assert ("slice 0 s to 2 s of" in worker.text()) is is_sliced
             assert run("reindex", "clean", "--yes").code == 0
         else:
             until(lambda: no_message_waits(run), what="all messages are taken", worker=worker)
