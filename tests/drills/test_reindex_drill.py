@@ -16,6 +16,9 @@ from vidsearch_tasks import reindexer
 
 pytestmark = pytest.mark.drill
 
+_THROTTLE = 200.0
+"""Documents per second: so that much is written while they are copied."""
+
 
 @pytest.fixture(
     params=[
@@ -38,11 +41,13 @@ def test_no_update_delete_or_search_is_lost_to_a_reindex_its_end_or_its_rollback
 
     began = time.monotonic()
     with traffic.running():
-        first = reindexer(services).start(Changes(quantization="flat", shards=2))
+        first = reindexer(services).start(
+            Changes(quantization="flat", shards=2), throttle=_THROTTLE
+        )
     assert first.step is Step.SWAPPED
     report.row("reindex to another quantization", 1, f"{time.monotonic() - began:.1f} s")
     copied = f"{first.began['catching_up'] - first.began['copying']:.1f} s"
-    report.row("copied in it, at the default throttle", first.total, copied)
+    report.row(f"copied in it, {_THROTTLE:.0f} a second", first.total, copied)
     for index in (first.target, first.source):
         traffic.check(index)
     assert traffic.answered == {first.source, first.target}

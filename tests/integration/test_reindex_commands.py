@@ -206,7 +206,11 @@ def test_a_file_that_is_gone_keeps_its_video_out_of_a_new_model_and_in_the_old_i
 @pytest.mark.usefixtures("slice_seconds")
 @pytest.mark.parametrize(
     ("slice_seconds", "end"),
-    [("0", "resume"), ("2", "resume"), ("2", "rollback")],
+    [
+        ("0", "resume"),
+        ("2", "rollback"),
+        pytest.param("2", "resume", marks=pytest.mark.drill),
+    ],
     indirect=["slice_seconds"],
 )
 def test_a_worker_that_is_killed_while_it_embeds_for_a_new_model_orphans_nothing(
@@ -218,7 +222,8 @@ def test_a_worker_that_is_killed_while_it_embeds_for_a_new_model_orphans_nothing
     tmp_path: Path,
     end: str,
 ) -> None:
-    killed = killed_while_it_embeds(library, other)
+    is_sliced = demo_env["VIDSEARCH_INGEST__SLICE_SECONDS"] != "0"
+    killed = killed_while_it_embeds(library, other, is_sliced=is_sliced)
     if end == "rollback":
         back = run("reindex", "--rollback", "--yes", "--json")
         assert (back.code, back.data["step"]) == (0, "rolled_back"), back.err
@@ -226,6 +231,7 @@ def test_a_worker_that_is_killed_while_it_embeds_for_a_new_model_orphans_nothing
         if end == "resume":
             resumed = run("reindex", "--resume", "--json")
             assert (resumed.code, resumed.data["step"]) == (0, "swapped"), resumed.err
+            assert ("slice 0 s to 2 s of" in worker.text()) is is_sliced
             assert run("reindex", "clean", "--yes").code == 0
         else:
             until(lambda: no_message_waits(run), what="all messages are taken", worker=worker)
@@ -247,8 +253,9 @@ def test_a_worker_that_is_killed_while_it_embeds_for_a_new_model_orphans_nothing
         assert states == dict.fromkeys(SCENES, State.INDEXED)
 
 
-def killed_while_it_embeds(worker: Worker, model: Path) -> ReindexRun:
-    """The record of a run that ended as its worker was killed in the midst of a document."""
+def killed_while_it_embeds(worker: Worker, model: Path, *, is_sliced: bool) -> ReindexRun:
+    """The record of a run that ended as its worker was killed in the midst of a document, or of
+    slices for one."""
 
     class KilledError(Exception):
         pass
@@ -266,7 +273,8 @@ def killed_while_it_embeds(worker: Worker, model: Path) -> ReindexRun:
             return [*services.fills.entries.find_many([fill.id for fill in fills]).values()]
 
         def is_at_one() -> bool:
-            return any(entry.state is State.PROCESSING for entry in documents())
+            at_work = [entry for entry in documents() if entry.state is State.PROCESSING]
+            return any((entry.owner == "slices") is is_sliced for entry in at_work)
 
         def kill(done: int, total: int) -> None:
             if services.fills.exists:

@@ -28,6 +28,8 @@ def reindexed(
     with small_index(search_node, index_name) as reindexed:
         for name, value in reindexed.env.items():
             monkeypatch.setenv(name, value)
+        for module in ("presence", "samples"):  # nobody writes, who would have to be waited for
+            monkeypatch.setattr(f"vidsearch.reindex.{module}.PAUSE_SECONDS", 0.05)
         yield reindexed
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.fill_stage import Reindexed
 from tests.ingest_stage import SETTINGS, aged
@@ -69,7 +70,10 @@ def test_a_film_is_embedded_for_another_model_in_slices_with_the_result_of_one_g
     assert stage.fill(fill).status == "indexed"
     whole = stage.made("film")
     assert whole is not None
-    assert whole["video"]["segments"] == sliced["video"]["segments"]
+    pairs = zip(whole["video"]["segments"], sliced["video"]["segments"], strict=True)
+    for one, other in pairs:
+        assert (one["start"], one["end"]) == (other["start"], other["end"])
+        assert np.dot(one["vector"], other["vector"]) >= 0.999999, "kept ones are rounded"
 
 
 def test_slices_that_are_kept_are_not_embedded_again(stage: Reindexed) -> None:
