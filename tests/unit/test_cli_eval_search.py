@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,19 @@ def test_too_few_queries_for_tuning_are_refused(run: Run, tmp_path: Path) -> Non
     done = run("eval", "search", "--judgements", "few.csv", "--tune")
     assert done.code == 2
     assert "5 folds need at least 10 queries" in done.err
+
+
+def test_more_hits_than_a_fusion_ranks_are_refused(run: Run, judged: str) -> None:
+    done = run("eval", "search", "--judgements", judged, "-k", "101")
+    assert done.code == 2
+    assert "which are 100 (setting search.window)" in done.err
+
+
+def test_missing_package_is_told_before_anything_is_searched(
+    run: Run, judged: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ir_measures", None)
+    monkeypatch.setattr("vidsearch.engines.connect", lambda *_, **__: pytest.fail("searched"))
+    done = run("eval", "search", "--judgements", judged)
+    assert done.code == 2
+    assert "pip install 'vidsearch[eval]'" in done.err

@@ -11,6 +11,7 @@ import click
 from vidsearch.cli import output
 from vidsearch.cli.options import json_option, report_option
 from vidsearch.config import load_settings
+from vidsearch.errors import EvaluationError
 
 if TYPE_CHECKING:
     from vidsearch.config import Settings
@@ -91,10 +92,17 @@ def search(
     the difference from the present settings is noise.
     """
     from vidsearch.evaluation.judgements import read_judgements
+    from vidsearch.evaluation.measures import require_measures
     from vidsearch.evaluation.searches import search_legs, search_rows
     from vidsearch.search import VideoSearch
 
+    require_measures()
     settings = load_settings()
+    if k > settings.search.window:
+        raise EvaluationError(
+            f"-k {k} asks for more hits than a fusion ranks, which are {settings.search.window} "
+            "(setting search.window)"
+        )
     queries = read_judgements(judgements, topics)
     missing = _missing(settings, queries)
     with VideoSearch.from_settings(settings) as videos:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vidsearch.errors import MissingExtraError
 from vidsearch.evaluation.judgements import JudgedQuery
 
-__all__ = ["measure", "measure_names"]
+__all__ = ["measure", "measure_names", "require_measures"]
 
 _SUCCESS = (1, 5, 10)
 
@@ -21,6 +21,18 @@ Values = dict[str, NDArray[np.float64]]
 def measure_names(k: int) -> tuple[str, ...]:
     """What is measured of ``k`` hits, the one to decide by first; as ir-measures writes it."""
     return (f"nDCG@{k}", f"R@{k}", "RR", *(f"Success@{each}" for each in _SUCCESS))
+
+
+def require_measures() -> None:
+    """Find out before searches are made in vain.
+
+    Raises:
+        MissingExtraError: ir-measures is not installed (extra ``eval``).
+    """
+    try:
+        import ir_measures  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError.of("eval", needed_for="measuring searches") from error
 
 
 def measure(
@@ -45,10 +57,9 @@ def measure(
     Raises:
         MissingExtraError: ir-measures is not installed (extra ``eval``).
     """
-    try:
-        import ir_measures
-    except ImportError as error:
-        raise MissingExtraError.of("eval", needed_for="measuring searches") from error
+    require_measures()
+    import ir_measures
+
     names = names or measure_names(k)
     asked = {name: ir_measures.parse_measure(name) for name in names}
     qrels = {query.id: dict(query.relevance) for query in queries}
