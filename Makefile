@@ -19,8 +19,8 @@ demo: setup ## the whole way on this machine (ENGINE=opensearch for the other en
 test: setup ## all tests, on real nodes, Redis and workers
 	@$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
 
-drill: setup ## kills and outages while thousands of videos are ingested; ends with a table
-	@$(BIN)/python -m pytest -m drill tests/drills -k long
+drill: setup ## kills and outages while thousands of videos are ingested or reindexed; ends with tables
+	@$(BIN)/python -m pytest -m drill -k "not short"
 
 check: setup ## format, lint, types, import contract, docs
 	$(BIN)/ruff format --check .

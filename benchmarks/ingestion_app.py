@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from vidsearch.config import load_settings
 from vidsearch.testing.fake_encoder import FakeEncoder
-from vidsearch_tasks import configure, make_app
+from vidsearch_tasks import configure
 
-settings = load_settings()
-app = make_app(settings)
-configure(settings, encoder=FakeEncoder(), app=app)
+# Not handed in, as that of `-A vidsearch_tasks` is not: the client's line per request stays out of
+# the log.
+app = configure(load_settings(), encoder=FakeEncoder()).app

@@ -6,7 +6,7 @@ import os
 import statistics
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -163,8 +163,7 @@ def _ingested(film: Path, engine: str, broker: str, folder: Path, *, workers: in
         create_videos_index(services.engine, settings.index, services.encoder.identity)
         for number in range(workers):
             log = folder / f"worker-{number}.log"
-            with _on_core(number):
-                process = start_worker(log, environment, queue=folder.name)
+            process = start_worker(log, environment, queue=folder.name, core=number)
             stack.callback(process.stop)
         short = make_clips(folder, [Clip(f"warm-{n}.mp4", "", seconds=2) for n in range(workers)])
         for name, path in short.items():
@@ -175,17 +174,6 @@ def _ingested(film: Path, engine: str, broker: str, folder: Path, *, workers: in
         register_video("film", uri=str(film), services=services)
         _wait(services, "film")
         return time.perf_counter() - began
-
-
-@contextmanager
-def _on_core(number: int) -> Iterator[None]:
-    """What is started meanwhile stays on one core: a second worker brings one of its own."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {sorted(before)[number % len(before)]})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def _wait(services: Services, id: str) -> None:

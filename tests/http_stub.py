@@ -102,10 +102,6 @@ def http_stub(
             if reply.hang_up or reply.pieces is not None:
                 self.close_connection = True
 
-        def finish(self) -> None:
-            super().finish()
-            stub.closed += 1
-
         def log_message(self, format: str, *args: Any) -> None:
             """Silent: a test looks at what it asked for, not at the log."""
 
@@ -114,6 +110,10 @@ def http_stub(
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+
+        def shutdown_request(self, request: Any) -> None:
+            super().shutdown_request(request)
+            stub.closed += 1
 
         def handle_error(self, request: Any, client_address: Any) -> None:
             """A client that refuses the certificate hangs up; that is the test, not an error."""
@@ -137,7 +137,7 @@ def http_stub(
         server.server_close()
 
 
-def wait_until(number: Callable[[], int], *, reaches: int, seconds: float = 5.0) -> bool:
+def wait_until(number: Callable[[], int], *, reaches: int, seconds: float = 60.0) -> bool:
     """Whether the number came so far in time."""
     end = time.monotonic() + seconds
     while number() < reaches:

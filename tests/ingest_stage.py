@@ -78,6 +78,10 @@ class Stage:
             self.ingest_settings, reader=self.reader, encoder=self.encoder, batch_size=2
         )
 
+    def embedder_of(self, index: str | None) -> FrameEmbedder:
+        """Of a concrete index, or of the one that is read."""
+        return self.embedder()
+
     def ingest(self, id: str, **options: Any) -> Outcome:
         return Indexer(
             self.engine,
@@ -98,7 +102,7 @@ class Stage:
             self.registry,
             self.board,
             self.store,
-            embedder=self.embedder,
+            embedder=self.embedder_of,
             settings=self.ingest_settings,
             sources=self.sources,
             thumbnails=self.thumbnails,

@@ -57,8 +57,10 @@ class Misbehaving:
 def _misbehave(what: str, path: Path) -> FrameBatch | None:
     match what:
         case "sleep":
+            path.with_suffix(".stuck").touch()
             time.sleep(3600)
         case "hang":  # with the interpreter's lock held: no other thread runs either
+            path.with_suffix(".stuck").touch()
             ctypes.PyDLL(None).sleep(3600)
         case "segfault":
             ctypes.string_at(0)

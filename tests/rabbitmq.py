@@ -53,7 +53,7 @@ def running_rabbitmq(folder: Path, *settings: str) -> Iterator[str]:
     }
     process = spawn([program], log=log, env={**os.environ, **own}, bound=True)
     try:
-        until(lambda: "startup complete" in log.read_text(), what="RabbitMQ runs", seconds=60)
+        until(lambda: "startup complete" in log.read_text(), what="RabbitMQ runs")
         yield f"amqp://me:{PASSWORD.replace('/', '%2F')}@127.0.0.1:{port}//"
     finally:
         process.stop()

@@ -10,7 +10,7 @@ from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines import Json
 from vidsearch.index import create_videos_index
-from vidsearch.registry import Registry
+from vidsearch.registry import Notes, Registry
 from vidsearch.reindex import Reindexer, ReindexRun, RunStore, Step
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
@@ -54,7 +54,9 @@ class Copying:
     fills: list[bool] = field(default_factory=list)
     error: Exception | None = None
     retried: list[str] = field(default_factory=list)
+    reopened: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
+    given_up: tuple[str, ...] = ()
 
     def total(self, run: ReindexRun) -> int:
         return self.engine.count(run.source)
@@ -78,6 +80,12 @@ class Copying:
 
     def end(self, run: ReindexRun) -> None:
         self.ended.append(run.id)
+
+    def lost(self, run: ReindexRun) -> tuple[str, ...]:
+        return self.given_up
+
+    def reopen(self, run: ReindexRun) -> None:
+        self.reopened.append(run.id)
 
     def check(self, run: ReindexRun) -> Report:
         return Report(not self.problems, self.problems)
@@ -105,7 +113,7 @@ class Stage:
             self.engine,
             SETTINGS,
             registry=Registry(self.engine, index=SETTINGS.registry),
-            runs=RunStore(self.engine, index="vidsearch-videos-operations"),
+            runs=RunStore(Notes(self.engine, index="vidsearch-videos-operations")),
             documents=self.documents,
             identity_of=identity_of,
             lease_seconds=0.3,

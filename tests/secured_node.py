@@ -29,7 +29,7 @@ __all__ = ["PASSWORD", "Role", "SecuredNode", "secured_node"]
 PASSWORD = "Quiet-Harbour-42-Lamp"
 _HASH = "$2b$04$bRcZU7YnIkw1pFj1HQnbY.IZcRpi6lGVru.4dn3PRbz1MMTiKl/NG"  # bcrypt of it
 _VERSION = "2.19.1"
-_SECONDS = 120.0
+_SECONDS = 240.0
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def _answering(ports: Path, ca: Path, user: str) -> str | None:
     basic = base64.b64encode(f"{user}:{PASSWORD}".encode()).decode()
     request = urllib.request.Request(url, headers={"authorization": f"Basic {basic}"})
     try:
-        opener.open(request, timeout=5).close()
+        opener.open(request, timeout=20).close()
     except urllib.error.HTTPError as error:
         return url if error.code == 403 else None
     except OSError:

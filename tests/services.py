@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import urllib.error
 import urllib.request
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from vidsearch.errors import LocalError
@@ -46,7 +46,7 @@ class RunningServices:
         if name not in self.nodes:
             kind, version = NODES[name]
             with _Missing(self, name):
-                self.nodes[name] = SearchNode.start(kind, version=version, quick=True)
+                self.nodes[name] = SearchNode.start(kind, version=version, quick=True, deadline=240)
         return self.nodes[name]
 
     def require(self, name: str) -> None:
@@ -68,7 +68,7 @@ class RunningServices:
         """URL of Redis, started if it is not running."""
         if self.redis is None:
             with _Missing(self, "redis"):
-                self.redis = RedisServer.start()
+                self.redis = RedisServer.start(deadline=60)
         assert self.redis is not None
         return self.redis.url
 
@@ -82,7 +82,8 @@ class RunningServices:
             names = f"{prefix}*,vidsearch-{prefix}*"
             path = f"/_cat/indices/{names}?format=json&h=index&expand_wildcards=all"
             for row in call(node.url, "GET", path):
-                call(node.url, "DELETE", f"/{row['index']}")
+                with _allowing_404():  # of a writer that deletes them itself
+                    call(node.url, "DELETE", f"/{row['index']}")
 
     def stop(self) -> None:
         """Stop all of them."""
@@ -117,7 +118,17 @@ class _Missing(AbstractContextManager[None]):
         pytest.skip(message)
 
 
-def call(url: str, method: str, path: str, body: Any = None, *, timeout: float = 30.0) -> Any:
+@contextmanager
+def _allowing_404() -> Iterator[None]:
+    try:
+        yield
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code != 404:
+            raise
+
+
+def call(url: str, method: str, path: str, body: Any = None, *, timeout: float = 60.0) -> Any:
     """One JSON request to a node, without any client; raises ``HTTPError`` on a bad status."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(
@@ -126,12 +137,3 @@ def call(url: str, method: str, path: str, body: Any = None, *, timeout: float =
     with _OPENER.open(request, timeout=timeout) as answer:
         content = answer.read()
     return json.loads(content) if content else None
-
-
-def processes_of(folder: Path) -> list[int]:
-    """Pids of all processes whose command line names the folder."""
-    return [
-        process.pid
-        for process in psutil.process_iter(["cmdline"])
-        if any(str(folder) in part for part in process.info["cmdline"] or [])
-    ]

@@ -161,7 +161,7 @@ def tls_proxy(
         def finish_request(self, request: Any, client_address: Any) -> None:
             # Here, in the thread of the connection, as a handshake may fail or hang.
             if context is not None:
-                request.settimeout(20)
+                request.settimeout(60)
                 request = context.wrap_socket(request, server_side=True)
             try:
                 super().finish_request(request, client_address)

@@ -20,6 +20,7 @@ from vidsearch.errors import (
     WorkerStoppingError,
     first_line,
 )
+from vidsearch.later import call_later
 from vidsearch.retry import Decision, decide, engine_delay, pause_delay
 from vidsearch_mappings.registry import WAITING, ErrorRecord
 from vidsearch_tasks.broker import send_ids
@@ -196,11 +197,13 @@ class _Trial:
             if not done.wait(_GRACE_SECONDS):
                 self._hand_back()
 
-        threading.Thread(target=watch, name=f"hand-back-{self._id}", daemon=True).start()
+        thread = threading.Thread(target=watch, name=f"hand-back-{self._id}", daemon=True)
+        first_look = call_later(_LOOK_SECONDS, thread.start)
         try:
             yield
         finally:
             done.set()
+            first_look.cancel()
 
     def _hand_back(self) -> None:
         """Give the lease back, uncounted, and send a message for another worker. Once."""

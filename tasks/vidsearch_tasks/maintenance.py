@@ -17,7 +17,7 @@ from vidsearch.metrics import measured_sweep
 from vidsearch.once import build_once
 from vidsearch_tasks.broker import messages_of, queue_depth
 from vidsearch_tasks.celery_app import EMBED_SLICE, FILL, INGEST
-from vidsearch_tasks.register import enqueue, enqueue_many, send_messages
+from vidsearch_tasks.register import enqueue, enqueue_fills, enqueue_many, send_messages
 from vidsearch_tasks.services import Services, current_services
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ def run_sweep(
 
 
 def _swept_slices(services: Services, app: Celery, backlog: _Backlog) -> SweepReport:
-    """The sweep of the board; the video of a slice that is dead is told of it."""
+    """The sweep of the board; the video, or the fill, of a slice that is dead is told of it."""
+    from vidsearch.ingest import Slice
     from vidsearch.registry import SweepReport, sweep
 
     board = services.board
@@ -109,8 +110,11 @@ def _swept_slices(services: Services, app: Celery, backlog: _Backlog) -> SweepRe
     )
     for id in report.dead:
         with suppress(VidsearchError):  # its own lease runs out as well
-            video = board.entries.get(id).fields["video_id"]
-            enqueue(video, services=services, app=app)
+            part = Slice.of(board.entries.get(id))
+            if part.fill is not None:
+                enqueue_fills([part.fill.id], services=services, app=app)
+            else:
+                enqueue(part.video_id, services=services, app=app)
     return report
 
 

@@ -61,6 +61,7 @@ def reindexer(
         engine=services.engine,
         registry=services.registry,
         fills=services.fills,
+        slices=services.board,
         request=partial(request_fills, services=services),
         send=partial(enqueue_fills, services=services, app=services.app),
         checked=partial(_checked, services),
@@ -83,14 +84,7 @@ def run_store(services: Services | None = None) -> RunStore:
     from vidsearch.reindex import RunStore
 
     services = services or current_services()
-    index = services.settings.index
-    return RunStore(
-        services.engine,
-        index=index.operations,
-        replicas=index.replicas,
-        advice=index.side_advice,
-        clock=services.clock,
-    )
+    return RunStore(services.notes, clock=services.clock)
 
 
 def _identity_of(services: Services, name: str) -> ModelIdentity:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     )
     from vidsearch.ingest.board import Board
     from vidsearch.media import MediaReader, ThumbnailStore
-    from vidsearch.registry import EngineClock, Operations, Registry
+    from vidsearch.registry import EngineClock, Notes, Operations, Registry
     from vidsearch_tasks.model_probe import ModelProbe
 
 __all__ = ["Services", "configure", "configured_in", "current_services"]
@@ -114,18 +114,24 @@ class Services:
         )
 
     @build_once
-    def operations(self) -> Operations:
-        """When the last sweep was, and what is paused."""
-        from vidsearch.registry import Operations
+    def notes(self) -> Notes:
+        """What processes leave each other: of the work, and of reindexes."""
+        from vidsearch.registry import Notes
 
         index = self.settings.index
-        return Operations(
+        return Notes(
             self.engine,
             index=index.operations,
             replicas=index.replicas,
             advice=index.side_advice,
-            clock=self.clock,
         )
+
+    @build_once
+    def operations(self) -> Operations:
+        """When the last sweep was, and what is paused."""
+        from vidsearch.registry import Operations
+
+        return Operations(self.notes, clock=self.clock)
 
     @build_once
     def clock(self) -> EngineClock:
@@ -229,7 +235,7 @@ class Services:
             ConfigError: ``embeddings.keep`` is false.
         """
         from vidsearch.errors import ConfigError
-        from vidsearch.ingest import Embedders, SliceWorker
+        from vidsearch.ingest import SliceWorker
 
         if self.embeddings is None:
             raise ConfigError(
@@ -240,13 +246,22 @@ class Services:
             self.registry,
             self.board,
             self.embeddings,
-            embedder=lambda: Embedders(self.frame_embedder, self.encoder_for).of(self.open_index()),
+            embedder=self._embedder_of,
             settings=self.settings.ingest,
             sources=self.settings.sources,
             thumbnails=self.thumbnails,
             circuit=self.source_circuit,
             stop=STOP,
         )
+
+    def _embedder_of(self, index: str | None) -> FrameEmbedder:
+        """What makes the vectors of a concrete index; ``None``: of the one that is read."""
+        from vidsearch.index.targets import open_concrete
+        from vidsearch.ingest import Embedders
+
+        alias = self.settings.index.name
+        opened = open_concrete(self.engine, index, alias=alias) if index else self.open_index()
+        return Embedders(self.frame_embedder, self.encoder_for).of(opened)
 
     @build_once
     def indexer(self) -> Indexer:

@@ -13,7 +13,7 @@ from celery import shared_task
 from celery.worker.control import inspect_command
 
 from vidsearch.errors import BackendUnavailableError, VidsearchError
-from vidsearch_tasks import upkeep  # noqa: F401  (connects to signals of workers)
+from vidsearch_tasks import task_events, upkeep  # noqa: F401  (connect to signals of workers)
 from vidsearch_tasks.attempts import FILLS, SLICES, VIDEOS, attempted
 from vidsearch_tasks.celery_app import (
     EMBED_SLICE,
@@ -62,7 +62,7 @@ def ingest_video(self: Any, video_id: str, owner: str | None = None) -> str:
 
 @shared_task(name=EMBED_SLICE, **_LIMITS)  # type: ignore[untyped-decorator]
 def embed_slice(self: Any, slice_id: str, owner: str | None = None) -> str:
-    """Embed one slice of a long video; where it is the last one, make the video's document.
+    """Embed one slice of a long video; where it is the last one, make the document.
 
     Args:
         self: the task.
@@ -71,9 +71,12 @@ def embed_slice(self: Any, slice_id: str, owner: str | None = None) -> str:
     """
     services = current_services()
     outcome = attempted(self, services, slice_id, SLICES, owner=owner)
-    if outcome.ready is not None:
+    if outcome.ready is not None or outcome.ready_fill is not None:
         services.slice_worker.let_go()
+    if outcome.ready is not None:
         _ingest(self, outcome.ready)  # it waits behind no other message
+    if outcome.ready_fill is not None:
+        _fill(self, outcome.ready_fill)
     return outcome.status
 
 
@@ -86,12 +89,20 @@ def fill_video(self: Any, fill_id: str, owner: str | None = None) -> str:
         fill_id: as it is on the board; see ``vidsearch.ingest.FillBoard``.
         owner: as for :func:`ingest_video`.
     """
-    return attempted(self, current_services(), fill_id, FILLS, owner=owner).status
+    return _fill(self, fill_id, owner).status
 
 
 def _ingest(task: Any, video_id: str, owner: str | None = None) -> Outcome:
+    return _followed_up(task, attempted(task, current_services(), video_id, VIDEOS, owner=owner))
+
+
+def _fill(task: Any, fill_id: str, owner: str | None = None) -> Outcome:
+    return _followed_up(task, attempted(task, current_services(), fill_id, FILLS, owner=owner))
+
+
+def _followed_up(task: Any, outcome: Outcome) -> Outcome:
+    """Send the messages that an attempt asks for."""
     services = current_services()
-    outcome = attempted(task, services, video_id, VIDEOS, owner=owner)
     if outcome.slices:
         with suppress(BackendUnavailableError):  # the sweep sends them
             enqueue_slices(outcome.slices, services=services, app=task.app)

@@ -29,6 +29,15 @@ class FilesContract:
         assert files.read("ab/x/frames") is None
         assert files.read("ab/x") is None
 
+    def test_several_files_are_read_by_their_keys_without_those_that_are_absent(
+        self, files: Files
+    ) -> None:
+        keys = ["ab/x/one", "ab/x/large", "ab/x/absent"]
+        assert files.read_many(keys) == {}
+        files.write("ab/x/one", b"1")
+        files.write("ab/x/large", LARGE)
+        assert files.read_many(keys) == {"ab/x/one": b"1", "ab/x/large": LARGE}
+
     def test_a_file_that_is_written_again_is_the_new_one(self, files: Files) -> None:
         files.write("a", LARGE)
         files.write("a", b"short")

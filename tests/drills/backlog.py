@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.drills.drill import settings_of
 from tests.drills.fleet import Fleet
 from tests.drills.scale import Scale
-from tests.drills.servers import Site
+from tests.drills.site import Site
 from tests.integration.stage import Stage, running_stage
 from tests.integration.worker import until
 

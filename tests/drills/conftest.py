@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from tests.drills.report import PROPERTY, Report, table
-from tests.drills.servers import DrillNode, DrillRedis, Site
-from tests.services import NODES, RunningServices
+from tests.drills.site import Site
+from tests.killable import KillableNode, KillableRedis
+from tests.services import RunningServices
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +19,8 @@ def site(services: RunningServices, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("site")
     with services.needs("a search node or a Redis to be killed"):
         site = Site(
-            DrillNode(folder / "node", version=NODES["es-9.5.3"][1]),
-            DrillRedis(folder / "redis"),
+            KillableNode(folder / "node", "es-9.5.3"),
+            KillableRedis(folder / "redis"),
         )
     servers = (site.node, site.redis)
     try:

@@ -16,7 +16,7 @@ from tests.drills.disk import SmallDisk
 from tests.drills.fleet import Fleet
 from tests.drills.report import Report
 from tests.drills.scale import Scale
-from tests.drills.servers import Site
+from tests.drills.site import Site
 from tests.http_stub import Asked, Reply, http_stub
 from tests.integration.stage import Stage, running_stage
 from tests.integration.worker import until

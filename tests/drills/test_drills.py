@@ -17,7 +17,7 @@ from tests.drills.drill import running_drill
 from tests.drills.outcome import documents_of, lost_of, poison_untold, wrong_of
 from tests.drills.report import Report
 from tests.drills.scale import LONG, SHORT, Scale
-from tests.drills.servers import Site
+from tests.drills.site import Site
 
 from vidsearch_tasks import run_sweep
 

@@ -23,7 +23,7 @@ from vidsearch.config import Settings
 from vidsearch.demo import DemoClip, demo_clips
 from vidsearch.search import SearchResult, VideoSearch
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def vidsearch(env: dict[str, str], *args: str) -> subprocess.CompletedProcess[st
         env={**os.environ, **env},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=500,
         check=False,
     )
 

@@ -24,7 +24,7 @@ from vidsearch.local import SearchNode
 from vidsearch.registry import State
 from vidsearch_tasks import Services
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = {path.name: path.read_text() for path in (ROOT / "examples").glob("*.py")}
@@ -54,7 +54,7 @@ class Application:
             env={**os.environ, **self.env},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=200,
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, ""), done.stderr

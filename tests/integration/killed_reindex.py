@@ -1,7 +1,6 @@
 """A process that reindexes, and kills itself: ``python -m tests.integration.killed_reindex WHEN``.
 
-``WHEN`` is ``begun:STEP``, as soon as the record says that step, or ``undone:STEP``, when all that
-it needs is done, but the record does not say so yet. The settings come from the environment.
+``WHEN`` is a :class:`Moment`. The settings come from the environment.
 """
 
 from __future__ import annotations
@@ -9,42 +8,66 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from vidsearch.config import load_settings
-from vidsearch.reindex import Changes, ReindexRun
-from vidsearch.reindex.run_store import RunStore
+from vidsearch.reindex import Changes, Reindexer, ReindexRun, RunStore
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch_tasks import Services, reindexer
 
+__all__ = ["BEGUN", "LEASE", "UNDONE", "Moment", "go_to"]
+
 LEASE = 1.0
+_STEPS = ("writing_both", "copying", "catching_up", "verified", "swapped")
+BEGUN = ("begun:planned", *(f"begun:{step}" for step in _STEPS))
+"""As soon as the record says that step."""
+UNDONE = tuple(f"undone:{step}" for step in _STEPS)
+"""All that the step needs is done, but not recorded: the alias is moved already, for instance."""
 
 
-def kill() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+@dataclass(frozen=True)
+class Moment:
+    """A moment of a run, at which something is done: ``begun:STEP`` or ``undone:STEP``."""
+
+    when: str
+    act: Callable[[], object]
+
+    @property
+    def step(self) -> str:
+        return self.when.partition(":")[2]
+
+    def begun(self, run: ReindexRun) -> None:
+        """To be told each record."""
+        if self.when == f"begun:{run.step}":
+            self.act()
+
+    def recording(self, change: Callable[..., ReindexRun]) -> Callable[..., ReindexRun]:
+        """What takes the place of ``RunStore.change``."""
+
+        def watched(self_: RunStore, id: str, *, held_by: str, **values: Any) -> ReindexRun:
+            if self.when == f"undone:{values.get('step')}":
+                self.act()
+            return change(self_, id, held_by=held_by, **values)
+
+        return watched
+
+
+def go_to(step: str, reindexer: Reindexer) -> ReindexRun:
+    """Reindex, or undo that, on the way to a step."""
+    if step.startswith("roll"):
+        return reindexer.roll_back()
+    if reindexer.runs.open() is not None:
+        return reindexer.resume()
+    return reindexer.start(Changes(quantization="flat"), keep_old=step != "done")
 
 
 def main(when: str) -> None:
-    moment, _, step = when.partition(":")
-
-    def begun(run: ReindexRun) -> None:
-        if (moment, str(run.step)) == ("begun", step):
-            kill()
-
-    change = RunStore.change
-
-    def undone(self: RunStore, id: str, *, held_by: str, **values: Any) -> ReindexRun:
-        if (moment, str(values.get("step"))) == ("undone", step):
-            kill()
-        return change(self, id, held_by=held_by, **values)
-
-    RunStore.change = undone  # type: ignore[method-assign]
+    moment = Moment(when, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    RunStore.change = moment.recording(RunStore.change)  # type: ignore[method-assign]
     with Services(load_settings(), encoder=FakeEncoder()) as services:
-        made = reindexer(services, lease_seconds=LEASE, on_step=begun)
-        if step.startswith("roll"):
-            made.roll_back()
-        else:
-            made.start(Changes(quantization="flat"), keep_old=step != "done")
+        go_to(moment.step, reindexer(services, lease_seconds=LEASE, on_step=moment.begun))
 
 
 if __name__ == "__main__":

@@ -12,18 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tests.integration.answers import Answers
+from tests.integration.stage import Node
 
 from vidsearch.batches import in_batches
+from vidsearch.config import Settings
 from vidsearch.engines import Write
-from vidsearch.errors import VideoNotRegisteredError
+from vidsearch.index import create_videos_index
 from vidsearch.registry import State, VideoRecord
 from vidsearch.search import VideoSearch
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch_tasks import Services, delete_video, update_fields
 
-__all__ = ["Traffic", "fill_index"]
+__all__ = ["Traffic", "fill_index", "traffic_on"]
 
 WORD = "everywhere"
+_K = 20
+_EVERY = {"fields": 0.02, "deletes": 0.05, "videos": 0.1, "searches": 0.05}
+"""Seconds from one to the next, of each kind. What takes longer is followed by the next at once."""
 
 
 def fill_index(services: Services, number: int) -> list[str]:
@@ -65,9 +71,21 @@ def fill_index(services: Services, number: int) -> list[str]:
     return ids
 
 
+@contextmanager
+def traffic_on(node: Node, name: str, clip: Path, *, videos: int) -> Iterator[Traffic]:
+    """An index of so many videos on a node, for traffic."""
+    settings = Settings(
+        engine={"url": node.url, "kind": node.kind},
+        index={"name": name, "replicas": 0, "quantization": "float", "segment_seconds": 2},
+    )
+    with Services(settings, encoder=FakeEncoder()) as services:
+        create_videos_index(services.engine, settings.index, FakeEncoder().identity)
+        yield Traffic(services, fill_index(services, videos), clip)
+
+
 @dataclass
 class Traffic:
-    """Writers and searchers that go on until they are stopped; each does a thing at a time."""
+    """Writers and searchers that go on at a steady rate until they are stopped."""
 
     services: Services
     ids: Sequence[str]
@@ -76,38 +94,52 @@ class Traffic:
     """The last number that was written to each video."""
     deleted: set[str] = field(default_factory=set)
     added: set[str] = field(default_factory=set)
-    searches: int = 0
-    seen: set[str] = field(default_factory=set)
-    """Indices that hits came from."""
+    done: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_EVERY, 0))
+    """How often each kind was done."""
+    seconds: float = 0.0
+    """For which there was traffic."""
+    answered: set[str] = field(default_factory=set)
+    """Indices that answered searches."""
+    mixed: list[tuple[str, set[str]]] = field(default_factory=list)
+    """Searches whose hits were of other indices than the one that the result names."""
     errors: list[BaseException] = field(default_factory=list)
-    _stop: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Traffic until the end of the block; what went wrong in a thread is raised there."""
-        halves = self.ids[: len(self.ids) // 2], self.ids[len(self.ids) // 2 :]
-        works: list[Callable[[], None]] = [
-            self._change_fields(random.Random(1), halves[0]),
-            self._delete(iter(halves[1])),
-            self._add(),
-            self._search(),
+        left = [id for id in self.ids if id not in self.deleted]
+        # What is deleted is not changed, so that each has one number to be compared with.
+        changed, to_delete = left[: len(left) // 2], left[len(left) // 2 :]
+        works = {
+            "fields": self._change_fields(random.Random(len(left)), changed),
+            "deletes": self._delete(iter(to_delete)),
+            "videos": self._add,
+            "searches": self._search(),
+        }
+        stop, began = threading.Event(), time.monotonic()
+        threads = [
+            threading.Thread(target=self._until, args=(stop, kind, work))
+            for kind, work in works.items()
         ]
-        threads = [threading.Thread(target=self._until_stopped, args=(work,)) for work in works]
         for thread in threads:
             thread.start()
         try:
             yield
         finally:
-            self._stop.set()
+            stop.set()
             for thread in threads:
                 thread.join()
+            self.seconds += time.monotonic() - began
         if self.errors:
             raise self.errors[0]
 
-    def _until_stopped(self, work: Callable[[], None]) -> None:
+    def _until(self, stop: threading.Event, kind: str, work: Callable[[], None]) -> None:
+        following = time.monotonic()
         try:
-            while not self._stop.wait(0.02):
+            while not stop.wait(max(0.0, following - time.monotonic())):
+                following = max(following + _EVERY[kind], time.monotonic())
                 work()
+                self.done[kind] += 1
         except BaseException as error:
             self.errors.append(error)
 
@@ -128,33 +160,35 @@ class Traffic:
 
         return delete
 
-    def _add(self) -> Callable[[], None]:
-        """Videos that a worker ingests; all have the same content, so one is embedded."""
-
-        def add() -> None:
-            id = f"added-{len(self.added)}"
-            self.services.registry.register(
-                id, uri=str(self.clip), fields={"title": f"{WORD} {id}", "number": 0}
-            )
-            outcome = self.services.indexer.ingest(id, owner="worker")
-            assert outcome.status == "indexed", outcome
-            self.added.add(id)
-
-        return add
+    def _add(self) -> None:
+        """A video that a worker ingests; all have the same content, so one is embedded."""
+        id = f"added-{len(self.added)}"
+        self.services.registry.register(
+            id, uri=str(self.clip), fields={"title": f"{WORD} {id}", "number": 0}
+        )
+        outcome = self.services.indexer.ingest(id, owner="worker")
+        assert outcome.status == "indexed", outcome
+        self.added.add(id)
 
     def _search(self) -> Callable[[], None]:
-        search = VideoSearch(
-            self.services.engine, FakeEncoder(), index=self.services.settings.index.name
-        )
+        """By a client that stays open as long as there is traffic."""
+        answers = Answers(self.services.settings.engine)
+        name = self.services.settings.index.name
+        search = VideoSearch(answers.engine, FakeEncoder(), index=name)
+        search.search(text=f"{WORD} red", k=_K)
+        whole = len(answers.taken())
 
         def look() -> None:
             before = len(self.deleted)
-            result = search.search(text=f"{WORD} red", k=20)
+            result = search.search(text=f"{WORD} red", k=_K)
             # A video that is deleted between the ranking and the reading of its document is no hit.
             most_deleted = len(self.deleted) - before + 1
-            assert 20 - most_deleted <= len(result.hits) <= 20
-            self.searches += 1
-            time.sleep(0.01)
+            assert _K - most_deleted <= len(result.hits) <= _K
+            self.answered.add(result.index)
+            # Where the alias moved meanwhile, it began anew, and what came before does not count.
+            found: set[str] = set().union(*answers.taken()[-whole:])
+            if found != {result.index}:
+                self.mixed.append((result.index, found))
 
         return look
 
@@ -171,8 +205,7 @@ class Traffic:
         for id, source in found.items():
             video: dict[str, Any] = source["video"]
             assert {"vector", "segments", "fingerprint"} <= video.keys(), id
-        for id in self.deleted:
-            try:
-                assert self.services.registry.get(id).state is State.DELETED
-            except VideoNotRegisteredError:
-                continue
+        for batch in in_batches(self.deleted):
+            states = {r.state for r in self.services.registry.find_many(batch).values()}
+            assert states <= {State.DELETED}
+        assert self.mixed == [], "searches of two indices"

@@ -17,7 +17,7 @@ from vidsearch.engines import EngineKind
 from vidsearch.index import create_videos_index
 from vidsearch.registry import State, VideoRecord
 from vidsearch.testing.fake_encoder import FakeEncoder
-from vidsearch_tasks import Services, register_video
+from vidsearch_tasks import Services, register_video, run_sweep
 
 __all__ = ["LEASE", "Stage", "running_stage"]
 
@@ -55,6 +55,23 @@ class Stage:
             worker=worker,
         )
         return self.record(id)
+
+    def sweep_up(self, *ids: str) -> None:
+        """Sweep until the videos are requeued, as soon as their leases or messages are over."""
+        left = {*ids}
+
+        def is_requeued() -> bool:
+            left.difference_update(run_sweep(services=self.services).requeued)
+            return not left
+
+        until(is_requeued, what=f"{', '.join(ids)} requeued")
+
+    @contextmanager
+    def later(self, seconds: float) -> Iterator[Services]:
+        """Services whose clock is ahead, so that nobody has to wait for the end of a lease."""
+        with Services(self.services.settings) as ahead:
+            vars(ahead)["clock"] = lambda: self.services.clock() + seconds
+            yield ahead
 
     def document(self, id: str) -> dict[str, Any] | None:
         found = self.services.open_index().read(id)

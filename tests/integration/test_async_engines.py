@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from elasticsearch import AsyncElasticsearch
 from opensearchpy import AsyncOpenSearch
-from tests.http_stub import ELASTIC, Asked, Reply, http_stub
+from tests.http_stub import ELASTIC, Asked, Reply, http_stub, wait_until
 
 from vidsearch.config import EngineSettings
 from vidsearch.engines import Engine, Json, connect_async
@@ -127,15 +127,16 @@ def test_refused_connection_is_reported(kind: Any) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_timed_out_request_is_reported_and_not_repeated(kind: Any) -> None:
     async def ask(url: str) -> None:
-        engine = await connect_async(EngineSettings(url=url, kind=kind, timeout=0.2))
+        engine = await connect_async(EngineSettings(url=url, kind=kind, timeout=0.5))
         try:
             await engine.run(engine.calls.search("videos", {}))
         finally:
             await engine.close()
 
-    slow = http_stub(lambda _: Reply(delay=30, headers=ELASTIC))
-    with slow as stub, pytest.raises(BackendUnavailableError, match="did not answer in time"):
-        asyncio.run(ask(stub.url))
+    with http_stub(lambda _: Reply(delay=30, headers=ELASTIC)) as stub:
+        with pytest.raises(BackendUnavailableError, match="did not answer in time"):
+            asyncio.run(ask(stub.url))
+        assert wait_until(lambda: len(stub.asked), reaches=1)  # it may be read late
     assert len(stub.asked) == 1
 
 

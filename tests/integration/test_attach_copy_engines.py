@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from tests.waiting import until
 
 from vidsearch.engines import Engine, Json, Write
 from vidsearch.errors import BackendAccessDeniedError
@@ -42,6 +43,10 @@ class Application:
         self.stop = threading.Event()
         self.expected: dict[str, int] = {}
         self.refused: list[tuple[float, float]] = []
+        """When a write was sent, and when it was refused."""
+        self.taken = 0
+        self.works: set[int] = set()
+        """The numbers of those that have done something."""
         self.errors: list[BaseException] = []
 
     def fill(self, index: str) -> None:
@@ -52,35 +57,36 @@ class Application:
     def start(self) -> list[threading.Thread]:
         works = (self.update, self.write, self.delete, self.come_and_go)
         threads = [
-            threading.Thread(target=self._forever, args=(work, Random(seed)))
+            threading.Thread(target=self._forever, args=(work, seed))
             for seed, work in enumerate(works)
         ]
         for thread in threads:
             thread.start()
         return threads
 
-    def _forever(self, work: Callable[[Random], None], random: Random) -> None:
+    def _forever(self, work: Callable[[Random], None], seed: int) -> None:
+        random = Random(seed)
         try:
             while not self.stop.is_set():
                 work(random)
+                self.works.add(seed)
                 time.sleep(0.002)
         except BaseException as error:
             self.errors.append(error)
 
     def until_taken(self, write: Callable[[], Any]) -> None:
-        first: float | None = None
         while True:
+            sent = time.monotonic()
             try:
                 write()
             except BackendAccessDeniedError as error:
                 if "block" not in str(error):
                     raise
-                first = first or time.monotonic()
+                self.refused.append((sent, time.monotonic()))
                 time.sleep(0.002)
             else:
+                self.taken += 1
                 break
-        if first is not None:
-            self.refused.append((first, time.monotonic()))
 
     def update(self, random: Random) -> None:
         number = random.randrange(0, 500)
@@ -120,16 +126,39 @@ class Application:
             self.expected[f"{number}"] = 7
 
 
+def noted(
+    monkeypatch: pytest.MonkeyPatch, engine: Engine, *names: str
+) -> tuple[dict[str, float], dict[str, float]]:
+    """When calls of the engine with these names begin and end, the last ones of each."""
+    begins: dict[str, float] = {}
+    ends: dict[str, float] = {}
+
+    def watch(name: str) -> None:
+        call = getattr(engine, name)
+
+        def watched(*args: Any) -> None:
+            begins[name] = time.monotonic()
+            call(*args)
+            ends[name] = time.monotonic()
+
+        monkeypatch.setattr(engine, name, watched)
+
+    for name in names:
+        watch(name)
+    return begins, ends
+
+
 def test_copy_under_an_application_that_writes_loses_nothing_and_blocks_for_a_moment(
-    engine: Engine, index_name: str
+    engine: Engine, index_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old, new = f"{index_name}-1", f"{index_name}-1-vidsearch"
     engine.create_index(old, body(alias=index_name))
     application = Application(engine, index_name)
     application.fill(old)
+    begins, ends = noted(monkeypatch, engine, "block_writes", "update_aliases")
     threads = application.start()
-    began = time.monotonic()
     try:
+        until(lambda: application.works == {*range(len(threads))}, what="all of them write")
         copy, blocked = copy_with_settings(
             engine,
             old,
@@ -141,8 +170,8 @@ def test_copy_under_an_application_that_writes_loses_nothing_and_blocks_for_a_mo
             before_swap=lambda copy: None,
             progress=lambda done, total: None,
         )
-        ended = time.monotonic()
-        time.sleep(0.1)
+        more = application.taken
+        until(lambda: application.taken >= more + 20, what="they write to the copy")
     finally:
         application.stop.set()
         for thread in threads:
@@ -153,11 +182,11 @@ def test_copy_under_an_application_that_writes_loses_nothing_and_blocks_for_a_mo
     stored = {one.id: (one.source["n"], one.routing) for one in engine.scan(new)}
     assert stored == {id: (n, routing(int(id))) for id, n in application.expected.items()}
     assert any(application.expected[f"{n}"] for n in range(900))
-    assert len(application.expected) < COUNT
-    # Nobody was refused before the last pass, nor for longer than it and the swap took.
-    assert all(first >= ended - blocked - 1 for first, _ in application.refused)
-    assert all(until - first <= blocked + 1 for first, until in application.refused)
-    assert blocked < ended - began
+    assert any(f"{n}" not in application.expected for n in range(900, COUNT))
+    # Nobody was refused before the last pass began, nor who wrote after the swap.
+    assert all(refused >= begins["block_writes"] for _, refused in application.refused)
+    assert all(sent <= ends["update_aliases"] for sent, _ in application.refused)
+    assert 0 < blocked <= time.monotonic() - begins["block_writes"]
     settings = engine.settings(new)
     assert not {"default_pipeline", "final_pipeline", "gc_deletes"} & settings.keys()
 

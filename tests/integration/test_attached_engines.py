@@ -451,7 +451,7 @@ def test_attach_without_knn_copies_the_index_behind_its_alias(
     engine.delete_index(copy)
     # A process that is killed leaves word of what to do.
     killed = [sys.executable, "-c", KILLED_WHILE_COPYING, application.node.url, name]
-    assert subprocess.run(killed, timeout=60).returncode == -signal.SIGKILL
+    assert subprocess.run(killed, timeout=200).returncode == -signal.SIGKILL
     application.put(old, "red", before["red"])
     with pytest.raises(MappingConflictError, match=f"{old}' is not attached yet.* run it again"):
         show_videos_index(engine, application.settings)

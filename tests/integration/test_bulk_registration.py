@@ -8,17 +8,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from tests.command_line import Run, runner
 from tests.integration.relay import Relay
+from tests.waiting import until
 
 from vidsearch.config import load_settings
 from vidsearch.index import create_videos_index
@@ -66,7 +65,7 @@ def long_list(folder: Path, rows: int) -> Path:
     return path
 
 
-def started(*args: object) -> subprocess.Popen[str]:
+def started(*args: object, **env: str) -> subprocess.Popen[str]:
     """The command in a process of its own."""
     command = [sys.executable, "-m", "vidsearch.cli", *map(str, args)]
     # A runner in the background ignores Ctrl-C, and so would the command that inherits that.
@@ -76,15 +75,9 @@ def started(*args: object) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
+        env={**os.environ, **env},
         preexec_fn=with_interrupts,
     )
-
-
-def until(condition: Callable[[], Any], *, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_bad_and_repeated_rows_are_counted_and_the_others_registered(
@@ -162,19 +155,26 @@ def test_without_a_broker_all_rows_are_registered_and_queued_by_the_next_run(
     assert away.err.splitlines()[-1] == "1200 registered (1200 registered)"
     assert application.registry.counts()[State.REGISTERED] == 1200
     relay.up()
-    back = run("ingest", "--csv", str(path))
+    try:
+        back = run("ingest", "--csv", str(path))
+    finally:
+        relay.down()
     assert (back.code, back.err.splitlines()[-1]) == (0, "1200 unchanged (1200 queued)")
     assert waiting(application) == 1200
-    relay.down()
 
 
 def test_a_killed_registration_is_resumed_without_a_second_message(
-    run: Run, application: Services, tmp_path: Path
+    run: Run, application: Services, redis_url: str, tmp_path: Path
 ) -> None:
     path = long_list(tmp_path, 3000)
-    process = started("ingest", "--csv", path)
-    until(lambda: waiting(application) >= 500)
-    process.kill()
+    # Through this process, so that it comes no further while this one is held up.
+    relay = Relay(redis_url)
+    process = started("ingest", "--csv", path, VIDSEARCH_BROKER__URL=relay.url)
+    try:
+        until(lambda: waiting(application) >= 500, what="the first messages are sent")
+    finally:
+        process.kill()
+        relay.down()
     process.communicate()
     sent = waiting(application)
     counts = application.registry.counts()
@@ -228,15 +228,16 @@ def test_videos_whose_file_is_gone_are_listed_and_then_deleted(
 def test_a_watched_folder_registers_until_interrupted(application: Services, folder: Path) -> None:
     process = started("ingest", "--folder", folder, "--watch", "0.3", "--id-from", "name")
     try:
-        until(lambda: len(list(application.registry.scan())) == 3)
-        (folder / "four.mp4").write_bytes(b"y")
+        until(lambda: len(list(application.registry.scan())) == 3, what="all are registered")
+        # In this order: the look that registers the new one comes after one that misses the other.
         (folder / "one.mp4").unlink()
-        until(lambda: application.registry.find("four"))
-        until(lambda: waiting(application) == 4)
+        (folder / "four.mp4").write_bytes(b"y")
+        until(lambda: application.registry.find("four"), what="the new one is registered")
+        until(lambda: waiting(application) == 4, what="each has its message")
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            _, said = process.communicate(timeout=60)
+            _, said = process.communicate(timeout=120)
         finally:
             process.kill()
     assert process.returncode == 0, said

@@ -61,6 +61,18 @@ def parts(run: Run) -> tuple[int, dict[str, Any]]:
     return checked.code, {one["part"]: one for one in checked.data}
 
 
+def parts_once(run: Run, told: str, *, times: int = 1) -> tuple[int, dict[str, Any]]:
+    """As soon as the workers tell that: each has a second to answer, which may not be enough."""
+    found: list[tuple[int, dict[str, Any]]] = []
+
+    def is_told() -> bool:
+        found[:] = [parts(run)]
+        return bool(found[0][1]["workers"]["detail"].count(told) >= times)
+
+    until(is_told, what=f"{told!r} is told of {times} workers, not {found}")
+    return found[0]
+
+
 def worker(folder: Path, env: dict[str, str], *options: str, **others: str) -> Worker:
     return Worker(folder, {**env, **others}, app="vidsearch_tasks", options=options)
 
@@ -70,24 +82,21 @@ def test_workers_are_checked_by_what_they_run(
 ) -> None:
     name = ("--hostname", f"same-{uuid.uuid4().hex[:6]}@%h")
     with worker(tmp_path / "w1", env, *name), worker(tmp_path / "w2", env, *name):
-        code, found = parts(run)
+        embeds = f"embeds with {built.encoder.identity} in fp32 by vidsearch.encoders.torch_encoder"
+        code, found = parts_once(run, embeds, times=2)
         told = found["workers"]["detail"]
         assert (code, found["workers"]["ok"]) == (0, True), found
-        identity = built.encoder.identity
-        assert (
-            told.count(f"embeds with {identity} in fp32 by vidsearch.encoders.torch_encoder.") == 2
-        )
         assert f"2 workers are named '{name[1].removesuffix('%h')}" in told
-        assert "Start each with a name of its own (-n)" in run("status").err
+        said = "Start each with a name of its own (-n)"
+        until(lambda: said in run("status").err, what="status says so, too")
 
 
 def test_a_worker_of_another_sampling_is_found(
     run: Run, built: Services, env: dict[str, str], tmp_path: Path
 ) -> None:
     with worker(tmp_path / "w3", env, VIDSEARCH_INGEST__FPS="2"):
-        code, found = parts(run)
+        code, found = parts_once(run, "w3@")
         assert (code, found["model"]["ok"], found["index"]["ok"]) == (1, True, True)
-        assert "w3@" in found["workers"]["detail"]
         assert "(differs in sampling)" in found["workers"]["detail"]
 
 
@@ -102,9 +111,8 @@ def test_a_worker_without_its_encoder_says_so_in_the_record_and_to_check(
         assert error is not None
         assert (error.type, error.stage) == ("ConfigError", "prepare")
         assert "there is no module 'nowhere'" in error.message
-        code, found = parts(run)
+        code, found = parts_once(run, "w4@")
         assert (code, found["workers"]["ok"]) == (1, False)
-        assert "w4@" in found["workers"]["detail"]
         assert "there is no module 'nowhere'" in found["workers"]["detail"]
 
 
@@ -118,7 +126,7 @@ def test_what_a_machine_without_a_model_lacks_is_no_failure(
     with worker(tmp_path / "w1", env):
         for module in ("torch", "transformers", "av", "cv2"):
             monkeypatch.setitem(sys.modules, module, None)
-        code, found = parts(run)
+        code, found = parts_once(run, "w1@")
         assert code == 0, found
         assert (found["model"]["ok"], found["media"]["ok"]) == (None, None)
         assert "vidsearch[worker]" in found["model"]["detail"]

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.integration.worker import Worker
+from tests.integration.worker import Worker, until
 from tests.registry_layouts import unversioned_layout
 from tests.services import call
 
@@ -155,7 +155,14 @@ def test_check_reports_each_part_that_fails(
 
     assert admin("index", "create")[0] == 0
     with Worker(tmp_path / "worker", admin.env, app="vidsearch_tasks"):
-        code, found = admin.findings()
+        kept: list[tuple[int, dict[str, tuple[bool, str]]]] = []
+
+        def is_answered() -> bool:
+            kept[:] = [admin.findings()]
+            return kept[0][1]["workers"][0]
+
+        until(is_answered, what="the worker answers")
+        code, found = kept[0]
         monkeypatch.setenv("VIDSEARCH_INDEX__NAME", f"{name}-other")
         elsewhere = admin.findings()[1]["workers"]
     assert (code, [ok for ok, _ in found.values()]) == (0, [True] * 6)

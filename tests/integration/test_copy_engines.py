@@ -9,6 +9,7 @@ from random import Random
 
 import numpy as np
 import pytest
+from tests.waiting import until
 
 from vidsearch.config import IndexSettings
 from vidsearch.engines import Engine, Json, Revision, Write
@@ -72,6 +73,8 @@ class _Writers:
         self.engine, self.registry, (self.old, self.new) = engine, registry, pair
         self.stop = threading.Event()
         self.expected: dict[str, int | None] = {}
+        self.works: set[int] = set()
+        """The numbers of those that have done something."""
         self.errors: list[Exception] = []
 
     def run(self, *works: Callable[[Random], None]) -> list[threading.Thread]:
@@ -80,6 +83,7 @@ class _Writers:
             try:
                 while not self.stop.is_set():
                     work(random)
+                    self.works.add(seed)
             except Exception as error:
                 self.errors.append(error)
 
@@ -130,6 +134,7 @@ def test_copy_under_writers_loses_no_update_and_brings_no_deleted_video_back(
     writers = _Writers(engine, registry, pair)
     threads = writers.run(writers.update, writers.delete)
     try:
+        until(lambda: writers.works == {*range(len(threads))}, what="both of them write")
         end = copy_videos(engine, registry, old, new, throttle=1000)
     finally:
         writers.stop.set()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.command_line import Run, runner
-from tests.integration.worker import Worker
+from tests.integration.worker import Worker, until
 from tests.services import call
 
 from vidsearch.local import SearchNode
@@ -65,7 +65,10 @@ def test_copies_are_embedded_once_and_what_no_video_needs_is_pruned(
         dropped = run("embeddings", "drop", "--yes")
         assert (dropped.code, "removed" in dropped.err) == (0, True)
         assert run("embeddings", "show", "--json").data["files"] == 0
-        assert len(run("search", "red", "--json").data["hits"]) == 2
+        until(
+            lambda: len(run("search", "red", "--json").data["hits"]) == 2,
+            what="the deleted video is found no more",
+        )
 
 
 def test_a_store_that_is_switched_off_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

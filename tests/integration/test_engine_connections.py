@@ -14,6 +14,7 @@ from elasticsearch import Elasticsearch
 from opensearchpy import OpenSearch
 from tests.http_stub import ELASTIC, Asked, Reply, http_stub
 from tests.services import call
+from tests.waiting import until
 
 from vidsearch.config import EngineSettings
 from vidsearch.engines import Engine, Write, connect
@@ -233,9 +234,10 @@ def test_url_with_a_path_and_without_a_port_works(kind: Any) -> None:
 # -- what is left behind
 
 
-def open_contexts(node: SearchNode) -> int:
-    stats = call(node.url, "GET", "/_nodes/stats/indices/search")
-    return sum(one["indices"]["search"]["open_contexts"] for one in stats["nodes"].values())
+def open_contexts(node: SearchNode, index: str) -> int:
+    stats = call(node.url, "GET", f"/{index}/_stats/search")
+    number: int = stats["_all"]["total"]["search"]["open_contexts"]
+    return number
 
 
 def test_scan_leaves_no_scroll_open(
@@ -243,12 +245,15 @@ def test_scan_leaves_no_scroll_open(
 ) -> None:
     engine.create_index(index_name, small_index(engine))
     engine.bulk(index_name, [Write("index", str(n), {"n": n}) for n in range(9)], refresh=True)
-    before = open_contexts(search_node)
+
+    def none_is_open() -> bool:
+        return open_contexts(search_node, index_name) == 0
+
     assert len(list(engine.scan(index_name, page_size=2))) == 9
-    assert open_contexts(search_node) == before
+    until(none_is_open, what="the scroll is closed")
 
     started = engine.scan(index_name, page_size=2)
     next(started)
-    assert open_contexts(search_node) > before
+    assert not none_is_open()
     started.close()  # type: ignore[attr-defined]
-    assert open_contexts(search_node) == before
+    until(none_is_open, what="the scroll is closed")

@@ -84,10 +84,11 @@ def test_refused_connection_while_detecting_the_kind_is_reported() -> None:
 
 def test_timed_out_request_is_reported_and_not_repeated(kind: Any) -> None:
     with http_stub(lambda _: Reply(delay=30, headers=ELASTIC)) as stub:
-        engine = connect(EngineSettings(url=stub.url, kind=kind, timeout=0.2))
+        engine = connect(EngineSettings(url=stub.url, kind=kind, timeout=0.5))
         assert message(lambda: engine.count("videos"), BackendUnavailableError) == (
             f"{stub.url} did not answer in time (engine.timeout)"
         )
+        assert wait_until(lambda: len(stub.asked), reaches=1)  # it may be read late
         engine.close()
     assert stub.paths() == ["POST /videos/_count"]
 

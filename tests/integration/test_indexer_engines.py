@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from vidsearch.config import IndexSettings, IngestSettings
-from vidsearch.embeddings import FrameEmbedder
+from vidsearch.embeddings import EmbeddingStore, FrameEmbedder
+from vidsearch.embeddings.index_files import IndexFiles
 from vidsearch.engines import Engine
+from vidsearch.engines.steps import Answer, Request
 from vidsearch.errors import IndexNotFoundError, MappingConflictError, ModelMismatchError
 from vidsearch.index import (
     create_videos_index,
@@ -46,7 +48,11 @@ def indexer(engine: Engine, settings: IndexSettings, registry: Registry) -> Inde
 
 
 def make_indexer(
-    engine: Engine, settings: IndexSettings, registry: Registry, encoder: FakeEncoder
+    engine: Engine,
+    settings: IndexSettings,
+    registry: Registry,
+    encoder: FakeEncoder,
+    **options: Any,
 ) -> Indexer:
     return Indexer(
         engine,
@@ -54,6 +60,7 @@ def make_indexer(
         embedder=FrameEmbedder(DirectReader("pyav", limits=MediaLimits()), encoder),
         index=settings,
         settings=IngestSettings(),
+        **options,
     )
 
 
@@ -63,6 +70,20 @@ def clip(tmp_path: Path) -> str:
         return np.full((48, 64, 3), (0, 0, 255), dtype=np.uint8)
 
     return str(write_clip(tmp_path / "a.mp4", [i / 5 for i in range(25)], picture=picture, rate=5))
+
+
+@pytest.fixture
+def asked(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Method, index and endpoint of every request."""
+    requests: list[str] = []
+    send = engine._send  # type: ignore[attr-defined]
+
+    def noted(request: Request) -> Answer:
+        requests.append(" ".join([request.method, *request.path.split("/")[1:3]]))
+        return send(request)
+
+    monkeypatch.setattr(engine, "_send", noted)
+    return requests
 
 
 def test_index_is_created_shown_and_dropped(engine: Engine, settings: IndexSettings) -> None:
@@ -106,6 +127,58 @@ def test_index_of_another_origin_is_left_alone(engine: Engine, settings: IndexSe
         create_videos_index(engine, settings, FakeEncoder().identity)
     assert engine.indices_of(settings.name) == (settings.name,)
     assert engine.indices_of(settings.registry) == ()
+
+
+def test_requests_of_a_video_are_few(
+    engine: Engine, settings: IndexSettings, registry: Registry, clip: str, asked: list[str]
+) -> None:
+    store = EmbeddingStore(IndexFiles(engine, settings))
+    indexer = make_indexer(engine, settings, registry, FakeEncoder(), embeddings=store)
+    for id in ("a", "b"):  # the first one asks for what is asked for once
+        registry.register(id, uri=clip)
+    assert indexer.ingest("a", owner="w").status == "indexed"
+    held, name, files = settings.registry, settings.name, settings.embeddings
+    claim, write = [f"GET {held} _doc", f"PUT {held} _doc"], f"PUT {held} _doc"
+    document = f"{name}-000001"
+    mirror = f"GET {name},{name}-write _alias"
+
+    asked.clear()
+    assert indexer.ingest("b", owner="w").status == "indexed"
+    assert asked == [
+        *claim,
+        f"GET {name} _mapping",
+        f"POST {files} _mget",
+        write,  # the lease is renewed before the document is written
+        f"GET {document} _alias",  # a write would create an index that is gone
+        f"PUT {document} _create",
+        write,
+        mirror,
+    ]
+
+    registry.reopen("b")
+    asked.clear()
+    assert indexer.ingest("b", owner="w").status == "unchanged"
+    assert asked == [*claim, f"GET {name} _mapping", f"GET {document} _doc", write, mirror]
+
+
+def test_a_file_that_the_store_does_not_know_takes_three_requests_more(
+    engine: Engine,
+    settings: IndexSettings,
+    registry: Registry,
+    clip: str,
+    tmp_path: Path,
+    asked: list[str],
+) -> None:
+    other = write_clip(tmp_path / "other.mp4", [i / 5 for i in range(10)], rate=5)
+    store = EmbeddingStore(IndexFiles(engine, settings))
+    indexer = make_indexer(engine, settings, registry, FakeEncoder(), embeddings=store)
+    registry.register("a", uri=clip)
+    assert indexer.ingest("a", owner="w").status == "indexed"
+    registry.register("b", uri=str(other))
+    asked.clear()
+    assert indexer.ingest("b", owner="w").status == "indexed"
+    of_store = [one.split()[-1] for one in asked if settings.embeddings in one]
+    assert of_store == ["_mget", "_doc", "_doc"], "frames and facts are read, and each is written"
 
 
 def test_changed_fields_keep_the_vectors(

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.integration.relay import Relay, free_port
-from tests.integration.stage import LEASE, Stage, running_stage
+from tests.integration.relay import Relay
+from tests.integration.stage import Stage, running_stage
 from tests.integration.worker import Worker, until
 from tests.messages import send_ingest
 
@@ -24,6 +24,11 @@ from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch_tasks import Services, enqueue, queue_depth, register_video, run_sweep
 
 pytestmark = pytest.mark.integration
+
+LONG_LEASE = 600
+"""Seconds that are not over before the test is, on whatever machine."""
+BY_THE_TEST = {"VIDSEARCH_INGEST__SWEEP_SECONDS": "600"}
+"""No sweep of a worker comes before the one whose report is looked at."""
 
 
 @pytest.fixture
@@ -126,16 +131,15 @@ def test_messages_hold_the_id_and_nothing_else(stage: Stage, red: Path, redis_ur
 def test_video_of_a_killed_worker_is_ingested_by_the_next(stage: Stage, red: Path) -> None:
     (stage.switches / "slow").touch()
     stage.register("a", red)
-    with stage.worker() as first:
+    with stage.worker(VIDSEARCH_INGEST__LEASE_SECONDS=str(LONG_LEASE)) as first:
         until(lambda: (stage.switches / "at-work").exists(), what="work began", worker=first)
         first.kill()
         held = stage.record("a")
         assert held.state is State.PROCESSING
         (stage.switches / "slow").unlink()
         assert run_sweep(services=stage.services).requeued == (), "the lease is still live"
-        with stage.worker() as second:
-            time.sleep(LEASE)
-            assert run_sweep(services=stage.services).requeued == ("a",)
+        with stage.worker() as second, stage.later(LONG_LEASE) as later:
+            assert run_sweep(services=later).requeued == ("a",)
             after = stage.until("a", State.INDEXED, worker=second)
     assert after.attempts == 2
     assert after.error is None
@@ -144,7 +148,7 @@ def test_video_of_a_killed_worker_is_ingested_by_the_next(stage: Stage, red: Pat
 def test_video_that_kills_its_worker_ends_dead_and_can_be_retried(stage: Stage, red: Path) -> None:
     (stage.switches / "deadly").touch()
     stage.register("a", red)
-    with stage.worker() as worker:
+    with stage.worker(**BY_THE_TEST) as worker:
         reports = []
 
         def swept() -> bool:
@@ -188,7 +192,7 @@ def test_registration_without_a_broker_is_queued_by_the_sweep(stage: Stage, red:
         update={
             "broker": stage.services.settings.broker.model_validate(
                 {
-                    "url": f"redis://:hush@127.0.0.1:{free_port()}/0",
+                    "url": "redis://:hush@127.0.0.1:1/0",
                     "queue": stage.services.settings.broker.queue,
                 }
             )
@@ -200,15 +204,14 @@ def test_registration_without_a_broker_is_queued_by_the_sweep(stage: Stage, red:
         BackendUnavailableError, match="'a' is registered but not queued, the sweep will"
     ) as caught:
         register_video("a", uri=str(red), services=services)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30, "Celery itself would go on for minutes"
     assert "hush" not in str(caught.value)
     assert stage.record("a").state is State.REGISTERED
     with pytest.raises(BackendUnavailableError):
         queue_depth(services.app, queue="any")
     services.close()
 
-    time.sleep(LEASE)
-    assert run_sweep(services=stage.services).requeued == ("a",)
+    stage.sweep_up("a")
     with stage.worker() as worker:
         assert stage.until("a", State.INDEXED, worker=worker).attempts == 1
 
@@ -220,8 +223,7 @@ def test_redis_that_lost_its_queue_loses_no_video(stage: Stage, red: Path, redis
     client = redis.Redis.from_url(redis_url)
     client.delete(stage.services.settings.broker.queue)
     client.close()
-    time.sleep(LEASE)
-    assert run_sweep(services=stage.services).requeued == ("a",)
+    stage.sweep_up("a")
     with stage.worker() as worker:
         stage.until("a", State.INDEXED, worker=worker)
 
@@ -276,16 +278,11 @@ def test_redis_outage_during_ingestion_is_survived(stage: Stage, red: Path, redi
 def test_worker_whose_pool_process_is_killed_goes_on(stage: Stage, red: Path) -> None:
     (stage.switches / "slow").touch()
     stage.register("a", red)
-    with stage.worker() as worker:
+    with stage.worker(**BY_THE_TEST) as worker:
         until(lambda: (stage.switches / "at-work").exists(), what="work began", worker=worker)
         os.kill(worker.child(), signal.SIGKILL)
         (stage.switches / "slow").unlink()
-        time.sleep(LEASE)
-        until(
-            lambda: bool(run_sweep(services=stage.services).requeued),
-            what="requeued",
-            worker=worker,
-        )
+        stage.sweep_up("a")
         assert stage.until("a", State.INDEXED, worker=worker).attempts == 2
 
 

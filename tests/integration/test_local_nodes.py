@@ -6,17 +6,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from urllib.error import HTTPError
 
 import pytest
-from tests.services import NODES, RunningServices, call, processes_of
+from tests.services import NODES, RunningServices, call
+from tests.waiting import processes_of, until, until_none_of
 
 from vidsearch.errors import LocalError
 from vidsearch.local import RedisServer, SearchNode
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]  # nodes are started
 
 
 def _vector_index(kind: str) -> dict[str, object]:
@@ -37,13 +37,6 @@ def _search(kind: str, vector: list[float]) -> dict[str, object]:
 
 def _axis(number: int) -> list[float]:
     return [1.0 if each == number else 0.0 for each in range(512)]
-
-
-def _gone(folder: Path, *, seconds: float = 60.0) -> bool:
-    until = time.monotonic() + seconds
-    while processes_of(folder) and time.monotonic() < until:
-        time.sleep(0.1)
-    return not processes_of(folder)
 
 
 def test_node_reports_engine_and_version(search_node: SearchNode) -> None:
@@ -83,7 +76,7 @@ def test_node_stops_cleanly_and_keeps_its_data(
     with SearchNode.start(kind, version=version, folder=tmp_path, quick=True) as node:
         call(node.url, "PUT", "/kept/_doc/1?refresh=true", {"title": "stays"})
         assert processes_of(tmp_path)
-    assert not processes_of(tmp_path)
+    until_none_of(tmp_path)
     with pytest.raises(OSError, match="refused"):
         call(node.url, "GET", "/")
 
@@ -131,13 +124,13 @@ def test_failed_start_is_reported_with_the_end_of_the_log(
 ) -> None:
     with pytest.raises(LocalError, match="Invalid initial heap size: -Xmsmuch"):
         SearchNode.start("elasticsearch", version="9.5.3", folder=tmp_path, heap="much")
-    assert not processes_of(tmp_path)
+    until_none_of(tmp_path)
 
 
 def test_node_that_misses_the_deadline_is_stopped(opensearch_2: SearchNode, tmp_path: Path) -> None:
     with pytest.raises(LocalError, match="was not healthy after 0 s"):
         SearchNode.start("opensearch", folder=tmp_path, deadline=0.3)
-    assert not processes_of(tmp_path)
+    until_none_of(tmp_path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -159,11 +152,8 @@ def test_services_end_with_their_parent(
         assert all(processes_of(folder) for folder in folders)
         parent.send_signal(number)
     for folder in folders:
-        assert _gone(folder)
-        until = time.monotonic() + 30
-        while folder.exists() and time.monotonic() < until:
-            time.sleep(0.05)
-        assert not folder.exists()
+        until_none_of(folder)
+        until(lambda: not folder.exists(), what="its folder is removed")  # noqa: B023
 
 
 def test_redis_answers_and_stops_cleanly(redis_url: str, tmp_path: Path) -> None:
@@ -173,7 +163,7 @@ def test_redis_answers_and_stops_cleanly(redis_url: str, tmp_path: Path) -> None
         assert server.url != redis_url
         with redis.Redis.from_url(server.url) as client:
             client.set("key", "stays")
-    assert not processes_of(tmp_path)
+    until_none_of(tmp_path)
     with (
         RedisServer.start(folder=tmp_path, persist=True) as server,
         redis.Redis.from_url(server.url) as client,
@@ -185,7 +175,7 @@ def test_redis_that_cannot_start_is_reported_with_its_log(redis_url: str, tmp_pa
     (tmp_path / "appendonly.aof").write_text("this is not an append-only file\n")
     with pytest.raises(LocalError, match="Bad file format reading the append only file"):
         RedisServer.start(folder=tmp_path, persist=True)
-    assert not processes_of(tmp_path)
+    until_none_of(tmp_path)
 
 
 def test_indices_of_a_test_are_dropped(
@@ -224,13 +214,11 @@ def test_killed_session_leaves_nothing_behind(redis_url: str, tmp_path: Path) ->
         command, cwd=root, env=environ, stdout=subprocess.DEVNULL, start_new_session=True
     )
     try:
-        until = time.monotonic() + 60
         marker = tmp_path / "folder"
-        while not (marker.exists() and marker.read_text()) and time.monotonic() < until:
-            time.sleep(0.1)
+        until(lambda: marker.exists() and marker.read_text(), what="its test runs")
         place = Path(marker.read_text())
         assert processes_of(place)
     finally:
         os.killpg(session.pid, signal.SIGKILL)
         session.wait()
-    assert _gone(place)
+    until_none_of(place)

@@ -7,15 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.services import call, processes_of
+from tests.services import call
+from tests.waiting import processes_of, until, until_none_of
 
 from vidsearch.local import SearchNode
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]  # nodes are started
 
 _MAIN = "import sys; from vidsearch.cli import main; sys.exit(main())"
 
@@ -28,7 +29,7 @@ def _environ() -> dict[str, str]:
 def _cli(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", _MAIN, "local", *arguments]
     answer = subprocess.run(
-        command, env=_environ(), capture_output=True, text=True, timeout=200, check=False
+        command, env=_environ(), capture_output=True, text=True, timeout=300, check=False
     )
     if check:
         assert answer.returncode == 0, answer.stderr
@@ -86,7 +87,7 @@ def test_up_starts_status_shows_and_down_stops_the_stack(
         assert call(fresh["VIDSEARCH_ENGINE__URL"], "GET", "/kept/_doc/1")["_source"] == {"a": 1}
     finally:
         _cli("down", *where)
-    assert not processes_of(tmp_path)
+    until_none_of(tmp_path)
     down = _cli("down", *where)
     assert "nothing runs" in down.stderr
 
@@ -102,12 +103,12 @@ def test_two_stacks_in_two_folders_run_at_once(
         ]
         assert urls[0] != urls[1]
         _cli("down", "--dir", str(places[0]))
-        assert not processes_of(places[0])
+        until_none_of(places[0])
         assert call(urls[1], "GET", "/_cluster/health")["number_of_nodes"] == 1
     finally:
         for place in places:
             _cli("down", "--dir", str(place))
-    assert not processes_of(tmp_path)
+    until_none_of(tmp_path)
 
 
 def test_failed_up_stops_the_services_it_started(
@@ -118,7 +119,7 @@ def test_failed_up_stops_the_services_it_started(
     assert failed.returncode == 1
     assert failed.stderr.splitlines()[-1].startswith("Error: ")
     assert "Traceback" not in failed.stderr
-    assert not processes_of(tmp_path)
+    until_none_of(tmp_path)
     assert _cli("status", "--dir", str(tmp_path), check=False).returncode == 1
 
 
@@ -128,9 +129,7 @@ def test_services_of_a_killed_up_are_known_to_the_next_one(
     where = ("--dir", str(tmp_path))
     command = [sys.executable, "-c", _MAIN, "local", "up", "--no-worker", *where]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as up:
-        until = time.monotonic() + 60
-        while not (tmp_path / "state.json").exists() and time.monotonic() < until:
-            time.sleep(0.02)
+        until((tmp_path / "state.json").exists, what="it has started a service")
         up.kill()
     assert processes_of(tmp_path)
     status = _cli("status", "--json", *where, check=False)
@@ -142,7 +141,7 @@ def test_services_of_a_killed_up_are_known_to_the_next_one(
         assert call(_exports(again.stdout)["VIDSEARCH_ENGINE__URL"], "GET", "/")
     finally:
         _cli("down", *where)
-    assert not processes_of(tmp_path)
+    until_none_of(tmp_path)
 
 
 def test_up_with_worker_starts_it_with_the_printed_variables(
@@ -157,7 +156,14 @@ def test_up_with_worker_starts_it_with_the_printed_variables(
         assert variables["VIDSEARCH_ENGINE__KIND"] == "opensearch"
         assert variables["VIDSEARCH_MODEL__NAME"] == "demo"
         with Celery(broker=variables["VIDSEARCH_BROKER__URL"], set_as_current=False) as client:
-            (tasks,) = client.control.inspect(timeout=5).registered().values()
+            answers: dict[str, list[str]] = {}
+            until(
+                lambda: (
+                    answers.update(client.control.inspect(timeout=2).registered() or {}) or answers
+                ),
+                what="the worker tells its tasks",
+            )
+            (tasks,) = answers.values()
         assert {"vidsearch.ingest_video", "vidsearch.sweep"} <= set(tasks)
 
         status = json.loads(_cli("status", "--json", *where).stdout)
@@ -170,11 +176,17 @@ def test_up_with_worker_starts_it_with_the_printed_variables(
         assert "created index videos-000001" in up.stderr
         monkeypatch.setenv("VIDSEARCH_CONFIG", str(tmp_path / "vidsearch.toml"))
         command = [sys.executable, "-c", _MAIN, "status", "--json"]
-        told = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+        told: dict[str, Any] = {}
+
+        def is_told() -> bool:
+            told.update(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
+            return bool(told["workers"])
+
+        until(is_told, what="the worker answers")
         assert (told["index"], len(told["workers"])) == ("videos-000001", 1)
     finally:
         _cli("down", *where)
-    assert not processes_of(tmp_path)
+    until_none_of(tmp_path)
     assert not (tmp_path / "vidsearch.toml").exists()
 
 
@@ -186,7 +198,7 @@ def test_worker_that_cannot_start_is_reported_with_its_log(
     assert failed.returncode == 1
     assert "the worker did not start" in failed.stderr
     assert "ingest.fps" in failed.stderr
-    assert not processes_of(tmp_path)
+    until_none_of(tmp_path)
 
 
 def test_missing_maven_is_reported_in_one_line(

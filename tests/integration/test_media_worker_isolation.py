@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 from tests.integration.stage import Stage
-from tests.integration.worker import Worker, until
+from tests.integration.worker import Worker
+from tests.waiting import is_gone, until
 
 from vidsearch.registry import State
 from vidsearch.testing.clips import write_clip
@@ -37,19 +37,17 @@ def worker_of(stage: Stage, *, stall_seconds: float) -> Worker:
 
 def processes(worker: Worker) -> tuple[list[int], list[int]]:
     """Pids of the worker's own processes and of the decoding ones below them."""
-    ours: list[int] = []
-    decoding: list[int] = []
-    for process in psutil.Process(worker._process.pid).children(recursive=True):
-        try:
-            found = decoding if "misbehaving_child" in " ".join(process.cmdline()) else ours
-        except psutil.NoSuchProcess:
-            continue
-        found.append(process.pid)
-    return ours, decoding
+    found = {kind: [one.pid for one in those] for kind, those in worker.processes().items()}
+    return [*found["parent"], *found["pool"]], found["decoder"]
 
 
 def gone(pids: list[int]) -> bool:
-    return not any(psutil.pid_exists(pid) for pid in pids)
+    return all(map(is_gone, pids))
+
+
+def until_stuck(worker: Worker, clip: Path) -> None:
+    """Until the decoding process is where it does not come on."""
+    until(clip.with_suffix(".stuck").exists, what="it is stuck", worker=worker)
 
 
 def test_video_that_breaks_its_decoder_fails_and_no_other_does(
@@ -59,10 +57,10 @@ def test_video_that_breaks_its_decoder_fails_and_no_other_does(
     names = {
         "segfault": ("segfault@2.mp4", r"crashed (SIGSEGV) at 1.0 s"),
         "abort": ("abort@0.mp4", "crashed (SIGABRT) before the first frame"),
-        "hang": ("hang@3.mp4", "was stuck at 2.0 s: no progress for 2 s"),
+        "hang": ("hang@3.mp4", "was stuck at 2.0 s: no progress for 5 s"),
         "exit": ("exit@1.mp4", "ended by itself (exit code 3) at 0.0 s"),
     }
-    with worker_of(stage, stall_seconds=2) as worker:
+    with worker_of(stage, stall_seconds=5) as worker:
         stage.register("first", clip)
         assert stage.until("first", State.INDEXED, worker=worker).attempts == 1
         before, _ = processes(worker)
@@ -88,20 +86,25 @@ def test_video_that_breaks_its_decoder_fails_and_no_other_does(
         assert dead.error.type == "DecoderKilledError"
         assert "killed from outside (SIGKILL)" in dead.error.message
 
-        assert processes(worker)[0] == before, "the worker's own processes are the same"
+        until(
+            lambda: processes(worker)[0] == before,
+            what="the worker's own processes are the same",
+            worker=worker,
+        )
         assert "Fatal Python error: Segmentation fault" in worker.text()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="sure on Linux only")
-@pytest.mark.parametrize("name", ["hang@1.mp4", "sleep@1.mp4"])
+# At the first picture: a clip of one colour has no other, as what is held is decoded once.
+@pytest.mark.parametrize("name", ["hang@0.mp4", "sleep@0.mp4"])
 def test_no_decoding_process_outlives_a_killed_worker(stage: Stage, red: Path, name: str) -> None:
-    stage.register("stuck", Path(shutil.copy(red, red.with_name(name))))
+    stuck = Path(shutil.copy(red, red.with_name(name)))
+    stage.register("stuck", stuck)
     with worker_of(stage, stall_seconds=600) as worker:
-        until(lambda: bool(processes(worker)[1]), what="it decodes", worker=worker)
-        time.sleep(1)  # into the hang
+        until_stuck(worker, stuck)
         decoding = processes(worker)[1]
         worker.kill()
-        until(lambda: gone(decoding), what="the decoding process is gone", seconds=10)
+        until(lambda: gone(decoding), what="the decoding process is gone")
 
 
 def test_no_decoding_process_outlives_a_worker_that_stops(stage: Stage, red: Path) -> None:
@@ -111,20 +114,20 @@ def test_no_decoding_process_outlives_a_worker_that_stops(stage: Stage, red: Pat
         decoding = processes(worker)[1]
         assert len(decoding) == 1, "kept for the next video"
         worker.stop()
-        until(lambda: gone(decoding), what="the decoding process is gone", seconds=10)
+        until(lambda: gone(decoding), what="the decoding process is gone")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="sure on Linux only")
 def test_no_decoding_process_outlives_a_killed_pool_process(stage: Stage, red: Path) -> None:
     """As Celery kills them at its hard time limit."""
-    stage.register("stuck", Path(shutil.copy(red, red.with_name("hang@1.mp4"))))
+    stuck = Path(shutil.copy(red, red.with_name("hang@0.mp4")))
+    stage.register("stuck", stuck)
     with worker_of(stage, stall_seconds=600) as worker:
-        until(lambda: bool(processes(worker)[1]), what="it decodes", worker=worker)
-        time.sleep(1)
+        until_stuck(worker, stuck)
         (decoding,) = processes(worker)[1]
         parent = psutil.Process(decoding).parent()
         assert parent is not None
         parent.kill()
-        until(lambda: gone([decoding]), what="the decoding process is gone", seconds=10)
+        until(lambda: gone([decoding]), what="the decoding process is gone")
         stage.register("next", red)
         assert stage.until("next", State.INDEXED, worker=worker).attempts == 1

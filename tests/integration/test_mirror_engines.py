@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from tests.reindex_stage import TwoIndices, video_of
+from tests.waiting import until
 
 from vidsearch.batches import in_batches
 from vidsearch.config import IngestSettings
@@ -97,10 +98,11 @@ class Fleet:
 
     def wait(self, works: int) -> None:
         """Until so many more things were done, and each kind of them at least once."""
-        until, deadline = sum(self.done.values()) + works, time.monotonic() + 120
-        while sum(self.done.values()) < until or len(self.done) < 3:
-            assert time.monotonic() < deadline, "the writers are stuck"
-            time.sleep(0.01)
+        least = sum([*self.done.values()]) + works
+        until(
+            lambda: sum([*self.done.values()]) >= least and len(self.done) == 3,
+            what="the writers have done so much",
+        )
 
     def _work(self, seed: int, *, mirrors: bool) -> None:
         chance = random.Random(seed)

@@ -7,7 +7,7 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from tests.search_index import Video, create_index
+from tests.waiting import until
 
 from vidsearch.config import EngineSettings, IndexSettings, ModelSettings, Settings
 from vidsearch.encoders import Encoder, load_encoder, mean_unit
@@ -27,7 +28,7 @@ from vidsearch.testing.checkpoints import turned_demo_checkpoint
 from vidsearch.testing.clips import solid, write_clip
 
 _log = logging.getLogger(__name__)
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]  # two models are loaded
 
 WORDS = ["a red circle", "a blue square", "a yellow star", "a green triangle", "a white house"]
 RED = (235, 20, 20)
@@ -125,7 +126,7 @@ class Traffic:
         before = dict(self.per_client)
         until(
             lambda: all(self.per_client.get(c, 0) >= n + least for c, n in before.items()),
-            "further searches of each client",
+            what="each client makes further searches",
         )
 
     def check(self) -> None:
@@ -137,13 +138,6 @@ class Traffic:
             for hit in result.hits:
                 assert hit.fields["made_for"] == result.index
                 assert hit.cosine == pytest.approx(expected[hit.id], abs=2e-3), (name, result)
-
-
-def until(condition: Callable[[], bool], what: str, seconds: float = 120.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"still waiting for {what}"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -164,7 +158,7 @@ class Loads:
 
         def watched(*args: Any, **kwargs: Any) -> Any:
             self.threads.append(threading.current_thread().name)
-            assert self.gate.wait(120)
+            assert self.gate.wait(300)
             return load(*args, **kwargs)
 
         monkeypatch.setattr(towers, "load_tower", watched)
@@ -172,8 +166,7 @@ class Loads:
         monkeypatch.setattr("vidsearch.search.models._AGE", 0.5)
 
 
-@pytest.mark.parametrize("search_node", ["es-9.5.3", "os-2.19.1"], indirect=True)
-def test_two_changes_of_the_model_fail_no_search_mix_no_result_and_keep_nobody_waiting(
+def test_changes_of_the_model_there_and_back_fail_no_search_mix_no_result_and_keep_nobody_waiting(
     engine: Engine,
     index_name: str,
     tmp_path: Path,
@@ -198,17 +191,20 @@ def test_two_changes_of_the_model_fail_no_search_mix_no_result_and_keep_nobody_w
     for name in (__name__, "vidsearch.search.models"):
         caplog.set_level(logging.INFO, logger=name)
 
-    def change(old: Model, new: Model) -> None:
+    def change(old: Model, new: Model, *, is_kept: bool) -> None:
         loads.gate.clear()
         both = [{"add": {"index": m.index, "alias": f"{index_name}-write"}} for m in (old, new)]
-        engine.update_aliases(both)
         before = len(loads.threads)
-        until(lambda: len(loads.threads) >= before + 2, "both clients load the next model")
+        engine.update_aliases(both)
+        if not is_kept:
+            until(lambda: len(loads.threads) >= before + 2, what="both clients load the next model")
         traffic.goes_on()  # while it is being loaded
         loads.gate.set()
         said = f"loaded the model of index {new.index!r} ahead"
-        until(lambda: sum(said in line for line in caplog.messages) >= 2, "it is loaded in both")
+        if not is_kept:
+            until(lambda: sum(said in line for line in caplog.messages) >= 2, what="both have it")
         of_loaders = loads.threads[before:]
+        assert bool(of_loaders) is not is_kept
         assert all(name.startswith("vidsearch-model") for name in of_loaders), of_loaders
         swap = [
             {"remove": {"index": old.index, "alias": index_name}},
@@ -234,9 +230,10 @@ def test_two_changes_of_the_model_fail_no_search_mix_no_result_and_keep_nobody_w
 
     def changes() -> None:
         try:
-            until(lambda: len(traffic.per_client) == 5, "all clients search")
+            until(lambda: len(traffic.per_client) == 5, what="all clients search")
             for old, new in itertools.pairwise(models):
-                change(old, new)
+                change(old, new, is_kept=False)
+            change(models[2], models[1], is_kept=True)  # as a rollback does
         finally:
             loads.gate.set()
             traffic.over.set()

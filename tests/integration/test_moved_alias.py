@@ -95,7 +95,7 @@ def test_rewritten_documents_and_a_moved_alias_get_their_vectors_back(
             assert (told["waiting_for_vectors"], told["searchable"]) == (0, 2)
 
         scanned()
-        assert worker.text().count(" indexed: ") == 2
+        until(lambda: worker.text().count(" indexed: ") == 2, what="both were decoded")
         assert sorted(vector_hits()) == ["blue", "red"]
         assert len(client.search("red", mode="vector")) == 2
 
@@ -126,8 +126,9 @@ def test_rewritten_documents_and_a_moved_alias_get_their_vectors_back(
         assert sorted(vector_hits()) == ["blue", "red"]
         assert len(client.search("red", mode="vector")) == 2
         assert client.search("red", mode="vector").warnings == ()
+        kept = "written from kept embeddings"
+        until(lambda: worker.text().count(kept) == 4, what="all else came from the store")
         assert worker.text().count(" indexed: ") == 2, "nothing was decoded again"
-        assert worker.text().count("written from kept embeddings") == 4
 
 
 def test_a_moved_alias_whose_index_takes_no_vectors_is_an_error_of_every_command(

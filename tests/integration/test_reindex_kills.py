@@ -10,118 +10,77 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration.killed_reindex import LEASE
-from tests.integration.reindex_traffic import fill_index
+from tests.integration.killed_reindex import BEGUN, LEASE, UNDONE
+from tests.integration.reindexed import Reindexed, small_index
 
-from vidsearch.config import Settings
 from vidsearch.errors import ReindexError
-from vidsearch.index import create_videos_index
 from vidsearch.local import SearchNode
 from vidsearch.reindex import ReindexRun, Step
-from vidsearch.testing.fake_encoder import FakeEncoder
-from vidsearch_tasks import Services, delete_video, reindexer, update_fields
+from vidsearch_tasks import reindexer
 
-pytestmark = pytest.mark.integration
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.parametrize(
+        "search_node",
+        ["es-9.5.3", pytest.param("os-2.19.1", marks=pytest.mark.drill)],
+        indirect=True,
+        scope="session",
+    ),
+]
 
 _ROOT = Path(__file__).resolve().parents[2]
-_STEPS = ("writing_both", "copying", "catching_up", "verified", "swapped")
-_BEGUN = ("begun:planned", *(f"begun:{step}" for step in _STEPS))
-_UNDONE = tuple(f"undone:{step}" for step in _STEPS)
-"""What the step needs is done, but not recorded: the alias is moved already, for instance."""
-
-
-class Reindexed:
-    """A small index, and processes that reindex it."""
-
-    def __init__(self, services: Services, env: dict[str, str]) -> None:
-        self.services = services
-        self.env = env
-        self.name = services.settings.index.name
-
-    def killed(self, when: str) -> ReindexRun:
-        """The record after a process was killed at that moment."""
-        command = [sys.executable, "-m", "tests.integration.killed_reindex", when]
-        path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
-        env = {**os.environ, **self.env, "PYTHONPATH": path}
-        ended = subprocess.run(command, env=env, capture_output=True, timeout=60, check=False)
-        assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
-        return reindexer(self.services).runs.all()[0]
-
-    def write(self, number: int) -> None:
-        """What an application does between the kill and what follows it."""
-        update_fields("video-1", {"number": number}, services=self.services)
-        delete_video(f"video-{number}", services=self.services)
-
-    def check(self, step: Step, *, behind: str, number: int) -> None:
-        """One index is left, with all that was written."""
-        engine = self.services.engine
-        run = reindexer(self.services).runs.all()[0]
-        assert (run.step, run.owner) == (step, None)
-        assert engine.indices_of(self.name) == (behind,)
-        assert engine.indices_of(f"{self.name}-write") == ()
-        others = {run.source, run.target} - {behind}
-        assert [name for name in others if engine.indices_of(name)] == []
-        assert engine.indices_of(self.services.settings.index.fills) == ()
-        assert "vidsearch_reindex" not in engine.mapping(behind)["_meta"]
-        engine.refresh(behind)
-        found = {document.id: document.source for document in engine.scan(behind)}
-        gone = {f"video-{each}" for each in range(2, number + 1)}
-        assert found.keys() == {f"video-{each}" for each in range(12)} - gone
-        assert found["video-1"]["number"] == number
 
 
 @pytest.fixture
-def reindexed(elasticsearch_9: SearchNode, index_name: str) -> Iterator[Reindexed]:
-    env = {
-        "VIDSEARCH_ENGINE__URL": elasticsearch_9.url,
-        "VIDSEARCH_ENGINE__KIND": elasticsearch_9.kind,
-        "VIDSEARCH_INDEX__NAME": index_name,
-        "VIDSEARCH_INDEX__REPLICAS": "0",
-    }
-    settings = Settings(
-        engine={"url": elasticsearch_9.url, "kind": elasticsearch_9.kind},
-        index={"name": index_name, "replicas": 0},
-    )
-    with Services(settings, encoder=FakeEncoder()) as services:
-        create_videos_index(services.engine, settings.index, FakeEncoder().identity)
-        fill_index(services, 12)
-        yield Reindexed(services, env)
+def reindexed(search_node: SearchNode, index_name: str) -> Iterator[Reindexed]:
+    with small_index(search_node, index_name) as reindexed:
+        yield reindexed
 
 
-@pytest.mark.parametrize("moment", [_BEGUN[0], *_UNDONE])
+def killed(reindexed: Reindexed, when: str) -> ReindexRun:
+    """The record after a process was killed at that moment."""
+    command = [sys.executable, "-m", "tests.integration.killed_reindex", when]
+    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
+    env = {**os.environ, **reindexed.env, "PYTHONPATH": path}
+    ended = subprocess.run(command, env=env, capture_output=True, timeout=200, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    return reindexer(reindexed.services).runs.all()[0]
+
+
+@pytest.mark.parametrize("moment", [BEGUN[0], *UNDONE])
 def test_a_killed_run_is_resumed_to_its_end(reindexed: Reindexed, moment: str) -> None:
-    run = reindexed.killed(moment)
+    run = killed(reindexed, moment)
     assert run.is_open
-    reindexed.write(2)
+    reindexed.write()
     assert reindexer(reindexed.services, lease_seconds=LEASE).resume().step is Step.SWAPPED
-    reindexed.write(3)
+    reindexed.write()
     reindexer(reindexed.services).clean()
-    reindexed.check(Step.DONE, behind=run.target, number=3)
+    reindexed.check(Step.DONE, behind=run.target)
 
 
-@pytest.mark.parametrize("moment", [*_BEGUN, _UNDONE[-1]])
+@pytest.mark.parametrize("moment", [*BEGUN, UNDONE[-1]])
 def test_a_killed_run_is_rolled_back(reindexed: Reindexed, moment: str) -> None:
-    run = reindexed.killed(moment)
-    reindexed.write(2)
+    run = killed(reindexed, moment)
+    reindexed.write()
     reindexer(reindexed.services, lease_seconds=LEASE).roll_back()
-    reindexed.check(Step.ROLLED_BACK, behind=run.source, number=2)
+    reindexed.check(Step.ROLLED_BACK, behind=run.source)
     with pytest.raises(ReindexError, match="no reindex of"):
         reindexer(reindexed.services).resume()
 
 
 @pytest.mark.parametrize("moment", ["begun:rolling_back", "undone:rolled_back"])
 def test_a_killed_rollback_is_resumed_to_its_end(reindexed: Reindexed, moment: str) -> None:
-    reindexed.killed("begun:swapped")
-    run = reindexed.killed(moment)
+    killed(reindexed, "begun:swapped")
+    run = killed(reindexed, moment)
     assert run.step is Step.ROLLING_BACK
-    reindexed.write(2)
+    reindexed.write()
     assert reindexer(reindexed.services, lease_seconds=LEASE).resume().step is Step.ROLLED_BACK
-    reindexed.check(Step.ROLLED_BACK, behind=run.source, number=2)
+    reindexed.check(Step.ROLLED_BACK, behind=run.source)
 
 
 def test_a_killed_clean_is_resumed_to_its_end(reindexed: Reindexed) -> None:
-    run = reindexed.killed("undone:done")
+    run = killed(reindexed, "undone:done")
     assert run.step is Step.SWAPPED
-    reindexed.write(2)
+    reindexed.write()
     assert reindexer(reindexed.services, lease_seconds=LEASE).resume().step is Step.DONE
-    reindexed.check(Step.DONE, behind=run.target, number=2)
+    reindexed.check(Step.DONE, behind=run.target)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from vidsearch.registry import State
 from vidsearch.testing.clips import solid, write_clip
 from vidsearch_tasks.maintenance import run_sweep
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 _SLICED = {"VIDSEARCH_INGEST__SLICE_SECONDS": "10"}
 
@@ -47,19 +47,22 @@ def test_two_workers_embed_slices_and_one_that_is_killed_costs_its_slice_only(
         assert stage.record("film").owner == "slices"
         first.kill()
         (stage.switches / "slow").unlink()
+
         # A message that the killed worker held, and had not begun with, counts as lost in a minute.
-        deadline = time.monotonic() + 150
-        while stage.record("film").state is not State.INDEXED:
-            assert time.monotonic() < deadline, second.text()[-3000:]
+        def is_swept() -> bool:
             run_sweep(services=stage.services)
-            time.sleep(0.2)
+            return stage.record("film").state is State.INDEXED
+
+        until(is_swept, what="the film is indexed", worker=second, seconds=300)
     document = stage.document("film")
     assert document is not None
     assert document["title"] == "Film"
     assert document["video"]["duration"] == pytest.approx(40, abs=0.3)
     assert stage.record("film").frames == 40
-    logs = first.text() + second.text()
-    assert logs.count(" embedded: FrameVectors(") == 4, f"{done} were done, none of them twice"
+    # A worker says it once the slice is done; of its last one the killed one may not have said it.
+    embedded = re.findall(r"slice (.*) embedded: FrameVectors\(", first.text() + second.text())
+    assert len(embedded) in {3, 4}, f"{done} were done"
+    assert len({*embedded}) == len(embedded), "none of them twice"
     assert list(stage.services.board.entries.scan(*State)) == []
 
 

@@ -60,7 +60,7 @@ def test_status_without_a_worker_says_what_to_do(stage: Stage, run: Run, red: Pa
     assert (quiet.code, quiet.data["problems"]) == (0, [])
     stage.register("a", red)
     engine, registry = stage.services.engine, stage.services.registry.index
-    engine.update(registry, "a", {"registered_at": to_stamp(time.time() - 50)})
+    engine.update(registry, "a", {"registered_at": to_stamp(time.time() - 20)})
     fail(stage, "b", BROKEN)
     found = run("status", "--json")
     assert found.code == 1
@@ -81,6 +81,7 @@ def test_status_without_a_worker_says_what_to_do(stage: Stage, run: Run, red: Pa
     assert "VideoOpenError\t1\t1 failed; last b: not a video" in table.out
     with stage.worker():
         stage.until("a", State.INDEXED)
+        until(lambda: run("status", "--json").data["workers"], what="the worker answers")
         done = run("status", "--json")
         assert (done.code, len(done.data["workers"])) == (0, 1)
         assert done.data["searchable"] == 1
@@ -133,13 +134,21 @@ def test_watch_in_a_pipe_prints_a_line_each_time(stage: Stage, run: Run) -> None
         assert watching.stdout is not None
         shown.append([watching.stdout.readline() for _ in range(2)])
         watching.send_signal(2)
-        watching.communicate(timeout=20)
+        watching.communicate(timeout=120)
     assert [watching.returncode for watching in ways] == [0, 0]
     for lines, pattern in zip(
         shown, (r"\d\d:\d\d:\d\d 1 failed; 0\.0167/min$", r"\{"), strict=True
     ):
         for line in lines:
             assert re.match(pattern, line), line
+
+
+def read_from(terminal: int) -> bytes:
+    """What was written to it by now."""
+    try:
+        return os.read(terminal, 65_536) if select.select([terminal], [], [], 0.2)[0] else b""
+    except OSError:  # the program that wrote has ended
+        return b""
 
 
 def test_watch_on_a_terminal_fits_into_80_columns(stage: Stage, run: Run) -> None:
@@ -150,12 +159,19 @@ def test_watch_on_a_terminal_fits_into_80_columns(stage: Stage, run: Run) -> Non
     command = [*WATCH, "0.2"]
     watching = subprocess.Popen(command, env=env, stdout=child, stderr=child, stdin=child)
     os.close(child)
-    shown, until_at = b"", time.monotonic() + 30
-    while shown.count(b"last sweep") < 2 and time.monotonic() < until_at:
-        if select.select([parent], [], [], 0.5)[0]:
-            shown += os.read(parent, 65_536)
+    shown = bytearray()
+
+    def is_shown_twice() -> bool:
+        shown.extend(read_from(parent))
+        return shown.count(b"last sweep") >= 2
+
+    def has_ended() -> bool:
+        shown.extend(read_from(parent))  # or it waits until somebody does
+        return watching.poll() is not None
+
+    until(is_shown_twice, what="the status twice")
     watching.send_signal(2)
-    watching.wait(timeout=20)
+    until(has_ended, what="it has ended")
     os.close(parent)
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
     assert text.count("last sweep") >= 2
@@ -179,11 +195,18 @@ def test_metrics_of_worker_and_registry_are_served(stage: Stage, run: Run, red: 
         try:
             assert exporter.stderr is not None
             assert exporter.stderr.readline() == f"metrics at {url}\n"
-            with urllib.request.urlopen(url, timeout=20) as answer:
-                text = answer.read().decode()
+            answers = [""]
+
+            def is_complete() -> bool:
+                with urllib.request.urlopen(url, timeout=60) as answer:
+                    answers.append(answer.read().decode())
+                return "vidsearch_workers 1.0" in answers[-1]
+
+            until(is_complete, what="the worker answers", worker=worker)
         finally:
             exporter.terminate()
-            exporter.communicate(timeout=20)
+            exporter.communicate(timeout=120)
+    text = answers[-1]
     assert 'vidsearch_videos{state="indexed"} 1.0' in text
     assert "vidsearch_workers 1.0" in text
     assert 'vidsearch_attempts_total{cause="",kind="video",outcome="indexed"} 1.0' in text

@@ -24,7 +24,7 @@ LONG = {"VIDSEARCH_MODEL__BATCH_SIZE": "1", "VIDSEARCH_INGEST__LEASE_SECONDS": "
 
 @pytest.fixture
 def long(tmp_path: Path) -> Path:
-    """A clip that a slow encoder needs half a minute for."""
+    """A clip that a slow encoder needs half a minute for, at the least."""
     return write_clip(tmp_path / "long.mp4", range(60), picture=solid((200, 30, 30)), rate=1)
 
 
@@ -40,16 +40,18 @@ def begun(stage: Stage, worker: Worker) -> None:
 
 def are_spawned(worker: Worker) -> bool:
     """Whether processes of its pool are interpreters of their own."""
-    children = psutil.Process(worker.pid).children()
-    return any("billiard.spawn" in " ".join(child.cmdline()) for child in children)
+    pool = worker.processes()["pool"]
+    lines = [" ".join(each.cmdline()) for each in pool if each.is_running()]
+    return any("billiard.spawn" in line for line in lines)
 
 
 def handed_back(stage: Stage, worker: Worker, *, within: float) -> VideoRecord:
-    started = time.monotonic()
-    until(lambda: stage.record("a").state is State.QUEUED, what="handed back", seconds=within)
-    until(lambda: waiting(stage) >= 1, what="requeued", seconds=within)
-    assert time.monotonic() - started < within
-    until(lambda: not worker.alive(), what="the worker ended", seconds=15)
+    until(
+        lambda: stage.record("a").state is State.QUEUED and waiting(stage) >= 1,
+        what="handed back and requeued",
+        seconds=within,
+    )
+    until(lambda: not worker.alive(), what="the worker ended")
     return stage.record("a")
 
 
@@ -65,7 +67,7 @@ def test_worker_that_gets_sigterm_hands_its_video_back_uncounted(
         begun(stage, worker)
         assert are_spawned(worker) == bool(how)
         os.kill(worker.pid, signal.SIGTERM)
-        record = handed_back(stage, worker, within=5)
+        record = handed_back(stage, worker, within=25)
         assert record.attempts == 0
         assert record.error is not None
         assert record.error.type == "WorkerStopped"
@@ -90,7 +92,7 @@ def test_worker_that_is_ended_in_another_way_hands_back_too(
             parent = psutil.Process(worker.pid)
             for process in [*parent.children(recursive=True), parent]:
                 process.send_signal(signal.SIGTERM)
-        assert handed_back(stage, worker, within=5).attempts == 0
+        assert handed_back(stage, worker, within=25).attempts == 0
 
 
 def test_worker_whose_clock_is_behind_keeps_its_video(stage: Stage, long: Path) -> None:

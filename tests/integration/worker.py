@@ -12,11 +12,13 @@ from pathlib import Path
 from types import TracebackType
 
 import psutil
+from tests.waiting import until
 
 from vidsearch.local.process import spawn
 
+__all__ = ["FAKE_APP", "Worker", "until"]
+
 _ROOT = Path(__file__).resolve().parents[2]
-_DEADLINE = 60.0
 _DECODERS = ("vidsearch.media.isolation.child", "misbehaving_child.py")
 
 FAKE_APP = "tests.integration.fake_app"
@@ -89,33 +91,39 @@ class Worker:
     @property
     def pid(self) -> int:
         """Of Celery's parent process; what started it ends it with the test session."""
-        (parent,) = psutil.Process(self._process.pid).children()
-        return parent.pid
+        return self._parent().pid
 
     def child(self) -> int:
         """Pid of the process that does the work; not of one that decodes for it."""
-        pool = [
-            process
-            for process in psutil.Process(self._process.pid).children(recursive=True)
-            if not _is_decoder(process)
-        ]
-        (leaf,) = (p for p in pool if not any(other.ppid() == p.pid for other in pool))
-        return leaf.pid
+        found: list[int] = []
+
+        def works() -> bool:
+            pool = self.processes()["pool"]
+            parents = {_parent_of(process) for process in pool}
+            found[:] = [process.pid for process in pool if process.pid not in parents]
+            return len(found) == 1
+
+        until(works, what="one process does the work", worker=self)
+        return found[0]
 
     def processes(self) -> dict[str, list[psutil.Process]]:
         """Those that it consists of just now: ``parent``, ``pool`` and ``decoder``."""
         found: dict[str, list[psutil.Process]] = {"parent": [], "pool": [], "decoder": []}
         with contextlib.suppress(psutil.NoSuchProcess, ValueError):
-            (parent,) = psutil.Process(self._process.pid).children()
+            parent = self._parent()
             found["parent"].append(parent)
             for process in parent.children(recursive=True):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     found["decoder" if _is_decoder(process) else "pool"].append(process)
         return found
 
+    def _parent(self) -> psutil.Process:
+        (parent,) = psutil.Process(self._process.pid).children()
+        return parent
+
     def stop(self) -> None:
         """Warm shutdown; whatever is left after it is killed."""
-        self._process.stop(grace=20)
+        self._process.stop(grace=30)
 
     def kill(self) -> None:
         """SIGKILL to the parent and its child: no clean-up of any kind."""
@@ -129,16 +137,8 @@ def _is_decoder(process: psutil.Process) -> bool:
     return any(part.endswith(_DECODERS) for part in process.cmdline())
 
 
-def until(
-    condition: object, *, what: str, worker: Worker | None = None, seconds: float = _DEADLINE
-) -> None:
-    """Wait for a condition; a timeout shows the end of the worker's log."""
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        ended = worker is not None and not worker.alive()
-        if ended or time.monotonic() > deadline:
-            log = worker.text()[-3000:] if worker else ""
-            why = "the worker ended" if ended else f"{seconds:g} s passed"
-            raise AssertionError(f"{why}, but not: {what}\n{log}")
-        time.sleep(0.05)
+def _parent_of(process: psutil.Process) -> int | None:
+    try:
+        return process.ppid()
+    except psutil.NoSuchProcess:
+        return None

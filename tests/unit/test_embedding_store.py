@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -172,14 +173,9 @@ def test_facts_are_made_once_and_those_no_longer_true_again(store: EmbeddingStor
 def test_frames_that_are_not_kept_are_looked_for_once(
     folder: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
-    read = folder.read
-
-    def count(key: str) -> bytes | None:
-        asked.append(key)
-        return read(key)
-
-    monkeypatch.setattr(folder, "read", count)
+    asked: list[Sequence[str]] = []
+    read = folder.read_many
+    monkeypatch.setattr(folder, "read_many", lambda keys: asked.append(keys) or read(keys))
     kept = KeptVideo(EmbeddingStore(folder), CONTENT)
     assert kept.find_frames(MODEL) is None
     made = kept.frames(MODEL, frames)
@@ -207,6 +203,9 @@ class Away:
     shown = "index 'x'"
 
     def read(self, key: str) -> bytes | None:
+        raise BackendUnavailableError("connection refused")
+
+    def read_many(self, keys: Any) -> dict[str, bytes]:
         raise BackendUnavailableError("connection refused")
 
     def write(self, key: str, data: bytes) -> None:

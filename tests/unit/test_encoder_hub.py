@@ -130,7 +130,7 @@ class Client:
         return answer
 
     def close(self) -> None:
-        _, stderr = self._process.communicate(timeout=60)
+        _, stderr = self._process.communicate(timeout=120)
         assert self._process.returncode == 0, stderr
         assert stderr == ""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from elasticsearch import AsyncElasticsearch, Elasticsearch
-from tests.http_stub import Asked, Reply, http_stub
+from tests.http_stub import Asked, Reply, Stub, http_stub, wait_until
 
 from vidsearch.config import EngineSettings
 from vidsearch.engines import connect, connect_async
@@ -53,12 +53,15 @@ def test_interrupted_connect_closes_its_client(
 
 
 def test_cancelled_connect_closes_its_client(closed: list[Any]) -> None:
-    async def cancelled(url: str) -> None:
-        with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(connect_async(EngineSettings(url=url)), timeout=0.3)
+    async def cancelled(stub: Stub) -> None:
+        connecting = asyncio.create_task(connect_async(EngineSettings(url=stub.url)))
+        assert await asyncio.to_thread(wait_until, lambda: len(stub.asked), reaches=1)
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
 
-    with http_stub(lambda _: Reply(delay=20)) as stub:
-        asyncio.run(cancelled(stub.url))
+    with http_stub(lambda _: Reply(delay=600)) as stub:
+        asyncio.run(cancelled(stub))
         assert stub.paths() == ["GET /"]
     assert len(closed) == 1
 

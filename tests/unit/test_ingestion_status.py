@@ -126,7 +126,7 @@ def test_status_of_an_idle_index_needs_nobody(
 def test_waiting_videos_without_a_worker_need_a_person(
     services: Services, worker: Callable[[bool], None], put: Put, now: float
 ) -> None:
-    put("a", State.QUEUED, ago=1)
+    put("a", State.QUEUED)
     assert ingestion_status(services=services).ok, "one may be starting"
     put("a", State.QUEUED, ago=6)
     (problem,) = ingestion_status(services=services).problems

@@ -164,7 +164,7 @@ def test_concurrent_processes_download_once(
     )
     command = [sys.executable, "-c", script]
     runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    answers = {run.communicate(timeout=60)[0] for run in runs}
+    answers = {run.communicate(timeout=120)[0] for run in runs}
     assert [run.returncode for run in runs] == [0, 0, 0]
     assert len(answers) == 1
     assert log.read_text() == "run\n"

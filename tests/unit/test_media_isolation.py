@@ -23,6 +23,7 @@ import numpy as np
 import psutil
 import pytest
 from tests.misbehaving_child import COMMAND
+from tests.waiting import is_gone, until
 
 from vidsearch.config import IngestSettings
 from vidsearch.errors import (
@@ -114,15 +115,6 @@ def numbers(reader: IsolatedReader, path: Path, **options: Any) -> list[int]:
         for batch in reader.frames(path, **options)
         for _, frame in batch.frames()
     ]
-
-
-def gone(pid: int, *, seconds: float = 10.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def test_one_process_reads_video_after_video(reader: IsolatedReader, clip: Clip) -> None:
@@ -229,7 +221,7 @@ def test_a_decoder_that_hangs_is_killed(clip: Clip, what: str) -> None:
     message = rf"{what}@2\.mp4: the decoder \(pyav\) was stuck at 1\.0 s: no progress for 1 s"
     with pytest.raises(DecoderFailedError, match=message):
         numbers(reader, clip(f"{what}@2.mp4"))
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60
     assert children() == []
     assert numbers(reader, clip("next.mp4")) == [0, 10, 20, 30, 40]
     reader.close()
@@ -237,7 +229,7 @@ def test_a_decoder_that_hangs_is_killed(clip: Clip, what: str) -> None:
 
 @pytest.mark.skipif(not LINUX, reason="reading is seen on Linux only")
 def test_reading_the_file_counts_as_progress_up_to_a_limit(clip: Clip) -> None:
-    reader = isolated(stall_seconds=1.0)
+    reader = isolated(stall_seconds=2.0)
     slow = clip("reading@1.mp4")
     with slow.open("ab") as file:
         file.write(bytes(1 << 20))
@@ -249,12 +241,12 @@ def test_reading_the_file_counts_as_progress_up_to_a_limit(clip: Clip) -> None:
 
 
 def test_a_slow_consumer_does_not_count_as_a_stall(clip: Clip) -> None:
-    reader = isolated(stall_seconds=0.5)
+    reader = isolated(stall_seconds=2.0)
     reader.probe(clip("a.mp4"))
     batches = reader.frames(clip("a.mp4"), batch_size=1)
-    seen = []
+    seen = next(batches).pts_seconds.tolist()
+    time.sleep(3)
     for batch in batches:
-        time.sleep(0.7)
         seen += batch.pts_seconds.tolist()
     assert seen == [0, 1, 2, 3, 4]
     reader.close()
@@ -282,7 +274,7 @@ def test_a_child_killed_while_idle_is_replaced(reader: IsolatedReader, clip: Cli
     reader.probe(clip("a.mp4"))
     (pid,) = children()
     os.kill(pid, signal.SIGKILL)
-    assert gone(pid)
+    until(lambda: is_gone(pid), what="it is gone")
     assert numbers(reader, clip("a.mp4")) == [0, 10, 20, 30, 40]
 
 
@@ -479,9 +471,9 @@ def test_no_child_outlives_its_worker(clip: Clip, name: str, then: str) -> None:
         (pid,) = map(int, worker.stdout.readline().split())
         if "600" in then:
             worker.kill()
-        _, errors = worker.communicate(timeout=30)
+        _, errors = worker.communicate(timeout=120)
         assert errors == ""
-        assert gone(pid)
+        until(lambda: is_gone(pid), what="it is gone")
     finally:
         worker.kill()
         worker.communicate()

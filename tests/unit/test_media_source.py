@@ -214,13 +214,13 @@ def test_silent_server_times_out(server: str, tmp_path: Path) -> None:
 
 
 def test_unreachable_server_is_an_outage() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
-    with (
-        pytest.raises(SourceUnavailableError, match="reached"),
-        fetch(f"http://127.0.0.1:{port}/v.mp4", settings=_HERE),
-    ):
-        pass
+    with socket.socket() as bound:  # and not listening
+        bound.bind(("127.0.0.1", 0))
+        with (
+            pytest.raises(SourceUnavailableError, match="reached"),
+            fetch(f"http://127.0.0.1:{bound.getsockname()[1]}/v.mp4", settings=_HERE),
+        ):
+            pass
     with (
         pytest.raises(SourceUnavailableError, match="reached"),
         fetch("http://nowhere.invalid/v.mp4"),

@@ -97,7 +97,7 @@ def test_any_of_several_roots_allows_a_path(root: Path, tmp_path: Path) -> None:
         assert video.size == 6
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("what", "error", "match"),
     [

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.http_stub import Asked, Reply, http_stub
+from tests.waiting import until
 
 from vidsearch.config import SourceSettings
 from vidsearch.errors import SourceUnavailableError
@@ -22,12 +23,11 @@ pytest.importorskip("httpcore")
 
 
 class Server:
-    """Holds every download until there are more than ``limit`` at once, or no more come."""
+    """Holds every download until there are ``wanted`` at once, and a moment for more to come."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, wanted: int) -> None:
         self.running = self.most = 0
-        self._limit = limit
-        self._seconds = 0.2 if limit else 5.0
+        self._wanted = wanted
         self._lock = threading.Lock()
 
     def __call__(self, asked: Asked) -> Reply:
@@ -37,9 +37,8 @@ class Server:
         with self._lock:
             self.running += 1
             self.most = max(self.most, self.running)
-        until = time.monotonic() + self._seconds
-        while self.most < (self._limit or 2) + 1 and time.monotonic() < until:
-            time.sleep(0.01)
+        until(lambda: self.most >= self._wanted, what="so many at once", seconds=20)
+        time.sleep(0.2)
         with self._lock:
             self.running -= 1
         yield b"x" * 100
@@ -47,7 +46,7 @@ class Server:
 
 @pytest.mark.parametrize("limit", [1, 2, 0])
 def test_no_more_than_the_limit_are_fetched_from_a_host(limit: int, tmp_path: Path) -> None:
-    server = Server(limit)
+    server = Server(limit or 3)
     with http_stub(server) as stub, ThreadPoolExecutor(4) as threads:
         settings = SourceSettings(private_hosts=("127.0.0.1",), per_host=limit, folder=tmp_path)
 
@@ -77,8 +76,8 @@ def test_slot_of_a_killed_process_is_free_and_other_hosts_do_not_wait(tmp_path: 
         with host_slot("s3://b/1", settings):
             pass
         waiting = threading.Timer(0.5, holder.kill)
-        waiting.start()
         begun = time.monotonic()
+        waiting.start()
         with host_slot("http://A:8080/2", settings):
             assert time.monotonic() - begun > 0.4
 

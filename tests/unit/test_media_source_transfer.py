@@ -31,6 +31,9 @@ pytest.importorskip("httpcore")
 
 _HERE = SourceSettings(private_hosts=("127.0.0.1",), max_bytes=100_000)
 _SHORT = Timeouts(silence=0.5, interval=0.3, interval_bytes=1000, total=3.0, pause=0.01)
+_DRIPS = Timeouts(interval=0.3, interval_bytes=1000)
+_PATIENT = Timeouts(pause=0.01)
+"""Where no time is to be over, however late this machine's own server answers."""
 _CONTENT = bytes(range(256)) * 300
 
 
@@ -126,9 +129,9 @@ def test_full_disk_is_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_slow_download_is_given_up(copy: BoundedFile) -> None:
     with http_stub(lambda _: Reply(pieces=endless(b"x", every=0.02))) as stub:
         begun = time.monotonic()
-        with pytest.raises(SourceUnavailableError, match=r"is too slow: \d+ bytes in 0\.\d s"):
-            download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
-    assert time.monotonic() - begun < 2
+        with pytest.raises(SourceUnavailableError, match=r"is too slow: \d+ bytes in \d+\.\d s"):
+            download(stub.url, copy, settings=_HERE, timeouts=_DRIPS)
+    assert time.monotonic() - begun < 15
     assert DEFAULT_TIMEOUTS.silence + DEFAULT_TIMEOUTS.interval <= 120, (
         "what a drip costs a worker outside of tests"
     )
@@ -151,7 +154,7 @@ def test_endless_header_times_out(
         begun = time.monotonic()
         with pytest.raises(SourceUnavailableError, match="did not answer in time"):
             download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 15
 
 
 def test_huge_header_is_an_outage(copy: BoundedFile) -> None:
@@ -160,7 +163,7 @@ def test_huge_header_is_an_outage(copy: BoundedFile) -> None:
         http_stub(lambda _: Reply(raw=True, pieces=head)) as stub,
         pytest.raises(SourceUnavailableError, match="broke off"),
     ):
-        download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
+        download(stub.url, copy, settings=_HERE, timeouts=_PATIENT)
 
 
 def test_answer_that_is_not_http_is_an_outage(copy: BoundedFile) -> None:
@@ -168,12 +171,12 @@ def test_answer_that_is_not_http_is_an_outage(copy: BoundedFile) -> None:
         http_stub(lambda _: Reply(raw=True, pieces=[b"-ERR unknown command\r\n"])) as stub,
         pytest.raises(SourceUnavailableError, match="broke off"),
     ):
-        download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
+        download(stub.url, copy, settings=_HERE, timeouts=_PATIENT)
 
 
 def test_download_beyond_the_total_timeout_is_given_up(copy: BoundedFile) -> None:
     quick_enough = endless(b"x" * 100, every=0.01)
-    timeouts = Timeouts(interval=0.2, interval_bytes=100, total=0.6)
+    timeouts = Timeouts(interval=20, interval_bytes=100, total=0.6)
     with (
         http_stub(lambda _: Reply(pieces=quick_enough)) as stub,
         pytest.raises(SourceUnavailableError, match=r"given up: not complete after 0\.6 s"),
@@ -182,12 +185,12 @@ def test_download_beyond_the_total_timeout_is_given_up(copy: BoundedFile) -> Non
 
 
 def test_silence_during_a_download_times_out(copy: BoundedFile) -> None:
-    pieces = endless(b"x", every=2, after=b"begin")
+    pieces = endless(b"x", every=60, after=b"begin")
     with http_stub(lambda _: Reply(pieces=pieces)) as stub:
         begun = time.monotonic()
         with pytest.raises(SourceUnavailableError, match="did not answer in time"):
             download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 15
 
 
 class Breaking:
@@ -214,7 +217,7 @@ class Breaking:
 
 def test_broken_download_is_resumed(copy: BoundedFile, tmp_path: Path) -> None:
     with http_stub(Breaking({"etag": '"one"'})) as stub:
-        download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
+        download(stub.url, copy, settings=_HERE, timeouts=_PATIENT)
     assert [one.headers.get("Range") for one in stub.asked] == [
         None,
         "bytes=30000-",
@@ -232,10 +235,10 @@ def test_silent_download_is_resumed(copy: BoundedFile) -> None:
             headers = {"content-range": "bytes 5-9/10", "etag": '"one"'}
             return Reply(206, body=b"-end.", headers=headers)
         headers = {"content-length": "10", "etag": '"one"'}
-        return Reply(headers=headers, pieces=endless(b"-", every=2, after=b"begin"))
+        return Reply(headers=headers, pieces=endless(b"-", every=60, after=b"begin"))
 
     with http_stub(answer) as stub:
-        download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
+        download(stub.url, copy, settings=_HERE, timeouts=Timeouts(silence=2, pause=0.01))
     assert copy.size == 10
     assert len(stub.asked) == 2
 
@@ -243,7 +246,7 @@ def test_silent_download_is_resumed(copy: BoundedFile) -> None:
 def test_old_last_modified_date_allows_a_resume(copy: BoundedFile) -> None:
     old = {"last-modified": "Wed, 21 Oct 2015 07:28:00 GMT"}
     with http_stub(Breaking(old)) as stub:
-        download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
+        download(stub.url, copy, settings=_HERE, timeouts=_PATIENT)
     assert copy.size == len(_CONTENT)
     assert stub.asked[1].headers["If-Range"] == old["last-modified"]
 
@@ -267,7 +270,7 @@ def test_download_without_a_strong_validator_is_not_resumed(
         http_stub(Breaking(headers)) as stub,
         pytest.raises(SourceUnavailableError, match="broke off"),
     ):
-        download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
+        download(stub.url, copy, settings=_HERE, timeouts=_PATIENT)
     assert len(stub.asked) == 1
 
 
@@ -276,8 +279,8 @@ def test_server_that_always_breaks_off_is_given_up(copy: BoundedFile) -> None:
         http_stub(Breaking({"etag": '"one"'}, step=100)) as stub,
         pytest.raises(SourceUnavailableError, match="broke off"),
     ):
-        download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
-    assert len(stub.asked) == 1 + _SHORT.resumes
+        download(stub.url, copy, settings=_HERE, timeouts=_PATIENT)
+    assert len(stub.asked) == 1 + _PATIENT.resumes
 
 
 def test_video_changed_during_a_resume_is_downloaded_again(
@@ -286,7 +289,7 @@ def test_video_changed_during_a_resume_is_downloaded_again(
     first, second = Breaking({"etag": '"one"'}), Breaking({"etag": '"two"'}, step=90_000)
     second.content = b"another video"
     with http_stub(lambda asked: (second if "Range" in asked.headers else first)(asked)) as stub:
-        download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
+        download(stub.url, copy, settings=_HERE, timeouts=_PATIENT)
     assert copy.size == 13
     copy.__exit__(None, None, None)
     assert (tmp_path / "video").read_bytes() == b"another video"
@@ -300,7 +303,7 @@ def test_resumed_parts_beyond_the_limit_are_refused(copy: BoundedFile) -> None:
         return Reply(206, headers=headers, pieces=endless(b"1388\r\n" + b"x" * 5000 + b"\r\n"))
 
     with http_stub(answer) as stub, pytest.raises(VideoTooLargeError, match="has more"):
-        download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
+        download(stub.url, copy, settings=_HERE, timeouts=_PATIENT)
 
 
 @pytest.mark.parametrize("place", ["bytes 0-9/10", "bytes 29999-40000/40001", "bytes */10", ""])
@@ -311,7 +314,7 @@ def test_unrequested_range_is_an_outage(copy: BoundedFile, place: str) -> None:
         return Reply(206, body=b"x", headers={"content-range": place})
 
     with http_stub(answer) as stub, pytest.raises(SourceUnavailableError, match="not asked for"):
-        download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
+        download(stub.url, copy, settings=_HERE, timeouts=_PATIENT)
 
 
 def test_redirect_during_a_resume_is_checked(copy: BoundedFile) -> None:
@@ -321,7 +324,7 @@ def test_redirect_during_a_resume_is_checked(copy: BoundedFile) -> None:
         return Reply(302, headers={"location": "http://169.254.169.254/latest"})
 
     with http_stub(answer) as stub, pytest.raises(SourceForbiddenError, match="private"):
-        download(stub.url, copy, settings=_HERE, timeouts=_SHORT)
+        download(stub.url, copy, settings=_HERE, timeouts=_PATIENT)
 
 
 @pytest.mark.parametrize(
@@ -454,4 +457,4 @@ def test_missing_tls_handshake_times_out(copy: BoundedFile) -> None:
                 settings=_HERE,
                 timeouts=Timeouts(connect=0.4),
             )
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < DEFAULT_TIMEOUTS.connect

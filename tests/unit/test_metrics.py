@@ -155,7 +155,7 @@ def test_processes_of_a_worker_are_counted_together(tmp_path: Path) -> None:
     folder = tmp_path / "made" / "by the first"
     env = {"PROMETHEUS_MULTIPROC_DIR": str(folder), "PYTHONPATH": ":".join(sys.path)}
     for _ in range(2):
-        subprocess.run([sys.executable, "-c", code], env=env, check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", code], env=env, check=True, timeout=120)
     show = (
         "from prometheus_client import generate_latest\n"
         "from vidsearch_tasks.exporter import metrics_registry\n"
@@ -295,7 +295,7 @@ def test_attempt_has_a_span_for_each_stage(
         assert part.attributes is not None
         took = part.attributes["vidsearch.seconds"]
         assert isinstance(took, float)
-        assert took <= (part.end_time - part.start_time) / 1e9 + 0.01
+        assert took <= (part.end_time - part.start_time) / 1e9 + 1
 
 
 def test_span_of_a_failed_video_names_the_error_without_a_traceback(

@@ -79,7 +79,7 @@ def test_a_forked_child_does_not_wait_for_a_build_of_its_parent() -> None:
         @build_once
         def value(self) -> int:
             started.set()
-            assert finish.wait(10)
+            assert finish.wait(120)
             return 1
 
         @build_once
@@ -90,11 +90,11 @@ def test_a_forked_child_does_not_wait_for_a_build_of_its_parent() -> None:
     stuck = Stuck()
     with ThreadPoolExecutor(2) as pool:
         pool.submit(lambda: stuck.value)
-        assert started.wait(10)
+        assert started.wait(60)
         try:
             # The lock is held, as a child finds it when its parent was building.
             assert forget_built(stuck, forked=True) == {}
-            assert pool.submit(lambda: stuck.other).result(timeout=5) == 2
+            assert pool.submit(lambda: stuck.other).result(timeout=60) == 2
         finally:
             finish.set()
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from vidsearch.registry import ErrorRecord
+from vidsearch.registry import ErrorRecord, Notes
 from vidsearch.registry.operations import Operations
 from vidsearch.testing.fake_clock import FakeClock
 from vidsearch.testing.memory_engine import MemoryEngine
@@ -28,7 +28,7 @@ def memory() -> MemoryEngine:
 
 @pytest.fixture
 def operations(memory: MemoryEngine, clock: FakeClock) -> Operations:
-    return Operations(memory, index=INDEX, clock=clock)
+    return Operations(Notes(memory, index=INDEX), clock=clock)
 
 
 def test_without_a_note_nothing_was_swept_and_nothing_is_paused(operations: Operations) -> None:
@@ -42,7 +42,7 @@ def test_without_a_note_nothing_was_swept_and_nothing_is_paused(operations: Oper
 def test_one_caller_per_period_sweeps(
     operations: Operations, memory: MemoryEngine, clock: FakeClock
 ) -> None:
-    other = Operations(memory, index=INDEX, clock=clock)
+    other = Operations(Notes(memory, index=INDEX), clock=clock)
     assert operations.claim("sweep", every=30, by="w1")
     assert operations.exists
     assert not other.claim("sweep", every=30, by="w2")
@@ -54,7 +54,7 @@ def test_one_caller_per_period_sweeps(
 
 
 def test_of_many_callers_at_once_one_sweeps(memory: MemoryEngine, clock: FakeClock) -> None:
-    callers = [Operations(memory, index=INDEX, clock=clock) for _ in range(8)]
+    callers = [Operations(Notes(memory, index=INDEX), clock=clock) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
         claims = list(pool.map(lambda one: one.claim("sweep", every=30, by="w"), callers))
     assert sum(claims) == 1
@@ -63,9 +63,9 @@ def test_of_many_callers_at_once_one_sweeps(memory: MemoryEngine, clock: FakeClo
 def test_a_claim_of_a_clock_that_is_ahead_holds_no_sweep_up(
     memory: MemoryEngine, clock: FakeClock
 ) -> None:
-    ahead = Operations(memory, index=INDEX, clock=FakeClock(clock.now + 3600))
+    ahead = Operations(Notes(memory, index=INDEX), clock=FakeClock(clock.now + 3600))
     assert ahead.claim("sweep", every=30, by="ahead")
-    operations = Operations(memory, index=INDEX, clock=clock)
+    operations = Operations(Notes(memory, index=INDEX), clock=clock)
     assert not operations.claim("sweep", every=30, by="w1")
     clock.now += 30
     assert operations.claim("sweep", every=30, by="w1")

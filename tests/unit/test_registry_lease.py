@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
+from tests.waiting import until
 
 from vidsearch.errors import BackendUnavailableError, LeaseLostError
 from vidsearch.registry import ErrorRecord, Lease, LeaseKeeper, Registry, State
@@ -36,10 +35,7 @@ def registry() -> Counting:
 
 
 def wait_until(registry: Counting, renewals: int) -> None:
-    deadline = time.monotonic() + 20
-    while registry.renewals < renewals:
-        assert time.monotonic() < deadline, "no renewal"
-        time.sleep(0.01)
+    until(lambda: registry.renewals >= renewals, what=f"{renewals} renewals")
 
 
 def test_a_renewal_by_hand_does_not_end_the_thread(registry: Counting) -> None:

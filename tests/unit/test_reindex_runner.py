@@ -192,6 +192,28 @@ def test_without_swap_it_stops_before_the_swap(stage: Stage) -> None:
     assert stage.engine.get("videos", "d") is not None
 
 
+def test_what_stopped_before_the_swap_is_checked_again_at_the_swap(stage: Stage) -> None:
+    stage.reindexer().start(BINARY, swap=False)
+    stage.documents.problems = ("3 documents are missing",)
+    with pytest.raises(ReindexCheckError, match="3 documents are missing"):
+        stage.reindexer().swap()
+    assert stage.behind("videos") == (OLD,)
+    stage.documents.problems = ()
+    assert stage.reindexer().resume().step is Step.SWAPPED
+
+
+def test_what_workers_gave_up_since_the_check_is_not_swapped(stage: Stage) -> None:
+    stage.documents.given_up = ("1 video could not be made",)
+    with pytest.raises(ReindexCheckError, match="1 video could not be made"):
+        stage.reindexer().start(BINARY)
+    run = stage.reindexer().runs.open()
+    assert run is not None
+    assert (run.step, run.is_at_rest) == (Step.VERIFIED, True)
+    assert stage.behind("videos") == (OLD,)
+    stage.documents.given_up = ()
+    assert stage.reindexer().resume().step is Step.SWAPPED
+
+
 def test_a_target_that_fails_its_check_is_not_swapped(stage: Stage) -> None:
     stage.documents.problems = ("3 documents are missing",)
     with pytest.raises(ReindexCheckError, match="3 documents are missing"):
@@ -244,6 +266,7 @@ def test_a_run_that_broke_off_is_finished_or_undone(stage: Stage, step: Step, en
         assert (stage.engine.get(OLD, "e") is not None) == (step is Step.SWAPPED)
         assert stage.engine.get(OLD, "d") is not None
     assert stage.behind(WRITE) == ()
+    assert stage.documents.reopened == (["1"] if (step, end) == (Step.SWAPPED, "rollback") else [])
     assert stage.reindexer().start(Changes(shards=2)).step is Step.SWAPPED
 
 
@@ -305,7 +328,7 @@ def test_a_process_that_is_alive_keeps_its_run(stage: Stage) -> None:
     run = stage.reindexer().begin(BINARY)
     runs = stage.reindexer().runs
     with (
-        RunLease(runs, run.id, owner="alive", seconds=0.3),
+        RunLease(runs, run.id, owner="alive", seconds=3),
         pytest.raises(ReindexError, match="driven by alive"),
     ):
         stage.reindexer().resume()

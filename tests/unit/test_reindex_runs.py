@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from vidsearch.errors import ReindexError, ReindexTakenOverError
-from vidsearch.registry import ErrorRecord
+from vidsearch.registry import ErrorRecord, Notes
 from vidsearch.reindex import ReindexRun, RunStore, Step
 from vidsearch.testing.memory_engine import MemoryEngine
 
@@ -36,7 +36,7 @@ def memory() -> MemoryEngine:
 
 @pytest.fixture
 def store(memory: MemoryEngine, clock: Clock) -> RunStore:
-    return RunStore(memory, index=INDEX, clock=clock)
+    return RunStore(Notes(memory, index=INDEX), clock=clock)
 
 
 def planned(id: str, now: float) -> ReindexRun:
@@ -119,14 +119,14 @@ def test_one_run_is_open_at_a_time(store: RunStore) -> None:
 def test_of_many_that_begin_at_once_one_does(memory: MemoryEngine, clock: Clock) -> None:
     def begin(_: int) -> bool:
         try:
-            RunStore(memory, index=INDEX, clock=clock).begin(planned)
+            RunStore(Notes(memory, index=INDEX), clock=clock).begin(planned)
         except ReindexError:
             return False
         return True
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(begin, range(8))) == 1
-    assert len(RunStore(memory, index=INDEX).all()) == 1
+    assert len(RunStore(Notes(memory, index=INDEX)).all()) == 1
 
 
 def test_changes_at_once_are_all_made(store: RunStore) -> None:

@@ -192,6 +192,23 @@ def test_a_video_that_cannot_be_embedded_is_named_and_tried_again(
     assert stage.documents("videos").keys() == COLOURS.keys()
 
 
+def test_a_rollback_keeps_the_vectors_of_files_that_are_gone_and_fails_what_has_none(
+    stage: Stage,
+) -> None:
+    before = stage.documents(OLD)
+    stage.start(Changes(model="2"))
+    late = stage.ingest("late", (255, 255, 0))  # its document of the old model is to be made
+    for gone in (stage.clips["red"], late):
+        gone.unlink()
+    run = stage.roll_back()
+    assert run.step is Step.ROLLED_BACK
+    assert stage.documents("videos") == before
+    assert [record.id for record in stage.services.registry.due(limit=10)] == ["late"]
+    assert stage.services.indexer.ingest("late", owner="w").status == "failed"
+    assert "late.mp4" in str(stage.services.registry.get("late").error)
+    assert stage.services.indexer.ingest("red", owner="w").status == "skipped"
+
+
 def test_after_a_change_of_the_model_the_next_one_goes_on_from_there(stage: Stage) -> None:
     stage.start(Changes(model="2"))
     reindexer(stage.services).clean()

@@ -311,10 +311,12 @@ def test_a_quick_scan_of_a_managed_index_opens_it_once_and_does_nothing(
     create_videos_index(stage.engine, SETTINGS, stage.encoder.identity)
     monkeypatch.setattr("vidsearch.engines.connect", lambda *_, **__: stage.engine)
     asked: list[str] = []
-    real = stage.engine.mapping
-    monkeypatch.setattr(stage.engine, "mapping", lambda name: asked.append(name) or real(name))
+    real = stage.engine.mappings_behind
+    monkeypatch.setattr(
+        stage.engine, "mappings_behind", lambda name: asked.append(name) or real(name)
+    )
     assert run_quick_scan(services=Services(Settings(index=SETTINGS.model_dump()))) == {}
-    assert asked == ["videos-000001"]
+    assert asked == ["videos"]
 
 
 def test_an_alias_that_is_gone_is_reported(shop: Shop) -> None:

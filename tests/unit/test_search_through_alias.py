@@ -26,9 +26,9 @@ class WatchedEngine(MemoryEngine):
         self.names: list[str] = []
         self.before: dict[int, Callable[[], object]] = {}
 
-    def mapping(self, index: str) -> Json:
-        self.names.append(index)
-        return super().mapping(index)
+    def mappings_behind(self, name: str) -> dict[str, Json]:
+        self.names.append(name)
+        return super().mappings_behind(name)
 
     def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Json]:
         self.names.append(index)

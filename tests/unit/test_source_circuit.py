@@ -16,7 +16,7 @@ from vidsearch.errors import (
 )
 from vidsearch.ingest import SourceCircuit
 from vidsearch.ingest.source_circuit import source_host
-from vidsearch.registry import Operations
+from vidsearch.registry import Notes, Operations
 from vidsearch.testing.memory_engine import MemoryEngine
 
 URI = "https://cdn.example.com:8443/a.mp4"
@@ -26,7 +26,7 @@ class Stage:
     def __init__(self, engine: MemoryEngine | None = None) -> None:
         self.now = 1_000_000.0
         self.operations = Operations(
-            engine or MemoryEngine(), index="operations", clock=lambda: self.now
+            Notes(engine or MemoryEngine(), index="operations"), clock=lambda: self.now
         )
         self.asked = 0
 

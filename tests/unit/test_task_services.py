@@ -55,16 +55,16 @@ def test_a_fork_during_a_build_of_the_parent_does_not_block_the_child(
 
     def slow(*arguments: object, **options: object) -> object:
         started.set()
-        assert finish.wait(10)
+        assert finish.wait(120)
         return object()
 
     monkeypatch.setattr("vidsearch.media.open_reader", slow, raising=False)
     with ThreadPoolExecutor(2) as pool:
         pool.submit(lambda: services.reader)
-        assert started.wait(10)
+        assert started.wait(60)
         try:
             services.after_fork()
-            assert pool.submit(lambda: services.encoder).result(timeout=5) is not None
+            assert pool.submit(lambda: services.encoder).result(timeout=60) is not None
         finally:
             finish.set()
 

@@ -41,17 +41,13 @@ class CountingEngine(MemoryEngine):
         self.asked: list[str] = []
         self.closed = False
 
-    def indices_of(self, name: str) -> tuple[str, ...]:
-        self.asked.append("indices_of")
-        return super().indices_of(name)
-
     def indices_behind(self, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
         self.asked.append("indices_behind")
         return super().indices_behind(names)
 
-    def mapping(self, index: str) -> Json:
-        self.asked.append("mapping")
-        return super().mapping(index)
+    def mappings_behind(self, name: str) -> dict[str, Json]:
+        self.asked.append("mappings_behind")
+        return super().mappings_behind(name)
 
     def msearch(self, index: str, bodies: Sequence[Mapping[str, Any]]) -> list[Json]:
         self.asked.append(f"msearch {index} {len(bodies)}")
@@ -148,7 +144,7 @@ def test_filter_on_an_unmapped_field_reads_a_fresh_mapping_first(
     engine.asked.clear()
     with pytest.raises(QueryError, match="'nope': no such field"):
         search.search("dog", filter={"nope": 1})
-    assert engine.asked == ["indices_of", "mapping"]
+    assert engine.asked == ["mappings_behind"]
 
 
 def test_a_text_beyond_the_context_gives_a_warning(search: VideoSearch) -> None:
@@ -185,7 +181,7 @@ def test_no_keyword_field_in_the_index_gives_a_warning(engine: Engine) -> None:
 def test_a_vector_search_needs_one_request(search: VideoSearch, engine: CountingEngine) -> None:
     search.search("dog", mode="vector")
     # And one, every ten seconds, for the write alias.
-    assert engine.asked == ["indices_of", "mapping", "msearch videos 1", "indices_behind"]
+    assert engine.asked == ["mappings_behind", "msearch videos 1", "indices_behind"]
 
 
 def test_hybrid_search_needs_two_requests_and_reads_no_mapping(
@@ -346,10 +342,10 @@ def test_the_description_is_kept_for_ten_seconds(engine: CountingEngine) -> None
     first = engine.run(index.describe(engine.calls))
     now[0] += 9.9
     assert engine.run(index.describe(engine.calls)) is first
-    assert engine.asked == ["indices_of", "mapping"]
+    assert engine.asked == ["mappings_behind"]
     now[0] += 0.2
     assert engine.run(index.describe(engine.calls)) == first
-    assert engine.asked == ["indices_of", "mapping"] * 2
+    assert engine.asked == ["mappings_behind"] * 2
 
 
 def test_missing_index_is_reported_with_advice(encoder: TableEncoder) -> None:
@@ -458,7 +454,7 @@ except BackendUnavailableError:
     heavy = {"torch", "transformers", "cv2", "av", "celery", "opensearchpy"}
     print(sorted(heavy & sys.modules.keys()))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "[]", done.stderr
 
 
@@ -568,7 +564,8 @@ def test_the_time_of_a_search_leaves_out_the_loading_of_the_model(
     with VideoSearch.from_settings(Settings()) as videos:
         started = time.perf_counter()
         result = videos.search("a red circle")
-        assert time.perf_counter() - started >= 0.6
-        assert result.took < 600
+        seconds = time.perf_counter() - started
+        assert seconds >= 0.6
+        assert result.took <= 1000 * (seconds - 0.6)
         assert encoder.asked == ["a red circle"], "the text that loads the model is not read twice"
         assert videos.search("a red circle").hits == result.hits

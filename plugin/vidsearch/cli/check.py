@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["check"]
 
 
-_MODEL_SECONDS = 30.0
+_MODEL_SECONDS, _PATIENT_SECONDS = 30.0, 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +136,8 @@ def _check_workers(services: Services) -> str:
 
     settings = services.settings
     state = broker_state(settings, model_seconds=_MODEL_SECONDS)
+    if worker_problem(state, settings):  # a busy machine answers late
+        state = broker_state(settings, timeout=_PATIENT_SECONDS, model_seconds=_MODEL_SECONDS)
     index = None
     with suppress(BackendError):  # told of the part `index`
         index = services.open_index()

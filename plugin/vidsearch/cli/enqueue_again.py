@@ -42,7 +42,7 @@ def enqueue_again(
             return
         records = _enqueue(services, records, forget=embed)
         if wait:
-            records = wait_for(services.registry, [r.id for r in records], timeout=timeout)
+            records = wait_for(services, [r.id for r in records], timeout=timeout)
         report(records, as_json=as_json)
 
 

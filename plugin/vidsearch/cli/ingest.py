@@ -261,7 +261,7 @@ def ingest(
                 )
                 others += map(record_json, deleted)
             if wait:
-                unqueued += wait_for(services.registry, [*waiting], timeout=timeout)
+                unqueued += wait_for(services, [*waiting], timeout=timeout)
         finally:
             for line in passed.lines():
                 output.talk(line)

@@ -6,16 +6,18 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vidsearch.cli import output
-from vidsearch.errors import VideoNotRegisteredError, VidsearchError
+from vidsearch.errors import BackendAccessDeniedError, VideoNotRegisteredError, VidsearchError
 from vidsearch_mappings.registry import GIVEN_UP, IN_PROGRESS, State, VideoRecord
 
 if TYPE_CHECKING:
     from vidsearch.registry import Registry
+    from vidsearch_tasks import Services
 
 __all__ = ["report", "record_json", "wait_for", "watch"]
 
@@ -54,15 +56,23 @@ def report(
         click.get_current_context().exit(1)
 
 
-def wait_for(registry: Registry, ids: Sequence[str], *, timeout: float | None) -> list[VideoRecord]:
-    """As :func:`watch`; after an interrupt it says that the workers go on."""
+def wait_for(services: Services, ids: Sequence[str], *, timeout: float | None) -> list[VideoRecord]:
+    """As :func:`watch`, and then until searches find what was indexed.
+
+    After an interrupt it says that the workers go on.
+    """
     try:
-        return watch(registry, ids, timeout=timeout)
+        records = watch(services.registry, ids, timeout=timeout)
     except KeyboardInterrupt:
         output.talk(
             "\nStopped waiting; the workers go on. `vidsearch status` shows how far they are."
         )
         raise
+    if any(record.state is State.INDEXED for record in records):
+        # Who may only read and write finds them after the index's own `refresh_interval`.
+        with suppress(BackendAccessDeniedError):
+            services.engine.refresh(services.settings.index.name)
+    return records
 
 
 def watch(registry: Registry, ids: Sequence[str], *, timeout: float | None) -> list[VideoRecord]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vidsearch.batches import in_batches
 from vidsearch.config import IndexSettings
-from vidsearch.engines import Engine, Write
+from vidsearch.engines import Document, Engine, Write
 from vidsearch.engines.creation import concrete_name, ensure_side_index
 from vidsearch.errors import IndexNotFoundError
 from vidsearch.media.file_store import StoredFile
@@ -48,17 +48,29 @@ class IndexFiles:
 
     def read(self, key: str) -> bytes | None:
         """The file, or ``None`` where there is none, or not the whole of it."""
+        return self.read_many([key]).get(key)
+
+    def read_many(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """Some files, by their keys; those of which there is none, or not the whole, are left out.
+
+        Files of one document each take one request.
+        """
         try:
-            first = self._engine.get(self._name, _id(key, 0))
-            if first is None:
-                return None
-            ids = [_id(key, part) for part in range(1, first.source["parts"])]
-            parts = {first.id: first.source}
-            for batch in in_batches(ids, _PARTS_AT_ONCE):
-                found = self._engine.mget(self._name, batch)
-                parts |= {id: document.source for id, document in found.items()}
+            first = self._engine.mget(self._name, [_id(key, 0) for key in keys])
+            files = {
+                key: self._whole(key, first[_id(key, 0)]) for key in keys if _id(key, 0) in first
+            }
         except IndexNotFoundError:
-            return None
+            return {}
+        return {key: data for key, data in files.items() if data is not None}
+
+    def _whole(self, key: str, first: Document) -> bytes | None:
+        """The file whose first part this is."""
+        ids = [_id(key, part) for part in range(1, first.source["parts"])]
+        parts = {first.id: first.source}
+        for batch in in_batches(ids, _PARTS_AT_ONCE):
+            found = self._engine.mget(self._name, batch)
+            parts |= {id: document.source for id, document in found.items()}
         if len(parts) != len(ids) + 1:
             return None
         data = b"".join(base64.b64decode(parts[id]["data"]) for id in (first.id, *ids))

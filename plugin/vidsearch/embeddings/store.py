@@ -53,6 +53,12 @@ class Files(Protocol):
     def read(self, key: str) -> bytes | None:
         """The file, or ``None`` where there is none, or not the whole of it."""
 
+    def read_many(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """Some files, by their keys; those of which there is none, or not the whole, are left out.
+
+        Small ones take one request, where the place has one for several files.
+        """
+
     def write(self, key: str, data: bytes) -> None:
         """Keep a file under a key, in place of one that is there."""
 
@@ -113,7 +119,21 @@ class EmbeddingStore:
             stop: of the range, in seconds; ``None`` for the end of the video.
         """
         key = _frames_key(content, model, start, stop)
-        data = self._tried(lambda: self._files.read(key))
+        return self._frames_in(self._tried(lambda: self._files.read(key)), key, model)
+
+    def whole(
+        self, content: str, model: ModelIdentity
+    ) -> tuple[FrameVectors | None, dict[str, dict[str, Any]]]:
+        """The frames of the whole video, as :meth:`frames` gives them, and the facts of the file,
+        as :meth:`facts` gives them; read at once."""
+        frames, facts = _frames_key(content, model, 0.0, None), _facts_key(content)
+        found = self._tried(lambda: self._files.read_many([frames, facts])) or {}
+        return (
+            self._frames_in(found.get(frames), frames, model),
+            self._facts_in(found.get(facts), facts),
+        )
+
+    def _frames_in(self, data: bytes | None, key: str, model: ModelIdentity) -> FrameVectors | None:
         if data is None:
             return None
         try:
@@ -150,7 +170,9 @@ class EmbeddingStore:
     def facts(self, content: str) -> dict[str, dict[str, Any]]:
         """The facts of a file, by kind and key, as :meth:`keep_facts` kept them."""
         key = _facts_key(content)
-        data = self._tried(lambda: self._files.read(key))
+        return self._facts_in(self._tried(lambda: self._files.read(key)), key)
+
+    def _facts_in(self, data: bytes | None, key: str) -> dict[str, dict[str, Any]]:
         if data is None:
             return {}
         try:
@@ -225,11 +247,12 @@ class KeptVideo:
     def find_frames(self, model: ModelIdentity) -> FrameVectors | None:
         """The frames of the whole video as they were kept; ``None`` where they were not.
 
-        The store is asked once.
+        The store is asked once, and for the facts as well.
         """
         if self._store is not None and not self._looked:
             self._looked = True
-            self._frames = self._store.frames(self._content, model)
+            self._frames, facts = self._store.whole(self._content, model)
+            self._facts = facts if self._facts is None else self._facts
         return self._frames
 
     def join_frames(

@@ -76,6 +76,10 @@ class Engine(_Engine, Protocol):
     def mapping(self, index: str) -> Json:
         """The mapping (``_meta``, ``properties``) of the one index behind ``index``."""
 
+    def mappings_behind(self, name: str) -> dict[str, Json]:
+        """The mappings of the indices behind an index or alias name, by their own names, in one
+        request: what it stood for at one moment; empty where none."""
+
     def put_mapping(self, index: str, body: Mapping[str, Any]) -> None:
         """Add fields to the mapping of an index. ``_meta``, where given, is replaced as a whole."""
 

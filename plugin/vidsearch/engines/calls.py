@@ -22,6 +22,7 @@ from vidsearch.engines import bulk
 from vidsearch.engines.dialect import ALL_SHARDS, Dialect, document_of, quoted
 from vidsearch.engines.errors import error_of, no_json
 from vidsearch.engines.history import HistoryCalls
+from vidsearch.engines.index_calls import IndexCalls
 from vidsearch.engines.steps import Answer, Request, Steps
 from vidsearch.engines.types import (
     BulkResult,
@@ -54,7 +55,7 @@ _MGET_STATUS = {
 """HTTP status of what may be wrong with one of them, which the engines do not say; else 503."""
 
 
-class Calls(HistoryCalls):
+class Calls(IndexCalls, HistoryCalls):
     """The calls of :class:`~vidsearch.engines.base.Engine`, which documents them, as steps."""
 
     def __init__(self, dialect: Dialect) -> None:
@@ -107,80 +108,6 @@ class Calls(HistoryCalls):
         if not any(map(holds_arrays, sources)):
             return None
         return (yield from self.features()).base64_vectors
-
-    # -- indices
-
-    def create_index(self, name: str, body: Mapping[str, Any]) -> Steps[None]:
-        yield from self.dialect.request("PUT", f"/{quoted(name)}", index=name, body=body)
-
-    def delete_index(self, name: str) -> Steps[None]:
-        # Asked first, because the engines differ in what they do with an alias, and because
-        # OpenSearch takes a `*` in the name for what it is.
-        if name not in (yield from self.indices_of(name)):
-            raise IndexNotFoundError(f"there is no index {name!r} at {self.url}")
-        yield from self.dialect.request("DELETE", f"/{quoted(name)}", index=name)
-
-    def indices_of(self, name: str) -> Steps[tuple[str, ...]]:
-        path = f"/{quoted(name)}/_alias"
-        try:
-            answer = yield from self.dialect.request("GET", path, index=name)
-        except IndexNotFoundError:
-            return ()
-        return tuple(sorted(answer.body))
-
-    def indices_behind(self, names: Sequence[str]) -> Steps[dict[str, tuple[str, ...]]]:
-        path = f"/{','.join(map(quoted, names))}/_alias"
-        params = {"ignore_unavailable": "true"}
-        try:
-            found: Json = (yield from self.dialect.request("GET", path, params=params)).body
-        except IndexNotFoundError:
-            found = {}
-        return {
-            name: tuple(sorted(i for i, of in found.items() if name == i or name in of["aliases"]))
-            for name in names
-        }
-
-    def mapping(self, index: str) -> Steps[Json]:
-        mapping: Json = (yield from self._index(index, "/_mapping"))["mappings"]
-        return mapping
-
-    def put_mapping(self, index: str, body: Mapping[str, Any]) -> Steps[None]:
-        path = f"/{quoted(index)}/_mapping"
-        yield from self.dialect.request("PUT", path, index=index, body=body)
-
-    def settings(self, index: str) -> Steps[Json]:
-        settings: Json = (yield from self._index(index))["settings"]["index"]
-        return settings
-
-    def put_settings(self, index: str, settings: Mapping[str, Any]) -> Steps[None]:
-        path, body = f"/{quoted(index)}/_settings", {"index": dict(settings)}
-        yield from self.dialect.request("PUT", path, index=index, body=body)
-
-    def aliases(self, index: str) -> Steps[Json]:
-        aliases: Json = (yield from self._index(index))["aliases"]
-        return aliases
-
-    def _index(self, index: str, part: str = "") -> Steps[Json]:
-        """What the cluster tells of the one index behind a name."""
-        path = f"/{quoted(index)}{part}"
-        found = (yield from self.dialect.request("GET", path, index=index)).body
-        if len(found) != 1:
-            names = ", ".join(sorted(found)) or "no index"
-            raise BackendError(
-                f"{index!r} at {self.url} stands for {names}, but one index is needed"
-            )
-        described: Json = next(iter(found.values()))
-        return described
-
-    def update_aliases(self, actions: Sequence[Mapping[str, Any]]) -> Steps[None]:
-        yield from self.dialect.request("POST", "/_aliases", body={"actions": list(actions)})
-
-    def refresh(self, index: str) -> Steps[None]:
-        yield from self.dialect.request("POST", f"/{quoted(index)}/_refresh", index=index)
-
-    def block_writes(self, index: str) -> Steps[None]:
-        # The setting `blocks.write` alone would let through what has passed the check already.
-        yield from self.dialect.request("PUT", f"/{quoted(index)}/_block/write", index=index)
 
     # -- documents
 

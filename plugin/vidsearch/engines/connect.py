@@ -8,6 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from vidsearch.config import EngineSettings
 from vidsearch.engines._auth import check_access, elasticsearch_access, opensearch_access
+from vidsearch.engines.answers import serializer_for
 from vidsearch.engines.base import AsyncEngine, Engine
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.dialect import Dialect
@@ -127,9 +128,12 @@ def _opened(
     if kind == "elasticsearch":
         options = elasticsearch_access(settings, asynchronous=asynchronous)
         options["request_timeout"] = settings.timeout
+        serializer = importlib.import_module(package).JsonSerializer
     else:
         options = opensearch_access(settings, asynchronous=asynchronous)
         options["timeout"] = settings.timeout
+        serializer = importlib.import_module(f"{package}.serializer").JSONSerializer
+    options["serializer"] = serializer_for(serializer)
     client = make([_with_port(settings.url)], max_retries=0, **options)
     return client, _dialect(kind, settings.url)
 

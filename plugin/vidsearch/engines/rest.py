@@ -73,6 +73,7 @@ class RestEngine(_Engine):
     indices_of = _blocking(Calls.indices_of)
     indices_behind = _blocking(Calls.indices_behind)
     mapping = _blocking(Calls.mapping)
+    mappings_behind = _blocking(Calls.mappings_behind)
     put_mapping = _blocking(Calls.put_mapping)
     settings = _blocking(Calls.settings)
     put_settings = _blocking(Calls.put_settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from vidsearch_mappings.videos import TEMPLATES
 
 __all__ = ["IndexDescription", "concrete_index", "describe_index", "description_of"]
 
+_CREATE = "create it with `vidsearch index create`, or name another one in VIDSEARCH_INDEX__NAME"
 _DERIVED = {"type": "derived", "enabled": False}
 _VECTOR_TYPES: dict[EngineKind, str] = {
     "elasticsearch": "dense_vector",
@@ -108,14 +109,7 @@ class IndexDescription(IndexMeta):
             raise MappingConflictError(f"index {self.name!r}, field {path!r}: {error}") from error
 
 
-def concrete_index(
-    calls: Calls,
-    alias: str,
-    *,
-    advice: str = (
-        "create it with `vidsearch index create`, or name another one in VIDSEARCH_INDEX__NAME"
-    ),
-) -> Steps[str]:
+def concrete_index(calls: Calls, alias: str, *, advice: str) -> Steps[str]:
     """The name of the one index behind an alias, or the index of that name.
 
     ``advice`` is said where there is none.
@@ -124,9 +118,14 @@ def concrete_index(
         IndexNotFoundError: no such index or alias.
         MappingConflictError: it stands for several.
     """
-    names = yield from calls.indices_of(alias)
+    return _the_only((yield from calls.indices_of(alias)), alias, calls.url, advice)
+
+
+def _the_only(names: Iterable[str], alias: str, url: str, advice: str) -> str:
+    """The one name of an index; raises as :func:`concrete_index`."""
+    names = sorted(names)
     if not names:
-        raise IndexNotFoundError(f"no index or alias {alias!r} at {calls.url}: {advice}")
+        raise IndexNotFoundError(f"no index or alias {alias!r} at {url}: {advice}")
     if len(names) > 1:
         raise MappingConflictError(
             f"alias {alias!r} stands for {len(names)} indices ({', '.join(names)}), and vidsearch "
@@ -136,25 +135,26 @@ def concrete_index(
 
 
 def describe_index(
-    calls: Calls, alias: str, *, registry: str | None = None, through_alias: bool = False
+    calls: Calls, alias: str, *, registry: str | None = None
 ) -> Steps[IndexDescription]:
-    """Read what stands behind an alias.
+    """Read what stands behind an alias, in one request, so that name and mapping belong together.
+
+    Nothing but the alias is asked for: one may have no right to the index behind it.
 
     Args:
         calls: of the engine.
         alias: alias, or name of the index.
         registry: where it is kept how the index is attached. One that took the place of an attached
             index is then described as that was.
-        through_alias: ask for nothing but the alias, for who has no right to the index behind it.
-            The mapping is that of another index where the alias moves meanwhile.
 
     Raises:
         IndexNotFoundError: no such index or alias.
         MappingConflictError: several indices; not made by vidsearch nor attached; or being copied
             by ``vidsearch index attach``, which may have broken off. The message says what to do.
     """
-    name = yield from concrete_index(calls, alias)
-    mapping = yield from calls.mapping(alias if through_alias else name)
+    behind = yield from calls.mappings_behind(alias)
+    name = _the_only(behind, alias, calls.url, _CREATE)
+    mapping = behind[name]
     try:
         found = description_of(mapping, name=name, alias=alias)
     except MappingConflictError as error:

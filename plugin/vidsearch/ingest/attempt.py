@@ -48,12 +48,14 @@ class Outcome:
     error: Exception | None = None
     """Why it is tried again."""
     slices: tuple[str, ...] = ()
-    """Of a video that was ``sliced``: the slices for which messages are to be sent."""
+    """Of what was ``sliced``: the slices for which messages are to be sent."""
     fills: tuple[str, ...] = ()
     """During a reindex: the documents that are asked for in another index, for which messages are
     to be sent."""
     ready: str | None = None
     """Of a slice: the id of its video, where no other slice is left to wait for."""
+    ready_fill: str | None = None
+    """As ``ready``: the id of a document that is asked for in another index."""
 
 
 class Attempt:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from typing import Literal
 
 from vidsearch.compare_and_set import until_unchanged
 from vidsearch.embeddings import FrameEmbedder
@@ -54,7 +55,7 @@ class Filler:
         encoder_for: finds the encoder of the index.
         alias: of the videos index.
         opener: opens the videos.
-        slices: of long videos: those that are kept are put together. ``None``: there are none.
+        slices: where long videos are put in slices; ``None`` embeds them in one go.
         clock: seconds since the epoch.
         stop: ends the work between two batches.
     """
@@ -88,7 +89,8 @@ class Filler:
         """Make one document. Whatever happens is on the board afterwards.
 
         Args and errors are those of :meth:`Indexer.ingest`. ``skipped``: there is nothing to be
-        made any more, as the video was deleted or has changed, or the reindex is over.
+        made any more, as the video was deleted or has changed, or the reindex is over. ``sliced``:
+        workers are to embed the slices of a long video first.
         """
         entries = self._board.entries
         try:
@@ -101,35 +103,61 @@ class Filler:
                 entries, lease.record, keeper, settings=self._opener.settings, stop=self._stop
             )
             try:
-                made = self._fill(Fill.of_entry(lease.record), attempt)
-                held = attempt.keeper.finish()
-                seconds = attempt.end()
-                entry = attempt.outlast(lambda: entries.complete(held, seconds=seconds))
+                return self._fill(Fill.of_entry(lease.record), attempt)
             except Exception as error:
                 return attempt.conclude(error)
-        return Outcome("indexed" if made else "skipped", record=entry)
 
-    def _fill(self, fill: Fill, attempt: Attempt) -> bool:
-        """Whether a document was made."""
+    def _fill(self, fill: Fill, attempt: Attempt) -> Outcome:
         record = self._registry.find(fill.video_id)
         if record is None or not fill.is_wanted(record):
-            return False
+            return self._ended("skipped", attempt)
         try:
             target = open_concrete(self._engine, fill.target, alias=self._alias)
         except IndexNotFoundError:
             _log.info("the document of video %r is not made: %r is gone", record.id, fill.target)
-            return False
+            return self._ended("skipped", attempt)
         embedder = self._embedders.of(target)
-        with self._opener.opened(record, target, attempt) as video:
-            video_object = self._made_already(record, video, target)
-            if video_object is None:
-                video_object = self._embed(record, video, target, embedder, attempt)
+        planner, plan = self._planner(fill, embedder), SlicePlan()
+        with self._opener.opened(record, target, at=attempt.enter) as video:
+            made = self._made_already(record, video, target)
+            if made is None:
+                # The slices of a file that has changed would be of another video.
+                if planner is not None and video.content.hash == record.content:
+                    plan = planner.plan(attempt, video.content, video.kept, video.file)
+                    if plan.missing:
+                        return planner.hand_over(attempt, video.content, plan)
+                made = self._embed(record, video, target, embedder, planner, plan)
         attempt.enter("write")
         attempt.keeper.renew()
-        return attempt.outlast(
+        is_there = attempt.outlast(
             lambda: until_unchanged(
-                lambda: self._write(fill, target, video_object), of=target.called(record.id)
+                lambda: self._write(fill, target, made, routing=record.routing),
+                of=target.called(record.id),
             )
+        )
+        outcome = self._ended("indexed" if is_there else "skipped", attempt)
+        if planner is not None:
+            planner.clear(plan)
+        return outcome
+
+    def _ended(self, status: Literal["indexed", "skipped"], attempt: Attempt) -> Outcome:
+        """Take the document off the list of those that are to be made."""
+        entries, held = self._board.entries, attempt.keeper.finish()
+        seconds = attempt.end()
+        entry = attempt.outlast(lambda: entries.complete(held, seconds=seconds))
+        return Outcome(status, record=entry)
+
+    def _planner(self, fill: Fill, embedder: FrameEmbedder) -> SlicePlanner | None:
+        """Puts long videos in slices; ``None`` where that is off."""
+        if self._slices is None or self._opener.embeddings is None:
+            return None
+        return SlicePlanner(
+            self._board.entries,
+            self._slices,
+            embedder=embedder,
+            seconds=self._opener.settings.slice_seconds,
+            thumbnails=self._opener.thumbnails,
+            fill=fill,
         )
 
     def _made_already(
@@ -147,19 +175,9 @@ class Filler:
         video: OpenedVideo,
         target: VideosIndex,
         embedder: FrameEmbedder,
-        attempt: Attempt,
+        planner: SlicePlanner | None,
+        plan: SlicePlan,
     ) -> Json:
-        planner, plan = None, SlicePlan()
-        if self._slices is not None and self._opener.embeddings is not None:
-            planner = SlicePlanner(
-                self._registry,
-                self._slices,
-                embedder=embedder,
-                seconds=self._opener.settings.slice_seconds,
-                thumbnails=self._opener.thumbnails,
-            )
-            # Slices that are not kept are embedded here, in one go.
-            plan = planner.plan(attempt, video.content, video.kept, video.file)
         embedding = video.embed(
             embedder,
             info=plan.info,
@@ -177,14 +195,12 @@ class Filler:
         made: Json = document[target.field]
         return made
 
-    def _write(self, fill: Fill, target: VideosIndex, video: Json) -> bool:
+    def _write(self, fill: Fill, target: VideosIndex, video: Json, *, routing: str | None) -> bool:
         """One try; whether the document is there and current.
 
         Raises:
             VersionConflictError: document or record changed meanwhile.
         """
-        known = self._registry.find(fill.video_id)
-        routing = known.routing if known else None
         stored = target.read(fill.video_id, routing=routing)
         record = self._registry.find(fill.video_id)
         if record is None or not fill.is_wanted(record):

@@ -139,7 +139,10 @@ class Indexer:
         record = attempt.record
         index = open_or_attach(self._engine, self._index_settings)
         embedder = self._embedders.of(index)
-        stored = index.read(record.id, routing=record.routing)
+        stored: Document | None = None
+        if index.attached or record.indexed_at is not None:
+            stored = index.read(record.id, routing=record.routing)
+        # Else there is none, or one whose worker was lost: the write, which expects none, finds it.
         if index.attached:
             _check_attached(record, stored, index)
         else:
@@ -147,7 +150,7 @@ class Indexer:
                 record.fields, index.properties, own_templates=index.own_templates
             )
         planner, plan = self._planner(embedder), SlicePlan()
-        with self._opener.opened(record, index, attempt) as video:
+        with self._opener.opened(record, index, at=attempt.enter) as video:
             content, mark = video.content, video.fingerprint
             if stored and _is_current(record, stored, mark, index):
                 return self._keep_vectors(attempt, index, stored, content)

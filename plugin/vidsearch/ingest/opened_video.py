@@ -19,7 +19,6 @@ from vidsearch.embeddings import (
 )
 from vidsearch.errors import SourceNotFoundError, SourceUnavailableError
 from vidsearch.index.videos_index import VideosIndex
-from vidsearch.ingest.attempt import Attempt
 from vidsearch.ingest.content import VideoContent, read_content
 from vidsearch.ingest.document import fingerprint
 from vidsearch.ingest.source_circuit import SourceCircuit, unwatched
@@ -76,24 +75,24 @@ class VideoOpener:
 
     @contextmanager
     def opened(
-        self, record: VideoRecord, index: VideosIndex, attempt: Attempt
+        self, record: VideoRecord, index: VideosIndex, *, at: Callable[[str], None]
     ) -> Iterator[OpenedVideo]:
         """Find out what a video's file is; it is fetched only where nothing else tells.
 
         Args:
             record: of the video.
             index: that a document is made for.
-            attempt: is told of the stages.
+            at: called with the name of a stage before it begins; what it raises ends the work.
 
         Raises:
             VideoError, SourceUnavailableError: see :func:`~vidsearch.media.open_source`.
         """
-        attempt.enter("fetch")
+        at("fetch")
         languages, watch = self.settings.subtitle_languages, self._watch(record.uri)
         with open_source(
             record.uri, settings=self._sources, languages=languages, asking=watch
         ) as source:
-            content = self._content(source, record, attempt)
+            content = self._content(source, record, at)
             segments = SegmentPolicy.of(self._index_settings, length=index.segment_seconds)
             yield OpenedVideo(
                 source,
@@ -109,10 +108,12 @@ class VideoOpener:
                 kept=KeptVideo(self.embeddings, content.hash),
                 settings=self.settings,
                 thumbnails=self.thumbnails,
-                at=attempt.enter,
+                at=at,
             )
 
-    def _content(self, source: Source, record: VideoRecord, attempt: Attempt) -> VideoContent:
+    def _content(
+        self, source: Source, record: VideoRecord, at: Callable[[str], None]
+    ) -> VideoContent:
         """Where its place does not answer, or has it no more, it is what it was the last time."""
         known = VideoContent.of_record(record)
         try:
@@ -121,7 +122,7 @@ class VideoOpener:
                 known=known,
                 trust=self._sources.trust_validators,
                 subtitles=self.settings.subtitles,
-                at=attempt.enter,
+                at=at,
             )
         except (SourceNotFoundError, SourceUnavailableError) as error:
             if known is None:

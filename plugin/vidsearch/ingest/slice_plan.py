@@ -11,6 +11,7 @@ from vidsearch.embeddings import FrameEmbedder, KeptVideo
 from vidsearch.errors import SliceFailedError
 from vidsearch.ingest.attempt import Attempt, Outcome
 from vidsearch.ingest.content import VideoContent
+from vidsearch.ingest.fill_board import Fill
 from vidsearch.ingest.slices import Slice, SliceBoard, count_slices
 from vidsearch.media import Candidates, ThumbnailStore
 from vidsearch.media.frames import VideoInfo
@@ -39,11 +40,12 @@ class SlicePlanner:
     """Plans long videos in slices.
 
     Args:
-        registry: of the videos.
+        registry: that has the lease which is handed over: of the videos, or of fills.
         board: takes the slices.
         embedder: makes their vectors.
         seconds: length of a slice; 0 makes none.
         thumbnails: where the slices leave candidates for thumbnails; ``None`` where they do not.
+        fill: the document in another index that is to be made; ``None``: that of the video.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class SlicePlanner:
         embedder: FrameEmbedder,
         seconds: float,
         thumbnails: ThumbnailStore | None,
+        fill: Fill | None = None,
     ) -> None:
         self._registry = registry
         self._board = board
@@ -61,6 +64,7 @@ class SlicePlanner:
         self._model = embedder.model
         self._seconds = seconds
         self._thumbnails = thumbnails
+        self._fill = fill
 
     def plan(
         self, attempt: Attempt, content: VideoContent, kept: KeptVideo, file: Callable[[], Path]
@@ -88,7 +92,9 @@ class SlicePlanner:
         )
         if number == 1:
             return SlicePlan(info=info)
-        slices = Slice.all_of(attempt.record.id, content.hash, count=number, seconds=self._seconds)
+        fill = self._fill
+        id = fill.video_id if fill else attempt.record.id
+        slices = Slice.all_of(id, content.hash, count=number, seconds=self._seconds, fill=fill)
         ranges = [(each.start, each.stop) for each in slices]
         missing = [slices[n] for n in kept.join_frames(self._model, ranges)]
         return SlicePlan(slices, missing, info)
@@ -113,7 +119,7 @@ class SlicePlanner:
         )
         _log.info(
             "video %r is embedded in %d slices, %d of which are in the store",
-            record.id,
+            slices[0].video_id,
             len(slices),
             len(slices) - len(missing),
         )

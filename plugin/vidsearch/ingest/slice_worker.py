@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vidsearch.config import IngestSettings, SourceSettings
 from vidsearch.embeddings import EmbeddingStore, FrameEmbedder
-from vidsearch.errors import LeaseLostError, VideoNotRegisteredError
+from vidsearch.errors import IndexNotFoundError, LeaseLostError, VideoNotRegisteredError
 from vidsearch.ingest.attempt import Attempt, Outcome
 from vidsearch.ingest.content import VideoContent, read_content
 from vidsearch.ingest.slices import Slice, SliceBoard
@@ -22,7 +22,7 @@ from vidsearch.metrics import measured
 from vidsearch.registry.lease_keeper import LeaseKeeper
 from vidsearch.registry.registry import Registry
 from vidsearch.stop import Stop
-from vidsearch_mappings.registry import IN_PROGRESS, ErrorRecord, VideoRecord
+from vidsearch_mappings.registry import ErrorRecord, VideoRecord
 
 __all__ = ["SliceWorker"]
 
@@ -36,7 +36,8 @@ class SliceWorker:
         registry: of the videos.
         board: of the slices.
         store: takes the vectors.
-        embedder: gives what makes them, with the model of the index as it is at the time.
+        embedder: gives what makes them, with the model of a concrete index; ``None``: of the one
+            that is read at the time.
         settings: how often a slice is tried, and when it is given up.
         sources: where files may be read from.
         thumbnails: where candidates for thumbnails are left; ``None`` leaves none.
@@ -50,7 +51,7 @@ class SliceWorker:
         board: SliceBoard,
         store: EmbeddingStore,
         *,
-        embedder: Callable[[], FrameEmbedder],
+        embedder: Callable[[str | None], FrameEmbedder],
         settings: IngestSettings,
         sources: SourceSettings,
         thumbnails: ThumbnailStore | None = None,
@@ -91,7 +92,7 @@ class SliceWorker:
                 outcome = attempt.conclude(error)
         ended = outcome.status in {"indexed", "failed", "dead"}
         if ended and not self._board.is_waiting(part.siblings()):
-            return replace(outcome, ready=part.video_id)
+            return _ready(part, outcome)
         return outcome
 
     def let_go(self) -> None:
@@ -100,9 +101,16 @@ class SliceWorker:
 
     def _embed(self, part: Slice, attempt: Attempt) -> Outcome:
         video = self._registry.find(part.video_id)
-        if video is None or video.state not in IN_PROGRESS or video.content != part.content:
-            return self._give_back(part, attempt, "its video is no longer to be embedded")
-        embedder = self._embedder()
+        if video is None or not part.is_wanted(video):
+            outcome = self._give_back(part, attempt, "its video is no longer to be embedded")
+            # Who changed the video sees to it, but the reindex waits for the other document.
+            return _ready(part, outcome) if part.fill else outcome
+        try:
+            embedder = self._embedder(part.fill.target if part.fill else None)
+        except IndexNotFoundError as error:
+            if part.fill is None:
+                raise
+            return self._give_back(part, attempt, str(error))
         model, begin, end = embedder.model, part.start, part.stop
         frames = self._store.frames(part.content, model, start=begin, stop=end)
         if frames is None:
@@ -110,7 +118,7 @@ class SliceWorker:
                 path = stack.enter_context(self._file(video, part, attempt))
                 if path is None:
                     outcome = self._give_back(part, attempt, "the file of its video has changed")
-                    return replace(outcome, ready=part.video_id)
+                    return _ready(part, outcome)
                 candidates: Candidates | None = None
                 if self._thumbnails is not None:
                     candidates = stack.enter_context(Candidates.of(self._thumbnails))
@@ -163,6 +171,13 @@ class SliceWorker:
         entries.purge(attempt.record.id)
         _log.info("slice %s dropped: %s", part, why)
         return Outcome("skipped", reason=why)
+
+
+def _ready(part: Slice, outcome: Outcome) -> Outcome:
+    """With what no other slice is left to wait for."""
+    if part.fill is not None:
+        return replace(outcome, ready_fill=part.fill.id)
+    return replace(outcome, ready=part.video_id)
 
 
 class _Held(threading.local):

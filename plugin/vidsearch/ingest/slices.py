@@ -2,7 +2,8 @@
 
 Every slice has an entry in a registry of its own, the *board*. The lease of the video is handed
 over to its slices meanwhile. Whoever ends the last one takes the video's lease again, and makes the
-document from the store of embeddings.
+document from the store of embeddings. During a reindex it is the same with the lease of a document
+that is to be made in another index: see :class:`Fill`.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from dataclasses import asdict, dataclass, replace
 
 from vidsearch.config import IndexSettings
 from vidsearch.encoders import ModelIdentity
+from vidsearch.engines import Json
 from vidsearch.errors import IndexNotFoundError, SliceFailedError
 from vidsearch.ingest.board import Board
+from vidsearch.ingest.fill_board import Fill
 from vidsearch.registry.validation import NewVideo
 from vidsearch_mappings.registry import (
     GIVEN_UP,
@@ -54,11 +57,16 @@ class Slice:
     """Of the video's slices."""
     seconds: float
     """Length of all but the last one."""
+    fill: Fill | None = None
+    """The document in another index that it is for, with the model of that index; ``None``: that in
+    the index which is read."""
 
     @classmethod
-    def all_of(cls, video_id: str, content: str, *, count: int, seconds: float) -> list[Slice]:
+    def all_of(
+        cls, video_id: str, content: str, *, count: int, seconds: float, fill: Fill | None = None
+    ) -> list[Slice]:
         """The slices of a video, in order."""
-        return [cls(video_id, content, number, count, seconds) for number in range(count)]
+        return [cls(video_id, content, number, count, seconds, fill) for number in range(count)]
 
     @classmethod
     def of_video(cls, video: VideoRecord) -> list[Slice]:
@@ -71,13 +79,28 @@ class Slice:
     @classmethod
     def of(cls, entry: VideoRecord) -> Slice:
         """From its entry on the board."""
-        return cls(**entry.fields)
+        fields = dict(entry.fields)
+        fill = fields.pop("fill", None)
+        return cls(**fields, fill=Fill(**fill) if fill else None)
+
+    def to_fields(self) -> Json:
+        """For its entry."""
+        fields = asdict(self)
+        if self.fill is None:  # so that workers of an older version can read it
+            del fields["fill"]
+        return fields
+
+    def is_wanted(self, video: VideoRecord) -> bool:
+        """Whether its video is still to be embedded."""
+        is_to_be = video.state in IN_PROGRESS if self.fill is None else self.fill.is_wanted(video)
+        return is_to_be and video.content == self.content
 
     @property
     def id(self) -> str:
         """Of its entry. A video's own id may be as long as an id can be."""
         video = hashlib.sha256(self.video_id.encode()).hexdigest()[:24]
-        return f"{video}-{self.content[:16]}-{self.number}-of-{self.count}-by-{self.seconds:g}"
+        of = video if self.fill is None else self.fill.id
+        return f"{of}-{self.content[:16]}-{self.number}-of-{self.count}-by-{self.seconds:g}"
 
     @property
     def start(self) -> float:
@@ -123,7 +146,7 @@ class SliceBoard(Board):
             BackendError: the engine did not answer, or does not let the index be made.
         """
         self._ensure_index()
-        wanted = [NewVideo(one.id, uri, asdict(one)) for one in slices]
+        wanted = [NewVideo(one.id, uri, one.to_fields()) for one in slices]
         entries = {entry.id: entry for entry in self.of(slices)}
         for one in slices:
             entry = entries.get(one.id)
@@ -157,6 +180,12 @@ class SliceBoard(Board):
         states = Counter(entry.state for entry in self.of(slices))
         states[State.INDEXED] += len(slices) - states.total()
         return {str(state): states[state] for state in State if states[state]}
+
+    def clear_fills(self) -> None:
+        """Take all slices off the board that are for documents in another index."""
+        if self.exists:
+            slices = map(Slice.of, self.entries.scan(*State))
+            self.clear([one for one in slices if one.fill is not None])
 
     def clear(self, slices: Sequence[Slice]) -> None:
         """Take slices off the board."""

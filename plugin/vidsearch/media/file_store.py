@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -71,6 +71,11 @@ class FileStore:
             except (FileNotFoundError, IsADirectoryError):
                 return None
             return data
+
+    def read_many(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """Some files, by their keys; those of which there is none are left out."""
+        found = {key: self.read(key) for key in keys}
+        return {key: data for key, data in found.items() if data is not None}
 
     def write(self, key: str, data: bytes, *, media_type: str | None = None) -> None:
         """Keep a file under a key, in place of one that is there."""

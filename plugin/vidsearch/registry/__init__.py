@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vidsearch.registry.engine_clock import EngineClock
 from vidsearch.registry.lease_keeper import LeaseKeeper
+from vidsearch.registry.notes import Notes
 from vidsearch.registry.operations import Operations, Pause, SweepNote
 from vidsearch.registry.registration import Registration
 from vidsearch.registry.registry import Registry
@@ -21,6 +22,7 @@ __all__ = [
     "LeaseKeeper",
     "Leases",
     "NewVideo",
+    "Notes",
     "Oldest",
     "Operations",
     "Pause",

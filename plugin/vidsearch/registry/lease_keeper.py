@@ -6,6 +6,7 @@ import logging
 import threading
 
 from vidsearch.errors import LeaseLostError, VidsearchError
+from vidsearch.later import Later, call_later
 from vidsearch.registry.registry import Registry
 from vidsearch.registry.store import Lease
 
@@ -15,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 class LeaseKeeper:
-    """Renews a lease from a thread of its own, three times per term.
+    """Renews a lease three times per term, from a thread that the first renewal starts.
 
     One long step (a download, a slow batch) would otherwise outlast the lease. The thread also
     renews the lease of a worker that hangs. Such a worker is ended by the task's time limit, which
@@ -29,12 +30,14 @@ class LeaseKeeper:
         self._lost: LeaseLostError | None = None
         self._renewing = threading.Lock()
         self._stop = threading.Event()
+        self._pause = registry.lease_seconds / 3
         self._thread = threading.Thread(
             target=self._renew_until_stopped, name=f"lease-{lease.id}", daemon=True
         )
+        self._first: Later | None = None
 
     def __enter__(self) -> LeaseKeeper:
-        self._thread.start()
+        self._first = call_later(self._pause, self._thread.start)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -75,13 +78,14 @@ class LeaseKeeper:
         return self._lease
 
     def _end(self) -> None:
-        self._stop.set()
+        self._stop.set()  # a thread that is started at this moment renews nothing
+        if self._first is not None:
+            self._first.cancel()
         if self._thread.is_alive():
             self._thread.join()
 
     def _renew_until_stopped(self) -> None:
-        pause = self._registry.lease_seconds / 3
-        while not self._stop.wait(pause):
+        while not self._stop.is_set():
             try:
                 self.renew()
             except LeaseLostError:
@@ -90,3 +94,4 @@ class LeaseKeeper:
                 # The registry is in the engine: while it is away nobody else can take the lease
                 # either, so the work goes on.
                 _log.warning("lease of video %s not renewed: %s", self._lease.id, error)
+            self._stop.wait(self._pause)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vidsearch.compare_and_set import until_unchanged
-from vidsearch.engines import Document, Engine, Json, Revision
+from vidsearch.engines import Document, Json, Revision
 from vidsearch.errors import VersionConflictError
 from vidsearch.registry.notes import Notes
 from vidsearch_mappings.registry import ErrorRecord, from_stamp, to_stamp
@@ -59,24 +59,12 @@ class Operations:
     Methods raise what :class:`~vidsearch.engines.Engine` raises.
 
     Args:
-        engine: the cluster.
-        index: alias of the index.
-        replicas: of an index that is to be made.
-        advice: what to do where an index template applies to its name.
+        notes: where they are kept.
         clock: seconds since the epoch.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        *,
-        index: str,
-        replicas: int = 1,
-        advice: str = "",
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self.index = index
-        self._notes = Notes(engine, index=index, replicas=replicas, advice=advice)
+    def __init__(self, notes: Notes, *, clock: Callable[[], float] = time.time) -> None:
+        self._notes = notes
         self._time = clock
         self._seen: dict[str, tuple[Revision | None, float]] = {}
 

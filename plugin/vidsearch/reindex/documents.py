@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vidsearch.batches import in_batches
 from vidsearch.engines import Engine
 from vidsearch.index.targets import open_concrete
 from vidsearch.index.videos_index import VideosIndex
-from vidsearch.ingest import FillBoard
+from vidsearch.ingest import FillBoard, SliceBoard
 from vidsearch.ingest.fill_board import Fill
-from vidsearch.registry import Registry, State
+from vidsearch.registry import ErrorRecord, Registry, State
 from vidsearch.reindex.copy import copy_videos
+from vidsearch.reindex.presence import number_of
 from vidsearch.reindex.registry_changes import MARGIN_SECONDS, catch_up
 from vidsearch.reindex.run import ReindexRun
 from vidsearch.reindex.steps import Report
 from vidsearch_mappings.registry import IN_PROGRESS, VideoRecord
 
 __all__ = ["ReindexedDocuments"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +33,8 @@ class ReindexedDocuments:
     registry: Registry
     fills: FillBoard
     """The documents that workers are to make."""
+    slices: SliceBoard
+    """Where long videos are put in slices for them."""
     request: Callable[[Sequence[VideoRecord], VideosIndex], int]
     """Asks workers for the documents of some videos; returns how many were not asked for yet."""
     send: Callable[[Sequence[str]], None]
@@ -79,7 +85,23 @@ class ReindexedDocuments:
     def check(self, run: ReindexRun) -> Report:
         """See :class:`~vidsearch.reindex.steps.Documents`."""
         source, target = self._open(run.source, run), self._open(run.target, run)
-        return self.checked(run, source, target, [*self._given_up(run)])
+        return self.checked(run, source, target, self.lost(run))
+
+    def lost(self, run: ReindexRun) -> tuple[str, ...]:
+        """See :class:`~vidsearch.reindex.steps.Documents`."""
+        lost = self._given_up(run.target)
+        return tuple(
+            f"{number_of('video', len(lost))} could not be made, such as {id!r}: {error}. Mend "
+            "that, or delete what cannot be mended"
+            for id, error in [*lost.items()][:1]
+        )
+
+    def reopen(self, run: ReindexRun) -> None:
+        """See :class:`~vidsearch.reindex.steps.Documents`."""
+        for id, error in (lost := self._given_up(run.source)).items():
+            _log.warning("video %r is not in %r, and is ingested again: %s", id, run.source, error)
+        self.registry.reopen_many(lost)
+        self.registry.defer(lost)  # the next sweep sends their messages
 
     def retry(self, run: ReindexRun) -> None:
         """See :class:`~vidsearch.reindex.steps.Documents`."""
@@ -89,25 +111,23 @@ class ReindexedDocuments:
     def end(self, run: ReindexRun) -> None:
         """See :class:`~vidsearch.reindex.steps.Documents`."""
         self.fills.drop()
+        self.slices.clear_fills()
 
-    def _given_up(self, run: ReindexRun) -> Iterator[str]:
-        """What workers could not make, of videos that are as they were then."""
-        lost: list[VideoRecord] = []
+    def _given_up(self, index: str) -> dict[str, ErrorRecord | None]:
+        """Of videos that are as they were then, the ids of those whose document in an index workers
+        could not make, and why."""
+        lost: dict[str, ErrorRecord | None] = {}
         for batch in in_batches(self.fills.given_up()):
             fills = [(Fill.of_entry(entry), entry) for entry in batch]
             records = self.registry.find_many([fill.video_id for fill, _ in fills])
-            lost += [
-                entry
+            lost |= {
+                fill.video_id: entry.error
                 for fill, entry in fills
                 if (record := records.get(fill.video_id)) is not None
                 and fill.is_wanted(record)
-                and fill.target == run.target
-            ]
-        if lost:
-            yield (
-                f"{len(lost)} videos could not be made, such as "
-                f"{Fill.of_entry(lost[0]).video_id!r}: {lost[0].error}. Mend that, or delete them"
-            )
+                and fill.target == index
+            }
+        return lost
 
     def _wait(self, told: Callable[[int], None] = lambda done: None) -> bool:
         """Whether workers are still to make documents."""

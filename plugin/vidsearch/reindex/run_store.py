@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vidsearch.compare_and_set import until_unchanged
-from vidsearch.engines import Document, Engine
+from vidsearch.engines import Document
 from vidsearch.errors import ReindexError, ReindexTakenOverError
 from vidsearch.registry.notes import Notes
 from vidsearch.reindex.run import ReindexRun
@@ -27,23 +27,12 @@ class RunStore:
     Methods raise what :class:`~vidsearch.engines.Engine` raises.
 
     Args:
-        engine: the cluster.
-        index: alias of the index of operations (``settings.index.operations``).
-        replicas: of that index, where it is to be made.
-        advice: what to do where an index template applies to its name.
+        notes: where they are kept (``Services.notes``).
         clock: seconds since the epoch; best the one of the engine, as leases go by it.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        *,
-        index: str,
-        replicas: int = 1,
-        advice: str = "",
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._notes = Notes(engine, index=index, replicas=replicas, advice=advice)
+    def __init__(self, notes: Notes, *, clock: Callable[[], float] = time.time) -> None:
+        self._notes = notes
         self._time = clock
 
     def now(self) -> float:

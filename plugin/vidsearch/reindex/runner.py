@@ -224,9 +224,16 @@ class Reindexer:
         return self.runs.get(id)
 
     def swap(self, id: str | None = None) -> ReindexRun:
-        """Go on with a run that was to stop before the swap."""
+        """Go on with a run that was to stop before the swap: it is checked once more.
+
+        Raises:
+            ReindexCheckError: see :meth:`start`.
+        """
         run = self.runs.get(id) if id else self._open()
-        self.runs.update(run.id, lambda run: run.changed(swap=True))
+        with RunLease(self.runs, run.id, owner=self._owner, seconds=self._lease_seconds) as lease:
+            run = lease.change(swap=True)
+            if run.step is Step.VERIFIED:  # perhaps long ago
+                self._steps.enter(lease, Step.CATCHING_UP)
         return self.drive(run.id)
 
     def roll_back(self, id: str | None = None) -> ReindexRun:

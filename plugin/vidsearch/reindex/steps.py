@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -55,6 +55,13 @@ class Documents(Protocol):
 
     def check(self, run: ReindexRun) -> Report:
         """Compare the target with the source."""
+
+    def lost(self, run: ReindexRun) -> tuple[str, ...]:
+        """What workers gave up that is to be in the target, a sentence each."""
+
+    def reopen(self, run: ReindexRun) -> None:
+        """Before a rollback ends, have videos ingested anew that workers gave up for the source:
+        so one that cannot be embedded any more is ``failed``, and says why."""
 
     def retry(self, run: ReindexRun) -> None:
         """Have workers try again what they gave up."""
@@ -160,17 +167,15 @@ class RunSteps:
         report = self.documents.check(run)
         if not report.passed:
             lease.change(report=report.to_json())
-            raise ReindexCheckError(
-                f"{run.target!r} did not pass the check, and searches still go to {run.source!r}: "
-                f"{'; '.join(report.problems)}. `vidsearch reindex show` tells more; `vidsearch "
-                "reindex resume` checks again, `vidsearch reindex rollback` deletes it"
-            )
+            raise _refusal(run, report.problems)
         self.enter(lease, Step.VERIFIED, report=report.to_json())
 
     def _swap(self, lease: RunLease) -> bool:
         run = lease.run
         if not self._waited_for(lease, lambda: self._is_noticed(run)) or not self._catch_up(lease):
             return False
+        if lost := self.documents.lost(run):  # since the check
+            raise _refusal(run, lost)
         targets.ready_target(self.engine, run)
         lease.check()
         self._put_behind_alias(run, old=run.source, new=run.target)
@@ -200,6 +205,7 @@ class RunSteps:
             # With writers that looked at the alias before.
             if not self._catch_up(lease, back=True):
                 return False
+            self.documents.reopen(run)
         targets.drop_write_alias(self.engine, run, self.settings.write_alias)
         targets.delete_target(self.engine, run)
         self.documents.end(run)
@@ -210,3 +216,11 @@ class RunSteps:
         targets.put_behind_alias(
             self.engine, run.alias, old=old, new=new, write_alias=self.settings.write_alias
         )
+
+
+def _refusal(run: ReindexRun, problems: Sequence[str]) -> ReindexCheckError:
+    return ReindexCheckError(
+        f"{run.target!r} did not pass the check, and searches still go to {run.source!r}: "
+        f"{'; '.join(problems)}. `vidsearch reindex show` tells more; `vidsearch reindex resume` "
+        "checks again, `vidsearch reindex rollback` deletes it"
+    )

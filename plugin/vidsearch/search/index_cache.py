@@ -81,9 +81,7 @@ class IndexCache:
         """
         now, kept = self._clock(), self._kept
         if fresh or kept is None or now - kept[0] >= self._max_age:
-            index = yield from describe_index(
-                calls, self._alias, registry=self._registry, through_alias=True
-            )
+            index = yield from describe_index(calls, self._alias, registry=self._registry)
             kept = (now, index)
             self._kept = None if index.is_replacement else kept
         index = kept[1]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vidsearch.search.types import Moment
-from vidsearch_mappings.queries import SEGMENT_FIELDS, SEGMENT_HITS, segments_path
+from vidsearch_mappings.queries import SEGMENT_HITS, segments_path
 from vidsearch_mappings.scores import Similarity, cosine_from_score
 
 __all__ = [
@@ -149,11 +149,12 @@ def _moments(
     moments = []
     for segment in hit["inner_hits"][SEGMENT_HITS]["hits"]["hits"]:
         values = segment_values(segment, path)
-        start, end, thumbnail = (values.get(name, [None])[0] for name in SEGMENT_FIELDS)
+        start, end = float(values["start"][0]), float(values["end"][0])
+        thumbnail = values["thumbnail"][0] if "thumbnail" in values else None
         cosine = cosine_from_score(float(segment["_score"]), similarity=similarity)
         if vector is not None:
             cosine = float(np.clip(np.dot(values["vector"], vector), -1.0, 1.0))
-        moments.append(Moment(float(start), float(end), cosine, thumbnail))
+        moments.append(Moment(start, end, cosine, thumbnail))
     return tuple(sorted(moments, key=lambda moment: (-moment.cosine, moment.start)))
 
 

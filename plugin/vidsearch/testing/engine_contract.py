@@ -75,6 +75,17 @@ class EngineContract(
         assert engine.indices_behind([read, write]) == {read: (one,), write: (one, two)}
         assert engine.indices_behind([two, write]) == {two: (two,), write: (one, two)}
 
+    def test_mappings_come_with_the_names_of_the_indices_behind_a_name(
+        self, engine: Engine, index_name: str
+    ) -> None:
+        alias, one, two = index_name, f"{index_name}-1", f"{index_name}-2"
+        assert engine.mappings_behind(alias) == {}
+        engine.create_index(one, {**small_index(engine), "aliases": {alias: {}}})
+        assert engine.mappings_behind(alias) == {one: engine.mapping(one)}
+        engine.create_index(two, {"aliases": {alias: {}}})
+        assert engine.mappings_behind(alias) == {one: engine.mapping(one), two: engine.mapping(two)}
+        assert engine.mappings_behind(two) == {two: engine.mapping(two)}
+
     def test_an_index_is_created_once(self, engine: Engine, index: str) -> None:
         engine.put(index, "a", {"n": 1})
         with pytest.raises(MappingConflictError, match=index):

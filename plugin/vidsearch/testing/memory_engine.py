@@ -96,6 +96,10 @@ class MemoryEngine:
     def mapping(self, index: str) -> Json:
         return self._read(index, "mapping")
 
+    def mappings_behind(self, name: str) -> dict[str, Json]:
+        with self._lock:
+            return {index: self._read(index, "mapping") for index in self._behind(name)}
+
     def put_mapping(self, index: str, body: Mapping[str, Any]) -> None:
         with self._lock:
             mapping, added = self._one(index).mapping, as_json(body)

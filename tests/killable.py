@@ -1,4 +1,4 @@
-"""A search node and a Redis that come back at the same address after they were killed."""
+"""Search nodes and a Redis that come back at the same address after they were killed."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import signal
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import redis
 from tests.integration.relay import free_port
-from tests.services import call
+from tests.services import NODES, call
 
 from vidsearch.engines import EngineKind
 from vidsearch.errors import LocalError
@@ -24,7 +23,7 @@ from vidsearch.local.process import Process, spawn, tail
 from vidsearch.local.redis import redis_program
 from vidsearch.local.releases import release
 
-__all__ = ["DrillNode", "DrillRedis", "Site"]
+__all__ = ["KillableNode", "KillableRedis"]
 
 _SECONDS = 120.0
 
@@ -72,15 +71,24 @@ class _Server:
         return program
 
 
-class DrillNode(_Server):
-    """An Elasticsearch node whose data outlast it."""
+class KillableNode(_Server):
+    """A search node whose data outlast it.
 
-    kind: EngineKind = "elasticsearch"
+    Args:
+        folder: for its data and logs.
+        name: one of ``NODES``.
+    """
 
-    def __init__(self, folder: Path, *, version: str) -> None:
+    def __init__(self, folder: Path, name: str) -> None:
         jdks, port = find_jdks(), free_port()
-        chosen = release(self.kind, version, jdks=jdks)
-        jdk = pick_jdk(jdks, minimum=chosen.java_minimum, needed_for=chosen.title)
+        kind, version = NODES[name]
+        chosen = release(kind, version, jdks=jdks)
+        jdk = pick_jdk(
+            jdks,
+            minimum=chosen.java_minimum,
+            made_for=chosen.java_made_for,
+            needed_for=chosen.title,
+        )
         installation = install(chosen, jdk)
         make_folder(folder / "logs")
         command = node_command(
@@ -91,6 +99,7 @@ class DrillNode(_Server):
         )
         super().__init__(command, log=folder / "node.log", env=None)
         self.url = f"http://127.0.0.1:{port}"
+        self.kind: EngineKind = chosen.kind
 
     def answers(self) -> bool:
         with suppress(OSError):
@@ -99,7 +108,7 @@ class DrillNode(_Server):
         return False
 
 
-class DrillRedis(_Server):
+class KillableRedis(_Server):
     """A Redis that keeps nothing on disk."""
 
     def __init__(self, folder: Path) -> None:
@@ -134,11 +143,3 @@ class DrillRedis(_Server):
         """Number of messages that workers have taken and not acknowledged."""
         with self.client() as client:
             return int(client.hlen("unacked"))
-
-
-@dataclass(frozen=True)
-class Site:
-    """Where drills take place."""
-
-    node: DrillNode
-    redis: DrillRedis

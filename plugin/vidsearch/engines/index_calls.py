@@ -1,0 +1,98 @@
+"""Calls about whole indices: their mappings, settings and aliases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vidsearch.engines.dialect import Dialect, quoted
+from vidsearch.engines.steps import Steps
+from vidsearch.engines.types import Json
+from vidsearch.errors import BackendError, IndexNotFoundError
+
+__all__ = ["IndexCalls"]
+
+
+class IndexCalls:
+    """A part of :class:`~vidsearch.engines.calls.Calls`."""
+
+    dialect: Dialect
+
+    def create_index(self, name: str, body: Mapping[str, Any]) -> Steps[None]:
+        yield from self.dialect.request("PUT", f"/{quoted(name)}", index=name, body=body)
+
+    def delete_index(self, name: str) -> Steps[None]:
+        # Asked first, because the engines differ in what they do with an alias, and because
+        # OpenSearch takes a `*` in the name for what it is.
+        if name not in (yield from self.indices_of(name)):
+            raise IndexNotFoundError(f"there is no index {name!r} at {self.dialect.url}")
+        yield from self.dialect.request("DELETE", f"/{quoted(name)}", index=name)
+
+    def indices_of(self, name: str) -> Steps[tuple[str, ...]]:
+        return tuple(sorted((yield from self._behind(name, "_alias"))))
+
+    def mappings_behind(self, name: str) -> Steps[dict[str, Json]]:
+        found = yield from self._behind(name, "_mapping")
+        return {index: about["mappings"] for index, about in found.items()}
+
+    def _behind(self, name: str, part: str) -> Steps[Json]:
+        path = f"/{quoted(name)}/{part}"
+        try:
+            found: Json = (yield from self.dialect.request("GET", path, index=name)).body
+        except IndexNotFoundError:
+            return {}
+        return found
+
+    def indices_behind(self, names: Sequence[str]) -> Steps[dict[str, tuple[str, ...]]]:
+        path = f"/{','.join(map(quoted, names))}/_alias"
+        params = {"ignore_unavailable": "true"}
+        try:
+            found: Json = (yield from self.dialect.request("GET", path, params=params)).body
+        except IndexNotFoundError:
+            found = {}
+        return {
+            name: tuple(sorted(i for i, of in found.items() if name == i or name in of["aliases"]))
+            for name in names
+        }
+
+    def mapping(self, index: str) -> Steps[Json]:
+        mapping: Json = (yield from self._index(index, "/_mapping"))["mappings"]
+        return mapping
+
+    def put_mapping(self, index: str, body: Mapping[str, Any]) -> Steps[None]:
+        path = f"/{quoted(index)}/_mapping"
+        yield from self.dialect.request("PUT", path, index=index, body=body)
+
+    def settings(self, index: str) -> Steps[Json]:
+        settings: Json = (yield from self._index(index))["settings"]["index"]
+        return settings
+
+    def put_settings(self, index: str, settings: Mapping[str, Any]) -> Steps[None]:
+        path, body = f"/{quoted(index)}/_settings", {"index": dict(settings)}
+        yield from self.dialect.request("PUT", path, index=index, body=body)
+
+    def aliases(self, index: str) -> Steps[Json]:
+        aliases: Json = (yield from self._index(index))["aliases"]
+        return aliases
+
+    def _index(self, index: str, part: str = "") -> Steps[Json]:
+        """What the cluster tells of the one index behind a name."""
+        path = f"/{quoted(index)}{part}"
+        found = (yield from self.dialect.request("GET", path, index=index)).body
+        if len(found) != 1:
+            names = ", ".join(sorted(found)) or "no index"
+            raise BackendError(
+                f"{index!r} at {self.dialect.url} stands for {names}, but one index is needed"
+            )
+        described: Json = next(iter(found.values()))
+        return described
+
+    def update_aliases(self, actions: Sequence[Mapping[str, Any]]) -> Steps[None]:
+        yield from self.dialect.request("POST", "/_aliases", body={"actions": list(actions)})
+
+    def refresh(self, index: str) -> Steps[None]:
+        yield from self.dialect.request("POST", f"/{quoted(index)}/_refresh", index=index)
+
+    def block_writes(self, index: str) -> Steps[None]:
+        # The setting `blocks.write` alone would let through what has passed the check already.
+        yield from self.dialect.request("PUT", f"/{quoted(index)}/_block/write", index=index)

@@ -1,0 +1,46 @@
+"""An engine that keeps the indices that the hits of its answers came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from vidsearch.config import EngineSettings
+from vidsearch.engines import connect
+from vidsearch.engines.rest import RestEngine
+from vidsearch.engines.steps import Answer, Request
+
+__all__ = ["Answers"]
+
+
+class Answers:
+    """What an engine answers to one thread, as it comes over the wire."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        engine = connect(settings)
+        assert isinstance(engine, RestEngine)
+        self.engine = engine
+        self._indices: list[set[str]] = []
+        send = engine._send
+
+        def watched(request: Request) -> Answer:
+            answer = send(request)
+            if found := {*_indices_in(answer.body)}:
+                self._indices.append(found)
+            return answer
+
+        engine._send = watched  # type: ignore[method-assign]
+
+    def taken(self) -> list[set[str]]:
+        """The indices of the hits of each answer with hits, since the last call."""
+        taken, self._indices = self._indices, []
+        return taken
+
+
+def _indices_in(body: Any) -> Iterator[str]:
+    """Of all hits of a search, or of several."""
+    if isinstance(body, dict):
+        for each in body.get("responses", [body]):
+            hits = each.get("hits")
+            if isinstance(hits, dict):
+                yield from (hit["_index"] for hit in hits.get("hits", ()))

@@ -1,0 +1,114 @@
+"""A search node is killed at every step of a reindex, and comes back with its data."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from tests.integration.killed_reindex import BEGUN, LEASE, UNDONE, Moment, go_to
+from tests.integration.reindexed import Reindexed, small_index
+from tests.killable import KillableNode
+from tests.services import RunningServices
+
+from vidsearch.errors import BackendUnavailableError
+from vidsearch.reindex import ReindexRun, RunStore, Step
+from vidsearch_tasks import reindexer
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(
+    scope="module",
+    params=["es-9.5.3", pytest.param("os-2.19.1", marks=pytest.mark.drill)],
+)
+def node(
+    request: pytest.FixtureRequest,
+    services: RunningServices,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[KillableNode]:
+    folder = tmp_path_factory.mktemp("node")
+    with services.needs(f"{request.param} to be killed"):
+        node = KillableNode(folder, request.param)
+    try:
+        with services.needs(f"{request.param} to be killed"):
+            node.start()
+        yield node
+    finally:
+        node.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def reindexed(node: KillableNode, index_name: str) -> Iterator[Reindexed]:
+    with small_index(node, index_name) as reindexed:
+        yield reindexed
+
+
+class Outages:
+    """Has the node killed at moments of a run."""
+
+    def __init__(
+        self, reindexed: Reindexed, node: KillableNode, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self._reindexed, self._node, self._patch = reindexed, node, monkeypatch
+
+    def at(self, when: str) -> ReindexRun:
+        """Reindex until the node is killed at that moment; the record when it is there again."""
+        services = self._reindexed.services
+        moment = Moment(when, self._node.kill)
+        with self._patch.context() as patch:
+            patch.setattr(RunStore, "change", moment.recording(RunStore.change))
+            running = reindexer(services, lease_seconds=LEASE, on_step=moment.begun)
+            with pytest.raises(BackendUnavailableError):
+                go_to(moment.step, running)
+        self._node.start()
+        self._reindexed.write()
+        return running.runs.all()[0]
+
+
+@pytest.fixture
+def outages(reindexed: Reindexed, node: KillableNode, monkeypatch: pytest.MonkeyPatch) -> Outages:
+    return Outages(reindexed, node, monkeypatch)
+
+
+def test_a_run_whose_engine_is_killed_at_every_step_is_resumed_to_its_end(
+    reindexed: Reindexed, outages: Outages
+) -> None:
+    before = "planned"
+    for moment in UNDONE:
+        run = outages.at(moment)
+        assert run.step == before
+        before = moment.partition(":")[2]
+    assert reindexer(reindexed.services, lease_seconds=LEASE).resume().step is Step.SWAPPED
+    reindexer(reindexed.services).clean()
+    reindexed.check(Step.DONE, behind=run.target)
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [
+        pytest.param(BEGUN[-1:], id="last"),
+        pytest.param(BEGUN[1:-1], id="others", marks=pytest.mark.drill),
+    ],
+)
+def test_a_run_whose_engine_is_killed_is_rolled_back(
+    reindexed: Reindexed, outages: Outages, moments: tuple[str, ...]
+) -> None:
+    for moment in moments:
+        run = outages.at(moment)
+        assert run.step == moment.partition(":")[2]
+        reindexer(reindexed.services, lease_seconds=LEASE).roll_back()
+        reindexed.check(Step.ROLLED_BACK, behind=run.source)
+
+
+@pytest.mark.drill
+@pytest.mark.parametrize("moment", ["begun:rolling_back", "undone:rolled_back"])
+def test_a_rollback_whose_engine_is_killed_is_resumed_to_its_end(
+    reindexed: Reindexed, outages: Outages, moment: str
+) -> None:
+    go_to("swapped", reindexer(reindexed.services))
+    run = outages.at(moment)
+    assert run.step is Step.ROLLING_BACK
+    assert reindexer(reindexed.services, lease_seconds=LEASE).resume().step is Step.ROLLED_BACK
+    reindexed.check(Step.ROLLED_BACK, behind=run.source)
