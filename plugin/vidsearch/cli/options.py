@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-__all__ = ["dry_run_option", "engine_option", "json_option", "wait_options", "yes_option"]
+__all__ = [
+    "dry_run_option",
+    "engine_option",
+    "json_option",
+    "report_option",
+    "wait_options",
+    "yes_option",
+]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+report_option = click.option(
+    "--report",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    metavar="FILE",
+    help="Write one HTML page with tables and plots, which needs no other file.",
+)
 yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Show what would be done, and do nothing."

@@ -10,7 +10,13 @@ from collections.abc import Sequence
 import click
 
 from vidsearch import __version__
-from vidsearch.errors import ConfigError, QueryError, VideoListError, VidsearchError
+from vidsearch.errors import (
+    ConfigError,
+    EvaluationError,
+    QueryError,
+    VideoListError,
+    VidsearchError,
+)
 
 __all__ = ["cli", "main"]
 
@@ -30,11 +36,13 @@ _COMMANDS = (
     "status",
     "metrics",
     "search",
+    "eval",
     "model",
     "embed",
     "reindex",
     "local",
 )
+_WRONG_INPUT = (ConfigError, EvaluationError, QueryError, VideoListError)
 
 
 class _LateGroup(click.Group):
@@ -129,7 +137,7 @@ def _run(args: list[str]) -> int:
         return 130
     except VidsearchError as error:
         _report(error, verbose=_is_verbose(args))
-        return 2 if isinstance(error, (ConfigError, QueryError, VideoListError)) else 1
+        return 2 if isinstance(error, _WRONG_INPUT) else 1
     except BrokenPipeError:
         # The reader of the output is gone (`| head`); Python would complain at exit.
         import os

@@ -30,7 +30,7 @@ from vidsearch_mappings.recall import exact_query, sample_query
 if TYPE_CHECKING:
     from vidsearch.encoders.pool import EncoderPool
 
-__all__ = ["Recall", "RecallReport", "measure_recall", "recall_of"]
+__all__ = ["Recall", "RecallReport", "measure_recall", "no_encoders", "recall_of"]
 
 _LEVELS: tuple[Level, ...] = ("segment", "video")
 _FACTORS = (0.5, 1, 2, 4, 8)
@@ -290,7 +290,7 @@ def _measure(
     cores = {
         number: SearchCore(
             index.alias,
-            encoders=_no_encoders,
+            encoders=no_encoders,
             settings=settings.model_copy(update={"num_candidates": number}),
         )
         for number, _ in ladder
@@ -324,5 +324,6 @@ def _measure(
         )
 
 
-def _no_encoders() -> EncoderPool:
+def no_encoders() -> EncoderPool:
+    """For the steps of searches that are by vectors alone."""
     raise AssertionError("a search by a vector needs no model")

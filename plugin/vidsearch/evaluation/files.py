@@ -1,0 +1,59 @@
+"""The video files of a folder, found by the names that a data set gives them."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from pathlib import Path, PurePosixPath
+
+from vidsearch.errors import EvaluationError
+from vidsearch.evaluation.pairs import ListedVideo
+from vidsearch.media.suffixes import VIDEO_SUFFIXES
+
+__all__ = ["VideoFiles"]
+
+
+class VideoFiles:
+    """What lies in a folder and below; links to folders are not followed.
+
+    A name is looked for as a path below the folder, with the suffix and without, then as the name
+    of a file anywhere below, with the suffix and without.
+
+    Raises:
+        EvaluationError: the folder cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._by_path: dict[str, Path] = {}
+        self._others: list[defaultdict[str, list[Path]]] = [defaultdict(list) for _ in range(3)]
+        stems, names, name_stems = self._others
+        for root, _, files in os.walk(folder, onerror=self._refuse):
+            for name in files:
+                path = Path(root, name)
+                below = PurePosixPath(path.relative_to(folder))
+                self._by_path[str(below)] = path
+                if below.suffix.lower() in VIDEO_SUFFIXES:
+                    stems[str(below.with_suffix(""))].append(path)
+                    names[name].append(path)
+                    name_stems[below.stem].append(path)
+
+    def find(self, video: ListedVideo) -> Path | str:
+        """The file of a video, or the reason why there is none."""
+        for name in video.names:
+            if (path := self._by_path.get(name)) is not None:
+                return path
+            for known in self._others:
+                if name in known:
+                    found = known[name]
+                    if len(found) == 1:
+                        return found[0]
+                    shown = ", ".join(str(each.relative_to(self.folder)) for each in found[:3])
+                    return f"{len(found)} files may be it: {shown}"
+        if Path(video.names[0]).is_absolute() and Path(video.names[0]).is_file():
+            return Path(video.names[0])
+        return f"no such file in {self.folder}"
+
+    @staticmethod
+    def _refuse(error: OSError) -> None:
+        raise EvaluationError(f"{error.filename} cannot be read: {error.strerror}") from error
