@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -9,20 +10,27 @@ from typing import Any
 
 import pytest
 
+from vidsearch.errors import FineTuningError, ModelUnavailableError
+
 np = pytest.importorskip("numpy")
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from safetensors.torch import load_file, save_file  # noqa: E402
+
 from vidsearch.encoders import TorchEncoder  # noqa: E402
 from vidsearch.encoders.checkpoint import Checkpoint, open_checkpoint  # noqa: E402
-from vidsearch.errors import FineTuningError  # noqa: E402
+from vidsearch.finetuning.checkpoint import write_checkpoint  # noqa: E402
 from vidsearch.finetuning.examples import Examples, epoch_batches, step_count  # noqa: E402
 from vidsearch.finetuning.loop import Loop  # noqa: E402
 from vidsearch.finetuning.plan import Plan  # noqa: E402
 from vidsearch.finetuning.run import Outcome, fine_tune  # noqa: E402
 from vidsearch.finetuning.two_towers import TwoTowers  # noqa: E402
 from vidsearch.media.frames import FrameBatch  # noqa: E402
-from vidsearch.testing.checkpoints import random_clip_checkpoint  # noqa: E402
+from vidsearch.testing.checkpoints import (  # noqa: E402
+    random_clip_checkpoint,
+    random_siglip_checkpoint,
+)
 
 CPU = torch.device("cpu")
 PLAN = Plan(epochs=3, batch_size=4, piece_size=3, clip_rate=1e-3, patience=0, seed=5)
@@ -69,9 +77,11 @@ def run(towers: TwoTowers, folder: Path, *, plan: Plan = PLAN, **options: Any) -
     return fine_tune(towers, examples(), examples(), plan, folder=folder, **options)
 
 
-def test_towers_compute_the_vectors_of_the_encoder(checkpoint: Checkpoint) -> None:
-    towers = new_towers(checkpoint)
-    encoder = TorchEncoder(str(checkpoint.folder), precision="fp32", device="cpu")
+@pytest.mark.parametrize("make", [random_clip_checkpoint, random_siglip_checkpoint])
+def test_towers_compute_the_vectors_of_the_encoder(make: Any, tmp_path: Path) -> None:
+    folder = make(tmp_path / "checkpoint")
+    towers = new_towers(open_checkpoint(str(folder)))
+    encoder = TorchEncoder(str(folder), precision="fp32", device="cpu")
     captions, pairs = ["a red picture", "pictures, many of them"], examples(frames=3)
     frames = pairs.pictures(0).transpose(0, 2, 3, 1).copy()
     batch = FrameBatch(data=frames, pts_seconds=np.arange(3.0))
@@ -84,6 +94,60 @@ def test_towers_compute_the_vectors_of_the_encoder(checkpoint: Checkpoint) -> No
     np.testing.assert_allclose(
         towers.embedded_videos([pairs.pictures(0)])[0], mean / np.linalg.norm(mean), atol=1e-5
     )
+
+
+def test_written_checkpoint_has_the_vectors_of_the_trained_model(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    towers = new_towers(checkpoint)
+    run(towers, tmp_path / "work")
+    write_checkpoint(towers.model, tmp_path / "new", files_of=checkpoint.folder)
+
+    before, after = (
+        TorchEncoder(str(folder), precision="fp32", device="cpu").encode_text(["a red picture"])
+        for folder in (checkpoint.folder, tmp_path / "new")
+    )
+
+    np.testing.assert_allclose(after, towers.embedded_texts(["a red picture"]), atol=1e-5)
+    assert not np.allclose(after, before, atol=1e-3)
+
+
+def test_checkpoint_without_a_scale_begins_with_the_usual_one(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(checkpoint.folder, tmp_path / "towers-alone")
+    weights = load_file(folder / "model.safetensors")
+    del weights["logit_scale"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+    towers = new_towers(open_checkpoint(str(folder)))
+
+    assert towers.log_scale.item() == pytest.approx(2.6593, abs=1e-4)
+
+
+def test_checkpoint_without_other_weights_is_refused(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(checkpoint.folder, tmp_path / "half")
+    weights = load_file(folder / "model.safetensors")
+    del weights["visual_projection.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+    with pytest.raises(ModelUnavailableError, match=r"lacks weights of the model \(visual_proj"):
+        new_towers(open_checkpoint(str(folder)))
+
+
+def test_towers_in_bf16_are_near_those_in_fp32(checkpoint: Checkpoint) -> None:
+    words, pictures = ["a red picture"], [examples().pictures(0)]
+    exact, half = (
+        TwoTowers(checkpoint, device=CPU, precision=precision) for precision in ("fp32", "bf16")
+    )
+
+    for embed in ("embedded_texts", "embedded_videos"):
+        items = words if embed == "embedded_texts" else pictures
+        one, other = getattr(exact, embed)(items)[0], getattr(half, embed)(items)[0]
+        assert one @ other > 0.999
+        assert not np.array_equal(one, other)
 
 
 @pytest.mark.parametrize("last_step", [1, 2, 3])
@@ -138,17 +202,31 @@ def test_run_learns_its_pairs_and_piece_size_changes_nothing(
     assert first[0] == pytest.approx(first[1], abs=1e-5)
 
 
-def test_run_that_no_longer_improves_stops_and_keeps_the_best_weights(
-    checkpoint: Checkpoint, tmp_path: Path
-) -> None:
+def test_run_that_no_longer_improves_stops(checkpoint: Checkpoint, tmp_path: Path) -> None:
     # With rates of nothing no epoch is better than the first.
     plan = Plan(epochs=9, batch_size=4, clip_rate=0.0, scale_rate=0.0, patience=2)
 
     outcome = run(new_towers(checkpoint), tmp_path, plan=plan)
 
     assert outcome.stopped_early
-    assert outcome.best == 1
+    assert outcome.best == 3
     assert [epoch.number for epoch in outcome.epochs] == [0, 1, 2, 3]
+
+
+def test_weights_of_the_best_epoch_are_kept(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    # Weights that are thrown about at the end of the run find less than those in its middle.
+    plan = Plan(epochs=12, batch_size=8, clip_rate=3e-2, weight_decay=0.0, patience=0)
+    towers, pairs = new_towers(checkpoint), examples()
+
+    outcome = run(towers, tmp_path, plan=plan)
+
+    best = outcome.epochs[outcome.best]
+    assert best.recall == max(epoch.recall for epoch in outcome.epochs[1:])
+    texts = towers.embedded_texts(pairs.captions)
+    videos = towers.embedded_videos([pairs.pictures(number) for number in range(len(pairs))])
+    scores = texts @ videos.T
+    ranks = (scores > np.diagonal(scores)[:, None]).sum(axis=1) + 1
+    assert ranks.mean() == pytest.approx(best.mean_rank, abs=0.5)
 
 
 def test_finished_run_trains_no_more(checkpoint: Checkpoint, tmp_path: Path) -> None:

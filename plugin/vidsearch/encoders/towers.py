@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +23,8 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
+_START_VALUES = {"logit_scale": math.log(1 / 0.07), "logit_bias": 0.0}
+"""CLIP's; of what scores need and vectors do not."""
 
 
 def torch_device(name: str, *, threads: int) -> Any:
@@ -96,6 +99,8 @@ def load_tower(
 def load_model(checkpoint: Checkpoint, *, device: Any) -> Any:
     """Both towers and the scale of their cosines in fp32, in training mode, on ``device``.
 
+    A checkpoint without a scale, which no vector depends on, begins with CLIP's start value.
+
     Raises:
         ModelUnavailableError: weights are missing or of another shape.
         MissingExtraError: torch or transformers is not installed.
@@ -111,6 +116,11 @@ def load_model(checkpoint: Checkpoint, *, device: Any) -> Any:
             ignore_mismatched_sizes=True,
             local_files_only=True,
         )
+    with torch.no_grad():
+        # Left as the memory was.
+        for name in _START_VALUES.keys() & set(report["missing_keys"]):
+            getattr(model, name).fill_(_START_VALUES[name])
+    report["missing_keys"] = set(report["missing_keys"]) - _START_VALUES.keys()
     _refuse_incomplete(checkpoint, report, "the model")
     return model.train().to(device)
 

@@ -162,7 +162,7 @@ class _Run:
 
     def _end_epoch(self, number: int) -> None:
         epoch = self._measured(number, float(np.mean(self._losses)))
-        if number == 1 or epoch.is_better_than(self._best):
+        if number == 1 or not self._best.is_better_than(epoch):
             # Before the state that says so: a break in between repeats the epoch's last steps.
             temporary = self._folder / f".{_BEST}.tmp"
             torch.save(self._towers.model.state_dict(), temporary)
@@ -183,17 +183,20 @@ class _Run:
 
     @property
     def _best(self) -> Epoch:
-        """Of those after training began: the first of equals."""
+        """Of those after training began: of equals the last, which has learned at lower rates."""
         best = self._epochs[1]
         for epoch in self._epochs[2:]:
-            best = epoch if epoch.is_better_than(best) else best
+            best = best if best.is_better_than(epoch) else epoch
         return best
 
     @property
     def _is_enough(self) -> bool:
-        trained = len(self._epochs) > 1
-        since = self._epochs[-1].number - self._best.number if trained else 0
-        return bool(self._plan.patience) and since >= self._plan.patience
+        trained = self._epochs[1:]
+        since_better = 0
+        for number, epoch in enumerate(trained):
+            better = all(epoch.is_better_than(earlier) for earlier in trained[:number])
+            since_better = 0 if better else since_better + 1
+        return bool(self._plan.patience) and since_better >= self._plan.patience
 
     def _save(self) -> None:
         self._loop.save(
