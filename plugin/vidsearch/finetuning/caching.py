@@ -9,34 +9,20 @@ once more and given its share (Gao et al., arXiv 2101.06983).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-__all__ = ["Gather", "Piece", "backward_in_pieces"]
+__all__ = ["Piece", "backward_in_pieces"]
 
 Piece = Callable[[], Tensor]
 """Computes the vectors of a part of the batch, shape ``(n, dims)``, when called."""
-
-
-class Gather(Protocol):
-    """Puts together what all devices have of one tensor."""
-
-    def __call__(self, tensor: Tensor) -> tuple[Tensor, int]:
-        """All rows, in the order of the devices, and where those of this device begin."""
-
-
-def _alone(tensor: Tensor) -> tuple[Tensor, int]:
-    return tensor, 0
 
 
 def backward_in_pieces(
     videos: Sequence[Piece],
     texts: Sequence[Piece],
     loss: Callable[[Tensor, Tensor], Tensor],
-    *,
-    gather: Gather = _alone,
 ) -> Tensor:
     """Add the gradients of a batch to its parameters' ``grad``.
 
@@ -44,26 +30,24 @@ def backward_in_pieces(
         videos: the batch's videos. A piece is called twice, with the same random numbers.
         texts: its captions, likewise.
         loss: of all vectors of videos and of captions; its own parameters get their gradient too.
-        gather: on several devices, of which each has other videos and captions and calls this at
-            the same time. The gradients of the devices then add up to those of the whole batch,
-            while those of the loss's own parameters are the whole's on every device.
 
     Returns:
         The loss, without a graph.
     """
-    if gather is _alone and len(videos) == 1 and len(texts) == 1:
+    if len(videos) == 1 and len(texts) == 1:
         value = loss(videos[0](), texts[0]())
         value.backward()  # type: ignore[no-untyped-call]
         return value.detach()
     rounds = [[_Repeatable(piece) for piece in side] for side in (videos, texts)]
     with torch.no_grad():
-        own = [torch.cat([piece.first() for piece in side]) for side in rounds]
-    gathered = [gather(vectors) for vectors in own]
-    whole = [vectors.detach().requires_grad_() for vectors, _ in gathered]
+        whole = [torch.cat([piece.first() for piece in side]) for side in rounds]
+    for vectors in whole:
+        vectors.requires_grad_()
     value = loss(whole[0], whole[1])
     value.backward()  # type: ignore[no-untyped-call]
-    for side, vectors, (_, start) in zip(rounds, whole, gathered, strict=True):
+    for side, vectors in zip(rounds, whole, strict=True):
         assert vectors.grad is not None
+        start = 0
         for piece in side:
             piece.backward(vectors.grad[start : start + piece.rows])
             start += piece.rows
