@@ -175,7 +175,7 @@ class _Run:
         pairs = self._validation
         vectors = PairVectors(
             self._towers.embedded_texts(pairs.captions),
-            self._towers.embedded_videos([pairs.pictures(n) for n in range(len(pairs.keys))]),
+            self._towers.embedded_videos(map(pairs.pictures, range(len(pairs.keys)))),
             np.array(pairs.video_of, np.int64),
         )
         places = vectors.places(Variant.named("exact"), "text-to-video")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vidsearch.batches import in_batches
 from vidsearch.encoders.checkpoint import Checkpoint
 from vidsearch.encoders.precision import FramePrecision
 from vidsearch.encoders.towers import load_model
@@ -84,39 +85,32 @@ class TwoTowers:
         video_of = torch.from_numpy(numbers).to(self._device)
         return pooled_videos(_vectors(output), video_of, len(clips))
 
-    def embedded_texts(self, captions: Sequence[str]) -> NDArray[np.float32]:
+    def embedded_texts(self, captions: Iterable[str]) -> NDArray[np.float32]:
         """The same as an array, without gradients."""
-        with self._evaluating():
-            return np.concatenate(
-                [self.texts(part).cpu().numpy() for part in _parts(list(captions))]
-            )
+        return self._embedded(self.texts, captions)
 
-    def embedded_videos(self, clips: Sequence[Pictures]) -> NDArray[np.float32]:
-        """The same as an array, without gradients."""
-        with self._evaluating():
-            return np.concatenate([self.videos(part).cpu().numpy() for part in _parts(clips)])
+    def embedded_videos(self, clips: Iterable[Pictures]) -> NDArray[np.float32]:
+        """The same as an array, without gradients; few of the clips are in memory at a time."""
+        return self._embedded(self.videos, clips)
+
+    def _embedded(
+        self, embed: Callable[[Sequence[Any]], Tensor], items: Iterable[Any]
+    ) -> NDArray[np.float32]:
+        self.model.eval()
+        try:
+            with torch.inference_mode():
+                parts = in_batches(items, _EMBEDDED_AT_A_TIME)
+                return np.concatenate([embed(part).cpu().numpy() for part in parts])
+        finally:
+            self.model.train()
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.precision == "fp32":
             return nullcontext()
         return torch.autocast(self._device.type, torch.bfloat16)
 
-    @contextmanager
-    def _evaluating(self) -> Iterator[None]:
-        self.model.eval()
-        try:
-            with torch.inference_mode():
-                yield
-        finally:
-            self.model.train()
-
 
 def _vectors(output: Any) -> Tensor:
     # transformers 5 returns them within an object.
     vectors: Tensor = getattr(output, "pooler_output", output)
     return vectors.float()
-
-
-def _parts(items: Sequence[Any]) -> Iterator[Any]:
-    for start in range(0, len(items), _EMBEDDED_AT_A_TIME):
-        yield [items[at] for at in range(start, min(len(items), start + _EMBEDDED_AT_A_TIME))]
