@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidsearch.config import Settings
+from vidsearch.config import ModelSettings, Settings
 from vidsearch.encoders import load_encoder
 from vidsearch.encoders.checkpoint import open_checkpoint
 from vidsearch.encoders.identity import sampling_name
@@ -114,9 +114,12 @@ def fine_tune_pairs(
     try:
         write_checkpoint(towers.model, temporary, files_of=base.folder)
         measured_on = splits.test or splits.validation
-        rows = _measured(
-            measured_on, files, settings, {"before": model.name, "after": str(temporary)}
-        )
+        models = {
+            # Its revision as well; and torch, whatever encoder is configured.
+            "before": model.model_copy(update={"encoder": "auto"}),
+            "after": model_named(str(temporary), model),
+        }
+        rows = _measured(measured_on, files, settings, models)
         card = Card(
             base=base,
             data=data,
@@ -138,14 +141,13 @@ def fine_tune_pairs(
 
 
 def _measured(
-    pairs: Pairs, files: VideoFiles, settings: Settings, models: dict[str, str]
+    pairs: Pairs, files: VideoFiles, settings: Settings, models: Mapping[str, ModelSettings]
 ) -> tuple[PairRow, ...]:
     """The rows of models, through the product's own pipeline."""
-    sections = {name: model_named(path, settings.model) for name, path in models.items()}
     embedded = embed_pairs(
         pairs,
         files,
-        {name: load_encoder(each, settings.ingest) for name, each in sections.items()},
+        {name: load_encoder(each, settings.ingest) for name, each in models.items()},
         ingest=settings.ingest,
         sources=settings.sources,
         store=None,
