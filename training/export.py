@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import copy
-import shutil
 from pathlib import Path
 
 from transformers import CLIPImageProcessor, CLIPModel
 
 from training.batches import CLIP_MEAN, CLIP_STD
 from training.model import IMAGE_SIZE
+from vidsearch.finetuning.checkpoint import write_checkpoint
 
 CHECKPOINT = (
     Path(__file__).resolve().parents[1] / "plugin" / "vidsearch" / "encoders" / "demo_checkpoint"
 )
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt")
 
 
 def export(model: CLIPModel, *, tokenizer_folder: Path, folder: Path) -> None:
@@ -22,10 +20,6 @@ def export(model: CLIPModel, *, tokenizer_folder: Path, folder: Path) -> None:
 
     A model card that is there already is left alone: its figures come from `training.measure`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    half = copy.deepcopy(model).half()  # type: ignore[no-untyped-call]
-    half.save_pretrained(folder)
-    (folder / "model.safetensors").chmod(0o644)
     processor = CLIPImageProcessor(
         do_resize=True,
         size={"shortest_edge": IMAGE_SIZE},
@@ -40,5 +34,4 @@ def export(model: CLIPModel, *, tokenizer_folder: Path, folder: Path) -> None:
         do_convert_rgb=True,
     )
     processor.save_pretrained(folder)
-    for name in _TOKENIZER_FILES:
-        shutil.copyfile(tokenizer_folder / name, folder / name)
+    write_checkpoint(model, folder, files_of=tokenizer_folder, half=True)

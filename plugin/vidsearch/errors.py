@@ -35,6 +35,7 @@ which :mod:`vidsearch.retry` decides what becomes of a video; see :data:`Fault`.
     │   └── ReindexTakenOverError   lost      another process drives the reindex now
     ├── VideoListError              caller    a file that lists videos cannot be read as such
     ├── EvaluationError             caller    captions, judgements or vectors that cannot be used
+    ├── FineTuningError             caller    fine-tuning that cannot begin or go on as things stand
     ├── EncoderError                unknown   the encoder failed on an input
     │   ├── ModelUnavailableError   setup     the checkpoint cannot be loaded
     │   └── ModelMismatchError      setup     model or dims differ from the index's
@@ -72,6 +73,7 @@ __all__ = [
     "EncoderError",
     "EvaluationError",
     "Fault",
+    "FineTuningError",
     "IndexNotFoundError",
     "LeaseLostError",
     "LocalError",
@@ -273,6 +275,12 @@ class VideoListError(VidsearchError):
 
 class EvaluationError(VidsearchError):
     """Captions, judgements or vectors of an evaluation cannot be used as they are."""
+
+    fault: ClassVar[Fault] = "caller"
+
+
+class FineTuningError(VidsearchError):
+    """Fine-tuning cannot begin or go on: too few pairs, another run's state, no finite gradient."""
 
     fault: ClassVar[Fault] = "caller"
 

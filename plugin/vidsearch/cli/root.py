@@ -13,6 +13,7 @@ from vidsearch import __version__
 from vidsearch.errors import (
     ConfigError,
     EvaluationError,
+    FineTuningError,
     QueryError,
     VideoListError,
     VidsearchError,
@@ -37,12 +38,13 @@ _COMMANDS = (
     "metrics",
     "search",
     "eval",
+    "finetune",
     "model",
     "embed",
     "reindex",
     "local",
 )
-_WRONG_INPUT = (ConfigError, EvaluationError, QueryError, VideoListError)
+_WRONG_INPUT = (ConfigError, EvaluationError, FineTuningError, QueryError, VideoListError)
 
 
 class _LateGroup(click.Group):

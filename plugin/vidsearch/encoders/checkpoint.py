@@ -19,7 +19,7 @@ from vidsearch.media.frames import Sampling
 from vidsearch.media.hashing import content_hash
 from vidsearch.media.pixels import PixelRecipe, Resample
 
-__all__ = ["DEMO_FOLDER", "Checkpoint", "open_checkpoint"]
+__all__ = ["DEMO_FOLDER", "SMALL_FILES", "Checkpoint", "open_checkpoint"]
 
 _DEMO = "demo"
 DEMO_FOLDER = Path(__file__).parent / "demo_checkpoint"
@@ -27,7 +27,7 @@ DEMO_FOLDER = Path(__file__).parent / "demo_checkpoint"
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
 """transformers 4 and 5."""
-_SMALL_FILES = (
+SMALL_FILES = (
     "config.json",
     *_PREPROCESSORS,
     "tokenizer.json",
@@ -37,6 +37,7 @@ _SMALL_FILES = (
     "vocab.json",
     "merges.txt",
 )
+"""All that a checkpoint may have beside its weights."""
 _RESAMPLES: dict[int, Resample] = {2: "bilinear", 3: "bicubic"}
 """By Pillow's numbers for them."""
 _WEIGHTS = (("model", "safetensors"), ("pytorch_model", "bin"))
@@ -140,7 +141,7 @@ def open_checkpoint(
             f"there is no folder {name!r}; set VIDSEARCH_MODEL__NAME to the folder of a CLIP "
             "or SigLIP checkpoint, a hub id such as 'Searchium-ai/clip4clip-webvid150k', or 'demo'"
         )
-    folder = hub_folder(name, _SMALL_FILES, revision=revision, offline=offline, token=token)
+    folder = hub_folder(name, SMALL_FILES, revision=revision, offline=offline, token=token)
     config = _read_config(folder, where=f"hub checkpoint {name!r}")
     return Checkpoint(
         name=name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from vidsearch.encoders.precision import FramePrecision
 from vidsearch.errors import ConfigError, MissingExtraError, ModelUnavailableError, first_line
 
 __all__ = [
+    "load_model",
     "load_tower",
     "loading",
     "quiet_transformers",
@@ -21,6 +23,8 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
+_START_VALUES = {"logit_scale": math.log(1 / 0.07), "logit_bias": 0.0}
+"""CLIP's; of what scores need and vectors do not."""
 
 
 def torch_device(name: str, *, threads: int) -> Any:
@@ -87,21 +91,55 @@ def load_tower(
             ignore_mismatched_sizes=True,  # they are refused below, by name
             local_files_only=True,
         )
+    _refuse_incomplete(checkpoint, report, f"the {tower} tower")
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    return model.eval().requires_grad_(False).to(device, dtype)
+
+
+def load_model(checkpoint: Checkpoint, *, device: Any) -> Any:
+    """Both towers and the scale of their cosines in fp32, in training mode, on ``device``.
+
+    A checkpoint without a scale, which no vector depends on, begins with CLIP's start value.
+
+    Raises:
+        ModelUnavailableError: weights are missing or of another shape.
+        MissingExtraError: torch or transformers is not installed.
+    """
+    torch = _torch()
+    transformers = require_transformers()
+    folder = checkpoint.with_weights()
+    with loading(checkpoint, "the model"), quiet_transformers():
+        model, report = transformers.AutoModel.from_pretrained(
+            str(folder),
+            **{_dtype_argument(transformers): torch.float32},
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            local_files_only=True,
+        )
+    with torch.no_grad():
+        # Left as the memory was.
+        for name in _START_VALUES.keys() & set(report["missing_keys"]):
+            getattr(model, name).fill_(_START_VALUES[name])
+    report["missing_keys"] = set(report["missing_keys"]) - _START_VALUES.keys()
+    _refuse_incomplete(checkpoint, report, "the model")
+    return model.train().to(device)
+
+
+def _refuse_incomplete(checkpoint: Checkpoint, report: Any, part: str) -> None:
     if mismatched := sorted(report["mismatched_keys"]):
         name, stored, expected = mismatched[0]
         raise ModelUnavailableError(
-            f"the {tower} tower of {checkpoint.name!r} cannot be loaded: {name} has the shape "
+            f"{part} of {checkpoint.name!r} cannot be loaded: {name} has the shape "
             f"{tuple(stored)}, but config.json asks for {tuple(expected)}: weights and config.json "
             "belong to different checkpoints"
         )
     # transformers fills missing weights with random numbers and only warns.
     if missing := sorted(report["missing_keys"]):
+        family = checkpoint.family
         raise ModelUnavailableError(
-            f"{checkpoint.name!r} lacks weights of the {tower} tower ({missing[0]} and "
+            f"{checkpoint.name!r} lacks weights of {part} ({missing[0]} and "
             f"{len(missing) - 1} more): not a {family.name} checkpoint with {family.parts}"
         )
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    return model.eval().requires_grad_(False).to(device, dtype)
 
 
 def require_transformers() -> Any:

@@ -13,7 +13,7 @@ from vidsearch.media.pixels import CLIP_PIXELS, PixelRecipe, clip_levels, fit
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["clip_pixels_torch"]
+__all__ = ["clip_levels_torch", "clip_pixels_torch"]
 
 _MOST_WASTE = 8
 """Longest resized side, in sides of the square that is kept of it."""
@@ -45,11 +45,20 @@ def clip_pixels_torch(frames: NDArray[np.uint8], recipe: PixelRecipe = CLIP_PIXE
     scale, shift = (torch.from_numpy(each).view(3, 1, 1) for each in recipe.scale_and_shift)
     pixels = torch.empty((len(frames), 3, recipe.size, recipe.size))
     if len(frames):
-        pixels.copy_(_resized_and_cropped(frames, recipe))
+        pixels.copy_(clip_levels_torch(frames, recipe))
     return pixels.mul_(scale).add_(shift)
 
 
-def _resized_and_cropped(frames: NDArray[np.uint8], recipe: PixelRecipe) -> torch.Tensor:
+def clip_levels_torch(frames: NDArray[np.uint8], recipe: PixelRecipe = CLIP_PIXELS) -> torch.Tensor:
+    """The square that is kept of each frame, before it is scaled to floats.
+
+    Args:
+        frames: as for :func:`clip_pixels_torch`, one at least.
+        recipe: size, and how to resize.
+
+    Returns:
+        Shape ``(n, 3, size, size)``, uint8; it need not be contiguous.
+    """
     import torch
     from torch.nn.functional import interpolate
 

@@ -1,0 +1,151 @@
+"""From a file of captions and a folder of videos to pairs to train on, to choose by and to test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+
+from vidsearch.config import IngestSettings, SourceSettings
+from vidsearch.errors import FineTuningError, VideoError
+from vidsearch.evaluation import LeftOut, Pairs, VideoFiles
+from vidsearch.finetuning.examples import Examples, Pictures
+from vidsearch.finetuning.frame_cache import FrameCache
+from vidsearch.media import MediaLimits, content_hash, fetch, open_reader
+
+__all__ = ["Prepared", "Splits", "examples_of", "prepare", "split"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """Pairs whose videos have their pictures in the cache."""
+
+    pairs: Pairs
+    """Without what was left out, which it names."""
+    contents: Mapping[str, str]
+    """Hash of the file, by the video's key."""
+    decoded: int
+    """Videos that were decoded; the pictures of the others were kept."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Splits:
+    """Three sets of pairs that share no video."""
+
+    train: Pairs
+    validation: Pairs
+    """Decides which epoch is best."""
+    test: Pairs | None
+    """Not looked at before the end; ``None`` where none was asked for."""
+
+
+def prepare(
+    pairs: Pairs,
+    files: VideoFiles,
+    cache: FrameCache,
+    *,
+    ingest: IngestSettings,
+    sources: SourceSettings,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Prepared:
+    """Decode what the cache does not hold. Goes on where it was interrupted.
+
+    Args:
+        pairs: captions and their videos.
+        files: where the videos are.
+        cache: gets the pictures.
+        ingest: how videos are decoded.
+        sources: where they may be read from.
+        progress: told how many videos of how many are done.
+
+    Raises:
+        EvaluationError: no video can be read.
+        SourceUnavailableError: a disk did not answer, or is full.
+    """
+    contents: dict[str, str] = {}
+    left_out: list[LeftOut] = []
+    decoded = 0
+    with closing(open_reader(ingest, limits=MediaLimits.of(sources))) as reader:
+        for number, video in enumerate(pairs.videos):
+            progress(number, len(pairs.videos))
+            path = files.find(video)
+            if isinstance(path, str):
+                left_out.append(LeftOut(video.key, path))
+                continue
+            try:
+                with fetch(str(path.absolute()), settings=sources) as file:
+                    content = content_hash(file.path)
+                    if cache.pictures(content) is None:
+                        cache.add(content, file.path, reader, max_damaged=ingest.max_damaged)
+                        decoded += 1
+            except VideoError as error:
+                left_out.append(LeftOut(video.key, f"{type(error).__name__}: {error}"))
+            else:
+                contents[video.key] = content
+    progress(len(pairs.videos), len(pairs.videos))
+    return Prepared(pairs.without(left_out) if left_out else pairs, contents, decoded)
+
+
+def split(
+    prepared: Prepared,
+    *,
+    share: float,
+    validation: Collection[str] | None = None,
+    test: Collection[str] | None = None,
+) -> Splits:
+    """Part the pairs by their videos; two copies of a video are never on two sides.
+
+    Args:
+        prepared: all pairs.
+        share: of the videos that are not named, taken for validation by the hash of their content,
+            one at least; not looked at if ``validation`` is given.
+        validation: keys of the videos of that split.
+        test: keys of the videos that are only tested.
+
+    Raises:
+        FineTuningError: a side would be empty, or a video is asked for on two.
+    """
+    contents = prepared.contents
+    tested = {contents[key] for key in test or () if key in contents}
+    if validation is not None:
+        chosen = {contents[key] for key in validation if key in contents}
+    else:
+        others = sorted(set(contents.values()) - tested)
+        chosen = set(others[: max(1, round(share * len(others)))])
+    if both := [key for key, content in contents.items() if content in chosen & tested]:
+        raise FineTuningError(f"{both[0]!r} is asked for both for validation and for the test")
+
+    def side(name: str, wanted: set[str]) -> Pairs:
+        keys = {key for key, content in contents.items() if content in wanted}
+        if not keys:
+            raise FineTuningError(
+                f"no video is left for {name}: {len(set(contents.values()))} different ones can be "
+                f"read, {len(chosen)} of them are for validation and {len(tested)} for the test"
+            )
+        return prepared.pairs.only(keys)
+
+    return Splits(
+        side("training", set(contents.values()) - chosen - tested),
+        side("validation", chosen),
+        None if test is None else side("the test", tested),
+    )
+
+
+def examples_of(pairs: Pairs, contents: Mapping[str, str], cache: FrameCache) -> Examples:
+    """Pairs with the pictures of the cache.
+
+    Raises:
+        FineTuningError: when pictures are read that are gone from the cache.
+    """
+    keys = [contents[video.key] for video in pairs.videos]
+
+    def pictures(number: int) -> Pictures:
+        found = cache.pictures(keys[number])
+        if found is None:
+            raise FineTuningError(
+                f"the pictures of {pairs.videos[number].key!r} are gone from the cache of frames: "
+                "start again, which decodes what is missing and goes on"
+            )
+        return found
+
+    return Examples(pairs.captions, pairs.video_of, keys, pictures)
