@@ -160,7 +160,14 @@ def test_files_are_found_by_path_name_and_stem(tmp_path: Path) -> None:
         at = files.find(ListedVideo(names[0], names))
         return str(at.relative_to(tmp_path)) if isinstance(at, Path) else at
 
-    assert found("a/1.mp4") == found("a/1") == found("1.mp4") == found("1") == "a/1.mp4"
+    assert (
+        found("a/1.mp4")
+        == found("./a/1.mp4")
+        == found("a/1")
+        == found("1.mp4")
+        == found("1")
+        == "a/1.mp4"
+    )
     assert found("nowhere/2", "2") == "b/2.avi"
     assert found("x.mov") == "c/x.mov.mp4"
     assert found("e/twice") == "e/twice.mkv"

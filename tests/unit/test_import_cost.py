@@ -33,6 +33,8 @@ def _output_of(code: str) -> str:
         "import vidsearch; vidsearch.VideoSearch",
         "import vidsearch.engines, vidsearch.search, vidsearch.media, vidsearch.encoders",
         "import vidsearch.ingest",
+        "import vidsearch.evaluation; vidsearch.evaluation.pair_rows",
+        "import vidsearch.finetuning, vidsearch.cli.finetune",
         "import vidsearch_mappings",
         "import vidsearch.cli; vidsearch.cli.cli.list_commands(None)",
         "import vidsearch.local, vidsearch.demo",
@@ -69,6 +71,7 @@ def test_search_loads_the_description_of_an_index_and_nothing_that_writes_one() 
         "vidsearch.encoders",
         "vidsearch.encoders.onnx",
         "vidsearch.index",
+        "vidsearch.evaluation",
     ],
 )
 def test_names_of_lazy_packages_resolve(package: str) -> None:

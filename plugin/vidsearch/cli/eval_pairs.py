@@ -157,10 +157,18 @@ def pairs(
     from vidsearch.evaluation import Variant, pair_rows
 
     settings = load_settings()
+    vectors: Mapping[str, PairVectors]
     ways = [Variant.named(each) for each in dict.fromkeys(variants)]
     if text_vectors or video_vectors:
-        given = {"--csv": captions, "--videos": videos, "--model": models, "--only": only}
-        given |= {"--split": split, "--last": last, "--store": store}
+        given: dict[str, object] = {
+            "--csv": captions,
+            "--videos": videos,
+            "--model": models,
+            "--only": only,
+            "--split": split,
+            "--last": last,
+            "--store": store,
+        }
         embedded, vectors = None, _from_files(text_vectors, video_vectors, video_of, given)
     elif captions is None or videos is None:
         raise click.UsageError(
@@ -176,7 +184,8 @@ def pairs(
         embedded = _embedded(found, videos, settings, models, store)
         vectors = embedded.models
     rows = list(pair_rows(vectors.items(), ways, seed=seed))
-    measured, cluster = [], ""
+    measured: list[PresetRow] = []
+    cluster = ""
     if in_engine:
         first = next(iter(vectors.values()))
         measured, cluster = _in_engine(settings, first, presets, queries, seed)

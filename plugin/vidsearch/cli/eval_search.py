@@ -14,7 +14,7 @@ from vidsearch.config import load_settings
 from vidsearch.errors import EvaluationError
 
 if TYPE_CHECKING:
-    from vidsearch.config import Settings
+    from vidsearch.config import FusionName, Settings
     from vidsearch.evaluation.judgements import JudgedQuery
     from vidsearch.evaluation.searches import Found, Legs, SearchRow
     from vidsearch.evaluation.tuning import Tuning
@@ -75,7 +75,7 @@ def search(
     topics: Path | None,
     k: int,
     level: Any,
-    native: tuple[str, ...],
+    native: tuple[FusionName, ...],
     tunes: bool,
     folds: int,
     seed: int,
@@ -150,7 +150,7 @@ def _found(
     queries: Sequence[JudgedQuery],
     legs: Sequence[Legs],
     settings: Settings,
-    native: Sequence[str],
+    native: Sequence[FusionName],
     k: int,
     level: Any,
 ) -> Iterator[Found]:

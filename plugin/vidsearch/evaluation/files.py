@@ -41,11 +41,11 @@ class VideoFiles:
     def find(self, video: ListedVideo) -> Path | str:
         """The file of a video, or the reason why there is none."""
         for name in video.names:
-            if (path := self._by_path.get(name)) is not None:
+            below = str(PurePosixPath(name))  # without a dot before the first slash
+            if (path := self._by_path.get(below)) is not None:
                 return path
             for known in self._others:
-                if name in known:
-                    found = known[name]
+                if found := known.get(below):
                     if len(found) == 1:
                         return found[0]
                     shown = ", ".join(str(each.relative_to(self.folder)) for each in found[:3])

@@ -116,12 +116,12 @@ def _topics(path: Path) -> Iterator[tuple[str, str]]:
                 raise EvaluationError(f"{path}: a <top> lacks <num> or <title>")
             yield number[1], " ".join(title[1].split())
         return
-    for number, line in enumerate(text.splitlines(), start=1):
+    for at, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         query, tab, words = line.partition("\t")
         if not tab or not words.strip():
-            raise EvaluationError(f"{path}, line {number}: query, tab and text are expected")
+            raise EvaluationError(f"{path}, line {at}: query, tab and text are expected")
         yield query.strip(), words.strip()
 
 

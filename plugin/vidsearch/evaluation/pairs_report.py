@@ -100,12 +100,11 @@ def pairs_page(
 
 def _plots(page: Page, direction: str, rows: Sequence[PairRow]) -> None:
     names = [f"{row.model}, {row.variant}" for row in rows]
+    firsts = [row.figures["R@1"] for row in rows]
     page.heading(direction.capitalize())
     bars = [
         Bar(name, r1.value, f"{100 * r1.value:.2f}", r1.low, r1.high, number)
-        for number, (name, r1) in enumerate(
-            (name, row.figures["R@1"]) for name, row in zip(names, rows, strict=True)
-        )
+        for number, (name, r1) in enumerate(zip(names, firsts, strict=True))
     ]
     page.plot(bar_chart(f"R@1, {direction}", bars, most=1.0), "R@1 in per cent, with its interval.")
     ranks = [(name, row.places.ranks()) for name, row in zip(names, rows, strict=True)]

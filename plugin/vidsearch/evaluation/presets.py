@@ -155,7 +155,9 @@ def measure_presets(
             PresetRow(
                 preset=preset,
                 figures={
-                    f"R@{cut}": mean_figure(np.array(ranks) <= cut, groups, seed=seed)
+                    f"R@{cut}": mean_figure(
+                        (np.array(ranks) <= cut).astype(np.float64), groups, seed=seed
+                    )
                     for cut in CUTS
                 },
                 recall=mean_figure(np.array(shares), groups, seed=seed),

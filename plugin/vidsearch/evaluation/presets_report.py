@@ -54,8 +54,9 @@ def add_presets(rows: Sequence[PresetRow], engine: str) -> Callable[[Page], None
             "Recall against the median latency of a search.",
         )
         r1 = [
-            Bar(row.preset, f.value, f"{100 * f.value:.2f}", f.low, f.high, n)
-            for n, (row, f) in enumerate((row, row.figures["R@1"]) for row in rows)
+            Bar(row.preset, first.value, f"{100 * first.value:.2f}", first.low, first.high, n)
+            for n, row in enumerate(rows)
+            for first in [row.figures["R@1"]]
         ]
         page.plot(bar_chart("R@1 by preset", r1, most=1.0), "R@1 in per cent, by preset.")
         disk = [

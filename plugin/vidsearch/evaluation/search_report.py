@@ -12,7 +12,7 @@ from vidsearch.evaluation.page import Page
 from vidsearch.evaluation.plots import Bar, bar_chart
 from vidsearch.evaluation.searches import SearchRow
 from vidsearch.evaluation.statistics import Figure
-from vidsearch.evaluation.tuning import Tuning, settings_lines
+from vidsearch.evaluation.tuning import Tuning
 
 __all__ = ["search_cells", "search_columns", "search_page", "verdict"]
 
@@ -74,7 +74,7 @@ def search_page(
     page.plot(bar_chart(leading, bars, most=1.0), f"{leading}, with its interval.")
     if tuning is not None:
         page.heading("Tuning", verdict(tuning))
-        page.facts(line.split(" = ", 1) for line in settings_lines(tuning.best.settings())[1:])
+        page.facts(tuning.best.settings().items())
     best = max(rows, key=lambda row: row.figures[leading].value)
     page.heading("Worst queries", f"The lowest {leading} of {best.name}, and of the other rows.")
     order = np.argsort(best.values[leading], kind="stable")[:_WORST]

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidsearch.batches import in_batches
-from vidsearch.config import SearchSettings
+from vidsearch.config import FusionName, SearchSettings
 from vidsearch.evaluation.judgements import JudgedQuery
 from vidsearch.evaluation.measures import measure, measure_names
 from vidsearch.evaluation.statistics import Difference, Figure, mean_figure, paired_difference
-from vidsearch.search import Fusion, Level, Linear, Rrf, Scored, VideoSearch
+from vidsearch.search import Fusion, Level, Linear, Mode, Rrf, Scored, VideoSearch
 
 __all__ = [
     "Found",
@@ -29,7 +29,7 @@ __all__ = [
 Legs = Mapping[str, Sequence[Scored]]
 """Hits of each leg, best first, by its name."""
 
-_LEGS = ("vector", "keyword")
+_LEGS: tuple[Mode, ...] = ("vector", "keyword")
 _BATCH = 50
 
 Progress = Callable[[int, int], None]
@@ -100,7 +100,7 @@ def search_legs(
 
 
 def search_natively(
-    videos: VideoSearch, queries: Sequence[JudgedQuery], fusion: str, *, k: int, level: Level
+    videos: VideoSearch, queries: Sequence[JudgedQuery], fusion: FusionName, *, k: int, level: Level
 ) -> Found:
     """What a fusion of the engine finds; arguments and errors are those of :func:`search_legs`."""
     rankings: list[list[str]] = []

@@ -107,7 +107,8 @@ def paired_difference(
 
 def _by_group(values: Floats, groups: NDArray[np.int64]) -> tuple[Floats, Floats]:
     _, units = np.unique(groups, return_inverse=True)
-    return np.bincount(units, values), np.bincount(units).astype(np.float64)
+    sums: Floats = np.bincount(units, values).astype(np.float64)
+    return sums, np.bincount(units).astype(np.float64)
 
 
 def _counts(units: int, seed: int) -> Iterator[NDArray[np.int64]]:

@@ -88,8 +88,9 @@ def pair_rows(
                     direction=direction,
                     places=places,
                     figures=_figures(values, groups, seed),
-                    differences=first
-                    and {
+                    differences=None
+                    if first is None
+                    else {
                         each: paired_difference(values[each], first[each], groups, seed=seed)
                         for each in values
                     },

@@ -116,7 +116,7 @@ class Variant:
             )
         kept = vectors[:, : self.dims]
         lengths = np.linalg.norm(kept, axis=1, keepdims=True)
-        cut: Vectors = kept / np.where(lengths, lengths, 1)
+        cut: Vectors = (kept / np.where(lengths, lengths, 1)).astype(np.float32)
         return cut
 
 
@@ -131,7 +131,7 @@ def reranked(
     best = np.argsort(-scores, axis=1, kind="stable")[:, :number]
     # Behind them all others, as the first step has them: a cosine is never below -1.
     least = scores.max(axis=1, keepdims=True).astype(np.float64)
-    both = scores.astype(np.float64) - least - 2.0
+    both: NDArray[np.float64] = scores.astype(np.float64) - least - 2.0
     np.put_along_axis(both, best, np.take_along_axis(exact, best, axis=1), axis=1)
     return both
 
