@@ -34,6 +34,7 @@ def _output_of(code: str) -> str:
         "import vidsearch.engines, vidsearch.search, vidsearch.media, vidsearch.encoders",
         "import vidsearch.ingest",
         "import vidsearch.evaluation; vidsearch.evaluation.pair_rows",
+        "import vidsearch.finetuning, vidsearch.cli.finetune",
         "import vidsearch_mappings",
         "import vidsearch.cli; vidsearch.cli.cli.list_commands(None)",
         "import vidsearch.local, vidsearch.demo",

@@ -24,7 +24,7 @@ _FORMAT = 1
 
 def spread(number: int, most: int) -> list[int]:
     """At most ``most`` of ``number`` things in a row, evenly spread from the first to the last."""
-    return np.linspace(0, number - 1, min(number, most)).astype(int).tolist()
+    return [int(at) for at in np.linspace(0, number - 1, min(number, most))]
 
 
 class FrameCache:
