@@ -1,4 +1,4 @@
-"""An engine that keeps the indices that the hits of its answers came from."""
+"""An engine that keeps which hits it answered, and from which index each came."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ class Answers:
         engine = connect(settings)
         assert isinstance(engine, RestEngine)
         self.engine = engine
-        self._indices: list[set[str]] = []
+        self._found: list[set[tuple[str, str]]] = []
         send = engine._send
 
         def watched(request: Request) -> Answer:
             answer = send(request)
-            if found := {*_indices_in(answer.body)}:
-                self._indices.append(found)
+            if found := {*_hits_in(answer.body)}:
+                self._found.append(found)
             return answer
 
         engine._send = watched  # type: ignore[method-assign]
 
-    def taken(self) -> list[set[str]]:
-        """The indices of the hits of each answer with hits, since the last call."""
-        taken, self._indices = self._indices, []
+    def taken(self) -> list[set[tuple[str, str]]]:
+        """Index and id of the hits of each answer with hits, since the last call."""
+        taken, self._found = self._found, []
         return taken
 
 
-def _indices_in(body: Any) -> Iterator[str]:
-    """Of all hits of a search, or of several."""
+def _hits_in(body: Any) -> Iterator[tuple[str, str]]:
+    """Of a search, or of several."""
     if isinstance(body, dict):
         for each in body.get("responses", [body]):
             hits = each.get("hits")
             if isinstance(hits, dict):
-                yield from (hit["_index"] for hit in hits.get("hits", ()))
+                yield from ((hit["_index"], hit["_id"]) for hit in hits.get("hits", ()))

@@ -93,6 +93,8 @@ class Traffic:
     numbers: dict[str, int] = field(default_factory=dict)
     """The last number that was written to each video."""
     deleted: set[str] = field(default_factory=set)
+    deleting: str = ""
+    """The one that is next among them."""
     added: set[str] = field(default_factory=set)
     done: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_EVERY, 0))
     """How often each kind was done."""
@@ -155,6 +157,7 @@ class Traffic:
     def _delete(self, ids: Iterator[str]) -> Callable[[], None]:
         def delete() -> None:
             if (id := next(ids, None)) is not None:
+                self.deleting = id
                 delete_video(id, services=self.services)
                 self.deleted.add(id)
 
@@ -179,16 +182,15 @@ class Traffic:
         whole = len(answers.taken())
 
         def look() -> None:
-            before = len(self.deleted)
             result = search.search(text=f"{WORD} red", k=_K)
-            # A video that is deleted between the ranking and the reading of its document is no hit.
-            most_deleted = len(self.deleted) - before + 1
-            assert _K - most_deleted <= len(result.hits) <= _K
             self.answered.add(result.index)
             # Where the alias moved meanwhile, it began anew, and what came before does not count.
-            found: set[str] = set().union(*answers.taken()[-whole:])
-            if found != {result.index}:
-                self.mixed.append((result.index, found))
+            found = [hit for answer in answers.taken()[-whole:] for hit in answer]
+            if (indices := {index for index, _ in found}) != {result.index}:
+                self.mixed.append((result.index, indices))
+            # A video that was ranked and is deleted when its document is read is no hit.
+            deleted = {id for _, id in found} & {*self.deleted, self.deleting}
+            assert _K - len(deleted) <= len(result.hits) <= _K, (len(result.hits), deleted)
 
         return look
 
