@@ -163,7 +163,7 @@ def main() -> int:
     add = parser.add_argument
     add("--train", type=int, default=1500, help="clips to train on")
     add("--test", type=int, default=200, help="clips to test on")
-    add("--epochs", type=int, default=16)
+    add("--epochs", type=int, default=8)
     add(
         "--rate", type=float, default=1e-3, help="highest learning rate of the checkpoint's weights"
     )
