@@ -365,7 +365,7 @@ def test_copy_of_an_index_that_changes_too_fast_is_undone(
 ) -> None:
     engine = Mortal(changes=10**6)
     monkeypatch.setattr(catch_up, "_PASSES", 3)
-    monkeypatch.setattr(catch_up, "_LONGEST", 0.0)
+    monkeypatch.setattr(catch_up, "LONGEST_PASS", 0.0)
     checkpoints, round_ = engine.checkpoints, iter(range(1000))
 
     def busy(index: str) -> dict[int, int]:

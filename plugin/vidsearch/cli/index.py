@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidsearch.cli import output
-from vidsearch.cli.options import json_option, yes_option
+from vidsearch.cli.options import dry_run_option, json_option, yes_option
 from vidsearch.config import load_settings
 
 if TYPE_CHECKING:
@@ -86,20 +86,34 @@ def drop(yes: bool) -> None:
     help="Field of your documents that holds a video's URI, such as `media.url`.",
 )
 @click.option("--copy-to", metavar="NAME", help="Name of the copy, if the index must be copied.")
+@dry_run_option
 @yes_option
-def attach(name: str, uri_field: str, copy_to: str | None, yes: bool) -> None:
+@json_option
+def attach(
+    name: str, uri_field: str, copy_to: str | None, dry_run: bool, yes: bool, as_json: bool
+) -> None:
     """Add the object `video` to the mapping of your index NAME, and make the registry.
 
     Nothing else of the index is changed. On OpenSearch, an index that was created without index.knn
     is copied while your application goes on writing; writes are refused for a moment only, when the
     alias moves to the copy. If the copying breaks off, run the command again: it removes the
-    partial copy and starts anew.
+    partial copy and starts anew. --dry-run shows whether it is copied, what the copy keeps
+    (settings, mapping, analysers, aliases, policy, pipelines), for how long writes are refused, and
+    the disk needed.
     """
-    from vidsearch.index import attach_index
+    from vidsearch.cli.kept_output import show_attach_plan
+    from vidsearch.index import attach_index, plan_attachment
 
+    if as_json and not dry_run:
+        raise click.UsageError("--json goes with --dry-run")
     settings = load_settings()
     chosen = settings.index.model_copy(update={"name": name})
     identity = _identity(settings)
+    engine = _connect(settings)
+    if dry_run:
+        plan = plan_attachment(engine, chosen, identity, uri_field=uri_field, copy_to=copy_to)
+        show_attach_plan(plan, as_json=as_json)
+        return
 
     def undone(index: str, copy: str) -> None:
         output.talk(
@@ -117,7 +131,7 @@ def attach(name: str, uri_field: str, copy_to: str | None, yes: bool) -> None:
 
     with output.progress("Copying") as progress:
         attached = attach_index(
-            _connect(settings),
+            engine,
             chosen,
             identity,
             uri_field=uri_field,

@@ -20,16 +20,16 @@ from vidsearch.engines import Document, Engine, Json, Write
 from vidsearch.errors import BackendError, MappingConflictError
 from vidsearch.index.point_in_time import PointInTime, vanished
 
-__all__ = ["CatchUp", "Pass"]
+__all__ = ["LONGEST_PASS", "SMALL_PASS", "CatchUp", "Pass"]
 
 _log = logging.getLogger(__name__)
 
 _BATCH = 100
 """Documents of one bulk."""
 _IDS = 1000
-_SMALL = 200
+SMALL_PASS = 200
 """Changes that are few enough for the pass that writes wait for."""
-_LONGEST = 5.0
+LONGEST_PASS = 5.0
 """Seconds of a pass that writes wait for at most, where passes do not get smaller any more."""
 _SHORTER = 0.7
 _PASSES = 30
@@ -48,7 +48,7 @@ class Pass:
     @property
     def is_small(self) -> bool:
         """Whether writes may wait for one like it."""
-        return self.written + self.deleted <= _SMALL
+        return self.written + self.deleted <= SMALL_PASS
 
 
 class CatchUp:
@@ -61,13 +61,26 @@ class CatchUp:
         engine: the cluster.
         source: concrete index; an application writes to it.
         target: its copy, which takes its documents, and nobody else writes to.
+        since: what :attr:`since` was when an earlier one was made, before the copy; ``None``: now.
+        without: a field that the copy maps in its own way.
     """
 
-    def __init__(self, engine: Engine, source: str, target: str) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        source: str,
+        target: str,
+        *,
+        since: Mapping[int, int] | None = None,
+        without: str | None = None,
+    ) -> None:
         self._engine = engine
         self._source = source
         self._target = target
-        self._until: Mapping[int, int] = engine.checkpoints(source)
+        self._without = without
+        self.since: Mapping[int, int] = engine.checkpoints(source) if since is None else since
+        """By shard, the number up to which the copy has everything, once it is filled."""
+        self._until = self.since
         self._before: Mapping[int, PointInTime] = {}
         self._fields: Json = {}
         self._add_fields()
@@ -82,7 +95,7 @@ class CatchUp:
         before = math.inf
         for _ in range(_PASSES):
             last = self.run()
-            settled = before * _SHORTER < last.seconds <= _LONGEST
+            settled = before * _SHORTER < last.seconds <= LONGEST_PASS
             if last.is_small or settled:
                 return last
             before = last.seconds
@@ -127,7 +140,9 @@ class CatchUp:
 
     def _add_fields(self) -> None:
         """The application may have added fields, and written documents with them."""
-        fields = self._engine.mapping(self._source).get("properties") or {}
+        fields = dict(self._engine.mapping(self._source).get("properties") or {})
+        if self._without is not None:
+            fields.pop(self._without, None)
         if fields != self._fields:
             self._engine.put_mapping(self._target, {"properties": fields})
             self._fields = fields

@@ -12,6 +12,7 @@ from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines import Json
 from vidsearch.errors import ReindexError
+from vidsearch.index.kept import kept_settings
 from vidsearch.index.manage import videos_index_body
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.reindex.run import Way
@@ -21,8 +22,6 @@ from vidsearch_mappings.vectors import vector_settings
 
 __all__ = ["Changes", "Target"]
 
-# Said by the engine at creation, and true of that one index only.
-_OWN = ("blocks.", "creation_date", "history.", "provided_name", "resize.", "uuid", "version.")
 _GRAPH = ("m", "ef_construction")
 
 
@@ -174,8 +173,4 @@ def _kept(source: VideosIndex, live: Json) -> Json:
     engine = source.engine
     preset: Any = source.quantization
     former = flattened(vector_settings(engine.kind, preset, engine.info().version))
-    return {
-        name: value
-        for name, value in flattened(live).items()
-        if not name.startswith(_OWN) and name not in former
-    }
+    return {name: value for name, value in kept_settings(live).items() if name not in former}

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from vidsearch.engines import Json
-from vidsearch.engines.steps import Steps
-from vidsearch.errors import BackendError
+from vidsearch.index.cost import free_bytes, lacking_space, reading_rate, store_bytes
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.registry import Registry, State
 from vidsearch.reindex.run import ReindexRun, Way
@@ -79,18 +77,15 @@ def plan_of(
         throttle: maximum number of documents per second.
     """
     engine = source.engine
-    size = _or_none(source, _store_bytes(source))
+    size = store_bytes(engine, source.name)
     copies = 1 + int(body["settings"]["index"]["number_of_replicas"])
     needed = None if size is None else size * copies
-    free = _or_none(source, _free_bytes(source))
+    free = free_bytes(engine)
     rate, measured = _rate(source, way, registry, runs)
     if throttle is not None and (rate is None or throttle < rate):
         rate, measured = throttle, "the limit of --throttle"
     problems = [f"{run.called} is open ({run.step})" for run in runs if run.is_open]
-    if needed is not None and free is not None and needed > free:
-        problems.append(
-            f"the target may need {needed} bytes of disk, and {free} are free on the data nodes"
-        )
+    problems += lacking_space(needed, free)
     counts = registry.counts()
     return Plan(
         alias=source.alias,
@@ -117,40 +112,10 @@ def _rate(
         if run.way == way and run.rate is not None and run.throttle is None:
             return run.rate, f"{run.called}"
     if way == "copy":
-        began = time.monotonic()
-        read = sum(1 for _ in islice(source.engine.scan(source.name), _SAMPLE))
-        # A document is read, sent, and indexed; the last takes at least as long as the first.
-        spent = 2 * (time.monotonic() - began)
-        if not read:
-            return None, "nothing"
-        return read / spent, f"reading {read} documents, and as long again for writing them"
+        return reading_rate(source.engine, source.name)
     if way == "embed":
         records = registry.scan(State.INDEXED)
         times = [s for r in islice(records, _SAMPLE) if (s := sum(r.seconds.values()))]
         if times:
             return len(times) / sum(times), f"the last ingestion of {len(times)} videos, one worker"
     return None, "nothing"
-
-
-def _or_none(source: VideosIndex, steps: Steps[int]) -> int | None:
-    """``None`` where it may not be asked, or is not told."""
-    try:
-        return source.engine.run(steps)
-    except (BackendError, KeyError, TypeError, ValueError):
-        return None
-
-
-def _store_bytes(source: VideosIndex) -> Steps[int]:
-    answer = yield from source.engine.calls.dialect.request(
-        "GET", f"/{source.name}/_stats/store", index=source.name
-    )
-    return int(answer.body["_all"]["primaries"]["store"]["size_in_bytes"])
-
-
-def _free_bytes(source: VideosIndex) -> Steps[int]:
-    answer = yield from source.engine.calls.dialect.request("GET", "/_nodes/stats/fs")
-    return sum(
-        int(node["fs"]["total"]["available_in_bytes"])
-        for node in answer.body["nodes"].values()
-        if any(role.startswith("data") for role in node.get("roles", ["data"]))
-    )

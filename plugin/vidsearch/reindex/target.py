@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 from vidsearch.engines import Engine, Json
 from vidsearch.engines.creation import create_index_as_asked
 from vidsearch.errors import IndexNotFoundError, ReindexError
+from vidsearch.index.swap import alias_moves
 from vidsearch.reindex.run import ReindexRun
 
 __all__ = [
@@ -150,14 +149,10 @@ def put_behind_alias(engine: Engine, alias: str, *, old: str, new: str, write_al
             f"alias {alias!r} stands for {', '.join(there) or 'no index'} by now, and not for "
             f"{old!r}: point it to {old!r} again, or to {new!r}, then `vidsearch reindex resume`"
         )
-    moves: list[Json] = []
-    for name, options in _moving(engine.aliases(old), write_alias).items():
-        moves.append({"remove": {"index": old, "alias": name}})
-        moves.append({"add": {"index": new, "alias": name, **options}})
-    engine.update_aliases(moves)
+    engine.update_aliases(alias_moves(_moving(engine.aliases(old), write_alias), old=old, new=new))
 
 
-def _moving(aliases: Json, write_alias: str) -> Mapping[str, Any]:
+def _moving(aliases: Json, write_alias: str) -> Json:
     return {name: options for name, options in aliases.items() if name != write_alias}
 
 
