@@ -2,122 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable
-from random import Random
-from typing import Any
 
 import pytest
+from tests.integration.writing_application import Application, body
 
-from vidsearch.engines import Engine, Json, Write
-from vidsearch.errors import BackendAccessDeniedError
+from vidsearch.engines import Engine, Write
 from vidsearch.index.catch_up import CatchUp
 from vidsearch.index.copy import copy_with_settings
 from vidsearch.index.copy_documents import copy_documents
 
 pytestmark = pytest.mark.integration
-
-COUNT = 1500
-
-
-def body(*, alias: str | None = None) -> Json:
-    properties = {"n": {"type": "long"}, "by": {"type": "keyword"}}
-    return {
-        "settings": {"index": {"number_of_shards": 2, "number_of_replicas": 0}},
-        "mappings": {"dynamic": "strict", "properties": properties},
-        "aliases": {alias: {}} if alias else {},
-    }
-
-
-def routing(number: int) -> str | None:
-    return f"r{number % 5}" if number % 2 else None
-
-
-class Application:
-    """Writes through its alias, and again where it is refused, as applications do."""
-
-    def __init__(self, engine: Engine, alias: str) -> None:
-        self.engine, self.alias = engine, alias
-        self.stop = threading.Event()
-        self.expected: dict[str, int] = {}
-        self.refused: list[tuple[float, float]] = []
-        self.errors: list[BaseException] = []
-
-    def fill(self, index: str) -> None:
-        writes = [Write("index", f"{n}", {"n": 0}, routing(n)) for n in range(COUNT)]
-        self.engine.bulk(index, writes)
-        self.expected = {f"{n}": 0 for n in range(COUNT)}
-
-    def start(self) -> list[threading.Thread]:
-        works = (self.update, self.write, self.delete, self.come_and_go)
-        threads = [
-            threading.Thread(target=self._forever, args=(work, Random(seed)))
-            for seed, work in enumerate(works)
-        ]
-        for thread in threads:
-            thread.start()
-        return threads
-
-    def _forever(self, work: Callable[[Random], None], random: Random) -> None:
-        try:
-            while not self.stop.is_set():
-                work(random)
-                time.sleep(0.002)
-        except BaseException as error:
-            self.errors.append(error)
-
-    def until_taken(self, write: Callable[[], Any]) -> None:
-        first: float | None = None
-        while True:
-            try:
-                write()
-            except BackendAccessDeniedError as error:
-                if "block" not in str(error):
-                    raise
-                first = first or time.monotonic()
-                time.sleep(0.002)
-            else:
-                break
-        if first is not None:
-            self.refused.append((first, time.monotonic()))
-
-    def update(self, random: Random) -> None:
-        number = random.randrange(0, 500)
-        n = self.expected[f"{number}"] + 1
-        self.until_taken(
-            lambda: self.engine.update(self.alias, f"{number}", {"n": n}, routing=routing(number))
-        )
-        self.expected[f"{number}"] = n
-
-    def write(self, random: Random) -> None:
-        number = random.randrange(500, 900)
-        n = self.expected[f"{number}"] + 1
-        source = {"n": n, "by": "write"}
-        self.until_taken(
-            lambda: self.engine.put(self.alias, f"{number}", source, routing=routing(number))
-        )
-        self.expected[f"{number}"] = n
-
-    def delete(self, random: Random) -> None:
-        number = random.randrange(900, COUNT)
-        self.until_taken(
-            lambda: self.engine.delete(self.alias, f"{number}", routing=routing(number))
-        )
-        self.expected.pop(f"{number}", None)
-
-    def come_and_go(self, random: Random) -> None:
-        number = COUNT + random.randrange(0, 50)
-        if f"{number}" in self.expected:
-            self.until_taken(
-                lambda: self.engine.delete(self.alias, f"{number}", routing=routing(number))
-            )
-            del self.expected[f"{number}"]
-        else:
-            self.until_taken(
-                lambda: self.engine.put(self.alias, f"{number}", {"n": 7}, routing=routing(number))
-            )
-            self.expected[f"{number}"] = 7
 
 
 def test_copy_under_an_application_that_writes_loses_nothing_and_blocks_for_a_moment(
@@ -127,9 +22,8 @@ def test_copy_under_an_application_that_writes_loses_nothing_and_blocks_for_a_mo
     engine.create_index(old, body(alias=index_name))
     application = Application(engine, index_name)
     application.fill(old)
-    threads = application.start()
     began = time.monotonic()
-    try:
+    with application.running():
         copy, blocked = copy_with_settings(
             engine,
             old,
@@ -143,20 +37,11 @@ def test_copy_under_an_application_that_writes_loses_nothing_and_blocks_for_a_mo
         )
         ended = time.monotonic()
         time.sleep(0.1)
-    finally:
-        application.stop.set()
-        for thread in threads:
-            thread.join()
-    assert application.errors == []
     assert (copy, engine.indices_of(index_name)) == (new, (new,))
-    engine.refresh(new)
-    stored = {one.id: (one.source["n"], one.routing) for one in engine.scan(new)}
-    assert stored == {id: (n, routing(int(id))) for id, n in application.expected.items()}
-    assert any(application.expected[f"{n}"] for n in range(900))
-    assert len(application.expected) < COUNT
+    application.check(new)
     # Nobody was refused before the last pass, nor for longer than it and the swap took.
     assert all(first >= ended - blocked - 1 for first, _ in application.refused)
-    assert all(until - first <= blocked + 1 for first, until in application.refused)
+    application.check_refused(blocked)
     assert blocked < ended - began
     settings = engine.settings(new)
     assert not {"default_pipeline", "final_pipeline", "gc_deletes"} & settings.keys()

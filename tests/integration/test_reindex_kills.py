@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from tests.integration.killed_reindex import LEASE
+from tests.integration.killed_reindex import LEASE, killed
 from tests.integration.reindex_traffic import fill_index
 
 from vidsearch.config import Settings
@@ -23,7 +18,6 @@ from vidsearch_tasks import Services, delete_video, reindexer, update_fields
 
 pytestmark = pytest.mark.integration
 
-_ROOT = Path(__file__).resolve().parents[2]
 _STEPS = ("writing_both", "copying", "catching_up", "verified", "swapped")
 _BEGUN = ("begun:planned", *(f"begun:{step}" for step in _STEPS))
 _UNDONE = tuple(f"undone:{step}" for step in _STEPS)
@@ -33,19 +27,13 @@ _UNDONE = tuple(f"undone:{step}" for step in _STEPS)
 class Reindexed:
     """A small index, and processes that reindex it."""
 
-    def __init__(self, services: Services, env: dict[str, str]) -> None:
+    def __init__(self, services: Services) -> None:
         self.services = services
-        self.env = env
         self.name = services.settings.index.name
 
     def killed(self, when: str) -> ReindexRun:
         """The record after a process was killed at that moment."""
-        command = [sys.executable, "-m", "tests.integration.killed_reindex", when]
-        path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
-        env = {**os.environ, **self.env, "PYTHONPATH": path}
-        ended = subprocess.run(command, env=env, capture_output=True, timeout=60, check=False)
-        assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
-        return reindexer(self.services).runs.all()[0]
+        return killed(self.services, when)
 
     def write(self, number: int) -> None:
         """What an application does between the kill and what follows it."""
@@ -72,12 +60,6 @@ class Reindexed:
 
 @pytest.fixture
 def reindexed(elasticsearch_9: SearchNode, index_name: str) -> Iterator[Reindexed]:
-    env = {
-        "VIDSEARCH_ENGINE__URL": elasticsearch_9.url,
-        "VIDSEARCH_ENGINE__KIND": elasticsearch_9.kind,
-        "VIDSEARCH_INDEX__NAME": index_name,
-        "VIDSEARCH_INDEX__REPLICAS": "0",
-    }
     settings = Settings(
         engine={"url": elasticsearch_9.url, "kind": elasticsearch_9.kind},
         index={"name": index_name, "replicas": 0},
@@ -85,7 +67,7 @@ def reindexed(elasticsearch_9: SearchNode, index_name: str) -> Iterator[Reindexe
     with Services(settings, encoder=FakeEncoder()) as services:
         create_videos_index(services.engine, settings.index, FakeEncoder().identity)
         fill_index(services, 12)
-        yield Reindexed(services, env)
+        yield Reindexed(services)
 
 
 @pytest.mark.parametrize("moment", [_BEGUN[0], *_UNDONE])

@@ -10,8 +10,9 @@ from vidsearch.cli import output
 if TYPE_CHECKING:
     from vidsearch.index import AttachPlan
     from vidsearch.index.kept import Kept
+    from vidsearch.reindex import Plan
 
-__all__ = ["attach_plan_json", "kept_facts", "show_attach_plan", "size", "until_done"]
+__all__ = ["attach_plan_json", "blocked", "kept_facts", "show_attach_plan", "size", "until_done"]
 
 
 def show_attach_plan(plan: AttachPlan, *, as_json: bool) -> None:
@@ -30,16 +31,13 @@ def attach_plan_json(plan: AttachPlan) -> dict[str, Any]:
     from dataclasses import asdict
 
     cost = plan.cost
-    times = (
-        {} if cost is None else {"seconds": cost.seconds, "blocked_seconds": cost.blocked_seconds}
-    )
     return {
         "index": plan.index,
         "way": plan.way,
         "copy": plan.copy,
         "lacking": plan.lacking,
         "kept": plan.kept.to_json(),
-        **({} if cost is None else {**asdict(cost), **times}),
+        **({} if cost is None else {**asdict(cost), "seconds": cost.seconds}),
         "problems": list(plan.problems),
     }
 
@@ -47,7 +45,7 @@ def attach_plan_json(plan: AttachPlan) -> dict[str, Any]:
 def _facts(plan: AttachPlan) -> dict[str, Any]:
     if plan.cost is None:
         way = "in place: the object `video` is added to the mapping, and nothing else is changed"
-        return {"index": plan.index, "way": way, "writes are blocked": "not at all"}
+        return {"index": plan.index, "way": way, "writes are blocked": blocked(plan)}
     lacking = ", ".join(f"index.{key}: {str(value).lower()}" for key, value in plan.lacking.items())
     return {
         "index": plan.index,
@@ -60,8 +58,22 @@ def _facts(plan: AttachPlan) -> dict[str, Any]:
         "disk free": size(plan.cost.free_bytes),
         "time": until_done(plan.cost.seconds),
         "measured on": plan.cost.measured,
-        "writes are blocked": f"about {plan.cost.blocked_seconds:.1f} s, at the end",
+        "writes are blocked": blocked(plan),
     }
+
+
+def blocked(plan: AttachPlan | Plan) -> str:
+    """For how long writes are refused, and why where that is long."""
+    following, seconds = plan.following, plan.blocked_seconds
+    if not seconds:
+        return "not at all"
+    waited = f"about {seconds:.1f} s"
+    if following is None or following.why is None:
+        return waited
+    return (
+        f"{waited}, in which all ids are compared, as the writes to it cannot be followed by their "
+        f"numbers ({following.why})"
+    )
 
 
 def kept_facts(kept: Kept) -> dict[str, Any]:

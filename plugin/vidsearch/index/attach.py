@@ -12,6 +12,7 @@ from vidsearch.errors import MappingConflictError
 from vidsearch.index.attachment import attached_name, wanted_attachment
 from vidsearch.index.copy import copy_with_settings, explained
 from vidsearch.index.copy_note import undo_broken_copy
+from vidsearch.index.follow import following_of
 from vidsearch.index.replacement import keep_attachment
 from vidsearch.index.videos_index import open_videos_index
 from vidsearch.registry.index import (
@@ -48,6 +49,7 @@ def attach_index(
     *,
     uri_field: str,
     copy_to: str | None = None,
+    changed_field: str | None = None,
     undone: Callable[[str, str], None] = lambda index, copy: None,
     confirm: Callable[[str, str], None] = lambda index, copy: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -64,6 +66,8 @@ def attach_index(
         identity: the model whose vectors it will hold.
         uri_field: dotted path of the user's field with a video's URI.
         copy_to: name of the copy, where one is needed.
+        changed_field: a field of your documents that says when one changed, for a copy where the
+            numbers of writes cannot be followed.
         undone: told the names of the index and its copy where an earlier copy had broken off, and
             left the index without writes, which was undone first.
         confirm: told the names of the index and its copy before copying; what it raises ends it.
@@ -100,6 +104,7 @@ def attach_index(
         confirm=confirm,
         before_swap=lambda copy: ensure_registry_index(engine, _named(settings, name, copy)),
         progress=progress,
+        following=following_of(engine, name, changed_field=changed_field),
     )
     settings = _named(settings, name, copy)
     keep_attachment(engine, settings, copy)

@@ -20,6 +20,7 @@ from vidsearch.index.copy import copy_name, why_not_copied
 from vidsearch.index.copy_note import note_of, refuse_complete_copy
 from vidsearch.index.cost import CopyCost, cost_of, lacking_space
 from vidsearch.index.description import concrete_index, description_of
+from vidsearch.index.follow import Following, following_of
 from vidsearch.index.kept import Kept, kept_of
 from vidsearch.index.manage import videos_index_body
 from vidsearch.index.uri_field import check_uri_field
@@ -56,8 +57,15 @@ class AttachPlan:
     lacking: Json = field(default_factory=dict)
     """Why it has to be copied: settings below ``index`` that it was created without."""
     cost: CopyCost | None = None
+    following: Following | None = None
+    """How it is found what the application writes meanwhile."""
     problems: tuple[str, ...] = ()
     """What speaks against it, or has to be done first."""
+
+    @property
+    def blocked_seconds(self) -> float:
+        """For how long writes are refused, about."""
+        return 0.0 if self.cost is None else self.cost.blocked_seconds
 
 
 def attached_name(engine: Engine, settings: IndexSettings) -> str:
@@ -112,6 +120,7 @@ def plan_attachment(
     *,
     uri_field: str,
     copy_to: str | None = None,
+    changed_field: str | None = None,
 ) -> AttachPlan:
     """What :func:`~vidsearch.index.attach_index` would do, and take; nothing is changed.
 
@@ -134,7 +143,9 @@ def plan_attachment(
     alias = None if settings.name == name else settings.name
     if why := why_not_copied(name, alias=alias, settings=wanted.lacking, to=copy_to):
         problems.append(why)
-    cost = cost_of(engine, name, replicas=int(kept.settings.get("number_of_replicas", 1)))
+    following = following_of(engine, name, changed_field=changed_field)
+    replicas = int(kept.settings.get("number_of_replicas", 1))
+    cost = cost_of(engine, name, replicas=replicas, following=following)
     problems += lacking_space(cost.needed_bytes, cost.free_bytes)
     return AttachPlan(
         index=name,
@@ -143,6 +154,7 @@ def plan_attachment(
         copy=copy_to or copy_name(name),
         lacking=wanted.lacking,
         cost=cost,
+        following=following,
         problems=tuple(problems),
     )
 

@@ -10,7 +10,6 @@ from uuid import uuid4
 from vidsearch.engines import Engine, Json
 from vidsearch.engines.creation import create_index_as_asked
 from vidsearch.errors import MappingConflictError, VidsearchError
-from vidsearch.index.catch_up import CatchUp
 from vidsearch.index.copy_documents import copy_documents
 from vidsearch.index.copy_note import (
     CopyNote,
@@ -22,6 +21,8 @@ from vidsearch.index.copy_note import (
     note_of,
     undo_copy,
 )
+from vidsearch.index.follow import BY_NUMBERS, Following
+from vidsearch.index.following import Follower
 from vidsearch.index.kept import kept_of
 from vidsearch.index.policies import put_policy
 from vidsearch.index.swap import alias_moves, swap
@@ -40,6 +41,7 @@ def copy_with_settings(
     confirm: Callable[[str, str], None],
     before_swap: Callable[[str], None],
     progress: Callable[[int, int], None],
+    following: Following = BY_NUMBERS,
 ) -> tuple[str, float]:
     """Copy an index and put the copy in its place. Returns the copy's name and the seconds below.
 
@@ -61,6 +63,7 @@ def copy_with_settings(
         confirm: told the names of the index and its copy before anything is done.
         before_swap: told the copy's name when all documents are copied.
         progress: told how many documents of how many are copied.
+        following: how changes are found.
 
     Raises:
         MappingConflictError: ``alias`` and ``to`` are both ``None``; an index of that name exists;
@@ -77,7 +80,7 @@ def copy_with_settings(
     blocked_before = is_blocked(engine.settings(name))
     note = CopyNote(to=copy, blocked_before=blocked_before, run=uuid4().hex)
     leave_note(engine, name, note)
-    catch_up: CatchUp | None = None
+    changes: Follower | None = None
     try:
         body = {
             "settings": {"index": {**kept.at_creation(), **settings}},
@@ -92,13 +95,13 @@ def copy_with_settings(
                 "narrow the index_patterns of the template",
                 user_fields=True,
             )
-        catch_up = CatchUp(engine, name, copy)
+        changes = following.follower(engine, name, copy)
         copy_documents(engine, name, copy, keep_versions=True, progress=progress)
         before_swap(copy)
-        catch_up.run()
+        changes.run()
         engine.put_settings(copy, kept.before_swap())
         put_policy(engine, copy, kept.policy)
-        catch_up.until_small()
+        changes.until_small()
 
         def move() -> None:
             if alias is None:
@@ -106,7 +109,7 @@ def copy_with_settings(
             else:
                 engine.update_aliases(alias_moves(engine.aliases(name), old=name, new=copy))
 
-        blocked = swap(engine, catch_up, old=name, new=copy, kept=kept, move=move)
+        blocked = swap(engine, changes, old=name, new=copy, kept=kept, move=move)
         with suppress(VidsearchError):  # behind its alias it is never taken for a leftover
             if alias is not None:
                 engine.put_mapping(copy, complete(mapping))
@@ -115,8 +118,8 @@ def copy_with_settings(
             _undo(engine, name, note, alias=alias)
         raise
     finally:
-        if catch_up is not None:
-            catch_up.close()
+        if changes is not None:
+            changes.close()
     return copy, blocked
 
 

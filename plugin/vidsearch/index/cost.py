@@ -11,13 +11,22 @@ from vidsearch.engines.calls import Calls
 from vidsearch.engines.dialect import quoted
 from vidsearch.engines.steps import Steps
 from vidsearch.errors import BackendError
-from vidsearch.index.catch_up import LONGEST_PASS, SMALL_PASS
+from vidsearch.index.follow import Following
+from vidsearch.index.following import IDS, LONGEST_PASS, SMALL_PASS
 
-__all__ = ["CopyCost", "cost_of", "free_bytes", "lacking_space", "reading_rate", "store_bytes"]
+__all__ = [
+    "CopyCost",
+    "blocked_seconds",
+    "cost_of",
+    "free_bytes",
+    "lacking_space",
+    "reading_rate",
+    "store_bytes",
+]
 
 _SAMPLE = 300
 """Documents from which a rate is measured."""
-_SWAP_SECONDS = 0.5
+_SWAP_SECONDS = 1.0
 """The block, a refresh and the move of the aliases; each is a change of the cluster's state."""
 
 
@@ -42,18 +51,36 @@ class CopyCost:
         """How long filling the copy will take."""
         return None if not self.per_second else self.documents / self.per_second
 
-    @property
-    def blocked_seconds(self) -> float:
-        """For how long writes are refused, about: the last pass, and the swap.
-
-        The last pass brings at most so many changes, or takes about as long as the one before it,
-        which took no longer than the limit.
-        """
-        last = LONGEST_PASS if not self.per_second else SMALL_PASS / self.per_second
-        return min(last, LONGEST_PASS) + _SWAP_SECONDS
+    blocked_seconds: float
+    """For how long writes are refused, about."""
 
 
-def cost_of(engine: Engine, index: str, *, replicas: int) -> CopyCost:
+def blocked_seconds(
+    engine: Engine, index: str, *, following: Following, rate: float | None
+) -> float:
+    """For how long a copy has writes refused, about: the last pass, and the swap.
+
+    The last pass brings at most so many changes at ``rate`` documents per second, or takes about as
+    long as the one before it, which took no longer than the limit. Where changes are not followed
+    by the numbers of writes, all ids are compared as well.
+    """
+    last = min(LONGEST_PASS if not rate else SMALL_PASS / rate, LONGEST_PASS)
+    if following.by != "numbers":
+        rounds = 2 if following.by == "versions" else 1
+        last += rounds * engine.count(index) * _seconds_per_id(engine, index)
+    return last + _SWAP_SECONDS
+
+
+def _seconds_per_id(engine: Engine, index: str) -> float:
+    """That comparing an id with the other index takes, measured on the first ones."""
+    began = time.monotonic()
+    some = list(islice(engine.scan(index, source=False, page_size=IDS), IDS))
+    routing = {one.id: one.routing for one in some if one.routing is not None}
+    engine.mget(index, [one.id for one in some], routing=routing, source=False)
+    return (time.monotonic() - began) / max(len(some), 1)
+
+
+def cost_of(engine: Engine, index: str, *, replicas: int, following: Following) -> CopyCost:
     """Count and measure; nothing is changed. ``replicas``: of the copy."""
     size = store_bytes(engine, index)
     rate, measured = reading_rate(engine, index)
@@ -64,6 +91,7 @@ def cost_of(engine: Engine, index: str, *, replicas: int) -> CopyCost:
         free_bytes=free_bytes(engine),
         per_second=rate,
         measured=measured,
+        blocked_seconds=blocked_seconds(engine, index, following=following, rate=rate),
     )
 
 

@@ -11,9 +11,9 @@ from vidsearch.errors import BackendAccessDeniedError
 from vidsearch.index.policies import Policy, policy_of
 from vidsearch_mappings.diff import flattened
 
-__all__ = ["FINAL_PIPELINE", "Kept", "kept_of", "kept_settings"]
+__all__ = ["WHILE_FILLED", "Kept", "kept_of", "kept_settings"]
 
-FINAL_PIPELINE = "final_pipeline"
+_FINAL_PIPELINE = "final_pipeline"
 # Said by the engine, and true of that one index only.
 _OF_ONE_INDEX = (
     *("blocks.", "creation_date", "history.", "provided_name", "resize.", "uuid", "version."),
@@ -22,7 +22,7 @@ _OF_ONE_INDEX = (
 # While a copy is filled: its documents have been through the pipelines already (`_none`, as an
 # index template may bring some); and a version number that starts again after a delete must not
 # meet the one of the deleted document.
-_MEANWHILE: Json = {"default_pipeline": "_none", FINAL_PIPELINE: "_none", "gc_deletes": "0s"}
+WHILE_FILLED: Json = {"default_pipeline": "_none", _FINAL_PIPELINE: "_none", "gc_deletes": "0s"}
 _LIFECYCLE = "lifecycle."
 _ORIGIN = "lifecycle.origination_date"
 _ANALYSIS = "analysis."
@@ -59,7 +59,7 @@ class Kept:
         settled = {
             name: value for name, value in self.settings.items() if not name.startswith(_LIFECYCLE)
         }
-        return {**settled, **_MEANWHILE}
+        return {**settled, **WHILE_FILLED}
 
     def before_swap(self) -> Json:
         """The settings that the copy gets when it is filled.
@@ -68,15 +68,15 @@ class Kept:
         of no final pipeline, which is left to the swap.
         """
         lifecycle = {n: value for n, value in self.settings.items() if n.startswith(_LIFECYCLE)}
-        last = {FINAL_PIPELINE} & self.settings.keys()
+        last = {_FINAL_PIPELINE} & self.settings.keys()
         return {
-            **{name: self.settings.get(name) for name in _MEANWHILE if name not in last},
+            **{name: self.settings.get(name) for name in WHILE_FILLED if name not in last},
             **lifecycle,
         }
 
     def at_swap(self) -> Json:
         """The settings that it gets while nobody writes."""
-        return {n: value for n, value in self.settings.items() if n == FINAL_PIPELINE}
+        return {n: value for n, value in self.settings.items() if n == _FINAL_PIPELINE}
 
     def to_json(self) -> Json:
         """For people and their scripts."""
@@ -98,7 +98,8 @@ def kept_of(engine: Engine, name: str, *, without: Iterable[str] = ()) -> Kept:
     if "lifecycle.name" in settings and _ORIGIN not in settings:
         # So that the policy goes by the age of the documents, and not by that of the copy.
         settings[_ORIGIN] = live.get("creation_date")
-    policy, lost = None, []
+    policy: Policy | None = None
+    lost: list[str] = []
     try:
         policy = policy_of(engine, name, settings)
     except BackendAccessDeniedError as error:
@@ -121,7 +122,7 @@ def kept_settings(live: Mapping[str, Any]) -> Json:
 
 
 def _pipelines() -> tuple[str, ...]:
-    return tuple(name for name in _MEANWHILE if name.endswith("pipeline"))
+    return tuple(name for name in WHILE_FILLED if name.endswith("pipeline"))
 
 
 def _count(properties: Mapping[str, Any]) -> int:

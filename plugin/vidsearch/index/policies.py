@@ -72,7 +72,8 @@ def _explained(calls: Calls, index: str) -> Steps[str | None]:
     if answer.status in _NO_HANDLER:
         return None
     said: Json = calls.dialect.require_success(answer, index=index).body.get(index) or {}
-    return said.get("policy_id") or said.get(_ISM_ID)
+    name: str | None = said.get("policy_id") or said.get(_ISM_ID)
+    return name
 
 
 def _added(calls: Calls, index: str, name: str) -> Steps[None]:

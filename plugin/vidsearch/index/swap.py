@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from vidsearch.engines import Engine, Json
 from vidsearch.errors import MappingConflictError
-from vidsearch.index.catch_up import CatchUp
+from vidsearch.index.following import Follower
 from vidsearch.index.kept import Kept
 
 __all__ = ["alias_moves", "swap"]
@@ -24,7 +24,7 @@ def alias_moves(aliases: Json, *, old: str, new: str) -> list[Json]:
 
 def swap(
     engine: Engine,
-    changes: CatchUp,
+    changes: Follower,
     *,
     old: str,
     new: str,
@@ -50,7 +50,7 @@ def swap(
     engine.refresh(new)  # so that little is left to do while writes wait
     began = time.monotonic()
     engine.block_writes(old)
-    changes.run()
+    changes.run(last=True)
     engine.refresh(new)
     had, has = engine.count(old), engine.count(new)
     if had != has:
