@@ -12,6 +12,7 @@ from vidsearch.engines import Json
 from vidsearch.index import create_videos_index
 from vidsearch.registry import Notes, Registry
 from vidsearch.reindex import Reindexer, ReindexRun, RunStore, Step
+from vidsearch.reindex.attached_documents import AttachedDocuments
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
 
@@ -90,6 +91,12 @@ class Copying:
     def check(self, run: ReindexRun) -> Report:
         return Report(not self.problems, self.problems)
 
+    def checked(
+        self, *args: Any, pause: Callable[[float], object] = lambda seconds: None
+    ) -> Report:
+        pause(0.0)
+        return Report(not self.problems, self.problems)
+
     def _mirror(self, source: str, target: str) -> None:
         had = {found.id: found.source for found in self.engine.scan(source)}
         there = {found.id: found.source for found in self.engine.scan(target)}
@@ -115,6 +122,7 @@ class Stage:
             registry=Registry(self.engine, index=SETTINGS.registry),
             runs=RunStore(Notes(self.engine, index="vidsearch-videos-operations")),
             documents=self.documents,
+            attached=AttachedDocuments(engine=self.engine, checked=self.documents.checked),
             identity_of=identity_of,
             lease_seconds=0.3,
             **options,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -54,6 +55,7 @@ def reindexer(
         on_progress: told how many videos of how many are in the new index.
     """
     from vidsearch.reindex import Reindexer
+    from vidsearch.reindex.attached_documents import AttachedDocuments
     from vidsearch.reindex.documents import ReindexedDocuments
 
     services = services or current_services()
@@ -66,12 +68,14 @@ def reindexer(
         send=partial(enqueue_fills, services=services, app=services.app),
         checked=partial(_checked, services),
     )
+    attached = AttachedDocuments(engine=services.engine, checked=partial(_checked, services))
     return Reindexer(
         services.engine,
         services.settings.index,
         registry=services.registry,
         runs=run_store(services),
         documents=documents,
+        attached=attached,
         identity_of=partial(_identity_of, services),
         lease_seconds=lease_seconds,
         on_step=on_step,
@@ -108,6 +112,8 @@ def _checked(
     source: VideosIndex,
     target: VideosIndex,
     problems: Sequence[str],
+    *,
+    pause: Callable[[float], object] = time.sleep,
 ) -> Report:
     from vidsearch.reindex.canary import check_target
 
@@ -118,6 +124,7 @@ def _checked(
         encoder_for=services.encoder_for,
         settings=services.settings.search,
         queries=run.canary,
+        pause=pause,
     )
     return replace(report, problems=(*problems, *report.problems))
 
@@ -128,6 +135,7 @@ def start_reindex(
     canary: tuple[str, ...] = (),
     swap: bool = True,
     keep_old: bool = True,
+    changed_field: str | None = None,
     services: Services | None = None,
     app: Celery | None = None,
     **changes: Any,
@@ -142,6 +150,8 @@ def start_reindex(
         canary: queries whose results are put side by side before the swap.
         swap: whether to move searches to the new index when it has passed its check.
         keep_old: whether the old index is kept for a rollback.
+        changed_field: of an attached index, a field of its documents that says when one changed,
+            where the numbers of writes cannot be followed.
         services: what to work with; by default those of this process.
         app: the Celery app to send with; by default that of ``services``.
         changes: what is to differ, as of :class:`vidsearch.reindex.Changes`.
@@ -150,7 +160,8 @@ def start_reindex(
         The record; ``run_store().get(run.id)`` shows how far it is.
 
     Raises:
-        ReindexError: another run is open, or nothing differs, or the index is attached.
+        ReindexError: another run is open, or nothing differs, or an attached index takes it in
+            place (``reindexer().change_in_place``).
         ConfigError, ModelUnavailableError: the engine or this machine lacks what is asked for.
     """
     from vidsearch.reindex import Changes
@@ -161,7 +172,13 @@ def start_reindex(
     except TypeError as error:
         raise ReindexError(f"cannot reindex with {', '.join(changes)}: {error}") from error
     run = reindexer(services).begin(
-        wanted, throttle=throttle, canary=canary, swap=swap, keep_old=keep_old, background=True
+        wanted,
+        throttle=throttle,
+        canary=canary,
+        swap=swap,
+        keep_old=keep_old,
+        background=True,
+        changed_field=changed_field,
     )
     return _sent(run, services, app or services.app)
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from vidsearch.config import load_settings
@@ -17,7 +19,7 @@ from vidsearch.reindex import Changes, Reindexer, ReindexRun, RunStore
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch_tasks import Services, reindexer
 
-__all__ = ["BEGUN", "LEASE", "UNDONE", "Moment", "go_to"]
+__all__ = ["BEGUN", "LEASE", "MOVED", "UNDONE", "Moment", "go_to", "killed"]
 
 LEASE = 1.0
 _STEPS = ("writing_both", "copying", "catching_up", "verified", "swapped")
@@ -25,6 +27,27 @@ BEGUN = ("begun:planned", *(f"begun:{step}" for step in _STEPS))
 """As soon as the record says that step."""
 UNDONE = tuple(f"undone:{step}" for step in _STEPS)
 """All that the step needs is done, but not recorded: the alias is moved already, for instance."""
+MOVED = "undone:moved"
+"""Writes to an attached index are refused, and the alias is about to move."""
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def killed(services: Services, when: str) -> ReindexRun:
+    """The record of the run, after a process with these settings was killed at that moment."""
+    settings = services.settings
+    env = {
+        "VIDSEARCH_ENGINE__URL": settings.engine.url,
+        "VIDSEARCH_ENGINE__KIND": settings.engine.kind,
+        "VIDSEARCH_INDEX__NAME": settings.index.name,
+        "VIDSEARCH_INDEX__REPLICAS": "0",
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")])),
+    }
+    command = [sys.executable, "-m", "tests.integration.killed_reindex", when]
+    ended = subprocess.run(
+        command, env={**os.environ, **env}, capture_output=True, timeout=200, check=False
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    return reindexer(services).runs.all()[0]
 
 
 @dataclass(frozen=True)
@@ -47,7 +70,8 @@ class Moment:
         """What takes the place of ``RunStore.change``."""
 
         def watched(self_: RunStore, id: str, *, held_by: str, **values: Any) -> ReindexRun:
-            if self.when == f"undone:{values.get('step')}":
+            is_moving = self.when == MOVED and "target" in values.get("marks", {})
+            if is_moving or self.when == f"undone:{values.get('step')}":
                 self.act()
             return change(self_, id, held_by=held_by, **values)
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from tests.integration.killed_reindex import BEGUN, LEASE, UNDONE
+from tests.integration.killed_reindex import BEGUN, LEASE, UNDONE, killed
 from tests.integration.reindexed import Reindexed, small_index
 
 from vidsearch.errors import ReindexError
 from vidsearch.local import SearchNode
-from vidsearch.reindex import ReindexRun, Step
+from vidsearch.reindex import Step
 from vidsearch_tasks import reindexer
 
 pytestmark = [
@@ -28,8 +23,6 @@ pytestmark = [
     ),
 ]
 
-_ROOT = Path(__file__).resolve().parents[2]
-
 
 @pytest.fixture
 def reindexed(search_node: SearchNode, index_name: str) -> Iterator[Reindexed]:
@@ -37,19 +30,9 @@ def reindexed(search_node: SearchNode, index_name: str) -> Iterator[Reindexed]:
         yield reindexed
 
 
-def killed(reindexed: Reindexed, when: str) -> ReindexRun:
-    """The record after a process was killed at that moment."""
-    command = [sys.executable, "-m", "tests.integration.killed_reindex", when]
-    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
-    env = {**os.environ, **reindexed.env, "PYTHONPATH": path}
-    ended = subprocess.run(command, env=env, capture_output=True, timeout=200, check=False)
-    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
-    return reindexer(reindexed.services).runs.all()[0]
-
-
 @pytest.mark.parametrize("moment", [BEGUN[0], *UNDONE])
 def test_a_killed_run_is_resumed_to_its_end(reindexed: Reindexed, moment: str) -> None:
-    run = killed(reindexed, moment)
+    run = killed(reindexed.services, moment)
     assert run.is_open
     reindexed.write()
     assert reindexer(reindexed.services, lease_seconds=LEASE).resume().step is Step.SWAPPED
@@ -60,7 +43,7 @@ def test_a_killed_run_is_resumed_to_its_end(reindexed: Reindexed, moment: str) -
 
 @pytest.mark.parametrize("moment", [*BEGUN, UNDONE[-1]])
 def test_a_killed_run_is_rolled_back(reindexed: Reindexed, moment: str) -> None:
-    run = killed(reindexed, moment)
+    run = killed(reindexed.services, moment)
     reindexed.write()
     reindexer(reindexed.services, lease_seconds=LEASE).roll_back()
     reindexed.check(Step.ROLLED_BACK, behind=run.source)
@@ -70,8 +53,8 @@ def test_a_killed_run_is_rolled_back(reindexed: Reindexed, moment: str) -> None:
 
 @pytest.mark.parametrize("moment", ["begun:rolling_back", "undone:rolled_back"])
 def test_a_killed_rollback_is_resumed_to_its_end(reindexed: Reindexed, moment: str) -> None:
-    killed(reindexed, "begun:swapped")
-    run = killed(reindexed, moment)
+    killed(reindexed.services, "begun:swapped")
+    run = killed(reindexed.services, moment)
     assert run.step is Step.ROLLING_BACK
     reindexed.write()
     assert reindexer(reindexed.services, lease_seconds=LEASE).resume().step is Step.ROLLED_BACK
@@ -79,7 +62,7 @@ def test_a_killed_rollback_is_resumed_to_its_end(reindexed: Reindexed, moment: s
 
 
 def test_a_killed_clean_is_resumed_to_its_end(reindexed: Reindexed) -> None:
-    run = killed(reindexed, "undone:done")
+    run = killed(reindexed.services, "undone:done")
     assert run.step is Step.SWAPPED
     reindexed.write()
     assert reindexer(reindexed.services, lease_seconds=LEASE).resume().step is Step.DONE

@@ -18,9 +18,9 @@ from vidsearch.errors import (
 )
 from vidsearch.index import (
     attach_index,
-    catch_up,
     create_videos_index,
     detach_index,
+    following,
     open_videos_index,
 )
 from vidsearch.index.copy import copy_with_settings
@@ -364,8 +364,8 @@ def test_copy_of_an_index_that_changes_too_fast_is_undone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     engine = Mortal(changes=10**6)
-    monkeypatch.setattr(catch_up, "_PASSES", 3)
-    monkeypatch.setattr(catch_up, "_LONGEST", 0.0)
+    monkeypatch.setattr(following, "_PASSES", 3)
+    monkeypatch.setattr(following, "LONGEST_PASS", 0.0)
     checkpoints, round_ = engine.checkpoints, iter(range(1000))
 
     def busy(index: str) -> dict[int, int]:

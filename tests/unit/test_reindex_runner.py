@@ -22,10 +22,9 @@ from vidsearch.errors import (
     ReindexCheckError,
     ReindexError,
 )
-from vidsearch.index import attach_index, drop_videos_index
+from vidsearch.index import drop_videos_index
 from vidsearch.reindex import ReindexRun, Step
 from vidsearch.reindex.changes import Changes
-from vidsearch.testing.fake_encoder import FakeEncoder
 
 BINARY = Changes(quantization="float")
 STEPS = [
@@ -100,6 +99,29 @@ def test_the_target_has_the_changes_and_all_else_of_the_source(stage: Stage) -> 
     assert vector["index_options"]["type"] == "flat"
     assert engine.aliases(NEW).keys() == {"videos", "films", WRITE}
     assert engine.aliases(OLD).keys() == {WRITE}
+
+
+def test_the_final_pipeline_runs_once_on_what_is_mirrored(stage: Stage) -> None:
+    engine = stage.engine
+    engine.put_settings(OLD, {"final_pipeline": "last"})
+
+    def pipelines() -> list[str]:
+        return [engine.settings(name)["final_pipeline"] for name in (OLD, NEW)]
+
+    seen: dict[Step, list[str]] = {}
+
+    def look(run: ReindexRun) -> None:
+        if run.step is not Step.PLANNED:
+            seen[run.step] = pipelines()
+
+    stage.reindexer(on_step=look).start(BINARY)
+    assert seen[Step.COPYING] == seen[Step.VERIFIED] == ["last", "_none"]
+    assert pipelines() == ["_none", "last"]  # the old index is only mirrored from now on
+    assert stage.reindexer().roll_back().step is Step.ROLLED_BACK
+    assert engine.settings(OLD)["final_pipeline"] == "last"
+    # Documents that workers make are written whole.
+    stage.reindexer(on_step=look).start(Changes(segment_seconds=5))
+    assert pipelines() == ["last", "last"]
 
 
 @pytest.mark.parametrize(
@@ -366,18 +388,6 @@ def test_without_its_source_a_run_ends_and_is_not_rolled_back(stage: Stage) -> N
         stage.reindexer().roll_back()
     assert stage.reindexer().clean().step is Step.DONE
     assert stage.behind(WRITE) == ()
-
-
-def test_an_index_of_the_user_is_refused(stage: Stage) -> None:
-    engine, settings = stage.engine, IndexSettings(name="products", replicas=0)
-    body = {"mappings": {"properties": {"url": {"type": "keyword"}}}, "aliases": {"products": {}}}
-    engine.create_index("products-1", body)
-    attach_index(engine, settings, FakeEncoder().identity, uri_field="url")
-    reindexer = stage.reindexer()
-    reindexer._settings = settings
-    with pytest.raises(ReindexError, match=r"is your own, .* `vidsearch scan` brings its vectors"):
-        reindexer.start(BINARY)
-    assert engine.indices_of("products-write") == ()
 
 
 def test_an_index_that_a_late_writer_made_again_is_deleted(stage: Stage) -> None:

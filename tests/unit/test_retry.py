@@ -27,6 +27,8 @@ TABLE: dict[str, tuple[Fault, Decision]] = {
     "DocumentRejectedError": ("video", FAIL),
     "SliceFailedError": ("video", FAIL),
     "EncoderError": ("unknown", RETRY),
+    "EvaluationError": ("caller", RETRY),
+    "FineTuningError": ("caller", RETRY),
     "IndexNotFoundError": ("setup", BACK),
     "LeaseLostError": ("lost", SKIP),
     "LocalError": ("setup", BACK),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidsearch.cli import output
-from vidsearch.cli.options import json_option, yes_option
+from vidsearch.cli.options import dry_run_option, json_option, yes_option
 from vidsearch.config import load_settings
 
 if TYPE_CHECKING:
@@ -86,20 +86,38 @@ def drop(yes: bool) -> None:
     help="Field of your documents that holds a video's URI, such as `media.url`.",
 )
 @click.option("--copy-to", metavar="NAME", help="Name of the copy, if the index must be copied.")
+@click.option(
+    "--changed-field",
+    metavar="FIELD",
+    help="Date or number of your documents that your application sets at every change: to go by "
+    "where the engine does not tell the numbers of writes.",
+)
+@dry_run_option
 @yes_option
-def attach(name: str, uri_field: str, copy_to: str | None, yes: bool) -> None:
+@json_option
+def attach(name: str, *, dry_run: bool, yes: bool, as_json: bool, **options: Any) -> None:
     """Add the object `video` to the mapping of your index NAME, and make the registry.
 
     Nothing else of the index is changed. On OpenSearch, an index that was created without index.knn
     is copied while your application goes on writing; writes are refused for a moment only, when the
     alias moves to the copy. If the copying breaks off, run the command again: it removes the
-    partial copy and starts anew.
+    partial copy and starts anew. --dry-run shows whether it is copied, what the copy keeps
+    (settings, mapping, analysers, aliases, policy, pipelines), for how long writes are refused, and
+    the disk needed.
     """
-    from vidsearch.index import attach_index
+    from vidsearch.cli.kept_output import blocked, show_attach_plan
+    from vidsearch.index import attach_index, plan_attachment
 
+    if as_json and not dry_run:
+        raise click.UsageError("--json goes with --dry-run")
     settings = load_settings()
     chosen = settings.index.model_copy(update={"name": name})
     identity = _identity(settings)
+    engine = _connect(settings)
+    if dry_run:
+        plan = plan_attachment(engine, chosen, identity, **options)
+        show_attach_plan(plan, as_json=as_json)
+        return
 
     def undone(index: str, copy: str) -> None:
         output.talk(
@@ -108,20 +126,20 @@ def attach(name: str, uri_field: str, copy_to: str | None, yes: bool) -> None:
 
     def confirm(index: str, copy: str) -> None:
         if not yes:
+            plan = plan_attachment(engine, chosen, identity, **options)
             click.confirm(
-                f"Copy {index} to {copy}? Writes go on, and are refused for a moment at the end. "
-                f"{index} is kept afterwards, without writes.",
+                f"Copy {index} to {copy}? Writes go on, and are refused at the end for "
+                f"{blocked(plan)}. {index} is kept afterwards, without writes.",
                 abort=True,
                 err=True,
             )
 
     with output.progress("Copying") as progress:
         attached = attach_index(
-            _connect(settings),
+            engine,
             chosen,
             identity,
-            uri_field=uri_field,
-            copy_to=copy_to,
+            **options,
             undone=undone,
             confirm=confirm,
             progress=progress,
@@ -148,6 +166,7 @@ def detach(yes: bool) -> None:
 
     settings = load_settings()
     engine = _connect(settings)
+    _refuse_while_reindexed(engine, settings)
     question = (
         "Take the vectors of {videos} videos out of {index}, and drop the registry, on {engine}?"
     )
@@ -200,13 +219,15 @@ def diff(apply: bool, as_json: bool) -> None:
     found = diff_videos_index(engine, settings.index, identity)
     changes = apply_changes(engine, settings.index, identity) if apply else found
     attached = open_videos_index(engine, settings.index).attached
+    # Of an attached index no command brings vectors of another model.
+    stuck = attached and any(change.how == "new vectors" for change in changes)
     if as_json:
         output.print_json(
             [
                 {
                     **asdict(one),
                     "command": None
-                    if attached and one.how != "in place"
+                    if stuck and one.how != "in place"
                     else command_for(one, settings),
                 }
                 for one in changes
@@ -224,8 +245,8 @@ def diff(apply: bool, as_json: bool) -> None:
         output.talk(
             "what is not `in place` needs a new index: "
             + (
-                "make one of your own, move the alias to it, and `vidsearch scan` fills it"
-                if attached
+                "detach, set the model, then attach and scan"
+                if stuck
                 else f"`{commands_for(changes, settings)[0]}` makes it, under live traffic"
             )
         )
@@ -298,6 +319,18 @@ def _confirm(question: str, engine: Engine, settings: Settings) -> None:
 
     shown = show_videos_index(engine, settings.index)
     click.confirm(question.format_map(shown), abort=True, err=True)
+
+
+def _refuse_while_reindexed(engine: Engine, settings: Settings) -> None:
+    from vidsearch.errors import ReindexError
+    from vidsearch.reindex import RunStore
+
+    run = RunStore(engine, index=settings.index.operations).open()
+    if run is not None:
+        raise ReindexError(
+            f"{run.called} is open ({run.step}), and {run.source!r} and {run.target!r} are in use: "
+            "`vidsearch reindex clean` or `vidsearch reindex rollback` ends it"
+        )
 
 
 def _identity(settings: Settings) -> ModelIdentity:

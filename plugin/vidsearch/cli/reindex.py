@@ -28,7 +28,7 @@ _CHANGES = (
     *("quantization", "segment_seconds", "shards", "replicas", "m", "ef_construction"),
     *("model", "mapping"),
 )
-_OF_A_RUN = ("swap", "canary", "throttle", "keep_old", "background")
+_OF_A_RUN = ("swap", "canary", "throttle", "keep_old", "background", "changed_field")
 _OF_VIDEOS = ("wait", "timeout")
 
 
@@ -88,6 +88,12 @@ _OF_VIDEOS = ("wait", "timeout")
     help="Whether the old index is kept for a rollback, until `vidsearch reindex clean`.  "
     "[default: keep-old]",
 )
+@click.option(
+    "--changed-field",
+    metavar="FIELD",
+    help="Of an index of your own: a date or number that your application sets at every change of "
+    "a document, to go by where the engine does not tell the numbers of writes.",
+)
 @click.option("--background", is_flag=True, help="Have workers do it, and return at once.")
 @click.option("--resume", "go_on", is_flag=True, help="The same as `vidsearch reindex resume`.")
 @click.option(
@@ -114,7 +120,8 @@ def reindex(context: click.Context, /, **options: Any) -> None:
     With --quantization, --segment-seconds, --shards, --replicas, --m, --ef-construction, --model or
     --mapping a new index is made, while the old one answers searches and takes writes. It is
     checked, and searches are moved to it in one step; see docs/reindex.md. Only --model embeds
-    videos again, which workers do.
+    videos again, which workers do. An index of your own is changed in place where the engine allows
+    it, and else copied with all that is yours; --dry-run shows which, and what is kept.
 
     With --all, --missing, --changed or --ids videos are enqueued into the index that they are in.
     --all and --missing embed each of them, --changed and --ids only if its content, the model or
@@ -159,6 +166,8 @@ def _dispatch(options: dict[str, Any], given: set[str]) -> None:
             throttle=options["throttle"],
             keep_old=options["keep_old"] is not False,
             background=options["background"],
+            changed_field=options["changed_field"],
+            yes=options["yes"],
             dry_run=options["dry_run"],
             as_json=as_json,
         )

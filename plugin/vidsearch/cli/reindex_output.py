@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.cli import output
+from vidsearch.cli.kept_output import blocked, kept_facts, size, until_done
 
 if TYPE_CHECKING:
     from vidsearch.reindex import Plan, ReindexRun
@@ -57,8 +58,7 @@ _SENTENCES: dict[str, Callable[[ReindexRun], str]] = {
         + ("" if run.swap else "; `vidsearch reindex swap` moves searches to it")
     ),
     "swapped": lambda run: (
-        f"searches of {run.alias} go to {run.target}"
-        + (_KEPT.format(run=run) if run.keep_old else "")
+        f"searches of {run.alias} go to {run.target}" + (_kept(run) if run.keep_old else "")
     ),
     "done": lambda run: f"{run.source} is deleted",
     "rolling_back": lambda run: f"{run.called} is undone",
@@ -66,11 +66,8 @@ _SENTENCES: dict[str, Callable[[ReindexRun], str]] = {
         f"searches of {run.alias} go to {run.source}, {run.target} is deleted"
     ),
 }
-_KEPT = (
-    "; {run.source} is kept up to date: `vidsearch reindex rollback` goes back to it, `vidsearch "
-    "reindex clean` deletes it"
-)
 _WAYS: dict[str, str] = {
+    "in place": "the index takes it as it is, and is not copied",
     "copy": "documents are copied as they are",
     "assemble": "documents are made anew from kept vectors of frames",
     "embed": "workers embed the videos again",
@@ -126,29 +123,44 @@ def _show_comparisons(comparisons: Sequence[Mapping[str, Any]]) -> None:
 
 def show_plan(plan: Plan, *, as_json: bool) -> None:
     """What a run would do."""
-    from vidsearch_tasks.overview import duration
-
-    data = {**asdict(plan), "seconds": plan.seconds}
+    kept = {} if plan.kept is None else {"kept": plan.kept.to_json()}
+    data = {**asdict(replace(plan, kept=None)), "seconds": plan.seconds, **kept}
     if as_json:
         output.print_json(data)
     else:
-        facts = {
-            "source": plan.source,
-            "target": plan.target,
-            "changes": _told(plan.changes),
-            "way": _WAYS[plan.way],
-            "videos": plan.videos,
-            "not indexed yet": plan.waiting,
-            "size": _size(plan.bytes),
-            "disk needed": _size(plan.needed_bytes),
-            "disk free": _size(plan.free_bytes),
-            "time": None if plan.seconds is None else duration(plan.seconds),
-            "measured on": plan.measured,
-        }
-        output.print_facts(facts, as_json=False)
+        output.print_facts(_plan_facts(plan), as_json=False)
     for problem in plan.problems:
         output.talk(f"note: {problem}")
     output.talk("nothing was changed")
+
+
+def _kept(run: ReindexRun) -> str:
+    ends = "`vidsearch reindex rollback` goes back to it, `vidsearch reindex clean` deletes it"
+    if not run.attached:
+        return f"; {run.source} is kept up to date: {ends}"
+    blocked = run.blocked_seconds
+    waited = "" if blocked is None else f"writes were refused for {blocked:.1f} s, and "
+    return f"; {waited}{run.source}, which is kept, takes none any more: {ends}"
+
+
+def _plan_facts(plan: Plan) -> dict[str, Any]:
+    facts = {
+        "source": plan.source,
+        "target": plan.target,
+        "changes": _told(plan.changes),
+        "way": _WAYS[plan.way],
+        "videos" if plan.kept is None else "documents": plan.videos,
+        "not indexed yet": plan.waiting,
+        "size": size(plan.bytes),
+        "disk needed": size(plan.needed_bytes),
+        "disk free": size(plan.free_bytes),
+        "time": until_done(plan.seconds),
+        "measured on": plan.measured,
+    }
+    if plan.kept is None:
+        return facts
+    kept = {} if plan.way == "in place" else kept_facts(plan.kept)
+    return {**facts, **kept, "writes are blocked": blocked(plan)}
 
 
 def _told(changes: Mapping[str, Any]) -> str:
@@ -163,13 +175,3 @@ def _count(run: ReindexRun) -> str:
 
 def _at(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, tz=timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _size(number: int | None) -> str | None:
-    if number is None:
-        return None
-    size, units = float(number), ["B", "KiB", "MiB", "GiB", "TiB"]
-    while size >= 1024 and len(units) > 1:
-        size /= 1024
-        units.pop(0)
-    return f"{size:.1f} {units[0]}" if units[0] != "B" else f"{number} B"

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidsearch.cli import output
+from vidsearch.cli.kept_output import blocked
 from vidsearch.cli.options import json_option, yes_option
 from vidsearch.cli.reindex_output import Narrator, show_plan, show_run, show_runs
 from vidsearch.errors import VidsearchError
 
 if TYPE_CHECKING:
-    from vidsearch.reindex import Reindexer, ReindexRun
+    from vidsearch.reindex import Plan, Reindexer, ReindexRun
+    from vidsearch.reindex.in_place import InPlace
 
 __all__ = [
     "clean",
@@ -98,7 +100,10 @@ def clean(id: str | None, yes: bool, as_json: bool) -> None:
         run = _chosen(reindexer, id)
         if not yes and run is not None:
             click.confirm(
-                f"Delete {run.source}, the old index of {run.alias}?", abort=True, err=True
+                f"Delete {run.source}, the old index of {run.alias}?"
+                + (" It is your own." if run.attached else ""),
+                abort=True,
+                err=True,
             )
         show_run(reindexer.clean(id), as_json=as_json)
 
@@ -125,6 +130,8 @@ def start_run(
     throttle: float | None,
     dry_run: bool,
     background: bool,
+    changed_field: str | None,
+    yes: bool,
     as_json: bool,
     **options: bool,
 ) -> None:
@@ -134,18 +141,50 @@ def start_run(
     wanted, queries = Changes(**changes), _queries(canary)
     with _running() as reindexer:
         if dry_run:
-            show_plan(reindexer.plan(wanted, throttle=throttle), as_json=as_json)
+            plan = reindexer.plan(wanted, throttle=throttle, changed_field=changed_field)
+            show_plan(plan, as_json=as_json)
             return
+        if (made := reindexer.change_in_place(wanted)) is not None:
+            _tell_in_place(made, as_json=as_json)
+            return
+        if not yes and reindexer.planned(wanted)[0].attached:
+            _ask_for_a_long_block(reindexer.plan(wanted, changed_field=changed_field))
         run = reindexer.begin(
             wanted,
             throttle=throttle,
             canary=queries,
             background=background,
+            changed_field=changed_field,
             **options,
         )
         if not background:
             run = reindexer.resume(run.id)
         show_run(run, as_json=as_json)
+
+
+def _ask_for_a_long_block(plan: Plan) -> None:
+    """Where changes cannot be followed by the numbers of writes."""
+    if plan.following is not None and plan.following.why is not None:
+        click.confirm(
+            f"{plan.source} will refuse writes at the end for {blocked(plan)}. Go on?",
+            abort=True,
+            err=True,
+        )
+
+
+def _tell_in_place(made: InPlace, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    if as_json:
+        output.print_json([asdict(change) for change in made.changes])
+    output.talk(
+        "changed in place, without another index: "
+        + (", ".join(change.path for change in made.changes) or "it was so already")
+    )
+    if made.segments:
+        output.talk("`vidsearch reindex --changed` has workers make segments of the new length")
+    elif made.mapping:
+        output.talk("existing Lucene segments keep their form until they are merged")
 
 
 def _queries(path: Path | None) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from vidsearch.lazy import imported_late
 
 if TYPE_CHECKING:
     from vidsearch.index.attach import attach_index, detach_index
+    from vidsearch.index.attachment import AttachPlan, plan_attachment
     from vidsearch.index.diff import apply_changes, diff_videos_index
     from vidsearch.index.health import cluster_blocks, require_vectors, write_blocks
     from vidsearch.index.manage import (
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from vidsearch.index.videos_index import VideosIndex, open_videos_index
 
 __all__ = [
+    "AttachPlan",
     "VideosIndex",
     "apply_changes",
     "attach_index",
@@ -34,6 +36,7 @@ __all__ = [
     "drop_videos_index",
     "open_or_attach",
     "open_videos_index",
+    "plan_attachment",
     "require_vectors",
     "show_videos_index",
     "videos_index_body",
@@ -43,6 +46,7 @@ __all__ = [
 __getattr__, __dir__ = imported_late(
     __name__,
     {
+        "AttachPlan": "vidsearch.index.attachment",
         "VideosIndex": "vidsearch.index.videos_index",
         "apply_changes": "vidsearch.index.diff",
         "attach_index": "vidsearch.index.attach",
@@ -53,6 +57,7 @@ __getattr__, __dir__ = imported_late(
         "drop_videos_index": "vidsearch.index.manage",
         "open_or_attach": "vidsearch.index.replacement",
         "open_videos_index": "vidsearch.index.videos_index",
+        "plan_attachment": "vidsearch.index.attachment",
         "require_vectors": "vidsearch.index.health",
         "show_videos_index": "vidsearch.index.manage",
         "videos_index_body": "vidsearch.index.manage",

@@ -7,33 +7,20 @@ from dataclasses import dataclass
 
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
-from vidsearch.engines import Engine, Json
+from vidsearch.engines import Engine
 from vidsearch.errors import MappingConflictError
-from vidsearch.index.attachable import (
-    lacking_settings,
-    refuse_blocks,
-    refuse_lossy_source,
-    refuse_moving_index,
-    refuse_taken_field,
-)
+from vidsearch.index.attachment import attached_name, wanted_attachment
 from vidsearch.index.copy import copy_with_settings, explained
 from vidsearch.index.copy_note import undo_broken_copy
-from vidsearch.index.description import concrete_index, description_of
-from vidsearch.index.manage import videos_index_body
+from vidsearch.index.follow import following_of
 from vidsearch.index.replacement import keep_attachment
-from vidsearch.index.uri_field import check_uri_field
 from vidsearch.index.videos_index import open_videos_index
 from vidsearch.registry.index import (
     drop_registry_index,
     dropped_on_error,
     ensure_registry_index,
 )
-from vidsearch_mappings.attached import (
-    attached_mapping,
-    has_vidsearch_object,
-    without_meta,
-)
-from vidsearch_mappings.diff import flattened
+from vidsearch_mappings.attached import has_vidsearch_object, without_meta
 
 __all__ = ["Attached", "attach_index", "detach_index"]
 
@@ -62,6 +49,7 @@ def attach_index(
     *,
     uri_field: str,
     copy_to: str | None = None,
+    changed_field: str | None = None,
     undone: Callable[[str, str], None] = lambda index, copy: None,
     confirm: Callable[[str, str], None] = lambda index, copy: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -78,6 +66,8 @@ def attach_index(
         identity: the model whose vectors it will hold.
         uri_field: dotted path of the user's field with a video's URI.
         copy_to: name of the copy, where one is needed.
+        changed_field: a field of your documents that says when one changed, for a copy where the
+            numbers of writes cannot be followed.
         undone: told the names of the index and its copy where an earlier copy had broken off, and
             left the index without writes, which was undone first.
         confirm: told the names of the index and its copy before copying; what it raises ends it.
@@ -88,30 +78,20 @@ def attach_index(
         MappingConflictError: it cannot be attached; the message says why, and what would help.
         ConfigError: the engine lacks the setting ``index.quantization``.
     """
-    advice = "name the index to attach to, or an alias of it (no data stream)"
-    name = engine.run(concrete_index(engine.calls, settings.name, advice=advice))
+    name = attached_name(engine, settings)
     if broken := undo_broken_copy(engine, name):
         undone(name, broken)
-    mapping = engine.mapping(name)
-    if "vidsearch" in (mapping.get("_meta") or {}):
-        _require_same(engine, settings, mapping, identity, name=name, uri_field=uri_field)
+    wanted = wanted_attachment(engine, settings, identity, name=name, uri_field=uri_field)
+    if wanted is None:
         ensure_registry_index(engine, settings)
         keep_attachment(engine, settings, name)
         return Attached(name, settings.registry, settings.name)
-    check_uri_field(mapping, uri_field, index=name)
-    refuse_lossy_source(mapping, index=name)
-    body = videos_index_body(engine, settings, identity, uri_field=uri_field)
-    live = flattened(engine.settings(name))
-    refuse_moving_index(engine, name, alias=settings.name, mapping=mapping, settings=live)
-    added = attached_mapping(body, mapping, field=settings.field)
-    refuse_taken_field(mapping, field=settings.field, index=name)
-    lacking = lacking_settings(body, live)
+    lacking = wanted.lacking
     if not lacking:
-        refuse_blocks(live, index=name)
         made = not engine.indices_of(settings.registry)
         ensure_registry_index(engine, settings)
         with dropped_on_error(engine, settings, made=made), explained(name):
-            engine.put_mapping(name, added)
+            engine.put_mapping(name, wanted.added)
             keep_attachment(engine, settings, name)
         return Attached(name, settings.registry, settings.name)
     copy, blocked = copy_with_settings(
@@ -119,11 +99,12 @@ def attach_index(
         name,
         alias=None if settings.name == name else settings.name,
         settings=lacking,
-        mapping={**mapping, **added, "properties": mapping["properties"] | added["properties"]},
+        mapping=wanted.mapping,
         to=copy_to,
         confirm=confirm,
         before_swap=lambda copy: ensure_registry_index(engine, _named(settings, name, copy)),
         progress=progress,
+        following=following_of(engine, name, changed_field=changed_field),
     )
     settings = _named(settings, name, copy)
     keep_attachment(engine, settings, copy)
@@ -174,31 +155,6 @@ def detach_index(
         f"documents of index {index.name!r} keep getting their vidsearch object back: does "
         f"another program write the field {index.field!r}? Stop it, then detach again"
     )
-
-
-def _require_same(
-    engine: Engine,
-    settings: IndexSettings,
-    mapping: Json,
-    identity: ModelIdentity,
-    *,
-    name: str,
-    uri_field: str,
-) -> None:
-    """Refuse an index that is attached, unless only its registry is missing."""
-    found = description_of(mapping, name=name, alias=settings.name)
-    if found.uri_field is None:
-        raise MappingConflictError(
-            f"index {name!r} was made by `vidsearch index create`, and is vidsearch's own: it is "
-            "used without attaching"
-        )
-    lost = not engine.indices_of(settings.registry)
-    if not lost or found.uri_field != uri_field or found.field != settings.field:
-        raise MappingConflictError(
-            f"index {name!r} is attached already, with uri field {found.uri_field!r} and object "
-            f"{found.field!r}; to change that, `vidsearch index detach` first"
-        )
-    identity.require(found.identity, where=f"index {name!r}")
 
 
 def _named(settings: IndexSettings, index: str, copy: str) -> IndexSettings:

@@ -34,22 +34,29 @@ _ROLLOVER = (
 )
 
 
-def refuse_blocks(settings: Mapping[str, Any], *, index: str) -> None:
+def refuse_blocks(settings: Mapping[str, Any], *, index: str, then: str = "attach again") -> None:
     """Refuse an index that takes no writes: workers could put no vector into it.
 
     Args:
         settings: of the index, as dotted names below ``index``.
         index: its name.
+        then: what to do when that is mended.
     """
     if blocks := blocks_among(_BLOCKS, settings):
         raise MappingConflictError(
             f"index {index!r} takes no writes ({', '.join(blocks)}), so no vector could be written "
-            f"to it: set {' and '.join(blocks)} to null, then attach again"
+            f"to it: set {' and '.join(blocks)} to null, then {then}"
         )
 
 
 def refuse_moving_index(
-    engine: Engine, name: str, *, alias: str, mapping: Json, settings: Mapping[str, Any]
+    engine: Engine,
+    name: str,
+    *,
+    alias: str,
+    mapping: Json,
+    settings: Mapping[str, Any],
+    then: str = "attach again",
 ) -> None:
     """Refuse a part of a data stream, and an alias that a rollover moves to other indices.
 
@@ -67,8 +74,7 @@ def refuse_moving_index(
     if why is not None:
         raise MappingConflictError(
             f"index {name!r} is written to until a rollover ({why}): the next index would have no "
-            "vectors. Use an index that is not rolled over, or take the rollover off, then attach "
-            "again"
+            f"vectors. Use an index that is not rolled over, or take the rollover off, then {then}"
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -11,7 +10,6 @@ from uuid import uuid4
 from vidsearch.engines import Engine, Json
 from vidsearch.engines.creation import create_index_as_asked
 from vidsearch.errors import MappingConflictError, VidsearchError
-from vidsearch.index.catch_up import CatchUp
 from vidsearch.index.copy_documents import copy_documents
 from vidsearch.index.copy_note import (
     CopyNote,
@@ -23,18 +21,13 @@ from vidsearch.index.copy_note import (
     note_of,
     undo_copy,
 )
+from vidsearch.index.follow import BY_NUMBERS, Following
+from vidsearch.index.following import Follower
+from vidsearch.index.kept import kept_of
+from vidsearch.index.policies import put_policy
+from vidsearch.index.swap import alias_moves, swap
 
-__all__ = ["copy_with_settings", "explained"]
-
-# Said by the engine at creation, and true of that one index only.
-_OWN = frozenset(
-    {"blocks", "creation_date", "history", "provided_name", "resize", "uuid", "version"}
-)
-_FINAL = "final_pipeline"
-# The documents have been through the pipelines already. Named, as a template may bring some.
-_UNPIPED = {"default_pipeline": "_none", _FINAL: "_none"}
-# A version number that starts again after a delete must not meet the one of the deleted document.
-_MEANWHILE = {**_UNPIPED, "gc_deletes": "0s"}
+__all__ = ["copy_name", "copy_with_settings", "explained", "why_not_copied"]
 
 
 def copy_with_settings(
@@ -48,6 +41,7 @@ def copy_with_settings(
     confirm: Callable[[str, str], None],
     before_swap: Callable[[str], None],
     progress: Callable[[int, int], None],
+    following: Following = BY_NUMBERS,
 ) -> tuple[str, float]:
     """Copy an index and put the copy in its place. Returns the copy's name and the seconds below.
 
@@ -69,33 +63,27 @@ def copy_with_settings(
         confirm: told the names of the index and its copy before anything is done.
         before_swap: told the copy's name when all documents are copied.
         progress: told how many documents of how many are copied.
+        following: how changes are found.
 
     Raises:
         MappingConflictError: ``alias`` and ``to`` are both ``None``; an index of that name exists;
             the application writes faster than this can follow.
         BulkError: the copy rejected documents for what they are.
     """
-    needed = ", ".join(f"index.{key}: {str(value).lower()}" for key, value in settings.items())
-    if alias is None and to is None:
-        raise MappingConflictError(
-            f"index {name!r} was created without {needed}, which cannot be added later, so it has "
-            "to be copied; but its name is used directly, and an index cannot be renamed. Either "
-            f"let your application use an alias of {name!r} and attach to the alias, which is "
-            "swapped in one step; or name a copy (--copy-to NAME) and turn your application to "
-            f"it: {name!r} is then kept, and takes no more writes, so that none is lost"
-        )
-    copy = to or f"{name}-vidsearch"
+    if why := why_not_copied(name, alias=alias, settings=settings, to=to):
+        raise MappingConflictError(why)
+    copy = to or copy_name(name)
     confirm(name, copy)
-    old = engine.settings(name)
     if engine.indices_of(copy) and not delete_leftover(engine, copy, of=name):
         raise MappingConflictError(f"{copy!r} exists already; name another copy (--copy-to NAME)")
-    note = CopyNote(to=copy, blocked_before=is_blocked(old), run=uuid4().hex)
+    kept = kept_of(engine, name)
+    blocked_before = is_blocked(engine.settings(name))
+    note = CopyNote(to=copy, blocked_before=blocked_before, run=uuid4().hex)
     leave_note(engine, name, note)
-    catch_up: CatchUp | None = None
+    changes: Follower | None = None
     try:
-        kept = {key: value for key, value in old.items() if key not in {*_OWN, *_MEANWHILE}}
         body = {
-            "settings": {"index": {**kept, **settings, **_MEANWHILE}},
+            "settings": {"index": {**kept.at_creation(), **settings}},
             "mappings": incomplete(mapping, of=name),
         }
         with explained(name):
@@ -107,26 +95,22 @@ def copy_with_settings(
                 "narrow the index_patterns of the template",
                 user_fields=True,
             )
-        catch_up = CatchUp(engine, name, copy)
+        changes = following.follower(engine, name, copy)
         copy_documents(engine, name, copy, keep_versions=True, progress=progress)
         before_swap(copy)
-        catch_up.run()
-        # From here on documents pass the default pipeline by, which they have been through.
-        last = {_FINAL} & old.keys()
-        engine.put_settings(copy, {key: old.get(key) for key in _MEANWHILE if key not in last})
-        catch_up.until_small()
-        began = time.monotonic()
-        engine.block_writes(name)
-        catch_up.run()
-        if last:  # nothing passes the final pipeline by
-            engine.put_settings(copy, {_FINAL: old[_FINAL]})
-        if alias is None:
-            engine.put_mapping(copy, complete(mapping))
-        else:
-            engine.update_aliases(_moves(engine.aliases(name), name, copy))
-        blocked = time.monotonic() - began
+        changes.run()
+        engine.put_settings(copy, kept.before_swap())
+        put_policy(engine, copy, kept.policy)
+        changes.until_small()
+
+        def move() -> None:
+            if alias is None:
+                engine.put_mapping(copy, complete(mapping))
+            else:
+                engine.update_aliases(alias_moves(engine.aliases(name), old=name, new=copy))
+
+        blocked = swap(engine, changes, old=name, new=copy, kept=kept, move=move)
         with suppress(VidsearchError):  # behind its alias it is never taken for a leftover
-            engine.refresh(copy)
             if alias is not None:
                 engine.put_mapping(copy, complete(mapping))
     except BaseException:
@@ -134,8 +118,8 @@ def copy_with_settings(
             _undo(engine, name, note, alias=alias)
         raise
     finally:
-        if catch_up is not None:
-            catch_up.close()
+        if changes is not None:
+            changes.close()
     return copy, blocked
 
 
@@ -147,12 +131,23 @@ def _undo(engine: Engine, name: str, note: CopyNote, *, alias: str | None) -> No
         undo_copy(engine, name, note)
 
 
-def _moves(aliases: Json, name: str, copy: str) -> list[Json]:
-    moves: list[Json] = []
-    for alias, options in aliases.items():
-        moves.append({"remove": {"index": name, "alias": alias}})
-        moves.append({"add": {"index": copy, "alias": alias, **options}})
-    return moves
+def copy_name(name: str) -> str:
+    """Name of the copy of an index, where no other was given."""
+    return f"{name}-vidsearch"
+
+
+def why_not_copied(name: str, *, alias: str | None, settings: Json, to: str | None) -> str | None:
+    """Why an index that lacks ``settings`` cannot be copied, with what to do; ``None``: it can."""
+    if alias is not None or to is not None:
+        return None
+    needed = ", ".join(f"index.{key}: {str(value).lower()}" for key, value in settings.items())
+    return (
+        f"index {name!r} was created without {needed}, which cannot be added later, so it has "
+        "to be copied; but its name is used directly, and an index cannot be renamed. Either "
+        f"let your application use an alias of {name!r} and attach to the alias, which is "
+        "swapped in one step; or name a copy (--copy-to NAME) and turn your application to "
+        f"it: {name!r} is then kept, and takes no more writes, so that none is lost"
+    )
 
 
 @contextmanager

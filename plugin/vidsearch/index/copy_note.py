@@ -23,6 +23,7 @@ __all__ = [
     "leave_note",
     "incomplete",
     "note_of",
+    "refuse_complete_copy",
     "undo_broken_copy",
     "undo_copy",
     "what_became_of",
@@ -94,10 +95,19 @@ def undo_broken_copy(engine: Engine, name: str) -> str | None:
     note = note_of(engine.mapping(name))
     if note is None:
         return None
-    if engine.run(_is_complete(engine.calls, note)):
-        raise MappingConflictError(engine.run(what_became_of(engine.calls, name, note)))
+    refuse_complete_copy(engine, name, note)
     undo_copy(engine, name, note)
     return note.to
+
+
+def refuse_complete_copy(engine: Engine, name: str, note: CopyNote) -> None:
+    """Refuse to copy an index once more whose copy is complete.
+
+    Raises:
+        MappingConflictError: the message says where the copy is, and how to start again.
+    """
+    if engine.run(_is_complete(engine.calls, note)):
+        raise MappingConflictError(engine.run(what_became_of(engine.calls, name, note)))
 
 
 def undo_copy(engine: Engine, name: str, note: CopyNote) -> None:

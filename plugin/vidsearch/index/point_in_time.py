@@ -78,15 +78,23 @@ class PointInTime:
         return answer
 
 
-def vanished(before: PointInTime, now: PointInTime) -> Iterator[Document]:
+def vanished(before: PointInTime, now: PointInTime, *, upto: int) -> Iterator[Document]:
     """The documents of an earlier point in time that a later one has not, without their sources.
 
     A document that was not written since has the same number in both, and what was written since
-    has a greater number than any in the earlier. So ranges of numbers are counted in both, those
-    that differ are counted more closely, and what is left is listed: this costs what has changed,
-    not what is there.
+    has a greater number than ``upto``. So ranges of numbers are counted in both, those that differ
+    are counted more closely, and what is left is listed: this costs what has changed, not what is
+    there. Above ``upto`` some writes were under way: the earlier may have one and lack one with a
+    smaller number, so that counts would tell nothing. These few are listed.
+
+    Args:
+        before, now: of one shard.
+        upto: number up to which every write was done before the earlier was taken.
     """
-    end = before.greatest() + 1
+    end, last = upto + 1, before.greatest() + 1
+    yield from _gone(
+        before, now, {(start, min(start + _FEW, last)): _FEW for start in range(end, last, _FEW)}
+    )
     ranges: list[Range] = [(0, end)] if end else []
     closer_by, width = _BUCKETS // _RANGES, 1
     while width * _BUCKETS < end:

@@ -12,17 +12,19 @@ from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines import Json
 from vidsearch.errors import ReindexError
+from vidsearch.index.attachable import refuse_blocks, refuse_lossy_source, refuse_moving_index
+from vidsearch.index.kept import Kept, kept_of, kept_settings
 from vidsearch.index.manage import videos_index_body
 from vidsearch.index.videos_index import VideosIndex
+from vidsearch.reindex.in_place import InPlace, change_in_place
 from vidsearch.reindex.run import Way
+from vidsearch_mappings.attached import attached_settings
 from vidsearch_mappings.diff import flattened
 from vidsearch_mappings.types import Quantization
 from vidsearch_mappings.vectors import vector_settings
 
 __all__ = ["Changes", "Target"]
 
-# Said by the engine at creation, and true of that one index only.
-_OWN = ("blocks.", "creation_date", "history.", "provided_name", "resize.", "uuid", "version.")
 _GRAPH = ("m", "ef_construction")
 
 
@@ -59,6 +61,10 @@ class Target:
     way: Way
     body: Json
     """For ``PUT /<index>``; without what marks it as the target of a run."""
+    in_place: InPlace | None = None
+    """How an attached index gets the same without another index."""
+    kept: Kept | None = None
+    """What the target has of an attached index."""
 
     @classmethod
     def of(
@@ -91,11 +97,13 @@ class Target:
                 "nothing is to differ: say at least one of --quantization, --segment-seconds, "
                 "--shards, --replicas, --m, --ef-construction, --model and --mapping"
             )
-        if given.keys() == {"replicas"}:
+        if given.keys() == {"replicas"} and not source.attached:
             raise ReindexError(
                 "replicas need no new index: set index.replicas, then run `vidsearch index diff "
                 "--apply`"
             )
+        if source.attached:
+            return cls._of_attached(source, changes, settings=settings)
         identity = source.identity
         if changes.model is not None:
             identity = identity_of(changes.model)
@@ -119,6 +127,57 @@ class Target:
             "mappings": mapping,
         }
         return cls(way=way, body=target)
+
+    @classmethod
+    def _of_attached(
+        cls, source: VideosIndex, changes: Changes, *, settings: IndexSettings
+    ) -> Target:
+        if changes.mapping:
+            raise ReindexError(
+                f"--mapping: index {source.name!r} is your own, and its fields are mapped by you"
+            )
+        if changes.model is not None:
+            raise ReindexError(
+                f"--model: index {source.name!r} is your own, and a vector of another model needs "
+                "another mapping of it: `vidsearch index detach`, set model.name, then `vidsearch "
+                "index attach` and `vidsearch scan`. Searches find nothing by vectors meanwhile"
+            )
+        engine, given = source.engine, changes.given()
+        live = engine.settings(source.name)
+        wanted = _settings(source, given, settings=settings, live=live)
+        body = videos_index_body(engine, wanted, source.identity, uri_field=source.uri_field)
+        _refuse_unfit(source, live)
+        kept = kept_of(engine, source.name)
+        new = {**kept.at_creation(), **attached_settings(body)}
+        new |= {"number_of_shards": wanted.shards, "number_of_replicas": wanted.replicas}
+        if int(new.get("number_of_routing_shards", wanted.shards)) % wanted.shards:
+            del new["number_of_routing_shards"]  # the engine chooses one that fits
+        target = {
+            "settings": {"index": new},
+            "mappings": _mapping(source, body["mappings"], anew=False),
+        }
+        in_place = change_in_place(source, body, given=given, live=live)
+        if in_place is None and wanted.segment_seconds != source.segment_seconds:
+            raise ReindexError(
+                "--segment-seconds: needs no other index where it is your own, and the rest does: "
+                "change it by itself, before or after"
+            )
+        return cls(way="copy", body=target, in_place=in_place, kept=kept)
+
+
+def _refuse_unfit(source: VideosIndex, live: Json) -> None:
+    """Refuse an index of the user that a copy could not take the place of."""
+    mapping, then = source.engine.mapping(source.name), "reindex again"
+    refuse_lossy_source(mapping, index=source.name)
+    refuse_blocks(flattened(live), index=source.name, then=then)
+    refuse_moving_index(
+        source.engine,
+        source.name,
+        alias=source.alias,
+        mapping=mapping,
+        settings=flattened(live),
+        then=then,
+    )
 
 
 def _settings(
@@ -174,8 +233,4 @@ def _kept(source: VideosIndex, live: Json) -> Json:
     engine = source.engine
     preset: Any = source.quantization
     former = flattened(vector_settings(engine.kind, preset, engine.info().version))
-    return {
-        name: value
-        for name, value in flattened(live).items()
-        if not name.startswith(_OWN) and name not in former
-    }
+    return {name: value for name, value in kept_settings(live).items() if name not in former}

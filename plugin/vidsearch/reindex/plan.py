@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
-from vidsearch.engines import Json
-from vidsearch.engines.steps import Steps
-from vidsearch.errors import BackendError
+from vidsearch.index.cost import (
+    blocked_seconds,
+    free_bytes,
+    lacking_space,
+    reading_rate,
+    store_bytes,
+)
+from vidsearch.index.follow import BY_NUMBERS, Following
+from vidsearch.index.kept import Kept
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.registry import Registry, State
+from vidsearch.reindex.changes import Target
 from vidsearch.reindex.run import ReindexRun, Way
 
 __all__ = ["Plan", "plan_of"]
@@ -29,10 +35,11 @@ class Plan:
     source: str
     target: str
     """Its name, unless another index has got that meanwhile."""
-    way: Way
+    way: Way | Literal["in place"]
+    """``in place``: an attached index takes the changes as it is, and there is no target."""
     changes: Mapping[str, Any]
     videos: int
-    """To bring into the target."""
+    """To bring into the target; of an attached index all its documents."""
     waiting: int
     """Registered ones that are not indexed yet; workers write them to both indices."""
     bytes: int | None
@@ -48,6 +55,12 @@ class Plan:
     """What ``per_second`` was measured on."""
     problems: tuple[str, ...] = field(default=())
     """What speaks against it."""
+    kept: Kept | None = None
+    """What the target has of an attached index, but for the changes."""
+    blocked_seconds: float = 0.0
+    """For how long an attached index refuses writes, about."""
+    following: Following | None = None
+    """How it is found what the application writes to an attached index meanwhile."""
 
     @property
     def seconds(self) -> float | None:
@@ -58,54 +71,66 @@ class Plan:
 def plan_of(
     source: VideosIndex,
     *,
-    target: str,
-    way: Way,
-    body: Json,
+    target: Target,
+    name: str,
     changes: Mapping[str, Any],
     registry: Registry,
     runs: Sequence[ReindexRun],
     throttle: float | None = None,
+    following: Following = BY_NUMBERS,
 ) -> Plan:
     """Count and measure; nothing is changed.
 
     Args:
         source: the index that the alias stands for.
-        target: name of the index that would be made.
-        way: where its documents would come from.
-        body: of that index.
+        target: that would be made.
+        name: of it.
         changes: what would differ.
         registry: of the videos.
         runs: earlier ones, the newest first, whose rates are taken.
         throttle: maximum number of documents per second.
+        following: how changes of an attached index are found.
     """
-    engine = source.engine
-    size = _or_none(source, _store_bytes(source))
-    copies = 1 + int(body["settings"]["index"]["number_of_replicas"])
-    needed = None if size is None else size * copies
-    free = _or_none(source, _free_bytes(source))
-    rate, measured = _rate(source, way, registry, runs)
-    if throttle is not None and (rate is None or throttle < rate):
-        rate, measured = throttle, "the limit of --throttle"
-    problems = [f"{run.called} is open ({run.step})" for run in runs if run.is_open]
-    if needed is not None and free is not None and needed > free:
-        problems.append(
-            f"the target may need {needed} bytes of disk, and {free} are free on the data nodes"
-        )
+    engine, way = source.engine, target.way
     counts = registry.counts()
-    return Plan(
+    size, free = store_bytes(engine, source.name), free_bytes(engine)
+    problems = [f"{run.called} is open ({run.step})" for run in runs if run.is_open]
+    plan = Plan(
         alias=source.alias,
         source=source.name,
-        target=target,
-        way=way,
+        target=source.name,
+        way="in place",
         changes=changes,
-        videos=engine.count(source.name) if way == "copy" else counts[State.INDEXED],
+        videos=counts[State.INDEXED] if way != "copy" else engine.count(source.name),
         waiting=sum(counts[s] for s in (State.REGISTERED, State.QUEUED, State.PROCESSING)),
         bytes=size,
-        needed_bytes=needed,
+        needed_bytes=0,
         free_bytes=free,
+        per_second=None,
+        measured="nothing",
+        problems=tuple(problems),
+        kept=target.kept,
+    )
+    if target.in_place is not None:
+        return plan
+    copies = 1 + int(target.body["settings"]["index"]["number_of_replicas"])
+    needed = None if size is None else size * copies
+    rate, measured = _rate(source, way, registry, runs)
+    blocked = 0.0
+    if source.attached:
+        blocked = blocked_seconds(engine, source.name, following=following, rate=rate)
+    if throttle is not None and (rate is None or throttle < rate):
+        rate, measured = throttle, "the limit of --throttle"
+    return replace(
+        plan,
+        target=name,
+        way=way,
+        needed_bytes=needed,
         per_second=rate,
         measured=measured,
-        problems=tuple(problems),
+        problems=(*problems, *lacking_space(needed, free)),
+        blocked_seconds=blocked,
+        following=following if source.attached else None,
     )
 
 
@@ -117,40 +142,10 @@ def _rate(
         if run.way == way and run.rate is not None and run.throttle is None:
             return run.rate, f"{run.called}"
     if way == "copy":
-        began = time.monotonic()
-        read = sum(1 for _ in islice(source.engine.scan(source.name), _SAMPLE))
-        # A document is read, sent, and indexed; the last takes at least as long as the first.
-        spent = 2 * (time.monotonic() - began)
-        if not read:
-            return None, "nothing"
-        return read / spent, f"reading {read} documents, and as long again for writing them"
+        return reading_rate(source.engine, source.name)
     if way == "embed":
         records = registry.scan(State.INDEXED)
         times = [s for r in islice(records, _SAMPLE) if (s := sum(r.seconds.values()))]
         if times:
             return len(times) / sum(times), f"the last ingestion of {len(times)} videos, one worker"
     return None, "nothing"
-
-
-def _or_none(source: VideosIndex, steps: Steps[int]) -> int | None:
-    """``None`` where it may not be asked, or is not told."""
-    try:
-        return source.engine.run(steps)
-    except (BackendError, KeyError, TypeError, ValueError):
-        return None
-
-
-def _store_bytes(source: VideosIndex) -> Steps[int]:
-    answer = yield from source.engine.calls.dialect.request(
-        "GET", f"/{source.name}/_stats/store", index=source.name
-    )
-    return int(answer.body["_all"]["primaries"]["store"]["size_in_bytes"])
-
-
-def _free_bytes(source: VideosIndex) -> Steps[int]:
-    answer = yield from source.engine.calls.dialect.request("GET", "/_nodes/stats/fs")
-    return sum(
-        int(node["fs"]["total"]["available_in_bytes"])
-        for node in answer.body["nodes"].values()
-        if any(role.startswith("data") for role in node.get("roles", ["data"]))
-    )

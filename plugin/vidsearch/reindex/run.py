@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from vidsearch.engines import Json
 from vidsearch.errors import ReindexCheckError
+from vidsearch.index.follow import FollowedBy
 from vidsearch.registry import ErrorRecord
 from vidsearch_mappings.registry import from_stamp, to_stamp
 
@@ -74,6 +75,15 @@ class ReindexRun:
     updated_at: float
     body: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
     """Settings and mapping that the target is created with."""
+    attached: bool = False
+    """Whether it is an index of the user, whose application writes to it directly."""
+    followed_by: FollowedBy = "numbers"
+    """How it is found what that application writes meanwhile."""
+    changed_field: str | None = None
+    """Of its documents, where it is by that."""
+    marks: Mapping[str, Mapping[str, int]] = field(default_factory=dict, hash=False)
+    """Of an attached index: up to where both have the same, as its follower keeps it. ``source``:
+    of the source when the copy began; ``target``: of the target at the swap."""
     step: Step = Step.PLANNED
     began: Mapping[str, float] = field(default_factory=dict)
     """When each step began, by its name."""
@@ -99,6 +109,8 @@ class ReindexRun:
     keep_old: bool = True
     """Whether the source is kept after the swap, for a rollback, until ``clean``."""
     swapped_at: float | None = None
+    blocked_seconds: float | None = None
+    """For how long an attached index refused writes at the swap."""
     ended_at: float | None = None
     error: ErrorRecord | None = None
     """Why the run stopped last; ``None`` while it goes on or has ended well."""

@@ -7,17 +7,23 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from socket import gethostname
+from typing import Any
 from uuid import uuid4
 
 from vidsearch.config import IndexSettings
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines import Engine
 from vidsearch.errors import ReindexError, VidsearchError, WorkerStoppingError
+from vidsearch.index.follow import BY_NUMBERS, Following, following_of
+from vidsearch.index.replacement import keep_attachment
 from vidsearch.index.videos_index import VideosIndex, open_videos_index
 from vidsearch.registry import ErrorRecord, Registry
 from vidsearch.registry.index import registry_layout
 from vidsearch.reindex import target as targets
+from vidsearch.reindex.attached_documents import AttachedDocuments
+from vidsearch.reindex.attached_steps import AttachedSteps
 from vidsearch.reindex.changes import Changes, Target
+from vidsearch.reindex.in_place import InPlace
 from vidsearch.reindex.lease import RunLease
 from vidsearch.reindex.plan import Plan, plan_of
 from vidsearch.reindex.run import ReindexRun, Step
@@ -39,6 +45,7 @@ class Reindexer:
         registry: of its videos.
         runs: where the records are kept.
         documents: what is done with them.
+        attached: what is done with those of an attached index.
         identity_of: the identity of a model, by its name.
         lease_seconds: for which a process has a run without renewing its lease.
         notice_seconds: that search clients get to load another model before the swap.
@@ -54,6 +61,7 @@ class Reindexer:
         registry: Registry,
         runs: RunStore,
         documents: Documents,
+        attached: AttachedDocuments,
         identity_of: Callable[[str], ModelIdentity],
         lease_seconds: float = 30.0,
         notice_seconds: float = NOTICE_SECONDS,
@@ -63,19 +71,19 @@ class Reindexer:
         self.runs = runs
         self._engine = engine
         self._registry = registry
-        self._documents = documents
         self._settings = settings
         self._identity_of = identity_of
         self._lease_seconds = lease_seconds
-        self._steps = RunSteps(
-            engine=engine,
-            settings=settings,
-            documents=documents,
-            now=runs.now,
-            notice_seconds=notice_seconds,
-            on_step=on_step,
-            on_progress=on_progress,
-        )
+        shared: dict[str, Any] = {
+            "engine": engine,
+            "settings": settings,
+            "now": runs.now,
+            "notice_seconds": notice_seconds,
+            "on_step": on_step,
+            "on_progress": on_progress,
+        }
+        self._steps = RunSteps(documents=documents, **shared)
+        self._attached_steps = AttachedSteps(documents=attached, **shared)
         self._owner = f"{_who()}:{os.getpid()}:{uuid4().hex[:6]}"
 
     def start(
@@ -86,6 +94,7 @@ class Reindexer:
         canary: tuple[str, ...] = (),
         swap: bool = True,
         keep_old: bool = True,
+        changed_field: str | None = None,
     ) -> ReindexRun:
         """Reindex, to the end. See :meth:`begin` for the arguments.
 
@@ -96,7 +105,14 @@ class Reindexer:
             ReindexCheckError: the target did not pass its check; searches go to the source.
             ReindexError, ConfigError, ModelUnavailableError: see :meth:`begin`.
         """
-        run = self.begin(changes, throttle=throttle, canary=canary, swap=swap, keep_old=keep_old)
+        run = self.begin(
+            changes,
+            throttle=throttle,
+            canary=canary,
+            swap=swap,
+            keep_old=keep_old,
+            changed_field=changed_field,
+        )
         return self.drive(run.id)
 
     def begin(
@@ -108,6 +124,7 @@ class Reindexer:
         swap: bool = True,
         keep_old: bool = True,
         background: bool = False,
+        changed_field: str | None = None,
     ) -> ReindexRun:
         """Record a run, and leave it to :meth:`resume`.
 
@@ -119,16 +136,27 @@ class Reindexer:
             swap: whether to swap when the target has passed its check.
             keep_old: whether to keep the source after the swap.
             background: whether workers are to drive it.
+            changed_field: of an attached index, a field of its documents that says when one
+                changed, for where the numbers of writes cannot be followed. Writes are refused
+                while all ids are compared then: see :attr:`Plan.blocked_seconds`.
 
         Raises:
-            ReindexError: another run is open; nothing differs; the index is attached, or is used
-                by its own name.
+            ReindexError: another run is open; nothing differs; the index is used by its own name;
+                an attached index takes the changes in place.
+            MappingConflictError: an attached index takes no writes, or is rolled over.
             ConfigError, ModelUnavailableError: see :meth:`Target.of`.
         """
         source, target = self.planned(changes)
+        if target.in_place is not None:
+            raise ReindexError(
+                f"index {source.name!r} takes that in place, and needs no run: `vidsearch reindex` "
+                "with the same options changes it, or Reindexer.change_in_place"
+            )
         layout = registry_layout(self._engine, self._settings)
         if target.way != "copy" and layout.is_older:  # it could not note what is made
             raise ReindexError(f"{layout}, before segments or the model are changed")
+
+        followed = self._followed(source, changed_field)
 
         def make(id: str, now: float) -> ReindexRun:
             if self._engine.indices_of(source.alias) != (source.name,):
@@ -139,8 +167,11 @@ class Reindexer:
                 id=id,
                 alias=source.alias,
                 source=source.name,
-                target=targets.next_name(self._engine, source.alias, source.name),
+                target=self._next_name(source),
                 way=target.way,
+                attached=source.attached,
+                followed_by=followed.by,
+                changed_field=followed.field,
                 changes=changes.given(),
                 body=target.body,
                 by=_who(),
@@ -164,21 +195,27 @@ class Reindexer:
             ReindexError, ConfigError, ModelUnavailableError: see :meth:`begin`.
         """
         source = open_videos_index(self._engine, self._settings)
-        if source.attached:
-            raise ReindexError(
-                f"index {source.name!r} is your own, with vidsearch attached to it, and is not "
-                "reindexed by vidsearch: make a new index with the settings that you want, move "
-                f"the alias to it, and `vidsearch scan` brings its vectors; see docs/reindex.md"
-            )
-        if source.name == source.alias:
+        target = Target.of(source, changes, settings=self._settings, identity_of=self._identity_of)
+        if source.name == source.alias and target.in_place is None:
             raise ReindexError(
                 f"{source.name!r} is an index and not an alias, so searches cannot be moved to "
-                "another: give it an alias, and name that in the setting index.name"
+                "another: "
+                + (
+                    "let your application use an alias of it, then `vidsearch index detach`, and "
+                    "`vidsearch index attach` to the alias"
+                    if source.attached
+                    else "give it an alias, and name that in the setting index.name"
+                )
             )
-        target = Target.of(source, changes, settings=self._settings, identity_of=self._identity_of)
         return source, target
 
-    def plan(self, changes: Changes, *, throttle: float | None = None) -> Plan:
+    def plan(
+        self,
+        changes: Changes,
+        *,
+        throttle: float | None = None,
+        changed_field: str | None = None,
+    ) -> Plan:
         """What :meth:`start` would do, and what it would take; nothing is done.
 
         Raises:
@@ -188,14 +225,39 @@ class Reindexer:
         source, target = self.planned(changes)
         return plan_of(
             source,
-            target=targets.next_name(self._engine, source.alias, source.name),
-            way=target.way,
-            body=target.body,
+            target=target,
+            name=self._next_name(source),
             changes=changes.given(),
             registry=self._registry,
             runs=self.runs.all(),
             throttle=throttle,
+            following=self._followed(source, changed_field),
         )
+
+    def change_in_place(self, changes: Changes) -> InPlace | None:
+        """Change an attached index as the engine allows without another index.
+
+        ``None`` where only another one has what is asked for: then :meth:`start`. Where segments
+        have another length now, workers make documents anew by ``vidsearch reindex --changed``.
+
+        Raises:
+            ReindexError: a run is open, or see :meth:`begin`.
+        """
+        source, target = self.planned(changes)
+        made = target.in_place
+        if made is None:
+            return None
+        if (run := self.runs.open()) is not None:
+            raise ReindexError(
+                f"{run.called} is open ({run.step}): `vidsearch reindex list` shows how far it is, "
+                "and what ends it"
+            )
+        if made.mapping:
+            self._engine.put_mapping(source.name, made.mapping)
+        if made.settings:
+            self._engine.put_settings(source.name, made.settings)
+        keep_attachment(self._engine, self._settings, source.name)
+        return made
 
     def resume(self, id: str | None = None) -> ReindexRun:
         """Go on with a run, by default the open one, where it stands; a rollback too.
@@ -205,14 +267,15 @@ class Reindexer:
             ReindexCheckError: see :meth:`start`.
         """
         run = self.runs.get(id) if id else self._open()
-        self._documents.retry(run)
+        self._steps_of(run).documents.retry(run)
         return self.drive(run.id)
 
     def drive(self, id: str) -> ReindexRun:
         """As :meth:`resume`, but what workers gave up stays so."""
         with RunLease(self.runs, id, owner=self._owner, seconds=self._lease_seconds) as lease:
+            steps = self._steps_of(lease.run)
             try:
-                while self._steps.next(lease):
+                while steps.next(lease):
                     pass
             except WorkerStoppingError:
                 raise
@@ -256,7 +319,7 @@ class Reindexer:
             swapped_at = lease.run.swapped_at
             if swapped_at is None and self._engine.indices_of(run.alias) == (run.target,):
                 swapped_at = self.runs.now()  # killed before it could note that
-            self._steps.enter(lease, Step.ROLLING_BACK, swapped_at=swapped_at)
+            self._steps_of(run).enter(lease, Step.ROLLING_BACK, swapped_at=swapped_at)
         return self.drive(run.id)
 
     def clean(self, id: str | None = None) -> ReindexRun:
@@ -275,6 +338,22 @@ class Reindexer:
             )
         self.runs.update(run.id, lambda run: run.changed(keep_old=False))
         return self.drive(run.id)
+
+    def _steps_of(self, run: ReindexRun) -> RunSteps:
+        return self._attached_steps if run.attached else self._steps
+
+    def _followed(self, source: VideosIndex, changed_field: str | None) -> Following:
+        if source.attached:
+            return following_of(self._engine, source.name, changed_field=changed_field)
+        if changed_field is not None:
+            raise ReindexError(
+                f"--changed-field is for an index of your own: all writes to {source.name!r} are "
+                "those of vidsearch, and in the registry"
+            )
+        return BY_NUMBERS
+
+    def _next_name(self, source: VideosIndex) -> str:
+        return targets.next_name(self._engine, source.alias, source.name, attached=source.attached)
 
     def _open(self) -> ReindexRun:
         run = self.runs.open()

@@ -114,6 +114,8 @@ class RunSteps:
             return run.swap and self._swap(lease)
         elif run.step is Step.SWAPPED:
             has_source = bool(self.engine.indices_of(run.source))
+            if has_source:
+                targets.set_final_pipeline(self.engine, run, run.source, runs=False)
             # With writers that looked at the alias before.
             if has_source and not self._catch_up(lease):
                 return False
@@ -201,6 +203,7 @@ class RunSteps:
             if not self._catch_up(lease, back=True):
                 return False
             lease.check()
+            targets.set_final_pipeline(self.engine, run, run.source, runs=True)
             self._put_behind_alias(run, old=run.target, new=run.source)
             # With writers that looked at the alias before.
             if not self._catch_up(lease, back=True):

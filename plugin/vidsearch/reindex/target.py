@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 from vidsearch.engines import Engine, Json
 from vidsearch.engines.creation import create_index_as_asked
 from vidsearch.errors import IndexNotFoundError, ReindexError
+from vidsearch.index.copy import copy_name
+from vidsearch.index.swap import alias_moves
 from vidsearch.reindex.run import ReindexRun
 
 __all__ = [
@@ -21,12 +22,14 @@ __all__ = [
     "next_name",
     "put_behind_alias",
     "ready_target",
+    "set_final_pipeline",
     "unmark_target",
 ]
 
 _MARK = "vidsearch_reindex"
 """In the ``_meta`` of a target until the swap: which run makes it."""
 _DIGITS = 6
+_COPIED = re.compile(rf"(.+{copy_name('')})(?:-(\d+))?")
 _WRITERS_SECONDS, _LOOKS = 1.0, 4
 _WHILE_FILLED: Json = {
     "refresh_interval": "-1",  # nobody searches it
@@ -36,13 +39,27 @@ _WHILE_FILLED: Json = {
 }
 
 
-def next_name(engine: Engine, alias: str, source: str) -> str:
-    """A name for the target that no index has: ``<alias>-000002`` after ``<alias>-000001``."""
+def next_name(engine: Engine, alias: str, source: str, *, attached: bool = False) -> str:
+    """A name for the target that no index has: ``<alias>-000002`` after ``<alias>-000001``.
+
+    Of an attached index, whose names are the user's: as that of the copy that attaching makes, and
+    then with a number.
+    """
+    if attached:
+        return _next_copy(engine, source)
     prefix, _, number = source.rpartition("-")
     known = prefix == alias and number.isdecimal()
     following = int(number) + 1 if known else 1
     while engine.indices_of(name := f"{alias}-{following:0{_DIGITS}d}"):
         following += 1
+    return name
+
+
+def _next_copy(engine: Engine, source: str) -> str:
+    copied = _COPIED.fullmatch(source)
+    stem, count = (copied[1], int(copied[2] or 1) + 1) if copied else (copy_name(source), 1)
+    while engine.indices_of(name := stem if count == 1 else f"{stem}-{count}"):
+        count += 1
     return name
 
 
@@ -77,6 +94,18 @@ def ready_target(engine: Engine, run: ReindexRun) -> None:
     wanted = run.body["settings"]["index"]
     engine.put_settings(run.target, {name: wanted.get(name) for name in _while_filled(run)})
     engine.refresh(run.target)
+
+
+def set_final_pipeline(engine: Engine, run: ReindexRun, index: str, *, runs: bool) -> None:
+    """Let the final pipeline run, or not, on what is written to an index that is only mirrored.
+
+    A document that is mirrored has been through the pipelines of the index that it comes from. It
+    passes the default one by, as the write says so; of a final one that can be said of all writes
+    alone. Documents that workers make anew are written whole, and pass them.
+    """
+    pipeline = run.body["settings"]["index"].get("final_pipeline")
+    if run.way == "copy" and pipeline is not None:
+        engine.put_settings(index, {"final_pipeline": pipeline if runs else "_none"})
 
 
 def unmark_target(engine: Engine, run: ReindexRun) -> None:
@@ -150,18 +179,16 @@ def put_behind_alias(engine: Engine, alias: str, *, old: str, new: str, write_al
             f"alias {alias!r} stands for {', '.join(there) or 'no index'} by now, and not for "
             f"{old!r}: point it to {old!r} again, or to {new!r}, then `vidsearch reindex resume`"
         )
-    moves: list[Json] = []
-    for name, options in _moving(engine.aliases(old), write_alias).items():
-        moves.append({"remove": {"index": old, "alias": name}})
-        moves.append({"add": {"index": new, "alias": name, **options}})
-    engine.update_aliases(moves)
+    engine.update_aliases(alias_moves(_moving(engine.aliases(old), write_alias), old=old, new=new))
 
 
-def _moving(aliases: Json, write_alias: str) -> Mapping[str, Any]:
+def _moving(aliases: Json, write_alias: str) -> Json:
     return {name: options for name, options in aliases.items() if name != write_alias}
 
 
 def _while_filled(run: ReindexRun) -> Json:
+    if run.attached:
+        return {}  # its body says all that
     # Workers write whole documents, which go through the pipelines.
     return {
         name: value

@@ -43,6 +43,9 @@ def _one(found: Sequence[Match], each: Json, hits: Hits) -> Json:
     if kind == "filters":
         parts = {name: _matching(found, query) for name, query in body["filters"].items()}
         return {"buckets": {name: bucket(part) for name, part in parts.items()}}
+    if kind == "max":
+        values = [float(value) for one in found for value in _values(one, body["field"])]
+        return {"value": max(values, default=None)}
     if kind == "terms":
         counts = Counter(value for one in found for value in {*_values(one, body["field"])})
         keys = sorted(counts, key=lambda key: (-counts[key], key))[: body.get("size", 10)]

@@ -360,6 +360,7 @@ class _MemoryCalls:
     def __init__(self, engine: MemoryEngine) -> None:
         self._engine = engine
         self.kind, self.url = engine.kind, engine.info().url
+        self.dialect = _NoDialect()
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._engine, name)
@@ -369,6 +370,18 @@ class _MemoryCalls:
             return method(*args, **options)
 
         return steps
+
+
+class _NoDialect:
+    """There is nothing to send a request to."""
+
+    def send(self, request: Request) -> Steps[Answer]:
+        yield from ()
+        return Answer(404, {"error": f"no handler found for {request.path}"})
+
+    def request(self, method: str, path: str, **options: Any) -> Steps[Answer]:
+        yield from ()
+        raise BackendError(f"an engine in memory does not answer {method} {path}")
 
 
 def _no_answer(request: Request) -> Answer:

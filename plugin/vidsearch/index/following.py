@@ -1,0 +1,159 @@
+"""A copy kept up to date, in passes, with an index that an application writes to.
+
+How changes are found is for the classes that follow: by the numbers that the engine gives to
+writes (:mod:`vidsearch.index.catch_up`), or by a field of the documents and their versions
+(:mod:`vidsearch.index.comparison`).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from vidsearch.batches import in_batches
+from vidsearch.engines import Document, Engine, Json, Write
+from vidsearch.errors import MappingConflictError
+
+__all__ = ["BATCH", "IDS", "LONGEST_PASS", "SMALL_PASS", "Follower", "Pass"]
+
+_log = logging.getLogger(__name__)
+
+BATCH = 100
+"""Documents of one bulk."""
+IDS = 1000
+"""Documents of one request that brings no sources."""
+SMALL_PASS = 200
+"""Changes that are few enough for the pass that writes wait for."""
+LONGEST_PASS = 5.0
+"""Seconds of a pass that writes wait for at most, where passes do not get smaller any more."""
+_SHORTER = 0.7
+_PASSES = 30
+_PRUNED_AFTER = 0.3
+"""Seconds after which an engine forgets the version of a deleted document (`gc_deletes: 0s`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What one pass found and brought to the copy."""
+
+    written: int
+    deleted: int
+    seconds: float
+
+    @property
+    def is_small(self) -> bool:
+        """Whether writes may wait for one like it."""
+        return self.written + self.deleted <= SMALL_PASS
+
+
+class Follower(ABC):
+    """Changes of one index since this was made, for its copy. Make it before copying.
+
+    Documents keep their version numbers. The copy's own should be ``gc_deletes: 0s``, as a number
+    that starts again after a delete is taken late otherwise.
+
+    Args:
+        engine: the cluster.
+        source: concrete index; an application writes to it.
+        target: its copy, which takes its documents, and nobody else writes to.
+        without: a field that the copy maps in its own way: the object of vidsearch.
+    """
+
+    def __init__(
+        self, engine: Engine, source: str, target: str, *, without: str | None = None
+    ) -> None:
+        self._engine = engine
+        self._source = source
+        self._target = target
+        self._without = without
+        self._fields: Json = {}
+        self._add_fields()
+
+    @property
+    @abstractmethod
+    def since(self) -> Mapping[str, int]:
+        """Up to where the copy has everything, once it is filled: for another one of these."""
+
+    @abstractmethod
+    def _bring(self, *, last: bool) -> tuple[int, int]:
+        """One pass: the number of documents that were written, and deleted."""
+
+    def until_small(self) -> Pass:
+        """Pass after pass until one is small, or they do not get shorter. The first one comes after
+        the copy.
+
+        Raises:
+            MappingConflictError: the application writes faster than this follows.
+        """
+        before = math.inf
+        for _ in range(_PASSES):
+            last = self.run()
+            settled = before * _SHORTER < last.seconds <= LONGEST_PASS
+            if last.is_small or settled:
+                return last
+            before = last.seconds
+        raise MappingConflictError(
+            f"index {self._source!r} changes faster than its copy can follow: {last.written} "
+            f"documents were written and {last.deleted} deleted during the last pass of "
+            f"{last.seconds:.1f} s. Try again at a quieter time"
+        )
+
+    def run(self, *, last: bool = False) -> Pass:
+        """One pass: the copy then has what the index had when this began.
+
+        ``last``: nothing may be missed, at whatever cost; nobody writes to the index any more, or
+        what is missed is a moment old.
+
+        Raises:
+            BulkError: the copy rejected documents for what they are.
+        """
+        began = time.monotonic()
+        self._add_fields()
+        written, deleted = self._bring(last=last)
+        return Pass(written, deleted, time.monotonic() - began)
+
+    def close(self) -> None:
+        """Free what the cluster keeps for this."""
+        return
+
+    def _add_fields(self) -> None:
+        """The application may have added fields, and written documents with them."""
+        fields = dict(self._engine.mapping(self._source).get("properties") or {})
+        if self._without is not None:
+            fields.pop(self._without, None)
+        if fields != self._fields:
+            self._engine.put_mapping(self._target, {"properties": fields})
+            self._fields = fields
+
+    def _put(self, documents: Sequence[Document]) -> None:
+        conflicts = self._bulk(documents)
+        if not conflicts:
+            return
+        # A smaller number than the copy has: it was deleted in between, and counted anew.
+        again = [one for one in documents if one.id in conflicts]
+        self._delete(again)
+        time.sleep(_PRUNED_AFTER)
+        self._engine.refresh(self._target)
+        if left := self._bulk(again):
+            _log.warning("documents %s of %r get new versions", sorted(left), self._target)
+            self._bulk([replace(one, version=None) for one in again if one.id in left])
+
+    def _bulk(self, documents: Iterable[Document]) -> set[str]:
+        """Write documents with their versions; the ids of those of which a greater one is there."""
+        writes = [
+            Write("index", one.id, one.source, one.routing, version=one.version)
+            for one in documents
+        ]
+        return set(self._engine.bulk(self._target, writes, pipeline=False).conflicts)
+
+    def _delete(self, documents: Iterable[Document]) -> int:
+        deleted = 0
+        for batch in in_batches(documents, IDS):
+            writes = [Write("delete", one.id, routing=one.routing) for one in batch]
+            self._engine.bulk(self._target, writes)
+            deleted += len(batch)
+        return deleted

@@ -1,0 +1,64 @@
+"""A copy takes the place of an index, while writes to it wait."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from vidsearch.engines import Engine, Json
+from vidsearch.errors import MappingConflictError
+from vidsearch.index.following import Follower
+from vidsearch.index.kept import Kept
+
+__all__ = ["alias_moves", "swap"]
+
+
+def alias_moves(aliases: Json, *, old: str, new: str) -> list[Json]:
+    """Actions that let these aliases of one index stand for another one, with their options."""
+    moves: list[Json] = []
+    for alias, options in aliases.items():
+        moves.append({"remove": {"index": old, "alias": alias}})
+        moves.append({"add": {"index": new, "alias": alias, **options}})
+    return moves
+
+
+def swap(
+    engine: Engine,
+    changes: Follower,
+    *,
+    old: str,
+    new: str,
+    kept: Kept,
+    move: Callable[[], None],
+) -> float:
+    """Have ``old`` refuse writes (403 that names the block), bring the rest, and ``move``.
+
+    Searches go on. Returns the seconds in which writes were refused. The caller allows writes to
+    ``old`` again where this ends with an error; after a swap it takes none, so that none is lost.
+
+    Args:
+        engine: the cluster.
+        changes: of ``old``, for ``new``; the last pass was a small one.
+        old: the index that the application writes to.
+        new: its copy, with all settings but those of :meth:`Kept.at_swap`.
+        kept: what it keeps.
+        move: lets the copy take the place: one call.
+
+    Raises:
+        MappingConflictError: the copy does not have as many documents.
+    """
+    engine.refresh(new)  # so that little is left to do while writes wait
+    began = time.monotonic()
+    engine.block_writes(old)
+    changes.run(last=True)
+    engine.refresh(new)
+    had, has = engine.count(old), engine.count(new)
+    if had != has:
+        raise MappingConflictError(
+            f"{new!r} has {has} documents, and {old!r}, which it is a copy of, {had}: does another "
+            f"program write to {new!r}? Stop it, then begin again"
+        )
+    if last := kept.at_swap():
+        engine.put_settings(new, last)
+    move()
+    return time.monotonic() - began

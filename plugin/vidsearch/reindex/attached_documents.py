@@ -1,0 +1,114 @@
+"""The documents of an attached index, which its application writes while they are copied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from vidsearch.engines import Engine
+from vidsearch.index.copy_documents import copy_documents
+from vidsearch.index.follow import Following
+from vidsearch.index.following import Follower
+from vidsearch.index.targets import open_concrete
+from vidsearch.index.videos_index import VideosIndex
+from vidsearch.reindex.run import ReindexRun
+from vidsearch.reindex.steps import Report
+
+__all__ = ["AttachedDocuments", "Check", "following"]
+
+
+class Check(Protocol):
+    """The check before the swap."""
+
+    def __call__(
+        self,
+        run: ReindexRun,
+        source: VideosIndex,
+        target: VideosIndex,
+        problems: Sequence[str],
+        /,
+        *,
+        pause: Callable[[float], object] = ...,
+    ) -> Report:
+        """Compare the target with the source; ``pause`` is called before a difference is looked at
+        again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachedDocuments:
+    """Implements :class:`~vidsearch.reindex.steps.Documents`.
+
+    Nobody but this writes to the target before the swap: workers write the object ``video`` into
+    documents of the source, and that is brought to the target as all that the application writes.
+    """
+
+    engine: Engine
+    checked: Check
+    _changes: dict[tuple[str, bool], Follower] = field(default_factory=dict)
+
+    def total(self, run: ReindexRun) -> int:
+        """See :class:`~vidsearch.reindex.steps.Documents`."""
+        return self.engine.count(run.source)
+
+    def fill(self, run: ReindexRun, *, told: Callable[[int], None]) -> bool:
+        """See :class:`~vidsearch.reindex.steps.Documents`."""
+        copy_documents(
+            self.engine,
+            run.source,
+            run.target,
+            keep_versions=True,
+            throttle=run.throttle,
+            progress=lambda done, total: told(done),
+        )
+        return True
+
+    def catch_up(self, run: ReindexRun, *, back: bool = False) -> bool:
+        """See :class:`~vidsearch.reindex.steps.Documents`; until a pass is a small one.
+
+        Raises:
+            MappingConflictError: the application writes faster than this follows.
+        """
+        self.changes(run, back=back).until_small()
+        return True
+
+    def changes(self, run: ReindexRun, *, back: bool = False) -> Follower:
+        """What changes in the source, for the target; ``back``: in the target since the swap, for
+        the source."""
+        key = run.id, back
+        if key not in self._changes:
+            ends = (run.target, run.source) if back else (run.source, run.target)
+            self._changes[key] = following(run).follower(
+                self.engine,
+                *ends,
+                since=run.marks["target" if back else "source"],
+                without=open_concrete(self.engine, run.source, alias=run.alias).field,
+            )
+        return self._changes[key]
+
+    def check(self, run: ReindexRun) -> Report:
+        """See :class:`~vidsearch.reindex.steps.Documents`."""
+        source, target = (
+            open_concrete(self.engine, name, alias=run.alias) for name in (run.source, run.target)
+        )
+        changes = self.changes(run)
+        # A difference that is none after another pass is what the application wrote meanwhile.
+
+        def pass_by(seconds: float) -> None:
+            for _ in range(2):  # the second one is short, so that little is written before the look
+                changes.run(last=True)
+
+        return self.checked(run, source, target, [], pause=pass_by)
+
+    def retry(self, run: ReindexRun) -> None:
+        """Workers are not asked for anything."""
+
+    def end(self, run: ReindexRun) -> None:
+        """Free what the cluster keeps for the passes."""
+        for key in [key for key in self._changes if key[0] == run.id]:
+            self._changes.pop(key).close()
+
+
+def following(run: ReindexRun) -> Following:
+    """How the changes of an index are found in a run."""
+    return Following(by=run.followed_by, field=run.changed_field)

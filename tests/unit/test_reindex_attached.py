@@ -1,0 +1,330 @@
+"""The steps of a reindex of an index of the user: copied, followed, swapped, undone."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from tests.attached_in_memory import ALIASES, NEW, OLD, OWN, SETTINGS, Shop
+
+from vidsearch.errors import MappingConflictError, ReindexCheckError, ReindexError
+from vidsearch.index import attach_index, open_videos_index
+from vidsearch.reindex import Changes, ReindexRun, Step
+from vidsearch.testing.fake_encoder import FakeEncoder
+from vidsearch.testing.memory_engine import MemoryEngine
+
+SHARDS = Changes(shards=2)
+CHANGES, CHANGES_BACK = 9, 8
+STEPS = [Step.PLANNED, Step.COPYING, Step.CATCHING_UP, Step.VERIFIED, Step.SWAPPED]
+
+
+class Killed(BaseException):
+    """What a process does not see of its own kill."""
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch) -> Shop:
+    monkeypatch.setattr("vidsearch.reindex.target._WRITERS_SECONDS", 0.0)
+    return Shop()
+
+
+def test_a_run_brings_what_the_application_writes_at_each_step(shop: Shop) -> None:
+    seen: list[tuple[str, dict[str, Any]]] = []
+
+    def write(run: ReindexRun) -> None:
+        shop.steps.append(run.step)
+        shop.write(len(shop.steps))
+        if run.step is Step.CATCHING_UP:
+            seen.append((run.target, shop.engine.settings(NEW)))
+
+    run = shop.reindexer(on_step=write).start(SHARDS)
+    assert shop.steps == STEPS
+    assert (run.step, run.attached, run.target) == (Step.SWAPPED, True, NEW)
+    assert run.blocked_seconds is not None
+    assert shop.titles() == {
+        "a": ("a 5", 10),
+        "b": ("b", 5),
+        "c": ("c", 5),
+        "new 5": ("new", 1),
+    }
+    ((_, filled),) = seen
+    assert (filled["default_pipeline"], filled["final_pipeline"]) == ("_none", "_none")
+    assert "lifecycle.name" not in filled
+    assert open_videos_index(shop.engine, SETTINGS).name == NEW
+    assert "vidsearch_reindex" not in shop.engine.mapping(NEW)["_meta"]
+
+
+def test_the_target_keeps_what_is_the_users(shop: Shop) -> None:
+    shop.engine.update_aliases(
+        [{"add": {"index": OLD, "alias": name, **options}} for name, options in ALIASES.items()]
+    )
+    before = shop.engine.mapping(OLD)
+    # An alias that is written to until a rollover is no place for vectors.
+    with pytest.raises(MappingConflictError, match=r"until a rollover.*then reindex again"):
+        shop.reindexer().start(SHARDS)
+    shop.engine.update_aliases([{"add": {"index": OLD, "alias": "shop"}}])
+    aliases = shop.engine.aliases(OLD)
+    shop.reindexer().start(SHARDS)
+    live = shop.engine.settings(NEW)
+    kept = ("default_pipeline", "final_pipeline", "lifecycle.name", "lifecycle.origination_date")
+    assert [live[name] for name in kept] == ["mine", "last", "old-go", 1_700_000_000_000]
+    assert (live["number_of_shards"], "gc_deletes" in live) == (2, False)
+    assert shop.engine.aliases(NEW) == aliases
+    assert shop.engine.aliases(OLD) == {}
+    assert shop.engine.mapping(NEW) == before
+
+
+def test_the_old_index_takes_no_writes_after_the_swap_until_it_is_deleted(shop: Shop) -> None:
+    shop.reindexer().start(SHARDS)
+    assert (shop.takes_writes(OLD), shop.takes_writes(NEW)) == (False, True)
+    shop.write(1)
+    assert shop.reindexer().clean().step is Step.DONE
+    assert shop.left() == [NEW]
+    # The next one counts on.
+    assert shop.reindexer().start(Changes(shards=3), keep_old=False).target == f"{NEW}-2"
+
+
+def test_a_rollback_keeps_what_was_written_since_the_swap(shop: Shop) -> None:
+    before = shop.engine.settings(OLD)
+    shop.reindexer().start(SHARDS)
+    shop.write(1)
+    shop.engine.put_mapping(NEW, {"properties": {"later": {"type": "keyword"}}})
+    shop.engine.delete("shop", "b")
+    shop.write(2)
+    written = shop.titles()
+
+    def write(run: ReindexRun) -> None:
+        shop.write(3)
+
+    assert shop.reindexer(on_step=write).roll_back().step is Step.ROLLED_BACK
+    assert shop.left() == [OLD]
+    assert shop.engine.indices_of("shop") == shop.engine.indices_of("few") == (OLD,)
+    there = shop.titles()
+    assert there.keys() == written.keys() ^ {"new 2", "new 3"} == {"a", "c", "new 3"}
+    assert there["a"][0] == "a 3"
+    assert "later" in shop.engine.mapping(OLD)["properties"]
+    assert {**before, "lifecycle.origination_date": 1_700_000_000_000} == shop.engine.settings(OLD)
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("end", ["resume", "rollback"])
+def test_a_run_that_broke_off_is_finished_or_undone(shop: Shop, step: Step, end: str) -> None:
+    def kill(run: ReindexRun) -> None:
+        if run.step is step:
+            raise Killed
+
+    with pytest.raises(Killed):
+        shop.reindexer(on_step=kill).start(SHARDS)
+    shop.write(1)
+    shop.engine.delete("shop", "b")
+    expected = shop.titles()
+    if end == "resume":
+        assert shop.reindexer().resume().step is Step.SWAPPED
+        assert shop.engine.indices_of("shop") == (NEW,)
+    else:
+        assert shop.reindexer().roll_back().step is Step.ROLLED_BACK
+        assert (shop.left(), shop.engine.indices_of("shop")) == ([OLD], (OLD,))
+        assert shop.takes_writes(OLD)
+    assert shop.titles() == expected
+    shop.write(2)
+
+
+class Mortal(MemoryEngine):
+    """Its user is killed before a change of a certain number."""
+
+    left: int | None = None
+    killed = False
+
+    def __getattribute__(self, name: str) -> Any:
+        changing = {"put_settings", "put_mapping", "block_writes", "update_aliases", "create_index"}
+        if name in changing and self.left is not None:
+            if not self.left:
+                self.killed = True
+                raise Killed
+            self.left -= 1
+        return super().__getattribute__(name)
+
+
+@pytest.mark.parametrize("end", ["resume", "rollback"])
+@pytest.mark.parametrize("changes", range(10))
+def test_a_run_killed_at_any_change_is_finished_or_undone(
+    monkeypatch: pytest.MonkeyPatch, changes: int, end: str
+) -> None:
+    monkeypatch.setattr("vidsearch.reindex.target._WRITERS_SECONDS", 0.0)
+    engine = Mortal()
+    shop = Shop(engine=engine)
+    shop.reindexer().runs.all()
+    engine.left = changes
+    with suppress(Killed):
+        shop.reindexer().start(SHARDS)
+    engine.left = None
+    assert engine.killed == (changes < CHANGES), "every change of the way is tried"
+    if shop.reindexer().runs.all():
+        if shop.takes_writes(engine.indices_of("shop")[0]):
+            shop.write(1)
+        expected = shop.titles()
+        finish = shop.reindexer().resume if end == "resume" else shop.reindexer().roll_back
+        assert finish().step is (Step.SWAPPED if end == "resume" else Step.ROLLED_BACK)
+        assert shop.titles() == expected
+        assert engine.indices_of("shop") == (NEW if end == "resume" else OLD,)
+    shop.write(2)
+
+
+@pytest.mark.parametrize("changes", range(9))
+def test_a_rollback_killed_at_any_change_is_finished(
+    monkeypatch: pytest.MonkeyPatch, changes: int
+) -> None:
+    monkeypatch.setattr("vidsearch.reindex.target._WRITERS_SECONDS", 0.0)
+    engine = Mortal()
+    shop = Shop(engine=engine)
+    shop.reindexer().start(SHARDS)
+    shop.write(1)
+    engine.left = changes
+    with suppress(Killed):
+        shop.reindexer().roll_back()
+    engine.left = None
+    assert engine.killed == (changes < CHANGES_BACK), "every change of the way is tried"
+    expected = shop.titles()
+    if engine.killed:
+        assert shop.reindexer().resume().step is Step.ROLLED_BACK
+    assert shop.titles() == expected
+    assert (shop.left(), engine.indices_of("shop")) == ([OLD], (OLD,))
+    shop.write(2)
+
+
+def test_an_error_at_the_swap_lets_the_index_take_writes_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swap = shop.engine.update_aliases
+
+    def fail(actions: Any) -> None:
+        assert not shop.takes_writes(OLD)
+        monkeypatch.setattr(shop.engine, "update_aliases", swap)
+        raise MappingConflictError("no")
+
+    monkeypatch.setattr(shop.engine, "update_aliases", fail)
+    with pytest.raises(MappingConflictError, match="no"):
+        shop.reindexer().start(SHARDS)
+    shop.write(1)
+    assert shop.reindexer().resume().step is Step.SWAPPED
+    assert shop.titles()["a"][0] == "a 1"
+
+
+def test_a_target_with_another_number_of_documents_is_not_swapped_in(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block = shop.engine.block_writes
+
+    def meddle(name: str) -> None:
+        block(name)
+        shop.engine.put(NEW, "of another program", {"title": "x"})
+
+    monkeypatch.setattr(shop.engine, "block_writes", meddle)
+    with pytest.raises(MappingConflictError, match=r"has 4 documents, and .* 3: does another"):
+        shop.reindexer().start(SHARDS)
+    assert shop.engine.indices_of("shop") == (OLD,)
+    shop.write(1)
+
+
+def test_a_target_that_fails_its_check_is_not_swapped_in(shop: Shop) -> None:
+    shop.problems = ("3 documents are missing",)
+    with pytest.raises(ReindexCheckError, match="3 documents are missing"):
+        shop.reindexer().start(SHARDS)
+    assert shop.engine.indices_of("shop") == (OLD,)
+    shop.write(1)
+    assert shop.reindexer().roll_back().step is Step.ROLLED_BACK
+
+
+def test_a_run_stops_where_the_application_moved_its_alias(shop: Shop) -> None:
+    shop.reindexer().start(SHARDS, swap=False)
+    shop.engine.create_index("shop-v2", {"mappings": {"properties": {}}})
+    shop.engine.update_aliases(
+        [
+            {"remove": {"index": OLD, "alias": "shop"}},
+            {"add": {"index": "shop-v2", "alias": "shop"}},
+        ]
+    )
+    with pytest.raises(ReindexError, match=r"stands for shop-v2 by now"):
+        shop.reindexer().swap()
+    assert shop.reindexer().roll_back().step is Step.ROLLED_BACK
+    assert shop.left() == [OLD]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (Changes(mapping=True), "its fields are mapped by you"),
+        (Changes(model="other"), "vidsearch index detach"),
+        (Changes(), "nothing is to differ"),
+        (Changes(shards=2, segment_seconds=3), "change it by itself"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_done(
+    shop: Shop, changes: Changes, said: str
+) -> None:
+    with pytest.raises(ReindexError, match=said):
+        shop.reindexer().start(changes)
+    assert shop.left() == [OLD]
+
+
+def test_an_index_that_is_called_by_its_own_name_is_refused() -> None:
+    engine = MemoryEngine()
+    engine.create_index(
+        "shop",
+        {"settings": {"index": OWN}, "mappings": {"properties": {"url": {"type": "keyword"}}}},
+    )
+    attach_index(engine, SETTINGS, FakeEncoder().identity, uri_field="url")
+    shop = Shop.__new__(Shop)
+    shop.engine, shop.steps, shop.problems = engine, [], ()
+    with pytest.raises(ReindexError, match="`vidsearch index attach` to the alias"):
+        shop.reindexer().start(SHARDS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "paths", "segments"),
+    [
+        (Changes(replicas=2), ["settings.index.number_of_replicas"], False),
+        (Changes(segment_seconds=3), ["mappings._meta.vidsearch.segment_seconds"], True),
+        (Changes(quantization="int4", m=32), None, False),
+        (Changes(shards=1, replicas=1), ["settings.index.number_of_replicas"], False),
+    ],
+)
+def test_what_the_engine_takes_is_changed_in_place(
+    shop: Shop, changes: Changes, paths: list[str] | None, segments: bool
+) -> None:
+    plan = shop.reindexer().plan(changes)
+    assert (plan.way, plan.target, plan.blocked_seconds) == ("in place", OLD, 0.0)
+    with pytest.raises(ReindexError, match="takes that in place"):
+        shop.reindexer().begin(changes)
+    made = shop.reindexer().change_in_place(changes)
+    assert made is not None
+    if paths is not None:
+        assert [one.path for one in made.changes] == paths
+    assert made.segments is segments
+    index = open_videos_index(shop.engine, SETTINGS)
+    assert index.name == OLD
+    if changes.segment_seconds:
+        assert index.segment_seconds == 3
+    if changes.quantization:
+        assert index.quantization == "int4"
+    assert shop.reindexer().runs.all() == []
+
+
+@pytest.mark.parametrize(
+    "changes", [Changes(shards=2), Changes(quantization="float"), Changes(m=4)]
+)
+def test_what_the_engine_does_not_take_is_copied(shop: Shop, changes: Changes) -> None:
+    plan = shop.reindexer().plan(changes)
+    assert (plan.way, plan.target) == ("copy", NEW)
+    assert plan.blocked_seconds > 0
+    assert plan.kept is not None
+    assert plan.kept.aliases.keys() == {"shop", "few"}
+    assert shop.reindexer().change_in_place(changes) is None
+    assert shop.left() == [OLD]
+
+
+def test_nothing_is_changed_in_place_while_a_run_is_open(shop: Shop) -> None:
+    shop.reindexer().start(SHARDS, swap=False)
+    with pytest.raises(ReindexError, match="is open"):
+        shop.reindexer().change_in_place(Changes(replicas=1))
