@@ -5,10 +5,10 @@ TESTERS ?= 2
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test drill check format docs bench clean
+.PHONY: help setup demo test test-quick drill check format docs bench clean
 
 help: ## list the commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: ## make .venv with everything
 	@scripts/setup
@@ -18,6 +18,9 @@ demo: setup ## the whole way on this machine (ENGINE=opensearch for the other en
 
 test: setup ## all tests, on real nodes, Redis and workers
 	@$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
+
+test-quick: setup ## tests that need no node or worker, without the long ones of the decoders
+	@$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile tests/unit --ignore-glob='*/test_media_*'
 
 drill: setup ## kills and outages while thousands of videos are ingested or reindexed; ends with tables
 	@$(BIN)/python -m pytest -m drill -k "not short"

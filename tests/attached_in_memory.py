@@ -11,7 +11,7 @@ from tests.reindexing_in_memory import Report, identity_of
 from vidsearch.config import IndexSettings
 from vidsearch.engines import Write
 from vidsearch.index import attach_index
-from vidsearch.registry import Registry
+from vidsearch.registry import Notes, Registry
 from vidsearch.reindex import Reindexer, RunStore, Step
 from vidsearch.reindex.attached_documents import AttachedDocuments
 from vidsearch.reindex.documents import ReindexedDocuments
@@ -55,11 +55,12 @@ class Shop:
             self.engine,
             SETTINGS,
             registry=Registry(self.engine, index=SETTINGS.registry),
-            runs=RunStore(self.engine, index=SETTINGS.operations),
+            runs=RunStore(Notes(self.engine, index=SETTINGS.operations)),
             documents=ReindexedDocuments(
                 engine=self.engine,
                 registry=nothing,
                 fills=nothing,
+                slices=nothing,
                 request=nothing,
                 send=nothing,
                 checked=nothing,

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from tests.integration.writing_application import COUNT, Application, body, routing
+from tests.integration.writing_application import COUNT, Application, Calls, body, routing
 
 from vidsearch.config import Settings
 from vidsearch.errors import (

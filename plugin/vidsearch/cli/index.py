@@ -323,9 +323,10 @@ def _confirm(question: str, engine: Engine, settings: Settings) -> None:
 
 def _refuse_while_reindexed(engine: Engine, settings: Settings) -> None:
     from vidsearch.errors import ReindexError
+    from vidsearch.registry import Notes
     from vidsearch.reindex import RunStore
 
-    run = RunStore(engine, index=settings.index.operations).open()
+    run = RunStore(Notes(engine, index=settings.index.operations)).open()
     if run is not None:
         raise ReindexError(
             f"{run.called} is open ({run.step}), and {run.source!r} and {run.target!r} are in use: "

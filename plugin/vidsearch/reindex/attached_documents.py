@@ -100,8 +100,15 @@ class AttachedDocuments:
 
         return self.checked(run, source, target, [], pause=pass_by)
 
+    def lost(self, run: ReindexRun) -> tuple[str, ...]:
+        """Nothing: workers are not asked for documents."""
+        return ()
+
+    def reopen(self, run: ReindexRun) -> None:
+        """No video: workers are not asked for documents."""
+
     def retry(self, run: ReindexRun) -> None:
-        """Workers are not asked for anything."""
+        """Nothing: workers are not asked for documents."""
 
     def end(self, run: ReindexRun) -> None:
         """Free what the cluster keeps for the passes."""

@@ -296,7 +296,7 @@ class Reindexer:
         with RunLease(self.runs, run.id, owner=self._owner, seconds=self._lease_seconds) as lease:
             run = lease.change(swap=True)
             if run.step is Step.VERIFIED:  # perhaps long ago
-                self._steps.enter(lease, Step.CATCHING_UP)
+                self._steps_of(run).enter(lease, Step.CATCHING_UP)
         return self.drive(run.id)
 
     def roll_back(self, id: str | None = None) -> ReindexRun:
