@@ -140,7 +140,7 @@ def test_upgrading_attaching_and_detaching_take_the_rights_of_an_admin(
 def test_missing_right_is_named(node: SecuredNode) -> None:
     for user, lacking in (
         ("no-msearch", "indices:data/read/msearch"),
-        ("stranger", "indices:admin/aliases/get"),
+        ("stranger", "indices:admin/mappings/get"),
     ):
         engine = connect(node.settings(user))
         search = VideoSearch(engine, ENCODER, index="videos")
