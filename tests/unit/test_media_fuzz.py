@@ -14,6 +14,10 @@ from tests.media_fuzz import STREAMS, damaged_copy, outcome
 _FAULTS = ("bytes", "zeros", "cut")
 _NAMES = ("h264-mkv", "h264-ts", "hevc-ts", "mpeg2-ts", "mpeg4-asp-avi", "vp8", "vp9", "flv1-flv")
 
+# Seen once: on a busy machine, the decoders differed on a damaged HEVC stream; not in 100 runs of
+# the same bytes since. What FFmpeg makes of damage may depend on its threads.
+pytestmark = pytest.mark.flaky(reruns=1)
+
 
 @pytest.mark.parametrize("fault", _FAULTS)
 @pytest.mark.parametrize("name", _NAMES)
