@@ -47,24 +47,14 @@ class AttachedSteps(RunSteps):
                 total=self.documents.total(run),
                 marks={"source": following(run).mark(self.engine, run.source)},
             )
-        elif run.step is Step.COPYING:
-            return RunSteps.next(self, lease)
-        elif run.step is Step.CATCHING_UP:
-            self.documents.catch_up(run)
-            self._check(lease)
-        elif run.step is Step.VERIFIED:
-            if not run.swap:
-                return False
-            self._swap(lease)
-        elif run.step is Step.SWAPPED:
+            return True
+        if run.step is Step.SWAPPED:
             targets.unmark_target(self.engine, run)
             keep_attachment(self.engine, self.settings, run.target)
             if run.keep_old and self.engine.indices_of(run.source):
                 return False
             return self._finish(lease)
-        elif run.step is Step.ROLLING_BACK:
-            return self._undo(lease)
-        return not run.step.is_over
+        return RunSteps.next(self, lease)  # `super()` knows no class with slots
 
     def _swap(self, lease: RunLease) -> bool:
         run = lease.run
