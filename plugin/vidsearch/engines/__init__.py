@@ -16,6 +16,7 @@ from vidsearch.engines.types import (
     Json,
     Revision,
     Write,
+    routing_of,
 )
 
 __all__ = [
@@ -31,4 +32,5 @@ __all__ = [
     "Write",
     "connect",
     "connect_async",
+    "routing_of",
 ]

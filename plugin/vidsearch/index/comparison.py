@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from vidsearch.batches import in_batches
-from vidsearch.engines import Document, Engine, Json
+from vidsearch.engines import Document, Engine, Json, routing_of
 from vidsearch.errors import MappingConflictError
 from vidsearch.index.following import BATCH, IDS, Follower, Pass
 
@@ -49,7 +49,10 @@ class CompareVersions(Follower):
         there = self._engine.scan(self._target, source=self._marks, page_size=IDS)
         for batch in in_batches(there, IDS):
             given = self._engine.mget(
-                self._source, [one.id for one in batch], routing=_routing(batch), source=self._marks
+                self._source,
+                [one.id for one in batch],
+                routing=routing_of(batch),
+                source=self._marks,
             )
             deleted += self._delete(one for one in batch if one.id not in given)
             changed = [
@@ -65,7 +68,7 @@ class CompareVersions(Follower):
         written = 0
         for batch in in_batches(self._engine.scan(self._source, source=False, page_size=IDS), IDS):
             there = self._engine.mget(
-                self._target, [one.id for one in batch], routing=_routing(batch), source=False
+                self._target, [one.id for one in batch], routing=routing_of(batch), source=False
             )
             written += self._copy([one for one in batch if one.id not in there])
         return written
@@ -75,7 +78,7 @@ class CompareVersions(Follower):
         written = 0
         for batch in in_batches(documents, BATCH):
             ids = [one.id for one in batch]
-            found = self._engine.mget(self._source, ids, routing=_routing(batch))
+            found = self._engine.mget(self._source, ids, routing=routing_of(batch))
             self._put(list(found.values()))
             written += len(found)
         return written
@@ -151,7 +154,7 @@ class FollowField(CompareVersions):
     def _brought(self, batch: list[Document]) -> int:
         """Write those of them that the copy does not have as they are."""
         there = self._engine.mget(
-            self._target, [one.id for one in batch], routing=_routing(batch), source=[self._field]
+            self._target, [one.id for one in batch], routing=routing_of(batch), source=[self._field]
         )
         changed = [
             one
@@ -200,10 +203,6 @@ def _definition(engine: Engine, index: str, field: str) -> Mapping[str, Any]:
     for name in field.split("."):
         found = (found.get("properties") or {}).get(name) or {}
     return found
-
-
-def _routing(documents: Iterable[Document]) -> dict[str, str]:
-    return {one.id: one.routing for one in documents if one.routing is not None}
 
 
 def _of(source: Mapping[str, Any], path: str) -> Any:

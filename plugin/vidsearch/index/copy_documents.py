@@ -17,7 +17,7 @@ from threading import Event, Lock
 from typing import TypeVar
 
 from vidsearch.batches import in_batches
-from vidsearch.engines import Document, Engine, Revision, Write
+from vidsearch.engines import Document, Engine, Revision, Write, routing_of
 from vidsearch.engines.vectors import to_json
 
 __all__ = ["SLICES", "Copied", "Pace", "copy_documents"]
@@ -139,12 +139,12 @@ class _Copy:
     def read(self, documents: Sequence[Document]) -> list[Document]:
         """Those that the source still has, as they are now."""
         ids = [one.id for one in documents]
-        return list(self.engine.mget(self.source, ids, routing=_routing(documents)).values())
+        return list(self.engine.mget(self.source, ids, routing=routing_of(documents)).values())
 
     def lacking(self, documents: Sequence[Document]) -> list[Document]:
         """Those that the target lacks."""
         ids = [one.id for one in documents]
-        there = self.engine.mget(self.target, ids, routing=_routing(documents), source=False)
+        there = self.engine.mget(self.target, ids, routing=routing_of(documents), source=False)
         return [one for one in documents if one.id not in there]
 
     def write(self, documents: Sequence[Document]) -> Copied:
@@ -165,17 +165,13 @@ class _Copy:
         The source is looked at after the target was written: a document that is deleted from it
         later is deleted from the target by who deletes it.
         """
-        ids, routing = list(revisions), _routing(documents)
+        ids, routing = list(revisions), routing_of(documents)
         there = self.engine.mget(self.source, ids, routing=routing, source=False)
         wrong = {id for id in ids if id not in there} | set(self.unwanted(ids))
         deletes = [
             Write("delete", id, routing=routing.get(id), expect=revisions[id]) for id in wrong
         ]
         return self.engine.bulk(self.target, deletes).written if deletes else 0
-
-
-def _routing(documents: Iterable[Document]) -> dict[str, str]:
-    return {one.id: one.routing for one in documents if one.routing is not None}
 
 
 def _page_size(engine: Engine, index: str) -> int:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from itertools import islice
 
-from vidsearch.engines import Engine
+from vidsearch.engines import Engine, routing_of
 from vidsearch.engines.calls import Calls
 from vidsearch.engines.dialect import quoted
 from vidsearch.engines.steps import Steps
@@ -75,8 +75,7 @@ def _seconds_per_id(engine: Engine, index: str) -> float:
     """That comparing an id with the other index takes, measured on the first ones."""
     began = time.monotonic()
     some = list(islice(engine.scan(index, source=False, page_size=IDS), IDS))
-    routing = {one.id: one.routing for one in some if one.routing is not None}
-    engine.mget(index, [one.id for one in some], routing=routing, source=False)
+    engine.mget(index, [one.id for one in some], routing=routing_of(some), source=False)
     return (time.monotonic() - began) / max(len(some), 1)
 
 
