@@ -13,7 +13,7 @@ from vidsearch.embeddings import EmbeddingStore, embed_uri
 from vidsearch.encoders import Encoder, load_encoder
 from vidsearch.errors import EvaluationError
 from vidsearch.evaluation import EmbeddedPairs, Pairs, VideoFiles, embed_pairs
-from vidsearch.evaluation.embed import Progress
+from vidsearch.evaluation.files import Progress
 from vidsearch.evaluation.pairs import CaptionRow, ListedVideo
 from vidsearch.media.file_store import FileStore
 

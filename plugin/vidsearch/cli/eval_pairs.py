@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidsearch.cli import output
-from vidsearch.cli.options import json_option, report_option
+from vidsearch.cli.options import existing_file, json_option, pairs_options, report_option
 from vidsearch.config import load_settings
 from vidsearch.errors import EvaluationError
 
@@ -24,35 +24,17 @@ __all__ = ["pairs"]
 _STORE = Path(".vidsearch", "embeddings")
 _SHOWN = 10
 _VARIANTS = ("exact",)
-_npy = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.option(
-    "--csv",
-    "captions",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="File of captions; what is in it is said by --format.",
-)
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["webvid", "msrvtt", "msvd", "didemo", "plain"]),
-    default="plain",
-    show_default=True,
-    help="Layout of the file; plain: a CSV file with the columns video and caption.",
-)
-@click.option(
-    "--videos",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    metavar="FOLDER",
-    help="Folder of the video files, which may lie in folders below.",
+@pairs_options(
+    required=False,
+    layout="Layout of the file; plain: a CSV file with the columns video and caption.",
 )
 @click.option("--split", help="With MSRVTT_data.json: train, validate or test.")
 @click.option(
     "--only",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=existing_file,
     metavar="FILE",
     help="Take only the videos that this text file names, one in a line.",
 )
@@ -87,16 +69,16 @@ _npy = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option(
     "--text-vectors",
-    type=_npy,
+    type=existing_file,
     metavar="FILE.npy",
     help="Vectors of captions, a row each, in place of --csv and --videos.",
 )
 @click.option(
-    "--video-vectors", type=_npy, metavar="FILE.npy", help="Vectors of videos, a row each."
+    "--video-vectors", type=existing_file, metavar="FILE.npy", help="Vectors of videos, a row each."
 )
 @click.option(
     "--video-of",
-    type=_npy,
+    type=existing_file,
     metavar="FILE.npy",
     help="Row of the video that each caption is of; by default its own row.",
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidsearch.cli import output as out
-from vidsearch.cli.options import json_option
+from vidsearch.cli.options import existing_file, json_option, pairs_options
 from vidsearch.config import load_settings
 
 if TYPE_CHECKING:
@@ -20,32 +20,12 @@ __all__ = ["finetune"]
 
 _CACHE = Path(".vidsearch", "frames")
 _SHOWN = 10
-_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.option(
-    "--csv",
-    "captions",
+@pairs_options(
     required=True,
-    type=_file,
-    metavar="FILE",
-    help="File of captions; what is in it is said by --format.",
-)
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["webvid", "msrvtt", "msvd", "didemo", "plain"]),
-    default="plain",
-    show_default=True,
-    help="Layout of the file, as of `vidsearch eval pairs`.",
-)
-@click.option(
-    "--videos",
-    required=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    metavar="FOLDER",
-    help="Folder of the video files, which may lie in folders below.",
+    layout="Layout of the file, as of `vidsearch eval pairs`.",
 )
 @click.option(
     "--output",
@@ -62,7 +42,7 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option(
     "--validation",
-    type=_file,
+    type=existing_file,
     metavar="FILE",
     help="Videos that decide which epoch is best: their names, one in a line.",
 )
@@ -75,7 +55,7 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option(
     "--test",
-    type=_file,
+    type=existing_file,
     metavar="FILE",
     help="Videos to measure on at the end, which nothing else looks at.",
 )

@@ -11,7 +11,9 @@ import click
 __all__ = [
     "dry_run_option",
     "engine_option",
+    "existing_file",
     "json_option",
+    "pairs_options",
     "report_option",
     "wait_options",
     "yes_option",
@@ -19,6 +21,7 @@ __all__ = [
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
+existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 report_option = click.option(
     "--report",
@@ -53,3 +56,31 @@ _timeout_option = click.option(
 def wait_options(command: _F) -> _F:
     """Adds ``--wait`` and ``--timeout``."""
     return _wait_option(_timeout_option(command))
+
+
+def pairs_options(*, required: bool, layout: str) -> Callable[[_F], _F]:
+    """Adds ``--csv``, ``--format`` and ``--videos``; ``layout``: the help of the second."""
+    csv = click.option(
+        "--csv",
+        "captions",
+        required=required,
+        type=existing_file,
+        metavar="FILE",
+        help="File of captions; what is in it is said by --format.",
+    )
+    format_ = click.option(
+        "--format",
+        "format_",
+        type=click.Choice(["webvid", "msrvtt", "msvd", "didemo", "plain"]),
+        default="plain",
+        show_default=True,
+        help=layout,
+    )
+    videos = click.option(
+        "--videos",
+        required=required,
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="FOLDER",
+        help="Folder of the video files, which may lie in folders below.",
+    )
+    return lambda command: csv(format_(videos(command)))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,19 +14,16 @@ from vidsearch.config import IngestSettings, SourceSettings
 from vidsearch.defaults import BATCH_SIZE
 from vidsearch.embeddings import EmbeddingStore, FrameEmbedder, KeptVideo
 from vidsearch.encoders import Encoder, Vectors, embedded_texts
-from vidsearch.errors import VideoError
-from vidsearch.evaluation.files import VideoFiles
-from vidsearch.evaluation.pairs import LeftOut, ListedVideo, Pairs
+from vidsearch.evaluation.files import Progress, VideoFiles, read_each
+from vidsearch.evaluation.pairs import ListedVideo, Pairs
 from vidsearch.evaluation.vectors import PairVectors
-from vidsearch.media import MediaLimits, content_hash, fetch, open_reader
+from vidsearch.media import MediaLimits, open_reader
 from vidsearch.media.display import refuse_damaged
 
-__all__ = ["EmbeddedPairs", "Progress", "embed_file", "embed_pairs", "embed_texts"]
+__all__ = ["EmbeddedPairs", "embed_file", "embed_pairs", "embed_texts"]
 
 _TEXTS = 256
 """Captions that are encoded at a time."""
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,31 +73,24 @@ def embed_pairs(
         SourceUnavailableError: a disk or the store did not answer.
         EncoderError: a model cannot be loaded, or failed.
     """
-    left_out: list[LeftOut] = []
     vectors: dict[str, list[Vectors]] = {name: [] for name in encoders}
     paths: list[Path] = []
     decoded = 0
-    with ExitStack() as stack:
-        reader = stack.enter_context(closing(open_reader(ingest, limits=MediaLimits.of(sources))))
+    with closing(open_reader(ingest, limits=MediaLimits.of(sources))) as reader:
         embedders = [
             FrameEmbedder.of(ingest, reader=reader, encoder=encoder, batch_size=batch_size)
             for encoder in encoders.values()
         ]
-        for number, video in enumerate(pairs.videos):
-            progress(number, len(pairs.videos))
-            try:
-                path, made, was_read = _embed(video, files, embedders, ingest, sources, store)
-            except VideoError as error:
-                left_out.append(LeftOut(video.key, f"{type(error).__name__}: {error}"))
-                continue
-            if isinstance(path, str):
-                left_out.append(LeftOut(video.key, path))
-                continue
-            decoded += was_read
+
+        def embed(video: ListedVideo, path: Path, copy: Path, content: str) -> None:
+            nonlocal decoded
+            found = [embed_file(copy, content, e, ingest=ingest, store=store) for e in embedders]
+            decoded += any(was_read for _, was_read in found)
             paths.append(path)
-            for each, vector in zip(vectors.values(), made, strict=True):
+            for each, (vector, _) in zip(vectors.values(), found, strict=True):
                 each.append(vector)
-        progress(len(pairs.videos), len(pairs.videos))
+
+        left_out = read_each(pairs.videos, files, embed, sources=sources, progress=progress)
     kept = pairs.without(left_out) if left_out else pairs
     return EmbeddedPairs(
         pairs=kept,
@@ -119,26 +109,6 @@ def embed_pairs(
         },
         decoded=decoded,
     )
-
-
-def _embed(
-    video: ListedVideo,
-    files: VideoFiles,
-    embedders: Sequence[FrameEmbedder],
-    ingest: IngestSettings,
-    sources: SourceSettings,
-    store: EmbeddingStore | None,
-) -> tuple[Path | str, list[Vectors], bool]:
-    """The file, its vector by each model, and whether it was decoded; or why there is no file."""
-    path = files.find(video)
-    if isinstance(path, str):
-        return path, [], False
-    with fetch(str(path.absolute()), settings=sources) as file:
-        content = content_hash(file.path)
-        found = [
-            embed_file(file.path, content, each, ingest=ingest, store=store) for each in embedders
-        ]
-    return path, [vector for vector, _ in found], any(was_read for _, was_read in found)
 
 
 def embed_file(

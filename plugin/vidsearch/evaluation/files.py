@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
-from vidsearch.errors import EvaluationError
-from vidsearch.evaluation.pairs import ListedVideo
+from vidsearch.config import SourceSettings
+from vidsearch.errors import EvaluationError, VideoError
+from vidsearch.evaluation.pairs import LeftOut, ListedVideo
+from vidsearch.media import content_hash, fetch
 from vidsearch.media.suffixes import VIDEO_SUFFIXES
 
-__all__ = ["VideoFiles"]
+__all__ = ["Progress", "VideoFiles", "read_each"]
+
+Progress = Callable[[int, int], None]
+"""Told how many videos of how many are done."""
 
 
 class VideoFiles:
@@ -57,3 +63,40 @@ class VideoFiles:
     @staticmethod
     def _refuse(error: OSError) -> None:
         raise EvaluationError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
+def read_each(
+    videos: Sequence[ListedVideo],
+    files: VideoFiles,
+    read: Callable[[ListedVideo, Path, Path, str], None],
+    *,
+    sources: SourceSettings,
+    progress: Progress,
+) -> list[LeftOut]:
+    """Read the file of each video; those that have none, or one that cannot be read, are left out.
+
+    Args:
+        videos: what to read, in this order.
+        files: where they are.
+        read: called with the video, its file, the copy of it to read, and the hash of its content.
+        sources: where files may be read from.
+        progress: told before each video, and at the end.
+
+    Raises:
+        SourceUnavailableError: a disk did not answer, or is full; and what ``read`` raises but
+            :class:`~vidsearch.errors.VideoError`.
+    """
+    left_out: list[LeftOut] = []
+    for number, video in enumerate(videos):
+        progress(number, len(videos))
+        path = files.find(video)
+        if isinstance(path, str):
+            left_out.append(LeftOut(video.key, path))
+            continue
+        try:
+            with fetch(str(path.absolute()), settings=sources) as file:
+                read(video, path, file.path, content_hash(file.path))
+        except VideoError as error:
+            left_out.append(LeftOut(video.key, f"{type(error).__name__}: {error}"))
+    progress(len(videos), len(videos))
+    return left_out

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 from vidsearch.config import IngestSettings, SourceSettings
-from vidsearch.errors import FineTuningError, VideoError
-from vidsearch.evaluation import LeftOut, Pairs, VideoFiles
+from vidsearch.errors import FineTuningError
+from vidsearch.evaluation import Pairs, VideoFiles
+from vidsearch.evaluation.files import Progress, read_each
+from vidsearch.evaluation.pairs import ListedVideo
 from vidsearch.finetuning.examples import Examples, Pictures
 from vidsearch.finetuning.frame_cache import FrameCache
-from vidsearch.media import MediaLimits, content_hash, fetch, open_reader
+from vidsearch.media import MediaLimits, open_reader
 
 __all__ = ["Prepared", "Splits", "examples_of", "prepare", "split"]
 
@@ -46,7 +49,7 @@ def prepare(
     *,
     ingest: IngestSettings,
     sources: SourceSettings,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
 ) -> Prepared:
     """Decode what the cache does not hold. Goes on where it was interrupted.
 
@@ -63,26 +66,17 @@ def prepare(
         SourceUnavailableError: a disk did not answer, or is full.
     """
     contents: dict[str, str] = {}
-    left_out: list[LeftOut] = []
     decoded = 0
     with closing(open_reader(ingest, limits=MediaLimits.of(sources))) as reader:
-        for number, video in enumerate(pairs.videos):
-            progress(number, len(pairs.videos))
-            path = files.find(video)
-            if isinstance(path, str):
-                left_out.append(LeftOut(video.key, path))
-                continue
-            try:
-                with fetch(str(path.absolute()), settings=sources) as file:
-                    content = content_hash(file.path)
-                    if cache.pictures(content) is None:
-                        cache.add(content, file.path, reader, max_damaged=ingest.max_damaged)
-                        decoded += 1
-            except VideoError as error:
-                left_out.append(LeftOut(video.key, f"{type(error).__name__}: {error}"))
-            else:
-                contents[video.key] = content
-    progress(len(pairs.videos), len(pairs.videos))
+
+        def decode(video: ListedVideo, path: Path, copy: Path, content: str) -> None:
+            nonlocal decoded
+            if cache.pictures(content) is None:
+                cache.add(content, copy, reader, max_damaged=ingest.max_damaged)
+                decoded += 1
+            contents[video.key] = content
+
+        left_out = read_each(pairs.videos, files, decode, sources=sources, progress=progress)
     return Prepared(pairs.without(left_out) if left_out else pairs, contents, decoded)
 
 
