@@ -75,6 +75,7 @@ class Application:
     def fill(self, index: str) -> None:
         writes = [Write("index", f"{n}", content(0), routing(n)) for n in range(COUNT)]
         self.engine.bulk(index, writes)
+        self.engine.refresh(index)  # a plan counts what searches see, and theirs see it late
         self.expected = {f"{n}": 0 for n in range(COUNT)}
 
     @contextmanager
