@@ -11,7 +11,7 @@ __all__ = ["MAX_CANDIDATES", "auto_candidates", "auto_oversample"]
 MAX_CANDIDATES = 10_000
 """The largest ``num_candidates`` of Elasticsearch, and ``k`` of OpenSearch."""
 _SMALL = 100_000
-_RULES: dict[Level, tuple[int, float]] = {"segment": (200, 0.25), "video": (400, 0.4)}
+_RULES: dict[Level, tuple[int, float]] = {"segment": (200, 0.15), "video": (400, 0.4)}
 """Candidates of a small index by level, and the power of its vectors by which they grow."""
 _RESCORED = 100
 _MAX_OVERSAMPLE = 9.9
@@ -21,7 +21,7 @@ _MAX_OVERSAMPLE = 9.9
 def auto_candidates(vectors: int, *, level: Level, k: int) -> int:
     """``num_candidates`` per shard for a recall@10 of 0.98.
 
-    Among segments 200 up to 100,000 vectors, and then by the power 0.25 of their number: 394 for
+    Among segments 200 up to 100,000 vectors, and then by the power 0.15 of their number: 301 for
     1.5 million. A candidate is a video there, with all its segments, so they need few and each of
     them costs time. Among videos 400, and then by the power 0.4: 1,182 for 1.5 million.
 
