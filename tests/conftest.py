@@ -18,6 +18,7 @@ from tests.services import NODES, WHOLE_WAYS, RunningServices
 
 from vidsearch.engines import Engine
 from vidsearch.local import SearchNode
+from vidsearch.testing.clips import normal_scheduling
 
 # The developer's own settings must not reach a test, nor a process that a test starts.
 for _name in [name for name in os.environ if name.upper().startswith("VIDSEARCH_")]:
@@ -62,15 +63,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def normal_scheduling() -> Iterator[None]:
-    """Take back the real-time priority that the AV1 encoder of a test gives itself where it may.
-
-    SVT-AV1 sets SCHED_FIFO for the calling thread when it runs as root, and every thread and
-    process that is started later inherits it: threads that wait for each other then never end.
-    """
-    yield
-    if hasattr(os, "sched_setscheduler") and os.sched_getscheduler(0) != os.SCHED_OTHER:
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+def scheduling() -> Iterator[None]:
+    """Some tests write AV1 on ways of their own."""
+    with normal_scheduling():
+        yield
 
 
 @pytest.fixture(scope="session")

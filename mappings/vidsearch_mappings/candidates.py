@@ -27,8 +27,8 @@ def auto_candidates(vectors: int, *, level: Level, k: int) -> int:
 
     Measured with ``int8`` vectors of 512 dims on Elasticsearch 9.5.3 (``python -m
     benchmarks.large``), recall@10: of 100,000 segments 200 candidates find 0.999; of 1.5 million
-    they find 0.982 in one Lucene segment and 0.988 in 27, 400 find 0.992 and 0.993. Of the 100,000
-    videos of that index 200 find 0.987 and 0.980, 400 find 0.992 and 0.988. More videos were not
+    they find 0.982 in one Lucene segment and 0.992 in 28, 301 find 0.994 in both. Of the 100,000
+    videos of that index 200 find 0.990 and 0.978, 400 find 0.993 and 0.983. More videos were not
     measured. A filter for a tenth of the videos needs no more where the index has the settings of
     :data:`~vidsearch_mappings.vectors.SEARCH_SETTINGS`: 400 candidates find 0.997; with the
     engine's own they find 0.92, and 3,600 find 0.99.

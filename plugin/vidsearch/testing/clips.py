@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["counter_frame", "moving_frame", "read_counter", "solid", "write_clip"]
+__all__ = [
+    "counter_frame",
+    "moving_frame",
+    "normal_scheduling",
+    "read_counter",
+    "solid",
+    "write_clip",
+]
 
 _BITS = 8
 
@@ -47,6 +56,21 @@ def solid(colour: tuple[int, int, int]) -> Callable[[int], NDArray[np.uint8]]:
     return lambda _: np.full((48, 64, 3), colour, dtype=np.uint8)
 
 
+@contextmanager
+def normal_scheduling() -> Iterator[None]:
+    """Take back the real-time priority that the AV1 encoder gives itself where it may.
+
+    SVT-AV1 sets SCHED_FIFO for the calling thread when it runs as root, and every thread and
+    process that is started later inherits it: threads that wait for each other then never end,
+    and workers take both cores from the search node.
+    """
+    try:
+        yield
+    finally:
+        if hasattr(os, "sched_setscheduler") and os.sched_getscheduler(0) != os.SCHED_OTHER:
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
 def write_clip(
     path: Path,
     times: Sequence[float | Fraction],
@@ -76,7 +100,7 @@ def write_clip(
     import av
 
     first = picture(0)
-    with av.open(str(path), "w") as container:
+    with normal_scheduling(), av.open(str(path), "w") as container:
         stream: Any = container.add_stream(codec, rate=rate, options=options or {})
         stream.height, stream.width = first.shape[:2]
         stream.pix_fmt = pix_fmt
