@@ -26,6 +26,10 @@ def is_deadly(frame: NDArray[np.uint8]) -> bool:
     return bool(np.linalg.norm(frame.mean((0, 1)) - np.array(_DEADLY)) < _NEAR)
 
 
+_STRUCK = ("DecoderKilledError",)
+"""What a video says whose last attempt the drill itself ended, in its decoder."""
+
+
 @dataclass(frozen=True)
 class Poison:
     """A video that must not be indexed."""
@@ -33,8 +37,8 @@ class Poison:
     uri: str
     state: State
     """In which it ends."""
-    error: str
-    """Class of its error."""
+    errors: tuple[str, ...]
+    """Classes of which its error is one."""
 
 
 class Library:
@@ -93,32 +97,32 @@ class Library:
                 picture=solid(_DEADLY),
                 rate=5,
             )
-            made[f"p{n}"] = Poison(str(path), State.DEAD, "WorkerLost")
+            made[f"p{n}"] = Poison(str(path), State.DEAD, ("WorkerLost", *_STRUCK))
         return made
 
     def _absent(self, path: Path) -> Poison:
-        return Poison(str(path), State.FAILED, "SourceNotFoundError")
+        return Poison(str(path), State.FAILED, ("SourceNotFoundError",))
 
     def _gone(self, path: Path) -> Poison:
-        return Poison(f"{self._url}/{path.name}", State.FAILED, "SourceNotFoundError")
+        return Poison(f"{self._url}/{path.name}", State.FAILED, ("SourceNotFoundError",))
 
 
 def _noise(path: Path) -> Poison:
     path.write_bytes(np.random.default_rng(0).bytes(5000) + path.name.encode())
-    return Poison(str(path), State.FAILED, "VideoOpenError")
+    return Poison(str(path), State.FAILED, ("VideoOpenError",))
 
 
 def _cut(path: Path) -> Poison:
     whole = _drawn(path, seed=_number(path), seconds=4).read_bytes()
     path.write_bytes(whole[: whole.index(b"moov")])  # the index is at the end
-    return Poison(str(path), State.FAILED, "VideoOpenError")
+    return Poison(str(path), State.FAILED, ("VideoOpenError",))
 
 
 def _crash(path: Path) -> Poison:
     path.with_suffix("").mkdir()
     named = path.with_suffix("") / "segfault@1.mp4"
     _drawn(named, seed=_number(path), seconds=4)
-    return Poison(str(named), State.FAILED, "DecoderFailedError")
+    return Poison(str(named), State.FAILED, ("DecoderFailedError",))
 
 
 def _drawn(path: Path, *, seed: int, seconds: int) -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 from tests.integration.worker import Worker, until
+from tests.waiting import is_gone
 
 __all__ = ["Fleet"]
 
@@ -117,7 +118,9 @@ class Fleet:
         for worker in self._workers:
             self._of(worker)
             worker.stop()
-        _, left = psutil.wait_procs(self._seen, timeout=15)
+        deadline = time.monotonic() + 15
+        while (left := _living(self._seen)) and time.monotonic() < deadline:
+            time.sleep(0.05)
         for process in left:
             process.kill()
         return len(left)
@@ -142,3 +145,9 @@ def _send(processes: Iterable[psutil.Process]) -> None:
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGTERM)
+
+
+def _living(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Those that have not ended. (``psutil.wait_procs`` raises where one ends while it looks, on
+    kernels that then know no file of it.)"""
+    return [one for one in processes if one.is_running() and not is_gone(one.pid)]

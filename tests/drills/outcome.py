@@ -40,12 +40,13 @@ def lost_of(drill: Drill) -> dict[str, str]:
 def poison_untold(drill: Drill) -> dict[str, str]:
     """The poison that has not ended as it must, and how it stands."""
     records = drill.stage.services.registry.find_many([*drill.poison])
-    return {
-        id: f"{records[id].state}: {records[id].error}"
-        for id, wanted in drill.poison.items()
-        if (records[id].state, records[id].error and records[id].error.type)
-        != (wanted.state, wanted.error)
-    }
+    untold = {}
+    for id, wanted in drill.poison.items():
+        record = records[id]
+        error = record.error
+        if record.state != wanted.state or error is None or error.type not in wanted.errors:
+            untold[id] = f"{record.state}: {error}"
+    return untold
 
 
 def wrong_of(drill: Drill, documents: list[Document], folder: Path) -> dict[str, list[str]]:
