@@ -199,7 +199,7 @@ def test_size_and_order_say_which_values_are_listed(search: VideoSearch, mode: A
 def test_a_facet_without_its_own_filter_counts_the_other_values_too(
     search: VideoSearch, engine: RecordingEngine
 ) -> None:
-    facets = [Facet(field="tags", own_filter=False), "year"]
+    facets: list[Facet | str] = [Facet(field="tags", own_filter=False), "year"]
     filter = [{"tags": "red", "live": True}, {"term": {"tags": "even"}}]
     engine.sent.clear()
     result = search.search("circle", k=3, filter=filter, facets=facets)
