@@ -12,7 +12,7 @@ from vidsearch.web.public import is_hidden
 if TYPE_CHECKING:
     from vidsearch.search import SearchRequest
 
-__all__ = ["check_limits", "max_k"]
+__all__ = ["check_limits", "max_k", "names_fields"]
 
 _NAMES = ("highlight", "collapse", "facets", "sort", "group_by")
 """Arguments that name fields."""
@@ -59,6 +59,12 @@ def check_limits(request: SearchRequest, settings: Settings) -> None:
         for name in names:
             if is_hidden(name.removeprefix("-"), settings):
                 raise QueryError(f"{argument}: {name!r} is not shown", argument=argument)
+
+
+def names_fields(request: SearchRequest) -> bool:
+    """Whether the client chose fields or values of the index, which the engine may refuse."""
+    chosen = (getattr(request, name, None) for name in ("filter", "source", *_NAMES))
+    return any(value and not isinstance(value, bool) for value in chosen)
 
 
 def _conditions(filter: Any) -> Iterator[tuple[str, list[Any]]]:
