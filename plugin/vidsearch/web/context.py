@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vidsearch.config import Settings
 from vidsearch.errors import MappingConflictError
-from vidsearch.web.limits import check_limits, names_fields
+from vidsearch.web.limits import check_limits, check_text, names_fields
 from vidsearch.web.problems import RETRY_SECONDS, Problem
 from vidsearch.web.public import uri_field
 from vidsearch.web.readiness import Readiness
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["WebContext"]
 
 _log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 
 @dataclass
@@ -67,15 +68,8 @@ class WebContext:
         if request.needs_model:
             self.readiness.require_ready()
         try:
-            return await asyncio.wait_for(
-                self._found(self._completed(request, within)), self.settings.web.timeout
-            )
-        except asyncio.TimeoutError as error:
-            raise Problem.of_status(
-                503,
-                f"the search took longer than {self.settings.web.timeout:g} seconds",
-                retry_after=RETRY_SECONDS,
-            ) from error
+            completed = self._completed(request, within)
+            return await self._limited(lambda: self.search.search(completed))
         except MappingConflictError as error:
             if not names_fields(request):
                 raise
@@ -84,9 +78,33 @@ class WebContext:
                 422, "the search engine refused a field or a value of the request"
             ) from error
 
-    async def _found(self, request: SearchRequest) -> SearchResult:
-        async with self._at_once:
-            return await self.search.search(request)
+    async def embed(self, text: str) -> list[float]:
+        """The unit vector of a text, of the model of the index, within the same limits.
+
+        Raises:
+            QueryError: there is no text, or it is too long.
+            Problem: the model is not loaded, or it took longer than ``web.timeout``.
+        """
+        check_text(text, self.settings)
+        self.readiness.require_ready()
+        vector: list[float] = (await self._limited(lambda: self.search.embed(text))).tolist()
+        return vector
+
+    async def _limited(self, work: Callable[[], Awaitable[_T]]) -> _T:
+        """What the work gives, one of ``web.max_searches`` at a time, before ``web.timeout``."""
+
+        async def in_turn() -> _T:
+            async with self._at_once:
+                return await work()
+
+        try:
+            return await asyncio.wait_for(in_turn(), self.settings.web.timeout)
+        except asyncio.TimeoutError as error:
+            raise Problem.of_status(
+                503,
+                f"the search took longer than {self.settings.web.timeout:g} seconds",
+                retry_after=RETRY_SECONDS,
+            ) from error
 
     def _completed(self, request: SearchRequest, within: str | None) -> SearchRequest:
         """The request with what the server adds to it."""

@@ -65,6 +65,11 @@ def description(settings: Settings) -> Json:
         schema = adapter.json_schema(mode="serialization", ref_template=_REFERENCE)
         schemas |= schema.pop("$defs", {})
         schemas[name] = schema
+    schemas["Vector"] = {
+        "type": "object",
+        "required": ["vector"],
+        "properties": {"vector": {"type": "array", "items": {"type": "number"}}},
+    }
     schemas["NewVideo"] = NewVideoBody.model_json_schema(ref_template=_REFERENCE)
     schemas["SearchRequest"] = request
     document: Json = {
@@ -163,6 +168,24 @@ def _paths(request: Json) -> Json:
                 "summary": "Videos like another one",
                 "parameters": list(_parameters(request, without=NOT_IN_SIMILAR, required={"like"})),
                 "responses": {"200": found, **_problems(401, 421, 422, 500, 503)},
+            }
+        },
+        "/api/embed": {
+            "get": {
+                "operationId": "embed",
+                "summary": "The vector of a text, for a query of your own",
+                "parameters": [
+                    {
+                        "name": "text",
+                        "in": "query",
+                        "required": True,
+                        "schema": {"minLength": 1, **_without_null(request["properties"]["text"])},
+                    }
+                ],
+                "responses": {
+                    "200": _answer("A vector of unit length, as the index holds them.", "Vector"),
+                    **_problems(401, 421, 422, 500, 503),
+                },
             }
         },
         "/api/videos": {

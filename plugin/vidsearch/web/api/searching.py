@@ -23,7 +23,7 @@ NOT_IN_SIMILAR = frozenset({"text", "image", "clip", "vector", "mode", "fusion",
 
 
 def routes(context: WebContext) -> list[Route]:
-    """``/api/search`` and ``/api/similar``."""
+    """``/api/search``, ``/api/similar`` and ``/api/embed``."""
     settings = context.settings
 
     async def answer(request: SearchRequest) -> Response:
@@ -56,7 +56,11 @@ def routes(context: WebContext) -> list[Route]:
             raise QueryError("like is needed: the id of a video", argument="like")
         return await answer(request_from_pairs(pairs, settings))
 
+    async def embed(request: Request) -> Response:
+        return json_answer({"vector": await context.embed(request.query_params.get("text", ""))})
+
     return [
+        Route("/api/embed", embed, methods=["GET"]),
         Route("/api/search", search, methods=["GET"]),
         Route("/api/search", search_posted, methods=["POST"]),
         Route("/api/similar", similar, methods=["GET"]),
