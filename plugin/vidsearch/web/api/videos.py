@@ -67,14 +67,13 @@ class PublicVideo:
     def of(cls, record: VideoRecord, settings: Settings) -> PublicVideo:
         """What clients may know of a record."""
         shown = record.to_json()
-        copies = {name: value for name, value in record.fields.items() if value != record.uri}
         return cls(
             id=record.id,
             state=record.state,
             priority=record.priority,
             attempts=record.attempts,
             error=record.error.type if record.error else None,
-            fields=public_fields(copies, settings),
+            fields=public_fields(record.fields, settings, uri=record.uri),
             duration=record.duration,
             segments=record.segments,
             registered_at=shown["registered_at"],
