@@ -118,7 +118,7 @@ def _texts_in(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, BaseModel):
-        yield from _texts_in(value.model_dump())
+        yield from _texts_in(getattr(value, "field", None))  # of a facet
     elif isinstance(value, Mapping):
         for key, each in value.items():
             yield from _texts_in(key)
