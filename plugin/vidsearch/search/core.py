@@ -139,6 +139,23 @@ class SearchCore:
             yield from self.models.look_ahead(calls, index.name)
         return vector
 
+    def describe_index(self, calls: Calls) -> Steps[IndexDescription]:
+        """The index behind the alias, as searches know it: at most ten seconds old."""
+        return (yield from self._index.describe(calls))
+
+    def embed_image(self, image: Any, calls: Calls) -> Steps[NDArray[np.float32]]:
+        """The unit vector of an image, of the model of the index: ``(dims,)`` float32."""
+        index = yield from self._index.describe(calls)
+
+        def embedded() -> NDArray[np.float32]:
+            encoder = self.models.of(index)
+            vector = self._media.image(image, encoder=encoder)
+            self.models.used(encoder, frames=True)
+            return vector
+
+        vector: NDArray[np.float32] = yield Work(embedded)
+        return vector
+
     def search(self, request: CheckedRequest, calls: Calls) -> Steps[SearchResult]:
         """The hits of one request."""
         (result,) = yield from self.search_many([request], calls)
