@@ -37,6 +37,7 @@ _COMMANDS = (
     "status",
     "metrics",
     "search",
+    "web",
     "eval",
     "finetune",
     "model",
