@@ -89,7 +89,8 @@ class PageQuery:
     @property
     def shown_mode(self) -> str:
         """The mode that the switch shows as chosen."""
-        return "" if self.mode == "hybrid" else self.mode
+        is_default = self.mode == "hybrid" or (self.by_words and self.compares_with_other)
+        return "" if is_default else self.mode
 
     @property
     def at_text(self) -> str:

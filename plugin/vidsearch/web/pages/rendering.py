@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
@@ -36,8 +37,13 @@ _ADVICE = {
 }
 
 
-class Failure(dict[str, Any]):
-    """``title``, ``text`` and ``advice`` of what went wrong, for the templates."""
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What went wrong, for the templates."""
+
+    title: str
+    text: str
+    advice: str
 
 
 def failure_of(problem: Problem) -> Failure:

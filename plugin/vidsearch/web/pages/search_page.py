@@ -57,7 +57,7 @@ class SearchPage:
         self._context = context
         self._settings = context.settings
 
-    async def __call__(self, request: Request) -> Response:
+    async def answer(self, request: Request) -> Response:
         """The first page, results, or what is in their way."""
         root, query = root_of(request), PageQuery()
         try:
@@ -148,8 +148,9 @@ class SearchPage:
 
 
 def _loading(request: Request, query: PageQuery) -> Response:
-    values = {"seconds": _RELOAD_SECONDS, "by_words": query.url(root_of(request), mode="keyword")}
-    headers = {"retry-after": str(_RELOAD_SECONDS)}
+    values = {"by_words": query.url(root_of(request), mode="keyword")}
+    # As a header, as it takes no script and no element that assistive software stumbles over.
+    headers = {"retry-after": str(_RELOAD_SECONDS), "refresh": str(_RELOAD_SECONDS)}
     return render(request, "loading.html", values, status=503, headers=headers)
 
 
