@@ -114,7 +114,7 @@ class AsyncVideoSearch:
     async def describe_index(self) -> IndexDescription:
         """See :meth:`vidsearch.search.VideoSearch.describe_index`."""
         engine = await self._connected()
-        return await engine.run(self._core.describe_index(engine.calls))
+        return await engine.run(self._core.index.describe(engine.calls))
 
     @same_arguments_as(VideoSearch.body)
     async def body(

@@ -28,6 +28,7 @@ from vidsearch.search.embedded import Embedded
 from vidsearch.search.index_cache import IndexCache, IndexMovedError
 from vidsearch.search.models import Models
 from vidsearch.search.native import Cluster
+from vidsearch.search.own_filters import without_own_filters
 from vidsearch.search.plan import Conditions, Plan
 from vidsearch.search.query_vector import (
     MediaInput,
@@ -37,7 +38,8 @@ from vidsearch.search.query_vector import (
 )
 from vidsearch.search.ranking import Ranking
 from vidsearch.search.request import Leg
-from vidsearch.search.types import Hit, SearchResult
+from vidsearch.search.types import FacetCounts, Hit, SearchResult
+from vidsearch.search.values import Values
 from vidsearch_mappings.queries import stored_vectors_query
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ class SearchCore:
         self.models = Models(encoders, alias=alias, cold=cold)
         self._settings = settings
         self._media = media or MediaInput()
-        self._index = IndexCache(alias, registry=registry)
+        self.index = IndexCache(alias, registry=registry)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> SearchCore:
@@ -89,7 +91,6 @@ class SearchCore:
 
         The model is loaded when first needed.
         """
-
         model, ingest, index = settings.model, settings.ingest, settings.index
 
         def pool() -> EncoderPool:
@@ -122,11 +123,11 @@ class SearchCore:
         """
         index: IndexDescription | None
         try:
-            index = yield from self._index.describe(calls)
+            index = yield from self.index.describe(calls)
         except IndexNotFoundError:
             index = None
         except BackendUnavailableError:
-            index = self._index.last_known
+            index = self.index.last_known
 
         def embedded() -> NDArray[np.float32]:
             encoder = self.models.configured() if index is None else self.models.of(index)
@@ -139,21 +140,12 @@ class SearchCore:
             yield from self.models.look_ahead(calls, index.name)
         return vector
 
-    def describe_index(self, calls: Calls) -> Steps[IndexDescription]:
-        """The index behind the alias, as searches know it: at most ten seconds old."""
-        return (yield from self._index.describe(calls))
-
     def embed_image(self, image: Any, calls: Calls) -> Steps[NDArray[np.float32]]:
         """The unit vector of an image, of the model of the index: ``(dims,)`` float32."""
-        index = yield from self._index.describe(calls)
-
-        def embedded() -> NDArray[np.float32]:
-            encoder = self.models.of(index)
-            vector = self._media.image(image, encoder=encoder)
-            self.models.used(encoder, frames=True)
-            return vector
-
-        vector: NDArray[np.float32] = yield Work(embedded)
+        index = yield from self.index.describe(calls)
+        encoder = yield Work(lambda: self.models.of(index))
+        vector: NDArray[np.float32] = yield Work(lambda: self._media.image(image, encoder=encoder))
+        self.models.used(encoder, frames=True)
         return vector
 
     def search(self, request: CheckedRequest, calls: Calls) -> Steps[SearchResult]:
@@ -174,14 +166,15 @@ class SearchCore:
             by_words = [each.without_vectors(index.field) for each in requests]
             words = [each for each in by_words if each is not None]
             found = iter((yield from self._results(words, index, calls, embedded)))
-            nothing = _result(requests[0], index, (), ())
-            results = [next(found) if each else nothing for each in by_words]
-            return [
-                _result(checked, index, each.hits, (*each.warnings, missing))
-                for checked, each in zip(requests, results, strict=True)
-            ]
+            results = []
+            for checked, each in zip(requests, by_words, strict=True):
+                nothing = _result(checked, index)
+                result = next(found) if each else nothing
+                warnings = (*result.warnings, missing)
+                results.append(replace(result, mode=nothing.mode, warnings=warnings))
+            return results
 
-        found = yield from self._index.run(calls, run, sized=self._counts(requests, calls))
+        found = yield from self.index.run(calls, run, sized=self._counts(requests, calls))
         yield from self.models.look_ahead(calls, found[0].index)
         took = 1000 * (time.perf_counter() - started - embedded.loading)
         return [replace(each, took=took) for each in found]
@@ -194,12 +187,20 @@ class SearchCore:
         embedded: Embedded,
     ) -> Steps[list[SearchResult]]:
         plans = yield from self._plans(requests, index, calls, embedded)
-        rankings = yield from self._rank(plans, calls)
+        counting = [[*without_own_filters(plan)] for plan in plans]
+        every = [*plans, *(each for others in counting for each in others)]
+        rankings = yield from self._rank(every, calls)
         pages = yield from self._hits(rankings, index, calls)
-        return [
-            _result(checked, index, hits, ranking.warnings)
-            for checked, hits, ranking in zip(requests, pages, rankings, strict=True)
-        ]
+        results = []
+        others = iter(rankings[len(plans) :])
+        for at, checked in enumerate(requests):
+            ranking = rankings[at]
+            facets = ranking.facets()
+            for _ in counting[at]:
+                facets |= next(others).facets()
+            result = _result(checked, index, hits=pages[at], warnings=tuple(ranking.warnings))
+            results.append(replace(result, total=ranking.total, facets=facets))
+        return results
 
     def bodies(self, request: CheckedRequest, calls: Calls) -> Steps[dict[Leg, Json]]:
         """The complete request bodies by leg; one, ``fused``, where the engine fuses."""
@@ -212,7 +213,7 @@ class SearchCore:
             yield from self.models.look_ahead(calls, index.name)
             return plan.bodies()[0]
 
-        return (yield from self._index.run(calls, run, sized=self._counts([request], calls)))
+        return (yield from self.index.run(calls, run, sized=self._counts([request], calls)))
 
     def _counts(self, requests: Sequence[CheckedRequest], calls: Calls) -> bool:
         """Whether the bodies depend on how many vectors, or videos without one field, there are."""
@@ -243,6 +244,7 @@ class SearchCore:
                     "(Elasticsearch 9.2 and later can): search at level=video, which finds videos "
                     "that have such a segment, or leave out that condition"
                 )
+        values = [Values.of(each, index) for each in requests]
         vectors = yield from self._query_vectors(requests, index, calls, embedded)
         cluster = None
         if any(request.engine_fusion for request in requests):
@@ -261,6 +263,7 @@ class SearchCore:
                 settings=self._settings,
                 conditions=conditions[at],
                 segment_vectors=request.request.compares_segments and not exact,
+                values=values[at],
             )
             for at, request in enumerate(requests)
         ]
@@ -273,7 +276,6 @@ class SearchCore:
         embedded: Embedded,
     ) -> Steps[list[QueryVector]]:
         """What the vector leg of each request compares with; empty in keyword mode."""
-
         vectors = [QueryVector() for _ in requests]
         if any(each.request.needs_model for each in requests):
             vectors = list((yield Work(lambda: embedded(index))))
@@ -355,7 +357,7 @@ class SearchCore:
         # Every hit names its index. Without a hit there is nothing to tell by, so it is asked.
         names = {hit["_index"] for response in responses for hit in response["hits"]["hits"][:1]}
         if not names:
-            names = {(yield from self._index.describe(calls, fresh=True)).name}
+            names = {(yield from self.index.describe(calls, fresh=True)).name}
         if names != {index.name}:
             raise IndexMovedError
         rest = iter(responses)
@@ -365,11 +367,22 @@ class SearchCore:
 def _result(
     checked: CheckedRequest,
     index: IndexDescription,
-    hits: tuple[Hit, ...],
-    warnings: Sequence[str],
+    *,
+    hits: tuple[Hit, ...] = (),
+    warnings: tuple[str, ...] = (),
 ) -> SearchResult:
-    mode, level = checked.request.resolved_mode, checked.request.level
-    return SearchResult(hits, mode, level, index.name, took=0.0, warnings=tuple(warnings))
+    """The result with these hits; nothing is counted yet."""
+    request = checked.request
+    return SearchResult(
+        hits,
+        mode=request.resolved_mode,
+        level=request.level,
+        index=index.name,
+        took=0.0,
+        warnings=warnings,
+        facets={facet.field: FacetCounts(facet.field) for facet in request.counted},
+        group_by=request.group_by,
+    )
 
 
 def _for_each(

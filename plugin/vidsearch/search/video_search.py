@@ -228,7 +228,7 @@ class VideoSearch:
             BackendError: the engine failed or refused.
         """
         engine = self._engine()
-        return engine.run(self._core.describe_index(engine.calls))
+        return engine.run(self._core.index.describe(engine.calls))
 
     @same_arguments_as(search)
     def body(self, text: str | SearchRequest | None = None, **options: Any) -> dict[Leg, Json]:
