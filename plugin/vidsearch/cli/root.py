@@ -38,6 +38,7 @@ _COMMANDS = (
     "metrics",
     "search",
     "web",
+    "mcp",
     "eval",
     "finetune",
     "model",

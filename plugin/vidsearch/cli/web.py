@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from vidsearch.cli import output
+from vidsearch.cli.serving import serve, url_of
 from vidsearch.config import load_settings
-from vidsearch.errors import MissingExtraError
 
 __all__ = ["web"]
 
@@ -23,16 +23,9 @@ def web(host: str | None, port: int | None) -> None:
     `web`.
     """
     settings = load_settings()
-    try:
-        import uvicorn
-    except ImportError as error:
-        raise MissingExtraError.of("web", needed_for="`vidsearch web`") from error
     from vidsearch.web import create_app
 
     host, port = host or settings.web.host, port or settings.web.port
     app = create_app(settings)
-    shown = f"[{host}]" if ":" in host else host
-    output.talk(f"search page at http://{shown}:{port}/, API at http://{shown}:{port}/api")
-    if settings.web.token is None and host not in {"127.0.0.1", "::1", "localhost"}:
-        output.talk("Warning: web.token is unset: anybody who reaches the port may search")
-    uvicorn.run(app, host=host, port=port, log_config=None, access_log=False, server_header=False)
+    output.talk(f"search page at {url_of(host, port)}/, API at {url_of(host, port)}/api")
+    serve(app, settings.web, host=host, port=port, extra="web")

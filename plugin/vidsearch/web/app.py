@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from vidsearch.config import Settings
@@ -16,12 +15,14 @@ try:
     from starlette.middleware import Middleware
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.routing import BaseRoute
 except ImportError as _error:
     raise MissingExtraError.of("web", needed_for="the search page and the HTTP API") from _error
 
 from vidsearch.search import AsyncVideoSearch
 from vidsearch.web import api, health, pages
 from vidsearch.web.context import WebContext
+from vidsearch.web.metrics import Measured, RequestMetrics
 from vidsearch.web.problems import Problem, problem_of
 from vidsearch.web.security import FOR_PROGRAMS, Guard
 
@@ -52,21 +53,21 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        loading = asyncio.create_task(context.readiness.load(context.search))
-        try:
+        async with context.running():
             yield
-        finally:
-            loading.cancel()
-            with suppress(asyncio.CancelledError):
-                await loading
-            await context.close()
 
     async def failed(request: Request, error: Exception) -> Response:
         return _answer(request, problem_of(error))
 
+    routes: list[BaseRoute] = [*health.routes(context), *api.routes(context)]
+    middleware = [Middleware(Guard, settings.web, failed=_answer)]
+    metrics = RequestMetrics.of(context)
+    if metrics is not None:
+        routes += metrics.routes()
+        middleware.insert(0, Middleware(Measured, metrics.answered))
     app = Starlette(
-        routes=[*health.routes(context), *api.routes(context), *pages.routes(context)],
-        middleware=[Middleware(Guard, settings.web, failed=_answer)],
+        routes=[*routes, *pages.routes(context)],
+        middleware=middleware,
         # What else is raised goes on to the guard.
         exception_handlers=dict.fromkeys((VidsearchError, Problem, HTTPException), failed),
         lifespan=lifespan,

@@ -12,7 +12,7 @@ from vidsearch.web.public import is_hidden
 if TYPE_CHECKING:
     from vidsearch.search import SearchRequest
 
-__all__ = ["check_limits", "max_k"]
+__all__ = ["check_limits", "check_text", "max_k", "names_fields"]
 
 _NAMES = ("highlight", "collapse", "facets", "sort", "group_by")
 """Arguments that name fields."""
@@ -36,10 +36,8 @@ def check_limits(request: SearchRequest, settings: Settings) -> None:
     web = settings.web
     if request.k > max_k(settings):
         raise QueryError(f"k must be at most {max_k(settings)}", argument="k")
-    if request.text is not None and len(request.text) > web.max_text:
-        raise QueryError(
-            f"text has {len(request.text)} characters, more than {web.max_text}", argument="text"
-        )
+    if request.text is not None:
+        check_text(request.text, settings)
     if request.clip is not None:
         raise QueryError("clip cannot be searched by from outside", argument="clip")
     if request.image is not None and not isinstance(request.image, bytes):
@@ -59,6 +57,23 @@ def check_limits(request: SearchRequest, settings: Settings) -> None:
         for name in names:
             if is_hidden(name.removeprefix("-"), settings):
                 raise QueryError(f"{argument}: {name!r} is not shown", argument=argument)
+
+
+def check_text(text: str, settings: Settings) -> None:
+    """Refuse a text that is too long.
+
+    Raises:
+        QueryError: it is.
+    """
+    longest = settings.web.max_text
+    if len(text) > longest:
+        raise QueryError(f"text has {len(text)} characters, more than {longest}", argument="text")
+
+
+def names_fields(request: SearchRequest) -> bool:
+    """Whether the client chose fields or values of the index, which the engine may refuse."""
+    chosen = (getattr(request, name, None) for name in ("filter", "source", *_NAMES))
+    return any(value and not isinstance(value, bool) for value in chosen)
 
 
 def _conditions(filter: Any) -> Iterator[tuple[str, list[Any]]]:

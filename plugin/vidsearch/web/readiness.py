@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 from vidsearch.errors import VidsearchError, first_line
@@ -25,6 +26,7 @@ class Readiness:
 
     def __init__(self) -> None:
         self.state: Literal["loading", "failed", "ready"] = "loading"
+        self._decided = asyncio.Event()
 
     async def load(self, search: AsyncVideoSearch) -> None:
         """Have the model loaded; ends when it is."""
@@ -39,9 +41,16 @@ class Readiness:
                 pause = _SETUP_PAUSE
             else:
                 self.state = "ready"
+                self._decided.set()
                 return
             self.state = "failed"
+            self._decided.set()
             await asyncio.sleep(pause)
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until the model is loaded, or loading it has failed once."""
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._decided.wait(), seconds)
 
     @property
     def problem(self) -> Problem | None:
