@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.search_index import TableEncoder, create_index
 
 from vidsearch.config import Settings
-from vidsearch.search import FacetCounts, FacetValue, Hit, Moment
+from vidsearch.index.description import IndexDescription
+from vidsearch.search import FacetCounts, FacetValue, Hit, Moment, VideoSearch
+from vidsearch.testing.memory_engine import MemoryEngine
 from vidsearch.web.pages.cards import Card, card_of
 from vidsearch.web.pages.facets import asked_facets, date_fields, facet_views
 from vidsearch.web.pages.query import PageQuery
@@ -21,10 +25,17 @@ PROPERTIES = {
     "year": {"type": "integer"},
     "shot": {"type": "date"},
     "crew": {"type": "nested", "properties": {"name": {"type": "keyword"}}},
-    "video": {
-        "properties": {"model": {"type": "keyword"}, "embedded_at": {"type": "date"}},
-    },
+    "kept": {"type": "keyword", "doc_values": False},
 }
+
+
+@pytest.fixture(scope="module")
+def index() -> IndexDescription:
+    engine = MemoryEngine()
+    create_index(engine, "videos", [])
+    properties = engine.mapping("videos")["properties"]
+    described = VideoSearch(engine, TableEncoder()).describe_index()
+    return replace(described, properties={**PROPERTIES, "video": properties["video"]})
 
 
 def card(
@@ -92,15 +103,15 @@ def test_a_long_text_is_cut() -> None:
     assert len(card(hit(fields={"description": "word " * 200})).text) <= 240
 
 
-def test_facets_are_the_fields_of_few_values() -> None:
-    asked = asked_facets(PROPERTIES, object_field="video", query=PageQuery())
+def test_facets_are_the_fields_of_few_values(index: IndexDescription) -> None:
+    asked = asked_facets(index, PageQuery())
     assert [each.field for each in asked] == ["tags", "light"]
     assert all(each.own_filter for each in asked)
 
 
-def test_a_facet_with_a_choice_counts_as_if_there_was_none() -> None:
+def test_a_facet_with_a_choice_counts_as_if_there_was_none(index: IndexDescription) -> None:
     query = PageQuery(facets={"title": ("Harbour",)})
-    asked = asked_facets(PROPERTIES, object_field="video", query=query)
+    asked = asked_facets(index, query)
     assert [(each.field, each.own_filter) for each in asked] == [
         ("title", False),
         ("tags", True),
@@ -108,8 +119,10 @@ def test_a_facet_with_a_choice_counts_as_if_there_was_none() -> None:
     ]
 
 
-def test_the_newest_are_told_by_own_dates_then_by_when_they_were_embedded() -> None:
-    assert date_fields(PROPERTIES, object_field="video") == ["shot", "video.embedded_at"]
+def test_the_newest_are_told_by_own_dates_then_by_when_they_were_embedded(
+    index: IndexDescription,
+) -> None:
+    assert date_fields(index) == ["shot", "video.embedded_at"]
 
 
 def _counts(field: str, *values: tuple[Any, int]) -> FacetCounts:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
+from vidsearch.errors import QueryError
 from vidsearch.search import Facet, FacetCounts
 from vidsearch.search.mapping_fields import walk
+from vidsearch.search.value_fields import value_field
 from vidsearch.web.pages.query import FACET, PageQuery
+
+if TYPE_CHECKING:
+    from vidsearch.index.description import IndexDescription
 
 __all__ = ["FacetView", "asked_facets", "date_fields", "facet_views"]
 
 _MOST = 5
 """Number of facets; each is counted in every search."""
 _VALUES = 8
-_SORTABLE = frozenset({"date", "date_nanos"})
+_FACET_TYPES = frozenset({"keyword", "constant_keyword", "boolean", "text"})
+_DATE_TYPES = frozenset({"date", "date_nanos"})
+_DATES = 3
 _NOT_FACETS = frozenset({"id", "title", "name", "headline", "description", "summary", "url", "uri"})
 """Names of fields in which every video has a value of its own."""
 
@@ -40,42 +48,35 @@ class FacetView:
     values: tuple[ValueView, ...]
 
 
-def asked_facets(
-    properties: Mapping[str, Any], *, object_field: str, query: PageQuery
-) -> list[Facet]:
+def asked_facets(index: IndexDescription, query: PageQuery) -> list[Facet]:
     """The facets that a search counts: of fields with few values, as far as a mapping tells that.
 
-    Args:
-        properties: of the mapping.
-        object_field: the vidsearch object, whose fields are left out.
-        query: a field with a chosen value is always counted, as if it had none.
+    A field with a chosen value is always counted, as if it had none.
     """
     names = list(query.facets)
-    for field in walk(properties):
-        inside = f"{field.path}.".startswith(f"{object_field}.")
-        if inside or field.nested or field.exact is None or field.path in names:
-            continue
-        is_kind = field.type in {"keyword", "constant_keyword", "boolean", "text"}
-        if is_kind and field.path.rpartition(".")[2].lower() not in _NOT_FACETS:
-            names.append(field.path)
-    return [
-        Facet(field=name, size=_VALUES, own_filter=name not in query.facets)
-        for name in names[: max(_MOST, len(query.facets))]
-    ]
+    for field in _countable(index, _FACET_TYPES):
+        if len(names) >= _MOST:
+            break
+        if field not in names and field.rpartition(".")[2].lower() not in _NOT_FACETS:
+            names.append(field)
+    return [Facet(field=name, size=_VALUES, own_filter=name not in query.facets) for name in names]
 
 
-def date_fields(properties: Mapping[str, Any], *, object_field: str) -> list[str]:
+def date_fields(index: IndexDescription) -> list[str]:
     """The fields by which the newest come first: own dates of the videos, then when each was
     embedded."""
-    own = [
-        field.path
-        for field in walk(properties)
-        if field.type in _SORTABLE
-        and field.nested is None
-        and field.searchable
-        and not f"{field.path}.".startswith(f"{object_field}.")
-    ]
-    return [*own[:3], f"{object_field}.embedded_at"]
+    return [*islice(_countable(index, _DATE_TYPES), _DATES), f"{index.field}.embedded_at"]
+
+
+def _countable(index: IndexDescription, types: Container[str]) -> Iterator[str]:
+    """The index's own fields of some types that hits can be counted and sorted by."""
+    for field in walk(index.properties):
+        if field.type in types and not f"{field.path}.".startswith(f"{index.field}."):
+            try:
+                value_field(index, field.path, argument="facets")
+            except QueryError:
+                continue
+            yield field.path
 
 
 def facet_views(counts: Mapping[str, FacetCounts], *, query: PageQuery) -> list[FacetView]:

@@ -46,11 +46,12 @@ class Failure:
     advice: str
 
 
-def failure_of(problem: Problem) -> Failure:
-    """A problem in words for people."""
-    text = problem.detail[:1].upper() + problem.detail[1:]
+def failure_of(problem: Problem, *, title: str | None = None) -> Failure:
+    """A problem in words for people; ``title`` instead of the usual one of its status."""
+    detail = problem.detail.replace("``", "")
+    text = detail[:1].upper() + detail[1:]
     return Failure(
-        title=_TITLES.get(problem.status, problem.title or HTTPStatus(problem.status).phrase),
+        title=title or _TITLES.get(problem.status, HTTPStatus(problem.status).phrase),
         text=text if text.endswith((".", "!", "?")) else f"{text}.",
         advice=_ADVICE.get(problem.status, ""),
     )

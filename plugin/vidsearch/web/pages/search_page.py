@@ -120,11 +120,11 @@ class SearchPage:
         )
 
     def _facets(self, index: IndexDescription, query: PageQuery) -> list[Facet]:
-        asked = asked_facets(index.properties, object_field=index.field, query=query)
+        asked = asked_facets(index, query)
         return [each for each in asked if not is_hidden(each.field, self._settings)]
 
     def _sorts(self, index: IndexDescription) -> list[tuple[str, str]]:
-        dates = date_fields(index.properties, object_field=index.field)
+        dates = date_fields(index)
         shown = [name for name in dates if not is_hidden(name, self._settings)]
         told = [
             "newest in the index" if name.startswith(f"{index.field}.") else f"newest ({name})"

@@ -22,15 +22,15 @@ def sign_in_routes(context: WebContext) -> list[BaseRoute]:
     settings = context.settings.web
 
     async def form(request: Request) -> Response:
-        return _form(request, local_target(request.query_params.get("next")))
+        return _form(request, _target(request, request.query_params.get("next")))
 
     async def enter(request: Request) -> Response:
         async with request.form(max_files=0, max_fields=2) as given:
             token, target = given.get("token"), given.get("next")
-        there = local_target(target if isinstance(target, str) else None)
+        there = _target(request, target)
         if not isinstance(token, str) or not is_token(token.strip(), settings):
             return _form(request, there, wrong=True)
-        answer = RedirectResponse(f"{root_of(request)}{there}", 303)
+        answer = RedirectResponse(there, 303)
         sign_in(answer, settings, secure=request.url.scheme == "https")
         return answer
 
@@ -44,6 +44,11 @@ def sign_in_routes(context: WebContext) -> list[BaseRoute]:
         Route("/login", enter, methods=["POST"]),
         Route("/logout", leave, methods=["POST"]),
     ]
+
+
+def _target(request: Request, next: object) -> str:
+    """Where to go afterwards; the first page where nothing else was asked for."""
+    return local_target(next) if isinstance(next, str) and next else f"{root_of(request)}/"
 
 
 def _form(request: Request, there: str, *, wrong: bool = False) -> Response:
