@@ -76,7 +76,7 @@ class SearchPage:
                 "cards": [],
                 "start": False,
             }
-            headers = problem.headers
+            headers = problem.all_headers
             return render(request, "search.html", values, status=problem.status, headers=headers)
 
     def _start(self, request: Request, query: PageQuery) -> Response:
