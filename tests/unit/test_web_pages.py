@@ -45,6 +45,7 @@ def test_first_page_has_the_box_and_no_results(page: Page) -> None:
 
 def test_first_load_is_under_100_kb(page: Page) -> None:
     html = page.get("/?q=red").text
+    assert cards(html)
     linked = re.findall(r'(?:href|src)="(/static/[^"]+)"', html)
     assert {name.partition("?")[0].rpartition(".")[2] for name in linked} == {"css", "js", "svg"}
     assert not re.findall(r'(?:href|src)="(?:https?:)?//', html), "nothing comes from elsewhere"
@@ -110,8 +111,10 @@ def test_what_videos_say_is_escaped(own: Page) -> None:
 
 
 def test_no_page_has_script_or_style_in_it(page: Page) -> None:
-    for path in ("/", "/?q=red", "/?q=red&page=x", "/nowhere", "/login"):
+    paths = {"/": 200, "/?q=red": 200, "/?q=red&page=x": 422, "/nowhere": 404, "/login": 200}
+    for path, status in paths.items():
         answer = page.get(path)
+        assert answer.status_code == status
         assert re.findall(r"<script(?![^>]* src=)", answer.text) == []
         assert re.findall(r"<style|\sstyle=|\son\w+=|javascript:", answer.text) == []
         policy = answer.headers["content-security-policy"]
@@ -121,6 +124,7 @@ def test_no_page_has_script_or_style_in_it(page: Page) -> None:
 
 def test_where_a_video_lies_is_not_shown(page: Page) -> None:
     html = page.get("/?q=red").text
+    assert cards(html)
     assert "/videos/r.mp4" not in html
     assert "file:" not in html
 

@@ -100,6 +100,9 @@ def _place(services: Services, id: str) -> Path | str:
         Problem: it was never ingested, or was deleted.
         VidsearchError: it is not known or not there, or may not be read.
     """
+    from vidsearch.registry.validation import check_id
+
+    check_id(id)
     record = services.registry.get(id)
     if record.indexed_at is None or record.state is State.DELETED:
         raise Problem.of_status(404, f"video {id!r} cannot be played: it is {record.state}")

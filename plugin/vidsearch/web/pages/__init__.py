@@ -41,9 +41,10 @@ def routes(context: WebContext) -> list[BaseRoute]:
 
 def error_page(request: Request, problem: Problem) -> Response | None:
     """The page that tells a person what is wrong; ``None``: the answer is problem details."""
-    from vidsearch.web.pages.rendering import failure_of, render, root_of
+    from vidsearch.web.pages.rendering import failure_of, render
+    from vidsearch.web.security import route_path
 
-    is_video = request.scope["path"].startswith(f"{root_of(request)}/video/")
+    is_video = route_path(request.scope).startswith("/video/")
     title = "This video cannot be shown" if is_video else None
     values = {"failure": failure_of(problem, title=title), "back": ""}
     return render(request, "message.html", values, tab="", status=problem.status)

@@ -82,6 +82,11 @@ class PageQuery:
         return self.like is not None or bool(self.v)
 
     @property
+    def told(self) -> str:
+        """What is searched for, in a few words."""
+        return self.q or self.pic or self.like or ""
+
+    @property
     def by_words(self) -> bool:
         """Whether words alone are compared, so that no model is needed."""
         return self.mode == "keyword"
