@@ -200,7 +200,7 @@
   };
   function draw(on) {
     drawing.hidden = !on;
-    boxButton.setAttribute("aria-pressed", String(on));
+    boxButton.textContent = on ? "The whole frame" : "Search by a part of it";
     frameButton.textContent = on ? "Search by this part" : "Search by this frame";
     box = on ? [0.25, 0.25, 0.5, 0.5] : null;
     if (!on) {
