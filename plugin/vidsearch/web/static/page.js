@@ -21,6 +21,11 @@
       sessionStorage.setItem("focus", JSON.stringify([target.name, target.value]));
       form.requestSubmit();
     });
+    // After going back the controls are those of the address, as it is read again.
+    const came = performance.getEntriesByType("navigation")[0]?.type;
+    addEventListener("pageshow", ({ persisted }) => {
+      if (persisted || came === "back_forward") form.reset();
+    });
     const focused = JSON.parse(sessionStorage.getItem("focus") || "null");
     sessionStorage.removeItem("focus");
     if (focused) {
