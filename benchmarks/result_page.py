@@ -39,7 +39,8 @@ OWN = [Facet(field="tags", own_filter=False)]
 
 def run(*, rounds: int, folder: Path) -> Iterator[Section]:
     """Searches for ten videos; both ways embed the text each time."""
-    for kind in ("elasticsearch", "opensearch"):
+    kinds: tuple[EngineKind, ...] = ("elasticsearch", "opensearch")
+    for kind in kinds:
         yield from _on(kind, rounds=rounds)
 
 

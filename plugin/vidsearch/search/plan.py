@@ -34,7 +34,7 @@ from vidsearch_mappings.scores import Similarity
 from vidsearch_mappings.stop_words import stop_words, without_stop_words
 from vidsearch_mappings.words import PIECE
 
-__all__ = ["Conditions", "Plan"]
+__all__ = ["Conditions", "Plan", "counts_of"]
 
 _VIDEO_BODY = "vector_video"
 """Name of the second body of the vector leg at level ``both``: among mean vectors."""
@@ -43,6 +43,11 @@ _TOLERANCE = 1e-4
 """What the engine may round; it is asked for slightly more than ``min_cosine``, and cut here."""
 # Lucene counts one clause per word and field, and OpenSearch stops at 1,024 of them.
 _MAX_CLAUSES = 900
+
+
+def counts_of(name: Leg) -> Leg:
+    """Name of the body that brings the values of the window of another one."""
+    return f"{name}_counts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +125,7 @@ class Plan:
         """Whether the window is ranked first, and documents are fetched for the hits of the page.
 
         Words give many hits of the same score, so only the whole window makes pages fit together.
-        Facets, a sort and hits by moment are of the whole window, too.
+        A sort and hits by moment are of the whole window, too.
         And where a filter asks for nested objects, Elasticsearch looks for them inside the segments
         when it collects the inner hits, of which hits by their ids have all. Seen on 9.5.3.
         """
@@ -130,8 +135,8 @@ class Plan:
             and any(map(has_nested, self.conditions.without_segments))
         )
         request = self.request
-        whole = request.facets or request.sort is not None or request.by_moment
-        return bool(request.fuses or not request.needs_vector or by_nested or whole)
+        whole = request.sort is not None or request.by_moment
+        return request.fuses or not request.needs_vector or by_nested or whole
 
     def similarity(self, level: Level, *, chosen: bool = False) -> Similarity:
         """How a body of the vector leg is scored; ``chosen``: one that :meth:`page` makes.
@@ -153,7 +158,9 @@ class Plan:
     def bodies(self, *, content: bool = True, spare: int = 0) -> tuple[dict[Leg, Json], list[str]]:
         """The body of each leg, or the one body ``fused`` where the engine fuses; and warnings.
 
-        At level ``both`` the vector leg has two: among segments, and among mean vectors.
+        At level ``both`` the vector leg has two: among segments, and among mean vectors. Where a
+        vector leg by itself brings the page, its facets take the values of the whole window from a
+        body of their own, see :func:`counts_of`: both at once cost less than one after the other.
 
         Args:
             content: bring back documents and moments of the hits that are asked for; else ids and
@@ -201,7 +208,13 @@ class Plan:
                 assert self.cluster is not None
                 size = request.last if content else window
                 bodies = {"fused": fusion.body(self.cluster, **bodies, size=size)}
-        return {leg: self.values.added_to(body) for leg, body in bodies.items()}, warnings
+        counted = bodies
+        if alone and request.needs_vector and request.facets:
+            counted = {
+                counts_of(name): self._vector_body(level, size=window, content=False, source=False)
+                for name, level in self.levels.items()
+            }
+        return bodies | {leg: self.values.added_to(body) for leg, body in counted.items()}, warnings
 
     def fuse(self, legs: Mapping[Leg, Sequence[Scored]]) -> list[Scored]:
         """One ranking of the legs."""

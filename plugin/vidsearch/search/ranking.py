@@ -17,7 +17,7 @@ from vidsearch.search.legs import (
 )
 from vidsearch.search.moment_hits import legs_of_moments, video_id
 from vidsearch.search.moments import merge_moments
-from vidsearch.search.plan import Plan
+from vidsearch.search.plan import Plan, counts_of
 from vidsearch.search.request import Leg
 from vidsearch.search.types import Explanation, FacetCounts, Hit, LegShare, Total
 from vidsearch.search.values import VideoValues
@@ -56,14 +56,16 @@ class Ranking:
         """Whether nothing counts beyond the candidates."""
         self._total: Total | None = None
         self._facets: dict[str, FacetCounts] | None = None
-        """Both by the engine, where it counts more than the candidates."""
+        """Both where more is counted than the candidates."""
         self._duplicates: dict[str, tuple[str, ...]] = {}
         self.warnings = list(plan.vector.warnings)
         """What the user should know."""
 
     def first_bodies(self) -> dict[str, Json]:
         """What finds the videos: see :meth:`~vidsearch.search.plan.Plan.bodies`."""
-        bodies, warnings = self._plan.bodies(content=not self._plan.fetches_page, spare=_TIES)
+        plan = self._plan
+        content = not (plan.fetches_page or plan.counts_only)
+        bodies, warnings = plan.bodies(content=content, spare=_TIES)
         self.warnings += warnings
         self._sizes = {leg: body["size"] for leg, body in bodies.items()}
         if self._counts_nearest:
@@ -88,10 +90,7 @@ class Ranking:
             least = threshold_of(hits, min_cosine=request.min_cosine, gap=request.gap)
             self._threshold = least
             self._legs["vector"] = above_threshold(hits, least)
-            self._is_whole = all(
-                len(found) < self._sizes[name] or (least is not None and found[-1].score < least)
-                for name, found in levels.items()
-            )
+            self._is_whole = self._holds_all(levels)
         if "keyword" in answer:
             self._legs["keyword"] = read_keyword_hits(answer["keyword"])
             self._is_whole &= len(self._legs["keyword"]) < self._sizes["keyword"]
@@ -101,15 +100,23 @@ class Ranking:
         self._read_counts(answer)
 
     def _read_counts(self, answer: Mapping[str, Json]) -> None:
-        """Take over what the engine counted beyond the candidates."""
-        if self._plan.values.by_engine:
+        """Take over what was counted beyond the candidates."""
+        if any(counts_of(name) in answer for name in self._plan.levels):
+            found = self._levels({name: answer[counts_of(name)] for name in self._plan.levels})
+            levels = {counts_of(name): hits for name, hits in found.items()}
+            counted = above_threshold(_of_all_levels(levels), self._threshold)
+            videos = [hit.id for hit in counted[: self._window]]
+            is_whole = self._holds_all(levels) and len(counted) <= self._window
+            self._total = self._total_of(len(videos), is_whole=is_whole)
+            self._facets = self._plan.values.counts(videos, self._values)
+        elif self._plan.values.by_engine:
             total = answer["keyword"]["hits"]["total"]
             self._total = self._total_of(total["value"], is_whole=total["relation"] == "eq")
             self._facets = self._plan.values.counted(answer["keyword"])
         elif self._counts_nearest:
             # Of several shards, some engines count the nearest of each.
-            found = min(answer["vector"]["hits"]["total"]["value"], self._window)
-            self._total = self._total_of(found, is_whole=found < self._window)
+            number = min(answer["vector"]["hits"]["total"]["value"], self._window)
+            self._total = self._total_of(number, is_whole=number < self._window)
 
     def candidates(self) -> dict[str, Json]:
         """What reads of the candidates what ``collapse`` and ``diversity`` compare, and their
@@ -221,8 +228,16 @@ class Ranking:
         """Whether only the page is read, and the engine says how many nearest videos it has."""
         request, plan = self._request, self._plan
         thresholds = request.min_cosine is not None or request.gap is not None
-        is_page = not plan.fetches_page and not request.reorders
+        is_page = not (plan.fetches_page or request.reorders or request.facets)
         return is_page and not thresholds and len(plan.levels) == 1
+
+    def _holds_all(self, levels: Mapping[str, Sequence[LegHit]]) -> bool:
+        """Whether nothing good lies beyond these hits of the vector leg."""
+        least = self._threshold
+        return all(
+            len(found) < self._sizes[name] or (least is not None and found[-1].score < least)
+            for name, found in levels.items()
+        )
 
     def _total_of(self, value: int, *, is_whole: bool) -> Total:
         return Total(value, "eq" if is_whole else "gte", min(value, self._window))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, cast, get_args
 
 from numpy.typing import NDArray
 from pydantic import (
@@ -252,7 +252,7 @@ class SearchRequest(BaseModel):
     @property
     def counted(self) -> tuple[Facet, ...]:
         """The facets that are asked for."""
-        return tuple(self.facets)  # type: ignore[arg-type]
+        return cast("tuple[Facet, ...]", self.facets)
 
     @property
     def sort_key(self) -> tuple[str, bool] | None:

@@ -79,7 +79,7 @@ class Values:
         if self.sort is None and (self.by_engine or not self.facets):
             return {}
         hits = (hit for response in answer.values() for hit in response["hits"]["hits"])
-        return {hit["_id"]: hit.get("fields", {}) for hit in hits}
+        return {hit["_id"]: hit["fields"] for hit in hits if "fields" in hit}
 
     def ordered(
         self, order: list[Scored], values: VideoValues, video_of: Callable[[str], str]
@@ -91,6 +91,7 @@ class Values:
         if self.sort is None:
             return order
         choose = max if self.descending else min
+        found: list[tuple[list[Any], Scored]]
         found = [(self.sort.values(values.get(video_of(hit.id), {})), hit) for hit in order]
         present = [(choose(each), hit) for each, hit in found if each]
         present.sort(key=lambda pair: pair[0], reverse=self.descending)

@@ -34,7 +34,6 @@ def milliseconds(date: Any) -> int:
 
 def period_start(date: Any, interval: str) -> int:
     """The start of the year, month, day or hour that a date lies in, in milliseconds since 1970."""
-    at = datetime.fromtimestamp(milliseconds(date) / 1000, UTC)
-    parts = ["year", "month", "day", "hour"]
-    kept = [getattr(at, part) for part in parts[: parts.index(interval) + 1]]
-    return milliseconds(datetime(*[*kept, 1, 1][: max(3, len(kept))], tzinfo=UTC).isoformat())
+    text = datetime.fromtimestamp(milliseconds(date) / 1000, UTC).isoformat()
+    kept = {"year": 4, "month": 7, "day": 10, "hour": 13}[interval]
+    return milliseconds(text[:kept] + "0001-01-01T00:00:00+00:00"[kept:])
