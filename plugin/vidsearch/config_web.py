@@ -22,7 +22,7 @@ class WebSettings(Section):
     """The search page and the HTTP API (`vidsearch web`), and the MCP server (`vidsearch mcp`)."""
 
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen at.")
-    port: int = Field(8800, ge=1, le=65_535, description="Port to listen at.")
+    port: int = Field(8800, ge=1, le=65_535, description="Number of the port to listen at.")
     token: SecretStr | None = Field(
         None,
         description="Token, of at least 16 characters, that every request must bring, as "
@@ -37,7 +37,7 @@ class WebSettings(Section):
     )
     allow_writes: bool = Field(
         False,
-        description="Whether videos may be registered and ingested again over HTTP. Needs `token`.",
+        description="Whether to let clients register videos, and ingest them again. Needs `token`.",
     )
     max_upload_bytes: int = Field(
         10 * 1024 * 1024,
