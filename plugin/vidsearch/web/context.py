@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from vidsearch.index.description import IndexDescription
     from vidsearch.search import AsyncVideoSearch, SearchRequest, SearchResult
     from vidsearch_tasks import Services
 
@@ -102,6 +103,14 @@ class WebContext:
         """
         self.readiness.require_ready()
         return await self._limited(lambda: self.search.embed_image(image))
+
+    async def describe_index(self) -> IndexDescription:
+        """The index that is searched: its model, its fields; within the same limits.
+
+        Raises:
+            Problem: it took longer than ``web.timeout``.
+        """
+        return await self._limited(self.search.describe_index)
 
     async def _limited(self, work: Callable[[], Awaitable[_T]]) -> _T:
         """What the work gives, one of ``web.max_searches`` at a time, before ``web.timeout``."""

@@ -64,7 +64,7 @@ def media_routes(context: WebContext) -> list[BaseRoute]:
         return RedirectResponse(place, 307)
 
     async def thumbnail(request: Request) -> Response:
-        found = await asyncio.to_thread(_picture, store(), request.path_params["key"])
+        found = await asyncio.to_thread(_picture, store, request.path_params["key"])
         if found is None:
             raise Problem.of_status(404, "there is no such picture")
         data, format = found
@@ -110,5 +110,7 @@ def _place(services: Services, id: str) -> Path | str:
         return source.to_play(seconds=_SIGNED_SECONDS)
 
 
-def _picture(store: ThumbnailStore | None, key: str) -> Any:
-    return store.read(key) if store is not None else None
+def _picture(store: Once[ThumbnailStore | None], key: str) -> Any:
+    """The bytes and the format of a picture; opening the store may ask a bucket."""
+    opened = store()
+    return opened.read(key) if opened is not None else None

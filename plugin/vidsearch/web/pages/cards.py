@@ -13,7 +13,7 @@ from vidsearch.search.timecode import timecode
 from vidsearch.web.media import thumbnail_path
 from vidsearch.web.pages.query import PageQuery
 
-__all__ = ["Card", "card_of", "video_url"]
+__all__ = ["CARD_FIELDS", "Card", "card_of", "video_url"]
 
 _TRACK = 1000.0
 """Width of the strip, in its own units."""
@@ -22,6 +22,8 @@ _NARROWEST = 12.0
 _STEPS = 5
 _TITLES = ("title", "name", "headline")
 _TEXTS = ("description", "summary", "caption", "text")
+CARD_FIELDS = (*_TITLES, *_TEXTS)
+"""Fields of documents that cards show."""
 _LONGEST = 240
 """Characters of a text on a card."""
 

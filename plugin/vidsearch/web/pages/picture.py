@@ -45,7 +45,7 @@ class Picture:
                 raise QueryError("no picture was given: choose a file", argument="image")
             data, name = image_of(await file.read()), file.filename
         vector = await self._context.embed_image(data)
-        index = await self._context.search.describe_index()
+        index = await self._context.describe_index()
         query = PageQuery.of_string(before if isinstance(before, str) else "")
         label = label if isinstance(label, str) and label else name
         # Its look takes the place of what was searched for, and keeps the filters.

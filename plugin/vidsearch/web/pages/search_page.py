@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from vidsearch.errors import VidsearchError
 from vidsearch.search import Facet, Hit, SearchResult
-from vidsearch.web.pages.cards import card_of
+from vidsearch.web.pages.cards import CARD_FIELDS, card_of
 from vidsearch.web.pages.facets import asked_facets, date_fields, facet_views
 from vidsearch.web.pages.picture_vector import from_text
 from vidsearch.web.pages.query import PER_PAGE, PageQuery
@@ -91,10 +91,11 @@ class SearchPage:
         return embeds and self._context.readiness.state == "loading"
 
     async def _results(self, request: Request, query: PageQuery) -> Response:
-        root, index = root_of(request), await self._context.search.describe_index()
+        root, index = root_of(request), await self._context.describe_index()
         vector = from_text(query.v, index.identity) if query.v else None
         facets = self._facets(index, query)
-        found = await self._context.find(query.request(vector=vector, facets=facets))
+        shown = [*CARD_FIELDS, f"{index.field}.duration"]
+        found = await self._context.find(query.request(vector=vector, facets=facets, source=shown))
         values = {
             **self._form(query, root),
             **_pages(found, query, root),
