@@ -25,7 +25,7 @@ from vidsearch_tasks.register import (
 )
 from vidsearch_tasks.reindexing import reindexer, run_store, start_reindex
 from vidsearch_tasks.services import Services, configure, current_services
-from vidsearch_tasks.videos import delete_video, update_fields, video_status
+from vidsearch_tasks.videos import delete_video, retry_videos, update_fields, video_status
 from vidsearch_tasks.worker_logs import set_formatter as _  # noqa: F401  (a signal calls it)
 from vidsearch_tasks.worker_start import app_conflicts
 
@@ -61,6 +61,7 @@ __all__ = [
     "register_video",
     "register_videos",
     "reindexer",
+    "retry_videos",
     "run_scan",
     "run_store",
     "run_sweep",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from vidsearch_tasks.register import enqueue
+from vidsearch.batches import in_batches
+from vidsearch_tasks.register import enqueue, enqueue_many
 from vidsearch_tasks.services import Services, current_services
 
 if TYPE_CHECKING:
     from vidsearch.registry import VideoRecord
 
-__all__ = ["delete_video", "update_fields", "video_status"]
+__all__ = ["delete_video", "retry_videos", "update_fields", "video_status"]
 
 
 def video_status(id: str, *, services: Services | None = None) -> VideoRecord:
@@ -26,6 +27,29 @@ def video_status(id: str, *, services: Services | None = None) -> VideoRecord:
         BackendUnavailableError: the engine does not answer.
     """
     return (services or current_services()).registry.get(id)
+
+
+def retry_videos(ids: Iterable[str], *, services: Services | None = None) -> list[VideoRecord]:
+    """Enqueue failed or dead videos again, and reset their attempts.
+
+    Args:
+        ids: of the videos.
+        services: what to work with; by default those of this process.
+
+    Returns:
+        Their records, in the order of the ids.
+
+    Raises:
+        RegistryError: a video is neither failed nor dead, or was never registered. Those before it
+            are enqueued.
+        BackendUnavailableError: the engine or the broker does not answer; call again.
+    """
+    services = services or current_services()
+    records: list[VideoRecord] = []
+    for batch in in_batches(ids):
+        again = enqueue_many(services.registry.retry_many(batch), services=services)
+        records += [one.require() for one in again]
+    return records
 
 
 def delete_video(id: str, *, services: Services | None = None) -> VideoRecord:

@@ -15,10 +15,11 @@ from tests.search_index import TableEncoder, create_index, make_videos, unit_vec
 
 from vidsearch.cli import cli, main
 from vidsearch.cli.facets import parse_facets
-from vidsearch.cli.search import parse_conditions, search, timecode
+from vidsearch.cli.search import parse_conditions, search
 from vidsearch.engines import Write
 from vidsearch.errors import QueryError
 from vidsearch.search import SearchRequest
+from vidsearch.search.timecode import timecode
 from vidsearch.testing.memory_engine import MemoryEngine
 
 

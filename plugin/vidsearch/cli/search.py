@@ -22,10 +22,7 @@ from vidsearch.errors import ModelUnavailableError, QueryError, SourceUnavailabl
 if TYPE_CHECKING:
     from vidsearch.search import Hit, SearchResult
 
-__all__ = ["parse_conditions", "print_result", "search", "timecode"]
-
-_CONDITION = re.compile(r"(?P<field>[^=<>]+?)\s*(?P<sign>>=|<=|=|>|<)\s*(?P<value>.*)", re.DOTALL)
-_RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
+__all__ = ["parse_conditions", "print_result", "search"]
 
 
 @click.command()
@@ -232,13 +229,6 @@ def parse_conditions(conditions: Iterable[str]) -> list[dict[str, Any]]:
     return [_parse(condition.strip()) for condition in conditions]
 
 
-def timecode(seconds: float) -> str:
-    """``m:ss``, or ``h:mm:ss`` from an hour on, rounded to whole seconds."""
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
-
-
 def _parse(condition: str) -> dict[str, Any]:
     if condition.startswith("{"):
         try:
@@ -247,17 +237,9 @@ def _parse(condition: str) -> dict[str, Any]:
             raise QueryError(f"--filter {condition!r} is no JSON: {error}") from error
         assert isinstance(clause, dict)  # or the text would not start with a brace
         return clause
-    match = _CONDITION.fullmatch(condition)
-    if match is None or not match["value"].strip(", "):
-        raise QueryError(
-            f"--filter {condition!r} is no condition: write tags=sport, tags=a,b, year>=2020 "
-            "or a JSON clause"
-        )
-    field, sign, value = match["field"].strip(), match["sign"], match["value"]
-    if sign != "=":
-        return {field: {_RANGES[sign]: value}}
-    values = [part.strip() for part in value.split(",") if part.strip()]
-    return {field: values if len(values) > 1 else values[0]}
+    from vidsearch.search.conditions import parse_condition
+
+    return parse_condition(condition, what="--filter", forms=" or a JSON clause")
 
 
 def print_result(
@@ -312,6 +294,8 @@ def _marked(fragment: str, tags: tuple[str, str]) -> str:
 
 
 def _row(rank: int, hit: Hit, *, by_leg: bool) -> Sequence[Any]:
+    from vidsearch.search.timecode import timecode
+
     # A line each on a terminal; in a pipe a table's cells are put on one line.
     moments = ",\n".join(
         f"{timecode(m.start)}–{timecode(m.end)} ({m.cosine:.2f})" for m in hit.moments

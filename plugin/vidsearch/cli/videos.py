@@ -131,17 +131,14 @@ def retry(
 
     With --error alone: failed and dead ones.
     """
-    from vidsearch_tasks import Services, enqueue_many
+    from vidsearch_tasks import Services, retry_videos
 
     with Services() as services:
         _require_all(services, ids)
         states = _states(failed=failed or every, dead=dead or every)
         if error and not states:
             states = [*GIVEN_UP]
-        records = []
-        for batch in in_batches(_chosen(services, ids, states, error)):
-            again = enqueue_many(services.registry.retry_many(batch), services=services)
-            records += [one.require() for one in again]
+        records = retry_videos(_chosen(services, ids, states, error), services=services)
     _tell(records, done="queued again", as_json=as_json)
 
 

@@ -22,6 +22,7 @@ from vidsearch.search.video_search import VideoSearch
 if TYPE_CHECKING:
     from vidsearch.encoders.pool import EncoderPool
     from vidsearch.engines import AsyncEngine
+    from vidsearch.index.description import IndexDescription
 
 __all__ = ["AsyncVideoSearch"]
 
@@ -104,6 +105,16 @@ class AsyncVideoSearch:
         asked = require_text(text)
         engine = await self._connected()
         return await engine.run(self._core.embed(asked, engine.calls))
+
+    async def embed_image(self, image: Any) -> NDArray[np.float32]:
+        """See :meth:`vidsearch.search.VideoSearch.embed_image`."""
+        engine = await self._connected()
+        return await engine.run(self._core.embed_image(image, engine.calls))
+
+    async def describe_index(self) -> IndexDescription:
+        """See :meth:`vidsearch.search.VideoSearch.describe_index`."""
+        engine = await self._connected()
+        return await engine.run(self._core.index.describe(engine.calls))
 
     @same_arguments_as(VideoSearch.body)
     async def body(

@@ -83,7 +83,7 @@ class SearchCore:
         self.models = Models(encoders, alias=alias, cold=cold)
         self._settings = settings
         self._media = media or MediaInput()
-        self._index = IndexCache(alias, registry=registry)
+        self.index = IndexCache(alias, registry=registry)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> SearchCore:
@@ -91,7 +91,6 @@ class SearchCore:
 
         The model is loaded when first needed.
         """
-
         model, ingest, index = settings.model, settings.ingest, settings.index
 
         def pool() -> EncoderPool:
@@ -124,11 +123,11 @@ class SearchCore:
         """
         index: IndexDescription | None
         try:
-            index = yield from self._index.describe(calls)
+            index = yield from self.index.describe(calls)
         except IndexNotFoundError:
             index = None
         except BackendUnavailableError:
-            index = self._index.last_known
+            index = self.index.last_known
 
         def embedded() -> NDArray[np.float32]:
             encoder = self.models.configured() if index is None else self.models.of(index)
@@ -139,6 +138,14 @@ class SearchCore:
         vector: NDArray[np.float32] = yield Work(embedded)
         if index is not None:
             yield from self.models.look_ahead(calls, index.name)
+        return vector
+
+    def embed_image(self, image: Any, calls: Calls) -> Steps[NDArray[np.float32]]:
+        """The unit vector of an image, of the model of the index: ``(dims,)`` float32."""
+        index = yield from self.index.describe(calls)
+        encoder = yield Work(lambda: self.models.of(index))
+        vector: NDArray[np.float32] = yield Work(lambda: self._media.image(image, encoder=encoder))
+        self.models.used(encoder, frames=True)
         return vector
 
     def search(self, request: CheckedRequest, calls: Calls) -> Steps[SearchResult]:
@@ -167,7 +174,7 @@ class SearchCore:
                 results.append(replace(result, mode=nothing.mode, warnings=warnings))
             return results
 
-        found = yield from self._index.run(calls, run, sized=self._counts(requests, calls))
+        found = yield from self.index.run(calls, run, sized=self._counts(requests, calls))
         yield from self.models.look_ahead(calls, found[0].index)
         took = 1000 * (time.perf_counter() - started - embedded.loading)
         return [replace(each, took=took) for each in found]
@@ -206,7 +213,7 @@ class SearchCore:
             yield from self.models.look_ahead(calls, index.name)
             return plan.bodies()[0]
 
-        return (yield from self._index.run(calls, run, sized=self._counts([request], calls)))
+        return (yield from self.index.run(calls, run, sized=self._counts([request], calls)))
 
     def _counts(self, requests: Sequence[CheckedRequest], calls: Calls) -> bool:
         """Whether the bodies depend on how many vectors, or videos without one field, there are."""
@@ -269,7 +276,6 @@ class SearchCore:
         embedded: Embedded,
     ) -> Steps[list[QueryVector]]:
         """What the vector leg of each request compares with; empty in keyword mode."""
-
         vectors = [QueryVector() for _ in requests]
         if any(each.request.needs_model for each in requests):
             vectors = list((yield Work(lambda: embedded(index))))
@@ -351,7 +357,7 @@ class SearchCore:
         # Every hit names its index. Without a hit there is nothing to tell by, so it is asked.
         names = {hit["_index"] for response in responses for hit in response["hits"]["hits"][:1]}
         if not names:
-            names = {(yield from self._index.describe(calls, fresh=True)).name}
+            names = {(yield from self.index.describe(calls, fresh=True)).name}
         if names != {index.name}:
             raise IndexMovedError
         rest = iter(responses)

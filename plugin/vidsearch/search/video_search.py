@@ -23,6 +23,7 @@ from vidsearch.search.types import GroupBy, Level, Mode, SearchResult
 
 if TYPE_CHECKING:
     from vidsearch.encoders.pool import EncoderPool
+    from vidsearch.index.description import IndexDescription
 
 __all__ = ["VideoSearch"]
 
@@ -200,6 +201,34 @@ class VideoSearch:
         asked = require_text(text)
         engine = self._engine()
         return engine.run(self._core.embed(asked, engine.calls))
+
+    def embed_image(self, image: Any) -> NDArray[np.float32]:
+        """The unit vector of an image, of the model of the index: ``(dims,)`` float32.
+
+        As ``vector`` of a search it finds what the image itself would.
+
+        Args:
+            image: path or URL, bytes of a file, PIL image, or ``(height, width, 3)`` uint8 RGB.
+
+        Raises:
+            QueryError: it cannot be read as an image.
+            IndexNotFoundError: no such index.
+            ModelMismatchError: the index holds vectors of another model.
+            EncoderError: the model cannot be loaded, or failed.
+            BackendError: the engine failed or refused.
+        """
+        engine = self._engine()
+        return engine.run(self._core.embed_image(image, engine.calls))
+
+    def describe_index(self) -> IndexDescription:
+        """The index behind the alias: its model, its fields. At most ten seconds old.
+
+        Raises:
+            IndexNotFoundError: no such index.
+            BackendError: the engine failed or refused.
+        """
+        engine = self._engine()
+        return engine.run(self._core.index.describe(engine.calls))
 
     @same_arguments_as(search)
     def body(self, text: str | SearchRequest | None = None, **options: Any) -> dict[Leg, Json]:

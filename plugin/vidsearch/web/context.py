@@ -17,6 +17,10 @@ from vidsearch.web.public import uri_field
 from vidsearch.web.readiness import Readiness
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from vidsearch.index.description import IndexDescription
     from vidsearch.search import AsyncVideoSearch, SearchRequest, SearchResult
     from vidsearch_tasks import Services
 
@@ -89,6 +93,24 @@ class WebContext:
         self.readiness.require_ready()
         vector: list[float] = (await self._limited(lambda: self.search.embed(text))).tolist()
         return vector
+
+    async def embed_image(self, image: bytes) -> NDArray[np.float32]:
+        """The unit vector of an image within the same limits: ``(dims,)`` float32.
+
+        Raises:
+            QueryError: it cannot be read as an image.
+            Problem: the model is not loaded, or it took longer than ``web.timeout``.
+        """
+        self.readiness.require_ready()
+        return await self._limited(lambda: self.search.embed_image(image))
+
+    async def describe_index(self) -> IndexDescription:
+        """The index that is searched: its model, its fields; within the same limits.
+
+        Raises:
+            Problem: it took longer than ``web.timeout``.
+        """
+        return await self._limited(self.search.describe_index)
 
     async def _limited(self, work: Callable[[], Awaitable[_T]]) -> _T:
         """What the work gives, one of ``web.max_searches`` at a time, before ``web.timeout``."""

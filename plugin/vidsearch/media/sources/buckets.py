@@ -31,7 +31,7 @@ from vidsearch.media.sources.temporary import BoundedFile
 from vidsearch.media.sources.timeouts import DEFAULT_TIMEOUTS, Timeouts, TransferClock
 from vidsearch.media.sources.uris import BucketUri
 
-__all__ = ["copy_object", "copy_sidecars", "object_validator"]
+__all__ = ["copy_object", "copy_sidecars", "object_validator", "signed_url"]
 
 _log = logging.getLogger(__name__)
 
@@ -101,6 +101,21 @@ def object_validator(source: BucketUri, *, settings: SourceSettings, where: str)
     etag = info.get("ETag") or info.get("etag")
     version = info.get("VersionId") or info.get("generation") or info.get("version_id") or ""
     return f"{etag} {info.get('size')} {version}".rstrip() if etag else None
+
+
+def signed_url(source: BucketUri, *, settings: SourceSettings, where: str, seconds: int) -> str:
+    """A URL by which anybody may read an object for some seconds. The bucket is not asked.
+
+    Raises:
+        SourceForbiddenError: the bucket is not listed.
+        SourceUnavailableError: no credentials, or such that nothing can be signed with.
+        MissingExtraError: the package for this kind of bucket is not installed.
+    """
+    Allowlist(settings).require_listed(source.bucket, port=None, where=where)
+    files = _filesystem(source.scheme)
+    with _mapped(source, where):
+        url: str = files.sign(source.path, expiration=seconds)
+    return url
 
 
 def _described(source: BucketUri, settings: SourceSettings, where: str) -> tuple[Any, Any]:

@@ -14,7 +14,12 @@ from typing import ClassVar
 from vidsearch.config import SourceSettings
 from vidsearch.errors import SourceUnsupportedError, VidsearchError
 from vidsearch.media.sources.allowlist import Allowlist
-from vidsearch.media.sources.buckets import copy_object, copy_sidecars, object_validator
+from vidsearch.media.sources.buckets import (
+    copy_object,
+    copy_sidecars,
+    object_validator,
+    signed_url,
+)
 from vidsearch.media.sources.headers import headers_of_host
 from vidsearch.media.sources.host_slots import host_slot
 from vidsearch.media.sources.local import file_validator, local_sidecars, opened_file
@@ -23,7 +28,7 @@ from vidsearch.media.sources.schemes import canonical_scheme, check_schemes, req
 from vidsearch.media.sources.sidecars import Sidecar
 from vidsearch.media.sources.temporary import BoundedFile, workspace
 from vidsearch.media.sources.uris import BucketUri, file_path, public_uri, scheme_of
-from vidsearch.media.sources.web import download, web_validator
+from vidsearch.media.sources.web import download, public_url, web_validator
 from vidsearch.metrics import count_bytes
 from vidsearch.once import build_once
 
@@ -198,6 +203,18 @@ class Source(ABC):
             path, size = self._fetch()
         return LocalFile(path, self._wanted.uri, size, self.sidecars)
 
+    def to_play(self, *, seconds: int) -> Path | str:
+        """What a player reads: the file of this machine, or the URL to send a browser to.
+
+        Args:
+            seconds: for which a URL that is signed here holds.
+
+        Raises:
+            SourceForbiddenError: it takes credentials that no browser may be told.
+        """
+        with self._wanted.asked():
+            return self._to_play(seconds)
+
     @abstractmethod
     def _ask_validator(self) -> str | None: ...
 
@@ -206,6 +223,9 @@ class Source(ABC):
 
     @abstractmethod
     def _fetch(self) -> tuple[Path, int]: ...
+
+    @abstractmethod
+    def _to_play(self, seconds: int) -> Path | str: ...
 
 
 class _LocalSource(Source):
@@ -228,6 +248,10 @@ class _LocalSource(Source):
     def _fetch(self) -> tuple[Path, int]:
         real, status = self._wanted.stack.enter_context(self._opened())
         return real, status.st_size
+
+    def _to_play(self, seconds: int) -> Path:
+        with self._opened() as (real, _):
+            return real
 
     def _opened(self) -> AbstractContextManager[tuple[Path, os.stat_result]]:
         settings = self._wanted.settings
@@ -267,6 +291,12 @@ class _WebSource(_RemoteSource):
     def _find_sidecars(self) -> tuple[Sidecar, ...]:
         return ()
 
+    def _to_play(self, seconds: int) -> str:
+        place, settings = self._wanted.place, self._wanted.settings
+        return public_url(
+            place.uri, settings=settings, headers=place.headers, where=self._wanted.where
+        )
+
     def _copy(self, file: BoundedFile) -> None:
         place, settings = self._wanted.place, self._wanted.settings
         download(
@@ -288,6 +318,12 @@ class _BucketSource(_RemoteSource):
         stem = Path(_copy_name(wanted.where)).stem
         return copy_sidecars(
             self._bucket, self._folder, stem=stem, languages=wanted.languages, where=wanted.shown
+        )
+
+    def _to_play(self, seconds: int) -> str:
+        wanted = self._wanted
+        return signed_url(
+            self._bucket, settings=wanted.settings, where=wanted.where, seconds=seconds
         )
 
     def _copy(self, file: BoundedFile) -> None:

@@ -43,7 +43,7 @@ from vidsearch.media.sources.uris import WebUri, public_uri, scheme_of
 if TYPE_CHECKING:
     import httpcore
 
-__all__ = ["download", "web_validator"]
+__all__ = ["download", "public_url", "web_validator"]
 
 _log = logging.getLogger(__name__)
 
@@ -108,6 +108,27 @@ def web_validator(
             require_success(response, offset=0, where=connection.where)
         etag, size = strong_etag(response), whole_size(response)
     return None if etag is None or size is None else f"{etag} {size}"
+
+
+def public_url(
+    uri: str, *, settings: SourceSettings, headers: Headers | None = None, where: str | None = None
+) -> str:
+    """The URL of a video that anybody may be told. The server is not asked.
+
+    Raises:
+        SourceNotFoundError: not a URL.
+        SourceForbiddenError: its host is not listed; or user, password or headers go with it.
+        ConfigError: a header of the settings cannot be sent.
+    """
+    url, shown = WebUri.parse(uri, where=where), where or public_uri(uri)
+    Allowlist(settings).require_listed(url.host, port=url.port, where=shown)
+    kept = headers_of_host(settings, url.host, url.port, scheme=url.scheme)
+    if url.credentials is not None or headers or kept:
+        raise SourceForbiddenError(
+            f"{shown} takes credentials that no browser may be told: let the setting "
+            "sources.resolver return a signed URL"
+        )
+    return f"{url.scheme}://{url.authority}{url.target}"
 
 
 @contextmanager

@@ -23,7 +23,8 @@ __all__ = ["ThumbnailStore"]
 _log = logging.getLogger(__name__)
 _RECENT = 3600.0
 """Seconds for which a picture that is put again is not written again."""
-_KEY = re.compile(r"[0-9a-f]{2}/[0-9a-f]{64}\.(?:webp|jpeg)|candidates/[0-9a-f]{64}-\d+\.npz")
+_PICTURE = re.compile(r"[0-9a-f]{2}/[0-9a-f]{64}\.(?P<format>webp|jpeg)")
+_KEY = re.compile(rf"{_PICTURE.pattern}|candidates/[0-9a-f]{{64}}-\d+\.npz")
 
 
 class ThumbnailStore:
@@ -80,6 +81,14 @@ class ThumbnailStore:
         if written is None or written < time.time() - _RECENT:
             self._store.write(key, picture, media_type=f"image/{self.format}")
         return key
+
+    def read(self, key: str) -> tuple[bytes, PictureFormat] | None:
+        """A picture and its format; ``None`` where there is none, or the key is no picture's."""
+        match = _PICTURE.fullmatch(key)
+        picture = self._store.read(key) if match else None
+        if match is None or picture is None:
+            return None
+        return picture, "webp" if match["format"] == "webp" else "jpeg"
 
     def renew(self, keys: Iterable[str]) -> bool:
         """Put pictures that are kept once more; returns whether all of them are there."""

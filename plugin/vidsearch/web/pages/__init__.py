@@ -1,4 +1,4 @@
-"""The pages for people."""
+"""The pages for people: the search, the admin tab, signing in, and the files that they need."""
 
 from __future__ import annotations
 
@@ -18,14 +18,40 @@ __all__ = ["error_page", "routes", "thumbnail_url"]
 
 def routes(context: WebContext) -> list[BaseRoute]:
     """The routes of the pages."""
-    return []
+    from starlette.routing import Mount, Route
+
+    from vidsearch.web.media import media_routes
+    from vidsearch.web.pages.admin import AdminPage
+    from vidsearch.web.pages.picture import Picture
+    from vidsearch.web.pages.search_page import SearchPage
+    from vidsearch.web.pages.sign_in import sign_in_routes
+    from vidsearch.web.pages.static import static_files
+
+    admin = AdminPage(context)
+    return [
+        Route("/", SearchPage(context).answer),
+        Route("/picture", Picture(context).answer, methods=["POST"]),
+        Route("/admin", admin.show),
+        Route("/admin/retry", admin.retry, methods=["POST"]),
+        *sign_in_routes(context),
+        *media_routes(context),
+        Mount("/static", static_files()),
+    ]
 
 
 def error_page(request: Request, problem: Problem) -> Response | None:
     """The page that tells a person what is wrong; ``None``: the answer is problem details."""
-    return None
+    from vidsearch.web.pages.rendering import failure_of, render
+    from vidsearch.web.security import route_path
+
+    is_video = route_path(request.scope).startswith("/video/")
+    title = "This video cannot be shown" if is_video else None
+    values = {"failure": failure_of(problem, title=title), "back": ""}
+    return render(request, "message.html", values, tab="", status=problem.status)
 
 
 def thumbnail_url(context: WebContext, id: str, moment: Moment) -> str | None:
     """The URL on this server of a moment's picture; ``None`` where there is none."""
-    return None
+    from vidsearch.web.media import thumbnail_path
+
+    return thumbnail_path(context.settings, moment.thumbnail)

@@ -1,0 +1,116 @@
+"""Videos and pictures for the pages: files of this machine, or the way to where they lie.
+
+Only what was ingested is shown: a registered file that is no video, such as one that somebody
+registered to read it here, never gets so far. Where the settings let it be read from
+(``sources.*``) holds as for a worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from vidsearch.media import ThumbnailStore, open_source
+from vidsearch.once import Once
+from vidsearch.web.problems import Problem
+from vidsearch_mappings.registry import State
+
+if TYPE_CHECKING:
+    from vidsearch.config import Settings
+    from vidsearch.web.context import WebContext
+    from vidsearch_tasks import Services
+
+__all__ = ["media_routes", "thumbnail_path"]
+
+_SIGNED_SECONDS = 6 * 3600
+"""For which a signed URL holds: a paused player goes on with it."""
+_TYPES = {
+    ".webm": "video/webm",
+    ".mkv": "video/x-matroska",
+    ".ogv": "video/ogg",
+    ".avi": "video/x-msvideo",
+    ".ts": "video/mp2t",
+    ".mpg": "video/mpeg",
+    ".mpeg": "video/mpeg",
+}
+"""Others are sent as ``video/mp4``: never as what a browser would run, whatever the file is called.
+Players look at the bytes."""
+_FOR_EVER = "private, max-age=31536000, immutable"
+
+
+def media_routes(context: WebContext) -> list[BaseRoute]:
+    """``/video/ID`` and ``/thumbnail/KEY``."""
+    store = Once(lambda: ThumbnailStore.of(context.settings.thumbnails))
+
+    async def video(request: Request) -> Response:
+        id = request.path_params["id"]
+        place = await asyncio.to_thread(_place, context.services, id)
+        if isinstance(place, Path):
+            kind = _TYPES.get(place.suffix.lower(), "video/mp4")
+            return FileResponse(place, media_type=kind, headers={"cache-control": "private"})
+        if not is_shown_origin(place, context.settings.web.media_origins):
+            raise Problem.of_status(
+                403,
+                "the video lies on another server, which pages may not load videos from: the "
+                "setting web.media_origins lists those that they may",
+            )
+        return RedirectResponse(place, 307)
+
+    async def thumbnail(request: Request) -> Response:
+        found = await asyncio.to_thread(_picture, store, request.path_params["key"])
+        if found is None:
+            raise Problem.of_status(404, "there is no such picture")
+        data, format = found
+        return Response(data, media_type=f"image/{format}", headers={"cache-control": _FOR_EVER})
+
+    return [Route("/video/{id:path}", video), Route("/thumbnail/{key:path}", thumbnail)]
+
+
+def thumbnail_path(settings: Settings, key: str | None) -> str | None:
+    """The path of a picture on this server, by its key in the store of thumbnails.
+
+    ``None`` where there is none, or this server has no such store.
+    """
+    return f"/thumbnail/{key}" if key and settings.thumbnails.url is not None else None
+
+
+def is_shown_origin(url: str, origins: Iterable[str]) -> bool:
+    """Whether a URL is of one of the origins, such as ``https://*.example.com``."""
+    parts = urlsplit(url)
+    host = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+    for origin in origins:
+        scheme, _, name = origin.lower().partition("://")
+        below = name.startswith("*.") and host.endswith(name[1:])
+        if scheme == parts.scheme and (below or host == name):
+            return True
+    return False
+
+
+def _place(services: Services, id: str) -> Path | str:
+    """Where a video is read.
+
+    Raises:
+        Problem: it was never ingested, or was deleted.
+        VidsearchError: it is not known or not there, or may not be read.
+    """
+    from vidsearch.registry.validation import check_id
+
+    check_id(id)
+    record = services.registry.get(id)
+    if record.indexed_at is None or record.state is State.DELETED:
+        raise Problem.of_status(404, f"video {id!r} cannot be played: it is {record.state}")
+    with open_source(record.uri, settings=services.settings.sources) as source:
+        return source.to_play(seconds=_SIGNED_SECONDS)
+
+
+def _picture(store: Once[ThumbnailStore | None], key: str) -> Any:
+    """The bytes and the format of a picture; opening the store may ask a bucket."""
+    opened = store()
+    return opened.read(key) if opened is not None else None

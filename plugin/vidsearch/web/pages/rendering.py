@@ -1,0 +1,102 @@
+"""Templates to pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from vidsearch import __version__
+from vidsearch.web.problems import Problem
+
+__all__ = ["FOLDER", "Failure", "failure_of", "render", "root_of"]
+
+FOLDER = Path(__file__).resolve().parents[1]
+"""Holds ``templates`` and ``static``."""
+
+_TITLES = {
+    400: "That cannot be searched for",
+    401: "Please sign in",
+    403: "That is not allowed here",
+    404: "There is no such page",
+    405: "That cannot be done with this page",
+    413: "The picture is too large",
+    422: "That cannot be searched for",
+    503: "The search is away",
+}
+_ADVICE = {
+    500: "The log of the server says more.",
+    503: "Try again in a moment. If it lasts, the log of the server says why.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What went wrong, for the templates."""
+
+    title: str
+    text: str
+    advice: str
+
+
+def failure_of(problem: Problem, *, title: str | None = None) -> Failure:
+    """A problem in words for people; ``title`` instead of the usual one of its status."""
+    detail = problem.detail.replace("``", "")
+    text = detail[:1].upper() + detail[1:]
+    return Failure(
+        title=title or _TITLES.get(problem.status, HTTPStatus(problem.status).phrase),
+        text=text if text.endswith((".", "!", "?")) else f"{text}.",
+        advice=_ADVICE.get(problem.status, ""),
+    )
+
+
+def root_of(request: Request) -> str:
+    """The path that the app is mounted at, without a slash at its end."""
+    return str(request.scope.get("root_path", "")).rstrip("/")
+
+
+def render(
+    request: Request,
+    name: str,
+    values: Mapping[str, Any],
+    *,
+    tab: str = "search",
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> HTMLResponse:
+    """The page that a template makes.
+
+    Args:
+        request: that is answered.
+        name: of the template.
+        values: for it.
+        tab: which part of the site it belongs to.
+        status: of the answer.
+        headers: of the answer.
+    """
+    text = _environment().get_template(name).render(root=root_of(request), tab=tab, **values)
+    return HTMLResponse(text, status, headers=headers)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.globals |= {
+        "version": __version__,
+        "icons": environment.get_template("icons.html").module,
+    }
+    return environment

@@ -1,0 +1,177 @@
+"""Videos and pictures over HTTP: ranges, what may be seen, and the way to other servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.page_stage import Page, open_page, picture
+
+from vidsearch.media import ThumbnailStore, open_source
+from vidsearch.registry import State
+from vidsearch.web.media import is_shown_origin
+
+CONTENT = bytes(range(256)) * 8
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("videos")
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path) -> Iterator[Page]:
+    sources = {"roots": [folder / "in"], "hosts": ["media.example.com", "secret.example.com"]}
+    sources["headers"] = {"secret.example.com": {"Authorization": "Bearer x"}}  # type: ignore[assignment]
+    web = {"media_origins": ["https://*.example.com"]}
+    with open_page(sources=sources, web=web, thumbnails={"url": str(folder / "pictures")}) as it:
+        (folder / "in").mkdir()
+        yield it
+
+
+@pytest.fixture
+def video(page: Page, folder: Path) -> str:
+    path = folder / "in" / "a b.mp4"
+    path.write_bytes(CONTENT)
+    page.put_record("a/b", path)
+    return "/video/a%2Fb"
+
+
+def test_a_video_is_sent_whole_or_in_part(page: Page, video: str) -> None:
+    whole = page.get(video)
+    assert (whole.status_code, whole.content) == (200, CONTENT)
+    assert (whole.headers["content-type"], whole.headers["accept-ranges"]) == ("video/mp4", "bytes")
+    part = page.client.get(video, headers={"range": "bytes=100-199"})
+    assert (part.status_code, part.content) == (206, CONTENT[100:200])
+    assert part.headers["content-range"] == f"bytes 100-199/{len(CONTENT)}"
+    rest = page.client.get(video, headers={"range": "bytes=2000-"})
+    assert rest.content == CONTENT[2000:]
+    assert page.client.get(video, headers={"range": "bytes=9000-"}).status_code == 416
+
+
+def test_no_header_names_the_file(page: Page, video: str) -> None:
+    headers = str(page.get(video).headers)
+    assert "a b" not in headers
+    assert "in/" not in headers
+
+
+def test_a_file_is_never_sent_as_a_page(page: Page, folder: Path) -> None:
+    path = folder / "in" / "page.html"
+    path.write_text("<script>alert(1)</script>")
+    page.put_record("page", path)
+    answer = page.get("/video/page")
+    assert answer.headers["content-type"] == "video/mp4"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("values", "status"),
+    [
+        ({"indexed_at": None, "state": State.FAILED}, 404),
+        ({"indexed_at": None, "state": State.QUEUED}, 404),
+        ({"state": State.DELETED}, 404),
+        ({"state": State.PROCESSING}, 200),
+    ],
+)
+def test_only_what_was_ingested_is_sent(
+    page: Page, folder: Path, values: dict[str, Any], status: int
+) -> None:
+    path = folder / "in" / "notes.txt"
+    path.write_text("secret")
+    page.put_record("notes", path, **values)
+    assert page.get("/video/notes").status_code == status
+
+
+@pytest.mark.parametrize("id", ["nobody", "../in/a", "%2e%2e%2fin", "/etc/passwd"])
+def test_an_id_that_is_not_registered_is_not_found(page: Page, id: str) -> None:
+    assert page.get(f"/video/{id}").status_code == 404
+
+
+def test_a_file_outside_of_the_roots_is_refused_and_not_named(page: Page, folder: Path) -> None:
+    (folder / "out.mp4").write_bytes(b"out")
+    page.put_record("out", folder / "out.mp4")
+    (folder / "in" / "link.mp4").symlink_to(folder / "out.mp4")
+    page.put_record("link", folder / "in" / "link.mp4")
+    page.put_record("gone", folder / "in" / "gone.mp4")
+    for id in ("out", "link", "gone"):
+        answer = page.get(f"/video/{id}")
+        assert answer.status_code == 422
+        assert str(folder) not in answer.text
+
+
+def test_a_video_of_a_listed_server_is_sent_there(page: Page) -> None:
+    page.put_record("web", "https://media.example.com/a%20b.mp4?signature=1#x")
+    answer = page.get("/video/web")
+    assert answer.status_code == 307
+    assert answer.headers["location"] == "https://media.example.com/a%20b.mp4?signature=1"
+
+
+@pytest.mark.parametrize(
+    ("uri", "status"),
+    [
+        ("http://media.example.com/a.mp4", 403),  # another origin than the one listed
+        ("https://other.example.com/a.mp4", 422),  # not in sources.hosts
+        ("https://secret.example.com/a.mp4", 422),  # takes a header
+        ("https://me:word@media.example.com/a.mp4", 422),
+    ],
+)
+def test_a_url_that_no_browser_may_be_told_is_kept(page: Page, uri: str, status: int) -> None:
+    page.put_record("kept", uri)
+    answer = page.get("/video/kept")
+    assert answer.status_code == status
+    assert "location" not in answer.headers
+    assert "example.com/a.mp4" not in answer.text
+    assert "word" not in answer.text.replace("password", "")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://a.example.com/x", True),
+        ("https://example.com/x", False),
+        ("https://evilexample.com/x", False),
+        ("http://a.example.com/x", False),
+        ("https://a.example.com:8443/x", False),
+        ("http://localhost:9000/x", True),
+        ("http://localhost/x", False),
+    ],
+)
+def test_origins_are_compared_by_scheme_host_and_port(url: str, shown: bool) -> None:
+    assert is_shown_origin(url, ["https://*.example.com", "http://localhost:9000"]) is shown
+
+
+def test_a_bucket_is_read_by_a_signed_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("s3fs")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "word")
+    with open_source("s3://videos/a b.mp4") as source:
+        url = source.to_play(seconds=600)
+    assert isinstance(url, str)
+    assert "/a%20b.mp4?" in url
+    assert "word" not in url
+    assert "X-Amz-Expires=600" in url or "Expires=" in url
+
+
+def test_a_picture_is_sent_by_its_key_and_kept_by_the_browser(page: Page, folder: Path) -> None:
+    store = ThumbnailStore(str(folder / "pictures"))
+    key = store.put(picture("red", format="WEBP"))
+    answer = page.get(f"/thumbnail/{key}")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "image/webp"
+    assert "immutable" in answer.headers["cache-control"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "ab/nothing.webp",
+        "../in/a%20b.mp4",
+        "..%2fin%2fa.mp4",
+        f"ab/{'a' * 64}.webp",
+        "candidates/x",
+    ],
+)
+def test_what_is_no_key_of_a_picture_is_not_found(page: Page, key: str) -> None:
+    assert page.get(f"/thumbnail/{key}").status_code == 404

@@ -1,0 +1,323 @@
+"""The pages as a browser gets them, on an index in memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html import unescape
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from tests.page_stage import TOKEN, Page, open_page, picture
+
+from vidsearch.errors import BackendUnavailableError
+from vidsearch.registry import ErrorRecord, State
+from vidsearch_tasks import BrokerState, overview
+
+_MOST_BYTES = 100_000
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    with open_page() as opened:
+        yield opened
+
+
+@pytest.fixture
+def own() -> Iterator[Page]:
+    """One for a test that changes something."""
+    with open_page() as opened:
+        yield opened
+
+
+def cards(html: str) -> list[str]:
+    return re.findall(r'<li class="card" data-video="([^"]*)"', html)
+
+
+def test_first_page_has_the_box_and_no_results(page: Page) -> None:
+    answer = page.get("/")
+    assert answer.status_code == 200
+    assert "What should the video show?" in answer.text
+    assert re.search(r'<input type="search" id="q" name="q" value=""', answer.text)
+    assert cards(answer.text) == []
+
+
+def test_first_load_is_under_100_kb(page: Page) -> None:
+    html = page.get("/?q=red").text
+    assert cards(html)
+    linked = re.findall(r'(?:href|src)="(/static/[^"]+)"', html)
+    assert {name.partition("?")[0].rpartition(".")[2] for name in linked} == {"css", "js", "svg"}
+    assert not re.findall(r'(?:href|src)="(?:https?:)?//', html), "nothing comes from elsewhere"
+    files = [page.get(name) for name in linked]
+    assert {file.status_code for file in files} == {200}
+    sizes = [len(html.encode()), *(len(file.content) for file in files)]
+    assert sum(sizes) < _MOST_BYTES, sizes
+
+
+def test_results_are_cards_the_best_first(page: Page) -> None:
+    html = page.get("/?q=red").text
+    assert cards(html)[0] == "r"
+    assert 'aria-label="Play Harbour from 0:00"' in html
+    assert 'href="/video/r#t=0"' in html
+    assert re.search(r'cosine <b class="number">[01]\.\d{3}</b>', html)
+
+
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("q=green&mode=vector&level=video", "g"),
+        ("q=harbour&mode=keyword", "r"),
+        ("q=red&fusion=linear", "r"),
+        ("like=b&at=12", "g"),
+        ("q=blue&f.tags=day", "r"),
+        ("q=blue&f.tags=land&f.tags=sea&where=title.keyword=Lagoon", "b"),
+    ],
+)
+def test_the_address_holds_the_search(page: Page, query: str, first: str) -> None:
+    answer = page.get(f"/?{query}")
+    assert answer.status_code == 200
+    assert cards(answer.text)[0] == first
+    again = _form_of(answer.text)
+    for name, values in parse_qs(query).items():
+        if not name.startswith("f."):
+            assert again[name] == values
+
+
+def _form_of(html: str) -> dict[str, list[str]]:
+    """What the form would send, but for facets."""
+    form = html[html.index('<form class="ask"') : html.index("</form>")]
+    found: dict[str, list[str]] = {}
+    for tag in re.findall(r"<input [^>]*>", form):
+        kind = re.search(r'type="(\w+)"', tag)
+        name, value = re.search(r' name="(\w+)"', tag), re.search(r' value="([^"]*)"', tag)
+        if kind and kind[1] == "radio" and " checked" not in tag:
+            continue
+        if name and value:
+            found[name[1]] = [unescape(value[1])]
+    for name_, options in re.findall(r'<select name="(\w+)"[^>]*>(.*?)</select>', form, re.DOTALL):
+        chosen = re.search(r'value="([^"]*)" selected', options)
+        found[name_] = [chosen[1] if chosen else ""]
+    return found
+
+
+def test_what_videos_say_is_escaped(own: Page) -> None:
+    bad = '"><script>alert(1)</script>'
+    own.put_video("evil", "red", title=bad, description=bad, tags=[bad, "x"])
+    html = own.get("/", params={"q": bad, "f.tags": bad, "where": "", "pic": bad, "v": "x"}).text
+    html += own.get("/", params={"q": "red"}).text + own.get(f"/{bad}").text
+    assert "<script>alert" not in html
+    assert "&lt;script&gt;alert" in html
+
+
+def test_no_page_has_script_or_style_in_it(page: Page) -> None:
+    paths = {"/": 200, "/?q=red": 200, "/?q=red&page=x": 422, "/nowhere": 404, "/login": 200}
+    for path, status in paths.items():
+        answer = page.get(path)
+        assert answer.status_code == status
+        assert re.findall(r"<script(?![^>]* src=)", answer.text) == []
+        assert re.findall(r"<style|\sstyle=|\son\w+=|javascript:", answer.text) == []
+        policy = answer.headers["content-security-policy"]
+        assert "script-src 'self'" in policy
+        assert "unsafe" not in policy
+
+
+def test_where_a_video_lies_is_not_shown(page: Page) -> None:
+    html = page.get("/?q=red").text
+    assert cards(html)
+    assert "/videos/r.mp4" not in html
+    assert "file:" not in html
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("q=red&mode=smell", "mode must be hybrid, vector or keyword"),
+        ("q=red&page=x", "Page must be a number"),
+        ("q=red&where=year", "is no condition"),
+        ("like=nobody", "no video &#39;nobody&#39;"),
+        ("q=red&sort=-nothing", "nothing"),
+        ("v=00000000AAAA&pic=a", "another model"),
+    ],
+)
+def test_a_wrong_search_says_what_is_wrong_and_keeps_the_form(
+    page: Page, query: str, said: str
+) -> None:
+    answer = page.get(f"/?{query}")
+    assert answer.status_code == 422
+    assert said.lower() in answer.text.lower()
+    assert 'id="search"' in answer.text
+
+
+def test_nothing_found_gives_hints(page: Page) -> None:
+    html = page.get("/?q=zebra&mode=keyword&f.tags=sea").text
+    assert cards(html) == []
+    assert "Compare with what is seen, too" in html
+    assert 'href="/?q=zebra&amp;mode=keyword"' in html, "without the filters"
+
+
+def test_engine_away_is_told_without_its_address(
+    own: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*args: Any, **options: Any) -> Any:
+        raise BackendUnavailableError("http://10.1.2.3:9200 does not answer")
+
+    monkeypatch.setattr(own.engine, "run", away)
+    answer = own.get("/?q=red")
+    assert answer.status_code == 503
+    assert "The search is away" in answer.text
+    assert "10.1.2.3" not in answer.text
+
+
+def test_while_the_model_loads_the_page_waits_and_words_can_be_searched(own: Page) -> None:
+    own.context.readiness.state = "loading"
+    answer = own.get("/?q=harbour&f.tags=sea")
+    assert answer.status_code == 503
+    assert "The model is loading" in answer.text
+    assert int(answer.headers["refresh"]) > 0, "the page asks again by itself"
+    link = re.search(r'href="([^"]*mode=keyword[^"]*)"', answer.text)
+    assert link is not None
+    assert cards(own.get(unescape(link[1])).text) == ["r"]
+    assert cards(own.get("/?like=b").text), "a video's vector is there already"
+    assert own.get("/").status_code == 200
+    own.context.readiness.state = "ready"
+    assert cards(own.get("/?q=harbour&f.tags=sea").text)[0] == "r"
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
+def test_a_picture_goes_into_the_address_and_survives_a_reload(page: Page, format: str) -> None:
+    image = ("boat.png", picture("red", format=format), "image/png")
+    fields = {"search": "q=old&mode=vector&f.tags=day&page=3", "label": ""}
+    answer = page.post("/picture", files={"image": image}, data=fields)
+    assert answer.status_code == 303
+    there = answer.headers["location"]
+    given = parse_qs(urlsplit(there).query)
+    assert {name: given[name] for name in given if name != "v"} == {
+        "pic": ["boat.png"],
+        "mode": ["vector"],
+        "f.tags": ["day"],
+    }
+    first, second = page.get(there), page.get(there)
+    assert cards(first.text)[0] == cards(second.text)[0] == "r"
+    assert "Picture: boat.png" in first.text
+
+
+def test_a_frame_is_called_as_its_player_says(page: Page) -> None:
+    files = {"image": ("picture", picture("blue"), "image/png")}
+    answer = page.post("/picture", files=files, data={"search": "", "label": "Harbour at 0:12"})
+    assert "Picture: Harbour at 0:12" in page.get(answer.headers["location"]).text
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n but no more"])
+def test_what_is_no_picture_is_refused(page: Page, content: bytes) -> None:
+    answer = page.post("/picture", files={"image": ("a.png", content, "image/png")})
+    assert answer.status_code == 422
+    assert "picture" in answer.text or "image" in answer.text
+    assert 'href="/"' in answer.text
+
+
+def test_a_form_without_a_file_is_refused(page: Page) -> None:
+    assert page.post("/picture", data={"search": "q=a"}).status_code == 422
+
+
+def test_a_picture_from_a_page_of_another_site_is_refused(page: Page) -> None:
+    files = {"image": ("a.png", picture("red"), "image/png")}
+    headers = {"accept": "text/html", "sec-fetch-site": "cross-site"}
+    assert page.client.post("/picture", files=files, headers=headers).status_code == 403
+
+
+def test_a_picture_above_the_limit_is_refused() -> None:
+    with open_page(web={"max_upload_bytes": 2000}) as small:
+        files = {"image": ("a.png", picture("red") + bytes(3000), "image/png")}
+        assert small.post("/picture", files=files).status_code == 413
+
+
+def test_below_a_path_links_and_forms_keep_it() -> None:
+    with open_page(root_path="/videos") as mounted:
+        html = mounted.get("/videos/?q=red").text
+    local = re.findall(r'(?:href|src|action|data-source)="(/[^"]*)"', html)
+    assert local
+    assert [link for link in local if not link.startswith("/videos/")] == []
+
+
+def test_the_token_is_asked_for_and_lets_in() -> None:
+    with open_page(web={"token": TOKEN}) as locked:
+        asked = locked.get("/?q=red")
+        assert asked.status_code == 303
+        there = asked.headers["location"]
+        assert 'type="password"' in locked.get(there).text
+        (target,) = parse_qs(urlsplit(there).query)["next"]
+        wrong = locked.post("/login", data={"token": "no", "next": target})
+        assert wrong.status_code == 401
+        right = locked.post("/login", data={"token": TOKEN, "next": target})
+        assert (right.status_code, right.headers["location"]) == (303, "/?q=red")
+        assert cards(locked.get("/?q=red").text)[0] == "r"
+        assert locked.post("/logout").status_code == 303
+        assert locked.get("/?q=red").status_code == 303
+
+
+def test_after_signing_in_no_link_leads_elsewhere() -> None:
+    with open_page(web={"token": TOKEN}) as locked:
+        data = {"token": TOKEN, "next": "//evil.example/x"}
+        assert locked.post("/login", data=data).headers["location"] == "/"
+
+
+# -- the admin tab
+
+
+@pytest.fixture
+def broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = BrokerState("redis://h", "vidsearch", 3, ())
+    monkeypatch.setattr(overview, "broker_state", lambda *_, **__: state)
+
+
+def _fail(page: Page, id: str, message: str) -> None:
+    error = ErrorRecord("VideoOpenError", "decode", message)
+    page.put_record(id, "/srv/private/x.mp4", state=State.FAILED, indexed_at=None, error=error)
+
+
+@pytest.mark.usefixtures("broker")
+def test_admin_shows_states_and_causes_without_folders(own: Page) -> None:
+    own.put_record("r", "/srv/private/r.mp4")
+    _fail(own, "x", "/srv/private/x.mp4 is not a video <b>")
+    html = own.get("/admin").text
+    tiles = dict(re.findall(r"<dt>(\w+)</dt><dd>([\d,]+)</dd>", html))
+    assert (tiles["indexed"], tiles["failed"], tiles["dead"]) == ("1", "1", "0")
+    assert "…/x.mp4 is not a video &lt;b&gt;" in html
+    assert "/srv/private" not in html
+    assert "This server only reads" in html
+    assert "/admin/retry" not in html
+
+
+@pytest.mark.usefixtures("broker")
+def test_a_server_that_only_reads_retries_nothing(own: Page) -> None:
+    _fail(own, "x", "broken")
+    answer = own.post("/admin/retry", data={"error": "VideoOpenError"})
+    assert answer.status_code == 403
+    assert own.services.registry.get("x").state is State.FAILED
+
+
+@pytest.mark.usefixtures("broker")
+def test_videos_are_retried_by_cause_where_writes_are_allowed() -> None:
+    web = {"token": TOKEN, "allow_writes": True}
+    with open_page(web=web, broker={"url": "memory://"}) as writing:
+        _fail(writing, "x", "broken")
+        _fail(writing, "y", "broken")
+        writing.put_record("r", "/srv/r.mp4")
+        assert writing.post("/admin/retry", data={"error": "VideoOpenError"}).status_code == 401
+        writing.post("/login", data={"token": TOKEN})
+        assert 'action="/admin/retry"' in writing.get("/admin").text
+        assert writing.post("/admin/retry", data={}).status_code == 422
+        answer = writing.post("/admin/retry", data={"error": "VideoOpenError"})
+        assert answer.headers["location"] == "/admin?retried=2"
+        states = {id: writing.services.registry.get(id).state for id in "xyr"}
+        assert states == {"x": State.QUEUED, "y": State.QUEUED, "r": State.INDEXED}
+        assert "2 videos queued again" in writing.get("/admin?retried=2").text
+
+
+@pytest.mark.usefixtures("broker")
+def test_admin_without_a_registry_says_so(own: Page) -> None:
+    own.engine.delete_index(f"{own.services.settings.index.registry}-000001")
+    answer = own.get("/admin")
+    assert answer.status_code == 503
+    assert "The search is away" in answer.text
