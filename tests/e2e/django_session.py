@@ -1,6 +1,6 @@
 """What somebody does with the site of ``examples/django``; prints what they see, as JSON.
 
-Arguments: ``title=path`` of films.
+Arguments: ``title=path=what it shows`` of films.
 """
 
 from __future__ import annotations
@@ -38,11 +38,12 @@ def refresh() -> None:
 call_command("makemigrations", check_changes=True, verbosity=0)  # ends the process if one lacks
 call_command("check", verbosity=0)
 
-films = []
-for title, _, path in (argument.partition("=") for argument in sys.argv[1:]):
+films, captions = [], []
+for title, path, caption in (argument.split("=") for argument in sys.argv[1:]):
     (Path(settings.MEDIA_ROOT) / "films").mkdir(parents=True, exist_ok=True)
     shutil.copy(path, Path(settings.MEDIA_ROOT) / "films" / Path(path).name)
     films.append(Film(title=title, file=f"films/{Path(path).name}"))
+    captions.append(caption)
 
 with transaction.atomic():
     films[0].save()
@@ -59,7 +60,7 @@ seen["states"] = states
 
 refresh()
 seen["found by what is seen"] = [
-    [found.title for found in Film.objects.search(film.title, mode="vector")] for film in films
+    [found.title for found in Film.objects.search(caption, mode="vector")] for caption in captions
 ]
 
 client = Client(SERVER_NAME="localhost")
@@ -75,9 +76,6 @@ seen["admin"] = {"status": page.status_code, "states": shown}
 
 films[0].delete()
 refresh()
-left = Film.objects.search(films[1].title, mode="vector")
-seen["after delete"] = [
-    [film.title for film in films[1:] if film in list(left)],
-    list(left.missing),
-]
+left = Film.objects.search(captions[0], mode="vector")
+seen["after delete"] = [sorted(film.title for film in left), list(left.missing)]
 sys.stdout.write(json.dumps(seen))
