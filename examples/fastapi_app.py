@@ -1,4 +1,4 @@
-"""Search videos from a FastAPI app: ``uvicorn --app-dir examples fastapi_app:app``."""
+"""Search and register videos from a FastAPI app: ``uvicorn --app-dir examples fastapi_app:app``."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -10,8 +10,14 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from vidsearch import AsyncVideoSearch, load_settings
-from vidsearch.errors import BackendUnavailableError, QueryError
+from vidsearch.errors import (
+    BackendUnavailableError,
+    QueryError,
+    RegistryError,
+    VideoNotRegisteredError,
+)
 from vidsearch.search import Moment
+from vidsearch_tasks.aio import register_video, video_status
 
 
 class Video(BaseModel):
@@ -19,6 +25,17 @@ class Video(BaseModel):
     title: str | None
     score: float
     moments: list[Moment]  # start and end in seconds, cosine, thumbnail
+
+
+class NewVideo(BaseModel):
+    uri: str
+    title: str
+
+
+class Status(BaseModel):
+    id: str
+    state: str
+    error: str | None = None
 
 
 @asynccontextmanager
@@ -66,8 +83,27 @@ async def body(request: Request, q: str) -> dict[str, Any]:
     return await videos.body(q)
 
 
+@app.post("/videos/{id}", status_code=202)
+async def register(id: str, video: NewVideo) -> Status:
+    """Set ``sources.roots`` or ``sources.hosts``, and say who may do this."""
+    record = await register_video(id, uri=video.uri, fields={"title": video.title})
+    return Status(id=id, state=record.state)
+
+
+@app.get("/videos/{id}")
+async def status(id: str) -> Status:
+    record = await video_status(id)
+    return Status(id=id, state=record.state, error=str(record.error) if record.error else None)
+
+
+@app.exception_handler(VideoNotRegisteredError)
+async def unknown_video(request: Request, error: VideoNotRegisteredError) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, status_code=404)
+
+
 @app.exception_handler(QueryError)
-async def wrong_query(request: Request, error: QueryError) -> JSONResponse:
+@app.exception_handler(RegistryError)
+async def wrong_request(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": str(error)}, status_code=422)
 
 

@@ -24,6 +24,9 @@ from vidsearch.testing.clips import normal_scheduling
 for _name in [name for name in os.environ if name.upper().startswith("VIDSEARCH_")]:
     del os.environ[_name]
 
+# Haystack and LangChain would tell their makers what they are used for.
+os.environ.update(HAYSTACK_TELEMETRY_ENABLED="false", LANGSMITH_TRACING_V2="false")
+
 # How long an example takes says something of the machine's load only. CI tries the same examples in
 # every run, so that what it says is about the change; elsewhere each run tries others.
 settings.register_profile(

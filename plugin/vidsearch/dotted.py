@@ -9,7 +9,7 @@ from typing import Any
 
 from vidsearch.errors import ConfigError, first_line
 
-__all__ = ["imported", "is_dotted"]
+__all__ = ["imported", "imported_object", "is_dotted"]
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
@@ -20,7 +20,7 @@ def is_dotted(name: str) -> bool:
 
 
 def imported(dotted: str, where: str) -> Callable[..., Any]:
-    """Import what it names.
+    """Import the class or function that it names.
 
     Args:
         dotted: the name.
@@ -29,6 +29,15 @@ def imported(dotted: str, where: str) -> Callable[..., Any]:
     Raises:
         ConfigError: no such module, one that cannot be imported, or no class or function in it.
     """
+    found = imported_object(dotted, where)
+    if not callable(found):
+        raise ConfigError(f"{where} that is no class or function: {type(found).__name__}")
+    function: Callable[..., Any] = found
+    return function
+
+
+def imported_object(dotted: str, where: str) -> Any:
+    """As :func:`imported`, whatever it names."""
     module, _, path = dotted.partition(":")
     try:
         found: Any = importlib.import_module(module)
@@ -47,7 +56,4 @@ def imported(dotted: str, where: str) -> Callable[..., Any]:
             found = getattr(found, name)
         except AttributeError as error:
             raise ConfigError(f"{where} {module!r} has no {path!r}") from error
-    if not callable(found):
-        raise ConfigError(f"{where} that is no class or function: {type(found).__name__}")
-    function: Callable[..., Any] = found
-    return function
+    return found

@@ -23,6 +23,7 @@ from vidsearch.index import create_videos_index
 from vidsearch.local import SearchNode
 from vidsearch.registry import State
 from vidsearch_tasks import Services
+from vidsearch_tasks import services as services_module
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -32,9 +33,11 @@ _URI = "https://media.example/clip-42.mp4"
 
 
 def test_readme_shows_the_examples_unchanged() -> None:
-    assert "](../examples/fastapi_app.py)" in (ROOT / "docs/search.md").read_text()
+    apps = {"fastapi_app.py", "flask_app.py"}
+    page = (ROOT / "docs/frameworks.md").read_text()
+    assert {name for name in apps if f"](../examples/{name})" not in page} == set()
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    shown = [text for name, text in EXAMPLES.items() if name != "fastapi_app.py"]
+    shown = [text for name, text in EXAMPLES.items() if name not in apps]
     bodies = [text.split('"""\n\n', 1)[1] for text in shown]
     assert sorted(blocks) == sorted(bodies)
 
@@ -114,6 +117,32 @@ class Web:
 
         return asyncio.run(ask())
 
+    def posts(self, path: str, body: dict[str, str]) -> tuple[int, Any]:
+        """Status and JSON of a request; the app is not started, as no search is asked for."""
+
+        async def ask() -> tuple[int, Any]:
+            transport = httpx.ASGITransport(self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+                answer = await client.post(path, json=body)
+            return answer.status_code, answer.json()
+
+        return asyncio.run(ask())
+
+
+def _flask_app_searches_and_registers(client: Any, clip: Path) -> None:
+    (video,) = client.get("/search?q=harbour&tag=harbour").json
+    assert (video["id"], video["title"]) == ("clip-42", "Harbour at dawn")
+    assert video["moments"][0].keys() == {"start", "end", "cosine", "thumbnail"}
+    assert client.get("/search?q=harbour&tag=moon").json == []
+    wrong = client.get("/search?q=%20")
+    assert (wrong.status_code, "text is empty" in wrong.json["detail"]) == (422, True)
+    assert client.get("/videos/clip-41").status_code == 404
+    state = {"id": "clip-42", "state": "indexed", "error": None}
+    assert client.get("/videos/clip-42").json == state
+    again = client.post("/videos/clip-42", json={"uri": str(clip), "title": "Harbour at dawn"})
+    assert (again.status_code, again.json) == (202, {"id": "clip-42", "state": "indexed"})
+    assert client.post("/videos/clip-42", json={"uri": "", "title": ""}).status_code == 422
+
 
 def test_examples_enqueue_and_search_on_real_services(
     application: Application, worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -137,15 +166,26 @@ def test_examples_enqueue_and_search_on_real_services(
 
     for name, value in application.env.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(services_module, "_current", services)
+    flask = runpy.run_path(str(ROOT / "examples/flask_app.py"))
+    _flask_app_searches_and_registers(flask["app"].test_client(), application.clip)
+    flask["videos"].close()
     web = Web(runpy.run_path(str(ROOT / "examples/fastapi_app.py"))["app"])
-    found, none, wrong, schema, vector, bodies = web.answers(
+    found, none, wrong, schema, vector, bodies, known, unknown = web.answers(
         "/search?q=harbour",
         "/search?q=harbour&tag=moon&tag=mars",
         "/search?q=%20",
         "/openapi.json",
         "/embed?q=harbour",
         "/body?q=harbour",
+        "/videos/clip-42",
+        "/videos/clip-41",
     )
+    assert known == (200, {"id": "clip-42", "state": "indexed", "error": None})
+    assert unknown == (404, {"detail": "no video 'clip-41' is registered"})
+    assert web.posts("/videos/clip-42", {"uri": "", "title": "Harbour"})[0] == 422
+    registered = {"uri": str(application.clip), "title": "Harbour at dusk"}
+    assert web.posts("/videos/clip-42", registered) == (202, known[1])
     assert found[0] == 200
     (video,) = found[1]
     assert (video["id"], video["title"]) == ("clip-42", "Harbour at dawn")

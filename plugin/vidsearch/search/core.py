@@ -26,7 +26,7 @@ from vidsearch.index.health import require_vectors
 from vidsearch.search.checked_request import CheckedRequest
 from vidsearch.search.embedded import Embedded
 from vidsearch.search.index_cache import IndexCache, IndexMovedError
-from vidsearch.search.models import Models
+from vidsearch.search.models import Models, pool_of
 from vidsearch.search.native import Cluster
 from vidsearch.search.own_filters import without_own_filters
 from vidsearch.search.plan import Conditions, Plan
@@ -43,6 +43,7 @@ from vidsearch.search.values import Values
 from vidsearch_mappings.queries import stored_vectors_query
 
 if TYPE_CHECKING:
+    from vidsearch.encoders.base import Encoder
     from vidsearch.encoders.pool import EncoderPool
 
 __all__ = ["SearchCore"]
@@ -86,10 +87,12 @@ class SearchCore:
         self.index = IndexCache(alias, registry=registry)
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> SearchCore:
+    def from_settings(
+        cls, settings: Settings, *, encoder: Encoder | EncoderPool | None = None
+    ) -> SearchCore:
         """By the sections ``model``, ``index``, ``search``, ``sources``, ``ingest``.
 
-        The model is loaded when first needed.
+        The model is loaded when first needed; ``encoder`` is used instead where it is given.
         """
         model, ingest, index = settings.model, settings.ingest, settings.index
 
@@ -100,7 +103,7 @@ class SearchCore:
 
         return cls(
             index.name,
-            encoders=pool,
+            encoders=pool if encoder is None else pool_of(encoder),
             settings=settings.search,
             media=MediaInput(settings.sources, ingest, model.batch_size),
             registry=index.registry,

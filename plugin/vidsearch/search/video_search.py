@@ -57,23 +57,32 @@ class VideoSearch:
         self._owns_engine = False
 
     @classmethod
-    def from_settings(cls, settings: Settings, *, client: Any = None) -> VideoSearch:
+    def from_settings(
+        cls,
+        settings: Settings,
+        *,
+        client: Any = None,
+        engine: Engine | None = None,
+        encoder: Encoder | EncoderPool | None = None,
+    ) -> VideoSearch:
         """Connects, and loads the model, when first needed; a keyword search loads no model.
 
         Args:
             settings: the sections ``engine``, ``model``, ``index``, ``search``; ``ingest.fps``.
             client: an Elasticsearch or OpenSearch client to use instead of a new one.
+            engine: an engine to use instead, which stays open.
+            encoder: an encoder or pool to use instead of what the settings name.
         """
 
         def connect() -> Engine:
             from vidsearch import engines
 
-            return engines.connect(settings.engine, client=client)
+            return engine or engines.connect(settings.engine, client=client)
 
         made = cls.__new__(cls)
         made._engine = Once(connect)
-        made._core = SearchCore.from_settings(settings)
-        made._owns_engine = True
+        made._core = SearchCore.from_settings(settings, encoder=encoder)
+        made._owns_engine = engine is None
         return made
 
     @refuses_unknown

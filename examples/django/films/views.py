@@ -1,0 +1,33 @@
+from django.http import JsonResponse
+
+from films.models import Film
+from vidsearch.errors import BackendUnavailableError, QueryError
+
+
+def search(request):
+    """``/search/?q=a red circle&since=2020``: films in the order of their ranks."""
+    since = request.GET.get("since", "")
+    try:
+        found = Film.objects.search(
+            request.GET.get("q", ""),
+            k=10,
+            # What users choose goes into values only; fields, paths and URLs stay yours.
+            filter={"year": {"gte": int(since)}} if since.isdecimal() else None,
+        )
+    except QueryError as error:
+        return JsonResponse({"detail": str(error)}, status=422)
+    except BackendUnavailableError:
+        return JsonResponse({"detail": "the search is away, try again soon"}, status=503)
+    return JsonResponse(
+        {
+            "films": [
+                {
+                    "id": film.pk,
+                    "title": film.title,
+                    "score": film.vidsearch_hit.score,
+                    "moments": [moment.to_dict() for moment in film.vidsearch_hit.moments],
+                }
+                for film in found
+            ]
+        }
+    )

@@ -1,0 +1,9 @@
+"""``python manage.py runserver`` and the other commands."""
+
+import os
+import sys
+
+from django.core.management import execute_from_command_line
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "filmsite.settings")
+execute_from_command_line(sys.argv)

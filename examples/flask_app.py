@@ -1,0 +1,75 @@
+"""Search and register videos from a Flask app: ``flask --app examples/flask_app.py run``."""
+
+import logging
+
+from flask import Flask, Response, jsonify, request
+
+from vidsearch import VideoSearch, load_settings
+from vidsearch.errors import (
+    BackendUnavailableError,
+    QueryError,
+    RegistryError,
+    VideoNotRegisteredError,
+)
+from vidsearch_tasks import register_video, video_status
+
+app = Flask(__name__)
+# One for the whole process, for all threads: it holds the model and the connections. It connects
+# when it is first needed, so that a server may fork before.
+videos = VideoSearch.from_settings(load_settings())
+
+
+@app.get("/search")
+def search() -> Response:
+    tags = request.args.getlist("tag")  # ?tag=harbour&tag=river: one of them
+    page = min(max(request.args.get("page", default=1, type=int), 1), 10)
+    # What users choose goes into values only; fields, paths and URLs stay yours.
+    result = videos.search(
+        request.args.get("q", ""),
+        k=10,
+        from_=10 * (page - 1),
+        filter={"tags": tags} if tags else None,
+        source=["title"],
+    )
+    return jsonify(
+        [
+            {
+                "id": hit.id,
+                "title": hit.fields.get("title"),
+                "score": hit.score,
+                "moments": [moment.to_dict() for moment in hit.moments],
+            }
+            for hit in result.hits
+        ]
+    )
+
+
+@app.post("/videos/<id>")
+def register(id: str) -> tuple[Response, int]:
+    """``{"uri": …, "title": …}``. Set ``sources.roots`` or ``sources.hosts``, and say who may."""
+    video = request.get_json()
+    record = register_video(id, uri=video["uri"], fields={"title": video["title"]})
+    return jsonify({"id": id, "state": record.state}), 202
+
+
+@app.get("/videos/<id>")
+def status(id: str) -> Response:
+    record = video_status(id)
+    return jsonify({"id": id, "state": record.state, "error": record.error and str(record.error)})
+
+
+@app.errorhandler(VideoNotRegisteredError)
+def unknown_video(error: VideoNotRegisteredError) -> tuple[Response, int]:
+    return jsonify({"detail": str(error)}), 404
+
+
+@app.errorhandler(QueryError)
+@app.errorhandler(RegistryError)
+def wrong_request(error: Exception) -> tuple[Response, int]:
+    return jsonify({"detail": str(error)}), 422
+
+
+@app.errorhandler(BackendUnavailableError)
+def search_is_away(error: BackendUnavailableError) -> tuple[Response, int]:
+    logging.getLogger(__name__).error("%s", error)  # it names hosts: nothing for users
+    return jsonify({"detail": "the search is away, try again soon"}), 503

@@ -1,0 +1,98 @@
+"""What is to be done when a transaction is committed; until then there are only primary keys."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import connections, transaction
+
+from vidsearch.contrib.django.sync import sync_rows
+from vidsearch.errors import BackendError
+from vidsearch_mappings.registry import Priority
+
+__all__ = ["after_commit", "row_deleted", "row_saved"]
+
+_log = logging.getLogger(__name__)
+
+
+def after_commit(
+    model: Any, pks: Iterable[Any], *, using: str, priority: Priority = "interactive"
+) -> None:
+    """Bring registry and index in line with rows, once they are committed.
+
+    The rows are read then: those that are gone, or have no video, are deleted from the index.
+    Rows of one transaction are done together. An engine or a broker that is away is logged and
+    raises nothing, as the rows are saved already.
+
+    Args:
+        model: a :class:`~vidsearch.contrib.django.models.VideoModel`.
+        pks: of rows that were created, changed or deleted; those that are ``None`` are logged.
+        using: alias of the database.
+        priority: of the videos that a worker has to embed.
+    """
+    known = []
+    unknown = 0
+    for pk in pks:
+        if pk is None:
+            unknown += 1
+        else:
+            known.append(pk)
+    if unknown:
+        _log.warning(
+            "%d rows of %s are not registered, as the database gave no primary keys of them: "
+            "run `manage.py vidsearch_sync %s`",
+            *(unknown, model._meta.label, model._meta.label),
+        )
+    if known:
+        batch = _batch(using)
+        batch.add(model, known, priority, using=using)
+        transaction.on_commit(batch.run, using=using)
+
+
+def row_saved(sender: Any, instance: Any, using: str, update_fields: Any = None, **_: Any) -> None:
+    """Receiver of ``post_save``."""
+    if sender.vidsearch_depends_on(update_fields):
+        after_commit(sender, [instance.pk], using=using)
+
+
+def row_deleted(sender: Any, instance: Any, using: str, **_: Any) -> None:
+    """Receiver of ``post_delete``."""
+    after_commit(sender, [instance.pk], using=using)
+
+
+class _Batch:
+    """Rows that are committed together, or not at all."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[Any, str], dict[Any, Priority]] = {}
+
+    def add(self, model: Any, pks: Iterable[Any], priority: Priority, *, using: str) -> None:
+        rows = self._rows.setdefault((model, using), {})
+        for pk in pks:
+            rows[pk] = "interactive" if rows.get(pk) == "interactive" else priority
+
+    def run(self) -> None:
+        """The batch is among the callbacks once for each ``add``; the first one does it all."""
+        rows, self._rows = self._rows, {}
+        for (model, using), priorities in rows.items():
+            try:
+                sync_rows(model, priorities, using=using)
+            except BackendError as error:
+                _log.error(
+                    "%d rows of %s are saved, but not known to the search: %s. Run `manage.py "
+                    "vidsearch_sync --prune %s` later",
+                    *(len(priorities), model._meta.label, error, model._meta.label),
+                )
+
+
+def _batch(using: str) -> _Batch:
+    """The last one of the same savepoints, so that saves in a row make one batch."""
+    connection = connections[using]
+    savepoints = set(connection.savepoint_ids)
+    for of_batch, callback, *_ in reversed(connection.run_on_commit):
+        batch = getattr(callback, "__self__", None)
+        if isinstance(batch, _Batch):
+            return batch if of_batch == savepoints else _Batch()
+    return _Batch()

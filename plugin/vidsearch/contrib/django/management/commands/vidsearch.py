@@ -1,0 +1,40 @@
+"""``manage.py vidsearch …``: the command line of vidsearch, with the settings of the project."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from vidsearch.contrib.django.settings import as_environment
+
+__all__ = ["Command"]
+
+
+class Command(BaseCommand):
+    """Runs ``vidsearch`` in a process of its own."""
+
+    help = "The command line of vidsearch, with VIDSEARCH of your settings.py."
+    requires_system_checks: Any = ()
+
+    def add_arguments(self, parser: Any) -> None:
+        """Everything that follows is for vidsearch."""
+        parser.add_argument(
+            "arguments",
+            nargs=argparse.REMAINDER,
+            help="a command of vidsearch and its options, such as: index create",
+        )
+
+    def handle(self, *args: Any, arguments: list[str], **options: Any) -> None:
+        """Raises ``SystemExit`` with the exit code of vidsearch."""
+        done = subprocess.run(
+            [sys.executable, "-m", "vidsearch.cli", *arguments],
+            env={**os.environ, **as_environment()},
+            check=False,
+        )
+        if done.returncode:
+            raise SystemExit(done.returncode)

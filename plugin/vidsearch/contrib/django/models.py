@@ -1,0 +1,175 @@
+"""Models whose rows are videos, and their querysets."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any, ClassVar
+
+from asgiref.sync import sync_to_async
+from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.db import models
+from django.db.models.fields.files import FieldFile
+
+from vidsearch.contrib.django.after_commit import after_commit
+from vidsearch.contrib.django.search import VideoMatches, search_rows
+from vidsearch.errors import ConfigError
+from vidsearch.json_values import to_json_value
+
+__all__ = ["VideoManager", "VideoModel", "VideoQuerySet"]
+
+
+class VideoQuerySet(models.QuerySet):
+    """Registers what is created or updated in bulk, which sends no signals; and searches."""
+
+    def search(self, text: Any = None, **options: Any) -> VideoMatches:
+        """The rows of the best videos, in the order of their ranks; one query of the database.
+
+        Args:
+            text: as in :meth:`vidsearch.search.VideoSearch.search`.
+            **options: the same as there; ``like`` also takes a row. ``filter`` narrows the search;
+                rows that this queryset leaves out are missing from its ``k`` hits.
+
+        Raises:
+            QueryError, ModelMismatchError, EncoderError, BackendError: as a search does.
+        """
+        return search_rows(self, text, options)
+
+    async def asearch(self, text: Any = None, **options: Any) -> VideoMatches:
+        """As :meth:`search`, for an event loop: it runs in the thread for synchronous code."""
+        found: VideoMatches = await sync_to_async(self.search)(text, **options)
+        return found
+
+    def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        """As Django's; the videos are registered after commit, in batches.
+
+        Rows whose primary key the database does not give back, as with ``ignore_conflicts``, are
+        not registered, which is logged: ``manage.py vidsearch_sync`` does it.
+        """
+        rows: list[Any] = super().bulk_create(objs, *args, **kwargs)
+        after_commit(self.model, [row.pk for row in rows], using=self.db, priority="bulk")
+        return rows
+
+    def update(self, **values: Any) -> int:
+        """As Django's; changed videos and fields are registered after commit, in batches.
+
+        ``bulk_update`` comes by here as well. The primary keys are read first where a column is
+        changed that the index depends on.
+        """
+        pks: list[Any] = []
+        if self.model.vidsearch_depends_on(values):
+            self._for_write = True  # read them where they are written, not from a replica
+            pks = list(self.order_by().values_list("pk", flat=True))
+        number: int = super().update(**values)
+        after_commit(self.model, pks, using=self.db, priority="bulk")
+        return number
+
+    bulk_create.alters_data = True  # type: ignore[attr-defined]
+    update.alters_data = True  # type: ignore[attr-defined]
+
+
+VideoManager = models.Manager.from_queryset(VideoQuerySet)
+"""The manager of :class:`VideoModel`; a manager of your own is made of the queryset likewise."""
+
+
+class VideoModel(models.Model):
+    """A model whose rows are videos. Rows are registered, changed and deleted after commit.
+
+    A subclass names its columns, or overrides :meth:`vidsearch_uri` and
+    :meth:`vidsearch_document`::
+
+        class Film(VideoModel):
+            title = models.CharField(max_length=200)
+            file = models.FileField(upload_to="films")
+
+            vidsearch_source = "file"
+            vidsearch_fields = ("title",)
+    """
+
+    vidsearch_source: ClassVar[str] = ""
+    """Name of the column that holds the file (``FileField``), or its path or URI (a text)."""
+    vidsearch_fields: ClassVar[tuple[str, ...]] = ()
+    """Names of the columns, or attributes, that become fields of the document."""
+
+    objects = VideoManager()
+
+    class Meta:
+        abstract = True
+
+    @classmethod
+    def vidsearch_label(cls) -> str:
+        """``films.film``: what the ids of this model's videos begin with."""
+        label: str = cls._meta.concrete_model._meta.label_lower
+        return label
+
+    @classmethod
+    def vidsearch_id_of(cls, pk: Any) -> str:
+        """Id of the video of a row in registry and index: ``films.film:42``."""
+        return f"{cls.vidsearch_label()}:{cls._meta.pk.to_python(pk)}"
+
+    @classmethod
+    def vidsearch_pk_of(cls, id: str) -> Any:
+        """The inverse of :meth:`vidsearch_id_of`; ``None`` for an id of something else."""
+        label, _, pk = id.partition(":")
+        try:
+            return cls._meta.pk.to_python(pk) if label == cls.vidsearch_label() else None
+        except ValidationError:
+            return None
+
+    @property
+    def vidsearch_id(self) -> str:
+        """As :meth:`vidsearch_id_of`, of this row."""
+        return self.vidsearch_id_of(self.pk)
+
+    def vidsearch_uri(self) -> str | None:
+        """Path or URI of the file as the workers reach it; ``None`` or empty: there is no video.
+
+        Of a ``FileField`` it is the path where its storage has one, else the URL.
+
+        Raises:
+            ConfigError: ``vidsearch_source`` names no attribute.
+        """
+        try:
+            value = getattr(self, self.vidsearch_source)
+        except AttributeError as error:
+            raise ConfigError(
+                f"{type(self).__name__}.vidsearch_source is {self.vidsearch_source!r}, but there "
+                "is no such column: name the one that holds the file or its URI, or override "
+                "vidsearch_uri()"
+            ) from error
+        if not isinstance(value, FieldFile):
+            return value or None
+        if not value:
+            return None
+        try:
+            return str(value.path)
+        except NotImplementedError:  # of a storage that is no folder
+            return str(value.url)
+
+    def vidsearch_document(self) -> dict[str, Any]:
+        """Fields of the video's document: plain JSON values. By default ``vidsearch_fields``."""
+        document: dict[str, Any] = to_json_value(
+            {name: getattr(self, name) for name in self.vidsearch_fields}
+        )
+        return document
+
+    @classmethod
+    def vidsearch_depends_on(cls, columns: Collection[str] | None) -> bool:
+        """Whether the index depends on one of some columns; ``None`` are all.
+
+        Where a method above is overridden, or a field is an attribute and no column, it may depend
+        on any.
+        """
+        overridden = (
+            cls.vidsearch_uri is not VideoModel.vidsearch_uri
+            or cls.vidsearch_document is not VideoModel.vidsearch_document
+        )
+        if columns is None or overridden:
+            return True
+        try:
+            used = [
+                cls._meta.get_field(name) for name in (cls.vidsearch_source, *cls.vidsearch_fields)
+            ]
+        except FieldDoesNotExist:
+            return True
+        names = {name for field in used for name in (field.name, getattr(field, "attname", ""))}
+        return not names.isdisjoint(columns)

@@ -1,0 +1,91 @@
+"""A search whose hits are rows of the database."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+from vidsearch.contrib.django.sync import MODEL_FIELD
+from vidsearch.search import SearchRequest, SearchResult, VideoSearch
+from vidsearch_tasks import Services, current_services
+
+__all__ = ["VideoMatches", "search_rows"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class VideoMatches(Sequence[Any]):
+    """Rows in the order of their ranks; each has its :class:`~vidsearch.search.Hit` as
+    ``vidsearch_hit``."""
+
+    rows: tuple[Any, ...]
+    result: SearchResult
+    """All hits, with the time that the search took and its warnings."""
+    missing: tuple[str, ...]
+    """Ids of hits whose rows are gone, or are left out by the queryset."""
+
+    @overload
+    def __getitem__(self, at: int) -> Any: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Any, ...]: ...
+
+    def __getitem__(self, at: int | slice) -> Any:
+        return self.rows[at]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.rows)
+
+
+def search_rows(queryset: Any, text: Any, options: Mapping[str, Any]) -> VideoMatches:
+    """Search the videos of a queryset's model; see ``VideoQuerySet.search``."""
+    model = queryset.model
+    options = dict(options)
+    like = options.get("like")
+    if isinstance(like, model):
+        options["like"] = like.vidsearch_id
+    if isinstance(text, SearchRequest):
+        text = text.model_copy(update={"filter": _of_model(model, text.filter)})
+    else:
+        options["filter"] = _of_model(model, options.get("filter"))
+    result = _search_of(current_services()).search(text, **options)
+    pks = {hit.id: model.vidsearch_pk_of(hit.id) for hit in result}
+    wanted = [pk for pk in pks.values() if pk is not None]
+    rows = {row.pk: row for row in queryset.filter(pk__in=wanted)} if wanted else {}
+    found, missing = [], []
+    for hit in result:
+        row = rows.get(pks[hit.id])
+        if row is None:
+            missing.append(hit.id)
+        else:
+            row.vidsearch_hit = hit
+            found.append(row)
+    if missing:
+        _log.info("hits without a row of %s: %s", model._meta.label, ", ".join(missing))
+    return VideoMatches(tuple(found), result, tuple(missing))
+
+
+@functools.lru_cache(maxsize=1)
+def _search_of(services: Services) -> VideoSearch:
+    """One for the process; another one where the services are configured anew, as in tests."""
+    return VideoSearch.from_settings(
+        services.settings, engine=services.engine, encoder=services.encoders
+    )
+
+
+def _of_model(model: Any, filter: Any) -> list[Any]:
+    """The filter, and that the video is one of this model.
+
+    As a clause, which needs no mapping of the field: there may be no video yet.
+    """
+    own = {"term": {f"{MODEL_FIELD}.keyword": model.vidsearch_label()}}
+    if filter is None:
+        return [own]
+    return [own, *filter] if isinstance(filter, (list, tuple)) else [own, filter]

@@ -1,0 +1,89 @@
+"""``VIDSEARCH`` in a project's ``settings.py``: the settings of vidsearch, and the Celery app."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings as django_settings
+
+from vidsearch.config import load_settings, variable_name
+from vidsearch.dotted import imported_object, is_dotted
+from vidsearch.errors import ConfigError
+from vidsearch.json_values import to_json_value
+from vidsearch_tasks import Services, configure
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from vidsearch.config import Settings
+
+__all__ = ["as_environment", "configure_from_django", "load_django_settings"]
+
+_NAME = "VIDSEARCH"
+_APP = "celery_app"
+
+
+def configure_from_django() -> Services:
+    """Give vidsearch the project's settings, and its Celery app where ``celery_app`` names one.
+
+    Raises:
+        ConfigError: a setting is out of range or unknown, or there is no such Celery app.
+    """
+    return configure(load_django_settings(), app=_celery_app())
+
+
+def load_django_settings() -> Settings:
+    """The settings of vidsearch; what ``VIDSEARCH`` lacks is read from environment and TOML file.
+
+    Raises:
+        ConfigError: see :func:`configure_from_django`.
+    """
+    sections = _sections()
+    try:
+        return load_settings(**sections)
+    except ConfigError as error:
+        raise ConfigError(f"{_NAME} in your settings.py, or the environment: {error}") from error
+
+
+def as_environment() -> dict[str, str]:
+    """``VIDSEARCH`` as environment variables, for the command line of vidsearch."""
+    plain = {
+        variable_name(section, name): to_json_value(value)
+        for section, values in _sections().items()
+        for name, value in values.items()
+        if value is not None
+    }
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in plain.items()
+    }
+
+
+def _sections() -> dict[str, Mapping[str, Any]]:
+    given: Any = getattr(django_settings, _NAME, {})
+    if not isinstance(given, Mapping) or not all(
+        isinstance(values, Mapping) for name, values in given.items() if name != _APP
+    ):
+        raise ConfigError(
+            f"{_NAME} in your settings.py must be a dict of sections, such as "
+            f'{_NAME} = {{"engine": {{"url": "http://localhost:9200"}}, "{_APP}": '
+            '"project.celery:app"}; docs/settings.md lists the sections and their names'
+        )
+    return {name: values for name, values in given.items() if name != _APP}
+
+
+def _celery_app() -> Celery | None:
+    name: Any = getattr(django_settings, _NAME, {}).get(_APP)
+    if name is None:
+        return None
+    where = f'{_NAME}["{_APP}"] is {name!r}, but'
+    if not isinstance(name, str) or not is_dotted(name):
+        raise ConfigError(f'{where} must have the form "package.module:name"')
+    from celery import Celery
+
+    found = imported_object(name, where)
+    if not isinstance(found, Celery):
+        raise ConfigError(f"{where} that is no Celery app: {type(found).__name__}")
+    return found

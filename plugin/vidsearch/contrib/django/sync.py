@@ -1,0 +1,132 @@
+"""Registry and index brought in line with rows of the database."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vidsearch.batches import in_batches
+from vidsearch.errors import VersionConflictError, VideoNotRegisteredError, VidsearchError
+from vidsearch_mappings.registry import Priority
+from vidsearch_tasks import NewVideo, Registration, Services, current_services, register_videos
+
+__all__ = ["MODEL_FIELD", "Synced", "ids_without_rows", "remove_videos", "sync_rows"]
+
+_log = logging.getLogger(__name__)
+
+MODEL_FIELD = "django_model"
+"""Field of a document that names the model of its row: several share an index."""
+_REMOVED_AT_ONCE = 50
+"""Number of documents that are removed while the caller waits; the sweep removes the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """What became of some rows."""
+
+    registered: int = 0
+    """Videos that are new, or of which something changed."""
+    unchanged: int = 0
+    removed: int = 0
+    errors: tuple[VidsearchError, ...] = ()
+    """Of videos that were not registered, or not queued."""
+
+    def __add__(self, other: Synced) -> Synced:
+        return Synced(
+            self.registered + other.registered,
+            self.unchanged + other.unchanged,
+            self.removed + other.removed,
+            self.errors + other.errors,
+        )
+
+
+def sync_rows(model: Any, priorities: Mapping[Any, Priority], *, using: str) -> Synced:
+    """Register the videos of rows, and remove those of rows that are gone or have no video.
+
+    Safe to repeat. What is wrong with a single video is logged, and in the result.
+
+    Args:
+        model: a :class:`~vidsearch.contrib.django.models.VideoModel`.
+        priorities: of the videos, by the primary keys of their rows.
+        using: alias of the database.
+
+    Raises:
+        ConfigError: the model names no column of videos.
+        BackendError: the engine does not answer, or there is no index.
+    """
+    services = current_services()
+    done = Synced()
+    for pks in in_batches(priorities):
+        wanted = {model.vidsearch_id_of(pk): priorities[pk] for pk in pks}
+        rows = model._base_manager.using(using).filter(pk__in=pks)
+        videos = [video for row in rows if (video := _video(row, wanted))]
+        registered = register_videos(videos, services=services) if videos else []
+        done += _summary(registered)
+        gone = wanted.keys() - {video.id for video in videos}
+        if gone:
+            done += Synced(removed=remove_videos(sorted(gone), services=services))
+    return done
+
+
+def remove_videos(ids: Sequence[str], *, services: Services) -> int:
+    """Delete videos from the index; those that were never registered are passed over.
+
+    All of them are deleted in the registry; the documents of the first fifty are removed at once,
+    those of the others by the next sweep.
+
+    Returns:
+        Number of videos that were deleted now.
+
+    Raises:
+        BackendError: the engine does not answer, or there is no index.
+    """
+    from vidsearch import ingest
+
+    ends = services.registry.delete_many(ids)
+    for one in ends:
+        if one.error and not isinstance(one.error, VideoNotRegisteredError):
+            raise one.error
+    deleted = [one.id for one in ends if one.changed]
+    index = services.open_index() if deleted else None
+    for id in deleted[:_REMOVED_AT_ONCE]:
+        assert index is not None
+        try:
+            ingest.delete_video(services.registry, index, id)
+        except VersionConflictError as error:
+            _log.warning("the sweep will remove the document of video %r: %s", id, error)
+    return len(deleted)
+
+
+def ids_without_rows(model: Any, *, using: str, services: Services) -> Iterator[str]:
+    """Ids of this model's registered videos whose rows are gone or have no video."""
+    prefix = f"{model.vidsearch_label()}:"
+    known = (one.id for one in services.registry.scan() if one.id.startswith(prefix))
+    for ids in in_batches(known):
+        pks = [pk for id in ids if (pk := model.vidsearch_pk_of(id)) is not None]
+        rows = model._base_manager.using(using).filter(pk__in=pks)
+        there = {row.vidsearch_id for row in rows if row.vidsearch_uri()}
+        yield from (id for id in ids if id not in there)
+
+
+def _video(row: Any, priorities: Mapping[str, Priority]) -> NewVideo | None:
+    uri = row.vidsearch_uri()
+    if not uri:
+        return None
+    fields = {**row.vidsearch_document(), MODEL_FIELD: row.vidsearch_label()}
+    return NewVideo(row.vidsearch_id, uri, fields, priority=priorities[row.vidsearch_id])
+
+
+def _summary(registered: Iterable[Registration]) -> Synced:
+    done = Synced()
+    for one in registered:
+        if one.error:
+            state = one.record.state if one.record else None
+            _log.warning("video %r (%s): %s", one.id, state or "not registered", one.error)
+            done += Synced(errors=(one.error,))
+        elif one.changed:
+            done += Synced(registered=1)
+        else:
+            done += Synced(unchanged=1)
+    return done

@@ -1,0 +1,173 @@
+"""The admin site, the commands of ``manage.py``, and the settings of a Django project."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.django_site import Site
+
+from vidsearch.errors import BackendUnavailableError, ConfigError
+from vidsearch.registry import Registry
+from vidsearch_tasks import video_status
+
+
+@pytest.fixture
+def admin(site: Site) -> Any:
+    """A client of somebody who may do everything."""
+    from django.contrib.auth.models import User
+    from django.test import Client
+
+    user, _ = User.objects.get_or_create(username="admin", is_staff=True, is_superuser=True)
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def act(admin: Any, name: str, *films: Any) -> str:
+    """The page after an action on films."""
+    chosen = {"action": name, "_selected_action": [film.pk for film in films]}
+    page: str = admin.post("/admin/films/film/", chosen, follow=True).content.decode()
+    return page
+
+
+def run(*arguments: str, **options: Any) -> str:
+    from django.core.management import call_command
+
+    out = io.StringIO()
+    call_command(*arguments, stdout=out, **options)
+    return out.getvalue()
+
+
+def test_the_list_of_rows_shows_where_their_videos_stand(
+    site: Site, admin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.film("red").save()
+    site.film("red", file="absent.mp4").save()
+    site.film("red", file="").save()
+    asked: list[Any] = []
+    find_many = site.services.registry.find_many
+    registry = site.services.registry
+    monkeypatch.setattr(registry, "find_many", lambda ids: asked.append(ids) or find_many(ids))
+    page = admin.get("/admin/films/film/").content.decode()
+    for state in ("indexed", "failed: SourceNotFoundError", "not registered"):
+        assert f'<td class="field-vidsearch_state">{state}' in page
+    assert len(asked) == 1, "one request for the whole page"
+
+
+def test_the_list_of_rows_is_shown_although_the_engine_is_away(
+    site: Site, admin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = site.film("red")
+    film.save()
+
+    def away(*args: Any, **options: Any) -> Any:
+        raise BackendUnavailableError("the engine does not answer")
+
+    monkeypatch.setattr(Registry, "find_many", away)
+    monkeypatch.setattr(Registry, "retry_many", away)
+    page = admin.get("/admin/films/film/").content.decode()
+    assert "unknown: the search engine is away" in page
+    assert "engine does not answer" in act(admin, "retry", film)
+
+
+def test_the_action_embeds_chosen_videos_again(site: Site, admin: Any) -> None:
+    red, blue = site.Film.objects.bulk_create([site.film("red"), site.film("blue")])
+    before = [video_status(film.vidsearch_id).indexed_at for film in (red, blue)]
+    assert "1 videos are to be embedded." in act(admin, "embed_again", red)
+    after = [video_status(film.vidsearch_id) for film in (red, blue)]
+    assert [str(record.state) for record in after] == ["indexed", "indexed"]
+    assert after[0].indexed_at != before[0]
+    assert after[1].indexed_at == before[1]
+
+
+def test_the_action_retries_failed_videos_and_tells_of_others(
+    site: Site, admin: Any, tmp_path: Path
+) -> None:
+    late, good = site.Film.objects.bulk_create([site.film("red", file="l.mp4"), site.film("red")])
+    assert site.state(late) == "failed"
+    (tmp_path / "red.mp4").rename(tmp_path / "l.mp4")
+    page = act(admin, "retry", late, good)
+    assert "1 videos are to be embedded." in page
+    assert "only failed or dead videos are retried" in page
+    assert site.state(late) == "indexed"
+
+
+def test_sync_registers_rows_of_before_and_deletes_videos_whose_rows_are_gone(
+    site: Site,
+) -> None:
+    known, gone = site.Film.objects.bulk_create([site.film("red"), site.film("blue")])
+    raw = site.Film._base_manager
+    new, _ = raw.bulk_create([site.film("green"), site.film("red", file="")])
+    site.Film.objects.filter(pk=gone.pk)._raw_delete("default")
+    assert site.state(new) is None
+    assert run("vidsearch_sync") == (
+        "films.Film: 1 registered, 1 unchanged, 0 deleted, 0 with errors\n"
+    )
+    assert run("vidsearch_sync", "films.Film", "--prune") == (
+        "films.Film: 0 registered, 2 unchanged, 1 deleted, 0 with errors\n"
+    )
+    assert [site.state(film) for film in (known, new, gone)] == ["indexed", "indexed", "deleted"]
+
+
+def test_sync_refuses_what_is_no_model_of_videos(site: Site) -> None:
+    from django.core.management import CommandError
+
+    with pytest.raises(CommandError, match=r"'auth.User' is no .* there are: films.Film"):
+        run("vidsearch_sync", "auth.User")
+
+
+def test_the_command_line_of_vidsearch_has_the_settings_of_the_project(
+    site: Site, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from django.test import override_settings
+
+    with override_settings(
+        VIDSEARCH={"index": {"name": "films"}, "sources": {"roots": ["/films"]}}
+    ):
+        run("vidsearch", "settings", "--json")
+    told = capfd.readouterr().out
+    assert '"films"' in told
+    assert '"/films"' in told
+    with pytest.raises(SystemExit) as ended:
+        run("vidsearch", "no-such-command")
+    assert ended.value.code == 2
+
+
+def test_settings_are_those_of_the_project_and_else_of_the_environment(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.test import override_settings
+
+    from vidsearch.contrib.django.settings import load_django_settings
+
+    monkeypatch.setenv("VIDSEARCH_INDEX__NAME", "other")
+    monkeypatch.setenv("VIDSEARCH_ENGINE__URL", "http://search.example:9200")
+    with override_settings(VIDSEARCH={"index": {"name": "films"}, "celery_app": "a:b"}):
+        settings = load_django_settings()
+    assert (settings.index.name, settings.engine.url) == ("films", "http://search.example:9200")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"index": {"nam": "films"}},
+            r"VIDSEARCH in your settings\.py.*unknown setting index\.nam",
+        ),
+        ({"index": "films"}, "VIDSEARCH in your settings.py must be a dict of sections"),
+        ([], "VIDSEARCH in your settings.py must be a dict of sections"),
+        ({"celery_app": "filmsite.celery"}, 'must have the form "package.module:name"'),
+        ({"celery_app": "absent.celery:app"}, "there is no module 'absent'"),
+        ({"celery_app": "vidsearch:VideoSearch"}, "that is no Celery app: type"),
+    ],
+)
+def test_wrong_settings_are_told(site: Site, given: Any, message: str) -> None:
+    from django.test import override_settings
+
+    from vidsearch.contrib.django.settings import configure_from_django
+
+    with override_settings(VIDSEARCH=given), pytest.raises(ConfigError, match=message):
+        configure_from_django()

@@ -1,0 +1,228 @@
+"""The retrievers for LangChain, Haystack and LlamaIndex: a document per moment."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from haystack import Pipeline
+from langchain_core.documents import Document
+from llama_index.core.schema import MetadataMode, NodeWithScore, TextNode
+from tests.search_index import TableEncoder, create_index, make_videos
+
+from vidsearch.contrib import haystack, langchain, llamaindex
+from vidsearch.contrib.passages import Passage, PassageSearch, passages_of
+from vidsearch.errors import IndexNotFoundError, QueryError
+from vidsearch.search import VideoSearch
+from vidsearch.testing.memory_engine import MemoryEngine
+
+QUERY = "red circle"
+
+
+@pytest.fixture(scope="module")
+def videos() -> VideoSearch:
+    engine = MemoryEngine()
+    create_index(engine, "videos-000001", make_videos(20), alias="videos")
+    return VideoSearch(engine, TableEncoder())
+
+
+def test_a_passage_is_a_moment_with_the_fields_of_its_video(videos: VideoSearch) -> None:
+    hit = videos.search(QUERY, k=1).hits[0]
+    found = PassageSearch(videos).find(QUERY, k=2)
+    moment = hit.moments[0]
+    assert found[0] == Passage(
+        id=f"{hit.id}#t={moment.start:.1f},{moment.end:.1f}",
+        text=f"{hit.fields['title']}\n{hit.fields['description']}",
+        score=hit.score,
+        metadata={
+            **{name: value for name, value in hit.fields.items() if name != "video"},
+            "video_id": hit.id,
+            "uri": f"file:///videos/{hit.id}.mp4",
+            "start": moment.start,
+            "end": moment.end,
+            "cosine": moment.cosine,
+            "score": hit.score,
+            "thumbnail": moment.thumbnail,
+        },
+    )
+    assert json.loads(json.dumps(found[0].metadata)) == found[0].metadata
+
+
+def test_passages_are_in_the_order_of_hits_and_moments_and_at_most_k(videos: VideoSearch) -> None:
+    wanted = [
+        (hit.id, moment.start)
+        for hit in videos.search(QUERY, k=7, moments=2)
+        for moment in hit.moments
+    ]
+    found = PassageSearch(videos, moments=2).find(QUERY, k=7)
+    assert [(one.metadata["video_id"], one.metadata["start"]) for one in found] == wanted[:7]
+    assert len({one.id for one in found}) == 7
+
+
+def test_a_video_found_by_its_words_alone_is_one_passage_without_times(
+    videos: VideoSearch,
+) -> None:
+    (one, *_) = PassageSearch(videos, options={"mode": "keyword"}).find("river", k=1)
+    assert one.id == one.metadata["video_id"]
+    assert (one.metadata["start"], one.metadata["end"]) == (None, None)
+    assert "river" in one.text
+
+
+def test_text_is_of_the_named_fields_or_else_the_id(videos: VideoSearch) -> None:
+    result = videos.search(QUERY, k=1, moments=1)
+    hit = result.hits[0]
+    (tags,) = passages_of(result, text_fields=("tags", "absent"))
+    (nothing,) = passages_of(result, text_fields=("year",))
+    assert (tags.text, nothing.text) == (", ".join(hit.fields["tags"]), hit.id)
+
+
+@pytest.mark.parametrize("module", [langchain, haystack, llamaindex])
+def test_options_reach_the_search(videos: VideoSearch, module: Any) -> None:
+    wanted = {one.metadata["video_id"] for one in PassageSearch(videos).find(QUERY, k=50)}
+    retriever = module.VideoRetriever(videos=videos, search_options={"filter": {"tags": "odd"}})
+    found = _metadata(retriever, QUERY)
+    assert found
+    assert {one["video_id"] for one in found} < wanted
+    assert all("odd" in one["tags"] for one in found)
+
+
+@pytest.mark.parametrize("module", [langchain, haystack, llamaindex])
+def test_an_option_that_the_retriever_sets_is_refused_at_once(
+    videos: VideoSearch, module: Any
+) -> None:
+    with pytest.raises(QueryError, match="'moments' is set by the retriever"):
+        module.VideoRetriever(videos=videos, search_options={"moments": 2})
+    with pytest.raises(QueryError, match="at least 1 moment per video, not 0"):
+        module.VideoRetriever(videos=videos, moments=0)
+
+
+@pytest.mark.parametrize("module", [langchain, haystack, llamaindex])
+def test_errors_of_a_search_come_through(module: Any) -> None:
+    retriever = module.VideoRetriever(videos=VideoSearch(MemoryEngine(), TableEncoder()))
+    with pytest.raises(IndexNotFoundError):
+        _metadata(retriever, QUERY)
+    with pytest.raises(QueryError, match="text is empty"):
+        _metadata(retriever, " ")
+
+
+def _metadata(retriever: Any, query: str) -> list[dict[str, Any]]:
+    if isinstance(retriever, langchain.VideoRetriever):
+        return [one.metadata for one in retriever.invoke(query)]
+    if isinstance(retriever, llamaindex.VideoRetriever):
+        return [one.metadata for one in retriever.retrieve(query)]
+    return [one.meta for one in retriever.run(query)["documents"]]
+
+
+def test_langchain_documents_hold_the_passages(videos: VideoSearch) -> None:
+    retriever = langchain.VideoRetriever(videos=videos, k=4, moments=2, text_fields=["title"])
+    wanted = PassageSearch(videos, moments=2, text_fields=["title"]).find(QUERY, k=4)
+    documents = [Document(id=p.id, page_content=p.text, metadata=p.metadata) for p in wanted]
+    assert retriever.invoke(QUERY) == documents
+    assert asyncio.run(retriever.ainvoke(QUERY)) == documents
+    assert retriever.invoke(QUERY, k=1) == documents[:1]
+    assert (retriever | len).invoke(QUERY) == 4, "it is a part of a chain"
+
+
+def test_llamaindex_nodes_hold_the_passages(videos: VideoSearch) -> None:
+    retriever = llamaindex.VideoRetriever(videos, k=4)
+    wanted = PassageSearch(videos).find(QUERY, k=4)
+    nodes = [
+        NodeWithScore(node=TextNode(id_=p.id, text=p.text, metadata=p.metadata), score=p.score)
+        for p in wanted
+    ]
+    assert retriever.retrieve(QUERY) == nodes
+    assert asyncio.run(retriever.aretrieve(QUERY)) == nodes
+    assert "start: " in nodes[0].get_content(MetadataMode.LLM)
+
+
+def test_haystack_documents_hold_the_passages(videos: VideoSearch) -> None:
+    component = haystack.VideoRetriever(videos, top_k=4)
+    wanted = PassageSearch(videos).find(QUERY, k=4)
+    done = component.run(QUERY)
+    assert [(d.id, d.content, d.meta, d.score) for d in done["documents"]] == [
+        (p.id, p.text, p.metadata, p.score) for p in wanted
+    ]
+    assert asyncio.run(component.run_async(QUERY)) == done
+    assert component.run(QUERY, top_k=1)["documents"] == done["documents"][:1]
+
+
+def test_haystack_pipeline_runs_it_and_is_loaded_again(videos: VideoSearch) -> None:
+    pipeline = Pipeline()
+    options = {"mode": "vector", "filter": {"year": {"gte": 2005}}}
+    component = haystack.VideoRetriever(videos, top_k=2, moments=1, search_options=options)
+    pipeline.add_component("videos", component)
+    assert len(pipeline.run({"videos": {"query": QUERY}})["videos"]["documents"]) == 2
+
+    saved = pipeline.dumps()
+    assert "http" not in saved, "no URL and no password is saved"
+    loaded = Pipeline.loads(saved, allowed_modules=["vidsearch.*"]).get_component("videos")
+    assert loaded.to_dict() == component.to_dict()
+    assert component.to_dict() == {
+        "type": "vidsearch.contrib.haystack.VideoRetriever",
+        "init_parameters": {
+            "top_k": 2,
+            "moments": 1,
+            "text_fields": ["title", "description"],
+            "search_options": options,
+        },
+    }
+
+
+def test_retrievers_without_videos_search_by_the_settings(
+    videos: VideoSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+
+    def from_settings(settings: Any) -> VideoSearch:
+        made.append(settings.index.name)
+        return videos
+
+    monkeypatch.setattr(VideoSearch, "from_settings", from_settings)
+    monkeypatch.setenv("VIDSEARCH_INDEX__NAME", "films")
+    retrievers: list[Callable[[], Any]] = [
+        langchain.VideoRetriever,
+        haystack.VideoRetriever,
+        llamaindex.VideoRetriever,
+    ]
+    for make in retrievers:
+        retriever = make()
+        assert made == [], "nothing is opened before it is needed"
+        assert _metadata(retriever, QUERY) == _metadata(retriever, QUERY)
+        assert made == ["films"], "and then once"
+        made.clear()
+
+
+def test_a_missing_extra_is_told_with_the_command_that_installs_it() -> None:
+    parts = {
+        "langchain": "langchain_core",
+        "haystack": "haystack",
+        "llamaindex": "llama_index",
+        "django.apps": "django",
+    }
+    code = (
+        "import sys, importlib\n"
+        "from vidsearch.errors import MissingExtraError\n"
+        f"for part, missing in {parts}.items():\n"
+        "    sys.modules[missing] = None\n"
+        "    try: importlib.import_module(f'vidsearch.contrib.{part}')\n"
+        "    except MissingExtraError as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    told = [line.partition(" needs an extra: ")[2] for line in done.stdout.splitlines()]
+    extras = ("langchain", "haystack", "llamaindex", "django")
+    assert told == [f"pip install 'vidsearch[{extra}]'" for extra in extras]
+
+
+def test_telemetry_of_the_frameworks_is_off_in_tests() -> None:
+    from haystack.telemetry import _telemetry
+    from langsmith.utils import tracing_is_enabled
+
+    assert _telemetry.telemetry is None
+    assert not tracing_is_enabled()
