@@ -35,6 +35,7 @@ MODULES = (
     "registration",
     "bulk_body",
     "index_presets",
+    "preset_cost",
     "keyword_leg",
     "embedding_store",
     "slices",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidsearch.cli import output as out
+from vidsearch.cli.left_out import tell_left_out
 from vidsearch.cli.options import existing_file, json_option, pairs_options
 from vidsearch.config import load_settings
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["finetune"]
 
 _CACHE = Path(".vidsearch", "frames")
-_SHOWN = 10
 
 
 @click.command()
@@ -181,10 +181,7 @@ def _show(done: FineTuning, folder: Path, *, as_json: bool) -> None:
 
     left_out, outcome = done.prepared.pairs.left_out, done.outcome
     out.talk(f"{done.prepared.decoded} videos decoded, the others' frames were kept")
-    if left_out:
-        out.talk(f"left out: {len(left_out)}")
-        for video, reason in left_out[:_SHOWN]:
-            out.talk(f"  {video}: {reason}")
+    tell_left_out(left_out, part_of="training, validation or test")
     if as_json:
         out.print_json(
             {
