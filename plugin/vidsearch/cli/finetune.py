@@ -100,7 +100,8 @@ _CACHE = Path(".vidsearch", "frames")
     "--threads",
     default=None,
     type=click.IntRange(min=1),
-    help="Threads that the model computes with.  [default: one per core]",
+    help="Threads that the model computes with.  [default: one per core, shared by the processes "
+    "of accelerate launch]",
 )
 @click.option(
     "--cache",
@@ -136,18 +137,22 @@ def finetune(
     the command is given again. The checkpoint is that of the epoch with the best R@1 on the
     validation split, and its README.md is a model card with the measured table. Take it into use
     with `vidsearch reindex --model FOLDER`.
+
+    Several devices share the work under `accelerate launch`: see docs/finetuning.md.
     """
     from vidsearch.encoders.pool import model_named
     from vidsearch.encoders.towers import require_transformers
     from vidsearch.evaluation import VideoFiles, read_keys, read_pairs
 
     require_transformers()
+    from vidsearch.finetuning.devices import processes_of_machine
     from vidsearch.finetuning.job import fine_tune_pairs
     from vidsearch.finetuning.plan import Plan
 
     settings, output = load_settings(), folder.absolute()
     section = settings.model if model is None else model_named(model, settings.model)
-    section = section.model_copy(update={"threads": threads or os.cpu_count() or 1})
+    threads = threads or max(1, (os.cpu_count() or 1) // processes_of_machine())
+    section = section.model_copy(update={"threads": threads})
     settings = settings.model_copy(update={"model": section})
     with out.progress("fine-tuning") as progress:
 
@@ -173,7 +178,8 @@ def finetune(
             decoding=decoding,
             training=training,
         )
-    _show(done, folder, as_json=as_json)
+    if done is not None:
+        _show(done, folder, as_json=as_json)
 
 
 def _show(done: FineTuning, folder: Path, *, as_json: bool) -> None:
