@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from benchmarks.large import DIMS, SEGMENTS, fill, merge, raw
 from benchmarks.report import Section
 from vidsearch.config import EngineSettings, IndexSettings
-from vidsearch.engines import Engine, EngineKind, connect
+from vidsearch.engines import Engine, connect
 from vidsearch.evaluation.presets import memory_of
 from vidsearch.local import SearchNode
 
@@ -32,24 +32,21 @@ class Cost(NamedTuple):
 
     disk: float
     """Bytes per vector of the merged index."""
-    memory: float | None
-    """Bytes per vector that searches read at random, as Elasticsearch tells them."""
+    memory: float
+    """Bytes per vector that searches read at random."""
     loading: float
     """Milliseconds of CPU per 1,000 vectors."""
     merging: float
 
 
 def run(*, rounds: int, folder: Path) -> Iterator[Section]:
-    """Every preset of both engines, one after the other, in a node that was used before."""
-    kinds: tuple[EngineKind, ...] = ("elasticsearch", "opensearch")
-    for kind in kinds:
-        with SearchNode.start(kind, heap="2g") as node:
-            engine = connect(EngineSettings(url=node.url, kind=kind, timeout=1800))
-            presets = sorted(engine.features().quantizations)
-            _cost(engine, "float")  # the first index of a node pays for what Java compiles
-            costs = {preset: _cost(engine, preset) for preset in presets}
-            yield _section(engine, costs)
-            engine.close()
+    """Every preset of Elasticsearch, one after the other, in a node that was used before."""
+    with SearchNode.start("elasticsearch", heap="2g") as node:
+        engine = connect(EngineSettings(url=node.url, kind=node.kind, timeout=1800))
+        _cost(engine, "float")  # the first index of a node pays for what Java compiles
+        presets = sorted(engine.features().quantizations)
+        yield _section(engine, {preset: _cost(engine, preset) for preset in presets})
+        engine.close()
 
 
 def _cost(engine: Engine, preset: str) -> Cost:
@@ -62,10 +59,9 @@ def _cost(engine: Engine, preset: str) -> Cost:
     (name,) = engine.indices_of(settings.name)
     stats = raw(engine, "GET", f"/{name}/_stats")["indices"][name]["primaries"]
     engine.delete_index(name)
-    memory = memory_of(stats)
     return Cost(
         disk=stats["store"]["size_in_bytes"] / _VECTORS,
-        memory=None if memory is None else memory / _VECTORS,
+        memory=(memory_of(stats) or 0) / _VECTORS,
         loading=1000 * (loaded - began) / _VECTORS,
         merging=1000 * (merged - loaded) / _VECTORS,
     )
@@ -92,7 +88,7 @@ def _section(engine: Engine, costs: dict[str, Cost]) -> Section:
             (
                 preset,
                 f"{cost.disk:.0f}",
-                "" if cost.memory is None else f"{cost.memory:.0f}",
+                f"{cost.memory:.0f}",
                 f"{cost.loading:.0f}",
                 f"{cost.merging:.0f}",
             )
