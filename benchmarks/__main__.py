@@ -36,7 +36,6 @@ MODULES = (
     "registration",
     "bulk_body",
     "index_presets",
-    "preset_cost",
     "keyword_leg",
     "embedding_store",
     "slices",

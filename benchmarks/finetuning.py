@@ -16,7 +16,7 @@ from vidsearch.encoders.precision import FramePrecision, cpu_has_bf16
 
 TITLE = "A step of fine-tuning"
 
-PAIRS, PIECE, FRAMES = 16, 8, 12
+PAIRS, PIECE, FRAMES = 8, 4, 12
 _ABOUT = (
     "the vectors of all pairs without gradients, then each piece once more with them; the step of "
     "the optimiser is not counted"

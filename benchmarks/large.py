@@ -200,7 +200,7 @@ def _video(segments: Vectors, mean: Vectors) -> Json:
 def merge(engine: Engine, index: str) -> float:
     """Merge to one Lucene segment. Returns how many seconds it took."""
     began = time.perf_counter()
-    raw(engine, "POST", f"/{index}/_forcemerge?max_num_segments=1")
+    _raw(engine, "POST", f"/{index}/_forcemerge?max_num_segments=1")
     engine.refresh(index)
     took = time.perf_counter() - began
     print(f"merged in {took:.0f} s", flush=True)
@@ -248,7 +248,7 @@ def measure(
         )
         for way in ways
     }
-    stats = raw(engine, "GET", f"/{settings.name}/_stats")["_all"]["primaries"]
+    stats = _raw(engine, "GET", f"/{settings.name}/_stats")["_all"]["primaries"]
     state = State(
         lucene_segments=int(stats["segments"]["count"]),
         disk=int(stats["store"]["size_in_bytes"]),
@@ -261,8 +261,7 @@ def measure(
     return state
 
 
-def raw(engine: Engine, method: str, path: str) -> Any:
-    """The answer to a request that :class:`~vidsearch.engines.Engine` has no method for."""
+def _raw(engine: Engine, method: str, path: str) -> Any:
     import httpx
 
     answer = httpx.request(method, engine.info().url + path, timeout=7200, trust_env=False)
