@@ -145,7 +145,7 @@ def _chosen(found: Estimate, presets: tuple[str, ...]) -> list[PresetCost]:
     return [each for each in found.presets if not presets or each.preset in presets]
 
 
-def _facts(library: Library, found: Estimate, rate: Measured) -> list[tuple[str, str, str]]:
+def _facts(library: Library, found: Estimate, rate: Measured) -> list[tuple[str, str | None, str]]:
     by = f"{library.workers} x {rate.value:.1f} frames/s, {rate.source}"
     segments = f"{found.segments} segments of {library.segment_seconds:g} s per video, and one"
     precision = "fp16" if library.vector_bytes == 2 else "fp32"
