@@ -29,6 +29,7 @@ MODULES = (
     "whole_clip",
     "cold_start",
     "workers",
+    "finetuning",
     "memory",
     "isolation",
     "search_overhead",

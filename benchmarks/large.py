@@ -25,6 +25,7 @@ from benchmarks.harness import others_from_now
 from benchmarks.report import Section, Verdict
 from vidsearch.config import EngineSettings, IndexSettings, SearchSettings
 from vidsearch.engines import Engine, Json, Write, connect
+from vidsearch.evaluation.presets import memory_of
 from vidsearch.index import create_videos_index
 from vidsearch.local import SearchNode
 from vidsearch.search import Level, VideoSearch
@@ -119,6 +120,10 @@ class State:
     """An index at one moment, and what was measured there."""
 
     lucene_segments: int
+    disk: int
+    """Bytes."""
+    memory: int
+    """Bytes that searches read at random."""
     others: float
     points: Mapping[tuple[Level, str], Point]
 
@@ -243,15 +248,17 @@ def measure(
         )
         for way in ways
     }
-    state = State(_lucene_segments(engine, settings.name), others(), points)
+    stats = _raw(engine, "GET", f"/{settings.name}/_stats")["_all"]["primaries"]
+    state = State(
+        lucene_segments=int(stats["segments"]["count"]),
+        disk=int(stats["store"]["size_in_bytes"]),
+        memory=memory_of(stats) or 0,
+        others=others(),
+        points=points,
+    )
     for way, point in points.items():
         print(state.lucene_segments, *way, point, f"others {state.others:.2f}", flush=True)
     return state
-
-
-def _lucene_segments(engine: Engine, index: str) -> int:
-    stats = _raw(engine, "GET", f"/{index}/_stats/segments")
-    return int(stats["_all"]["primaries"]["segments"]["count"])
 
 
 def _raw(engine: Engine, method: str, path: str) -> Any:
@@ -276,6 +283,7 @@ def _section(
         for state in states
         for (level, name), p in state.points.items()
     )
+    in_memory = ", ".join(f"{state.memory / 1e9:.2f}" for state in states)
     return Section(
         title=(
             f"{title}: {vectors:,} x {DIMS} in segments, {videos:,} videos, "
@@ -285,6 +293,8 @@ def _section(
         rows=rows,
         notes=(
             f"loaded in {loading:.0f} s by {_CLIENTS} clients, merged in {merging:.0f} s",
+            f"on disk: {', '.join(f'{state.disk / 1e9:.2f}' for state in states)} GB",
+            f"graph and quantized vectors, which searches read at random: {in_memory} GB",
             f"other processes: {', '.join(f'{state.others:.2f}' for state in states)} cores",
         ),
         verdicts=tuple(_verdicts(title, vectors, states)),

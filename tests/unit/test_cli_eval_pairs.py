@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from tests.command_line import Run, runner
 
+from vidsearch.cli.left_out import tell_left_out
 from vidsearch.demo import Shot, scenes, write_clip
+from vidsearch.evaluation import LeftOut
 
 pytest.importorskip("torch")
 pytest.importorskip("av")
@@ -132,3 +134,17 @@ def test_wrong_arguments_are_refused_with_the_reason(
     done = run("eval", "pairs", *arguments)
     assert (done.code, done.out) == (2, "")
     assert message in done.err
+
+
+def test_more_left_out_videos_than_are_shown_are_counted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tell_left_out([], part_of="the table")
+    assert capsys.readouterr().err == ""
+
+    tell_left_out([LeftOut(f"v{n}", "gone") for n in range(12)], part_of="training")
+
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "left out: 12, and not part of training"
+    assert lines[1:11] == [f"  v{n}: gone" for n in range(10)]
+    assert lines[11:] == ["  … and 2 more; --json names all"]

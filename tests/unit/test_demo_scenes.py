@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from vidsearch.demo import (
     BACKGROUNDS,
     COLOURS,
     VALUES,
+    Look,
     Scene,
     Shot,
     demo_clips,
@@ -123,6 +125,22 @@ class TestDraw:
 
 
 class TestClips:
+    def test_look_takes_the_place_of_colour_and_texture_and_moves_nothing(self) -> None:
+        def halves(xs: Any, ys: Any, side: int) -> Any:
+            return ((xs > 0) & (ys == ys)).astype(np.float32)
+
+        plain = draw(PLAIN_SQUARE, time=0, seed=1).astype(int)
+        frame = draw(
+            PLAIN_SQUARE, time=0, seed=1, look=Look(colour=(120, 65, 20), texture=halves)
+        ).astype(int)
+
+        brown = (abs(frame - (120, 65, 20)) <= 9).all(axis=2)
+        ink = (frame < 20).all(axis=2)  # dark, as the background is light
+        blue = (abs(plain - COLOURS["blue"]) <= 9).all(axis=2)
+        assert (brown | ink)[blue].mean() > 0.97
+        assert brown[blue].mean() == pytest.approx(0.5, abs=0.05)
+        assert (frame == plain)[~blue].mean() > 0.97
+
     def test_clip_decodes_to_its_frames_and_colours(self, tmp_path: Path) -> None:
         av = pytest.importorskip("av")
         shots = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,7 +56,7 @@ class Towers(torch.nn.Module):  # type: ignore[misc]
     def loss(self, videos: Any, texts: Any) -> Any:
         return contrastive_loss(self.scale.exp() * videos @ texts.T, pairs_alone(len(videos)))
 
-    def backward(self, inputs: tuple[Any, Any], sizes: tuple[int, int]) -> Any:
+    def backward(self, inputs: tuple[Any, Any], sizes: tuple[int, int], **options: Any) -> Any:
         def pieces(tower: Any, whole: Any, size: int) -> list[Any]:
             return [lambda part=part: unit(tower(part)) for part in whole.split(size)]
 
@@ -63,6 +64,7 @@ class Towers(torch.nn.Module):  # type: ignore[misc]
             pieces(self.video, inputs[0], sizes[0]),
             pieces(self.text, inputs[1], sizes[1]),
             self.loss,
+            **options,
         )
 
     def gradients(self) -> list[Any]:
@@ -164,6 +166,36 @@ def test_random_numbers_go_on_after_pieces_as_if_each_had_been_computed_once() -
     towers.backward((videos, texts), (2, PAIRS))
 
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_gradients_of_two_devices_add_up_to_those_of_the_whole_batch() -> None:
+    whole, devices = new_towers(), [new_towers(), new_towers()]
+    videos, texts = inputs()
+    whole.backward((videos, texts), (PAIRS, PAIRS))
+    shares = {0: slice(0, 2), 1: slice(2, PAIRS)}
+    together = threading.Barrier(2, timeout=60)
+    given: dict[int, list[Any]] = {0: [], 1: []}
+
+    def run(number: int) -> None:
+        def gather(tensor: Any) -> tuple[Any, int]:
+            given[number].append(tensor)
+            together.wait()
+            turn = len(given[number]) - 1
+            return torch.cat([given[0][turn], given[1][turn]]), shares[number].start
+
+        share = shares[number]
+        devices[number].backward((videos[share], texts[share]), (1, 2), gather=gather)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in shares]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    for name, parameter in whole.named_parameters():
+        parts = [dict(towers.named_parameters())[name].grad for towers in devices]
+        total = parts[0] if name == "scale" else parts[0] + parts[1]
+        torch.testing.assert_close(total, parameter.grad, atol=1e-5, rtol=0)
 
 
 def test_scale_is_capped_and_smaller_ones_are_left_alone() -> None:

@@ -35,6 +35,7 @@ def _output_of(code: str) -> str:
         "import vidsearch.ingest",
         "import vidsearch.evaluation; vidsearch.evaluation.pair_rows",
         "import vidsearch.finetuning, vidsearch.cli.finetune",
+        "import vidsearch.sizing, vidsearch.cli.plan",
         "import vidsearch_mappings",
         "import vidsearch.cli; vidsearch.cli.cli.list_commands(None)",
         "import vidsearch.local, vidsearch.demo",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidsearch.cli import output
+from vidsearch.cli.left_out import tell_left_out
 from vidsearch.cli.options import existing_file, json_option, pairs_options, report_option
 from vidsearch.config import load_settings
 from vidsearch.errors import EvaluationError
@@ -16,13 +17,12 @@ from vidsearch.errors import EvaluationError
 if TYPE_CHECKING:
     from vidsearch.config import Settings
     from vidsearch.embeddings import EmbeddingStore
-    from vidsearch.evaluation import EmbeddedPairs, LeftOut, PairRow, Pairs, PairVectors
+    from vidsearch.evaluation import EmbeddedPairs, PairRow, Pairs, PairVectors
     from vidsearch.evaluation.presets import PresetRow
 
 __all__ = ["pairs"]
 
 _STORE = Path(".vidsearch", "embeddings")
-_SHOWN = 10
 _VARIANTS = ("exact",)
 
 
@@ -221,7 +221,7 @@ def _embedded(
         if number:
             length = encoders[name].context_length
             output.talk(f"{number} captions have more than the {length} tokens that {name} reads")
-    _tell_left_out(made.pairs.left_out)
+    tell_left_out(made.pairs.left_out, part_of="the table")
     return made
 
 
@@ -235,16 +235,6 @@ def _store(settings: Settings, url: str | None) -> EmbeddingStore | None:
     named, where = ("--store", url) if url else ("embeddings.url", section.url)
     files = FileStore(where or str(_STORE.absolute()), setting=named)
     return EmbeddingStore(files, precision=section.precision)
-
-
-def _tell_left_out(left_out: Sequence[LeftOut]) -> None:
-    if not left_out:
-        return
-    output.talk(f"left out: {len(left_out)}, and not part of the table")
-    for video, reason in left_out[:_SHOWN]:
-        output.talk(f"  {video}: {reason}")
-    if len(left_out) > _SHOWN:
-        output.talk(f"  … and {len(left_out) - _SHOWN} more; --json names all")
 
 
 def _to_dict(

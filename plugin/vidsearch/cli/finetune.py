@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidsearch.cli import output as out
+from vidsearch.cli.left_out import tell_left_out
 from vidsearch.cli.options import existing_file, json_option, pairs_options
 from vidsearch.config import load_settings
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["finetune"]
 
 _CACHE = Path(".vidsearch", "frames")
-_SHOWN = 10
 
 
 @click.command()
@@ -100,7 +100,8 @@ _SHOWN = 10
     "--threads",
     default=None,
     type=click.IntRange(min=1),
-    help="Threads that the model computes with.  [default: one per core]",
+    help="Threads that the model computes with.  [default: one per core, shared by the processes "
+    "of accelerate launch]",
 )
 @click.option(
     "--cache",
@@ -136,18 +137,22 @@ def finetune(
     the command is given again. The checkpoint is that of the epoch with the best R@1 on the
     validation split, and its README.md is a model card with the measured table. Take it into use
     with `vidsearch reindex --model FOLDER`.
+
+    Several devices share the work under `accelerate launch`: see docs/finetuning.md.
     """
     from vidsearch.encoders.pool import model_named
     from vidsearch.encoders.towers import require_transformers
     from vidsearch.evaluation import VideoFiles, read_keys, read_pairs
 
     require_transformers()
+    from vidsearch.finetuning.devices import processes_of_machine
     from vidsearch.finetuning.job import fine_tune_pairs
     from vidsearch.finetuning.plan import Plan
 
     settings, output = load_settings(), folder.absolute()
     section = settings.model if model is None else model_named(model, settings.model)
-    section = section.model_copy(update={"threads": threads or os.cpu_count() or 1})
+    threads = threads or max(1, (os.cpu_count() or 1) // processes_of_machine())
+    section = section.model_copy(update={"threads": threads})
     settings = settings.model_copy(update={"model": section})
     with out.progress("fine-tuning") as progress:
 
@@ -173,7 +178,8 @@ def finetune(
             decoding=decoding,
             training=training,
         )
-    _show(done, folder, as_json=as_json)
+    if done is not None:
+        _show(done, folder, as_json=as_json)
 
 
 def _show(done: FineTuning, folder: Path, *, as_json: bool) -> None:
@@ -181,10 +187,7 @@ def _show(done: FineTuning, folder: Path, *, as_json: bool) -> None:
 
     left_out, outcome = done.prepared.pairs.left_out, done.outcome
     out.talk(f"{done.prepared.decoded} videos decoded, the others' frames were kept")
-    if left_out:
-        out.talk(f"left out: {len(left_out)}")
-        for video, reason in left_out[:_SHOWN]:
-            out.talk(f"  {video}: {reason}")
+    tell_left_out(left_out, part_of="training, validation or test")
     if as_json:
         out.print_json(
             {

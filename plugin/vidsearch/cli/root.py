@@ -26,6 +26,7 @@ __all__ = ["cli", "main"]
 _COMMANDS = (
     "demo",
     "check",
+    "plan",
     "settings",
     "index",
     "ingest",

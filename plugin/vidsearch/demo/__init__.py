@@ -7,7 +7,7 @@ this package loads neither OpenCV nor PyAV.
 from __future__ import annotations
 
 from vidsearch.demo.clips import DemoClip, DemoScene, Shot, demo_clips, shot_frames, write_clip
-from vidsearch.demo.draw import BACKGROUNDS, COLOURS, draw
+from vidsearch.demo.draw import BACKGROUNDS, COLOURS, Look, draw
 from vidsearch.demo.scenes import (
     ATTRIBUTES,
     VALUES,
@@ -26,6 +26,7 @@ __all__ = [
     "VALUES",
     "DemoClip",
     "DemoScene",
+    "Look",
     "Scene",
     "Shot",
     "Split",

@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vidsearch.demo.draw import draw, is_light
+from vidsearch.demo.draw import Look, draw, is_light
 from vidsearch.demo.scenes import Scene, scenes
 
 if TYPE_CHECKING:
@@ -28,11 +28,13 @@ _LIMITED = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Shot:
-    """A scene that lasts `seconds`; `seed` decides where its objects are and how they move."""
+    """A scene that lasts `seconds`; `seed` decides where its objects are and how they move, and
+    `look` is that of the objects, where the scene does not say it."""
 
     scene: Scene
     seconds: float = 10.0
     seed: int = 0
+    look: Look | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +78,14 @@ def shot_frames(
     """Frames `[height, width, 3]` uint8 RGB of shots one after another."""
     for shot in shots:
         for index in range(max(1, round(shot.seconds * fps))):
-            yield draw(shot.scene, time=index / fps, seed=shot.seed, width=width, height=height)
+            yield draw(
+                shot.scene,
+                time=index / fps,
+                seed=shot.seed,
+                width=width,
+                height=height,
+                look=shot.look,
+            )
 
 
 def write_clip(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-__all__ = ["BACKGROUNDS", "COLOURS", "SIZES", "draw", "is_light"]
+__all__ = ["BACKGROUNDS", "COLOURS", "SIZES", "Look", "draw", "is_light"]
 
 Rgb = tuple[int, int, int]
+Texture = Callable[[Any, Any, int], Any]
+"""Share of ink, 0 to 1, by x, y and the pixels of a frame's side; see :func:`_texture`."""
 
 # All but green turn into another colour of the list when red and blue are swapped, so that a
 # pipeline that feeds BGR fails loudly.
@@ -70,6 +72,15 @@ _SHIFT = 4  # fractional bits of polygon coordinates
 
 
 @dataclass(frozen=True, kw_only=True)
+class Look:
+    """Colour and texture of a scene's objects, in place of those that the scene names."""
+
+    colour: Rgb
+    texture: Texture
+    """A function of a module, so that it can be sent to another process."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Item:
     """One object's path; lengths are fractions of the shorter side, angles radians."""
 
@@ -92,7 +103,13 @@ class _Item:
 
 
 def draw(
-    scene: Scene, *, time: float, seed: int, width: int = 320, height: int = 240
+    scene: Scene,
+    *,
+    time: float,
+    seed: int,
+    width: int = 320,
+    height: int = 240,
+    look: Look | None = None,
 ) -> NDArray[np.uint8]:
     """The frame of a scene `time` seconds after its start.
 
@@ -104,15 +121,15 @@ def draw(
     side = min(width, height)
     rng = random.Random(f"{seed}:{scene.key}")
     background = tuple(channel + rng.uniform(-5, 5) for channel in BACKGROUNDS[scene.background])
-    colour = np.array(
-        [channel + rng.uniform(-8, 8) for channel in COLOURS[scene.colour]], dtype=np.float32
-    )
+    rgb = COLOURS[scene.colour] if look is None else look.colour
+    colour = np.array([channel + rng.uniform(-8, 8) for channel in rgb], dtype=np.float32)
+    texture = _texture_of(scene) if look is None else look.texture
     # Texture ink contrasts with the background, so that the outline of the shape stays visible.
     ink = np.array(_DARK_INK if is_light(scene) else _LIGHT_INK, dtype=np.float32)
     canvas = np.empty((height, width, 3), dtype=np.uint8)
     canvas[:] = np.array(background).round().clip(0, 255).astype(np.uint8)
     for item in _layout(scene, rng):
-        _paint(canvas, scene, item.pose(time), item.size, side, colour, ink)
+        _paint(canvas, scene, item.pose(time), item.size, side, colour, ink, texture)
     return canvas
 
 
@@ -157,6 +174,7 @@ def _paint(
     side: int,
     colour: Floats,
     ink: Floats,
+    texture: Texture | None,
 ) -> None:
     """Blend one object into the canvas, in place."""
     import cv2
@@ -180,14 +198,18 @@ def _paint(
     cv2.fillPoly(mask, outlines, color=255, lineType=cv2.LINE_AA, shift=_SHIFT)  # type: ignore[call-overload,unused-ignore]
     alpha = (mask.astype(np.float32) / 255)[..., None]
     fill: Any = colour
-    if scene.texture != "solid":
+    if texture is not None:
         xs = (np.arange(left, right, dtype=np.float32) + 0.5 - centre_x) / side
         ys = (np.arange(top, bottom, dtype=np.float32)[:, None] + 0.5 - centre_y) / side
-        inked = _texture(scene.texture, xs * cos + ys * sin, ys * cos - xs * sin, side)[..., None]
+        inked = texture(xs * cos + ys * sin, ys * cos - xs * sin, side)[..., None]
         fill = colour + (ink - colour) * inked
     region = canvas[top:bottom, left:right].astype(np.float32)
     region += (fill - region) * alpha
     canvas[top:bottom, left:right] = (region + 0.5).clip(0, 255).astype(np.uint8)
+
+
+def _texture_of(scene: Scene) -> Texture | None:
+    return None if scene.texture == "solid" else partial(_texture, scene.texture)
 
 
 def _texture(name: str, xs: Floats, ys: Floats, side: int) -> Floats:

@@ -31,7 +31,7 @@ from vidsearch.search.recall import no_encoders
 from vidsearch_mappings.types import Quantization
 from vidsearch_mappings.vectors import presets_of
 
-__all__ = ["PresetRow", "measure_presets", "presets_for"]
+__all__ = ["PresetRow", "measure_presets", "memory_of", "presets_for"]
 
 _BATCH = 500
 _IN_MEMORY = ("total_veq_size_bytes", "total_veb_size_bytes")
@@ -219,11 +219,18 @@ def _fill(
     engine.refresh(name)
     seconds = time.perf_counter() - began
     stats = _ask(engine, "GET", f"/{quoted(name)}/_stats", {})["indices"][name]["primaries"]
-    return _Filled(name, seconds, stats["store"]["size_in_bytes"], _memory(stats))
+    return _Filled(name, seconds, stats["store"]["size_in_bytes"], memory_of(stats))
 
 
-def _memory(stats: Json) -> int | None:
-    """What Elasticsearch says of its vectors: the graph, and what is compared first."""
+def memory_of(stats: Json) -> int | None:
+    """Bytes of vectors that searches read at random: the graph, and what is compared first.
+
+    Args:
+        stats: of the engine, of an index's primary shards.
+
+    Returns:
+        ``None`` where the engine does not tell; Elasticsearch does from 9.1 on.
+    """
     off_heap = stats.get("dense_vector", {}).get("off_heap")
     if not off_heap:
         return None

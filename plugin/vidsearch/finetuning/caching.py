@@ -13,16 +13,20 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["Piece", "backward_in_pieces"]
+__all__ = ["Gather", "Piece", "backward_in_pieces"]
 
 Piece = Callable[[], Tensor]
 """Computes the vectors of a part of the batch, shape ``(n, dims)``, when called."""
+Gather = Callable[[Tensor], tuple[Tensor, int]]
+"""Puts together the rows of all devices: all of them, and where those of this device begin."""
 
 
 def backward_in_pieces(
     videos: Sequence[Piece],
     texts: Sequence[Piece],
     loss: Callable[[Tensor, Tensor], Tensor],
+    *,
+    gather: Gather | None = None,
 ) -> Tensor:
     """Add the gradients of a batch to its parameters' ``grad``.
 
@@ -30,24 +34,27 @@ def backward_in_pieces(
         videos: the batch's videos. A piece is called twice, with the same random numbers.
         texts: its captions, likewise.
         loss: of all vectors of videos and of captions; its own parameters get their gradient too.
+        gather: on several devices, of which each has other videos and captions and calls this at
+            the same time. The gradients of the devices then add up to those of the whole batch,
+            while those of the loss's own parameters are the whole's on every device.
 
     Returns:
         The loss, without a graph.
     """
-    if len(videos) == 1 and len(texts) == 1:
+    if gather is None and len(videos) == 1 and len(texts) == 1:
         value = loss(videos[0](), texts[0]())
         value.backward()  # type: ignore[no-untyped-call]
         return value.detach()
     rounds = [[_Repeatable(piece) for piece in side] for side in (videos, texts)]
     with torch.no_grad():
-        whole = [torch.cat([piece.first() for piece in side]) for side in rounds]
-    for vectors in whole:
+        own = [torch.cat([piece.first() for piece in side]) for side in rounds]
+        whole = [(vectors, 0) if gather is None else gather(vectors) for vectors in own]
+    for vectors, _ in whole:
         vectors.requires_grad_()
-    value = loss(whole[0], whole[1])
+    value = loss(whole[0][0], whole[1][0])
     value.backward()  # type: ignore[no-untyped-call]
-    for side, vectors in zip(rounds, whole, strict=True):
+    for side, (vectors, start) in zip(rounds, whole, strict=True):
         assert vectors.grad is not None
-        start = 0
         for piece in side:
             piece.backward(vectors.grad[start : start + piece.rows])
             start += piece.rows

@@ -14,11 +14,11 @@ from vidsearch.encoders.checkpoint import open_checkpoint
 from vidsearch.encoders.identity import sampling_name
 from vidsearch.encoders.pool import model_named
 from vidsearch.encoders.precision import frame_precision
-from vidsearch.encoders.towers import torch_device
 from vidsearch.errors import FineTuningError
 from vidsearch.evaluation import PairRow, Pairs, Variant, VideoFiles, embed_pairs, pair_rows
 from vidsearch.finetuning.card import Card
 from vidsearch.finetuning.checkpoint import write_checkpoint
+from vidsearch.finetuning.devices import open_devices
 from vidsearch.finetuning.frame_cache import FrameCache
 from vidsearch.finetuning.plan import Plan
 from vidsearch.finetuning.prepare import Prepared, examples_of, prepare, split
@@ -54,8 +54,12 @@ def fine_tune_pairs(
     test: Collection[str] | None = None,
     decoding: Callable[[int, int], None] = lambda done, total: None,
     training: Callable[[int, int, Epoch], None] = lambda step, steps, last: None,
-) -> FineTuning:
+) -> FineTuning | None:
     """Fine-tune the model of the settings. What was interrupted goes on where it was.
+
+    Where ``accelerate launch`` started several processes, all of them call this with the same
+    arguments, and share decoding and training. The first one writes, measures and is told of the
+    progress.
 
     Args:
         pairs: captions and their videos, of all splits.
@@ -72,6 +76,9 @@ def fine_tune_pairs(
         decoding: told how many videos of how many are decoded.
         training: told the steps that are done, of all, and the last epoch.
 
+    Returns:
+        ``None`` in all processes but the first.
+
     Raises:
         FineTuningError: the output is there, a split is empty, or the state is of another run.
         EvaluationError: no video can be read.
@@ -86,10 +93,13 @@ def fine_tune_pairs(
     base = open_checkpoint(
         model.name, revision=model.revision, offline=model.offline, token=model.token
     )
-    device = torch_device(model.device, threads=model.threads)
+    devices = open_devices(model.device, threads=model.threads)
+    device = devices.device
     towers = TwoTowers(
         base, device=device, precision=frame_precision(model.precision, device=device)
     )
+    if not devices.is_first:
+        decoding, training = _untold, _untold
     frames = FrameCache(
         FileStore(cache, setting="the cache of frames"),
         base.pixels,
@@ -98,7 +108,13 @@ def fine_tune_pairs(
         frames=plan.frames,
     )
     prepared = prepare(
-        pairs, files, frames, ingest=ingest, sources=settings.sources, progress=decoding
+        pairs,
+        files,
+        frames,
+        ingest=ingest,
+        sources=settings.sources,
+        devices=devices,
+        progress=decoding,
     )
     splits = split(prepared, share=share, validation=validation, test=test)
     train = examples_of(splits.train, prepared.contents, frames)
@@ -108,8 +124,12 @@ def fine_tune_pairs(
         examples_of(splits.validation, prepared.contents, frames),
         plan,
         folder=work,
+        devices=devices,
         progress=training,
     )
+    if not devices.is_first:
+        devices.wait()
+        return None
     temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
     try:
         write_checkpoint(towers.model, temporary, files_of=base.folder)
@@ -137,7 +157,12 @@ def fine_tune_pairs(
         temporary.rename(output)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+    devices.wait()
     return FineTuning(prepared, outcome, rows)
+
+
+def _untold(*_: object) -> None:
+    """The progress of a process that reports nothing."""
 
 
 def _measured(

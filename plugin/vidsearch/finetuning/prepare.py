@@ -12,6 +12,7 @@ from vidsearch.errors import FineTuningError
 from vidsearch.evaluation import Pairs, VideoFiles
 from vidsearch.evaluation.files import Progress, read_each
 from vidsearch.evaluation.pairs import ListedVideo
+from vidsearch.finetuning.devices import Devices
 from vidsearch.finetuning.examples import Examples, Pictures
 from vidsearch.finetuning.frame_cache import FrameCache
 from vidsearch.media import MediaLimits, open_reader
@@ -49,9 +50,12 @@ def prepare(
     *,
     ingest: IngestSettings,
     sources: SourceSettings,
+    devices: Devices,
     progress: Progress = lambda done, total: None,
 ) -> Prepared:
     """Decode what the cache does not hold. Goes on where it was interrupted.
+
+    Of several processes each decodes its share, and learns what the others did.
 
     Args:
         pairs: captions and their videos.
@@ -59,7 +63,8 @@ def prepare(
         cache: gets the pictures.
         ingest: how videos are decoded.
         sources: where they may be read from.
-        progress: told how many videos of how many are done.
+        devices: the processes that share the work.
+        progress: told how many videos of how many of this process's share are done.
 
     Raises:
         EvaluationError: no video can be read.
@@ -76,8 +81,15 @@ def prepare(
                 decoded += 1
             contents[video.key] = content
 
-        left_out = read_each(pairs.videos, files, decode, sources=sources, progress=progress)
-    return Prepared(pairs.without(left_out) if left_out else pairs, contents, decoded)
+        own = devices.share(pairs.videos)
+        lost = read_each(own, files, decode, sources=sources, progress=progress)
+    shares = devices.all_of([(contents, lost, decoded)])
+    left_out = [each for _, lost, _ in shares for each in lost]
+    return Prepared(
+        pairs.without(left_out) if left_out else pairs,
+        {key: content for contents, _, _ in shares for key, content in contents.items()},
+        sum(decoded for _, _, decoded in shares),
+    )
 
 
 def split(
