@@ -43,6 +43,7 @@ _COMMANDS = (
     "embed",
     "reindex",
     "local",
+    "completion",
 )
 _WRONG_INPUT = (ConfigError, EvaluationError, FineTuningError, QueryError, VideoListError)
 
