@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,10 @@ from urllib.parse import urlsplit
 import jsonschema
 import pytest
 import yaml
+from tests.docs_pages import EXTRAS, ROOT
 
 from vidsearch.config import load_settings, setting_paths, variable_name
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-ROOT = Path(__file__).resolve().parents[2]
 LONG_LIVED = {"elasticsearch", "opensearch", "redis", "worker", "beat", "page"}
 
 
@@ -185,14 +179,12 @@ def test_targets_of_compose_are_stages(
 def test_images_install_extras_that_exist_and_the_page_has_no_torch(
     stages: dict[str, Stage],
 ) -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    extras = project["optional-dependencies"]
     for stage, argument in (("build-worker", "EXTRAS"), ("build-page", "PAGE_EXTRAS")):
         (given,) = [each for each in stages[stage].all("ARG") if each.startswith(argument)]
         names = given.partition("=")[2].split(",")
-        assert set(names) <= set(extras)
+        assert set(names) <= set(EXTRAS)
         assert f'".[${{{argument}}}]"' in "".join(stages[stage].lines)
-        brings_torch = any("torch" in each for name in names for each in extras[name])
+        brings_torch = any("torch" in each for name in names for each in EXTRAS[name])
         assert brings_torch == (stage == "build-worker")
     assert "ARG TORCH=cpu" in stages["build-worker"].lines
 

@@ -14,9 +14,19 @@ from typing import get_args
 import click
 import pytest
 from packaging.requirements import Requirement
-from tests.docs_pages import FENCE, INLINE, PAGES, ROOT, SOURCES, blocks, each_page, inline_code
+from tests.docs_pages import (
+    EXTRAS,
+    FENCE,
+    INLINE,
+    PAGES,
+    ROOT,
+    SOURCES,
+    blocks,
+    each_page,
+    inline_code,
+)
 
-from vidsearch import AsyncVideoSearch, VideoSearch, errors
+from vidsearch import AsyncVideoSearch, VideoSearch, __version__, errors
 from vidsearch.cli import cli
 from vidsearch.config import Settings, setting_paths, variable_name
 
@@ -25,8 +35,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-EXTRAS = set(PROJECT["optional-dependencies"])
 SECTIONS = tuple(Settings.model_fields)
 SETTINGS = {f"{section}.{name}" for section, name, _ in setting_paths()}
 VARIABLES = {variable_name(section, name) for section, name, _ in setting_paths()}
@@ -91,7 +99,7 @@ def test_named_extras_exist() -> None:
             *re.findall(r"MissingExtraError\.of\(\s*\"(\w+)\"", text),
         ]
         named = {name for names in lists for name in re.findall(r"\w+", names)} - {"and", "or"}
-        assert named <= EXTRAS, file
+        assert named <= set(EXTRAS), file
 
 
 def test_every_extra_is_described() -> None:
@@ -104,7 +112,7 @@ def test_every_extra_brings_a_package_that_the_code_imports() -> None:
     names |= {"prometheus-client": "prometheus_client", "ir-measures": "ir_measures"}
     drivers = {"s3": "s3fs", "gcs": "gcsfs", "azure": "adlfs"}  # fsspec imports them by scheme
     code = "\n".join(SOURCES.values())
-    for extra, packages in PROJECT["optional-dependencies"].items():
+    for extra, packages in EXTRAS.items():
         if extra == "dev":
             continue
         modules = [names.get(name, name) for name in map(_distribution, packages)]
@@ -206,7 +214,7 @@ def _anchors(text: str) -> set[str]:
 
 @each_page
 def test_named_files_of_the_repository_exist(page: str) -> None:
-    folders = "plugin|tasks|mappings|tests|benchmarks|docs|examples|scripts|training"
+    folders = "plugin|tasks|mappings|tests|benchmarks|deploy|docs|examples|scripts|training"
     for code in inline_code(page):
         if re.fullmatch(rf"(?:{folders})/[\w./*-]*", code):
             assert list(ROOT.glob(code.rstrip("/"))), code
@@ -224,6 +232,21 @@ def test_named_make_targets_exist(page: str) -> None:
 def test_named_benchmarks_exist(page: str) -> None:
     for name in re.findall(r"python -m benchmarks(?:\.| --only )(\w+)", PAGES[page]):
         assert (ROOT / "benchmarks" / f"{name}.py").is_file(), name
+
+
+def test_the_changelog_has_a_heading_per_version_newest_first() -> None:
+    first, *released = re.findall(r"^## (.*)$", PAGES["CHANGELOG.md"], re.MULTILINE)
+    assert first == "Unreleased"
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+ \(\d{4}-\d\d-\d\d\)", each) for each in released)
+    versions = [tuple(map(int, each.split()[0].split("."))) for each in released]
+    assert versions == sorted(versions, reverse=True)
+    # What is installed from here calls itself by the last version, or by the one to come.
+    (coming,) = re.findall(r"^The next version is (\S+?),", PAGES["CHANGELOG.md"], re.MULTILINE)
+    assert __version__ in {coming, *(each.split()[0] for each in released[:1])}
+
+
+def test_the_readme_stays_short() -> None:
+    assert PAGES["README.md"].count("\n") < 150
 
 
 # -- lists that the docs repeat

@@ -83,7 +83,7 @@ def test_sets_of_values_follow_the_schema(name: str) -> None:
 def test_values_of_the_docs_follow_the_schema() -> None:
     (text,) = blocks("docs/deployment.md", "yaml")
     jsonschema.validate(yaml.safe_load(text), SCHEMA)
-    named = set(re.findall(r"`((?:%s)\.\w+)`" % "|".join(VALUES), PAGES["docs/deployment.md"]))
+    named = set(re.findall(rf"`((?:{'|'.join(VALUES)})\.\w+)`", PAGES["docs/deployment.md"]))
     assert named
     for path in named:
         section, name = path.split(".")
