@@ -35,6 +35,7 @@ from vidsearch.config_sources import (
     SourceSettings,
     ThumbnailSettings,
 )
+from vidsearch.config_web import WebSettings
 from vidsearch.defaults import KILL_SECONDS
 from vidsearch.errors import ConfigError
 
@@ -51,6 +52,7 @@ __all__ = [
     "Settings",
     "SourceSettings",
     "ThumbnailSettings",
+    "WebSettings",
     "load_settings",
     "redact_url",
     "setting_paths",
@@ -87,12 +89,22 @@ class Settings(BaseSettings):
     thumbnails: ThumbnailSettings = ThumbnailSettings()
     embeddings: EmbeddingSettings = EmbeddingSettings()
     search: SearchSettings = SearchSettings()
+    web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
 
     @property
     def visibility_timeout(self) -> int:
         """Seconds after which Redis delivers a message again."""
         return self.broker.visibility_timeout or 2 * (self.ingest.time_limit + KILL_SECONDS)
+
+    @model_validator(mode="after")
+    def _only_who_has_the_token_writes(self) -> Settings:
+        if self.web.allow_writes and self.web.token is None:
+            raise ValueError(
+                "setting web.allow_writes is true, but web.token is unset: anybody who reaches the "
+                "server could register videos. Set a token"
+            )
+        return self
 
     @model_validator(mode="after")
     def _tasks_end_before_they_are_visible_again(self) -> Settings:

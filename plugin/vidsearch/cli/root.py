@@ -37,6 +37,8 @@ _COMMANDS = (
     "status",
     "metrics",
     "search",
+    "web",
+    "mcp",
     "eval",
     "finetune",
     "model",

@@ -1,0 +1,105 @@
+"""The section of the settings about the search page, the HTTP API and the MCP server.
+
+See :mod:`vidsearch.config_sections`, which has the other sections.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import Field, SecretStr, field_validator
+
+from vidsearch.config_sources import Section
+
+__all__ = ["WebSettings"]
+
+_HOST = re.compile(r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]")
+_ORIGIN = re.compile(r"https?://(\*\.)?[A-Za-z0-9_.-]+(:\d+)?")
+_TOKEN = re.compile(r"[!-~]{16,}")
+
+
+class WebSettings(Section):
+    """The search page and the HTTP API (`vidsearch web`), and the MCP server (`vidsearch mcp`)."""
+
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen at.")
+    port: int = Field(8800, ge=1, le=65_535, description="Port to listen at.")
+    token: SecretStr | None = Field(
+        None,
+        description="Token, of at least 16 characters, that every request must bring, as "
+        "`Authorization: Bearer …` or by signing in. Unset: anybody who reaches the port may "
+        "search.",
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        ("localhost", "127.0.0.1", "[::1]"),
+        description="Names that requests may call the server by (`Host`), without a port: "
+        "`videos.example.com`, `*.example.com`. `*` allows all. Others are refused, as a page of "
+        "another site could otherwise reach a server of an inner network.",
+    )
+    allow_writes: bool = Field(
+        False,
+        description="Whether videos may be registered and ingested again over HTTP. Needs `token`.",
+    )
+    max_upload_bytes: int = Field(
+        10 * 1024 * 1024,
+        ge=1024,
+        description="Maximum number of bytes of a request's body, an uploaded image included.",
+    )
+    max_k: int = Field(
+        100,
+        ge=1,
+        le=10_000,
+        description="Maximum `k` of a request; not above `search.window` in any case.",
+    )
+    max_text: int = Field(
+        1000, ge=1, description="Maximum number of characters of a text that is searched for."
+    )
+    max_conditions: int = Field(
+        50, ge=1, description="Maximum number of values and bounds in the filter of a request."
+    )
+    max_searches: int = Field(
+        16, ge=1, description="Maximum number of searches at once. Further ones wait."
+    )
+    timeout: float = Field(
+        20.0,
+        gt=0,
+        description="Number of seconds after which a search is given up, its wait included.",
+    )
+    hidden_fields: tuple[str, ...] = Field(
+        (),
+        description="Fields of the documents that are neither shown nor filtered by. The URI of a "
+        "video is hidden in any case.",
+    )
+    media_origins: tuple[str, ...] = Field(
+        (),
+        description="Origins besides the server's own that pages may load pictures and videos "
+        "from, such as `https://media.example.com`.",
+    )
+
+    @field_validator("token")
+    @classmethod
+    def _long_enough(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and not _TOKEN.fullmatch(token.get_secret_value()):
+            raise ValueError(
+                "must have at least 16 characters, of ASCII and without spaces, as from "
+                "`openssl rand -hex 32`"
+            )
+        return token
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not _HOST.fullmatch(host):
+                raise ValueError(
+                    f"{host!r} is no host such as videos.example.com, *.example.com or [::1]; "
+                    "leave out scheme and port"
+                )
+        return hosts
+
+    @field_validator("media_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin such as https://media.example.com")
+        return origins

@@ -1,0 +1,136 @@
+"""What the handlers of requests share."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from vidsearch.config import Settings
+from vidsearch.errors import MappingConflictError
+from vidsearch.web.limits import check_limits, check_text, names_fields
+from vidsearch.web.problems import RETRY_SECONDS, Problem
+from vidsearch.web.public import uri_field
+from vidsearch.web.readiness import Readiness
+
+if TYPE_CHECKING:
+    from vidsearch.search import AsyncVideoSearch, SearchRequest, SearchResult
+    from vidsearch_tasks import Services
+
+__all__ = ["WebContext"]
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+
+@dataclass
+class WebContext:
+    """One for each app, or MCP server."""
+
+    settings: Settings
+    search: AsyncVideoSearch
+    """Ask it through :meth:`find`, which has the limits."""
+    readiness: Readiness = field(default_factory=Readiness)
+    given_services: Services | None = None
+
+    def __post_init__(self) -> None:
+        self._services = self.given_services
+        self._at_once = asyncio.Semaphore(self.settings.web.max_searches)
+
+    @property
+    def services(self) -> Services:
+        """Registry, operations and broker. Imports Celery when it is first asked for.
+
+        What they do blocks: call it with :func:`asyncio.to_thread`.
+        """
+        if self._services is None:
+            from vidsearch_tasks import Services
+
+            self._services = Services(self.settings)
+        return self._services
+
+    async def find(self, request: SearchRequest, *, within: str | None = None) -> SearchResult:
+        """Search within the limits that the settings give to requests from outside.
+
+        Args:
+            request: of a client.
+            within: id of the one video to search in; ``None`` searches all.
+
+        Raises:
+            QueryError: a limit is exceeded; the message names the argument.
+            Problem: the model is not loaded, the engine refused a field or value of the client, or
+                it took longer than ``web.timeout``.
+        """
+        check_limits(request, self.settings)
+        if request.needs_model:
+            self.readiness.require_ready()
+        try:
+            completed = self._completed(request, within)
+            return await self._limited(lambda: self.search.search(completed))
+        except MappingConflictError as error:
+            if not names_fields(request):
+                raise
+            _log.info("the engine refused a search: %s", error)
+            raise Problem.of_status(
+                422, "the search engine refused a field or a value of the request"
+            ) from error
+
+    async def embed(self, text: str) -> list[float]:
+        """The unit vector of a text, of the model of the index, within the same limits.
+
+        Raises:
+            QueryError: there is no text, or it is too long.
+            Problem: the model is not loaded, or it took longer than ``web.timeout``.
+        """
+        check_text(text, self.settings)
+        self.readiness.require_ready()
+        vector: list[float] = (await self._limited(lambda: self.search.embed(text))).tolist()
+        return vector
+
+    async def _limited(self, work: Callable[[], Awaitable[_T]]) -> _T:
+        """What the work gives, one of ``web.max_searches`` at a time, before ``web.timeout``."""
+
+        async def in_turn() -> _T:
+            async with self._at_once:
+                return await work()
+
+        try:
+            return await asyncio.wait_for(in_turn(), self.settings.web.timeout)
+        except asyncio.TimeoutError as error:
+            raise Problem.of_status(
+                503,
+                f"the search took longer than {self.settings.web.timeout:g} seconds",
+                retry_after=RETRY_SECONDS,
+            ) from error
+
+    def _completed(self, request: SearchRequest, within: str | None) -> SearchRequest:
+        """The request with what the server adds to it."""
+        more: dict[str, Any] = {}
+        if not isinstance(request.source, bool):  # or copies of it in other fields are not known
+            more["source"] = (*request.source, uri_field(self.settings))
+        if within is not None:
+            given = request.filter or []
+            conditions = [given] if isinstance(given, Mapping) else given
+            more["filter"] = [*conditions, {"ids": {"values": [within]}}]
+        return request.model_copy(update=more) if more else request
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Load the model meanwhile, and close everything at the end."""
+        loading = asyncio.create_task(self.readiness.load(self.search))
+        try:
+            yield
+        finally:
+            loading.cancel()
+            with suppress(asyncio.CancelledError):
+                await loading
+            await self.close()
+
+    async def close(self) -> None:
+        """Close what was opened here; services that were handed in stay open."""
+        await self.search.close()
+        if self._services is not None and self.given_services is None:
+            await asyncio.to_thread(self._services.close)

@@ -1,0 +1,108 @@
+"""The limits of requests from outside, beside those of every search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from vidsearch.config import Settings
+from vidsearch.errors import QueryError
+from vidsearch.web.public import is_hidden
+
+if TYPE_CHECKING:
+    from vidsearch.search import SearchRequest
+
+__all__ = ["check_limits", "check_text", "max_k", "names_fields"]
+
+_NAMES = ("highlight", "collapse", "facets", "sort", "group_by")
+"""Arguments that name fields."""
+_BOUNDS = {"gt", "gte", "lt", "lte", "format", "time_zone", "exists"}
+
+
+def max_k(settings: Settings) -> int:
+    """The greatest ``k``."""
+    return min(settings.web.max_k, settings.search.window)
+
+
+def check_limits(request: SearchRequest, settings: Settings) -> None:
+    """Refuse a request that asks for more than the settings give to clients.
+
+    A clause of the query language could run scripts and read other indices; the field with the URIs
+    could be read by comparing it: neither goes into a filter from outside.
+
+    Raises:
+        QueryError: what is refused; the message names the argument and the limit.
+    """
+    web = settings.web
+    if request.k > max_k(settings):
+        raise QueryError(f"k must be at most {max_k(settings)}", argument="k")
+    if request.text is not None:
+        check_text(request.text, settings)
+    if request.clip is not None:
+        raise QueryError("clip cannot be searched by from outside", argument="clip")
+    if request.image is not None and not isinstance(request.image, bytes):
+        raise QueryError(
+            "image must be uploaded, or sent in base64; paths and URLs are not read",
+            argument="image",
+        )
+    conditions = list(_conditions(request.filter))
+    if sum(len(values) for _, values in conditions) > web.max_conditions:
+        raise QueryError(
+            f"filter has more than {web.max_conditions} values and bounds", argument="filter"
+        )
+    for argument, names in (
+        ("filter", [name for name, _ in conditions]),
+        *((each, _texts_in(getattr(request, each, None))) for each in _NAMES),
+    ):
+        for name in names:
+            if is_hidden(name.removeprefix("-"), settings):
+                raise QueryError(f"{argument}: {name!r} is not shown", argument=argument)
+
+
+def check_text(text: str, settings: Settings) -> None:
+    """Refuse a text that is too long.
+
+    Raises:
+        QueryError: it is.
+    """
+    longest = settings.web.max_text
+    if len(text) > longest:
+        raise QueryError(f"text has {len(text)} characters, more than {longest}", argument="text")
+
+
+def names_fields(request: SearchRequest) -> bool:
+    """Whether the client chose fields or values of the index, which the engine may refuse."""
+    chosen = (getattr(request, name, None) for name in ("filter", "source", *_NAMES))
+    return any(value and not isinstance(value, bool) for value in chosen)
+
+
+def _conditions(filter: Any) -> Iterator[tuple[str, list[Any]]]:
+    """Field and values of each condition."""
+    items = [filter] if isinstance(filter, Mapping) else filter
+    if filter is None or not isinstance(items, (list, tuple)):
+        return  # what else it may be is refused by the search
+    for item in items:
+        for name, value in item.items() if isinstance(item, Mapping) else ():
+            if isinstance(value, Mapping):
+                if not value or not value.keys() <= _BOUNDS:
+                    raise QueryError(
+                        f"filter on {name!r}: a condition is a value, a list of values, a range of "
+                        'gt, gte, lt, lte, or {"exists": true}; clauses of the query language are '
+                        "not taken from outside",
+                        argument="filter",
+                    )
+                yield name, list(value)
+            else:
+                yield name, value if isinstance(value, list) else [value]
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from _texts_in(key)
+            yield from _texts_in(each)
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for each in value:
+            yield from _texts_in(each)

@@ -1,0 +1,183 @@
+"""The MCP server: tools by which a language model searches the videos.
+
+The limits are those of the HTTP API. Nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from vidsearch import __version__
+from vidsearch.config import Settings
+from vidsearch.errors import MissingExtraError, VidsearchError
+
+try:
+    from mcp.server.mcpserver import MCPServer
+    from mcp.server.mcpserver.exceptions import ToolError
+    from mcp.server.transport_security import TransportSecuritySettings
+    from mcp.types import ToolAnnotations
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.routing import Mount
+except ImportError as _error:
+    raise MissingExtraError.of("mcp", needed_for="the MCP server") from _error
+
+from vidsearch.search import AsyncVideoSearch, Hit, Mode, SearchRequest, SearchResult
+from vidsearch.web import health
+from vidsearch.web.context import WebContext
+from vidsearch.web.described import markdown
+from vidsearch.web.parameters import request_from_json
+from vidsearch.web.problems import Problem, problem_of
+from vidsearch.web.public import public_result
+from vidsearch.web.security import Guard
+
+__all__ = ["http_app", "serve_stdio"]
+
+_INSTRUCTIONS = (
+    "Searches a collection of videos by what is to be seen in them. Start with search_videos; "
+    "times are seconds from the start of a video."
+)
+_READS = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False)
+
+
+async def serve_stdio(settings: Settings) -> None:
+    """Serve one client by stdin and stdout, until it goes away."""
+    context = _context(settings)
+    async with context.running():
+        await _server(context).run_stdio_async()
+
+
+def http_app(settings: Settings) -> Starlette:
+    """The ASGI app that serves the tools at ``/mcp`` (streamable HTTP, without sessions).
+
+    Hosts, token and limits are those of the section ``web`` of the settings.
+    """
+    context = _context(settings)
+    tools = _server(context).streamable_http_app(
+        stateless_http=True,
+        json_response=True,
+        max_request_body_size=settings.web.max_upload_bytes,
+        # The guard checks hosts and origins.
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with context.running(), tools.router.lifespan_context(tools):
+            yield
+
+    return Starlette(
+        routes=[*health.routes(context), Mount("/", tools)],
+        middleware=[Middleware(Guard, settings.web)],
+        lifespan=lifespan,
+    )
+
+
+def _context(settings: Settings) -> WebContext:
+    return WebContext(settings, AsyncVideoSearch.from_settings(settings))
+
+
+def _server(context: WebContext) -> MCPServer:
+    server = MCPServer(
+        "vidsearch", instructions=_INSTRUCTIONS, version=__version__, log_level="WARNING"
+    )
+    tools = _Tools(context)
+    for tool in (tools.search_videos, tools.get_moments, tools.find_similar):
+        server.add_tool(tool, annotations=_READS)
+    return server
+
+
+def _of(name: str) -> Any:
+    """The description of an argument, as that of a search has it."""
+    return Field(description=markdown(SearchRequest.model_fields[name].description or ""))
+
+
+_Text = Annotated[str, Field(description="What is to be seen, in English: `a boat at night`.")]
+_Id = Annotated[str, Field(description="Id of a video, as search_videos gives it.")]
+_Conditions = Annotated[
+    dict[str, Any] | list[dict[str, Any]] | None,
+    Field(
+        description='Conditions on fields, which must all hold: `{"tags": "sport"}`, '
+        '`{"year": {"gte": 2020}}`.'
+    ),
+]
+
+
+class _Tools:
+    """The tools; what their docstrings say is what a model reads."""
+
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
+
+    async def search_videos(
+        self,
+        text: _Text,
+        k: Annotated[int, Field(description="Number of videos.")] = 5,
+        skip: Annotated[int, _of("from_")] = 0,
+        mode: Annotated[Mode | None, _of("mode")] = None,
+        filter: _Conditions = None,
+        min_cosine: Annotated[float | None, _of("min_cosine")] = None,
+    ) -> dict[str, Any]:
+        """Find the videos that show something, best first, each with its best moments."""
+        result = await self._found(
+            text=text, k=k, from_=skip, mode=mode, filter=filter, min_cosine=min_cosine
+        )
+        return self._shown(result)
+
+    async def get_moments(
+        self, id: _Id, text: _Text, k: Annotated[int, Field(description="Number of moments.")] = 5
+    ) -> dict[str, Any]:
+        """Find the moments of one video that show something, best first."""
+        result = await self._found(within=id, text=text, k=1, moments=k, mode="vector")
+        if not result.hits:
+            raise ToolError(f"there is no video {id!r} that can be searched")
+        shown = self._shown(result)
+        return {"id": id, "moments": shown["videos"][0]["moments"]}
+
+    async def find_similar(
+        self,
+        id: _Id,
+        at: Annotated[float | None, _of("at")] = None,
+        k: Annotated[int, Field(description="Number of videos.")] = 5,
+        filter: _Conditions = None,
+    ) -> dict[str, Any]:
+        """Find videos that look like another one, or like it looks at one time."""
+        return self._shown(await self._found(like=id, at=at, k=k, filter=filter))
+
+    async def _found(self, *, within: str | None = None, **arguments: Any) -> SearchResult:
+        context = self._context
+        await context.readiness.wait(context.settings.web.timeout)
+        try:
+            request = request_from_json(arguments, context.settings)
+            return await context.find(request, within=within)
+        except (VidsearchError, Problem) as error:
+            raise ToolError(problem_of(error).detail) from error
+
+    def _shown(self, result: SearchResult) -> dict[str, Any]:
+        """What a model has a use for."""
+        settings = self._context.settings
+        plain = public_result(result, settings, thumbnail_url=lambda id, moment: None)
+        videos = [
+            self._video(hit, shown) for hit, shown in zip(result.hits, plain["hits"], strict=True)
+        ]
+        return {"videos": videos, "warnings": plain["warnings"]}
+
+    def _video(self, hit: Hit, shown: dict[str, Any]) -> dict[str, Any]:
+        field = self._context.settings.index.field
+        ours = shown["fields"].get(field) or {}
+        others = {name: value for name, value in shown["fields"].items() if name != field}
+        return {
+            "id": hit.id,
+            "score": round(hit.score, 4),
+            "cosine": None if hit.cosine is None else round(hit.cosine, 4),
+            "duration": ours.get("duration"),
+            "fields": others,
+            "moments": [
+                {"start": moment.start, "end": moment.end, "cosine": round(moment.cosine, 4)}
+                for moment in hit.moments
+            ],
+        }

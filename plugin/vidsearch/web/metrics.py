@@ -1,0 +1,99 @@
+"""What the server counts of its requests, for Prometheus (extra ``metrics``)."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from vidsearch.web.context import WebContext
+
+__all__ = ["Measured", "RequestMetrics"]
+
+_BUCKETS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
+
+
+class RequestMetrics:
+    """The metrics of one app, in a registry of their own.
+
+    Args:
+        context: tells whether the model is loaded.
+    """
+
+    def __init__(self, context: WebContext) -> None:
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "vidsearch_web_requests",
+            "Requests that were answered.",
+            ["endpoint", "status"],
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "vidsearch_web_request_seconds",
+            "Seconds until a request was answered.",
+            ["endpoint"],
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        ready = Gauge("vidsearch_web_ready", "Whether the model is loaded.", registry=self.registry)
+        ready.set_function(lambda: float(context.readiness.state == "ready"))
+
+    @classmethod
+    def of(cls, context: WebContext) -> RequestMetrics | None:
+        """``None`` where the extra is not installed."""
+        return cls(context) if importlib.util.find_spec("prometheus_client") else None
+
+    def answered(self, endpoint: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        self._requests.labels(endpoint, str(status)).inc()
+        self._seconds.labels(endpoint).observe(seconds)
+
+    def routes(self) -> list[Route]:
+        """``/metrics``."""
+        from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+        async def metrics(request: Request) -> Response:
+            return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)
+
+        return [Route("/metrics", metrics, methods=["GET"])]
+
+
+class Measured:
+    """Times every request of an app.
+
+    Args:
+        app: answers.
+        answered: is called with the name of the function that answered, the status and seconds.
+    """
+
+    def __init__(self, app: ASGIApp, answered: Callable[[str, int, float], None]) -> None:
+        self._app = app
+        self._answered = answered
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 499  # as nginx counts a client that went away
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            endpoint = getattr(scope.get("endpoint"), "__name__", "none")
+            self._answered(endpoint, status, time.perf_counter() - started)

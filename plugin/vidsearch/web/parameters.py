@@ -1,0 +1,134 @@
+"""Search requests from what clients send: query strings, forms and JSON."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import functools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from vidsearch.config import Settings
+from vidsearch.errors import QueryError
+from vidsearch.search import SearchRequest
+
+__all__ = ["image_of", "kinds_of", "request_from_json", "request_from_pairs"]
+
+_MAGICS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8")
+
+
+def request_from_pairs(
+    pairs: Iterable[tuple[str, str]], settings: Settings, *, image: bytes | None = None
+) -> SearchRequest:
+    """The request of a query string or a form.
+
+    A value is a text, or JSON where the argument takes no text (``k=5``, ``filter={"tags": "a"}``).
+    A list is JSON, separated by commas, or the argument repeated. Empty values are passed over, as
+    a form sends them for what nobody filled in.
+
+    Args:
+        pairs: names and values.
+        settings: of the search.
+        image: an uploaded file.
+
+    Raises:
+        QueryError: an argument is wrong, or there is no such argument.
+    """
+    given: dict[str, list[str]] = {}
+    for name, text in pairs:
+        if text.strip():
+            given.setdefault(name, []).append(text)
+    data = {name: _value(name, texts) for name, texts in given.items()}
+    if image is not None:
+        data["image"] = image
+    return request_from_json(data, settings)
+
+
+def request_from_json(data: Any, settings: Settings) -> SearchRequest:
+    """The request of a JSON object, in which an image is bytes or base64.
+
+    Raises:
+        QueryError: an argument is wrong, or there is no such argument.
+    """
+    if not isinstance(data, Mapping):
+        raise QueryError(f"a search request is a JSON object, not {type(data).__name__}")
+    if data.get("clip") is not None:
+        raise QueryError("clip cannot be searched by over HTTP: upload an image", argument="clip")
+    if data.get("image") is not None:
+        data = {**data, "image": image_of(data["image"])}
+    return SearchRequest.of(None, data, window=settings.search.window)
+
+
+def image_of(value: Any) -> bytes:
+    """The bytes of an image that came as such, in base64 or as a ``data:`` URL.
+
+    Raises:
+        QueryError: a path, another URL, or in none of the formats that are read.
+    """
+    if isinstance(value, str):
+        text = value.partition(",")[2] if value.startswith("data:") else value
+        try:
+            value = base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise QueryError(
+                "image must be uploaded, or sent in base64; paths and URLs are not read",
+                argument="image",
+            ) from error
+    if not isinstance(value, bytes) or not _is_picture(value):
+        raise QueryError(
+            "image must be a file of JPEG, PNG, WebP, GIF or AVIF, uploaded or in base64",
+            argument="image",
+        )
+    return value
+
+
+def _is_picture(data: bytes) -> bool:
+    """Whether it begins as a format that is read in this process; others run programs."""
+    return (
+        data.startswith(_MAGICS)
+        or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
+        or data[4:12] in {b"ftypavif", b"ftypavis"}
+    )
+
+
+def _value(name: str, texts: list[str]) -> Any:
+    kinds = kinds_of("from_" if name == "from" else name)
+    if "array" in kinds:
+        return _list(texts, named="boolean" in kinds)
+    if len(texts) > 1:
+        raise QueryError(f"{name} is given {len(texts)} times", argument=name)
+    if kinds <= {"string"}:  # and what is no argument at all, which is refused later
+        return texts[0]
+    return _parsed(texts[0])
+
+
+def _list(texts: list[str], *, named: bool) -> Any:
+    values: list[Any] = []
+    for text in texts:
+        value = _parsed(text)
+        if isinstance(value, str):
+            value = [part.strip() for part in text.split(",") if part.strip()]
+        if named and isinstance(value, bool) and len(texts) == 1:
+            return value
+        values += value if isinstance(value, list) else [value]
+    return values
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+
+
+@functools.cache
+def kinds_of(name: str) -> frozenset[str]:
+    """The JSON types that an argument takes, but for null; none where there is no such argument."""
+    schema = SearchRequest.model_json_schema(by_alias=False)["properties"].get(name, {})
+    kinds: set[str] = set()
+    for each in schema.get("anyOf", [schema]):
+        kind = each.get("type", "string" if "enum" in each or "const" in each else None)
+        kinds |= set(kind) if isinstance(kind, list) else {kind or "null"}
+    return frozenset(kinds - {"null"})

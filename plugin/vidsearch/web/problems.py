@@ -1,0 +1,132 @@
+"""Errors as answers: problem details of RFC 9457, made from the one tree of errors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from vidsearch.errors import (
+    Fault,
+    QueryError,
+    SourcePausedError,
+    VideoNotRegisteredError,
+    VidsearchError,
+)
+
+__all__ = ["PROBLEM_JSON", "RETRY_SECONDS", "Problem", "problem_of"]
+
+PROBLEM_JSON = "application/problem+json"
+RETRY_SECONDS = 5
+"""After which a client may try again what did not work for a while."""
+
+_log = logging.getLogger(__name__)
+_STATUS: dict[Fault, int] = {
+    "caller": 422,
+    "video": 422,
+    "conflict": 409,
+    "lost": 409,
+    "gone": 404,
+    "outage": 503,
+    "setup": 503,
+    "unknown": 500,
+}
+_HTTP_NAMES = {"from_": "from"}
+"""Arguments that HTTP spells otherwise."""
+
+
+@dataclass(eq=False)
+class Problem(Exception):  # noqa: N818 - the word of RFC 9457
+    """What is wrong with a request, or with the server; can be raised. Says nothing secret."""
+
+    status: int
+    title: str
+    detail: str
+    type: str = "about:blank"
+    """``about:blank``, or ``urn:vidsearch:error:`` and the name of a class of errors."""
+    argument: str | None = None
+    """Name of the argument at fault, as HTTP spells it."""
+    retry_after: int | None = None
+    """Seconds."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers that belong to the answer, beside ``Retry-After``."""
+
+    @classmethod
+    def of_status(cls, status: int, detail: str, **others: Any) -> Problem:
+        """A problem that has no class of errors."""
+        return cls(status, HTTPStatus(status).phrase, detail, **others)
+
+    @property
+    def all_headers(self) -> dict[str, str]:
+        """Headers that belong to the answer."""
+        retry = {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
+        return {**retry, **self.headers}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The members of the JSON object."""
+        members: dict[str, Any] = {
+            "type": self.type,
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.argument is not None:
+            members["argument"] = self.argument
+        return members
+
+    def response(self) -> Response:
+        """The answer."""
+        return Response(
+            orjson.dumps(self.to_dict()), self.status, self.all_headers, media_type=PROBLEM_JSON
+        )
+
+
+def problem_of(error: Exception) -> Problem:
+    """The problem that an error is for a client.
+
+    The message of a caller's error goes along, as it is about what the caller gave. Any other may
+    name hosts, indices and paths of the server: it is logged, and the client gets the meaning of
+    its class.
+    """
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, HTTPException):
+        return Problem.of_status(error.status_code, error.detail, headers=error.headers or {})
+    if not isinstance(error, VidsearchError):
+        _log.error("a request failed", exc_info=error)
+        return Problem.of_status(500, "an error of the server; its log says more")
+    kind = type(error)
+    status = 404 if isinstance(error, VideoNotRegisteredError) else _STATUS[error.fault]
+    meaning = (kind.__doc__ or kind.__name__).splitlines()[0].rstrip(".")
+    retry_after: int | None = None
+    if error.fault == "outage":
+        retry_after = RETRY_SECONDS
+        if isinstance(error, SourcePausedError):
+            retry_after = max(1, round(error.seconds))
+    argument = error.argument if isinstance(error, QueryError) else None
+    if error.fault == "caller":
+        detail = _spelled(str(error), argument)
+    else:
+        _log.log(logging.ERROR if status >= 500 else logging.INFO, "%s: %s", kind.__name__, error)
+        detail = meaning + ("" if status < 500 else "; the log of the server says more")
+    return Problem(
+        status,
+        meaning,
+        detail,
+        type=f"urn:vidsearch:error:{kind.__name__}",
+        argument=_HTTP_NAMES.get(argument, argument) if argument else None,
+        retry_after=retry_after,
+    )
+
+
+def _spelled(message: str, argument: str | None) -> str:
+    """The message with the argument that it begins with as HTTP spells it."""
+    if argument in _HTTP_NAMES and message.startswith(argument):
+        return _HTTP_NAMES[argument] + message.removeprefix(argument)
+    return message

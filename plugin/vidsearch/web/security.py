@@ -1,0 +1,259 @@
+"""What stands before every request: host, origin and token, a limit of bytes, and headers.
+
+A pure ASGI middleware, so that it also holds for apps that are mounted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Callable, Iterable
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import quote, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vidsearch.config import WebSettings
+from vidsearch.web.problems import Problem, problem_of
+
+__all__ = [
+    "COOKIE",
+    "FOR_PROGRAMS",
+    "Guard",
+    "is_allowed_host",
+    "is_token",
+    "local_target",
+    "sign_in",
+    "sign_out",
+]
+
+COOKIE = "vidsearch_session"
+"""Name of the cookie of people who have signed in."""
+LOGIN = "/login"
+_ALWAYS_OPEN = ("/healthz", "/readyz")
+"""Probes of a cluster call them by an address, and bring no token."""
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+FOR_PROGRAMS = ("/api", "/mcp", "/metrics")
+"""Paths that answer no person: neither with a page nor by sending them to sign in."""
+_LOCAL = re.compile(r"/(?![/\\])[^\\\x00-\x20]*")
+_WEEK = 7 * 86_400
+
+
+class Guard:
+    """Refuses what the section ``web`` of the settings does not let in.
+
+    Args:
+        app: is called with what is let in.
+        settings: hosts, token and limits.
+        failed: makes the answer where a request is refused, or an exception comes out of the app.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: WebSettings,
+        *,
+        failed: Callable[[Request, Problem], Response] = lambda request, problem: (
+            problem.response()
+        ),
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._failed = failed
+        self._headers = _response_headers(settings.media_origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        watched = _Watched(receive, send, self._settings.max_upload_bytes, self._headers)
+        try:
+            if (to_login := self._checked(scope)) is not None:
+                await to_login(scope, receive, watched.send)
+            else:
+                await self._app(scope, watched.receive, watched.send)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            if watched.answered:
+                raise
+            answer = self._failed(Request(scope), problem_of(error))
+            await answer(scope, receive, watched.send)
+
+    def _checked(self, scope: Scope) -> Response | None:
+        """What sends a person to the page for signing in, if that is needed.
+
+        Raises:
+            Problem: the request is not let in.
+        """
+        root, headers = scope.get("root_path", ""), Headers(scope=scope)
+        path = scope["path"].removeprefix(root)
+        if path in _ALWAYS_OPEN:
+            return None
+        if not is_allowed_host(headers.get("host", ""), self._settings.allowed_hosts):
+            raise Problem.of_status(
+                421, "this server is not called by that name (Host); see web.allowed_hosts"
+            )
+        if scope["method"] not in _SAFE_METHODS and _comes_from_elsewhere(headers):
+            raise Problem.of_status(403, "a page of another site sent this request")
+        length = headers.get("content-length", "")
+        if length.isdecimal() and int(length) > self._settings.max_upload_bytes:
+            raise _too_large(self._settings.max_upload_bytes)
+        if path == LOGIN or path.startswith("/static/") or _is_signed_in(headers, self._settings):
+            return None
+        is_for_people = "text/html" in headers.get("accept", "")
+        if is_for_people and scope["method"] == "GET" and not path.startswith(FOR_PROGRAMS):
+            query = scope["query_string"].decode("latin-1")
+            there = quote(root + (f"{path}?{query}" if query else path), safe="")
+            return RedirectResponse(f"{root}{LOGIN}?next={there}", 303)
+        raise Problem.of_status(
+            401,
+            "a token is needed: send it as `Authorization: Bearer …`",
+            headers={"www-authenticate": 'Bearer realm="vidsearch"'},
+        )
+
+
+def is_token(given: str, settings: WebSettings) -> bool:
+    """Whether that is the token of the settings, in a time that does not depend on how wrong it is.
+
+    ``False`` where the settings have none.
+    """
+    if settings.token is None:
+        return False
+    return _are_equal(given, settings.token.get_secret_value())
+
+
+def sign_in(response: Response, settings: WebSettings, *, secure: bool) -> None:
+    """Let the browser that gets this response in for a week, by a cookie.
+
+    Args:
+        response: is given the cookie.
+        settings: have a token.
+        secure: whether the request came over https.
+    """
+    response.set_cookie(
+        COOKIE, _session(settings), max_age=_WEEK, httponly=True, samesite="lax", secure=secure
+    )
+
+
+def sign_out(response: Response) -> None:
+    """Take the cookie back."""
+    response.delete_cookie(COOKIE, httponly=True, samesite="lax")
+
+
+def local_target(next: str | None) -> str:
+    """Where to go after signing in: a path of this server, whatever a link says."""
+    return next if next and _LOCAL.fullmatch(next) else "/"
+
+
+def is_allowed_host(host: str, allowed: Iterable[str]) -> bool:
+    """Whether a ``Host`` header is one of the names; its port does not matter."""
+    try:
+        name = urlsplit(f"//{host}").hostname
+    except ValueError:
+        return False
+    if not name or "@" in host or "/" in host:
+        return False
+    for entry in allowed:
+        wanted = entry.strip("[]").lower()
+        if wanted in {"*", name} or (wanted.startswith("*.") and name.endswith(wanted[1:])):
+            return True
+    return False
+
+
+def _comes_from_elsewhere(headers: Headers) -> bool:
+    """Whether a browser says that a page of another origin made it send the request (CSRF)."""
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in {"same-origin", "none"}
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != headers.get("host")
+
+
+def _is_signed_in(headers: Headers, settings: WebSettings) -> bool:
+    if settings.token is None:
+        return True
+    kind, _, given = headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer" and is_token(given.strip(), settings):
+        return True
+    try:
+        cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return False
+    return cookie is not None and _are_equal(cookie.value, _session(settings))
+
+
+def _session(settings: WebSettings) -> str:
+    """What the cookie holds: follows from the token, which cannot be had from it."""
+    assert settings.token is not None
+    key = settings.token.get_secret_value().encode()
+    return hmac.new(key, b"vidsearch web session", hashlib.sha256).hexdigest()
+
+
+def _are_equal(given: str, wanted: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), wanted.encode())
+
+
+def _response_headers(media_origins: Iterable[str]) -> dict[str, str]:
+    media = " ".join(["'self'", "blob:", *media_origins])
+    policy = {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "img-src": f"{media} data:",
+        "media-src": media,
+        "connect-src": "'self'",
+        "manifest-src": "'self'",
+        "form-action": "'self'",
+        "base-uri": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    return {
+        "content-security-policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
+        "x-content-type-options": "nosniff",
+        "x-frame-options": "DENY",
+        # Not no-referrer, with which browsers hide the origin of forms.
+        "referrer-policy": "same-origin",
+        "cross-origin-opener-policy": "same-origin",
+        "cross-origin-resource-policy": "same-origin",
+        "permissions-policy": "camera=(), geolocation=(), microphone=()",
+        "cache-control": "no-store",
+    }
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem.of_status(413, f"the body has more than {limit} bytes (web.max_upload_bytes)")
+
+
+class _Watched:
+    """Counts the bytes of a request, and adds headers to its answer."""
+
+    def __init__(self, receive: Receive, send: Send, limit: int, headers: dict[str, str]) -> None:
+        self._receive = receive
+        self._send = send
+        self._limit = self._left = limit
+        self._headers = headers
+        self.answered = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._left -= len(message.get("body", b""))
+            if self._left < 0:
+                raise _too_large(self._limit)
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.answered = True
+            headers = MutableHeaders(scope=message)
+            for name, value in self._headers.items():
+                headers.setdefault(name, value)
+        await self._send(message)

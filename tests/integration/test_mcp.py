@@ -1,0 +1,131 @@
+"""The MCP server with the client of the SDK: as a process over stdio, and over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from mcp import Client, StdioServerParameters
+from tests.integration.web_stage import VIDEOS, web_settings
+from tests.search_index import nearest, unit_vectors
+from tests.services import RunningServices
+from tests.serving import serving
+
+from vidsearch.config import Settings
+from vidsearch.local import SearchNode
+from vidsearch.web.mcp_server import http_app
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def settings(
+    services: RunningServices, elasticsearch_9: SearchNode, redis_url: str
+) -> Iterator[Settings]:
+    with web_settings(services, elasticsearch_9, redis_url, max_k=20) as settings:
+        yield settings
+
+
+def _process(settings: Settings) -> StdioServerParameters:
+    """The command as a client starts it."""
+    env = {
+        "VIDSEARCH_ENGINE__URL": settings.engine.url,
+        "VIDSEARCH_INDEX__NAME": settings.index.name,
+        "VIDSEARCH_MODEL__NAME": settings.model.name,
+        "VIDSEARCH_MODEL__ENCODER": settings.model.encoder,
+        "VIDSEARCH_WEB__MAX_K": str(settings.web.max_k),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    }
+    return StdioServerParameters(
+        command=sys.executable, args=["-m", "vidsearch.cli", "mcp"], env=env, cwd=ROOT
+    )
+
+
+async def _called(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    result = await client.call_tool(tool, arguments)
+    assert not result.is_error, result
+    assert result.structured_content is not None
+    # For clients that read text only.
+    assert json.loads(result.content[0].text) == result.structured_content  # type: ignore[union-attr]
+    return result.structured_content
+
+
+async def _refused(client: Client, tool: str, **arguments: Any) -> str:
+    result = await client.call_tool(tool, arguments)
+    assert result.is_error
+    return str(result.content[0].text)  # type: ignore[union-attr]
+
+
+def test_tools_of_a_process_find_videos_moments_and_similar_ones(settings: Settings) -> None:
+    text = "a dog by the river"
+    vector = unit_vectors(text, 1)[0]
+    best = [id for id, _ in nearest(VIDEOS, vector)[:3]]
+
+    async def work() -> None:
+        async with Client(_process(settings), read_timeout_seconds=120) as client:
+            tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+            assert set(tools) == {"search_videos", "get_moments", "find_similar"}
+            assert all(tool.annotations.read_only_hint for tool in tools.values())  # type: ignore[union-attr]
+            assert all(
+                each.get("description")
+                for tool in tools.values()
+                for each in tool.input_schema["properties"].values()
+            )
+
+            found = await _called(client, "search_videos", text=text, k=3, mode="vector")
+            assert [video["id"] for video in found["videos"]] == best
+            first = found["videos"][0]
+            assert first["fields"]["title"]
+            assert "file:" not in json.dumps(found)
+
+            moments = await _called(client, "get_moments", id=best[1], text=text, k=10)
+            video = next(video for video in VIDEOS if video.id == best[1])
+            assert moments["moments"][0]["cosine"] == pytest.approx(
+                float((video.segments @ vector).max()), abs=1e-3
+            )
+
+            similar = await _called(client, "find_similar", id="v05", at=1.0, k=4)
+            expected = [id for id, _ in nearest(VIDEOS, VIDEOS[5].segments[0]) if id != "v05"]
+            assert [video["id"] for video in similar["videos"]] == expected[:4]
+
+            even = {"tags": "even"}
+            filtered = await _called(client, "search_videos", text=text, filter=even)
+            assert all("even" in video["fields"]["tags"] for video in filtered["videos"])
+
+            assert "at most 20" in await _refused(client, "search_videos", text=text, k=21)
+            script = {"script": {"script": "true"}}
+            refused = await _refused(client, "search_videos", text=text, filter=script)
+            assert "query language" in refused
+            assert "nobody" in await _refused(client, "get_moments", id="nobody", text=text)
+            assert "nobody" in await _refused(client, "find_similar", id="nobody")
+
+    asyncio.run(work())
+
+
+def test_streamable_http_has_the_same_tools_behind_the_same_guard(settings: Settings) -> None:
+    async def work(url: str) -> None:
+        async with Client(f"{url}/mcp", read_timeout_seconds=120) as client:
+            found = await _called(client, "search_videos", text="red circle", k=2)
+            assert len(found["videos"]) == 2
+
+    with serving(http_app(settings)) as url:
+        asyncio.run(work(url))
+        for headers, status in (
+            ({"host": "rebound.example"}, 421),
+            ({"origin": "https://evil.example"}, 403),
+        ):
+            assert httpx.post(f"{url}/mcp", json={}, headers=headers).status_code == status
+    locked = settings.model_copy(
+        update={"web": settings.web.model_validate({"token": "a-token-of-these-tests"})}
+    )
+    with serving(http_app(locked)) as url:
+        assert httpx.post(f"{url}/mcp", json={}).status_code == 401

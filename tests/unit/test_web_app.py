@@ -1,0 +1,75 @@
+"""The web app without a node: read-only, problems, and what it says while the engine is away."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from typing import Any
+
+import httpx
+import pytest
+
+from vidsearch.config import Settings, load_settings
+from vidsearch.errors import ConfigError
+from vidsearch.web import create_app
+
+AWAY = Settings(engine={"url": "http://127.0.0.1:9", "kind": "elasticsearch"})
+
+
+def _ask(settings: Settings, method: str, path: str, **options: Any) -> httpx.Response:
+    async def ask() -> httpx.Response:
+        app = create_app(settings)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            answer = await client.request(method, path, **options)
+        await app.state.context.close()
+        return answer
+
+    return asyncio.run(ask())
+
+
+def test_server_registers_nothing_unless_it_is_allowed() -> None:
+    body = {"id": "a", "uri": "https://videos.example.com/a.mp4"}
+    answer = _ask(AWAY, "POST", "/api/videos", json=body)
+    assert answer.status_code == 403
+    assert "web.allow_writes" in answer.json()["detail"]
+
+
+def test_writes_need_a_token_by_the_settings() -> None:
+    with pytest.raises(ConfigError, match=r"web\.token"):
+        load_settings(web={"allow_writes": True})
+    with pytest.raises(ConfigError, match="16 characters"):
+        load_settings(web={"token": "short"})
+    with pytest.raises(ConfigError, match="no host such as"):
+        load_settings(web={"allowed_hosts": ["https://videos.example.com"]})
+
+
+def test_engine_that_is_away_is_503_with_a_time_to_retry_and_without_its_url() -> None:
+    answer = _ask(AWAY, "GET", "/api/search?text=boat&mode=keyword")
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "5"
+    assert answer.json()["type"] == "urn:vidsearch:error:BackendUnavailableError"
+    assert "127.0.0.1" not in answer.text
+
+
+def test_unknown_path_and_method_are_problems() -> None:
+    for method, path, status in (("GET", "/nothing", 404), ("DELETE", "/api/search", 405)):
+        answer = _ask(AWAY, method, path)
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_app_that_only_searches_loads_neither_torch_nor_celery() -> None:
+    code = (
+        "import sys, vidsearch.web.mcp_server\n"
+        "from vidsearch.config import load_settings\n"
+        "from vidsearch.web import create_app\n"
+        "create_app(load_settings())\n"
+        "heavy = {'torch', 'transformers', 'cv2', 'av', 'celery', 'PIL', 'opensearchpy'}\n"
+        "print(heavy & {name.partition('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout == "set()\n"

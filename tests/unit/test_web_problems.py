@@ -1,0 +1,53 @@
+"""Errors as problem details: a status for each, and nothing that the client may not know."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+from starlette.exceptions import HTTPException
+
+from vidsearch import errors
+from vidsearch.errors import QueryError, SourcePausedError, VideoNotRegisteredError, VidsearchError
+from vidsearch.web.problems import problem_of
+
+CLASSES = [
+    each
+    for _, each in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(each, VidsearchError)
+]
+SECRET = "http://engine.internal:9200/videos refused /srv/videos/a.mp4"
+
+
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+def test_every_error_is_a_problem_that_names_its_class_and_no_place(
+    kind: type[VidsearchError],
+) -> None:
+    problem = problem_of(kind(SECRET))
+    assert 400 <= problem.status < 600
+    assert problem.type == f"urn:vidsearch:error:{kind.__name__}"
+    assert problem.title
+    assert (SECRET in problem.detail) is (kind.fault == "caller")
+    assert (problem.retry_after is not None) is (kind.fault == "outage")
+    answer = problem.response()
+    assert answer.status_code == problem.status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert ("retry-after" in answer.headers) is (kind.fault == "outage")
+
+
+def test_argument_is_named_as_http_spells_it() -> None:
+    problem = problem_of(QueryError("from_ must be a whole number", argument="from_"))
+    assert problem.status == 422
+    assert problem.to_dict()["argument"] == "from"
+    assert problem.detail == "from must be a whole number"
+
+
+def test_unknown_video_is_404_and_a_pause_says_how_long() -> None:
+    assert problem_of(VideoNotRegisteredError("no video 'x'")).status == 404
+    assert problem_of(SourcePausedError("away", seconds=41.6)).retry_after == 42
+
+
+def test_exceptions_of_others_keep_their_words_for_the_log() -> None:
+    assert problem_of(RuntimeError(SECRET)).detail == "an error of the server; its log says more"
+    problem = problem_of(HTTPException(405, headers={"allow": "GET"}))
+    assert (problem.status, problem.all_headers) == (405, {"allow": "GET"})

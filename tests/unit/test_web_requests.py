@@ -1,0 +1,170 @@
+"""Search requests of clients: query strings, forms and JSON, their limits, and what is shown."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from vidsearch.config import SearchSettings, Settings, WebSettings
+from vidsearch.errors import QueryError
+from vidsearch.search import Hit, Moment, SearchRequest, SearchResult
+from vidsearch.web.api.openapi import description
+from vidsearch.web.limits import check_limits
+from vidsearch.web.parameters import request_from_json, request_from_pairs
+from vidsearch.web.public import public_result
+
+SETTINGS = Settings()
+PNG = b"\x89PNG\r\n\x1a\n and so on"
+
+
+def test_query_string_gives_the_request_of_the_same_json() -> None:
+    pairs = [
+        ("text", "12"),
+        ("k", "5"),
+        ("from", "10"),
+        ("mode", ""),
+        ("filter", '{"tags": ["a", "b"]}'),
+        ("filter", '{"year": {"gte": 2020}}'),
+        ("source", "title, tags"),
+        ("highlight", "true"),
+        ("collapse", "0.9"),
+        ("merge_gap", "null"),
+        ("min_cosine", "0.2"),
+        ("fusion", "linear"),
+    ]
+    data: dict[str, Any] = {
+        "text": "12",
+        "k": 5,
+        "from": 10,
+        "filter": [{"tags": ["a", "b"]}, {"year": {"gte": 2020}}],
+        "source": ["title", "tags"],
+        "highlight": True,
+        "collapse": 0.9,
+        "merge_gap": None,
+        "min_cosine": 0.2,
+        "fusion": "linear",
+    }
+    assert request_from_pairs(pairs, SETTINGS) == request_from_json(data, SETTINGS)
+    by_field = request_from_pairs([("text", "x"), ("collapse", "licence")], SETTINGS)
+    assert by_field.collapse == "licence"
+
+
+@pytest.mark.parametrize(
+    ("pairs", "argument", "message"),
+    [
+        ([("text", "x"), ("k", "many")], "k", "whole number"),
+        ([("text", "x"), ("k", "1"), ("k", "2")], "k", "given 2 times"),
+        ([("text", "x"), ("colour", "red")], "colour", "no argument"),
+        ([("clip", "file:///etc/passwd")], "clip", "over HTTP"),
+        ([("image", "/etc/passwd")], "image", "paths and URLs are not read"),
+        ([("image", "http://169.254.169.254/latest")], "image", "paths and URLs are not read"),
+        ([("text", "x"), ("k", "5"), ("from", "99")], "from_", "within search.window"),
+        ([], None, "nothing to search for"),
+    ],
+)
+def test_wrong_parameter_is_named(
+    pairs: list[tuple[str, str]], argument: str | None, message: str
+) -> None:
+    with pytest.raises(QueryError, match=message) as raised:
+        request_from_pairs(pairs, SETTINGS)
+    assert raised.value.argument == argument
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"%!PS-Adobe-3.0 EPSF-3.0 (a format whose reader runs a program)",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"",
+    ],
+)
+def test_file_of_another_format_is_no_image(data: bytes) -> None:
+    with pytest.raises(QueryError, match="JPEG, PNG, WebP, GIF or AVIF"):
+        request_from_json({"image": base64.b64encode(data).decode()}, SETTINGS)
+
+
+def test_image_comes_in_base64_as_a_data_url_or_as_a_file() -> None:
+    encoded = base64.b64encode(PNG).decode()
+    for given in (encoded, f"data:image/png;base64,{encoded}"):
+        assert request_from_json({"image": given}, SETTINGS).image == PNG
+    assert request_from_pairs([], SETTINGS, image=PNG).image == PNG
+
+
+_LIMITED = Settings(
+    search=SearchSettings(window=200),
+    web=WebSettings(max_k=20, max_text=10, max_conditions=3, hidden_fields=("notes",)),
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "argument"),
+    [
+        ({"text": "x", "k": 21}, "k"),
+        ({"text": "x" * 11}, "text"),
+        ({"image": "/etc/passwd"}, "image"),
+        ({"clip": "/etc/passwd"}, "clip"),
+        ({"text": "x", "filter": {"script": {"script": "true"}}}, "filter"),
+        ({"text": "x", "filter": [{"terms": {"id": {"index": "other", "id": "1"}}}]}, "filter"),
+        ({"text": "x", "filter": {"tags": ["a", "b", "c", "d"]}}, "filter"),
+        ({"text": "x", "filter": {"video.uri": {"gte": "file:///a"}}}, "filter"),
+        ({"text": "x", "filter": [{"notes": "b"}]}, "filter"),
+        ({"text": "x", "filter": {"notes.of_us": {"exists": True}}}, "filter"),
+        ({"text": "x", "highlight": ["notes"]}, "highlight"),
+        ({"text": "x", "collapse": "video.uri"}, "collapse"),
+    ],
+)
+def test_request_beyond_a_limit_is_refused(options: dict[str, Any], argument: str) -> None:
+    with pytest.raises(QueryError) as raised:
+        check_limits(SearchRequest(**options), _LIMITED)
+    assert raised.value.argument == argument
+
+
+def test_request_within_the_limits_passes() -> None:
+    for options in (
+        {"text": "x" * 10, "k": 20},
+        {"text": "x", "filter": {"tags": ["a", "b"], "year": {"gte": 2000}}},
+        {"text": "x", "filter": {"licence": {"exists": False}}, "source": ["title", "notes"]},
+        {"image": PNG},
+    ):
+        check_limits(SearchRequest(**options), _LIMITED)
+
+
+def test_result_is_shown_without_uris_and_hidden_fields() -> None:
+    uri = "file:///srv/videos/a.mp4"
+    fields = {
+        "title": "a",
+        "path": uri,
+        "files": [uri, "b"],
+        "notes": {"of_us": "x"},
+        "media": {"url": uri, "size": 3},
+        "video": {"uri": uri, "duration": 3.0},
+    }
+    moment = Moment(0.0, 2.0, 0.5, thumbnail="file:///srv/thumbnails/a.jpg")
+    highlights = {"title": ("<em>a</em>",), "notes": ("<em>x</em>",)}
+    hit = Hit("a", 1.0, 0.5, None, {}, fields, (moment,), highlights)
+    result = SearchResult((hit,), "vector", "segment", "videos-000001", 1.0)
+    shown = public_result(result, _LIMITED, thumbnail_url=lambda id, moment: f"/thumbnails/{id}")
+    assert shown["hits"][0]["fields"] == {
+        "title": "a",
+        "files": ["b"],
+        "media": {"size": 3},
+        "video": {"duration": 3.0},
+    }
+    assert shown["hits"][0]["highlights"] == {"title": ["<em>a</em>"]}
+    assert shown["hits"][0]["moments"][0]["thumbnail"] == "/thumbnails/a"
+    assert "srv" not in str(shown)
+
+
+def test_description_has_every_argument_that_clients_may_give_with_its_limits() -> None:
+    document = description(_LIMITED)
+    properties = document["components"]["schemas"]["SearchRequest"]["properties"]
+    names = {"from" if name == "from_" else name for name in SearchRequest.model_fields}
+    assert set(properties) == names - {"clip"}
+    assert properties["k"]["maximum"] == 20
+    assert properties["text"]["anyOf"][0]["maxLength"] == 10
+    in_query = {each["name"] for each in document["paths"]["/api/search"]["get"]["parameters"]}
+    assert in_query == names - {"clip", "image"}
+    assert "securitySchemes" not in document["components"]
+    assert ":func:" not in str(document)

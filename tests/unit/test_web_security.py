@@ -1,0 +1,204 @@
+"""What stands before every request of the web app: hosts, origins, tokens, limits, headers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from vidsearch.config import WebSettings
+from vidsearch.web.security import Guard, is_allowed_host, local_target, sign_in, sign_out
+
+TOKEN = "0123456789abcdef"
+LOCKED = WebSettings(token=SecretStr(TOKEN))
+
+
+async def _say(request: Request) -> Response:
+    return PlainTextResponse(f"{len(await request.body())} bytes")
+
+
+async def _fail(request: Request) -> Response:
+    raise RuntimeError("cannot read /srv/secret at engine.internal:9200")
+
+
+def _guarded(settings: WebSettings) -> Starlette:
+    paths = ("/", "/api/search", "/healthz", "/readyz", "/login", "/static/x", "/metrics")
+    methods = ["GET", "POST"]
+    routes = [Route(path, _say, methods=methods) for path in paths]
+    return Starlette(
+        routes=[*routes, Route("/fail", _fail)], middleware=[Middleware(Guard, settings)]
+    )
+
+
+def _ask(
+    settings: WebSettings,
+    path: str,
+    *,
+    method: str = "GET",
+    base: str = "http://localhost:8800",
+    headers: Mapping[str, str] | None = None,
+    content: Any = None,
+) -> httpx.Response:
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(_guarded(settings))
+        async with httpx.AsyncClient(transport=transport, base_url=base) as client:
+            return await client.request(method, path, headers=headers, content=content)
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed", "is_allowed"),
+    [
+        ("localhost", ["localhost"], True),
+        ("LOCALHOST:8800", ["localhost"], True),
+        ("[::1]:8800", ["[::1]"], True),
+        ("videos.example.com", ["*.example.com"], True),
+        ("example.com", ["*.example.com"], False),
+        ("badexample.com", ["*.example.com"], False),
+        ("anything", ["*"], True),
+        ("evil.com", ["localhost"], False),
+        ("localhost.evil.com", ["localhost"], False),
+        ("localhost@evil.com", ["localhost", "evil.com"], False),
+        ("evil.com/localhost", ["*"], False),
+        ("[::1", ["*"], False),
+        ("", ["*"], False),
+    ],
+)
+def test_host_header_is_compared_with_the_allowed_names(
+    host: str, allowed: list[str], is_allowed: bool
+) -> None:
+    assert is_allowed_host(host, allowed) is is_allowed
+
+
+def test_request_by_another_name_is_refused_but_for_probes() -> None:
+    answer = _ask(WebSettings(), "/api/search", base="http://rebound.example")
+    assert answer.status_code == 421
+    assert answer.headers["content-type"] == "application/problem+json"
+    for probe in ("/healthz", "/readyz"):
+        assert _ask(LOCKED, probe, base="http://10.0.0.7:8800").status_code == 200
+
+
+def test_token_is_needed_where_one_is_set() -> None:
+    refused = _ask(LOCKED, "/api/search")
+    assert refused.status_code == 401
+    assert refused.headers["www-authenticate"].startswith("Bearer")
+    assert _ask(LOCKED, "/metrics").status_code == 401
+    for given, status in (
+        (f"Bearer {TOKEN}", 200),
+        (f"bearer {TOKEN}", 200),
+        (f"Bearer {TOKEN}x", 401),
+        ("Bearer ", 401),
+        (f"Basic {TOKEN}", 401),
+        (TOKEN, 401),
+    ):
+        answer = _ask(LOCKED, "/api/search", headers={"authorization": given})
+        assert answer.status_code == status, given
+    assert _ask(WebSettings(), "/api/search").status_code == 200
+
+
+def test_cookie_of_a_sign_in_lets_in_and_does_not_hold_the_token() -> None:
+    response = Response()
+    sign_in(response, LOCKED, secure=True)
+    set_cookie = response.headers["set-cookie"]
+    assert TOKEN not in set_cookie
+    for attribute in ("HttpOnly", "SameSite=lax", "Secure"):
+        assert attribute in set_cookie
+    cookie = set_cookie.partition(";")[0]
+    assert _ask(LOCKED, "/", headers={"cookie": cookie}).status_code == 200
+    other = WebSettings(token=SecretStr(TOKEN[::-1]))
+    assert _ask(other, "/", headers={"cookie": cookie}).status_code == 401
+    assert _ask(LOCKED, "/", headers={"cookie": f"{cookie}0"}).status_code == 401
+    gone = Response()
+    sign_out(gone)
+    assert "Max-Age=0" in gone.headers["set-cookie"]
+
+
+def test_person_without_a_cookie_is_sent_to_sign_in_and_back() -> None:
+    answer = _ask(LOCKED, "/?text=a+boat&k=5", headers={"accept": "text/html,*/*"})
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/login?next=%2F%3Ftext%3Da%2Bboat%26k%3D5"
+    for path in ("/login", "/static/x"):
+        assert _ask(LOCKED, path).status_code == 200
+    assert _ask(LOCKED, "/api/search", headers={"accept": "text/html"}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("target", "followed"),
+    [
+        ("/?text=a%20boat", "/?text=a%20boat"),
+        ("//evil.com", "/"),
+        ("/\\evil.com", "/"),
+        ("https://evil.com", "/"),
+        ("/x\n", "/"),
+        ("javascript:alert(1)", "/"),
+        ("", "/"),
+        (None, "/"),
+    ],
+)
+def test_sign_in_leads_to_paths_of_this_server_only(target: str | None, followed: str) -> None:
+    assert local_target(target) == followed
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"origin": "https://evil.com"}, 403),
+        ({"origin": "null"}, 403),
+        ({"sec-fetch-site": "same-origin", "origin": "http://localhost:8800"}, 200),
+        ({"origin": "http://localhost:8800"}, 200),
+        ({}, 200),
+    ],
+)
+def test_page_of_another_site_cannot_post(headers: dict[str, str], status: int) -> None:
+    answer = _ask(WebSettings(), "/api/search", method="POST", headers=headers, content=b"{}")
+    assert answer.status_code == status
+    assert _ask(WebSettings(), "/api/search", headers=headers).status_code == 200
+
+
+async def _chunks(total: int) -> AsyncIterator[bytes]:
+    for _ in range(total // 256):
+        yield b"x" * 256
+
+
+def test_body_above_the_limit_is_refused_with_and_without_its_length() -> None:
+    settings = WebSettings(max_upload_bytes=1024)
+    for content, status in (
+        (b"x" * 1024, 200),
+        (b"x" * 1025, 413),
+        (_chunks(1024), 200),
+        (_chunks(2048), 413),
+    ):
+        answer = _ask(settings, "/api/search", method="POST", content=content)
+        assert answer.status_code == status
+
+
+def test_every_answer_has_the_headers_also_where_the_app_fails() -> None:
+    settings = WebSettings(media_origins=("https://media.example.com",))
+    for path in ("/", "/fail", "/nothing"):
+        headers = _ask(settings, path).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "media-src 'self' blob: https://media.example.com;" in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+
+
+def test_exception_of_the_app_tells_nothing_of_the_server() -> None:
+    answer = _ask(WebSettings(), "/fail")
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "secret" not in answer.text
+    assert "9200" not in answer.text
