@@ -27,7 +27,9 @@ GIVEN = {"docs/broker.md": ("app", "settings"), "docs/operations.md": ("app",)}
 """Names in the Python of a page that its text introduces."""
 CHECKED_ELSEWHERE = {"vidsearch", "make", "python", "curl"}
 """Programs whose calls other tests of the docs check or run."""
-OTHERS = {"pip", "celery", "docker", "export", "hf", "generate", "jq", "helm", "kubectl", "."}
+OTHERS = {"pip", "celery", "docker", "export", "hf", "generate", "jq", "helm", "kubectl", "."} | {
+    *("accelerate", "cut", "head", "tail"),
+}
 """Other programs; below is what is checked of their calls."""
 
 
