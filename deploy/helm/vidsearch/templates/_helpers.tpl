@@ -53,7 +53,7 @@ imagePullPolicy: {{ $image.pullPolicy }}
 {{- $root := index . 0 -}}
 {{- $settings := mergeOverwrite (deepCopy $root.Values.settings) (index . 1) -}}
 env:
-  {{- include "vidsearch.variables" $settings | nindent 2 }}
+  {{- include "vidsearch.variables" $settings | trim | nindent 2 }}
   {{- with $root.Values.extraEnv }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
