@@ -31,7 +31,7 @@ check: setup ## format, lint, types, import contract, docs and their site
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/generate_docs.py --check
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	$(BIN)/python -m benchmarks --check
 
 format: setup ## format the code and fix what can be fixed
@@ -42,7 +42,7 @@ docs: setup ## write the generated parts of the docs
 	$(BIN)/python scripts/generate_docs.py
 
 site: setup ## build the docs into build/site
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 extras: setup ## install the wheel with each extra in a bare environment (downloads gigabytes)
 	$(BIN)/python scripts/check_extras.py
