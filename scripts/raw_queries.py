@@ -63,10 +63,9 @@ def _request(kind: EngineKind, name: str) -> str:
     if name == "page":
         return _msearch([({}, body) for body in _plan(kind).page([_ID] * 10).values()])
     if name == "fused":
-        fused = _bodies(kind, fusion=_ONE_REQUEST[kind], k=10)["fused"]
-        # OpenSearch's hybrid query cannot do it.
-        parameters = _WHOLE_INDEX if kind == "elasticsearch" else {}
-        return _search(fused, **parameters)
+        # Elasticsearch chooses the search type of a kNN search itself; OpenSearch's hybrid query
+        # cannot be scored by the whole index.
+        return _search(_bodies(kind, fusion=_ONE_REQUEST[kind], k=10)["fused"])
     raise SystemExit(f"{PAGE.name}: no request is called {name!r}")
 
 
@@ -117,9 +116,8 @@ def _bodies(kind: EngineKind, *, content: bool = True, **options: Any) -> dict[s
     return dict(bodies)
 
 
-def _search(body: Json, **parameters: str) -> str:
-    query = "&".join(f"{name}={value}" for name, value in parameters.items())
-    return _curl(f"_search{query and '?'}{query}", "application/json", _pretty(body))
+def _search(body: Json) -> str:
+    return _curl("_search", "application/json", _pretty(body))
 
 
 def _msearch(searches: list[tuple[Json, Json]]) -> str:
