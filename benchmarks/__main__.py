@@ -32,6 +32,7 @@ MODULES = (
     "memory",
     "isolation",
     "search_overhead",
+    "result_page",
     "registration",
     "bulk_body",
     "index_presets",

@@ -152,6 +152,7 @@ def create_index(
         "recorded": {"type": "date"},
         "licence": {"type": "text", "fields": {"keyword": {"type": "keyword"}}},
         "rating": {"type": "float"},
+        "live": {"type": "boolean"},
     }
     if created_by:
         body["settings"]["index"]["version.created"] = created_by

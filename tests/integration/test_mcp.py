@@ -100,6 +100,10 @@ def test_tools_of_a_process_find_videos_moments_and_similar_ones(settings: Setti
             even = {"tags": "even"}
             filtered = await _called(client, "search_videos", text=text, filter=even)
             assert all("even" in video["fields"]["tags"] for video in filtered["videos"])
+            newest = await _called(client, "search_videos", text=text, sort="-year", k=10)
+            years = [video["fields"]["year"] for video in newest["videos"]]
+            assert years == sorted(years, reverse=True)
+            assert newest["total"]["value"] >= len(years)
 
             assert "at most 20" in await _refused(client, "search_videos", text=text, k=21)
             script = {"script": {"script": "true"}}

@@ -96,16 +96,22 @@ def test_get_post_and_python_find_the_same(
         "source": ["title"],
         "highlight": True,
         "explain": True,
+        "facets": ["tags", {"field": "year", "interval": 10}],
     }
     with VideoSearch.from_settings(settings) as videos:
         expected = videos.search("red circle", **options)
     posted = client.post("/api/search", json={"text": "red circle", **options})
     asked = client.get(
         "/api/search?text=red+circle&k=7&source=title&highlight=true&explain=true",
-        params={"filter": '{"year": {"gte": 2003}}'},
+        params={
+            "filter": '{"year": {"gte": 2003}}',
+            "facets": ["tags", '{"field": "year", "interval": 10}'],
+        },
     )
     assert _ids(posted) == _ids(asked) == [hit.id for hit in expected.hits]
     shown = posted.json()
+    assert shown["facets"] == asked.json()["facets"] == expected.to_dict()["facets"]
+    assert shown["total"] == expected.to_dict()["total"]
     first, hit = shown["hits"][0], expected.hits[0]
     assert first["cosine"] == pytest.approx(hit.cosine)
     assert first["fields"] == {"title": hit.fields["title"]}

@@ -14,6 +14,7 @@ from tests.http_stub import Reply, http_stub
 from tests.search_index import TableEncoder, create_index, make_videos, unit_vectors
 
 from vidsearch.cli import cli, main
+from vidsearch.cli.facets import parse_facets
 from vidsearch.cli.search import parse_conditions, search, timecode
 from vidsearch.engines import Write
 from vidsearch.errors import QueryError
@@ -129,6 +130,50 @@ def test_no_hits_of_an_empty_index_or_a_late_page_print_the_reason(engine: Memor
     )
 
 
+def test_facets_are_a_table_of_their_own() -> None:
+    result = run("circle", "--mode", "keyword", "--facet", "tags", "--facet", "year:10", "-k", "2")
+    hits, facets = result.stdout.split("\n\n")
+    assert len(hits.splitlines()) == 3
+    heading, *rows = [line.split("\t") for line in facets.splitlines()]
+    assert heading == ["facet", "value", "videos"]
+    assert ["tags", "even", "5"] in rows
+    assert [row for row in rows if row[0] == "year"] == [
+        ["year", "2000", "3"],
+        ["year", "2010", "2"],
+    ]
+    assert result.stderr.startswith("5 videos within the relevance cut.\n")
+
+
+def test_what_a_facet_does_not_list_is_told() -> None:
+    said = run("circle", "--mode", "keyword", "--facet", "licence").stderr
+    assert said.endswith("\nlicence: 2 without a value\n")
+    answer = json.loads(run("circle", "--facet", "recorded:month", "--json").stdout)
+    assert answer["total"] == {"value": 20, "relation": "eq", "reachable": 20}
+    (month,) = answer["facets"]["recorded"]["values"]
+    assert (month["value"], month["count"]) == ("2020-02", 20)
+
+
+def test_hits_are_sorted_and_grouped_by_moment() -> None:
+    _, *rows = lines(run("circle", "--sort", "-year", "-k", "3"))
+    assert [row[1] for row in rows] == ["v19", "v18", "v17"]
+    result = run("circle", "--group-by", "moment", "-k", "30")
+    assert all(row[5].count("–") == 1 for row in lines(result)[1:])
+    assert "moments within the relevance cut" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "facet"),
+    [
+        ("tags", {"field": "tags"}),
+        ("year:10", {"field": "year", "interval": 10.0}),
+        ("recorded:month", {"field": "recorded", "interval": "month"}),
+        ("dc:title", {"field": "dc:title"}),
+    ],
+)
+def test_facets_are_parsed(value: str, facet: dict[str, Any]) -> None:
+    assert parse_facets([value]) == [facet]
+
+
 def test_a_truncated_text_gives_a_warning_on_stderr() -> None:
     result = run("dog " * 20, "--json")
     assert result.stderr.startswith("Warning: the text has 22 tokens, the model reads")
@@ -157,6 +202,12 @@ def test_a_truncated_text_gives_a_warning_on_stderr() -> None:
         (["--image", "mode=k.png"], "--image: no such file: mode=k.png"),
         (["--vector", __file__], "is neither a .npy file nor a JSON list"),
         (["--like", "v01", "--mode", "hybrid"], "--mode hybrid compares words: give a text, too"),
+        (["dog", "--sort", "nope"], "Error: --sort: field 'nope' is not in index"),
+        (["dog", "--facet", "tags:month"], "Error: --facet: interval 'month' does not fit field"),
+        (
+            ["dog", "--group-by", "moment", "--mode", "keyword"],
+            "Error: --group-by moment: mode=keyword compares words, which moments lack",
+        ),
         ([], "nothing to search for: give a text, or one of image"),
     ],
 )

@@ -531,6 +531,9 @@ def test_results_as_json_and_as_repr() -> None:
         "index": "videos-000001",
         "took": 12.3,
         "warnings": ["cut"],
+        "total": {"value": 0, "relation": "eq", "reachable": 0},
+        "facets": {},
+        "group_by": "video",
     }
     assert repr(moment) == "Moment(10-20 s, cosine=0.310)"
     assert repr(hit) == "Hit('a', score=0.0320, cosine=0.310, vector=#1, 1 moments from 10 s)"

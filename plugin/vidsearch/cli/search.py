@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidsearch.cli import output
+from vidsearch.cli.facets import parse_facets, print_facets
 from vidsearch.cli.options import json_option
 from vidsearch.config import load_settings
 from vidsearch.errors import ModelUnavailableError, QueryError, SourceUnavailableError
@@ -45,8 +46,8 @@ _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
     callback=lambda ctx, option, path: path and _read_vector(path),
     help="Search by a vector: a .npy file, or a JSON list.",
 )
-@click.option("-k", default=10, show_default=True, help="Number of videos.")
-@click.option("--from", "from_", default=0, metavar="N", help="Skip the first N videos.")
+@click.option("-k", default=10, show_default=True, help="Number of hits.")
+@click.option("--from", "from_", default=0, metavar="N", help="Skip the first N hits.")
 @click.option(
     "--mode",
     type=click.Choice(["hybrid", "vector", "keyword"]),
@@ -104,6 +105,26 @@ _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
     type=float,
     help="How much hits should differ from each other, from 0 (not at all) to 1.",
 )
+@click.option(
+    "--group-by",
+    type=click.Choice(["video", "moment"]),
+    default="video",
+    show_default=True,
+    help="What a hit is: a video with its moments, or a single moment.",
+)
+@click.option(
+    "--sort",
+    metavar="FIELD",
+    help="Order the hits within the relevance cut by a field; -FIELD: greatest or newest first.",
+)
+@click.option(
+    "--facet",
+    "facets",
+    multiple=True,
+    metavar="FIELD[:INTERVAL]",
+    callback=lambda ctx, option, values: parse_facets(values),
+    help="Count the values of a field: tags, year:10 (by tens), recorded:month. Repeat for more.",
+)
 @click.option("--explain", is_flag=True, help="Show the score and rank in each leg.")
 @click.option("--body", is_flag=True, help="Print the request bodies by leg; search nothing.")
 @json_option
@@ -140,6 +161,8 @@ def search(
         )
     if not result.hits:
         output.talk(_nothing(result, options))
+    elif not as_json and (options["facets"] or options["sort"] or options["group_by"] == "moment"):
+        print_facets(result)
 
 
 @contextmanager

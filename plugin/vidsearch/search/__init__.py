@@ -6,11 +6,24 @@ from typing import TYPE_CHECKING
 
 from vidsearch.lazy import imported_late
 from vidsearch.search.async_video_search import AsyncVideoSearch
+from vidsearch.search.facets import Facet
 from vidsearch.search.filters import Filter, build_filters
 from vidsearch.search.fusion import Fusion, Linear, Rrf, Scored, linear, rrf
 from vidsearch.search.native import NativeFusion, NativeLinear, NativeRrf, Sum
 from vidsearch.search.request import SearchRequest
-from vidsearch.search.types import Explanation, Hit, LegShare, Level, Mode, Moment, SearchResult
+from vidsearch.search.types import (
+    Explanation,
+    FacetCounts,
+    FacetValue,
+    GroupBy,
+    Hit,
+    LegShare,
+    Level,
+    Mode,
+    Moment,
+    SearchResult,
+    Total,
+)
 from vidsearch.search.video_search import VideoSearch
 
 if TYPE_CHECKING:
@@ -19,8 +32,12 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncVideoSearch",
     "Explanation",
+    "Facet",
+    "FacetCounts",
+    "FacetValue",
     "Filter",
     "Fusion",
+    "GroupBy",
     "Hit",
     "LegShare",
     "Level",
@@ -37,6 +54,7 @@ __all__ = [
     "SearchRequest",
     "SearchResult",
     "Sum",
+    "Total",
     "VideoSearch",
     "build_filters",
     "linear",

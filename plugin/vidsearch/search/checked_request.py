@@ -52,6 +52,12 @@ class CheckedRequest:
                         "fuses: leave it out, or take fusion=rrf or fusion=linear",
                         argument=name,
                     )
+            if request.by_moment:
+                raise QueryError(
+                    "group_by=moment fuses rankings of moments, which no engine does: take "
+                    "fusion=rrf or fusion=linear",
+                    argument="group_by",
+                )
             if request.level == "both":
                 raise QueryError(
                     "level=both has two rankings of vectors, which no engine fuses: take "
@@ -91,7 +97,7 @@ class CheckedRequest:
         """
         request = self.request
         filtered_by = json.dumps(request.filter, default=str)
-        if "keyword" not in request.legs or f'"{field}.' in filtered_by:
+        if "keyword" not in request.legs or request.by_moment or f'"{field}.' in filtered_by:
             return None
         words = request.model_copy(update={"mode": "keyword"})
         return CheckedRequest(words, position=self.position)

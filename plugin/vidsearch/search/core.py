@@ -28,6 +28,7 @@ from vidsearch.search.embedded import Embedded
 from vidsearch.search.index_cache import IndexCache, IndexMovedError
 from vidsearch.search.models import Models
 from vidsearch.search.native import Cluster
+from vidsearch.search.own_filters import without_own_filters
 from vidsearch.search.plan import Conditions, Plan
 from vidsearch.search.query_vector import (
     MediaInput,
@@ -37,7 +38,8 @@ from vidsearch.search.query_vector import (
 )
 from vidsearch.search.ranking import Ranking
 from vidsearch.search.request import Leg
-from vidsearch.search.types import Hit, SearchResult
+from vidsearch.search.types import FacetCounts, Hit, SearchResult
+from vidsearch.search.values import Values
 from vidsearch_mappings.queries import stored_vectors_query
 
 if TYPE_CHECKING:
@@ -157,12 +159,13 @@ class SearchCore:
             by_words = [each.without_vectors(index.field) for each in requests]
             words = [each for each in by_words if each is not None]
             found = iter((yield from self._results(words, index, calls, embedded)))
-            nothing = _result(requests[0], index, (), ())
-            results = [next(found) if each else nothing for each in by_words]
-            return [
-                _result(checked, index, each.hits, (*each.warnings, missing))
-                for checked, each in zip(requests, results, strict=True)
-            ]
+            results = []
+            for checked, each in zip(requests, by_words, strict=True):
+                nothing = _result(checked, index)
+                result = next(found) if each else nothing
+                warnings = (*result.warnings, missing)
+                results.append(replace(result, mode=nothing.mode, warnings=warnings))
+            return results
 
         found = yield from self._index.run(calls, run, sized=self._counts(requests, calls))
         yield from self.models.look_ahead(calls, found[0].index)
@@ -177,12 +180,20 @@ class SearchCore:
         embedded: Embedded,
     ) -> Steps[list[SearchResult]]:
         plans = yield from self._plans(requests, index, calls, embedded)
-        rankings = yield from self._rank(plans, calls)
+        counting = [[*without_own_filters(plan)] for plan in plans]
+        every = [*plans, *(each for others in counting for each in others)]
+        rankings = yield from self._rank(every, calls)
         pages = yield from self._hits(rankings, index, calls)
-        return [
-            _result(checked, index, hits, ranking.warnings)
-            for checked, hits, ranking in zip(requests, pages, rankings, strict=True)
-        ]
+        results = []
+        others = iter(rankings[len(plans) :])
+        for at, checked in enumerate(requests):
+            ranking = rankings[at]
+            facets = ranking.facets()
+            for _ in counting[at]:
+                facets |= next(others).facets()
+            result = _result(checked, index, hits=pages[at], warnings=tuple(ranking.warnings))
+            results.append(replace(result, total=ranking.total, facets=facets))
+        return results
 
     def bodies(self, request: CheckedRequest, calls: Calls) -> Steps[dict[Leg, Json]]:
         """The complete request bodies by leg; one, ``fused``, where the engine fuses."""
@@ -226,6 +237,7 @@ class SearchCore:
                     "(Elasticsearch 9.2 and later can): search at level=video, which finds videos "
                     "that have such a segment, or leave out that condition"
                 )
+        values = [Values.of(each, index) for each in requests]
         vectors = yield from self._query_vectors(requests, index, calls, embedded)
         cluster = None
         if any(request.engine_fusion for request in requests):
@@ -244,6 +256,7 @@ class SearchCore:
                 settings=self._settings,
                 conditions=conditions[at],
                 segment_vectors=request.request.compares_segments and not exact,
+                values=values[at],
             )
             for at, request in enumerate(requests)
         ]
@@ -348,11 +361,22 @@ class SearchCore:
 def _result(
     checked: CheckedRequest,
     index: IndexDescription,
-    hits: tuple[Hit, ...],
-    warnings: Sequence[str],
+    *,
+    hits: tuple[Hit, ...] = (),
+    warnings: tuple[str, ...] = (),
 ) -> SearchResult:
-    mode, level = checked.request.resolved_mode, checked.request.level
-    return SearchResult(hits, mode, level, index.name, took=0.0, warnings=tuple(warnings))
+    """The result with these hits; nothing is counted yet."""
+    request = checked.request
+    return SearchResult(
+        hits,
+        mode=request.resolved_mode,
+        level=request.level,
+        index=index.name,
+        took=0.0,
+        warnings=warnings,
+        facets={facet.field: FacetCounts(facet.field) for facet in request.counted},
+        group_by=request.group_by,
+    )
 
 
 def _for_each(

@@ -90,9 +90,13 @@ def reorder(
         collapsed = collapse_by_value(order, by_id)
     elif request.collapse is not None:
         collapsed = collapse_similar(order, vectors, threshold=request.collapse)
-    diversity, count = request.diversity or 0.0, request.last
-    kept = mmr(collapsed.kept, vectors, diversity=diversity, count=count)
-    return Collapsed(kept, collapsed.duplicates)
+    if not request.diversity:
+        return collapsed
+    first = mmr(collapsed.kept, vectors, diversity=request.diversity, count=request.last)
+    # The others are on no page, and are counted.
+    shown = {hit.id for hit in first}
+    rest = [hit for hit in collapsed.kept if hit.id not in shown]
+    return Collapsed(first + rest, collapsed.duplicates)
 
 
 def collapse_similar(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import date
 from typing import Any
 
 from vidsearch.errors import QueryError
 from vidsearch.search.mapping_fields import (
     ANALYZED_TYPES,
+    NUMBER_TYPES,
     OPEN_TYPES,
     WORD_TYPES,
     Field,
@@ -19,7 +20,7 @@ from vidsearch.search.mapping_fields import (
 )
 from vidsearch_mappings.queries import has_nested
 
-__all__ = ["Filter", "build_filters", "split_segment_filters"]
+__all__ = ["Filter", "build_filters", "split_segment_filters", "without_field"]
 
 Filter = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 """Conditions by field, or clauses of the query language, or a list of both: all must hold."""
@@ -45,12 +46,6 @@ _COMPOUNDS = frozenset(
     {
         *("bool", "must", "filter", "should", "must_not", "constant_score", "dis_max", "queries"),
         *("boosting", "positive", "negative"),
-    }
-)
-_NUMBERS = frozenset(
-    {
-        *("byte", "short", "integer", "long", "unsigned_long"),
-        *("half_float", "float", "double", "scaled_float"),
     }
 )
 _MAY_BE_EMPTY = frozenset({"bool", "match_all", "match_none"})
@@ -108,6 +103,20 @@ def build_filters(filter: Filter | None, *, properties: Mapping[str, Any]) -> li
         {"nested": {"path": path, "query": {"bool": {"filter": conditions}}}}
         for path, conditions in nested.items()
     ]
+
+
+def without_field(filter: Filter, names: Set[str]) -> list[Mapping[str, Any]]:
+    """A filter without the conditions, and the clauses, that are about one field alone.
+
+    ``names`` are all by which the field is known.
+    """
+    kept: list[Mapping[str, Any]] = []
+    for item in [filter] if isinstance(filter, Mapping) else filter:
+        rest = {name: value for name, value in item.items() if name not in names}
+        about = set(_names(rest))
+        if rest and not (about and about <= names):
+            kept.append(rest)
+    return kept
 
 
 def split_segment_filters(
@@ -348,7 +357,7 @@ def _value(field: Field, value: Any) -> Any:
         raise QueryError(
             f"filter on {field.path!r}: {value!r} is neither text, number, truth value nor date"
         )
-    if field.type in _NUMBERS:
+    if field.type in NUMBER_TYPES:
         return _number(field, value)
     if field.type == "boolean":
         if value not in (True, False, "true", "false"):

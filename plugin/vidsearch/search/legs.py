@@ -15,6 +15,7 @@ __all__ = [
     "LegHit",
     "above_threshold",
     "best_of_levels",
+    "nearest_first",
     "read_keyword_hits",
     "read_vector_hits",
     "segment_values",
@@ -78,6 +79,11 @@ def read_vector_hits(
         if moments:
             cosine = max(cosine, moments[0].cosine)
         hits.append(LegHit(hit["_id"], cosine, hit.get("_source", {}), moments, {}))
+    return nearest_first(hits)
+
+
+def nearest_first(hits: list[LegHit]) -> list[LegHit]:
+    """By cosine, best first; equal ones, which may differ in the last bits, by their ids."""
     return _ranked(_without_rounding(hits))
 
 
@@ -94,7 +100,7 @@ def best_of_levels(levels: Sequence[Sequence[LegHit]]) -> list[LegHit]:
             fields, moments = other.fields or hit.fields, other.moments or hit.moments
             hit = other._replace(score=max(other.score, hit.score), fields=fields, moments=moments)
         best[hit.id] = hit
-    return _ranked(_without_rounding(list(best.values())))
+    return nearest_first(list(best.values()))
 
 
 def threshold_of(

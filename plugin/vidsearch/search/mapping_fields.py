@@ -10,11 +10,13 @@ from vidsearch_mappings.videos import SUBTITLES
 
 __all__ = [
     "ANALYZED_TYPES",
+    "NUMBER_TYPES",
     "OPEN_TYPES",
     "WORD_TYPES",
     "Field",
     "expand_fields",
     "find_field",
+    "has_doc_values",
     "walk",
     "with_runtime",
 ]
@@ -24,6 +26,12 @@ WORD_TYPES = frozenset(
 )
 ANALYZED_TYPES = frozenset({"text", "match_only_text", "search_as_you_type"})
 OPEN_TYPES = frozenset({"flattened", "flat_object"})
+NUMBER_TYPES = frozenset(
+    {
+        *("byte", "short", "integer", "long", "unsigned_long"),
+        *("half_float", "float", "double", "scaled_float"),
+    }
+)
 
 
 class Field(NamedTuple):
@@ -54,6 +62,23 @@ def walk(properties: Mapping[str, Any]) -> Iterator[Field]:
 def find_field(properties: Mapping[str, Any], path: str) -> Field | None:
     """The field at a dotted path, which may be a subfield or a key inside a flattened field."""
     return _find(properties, path, walk(properties))
+
+
+def has_doc_values(properties: Mapping[str, Any], path: str) -> bool:
+    """Whether the engine keeps the values at a path by document, and so can count and sort by them.
+
+    ``path`` is of a field or a subfield; a key inside a flattened field is neither.
+    """
+    definition: Mapping[str, Any] = {"properties": properties}
+    for name in path.split("."):
+        inside = definition.get("properties", {})
+        below = inside if name in inside else definition.get("fields", {})
+        if name not in below:
+            return False
+        definition = below[name]
+    if definition.get("type") == "alias":
+        return has_doc_values(properties, definition.get("path", ""))
+    return bool(definition.get("doc_values", True) and definition.get("enabled", True))
 
 
 def with_runtime(properties: Mapping[str, Any], runtime: Mapping[str, Any]) -> Mapping[str, Any]:

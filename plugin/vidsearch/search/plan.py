@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from vidsearch.config import SearchSettings
@@ -18,6 +18,7 @@ from vidsearch.search.moments import segments_needed
 from vidsearch.search.native import Cluster
 from vidsearch.search.query_vector import QueryVector
 from vidsearch.search.request import Leg, SearchRequest
+from vidsearch.search.values import Values
 from vidsearch_mappings.candidates import auto_candidates, auto_oversample
 from vidsearch_mappings.queries import (
     Level,
@@ -97,6 +98,10 @@ class Plan:
     conditions: Conditions
     segment_vectors: bool = False
     """Whether the cosines of segments are computed here, as the engine's own are rough."""
+    values: Values = field(default_factory=Values)
+    """What is read of every candidate, to sort and to count them."""
+    counts_only: bool = False
+    """Whether nothing but the counts is wanted, and no hit."""
 
     @property
     def request(self) -> SearchRequest:
@@ -115,6 +120,7 @@ class Plan:
         """Whether the window is ranked first, and documents are fetched for the hits of the page.
 
         Words give many hits of the same score, so only the whole window makes pages fit together.
+        Facets, a sort and hits by moment are of the whole window, too.
         And where a filter asks for nested objects, Elasticsearch looks for them inside the segments
         when it collects the inner hits, of which hits by their ids have all. Seen on 9.5.3.
         """
@@ -123,7 +129,9 @@ class Plan:
             and "segment" in self.levels.values()
             and any(map(has_nested, self.conditions.without_segments))
         )
-        return self.request.fuses or not self.request.needs_vector or by_nested
+        request = self.request
+        whole = request.facets or request.sort is not None or request.by_moment
+        return bool(request.fuses or not request.needs_vector or by_nested or whole)
 
     def similarity(self, level: Level, *, chosen: bool = False) -> Similarity:
         """How a body of the vector leg is scored; ``chosen``: one that :meth:`page` makes.
@@ -193,7 +201,7 @@ class Plan:
                 assert self.cluster is not None
                 size = request.last if content else window
                 bodies = {"fused": fusion.body(self.cluster, **bodies, size=size)}
-        return bodies, warnings
+        return {leg: self.values.added_to(body) for leg, body in bodies.items()}, warnings
 
     def fuse(self, legs: Mapping[Leg, Sequence[Scored]]) -> list[Scored]:
         """One ranking of the legs."""
@@ -204,14 +212,18 @@ class Plan:
 
     def page(self, ids: Sequence[str]) -> dict[Leg, Json]:
         """The bodies that fill the final hits: cosines and moments, and ``documents``."""
+        moments = {} if self.request.by_moment else self.moments(ids)
+        documents = documents_query(field=self.index.field, ids=ids, source=self.request.source)
+        return {**moments, "documents": self._with_highlights(documents)}
+
+    def moments(self, ids: Sequence[str]) -> dict[Leg, Json]:
+        """The bodies that read cosines and moments of some videos; none without a vector leg."""
         chosen: list[Json] = [{"ids": {"values": list(ids)}}]
-        bodies = {
+        return {
             name: self._vector_body(level, size=len(ids), content=True, source=False, chosen=chosen)
             for name, level in self.levels.items()
             if self.request.needs_vector
         }
-        documents = documents_query(field=self.index.field, ids=ids, source=self.request.source)
-        return {**bodies, "documents": self._with_highlights(documents)}
 
     @property
     def _asks_without_duration(self) -> bool:

@@ -15,10 +15,12 @@ from vidsearch.search.legs import (
     read_vector_hits,
     threshold_of,
 )
+from vidsearch.search.moment_hits import legs_of_moments, video_id
 from vidsearch.search.moments import merge_moments
 from vidsearch.search.plan import Plan
 from vidsearch.search.request import Leg
-from vidsearch.search.types import Explanation, Hit, LegShare
+from vidsearch.search.types import Explanation, FacetCounts, Hit, LegShare, Total
+from vidsearch.search.values import VideoValues
 from vidsearch_mappings.queries import fields_query, vector_path
 
 __all__ = ["Ranking"]
@@ -44,6 +46,17 @@ class Ranking:
         self._threshold: float | None = None
         """The least cosine that counts."""
         self._order: list[Scored] = []
+        """The candidates, and after :meth:`reorder` the hits within the relevance cut; by the ids
+        of videos, or of moments where those are the hits."""
+        self._sizes: dict[str, int] = {}
+        """How many hits each body asks for."""
+        self._values: VideoValues = {}
+        """What the candidates are sorted and counted by."""
+        self._is_whole = True
+        """Whether nothing counts beyond the candidates."""
+        self._total: Total | None = None
+        self._facets: dict[str, FacetCounts] | None = None
+        """Both by the engine, where it counts more than the candidates."""
         self._duplicates: dict[str, tuple[str, ...]] = {}
         self.warnings = list(plan.vector.warnings)
         """What the user should know."""
@@ -52,29 +65,55 @@ class Ranking:
         """What finds the videos: see :meth:`~vidsearch.search.plan.Plan.bodies`."""
         bodies, warnings = self._plan.bodies(content=not self._plan.fetches_page, spare=_TIES)
         self.warnings += warnings
+        self._sizes = {leg: body["size"] for leg, body in bodies.items()}
+        if self._counts_nearest:
+            bodies["vector"] = {**bodies["vector"], "track_total_hits": True}
         return {leg: _scored_by_whole_index(leg, body) for leg, body in bodies.items()}
 
     def rank(self, answer: Mapping[str, Json]) -> None:
         """Put the videos in order."""
         request, plan = self._request, self._plan
+        self._values = plan.values.read(answer)
         if plan.checked.engine_fusion is not None and plan.cluster is not None:
             response = answer["fused"]
             self._order = _scores(read_keyword_hits(response))
+            self._is_whole = len(self._order) < self._sizes["fused"]
             shards = response["_shards"]["total"]
             warning = plan.checked.engine_fusion.warning(plan.cluster, shards=shards)
             self.warnings += [warning] if warning else []
             return
         if request.needs_vector:
-            hits = self._vector_hits(answer)
-            self._threshold = threshold_of(hits, min_cosine=request.min_cosine, gap=request.gap)
-            self._legs["vector"] = above_threshold(hits, self._threshold)
+            levels = self._levels(answer)
+            hits = _of_all_levels(levels)
+            least = threshold_of(hits, min_cosine=request.min_cosine, gap=request.gap)
+            self._threshold = least
+            self._legs["vector"] = above_threshold(hits, least)
+            self._is_whole = all(
+                len(found) < self._sizes[name] or (least is not None and found[-1].score < least)
+                for name, found in levels.items()
+            )
         if "keyword" in answer:
             self._legs["keyword"] = read_keyword_hits(answer["keyword"])
+            self._is_whole &= len(self._legs["keyword"]) < self._sizes["keyword"]
         scores = {leg: _scores(hits) for leg, hits in self._legs.items()}
         self._order = plan.fuse(scores)
+        self._is_whole &= len(self._order) <= self._window
+        self._read_counts(answer)
+
+    def _read_counts(self, answer: Mapping[str, Json]) -> None:
+        """Take over what the engine counted beyond the candidates."""
+        if self._plan.values.by_engine:
+            total = answer["keyword"]["hits"]["total"]
+            self._total = self._total_of(total["value"], is_whole=total["relation"] == "eq")
+            self._facets = self._plan.values.counted(answer["keyword"])
+        elif self._counts_nearest:
+            # Of several shards, some engines count the nearest of each.
+            found = min(answer["vector"]["hits"]["total"]["value"], self._window)
+            self._total = self._total_of(found, is_whole=found < self._window)
 
     def candidates(self) -> dict[str, Json]:
-        """What reads of the candidates what ``collapse`` and ``diversity`` compare, if anything.
+        """What reads of the candidates what ``collapse`` and ``diversity`` compare, and their
+        moments where those are the hits; if anything.
 
         Raises:
             QueryError: ``collapse`` names a field that has no values.
@@ -82,22 +121,48 @@ class Ranking:
         with self._plan.checked.errors_about("collapse"):
             fields = fields_to_compare(self._request, self._plan.index)
         ids = [id for id, _ in self._order[: self._window]]
-        return {"candidates": fields_query(ids=ids, fields=fields)} if fields and ids else {}
+        if not ids:
+            return {}
+        bodies = {"candidates": fields_query(ids=ids, fields=fields)} if fields else {}
+        return bodies | (self._plan.moments(ids) if self._request.by_moment else {})
 
     def reorder(self, answer: Mapping[str, Json]) -> None:
-        """Collapse, and make the hits differ; as they are without an answer."""
-        if not answer:
-            return
-        hits = answer["candidates"]["hits"]["hits"]
-        values = {hit["_id"]: hit.get("fields", {}) for hit in hits}
-        vector_field = vector_path(self._plan.index.field, level="video")
-        candidates = self._order[: self._window]
-        reordered = reorder(self._request, candidates, values, vector_field=vector_field)
-        self._order, self._duplicates = reordered.kept, reordered.duplicates
+        """Collapse, make the hits differ, make moments the hits, sort: as far as it is asked."""
+        self._order = self._order[: self._window]
+        if "candidates" in answer:
+            hits = answer["candidates"]["hits"]["hits"]
+            values = {hit["_id"]: hit.get("fields", {}) for hit in hits}
+            vector_field = vector_path(self._plan.index.field, level="video")
+            reordered = reorder(self._request, self._order, values, vector_field=vector_field)
+            self._order, self._duplicates = reordered.kept, reordered.duplicates
+        if self._request.by_moment and self._order:
+            found = above_threshold(self._vector_hits(answer, chosen=True), self._threshold)
+            videos = [id for id, _ in self._order]
+            self._legs = legs_of_moments(self._request, self._legs, videos, _by_id(found))
+            order = self._plan.fuse({leg: _scores(hits) for leg, hits in self._legs.items()})
+            self._is_whole &= all(
+                len(hits) <= self._window for hits in [order, *self._legs.values()]
+            )
+            self._order = order[: self._window]
+        self._order = self._plan.values.ordered(self._order, self._values, self._video_of)
+
+    @property
+    def total(self) -> Total:
+        """How many hits there are within the relevance cut."""
+        return self._total or self._total_of(len(self._order), is_whole=self._is_whole)
+
+    def facets(self) -> dict[str, FacetCounts]:
+        """The counts of each facet over the videos within the relevance cut."""
+        if self._facets is not None:
+            return self._facets
+        videos = dict.fromkeys(self._video_of(id) for id, _ in self._order)
+        return self._plan.values.counts(videos, self._values)
 
     def page(self) -> dict[str, Json]:
         """What reads documents, cosines and moments of the page, unless they are there already."""
-        ids = [id for id, _ in self._page]
+        if self._plan.counts_only:
+            return {}
+        ids = list(dict.fromkeys(self._video_of(id) for id, _ in self._page))
         with self._plan.checked.errors_about("highlight"):
             return self._plan.page(ids) if ids and self._plan.fetches_page else {}
 
@@ -106,7 +171,7 @@ class Ranking:
         vector_hits = _by_id(self._legs.get("vector", ()))
         if answer:
             documents = _by_id(read_keyword_hits(answer["documents"]))
-            if self._request.needs_vector:
+            if self._request.needs_vector and not self._request.by_moment:
                 vector_hits |= _by_id(
                     above_threshold(self._vector_hits(answer, chosen=True), self._threshold)
                 )
@@ -117,23 +182,24 @@ class Ranking:
         keyword_hits = _by_id(legs.get("keyword", ()))
         explanations = self._explanations(ranks) if request.explain else {}
         hits = []
-        for id, score in self._page:
-            if id not in documents:
+        for id, score in [] if self._plan.counts_only else self._page:
+            video = self._video_of(id)
+            if video not in documents:
                 continue
-            by_vector = vector_hits.get(id)
-            highlights = documents[id].highlights if id in keyword_hits or not keyword_hits else {}
+            document, by_vector = documents[video], vector_hits.get(id)
+            highlights = document.highlights if id in keyword_hits or not keyword_hits else {}
             explanation = None
             if request.explain:
                 explanation = Explanation(explanations[id], tuple(sorted(highlights)))
                 highlights = _requested(highlights, request.highlight)
             hits.append(
                 Hit(
-                    id=id,
+                    id=video,
                     score=score,
                     cosine=by_vector.score if by_vector else None,
                     bm25=keyword_hits[id].score if id in keyword_hits else None,
                     rank_per_leg={leg: ranked.get(id) for leg, ranked in ranks.items()},
-                    fields=documents[id].fields,
+                    fields=document.fields,
                     moments=merge_moments(
                         by_vector.moments if by_vector else (),
                         merge_gap=request.merge_gap,
@@ -141,7 +207,7 @@ class Ranking:
                     ),
                     highlights=highlights,
                     explanation=explanation,
-                    duplicates=self._duplicates.get(id, ()),
+                    duplicates=self._duplicates.get(video, ()),
                 )
             )
         return tuple(hits)
@@ -150,18 +216,37 @@ class Ranking:
     def _page(self) -> list[Scored]:
         return self._order[self._request.from_ : self._request.last]
 
+    @property
+    def _counts_nearest(self) -> bool:
+        """Whether only the page is read, and the engine says how many nearest videos it has."""
+        request, plan = self._request, self._plan
+        thresholds = request.min_cosine is not None or request.gap is not None
+        is_page = not plan.fetches_page and not request.reorders
+        return is_page and not thresholds and len(plan.levels) == 1
+
+    def _total_of(self, value: int, *, is_whole: bool) -> Total:
+        return Total(value, "eq" if is_whole else "gte", min(value, self._window))
+
+    def _video_of(self, id: str) -> str:
+        return video_id(id) if self._request.by_moment else id
+
     def _vector_hits(self, answer: Mapping[str, Json], *, chosen: bool = False) -> list[LegHit]:
+        return _of_all_levels(self._levels(answer, chosen=chosen))
+
+    def _levels(
+        self, answer: Mapping[str, Json], *, chosen: bool = False
+    ) -> dict[str, list[LegHit]]:
+        """The hits in the answer to each body of the vector leg."""
         plan = self._plan
-        levels = [
-            read_vector_hits(
+        return {
+            name: read_vector_hits(
                 answer[name],
                 field=plan.index.field,
                 similarity=plan.similarity(level, chosen=chosen),
                 vector=plan.vector.values if plan.segment_vectors else None,
             )
             for name, level in plan.levels.items()
-        ]
-        return levels[0] if len(levels) == 1 else best_of_levels(levels)
+        }
 
     def _explanations(
         self, ranks: Mapping[Leg, Mapping[str, int]]
@@ -193,6 +278,11 @@ def _requested(
     if isinstance(highlight, bool):
         return highlights if highlight else {}
     return {name: parts for name, parts in highlights.items() if name in highlight}
+
+
+def _of_all_levels(levels: Mapping[str, list[LegHit]]) -> list[LegHit]:
+    first, *others = levels.values()
+    return best_of_levels([first, *others]) if others else first
 
 
 def _scores(hits: Sequence[LegHit]) -> list[Scored]:

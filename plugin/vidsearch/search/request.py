@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, get_args
 
 from numpy.typing import NDArray
@@ -12,23 +11,30 @@ from pydantic import (
     AfterValidator,
     AliasChoices,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    GetPydanticSchema,
     ModelWrapValidatorHandler,
     ValidationError,
     ValidationInfo,
     model_validator,
 )
-from pydantic_core import core_schema
 
 from vidsearch.config import FusionName
 from vidsearch.errors import QueryError
 from vidsearch.json_values import not_sendable
+from vidsearch.search.facets import Facet
 from vidsearch.search.filters import Filter
 from vidsearch.search.native import AnyFusion
-from vidsearch.search.types import Level, Mode
+from vidsearch.search.request_fields import (
+    Expects,
+    Facets,
+    Names,
+    Number,
+    Text,
+    checked_later,
+    require_text,
+)
+from vidsearch.search.types import GroupBy, Level, Mode
 
 __all__ = ["Leg", "SearchRequest", "require_text"]
 
@@ -41,26 +47,8 @@ _LEGS: dict[Mode, tuple[Leg, ...]] = {
     "keyword": ("keyword",),
 }
 _INPUTS = ("image", "clip", "like", "vector")
-_SENT = ("like", "filter", "source", "highlight", "collapse")
+_SENT = ("like", "filter", "source", "highlight", "collapse", "sort")
 """What goes to the engine as it is given."""
-
-
-def require_text(text: object) -> str:
-    """The text without blanks around it.
-
-    Raises:
-        QueryError: not a text, or nothing in it.
-    """
-    if not isinstance(text, str):
-        kind = type(text).__name__
-        raise QueryError(f"the search text must be a str, not {kind}", argument="text")
-    text = text.strip()
-    if not text:
-        message = "the search text is empty: say what the video should show"
-        raise QueryError(message, argument="text")
-    if reason := not_sendable(text):
-        raise QueryError(f"the search text {reason}", argument="text")
-    return text
 
 
 def _require_id(id: str | None) -> str | None:
@@ -69,33 +57,7 @@ def _require_id(id: str | None) -> str | None:
     return id
 
 
-@dataclass(frozen=True)
-class _Expects:
-    """What a field takes, for messages; needed where its type and its bounds do not tell it."""
-
-    text: str
-
-
-_Text = Annotated[
-    str | None, BeforeValidator(lambda text: None if text is None else require_text(text))
-]
-_Names = Annotated[
-    bool | Sequence[Annotated[str, Field(min_length=1)]],
-    AfterValidator(lambda names: names if isinstance(names, bool) else tuple(names)),
-    _Expects("true, false or a list of names of fields"),
-]
-_Number = Annotated[float, Field(allow_inf_nan=False)]
-
-
-def _checked_later(schema: dict[str, Any]) -> Any:
-    """Marks a field that is checked where it is used, as that takes the index or the settings."""
-    return GetPydanticSchema(
-        lambda source, handler: core_schema.any_schema(),
-        lambda core, handler: {"anyOf": [schema, {"type": "null"}]},
-    )
-
-
-_Media = Annotated[Any, _checked_later({"type": "string"})]
+_Media = Annotated[Any, checked_later({"type": "string"})]
 
 
 class SearchRequest(BaseModel):
@@ -107,7 +69,7 @@ class SearchRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    text: _Text = Field(
+    text: Text = Field(
         None,
         description="What is to be seen, or words of the videos' own fields. Beside one of the "
         "next four it is looked for in the words only.",
@@ -120,22 +82,22 @@ class SearchRequest(BaseModel):
         None,
         description="Path or URL; embedded as an ingested video is, its first ten minutes.",
     )
-    like: Annotated[str | None, AfterValidator(_require_id), _Expects("the id of a video")] = Field(
+    like: Annotated[str | None, AfterValidator(_require_id), Expects("the id of a video")] = Field(
         None, description="Id of a video of the index, which is itself left out."
     )
     vector: Annotated[
         Sequence[float] | NDArray[Any] | None,
-        _checked_later({"type": "array", "items": {"type": "number"}}),
+        checked_later({"type": "array", "items": {"type": "number"}}),
     ] = Field(None, description="As many floats as the vectors of the index have.")
-    at: Annotated[_Number | None, _Expects("seconds into the video of like")] = Field(
+    at: Annotated[Number | None, Expects("seconds into the video of like")] = Field(
         None,
         ge=0,
         description="With ``like``: seconds into it; like the segment there, not the whole video.",
     )
-    k: Annotated[int, _Expects("a whole number from 1 {to_window}")] = Field(
+    k: Annotated[int, Expects("a whole number from 1 {to_window}")] = Field(
         10, ge=1, description="Number of hits, from 1 to the setting ``search.window``."
     )
-    from_: Annotated[int, _Expects("a whole number from 0 {to_last_page}")] = Field(
+    from_: Annotated[int, Expects("a whole number from 0 {to_last_page}")] = Field(
         0,
         ge=0,
         validation_alias=AliasChoices("from", "from_"),
@@ -155,35 +117,35 @@ class SearchRequest(BaseModel):
     )
     filter: Annotated[
         Filter | None,
-        _checked_later({"type": ["object", "array"], "items": {"type": "object"}}),
+        checked_later({"type": ["object", "array"], "items": {"type": "object"}}),
     ] = Field(
         None,
         description="Conditions on the videos, in both legs; see "
         ":func:`~vidsearch.search.filters.build_filters`.",
     )
-    min_cosine: _Number | None = Field(
+    min_cosine: Number | None = Field(
         None, ge=-1, le=1, description="The vector leg leaves out videos and moments below it."
     )
-    gap: _Number | None = Field(
+    gap: Number | None = Field(
         None, ge=0, description="The vector leg leaves out what is so much below the best cosine."
     )
     moments: int = Field(3, ge=0, le=100, description="Maximum number of moments per hit.")
-    merge_gap: _Number | None = Field(
+    merge_gap: Number | None = Field(
         0.0,
         ge=0,
         description="Seconds that may lie between segments of one moment; ``None`` merges none; "
         "see :func:`~vidsearch.search.moments.merge_moments`.",
     )
-    source: _Names = Field(
+    source: Names = Field(
         True, description="Fields of the documents to bring; ``True`` all, ``False`` none."
     )
-    highlight: _Names = Field(
+    highlight: Names = Field(
         False,
         description="Bring fragments in which words were found, of all fields of the keyword leg "
         "or of these.",
     )
     explain: bool = Field(False, description="Explain the rank of each hit.")
-    fusion: Annotated[AnyFusion | None, _checked_later({"enum": list(get_args(FusionName))})] = (
+    fusion: Annotated[AnyFusion | None, checked_later({"enum": list(get_args(FusionName))})] = (
         Field(
             None,
             description="How ``hybrid`` fuses: ``rrf``, ``linear``, ``sum``, ``native`` or "
@@ -194,14 +156,32 @@ class SearchRequest(BaseModel):
     )
     collapse: Annotated[
         Annotated[str, Field(min_length=1)] | Annotated[float, Field(gt=0, le=1)] | None,
-        _Expects("a cosine above 0 and up to 1, or the name of a field"),
+        Expects("a cosine above 0 and up to 1, or the name of a field"),
     ] = Field(
         None,
         description="A cosine above which videos are near-duplicates, or a field: of several hits "
         "that are the same in it, the best stays and names the others as ``duplicates``.",
     )
-    diversity: _Number | None = Field(
+    diversity: Number | None = Field(
         None, ge=0, le=1, description="How much hits should differ from those before them."
+    )
+    group_by: GroupBy = Field(
+        "video",
+        description="``video``: a hit is a video with its moments; ``moment``: a hit is one "
+        "moment, at most ``moments`` of a video, and ``k`` and ``from_`` count moments.",
+    )
+    sort: Annotated[
+        Annotated[str, Field(pattern=r"^-?[^-]")] | None,
+        Expects("the name of a field, with - before it for the greatest values first"),
+    ] = Field(
+        None,
+        description="Order the hits within the relevance cut by a field, as in ``-recorded``, the "
+        "newest first; what lacks it is last.",
+    )
+    facets: Facets = Field(
+        (),
+        description="Fields whose values are counted over the videos within the relevance cut: "
+        "names, or :class:`~vidsearch.search.Facet` objects.",
     )
 
     @classmethod
@@ -270,6 +250,23 @@ class SearchRequest(BaseModel):
         return self.collapse is not None or self.diversity is not None
 
     @property
+    def counted(self) -> tuple[Facet, ...]:
+        """The facets that are asked for."""
+        return tuple(self.facets)  # type: ignore[arg-type]
+
+    @property
+    def sort_key(self) -> tuple[str, bool] | None:
+        """The field that hits are sorted by, and whether the greatest values are first."""
+        if self.sort is None:
+            return None
+        return self.sort.removeprefix("-"), self.sort.startswith("-")
+
+    @property
+    def by_moment(self) -> bool:
+        """Whether each hit is one moment."""
+        return self.group_by == "moment"
+
+    @property
     def last(self) -> int:
         """Rank of the last hit that is asked for."""
         return self.from_ + self.k
@@ -305,8 +302,10 @@ class SearchRequest(BaseModel):
         return request
 
     def _check_together(self) -> None:
-        for name in _SENT:
-            if reason := not_sendable(getattr(self, name)):
+        sent = {name: getattr(self, name) for name in _SENT}
+        sent["facets"] = [facet.field for facet in self.counted]
+        for name, value in sent.items():
+            if reason := not_sendable(value):
                 raise QueryError(f"{name} cannot be sent: {reason}", argument=name)
         given = [name for name, _ in self._inputs()]
         if len(given) > 1:
@@ -326,6 +325,27 @@ class SearchRequest(BaseModel):
             )
         if self.at is not None and self.like is None:
             raise _wrong("at", self.at)
+        if self.sort is not None and self.diversity:
+            raise QueryError(
+                "sort orders the hits by a field, diversity by how much they differ: give one of "
+                "them",
+                argument="sort",
+            )
+        if self.by_moment:
+            self._check_moments()
+
+    def _check_moments(self) -> None:
+        problem = None
+        if not self.needs_vector:
+            problem = "mode=keyword compares words, which moments lack: take mode=hybrid or vector"
+        elif self.level != "segment":
+            problem = f"level={self.level} compares whole videos: take level=segment"
+        elif not self.moments:
+            problem = "moments=0 leaves none of a video: give the most that a video may have"
+        elif self.diversity:
+            problem = "diversity compares whole videos: leave it out"
+        if problem:
+            raise QueryError(f"group_by=moment: {problem}", argument="group_by")
 
 
 def _wrong(name: str, value: Any, *, window: int | None = None, k: Any = None) -> QueryError:
@@ -342,7 +362,7 @@ def _wrong(name: str, value: Any, *, window: int | None = None, k: Any = None) -
 def _expected(name: str) -> str:
     """What a field takes, in words."""
     for item in SearchRequest.model_fields[name].metadata:
-        if isinstance(item, _Expects):
+        if isinstance(item, Expects):
             return item.text
     schema = _properties()[name]
     schema = schema.get("anyOf", [schema])[0]  # the other one is null

@@ -8,11 +8,25 @@ from typing import Any, Literal
 
 from vidsearch.json_values import to_json_value
 
-__all__ = ["Explanation", "Hit", "LegShare", "Level", "Mode", "Moment", "SearchResult"]
+__all__ = [
+    "Explanation",
+    "FacetCounts",
+    "FacetValue",
+    "GroupBy",
+    "Hit",
+    "LegShare",
+    "Level",
+    "Mode",
+    "Moment",
+    "SearchResult",
+    "Total",
+]
 
 Mode = Literal["hybrid", "vector", "keyword"]
 Level = Literal["segment", "video", "both"]
 """Which cosine a video has: of its best segment, of its mean vector, or the better of both."""
+GroupBy = Literal["video", "moment"]
+"""What a hit is: a video with its moments, or a single moment."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -75,13 +89,19 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Hit:
-    """One video that was found."""
+    """One video that was found; with ``group_by=moment`` one moment, and the video that it is of.
+
+    Several hits may then have one id; the id and the start of the moment tell them apart.
+    """
 
     id: str
+    """Of the video."""
     score: float
-    """What the hits are ordered by: the fused score (hybrid), the cosine or the BM25 score."""
+    """What the hits are ordered by, but for ``sort``: the fused score (hybrid), the cosine or the
+    BM25 score."""
     cosine: float | None
-    """Raw cosine of the best segment or of the video; ``None`` where the vector leg lacks it."""
+    """Raw cosine of the best segment, of the video, or of the one moment; ``None`` where the vector
+    leg lacks it."""
     bm25: float | None
     """Score of the keyword leg; ``None`` where that leg lacks the video, or the engine fused."""
     rank_per_leg: Mapping[str, int | None]
@@ -90,7 +110,8 @@ class Hit:
     fields: Mapping[str, Any]
     """The document without its vectors and segments."""
     moments: tuple[Moment, ...] = ()
-    """Best segments, neighbours merged, best first; empty where the vector leg lacks the video."""
+    """Best segments, neighbours merged, best first; empty where the vector leg lacks the video.
+    With ``group_by=moment`` the one that is the hit."""
     highlights: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Fragments by field, HTML with all but the tags escaped; of hits of the keyword leg."""
     explanation: Explanation | None = None
@@ -113,6 +134,47 @@ class Hit:
         return f"Hit({', '.join(parts)})"
 
 
+@dataclass(frozen=True, slots=True)
+class Total:
+    """How many hits there are within the relevance cut of a search."""
+
+    value: int
+    """Videos, or moments with ``group_by=moment``."""
+    relation: Literal["eq", "gte"] = "eq"
+    """``gte``: at least so many, as the window or the engine's count ends there."""
+    reachable: int = 0
+    """So many of them can be shown page by page: those within ``search.window``."""
+
+    def __str__(self) -> str:
+        return f"{self.value}" if self.relation == "eq" else f"at least {self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class FacetValue:
+    """One value of a field, or one bucket of values."""
+
+    value: str | int | float | bool
+    """The value; of a bucket of numbers its lower bound, of dates ``2024``, ``2024-03``,
+    ``2024-03-01`` or ``2024-03-01T14:00Z``."""
+    count: int
+    """Videos that have it; a video with several values counts once for each."""
+    filter: Mapping[str, Any]
+    """The condition that narrows a search to these videos, as ``filter`` takes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FacetCounts:
+    """How often the values of a field occur in the videos of the relevance cut."""
+
+    field: str
+    values: tuple[FacetValue, ...] = ()
+    """In the order that the facet asks for."""
+    other: int = 0
+    """Sum of the counts of the values that are not listed."""
+    missing: int = 0
+    """Videos without a value."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class SearchResult:
     """The hits of one search, best first. Iterates over its hits."""
@@ -126,6 +188,12 @@ class SearchResult:
     """Milliseconds from the call to the answer; embedding included, loading the model not."""
     warnings: tuple[str, ...] = field(default=())
     """What the user should know: a text that was cut off, no field to search."""
+    total: Total = field(default_factory=lambda: Total(0))
+    """How many hits there are within the relevance cut, on all pages together."""
+    facets: Mapping[str, FacetCounts] = field(default_factory=dict)
+    """The counts of each facet by the name of its field, in the order that was asked for."""
+    group_by: GroupBy = "video"
+    """What a hit is."""
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values, which ``json.dumps`` takes."""

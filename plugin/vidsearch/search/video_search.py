@@ -13,12 +13,13 @@ from vidsearch.encoders.base import Encoder
 from vidsearch.engines import Engine, Json
 from vidsearch.once import Once
 from vidsearch.search.core import SearchCore
+from vidsearch.search.facets import Facet
 from vidsearch.search.filters import Filter
 from vidsearch.search.models import pool_of
 from vidsearch.search.native import AnyFusion
 from vidsearch.search.request import Leg, SearchRequest, require_text
 from vidsearch.search.signature import refuses_unknown, same_arguments_as, same_options_as
-from vidsearch.search.types import Level, Mode, SearchResult
+from vidsearch.search.types import GroupBy, Level, Mode, SearchResult
 
 if TYPE_CHECKING:
     from vidsearch.encoders.pool import EncoderPool
@@ -99,6 +100,9 @@ class VideoSearch:
         fusion: AnyFusion | None = None,
         collapse: str | float | None = None,
         diversity: float | None = None,
+        group_by: GroupBy = "video",
+        sort: str | None = None,
+        facets: Sequence[Facet | str] = (),
     ) -> SearchResult:
         """The ``k`` best videos for a text, or for something alike.
 
@@ -136,6 +140,12 @@ class VideoSearch:
             collapse: A cosine above which videos are near-duplicates, or a field: of several hits
                 that are the same in it, the best stays and names the others as ``duplicates``.
             diversity: how much hits should differ from those before them.
+            group_by: ``video``: a hit is a video with its moments; ``moment``: a hit is one moment,
+                at most ``moments`` of a video, and ``k`` and ``from_`` count moments.
+            sort: order the hits within the relevance cut by a field, as in ``-recorded``, the
+                newest first; what lacks it is last.
+            facets: fields whose values are counted over the videos within the relevance cut: names,
+                or :class:`~vidsearch.search.Facet` objects.
 
         Raises:
             QueryError: an argument is wrong; the message says how, ``argument`` names it.

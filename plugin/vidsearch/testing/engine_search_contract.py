@@ -14,6 +14,7 @@ from vidsearch.engines import Engine, Json, Write
 from vidsearch.errors import MappingConflictError
 from vidsearch.testing.small_index import small_index
 from vidsearch_mappings import vector_query
+from vidsearch_mappings.facets import facet_aggs, sorted_by
 from vidsearch_mappings.queries import Level
 
 __all__ = ["EngineSearchContract"]
@@ -165,6 +166,76 @@ class EngineSearchContract:
         assert found["late"] == {"doc_count": 5, "all": {"doc_count": 4}}
         parts = {name: each["doc_count"] for name, each in found["parts"]["buckets"].items()}
         assert parts == {"late": 5, "all": 15}
+
+    @pytest.fixture
+    def valued(self, engine: Engine, index_name: str) -> str:
+        """Documents with values of every kind that are counted and sorted by; ``d`` has none."""
+        kinds = {"tags": "keyword", "live": "boolean", "stars": "float", "day": "date"}
+        body = small_index(engine)
+        body["mappings"]["properties"] |= {name: {"type": kind} for name, kind in kinds.items()}
+        engine.create_index(index_name, body)
+        rows = {
+            "a": {"tags": ["x", "y"], "live": True, "stars": [1.5, 4.5], "day": "2024-02-29"},
+            "b": {"tags": "y", "live": False, "stars": 2.5, "day": "2024-12-31T23:00:00Z"},
+            "c": {"tags": ["z", "x"], "live": True, "stars": 3.5, "day": "2023-12-31"},
+            "d": {},
+        }
+        engine.bulk(index_name, [Write("index", id, row) for id, row in rows.items()])
+        engine.refresh(index_name)
+        return index_name
+
+    def test_values_are_read_without_the_document(self, engine: Engine, valued: str) -> None:
+        fields = [{"field": name} for name in ("tags", "live", "stars")]
+        fields.append({"field": "day", "format": "epoch_millis"})
+        body = {"_source": False, "docvalue_fields": fields}
+        found = {hit["_id"]: hit for hit in engine.search(valued, body)["hits"]["hits"]}
+        day = 1709164800000  # 2024-02-29
+        assert found["a"]["fields"] == {
+            "tags": ["x", "y"],
+            "live": [True],
+            "stars": [1.5, 4.5],
+            "day": [str(day)],
+        }
+        assert not found["d"].get("fields")
+        assert "_source" not in found["a"]
+
+    @pytest.mark.parametrize(
+        ("name", "descending", "ids"),
+        [
+            ("stars", False, "abcd"),  # the least of several
+            ("stars", True, "acbd"),  # the greatest
+            ("day", True, "bacd"),
+            ("tags", True, "cabd"),
+        ],
+    )
+    def test_hits_are_sorted_by_a_value_and_those_without_are_last(
+        self, engine: Engine, valued: str, name: str, descending: bool, ids: str
+    ) -> None:
+        body = sorted_by({"size": 10}, path=name, descending=descending)
+        hits = engine.search(valued, body)["hits"]["hits"]
+        assert "".join(hit["_id"] for hit in hits) == ids
+        assert {hit["_score"] for hit in hits} == {1.0}
+
+    def test_values_are_counted(self, engine: Engine, valued: str) -> None:
+        aggs = {
+            **facet_aggs("tags", path="tags", size=2, order="count"),
+            **facet_aggs("first", path="tags", size=1, order="value"),
+            **facet_aggs("stars", path="stars", size=9, order="count", interval=2.0),
+            **facet_aggs("years", path="day", size=9, order="count", interval="year"),
+            **facet_aggs("hours", path="day", size=9, order="count", interval="hour"),
+        }
+        found = engine.search(valued, {"size": 0, "aggs": aggs})["aggregations"]
+
+        def counted(name: str) -> list[tuple[Any, int]]:
+            return [(each["key"], each["doc_count"]) for each in found[name]["buckets"]]
+
+        assert counted("tags") == [("x", 2), ("y", 2)]
+        assert found["tags"]["sum_other_doc_count"] == 1
+        assert (counted("first"), found["first"]["sum_other_doc_count"]) == ([("x", 2)], 3)
+        assert counted("stars") == [(0.0, 1), (2.0, 2), (4.0, 1)]
+        assert counted("years") == [(1672531200000, 1), (1704067200000, 2)]
+        assert counted("hours")[-1] == (1735686000000, 1)
+        assert {found[f"{name}-missing"]["doc_count"] for name in ("tags", "years")} == {1}
 
     # -- scans
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from vidsearch.engines import Document, Json
 from vidsearch.errors import MappingConflictError
+from vidsearch.testing.memory_dates import period_start
 from vidsearch.testing.memory_query import score, values_at
 
 __all__ = ["aggregated"]
@@ -48,25 +49,34 @@ def _one(found: Sequence[Match], each: Json, hits: Hits) -> Json:
         return {"value": max(values, default=None)}
     if kind == "terms":
         counts = Counter(value for one in found for value in {*_values(one, body["field"])})
-        keys = sorted(counts, key=lambda key: (-counts[key], key))[: body.get("size", 10)]
+        by_key = body.get("order") == {"_key": "asc"}
+        keys = sorted(counts, key=lambda key: (by_key or -counts[key], key))
+        size = body.get("size", 10)
         return {
             "buckets": [
                 {"key": key, **bucket([one for one in found if key in _values(one, body["field"])])}
-                for key in keys
-            ]
+                for key in keys[:size]
+            ],
+            "sum_other_doc_count": sum(counts[key] for key in keys[size:]),
         }
-    if kind == "histogram":
-        width = body["interval"]
+    if kind in {"histogram", "date_histogram"}:
         grouped: dict[float, list[Match]] = {}
         for one in found:
-            for value in _values(one, body["field"]):
-                grouped.setdefault(float(value // width * width), []).append(one)
+            for key in {_bucket_key(body, value) for value in _values(one, body["field"])}:
+                grouped.setdefault(key, []).append(one)
         return {"buckets": [{"key": key, **bucket(grouped[key])} for key in sorted(grouped)]}
     if kind == "date_range" and body["ranges"] == [{"from": "now"}]:
         return {"buckets": [{"from": round(time.time() * 1000), **bucket([])}]}
     if kind == "top_hits":
         return {"hits": hits(found, {"size": 3, **body})}
     raise MappingConflictError(f"unknown aggregation: {kind}")
+
+
+def _bucket_key(body: Json, value: Any) -> float:
+    if "calendar_interval" in body:
+        return period_start(value, body["calendar_interval"])
+    width = body["interval"]
+    return float(value // width * width)
 
 
 def _matching(found: Sequence[Match], query: Mapping[str, Any]) -> list[Match]:

@@ -9,6 +9,7 @@ from typing import Any
 from vidsearch.engines import Document, Json
 from vidsearch.errors import MappingConflictError
 from vidsearch.testing.memory_aggs import aggregated
+from vidsearch.testing.memory_dates import doc_values
 from vidsearch.testing.memory_query import (
     among,
     highlights,
@@ -27,7 +28,7 @@ _Match = tuple[str, Document, float]
 _KNOWN = {
     *("query", "knn", "size", "from", "sort", "_source", "search_after", "seq_no_primary_term"),
     *("track_total_hits", "track_scores", "min_score", "timeout", "fields"),
-    *("highlight", "aggs"),
+    *("highlight", "aggs", "docvalue_fields"),
     "search_type",  # there is one shard, so every type finds the same
 }
 
@@ -118,19 +119,20 @@ def _sort_keys(body: Mapping[str, Any]) -> list[_SortKey]:
     return keys
 
 
-def _sort_value(hit: _Match, name: str) -> Any:
+def _sort_value(hit: _Match, name: str, order: str) -> Any:
     _, document, points = hit
     if name == "_score":
         return points
     if name in {"_id", "_doc", "_shard_doc"}:
         return document.id
-    return next(values_at(document.source, name), None)
+    choose = max if order == "desc" else min
+    return choose(values_at(document.source, name), default=None)
 
 
 def _sorted(found: list[_Match], keys: list[_SortKey]) -> list[_Match]:
     """In order of the keys, the first one counts most."""
     for name, order, first in reversed(keys or [("_score", "desc", False), ("_id", "asc", False)]):
-        valued = [(_sort_value(hit, name), hit) for hit in found]
+        valued = [(_sort_value(hit, name, order), hit) for hit in found]
         present = [one for one in valued if one[0] is not None]
         present.sort(key=lambda one: one[0], reverse=order == "desc")
         absent = [hit for value, hit in valued if value is None]
@@ -141,7 +143,7 @@ def _sorted(found: list[_Match], keys: list[_SortKey]) -> list[_Match]:
 
 def _comes_after(hit: _Match, last: Sequence[Any], keys: Sequence[_SortKey]) -> bool:
     for before, (name, order, _) in zip(last, keys, strict=True):
-        value = _sort_value(hit, name)
+        value = _sort_value(hit, name, order)
         if value != before:
             return bool(value < before) if order == "desc" else bool(value > before)
     return False
@@ -153,8 +155,11 @@ def _hit(hit: _Match, body: Json, clauses: Sequence[Json], keys: Sequence[_SortK
     wanted = body.get("_source", True)
     if wanted is not False:
         shown["_source"] = filtered(document.source, wanted)
-    if body.get("fields"):
-        shown["fields"] = _fields(document.source, body["fields"])
+    if body.get("fields") or body.get("docvalue_fields"):
+        shown["fields"] = {
+            **_fields(document.source, body.get("fields", [])),
+            **doc_values(document.source, body.get("docvalue_fields", [])),
+        }
     if document.routing is not None:
         shown["_routing"] = document.routing
     if body.get("seq_no_primary_term"):
@@ -163,7 +168,7 @@ def _hit(hit: _Match, body: Json, clauses: Sequence[Json], keys: Sequence[_SortK
     if "highlight" in body and (fragments := highlights(body["highlight"], document.source)):
         shown["highlight"] = fragments
     if keys:
-        shown["sort"] = [_sort_value(hit, name) for name, _, _ in keys]
+        shown["sort"] = [_sort_value(hit, name, order) for name, order, _ in keys]
     for clause in [*clauses, *_nested_knn(body.get("query"))]:
         if "inner_hits" in clause:
             name, found = _inner_hits(clause, document, index)

@@ -24,7 +24,7 @@ from vidsearch.web import api, health, pages
 from vidsearch.web.context import WebContext
 from vidsearch.web.metrics import Measured, RequestMetrics
 from vidsearch.web.problems import Problem, problem_of
-from vidsearch.web.security import FOR_PROGRAMS, Guard
+from vidsearch.web.security import FOR_PROGRAMS, Guard, route_path
 
 if TYPE_CHECKING:
     from vidsearch_tasks import Services
@@ -79,7 +79,7 @@ def create_app(
 def _answer(request: Request, problem: Problem) -> Response:
     """A page for people, where there is one, else problem details."""
     is_for_people = "text/html" in request.headers.get("accept", "")
-    if is_for_people and not request.scope["path"].startswith(FOR_PROGRAMS):
+    if is_for_people and not route_path(request.scope).startswith(FOR_PROGRAMS):
         page = pages.error_page(request, problem)
         if page is not None:
             page.headers.update(problem.all_headers)

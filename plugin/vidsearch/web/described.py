@@ -7,12 +7,13 @@ import re
 __all__ = ["markdown"]
 
 _SEE = re.compile(r";?\s*see\s+:\w+:`[^`]+`")
+_ROLE = re.compile(r":\w+:`~?(?:[\w.]+\.)?(\w+)`")
 _PYTHON = {"`True`": "`true`", "`False`": "`false`", "`None`": "`null`"}
 
 
 def markdown(text: str) -> str:
     """The first paragraph of a docstring, in Markdown and the words of JSON."""
-    text = _SEE.sub("", text.partition("\n\n")[0]).replace("``", "`")
+    text = _ROLE.sub(r"`\1`", _SEE.sub("", text.partition("\n\n")[0])).replace("``", "`")
     for ours, theirs in _PYTHON.items():
         text = text.replace(ours, theirs)
     return " ".join(text.split())

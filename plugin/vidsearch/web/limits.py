@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from vidsearch.config import Settings
 from vidsearch.errors import QueryError
 from vidsearch.web.public import is_hidden
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_limits", "check_text", "max_k", "names_fields"]
 
-_NAMES = ("highlight", "collapse", "facets", "sort", "group_by")
+_ID_BYTES = 512
+_NAMES = ("source", "highlight", "collapse", "facets", "sort")
 """Arguments that name fields."""
 _BOUNDS = {"gt", "gte", "lt", "lte", "format", "time_zone", "exists"}
 
@@ -45,18 +48,20 @@ def check_limits(request: SearchRequest, settings: Settings) -> None:
             "image must be uploaded, or sent in base64; paths and URLs are not read",
             argument="image",
         )
+    if request.like is not None and len(request.like.encode()) > _ID_BYTES:
+        raise QueryError(f"like has more than {_ID_BYTES} bytes, and no id has", argument="like")
     conditions = list(_conditions(request.filter))
-    if sum(len(values) for _, values in conditions) > web.max_conditions:
-        raise QueryError(
-            f"filter has more than {web.max_conditions} values and bounds", argument="filter"
-        )
-    for argument, names in (
-        ("filter", [name for name, _ in conditions]),
-        *((each, _texts_in(getattr(request, each, None))) for each in _NAMES),
-    ):
-        for name in names:
-            if is_hidden(name.removeprefix("-"), settings):
-                raise QueryError(f"{argument}: {name!r} is not shown", argument=argument)
+    _check_values([value for _, values in conditions for value in values], settings)
+    named = {name: list(_texts_in(getattr(request, name, None))) for name in _NAMES}
+    named["filter"] = [name for name, _ in conditions]
+    for argument, names in named.items():
+        if len(names) > web.max_conditions:
+            raise QueryError(
+                f"{argument} names more than {web.max_conditions} fields", argument=argument
+            )
+        hidden = [name for name in names if is_hidden(name.removeprefix("-"), settings)]
+        if hidden and argument != "source":  # which brings what there is
+            raise QueryError(f"{argument}: {hidden[0]!r} is not shown", argument=argument)
 
 
 def check_text(text: str, settings: Settings) -> None:
@@ -72,8 +77,21 @@ def check_text(text: str, settings: Settings) -> None:
 
 def names_fields(request: SearchRequest) -> bool:
     """Whether the client chose fields or values of the index, which the engine may refuse."""
-    chosen = (getattr(request, name, None) for name in ("filter", "source", *_NAMES))
+    chosen = (getattr(request, name, None) for name in ("filter", *_NAMES))
     return any(value and not isinstance(value, bool) for value in chosen)
+
+
+def _check_values(values: list[Any], settings: Settings) -> None:
+    """Refuse more or longer values in a filter than clients may give."""
+    web = settings.web
+    if len(values) > web.max_conditions:
+        raise QueryError(
+            f"filter has more than {web.max_conditions} values and bounds", argument="filter"
+        )
+    if any(isinstance(value, str) and len(value) > web.max_text for value in values):
+        raise QueryError(
+            f"filter has a value of more than {web.max_text} characters", argument="filter"
+        )
 
 
 def _conditions(filter: Any) -> Iterator[tuple[str, list[Any]]]:
@@ -91,7 +109,7 @@ def _conditions(filter: Any) -> Iterator[tuple[str, list[Any]]]:
                         "not taken from outside",
                         argument="filter",
                     )
-                yield name, list(value)
+                yield name, list(value.values())
             else:
                 yield name, value if isinstance(value, list) else [value]
 
@@ -99,6 +117,8 @@ def _conditions(filter: Any) -> Iterator[tuple[str, list[Any]]]:
 def _texts_in(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
+    elif isinstance(value, BaseModel):
+        yield from _texts_in(getattr(value, "field", None))  # of a facet
     elif isinstance(value, Mapping):
         for key, each in value.items():
             yield from _texts_in(key)

@@ -96,7 +96,7 @@ def _of(name: str) -> Any:
     return Field(description=markdown(SearchRequest.model_fields[name].description or ""))
 
 
-_Text = Annotated[str, Field(description="What is to be seen, in English: `a boat at night`.")]
+_Text = Annotated[str, Field(description="What is to be seen, such as `a boat at night`.")]
 _Id = Annotated[str, Field(description="Id of a video, as search_videos gives it.")]
 _Conditions = Annotated[
     dict[str, Any] | list[dict[str, Any]] | None,
@@ -121,10 +121,17 @@ class _Tools:
         mode: Annotated[Mode | None, _of("mode")] = None,
         filter: _Conditions = None,
         min_cosine: Annotated[float | None, _of("min_cosine")] = None,
+        sort: Annotated[str | None, _of("sort")] = None,
     ) -> dict[str, Any]:
         """Find the videos that show something, best first, each with its best moments."""
         result = await self._found(
-            text=text, k=k, from_=skip, mode=mode, filter=filter, min_cosine=min_cosine
+            text=text,
+            k=k,
+            from_=skip,
+            mode=mode,
+            filter=filter,
+            min_cosine=min_cosine,
+            sort=sort,
         )
         return self._shown(result)
 
@@ -141,7 +148,9 @@ class _Tools:
     async def find_similar(
         self,
         id: _Id,
-        at: Annotated[float | None, _of("at")] = None,
+        at: Annotated[
+            float | None, Field(description="Seconds into it: like that, not like the whole video.")
+        ] = None,
         k: Annotated[int, Field(description="Number of videos.")] = 5,
         filter: _Conditions = None,
     ) -> dict[str, Any]:
@@ -164,7 +173,7 @@ class _Tools:
         videos = [
             self._video(hit, shown) for hit, shown in zip(result.hits, plain["hits"], strict=True)
         ]
-        return {"videos": videos, "warnings": plain["warnings"]}
+        return {"videos": videos, "total": plain["total"], "warnings": plain["warnings"]}
 
     def _video(self, hit: Hit, shown: dict[str, Any]) -> dict[str, Any]:
         field = self._context.settings.index.field

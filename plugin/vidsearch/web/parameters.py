@@ -96,7 +96,7 @@ def _is_picture(data: bytes) -> bool:
 def _value(name: str, texts: list[str]) -> Any:
     kinds = kinds_of("from_" if name == "from" else name)
     if "array" in kinds:
-        return _list(texts, named="boolean" in kinds)
+        return _list(name, texts, kinds)
     if len(texts) > 1:
         raise QueryError(f"{name} is given {len(texts)} times", argument=name)
     if kinds <= {"string"}:  # and what is no argument at all, which is refused later
@@ -104,13 +104,17 @@ def _value(name: str, texts: list[str]) -> Any:
     return _parsed(texts[0])
 
 
-def _list(texts: list[str], *, named: bool) -> Any:
+def _list(name: str, texts: list[str], kinds: frozenset[str]) -> Any:
     values: list[Any] = []
     for text in texts:
         value = _parsed(text)
         if isinstance(value, str):
+            if "object" in kinds:
+                raise QueryError(
+                    f'{name} must be JSON, such as {{"tags": "sport"}}, not {text!r}', argument=name
+                )
             value = [part.strip() for part in text.split(",") if part.strip()]
-        if named and isinstance(value, bool) and len(texts) == 1:
+        if "boolean" in kinds and isinstance(value, bool) and len(texts) == 1:
             return value
         values += value if isinstance(value, list) else [value]
     return values

@@ -37,6 +37,8 @@ _STATUS: dict[Fault, int] = {
     "setup": 503,
     "unknown": 500,
 }
+_DETAILS = {404: "there is nothing at this path", 405: "this path does not take the method"}
+"""What Starlette says in a word."""
 _HTTP_NAMES = {"from_": "from"}
 """Arguments that HTTP spells otherwise."""
 
@@ -97,7 +99,8 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, HTTPException):
-        return Problem.of_status(error.status_code, error.detail, headers=error.headers or {})
+        detail = _DETAILS.get(error.status_code, error.detail)
+        return Problem.of_status(error.status_code, detail, headers=error.headers or {})
     if not isinstance(error, VidsearchError):
         _log.error("a request failed", exc_info=error)
         return Problem.of_status(500, "an error of the server; its log says more")

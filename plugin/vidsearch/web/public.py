@@ -50,10 +50,19 @@ def public_result(
     return shown
 
 
-def public_fields(fields: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """The fields of a document, without hidden ones and copies of the URI of its video."""
+def public_fields(
+    fields: Mapping[str, Any], settings: Settings, *, uri: str | None = None
+) -> dict[str, Any]:
+    """The fields of a document, without hidden ones and copies of the URI of its video.
+
+    Args:
+        fields: of the document.
+        settings: say what is hidden.
+        uri: of the video; ``None`` takes it from the fields.
+    """
     inner = fields.get(settings.index.field)
-    uri = inner.get("uri") if isinstance(inner, Mapping) else None
+    if uri is None and isinstance(inner, Mapping):
+        uri = inner.get("uri")
     kept = _kept(fields, "", uri, settings)
     if not kept.get(settings.index.field, True):  # nothing else of it was asked for
         del kept[settings.index.field]

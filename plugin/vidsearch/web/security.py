@@ -27,6 +27,7 @@ __all__ = [
     "is_allowed_host",
     "is_token",
     "local_target",
+    "route_path",
     "sign_in",
     "sign_out",
 ]
@@ -93,8 +94,7 @@ class Guard:
         Raises:
             Problem: the request is not let in.
         """
-        root, headers = scope.get("root_path", ""), Headers(scope=scope)
-        path = scope["path"].removeprefix(root)
+        root, path, headers = scope.get("root_path", ""), route_path(scope), Headers(scope=scope)
         if path in _ALWAYS_OPEN:
             return None
         if not is_allowed_host(headers.get("host", ""), self._settings.allowed_hosts):
@@ -153,6 +153,12 @@ def local_target(next: str | None) -> str:
     return next if next and _LOCAL.fullmatch(next) else "/"
 
 
+def route_path(scope: Scope) -> str:
+    """The path of a request, without that of the app where it is served below one."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
 def is_allowed_host(host: str, allowed: Iterable[str]) -> bool:
     """Whether a ``Host`` header is one of the names; its port does not matter."""
     try:
@@ -174,7 +180,7 @@ def _comes_from_elsewhere(headers: Headers) -> bool:
     if site is not None:
         return site not in {"same-origin", "none"}
     origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != headers.get("host")
+    return origin is not None and origin.partition("://")[2] != headers.get("host")
 
 
 def _is_signed_in(headers: Headers, settings: WebSettings) -> bool:

@@ -67,14 +67,13 @@ class PublicVideo:
     def of(cls, record: VideoRecord, settings: Settings) -> PublicVideo:
         """What clients may know of a record."""
         shown = record.to_json()
-        copies = {name: value for name, value in record.fields.items() if value != record.uri}
         return cls(
             id=record.id,
             state=record.state,
             priority=record.priority,
             attempts=record.attempts,
             error=record.error.type if record.error else None,
-            fields=public_fields(copies, settings),
+            fields=public_fields(record.fields, settings, uri=record.uri),
             duration=record.duration,
             segments=record.segments,
             registered_at=shown["registered_at"],
@@ -92,8 +91,7 @@ def routes(context: WebContext) -> list[Route]:
         return json_answer(to_json_value(PublicVideo.of(record, settings)), status)
 
     async def show(request: Request) -> Response:
-        id = request.path_params["id"]
-        record = await asyncio.to_thread(lambda: context.services.registry.get(id))
+        record = await asyncio.to_thread(_record, request.path_params["id"], context)
         return json_answer(to_json_value(PublicVideo.of(record, settings)))
 
     async def register(request: Request) -> Response:
@@ -109,6 +107,13 @@ def routes(context: WebContext) -> list[Route]:
         Route("/api/videos", register, methods=["POST"]),
         Route("/api/videos/{id:path}", show, methods=["GET"]),
     ]
+
+
+def _record(id: str, context: WebContext) -> VideoRecord:
+    from vidsearch.registry.validation import check_id
+
+    check_id(id)
+    return context.services.registry.get(id)
 
 
 def _register(body: NewVideoBody, context: WebContext) -> VideoRecord:

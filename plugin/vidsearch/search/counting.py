@@ -1,0 +1,166 @@
+"""Counts of values, from those of single hits or from an engine's aggregations. Pure functions."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from vidsearch.engines import Json
+from vidsearch.errors import QueryError
+from vidsearch.index.description import IndexDescription
+from vidsearch.search.facets import Facet, Period
+from vidsearch.search.types import FacetCounts, FacetValue
+from vidsearch.search.value_fields import Value, ValueField, value_field
+from vidsearch_mappings.facets import facet_aggs
+
+__all__ = ["FacetField"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LENGTHS: dict[Period, int] = {"year": 4, "month": 7, "day": 10}
+"""Characters of a date in ISO form that name the period."""
+
+
+@dataclass(frozen=True, slots=True)
+class FacetField:
+    """A facet of a search, and the field whose values it counts."""
+
+    facet: Facet
+    field: ValueField
+    interval: Period | float | None
+    """By which values are counted; ``None``: each by itself."""
+
+    @classmethod
+    def of(cls, facet: Facet, index: IndexDescription) -> FacetField:
+        """The facet of an index.
+
+        Raises:
+            QueryError: the field has no values to count, or the interval does not fit them.
+        """
+        field = value_field(index, facet.field, argument="facets")
+        interval = facet.interval
+        if field.kind == "date":
+            interval = interval or "year"
+            fits = None if isinstance(interval, str) else "dates take year, month, day or hour"
+        elif field.kind == "number":
+            fits = "numbers take a number" if isinstance(interval, str) else None
+        else:
+            fits = "its values are counted one by one, leave it out" if interval else None
+        if fits:
+            raise QueryError(
+                f"facets: interval {interval!r} does not fit field {facet.field!r} of type "
+                f"{field.type}: {fits}",
+                argument="facets",
+            )
+        return cls(facet, field, interval)
+
+    def counts(self, hits: Iterable[Mapping[str, Sequence[Any]]]) -> FacetCounts:
+        """The counts over some hits, by the values of each; a hit counts once for a value."""
+        counted: Counter[Value] = Counter()
+        missing = 0
+        for hit in hits:
+            keys = {self._key(value) for value in self.field.values(hit)}
+            counted.update(keys)
+            missing += not keys
+        return self._listed(counted, missing=missing)
+
+    def aggs(self, name: str) -> Json:
+        """The aggregations by which the engine counts all that a query finds."""
+        facet = self.facet
+        return facet_aggs(
+            name,
+            path=self.field.path,
+            size=facet.size,
+            order=facet.order,
+            interval=self.interval,
+        )
+
+    def read(self, name: str, aggregations: Mapping[str, Json]) -> FacetCounts:
+        """The counts in the answer to :meth:`aggs`."""
+        found = aggregations[name]
+        counted: Counter[Value] = Counter()
+        for bucket in found["buckets"]:
+            key = bucket["key"]
+            if isinstance(self.interval, float):
+                number: Value = round(key / self.interval)  # the key is a rounded product
+            else:
+                number = self._key(self.field.value(key))
+            counted[number] += bucket["doc_count"]
+        return self._listed(
+            counted,
+            missing=aggregations[f"{name}-missing"]["doc_count"],
+            other=found.get("sum_other_doc_count", 0),
+        )
+
+    def _listed(self, counted: Counter[Value], *, missing: int, other: int = 0) -> FacetCounts:
+        by_count = self.facet.order == "count"
+        pairs = sorted(counted.items(), key=lambda pair: (by_count and -pair[1], pair[0]))
+        shown, rest = pairs[: self.facet.size], pairs[self.facet.size :]
+        return FacetCounts(
+            field=self.facet.field,
+            values=tuple(self._shown(key, count) for key, count in shown),
+            other=other + sum(count for _, count in rest),
+            missing=missing,
+        )
+
+    def _key(self, value: Value) -> Value:
+        """What a value is counted by: itself, the number of its bucket, or its period's start."""
+        if isinstance(self.interval, str):
+            start = _start(int(value), self.interval)
+            return (start - _EPOCH) // timedelta(milliseconds=1)
+        if self.interval is not None:
+            return math.floor(float(value) / self.interval)
+        return value
+
+    def _shown(self, key: Value, count: int) -> FacetValue:
+        name, interval = self.facet.field, self.interval
+        if isinstance(interval, str):
+            start = _start(int(key), interval)
+            low, high = _text(start, interval), _text(_next(start, interval), interval)
+            # With its format, as the mapping may take another one.
+            bounds = {"gte": low, "lt": high, "format": "strict_date_optional_time"}
+            return FacetValue(low[: _LENGTHS.get(interval)], count, {name: bounds})
+        if interval is not None:
+            first, last = (_plain(number * interval) for number in (int(key), int(key) + 1))
+            return FacetValue(first, count, {name: {"gte": first, "lt": last}})
+        return FacetValue(key, count, {name: key})
+
+
+def _plain(number: float) -> int | float:
+    """Without the last bits of a product, and whole where it is."""
+    number = round(number, 12)
+    return int(number) if number.is_integer() else number
+
+
+def _start(milliseconds: int, period: Period) -> datetime:
+    """The start of the period that a time lies in."""
+    try:
+        at = _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:  # engines keep years that Python has not
+        at = (datetime.max if milliseconds > 0 else datetime.min).replace(tzinfo=UTC)
+    start = at.replace(minute=0, second=0, microsecond=0)
+    if period == "hour":
+        return start
+    start = start.replace(hour=0)
+    if period == "day":
+        return start
+    return start.replace(day=1) if period == "month" else start.replace(month=1, day=1)
+
+
+def _next(start: datetime, period: Period) -> datetime:
+    """The start of the next period."""
+    try:
+        if period == "year":
+            return start.replace(year=start.year + 1)
+        if period == "month":
+            return (start + timedelta(days=32)).replace(day=1)
+        return start + (timedelta(hours=1) if period == "hour" else timedelta(days=1))
+    except (OverflowError, ValueError):
+        return datetime.max.replace(tzinfo=UTC)
+
+
+def _text(at: datetime, period: Period) -> str:
+    return at.isoformat()[:13] + ":00Z" if period == "hour" else at.isoformat()[:10]

@@ -1,0 +1,36 @@
+"""Facets that are counted as if the search had no condition on their own fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from vidsearch.search.filters import without_field
+from vidsearch.search.plan import Conditions, Plan
+
+__all__ = ["without_own_filters"]
+
+
+def without_own_filters(plan: Plan) -> Iterator[Plan]:
+    """The searches that count such facets of a search, one for each whose field has a condition.
+
+    A condition decides which videos are nearest, so the counts without it are those of another
+    search; it goes into the same requests.
+    """
+    request = plan.request
+    if request.filter is None:
+        return
+    for facet in plan.values.facets:
+        names = {facet.field.name, facet.field.path}
+        kept = without_field(request.filter, names)
+        if facet.facet.own_filter or kept == without_field(request.filter, frozenset()):
+            continue
+        other = request.model_copy(update={"filter": kept, "sort": None, "diversity": None})
+        checked = replace(plan.checked, request=other)
+        yield replace(
+            plan,
+            checked=checked,
+            conditions=Conditions.of(checked, plan.index),
+            values=replace(plan.values, facets=(facet,), sort=None),
+            counts_only=True,
+        )

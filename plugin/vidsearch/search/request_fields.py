@@ -1,0 +1,78 @@
+"""The types of the fields of a search request, and what messages say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, cast
+
+from pydantic import AfterValidator, BeforeValidator, Field, GetPydanticSchema
+from pydantic_core import core_schema
+
+from vidsearch.errors import QueryError
+from vidsearch.json_values import not_sendable
+from vidsearch.search.facets import MAX_FACETS, Facet
+
+__all__ = ["Expects", "Facets", "Names", "Number", "Text", "checked_later", "require_text"]
+
+
+def require_text(text: object) -> str:
+    """The text without blanks around it.
+
+    Raises:
+        QueryError: not a text, or nothing in it.
+    """
+    if not isinstance(text, str):
+        kind = type(text).__name__
+        raise QueryError(f"the search text must be a str, not {kind}", argument="text")
+    text = text.strip()
+    if not text:
+        message = "the search text is empty: say what the video should show"
+        raise QueryError(message, argument="text")
+    if reason := not_sendable(text):
+        raise QueryError(f"the search text {reason}", argument="text")
+    return text
+
+
+@dataclass(frozen=True)
+class Expects:
+    """What a field takes, for messages; needed where its type and its bounds do not tell it."""
+
+    text: str
+
+
+def checked_later(schema: dict[str, Any]) -> Any:
+    """Marks a field that is checked where it is used, as that takes the index or the settings."""
+    return GetPydanticSchema(
+        lambda source, handler: core_schema.any_schema(),
+        lambda core, handler: {"anyOf": [schema, {"type": "null"}]},
+    )
+
+
+def _each_once(facets: Sequence[Facet | str]) -> tuple[Facet, ...]:
+    made = tuple(Facet(field=each) if isinstance(each, str) else each for each in facets)
+    names = [facet.field for facet in made]
+    for name in names:
+        if names.count(name) > 1:
+            raise QueryError(f"facets names {name!r} twice: name it once", argument="facets")
+    return made
+
+
+Text = Annotated[
+    str | None, BeforeValidator(lambda text: None if text is None else require_text(text))
+]
+Names = Annotated[
+    bool | Sequence[Annotated[str, Field(min_length=1)]],
+    AfterValidator(lambda names: names if isinstance(names, bool) else tuple(names)),
+    Expects("true, false or a list of names of fields"),
+]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Facets = Annotated[
+    Sequence[Facet | Annotated[str, Field(min_length=1)]],
+    Field(max_length=MAX_FACETS),
+    AfterValidator(lambda facets: cast("Any", _each_once(facets))),
+    Expects(
+        f"a list of at most {MAX_FACETS} names of fields, or objects with field, size, order, "
+        "interval, own_filter"
+    ),
+]

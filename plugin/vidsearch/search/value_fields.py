@@ -1,0 +1,121 @@
+"""The fields that hits are counted and sorted by: which can be, and their values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from vidsearch.engines import Json
+from vidsearch.errors import QueryError
+from vidsearch.index.description import IndexDescription
+from vidsearch.search.mapping_fields import (
+    ANALYZED_TYPES,
+    NUMBER_TYPES,
+    Field,
+    find_field,
+    has_doc_values,
+    walk,
+    with_runtime,
+)
+from vidsearch_mappings.facets import DATE_FORMAT
+
+__all__ = ["Value", "ValueField", "value_field"]
+
+Value = str | int | float | bool
+Kind = Literal["word", "truth", "number", "date"]
+
+_KINDS: dict[str, Kind] = {
+    **dict.fromkeys(("keyword", "constant_keyword", "ip"), "word"),
+    "boolean": "truth",
+    **dict.fromkeys(NUMBER_TYPES, "number"),
+    **dict.fromkeys(("date", "date_nanos"), "date"),
+}
+_DIGITS = {"float": 7, "half_float": 4}
+"""Significant digits of numbers that are kept with less than 64 bits."""
+_WHOLE = 2.0**53
+_NAMED = 30
+"""Fields that an error lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValueField:
+    """A field of videos with values that the engine keeps by document."""
+
+    name: str
+    """As the user gives it."""
+    path: str
+    """By which the engine finds its values: itself, or the keyword subfield of a text."""
+    type: str
+    kind: Kind
+
+    @property
+    def doc_value(self) -> Json:
+        """An item of ``docvalue_fields`` that reads it."""
+        date = {"format": DATE_FORMAT} if self.kind == "date" else {}
+        return {"field": self.path, **date}
+
+    def values(self, fields: Mapping[str, Sequence[Any]]) -> list[Value]:
+        """The values of one hit, from its ``fields``; dates in milliseconds since 1970."""
+        return [self.value(raw) for raw in fields.get(self.path, ())]
+
+    def value(self, raw: Any) -> Value:
+        """A value as the engine gives it, of a hit or of an aggregation."""
+        if self.kind == "truth":
+            return raw in (True, 1, "true")
+        if self.kind == "word":
+            return str(raw)
+        number = float(raw) if isinstance(raw, str | float) else raw
+        if isinstance(number, float):
+            if self.type in _DIGITS:
+                number = float(f"{number:.{_DIGITS[self.type]}g}")
+            if self.kind == "date" or (number.is_integer() and abs(number) <= _WHOLE):
+                return int(number)
+        value: Value = number
+        return value
+
+
+def value_field(index: IndexDescription, name: str, *, argument: str) -> ValueField:
+    """The field of that name, where hits can be counted and sorted by it.
+
+    Raises:
+        QueryError: they cannot be; the message begins with the argument and says what to do.
+    """
+    properties = with_runtime(index.properties, index.runtime)
+    field = find_field(properties, name)
+    problem = None if field is None else _problem(field, properties)
+    if field is None:
+        found = sorted(each.path for each in walk(properties) if not _problem(each, properties))
+        names = ", ".join(found[:_NAMED]) or "none"
+        rest = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        problem = f"is not in index {index.name!r}. Fields with values: {names}{rest}"
+    if field is None or field.exact is None or problem:
+        raise QueryError(f"{argument}: field {name!r} {problem}", argument=argument)
+    kind = field.type if field.exact in {field.path, field.target} else "keyword"
+    return ValueField(name, field.exact, kind, _KINDS[kind])
+
+
+def _problem(field: Field, properties: Mapping[str, Any]) -> str | None:
+    """Why hits cannot be counted and sorted by a field; ``None`` where they can."""
+    if field.nested is not None or field.type == "nested":
+        return (
+            f"lies in the nested object {field.nested or field.path!r}, of which a video has "
+            "several: take a field of the video itself"
+        )
+    if field.type in ANALYZED_TYPES and field.exact is None:
+        return (
+            f"is of type {field.type}, which has words and no values: add a keyword subfield to "
+            'its mapping, "fields": {"keyword": {"type": "keyword"}} (of a managed index in the '
+            "setting index.mapping), and write the documents anew"
+        )
+    if field.type not in ANALYZED_TYPES and field.type not in _KINDS:
+        return (
+            f"is of type {field.type}, which has no values to count or to sort by: take a "
+            "keyword, a text with a keyword subfield, a boolean, a number, a date or an ip"
+        )
+    if field.exact is None or not has_doc_values(properties, field.exact):
+        return (
+            "has no doc values in the mapping, by which an engine counts and sorts: map it with "
+            '"doc_values": true, and write the documents anew'
+        )
+    return None

@@ -1,0 +1,167 @@
+"""The buckets of facets, and which fields have values to count."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from vidsearch.errors import QueryError
+from vidsearch.search import Facet, FacetCounts
+from vidsearch.search.counting import FacetField
+from vidsearch.search.filters import without_field
+from vidsearch.search.value_fields import value_field
+
+KEYWORD = {"type": "keyword"}
+INDEX: Any = SimpleNamespace(
+    name="videos",
+    properties={
+        "tags": KEYWORD,
+        "title": {"type": "text", "fields": {"keyword": KEYWORD, "raw": KEYWORD}},
+        "words": {"type": "text", "fields": {"english": {"type": "text"}}},
+        "price": {"type": "double"},
+        "short": {"type": "float"},
+        "live": {"type": "boolean"},
+        "day": {"type": "date"},
+        "label": {"type": "alias", "path": "title"},
+        "made": {"type": "alias", "path": "day"},
+        "hidden": {"type": "keyword", "doc_values": False},
+        "also_hidden": {"type": "alias", "path": "hidden"},
+        "more": {"type": "flattened"},
+        "place": {"type": "geo_point"},
+        "cast": {"type": "nested", "properties": {"name": KEYWORD}},
+        "meta": {"properties": {"size": {"type": "long"}}},
+    },
+    runtime={"year": {"type": "long"}},
+)
+
+
+def counted(values: list[list[Any]], field: str, **options: Any) -> FacetCounts:
+    facet = FacetField.of(Facet(field=field, **options), INDEX)
+    return facet.counts([{facet.field.path: each} if each else {} for each in values])
+
+
+def pairs(counts: FacetCounts) -> list[tuple[Any, int]]:
+    return [(each.value, each.count) for each in counts.values]
+
+
+def test_a_video_counts_once_for_each_of_its_values() -> None:
+    found = counted([["a", "b"], ["a", "a"], [], ["c"]], "tags", size=2)
+    assert pairs(found) == [("a", 2), ("b", 1)]
+    assert (found.other, found.missing) == (1, 1)
+
+
+def test_numbers_are_shown_as_they_were_written() -> None:
+    assert pairs(counted([[2020.0], [0.5], [-1.0]], "price", order="value")) == [
+        (-1, 1),
+        (0.5, 1),
+        (2020, 1),
+    ]
+    # As a float of 32 bits comes back.
+    assert pairs(counted([[4.300000190734863]], "short")) == [(4.3, 1)]
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [
+        (10.0, [(-10, 1, {"gte": -10, "lt": 0}), (0, 2, {"gte": 0, "lt": 10})]),
+        (0.1, [(-0.1, 1, {"gte": -0.1, "lt": 0}), (0.3, 1, {"gte": 0.3, "lt": 0.4})]),
+    ],
+)
+def test_buckets_of_numbers(interval: float, expected: list[Any]) -> None:
+    found = counted([[-0.05], [0.35], [9.99]], "price", interval=interval, order="value", size=2)
+    assert [(each.value, each.count, each.filter["price"]) for each in found.values] == expected
+
+
+@pytest.mark.parametrize(
+    ("interval", "value", "gte", "lt"),
+    [
+        (None, "2024", "2024-01-01", "2025-01-01"),
+        ("year", "2024", "2024-01-01", "2025-01-01"),
+        ("month", "2024-12", "2024-12-01", "2025-01-01"),
+        ("day", "2024-12-31", "2024-12-31", "2025-01-01"),
+        ("hour", "2024-12-31T23:00Z", "2024-12-31T23:00Z", "2025-01-01T00:00Z"),
+    ],
+)
+def test_periods_of_dates(interval: Any, value: str, gte: str, lt: str) -> None:
+    last_second = 1735689599999  # of 2024
+    (found,) = counted([[str(last_second)]], "day", interval=interval).values
+    assert (found.value, found.count) == (value, 1)
+    bounds = {"gte": gte, "lt": lt, "format": "strict_date_optional_time"}
+    assert found.filter == {"day": bounds}
+
+
+@pytest.mark.parametrize("interval", ["year", "month", "day", "hour"])
+@pytest.mark.parametrize("milliseconds", [-(2**62), -1, 253402300799999, 2**62])
+def test_a_date_of_any_year_has_a_period(milliseconds: int, interval: Any) -> None:
+    (found,) = counted([[str(milliseconds)]], "day", interval=interval).values
+    bounds = found.filter["day"]
+    assert str(found.value) <= bounds["gte"] <= bounds["lt"]
+
+
+def test_what_an_engine_counted_is_read_as_what_is_counted_here() -> None:
+    facet = FacetField.of(Facet(field="live"), INDEX)
+    buckets = [
+        {"key": 1, "key_as_string": "true", "doc_count": 2},
+        {"key": 0, "key_as_string": "false", "doc_count": 1},
+    ]
+    answer = {"0": {"buckets": buckets, "sum_other_doc_count": 0}, "0-missing": {"doc_count": 1}}
+    assert facet.read("0", answer) == facet.counts(
+        [{"live": [True]}, {"live": [True]}, {"live": [False]}, {}]
+    )
+    facet = FacetField.of(Facet(field="price", interval=0.1), INDEX)
+    buckets = [{"key": 0.30000000000000004, "doc_count": 1}]
+    answer = {"0": {"buckets": buckets}, "0-missing": {"doc_count": 0}}
+    assert facet.read("0", answer) == facet.counts([{"price": [0.35]}])
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "kind"),
+    [
+        ("tags", "tags", "word"),
+        ("title", "title.keyword", "word"),
+        ("title.raw", "title.raw", "word"),
+        ("label", "title.keyword", "word"),
+        ("made", "made", "date"),
+        ("meta.size", "meta.size", "number"),
+        ("year", "year", "number"),
+        ("live", "live", "truth"),
+    ],
+)
+def test_a_field_with_values_is_found(name: str, path: str, kind: str) -> None:
+    field = value_field(INDEX, name, argument="sort")
+    assert (field.path, field.kind) == (path, kind)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("words", r"is of type text, which has words and no values: add a keyword subfield"),
+        ("words.english", "is of type text, which has words and no values"),
+        ("hidden", r'has no doc values in the mapping.*"doc_values": true'),
+        ("also_hidden", "has no doc values in the mapping"),
+        ("more.key", "has no doc values"),
+        ("place", "is of type geo_point, which has no values to count or to sort by: take a"),
+        ("cast.name", "lies in the nested object 'cast'"),
+        ("cast", "lies in the nested object 'cast'"),
+        ("meta", "is of type object"),
+        (
+            "nope",
+            r"is not in index 'videos'. Fields with values: day, label, live, made, meta.size",
+        ),
+    ],
+)
+def test_a_field_without_values_is_refused_with_the_way_out(name: str, message: str) -> None:
+    with pytest.raises(QueryError, match=rf"^sort: field '{name}' .*{message}") as caught:
+        value_field(INDEX, name, argument="sort")
+    assert caught.value.argument == "sort"
+
+
+def test_a_filter_is_left_without_what_is_about_one_field() -> None:
+    term = {"term": {"tags": "a"}}
+    either = {"bool": {"should": [term, {"prefix": {"tags": "b"}}]}}
+    both = {"bool": {"should": [term, {"term": {"year": 3}}]}}
+    assert without_field({"tags": "a", "year": 3}, {"tags"}) == [{"year": 3}]
+    assert without_field([{"tags": "a"}, term, either, both], {"tags"}) == [both]
+    assert without_field({"title.keyword": "a"}, {"title", "title.keyword"}) == []

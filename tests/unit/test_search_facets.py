@@ -1,0 +1,409 @@
+"""Totals, facets and the order by a field, through the search, over the engine in memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.search_index import TableEncoder, Video, create_index, make_videos, nearest, unit_vectors
+
+from vidsearch.config import SearchSettings
+from vidsearch.engines import Write
+from vidsearch.errors import QueryError
+from vidsearch.search import Facet, SearchRequest, SearchResult, Total, VideoSearch
+from vidsearch.testing.memory_engine import MemoryEngine
+
+VIDEOS = [
+    replace(video, fields={**video.fields, "rating": 1.1 + at % 4, "live": at % 3 == 0})
+    for at, video in enumerate(make_videos(40))
+]
+BY_ID = {video.id: video for video in VIDEOS}
+QUERY = unit_vectors("query", 1)[0]
+FACETS: list[Facet | str] = [
+    "tags",
+    "licence",
+    "live",
+    "rating",
+    Facet(field="year", interval=10, order="value"),
+    Facet(field="recorded", interval="month"),
+]
+
+
+class RecordingEngine(MemoryEngine):
+    """Keeps the bodies of each ``_msearch``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[list[dict[str, Any]]] = []
+
+    def msearch(self, index: str, bodies: Any) -> Any:
+        self.sent.append(list(bodies))
+        return super().msearch(index, bodies)
+
+
+@pytest.fixture
+def engine() -> RecordingEngine:
+    engine = RecordingEngine()
+    create_index(engine, "videos", VIDEOS)
+    return engine
+
+
+@pytest.fixture
+def search(engine: RecordingEngine) -> VideoSearch:
+    return VideoSearch(engine, TableEncoder())
+
+
+def in_window(engine: MemoryEngine, window: int) -> VideoSearch:
+    return VideoSearch(engine, TableEncoder(), settings=SearchSettings(window=window))
+
+
+def with_word(word: str) -> list[Video]:
+    return [video for video in VIDEOS if word in video.fields["title"]]
+
+
+def counts(result: SearchResult, name: str) -> dict[Any, int]:
+    return {each.value: each.count for each in result.facets[name].values}
+
+
+def tags_of(videos: list[Video]) -> dict[str, int]:
+    return Counter(tag for video in videos for tag in video.fields["tags"])
+
+
+def ids(result: SearchResult) -> list[str]:
+    return [hit.id for hit in result]
+
+
+# -- totals and counts of the relevance cut
+
+
+def test_a_vector_search_counts_what_the_threshold_leaves(search: VideoSearch) -> None:
+    ranked = nearest(VIDEOS, QUERY)
+    gap = ranked[0][1] - ranked[11][1] + 1e-5
+    result = search.search(vector=QUERY, k=5, gap=gap, facets=["tags", "licence"])
+    good = [BY_ID[id] for id, _ in ranked[:12]]
+    assert result.total == Total(12, "eq", 12)
+    assert counts(result, "tags") == tags_of(good)
+    assert result.facets["licence"].missing == sum("licence" not in v.fields for v in good)
+    assert ids(result) == [id for id, _ in ranked[:5]]
+    assert list(result.facets) == ["tags", "licence"]
+
+
+def test_the_window_makes_a_total_a_lower_bound(engine: MemoryEngine) -> None:
+    result = in_window(engine, 10).search(vector=QUERY, k=5, facets=["tags"])
+    assert result.total == Total(10, "gte", 10)
+    assert str(result.total) == "at least 10"
+    assert counts(result, "tags") == tags_of([BY_ID[id] for id, _ in nearest(VIDEOS, QUERY)[:10]])
+
+
+def test_a_page_of_a_vector_search_knows_how_many_are_in_the_window(engine: MemoryEngine) -> None:
+    assert in_window(engine, 100).search(vector=QUERY, k=3).total == Total(40, "eq", 40)
+    assert in_window(engine, 30).search(vector=QUERY, k=3).total == Total(30, "gte", 30)
+    ranked = nearest(VIDEOS, QUERY)
+    few = in_window(engine, 30).search(vector=QUERY, k=3, min_cosine=ranked[1][1] - 1e-5)
+    assert few.total == Total(2, "eq", 2)
+
+
+@pytest.mark.parametrize("window", [3, 100])
+def test_a_keyword_search_counts_every_match(engine: MemoryEngine, window: int) -> None:
+    matches = with_word("circle")
+    result = in_window(engine, window).search("circle", mode="keyword", k=2, facets=["tags"])
+    assert result.total == Total(len(matches), "eq", min(window, len(matches)))
+    assert counts(result, "tags") == tags_of(matches)
+    assert len(result) == 2
+
+
+def test_a_hybrid_search_counts_its_candidates(engine: MemoryEngine) -> None:
+    whole = in_window(engine, 100).search("red circle", k=40, facets=["tags"])
+    assert whole.total == Total(40, "eq", 40)
+    assert counts(whole, "tags") == tags_of(VIDEOS)
+    part = in_window(engine, 8).search("red circle", k=8, facets=["tags"])
+    assert part.total == Total(8, "gte", 8)
+    assert counts(part, "tags") == tags_of([BY_ID[id] for id in ids(part)])
+
+
+@pytest.mark.parametrize(
+    "options", [{"collapse": "title"}, {"collapse": "title", "diversity": 0.5}]
+)
+@pytest.mark.parametrize("mode", ["hybrid", "vector", "keyword"])
+def test_folded_videos_are_not_counted(search: VideoSearch, mode: Any, options: Any) -> None:
+    options = {"mode": mode, "collapse": "title", **options}
+    result = search.search("red circle", k=2, facets=["tags"], **options)
+    kept = search.search("red circle", k=100, **options)
+    assert result.total == Total(len(kept), "eq", len(kept))
+    assert counts(result, "tags") == tags_of([BY_ID[hit.id] for hit in kept])
+
+
+# -- values
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "vector", "keyword"])
+def test_the_filter_of_a_value_finds_as_many_as_were_counted(
+    search: VideoSearch, mode: Any
+) -> None:
+    result = search.search("circle", mode=mode, facets=FACETS)
+    checked = 0
+    for facet in result.facets.values():
+        assert facet.other == 0
+        for each in facet.values:
+            found = search.search("circle", mode=mode, filter=[each.filter])
+            assert found.total.value == each.count, each
+            checked += 1
+    assert checked > 15
+
+
+@pytest.mark.parametrize("mode", ["vector", "keyword"])
+def test_the_values_of_each_type(search: VideoSearch, mode: Any) -> None:
+    result = search.search("circle", mode=mode, filter={"year": {"lt": 2009}}, facets=FACETS)
+    years = Counter(v.fields["year"] // 10 * 10 for v in VIDEOS if v.fields["year"] < 2009)
+    if mode == "vector":
+        assert counts(result, "year") == years
+        assert counts(result, "recorded") == {"2020-02": years.total()}
+    assert {type(value) for value in counts(result, "live")} == {bool}
+    assert set(counts(result, "rating")) <= {1.1, 2.1, 3.1, 4.1}
+    assert set(counts(result, "licence")) <= {"CC BY", "all rights reserved"}
+    recorded = result.facets["recorded"].values[0]
+    assert recorded.filter == {
+        "recorded": {"gte": "2020-02-01", "lt": "2020-03-01", "format": "strict_date_optional_time"}
+    }
+
+
+@pytest.mark.parametrize("mode", ["vector", "keyword"])
+def test_size_and_order_say_which_values_are_listed(search: VideoSearch, mode: Any) -> None:
+    whole = search.search("circle", mode=mode, facets=[Facet(field="tags", size=100)])
+    every = whole.facets["tags"].values
+    expected = sorted(counts(whole, "tags").items(), key=lambda pair: (-pair[1], pair[0]))
+    assert [(each.value, each.count) for each in every] == expected
+    for order, ranked in (("count", expected), ("value", sorted(expected))):
+        facet = Facet.model_validate({"field": "tags", "size": 2, "order": order})
+        part = search.search("circle", mode=mode, facets=[facet]).facets["tags"]
+        assert [(each.value, each.count) for each in part.values] == ranked[:2]
+        assert part.other == sum(count for _, count in ranked[2:])
+
+
+def test_a_facet_without_its_own_filter_counts_the_other_values_too(
+    search: VideoSearch, engine: RecordingEngine
+) -> None:
+    facets = [Facet(field="tags", own_filter=False), "year"]
+    filter = [{"tags": "red", "live": True}, {"term": {"tags": "even"}}]
+    engine.sent.clear()
+    result = search.search("circle", k=3, filter=filter, facets=facets)
+    assert len(engine.sent) == 2
+    without = search.search("circle", k=3, filter={"live": True}, facets=["tags"])
+    assert result.facets["tags"] == without.facets["tags"]
+    assert (
+        result.facets["year"]
+        == search.search("circle", filter=filter, facets=["year"]).facets["year"]
+    )
+    assert {"green", "odd"} <= counts(result, "tags").keys()
+    assert all({"red", "even"} <= set(hit.fields["tags"]) for hit in result)
+
+
+# -- order
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "vector", "keyword"])
+@pytest.mark.parametrize("sort", ["recorded", "-recorded", "-tags", "licence", "-live"])
+def test_hits_are_ordered_by_a_field_within_the_cut(
+    search: VideoSearch, mode: Any, sort: str
+) -> None:
+    name, down = sort.removeprefix("-"), sort.startswith("-")
+    options: dict[str, Any] = {"mode": mode, "gap": 0.2} if mode != "keyword" else {"mode": mode}
+    good = search.search("red circle", k=100, **options)
+    result = search.search("red circle", k=100, sort=sort, **options)
+
+    def value(id: str) -> Any:
+        found = BY_ID[id].fields.get(name)
+        return (max(found) if down else min(found)) if isinstance(found, list) else found
+
+    by_score = [hit.id for hit in sorted(good, key=lambda hit: (-hit.score, hit.id))]
+    present = sorted((id for id in by_score if value(id) is not None), key=value, reverse=False)
+    if down:
+        present = sorted((i for i in by_score if value(i) is not None), key=value, reverse=True)
+    assert ids(result) == present + [id for id in by_score if value(id) is None]
+    assert result.total == good.total
+    assert {hit.id: hit.score for hit in result} == {hit.id: hit.score for hit in good}
+
+
+def test_a_keyword_search_orders_every_match(engine: MemoryEngine) -> None:
+    newest = sorted({video.fields["recorded"] for video in with_word("dog")}, reverse=True)[:3]
+    result = in_window(engine, 3).search("dog", mode="keyword", k=3, sort="-recorded")
+    assert sorted({hit.fields["recorded"] for hit in result}, reverse=True) == newest
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"sort": "-year"},
+        {"sort": "licence", "collapse": "title"},
+        {"sort": "year", "mode": "keyword"},
+        {"sort": "-year", "mode": "vector", "gap": 0.3},
+        {"facets": ["tags"], "diversity": 0.4, "collapse": 0.99},
+        {"facets": ["tags"], "mode": "vector"},
+        {"group_by": "moment"},
+        {"group_by": "moment", "mode": "vector", "sort": "-year"},
+        {"group_by": "moment", "collapse": "title", "facets": ["tags"]},
+    ],
+)
+def test_pages_fit_together(search: VideoSearch, options: dict[str, Any]) -> None:
+    def page(k: int, from_: int) -> SearchResult:
+        return search.search("red circle", k=k, from_=from_, **options)
+
+    whole = page(12, 0)
+    pages = [page(4, start) for start in (0, 4, 8)]
+    assert [hit for each in pages for hit in each] == list(whole)
+    assert len({(hit.id, hit.moments[:1]) for hit in whole}) == len(whole)
+    assert all((each.total, each.facets) == (whole.total, whole.facets) for each in pages)
+
+
+# -- requests
+
+
+@pytest.mark.parametrize(
+    ("options", "requests"),
+    [
+        ({}, 2),
+        ({"facets": FACETS, "sort": "-year"}, 2),
+        ({"mode": "keyword", "facets": FACETS, "sort": "-year"}, 2),
+        ({"mode": "vector"}, 1),
+        ({"mode": "vector", "facets": FACETS, "sort": "-year"}, 2),
+        ({"group_by": "moment", "facets": FACETS, "sort": "-year"}, 3),
+    ],
+)
+def test_facets_and_sort_need_no_more_requests_than_the_page(
+    search: VideoSearch, engine: RecordingEngine, options: dict[str, Any], requests: int
+) -> None:
+    search.search("red circle", **options)
+    assert len(engine.sent) == requests
+    # The values come without the documents.
+    assert all(body["_source"] is False for body in engine.sent[0]) or options == {"mode": "vector"}
+
+
+def test_search_many_counts_for_each(search: VideoSearch) -> None:
+    options: dict[str, Any] = {"k": 3, "facets": ["tags"], "sort": "-year"}
+    texts: list[str | SearchRequest] = ["red circle", "green dog"]
+    requests = [SearchRequest(text="house", facets=[Facet(field="tags", own_filter=False)])]
+    many = search.search_many([*texts, *requests], **options)
+    alone = [search.search(text, **options) for text in texts] + [search.search(requests[0])]
+    for one, other in zip(many, alone, strict=True):
+        assert (one.hits, one.total, one.facets) == (other.hits, other.total, other.facets)
+
+
+def test_nothing_found_counts_nothing(search: VideoSearch) -> None:
+    result = search.search("red", filter={"year": 1900}, facets=["tags"], sort="year")
+    assert result.total == Total(0, "eq", 0)
+    assert result.facets["tags"].values == ()
+
+
+# -- errors
+
+
+@pytest.mark.parametrize(
+    ("options", "argument", "message"),
+    [
+        ({"facets": ["nope"]}, "facets", "facets: field 'nope' is not in index 'videos'. Fields"),
+        ({"facets": ["year", "year"]}, "facets", "facets names 'year' twice"),
+        ({"facets": ["video.segments.start"]}, "facets", "lies in the nested object"),
+        ({"facets": ["video.subtitles"]}, "facets", "add a keyword subfield to its mapping"),
+        ({"facets": ["video.vector"]}, "facets", "which has no values to count"),
+        ({"facets": [Facet(field="tags", interval=2)]}, "facets", "counted one by one"),
+        ({"facets": [Facet(field="year", interval="month")]}, "facets", "numbers take a number"),
+        ({"facets": [Facet(field="recorded", interval=2)]}, "facets", "dates take year, month"),
+        ({"facets": [{"field": "tags", "size": 0}]}, "facets", "size of a facet must be a whole"),
+        ({"facets": [{"size": 3}]}, "facets", "a facet needs field, the name of a field"),
+        ({"facets": [{"field": "tags", "top": 3}]}, "facets", "a facet has field, size, order"),
+        ({"facets": "tags"}, "facets", "facets must be a list of at most 20"),
+        ({"sort": "video.subtitles"}, "sort", "sort: field 'video.subtitles' is of type text"),
+        ({"sort": "-"}, "sort", "sort must be the name of a field, with - before it"),
+        ({"sort": "year", "diversity": 0.2}, "sort", "diversity by how much they differ"),
+        ({"group_by": "moment", "mode": "keyword"}, "group_by", "take mode=hybrid or vector"),
+        ({"group_by": "moment", "level": "both"}, "group_by", "take level=segment"),
+        ({"group_by": "moment", "fusion": "sum"}, "group_by", "take fusion=rrf or fusion=linear"),
+        ({"group_by": "moment", "moments": 0}, "group_by", "moments=0 leaves none"),
+        ({"group_by": "moment", "diversity": 0.1}, "group_by", "diversity compares whole videos"),
+    ],
+)
+def test_a_request_that_cannot_be_counted_says_what_to_do(
+    search: VideoSearch, options: dict[str, Any], argument: str, message: str
+) -> None:
+    with pytest.raises(QueryError, match=message) as caught:
+        search.search("red", **options)
+    assert caught.value.argument == argument
+
+
+def test_the_position_of_a_wrong_request_is_named(search: VideoSearch) -> None:
+    requests = [SearchRequest(text="red"), SearchRequest(text="red", sort="nope")]
+    with pytest.raises(QueryError, match=r"^texts\[1\]: sort: field 'nope'"):
+        search.search_many(requests)
+
+
+# -- moments as hits
+
+
+def test_the_hits_are_moments_across_videos(search: VideoSearch) -> None:
+    expected = sorted(
+        (
+            (-float(vector @ QUERY), video.id, 10.0 * at)
+            for video in VIDEOS
+            for at, vector in enumerate(video.segments)
+        )
+    )
+    options: dict[str, Any] = {"group_by": "moment", "merge_gap": None, "moments": 100}
+    result = search.search(vector=QUERY, k=30, facets=["tags"], **options)
+    assert [(hit.id, hit.moments[0].start) for hit in result] == [
+        (id, start) for _, id, start in expected[:30]
+    ]
+    assert [hit.cosine for hit in result] == pytest.approx([-each[0] for each in expected[:30]])
+    assert all(
+        hit.moments[0].thumbnail == f"thumb-{hit.id}-{hit.moments[0].start / 10:g}"
+        for hit in result
+    )
+    assert all(hit.fields["title"] == BY_ID[hit.id].fields["title"] for hit in result)
+    assert len(expected) > 100  # the window
+    assert result.total == Total(100, "gte", 100)
+    videos = {id for _, id, _ in expected[:100]}
+    assert counts(result, "tags") == tags_of([BY_ID[id] for id in videos])
+    assert result.group_by == "moment"
+
+
+def test_moments_below_a_threshold_are_no_hits(search: VideoSearch) -> None:
+    cosines = sorted((float(c) for v in VIDEOS for c in v.segments @ QUERY), reverse=True)
+    options: dict[str, Any] = {"group_by": "moment", "merge_gap": None, "moments": 100}
+    result = search.search(vector=QUERY, min_cosine=cosines[14] - 1e-6, **options)
+    assert result.total == Total(15, "eq", 15)
+    assert len(result) == 10
+
+
+def test_a_video_has_at_most_so_many_moments(search: VideoSearch) -> None:
+    result = search.search(vector=QUERY, k=100, group_by="moment", merge_gap=None, moments=2)
+    assert max(Counter(hit.id for hit in result).values()) == 2
+    assert result.total.value == sum(min(2, len(video.segments)) for video in VIDEOS)
+
+
+def test_moments_of_a_hybrid_search_have_the_words_of_their_videos(search: VideoSearch) -> None:
+    result = search.search("red circle", k=100, group_by="moment", moments=2, explain=True)
+    ranks = [hit.rank_per_leg for hit in result]
+    assert sorted(rank["vector"] or 0 for rank in ranks) == list(range(1, len(ranks) + 1))
+    named = [hit for hit in result if hit.rank_per_leg["keyword"]]
+    assert {hit.id for hit in named} == {
+        video.id for video in VIDEOS if {"red", "circle"} & set(video.fields["title"].split())
+    }
+    assert all(len(hit.moments) == 1 and hit.cosine == hit.moments[0].cosine for hit in result)
+    assert [hit.score for hit in result] == sorted((hit.score for hit in result), reverse=True)
+    assert result.hits[0].explanation is not None
+
+
+def test_a_video_that_was_deleted_meanwhile_is_no_hit(
+    engine: MemoryEngine, search: VideoSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = search.search(vector=QUERY, k=3, sort="year")
+    ask = MemoryEngine.msearch
+
+    def msearch(self: MemoryEngine, index: str, bodies: Any) -> Any:
+        if any("ids" in str(body.get("query")) for body in bodies):
+            engine.bulk("videos", [Write("delete", found.hits[0].id)])
+        return ask(self, index, bodies)
+
+    monkeypatch.setattr(MemoryEngine, "msearch", msearch)
+    assert ids(search.search(vector=QUERY, k=3, sort="year")) == ids(found)[1:]
