@@ -28,7 +28,7 @@ OUTSIDE = {
 _CODE = re.compile(r"(^ *```.*?^ *```$)", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\((?![a-z]+:|#)([^)\s#]+)")
 # GitHub begins a list without an empty line before it, and Python-Markdown does not.
-_LIST_AFTER_TEXT = re.compile(r"^(?![-*|>#\s]|\d+\. )(.+)\n(?=(?:[-*]|\d+\.) )", re.MULTILINE)
+_LIST_AFTER_TEXT = re.compile(r"^(?![-*] |[|>#\s]|\d+\. )(.+)\n(?=(?:[-*]|\d+\.) )", re.MULTILINE)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

@@ -43,6 +43,6 @@ def test_code_is_left_alone() -> None:
 
 
 def test_a_list_right_after_text_is_a_list() -> None:
-    assert in_site("search.md", "Two:\n- one\n- two\n  more\n- three\n") == (
-        "Two:\n\n- one\n- two\n  more\n- three\n"
+    assert in_site("search.md", "**Some:**\n- one\n- two\n  more\n- three\n") == (
+        "**Some:**\n\n- one\n- two\n  more\n- three\n"
     )
