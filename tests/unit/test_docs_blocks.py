@@ -28,7 +28,7 @@ GIVEN = {"docs/broker.md": ("app", "settings"), "docs/operations.md": ("app",)}
 CHECKED_ELSEWHERE = {"vidsearch", "make", "python", "curl"}
 """Programs whose calls other tests of the docs check or run."""
 OTHERS = {"pip", "celery", "docker", "export", "hf", "generate", "jq", "helm", "kubectl", "."} | {
-    *("accelerate", "cut", "head", "tail"),
+    *("accelerate", "cut", "flask", "head", "tail", "uvicorn"),
 }
 """Other programs; below is what is checked of their calls."""
 
