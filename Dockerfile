@@ -1,24 +1,45 @@
-# Worker and beat. The CPU build of torch; for a GPU: docker build --build-arg TORCH=cu128 .
+# Workers and beat:                 docker build -t vidsearch:local .
+# The same for NVIDIA GPUs:         docker build --build-arg TORCH=cu128 -t vidsearch:cuda .
+# The search page, without torch:   docker build --target page -t vidsearch-page:local .
+#
+# EXTRAS and PAGE_EXTRAS add extras, such as s3 or aws: --build-arg EXTRAS=worker,opensearch,metrics,s3
 
-FROM python:3.12-slim AS build
-ARG TORCH=cpu
-RUN pip install --no-cache-dir uv && uv venv /opt/vidsearch
+FROM python:3.12-slim AS sources
+RUN pip install --no-cache-dir uv
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md CHANGELOG.md LICENSE ./
 COPY plugin plugin
 COPY tasks tasks
 COPY mappings mappings
-RUN uv pip install --no-cache --python /opt/vidsearch/bin/python \
-    --torch-backend "${TORCH}" ".[worker,opensearch]"
 
-FROM python:3.12-slim
-COPY --from=build /opt/vidsearch /opt/vidsearch
+FROM sources AS build-worker
+# cpu, or a CUDA version as uv knows it (cu126, cu128, …): the wheels of torch bring CUDA along.
+ARG TORCH=cpu
+ARG EXTRAS=worker,opensearch,metrics,export
+RUN uv venv /opt/vidsearch \
+    && uv pip install --no-cache --python /opt/vidsearch/bin/python --torch-backend "${TORCH}" ".[${EXTRAS}]"
+
+FROM sources AS build-page
+ARG PAGE_EXTRAS=web,query,opensearch,async,metrics
+RUN uv venv /opt/vidsearch \
+    && uv pip install --no-cache --python /opt/vidsearch/bin/python ".[${PAGE_EXTRAS}]"
+
+FROM python:3.12-slim AS runtime
 # The folders are made here, so that volumes mounted on them belong to the user.
 RUN useradd --system --uid 10001 --create-home vidsearch \
     && install -d -o vidsearch /var/lib/vidsearch /var/lib/vidsearch/models /var/lib/vidsearch/beat
 ENV PATH=/opt/vidsearch/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     HF_HOME=/var/lib/vidsearch/models
-USER vidsearch
+USER 10001
 WORKDIR /var/lib/vidsearch
+
+FROM runtime AS page
+COPY --from=build-page /opt/vidsearch /opt/vidsearch
+EXPOSE 8800
+CMD ["vidsearch", "web", "--host", "0.0.0.0"]
+
+# The last one is built where no target is named.
+FROM runtime AS worker
+COPY --from=build-worker /opt/vidsearch /opt/vidsearch
 CMD ["celery", "-A", "vidsearch_tasks", "worker", "--loglevel", "INFO", "--concurrency", "1"]

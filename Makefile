@@ -5,7 +5,7 @@ TESTERS ?= 2
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick drill check format docs bench clean
+.PHONY: help setup demo test test-quick drill check format docs site extras chart bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,12 +25,13 @@ test-quick: setup ## tests that need no node or worker, without the long ones of
 drill: setup ## kills and outages while thousands of videos are ingested or reindexed; ends with tables
 	@$(BIN)/python -m pytest -m drill -k "not short"
 
-check: setup ## format, lint, types, import contract, docs
+check: setup ## format, lint, types, import contract, docs and their site
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/generate_docs.py --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	$(BIN)/python -m benchmarks --check
 
 format: setup ## format the code and fix what can be fixed
@@ -39,6 +40,15 @@ format: setup ## format the code and fix what can be fixed
 
 docs: setup ## write the generated parts of the docs
 	$(BIN)/python scripts/generate_docs.py
+
+site: setup ## build the docs into build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+extras: setup ## install the wheel with each extra in a bare environment (downloads gigabytes)
+	$(BIN)/python scripts/check_extras.py
+
+chart: setup ## lint the Helm chart and render it into tests/data/helm; needs helm
+	$(BIN)/python scripts/render_chart.py
 
 bench: setup ## the benchmarks
 	$(BIN)/python -m benchmarks --torchcodec

@@ -4,13 +4,13 @@
 
 - docs/cli.md: the reference of every command, from ``--help``;
 - docs/settings.md: the reference of every setting;
-- README.md: the settings that nearly everyone sets, between the markers ``<!-- settings -->``.
+- docs/raw-queries.md: its requests, by ``scripts/raw_queries.py``.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
+import runpy
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ from vidsearch.cli import cli
 from vidsearch.config import Settings, setting_paths, variable_name
 
 ROOT = Path(__file__).resolve().parent.parent
-README_SETTINGS = (
+FIRST_SETTINGS = (
     "engine.url",
     "engine.api_key",
     "broker.url",
@@ -93,7 +93,11 @@ def cli_reference() -> str:
 
 def settings_reference() -> str:
     """The whole of docs/settings.md."""
-    parts = [_SETTINGS_INTRO]
+    known = {
+        f"{section}.{name}": (section, name, field) for section, name, field in setting_paths()
+    }
+    first = settings_table(known[name] for name in FIRST_SETTINGS)
+    parts = [_SETTINGS_INTRO, f"## The ones that nearly everyone sets\n\n{first}\n"]
     for section, info in Settings.model_fields.items():
         rows = [entry for entry in setting_paths() if entry[0] == section]
         assert info.annotation is not None
@@ -110,25 +114,13 @@ def settings_table(rows: Iterable[tuple[str, str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def readme(text: str) -> str:
-    """The README with its generated part renewed."""
-    start, end = "<!-- settings -->", "<!-- /settings -->"
-    if text.count(start) != 1 or text.count(end) != 1:
-        raise SystemExit(f"README.md must hold {start} and {end} exactly once")
-    known = {
-        f"{section}.{name}": (section, name, field) for section, name, field in setting_paths()
-    }
-    table = settings_table(known[name] for name in README_SETTINGS)
-    return re.sub(f"{start}.*{end}", lambda _: f"{start}\n{table}\n{end}", text, flags=re.DOTALL)
-
-
 def generated() -> dict[Path, str]:
     """Every generated file with the text that it must have."""
-    path = ROOT / "README.md"
+    raw_queries = runpy.run_path(str(ROOT / "scripts" / "raw_queries.py"))["raw_queries"]
     return {
         ROOT / "docs" / "cli.md": cli_reference(),
         ROOT / "docs" / "settings.md": settings_reference(),
-        path: readme(path.read_text(encoding="utf-8")),
+        ROOT / "docs" / "raw-queries.md": raw_queries(),
     }
 
 

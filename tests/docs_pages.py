@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-__all__ = ["FENCE", "INLINE", "PAGES", "ROOT", "SOURCES", "blocks", "each_page", "inline_code"]
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = [
+    "EXTRAS",
+    "FENCE",
+    "INLINE",
+    "PAGES",
+    "ROOT",
+    "SOURCES",
+    "blocks",
+    "each_page",
+    "inline_code",
+]
 
 ROOT = Path(__file__).resolve().parents[1]
+_PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS: Mapping[str, Sequence[str]] = _PROJECT["optional-dependencies"]
+"""What each extra of the package brings."""
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
     for path in (

@@ -61,6 +61,10 @@ class StatusCollector(Collector):
 def _of_registry(status: IngestionStatus) -> Iterator[GaugeMetricFamily]:
     videos = status.videos
     yield _gauge("videos", "Registered videos.", videos.states, "state")
+    told = "Due videos that wait, videos in work, slices that are not done: what workers are for."
+    # A video whose next try is later needs no worker until then.
+    unfinished = videos.unfinished - videos.later + sum(status.slices.values())
+    yield _gauge("unfinished", told, unfinished)
     yield _gauge("searchable", "Documents in the videos index.", status.searchable)
     yield _gauge("slices", "Slices of long videos that are not done.", status.slices, "state")
     oldest = videos.oldest.seconds if videos.oldest else 0

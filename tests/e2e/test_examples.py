@@ -1,4 +1,4 @@
-"""The README shows the files of ``examples/``, and they run: on a real node, Redis and worker."""
+"""Docs show the files of ``examples/``, and they run: on a real node, Redis and worker."""
 
 from __future__ import annotations
 
@@ -32,11 +32,13 @@ EXAMPLES = {path.name: path.read_text() for path in (ROOT / "examples").glob("*.
 _URI = "https://media.example/clip-42.mp4"
 
 
-def test_readme_shows_the_examples_unchanged() -> None:
+def test_docs_show_the_examples_unchanged() -> None:
     apps = {"fastapi_app.py", "flask_app.py"}
     page = (ROOT / "docs/frameworks.md").read_text()
     assert {name for name in apps if f"](../examples/{name})" not in page} == set()
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    pages = (ROOT / name for name in ("README.md", "docs/howto-backend.md"))
+    shown_in = "".join(page.read_text() for page in pages)
+    blocks = re.findall(r"```python\n(.*?)```", shown_in, re.DOTALL)
     shown = [text for name, text in EXAMPLES.items() if name not in apps]
     bodies = [text.split('"""\n\n', 1)[1] for text in shown]
     assert sorted(blocks) == sorted(bodies)

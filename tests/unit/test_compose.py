@@ -1,9 +1,10 @@
-"""``docker-compose.yml`` is right as far as that can be known without Docker."""
+"""Compose file and Dockerfile are right as far as that can be known without Docker."""
 
 from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,11 +12,11 @@ from urllib.parse import urlsplit
 import jsonschema
 import pytest
 import yaml
+from tests.docs_pages import EXTRAS, ROOT
 
 from vidsearch.config import load_settings, setting_paths, variable_name
 
-ROOT = Path(__file__).resolve().parents[2]
-LONG_LIVED = {"elasticsearch", "opensearch", "redis", "worker", "beat"}
+LONG_LIVED = {"elasticsearch", "opensearch", "redis", "worker", "beat", "page"}
 
 
 def _substituted(text: str) -> str:
@@ -49,7 +50,8 @@ def test_schema_refuses_a_wrong_key(compose: dict[str, Any]) -> None:
 
 def test_services_are_the_whole_stack(services: dict[str, dict[str, Any]]) -> None:
     assert set(services) == LONG_LIVED
-    assert [name for name, each in services.items() if "profiles" in each] == ["opensearch"]
+    profiles = {name: each["profiles"] for name, each in services.items() if "profiles" in each}
+    assert profiles == {"opensearch": ["opensearch"], "page": ["page"]}
 
 
 @pytest.mark.parametrize("name", sorted(LONG_LIVED))
@@ -73,7 +75,7 @@ def test_ports_are_bound_to_this_machine(services: dict[str, dict[str, Any]]) ->
 def test_dependencies_have_health_checks(
     services: dict[str, dict[str, Any]],
 ) -> None:
-    for name in ("worker", "beat"):
+    for name in ("worker", "beat", "page"):
         waits = services[name]["depends_on"]
         assert {"elasticsearch", "redis"} <= set(waits)
         assert {each["condition"] for each in waits.values()} == {"service_healthy"}
@@ -87,7 +89,7 @@ def test_named_volumes_are_declared_and_used(compose: dict[str, Any]) -> None:
     assert named == set(compose["volumes"])
 
 
-@pytest.mark.parametrize("name", ["worker", "beat"])
+@pytest.mark.parametrize("name", ["worker", "beat", "page"])
 def test_variables_are_settings_with_values_that_load(
     name: str, services: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -108,7 +110,10 @@ def test_variables_from_outside_keep_their_names() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
     pairs = re.findall(r"(VIDSEARCH_\w+): \$\{(\w+):-", text)
     assert pairs
-    assert all(inner == outer for inner, outer in pairs)
+    # The model of the page is another form of the same.
+    assert {(inner, outer) for inner, outer in pairs if inner != outer} == {
+        ("VIDSEARCH_MODEL__NAME", "PAGE_MODEL")
+    }
 
 
 def test_model_cache_and_schedule_are_on_volumes(services: dict[str, dict[str, Any]]) -> None:
@@ -121,16 +126,84 @@ def test_model_cache_and_schedule_are_on_volumes(services: dict[str, dict[str, A
     assert f"beat:{Path(schedule).parent}" in services["beat"]["volumes"]
 
 
-def test_image_runs_without_root_and_copies_the_sources() -> None:
-    lines = (ROOT / "Dockerfile").read_text().splitlines()
-    users = [line.split()[1] for line in lines if line.startswith("USER ")]
-    assert users == ["vidsearch"]
+# -- the Dockerfile
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One ``FROM`` with what follows it."""
+
+    base: str
+    lines: tuple[str, ...]
+
+    def all(self, instruction: str) -> list[str]:
+        return [each[len(instruction) + 1 :] for each in self.lines if each.startswith(instruction)]
+
+
+@pytest.fixture(scope="module")
+def stages() -> dict[str, Stage]:
+    """The stages of the Dockerfile by name, in their order."""
+    text = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text())
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    found: dict[str, Stage] = {}
+    for line in lines:
+        if line.startswith("FROM "):
+            _, base, _, name = line.split()
+            found[name] = Stage(base, ())
+        else:
+            name = [*found][-1]
+            found[name] = Stage(found[name].base, (*found[name].lines, line))
+    return found
+
+
+def test_stages_build_on_stages_before_them_and_the_last_is_for_workers(
+    stages: dict[str, Stage],
+) -> None:
+    names = [*stages]
+    for at, stage in enumerate(stages.values()):
+        copied_from = re.findall(r"^COPY --from=(\S+)", "\n".join(stage.lines), re.MULTILINE)
+        assert set(copied_from) <= set(names[:at])
+        assert stage.base in names[:at] or stage.base.startswith("python:3.")
+    assert names[-1] == "worker"
+    assert {"worker", "page"} <= set(names)
+
+
+def test_targets_of_compose_are_stages(
+    services: dict[str, dict[str, Any]], stages: dict[str, Stage]
+) -> None:
+    targets = {name: each["build"]["target"] for name, each in services.items() if "build" in each}
+    assert targets == {"worker": "worker", "beat": "worker", "page": "page"}
+    assert set(targets.values()) <= set(stages)
+
+
+def test_images_install_extras_that_exist_and_the_page_has_no_torch(
+    stages: dict[str, Stage],
+) -> None:
+    for stage, argument in (("build-worker", "EXTRAS"), ("build-page", "PAGE_EXTRAS")):
+        (given,) = [each for each in stages[stage].all("ARG") if each.startswith(argument)]
+        names = given.partition("=")[2].split(",")
+        assert set(names) <= set(EXTRAS)
+        assert f'".[${{{argument}}}]"' in "".join(stages[stage].lines)
+        brings_torch = any("torch" in each for name in names for each in EXTRAS[name])
+        assert brings_torch == (stage == "build-worker")
+    assert "ARG TORCH=cpu" in stages["build-worker"].lines
+
+
+def test_images_run_without_root(stages: dict[str, Stage]) -> None:
+    for name in ("worker", "page"):
+        assert stages[name].base == "runtime"
+        assert not stages[name].all("USER")
+    assert stages["runtime"].all("USER") == ["10001"]
+
+
+def test_what_is_copied_into_images_exists_and_is_not_ignored(stages: dict[str, Stage]) -> None:
     allowed = (ROOT / ".dockerignore").read_text().splitlines()
     copied = [
         word
-        for line in lines
-        if line.startswith("COPY ") and "--from" not in line
-        for word in line.split()[1:-1]
+        for stage in stages.values()
+        for line in stage.all("COPY")
+        if "--from" not in line
+        for word in line.split()[:-1]
     ]
     assert {"plugin", "tasks", "mappings", "pyproject.toml"} <= set(copied)
     for source in copied:

@@ -15,9 +15,19 @@ import click
 import pytest
 from packaging.requirements import Requirement
 from tests.django_site import set_up_django
-from tests.docs_pages import FENCE, INLINE, PAGES, ROOT, SOURCES, blocks, each_page, inline_code
+from tests.docs_pages import (
+    EXTRAS,
+    FENCE,
+    INLINE,
+    PAGES,
+    ROOT,
+    SOURCES,
+    blocks,
+    each_page,
+    inline_code,
+)
 
-from vidsearch import AsyncVideoSearch, VideoSearch, errors
+from vidsearch import AsyncVideoSearch, VideoSearch, __version__, errors
 from vidsearch.cli import cli
 from vidsearch.config import Settings, setting_paths, variable_name
 
@@ -28,8 +38,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-EXTRAS = set(PROJECT["optional-dependencies"])
 SECTIONS = tuple(Settings.model_fields)
 SETTINGS = {f"{section}.{name}" for section, name, _ in setting_paths()}
 VARIABLES = {variable_name(section, name) for section, name, _ in setting_paths()}
@@ -94,11 +102,11 @@ def test_named_extras_exist() -> None:
             *re.findall(r"MissingExtraError\.of\(\s*\"(\w+)\"", text),
         ]
         named = {name for names in lists for name in re.findall(r"\w+", names)} - {"and", "or"}
-        assert named <= EXTRAS, file
+        assert named <= set(EXTRAS), file
 
 
-def test_every_extra_is_described_in_the_readme() -> None:
-    assert {name for name in EXTRAS - {"dev"} if f"[{name}]" not in PAGES["README.md"]} == set()
+def test_every_extra_is_described() -> None:
+    assert {name for name in EXTRAS if f"`.[{name}]`" not in PAGES["docs/install.md"]} == set()
 
 
 def test_every_extra_brings_a_package_that_the_code_imports() -> None:
@@ -109,7 +117,7 @@ def test_every_extra_brings_a_package_that_the_code_imports() -> None:
     names |= {"llama-index-core": "llama_index"}
     drivers = {"s3": "s3fs", "gcs": "gcsfs", "azure": "adlfs"}  # fsspec imports them by scheme
     code = "\n".join(SOURCES.values())
-    for extra, packages in PROJECT["optional-dependencies"].items():
+    for extra, packages in EXTRAS.items():
         if extra == "dev":
             continue
         modules = [names.get(name, name) for name in map(_distribution, packages)]
@@ -211,7 +219,7 @@ def _anchors(text: str) -> set[str]:
 
 @each_page
 def test_named_files_of_the_repository_exist(page: str) -> None:
-    folders = "plugin|tasks|mappings|tests|benchmarks|docs|examples|scripts|training"
+    folders = "plugin|tasks|mappings|tests|benchmarks|deploy|docs|examples|scripts|training"
     for code in inline_code(page):
         if re.fullmatch(rf"(?:{folders})/[\w./*-]*", code):
             assert list(ROOT.glob(code.rstrip("/"))), code
@@ -229,6 +237,21 @@ def test_named_make_targets_exist(page: str) -> None:
 def test_named_benchmarks_exist(page: str) -> None:
     for name in re.findall(r"python -m benchmarks(?:\.| --only )(\w+)", PAGES[page]):
         assert (ROOT / "benchmarks" / f"{name}.py").is_file(), name
+
+
+def test_the_changelog_has_a_heading_per_version_newest_first() -> None:
+    first, *released = re.findall(r"^## (.*)$", PAGES["CHANGELOG.md"], re.MULTILINE)
+    assert first == "Unreleased"
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+ \(\d{4}-\d\d-\d\d\)", each) for each in released)
+    versions = [tuple(map(int, each.split()[0].split("."))) for each in released]
+    assert versions == sorted(versions, reverse=True)
+    # What is installed from here calls itself by the last version, or by the one to come.
+    (coming,) = re.findall(r"^The next version is (\S+?),", PAGES["CHANGELOG.md"], re.MULTILINE)
+    assert __version__ in {coming, *(each.split()[0] for each in released[:1])}
+
+
+def test_the_readme_stays_short() -> None:
+    assert PAGES["README.md"].count("\n") < 150
 
 
 # -- lists that the docs repeat
@@ -279,11 +302,9 @@ def test_quoted_cosines_are_those_that_tests_require() -> None:
     )
     assert ">= 0.999999" in parity
     assert 'precision="fp32"' in parity
-    assert "**In fp32** the cosine is at\nleast 0.999999" in PAGES["README.md"]
+    page = " ".join(PAGES["docs/encoders.md"].split())
+    assert "**In fp32** the cosine is at least 0.999999" in page
     for cosine in ("0.9995", "0.995"):
         assert f">= {cosine}" in precision
         assert cosine in PAGES["docs/encoders.md"]
-    assert (
-        "bf16** where the hardware has it: there the cosine to fp32 is at least\n0.9995"
-        in (PAGES["README.md"])
-    )
+    assert "bf16** where the hardware has it: there the cosine to fp32 is at least 0.9995" in page

@@ -3,68 +3,10 @@
 from __future__ import annotations
 
 import ast
-import re
-import shlex
-from collections.abc import Iterator
 
-import click
 import pytest
-from tests.docs_pages import INLINE, PAGES, SOURCES, blocks, each_page, inline_code
-
-from vidsearch.cli import cli
-
-
-def command_lines(page: str) -> Iterator[str]:
-    """Every call of ``vidsearch`` in a page: in shell blocks and in inline code."""
-    for block in blocks(page, "", "console", "sh", "bash"):
-        for line in block.replace("\\\n", " ").splitlines():
-            for part in re.split(r"&&|\|\||[;|]|\$\(", line.split(" #")[0].removeprefix("$ ")):
-                yield from _call(part)
-    for code in inline_code(page):
-        # `eval "$(vidsearch local up)"`, and `vidsearch index create|show`, which is no pipe
-        yield from _call(code.partition("$(")[2] or code)
-
-
-def _call(text: str) -> Iterator[str]:
-    found = re.match(
-        r"(?:[A-Z_]+=\S* |docker compose exec \w+ )*(vidsearch(?: .*)?)$", text.strip()
-    )
-    if found:
-        yield found[1].removesuffix(')"')
-
-
-def problem_of(line: str) -> str | None:
-    """What is wrong with a call as it is quoted in docs or in a message, if anything."""
-    words = shlex.split(line)[1:]
-    command: click.Command = cli
-    context = click.Context(cli, info_name="vidsearch")
-    while words:
-        word = words.pop(0)
-        if isinstance(command, click.Group) and not word.startswith("-"):
-            if word in {"…", "..."}:
-                return None
-            alternatives = [command.get_command(context, name) for name in word.split("|")]
-            if None in alternatives:
-                return f"no command {word!r}"
-            command = alternatives[-1] or command
-        elif word.startswith("-") and word not in {"-h", "--help", "--version"}:
-            *_, name = names = word.partition("=")[0].split("|")
-            options = [_option(command, each) for each in names]
-            if None in options:
-                return f"{command.name} has no option {names[options.index(None)]}"
-            option = options[-1]
-            if option is None or option.is_flag:
-                continue
-            value = word.partition("=")[2] or (words.pop(0) if words else "")
-            choices = getattr(option.type, "choices", [value])
-            if value.islower() and value not in choices:
-                return f"{name} cannot be {value!r}"
-    return None
-
-
-def _option(command: click.Command, name: str) -> click.Option | None:
-    options = [each for each in command.params if isinstance(each, click.Option)]
-    return next((each for each in options if name in (*each.opts, *each.secondary_opts)), None)
+from tests.docs_pages import INLINE, PAGES, SOURCES, blocks, each_page
+from tests.quoted_commands import calls, calls_in_blocks, command_lines, problem_of, refusal_of
 
 
 @each_page
@@ -79,9 +21,31 @@ def test_commands_quoted_in_messages_and_docstrings_exist() -> None:
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 for code in INLINE.findall(" ".join(node.value.split())):
-                    problems |= {f"{file}: {line}": problem_of(line) for line in _call(code)}
+                    problems |= {f"{file}: {line}": problem_of(line) for line in calls(code)}
     assert len(problems) > 20
     assert {line: problem for line, problem in problems.items() if problem} == {}
+
+
+@each_page
+def test_commands_in_blocks_are_taken_by_the_command_line(page: str) -> None:
+    # Whole calls: arguments, values, options that need each other. In a text they may be shortened.
+    refusals = {line: refusal_of(line) for line in calls_in_blocks(page)}
+    assert {line: said for line, said in refusals.items() if said} == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("vidsearch videos list --state failed > failed.txt", None),
+        ("vidsearch index attach products --uri-field media.url", None),
+        ("vidsearch videos show", "Missing argument"),
+        ("vidsearch search boat -k many", "'many' is not a valid integer"),
+        ("vidsearch metrics 9850", "unexpected extra argument"),
+    ],
+)
+def test_the_check_of_whole_calls_finds_what_is_wrong(line: str, said: str | None) -> None:
+    refusal = refusal_of(line)
+    assert refusal is None if said is None else said in (refusal or "")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +77,7 @@ def test_commands_are_found_in_every_form_that_docs_use() -> None:
         "docker compose exec worker vidsearch index create",
         'vidsearch local up --model demo)"',
     ]
-    assert [line for form in forms for line in _call(form)] == [
+    assert [*calls(*forms)] == [
         "vidsearch index diff",
         "vidsearch index create",
         "vidsearch local up --model demo",

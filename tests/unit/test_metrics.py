@@ -216,6 +216,19 @@ def test_exporter_shows_registry_queue_and_workers(exported: dict[str, Any]) -> 
     assert 90 <= exported["vidsearch_oldest_waiting_seconds"][""] < 120
 
 
+def test_exporter_counts_what_workers_are_needed_for(
+    services: Services, put: Any, worker: Any, now: float
+) -> None:
+    put("waits", State.REGISTERED)
+    put("queued", State.QUEUED)
+    put("in work", State.PROCESSING, owner="w@h#1", lease_until=now + 60)
+    put("later", State.QUEUED, due_at=now + 3600)
+    put("done", State.INDEXED)
+    text = generate_latest(metrics_registry(services)).decode()
+    assert "\nvidsearch_unfinished 3.0\n" in text
+    assert "\nvidsearch_waiting_for_retry 1.0\n" in text
+
+
 def test_exporter_without_an_engine_says_that_it_is_down(
     services: Services,
     worker: Any,

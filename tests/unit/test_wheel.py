@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import email
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from vidsearch import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {
@@ -18,12 +22,19 @@ PACKAGES = {
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from an sdist, as an index would have it."""
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of this checkout."""
     pytest.importorskip("hatchling", reason="hatchling is not installed: no wheel can be built")
     folder = tmp_path_factory.mktemp("dist")
     _build("sdist", folder, source=ROOT)
-    (sdist,) = folder.glob("*.tar.gz")
+    (built,) = folder.glob("*.tar.gz")
+    return built
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist: Path) -> Path:
+    """Built from the sdist, as an index would have it."""
+    folder = sdist.parent
     subprocess.run(["tar", "-xzf", str(sdist), "-C", str(folder)], check=True)
     (source,) = (path for path in folder.iterdir() if path.is_dir())
     _build("wheel", folder, source=source)
@@ -60,3 +71,30 @@ def test_the_wheel_has_its_licence_and_its_command(wheel: Path) -> None:
         assert "licenses/LICENSE" in about
         commands = archive.read(about["entry_points.txt"]).decode()
     assert "vidsearch = vidsearch.cli:main" in commands
+
+
+def test_the_sdist_holds_what_the_wheel_is_built_of_and_nothing_else(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    texts = {"README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", "PKG-INFO", ".gitignore"}
+    assert {name for name in names if "/" not in name} <= texts
+    assert {name.partition("/")[0] for name in names if "/" in name} == {
+        *("plugin", "tasks", "mappings"),
+    }
+    assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
+
+
+def test_both_have_texts_that_an_index_can_show(wheel: Path, sdist: Path) -> None:
+    pytest.importorskip("twine")
+    command = [sys.executable, "-m", "twine", "check", "--strict", str(wheel), str(sdist)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_wheel_says_what_it_needs(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        about = email.message_from_bytes(archive.read(name))
+    assert about["Requires-Python"] == ">=3.10"
+    assert {"worker", "query", "web"} <= set(about.get_all("Provides-Extra", []))
+    assert about["Version"] == __version__

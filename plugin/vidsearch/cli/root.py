@@ -46,6 +46,7 @@ _COMMANDS = (
     "embed",
     "reindex",
     "local",
+    "completion",
 )
 _WRONG_INPUT = (ConfigError, EvaluationError, FineTuningError, QueryError, VideoListError)
 

@@ -1,0 +1,31 @@
+"""``scripts/check_extras.py`` knows every extra, and the bare wheel runs (``make extras``: all)."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import subprocess
+import sys
+
+import pytest
+from tests.docs_pages import EXTRAS, ROOT
+
+SCRIPT = ROOT / "scripts" / "check_extras.py"
+
+
+def test_every_extra_is_tried_by_the_script() -> None:
+    assert set(runpy.run_path(str(SCRIPT))["IMPORTS"]) == set(EXTRAS) - {"dev"}
+
+
+def test_the_bare_wheel_has_a_command_and_no_extra() -> None:
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), "--only", "bare"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=250,
+    )
+    if done.returncode and not os.environ.get("CI"):
+        pytest.skip(f"the wheel could not be installed here: {done.stdout}{done.stderr}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("bare ")

@@ -1,0 +1,232 @@
+"""The Helm chart: its values, and what helm makes of it (``make chart``) in ``tests/data/helm``."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from prometheus_client import generate_latest
+from tests.docs_pages import PAGES, ROOT, blocks
+from tests.quoted_commands import refusal_of
+from tests.status_stage import now, put, services, worker  # noqa: F401
+
+from vidsearch import __version__
+from vidsearch.config import load_settings, setting_paths, variable_name
+
+Json = dict[str, Any]
+
+CHART = ROOT / "deploy/helm/vidsearch"
+SCRIPT = runpy.run_path(str(ROOT / "scripts/render_chart.py"))
+SETS: dict[str, Path] = SCRIPT["sets_of_values"]()
+SCHEMA = json.loads((CHART / "values.schema.json").read_text("utf-8"))
+VALUES = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
+VARIABLES = {variable_name(section, name) for section, name, _ in setting_paths()}
+_COMPONENT = "app.kubernetes.io/component"
+
+each_set = pytest.mark.parametrize("name", SETS)
+
+
+def rendered(name: str) -> list[Json]:
+    """The manifests that a set of values gives."""
+    text = (SCRIPT["RENDERED"] / f"{name}.yaml").read_text("utf-8")
+    return [each for each in yaml.safe_load_all(text) if each]
+
+
+def of_kind(name: str, kind: str) -> dict[str, Json]:
+    """By what they are for: worker, page, …"""
+    found = [each for each in rendered(name) if each["kind"] == kind]
+    return {each["metadata"]["labels"][_COMPONENT]: each for each in found}
+
+
+def pods(name: str) -> Iterator[Json]:
+    for kind in ("Deployment", "Job"):
+        for each in of_kind(name, kind).values():
+            yield each["spec"]["template"]
+
+
+def containers(name: str) -> Iterator[Json]:
+    for pod in pods(name):
+        yield from pod["spec"]["containers"]
+
+
+# -- values
+
+
+def test_the_version_of_the_app_is_that_of_the_package() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text("utf-8"))
+    assert chart["appVersion"] == __version__
+
+
+def test_values_follow_the_schema_and_the_schema_knows_all_of_them() -> None:
+    jsonschema.Draft7Validator.check_schema(SCHEMA)
+    jsonschema.validate(VALUES, SCHEMA, jsonschema.Draft7Validator)
+    free = {"global", "nameOverride"}
+    assert set(SCHEMA["properties"]) - free == set(VALUES)
+    for name, properties in SCHEMA["properties"].items():
+        if "properties" in properties:
+            assert set(properties["properties"]) == set(VALUES[name]), name
+
+
+@each_set
+def test_sets_of_values_follow_the_schema(name: str) -> None:
+    jsonschema.validate(yaml.safe_load(SETS[name].read_text("utf-8")), SCHEMA)
+
+
+def test_values_of_the_docs_follow_the_schema() -> None:
+    (text,) = blocks("docs/deployment.md", "yaml")
+    jsonschema.validate(yaml.safe_load(text), SCHEMA)
+    named = set(re.findall(rf"`((?:{'|'.join(VALUES)})\.\w+)`", PAGES["docs/deployment.md"]))
+    assert named
+    for path in named:
+        section, name = path.split(".")
+        assert name in VALUES[section], path
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"worker": {"replica": 2}},
+        {"keda": {"maxReplicas": "many"}},
+        {"settings": {"engine": {"api_key": "abc"}}},
+        {"settings": {"broker": {"url": "redis://:secret@redis:6379/0"}}},
+        {"page": {"settings": {"web": {"token": "abc"}}}},
+        {"page": {"ingress": {"enabled": True}}},
+    ],
+    ids=lambda wrong: ".".join(wrong),
+)
+def test_wrong_values_and_secrets_among_them_are_refused(wrong: Json) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(wrong, SCHEMA)
+
+
+# -- what helm makes of it
+
+
+@each_set
+def test_what_is_rendered_is_of_this_chart(name: str) -> None:
+    first, *_ = (SCRIPT["RENDERED"] / f"{name}.yaml").read_text("utf-8").splitlines()
+    assert first.endswith(SCRIPT["digest"]()), "run `make chart` where helm is installed"
+
+
+@pytest.mark.skipif(shutil.which("helm") is None, reason="there is no helm here")
+@each_set
+def test_helm_renders_what_is_kept(name: str) -> None:
+    kept = (SCRIPT["RENDERED"] / f"{name}.yaml").read_text("utf-8")
+    assert SCRIPT["rendered"](SETS[name]) == kept
+
+
+def test_parts_are_there_when_they_are_switched_on() -> None:
+    assert set(of_kind("default", "Deployment")) == {"worker", "metrics"}
+    assert set(of_kind("default", "Job")) == {"index"}
+    assert of_kind("default", "ScaledObject") == {}
+    assert set(of_kind("full", "Deployment")) == {"worker", "metrics", "beat", "page"}
+    assert set(of_kind("full", "Ingress")) == {"page"}
+    assert [each["kind"] for each in rendered("prometheus")] == ["Deployment", "ScaledObject"]
+
+
+@each_set
+def test_names_are_unique_and_selectors_match(name: str) -> None:
+    names = [(each["kind"], each["metadata"]["name"]) for each in rendered(name)]
+    assert len(set(names)) == len(names)
+    labels = [pod["metadata"]["labels"] for pod in pods(name)]
+    for each in of_kind(name, "Deployment").values():
+        wanted = each["spec"]["selector"]["matchLabels"].items()
+        assert len([one for one in labels if wanted <= one.items()]) == 1
+    for service in of_kind(name, "Service").values():
+        wanted = service["spec"]["selector"].items()
+        (pod,) = [one for one in pods(name) if wanted <= one["metadata"]["labels"].items()]
+        ports = {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports
+
+
+@each_set
+def test_containers_run_commands_that_there_are(name: str) -> None:
+    from celery.bin.celery import celery
+
+    for container in containers(name):
+        words = container["args"]
+        if words[0] == "celery":
+            known = {each for option in celery.commands[words[3]].params for each in option.opts}
+            options = {word.partition("=")[0] for word in words[4:] if word.startswith("-")}
+            assert options <= known
+        elif words[0] == "vidsearch":
+            assert refusal_of(" ".join(words)) is None
+        else:
+            calls = re.findall(r"vidsearch [a-z -]+", words[0])
+            assert len(calls) == 3
+            assert [refusal_of(call.strip()) for call in calls] == [None] * 3
+
+
+@each_set
+def test_variables_are_settings_with_values_that_load(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for container in containers(name):
+        given = {each["name"]: each["value"] for each in container["env"]}
+        ours = {each for each in given if each.startswith("VIDSEARCH_")}
+        assert ours
+        assert ours <= VARIABLES
+        with monkeypatch.context() as environment:
+            for variable in ours:
+                environment.setenv(variable, given[variable])
+            settings = load_settings()
+        assert settings.engine.url == "https://search.example:9200"
+        if name == "full":
+            assert settings.index.segment_seconds == 7.5
+            assert settings.ingest.max_queued == 5000
+            assert settings.sources.schemes == ("https", "s3")
+            assert settings.embeddings.keep is False
+
+
+@each_set
+def test_secrets_come_from_the_secret_alone(name: str) -> None:
+    for container in containers(name):
+        assert container["envFrom"] == [{"secretRef": {"name": "vidsearch"}}]
+    assert not [each for each in rendered(name) if each["kind"] == "Secret"]
+
+
+@each_set
+def test_pods_have_no_rights_that_they_do_not_need(name: str) -> None:
+    for pod in pods(name):
+        assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+        for container in pod["spec"]["containers"]:
+            assert container["securityContext"]["allowPrivilegeEscalation"] is False
+            mounted = {each["name"] for each in container["volumeMounts"]}
+            assert mounted == {each["name"] for each in pod["spec"]["volumes"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "trigger"), [("full", "metrics-api"), ("prometheus", "prometheus")]
+)
+def test_workers_are_scaled_by_what_the_registry_counts(
+    name: str, trigger: str, request: pytest.FixtureRequest
+) -> None:
+    from vidsearch_tasks.exporter import metrics_registry
+
+    worker_of_chart = of_kind(name, "Deployment")["worker"]
+    assert "replicas" not in worker_of_chart["spec"], "KEDA decides"
+    spec = of_kind(name, "ScaledObject")["worker"]["spec"]
+    assert spec["scaleTargetRef"]["name"] == worker_of_chart["metadata"]["name"]
+    (only,) = spec["triggers"]
+    assert only["type"] == trigger
+    assert all(isinstance(value, str) for value in only["metadata"].values())
+    asked = only["metadata"].get("valueLocation") or only["metadata"]["query"]
+    exported = generate_latest(metrics_registry(request.getfixturevalue("services"))).decode()
+    assert re.search(rf"^{re.search('vidsearch_[a-z]+', asked)[0]} ", exported, re.MULTILINE)  # type: ignore[index]
+    if trigger == "metrics-api":
+        service = of_kind(name, "Service")["metrics"]
+        host = f"{service['metadata']['name']}.video.svc:{service['spec']['ports'][0]['port']}"
+        assert only["metadata"]["url"] == f"http://{host}/metrics"
+
+
+def test_workers_of_the_chart_are_scaled_by_hand_without_keda() -> None:
+    assert of_kind("default", "Deployment")["worker"]["spec"]["replicas"] == 1
