@@ -248,7 +248,8 @@ def measure(
         )
         for way in ways
     }
-    stats = _raw(engine, "GET", f"/{settings.name}/_stats")["_all"]["primaries"]
+    (stats,) = _raw(engine, "GET", f"/{settings.name}/_stats")["indices"].values()
+    stats = stats["primaries"]
     state = State(
         lucene_segments=int(stats["segments"]["count"]),
         disk=int(stats["store"]["size_in_bytes"]),
