@@ -134,7 +134,7 @@ def _with_variables(text: str) -> str:
     """With the shell's variables in place of what stood for them."""
     text = text.replace(_TEXT, "$TEXT").replace(_WORD, "$WORDS")
     for name in (_VECTOR, _ID):
-        text = re.sub(rf'\[(?:\s*"{re.escape(name)}",?)+\s*\]', lambda _, n=name: n, text)
+        text = re.sub(rf'\[(?:\s*"{re.escape(name)}",?)+\s*\]', name, text)
     return text
 
 

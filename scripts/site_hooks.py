@@ -35,8 +35,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """With what lies outside of docs/."""
     sources = {f"docs/{each.src_uri}": each.abs_src_path for each in files.documentation_pages()}
     for name, page in OUTSIDE.items():
-        sources[name] = path = str(ROOT / name)
-        files.append(File.generated(config, page, abs_src_path=path))
+        sources[name] = str(ROOT / name)
+        files.append(File.generated(config, page, abs_src_path=str(ROOT / name)))
     for source, path in sources.items():
         for target in _targets(Path(str(path)).read_text(encoding="utf-8"), source):
             page = _page_of(target)
