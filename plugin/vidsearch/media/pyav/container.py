@@ -199,7 +199,10 @@ def _first_frame(path: Path, *, late_picture: bool) -> av.VideoFrame | None:
     try:
         with _open(path, late_picture=late_picture) as container:
             stream = select_stream(container)
-            packets = container.demux(stream) if stream is not None else iter(())
+            if stream is None:
+                return None
+            stream.codec_context.thread_count = 1  # else it starts one per core
+            packets = container.demux(stream)
             for packet in islice(packets, _MOST_PACKETS_BEFORE_A_FRAME):
                 with suppress(av.FFmpegError):
                     for frame in packet.decode():

@@ -188,9 +188,9 @@ def read_packets(video: Video) -> PacketIndex:
     not_whole[[max(at - 1, 0) for at in missing]] = True  # they may reach into the hole
     not_whole[zeroed.found] = True
     told = numbers.missing() if numbers else None
-    if told is None:
+    if numbers is None or told is None or not numbers.tell_all:
         flags = (np.frombuffer(each, dtype=np.bool_) for each in (keys, shown))
-        told = missing_by_rhythm(raw if stamped.all() else times, *flags)
+        told = [*(told or []), *missing_by_rhythm(raw if stamped.all() else times, *flags)]
     if "matroska" in video.container.format.name:
         for last, following in breaks_of_matroska(video.path):
             begin, end = np.searchsorted(places, [last, following]).tolist()
