@@ -249,8 +249,8 @@ class _Mpeg4(_InOrderOfDisplay):
     def __init__(self, extradata: bytes) -> None:
         super().__init__()
         self._times = VopTimes(extradata)
-        self._latest = -1
-        """Time of the last frame that is no B-frame."""
+        self._latest = self._earlier = -1
+        """Times of the last frame that is no B-frame, and of the one before it."""
         self._referred_to: int | None = None
         """The same, where B-frames are known to come before it."""
         self._b_frames = 0
@@ -269,10 +269,12 @@ class _Mpeg4(_InOrderOfDisplay):
             # recordings were joined: B-frames may be left of the one whose beginning was cut off.
             is_next = vop.is_coded and vop.time > self._latest
             self._referred_to = vop.time if is_next else None
-            self._latest = vop.time
+            self._earlier, self._latest = self._latest, vop.time
         elif self._referred_to is not None:
             self._b_frames += 1
-            if vop.time > self._referred_to:
+            # Not every program counts whole seconds from the same frame.
+            is_a_second_late = self._earlier < vop.time - self._times.second < self._latest
+            if vop.time > self._referred_to and not is_a_second_late:
                 self._orphans.append(self._position)
         return vop.time
 

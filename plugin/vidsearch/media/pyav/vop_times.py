@@ -43,10 +43,10 @@ class VopTimes:
     """
 
     def __init__(self, extradata: bytes) -> None:
-        self._units = 0
-        """Of the clock per second; 0 if unknown."""
-        self._second = self._second_before = 0
-        """Of the last frame that is no B-frame, and of the one before it."""
+        self.second = 0
+        """Units of the clock; 0 if unknown."""
+        self._base = self._base_before = 0
+        """Whole seconds of the last frame that is no B-frame, and of the one before it."""
         self.is_packed = False
         """A packet held more than one frame."""
         self._read(extradata)
@@ -71,29 +71,29 @@ class VopTimes:
             read = Bits(header[1 : 1 + _HEAD], is_escaped=False)
             try:
                 if header[:1] and header[0] in _LAYERS:
-                    self._units = _units(read)
+                    self.second = _units(read)
                 elif header[:1] == bytes([_GROUP]):
                     hours, minutes, _, seconds = (read.fixed(bits) for bits in (5, 6, 1, 6))
-                    self._second = 3600 * hours + 60 * minutes + seconds
+                    self._base = 3600 * hours + 60 * minutes + seconds
             except ValueError:
                 pass  # damaged
 
     def _vop(self, read: Bits) -> Vop | None:
-        if not self._units:
+        if not self.second:
             return None
         is_b = read.fixed(2) == _B
         seconds = 0
         while read.fixed(1):
             seconds += 1
         read.fixed(1)
-        within = read.fixed(max((self._units - 1).bit_length(), 1))
+        within = read.fixed(max((self.second - 1).bit_length(), 1))
         read.fixed(1)
         is_coded = bool(read.fixed(1))
         if not is_b:
-            self._second_before = self._second
-            self._second += seconds
-        second = self._second_before + seconds if is_b else self._second
-        return Vop(second * self._units + within, is_b=is_b, is_coded=is_coded)
+            self._base_before = self._base
+            self._base += seconds
+        whole = self._base_before + seconds if is_b else self._base
+        return Vop(whole * self.second + within, is_b=is_b, is_coded=is_coded)
 
 
 def _units(read: Bits) -> int:
