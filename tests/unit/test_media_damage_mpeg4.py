@@ -6,14 +6,23 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from tests.clock_clips import packed
-from tests.damage_clips import MPEG, RATE, SECONDS, WRONG, Clip, difference, everything, read
+from tests.clock_clips import packed, write
+from tests.damage_clips import (
+    MPEG,
+    POINTS,
+    RATE,
+    SECONDS,
+    WRONG,
+    Clip,
+    difference,
+    everything,
+    read,
+)
 from tests.remuxing import Change, dropped, evenly_timed, remuxed
 
 from vidsearch.media.pyav.container import opened
 from vidsearch.media.pyav.packets import packets_of
 from vidsearch.media.pyav.vop_times import Vop, VopTimes
-from vidsearch.testing.clips import write_clip
 
 _VOP = b"\0\0\1\xb6"
 _P = 1
@@ -73,9 +82,12 @@ def test_frames_that_b_frames_lack_cost_the_rest_of_their_gops(
     path = clip.write(tmp_path, dropped(*_second_frames(whole)))
     clean = everything(whole)
     pictures, summary = read(path, decoder)
-    assert summary.damaged == summary.points - len(pictures) >= 15
-    assert len(pictures) >= 10
-    assert all(difference(each, clean[time]) < WRONG for time, each in pictures.items())
+    assert 15 <= summary.damaged <= 25
+    assert summary.points == SECONDS * POINTS
+    for time, picture in pictures.items():
+        # AVI times the decoding: where B-frames do not decode, a key frame seems to come later.
+        near = clean.values() if container == "avi" else [clean[time]]
+        assert min(difference(picture, each) for each in near) < WRONG, time
 
 
 @pytest.mark.parametrize("decoder", ["pyav", "opencv"])
@@ -108,8 +120,7 @@ def test_frames_that_are_not_coded_are_no_damage(
 @pytest.mark.parametrize("container", ["avi", "mkv", "mp4"])
 def test_packed_frames_are_no_damage(tmp_path: Path, container: str, decoder: str) -> None:
     times = [Fraction(n, 25) for n in range(100)]
-    options = {"bf": "1", "g": "20"}
-    plain = write_clip(tmp_path / "c.avi", times, codec="mpeg4", rate=25, options=options)
+    plain = write(tmp_path / "c.avi", times, codec="mpeg4", rate=25, bf="1", g="200")
     path = packed(plain, tmp_path / f"packed.{container}")
     assert read(path, decoder)[1].damaged == 0
 
