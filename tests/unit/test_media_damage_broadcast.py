@@ -31,6 +31,22 @@ def test_a_key_frame_that_lacks_transport_packets_costs_its_gop(
 
 
 @pytest.mark.parametrize("decoder", ["pyav", "opencv"])
+def test_a_part_that_is_missing_is_seen_though_the_counter_goes_on(
+    tmp_path: Path, decoder: str
+) -> None:
+    clip, whole, keys = intact("hevc-ts", tmp_path)
+    packets = _transport_packets(whole)
+    video = [n for n, each in enumerate(packets) if _stream(each) == 256]
+    starts = [at for at, n in enumerate(video) if packets[n][1] & 0x40]
+    first = starts[keys[4]] + 2
+    begin, end = 188 * video[first] + 100, 188 * video[first + 16] + 60
+    content = whole.read_bytes()
+    path = tmp_path / clip.name
+    path.write_bytes(content[:begin] + content[end:])
+    assert_costs(path, whole, gop_of(whole, 4), decoder=decoder)
+
+
+@pytest.mark.parametrize("decoder", ["pyav", "opencv"])
 @pytest.mark.parametrize("name", ["h264-ts", "h264-intra-ts", "hevc-ts", "mpeg2-ts"])
 def test_transport_streams_that_are_joined_have_no_damage(
     tmp_path: Path, name: str, decoder: str
