@@ -239,9 +239,9 @@ class _Av1(_InOrderOfDisplay):
 class _Mpeg4(_InOrderOfDisplay):
     """By the times in the frames' headers.
 
-    A time that is left out proves nothing: a frame may be held. But a B-frame comes on display
-    before the frame that was decoded right before it and all its B-frames. If it does not, that one
-    is missing. Where one is, times that are left out are taken for missing frames, too.
+    A time that is left out proves nothing: a frame may be held. But the last frame before a B-frame
+    that is none, in the order of decoding, comes on display after it. If it comes earlier, another
+    one is missing. Where one is, times that are left out are taken for missing frames, too.
     """
 
     tell_all = False

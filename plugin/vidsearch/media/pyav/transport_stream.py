@@ -80,7 +80,7 @@ def _is_filled_up(packet: bytes) -> bool:
     """Whether the adaptation field of a packet is longer than what it says."""
     if not packet[3] & _HAS_FIELD:
         return False
-    length = packet[4]
+    length = min(packet[4], _PACKET - 5)
     if not length:
         return True
     flags = packet[5]
