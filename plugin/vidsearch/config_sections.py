@@ -184,7 +184,10 @@ class IngestSettings(Section):
         "every frame.",
     )
     decoder_threads: int = Field(
-        1, ge=1, description="Number of decoding threads per worker process."
+        1,
+        ge=1,
+        description="Number of decoding threads per worker process. `pyav` decodes H.264 and "
+        "MPEG-4 with one: with several, FFmpeg loses marks of damaged frames.",
     )
     max_damaged: float = Field(
         0.5,

@@ -61,6 +61,19 @@ def test_a_damaged_key_frame_costs_its_gop(tmp_path: Path, name: str, decoder: s
 
 
 @pytest.mark.parametrize("decoder", ["pyav", "opencv"])
+@pytest.mark.parametrize("name", ["h264-mp4", "h264-pyramid", "mpeg2-ts", "mpeg4-mp4"])
+def test_several_threads_see_the_same_damage(tmp_path: Path, name: str, decoder: str) -> None:
+    clip, _, keys = intact(name, tmp_path)
+    path = clip.write(tmp_path, scribbled(keys[1] + 3, keys[3], keys[5] + 1))
+    results = []
+    for threads in (1, 4):
+        frames = open_decoder(decoder, max_damaged=1.0, threads=threads).frames(path, rate=POINTS)
+        results.append(([time for batch in frames for time, _ in batch.frames()], frames.summary))
+    assert results[0] == results[1]
+    assert results[0][1].damaged > 0
+
+
+@pytest.mark.parametrize("decoder", ["pyav", "opencv"])
 @pytest.mark.parametrize("name", [*H264, *MPEG2, *HEVC, *NUMBERLESS])
 def test_a_missing_key_frame_costs_its_gop(tmp_path: Path, name: str, decoder: str) -> None:
     clip, whole, keys = intact(name, tmp_path)

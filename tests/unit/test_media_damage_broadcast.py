@@ -12,6 +12,8 @@ from tests.damage_clips import (
     read,
 )
 
+from vidsearch.media.pyav.transport_stream import is_whole
+
 av = pytest.importorskip("av")
 
 
@@ -27,6 +29,22 @@ def test_a_key_frame_that_lacks_transport_packets_costs_its_gop(
     first = starts[keys[4]] + 2
     path = tmp_path / clip.name
     path.write_bytes(b"".join(packets[:first] + packets[first + lost :]))
+    assert_costs(path, whole, gop_of(whole, 4), decoder=decoder)
+
+
+@pytest.mark.parametrize("decoder", ["pyav", "opencv"])
+def test_a_part_that_is_missing_is_seen_though_the_counter_goes_on(
+    tmp_path: Path, decoder: str
+) -> None:
+    clip, whole, keys = intact("hevc-ts", tmp_path)
+    packets = _transport_packets(whole)
+    video = [n for n, each in enumerate(packets) if _stream(each) == 256]
+    starts = [at for at, n in enumerate(video) if packets[n][1] & 0x40]
+    first = starts[keys[4]] + 2
+    begin, end = 188 * video[first] + 100, 188 * video[first + 16] + 60
+    content = whole.read_bytes()
+    path = tmp_path / clip.name
+    path.write_bytes(content[:begin] + content[end:])
     assert_costs(path, whole, gop_of(whole, 4), decoder=decoder)
 
 
@@ -49,6 +67,27 @@ def test_transport_streams_that_are_joined_have_no_damage(
     path.write_bytes(b"".join(packets))
     pictures, summary = read(path, decoder)
     assert (len(pictures), summary.damaged) == (40, 0)
+
+
+@pytest.mark.parametrize(
+    ("field", "is_filled_up"),
+    [
+        (b"\0", True),
+        (b"\1\0", False),
+        (b"\2\0\xff", True),
+        (b"\7\x10" + bytes(6), False),
+        (b"\x09\x10" + bytes(6) + b"\xff\xff", True),
+        (b"\x05\2\3abc", False),
+        (b"\xff\3" + b"\xff" * 182, False),
+    ],
+    ids=["one-byte", "flags", "filled", "clock", "clock-filled", "private", "noise"],
+)
+def test_a_frame_ends_in_a_packet_that_is_filled_up(
+    tmp_path: Path, field: bytes, is_filled_up: bool
+) -> None:
+    path = tmp_path / "one.ts"
+    path.write_bytes((b"\x47\x41\0\x30" + field).ljust(188, b"\xaa")[:188])
+    assert is_whole(path, 256, 0) is is_filled_up
 
 
 def _transport_packets(path: Path) -> list[bytes]:

@@ -45,6 +45,9 @@ def opened(path: Path, *, threads: int = 1, late_picture: bool = False) -> Itera
     settings = {
         cv2.CAP_PROP_N_THREADS: threads,
         cv2.CAP_PROP_HW_ACCELERATION: cv2.VIDEO_ACCELERATION_NONE,
+        # Without end: OpenCV gives up a file after 30 s, so what is read would depend on the load.
+        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: 0,
+        cv2.CAP_PROP_READ_TIMEOUT_MSEC: 0,
     }
     with opencv_restricted(late_picture=late_picture, raw_mjpeg=is_raw_mjpeg(path)):
         source = cv2.VideoCapture(

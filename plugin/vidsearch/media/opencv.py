@@ -49,8 +49,8 @@ class OpenCvDecoder(BatchDecoder):
     Rotation is applied; transparency is dropped. OpenCV does not tell which frames are damaged, and
     not always when they are shown, so PyAV reads the file, too, as for
     :class:`~vidsearch.media.pyav.PyAvDecoder`, and OpenCV gives the pictures of the same frames.
-    VP8 and VP9, in which only a missing frame shows damage, are decoded by OpenCV alone until one
-    is missing.
+    HEVC, VP8 and VP9, in which only a missing frame shows damage, are decoded by OpenCV alone until
+    one is missing.
 
     A range, too, is decoded from the first frame of the video on.
 
@@ -135,7 +135,7 @@ class _Pictures:
         self.count = 0
         """Frames that came out so far."""
         self.has_gap = False
-        """Some did not."""
+        """Some did not, or a packet did not decode."""
         self._given = -1
         self._image: NDArray[np.uint8] | None = None
 
@@ -164,9 +164,9 @@ class _Pictures:
             self.has_gap = True
             return False
         self.count += 1
-        before = self._times.number
-        self._times.advance_to(self._capture.seconds, lost=self._capture.lost)
-        self.has_gap = self.has_gap or self._times.number > before + 1
+        before, lost = self._times.number, self._capture.lost
+        self._times.advance_to(self._capture.seconds, lost=lost)
+        self.has_gap = self.has_gap or lost > 0 or self._times.number > before + 1
         return True
 
 

@@ -16,6 +16,9 @@ _ALIGNMENT = 64
 # Tested frame by frame. In VP8, VP9 and AV1 there is next to nothing to skip: what is not displayed
 # is referred to, and what a skipped frame would teach the decoder (segment maps) is lost.
 _EXACT = frozenset({"h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video"})
+_LOSE_MARKS = frozenset({"h264", "mpeg4", "rv30", "rv40"})
+"""Decoders that mark the frames that they patched up, but with several threads not always: one
+marks its own copy of a frame, and another gives the frame out."""
 _HEVC_VPS = 32
 _NO_PIXELS = {"skip_loop_filter": "all", "skip_idct": "all"}
 """Options of a codec whose frames are looked at for damage alone."""
@@ -24,11 +27,14 @@ _NO_PIXELS = {"skip_loop_filter": "all", "skip_idct": "all"}
 def prepare(
     video: Video, *, limits: MediaLimits, threads: int, are_drawn: bool = True
 ) -> VideoCodecContext:
-    """The stream's codec, not opened yet, so set up that it allocates no larger picture.
+    """The stream's codec, not opened yet, so set up that it allocates no larger picture, and that
+    its threads hide no damage.
 
     Where the frames are not drawn, it does without steps that nothing else depends on.
     """
     codec = video.stream.codec_context
+    if codec.name in _LOSE_MARKS:
+        threads = 1
     codec.thread_count = threads
     codec.thread_type = "AUTO" if threads > 1 else "NONE"
     # The codec counts rows and columns that are cut off before display, too.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.errors import MissingExtraError, SourceNotFoundError, VideoOpenError
@@ -33,6 +34,10 @@ _LONGEST_LATE = 6 * 3600.0
 """Seconds by which a picture starts after the sound; time stamps that are further apart are of two
 clocks."""
 _MOST_PACKETS_BEFORE_A_FRAME = 500
+_DESCRIBED = frozenset({"mov", "mp4", "matroska", "webm"})
+"""Formats whose header describes the streams."""
+_AT_A_GLANCE = {"probesize": "32", "analyzeduration": "1"}
+"""FFmpeg decodes up to 20 frames to get to know a stream, where it is not told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,13 @@ class Video:
 
     def first_frame(self) -> av.VideoFrame | None:
         """The first frame that decodes, read apart from :attr:`container`; ``None`` without one."""
-        return _first_frame(self.path, late_picture=self.late_picture)
+        names = self.container.format.name.split(",")
+        if not _DESCRIBED.isdisjoint(names):
+            quickly = _first_frame(self.path, self.stream.index, _AT_A_GLANCE)
+            if quickly is not None:
+                return quickly
+        more = LATE_PICTURE_OPTIONS if self.late_picture else {}
+        return _first_frame(self.path, self.stream.index, more)
 
     @contextmanager
     def reopened(self) -> Iterator[Video]:
@@ -170,7 +181,7 @@ def opened(path: Path) -> Iterator[Video]:
         stream, late_picture = select_stream(container), False
         if stream is None and container.streams.video and container.format.name in _BROADCAST:
             container.close()
-            container, late_picture = _open(path, late_picture=True), True
+            container, late_picture = _open(path, LATE_PICTURE_OPTIONS), True
             stream = select_stream(container)
     except (av.FFmpegError, OSError) as error:
         raise VideoOpenError(f"{path.name} {why_not_a_video(path)}") from error
@@ -183,24 +194,28 @@ def opened(path: Path) -> Iterator[Video]:
         yield Video(path, container, stream, late_picture)
 
 
-def _open(path: Path, *, late_picture: bool = False) -> InputContainer:
+def _open(path: Path, more: Mapping[str, str] = MappingProxyType({})) -> InputContainer:
     import av
 
-    options = {**AV_OPTIONS, **(LATE_PICTURE_OPTIONS if late_picture else {})}
     form = "mjpeg" if is_raw_mjpeg(path) else None
     # An absolute path, so that a file name can never be read as a protocol ("concat:…").
-    return av.open(str(path.absolute()), format=form, options=options, metadata_errors="replace")
+    return av.open(
+        str(path.absolute()),
+        format=form,
+        options={**AV_OPTIONS, **more},
+        metadata_errors="replace",
+    )
 
 
-def _first_frame(path: Path, *, late_picture: bool) -> av.VideoFrame | None:
+def _first_frame(path: Path, number: int, more: Mapping[str, str]) -> av.VideoFrame | None:
     # In a container of its own, as not every format can go back to its beginning.
     import av
 
     try:
-        with _open(path, late_picture=late_picture) as container:
-            stream = select_stream(container)
-            packets = container.demux(stream) if stream is not None else iter(())
-            for packet in islice(packets, _MOST_PACKETS_BEFORE_A_FRAME):
+        with _open(path, more) as container:
+            stream: Any = container.streams[number]
+            stream.codec_context.thread_count = 1  # else it starts one per core
+            for packet in islice(container.demux(stream), _MOST_PACKETS_BEFORE_A_FRAME):
                 with suppress(av.FFmpegError):
                     for frame in packet.decode():
                         if isinstance(frame, av.VideoFrame):

@@ -39,8 +39,9 @@ _MAKE_UP_REFERENCES = frozenset(
     {"mpeg4", "h263", "flv", "msmpeg4v1", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2", "wmv3", "vc1"}
 )
 """Decoders that give a frame without a type for a reference that is missing."""
-PATCH_NOTHING_UP = frozenset({"vp8", "libvpx", "vp9", "libvpx-vp9"})
-"""Decoders that give no frame for a packet in which they find damage."""
+PATCH_NOTHING_UP = frozenset({"hevc", "vp8", "libvpx", "vp9", "libvpx-vp9"})
+"""Decoders that mark no frame as patched up: they give none for a packet in which they find damage,
+and make something of any other bytes."""
 _REPEAT_KEYS = frozenset({"av1", "libdav1d"})
 """Decoders that may give a key frame once more, in place of a frame that is missing."""
 MOST_AHEAD = 16

@@ -1,7 +1,8 @@
 """Packets that a stream lacks, told by the numbers that its frames bear.
 
 Those of H.264 count the frames that others may refer to, in the order of decoding; those of HEVC,
-AV1, MPEG-1 and -2 count all frames of a GOP in the order of display.
+AV1, MPEG-1 and -2 count all frames of a GOP in the order of display. Those of MPEG-4 are times, and
+a frame may be held.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from vidsearch.media.pyav.codec import skips_exactly
 from vidsearch.media.pyav.container import Video
 from vidsearch.media.pyav.hevc_headers import PictureOrder
 from vidsearch.media.pyav.nal_units import NalUnits, SequenceParameters, frame_number
+from vidsearch.media.pyav.vop_times import VopTimes
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -34,6 +36,7 @@ _PICTURE = b"\0\0\1\0"
 """Start code in MPEG-1 and -2."""
 _MPEG_HEAD = 1024
 _UNKNOWN = -1
+_ENDLESS = 1 << 62
 _MOST_IRREGULAR = 0.25
 """Share of the frames whose distance in numbers may differ from the usual one; in a stream with
 more, the numbers do not count frames."""
@@ -41,6 +44,9 @@ more, the numbers do not count frames."""
 
 class FrameNumbers(Protocol):
     """Takes the packets of a stream, in order."""
+
+    tell_all: bool
+    """Whether they show every hole; else, only some."""
 
     def add(self, packet: Packet[Any]) -> None:
         """Read the number of its frame."""
@@ -63,6 +69,8 @@ def frame_numbers(video: Video) -> FrameNumbers | None:
             return _Av1(codec.extradata or b"")
         case "mpeg1video" | "mpeg2video":
             return _Mpeg()
+        case "mpeg4":
+            return _Mpeg4(codec.extradata or b"")
     return None
 
 
@@ -91,6 +99,8 @@ class References:
 
 class _H264:
     """By the frame number (ITU-T H.264, 7.4.3)."""
+
+    tell_all = True
 
     def __init__(self, extradata: bytes) -> None:
         self._units = NalUnits(extradata, is_hevc=False)
@@ -134,6 +144,8 @@ class _InOrderOfDisplay(ABC):
 
     Between two GOPs nothing is told: streams are cut and joined there.
     """
+
+    tell_all = True
 
     def __init__(self) -> None:
         self._numbers = array("q")
@@ -222,6 +234,59 @@ class _Av1(_InOrderOfDisplay):
     @property
     def _count(self) -> int:
         return self._hints.count
+
+
+class _Mpeg4(_InOrderOfDisplay):
+    """By the times in the frames' headers.
+
+    A time that is left out proves nothing: a frame may be held. But the last frame before a B-frame
+    that is none, in the order of decoding, comes on display after it. If it comes earlier, another
+    one is missing. Where one is, times that are left out are taken for missing frames, too.
+    """
+
+    tell_all = False
+
+    def __init__(self, extradata: bytes) -> None:
+        super().__init__()
+        self._times = VopTimes(extradata)
+        self._latest = self._earlier = -1
+        """Times of the last frame that is no B-frame, and of the one before it."""
+        self._referred_to: int | None = None
+        """The same, where B-frames are known to come before it."""
+        self._b_frames = 0
+        self._position = -1
+        self._orphans: list[int] = []
+        """Positions of the B-frames that come after it."""
+
+    def _number(self, packet: memoryview) -> int | None:
+        self._position += 1
+        vop = self._times.of(packet)
+        if vop is None:
+            self._referred_to = None
+            return None
+        if not vop.is_b:
+            # Programs give any time to frames that are not coded, and where the clock goes back,
+            # recordings were joined: B-frames may be left of the one whose beginning was cut off.
+            is_next = vop.is_coded and vop.time > self._latest
+            self._referred_to = vop.time if is_next else None
+            self._earlier, self._latest = self._latest, vop.time
+        elif self._referred_to is not None:
+            self._b_frames += 1
+            # Not every program counts whole seconds from the same frame.
+            is_a_second_late = self._earlier < vop.time - self._times.second < self._latest
+            if vop.time > self._referred_to and not is_a_second_late:
+                self._orphans.append(self._position)
+        return vop.time
+
+    def missing(self) -> list[int] | None:
+        is_regular = len(self._orphans) <= _MOST_IRREGULAR * self._b_frames
+        if not self._orphans or not is_regular or self._times.is_packed:
+            return []
+        return sorted({*self._orphans, *(super().missing() or [])})
+
+    @property
+    def _count(self) -> int:
+        return _ENDLESS
 
 
 def missing_in(gop: dict[int, int], step: int) -> set[int]:

@@ -31,6 +31,7 @@ def breaks_of_matroska(path: Path) -> Iterator[tuple[int, int]]:
         at = before = 0
         end: int | None = None  # of the cluster
         for _ in range(_MOST_BREAKS):
+            is_beyond = False
             while at < size:
                 name, length, header = _header(os.pread(file.fileno(), _LONGEST_HEADER, at))
                 is_in_place = name in _ANYWHERE or (name in _IN_CLUSTER and end is not None)
@@ -38,15 +39,22 @@ def breaks_of_matroska(path: Path) -> Iterator[tuple[int, int]]:
                     is_in_place = end in (None, 0, at)
                 if not is_in_place or not header:
                     break
+                descends = name in {_SEGMENT, _CLUSTER}
+                following = at + header + (0 if descends or length is None else length)
+                # What is no header may look like one; what a file ends in is longer than it, too.
+                is_beyond = following > (min(end, size) if end and at < end else size)
+                if is_beyond:
+                    break
                 if name == _CLUSTER:
                     end = at + header + length if length is not None else 0
                 elif name in _TOP or name == _SEGMENT:
                     end = None
-                descends = name in {_SEGMENT, _CLUSTER}
-                before, at = at, at + header + (0 if descends or length is None else length)
+                before, at = at, following
             if size - at < _LONGEST_HEADER:
                 return
             at = _next_cluster(file.fileno(), at)
+            if is_beyond and at >= size:
+                return
             yield before, at
             end = None
 

@@ -20,7 +20,12 @@ from vidsearch.media.pyav.frame_numbers import frame_numbers
 from vidsearch.media.pyav.key_frame_rhythm import missing_by_rhythm
 from vidsearch.media.pyav.matroska import breaks_of_matroska
 from vidsearch.media.pyav.stamps import NO_STAMP, are_repeated, filled_in
-from vidsearch.media.pyav.transport_stream import is_cut_off, is_whole
+from vidsearch.media.pyav.transport_stream import (
+    has_usual_packets,
+    is_cut_off,
+    is_whole,
+    misaligned,
+)
 from vidsearch.media.pyav.zeroed import ZeroedPackets
 
 if TYPE_CHECKING:
@@ -188,9 +193,9 @@ def read_packets(video: Video) -> PacketIndex:
     not_whole[[max(at - 1, 0) for at in missing]] = True  # they may reach into the hole
     not_whole[zeroed.found] = True
     told = numbers.missing() if numbers else None
-    if told is None:
+    if numbers is None or told is None or not numbers.tell_all:
         flags = (np.frombuffer(each, dtype=np.bool_) for each in (keys, shown))
-        told = missing_by_rhythm(raw if stamped.all() else times, *flags)
+        told = [*(told or []), *missing_by_rhythm(raw if stamped.all() else times, *flags)]
     if "matroska" in video.container.format.name:
         for last, following in breaks_of_matroska(video.path):
             begin, end = np.searchsorted(places, [last, following]).tolist()
@@ -279,6 +284,9 @@ def _not_whole(
         ends = places[position : position + 2]
         may_be_joint = len(ends) == 1 or keys[position + 1]
         found[position] = not (may_be_joint and is_whole(video.path, video.stream.id, *ends))
+    if has_usual_packets(video.path):
+        for begin, end in misaligned(places):
+            found[begin:end] = True
     return found
 
 
@@ -356,20 +364,23 @@ def _interlaced_rate(video: Video) -> float | None:
 
 def packets_of(video: Video) -> Iterator[Packet[Any]]:
     """The stream's packets that hold something, from where the container is read on: an empty one
-    would tell the codec that the end is reached, as does the one that PyAV adds at the end. A last
-    one that a transport stream was cut off in is left out.
+    would tell the codec that the end is reached, as does the one that PyAV adds at the end. Those
+    that a transport stream was cut off in are left out.
     """
     packets = _packets_of(video)
     if video.container.format.name != "mpegts" or not is_cut_off(video.path):
         yield from packets
         return
-    last: Packet[Any] | None = None
+    last: list[Packet[Any]] = []
     for packet in packets:
-        if last is not None:
-            yield last
-        last = packet
-    if last is not None and (last.pos is None or is_whole(video.path, video.stream.id, last.pos)):
-        yield last
+        # One without a place shares that of the one before. What follows a cut is often taken for
+        # the beginning of another frame.
+        if packet.pos is not None:
+            yield from last
+            last = []
+        last.append(packet)
+    if last and (last[0].pos is None or is_whole(video.path, video.stream.id, last[0].pos)):
+        yield from last
 
 
 def _packets_of(video: Video) -> Iterator[Packet[Any]]:

@@ -66,7 +66,6 @@ class FrontToBack:
         self._video = video
         self._times = times
         self._damage = damage
-        self._threads = threads
         self._codec = prepare(video, limits=limits, threads=threads, are_drawn=are_drawn)
         self._codec.flags |= Flags.copy_opaque  # a frame brings its packet's position with it
         self.lost = 0
@@ -113,7 +112,7 @@ class FrontToBack:
                     yield from self._damage.trusted(frame, own)
             except av.FFmpegError:
                 self.lost += 1
-                self._damage.lost(position if self._threads == 1 else None)
+                self._damage.lost(position if self._codec.thread_count == 1 else None)
             if packet is None:
                 yield from self._damage.rest()
                 return

@@ -2,22 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
-__all__ = ["is_cut_off", "is_whole"]
+__all__ = ["has_usual_packets", "is_cut_off", "is_whole", "misaligned"]
 
 _PACKET = 188
 _SYNC = 0x47
 _HAS_FIELD, _HAS_PAYLOAD = 0x20, 0x10
+_FIELDS = {0x10: 6, 0x08: 6, 0x04: 1}
+"""Bytes of the clocks and of the countdown in an adaptation field, by their flags."""
+_OF_ANY_LENGTH = (0x02, 0x01)
+"""Flags of what tells its length itself."""
 _LONGEST = 1 << 24
 """Bytes of one frame in the file, with what lies between."""
 
 
-def is_cut_off(path: Path) -> bool:
-    """Whether a file of packets of 188 bytes ends within one."""
+def has_usual_packets(path: Path) -> bool:
+    """Whether a file begins with packets of 188 bytes."""
     with path.open("rb") as file:
         head = file.read(2 * _PACKET + 1)
-    return head[::_PACKET] == bytes([_SYNC] * 3) and path.stat().st_size % _PACKET > 0
+    return head[::_PACKET] == bytes([_SYNC] * 3)
+
+
+def is_cut_off(path: Path) -> bool:
+    """Whether a file of packets of 188 bytes ends within one."""
+    return has_usual_packets(path) and path.stat().st_size % _PACKET > 0
+
+
+def misaligned(places: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Between which frames of a file of such packets a part of one is missing. Where 16 are missing
+    beside, their counter shows nothing.
+
+    Args:
+        places: where each frame begins in the file; 0 if it shares a place with the one before.
+
+    Returns:
+        Positions of the first frame that may lack something, and of the first behind it.
+    """
+    known = [(position, place) for position, place in enumerate(places) if place]
+    for (before, place), (after, other) in pairwise(known):
+        if (other - place) % _PACKET:
+            yield before, after
 
 
 def is_whole(path: Path, stream: int, begin: int, end: int | None = None) -> bool:
@@ -45,5 +72,20 @@ def is_whole(path: Path, stream: int, begin: int, end: int | None = None) -> boo
             continue
         if counter is not None and flags & 15 not in (counter, (counter + 1) & 15):
             return False
-        counter, filled_up = flags & 15, bool(flags & _HAS_FIELD)
+        counter, filled_up = flags & 15, _is_filled_up(data[at : at + _PACKET])
     return filled_up
+
+
+def _is_filled_up(packet: bytes) -> bool:
+    """Whether the adaptation field of a packet is longer than what it says."""
+    if not packet[3] & _HAS_FIELD:
+        return False
+    length = min(packet[4], _PACKET - 5)
+    if not length:
+        return True
+    flags = packet[5]
+    said = 1 + sum(size for bit, size in _FIELDS.items() if flags & bit)
+    for bit in _OF_ANY_LENGTH:
+        if flags & bit and said < length:
+            said += 1 + packet[5 + said]
+    return length > said
