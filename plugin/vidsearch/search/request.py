@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 from numpy.typing import NDArray
 from pydantic import (
@@ -35,6 +35,9 @@ from vidsearch.search.request_fields import (
     require_text,
 )
 from vidsearch.search.types import GroupBy, Level, Mode
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Leg", "SearchRequest", "require_text"]
 
@@ -285,8 +288,8 @@ class SearchRequest(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _raise_query_error(
-        cls, data: Any, handler: ModelWrapValidatorHandler[SearchRequest], info: ValidationInfo
-    ) -> SearchRequest:
+        cls, data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo
+    ) -> Self:
         try:
             request = handler(data)
         except ValidationError as error:
