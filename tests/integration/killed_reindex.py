@@ -16,12 +16,13 @@ from typing import Any
 
 from vidsearch.config import load_settings
 from vidsearch.reindex import Changes, Reindexer, ReindexRun, RunStore
+from vidsearch.reindex import target as targets
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch_tasks import Services, reindexer
 
 __all__ = ["BEGUN", "LEASE", "MOVED", "UNDONE", "Moment", "go_to", "killed"]
 
-LEASE = 1.0
+LEASE = 0.5
 _STEPS = ("writing_both", "copying", "catching_up", "verified", "swapped")
 BEGUN = ("begun:planned", *(f"begun:{step}" for step in _STEPS))
 """As soon as the record says that step."""
@@ -88,6 +89,7 @@ def go_to(step: str, reindexer: Reindexer) -> ReindexRun:
 
 
 def main(when: str) -> None:
+    targets._WRITERS_SECONDS = 0.0  # this process is the only one that writes
     moment = Moment(when, lambda: os.kill(os.getpid(), signal.SIGKILL))
     RunStore.change = moment.recording(RunStore.change)  # type: ignore[method-assign]
     with Services(load_settings(), encoder=FakeEncoder()) as services:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from tests.integration.reindex_traffic import fill_index
 from tests.integration.stage import Node
 from tests.services import call
@@ -79,7 +80,12 @@ def small_index(node: Node, name: str) -> Iterator[Reindexed]:
     settings = Settings(
         engine={"url": node.url, "kind": node.kind}, index={"name": name, "replicas": 0}
     )
-    with Services(settings, encoder=FakeEncoder()) as services:
+    with (
+        Services(settings, encoder=FakeEncoder()) as services,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        # Between a kill and what follows it, nobody writes who would have to be waited for.
+        patch.setattr("vidsearch.reindex.target._WRITERS_SECONDS", 0.0)
         create_videos_index(services.engine, settings.index, FakeEncoder().identity)
         fill_index(services, _VIDEOS)
         yield Reindexed(services, env)
