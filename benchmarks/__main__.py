@@ -41,6 +41,7 @@ MODULES = (
     "rewrite",
     "ingestion",
     "index_copy",
+    "model_change",
 )
 BY_THEMSELVES = ("large",)
 """Commands of their own, whose results are part of the report."""

@@ -15,19 +15,19 @@ import psutil
 from benchmarks.celery_worker import start_worker
 from benchmarks.clips import Clip, make_clips
 from benchmarks.harness import others_from_now, quieter_half
+from benchmarks.ingested import environment_of, ingest, settings_of
 from benchmarks.models import made_checkpoint
 from benchmarks.report import Section, Verdict
-from vidsearch.config import Settings
 from vidsearch.encoders import load_encoder
 from vidsearch.index import create_videos_index
 from vidsearch.ingest import VideoOpener
 from vidsearch.ingest.document import video_document
 from vidsearch.local import RedisServer, SearchNode
 from vidsearch.local.process import Process
-from vidsearch.registry import NewVideo, State, VideoRecord
+from vidsearch.registry import VideoRecord
 from vidsearch.testing.clips import solid, write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder
-from vidsearch_tasks import Services, register_videos
+from vidsearch_tasks import Services
 
 TITLE = "Ingestion beside decoding and encoding"
 
@@ -37,8 +37,6 @@ _SMALL, _LARGE = 50, 10
 _WARM_UP = 1
 _LARGE_SECONDS = 8
 _MOST_ROUNDS = 3
-_LONGEST = 600.0
-_NO_SWEEP = 3600.0
 
 
 def run(*, rounds: int, folder: Path) -> Iterator[Section]:
@@ -70,12 +68,12 @@ def _beside(engine: str, broker: str, folder: Path, *, rounds: int) -> Section:
     with ExitStack() as stack:
         sides: list[tuple[Services, Process]] = []
         for name, keep in (("beside", False), ("beside-kept", True)):
-            settings = _settings(engine, broker, name, keep=keep)
+            settings = settings_of(engine, broker, name, keep=keep)
             services = stack.enter_context(Services(settings, encoder=FakeEncoder()))
             create_videos_index(services.engine, settings.index, FakeEncoder().identity)
             worker = start_worker(
                 folder / f"{name}.log",
-                _environment(settings),
+                environment_of(settings),
                 queue=name,
                 app="benchmarks.ingestion_app",
             )
@@ -134,7 +132,7 @@ def _round(
     def whole(services: Services, worker: Process) -> tuple[float, float]:
         processes = _processes(worker)
         before = [_cpu(one) for one in processes]
-        _ingest(services, clips)
+        ingest(services, clips)
         parent, pool = (_cpu(one) - then for one, then in zip(processes, before, strict=True))
         return parent, pool
 
@@ -213,7 +211,7 @@ class _Pair:
 
 
 def _two_workers(engine: str, broker: str, folder: Path, *, rounds: int) -> Section:
-    settings = _settings(engine, broker, "two", keep=False, model=str(made_checkpoint(folder)))
+    settings = settings_of(engine, broker, "two", keep=False, model=str(made_checkpoint(folder)))
     clips = make_clips(
         folder, [Clip(f"large-{n}.mp4", "", seconds=_LARGE_SECONDS) for n in range(_LARGE)]
     )
@@ -230,7 +228,7 @@ def _two_workers(engine: str, broker: str, folder: Path, *, rounds: int) -> Sect
                         for n in range(workers):
                             process = start_worker(
                                 folder / f"{name}-{n}.log",
-                                _environment(settings),
+                                environment_of(settings),
                                 queue="two",
                                 core=n if pinned else None,
                             )
@@ -270,44 +268,7 @@ def _timed(services: Services, clips: Mapping[str, Path], name: str, workers: in
     """Seconds for all clips, when every worker has embedded one."""
     first = next(iter(clips.values()))
     # All are idle, so that each takes one, and loads the model for it.
-    _ingest(services, {f"warm-{name}-{n}": first for n in range(workers)})
+    ingest(services, {f"warm-{name}-{n}": first for n in range(workers)})
     began = time.perf_counter()
-    _ingest(services, {f"{name}-{id}": clip for id, clip in clips.items()})
+    ingest(services, {f"{name}-{id}": clip for id, clip in clips.items()})
     return time.perf_counter() - began
-
-
-def _ingest(services: Services, clips: Mapping[str, Path]) -> None:
-    registry = services.registry
-    before = registry.counts()[State.INDEXED]
-    videos = [NewVideo(id, str(path), {"title": id}) for id, path in clips.items()]
-    assert not [one for one in register_videos(videos, services=services) if one.error]
-    until = time.monotonic() + _LONGEST
-    while (counts := registry.counts())[State.INDEXED] < before + len(videos):
-        if counts[State.FAILED] or counts[State.DEAD] or time.monotonic() > until:
-            raise SystemExit(f"not all videos were indexed: {counts}")
-        time.sleep(0.05)
-
-
-def _settings(engine: str, broker: str, name: str, *, keep: bool, model: str = "demo") -> Settings:
-    return Settings(
-        engine={"url": engine, "kind": "elasticsearch"},
-        broker={"url": broker, "queue": name},
-        index={"name": name, "replicas": 0},
-        embeddings={"keep": keep},
-        ingest={"sweep_seconds": _NO_SWEEP},
-        model={"name": model},
-    )
-
-
-def _environment(settings: Settings) -> dict[str, str]:
-    return {
-        "VIDSEARCH_ENGINE__URL": settings.engine.url,
-        "VIDSEARCH_ENGINE__KIND": settings.engine.kind,
-        "VIDSEARCH_BROKER__URL": settings.broker.url.get_secret_value(),
-        "VIDSEARCH_BROKER__QUEUE": settings.broker.queue,
-        "VIDSEARCH_INDEX__NAME": settings.index.name,
-        "VIDSEARCH_INDEX__REPLICAS": "0",
-        "VIDSEARCH_INGEST__SWEEP_SECONDS": str(_NO_SWEEP),
-        "VIDSEARCH_EMBEDDINGS__KEEP": str(settings.embeddings.keep),
-        "VIDSEARCH_MODEL__NAME": settings.model.name,
-    }
