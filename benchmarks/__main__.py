@@ -42,6 +42,7 @@ MODULES = (
     "ingestion",
     "index_copy",
     "model_change",
+    "attached_swap",
 )
 BY_THEMSELVES = ("large",)
 """Commands of their own, whose results are part of the report."""
