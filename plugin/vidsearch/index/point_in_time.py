@@ -129,14 +129,10 @@ def vanished(before: Counted, now: PointInTime) -> Iterator[Document]:
 
     Both are of one shard.
     """
-    end, last = before.end, before.last
-    yield from _gone(
-        before.point, now, {(at, min(at + _FEW, last)): _FEW for at in range(end, last, _FEW)}
-    )
-    if not end:
-        return
-    width = before.width
-    few, many = _differing(before.counts, now.counts([(0, end)], width=width), width=width)
+    end, last, width = before.end, before.last, before.width
+    later = now.counts([(0, end)], width=width) if end else {}
+    few, many = _differing(before.counts, later, width=width)
+    few |= {(at, min(at + _FEW, last)): _FEW for at in range(end, last, _FEW)}
     yield from _gone(before.point, now, few)
     while many:
         ranges, many, width = many, [], width // _closer_by()

@@ -52,10 +52,13 @@ def swap(
     """
     engine.refresh(new)  # so that little is left to do while writes wait
     changes.until_short()
-    began = time.monotonic()
-    engine.block_writes(old)
-    changes.run(last=True)
     with ThreadPoolExecutor(thread_name_prefix="swap") as pool:
+        began = time.monotonic()
+        beside = [pool.submit(engine.block_writes, old)]
+        beside += [pool.submit(engine.refresh, index) for index in (old, new)]
+        for each in beside:  # so that little is left to refresh when nobody writes any more
+            each.result()
+        changes.run(last=True)
         aliases = pool.submit(engine.aliases, old)  # some may have been added until now
         had = pool.submit(engine.count, old)
         engine.refresh(new)
