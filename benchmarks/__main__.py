@@ -43,6 +43,8 @@ MODULES = (
     "rewrite",
     "ingestion",
     "index_copy",
+    "model_change",
+    "attached_swap",
 )
 BY_THEMSELVES = ("large",)
 """Commands of their own, whose results are part of the report."""

@@ -15,19 +15,19 @@ import psutil
 from benchmarks.celery_worker import start_worker
 from benchmarks.clips import Clip, make_clips
 from benchmarks.harness import others_from_now, quieter_half
+from benchmarks.ingested import environment_of, ingest, settings_of
 from benchmarks.models import made_checkpoint
 from benchmarks.report import Section, Verdict
-from vidsearch.config import Settings
 from vidsearch.encoders import load_encoder
 from vidsearch.index import create_videos_index
 from vidsearch.ingest import VideoOpener
 from vidsearch.ingest.document import video_document
 from vidsearch.local import RedisServer, SearchNode
 from vidsearch.local.process import Process
-from vidsearch.registry import NewVideo, State, VideoRecord
+from vidsearch.registry import VideoRecord
 from vidsearch.testing.clips import solid, write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder
-from vidsearch_tasks import Services, register_videos
+from vidsearch_tasks import Services
 
 TITLE = "Ingestion beside decoding and encoding"
 
@@ -39,9 +39,6 @@ _TIMES = 4
 _WARM_UP = 1
 _LARGE_SECONDS = 8
 _MOST_ROUNDS = 3
-_LONGEST = 600.0
-_NO_SWEEP = 3600.0
-_POLL = 0.5
 
 
 def run(*, rounds: int, folder: Path) -> Iterator[Section]:
@@ -73,12 +70,12 @@ def _beside(engine: str, broker: str, folder: Path, *, rounds: int) -> Section:
     with ExitStack() as stack:
         sides: list[tuple[Services, Process]] = []
         for name, keep in (("beside", False), ("beside-kept", True)):
-            settings = _settings(engine, broker, name, keep=keep)
+            settings = settings_of(engine, broker, name, keep=keep)
             services = stack.enter_context(Services(settings, encoder=FakeEncoder()))
             create_videos_index(services.engine, settings.index, FakeEncoder().identity)
             worker = start_worker(
                 folder / f"{name}.log",
-                _environment(settings),
+                environment_of(settings),
                 queue=name,
                 app="benchmarks.ingestion_app",
             )
@@ -137,7 +134,7 @@ def _round(
     def whole(services: Services, worker: Process) -> tuple[float, float]:
         processes = _processes(worker)
         before = [_cpu(one) for one in processes]
-        _ingest(services, clips)
+        ingest(services, clips)
         parent, pool = (_cpu(one) - then for one, then in zip(processes, before, strict=True))
         return parent, pool
 
@@ -216,7 +213,7 @@ class _Pair:
 
 
 def _two_workers(engine: str, broker: str, folder: Path, *, rounds: int) -> Section:
-    settings = _settings(engine, broker, "two", keep=False, model=str(made_checkpoint(folder)))
+    settings = settings_of(engine, broker, "two", keep=False, model=str(made_checkpoint(folder)))
     clips = make_clips(
         folder, [Clip(f"large-{n}.mp4", "", seconds=_LARGE_SECONDS) for n in range(_LARGE)]
     )
@@ -233,7 +230,7 @@ def _two_workers(engine: str, broker: str, folder: Path, *, rounds: int) -> Sect
                         for n in range(workers):
                             process = start_worker(
                                 folder / f"{name}-{n}.log",
-                                _environment(settings),
+                                environment_of(settings),
                                 queue="two",
                                 core=n if pinned else None,
                             )
@@ -279,49 +276,6 @@ def _timed(services: Services, clips: Mapping[str, Path], name: str, workers: in
     """Seconds for all clips, when every worker has embedded one."""
     first = next(iter(clips.values()))
     # All are idle, so that each takes one, and loads the model for it.
-    _ingest(services, {f"warm-{name}-{n}": first for n in range(workers)})
-    began = time.time()
-    _ingest(services, videos := _videos(name, clips))
-    # Counts are those of the last refresh, which may be a second old.
-    return max(services.registry.get(id).indexed_at or 0.0 for id in videos) - began
-
-
-def _videos(name: str, clips: Mapping[str, Path]) -> dict[str, Path]:
-    return {f"{name}-{n}-{id}": clip for n in range(_TIMES) for id, clip in clips.items()}
-
-
-def _ingest(services: Services, clips: Mapping[str, Path]) -> None:
-    registry = services.registry
-    before = registry.counts()[State.INDEXED]
-    videos = [NewVideo(id, str(path), {"title": id}) for id, path in clips.items()]
-    assert not [one for one in register_videos(videos, services=services) if one.error]
-    until = time.monotonic() + _LONGEST
-    while (counts := registry.counts())[State.INDEXED] < before + len(videos):
-        if counts[State.FAILED] or counts[State.DEAD] or time.monotonic() > until:
-            raise SystemExit(f"not all videos were indexed: {counts}")
-        time.sleep(_POLL)
-
-
-def _settings(engine: str, broker: str, name: str, *, keep: bool, model: str = "demo") -> Settings:
-    return Settings(
-        engine={"url": engine, "kind": "elasticsearch"},
-        broker={"url": broker, "queue": name},
-        index={"name": name, "replicas": 0},
-        embeddings={"keep": keep},
-        ingest={"sweep_seconds": _NO_SWEEP},
-        model={"name": model},
-    )
-
-
-def _environment(settings: Settings) -> dict[str, str]:
-    return {
-        "VIDSEARCH_ENGINE__URL": settings.engine.url,
-        "VIDSEARCH_ENGINE__KIND": settings.engine.kind,
-        "VIDSEARCH_BROKER__URL": settings.broker.url.get_secret_value(),
-        "VIDSEARCH_BROKER__QUEUE": settings.broker.queue,
-        "VIDSEARCH_INDEX__NAME": settings.index.name,
-        "VIDSEARCH_INDEX__REPLICAS": "0",
-        "VIDSEARCH_INGEST__SWEEP_SECONDS": str(_NO_SWEEP),
-        "VIDSEARCH_EMBEDDINGS__KEEP": str(settings.embeddings.keep),
-        "VIDSEARCH_MODEL__NAME": settings.model.name,
-    }
+    ingest(services, {f"warm-{name}-{n}": first for n in range(workers)})
+    again = {f"{name}-{n}-{id}": clip for n in range(_TIMES) for id, clip in clips.items()}
+    return ingest(services, again)

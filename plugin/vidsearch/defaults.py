@@ -9,6 +9,7 @@ __all__ = [
     "MAX_LOSS",
     "MAX_PIXELS",
     "MAX_SECONDS",
+    "NOTICE_SECONDS",
     "TIME_LIMIT",
 ]
 
@@ -27,3 +28,6 @@ MAX_PIXELS = 8192 * 4320
 """Pixels of a frame, as coded."""
 MAX_LOSS = {"fp32": 1e-6, "int8": 0.02}
 """Of cosine that an ONNX export may lose to torch, by its precision."""
+NOTICE_SECONDS = 15.0
+"""That search clients get to load another model before a reindex swaps to it: they look for one
+every ten seconds, and load it in a few."""

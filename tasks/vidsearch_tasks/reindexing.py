@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vidsearch.defaults import NOTICE_SECONDS
 from vidsearch.errors import (
     BackendAccessDeniedError,
     BackendUnavailableError,
@@ -43,6 +44,7 @@ def reindexer(
     services: Services | None = None,
     *,
     lease_seconds: float = _LEASE_SECONDS,
+    notice_seconds: float = NOTICE_SECONDS,
     on_step: Callable[[ReindexRun], None] = lambda run: None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Reindexer:
@@ -51,6 +53,8 @@ def reindexer(
     Args:
         services: what to work with; by default those of this process.
         lease_seconds: for which a process has a run without renewing its lease.
+        notice_seconds: that search clients get to load another model before the swap, counted from
+            when the new index begins to be written; 0 where nobody searches meanwhile.
         on_step: told each record when a step has begun.
         on_progress: told how many videos of how many are in the new index.
     """
@@ -78,6 +82,7 @@ def reindexer(
         attached=attached,
         identity_of=partial(_identity_of, services),
         lease_seconds=lease_seconds,
+        notice_seconds=notice_seconds,
         on_step=on_step,
         on_progress=on_progress,
     )

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from vidsearch.config import load_settings
-from vidsearch.reindex import Changes, Reindexer, ReindexRun, RunStore
+from vidsearch.reindex import Changes, Reindexer, ReindexRun, RunStore, attached_steps
+from vidsearch.reindex import target as targets
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch_tasks import Services, reindexer
 
 __all__ = ["BEGUN", "LEASE", "MOVED", "UNDONE", "Moment", "go_to", "killed"]
 
-LEASE = 1.0
+LEASE = 0.5
 _STEPS = ("writing_both", "copying", "catching_up", "verified", "swapped")
 BEGUN = ("begun:planned", *(f"begun:{step}" for step in _STEPS))
 """As soon as the record says that step."""
@@ -70,10 +71,19 @@ class Moment:
         """What takes the place of ``RunStore.change``."""
 
         def watched(self_: RunStore, id: str, *, held_by: str, **values: Any) -> ReindexRun:
-            is_moving = self.when == MOVED and "target" in values.get("marks", {})
-            if is_moving or self.when == f"undone:{values.get('step')}":
+            if self.when == f"undone:{values.get('step')}":
                 self.act()
             return change(self_, id, held_by=held_by, **values)
+
+        return watched
+
+    def moving(self, moves: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+        """What takes the place of ``alias_moves``."""
+
+        def watched(*args: Any, **options: Any) -> list[Any]:
+            if self.when == MOVED:
+                self.act()
+            return moves(*args, **options)
 
         return watched
 
@@ -88,8 +98,10 @@ def go_to(step: str, reindexer: Reindexer) -> ReindexRun:
 
 
 def main(when: str) -> None:
+    targets._WRITERS_SECONDS = 0.0  # this process is the only one that writes
     moment = Moment(when, lambda: os.kill(os.getpid(), signal.SIGKILL))
     RunStore.change = moment.recording(RunStore.change)  # type: ignore[method-assign]
+    attached_steps.alias_moves = moment.moving(attached_steps.alias_moves)
     with Services(load_settings(), encoder=FakeEncoder()) as services:
         go_to(moment.step, reindexer(services, lease_seconds=LEASE, on_step=moment.begun))
 

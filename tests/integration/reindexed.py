@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import pytest
 from tests.integration.reindex_traffic import fill_index
 from tests.integration.stage import Node
 from tests.services import call
@@ -18,8 +20,6 @@ from vidsearch_tasks import Services, delete_video, reindexer, update_fields
 
 __all__ = ["Reindexed", "small_index"]
 
-_VIDEOS = 12
-
 
 class Reindexed:
     """A small index.
@@ -27,11 +27,13 @@ class Reindexed:
     Args:
         services: with the settings of the index.
         env: the same settings, for other processes.
+        videos: their number.
     """
 
-    def __init__(self, services: Services, env: dict[str, str]) -> None:
+    def __init__(self, services: Services, env: dict[str, str], *, videos: int) -> None:
         self.services = services
         self.env = env
+        self.videos = videos
         self.name = services.settings.index.name
         self.deleted: set[str] = set()
 
@@ -53,12 +55,17 @@ class Reindexed:
         beside = [engine.indices_of(name) for name in (index.registry, index.operations)]
         assert self.indices() == {behind, *(name for names in beside for name in names)}
         engine.refresh(behind)
-        found = {document.id: document.source for document in engine.scan(behind)}
-        assert found.keys() == {f"video-{each}" for each in range(_VIDEOS)} - self.deleted
+        found = self.documents(behind)
+        assert found.keys() == {f"video-{each}" for each in range(self.videos)} - self.deleted
+        assert engine.count(behind) == len(found)
         assert found["video-0"]["number"] == len(self.deleted)
         records = {record.id: record for record in self.services.registry.scan(*State)}
         assert {id for id, r in records.items() if r.state is State.DELETED} == self.deleted
-        assert len(records) == _VIDEOS
+        assert len(records) == self.videos
+
+    def documents(self, index: str) -> dict[str, Any]:
+        """By id."""
+        return {document.id: document.source for document in self.services.engine.scan(index)}
 
     def indices(self) -> set[str]:
         """All that there are of it, hidden ones too."""
@@ -68,7 +75,7 @@ class Reindexed:
 
 
 @contextmanager
-def small_index(node: Node, name: str) -> Iterator[Reindexed]:
+def small_index(node: Node, name: str, *, videos: int = 12) -> Iterator[Reindexed]:
     """A small index on a node."""
     env = {
         "VIDSEARCH_ENGINE__URL": node.url,
@@ -79,7 +86,12 @@ def small_index(node: Node, name: str) -> Iterator[Reindexed]:
     settings = Settings(
         engine={"url": node.url, "kind": node.kind}, index={"name": name, "replicas": 0}
     )
-    with Services(settings, encoder=FakeEncoder()) as services:
+    with (
+        Services(settings, encoder=FakeEncoder()) as services,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        # Between a kill and what follows it, nobody writes who would have to be waited for.
+        patch.setattr("vidsearch.reindex.target._WRITERS_SECONDS", 0.0)
         create_videos_index(services.engine, settings.index, FakeEncoder().identity)
-        fill_index(services, _VIDEOS)
-        yield Reindexed(services, env)
+        fill_index(services, videos)
+        yield Reindexed(services, env, videos=videos)

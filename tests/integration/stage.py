@@ -97,7 +97,7 @@ def running_stage(
     *,
     more: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Iterator[Stage]:
-    """A stage with an empty index; at the end its workers are stopped.
+    """A stage with an empty index; at the end its workers are killed.
 
     ``more`` are settings by their section, which go before those of all stages.
     """
@@ -122,4 +122,4 @@ def running_stage(
         create_videos_index(services.engine, services.settings.index, FakeEncoder().identity)
         yield stage
         for worker in stage.workers:
-            worker.stop()
+            worker.kill()

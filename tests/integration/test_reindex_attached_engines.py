@@ -13,6 +13,7 @@ import pytest
 from tests.integration.writing_application import COUNT, Application, Calls, body, routing
 
 from vidsearch.config import Settings
+from vidsearch.engines import Json, Write
 from vidsearch.errors import (
     BackendAccessDeniedError,
     DocumentNotFoundError,
@@ -31,6 +32,24 @@ PICTURES = range(200)
 """Documents with vectors: of those that the application updates in part."""
 
 
+def fingerprint(number: int, round: int) -> str:
+    return f"{number} in round {round}"
+
+
+def video(number: int, round: int) -> Json:
+    """What a worker writes into a document."""
+    vector = np.random.default_rng(number).standard_normal(FakeEncoder().identity.dims)
+    vector = (vector / np.linalg.norm(vector)).astype(np.float32)
+    return {
+        "uri": f"/{number}.mp4",
+        "model": "fake@1",
+        "fingerprint": fingerprint(number, round),
+        "duration": 4.0,
+        "vector": vector,
+        "segments": [{"start": 0.0, "end": 4.0, "vector": vector}],
+    }
+
+
 class Shop:
     """An attached index, its application, and a worker that writes vectors into documents."""
 
@@ -46,33 +65,28 @@ class Shop:
         self.application = Application(self.engine, self.name)
         self.application.fill(self.old)
         attach_index(self.engine, services.settings.index, FakeEncoder().identity, uri_field="url")
-        self.fingerprints: dict[str, str] = {}
-        for number in PICTURES:
-            self.embed(number, 0)
+        self.fingerprints = {f"{number}": fingerprint(number, 0) for number in PICTURES}
+        known = {f"{number}": value for number in PICTURES if (value := routing(number))}
+        stored = self.engine.mget(self.old, [*self.fingerprints], routing=known).values()
+        writes = [
+            Write("index", one.id, one.source | {"video": video(int(one.id), 0)}, one.routing)
+            for one in stored
+        ]
+        self.engine.bulk(self.old, writes)
 
     def embed(self, number: int, round: int) -> None:
         """What a worker writes, again and again until it is taken, as the registry has it do."""
-        id, fingerprint = f"{number}", f"{number} in round {round}"
-        vector = np.random.default_rng(number).standard_normal(FakeEncoder().identity.dims)
-        vector = (vector / np.linalg.norm(vector)).astype(np.float32)
-        video = {
-            "uri": f"/{id}.mp4",
-            "model": "fake@1",
-            "fingerprint": fingerprint,
-            "duration": 4.0,
-            "vector": vector,
-            "segments": [{"start": 0.0, "end": 4.0, "vector": vector}],
-        }
+        id = f"{number}"
         while True:
             index = open_videos_index(self.engine, self.services.settings.index)
             found = index.read(id, routing=routing(number))
             assert found is not None
             try:
-                index.merge(video, into=found)
+                index.merge(video(number, round), into=found)
             except (BackendAccessDeniedError, DocumentNotFoundError, VersionConflictError):
                 time.sleep(0.005)
             else:
-                self.fingerprints[id] = fingerprint
+                self.fingerprints[id] = fingerprint(number, round)
                 return
 
     @contextmanager

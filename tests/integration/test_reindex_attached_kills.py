@@ -58,7 +58,11 @@ class Shop:
 
 
 @pytest.fixture
-def shop(elasticsearch_9: SearchNode, index_name: str) -> Iterator[Shop]:
+def shop(
+    elasticsearch_9: SearchNode, index_name: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Shop]:
+    # Nobody writes while a run is taken up, who would have to be waited for.
+    monkeypatch.setattr("vidsearch.reindex.target._WRITERS_SECONDS", 0.0)
     settings = Settings(
         engine={"url": elasticsearch_9.url, "kind": elasticsearch_9.kind},
         index={"name": index_name, "replicas": 0},

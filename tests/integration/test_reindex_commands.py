@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.command_line import Run, runner
 from tests.integration.worker import Worker, until
 from tests.services import call
 
+import vidsearch_tasks
 from vidsearch.config import load_settings
 from vidsearch.demo.clips import Shot, write_clip
 from vidsearch.demo.scenes import Scene
@@ -67,6 +69,12 @@ def slice_seconds(
     for name, value in values.items():
         demo_env[f"VIDSEARCH_INGEST__{name}"] = value
         monkeypatch.setenv(f"VIDSEARCH_INGEST__{name}", value)
+
+
+@pytest.fixture
+def nobody_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No client has to load another model before the swap."""
+    monkeypatch.setattr(vidsearch_tasks, "reindexer", partial(reindexer, notice_seconds=0))
 
 
 @pytest.fixture
@@ -181,6 +189,7 @@ def test_another_model_is_changed_to_and_back_while_searches_go_on(
     assert run("index", "show", "--json").data["videos"] == 4
 
 
+@pytest.mark.usefixtures("nobody_searches")
 def test_a_file_that_is_gone_keeps_its_video_out_of_a_new_model_and_in_the_old_index(
     run: Run, library: Worker, search: VideoSearch, other: Path, clips: Path, index_name: str
 ) -> None:
@@ -203,7 +212,7 @@ def test_a_file_that_is_gone_keeps_its_video_out_of_a_new_model_and_in_the_old_i
     assert run("reindex", "--missing", "--dry-run", "--json").data == []
 
 
-@pytest.mark.usefixtures("slice_seconds")
+@pytest.mark.usefixtures("slice_seconds", "nobody_searches")
 @pytest.mark.parametrize(
     ("slice_seconds", "end"),
     [

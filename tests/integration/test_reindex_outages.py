@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 from tests.integration.killed_reindex import BEGUN, LEASE, UNDONE, Moment, go_to
 from tests.integration.reindexed import Reindexed, small_index
 from tests.killable import KillableNode
-from tests.services import RunningServices
+from tests.services import RunningServices, call
 
+from vidsearch.engines import BulkResult, Engine, Write
 from vidsearch.errors import BackendUnavailableError
-from vidsearch.reindex import ReindexRun, RunStore, Step
+from vidsearch.reindex import Changes, ReindexRun, RunStore, Step
 from vidsearch_tasks import reindexer
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -100,6 +103,62 @@ def test_a_run_whose_engine_is_killed_is_rolled_back(
         assert run.step == moment.partition(":")[2]
         reindexer(reindexed.services, lease_seconds=LEASE).roll_back()
         reindexed.check(Step.ROLLED_BACK, behind=run.source)
+
+
+class KilledWithinBulk:
+    """Has the node killed as soon as it has written some documents of a bulk, and not all."""
+
+    def __init__(self, engine: Engine, node: KillableNode, target: str) -> None:
+        self._bulk, self._node, self._target = engine.bulk, node, target
+        self.written: list[int] = []
+        """Documents of the bulk that were written at the kill."""
+
+    def __call__(self, index: str, writes: Sequence[Write], **options: Any) -> BulkResult:
+        if index != self._target or self.written:
+            return self._bulk(index, writes, **options)
+        over = threading.Event()
+        watcher = threading.Thread(target=self._watch, args=(self._count(), len(writes), over))
+        watcher.start()
+        try:
+            return self._bulk(index, writes, **options)
+        finally:
+            over.set()
+            watcher.join()
+
+    def _watch(self, before: int, number: int, over: threading.Event) -> None:
+        while not over.is_set():
+            written = self._count() - before
+            if 0 < written < number:
+                self._node.kill()
+                self.written.append(written)
+                return
+
+    def _count(self) -> int:
+        stats = call(self._node.url, "GET", f"/{self._target}/_stats/indexing")
+        return int(stats["_all"]["primaries"]["indexing"]["index_total"])
+
+
+def test_a_copy_whose_engine_is_killed_within_a_bulk_loses_and_doubles_nothing(
+    node: KillableNode, index_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with small_index(node, index_name, videos=1500) as reindexed:
+        engine = reindexed.services.engine
+        before = reindexed.documents(index_name)
+        within = KilledWithinBulk(engine, node, f"{index_name}-000002")
+        monkeypatch.setattr(engine, "bulk", within)
+        running = reindexer(reindexed.services, lease_seconds=LEASE)
+        with pytest.raises(BackendUnavailableError):
+            running.start(Changes(quantization="flat"))
+        assert within.written
+        node.start()
+        assert running.runs.all()[0].step is Step.COPYING
+        reindexed.write()
+        assert running.resume().step is Step.SWAPPED
+        run = running.clean()
+        reindexed.check(Step.DONE, behind=run.target)
+        after = reindexed.documents(index_name)
+        changed = {"video-0", *reindexed.deleted}
+        assert all(after[id] == source for id, source in before.items() if id not in changed)
 
 
 @pytest.mark.drill

@@ -54,6 +54,7 @@ def test_two_workers_embed_slices_and_one_that_is_killed_costs_its_slice_only(
             return stage.record("film").state is State.INDEXED
 
         until(is_swept, what="the film is indexed", worker=second, seconds=300)
+        second.stop()  # when it has taken the slices off the board
     document = stage.document("film")
     assert document is not None
     assert document["title"] == "Film"
@@ -91,6 +92,7 @@ def test_sliced_and_unsliced_films_have_the_same_vectors_and_progress_is_shown(
         (stage.switches / "slow").unlink()
         (stage.switches / "held").unlink()
         stage.until("film", State.INDEXED, worker=worker)
+        worker.stop()
     sliced = stage.document("film")
     plain = {"VIDSEARCH_EMBEDDINGS__KEEP": "false"}
     stage.register("plain", film)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -74,9 +73,8 @@ def test_lost_queue_is_filled_again_in_bulk_with_each_id_once(
         kept = client.lindex(f"{queue}-bulk", 7)
         client.delete(f"{queue}-bulk")
         client.lpush(f"{queue}-bulk", kept)  # one is not lost
-    time.sleep(LEASE + 0.5)
-    with ThreadPoolExecutor(2) as pool:
-        reports = list(pool.map(lambda _: run_sweep(services=stage.services), range(2)))
+    with stage.later(2 * LEASE) as later, ThreadPoolExecutor(2) as pool:
+        reports = list(pool.map(lambda _: run_sweep(services=later), range(2)))
     assert sum(len(one.requeued) + len(one.sent) for one in reports) == count - 1
     assert depth(stage) == count
     ids = messages_of(stage.services.app, queue=queue, held_seconds=60)

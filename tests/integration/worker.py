@@ -28,7 +28,8 @@ FAKE_APP = "tests.integration.fake_app"
 class Worker:
     """``python -m celery -A … worker`` with prefork and one child.
 
-    It ends with the test session, however that one ends.
+    It ends with the test session, however that one ends. At the end of its block it is killed, as a
+    warm shutdown takes two seconds: a test that needs one says so (:meth:`stop`).
 
     Args:
         folder: for its log.
@@ -74,7 +75,7 @@ class Worker:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.stop()
+        self.kill()
 
     def text(self) -> str:
         """Its log so far."""
@@ -127,8 +128,9 @@ class Worker:
 
     def kill(self) -> None:
         """SIGKILL to the parent and its child: no clean-up of any kind."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        if self.alive():  # else another process may have that pid by now
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         while self.alive():
             time.sleep(0.02)
 

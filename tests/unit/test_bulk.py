@@ -355,11 +355,25 @@ def test_other_values_equal_those_of_the_clients_serializers() -> None:
     assert decode_vector(json.loads(to_json({"v": strided}, "big"))["v"]).tolist() == [0, 2, 4]
 
 
-@pytest.mark.parametrize("number", [float("nan"), float("inf"), np.array([np.nan], np.float32)])
+_NAN, _INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *(_NAN, _INF, np.array([np.nan], np.float32)),
+        *([0.5, _NAN], [0.5, _INF, -_INF], [0.5, "a", _NAN], [0.5, [_NAN]], ["a", _INF]),
+    ],
+)
 @pytest.mark.parametrize("order", [None, "big"])
 def test_no_number_becomes_null(number: Any, order: Any) -> None:
     with pytest.raises(TypeError, match="NaN"):
         to_json({"deep": [{"x": number}]}, order)
+
+
+@pytest.mark.parametrize("given", [[1e308, 1e308], [0.5, 1, True], [0.5, "a", [0.5, None]], []])
+def test_lists_of_finite_numbers_and_others_are_written_as_they_are(given: Any) -> None:
+    assert json.loads(to_json({"x": given})) == {"x": given}
 
 
 def test_an_answer_about_other_writes_is_an_error() -> None:

@@ -14,7 +14,7 @@ import pytest
 from vidsearch.config import IndexSettings
 from vidsearch.engines import Write
 from vidsearch.errors import BulkError
-from vidsearch.index.copy_documents import Copied, Pace, copy_documents
+from vidsearch.index.copy_documents import Copied, Pace, StoppedError, copy_documents
 from vidsearch.registry import Registry
 from vidsearch.registry.index import create_registry_index
 from vidsearch.reindex.copy import copy_videos
@@ -215,6 +215,14 @@ def test_pace_without_a_rate_lets_one_thread_work_at_a_time() -> None:
         for turn in [threads.submit(pace.run, 1, work) for _ in range(8)]:
             turn.result()
     assert met == []
+
+
+def test_pace_begins_no_work_after_other_work_has_failed() -> None:
+    pace = Pace(None)
+    with pytest.raises(ZeroDivisionError):
+        pace.run(1, lambda: 1 // 0)
+    with pytest.raises(StoppedError):
+        pace.run(1, lambda: 1)
 
 
 def test_pace_without_a_limit_never_waits() -> None:

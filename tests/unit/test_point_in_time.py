@@ -8,7 +8,7 @@ import pytest
 
 from vidsearch.engines import Write
 from vidsearch.index import point_in_time
-from vidsearch.index.point_in_time import PointInTime, vanished
+from vidsearch.index.point_in_time import Counted, PointInTime, vanished
 from vidsearch.testing.memory_engine import MemoryEngine
 
 
@@ -45,7 +45,7 @@ def test_what_was_deleted_is_found_among_what_was_written(
             engine.put("shop", id, {"n": 0}, routing=f"r{id}")
             gone.discard(id)
     engine.put("shop", "new", {"n": 0})
-    found = list(vanished(before, point(engine), upto=upto))
+    found = list(vanished(Counted(before, upto), point(engine)))
     assert sorted(one.id for one in found) == sorted(gone)
     assert all(one.routing == f"r{one.id}" for one in found)
 
@@ -53,7 +53,7 @@ def test_what_was_deleted_is_found_among_what_was_written(
 def test_where_nothing_was_deleted_nothing_is_found(engine: MemoryEngine) -> None:
     before = point(engine)
     engine.put("shop", "1", {"n": 0}, routing="r1")
-    assert list(vanished(before, point(engine), upto=149)) == []
+    assert list(vanished(Counted(before, 149), point(engine))) == []
 
 
 def test_a_write_that_was_under_way_does_not_hide_a_delete(
@@ -70,9 +70,9 @@ def test_a_write_that_was_under_way_does_not_hide_a_delete(
     ]
     engine.delete("shop", "short")
     # There are as many as before between 128 and 192.
-    assert [one.id for one in vanished(before, point(engine), upto=150)] == ["short"]
+    assert [one.id for one in vanished(Counted(before, 150), point(engine))] == ["short"]
     engine.delete("shop", "quick")
-    found = {one.id for one in vanished(before, point(engine), upto=150)}
+    found = {one.id for one in vanished(Counted(before, 150), point(engine))}
     assert found == {"quick", "short"}
 
 
@@ -81,4 +81,4 @@ def test_an_index_that_was_empty_has_lost_nothing() -> None:
     engine.create_index("shop", {})
     before = point(engine)
     engine.put("shop", "1", {"n": 0})
-    assert list(vanished(before, point(engine), upto=-1)) == []
+    assert list(vanished(Counted(before, -1), point(engine))) == []

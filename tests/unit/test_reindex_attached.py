@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
 from typing import Any
 
@@ -169,6 +170,39 @@ def test_a_run_killed_at_any_change_is_finished_or_undone(
         assert shop.titles() == expected
         assert engine.indices_of("shop") == (NEW if end == "resume" else OLD,)
     shop.write(2)
+
+
+class Noting(MemoryEngine):
+    """Notes what is asked for from the beginning of the last pass until aliases move."""
+
+    asked: list[str] | None = None
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        asked = super().__getattribute__("asked")
+        if asked is not None and callable(found) and not name.startswith("_"):
+            asked.append(name)
+        return found
+
+    def checkpoints(self, index: str) -> dict[int, int]:
+        self.asked = []
+        return super().checkpoints(index)
+
+    def update_aliases(self, actions: Any) -> None:
+        super().update_aliases(actions)
+        self.moved, self.asked = self.asked or [], None
+
+
+def test_while_writes_wait_nothing_is_asked_for_that_can_be_asked_for_before() -> None:
+    engine = Noting()
+    shop = Shop(engine=engine)
+    shop.reindexer().start(SHARDS)
+    once = {"open_point_in_time", "search_point_in_time", "changes", "aliases"}
+    once |= {"put_settings", "update_aliases"}
+    asked = Counter(engine.moved)
+    for of_the_lease in ("get", "put"):
+        asked.pop(of_the_lease, None)
+    assert asked == {**dict.fromkeys(once, 1), "refresh": 2, "count": 2}
 
 
 @pytest.mark.parametrize("changes", range(9))

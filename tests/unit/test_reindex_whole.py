@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 from celery import Celery
+from tests.waiting import until
 
 from vidsearch.config import Settings
 from vidsearch.encoders import ModelIdentity
@@ -18,7 +19,7 @@ from vidsearch.errors import ReindexCheckError
 from vidsearch.index import create_videos_index
 from vidsearch.ingest import missing_videos
 from vidsearch.registry import State
-from vidsearch.reindex import Changes, ReindexRun, Step
+from vidsearch.reindex import Changes, Reindexer, ReindexRun, Step
 from vidsearch.testing.clips import solid, write_clip
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
@@ -86,13 +87,17 @@ class Stage:
             stop.set()
             thread.join()
 
+    def reindexer(self, **options: Any) -> Reindexer:
+        """Nobody searches who would have to load another model."""
+        return reindexer(self.services, notice_seconds=0, **options)
+
     def start(self, changes: Changes, **options: Any) -> ReindexRun:
         with self.worker():
-            return reindexer(self.services, **options).start(changes)
+            return self.reindexer(**options).start(changes)
 
     def roll_back(self) -> ReindexRun:
         with self.worker():
-            return reindexer(self.services).roll_back()
+            return self.reindexer().roll_back()
 
     def documents(self, name: str) -> dict[str, Any]:
         return {document.id: document.source for document in self.engine.scan(name)}
@@ -178,6 +183,17 @@ def test_a_rollback_brings_back_what_was_written_since(
     assert not stage.services.fills.exists
 
 
+def test_search_clients_get_as_much_time_to_load_another_model_as_is_asked_for(
+    stage: Stage,
+) -> None:
+    patient = reindexer(stage.services, notice_seconds=1e6)
+    run = patient.begin(Changes(model="2"), background=True)  # which waits for nobody
+    with stage.worker():
+        until(lambda: patient.resume(run.id).step is Step.VERIFIED, what="all is embedded")
+    assert patient.resume(run.id).step is Step.VERIFIED
+    assert stage.reindexer().resume(run.id).step is Step.SWAPPED
+
+
 def test_a_video_that_cannot_be_embedded_is_named_and_tried_again(
     stage: Stage, tmp_path: Path
 ) -> None:
@@ -187,7 +203,7 @@ def test_a_video_that_cannot_be_embedded_is_named_and_tried_again(
     assert stage.services.open_index().name == OLD
     away.rename(stage.clips["red"])
     with stage.worker():
-        run = reindexer(stage.services).resume()
+        run = stage.reindexer().resume()
     assert run.step is Step.SWAPPED
     assert stage.documents("videos").keys() == COLOURS.keys()
 
@@ -211,7 +227,7 @@ def test_a_rollback_keeps_the_vectors_of_files_that_are_gone_and_fails_what_has_
 
 def test_after_a_change_of_the_model_the_next_one_goes_on_from_there(stage: Stage) -> None:
     stage.start(Changes(model="2"))
-    reindexer(stage.services).clean()
+    stage.reindexer().clean()
     run = stage.start(Changes(model="1", segment_seconds=3))
     assert (run.source, run.target, run.step) == (NEW, "videos-000003", Step.SWAPPED)
     documents = stage.documents("videos")

@@ -9,18 +9,26 @@ the last one, for which writes have to wait, is short.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import TypeVar
 
 from vidsearch.batches import in_batches
 from vidsearch.engines import Document, Engine
 from vidsearch.errors import BackendError, BackendUnavailableError
-from vidsearch.index.following import BATCH, IDS, Follower
-from vidsearch.index.point_in_time import PointInTime, vanished
+from vidsearch.index.following import BATCH, IDS, SHORTER, Follower, Pass
+from vidsearch.index.point_in_time import Counted, PointInTime, vanished
 
 __all__ = ["CatchUp"]
 
 _log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+_S = TypeVar("_S")
+_FEW = 10
+"""Changes that no further pass could make fewer by much."""
+_AT_ONCE = 8
+"""Shards that are asked side by side."""
 
 
 class CatchUp(Follower):
@@ -43,53 +51,77 @@ class CatchUp(Follower):
         numbers = engine.checkpoints(source) if since is None else since
         self._until: Mapping[int, int] = {int(shard): number for shard, number in numbers.items()}
         self._since = {str(shard): number for shard, number in numbers.items()}
-        self._before: Mapping[int, PointInTime] = {}
+        self._before: Mapping[int, Counted] = {}
+        self._stale: list[PointInTime] = []
 
     @property
     def since(self) -> Mapping[str, int]:
         """By shard, the number of the last write."""
         return self._since
 
+    def until_short(self) -> Pass:
+        """See :meth:`Follower.until_short`: a pass costs what has changed, so the next one costs
+        what is written during this one."""
+        last = self.until_small()
+        while last.changed > _FEW and (following := self.run()).changed < last.changed * SHORTER:
+            last = following
+        _on_each(self._before.values(), Counted.count)
+        self._close_stale()
+        return last
+
     def _bring(self, *, last: bool) -> tuple[int, int]:
+        self._close_stale()  # not those of this pass, for which writes may wait
         until = self._engine.checkpoints(self._source)
         self._engine.refresh(self._source)
         now: dict[int, PointInTime] = {}
+
+        def look(shard: int) -> None:
+            now[shard] = PointInTime.of(self._engine, self._source, shard)
+
         try:
-            for shard in until:
-                now[shard] = PointInTime.of(self._engine, self._source, shard)
+            _on_each(until, look)
             deleted = self._delete_gone(now)
-            written = self._write(until)
+            written = sum(_on_each(until, lambda shard: self._write(shard, until[shard])))
         except BaseException:
-            _close(now)
+            self._stale += now.values()
             raise
-        self._before, self._until = now, until
+        self._stale += [one.point for one in self._before.values()]
+        self._before = {shard: Counted(now[shard], until[shard]) for shard in now}
+        self._until = until
         return written, deleted
 
     def close(self) -> None:
         """Free what the cluster keeps for this."""
-        _close(self._before)
+        self._stale += [one.point for one in self._before.values()]
         self._before = {}
+        self._close_stale()
+
+    def _close_stale(self) -> None:
+        while self._stale:
+            with suppress(BackendError):  # it expires by itself
+                self._stale.pop().close()
 
     def _delete_gone(self, now: Mapping[int, PointInTime]) -> int:
-        if self._before:
-            before, self._before = self._before, {}
+        before = self._before
+
+        def delete(shard: int) -> int:
+            return self._delete(vanished(before[shard], now[shard]))
+
+        if before:
             try:
-                return self._delete(
-                    one
-                    for shard in now
-                    for one in vanished(before[shard], now[shard], upto=self._until[shard])
-                )
+                return sum(_on_each(now, delete))
             except BackendUnavailableError:
                 raise
             except BackendError as error:  # a point in time expires minutes after its last search
                 _log.info("all ids of %r are compared: %s", self._source, error)
-            finally:
-                _close(before)
         return self._delete(self._never_there(now.values()))
 
-    def _write(self, until: Mapping[int, int]) -> int:
+    def _write(self, shard: int, until: int) -> int:
         changes = self._engine.changes(
-            self._source, after=self._until, until=until, page_size=BATCH
+            self._source,
+            after={shard: self._until.get(shard, -1)},
+            until={shard: until},
+            page_size=BATCH,
         )
         written = 0
         for batch in in_batches(changes, BATCH):
@@ -110,7 +142,10 @@ class CatchUp(Follower):
             yield from (one for one in batch if one.id not in there)
 
 
-def _close(points: Mapping[int, PointInTime]) -> None:
-    for point in points.values():
-        with suppress(BackendError):  # it expires by itself
-            point.close()
+def _on_each(shards: Iterable[_S], work: Callable[[_S], _T]) -> list[_T]:
+    """Do something for each shard, side by side; all have ended when the first error is raised."""
+    all_of_them = list(shards)
+    if len(all_of_them) < 2:
+        return [work(one) for one in all_of_them]
+    with ThreadPoolExecutor(min(len(all_of_them), _AT_ONCE), "catch-up") as pool:
+        return list(pool.map(work, all_of_them))

@@ -101,13 +101,12 @@ def copy_with_settings(
         changes.run()
         engine.put_settings(copy, kept.before_swap())
         put_policy(engine, copy, kept.policy)
-        changes.until_small()
 
-        def move() -> None:
+        def move(aliases: Json) -> None:
             if alias is None:
                 engine.put_mapping(copy, complete(mapping))
             else:
-                engine.update_aliases(alias_moves(engine.aliases(name), old=name, new=copy))
+                engine.update_aliases(alias_moves(aliases, old=name, new=copy))
 
         blocked = swap(engine, changes, old=name, new=copy, kept=kept, move=move)
         with suppress(VidsearchError):  # behind its alias it is never taken for a leftover

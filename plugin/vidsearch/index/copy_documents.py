@@ -20,7 +20,7 @@ from vidsearch.batches import in_batches
 from vidsearch.engines import Document, Engine, Revision, Write, routing_of
 from vidsearch.engines.vectors import to_json
 
-__all__ = ["SLICES", "Copied", "Pace", "copy_documents"]
+__all__ = ["SLICES", "Copied", "Pace", "StoppedError", "copy_documents"]
 
 _T = TypeVar("_T")
 
@@ -182,6 +182,10 @@ def _page_size(engine: Engine, index: str) -> int:
     return max(1, min(_LARGEST_PAGE, int(_PAGE_BYTES / max(mean, 1.0))))
 
 
+class StoppedError(Exception):
+    """Work was not begun, as other work beside it has failed. It never leaves this module."""
+
+
 class Pace:
     """How fast some threads may go, together; ends their waits where they are to stop.
 
@@ -207,19 +211,33 @@ class Pace:
         self._free = clock()
 
     def run(self, documents: int, work: Callable[[], _T]) -> _T:
-        """Do something with so many documents when it is their turn."""
+        """Do something with so many documents when it is their turn.
+
+        Raises:
+            StoppedError: they are to stop, or the work of another one whose turn it was has failed.
+        """
         if self._rate is not None:
             with self._lock:
                 now = self._clock()
                 at = max(self._free, now)
                 self._free = at + documents / self._rate
             self.stop.wait(at - now)
+            self._require_going()
             return work()
         with self._turn:
+            self._require_going()
             began = self._clock()
-            end = work()
+            try:
+                end = work()
+            except BaseException:
+                self.stop.set()  # before the next one begins, to fail as well
+                raise
             self.stop.wait((self._clock() - began) * (1 - _MOST_WORK) / _MOST_WORK)
         return end
+
+    def _require_going(self) -> None:
+        if self.stop.is_set():
+            raise StoppedError
 
 
 def _side_by_side(
@@ -238,6 +256,8 @@ def _side_by_side(
                 if stop.is_set():
                     break
                 told.put(step(batch))
+            told.put(None)
+        except StoppedError:
             told.put(None)
         except BaseException as error:
             told.put(error)

@@ -18,7 +18,7 @@ from vidsearch.batches import in_batches
 from vidsearch.engines import Document, Engine, Json, Write
 from vidsearch.errors import MappingConflictError
 
-__all__ = ["BATCH", "IDS", "LONGEST_PASS", "SMALL_PASS", "Follower", "Pass"]
+__all__ = ["BATCH", "IDS", "LONGEST_PASS", "SHORTER", "SMALL_PASS", "Follower", "Pass"]
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +30,8 @@ SMALL_PASS = 200
 """Changes that are few enough for the pass that writes wait for."""
 LONGEST_PASS = 5.0
 """Seconds of a pass that writes wait for at most, where passes do not get smaller any more."""
-_SHORTER = 0.7
+SHORTER = 0.7
+"""What a pass takes of the one before it, if passes get shorter."""
 _PASSES = 30
 _PRUNED_AFTER = 0.3
 """Seconds after which an engine forgets the version of a deleted document (`gc_deletes: 0s`)."""
@@ -45,9 +46,14 @@ class Pass:
     seconds: float
 
     @property
+    def changed(self) -> int:
+        """Number of documents that it wrote or deleted."""
+        return self.written + self.deleted
+
+    @property
     def is_small(self) -> bool:
         """Whether writes may wait for one like it."""
-        return self.written + self.deleted <= SMALL_PASS
+        return self.changed <= SMALL_PASS
 
 
 class Follower(ABC):
@@ -92,7 +98,7 @@ class Follower(ABC):
         before = math.inf
         for _ in range(_PASSES):
             last = self.run()
-            settled = before * _SHORTER < last.seconds <= LONGEST_PASS
+            settled = before * SHORTER < last.seconds <= LONGEST_PASS
             if last.is_small or settled:
                 return last
             before = last.seconds
@@ -101,6 +107,10 @@ class Follower(ABC):
             f"documents were written and {last.deleted} deleted during the last pass of "
             f"{last.seconds:.1f} s. Try again at a quieter time"
         )
+
+    def until_short(self) -> Pass:
+        """As :meth:`until_small`, and so that a pass right after this is as short as it can be."""
+        return self.until_small()
 
     def run(self, *, last: bool = False) -> Pass:
         """One pass: the copy then has what the index had when this began.

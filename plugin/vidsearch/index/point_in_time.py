@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from vidsearch.batches import in_batches
 from vidsearch.engines import Document, Engine, Json, Revision
 
-__all__ = ["PointInTime", "vanished"]
+__all__ = ["Counted", "PointInTime", "vanished"]
 
 _BUCKETS = 4000
 """Ranges of write numbers that are counted at once."""
@@ -78,41 +79,79 @@ class PointInTime:
         return answer
 
 
-def vanished(before: PointInTime, now: PointInTime, *, upto: int) -> Iterator[Document]:
+@dataclass(frozen=True)
+class Counted:
+    """A point in time of a shard that a later one is to be compared with.
+
+    What it counts is asked for once, and ahead of the comparison by :meth:`count`.
+    """
+
+    point: PointInTime
+    upto: int
+    """Number up to which every write was done before it was taken."""
+
+    def count(self) -> None:
+        """Have at hand what a comparison begins with."""
+        _ = self.last, self.counts
+
+    @property
+    def end(self) -> int:
+        """The number after the last one of which ranges are counted."""
+        return self.upto + 1
+
+    @cached_property
+    def last(self) -> int:
+        """The number after the greatest one of a write in it."""
+        return self.point.greatest() + 1
+
+    @cached_property
+    def width(self) -> int:
+        """Of the widest ranges."""
+        width = 1
+        while width * _BUCKETS < self.end:
+            width *= _closer_by()
+        return width
+
+    @cached_property
+    def counts(self) -> dict[int, int]:
+        """As of :meth:`PointInTime.counts`, in the widest ranges."""
+        return self.point.counts([(0, self.end)], width=self.width) if self.end else {}
+
+
+def vanished(before: Counted, now: PointInTime) -> Iterator[Document]:
     """The documents of an earlier point in time that a later one has not, without their sources.
 
     A document that was not written since has the same number in both, and what was written since
-    has a greater number than ``upto``. So ranges of numbers are counted in both, those that differ
-    are counted more closely, and what is left is listed: this costs what has changed, not what is
-    there. Above ``upto`` some writes were under way: the earlier may have one and lack one with a
-    smaller number, so that counts would tell nothing. These few are listed.
+    has a greater number than ``before.upto``. So ranges of numbers are counted in both, those that
+    differ are counted more closely, and what is left is listed: this costs what has changed, not
+    what is there. Above ``before.upto`` some writes were under way: the earlier may have one and
+    lack one with a smaller number, so that counts would tell nothing. These few are listed.
 
-    Args:
-        before, now: of one shard.
-        upto: number up to which every write was done before the earlier was taken.
+    Both are of one shard.
     """
-    end, last = upto + 1, before.greatest() + 1
-    yield from _gone(
-        before, now, {(start, min(start + _FEW, last)): _FEW for start in range(end, last, _FEW)}
-    )
-    ranges: list[Range] = [(0, end)] if end else []
-    closer_by, width = _BUCKETS // _RANGES, 1
-    while width * _BUCKETS < end:
-        width *= closer_by  # so that wider ranges end where closer ones end
-    while ranges:
-        closer: list[Range] = []
+    end, last, width = before.end, before.last, before.width
+    later = now.counts([(0, end)], width=width) if end else {}
+    few, many = _differing(before.counts, later, width=width)
+    few |= {(at, min(at + _FEW, last)): _FEW for at in range(end, last, _FEW)}
+    yield from _gone(before.point, now, few)
+    while many:
+        ranges, many, width = many, [], width // _closer_by()
         for some in in_batches(ranges, _RANGES):
-            few, many = _differing(before, now, some, width=width)
-            yield from _gone(before, now, few)
-            closer += many
-        ranges, width = closer, width // closer_by
+            earlier, later = (point.counts(some, width=width) for point in (before.point, now))
+            few, closer = _differing(earlier, later, width=width)
+            yield from _gone(before.point, now, few)
+            many += closer
+
+
+def _closer_by() -> int:
+    """By which ranges are closer than those before; wider ones end where closer ones end."""
+    return _BUCKETS // _RANGES
 
 
 def _differing(
-    before: PointInTime, now: PointInTime, ranges: Sequence[Range], *, width: int
+    earlier: Mapping[int, int], later: Mapping[int, int], *, width: int
 ) -> tuple[dict[Range, int], list[Range]]:
     """The ranges of that width whose counts differ: of few documents, with their counts; others."""
-    earlier, later = (point.counts(ranges, width=width) for point in (before, now))
     few: dict[Range, int] = {}
     many: list[Range] = []
     for start, count in earlier.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from vidsearch.engines import Engine, Json
 from vidsearch.errors import MappingConflictError
@@ -29,36 +30,48 @@ def swap(
     old: str,
     new: str,
     kept: Kept,
-    move: Callable[[], None],
+    move: Callable[[Json], None],
 ) -> float:
     """Have ``old`` refuse writes (403 that names the block), bring the rest, and ``move``.
 
-    Searches go on. Returns the seconds in which writes were refused. The caller allows writes to
-    ``old`` again where this ends with an error; after a swap it takes none, so that none is lost.
+    Searches go on. Returns the seconds in which writes were refused: as few as can be, so all that
+    can be done before is done before. The caller allows writes to ``old`` again where this ends
+    with an error; after a swap it takes none, so that none is lost.
 
     Args:
         engine: the cluster.
-        changes: of ``old``, for ``new``; the last pass was a small one.
+        changes: of ``old``, for ``new``.
         old: the index that the application writes to.
         new: its copy, with all settings but those of :meth:`Kept.at_swap`.
         kept: what it keeps.
-        move: lets the copy take the place: one call.
+        move: lets the copy take the place: one call. Told the aliases of ``old``.
 
     Raises:
-        MappingConflictError: the copy does not have as many documents.
+        MappingConflictError: the copy does not have as many documents, or the application writes
+            faster than this follows.
     """
     engine.refresh(new)  # so that little is left to do while writes wait
-    began = time.monotonic()
-    engine.block_writes(old)
-    changes.run(last=True)
-    engine.refresh(new)
-    had, has = engine.count(old), engine.count(new)
+    changes.until_short()
+    with ThreadPoolExecutor(thread_name_prefix="swap") as pool:
+        began = time.monotonic()
+        beside = [pool.submit(engine.block_writes, old)]
+        beside += [pool.submit(engine.refresh, index) for index in (old, new)]
+        for each in beside:  # so that little is left to refresh when nobody writes any more
+            each.result()
+        changes.run(last=True)
+        aliases = pool.submit(engine.aliases, old)  # some may have been added until now
+        had = pool.submit(engine.count, old)
+        engine.refresh(new)
+        _require_as_many(engine.count(new), new, had.result(), old)
+        if last := kept.at_swap():
+            engine.put_settings(new, last)
+        move(aliases.result())
+    return time.monotonic() - began
+
+
+def _require_as_many(has: int, new: str, had: int, old: str) -> None:
     if had != has:
         raise MappingConflictError(
             f"{new!r} has {has} documents, and {old!r}, which it is a copy of, {had}: does another "
             f"program write to {new!r}? Stop it, then begin again"
         )
-    if last := kept.at_swap():
-        engine.put_settings(new, last)
-    move()
-    return time.monotonic() - began

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from vidsearch.engines import Json
 from vidsearch.errors import ReindexError, VidsearchError
 from vidsearch.index.kept import WHILE_FILLED, kept_of
 from vidsearch.index.policies import put_policy
@@ -95,14 +96,13 @@ class AttachedSteps(RunSteps):
             changes.until_small()  # with all ids compared first, where another process began
             self.engine.put_settings(new, kept.before_swap())
             put_policy(self.engine, new, kept.policy)
-            changes.until_small()
-            lease.check()
+            if not back:  # a way back that begins some writes earlier than it must loses none
+                mark = following(run).mark(self.engine, new)
+                lease.change(marks={**run.marks, "target": mark})
 
-            def move() -> None:
-                if not back:
-                    mark = following(run).mark(self.engine, new)
-                    lease.change(marks={**run.marks, "target": mark})
-                self.engine.update_aliases(alias_moves(self.engine.aliases(old), old=old, new=new))
+            def move(aliases: Json) -> None:
+                lease.check()
+                self.engine.update_aliases(alias_moves(aliases, old=old, new=new))
 
             return swap(self.engine, changes, old=old, new=new, kept=kept, move=move)
 

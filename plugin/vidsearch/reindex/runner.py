@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from vidsearch.config import IndexSettings
+from vidsearch.defaults import NOTICE_SECONDS
 from vidsearch.encoders.identity import ModelIdentity
 from vidsearch.engines import Engine
 from vidsearch.errors import ReindexError, VidsearchError, WorkerStoppingError
@@ -28,7 +29,7 @@ from vidsearch.reindex.lease import RunLease
 from vidsearch.reindex.plan import Plan, plan_of
 from vidsearch.reindex.run import ReindexRun, Step
 from vidsearch.reindex.run_store import RunStore
-from vidsearch.reindex.steps import NOTICE_SECONDS, Documents, RunSteps
+from vidsearch.reindex.steps import Documents, RunSteps
 
 __all__ = ["Reindexer"]
 

@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vidsearch.config import IndexSettings
+from vidsearch.defaults import NOTICE_SECONDS
 from vidsearch.engines import Engine, Json
 from vidsearch.errors import ReindexCheckError
 from vidsearch.reindex import target as targets
 from vidsearch.reindex.lease import RunLease
 from vidsearch.reindex.run import ReindexRun, Step
 
-__all__ = ["NOTICE_SECONDS", "Documents", "Report", "RunSteps"]
+__all__ = ["Documents", "Report", "RunSteps"]
 
-NOTICE_SECONDS = 15.0
-"""Search clients look for another model every ten seconds, and load one in a few."""
 _NOTE_SECONDS = 2.0
 _LOOK_SECONDS = 1.0
 
