@@ -50,8 +50,8 @@ def from_text(text: str, identity: ModelIdentity) -> NDArray[np.float32]:
             argument="vector",
         )
     try:
-        vector = np.frombuffer(base64.b64decode(rest, altchars=b"-_", validate=True), _NUMBERS)
-        vector = vector.astype(np.float32)
+        halves = np.frombuffer(base64.b64decode(rest, altchars=b"-_", validate=True), _NUMBERS)
+        vector: NDArray[np.float32] = halves.astype(np.float32)
     except (binascii.Error, ValueError) as error:
         raise _cut_off() from error
     if vector.shape != (identity.dims,):
