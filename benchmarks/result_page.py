@@ -83,8 +83,8 @@ def _searches(videos: VideoSearch, options: dict[str, Any]) -> None:
 
 def _compared(title: str, ways: dict[str, Callable[[], None]], *, rounds: int) -> Section:
     for _ in range(WARM_UP // SEARCHES):
-        for way in ways.values():
-            way()
+        for searches in ways.values():
+            searches()
     measured = measure(ways, rounds=rounds, children=False)
     reference, *others = ways
     rows = [(reference, f"{measured.wall_ms(reference) / SEARCHES:.2f}", "1")]

@@ -147,9 +147,8 @@ class Ranking:
             videos = [id for id, _ in self._order]
             self._legs = legs_of_moments(self._request, self._legs, videos, _by_id(found))
             order = self._plan.fuse({leg: _scores(hits) for leg, hits in self._legs.items()})
-            self._is_whole &= all(
-                len(hits) <= self._window for hits in [order, *self._legs.values()]
-            )
+            longest = max(len(order), *map(len, self._legs.values()))
+            self._is_whole &= longest <= self._window
             self._order = order[: self._window]
         self._order = self._plan.values.ordered(self._order, self._values, self._video_of)
 
