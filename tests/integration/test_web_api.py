@@ -103,8 +103,13 @@ def test_get_post_and_python_find_the_same(
         expected = videos.search("red circle", **options)
     posted = client.post("/api/search", json={"text": "red circle", **options})
     asked = client.get(
-        "/api/search?text=red+circle&k=7&source=title&highlight=true&explain=true",
+        "/api/search",
         params={
+            "text": "red circle",
+            "k": 7,
+            "source": "title",
+            "highlight": "true",
+            "explain": "true",
             "filter": '{"year": {"gte": 2003}}',
             "facets": ["tags", '{"field": "year", "interval": 10}'],
         },

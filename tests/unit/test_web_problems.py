@@ -8,7 +8,13 @@ import pytest
 from starlette.exceptions import HTTPException
 
 from vidsearch import errors
-from vidsearch.errors import QueryError, SourcePausedError, VideoNotRegisteredError, VidsearchError
+from vidsearch.errors import (
+    MappingConflictError,
+    QueryError,
+    SourcePausedError,
+    VideoNotRegisteredError,
+    VidsearchError,
+)
 from vidsearch.web.problems import problem_of
 
 CLASSES = [
@@ -40,6 +46,14 @@ def test_argument_is_named_as_http_spells_it() -> None:
     assert problem.status == 422
     assert problem.to_dict()["argument"] == "from"
     assert problem.detail == "from must be a whole number"
+
+
+def test_caller_is_not_told_what_the_engine_said() -> None:
+    error = QueryError(f"filter: {SECRET}", argument="filter")
+    error.__cause__ = MappingConflictError(SECRET)
+    problem = problem_of(error)
+    assert (problem.status, problem.argument) == (422, "filter")
+    assert problem.detail == "filter has a value that the search engine refuses"
 
 
 def test_unknown_video_is_404_and_a_pause_says_how_long() -> None:

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from vidsearch.errors import (
+    BackendError,
     Fault,
     QueryError,
     SourcePausedError,
@@ -113,7 +114,10 @@ def problem_of(error: Exception) -> Problem:
         if isinstance(error, SourcePausedError):
             retry_after = max(1, round(error.seconds))
     argument = error.argument if isinstance(error, QueryError) else None
-    if error.fault == "caller":
+    if error.fault == "caller" and _by_engine(error):
+        _log.info("%s: %s", kind.__name__, error)
+        detail = f"{argument or 'the request'} has a value that the search engine refuses"
+    elif error.fault == "caller":
         detail = _spelled(str(error), argument)
     else:
         _log.log(logging.ERROR if status >= 500 else logging.INFO, "%s: %s", kind.__name__, error)
@@ -126,6 +130,12 @@ def problem_of(error: Exception) -> Problem:
         argument=_HTTP_NAMES.get(argument, argument) if argument else None,
         retry_after=retry_after,
     )
+
+
+def _by_engine(error: BaseException) -> bool:
+    """Whether the words are those of the engine, which name its URL and index."""
+    cause = error.__cause__
+    return cause is not None and (isinstance(cause, BackendError) or _by_engine(cause))
 
 
 def _spelled(message: str, argument: str | None) -> str:
