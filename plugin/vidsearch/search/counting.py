@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from vidsearch.engines import Json
@@ -19,7 +19,7 @@ from vidsearch_mappings.facets import facet_aggs
 
 __all__ = ["FacetField"]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _LENGTHS: dict[Period, int] = {"year": 4, "month": 7, "day": 10}
 """Characters of a date in ISO form that name the period."""
 
@@ -140,7 +140,7 @@ def _start(milliseconds: int, period: Period) -> datetime:
     try:
         at = _EPOCH + timedelta(milliseconds=milliseconds)
     except OverflowError:  # engines keep years that Python has not
-        at = (datetime.max if milliseconds > 0 else datetime.min).replace(tzinfo=UTC)
+        at = (datetime.max if milliseconds > 0 else datetime.min).replace(tzinfo=timezone.utc)
     start = at.replace(minute=0, second=0, microsecond=0)
     if period == "hour":
         return start
@@ -159,7 +159,7 @@ def _next(start: datetime, period: Period) -> datetime:
             return (start + timedelta(days=32)).replace(day=1)
         return start + (timedelta(hours=1) if period == "hour" else timedelta(days=1))
     except (OverflowError, ValueError):
-        return datetime.max.replace(tzinfo=UTC)
+        return datetime.max.replace(tzinfo=timezone.utc)
 
 
 def _text(at: datetime, period: Period) -> str:

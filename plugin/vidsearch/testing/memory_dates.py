@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from vidsearch.engines import Json
@@ -29,11 +29,11 @@ def milliseconds(date: Any) -> int:
     if not isinstance(date, str):
         return int(date)
     at = datetime.fromisoformat(date)
-    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+    return round((at if at.tzinfo else at.replace(tzinfo=timezone.utc)).timestamp() * 1000)
 
 
 def period_start(date: Any, interval: str) -> int:
     """The start of the year, month, day or hour that a date lies in, in milliseconds since 1970."""
-    text = datetime.fromtimestamp(milliseconds(date) / 1000, UTC).isoformat()
+    text = datetime.fromtimestamp(milliseconds(date) / 1000, timezone.utc).isoformat()
     kept = {"year": 4, "month": 7, "day": 10, "hour": 13}[interval]
     return milliseconds(text[:kept] + "0001-01-01T00:00:00+00:00"[kept:])
