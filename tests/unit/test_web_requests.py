@@ -109,6 +109,9 @@ _LIMITED = Settings(
         ({"clip": "/etc/passwd"}, "clip"),
         ({"text": "x", "filter": {"script": {"script": "true"}}}, "filter"),
         ({"text": "x", "filter": [{"terms": {"id": {"index": "other", "id": "1"}}}]}, "filter"),
+        # A field may be called as a key of a range is.
+        ({"text": "x", "filter": {"terms": {"format": {"index": "other", "id": "1"}}}}, "filter"),
+        ({"text": "x", "filter": [{"terms_set": {"exists": {"terms": ["a"]}}}]}, "filter"),
         ({"text": "x", "filter": {"tags": ["a", "b", "c", "d"]}}, "filter"),
         ({"text": "x", "filter": {"video.uri": {"gte": "file:///a"}}}, "filter"),
         ({"text": "x", "filter": [{"notes": "b"}]}, "filter"),

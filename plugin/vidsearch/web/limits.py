@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from vidsearch.config import Settings
 from vidsearch.errors import QueryError
+from vidsearch.search.filters import may_be_clause
 from vidsearch.web.public import is_hidden
 
 if TYPE_CHECKING:
@@ -102,7 +103,8 @@ def _conditions(filter: Any) -> Iterator[tuple[str, list[Any]]]:
     for item in items:
         for name, value in item.items() if isinstance(item, Mapping) else ():
             if isinstance(value, Mapping):
-                if not value or not value.keys() <= _BOUNDS:
+                # A body may have the keys of a range: {"terms": {"format": {"index": …}}}.
+                if not value or not value.keys() <= _BOUNDS or may_be_clause(name, value):
                     raise QueryError(
                         f"filter on {name!r}: a condition is a value, a list of values, a range of "
                         'gt, gte, lt, lte, or {"exists": true}; clauses of the query language are '
