@@ -45,6 +45,21 @@ def test_writes_need_a_token_by_the_settings() -> None:
         load_settings(web={"allowed_hosts": ["https://videos.example.com"]})
 
 
+@pytest.mark.parametrize("path", ["/api/search", "/api/videos"])
+def test_body_of_a_thousand_lists_inside_each_other_is_refused(path: str) -> None:
+    writable = load_settings(web={"allow_writes": True, "token": "0123456789abcdef"})
+    deep = f'{{"a": {"[" * 1000 + "]" * 1000}}}'
+    answer = _ask(
+        writable,
+        "POST",
+        path,
+        content=f'{{"text": "x", "filter": {deep}, "id": "a", "uri": "/a", "fields": {deep}}}',
+        headers={"content-type": "application/json", "authorization": "Bearer 0123456789abcdef"},
+    )
+    assert answer.status_code == 422
+    assert "inside each other" in answer.json()["detail"]
+
+
 def test_engine_that_is_away_is_503_with_a_time_to_retry_and_without_its_url() -> None:
     answer = _ask(AWAY, "GET", "/api/search?text=boat&mode=keyword")
     assert answer.status_code == 503

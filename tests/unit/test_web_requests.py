@@ -18,6 +18,7 @@ from vidsearch.web.public import public_result
 
 SETTINGS = Settings()
 PNG = b"\x89PNG\r\n\x1a\n and so on"
+DEEP = "[" * 1000 + "]" * 1000
 
 
 def test_query_string_gives_the_request_of_the_same_json() -> None:
@@ -59,6 +60,7 @@ def test_query_string_gives_the_request_of_the_same_json() -> None:
         ([("text", "x"), ("k", "1"), ("k", "2")], "k", "given 2 times"),
         ([("text", "x"), ("colour", "red")], "colour", "no argument"),
         ([("text", "x"), ("filter", "tags=a")], "filter", "must be JSON"),
+        ([("text", "x"), ("filter", f'{{"a": {DEEP}}}')], "filter", "inside each other"),
         ([("clip", "file:///etc/passwd")], "clip", "over HTTP"),
         ([("image", "/etc/passwd")], "image", "paths and URLs are not read"),
         ([("image", "http://169.254.169.254/latest")], "image", "paths and URLs are not read"),
