@@ -60,6 +60,19 @@ def test_body_of_a_thousand_lists_inside_each_other_is_refused(path: str) -> Non
     assert "inside each other" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("charset", ["undefined", "utf-7"])
+def test_form_in_a_charset_that_cannot_be_read_is_refused(charset: str) -> None:
+    answer = _ask(
+        AWAY,
+        "POST",
+        "/api/search",
+        content=b'--b\r\ncontent-disposition: form-data; name="+2AA-"\r\n\r\nx\r\n--b--\r\n',
+        headers={"content-type": f"multipart/form-data; boundary=b; charset={charset}"},
+    )
+    assert answer.status_code == 400
+    assert "UTF-8" in answer.json()["detail"]
+
+
 def test_engine_that_is_away_is_503_with_a_time_to_retry_and_without_its_url() -> None:
     answer = _ask(AWAY, "GET", "/api/search?text=boat&mode=keyword")
     assert answer.status_code == 503
