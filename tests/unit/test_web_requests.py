@@ -143,6 +143,15 @@ def test_request_within_the_limits_passes() -> None:
         check_limits(SearchRequest(**options), _LIMITED)
 
 
+def test_request_without_k_asks_for_no_more_than_is_allowed() -> None:
+    few = Settings(web=WebSettings(max_k=4))
+    request = request_from_json({"text": "x"}, few)
+    check_limits(request, few)
+    described = description(few)["components"]["schemas"]["SearchRequest"]["properties"]["k"]
+    assert request.k == described["default"] == 4
+    assert request_from_json({"text": "x"}, SETTINGS).k == SearchRequest(text="x").k
+
+
 def test_result_is_shown_without_uris_and_hidden_fields() -> None:
     uri = "file:///srv/videos/a.mp4"
     fields = {

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel
 
 from vidsearch.config import Settings
 from vidsearch.errors import QueryError
+from vidsearch.search import SearchRequest
 from vidsearch.search.filters import may_be_clause
 from vidsearch.web.public import is_hidden
 
-if TYPE_CHECKING:
-    from vidsearch.search import SearchRequest
-
-__all__ = ["MAX_LEVELS", "check_limits", "check_text", "is_deep", "max_k", "names_fields"]
+__all__ = [
+    "MAX_LEVELS",
+    "check_limits",
+    "check_text",
+    "default_k",
+    "is_deep",
+    "max_k",
+    "names_fields",
+]
 
 MAX_LEVELS = 32
 """Of lists and objects inside each other; more than a mapping of the engines can have."""
@@ -29,6 +35,11 @@ _BOUNDS = {"gt", "gte", "lt", "lte", "format", "time_zone", "exists"}
 def max_k(settings: Settings) -> int:
     """The greatest ``k``."""
     return min(settings.web.max_k, settings.search.window)
+
+
+def default_k(settings: Settings) -> int:
+    """The ``k`` of a request that gives none."""
+    return min(max_k(settings), SearchRequest.model_fields["k"].default)
 
 
 def check_limits(request: SearchRequest, settings: Settings) -> None:
