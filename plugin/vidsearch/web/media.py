@@ -51,7 +51,7 @@ def media_routes(context: WebContext) -> list[BaseRoute]:
 
     async def video(request: Request) -> Response:
         id = request.path_params["id"]
-        place = await asyncio.to_thread(_place, context.services, id)
+        place = await asyncio.to_thread(lambda: _place(context.services, id))
         if isinstance(place, Path):
             kind = _TYPES.get(place.suffix.lower(), "video/mp4")
             return FileResponse(place, media_type=kind, headers={"cache-control": "private"})

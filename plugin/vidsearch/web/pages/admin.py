@@ -35,7 +35,7 @@ class AdminPage:
     async def show(self, request: Request) -> Response:
         """The numbers of ``vidsearch status``, and the runs of ``vidsearch reindex list``."""
         try:
-            status, runs = await asyncio.to_thread(_look, self._context.services)
+            status, runs = await asyncio.to_thread(lambda: _look(self._context.services))
         except VidsearchError as error:
             problem = problem_of(error)
             values = {"failure": failure_of(problem), "back": ""}
@@ -64,7 +64,7 @@ class AdminPage:
             cause = form.get("error")
         if not isinstance(cause, str) or not cause:
             raise QueryError("name the class of errors to retry", argument="error")
-        number = await asyncio.to_thread(_retry, self._context.services, cause)
+        number = await asyncio.to_thread(lambda: _retry(self._context.services, cause))
         return RedirectResponse(f"{root_of(request)}/admin?retried={number}", 303)
 
 
