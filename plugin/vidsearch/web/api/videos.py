@@ -101,7 +101,6 @@ def routes(context: WebContext) -> list[Route]:
                 403, "this server registers no videos; the setting web.allow_writes is false"
             )
         body = _checked(await json_body(request))
-        _require_allowed(body.uri, settings)
         return answer(await asyncio.to_thread(_register, body, context))
 
     return [
@@ -120,6 +119,7 @@ def _record(id: str, context: WebContext) -> VideoRecord:
 def _register(body: NewVideoBody, context: WebContext) -> VideoRecord:
     from vidsearch_tasks import register_video
 
+    _require_allowed(body.uri, context.settings)  # which looks at folders, perhaps of a network
     return register_video(
         body.id,
         uri=body.uri,
