@@ -10,7 +10,7 @@ import pytest
 
 from vidsearch.config import SearchSettings, Settings, WebSettings
 from vidsearch.errors import QueryError
-from vidsearch.search import Hit, Moment, SearchRequest, SearchResult
+from vidsearch.search import Explanation, Hit, Moment, SearchRequest, SearchResult
 from vidsearch.web.api.openapi import description
 from vidsearch.web.limits import check_limits
 from vidsearch.web.parameters import request_from_json, request_from_pairs
@@ -164,7 +164,8 @@ def test_result_is_shown_without_uris_and_hidden_fields() -> None:
     }
     moment = Moment(0.0, 2.0, 0.5, thumbnail="file:///srv/thumbnails/a.jpg")
     highlights = {"title": ("<em>a</em>",), "notes": ("<em>x</em>",)}
-    hit = Hit("a", 1.0, 0.5, None, {}, fields, (moment,), highlights)
+    explanation = Explanation({}, matched_fields=("title", "notes.of_us"))
+    hit = Hit("a", 1.0, 0.5, None, {}, fields, (moment,), highlights, explanation)
     result = SearchResult((hit,), "vector", "segment", "videos-000001", 1.0)
     shown = public_result(result, _LIMITED, thumbnail_url=lambda id, moment: f"/thumbnails/{id}")
     assert shown["hits"][0]["fields"] == {
@@ -173,6 +174,7 @@ def test_result_is_shown_without_uris_and_hidden_fields() -> None:
         "media": {"size": 3},
         "video": {"duration": 3.0},
     }
+    assert shown["hits"][0]["explanation"]["matched_fields"] == ["title"]
     assert shown["hits"][0]["highlights"] == {"title": ["<em>a</em>"]}
     assert shown["hits"][0]["moments"][0]["thumbnail"] == "/thumbnails/a"
     assert "srv" not in str(shown)
