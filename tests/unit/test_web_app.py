@@ -88,6 +88,28 @@ def test_unknown_path_and_method_are_problems() -> None:
         assert answer.headers["content-type"] == "application/problem+json"
 
 
+def test_requests_are_counted_by_the_path_of_their_route() -> None:
+    async def ask() -> str:
+        app = create_app(AWAY)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            for path in ("/healthz", "/api/videos/a", "/api/videos/b", "/static/none", "/nothing"):
+                await client.get(path)
+            counted = (await client.get("/metrics")).text
+        await app.state.context.close()
+        return counted
+
+    counted = asyncio.run(ask())
+    for endpoint, status, number in (
+        ("/healthz", 200, 1),
+        ("/api/videos/{id}", 503, 2),
+        ("/static/{path}", 404, 1),
+        ("none", 404, 1),
+    ):
+        line = f'vidsearch_web_requests_total{{endpoint="{endpoint}",status="{status}"}} {number}.0'
+        assert line in counted
+
+
 def test_app_that_only_searches_loads_neither_torch_nor_celery() -> None:
     code = (
         "import sys, vidsearch.web.mcp_server\n"
