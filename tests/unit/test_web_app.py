@@ -36,6 +36,11 @@ def test_server_registers_nothing_unless_it_is_allowed() -> None:
     assert "web.allow_writes" in answer.json()["detail"]
 
 
+def test_time_of_a_search_has_an_end() -> None:
+    with pytest.raises(ConfigError, match=r"web\.timeout"):
+        load_settings(web={"timeout": "inf"})
+
+
 def test_writes_need_a_token_by_the_settings() -> None:
     with pytest.raises(ConfigError, match=r"web\.token"):
         load_settings(web={"allow_writes": True})
