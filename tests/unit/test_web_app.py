@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from vidsearch.config import Settings, load_settings
-from vidsearch.errors import ConfigError
+from vidsearch.errors import BackendUnavailableError, ConfigError
 from vidsearch.web import create_app
+from vidsearch.web.api.status import PublicStatus
 
 AWAY = Settings(engine={"url": "http://127.0.0.1:9", "kind": "elasticsearch"})
 
@@ -113,6 +114,34 @@ def test_requests_are_counted_by_the_path_of_their_route() -> None:
     ):
         line = f'vidsearch_web_requests_total{{endpoint="{endpoint}",status="{status}"}} {number}.0'
         assert line in counted
+
+
+@pytest.mark.parametrize("error", [None, BackendUnavailableError("away")])
+def test_status_is_asked_for_once_in_a_while_whether_it_is_known_or_not(
+    error: Exception | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def answer(self: Any) -> Any:
+        asked.append("once")
+        if error is not None:
+            raise error
+
+    known = PublicStatus(True, 0, {}, 0, 0, None, None, 0.0, None, {})
+    monkeypatch.setattr("vidsearch.web.api.status._Latest._ask", answer)
+    monkeypatch.setattr(PublicStatus, "of", lambda status: known)
+    monkeypatch.setattr("vidsearch.web.api.status._AGE", float("inf"))
+
+    async def ask() -> list[int]:
+        app = create_app(AWAY)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            answers = await asyncio.gather(*(client.get("/api/status") for _ in range(3)))
+        await app.state.context.close()
+        return [each.status_code for each in answers]
+
+    assert asyncio.run(ask()) == [503 if error else 200] * 3
+    assert asked == ["once"]
 
 
 def test_app_that_only_searches_loads_neither_torch_nor_celery() -> None:
