@@ -1,8 +1,8 @@
 """Videos and pictures for the pages: files of this machine, or the way to where they lie.
 
 Only what was ingested is shown: a registered file that is no video, such as one that somebody
-registered to read it here, never gets so far. Where the settings let it be read from
-(``sources.*``) holds as for a worker.
+registered to read it here, never gets so far, and neither does one that takes the place of a video
+which was. Where the settings let it be read from (``sources.*``) holds as for a worker.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from vidsearch_mappings.registry import State
 if TYPE_CHECKING:
     from vidsearch.config import Settings
     from vidsearch.web.context import WebContext
+    from vidsearch_mappings.registry import VideoRecord
     from vidsearch_tasks import Services
 
 __all__ = ["media_routes", "thumbnail_path"]
@@ -104,10 +105,23 @@ def _place(services: Services, id: str) -> Path | str:
 
     check_id(id)
     record = services.registry.get(id)
-    if record.indexed_at is None or record.state is State.DELETED:
+    if not _was_ingested(record, services):
         raise Problem.of_status(404, f"video {id!r} cannot be played: it is {record.state}")
     with open_source(record.uri, settings=services.settings.sources) as source:
         return source.to_play(seconds=_SIGNED_SECONDS)
+
+
+def _was_ingested(record: VideoRecord, services: Services) -> bool:
+    """Whether the file that the record names was, and not just one that it named before."""
+    if record.indexed_at is None or record.state is State.DELETED:
+        return False
+    # Another URI, or an order to embed it anew, leaves no hash of content in the record.
+    if record.state is State.INDEXED or record.content is not None:
+        return True
+    index = services.open_index()
+    document = index.read(record.id, routing=record.routing)
+    stored = document.source.get(index.field) if document else None
+    return isinstance(stored, dict) and stored.get("uri") == record.uri
 
 
 def _picture(store: Once[ThumbnailStore | None], key: str) -> Any:
