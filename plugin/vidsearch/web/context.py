@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from vidsearch.config import Settings
 from vidsearch.errors import MappingConflictError
+from vidsearch.once import build_once, built
 from vidsearch.web.limits import check_limits, check_text, names_fields
 from vidsearch.web.problems import RETRY_SECONDS, Problem
 from vidsearch.web.public import uri_field
@@ -41,20 +42,19 @@ class WebContext:
     given_services: Services | None = None
 
     def __post_init__(self) -> None:
-        self._services = self.given_services
         self._at_once = asyncio.Semaphore(self.settings.web.max_searches)
 
-    @property
+    @build_once
     def services(self) -> Services:
         """Registry, operations and broker. Imports Celery when it is first asked for.
 
-        What they do blocks: call it with :func:`asyncio.to_thread`.
+        Asking for it blocks, as does what they do: use it within :func:`asyncio.to_thread`.
         """
-        if self._services is None:
-            from vidsearch_tasks import Services
+        if self.given_services is not None:
+            return self.given_services
+        from vidsearch_tasks import Services
 
-            self._services = Services(self.settings)
-        return self._services
+        return Services(self.settings)
 
     async def find(self, request: SearchRequest, *, within: str | None = None) -> SearchResult:
         """Search within the limits that the settings give to requests from outside.
@@ -154,5 +154,5 @@ class WebContext:
     async def close(self) -> None:
         """Close what was opened here; services that were handed in stay open."""
         await self.search.close()
-        if self._services is not None and self.given_services is None:
-            await asyncio.to_thread(self._services.close)
+        if self.given_services is None and "services" in built(self):
+            await asyncio.to_thread(self.services.close)

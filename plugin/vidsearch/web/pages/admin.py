@@ -17,7 +17,7 @@ from vidsearch_mappings.registry import GIVEN_UP
 if TYPE_CHECKING:
     from vidsearch.reindex import ReindexRun
     from vidsearch.web.context import WebContext
-    from vidsearch_tasks import IngestionStatus, Services
+    from vidsearch_tasks import IngestionStatus
 
 __all__ = ["AdminPage"]
 
@@ -35,7 +35,7 @@ class AdminPage:
     async def show(self, request: Request) -> Response:
         """The numbers of ``vidsearch status``, and the runs of ``vidsearch reindex list``."""
         try:
-            status, runs = await asyncio.to_thread(_look, self._context.services)
+            status, runs = await asyncio.to_thread(_look, self._context)
         except VidsearchError as error:
             problem = problem_of(error)
             values = {"failure": failure_of(problem), "back": ""}
@@ -64,18 +64,20 @@ class AdminPage:
             cause = form.get("error")
         if not isinstance(cause, str) or not cause:
             raise QueryError("name the class of errors to retry", argument="error")
-        number = await asyncio.to_thread(_retry, self._context.services, cause)
+        number = await asyncio.to_thread(_retry, self._context, cause)
         return RedirectResponse(f"{root_of(request)}/admin?retried={number}", 303)
 
 
-def _look(services: Services) -> tuple[IngestionStatus, list[ReindexRun]]:
+def _look(context: WebContext) -> tuple[IngestionStatus, list[ReindexRun]]:
     from vidsearch_tasks import ingestion_status, run_store
 
+    services = context.services
     return ingestion_status(services=services), run_store(services).all()
 
 
-def _retry(services: Services, cause: str) -> int:
+def _retry(context: WebContext, cause: str) -> int:
     from vidsearch_tasks import retry_videos
 
+    services = context.services
     ids = [record.id for record in services.registry.scan(*GIVEN_UP, error=cause)]
     return len(retry_videos(ids, services=services))
