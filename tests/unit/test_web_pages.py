@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from html import unescape
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,8 +15,8 @@ import pytest
 from tests.page_stage import TOKEN, Page, open_page, picture
 
 from vidsearch.errors import BackendUnavailableError
-from vidsearch.registry import ErrorRecord, State
-from vidsearch_tasks import BrokerState, overview
+from vidsearch.registry import ErrorRecord, State, VideoRecord
+from vidsearch_tasks import BrokerState, Services, overview, retry_videos
 
 _MOST_BYTES = 100_000
 
@@ -313,6 +316,30 @@ def test_videos_are_retried_by_cause_where_writes_are_allowed() -> None:
         states = {id: writing.services.registry.get(id).state for id in "xyr"}
         assert states == {"x": State.QUEUED, "y": State.QUEUED, "r": State.INDEXED}
         assert "2 videos queued again" in writing.get("/admin?retried=2").text
+
+
+@pytest.mark.usefixtures("broker")
+def test_a_second_click_on_retry_waits_for_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = Barrier(2, timeout=0.3)
+
+    def retry_together(ids: list[str], *, services: Services) -> list[VideoRecord]:
+        with suppress(BrokenBarrierError):  # as it should be: there is no other
+            both.wait()
+        return retry_videos(ids, services=services)
+
+    monkeypatch.setattr("vidsearch_tasks.retry_videos", retry_together)
+    web = {"token": TOKEN, "allow_writes": True}
+    with open_page(web=web, broker={"url": "memory://"}) as writing:
+        _fail(writing, "x", "broken")
+        writing.post("/login", data={"token": TOKEN})
+
+        def click(_: int) -> Any:
+            return writing.post("/admin/retry", data={"error": "VideoOpenError"})
+
+        with ThreadPoolExecutor(2) as hands:
+            answers = list(hands.map(click, range(2)))
+        there = sorted(answer.headers.get("location", answer.text) for answer in answers)
+        assert there == ["/admin?retried=0", "/admin?retried=1"]
 
 
 @pytest.mark.usefixtures("broker")
