@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from html import unescape
 from threading import Barrier, BrokenBarrierError
 from typing import Any
@@ -16,7 +17,14 @@ from tests.page_stage import TOKEN, Page, open_page, picture
 
 from vidsearch.errors import BackendUnavailableError
 from vidsearch.registry import ErrorRecord, State, VideoRecord
-from vidsearch_tasks import BrokerState, Services, overview, retry_videos
+from vidsearch_tasks import (
+    BrokerState,
+    IngestionStatus,
+    Services,
+    ingestion_status,
+    overview,
+    retry_videos,
+)
 
 _MOST_BYTES = 100_000
 
@@ -290,6 +298,17 @@ def test_admin_shows_states_and_causes_without_folders(own: Page) -> None:
     assert "/srv/private" not in html
     assert "This server only reads" in html
     assert "/admin/retry" not in html
+
+
+@pytest.mark.usefixtures("broker")
+def test_admin_warns_of_an_index_without_vectors(
+    own: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def status(*, services: Services) -> IngestionStatus:
+        return replace(ingestion_status(services=services), warning="films took its place")
+
+    monkeypatch.setattr("vidsearch_tasks.ingestion_status", status)
+    assert "films took its place" in own.get("/admin").text
 
 
 @pytest.mark.usefixtures("broker")

@@ -76,6 +76,7 @@ class AdminView:
     states: tuple[Tile, ...]
     facts: tuple[tuple[str, str], ...]
     problems: tuple[str, ...]
+    warning: str
     pauses: tuple[PauseView, ...]
     causes: tuple[CauseView, ...]
     runs: tuple[RunView, ...]
@@ -95,6 +96,7 @@ def admin_view(status: IngestionStatus, runs: Sequence[ReindexRun]) -> AdminView
         ),
         facts=tuple(_facts(status)),
         problems=tuple(map(without_folders, problems)),
+        warning=status.warning or "",
         pauses=tuple(
             PauseView(
                 pause.key,
