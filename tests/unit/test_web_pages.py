@@ -180,6 +180,13 @@ def test_engine_away_is_told_without_its_address(
     assert "10.1.2.3" not in answer.text
 
 
+def test_a_fusion_that_the_engine_lacks_is_told_without_its_address(page: Page) -> None:
+    answer = page.get("/?q=red&fusion=native")
+    assert answer.status_code == 422
+    assert "offers no retriever" in answer.text
+    assert "memory:" not in answer.text
+
+
 def test_while_the_model_loads_the_page_waits_and_words_can_be_searched(own: Page) -> None:
     own.context.readiness.state = "loading"
     answer = own.get("/?q=harbour&f.tags=sea")
