@@ -17,6 +17,7 @@ from tests.page_stage import TOKEN, Page, open_page, picture
 
 from vidsearch.errors import BackendUnavailableError
 from vidsearch.registry import ErrorRecord, State, VideoRecord
+from vidsearch.web.pages.admin_view import without_folders
 from vidsearch_tasks import (
     BrokerState,
     IngestionStatus,
@@ -305,6 +306,23 @@ def test_admin_shows_states_and_causes_without_folders(own: Page) -> None:
     assert "/srv/private" not in html
     assert "This server only reads" in html
     assert "/admin/retry" not in html
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("/srv/private/x.mp4 is no video", "…/x.mp4 is no video"),
+        ("no such file: 'file:///srv/private/x.mp4'", "no such file: '…/x.mp4'"),
+        ("file://localhost/srv/x.mp4, at=/srv/a/x.mp4", "…/x.mp4, at=…/x.mp4"),
+        ("/srv/my own videos/part 2/x.mp4 has 3/4 of it", "…/x.mp4 has 3/4 of it"),
+        ("/srv/a;b,c/x.mp4: (/srv/d/y z.mp4)", "…/x.mp4: (…/y z.mp4)"),
+        ("https://host/a/x.mp4 s3://b/c/x.mp4 </b>", "https://host/a/x.mp4 s3://b/c/x.mp4 </b>"),
+        ("/" + "a/" * 5000 + " ", "…/a/ "),
+    ],
+    ids=("path", "uri", "others", "spaces", "signs", "urls", "long"),
+)
+def test_a_message_keeps_the_name_of_a_file_without_its_folders(message: str, shown: str) -> None:
+    assert without_folders(message) == shown
 
 
 @pytest.mark.usefixtures("broker")

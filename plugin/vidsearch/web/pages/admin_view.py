@@ -16,8 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = ["AdminView", "admin_view", "without_folders"]
 
-# A slash that begins a path, not the one of a URL, a fraction or a closing tag.
-_FOLDERS = re.compile(r"(?<![\w:/.<])(?:file:)?/(?:[^\s/'\":,;<>]+/)+(?=[^\s/'\":,;<>])")
+# A slash that begins a path, not the one of a URL, a fraction or a closing tag; then folders. One
+# with a space in its name has no dot: what ends with a suffix is the file, and a sentence goes on.
+_FOLDERS = re.compile(
+    r"""(?<![\w:/.<])(?:file:(?://(?:localhost)?)?)?/
+    (?:(?:[^\s/'"<>]+ | [^\s/.'"<>():,;]+(?:[ ][^\s/.'"<>():,;]+)+)/)+
+    (?=[^\s/'":,;<>])""",
+    re.VERBOSE,
+)
 _LONGEST = 400
 _RUNS = 20
 
