@@ -168,6 +168,14 @@ def test_nothing_found_gives_hints(page: Page) -> None:
     assert 'href="/?q=zebra&amp;mode=keyword"' in html, "without the filters"
 
 
+def test_a_page_after_the_last_one_leads_back(page: Page) -> None:
+    html = page.get("/?q=red&page=3").text
+    assert cards(html) == []
+    assert "There are no more results" in html
+    assert "comes near enough" not in html
+    assert re.search(r'<a href="/\?q=red">Go back to the first page</a>', html)
+
+
 def test_engine_away_is_told_without_its_address(
     own: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
