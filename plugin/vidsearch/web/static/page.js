@@ -77,6 +77,7 @@
     });
     const isPicture = (file) => file.type.startsWith("image/");
     document.addEventListener("paste", ({ clipboardData }) => {
+      if (clipboardData?.getData("text/plain")) return; // office programs add a picture of a text
       const file = [...(clipboardData?.files || [])].find(isPicture);
       if (file) send(file, "pasted");
     });
