@@ -47,6 +47,34 @@ def test_writes_need_a_token_by_the_settings() -> None:
         load_settings(web={"allowed_hosts": ["https://videos.example.com"]})
 
 
+@pytest.mark.parametrize("path", ["/api/search", "/api/videos"])
+def test_body_of_a_thousand_lists_inside_each_other_is_refused(path: str) -> None:
+    writable = load_settings(web={"allow_writes": True, "token": "0123456789abcdef"})
+    deep = f'{{"a": {"[" * 1000 + "]" * 1000}}}'
+    answer = _ask(
+        writable,
+        "POST",
+        path,
+        content=f'{{"text": "x", "filter": {deep}, "id": "a", "uri": "/a", "fields": {deep}}}',
+        headers={"content-type": "application/json", "authorization": "Bearer 0123456789abcdef"},
+    )
+    assert answer.status_code == 422
+    assert "inside each other" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("charset", ["undefined", "utf-7"])
+def test_form_in_a_charset_that_cannot_be_read_is_refused(charset: str) -> None:
+    answer = _ask(
+        AWAY,
+        "POST",
+        "/api/search",
+        content=b'--b\r\ncontent-disposition: form-data; name="+2AA-"\r\n\r\nx\r\n--b--\r\n',
+        headers={"content-type": f"multipart/form-data; boundary=b; charset={charset}"},
+    )
+    assert answer.status_code == 400
+    assert "UTF-8" in answer.json()["detail"]
+
+
 def test_engine_that_is_away_is_503_with_a_time_to_retry_and_without_its_url() -> None:
     answer = _ask(AWAY, "GET", "/api/search?text=boat&mode=keyword")
     assert answer.status_code == 503

@@ -48,7 +48,7 @@ class WebContext:
     def services(self) -> Services:
         """Registry, operations and broker. Imports Celery when it is first asked for.
 
-        Asking for it blocks, as does what they do: use it within :func:`asyncio.to_thread`.
+        That, and what they do, blocks: take and call them inside :func:`asyncio.to_thread`.
         """
         if self.given_services is not None:
             return self.given_services
@@ -154,5 +154,6 @@ class WebContext:
     async def close(self) -> None:
         """Close what was opened here; services that were handed in stay open."""
         await self.search.close()
-        if self.given_services is None and "services" in built(self):
-            await asyncio.to_thread(self.services.close)
+        services = built(self).get("services")
+        if services is not None and services is not self.given_services:
+            await asyncio.to_thread(services.close)

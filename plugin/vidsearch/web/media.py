@@ -52,7 +52,7 @@ def media_routes(context: WebContext) -> list[BaseRoute]:
 
     async def video(request: Request) -> Response:
         id = request.path_params["id"]
-        place = await asyncio.to_thread(_place, context, id)
+        place = await asyncio.to_thread(lambda: _place(context.services, id))
         if isinstance(place, Path):
             kind = _TYPES.get(place.suffix.lower(), "video/mp4")
             return FileResponse(place, media_type=kind, headers={"cache-control": "private"})
@@ -94,7 +94,7 @@ def is_shown_origin(url: str, origins: Iterable[str]) -> bool:
     return False
 
 
-def _place(context: WebContext, id: str) -> Path | str:
+def _place(services: Services, id: str) -> Path | str:
     """Where a video is read.
 
     Raises:
@@ -104,7 +104,6 @@ def _place(context: WebContext, id: str) -> Path | str:
     from vidsearch.registry.validation import check_id
 
     check_id(id)
-    services = context.services
     record = services.registry.get(id)
     if not _was_ingested(record, services):
         raise Problem.of_status(404, f"video {id!r} cannot be played: it is {record.state}")

@@ -43,16 +43,22 @@ async def posted_form(request: Request) -> tuple[list[tuple[str, str]], bytes | 
 
     Raises:
         QueryError: another file.
+        Problem: 400 where its texts are not Unicode.
         HTTPException: 400 where it is no form.
     """
     pairs: list[tuple[str, str]] = []
     image: bytes | None = None
-    async with request.form(max_files=1, max_fields=100) as form:
-        for name, value in form.multi_items():
-            if isinstance(value, str):
-                pairs.append((name, value))
-            elif name != "image":
-                raise QueryError(f"{name} takes no file; upload one as image", argument=name)
-            elif value.size:  # a form sends an empty one where none was chosen
-                image = await value.read()
+    try:
+        async with request.form(max_files=1, max_fields=100) as form:
+            for name, value in form.multi_items():
+                name.encode()  # some charsets can spell what is no Unicode
+                if isinstance(value, str):
+                    value.encode()
+                    pairs.append((name, value))
+                elif name != "image":
+                    raise QueryError(f"{name} takes no file; upload one as image", argument=name)
+                elif value.size:  # a form sends an empty one where none was chosen
+                    image = await value.read()
+    except UnicodeError as error:
+        raise Problem.of_status(400, "the texts of the form must be in UTF-8") from error
     return pairs, image

@@ -18,7 +18,7 @@ from vidsearch_mappings.registry import GIVEN_UP
 if TYPE_CHECKING:
     from vidsearch.reindex import ReindexRun
     from vidsearch.web.context import WebContext
-    from vidsearch_tasks import IngestionStatus
+    from vidsearch_tasks import IngestionStatus, Services
 
 __all__ = ["AdminPage"]
 
@@ -39,7 +39,7 @@ class AdminPage:
         """The numbers of ``vidsearch status``, and the runs of ``vidsearch reindex list``."""
         try:
             async with self._one_at_a_time:
-                status, runs = await asyncio.to_thread(_look, self._context)
+                status, runs = await asyncio.to_thread(lambda: _look(self._context.services))
         except VidsearchError as error:
             problem = problem_of(error)
             values = {"failure": failure_of(problem), "back": ""}
@@ -76,21 +76,19 @@ class AdminPage:
         if not isinstance(cause, str) or not cause:
             raise QueryError("name the class of errors to retry", argument="error")
         async with self._one_at_a_time:
-            number = await asyncio.to_thread(_retry, self._context, cause)
+            number = await asyncio.to_thread(lambda: _retry(self._context.services, cause))
         return RedirectResponse(f"{root_of(request)}/admin?retried={number}", 303)
 
 
-def _look(context: WebContext) -> tuple[IngestionStatus, list[ReindexRun]]:
+def _look(services: Services) -> tuple[IngestionStatus, list[ReindexRun]]:
     from vidsearch_tasks import ingestion_status, run_store
 
-    services = context.services
     return ingestion_status(services=services), run_store(services).all()
 
 
-def _retry(context: WebContext, cause: str) -> int:
+def _retry(services: Services, cause: str) -> int:
     from vidsearch_tasks import retry_videos
 
-    services = context.services
     ids = [record.id for record in services.registry.scan(*GIVEN_UP, error=cause)]
     # In batches, as millions of records need not be kept for their number.
     return sum(len(retry_videos(batch, services=services)) for batch in in_batches(ids))
