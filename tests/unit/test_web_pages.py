@@ -260,8 +260,10 @@ def test_a_picture_above_the_limit_is_refused() -> None:
 
 
 def test_below_a_path_links_and_forms_keep_it() -> None:
-    with open_page(root_path="/videos") as mounted:
+    with open_page(root_path="/videos", thumbnails={"url": "/pictures"}) as mounted:
         html = mounted.get("/videos/?q=red").text
+        found = mounted.get("/videos/api/search?text=red&mode=vector").json()
+    assert found["hits"][0]["moments"][0]["thumbnail"].startswith("/videos/thumbnail/")
     local = re.findall(r'(?:href|src|action|data-source)="(/[^"]*)"', html)
     assert local
     assert [link for link in local if not link.startswith("/videos/")] == []
