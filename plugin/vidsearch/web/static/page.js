@@ -93,7 +93,8 @@
     for (const chip of document.querySelectorAll("[data-picture]")) {
       const key = `picture:${chip.dataset.picture}`;
       const sent = sessionStorage.getItem("picture");
-      if (sent) sessionStorage.setItem(key, sent);
+      // One that has a picture already was not sent now, and what was sent did not get here.
+      if (sent && !sessionStorage.getItem(key)) sessionStorage.setItem(key, sent);
       sessionStorage.removeItem("picture");
       const kept = sessionStorage.getItem(key);
       if (!kept) continue;
