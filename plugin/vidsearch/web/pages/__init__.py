@@ -47,7 +47,7 @@ def error_page(request: Request, problem: Problem) -> Response | None:
 
     is_video = route_path(request.scope).startswith("/video/")
     title = "This video cannot be shown" if is_video else None
-    values = {"failure": failure_of(problem, title=title), "back": ""}
+    values = {"failure": failure_of(problem, title=title)}
     return render(request, "message.html", values, tab="", status=problem.status)
 
 

@@ -42,7 +42,7 @@ class AdminPage:
                 status, runs = await asyncio.to_thread(lambda: _look(self._context.services))
         except VidsearchError as error:
             problem = problem_of(error)
-            values = {"failure": failure_of(problem), "back": ""}
+            values = {"failure": failure_of(problem)}
             return render(
                 request,
                 "message.html",
