@@ -247,6 +247,19 @@ def test_a_form_without_a_file_is_refused(page: Page) -> None:
     assert page.post("/picture", data={"search": "q=a"}).status_code == 422
 
 
+@pytest.mark.parametrize("charset", ["undefined", "utf-7"])
+@pytest.mark.parametrize("path", ["/picture", "/login"])
+def test_a_form_in_a_charset_that_cannot_be_read_is_refused(
+    page: Page, path: str, charset: str
+) -> None:
+    body = b'--b\r\ncontent-disposition: form-data; name="label"\r\n\r\n+2AA-\r\n--b--\r\n'
+    kind = f"multipart/form-data; boundary=b; charset={charset}"
+    headers = {"accept": "text/html", "content-type": kind}
+    answer = page.client.post(path, content=body, headers=headers)
+    assert answer.status_code == 400
+    assert "UTF-8" in answer.text
+
+
 def test_a_picture_from_a_page_of_another_site_is_refused(page: Page) -> None:
     files = {"image": ("a.png", picture("red"), "image/png")}
     headers = {"accept": "text/html", "sec-fetch-site": "cross-site"}

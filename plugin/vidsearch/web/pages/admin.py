@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from vidsearch.batches import in_batches
 from vidsearch.errors import QueryError, VidsearchError
+from vidsearch.web.forms import opened_form
 from vidsearch.web.pages.admin_view import admin_view
 from vidsearch.web.pages.rendering import failure_of, render, root_of
 from vidsearch.web.problems import Problem, problem_of
@@ -71,7 +72,7 @@ class AdminPage:
             raise Problem.of_status(
                 403, "this server only reads: the setting web.allow_writes is false"
             )
-        async with request.form(max_files=0, max_fields=1) as form:
+        async with opened_form(request, max_files=0, max_fields=1) as form:
             cause = form.get("error")
         if not isinstance(cause, str) or not cause:
             raise QueryError("name the class of errors to retry", argument="error")
