@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event, Semaphore
 from typing import Any
 
 import pytest
@@ -201,3 +203,27 @@ def test_a_picture_is_sent_by_its_key_and_kept_by_the_browser(page: Page, folder
 )
 def test_what_is_no_key_of_a_picture_is_not_found(page: Page, key: str) -> None:
     assert page.get(f"/thumbnail/{key}").status_code == 404
+
+
+def test_a_store_of_pictures_that_hangs_holds_up_no_search(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked, goes_on = Semaphore(0), Event()
+
+    def hang(*_: Any) -> None:
+        asked.release()
+        goes_on.wait(30)
+
+    monkeypatch.setattr(ThumbnailStore, "read", hang)
+    with (
+        open_page(thumbnails={"url": str(tmp_path)}, web={"timeout": 5}) as page,
+        ThreadPoolExecutor(40) as browsers,
+    ):
+        pictures = [browsers.submit(page.get, "/thumbnail/a") for _ in range(40)]
+        for _ in range(6):
+            asked.acquire(timeout=30)
+        try:
+            assert page.get("/?q=red").status_code == 200
+        finally:
+            goes_on.set()
+        assert {one.result().status_code for one in pictures} == {404}

@@ -7,10 +7,9 @@ which was. Where the settings let it be read from (``sources.*``) holds as for a
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -52,7 +51,7 @@ def media_routes(context: WebContext) -> list[BaseRoute]:
 
     async def video(request: Request) -> Response:
         id = request.path_params["id"]
-        place = await asyncio.to_thread(lambda: _place(context.services, id))
+        place = await context.beside_searches(lambda: _place(context.services, id))
         if isinstance(place, Path):
             kind = _TYPES.get(place.suffix.lower(), "video/mp4")
             return FileResponse(place, media_type=kind, headers={"cache-control": "private"})
@@ -65,7 +64,8 @@ def media_routes(context: WebContext) -> list[BaseRoute]:
         return RedirectResponse(place, 307)
 
     async def thumbnail(request: Request) -> Response:
-        found = await asyncio.to_thread(_picture, store, request.path_params["key"])
+        key = request.path_params["key"]
+        found = await context.beside_searches(lambda: _picture(store, key))
         if found is None:
             raise Problem.of_status(404, "there is no such picture")
         data, format = found
@@ -124,7 +124,7 @@ def _was_ingested(record: VideoRecord, services: Services) -> bool:
     return isinstance(stored, dict) and stored.get("uri") == record.uri
 
 
-def _picture(store: Once[ThumbnailStore | None], key: str) -> Any:
+def _picture(store: Once[ThumbnailStore | None], key: str) -> tuple[bytes, str] | None:
     """The bytes and the format of a picture; opening the store may ask a bucket."""
     opened = store()
     return opened.read(key) if opened is not None else None
