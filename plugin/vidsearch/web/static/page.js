@@ -77,7 +77,8 @@
     });
     const isPicture = (file) => file.type.startsWith("image/");
     document.addEventListener("paste", ({ clipboardData }) => {
-      if (clipboardData?.getData("text/plain")) return; // office programs add a picture of a text
+      // Office programs add a picture of a text; a copied picture or file has one of the two.
+      if (["text/plain", "text/html"].every((type) => clipboardData?.getData(type))) return;
       const file = [...(clipboardData?.files || [])].find(isPicture);
       if (file) send(file, "pasted");
     });
