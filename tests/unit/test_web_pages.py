@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from html import unescape
 from threading import Barrier, BrokenBarrierError
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,7 +17,8 @@ import pytest
 from tests.page_stage import TOKEN, Page, open_page, picture
 
 from vidsearch.errors import BackendUnavailableError
-from vidsearch.registry import ErrorRecord, State, VideoRecord
+from vidsearch.registry import ErrorRecord, Pause, State, VideoRecord
+from vidsearch.reindex import ReindexRun, Step
 from vidsearch.web.pages.admin_view import without_folders
 from vidsearch_tasks import (
     BrokerState,
@@ -357,6 +359,49 @@ def test_admin_warns_of_an_index_without_vectors(
 
     monkeypatch.setattr("vidsearch_tasks.ingestion_status", status)
     assert "films took its place" in own.get("/admin").text
+
+
+@pytest.mark.usefixtures("broker")
+def test_admin_shows_pauses_and_reindex_runs(own: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = ErrorRecord("SourceUnavailableError", "fetch", "/srv/private/x.mp4 <timed out>")
+    paused = Pause("source:videos.example.com", 1.0, 2.0, 7, "w", error)
+    run = ReindexRun(
+        id="3",
+        alias="videos",
+        source="videos-000001",
+        target="videos-000002",
+        way="copy",
+        changes={"quantization": "int8_hnsw", "model": True},
+        by="me",
+        started_at=0.0,
+        updated_at=0.0,
+        step=Step.COPYING,
+        total=2000,
+        done=1000,
+        error=error,
+    )
+
+    def status(*, services: Services) -> IngestionStatus:
+        return replace(ingestion_status(services=services), pauses=[paused])
+
+    monkeypatch.setattr("vidsearch_tasks.ingestion_status", status)
+    monkeypatch.setattr("vidsearch_tasks.run_store", lambda _: SimpleNamespace(all=lambda: [run]))
+    html = own.get("/admin").text
+    rows = [re.findall(r"<td[^>]*>(?:<p>)?(.*?)(?:</p>)?</td>", row) for row in html.split("<tr>")]
+    why = "SourceUnavailableError (fetch): …/x.mp4 &lt;timed out&gt;"
+    (pause,) = [row for row in rows if row and row[0] == "source:videos.example.com"]
+    assert (pause[1], pause[4]) == ("7", why)
+    assert pause[2].endswith(" ago")
+    (shown,) = [row for row in rows if row and row[0] == "3"]
+    assert shown[1:] == [
+        "copying",
+        "videos-000001",
+        "videos-000002",
+        "quantization int8_hnsw, model",
+        "1,000 of 2,000",
+        "1970-01-01 00:00 UTC",
+        why,
+    ]
 
 
 @pytest.mark.usefixtures("broker")
