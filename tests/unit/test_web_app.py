@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from vidsearch.config import Settings, load_settings
 from vidsearch.errors import BackendUnavailableError, ConfigError
 from vidsearch.web import create_app
 from vidsearch.web.api.status import PublicStatus
+from vidsearch_tasks import Services
 
 AWAY = Settings(engine={"url": "http://127.0.0.1:9", "kind": "elasticsearch"})
 
@@ -85,6 +87,30 @@ def test_engine_that_is_away_is_503_with_a_time_to_retry_and_without_its_url() -
     assert answer.headers["retry-after"] == "5"
     assert answer.json()["type"] == "urn:vidsearch:error:BackendUnavailableError"
     assert "127.0.0.1" not in answer.text
+
+
+def test_services_are_built_once_and_not_in_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads: list[int] = []
+
+    class Watched(Services):
+        def __init__(self, settings: Settings) -> None:
+            threads.append(threading.get_ident())
+            super().__init__(settings)
+
+    async def ask() -> list[int]:
+        app = create_app(AWAY)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            answers = await asyncio.gather(*(client.get("/video/a") for _ in range(4)))
+        await app.state.context.close()
+        return [answer.status_code for answer in answers]
+
+    monkeypatch.setattr("vidsearch_tasks.Services", Watched)
+    assert asyncio.run(ask()) == [503] * 4
+    assert len(threads) == 1
+    assert threads != [threading.get_ident()]
 
 
 def test_unknown_path_and_method_are_problems() -> None:

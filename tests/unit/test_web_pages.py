@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from html import unescape
+from threading import Barrier, BrokenBarrierError
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,8 +17,17 @@ import pytest
 from tests.page_stage import TOKEN, Page, open_page, picture
 
 from vidsearch.errors import BackendUnavailableError
-from vidsearch.registry import ErrorRecord, State
-from vidsearch_tasks import BrokerState, overview
+from vidsearch.registry import ErrorRecord, Pause, State, VideoRecord
+from vidsearch.reindex import ReindexRun, Step
+from vidsearch.web.pages.admin_view import without_folders
+from vidsearch_tasks import (
+    BrokerState,
+    IngestionStatus,
+    Services,
+    ingestion_status,
+    overview,
+    retry_videos,
+)
 
 _MOST_BYTES = 100_000
 
@@ -156,6 +170,14 @@ def test_nothing_found_gives_hints(page: Page) -> None:
     assert 'href="/?q=zebra&amp;mode=keyword"' in html, "without the filters"
 
 
+def test_a_page_after_the_last_one_leads_back(page: Page) -> None:
+    html = page.get("/?q=red&page=3").text
+    assert cards(html) == []
+    assert "There are no more results" in html
+    assert "comes near enough" not in html
+    assert re.search(r'<a href="/\?q=red">Go back to the first page</a>', html)
+
+
 def test_engine_away_is_told_without_its_address(
     own: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +189,13 @@ def test_engine_away_is_told_without_its_address(
     assert answer.status_code == 503
     assert "The search is away" in answer.text
     assert "10.1.2.3" not in answer.text
+
+
+def test_a_fusion_that_the_engine_lacks_is_told_without_its_address(page: Page) -> None:
+    answer = page.get("/?q=red&fusion=native")
+    assert answer.status_code == 422
+    assert "offers no retriever" in answer.text
+    assert "memory:" not in answer.text
 
 
 def test_while_the_model_loads_the_page_waits_and_words_can_be_searched(own: Page) -> None:
@@ -220,6 +249,19 @@ def test_a_form_without_a_file_is_refused(page: Page) -> None:
     assert page.post("/picture", data={"search": "q=a"}).status_code == 422
 
 
+@pytest.mark.parametrize("charset", ["undefined", "utf-7"])
+@pytest.mark.parametrize("path", ["/picture", "/login"])
+def test_a_form_in_a_charset_that_cannot_be_read_is_refused(
+    page: Page, path: str, charset: str
+) -> None:
+    body = b'--b\r\ncontent-disposition: form-data; name="label"\r\n\r\n+2AA-\r\n--b--\r\n'
+    kind = f"multipart/form-data; boundary=b; charset={charset}"
+    headers = {"accept": "text/html", "content-type": kind}
+    answer = page.client.post(path, content=body, headers=headers)
+    assert answer.status_code == 400
+    assert "UTF-8" in answer.text
+
+
 def test_a_picture_from_a_page_of_another_site_is_refused(page: Page) -> None:
     files = {"image": ("a.png", picture("red"), "image/png")}
     headers = {"accept": "text/html", "sec-fetch-site": "cross-site"}
@@ -233,8 +275,10 @@ def test_a_picture_above_the_limit_is_refused() -> None:
 
 
 def test_below_a_path_links_and_forms_keep_it() -> None:
-    with open_page(root_path="/videos") as mounted:
+    with open_page(root_path="/videos", thumbnails={"url": "/pictures"}) as mounted:
         html = mounted.get("/videos/?q=red").text
+        found = mounted.get("/videos/api/search?text=red&mode=vector").json()
+    assert found["hits"][0]["moments"][0]["thumbnail"].startswith("/videos/thumbnail/")
     local = re.findall(r'(?:href|src|action|data-source)="(/[^"]*)"', html)
     assert local
     assert [link for link in local if not link.startswith("/videos/")] == []
@@ -289,6 +333,77 @@ def test_admin_shows_states_and_causes_without_folders(own: Page) -> None:
     assert "/admin/retry" not in html
 
 
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("/srv/private/x.mp4 is no video", "…/x.mp4 is no video"),
+        ("no such file: 'file:///srv/private/x.mp4'", "no such file: '…/x.mp4'"),
+        ("file://localhost/srv/x.mp4, at=/srv/a/x.mp4", "…/x.mp4, at=…/x.mp4"),
+        ("/srv/my own videos/part 2/x.mp4 has 3/4 of it", "…/x.mp4 has 3/4 of it"),
+        ("/srv/a;b,c/x.mp4: (/srv/d/y z.mp4)", "…/x.mp4: (…/y z.mp4)"),
+        ("https://host/a/x.mp4 s3://b/c/x.mp4 </b>", "https://host/a/x.mp4 s3://b/c/x.mp4 </b>"),
+        ("/" + "a/" * 5000 + " ", "…/a/ "),
+    ],
+    ids=("path", "uri", "others", "spaces", "signs", "urls", "long"),
+)
+def test_a_message_keeps_the_name_of_a_file_without_its_folders(message: str, shown: str) -> None:
+    assert without_folders(message) == shown
+
+
+@pytest.mark.usefixtures("broker")
+def test_admin_warns_of_an_index_without_vectors(
+    own: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def status(*, services: Services) -> IngestionStatus:
+        return replace(ingestion_status(services=services), warning="films took its place")
+
+    monkeypatch.setattr("vidsearch_tasks.ingestion_status", status)
+    assert "films took its place" in own.get("/admin").text
+
+
+@pytest.mark.usefixtures("broker")
+def test_admin_shows_pauses_and_reindex_runs(own: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = ErrorRecord("SourceUnavailableError", "fetch", "/srv/private/x.mp4 <timed out>")
+    paused = Pause("source:videos.example.com", 1.0, 2.0, 7, "w", error)
+    run = ReindexRun(
+        id="3",
+        alias="videos",
+        source="videos-000001",
+        target="videos-000002",
+        way="copy",
+        changes={"quantization": "int8_hnsw", "model": True},
+        by="me",
+        started_at=0.0,
+        updated_at=0.0,
+        step=Step.COPYING,
+        total=2000,
+        done=1000,
+        error=error,
+    )
+
+    def status(*, services: Services) -> IngestionStatus:
+        return replace(ingestion_status(services=services), pauses=[paused])
+
+    monkeypatch.setattr("vidsearch_tasks.ingestion_status", status)
+    monkeypatch.setattr("vidsearch_tasks.run_store", lambda _: SimpleNamespace(all=lambda: [run]))
+    html = own.get("/admin").text
+    rows = [re.findall(r"<td[^>]*>(?:<p>)?(.*?)(?:</p>)?</td>", row) for row in html.split("<tr>")]
+    why = "SourceUnavailableError (fetch): …/x.mp4 &lt;timed out&gt;"
+    (pause,) = [row for row in rows if row and row[0] == "source:videos.example.com"]
+    assert (pause[1], pause[4]) == ("7", why)
+    assert pause[2].endswith(" ago")
+    (shown,) = [row for row in rows if row and row[0] == "3"]
+    assert shown[1:] == [
+        "copying",
+        "videos-000001",
+        "videos-000002",
+        "quantization int8_hnsw, model",
+        "1,000 of 2,000",
+        "1970-01-01 00:00 UTC",
+        why,
+    ]
+
+
 @pytest.mark.usefixtures("broker")
 def test_a_server_that_only_reads_retries_nothing(own: Page) -> None:
     _fail(own, "x", "broken")
@@ -313,6 +428,30 @@ def test_videos_are_retried_by_cause_where_writes_are_allowed() -> None:
         states = {id: writing.services.registry.get(id).state for id in "xyr"}
         assert states == {"x": State.QUEUED, "y": State.QUEUED, "r": State.INDEXED}
         assert "2 videos queued again" in writing.get("/admin?retried=2").text
+
+
+@pytest.mark.usefixtures("broker")
+def test_a_second_click_on_retry_waits_for_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = Barrier(2, timeout=0.3)
+
+    def retry_together(ids: list[str], *, services: Services) -> list[VideoRecord]:
+        with suppress(BrokenBarrierError):  # as it should be: there is no other
+            both.wait()
+        return retry_videos(ids, services=services)
+
+    monkeypatch.setattr("vidsearch_tasks.retry_videos", retry_together)
+    web = {"token": TOKEN, "allow_writes": True}
+    with open_page(web=web, broker={"url": "memory://"}) as writing:
+        _fail(writing, "x", "broken")
+        writing.post("/login", data={"token": TOKEN})
+
+        def click(_: int) -> Any:
+            return writing.post("/admin/retry", data={"error": "VideoOpenError"})
+
+        with ThreadPoolExecutor(2) as hands:
+            answers = list(hands.map(click, range(2)))
+        there = sorted(answer.headers.get("location", answer.text) for answer in answers)
+        assert there == ["/admin?retried=0", "/admin?retried=1"]
 
 
 @pytest.mark.usefixtures("broker")

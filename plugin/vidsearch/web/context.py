@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,6 +30,7 @@ __all__ = ["WebContext"]
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
+_MEDIA_THREADS = 8
 
 
 @dataclass
@@ -43,6 +45,7 @@ class WebContext:
 
     def __post_init__(self) -> None:
         self._at_once = asyncio.Semaphore(self.settings.web.max_searches)
+        self._threads = ThreadPoolExecutor(_MEDIA_THREADS, thread_name_prefix="media")
 
     @build_once
     def services(self) -> Services:
@@ -55,6 +58,13 @@ class WebContext:
         from vidsearch_tasks import Services
 
         return Services(self.settings)
+
+    async def beside_searches(self, work: Callable[[], _T]) -> _T:
+        """What reading a place of videos or pictures gives, which may hang.
+
+        In threads of its own, as the others embed the texts of searches.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def find(self, request: SearchRequest, *, within: str | None = None) -> SearchResult:
         """Search within the limits that the settings give to requests from outside.
@@ -154,6 +164,7 @@ class WebContext:
     async def close(self) -> None:
         """Close what was opened here; services that were handed in stay open."""
         await self.search.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
         services = built(self).get("services")
         if services is not None and services is not self.given_services:
             await asyncio.to_thread(services.close)

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from vidsearch.errors import QueryError
+from vidsearch.web.forms import opened_form
 from vidsearch.web.problems import Problem
 
 __all__ = ["json_answer", "json_body", "media_type", "posted_form"]
@@ -48,17 +49,12 @@ async def posted_form(request: Request) -> tuple[list[tuple[str, str]], bytes | 
     """
     pairs: list[tuple[str, str]] = []
     image: bytes | None = None
-    try:
-        async with request.form(max_files=1, max_fields=100) as form:
-            for name, value in form.multi_items():
-                name.encode()  # some charsets can spell what is no Unicode
-                if isinstance(value, str):
-                    value.encode()
-                    pairs.append((name, value))
-                elif name != "image":
-                    raise QueryError(f"{name} takes no file; upload one as image", argument=name)
-                elif value.size:  # a form sends an empty one where none was chosen
-                    image = await value.read()
-    except UnicodeError as error:
-        raise Problem.of_status(400, "the texts of the form must be in UTF-8") from error
+    async with opened_form(request, max_files=1, max_fields=100) as form:
+        for name, value in form.multi_items():
+            if isinstance(value, str):
+                pairs.append((name, value))
+            elif name != "image":
+                raise QueryError(f"{name} takes no file; upload one as image", argument=name)
+            elif value.size:  # a form sends an empty one where none was chosen
+                image = await value.read()
     return pairs, image
