@@ -22,6 +22,7 @@ INDEX: Any = SimpleNamespace(
         "words": {"type": "text", "fields": {"english": {"type": "text"}}},
         "price": {"type": "double"},
         "short": {"type": "float"},
+        "half": {"type": "half_float"},
         "live": {"type": "boolean"},
         "day": {"type": "date"},
         "label": {"type": "alias", "path": "title"},
@@ -60,6 +61,12 @@ def test_numbers_are_shown_as_they_were_written() -> None:
     ]
     # As a float of 32 bits comes back.
     assert pairs(counted([[4.300000190734863]], "short")) == [(4.3, 1)]
+    assert pairs(counted([[12345678.0], [12345679.0]], "short", order="value")) == [
+        (12345678, 1),
+        (12345679, 1),
+    ]
+    assert pairs(counted([[0.0999755859375]], "half")) == [(0.1, 1)]
+    assert pairs(counted([[10008.0]], "half")) == [(10008, 1)]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +155,7 @@ def test_a_field_with_values_is_found(name: str, path: str, kind: str) -> None:
         ("meta", "is of type object"),
         (
             "nope",
-            r"is not in index 'videos'. Fields with values: day, label, live, made, meta.size",
+            r"is not in index 'videos'. Fields with values: day, half, label, live, made",
         ),
     ],
 )

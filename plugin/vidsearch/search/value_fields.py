@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from vidsearch.engines import Json
 from vidsearch.errors import QueryError
 from vidsearch.index.description import IndexDescription
@@ -31,8 +33,8 @@ _KINDS: dict[str, Kind] = {
     **dict.fromkeys(NUMBER_TYPES, "number"),
     **dict.fromkeys(("date", "date_nanos"), "date"),
 }
-_DIGITS = {"float": 7, "half_float": 4}
-"""Significant digits of numbers that are kept with less than 64 bits."""
+_SHORT = {"float": np.float32, "half_float": np.float16}
+"""Numbers that are kept with less than 64 bits."""
 _WHOLE = 2.0**53
 _NAMED = 30
 """Fields that an error lists."""
@@ -67,10 +69,10 @@ class ValueField:
             return str(raw)
         number = float(raw) if isinstance(raw, str | float) else raw
         if isinstance(number, float):
-            if self.type in _DIGITS:
-                number = float(f"{number:.{_DIGITS[self.type]}g}")
             if self.kind == "date" or (number.is_integer() and abs(number) <= _WHOLE):
                 return int(number)
+            if self.type in _SHORT:  # in as few digits as tell it from its neighbours
+                number = float(str(_SHORT[self.type](number)))
         value: Value = number
         return value
 
