@@ -11,7 +11,9 @@ from vidsearch.errors import QueryError
 from vidsearch.search import Facet, FacetCounts
 from vidsearch.search.counting import FacetField
 from vidsearch.search.filters import without_field
+from vidsearch.search.fusion import Scored
 from vidsearch.search.value_fields import value_field
+from vidsearch.search.values import Values
 
 KEYWORD = {"type": "keyword"}
 INDEX: Any = SimpleNamespace(
@@ -24,6 +26,7 @@ INDEX: Any = SimpleNamespace(
         "short": {"type": "float"},
         "half": {"type": "half_float"},
         "live": {"type": "boolean"},
+        "host": {"type": "ip"},
         "day": {"type": "date"},
         "label": {"type": "alias", "path": "title"},
         "made": {"type": "alias", "path": "day"},
@@ -67,6 +70,19 @@ def test_numbers_are_shown_as_they_were_written() -> None:
     ]
     assert pairs(counted([[0.0999755859375]], "half")) == [(0.1, 1)]
     assert pairs(counted([[10008.0]], "half")) == [(10008, 1)]
+
+
+def test_addresses_are_in_the_order_of_their_numbers() -> None:
+    hosts = ["9.0.0.1", "10.0.0.1", "::1", "2001:db8::1"]
+    order = ["::1", "9.0.0.1", "10.0.0.1", "2001:db8::1"]
+    found = counted([[host] for host in hosts], "host", order="value")
+    assert [each.value for each in found.values] == order
+    field = value_field(INDEX, "host", argument="sort")
+    hits = [Scored(host, 1.0) for host in hosts]
+    values = {host: {"host": [host]} for host in hosts}
+    for descending in (False, True):
+        ordered = Values(sort=field, descending=descending).ordered(hits, values, str)
+        assert [hit.id for hit in ordered] == (order[::-1] if descending else order)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +171,7 @@ def test_a_field_with_values_is_found(name: str, path: str, kind: str) -> None:
         ("meta", "is of type object"),
         (
             "nope",
-            r"is not in index 'videos'. Fields with values: day, half, label, live, made",
+            r"is not in index 'videos'. Fields with values: day, half, host, label, live",
         ),
     ],
 )

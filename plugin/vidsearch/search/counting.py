@@ -97,7 +97,8 @@ class FacetField:
 
     def _listed(self, counted: Counter[Value], *, missing: int, other: int = 0) -> FacetCounts:
         by_count = self.facet.order == "count"
-        pairs = sorted(counted.items(), key=lambda pair: (by_count and -pair[1], pair[0]))
+        rank = self.field.rank
+        pairs = sorted(counted.items(), key=lambda pair: (by_count and -pair[1], rank(pair[0])))
         shown, rest = pairs[: self.facet.size], pairs[self.facet.size :]
         return FacetCounts(
             field=self.facet.field,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any, Literal
 
 import numpy as np
@@ -75,6 +76,13 @@ class ValueField:
                 number = float(str(_SHORT[self.type](number)))
         value: Value = number
         return value
+
+    def rank(self, value: Value) -> Value:
+        """What a value is ordered by: itself, but an IP address as the number that it is."""
+        if self.type != "ip":
+            return value
+        address = str(value)
+        return int(ip_address(address if ":" in address else f"::ffff:{address}"))
 
 
 def value_field(index: IndexDescription, name: str, *, argument: str) -> ValueField:
