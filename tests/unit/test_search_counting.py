@@ -98,6 +98,28 @@ def test_buckets_of_numbers(interval: float, expected: list[Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "interval", "first"), [(0.3, 0.1, 0.3), (4.6, 0.2, 4.6), (-0.3, 0.1, -0.3)]
+)
+def test_the_filter_of_a_bucket_holds_the_bound_that_it_begins_with(
+    value: float, interval: float, first: float
+) -> None:
+    (found,) = counted([[value]], "price", interval=interval).values
+    assert found.value == found.filter["price"]["gte"] == first
+
+
+@pytest.mark.parametrize("value", [1.7e308, -1.7e308])
+def test_numbers_of_any_size_have_a_bucket(value: float) -> None:
+    (found,) = counted([[value]], "price", interval=1e-6).values
+    assert found.count == 1
+
+
+@pytest.mark.parametrize("interval", [0, -1.0, 1e-308, float("nan"), float("inf")])
+def test_an_interval_has_a_least_width(interval: float) -> None:
+    with pytest.raises(QueryError, match=r"interval of a facet must be a number from 0\.000001"):
+        Facet(field="price", interval=interval)
+
+
+@pytest.mark.parametrize(
     ("interval", "value", "gte", "lt"),
     [
         (None, "2024", "2024-01-01", "2025-01-01"),
