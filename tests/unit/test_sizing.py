@@ -227,6 +227,10 @@ def test_plan_takes_settings_and_prints_json(run: Run, monkeypatch: pytest.Monke
         (("--preset", "fp16"), "no preset 'fp16' with this engine"),
         (("--preset", "int4", "--dims", "511"), "no preset 'int4' with this engine and so many"),
         (("--videos", "0"), "0 is not in the range"),
+        (("--seconds", "nan"), "nan is no finite number"),
+        (("--seconds", "inf"), "is not in the range"),
+        (("--frames-per-second", "inf"), "inf is no finite number"),
+        (("--segment-seconds", "nan"), "nan is no finite number"),
     ],
 )
 def test_plan_refuses_what_cannot_be(run: Run, arguments: tuple[str, ...], message: str) -> None:
