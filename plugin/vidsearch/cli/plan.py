@@ -169,9 +169,9 @@ def _facts(library: Library, found: Estimate, rate: Measured) -> list[tuple[str,
         ("frames", f"{found.frames:,}", f"{library.fps:g} per second"),
         ("embedding", _hours(found.embed_hours), by),
         ("store of embeddings, folder", _bytes(found.store_folder_bytes), precision),
-        ("store of embeddings, index", _bytes(found.store_index_bytes), "as base64"),
+        ("store of embeddings, index", _bytes(found.store_index_bytes), "as base64, one copy"),
         ("vectors in the index", f"{found.vectors:,}", f"{segments} of the video"),
-        ("copies of the index", f"{1 + library.replicas}", f"{library.replicas} replicas"),
+        ("copies of the index", f"{1 + library.replicas}", "load and merge below are of one copy"),
     ]
 
 
