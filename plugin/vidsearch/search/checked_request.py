@@ -122,5 +122,6 @@ def _errors_at(position: str) -> Iterator[None]:
             raise
         message = f"{position}: {error}"
         if isinstance(error, QueryError):
-            raise QueryError(message, argument="texts") from error
+            message = message.removesuffix(error.known)
+            raise QueryError(message, argument="texts", known=error.known) from error
         raise type(error)(message) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Literal
@@ -34,7 +34,7 @@ _KINDS: dict[str, Kind] = {
     **dict.fromkeys(NUMBER_TYPES, "number"),
     **dict.fromkeys(("date", "date_nanos"), "date"),
 }
-_SHORT = {"float": np.float32, "half_float": np.float16}
+_SHORT: dict[str, Callable[[float], Any]] = {"float": np.float32, "half_float": np.float16}
 """Numbers that are kept with less than 64 bits."""
 _WHOLE = 2.0**53
 _NAMED = 30
@@ -93,13 +93,17 @@ def value_field(index: IndexDescription, name: str, *, argument: str) -> ValueFi
     """
     properties = with_runtime(index.properties, index.runtime)
     field = find_field(properties, name)
-    problem = None if field is None else _problem(field, properties)
     if field is None:
         found = sorted(each.path for each in walk(properties) if not _problem(each, properties))
         names = ", ".join(found[:_NAMED]) or "none"
         rest = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-        problem = f"is not in index {index.name!r}. Fields with values: {names}{rest}"
-    if field is None or field.exact is None or problem:
+        raise QueryError(
+            f"{argument}: field {name!r} is not in index {index.name!r}",
+            argument=argument,
+            known=f". Fields with values: {names}{rest}",
+        )
+    problem = _problem(field, properties)
+    if field.exact is None or problem:
         raise QueryError(f"{argument}: field {name!r} {problem}", argument=argument)
     kind = field.type if field.exact in {field.path, field.target} else "keyword"
     return ValueField(name, field.exact, kind, _KINDS[kind])
