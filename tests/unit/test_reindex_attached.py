@@ -197,12 +197,40 @@ def test_while_writes_wait_nothing_is_asked_for_that_can_be_asked_for_before() -
     engine = Noting()
     shop = Shop(engine=engine)
     shop.reindexer().start(SHARDS)
-    once = {"open_point_in_time", "search_point_in_time", "changes", "aliases"}
-    once |= {"put_settings", "update_aliases"}
+    once = {"open_point_in_time", "changes", "aliases", "put_settings", "update_aliases"}
     asked = Counter(engine.moved)
     for of_the_lease in ("get", "put"):
         asked.pop(of_the_lease, None)
-    assert asked == {**dict.fromkeys(once, 1), "refresh": 2, "count": 2}
+    twice = {"refresh", "count", "search_point_in_time"}
+    assert asked == {**dict.fromkeys(once, 1), **dict.fromkeys(twice, 2)}
+
+
+class Behind(MemoryEngine):
+    """Writes to the application's index are not on disk yet: ``translog.durability: async``."""
+
+    on_disk: int | None = None
+
+    def checkpoints(self, index: str) -> dict[int, int]:
+        numbers = super().checkpoints(index)
+        return numbers if self.on_disk is None or index != OLD else {0: self.on_disk}
+
+
+def test_what_is_not_on_disk_when_writes_stop_is_brought_as_well() -> None:
+    engine = Behind()
+    shop = Shop(engine=engine)
+    block = engine.block_writes
+
+    def write_before(name: str) -> None:
+        engine.on_disk = engine.checkpoints(name)[0]
+        engine.put("shop", "a", {"title": "last"})
+        engine.put("shop", "b", {"title": "gone"})
+        engine.delete("shop", "b")
+        block(name)
+
+    engine.block_writes = write_before  # type: ignore[method-assign]
+    shop.reindexer().start(SHARDS)
+    assert shop.engine.indices_of("shop") == (NEW,)
+    assert shop.titles() == {"a": ("last", 6), "c": ("c", 5)}
 
 
 @pytest.mark.parametrize("changes", range(9))

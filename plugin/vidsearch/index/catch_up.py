@@ -80,13 +80,20 @@ class CatchUp(Follower):
 
         try:
             _on_each(until, look)
+            seen = {shard: Counted(now[shard], until[shard]) for shard in now}
             deleted = self._delete_gone(now)
-            written = sum(_on_each(until, lambda shard: self._write(shard, until[shard])))
+
+            def write(shard: int) -> int:
+                # What is not on disk yet (`translog.durability: async`) is above the checkpoint,
+                # and no later pass would bring it.
+                return self._write(shard, seen[shard].last - 1 if last else until[shard])
+
+            written = sum(_on_each(until, write))
         except BaseException:
             self._stale += now.values()
             raise
         self._stale += [one.point for one in self._before.values()]
-        self._before = {shard: Counted(now[shard], until[shard]) for shard in now}
+        self._before = seen
         self._until = until
         return written, deleted
 
