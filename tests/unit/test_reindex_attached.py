@@ -273,6 +273,21 @@ def test_an_error_at_the_swap_lets_the_index_take_writes_again(
     assert shop.titles()["a"][0] == "a 1"
 
 
+def test_writes_stay_stopped_where_another_process_has_the_run_by_now(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = shop.reindexer().runs
+
+    def fail(actions: Any) -> None:
+        runs.update("1", lambda run: run.changed(owner="another", lease_until=runs.now() + 60))
+        raise MappingConflictError("no")
+
+    monkeypatch.setattr(shop.engine, "update_aliases", fail)
+    with pytest.raises(MappingConflictError, match="no"):
+        shop.reindexer().start(SHARDS)
+    assert not shop.takes_writes(OLD)
+
+
 def test_a_target_with_another_number_of_documents_is_not_swapped_in(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,9 +90,9 @@ class AttachedSteps(RunSteps):
         Returns the seconds in which writes were refused.
         """
         run = lease.run
-        kept = kept_of(self.engine, old)
-        changes = self.documents.changes(run, back=back)
-        with self._undone(run, old=old, new=new):
+        with self._undone(lease, run, old=old, new=new):
+            kept = kept_of(self.engine, old)
+            changes = self.documents.changes(run, back=back)
             changes.until_small()  # with all ids compared first, where another process began
             self.engine.put_settings(new, kept.before_swap())
             put_policy(self.engine, new, kept.policy)
@@ -107,13 +107,15 @@ class AttachedSteps(RunSteps):
             return swap(self.engine, changes, old=old, new=new, kept=kept, move=move)
 
     @contextmanager
-    def _undone(self, run: ReindexRun, *, old: str, new: str) -> Iterator[None]:
+    def _undone(self, lease: RunLease, run: ReindexRun, *, old: str, new: str) -> Iterator[None]:
         """Where it ends with an error, ``old`` takes writes as before, and the source none but
-        where it is behind the alias."""
+        where it is behind the alias. Nothing is done where another process has the run by now: it
+        may have stopped the writes itself, for a last pass that would lack what comes after."""
         try:
             yield
         except BaseException:
             with suppress(VidsearchError):  # the error that led here is the one to tell
+                lease.change()  # raises where it is lost
                 if self.engine.indices_of(run.alias) != (new,):
                     self.engine.put_settings(old, {"blocks.write": None})
                     if new == run.source:
