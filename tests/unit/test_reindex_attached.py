@@ -16,7 +16,7 @@ from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
 
 SHARDS = Changes(shards=2)
-CHANGES, CHANGES_BACK = 9, 8
+CHANGES, CHANGES_BACK = 10, 8
 STEPS = [Step.PLANNED, Step.COPYING, Step.CATCHING_UP, Step.VERIFIED, Step.SWAPPED]
 
 
@@ -148,7 +148,7 @@ class Mortal(MemoryEngine):
 
 
 @pytest.mark.parametrize("end", ["resume", "rollback"])
-@pytest.mark.parametrize("changes", range(10))
+@pytest.mark.parametrize("changes", range(11))
 def test_a_run_killed_at_any_change_is_finished_or_undone(
     monkeypatch: pytest.MonkeyPatch, changes: int, end: str
 ) -> None:
@@ -269,8 +269,19 @@ def test_an_error_at_the_swap_lets_the_index_take_writes_again(
     with pytest.raises(MappingConflictError, match="no"):
         shop.reindexer().start(SHARDS)
     shop.write(1)
+    bulk = shop.engine.bulk
+    pipelines: list[Any] = []
+
+    def note(index: str, *args: Any, **options: Any) -> Any:
+        if index == NEW and not pipelines:
+            pipelines.append(shop.engine.settings(NEW)["final_pipeline"])
+        return bulk(index, *args, **options)
+
+    monkeypatch.setattr(shop.engine, "bulk", note)
     assert shop.reindexer().resume().step is Step.SWAPPED
     assert shop.titles()["a"][0] == "a 1"
+    assert pipelines == ["_none"], "documents have been through that of the old index"
+    assert shop.engine.settings(NEW)["final_pipeline"] == "last"
 
 
 def test_writes_stay_stopped_where_another_process_has_the_run_by_now(

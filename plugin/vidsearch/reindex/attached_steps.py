@@ -72,8 +72,6 @@ class AttachedSteps(RunSteps):
         run = lease.run
         there = self.engine.indices_of(run.alias)
         if there == (run.target,):
-            # Its documents have been through the pipelines of the target.
-            self.engine.put_settings(run.source, {**WHILE_FILLED, "blocks.write": None})
             self._move(lease, old=run.target, new=run.source, back=True)
         elif there != (run.source,) and run.swapped_at is not None:
             raise _moved_off(run, there)
@@ -92,6 +90,9 @@ class AttachedSteps(RunSteps):
         run = lease.run
         with self._undone(lease, run, old=old, new=new):
             kept = kept_of(self.engine, old)
+            # Documents have been through the pipelines of `old`. An earlier try may have come so
+            # far as to set those of `new`.
+            self.engine.put_settings(new, {**WHILE_FILLED, "blocks.write": None})
             changes = self.documents.changes(run, back=back)
             changes.until_small()  # with all ids compared first, where another process began
             self.engine.put_settings(new, kept.before_swap())
