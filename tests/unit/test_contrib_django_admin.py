@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,24 @@ def test_the_command_line_of_vidsearch_has_the_settings_of_the_project(
     with pytest.raises(SystemExit) as ended:
         run("vidsearch", "no-such-command")
     assert ended.value.code == 2
+
+
+def test_a_command_that_is_interrupted_ends_in_its_own_way(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[None] = []
+    wait = subprocess.Popen.wait
+
+    def interrupted(process: Any, timeout: float | None = None) -> int:
+        waits.append(None)
+        if len(waits) == 1:
+            raise KeyboardInterrupt  # as Ctrl-C in a terminal
+        return wait(process, timeout)
+
+    monkeypatch.setattr(subprocess.Popen, "wait", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        run("vidsearch", "no-such-command")
+    assert ended.value.code == 2, "it was not killed"
 
 
 def test_settings_are_those_of_the_project_and_else_of_the_environment(
