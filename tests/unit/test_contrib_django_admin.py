@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import Celery
 from tests.django_site import Site
 
 from vidsearch.errors import BackendUnavailableError, ConfigError
@@ -167,6 +168,23 @@ def test_settings_are_those_of_the_project_and_else_of_the_environment(
     with override_settings(VIDSEARCH={"index": {"name": "films"}, "celery_app": "a:b"}):
         settings = load_django_settings()
     assert (settings.index.name, settings.engine.url) == ("films", "http://search.example:9200")
+
+
+def test_the_command_line_sends_over_the_broker_of_the_celery_app(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.test import override_settings
+
+    from vidsearch.contrib.django.settings import as_environment
+
+    app = Celery("films", broker="redis://queue.example:6379/3", set_as_current=False)
+    monkeypatch.setattr("tests.django_site.celery_app", app, raising=False)
+    given: dict[str, Any] = {"celery_app": "tests.django_site:celery_app"}
+    with override_settings(VIDSEARCH=given):
+        assert as_environment() == {"VIDSEARCH_BROKER__URL": "redis://queue.example:6379/3"}
+    given["broker"] = {"url": "redis://other.example:6379/0"}
+    with override_settings(VIDSEARCH=given):
+        assert as_environment() == {"VIDSEARCH_BROKER__URL": "redis://other.example:6379/0"}
 
 
 @pytest.mark.parametrize(
