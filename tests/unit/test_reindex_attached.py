@@ -9,7 +9,12 @@ from typing import Any
 import pytest
 from tests.attached_in_memory import ALIASES, NEW, OLD, OWN, SETTINGS, Shop
 
-from vidsearch.errors import MappingConflictError, ReindexCheckError, ReindexError
+from vidsearch.errors import (
+    MappingConflictError,
+    ReindexCheckError,
+    ReindexError,
+    ReindexTakenOverError,
+)
 from vidsearch.index import attach_index, open_videos_index
 from vidsearch.reindex import Changes, ReindexRun, Step
 from vidsearch.testing.fake_encoder import FakeEncoder
@@ -282,6 +287,22 @@ def test_an_error_at_the_swap_lets_the_index_take_writes_again(
     assert shop.titles()["a"][0] == "a 1"
     assert pipelines == ["_none"], "documents have been through that of the old index"
     assert shop.engine.settings(NEW)["final_pipeline"] == "last"
+
+
+def test_a_process_that_has_lost_the_run_while_writes_wait_swaps_nothing(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, block = shop.reindexer().runs, shop.engine.block_writes
+
+    def pause(name: str) -> None:
+        block(name)
+        runs.update("1", lambda run: run.changed(owner="another", lease_until=runs.now() + 60))
+
+    monkeypatch.setattr(shop.engine, "block_writes", pause)
+    with pytest.raises(ReindexTakenOverError):
+        shop.reindexer().start(SHARDS)
+    assert shop.engine.indices_of("shop") == (OLD,)
+    assert not shop.takes_writes(OLD)
 
 
 def test_writes_stay_stopped_where_another_process_has_the_run_by_now(

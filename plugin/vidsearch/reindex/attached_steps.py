@@ -102,7 +102,7 @@ class AttachedSteps(RunSteps):
                 lease.change(marks={**run.marks, "target": mark})
 
             def move(aliases: Json) -> None:
-                lease.check()
+                lease.change()  # raises where it is lost, which a paused process does not know
                 self.engine.update_aliases(alias_moves(aliases, old=old, new=new))
 
             return swap(self.engine, changes, old=old, new=new, kept=kept, move=move)
