@@ -38,7 +38,7 @@ from vidsearch.search.query_vector import (
 )
 from vidsearch.search.ranking import Ranking
 from vidsearch.search.request import Leg
-from vidsearch.search.types import FacetCounts, Hit, SearchResult
+from vidsearch.search.types import Hit, SearchResult
 from vidsearch.search.values import Values
 from vidsearch_mappings.queries import stored_vectors_query
 
@@ -174,7 +174,7 @@ class SearchCore:
             found = iter((yield from self._results(words, index, calls, embedded)))
             results = []
             for checked, each in zip(requests, by_words, strict=True):
-                nothing = _result(checked, index)
+                nothing = checked.result(index.name)
                 result = next(found) if each else nothing
                 warnings = (*result.warnings, missing)
                 results.append(replace(result, mode=nothing.mode, warnings=warnings))
@@ -206,7 +206,7 @@ class SearchCore:
             ranking, facets = rankings[at], counts[at]
             for _ in counting[at]:
                 facets |= next(others)
-            result = _result(checked, index, hits=pages[at], warnings=tuple(ranking.warnings))
+            result = checked.result(index.name, hits=pages[at], warnings=tuple(ranking.warnings))
             results.append(replace(result, total=ranking.total, facets=facets))
         return results
 
@@ -369,27 +369,6 @@ class SearchCore:
             raise IndexMovedError
         rest = iter(responses)
         return [{name: next(rest) for name in group} for group in groups]
-
-
-def _result(
-    checked: CheckedRequest,
-    index: IndexDescription,
-    *,
-    hits: tuple[Hit, ...] = (),
-    warnings: tuple[str, ...] = (),
-) -> SearchResult:
-    """The result with these hits; nothing is counted yet."""
-    request = checked.request
-    return SearchResult(
-        hits,
-        mode=request.resolved_mode,
-        level=request.level,
-        index=index.name,
-        took=0.0,
-        warnings=warnings,
-        facets={facet.field: FacetCounts(facet.field) for facet in request.counted},
-        group_by=request.group_by,
-    )
 
 
 def _for_each(
