@@ -20,7 +20,7 @@ RUN uv venv /opt/vidsearch \
     && uv pip install --no-cache --python /opt/vidsearch/bin/python --torch-backend "${TORCH}" ".[${EXTRAS}]"
 
 FROM sources AS build-page
-ARG PAGE_EXTRAS=web,query,opensearch,async,metrics
+ARG PAGE_EXTRAS=web,query,opensearch,metrics
 RUN uv venv /opt/vidsearch \
     && uv pip install --no-cache --python /opt/vidsearch/bin/python ".[${PAGE_EXTRAS}]"
 
