@@ -42,4 +42,6 @@ CMD ["vidsearch", "web", "--host", "0.0.0.0"]
 # The last one is built where no target is named.
 FROM runtime AS worker
 COPY --from=build-worker /opt/vidsearch /opt/vidsearch
+# One thread per process, before numpy is imported: see docs/encoders.md, "Batches and threads".
+ENV OMP_NUM_THREADS=1
 CMD ["celery", "-A", "vidsearch_tasks", "worker", "--loglevel", "INFO", "--concurrency", "1"]
