@@ -2,7 +2,7 @@
 # The same for NVIDIA GPUs:         docker build --build-arg TORCH=cu128 -t vidsearch:cuda .
 # The search page, without torch:   docker build --target page -t vidsearch-page:local .
 #
-# EXTRAS and PAGE_EXTRAS add extras, such as s3 or aws: --build-arg EXTRAS=worker,opensearch,metrics,s3
+# EXTRAS and PAGE_EXTRAS add extras, such as s3 or aws: --build-arg EXTRAS=worker,opensearch,metrics,export,s3
 
 FROM python:3.12-slim AS sources
 RUN pip install --no-cache-dir uv
