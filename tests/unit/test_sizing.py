@@ -80,6 +80,13 @@ def test_frames_per_second_are_those_of_a_whole_clip(precision: str, way: str) -
     assert rates.FRAMES_PER_SECOND[precision].value == pytest.approx(measured, rel=DRIFT)
 
 
+def test_seconds_of_a_video_are_those_of_both_processes_of_a_worker() -> None:
+    rows = {row[0]: row for row in section("ingestion", "CPU of a worker per video")["rows"]}
+
+    milliseconds = float(rows["both processes, where vectors of frames are kept"][1].split()[0])
+    assert rates.VIDEO_SECONDS.value == pytest.approx(milliseconds / 1000, rel=DRIFT)
+
+
 # -- what is computed from them
 
 
