@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from vidsearch.config import Settings, load_settings
-from vidsearch.errors import ConfigError
+from vidsearch.errors import BackendUnavailableError, ConfigError
 from vidsearch.web import create_app
+from vidsearch.web.api.status import PublicStatus
 from vidsearch_tasks import Services
 
 AWAY = Settings(engine={"url": "http://127.0.0.1:9", "kind": "elasticsearch"})
@@ -36,6 +37,11 @@ def test_server_registers_nothing_unless_it_is_allowed() -> None:
     answer = _ask(AWAY, "POST", "/api/videos", json=body)
     assert answer.status_code == 403
     assert "web.allow_writes" in answer.json()["detail"]
+
+
+def test_time_of_a_search_has_an_end() -> None:
+    with pytest.raises(ConfigError, match=r"web\.timeout"):
+        load_settings(web={"timeout": "inf"})
 
 
 def test_writes_need_a_token_by_the_settings() -> None:
@@ -112,6 +118,56 @@ def test_unknown_path_and_method_are_problems() -> None:
         answer = _ask(AWAY, method, path)
         assert answer.status_code == status
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_requests_are_counted_by_the_path_of_their_route() -> None:
+    async def ask() -> str:
+        app = create_app(AWAY)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            for path in ("/healthz", "/api/videos/a", "/api/videos/b", "/static/none", "/nothing"):
+                await client.get(path)
+            counted = (await client.get("/metrics")).text
+        await app.state.context.close()
+        return counted
+
+    counted = asyncio.run(ask())
+    for endpoint, status, number in (
+        ("/healthz", 200, 1),
+        ("/api/videos/{id}", 503, 2),
+        ("/static/{path}", 404, 1),
+        ("none", 404, 1),
+    ):
+        line = f'vidsearch_web_requests_total{{endpoint="{endpoint}",status="{status}"}} {number}.0'
+        assert line in counted
+
+
+@pytest.mark.parametrize("error", [None, BackendUnavailableError("away")])
+def test_status_is_asked_for_once_in_a_while_whether_it_is_known_or_not(
+    error: Exception | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def answer(self: Any) -> Any:
+        asked.append("once")
+        if error is not None:
+            raise error
+
+    known = PublicStatus(True, 0, {}, 0, 0, None, None, 0.0, None, {})
+    monkeypatch.setattr("vidsearch.web.api.status._Latest._ask", answer)
+    monkeypatch.setattr(PublicStatus, "of", lambda status: known)
+    monkeypatch.setattr("vidsearch.web.api.status._AGE", float("inf"))
+
+    async def ask() -> list[int]:
+        app = create_app(AWAY)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            answers = await asyncio.gather(*(client.get("/api/status") for _ in range(3)))
+        await app.state.context.close()
+        return [each.status_code for each in answers]
+
+    assert asyncio.run(ask()) == [503 if error else 200] * 3
+    assert asked == ["once"]
 
 
 def test_app_that_only_searches_loads_neither_torch_nor_celery() -> None:

@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from vidsearch.config import WebSettings
-from vidsearch.web.security import Guard, is_allowed_host, local_target, sign_in, sign_out
+from vidsearch.web.security import Guard, is_allowed_host, is_token, local_target, sign_in, sign_out
 
 TOKEN = "0123456789abcdef"
 LOCKED = WebSettings(token=SecretStr(TOKEN))
@@ -123,6 +123,12 @@ def test_cookie_of_a_sign_in_lets_in_and_does_not_hold_the_token() -> None:
     gone = Response()
     sign_out(gone)
     assert "Max-Age=0" in gone.headers["set-cookie"]
+
+
+def test_text_that_is_no_unicode_is_no_token() -> None:
+    assert is_token(TOKEN, LOCKED)
+    assert not is_token(TOKEN[:-1] + "\ud800", LOCKED)
+    assert not is_token(TOKEN, WebSettings())
 
 
 def test_person_without_a_cookie_is_sent_to_sign_in_and_back() -> None:

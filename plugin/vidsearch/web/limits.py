@@ -39,7 +39,8 @@ def max_k(settings: Settings) -> int:
 
 def default_k(settings: Settings) -> int:
     """The ``k`` of a request that gives none."""
-    return min(max_k(settings), SearchRequest.model_fields["k"].default)
+    usual: int = SearchRequest.model_fields["k"].default
+    return min(max_k(settings), usual)
 
 
 def check_limits(request: SearchRequest, settings: Settings) -> None:

@@ -202,7 +202,7 @@ def _session(settings: WebSettings) -> str:
 
 
 def _are_equal(given: str, wanted: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), wanted.encode())
+    return hmac.compare_digest(given.encode(errors="backslashreplace"), wanted.encode())
 
 
 def _response_headers(media_origins: Iterable[str]) -> dict[str, str]:
