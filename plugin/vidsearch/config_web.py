@@ -62,6 +62,7 @@ class WebSettings(Section):
     timeout: float = Field(
         20.0,
         gt=0,
+        allow_inf_nan=False,
         description="Number of seconds after which a search is given up, its wait included.",
     )
     hidden_fields: tuple[str, ...] = Field(

@@ -41,7 +41,7 @@ def retry_videos(ids: Iterable[str], *, services: Services | None = None) -> lis
 
     Raises:
         RegistryError: a video is neither failed nor dead, or was never registered. Those before it
-            are enqueued.
+            are enqueued, and maybe some after it.
         BackendUnavailableError: the engine or the broker does not answer; call again.
     """
     services = services or current_services()

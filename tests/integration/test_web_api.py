@@ -169,7 +169,7 @@ def test_vector_and_similar_videos(client: httpx.Client) -> None:
         ("GET", "/api/similar?like=v01&text=x", {}, 422, "text"),
         ("POST", "/api/search", {"json": {"clip": "http://169.254.169.254/"}}, 422, "clip"),
         ("POST", "/api/search", {"json": ["text"]}, 422, None),
-        ("POST", "/api/search", {"json": {"text": "x", "filter": {"ids": {"values": []}}}}, 422, 0),
+        ("POST", "/api/search", {"json": {"text": "x", "filter": {"ids": {}}}}, 422, "filter"),
         ("POST", "/api/search", {"json": {"vector": [1, 2]}}, 422, "vector"),
         ("POST", "/api/search", {"files": {"video": b"x"}}, 422, "video"),
         ("POST", "/api/search", {"content": "{", "headers": {}}, 415, None),
@@ -190,7 +190,7 @@ def test_wrong_request_is_a_problem_that_names_the_argument(
     path: str,
     options: dict[str, Any],
     status: int,
-    argument: str | int | None,
+    argument: str | None,
 ) -> None:
     if "content" in options and "headers" not in options:
         options = {**options, "headers": {"content-type": "application/json"}}
@@ -199,8 +199,7 @@ def test_wrong_request_is_a_problem_that_names_the_argument(
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
     assert problem["status"] == status
-    if isinstance(argument, str) or argument is None:
-        assert problem.get("argument") == argument
+    assert problem.get("argument") == argument
     assert not re.search(r"/srv/|127\.0\.0\.1:|videos\.example", answer.text)
 
 
@@ -231,7 +230,7 @@ def test_registered_video_waits_for_a_worker_and_is_shown_without_its_uri(
 def test_requests_are_counted(client: httpx.Client) -> None:
     client.get("/api/search", params={"text": "x", "k": 0})
     text = client.get("/metrics").text
-    assert re.search(r'vidsearch_web_requests_total\{endpoint="search",status="422"\} \d', text)
+    assert 'vidsearch_web_requests_total{endpoint="/api/search",status="422"}' in text
     assert "vidsearch_web_ready 1.0" in text
 
 

@@ -194,3 +194,12 @@ def test_ids_are_not_wrapped_on_a_narrow_terminal(
     out = capsys.readouterr().out
     assert out.count("x") == len(long)
     assert max(len(click.unstyle(line)) for line in out.splitlines()) <= 80
+
+
+@pytest.mark.parametrize("option", [["--port", "9000"], ["--host", "0.0.0.0"]])
+def test_mcp_server_of_stdin_takes_no_address(
+    option: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(capsys, "mcp", *option)
+    assert code == 2
+    assert "--http" in err

@@ -37,6 +37,7 @@ def test_local_file_must_lie_in_a_root_where_that_is_asked_for(tmp_path: Path) -
     assert _is_listed(str(root / "a.mp4"), SourceSettings(), below_roots=False)
     assert not _is_listed("file://other.example/a.mp4", limited)
     assert not _is_listed("/a\0.mp4", limited)
+    assert not _is_listed("file://]/a.mp4", limited)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, features
 
+from vidsearch.errors import QueryError
 from vidsearch.media import rgb_pixels
 from vidsearch.search.query_vector import MediaInput
 from vidsearch.testing.fake_encoder import FakeEncoder
@@ -308,6 +309,22 @@ def test_hdr_becomes_sdr(form: str, tmp_path: Path) -> None:
         return time.perf_counter() - begin
 
     assert any(seconds() < 1 for _ in range(10)), "the table is there"
+
+
+def test_colours_that_nobody_has_defined_are_passed_over() -> None:
+    samples = np.full((4, 4, 3), 40 * 256, dtype=np.uint16)
+    for primaries in (15, 21, 255):  # FFmpeg ends the process at the first two
+        file = png(samples, (b"cICP", bytes([primaries, 13, 0, 1])), colour=2)
+        np.testing.assert_array_equal(rgb_pixels(Image.open(io.BytesIO(file))), samples >> 8)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+def test_damaged_avif_is_the_mistake_of_the_caller() -> None:
+    data = saved(scene(), "AVIF")
+    begin = data.index(b"mdat") + 4
+    damaged = data[:begin] + bytes(len(data) - begin)
+    with pytest.raises(QueryError, match="cannot be read"):
+        MediaInput().image(damaged, encoder=FakeEncoder())
 
 
 def test_the_pixels_of_an_ordinary_image_are_its_own_and_can_be_written_to() -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import httpx
 import pytest
 
 from vidsearch.config import Settings, load_settings
-from vidsearch.errors import ConfigError
+from vidsearch.errors import BackendUnavailableError, ConfigError
 from vidsearch.web import create_app
+from vidsearch.web.api.status import PublicStatus
+from vidsearch_tasks import Services
 
 AWAY = Settings(engine={"url": "http://127.0.0.1:9", "kind": "elasticsearch"})
 
@@ -36,6 +39,11 @@ def test_server_registers_nothing_unless_it_is_allowed() -> None:
     assert "web.allow_writes" in answer.json()["detail"]
 
 
+def test_time_of_a_search_has_an_end() -> None:
+    with pytest.raises(ConfigError, match=r"web\.timeout"):
+        load_settings(web={"timeout": "inf"})
+
+
 def test_writes_need_a_token_by_the_settings() -> None:
     with pytest.raises(ConfigError, match=r"web\.token"):
         load_settings(web={"allow_writes": True})
@@ -43,6 +51,34 @@ def test_writes_need_a_token_by_the_settings() -> None:
         load_settings(web={"token": "short"})
     with pytest.raises(ConfigError, match="no host such as"):
         load_settings(web={"allowed_hosts": ["https://videos.example.com"]})
+
+
+@pytest.mark.parametrize("path", ["/api/search", "/api/videos"])
+def test_body_of_a_thousand_lists_inside_each_other_is_refused(path: str) -> None:
+    writable = load_settings(web={"allow_writes": True, "token": "0123456789abcdef"})
+    deep = f'{{"a": {"[" * 1000 + "]" * 1000}}}'
+    answer = _ask(
+        writable,
+        "POST",
+        path,
+        content=f'{{"text": "x", "filter": {deep}, "id": "a", "uri": "/a", "fields": {deep}}}',
+        headers={"content-type": "application/json", "authorization": "Bearer 0123456789abcdef"},
+    )
+    assert answer.status_code == 422
+    assert "inside each other" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("charset", ["undefined", "utf-7"])
+def test_form_in_a_charset_that_cannot_be_read_is_refused(charset: str) -> None:
+    answer = _ask(
+        AWAY,
+        "POST",
+        "/api/search",
+        content=b'--b\r\ncontent-disposition: form-data; name="+2AA-"\r\n\r\nx\r\n--b--\r\n',
+        headers={"content-type": f"multipart/form-data; boundary=b; charset={charset}"},
+    )
+    assert answer.status_code == 400
+    assert "UTF-8" in answer.json()["detail"]
 
 
 def test_engine_that_is_away_is_503_with_a_time_to_retry_and_without_its_url() -> None:
@@ -53,11 +89,85 @@ def test_engine_that_is_away_is_503_with_a_time_to_retry_and_without_its_url() -
     assert "127.0.0.1" not in answer.text
 
 
+def test_services_are_built_once_and_not_in_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads: list[int] = []
+
+    class Watched(Services):
+        def __init__(self, settings: Settings) -> None:
+            threads.append(threading.get_ident())
+            super().__init__(settings)
+
+    async def ask() -> list[int]:
+        app = create_app(AWAY)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            answers = await asyncio.gather(*(client.get("/video/a") for _ in range(4)))
+        await app.state.context.close()
+        return [answer.status_code for answer in answers]
+
+    monkeypatch.setattr("vidsearch_tasks.Services", Watched)
+    assert asyncio.run(ask()) == [503] * 4
+    assert len(threads) == 1
+    assert threads != [threading.get_ident()]
+
+
 def test_unknown_path_and_method_are_problems() -> None:
     for method, path, status in (("GET", "/nothing", 404), ("DELETE", "/api/search", 405)):
         answer = _ask(AWAY, method, path)
         assert answer.status_code == status
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_requests_are_counted_by_the_path_of_their_route() -> None:
+    async def ask() -> str:
+        app = create_app(AWAY)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            for path in ("/healthz", "/api/videos/a", "/api/videos/b", "/static/none", "/nothing"):
+                await client.get(path)
+            counted = (await client.get("/metrics")).text
+        await app.state.context.close()
+        return counted
+
+    counted = asyncio.run(ask())
+    for endpoint, status, number in (
+        ("/healthz", 200, 1),
+        ("/api/videos/{id}", 503, 2),
+        ("/static/{path}", 404, 1),
+        ("none", 404, 1),
+    ):
+        line = f'vidsearch_web_requests_total{{endpoint="{endpoint}",status="{status}"}} {number}.0'
+        assert line in counted
+
+
+@pytest.mark.parametrize("error", [None, BackendUnavailableError("away")])
+def test_status_is_asked_for_once_in_a_while_whether_it_is_known_or_not(
+    error: Exception | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def answer(self: Any) -> Any:
+        asked.append("once")
+        if error is not None:
+            raise error
+
+    known = PublicStatus(True, 0, {}, 0, 0, None, None, 0.0, None, {})
+    monkeypatch.setattr("vidsearch.web.api.status._Latest._ask", answer)
+    monkeypatch.setattr(PublicStatus, "of", lambda status: known)
+    monkeypatch.setattr("vidsearch.web.api.status._AGE", float("inf"))
+
+    async def ask() -> list[int]:
+        app = create_app(AWAY)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            answers = await asyncio.gather(*(client.get("/api/status") for _ in range(3)))
+        await app.state.context.close()
+        return [each.status_code for each in answers]
+
+    assert asyncio.run(ask()) == [503 if error else 200] * 3
+    assert asked == ["once"]
 
 
 def test_app_that_only_searches_loads_neither_torch_nor_celery() -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event, Semaphore
 from typing import Any
 
 import pytest
 from tests.page_stage import Page, open_page, picture
 
 from vidsearch.media import ThumbnailStore, open_source
-from vidsearch.registry import State
+from vidsearch.registry import ErrorRecord, State
 from vidsearch.web.media import is_shown_origin
 
 CONTENT = bytes(range(256)) * 8
@@ -72,7 +74,7 @@ def test_a_file_is_never_sent_as_a_page(page: Page, folder: Path) -> None:
         ({"indexed_at": None, "state": State.FAILED}, 404),
         ({"indexed_at": None, "state": State.QUEUED}, 404),
         ({"state": State.DELETED}, 404),
-        ({"state": State.PROCESSING}, 200),
+        ({"state": State.PROCESSING, "content": "0" * 64}, 200),
     ],
 )
 def test_only_what_was_ingested_is_sent(
@@ -82,6 +84,32 @@ def test_only_what_was_ingested_is_sent(
     path.write_text("secret")
     page.put_record("notes", path, **values)
     assert page.get("/video/notes").status_code == status
+
+
+def test_a_file_in_the_place_of_an_ingested_one_is_sent_once_it_is_ingested(
+    page: Page, video: str, folder: Path
+) -> None:
+    notes = folder / "in" / "notes.txt"
+    notes.write_text("secret")
+    registry = page.services.registry
+    assert page.get(video).status_code == 200
+    registry.register("a/b", uri=str(notes))
+    assert page.get(video).status_code == 404
+    registry.fail(registry.claim("a/b", owner="w"), error=ErrorRecord("NotAVideo", "decode", "no"))
+    assert page.get(video).status_code == 404
+
+
+def test_a_video_that_is_embedded_anew_is_sent_meanwhile(page: Page, folder: Path) -> None:
+    path = folder / "in" / "r.mp4"
+    path.write_bytes(CONTENT)
+    page.put_record("r", path)
+    page.services.registry.reopen("r", forget=True)
+    assert page.get("/video/r").status_code == 404, "its document is of another file"
+    document = page.engine.get("videos-000001", "r")
+    assert document is not None
+    video = {**document.source["video"], "uri": str(path)}
+    page.engine.put("videos-000001", "r", {**document.source, "video": video})
+    assert page.get("/video/r").status_code == 200
 
 
 @pytest.mark.parametrize("id", ["nobody", "../in/a", "%2e%2e%2fin", "/etc/passwd"])
@@ -175,3 +203,27 @@ def test_a_picture_is_sent_by_its_key_and_kept_by_the_browser(page: Page, folder
 )
 def test_what_is_no_key_of_a_picture_is_not_found(page: Page, key: str) -> None:
     assert page.get(f"/thumbnail/{key}").status_code == 404
+
+
+def test_a_store_of_pictures_that_hangs_holds_up_no_search(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked, goes_on = Semaphore(0), Event()
+
+    def hang(*_: Any) -> None:
+        asked.release()
+        goes_on.wait(30)
+
+    monkeypatch.setattr(ThumbnailStore, "read", hang)
+    with (
+        open_page(thumbnails={"url": str(tmp_path)}, web={"timeout": 5}) as page,
+        ThreadPoolExecutor(40) as browsers,
+    ):
+        pictures = [browsers.submit(page.get, "/thumbnail/a") for _ in range(40)]
+        for _ in range(6):
+            asked.acquire(timeout=30)
+        try:
+            assert page.get("/?q=red").status_code == 200
+        finally:
+            goes_on.set()
+        assert {one.result().status_code for one in pictures} == {404}

@@ -62,6 +62,12 @@ def test_facets_and_typed_conditions_become_the_filter() -> None:
         PageQuery(q="a", where="year").filter()
 
 
+def test_a_condition_of_blanks_alone_takes_no_time() -> None:
+    # With time that grows by the square of its length, this would take hours.
+    with pytest.raises(QueryError, match="is no condition"):
+        PageQuery(q="a", where=f"year{' ' * 1_000_000}x").filter()
+
+
 def test_a_clause_of_the_query_language_is_no_condition_of_the_page() -> None:
     with pytest.raises(QueryError, match="is no condition"):
         PageQuery(q="a", where='{"script": {"script": "true"}}').filter()

@@ -12,8 +12,6 @@ import pytest
 from tests.page_stage import TOKEN, Page, open_page, picture
 
 from vidsearch.errors import BackendUnavailableError
-from vidsearch.registry import ErrorRecord, State
-from vidsearch_tasks import BrokerState, overview
 
 _MOST_BYTES = 100_000
 
@@ -156,6 +154,14 @@ def test_nothing_found_gives_hints(page: Page) -> None:
     assert 'href="/?q=zebra&amp;mode=keyword"' in html, "without the filters"
 
 
+def test_a_page_after_the_last_one_leads_back(page: Page) -> None:
+    html = page.get("/?q=red&page=3").text
+    assert cards(html) == []
+    assert "There are no more results" in html
+    assert "comes near enough" not in html
+    assert re.search(r'<a href="/\?q=red">Go back to the first page</a>', html)
+
+
 def test_engine_away_is_told_without_its_address(
     own: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +173,13 @@ def test_engine_away_is_told_without_its_address(
     assert answer.status_code == 503
     assert "The search is away" in answer.text
     assert "10.1.2.3" not in answer.text
+
+
+def test_a_fusion_that_the_engine_lacks_is_told_without_its_address(page: Page) -> None:
+    answer = page.get("/?q=red&fusion=native")
+    assert answer.status_code == 422
+    assert "offers no retriever" in answer.text
+    assert "memory:" not in answer.text
 
 
 def test_while_the_model_loads_the_page_waits_and_words_can_be_searched(own: Page) -> None:
@@ -220,6 +233,19 @@ def test_a_form_without_a_file_is_refused(page: Page) -> None:
     assert page.post("/picture", data={"search": "q=a"}).status_code == 422
 
 
+@pytest.mark.parametrize("charset", ["undefined", "utf-7"])
+@pytest.mark.parametrize("path", ["/picture", "/login"])
+def test_a_form_in_a_charset_that_cannot_be_read_is_refused(
+    page: Page, path: str, charset: str
+) -> None:
+    body = b'--b\r\ncontent-disposition: form-data; name="label"\r\n\r\n+2AA-\r\n--b--\r\n'
+    kind = f"multipart/form-data; boundary=b; charset={charset}"
+    headers = {"accept": "text/html", "content-type": kind}
+    answer = page.client.post(path, content=body, headers=headers)
+    assert answer.status_code == 400
+    assert "UTF-8" in answer.text
+
+
 def test_a_picture_from_a_page_of_another_site_is_refused(page: Page) -> None:
     files = {"image": ("a.png", picture("red"), "image/png")}
     headers = {"accept": "text/html", "sec-fetch-site": "cross-site"}
@@ -233,8 +259,10 @@ def test_a_picture_above_the_limit_is_refused() -> None:
 
 
 def test_below_a_path_links_and_forms_keep_it() -> None:
-    with open_page(root_path="/videos") as mounted:
+    with open_page(root_path="/videos", thumbnails={"url": "/pictures"}) as mounted:
         html = mounted.get("/videos/?q=red").text
+        found = mounted.get("/videos/api/search?text=red&mode=vector").json()
+    assert found["hits"][0]["moments"][0]["thumbnail"].startswith("/videos/thumbnail/")
     local = re.findall(r'(?:href|src|action|data-source)="(/[^"]*)"', html)
     assert local
     assert [link for link in local if not link.startswith("/videos/")] == []
@@ -260,64 +288,3 @@ def test_after_signing_in_no_link_leads_elsewhere() -> None:
     with open_page(web={"token": TOKEN}) as locked:
         data = {"token": TOKEN, "next": "//evil.example/x"}
         assert locked.post("/login", data=data).headers["location"] == "/"
-
-
-# -- the admin tab
-
-
-@pytest.fixture
-def broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    state = BrokerState("redis://h", "vidsearch", 3, ())
-    monkeypatch.setattr(overview, "broker_state", lambda *_, **__: state)
-
-
-def _fail(page: Page, id: str, message: str) -> None:
-    error = ErrorRecord("VideoOpenError", "decode", message)
-    page.put_record(id, "/srv/private/x.mp4", state=State.FAILED, indexed_at=None, error=error)
-
-
-@pytest.mark.usefixtures("broker")
-def test_admin_shows_states_and_causes_without_folders(own: Page) -> None:
-    own.put_record("r", "/srv/private/r.mp4")
-    _fail(own, "x", "/srv/private/x.mp4 is not a video <b>")
-    html = own.get("/admin").text
-    tiles = dict(re.findall(r"<dt>(\w+)</dt><dd>([\d,]+)</dd>", html))
-    assert (tiles["indexed"], tiles["failed"], tiles["dead"]) == ("1", "1", "0")
-    assert "…/x.mp4 is not a video &lt;b&gt;" in html
-    assert "/srv/private" not in html
-    assert "This server only reads" in html
-    assert "/admin/retry" not in html
-
-
-@pytest.mark.usefixtures("broker")
-def test_a_server_that_only_reads_retries_nothing(own: Page) -> None:
-    _fail(own, "x", "broken")
-    answer = own.post("/admin/retry", data={"error": "VideoOpenError"})
-    assert answer.status_code == 403
-    assert own.services.registry.get("x").state is State.FAILED
-
-
-@pytest.mark.usefixtures("broker")
-def test_videos_are_retried_by_cause_where_writes_are_allowed() -> None:
-    web = {"token": TOKEN, "allow_writes": True}
-    with open_page(web=web, broker={"url": "memory://"}) as writing:
-        _fail(writing, "x", "broken")
-        _fail(writing, "y", "broken")
-        writing.put_record("r", "/srv/r.mp4")
-        assert writing.post("/admin/retry", data={"error": "VideoOpenError"}).status_code == 401
-        writing.post("/login", data={"token": TOKEN})
-        assert 'action="/admin/retry"' in writing.get("/admin").text
-        assert writing.post("/admin/retry", data={}).status_code == 422
-        answer = writing.post("/admin/retry", data={"error": "VideoOpenError"})
-        assert answer.headers["location"] == "/admin?retried=2"
-        states = {id: writing.services.registry.get(id).state for id in "xyr"}
-        assert states == {"x": State.QUEUED, "y": State.QUEUED, "r": State.INDEXED}
-        assert "2 videos queued again" in writing.get("/admin?retried=2").text
-
-
-@pytest.mark.usefixtures("broker")
-def test_admin_without_a_registry_says_so(own: Page) -> None:
-    own.engine.delete_index(f"{own.services.settings.index.registry}-000001")
-    answer = own.get("/admin")
-    assert answer.status_code == 503
-    assert "The search is away" in answer.text

@@ -10,7 +10,7 @@ import pytest
 
 from vidsearch.config import SearchSettings, Settings, WebSettings
 from vidsearch.errors import QueryError
-from vidsearch.search import Hit, Moment, SearchRequest, SearchResult
+from vidsearch.search import Explanation, Hit, Moment, SearchRequest, SearchResult
 from vidsearch.web.api.openapi import description
 from vidsearch.web.limits import check_limits
 from vidsearch.web.parameters import request_from_json, request_from_pairs
@@ -18,6 +18,7 @@ from vidsearch.web.public import public_result
 
 SETTINGS = Settings()
 PNG = b"\x89PNG\r\n\x1a\n and so on"
+DEEP = "[" * 1000 + "]" * 1000
 
 
 def test_query_string_gives_the_request_of_the_same_json() -> None:
@@ -59,6 +60,7 @@ def test_query_string_gives_the_request_of_the_same_json() -> None:
         ([("text", "x"), ("k", "1"), ("k", "2")], "k", "given 2 times"),
         ([("text", "x"), ("colour", "red")], "colour", "no argument"),
         ([("text", "x"), ("filter", "tags=a")], "filter", "must be JSON"),
+        ([("text", "x"), ("filter", f'{{"a": {DEEP}}}')], "filter", "inside each other"),
         ([("clip", "file:///etc/passwd")], "clip", "over HTTP"),
         ([("image", "/etc/passwd")], "image", "paths and URLs are not read"),
         ([("image", "http://169.254.169.254/latest")], "image", "paths and URLs are not read"),
@@ -109,6 +111,9 @@ _LIMITED = Settings(
         ({"clip": "/etc/passwd"}, "clip"),
         ({"text": "x", "filter": {"script": {"script": "true"}}}, "filter"),
         ({"text": "x", "filter": [{"terms": {"id": {"index": "other", "id": "1"}}}]}, "filter"),
+        # A field may be called as a key of a range is.
+        ({"text": "x", "filter": {"terms": {"format": {"index": "other", "id": "1"}}}}, "filter"),
+        ({"text": "x", "filter": [{"terms_set": {"exists": {"terms": ["a"]}}}]}, "filter"),
         ({"text": "x", "filter": {"tags": ["a", "b", "c", "d"]}}, "filter"),
         ({"text": "x", "filter": {"video.uri": {"gte": "file:///a"}}}, "filter"),
         ({"text": "x", "filter": [{"notes": "b"}]}, "filter"),
@@ -138,6 +143,15 @@ def test_request_within_the_limits_passes() -> None:
         check_limits(SearchRequest(**options), _LIMITED)
 
 
+def test_request_without_k_asks_for_no_more_than_is_allowed() -> None:
+    few = Settings(web=WebSettings(max_k=4))
+    request = request_from_json({"text": "x"}, few)
+    check_limits(request, few)
+    described = description(few)["components"]["schemas"]["SearchRequest"]["properties"]["k"]
+    assert request.k == described["default"] == 4
+    assert request_from_json({"text": "x"}, SETTINGS).k == SearchRequest(text="x").k
+
+
 def test_result_is_shown_without_uris_and_hidden_fields() -> None:
     uri = "file:///srv/videos/a.mp4"
     fields = {
@@ -150,7 +164,8 @@ def test_result_is_shown_without_uris_and_hidden_fields() -> None:
     }
     moment = Moment(0.0, 2.0, 0.5, thumbnail="file:///srv/thumbnails/a.jpg")
     highlights = {"title": ("<em>a</em>",), "notes": ("<em>x</em>",)}
-    hit = Hit("a", 1.0, 0.5, None, {}, fields, (moment,), highlights)
+    explanation = Explanation({}, matched_fields=("title", "notes.of_us"))
+    hit = Hit("a", 1.0, 0.5, None, {}, fields, (moment,), highlights, explanation)
     result = SearchResult((hit,), "vector", "segment", "videos-000001", 1.0)
     shown = public_result(result, _LIMITED, thumbnail_url=lambda id, moment: f"/thumbnails/{id}")
     assert shown["hits"][0]["fields"] == {
@@ -159,6 +174,7 @@ def test_result_is_shown_without_uris_and_hidden_fields() -> None:
         "media": {"size": 3},
         "video": {"duration": 3.0},
     }
+    assert shown["hits"][0]["explanation"]["matched_fields"] == ["title"]
     assert shown["hits"][0]["highlights"] == {"title": ["<em>a</em>"]}
     assert shown["hits"][0]["moments"][0]["thumbnail"] == "/thumbnails/a"
     assert "srv" not in str(shown)

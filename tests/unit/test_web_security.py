@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from vidsearch.config import WebSettings
-from vidsearch.web.security import Guard, is_allowed_host, local_target, sign_in, sign_out
+from vidsearch.web.security import Guard, is_allowed_host, is_token, local_target, sign_in, sign_out
 
 TOKEN = "0123456789abcdef"
 LOCKED = WebSettings(token=SecretStr(TOKEN))
@@ -114,13 +114,21 @@ def test_cookie_of_a_sign_in_lets_in_and_does_not_hold_the_token() -> None:
     for attribute in ("HttpOnly", "SameSite=lax", "Secure"):
         assert attribute in set_cookie
     cookie = set_cookie.partition(";")[0]
-    assert _ask(LOCKED, "/", headers={"cookie": cookie}).status_code == 200
+    # Those of other servers of the same host come along, whatever they look like.
+    for sent in (cookie, f'a[b]={{"c": "d e"}}; {cookie}', f"{cookie}; a@b=1; flag"):
+        assert _ask(LOCKED, "/", headers={"cookie": sent}).status_code == 200, sent
     other = WebSettings(token=SecretStr(TOKEN[::-1]))
     assert _ask(other, "/", headers={"cookie": cookie}).status_code == 401
     assert _ask(LOCKED, "/", headers={"cookie": f"{cookie}0"}).status_code == 401
     gone = Response()
     sign_out(gone)
     assert "Max-Age=0" in gone.headers["set-cookie"]
+
+
+def test_text_that_is_no_unicode_is_no_token() -> None:
+    assert is_token(TOKEN, LOCKED)
+    assert not is_token(TOKEN[:-1] + "\ud800", LOCKED)
+    assert not is_token(TOKEN, WebSettings())
 
 
 def test_person_without_a_cookie_is_sent_to_sign_in_and_back() -> None:

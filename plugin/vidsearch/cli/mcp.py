@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 
 import click
+from click.core import ParameterSource
 
 from vidsearch.cli import output
 from vidsearch.cli.serving import serve, url_of
 from vidsearch.config import load_settings
 
 __all__ = ["mcp"]
+
+_GIVEN = ParameterSource.COMMANDLINE
 
 
 @click.command()
@@ -23,11 +26,14 @@ __all__ = ["mcp"]
     show_default=True,
     help="With --http: port.",
 )
-def mcp(http: bool, host: str | None, port: int) -> None:
+@click.pass_context
+def mcp(ctx: click.Context, http: bool, host: str | None, port: int) -> None:
     """Serve the tools search_videos, get_moments and find_similar to language models (MCP).
 
     By default over stdin and stdout, for a client that starts this command. Needs the extra `mcp`.
     """
+    if not http and any(ctx.get_parameter_source(n) is _GIVEN for n in ("host", "port")):
+        raise click.UsageError("--host and --port are of --http; without it, stdin is read")
     settings = load_settings()
     from vidsearch.web import mcp_server
 

@@ -31,8 +31,13 @@ class EngineInfo:
     url: str
     """Without credentials."""
 
+    @property
+    def product(self) -> str:
+        """Kind and version, for messages to those who are not told where it is."""
+        return f"{self.kind} {'.'.join(map(str, self.version))}"
+
     def __str__(self) -> str:
-        return f"{self.kind} {'.'.join(map(str, self.version))} at {self.url}"
+        return f"{self.product} at {self.url}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from vidsearch.errors import QueryError
 
 __all__ = ["parse_condition"]
 
-_CONDITION = re.compile(r"(?P<field>[^=<>]+?)\s*(?P<sign>>=|<=|=|>|<)\s*(?P<value>.*)", re.DOTALL)
+# Blanks are stripped afterwards: beside a class that holds them, too, they take quadratic time.
+_CONDITION = re.compile(r"(?P<field>[^=<>]+)(?P<sign>>=|<=|=|>|<)(?P<value>.*)", re.DOTALL)
 _RANGES = {">=": "gte", "<=": "lte", ">": "gt", "<": "lt"}
 
 
@@ -30,7 +31,7 @@ def parse_condition(condition: str, *, what: str, forms: str = "") -> dict[str, 
             f"{what} {condition!r} is no condition: write tags=sport, tags=a,b, year>=2020{forms}",
             argument="filter",
         )
-    field, sign, value = match["field"].strip(), match["sign"], match["value"]
+    field, sign, value = match["field"].strip(), match["sign"], match["value"].strip()
     if sign != "=":
         return {field: {_RANGES[sign]: value}}
     values = [part.strip() for part in value.split(",") if part.strip()]

@@ -20,7 +20,7 @@ from vidsearch.search.mapping_fields import (
 )
 from vidsearch_mappings.queries import has_nested
 
-__all__ = ["Filter", "build_filters", "split_segment_filters", "without_field"]
+__all__ = ["Filter", "build_filters", "may_be_clause", "split_segment_filters", "without_field"]
 
 Filter = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 """Conditions by field, or clauses of the query language, or a list of both: all must hold."""
@@ -199,12 +199,22 @@ def _names(clause: Any) -> list[str]:
     return names
 
 
+def may_be_clause(name: str, value: Any) -> bool:
+    """Whether a filter reads that as a clause of the query language, unless a field has the name.
+
+    Args:
+        name: of a field, or of a kind of clause.
+        value: condition on the field, or body of the clause.
+    """
+    return name in _CLAUSES and isinstance(value, Mapping)
+
+
 def _is_clause(filter: Mapping[str, Any], properties: Mapping[str, Any]) -> bool:
     if len(filter) != 1:
         return False
     ((name, value),) = filter.items()
     # The index may have a field called `range` or `match`: a mapped field goes first.
-    return name in _CLAUSES and isinstance(value, Mapping) and name not in properties
+    return may_be_clause(name, value) and name not in properties
 
 
 def _clause(clause: Mapping[str, Any]) -> dict[str, Any]:

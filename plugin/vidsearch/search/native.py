@@ -98,7 +98,7 @@ class NativeRrf(NativeFusion):
         if weights[0] != weights[1] and info.version < _RRF_WEIGHTS[info.kind]:
             since = ".".join(map(str, _RRF_WEIGHTS[info.kind][:2]))
             raise QueryError(
-                f"{info} weighs the legs of its own rrf from {since} on only: take "
+                f"{info.product} weighs the legs of its own rrf from {since} on only: take "
                 "fusion=rrf, which vidsearch computes itself, or equal weights"
             )
         return _engine_query(
@@ -114,8 +114,8 @@ class NativeRrf(NativeFusion):
         if info.kind == "elasticsearch" or shards < 2 or info.version >= _RRF_OVER_SHARDS:
             return None
         return (
-            f"{info} ranks each of the {shards} shards by itself in its own rrf, so the order is "
-            "not that of the whole index: take fusion=rrf, which vidsearch computes itself"
+            f"{info.product} ranks each of the {shards} shards by itself in its own rrf, so the "
+            "order is not that of the whole index: take fusion=rrf, which vidsearch computes itself"
         )
 
 
@@ -137,8 +137,8 @@ class NativeLinear(NativeFusion):
         info, weights = cluster.info, _two_weights(self.weights)
         if info.kind == "elasticsearch" and self.normalizer == "z_score":
             raise QueryError(
-                f"{info} has no z_score of its own: take fusion=linear, which vidsearch computes "
-                "itself, or normalizer=min_max"
+                f"{info.product} has no z_score of its own: take fusion=linear, which vidsearch "
+                "computes itself, or normalizer=min_max"
             )
         return _engine_query(
             "linear" if info.kind == "elasticsearch" else self.normalizer,
@@ -210,5 +210,5 @@ def _engine_query(
     else:
         problem = f"cannot fuse by {name}: the plugin neural-search is missing"
     raise QueryError(
-        f"{cluster.info} {problem}. Take fusion={instead}, which vidsearch computes itself"
+        f"{cluster.info.product} {problem}. Take fusion={instead}, which vidsearch computes itself"
     )

@@ -139,7 +139,10 @@ class MediaInput:
             raise QueryError(
                 f"{what} is in no format that Pillow reads; a video goes in as clip"
             ) from error
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        # RuntimeError: of the decoder of AVIF.
+        except (
+            OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError
+        ) as error:  # fmt: skip
             raise QueryError(f"{what} cannot be read: {error}") from error
 
 

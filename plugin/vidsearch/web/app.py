@@ -59,14 +59,18 @@ def create_app(
     async def failed(request: Request, error: Exception) -> Response:
         return _answer(request, problem_of(error))
 
-    routes: list[BaseRoute] = [*health.routes(context), *api.routes(context)]
+    routes: list[BaseRoute] = [
+        *health.routes(context),
+        *api.routes(context),
+        *pages.routes(context),
+    ]
     middleware = [Middleware(Guard, settings.web, failed=_answer)]
     metrics = RequestMetrics.of(context)
     if metrics is not None:
         routes += metrics.routes()
-        middleware.insert(0, Middleware(Measured, metrics.answered))
+        middleware.insert(0, Middleware(Measured, metrics.answered, routes=routes))
     app = Starlette(
-        routes=[*routes, *pages.routes(context)],
+        routes=routes,
         middleware=middleware,
         # What else is raised goes on to the guard.
         exception_handlers=dict.fromkeys((VidsearchError, Problem, HTTPException), failed),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vidsearch.config import Settings
 from vidsearch.errors import MappingConflictError
+from vidsearch.once import build_once, built
 from vidsearch.web.limits import check_limits, check_text, names_fields
 from vidsearch.web.problems import RETRY_SECONDS, Problem
 from vidsearch.web.public import uri_field
@@ -28,6 +30,7 @@ __all__ = ["WebContext"]
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
+_MEDIA_THREADS = 8
 
 
 @dataclass
@@ -41,20 +44,27 @@ class WebContext:
     given_services: Services | None = None
 
     def __post_init__(self) -> None:
-        self._services = self.given_services
         self._at_once = asyncio.Semaphore(self.settings.web.max_searches)
+        self._threads = ThreadPoolExecutor(_MEDIA_THREADS, thread_name_prefix="media")
 
-    @property
+    @build_once
     def services(self) -> Services:
         """Registry, operations and broker. Imports Celery when it is first asked for.
 
-        What they do blocks: call it with :func:`asyncio.to_thread`.
+        That, and what they do, blocks: take and call them inside :func:`asyncio.to_thread`.
         """
-        if self._services is None:
-            from vidsearch_tasks import Services
+        if self.given_services is not None:
+            return self.given_services
+        from vidsearch_tasks import Services
 
-            self._services = Services(self.settings)
-        return self._services
+        return Services(self.settings)
+
+    async def beside_searches(self, work: Callable[[], _T]) -> _T:
+        """What reading a place of videos or pictures gives, which may hang.
+
+        In threads of its own, as the others embed the texts of searches.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def find(self, request: SearchRequest, *, within: str | None = None) -> SearchResult:
         """Search within the limits that the settings give to requests from outside.
@@ -154,5 +164,7 @@ class WebContext:
     async def close(self) -> None:
         """Close what was opened here; services that were handed in stay open."""
         await self.search.close()
-        if self._services is not None and self.given_services is None:
-            await asyncio.to_thread(self._services.close)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        services = built(self).get("services")
+        if services is not None and services is not self.given_services:
+            await asyncio.to_thread(services.close)

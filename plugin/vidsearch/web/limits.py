@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel
 
 from vidsearch.config import Settings
 from vidsearch.errors import QueryError
+from vidsearch.search import SearchRequest
+from vidsearch.search.filters import may_be_clause
 from vidsearch.web.public import is_hidden
 
-if TYPE_CHECKING:
-    from vidsearch.search import SearchRequest
+__all__ = [
+    "MAX_LEVELS",
+    "check_limits",
+    "check_text",
+    "default_k",
+    "is_deep",
+    "max_k",
+    "names_fields",
+]
 
-__all__ = ["check_limits", "check_text", "max_k", "names_fields"]
+MAX_LEVELS = 32
+"""Of lists and objects inside each other; more than a mapping of the engines can have."""
 
 _ID_BYTES = 512
 _NAMES = ("source", "highlight", "collapse", "facets", "sort")
@@ -25,6 +35,12 @@ _BOUNDS = {"gt", "gte", "lt", "lte", "format", "time_zone", "exists"}
 def max_k(settings: Settings) -> int:
     """The greatest ``k``."""
     return min(settings.web.max_k, settings.search.window)
+
+
+def default_k(settings: Settings) -> int:
+    """The ``k`` of a request that gives none."""
+    usual: int = SearchRequest.model_fields["k"].default
+    return min(max_k(settings), usual)
 
 
 def check_limits(request: SearchRequest, settings: Settings) -> None:
@@ -75,6 +91,23 @@ def check_text(text: str, settings: Settings) -> None:
         raise QueryError(f"text has {len(text)} characters, more than {longest}", argument="text")
 
 
+def is_deep(value: Any) -> bool:
+    """Whether a JSON value has more than ``MAX_LEVELS`` lists and objects inside each other.
+
+    What looks into values calls itself for each level, for which Python has a limit.
+    """
+    inside = [value]
+    for _ in range(MAX_LEVELS):
+        inside = [
+            inner
+            for each in inside
+            if isinstance(each, (dict, list))
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, (dict, list))
+        ]
+    return bool(inside)
+
+
 def names_fields(request: SearchRequest) -> bool:
     """Whether the client chose fields or values of the index, which the engine may refuse."""
     chosen = (getattr(request, name, None) for name in ("filter", *_NAMES))
@@ -102,7 +135,8 @@ def _conditions(filter: Any) -> Iterator[tuple[str, list[Any]]]:
     for item in items:
         for name, value in item.items() if isinstance(item, Mapping) else ():
             if isinstance(value, Mapping):
-                if not value or not value.keys() <= _BOUNDS:
+                # A body may have the keys of a range: {"terms": {"format": {"index": …}}}.
+                if not value or not value.keys() <= _BOUNDS or may_be_clause(name, value):
                     raise QueryError(
                         f"filter on {name!r}: a condition is a value, a list of values, a range of "
                         'gt, gte, lt, lte, or {"exists": true}; clauses of the query language are '

@@ -1,16 +1,15 @@
 """Videos and pictures for the pages: files of this machine, or the way to where they lie.
 
 Only what was ingested is shown: a registered file that is no video, such as one that somebody
-registered to read it here, never gets so far. Where the settings let it be read from
-(``sources.*``) holds as for a worker.
+registered to read it here, never gets so far, and neither does one that takes the place of a video
+which was. Where the settings let it be read from (``sources.*``) holds as for a worker.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -25,6 +24,7 @@ from vidsearch_mappings.registry import State
 if TYPE_CHECKING:
     from vidsearch.config import Settings
     from vidsearch.web.context import WebContext
+    from vidsearch_mappings.registry import VideoRecord
     from vidsearch_tasks import Services
 
 __all__ = ["media_routes", "thumbnail_path"]
@@ -51,7 +51,7 @@ def media_routes(context: WebContext) -> list[BaseRoute]:
 
     async def video(request: Request) -> Response:
         id = request.path_params["id"]
-        place = await asyncio.to_thread(_place, context.services, id)
+        place = await context.beside_searches(lambda: _place(context.services, id))
         if isinstance(place, Path):
             kind = _TYPES.get(place.suffix.lower(), "video/mp4")
             return FileResponse(place, media_type=kind, headers={"cache-control": "private"})
@@ -64,7 +64,8 @@ def media_routes(context: WebContext) -> list[BaseRoute]:
         return RedirectResponse(place, 307)
 
     async def thumbnail(request: Request) -> Response:
-        found = await asyncio.to_thread(_picture, store, request.path_params["key"])
+        key = request.path_params["key"]
+        found = await context.beside_searches(lambda: _picture(store, key))
         if found is None:
             raise Problem.of_status(404, "there is no such picture")
         data, format = found
@@ -104,13 +105,26 @@ def _place(services: Services, id: str) -> Path | str:
 
     check_id(id)
     record = services.registry.get(id)
-    if record.indexed_at is None or record.state is State.DELETED:
+    if not _was_ingested(record, services):
         raise Problem.of_status(404, f"video {id!r} cannot be played: it is {record.state}")
     with open_source(record.uri, settings=services.settings.sources) as source:
         return source.to_play(seconds=_SIGNED_SECONDS)
 
 
-def _picture(store: Once[ThumbnailStore | None], key: str) -> Any:
+def _was_ingested(record: VideoRecord, services: Services) -> bool:
+    """Whether the file that the record names was, and not just one that it named before."""
+    if record.indexed_at is None or record.state is State.DELETED:
+        return False
+    # Another URI, or an order to embed it anew, leaves no hash of content in the record.
+    if record.state is State.INDEXED or record.content is not None:
+        return True
+    index = services.open_index()
+    document = index.read(record.id, routing=record.routing)
+    stored = document.source.get(index.field) if document else None
+    return isinstance(stored, dict) and stored.get("uri") == record.uri
+
+
+def _picture(store: Once[ThumbnailStore | None], key: str) -> tuple[bytes, str] | None:
     """The bytes and the format of a picture; opening the store may ask a bucket."""
     opened = store()
     return opened.read(key) if opened is not None else None

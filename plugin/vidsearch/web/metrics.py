@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 if TYPE_CHECKING:
@@ -72,12 +72,26 @@ class Measured:
 
     Args:
         app: answers.
-        answered: is called with the name of the function that answered, the status and seconds.
+        answered: is called with the path of the route that answered, such as ``/api/videos/{id}``,
+            or ``none``, the status and seconds.
+        routes: of the app.
     """
 
-    def __init__(self, app: ASGIApp, answered: Callable[[str, int, float], None]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        answered: Callable[[str, int, float], None],
+        *,
+        routes: Iterable[BaseRoute],
+    ) -> None:
         self._app = app
         self._answered = answered
+        # Older versions of Starlette tell the endpoint of a request, but not its route.
+        self._paths: dict[Any, str] = {
+            route.app if isinstance(route, Mount) else route.endpoint: route.path_format
+            for route in routes
+            if isinstance(route, (Mount, Route))
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -95,5 +109,5 @@ class Measured:
         try:
             await self._app(scope, receive, noting)
         finally:
-            endpoint = getattr(scope.get("endpoint"), "__name__", "none")
+            endpoint = self._paths.get(scope.get("endpoint"), "none")
             self._answered(endpoint, status, time.perf_counter() - started)

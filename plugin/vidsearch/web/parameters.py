@@ -13,6 +13,7 @@ import orjson
 from vidsearch.config import Settings
 from vidsearch.errors import QueryError
 from vidsearch.search import SearchRequest
+from vidsearch.web.limits import MAX_LEVELS, default_k, is_deep
 
 __all__ = ["image_of", "kinds_of", "request_from_json", "request_from_pairs"]
 
@@ -54,10 +55,18 @@ def request_from_json(data: Any, settings: Settings) -> SearchRequest:
     """
     if not isinstance(data, Mapping):
         raise QueryError(f"a search request is a JSON object, not {type(data).__name__}")
+    for name, value in data.items():
+        if is_deep(value):
+            raise QueryError(
+                f"{name} has more than {MAX_LEVELS} lists and objects inside each other",
+                argument=name,
+            )
     if data.get("clip") is not None:
         raise QueryError("clip cannot be searched by over HTTP: upload an image", argument="clip")
     if data.get("image") is not None:
         data = {**data, "image": image_of(data["image"])}
+    if "k" not in data:
+        data = {**data, "k": default_k(settings)}
     return SearchRequest.of(None, data, window=settings.search.window)
 
 

@@ -45,6 +45,11 @@ def public_result(
             for name, fragments in plain["highlights"].items()
             if not is_hidden(name, settings)
         }
+        if plain["explanation"]:
+            matched = plain["explanation"]["matched_fields"]
+            plain["explanation"]["matched_fields"] = [
+                name for name in matched if not is_hidden(name, settings)
+            ]
         for moment, one in zip(hit.moments, plain["moments"], strict=True):
             one["thumbnail"] = thumbnail_url(hit.id, moment)
     return shown

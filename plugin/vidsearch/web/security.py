@@ -9,11 +9,10 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Iterable
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -106,7 +105,7 @@ class Guard:
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._settings.max_upload_bytes:
             raise _too_large(self._settings.max_upload_bytes)
-        if path == LOGIN or path.startswith("/static/") or _is_signed_in(headers, self._settings):
+        if path == LOGIN or path.startswith("/static/") or _is_signed_in(scope, self._settings):
             return None
         is_for_people = "text/html" in headers.get("accept", "")
         if is_for_people and scope["method"] == "GET" and not path.startswith(FOR_PROGRAMS):
@@ -183,17 +182,16 @@ def _comes_from_elsewhere(headers: Headers) -> bool:
     return origin is not None and origin.partition("://")[2] != headers.get("host")
 
 
-def _is_signed_in(headers: Headers, settings: WebSettings) -> bool:
+def _is_signed_in(scope: Scope, settings: WebSettings) -> bool:
     if settings.token is None:
         return True
-    kind, _, given = headers.get("authorization", "").partition(" ")
+    connection = HTTPConnection(scope)
+    kind, _, given = connection.headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer" and is_token(given.strip(), settings):
         return True
-    try:
-        cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return False
-    return cookie is not None and _are_equal(cookie.value, _session(settings))
+    # Not by http.cookies, which drops all where one, perhaps of another server of the host, is odd.
+    cookie = connection.cookies.get(COOKIE)
+    return cookie is not None and _are_equal(cookie, _session(settings))
 
 
 def _session(settings: WebSettings) -> str:
@@ -204,7 +202,7 @@ def _session(settings: WebSettings) -> str:
 
 
 def _are_equal(given: str, wanted: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), wanted.encode())
+    return hmac.compare_digest(given.encode(errors="backslashreplace"), wanted.encode())
 
 
 def _response_headers(media_origins: Iterable[str]) -> dict[str, str]:

@@ -31,6 +31,9 @@ _LOG = frozenset({9, 10})
 """Logarithmic transfer characteristics, which swscale refuses; passed over."""
 _NARROW = frozenset({1, 2, 4, 5, 6, 7})
 """Primaries that are near enough to those of BT.709 for swscale to keep them."""
+_RESERVED = frozenset(range(13, 22))
+"""Primaries that H.273 does not define, and that end the process in FFmpeg 8; others of that kind
+are refused by it."""
 _NOT_IN_SWSCALE = frozenset({8, *range(10, 18)})
 """Matrices that are no matrix of luma and two colour differences: YCgCo, constant luminance, …"""
 
@@ -82,6 +85,8 @@ class SdrConverter:
             av.FFmpegError: swscale cannot read the frame's format.
             ValueError: this FFmpeg does not know such colours.
         """
+        if frame.color_primaries in _RESERVED:
+            raise ValueError(f"there are no colour primaries {frame.color_primaries}")
         if not self._location:
             self._location = self._find_location(frame)
             # Once per stream, as PyAV's side data and its frame hold each other.

@@ -51,9 +51,13 @@ def file_path(uri: str, *, where: str | None = None) -> str:
     """The path that a ``file:`` URI names; ``where`` is the URI as messages show it.
 
     Raises:
+        SourceNotFoundError: it is none.
         SourceUnsupportedError: it names another host.
     """
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # as of a bracket in the place of a host
+        raise SourceNotFoundError(f"{where or public_uri(uri)} is not a valid URI") from None
     if parts.netloc not in {"", "localhost"}:
         host = parts.netloc.rpartition("@")[2]
         raise SourceUnsupportedError(

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from vidsearch.errors import QueryError
+from vidsearch.web.forms import opened_form
 from vidsearch.web.problems import Problem
 
 __all__ = ["json_answer", "json_body", "media_type", "posted_form"]
@@ -43,11 +44,12 @@ async def posted_form(request: Request) -> tuple[list[tuple[str, str]], bytes | 
 
     Raises:
         QueryError: another file.
+        Problem: 400 where its texts are not Unicode.
         HTTPException: 400 where it is no form.
     """
     pairs: list[tuple[str, str]] = []
     image: bytes | None = None
-    async with request.form(max_files=1, max_fields=100) as form:
+    async with opened_form(request, max_files=1, max_fields=100) as form:
         for name, value in form.multi_items():
             if isinstance(value, str):
                 pairs.append((name, value))

@@ -17,7 +17,7 @@ from vidsearch.web.api.searching import FORM, NOT_IN_SIMILAR
 from vidsearch.web.api.status import PublicStatus
 from vidsearch.web.api.videos import NewVideoBody, PublicVideo
 from vidsearch.web.described import markdown
-from vidsearch.web.limits import max_k
+from vidsearch.web.limits import default_k, max_k
 from vidsearch.web.problems import PROBLEM_JSON
 
 __all__ = ["description"]
@@ -97,7 +97,7 @@ def _request(settings: Settings, schemas: Json) -> Json:
     greatest = max_k(settings)
     properties["k"] |= {
         "maximum": greatest,
-        "default": min(greatest, properties["k"]["default"]),
+        "default": default_k(settings),
         "description": f"Number of hits, up to {greatest}.",
     }
     properties["from"] |= {

@@ -26,25 +26,27 @@ def routes(context: WebContext) -> list[Route]:
     """``/api/search``, ``/api/similar`` and ``/api/embed``."""
     settings = context.settings
 
-    async def answer(request: SearchRequest) -> Response:
-        result = await context.find(request)
+    async def answer(request: Request, wanted: SearchRequest) -> Response:
+        result = await context.find(wanted)
         return json_answer(
             public_result(
                 result,
                 settings,
-                thumbnail_url=lambda id, moment: pages.thumbnail_url(context, id, moment),
+                thumbnail_url=lambda _, moment: pages.thumbnail_url(request, settings, moment),
             )
         )
 
     async def search(request: Request) -> Response:
-        return await answer(request_from_pairs(request.query_params.multi_items(), settings))
+        return await answer(
+            request, request_from_pairs(request.query_params.multi_items(), settings)
+        )
 
     async def search_posted(request: Request) -> Response:
         if media_type(request) == FORM:
             pairs, image = await posted_form(request)
-            return await answer(request_from_pairs(pairs, settings, image=image))
+            return await answer(request, request_from_pairs(pairs, settings, image=image))
         if media_type(request) == "application/json":
-            return await answer(request_from_json(await json_body(request), settings))
+            return await answer(request, request_from_json(await json_body(request), settings))
         raise Problem.of_status(415, f"the body must be application/json or {FORM}")
 
     async def similar(request: Request) -> Response:
@@ -54,7 +56,7 @@ def routes(context: WebContext) -> list[Route]:
                 raise QueryError(f"{name} belongs into /api/search", argument=name)
         if not request.query_params.get("like", "").strip():
             raise QueryError("like is needed: the id of a video", argument="like")
-        return await answer(request_from_pairs(pairs, settings))
+        return await answer(request, request_from_pairs(pairs, settings))
 
     async def embed(request: Request) -> Response:
         return json_answer({"vector": await context.embed(request.query_params.get("text", ""))})

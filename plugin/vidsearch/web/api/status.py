@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from vidsearch.errors import VidsearchError
 from vidsearch.json_values import to_json_value
 from vidsearch.web.api.bodies import json_answer
 from vidsearch.web.context import WebContext
@@ -67,19 +68,28 @@ class PublicStatus:
 
 
 class _Latest:
-    """The status, asked for at most every few seconds, by one request at a time."""
+    """The status, asked for at most every few seconds, by one request at a time.
+
+    That something does not answer is kept, too: it may take long to find out, and others wait.
+    """
 
     def __init__(self, context: WebContext) -> None:
         self._context = context
         self._lock = asyncio.Lock()
-        self._kept: tuple[float, PublicStatus] | None = None
+        self._kept: PublicStatus | VidsearchError | None = None
+        self._until = 0.0
 
     async def get(self) -> PublicStatus:
         async with self._lock:
-            now = time.monotonic()
-            if self._kept is None or now - self._kept[0] >= _AGE:
-                self._kept = (now, PublicStatus.of(await asyncio.to_thread(self._ask)))
-            return self._kept[1]
+            if self._kept is None or time.monotonic() >= self._until:
+                try:
+                    self._kept = PublicStatus.of(await asyncio.to_thread(self._ask))
+                except VidsearchError as error:
+                    self._kept = error
+                self._until = time.monotonic() + _AGE
+            if isinstance(self._kept, VidsearchError):
+                raise self._kept.with_traceback(None)
+            return self._kept
 
     def _ask(self) -> IngestionStatus:
         from vidsearch_tasks import ingestion_status

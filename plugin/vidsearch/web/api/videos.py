@@ -16,6 +16,7 @@ from vidsearch.errors import SourceForbiddenError, VideoError
 from vidsearch.json_values import to_json_value
 from vidsearch.web.api.bodies import json_answer, json_body
 from vidsearch.web.context import WebContext
+from vidsearch.web.limits import MAX_LEVELS, is_deep
 from vidsearch.web.problems import Problem
 from vidsearch.web.public import public_fields
 from vidsearch_mappings.registry import Priority, State, VideoRecord
@@ -100,7 +101,6 @@ def routes(context: WebContext) -> list[Route]:
                 403, "this server registers no videos; the setting web.allow_writes is false"
             )
         body = _checked(await json_body(request))
-        _require_allowed(body.uri, settings)
         return answer(await asyncio.to_thread(_register, body, context))
 
     return [
@@ -119,6 +119,7 @@ def _record(id: str, context: WebContext) -> VideoRecord:
 def _register(body: NewVideoBody, context: WebContext) -> VideoRecord:
     from vidsearch_tasks import register_video
 
+    _require_allowed(body.uri, context.settings)  # which looks at folders, perhaps of a network
     return register_video(
         body.id,
         uri=body.uri,
@@ -130,6 +131,10 @@ def _register(body: NewVideoBody, context: WebContext) -> VideoRecord:
 
 
 def _checked(data: Any) -> NewVideoBody:
+    if is_deep(data):
+        raise _wrong(
+            f"the body has more than {MAX_LEVELS} lists and objects inside each other", None
+        )
     try:
         return NewVideoBody.model_validate(data)
     except ValidationError as error:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
+    from vidsearch.config import Settings
     from vidsearch.search import Moment
     from vidsearch.web.context import WebContext
     from vidsearch.web.problems import Problem
@@ -46,12 +47,14 @@ def error_page(request: Request, problem: Problem) -> Response | None:
 
     is_video = route_path(request.scope).startswith("/video/")
     title = "This video cannot be shown" if is_video else None
-    values = {"failure": failure_of(problem, title=title), "back": ""}
+    values = {"failure": failure_of(problem, title=title)}
     return render(request, "message.html", values, tab="", status=problem.status)
 
 
-def thumbnail_url(context: WebContext, id: str, moment: Moment) -> str | None:
+def thumbnail_url(request: Request, settings: Settings, moment: Moment) -> str | None:
     """The URL on this server of a moment's picture; ``None`` where there is none."""
     from vidsearch.web.media import thumbnail_path
+    from vidsearch.web.pages.rendering import root_of
 
-    return thumbnail_path(context.settings, moment.thumbnail)
+    path = thumbnail_path(settings, moment.thumbnail)
+    return path and f"{root_of(request)}{path}"

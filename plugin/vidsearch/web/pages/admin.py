@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from vidsearch.batches import in_batches
 from vidsearch.errors import QueryError, VidsearchError
+from vidsearch.web.forms import opened_form
 from vidsearch.web.pages.admin_view import admin_view
 from vidsearch.web.pages.rendering import failure_of, render, root_of
 from vidsearch.web.problems import Problem, problem_of
@@ -31,15 +33,25 @@ class AdminPage:
 
     def __init__(self, context: WebContext) -> None:
         self._context = context
+        # Workers and engine are asked for long, and a second click must not find the same videos.
+        self._one_at_a_time = asyncio.Lock()
 
     async def show(self, request: Request) -> Response:
         """The numbers of ``vidsearch status``, and the runs of ``vidsearch reindex list``."""
         try:
-            status, runs = await asyncio.to_thread(_look, self._context.services)
+            async with self._one_at_a_time:
+                status, runs = await asyncio.to_thread(lambda: _look(self._context.services))
         except VidsearchError as error:
             problem = problem_of(error)
-            values = {"failure": failure_of(problem), "back": ""}
-            return render(request, "message.html", values, tab="admin", status=problem.status)
+            values = {"failure": failure_of(problem)}
+            return render(
+                request,
+                "message.html",
+                values,
+                tab="admin",
+                status=problem.status,
+                headers=problem.all_headers,
+            )
         retried = request.query_params.get("retried", "")
         values = {
             "view": admin_view(status, runs),
@@ -60,11 +72,12 @@ class AdminPage:
             raise Problem.of_status(
                 403, "this server only reads: the setting web.allow_writes is false"
             )
-        async with request.form(max_files=0, max_fields=1) as form:
+        async with opened_form(request, max_files=0, max_fields=1) as form:
             cause = form.get("error")
         if not isinstance(cause, str) or not cause:
             raise QueryError("name the class of errors to retry", argument="error")
-        number = await asyncio.to_thread(_retry, self._context.services, cause)
+        async with self._one_at_a_time:
+            number = await asyncio.to_thread(lambda: _retry(self._context.services, cause))
         return RedirectResponse(f"{root_of(request)}/admin?retried={number}", 303)
 
 
@@ -78,4 +91,5 @@ def _retry(services: Services, cause: str) -> int:
     from vidsearch_tasks import retry_videos
 
     ids = [record.id for record in services.registry.scan(*GIVEN_UP, error=cause)]
-    return len(retry_videos(ids, services=services))
+    # In batches, as millions of records need not be kept for their number.
+    return sum(len(retry_videos(batch, services=services)) for batch in in_batches(ids))

@@ -16,8 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = ["AdminView", "admin_view", "without_folders"]
 
-# A slash that begins a path, not the one of a URL, a fraction or a closing tag.
-_FOLDERS = re.compile(r"(?<![\w:/.<])(?:file:)?/(?:[^\s/'\":,;<>]+/)+(?=[^\s/'\":,;<>])")
+# A slash that begins a path, not the one of a URL, a fraction or a closing tag; then folders. One
+# with a space in its name has no dot: what ends with a suffix is the file, and a sentence goes on.
+_FOLDERS = re.compile(
+    r"""(?<![\w:/.<])(?:file:(?://(?:localhost)?)?)?/
+    (?:(?:[^\s/'"<>]+ | [^\s/.'"<>():,;]+(?:[ ][^\s/.'"<>():,;]+)+)/)+
+    (?=[^\s/'":,;<>])""",
+    re.VERBOSE,
+)
 _LONGEST = 400
 _RUNS = 20
 
@@ -76,6 +82,7 @@ class AdminView:
     states: tuple[Tile, ...]
     facts: tuple[tuple[str, str], ...]
     problems: tuple[str, ...]
+    warning: str
     pauses: tuple[PauseView, ...]
     causes: tuple[CauseView, ...]
     runs: tuple[RunView, ...]
@@ -95,6 +102,7 @@ def admin_view(status: IngestionStatus, runs: Sequence[ReindexRun]) -> AdminView
         ),
         facts=tuple(_facts(status)),
         problems=tuple(map(without_folders, problems)),
+        warning=status.warning or "",
         pauses=tuple(
             PauseView(
                 pause.key,

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from vidsearch.errors import QueryError
+from vidsearch.web.forms import opened_form
 from vidsearch.web.pages.picture_vector import to_text
 from vidsearch.web.pages.query import PageQuery
 from vidsearch.web.pages.rendering import root_of
@@ -39,7 +40,7 @@ class Picture:
             QueryError: no picture, or none that can be read.
             Problem: the model is not loaded, or it took too long.
         """
-        async with request.form(max_files=1, max_fields=_MAX_FIELDS) as form:
+        async with opened_form(request, max_files=1, max_fields=_MAX_FIELDS) as form:
             file, before, label = (form.get(name) for name in ("image", "search", "label"))
             if not isinstance(file, UploadFile) or not file.size:
                 raise QueryError("no picture was given: choose a file", argument="image")

@@ -199,5 +199,6 @@ def _hints(found: SearchResult, query: PageQuery, root: str) -> list[dict[str, s
     if query.by_words:
         url = query.url(root, mode="")
         hints.append({"text": "Compare with what is seen, too", "url": url})
-    hints.append({"text": "Say it in other words, or in fewer", "url": ""})
+    if query.q and query.page == 1:
+        hints.append({"text": "Say it in other words, or in fewer", "url": ""})
     return hints

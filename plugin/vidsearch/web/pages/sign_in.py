@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from vidsearch.web.forms import opened_form
 from vidsearch.web.pages.rendering import render, root_of
 from vidsearch.web.security import is_token, local_target, sign_in, sign_out
 
@@ -25,7 +26,7 @@ def sign_in_routes(context: WebContext) -> list[BaseRoute]:
         return _form(request, _target(request, request.query_params.get("next")))
 
     async def enter(request: Request) -> Response:
-        async with request.form(max_files=0, max_fields=2) as given:
+        async with opened_form(request, max_files=0, max_fields=2) as given:
             token, target = given.get("token"), given.get("next")
         there = _target(request, target)
         if not isinstance(token, str) or not is_token(token.strip(), settings):

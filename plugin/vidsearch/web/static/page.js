@@ -77,6 +77,8 @@
     });
     const isPicture = (file) => file.type.startsWith("image/");
     document.addEventListener("paste", ({ clipboardData }) => {
+      // Office programs add a picture of a text; a copied picture or file has one of the two.
+      if (["text/plain", "text/html"].every((type) => clipboardData?.getData(type))) return;
       const file = [...(clipboardData?.files || [])].find(isPicture);
       if (file) send(file, "pasted");
     });
@@ -92,7 +94,8 @@
     for (const chip of document.querySelectorAll("[data-picture]")) {
       const key = `picture:${chip.dataset.picture}`;
       const sent = sessionStorage.getItem("picture");
-      if (sent) sessionStorage.setItem(key, sent);
+      // One that has a picture already was not sent now, and what was sent did not get here.
+      if (sent && !sessionStorage.getItem(key)) sessionStorage.setItem(key, sent);
       sessionStorage.removeItem("picture");
       const kept = sessionStorage.getItem(key);
       if (!kept) continue;
