@@ -2,7 +2,7 @@
 # The same for NVIDIA GPUs:         docker build --build-arg TORCH=cu128 -t vidsearch:cuda .
 # The search page, without torch:   docker build --target page -t vidsearch-page:local .
 #
-# EXTRAS and PAGE_EXTRAS add extras, such as s3 or aws: --build-arg EXTRAS=worker,opensearch,metrics,s3
+# EXTRAS and PAGE_EXTRAS add extras, such as s3 or aws: --build-arg EXTRAS=worker,opensearch,metrics,export,s3
 
 FROM python:3.12-slim AS sources
 RUN pip install --no-cache-dir uv
@@ -20,7 +20,7 @@ RUN uv venv /opt/vidsearch \
     && uv pip install --no-cache --python /opt/vidsearch/bin/python --torch-backend "${TORCH}" ".[${EXTRAS}]"
 
 FROM sources AS build-page
-ARG PAGE_EXTRAS=web,query,opensearch,async,metrics
+ARG PAGE_EXTRAS=web,query,opensearch,metrics
 RUN uv venv /opt/vidsearch \
     && uv pip install --no-cache --python /opt/vidsearch/bin/python ".[${PAGE_EXTRAS}]"
 
@@ -42,4 +42,6 @@ CMD ["vidsearch", "web", "--host", "0.0.0.0"]
 # The last one is built where no target is named.
 FROM runtime AS worker
 COPY --from=build-worker /opt/vidsearch /opt/vidsearch
+# One thread per process, before numpy is imported: see docs/encoders.md, "Batches and threads".
+ENV OMP_NUM_THREADS=1
 CMD ["celery", "-A", "vidsearch_tasks", "worker", "--loglevel", "INFO", "--concurrency", "1"]

@@ -48,7 +48,8 @@ def search() -> Response:
 def register(id: str) -> tuple[Response, int]:
     """``{"uri": …, "title": …}``. Set ``sources.roots`` or ``sources.hosts``, and say who may."""
     video = request.get_json()
-    record = register_video(id, uri=video["uri"], fields={"title": video["title"]})
+    title = video.get("title", "")
+    record = register_video(id, uri=video.get("uri", ""), fields={"title": title})
     return jsonify({"id": id, "state": record.state}), 202
 
 

@@ -150,10 +150,12 @@ class QueryError(VidsearchError):
 
     fault: ClassVar[Fault] = "caller"
 
-    def __init__(self, message: str, *, argument: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, argument: str | None = None, known: str = "") -> None:
+        super().__init__(message + known)
         self.argument = argument
         """Name of the argument at fault, as the Python API spells it."""
+        self.known = known
+        """The end of the message that names what the index has, which not every caller may know."""
 
 
 class VideoError(VidsearchError):

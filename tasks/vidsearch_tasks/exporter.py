@@ -61,9 +61,13 @@ class StatusCollector(Collector):
 def _of_registry(status: IngestionStatus) -> Iterator[GaugeMetricFamily]:
     videos = status.videos
     yield _gauge("videos", "Registered videos.", videos.states, "state")
-    told = "Due videos that wait, videos in work, slices that are not done: what workers are for."
+    told = "Due videos, videos in work, slices and documents of a reindex: what workers are for."
     # A video whose next try is later needs no worker until then.
-    unfinished = videos.unfinished - videos.later + sum(status.slices.values())
+    unfinished = videos.unfinished - videos.later
+    unfinished += sum(status.slices.values()) + sum(status.fills.values())
+    run = status.reindex
+    if run is not None and run.background and not run.is_at_rest:
+        unfinished += 1  # a worker drives it
     yield _gauge("unfinished", told, unfinished)
     yield _gauge("searchable", "Documents in the videos index.", status.searchable)
     yield _gauge("slices", "Slices of long videos that are not done.", status.slices, "state")

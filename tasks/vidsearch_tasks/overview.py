@@ -17,6 +17,7 @@ from vidsearch_tasks.services import Services, current_services
 if TYPE_CHECKING:
     from vidsearch.config import Settings
     from vidsearch.errors import BackendError
+    from vidsearch.ingest.board import Board
     from vidsearch.registry import Pause, RegistrySummary, SweepNote
     from vidsearch.reindex import ReindexRun
 
@@ -49,6 +50,8 @@ class IngestionStatus:
     """The numbers of the registry."""
     slices: Mapping[str, int]
     """Number of slices of long videos that are not done, by state."""
+    fills: Mapping[str, int]
+    """Number of documents that the open reindex has workers make, and that are not made yet."""
     long_videos: Sequence[LongVideo]
     """Some of them, the last changed first."""
     index: str
@@ -83,6 +86,7 @@ class IngestionStatus:
         return {
             "states": dict(videos.states),
             "slices": dict(self.slices),
+            "fills": dict(self.fills),
             "index": self.index,
             "searchable": self.searchable,
             "waiting_for_vectors": self.lacking,
@@ -146,7 +150,7 @@ def ingestion_status(*, services: Services | None = None) -> IngestionStatus:
     with ThreadPoolExecutor(1) as asking:
         answer = asking.submit(_ask_workers, services.settings)
         videos = _summary(services, services.registry.index)
-        board = _slices(services)
+        board = _entries(services, services.board)
         index = services.open_index(replacement=True)
         services.engine.refresh(index.name)
         searchable = index.count()
@@ -154,6 +158,8 @@ def ingestion_status(*, services: Services | None = None) -> IngestionStatus:
         long_videos = list(_long_videos(services, videos.sliced))
         last_sweep, pauses = services.operations.last_sweep(), services.operations.pauses()
         run = run_store(services).open()
+        by_workers = run is not None and run.way != "copy"
+        fills = _entries(services, services.fills) if by_workers else None
         broker, error = _answered(answer)
         try:
             steps = require_vectors(
@@ -175,7 +181,8 @@ def ingestion_status(*, services: Services | None = None) -> IngestionStatus:
     )
     return IngestionStatus(
         videos=videos,
-        slices={s: n for s, n in board.states.items() if s in IN_PROGRESS and n} if board else {},
+        slices=_in_progress(board),
+        fills=_in_progress(fills),
         long_videos=long_videos,
         index=index.name,
         searchable=searchable,
@@ -205,11 +212,16 @@ def _summary(services: Services, index: str) -> RegistrySummary:
     )
 
 
-def _slices(services: Services) -> RegistrySummary | None:
+def _entries(services: Services, board: Board) -> RegistrySummary | None:
     try:
-        return _summary(services, services.board.entries.index)
-    except IndexNotFoundError:  # no video was ever sliced here
+        return _summary(services, board.entries.index)
+    except IndexNotFoundError:  # nothing was ever on it
         return None
+
+
+def _in_progress(board: RegistrySummary | None) -> dict[str, int]:
+    """Number of entries of a board that are not done, by state."""
+    return {s: n for s, n in board.states.items() if s in IN_PROGRESS and n} if board else {}
 
 
 def _long_videos(services: Services, ids: Sequence[str]) -> Iterator[LongVideo]:

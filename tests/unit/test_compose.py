@@ -189,6 +189,10 @@ def test_images_install_extras_that_exist_and_the_page_has_no_torch(
     assert "ARG TORCH=cpu" in stages["build-worker"].lines
 
 
+def test_workers_begin_with_one_thread(stages: dict[str, Stage]) -> None:
+    assert "OMP_NUM_THREADS=1" in stages["worker"].all("ENV")
+
+
 def test_images_run_without_root(stages: dict[str, Stage]) -> None:
     for name in ("worker", "page"):
         assert stages[name].base == "runtime"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import Celery
 from tests.django_site import Site
 
 from vidsearch.errors import BackendUnavailableError, ConfigError
@@ -136,6 +138,24 @@ def test_the_command_line_of_vidsearch_has_the_settings_of_the_project(
     assert ended.value.code == 2
 
 
+def test_a_command_that_is_interrupted_ends_in_its_own_way(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[None] = []
+    wait = subprocess.Popen.wait
+
+    def interrupted(process: Any, timeout: float | None = None) -> int:
+        waits.append(None)
+        if len(waits) == 1:
+            raise KeyboardInterrupt  # as Ctrl-C in a terminal
+        return wait(process, timeout)
+
+    monkeypatch.setattr(subprocess.Popen, "wait", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        run("vidsearch", "no-such-command")
+    assert ended.value.code == 2, "it was not killed"
+
+
 def test_settings_are_those_of_the_project_and_else_of_the_environment(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,6 +168,23 @@ def test_settings_are_those_of_the_project_and_else_of_the_environment(
     with override_settings(VIDSEARCH={"index": {"name": "films"}, "celery_app": "a:b"}):
         settings = load_django_settings()
     assert (settings.index.name, settings.engine.url) == ("films", "http://search.example:9200")
+
+
+def test_the_command_line_sends_over_the_broker_of_the_celery_app(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.test import override_settings
+
+    from vidsearch.contrib.django.settings import as_environment
+
+    app = Celery("films", broker="redis://queue.example:6379/3", set_as_current=False)
+    monkeypatch.setattr("tests.django_site.celery_app", app, raising=False)
+    given: dict[str, Any] = {"celery_app": "tests.django_site:celery_app"}
+    with override_settings(VIDSEARCH=given):
+        assert as_environment() == {"VIDSEARCH_BROKER__URL": "redis://queue.example:6379/3"}
+    given["broker"] = {"url": "redis://other.example:6379/0"}
+    with override_settings(VIDSEARCH=given):
+        assert as_environment() == {"VIDSEARCH_BROKER__URL": "redis://other.example:6379/0"}
 
 
 @pytest.mark.parametrize(

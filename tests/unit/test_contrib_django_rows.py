@@ -45,6 +45,23 @@ def test_a_saved_row_is_registered_when_its_transaction_is_committed(site: Site)
     assert video_status(film.vidsearch_id).priority == "interactive"
 
 
+def test_a_row_that_is_deleted_while_it_is_registered_leaves_no_video(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film, other = site.film("red"), site.film("blue")
+    register = sync.register_videos
+
+    def late(videos: Any, **options: Any) -> Any:
+        monkeypatch.setattr(sync, "register_videos", register)
+        site.Film.objects.filter(title="all red").delete()  # as another process does
+        return register(videos, **options)
+
+    monkeypatch.setattr(sync, "register_videos", late)
+    site.Film.objects.bulk_create([film, other])
+    assert (site.state(film), site.state(other)) == ("deleted", "indexed")
+    assert site.document(film) is None
+
+
 def test_what_is_rolled_back_is_not_registered(site: Site, calls: list[list[str]]) -> None:
     from django.db import transaction
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from tests.django_site import Site
 
 from vidsearch.errors import QueryError
 from vidsearch.search import SearchRequest
+from vidsearch.testing.clips import solid, write_clip
 from vidsearch_tasks import register_video
 
 
@@ -83,6 +85,21 @@ def test_videos_of_something_else_in_the_index_are_not_found(
     found = site.Film.objects.search("red", mode="vector")
     assert len(found.result) == 2
     assert found.missing == ()
+
+
+def test_a_row_comes_once_for_each_of_its_moments(site: Site, tmp_path: Path) -> None:
+    write_clip(
+        tmp_path / "changing.mp4",
+        [second / 2 for second in range(40)],
+        picture=lambda number: solid([(255, 0, 0), (0, 0, 255)][number // 20])(number),
+        rate=2,
+    )
+    film = site.film("red", file="changing.mp4")
+    film.save()
+    found = site.Film.objects.search("red", mode="vector", group_by="moment", merge_gap=None)
+    assert len(found) == len(found.result) > 1
+    assert set(found) == {film}
+    assert [row.vidsearch_hit for row in found] == list(found.result.hits)
 
 
 def test_like_takes_a_row(site: Site, films: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from haystack import Pipeline
 from langchain_core.documents import Document
-from llama_index.core.schema import MetadataMode, NodeWithScore, TextNode
+from llama_index.core.schema import MetadataMode
 from tests.search_index import TableEncoder, create_index, make_videos
 
 from vidsearch.contrib import haystack, langchain, llamaindex
@@ -131,13 +131,15 @@ def test_langchain_documents_hold_the_passages(videos: VideoSearch) -> None:
 def test_llamaindex_nodes_hold_the_passages(videos: VideoSearch) -> None:
     retriever = llamaindex.VideoRetriever(videos, k=4)
     wanted = PassageSearch(videos).find(QUERY, k=4)
-    nodes = [
-        NodeWithScore(node=TextNode(id_=p.id, text=p.text, metadata=p.metadata), score=p.score)
-        for p in wanted
+    nodes = retriever.retrieve(QUERY)
+    assert [(n.node_id, n.text, n.metadata, n.score) for n in nodes] == [
+        (p.id, p.text, p.metadata, p.score) for p in wanted
     ]
-    assert retriever.retrieve(QUERY) == nodes
     assert asyncio.run(retriever.aretrieve(QUERY)) == nodes
-    assert "start: " in nodes[0].get_content(MetadataMode.LLM)
+    for mode in (MetadataMode.LLM, MetadataMode.EMBED):
+        told = nodes[0].get_content(mode)
+        assert "start: " in told
+        assert "file:///" not in told, "a path of a machine is nothing for a prompt"
 
 
 def test_haystack_documents_hold_the_passages(videos: VideoSearch) -> None:

@@ -122,3 +122,13 @@ def test_app_that_the_tasks_do_not_know_is_refused(services: Services, clip: Pat
     other.__dict__["engine"] = services.engine
     with pytest.raises(ConfigError, match=r"call vidsearch_tasks\.configure\(settings, app=app\)"):
         register_video("a", uri=str(clip), services=other)
+
+
+def test_nothing_is_written_to_the_stores_of_the_environment(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for section in ("EMBEDDINGS", "THUMBNAILS"):
+        monkeypatch.setenv(f"VIDSEARCH_{section}__URL", str(tmp_path / section))
+    with videos_in_process():
+        assert register_video("clip-1", uri=str(clip)).state is State.INDEXED
+    assert [path.name for path in tmp_path.iterdir()] == [clip.name]

@@ -17,7 +17,7 @@ from vidsearch.engines.features import (
     opensearch_features,
     plugins_of,
 )
-from vidsearch.errors import BackendAccessDeniedError
+from vidsearch.errors import BackendAccessDeniedError, MappingConflictError
 
 KNN, NEURAL = "opensearch-knn", "opensearch-neural-search"
 
@@ -177,3 +177,13 @@ def test_refusal_for_the_licence_names_the_feature() -> None:
     error = error_of(403, body, url="http://search", index="videos")
     assert isinstance(error, BackendAccessDeniedError)
     assert "does not cover Reciprocal Rank Fusion (RRF)" in str(error)
+
+
+@pytest.mark.parametrize("status", [400, 503])
+def test_too_many_values_to_count_are_the_fault_of_the_request(status: int) -> None:
+    said = "Trying to create too many buckets. Must be less than or equal to: [65535]"
+    inner = {"type": "too_many_buckets_exception", "reason": said}
+    body = {"error": {"type": "search_phase_execution_exception", "caused_by": inner}}
+    error = error_of(status, body, url="http://search", index="videos")
+    assert isinstance(error, MappingConflictError)
+    assert "Give the facet a wider interval" in str(error)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from packaging.requirements import Requirement
 from tests.docs_pages import EXTRAS, ROOT
 
 SCRIPT = ROOT / "scripts" / "check_extras.py"
@@ -15,6 +16,22 @@ SCRIPT = ROOT / "scripts" / "check_extras.py"
 
 def test_every_extra_is_tried_by_the_script() -> None:
     assert set(runpy.run_path(str(SCRIPT))["IMPORTS"]) == set(EXTRAS) - {"dev"}
+
+
+@pytest.mark.parametrize(
+    ("extra", "package"), [("web", "aiohttp"), ("web", "pillow"), ("mcp", "aiohttp")]
+)
+def test_servers_bring_what_searching_in_an_event_loop_and_by_a_picture_takes(
+    extra: str, package: str
+) -> None:
+    assert package in brought_by(extra)
+
+
+def brought_by(extra: str) -> set[str]:
+    """Names of packages, also of extras that an extra names."""
+    wanted = [Requirement(each) for each in EXTRAS[extra]]
+    ours = [name for each in wanted if each.name == "vidsearch" for name in each.extras]
+    return {each.name for each in wanted}.union(*map(brought_by, ours))
 
 
 def test_the_bare_wheel_has_a_command_and_no_extra() -> None:

@@ -209,6 +209,16 @@ def test_several_processes_take_no_device_that_there_is_once(
         open_devices("mps", threads=1)
 
 
+def test_more_processes_than_cards_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+
+    with pytest.raises(ConfigError, match=r"2 processes were launched .* has 1 card"):
+        open_devices("auto", threads=1)
+
+
 def test_several_processes_without_accelerate_name_the_extra(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -304,6 +304,16 @@ def test_captions_of_one_video_and_equal_captions_are_positive() -> None:
     ]
 
 
+def test_captions_of_two_copies_of_a_video_are_positive() -> None:
+    pairs = Examples(["a", "b", "c"], [0, 1, 2], ["x", "x", "y"], examples().pictures)
+
+    assert pairs.positive([0, 1, 2]).tolist() == [
+        [True, True, False],
+        [True, True, False],
+        [False, False, True],
+    ]
+
+
 @pytest.mark.parametrize(
     "wrong", [{"epochs": 0}, {"batch_size": 1}, {"warm_up": 1.5}, {"clip_rate": -1.0}]
 )

@@ -97,10 +97,12 @@ def test_values_of_the_docs_follow_the_schema() -> None:
         {"keda": {"maxReplicas": "many"}},
         {"settings": {"engine": {"api_key": "abc"}}},
         {"settings": {"broker": {"url": "redis://:secret@redis:6379/0"}}},
+        {"settings": {"engine": {"url": "https://elastic:secret@search.example:9200"}}},
+        {"settings": {"sources": {"headers": {"example.com": {"Authorization": "Bearer abc"}}}}},
         {"page": {"settings": {"web": {"token": "abc"}}}},
         {"page": {"ingress": {"enabled": True}}},
     ],
-    ids=lambda wrong: ".".join(wrong),
+    ids=json.dumps,
 )
 def test_wrong_values_and_secrets_among_them_are_refused(wrong: Json) -> None:
     with pytest.raises(jsonschema.ValidationError):

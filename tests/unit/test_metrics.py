@@ -29,8 +29,10 @@ from vidsearch.index import create_videos_index
 from vidsearch.logs import JsonFormatter
 from vidsearch.metrics import current_work, enter_stage, measured, prometheus, timed
 from vidsearch.registry import State
+from vidsearch.reindex.run import ReindexRun
 from vidsearch_tasks import Services, run_sweep
 from vidsearch_tasks.exporter import metrics_registry
+from vidsearch_tasks.reindexing import run_store
 
 
 @pytest.fixture
@@ -227,6 +229,32 @@ def test_exporter_counts_what_workers_are_needed_for(
     text = generate_latest(metrics_registry(services)).decode()
     assert "\nvidsearch_unfinished 3.0\n" in text
     assert "\nvidsearch_waiting_for_retry 1.0\n" in text
+
+
+@pytest.mark.parametrize(("way", "waiting"), [("embed", 2), ("copy", 0)])
+@pytest.mark.parametrize("background", [True, False])
+def test_exporter_counts_what_a_reindex_needs_workers_for(
+    services: Services, put: Any, worker: Any, way: Any, waiting: int, background: bool
+) -> None:
+    for id in ("a", "b"):
+        put(id, State.INDEXED)
+    run_store(services).begin(
+        lambda id, now: ReindexRun(
+            id=id,
+            alias="videos",
+            source="videos-000001",
+            target="videos-000002",
+            way=way,
+            changes={},
+            by="me@here",
+            started_at=now,
+            updated_at=now,
+            background=background,
+        )
+    )
+    services.fills.add([services.registry.get(id) for id in ("a", "b")], services.open_index())
+    text = generate_latest(metrics_registry(services)).decode()
+    assert f"\nvidsearch_unfinished {waiting + background}.0\n" in text
 
 
 def test_exporter_without_an_engine_says_that_it_is_down(

@@ -9,14 +9,19 @@ from typing import Any
 import pytest
 from tests.attached_in_memory import ALIASES, NEW, OLD, OWN, SETTINGS, Shop
 
-from vidsearch.errors import MappingConflictError, ReindexCheckError, ReindexError
+from vidsearch.errors import (
+    MappingConflictError,
+    ReindexCheckError,
+    ReindexError,
+    ReindexTakenOverError,
+)
 from vidsearch.index import attach_index, open_videos_index
 from vidsearch.reindex import Changes, ReindexRun, Step
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
 
 SHARDS = Changes(shards=2)
-CHANGES, CHANGES_BACK = 9, 8
+CHANGES, CHANGES_BACK = 10, 8
 STEPS = [Step.PLANNED, Step.COPYING, Step.CATCHING_UP, Step.VERIFIED, Step.SWAPPED]
 
 
@@ -148,7 +153,7 @@ class Mortal(MemoryEngine):
 
 
 @pytest.mark.parametrize("end", ["resume", "rollback"])
-@pytest.mark.parametrize("changes", range(10))
+@pytest.mark.parametrize("changes", range(11))
 def test_a_run_killed_at_any_change_is_finished_or_undone(
     monkeypatch: pytest.MonkeyPatch, changes: int, end: str
 ) -> None:
@@ -197,12 +202,40 @@ def test_while_writes_wait_nothing_is_asked_for_that_can_be_asked_for_before() -
     engine = Noting()
     shop = Shop(engine=engine)
     shop.reindexer().start(SHARDS)
-    once = {"open_point_in_time", "search_point_in_time", "changes", "aliases"}
-    once |= {"put_settings", "update_aliases"}
+    once = {"open_point_in_time", "changes", "aliases", "put_settings", "update_aliases"}
     asked = Counter(engine.moved)
     for of_the_lease in ("get", "put"):
         asked.pop(of_the_lease, None)
-    assert asked == {**dict.fromkeys(once, 1), "refresh": 2, "count": 2}
+    twice = {"refresh", "count", "search_point_in_time"}
+    assert asked == {**dict.fromkeys(once, 1), **dict.fromkeys(twice, 2)}
+
+
+class Behind(MemoryEngine):
+    """Writes to the application's index are not on disk yet: ``translog.durability: async``."""
+
+    on_disk: int | None = None
+
+    def checkpoints(self, index: str) -> dict[int, int]:
+        numbers = super().checkpoints(index)
+        return numbers if self.on_disk is None or index != OLD else {0: self.on_disk}
+
+
+def test_what_is_not_on_disk_when_writes_stop_is_brought_as_well() -> None:
+    engine = Behind()
+    shop = Shop(engine=engine)
+    block = engine.block_writes
+
+    def write_before(name: str) -> None:
+        engine.on_disk = engine.checkpoints(name)[0]
+        engine.put("shop", "a", {"title": "last"})
+        engine.put("shop", "b", {"title": "gone"})
+        engine.delete("shop", "b")
+        block(name)
+
+    engine.block_writes = write_before  # type: ignore[method-assign]
+    shop.reindexer().start(SHARDS)
+    assert shop.engine.indices_of("shop") == (NEW,)
+    assert shop.titles() == {"a": ("last", 6), "c": ("c", 5)}
 
 
 @pytest.mark.parametrize("changes", range(9))
@@ -241,8 +274,50 @@ def test_an_error_at_the_swap_lets_the_index_take_writes_again(
     with pytest.raises(MappingConflictError, match="no"):
         shop.reindexer().start(SHARDS)
     shop.write(1)
+    bulk = shop.engine.bulk
+    pipelines: list[Any] = []
+
+    def note(index: str, *args: Any, **options: Any) -> Any:
+        if index == NEW and not pipelines:
+            pipelines.append(shop.engine.settings(NEW)["final_pipeline"])
+        return bulk(index, *args, **options)
+
+    monkeypatch.setattr(shop.engine, "bulk", note)
     assert shop.reindexer().resume().step is Step.SWAPPED
     assert shop.titles()["a"][0] == "a 1"
+    assert pipelines == ["_none"], "documents have been through that of the old index"
+    assert shop.engine.settings(NEW)["final_pipeline"] == "last"
+
+
+def test_a_process_that_has_lost_the_run_while_writes_wait_swaps_nothing(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, block = shop.reindexer().runs, shop.engine.block_writes
+
+    def pause(name: str) -> None:
+        block(name)
+        runs.update("1", lambda run: run.changed(owner="another", lease_until=runs.now() + 60))
+
+    monkeypatch.setattr(shop.engine, "block_writes", pause)
+    with pytest.raises(ReindexTakenOverError):
+        shop.reindexer().start(SHARDS)
+    assert shop.engine.indices_of("shop") == (OLD,)
+    assert not shop.takes_writes(OLD)
+
+
+def test_writes_stay_stopped_where_another_process_has_the_run_by_now(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = shop.reindexer().runs
+
+    def fail(actions: Any) -> None:
+        runs.update("1", lambda run: run.changed(owner="another", lease_until=runs.now() + 60))
+        raise MappingConflictError("no")
+
+    monkeypatch.setattr(shop.engine, "update_aliases", fail)
+    with pytest.raises(MappingConflictError, match="no"):
+        shop.reindexer().start(SHARDS)
+    assert not shop.takes_writes(OLD)
 
 
 def test_a_target_with_another_number_of_documents_is_not_swapped_in(

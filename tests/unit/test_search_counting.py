@@ -11,7 +11,9 @@ from vidsearch.errors import QueryError
 from vidsearch.search import Facet, FacetCounts
 from vidsearch.search.counting import FacetField
 from vidsearch.search.filters import without_field
+from vidsearch.search.fusion import Scored
 from vidsearch.search.value_fields import value_field
+from vidsearch.search.values import Values
 
 KEYWORD = {"type": "keyword"}
 INDEX: Any = SimpleNamespace(
@@ -22,7 +24,9 @@ INDEX: Any = SimpleNamespace(
         "words": {"type": "text", "fields": {"english": {"type": "text"}}},
         "price": {"type": "double"},
         "short": {"type": "float"},
+        "half": {"type": "half_float"},
         "live": {"type": "boolean"},
+        "host": {"type": "ip"},
         "day": {"type": "date"},
         "label": {"type": "alias", "path": "title"},
         "made": {"type": "alias", "path": "day"},
@@ -60,6 +64,25 @@ def test_numbers_are_shown_as_they_were_written() -> None:
     ]
     # As a float of 32 bits comes back.
     assert pairs(counted([[4.300000190734863]], "short")) == [(4.3, 1)]
+    assert pairs(counted([[12345678.0], [12345679.0]], "short", order="value")) == [
+        (12345678, 1),
+        (12345679, 1),
+    ]
+    assert pairs(counted([[0.0999755859375]], "half")) == [(0.1, 1)]
+    assert pairs(counted([[10008.0]], "half")) == [(10008, 1)]
+
+
+def test_addresses_are_in_the_order_of_their_numbers() -> None:
+    hosts = ["9.0.0.1", "10.0.0.1", "::1", "2001:db8::1"]
+    order = ["::1", "9.0.0.1", "10.0.0.1", "2001:db8::1"]
+    found = counted([[host] for host in hosts], "host", order="value")
+    assert [each.value for each in found.values] == order
+    field = value_field(INDEX, "host", argument="sort")
+    hits = [Scored(host, 1.0) for host in hosts]
+    values = {host: {"host": [host]} for host in hosts}
+    for descending in (False, True):
+        ordered = Values(sort=field, descending=descending).ordered(hits, values, str)
+        assert [hit.id for hit in ordered] == (order[::-1] if descending else order)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +95,28 @@ def test_numbers_are_shown_as_they_were_written() -> None:
 def test_buckets_of_numbers(interval: float, expected: list[Any]) -> None:
     found = counted([[-0.05], [0.35], [9.99]], "price", interval=interval, order="value", size=2)
     assert [(each.value, each.count, each.filter["price"]) for each in found.values] == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "interval", "first"), [(0.3, 0.1, 0.3), (4.6, 0.2, 4.6), (-0.3, 0.1, -0.3)]
+)
+def test_the_filter_of_a_bucket_holds_the_bound_that_it_begins_with(
+    value: float, interval: float, first: float
+) -> None:
+    (found,) = counted([[value]], "price", interval=interval).values
+    assert found.value == found.filter["price"]["gte"] == first
+
+
+@pytest.mark.parametrize("value", [1.7e308, -1.7e308])
+def test_numbers_of_any_size_have_a_bucket(value: float) -> None:
+    (found,) = counted([[value]], "price", interval=1e-6).values
+    assert found.count == 1
+
+
+@pytest.mark.parametrize("interval", [0, -1.0, 1e-308, float("nan"), float("inf")])
+def test_an_interval_has_a_least_width(interval: float) -> None:
+    with pytest.raises(QueryError, match=r"interval of a facet must be a number from 0\.000001"):
+        Facet(field="price", interval=interval)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +193,7 @@ def test_a_field_with_values_is_found(name: str, path: str, kind: str) -> None:
         ("meta", "is of type object"),
         (
             "nope",
-            r"is not in index 'videos'. Fields with values: day, label, live, made, meta.size",
+            r"is not in index 'videos'. Fields with values: day, half, host, label, live",
         ),
     ],
 )

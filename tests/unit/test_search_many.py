@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.search_index import TableEncoder, create_index, make_videos
 
+from vidsearch.config import SearchSettings
 from vidsearch.engines import Json
 from vidsearch.engines.steps import Steps, Work
 from vidsearch.errors import MappingConflictError, QueryError
@@ -265,4 +266,15 @@ def test_a_search_leaves_the_event_loop_to_embed_and_for_nothing_else(
     engine = WorkCountingEngine()
     create_index(engine, "videos", make_videos(20))
     assert VideoSearch(engine, encoder).search("red circle", **options).hits
+    assert engine.works == works
+
+
+@pytest.mark.parametrize(("window", "works"), [(1000, 1), (1001, 4)])
+def test_a_large_window_is_ranked_and_counted_beside_the_event_loop(
+    encoder: BatchEncoder, window: int, works: int
+) -> None:
+    engine = WorkCountingEngine()
+    create_index(engine, "videos", make_videos(20))
+    search = VideoSearch(engine, encoder, settings=SearchSettings(window=window))
+    assert search.search("red circle", facets=["tags"], sort="-year").facets
     assert engine.works == works

@@ -80,6 +80,13 @@ def test_frames_per_second_are_those_of_a_whole_clip(precision: str, way: str) -
     assert rates.FRAMES_PER_SECOND[precision].value == pytest.approx(measured, rel=DRIFT)
 
 
+def test_seconds_of_a_video_are_those_of_both_processes_of_a_worker() -> None:
+    rows = {row[0]: row for row in section("ingestion", "CPU of a worker per video")["rows"]}
+
+    milliseconds = float(rows["both processes, where vectors of frames are kept"][1].split()[0])
+    assert rates.VIDEO_SECONDS.value == pytest.approx(milliseconds / 1000, rel=DRIFT)
+
+
 # -- what is computed from them
 
 
@@ -227,6 +234,10 @@ def test_plan_takes_settings_and_prints_json(run: Run, monkeypatch: pytest.Monke
         (("--preset", "fp16"), "no preset 'fp16' with this engine"),
         (("--preset", "int4", "--dims", "511"), "no preset 'int4' with this engine and so many"),
         (("--videos", "0"), "0 is not in the range"),
+        (("--seconds", "nan"), "nan is no finite number"),
+        (("--seconds", "inf"), "is not in the range"),
+        (("--frames-per-second", "inf"), "inf is no finite number"),
+        (("--segment-seconds", "nan"), "nan is no finite number"),
     ],
 )
 def test_plan_refuses_what_cannot_be(run: Run, arguments: tuple[str, ...], message: str) -> None:

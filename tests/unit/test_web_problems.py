@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from starlette.exceptions import HTTPException
@@ -15,6 +18,8 @@ from vidsearch.errors import (
     VideoNotRegisteredError,
     VidsearchError,
 )
+from vidsearch.search.filters import build_filters
+from vidsearch.search.value_fields import value_field
 from vidsearch.web.problems import problem_of
 
 CLASSES = [
@@ -23,6 +28,18 @@ CLASSES = [
     if issubclass(each, VidsearchError)
 ]
 SECRET = "http://engine.internal:9200/videos refused /srv/videos/a.mp4"
+
+
+PROPERTIES = {"secret": {"type": "keyword"}}
+
+
+def filtered_by(name: str) -> object:
+    return build_filters({name: 1}, properties=PROPERTIES)
+
+
+def sorted_by(name: str) -> object:
+    index: Any = SimpleNamespace(name="videos", properties=PROPERTIES, runtime={})
+    return value_field(index, name, argument="sort")
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
@@ -65,3 +82,11 @@ def test_exceptions_of_others_keep_their_words_for_the_log() -> None:
     assert problem_of(RuntimeError(SECRET)).detail == "an error of the server; its log says more"
     problem = problem_of(HTTPException(405, headers={"allow": "GET"}))
     assert (problem.status, problem.all_headers) == (405, {"allow": "GET"})
+
+
+@pytest.mark.parametrize("find", [filtered_by, sorted_by])
+def test_caller_is_not_told_the_names_of_other_fields(find: Callable[[str], object]) -> None:
+    with pytest.raises(QueryError, match="secret") as caught:
+        find("nope")
+    assert "'nope'" in problem_of(caught.value).detail
+    assert "secret" not in problem_of(caught.value).detail

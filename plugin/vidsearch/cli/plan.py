@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +18,21 @@ if TYPE_CHECKING:
 __all__ = ["plan"]
 
 _PRECISIONS = ("fp32", "bf16", "int8")
+_LONGEST = 864_000
+"""Seconds of a video, ten days; its frames are counted one by one."""
+
+
+class _Amount(click.FloatRange):
+    """A number above 0, which ``nan`` is not, and no infinite one."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is no finite number.", param, ctx)
+        return number
+
+
+_amount = _Amount(min=0, min_open=True)
 
 
 @click.command()
@@ -24,7 +40,7 @@ _PRECISIONS = ("fp32", "bf16", "int8")
 @click.option(
     "--seconds",
     required=True,
-    type=click.FloatRange(min=0, min_open=True),
+    type=_Amount(min=0, min_open=True, max=_LONGEST),
     help="Mean length of a video in seconds.",
 )
 @engine_option
@@ -44,7 +60,7 @@ _PRECISIONS = ("fp32", "bf16", "int8")
 )
 @click.option(
     "--segment-seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=_amount,
     help="Length of a segment.  [default: the setting index.segment_seconds]",
 )
 @click.option(
@@ -61,7 +77,7 @@ _PRECISIONS = ("fp32", "bf16", "int8")
 )
 @click.option(
     "--frames-per-second",
-    type=click.FloatRange(min=0, min_open=True),
+    type=_amount,
     help="Frames that a worker decodes and embeds per second.  [default: as was measured of a "
     "ViT-B/32 on one core]",
 )
@@ -153,9 +169,9 @@ def _facts(library: Library, found: Estimate, rate: Measured) -> list[tuple[str,
         ("frames", f"{found.frames:,}", f"{library.fps:g} per second"),
         ("embedding", _hours(found.embed_hours), by),
         ("store of embeddings, folder", _bytes(found.store_folder_bytes), precision),
-        ("store of embeddings, index", _bytes(found.store_index_bytes), "as base64"),
+        ("store of embeddings, index", _bytes(found.store_index_bytes), "as base64, one copy"),
         ("vectors in the index", f"{found.vectors:,}", f"{segments} of the video"),
-        ("copies of the index", f"{1 + library.replicas}", f"{library.replicas} replicas"),
+        ("copies of the index", f"{1 + library.replicas}", "load and merge below are of one copy"),
     ]
 
 

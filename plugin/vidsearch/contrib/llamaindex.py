@@ -18,6 +18,10 @@ except ImportError as error:
 
 __all__ = ["VideoRetriever"]
 
+_FOR_PROGRAMS = ("uri", "thumbnail")
+"""Metadata that prompts do without: LlamaIndex writes all other into them, and a URI may be a path
+of your machines."""
+
 
 class VideoRetriever(BaseRetriever):
     """The best moments for a text, as nodes with the score of their video.
@@ -70,7 +74,14 @@ class VideoRetriever(BaseRetriever):
 def _nodes(passages: Sequence[Passage]) -> list[NodeWithScore]:
     return [
         NodeWithScore(
-            node=TextNode(id_=one.id, text=one.text, metadata=one.metadata), score=one.score
+            node=TextNode(
+                id_=one.id,
+                text=one.text,
+                metadata=one.metadata,
+                excluded_llm_metadata_keys=[*_FOR_PROGRAMS],
+                excluded_embed_metadata_keys=[*_FOR_PROGRAMS],
+            ),
+            score=one.score,
         )
         for one in passages
     ]

@@ -262,7 +262,8 @@ class Engine(_Engine, Protocol):
 
         Writes are counted per shard, from 0 on; a document has the number of its last one
         (:attr:`~vidsearch.engines.types.Revision.seq_no`). After a refresh, searches see at least
-        these. -1 where there was none yet.
+        these. -1 where there was none yet. Writes that are not on disk yet, as with
+        ``translog.durability: async``, do not count: it may be some seconds behind.
         """
 
     def changes(

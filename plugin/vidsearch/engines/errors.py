@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 _UNLICENSED = re.compile(r"license is non-compliant for \[([^]]*)\]")
+_TOO_MANY_BUCKETS = re.compile("too many buckets", re.IGNORECASE)
 _NO_SCRIPTS = re.compile(r"cannot execute (\[inline\] scripts|scripts using)")
 
 _SET_CA = "Set engine.ca_certs to the CA bundle that signed it"
@@ -104,6 +105,12 @@ def error_of(
             f"{url} does not run scripts {said}. OpenSearch needs a script to rescore quantized "
             "vectors, and to score segments that a filter picks: allow inline scripts in the "
             "context `score`, or set search.rescore to false and filter videos only"
+        )
+    if _TOO_MANY_BUCKETS.search(reason):
+        # OpenSearch answers with 503, though the same request never succeeds.
+        return MappingConflictError(
+            f"{where} does not count so many different values {said}. Give the facet a wider "
+            "interval"
         )
     if status == 400:
         return MappingConflictError(f"{where} rejected {request} {said}")

@@ -101,7 +101,14 @@ class _Launched(Devices):
                 "VIDSEARCH_MODEL__DEVICE to 'auto', 'cuda' or 'cpu', and each takes its own"
             )
         if setting != "cpu" and torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+            processes, cards = processes_of_machine(), torch.cuda.device_count()
+            if processes > cards:
+                raise ConfigError(
+                    f"{processes} processes were launched on this machine, which has {cards} "
+                    "card(s), and each takes its own: launch fewer (--num_processes), or set "
+                    "VIDSEARCH_MODEL__DEVICE to 'cpu'"
+                )
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK") or 0))
         on_cpu = torch_device(setting, threads=threads).type == "cpu"
         self._state: Any = PartialState(cpu=on_cpu, timeout=_LONGEST_WAIT)
         self._utils: Any = utils

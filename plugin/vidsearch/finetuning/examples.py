@@ -35,11 +35,11 @@ class Examples:
     def positive(self, batch: Sequence[int]) -> Tensor:
         """Which captions of a batch suit which of its videos, bool, shape ``(batch, batch)``.
 
-        Beside its own: captions of the same video, and the same words about another one.
+        Beside its own: captions of the same video or of a copy of it, and the same words about
+        another one.
         """
-        videos = torch.tensor([self.video_of[number] for number in batch])
-        words: dict[str, int] = {}
-        texts = torch.tensor([words.setdefault(self.captions[n], len(words)) for n in batch])
+        videos = _numbered([self.keys[self.video_of[number]] for number in batch])
+        texts = _numbered([self.captions[number] for number in batch])
         return (videos[:, None] == videos[None]) | (texts[:, None] == texts[None])
 
     @property
@@ -49,6 +49,12 @@ class Examples:
         for caption, number in zip(self.captions, self.video_of, strict=True):
             digest.update(f"{self.keys[number]}\0{caption}\0".encode("utf-8", "replace"))
         return digest.hexdigest()
+
+
+def _numbered(items: Sequence[str]) -> Tensor:
+    """A number for each, the same for equal ones."""
+    numbers: dict[str, int] = {}
+    return torch.tensor([numbers.setdefault(each, len(numbers)) for each in items])
 
 
 def step_count(examples: int, batch_size: int) -> int:

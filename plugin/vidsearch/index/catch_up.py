@@ -17,7 +17,7 @@ from typing import TypeVar
 from vidsearch.batches import in_batches
 from vidsearch.engines import Document, Engine
 from vidsearch.errors import BackendError, BackendUnavailableError
-from vidsearch.index.following import BATCH, IDS, SHORTER, Follower, Pass
+from vidsearch.index.following import BATCH, IDS, LONGEST_PASS, SHORTER, Follower, Pass
 from vidsearch.index.point_in_time import Counted, PointInTime, vanished
 
 __all__ = ["CatchUp"]
@@ -62,8 +62,12 @@ class CatchUp(Follower):
     def until_short(self) -> Pass:
         """See :meth:`Follower.until_short`: a pass costs what has changed, so the next one costs
         what is written during this one."""
-        last = self.until_small()
-        while last.changed > _FEW and (following := self.run()).changed < last.changed * SHORTER:
+        last, is_shorter = self.until_small(), True
+        while last.changed > _FEW and is_shorter:
+            following = self.run()
+            if following.seconds > LONGEST_PASS:  # a burst of writes has begun
+                following = self.until_small()
+            is_shorter = following.changed < last.changed * SHORTER
             last = following
         _on_each(self._before.values(), Counted.count)
         self._close_stale()
@@ -80,13 +84,20 @@ class CatchUp(Follower):
 
         try:
             _on_each(until, look)
+            seen = {shard: Counted(now[shard], until[shard]) for shard in now}
             deleted = self._delete_gone(now)
-            written = sum(_on_each(until, lambda shard: self._write(shard, until[shard])))
+
+            def write(shard: int) -> int:
+                # What is not on disk yet (`translog.durability: async`) is above the checkpoint,
+                # and no later pass would bring it.
+                return self._write(shard, seen[shard].last - 1 if last else until[shard])
+
+            written = sum(_on_each(until, write))
         except BaseException:
             self._stale += now.values()
             raise
         self._stale += [one.point for one in self._before.values()]
-        self._before = {shard: Counted(now[shard], until[shard]) for shard in now}
+        self._before = seen
         self._until = until
         return written, deleted
 

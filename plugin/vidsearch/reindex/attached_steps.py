@@ -72,8 +72,6 @@ class AttachedSteps(RunSteps):
         run = lease.run
         there = self.engine.indices_of(run.alias)
         if there == (run.target,):
-            # Its documents have been through the pipelines of the target.
-            self.engine.put_settings(run.source, {**WHILE_FILLED, "blocks.write": None})
             self._move(lease, old=run.target, new=run.source, back=True)
         elif there != (run.source,) and run.swapped_at is not None:
             raise _moved_off(run, there)
@@ -90,9 +88,12 @@ class AttachedSteps(RunSteps):
         Returns the seconds in which writes were refused.
         """
         run = lease.run
-        kept = kept_of(self.engine, old)
-        changes = self.documents.changes(run, back=back)
-        with self._undone(run, old=old, new=new):
+        with self._undone(lease, run, old=old, new=new):
+            kept = kept_of(self.engine, old)
+            # Documents have been through the pipelines of `old`. An earlier try may have come so
+            # far as to set those of `new`.
+            self.engine.put_settings(new, {**WHILE_FILLED, "blocks.write": None})
+            changes = self.documents.changes(run, back=back)
             changes.until_small()  # with all ids compared first, where another process began
             self.engine.put_settings(new, kept.before_swap())
             put_policy(self.engine, new, kept.policy)
@@ -101,19 +102,21 @@ class AttachedSteps(RunSteps):
                 lease.change(marks={**run.marks, "target": mark})
 
             def move(aliases: Json) -> None:
-                lease.check()
+                lease.change()  # raises where it is lost, which a paused process does not know
                 self.engine.update_aliases(alias_moves(aliases, old=old, new=new))
 
             return swap(self.engine, changes, old=old, new=new, kept=kept, move=move)
 
     @contextmanager
-    def _undone(self, run: ReindexRun, *, old: str, new: str) -> Iterator[None]:
+    def _undone(self, lease: RunLease, run: ReindexRun, *, old: str, new: str) -> Iterator[None]:
         """Where it ends with an error, ``old`` takes writes as before, and the source none but
-        where it is behind the alias."""
+        where it is behind the alias. Nothing is done where another process has the run by now: it
+        may have stopped the writes itself, for a last pass that would lack what comes after."""
         try:
             yield
         except BaseException:
             with suppress(VidsearchError):  # the error that led here is the one to tell
+                lease.change()  # raises where it is lost
                 if self.engine.indices_of(run.alias) != (new,):
                     self.engine.put_settings(old, {"blocks.write": None})
                     if new == run.source:

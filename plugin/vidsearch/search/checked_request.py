@@ -13,6 +13,7 @@ from vidsearch.errors import ModelUnavailableError, QueryError, SourceUnavailabl
 from vidsearch.search.fusion import Fusion
 from vidsearch.search.native import NativeFusion, choose
 from vidsearch.search.request import SearchRequest, require_text
+from vidsearch.search.types import FacetCounts, Hit, SearchResult
 
 __all__ = ["CheckedRequest"]
 
@@ -28,6 +29,22 @@ class CheckedRequest:
     """What fuses them inside the engine."""
     position: str = ""
     """``texts[3]``, for messages, of a request with its own options among several."""
+
+    def result(
+        self, index: str, *, hits: tuple[Hit, ...] = (), warnings: tuple[str, ...] = ()
+    ) -> SearchResult:
+        """The result of an index with these hits; nothing is counted yet."""
+        request = self.request
+        return SearchResult(
+            hits,
+            mode=request.resolved_mode,
+            level=request.level,
+            index=index,
+            took=0.0,
+            warnings=warnings,
+            facets={facet.field: FacetCounts(facet.field) for facet in request.counted},
+            group_by=request.group_by,
+        )
 
     @classmethod
     def of(
@@ -122,5 +139,6 @@ def _errors_at(position: str) -> Iterator[None]:
             raise
         message = f"{position}: {error}"
         if isinstance(error, QueryError):
-            raise QueryError(message, argument="texts") from error
+            message = message.removesuffix(error.known)
+            raise QueryError(message, argument="texts", known=error.known) from error
         raise type(error)(message) from error

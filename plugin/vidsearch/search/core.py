@@ -38,7 +38,7 @@ from vidsearch.search.query_vector import (
 )
 from vidsearch.search.ranking import Ranking
 from vidsearch.search.request import Leg
-from vidsearch.search.types import FacetCounts, Hit, SearchResult
+from vidsearch.search.types import Hit, SearchResult
 from vidsearch.search.values import Values
 from vidsearch_mappings.queries import stored_vectors_query
 
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 __all__ = ["SearchCore"]
 
 _T = TypeVar("_T")
+_LARGE_WINDOW = 1000
+"""To rank, sort and count more hits takes a while, which an event loop should not wait for."""
 
 
 class SearchCore:
@@ -85,6 +87,7 @@ class SearchCore:
         self._settings = settings
         self._media = media or MediaInput()
         self.index = IndexCache(alias, registry=registry)
+        self._is_slow = settings.window > _LARGE_WINDOW
 
     @classmethod
     def from_settings(
@@ -171,7 +174,7 @@ class SearchCore:
             found = iter((yield from self._results(words, index, calls, embedded)))
             results = []
             for checked, each in zip(requests, by_words, strict=True):
-                nothing = _result(checked, index)
+                nothing = checked.result(index.name)
                 result = next(found) if each else nothing
                 warnings = (*result.warnings, missing)
                 results.append(replace(result, mode=nothing.mode, warnings=warnings))
@@ -194,14 +197,16 @@ class SearchCore:
         every = [*plans, *(each for others in counting for each in others)]
         rankings = yield from self._rank(every, calls)
         pages = yield from self._hits(rankings, index, calls)
+        counts = yield from _for_each(
+            rankings, lambda ranking, _: ranking.facets(), [{} for _ in every], slow=self._is_slow
+        )
         results = []
-        others = iter(rankings[len(plans) :])
+        others = iter(counts[len(plans) :])
         for at, checked in enumerate(requests):
-            ranking = rankings[at]
-            facets = ranking.facets()
+            ranking, facets = rankings[at], counts[at]
             for _ in counting[at]:
-                facets |= next(others).facets()
-            result = _result(checked, index, hits=pages[at], warnings=tuple(ranking.warnings))
+                facets |= next(others)
+            result = checked.result(index.name, hits=pages[at], warnings=tuple(ranking.warnings))
             results.append(replace(result, total=ranking.total, facets=facets))
         return results
 
@@ -328,7 +333,7 @@ class SearchCore:
             ) from error
         if any("vector" in one and not one["vector"]["hits"]["hits"] for one in answers):
             yield from require_vectors(calls, self.alias, plans[0].index.field, all_of_them=False)
-        yield from _for_each(rankings, Ranking.rank, answers)
+        yield from _for_each(rankings, Ranking.rank, answers, slow=self._is_slow)
         return rankings
 
     def _hits(
@@ -336,8 +341,7 @@ class SearchCore:
     ) -> Steps[list[tuple[Hit, ...]]]:
         """The hits of each page."""
         answers = yield from self._ask(calls, index, [each.candidates() for each in rankings])
-        # Of a large window that takes a while.
-        yield from _for_each(rankings, Ranking.reorder, answers, slow=any(answers))
+        yield from _for_each(rankings, Ranking.reorder, answers, slow=self._is_slow or any(answers))
         answers = yield from self._ask(calls, index, [each.page() for each in rankings])
         return (yield from _for_each(rankings, Ranking.hits, answers))
 
@@ -365,27 +369,6 @@ class SearchCore:
             raise IndexMovedError
         rest = iter(responses)
         return [{name: next(rest) for name in group} for group in groups]
-
-
-def _result(
-    checked: CheckedRequest,
-    index: IndexDescription,
-    *,
-    hits: tuple[Hit, ...] = (),
-    warnings: tuple[str, ...] = (),
-) -> SearchResult:
-    """The result with these hits; nothing is counted yet."""
-    request = checked.request
-    return SearchResult(
-        hits,
-        mode=request.resolved_mode,
-        level=request.level,
-        index=index.name,
-        took=0.0,
-        warnings=warnings,
-        facets={facet.field: FacetCounts(facet.field) for facet in request.counted},
-        group_by=request.group_by,
-    )
 
 
 def _for_each(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ class FacetField:
         for bucket in found["buckets"]:
             key = bucket["key"]
             if isinstance(self.interval, float):
-                number: Value = round(key / self.interval)  # the key is a rounded product
+                number: Value = round(_quotient(key, self.interval))  # it is a rounded product
             else:
                 number = self._key(self.field.value(key))
             counted[number] += bucket["doc_count"]
@@ -97,7 +98,8 @@ class FacetField:
 
     def _listed(self, counted: Counter[Value], *, missing: int, other: int = 0) -> FacetCounts:
         by_count = self.facet.order == "count"
-        pairs = sorted(counted.items(), key=lambda pair: (by_count and -pair[1], pair[0]))
+        rank = self.field.rank
+        pairs = sorted(counted.items(), key=lambda pair: (by_count and -pair[1], rank(pair[0])))
         shown, rest = pairs[: self.facet.size], pairs[self.facet.size :]
         return FacetCounts(
             field=self.facet.field,
@@ -112,7 +114,7 @@ class FacetField:
             start = _start(int(value), self.interval)
             return (start - _EPOCH) // timedelta(milliseconds=1)
         if self.interval is not None:
-            return math.floor(float(value) / self.interval)
+            return _bucket(float(value), self.interval)
         return value
 
     def _shown(self, key: Value, count: int) -> FacetValue:
@@ -124,15 +126,27 @@ class FacetField:
             bounds = {"gte": low, "lt": high, "format": "strict_date_optional_time"}
             return FacetValue(low[: _LENGTHS.get(interval)], count, {name: bounds})
         if interval is not None:
-            first, last = (_plain(number * interval) for number in (int(key), int(key) + 1))
+            first, last = (_bound(number, interval) for number in (int(key), int(key) + 1))
             return FacetValue(first, count, {name: {"gte": first, "lt": last}})
         return FacetValue(key, count, {name: key})
 
 
-def _plain(number: float) -> int | float:
-    """Without the last bits of a product, and whole where it is."""
-    number = round(number, 12)
-    return int(number) if number.is_integer() else number
+def _quotient(value: float, width: float) -> float:
+    return max(-sys.float_info.max, min(value / width, sys.float_info.max))
+
+
+def _bucket(value: float, width: float) -> int:
+    """The number of the bucket that has a value between its bounds as they are shown."""
+    number = math.floor(_quotient(value, width))
+    if value >= _bound(number + 1, width):  # as 0.3 / 0.1 falls short of 3
+        return number + 1
+    return number - 1 if value < _bound(number, width) else number
+
+
+def _bound(number: int, width: float) -> int | float:
+    """Where a bucket begins: without the last bits of a product, and whole where it is."""
+    bound = round(number * width, 12)
+    return int(bound) if bound.is_integer() else bound
 
 
 def _start(milliseconds: int, period: Period) -> datetime:

@@ -27,7 +27,7 @@ _EXPECTED = {
     "field": "the name of a field",
     "size": "a whole number from 1 to 1000",
     "order": "count or value",
-    "interval": "a number above 0, or year, month, day or hour",
+    "interval": "a number from 0.000001 on, or year, month, day or hour",
     "own_filter": "true or false",
 }
 
@@ -50,7 +50,7 @@ class Facet(BaseModel):
     order: Literal["count", "value"] = Field(
         "count", description="``count``: most frequent values first; ``value``: ascending."
     )
-    interval: Period | Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+    interval: Period | Annotated[float, Field(ge=1e-6, allow_inf_nan=False)] | None = Field(
         None,
         description="Width of the buckets of numbers, which else are values of their own; of dates "
         "``year`` (default), ``month``, ``day`` or ``hour``.",

@@ -263,7 +263,7 @@ def _require(name: str, value: Any, properties: Mapping[str, Any]) -> Field:
             reason += f'; the clause of that name is an item of its own, {{"{name}": {{…}}}}'
         elif isinstance(value, Mapping) and not value.keys() & (_RANGE_KEYS | {"exists"}):
             reason += ", nor a clause of the query language such as match, prefix, term or bool"
-        raise QueryError(f"filter on {name!r}: {reason}. Mapped fields: {known}")
+        raise QueryError(f"filter on {name!r}: {reason}", known=f". Mapped fields: {known}")
     if field.type in _VECTORS:
         raise QueryError(f"filter on {name!r}: it holds vectors, which cannot be filtered")
     if field.type == "derived":

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any, Literal
+
+import numpy as np
 
 from vidsearch.engines import Json
 from vidsearch.errors import QueryError
@@ -31,8 +34,8 @@ _KINDS: dict[str, Kind] = {
     **dict.fromkeys(NUMBER_TYPES, "number"),
     **dict.fromkeys(("date", "date_nanos"), "date"),
 }
-_DIGITS = {"float": 7, "half_float": 4}
-"""Significant digits of numbers that are kept with less than 64 bits."""
+_SHORT: dict[str, Callable[[float], Any]] = {"float": np.float32, "half_float": np.float16}
+"""Numbers that are kept with less than 64 bits."""
 _WHOLE = 2.0**53
 _NAMED = 30
 """Fields that an error lists."""
@@ -67,12 +70,19 @@ class ValueField:
             return str(raw)
         number = float(raw) if isinstance(raw, str | float) else raw
         if isinstance(number, float):
-            if self.type in _DIGITS:
-                number = float(f"{number:.{_DIGITS[self.type]}g}")
             if self.kind == "date" or (number.is_integer() and abs(number) <= _WHOLE):
                 return int(number)
+            if self.type in _SHORT:  # in as few digits as tell it from its neighbours
+                number = float(str(_SHORT[self.type](number)))
         value: Value = number
         return value
+
+    def rank(self, value: Value) -> Value:
+        """What a value is ordered by: itself, but an IP address as the number that it is."""
+        if self.type != "ip":
+            return value
+        address = str(value)
+        return int(ip_address(address if ":" in address else f"::ffff:{address}"))
 
 
 def value_field(index: IndexDescription, name: str, *, argument: str) -> ValueField:
@@ -83,13 +93,17 @@ def value_field(index: IndexDescription, name: str, *, argument: str) -> ValueFi
     """
     properties = with_runtime(index.properties, index.runtime)
     field = find_field(properties, name)
-    problem = None if field is None else _problem(field, properties)
     if field is None:
         found = sorted(each.path for each in walk(properties) if not _problem(each, properties))
         names = ", ".join(found[:_NAMED]) or "none"
         rest = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-        problem = f"is not in index {index.name!r}. Fields with values: {names}{rest}"
-    if field is None or field.exact is None or problem:
+        raise QueryError(
+            f"{argument}: field {name!r} is not in index {index.name!r}",
+            argument=argument,
+            known=f". Fields with values: {names}{rest}",
+        )
+    problem = _problem(field, properties)
+    if field.exact is None or problem:
         raise QueryError(f"{argument}: field {name!r} {problem}", argument=argument)
     kind = field.type if field.exact in {field.path, field.target} else "keyword"
     return ValueField(name, field.exact, kind, _KINDS[kind])

@@ -90,9 +90,12 @@ class Values:
         """
         if self.sort is None:
             return order
-        choose = max if self.descending else min
+        field, choose = self.sort, max if self.descending else min
         found: list[tuple[list[Any], Scored]]
-        found = [(self.sort.values(values.get(video_of(hit.id), {})), hit) for hit in order]
+        found = [
+            ([*map(field.rank, field.values(values.get(video_of(hit.id), {})))], hit)
+            for hit in order
+        ]
         present = [(choose(each), hit) for each, hit in found if each]
         present.sort(key=lambda pair: pair[0], reverse=self.descending)
         return [hit for _, hit in present] + [hit for each, hit in found if not each]

@@ -70,6 +70,7 @@ class PresetCost:
     """Disk at most, while everything is merged to one Lucene segment per shard: what it is made of
     is removed at the end."""
     load_hours: float | None
+    """Of one copy; replicas are loaded and merged as well, on the nodes that hold them."""
     merge_hours: float | None
     hours_by: str | None
     """What the hours are computed from."""

@@ -30,7 +30,8 @@ def videos_in_process(
     ``index.mapping`` only.
 
     Args:
-        settings: by default those in force, but for decoding in this process, which is faster.
+        settings: by default those of the environment and of ``vidsearch.toml``, but for decoding
+            in this process, which is faster, and for stores: nothing is written outside of it.
         encoder: by default one without a model, which knows eight colours and words.
 
     Yields:
@@ -40,7 +41,7 @@ def videos_in_process(
     app = Celery("vidsearch-in-process", broker="memory://", set_as_current=False)
     app.conf.task_always_eager = True
     encoder = encoder or FakeEncoder()
-    made = configure(settings or load_settings(ingest={"isolate": False}), app=app, encoder=encoder)
+    made = configure(settings or _settings(), app=app, encoder=encoder)
     vars(made)["engine"] = engine = MemoryEngine()  # in place of the one that would connect
     try:
         create_videos_index(engine, made.settings.index, encoder.identity)
@@ -48,3 +49,9 @@ def videos_in_process(
     finally:
         made.close()
         services._current, services._configured_in = before
+
+
+def _settings() -> Settings:
+    return load_settings(
+        ingest={"isolate": False}, embeddings={"url": None}, thumbnails={"url": None}
+    )

@@ -118,7 +118,10 @@ def problem_of(error: Exception) -> Problem:
         _log.info("%s: %s", kind.__name__, error)
         detail = f"{argument or 'the request'} has a value that the search engine refuses"
     elif error.fault == "caller":
-        detail = _spelled(str(error), argument)
+        message = str(error)
+        if isinstance(error, QueryError):  # what else there is may be hidden from clients
+            message = message.removesuffix(error.known)
+        detail = _spelled(message, argument)
     else:
         _log.log(logging.ERROR if status >= 500 else logging.INFO, "%s: %s", kind.__name__, error)
         detail = meaning + ("" if status < 500 else "; the log of the server says more")

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connections, transaction
 
 from vidsearch.contrib.django.sync import sync_rows
-from vidsearch.errors import BackendError
+from vidsearch.errors import ConfigError, VidsearchError
 from vidsearch_mappings.registry import Priority
 
 __all__ = ["after_commit", "row_deleted", "row_saved"]
@@ -23,8 +23,8 @@ def after_commit(
     """Bring registry and index in line with rows, once they are committed.
 
     The rows are read then: those that are gone, or have no video, are deleted from the index.
-    Rows of one transaction are done together. An engine or a broker that is away is logged and
-    raises nothing, as the rows are saved already.
+    Rows of one transaction are done together. What fails is logged and raises nothing, as the rows
+    are saved already; but a model or a setting that cannot be right is a ``ConfigError``.
 
     Args:
         model: a :class:`~vidsearch.contrib.django.models.VideoModel`.
@@ -76,15 +76,20 @@ class _Batch:
     def run(self) -> None:
         """The batch is among the callbacks once for each ``add``; the first one does it all."""
         rows, self._rows = self._rows, {}
+        wrong: ConfigError | None = None
         for (model, using), priorities in rows.items():
             try:
                 sync_rows(model, priorities, using=using)
-            except BackendError as error:
+            except ConfigError as error:
+                wrong = error  # told at once, but not at the cost of other models
+            except VidsearchError as error:
                 _log.error(
                     "%d rows of %s are saved, but not known to the search: %s. Run `manage.py "
                     "vidsearch_sync --prune %s` later",
                     *(len(priorities), model._meta.label, error, model._meta.label),
                 )
+        if wrong is not None:
+            raise wrong
 
 
 def _batch(using: str) -> _Batch:

@@ -123,7 +123,8 @@ class VideoModel(models.Model):
     def vidsearch_uri(self) -> str | None:
         """Path or URI of the file as the workers reach it; ``None`` or empty: there is no video.
 
-        Of a ``FileField`` it is the path where its storage has one, else the URL.
+        Of a ``FileField`` it is the path where its storage has one, else the URL. Override this
+        where the storage signs its URLs: those end, and each one would be taken for another video.
 
         Raises:
             ConfigError: ``vidsearch_source`` names no attribute.

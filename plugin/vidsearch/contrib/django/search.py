@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True, eq=False)
 class VideoMatches(Sequence[Any]):
     """Rows in the order of their ranks; each has its :class:`~vidsearch.search.Hit` as
-    ``vidsearch_hit``."""
+    ``vidsearch_hit``. With ``group_by="moment"`` a row comes once for each of its moments."""
 
     rows: tuple[Any, ...]
     result: SearchResult
@@ -65,8 +66,8 @@ def search_rows(queryset: Any, text: Any, options: Mapping[str, Any]) -> VideoMa
         if row is None:
             missing.append(hit.id)
         else:
-            row.vidsearch_hit = hit
-            found.append(row)
+            found.append(copy.copy(row))  # with `group_by="moment"` it is of several hits
+            found[-1].vidsearch_hit = hit
     if missing:
         _log.info("hits without a row of %s: %s", model._meta.label, ", ".join(missing))
     return VideoMatches(tuple(found), result, tuple(missing))

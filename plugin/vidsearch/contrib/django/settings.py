@@ -13,6 +13,7 @@ from vidsearch.dotted import imported_object, is_dotted
 from vidsearch.errors import ConfigError
 from vidsearch.json_values import to_json_value
 from vidsearch_tasks import Services, configure
+from vidsearch_tasks.broker_url import broker_url
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -48,10 +49,17 @@ def load_django_settings() -> Settings:
 
 
 def as_environment() -> dict[str, str]:
-    """``VIDSEARCH`` as environment variables, for the command line of vidsearch."""
+    """``VIDSEARCH`` as environment variables, for the command line of vidsearch.
+
+    The command line sends over the broker of the project's Celery app, unless ``VIDSEARCH`` names
+    another one.
+    """
+    sections = _sections()
+    if (app := _celery_app()) is not None and (url := broker_url(app)):
+        sections["broker"] = {"url": url, **sections.get("broker", {})}
     plain = {
         variable_name(section, name): to_json_value(value)
-        for section, values in _sections().items()
+        for section, values in sections.items()
         for name, value in values.items()
         if value is not None
     }

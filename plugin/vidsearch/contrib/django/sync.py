@@ -64,7 +64,10 @@ def sync_rows(model: Any, priorities: Mapping[Any, Priority], *, using: str) -> 
         videos = [video for row in rows if (video := _video(row, wanted))]
         registered = register_videos(videos, services=services) if videos else []
         done += _summary(registered)
-        gone = wanted.keys() - {video.id for video in videos}
+        # Who deletes a row meanwhile may have removed its video before it was registered here.
+        left = rows.values_list("pk", flat=True) if videos else ()
+        there = set(map(model.vidsearch_id_of, left))
+        gone = wanted.keys() - {video.id for video in videos if video.id in there}
         if gone:
             done += Synced(removed=remove_videos(sorted(gone), services=services))
     return done

@@ -31,10 +31,18 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, arguments: list[str], **options: Any) -> None:
         """Raises ``SystemExit`` with the exit code of vidsearch."""
-        done = subprocess.run(
-            [sys.executable, "-m", "vidsearch.cli", *arguments],
-            env={**os.environ, **as_environment()},
-            check=False,
-        )
-        if done.returncode:
-            raise SystemExit(done.returncode)
+        command = [sys.executable, "-m", "vidsearch.cli", *arguments]
+        with subprocess.Popen(command, env={**os.environ, **as_environment()}) as process:
+            code = _ended(process)
+        if code:
+            raise SystemExit(code)
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int:
+    """The exit code. Ctrl-C reaches that process as well, which ends in its own way: killed, it
+    would leave an index behind that takes no writes."""
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue

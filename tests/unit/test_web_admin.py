@@ -1,0 +1,186 @@
+"""The admin tab as a browser gets it, on an index in memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from threading import Barrier, BrokenBarrierError
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tests.page_stage import TOKEN, Page, open_page
+
+from vidsearch.registry import ErrorRecord, Pause, State, VideoRecord
+from vidsearch.reindex import ReindexRun, Step
+from vidsearch.web.pages.admin_view import without_folders
+from vidsearch_tasks import (
+    BrokerState,
+    IngestionStatus,
+    Services,
+    ingestion_status,
+    overview,
+    retry_videos,
+)
+
+
+@pytest.fixture
+def own() -> Iterator[Page]:
+    with open_page() as opened:
+        yield opened
+
+
+@pytest.fixture
+def broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = BrokerState("redis://h", "vidsearch", 3, ())
+    monkeypatch.setattr(overview, "broker_state", lambda *_, **__: state)
+
+
+def _fail(page: Page, id: str, message: str) -> None:
+    error = ErrorRecord("VideoOpenError", "decode", message)
+    page.put_record(id, "/srv/private/x.mp4", state=State.FAILED, indexed_at=None, error=error)
+
+
+@pytest.mark.usefixtures("broker")
+def test_admin_shows_states_and_causes_without_folders(own: Page) -> None:
+    own.put_record("r", "/srv/private/r.mp4")
+    _fail(own, "x", "/srv/private/x.mp4 is not a video <b>")
+    html = own.get("/admin").text
+    tiles = dict(re.findall(r"<dt>(\w+)</dt><dd>([\d,]+)</dd>", html))
+    assert (tiles["indexed"], tiles["failed"], tiles["dead"]) == ("1", "1", "0")
+    assert "…/x.mp4 is not a video &lt;b&gt;" in html
+    assert "/srv/private" not in html
+    assert "This server only reads" in html
+    assert "/admin/retry" not in html
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("/srv/private/x.mp4 is no video", "…/x.mp4 is no video"),
+        ("no such file: 'file:///srv/private/x.mp4'", "no such file: '…/x.mp4'"),
+        ("file://localhost/srv/x.mp4, at=/srv/a/x.mp4", "…/x.mp4, at=…/x.mp4"),
+        ("/srv/my own videos/part 2/x.mp4 has 3/4 of it", "…/x.mp4 has 3/4 of it"),
+        ("/srv/a;b,c/x.mp4: (/srv/d/y z.mp4)", "…/x.mp4: (…/y z.mp4)"),
+        ("https://host/a/x.mp4 s3://b/c/x.mp4 </b>", "https://host/a/x.mp4 s3://b/c/x.mp4 </b>"),
+        ("/" + "a/" * 5000 + " ", "…/a/ "),
+    ],
+    ids=("path", "uri", "others", "spaces", "signs", "urls", "long"),
+)
+def test_a_message_keeps_the_name_of_a_file_without_its_folders(message: str, shown: str) -> None:
+    assert without_folders(message) == shown
+
+
+@pytest.mark.usefixtures("broker")
+def test_admin_warns_of_an_index_without_vectors(
+    own: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def status(*, services: Services) -> IngestionStatus:
+        return replace(ingestion_status(services=services), warning="films took its place")
+
+    monkeypatch.setattr("vidsearch_tasks.ingestion_status", status)
+    assert "films took its place" in own.get("/admin").text
+
+
+@pytest.mark.usefixtures("broker")
+def test_admin_shows_pauses_and_reindex_runs(own: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = ErrorRecord("SourceUnavailableError", "fetch", "/srv/private/x.mp4 <timed out>")
+    paused = Pause("source:videos.example.com", 1.0, 2.0, 7, "w", error)
+    run = ReindexRun(
+        id="3",
+        alias="videos",
+        source="videos-000001",
+        target="videos-000002",
+        way="copy",
+        changes={"quantization": "int8_hnsw", "model": True},
+        by="me",
+        started_at=0.0,
+        updated_at=0.0,
+        step=Step.COPYING,
+        total=2000,
+        done=1000,
+        error=error,
+    )
+
+    def status(*, services: Services) -> IngestionStatus:
+        return replace(ingestion_status(services=services), pauses=[paused])
+
+    monkeypatch.setattr("vidsearch_tasks.ingestion_status", status)
+    monkeypatch.setattr("vidsearch_tasks.run_store", lambda _: SimpleNamespace(all=lambda: [run]))
+    html = own.get("/admin").text
+    rows = [re.findall(r"<td[^>]*>(?:<p>)?(.*?)(?:</p>)?</td>", row) for row in html.split("<tr>")]
+    why = "SourceUnavailableError (fetch): …/x.mp4 &lt;timed out&gt;"
+    (pause,) = [row for row in rows if row and row[0] == "source:videos.example.com"]
+    assert (pause[1], pause[4]) == ("7", why)
+    assert pause[2].endswith(" ago")
+    (shown,) = [row for row in rows if row and row[0] == "3"]
+    assert shown[1:] == [
+        "copying",
+        "videos-000001",
+        "videos-000002",
+        "quantization int8_hnsw, model",
+        "1,000 of 2,000",
+        "1970-01-01 00:00 UTC",
+        why,
+    ]
+
+
+@pytest.mark.usefixtures("broker")
+def test_a_server_that_only_reads_retries_nothing(own: Page) -> None:
+    _fail(own, "x", "broken")
+    answer = own.post("/admin/retry", data={"error": "VideoOpenError"})
+    assert answer.status_code == 403
+    assert own.services.registry.get("x").state is State.FAILED
+
+
+@pytest.mark.usefixtures("broker")
+def test_videos_are_retried_by_cause_where_writes_are_allowed() -> None:
+    web = {"token": TOKEN, "allow_writes": True}
+    with open_page(web=web, broker={"url": "memory://"}) as writing:
+        _fail(writing, "x", "broken")
+        _fail(writing, "y", "broken")
+        writing.put_record("r", "/srv/r.mp4")
+        assert writing.post("/admin/retry", data={"error": "VideoOpenError"}).status_code == 401
+        writing.post("/login", data={"token": TOKEN})
+        assert 'action="/admin/retry"' in writing.get("/admin").text
+        assert writing.post("/admin/retry", data={}).status_code == 422
+        answer = writing.post("/admin/retry", data={"error": "VideoOpenError"})
+        assert answer.headers["location"] == "/admin?retried=2"
+        states = {id: writing.services.registry.get(id).state for id in "xyr"}
+        assert states == {"x": State.QUEUED, "y": State.QUEUED, "r": State.INDEXED}
+        assert "2 videos queued again" in writing.get("/admin?retried=2").text
+
+
+@pytest.mark.usefixtures("broker")
+def test_a_second_click_on_retry_waits_for_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = Barrier(2, timeout=0.3)
+
+    def retry_together(ids: list[str], *, services: Services) -> list[VideoRecord]:
+        with suppress(BrokenBarrierError):  # as it should be: there is no other
+            both.wait()
+        return retry_videos(ids, services=services)
+
+    monkeypatch.setattr("vidsearch_tasks.retry_videos", retry_together)
+    web = {"token": TOKEN, "allow_writes": True}
+    with open_page(web=web, broker={"url": "memory://"}) as writing:
+        _fail(writing, "x", "broken")
+        writing.post("/login", data={"token": TOKEN})
+
+        def click(_: int) -> Any:
+            return writing.post("/admin/retry", data={"error": "VideoOpenError"})
+
+        with ThreadPoolExecutor(2) as hands:
+            answers = list(hands.map(click, range(2)))
+        there = sorted(answer.headers.get("location", answer.text) for answer in answers)
+        assert there == ["/admin?retried=0", "/admin?retried=1"]
+
+
+@pytest.mark.usefixtures("broker")
+def test_admin_without_a_registry_says_so(own: Page) -> None:
+    own.engine.delete_index(f"{own.services.settings.index.registry}-000001")
+    answer = own.get("/admin")
+    assert answer.status_code == 503
+    assert "The search is away" in answer.text
