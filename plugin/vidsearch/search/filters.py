@@ -20,13 +20,22 @@ from vidsearch.search.mapping_fields import (
 )
 from vidsearch_mappings.queries import has_nested
 
-__all__ = ["Filter", "build_filters", "may_be_clause", "split_segment_filters", "without_field"]
+__all__ = [
+    "CONDITION_KEYS",
+    "Filter",
+    "build_filters",
+    "may_be_clause",
+    "split_segment_filters",
+    "without_field",
+]
 
 Filter = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 """Conditions by field, or clauses of the query language, or a list of both: all must hold."""
 
 _BOUNDS = frozenset({"gt", "gte", "lt", "lte"})
 _RANGE_KEYS = _BOUNDS | {"format", "time_zone"}
+CONDITION_KEYS = _RANGE_KEYS | {"exists"}
+"""What an object that is a condition on a field may hold."""
 _DATE_MATHS = re.compile(r"now\b|.*\|\|", re.IGNORECASE)
 # A text by its first letter, or a date that sorts as text does: 2024-01, 2024-01-31T12:00Z.
 _SORTS_AS_TEXT = re.compile(
@@ -261,7 +270,7 @@ def _require(name: str, value: Any, properties: Mapping[str, Any]) -> Field:
         reason = "no such field in the index"
         if name in _CLAUSES:
             reason += f'; the clause of that name is an item of its own, {{"{name}": {{…}}}}'
-        elif isinstance(value, Mapping) and not value.keys() & (_RANGE_KEYS | {"exists"}):
+        elif isinstance(value, Mapping) and not value.keys() & CONDITION_KEYS:
             reason += ", nor a clause of the query language such as match, prefix, term or bool"
         raise QueryError(f"filter on {name!r}: {reason}", known=f". Mapped fields: {known}")
     if field.type in _VECTORS:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from vidsearch.config import Settings
 from vidsearch.errors import QueryError
 from vidsearch.search import SearchRequest
-from vidsearch.search.filters import may_be_clause
+from vidsearch.search.filters import CONDITION_KEYS, may_be_clause
 from vidsearch.web.public import is_hidden
 
 __all__ = [
@@ -29,7 +29,6 @@ MAX_LEVELS = 32
 _ID_BYTES = 512
 _NAMES = ("source", "highlight", "collapse", "facets", "sort")
 """Arguments that name fields."""
-_BOUNDS = {"gt", "gte", "lt", "lte", "format", "time_zone", "exists"}
 
 
 def max_k(settings: Settings) -> int:
@@ -136,7 +135,7 @@ def _conditions(filter: Any) -> Iterator[tuple[str, list[Any]]]:
         for name, value in item.items() if isinstance(item, Mapping) else ():
             if isinstance(value, Mapping):
                 # A body may have the keys of a range: {"terms": {"format": {"index": …}}}.
-                if not value or not value.keys() <= _BOUNDS or may_be_clause(name, value):
+                if not value or not value.keys() <= CONDITION_KEYS or may_be_clause(name, value):
                     raise QueryError(
                         f"filter on {name!r}: a condition is a value, a list of values, a range of "
                         'gt, gte, lt, lte, or {"exists": true}; clauses of the query language are '
