@@ -43,11 +43,10 @@ class AdminPage:
                 status, runs = await asyncio.to_thread(lambda: _look(self._context.services))
         except VidsearchError as error:
             problem = problem_of(error)
-            values = {"failure": failure_of(problem)}
             return render(
                 request,
                 "message.html",
-                values,
+                {"failure": failure_of(problem)},
                 tab="admin",
                 status=problem.status,
                 headers=problem.all_headers,
