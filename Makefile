@@ -1,7 +1,7 @@
 # The same commands for people and for CI. `make` lists them.
 ENGINE ?= elasticsearch
-# Processes that share the tests; each starts nodes of its own.
-TESTERS ?= 2
+# Processes that share the tests; each starts nodes of its own. They wait more than they compute.
+TESTERS ?= 3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
