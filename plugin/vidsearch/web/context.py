@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from vidsearch.index.description import IndexDescription
     from vidsearch.search import AsyncVideoSearch, SearchRequest, SearchResult
+    from vidsearch_mappings.registry import VideoRecord
     from vidsearch_tasks import Services
 
 __all__ = ["WebContext"]
@@ -58,6 +59,18 @@ class WebContext:
         from vidsearch_tasks import Services
 
         return Services(self.settings)
+
+    def record(self, id: str) -> VideoRecord:
+        """The record of a video. Blocks, as all that :attr:`services` do.
+
+        Raises:
+            QueryError: no video can have that id.
+            VideoNotRegisteredError: it was never registered.
+        """
+        from vidsearch.registry.validation import check_id
+
+        check_id(id)
+        return self.services.registry.get(id)
 
     async def beside_searches(self, work: Callable[[], _T]) -> _T:
         """What reading a place of videos or pictures gives, which may hang.

@@ -51,7 +51,7 @@ def media_routes(context: WebContext) -> list[BaseRoute]:
 
     async def video(request: Request) -> Response:
         id = request.path_params["id"]
-        place = await context.beside_searches(lambda: _place(context.services, id))
+        place = await context.beside_searches(lambda: _place(context, id))
         if isinstance(place, Path):
             kind = _TYPES.get(place.suffix.lower(), "video/mp4")
             return FileResponse(place, media_type=kind, headers={"cache-control": "private"})
@@ -94,20 +94,17 @@ def is_shown_origin(url: str, origins: Iterable[str]) -> bool:
     return False
 
 
-def _place(services: Services, id: str) -> Path | str:
+def _place(context: WebContext, id: str) -> Path | str:
     """Where a video is read.
 
     Raises:
         Problem: it was never ingested, or was deleted.
         VidsearchError: it is not known or not there, or may not be read.
     """
-    from vidsearch.registry.validation import check_id
-
-    check_id(id)
-    record = services.registry.get(id)
-    if not _was_ingested(record, services):
+    record = context.record(id)
+    if not _was_ingested(record, context.services):
         raise Problem.of_status(404, f"video {id!r} cannot be played: it is {record.state}")
-    with open_source(record.uri, settings=services.settings.sources) as source:
+    with open_source(record.uri, settings=context.services.settings.sources) as source:
         return source.to_play(seconds=_SIGNED_SECONDS)
 
 

@@ -92,7 +92,7 @@ def routes(context: WebContext) -> list[Route]:
         return json_answer(to_json_value(PublicVideo.of(record, settings)), status)
 
     async def show(request: Request) -> Response:
-        record = await asyncio.to_thread(_record, request.path_params["id"], context)
+        record = await asyncio.to_thread(context.record, request.path_params["id"])
         return json_answer(to_json_value(PublicVideo.of(record, settings)))
 
     async def register(request: Request) -> Response:
@@ -107,13 +107,6 @@ def routes(context: WebContext) -> list[Route]:
         Route("/api/videos", register, methods=["POST"]),
         Route("/api/videos/{id:path}", show, methods=["GET"]),
     ]
-
-
-def _record(id: str, context: WebContext) -> VideoRecord:
-    from vidsearch.registry.validation import check_id
-
-    check_id(id)
-    return context.services.registry.get(id)
 
 
 def _register(body: NewVideoBody, context: WebContext) -> VideoRecord:
