@@ -38,7 +38,7 @@ from vidsearch.search.query_vector import (
 )
 from vidsearch.search.ranking import Ranking
 from vidsearch.search.request import Leg
-from vidsearch.search.types import Hit, SearchResult
+from vidsearch.search.types import FacetCounts, Hit, SearchResult
 from vidsearch.search.values import Values
 from vidsearch_mappings.queries import stored_vectors_query
 
@@ -197,9 +197,11 @@ class SearchCore:
         every = [*plans, *(each for others in counting for each in others)]
         rankings = yield from self._rank(every, calls)
         pages = yield from self._hits(rankings, index, calls)
-        counts = yield from _for_each(
-            rankings, lambda ranking, _: ranking.facets(), [{} for _ in every], slow=self._is_slow
-        )
+        counts: list[dict[str, FacetCounts]] = [{} for _ in every]
+        if any(plan.values.facets for plan in every):
+            counts = yield from _for_each(
+                rankings, lambda each, _: each.facets(), [{} for _ in every], slow=self._is_slow
+            )
         results = []
         others = iter(counts[len(plans) :])
         for at, checked in enumerate(requests):
