@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from vidsearch.search import SearchResult
 
 __all__ = ["parse_facets", "print_facets"]
-
-_PERIODS = ("year", "month", "day", "hour")
 
 
 def parse_facets(values: Iterable[str]) -> list[dict[str, Any]]:
@@ -42,8 +40,10 @@ def print_facets(result: SearchResult) -> None:
 
 
 def _parse(value: str) -> dict[str, Any]:
+    from vidsearch.search.facets import Period
+
     field, _, interval = value.rpartition(":")
-    if field and interval in _PERIODS:
+    if field and interval in get_args(Period):
         return {"field": field, "interval": interval}
     try:
         return {"field": field, "interval": float(interval)} if field else {"field": value}
