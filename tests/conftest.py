@@ -72,6 +72,17 @@ def scheduling() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def one_torch_thread() -> Iterator[None]:
+    """Batches are tiny: a second thread would only wait for the first."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def services() -> Iterator[RunningServices]:
     """All services of the session; prefer the fixtures below."""

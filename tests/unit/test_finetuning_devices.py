@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,8 @@ from vidsearch.finetuning.devices import Devices, open_devices  # noqa: E402
 from vidsearch.finetuning.run import Outcome, fine_tune  # noqa: E402
 from vidsearch.testing.checkpoints import random_clip_checkpoint  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 ROOT = Path(__file__).parents[2]
 ALONE = Devices(torch.device("cpu"))
 LAUNCH = [
@@ -42,14 +43,6 @@ CLIPS = [
 
 class RunInterruptedError(Exception):
     """Raised in place of a process that ends."""
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,15 +20,9 @@ from vidsearch.finetuning.loss import (  # noqa: E402
 from vidsearch.finetuning.parameters import new_adam  # noqa: E402
 from vidsearch.finetuning.schedule import warm_up_cosine  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 PAIRS = 6
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def pairs_alone(number: int = PAIRS) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ from vidsearch.testing.checkpoints import (  # noqa: E402
     random_siglip_checkpoint,
 )
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 CPU = torch.device("cpu")
 PLAN = Plan(epochs=3, batch_size=4, piece_size=3, clip_rate=1e-3, patience=0, seed=5)
 WORDS = ("red", "green", "blue", "dark", "pale", "grey", "black", "white")
@@ -39,14 +41,6 @@ WORDS = ("red", "green", "blue", "dark", "pale", "grey", "black", "white")
 
 class RunInterruptedError(Exception):
     """Raised in place of a process that ends."""
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
