@@ -1,14 +1,28 @@
-"""Time stamps that broadcast streams give to some of their packets only."""
+"""Time stamps: what is believed of them, and those that only some packets of a broadcast have."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NO_STAMP", "are_repeated", "filled_in"]
+__all__ = [
+    "CLOCK_BACK",
+    "LONGEST_BROADCAST_GAP",
+    "NO_STAMP",
+    "REORDERED",
+    "are_repeated",
+    "filled_in",
+]
 
 NO_STAMP = -(2**63)
 """In place of a time stamp, where a packet has none."""
+LONGEST_BROADCAST_GAP = 10.0
+"""Seconds between two frames of a transport or program stream; after more, the clock was set
+anew, as for the ``ffmpeg`` command (``-dts_delta_threshold``)."""
+REORDERED = 17
+"""Packets within which a stream with B-frames shows what it decoded first."""
+CLOCK_BACK = 0.1
+"""Seconds. A clock that goes back by more starts anew, as in the ``ffmpeg`` command."""
 
 
 def are_repeated(times: NDArray[np.int64]) -> NDArray[np.bool_]:
