@@ -67,11 +67,12 @@ def test_small_frames_of_a_program_stream_come_at_their_times(
     _assert_right(path)
 
 
+@pytest.mark.parametrize("bf", ["0", "2"])
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg2video"])
 def test_joined_streams_whose_frames_share_packets_have_no_damage(
-    tmp_path: Path, codec: str
+    tmp_path: Path, codec: str, bf: str
 ) -> None:
-    whole = _clip(tmp_path / "whole.ts", codec, "0")
+    whole = _clip(tmp_path / "whole.ts", codec, bf)
     part = _sharing(whole, tmp_path / "part.ts", count=3)
     points = list(range(0, _FRAMES, 2))
     times = [point / 10 for point in range(0, 2 * _FRAMES, 2)]
