@@ -51,4 +51,5 @@ def filled_in(times: NDArray[np.int64], step: float) -> NDArray[np.int64]:
     before = np.maximum(np.searchsorted(known, at, side="right") - 1, 0)
     filled = times[known[before]] + (at - known[before]) * slopes[before]
     filled = np.where(at < known[0], times[known[0]] + (at - known[0]) * step, filled)
-    return np.round(filled).astype(np.int64)
+    rounded: NDArray[np.int64] = np.round(filled).astype(np.int64)
+    return rounded
