@@ -103,6 +103,7 @@ class _H264:
     tell_all = True
 
     def __init__(self, extradata: bytes) -> None:
+        self._parameters: SequenceParameters | None = None
         self._configure(extradata)
         self._before: int | None = None
         self._position = -1
@@ -130,7 +131,7 @@ class _H264:
 
     def _configure(self, extradata: bytes) -> None:
         self._units = NalUnits(extradata, is_hevc=False)
-        self._parameters: SequenceParameters | None = SequenceParameters.first_of(extradata)
+        self._parameters = SequenceParameters.first_of(extradata)
 
     def _slice(self, unit: bytes) -> None:
         parameters = self._parameters
