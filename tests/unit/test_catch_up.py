@@ -1,9 +1,14 @@
-"""How often a copy follows its index before writes to that have to wait."""
+"""How a copy follows its index, and catches up with it when writes to that are stopped."""
 
 from __future__ import annotations
 
+import threading
+from typing import Any
+
 import pytest
 
+from vidsearch.engines import Write
+from vidsearch.errors import ReindexTakenOverError
 from vidsearch.index.catch_up import CatchUp
 from vidsearch.index.following import LONGEST_PASS, Pass
 from vidsearch.testing.memory_engine import MemoryEngine
@@ -39,3 +44,83 @@ def test_passes_end_where_another_would_not_be_much_shorter(
     changes.passes = list(passes)
     changes.until_short()
     assert len(changes.passes) == left
+
+
+class Noted(CatchUp):
+    """Notes its passes."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.passes: list[bool] = []
+        self.has_passed = threading.Event()
+
+    def _pass(self, *, last: bool = False) -> None:
+        super()._pass(last=last)
+        self.passes.append(last)
+        self.has_passed.set()
+
+
+@pytest.fixture
+def engine() -> MemoryEngine:
+    engine = MemoryEngine()
+    for name in ("old", "new"):
+        engine.create_index(name, {})
+        engine.bulk(name, [Write("index", id, {"n": 0}, version=3) for id in "abc"])
+    return engine
+
+
+def test_what_is_written_while_writes_are_being_stopped_is_brought(engine: MemoryEngine) -> None:
+    changes = Noted(engine, "old", "new")
+    changes.until_small()
+
+    def stop() -> None:
+        changes.has_passed.wait(timeout=60)
+        engine.put("old", "a", {"n": 1})
+        engine.delete("old", "b")
+        engine.block_writes("old")
+
+    changes.finish(stop)
+    there = {one.id: (one.source["n"], one.version) for one in engine.scan("new")}
+    assert there == {"a": (1, 4), "c": (0, 3)}
+
+
+def test_a_pass_since_which_nothing_was_written_is_the_last_one(engine: MemoryEngine) -> None:
+    changes = Noted(engine, "old", "new")
+    changes.until_small()
+    engine.put("old", "a", {"n": 1})
+    changes.finish(lambda: engine.block_writes("old"))
+    assert changes.passes
+    assert True not in changes.passes
+    assert engine.count("new", {"term": {"n": 1}}) == 1
+
+
+def test_an_error_in_stopping_writes_is_raised(engine: MemoryEngine) -> None:
+    changes = Noted(engine, "old", "new")
+
+    def stop() -> None:
+        raise ReindexTakenOverError("taken over by b")
+
+    with pytest.raises(ReindexTakenOverError):
+        changes.finish(stop)
+
+
+@pytest.mark.parametrize("stale", ["a", "gone"])
+def test_nothing_is_deleted_from_a_copy_that_is_in_place_already(
+    engine: MemoryEngine, stale: str
+) -> None:
+    """Another process has swapped, and the application writes to the copy by now."""
+    changes = CatchUp(engine, "old", "new", alias="shop")
+    engine.put("old", "gone", {"n": 0})
+    changes.run()
+    engine.update_aliases([{"add": {"index": "new", "alias": "shop"}}])
+    if stale == "a":
+        engine.put("old", "a", {"n": 1})  # version 4
+        engine.put("shop", "a", {"n": 2}, version=5)
+    else:
+        engine.delete("old", "gone")
+        engine.put("shop", "gone", {"n": 2})
+    with pytest.raises(ReindexTakenOverError, match="'shop' stands for 'new' by now"):
+        changes.run()
+    found = engine.get("new", stale)
+    assert found is not None
+    assert found.source == {"n": 2}

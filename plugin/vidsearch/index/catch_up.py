@@ -46,8 +46,9 @@ class CatchUp(Follower):
         *,
         since: Mapping[str, int] | None = None,
         without: str | None = None,
+        alias: str | None = None,
     ) -> None:
-        super().__init__(engine, source, target, without=without)
+        super().__init__(engine, source, target, without=without, alias=alias)
         numbers = engine.checkpoints(source) if since is None else since
         self._until: Mapping[int, int] = {int(shard): number for shard, number in numbers.items()}
         self._since = {str(shard): number for shard, number in numbers.items()}
@@ -59,7 +60,7 @@ class CatchUp(Follower):
         """By shard, the number of the last write."""
         return self._since
 
-    def until_short(self) -> Pass:
+    def until_short(self) -> None:
         """See :meth:`Follower.until_short`: a pass costs what has changed, so the next one costs
         what is written during this one."""
         last, is_shorter = self.until_small(), True
@@ -71,10 +72,34 @@ class CatchUp(Follower):
             last = following
         _on_each(self._before.values(), Counted.count)
         self._close_stale()
-        return last
+
+    def finish(self, stop_writes: Callable[[], object]) -> None:
+        """See :meth:`Follower.finish`.
+
+        An engine refuses writes some time before it says that none is under way any more. So passes
+        go on meanwhile. If no number was given since one began, it has brought everything.
+        """
+        with ThreadPoolExecutor(1, "stop-writes") as pool:
+            stopping = pool.submit(stop_writes)
+            while True:
+                self._pass()
+                if stopping.done():
+                    break
+            stopping.result()
+        if self._engine.last_writes(self._source) != self._until:
+            self._pass(last=True)
+
+    def _pass(self, *, last: bool = False) -> None:
+        """One for which writes may wait."""
+        super().run(last=last)
+        self._engine.refresh(self._target)
+
+    def run(self, *, last: bool = False) -> Pass:
+        """See :meth:`Follower.run`."""
+        self._close_stale()
+        return super().run(last=last)
 
     def _bring(self, *, last: bool) -> tuple[int, int]:
-        self._close_stale()  # not those of this pass, for which writes may wait
         until = self._engine.checkpoints(self._source)
         self._engine.refresh(self._source)
         now: dict[int, PointInTime] = {}
@@ -85,6 +110,7 @@ class CatchUp(Follower):
         try:
             _on_each(until, look)
             seen = {shard: Counted(now[shard], until[shard]) for shard in now}
+            # Before anything is written: an id may be deleted, and written with another routing.
             deleted = self._delete_gone(now)
 
             def write(shard: int) -> int:

@@ -11,12 +11,12 @@ import logging
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from vidsearch.batches import in_batches
 from vidsearch.engines import Document, Engine, Json, Write
-from vidsearch.errors import MappingConflictError
+from vidsearch.errors import MappingConflictError, ReindexTakenOverError
 
 __all__ = ["BATCH", "IDS", "LONGEST_PASS", "SHORTER", "SMALL_PASS", "Follower", "Pass"]
 
@@ -67,15 +67,24 @@ class Follower(ABC):
         source: concrete index; an application writes to it.
         target: its copy, which takes its documents, and nobody else writes to.
         without: a field that the copy maps in its own way: the object of vidsearch.
+        alias: that is to stand for the copy. Where it does so already, another process has put it
+            there and others write to it: nothing is deleted from it then.
     """
 
     def __init__(
-        self, engine: Engine, source: str, target: str, *, without: str | None = None
+        self,
+        engine: Engine,
+        source: str,
+        target: str,
+        *,
+        without: str | None = None,
+        alias: str | None = None,
     ) -> None:
         self._engine = engine
         self._source = source
         self._target = target
         self._without = without
+        self._alias = alias
         self._fields: Json = {}
         self._add_fields()
 
@@ -108,9 +117,25 @@ class Follower(ABC):
             f"{last.seconds:.1f} s. Try again at a quieter time"
         )
 
-    def until_short(self) -> Pass:
-        """As :meth:`until_small`, and so that a pass right after this is as short as it can be."""
-        return self.until_small()
+    def until_short(self) -> None:
+        """After :meth:`until_small`, and right before :meth:`finish`: make that as short as can be.
+
+        Where a pass costs what is there, another one is no shorter than the one before: nothing.
+        """
+        return
+
+    def finish(self, stop_writes: Callable[[], object]) -> None:
+        """Bring the rest, and let searches of the copy see it.
+
+        ``stop_writes`` has the index refuse writes, and waits for those that are under way. What it
+        raises ends this.
+
+        Raises:
+            BulkError: see :meth:`run`.
+        """
+        stop_writes()
+        self.run(last=True)
+        self._engine.refresh(self._target)
 
     def run(self, *, last: bool = False) -> Pass:
         """One pass: the copy then has what the index had when this began.
@@ -120,6 +145,7 @@ class Follower(ABC):
 
         Raises:
             BulkError: the copy rejected documents for what they are.
+            ReindexTakenOverError: the alias stands for the copy already.
         """
         began = time.monotonic()
         self._add_fields()
@@ -163,7 +189,16 @@ class Follower(ABC):
     def _delete(self, documents: Iterable[Document]) -> int:
         deleted = 0
         for batch in in_batches(documents, IDS):
+            self._require_not_in_place()
             writes = [Write("delete", one.id, routing=one.routing) for one in batch]
             self._engine.bulk(self._target, writes)
             deleted += len(batch)
         return deleted
+
+    def _require_not_in_place(self) -> None:
+        if self._alias is not None and self._target in self._engine.indices_of(self._alias):
+            raise ReindexTakenOverError(
+                f"alias {self._alias!r} stands for {self._target!r} by now, as another process has "
+                f"put it in the place of {self._source!r}: nothing was deleted from it. Leave it "
+                "to that process"
+            )

@@ -93,8 +93,8 @@ class AttachedSteps(RunSteps):
             # Documents have been through the pipelines of `old`. An earlier try may have come so
             # far as to set those of `new`.
             self.engine.put_settings(new, {**WHILE_FILLED, "blocks.write": None})
-            changes = self.documents.changes(run, back=back)
-            changes.until_small()  # with all ids compared first, where another process began
+            changes = self.documents.changes(run, held=lease.held, back=back)
+            changes.until_small()
             self.engine.put_settings(new, kept.before_swap())
             put_policy(self.engine, new, kept.policy)
             if not back:  # a way back that begins some writes earlier than it must loses none

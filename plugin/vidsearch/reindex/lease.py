@@ -8,6 +8,7 @@ import time
 from types import TracebackType
 from typing import Any
 
+from vidsearch.engines.guarded import Confirmation
 from vidsearch.errors import ReindexError, ReindexTakenOverError, VidsearchError
 from vidsearch.reindex.run import ReindexRun
 from vidsearch.reindex.run_store import RunStore
@@ -30,6 +31,11 @@ class RunLease:
         owner: this process.
         seconds: for which the lease is taken each time.
 
+    Attributes:
+        held: to be called before each write that may not meet those of another process; raises
+            ReindexTakenOverError where another one may have the lease by now. A process that was
+            stopped for longer than its lease does not know, so it asks the record then.
+
     Raises:
         ReindexError: there is no such run, or another process drives it.
     """
@@ -40,6 +46,8 @@ class RunLease:
         self._owner = owner
         self._seconds = seconds
         self._lost: ReindexTakenOverError | None = None
+        # Nobody else can have it for twice as long, so that a clock may be wrong by that.
+        self.held = Confirmation(self._extend, seconds=seconds / 2)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._renew, name=f"reindex-{id}", daemon=True)
 
@@ -90,6 +98,16 @@ class RunLease:
         self.check()
         return self._runs.change(self._id, held_by=self._owner, **values)
 
+    def _extend(self) -> None:
+        self.check()
+        try:
+            self._runs.change(
+                self._id, held_by=self._owner, lease_until=self._runs.now() + self._seconds
+            )
+        except ReindexTakenOverError as error:
+            self._lost = error
+            raise
+
     def _take(self) -> None:
         seen = self._runs.get(self._id)
         while True:
@@ -105,11 +123,8 @@ class RunLease:
     def _renew(self) -> None:
         while not self._stop.wait(self._seconds / 3):
             try:
-                self._runs.change(
-                    self._id, held_by=self._owner, lease_until=self._runs.now() + self._seconds
-                )
-            except ReindexTakenOverError as error:
-                self._lost = error
+                self.held.ask()
+            except ReindexTakenOverError:
                 return
             except VidsearchError as error:
                 # Nobody else can take the lease either while the engine is away.

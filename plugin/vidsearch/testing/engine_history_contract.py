@@ -40,6 +40,8 @@ class EngineHistoryContract:
             assert all(one.routing == f"r{one.id}" for one in found.values())
             assert [found[id].version for id in (names[1], "a", "versioned")] == [2, 1, 9]
         assert list(engine.changes(index, after=after, until=after)) == []
+        assert engine.last_writes(index) == engine.checkpoints(index)
+        assert sum(engine.last_writes(index).values()) == sum(after.values()) + 2
         every = engine.changes(index, after={}, until=engine.checkpoints(index))
         assert len(list(every)) == engine.count(index) == 15
 
