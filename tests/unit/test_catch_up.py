@@ -14,6 +14,9 @@ from vidsearch.index.following import LONGEST_PASS, Pass
 from vidsearch.testing.memory_engine import MemoryEngine
 
 
+PAIR = ("old", "new")
+
+
 class Scripted(CatchUp):
     """Its passes are given, as numbers of changes and seconds."""
 
@@ -38,7 +41,7 @@ def test_passes_end_where_another_would_not_be_much_shorter(
     passes: list[tuple[int, float]], left: int
 ) -> None:
     engine = MemoryEngine()
-    for name in ("old", "new"):
+    for name in PAIR:
         engine.create_index(name, {})
     changes = Scripted(engine, "old", "new")
     changes.passes = list(passes)
@@ -54,8 +57,8 @@ class Noted(CatchUp):
         self.passes: list[bool] = []
         self.has_passed = threading.Event()
 
-    def _pass(self, *, last: bool = False) -> None:
-        super()._pass(last=last)
+    def _short_pass(self, *, last: bool = False) -> None:
+        super()._short_pass(last=last)
         self.passes.append(last)
         self.has_passed.set()
 
@@ -63,7 +66,7 @@ class Noted(CatchUp):
 @pytest.fixture
 def engine() -> MemoryEngine:
     engine = MemoryEngine()
-    for name in ("old", "new"):
+    for name in PAIR:
         engine.create_index(name, {})
         engine.bulk(name, [Write("index", id, {"n": 0}, version=3) for id in "abc"])
     return engine
@@ -124,3 +127,20 @@ def test_nothing_is_deleted_from_a_copy_that_is_in_place_already(
     found = engine.get("new", stale)
     assert found is not None
     assert found.source == {"n": 2}
+
+
+@pytest.mark.parametrize("changed", [1, 250])
+def test_what_a_short_pass_brings_is_whole_however_much_it_is(
+    engine: MemoryEngine, changed: int
+) -> None:
+    changes = CatchUp(engine, "old", "new")
+    changes.until_small()
+    engine.put("old", "c", {"n": 0}, routing="r")  # a document of its own on another shard
+    engine.delete("old", "a")
+    engine.put("old", "a", {"n": 9})  # its number begins anew, below that of the copy
+    engine.delete("old", "b")
+    engine.bulk("old", [Write("index", f"{n}", {"n": n}) for n in range(changed)])
+    changes.finish(lambda: engine.block_writes("old"))
+    old, new = ({one.id: (one.source, one.version) for one in engine.scan(n)} for n in PAIR)
+    assert old == new
+    assert len(new) == changed + 2

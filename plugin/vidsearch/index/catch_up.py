@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from itertools import chain, islice
 from typing import TypeVar
 
 from vidsearch.batches import in_batches
@@ -71,6 +72,7 @@ class CatchUp(Follower):
             is_shorter = following.changed < last.changed * SHORTER
             last = following
         _on_each(self._before.values(), Counted.count)
+        self._engine.refresh(self._target)
         self._close_stale()
 
     def finish(self, stop_writes: Callable[[], object]) -> None:
@@ -82,17 +84,12 @@ class CatchUp(Follower):
         with ThreadPoolExecutor(1, "stop-writes") as pool:
             stopping = pool.submit(stop_writes)
             while True:
-                self._pass()
+                self._short_pass()
                 if stopping.done():
                     break
             stopping.result()
         if self._engine.last_writes(self._source) != self._until:
-            self._pass(last=True)
-
-    def _pass(self, *, last: bool = False) -> None:
-        """One for which writes may wait."""
-        super().run(last=last)
-        self._engine.refresh(self._target)
+            self._short_pass(last=True)
 
     def run(self, *, last: bool = False) -> Pass:
         """See :meth:`Follower.run`."""
@@ -100,32 +97,52 @@ class CatchUp(Follower):
         return super().run(last=last)
 
     def _bring(self, *, last: bool) -> tuple[int, int]:
+        with self._looked() as seen:
+            # Before anything is written: an id may be deleted, and written with another routing.
+            deleted = sum(self._gone(seen, self._delete))
+            return self._write(seen, last=last), deleted
+
+    def _short_pass(self, *, last: bool = False) -> None:
+        """A pass for which writes may wait: what can be asked for at once is, and what it brings
+        goes in one request, if it is as little as it should be."""
+        with self._looked() as seen, ThreadPoolExecutor(3, "catch-up") as pool:
+            asked = [pool.submit(self._add_fields), pool.submit(self._require_not_in_place)]
+            going: Future[list[list[Document]]] = pool.submit(self._gone, seen, list)
+            first = _on_each(
+                seen, lambda shard: [*islice(self._changed(shard, seen, last=last), BATCH)]
+            )
+            for one in asked:
+                one.result()
+            gone, changed = [*chain(*going.result())], [*chain(*first)]
+            if max(map(len, first), default=0) < BATCH and len(gone) < IDS:
+                if gone or changed:
+                    self._put(changed, gone=gone)
+            else:
+                self._delete(gone)
+                self._write(seen, last=last)
+            if gone or changed:
+                self._engine.refresh(self._target)
+
+    @contextmanager
+    def _looked(self) -> Iterator[Mapping[int, Counted]]:
+        """What searches of the index see now, by shard; it is brought to the copy in this block."""
         until = self._engine.checkpoints(self._source)
         self._engine.refresh(self._source)
-        now: dict[int, PointInTime] = {}
+        seen: dict[int, Counted] = {}
 
         def look(shard: int) -> None:
-            now[shard] = PointInTime.of(self._engine, self._source, shard)
+            point = PointInTime.of(self._engine, self._source, shard)
+            seen[shard] = Counted(point, until[shard])
 
         try:
             _on_each(until, look)
-            seen = {shard: Counted(now[shard], until[shard]) for shard in now}
-            # Before anything is written: an id may be deleted, and written with another routing.
-            deleted = self._delete_gone(now)
-
-            def write(shard: int) -> int:
-                # What is not on disk yet (`translog.durability: async`) is above the checkpoint,
-                # and no later pass would bring it.
-                return self._write(shard, seen[shard].last - 1 if last else until[shard])
-
-            written = sum(_on_each(until, write))
+            yield seen
         except BaseException:
-            self._stale += now.values()
+            self._stale += [one.point for one in seen.values()]
             raise
         self._stale += [one.point for one in self._before.values()]
         self._before = seen
         self._until = until
-        return written, deleted
 
     def close(self) -> None:
         """Free what the cluster keeps for this."""
@@ -138,33 +155,45 @@ class CatchUp(Follower):
             with suppress(BackendError):  # it expires by itself
                 self._stale.pop().close()
 
-    def _delete_gone(self, now: Mapping[int, PointInTime]) -> int:
+    def _gone(
+        self, seen: Mapping[int, Counted], work: Callable[[Iterable[Document]], _T]
+    ) -> list[_T]:
+        """What ``work`` makes of what the copy may have, and the index has not any more."""
         before = self._before
-
-        def delete(shard: int) -> int:
-            return self._delete(vanished(before[shard], now[shard]))
-
         if before:
             try:
-                return sum(_on_each(now, delete))
+                return _on_each(
+                    seen, lambda shard: work(vanished(before[shard], seen[shard].point))
+                )
             except BackendUnavailableError:
                 raise
             except BackendError as error:  # a point in time expires minutes after its last search
                 _log.info("all ids of %r are compared: %s", self._source, error)
-        return self._delete(self._never_there(now.values()))
+        return [work(self._never_there([now.point for now in seen.values()]))]
 
-    def _write(self, shard: int, until: int) -> int:
-        changes = self._engine.changes(
+    def _changed(
+        self, shard: int, seen: Mapping[int, Counted], *, last: bool
+    ) -> Iterator[Document]:
+        """What was written to a shard since the pass before."""
+        # What is not on disk yet (`translog.durability: async`) is above the checkpoint, and no
+        # later pass would bring it.
+        until = seen[shard].last - 1 if last else seen[shard].upto
+        return self._engine.changes(
             self._source,
             after={shard: self._until.get(shard, -1)},
             until={shard: until},
             page_size=BATCH,
         )
-        written = 0
-        for batch in in_batches(changes, BATCH):
-            written += len(batch)
-            self._put(batch)
-        return written
+
+    def _write(self, seen: Mapping[int, Counted], *, last: bool) -> int:
+        def write(shard: int) -> int:
+            written = 0
+            for batch in in_batches(self._changed(shard, seen, last=last), BATCH):
+                written += len(batch)
+                self._put(batch)
+            return written
+
+        return sum(_on_each(seen, write))
 
     def _never_there(self, now: Collection[PointInTime]) -> Iterator[Document]:
         """Documents of the copy that the index does not have, of all that there are.

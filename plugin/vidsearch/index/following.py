@@ -165,8 +165,9 @@ class Follower(ABC):
             self._engine.put_mapping(self._target, {"properties": fields})
             self._fields = fields
 
-    def _put(self, documents: Sequence[Document]) -> None:
-        conflicts = self._bulk(documents)
+    def _put(self, documents: Sequence[Document], *, gone: Sequence[Document] = ()) -> None:
+        """Write documents; before, delete others, of which it is known that they may be deleted."""
+        conflicts = self._bulk(documents, gone)
         if not conflicts:
             return
         # A smaller number than the copy has: it was deleted in between, and counted anew.
@@ -178,11 +179,14 @@ class Follower(ABC):
             _log.warning("documents %s of %r get new versions", sorted(left), self._target)
             self._bulk([replace(one, version=None) for one in again if one.id in left])
 
-    def _bulk(self, documents: Iterable[Document]) -> set[str]:
+    def _bulk(self, documents: Iterable[Document], gone: Iterable[Document] = ()) -> set[str]:
         """Write documents with their versions; the ids of those of which a greater one is there."""
         writes = [
-            Write("index", one.id, one.source, one.routing, version=one.version)
-            for one in documents
+            *(Write("delete", one.id, routing=one.routing) for one in gone),
+            *(
+                Write("index", one.id, one.source, one.routing, version=one.version)
+                for one in documents
+            ),
         ]
         return set(self._engine.bulk(self._target, writes, pipeline=False).conflicts)
 
