@@ -79,7 +79,7 @@ class AttachedDocuments:
         key = run.id, back
         if (made := self._changes.get(key)) is not None:
             under, changes = made
-            if under is held:
+            if under == held:
                 return changes
             changes.close()  # of a lease that has ended
         ends = (run.target, run.source) if back else (run.source, run.target)

@@ -31,11 +31,6 @@ class RunLease:
         owner: this process.
         seconds: for which the lease is taken each time.
 
-    Attributes:
-        held: to be called before each write that may not meet those of another process; raises
-            ReindexTakenOverError where another one may have the lease by now. A process that was
-            stopped for longer than its lease does not know, so it asks the record then.
-
     Raises:
         ReindexError: there is no such run, or another process drives it.
     """
@@ -47,7 +42,7 @@ class RunLease:
         self._seconds = seconds
         self._lost: ReindexTakenOverError | None = None
         # Nobody else can have it for twice as long, so that a clock may be wrong by that.
-        self.held = Confirmation(self._extend, seconds=seconds / 2)
+        self._confirmation = Confirmation(self._extend, seconds=seconds / 2)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._renew, name=f"reindex-{id}", daemon=True)
 
@@ -89,6 +84,19 @@ class RunLease:
         if self._lost is not None:
             raise self._lost
 
+    def held(self) -> None:
+        """Raise where the lease may be lost: to be called before each write that may not meet those
+        of another process.
+
+        A process that was stopped for longer than its lease does not know, so the record is asked
+        where that may be so.
+
+        Raises:
+            ReindexTakenOverError: another process has it.
+        """
+        self.check()
+        self._confirmation()
+
     def change(self, **values: Any) -> ReindexRun:
         """Change the record.
 
@@ -123,7 +131,7 @@ class RunLease:
     def _renew(self) -> None:
         while not self._stop.wait(self._seconds / 3):
             try:
-                self.held.ask()
+                self._confirmation.ask()
             except ReindexTakenOverError:
                 return
             except VidsearchError as error:
