@@ -33,8 +33,9 @@ LONGEST_PASS = 5.0
 SHORTER = 0.7
 """What a pass takes of the one before it, if passes get shorter."""
 _PASSES = 30
-_PRUNED_AFTER = 0.3
-"""Seconds after which an engine forgets the version of a deleted document (`gc_deletes: 0s`)."""
+_PRUNED_AFTER, _LOOKS = 0.3, 6
+"""Seconds after which an engine forgets the version of a deleted document at the latest
+(`gc_deletes: 0s`), and how often it is tried until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +174,16 @@ class Follower(ABC):
         # A smaller number than the copy has: it was deleted in between, and counted anew.
         again = [one for one in documents if one.id in conflicts]
         self._delete(again)
-        time.sleep(_PRUNED_AFTER)
-        self._engine.refresh(self._target)
-        if left := self._bulk(again):
-            _log.warning("documents %s of %r get new versions", sorted(left), self._target)
-            self._bulk([replace(one, version=None) for one in again if one.id in left])
+        for _ in range(_LOOKS):
+            time.sleep(_PRUNED_AFTER / _LOOKS)
+            self._engine.refresh(self._target)
+            conflicts = self._bulk(again)
+            again = [one for one in again if one.id in conflicts]
+            if not again:
+                return
+        ids = sorted(one.id for one in again)
+        _log.warning("documents %s of %r get new versions", ids, self._target)
+        self._bulk([replace(one, version=None) for one in again])
 
     def _bulk(self, documents: Iterable[Document], gone: Iterable[Document] = ()) -> set[str]:
         """Write documents with their versions; the ids of those of which a greater one is there."""
