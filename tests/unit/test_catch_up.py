@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from typing import Any
-
 import pytest
 
 from vidsearch.engines import Write
@@ -48,20 +45,6 @@ def test_passes_end_where_another_would_not_be_much_shorter(
     assert len(changes.passes) == left
 
 
-class Noted(CatchUp):
-    """Notes its passes."""
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.passes: list[bool] = []
-        self.has_passed = threading.Event()
-
-    def _short_pass(self, *, last: bool = False) -> None:
-        super()._short_pass(last=last)
-        self.passes.append(last)
-        self.has_passed.set()
-
-
 @pytest.fixture
 def engine() -> MemoryEngine:
     engine = MemoryEngine()
@@ -71,12 +54,12 @@ def engine() -> MemoryEngine:
     return engine
 
 
-def test_what_is_written_while_writes_are_being_stopped_is_brought(engine: MemoryEngine) -> None:
-    changes = Noted(engine, "old", "new")
+def test_what_is_written_until_writes_are_stopped_is_brought(engine: MemoryEngine) -> None:
+    changes = CatchUp(engine, "old", "new")
     changes.until_small()
+    changes.until_short()
 
     def stop() -> None:
-        changes.has_passed.wait(timeout=60)
         engine.put("old", "a", {"n": 1})
         engine.delete("old", "b")
         engine.block_writes("old")
@@ -86,18 +69,8 @@ def test_what_is_written_while_writes_are_being_stopped_is_brought(engine: Memor
     assert there == {"a": (1, 4), "c": (0, 3)}
 
 
-def test_a_pass_since_which_nothing_was_written_is_the_last_one(engine: MemoryEngine) -> None:
-    changes = Noted(engine, "old", "new")
-    changes.until_small()
-    engine.put("old", "a", {"n": 1})
-    changes.finish(lambda: engine.block_writes("old"))
-    assert changes.passes
-    assert True not in changes.passes
-    assert engine.count("new", {"term": {"n": 1}}) == 1
-
-
 def test_an_error_in_stopping_writes_is_raised(engine: MemoryEngine) -> None:
-    changes = Noted(engine, "old", "new")
+    changes = CatchUp(engine, "old", "new")
 
     def stop() -> None:
         raise ReindexTakenOverError("taken over by b")
@@ -129,7 +102,7 @@ def test_nothing_is_deleted_from_a_copy_that_is_in_place_already(
 
 
 @pytest.mark.parametrize("changed", [1, 250])
-def test_what_a_short_pass_brings_is_whole_however_much_it_is(
+def test_what_is_brought_at_the_end_is_whole_however_much_it_is(
     engine: MemoryEngine, changed: int
 ) -> None:
     changes = CatchUp(engine, "old", "new")

@@ -71,25 +71,30 @@ class CatchUp(Follower):
                 following = self.until_small()
             is_shorter = following.changed < last.changed * SHORTER
             last = following
-        _on_each(self._before.values(), Counted.count)
-        self._engine.refresh(self._target)
-        self._close_stale()
+        with ThreadPoolExecutor(1, "catch-up") as pool:
+            refreshing = pool.submit(self._engine.refresh, self._target)
+            _on_each(self._before.values(), Counted.count)
+            refreshing.result()
 
     def finish(self, stop_writes: Callable[[], object]) -> None:
-        """See :meth:`Follower.finish`.
-
-        An engine refuses writes some time before it says that none is under way any more. So passes
-        go on meanwhile. If no number was given since one began, it has brought everything.
-        """
-        with ThreadPoolExecutor(1, "stop-writes") as pool:
-            stopping = pool.submit(stop_writes)
-            while True:
-                self._short_pass()
-                if stopping.done():
-                    break
-            stopping.result()
-        if self._engine.last_writes(self._source) != self._until:
-            self._short_pass(last=True)
+        """See :meth:`Follower.finish`: what can be asked for at once is, and what is left goes in
+        one request, if it is as little as it should be."""
+        stop_writes()
+        with self._looked(stopped=True) as seen, ThreadPoolExecutor(3, "catch-up") as pool:
+            asked = [pool.submit(self._add_fields), pool.submit(self._require_not_in_place)]
+            going: Future[list[list[Document]]] = pool.submit(self._gone, seen, list)
+            first = _on_each(seen, lambda shard: [*islice(self._changed(shard, seen), BATCH)])
+            for one in asked:
+                one.result()
+            gone, changed = [*chain(*going.result())], [*chain(*first)]
+            if max(map(len, first), default=0) < BATCH and len(gone) < IDS:
+                if gone or changed:
+                    self._put(changed, gone=gone)
+            else:
+                self._delete(gone)
+                self._write(seen)
+            if gone or changed:
+                self._engine.refresh(self._target)
 
     def run(self, *, last: bool = False) -> Pass:
         """See :meth:`Follower.run`."""
@@ -102,31 +107,15 @@ class CatchUp(Follower):
             deleted = sum(self._gone(seen, self._delete))
             return self._write(seen, last=last), deleted
 
-    def _short_pass(self, *, last: bool = False) -> None:
-        """A pass for which writes may wait: what can be asked for at once is, and what it brings
-        goes in one request, if it is as little as it should be."""
-        with self._looked() as seen, ThreadPoolExecutor(3, "catch-up") as pool:
-            asked = [pool.submit(self._add_fields), pool.submit(self._require_not_in_place)]
-            going: Future[list[list[Document]]] = pool.submit(self._gone, seen, list)
-            first = _on_each(
-                seen, lambda shard: [*islice(self._changed(shard, seen, last=last), BATCH)]
-            )
-            for one in asked:
-                one.result()
-            gone, changed = [*chain(*going.result())], [*chain(*first)]
-            if max(map(len, first), default=0) < BATCH and len(gone) < IDS:
-                if gone or changed:
-                    self._put(changed, gone=gone)
-            else:
-                self._delete(gone)
-                self._write(seen, last=last)
-            if gone or changed:
-                self._engine.refresh(self._target)
-
     @contextmanager
-    def _looked(self) -> Iterator[Mapping[int, Counted]]:
-        """What searches of the index see now, by shard; it is brought to the copy in this block."""
-        until = self._engine.checkpoints(self._source)
+    def _looked(self, *, stopped: bool = False) -> Iterator[Mapping[int, Counted]]:
+        """What searches of the index see now, by shard; it is brought to the copy in this block.
+
+        ``stopped``: nobody writes. Else what is not on disk yet (`translog.durability: async`) is
+        left to the next pass, as one with a smaller number may be under way.
+        """
+        engine = self._engine
+        until = (engine.last_writes if stopped else engine.checkpoints)(self._source)
         self._engine.refresh(self._source)
         seen: dict[int, Counted] = {}
 
@@ -172,11 +161,9 @@ class CatchUp(Follower):
         return [work(self._never_there([now.point for now in seen.values()]))]
 
     def _changed(
-        self, shard: int, seen: Mapping[int, Counted], *, last: bool
+        self, shard: int, seen: Mapping[int, Counted], *, last: bool = False
     ) -> Iterator[Document]:
-        """What was written to a shard since the pass before."""
-        # What is not on disk yet (`translog.durability: async`) is above the checkpoint, and no
-        # later pass would bring it.
+        """What was written to a shard since the pass before; ``last``: and all that is seen."""
         until = seen[shard].last - 1 if last else seen[shard].upto
         return self._engine.changes(
             self._source,
@@ -185,7 +172,7 @@ class CatchUp(Follower):
             page_size=BATCH,
         )
 
-    def _write(self, seen: Mapping[int, Counted], *, last: bool) -> int:
+    def _write(self, seen: Mapping[int, Counted], *, last: bool = False) -> int:
         def write(shard: int) -> int:
             written = 0
             for batch in in_batches(self._changed(shard, seen, last=last), BATCH):

@@ -118,13 +118,14 @@ def copy_with_settings(
         put_policy(held, copy, kept.policy)
 
         def move(aliases: Json) -> None:
-            still_ours.ask()
             if alias is None:
                 held.put_mapping(copy, complete(mapping))
             else:
                 held.update_aliases(alias_moves(aliases, old=name, new=copy))
 
-        blocked = swap(held, changes, old=name, new=copy, kept=kept, move=move)
+        blocked = swap(
+            held, changes, old=name, new=copy, kept=kept, confirm=still_ours.ask, move=move
+        )
         with suppress(VidsearchError):  # behind its alias it is never taken for a leftover
             if alias is not None:
                 held.put_mapping(copy, complete(mapping))

@@ -102,10 +102,18 @@ class AttachedSteps(RunSteps):
                 lease.change(marks={**run.marks, "target": mark})
 
             def move(aliases: Json) -> None:
-                lease.change()  # raises where it is lost, which a paused process does not know
                 self.engine.update_aliases(alias_moves(aliases, old=old, new=new))
 
-            return swap(self.engine, changes, old=old, new=new, kept=kept, move=move)
+            # `change` raises where the lease is lost, which a paused process does not know.
+            return swap(
+                self.engine,
+                changes,
+                old=old,
+                new=new,
+                kept=kept,
+                confirm=lease.change,
+                move=move,
+            )
 
     @contextmanager
     def _undone(self, lease: RunLease, run: ReindexRun, *, old: str, new: str) -> Iterator[None]:
