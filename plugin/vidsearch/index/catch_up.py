@@ -79,7 +79,10 @@ class CatchUp(Follower):
     def finish(self, stop_writes: Callable[[], object]) -> None:
         """See :meth:`Follower.finish`: what can be asked for at once is, and what is left goes in
         one request, if it is as little as it should be."""
-        stop_writes()
+        with ThreadPoolExecutor(1, "stop-writes") as pool:
+            stopping = pool.submit(stop_writes)
+            self._engine.refresh(self._source)  # so that little is left to refresh then
+            stopping.result()
         with self._looked(stopped=True) as seen, ThreadPoolExecutor(3, "catch-up") as pool:
             asked = [pool.submit(self._add_fields), pool.submit(self._require_not_in_place)]
             going: Future[list[list[Document]]] = pool.submit(self._gone, seen, list)
