@@ -74,6 +74,7 @@ def stopped(services: Services) -> Iterator[subprocess.Popen[bytes]]:
             lambda: about.status() in {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE},
             what="the process is stopped",
         )
+        assert process.poll() is None
         yield process
     finally:
         process.kill()
@@ -149,9 +150,9 @@ def _stop_in_the_last_pass() -> None:
         Follower._put = stopping  # type: ignore[method-assign]
         finish(self, stop_writes)
 
-    def stopping(self: Follower, documents: Sequence[Document]) -> None:
+    def stopping(self: Follower, documents: Sequence[Document], **options: Any) -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
-        put(self, documents)
+        put(self, documents, **options)
 
     CatchUp.finish = finishing  # type: ignore[method-assign]
 
