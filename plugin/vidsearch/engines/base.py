@@ -305,7 +305,7 @@ class Engine(_Engine, Protocol):
         """Free what the cluster keeps for it."""
 
     def block_writes(self, index: str) -> None:
-        """Have one index refuse writes (403), and wait for those that are under way.
+        """Have one concrete index refuse writes (403), and wait for those that are under way.
 
         :meth:`put_settings` with ``blocks.write: None`` allows them again.
         """

@@ -98,10 +98,9 @@ class IndexCalls:
         yield from self.dialect.request("POST", f"/{quoted(index)}/_refresh", index=index)
 
     def block_writes(self, index: str) -> Steps[None]:
-        """The setting `blocks.write` alone lets through what has passed the check already. The
-        engines' own call waits for that, but takes several times as long, as it flushes the index.
-        So what is under way is looked for among the tasks, where they may be listed.
-        """
+        # The setting `blocks.write` alone lets through what has passed the check already. The
+        # engines' own call waits for that, and takes several times as long. So what is under way is
+        # looked for among the tasks, where these credentials may list them.
         if (yield from self._writes_under_way(index)) is None:
             yield from self.dialect.request("PUT", f"/{quoted(index)}/_block/write", index=index)
             return
