@@ -99,8 +99,9 @@ class IndexCalls:
 
     def block_writes(self, index: str) -> Steps[None]:
         # The setting `blocks.write` alone lets through what has passed the check already. The
-        # engines' own call waits for that, and takes several times as long. So what is under way is
-        # looked for among the tasks, where these credentials may list them.
+        # engines' own call waits for that, and is two changes of the cluster's state: that of
+        # Elasticsearch takes three times as long. So what is under way is looked for among the
+        # tasks, where these credentials may list them.
         if (yield from self._writes_under_way(index)) is None:
             yield from self.dialect.request("PUT", f"/{quoted(index)}/_block/write", index=index)
             return
