@@ -208,12 +208,14 @@ def test_while_writes_wait_nothing_is_asked_for_that_can_be_asked_for_before() -
     shop = Shop(engine=engine)
     shop.reindexer().start(SHARDS)
     once = {
-        *("refresh", "open_point_in_time", "changes", "mapping", "indices_of"),
+        *("open_point_in_time", "changes", "mapping", "indices_of"),
         *("last_writes", "search_point_in_time", "aliases", "put_settings", "update_aliases"),
     }
     asked = Counter(engine.moved)
     for of_the_lease in ("get", "put"):
         asked.pop(of_the_lease, None)
+    # One is asked for beside the block, before or after it.
+    assert asked.pop("refresh") in {1, 2}
     assert asked == {**dict.fromkeys(once, 1), "count": 2}
 
 
