@@ -13,6 +13,7 @@ from vidsearch.index import create_videos_index
 from vidsearch.registry import Notes, Registry
 from vidsearch.reindex import Reindexer, ReindexRun, RunStore, Step
 from vidsearch.reindex.attached_documents import AttachedDocuments
+from vidsearch.reindex.steps import Held
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
 
@@ -62,7 +63,7 @@ class Copying:
     def total(self, run: ReindexRun) -> int:
         return self.engine.count(run.source)
 
-    def fill(self, run: ReindexRun, *, told: Callable[[int], None]) -> bool:
+    def fill(self, run: ReindexRun, *, held: Held, told: Callable[[int], None]) -> bool:
         if self.error is not None:
             raise self.error
         if self.fills and not self.fills.pop():
@@ -71,7 +72,7 @@ class Copying:
         told(self.engine.count(run.target))
         return True
 
-    def catch_up(self, run: ReindexRun, *, back: bool = False) -> bool:
+    def catch_up(self, run: ReindexRun, *, held: Held, back: bool = False) -> bool:
         ends = (run.target, run.source) if back else (run.source, run.target)
         self._mirror(*ends)
         return True
@@ -88,7 +89,7 @@ class Copying:
     def reopen(self, run: ReindexRun) -> None:
         self.reopened.append(run.id)
 
-    def check(self, run: ReindexRun) -> Report:
+    def check(self, run: ReindexRun, *, held: Held) -> Report:
         return Report(not self.problems, self.problems)
 
     def checked(

@@ -1,6 +1,6 @@
 """A process that reindexes, and kills itself: ``python -m tests.integration.killed_reindex WHEN``.
 
-``WHEN`` is a :class:`Moment`. The settings come from the environment.
+``WHEN`` is a :class:`Moment`, or :data:`STOPPED`. The settings come from the environment.
 """
 
 from __future__ import annotations
@@ -9,18 +9,35 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+from tests.waiting import until
+
 from vidsearch.config import load_settings
+from vidsearch.engines import Document
+from vidsearch.index.catch_up import CatchUp
+from vidsearch.index.following import Follower
 from vidsearch.reindex import Changes, Reindexer, ReindexRun, RunStore, attached_steps
 from vidsearch.reindex import target as targets
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch_tasks import Services, reindexer
 
-__all__ = ["BEGUN", "LEASE", "MOVED", "UNDONE", "Moment", "go_to", "killed"]
+__all__ = [
+    "BEGUN",
+    "LEASE",
+    "MOVED",
+    "STOPPED",
+    "UNDONE",
+    "Moment",
+    "go_to",
+    "killed",
+    "stopped",
+]
 
 LEASE = 0.5
 _STEPS = ("writing_both", "copying", "catching_up", "verified", "swapped")
@@ -30,11 +47,41 @@ UNDONE = tuple(f"undone:{step}" for step in _STEPS)
 """All that the step needs is done, but not recorded: the alias is moved already, for instance."""
 MOVED = "undone:moved"
 """Writes to an attached index are refused, and the alias is about to move."""
+STOPPED = "stopped:last_pass"
+"""Document ``1`` of an attached index was changed when its writes are to stop, and is about to be
+written to the copy: the process is stopped there, and goes on when it is told to."""
 _ROOT = Path(__file__).resolve().parents[2]
 
 
 def killed(services: Services, when: str) -> ReindexRun:
     """The record of the run, after a process with these settings was killed at that moment."""
+    process = _started(services, when)
+    try:
+        _, errors = process.communicate(timeout=200)
+    finally:
+        process.kill()
+    assert process.returncode == -signal.SIGKILL, errors.decode()
+    return reindexer(services).runs.all()[0]
+
+
+@contextmanager
+def stopped(services: Services) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with these settings that is :data:`STOPPED`."""
+    process = _started(services, STOPPED)
+    try:
+        about = psutil.Process(process.pid)
+        until(
+            lambda: about.status() in {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE},
+            what="the process is stopped",
+        )
+        assert process.poll() is None
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _started(services: Services, when: str) -> subprocess.Popen[bytes]:
     settings = services.settings
     env = {
         "VIDSEARCH_ENGINE__URL": settings.engine.url,
@@ -44,11 +91,9 @@ def killed(services: Services, when: str) -> ReindexRun:
         "PYTHONPATH": os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")])),
     }
     command = [sys.executable, "-m", "tests.integration.killed_reindex", when]
-    ended = subprocess.run(
-        command, env={**os.environ, **env}, capture_output=True, timeout=200, check=False
+    return subprocess.Popen(
+        command, env={**os.environ, **env}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
-    return reindexer(services).runs.all()[0]
 
 
 @dataclass(frozen=True)
@@ -97,8 +142,25 @@ def go_to(step: str, reindexer: Reindexer) -> ReindexRun:
     return reindexer.start(Changes(quantization="flat"), keep_old=step != "done")
 
 
+def _stop_in_the_last_pass() -> None:
+    finish, put = CatchUp.finish, Follower._put
+
+    def finishing(self: CatchUp, stop_writes: Callable[[], object]) -> None:
+        self._engine.put(self._source, "1", {"n": 1})
+        Follower._put = stopping  # type: ignore[method-assign]
+        finish(self, stop_writes)
+
+    def stopping(self: Follower, documents: Sequence[Document], **options: Any) -> None:
+        os.kill(os.getpid(), signal.SIGSTOP)
+        put(self, documents, **options)
+
+    CatchUp.finish = finishing  # type: ignore[method-assign]
+
+
 def main(when: str) -> None:
     targets._WRITERS_SECONDS = 0.0  # this process is the only one that writes
+    if when == STOPPED:
+        _stop_in_the_last_pass()
     moment = Moment(when, lambda: os.kill(os.getpid(), signal.SIGKILL))
     RunStore.change = moment.recording(RunStore.change)  # type: ignore[method-assign]
     attached_steps.alias_moves = moment.moving(attached_steps.alias_moves)

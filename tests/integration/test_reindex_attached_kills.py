@@ -1,11 +1,13 @@
-"""A process that reindexes an index of the user is killed: resume finishes, rollback undoes."""
+"""A process that reindexes an index of the user is killed: resume finishes, rollback undoes. One
+that is only stopped, and goes on too late, changes nothing."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
-from tests.integration.killed_reindex import LEASE, killed
+from tests.integration.killed_reindex import LEASE, killed, stopped
 from tests.integration.writing_application import body
 
 from vidsearch.config import Settings
@@ -106,3 +108,16 @@ def test_a_killed_rollback_is_resumed_to_its_end(shop: Shop, moment: str) -> Non
     shop.write(3)
     run = reindexer(shop.services, lease_seconds=LEASE).resume()
     shop.check(run, Step.ROLLED_BACK, behind=run.source)
+
+
+def test_a_process_that_goes_on_after_another_one_has_swapped_writes_nothing(shop: Shop) -> None:
+    made = reindexer(shop.services, lease_seconds=LEASE)
+    with stopped(shop.services) as process:
+        assert made.resume().step is Step.SWAPPED
+        shop.write(3)  # document 1 as well, which that process is about to write
+        process.send_signal(signal.SIGCONT)
+        _, errors = process.communicate(timeout=200)
+    assert process.returncode == 1
+    assert b"ReindexTakenOverError" in errors
+    run = made.clean()
+    shop.check(run, Step.DONE, behind=run.target)

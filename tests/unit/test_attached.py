@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import pytest
 
 from vidsearch.config import IndexSettings
-from vidsearch.engines import Engine, Write
+from vidsearch.engines import Document, Engine, Write
 from vidsearch.errors import (
     BackendUnavailableError,
     MappingConflictError,
@@ -347,7 +348,7 @@ def test_copy_keeps_up_with_what_the_application_does_meanwhile() -> None:
 
     engine.open_point_in_time = write_between  # type: ignore[method-assign]
     copied(engine, alias="shop")
-    assert len(passes) == 3, "after the copy, before the block, and within it"
+    assert len(passes) >= 3, "after the copy, before the block, and while it begins"
     found = {one.id: one for one in engine.scan("copy")}
     assert {id: one.source for id, one in found.items()} == {
         "a": {"url": "/a.mp4", "title": "changed"},
@@ -358,6 +359,44 @@ def test_copy_keeps_up_with_what_the_application_does_meanwhile() -> None:
     assert {id: one.version for id, one in found.items()} == {"a": 2, "c": 1, "d": 1, "new": 1}
     assert found["d"].routing == "r"
     assert engine.indices_of("shop") == ("copy",)
+
+
+@pytest.mark.parametrize("alias", ["shop", None])
+def test_a_copy_that_another_process_has_undone_meanwhile_writes_nothing_more(
+    monkeypatch: pytest.MonkeyPatch, alias: str | None
+) -> None:
+    """A process that is stopped in a pass, and goes on when the copy of another one is in use."""
+    engine = Mortal(changes=10**6)
+    monkeypatch.setattr("vidsearch.index.copy._OURS_SECONDS", 0.0)
+    changes, points = engine.changes, count()
+    written: list[str] = []
+    open_point = engine.open_point_in_time
+
+    def write_between(index: str, **options: Any) -> str:
+        point = open_point(index, **options)
+        if next(points) == 0:
+            engine.update("shop-1", "a", {"title": "changed"})
+        return point
+
+    def stopped(index: str, **options: Any) -> list[Document]:
+        found = list(changes(index, **options))
+        if found and not written:
+            undo_broken_copy(engine, "shop-1")
+            written.append("a")
+            assert copied(engine, alias=alias) == "copy"
+            engine.put("copy", "a", {"title": "newest"})
+            engine.delete("copy", "b")
+        return found
+
+    monkeypatch.setattr(engine, "open_point_in_time", write_between)
+    monkeypatch.setattr(engine, "changes", stopped)
+    with pytest.raises(MappingConflictError, match="another process has undone this copy"):
+        copied(engine, alias=alias)
+    assert written
+    found = {one.id: one.source.get("title") for one in engine.scan("copy")}
+    assert found == {"a": "newest", "c": None}
+    assert engine.settings("shop-1") == {"blocks.write": True}
+    assert engine.indices_of("shop") == ("copy" if alias else "shop-1",)
 
 
 def test_copy_of_an_index_that_changes_too_fast_is_undone(

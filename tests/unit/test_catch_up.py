@@ -1,12 +1,16 @@
-"""How often a copy follows its index before writes to that have to wait."""
+"""How a copy follows its index, and catches up with it when writes to that are stopped."""
 
 from __future__ import annotations
 
 import pytest
 
+from vidsearch.engines import Write
+from vidsearch.errors import ReindexTakenOverError
 from vidsearch.index.catch_up import CatchUp
 from vidsearch.index.following import LONGEST_PASS, Pass
 from vidsearch.testing.memory_engine import MemoryEngine
+
+PAIR = ("old", "new")
 
 
 class Scripted(CatchUp):
@@ -33,9 +37,82 @@ def test_passes_end_where_another_would_not_be_much_shorter(
     passes: list[tuple[int, float]], left: int
 ) -> None:
     engine = MemoryEngine()
-    for name in ("old", "new"):
+    for name in PAIR:
         engine.create_index(name, {})
     changes = Scripted(engine, "old", "new")
     changes.passes = list(passes)
     changes.until_short()
     assert len(changes.passes) == left
+
+
+@pytest.fixture
+def engine() -> MemoryEngine:
+    engine = MemoryEngine()
+    for name in PAIR:
+        engine.create_index(name, {})
+        engine.bulk(name, [Write("index", id, {"n": 0}, version=3) for id in "abc"])
+    return engine
+
+
+def test_what_is_written_until_writes_are_stopped_is_brought(engine: MemoryEngine) -> None:
+    changes = CatchUp(engine, "old", "new")
+    changes.until_small()
+    changes.until_short()
+
+    def stop() -> None:
+        engine.put("old", "a", {"n": 1})
+        engine.delete("old", "b")
+        engine.block_writes("old")
+
+    changes.finish(stop)
+    there = {one.id: (one.source["n"], one.version) for one in engine.scan("new")}
+    assert there == {"a": (1, 4), "c": (0, 3)}
+
+
+def test_an_error_in_stopping_writes_is_raised(engine: MemoryEngine) -> None:
+    changes = CatchUp(engine, "old", "new")
+
+    def stop() -> None:
+        raise ReindexTakenOverError("taken over by b")
+
+    with pytest.raises(ReindexTakenOverError):
+        changes.finish(stop)
+
+
+@pytest.mark.parametrize("stale", ["a", "gone"])
+def test_nothing_is_deleted_from_a_copy_that_is_in_place_already(
+    engine: MemoryEngine, stale: str
+) -> None:
+    """Another process has swapped, and the application writes to the copy by now."""
+    changes = CatchUp(engine, "old", "new", alias="shop")
+    engine.put("old", "gone", {"n": 0})
+    changes.run()
+    engine.update_aliases([{"add": {"index": "new", "alias": "shop"}}])
+    if stale == "a":
+        engine.put("old", "a", {"n": 1})  # version 4
+        engine.put("shop", "a", {"n": 2}, version=5)
+    else:
+        engine.delete("old", "gone")
+        engine.put("shop", "gone", {"n": 2})
+    with pytest.raises(ReindexTakenOverError, match="'shop' stands for 'new' by now"):
+        changes.run()
+    found = engine.get("new", stale)
+    assert found is not None
+    assert found.source == {"n": 2}
+
+
+@pytest.mark.parametrize("changed", [1, 250])
+def test_what_is_brought_at_the_end_is_whole_however_much_it_is(
+    engine: MemoryEngine, changed: int
+) -> None:
+    changes = CatchUp(engine, "old", "new")
+    changes.until_small()
+    engine.put("old", "c", {"n": 1})
+    engine.delete("old", "a")
+    engine.put("old", "a", {"n": 9})  # its number begins anew, below that of the copy
+    engine.delete("old", "b")
+    engine.bulk("old", [Write("index", f"{n}", {"n": n}) for n in range(changed)])
+    changes.finish(lambda: engine.block_writes("old"))
+    old, new = ({one.id: (one.source, one.version) for one in engine.scan(n)} for n in PAIR)
+    assert old == new
+    assert len(new) == changed + 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -64,8 +65,16 @@ def test_ties_beyond_the_nearest_that_were_read_count_by_their_cosine() -> None:
     wanted = Wanted.of([("me", 1.0), *copies[:4]], "me", 2)
     assert wanted.share([copies[4], copies[0]]) == 1.0
     assert wanted.share([copies[4], ("far", 0.8)]) == 0.5
+    assert wanted.is_tied
     all_known = Wanted.of([("me", 1.0), *copies[:2], ("b", 0.8), ("c", 0.7)], "me", 2)
     assert all_known.share([("wrong", 0.95), copies[0]]) == 0.5
+
+
+def test_equal_vectors_beyond_those_that_are_looked_for_are_told() -> None:
+    near = [("me", 1.0), ("a", 0.9), ("b", 0.8), ("c", 0.7), ("d", 0.6), ("e", 0.5)]
+    assert not Wanted.of(near, "me", 2).is_tied
+    assert not Wanted.of([("me", 1.0), ("a", 0.9), ("b", 0.9), *near[3:]], "me", 2).is_tied
+    assert Wanted.of([("me", 1.0), ("a", 0.9), ("b", 0.9), ("c", 0.9), *near[4:]], "me", 2).is_tied
 
 
 # -- the advice
@@ -99,6 +108,13 @@ def test_smallest_number_that_is_enough_is_advised_by_level(engine: MemoryEngine
     by_segment, by_video = advised(engine, measured)
     assert "set search.num_candidates to 400 (recall 0.985, p95 9.0 ms)" in by_segment
     assert by_video.endswith("nothing to change")
+
+
+def test_equal_vectors_are_named_where_no_number_is_enough(engine: MemoryEngine) -> None:
+    measured = [replace(each, tied=0.1) for each in tried("segment", (200, 0.7), present=200)]
+    _, equal, *_ = advised(engine, measured, "float")
+    assert "10% of the vectors searched for have more equal ones" in equal
+    assert "index.quantization to flat" in equal
 
 
 def test_index_is_to_change_where_no_number_is_enough(engine: MemoryEngine) -> None:

@@ -187,6 +187,7 @@ def test_a_missing_vector_is_found(stage: TwoIndices) -> None:
     ("before", "after", "said"),
     [
         (1.0, 0.85, "find 85.0% of the 10 nearest videos by the vectors of each segment (100.0%"),
+        (1.0, 0.85, "take another quantization"),
         (0.87, 0.85, None),
         (1.0, 0.93, None),
     ],
@@ -201,7 +202,7 @@ def test_a_recall_that_is_low_and_was_higher_before_is_refused(
     def recall_of(index: Any, *args: Any, **options: Any) -> Any:
         assert index.alias == index.name, "the alias stands for the source"
         found = after if index.name == stage.new else before
-        measured = [SimpleNamespace(level="segment", recall=found, present=True)]
+        measured = [SimpleNamespace(level="segment", recall=found, present=True, tied=0.0)]
         return SimpleNamespace(measured=measured)
 
     monkeypatch.setattr("vidsearch.reindex.canary.recall_of", recall_of)
@@ -209,6 +210,20 @@ def test_a_recall_that_is_low_and_was_higher_before_is_refused(
     assert report.recall == {"segment": after}
     assert len(report.problems) == (said is not None)
     assert said is None or said in report.problems[0]
+
+
+def test_a_recall_that_is_low_for_equal_vectors_says_so(
+    stage: TwoIndices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def recall_of(index: Any, *args: Any, **options: Any) -> Any:
+        found = 0.7 if index.name == stage.new else 1.0
+        measured = [SimpleNamespace(level="segment", recall=found, present=True, tied=0.1)]
+        return SimpleNamespace(measured=measured)
+
+    monkeypatch.setattr("vidsearch.reindex.canary.recall_of", recall_of)
+    (problem,) = checked(stage, recall_queries=30).problems
+    assert "10% of the vectors searched for have more than 10 equal ones" in problem
+    assert "`--quantization flat`" in problem
 
 
 # -- while others write

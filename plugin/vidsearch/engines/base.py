@@ -266,6 +266,13 @@ class Engine(_Engine, Protocol):
         ``translog.durability: async``, do not count: it may be some seconds behind.
         """
 
+    def last_writes(self, index: str) -> dict[int, int]:
+        """By shard of one index, the number of the last write of all, done or under way.
+
+        Where they are the :meth:`checkpoints` of before, there was no write since. -1 where there
+        was none yet.
+        """
+
     def changes(
         self,
         index: str,
@@ -298,7 +305,7 @@ class Engine(_Engine, Protocol):
         """Free what the cluster keeps for it."""
 
     def block_writes(self, index: str) -> None:
-        """Have one index refuse writes (403), and wait for those that are under way.
+        """Have one concrete index refuse writes (403), and wait for those that are under way.
 
         :meth:`put_settings` with ``blocks.write: None`` allows them again.
         """

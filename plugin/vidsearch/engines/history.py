@@ -23,11 +23,17 @@ class HistoryCalls:
     dialect: Dialect
 
     def checkpoints(self, index: str) -> Steps[dict[int, int]]:
+        return self._numbers(index, "global_checkpoint")
+
+    def last_writes(self, index: str) -> Steps[dict[int, int]]:
+        return self._numbers(index, "max_seq_no")
+
+    def _numbers(self, index: str, which: str) -> Steps[dict[int, int]]:
         path, params = f"/{quoted(index)}/_stats/docs", {"level": "shards"}
         answer = yield from self.dialect.request("GET", path, index=index, params=params)
         (stats,) = answer.body["indices"].values()
         return {
-            int(shard): int(copy["seq_no"]["global_checkpoint"])
+            int(shard): int(copy["seq_no"][which])
             for shard, copies in stats["shards"].items()
             for copy in copies
             if copy["routing"]["primary"]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vidsearch.engines.dialect import Dialect, quoted
-from vidsearch.engines.steps import Steps
+from vidsearch.engines.steps import Request, Steps
 from vidsearch.engines.types import Json
-from vidsearch.errors import BackendError, IndexNotFoundError
+from vidsearch.errors import BackendError, BackendUnavailableError, IndexNotFoundError
 
 __all__ = ["IndexCalls"]
+
+_WRITES_SECONDS = 60.0
+"""For which writes that are under way are waited for."""
 
 
 class IndexCalls:
@@ -94,5 +98,42 @@ class IndexCalls:
         yield from self.dialect.request("POST", f"/{quoted(index)}/_refresh", index=index)
 
     def block_writes(self, index: str) -> Steps[None]:
-        # The setting `blocks.write` alone would let through what has passed the check already.
-        yield from self.dialect.request("PUT", f"/{quoted(index)}/_block/write", index=index)
+        # The setting `blocks.write` alone lets through what has passed the check already. The
+        # engines' own call waits for that, and is two changes of the cluster's state: that of
+        # Elasticsearch takes three times as long. So what is under way is looked for among the
+        # tasks, where these credentials may list them.
+        if (yield from self._writes_under_way(index)) is None:
+            yield from self.dialect.request("PUT", f"/{quoted(index)}/_block/write", index=index)
+            return
+        path, body = f"/{quoted(index)}/_settings", {"index": {"blocks.write": True}}
+        answer = yield from self.dialect.request("PUT", path, index=index, body=body)
+        if not answer.body.get("acknowledged"):
+            raise BackendUnavailableError(
+                f"not every node of {self.dialect.url} says that index {index!r} takes no writes"
+            )
+        left = yield from self._writes_under_way(index)
+        deadline = time.monotonic() + _WRITES_SECONDS
+        while left != frozenset():
+            if left is None or time.monotonic() > deadline:
+                raise BackendUnavailableError(
+                    f"whether writes to index {index!r} at {self.dialect.url} are under way is not "
+                    f"known after {_WRITES_SECONDS:g} s"
+                )
+            yield from self.refresh(index)  # one may wait for that
+            now = yield from self._writes_under_way(index)
+            left = None if now is None else left & now  # those that came later are refused
+
+    def _writes_under_way(self, index: str) -> Steps[frozenset[str] | None]:
+        """The tasks that write to the shards of an index; ``None`` where they are not told."""
+        params = {"actions": "indices:data/write/bulk*", "detailed": "true", "group_by": "none"}
+        answer = yield from self.dialect.send(Request("GET", "/_tasks", params))
+        if answer.status in {401, 403, 404, 405}:
+            return None
+        found = self.dialect.require_success(answer).body
+        if found.get("node_failures") or found.get("task_failures"):
+            return None
+        return frozenset(
+            f"{task['node']}:{task['id']}"
+            for task in found.get("tasks", ())
+            if "[s]" in task["action"] and f"index[{index}][" in task.get("description", "")
+        )

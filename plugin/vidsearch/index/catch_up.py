@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from itertools import chain, islice
 from typing import TypeVar
 
 from vidsearch.batches import in_batches
@@ -46,8 +47,9 @@ class CatchUp(Follower):
         *,
         since: Mapping[str, int] | None = None,
         without: str | None = None,
+        alias: str | None = None,
     ) -> None:
-        super().__init__(engine, source, target, without=without)
+        super().__init__(engine, source, target, without=without, alias=alias)
         numbers = engine.checkpoints(source) if since is None else since
         self._until: Mapping[int, int] = {int(shard): number for shard, number in numbers.items()}
         self._since = {str(shard): number for shard, number in numbers.items()}
@@ -59,7 +61,7 @@ class CatchUp(Follower):
         """By shard, the number of the last write."""
         return self._since
 
-    def until_short(self) -> Pass:
+    def until_short(self) -> None:
         """See :meth:`Follower.until_short`: a pass costs what has changed, so the next one costs
         what is written during this one."""
         last, is_shorter = self.until_small(), True
@@ -69,37 +71,70 @@ class CatchUp(Follower):
                 following = self.until_small()
             is_shorter = following.changed < last.changed * SHORTER
             last = following
-        _on_each(self._before.values(), Counted.count)
+        with ThreadPoolExecutor(1, "catch-up") as pool:
+            refreshing = pool.submit(self._engine.refresh, self._target)
+            _on_each(self._before.values(), Counted.count)
+            refreshing.result()
+
+    def finish(self, stop_writes: Callable[[], object]) -> None:
+        """See :meth:`Follower.finish`: what can be asked for at once is, and what is left goes in
+        one request, if it is as little as it should be."""
+        with ThreadPoolExecutor(1, "stop-writes") as pool:
+            stopping = pool.submit(stop_writes)
+            self._engine.refresh(self._source)  # so that little is left to refresh then
+            stopping.result()
+        with self._looked(stopped=True) as seen, ThreadPoolExecutor(3, "catch-up") as pool:
+            asked = [pool.submit(self._add_fields), pool.submit(self._require_not_in_place)]
+            going: Future[list[list[Document]]] = pool.submit(self._gone, seen, list)
+            first = _on_each(seen, lambda shard: [*islice(self._changed(shard, seen), BATCH)])
+            for one in asked:
+                one.result()
+            gone, changed = [*chain(*going.result())], [*chain(*first)]
+            if max(map(len, first), default=0) < BATCH and len(gone) < IDS:
+                if gone or changed:
+                    self._put(changed, gone=gone)
+            else:
+                self._delete(gone)
+                self._write(seen)
+            if gone or changed:
+                self._engine.refresh(self._target)
+
+    def run(self, *, last: bool = False) -> Pass:
+        """See :meth:`Follower.run`."""
         self._close_stale()
-        return last
+        return super().run(last=last)
 
     def _bring(self, *, last: bool) -> tuple[int, int]:
-        self._close_stale()  # not those of this pass, for which writes may wait
-        until = self._engine.checkpoints(self._source)
+        with self._looked() as seen:
+            # Before anything is written: an id may be deleted, and written with another routing.
+            deleted = sum(self._gone(seen, self._delete))
+            return self._write(seen, last=last), deleted
+
+    @contextmanager
+    def _looked(self, *, stopped: bool = False) -> Iterator[Mapping[int, Counted]]:
+        """What searches of the index see now, by shard; it is brought to the copy in this block.
+
+        ``stopped``: nobody writes. Else what is not on disk yet (`translog.durability: async`) is
+        left to the next pass, as one with a smaller number may be under way.
+        """
+        engine = self._engine
+        until = (engine.last_writes if stopped else engine.checkpoints)(self._source)
         self._engine.refresh(self._source)
-        now: dict[int, PointInTime] = {}
+        seen: dict[int, Counted] = {}
 
         def look(shard: int) -> None:
-            now[shard] = PointInTime.of(self._engine, self._source, shard)
+            point = PointInTime.of(self._engine, self._source, shard)
+            seen[shard] = Counted(point, until[shard])
 
         try:
             _on_each(until, look)
-            seen = {shard: Counted(now[shard], until[shard]) for shard in now}
-            deleted = self._delete_gone(now)
-
-            def write(shard: int) -> int:
-                # What is not on disk yet (`translog.durability: async`) is above the checkpoint,
-                # and no later pass would bring it.
-                return self._write(shard, seen[shard].last - 1 if last else until[shard])
-
-            written = sum(_on_each(until, write))
+            yield seen
         except BaseException:
-            self._stale += now.values()
+            self._stale += [one.point for one in seen.values()]
             raise
         self._stale += [one.point for one in self._before.values()]
         self._before = seen
         self._until = until
-        return written, deleted
 
     def close(self) -> None:
         """Free what the cluster keeps for this."""
@@ -112,33 +147,43 @@ class CatchUp(Follower):
             with suppress(BackendError):  # it expires by itself
                 self._stale.pop().close()
 
-    def _delete_gone(self, now: Mapping[int, PointInTime]) -> int:
+    def _gone(
+        self, seen: Mapping[int, Counted], work: Callable[[Iterable[Document]], _T]
+    ) -> list[_T]:
+        """What ``work`` makes of what the copy may have, and the index has not any more."""
         before = self._before
-
-        def delete(shard: int) -> int:
-            return self._delete(vanished(before[shard], now[shard]))
-
         if before:
             try:
-                return sum(_on_each(now, delete))
+                return _on_each(
+                    seen, lambda shard: work(vanished(before[shard], seen[shard].point))
+                )
             except BackendUnavailableError:
                 raise
             except BackendError as error:  # a point in time expires minutes after its last search
                 _log.info("all ids of %r are compared: %s", self._source, error)
-        return self._delete(self._never_there(now.values()))
+        return [work(self._never_there([now.point for now in seen.values()]))]
 
-    def _write(self, shard: int, until: int) -> int:
-        changes = self._engine.changes(
+    def _changed(
+        self, shard: int, seen: Mapping[int, Counted], *, last: bool = False
+    ) -> Iterator[Document]:
+        """What was written to a shard since the pass before; ``last``: and all that is seen."""
+        until = seen[shard].last - 1 if last else seen[shard].upto
+        return self._engine.changes(
             self._source,
             after={shard: self._until.get(shard, -1)},
             until={shard: until},
             page_size=BATCH,
         )
-        written = 0
-        for batch in in_batches(changes, BATCH):
-            written += len(batch)
-            self._put(batch)
-        return written
+
+    def _write(self, seen: Mapping[int, Counted], *, last: bool = False) -> int:
+        def write(shard: int) -> int:
+            written = 0
+            for batch in in_batches(self._changed(shard, seen, last=last), BATCH):
+                written += len(batch)
+                self._put(batch)
+            return written
+
+        return sum(_on_each(seen, write))
 
     def _never_there(self, now: Collection[PointInTime]) -> Iterator[Document]:
         """Documents of the copy that the index does not have, of all that there are.

@@ -112,8 +112,9 @@ class FollowField(CompareVersions):
         field: str,
         since: Mapping[str, int] | None = None,
         without: str | None = None,
+        alias: str | None = None,
     ) -> None:
-        super().__init__(engine, source, target, without=without)
+        super().__init__(engine, source, target, without=without, alias=alias)
         self._field = field
         self._is_date = _definition(engine, source, field).get("type") != "long"
         self._until = greatest(engine, source, field) if since is None else since.get(field)

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from vidsearch.engines import Engine, Json
 from vidsearch.engines.creation import create_index_as_asked
+from vidsearch.engines.guarded import Confirmation, guarded
 from vidsearch.errors import MappingConflictError, VidsearchError
 from vidsearch.index.copy_documents import copy_documents
 from vidsearch.index.copy_note import (
@@ -28,6 +29,9 @@ from vidsearch.index.policies import put_policy
 from vidsearch.index.swap import alias_moves, swap
 
 __all__ = ["copy_name", "copy_with_settings", "explained", "why_not_copied"]
+
+_OURS_SECONDS = 0.5
+"""For which nobody has undone the copy and made another one."""
 
 
 def copy_with_settings(
@@ -80,6 +84,17 @@ def copy_with_settings(
     blocked_before = is_blocked(engine.settings(name))
     note = CopyNote(to=copy, blocked_before=blocked_before, run=uuid4().hex)
     leave_note(engine, name, note)
+
+    def require_ours() -> None:
+        if note_of(engine.mapping(name)) != note:
+            raise MappingConflictError(
+                f"another process has undone this copy of index {name!r} meanwhile, and may have "
+                "begun one of its own: leave it to that, or attach again"
+            )
+
+    # So that a process that was stopped for a while writes nothing into the copy of another one.
+    still_ours = Confirmation(require_ours, seconds=_OURS_SECONDS)
+    held = guarded(engine, still_ours)
     changes: Follower | None = None
     try:
         body = {
@@ -88,30 +103,32 @@ def copy_with_settings(
         }
         with explained(name):
             create_index_as_asked(
-                engine,
+                held,
                 copy,
                 body,
                 advice="Name a copy that no pattern of a template matches (--copy-to NAME), or "
                 "narrow the index_patterns of the template",
                 user_fields=True,
             )
-        changes = following.follower(engine, name, copy)
-        copy_documents(engine, name, copy, keep_versions=True, progress=progress)
+        changes = following.follower(held, name, copy, alias=alias)
+        copy_documents(held, name, copy, keep_versions=True, progress=progress)
         before_swap(copy)
-        changes.run()
-        engine.put_settings(copy, kept.before_swap())
-        put_policy(engine, copy, kept.policy)
+        changes.until_small()
+        held.put_settings(copy, kept.before_swap())
+        put_policy(held, copy, kept.policy)
 
         def move(aliases: Json) -> None:
             if alias is None:
-                engine.put_mapping(copy, complete(mapping))
+                held.put_mapping(copy, complete(mapping))
             else:
-                engine.update_aliases(alias_moves(aliases, old=name, new=copy))
+                held.update_aliases(alias_moves(aliases, old=name, new=copy))
 
-        blocked = swap(engine, changes, old=name, new=copy, kept=kept, move=move)
+        blocked = swap(
+            held, changes, old=name, new=copy, kept=kept, confirm=still_ours.ask, move=move
+        )
         with suppress(VidsearchError):  # behind its alias it is never taken for a leftover
             if alias is not None:
-                engine.put_mapping(copy, complete(mapping))
+                held.put_mapping(copy, complete(mapping))
     except BaseException:
         with suppress(VidsearchError):  # the error that led here is the one to tell
             _undo(engine, name, note, alias=alias)

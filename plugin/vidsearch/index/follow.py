@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict
 
 from vidsearch.engines import Engine
 from vidsearch.errors import BackendError, BackendUnavailableError
@@ -17,6 +17,11 @@ __all__ = ["BY_NUMBERS", "FollowedBy", "Following", "following_of"]
 
 FollowedBy = Literal["numbers", "field", "versions"]
 """By the numbers of writes; by a field that says when a document changed; by its version."""
+
+
+class _OfAll(TypedDict):
+    without: str | None
+    alias: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +50,15 @@ class Following:
         *,
         since: Mapping[str, int] | None = None,
         without: str | None = None,
+        alias: str | None = None,
     ) -> Follower:
         """What keeps ``target`` up to date with ``source``; see its classes for the arguments."""
+        of: _OfAll = {"without": without, "alias": alias}
         if self.by == "numbers":
-            return CatchUp(engine, source, target, since=since, without=without)
+            return CatchUp(engine, source, target, since=since, **of)
         if self.field is None:
-            return CompareVersions(engine, source, target, without=without)
-        return FollowField(engine, source, target, field=self.field, since=since, without=without)
+            return CompareVersions(engine, source, target, **of)
+        return FollowField(engine, source, target, field=self.field, since=since, **of)
 
 
 BY_NUMBERS = Following()

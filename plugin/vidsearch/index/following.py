@@ -11,12 +11,12 @@ import logging
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from vidsearch.batches import in_batches
 from vidsearch.engines import Document, Engine, Json, Write
-from vidsearch.errors import MappingConflictError
+from vidsearch.errors import MappingConflictError, ReindexTakenOverError
 
 __all__ = ["BATCH", "IDS", "LONGEST_PASS", "SHORTER", "SMALL_PASS", "Follower", "Pass"]
 
@@ -33,8 +33,9 @@ LONGEST_PASS = 5.0
 SHORTER = 0.7
 """What a pass takes of the one before it, if passes get shorter."""
 _PASSES = 30
-_PRUNED_AFTER = 0.3
-"""Seconds after which an engine forgets the version of a deleted document (`gc_deletes: 0s`)."""
+_PRUNED_AFTER, _LOOKS = 0.3, 6
+"""Seconds after which an engine forgets the version of a deleted document at the latest
+(`gc_deletes: 0s`), and how often it is tried until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +68,24 @@ class Follower(ABC):
         source: concrete index; an application writes to it.
         target: its copy, which takes its documents, and nobody else writes to.
         without: a field that the copy maps in its own way: the object of vidsearch.
+        alias: that is to stand for the copy. Where it does so already, another process has put it
+            there and others write to it: nothing is deleted from it then.
     """
 
     def __init__(
-        self, engine: Engine, source: str, target: str, *, without: str | None = None
+        self,
+        engine: Engine,
+        source: str,
+        target: str,
+        *,
+        without: str | None = None,
+        alias: str | None = None,
     ) -> None:
         self._engine = engine
         self._source = source
         self._target = target
         self._without = without
+        self._alias = alias
         self._fields: Json = {}
         self._add_fields()
 
@@ -108,9 +118,25 @@ class Follower(ABC):
             f"{last.seconds:.1f} s. Try again at a quieter time"
         )
 
-    def until_short(self) -> Pass:
-        """As :meth:`until_small`, and so that a pass right after this is as short as it can be."""
-        return self.until_small()
+    def until_short(self) -> None:
+        """After :meth:`until_small`, and right before :meth:`finish`: make that as short as can be.
+
+        Where a pass costs what is there, another one is no shorter than the one before: nothing.
+        """
+        return
+
+    def finish(self, stop_writes: Callable[[], object]) -> None:
+        """Bring the rest, and let searches of the copy see it.
+
+        ``stop_writes`` has the index refuse writes, and waits for those that are under way. What it
+        raises ends this.
+
+        Raises:
+            BulkError: see :meth:`run`.
+        """
+        stop_writes()
+        self.run(last=True)
+        self._engine.refresh(self._target)
 
     def run(self, *, last: bool = False) -> Pass:
         """One pass: the copy then has what the index had when this began.
@@ -120,6 +146,7 @@ class Follower(ABC):
 
         Raises:
             BulkError: the copy rejected documents for what they are.
+            ReindexTakenOverError: the alias stands for the copy already.
         """
         began = time.monotonic()
         self._add_fields()
@@ -139,31 +166,49 @@ class Follower(ABC):
             self._engine.put_mapping(self._target, {"properties": fields})
             self._fields = fields
 
-    def _put(self, documents: Sequence[Document]) -> None:
-        conflicts = self._bulk(documents)
+    def _put(self, documents: Sequence[Document], *, gone: Sequence[Document] = ()) -> None:
+        """Write documents; before, delete others, of which it is known that they may be deleted."""
+        conflicts = self._bulk(documents, gone)
         if not conflicts:
             return
         # A smaller number than the copy has: it was deleted in between, and counted anew.
         again = [one for one in documents if one.id in conflicts]
         self._delete(again)
-        time.sleep(_PRUNED_AFTER)
-        self._engine.refresh(self._target)
-        if left := self._bulk(again):
-            _log.warning("documents %s of %r get new versions", sorted(left), self._target)
-            self._bulk([replace(one, version=None) for one in again if one.id in left])
+        for _ in range(_LOOKS):
+            time.sleep(_PRUNED_AFTER / _LOOKS)
+            self._engine.refresh(self._target)
+            conflicts = self._bulk(again)
+            again = [one for one in again if one.id in conflicts]
+            if not again:
+                return
+        ids = sorted(one.id for one in again)
+        _log.warning("documents %s of %r get new versions", ids, self._target)
+        self._bulk([replace(one, version=None) for one in again])
 
-    def _bulk(self, documents: Iterable[Document]) -> set[str]:
+    def _bulk(self, documents: Iterable[Document], gone: Iterable[Document] = ()) -> set[str]:
         """Write documents with their versions; the ids of those of which a greater one is there."""
         writes = [
-            Write("index", one.id, one.source, one.routing, version=one.version)
-            for one in documents
+            *(Write("delete", one.id, routing=one.routing) for one in gone),
+            *(
+                Write("index", one.id, one.source, one.routing, version=one.version)
+                for one in documents
+            ),
         ]
         return set(self._engine.bulk(self._target, writes, pipeline=False).conflicts)
 
     def _delete(self, documents: Iterable[Document]) -> int:
         deleted = 0
         for batch in in_batches(documents, IDS):
+            self._require_not_in_place()
             writes = [Write("delete", one.id, routing=one.routing) for one in batch]
             self._engine.bulk(self._target, writes)
             deleted += len(batch)
         return deleted
+
+    def _require_not_in_place(self) -> None:
+        if self._alias is not None and self._target in self._engine.indices_of(self._alias):
+            raise ReindexTakenOverError(
+                f"alias {self._alias!r} stands for {self._target!r} by now, as another process has "
+                f"put it in the place of {self._source!r}: nothing was deleted from it. Leave it "
+                "to that process"
+            )

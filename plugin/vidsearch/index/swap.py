@@ -30,20 +30,26 @@ def swap(
     old: str,
     new: str,
     kept: Kept,
+    confirm: Callable[[], object],
     move: Callable[[Json], None],
 ) -> float:
     """Have ``old`` refuse writes (403 that names the block), bring the rest, and ``move``.
 
     Searches go on. Returns the seconds in which writes were refused: as few as can be, so all that
-    can be done before is done before. The caller allows writes to ``old`` again where this ends
-    with an error; after a swap it takes none, so that none is lost.
+    can be done before is done before, and what can be asked for at once is. The caller allows
+    writes to ``old`` again where this ends with an error; after a swap it takes none, so that none
+    is lost.
+
+    The aliases cannot move first: until the rest is brought, an update of a part of a document
+    would be one of what it was before, and the last change of the old index be lost.
 
     Args:
         engine: the cluster.
-        changes: of ``old``, for ``new``.
+        changes: of ``old``, for ``new``; passes have got small.
         old: the index that the application writes to.
         new: its copy, with all settings but those of :meth:`Kept.at_swap`.
         kept: what it keeps.
+        confirm: called right before; raises where another process may swap by now.
         move: lets the copy take the place: one call. Told the aliases of ``old``.
 
     Raises:
@@ -54,17 +60,14 @@ def swap(
     changes.until_short()
     with ThreadPoolExecutor(thread_name_prefix="swap") as pool:
         began = time.monotonic()
-        beside = [pool.submit(engine.block_writes, old)]
-        beside += [pool.submit(engine.refresh, index) for index in (old, new)]
-        for each in beside:  # so that little is left to refresh when nobody writes any more
-            each.result()
-        changes.run(last=True)
+        changes.finish(lambda: engine.block_writes(old))
         aliases = pool.submit(engine.aliases, old)  # some may have been added until now
         had = pool.submit(engine.count, old)
-        engine.refresh(new)
+        confirmed = pool.submit(confirm)
         _require_as_many(engine.count(new), new, had.result(), old)
         if last := kept.at_swap():
             engine.put_settings(new, last)
+        confirmed.result()
         move(aliases.result())
     return time.monotonic() - began
 

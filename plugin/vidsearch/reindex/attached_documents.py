@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from vidsearch.engines import Engine
+from vidsearch.engines.guarded import guarded
 from vidsearch.index.copy_documents import copy_documents
 from vidsearch.index.follow import Following
 from vidsearch.index.following import Follower
 from vidsearch.index.targets import open_concrete
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.reindex.run import ReindexRun
-from vidsearch.reindex.steps import Report
+from vidsearch.reindex.steps import Held, Report
 
 __all__ = ["AttachedDocuments", "Check", "following"]
 
@@ -45,16 +46,16 @@ class AttachedDocuments:
 
     engine: Engine
     checked: Check
-    _changes: dict[tuple[str, bool], Follower] = field(default_factory=dict)
+    _changes: dict[tuple[str, bool], tuple[Held, Follower]] = field(default_factory=dict)
 
     def total(self, run: ReindexRun) -> int:
         """See :class:`~vidsearch.reindex.steps.Documents`."""
         return self.engine.count(run.source)
 
-    def fill(self, run: ReindexRun, *, told: Callable[[int], None]) -> bool:
+    def fill(self, run: ReindexRun, *, held: Held, told: Callable[[int], None]) -> bool:
         """See :class:`~vidsearch.reindex.steps.Documents`."""
         copy_documents(
-            self.engine,
+            guarded(self.engine, held),
             run.source,
             run.target,
             keep_versions=True,
@@ -63,35 +64,41 @@ class AttachedDocuments:
         )
         return True
 
-    def catch_up(self, run: ReindexRun, *, back: bool = False) -> bool:
+    def catch_up(self, run: ReindexRun, *, held: Held, back: bool = False) -> bool:
         """See :class:`~vidsearch.reindex.steps.Documents`; until a pass is a small one.
 
         Raises:
             MappingConflictError: the application writes faster than this follows.
         """
-        self.changes(run, back=back).until_small()
+        self.changes(run, held=held, back=back).until_small()
         return True
 
-    def changes(self, run: ReindexRun, *, back: bool = False) -> Follower:
+    def changes(self, run: ReindexRun, *, held: Held, back: bool = False) -> Follower:
         """What changes in the source, for the target; ``back``: in the target since the swap, for
-        the source."""
+        the source. ``held``: see :class:`~vidsearch.reindex.steps.Documents`."""
         key = run.id, back
-        if key not in self._changes:
-            ends = (run.target, run.source) if back else (run.source, run.target)
-            self._changes[key] = following(run).follower(
-                self.engine,
-                *ends,
-                since=run.marks["target" if back else "source"],
-                without=open_concrete(self.engine, run.source, alias=run.alias).field,
-            )
-        return self._changes[key]
+        if (made := self._changes.get(key)) is not None:
+            under, changes = made
+            if under == held:
+                return changes
+            changes.close()  # of a lease that has ended
+        ends = (run.target, run.source) if back else (run.source, run.target)
+        changes = following(run).follower(
+            guarded(self.engine, held),
+            *ends,
+            since=run.marks["target" if back else "source"],
+            without=open_concrete(self.engine, run.source, alias=run.alias).field,
+            alias=run.alias,
+        )
+        self._changes[key] = held, changes
+        return changes
 
-    def check(self, run: ReindexRun) -> Report:
+    def check(self, run: ReindexRun, *, held: Held) -> Report:
         """See :class:`~vidsearch.reindex.steps.Documents`."""
         source, target = (
             open_concrete(self.engine, name, alias=run.alias) for name in (run.source, run.target)
         )
-        changes = self.changes(run)
+        changes = self.changes(run, held=held)
         # A difference that is none after another pass is what the application wrote meanwhile.
 
         def pass_by(seconds: float) -> None:
@@ -113,7 +120,8 @@ class AttachedDocuments:
     def end(self, run: ReindexRun) -> None:
         """Free what the cluster keeps for the passes."""
         for key in [key for key in self._changes if key[0] == run.id]:
-            self._changes.pop(key).close()
+            _, changes = self._changes.pop(key)
+            changes.close()
 
 
 def following(run: ReindexRun) -> Following:

@@ -93,8 +93,8 @@ class AttachedSteps(RunSteps):
             # Documents have been through the pipelines of `old`. An earlier try may have come so
             # far as to set those of `new`.
             self.engine.put_settings(new, {**WHILE_FILLED, "blocks.write": None})
-            changes = self.documents.changes(run, back=back)
-            changes.until_small()  # with all ids compared first, where another process began
+            changes = self.documents.changes(run, held=lease.held, back=back)
+            changes.until_small()
             self.engine.put_settings(new, kept.before_swap())
             put_policy(self.engine, new, kept.policy)
             if not back:  # a way back that begins some writes earlier than it must loses none
@@ -102,10 +102,18 @@ class AttachedSteps(RunSteps):
                 lease.change(marks={**run.marks, "target": mark})
 
             def move(aliases: Json) -> None:
-                lease.change()  # raises where it is lost, which a paused process does not know
                 self.engine.update_aliases(alias_moves(aliases, old=old, new=new))
 
-            return swap(self.engine, changes, old=old, new=new, kept=kept, move=move)
+            # `change` raises where the lease is lost, which a paused process does not know.
+            return swap(
+                self.engine,
+                changes,
+                old=old,
+                new=new,
+                kept=kept,
+                confirm=lease.change,
+                move=move,
+            )
 
     @contextmanager
     def _undone(self, lease: RunLease, run: ReindexRun, *, old: str, new: str) -> Iterator[None]:

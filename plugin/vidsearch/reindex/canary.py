@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from vidsearch.config import SearchSettings
@@ -16,6 +16,7 @@ from vidsearch.reindex.presence import compare_presence
 from vidsearch.reindex.samples import compare_samples
 from vidsearch.reindex.side_by_side import SideBySide, compare_searches
 from vidsearch.search.recall import recall_of
+from vidsearch.search.recall_advice import MANY_TIED, Recall
 
 __all__ = ["CanaryReport", "check_target"]
 
@@ -101,7 +102,7 @@ def check_target(
     problems = [*presence.problems]
     problems += compare_samples(source, target, presence.sample, pause=pause)
     recall = _recall(target, settings, recall_queries)
-    if low := {level: each for level, each in recall.items() if each < _LEAST_RECALL}:
+    if low := {level: each for level, each in recall.items() if each.recall < _LEAST_RECALL}:
         problems += _lost(low, _recall(source, settings, recall_queries), target)
     comparisons = compare_searches(
         source, target, queries, encoder_for=encoder_for, settings=settings
@@ -117,12 +118,12 @@ def check_target(
         problems=tuple(problems),
         counts=presence.counts,
         sampled=len(presence.sample),
-        recall=recall,
+        recall={level: round(each.recall, 4) for level, each in recall.items()},
         comparisons=comparisons,
     )
 
 
-def _recall(index: VideosIndex, settings: SearchSettings, queries: int) -> dict[str, float]:
+def _recall(index: VideosIndex, settings: SearchSettings, queries: int) -> dict[str, Recall]:
     """By level; empty where the index holds too few videos to measure."""
     if queries < 1:
         return {}
@@ -132,14 +133,29 @@ def _recall(index: VideosIndex, settings: SearchSettings, queries: int) -> dict[
         report = recall_of(own, settings, queries=queries, k=_K, target=_LEAST_RECALL)
     except QueryError:
         return {}
-    return {each.level: round(each.recall, 4) for each in report.measured if each.present}
+    return {each.level: each for each in report.measured if each.present}
 
 
-def _lost(low: Mapping[str, float], before: Mapping[str, float], target: VideosIndex) -> list[str]:
-    return [
-        f"searches of {target.name!r} find {recall:.1%} of the {_K} nearest videos by the vectors "
-        f"of each {level} ({before.get(level, 1.0):.1%} before), less than {_LEAST_RECALL:.0%}: "
-        "take another quantization, or set search.rescore or a greater search.num_candidates"
-        for level, recall in low.items()
-        if recall < before.get(level, 1.0) - _LOST_RECALL
-    ]
+def _lost(
+    low: Mapping[str, Recall], before: Mapping[str, Recall], target: VideosIndex
+) -> Iterator[str]:
+    for level, now in low.items():
+        was = before[level].recall if level in before else 1.0
+        if now.recall >= was - _LOST_RECALL:
+            continue
+        yield (
+            f"searches of {target.name!r} find {now.recall:.1%} of the {_K} nearest videos by the "
+            f"vectors of each {level} ({was:.1%} before), less than {_LEAST_RECALL:.0%}: "
+            f"{_mend(now, target)}"
+        )
+
+
+def _mend(now: Recall, target: VideosIndex) -> str:
+    """What to do about a low recall."""
+    if now.tied >= MANY_TIED and "flat" not in target.quantization:
+        return (
+            f"{now.tied:.0%} of the vectors searched for have more than {_K} equal ones, and a "
+            "graph leads to few of many equal vectors. Take `--quantization flat`, which compares "
+            "with all, or delete videos that are the same"
+        )
+    return "take another quantization, or set search.rescore or a greater search.num_candidates"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from vidsearch.batches import in_batches
 from vidsearch.engines import Engine
+from vidsearch.engines.guarded import guarded
 from vidsearch.index.targets import open_concrete
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.ingest import FillBoard, SliceBoard
@@ -17,7 +18,7 @@ from vidsearch.reindex.copy import copy_videos
 from vidsearch.reindex.presence import number_of
 from vidsearch.reindex.registry_changes import MARGIN_SECONDS, catch_up
 from vidsearch.reindex.run import ReindexRun
-from vidsearch.reindex.steps import Report
+from vidsearch.reindex.steps import Held, Report
 from vidsearch_mappings.registry import IN_PROGRESS, VideoRecord
 
 __all__ = ["ReindexedDocuments"]
@@ -49,11 +50,11 @@ class ReindexedDocuments:
             return self.engine.count(run.source)
         return self.registry.counts()[State.INDEXED]
 
-    def fill(self, run: ReindexRun, *, told: Callable[[int], None]) -> bool:
+    def fill(self, run: ReindexRun, *, held: Held, told: Callable[[int], None]) -> bool:
         """See :class:`~vidsearch.reindex.steps.Documents`."""
         if run.way == "copy":
             copy_videos(
-                self.engine,
+                guarded(self.engine, held),
                 self.registry,
                 run.source,
                 run.target,
@@ -67,24 +68,30 @@ class ReindexedDocuments:
 
         def ask(records: Sequence[VideoRecord], target: VideosIndex) -> None:
             nonlocal asked
+            held()
             asked += self.request(records, target)
             told(self.fills.counts()[State.INDEXED])
 
-        ends = self._open(run.source, run), self._open(run.target, run)
+        ends = self._both(run, held)
         catch_up(self.registry, *ends, since=MARGIN_SECONDS, fill=ask)
         return not asked
 
-    def catch_up(self, run: ReindexRun, *, back: bool = False) -> bool:
+    def catch_up(self, run: ReindexRun, *, held: Held, back: bool = False) -> bool:
         """See :class:`~vidsearch.reindex.steps.Documents`."""
-        source, target = self._open(run.source, run), self._open(run.target, run)
+        source, target = self._both(run, held)
         if back:
             source, target = target, source
-        catch_up(self.registry, source, target, since=run.started_at, fill=self.request)
+
+        def ask(records: Sequence[VideoRecord], target: VideosIndex) -> None:
+            held()
+            self.request(records, target)
+
+        catch_up(self.registry, source, target, since=run.started_at, fill=ask)
         return not self._wait()
 
-    def check(self, run: ReindexRun) -> Report:
+    def check(self, run: ReindexRun, *, held: Held) -> Report:
         """See :class:`~vidsearch.reindex.steps.Documents`."""
-        source, target = self._open(run.source, run), self._open(run.target, run)
+        source, target = self._both(run, held)
         return self.checked(run, source, target, self.lost(run))
 
     def lost(self, run: ReindexRun) -> tuple[str, ...]:
@@ -135,5 +142,10 @@ class ReindexedDocuments:
         told(counts[State.INDEXED])
         return any(counts[state] for state in IN_PROGRESS)
 
-    def _open(self, name: str, run: ReindexRun) -> VideosIndex:
-        return open_concrete(self.engine, name, alias=run.alias)
+    def _both(self, run: ReindexRun, held: Held) -> tuple[VideosIndex, VideosIndex]:
+        """Source and target."""
+        engine = guarded(self.engine, held)
+        source, target = (
+            open_concrete(engine, name, alias=run.alias) for name in (run.source, run.target)
+        )
+        return source, target

@@ -8,6 +8,7 @@ import time
 from types import TracebackType
 from typing import Any
 
+from vidsearch.engines.guarded import Confirmation
 from vidsearch.errors import ReindexError, ReindexTakenOverError, VidsearchError
 from vidsearch.reindex.run import ReindexRun
 from vidsearch.reindex.run_store import RunStore
@@ -40,6 +41,8 @@ class RunLease:
         self._owner = owner
         self._seconds = seconds
         self._lost: ReindexTakenOverError | None = None
+        # Nobody else can have it for twice as long, so that a clock may be wrong by that.
+        self._confirmation = Confirmation(self._extend, seconds=seconds / 2)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._renew, name=f"reindex-{id}", daemon=True)
 
@@ -81,6 +84,19 @@ class RunLease:
         if self._lost is not None:
             raise self._lost
 
+    def held(self) -> None:
+        """Raise where the lease may be lost: to be called before each write that may not meet those
+        of another process.
+
+        A process that was stopped for longer than its lease does not know, so the record is asked
+        where that may be so.
+
+        Raises:
+            ReindexTakenOverError: another process has it.
+        """
+        self.check()
+        self._confirmation()
+
     def change(self, **values: Any) -> ReindexRun:
         """Change the record.
 
@@ -89,6 +105,16 @@ class RunLease:
         """
         self.check()
         return self._runs.change(self._id, held_by=self._owner, **values)
+
+    def _extend(self) -> None:
+        self.check()
+        try:
+            self._runs.change(
+                self._id, held_by=self._owner, lease_until=self._runs.now() + self._seconds
+            )
+        except ReindexTakenOverError as error:
+            self._lost = error
+            raise
 
     def _take(self) -> None:
         seen = self._runs.get(self._id)
@@ -105,11 +131,8 @@ class RunLease:
     def _renew(self) -> None:
         while not self._stop.wait(self._seconds / 3):
             try:
-                self._runs.change(
-                    self._id, held_by=self._owner, lease_until=self._runs.now() + self._seconds
-                )
-            except ReindexTakenOverError as error:
-                self._lost = error
+                self._confirmation.ask()
+            except ReindexTakenOverError:
                 return
             except VidsearchError as error:
                 # Nobody else can take the lease either while the engine is away.

@@ -274,7 +274,7 @@ class Reindexer:
     def drive(self, id: str) -> ReindexRun:
         """As :meth:`resume`, but what workers gave up stays so."""
         with RunLease(self.runs, id, owner=self._owner, seconds=self._lease_seconds) as lease:
-            steps = self._steps_of(lease.run)
+            steps = self._steps_of(lease.run).under(lease)
             try:
                 while steps.next(lease):
                     pass

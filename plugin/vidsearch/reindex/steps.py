@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from vidsearch.config import IndexSettings
 from vidsearch.defaults import NOTICE_SECONDS
 from vidsearch.engines import Engine, Json
+from vidsearch.engines.guarded import guarded
 from vidsearch.errors import ReindexCheckError
 from vidsearch.reindex import target as targets
 from vidsearch.reindex.lease import RunLease
 from vidsearch.reindex.run import ReindexRun, Step
 
-__all__ = ["Documents", "Report", "RunSteps"]
+__all__ = ["Documents", "Held", "Report", "RunSteps"]
+
+Held = Callable[[], object]
+"""Raises where a run is not this process's any more; called before each write."""
 
 _NOTE_SECONDS = 2.0
 _LOOK_SECONDS = 1.0
@@ -37,22 +41,25 @@ class Report(Protocol):
 
 
 class Documents(Protocol):
-    """What is done with the documents of a run; all of it is safe to repeat."""
+    """What is done with the documents of a run; all of it is safe to repeat.
+
+    Methods raise ReindexTakenOverError where ``held`` does.
+    """
 
     def total(self, run: ReindexRun) -> int:
         """Number of videos to bring into the target."""
 
-    def fill(self, run: ReindexRun, *, told: Callable[[int], None]) -> bool:
+    def fill(self, run: ReindexRun, *, held: Held, told: Callable[[int], None]) -> bool:
         """Bring them there; ``False`` where workers are still at it, and it is to be called again.
 
         ``told`` gets the number of videos that are there; what it raises ends the work.
         """
 
-    def catch_up(self, run: ReindexRun, *, back: bool = False) -> bool:
+    def catch_up(self, run: ReindexRun, *, held: Held, back: bool = False) -> bool:
         """Bring into the target what changed in the source since the start of the run; ``back``:
         from the target into the source. ``False`` as for :meth:`fill`."""
 
-    def check(self, run: ReindexRun) -> Report:
+    def check(self, run: ReindexRun, *, held: Held) -> Report:
         """Compare the target with the source."""
 
     def lost(self, run: ReindexRun) -> tuple[str, ...]:
@@ -84,6 +91,10 @@ class RunSteps:
     """Told each record when a step has begun."""
     on_progress: Callable[[int, int], None] = lambda done, total: None
     """Told how many videos of how many are in the target."""
+
+    def under(self, lease: RunLease) -> RunSteps:
+        """The same steps, which change nothing any more where the lease is lost."""
+        return replace(self, engine=guarded(self.engine, lease.held))
 
     def next(self, lease: RunLease) -> bool:
         """Do what the step of a run asks for; ``False`` where nothing is left to do (now).
@@ -139,20 +150,22 @@ class RunSteps:
         def told(done: int) -> None:
             nonlocal noted_at, last
             last = done
-            lease.check()
+            lease.held()
             total = max(run.total, done)
             self.on_progress(done, total)
             if time.monotonic() - noted_at >= _NOTE_SECONDS:
                 lease.change(done=done, total=total)
                 noted_at = time.monotonic()
 
-        done = self._waited_for(lease, lambda: self.documents.fill(run, told=told))
+        done = self._waited_for(lease, lambda: self.documents.fill(run, held=lease.held, told=told))
         return last if done else None
 
     def _catch_up(self, lease: RunLease, *, back: bool = False) -> bool:
         """``False`` where workers are still at it. What is written now, writers bring to both."""
         run = lease.run
-        return self._waited_for(lease, lambda: self.documents.catch_up(run, back=back))
+        return self._waited_for(
+            lease, lambda: self.documents.catch_up(run, held=lease.held, back=back)
+        )
 
     def _waited_for(self, lease: RunLease, is_done: Callable[[], bool]) -> bool:
         """Wait for workers, unless a worker waits itself: it may be the only one."""
@@ -165,7 +178,7 @@ class RunSteps:
     def _check(self, lease: RunLease) -> None:
         run = lease.run
         self.engine.refresh(run.target)
-        report = self.documents.check(run)
+        report = self.documents.check(run, held=lease.held)
         if not report.passed:
             lease.change(report=report.to_json())
             raise _refusal(run, report.problems)
@@ -178,8 +191,7 @@ class RunSteps:
         if lost := self.documents.lost(run):  # since the check
             raise _refusal(run, lost)
         targets.ready_target(self.engine, run)
-        lease.check()
-        self._put_behind_alias(run, old=run.source, new=run.target)
+        self._put_behind_alias(lease, old=run.source, new=run.target)
         self.enter(lease, Step.SWAPPED, swapped_at=self.now())
         return True
 
@@ -192,6 +204,7 @@ class RunSteps:
         run = lease.run
         targets.drop_write_alias(self.engine, run, self.settings.write_alias)
         targets.delete_written(self.engine, run.source)
+        lease.held()
         self.documents.end(run)
         self.enter(lease, Step.DONE, ended_at=self.now())
         return False
@@ -201,20 +214,22 @@ class RunSteps:
         if run.swapped_at is not None and self.engine.indices_of(run.target):
             if not self._catch_up(lease, back=True):
                 return False
-            lease.check()
             targets.set_final_pipeline(self.engine, run, run.source, runs=True)
-            self._put_behind_alias(run, old=run.target, new=run.source)
+            self._put_behind_alias(lease, old=run.target, new=run.source)
             # With writers that looked at the alias before.
             if not self._catch_up(lease, back=True):
                 return False
+            lease.held()
             self.documents.reopen(run)
         targets.drop_write_alias(self.engine, run, self.settings.write_alias)
         targets.delete_target(self.engine, run)
+        lease.held()
         self.documents.end(run)
         self.enter(lease, Step.ROLLED_BACK, ended_at=self.now())
         return False
 
-    def _put_behind_alias(self, run: ReindexRun, *, old: str, new: str) -> None:
+    def _put_behind_alias(self, lease: RunLease, *, old: str, new: str) -> None:
+        run = lease.change()  # raises where it is lost: another process may have moved it back
         targets.put_behind_alias(
             self.engine, run.alias, old=old, new=new, write_alias=self.settings.write_alias
         )

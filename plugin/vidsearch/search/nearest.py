@@ -62,6 +62,11 @@ class Wanted:
         goes_on = len(best) > 2 * k and len(ids) == len(others)
         return cls(itself, number, ids, least if goes_on else None)
 
+    @property
+    def is_tied(self) -> bool:
+        """Whether more videos than there are to find are as near as the last of them."""
+        return self.least is not None or len(self.ids) > self.number
+
     def share(self, hits: Iterable[tuple[str, float]]) -> float:
         """Recall of hits: their ids, each with its cosine, best first."""
         others = [(id, cosine) for id, cosine in hits if id != self.itself][: self.number]

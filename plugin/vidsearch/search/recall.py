@@ -321,6 +321,7 @@ def _measure(
             recall=statistics.fmean(shares[number]),
             p50=float(np.percentile(times, 50)),
             p95=float(np.percentile(times, 95)),
+            tied=statistics.fmean(wanted.is_tied for wanted in right),
         )
 
 

@@ -12,7 +12,10 @@ from vidsearch_mappings.diff import flattened
 from vidsearch_mappings.queries import Level
 from vidsearch_mappings.vectors import EARLY_TERMINATION, M, oversample_of
 
-__all__ = ["Recall", "advice"]
+__all__ = ["MANY_TIED", "Recall", "advice"]
+
+MANY_TIED = 0.02
+"""Share of vectors with many equal ones from which on a graph may be poor for all searches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,9 @@ class Recall:
     p50: float
     """Milliseconds."""
     p95: float
+    tied: float = 0.0
+    """Share of the vectors searched for that more than ``k`` videos are equally near to, as those
+    with the same vectors are."""
 
 
 def advice(
@@ -58,16 +64,22 @@ def advice(
                 f"{tried[-1].num_candidates} candidates: more candidates are not enough"
             )
     if short:
-        yield from _about_index(engine, index)
+        yield from _about_index(engine, index, tied=max(each.tied for each in measured))
 
 
-def _about_index(engine: Engine, index: VideosIndex) -> Iterator[str]:
+def _about_index(engine: Engine, index: VideosIndex, *, tied: float) -> Iterator[str]:
     if "flat" in index.quantization:
         yield (
             "index.quantization compares every vector, so what is missed is lost by rescoring too "
             "few: set search.rescore to true, or search.window to a larger number"
         )
         return
+    if tied >= MANY_TIED:
+        yield (
+            f"{tied:.0%} of the vectors searched for have more equal ones than are looked for, and "
+            "a graph leads to few of many equal vectors: set index.quantization to flat, which "
+            "compares with all, or delete videos that are the same"
+        )
     if _ends_early(engine, index):
         yield (
             f"the engine ends searches of this index early: set index.{EARLY_TERMINATION} to "

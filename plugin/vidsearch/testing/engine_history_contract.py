@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -40,6 +42,8 @@ class EngineHistoryContract:
             assert all(one.routing == f"r{one.id}" for one in found.values())
             assert [found[id].version for id in (names[1], "a", "versioned")] == [2, 1, 9]
         assert list(engine.changes(index, after=after, until=after)) == []
+        assert engine.last_writes(index) == engine.checkpoints(index)
+        assert sum(engine.last_writes(index).values()) == sum(after.values()) + 2
         every = engine.changes(index, after={}, until=engine.checkpoints(index))
         assert len(list(every)) == engine.count(index) == 15
 
@@ -96,6 +100,27 @@ class EngineHistoryContract:
         assert found.source == {"n": 1}
         engine.put_settings(index, {"blocks.write": None})
         engine.put(index, "a", {"n": 2})
+
+    def test_no_write_comes_after_writes_were_blocked(self, engine: Engine, index: str) -> None:
+        taken: list[int] = []
+
+        def write(number: int) -> None:
+            with suppress(BackendAccessDeniedError):
+                while True:
+                    engine.put(index, f"{number}", {"n": number})
+                    taken.append(number)
+
+        with ThreadPoolExecutor(4) as pool:
+            writing = [pool.submit(write, number) for number in range(4)]
+            while len(taken) < 20:
+                assert not any(one.done() for one in writing)
+            engine.block_writes(index)
+            numbers = engine.last_writes(index)
+        for one in writing:
+            one.result()
+        assert engine.last_writes(index) == engine.checkpoints(index) == numbers
+        assert sum(number + 1 for number in numbers.values()) == len(taken)
+        engine.put_settings(index, {"blocks.write": None})
 
     def test_a_bulk_passes_the_default_pipeline_by(self, engine: Engine, index: str) -> None:
         # There is no such pipeline: a write that ran it would fail.

@@ -256,6 +256,10 @@ class MemoryEngine:
         with self._lock:
             return {0: self._one(index).seq_no}
 
+    def last_writes(self, index: str) -> dict[int, int]:
+        with self._lock:
+            return {0: self._one(index).seq_no}
+
     def changes(
         self,
         index: str,

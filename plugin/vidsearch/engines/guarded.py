@@ -1,0 +1,132 @@
+"""An engine that changes something only while its user may.
+
+A process that is stopped for a while, or a machine that sleeps, does not notice. What it was about
+to write is of then, and another process may have taken over its work since.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar, cast
+
+from vidsearch.engines.base import Engine
+from vidsearch.engines.steps import Steps, Work
+from vidsearch.engines.types import BulkResult, Write
+
+__all__ = ["Confirmation", "guarded"]
+
+_T = TypeVar("_T")
+_CHANGING = frozenset(
+    {
+        *("create_index", "delete_index", "put_mapping", "put_settings", "update_aliases"),
+        *("put", "update", "delete", "block_writes", "run"),
+    }
+)
+
+
+class Confirmation:
+    """Asks whether something is so, unless it was told a moment ago. Thread-safe.
+
+    A moment is over by whichever clock went further: a machine that slept has counted that by its
+    own time alone, and a clock that was put back has not counted at all.
+
+    Args:
+        confirm: asks, and raises where it is not so.
+        seconds: for which an answer counts, from before it was asked for.
+        clocks: in seconds.
+    """
+
+    def __init__(
+        self,
+        confirm: Callable[[], object],
+        *,
+        seconds: float,
+        clocks: Sequence[Callable[[], float]] = (time.monotonic, time.time),
+    ) -> None:
+        self._confirm = confirm
+        self._seconds = seconds
+        self._clocks = tuple(clocks)
+        self._asked: tuple[float, ...] | None = None
+        self._asking = threading.Lock()
+
+    def __call__(self) -> None:
+        """Ask where the last answer does not count any more.
+
+        Raises:
+            Exception: what ``confirm`` raises.
+        """
+        if not self._counts():
+            with self._asking:
+                if not self._counts():
+                    self.ask()
+
+    def ask(self) -> None:
+        """Ask in any case."""
+        asked = self._now()
+        self._confirm()
+        self._asked = asked
+
+    def _counts(self) -> bool:
+        asked = self._asked
+        return asked is not None and all(
+            now - then < self._seconds for now, then in zip(self._now(), asked, strict=True)
+        )
+
+    def _now(self) -> tuple[float, ...]:
+        return tuple(clock() for clock in self._clocks)
+
+
+def guarded(engine: Engine, check: Callable[[], object]) -> Engine:
+    """The same cluster; ``check`` is called before each request that may change something, and what
+    it raises keeps that from being sent."""
+    return cast(Engine, _Guarded(engine, check))
+
+
+class _Guarded:
+    def __init__(self, engine: Engine, check: Callable[[], object]) -> None:
+        self._engine = engine
+        self._check = check
+
+    def bulk(self, index: str, writes: Sequence[Write], **options: Any) -> BulkResult:
+        """See :meth:`Engine.bulk`, which may be many requests, with pauses between them."""
+        self._check()
+        steps = self._engine.calls.bulk(index, writes, **options)
+        return self._engine.run(_checked(steps, self._check))
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._engine, name)
+        if name not in _CHANGING:
+            return found
+
+        @functools.wraps(found)
+        def checked(*args: Any, **options: Any) -> Any:
+            self._check()
+            return found(*args, **options)
+
+        return checked
+
+
+def _checked(steps: Steps[_T], check: Callable[[], object]) -> Steps[_T]:
+    """The same steps with a check right before each, after its pause."""
+    try:
+        step = next(steps)
+        while True:
+            if not isinstance(step, Work) and step.pause:
+                time.sleep(step.pause)
+                step = replace(step, pause=0.0)
+            check()
+            try:
+                outcome = yield step
+            except Exception as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(outcome)
+    except StopIteration as stop:
+        result: _T = stop.value
+        return result
+    finally:
+        steps.close()
