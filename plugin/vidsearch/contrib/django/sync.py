@@ -151,7 +151,8 @@ def _sync_batch(
 ) -> Synced:
     wanted = {model.vidsearch_id_of(pk): priority for pk, priority in priorities.items()}
     rows = model._base_manager.using(using).filter(pk__in=list(priorities))
-    videos, wrong = [], {}
+    videos: list[NewVideo] = []
+    wrong: dict[str, VidsearchError] = {}
     for row in rows:
         try:
             video = _video(row, wanted)
