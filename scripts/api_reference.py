@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Any
 
+from vidsearch.errors import VidsearchError
+
 __all__ = ["api_reference"]
 
 MODULES = {
@@ -256,7 +258,7 @@ def _errors() -> Iterator[str]:
     yield "| error | is a | fault | |\n|---|---|---|---|"
     for name in errors.__all__:
         cls = getattr(errors, name)
-        if inspect.isclass(cls) and issubclass(cls, Exception):
+        if inspect.isclass(cls) and issubclass(cls, VidsearchError):
             doc = _inline(inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " "))
-            yield f"| `{name}` | `{cls.__base__.__name__}` | {cls.fault} | {doc} |"
+            yield f"| `{name}` | `{cls.__bases__[0].__name__}` | {cls.fault} | {doc} |"
     yield ""

@@ -88,7 +88,6 @@ vidsearch search "a boat leaves the harbour" -k 3 --explain
 vidsearch search --like clip-42 -k 3
 vidsearch embed text "a boat leaves the harbour" --out boat.npy
 vidsearch embed video clip.mp4 --out clip.npy
-vidsearch index recall
 vidsearch eval pairs --csv captions.csv --videos /videos --model demo --variant exact \
 --variant binary+rerank100
 vidsearch eval pairs --csv captions.csv --videos /videos --report pairs.html
@@ -137,6 +136,7 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
     r"vidsearch ingest --folder /videos --wait": "tests/integration/test_ingest_commands.py",
     r"vidsearch ingest --folder /videos --watch 30": "tests/unit/test_ingest_watch.py",
     r"vidsearch check": "tests/integration/test_check_command.py",
+    r"vidsearch index recall": "tests/integration/test_recall_engines.py",
     r"vidsearch status --watch": "tests/integration/test_status_command.py",
     r"vidsearch metrics --port 9850": "tests/unit/test_metrics.py",
     r"vidsearch web( --host 0\.0\.0\.0 --port 80)?": "tests/integration/test_web_api.py",

@@ -21,7 +21,7 @@ from tests.docs_runs import COMMANDS, EXIT_CODES
 from tests.docs_stage import an_index_of_an_application, services_in_force, set_settings
 from tests.services import RunningServices
 
-from vidsearch.demo import demo_clips
+from vidsearch.demo import Scene, Shot, write_clip
 from vidsearch.index import create_videos_index
 from vidsearch.local import SearchNode
 from vidsearch.testing.checkpoints import turned_demo_checkpoint
@@ -52,9 +52,14 @@ def env(
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with three drawn clips."""
+    """A folder with three short clips."""
     folder = tmp_path_factory.mktemp("clips")
-    demo_clips(folder, seed=3, number=3)
+    for colour in ("red", "blue", "yellow"):
+        scene = Scene(
+            shape="circle", colour=colour, count=1, size="large", texture="solid",
+            background="black",
+        )  # fmt: skip
+        write_clip(folder / f"{colour}.mp4", [Shot(scene=scene, seconds=2)], fps=5)
     return folder
 
 
@@ -82,12 +87,14 @@ class Reader:
 
     def types(self, place: str) -> dict[str, str]:
         """What each command of a place printed; each has to end as it should."""
-        printed = {}
+        printed, problems = {}, []
         for line in COMMANDS[place]:
-            done = self._type(line)
-            if done is not None:
-                assert done.code == EXIT_CODES.get(line, 0), f"{line}\n{done.out}\n{done.err}"
-                printed[line] = done.out
+            if (done := self._type(line)) is None:
+                continue
+            printed[line] = done.out
+            if done.code != EXIT_CODES.get(line, 0):
+                problems.append(f"{line}: {done.code}\n{done.out}\n{done.err}")
+        assert problems == [], "\n".join(problems)
         return printed
 
     def _type(self, line: str) -> Result | None:
@@ -131,7 +138,7 @@ def test_an_index_of_an_application_is_attached_scanned_and_left(
         connected.engine.update_aliases([{"add": {"index": f"{name}-000001", "alias": name}}])
     reader.own = {"products": name}
     printed = reader.types("attached")
-    assert "3" in printed["VIDSEARCH_INDEX__NAME=products vidsearch scan"]
+    assert printed["VIDSEARCH_INDEX__NAME=products vidsearch scan"].count("\tenqueue\t") == 3
 
 
 @pytest.fixture
@@ -156,9 +163,14 @@ def test_videos_are_searched_measured_reindexed_and_looked_after(
     files = sorted(clips.glob("*.mp4"))
     captions = [f"{file.name},a thing of number {at}" for at, file in enumerate(files)]
     Path("captions.csv").write_text("\n".join(["video,caption", *captions]))
-    Path("judged.csv").write_text("\n".join(["query,id", *(f"a boat,{id}" for id in videos)]))
-    Path("judged.qrels").write_text("".join(f"1 0 {id} 1\n" for id in videos))
-    Path("topics.tsv").write_text("1\ta boat\n")
+    queries = [(f"a boat {at}", id) for at, id in enumerate(videos * 4)]  # for tuning, at least ten
+    Path("judged.csv").write_text("\n".join(["query,id", *map(",".join, queries)]))
+    Path("judged.qrels").write_text(
+        "".join(f"{at} 0 {id} 1\n" for at, (_, id) in enumerate(queries))
+    )
+    Path("topics.tsv").write_text(
+        "".join(f"{at}\t{text}\n" for at, (text, _) in enumerate(queries))
+    )
     Path("clip.mp4").write_bytes(files[0].read_bytes())
     listed = [{"number": "from-a-list", "link": str(files[0])}]
     Path("videos.csv").write_text(f"number,link\n{listed[0]['number']},{listed[0]['link']}\n")
