@@ -4,7 +4,8 @@
 
 - docs/cli.md: the reference of every command, from ``--help``;
 - docs/settings.md: the reference of every setting;
-- docs/raw-queries.md: its requests, by ``scripts/raw_queries.py``.
+- docs/raw-queries.md: its requests, by ``scripts/raw_queries.py``;
+- docs/api.md: the Python API, by ``scripts/api_reference.py``.
 """
 
 from __future__ import annotations
@@ -117,10 +118,12 @@ def settings_table(rows: Iterable[tuple[str, str, Any]]) -> str:
 def generated() -> dict[Path, str]:
     """Every generated file with the text that it must have."""
     raw_queries = runpy.run_path(str(ROOT / "scripts" / "raw_queries.py"))["raw_queries"]
+    api_reference = runpy.run_path(str(ROOT / "scripts" / "api_reference.py"))["api_reference"]
     return {
         ROOT / "docs" / "cli.md": cli_reference(),
         ROOT / "docs" / "settings.md": settings_reference(),
         ROOT / "docs" / "raw-queries.md": raw_queries(),
+        ROOT / "docs" / "api.md": api_reference(),
     }
 
 

@@ -1,4 +1,4 @@
-"""The models of ``examples/django`` in the process of the tests, with a database in memory."""
+"""The models of ``examples/django`` in the process of the tests, with databases in memory."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def set_up_django() -> None:
             "django.contrib.messages",
             "vidsearch.contrib.django",
             "films",
+            "tests.django_series",
         ],
         MIDDLEWARE=[
             "django.contrib.sessions.middleware.SessionMiddleware",
@@ -59,7 +60,11 @@ def set_up_django() -> None:
             "default": {
                 "ENGINE": "django.db.backends.sqlite3",
                 "NAME": "file:films?mode=memory&cache=shared",
-            }
+            },
+            "archive": {
+                "ENGINE": "django.db.backends.sqlite3",
+                "NAME": "file:archive?mode=memory&cache=shared",
+            },
         },
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
         PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
@@ -77,14 +82,23 @@ def set_up_django() -> None:
 
 @dataclass(frozen=True)
 class Site:
-    """Films, and vidsearch in this process."""
+    """Films and shows, and vidsearch in this process."""
 
     Film: Any
+    Show: Any
+    Episode: Any
+    files: Path
     services: Services
 
     def film(self, colour: str, **columns: Any) -> Any:
         """One that is not saved yet; its file is all of one colour."""
         return self.Film(**{"title": f"all {colour}", "file": f"{colour}.mp4", **columns})
+
+    def show(self, colour: str, **columns: Any) -> Any:
+        """One that is not saved yet; an episode where ``number`` is given."""
+        kind = self.Episode if "number" in columns else self.Show
+        path = str(self.files / f"{colour}.mp4")
+        return kind(**{"title": f"all {colour}", "path": path, **columns})
 
     def state(self, film: Any) -> str | None:
         """Of its video in the registry."""
@@ -103,18 +117,20 @@ class Site:
 def _make_tables() -> None:
     from django.core.management import call_command
 
-    call_command("migrate", verbosity=0)
+    call_command("migrate", run_syncdb=True, verbosity=0)
 
 
 @contextmanager
 def open_site(files: Path) -> Iterator[Site]:
-    """No films and no videos yet; their files are in that folder."""
+    """No rows and no videos yet; their files are in that folder."""
     set_up_django()
     from django.test import override_settings
     from films.models import Film
+    from tests.django_series.models import Episode, Show
 
     _make_tables()
     with override_settings(MEDIA_ROOT=files), videos_in_process() as running:
-        yield Site(Film, running)
-    films = Film.objects.all()
-    films._raw_delete(films.db)  # without signals
+        yield Site(Film, Show, Episode, files, running)
+    for model in (Film, Episode, Show):
+        rows = model.objects.all()
+        rows._raw_delete(rows.db)  # without signals

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -47,7 +48,8 @@ SOURCES = {
 
 each_page = pytest.mark.parametrize("page", PAGES)
 
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
+"""Also within a list, where a block is indented."""
 INLINE = re.compile(r"`([^`\n]+)`")
 
 
@@ -55,7 +57,7 @@ def blocks(page: str, *languages: str) -> Iterator[str]:
     """The fenced blocks of a page in these languages; ``""`` is a block that names none."""
     for language, code in FENCE.findall(PAGES[page]):
         if language in languages:
-            yield code
+            yield dedent(code)
 
 
 def inline_code(page: str) -> list[str]:

@@ -19,16 +19,21 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     return runner(capsys)
 
 
-def completed(folder: Path, script: str, *words: str) -> list[str]:
-    """What bash offers for the last word of a line."""
+def on_path(folder: Path) -> dict[str, str]:
+    """Variables of a shell that finds ``vidsearch``."""
     command = folder / "vidsearch"
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m vidsearch.cli "$@"\n')
     command.chmod(0o755)
+    return {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+
+
+def completed(folder: Path, script: str, *words: str) -> list[str]:
+    """What bash offers for the last word of a line."""
     line = " ".join(f"'{word}'" for word in words)
     asked = f"COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _vidsearch_completion vidsearch\n"
     done = subprocess.run(
         [str(BASH), "--norc", "-c", f'{script}\n{asked}printf "%s\\n" "${{COMPREPLY[@]}}"'],
-        env={**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"},
+        env=on_path(folder),
         capture_output=True,
         text=True,
         check=False,
@@ -51,13 +56,53 @@ def test_bash_completes_commands_options_and_values(run: Run, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("shell", "start"), [("zsh", "#compdef vidsearch"), ("fish", "function _vidsearch_completion")]
+    ("shell", "start", "words", "answer"),
+    [
+        ("zsh", "#compdef vidsearch", ("vidsearch index up", "2"), "plain\nupgrade\n"),
+        ("fish", "function _vidsearch_completion", ("vidsearch index", "up"), "plain,upgrade\t"),
+    ],
 )
-def test_other_shells_have_scripts_as_well(run: Run, shell: str, start: str) -> None:
+def test_other_shells_have_scripts_that_ask_as_click_answers(
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    shell: str,
+    start: str,
+    words: tuple[str, str],
+    answer: str,
+) -> None:
     shown = run("completion", shell)
     assert shown.code == 0
     assert shown.out.startswith(start)
-    assert "_VIDSEARCH_COMPLETE=" in shown.out
+    assert "%(" not in shown.out
+    asked = f"_VIDSEARCH_COMPLETE={shell}_complete"
+    assert asked in shown.out
+    for name, value in zip(("COMP_WORDS", "COMP_CWORD"), words, strict=True):
+        assert f"{name}=" in shown.out
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv(*asked.split("="))
+    assert run().out.startswith(answer)
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="there is no zsh here")
+def test_zsh_parses_its_script(run: Run) -> None:
+    script = run("completion", "zsh").out
+    done = subprocess.run(["zsh", "-fn"], input=script, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="there is no fish here")
+def test_fish_completes_commands(run: Run, tmp_path: Path) -> None:
+    command = on_path(tmp_path)
+    script = run("completion", "fish").out
+    asked = f"{script}\ncomplete -C 'vidsearch index up'"
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", asked],
+        env=command,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.split()[:1]) == (0, ["upgrade"])
 
 
 def test_an_unknown_shell_is_refused_with_those_that_there_are(run: Run) -> None:

@@ -105,9 +105,11 @@ def test_sync_registers_rows_of_before_and_deletes_videos_whose_rows_are_gone(
     new, _ = raw.bulk_create([site.film("green"), site.film("red", file="")])
     site.Film.objects.filter(pk=gone.pk)._raw_delete("default")
     assert site.state(new) is None
-    assert run("vidsearch_sync") == (
-        "films.Film: 1 registered, 1 unchanged, 0 deleted, 0 with errors\n"
-    )
+    assert run("vidsearch_sync").splitlines() == [
+        "films.Film: 1 registered, 1 unchanged, 0 deleted, 0 with errors",
+        "django_series.Show: 0 registered, 0 unchanged, 0 deleted, 0 with errors",
+        "django_series.Episode: 0 registered, 0 unchanged, 0 deleted, 0 with errors",
+    ]
     assert run("vidsearch_sync", "films.Film", "--prune") == (
         "films.Film: 0 registered, 2 unchanged, 1 deleted, 0 with errors\n"
     )
@@ -185,6 +187,21 @@ def test_the_command_line_sends_over_the_broker_of_the_celery_app(
     given["broker"] = {"url": "redis://other.example:6379/0"}
     with override_settings(VIDSEARCH=given):
         assert as_environment() == {"VIDSEARCH_BROKER__URL": "redis://other.example:6379/0"}
+
+
+def test_the_command_line_gets_secrets_and_not_asterisks(site: Site) -> None:
+    from django.test import override_settings
+    from pydantic import SecretStr
+
+    from vidsearch.contrib.django.settings import as_environment
+
+    headers = {"media.example": {"Authorization": SecretStr("Bearer abc")}}
+    given = {"engine": {"api_key": SecretStr("abc")}, "sources": {"headers": headers}}
+    with override_settings(VIDSEARCH=given):
+        assert as_environment() == {
+            "VIDSEARCH_ENGINE__API_KEY": "abc",
+            "VIDSEARCH_SOURCES__HEADERS": '{"media.example": {"Authorization": "Bearer abc"}}',
+        }
 
 
 @pytest.mark.parametrize(

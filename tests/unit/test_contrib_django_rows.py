@@ -9,7 +9,7 @@ import pytest
 from tests.django_site import Site
 
 from vidsearch.contrib.django import sync
-from vidsearch.errors import BackendUnavailableError, ConfigError
+from vidsearch.errors import BackendUnavailableError
 from vidsearch_tasks import run_sweep, video_status
 
 
@@ -211,12 +211,112 @@ def test_a_video_that_cannot_be_registered_is_logged_and_the_others_are(
     assert f"video 'films.film:{odd.pk}' (not registered): fields must be plain" in caplog.text
 
 
-def test_a_model_without_a_column_of_videos_is_told(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+def test_a_row_whose_storage_fails_keeps_its_video_and_the_others_are_registered(
+    site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(site.Film, "vidsearch_source", "fil")
-    with pytest.raises(ConfigError, match=r"Film\.vidsearch_source is 'fil', but there is no such"):
-        site.film("red").save()
+    from django.core.management import CommandError, call_command
+
+    odd = site.film("red", title="odd")
+    odd.save()
+    uri_of = site.Film.vidsearch_uri
+
+    def uri(film: Any) -> Any:
+        if film.title == "odd":
+            raise OSError("the bucket does not answer")
+        return uri_of(film)
+
+    monkeypatch.setattr(site.Film, "vidsearch_uri", uri)
+    odd.save()
+    (even,) = site.Film.objects.bulk_create([site.film("blue")])
+    assert site.state(even) == "indexed"
+    assert f"films.Film {odd.pk} does not tell its video: OSError: the bucket" in caplog.text
+    with pytest.raises(CommandError, match="1 videos were not registered"):
+        call_command("vidsearch_sync", "films.Film", "--prune")
+    assert site.state(odd) == "indexed"
+
+
+def test_what_is_wrong_with_a_model_is_logged_and_keeps_nobody_else_from_their_work(
+    site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.db import transaction
+
+    monkeypatch.setattr(site.Show, "vidsearch_source", "pth")
+    film, done = site.film("blue"), []
+    with transaction.atomic():
+        site.show("red").save()
+        film.save()
+        transaction.on_commit(lambda: done.append("of the application"))
+    assert site.state(film) == "indexed"
+    assert done == ["of the application"]
+    (said,) = [one.message for one in caplog.records if one.levelno == logging.ERROR]
+    assert said.startswith(
+        "1 rows of django_series.Show are saved, but not known to the search: "
+        "Show.vidsearch_source is 'pth', but there is no such column"
+    )
+
+
+def test_an_unexpected_error_after_the_commit_is_logged_with_its_traceback(
+    site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any, **options: Any) -> Any:
+        raise ZeroDivisionError("of a database")
+
+    monkeypatch.setattr(sync, "register_videos", fail)
+    site.film("red").save()
+    (said,) = [one for one in caplog.records if one.levelno == logging.ERROR]
+    assert "1 rows of films.Film are saved" in said.message
+    assert said.exc_info
+    assert said.exc_info[0] is ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("vidsearch_source", "fil", "vidsearch_source is 'fil', but there is no such column."),
+        ("vidsearch_source", "", "vidsearch_source is '', but there is no such column."),
+        ("vidsearch_fields", ("title", "yaer"), "vidsearch_fields holds 'yaer', but there is no"),
+    ],
+)
+def test_manage_check_tells_names_that_are_wrong(
+    site: Site, monkeypatch: pytest.MonkeyPatch, name: str, value: Any, error: str
+) -> None:
+    assert site.Film.check() == []
+    monkeypatch.setattr(site.Film, name, value)
+    (said,) = site.Film.check()
+    assert said.msg.startswith(error)
+    assert said.id.startswith("vidsearch.E")
+    own = "vidsearch_uri" if name == "vidsearch_source" else "vidsearch_document"
+    monkeypatch.setattr(site.Film, own, lambda film: None)
+    assert site.Film.check() == [], "nothing reads the names"
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_rows_that_others_make_match_during_an_update_are_left_alone_or_logged(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, many: bool
+) -> None:
+    from django.db.models import QuerySet
+
+    from vidsearch.contrib.django import models
+
+    red, blue = site.Film.objects.bulk_create([site.film("red", year=1), site.film("blue", year=2)])
+    update = QuerySet.update
+
+    def late(queryset: Any, **values: Any) -> Any:
+        monkeypatch.setattr(QuerySet, "update", update)
+        site.Film._base_manager.filter(pk=blue.pk).update(year=1)  # as another process does
+        return update(queryset, **values)
+
+    monkeypatch.setattr(models, "_KEYS_IN_A_STATEMENT", 0 if many else 500)
+    monkeypatch.setattr(QuerySet, "update", late)
+    assert site.Film.objects.filter(year=1).update(title="sunset") == (2 if many else 1)
+    blue.refresh_from_db()
+    assert (blue.title, blue.year) == ("sunset" if many else "all blue", 1)
+    assert [site.document(film)["title"] for film in (red, blue)] == ["sunset", "all blue"]  # type: ignore[index]
+    said = (
+        "1 rows of films.Film that others changed during an update are not registered: "
+        "run `manage.py vidsearch_sync films.Film`"
+    )
+    assert (said in caplog.text) is many
 
 
 def test_a_column_may_hold_a_uri_and_a_storage_may_be_no_folder(

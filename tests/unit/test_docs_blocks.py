@@ -23,7 +23,11 @@ from vidsearch.config import load_settings
 
 SHELL = ("", "console", "sh", "bash")
 LANGUAGES = {*SHELL, "python", "toml", "json", "yaml", "js", "html", "text"}
-GIVEN = {"docs/broker.md": ("app", "settings"), "docs/operations.md": ("app",)}
+GIVEN = {
+    "docs/broker.md": ("app", "settings"),
+    "docs/media.md": ("token",),
+    "docs/operations.md": ("app",),
+}
 """Names in the Python of a page that its text introduces."""
 CHECKED_ELSEWHERE = {"vidsearch", "make", "python", "curl"}
 """Programs whose calls other tests of the docs check or run."""
@@ -34,12 +38,14 @@ OTHERS = {"pip", "celery", "docker", "export", "hf", "generate", "jq", "helm", "
 
 
 def test_every_block_says_a_language_that_is_checked() -> None:
-    # docs/cli.md, in ``text``, is generated.
+    # docs/cli.md and docs/api.md, in ``text``, are generated.
     named = {
         (page, language) for page, text in PAGES.items() for language, _ in FENCE.findall(text)
     }
     assert {each for each in named if each[1] not in LANGUAGES} == set()
-    assert {page for page, language in named if language == "text"} <= {"docs/cli.md"}
+    assert {page for page, language in named if language == "text"} <= {
+        *("docs/api.md", "docs/cli.md"),
+    }
 
 
 # -- Python

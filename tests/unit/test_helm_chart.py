@@ -109,6 +109,20 @@ def test_wrong_values_and_secrets_among_them_are_refused(wrong: Json) -> None:
         jsonschema.validate(wrong, SCHEMA)
 
 
+@pytest.mark.parametrize(
+    "options", [{"sentinel_kwargs": {"password": "abc"}}, {"queues": [{"secret_key": "abc"}]}]
+)
+def test_a_secret_inside_a_setting_is_refused_with_where_to_put_it(options: Json) -> None:
+    plain = {"master_name": "main", "sentinel_kwargs": {"socket_timeout": 1}}
+    jsonschema.validate({"settings": {"broker": {"transport_options": plain}}}, SCHEMA)
+    wrong = {"settings": {"broker": {"transport_options": plain | options}}}
+    with pytest.raises(jsonschema.ValidationError) as refused:
+        jsonschema.validate(wrong, SCHEMA)
+    variable = variable_name("broker", "transport_options")
+    assert f"into the Secret of existingSecret under {variable}," in refused.value.message
+    assert variable in VARIABLES
+
+
 # -- what helm makes of it
 
 
@@ -228,6 +242,35 @@ def test_workers_are_scaled_by_what_the_registry_counts(
         service = of_kind(name, "Service")["metrics"]
         host = f"{service['metadata']['name']}.video.svc:{service['spec']['ports'][0]['port']}"
         assert only["metadata"]["url"] == f"http://{host}/metrics"
+
+
+@pytest.mark.parametrize(("name", "port"), [("default", 9850), ("full", 9900)])
+def test_prometheus_is_told_the_port_that_the_metrics_are_on(name: str, port: int) -> None:
+    service = of_kind(name, "Service")["metrics"]
+    assert service["metadata"]["annotations"] == {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": str(port),
+    }
+    assert service["spec"]["ports"][0]["port"] == port
+
+
+def test_the_page_answers_to_its_host_beside_those_of_the_settings() -> None:
+    variables = {
+        each["name"]: each["value"]
+        for each in of_kind("full", "Deployment")["page"]["spec"]["template"]["spec"]["containers"][
+            0
+        ]["env"]
+    }
+    hosts = json.loads(variables["VIDSEARCH_WEB__ALLOWED_HOSTS"])
+    (rule,) = of_kind("full", "Ingress")["page"]["spec"]["rules"]
+    assert hosts == ["videos.internal", rule["host"]]
+
+
+@each_set
+def test_every_container_says_what_it_needs(name: str) -> None:
+    for container in containers(name):
+        assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+        assert "memory" in container["resources"]["limits"]
 
 
 def test_workers_of_the_chart_are_scaled_by_hand_without_keda() -> None:

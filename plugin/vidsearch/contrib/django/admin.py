@@ -11,6 +11,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 
 from vidsearch.batches import in_batches
+from vidsearch.contrib.django.derived import video_ids
 from vidsearch.contrib.django.sync import sync_rows
 from vidsearch.errors import BackendError, first_line
 from vidsearch.registry import Registry
@@ -51,13 +52,15 @@ class VideoAdmin(admin.ModelAdmin):
         pks = list(queryset.values_list("pk", flat=True))
         with self._telling_errors(request):
             sync_rows(self.model, dict.fromkeys(pks, "bulk"), using=queryset.db)
-            self._enqueue(request, pks, partial(Registry.reopen_many, forget=True))
+            again = partial(Registry.reopen_many, forget=True)
+            self._enqueue(request, pks, again, using=queryset.db)
 
     @admin.action(description="Retry failed videos", permissions=["change"])
     def retry(self, request: Any, queryset: Any) -> None:
         """Give those of the chosen videos that failed all their attempts again."""
         with self._telling_errors(request):
-            self._enqueue(request, queryset.values_list("pk", flat=True), Registry.retry_many)
+            pks = queryset.values_list("pk", flat=True)
+            self._enqueue(request, pks, Registry.retry_many, using=queryset.db)
 
     @contextmanager
     def _telling_errors(self, request: Any) -> Iterator[None]:
@@ -71,11 +74,14 @@ class VideoAdmin(admin.ModelAdmin):
         request: Any,
         pks: Iterable[Any],
         reopen: Callable[[Registry, Sequence[str]], Sequence[Registration]],
+        *,
+        using: str,
     ) -> None:
         registry = current_services().registry
         errors, done = [], 0
-        for ids in in_batches(map(self.model.vidsearch_id_of, pks)):
-            for one in enqueue_many(reopen(registry, ids)):
+        for batch in in_batches(pks):
+            ids = video_ids(self.model, batch, using=using)
+            for one in enqueue_many(reopen(registry, [*ids.values()])):
                 if one.error:
                     errors.append(one.error)
                 else:
@@ -93,15 +99,18 @@ class _VideoChangeList(ChangeList):
 
 
 def _attach_states(rows: Sequence[Any]) -> None:
-    """Read the records of rows in one request."""
+    """Read the records of rows of one model in one request."""
+    if not rows:
+        return
+    ids = video_ids(type(rows[0]), [row.pk for row in rows], using=rows[0]._state.db)
     try:
-        records = current_services().registry.find_many([row.vidsearch_id for row in rows])
+        records = current_services().registry.find_many([*ids.values()])
     except BackendError:
         for row in rows:
             row._vidsearch_state = _AWAY
         return
     for row in rows:
-        row._vidsearch_state = _shown(records.get(row.vidsearch_id))
+        row._vidsearch_state = _shown(records.get(ids[row.pk]))
 
 
 def _shown(record: VideoRecord | None) -> str:

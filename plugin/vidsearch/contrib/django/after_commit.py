@@ -6,13 +6,14 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import connections, router, transaction
 
+from vidsearch.contrib.django.derived import depends_on
 from vidsearch.contrib.django.sync import sync_rows
-from vidsearch.errors import ConfigError, VidsearchError
+from vidsearch.errors import VidsearchError
 from vidsearch_mappings.registry import Priority
 
-__all__ = ["after_commit", "row_deleted", "row_saved"]
+__all__ = ["after_commit", "row_deleted", "row_saved", "sync_command"]
 
 _log = logging.getLogger(__name__)
 
@@ -23,8 +24,9 @@ def after_commit(
     """Bring registry and index in line with rows, once they are committed.
 
     The rows are read then: those that are gone, or have no video, are deleted from the index.
-    Rows of one transaction are done together. What fails is logged and raises nothing, as the rows
-    are saved already; but a model or a setting that cannot be right is a ``ConfigError``.
+    Rows of one transaction are done together. What fails is logged and raises nothing: the rows are
+    saved already, so that an error would have a caller save them again, and would keep what others
+    have to do after the commit from being done.
 
     Args:
         model: a :class:`~vidsearch.contrib.django.models.VideoModel`.
@@ -42,8 +44,8 @@ def after_commit(
     if unknown:
         _log.warning(
             "%d rows of %s are not registered, as the database gave no primary keys of them: "
-            "run `manage.py vidsearch_sync %s`",
-            *(unknown, model._meta.label, model._meta.label),
+            "run `%s`",
+            *(unknown, model._meta.label, sync_command(model, using)),
         )
     if known:
         batch = _batch(using)
@@ -53,13 +55,20 @@ def after_commit(
 
 def row_saved(sender: Any, instance: Any, using: str, update_fields: Any = None, **_: Any) -> None:
     """Receiver of ``post_save``."""
-    if sender.vidsearch_depends_on(update_fields):
+    if depends_on(sender, update_fields):
         after_commit(sender, [instance.pk], using=using)
 
 
 def row_deleted(sender: Any, instance: Any, using: str, **_: Any) -> None:
     """Receiver of ``post_delete``."""
     after_commit(sender, [instance.pk], using=using)
+
+
+def sync_command(model: Any, using: str, *options: str) -> str:
+    """What a person runs to have all rows of a model registered."""
+    if using != router.db_for_write(model):
+        options += ("--database", using)
+    return " ".join(("manage.py vidsearch_sync", *options, model._meta.label))
 
 
 class _Batch:
@@ -76,20 +85,18 @@ class _Batch:
     def run(self) -> None:
         """The batch is among the callbacks once for each ``add``; the first one does it all."""
         rows, self._rows = self._rows, {}
-        wrong: ConfigError | None = None
         for (model, using), priorities in rows.items():
             try:
                 sync_rows(model, priorities, using=using)
-            except ConfigError as error:
-                wrong = error  # told at once, but not at the cost of other models
-            except VidsearchError as error:
+            except Exception as error:  # of the setup, the engine, the database
                 _log.error(
-                    "%d rows of %s are saved, but not known to the search: %s. Run `manage.py "
-                    "vidsearch_sync --prune %s` later",
-                    *(len(priorities), model._meta.label, error, model._meta.label),
+                    "%d rows of %s are saved, but not known to the search: %s. Run `%s` later",
+                    len(priorities),
+                    model._meta.label,
+                    error,
+                    sync_command(model, using, "--prune"),
+                    exc_info=not isinstance(error, VidsearchError),
                 )
-        if wrong is not None:
-            raise wrong
 
 
 def _batch(using: str) -> _Batch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable
 from typing import Any, ClassVar
 
@@ -10,12 +11,19 @@ from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import models
 from django.db.models.fields.files import FieldFile
 
-from vidsearch.contrib.django.after_commit import after_commit
+from vidsearch.contrib.django.after_commit import after_commit, sync_command
+from vidsearch.contrib.django.checks import wrong_names
+from vidsearch.contrib.django.derived import depends_on, derived_models
 from vidsearch.contrib.django.search import VideoMatches, search_rows
 from vidsearch.errors import ConfigError
 from vidsearch.json_values import to_json_value
 
 __all__ = ["VideoManager", "VideoModel", "VideoQuerySet"]
+
+_log = logging.getLogger(__name__)
+
+_KEYS_IN_A_STATEMENT = 500
+"""Number of primary keys that every database takes in one statement."""
 
 
 class VideoQuerySet(models.QuerySet):
@@ -53,13 +61,25 @@ class VideoQuerySet(models.QuerySet):
         """As Django's; changed videos and fields are registered after commit, in batches.
 
         ``bulk_update`` comes by here as well. The primary keys are read first where a column is
-        changed that the index depends on.
+        changed that the index depends on. Up to 500 of them narrow the update: what others make
+        match in between is left alone, as if the update had come first. In an update of more rows
+        it is changed, but not registered, which is logged.
         """
-        pks: list[Any] = []
-        if self.model.vidsearch_depends_on(values):
-            self._for_write = True  # read them where they are written, not from a replica
-            pks = list(self.order_by().values_list("pk", flat=True))
-        number: int = super().update(**values)
+        number: int
+        if not depends_on(self.model, values):
+            number = super().update(**values)
+            return number
+        self._for_write = True  # read them where they are written, not from a replica
+        pks = list(self.order_by().values_list("pk", flat=True))
+        if len(pks) <= _KEYS_IN_A_STATEMENT:
+            number = super(VideoQuerySet, self.filter(pk__in=pks)).update(**values)
+        else:
+            number = super().update(**values)
+        if number > len(pks):
+            _log.warning(
+                "%d rows of %s that others changed during an update are not registered: run `%s`",
+                *(number - len(pks), self.model._meta.label, sync_command(self.model, self.db)),
+            )
         after_commit(self.model, pks, using=self.db, priority="bulk")
         return number
 
@@ -96,6 +116,11 @@ class VideoModel(models.Model):
         abstract = True
 
     @classmethod
+    def check(cls, **options: Any) -> list[Any]:
+        """As Django's, and whether the columns exist that the two names above stand for."""
+        return [*super().check(**options), *wrong_names(cls, VideoModel)]
+
+    @classmethod
     def vidsearch_label(cls) -> str:
         """``films.film``: what the ids of this model's videos begin with."""
         label: str = cls._meta.concrete_model._meta.label_lower
@@ -103,15 +128,21 @@ class VideoModel(models.Model):
 
     @classmethod
     def vidsearch_id_of(cls, pk: Any) -> str:
-        """Id of the video of a row in registry and index: ``films.film:42``."""
+        """Id of the video of a row in registry and index: ``films.film:42``.
+
+        A row that a derived model has a row of as well (multi-table inheritance) has the video of
+        that one, and of this model none.
+        """
         return f"{cls.vidsearch_label()}:{cls._meta.pk.to_python(pk)}"
 
     @classmethod
     def vidsearch_pk_of(cls, id: str) -> Any:
-        """The inverse of :meth:`vidsearch_id_of`; ``None`` for an id of something else."""
+        """The inverse of :meth:`vidsearch_id_of`, also for derived models, whose rows are rows of
+        this one; ``None`` for an id of something else."""
         label, _, pk = id.partition(":")
+        labels = {each.vidsearch_label() for each in (cls, *derived_models(cls))}
         try:
-            return cls._meta.pk.to_python(pk) if label == cls.vidsearch_label() else None
+            return cls._meta.pk.to_python(pk) if label in labels else None
         except ValidationError:
             return None
 

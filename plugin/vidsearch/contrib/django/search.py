@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
+from vidsearch.contrib.django.derived import derived_models, video_ids
 from vidsearch.contrib.django.sync import MODEL_FIELD
 from vidsearch.search import SearchRequest, SearchResult, VideoSearch
 from vidsearch_tasks import Services, current_services
@@ -51,7 +52,8 @@ def search_rows(queryset: Any, text: Any, options: Mapping[str, Any]) -> VideoMa
     options = dict(options)
     like = options.get("like")
     if isinstance(like, model):
-        options["like"] = like.vidsearch_id
+        using = like._state.db or queryset.db
+        options["like"] = video_ids(type(like), [like.pk], using=using)[like.pk]
     if isinstance(text, SearchRequest):
         text = text.model_copy(update={"filter": _of_model(model, text.filter)})
     else:
@@ -82,11 +84,12 @@ def _search_of(services: Services) -> VideoSearch:
 
 
 def _of_model(model: Any, filter: Any) -> list[Any]:
-    """The filter, and that the video is one of this model.
+    """The filter, and that the video is one of this model, or of one that derives from it.
 
     As a clause, which needs no mapping of the field: there may be no video yet.
     """
-    own = {"term": {f"{MODEL_FIELD}.keyword": model.vidsearch_label()}}
+    labels = [each.vidsearch_label() for each in (model, *derived_models(model))]
+    own = {"terms": {f"{MODEL_FIELD}.keyword": labels}}
     if filter is None:
         return [own]
     return [own, *filter] if isinstance(filter, (list, tuple)) else [own, filter]

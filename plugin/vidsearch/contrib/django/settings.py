@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings as django_settings
+from pydantic import SecretStr
 
 from vidsearch.config import load_settings, variable_name
 from vidsearch.dotted import imported_object, is_dotted
@@ -58,7 +59,7 @@ def as_environment() -> dict[str, str]:
     if (app := _celery_app()) is not None and (url := broker_url(app)):
         sections["broker"] = {"url": url, **sections.get("broker", {})}
     plain = {
-        variable_name(section, name): to_json_value(value)
+        variable_name(section, name): to_json_value(_revealed(value))
         for section, values in sections.items()
         for name, value in values.items()
         if value is not None
@@ -67,6 +68,15 @@ def as_environment() -> dict[str, str]:
         name: value if isinstance(value, str) else json.dumps(value)
         for name, value in plain.items()
     }
+
+
+def _revealed(value: Any) -> Any:
+    """With the secrets inside, whose text would be asterisks."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, Mapping):
+        return {key: _revealed(each) for key, each in value.items()}
+    return [_revealed(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def _sections() -> dict[str, Mapping[str, Any]]:

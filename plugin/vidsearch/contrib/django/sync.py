@@ -7,8 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import connections, router
+
 from vidsearch.batches import in_batches
-from vidsearch.errors import VersionConflictError, VideoNotRegisteredError, VidsearchError
+from vidsearch.contrib.django.derived import models_of
+from vidsearch.errors import (
+    ConfigError,
+    VersionConflictError,
+    VideoError,
+    VideoNotRegisteredError,
+    VidsearchError,
+    first_line,
+)
 from vidsearch_mappings.registry import Priority
 from vidsearch_tasks import NewVideo, Registration, Services, current_services, register_videos
 
@@ -45,7 +55,8 @@ class Synced:
 def sync_rows(model: Any, priorities: Mapping[Any, Priority], *, using: str) -> Synced:
     """Register the videos of rows, and remove those of rows that are gone or have no video.
 
-    Safe to repeat. What is wrong with a single video is logged, and in the result.
+    Safe to repeat. What is wrong with a single video is logged, and in the result. A row that a
+    derived model has a row of as well is done as one of that model.
 
     Args:
         model: a :class:`~vidsearch.contrib.django.models.VideoModel`.
@@ -59,17 +70,14 @@ def sync_rows(model: Any, priorities: Mapping[Any, Priority], *, using: str) -> 
     services = current_services()
     done = Synced()
     for pks in in_batches(priorities):
-        wanted = {model.vidsearch_id_of(pk): priorities[pk] for pk in pks}
-        rows = model._base_manager.using(using).filter(pk__in=pks)
-        videos = [video for row in rows if (video := _video(row, wanted))]
-        registered = register_videos(videos, services=services) if videos else []
-        done += _summary(registered)
-        # Who deletes a row meanwhile may have removed its video before it was registered here.
-        left = rows.values_list("pk", flat=True) if videos else ()
-        there = set(map(model.vidsearch_id_of, left))
-        gone = wanted.keys() - {video.id for video in videos if video.id in there}
-        if gone:
-            done += Synced(removed=remove_videos(sorted(gone), services=services))
+        batches: dict[Any, dict[Any, Priority]] = {}
+        for pk, kind in models_of(model, pks, using=using).items():
+            batches.setdefault(kind, {})[pk] = priorities[pk]
+        for kind, batch in batches.items():
+            done += _sync_batch(kind, batch, using=using, services=services)
+            if kind is not model:  # it may have been a row of this model alone before
+                ids = [model.vidsearch_id_of(pk) for pk in batch]
+                done += Synced(removed=remove_videos(ids, services=services))
     return done
 
 
@@ -103,14 +111,67 @@ def remove_videos(ids: Sequence[str], *, services: Services) -> int:
 
 
 def ids_without_rows(model: Any, *, using: str, services: Services) -> Iterator[str]:
-    """Ids of this model's registered videos whose rows are gone or have no video."""
+    """Ids of this model's registered videos whose rows are gone, or have no video.
+
+    An id does not say which database its row is in: a row of any database keeps its video.
+
+    Args:
+        model: a :class:`~vidsearch.contrib.django.models.VideoModel`, no proxy.
+        using: alias of a database that has its table; the others are looked for.
+        services: the services in force.
+
+    Raises:
+        django.db.Error: a database does not answer, so that nobody knows what rows it has.
+    """
+    databases = {using, *(alias for alias in connections if _has_table(model, alias))}
     prefix = f"{model.vidsearch_label()}:"
     known = (one.id for one in services.registry.scan() if one.id.startswith(prefix))
     for ids in in_batches(known):
         pks = [pk for id in ids if (pk := model.vidsearch_pk_of(id)) is not None]
-        rows = model._base_manager.using(using).filter(pk__in=pks)
-        there = {row.vidsearch_id for row in rows if row.vidsearch_uri()}
+        there: set[str] = set()
+        for alias in databases:
+            kinds = models_of(model, pks, using=alias)
+            own = [pk for pk, kind in kinds.items() if kind is model]
+            rows = model._base_manager.using(alias).filter(pk__in=own)
+            there |= {row.vidsearch_id for row in rows if _has_video(row)}
         yield from (id for id in ids if id not in there)
+
+
+def _has_table(model: Any, alias: str) -> bool:
+    if not router.allow_migrate_model(alias, model):
+        return False
+    introspection = connections[alias].introspection
+    table = introspection.identifier_converter(model._meta.db_table)
+    # A quoted name holds a schema, which the list does not.
+    return '"' in table or table in introspection.table_names(include_views=True)
+
+
+def _sync_batch(
+    model: Any, priorities: Mapping[Any, Priority], *, using: str, services: Services
+) -> Synced:
+    wanted = {model.vidsearch_id_of(pk): priority for pk, priority in priorities.items()}
+    rows = model._base_manager.using(using).filter(pk__in=list(priorities))
+    videos: list[NewVideo] = []
+    wrong: dict[str, VidsearchError] = {}
+    for row in rows:
+        try:
+            video = _video(row, wanted)
+        except ConfigError:
+            raise  # it is wrong of every row
+        except Exception as error:  # of a storage, or of a method of the model
+            wrong[row.vidsearch_id] = _not_told(row, error)
+        else:
+            videos += [video] if video else []
+    registered = register_videos(videos, services=services) if videos else []
+    done = _summary(registered) + Synced(errors=tuple(wrong.values()))
+    # Who deletes a row meanwhile may have removed its video before it was registered here.
+    left = rows.values_list("pk", flat=True) if videos or wrong else ()
+    there = set(map(model.vidsearch_id_of, left))
+    kept = {video.id for video in videos} | wrong.keys()
+    gone = wanted.keys() - (kept & there)
+    if gone:
+        done += Synced(removed=remove_videos(sorted(gone), services=services))
+    return done
 
 
 def _video(row: Any, priorities: Mapping[str, Priority]) -> NewVideo | None:
@@ -119,6 +180,26 @@ def _video(row: Any, priorities: Mapping[str, Priority]) -> NewVideo | None:
         return None
     fields = {**row.vidsearch_document(), MODEL_FIELD: row.vidsearch_label()}
     return NewVideo(row.vidsearch_id, uri, fields, priority=priorities[row.vidsearch_id])
+
+
+def _has_video(row: Any) -> bool:
+    try:
+        return bool(row.vidsearch_uri())
+    except ConfigError:
+        raise
+    except Exception as error:
+        _not_told(row, error)
+        return True  # it may have
+
+
+def _not_told(row: Any, error: Exception) -> VidsearchError:
+    """What to say where a row does not say what its video is."""
+    wrong = VideoError(
+        f"{row._meta.label} {row.pk!r} does not tell its video: {type(error).__name__}: "
+        f"{first_line(error)}"
+    )
+    _log.warning("%s", wrong, exc_info=error)
+    return wrong
 
 
 def _summary(registered: Iterable[Registration]) -> Synced:

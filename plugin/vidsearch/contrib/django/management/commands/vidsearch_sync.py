@@ -6,7 +6,7 @@ from typing import Any
 
 from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DEFAULT_DB_ALIAS
+from django.db import Error, connections, router
 
 from vidsearch.batches import in_batches
 from vidsearch.contrib.django.models import VideoModel
@@ -33,17 +33,21 @@ class Command(BaseCommand):
         parser.add_argument(
             "--prune",
             action="store_true",
-            help="delete the videos from the index whose rows are gone as well",
+            help="delete the videos as well whose rows are in no database any more",
         )
         parser.add_argument(
-            "--database", default=DEFAULT_DB_ALIAS, help="alias of the database (default: default)"
+            "--database",
+            choices=list(connections),
+            help="alias of the database whose rows are registered (default: the one that your "
+            "routers have a model written to)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Raises ``CommandError`` where the engine is away or a model is none of videos."""
-        using, errors = options["database"], 0
+        """Raises ``CommandError`` where engine or database is away, or a model none of videos."""
+        errors = 0
         try:
             for model in _models(options["models"]):
+                using = options["database"] or router.db_for_write(model)
                 done = self._sync(model, using=using, prune=options["prune"])
                 errors += len(done.errors)
                 self.stdout.write(
@@ -63,7 +67,14 @@ class Command(BaseCommand):
             done += sync_rows(model, dict.fromkeys(batch, "bulk"), using=using)
         if prune:
             services = current_services()
-            gone = list(ids_without_rows(model, using=using, services=services))
+            try:
+                gone = list(ids_without_rows(model, using=using, services=services))
+            except Error as error:
+                raise CommandError(
+                    f"no video of {model._meta.label} is deleted, as a database does not tell "
+                    f"whether it has rows of them: {error}. One that never has any is passed over "
+                    "where allow_migrate() of your router says so"
+                ) from error
             for batch in in_batches(gone):
                 done += Synced(removed=remove_videos(batch, services=services))
         return done

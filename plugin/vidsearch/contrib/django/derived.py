@@ -1,0 +1,53 @@
+"""Models that derive from each other with tables of their own (multi-table inheritance).
+
+A row of a derived model is a row of its parents as well. Its video is that of the most derived
+model, and the only one: the parents' rows of the same key have none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+__all__ = ["depends_on", "derived_models", "models_of", "video_ids"]
+
+
+def derived_models(model: Any) -> list[Any]:
+    """The models whose rows are rows of this one as well, the least derived first."""
+    concrete = model._meta.concrete_model
+    found = [
+        each
+        for each in model._meta.apps.get_models()
+        if issubclass(each, concrete) and each is not concrete and not each._meta.proxy
+    ]
+    return sorted(found, key=lambda each: len(each.__mro__))
+
+
+def depends_on(model: Any, columns: Collection[str] | None) -> bool:
+    """Whether the video of some row depends on one of some columns; ``None`` are all."""
+    return any(each.vidsearch_depends_on(columns) for each in (model, *derived_models(model)))
+
+
+def models_of(model: Any, pks: Iterable[Any], *, using: str) -> dict[Any, Any]:
+    """By primary key the model that its video is of: the most derived one that has such a row.
+
+    Asks the database where other models derive from this one only.
+
+    Args:
+        model: a :class:`~vidsearch.contrib.django.models.VideoModel`.
+        pks: those of a batch; there need not be rows of them.
+        using: alias of the database.
+    """
+    found = dict.fromkeys(pks, model)
+    to_python = model._meta.pk.to_python
+    given = {to_python(pk): pk for pk in found}
+    for each in derived_models(model):
+        rows = each._base_manager.using(using).filter(pk__in=list(given))
+        found.update((given[to_python(pk)], each) for pk in rows.values_list("pk", flat=True))
+    return found
+
+
+def video_ids(model: Any, pks: Iterable[Any], *, using: str) -> dict[Any, str]:
+    """By primary key the id of its video, as :func:`models_of` has it."""
+    found = models_of(model, pks, using=using)
+    return {pk: each.vidsearch_id_of(pk) for pk, each in found.items()}

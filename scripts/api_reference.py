@@ -1,0 +1,264 @@
+"""The Python API as a page of the docs: names, signatures and docstrings, read from the sources.
+
+``scripts/generate_docs.py`` writes docs/api.md by it. Nothing is written by hand but the list of
+modules: what a module's ``__all__`` names is public.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+import textwrap
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any
+
+from vidsearch.errors import VidsearchError
+
+__all__ = ["api_reference"]
+
+MODULES = {
+    "vidsearch": "Searching, and the settings.",
+    "vidsearch_tasks": "What applications call to register, look up and delete videos, and to "
+    "reindex. The same for an event loop is in `vidsearch_tasks.aio`.",
+    "vidsearch.search": "What searches take and return, beside the names above.",
+    "vidsearch.registration": "Files that list videos.",
+    "vidsearch.testing.in_process": "For the tests of your application.",
+}
+_INTRO = """\
+This page is written by `make docs` from signatures and docstrings. How to use the names is in the
+guides, beginning with [searching](search.md) and [for backend engineers](howto-backend.md).
+"""
+_LEFT_OUT = {"__version__", "app"}
+_MADE_BY_OTHERS = {"Services", "SearchRequest", "Settings"}
+"""Classes whose methods are for vidsearch itself; applications make them and pass them on."""
+_FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
+_ROLE = re.compile(r":\w+:`(~?)([^`]+)`")
+_SECTION = re.compile(r"(Args|Raises|Returns|Yields|Attributes):$")
+_RULE = re.compile(r"=+( +=+)+$")
+_ITEM = re.compile(r"(\*{0,2}[\w, ]+):(?: |$)(.*)")
+
+
+def api_reference() -> str:
+    """The whole of docs/api.md."""
+    parts = ["# Python API\n", _INTRO]
+    seen: set[str] = set()
+    for name, about in MODULES.items():
+        parts.append(f"## {name}\n\n{about}\n")
+        module = importlib.import_module(name)
+        for public in sorted(set(module.__all__) - _LEFT_OUT - seen, key=_by_letters):
+            seen.add(public)
+            parts += _described(public, getattr(module, public), name)
+    return "\n".join([*parts, *_errors()])
+
+
+def _by_letters(name: str) -> tuple[str, str]:
+    return name.lower(), name
+
+
+def _described(name: str, value: Any, module: str) -> Iterator[str]:
+    yield f"### {name}\n"
+    if inspect.isclass(value):
+        yield from _class(name, value)
+    elif inspect.isfunction(value):
+        yield from _function(name, value)
+    else:
+        yield from _alias(name, module)
+
+
+def _class(name: str, cls: type) -> Iterator[str]:
+    node = _parsed(cls)
+    assert isinstance(node, ast.ClassDef)
+    for each in node.body:
+        if isinstance(each, ast.FunctionDef) and each.name == "__init__":
+            yield _block(_signature(name, each))
+    if doc := ast.get_docstring(node):
+        yield markdown_of(doc) + "\n"
+    if fields := list(_fields(node)):
+        yield "\n".join(["**Attributes**\n", *fields]) + "\n"
+    if issubclass(cls, Enum):
+        yield ", ".join(f"`{each.value}`" for each in cls) + "\n"
+    for each in [] if name in _MADE_BY_OTHERS else node.body:
+        if not isinstance(each, _FUNCTION) or each.name.startswith("_"):
+            continue
+        kinds = {ast.unparse(one) for one in each.decorator_list}
+        yield f"#### {name}.{each.name}\n"
+        if kinds & {"property", "build_once"}:
+            yield f"`{ast.unparse(each.returns) if each.returns else ''}`, an attribute.\n"
+        else:
+            yield _block(_signature(each.name, each))
+        if doc := ast.get_docstring(each):
+            yield markdown_of(doc) + "\n"
+
+
+def _function(name: str, function: Any) -> Iterator[str]:
+    node = _parsed(function)
+    assert isinstance(node, _FUNCTION)
+    yield _block(_signature(name, node))
+    if doc := ast.get_docstring(node):
+        yield markdown_of(doc) + "\n"
+
+
+def _alias(name: str, package: str) -> Iterator[str]:
+    """A type under a name of its own, as the module that defines it writes it."""
+    for module in map(importlib.import_module, sorted(_modules_of(package))):
+        found = list(_assigned(ast.parse(inspect.getsource(module)).body))
+        for target, value, doc in found:
+            if target == name:
+                yield _block(f"{name} = {ast.unparse(value)}")
+                yield from [markdown_of(doc) + "\n"] if doc else []
+                return
+
+
+def _modules_of(package: str) -> Iterator[str]:
+    module = importlib.import_module(package)
+    yield from (each.name for each in pkgutil.iter_modules(module.__path__, f"{package}."))
+
+
+def _assigned(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr, str]]:
+    """Names, values and docstrings of the assignments of a module."""
+    for statement, after in zip(body, [*body[1:], None], strict=True):
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            yield statement.targets[0].id, statement.value, _docstring(after)
+
+
+def _fields(node: ast.ClassDef) -> Iterator[str]:
+    """A line for each attribute that is declared: of a dataclass, a model, a protocol."""
+    for statement, after in zip(node.body, [*node.body[1:], None], strict=True):
+        if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
+            continue
+        name, value = statement.target.id, statement.value
+        if name.startswith("_"):
+            continue
+        doc, default = _docstring(after), value
+        if isinstance(value, ast.Call):
+            given = {each.arg: each.value for each in value.keywords}
+            if "description" in given:
+                doc = ast.literal_eval(given["description"])
+            default = value.args[0] if value.args and "description" in given else None
+        shown = name
+        if (kind := _annotation(statement.annotation)) is not None:
+            shown += f": {kind}"
+        if isinstance(default, ast.Constant) and default.value is not Ellipsis:
+            shown += f" = {ast.unparse(default)}"
+        text = f": {_inline(' '.join(doc.split()))}" if doc else ""
+        yield f"- `{shown}`{text}"
+
+
+def _annotation(node: ast.expr) -> str | None:
+    """``None`` for a private name, which says nothing."""
+    if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Annotated":
+        assert isinstance(node.slice, ast.Tuple)
+        node = node.slice.elts[0]
+    text = ast.unparse(node)
+    return None if re.search(r"\b_[A-Z]", text) else text
+
+
+def _docstring(node: ast.stmt | None) -> str:
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return str(node.value.value)
+    return ""
+
+
+def _parsed(value: Any) -> ast.stmt:
+    return ast.parse(textwrap.dedent(inspect.getsource(value))).body[0]
+
+
+def _signature(name: str, node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    given = node.args
+    if given.args and given.args[0].arg in {"self", "cls"}:
+        given.args = given.args[1:]
+    returns = f" -> {ast.unparse(node.returns)}" if node.returns and name == node.name else ""
+    awaited = "await " if isinstance(node, ast.AsyncFunctionDef) else ""
+    line = f"{awaited}{name}({', '.join(_arguments(given))}){returns}"
+    if len(line) <= 96:
+        return line
+    inside = "\n".join(f"    {each}," for each in _arguments(given))
+    return f"{awaited}{name}(\n{inside}\n){returns}"
+
+
+def _arguments(given: ast.arguments) -> Iterator[str]:
+    plain = [*given.posonlyargs, *given.args]
+    defaults = [None] * (len(plain) - len(given.defaults)) + [*given.defaults]
+    for argument, default in zip(plain, defaults, strict=True):
+        yield _argument(argument, default)
+    if given.vararg or given.kwonlyargs:
+        yield f"*{ast.unparse(given.vararg)}" if given.vararg else "*"
+    for argument, value in zip(given.kwonlyargs, given.kw_defaults, strict=True):
+        yield _argument(argument, value)
+    if given.kwarg:
+        yield f"**{ast.unparse(given.kwarg)}"
+
+
+def _argument(argument: ast.arg, default: ast.expr | None) -> str:
+    text = ast.unparse(argument)
+    if default is None:
+        return text
+    value = ast.unparse(default)
+    return f"{text} = {'…' if value.startswith('_') else value}"
+
+
+def _block(code: str) -> str:
+    return f"```text\n{code}\n```\n"
+
+
+def _inline(text: str) -> str:
+    """Roles and literals of a docstring as code of Markdown."""
+    text = _ROLE.sub(
+        lambda found: f"`{found[2].rpartition('.')[2] if found[1] else found[2]}`", text
+    )
+    return text.replace("``", "`")
+
+
+def markdown_of(doc: str) -> str:
+    """A docstring in the style of this project as Markdown."""
+    lines: list[str] = []
+    section = literal = table = False
+    for line in inspect.cleandoc(doc).splitlines():
+        indented = line.startswith("    ")
+        if literal and line and not indented:
+            literal, lines = False, [*lines, "```", ""]
+        if _RULE.match(line):
+            table = not table
+            lines.append("```text" if table else "```")
+            continue
+        if table:
+            lines.append(line.replace("``", "  ").rstrip())
+            continue
+        if found := _SECTION.match(line):
+            section = found[1] not in {"Returns", "Yields"}
+            lines.append(f"**{found[1]}**\n")
+        elif literal:
+            lines.append(line.removeprefix("    "))
+        elif line.endswith("::") and not section:
+            lines += [_inline(line.removesuffix(":")) if line != "::" else "", "", "```text"]
+            literal = True
+        elif section and indented and (item := _ITEM.match(line.strip())) and line[4] != " ":
+            names = ", ".join(f"`{name.strip()}`" for name in item[1].split(","))
+            lines.append(f"- {names}: {_inline(item[2])}".rstrip())
+        elif indented:
+            lines.append(("  " if section else "") + _inline(line.strip()))
+        else:
+            section = section and not line
+            lines.append(_inline(line))
+    text = "\n".join([*lines, "```"] if literal else lines)
+    return text.replace("```text\n\n", "```text\n").replace("\n\n```\n", "\n```\n")
+
+
+def _errors() -> Iterator[str]:
+    errors = importlib.import_module("vidsearch.errors")
+    yield "## vidsearch.errors\n"
+    yield (
+        "Everything that is raised on purpose is a `VidsearchError`. Its `fault` says who is to "
+        "blame, and [what a worker does](media.md#what-goes-wrong-and-what-it-is-called) then.\n"
+    )
+    yield "| error | is a | fault | |\n|---|---|---|---|"
+    for name in errors.__all__:
+        cls = getattr(errors, name)
+        if inspect.isclass(cls) and issubclass(cls, VidsearchError):
+            doc = _inline(inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " "))
+            yield f"| `{name}` | `{cls.__bases__[0].__name__}` | {cls.fault} | {doc} |"
+    yield ""

@@ -1,0 +1,73 @@
+"""docs/api.md: every public name, with what its docstring says, in Markdown."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+import vidsearch
+import vidsearch_tasks
+from vidsearch import errors, search
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = runpy.run_path(str(ROOT / "scripts/api_reference.py"))
+PAGE = (ROOT / "docs/api.md").read_text("utf-8")
+SECTIONS = dict(re.findall(r"^### (\w+)\n\n(.*?)(?=^##|\Z)", PAGE, re.DOTALL | re.MULTILINE))
+
+
+@pytest.mark.parametrize("module", [vidsearch, vidsearch_tasks, search], ids=lambda m: m.__name__)
+def test_every_public_name_is_there_with_a_text(module: object) -> None:
+    names = set(module.__all__) - {"__version__", "app"}  # type: ignore[attr-defined]
+    assert names - SECTIONS.keys() == set()
+    told = {name: re.sub(r"```text.*?```", "", SECTIONS[name], flags=re.DOTALL) for name in names}
+    # The modes are described where they are an argument.
+    assert {name for name, text in told.items() if not text.strip()} <= {"Mode"}
+
+
+def test_every_error_is_in_the_table() -> None:
+    kinds = set(re.findall(r"^\| `(\w+)` \| `\w+` \| \w+ \| \S", PAGE, re.MULTILINE))
+    assert kinds == set(errors.__all__) - {"Fault"}
+
+
+def test_signatures_hold_names_types_and_defaults() -> None:
+    assert "    priority: Priority = 'interactive',\n" in SECTIONS["register_video"]
+    assert "load_settings(**overrides: Any) -> Settings\n" in SECTIONS["load_settings"]
+    assert "- `cosine: float`: Between the query and" in SECTIONS["Moment"]
+    assert "`registered`, `queued`, " in SECTIONS["State"]
+
+
+def test_a_docstring_becomes_markdown() -> None:
+    doc = """Finds a thing; see :class:`~vidsearch.search.Hit` and :mod:`vidsearch`.
+
+    ``k`` best::
+
+        find(1)
+
+        find(2)
+
+    ==========  =====
+    ``a``       first
+    ==========  =====
+
+    Args:
+        k: how many,
+            at most.
+        a, b: two.
+
+    Returns:
+        Those.
+
+    Raises:
+        QueryError, ConfigError: it is wrong.
+    """
+    assert SCRIPT["markdown_of"](doc).splitlines() == [
+        *("Finds a thing; see `Hit` and `vidsearch`.", ""),
+        *("`k` best:", "", "```text", "find(1)", "", "find(2)", "```", ""),
+        *("```text", "  a         first", "```", ""),
+        *("**Args**", "", "- `k`: how many,", "  at most.", "- `a`, `b`: two.", ""),
+        *("**Returns**", "", "Those.", ""),
+        *("**Raises**", "", "- `QueryError`, `ConfigError`: it is wrong."),
+    ]
