@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vidsearch.errors import ConfigError, VideoNotRegisteredError
 from vidsearch_mappings.registry import WAITING
 from vidsearch_tasks.celery_app import EMBED_SLICE
-from vidsearch_tasks.services import current_services
+from vidsearch_tasks.configured import current_services
 
 if TYPE_CHECKING:
     from celery import Celery

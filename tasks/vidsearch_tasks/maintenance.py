@@ -17,8 +17,9 @@ from vidsearch.metrics import measured_sweep
 from vidsearch.once import build_once
 from vidsearch_tasks.broker import messages_of, queue_depth
 from vidsearch_tasks.celery_app import EMBED_SLICE, FILL, INGEST
+from vidsearch_tasks.configured import current_services
 from vidsearch_tasks.register import enqueue, enqueue_fills, enqueue_many, send_messages
-from vidsearch_tasks.services import Services, current_services
+from vidsearch_tasks.services import Services
 
 if TYPE_CHECKING:
     from celery import Celery

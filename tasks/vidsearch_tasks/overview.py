@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from vidsearch.errors import BackendUnavailableError, IndexNotFoundError, MappingConflictError
 from vidsearch_mappings.registry import IN_PROGRESS, State, to_stamp
 from vidsearch_tasks.broker import BrokerState, broker_state
+from vidsearch_tasks.configured import current_services
 from vidsearch_tasks.reindexing import run_store
-from vidsearch_tasks.services import Services, current_services
+from vidsearch_tasks.services import Services
 
 if TYPE_CHECKING:
     from vidsearch.config import Settings

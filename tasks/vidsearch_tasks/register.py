@@ -13,7 +13,8 @@ from vidsearch.errors import BackendUnavailableError
 from vidsearch_mappings.registry import PRIORITIES, Priority
 from vidsearch_tasks.broker import send_ids
 from vidsearch_tasks.celery_app import EMBED_SLICE, FILL, INGEST, bulk_queue
-from vidsearch_tasks.services import Services, current_services
+from vidsearch_tasks.configured import current_services
+from vidsearch_tasks.services import Services
 
 if TYPE_CHECKING:
     from celery import Celery

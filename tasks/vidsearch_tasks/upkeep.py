@@ -14,7 +14,7 @@ from celery.signals import celeryd_after_setup, celeryd_init
 from vidsearch.errors import VidsearchError
 from vidsearch_tasks.broker import send_sweep
 from vidsearch_tasks.celery_app import bulk_queue, maintenance_queue
-from vidsearch_tasks.services import current_services
+from vidsearch_tasks.configured import current_services
 
 __all__ = ["SweepTimer"]
 

@@ -27,7 +27,7 @@ from vidsearch_tasks.broker_url import (
     require_usable,
 )
 from vidsearch_tasks.celery_app import EMBED_SLICE, INGEST
-from vidsearch_tasks.services import configured_in, current_services
+from vidsearch_tasks.configured import configured_in, current_services
 from vidsearch_tasks.spawned import hand_over, starts_afresh
 from vidsearch_tasks.stopping import STOP
 

@@ -13,7 +13,7 @@ import pytest
 
 from vidsearch.errors import ConfigError
 from vidsearch.stop import Stop
-from vidsearch_tasks import services, spawned, worker_start
+from vidsearch_tasks import configured, spawned, worker_start
 from vidsearch_tasks.spawned import hand_over, handed_over, starts_afresh
 
 TELL = "from vidsearch_tasks.stopping import STOP; print(STOP.is_set())"
@@ -72,7 +72,7 @@ def test_processes_are_started_afresh_where_the_pool_has_any(
 def test_program_that_configures_in_its_main_module_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(services, "_configured_in", "__main__")
+    monkeypatch.setattr(configured, "_configured_in", "__main__")
     with pytest.raises(ConfigError, match=r"call it in a module that the program imports"):
         worker_start._hand_over()
     assert spawned._NAME not in os.environ or not os.environ[spawned._NAME]

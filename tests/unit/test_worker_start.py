@@ -15,8 +15,7 @@ from celery.signals import celeryd_after_setup, celeryd_init
 from vidsearch.cli.workers import conflict_problem
 from vidsearch.config import Settings
 from vidsearch.errors import ConfigError
-from vidsearch_tasks import BrokerState, WorkerState, configure, make_app
-from vidsearch_tasks import services as services_module
+from vidsearch_tasks import BrokerState, WorkerState, configure, configured, make_app
 from vidsearch_tasks.celery_app import EMBED_SLICE, INGEST
 from vidsearch_tasks.worker_start import app_conflicts, broker_advice, require_suitable
 
@@ -35,7 +34,7 @@ def own_app(**conf: Any) -> Celery:
 def start(
     app: Celery, monkeypatch: pytest.MonkeyPatch, *, queue: str = "q", pool: Any = TaskPool
 ) -> None:
-    monkeypatch.setattr(services_module, "_current", services_module.current_services())
+    monkeypatch.setattr(configured, "_current", configured.current_services())
     configure(SETTINGS, app=app)
     app.amqp.queues.select(queue)
     celeryd_after_setup.send("w@h", instance=SimpleNamespace(app=app, pool_cls=pool), conf=app.conf)
