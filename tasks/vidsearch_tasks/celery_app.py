@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery
+from kombu import Queue
 
 from vidsearch.config import Settings
 from vidsearch.defaults import TIME_LIMIT
@@ -23,6 +24,7 @@ __all__ = [
     "bulk_queue",
     "maintenance_queue",
     "make_app",
+    "queue_of",
 ]
 
 INGEST = "vidsearch.ingest_video"
@@ -49,6 +51,16 @@ def bulk_queue(queue: str) -> str:
 def maintenance_queue(queue: str) -> str:
     """Where the sweep waits, so that no video is before it."""
     return f"{queue}-maintenance"
+
+
+def queue_of(app: Celery, name: str) -> Queue:
+    """A queue as the app declares it, also where ``task_create_missing_queues`` is off."""
+    queues = app.amqp.queues
+    try:
+        found: Queue = queues[name]
+    except KeyError:
+        found = queues.add(queues.new_missing(name))
+    return found
 
 
 def make_app(settings: Settings) -> Celery:
