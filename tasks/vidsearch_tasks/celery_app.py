@@ -97,6 +97,8 @@ def make_app(settings: Settings) -> Celery:
         worker_disable_prefetch=is_redis(url),  # of Celery 5.6; with Redis only
         worker_eta_task_limit=1,  # of Celery 5.6
         broker_connection_retry_on_startup=True,
+        # Celery gives up after a hundred times, which is three quarters of an hour.
+        broker_connection_max_retries=None,
         # RabbitMQ closes the channel of a worker that has not acknowledged a message in time: it
         # opens another one, and the task goes on, as its lease does.
         broker_channel_error_retry=True,

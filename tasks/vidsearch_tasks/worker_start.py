@@ -142,8 +142,10 @@ def _prepare_worker(instance: Any, **_: Any) -> None:
     for each in (*app_conflicts(app, settings), *broker_advice(app, settings)):
         _log.warning("%s", each)
     # A worker would end, and not come back, where Redis refuses a command for once (its memory or
-    # disk is full, it has become a replica), or RabbitMQ takes back a message.
+    # disk is full, it has become a replica), RabbitMQ takes back a message, or the broker is away
+    # for three quarters of an hour.
     app.conf.broker_channel_error_retry = True
+    app.conf.broker_connection_max_retries = None
     # Remote control answers in the serializer of the app's own tasks, which may be pickle.
     app.control.mailbox.serializer = "json"
     # Those of the app are for its own tasks.

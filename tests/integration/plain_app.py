@@ -12,4 +12,5 @@ app = Celery(
 )
 app.conf.worker_prefetch_multiplier = 1
 app.conf.broker_connection_retry_on_startup = True
+app.conf.broker_connection_max_retries = 1  # by default 100, for which no test waits
 configure(settings, encoder=SwitchedEncoder(), app=app)

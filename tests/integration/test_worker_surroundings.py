@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 from tests.http_stub import Reply, http_stub
+from tests.integration.relay import Relay
 from tests.integration.stage import LEASE, Stage, running_stage
 from tests.integration.worker import Worker, until
 from tests.services import WHOLE_WAYS
@@ -42,35 +43,47 @@ def test_settings_that_an_application_has_for_its_own_tasks_do_not_matter(
         assert stage.services.operations.last_sweep() is not None
 
 
-def test_worker_of_any_app_goes_on_when_a_full_redis_has_room_again(
+def test_worker_of_any_app_survives_a_full_redis_and_one_that_is_away(
     stage: Stage, red: Path, redis_url: str
 ) -> None:
     (stage.switches / "held").touch()
-    app = "tests.integration.plain_app"
+    relay, queue = Relay(redis_url), stage.services.settings.broker.queue
+    env = {
+        **stage.env,
+        "VIDSEARCH_INGEST__SWEEP_SECONDS": "1",
+        "VIDSEARCH_BROKER__URL": relay.url,
+    }
     stage.register("a", red)
-    env = {**stage.env, "VIDSEARCH_INGEST__SWEEP_SECONDS": "1"}
-    with (
-        Worker(stage.folder / "plain", env, app=app) as worker,
-        redis.Redis.from_url(redis_url) as client,
-    ):
-        stage.workers.append(worker)
-        stage.until("a", State.PROCESSING, worker=worker)
-        stage.register("b", red)  # waits behind it
-        before = client.config_get("maxmemory")["maxmemory"]
-        client.config_set("maxmemory", 1)
-        try:
-            (stage.switches / "held").unlink()
-            stage.until("a", State.INDEXED, worker=worker)
-            queue = stage.services.settings.broker.queue
-            until(lambda: client.llen(queue) == 0, what="it has taken b", worker=worker)
-            until(lambda: "maxmemory" in worker.text(), what="Redis refused", worker=worker)
-            with pytest.raises(BackendUnavailableError, match="memory is full"):
-                stage.register("c", red)
-        finally:
-            client.config_set("maxmemory", before)
-        for id in ("b", "c"):
-            assert stage.until(id, State.INDEXED, worker=worker).attempts == 1
-        assert worker.alive()
+    try:
+        with (
+            Worker(stage.folder / "plain", env, app="tests.integration.plain_app") as worker,
+            redis.Redis.from_url(redis_url) as client,
+        ):
+            stage.workers.append(worker)
+            stage.until("a", State.PROCESSING, worker=worker)
+            stage.register("b", red)  # waits behind it
+            before = client.config_get("maxmemory")["maxmemory"]
+            client.config_set("maxmemory", 1)
+            try:
+                (stage.switches / "held").unlink()
+                stage.until("a", State.INDEXED, worker=worker)
+                until(lambda: client.llen(queue) == 0, what="it has taken b", worker=worker)
+                until(lambda: "maxmemory" in worker.text(), what="Redis refused", worker=worker)
+                with pytest.raises(BackendUnavailableError, match="memory is full"):
+                    stage.register("c", red)
+            finally:
+                client.config_set("maxmemory", before)
+            for id in ("b", "c"):
+                assert stage.until(id, State.INDEXED, worker=worker).attempts == 1
+
+            relay.down()
+            again = "Trying again in 4.00 seconds"
+            until(lambda: again in worker.text(), what="a second try", worker=worker)
+            relay.up()
+            stage.register("d", red)
+            assert stage.until("d", State.INDEXED, worker=worker).attempts == 1
+    finally:
+        relay.down()
 
 
 @pytest.mark.parametrize("search_node", WHOLE_WAYS, indirect=True)

@@ -157,7 +157,7 @@ def test_worker_of_an_app_that_lists_its_queues_takes_from_those_beside_as_well(
 
 
 @pytest.mark.parametrize("kind", ["redis", "amqp"])
-def test_started_worker_goes_on_after_an_error_of_its_channel(
+def test_started_worker_goes_on_after_errors_and_outages_of_its_broker(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = own_app(broker_url=f"{kind}://h/")
@@ -166,6 +166,7 @@ def test_started_worker_goes_on_after_an_error_of_its_channel(
     assert not app.conf.broker_channel_error_retry, "it takes from another queue"
     start(app, monkeypatch)
     assert app.conf.broker_channel_error_retry
+    assert app.conf.broker_connection_max_retries is None
 
 
 def test_limits_that_do_not_fit_each_other_are_refused() -> None:
