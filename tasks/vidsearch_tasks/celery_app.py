@@ -15,6 +15,7 @@ __all__ = [
     "EMBED_SLICE",
     "FILL",
     "INGEST",
+    "PROCESS_SECONDS",
     "REINDEX",
     "SCAN",
     "SWEEP",
@@ -36,6 +37,8 @@ REINDEX = "vidsearch.reindex"
 WORKER_INFO = "vidsearch_worker_info"
 """Remote control command, not a task: ``celery -A … inspect vidsearch_worker_info``."""
 
+PROCESS_SECONDS = 60.0
+"""For which a process of a worker's pool may start."""
 _CONNECT_SECONDS = 3.0
 _ANSWER_SECONDS = 10.0
 
@@ -102,6 +105,9 @@ def make_app(settings: Settings) -> Celery:
         # RabbitMQ closes the channel of a worker that has not acknowledged a message in time: it
         # opens another one, and the task goes on, as its lease does.
         broker_channel_error_retry=True,
+        # Celery ends a process of the pool that has not started after four seconds, and starts
+        # another, for ever: on a busy machine, none would get to the end of its imports.
+        worker_proc_alive_timeout=PROCESS_SECONDS,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_transport_options={
             # Redis delivers a message again that is not acknowledged for so long. It must exceed

@@ -26,7 +26,15 @@ from vidsearch_tasks.broker_url import (
     is_unverified,
     require_usable,
 )
-from vidsearch_tasks.celery_app import EMBED_SLICE, FILL, INGEST, REINDEX, SCAN, SWEEP
+from vidsearch_tasks.celery_app import (
+    EMBED_SLICE,
+    FILL,
+    INGEST,
+    PROCESS_SECONDS,
+    REINDEX,
+    SCAN,
+    SWEEP,
+)
 from vidsearch_tasks.configured import configured_in, current_services
 from vidsearch_tasks.spawned import hand_over, starts_afresh
 from vidsearch_tasks.stopping import STOP
@@ -146,6 +154,7 @@ def _prepare_worker(instance: Any, **_: Any) -> None:
     # for three quarters of an hour.
     app.conf.broker_channel_error_retry = True
     app.conf.broker_connection_max_retries = None
+    app.conf.worker_proc_alive_timeout = max(app.conf.worker_proc_alive_timeout, PROCESS_SECONDS)
     # Remote control answers in the serializer of the app's own tasks, which may be pickle.
     app.control.mailbox.serializer = "json"
     # Those of the app are for its own tasks.

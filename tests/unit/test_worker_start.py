@@ -167,6 +167,7 @@ def test_started_worker_goes_on_after_errors_and_outages_of_its_broker(
     start(app, monkeypatch)
     assert app.conf.broker_channel_error_retry
     assert app.conf.broker_connection_max_retries is None
+    assert app.conf.worker_proc_alive_timeout == 60
 
 
 def test_limits_that_do_not_fit_each_other_are_refused() -> None:
