@@ -181,6 +181,7 @@ def ingestion_status(*, services: Services | None = None) -> IngestionStatus:
             services.engine.run(steps)
         except (BackendUnavailableError, MappingConflictError) as lost:
             error = error or lost
+    pauses = [pause for pause in pauses if _is_there(pause, broker, at=videos.at)]
     at_work = videos.leases.renewed or bool(board and board.leases.renewed)
     serving = _serving(broker, services.settings)
     problems = _problems(
@@ -189,7 +190,7 @@ def ingestion_status(*, services: Services | None = None) -> IngestionStatus:
         at_work=at_work,
         no_worker=broker is not None and not serving,
         last_sweep=last_sweep,
-        pauses=[pause for pause in pauses if _needs_a_person(pause, broker, at=videos.at)],
+        pauses=pauses,
         blocks=blocks,
         run=run,
     )
@@ -314,10 +315,11 @@ def _problems(
             "space comes first"
         )
     for pause in pauses:
-        yield (
-            f"{pause.by} takes no videos since {duration(videos.at - pause.since)}: "
-            f"{pause.error}. Mend that; it tries again by itself"
-        )
+        if pause.key.startswith(SETUP_PAUSE):
+            yield (
+                f"{pause.by} takes no videos since {duration(videos.at - pause.since)}: "
+                f"{pause.error}. Mend that; it tries again by itself"
+            )
     if run is not None and run.error is not None and (run.is_at_rest or not run.background):
         yield (
             f"{run.called} stopped: {run.error}. `vidsearch reindex resume` goes on with it, "
@@ -325,14 +327,14 @@ def _problems(
         )
 
 
-def _needs_a_person(pause: Pause, broker: BrokerState | None, *, at: float) -> bool:
-    """Whether it is the pause of a worker that is not set up right, and still there.
+def _is_there(pause: Pause, broker: BrokerState | None, *, at: float) -> bool:
+    """Whether what is paused is still there: a worker may have been replaced by another one.
 
     One that waits does not answer in the pool `solo`; one that is gone neither answers nor has
     noted another pause since the last one ended.
     """
     if not pause.key.startswith(SETUP_PAUSE):
-        return False
+        return True
     answers = broker is None or any(worker.name == pause.by for worker in broker.workers)
     return answers or pause.until > at - _GONE_SECONDS
 
