@@ -20,6 +20,8 @@ from vidsearch_tasks import ingestion_status
 
 pytestmark = pytest.mark.integration
 
+PLAIN = "tests.integration.plain_app"
+
 
 def test_settings_that_an_application_has_for_its_own_tasks_do_not_matter(
     stage: Stage, red: Path, redis_url: str
@@ -27,7 +29,6 @@ def test_settings_that_an_application_has_for_its_own_tasks_do_not_matter(
     env = {
         **stage.env,
         "VIDSEARCH_INGEST__SWEEP_SECONDS": "0.5",
-        "VIDSEARCH_INGEST__SLICE_SECONDS": "3",  # of a video of six: messages that workers send
         "C_FORCE_ROOT": "1",
     }
     stage.register("a", red)
@@ -56,7 +57,7 @@ def test_worker_of_any_app_survives_a_full_redis_and_one_that_is_away(
     stage.register("a", red)
     try:
         with (
-            Worker(stage.folder / "plain", env, app="tests.integration.plain_app") as worker,
+            Worker(stage.folder / "plain", env, app=PLAIN, options=("--queues", queue)) as worker,
             redis.Redis.from_url(redis_url) as client,
         ):
             stage.workers.append(worker)
