@@ -102,7 +102,8 @@ def test_message_that_cannot_be_read_makes_nobody_guess(redis_url: str) -> None:
     app, queue = app_of(redis_url), f"q-{uuid4().hex}"
     send_ingest(app, "a", queue=queue, timeout=10)
     with redis.Redis.from_url(redis_url) as client:
-        message = json.loads(client.lindex(queue, 0))
+        (raw,) = client.lrange(queue, 0, -1)
+        message = json.loads(raw)
         client.lset(queue, 0, json.dumps({**message, "body": "?"}))
         assert broker.messages_of(app, queue=queue, held_seconds=60) is None
         other = {**message, "body": "?", "headers": {**message["headers"], "task": "shop.pay"}}

@@ -111,8 +111,8 @@ def test_task_that_is_revoked_takes_no_video_away(stage: Stage, red: Path, redis
         stage.until("a", State.PROCESSING, worker=worker)
         stage.register("b", red)
         with redis.Redis.from_url(redis_url) as client:
-            message = json.loads(client.lindex(stage.services.settings.broker.queue, 0))
-        id = message["headers"]["id"]
+            (raw,) = client.lrange(stage.services.settings.broker.queue, 0, -1)
+        id = json.loads(raw)["headers"]["id"]
         stage.services.app.control.revoke(id)
         until(lambda: f"flagged as revoked: {id}" in worker.text(), what="it knows", worker=worker)
         (stage.switches / "held").unlink()
