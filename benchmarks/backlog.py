@@ -18,7 +18,7 @@ from benchmarks.celery_worker import start_worker
 from benchmarks.harness import others_from_now
 from benchmarks.report import Section, Verdict
 from vidsearch.config import Settings
-from vidsearch.engines import Write
+from vidsearch.engines import Json, Write
 from vidsearch.index import create_videos_index
 from vidsearch.local import RedisServer, SearchNode
 from vidsearch.registry import ErrorRecord, State, VideoRecord
@@ -111,7 +111,7 @@ def _fill(services: Services, total: int) -> None:
 
 def _record(number: int, now: float) -> VideoRecord:
     state, ago = _STATES[number % len(_STATES)], float(number * 37 % 100_000)
-    times = {"registered_at": now - ago - 60, "updated_at": now - ago}
+    times: Json = {"registered_at": now - ago - 60, "updated_at": now - ago}
     error = ErrorRecord(_ERRORS[number % 3], "decode", f"the reason of video {number}")
     return VideoRecord(
         f"v{number}",

@@ -102,14 +102,15 @@ def _ask(channel: Any, command: str, key: str, *arguments: Any) -> list[Any]:
 
 def _id_in(message: Mapping[str, Any]) -> str | None:
     """The id of the video or slice that a message is for."""
-    from kombu.compression import decompress
+    from kombu import compression
 
+    unpacked: Any = compression.decompress
     try:
         body: Any = message["body"]
         if message["properties"]["body_encoding"] == "base64":
             body = b64decode(body)
         if form := message["headers"].get("compression"):  # the application's `task_compression`
-            body = decompress(body, form)
+            body = unpacked(body, form)
         content = orjson.loads(body)
         # The older one of Celery's two protocols has an object.
         id = (content["args"] if isinstance(content, dict) else content[0])[0]
