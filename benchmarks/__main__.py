@@ -42,6 +42,7 @@ MODULES = (
     "slices",
     "rewrite",
     "ingestion",
+    "backlog",
     "index_copy",
     "model_change",
     "attached_swap",

@@ -24,7 +24,12 @@ class Result:
 
     @property
     def data(self) -> Any:
-        return json.loads(self.out)
+        """What it printed as JSON; a command that printed none says why on stderr."""
+        try:
+            return json.loads(self.out)
+        except ValueError:
+            told = f"exit code {self.code}, no JSON on stdout: {self.out!r}; stderr: {self.err}"
+            raise AssertionError(told) from None
 
 
 Run = Callable[..., Result]

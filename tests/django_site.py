@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vidsearch.testing.in_process import videos_in_process
-from vidsearch_tasks import Services, services
+from vidsearch_tasks import Services, configured
 
 __all__ = ["EXAMPLE", "Site", "open_site", "set_up_django"]
 
@@ -75,9 +75,9 @@ def set_up_django() -> None:
         USE_TZ=True,
         LOGGING_CONFIG=None,
     )
-    before = services._current, services._configured_in
+    before = configured._current, configured._configured_in
     django.setup()  # which configures vidsearch as well
-    services._current, services._configured_in = before
+    configured._current, configured._configured_in = before
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from celery import Celery
 
 from vidsearch.defaults import BROKER_SECONDS
-from vidsearch_tasks.broker import send_ids
 from vidsearch_tasks.celery_app import INGEST
+from vidsearch_tasks.sending import send_ids
 
 __all__ = ["send_ingest"]
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vidsearch.lazy import imported_late
 from vidsearch_tasks.broker import BrokerState, WorkerState, broker_state, queue_depth
 from vidsearch_tasks.celery_app import beat_schedule, make_app
+from vidsearch_tasks.configured import configure, current_services
 from vidsearch_tasks.maintenance import run_scan, run_sweep
 from vidsearch_tasks.overview import IngestionStatus, LongVideo, ingestion_status
 from vidsearch_tasks.register import (
@@ -24,7 +25,7 @@ from vidsearch_tasks.register import (
     stream_registrations,
 )
 from vidsearch_tasks.reindexing import reindexer, run_store, start_reindex
-from vidsearch_tasks.services import Services, configure, current_services
+from vidsearch_tasks.services import Services
 from vidsearch_tasks.videos import delete_video, retry_videos, update_fields, video_status
 from vidsearch_tasks.worker_logs import set_formatter as _  # noqa: F401  (a signal calls it)
 from vidsearch_tasks.worker_start import app_conflicts

@@ -15,6 +15,7 @@ from vidsearch.errors import (
     BackendUnavailableError,
     ConfigError,
     LeaseLostError,
+    RegistryError,
     VideoNotRegisteredError,
     VidsearchError,
     WorkerStoppingError,
@@ -23,9 +24,9 @@ from vidsearch.errors import (
 from vidsearch.later import call_later
 from vidsearch.retry import Decision, decide, engine_delay, pause_delay
 from vidsearch_mappings.registry import WAITING, ErrorRecord
-from vidsearch_tasks.broker import send_ids
 from vidsearch_tasks.celery_app import EMBED_SLICE, FILL, INGEST
 from vidsearch_tasks.register import enqueue, enqueue_fills, enqueue_slices
+from vidsearch_tasks.sending import send_ids
 from vidsearch_tasks.services import Services
 from vidsearch_tasks.stopping import STOP
 
@@ -35,9 +36,11 @@ if TYPE_CHECKING:
     from vidsearch.ingest import Outcome
     from vidsearch.registry import Registry
 
-__all__ = ["FILLS", "SLICES", "VIDEOS", "Work", "attempted"]
+__all__ = ["FILLS", "SETUP_PAUSE", "SLICES", "VIDEOS", "Work", "attempted"]
 
 _log = logging.getLogger(__name__)
+SETUP_PAUSE = "setup:"
+"""How the keys of pauses begin of workers that are not set up right."""
 _LOOK_SECONDS = 0.25
 _GRACE_SECONDS = 2.5
 """For the work to end between two batches, before its lease is given back all the same."""
@@ -148,6 +151,13 @@ class _Trial:
                 tries += 1
                 delay = engine_delay(tries)
                 _log.warning("video %r: next try in %.1f s: %s", self._id, delay, error)
+            except RegistryError as error:
+                # A newer version wrote its record. The message would come back at once; the sweep
+                # of a worker of that version sends another one.
+                _log.warning("video %r is left to newer workers: %s", self._id, error)
+                if not self._has_worker:
+                    raise
+                return Outcome("retry", reason=str(error), error=error)
             except VidsearchError as error:
                 # Nothing can be recorded, as there is no registry, or no right to write to it.
                 _log.warning("video %r is left to another worker: %s", self._id, error)
@@ -275,4 +285,4 @@ _circuit = _Circuit()
 
 
 def _key(worker: str) -> str:
-    return f"setup:{worker}"
+    return f"{SETUP_PAUSE}{worker}"

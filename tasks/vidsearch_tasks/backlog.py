@@ -17,6 +17,8 @@ __all__ = ["count_messages", "message_ids"]
 
 _AT_ONCE = 1000
 """Messages per request to Redis."""
+_OURS = "vidsearch."
+"""How the names of the tasks begin; an application may send its own over the same queue."""
 
 
 def count_messages(connection: Connection, queues: Iterable[str]) -> int:
@@ -45,18 +47,23 @@ def message_ids(
     """The ids in all messages of some queues, and in those that workers took a short time ago.
 
     ``held_seconds`` is that time: a worker that holds a message for longer and has not begun may
-    have been killed. ``None`` where the broker lets nobody read its queues.
+    have been killed. ``None`` where the broker lets nobody read its queues, or a message of ours
+    cannot be read.
     """
     from kombu.transport import redis
 
     channel: Any = connection.default_channel
     if not isinstance(channel, redis.Channel):
         return None
-    return frozenset(
-        id
-        for raw in (*_waiting(channel, queues), *_held(channel, queues, held_seconds))
-        if (id := _id_in(raw))
-    )
+    ids: set[str] = set()
+    for message in (*_waiting(channel, queues), *_held(channel, queues, held_seconds)):
+        task = (message.get("headers") or {}).get("task")
+        if task is None or task.startswith(_OURS):
+            if id := _id_in(message):
+                ids.add(id)
+            elif task is not None:
+                return None
+    return frozenset(ids)
 
 
 def _waiting(channel: Any, queues: Sequence[str]) -> Iterator[Mapping[str, Any]]:
@@ -95,8 +102,18 @@ def _ask(channel: Any, command: str, key: str, *arguments: Any) -> list[Any]:
 
 def _id_in(message: Mapping[str, Any]) -> str | None:
     """The id of the video or slice that a message is for."""
+    from kombu import compression
+
+    unpacked: Any = compression.decompress
     try:
-        id = orjson.loads(b64decode(message["body"]))[0][0]
-    except (KeyError, IndexError, TypeError, ValueError):  # another task's
+        body: Any = message["body"]
+        if message["properties"]["body_encoding"] == "base64":
+            body = b64decode(body)
+        if form := message["headers"].get("compression"):  # the application's `task_compression`
+            body = unpacked(body, form)
+        content = orjson.loads(body)
+        # The older one of Celery's two protocols has an object.
+        id = (content["args"] if isinstance(content, dict) else content[0])[0]
+    except Exception:  # of another task, in whatever form
         return None
     return id if isinstance(id, str) else None

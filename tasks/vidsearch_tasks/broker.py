@@ -1,26 +1,16 @@
-"""The broker: send a message, count the waiting ones, ask the workers about themselves."""
+"""The broker: how many messages wait, and what the workers say about themselves."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vidsearch.batches import in_batches
 from vidsearch.config import redact_url
-from vidsearch.defaults import BROKER_SECONDS
-from vidsearch.errors import BackendUnavailableError, ConfigError
 from vidsearch_tasks.backlog import count_messages, message_ids
-from vidsearch_tasks.broker_url import (
-    NO_CLUSTER,
-    broker_url,
-    is_redis,
-    require_usable,
-    without_passwords,
-)
-from vidsearch_tasks.celery_app import SWEEP, WORKER_INFO, bulk_queue, make_app
+from vidsearch_tasks.celery_app import WORKER_INFO, bulk_queue, make_app
+from vidsearch_tasks.connection import asking, connection
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -30,17 +20,15 @@ if TYPE_CHECKING:
 __all__ = [
     "BrokerState",
     "WorkerState",
-    "broker_errors",
     "broker_state",
+    "memory_advice",
     "messages_of",
     "queue_depth",
-    "send_ids",
-    "send_sweep",
 ]
 
 _MODEL_PAUSE = 0.5
-_AT_ONCE = 100
-"""Messages per request to the broker."""
+_PATIENCE = 30.0
+"""Seconds for a look into the queues; a third of it until the broker answers each request."""
 _INFO = (
     *("index", "engine", "model", "encoder", "identity", "others", "precision", "problem"),
     "conflicts",
@@ -96,189 +84,14 @@ class BrokerState:
         return tuple(worker for worker in self.workers if self.queue in worker.queues)
 
 
-@contextmanager
-def broker_errors(url: str) -> Iterator[None]:
-    """Map the errors of the broker's client.
-
-    Raises:
-        BackendUnavailableError: the broker cannot be reached or refuses.
-        ConfigError: it is a Redis Cluster, or a worker answers in another format.
-    """
-    from amqp.exceptions import AMQPError
-    from kombu.exceptions import ContentDisallowed, KombuError
-    from redis import exceptions as redis_errors
-
-    shown = redact_url(url)
-    try:
-        yield
-    except ContentDisallowed as error:
-        raise ConfigError(
-            f"a worker at {shown} answers in another format than JSON: set task_serializer of its "
-            "Celery app to 'json'"
-        ) from error
-    except (
-        redis_errors.AskError,  # also that a key has moved to another node
-        redis_errors.ClusterCrossSlotError,
-    ) as error:
-        raise ConfigError(f"broker.url {shown!r} is not usable: {NO_CLUSTER}") from error
-    except (AMQPError, KombuError, redis_errors.RedisError, OSError) as error:
-        # A client's message may show the URL with its password.
-        reason = without_passwords(str(error), url) or type(error).__name__
-        if "maxmemory" in reason:
-            raise BackendUnavailableError(
-                f"the broker at {shown} takes no more messages, as its memory is full "
-                f"({reason.rstrip('.')}): raise its maxmemory, or lower ingest.max_queued"
-            ) from error
-        raise BackendUnavailableError(
-            f"the broker at {shown} does not answer: {reason.rstrip('.')}. "
-            "Is it running, and is broker.url right?"
-        ) from error
-
-
-def send_ids(
-    app: Celery,
-    task: str,
-    ids: Sequence[str],
-    *,
-    queue: str,
-    timeout: float = BROKER_SECONDS,
-    max_queued: int | None = None,
-    counted: Sequence[str] = (),
-    owner: str | None = None,
-) -> tuple[Sequence[str], BackendUnavailableError | None]:
-    """Put messages, which hold an id and at most an owner, into the queue, over one connection.
-
-    Args:
-        app: whoever made it; its own retries and timeouts do not count here.
-        task: name of the task.
-        ids: one message each.
-        queue: where they go.
-        timeout: seconds until a broker that is away is given up.
-        max_queued: number of messages in the queues ``counted`` that are not exceeded.
-        counted: those queues.
-        owner: of the leases, where they could not be given back.
-
-    Where the app has ``task_always_eager``, their work is done here and now instead.
-
-    Returns:
-        The ids that the broker took, and why it did not take the others: ``None`` where there was
-        no room for them.
-    """
-    if app.conf.task_always_eager:
-        from vidsearch_tasks.eager import run_in_process
-
-        run_in_process(app, task, ids)
-        return ids, None
-    sent: list[str] = []
-    options = {} if owner is None else {"owner": owner}
-    try:
-        with (
-            _asking(app) as url,
-            _producer(app, url, timeout) as producer,
-            _flushing(producer) as flush,
-        ):
-            if max_queued is not None:
-                waiting = count_messages(producer.connection, counted)
-                ids = ids[: max(0, max_queued - waiting)]
-            for batch in in_batches(ids, _AT_ONCE):
-                put: list[str] = []
-                try:
-                    for id in batch:
-                        app.send_task(
-                            task,
-                            args=[id],
-                            kwargs=options,
-                            queue=queue,
-                            producer=producer,
-                            serializer="json",
-                            retry=False,
-                            ignore_result=True,
-                            # As Celery would find out with some effort, for its events and logs.
-                            argsrepr=repr([id]),
-                            kwargsrepr=repr(options),
-                            # The queue is declared with the first message, and not for each.
-                            declare=[] if put or sent else None,
-                        )
-                        put.append(id)
-                finally:
-                    flush()
-                    sent += put
-    except BackendUnavailableError as error:
-        return sent, error
-    return sent, None
-
-
-def send_sweep(app: Celery, *, queue: str, timeout: float = BROKER_SECONDS) -> None:
-    """Put a sweep into its queue, unless one waits there already.
-
-    The connection is not kept: a worker's parent process calls this, which forks.
-
-    Raises:
-        BackendUnavailableError: the broker did not take it.
-    """
-    with _asking(app) as url, _connection(app, url, timeout) as connection:
-        if not count_messages(connection, [queue]):
-            producer = app.amqp.Producer(connection, auto_declare=False)
-            options = {"serializer": "json", "retry": False, "ignore_result": True}
-            app.send_task(SWEEP, queue=queue, producer=producer, **options)
-
-
-@contextmanager
-def _producer(app: Celery, url: str, timeout: float) -> Iterator[Any]:
-    """A producer of a pool like Celery's own, whose connections give up within the timeout."""
-    from kombu import pools
-
-    producers = pools.producers[_connection(app, url, timeout)]
-    with producers.acquire(block=True, timeout=timeout / 3) as producer:
-        yield producer
-
-
-def _connection(app: Celery, url: str, timeout: float) -> Any:
-    """A connection that gives up within the timeout.
-
-    By its defaults Celery tries to connect for seconds, in the request of a user who waits. A third
-    of the timeout is for each: a place in the pool, a connection, the answer to a message.
-    """
-    share, urls = timeout / 3, url.split(";")
-    connect = share / len(urls)
-    options: dict[str, float] = {
-        "max_retries": len(urls) - 1,
-        "interval_start": 0,
-        "interval_step": 0,
-    }
-    if is_redis(urls[0]):
-        options |= {"socket_connect_timeout": connect, "socket_timeout": share}
-    return app.connection_for_write(connect_timeout=connect, transport_options=options)
-
-
-@contextmanager
-def _flushing(producer: Any) -> Iterator[Callable[[], None]]:
-    """Messages go to Redis with the next flush, all at once; each at once to another broker, and
-    with kombu before 5.7."""
-    from kombu.exceptions import KombuError
-
-    if not hasattr(producer, "batch"):
-        yield lambda: None
-        return
-    with producer.batch() as batch:
-
-        def flush() -> None:
-            try:
-                batch.flush()
-            except KombuError as error:
-                raise (error.__cause__ or error) from error
-
-        yield flush
-
-
 def queue_depth(app: Celery, *, queue: str) -> int:
     """Number of messages that wait in a queue, and in the one beside it for bulk imports.
 
     Raises:
         BackendUnavailableError: the broker does not answer.
     """
-    with _asking(app), app.connection_for_write() as connection:
-        return count_messages(connection, (queue, bulk_queue(queue)))
+    with asking(app) as url, connection(app, url, _PATIENCE) as connected:
+        return count_messages(connected, (queue, bulk_queue(queue)))
 
 
 def messages_of(app: Celery, *, queue: str, held_seconds: float) -> frozenset[str] | None:
@@ -287,8 +100,34 @@ def messages_of(app: Celery, *, queue: str, held_seconds: float) -> frozenset[st
     Raises:
         BackendUnavailableError: the broker does not answer.
     """
-    with _asking(app), app.connection_for_read() as connection:
-        return message_ids(connection, (queue, bulk_queue(queue)), held_seconds=held_seconds)
+    with asking(app) as url, connection(app, url, _PATIENCE) as connected:
+        return message_ids(connected, (queue, bulk_queue(queue)), held_seconds=held_seconds)
+
+
+def memory_advice(app: Celery) -> str | None:
+    """What to change of a Redis that drops messages when its memory is full.
+
+    Raises:
+        BackendUnavailableError: the broker does not answer.
+    """
+    from kombu.transport import redis
+    from redis.exceptions import ResponseError
+
+    with asking(app) as url, connection(app, url, _PATIENCE) as connected:
+        channel: Any = connected.default_channel
+        if not isinstance(channel, redis.Channel):
+            return None
+        try:
+            memory = channel.client.info("memory")
+        except ResponseError:  # no right to ask
+            return None
+    policy = str(memory.get("maxmemory_policy"))
+    if not memory.get("maxmemory") or not policy.startswith("allkeys"):
+        return None
+    return (
+        f"maxmemory-policy of this Redis is {policy}: when its memory is full it drops whole "
+        "queues, which the sweep has to send again; set it to noeviction"
+    )
 
 
 def broker_state(
@@ -308,7 +147,7 @@ def broker_state(
     queue = settings.broker.queue
     queued = queue_depth(app, queue=queue)
     until = time.monotonic() + model_seconds
-    with _asking(app) as url:
+    with asking(app) as url:
         answers = _ask(app, "active_queues", timeout=timeout) if _is_heard(app) else []
         takes = [(name, tuple(each["name"] for each in found)) for name, found in answers]
         names = [name for name, queues in takes if queue in queues]
@@ -332,8 +171,8 @@ def _is_heard(app: Celery) -> bool:
     from kombu.transport import redis
     from redis.exceptions import ResponseError
 
-    with app.connection_for_read() as connection:
-        channel: Any = connection.default_channel
+    with app.connection_for_read() as connected:
+        channel: Any = connected.default_channel
         if not isinstance(channel, redis.Channel):
             return True
         ask = channel.client.execute_command
@@ -365,12 +204,3 @@ def _is_unsure(info: Any) -> bool:
         and info["identity"] is None
         and info.get("problem") is None
     )
-
-
-@contextmanager
-def _asking(app: Celery) -> Iterator[str]:
-    """The URL of the broker, found usable; errors of its client are mapped."""
-    url = broker_url(app)
-    require_usable(url, app.conf.broker_transport_options or {})
-    with broker_errors(url):
-        yield url

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery
+from kombu.entity import Queue
 
 from vidsearch.config import Settings
 from vidsearch.defaults import TIME_LIMIT
@@ -14,6 +15,7 @@ __all__ = [
     "EMBED_SLICE",
     "FILL",
     "INGEST",
+    "PROCESS_SECONDS",
     "REINDEX",
     "SCAN",
     "SWEEP",
@@ -23,6 +25,7 @@ __all__ = [
     "bulk_queue",
     "maintenance_queue",
     "make_app",
+    "queue_of",
 ]
 
 INGEST = "vidsearch.ingest_video"
@@ -34,6 +37,8 @@ REINDEX = "vidsearch.reindex"
 WORKER_INFO = "vidsearch_worker_info"
 """Remote control command, not a task: ``celery -A … inspect vidsearch_worker_info``."""
 
+PROCESS_SECONDS = 60.0
+"""For which a process of a worker's pool may start."""
 _CONNECT_SECONDS = 3.0
 _ANSWER_SECONDS = 10.0
 
@@ -49,6 +54,16 @@ def bulk_queue(queue: str) -> str:
 def maintenance_queue(queue: str) -> str:
     """Where the sweep waits, so that no video is before it."""
     return f"{queue}-maintenance"
+
+
+def queue_of(app: Celery, name: str) -> Queue:
+    """A queue as the app declares it, also where ``task_create_missing_queues`` is off."""
+    queues = app.amqp.queues
+    try:
+        found: Queue = queues[name]
+    except KeyError:
+        found = queues.add(queues.new_missing(name))
+    return found
 
 
 def make_app(settings: Settings) -> Celery:
@@ -85,9 +100,14 @@ def make_app(settings: Settings) -> Celery:
         worker_disable_prefetch=is_redis(url),  # of Celery 5.6; with Redis only
         worker_eta_task_limit=1,  # of Celery 5.6
         broker_connection_retry_on_startup=True,
+        # Celery gives up after a hundred times, which is three quarters of an hour.
+        broker_connection_max_retries=None,
         # RabbitMQ closes the channel of a worker that has not acknowledged a message in time: it
         # opens another one, and the task goes on, as its lease does.
         broker_channel_error_retry=True,
+        # Celery ends a process of the pool that has not started after four seconds, and starts
+        # another, for ever: on a busy machine, none would get to the end of its imports.
+        worker_proc_alive_timeout=PROCESS_SECONDS,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_transport_options={
             # Redis delivers a message again that is not acknowledged for so long. It must exceed

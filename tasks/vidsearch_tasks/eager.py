@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from vidsearch.errors import ConfigError, VideoNotRegisteredError
 from vidsearch_mappings.registry import WAITING
-from vidsearch_tasks.celery_app import EMBED_SLICE
-from vidsearch_tasks.services import current_services
+from vidsearch_tasks.celery_app import EMBED_SLICE, FILL
+from vidsearch_tasks.configured import current_services
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -32,7 +32,8 @@ def run_in_process(app: Celery, task: str, ids: Sequence[str]) -> None:
             "task_always_eager is set, but the tasks of this process have not been given the app: "
             "call vidsearch_tasks.configure(settings, app=app) where it is made"
         )
-    entries = services.board.entries if task == EMBED_SLICE else services.registry
+    boards = {EMBED_SLICE: lambda: services.board.entries, FILL: lambda: services.fills.entries}
+    entries = boards.get(task, lambda: services.registry)()
     for id in ids:
         for _ in range(services.settings.ingest.max_attempts):
             # An error that no record tells of is raised.

@@ -17,8 +17,9 @@ from vidsearch.metrics import measured_sweep
 from vidsearch.once import build_once
 from vidsearch_tasks.broker import messages_of, queue_depth
 from vidsearch_tasks.celery_app import EMBED_SLICE, FILL, INGEST
+from vidsearch_tasks.configured import current_services
 from vidsearch_tasks.register import enqueue, enqueue_fills, enqueue_many, send_messages
-from vidsearch_tasks.services import Services, current_services
+from vidsearch_tasks.services import Services
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -32,6 +33,8 @@ __all__ = ["run_due_scan", "run_due_sweep", "run_quick_scan", "run_scan", "run_s
 _log = logging.getLogger(__name__)
 _HELD_SECONDS = 60.0
 """For which a worker may hold a message before it begins, at least."""
+_LOOK_SECONDS = 60.0
+"""After which workers compare all messages with the queued videos, whatever their numbers say."""
 
 
 def run_due_sweep(
@@ -72,7 +75,7 @@ def run_sweep(
 
     services = services or current_services()
     sender, began = app or services.app, time.monotonic()
-    backlog = _Backlog(services, sender)
+    backlog = _Backlog(services, sender, by=by)
     slices = _swept_slices(services, sender, backlog)
     queued = len(slices.requeued) + len(slices.sent)
     fills = _swept_fills(services, sender, backlog, sent=queued)
@@ -137,9 +140,11 @@ def _swept_fills(services: Services, app: Celery, backlog: _Backlog, *, sent: in
 class _Backlog:
     """What a sweep has to know of the messages that wait."""
 
-    def __init__(self, services: Services, app: Celery) -> None:
+    def __init__(self, services: Services, app: Celery, *, by: str | None) -> None:
+        """``by``: the worker that sweeps; ``None`` where somebody has asked for this sweep."""
         self._services = services
         self._app = app
+        self._by = by
         self._queue = services.settings.broker.queue
         self._assumed = 0
         self.problem: str | None = None
@@ -154,15 +159,23 @@ class _Backlog:
     @property
     def lost(self) -> Callable[[Sequence[str]], Collection[str]] | None:
         """Finds those of some queued videos or slices that have no message; ``None`` where as many
-        messages wait as are queued, however long."""
-        return self._lost if self._depth is not None and self._missing > 0 else None
+        messages wait as are queued, however long.
+
+        Some of them may be for videos that were deleted or are done since, and hide as many that
+        are lost: so they are looked through once in a while.
+        """
+        if self._depth is None or not self._queued:
+            return None
+        if self._queued > self._depth or (self._is_to_look and self._with_message is not None):
+            return self._lost
+        return None
 
     def _lost(self, ids: Sequence[str]) -> Collection[str]:
         # Where the broker does not let its queues be read, as many count as lost as there are
         # fewer messages than queued videos and slices.
         if self._with_message is not None:
             return [id for id in ids if id not in self._with_message]
-        found = ids[: self._missing - self._assumed]
+        found = ids[: self._queued - (self._depth or 0) - self._assumed]
         self._assumed += len(found)
         return found
 
@@ -176,17 +189,29 @@ class _Backlog:
             return None
 
     @build_once
-    def _missing(self) -> int:
+    def _queued(self) -> int:
         from vidsearch.registry import State
 
         boards = (self._services.board, self._services.fills)
         registries = [self._services.registry, *(one.entries for one in boards if one.exists)]
-        return sum(each.counts()[State.QUEUED] for each in registries) - (self._depth or 0)
+        return sum(each.counts()[State.QUEUED] for each in registries)
+
+    @build_once
+    def _is_to_look(self) -> bool:
+        if self._by is None:
+            return True
+        with suppress(VidsearchError):
+            return self._services.operations.claim("look", every=_LOOK_SECONDS, by=self._by)
+        return False
 
     @build_once
     def _with_message(self) -> frozenset[str] | None:
         held = max(self._services.settings.ingest.lease_seconds, _HELD_SECONDS)
-        return messages_of(self._app, queue=self._queue, held_seconds=held)
+        try:
+            return messages_of(self._app, queue=self._queue, held_seconds=held)
+        except BackendUnavailableError as error:  # or this user may count messages only
+            _log.warning("sweep: what waits in the broker cannot be read: %s", error)
+            return None
 
 
 def run_scan(

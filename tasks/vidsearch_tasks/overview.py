@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from vidsearch.errors import BackendUnavailableError, IndexNotFoundError, MappingConflictError
+from vidsearch.errors import (
+    BackendAccessDeniedError,
+    BackendUnavailableError,
+    IndexNotFoundError,
+    MappingConflictError,
+)
 from vidsearch_mappings.registry import IN_PROGRESS, State, to_stamp
+from vidsearch_tasks.attempts import SETUP_PAUSE
 from vidsearch_tasks.broker import BrokerState, broker_state
+from vidsearch_tasks.configured import current_services
 from vidsearch_tasks.reindexing import run_store
-from vidsearch_tasks.services import Services, current_services
+from vidsearch_tasks.services import Services
 
 if TYPE_CHECKING:
     from vidsearch.config import Settings
@@ -30,6 +38,8 @@ _PERIODS = 3
 """Sweeps that may be left out while no worker is at work."""
 _BUSY_SECONDS = 1800.0
 """Without a sweep, while workers are at work: they sweep between two videos."""
+_GONE_SECONDS = 120.0
+"""After the end of a pause, for which a worker may be silent that was to go on."""
 _START = "celery -A vidsearch_tasks worker"
 
 
@@ -160,6 +170,9 @@ def ingestion_status(*, services: Services | None = None) -> IngestionStatus:
         run = run_store(services).open()
         by_workers = run is not None and run.way != "copy"
         fills = _entries(services, services.fills) if by_workers else None
+        # A run blocks the writes to an index by itself, for a moment.
+        written = [services.registry.index, *([] if run else [index.name])]
+        blocks = _write_blocks(services, *written)
         broker, error = _answered(answer)
         try:
             steps = require_vectors(
@@ -168,6 +181,7 @@ def ingestion_status(*, services: Services | None = None) -> IngestionStatus:
             services.engine.run(steps)
         except (BackendUnavailableError, MappingConflictError) as lost:
             error = error or lost
+    pauses = [pause for pause in pauses if _is_there(pause, broker, at=videos.at)]
     at_work = videos.leases.renewed or bool(board and board.leases.renewed)
     serving = _serving(broker, services.settings)
     problems = _problems(
@@ -177,6 +191,7 @@ def ingestion_status(*, services: Services | None = None) -> IngestionStatus:
         no_worker=broker is not None and not serving,
         last_sweep=last_sweep,
         pauses=pauses,
+        blocks=blocks,
         run=run,
     )
     return IngestionStatus(
@@ -266,6 +281,7 @@ def _problems(
     no_worker: bool,
     last_sweep: SweepNote | None,
     pauses: Sequence[Pause],
+    blocks: Mapping[str, str],
     run: ReindexRun | None,
 ) -> Iterator[str]:
     waiting, period = _videos(videos.waiting), settings.ingest.sweep_seconds
@@ -292,8 +308,14 @@ def _problems(
             f"the workers of {_videos(number)} fell silent {ago} ago, and no sweep has taken them "
             "up: run `vidsearch sweep`, and look into the workers' logs for why theirs does not"
         )
+    for index, block in blocks.items():
+        yield (
+            f"nothing can be written to {index!r}, as its setting {block} is true: workers wait. "
+            "Set it to null; where the disk of a node was full, the engine has set it, and free "
+            "space comes first"
+        )
     for pause in pauses:
-        if pause.key.startswith("setup:"):
+        if pause.key.startswith(SETUP_PAUSE):
             yield (
                 f"{pause.by} takes no videos since {duration(videos.at - pause.since)}: "
                 f"{pause.error}. Mend that; it tries again by itself"
@@ -303,6 +325,30 @@ def _problems(
             f"{run.called} stopped: {run.error}. `vidsearch reindex resume` goes on with it, "
             "`vidsearch reindex rollback` undoes it"
         )
+
+
+def _is_there(pause: Pause, broker: BrokerState | None, *, at: float) -> bool:
+    """Whether what is paused is still there: a worker may have been replaced by another one.
+
+    One that waits does not answer in the pool `solo`; one that is gone neither answers nor has
+    noted another pause since the last one ended.
+    """
+    if not pause.key.startswith(SETUP_PAUSE):
+        return True
+    answers = broker is None or any(worker.name == pause.by for worker in broker.workers)
+    return answers or pause.until > at - _GONE_SECONDS
+
+
+def _write_blocks(services: Services, *names: str) -> dict[str, str]:
+    """By index, the setting that forbids writing to it."""
+    from vidsearch.index import write_blocks
+
+    found: dict[str, str] = {}
+    for name in names:
+        with suppress(BackendAccessDeniedError):  # no right to read settings
+            if blocks := write_blocks(services.engine, name):
+                found[name] = blocks[0]
+    return found
 
 
 def _videos(number: int) -> str:

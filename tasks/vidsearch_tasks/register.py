@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from vidsearch.batches import in_batches
 from vidsearch.errors import BackendUnavailableError
 from vidsearch_mappings.registry import PRIORITIES, Priority
-from vidsearch_tasks.broker import send_ids
 from vidsearch_tasks.celery_app import EMBED_SLICE, FILL, INGEST, bulk_queue
-from vidsearch_tasks.services import Services, current_services
+from vidsearch_tasks.configured import current_services
+from vidsearch_tasks.sending import send_ids
+from vidsearch_tasks.services import Services
 
 if TYPE_CHECKING:
     from celery import Celery

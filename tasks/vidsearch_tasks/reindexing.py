@@ -18,10 +18,11 @@ from vidsearch.errors import (
     VidsearchError,
     WorkerStoppingError,
 )
-from vidsearch_tasks.broker import send_ids
 from vidsearch_tasks.celery_app import REINDEX, maintenance_queue
+from vidsearch_tasks.configured import current_services
 from vidsearch_tasks.register import enqueue_fills, request_fills
-from vidsearch_tasks.services import Services, current_services
+from vidsearch_tasks.sending import send_ids
+from vidsearch_tasks.services import Services
 from vidsearch_tasks.stopping import STOP
 
 if TYPE_CHECKING:

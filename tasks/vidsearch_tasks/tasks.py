@@ -25,10 +25,10 @@ from vidsearch_tasks.celery_app import (
     TIME_LIMIT,
     WORKER_INFO,
 )
+from vidsearch_tasks.configured import current_services
 from vidsearch_tasks.maintenance import run_due_scan, run_due_sweep, run_quick_scan
 from vidsearch_tasks.register import enqueue_fills, enqueue_slices
 from vidsearch_tasks.reindexing import drive_reindex, send_due_reindex
-from vidsearch_tasks.services import current_services
 
 if TYPE_CHECKING:
     from vidsearch.ingest import Outcome

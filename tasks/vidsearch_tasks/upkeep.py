@@ -12,9 +12,9 @@ from celery import bootsteps
 from celery.signals import celeryd_after_setup, celeryd_init
 
 from vidsearch.errors import VidsearchError
-from vidsearch_tasks.broker import send_sweep
-from vidsearch_tasks.celery_app import bulk_queue, maintenance_queue
-from vidsearch_tasks.services import current_services
+from vidsearch_tasks.celery_app import bulk_queue, maintenance_queue, queue_of
+from vidsearch_tasks.configured import current_services
+from vidsearch_tasks.sending import send_sweep
 
 __all__ = ["SweepTimer"]
 
@@ -72,4 +72,4 @@ def _take_from_all_queues(instance: Any, **_: Any) -> None:
     queues = instance.app.amqp.queues
     if queue in queues.consume_from and not {*beside} & {*queues.consume_from}:
         for name in beside:
-            queues.select_add(queues[name])
+            queues.select_add(queue_of(instance.app, name))

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from vidsearch.batches import in_batches
+from vidsearch_tasks.configured import current_services
 from vidsearch_tasks.register import enqueue, enqueue_many
-from vidsearch_tasks.services import Services, current_services
+from vidsearch_tasks.services import Services
 
 if TYPE_CHECKING:
     from vidsearch.registry import VideoRecord

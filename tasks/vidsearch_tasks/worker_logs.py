@@ -7,7 +7,7 @@ from typing import Any
 
 from celery.signals import after_setup_logger, after_setup_task_logger
 
-from vidsearch_tasks.services import current_services
+from vidsearch_tasks.configured import current_services
 
 __all__ = ["set_formatter"]
 

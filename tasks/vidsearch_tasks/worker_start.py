@@ -18,7 +18,7 @@ from celery.signals import celeryd_after_setup, celeryd_init
 
 from vidsearch.config import redact_url
 from vidsearch.defaults import KILL_SECONDS
-from vidsearch.errors import ConfigError, VidsearchError
+from vidsearch.errors import ConfigError, TemporaryFolderError, VidsearchError
 from vidsearch_tasks.broker_url import (
     broker_url,
     is_rabbitmq,
@@ -26,8 +26,16 @@ from vidsearch_tasks.broker_url import (
     is_unverified,
     require_usable,
 )
-from vidsearch_tasks.celery_app import EMBED_SLICE, INGEST
-from vidsearch_tasks.services import configured_in, current_services
+from vidsearch_tasks.celery_app import (
+    EMBED_SLICE,
+    FILL,
+    INGEST,
+    PROCESS_SECONDS,
+    REINDEX,
+    SCAN,
+    SWEEP,
+)
+from vidsearch_tasks.configured import configured_in, current_services
 from vidsearch_tasks.spawned import hand_over, starts_afresh
 from vidsearch_tasks.stopping import STOP
 
@@ -40,7 +48,9 @@ __all__ = ["app_conflicts", "broker_advice", "require_suitable"]
 
 _log = logging.getLogger(__name__)
 
-_TASKS = (INGEST, EMBED_SLICE)
+_TASKS = (INGEST, EMBED_SLICE, FILL)
+_REINDEX_SECONDS = 7 * 86_400
+"""After which the process is ended that drives a reindex; another one goes on with it."""
 _REDIS_VISIBILITY = 3600
 """Celery's default, in seconds."""
 _RABBITMQ_TIMEOUT = 1800
@@ -97,11 +107,6 @@ def app_conflicts(app: Celery, settings: Settings) -> list[str]:
             f"again while its worker still works; set it above {longest} (ingest.time_limit and "
             f"{KILL_SECONDS} s)"
         )
-    if is_rabbitmq(broker_url(app)) and not conf.broker_channel_error_retry:
-        found.append(
-            "broker_channel_error_retry is false: RabbitMQ ends a worker that has not acknowledged "
-            "a message for its consumer_timeout; set it to true"
-        )
     return found
 
 
@@ -144,11 +149,19 @@ def _prepare_worker(instance: Any, **_: Any) -> None:
             _hand_over()
     for each in (*app_conflicts(app, settings), *broker_advice(app, settings)):
         _log.warning("%s", each)
+    # A worker would end, and not come back, where Redis refuses a command for once (its memory or
+    # disk is full, it has become a replica), RabbitMQ takes back a message, or the broker is away
+    # for three quarters of an hour.
+    app.conf.broker_channel_error_retry = True
+    app.conf.broker_connection_max_retries = None
+    app.conf.worker_proc_alive_timeout = max(app.conf.worker_proc_alive_timeout, PROCESS_SECONDS)
     # Remote control answers in the serializer of the app's own tasks, which may be pickle.
     app.control.mailbox.serializer = "json"
-    for name in _TASKS:
-        app.tasks[name].soft_time_limit = settings.ingest.time_limit
-        app.tasks[name].time_limit = settings.ingest.time_limit + KILL_SECONDS
+    # Those of the app are for its own tasks.
+    limits = dict.fromkeys((*_TASKS, SWEEP, SCAN), settings.ingest.time_limit)
+    for name, limit in {**limits, REINDEX: _REINDEX_SECONDS}.items():
+        app.tasks[name].soft_time_limit = limit
+        app.tasks[name].time_limit = limit + KILL_SECONDS
 
 
 def _hand_over() -> None:
@@ -156,6 +169,7 @@ def _hand_over() -> None:
 
     Raises:
         ConfigError: what the application configured is in a module that they do not import.
+        TemporaryFolderError: there is no room for the file that tells them to stop.
     """
     module = configured_in()
     if module == "__main__":
@@ -163,10 +177,16 @@ def _hand_over() -> None:
             "the processes of this pool are started afresh, and do not run the program that called "
             "vidsearch_tasks.configure: call it in a module that the program imports"
         )
-    folder = tempfile.TemporaryDirectory(prefix="vidsearch-worker-")
-    atexit.register(folder.cleanup)
-    file = Path(folder.name) / "stop"
-    STOP.share(file)
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="vidsearch-worker-")
+        atexit.register(folder.cleanup)
+        file = Path(folder.name) / "stop"
+        STOP.share(file)
+    except OSError as error:
+        raise TemporaryFolderError(
+            "the processes of this pool are started afresh, and are told to stop by a file, which "
+            f"cannot be written: {error}. Make room, or set TMPDIR to another folder"
+        ) from error
     hand_over(stop=str(file), configured_in=module or "")
 
 

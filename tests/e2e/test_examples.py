@@ -22,8 +22,7 @@ from vidsearch.config import Settings
 from vidsearch.index import create_videos_index
 from vidsearch.local import SearchNode
 from vidsearch.registry import State
-from vidsearch_tasks import Services
-from vidsearch_tasks import services as services_module
+from vidsearch_tasks import Services, configured
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -169,7 +168,7 @@ def test_examples_enqueue_and_search_on_real_services(
 
     for name, value in application.env.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(services_module, "_current", services)
+    monkeypatch.setattr(configured, "_current", services)
     flask = runpy.run_path(str(ROOT / "examples/flask_app.py"))
     _flask_app_searches_and_registers(flask["app"].test_client(), application.clip)
     flask["videos"].close()

@@ -42,7 +42,7 @@ class Stage:
         self.workers.append(worker)
         return worker
 
-    def register(self, id: str, path: Path, **fields: Any) -> VideoRecord:
+    def register(self, id: str, path: Path | str, **fields: Any) -> VideoRecord:
         return register_video(id, uri=str(path), fields=fields, services=self.services)
 
     def record(self, id: str) -> VideoRecord:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import redis
 from celery import Celery
+from kombu import Queue
 from tests.integration.relay import free_port
 from tests.integration.stage import running_stage
 from tests.integration.worker import until
@@ -23,6 +26,8 @@ from vidsearch.local.redis import redis_program
 from vidsearch.registry import State
 from vidsearch.testing.clips import moving_frame, write_clip
 from vidsearch_tasks import broker, broker_state, make_app, queue_depth
+from vidsearch_tasks.broker import memory_advice
+from vidsearch_tasks.celery_app import INGEST
 
 pytestmark = pytest.mark.integration
 
@@ -57,6 +62,68 @@ def test_redis_that_is_shared_by_a_prefix_works(redis_url: str) -> None:
         assert client.llen(f"{PREFIX}prefixed") == 1
         client.delete(f"{PREFIX}prefixed")
     assert_messages_come_through(app, queue="prefixed")
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [
+        {"task_compression": "gzip"},
+        {"task_protocol": 1},
+        {"task_serializer": "pickle", "task_ignore_result": False},
+        {"task_queues": [Queue("celery")], "task_create_missing_queues": False},
+        {"task_routes": {"*": {"exchange": "media", "routing_key": "video"}}},
+        {"task_routes": {"vidsearch.*": {"queue": "other"}}},
+        {"task_default_queue": "media", "task_default_exchange_type": "topic"},
+        {"task_annotations": {"*": {"time_limit": 5, "expires": 1, "exchange": "media"}}},
+    ],
+    ids=lambda conf: "-".join(conf),
+)
+def test_settings_of_the_application_do_not_reach_the_messages(
+    conf: dict[str, Any], redis_url: str
+) -> None:
+    app = Celery("application", broker=redis_url, set_as_current=False)
+    app.conf.update(conf, include=["vidsearch_tasks.tasks"])
+    app.loader.import_default_modules()
+    app.finalize()
+    queue = f"q-{uuid4().hex}"
+    send_ingest(app, "a", queue=queue, timeout=10)
+    assert queue_depth(app, queue=queue) == 1
+    assert broker.messages_of(app, queue=queue, held_seconds=60) == {"a"}
+    with app.connection_for_read() as connection:
+        waiting = connection.SimpleQueue(queue)
+        message = waiting.get(timeout=10)
+        told = message.payload if conf.get("task_protocol") == 1 else message.headers
+        assert (told["task"], told["timelimit"], told["expires"]) == (INGEST, [None, None], None)
+        message.ack()
+        waiting.close()
+
+
+def test_message_that_cannot_be_read_makes_nobody_guess(redis_url: str) -> None:
+    app, queue = app_of(redis_url), f"q-{uuid4().hex}"
+    send_ingest(app, "a", queue=queue, timeout=10)
+    with redis.Redis.from_url(redis_url) as client:
+        (raw,) = client.lrange(queue, 0, -1)
+        message = json.loads(raw)
+        client.lset(queue, 0, json.dumps({**message, "body": "?"}))
+        assert broker.messages_of(app, queue=queue, held_seconds=60) is None
+        other = {**message, "body": "?", "headers": {**message["headers"], "task": "shop.pay"}}
+        client.lset(queue, 0, json.dumps(other))
+        assert broker.messages_of(app, queue=queue, held_seconds=60) == frozenset()
+        client.delete(queue)
+
+
+def test_redis_that_drops_messages_or_refuses_them_is_told() -> None:
+    with RedisServer.start() as server, redis.Redis.from_url(server.url) as client:
+        app = app_of(server.url)
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        assert memory_advice(app) is None, "without a limit it drops nothing"
+        client.config_set("maxmemory", "100mb")
+        assert "maxmemory-policy of this Redis is allkeys-lru" in str(memory_advice(app))
+        client.config_set("maxmemory-policy", "noeviction")
+        assert memory_advice(app) is None
+        client.replicaof("127.0.0.1", str(free_port()))
+        with pytest.raises(BackendUnavailableError, match=r"refuses: .*read only replica"):
+            send_ingest(app, "a", queue="q", timeout=10)
 
 
 def test_workers_are_asked_only_where_somebody_listens(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,13 @@ from tests.integration.worker import until
 
 from vidsearch.config import Settings
 from vidsearch.registry import State, VideoRecord
-from vidsearch_tasks import Services, queue_depth, register_videos, run_sweep
+from vidsearch_tasks import (
+    Services,
+    delete_video,
+    queue_depth,
+    register_videos,
+    run_sweep,
+)
 from vidsearch_tasks.broker import messages_of
 
 pytestmark = pytest.mark.integration
@@ -81,6 +87,44 @@ def test_lost_queue_is_filled_again_in_bulk_with_each_id_once(
     assert {*(ids or ())} == {f"v{n}" for n in range(count)}, (
         "each once, as there are no more messages"
     )
+
+
+def test_lost_messages_are_found_behind_those_of_deleted_videos(
+    stage: Stage, red: Path, redis_url: str
+) -> None:
+    import_many(stage.services, red, 8)  # the message of v0 is the last one of the list
+    with redis.Redis.from_url(redis_url) as client:
+        key = f"{stage.services.settings.broker.queue}-bulk"
+        client.ltrim(key, 2, -1)  # those of v6 and v7 are lost
+    for n in range(4):
+        delete_video(f"v{n}", services=stage.services)
+    assert depth(stage) == 6, "more than the four videos that are queued"
+    with stage.later(2 * LEASE) as later:
+        assert {*run_sweep(services=later, by="w1").requeued} == {"v6", "v7"}
+        assert run_sweep(services=later, by="w2").requeued == ()
+        assert depth(stage) == 8
+
+
+def test_sweep_of_a_user_who_may_not_read_queues_goes_by_their_numbers(
+    stage: Stage, red: Path, redis_url: str
+) -> None:
+    import_many(stage.services, red, 3)
+    settings = stage.services.settings
+    url = redis_url.replace("redis://", "redis://counter:secret@")
+    broker = {**settings.broker.model_dump(), "url": url}
+    with (
+        redis.Redis.from_url(redis_url) as client,
+        Services(Settings(**{**dict(settings), "broker": broker})) as services,
+    ):
+        client.rpop(f"{settings.broker.queue}-bulk")
+        rights = ("~*", "&*", "+@all", "-lrange")
+        client.execute_command("ACL", "SETUSER", "counter", "on", ">secret", *rights)
+        try:
+            vars(services)["clock"] = lambda: stage.services.clock() + 2 * LEASE
+            assert len(run_sweep(services=services).requeued) == 1
+        finally:
+            client.execute_command("ACL", "DELUSER", "counter")
+    assert depth(stage) == 3
 
 
 def test_videos_beyond_the_limit_wait_in_the_registry_and_are_all_ingested(

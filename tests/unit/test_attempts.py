@@ -190,7 +190,7 @@ def test_worker_without_a_model_gives_videos_back_and_pauses_longer_each_time(
 
 def test_worker_that_works_again_says_so(stage: Stage) -> None:
     error = ErrorRecord(type="ConfigError", stage="prepare", message="of a process before")
-    stage.operations.pause(SETUP, error=error, until=0, by="w@host")
+    stage.operations.pause(SETUP, error=error, until=time.time(), by="w@host")
     stage.work = lambda: Outcome("retry", error=SourceUnavailableError("away"))
     stage.attempt()
     assert stage.operations.pauses(), "that does not tell whether it can work"
@@ -218,6 +218,17 @@ def test_message_goes_on_to_others_where_a_worker_has_no_registry(stage: Stage) 
     assert isinstance(outcome.error, IndexNotFoundError)
     assert stage.waiting == 1
     assert [pause.key for pause in stage.operations.pauses()] == [SETUP]
+
+
+def test_record_of_a_newer_version_is_left_to_its_workers(stage: Stage) -> None:
+    index = stage.settings.index.registry
+    record = stage.engine.get(index, "a").source
+    stage.engine.put(index, "a", {**record, "state": "translated"})
+    outcome = stage.attempt()
+    assert outcome.status == "retry"
+    assert "Update vidsearch in this process" in str(outcome.reason)
+    assert stage.waiting == 0, "it would come back at once"
+    assert stage.operations.pauses() == [], "it may work on other videos"
 
 
 def test_pause_ends_when_the_worker_is_told_to_end(

@@ -18,8 +18,8 @@ from vidsearch.registry import Registry
 from vidsearch.registry.index import create_registry_index
 from vidsearch.testing.memory_engine import MemoryEngine
 from vidsearch_tasks import Services, make_app, queue_depth, register_video
-from vidsearch_tasks.broker import broker_errors
 from vidsearch_tasks.broker_url import is_unverified, require_usable
+from vidsearch_tasks.connection import broker_errors
 
 ENCODE = "write redis://host:6379/0, and a / in a password as %2F"
 PIECES = ("hunter", "secret")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import subprocess
 import sys
 
 import click
@@ -119,6 +122,28 @@ def test_interrupt_ends_without_a_traceback(
     raising.append(KeyboardInterrupt())
     code, out, err = run(capsys, "settings")
     assert (code, out, err) == (130, "", "\nAborted.\n")
+
+
+@pytest.mark.parametrize(
+    "error", [BrokenPipeError(errno.EPIPE, "Broken pipe"), EOFError("ran out of input")]
+)
+def test_end_of_a_connection_is_not_taken_for_the_end_of_the_output(
+    capsys: pytest.CaptureFixture[str], raising: list[BaseException], error: BaseException
+) -> None:
+    raising.append(error)
+    code, out, err = run(capsys, "settings")
+    assert (code, out) == (1, "")
+    assert err.startswith("Error: a connection, or another program, ended while vidsearch")
+    assert str(error.args[-1]) in err
+
+
+def test_output_that_nobody_reads_ends_quietly() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "vidsearch.cli", "settings"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 def test_settings_lists_every_setting_and_masks_secrets(

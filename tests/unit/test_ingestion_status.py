@@ -190,6 +190,34 @@ def test_pause_for_want_of_setup_needs_a_person_and_one_of_a_source_does_not(
     assert "ModelUnavailableError (prepare): no such folder" in problem
 
 
+def test_pause_of_a_worker_that_is_gone_needs_nobody(
+    services: Services, worker: Callable[[bool], None], now: float
+) -> None:
+    error = ErrorRecord("ModelUnavailableError", "prepare", "no such folder")
+    services.operations.pause("setup:w@h", error=error, until=now - 200, by="w@h")
+    worker(True)
+    assert ingestion_status(services=services).problems, "it is there, and had nothing to do"
+    worker(False)
+    found = ingestion_status(services=services)
+    assert (found.problems, found.pauses) == ([], []), "it was replaced"
+    services.operations.pause("setup:w@h", error=error, until=now - 10, by="w@h")
+    assert ingestion_status(services=services).problems, "it may be at its next video"
+
+
+@pytest.mark.parametrize("name", ["read_only_allow_delete", "write"])
+def test_index_that_takes_no_writes_needs_a_person(
+    name: str, services: Services, worker: Callable[[bool], None]
+) -> None:
+    worker(True)
+    for index in (INDEX.registry, INDEX.name):
+        concrete = services.engine.indices_of(index)[0]
+        services.engine.put_settings(concrete, {f"blocks.{name}": True})
+        (problem,) = ingestion_status(services=services).problems
+        assert f"as its setting index.blocks.{name} is true" in problem
+        services.engine.put_settings(concrete, {f"blocks.{name}": None})
+    assert ingestion_status(services=services).ok
+
+
 def test_long_video_shows_its_slices(
     services: Services, worker: Callable[[bool], None], put: Put, now: float
 ) -> None:

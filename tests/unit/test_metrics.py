@@ -22,6 +22,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.docs_pages import ROOT
+from tests.drills.disk import SmallDisk
 from tests.ingest_stage import Stage
 from tests.status_stage import now, put, services, worker  # noqa: F401
 
@@ -168,6 +169,28 @@ def test_processes_of_a_worker_are_counted_together(tmp_path: Path) -> None:
     ).stdout
     assert "vidsearch_frames_total 10.0\n" in shown
     assert 'cause="SystemExit"' in shown
+
+
+def test_metrics_on_a_full_disk_end_no_process(tmp_path: Path) -> None:
+    disk = SmallDisk(tmp_path / "disk")
+    if disk.missing:
+        pytest.skip(disk.missing)
+    try:
+        disk.fill()
+        code = (
+            "from vidsearch.metrics import measured\n"
+            "class Worker:\n"
+            "    @measured('video')\n"
+            "    def work(self, id): raise SystemExit(5)\n"
+            "Worker().work('a')"
+        )
+        folder = disk.folder / "metrics"
+        env = {"PROMETHEUS_MULTIPROC_DIR": str(folder), "PYTHONPATH": ":".join(sys.path)}
+        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+        assert done.returncode == 5, "not killed by SIGBUS"
+        assert "metrics are not counted: there is no room in" in done.stderr
+    finally:
+        disk.unmount()
 
 
 def test_unused_metrics_load_nothing() -> None:

@@ -108,3 +108,13 @@ def test_pauses_are_listed_by_their_beginning_and_end_one_by_one(
     assert [one.key for one in operations.pauses()] == ["source:b", "source:a"]
     again = operations.pause("setup:w1", error=AWAY, until=clock.now + 5, by="w1")
     assert again.tries == 1
+
+
+def test_what_nobody_has_tried_for_a_day_is_not_listed(
+    operations: Operations, clock: FakeClock
+) -> None:
+    operations.pause("setup:pod-1", error=AWAY, until=clock.now + 60, by="pod-1")
+    clock.now += 60 + 86_399
+    assert [one.key for one in operations.pauses()] == ["setup:pod-1"]
+    clock.now += 1
+    assert operations.pauses() == []

@@ -13,7 +13,7 @@ from vidsearch.config import Settings
 from vidsearch.errors import BackendUnavailableError, ReindexError, WorkerStoppingError
 from vidsearch.reindex import Step
 from vidsearch_tasks import reindexing, start_reindex
-from vidsearch_tasks.broker import count_messages
+from vidsearch_tasks.backlog import count_messages
 from vidsearch_tasks.reindexing import drive_reindex, send_due_reindex
 from vidsearch_tasks.services import Services
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from vidsearch.errors import ConfigError
+from vidsearch.errors import ConfigError, TemporaryFolderError
 from vidsearch.stop import Stop
-from vidsearch_tasks import services, spawned, worker_start
+from vidsearch_tasks import configured, spawned, worker_start
 from vidsearch_tasks.spawned import hand_over, handed_over, starts_afresh
 
 TELL = "from vidsearch_tasks.stopping import STOP; print(STOP.is_set())"
@@ -72,7 +73,15 @@ def test_processes_are_started_afresh_where_the_pool_has_any(
 def test_program_that_configures_in_its_main_module_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(services, "_configured_in", "__main__")
+    monkeypatch.setattr(configured, "_configured_in", "__main__")
     with pytest.raises(ConfigError, match=r"call it in a module that the program imports"):
         worker_start._hand_over()
     assert spawned._NAME not in os.environ or not os.environ[spawned._NAME]
+
+
+def test_worker_without_room_for_its_file_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    with pytest.raises(TemporaryFolderError, match=r"absent.*set TMPDIR to another folder"):
+        worker_start._hand_over()

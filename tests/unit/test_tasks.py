@@ -16,8 +16,14 @@ import vidsearch_tasks
 from vidsearch.config import Settings
 from vidsearch.errors import BackendUnavailableError, ConfigError, VideoNotRegisteredError
 from vidsearch.ingest import Outcome
-from vidsearch_tasks import Services, beat_schedule, configure, current_services, make_app
-from vidsearch_tasks import services as services_module
+from vidsearch_tasks import (
+    Services,
+    beat_schedule,
+    configure,
+    configured,
+    current_services,
+    make_app,
+)
 from vidsearch_tasks import tasks as tasks_module
 from vidsearch_tasks.tasks import ingest_video
 
@@ -153,7 +159,7 @@ def test_invalid_broker_url_raises_without_the_password(url: str, shown: str, wh
 
 
 def test_configured_settings_and_app_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services_module, "_current", current_services())  # put back at the end
+    monkeypatch.setattr(configured, "_current", current_services())  # put back at the end
     app = Celery("application", set_as_current=False)
     settings = Settings(index={"name": "clips"})
     services = configure(settings, app=app)

@@ -11,13 +11,13 @@ from celery import Celery
 from celery.concurrency import get_implementation
 from celery.concurrency.solo import TaskPool
 from celery.signals import celeryd_after_setup, celeryd_init
+from kombu import Queue
 
 from vidsearch.cli.workers import conflict_problem
 from vidsearch.config import Settings
 from vidsearch.errors import ConfigError
-from vidsearch_tasks import BrokerState, WorkerState, configure, make_app
-from vidsearch_tasks import services as services_module
-from vidsearch_tasks.celery_app import EMBED_SLICE, INGEST
+from vidsearch_tasks import BrokerState, WorkerState, configure, configured, make_app
+from vidsearch_tasks.celery_app import EMBED_SLICE, FILL, INGEST, REINDEX, SCAN, SWEEP
 from vidsearch_tasks.worker_start import app_conflicts, broker_advice, require_suitable
 
 SETTINGS = Settings(broker={"queue": "q"}, ingest={"time_limit": 900})
@@ -35,7 +35,7 @@ def own_app(**conf: Any) -> Celery:
 def start(
     app: Celery, monkeypatch: pytest.MonkeyPatch, *, queue: str = "q", pool: Any = TaskPool
 ) -> None:
-    monkeypatch.setattr(services_module, "_current", services_module.current_services())
+    monkeypatch.setattr(configured, "_current", configured.current_services())
     configure(SETTINGS, app=app)
     app.amqp.queues.select(queue)
     celeryd_after_setup.send("w@h", instance=SimpleNamespace(app=app, pool_cls=pool), conf=app.conf)
@@ -98,13 +98,15 @@ def test_started_worker_has_the_time_limits_of_the_settings_and_answers_in_json(
         task_serializer="pickle",
         accept_content=["pickle", "json"],
         broker_transport_options={"visibility_timeout": 961},
+        task_time_limit=5,
     )
     with caplog.at_level(logging.WARNING):
         start(app, monkeypatch)
     assert not caplog.records
-    for name in (INGEST, EMBED_SLICE):
+    for name in (INGEST, EMBED_SLICE, FILL, SWEEP, SCAN):
         task = app.tasks[name]
         assert (task.soft_time_limit, task.time_limit) == (900, 960)
+    assert app.tasks[REINDEX].time_limit > 86_400, "it may copy an index for hours"
     assert app.control.mailbox.serializer == "json"
 
 
@@ -146,13 +148,26 @@ def test_brokers_that_need_an_administrator_are_told() -> None:
     assert certificate.startswith("the certificate of rediss://:***@h/0 is not verified: add ?ssl_")
 
 
-def test_own_app_that_rabbitmq_would_end_is_named() -> None:
-    app = own_app(broker_url="amqp://h//")
-    (told,) = app_conflicts(app, SETTINGS)
-    assert told.startswith("broker_channel_error_retry is false: RabbitMQ ends a worker")
-    app.conf.broker_channel_error_retry = True
-    assert app_conflicts(app, SETTINGS) == []
-    assert app_conflicts(make_app(Settings(broker={"url": "amqp://h//"})), SETTINGS) == []
+def test_worker_of_an_app_that_lists_its_queues_takes_from_those_beside_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = own_app(task_queues=[Queue("q")], task_create_missing_queues=False)
+    start(app, monkeypatch)
+    assert {*app.amqp.queues.consume_from} == {"q", "q-bulk", "q-maintenance"}
+
+
+@pytest.mark.parametrize("kind", ["redis", "amqp"])
+def test_started_worker_goes_on_after_errors_and_outages_of_its_broker(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = own_app(broker_url=f"{kind}://h/")
+    assert not app.conf.broker_channel_error_retry
+    start(app, monkeypatch, queue="celery")
+    assert not app.conf.broker_channel_error_retry, "it takes from another queue"
+    start(app, monkeypatch)
+    assert app.conf.broker_channel_error_retry
+    assert app.conf.broker_connection_max_retries is None
+    assert app.conf.worker_proc_alive_timeout == 60
 
 
 def test_limits_that_do_not_fit_each_other_are_refused() -> None:

@@ -122,13 +122,15 @@ def _check_index(services: Services) -> str:
 def _check_broker(services: Services) -> str:
     from vidsearch.config import redact_url
     from vidsearch_tasks import queue_depth
+    from vidsearch_tasks.broker import memory_advice
     from vidsearch_tasks.worker_start import broker_advice
 
     broker = services.settings.broker
     queued = queue_depth(services.app, queue=broker.queue)
     shown = redact_url(broker.url.get_secret_value())
     found = f"{shown}, {queued} queued in {broker.queue!r}"
-    return ";\n".join([found, *broker_advice(services.app, services.settings)])
+    advice = [*broker_advice(services.app, services.settings), memory_advice(services.app)]
+    return ";\n".join([found, *filter(None, advice)])
 
 
 def _check_workers(services: Services) -> str:

@@ -6,6 +6,7 @@ import importlib
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any, TextIO
 
 import click
 
@@ -77,6 +78,19 @@ class _LateGroup(click.Group):
                 ]
             )
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (BrokenPipeError, EOFError) as error:
+            if any(map(_is_unread, (sys.stdout, sys.stderr))):
+                raise
+            # Of a connection or another program. To click it is the end of our own output or input,
+            # which it passes over in silence.
+            raise VidsearchError(
+                f"a connection, or another program, ended while vidsearch talked to it: {error!r}. "
+                "With -v before the command it says where"
+            ) from error
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -144,13 +158,19 @@ def _run(args: list[str]) -> int:
     except VidsearchError as error:
         _report(error, verbose=_is_verbose(args))
         return 2 if isinstance(error, _WRONG_INPUT) else 1
-    except BrokenPipeError:
-        # The reader of the output is gone (`| head`); Python would complain at exit.
-        import os
-
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     return result if isinstance(result, int) else 0
+
+
+def _is_unread(stream: TextIO) -> bool:
+    """Whether a stream is a pipe that nobody reads any more, as after `| head`."""
+    import select
+
+    look = select.poll()
+    try:
+        look.register(stream, 0)  # that it is closed at the other end is told in any case
+    except (OSError, ValueError):  # it is no file, or closed
+        return False
+    return bool(look.poll(0))
 
 
 def _is_verbose(args: Sequence[str]) -> bool:

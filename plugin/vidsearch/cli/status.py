@@ -45,8 +45,9 @@ def status(watch: bool, interval: float, as_json: bool) -> None:
 
     Of an attached index also the number of documents that have a video's URI and no vector of it.
     Exit code 1 if something needs a person: no sweep or no worker while videos wait, expired leases
-    that no sweep has taken up, a worker that is not set up right, a broker that does not answer, or
-    videos that have lost their vectors. In a pipe, --watch prints a line per look.
+    that no sweep has taken up, a worker that is not set up right, an index that takes no writes, a
+    broker that does not answer, or videos that have lost their vectors. In a pipe, --watch prints a
+    line per look.
     """
     from vidsearch_tasks import Services, ingestion_status
 

@@ -12,7 +12,8 @@ name that no pattern matches needs no rights.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from vidsearch.engines.base import Engine
@@ -40,6 +41,8 @@ _HARMFUL_TO_ALL = (
 """Those as well that a user may want for an index of videos, but nobody for a side index."""
 _VECTORS = {"dense_vector", "knn_vector"}
 """Types of fields to which the engines add parameters by themselves."""
+_LOOKS, _LOOK_SECONDS = 50, 0.1
+"""For which another process gets to finish what it has begun to create."""
 
 
 def create_index_as_asked(
@@ -108,15 +111,36 @@ def create_side_index(engine: Engine, alias: str, body: Mapping[str, Any], *, ad
     )
 
 
-def ensure_side_index(engine: Engine, alias: str, body: Mapping[str, Any], *, advice: str) -> None:
-    """As :func:`create_side_index`, where another worker may make the same one at this moment."""
+def ensure_side_index(
+    engine: Engine,
+    alias: str,
+    body: Mapping[str, Any],
+    *,
+    advice: str,
+    pause: Callable[[float], object] = time.sleep,
+) -> None:
+    """Create such an index while others read by its alias, or make the same one at this moment.
+
+    The engines show an index before its shards answer, and a read in between fails (503) as in an
+    outage. So the alias comes last: until then there is no index for those who read. Where the one
+    who was faster ends before that, the alias is added here.
+
+    Raises:
+        MappingConflictError: see :func:`create_index_as_asked`.
+    """
     if engine.indices_of(alias):
         return
+    name = concrete_name(alias)
     try:
-        create_side_index(engine, alias, body, advice=advice)
+        create_index_as_asked(engine, name, body, advice=advice, user_fields=False)
     except MappingConflictError:
-        if not engine.indices_of(alias):
-            raise
+        for _ in range(_LOOKS):
+            if engine.indices_of(alias):
+                return
+            if not engine.indices_of(name):  # a template did not let it be created
+                raise
+            pause(_LOOK_SECONDS)
+    engine.update_aliases([{"add": {"index": name, "alias": alias, "is_hidden": True}}])
 
 
 def _templates(engine: Engine, name: str, *, hidden: bool) -> tuple[str, ...]:

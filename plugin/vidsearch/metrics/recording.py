@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from time import perf_counter
 from typing import Any, ParamSpec, TypeVar
 
@@ -28,6 +29,9 @@ __all__ = [
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _log = logging.getLogger(__name__)
+
+_ROOM = 4 * 2**20
+"""Bytes that must be free to count something: several processes may begin a file at once."""
 
 _current: ContextVar[Measurement | None] = ContextVar("vidsearch_work", default=None)
 
@@ -116,7 +120,11 @@ def _count(what: str, number: int) -> None:
 
 def _publish(function: str, *arguments: Any) -> None:
     """Have Prometheus count it, where it is used. No video ends for that this does not work."""
-    if "prometheus_client" not in sys.modules and not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if "prometheus_client" not in sys.modules and not folder:
+        return
+    if folder and not _has_room(Path(folder)):
+        _log.warning("metrics are not counted: there is no room in %s", folder)
         return
     try:
         from vidsearch.metrics import prometheus
@@ -124,6 +132,17 @@ def _publish(function: str, *arguments: Any) -> None:
         getattr(prometheus, function)(*arguments)
     except Exception as error:
         _log.warning("metrics are not counted: %s", error)
+
+
+def _has_room(folder: Path) -> bool:
+    """Whether files can grow there.
+
+    The client writes through memory, and a disk that is full then is no error but the end of the
+    process (SIGBUS), which would count as an attempt of the video.
+    """
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    disk = os.statvfs(there)
+    return disk.f_bavail * disk.f_frsize >= _ROOM
 
 
 @contextmanager

@@ -18,6 +18,7 @@ __all__ = ["Operations", "Pause", "SweepNote"]
 _CLAIM = "claim"
 _SWEEP = "sweep"
 _PAUSE = "pause"
+_FORGOTTEN_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class Operations:
         """Whether there ever was a note."""
         return self._notes.exist
 
-    def claim(self, work: Literal["scan", "sweep"], *, every: float, by: str) -> bool:
+    def claim(self, work: Literal["look", "scan", "sweep"], *, every: float, by: str) -> bool:
         """Claim periodic work; ``True`` for one caller per ``every`` seconds.
 
         A claim from a clock that is ahead counts as old once it was seen here for that long.
@@ -147,9 +148,14 @@ class Operations:
         self._notes.delete(_id(key))
 
     def pauses(self) -> list[Pause]:
-        """All that is noted, the oldest first; also what is to be tried again by now."""
+        """All that is noted, the oldest first; also what is to be tried again by now.
+
+        But for what nobody has tried for a day: the worker was replaced, the videos are deleted.
+        """
         found = [_read_pause(value) for value in self._notes.of_kind(_PAUSE).values()]
-        return sorted(found, key=lambda one: (one.since, one.key))
+        since = self._time() - _FORGOTTEN_SECONDS
+        kept = [pause for pause in found if pause.until > since]
+        return sorted(kept, key=lambda one: (one.since, one.key))
 
 
 def _id(key: str) -> str:

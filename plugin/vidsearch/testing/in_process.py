@@ -12,7 +12,7 @@ from vidsearch.encoders.base import Encoder
 from vidsearch.index import create_videos_index
 from vidsearch.testing.fake_encoder import FakeEncoder
 from vidsearch.testing.memory_engine import MemoryEngine
-from vidsearch_tasks import Services, configure, services
+from vidsearch_tasks import Services, configure, configured
 
 __all__ = ["videos_in_process"]
 
@@ -37,7 +37,7 @@ def videos_in_process(
     Yields:
         The services.
     """
-    before = services._current, services._configured_in
+    before = configured._current, configured._configured_in
     app = Celery("vidsearch-in-process", broker="memory://", set_as_current=False)
     app.conf.task_always_eager = True
     encoder = encoder or FakeEncoder()
@@ -48,7 +48,7 @@ def videos_in_process(
         yield made
     finally:
         made.close()
-        services._current, services._configured_in = before
+        configured._current, configured._configured_in = before
 
 
 def _settings() -> Settings:
