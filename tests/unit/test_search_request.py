@@ -80,6 +80,10 @@ def test_a_request_in_place_of_the_text_gives_the_same_hits(search: VideoSearch)
     assert search.body(request) == search.body("red circle", k=3, source=["title"], level="both")
 
 
+def test_a_text_is_searched_for_in_composed_letters() -> None:
+    assert SearchRequest(text=" cafe\u0301 ").text == "caf\u00e9"
+
+
 def test_a_request_takes_no_arguments_beside_it(search: VideoSearch) -> None:
     request = SearchRequest(text="red circle")
     for name, value in (("k", 3), ("vector", unit_vectors("query", 1)[0]), ("explain", True)):

@@ -113,10 +113,11 @@ def expand_fields(
     The engine could expand ``*`` itself, but would then also look into the vidsearch object, where
     every video matches a query that happens to be the model's name. So a pattern passes over the
     object ``hidden``, but for the subtitles in it, and over anything that holds no words; a field
-    named in full is taken if it exists. Neither takes one that is only stored. The first mention of
-    a field decides its boost. A pattern that finds a field passes over aliases of it.
+    named in full is taken if it exists. Neither takes one that is only stored, nor one with a
+    caret in its name, behind which the engine reads a boost. The first mention of a field decides
+    its boost. A pattern that finds a field passes over aliases of it.
     """
-    fields = [field for field in walk(properties) if field.searchable]
+    fields = [field for field in walk(properties) if field.searchable and "^" not in field.path]
     subtitles = f"{hidden}.{SUBTITLES}"
     found: dict[str, str] = {}
     for pattern in patterns:

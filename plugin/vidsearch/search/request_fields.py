@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
@@ -17,7 +18,10 @@ __all__ = ["Expects", "Facets", "Names", "Number", "Text", "checked_later", "req
 
 
 def require_text(text: object) -> str:
-    """The text without blanks around it.
+    """The text without blanks around it, in composed letters (NFC).
+
+    A letter and its accent may be two characters, as in the names of files of a Mac; an engine's
+    analyzer takes these for other words than people type.
 
     Raises:
         QueryError: not a text, or nothing in it.
@@ -25,7 +29,7 @@ def require_text(text: object) -> str:
     if not isinstance(text, str):
         kind = type(text).__name__
         raise QueryError(f"the search text must be a str, not {kind}", argument="text")
-    text = text.strip()
+    text = unicodedata.normalize("NFC", text.strip())
     if not text:
         message = "the search text is empty: say what the video should show"
         raise QueryError(message, argument="text")
