@@ -130,6 +130,28 @@ def test_scan_of_decided_videos_leaves_their_state(
     assert (action, "more than 32766 bytes" in why) == ("skip", True)
 
 
+def test_scan_deletes_the_video_of_a_document_without_its_uri(
+    engine: MemoryEngine, registry: Registry
+) -> None:
+    scan(engine, registry)
+    for id in ("a", "b"):
+        engine.update("shop", id, {"url": None, "video": {"uri": f"/{id}.mp4"}}, routing=f"r{id}")
+    registry.delete("b")
+    registry.purge_many(["b"])  # as of another registry
+    assert scan(engine, registry, dry_run=True)["a"] == ("delete", "")
+    found = scan(engine, registry)
+    assert {id: action for id, (action, _) in found.items()} == {
+        "a": "delete",
+        "b": "delete",
+        "c": "skip",
+    }
+    for id in ("a", "b"):
+        assert engine.get("shop", id, routing=f"r{id}").source == {"url": None}  # type: ignore[union-attr]
+    assert "a" not in scan(engine, registry)
+    engine.update("shop", "a", {"url": "/a.mp4"}, routing="ra")
+    assert scan(engine, registry)["a"] == ("enqueue", "")
+
+
 def test_scan_writes_a_batch_at_once_and_stops_at_the_limit(
     engine: MemoryEngine, registry: Registry
 ) -> None:
