@@ -267,6 +267,28 @@ def test_merge_clears_what_the_earlier_object_held(engine: MemoryEngine) -> None
     assert after.source == {"url": "/a.mp4", "video": {"uri": "/a.mp4", "subtitles": None}}
 
 
+def test_attach_through_a_filtered_alias_is_refused() -> None:
+    # A scan would enqueue the documents that the alias hides.
+    engine = MemoryEngine()
+    mapping = {"properties": {"url": {"type": "keyword"}}}
+    some = {"filter": {"term": {"tenant": "a"}}}
+    engine.create_index("all-1", {"mappings": mapping, "aliases": {"shop": some, "all": {}}})
+    with pytest.raises(MappingConflictError, match=r"alias 'shop' has a filter.*'all-1'"):
+        attach_index(engine, SETTINGS, IDENTITY, uri_field="url")
+    assert not engine.indices_of(SETTINGS.registry)
+    attach_index(engine, IndexSettings(name="all"), IDENTITY, uri_field="url")
+
+
+def test_attach_of_a_closed_index_is_refused() -> None:
+    engine = MemoryEngine()
+    mapping = {"properties": {"url": {"type": "keyword"}}}
+    closed = {"index": {"verified_before_close": "true"}}  # which engines set
+    engine.create_index("shop", {"mappings": mapping, "settings": closed})
+    with pytest.raises(MappingConflictError, match=r"'shop' is closed.*open it, then attach"):
+        attach_index(engine, SETTINGS, IDENTITY, uri_field="url")
+    assert not engine.indices_of(SETTINGS.registry)
+
+
 def test_attach_and_detach_of_a_managed_index_are_refused() -> None:
     engine = MemoryEngine()
     create_videos_index(engine, IndexSettings(name="videos"), IDENTITY)
