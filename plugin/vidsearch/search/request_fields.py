@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
@@ -14,7 +14,16 @@ from vidsearch.errors import QueryError
 from vidsearch.json_values import not_sendable
 from vidsearch.search.facets import MAX_FACETS, Facet
 
-__all__ = ["Expects", "Facets", "Names", "Number", "Text", "checked_later", "require_text"]
+__all__ = [
+    "Expects",
+    "Facets",
+    "Names",
+    "Number",
+    "Text",
+    "checked_later",
+    "plain_sort",
+    "require_text",
+]
 
 
 def require_text(text: object) -> str:
@@ -36,6 +45,20 @@ def require_text(text: object) -> str:
     if reason := not_sendable(text):
         raise QueryError(f"the search text {reason}", argument="text")
     return text
+
+
+def plain_sort(sort: object) -> object:
+    """``-recorded`` for ``[{"recorded": "desc"}]`` or ``{"recorded": {"order": "desc"}}``, as the
+    engines write one field to sort by; all else as it is."""
+    if isinstance(sort, (list, tuple)) and len(sort) == 1:
+        (sort,) = sort
+    if isinstance(sort, Mapping) and len(sort) == 1:
+        ((name, order),) = sort.items()
+        if isinstance(order, Mapping) and order.keys() == {"order"}:
+            order = order["order"]
+        if isinstance(name, str) and order in ("asc", "desc"):
+            return f"-{name}" if order == "desc" else name
+    return sort
 
 
 @dataclass(frozen=True)
