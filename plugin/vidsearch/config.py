@@ -7,6 +7,7 @@ of ``vidsearch local up`` there), defaults.
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -132,8 +133,23 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, then variables, then the TOML file; no dotenv and no secrets folder."""
         path = settings_file()
-        toml = (TomlConfigSettingsSource(settings_cls, path),) if path else ()
+        toml = (_TomlFile(settings_cls, path),) if path else ()
         return (init_settings, env_settings, *toml)
+
+
+class _TomlFile(TomlConfigSettingsSource):
+    """Names the file in what is wrong with it."""
+
+    def _read_file(self, file_path: Any) -> dict[str, Any]:
+        try:
+            if file_path.read_bytes().startswith(codecs.BOM_UTF8):
+                raise ValueError("it begins with a byte order mark; save it as UTF-8 without BOM")
+            return super()._read_file(file_path)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ConfigError(f"settings cannot be read from {str(file_path)!r}: {reason}") from (
+                error
+            )
 
 
 def settings_file() -> Path | None:
@@ -166,7 +182,7 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         raise ConfigError(_explain(error)) from error
-    except ValueError as error:  # a TOML file that does not parse, or a variable that is no JSON
+    except ValueError as error:  # a variable that is no JSON
         reason = "; ".join(_no_json(os.environ)) or error
         raise ConfigError(f"settings cannot be read: {reason}") from error
 

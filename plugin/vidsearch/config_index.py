@@ -5,6 +5,7 @@ See :mod:`vidsearch.config_sections`, which has the other sections.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -16,6 +17,8 @@ from vidsearch_mappings.types import Quantization
 from vidsearch_mappings.vectors import EF_CONSTRUCTION, M
 
 __all__ = ["IndexSettings"]
+
+_NAME = re.compile(r'(?![-_+])[^\sA-Z,*?"<>|/\\:#]+')
 
 
 class IndexSettings(Section):
@@ -92,6 +95,16 @@ class IndexSettings(Section):
         description="Mappings of your own fields in a managed index: path of a JSON file with "
         "`properties`, or the JSON itself. See docs/indices.md.",
     )
+
+    @field_validator("name")
+    @classmethod
+    def _one_index(cls, value: str) -> str:
+        if _NAME.fullmatch(value) is None:
+            raise ValueError(
+                "must be the name of one alias or index as engines take it: in lower case, without "
+                'blanks and , * ? " < > | / \\ : #, and not beginning with - _ or +'
+            )
+        return value
 
     @field_validator("mapping", mode="before")
     @classmethod

@@ -5,6 +5,7 @@ See :mod:`vidsearch.config_sections`, which has the other sections.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -18,6 +19,7 @@ __all__ = ["FusionName", "SearchSettings"]
 
 FusionName = Literal["rrf", "linear", "sum", "native", "native_rrf"]
 """Fusions that have a name; see :func:`vidsearch.search.native.choose`."""
+_BOOST = re.compile(r"[0-9]+(\.[0-9]+)?|\.[0-9]+")
 
 
 class SearchSettings(Section):
@@ -72,6 +74,17 @@ class SearchSettings(Section):
     highlight_tags: tuple[str, str] = Field(
         ("<em>", "</em>"), description="Tags before and after each match in a highlight."
     )
+
+    @field_validator("keyword_fields")
+    @classmethod
+    def _with_boosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            name, caret, boost = each.partition("^")
+            if not name or (caret and not _BOOST.fullmatch(boost)):
+                raise ValueError(
+                    f"{each!r} must be a field, or one with its boost, such as title^2"
+                )
+        return value
 
     @field_validator("num_candidates", mode="before")
     @classmethod

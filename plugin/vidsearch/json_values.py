@@ -9,10 +9,29 @@ from datetime import date, time
 from enum import Enum
 from typing import Any
 
-__all__ = ["GREATEST", "LEAST", "not_sendable", "to_json_value"]
+__all__ = ["GREATEST", "LEAST", "MAX_LEVELS", "is_deep", "not_sendable", "to_json_value"]
 
 LEAST, GREATEST = -(2**63), 2**64 - 1
 """Whole numbers that the engines keep: of ``long`` and ``unsigned_long``."""
+MAX_LEVELS = 32
+"""Of lists and objects inside each other; more than a mapping of the engines can have."""
+
+
+def is_deep(value: Any) -> bool:
+    """Whether a value has more than ``MAX_LEVELS`` lists and objects inside each other.
+
+    What looks into values calls itself for each level, for which Python has a limit.
+    """
+    inside = [value]
+    for _ in range(MAX_LEVELS):
+        inside = [
+            inner
+            for each in inside
+            if isinstance(each, (Mapping, list, tuple))
+            for inner in (each.values() if isinstance(each, Mapping) else each)
+            if isinstance(inner, (Mapping, list, tuple))
+        ]
+    return bool(inside)
 
 
 def not_sendable(value: Any) -> str | None:

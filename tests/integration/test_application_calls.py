@@ -112,12 +112,15 @@ def test_a_value_that_the_index_does_not_take_is_refused_by_name(stage: Stage, c
 
 
 def test_a_field_that_cannot_be_stored_is_named(stage: Stage) -> None:
+    holds_itself: list[object] = []
+    holds_itself.append(holds_itself)
     for value, reason in [
         (2**70, "whole numbers of 64 bits"),
         ({"parts": ["a", "\ud800"]}, "'parts', item 1 is no text in Unicode"),
         (float("nan"), "which JSON lacks"),
         (datetime(2026, 1, 1), "a datetime, which JSON lacks: give its text, value.isoformat"),
         (np.int64(3), "an int64, which JSON lacks: give Python's own number"),
+        (holds_itself, "has more than 32 lists and objects inside each other"),
     ]:
         expected = rf"field 'odd' of video 'a'.*{reason}"
         fields = {"odd": value}

@@ -138,7 +138,8 @@ def test_connection_that_the_server_closed_is_reopened(kind: Any) -> None:
             (
                 "index 'videos' at {url} does not take a request of that size (413): because. "
                 "Raise http.max_content_length of the cluster, or the limit of the proxy in front "
-                "of it, or store fewer segments (index.segment_seconds, index.max_segments)"
+                "of it, or store shorter fields, or fewer segments (index.segment_seconds, "
+                "index.max_segments)"
             ),
         ),
         (

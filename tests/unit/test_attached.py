@@ -131,6 +131,28 @@ def test_scan_of_decided_videos_leaves_their_state(
     assert (action, "more than 32766 bytes" in why) == ("skip", True)
 
 
+def test_scan_deletes_the_video_of_a_document_without_its_uri(
+    engine: MemoryEngine, registry: Registry
+) -> None:
+    scan(engine, registry)
+    for id in ("a", "b"):
+        engine.update("shop", id, {"url": None, "video": {"uri": f"/{id}.mp4"}}, routing=f"r{id}")
+    registry.delete("b")
+    registry.purge_many(["b"])  # as of another registry
+    assert scan(engine, registry, dry_run=True)["a"] == ("delete", "")
+    found = scan(engine, registry)
+    assert {id: action for id, (action, _) in found.items()} == {
+        "a": "delete",
+        "b": "delete",
+        "c": "skip",
+    }
+    for id in ("a", "b"):
+        assert engine.get("shop", id, routing=f"r{id}").source == {"url": None}  # type: ignore[union-attr]
+    assert "a" not in scan(engine, registry)
+    engine.update("shop", "a", {"url": "/a.mp4"}, routing="ra")
+    assert scan(engine, registry)["a"] == ("enqueue", "")
+
+
 def test_scan_writes_a_batch_at_once_and_stops_at_the_limit(
     engine: MemoryEngine, registry: Registry
 ) -> None:
@@ -244,6 +266,28 @@ def test_merge_clears_what_the_earlier_object_held(engine: MemoryEngine) -> None
     after = index.read("a", routing="ra")
     assert after is not None
     assert after.source == {"url": "/a.mp4", "video": {"uri": "/a.mp4", "subtitles": None}}
+
+
+def test_attach_through_a_filtered_alias_is_refused() -> None:
+    # A scan would enqueue the documents that the alias hides.
+    engine = MemoryEngine()
+    mapping = {"properties": {"url": {"type": "keyword"}}}
+    some = {"filter": {"term": {"tenant": "a"}}}
+    engine.create_index("all-1", {"mappings": mapping, "aliases": {"shop": some, "all": {}}})
+    with pytest.raises(MappingConflictError, match=r"alias 'shop' has a filter.*'all-1'"):
+        attach_index(engine, SETTINGS, IDENTITY, uri_field="url")
+    assert not engine.indices_of(SETTINGS.registry)
+    attach_index(engine, IndexSettings(name="all"), IDENTITY, uri_field="url")
+
+
+def test_attach_of_a_closed_index_is_refused() -> None:
+    engine = MemoryEngine()
+    mapping = {"properties": {"url": {"type": "keyword"}}}
+    closed = {"index": {"verified_before_close": "true"}}  # which engines set
+    engine.create_index("shop", {"mappings": mapping, "settings": closed})
+    with pytest.raises(MappingConflictError, match=r"'shop' is closed.*open it, then attach"):
+        attach_index(engine, SETTINGS, IDENTITY, uri_field="url")
+    assert not engine.indices_of(SETTINGS.registry)
 
 
 def test_attach_and_detach_of_a_managed_index_are_refused() -> None:

@@ -79,17 +79,31 @@ def test_unknown_variable_is_refused_with_the_nearest_name(
         ("[engine]\ntimeout = 0\n", "setting engine.timeout: Input should be greater than 0"),
         ('[index]\nquantization = "int3"\n', "setting index.quantization: Input should be"),
         ('[index]\nfield = "a.b"\n', "setting index.field"),
-        ("not toml at all", "settings cannot be read"),
+        *(
+            (f'[index]\nname = "{name}"\n', "setting index.name: must be the name of one alias")
+            for name in ("Videos", "a b", "a,b", "videos*", "-videos", "a/b")
+        ),
+        ('[search]\nkeyword_fields = ["title^x"]\n', "search.keyword_fields: 'title^x' must be a"),
+        ('[search]\nkeyword_fields = ["^2"]\n', "search.keyword_fields: '^2' must be a field"),
+        ("not toml at all", "settings cannot be read from 'vidsearch.toml': "),
+        ("\ufeff[engine]\ntimeout = 7\n", "'vidsearch.toml': it begins with a byte order mark"),
     ],
 )
 def test_bad_value_is_refused_with_the_name_of_its_setting(
     tmp_path: Path, toml: str, message: str
 ) -> None:
-    (tmp_path / "vidsearch.toml").write_text(toml)
+    (tmp_path / "vidsearch.toml").write_text(toml, encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
         load_settings()
     assert message in str(caught.value)
     assert "secret" not in "".join(traceback.format_exception(caught.value))  # as with -v
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").is_file(), reason="of Linux alone")
+def test_file_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDSEARCH_CONFIG", "/proc/self/mem")
+    with pytest.raises(ConfigError, match="cannot be read from '/proc/self/mem': "):
+        load_settings()
 
 
 def test_list_that_is_no_json_is_refused_with_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -171,6 +171,14 @@ def test_cluster_without_scripts_is_reported_with_the_setting(said: str) -> None
     assert "set search.rescore to false" in str(error)
 
 
+def test_closed_index_is_an_outage() -> None:
+    # It is closed for a change of its analyzers, and opened again: no video is at fault.
+    body = {"error": {"type": "index_closed_exception", "reason": "closed"}, "status": 400}
+    error = error_of(400, body, url="http://search", index="videos")
+    assert error.fault == "outage"
+    assert "'videos' at http://search is closed (400): closed: open it" in str(error)
+
+
 def test_refusal_for_the_licence_names_the_feature() -> None:
     said = "current license is non-compliant for [Reciprocal Rank Fusion (RRF)]"
     body = {"error": {"type": "security_exception", "reason": said}, "status": 403}

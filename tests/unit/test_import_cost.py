@@ -95,3 +95,10 @@ def test_public_names_are_sorted_and_resolve() -> None:
     assert dir(vidsearch) == vidsearch.__all__
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
         vidsearch.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["create_videos_index", "Registry", "embed_video"])
+def test_names_that_left_the_package_ingest_are_still_found_there(name: str) -> None:
+    homes = ("vidsearch.index", "vidsearch.registry", "vidsearch.embeddings")
+    places = [getattr(importlib.import_module(home), name, None) for home in homes]
+    assert getattr(importlib.import_module("vidsearch.ingest"), name) in filter(None, places)

@@ -38,6 +38,17 @@ def test_relative_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.Monk
     assert remote.uri == "https://host/a.mp4"
 
 
+def test_file_whose_name_looks_like_a_scheme_is_a_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Part2:intro.mp4").touch()
+    monkeypatch.chdir(tmp_path)
+    (source,) = from_uris(["Part2:intro.mp4"], id_from="uri")
+    assert source.uri == str(tmp_path.resolve() / "Part2:intro.mp4")
+    (other,) = from_uris(["Part3:intro.mp4"], id_from="uri")
+    assert other.uri == "Part3:intro.mp4"
+
+
 def test_missing_file_or_folder_raises_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(click.UsageError, match=r"no such file: nosuch\.mp4"):
         from_uris(["nosuch.mp4"], id_from="uri")
@@ -71,6 +82,7 @@ def test_videos_of_a_folder_become_sources_under_their_own_names(tmp_path: Path)
         ("Harbour_at-dawn.mp4", "Harbour at dawn"),
         ("2026.05.01 -  Mr. Bean.mkv", "2026 05 01 - Mr Bean"),
         ("café.webm", "café"),
+        ("cafe\u0301.webm", "caf\u00e9"),  # as the file systems of Macs write it
         ("_.mp4", None),
     ],
 )
@@ -92,6 +104,8 @@ def test_field_options_become_typed_values() -> None:
         "code": "007",
         "e": "",
     }
+    names = ["title=Infinity", "series=NaN"]  # words that Python takes for numbers
+    assert parse_fields(names) == {"title": "Infinity", "series": "NaN"}
     with pytest.raises(click.UsageError, match="must look like name=value"):
         parse_fields(["title"])
 

@@ -224,6 +224,18 @@ def test_stored_only_fields_are_no_keyword_fields() -> None:
     assert found == ("note.exact", "title", "page", "memo")
 
 
+def test_keyword_subfield_of_a_keyword_is_the_keyword() -> None:
+    assert build_filters({"tags.keyword": "a"}, properties=PROPERTIES) == [{"term": {"tags": "a"}}]
+    with pytest.raises(QueryError, match=r"'year\.keyword': no such field"):
+        build_filters({"year.keyword": "a"}, properties=PROPERTIES)
+
+
+def test_field_with_a_caret_in_its_name_spoils_no_search() -> None:
+    # The engine would read the rest of the name as a boost, and refuse the whole query.
+    properties = {"title": TEXT, "a^b": TEXT, "own": {"properties": {"c^2": TEXT}}}
+    assert expand_fields(properties, ("title^2", "*"), hidden="video") == ("title^2",)
+
+
 @pytest.mark.parametrize(
     ("patterns", "fields"),
     [

@@ -80,6 +80,31 @@ def test_a_request_in_place_of_the_text_gives_the_same_hits(search: VideoSearch)
     assert search.body(request) == search.body("red circle", k=3, source=["title"], level="both")
 
 
+@pytest.mark.parametrize(
+    ("sort", "plain"),
+    [
+        ([{"recorded": "desc"}], "-recorded"),
+        ({"recorded": "asc"}, "recorded"),
+        ([{"recorded": {"order": "desc"}}], "-recorded"),
+        (["-recorded"], "-recorded"),
+    ],
+)
+def test_a_sort_may_be_written_as_for_an_engine(sort: Any, plain: str) -> None:
+    assert SearchRequest(text="red", sort=sort).sort == plain
+
+
+@pytest.mark.parametrize(
+    "sort", [[{"a": "asc"}, {"b": "asc"}], {"a": "up"}, {"a": {"mode": "min"}}, []]
+)
+def test_another_sort_of_an_engine_is_refused_by_name(sort: Any) -> None:
+    with pytest.raises(QueryError, match=r"^sort must be the name of a field"):
+        SearchRequest(text="red", sort=sort)
+
+
+def test_a_text_is_searched_for_in_composed_letters() -> None:
+    assert SearchRequest(text=" cafe\u0301 ").text == "caf\u00e9"
+
+
 def test_a_request_takes_no_arguments_beside_it(search: VideoSearch) -> None:
     request = SearchRequest(text="red circle")
     for name, value in (("k", 3), ("vector", unit_vectors("query", 1)[0]), ("explain", True)):

@@ -50,6 +50,21 @@ def test_csv_rows_become_videos(tmp_path: Path) -> None:
     assert two.fields == {"title": "Blue"}
 
 
+def test_transcript_of_a_long_talk_fits_into_a_cell_of_csv() -> None:
+    text = "word " * 100_000
+    assert videos_of(listed(f"uri,id,words\nhttps://h/a,a,{text}\n"))["a"][1] == {"words": text}
+    cells = f"uri,id,words\nhttps://h/a,a,{'x' * 1_100_000}\nhttps://h/b,b,x\n"
+    assert told(listed(cells)) == ["no CSV: field larger than field limit (1048576)", "b"]
+
+
+def test_blanks_beside_the_commas_of_csv_are_none_of_an_id_and_no_value() -> None:
+    text = "uri, id, seconds, note\nhttps://h/a, one, 5,  \nhttps://h/b, two,  , late\n , , ,\n"
+    assert videos_of(listed(text)) == {
+        "one": ("https://h/a", {"seconds": 5}),
+        "two": ("https://h/b", {"note": " late"}),
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -32,8 +32,9 @@ def scan(
     to the mapping first.
 
     Also enqueued: documents with vectors of another model, or of another URI. Registered videos
-    whose document is gone are marked deleted. Videos that are queued, processing, failed, dead or
-    deleted by `vidsearch videos delete` are skipped. Safe to repeat.
+    whose document is gone, or has no URI any more, are marked deleted, and such a document loses
+    its vectors; not with --quick. Videos that are queued, processing, failed, dead or deleted by
+    `vidsearch videos delete` are skipped. Safe to repeat.
     """
     if quick and everything:
         raise click.UsageError("--quick and --all exclude each other: choose one")
@@ -66,5 +67,5 @@ def scan(
     )
     output.talk(
         f"{counts['enqueue']} {would}enqueued, {counts['skip']} skipped, "
-        f"{counts['delete']} {would}marked deleted, as their document is gone"
+        f"{counts['delete']} {would}marked deleted, as their document or its URI is gone"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,12 +39,18 @@ def from_files(paths: Iterable[Path], *, id_from: IdFrom, titles: bool = False) 
 
 
 def title_of(path: Path) -> str:
-    """The words of a file's name: ``Harbour_at-dawn.mp4`` is titled ``Harbour at dawn``."""
-    return " ".join(re.sub(r"[_.]+|(?<=\w)-(?=\w)", " ", path.stem).split())
+    """The words of a file's name: ``Harbour_at-dawn.mp4`` is titled ``Harbour at dawn``.
+
+    In composed letters (NFC), as people type them: file systems of Macs take letters and accents
+    apart, and no search for ``é`` finds an ``e`` with an accent behind it.
+    """
+    stem = unicodedata.normalize("NFC", path.stem)
+    return " ".join(re.sub(r"[_.]+|(?<=\w)-(?=\w)", " ", stem).split())
 
 
 def parse_fields(pairs: Sequence[str], *, option: str = "--field ") -> dict[str, Any]:
-    """Fields from ``name=value`` pairs. JSON numbers, booleans and lists keep their type.
+    """Fields from ``name=value`` pairs. JSON numbers, booleans and lists keep their type; ``NaN``
+    and ``Infinity`` are words.
 
     A repeated name makes a list. ``option`` is what an error calls them.
     """
@@ -62,10 +69,14 @@ def parse_fields(pairs: Sequence[str], *, option: str = "--field ") -> dict[str,
 
 def _value(text: str) -> Any:
     try:
-        value = json.loads(text)
-    except ValueError:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
         return text
     return value if isinstance(value, (bool, int, float, list)) else text
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def parse_columns(pairs: Sequence[str]) -> dict[str, str]:

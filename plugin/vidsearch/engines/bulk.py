@@ -244,6 +244,7 @@ def _note_answers(
 
     Raises:
         IndexNotFoundError: it vanished meanwhile.
+        BackendUnavailableError: it is closed.
         BackendError: the answer is not about these items.
     """
     url, index = progress.url, progress.index
@@ -269,7 +270,7 @@ def _note_answers(
             why = f"{reason_of(result)} ({status})"
         else:
             error = error_of(status, result, url=url, index=index, id=write.id)
-            if isinstance(error, IndexNotFoundError):
+            if isinstance(error, (IndexNotFoundError, BackendUnavailableError)):  # gone, or closed
                 raise error
             if _is_conflict(write, error):
                 conflicting.append((write, error))

@@ -92,6 +92,8 @@ def error_of(
         return BackendAccessDeniedError(f"{where} refused {request} {said}")
     if kind in {"index_not_found_exception", "aliases_not_found_exception"}:
         return IndexNotFoundError(f"there is no index or alias {_named(body) or index!r} at {url}")
+    if kind == "index_closed_exception":  # as for a change of its analyzers: it is opened again
+        return BackendUnavailableError(f"{where} is closed {said}: open it")
     if kind == "resource_already_exists_exception":
         return MappingConflictError(f"{where} exists already")
     if status == 409:
@@ -117,8 +119,8 @@ def error_of(
     if status == 413:
         return RequestTooLargeError(
             f"{where} does not take a request of that size {said}. Raise http.max_content_length "
-            "of the cluster, or the limit of the proxy in front of it, or store fewer segments "
-            "(index.segment_seconds, index.max_segments)"
+            "of the cluster, or the limit of the proxy in front of it, or store shorter fields, or "
+            "fewer segments (index.segment_seconds, index.max_segments)"
         )
     if unavailable(status):
         return BackendUnavailableError(f"{where} is overloaded or failing {said}")

@@ -20,6 +20,7 @@ from vidsearch_mappings.videos import video_fields
 __all__ = [
     "lacking_settings",
     "refuse_blocks",
+    "refuse_filtered_alias",
     "refuse_lossy_source",
     "refuse_moving_index",
     "refuse_taken_field",
@@ -35,13 +36,17 @@ _ROLLOVER = (
 
 
 def refuse_blocks(settings: Mapping[str, Any], *, index: str, then: str = "attach again") -> None:
-    """Refuse an index that takes no writes: workers could put no vector into it.
+    """Refuse an index that is closed or takes no writes: workers could put no vector into it.
 
     Args:
         settings: of the index, as dotted names below ``index``.
         index: its name.
         then: what to do when that is mended.
     """
+    if str(settings.get("verified_before_close")).lower() == "true":
+        raise MappingConflictError(
+            f"index {index!r} is closed, so no vector could be written to it: open it, then {then}"
+        )
     if blocks := blocks_among(_BLOCKS, settings):
         raise MappingConflictError(
             f"index {index!r} takes no writes ({', '.join(blocks)}), so no vector could be written "
@@ -75,6 +80,16 @@ def refuse_moving_index(
         raise MappingConflictError(
             f"index {name!r} is written to until a rollover ({why}): the next index would have no "
             f"vectors. Use an index that is not rolled over, or take the rollover off, then {then}"
+        )
+
+
+def refuse_filtered_alias(engine: Engine, name: str, *, alias: str) -> None:
+    """Refuse an alias that shows a part of the index: scans, workers and a detach see all of it."""
+    if alias != name and engine.aliases(name).get(alias, {}).get("filter"):
+        raise MappingConflictError(
+            f"alias {alias!r} has a filter, but vidsearch embeds the videos of all documents of "
+            f"index {name!r}: attach to {name!r}, or to an alias of it without a filter. Searches "
+            f"may go through {alias!r} all the same (setting index.name)"
         )
 
 

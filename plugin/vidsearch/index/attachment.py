@@ -12,6 +12,7 @@ from vidsearch.errors import MappingConflictError
 from vidsearch.index.attachable import (
     lacking_settings,
     refuse_blocks,
+    refuse_filtered_alias,
     refuse_lossy_source,
     refuse_moving_index,
     refuse_taken_field,
@@ -93,15 +94,15 @@ def wanted_attachment(
         MappingConflictError: it cannot be attached, or is attached already.
         ConfigError: the engine lacks the setting ``index.quantization``.
     """
-    mapping = engine.mapping(name)
+    refuse_filtered_alias(engine, name, alias=settings.name)
+    mapping, live = engine.mapping(name), flattened(engine.settings(name))
+    refuse_moving_index(engine, name, alias=settings.name, mapping=mapping, settings=live)
     if "vidsearch" in (mapping.get("_meta") or {}):
         _require_same(engine, settings, mapping, identity, name=name, uri_field=uri_field)
         return None
     check_uri_field(mapping, uri_field, index=name)
     refuse_lossy_source(mapping, index=name)
     body = videos_index_body(engine, settings, identity, uri_field=uri_field)
-    live = flattened(engine.settings(name))
-    refuse_moving_index(engine, name, alias=settings.name, mapping=mapping, settings=live)
     added = attached_mapping(body, mapping, field=settings.field)
     refuse_taken_field(mapping, field=settings.field, index=name)
     lacking = lacking_settings(body, live)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from vidsearch.ingest.attempt import Outcome
 from vidsearch.ingest.embedders import Embedders
 from vidsearch.ingest.field_update import lack_fields, update_fields, write_fields
@@ -15,6 +17,7 @@ from vidsearch.ingest.scan import Finding, count_waiting, missing_videos, scan_i
 from vidsearch.ingest.slice_worker import SliceWorker
 from vidsearch.ingest.slices import Slice, SliceBoard
 from vidsearch.ingest.source_circuit import SourceCircuit
+from vidsearch.lazy import imported_late
 
 __all__ = [
     "Embedders",
@@ -42,3 +45,20 @@ __all__ = [
     "update_fields",
     "write_fields",
 ]
+
+_MOVED = {
+    "vidsearch.embeddings": ("Segment", "VideoEmbedding", "embed_video"),
+    "vidsearch.index": (
+        *("VideosIndex", "attach_index", "create_videos_index", "detach_index"),
+        *("drop_videos_index", "open_videos_index", "show_videos_index"),
+    ),
+    "vidsearch.registry": (
+        *("ErrorRecord", "Lease", "Registry", "State", "SweepReport", "VideoRecord", "sweep"),
+    ),
+}
+"""Names that were in this package before it was split. Scripts of users still import them here."""
+
+if not TYPE_CHECKING:
+    __getattr__, _ = imported_late(
+        __name__, {name: home for home, names in _MOVED.items() for name in names}
+    )

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
 from vidsearch.batches import in_batches
 from vidsearch.engines import Document, Json
-from vidsearch.errors import MappingConflictError, RegistryError
+from vidsearch.errors import (
+    DocumentNotFoundError,
+    MappingConflictError,
+    RegistryError,
+    VideoNotRegisteredError,
+)
 from vidsearch.index.uri_field import uri_in
 from vidsearch.index.videos_index import VideosIndex
 from vidsearch.ingest.document import model_name
+from vidsearch.ingest.removal import remove_document
 from vidsearch.registry.registration import Registration
 from vidsearch.registry.registry import Registry
 from vidsearch.registry.validation import NewVideo, check_id, check_uri
-from vidsearch_mappings.attached import has_uri, lacks_vectors
+from vidsearch_mappings.attached import has_uri, has_vidsearch_object, lacks_vectors
 from vidsearch_mappings.registry import GIVEN_UP, IN_PROGRESS, ErrorRecord, State, VideoRecord
 
 __all__ = ["Finding", "count_waiting", "missing_videos", "scan_index"]
 
-Reason = Literal["new", "other model", "other uri", "check", "gone", "unusable uri"]
+Reason = Literal["new", "other model", "other uri", "check", "gone", "no uri", "unusable uri"]
 Action = Literal["enqueue", "delete", "skip"]
 
 
@@ -31,8 +38,8 @@ class Finding:
     id: str
     reason: Reason
     """``new``: no vectors. ``check``: its vectors seem current, and everything is to be checked.
-    ``gone``: the user deleted the document. ``unusable uri``: none, several, or one that cannot be
-    registered."""
+    ``gone``: the user deleted the document. ``no uri``: the user took the URI out of it.
+    ``unusable uri``: an empty one, several, or one that cannot be registered."""
     action: Action
     why: str = ""
     """Where it is skipped: its state in the registry, or what is wrong with it."""
@@ -64,8 +71,9 @@ def scan_index(
         index: an attached one.
         enqueue: sends the messages for a batch of registered videos and marks them queued.
         quick: look only for documents without vectors or with another model's, one query that
-            costs nothing for the others. Otherwise URIs are compared as well, and registered
-            videos whose document is gone are marked deleted.
+            costs nothing for the others. Otherwise URIs are compared as well, registered videos
+            whose document is gone are marked deleted, and those whose document has no URI any more
+            are deleted.
         everything: enqueue documents with current vectors, too; workers embed those whose file
             has changed.
         retry: enqueue failed and dead videos as well.
@@ -88,6 +96,7 @@ def scan_index(
         yield from (finding for finding, _ in batch)
     if not quick:
         yield from _vanished(registry, index, dry_run=dry_run)
+        yield from _without_uri(registry, index, dry_run=dry_run)
 
 
 def count_waiting(index: VideosIndex) -> int:
@@ -219,3 +228,26 @@ def _vanished(registry: Registry, index: VideosIndex, *, dry_run: bool) -> Itera
                 error = ErrorRecord.of(index.gone(record.id), stage="scan")
                 registry.delete(record.id, error=error)
             yield Finding(record.id, "gone", "delete")
+
+
+def _without_uri(registry: Registry, index: VideosIndex, *, dry_run: bool) -> Iterator[Finding]:
+    """Documents that hold vectors, but whose URI the user took away by an update in part."""
+    uri_field, found = str(index.uri_field), has_vidsearch_object(index.field)
+    query = {"bool": {"filter": [found], "must_not": [has_uri(uri_field)]}}
+    for document in index.engine.scan(index.name, query=query, source=False):
+        stored = index.read(document.id, routing=document.routing)
+        if stored is None or index.field not in stored.source or uri_in(stored.source, uri_field):
+            continue  # searches see what was there before
+        if not dry_run:
+            # With an error, as a document that gets a URI again is to be embedded again.
+            gone = DocumentNotFoundError(
+                f"{index.called(document.id)} has no {uri_field!r} any more"
+            )
+            with suppress(VideoNotRegisteredError):
+                registry.delete(document.id, error=ErrorRecord.of(gone, stage="scan"))
+            if registry.find(document.id) is None:
+                index.remove(document.id, routing=document.routing)
+            else:
+                remove_document(registry, index, document.id)
+                registry.mark_removed(document.id)
+        yield Finding(document.id, "no uri", "delete")

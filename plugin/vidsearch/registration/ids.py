@@ -45,6 +45,8 @@ def stable_id(uri: str, *, id_from: IdFrom = "uri") -> str:
 def absolute_uri(uri: str, *, base: str | Path | None = None) -> str:
     """A URI as it is; a path as an absolute one, as workers have other working folders.
 
+    The name of a file that is there is a path, also where it looks like ``scheme:rest``.
+
     Args:
         uri: as given.
         base: folder or URL that a relative path is below; the working folder by default.
@@ -52,21 +54,27 @@ def absolute_uri(uri: str, *, base: str | Path | None = None) -> str:
     Raises:
         RegistryError: it is empty, or a path that is no file of this machine.
     """
-    if _SCHEME.match(uri):
+    scheme = _SCHEME.match(uri)
+    if scheme and uri.startswith("//", scheme.end()):
         return uri
     if not uri.strip():
         raise RegistryError("a URI is empty: name a file, file://, http:// or https://")
+    path = Path(base or ".").absolute() / uri
+    if scheme and not _exists(path):
+        return uri
     if isinstance(base, str) and _SCHEME.match(base) and not uri.startswith("/"):
         return f"{base.rstrip('/')}/{uri.removeprefix('./')}"
-    path = Path(base or ".").absolute() / uri
-    try:
-        exists = path.exists()
-    except (OSError, ValueError):  # the name is too long, or holds a NUL
-        exists = False
-    if not exists:
+    if not _exists(path):
         raise RegistryError(
             f"no such file: {uri} (give file:///… for a file that only the workers can see)"
         )
     if path.is_dir():
         raise RegistryError(f"{uri} is a folder; use --folder {uri}")
     return str(path.resolve())
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # the name is too long, or holds a NUL
+        return False

@@ -18,6 +18,8 @@ __all__ = ["Format", "RawRow", "Table", "open_table"]
 Format = Literal["csv", "jsonl", "parquet"]
 
 _BATCH = 1000
+_CELL = 1 << 20
+"""Characters of a cell in CSV; where a quote is never closed, so much is read before that shows."""
 _REFUSED = {
     b"\xff\xfe": "UTF-16: save it as UTF-8",
     b"\xfe\xff": "UTF-16: save it as UTF-8",
@@ -86,6 +88,8 @@ def _csv(file: BinaryIO, name: str) -> Table:
     header = first.removeprefix("\ufeff")
     if "\0" in header:
         raise VideoListError(f"{name} is no CSV file: it holds NUL bytes")
+    # Of the whole process, and 128 KiB by default, which the transcript of a long talk exceeds.
+    csv.field_size_limit(max(csv.field_size_limit(), _CELL))
     # Spreadsheets write what the language of their user has.
     delimiter = max(_DELIMITERS, key=header.count)
     reader = csv.reader(chain([header], lines), strict=True, delimiter=delimiter)

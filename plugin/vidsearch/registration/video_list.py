@@ -254,16 +254,23 @@ class VideoList:
 
 
 def _is_empty(value: Any) -> bool:
-    """Whether a cell holds nothing; NaN is what pandas writes for that."""
-    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+    """Whether a cell holds nothing, or blanks; NaN is what pandas writes for that."""
+    if isinstance(value, str):
+        return not value.strip()
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _id(value: Any) -> str | None:
-    """An id as text; lists of other tools have numbers, with a fraction where some are missing."""
+    """An id as text; lists of other tools have numbers, with a fraction where some are missing.
+
+    Blanks around it belong to the list's commas, and not to the id.
+    """
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if value is None or isinstance(value, str):
-        return value
+    if isinstance(value, str):
+        return value.strip()
+    if value is None:
+        return None
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     raise RegistryError(f"the id must be a text or a whole number, not {value!r}")

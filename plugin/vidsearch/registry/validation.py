@@ -11,7 +11,7 @@ from typing import Any
 
 from vidsearch.credentials import holds_credentials
 from vidsearch.errors import RegistryError
-from vidsearch.json_values import GREATEST, LEAST
+from vidsearch.json_values import GREATEST, LEAST, MAX_LEVELS, is_deep
 from vidsearch_mappings.registry import PRIORITIES, Priority
 
 __all__ = ["NewVideo", "check_id", "check_uri", "checked", "checked_fields"]
@@ -128,6 +128,11 @@ def checked_fields(fields: Mapping[str, Any] | None, *, id: str, reserved: str) 
             )
         try:
             _bytes(name, what=f"the name {name!r} of a field of video {id!r}")
+            if is_deep(value):
+                raise RegistryError(
+                    f"field {name!r} of video {id!r} has more than {MAX_LEVELS} lists and objects "
+                    "inside each other"
+                )
             plain[name] = _plain(value, what=f"field {name!r} of video {id!r}")
         except RegistryError as error:
             raise RegistryError(f"fields must be plain JSON values: {error}") from error

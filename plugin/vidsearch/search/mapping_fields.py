@@ -26,6 +26,8 @@ WORD_TYPES = frozenset(
 )
 ANALYZED_TYPES = frozenset({"text", "match_only_text", "search_as_you_type"})
 OPEN_TYPES = frozenset({"flattened", "flat_object"})
+_WHOLE_WORDS = WORD_TYPES - ANALYZED_TYPES
+_KEYWORD = ".keyword"
 NUMBER_TYPES = frozenset(
     {
         *("byte", "short", "integer", "long", "unsigned_long"),
@@ -60,8 +62,16 @@ def walk(properties: Mapping[str, Any]) -> Iterator[Field]:
 
 
 def find_field(properties: Mapping[str, Any], path: str) -> Field | None:
-    """The field at a dotted path, which may be a subfield or a key inside a flattened field."""
-    return _find(properties, path, walk(properties))
+    """The field at a dotted path, which may be a subfield or a key inside a flattened field.
+
+    ``tags.keyword`` is ``tags`` where that is a keyword itself: by that subfield people know their
+    texts from indices that an engine mapped.
+    """
+    found = _find(properties, path, walk(properties))
+    if found is not None or not path.endswith(_KEYWORD):
+        return found
+    field = _find(properties, path.removesuffix(_KEYWORD), walk(properties))
+    return field if field is not None and field.type in _WHOLE_WORDS else None
 
 
 def has_doc_values(properties: Mapping[str, Any], path: str) -> bool:
@@ -113,10 +123,11 @@ def expand_fields(
     The engine could expand ``*`` itself, but would then also look into the vidsearch object, where
     every video matches a query that happens to be the model's name. So a pattern passes over the
     object ``hidden``, but for the subtitles in it, and over anything that holds no words; a field
-    named in full is taken if it exists. Neither takes one that is only stored. The first mention of
-    a field decides its boost. A pattern that finds a field passes over aliases of it.
+    named in full is taken if it exists. Neither takes one that is only stored, nor one with a
+    caret in its name, behind which the engine reads a boost. The first mention of a field decides
+    its boost. A pattern that finds a field passes over aliases of it.
     """
-    fields = [field for field in walk(properties) if field.searchable]
+    fields = [field for field in walk(properties) if field.searchable and "^" not in field.path]
     subtitles = f"{hidden}.{SUBTITLES}"
     found: dict[str, str] = {}
     for pattern in patterns:

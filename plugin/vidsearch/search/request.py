@@ -11,6 +11,7 @@ from pydantic import (
     AfterValidator,
     AliasChoices,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
@@ -32,6 +33,7 @@ from vidsearch.search.request_fields import (
     Number,
     Text,
     checked_later,
+    plain_sort,
     require_text,
 )
 from vidsearch.search.types import GroupBy, Level, Mode
@@ -175,6 +177,7 @@ class SearchRequest(BaseModel):
     )
     sort: Annotated[
         Annotated[str, Field(pattern=r"^-?[^-]")] | None,
+        BeforeValidator(plain_sort),
         Expects("the name of a field, with - before it for the greatest values first"),
     ] = Field(
         None,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
@@ -13,11 +14,23 @@ from vidsearch.errors import QueryError
 from vidsearch.json_values import not_sendable
 from vidsearch.search.facets import MAX_FACETS, Facet
 
-__all__ = ["Expects", "Facets", "Names", "Number", "Text", "checked_later", "require_text"]
+__all__ = [
+    "Expects",
+    "Facets",
+    "Names",
+    "Number",
+    "Text",
+    "checked_later",
+    "plain_sort",
+    "require_text",
+]
 
 
 def require_text(text: object) -> str:
-    """The text without blanks around it.
+    """The text without blanks around it, in composed letters (NFC).
+
+    A letter and its accent may be two characters, as in the names of files of a Mac; an engine's
+    analyzer takes these for other words than people type.
 
     Raises:
         QueryError: not a text, or nothing in it.
@@ -25,13 +38,27 @@ def require_text(text: object) -> str:
     if not isinstance(text, str):
         kind = type(text).__name__
         raise QueryError(f"the search text must be a str, not {kind}", argument="text")
-    text = text.strip()
+    text = unicodedata.normalize("NFC", text.strip())
     if not text:
         message = "the search text is empty: say what the video should show"
         raise QueryError(message, argument="text")
     if reason := not_sendable(text):
         raise QueryError(f"the search text {reason}", argument="text")
     return text
+
+
+def plain_sort(sort: object) -> object:
+    """``-recorded`` for ``[{"recorded": "desc"}]`` or ``{"recorded": {"order": "desc"}}``, as the
+    engines write one field to sort by; all else as it is."""
+    if isinstance(sort, (list, tuple)) and len(sort) == 1:
+        (sort,) = sort
+    if isinstance(sort, Mapping) and len(sort) == 1:
+        ((name, order),) = sort.items()
+        if isinstance(order, Mapping) and order.keys() == {"order"}:
+            order = order["order"]
+        if isinstance(name, str) and order in ("asc", "desc"):
+            return f"-{name}" if order == "desc" else name
+    return sort
 
 
 @dataclass(frozen=True)

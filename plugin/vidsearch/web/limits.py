@@ -14,17 +14,12 @@ from vidsearch.search.filters import CONDITION_KEYS, may_be_clause
 from vidsearch.web.public import is_hidden
 
 __all__ = [
-    "MAX_LEVELS",
     "check_limits",
     "check_text",
     "default_k",
-    "is_deep",
     "max_k",
     "names_fields",
 ]
-
-MAX_LEVELS = 32
-"""Of lists and objects inside each other; more than a mapping of the engines can have."""
 
 _ID_BYTES = 512
 _NAMES = ("source", "highlight", "collapse", "facets", "sort")
@@ -88,23 +83,6 @@ def check_text(text: str, settings: Settings) -> None:
     longest = settings.web.max_text
     if len(text) > longest:
         raise QueryError(f"text has {len(text)} characters, more than {longest}", argument="text")
-
-
-def is_deep(value: Any) -> bool:
-    """Whether a JSON value has more than ``MAX_LEVELS`` lists and objects inside each other.
-
-    What looks into values calls itself for each level, for which Python has a limit.
-    """
-    inside = [value]
-    for _ in range(MAX_LEVELS):
-        inside = [
-            inner
-            for each in inside
-            if isinstance(each, (dict, list))
-            for inner in (each.values() if isinstance(each, dict) else each)
-            if isinstance(inner, (dict, list))
-        ]
-    return bool(inside)
 
 
 def names_fields(request: SearchRequest) -> bool:

@@ -12,8 +12,9 @@ import orjson
 
 from vidsearch.config import Settings
 from vidsearch.errors import QueryError
+from vidsearch.json_values import MAX_LEVELS, is_deep
 from vidsearch.search import SearchRequest
-from vidsearch.web.limits import MAX_LEVELS, default_k, is_deep
+from vidsearch.web.limits import default_k
 
 __all__ = ["image_of", "kinds_of", "request_from_json", "request_from_pairs"]
 

@@ -13,10 +13,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from vidsearch.errors import SourceForbiddenError, VideoError
-from vidsearch.json_values import to_json_value
+from vidsearch.json_values import MAX_LEVELS, is_deep, to_json_value
 from vidsearch.web.api.bodies import json_answer, json_body
 from vidsearch.web.context import WebContext
-from vidsearch.web.limits import MAX_LEVELS, is_deep
 from vidsearch.web.problems import Problem
 from vidsearch.web.public import public_fields
 from vidsearch_mappings.registry import Priority, State, VideoRecord
