@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from tests.waiting import until
 
 from vidsearch.config import Settings
 from vidsearch.engines import AsyncEngine
+from vidsearch.engines.steps import Answer, Request, Steps, Work, run_async
 from vidsearch.media.frames import FrameBatch
 from vidsearch.registry import State, VideoRecord
 from vidsearch.registry.index import create_registry_index
@@ -122,7 +122,13 @@ class _InMemory:
         self.kind, self.calls = engine.kind, engine.calls
 
     async def run(self, steps: Any) -> Any:
-        return await asyncio.to_thread(self._engine.run, steps)
+        def in_memory() -> Steps[Any]:
+            return (yield Work(lambda: self._engine.run(steps)))
+
+        async def sent(request: Request) -> Answer:
+            raise AssertionError(request)
+
+        return await run_async(in_memory(), sent)
 
     async def close(self) -> None:
         """Nothing is open."""

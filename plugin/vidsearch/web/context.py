@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vidsearch.config import Settings
+from vidsearch.engines.steps import working_by
 from vidsearch.errors import MappingConflictError
 from vidsearch.once import build_once, built
 from vidsearch.web.limits import check_limits, check_text, names_fields
-from vidsearch.web.problems import RETRY_SECONDS, Problem
+from vidsearch.web.places import Places, Threads
+from vidsearch.web.problems import Problem
 from vidsearch.web.public import uri_field
 from vidsearch.web.readiness import Readiness
 
@@ -45,8 +46,10 @@ class WebContext:
     given_services: Services | None = None
 
     def __post_init__(self) -> None:
-        self._at_once = asyncio.Semaphore(self.settings.web.max_searches)
-        self._threads = ThreadPoolExecutor(_MEDIA_THREADS, thread_name_prefix="media")
+        web = self.settings.web
+        self._searches = Places(web.max_searches, seconds=web.timeout, what="the search")
+        self._embedding = Threads(None, name="embedding")
+        self._media = Threads(_MEDIA_THREADS, name="media")
 
     @build_once
     def services(self) -> Services:
@@ -77,7 +80,7 @@ class WebContext:
 
         In threads of its own, as the others embed the texts of searches.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        return await self._media.call(work)
 
     async def find(self, request: SearchRequest, *, within: str | None = None) -> SearchResult:
         """Search within the limits that the settings give to requests from outside.
@@ -137,19 +140,8 @@ class WebContext:
 
     async def _limited(self, work: Callable[[], Awaitable[_T]]) -> _T:
         """What the work gives, one of ``web.max_searches`` at a time, before ``web.timeout``."""
-
-        async def in_turn() -> _T:
-            async with self._at_once:
-                return await work()
-
-        try:
-            return await asyncio.wait_for(in_turn(), self.settings.web.timeout)
-        except asyncio.TimeoutError as error:
-            raise Problem.of_status(
-                503,
-                f"the search took longer than {self.settings.web.timeout:g} seconds",
-                retry_after=RETRY_SECONDS,
-            ) from error
+        with working_by(self._embedding.call):
+            return await self._searches.call(work)
 
     def _completed(self, request: SearchRequest, within: str | None) -> SearchRequest:
         """The request with what the server adds to it."""
@@ -176,8 +168,10 @@ class WebContext:
 
     async def close(self) -> None:
         """Close what was opened here; services that were handed in stay open."""
+        self._searches.close()
+        for threads in (self._embedding, self._media):
+            threads.close()
         await self.search.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
         services = built(self).get("services")
         if services is not None and services is not self.given_services:
             await asyncio.to_thread(services.close)
