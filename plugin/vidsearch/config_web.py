@@ -44,6 +44,13 @@ class WebSettings(Section):
         ge=1024,
         description="Maximum number of bytes of a request's body, an uploaded image included.",
     )
+    max_pixels: int = Field(
+        4096 * 2160,
+        ge=1,
+        description="Maximum number of pixels (width × height) of an uploaded image. A JPEG counts "
+        "as it is decoded, at 1024 to 2047 pixels for its longer side, but may not have more than "
+        "`sources.max_pixels`.",
+    )
     max_k: int = Field(
         100,
         ge=1,

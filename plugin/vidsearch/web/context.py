@@ -18,10 +18,12 @@ from vidsearch.web.places import Places, Threads
 from vidsearch.web.problems import Problem
 from vidsearch.web.public import uri_field
 from vidsearch.web.readiness import Readiness
+from vidsearch.web.uploads import opened_upload
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from PIL import Image
 
     from vidsearch.index.description import IndexDescription
     from vidsearch.search import AsyncVideoSearch, SearchRequest, SearchResult
@@ -33,6 +35,8 @@ __all__ = ["WebContext"]
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _MEDIA_THREADS = 8
+_PICTURES = 2
+"""Searches by an uploaded picture at once, as decoding one takes much memory."""
 
 
 @dataclass
@@ -48,6 +52,7 @@ class WebContext:
     def __post_init__(self) -> None:
         web = self.settings.web
         self._searches = Places(web.max_searches, seconds=web.timeout, what="the search")
+        self._pictures = Places(_PICTURES, seconds=web.timeout, what="the search")
         self._embedding = Threads(None, name="embedding")
         self._media = Threads(_MEDIA_THREADS, name="media")
 
@@ -97,8 +102,15 @@ class WebContext:
         check_limits(request, self.settings)
         if request.needs_model:
             self.readiness.require_ready()
+        completed = self._completed(request, within)
+
+        async def by_picture() -> SearchResult:
+            opened = {"image": await self._opened(completed.image)}
+            return await self.search.search(completed.model_copy(update=opened))
+
         try:
-            completed = self._completed(request, within)
+            if completed.image is not None:
+                return await self._limited(by_picture, self._pictures)
             return await self._limited(lambda: self.search.search(completed))
         except MappingConflictError as error:
             if not names_fields(request):
@@ -128,7 +140,11 @@ class WebContext:
             Problem: the model is not loaded, or it took longer than ``web.timeout``.
         """
         self.readiness.require_ready()
-        return await self._limited(lambda: self.search.embed_image(image))
+
+        async def embedded() -> NDArray[np.float32]:
+            return await self.search.embed_image(await self._opened(image))
+
+        return await self._limited(embedded, self._pictures)
 
     async def describe_index(self) -> IndexDescription:
         """The index that is searched: its model, its fields; within the same limits.
@@ -138,10 +154,14 @@ class WebContext:
         """
         return await self._limited(self.search.describe_index)
 
-    async def _limited(self, work: Callable[[], Awaitable[_T]]) -> _T:
-        """What the work gives, one of ``web.max_searches`` at a time, before ``web.timeout``."""
+    async def _limited(self, work: Callable[[], Awaitable[_T]], places: Places | None = None) -> _T:
+        """What the work gives, in one of the places, those of searches by default."""
         with working_by(self._embedding.call):
-            return await self._searches.call(work)
+            return await (places or self._searches).call(work)
+
+    async def _opened(self, image: Any) -> Image.Image:
+        """The picture in the bytes of a client."""
+        return await self._embedding.call(lambda: opened_upload(image, self.settings))
 
     def _completed(self, request: SearchRequest, within: str | None) -> SearchRequest:
         """The request with what the server adds to it."""
@@ -168,7 +188,8 @@ class WebContext:
 
     async def close(self) -> None:
         """Close what was opened here; services that were handed in stay open."""
-        self._searches.close()
+        for places in (self._searches, self._pictures):
+            places.close()
         for threads in (self._embedding, self._media):
             threads.close()
         await self.search.close()
