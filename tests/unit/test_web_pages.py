@@ -162,6 +162,17 @@ def test_a_page_after_the_last_one_leads_back(page: Page) -> None:
     assert re.search(r'<a href="/\?q=red">Go back to the first page</a>', html)
 
 
+@pytest.mark.parametrize("limit", [{"web": {"max_k": 3}}, {"search": {"window": 3}}])
+def test_a_page_has_no_more_results_than_a_client_may_ask_for(limit: dict[str, Any]) -> None:
+    with open_page(**limit) as few:
+        html = few.get("/?q=red&mode=vector&twins=show").text
+        assert len(cards(html)) == 3
+        beyond = re.search(r'rel="next" href="([^"]*)"', html)
+        assert (beyond is None) is ("search" in limit)
+        if beyond:
+            assert len(cards(few.get(unescape(beyond[1])).text)) == 1
+
+
 def test_engine_away_is_told_without_its_address(
     own: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from vidsearch.search.conditions import parse_condition
 __all__ = ["FACET", "MOMENTS", "PER_PAGE", "PageQuery"]
 
 PER_PAGE = 12
+"""Videos on a page; fewer where the settings let no client ask for so many."""
 MOMENTS = 6
 FACET = "f."
 """Begins the parameters of facets: ``f.tags=harbour``."""
@@ -148,24 +149,29 @@ class PageQuery:
         ]
         return [*({name: list(values)} for name, values in self.facets.items()), *typed]
 
-    def request(self, *, vector: Any = None, **options: Any) -> SearchRequest:
+    def request(
+        self, *, size: int = PER_PAGE, window: int, vector: Any = None, **options: Any
+    ) -> SearchRequest:
         """The search.
 
         Args:
+            size: videos on a page.
+            window: the setting ``search.window``, in which the last page has to end.
             vector: of the picture, where there is one.
             **options: further arguments of the search.
 
         Raises:
             QueryError: a value is wrong; the message says how.
         """
+        before = size * (self.page - 1)
         return SearchRequest.model_validate(
             {
                 "text": self.q or None,
                 "like": self.like,
                 "at": self.at if self.like is not None else None,
                 "vector": vector,
-                "k": PER_PAGE,
-                "from": PER_PAGE * (self.page - 1),
+                "k": min(size, window - before) if before < window else size,
+                "from": before,
                 "mode": self._mode,
                 "level": self.level,
                 "fusion": self.fusion or None,

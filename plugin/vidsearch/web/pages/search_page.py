@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from vidsearch.errors import VidsearchError
 from vidsearch.search import Facet, Hit, SearchResult
+from vidsearch.web.limits import max_k
 from vidsearch.web.pages.cards import CARD_FIELDS, card_of
 from vidsearch.web.pages.facets import asked_facets, date_fields, facet_views
 from vidsearch.web.pages.picture_vector import from_text
@@ -95,10 +96,18 @@ class SearchPage:
         vector = from_text(query.v, index.identity) if query.v else None
         facets = self._facets(index, query)
         shown = [*CARD_FIELDS, f"{index.field}.duration"]
-        found = await self._context.find(query.request(vector=vector, facets=facets, source=shown))
+        size = min(PER_PAGE, max_k(self._settings))
+        wanted = query.request(
+            size=size,
+            window=self._settings.search.window,
+            vector=vector,
+            facets=facets,
+            source=shown,
+        )
+        found = await self._context.find(wanted)
         values = {
             **self._form(query, root),
-            **_pages(found, query, root),
+            **_pages(found, query, root, size=size),
             "start": False,
             "failure": None,
             "facets": facet_views(found.facets, query=query),
@@ -178,10 +187,10 @@ def _heading(found: SearchResult) -> str:
     return f"{text[:1].upper()}{text[1:]} {noun}" if found.total.value else "No videos"
 
 
-def _pages(found: SearchResult, query: PageQuery, root: str) -> dict[str, Any]:
-    last = math.ceil(found.total.reachable / PER_PAGE)
+def _pages(found: SearchResult, query: PageQuery, root: str, *, size: int) -> dict[str, Any]:
+    last = math.ceil(found.total.reachable / size)
     return {
-        "first": PER_PAGE * (query.page - 1) + 1,
+        "first": size * (query.page - 1) + 1,
         "previous": query.url(root, page=min(query.page - 1, last)) if query.page > 1 else None,
         "next": query.url(root, page=query.page + 1) if query.page < last else None,
     }
