@@ -91,7 +91,7 @@ def open_page(*, root_path: str = "", **settings: Mapping[str, Any]) -> Iterator
     create_registry_index(engine, made.index)
     services = Services(made, encoder=encoder)
     vars(services)["engine"] = engine
-    search = AsyncVideoSearch(cast(AsyncEngine, _InMemory(engine)), encoder)
+    search = AsyncVideoSearch(cast(AsyncEngine, _InMemory(engine)), encoder, settings=made.search)
     app = create_app(made, search=search, services=services)
     with TestClient(app, base_url="http://localhost", root_path=root_path) as client:
         page = Page(client, engine, services)
