@@ -13,6 +13,7 @@ from vidsearch.config import Settings
 from vidsearch.engines.steps import working_by
 from vidsearch.errors import MappingConflictError
 from vidsearch.once import build_once, built
+from vidsearch.web.latest import Latest
 from vidsearch.web.limits import check_limits, check_text, names_fields
 from vidsearch.web.places import Places, Threads
 from vidsearch.web.problems import Problem
@@ -28,13 +29,14 @@ if TYPE_CHECKING:
     from vidsearch.index.description import IndexDescription
     from vidsearch.search import AsyncVideoSearch, SearchRequest, SearchResult
     from vidsearch_mappings.registry import VideoRecord
-    from vidsearch_tasks import Services
+    from vidsearch_tasks import IngestionStatus, Services
 
 __all__ = ["WebContext"]
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _MEDIA_THREADS = 8
+_RECORD_THREADS = 8
 _PICTURES = 2
 """Searches by an uploaded picture at once, as decoding one takes much memory."""
 
@@ -53,14 +55,22 @@ class WebContext:
         web = self.settings.web
         self._searches = Places(web.max_searches, seconds=web.timeout, what="the search")
         self._pictures = Places(_PICTURES, seconds=web.timeout, what="the search")
+        self._records = Places(_RECORD_THREADS, seconds=web.timeout, what="the registry")
+        self.ingestion: Latest[IngestionStatus] = Latest(
+            lambda: self._registry.call(self._ask_ingestion),
+            seconds=web.timeout,
+            what="the state of ingestion",
+        )
+        """How ingestion is doing, some seconds old: workers and engine are asked for it."""
         self._embedding = Threads(None, name="embedding")
         self._media = Threads(_MEDIA_THREADS, name="media")
+        self._registry = Threads(_RECORD_THREADS, name="registry")
 
     @build_once
     def services(self) -> Services:
         """Registry, operations and broker. Imports Celery when it is first asked for.
 
-        That, and what they do, blocks: take and call them inside :func:`asyncio.to_thread`.
+        That, and what they do, blocks: take and call them inside :meth:`ask_registry`.
         """
         if self.given_services is not None:
             return self.given_services
@@ -79,6 +89,17 @@ class WebContext:
 
         check_id(id)
         return self.services.registry.get(id)
+
+    async def ask_registry(self, work: Callable[[], _T]) -> _T:
+        """What registry or broker give, of which a few are asked at once.
+
+        Args:
+            work: asks; it goes on where it takes too long.
+
+        Raises:
+            Problem: it took longer than ``web.timeout``.
+        """
+        return await self._records.call(lambda: self._registry.call(work))
 
     async def beside_searches(self, work: Callable[[], _T]) -> _T:
         """What reading a place of videos or pictures gives, which may hang.
@@ -163,6 +184,11 @@ class WebContext:
         """The picture in the bytes of a client."""
         return await self._embedding.call(lambda: opened_upload(image, self.settings))
 
+    def _ask_ingestion(self) -> IngestionStatus:
+        from vidsearch_tasks import ingestion_status
+
+        return ingestion_status(services=self.services)
+
     def _completed(self, request: SearchRequest, within: str | None) -> SearchRequest:
         """The request with what the server adds to it."""
         more: dict[str, Any] = {}
@@ -188,9 +214,10 @@ class WebContext:
 
     async def close(self) -> None:
         """Close what was opened here; services that were handed in stay open."""
-        for places in (self._searches, self._pictures):
+        self.ingestion.close()
+        for places in (self._searches, self._pictures, self._records):
             places.close()
-        for threads in (self._embedding, self._media):
+        for threads in (self._embedding, self._media, self._registry):
             threads.close()
         await self.search.close()
         services = built(self).get("services")
