@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
+    from vidsearch.encoders.identity import ModelIdentity
     from vidsearch.index.description import IndexDescription
     from vidsearch.search import AsyncVideoSearch, SearchRequest, SearchResult
     from vidsearch_mappings.registry import VideoRecord
@@ -153,8 +154,8 @@ class WebContext:
         vector: list[float] = (await self._limited(lambda: self.search.embed(text))).tolist()
         return vector
 
-    async def embed_image(self, image: bytes) -> NDArray[np.float32]:
-        """The unit vector of an image within the same limits: ``(dims,)`` float32.
+    async def embed_image(self, image: bytes) -> tuple[NDArray[np.float32], ModelIdentity]:
+        """The unit vector of an image, ``(dims,)`` float32, and its model; within the same limits.
 
         Raises:
             QueryError: it cannot be read as an image.
@@ -162,8 +163,9 @@ class WebContext:
         """
         self.readiness.require_ready()
 
-        async def embedded() -> NDArray[np.float32]:
-            return await self.search.embed_image(await self._opened(image))
+        async def embedded() -> tuple[NDArray[np.float32], ModelIdentity]:
+            opened, index = await self._opened(image), await self.search.describe_index()
+            return await self.search.embed_image(opened, index=index), index.identity
 
         return await self._limited(embedded, self._pictures)
 
