@@ -146,7 +146,9 @@ def test_videos_are_retried_by_cause_where_writes_are_allowed() -> None:
         assert writing.post("/admin/retry", data={"error": "VideoOpenError"}).status_code == 401
         writing.post("/login", data={"token": TOKEN})
         assert 'action="/admin/retry"' in writing.get("/admin").text
-        assert writing.post("/admin/retry", data={}).status_code == 422
+        wrong = writing.post("/admin/retry", data={})
+        assert wrong.status_code == 422
+        assert "<h1>The videos cannot be queued again</h1>" in wrong.text
         answer = writing.post("/admin/retry", data={"error": "VideoOpenError"})
         assert answer.headers["location"] == "/admin?retried=2"
         states = {id: writing.services.registry.get(id).state for id in "xyr"}
@@ -183,4 +185,5 @@ def test_admin_without_a_registry_says_so(own: Page) -> None:
     own.engine.delete_index(f"{own.services.settings.index.registry}-000001")
     answer = own.get("/admin")
     assert answer.status_code == 503
-    assert "The search is away" in answer.text
+    assert "The state of ingestion cannot be read" in answer.text
+    assert 'aria-current="page">Admin' in answer.text

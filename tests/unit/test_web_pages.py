@@ -266,7 +266,9 @@ def test_a_picture_from_a_page_of_another_site_is_refused(page: Page) -> None:
 def test_a_picture_above_the_limit_is_refused() -> None:
     with open_page(web={"max_upload_bytes": 2000}) as small:
         files = {"image": ("a.png", picture("red") + bytes(3000), "image/png")}
-        assert small.post("/picture", files=files).status_code == 413
+        answer = small.post("/picture", files=files)
+        assert answer.status_code == 413
+        assert "<h1>The picture is too large</h1>" in answer.text
 
 
 def test_below_a_path_links_and_forms_keep_it() -> None:

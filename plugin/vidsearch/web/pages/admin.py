@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from vidsearch.batches import in_batches
-from vidsearch.errors import QueryError, VidsearchError
+from vidsearch.errors import QueryError
 from vidsearch.web.forms import opened_form
 from vidsearch.web.latest import Latest
 from vidsearch.web.pages.admin_view import admin_view
-from vidsearch.web.pages.rendering import failure_of, render, root_of
-from vidsearch.web.problems import Problem, problem_of
+from vidsearch.web.pages.rendering import render, root_of
+from vidsearch.web.problems import Problem
 from vidsearch_mappings.registry import GIVEN_UP
 
 if TYPE_CHECKING:
@@ -46,21 +46,13 @@ class AdminPage:
         """The numbers of ``vidsearch status``, and the runs of ``vidsearch reindex list``.
 
         They are some seconds old.
+
+        Raises:
+            VidsearchError: engine, registry or broker failed.
+            Problem: they took longer than ``web.timeout``.
         """
-        try:
-            status = await self._context.ingestion.get()
-            runs = await self._runs.get()
-        except (VidsearchError, Problem) as error:
-            problem = problem_of(error)
-            title = "The state of ingestion cannot be read"
-            return render(
-                request,
-                "message.html",
-                {"failure": failure_of(problem, title=title)},
-                tab="admin",
-                status=problem.status,
-                headers=problem.all_headers,
-            )
+        status = await self._context.ingestion.get()
+        runs = await self._runs.get()
         retried = request.query_params.get("retried", "")
         values = {
             "view": admin_view(status, runs),

@@ -73,7 +73,7 @@ class SearchPage:
             values = {
                 **self._form(query, root),
                 "facets": [],
-                "failure": failure_of(problem),
+                "failure": failure_of(problem, path="/"),
                 "cards": [],
                 "start": False,
             }
