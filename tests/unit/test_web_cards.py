@@ -139,6 +139,20 @@ def test_facets_that_choose_nothing_are_left_out() -> None:
     assert [view.name for view in views] == ["Tags"]
 
 
+def test_facets_are_called_so_that_they_can_be_told_apart() -> None:
+    fields = ("tags", "crew.name", "ship.name", "crew.full_name", "day_time", "day.time", "at.time")
+    counts = {field: _counts(field, ("sea", 3), ("land", 1)) for field in fields}
+    assert [view.name for view in facet_views(counts, query=PageQuery())] == [
+        "Tags",
+        "Crew name",
+        "Ship name",
+        "Full name",
+        "Day time",
+        "day.time",
+        "At time",
+    ]
+
+
 def test_a_chosen_value_stays_a_check_box_where_it_is_not_listed() -> None:
     query = PageQuery(facets={"light_on": ("false", "maybe")})
     (view,) = facet_views({"light_on": _counts("light_on", (False, 2))}, query=query)

@@ -99,6 +99,20 @@ def _form_of(html: str) -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.parametrize(
+    ("sort", "shown"),
+    [("-shot", "newest (shot)"), ("shot", "shot, upwards"), ("-tags", "tags, downwards")],
+)
+def test_the_order_of_the_address_is_chosen_whether_it_is_offered_or_not(
+    page: Page, sort: str, shown: str
+) -> None:
+    html = page.get(f"/?q=red&sort={sort}").text
+    assert cards(html)
+    chosen = re.search(r'<select name="sort".*?value="([^"]*)" selected>([^<]*)<', html, re.DOTALL)
+    assert chosen is not None
+    assert chosen.groups() == (sort, shown)
+
+
 def test_what_videos_say_is_escaped(own: Page) -> None:
     bad = '"><script>alert(1)</script>'
     own.put_video("evil", "red", title=bad, description=bad, tags=[bad, "x"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -82,12 +82,13 @@ def _countable(index: IndexDescription, types: Container[str]) -> Iterator[str]:
 def facet_views(counts: Mapping[str, FacetCounts], *, query: PageQuery) -> list[FacetView]:
     """The facets that help to choose: one of a single value, or of many single ones, does not."""
     views = []
+    names = _names(list(counts))
     for name, found in counts.items():
         chosen = query.facets.get(name, ())
         values = list(_values(found, chosen))
         most = max((value.count for value in values), default=0)
         if chosen or (len(values) > 1 and most > 1):
-            views.append(FacetView(_spoken(name), f"{FACET}{name}", tuple(values)))
+            views.append(FacetView(names[name], f"{FACET}{name}", tuple(values)))
     return views
 
 
@@ -112,6 +113,21 @@ def _shown(value: Any) -> str:
     return str(value) or "(empty)"
 
 
-def _spoken(name: str) -> str:
-    words = name.rpartition(".")[2].replace("_", " ").strip() or name
+def _names(fields: Sequence[str]) -> dict[str, str]:
+    """What each field is called: by its last part where that is enough to tell them apart."""
+    ways: tuple[Callable[[str], str], ...] = (
+        lambda field: _spoken(field.rpartition(".")[2]),
+        lambda field: _spoken(field.replace(".", " ")),
+    )
+    names = {field: field for field in fields}
+    for field in fields:
+        for way in ways:
+            if [way(other) for other in fields].count(way(field)) == 1:
+                names[field] = way(field) or field
+                break
+    return names
+
+
+def _spoken(words: str) -> str:
+    words = words.replace("_", " ").strip()
     return words[:1].upper() + words[1:]

@@ -111,7 +111,7 @@ class SearchPage:
             "start": False,
             "failure": None,
             "facets": facet_views(found.facets, query=query),
-            "sorts": self._sorts(index),
+            "sorts": self._sorts(index, query),
             "heading": _heading(found),
             "subheading": f"{_MODE_WORDS[found.mode]}, {found.took:.0f} ms",
             "notices": list(found.warnings),
@@ -133,14 +133,22 @@ class SearchPage:
         asked = asked_facets(index, query)
         return [each for each in asked if not is_hidden(each.field, self._settings)]
 
-    def _sorts(self, index: IndexDescription) -> list[tuple[str, str]]:
+    def _sorts(self, index: IndexDescription, query: PageQuery) -> list[tuple[str, str]]:
+        """The orders to choose from; that of a URL which somebody typed among them."""
         dates = date_fields(index)
         shown = [name for name in dates if not is_hidden(name, self._settings)]
         told = [
             "newest in the index" if name.startswith(f"{index.field}.") else f"newest ({name})"
             for name in shown
         ]
-        return [("", "best first"), *((f"-{n}", text) for n, text in zip(shown, told, strict=True))]
+        sorts = [
+            ("", "best first"),
+            *((f"-{n}", text) for n, text in zip(shown, told, strict=True)),
+        ]
+        if query.sort not in dict(sorts):
+            way = "downwards" if query.sort.startswith("-") else "upwards"
+            sorts.append((query.sort, f"{query.sort.removeprefix('-')}, {way}"))
+        return sorts
 
     def _form(self, query: PageQuery, root: str) -> dict[str, Any]:
         """What the form of a search shows."""
