@@ -294,8 +294,8 @@
     } catch {
       // The video lies on another server, which lets no page read its frames.
       if (box) {
-        told.textContent = "This video lies on another server, whose frames cannot be read here. The whole moment can be searched by.";
         draw(false);
+        told.textContent = "This video lies on another server, whose frames cannot be read here. The whole moment can be searched by.";
         return;
       }
       location.assign(`${card.dataset.like}&at=${currentTime.toFixed(2)}`);
