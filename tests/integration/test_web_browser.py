@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 _SCREEN = "document.getElementById('screen')"
 PHONE = {"width": 360, "height": 740}
-IN_BUCKET = "demo-00007"
+IN_BUCKET = "demo-08"
 OpenTab = Callable[..., Page]
 
 

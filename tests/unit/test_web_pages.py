@@ -158,7 +158,16 @@ def test_a_wrong_search_says_what_is_wrong_and_keeps_the_form(
     answer = page.get(f"/?{query}")
     assert answer.status_code == 422
     assert said.lower() in answer.text.lower()
-    assert 'id="search"' in answer.text
+    again = _form_of(answer.text)
+    for name, values in parse_qs(query).items():
+        if name in {"q", "like", "v", "pic", "where", "sort"}:
+            assert again[name] == values
+
+
+def test_a_search_that_failed_keeps_filters_and_order_and_can_be_done_without(page: Page) -> None:
+    html = page.get("/?q=red&sort=-nothing&f.tags=sea&f.tags=day").text
+    assert re.findall(r'type="hidden" name="f.tags" value="(\w+)"', html) == ["sea", "day"]
+    assert re.search(r'<a class="button" href="/\?q=red">Leave out filters and order', html)
 
 
 def test_nothing_found_gives_hints(page: Page) -> None:

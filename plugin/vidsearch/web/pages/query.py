@@ -11,13 +11,15 @@ from vidsearch.errors import QueryError
 from vidsearch.search import SearchRequest
 from vidsearch.search.conditions import parse_condition
 
-__all__ = ["FACET", "MOMENTS", "PER_PAGE", "PageQuery"]
+__all__ = ["FACET", "MOMENTS", "NUMBERS", "PER_PAGE", "PageQuery"]
 
 PER_PAGE = 12
 """Videos on a page; fewer where the settings let no client ask for so many."""
 MOMENTS = 6
 FACET = "f."
 """Begins the parameters of facets: ``f.tags=harbour``."""
+NUMBERS = frozenset({"at", "page"})
+"""Parameters that are numbers; others are read whatever they hold."""
 _FOLDED = 0.98
 """Cosine from which videos are near-duplicates."""
 _LONGEST_LABEL = 80
@@ -62,7 +64,7 @@ class PageQuery:
                 facets.setdefault(name.removeprefix(FACET), []).append(value)
             elif name in _TEXTS and value.strip():
                 given[name] = value.strip()
-            elif name in {"at", "page"} and value:
+            elif name in NUMBERS and value:
                 given[name] = _number(name, value)
         given["pic"] = given.get("pic", "")[:_LONGEST_LABEL]
         return cls(**given, facets={name: tuple(values) for name, values in facets.items()})
@@ -121,10 +123,18 @@ class PageQuery:
             for name in _ORDER
             if getattr(self, name) != _DEFAULTS[name]
         ]
-        pairs += [
+        return urlencode([*pairs, *self._facet_pairs])
+
+    @property
+    def beside_the_form(self) -> list[tuple[str, str]]:
+        """Names and values that controls beside the results hold, for where there are none."""
+        return [*([("sort", self.sort)] if self.sort else []), *self._facet_pairs]
+
+    @property
+    def _facet_pairs(self) -> list[tuple[str, str]]:
+        return [
             (f"{FACET}{name}", value) for name, values in self.facets.items() for value in values
         ]
-        return urlencode(pairs)
 
     def url(self, root: str, **changes: Any) -> str:
         """The link to this search with some values changed; to its first page, unless that is one.
@@ -195,7 +205,7 @@ _DEFAULTS: dict[str, Any] = {
     name: getattr(PageQuery(), name) for name in PageQuery.__slots__ if name != "facets"
 }
 _ORDER = [name for name in PageQuery.__slots__ if name != "facets"]
-_TEXTS = frozenset(_ORDER) - {"at", "page"}
+_TEXTS = frozenset(_ORDER) - NUMBERS
 _RARER = ("level", "fusion", "twins", "where")
 
 

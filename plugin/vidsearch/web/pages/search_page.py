@@ -14,7 +14,7 @@ from vidsearch.web.limits import max_k
 from vidsearch.web.pages.cards import CARD_FIELDS, card_of
 from vidsearch.web.pages.facets import asked_facets, date_fields, facet_views
 from vidsearch.web.pages.picture_vector import from_text
-from vidsearch.web.pages.query import PER_PAGE, PageQuery
+from vidsearch.web.pages.query import NUMBERS, PER_PAGE, PageQuery
 from vidsearch.web.pages.rendering import failure_of, render, root_of
 from vidsearch.web.problems import Problem, problem_of
 from vidsearch.web.public import is_hidden, public_fields
@@ -60,9 +60,10 @@ class SearchPage:
 
     async def answer(self, request: Request) -> Response:
         """The first page, results, or what is in their way."""
-        root, query = root_of(request), PageQuery()
+        root, given = root_of(request), request.query_params.multi_items()
+        query = PageQuery.of(pair for pair in given if pair[0] not in NUMBERS)
         try:
-            query = PageQuery.of(request.query_params.multi_items())
+            query = PageQuery.of(given)
             if not query.asks:
                 return self._start(request, query)
             if self._waits_for_model(query):
@@ -72,6 +73,7 @@ class SearchPage:
             problem = problem_of(error)
             values = {
                 **self._form(query, root),
+                "carried": query.beside_the_form,
                 "facets": [],
                 "failure": failure_of(problem, path="/"),
                 "cards": [],
@@ -162,6 +164,7 @@ class SearchPage:
             "twins": _TWINS,
             "max_text": self._settings.web.max_text,
             "notices": [],
+            "carried": [],
         }
 
 
