@@ -282,6 +282,9 @@ def _hold(
         ("POST /api/videos", 30),
         ("GET /api/videos/{id}", 20),
         ("GET /api/status", 3),
+        ("GET /healthz", 1),
+        ("GET /readyz", 1),
+        ("GET /metrics", 1),
     ],
 )
 def test_no_request_is_an_error_of_the_server_or_answered_otherwise_than_described(
