@@ -48,9 +48,9 @@ class WebSettings(Section):
     max_pixels: int = Field(
         4096 * 2160,
         ge=1,
-        description="Maximum number of pixels (width × height) of an uploaded image. A JPEG counts "
-        "as it is decoded, at 1024 to 2047 pixels for its longer side, but may not have more than "
-        "`sources.max_pixels`.",
+        description="Maximum number of pixels (width × height) of an uploaded image. A large "
+        "JPEG is decoded at a half, a quarter or an eighth of its size, and counts so; it may not "
+        "have more than `sources.max_pixels`.",
     )
     max_k: int = Field(
         100,

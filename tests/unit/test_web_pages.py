@@ -196,6 +196,29 @@ def test_a_page_has_no_more_results_than_a_client_may_ask_for(limit: dict[str, A
             assert len(cards(few.get(unescape(beyond[1])).text)) == 1
 
 
+@pytest.mark.parametrize(
+    ("mapping", "name"),
+    [
+        ({"nick": {"type": "alias", "path": "secret"}}, "nick"),
+        ({"place": {"type": "alias", "path": "video.uri"}}, "place"),
+        ({"more": {"type": "flattened"}}, "more"),
+        ({"more": {"type": "flattened"}}, "more.inner"),
+    ],
+)
+def test_no_other_field_tells_of_a_hidden_one(mapping: dict[str, Any], name: str) -> None:
+    web = {"hidden_fields": ["secret", "more.inner"]}
+    with open_page(web=web) as hiding:
+        hiding.engine.put_mapping("videos-000001", {"properties": mapping})
+        assert f'name="f.{name}"' not in hiding.get("/?q=red").text
+        for query in (f'filter={{"{name}":"x"}}', f"facets={name}", f"sort={name}"):
+            answer = hiding.client.get(f"/api/search?text=red&mode=vector&{query}")
+            assert answer.status_code == 422
+            assert "is not shown" in answer.json()["detail"]
+        assert hiding.get(f"/?q=red&f.{name}=x").status_code == 422
+        other = hiding.client.get('/api/search?text=red&mode=vector&filter={"tags":"sea"}')
+        assert other.status_code == 200
+
+
 def test_engine_away_is_told_without_its_address(
     own: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,10 +14,10 @@ from vidsearch.engines.steps import working_by
 from vidsearch.errors import MappingConflictError
 from vidsearch.once import build_once, built
 from vidsearch.web.latest import Latest
-from vidsearch.web.limits import check_limits, check_text, names_fields
+from vidsearch.web.limits import check_hidden, check_limits, check_text, names_fields
 from vidsearch.web.places import Places, Threads
 from vidsearch.web.problems import Problem
-from vidsearch.web.public import uri_field
+from vidsearch.web.public import uri_field, ways_to_hidden
 from vidsearch.web.readiness import Readiness
 from vidsearch.web.uploads import opened_upload
 
@@ -126,14 +126,17 @@ class WebContext:
             self.readiness.require_ready()
         completed = self._completed(request, within)
 
-        async def by_picture() -> SearchResult:
-            opened = {"image": await self._opened(completed.image)}
+        is_picture = completed.image is not None
+
+        async def searched() -> SearchResult:
+            if names_fields(request):
+                hidden = ways_to_hidden(await self.search.describe_index(), self.settings)
+                check_hidden(request, self.settings, also=hidden)
+            opened = {"image": await self._opened(completed.image)} if is_picture else {}
             return await self.search.search(completed.model_copy(update=opened))
 
         try:
-            if completed.image is not None:
-                return await self._limited(by_picture, self._pictures)
-            return await self._limited(lambda: self.search.search(completed))
+            return await self._limited(searched, self._pictures if is_picture else self._searches)
         except MappingConflictError as error:
             if not names_fields(request):
                 raise
@@ -151,8 +154,9 @@ class WebContext:
         """
         check_text(text, self.settings)
         self.readiness.require_ready()
-        vector: list[float] = (await self._limited(lambda: self.search.embed(text))).tolist()
-        return vector
+        vector = await self._limited(lambda: self.search.embed(text), self._searches)
+        numbers: list[float] = vector.tolist()
+        return numbers
 
     async def embed_image(self, image: bytes) -> tuple[NDArray[np.float32], ModelIdentity]:
         """The unit vector of an image, ``(dims,)`` float32, and its model; within the same limits.

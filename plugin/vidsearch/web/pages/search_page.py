@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -17,7 +18,7 @@ from vidsearch.web.pages.picture_vector import from_text
 from vidsearch.web.pages.query import NUMBERS, PER_PAGE, PageQuery
 from vidsearch.web.pages.rendering import failure_of, render, root_of
 from vidsearch.web.problems import Problem, problem_of
-from vidsearch.web.public import is_hidden, public_fields
+from vidsearch.web.public import is_hidden, public_fields, ways_to_hidden
 
 if TYPE_CHECKING:
     from vidsearch.index.description import IndexDescription
@@ -132,13 +133,16 @@ class SearchPage:
         )
 
     def _facets(self, index: IndexDescription, query: PageQuery) -> list[Facet]:
-        asked = asked_facets(index, query)
-        return [each for each in asked if not is_hidden(each.field, self._settings)]
+        return asked_facets(index, query, is_shown=self._shown_of(index))
+
+    def _shown_of(self, index: IndexDescription) -> Callable[[str], bool]:
+        """Tells of the fields of an index whether clients may know of them."""
+        also = ways_to_hidden(index, self._settings)
+        return lambda field: not is_hidden(field, self._settings, also=also)
 
     def _sorts(self, index: IndexDescription, query: PageQuery) -> list[tuple[str, str]]:
         """The orders to choose from; that of a URL which somebody typed among them."""
-        dates = date_fields(index)
-        shown = [name for name in dates if not is_hidden(name, self._settings)]
+        shown = list(filter(self._shown_of(index), date_fields(index)))
         told = [
             "newest in the index" if name.startswith(f"{index.field}.") else f"newest ({name})"
             for name in shown
