@@ -125,7 +125,6 @@ class WebContext:
         if request.needs_model:
             self.readiness.require_ready()
         completed = self._completed(request, within)
-
         is_picture = completed.image is not None
 
         async def searched() -> SearchResult:
@@ -179,12 +178,12 @@ class WebContext:
         Raises:
             Problem: it took longer than ``web.timeout``.
         """
-        return await self._limited(self.search.describe_index)
+        return await self._limited(self.search.describe_index, self._searches)
 
-    async def _limited(self, work: Callable[[], Awaitable[_T]], places: Places | None = None) -> _T:
-        """What the work gives, in one of the places, those of searches by default."""
+    async def _limited(self, work: Callable[[], Awaitable[_T]], places: Places) -> _T:
+        """What the work gives, in one of the places, and in the threads of searches."""
         with working_by(self._embedding.call):
-            return await (places or self._searches).call(work)
+            return await places.call(work)
 
     async def _opened(self, image: Any) -> Image.Image:
         """The picture in the bytes of a client."""
