@@ -65,11 +65,17 @@ class Page:
 
 
 @contextmanager
-def open_page(*, root_path: str = "", **settings: Mapping[str, Any]) -> Iterator[Page]:
+def open_page(
+    *,
+    root_path: str = "",
+    properties: Mapping[str, Any] | None = None,
+    **settings: Mapping[str, Any],
+) -> Iterator[Page]:
     """The app with four videos: r (red, then blue), g, b and w; waits until the model is loaded.
 
     Args:
         root_path: where the app is mounted.
+        properties: further fields of the mapping.
         settings: sections.
     """
     engine, encoder = MemoryEngine(), FakeEncoder()
@@ -85,6 +91,7 @@ def open_page(*, root_path: str = "", **settings: Mapping[str, Any]) -> Iterator
         "tags": {"type": "keyword"},
         "shot": {"type": "date"},
         "secret": {"type": "keyword"},
+        **(properties or {}),
     }
     engine.put_mapping(_INDEX, {"properties": fields})
     made = Settings(**cast(Any, settings))

@@ -207,8 +207,7 @@ def test_a_page_has_no_more_results_than_a_client_may_ask_for(limit: dict[str, A
 )
 def test_no_other_field_tells_of_a_hidden_one(mapping: dict[str, Any], name: str) -> None:
     web = {"hidden_fields": ["secret", "more.inner"]}
-    with open_page(web=web) as hiding:
-        hiding.engine.put_mapping("videos-000001", {"properties": mapping})
+    with open_page(web=web, properties=mapping) as hiding:
         assert f'name="f.{name}"' not in hiding.get("/?q=red").text
         for query in (f'filter={{"{name}":"x"}}', f"facets={name}", f"sort={name}"):
             answer = hiding.client.get(f"/api/search?text=red&mode=vector&{query}")
