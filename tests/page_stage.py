@@ -80,9 +80,11 @@ def open_page(
     """
     engine, encoder = MemoryEngine(), FakeEncoder()
     videos = [
-        _video("r", ["red", "blue"], {"title": "Harbour", "tags": ["sea", "day"], "shot": "2024"}),
-        _video("g", ["green"], {"title": "Meadow", "tags": ["land", "day"], "shot": "2026"}),
-        _video("b", ["blue", "green"], {"title": "Lagoon", "tags": ["sea"], "shot": "2025"}),
+        _video(
+            "r", ["red", "blue"], {"title": "Harbour", "tags": ["sea", "day"], "shot": "2024-05-01"}
+        ),
+        _video("g", ["green"], {"title": "Meadow", "tags": ["land", "day"], "shot": "2026-05-01"}),
+        _video("b", ["blue", "green"], {"title": "Lagoon", "tags": ["sea"], "shot": "2025-05-01"}),
         _video("w", ["white"], {"title": "Glacier", "tags": ["land"]}),
     ]
     create_index(engine, _INDEX, videos, alias="videos", identity=encoder.identity)

@@ -89,8 +89,8 @@ def test_at_the_end_nobody_waits_for_a_thread_that_hangs() -> None:
         places = Places(1, seconds=0.01, what="the search")
         with pytest.raises(Problem):
             await places.call(lambda: threads.call(held))
-        places.close()
         while places.taken:
+            places.close()
             await asyncio.sleep(0)
         assert not held.goes_on.is_set()
 
