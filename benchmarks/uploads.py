@@ -62,7 +62,7 @@ def _encoded(mode: str, size: tuple[int, int], format: str, **options: object) -
     else:
         image = Image.fromarray((ramp // 16 % 256).astype(np.uint8)).convert(mode)
     file = io.BytesIO()
-    image.save(file, format, **options)  # type: ignore[arg-type]
+    image.save(file, format, **options)
     return file.getvalue()
 
 

@@ -148,6 +148,6 @@ def _by_engine(error: BaseException) -> bool:
 
 def _spelled(message: str, argument: str | None, names: Mapping[str, str]) -> str:
     """The message with the argument that it begins with as the client spells it."""
-    if argument in names and message.startswith(argument):
+    if argument is not None and argument in names and message.startswith(argument):
         return names[argument] + message.removeprefix(argument)
     return message
