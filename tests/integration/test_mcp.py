@@ -111,11 +111,11 @@ def test_tools_of_a_process_find_videos_moments_and_similar_ones(settings: Setti
             assert "query language" in refused
             assert "nobody" in await _refused(client, "get_moments", id="nobody", text=text)
             nobody = await _refused(client, "find_similar", id="nobody")
-            assert nobody.startswith("id: no video 'nobody'")
+            assert ": id: no video 'nobody'" in nobody
             wrong = await _refused(client, "search_videos", text=text, skip=-1)
-            assert wrong.startswith("skip must be")
+            assert ": skip must be" in wrong
             wrong = await _refused(client, "get_moments", id=best[1], text=text, k=0)
-            assert wrong.startswith("k must be")
+            assert ": k must be" in wrong
 
     asyncio.run(work())
 

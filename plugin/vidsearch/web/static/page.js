@@ -27,6 +27,7 @@
   // The form: a short address, and a search as soon as something is chosen.
 
   if (form) {
+    for (const button of document.querySelectorAll("[data-without-script]")) button.hidden = true;
     form.addEventListener("formdata", ({ formData }) => {
       for (const [name, value] of [...formData]) {
         if (value === "" || DEFAULTS[name] === value) formData.delete(name);
