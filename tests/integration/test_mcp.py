@@ -114,7 +114,7 @@ def test_tools_of_a_process_find_videos_moments_and_similar_ones(settings: Setti
             assert ": id: no video 'nobody'" in nobody
             wrong = await _refused(client, "search_videos", text=text, skip=-1)
             assert ": skip must be" in wrong
-            wrong = await _refused(client, "get_moments", id=best[1], text=text, k=0)
+            wrong = await _refused(client, "get_moments", id=best[1], text=text, k=-1)
             assert ": k must be" in wrong
 
     asyncio.run(work())
