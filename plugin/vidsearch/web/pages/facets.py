@@ -64,8 +64,8 @@ def asked_facets(
     for field in _countable(index, _FACET_TYPES):
         if len(names) >= _MOST:
             break
-        is_own = field.rpartition(".")[2].lower() in _NOT_FACETS
-        if field not in names and not is_own and is_shown(field):
+        is_single = field.rpartition(".")[2].lower() in _NOT_FACETS
+        if field not in names and not is_single and is_shown(field):
             names.append(field)
     return [Facet(field=name, size=_VALUES, own_filter=name not in query.facets) for name in names]
 

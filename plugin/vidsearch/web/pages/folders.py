@@ -35,6 +35,6 @@ _RELATIVE = re.compile(
 def without_folders(text: str) -> str:
     """A message without the folders of files: ``/srv/videos/a.mp4`` becomes ``…/a.mp4``.
 
-    So do ``videos/a.mp4`` and ``C:\\\\videos\\\\a.mp4``. URLs stay as they are.
+    So do ``videos/a.mp4`` and ``C:\\videos\\a.mp4``. URLs stay as they are.
     """
     return _RELATIVE.sub("…/", _ABSOLUTE.sub("…/", text))
